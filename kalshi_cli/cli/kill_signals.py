@@ -1,6 +1,6 @@
-"""Signals to the kill switch: the first one never prevents the cancels.
+"""Signals during the kill switch: the first one never prevents the cancels.
 
-Loaded before the rest of the program, so that a signal is heard from the beginning.
+Loaded before the rest of the program, so that no early signal is lost.
 """
 
 from __future__ import annotations
@@ -17,50 +17,50 @@ from kalshi_cli.base.errors import OutcomeUnknownError, TerminationRequested
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _COMMAND = "cancel-all"
-_GOES_ON = "the cancels go on; another signal ends them, and what rests then is not verified"
+_GOES_ON = "the cancels continue; a second signal ends them, and the remaining orders are then not verified"
 
 _early: list[int] = []
-"""Signals that came while the program was loaded."""
+"""Signals that arrived while the program was loading."""
 _before: dict[signal.Signals, Any] = {}
 
 
 def hold_early(words: Sequence[str]) -> None:
-    """Hold every signal back while the program is loaded, where this command line is the kill switch's."""
+    """Hold every signal back while the program loads, if this command line is the kill switch."""
     if _COMMAND not in words:
         return
     before, last = [], ""
     for word in words[: words.index(_COMMAND)]:
-        if not word.startswith("-") and not last.startswith("--"):  # neither an option nor the value of one
+        if not word.startswith("-") and not last.startswith("--"):  # neither an option nor its value
             before.append(word)
         last = word
     if before not in ([], ["order"]):
-        return  # another command, with this word among its own
+        return  # another command that has this word as an argument
     _before.update(_handled(lambda number, _frame: _early.append(number)))
 
 
 def _handled(handler: Callable[[int, FrameType | None], None]) -> dict[signal.Signals, Any]:
-    """Install the handler; return those before it. What `nohup` ignores stays ignored."""
+    """Install the handler and return the previous ones. Signals that `nohup` ignores stay ignored."""
     return {
         number: signal.signal(number, handler) for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN
     }
 
 
 class KillSignals:
-    """Hold the first signal back until the exchange has answered every cancel; the next one interrupts at once.
+    """Holds the first signal back until the exchange has answered every cancel; the next one interrupts at once.
 
-    An interrupt ends with the doubt (7) until `close`, which is called once nothing is in doubt any more.
+    An interrupt ends with exit code 7 until `close`, which is called once no outcome is unknown any more.
     """
 
     def __init__(self) -> None:
-        self._heard = 0
+        self._received = 0
         self._is_held = True
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> KillSignals:
-        self._before = _handled(self._hear) | _before
+        self._before = _handled(self._receive) | _before
         _before.clear()
         if _early:
-            self._hear(_early[0], None)
+            self._receive(_early[0], None)
             _early.clear()
         return self
 
@@ -68,33 +68,33 @@ class KillSignals:
         if self._before and isinstance(error, KeyboardInterrupt):
             self.close()
             raise OutcomeUnknownError(
-                "interrupted before it was verified that nothing rests: orders may be live", hint="run it again"
+                "Interrupted before it was verified that no order remains: orders may be live", hint="run it again"
             ) from error
         self.close()
 
     def close(self) -> None:
-        """Give the signals back."""
+        """Restore the previous signal handlers."""
         while self._before:
             signal.signal(*self._before.popitem())
 
     def hold(self) -> None:
-        """Hold the first signal back again: there is more to cancel."""
+        """Hold the first signal back again, because more orders must be canceled."""
         self._is_held = True
         if not self._before:
             self.__enter__()
 
     def let_go(self) -> None:
-        """Interrupt where a signal was held back; from now on each one does at once."""
+        """Interrupt if a signal was held back; from now on each signal interrupts at once."""
         self._is_held = False
-        if self._heard:
+        if self._received:
             self._interrupt()
 
-    def _hear(self, number: int, _frame: FrameType | None) -> None:
-        is_first, self._heard = not self._heard, number
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        is_first, self._received = not self._received, number
         if not (is_first and self._is_held):
             self._interrupt()
-        with suppress(OSError):  # past the stream, which may be in use
+        with suppress(OSError):  # not through the stream, which may be in use
             os.write(2, f"{signal.Signals(number).name}: {_GOES_ON}\n".encode())
 
     def _interrupt(self) -> None:
-        raise KeyboardInterrupt if self._heard == signal.SIGINT else TerminationRequested
+        raise KeyboardInterrupt if self._received == signal.SIGINT else TerminationRequested

@@ -53,6 +53,9 @@ SECTIONS: dict[str, dict[str, CommandEntry]] = {
         "tags": CommandEntry("market_data", "Categories of series, and sports."),
     },
     "Orders": {
+        "buy": CommandEntry("short_orders", "Buy contracts: kalshi buy TICKER 10 @0.24."),
+        "sell": CommandEntry("short_orders", "Sell contracts: kalshi sell TICKER 10 @0.30."),
+        "cancel": CommandEntry("orders", "Cancel orders by id."),
         "order": CommandEntry("orders", "Place, list and cancel orders."),
         "cancel-all": CommandEntry("cancel_all", "The kill switch: halt and cancel everything."),
         "close": CommandEntry("close", "Out of a position, at bounded prices."),
@@ -64,6 +67,7 @@ SECTIONS: dict[str, dict[str, CommandEntry]] = {
         "combos": CommandEntry("combos", "Markets made of markets."),
     },
     "Portfolio": {
+        "portfolio": CommandEntry("portfolio", "Show cash, positions, risk and today's P&L."),
         "balance": CommandEntry("portfolio", "Cash by shard, and what the positions are worth."),
         "positions": CommandEntry("portfolio", "What is held, and at what price it could be closed."),
         "fills": CommandEntry("portfolio", "Trades of the account."),

@@ -60,7 +60,7 @@ def test_a_signal_while_the_halt_is_written_prevents_no_cancel(exchange: Served,
     process = start(("cancel-all", "--json"), exchange.variables(), exchange.home)
     eventually(lambda: (home / ".halted").exists() or process.poll() is not None)
     process.send_signal(number)
-    eventually(lambda: "the cancels go on" in said(process) or process.poll() is not None)
+    eventually(lambda: "the cancels continue" in said(process) or process.poll() is not None)
     other.execute("ROLLBACK")
     other.close()
     ended = finish(process)
@@ -77,14 +77,14 @@ def test_signals_while_the_program_is_loaded_prevent_no_cancel(
     line = [sys.executable, "-c", LOADING, str(int(number)), *words.split()]
     ended = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
     assert exchange.resting() == [], ended
-    assert (ended.returncode, "the cancels go on" in ended.stderr) == (7, True), ended.stderr
+    assert (ended.returncode, "the cancels continue" in ended.stderr) == (7, True), ended.stderr
 
 
 def test_another_command_that_names_it_is_interrupted_as_ever(exchange: Served) -> None:
     line = [sys.executable, "-c", LOADING, str(int(signal.SIGTERM)), "resume", "--reason", "cancel-all"]
     ended = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode != 0
-    assert "the cancels go on" not in ended.stderr
+    assert "the cancels continue" not in ended.stderr
 
 
 def test_without_an_answer_to_the_cancels_the_first_signal_is_held_and_the_second_ends_it_with_7(
@@ -95,7 +95,7 @@ def test_without_an_answer_to_the_cancels_the_first_signal_is_held_and_the_secon
     try:
         eventually(lambda: proxy.faults[0].hits or process.poll() is not None)
         process.send_signal(signal.SIGTERM)
-        eventually(lambda: "SIGTERM: the cancels go on" in said(process) or process.poll() is not None)
+        eventually(lambda: "SIGTERM: the cancels continue" in said(process) or process.poll() is not None)
         assert process.poll() is None, said(process)
         process.send_signal(signal.SIGTERM)
         ended = finish(process)
@@ -115,7 +115,7 @@ def test_a_signal_that_is_held_while_a_cancel_fails_ends_it_once_that_is_answere
     try:
         eventually(lambda: proxy.faults[0].hits or process.poll() is not None)
         process.send_signal(signal.SIGINT)
-        eventually(lambda: "SIGINT: the cancels go on" in said(process) or process.poll() is not None)
+        eventually(lambda: "SIGINT: the cancels continue" in said(process) or process.poll() is not None)
         proxy.faults.clear()
         ended = finish(process)
     finally:

@@ -171,7 +171,7 @@ def test_a_pause_takes_the_orders_back_and_a_resume_lets_the_same_loop_go_on(exc
 
 def test_a_stop_does_not_stop_the_next_loop_and_a_loop_started_into_a_pause_waits(exchange: Served) -> None:
     nothing = program("stop")
-    assert (nothing.code, nothing.err.strip()) == (0, "no loop is running here")
+    assert (nothing.code, nothing.err.strip()) == (0, "No trading loop is running")
     (exchange.state / "sim").mkdir(parents=True, exist_ok=True)
     pause = exchange.state / "sim" / ".pause"
     pause.touch()

@@ -1,8 +1,9 @@
-"""`kalshi pause`, `resume`, `stop`: what a person says to whatever trades on this account."""
+"""`kalshi pause`, `resume`, `stop`: control of everything that trades on this account."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,7 @@ from kalshi_cli.cli.options import CommandGroup, flags_of, open_app, show_view
 from kalshi_cli.cli.screen.output import info, prompt, warn
 
 if TYPE_CHECKING:
+    from kalshi_cli.services.resources import Resources
     from kalshi_cli.views.row import OutputRow
 
 app = CommandGroup("Pause, resume and stop what trades on this account.")
@@ -21,12 +23,13 @@ app = CommandGroup("Pause, resume and stop what trades on this account.")
 @app.command("pause")
 def pause(
     ctx: typer.Context,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; shown by status.")] = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Reason, shown by `kalshi status`.")] = "",
 ) -> None:
-    """No new orders until `resume`: not by a loop, not by a command. A running loop takes its own orders back, goes on
-    watching, and trades again after the pause. Closing positions and canceling stay possible.
+    """Pause trading: no new orders until resume.
 
-    `touch .pause` in the state directory (see `config path`) does the same; so does SIGUSR1 to the loop, which also
+    Block new orders from every program until `kalshi resume`. A running loop cancels its own orders, keeps reading the
+    markets, and trades again after the pause. Closing positions and canceling orders stay possible. A file named
+    `.pause` in the state directory (see `kalshi config path`) does the same. So does SIGUSR1 to the loop, which also
     ends a pause.
 
     \b
@@ -38,19 +41,26 @@ def pause(
     with open_app(ctx) as resources:
         halt = TradingControl(resources).pause(reason.strip())
         if halt.is_final:
-            info(f"halted already, and stays so: {describe(halt)}")
-        info("paused; no new orders until: kalshi resume --reason TEXT")
+            info(f"Trading was already halted and stays halted: {describe(halt)}")
+        info("Paused. No new orders until: kalshi resume --reason TEXT")
         _shown(ctx, HaltView.of(halt), resources.clock.now(), "pause")
 
 
 @app.command("resume")
 def resume(
     ctx: typer.Context,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is safe again; kept.")] = "",
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[REASON]", help="The reason, in place of --reason.")
+    ] = None,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why it is safe to trade again; kept on record.")
+    ] = "",
 ) -> None:
-    """Leave a halt or a pause. The only way out of a halt, and it wants a reason; on a terminal it asks for one.
+    """End a pause or a halt.
 
-    Refused while `cancel-all` runs (exit 3, KILL_RUNS): wait until it has ended.
+    This is the only way out of a halt; it requires a reason, and asks for one on a terminal. On a terminal it also
+    offers to reset order groups that were triggered. Refused while `cancel-all` runs (exit 3, KILL_RUNS): wait until it
+    has ended.
 
     \b
     kalshi resume --reason "checked positions with the web site"
@@ -60,21 +70,24 @@ def resume(
     from kalshi_cli.views.halts import ResumeView
 
     with open_app(ctx) as resources:
-        reason = reason.strip()
+        control = TradingControl(resources)
+        reason = reason.strip() or " ".join(words or ()).strip()
         if not reason and sys.stdin.isatty():
-            warn(describe(TradingControl(resources).now()))
-            reason = prompt("why is it safe to trade?").strip()
+            warn(_sentence(describe(control.now())))
+            reason = prompt("Why is it safe to trade?").strip()
         if not reason:
-            raise UsageError("a halt is left with a reason", hint='kalshi resume --reason "..."', code="no_reason")
-        before, now = TradingControl(resources).resume(reason), resources.clock.now()
-        info(
-            f"trading is active again; before, {describe(before)}"
-            if before.state.value != "active"
-            else "trading is active, as it was"
-        )
-        for remark in (TradingControl(resources).would_halt_again(before), *TradingControl(resources).leftovers()):
+            raise UsageError(
+                f"A reason is required to resume; {describe(control.now())}",
+                hint='kalshi resume --reason "..."',
+                code="no_reason",
+            )
+        before, now = control.resume(reason), resources.clock.now()
+        is_active = before.state.value == "active"
+        info("Trading was already active" if is_active else f"Trading is active again. Before: {describe(before)}")
+        for remark in (control.would_halt_again(before), *control.leftovers()):
             if remark:
                 info(remark)
+        _offer_reset(resources, control.triggered_groups())
         given = {
             "state": TradingStateCell("active"),
             "code": "RESUMED",
@@ -84,12 +97,25 @@ def resume(
         _shown(ctx, ResumeView.of(before, **given), now, "resume")
 
 
+def _offer_reset(resources: Resources, groups: Sequence[str]) -> None:
+    """Ask on a terminal whether to reset each triggered order group, and reset those that the user confirms."""
+    from kalshi_cli.services.trading.run_order_groups import reset_group
+
+    if not sys.stdin.isatty():
+        return
+    for group_id in groups:
+        if prompt(f"Reset order group {group_id}, so that it accepts orders again? [y/N]").lower() in ("y", "yes"):
+            reset_group(resources, resources.client.order_group(group_id))
+            info(f"Order group {group_id} was reset")
+
+
 @app.command("stop")
 def stop(ctx: typer.Context) -> None:
-    """Stop the running loop in good order, as Ctrl-C does where it runs, and wait until it did.
+    """Stop the running trading loop gracefully.
 
-    It cancels its own orders within trade.stop_budget_s. What is started later is not stopped; to keep trading from
-    starting again: `kalshi pause`. Ends with 7 where something may still be live.
+    Stop it like Ctrl-C where it runs, and wait until it has stopped. It cancels its own orders within
+    `trade.stop_budget_s`. A loop started later is not stopped; to prevent trading, use `kalshi pause`. Exit code 7 if
+    an order may still be live.
 
     \b
     kalshi stop
@@ -101,17 +127,24 @@ def stop(ctx: typer.Context) -> None:
     with open_app(ctx) as resources:
         stopped = TradingControl(resources).stop()
         for pid in stopped:
-            info(f"the loop (pid {pid}) has stopped, and nothing of it is live")
+            info(f"The loop (pid {pid}) has stopped. None of its orders is live")
         status = run_status(resources, resources.home)
         if not stopped:
-            info("no loop is running here")
+            info("No trading loop is running")
             if status.rest:
-                info(f"as far as the state file knows {status.rest}", "    kalshi order list", "    kalshi cancel-all")
+                info(
+                    f"According to the state file, {status.rest}. Check with `kalshi order list`; cancel with "
+                    "`kalshi cancel-all`"
+                )
         view = StopView.of(status, signal="SIGTERM" if stopped else None, pids=tuple(stopped))
         _shown(ctx, view, resources.clock.now(), "stop")
 
 
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _shown(ctx: typer.Context, view: OutputRow, now: Ts, title: str) -> None:
-    """The same as data, where a format was asked for: a person has read it already."""
+    """Print the view only where a format was requested: the notices have said it already."""
     if flags_of(ctx).form is not None:
         show_view(ctx, view, title=title, now=now)

@@ -1,4 +1,4 @@
-"""`kalshi order group ...`: orders that are cancelled together once they match too much too fast."""
+"""`kalshi order group ...`: orders that share a fill limit and are canceled together."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from kalshi_cli.services.resources import Resources
 
 app = CommandGroup(
-    "Order groups: once more than a limit of their contracts matches within 15 seconds, all orders of the group are "
-    "canceled and no new one is taken until it is reset."
+    "Manage order groups. When more than the group's limit of contracts matches within 15 seconds, the exchange "
+    "cancels all orders of the group and accepts no new ones until it is reset."
 )
 
-Group = Annotated[str, typer.Argument(metavar="GROUP", help="Id of the group.", show_default=False)]
-Whose = Annotated[int | None, subaccount_option("The subaccount that the group is in.")]
-Limit = Annotated[Any, count_option("--limit", text="Contracts within 15 seconds: 1 to 1,000,000.")]
+Group = Annotated[str, typer.Argument(metavar="GROUP_ID", help="Order group id.", show_default=False)]
+Whose = Annotated[int | None, subaccount_option("Subaccount of the order group.")]
+Limit = Annotated[Any, count_option("--limit", text="Contracts that may match within 15 seconds, 1 to 1,000,000.")]
 
 
 @app.command("list")
 def list_(
     ctx: typer.Context, subaccount: Annotated[int | None, subaccount_option("Only this subaccount.")] = None
 ) -> None:
-    """The order groups of the account.
+    """List order groups.
 
-    The exchange does not say here whether a group was triggered: in one that was there are no orders, and a new one
-    is refused until `kalshi order group reset`.
+    The exchange does not report here whether a group was triggered. A triggered group has no orders, and rejects new
+    ones until `kalshi order group reset`.
 
     \b
     kalshi order group list
@@ -40,12 +40,12 @@ def list_(
     from kalshi_cli.views.orders import GroupRow
 
     with open_app(ctx) as resources:
-        show_list(ctx, GroupRow, resources.client.order_groups(subaccount), empty="there are no order groups")
+        show_list(ctx, GroupRow, resources.client.order_groups(subaccount), empty="No order groups")
 
 
 @app.command("show")
 def show(ctx: typer.Context, group_id: Group, subaccount: Whose = None) -> None:
-    """One order group and its orders.
+    """Show an order group and its orders.
 
     \b
     kalshi order group show 2597b999-f887-4195-8bac-c3f97a1f2021
@@ -61,10 +61,14 @@ def create(
     ctx: typer.Context,
     limit: Limit,
     subaccount: Whose = None,
-    shard: Annotated[int, typer.Option("--shard", min=0, metavar="N", help="Of the markets it is for.")] = 0,
+    shard: Annotated[
+        int, typer.Option("--shard", min=0, metavar="N", help="Shard of the markets that the group is for.")
+    ] = 0,
     yes: Yes = False,
 ) -> None:
-    """Make an order group. It is for markets of one shard: see exchange_index in `kalshi market TICKER --json`.
+    """Create an order group.
+
+    It is for the markets of one shard. `kalshi market TICKER --json` shows the shard of a market as `exchange_index`.
 
     \b
     kalshi order group create --limit 100
@@ -73,17 +77,18 @@ def create(
     from kalshi_cli.views.orders import GroupView
 
     with open_app(ctx) as resources:
-        fact = f"{resources.config.env}: an order group of {show_qty(limit)} contracts within 15 seconds"
-        agreed(resources, "create this order group?", fact, yes=yes)
+        fact = f"{resources.config.env}: order group with a limit of {show_qty(limit)} contracts in 15 seconds"
+        agreed(resources, "Create this order group?", fact, yes=yes)
         group = resources.client.create_order_group(limit, subaccount=subaccount, exchange_index=shard)
-        show_view(ctx, GroupView.of(group), title="a new order group")
+        show_view(ctx, GroupView.of(group), title="New order group")
 
 
 @app.command("limit")
 def limit_(ctx: typer.Context, group_id: Group, limit: Limit, subaccount: Whose = None, yes: Yes = False) -> None:
-    """Set another limit. If that much matched within the last 15 seconds, the group is triggered at once.
+    """Change the limit of an order group.
 
-    While trading is halted a limit can only be lowered.
+    If that many contracts matched within the last 15 seconds, the group is triggered at once. While trading is halted,
+    a limit can only be lowered.
 
     \b
     kalshi order group limit 2597b999-f887-4195-8bac-c3f97a1f2021 --limit 50
@@ -91,14 +96,16 @@ def limit_(ctx: typer.Context, group_id: Group, limit: Limit, subaccount: Whose 
     from kalshi_cli.services.trading.refusals import translate_halt
 
     with open_app(ctx) as resources:
-        group = _asked(resources, group_id, subaccount, "set the limit of", yes=yes)
+        group = _asked(resources, group_id, subaccount, "Change the limit of", yes=yes)
         translate_halt(resources.store, lambda: resources.client.limit_order_group(group, limit))
-        _done(ctx, group, "limit set")
+        _done(ctx, group, "limit changed")
 
 
 @app.command("trigger")
 def trigger(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Yes = False) -> None:
-    """Cancel all orders of a group, and take no new ones until it is reset.
+    """Cancel all orders in a group and block new ones.
+
+    The group blocks new orders until it is reset.
 
     \b
     kalshi order group trigger 2597b999-f887-4195-8bac-c3f97a1f2021
@@ -106,7 +113,7 @@ def trigger(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: 
     from kalshi_cli.services.trading.run_order_groups import note_group
 
     with open_app(ctx) as resources:
-        group = _asked(resources, group_id, subaccount, "trigger", yes=yes)
+        group = _asked(resources, group_id, subaccount, "Trigger", yes=yes)
         resources.client.trigger_order_group(group)
         note_group(resources, group_id, is_triggered=True)
         _done(ctx, group, "triggered")
@@ -114,7 +121,9 @@ def trigger(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: 
 
 @app.command("reset")
 def reset(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Yes = False) -> None:
-    """Take orders again in a group that was triggered; not while trading is halted.
+    """Accept orders again in a triggered group.
+
+    This is refused while trading is halted.
 
     \b
     kalshi order group reset 2597b999-f887-4195-8bac-c3f97a1f2021
@@ -122,30 +131,30 @@ def reset(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Ye
     from kalshi_cli.services.trading.run_order_groups import reset_group
 
     with open_app(ctx) as resources:
-        group = _asked(resources, group_id, subaccount, "reset", yes=yes)
+        group = _asked(resources, group_id, subaccount, "Reset", yes=yes)
         reset_group(resources, group)
         _done(ctx, group, "reset")
 
 
 @app.command("delete")
 def delete(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Yes = False) -> None:
-    """Cancel all orders of a group and forget it.
+    """Cancel all orders in a group and delete it.
 
     \b
     kalshi order group delete 2597b999-f887-4195-8bac-c3f97a1f2021
     """
     with open_app(ctx) as resources:
-        group = _asked(resources, group_id, subaccount, "delete", yes=yes)
+        group = _asked(resources, group_id, subaccount, "Delete", yes=yes)
         resources.client.delete_order_group(group)
         _done(ctx, group, "deleted")
 
 
 def _asked(resources: Resources, group_id: str, subaccount: int | None, verb: str, *, yes: bool) -> OrderGroup:
-    """The group as it is, with the shard that every write must name, once a person has agreed on prod."""
+    """Return the group, with the shard that every write must name, after the confirmation on prod."""
     if resources.config.read_only:
-        raise RefusedError("writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY")
+        raise RefusedError("KALSHI_READ_ONLY blocks all writes", hint="unset KALSHI_READ_ONLY", code="READ_ONLY")
     group = resources.client.order_group(group_id, subaccount)
-    fact = f"{resources.config.env}: order group {group_id} with {pluralize(len(group.orders or ()), 'order')}"
+    fact = f"{resources.config.env}: order group {group_id}, {pluralize(len(group.orders or ()), 'order')}"
     agreed(resources, f"{verb} this order group?", fact, yes=yes)
     return group
 

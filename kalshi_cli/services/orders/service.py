@@ -28,8 +28,9 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.services.account.recovery import reconcile, reconciled_row
 from kalshi_cli.services.orders import amend, batch, cancel, close
 from kalshi_cli.services.orders.cancel_all import KillRun
+from kalshi_cli.services.orders.confirmation import place_facts, place_warnings
 from kalshi_cli.services.orders.halt_marker import write_halt_marker
-from kalshi_cli.services.orders.place import OrderEntry, OrderProposal, OrderTicket, open_order_entry
+from kalshi_cli.services.orders.place import OrderEntry, OrderTicket, open_order_entry
 from kalshi_cli.services.orders.queue_positions import queue_positions
 from kalshi_cli.services.plans import PlanBook
 from kalshi_cli.services.resources import Resources
@@ -198,8 +199,8 @@ class OrderService:
             execute,
             lambda: self.plan_ticket(ticket),
             subject=subject,
-            facts=_place_facts(self._env, ticket, proposal),
-            warnings=_place_warnings(proposal),
+            facts=place_facts(self._env, ticket, proposal),
+            warnings=place_warnings(engine, ticket, proposal),
             orders=(order_row(order, typed),),
             unknown_orders=sum(each.status is OrderStatus.UNKNOWN for each in engine.state.orders.live()),
             **_prices([(proposal.cost, proposal.fee, ticket.qty)]),
@@ -299,7 +300,7 @@ class OrderService:
             execute,
             lambda: self.plan_cancel(*order_ids),
             subject=f"the cancel of {what}",
-            facts=(f"{self._env}: {what}",),
+            facts=(f"{self._env}: cancel {what}: {', '.join(order_ids)}",),
             order_ids=order_ids,
         )
 
@@ -402,22 +403,6 @@ def _prices(orders: Sequence[tuple[Money, Money, Qty]]) -> dict[str, Money]:
     cost, fees = (Money(sum(each[at] for each in orders)) for at in (0, 1))
     payout = Money(sum(notional(ONE_DOLLAR, qty) for _, _, qty in orders))
     return {"cost": cost, "fees": fees, "max_loss": Money(cost + fees), "max_payout": payout}
-
-
-def _place_facts(env: str, ticket: OrderTicket, proposal: OrderProposal) -> tuple[str, ...]:
-    line = f"{ticket.action} {show_qty(ticket.qty)} {ticket.outcome.upper()} at {show_price(ticket.price)}"
-    return (
-        f"{env}: {line} on {ticket.ticker}",
-        f"cost {show_money(proposal.cost)}, fee up to {show_money(proposal.fee)}, "
-        f"worst loss {show_money(proposal.worst_loss)}",
-    )
-
-
-def _place_warnings(proposal: OrderProposal) -> tuple[str, ...]:
-    market = proposal.market
-    if market.yes_bid is market.yes_ask is market.last is None:
-        return ("nobody quotes this market and nothing was traded in it yet: the price was compared with nothing",)
-    return ()
 
 
 def _amend_facts(env: str, proposal: amend.AmendProposal) -> tuple[str, ...]:

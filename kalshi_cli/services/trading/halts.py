@@ -233,14 +233,18 @@ class TradingControl:
         halt = _halt_of(self._resources.home, self._resources.remembered())
         return None if halt.state is TradingState.HALTED else who
 
+    def triggered_groups(self) -> list[str]:
+        """Return the ids of the order groups that were triggered and accept no orders."""
+        stores = [store for _, store in self._stores() if store is not None]
+        return [group.group_id for store in stores for group in store.groups() if group.is_triggered]
+
     def leftovers(self) -> list[str]:
         """What still holds up trading, or is in doubt, after a resume; with what to do."""
-        remarks = []
+        remarks = [
+            f"Order group {group_id} is still triggered and accepts no orders: kalshi order group reset {group_id}"
+            for group_id in self.triggered_groups()
+        ]
         for store in (store for _, store in self._stores() if store is not None):
-            for group in store.groups():
-                if group.is_triggered:
-                    text = "order group still triggered, and nothing is placed in it: kalshi order group reset"
-                    remarks.append(f"{text} {group.group_id}")
             doubts = sum(order.status is OrderStatus.UNKNOWN for order in store.live_orders())
             if doubts:
                 remarks.append(f"orders in doubt, which count as live: {doubts}; kalshi order reconcile")

@@ -71,7 +71,7 @@ def test_a_pause_is_paused_to_a_person_and_a_halt_to_a_program(exchange: Served)
     assert program("resume", "--reason", "had it", "--json").json["was"] == "halted"
     told = program("status", "--json").json
     assert (told["state"], told["paused"]) == ("active", False)
-    assert program("resume", "--reason", "again").err == "trading is active, as it was\n"
+    assert program("resume", "--reason", "again").err == "Trading was already active\n"
 
 
 def test_status_and_why_say_of_what_they_are_and_show_paper_to_whoever_asks(exchange: Served) -> None:
