@@ -27,9 +27,6 @@ STPS = ("taker", "maker")
 
 HIGHEST_SUBACCOUNT = 63
 
-SHORT_ID_LENGTH = 8
-"""Characters of an order id in a sentence; a unique prefix of six is enough to name the order."""
-
 
 def subaccount_option(text: str) -> Any:
     """Return an option that takes the number of a subaccount."""
@@ -144,6 +141,8 @@ def show_order(ctx: typer.Context, order: OrderRow, now: Ts) -> None:
 
 def order_sentence(order: OrderRow) -> str:
     """Return what happened to an order in one sentence."""
+    from kalshi_cli.views.formats import SHORT_ID_LENGTH
+
     wanted = f"{order.action} {show_qty(order.count)} {order.side.upper()} at {show_price(order.price)}"
     average = f" at {show_price(order.average_fill_price)}" if order.average_fill_price is not None else ""
     filled = f"{show_qty(order.filled)} filled{average}" if order.filled else "none filled"

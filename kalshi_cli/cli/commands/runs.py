@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,7 +119,7 @@ def _confirm_live(ctx: typer.Context, environment: Environment, request: TradeRe
 
     names = ", ".join(request.strategies)
     facts = [f"{environment.config.env}: {names} will place orders automatically"]
-    if environment.needs_confirmation and not yes:
+    if environment.needs_confirmation and not yes and sys.stdin.isatty():
         with open_app(ctx) as resources:
             facts += live_briefing(resources, request.strategies, request.tickers, request.series)
     agreed(environment, "Trade with real money?", *facts, yes=yes)

@@ -19,7 +19,17 @@ from rich.text import Text
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Qty, Ts, show_price, show_qty
 from kalshi_cli.cli.screen.output import info, write_out
-from kalshi_cli.views.formats import MISSING, OutputColumn, cell, columns, format_age, is_moment, is_number, style
+from kalshi_cli.views.formats import (
+    MISSING,
+    OutputColumn,
+    cell,
+    columns,
+    format_age,
+    is_moment,
+    is_number,
+    short_ids,
+    style,
+)
 from kalshi_cli.views.order_book import LevelRow, OrderbookView
 from kalshi_cli.views.row import OutputRow
 
@@ -35,6 +45,9 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     by_name = {column.name: column for column in columns(kind)}
     fields = [by_name[name] for name in of.shown or by_name]
     cells = [{column.name: cell(column, getattr(row, column.name), now) for column in fields} for row in rows]
+    for column in (each for each in fields if each.is_short_id):
+        for line, short in zip(cells, short_ids([line[column.name] for line in cells]), strict=True):
+            line[column.name] = short
     console = _console()
     shortest = MIN_LINE_LENGTH if of.wraps else MIN_PROSE_LENGTH
     fitted = fit(fields, _widths(fields, cells), console.width, of.vital, shortest)

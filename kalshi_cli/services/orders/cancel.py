@@ -154,7 +154,7 @@ def match_id(any_id: str, orders: Iterable[Order]) -> list[Order]:
     An order that is in several lists is returned once.
     """
     known = {order.order_id: order for order in orders if order.order_id}
-    exact = [order for order in known.values() if any_id in (order.order_id, order.client_order_id)]
+    exact = [each for each in known.values() if any_id and any_id in (each.order_id, each.client_order_id)]
     if exact or len(any_id) < MIN_PREFIX:
         return exact
     return [

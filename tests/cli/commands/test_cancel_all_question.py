@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,7 +32,7 @@ class Keyboard(io.StringIO):
 class Silence(io.StringIO):
     """Standard input that is no terminal; reading it would wait for ever."""
 
-    def readline(self, size: int | None = -1, /) -> str:  # noqa: ARG002
+    def readline(self, size: int | None = -1, /) -> str:
         raise AssertionError("cancel-all waited for an answer")
 
 
@@ -43,11 +42,11 @@ def is_halted(state: str) -> bool:
 
 
 @pytest.fixture
-def prod(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+def prod(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
     monkeypatch.setenv("KALSHI_ENV", "prod")
     for price in ("0.2000", "0.2100"):
         exchange.submit(ME, TWO_SIDED, BID, price, "1")
-    yield exchange
+    return exchange
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, exchange: Served, text: str) -> Keyboard:
