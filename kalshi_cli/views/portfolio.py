@@ -26,7 +26,7 @@ class HoldingRow(OutputRow, frozen=True, kw_only=True):
 
 
 class LimitUsageRow(OutputRow, frozen=True, kw_only=True):
-    """How much of a risk limit is in use; `used` and `limit` in the units of the limit, contracts or dollars."""
+    """Usage of a risk limit; `used` and `limit` are in its units, contracts or dollars."""
 
     limit_code: str
     subject: str

@@ -27,6 +27,7 @@ from kalshi_cli.cli.screen.output import info, prompt, warn
 if TYPE_CHECKING:
     from kalshi_cli.config.config import Config
     from kalshi_cli.services.orders.cancel import CancelScope
+    from kalshi_cli.services.orders.cancel_all import KillRun
     from kalshi_cli.services.resources import Resources
 
 app = CommandGroup()
@@ -87,10 +88,7 @@ def cancel_all(
             from kalshi_cli.services.orders.halt_marker import write_halt_marker
 
             lock = write_halt_marker(config, SystemClock().now())
-        from msgspec.structs import asdict, replace
-
         from kalshi_cli.app.environment import opened
-        from kalshi_cli.cli.commands.close import flattened
         from kalshi_cli.cli.screen.progress import progress
         from kalshi_cli.services.orders.cancel import CancelScope
         from kalshi_cli.services.orders.cancel_all import KillRun
@@ -103,18 +101,25 @@ def cancel_all(
                 if not yes and resources.needs_confirmation and sys.stdin.isatty():
                     _ask(resources, scope, signals, is_halted=kill.halted)
                 kill.run()
-                view = kill.view
-                unclosed: KalshiError | None = None
-                if flatten:
-                    view, unclosed = flattened(
-                        resources, view, may_close=kill.halted and kill.outcome.is_clean, yes=yes
-                    )
-                    kill.keep()
-                    view = replace(view, **asdict(kill.view))
-                show_view(ctx, view, title="cancel-all")
+                unclosed = _show(ctx, resources, kill, flatten=flatten, yes=yes)
         error = kill.error or unclosed
         if error is not None:
             raise error
+
+
+def _show(ctx: typer.Context, resources: Resources, kill: KillRun, *, flatten: bool, yes: bool) -> KalshiError | None:
+    """Close the positions where that was asked for, and show the result; return the error of the close."""
+    view, unclosed = kill.view, None
+    if flatten:
+        from msgspec.structs import asdict, replace
+
+        from kalshi_cli.cli.commands.close import flattened
+
+        view, unclosed = flattened(resources, view, may_close=kill.halted and kill.outcome.is_clean, yes=yes)
+        kill.keep()
+        view = replace(view, **asdict(kill.view))
+    show_view(ctx, view, title="cancel-all")
+    return unclosed
 
 
 def _ask(resources: Resources, scope: CancelScope, signals: KillSignals, *, is_halted: bool) -> None:

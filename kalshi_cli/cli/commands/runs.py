@@ -59,10 +59,10 @@ def trade(
     """Run strategies, on paper or live.
 
     Run one or more strategies until stopped. On prod they trade on paper (real order books, simulated fills) unless
-    `--live` is given. Ctrl-C stops gracefully: the strategies' own orders are canceled, the state is saved and a
-    summary is printed. SIGTERM, SIGHUP (a closed terminal, without nohup) and `kalshi stop` do the same. A second
-    Ctrl-C stops at once and lists the orders that are still live. `kalshi pause` and SIGUSR1 pause trading; a run
-    started during a pause waits for `kalshi resume`.
+    `--live` is given. Ctrl-C stops gracefully: own orders are canceled, the state is saved and a summary is printed.
+    SIGTERM, SIGHUP (a closed terminal) and `kalshi stop` do the same. A second Ctrl-C stops at once and lists the
+    orders that are still live. `kalshi pause` and SIGUSR1 pause trading; a run started during a pause waits for
+    `kalshi resume`.
 
     Exit codes: 130 after Ctrl-C, 143 after SIGTERM or SIGHUP; 7 if an order may still be live, however the run ended; 9
     if the account is halted, before the start or at any other end. Look before you restart it after 7 or 9.
@@ -103,8 +103,7 @@ def trade(
             status_every_s=1.0 if is_live() else environment.config.trade.status_every_s,
             params=_params(param),
         )
-        if live:
-            _confirm_live(ctx, environment, request, yes=yes)
+        _confirm_live(ctx, environment, request, yes=yes)
         with status_display() as show:
             summary = RunModes(environment).trade(request, _banner, show)
         end.count_with(lambda: summary.live_orders)
@@ -114,9 +113,11 @@ def trade(
 
 
 def _confirm_live(ctx: typer.Context, environment: Environment, request: TradeRequest, *, yes: bool) -> None:
-    """Show what real trading would use (balance, limits, budgets, markets, host), and ask on prod."""
+    """Show what `--live` would use (balance, limits, budgets, markets, host), and ask on prod."""
     from kalshi_cli.services.trading.briefing import live_briefing
 
+    if request.fills != "live":
+        return
     names = ", ".join(request.strategies)
     facts = [f"{environment.config.env}: {names} will place orders automatically"]
     if environment.needs_confirmation and not yes and sys.stdin.isatty():

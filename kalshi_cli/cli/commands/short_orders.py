@@ -79,6 +79,6 @@ def sell(
 
     \b
     kalshi sell KXHIGHNY-26NOV21-B53.5 10 @0.30
-    kalshi sell KXHIGHNY-26NOV21-B53.5 10 @0.30 --tif ioc --reduce-only --dry-run
+    kalshi sell KXHIGHNY-26NOV21-B53.5 5 @70c --no --dry-run
     """
     place_order(ctx, name, "no" if no else "yes", "sell", count, price, **terms)

@@ -137,7 +137,7 @@ def test_a_batch_takes_every_key_that_is_a_flag_of_place(exchange: Served, monke
     ("bad", "says"),
     [
         ("{", "line 2: Invalid JSON"),
-        ("[" * 5_000, "line 2: Invalid JSON"),
+        ("[" * 5_000, "line 2: JSON value that an order cannot have"),
         ("[]", "line 2: Expected a JSON object"),
         (line(sid="yes"), "line 2: unknown key 'sid'; did you mean side?"),
         (line(**{"post-only": True, "post_only": True}), "line 2: Duplicate key: post_only"),
