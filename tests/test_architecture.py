@@ -119,7 +119,7 @@ MAY_ALSO_IMPORT: dict[str, tuple[str, ...]] = {
     "kalshi_cli/cli/commands/runs.py": ("config",),
     "kalshi_cli/cli/commands/batch_lines.py": ("core",),
     "kalshi_cli/cli/commands/check.py": ("core",),
-    "kalshi_cli/cli/commands/orders.py": ("core",),
+    "kalshi_cli/cli/order_options.py": ("core",),
     "kalshi_cli/cli/screen/render.py": ("core",),
     "kalshi_cli/cli/screen/watch.py": ("core",),
 }

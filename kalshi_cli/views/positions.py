@@ -70,7 +70,7 @@ class FillRow(OutputRow, frozen=True, kw_only=True):
     time: Ts
 
     named = names(book_side="side", count="qty", time="ts")
-    shown = ("ticker", "book_side", "price", "count", "fee", "time", "is_taker")
+    shown: ClassVar[tuple[str, ...]] = ("ticker", "book_side", "price", "count", "fee", "time", "is_taker")
 
 
 class AccountFillRow(FillRow, frozen=True, kw_only=True):

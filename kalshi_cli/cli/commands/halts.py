@@ -99,13 +99,13 @@ def resume(
 
 def _offer_reset(resources: Resources, groups: Sequence[str]) -> None:
     """Ask on a terminal whether to reset each triggered order group, and reset those that the user confirms."""
-    from kalshi_cli.services.trading.run_order_groups import reset_group
+    from kalshi_cli.services.trading.run_order_groups import reset_group_by_id
 
     if not sys.stdin.isatty():
         return
     for group_id in groups:
         if prompt(f"Reset order group {group_id}, so that it accepts orders again? [y/N]").lower() in ("y", "yes"):
-            reset_group(resources, resources.client.order_group(group_id))
+            reset_group_by_id(resources, group_id)
             info(f"Order group {group_id} was reset")
 
 

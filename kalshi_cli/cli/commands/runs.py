@@ -103,7 +103,7 @@ def trade(
             status_every_s=1.0 if is_live() else environment.config.trade.status_every_s,
             params=_params(param),
         )
-        _confirm_live(ctx, environment, request, yes=yes)
+        _confirm_live(ctx, environment, request, is_live=live, yes=yes)
         with status_display() as show:
             summary = RunModes(environment).trade(request, _banner, show)
         end.count_with(lambda: summary.live_orders)
@@ -112,11 +112,13 @@ def trade(
         _end(summary)
 
 
-def _confirm_live(ctx: typer.Context, environment: Environment, request: TradeRequest, *, yes: bool) -> None:
+def _confirm_live(
+    ctx: typer.Context, environment: Environment, request: TradeRequest, *, is_live: bool, yes: bool
+) -> None:
     """Show what `--live` would use (balance, limits, budgets, markets, host), and ask on prod."""
     from kalshi_cli.services.trading.briefing import live_briefing
 
-    if request.fills != "live":
+    if not is_live:
         return
     names = ", ".join(request.strategies)
     facts = [f"{environment.config.env}: {names} will place orders automatically"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.served import KEY_ID, ME, TWO_SIDED, Served, program
@@ -24,7 +25,7 @@ class Keyboard(io.StringIO):
     def isatty(self) -> bool:
         return True
 
-    def readline(self, size: int | None = -1, /) -> str:
+    def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]
         self.was_halted = is_halted(self.state)
         return super().readline(-1 if size is None else size)
 
@@ -32,7 +33,7 @@ class Keyboard(io.StringIO):
 class Silence(io.StringIO):
     """Standard input that is no terminal; reading it would wait for ever."""
 
-    def readline(self, size: int | None = -1, /) -> str:
+    def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]
         raise AssertionError("cancel-all waited for an answer")
 
 
@@ -126,7 +127,7 @@ def test_ctrl_c_at_the_question_ends_with_7_and_cancels_nothing(prod: Served, mo
 def test_where_the_list_cannot_be_read_it_still_asks(prod: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     handle = prod.exchange.handle
 
-    def unlisted(request, now):  # type: ignore[no-untyped-def]
+    def unlisted(request: Any, now: Any) -> Any:
         if request.method == "GET" and request.path.endswith("/portfolio/orders") and not answered:
             raise RuntimeError
         return handle(request, now)
