@@ -99,7 +99,7 @@ def cancel_all(
             shown = partial(progress, "canceled", resources.clock.monotonic)
             with KillRun(resources, scope, lock, within, interrupts=signals, progress=shown) as kill:
                 if not yes and resources.needs_confirmation and sys.stdin.isatty():
-                    _ask(resources, scope, signals, is_halted=kill.halted)
+                    _ask(resources, scope, signals, is_halted=None if lock is None else kill.halted)
                 kill.run()
                 unclosed = _show(ctx, resources, kill, flatten=flatten, yes=yes)
         error = kill.error or unclosed
@@ -122,8 +122,11 @@ def _show(ctx: typer.Context, resources: Resources, kill: KillRun, *, flatten: b
     return unclosed
 
 
-def _ask(resources: Resources, scope: CancelScope, signals: KillSignals, *, is_halted: bool) -> None:
-    """Show the orders that will be canceled, and ask. RefusedError where the answer is no: no order was canceled."""
+def _ask(resources: Resources, scope: CancelScope, signals: KillSignals, *, is_halted: bool | None) -> None:
+    """Show the orders that will be canceled, and ask. RefusedError where the answer is no: no order was canceled.
+
+    `is_halted` is None where no halt was asked for.
+    """
     from kalshi_cli.services.orders.cancel_all import describe_resting
 
     if resources.config.read_only:
@@ -135,11 +138,14 @@ def _ask(resources: Resources, scope: CancelScope, signals: KillSignals, *, is_h
     signals.hold()
     if answer.lower() in ("y", "yes"):
         return
-    state = "; trading stays halted" if is_halted else ""
-    resume = "; to trade again: `kalshi resume --reason TEXT`" if is_halted else ""
+    state, resume = "", ""
+    if is_halted:
+        state, resume = "; trading stays halted", "; to trade again: `kalshi resume --reason TEXT`"
+    elif is_halted is not None:
+        state = "; trading is NOT halted, because the halt could not be written"
     raise RefusedError(
         f"Not confirmed: no order was canceled{state}",
-        hint=f"to cancel them: `kalshi cancel-all --yes`{resume}",
+        hint=f"to cancel them, run it again and answer y, or add --yes{resume}",
         code="not_confirmed",
     )
 
