@@ -103,7 +103,7 @@ def test_without_an_answer_to_the_cancels_the_first_signal_is_held_and_the_secon
         process.kill()
         process.communicate()
     assert (ended.code, ended.out) == (7, ""), ended.err
-    assert "before it was verified that nothing rests: orders may be live" in ended.error["message"]
+    assert "before it was verified that no order remains: orders may be live" in ended.error["message"]
     assert len(exchange.resting()) == 2
 
 
