@@ -48,11 +48,13 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
         milestones; live; incentives; targets; tags; order list; order show; order queue; order group list;
         order group show; rfq list; rfq show; rfq quotes; quote list; combos list; combos show; balance; positions;
         fills; settlements; pnl; export fills; export pnl; export tax-lots; transfer list; transfer show;
-        allocation show; subaccounts list; subaccounts transfers; deposits; withdrawals; record; limits show; keys""",
+        allocation show; subaccounts list; subaccounts transfers; portfolio; deposits; withdrawals; record; limits show;
+        keys""",
     ),
     (
         _WRITE,
-        """order place; order cancel; order reconcile; order cancel-all; order amend; order decrease; order batch;
+        """buy; sell; cancel; order place; order cancel; order reconcile; order cancel-all;
+        order amend; order decrease; order batch;
         order group create; order group limit; order group trigger; order group reset; order group delete; cancel-all;
         close; flatten; rfq create; rfq delete; rfq accept; quote create; quote confirm; quote delete; combos create;
         transfer send; allocation set; subaccounts create; subaccounts netting; subaccounts transfer; limits upgrade;

@@ -30,7 +30,7 @@ def hold_early(words: Sequence[str]) -> None:
         return
     before, last = [], ""
     for word in words[: words.index(_COMMAND)]:
-        if not word.startswith("-") and not last.startswith("--"):  # neither an option nor the value of one
+        if not word.startswith("-") and not last.startswith("--"):  # neither an option nor its value
             before.append(word)
         last = word
     if before not in ([], ["order"]):
@@ -46,21 +46,21 @@ def _handled(handler: Callable[[int, FrameType | None], None]) -> dict[signal.Si
 
 
 class KillSignals:
-    """Hold the first signal back until the exchange has answered every cancel; the next one interrupts at once.
+    """Holds the first signal back until the exchange has answered every cancel; the next one interrupts at once.
 
     Until `close`, which is called when every outcome is known, an interrupt ends with exit code 7.
     """
 
     def __init__(self) -> None:
-        self._heard = 0
+        self._received = 0
         self._is_held = True
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> KillSignals:
-        self._before = _handled(self._hear) | _before
+        self._before = _handled(self._receive) | _before
         _before.clear()
         if _early:
-            self._hear(_early[0], None)
+            self._receive(_early[0], None)
             _early.clear()
         return self
 
@@ -87,15 +87,15 @@ class KillSignals:
     def let_go(self) -> None:
         """Interrupt now if a signal was held back; from now on a signal interrupts at once."""
         self._is_held = False
-        if self._heard:
+        if self._received:
             self._interrupt()
 
-    def _hear(self, number: int, _frame: FrameType | None) -> None:
-        is_first, self._heard = not self._heard, number
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        is_first, self._received = not self._received, number
         if not (is_first and self._is_held):
             self._interrupt()
         with suppress(OSError):  # not through sys.stderr, which may be in use
             os.write(2, f"{signal.Signals(number).name}: {_GOES_ON}\n".encode())
 
     def _interrupt(self) -> None:
-        raise KeyboardInterrupt if self._heard == signal.SIGINT else TerminationRequested
+        raise KeyboardInterrupt if self._received == signal.SIGINT else TerminationRequested

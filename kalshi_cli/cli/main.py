@@ -45,6 +45,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         "exchange": "market",
     },
     "Orders": {
+        "buy": "short_orders",
+        "sell": "short_orders",
+        "cancel": "orders",
         "order": "orders",
         "close": "close",
         "flatten": "close",
@@ -53,6 +56,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "unlock": "locks",
     },
     "Portfolio": {
+        "portfolio": "portfolio",
         "balance": "portfolio",
         "positions": "portfolio",
         "fills": "portfolio",

@@ -26,9 +26,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.base.errors import Distrust, KalshiError, UsageError, refuse
+from kalshi_cli.base.errors import Distrust, ExitCode, KalshiError, UsageError, refuse
 from kalshi_cli.base.units import Ts, duration_from_user, money_from_user, parse_ts, price_from_user, qty_from_user
 from kalshi_cli.cli.completion import add_completion
+from kalshi_cli.cli.exit_codes import ENDS
 from kalshi_cli.cli.screen.output import Format, info, set_quiet, warn, write_out
 
 if TYPE_CHECKING:
@@ -203,6 +204,15 @@ def note_unsent(*facts: str) -> None:
     info(*facts, "Dry run: nothing was sent")
 
 
+_UNLOCKS = frozenset({"resume", "unlock", "stop", "state rebuild", "catalogue clear"})
+
+
+def is_harmless(command: str) -> bool:
+    """Return whether a mistyped name may be corrected to this command: one that sends no order and ends no halt."""
+    ends = ENDS.get(command, frozenset())
+    return ExitCode.UNKNOWN_OUTCOME not in ends and command not in _UNLOCKS
+
+
 # -- the global options -------------------------------------------------------------------------------------------
 
 
@@ -300,11 +310,29 @@ class HelpCommand(TyperCommand):
         add_completion(params)
         super().__init__(*args, params=params, **more)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        typed = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            missing = _missing(self, ctx, typed)
+            if len(missing) < 2 or type(error) is typer.BadParameter:
+                raise
+            raise UsageError(f"missing: {', '.join(missing)}", hint=f"see `{ctx.command_path} -h`") from error
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_options(self, ctx, formatter)
 
     def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002 - never cut
         return _list_line(self.help)
+
+
+def _missing(command: TyperCommand, ctx: Any, args: list[str]) -> list[str]:
+    """Return the required arguments and options that a command line does not give."""
+    given, _, _ = command.make_parser(ctx).parse_args(args)
+    required = [param for param in command.get_params(ctx) if param.required]
+    absent = [param for param in required if given.get(param.name or "") in (None, ())]
+    return [param.opts[0] if param.param_type_name == "option" else param.make_metavar(ctx) for param in absent]
 
 
 class HelpGroup(TyperGroup):
@@ -353,6 +381,7 @@ class HelpGroup(TyperGroup):
         names = self.list_commands(ctx)
         if args[0] not in names and not args[0].startswith("-") and not ctx.resilient_parsing:
             near = get_close_matches(args[0], names, 1, cutoff=0.5)
+            near = [name for name in near if is_harmless(f"{ctx.command_path} {name}".partition(" ")[2])]
             raise UsageError(
                 f"Unknown command: {ctx.command_path} {args[0]}",
                 hint=f"did you mean `{ctx.command_path} {near[0]}`?" if near else self._known_names(ctx, names),

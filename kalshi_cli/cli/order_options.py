@@ -1,16 +1,23 @@
-"""Options, and the confirmation, that the order commands share."""
+"""Options, confirmations and answers that the order commands share."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from kalshi_cli.cli.options import agreed
+from kalshi_cli.base.units import show_money, show_price, show_qty
+from kalshi_cli.cli.options import agreed, choice_option, duration_option, flags_of, show_view
+from kalshi_cli.cli.screen.output import Format, default_format, write_out
 
 if TYPE_CHECKING:
+    from kalshi_cli.base.units import Ts
+    from kalshi_cli.services.orders.place import OrderTicket
     from kalshi_cli.services.plans import PlanningService
     from kalshi_cli.services.resources import Resources
+    from kalshi_cli.views.orders import OrderRow
     from kalshi_cli.views.plans import Plan
 
     P = TypeVar("P", bound=Plan[Any])
@@ -28,17 +35,117 @@ def subaccount_option(text: str) -> Any:
 
 def order_argument() -> Any:
     """Return the argument that names an order."""
-    return typer.Argument(metavar="ID", help="Order id or client order id", show_default=False)
+    return typer.Argument(metavar="ID", help="Order id, its first 6 or more characters, or client order id")
 
 
 Yes = Annotated[bool, typer.Option("--yes", help="Skip the confirmation on prod")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, without sending it")]
+ExpiresIn = Annotated[Any, duration_option("--expires-in", text="Cancel at the exchange after this time.")]
+TickerGlob = Annotated[
+    str, typer.Option("--ticker", metavar="GLOB", help="Only tickers that match this pattern, such as 'KXBTC*'")
+]
+
+_TERMS: dict[str, tuple[Any, Any]] = {
+    "tif": (
+        Annotated[
+            str,
+            choice_option("--tif", choices=TIFS, text="Good till canceled, immediate or cancel, or fill or kill."),
+        ],
+        "gtc",
+    ),
+    "post_only": (Annotated[bool, typer.Option("--post-only", help="Reject if it would take liquidity")], False),
+    "reduce_only": (
+        Annotated[bool, typer.Option("--reduce-only", help="Only reduce a position; requires --tif ioc")],
+        False,
+    ),
+    "expires_in": (ExpiresIn, None),
+    "client_order_id": (
+        Annotated[str, typer.Option(metavar="ID", help="Your own order id; can never be used again")],
+        "",
+    ),
+    "group": (Annotated[str, typer.Option("--group", metavar="ID", help="Add the order to this order group")], ""),
+    "stp": (
+        Annotated[
+            str,
+            choice_option(
+                "--stp", choices=STPS, text="Self-trade prevention: which order is canceled, taker or maker."
+            ),
+        ],
+        "taker",
+    ),
+    "cancel_on_pause": (
+        Annotated[bool, typer.Option("--cancel-on-pause", help="Cancel when trading pauses")],
+        False,
+    ),
+    "subaccount": (Annotated[int | None, subaccount_option("Place the order in this subaccount.")], None),
+    "yes": (Yes, False),
+    "dry_run": (DryRun, False),
+}
+"""The options of every command that places one order: name -> annotation and default."""
+
+
+def takes_order_terms(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `_TERMS` in place of its `**terms`."""
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    terms = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+        for name, (annotation, default) in _TERMS.items()
+    ]
+    parameters = [each for each in own if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    command.__signature__ = inspect.Signature([*parameters, *terms])  # type: ignore[attr-defined]
+    return command
+
+
+def order_ticket(
+    ticker: str, side: str, action: str, count: Any, price: Any, *, tif: str, stp: str, **terms: Any
+) -> OrderTicket:
+    """Return the order that was typed."""
+    from kalshi_cli.services.orders.place import SELF_TRADE_PREVENTIONS, TIMES_IN_FORCE, OrderTicket
+
+    return OrderTicket(
+        ticker=ticker.upper(),
+        outcome=side,  # type: ignore[arg-type]
+        action=action,  # type: ignore[arg-type]
+        qty=count,
+        price=price,
+        tif=TIMES_IN_FORCE[tif],
+        self_trade_prevention=SELF_TRADE_PREVENTIONS[stp],
+        post_only=terms["post_only"],
+        reduce_only=terms["reduce_only"],
+        expires_in_s=terms["expires_in"],
+        client_order_id=terms["client_order_id"],
+        order_group_id=terms["group"],
+        cancel_on_pause=terms["cancel_on_pause"],
+        subaccount=terms["subaccount"],
+    )
 
 
 def consented(resources: Resources, service: PlanningService, plan: P, question: str, *, yes: bool) -> P:
     """Show the plan and ask for confirmation on prod; return the plan to execute.
 
-    The user may take minutes to answer, so the plan is made again after a question.
+    The user may take minutes to answer, so the plan is renewed after a question.
     """
     is_asked = agreed(resources, question, *plan.facts, *plan.warnings, yes=yes)
     return service.renew(plan) if is_asked else plan
+
+
+def show_order(ctx: typer.Context, order: OrderRow, now: Ts) -> None:
+    """Show an order: one sentence on a terminal, all fields with `-v`, with a format or in a pipe."""
+    flags = flags_of(ctx)
+    if flags.form is None and not flags.verbose and default_format() is Format.TABLE:
+        write_out(f"{order_sentence(order)}\n")
+    else:
+        show_view(ctx, order, title=order.ticker, now=now)
+
+
+def order_sentence(order: OrderRow) -> str:
+    """Return what happened to an order in one sentence."""
+    from kalshi_cli.views.formats import SHORT_ID_LENGTH
+
+    wanted = f"{order.action} {show_qty(order.count)} {order.side.upper()} at {show_price(order.price)}"
+    average = f" at {show_price(order.average_fill_price)}" if order.average_fill_price is not None else ""
+    filled = f"{show_qty(order.filled)} filled{average}" if order.filled else "none filled"
+    fees = f", fees {show_money(order.fees)}" if order.fees else ""
+    rest = f", {show_qty(order.remaining)} resting" if order.remaining else ""
+    name = (order.order_id or order.client_order_id or "")[:SHORT_ID_LENGTH]
+    return f"Order {name} on {order.ticker} ({wanted}) is {order.status}: {filled}{fees}{rest}"

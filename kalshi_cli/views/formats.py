@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, tzinfo
 from enum import Enum
 from functools import cache
@@ -33,6 +33,8 @@ Ratio = NewType("Ratio", float)
 """A ratio: 0.5 is shown as 50.0%."""
 TruncatableText = NewType("TruncatableText", str)
 """Text that a narrow table may cut short. A plain `str` (a ticker, an id) is never cut."""
+ShortId = NewType("ShortId", str)
+"""An order id: a table shows the shortest prefix that is unique in it; everything else shows all of it."""
 ExchangeJson = NewType("ExchangeJson", object)
 """The exchange's own JSON, of unknown structure."""
 Verdict = NewType("Verdict", str)
@@ -83,6 +85,7 @@ _WIRE: dict[Any, Write] = {
     bool: bool,
     str: safe_text,
     TruncatableText: safe_text,
+    ShortId: safe_text,
     Verdict: safe_text,
     TradingStateCell: lambda state: "halted" if state == "paused" else safe_text(state),
     ExchangeJson: _loose,
@@ -129,6 +132,7 @@ _HUMAN: dict[Any, Show] = {
     bool: lambda value: "yes" if value else "no",
     str: safe_text,
     TruncatableText: safe_text,
+    ShortId: safe_text,
     Verdict: safe_text,
     TradingStateCell: safe_text,
     ExchangeJson: lambda value: msgspec.json.encode(_loose(value)).decode(),
@@ -176,6 +180,10 @@ class OutputColumn(NamedTuple):
         """Return whether the text may be cut in a narrow table."""
         return without_none(self.kind) is TruncatableText
 
+    @property
+    def is_short_id(self) -> bool:
+        return without_none(self.kind) is ShortId
+
 
 @cache
 def columns(of: type[msgspec.Struct]) -> tuple[OutputColumn, ...]:
@@ -195,6 +203,18 @@ def inner_row(kind: Any) -> type[msgspec.Struct] | None:
     args = get_args(kind)
     is_rows = get_origin(kind) is tuple and args[1:] == (...,) and isinstance(args[0], type)
     return args[0] if is_rows and issubclass(args[0], msgspec.Struct) else None
+
+
+SHORT_ID_LENGTH = 8
+"""Characters that a shortened id has at least."""
+
+
+def short_ids(ids: Sequence[str]) -> list[str]:
+    """Return the ids cut to the same length, the shortest at which different ids stay different."""
+    length = SHORT_ID_LENGTH
+    while len({name[:length] for name in ids}) < len(set(ids)):
+        length += 1
+    return [name[:length] for name in ids]
 
 
 def cell(column: OutputColumn, value: Any, now: Ts | None) -> str:

@@ -7,14 +7,14 @@ from msgspec.structs import asdict
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.order_terms import BID, Side
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.formats import ShortId, TruncatableText
 from kalshi_cli.views.row import Action, Outcome, OutputRow, names, own_price
 
 
 class OrderRow(OutputRow, frozen=True, kw_only=True):
     """An order: `side` and `action` as typed, `price` of that side; `book_side` is the side of the YES book."""
 
-    order_id: str | None
+    order_id: ShortId | None
     client_order_id: str | None
     ticker: str
     side: Outcome
@@ -36,7 +36,7 @@ class OrderRow(OutputRow, frozen=True, kw_only=True):
     exchange_index: int
 
     named = names(book_side="side", count="qty")
-    shown = ("ticker", "action", "side", "price", "filled", "remaining", "status", "order_id")
+    shown = ("order_id", "ticker", "action", "side", "price", "filled", "remaining", "status")
 
 
 def order_row(order: Order, typed: tuple[Outcome, Action] | None = None) -> OrderRow:
@@ -139,7 +139,7 @@ class BatchRow(OutputRow, frozen=True, kw_only=True):
 class QueueRow(OutputRow, frozen=True, kw_only=True):
     """A resting order and the contracts that must trade before it (`ahead`); `price` is on the YES scale."""
 
-    order_id: str
+    order_id: ShortId
     ticker: str
     book_side: Side
     price: Price

@@ -8,9 +8,10 @@ from typing import ClassVar
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.account.pnl import ProfitAndLoss
-from kalshi_cli.core.model.order_terms import Side
+from kalshi_cli.core.model.order_terms import BID, Side
+from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.views.formats import SignedMoney
-from kalshi_cli.views.row import Outcome, OutputRow, names, own_price
+from kalshi_cli.views.row import Action, Outcome, OutputRow, names, own_price
 
 
 class PositionRow(OutputRow, frozen=True, kw_only=True):
@@ -69,7 +70,29 @@ class FillRow(OutputRow, frozen=True, kw_only=True):
     time: Ts
 
     named = names(book_side="side", count="qty", time="ts")
-    shown = ("ticker", "book_side", "price", "count", "fee", "time", "is_taker")
+    shown: ClassVar[tuple[str, ...]] = ("ticker", "book_side", "price", "count", "fee", "time", "is_taker")
+
+
+class AccountFillRow(FillRow, frozen=True, kw_only=True):
+    """A trade, and what it did to the position before it: a BID bought YES, or sold NO where NO was held.
+
+    `side_price` is the price of that side.
+    """
+
+    action: Action
+    side: Outcome
+    side_price: Price
+
+    shown = ("ticker", "action", "side", "side_price", "count", "cost", "fee", "time", "is_taker")
+
+
+def fill_row(fill: Fill, held_before: Qty) -> AccountFillRow:
+    """Return a fill as a row; `held_before` is the position that it met, signed, plus for YES."""
+    is_bid = fill.side is BID
+    is_closing = held_before < 0 if is_bid else held_before > 0
+    side: Outcome = "yes" if is_bid is not is_closing else "no"
+    action: Action = "sell" if is_closing else "buy"
+    return AccountFillRow.of(fill, action=action, side=side, side_price=own_price(side, fill.price))
 
 
 class PnlRow(OutputRow, frozen=True, kw_only=True):

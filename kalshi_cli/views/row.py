@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, Self, get_origin
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
-from kalshi_cli.views.formats import TruncatableText, inner_row, without_none
+from kalshi_cli.views.formats import ShortId, TruncatableText, inner_row, without_none
 
 Outcome = Literal["yes", "no"]
 Action = Literal["buy", "sell"]
@@ -71,7 +71,7 @@ def _reader(path: str, kind: Any) -> Callable[[Any], Any]:
         return lambda source: tuple(map(inner.of, find(source)))
     if get_origin(kind) is tuple and len(names) == 1:
         return lambda source: find(source) or ()
-    if without_none(kind) is not kind and without_none(kind) in (str, TruncatableText, Ts):
+    if without_none(kind) is not kind and without_none(kind) in (str, ShortId, TruncatableText, Ts):
         return lambda source: find(source) or None
     return find
 

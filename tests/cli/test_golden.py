@@ -189,6 +189,7 @@ READS = [
     Case("series_info", "series-info KXRAIN"),
     Case("trades", f"trades {TWO_SIDED} --limit 2"),
     Case("candles", f"candles {TWO_SIDED} --interval 1d"),
+    Case("portfolio", "portfolio"),
     Case("order_list", "order list"),
     Case("order_list_all", "order list --status all --ticker KXRAIN*"),
     Case("order_show", f"order show {LOW}"),

@@ -155,6 +155,10 @@ def test_the_shell_completes_command_names() -> None:
     [
         (["makrets"], "did you mean `kalshi markets`?"),
         (["config", "shwo"], "did you mean `kalshi config show`?"),
+        (["cancl-all"], "see `kalshi -h`"),
+        (["flaten"], "see `kalshi -h`"),
+        (["clos"], "see `kalshi -h`"),
+        (["resum"], "see `kalshi -h`"),
         (["zzzzzz"], "see `kalshi -h`"),
         (["config", "show", "--fromat", "json"], "did you mean --format?"),
         (["config", "show", "surplus"], "see `kalshi config show -h`"),
@@ -485,5 +489,5 @@ def test_a_stderr_that_cannot_be_written_stops_nothing(home: Path) -> None:
 )
 def test_an_empty_choice_is_not_taken_for_everything(words: tuple[str, ...], home: Path, capsys: Capture) -> None:
     assert main(words) == ExitCode.USAGE
-    assert "an empty" in capsys.readouterr().err
+    assert "An empty" in capsys.readouterr().err
     assert list(home.iterdir()) == []

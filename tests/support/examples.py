@@ -33,6 +33,7 @@ from support.served import FINE, KEY_ID, ME, TWO_SIDED, Ended, Served, program
 
 README = ROOT / "README.md"
 ID = "2597b999-f887-4195-8bac-c3f97a1f2021"
+PREFIX = ID[:8]
 TEN = contracts(10)
 NOT_OURS = r"KX(?!NBA|MVE|RAIN|WIND)\w+"
 """Series that the exchange of `served` does not have."""
@@ -158,13 +159,14 @@ class Desk:
             program("catalog", "refresh")
         for file in self.one.home.glob("*.jsonl.gz"):
             file.unlink()
-        if "--data" in line:
+        if line.startswith("kalshi backtest"):
             program("record", TWO_SIDED, "--out", "tape.jsonl.gz", "--duration", "0.3s")
 
     def named(self, line: str) -> str:
         """The line with what there is, instead of what it names."""
         line = re.sub(r" --env (demo|prod)| --config \./config\.yaml| > \S+", "", line)
         line = line.replace("--price 70c", "--price 55c").replace("--price 0.25", "--price 0.42")
+        line = line.replace("@70c", "@55c").replace("@0.30", "@0.40")
         line = line.replace("--to 2 ", "--to 1 ").replace("--from 2 ", "--from 1 ").replace("2=40", "1=40")
         line = re.sub(r" --duration \S+", "", re.sub("--wait (30s|1m)", "--wait 1s", line))
         line = re.sub(r"^kalshi (trade|watch|record) ", r"kalshi \1 --duration 0.3s ", line)
@@ -177,8 +179,8 @@ class Desk:
         line = line.replace("--key-id ID", f"--key-id {KEY_ID}")
         if "cross-venue" in line:
             line += " " + " ".join(self.theirs.options)
-        if ID in line:
-            line = line.replace(ID, self._an_id(line))
+        if PREFIX in line:  # the ids of `served` differ in their last characters only
+            line = line.replace(ID, PREFIX).replace(PREFIX, self._an_id(line))
         return self._talked(line)
 
     def order(self, count: str, price: str) -> str:

@@ -1,4 +1,4 @@
-"""The lines of a batch: NDJSON, one order a line, keys named like the flags of `kalshi order place`."""
+"""The lines of a batch: NDJSON, one order per line, with the keys of the options of `kalshi order place`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from kalshi_cli.services.orders.batch import MAX_ORDERS, BatchLine
 from kalshi_cli.services.orders.place import SELF_TRADE_PREVENTIONS, TIMES_IN_FORCE, OrderTicket
 
 MAX_LINE_LENGTH = 10_000
-"""Characters; an order has about two hundred."""
+"""Maximum characters of a line; an order has about two hundred."""
 
 MAX_LINES = 10 * MAX_ORDERS
-"""Lines that are read at all, empty ones too."""
+"""Maximum lines that are read, empty ones included."""
 
 
 def read_lines(source: str) -> list[BatchLine]:
-    """The orders of a file, or of stdin for `-`; empty lines are skipped.
+    """Return the orders of a file, or of standard input for `-`; empty lines are skipped.
 
-    UsageError that names the line, and says that nothing was sent, for the first one that is not an order.
+    UsageError names the first line that is not an order, and says that nothing was sent.
     """
     if source == "-":
         return _lines(sys.stdin)
@@ -40,7 +40,7 @@ def _lines(texts: Iterable[str]) -> list[BatchLine]:
         if not text.strip():
             continue
         if len(lines) == MAX_ORDERS:
-            raise UsageError(f"more than {MAX_ORDERS} orders in one batch", hint="nothing was sent; split the file")
+            raise UsageError(f"A batch holds at most {MAX_ORDERS} orders", hint="nothing was sent; split the file")
         try:
             lines.append(BatchLine(number, _ticket(text)))
         except ValueError as error:
@@ -48,7 +48,7 @@ def _lines(texts: Iterable[str]) -> list[BatchLine]:
                 f"line {number}: {safe_text(str(error), 300)}", hint="nothing was sent; see `kalshi order batch -h`"
             ) from error
     if not lines:
-        raise UsageError("there is no order in the batch", hint="one JSON object a line; see `kalshi order batch -h`")
+        raise UsageError("The batch has no orders", hint="write one JSON object per line; see `kalshi order batch -h`")
     return lines
 
 
@@ -61,11 +61,11 @@ def _ticket(text: str) -> OrderTicket:
         # Numbers stay the text they were typed as: a price must not go through a float.
         found = json.loads(text, parse_float=_Number, parse_int=_Number)
     except ValueError as error:
-        raise ValueError(f"not JSON: {error}") from error
+        raise ValueError(f"Invalid JSON: {error}") from error
     except RecursionError as error:
-        raise ValueError("not JSON that an order could have") from error
+        raise ValueError("JSON value that an order cannot have") from error
     if not isinstance(found, dict):
-        raise ValueError('not a JSON object like {"ticker": ..., "side": ...}')
+        raise ValueError('Expected a JSON object like {"ticker": ..., "side": ...}')
     given: dict[str, Any] = {}
     for key, value in found.items():
         name = key.replace("-", "_")
@@ -74,7 +74,7 @@ def _ticket(text: str) -> OrderTicket:
             raise ValueError(f"unknown key {key!r}" + (f"; did you mean {near[0]}?" if near else ""))
         field, convert = _FIELDS[name]
         if field in given:
-            raise ValueError(f"{key} is given twice")
+            raise ValueError(f"Duplicate key: {key}")
         if value is None:
             continue
         try:
@@ -83,12 +83,12 @@ def _ticket(text: str) -> OrderTicket:
             raise ValueError(f"{key}: {error}") from error
     missing = [name for name in _REQUIRED if _FIELDS[name][0] not in given]
     if missing:
-        raise ValueError(f"{', '.join(missing)} missing")
+        raise ValueError(f"missing: {', '.join(missing)}")
     return OrderTicket(**given)
 
 
 class _Number(str):
-    """A JSON number, as text."""
+    """A JSON number, kept as text."""
 
     __slots__ = ()
 
@@ -96,7 +96,7 @@ class _Number(str):
 def _word(*choices: str) -> Callable[[Any], str]:
     def convert(value: Any) -> str:
         if value not in choices:
-            raise ValueError(f"{value!r} is not one of {', '.join(choices)}")
+            raise ValueError(f"{value!r} is invalid; use one of {', '.join(choices)}")
         return str(value)
 
     return convert
@@ -104,14 +104,14 @@ def _word(*choices: str) -> Callable[[Any], str]:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str) or isinstance(value, _Number) or not value:
-        raise ValueError(f"{value!r} is no text")
+        raise ValueError(f"{value!r} must be a string")
     return value
 
 
 def _typed(parse: Callable[[str], Any]) -> Callable[[Any], Any]:
     def convert(value: Any) -> Any:
         if not isinstance(value, str):
-            raise ValueError(f"{value!r} is neither text nor a number")
+            raise ValueError(f"{value!r} must be a string or a number")
         return parse(value)
 
     return convert
@@ -119,13 +119,13 @@ def _typed(parse: Callable[[str], Any]) -> Callable[[Any], Any]:
 
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{value!r} is neither true nor false")
+        raise ValueError(f"{value!r} must be true or false")
     return value
 
 
 def _subaccount(value: Any) -> int:
     if not isinstance(value, str) or not value.isdecimal() or int(value) > HIGHEST_SUBACCOUNT:
-        raise ValueError(f"{value!r} is not a number from 0 to {HIGHEST_SUBACCOUNT}")
+        raise ValueError(f"{value!r} must be a number from 0 to {HIGHEST_SUBACCOUNT}")
     return int(value)
 
 
@@ -145,6 +145,6 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "cancel_on_pause": ("cancel_on_pause", _flag),
     "subaccount": ("subaccount", _subaccount),
 }
-"""The name of a flag -> the field of a ticket, and how its value is read."""
+"""Option name -> the field of a ticket, and the parser of its value."""
 
 _REQUIRED = ("ticker", "side", "action", "count", "price")

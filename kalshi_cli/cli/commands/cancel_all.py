@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,43 +16,58 @@ from kalshi_cli.base.errors import (
     HostError,
     KalshiError,
     OutcomeUnknownError,
+    RefusedError,
     UnreachableError,
     UsageError,
 )
 from kalshi_cli.cli.kill_signals import KillSignals
 from kalshi_cli.cli.options import CommandGroup, duration_option, load_config, show_view
-from kalshi_cli.cli.screen.output import info, warn
+from kalshi_cli.cli.screen.output import info, prompt, warn
 
 if TYPE_CHECKING:
     from kalshi_cli.config.config import Config
+    from kalshi_cli.services.orders.cancel import CancelScope
+    from kalshi_cli.services.orders.cancel_all import KillRun
     from kalshi_cli.services.resources import Resources
 
 app = CommandGroup()
 
 NEEDED = ("env", "state", "credentials", "exchange.rest_url")
-"""Of the configuration; whatever else is wrong with it must not stop this."""
+"""The parts of the configuration that this command needs; errors elsewhere do not stop it."""
 
 
 @app.command("cancel-all")
 def cancel_all(
     ctx: typer.Context,
     event: Annotated[str | None, typer.Option(metavar="EVENT", help="Only orders of this event.")] = None,
-    pattern: Annotated[str | None, typer.Option("--ticker", metavar="GLOB", help="Only tickers like this.")] = None,
-    within: Annotated[Any, duration_option("--within", text="Give up after this (60s).")] = None,
-    no_halt: Annotated[bool, typer.Option("--no-halt", help="Let trading go on afterwards.")] = False,
-    flatten: Annotated[bool, typer.Option("--flatten", help="Then close every position.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --flatten (prod asks).")] = False,
+    pattern: Annotated[
+        str | None, typer.Option("--ticker", metavar="GLOB", help="Only tickers that match this pattern.")
+    ] = None,
+    within: Annotated[Any, duration_option("--within", text="Give up after this time (60s).")] = None,
+    no_halt: Annotated[bool, typer.Option("--no-halt", help="Do not halt trading.")] = False,
+    flatten: Annotated[bool, typer.Option("--flatten", help="Close all positions afterwards.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation on prod.")] = False,
 ) -> None:
-    """The kill switch: halt for good, cancel everything, believe only a fresh list. Exit 0 only if nothing rests.
+    """Halt trading and cancel all orders (kill switch).
 
-    Order groups are triggered first, so that no program can go on placing in them (not with --no-halt or a scope), and
-    nothing else of this account writes meanwhile. Orders of other programs are canceled too, and counted. It asks
-    nothing, and works with a broken state file and with a configuration that is wrong wherever this command does not
-    need it. A scoped cancel does not halt.
-    It ends with 7 where orders may be live; with 8 where all is canceled and the halt not written. The first Ctrl-C (or
-    SIGTERM) waits until the exchange has answered the cancels and then ends with 7; a second one ends it at once.
-    With --flatten positions of the primary subaccount are closed as `kalshi flatten` does, once it is proven that
-    nothing rests; where it is not, nothing is closed.
+    Halt trading for every program and across restarts, cancel every order on the account, and verify with a fresh
+    order list that none remains. It works with a damaged state file and with configuration errors in sections that it
+    does not need. To trade again: `kalshi resume --reason TEXT`.
+
+    On a terminal and on prod it halts trading first, then shows the orders and asks before it cancels them; `--yes`
+    skips the question. Anywhere else it never asks. If you answer no, no order is canceled, trading stays halted, and
+    the exit code is 3.
+
+    Order groups are triggered first, so that no program can keep placing orders in them (not with `--no-halt` or a
+    scope), and no other program on this account can write meanwhile. Orders of other programs are canceled too, and
+    counted. With `--event` or `--ticker`, trading is not halted.
+
+    Exit code 0 only when no order remains; 7 when orders may be live; 8 when all orders are canceled but the halt
+    could not be saved. The first Ctrl-C (or SIGTERM) waits until the exchange has answered the cancels and then ends
+    with 7; a second one ends at once.
+
+    With `--flatten`, the positions of the primary subaccount are closed afterwards, as `kalshi flatten` does, once no
+    order remains. If that cannot be verified, no position is closed.
 
     \b
     kalshi cancel-all
@@ -62,7 +78,8 @@ def cancel_all(
     is_everything = event is None and pattern is None
     if flatten and (no_halt or not is_everything):
         raise UsageError(
-            "--flatten halts and closes everything", hint="without --no-halt and a scope; for one: kalshi close TICKER"
+            "--flatten cannot be combined with --no-halt, --event or --ticker",
+            hint="to close one position, run `kalshi close TICKER`",
         )
     with KillSignals() as signals:
         config = load_config(ctx, NEEDED, distrust=_warn)
@@ -71,10 +88,7 @@ def cancel_all(
             from kalshi_cli.services.orders.halt_marker import write_halt_marker
 
             lock = write_halt_marker(config, SystemClock().now())
-        from msgspec.structs import asdict, replace
-
         from kalshi_cli.app.environment import opened
-        from kalshi_cli.cli.commands.close import flattened
         from kalshi_cli.cli.screen.progress import progress
         from kalshi_cli.services.orders.cancel import CancelScope
         from kalshi_cli.services.orders.cancel_all import KillRun
@@ -84,48 +98,84 @@ def cancel_all(
             _introduce(config)
             shown = partial(progress, "canceled", resources.clock.monotonic)
             with KillRun(resources, scope, lock, within, interrupts=signals, progress=shown) as kill:
+                if not yes and resources.needs_confirmation and sys.stdin.isatty():
+                    _ask(resources, scope, signals, is_halted=None if lock is None else kill.halted)
                 kill.run()
-                view = kill.view
-                unclosed: KalshiError | None = None
-                if flatten:
-                    view, unclosed = flattened(
-                        resources, view, may_close=kill.halted and kill.outcome.is_clean, yes=yes
-                    )
-                    kill.keep()
-                    view = replace(view, **asdict(kill.view))
-                show_view(ctx, view, title="cancel-all")
+                unclosed = _show(ctx, resources, kill, flatten=flatten, yes=yes)
         error = kill.error or unclosed
         if error is not None:
             raise error
 
 
+def _show(ctx: typer.Context, resources: Resources, kill: KillRun, *, flatten: bool, yes: bool) -> KalshiError | None:
+    """Close the positions where that was asked for, and show the result; return the error of the close."""
+    view, unclosed = kill.view, None
+    if flatten:
+        from msgspec.structs import asdict, replace
+
+        from kalshi_cli.cli.commands.close import flattened
+
+        view, unclosed = flattened(resources, view, may_close=kill.halted and kill.outcome.is_clean, yes=yes)
+        kill.keep()
+        view = replace(view, **asdict(kill.view))
+    show_view(ctx, view, title="cancel-all")
+    return unclosed
+
+
+def _ask(resources: Resources, scope: CancelScope, signals: KillSignals, *, is_halted: bool | None) -> None:
+    """Show the orders that will be canceled, and ask. RefusedError where the answer is no: no order was canceled.
+
+    `is_halted` is None where no halt was asked for.
+    """
+    from kalshi_cli.services.orders.cancel_all import describe_resting
+
+    if resources.config.read_only:
+        return  # refused by the run itself
+    signals.let_go()  # Ctrl-C ends the question at once: no cancel is on its way yet
+    for fact in describe_resting(resources, scope):
+        warn(f"{resources.config.env}: {fact}")
+    answer = prompt("Cancel these orders? [y/N]")
+    signals.hold()
+    if answer.lower() in ("y", "yes"):
+        return
+    state, resume = "", ""
+    if is_halted:
+        state, resume = "; trading stays halted", "; to trade again: `kalshi resume --reason TEXT`"
+    elif is_halted is not None:
+        state = "; trading is NOT halted, because the halt could not be written"
+    raise RefusedError(
+        f"Not confirmed: no order was canceled{state}",
+        hint=f"to cancel them, run it again and answer y, or add --yes{resume}",
+        code="not_confirmed",
+    )
+
+
 def _refuse_empty(*scopes: str | None) -> None:
-    """Raise where a scope is given and empty."""
+    """Raise UsageError where a scope is given and empty."""
     if any(scope is not None and not scope.strip() for scope in scopes):
-        raise UsageError("an empty scope would mean every order", hint="leave the option out to cancel everything")
+        raise UsageError("An empty scope would mean every order", hint="omit the option to cancel everything")
 
 
 def _introduce(config: Config) -> None:
-    """Show a host that is not the environment's own, and what of the configuration is not used."""
+    """Show each host that is not the environment's own, and the configuration errors that are ignored."""
     for other in config.other_hosts:
         if other.setting in NEEDED:
-            warn(f"not a host of {config.env}: {other}")
+            warn(f"Not a host of {config.env}: {other}")
     for problem in config.problems:
-        info(f"ignored: {problem}")
+        info(f"Ignored configuration problem: {problem}")
 
 
 def _warn(error: KalshiError) -> None:
-    """Say what any other command would refuse: files that others may write do not stop the kill switch."""
-    warn(f"warning: {error.message}; done all the same. Then: {error.hint}")
+    """Warn about a file that other users may write. Every other command refuses it; the kill switch goes on."""
+    warn(f"warning: {error.message}; continuing anyway. Afterwards: {error.hint}")
 
 
 @contextmanager
 def _with_a_key(resources: Resources) -> Iterator[None]:
-    """Answer for a key that cannot be loaded, a host that is refused, a simulated exchange that does not start.
+    """Handle a key that cannot be loaded, a host that is refused, and a simulated exchange that does not start.
 
-    Nothing can be canceled then, and only files tell.
-
-    Where they show a live or unconfirmed order, or a loop that runs, or cannot be read, that ends with 7, not 5 or 2.
+    No order can be canceled then, and only the files of this machine say what may be live. OutcomeUnknownError (7, not
+    5 or 2) where they show a live or unconfirmed order or a running loop, or cannot be read.
     """
     try:
         yield
@@ -137,6 +187,6 @@ def _with_a_key(resources: Resources) -> Iterator[None]:
             raise
         raise OutcomeUnknownError(
             f"{error.message}; NOTHING WAS CANCELED, and {what}",
-            hint=f"{error.hint or 'mend the key'}; then run this again, or cancel on the web site now",
+            hint=f"{error.hint or 'fix the key'}; then run this again, or cancel on the web site now",
             code=error.code,
         ) from error

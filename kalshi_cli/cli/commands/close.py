@@ -1,4 +1,4 @@
-"""`kalshi close` and `kalshi flatten`: out of a position, at bounded prices."""
+"""`kalshi close` and `kalshi flatten`: close positions with a slippage limit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEFAULT_TRIES = 10
 
 
 def _slippage() -> Any:
-    return price_option("--max-slippage", text="Give way at most so far from the best price (5c).")
+    return price_option("--max-slippage", text="Maximum distance from the best price at the start (5c).")
 
 
 @app.command("close")
@@ -32,17 +32,19 @@ def close(
     ctx: typer.Context,
     name: Annotated[str, ticker()],
     max_slippage: Annotated[Any, _slippage()] = None,
-    step: Annotated[Any, price_option("--step", text="Give way by this at each try (1c).")] = None,
-    tries: Annotated[int, typer.Option(min=1, max=100, help="Orders and looks at the book, at most.")] = DEFAULT_TRIES,
-    within: Annotated[Any, duration_option("--within", text="Give up after this (30s).")] = None,
-    subaccount: Annotated[int | None, subaccount_option("The position of this subaccount.")] = None,
+    step: Annotated[Any, price_option("--step", text="Price change per attempt (1c).")] = None,
+    tries: Annotated[int, typer.Option(min=1, max=100, help="Maximum number of attempts.")] = DEFAULT_TRIES,
+    within: Annotated[Any, duration_option("--within", text="Give up after this time (30s).")] = None,
+    subaccount: Annotated[int | None, subaccount_option("Close the position of this subaccount.")] = None,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Close the position in one market: reduce-only orders at the best price, then step by step a little worse.
+    """Close a position with a slippage limit.
 
-    Never beyond --max-slippage from the best price at the start, and not at one cent unless --max-slippage is given.
-    Nothing rests afterwards. It works while trading is halted too. Exit 0 only if nothing is left.
+    Close the position in one market with reduce-only orders, first at the best price, then in steps to a slightly worse
+    price. The price never goes beyond `--max-slippage` from the best price at the start, and never to $0.01 unless
+    `--max-slippage` is given. No order is left resting. Closing also works while trading is halted. Exit code 0 only if
+    the position is fully closed.
 
     \b
     kalshi close KXHIGHNY-26NOV21-B53.5 --dry-run
@@ -57,16 +59,19 @@ def close(
 def flatten(
     ctx: typer.Context,
     max_slippage: Annotated[Any, _slippage()] = None,
-    step: Annotated[Any, price_option("--step", text="Give way by this at each try (1c).")] = None,
-    tries: Annotated[int, typer.Option(min=1, max=100, help="Orders and looks at each book, at most.")] = DEFAULT_TRIES,
-    within: Annotated[Any, duration_option("--within", text="Give up a position after this (30s).")] = None,
-    subaccount: Annotated[int | None, subaccount_option("The positions of this subaccount.")] = None,
+    step: Annotated[Any, price_option("--step", text="Price change per attempt (1c).")] = None,
+    tries: Annotated[
+        int, typer.Option(min=1, max=100, help="Maximum number of attempts per position.")
+    ] = DEFAULT_TRIES,
+    within: Annotated[Any, duration_option("--within", text="Give up on a position after this time (30s).")] = None,
+    subaccount: Annotated[int | None, subaccount_option("Close the positions of this subaccount.")] = None,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Close every position, one after the other, each as `kalshi close` does. Orders that rest are left alone.
+    """Close all positions with a slippage limit.
 
-    Where it is not known what became of an order it stops at once (exit 7) and begins no other position.
+    Close every position, one after the other, as `kalshi close` does. Resting orders are not canceled. If the outcome
+    of an order is unknown, it stops at once (exit code 7) and closes no further position.
 
     \b
     kalshi flatten --dry-run
@@ -78,7 +83,7 @@ def flatten(
 
 
 def walk_of(max_slippage: Any = None, step: Any = None, tries: int = DEFAULT_TRIES, within: Any = None) -> ClosePolicy:
-    """The walk that the options ask for."""
+    """Return the policy that the options ask for."""
     from kalshi_cli.services.orders.close import ClosePolicy
 
     given = {"max_slippage": max_slippage, "step": step, "within_s": within}
@@ -96,29 +101,33 @@ def close_positions(
     yes: bool,
     dry_run: bool,
 ) -> None:
-    """Show the plan, ask on prod, close, and say what is left; raises where something is."""
+    """Show the plan, ask on prod, close, and show the result. Raise where a position is left."""
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.trading.halts import TradingControl
     from kalshi_cli.views.close import CloseRow, PlanRow
 
     who = TradingControl(resources).running_loop()
     if who is not None:
-        info(f"a loop runs on this account ({who}) and may trade against this; to hold it up first: kalshi pause")
+        info(
+            f"A trading loop is running on this account ({who}) and may trade against this. "
+            "To pause it first: kalshi pause"
+        )
     orders = OrderService(resources, is_rehearsal=dry_run)
     plan = orders.plan_close(name, walk, subaccount=subaccount)
     if dry_run:
         note_unsent()
-        show_list(ctx, PlanRow, plan.positions, empty="no position")
+        show_list(ctx, PlanRow, plan.positions, empty="No open positions")
         return
     outcome = orders.execute(confirmed(resources, orders, plan, yes=yes))
-    show_list(ctx, CloseRow, outcome.rows, empty="no position")
+    show_list(ctx, CloseRow, outcome.rows, empty="No open positions")
     if outcome.error is not None:
         pairs = zip(outcome.rows, outcome.errors, strict=True)
         stuck = [row.ticker for row, error in pairs if error and error.code == "NOT_CLOSING"]
         if stuck and who is not None:
             info(
-                f"orders that rest, such as the running loop's, keep {', '.join(stuck)} from being closed, and a loop "
-                "replaces what is only canceled: kalshi pause takes its own back; then close again"
+                f"Your own resting orders (for example the running loop's) block closing {', '.join(stuck)}, and a "
+                "loop replaces orders that are only canceled. Run `kalshi pause` (the loop cancels its own orders), "
+                "then close again"
             )
         raise outcome.error
 
@@ -126,12 +135,12 @@ def close_positions(
 def flattened(
     resources: Resources, view: CancelAllView, *, may_close: bool, yes: bool
 ) -> tuple[CancelAllView, KalshiError | None]:
-    """Return what `cancel-all --flatten` closes, and what went wrong; nothing unless it `may_close`."""
+    """Close every position for `cancel-all --flatten`, unless not `may_close`; return the result and the error."""
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.views.close import FlattenView
 
     if not may_close:
-        warn("nothing was closed: first it must be certain that trading is halted and that nothing rests")
+        warn("No position was closed: first it must be verified that trading is halted and no order remains")
         return FlattenView.of(view, positions=()), None
     try:
         orders = OrderService(resources)
@@ -142,12 +151,12 @@ def flattened(
 
 
 def confirmed(resources: Resources, orders: OrderService, plan: CloseAllPlan, *, yes: bool) -> CloseAllPlan:
-    """Show the plan, and ask on prod; return what to execute. What was shown is closed, however long it was read."""
+    """Show the plan, and ask on prod; return the plan to execute, which stays as it was shown."""
     from kalshi_cli.cli.screen.prompts import confirm
 
     if not resources.needs_confirmation or yes or not plan.positions:
         for fact in plan.facts:
             info(fact)
         return plan
-    confirm("close these positions?", [resources.config.env, *plan.facts], hosts=resources.other_hosts, yes=yes)
+    confirm("Close these positions?", [resources.config.env, *plan.facts], hosts=resources.other_hosts, yes=yes)
     return orders.renew(plan)

@@ -1,4 +1,4 @@
-"""`kalshi execution`: how soon orders are placed, whether they trade, and what of their edge is kept."""
+"""`kalshi execution`: fill rate, latency and slippage of the orders."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import typer
 from kalshi_cli.cli.options import (
     CommandGroup,
     Paper,
-    ago,
     choice_option,
     duration_option,
     home_of,
     open_services,
     show_view,
 )
+from kalshi_cli.cli.time_options import when, when_option
 
-app = CommandGroup("How well orders are carried out.")
+app = CommandGroup("Show execution quality: fill rate, latency, slippage.")
 
 KEYS = ("strategy", "market", "day")
 WITHIN_S = 30.0
@@ -26,18 +26,20 @@ WITHIN_S = 30.0
 @app.command("execution")
 def execution(
     ctx: typer.Context,
-    by: Annotated[str, choice_option("--by", choices=KEYS, text="The parts.")] = "strategy",
-    since: Annotated[Any, duration_option("--since", text="Look so far back (7d).")] = None,
-    within: Annotated[Any, duration_option("--within", text="The fill rate: traded so soon (30s).")] = None,
+    by: Annotated[str, choice_option("--by", choices=KEYS, text="Group by.")] = "strategy",
+    since: Annotated[Any, when_option("--since", text="How far back to look: 24h, 30d or a date (7d).")] = None,
+    within: Annotated[
+        Any, duration_option("--within", text="An order counts as filled if it trades within this time (30s).")
+    ] = None,
     paper: Paper = False,
 ) -> None:
-    """How well orders are carried out: how many trade in time, how long they take from the decision to the answer of
-    the exchange, and what of their edge is kept.
+    """Show execution quality: fill rate, latency, slippage.
 
-    Edge is what a contract was better than the fair value that the strategy named: at the order's price before fees,
-    and kept, at the price of the fill after fees; slippage is that, negated. At the end the last 50 orders and fills
-    against the 500 before. From the state file; nothing is asked of the exchange. Of the account or of paper as `kalshi
-    status` chooses it.
+    Show the share of orders that fill in time, the latency from the decision to the exchange's answer, and the edge
+    that is kept. Edge at the order is the difference between the strategy's fair value and the order price, before
+    fees; edge kept uses the fill price after fees, and slippage is edge kept with the opposite sign. The last lines
+    compare the latest 50 orders and fills with the 500 before. Reads the state file only; no request is sent to the
+    exchange. Shows the account or paper trading, as `kalshi status` does.
 
     \b
     kalshi execution
@@ -48,7 +50,7 @@ def execution(
 
     with open_services(ctx) as kalshi:
         home = home_of(kalshi.resources, paper=paper)
-        found = kalshi.monitoring.execution(by, ago(kalshi, since), within or WITHIN_S, home)
-        show_view(ctx, found, title=f"execution by {by}", now=kalshi.now)
+        found = kalshi.monitoring.execution(by, when(kalshi, since), within or WITHIN_S, home)
+        show_view(ctx, found, title=f"Execution by {by}", now=kalshi.now)
         if not found.orders:
-            info("no order was sent since then")
+            info("No orders in this period")

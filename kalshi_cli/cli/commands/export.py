@@ -1,24 +1,29 @@
-"""`kalshi export`: the whole history, for a spreadsheet or a tax adviser."""
+"""`kalshi export`: fills, profit and loss, and tax lots, for a spreadsheet or a tax adviser."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, ago, choice_option, duration_option, flags_of, open_services, show_list
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.cli.options import CommandGroup, choice_option, flags_of, open_services, show_list
 from kalshi_cli.cli.screen.output import Format
+from kalshi_cli.cli.time_options import when, when_option, year_of
 
-app = CommandGroup("The whole history, as CSV unless --format says otherwise.")
+app = CommandGroup("Export the full history, as CSV unless --format says otherwise.")
 
-KEYS = ("day", "market", "event", "series", "strategy")
+KEYS = ("day", "month", "market", "event", "series", "strategy")
+
+Since = Annotated[Any, when_option("--since")]
 
 
 @app.command("fills")
-def fills(
-    ctx: typer.Context, since: Annotated[Any, duration_option("--since", text="Only the last 24h, 7d...")] = None
-) -> None:
-    """Every trade of the account, oldest first, with the strategy and the fair value of its order where that is known.
+def fills(ctx: typer.Context, since: Since = None) -> None:
+    """Export all trades of the account.
+
+    Oldest first, with the strategy and the fair value of its order where they are known.
 
     \b
     kalshi export fills --since 30d > fills.csv
@@ -26,17 +31,19 @@ def fills(
     from kalshi_cli.views.exports import FillExport
 
     with open_services(ctx) as kalshi:
-        found = kalshi.account.fill_export(ago(kalshi, since))
-        show_list(ctx, FillExport, found, form=_form(ctx), empty="no fills", now=kalshi.now)
+        found = kalshi.account.fill_export(when(kalshi, since))
+        show_list(ctx, FillExport, found, form=_form(ctx), empty="No fills", now=kalshi.now)
 
 
 @app.command("pnl")
 def pnl(
     ctx: typer.Context,
-    by: Annotated[str, choice_option("--by", choices=KEYS, text="The parts (day).")] = "day",
-    since: Annotated[Any, duration_option("--since", text="Only the last 24h, 7d...")] = None,
+    by: Annotated[str, choice_option("--by", choices=KEYS, text="Group by.")] = "day",
+    since: Since = None,
 ) -> None:
-    """Profit and loss in parts that add up to the change of the account.
+    """Export profit and loss.
+
+    By day, month, market, event, series or strategy. The rows add up to the change of the account.
 
     \b
     kalshi export pnl --by day > daily.csv
@@ -44,28 +51,39 @@ def pnl(
     from kalshi_cli.views.positions import PnlRow
 
     with open_services(ctx) as kalshi:
-        rows = sorted(kalshi.account.pnl(by, ago(kalshi, since)).rows, key=lambda part: part.key)
-        show_list(ctx, PnlRow, rows, form=_form(ctx), empty="nothing was traded")
+        rows = sorted(kalshi.account.pnl(by, when(kalshi, since)).rows, key=lambda part: part.key)
+        show_list(ctx, PnlRow, rows, form=_form(ctx), empty="No trades")
 
 
 @app.command("tax-lots")
 def lots(
     ctx: typer.Context,
-    since: Annotated[Any, duration_option("--since", text="Only lots closed in the last 365d...")] = None,
-    is_open_left_out: Annotated[bool, typer.Option("--closed", help="Without what is still held.")] = False,
+    since: Annotated[Any, when_option("--since", text="Only lots closed in this period: 365d or 2026-01-01.")] = None,
+    year: Annotated[
+        int | None, typer.Option("--year", min=2000, max=9998, metavar="YEAR", help="Only lots closed in this year.")
+    ] = None,
+    is_open_left_out: Annotated[bool, typer.Option("--closed", help="Exclude lots that are still open.")] = False,
 ) -> None:
-    """What was bought when and sold or paid out when, first in, first out, with its share of the fees.
+    """Export tax lots, first in, first out.
 
-    This is no tax advice: which method applies to event contracts is for you to find out.
+    When contracts were bought and when they were sold or paid out, with their share of the fees. `--year` exports the
+    lots closed in that calendar year of `day_zone`, without open ones. This is not tax advice: ask a tax adviser which
+    method applies to event contracts.
 
     \b
     kalshi export tax-lots --closed > lots.csv
+    kalshi export tax-lots --year 2026 > lots-2026.csv
     """
     from kalshi_cli.views.exports import LotExport
 
+    if year is not None and since is not None:
+        raise UsageError("--since and --year cannot be combined", hint="use one of them")
     with open_services(ctx) as kalshi:
-        found = kalshi.account.tax_lots(ago(kalshi, since), with_open=not is_open_left_out)
-        show_list(ctx, LotExport, found, form=_form(ctx), empty="no lots", now=kalshi.now)
+        start, end = when(kalshi, since), None
+        if year is not None:
+            start, end = year_of(year, ZoneInfo(kalshi.resources.config.day_zone))
+        found = kalshi.account.tax_lots(start, end, with_open=not is_open_left_out and year is None)
+        show_list(ctx, LotExport, found, form=_form(ctx), empty="No tax lots", now=kalshi.now)
 
 
 def _form(ctx: typer.Context) -> Format:

@@ -1,4 +1,4 @@
-"""`kalshi pause`, `resume`, `stop`: what a person says to whatever trades on this account."""
+"""`kalshi pause`, `resume`, `stop`: control of everything that trades on this account."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import typer
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_view
-from kalshi_cli.cli.screen.output import prompt, warn
+from kalshi_cli.cli.screen.output import info, prompt, warn
 
 if TYPE_CHECKING:
+    from kalshi_cli.app.kalshi import Kalshi
     from kalshi_cli.views.row import OutputRow
 
 app = CommandGroup("Pause, resume and stop what trades on this account.")
@@ -21,12 +22,13 @@ app = CommandGroup("Pause, resume and stop what trades on this account.")
 @app.command("pause")
 def pause(
     ctx: typer.Context,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; shown by status.")] = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Reason, shown by `kalshi status`.")] = "",
 ) -> None:
-    """No new orders until `resume`: not by a loop, not by a command. A running loop takes its own orders back, goes on
-    watching, and trades again after the pause. Closing positions and canceling stay possible.
+    """Pause trading: no new orders until resume.
 
-    `touch .pause` in the state directory (see `config path`) does the same; so does SIGUSR1 to the loop, which also
+    Block new orders from every program until `kalshi resume`. A running loop cancels its own orders, keeps reading the
+    markets, and trades again after the pause. Closing positions and canceling orders stay possible. A file named
+    `.pause` in the state directory (see `kalshi config path`) does the same. So does SIGUSR1 to the loop, which also
     ends a pause.
 
     \b
@@ -40,32 +42,54 @@ def pause(
 @app.command("resume")
 def resume(
     ctx: typer.Context,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is safe again; kept.")] = "",
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[REASON]", help="The reason, in place of --reason.")
+    ] = None,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why it is safe to trade again; kept on record.")
+    ] = "",
 ) -> None:
-    """Leave a halt or a pause. The only way out of a halt, and it wants a reason; on a terminal it asks for one.
+    """End a pause or a halt.
 
-    Refused while `cancel-all` runs (exit 3, KILL_RUNS): wait until it has ended.
+    This is the only way out of a halt; it requires a reason, and asks for one on a terminal. On a terminal it also
+    offers to reset order groups that were triggered. Refused while `cancel-all` runs (exit 3, KILL_RUNS): wait until it
+    has ended.
 
     \b
     kalshi resume --reason "checked positions with the web site"
     """
     with open_services(ctx) as kalshi:
-        reason = reason.strip()
+        reason = reason.strip() or " ".join(words or ()).strip()
+        state = kalshi.trading.halt_description()
         if not reason and sys.stdin.isatty():
-            warn(kalshi.trading.halt_description())
-            reason = prompt("why is it safe to trade?").strip()
+            warn(state)
+            reason = prompt("Why is it safe to trade?").strip()
         if not reason:
-            raise UsageError("a halt is left with a reason", hint='kalshi resume --reason "..."', code="no_reason")
+            raise UsageError(
+                f"A reason is required to resume. {state}", hint='kalshi resume --reason "..."', code="no_reason"
+            )
         view = kalshi.trading.execute(kalshi.trading.plan_resume(reason))
+        _offer_reset(kalshi)
         _shown(ctx, view, view.since, "resume")
+
+
+def _offer_reset(kalshi: Kalshi) -> None:
+    """Ask on a terminal whether to reset each triggered order group, and reset those that the user confirms."""
+    if not sys.stdin.isatty():
+        return
+    for group_id in kalshi.trading.triggered_groups():
+        if prompt(f"Reset order group {group_id}, so that it accepts orders again? [y/N]").lower() in ("y", "yes"):
+            kalshi.order_groups.execute(kalshi.order_groups.plan_reset(group_id))
+            info(f"Order group {group_id} was reset")
 
 
 @app.command("stop")
 def stop(ctx: typer.Context) -> None:
-    """Stop the running loop in good order, as Ctrl-C does where it runs, and wait until it did.
+    """Stop the running trading loop gracefully.
 
-    It cancels its own orders within trade.stop_budget_s. What is started later is not stopped; to keep trading from
-    starting again: `kalshi pause`. Ends with 7 where something may still be live.
+    Stop it like Ctrl-C where it runs, and wait until it has stopped. It cancels its own orders within
+    `trade.stop_budget_s`. A loop started later is not stopped; to prevent trading, use `kalshi pause`. Exit code 7 if
+    an order may still be live.
 
     \b
     kalshi stop
@@ -75,7 +99,11 @@ def stop(ctx: typer.Context) -> None:
         _shown(ctx, view, kalshi.now, "stop")
 
 
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _shown(ctx: typer.Context, view: OutputRow, now: Ts, title: str) -> None:
-    """The same as data, where a format was asked for: a person has read it already."""
+    """Print the view only where a format was requested: the notices have said it already."""
     if flags_of(ctx).form is not None:
         show_view(ctx, view, title=title, now=now)

@@ -1,4 +1,4 @@
-"""`kalshi trades`, `candles`: what happened in a market, from both tiers of the exchange's data."""
+"""`kalshi trades`, `candles`: the history of a market, from the live and the historical tier of the exchange."""
 
 from __future__ import annotations
 
@@ -9,32 +9,35 @@ import typer
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import (
     CommandGroup,
-    ago,
     choice_option,
-    duration_option,
     flags_of,
     open_services,
     show_list,
     ticker,
 )
+from kalshi_cli.cli.time_options import when, when_option
 
 ALL = "--limit N or --all"
 
 app = CommandGroup("Trades and candles.")
 
 INTERVALS = ("1m", "1h", "1d")
+UNTIL = "Only before: 24h, 7d or a date such as 2026-11-01."
+CANDLES_SINCE = "How far back: 3h, 7d or a date; by default 3h, 7d or 90d, by the interval."
 
 
 @app.command("trades")
 def trades(
     ctx: typer.Context,
     name: Annotated[str, ticker()],
-    since: Annotated[Any, duration_option("--since", text="Only the last 24h, 7d...")] = None,
-    until: Annotated[Any, duration_option("--until", text="Only what is older than that.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many, newest first.")] = 50,
+    since: Annotated[Any, when_option("--since")] = None,
+    until: Annotated[Any, when_option("--until", text=UNTIL)] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Maximum number of trades, newest first.")] = 50,
     everything: Annotated[bool, typer.Option("--all", help="No limit.")] = False,
 ) -> None:
-    """Public trades of a market, newest first, however old.
+    """List public trades in a market.
+
+    Newest first, from the full history.
 
     \b
     kalshi trades KXHIGHNY-26NOV21-B53.5
@@ -44,9 +47,9 @@ def trades(
 
     with open_services(ctx) as kalshi:
         most = None if everything else limit
-        low, high = ago(kalshi, since), ago(kalshi, until)
+        low, high = when(kalshi, since), when(kalshi, until)
         found = kalshi.markets.trades(name.upper(), low, high, None if most is None else most + 1)
-        show_list(ctx, PublicTradeRow, found, limit=most, more=ALL, empty="no trades", now=kalshi.now)
+        show_list(ctx, PublicTradeRow, found, limit=most, more=ALL, empty="No trades", now=kalshi.now)
 
 
 @app.command("candles")
@@ -57,11 +60,14 @@ def candles(
     ] = None,
     event: Annotated[str, typer.Option(metavar="EVENT", help="All markets of this event instead.")] = "",
     interval: Annotated[str, choice_option("--interval", choices=INTERVALS, text="Length of a candle.")] = "1h",
-    since: Annotated[Any, duration_option("--since", text="How far back; 3h, 7d or 90d where nothing is said.")] = None,
-    until: Annotated[Any, duration_option("--until", text="Only what is older than that.")] = None,
-    plot: Annotated[bool, typer.Option("--plot", help="Draw a chart; for people, not with --json.")] = False,
+    since: Annotated[Any, when_option("--since", text=CANDLES_SINCE)] = None,
+    until: Annotated[Any, when_option("--until", text=UNTIL)] = None,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw a chart; not with --json.")] = False,
 ) -> None:
-    """Prices of a market by the minute, hour or day, however old. A period is named by its end; the last may still run.
+    """Show price history as candles, with a chart.
+
+    By minute, hour or day, from the full history. Each candle is labeled with the end of its period; the last one may
+    still be in progress.
 
     \b
     kalshi candles KXHIGHNY-26NOV21-B53.5 --interval 1m --since 2h
@@ -73,18 +79,18 @@ def candles(
 
     tickers = [name.upper() for name in names or ()]
     if bool(tickers) == bool(event):
-        raise UsageError("name markets, or --event EVENT", hint="kalshi candles TICKER --interval 1h")
+        raise UsageError("Give one or more markets, or --event EVENT", hint="kalshi candles TICKER --interval 1h")
     if plot and len(tickers) != 1:
-        raise UsageError("a chart is of one market", hint="kalshi candles TICKER --plot")
+        raise UsageError("--plot shows one market at a time", hint="kalshi candles TICKER --plot")
     with open_services(ctx) as kalshi:
-        span = interval, ago(kalshi, since), ago(kalshi, until)
+        span = interval, when(kalshi, since), when(kalshi, until)
         if len(tickers) == 1:
             found = kalshi.markets.candles(tickers[0], *span)
             if not (plot and render_chart(found, f"{tickers[0]}  {interval}", flags_of(ctx).form)):
-                show_list(ctx, CandleRow, found, empty="no candles", now=kalshi.now)
+                show_list(ctx, CandleRow, found, empty="No candles", now=kalshi.now)
             return
         if event:
             rows = kalshi.markets.candles_of_event(event.upper(), *span)
         else:
             rows = kalshi.markets.candles_of_markets(tickers, *span)
-        show_list(ctx, MarketCandleRow, rows, empty="no candles", now=kalshi.now)
+        show_list(ctx, MarketCandleRow, rows, empty="No candles", now=kalshi.now)

@@ -1,4 +1,4 @@
-"""`kalshi lock` and `unlock`: one market in which nothing is opened for a while."""
+"""`kalshi lock` and `unlock`: block new positions in a market for a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import CommandGroup, duration_option, flags_of, open_services, show_list
 from kalshi_cli.cli.screen.output import info
 
-app = CommandGroup("Lock markets against new positions, for a while.")
+app = CommandGroup("Block new positions in a market.")
 
 MAX_LOCK_S = 366 * 86_400
 
@@ -18,14 +18,17 @@ MAX_LOCK_S = 366 * 86_400
 @app.command("lock")
 def lock(
     ctx: typer.Context,
-    ticker: Annotated[str, typer.Argument(metavar="[TICKER]", help="The market.", show_default=False)] = "",
-    lasts: Annotated[Any, duration_option("--for", text="How long (at most 366d).")] = None,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; shown by the list.")] = "",
+    ticker: Annotated[
+        str, typer.Argument(metavar="[TICKER]", help="Market ticker; without it, list the locked markets.")
+    ] = "",
+    lasts: Annotated[Any, duration_option("--for", text="How long, at most 366d.")] = None,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Reason, shown in the list.")] = "",
 ) -> None:
-    """Open nothing in a market for a while: no loop, no command. Without a market, list what is locked.
+    """Block new positions in a market.
 
-    What makes a position smaller is still taken, and what rests stays: `kalshi cancel-all --ticker TICKER --no-halt`.
-    A running loop hears of it within a cycle, and no order begins after it. Locking again sets a new end.
+    Block them for a time, for every program. Orders that reduce a position are still accepted, and resting orders stay:
+    cancel them with `kalshi cancel-all --ticker TICKER --no-halt`. Without a market, list the locked markets. A running
+    loop applies the lock within one cycle; no order starts after that. Locking a market again sets a new end.
 
     \b
     kalshi lock KXHIGHNY-26JUL04-B85 --for 3h --reason "the forecast is being revised"
@@ -35,30 +38,32 @@ def lock(
     from kalshi_cli.views.locks import LockRow
 
     if ticker and (lasts is None or lasts > MAX_LOCK_S):
-        raise UsageError("a lock lasts for a time, up to 366d", hint=f"kalshi lock {ticker} --for 3h")
+        raise UsageError("--for is required, at most 366d", hint=f"kalshi lock {ticker} --for 3h")
     if not ticker and (lasts is not None or reason):
-        raise UsageError("which market?", hint="kalshi lock TICKER --for 3h")
+        raise UsageError("Name a market", hint="kalshi lock TICKER --for 3h")
     with open_services(ctx) as kalshi:
         if ticker:
             locked = kalshi.trading.execute(kalshi.trading.plan_lock(ticker, lasts, reason))
             until, way_out = format_ts(locked.until), f"kalshi unlock {locked.ticker}"
-            info(f"nothing is opened in {locked.ticker} until {until}, or: {way_out}")
+            info(f"No new positions in {locked.ticker} until {until}. To end the lock: {way_out}")
             if flags_of(ctx).form is None:
                 return
         held = [row for row in kalshi.trading.locks() if not ticker or row.ticker == ticker.upper()]
-        show_list(ctx, LockRow, held, empty="no market is locked", now=kalshi.now)
+        show_list(ctx, LockRow, held, empty="No locked markets", now=kalshi.now)
 
 
 @app.command("unlock")
 def unlock(
     ctx: typer.Context,
-    ticker: Annotated[str, typer.Argument(metavar="TICKER", help="The market.", show_default=False)],
+    ticker: Annotated[str, typer.Argument(metavar="TICKER", help="Market ticker.", show_default=False)],
 ) -> None:
-    """End a lock before its time.
+    """Allow new positions in a locked market.
+
+    End the lock before its time.
 
     \b
     kalshi unlock KXHIGHNY-26JUL04-B85
     """
     with open_services(ctx) as kalshi:
         kalshi.trading.execute(kalshi.trading.plan_unlock(ticker))
-        info(f"{ticker.upper()} is open to new orders again")
+        info(f"{ticker.upper()} is unlocked")

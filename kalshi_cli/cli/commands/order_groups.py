@@ -1,4 +1,4 @@
-"""`kalshi order group ...`: orders that are cancelled together once they match too much too fast."""
+"""`kalshi order group ...`: orders that share a fill limit and are canceled together."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from kalshi_cli.services.orders.group_service import GroupPlan
 
 app = CommandGroup(
-    "Order groups: once more than a limit of their contracts matches within 15 seconds, all orders of the group are "
-    "canceled and no new one is taken until it is reset."
+    "Manage order groups. When more than the group's limit of contracts matches within 15 seconds, the exchange "
+    "cancels all orders of the group and accepts no new ones until it is reset."
 )
 
-Group = Annotated[str, typer.Argument(metavar="GROUP", help="Id of the group.", show_default=False)]
-Whose = Annotated[int | None, subaccount_option("The subaccount that the group is in.")]
-Limit = Annotated[Any, count_option("--limit", text="Contracts within 15 seconds: 1 to 1,000,000.")]
+Group = Annotated[str, typer.Argument(metavar="GROUP_ID", help="Order group id.", show_default=False)]
+Whose = Annotated[int | None, subaccount_option("Subaccount of the order group.")]
+Limit = Annotated[Any, count_option("--limit", text="Contracts that may match within 15 seconds, 1 to 1,000,000.")]
 
 
 @app.command("list")
 def list_(
     ctx: typer.Context, subaccount: Annotated[int | None, subaccount_option("Only this subaccount.")] = None
 ) -> None:
-    """The order groups of the account.
+    """List order groups.
 
-    The exchange does not say here whether a group was triggered: in one that was there are no orders, and a new one
-    is refused until `kalshi order group reset`.
+    The exchange does not report here whether a group was triggered. A triggered group has no orders, and rejects new
+    ones until `kalshi order group reset`.
 
     \b
     kalshi order group list
@@ -38,12 +38,12 @@ def list_(
     from kalshi_cli.views.orders import GroupRow
 
     with open_services(ctx) as kalshi:
-        show_list(ctx, GroupRow, kalshi.order_groups.list(subaccount), empty="there are no order groups")
+        show_list(ctx, GroupRow, kalshi.order_groups.list(subaccount), empty="No order groups")
 
 
 @app.command("show")
 def show(ctx: typer.Context, group_id: Group, subaccount: Whose = None) -> None:
-    """One order group and its orders.
+    """Show an order group and its orders.
 
     \b
     kalshi order group show 2597b999-f887-4195-8bac-c3f97a1f2021
@@ -57,10 +57,14 @@ def create(
     ctx: typer.Context,
     limit: Limit,
     subaccount: Whose = None,
-    shard: Annotated[int, typer.Option("--shard", min=0, metavar="N", help="Of the markets it is for.")] = 0,
+    shard: Annotated[
+        int, typer.Option("--shard", min=0, metavar="N", help="Shard of the markets that the group is for.")
+    ] = 0,
     yes: Yes = False,
 ) -> None:
-    """Make an order group. It is for markets of one shard: see exchange_index in `kalshi market TICKER --json`.
+    """Create an order group.
+
+    It is for the markets of one shard. `kalshi market TICKER --json` shows the shard of a market as `exchange_index`.
 
     \b
     kalshi order group create --limit 100
@@ -68,58 +72,63 @@ def create(
     with open_services(ctx) as kalshi:
         groups = kalshi.order_groups
         plan = groups.plan_create(limit, subaccount=subaccount, shard=shard)
-        plan = consented(kalshi.resources, groups, plan, "create this order group?", yes=yes)
-        show_view(ctx, groups.execute(plan), title="a new order group")
+        plan = consented(kalshi.resources, groups, plan, "Create this order group?", yes=yes)
+        show_view(ctx, groups.execute(plan), title="New order group")
 
 
 @app.command("limit")
 def limit_(ctx: typer.Context, group_id: Group, limit: Limit, subaccount: Whose = None, yes: Yes = False) -> None:
-    """Set another limit. If that much matched within the last 15 seconds, the group is triggered at once.
+    """Change the limit of an order group.
 
-    While trading is halted a limit can only be lowered.
+    If that many contracts matched within the last 15 seconds, the group is triggered at once. While trading is halted,
+    a limit can only be lowered.
 
     \b
     kalshi order group limit 2597b999-f887-4195-8bac-c3f97a1f2021 --limit 50
     """
     with open_services(ctx) as kalshi:
         plan = kalshi.order_groups.plan_limit(group_id, limit, subaccount=subaccount)
-        _change(ctx, kalshi, plan, "set the limit of", yes=yes)
+        _change(ctx, kalshi, plan, "Change the limit of", yes=yes)
 
 
 @app.command("trigger")
 def trigger(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Yes = False) -> None:
-    """Cancel all orders of a group, and take no new ones until it is reset.
+    """Cancel all orders in a group and block new ones.
+
+    The group blocks new orders until it is reset.
 
     \b
     kalshi order group trigger 2597b999-f887-4195-8bac-c3f97a1f2021
     """
     with open_services(ctx) as kalshi:
         plan = kalshi.order_groups.plan_trigger(group_id, subaccount=subaccount)
-        _change(ctx, kalshi, plan, "trigger", yes=yes)
+        _change(ctx, kalshi, plan, "Trigger", yes=yes)
 
 
 @app.command("reset")
 def reset(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Yes = False) -> None:
-    """Take orders again in a group that was triggered; not while trading is halted.
+    """Accept orders again in a triggered group.
+
+    This is refused while trading is halted.
 
     \b
     kalshi order group reset 2597b999-f887-4195-8bac-c3f97a1f2021
     """
     with open_services(ctx) as kalshi:
         plan = kalshi.order_groups.plan_reset(group_id, subaccount=subaccount)
-        _change(ctx, kalshi, plan, "reset", yes=yes)
+        _change(ctx, kalshi, plan, "Reset", yes=yes)
 
 
 @app.command("delete")
 def delete(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Yes = False) -> None:
-    """Cancel all orders of a group and forget it.
+    """Cancel all orders in a group and delete it.
 
     \b
     kalshi order group delete 2597b999-f887-4195-8bac-c3f97a1f2021
     """
     with open_services(ctx) as kalshi:
         plan = kalshi.order_groups.plan_delete(group_id, subaccount=subaccount)
-        _change(ctx, kalshi, plan, "delete", yes=yes)
+        _change(ctx, kalshi, plan, "Delete", yes=yes)
 
 
 def _change(ctx: typer.Context, kalshi: Kalshi, plan: GroupPlan, verb: str, *, yes: bool) -> None:

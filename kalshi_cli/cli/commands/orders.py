@@ -1,4 +1,4 @@
-"""`kalshi order ...`: the commands that can cost money."""
+"""`kalshi order ...`: place, list, show, cancel and reconcile orders."""
 
 from __future__ import annotations
 
@@ -22,88 +22,97 @@ from kalshi_cli.cli.options import (
     show_view,
     ticker,
 )
-from kalshi_cli.cli.order_options import STPS, TIFS, DryRun, Yes, consented, subaccount_option
+from kalshi_cli.cli.order_options import (
+    TickerGlob,
+    Yes,
+    consented,
+    order_argument,
+    order_ticket,
+    show_order,
+    subaccount_option,
+    takes_order_terms,
+)
 from kalshi_cli.cli.screen.output import info
 
-app = CommandGroup("Place, change, list and cancel orders.")
+app = CommandGroup(
+    "Place, change, list and cancel orders. Every order is checked against your risk limits before it is sent."
+)
 
 STATUSES = ("resting", "canceled", "executed", "all")
 MAX_IDS = 10_000
 
 
 @app.command("place")
+@takes_order_terms
 def place(
     ctx: typer.Context,
     name: Annotated[str, ticker()],
-    side: Annotated[str, choice_option("--side", choices=("yes", "no"), text="The outcome.")],
-    action: Annotated[str, choice_option("--action", choices=("buy", "sell"), text="Buy or sell it.")],
-    count: Annotated[Any, count_option("--count", text="Contracts.")],
+    side: Annotated[str, choice_option("--side", choices=("yes", "no"), text="Outcome to trade.")],
+    action: Annotated[str, choice_option("--action", choices=("buy", "sell"), text="Buy or sell that outcome.")],
+    count: Annotated[Any, count_option("--count", text="Number of contracts.")],
     price: Annotated[Any, price_option("--price", text="Limit price of that outcome: 0.47 or 47c.")],
-    tif: Annotated[str, choice_option("--tif", choices=TIFS, text="Rest; fill now what fits; all or nothing.")] = "gtc",
-    post_only: Annotated[bool, typer.Option("--post-only", help="Refused rather than take.")] = False,
-    reduce_only: Annotated[bool, typer.Option("--reduce-only", help="Only shrink a position (with ioc).")] = False,
-    expires_in: Annotated[Any, duration_option("--expires-in", text="Cancelled by the exchange after this.")] = None,
-    client_order_id: Annotated[str, typer.Option(metavar="ID", help="Your own id; never used again.")] = "",
-    group: Annotated[str, typer.Option("--group", metavar="ID", help="Join this order group.")] = "",
-    stp: Annotated[str, choice_option("--stp", choices=STPS, text="Which of two own orders goes.")] = "taker",
-    cancel_on_pause: Annotated[bool, typer.Option("--cancel-on-pause", help="Gone when trading pauses.")] = False,
-    subaccount: Annotated[int | None, subaccount_option("Place it in this subaccount.")] = None,
-    yes: Yes = False,
-    dry_run: DryRun = False,
+    **terms: Any,
 ) -> None:
-    """Place one order. Every limit of the configuration applies; --yes lifts none.
+    """Place one order.
+
+    Every configured risk limit applies, and `--yes` does not override any of them. On prod, the order, its cost, its
+    fee and its maximum loss are shown for confirmation.
 
     \b
     kalshi order place KXHIGHNY-26NOV21-B53.5 --side yes --action buy --count 10 --price 0.24
     kalshi order place KXHIGHNY-26NOV21-B53.5 --side no --action buy --count 5 --price 70c --post-only --dry-run
     """
+    place_order(ctx, name, side, action, count, price, **terms)
+
+
+def place_order(
+    ctx: typer.Context,
+    name: str,
+    side: str,
+    action: str,
+    count: Any,
+    price: Any,
+    *,
+    yes: bool,
+    dry_run: bool,
+    **terms: Any,
+) -> None:
+    """Plan one order, ask on prod, place it and show it."""
     import msgspec
 
-    from kalshi_cli.services.orders.place import SELF_TRADE_PREVENTIONS, TIMES_IN_FORCE, OrderTicket
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.trading.stop_signals import in_flight
 
-    ticket = OrderTicket(
-        ticker=name.upper(),
-        outcome=side,  # type: ignore[arg-type]
-        action=action,  # type: ignore[arg-type]
-        qty=count,
-        price=price,
-        tif=TIMES_IN_FORCE[tif],
-        post_only=post_only,
-        reduce_only=reduce_only,
-        expires_in_s=expires_in,
-        client_order_id=client_order_id,
-        order_group_id=group,
-        self_trade_prevention=SELF_TRADE_PREVENTIONS[stp],
-        cancel_on_pause=cancel_on_pause,
-        subaccount=subaccount,
-    )
+    ticket = order_ticket(name, side, action, count, price, **terms)
     with open_app(ctx) as resources:
         orders = OrderService(resources, is_rehearsal=dry_run)
         plan = orders.plan_ticket(ticket)
         if plan.unknown_orders:
-            info(f"other orders in doubt, which count as live: {plan.unknown_orders}; kalshi order reconcile")
+            info(f"Other unconfirmed orders, counted as live: {plan.unknown_orders}. Run `kalshi order reconcile`")
         if dry_run:
             note_unsent(*plan.facts, *plan.warnings)
             row = msgspec.structs.replace(plan.order, client_order_id=None, status="dry_run")
-            show_view(ctx, row, title="not sent", now=resources.clock.now())
+            show_view(ctx, row, title="Not sent", now=resources.clock.now())
             return
-        plan = consented(resources, orders, plan, "place this order?", yes=yes)
+        if not resources.needs_confirmation:
+            info(*plan.warnings)
+        plan = consented(resources, orders, plan, "Place this order?", yes=yes)
         with in_flight(plan.subject):
             order = orders.execute(plan)
-            show_view(ctx, order, title=order.ticker, now=resources.clock.now())
+            show_order(ctx, order, resources.clock.now())
 
 
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    status: Annotated[str, choice_option("--status", choices=STATUSES, text="Which orders.")] = "resting",
-    pattern: Annotated[str, typer.Option("--ticker", metavar="GLOB", help="Only tickers like this: 'KXBTC*'.")] = "",
+    status: Annotated[str, choice_option("--status", choices=STATUSES, text="Filter by status.")] = "resting",
+    pattern: TickerGlob = "",
     event: Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event.")] = None,
-    subaccount: Annotated[int | None, subaccount_option("Only this subaccount (0 is the primary one).")] = None,
+    subaccount: Annotated[int | None, subaccount_option("Only this subaccount; 0 is the primary one.")] = None,
 ) -> None:
-    """Orders of the account, as the exchange has them.
+    """List your orders.
+
+    The exchange reports them. Only resting orders are listed unless `--status` says otherwise.
 
     \b
     kalshi order list
@@ -114,17 +123,23 @@ def list_(
 
     with open_app(ctx) as resources:
         rows = OrderService(resources).list(status, ticker=pattern, event=event or "", subaccount=subaccount)
-        show_list(ctx, OrderRow, rows, empty=f"no order is {status}", now=resources.clock.now())
+        show_list(
+            ctx,
+            OrderRow,
+            rows,
+            empty="No orders" if status == "all" else f"No {status} orders",
+            now=resources.clock.now(),
+        )
 
 
 @app.command("show")
-def show(
-    ctx: typer.Context, order_id: Annotated[str, typer.Argument(metavar="ID", help="Order id, or your own.")]
-) -> None:
-    """One order, by the exchange's id or by your own client order id.
+def show(ctx: typer.Context, order_id: Annotated[str, order_argument()]) -> None:
+    """Show one order.
+
+    Name it by its order id, by the first 6 or more characters of that, or by your client order id.
 
     \b
-    kalshi order show 2597b999-f887-4195-8bac-c3f97a1f2021
+    kalshi order show 2597b999
     """
     from kalshi_cli.services.orders.service import OrderService
 
@@ -135,13 +150,19 @@ def show(
 @app.command("cancel")
 def cancel(
     ctx: typer.Context,
-    ids: Annotated[list[str], typer.Argument(metavar="ID... | -", help="Their ids or your own; - reads stdin.")],
+    ids: Annotated[
+        list[str],
+        typer.Argument(metavar="ID... | -", help="Order ids or client order ids; - reads standard input."),
+    ],
     yes: Yes = False,
 ) -> None:
-    """Cancel orders, by the exchange's ids or by your own client order ids.
+    """Cancel orders by id.
+
+    Give order ids, the first 6 or more characters of them, or client order ids. With `-`, ids are read from standard
+    input. `kalshi cancel` is the short form.
 
     \b
-    kalshi order cancel 2597b999-f887-4195-8bac-c3f97a1f2021
+    kalshi cancel 2597b999
     kalshi order list --format csv | cut -d, -f1 | tr -d '"' | tail -n +2 | kalshi order cancel -
     """
     from kalshi_cli.services.orders.service import OrderService
@@ -150,9 +171,9 @@ def cancel(
     wanted = [line.strip() for line in sys.stdin if line.strip()][:MAX_IDS] if ids == ["-"] else ids
     with open_app(ctx) as resources:
         orders = OrderService(resources)
-        plan = consented(resources, orders, orders.plan_cancel(*wanted), "cancel them?", yes=yes)
+        plan = consented(resources, orders, orders.plan_cancel(*wanted), "Cancel these orders?", yes=yes)
         outcome = orders.execute(plan)
-        show_list(ctx, CancelRow, outcome.rows, empty="no ids were given")
+        show_list(ctx, CancelRow, outcome.rows, empty="No order ids given")
     if outcome.error is not None:
         raise outcome.error
 
@@ -160,13 +181,17 @@ def cancel(
 @app.command("reconcile")
 def reconcile(
     ctx: typer.Context,
-    wait: Annotated[Any, duration_option("--wait", text="Wait for a proof that is due within this (60s).")] = None,
+    wait: Annotated[
+        Any, duration_option("--wait", text="Wait up to this time for a proof that becomes possible (60s).")
+    ] = None,
 ) -> None:
-    """Find out what became of every order whose outcome is unknown; exit 7 while any stays so.
+    """Find out what happened to unconfirmed orders.
 
-    An order is adopted where the exchange has it, and proven never to have arrived where a complete and fresh read does
-    not: that takes 45 seconds after it was made, and until its own expiry. An order on file that the exchange's own
-    record contradicts, because a reply was false, is repaired after as long. Nothing is sent.
+    Determine the outcome of every unconfirmed order by reading the exchange; nothing is sent. An order that the
+    exchange lists is recorded. An order that a complete, fresh list does not contain is proven never to have arrived:
+    that proof is possible 45 seconds after the order was created, or at its own expiration. An order in the state file
+    that the exchange contradicts, because a reply was false, is repaired after the same time. Exit code 7 while any
+    order remains unconfirmed.
 
     \b
     kalshi order reconcile
@@ -177,14 +202,14 @@ def reconcile(
 
     with open_app(ctx) as resources:
         rows = OrderService(resources).reconcile(60.0 if wait is None else wait)
-        show_list(ctx, ReconciledRow, rows, empty="no order is unknown", now=resources.clock.now())
+        show_list(ctx, ReconciledRow, rows, empty="No unconfirmed orders", now=resources.clock.now())
         open_ = [row for row in rows if row.found == "still_unknown"]
         if open_:
             last = max(row.provable_at for row in open_ if row.provable_at is not None)
             ids = ", ".join(row.client_order_id or "" for row in open_[:5])
             raise OutcomeUnknownError(
-                f"still unknown, and may be live: {ids}",
-                hint=f"what never arrived is proven so after {format_ts(last)}: run this again then",
+                f"Still unconfirmed, may be live: {ids}",
+                hint=f"run this again after {format_ts(last)}, when an order that never arrived can be proven absent",
             )
 
 

@@ -1,4 +1,4 @@
-"""`kalshi balance`, `positions`, `fills`, `settlements`, `pnl`: what the account has, and what it made."""
+"""`kalshi portfolio`, `balance`, `positions`, `fills`, `settlements`, `pnl`: the account and its profit and loss."""
 
 from __future__ import annotations
 
@@ -8,45 +8,59 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import (
-    CommandGroup,
-    ago,
-    choice_option,
-    duration_option,
-    flags_of,
-    open_services,
-    show_list,
-    show_view,
-)
+from kalshi_cli.cli.options import CommandGroup, choice_option, flags_of, open_services, show_list, show_view
+from kalshi_cli.cli.order_options import subaccount_option
+from kalshi_cli.cli.time_options import when, when_option
 
 app = CommandGroup("Balance, positions, fills, profit and loss.")
 
-KEYS = ("market", "event", "series", "strategy", "day")
+KEYS = ("market", "event", "series", "strategy", "day", "month")
+
+OneTicker = Annotated[str, typer.Option("--ticker", metavar="TICKER", help="Only this market.")]
+Since = Annotated[Any, when_option("--since")]
+
+
+@app.command("portfolio")
+def portfolio(ctx: typer.Context) -> None:
+    """Show cash, positions, risk and today's P&L.
+
+    One screen: cash and totals, today's profit and loss since midnight of `day_zone`, each open position with its
+    title, valued at its closing price, and how much of each risk limit is in use. Exposure is the maximum loss of all
+    positions and resting orders together.
+
+    \b
+    kalshi portfolio
+    kalshi portfolio --json
+    """
+    with open_services(ctx) as kalshi:
+        show_view(ctx, kalshi.account.portfolio(), title=f"Portfolio ({kalshi.env})", now=kalshi.now)
 
 
 @app.command("balance")
 def balance(
-    ctx: typer.Context,
-    subaccount: Annotated[int | None, typer.Option(min=0, max=63, metavar="N", help="Of this subaccount.")] = None,
+    ctx: typer.Context, subaccount: Annotated[int | None, subaccount_option("Show this subaccount.")] = None
 ) -> None:
-    """Cash in all and by shard, and what the exchange says the positions are worth; of the primary account.
+    """Show cash by shard and portfolio value.
 
-    An order is paid from the shard of its market: `kalshi transfer` moves cash there.
+    The cash of the primary account, in total and by shard, and the value of its positions as reported by the exchange.
+    An order is paid from the shard of its market; `kalshi transfer` moves cash between shards.
 
     \b
     kalshi balance --json
     kalshi balance --subaccount 1
     """
     with open_services(ctx) as kalshi:
-        show_view(ctx, kalshi.account.balance(subaccount), title="balance", now=kalshi.now)
+        show_view(ctx, kalshi.account.balance(subaccount), title="Balance", now=kalshi.now)
 
 
 @app.command("positions")
 def positions(
-    ctx: typer.Context,
-    subaccount: Annotated[int | None, typer.Option(min=0, max=63, metavar="N", help="Only of this subaccount.")] = None,
+    ctx: typer.Context, subaccount: Annotated[int | None, subaccount_option("Only this subaccount.")] = None
 ) -> None:
-    """What is held, folded from fills and settlements, at the price it could be closed at; in all subaccounts.
+    """List open positions, marked to the closing price.
+
+    The positions of all subaccounts, computed from fills and settlements. Each one is valued at the price at which it
+    could be closed now.
 
     \b
     kalshi positions
@@ -56,40 +70,45 @@ def positions(
 
     with open_services(ctx) as kalshi:
         rows = kalshi.account.positions(subaccount)
-        show_list(ctx, type(rows[0]) if rows else PositionRow, rows, empty="no open position")
+        show_list(ctx, type(rows[0]) if rows else PositionRow, rows, empty="No open positions")
 
 
 @app.command("fills")
 def fills(
     ctx: typer.Context,
-    name: Annotated[str, typer.Option("--ticker", metavar="TICKER", help="Only this market.")] = "",
-    since: Annotated[Any, duration_option("--since", text="Only the last 24h, 7d...")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many, newest first.")] = 50,
+    name: OneTicker = "",
+    since: Since = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Maximum number of fills, newest first.")] = 50,
 ) -> None:
-    """Trades of the account, newest first, however old.
+    """List your trades.
+
+    Newest first, from the full history. A trade that reduced a position is a sale of the outcome that was held; any
+    other trade is a purchase.
 
     \b
     kalshi fills --since 24h --format csv
+    kalshi fills --since 2026-11-01
     """
-    from kalshi_cli.views.positions import FillRow
+    from kalshi_cli.views.positions import AccountFillRow
 
     with open_services(ctx) as kalshi:
-        found = kalshi.account.fills(name.upper(), ago(kalshi, since), limit + 1)
-        show_list(ctx, FillRow, found, limit=limit, empty="no fills", now=kalshi.now)
+        found = kalshi.account.fills(name.upper(), when(kalshi, since), limit + 1)
+        show_list(ctx, AccountFillRow, found, limit=limit, empty="No fills", now=kalshi.now)
 
 
 @app.command("settlements")
 def settlements(
     ctx: typer.Context,
-    name: Annotated[str, typer.Option("--ticker", metavar="TICKER", help="Only this market.")] = "",
+    name: OneTicker = "",
     event: Annotated[str, typer.Option(metavar="EVENT", help="Only this event.")] = "",
-    since: Annotated[Any, duration_option("--since", text="Only the last 24h, 7d...")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many, newest first.")] = 50,
-    upcoming: Annotated[bool, typer.Option("--upcoming", help="The calendar of what is held now.")] = False,
+    since: Since = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Maximum number of settlements, newest first.")] = 50,
+    upcoming: Annotated[bool, typer.Option("--upcoming", help="List open positions by expected payout time.")] = False,
 ) -> None:
-    """Markets that paid out, newest first: what was held, what it had cost, what it brought.
+    """List settled markets and payouts.
 
-    With --upcoming what is held now, by the time at which it closes and is expected to pay.
+    Newest first: what you held, what it cost and what it paid. With `--upcoming`, list open positions by their closing
+    time and expected payout time.
 
     \b
     kalshi settlements --since 7d
@@ -101,44 +120,48 @@ def settlements(
     with open_services(ctx) as kalshi:
         if upcoming:
             held = kalshi.account.upcoming_settlements(name.upper(), event.upper())
-            show_list(ctx, UpcomingRow, held[:limit], empty="no open position", now=kalshi.now)
+            show_list(ctx, UpcomingRow, held[:limit], empty="No open positions", now=kalshi.now)
             return
-        found = kalshi.account.settlements(name.upper(), event.upper(), ago(kalshi, since))
-        show_list(ctx, SettlementRow, found, limit=limit, empty="nothing was settled", now=kalshi.now)
+        found = kalshi.account.settlements(name.upper(), event.upper(), when(kalshi, since))
+        show_list(ctx, SettlementRow, found, limit=limit, empty="No settlements", now=kalshi.now)
 
 
 @app.command("pnl")
 def pnl(
     ctx: typer.Context,
-    picture: Annotated[Path | None, typer.Argument(metavar="[FILE.svg]", help="With --plot: draw into it.")] = None,
-    by: Annotated[str, choice_option("--by", choices=KEYS, text="The parts.")] = "market",
-    since: Annotated[Any, duration_option("--since", text="Only the last 24h, 7d...")] = None,
-    plot: Annotated[bool, typer.Option("--plot", help="Draw the curve, here or into FILE.svg.")] = False,
+    picture: Annotated[
+        Path | None, typer.Argument(metavar="[FILE.svg]", help="With --plot: write the chart to this file.")
+    ] = None,
+    by: Annotated[str, choice_option("--by", choices=KEYS, text="Group by.")] = "market",
+    since: Since = None,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw the chart, on the terminal or into FILE.svg.")] = False,
 ) -> None:
-    """Profit and loss, in parts that add up to the change of the account.
+    """Show profit and loss by market, event, strategy or day.
 
-    The curve is of what was realized, after fees; what is open counts at its end.
+    Also by series or month. The rows add up to the change of the account. The chart shows realized profit after fees;
+    open positions count at its last point.
 
     \b
     kalshi pnl
     kalshi pnl --by day --since 7d --json
+    kalshi pnl --by month --since 2026-01-01
     kalshi pnl --since 30d --plot
     kalshi pnl --plot curve.svg
     """
     if picture is not None and not plot:
-        raise UsageError(f"unexpected: {picture}", hint=f"kalshi pnl --plot {picture}")
+        raise UsageError(f"Unexpected argument: {picture}", hint=f"kalshi pnl --plot {picture}")
     if plot:
         _plot(ctx, since, picture)
         return
     with open_services(ctx) as kalshi:
-        show_view(ctx, kalshi.account.pnl(by, ago(kalshi, since)), title=f"profit and loss by {by}")
+        show_view(ctx, kalshi.account.pnl(by, when(kalshi, since)), title=f"Profit and loss by {by}")
 
 
-def _plot(ctx: typer.Context, since: float | None, picture: Path | None) -> None:
-    """The curve of the account, on the screen or in a file of ours."""
+def _plot(ctx: typer.Context, since: Any, picture: Path | None) -> None:
+    """Draw the equity curve of the account, on the terminal or into a file."""
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
 
     require_curve(flags_of(ctx).form, picture, "kalshi pnl --plot curve.svg")
     with open_services(ctx) as kalshi:
-        points = kalshi.account.equity_curve(ago(kalshi, since))
+        points = kalshi.account.equity_curve(when(kalshi, since))
     show_curve(points, picture)

@@ -1,7 +1,8 @@
-"""`kalshi trade`, `backtest`, `record`, `status`: running strategies, and watching them run."""
+"""`kalshi trade`, `backtest`, `record`, `status`: run strategies and watch them."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,13 +24,18 @@ from kalshi_cli.cli.options import (
 from kalshi_cli.cli.screen.output import info, warn
 
 if TYPE_CHECKING:
+    from kalshi_cli.app.environment import Environment
+    from kalshi_cli.app.trading import TradeRequest
     from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
 
-app = CommandGroup("Run strategies, and watch them run.")
+app = CommandGroup("Run strategies and watch them.")
 
-Names = Annotated[str, typer.Option("--strategy", metavar="NAME[,NAME]", help="Built in, or FILE.py:Class.")]
+Names = Annotated[
+    str, typer.Option("--strategy", metavar="NAME[,NAME]", help="Strategies to run: built-in names, or FILE.py:Class.")
+]
 Tuning = Annotated[
-    list[str] | None, typer.Option("--param", metavar="K=V", help="A parameter, or NAME.K=V; may be repeated.")
+    list[str] | None,
+    typer.Option("--param", metavar="NAME=VALUE", help="Set a strategy parameter, or STRATEGY.NAME=VALUE; repeatable."),
 ]
 
 
@@ -37,23 +43,29 @@ Tuning = Annotated[
 def trade(
     ctx: typer.Context,
     strategy: Names,
-    tickers: Annotated[str | None, typer.Option("--ticker", metavar="T,..", help="Only these markets.")] = None,
-    series: Annotated[str | None, typer.Option(metavar="SERIES", help="The open markets of this series.")] = None,
-    paper: Annotated[bool, typer.Option("--paper", help="Real books, simulated fills (the default on prod).")] = False,
-    live: Annotated[bool, typer.Option("--live", help="Really trade, on prod.")] = False,
-    interval: Annotated[Any, duration_option("--interval", text="A cycle at least so often, 10s at most (2s).")] = None,
-    duration: Annotated[Any, duration_option("--duration", text="Stop after this.")] = None,
+    tickers: Annotated[
+        str | None, typer.Option("--ticker", metavar="TICKER[,TICKER]", help="Trade only these markets.")
+    ] = None,
+    series: Annotated[str | None, typer.Option(metavar="SERIES", help="Trade the open markets of this series.")] = None,
+    paper: Annotated[bool, typer.Option("--paper", help="Trade on paper: simulated fills (default on prod).")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Trade with real money on prod.")] = False,
+    interval: Annotated[
+        Any, duration_option("--interval", text="Maximum time between cycles, at most 10s (2s).")
+    ] = None,
+    duration: Annotated[Any, duration_option("--duration", text="Stop after this time.")] = None,
     param: Tuning = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod --live asks).")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation of --live.")] = False,
 ) -> None:
-    """Run strategies until stopped. Ctrl-C stops in good order: own orders canceled, state saved, summary printed.
+    """Run strategies, on paper or live.
 
-    SIGTERM, SIGHUP (a terminal that is closed, without nohup) and `kalshi stop` do the same. A second Ctrl-C ends it at
-    once and names what is still live. SIGUSR1 and `kalshi pause` pause it; started into a pause it waits.
+    Run one or more strategies until stopped. On prod they trade on paper (real order books, simulated fills) unless
+    `--live` is given. Ctrl-C stops gracefully: own orders are canceled, the state is saved and a summary is printed.
+    SIGTERM, SIGHUP (a closed terminal) and `kalshi stop` do the same. A second Ctrl-C stops at once and lists the
+    orders that are still live. `kalshi pause` and SIGUSR1 pause trading; a run started during a pause waits for
+    `kalshi resume`.
 
-    Ends with 130 after Ctrl-C and 143 after SIGTERM or SIGHUP; with 7, whatever ended it, where an order may still be
-    live; with 9 where the account is halted when it ends otherwise, or before it starts. Look before you restart it
-    after 7 or 9.
+    Exit codes: 130 after Ctrl-C, 143 after SIGTERM or SIGHUP; 7 if an order may still be live, however the run ended; 9
+    if the account is halted, before the start or at any other end. Look before you restart it after 7 or 9.
 
     \b
     kalshi trade --strategy spike
@@ -68,14 +80,17 @@ def trade(
     from kalshi_cli.services.trading.stop_signals import RunEnd
 
     if paper and live:
-        raise UsageError("--paper and --live exclude each other")
+        raise UsageError("--paper and --live cannot be combined")
     for given in (tickers, series):
         if given is not None and not given.replace(",", "").strip():
-            raise UsageError("an empty choice would mean the busiest markets", hint="leave the option out to mean that")
+            raise UsageError(
+                "An empty --ticker or --series would select the most active markets",
+                hint="omit the option if you want that",
+            )
     if interval is not None and interval > MAX_INTERVAL_S:
         raise UsageError(
-            f"--interval is {MAX_INTERVAL_S}s at most",
-            hint="reads of the account, halts and cancels wait for the next cycle; a strategy may skip cycles",
+            f"--interval is at most {MAX_INTERVAL_S}s",
+            hint="account reads, halts and cancels wait for the next cycle; a strategy may skip cycles by itself",
         )
     with RunEnd(warn) as end, environment_of(ctx) as environment:
         request = TradeRequest(
@@ -88,19 +103,33 @@ def trade(
             status_every_s=1.0 if is_live() else environment.config.trade.status_every_s,
             params=_params(param),
         )
-        if live:
-            fact = f"{environment.config.env}: {strategy} will place orders by itself"
-            agreed(environment, "trade with real money?", fact, yes=yes)
+        _confirm_live(ctx, environment, request, is_live=live, yes=yes)
         with status_display() as show:
             summary = RunModes(environment).trade(request, _banner, show)
         end.count_with(lambda: summary.live_orders)
-        show_view(ctx, trade_summary(summary), title="summary")
-        environment.close()  # a simulated exchange takes its time, and this is when people press Ctrl-C again
+        show_view(ctx, trade_summary(summary), title="Summary")
+        environment.close()  # before the exit code is chosen: a second Ctrl-C often comes here
         _end(summary)
 
 
+def _confirm_live(
+    ctx: typer.Context, environment: Environment, request: TradeRequest, *, is_live: bool, yes: bool
+) -> None:
+    """Show what `--live` would use (balance, limits, budgets, markets, host), and ask on prod."""
+    from kalshi_cli.services.trading.briefing import live_briefing
+
+    if not is_live:
+        return
+    names = ", ".join(request.strategies)
+    facts = [f"{environment.config.env}: {names} will place orders automatically"]
+    if environment.needs_confirmation and not yes and sys.stdin.isatty():
+        with open_app(ctx) as resources:
+            facts += live_briefing(resources, request.strategies, request.tickers, request.series)
+    agreed(environment, "Trade with real money?", *facts, yes=yes)
+
+
 def _end(summary: RunSummary) -> None:
-    """Raise what a run did not end well by; what may still be live goes first."""
+    """Raise the error that a run ended with, if any; orders that may still be live come first."""
     from kalshi_cli.services.trading.stop_signals import SIGNALS, orders_left_live
 
     if summary.live_orders:
@@ -108,19 +137,23 @@ def _end(summary: RunSummary) -> None:
     if summary.stopped_by in SIGNALS:
         raise typer.Exit(summary.exit_code)
     if summary.halt:
-        raise HaltedError(f"trading is halted: {summary.halt}", hint="find out why, then: kalshi resume --reason TEXT")
+        raise HaltedError(
+            f"Trading is halted: {summary.halt}", hint="find the cause, then run `kalshi resume --reason TEXT`"
+        )
     if summary.failed:
         raise _failure(summary)
 
 
 def _failure(summary: RunSummary) -> KalshiError:
-    """A strategy that raised was taken out: what the numbers say of it is not what it would have done."""
-    return KalshiError(f"a strategy failed: {'; '.join(summary.failed)}", hint="mend it", code="strategy_failed")
+    """Return the error of a run in which a strategy raised: its numbers do not show the whole run."""
+    return KalshiError(
+        f"Strategy failed: {'; '.join(summary.failed)}", hint="fix the strategy and restart", code="strategy_failed"
+    )
 
 
 def _banner(plan: RunPlan) -> None:
     what = f"strategy {plan.strategy} on {pluralize(plan.markets, 'market')}"
-    info(plan.words, f"{what}; Ctrl-C stops in good order", *(f"code {file}" for file in plan.code))
+    info(plan.words, f"{what}. Press Ctrl-C to stop gracefully", *(f"code {file}" for file in plan.code))
 
 
 def _params(given: list[str] | None) -> dict[str, str]:
@@ -128,7 +161,7 @@ def _params(given: list[str] | None) -> dict[str, str]:
     for pair in given or ():
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise UsageError(f"--param takes NAME=VALUE, not {pair!r}", hint="for example: --param move=4c")
+            raise UsageError(f"--param takes NAME=VALUE, not {pair!r}", hint="for example --param move=4c")
         params[name.strip()] = value.strip()
     return params
 
@@ -137,37 +170,51 @@ def _params(given: list[str] | None) -> dict[str, str]:
 def backtest(
     ctx: typer.Context,
     strategy: Names,
-    data: Annotated[list[Path], typer.Option("--data", metavar="FILE", help="Recording or spot prices; repeat it.")],
-    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE...]", help="More files.")] = None,
-    results: Annotated[
-        list[Path] | None, typer.Option("--results", metavar="FILE", help="How the markets ended; repeat it.")
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="FILE...", help="Recordings or files of outside prices; with --plot, a FILE.svg to write."
+        ),
     ] = None,
-    latency_ms: Annotated[int, typer.Option(min=0, max=60_000, help="From decision to exchange.")] = 150,
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", metavar="FILE", help="The same as FILE; repeatable.")
+    ] = None,
+    results: Annotated[
+        list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")
+    ] = None,
+    latency_ms: Annotated[
+        int, typer.Option(min=0, max=60_000, help="Latency from decision to exchange, in milliseconds.")
+    ] = 150,
     param: Tuning = None,
-    plot: Annotated[bool, typer.Option("--plot", help="Draw the curve, here or into a FILE.svg.")] = False,
+    plot: Annotated[
+        bool, typer.Option("--plot", help="Draw the equity curve, on the terminal or into FILE.svg.")
+    ] = False,
 ) -> None:
-    """Run a strategy over recordings: the same engine, simulated fills, recorded time.
+    """Run strategies over recorded data.
 
-    A recording is what `kalshi record` writes. Fills are decided by queue position, latency and fees, against us where
-    the recording does not tell. What a strategy hears from outside must be recorded, too (`record --strategy`), or
-    stand in a file with times.
+    Recordings are made by `kalshi record`; the engine is that of live trading, fills are simulated and time is
+    recorded. Fills depend on queue position, latency and fees; where a recording is ambiguous, the worse case for you
+    is assumed. External inputs (prices, models, news) must be in the recording (`kalshi record --strategy`) or in a
+    file with timestamps.
 
     \b
-    kalshi backtest --strategy spike --data tape.jsonl.gz --results results.json
-    kalshi backtest --strategy spike --data tape.jsonl.gz --plot curve.svg
+    kalshi backtest tape.jsonl.gz --strategy spike --results results.json
+    kalshi backtest tape.jsonl.gz curve.svg --strategy spike --plot
     """
     from kalshi_cli.app.trading import RunModes
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
     from kalshi_cli.services.research.backtest import BacktestRequest, backtest_view
 
-    more = list(files or ())
-    picture = more.pop() if plot and more and more[-1].suffix == ".svg" else None
+    given = [*(data or ()), *(files or ())]
+    picture = given.pop() if plot and given and given[-1].suffix == ".svg" else None
+    if not given:
+        raise UsageError("No recording given", hint=f"kalshi backtest FILE... --strategy {strategy}")
     if plot:
         require_curve(flags_of(ctx).form, picture, "kalshi backtest ... --plot curve.svg")
     with environment_of(ctx) as environment:
         request = BacktestRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")),
-            files=(*data, *more),
+            files=tuple(given),
             results=tuple(results or ()),
             params=_params(param),
             latency_ms=latency_ms,
@@ -175,7 +222,7 @@ def backtest(
         report = RunModes(environment).backtest(request)
         if report.summary.failed:
             raise _failure(report.summary)
-        show_view(ctx, backtest_view(report), title=f"backtest of {strategy}")
+        show_view(ctx, backtest_view(report), title=f"Backtest of {strategy}")
         if plot:
             show_curve(report.curve, picture)
 
@@ -183,17 +230,20 @@ def backtest(
 @app.command("record")
 def record(
     ctx: typer.Context,
-    tickers: Annotated[list[str], typer.Argument(metavar="TICKER...", help="Markets to follow.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to; .gz packs it.")],
+    tickers: Annotated[list[str], typer.Argument(metavar="TICKER...", help="Markets to record.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="Output file; a name ending in .gz is compressed.")
+    ],
     strategy: Annotated[
-        str | None, typer.Option(metavar="NAME[,NAME]", help="Also what these hear: outside prices, models, news.")
+        str | None, typer.Option(metavar="NAME[,NAME]", help="Also record the external inputs of these strategies.")
     ] = None,
-    duration: Annotated[Any, duration_option("--duration", text="Stop after this.")] = None,
+    duration: Annotated[Any, duration_option("--duration", text="Stop after this time.")] = None,
     param: Tuning = None,
 ) -> None:
-    """Write the stream of some markets to a file that `backtest` reads. Nothing is traded.
+    """Record market data to a file for backtests.
 
-    A strategy that hears from outside the exchange needs what it hears in the file, too: name it, with its parameters.
+    Record the market data stream of some markets to a file that `kalshi backtest` reads. Nothing is traded. If a
+    strategy uses external inputs, name it with its parameters so that those inputs are recorded too.
 
     \b
     kalshi record KXBTCD-26NOV2114-T86249.99 --out btc.jsonl.gz --duration 10m
@@ -202,7 +252,7 @@ def record(
     from kalshi_cli.app.trading import RecordRequest, RunModes
 
     if param and not strategy:
-        raise UsageError("--param is a parameter of a --strategy", hint="name the strategy, too")
+        raise UsageError("--param needs the --strategy it belongs to", hint="add --strategy NAME")
     with environment_of(ctx) as environment:
         request = RecordRequest(
             tickers=tuple(name.upper() for name in tickers),
@@ -218,13 +268,16 @@ def record(
 @app.command("status")
 def status(
     ctx: typer.Context,
-    watch: Annotated[bool, typer.Option("--watch", help="Every second, until Ctrl-C; NDJSON in a pipe.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Refresh every second until Ctrl-C; NDJSON when piped.")
+    ] = False,
     paper: Paper = False,
 ) -> None:
-    """What runs here, the trading state, the last completed cycle and how the run ended, orders in doubt.
+    """Show what is running and how it is doing.
 
-    Of the account, unless --paper is given. Where the one loop that runs now is on paper, or only paper ever ran, that
-    is what is shown, and the first line says so; `mode` says it always.
+    Show whether a trading loop is running, the trading state, the last completed cycle, how the last run ended, and
+    unconfirmed orders. It shows live trading unless `--paper` is given. If the only loop that runs is on paper, or only
+    paper trading ever ran, that is shown instead; the first line and the field `mode` say so.
 
     \b
     kalshi status --json
@@ -242,6 +295,6 @@ def status(
         found, now = run_status(resources, home_of(resources, paper=paper)), resources.clock.now()
         if found.preface:
             info(found.preface)
-        show_view(ctx, status_view(found), title="status", now=now)
+        show_view(ctx, status_view(found), title="Status", now=now)
         for remark in status_notes(found, now):
             info(remark)

@@ -1,32 +1,33 @@
-"""`kalshi why`: the funnel from what strategies wanted to what was traded."""
+"""`kalshi why`: the funnel from order requests to trades."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
-from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import CommandGroup, Paper, duration_option, home_of, open_app, show_view
+from kalshi_cli.cli.options import CommandGroup, Paper, home_of, open_app, show_view
 from kalshi_cli.cli.screen.output import info
+from kalshi_cli.cli.time_options import moment_of, when_option
 
-app = CommandGroup("Why nothing was traded.")
+app = CommandGroup("Explain why nothing was traded.")
 
-HOUR_S = 3_600
+HOUR_S = 3_600.0
 
 
 @app.command("why")
 def why(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="[TICKER]", help="Only this market.")] = "",
-    since: Annotated[Any, duration_option("--since", text="Look so far back (1h).")] = None,
+    since: Annotated[Any, when_option("--since", text="How far back to look: 1h, 7d or a date (1h).")] = None,
     paper: Paper = False,
 ) -> None:
-    """Why nothing was traded: how many orders strategies wanted, together and each, which control refused how many and
-    what decides about it, what the exchange refused, and what became of the rest. From the state file; nothing is
-    asked of the exchange.
+    """Explain why nothing was traded.
 
-    Of the account or of paper as `kalshi status` chooses it.
+    Show how many orders the strategies requested, in total and per strategy, and which risk control or setting refused
+    how many. It also shows what the exchange refused and what happened to the orders that were sent. Reads the state
+    file only; no request is sent to the exchange. Shows the account or paper trading, as `kalshi status` does.
 
     \b
     kalshi why
@@ -36,11 +37,12 @@ def why(
     from kalshi_cli.services.trading.status import shown_account
 
     with open_app(ctx) as resources:
-        start = Ts(resources.clock.now() - int((since or HOUR_S) * 1000))
+        now, zone = resources.clock.now(), ZoneInfo(resources.config.day_zone)
+        start = moment_of(HOUR_S if since is None else since, now, zone)
         status, store = shown_account(resources, home_of(resources, paper=paper))
         if status.preface:
             info(status.preface)
         found = funnel(store, status, start, name.upper())
-        show_view(ctx, found, title="why", now=resources.clock.now())
+        show_view(ctx, found, title="why", now=now)
         for remark in found.remarks:
             info(remark)

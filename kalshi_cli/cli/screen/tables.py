@@ -19,7 +19,17 @@ from rich.text import Text
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Qty, Ts, show_price, show_qty
 from kalshi_cli.cli.screen.output import info, write_out
-from kalshi_cli.views.formats import MISSING, OutputColumn, cell, columns, format_age, is_moment, is_number, style
+from kalshi_cli.views.formats import (
+    MISSING,
+    OutputColumn,
+    cell,
+    columns,
+    format_age,
+    is_moment,
+    is_number,
+    short_ids,
+    style,
+)
 from kalshi_cli.views.order_book import LevelRow, OrderbookView
 from kalshi_cli.views.row import OutputRow
 
@@ -27,24 +37,20 @@ GAP = 2
 MIN_PROSE_LENGTH, MIN_LINE_LENGTH = 12, 16
 """The least width of prose that is cut, and of prose that is wrapped."""
 MAX_BAR_LENGTH = 40
-SHORT_IDS = ("order_id",)
-"""Columns of ids that are shown as a prefix on a narrow screen: commands accept a unique prefix of an order id."""
-SHORT_ID_LENGTH = 8
-
-
 def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | None) -> None:
     """Draw a list with as many columns of the row type as fit; a type that is not a view shows all columns."""
     of = kind if issubclass(kind, OutputRow) else OutputRow
     by_name = {column.name: column for column in columns(kind)}
     fields = [by_name[name] for name in of.shown or by_name]
     cells = [{column.name: cell(column, getattr(row, column.name), now) for column in fields} for row in rows]
+    for column in (each for each in fields if each.is_short_id):
+        for line, short in zip(cells, short_ids([line[column.name] for line in cells]), strict=True):
+            line[column.name] = short
     console = _console()
     shortest = MIN_LINE_LENGTH if of.wraps else MIN_PROSE_LENGTH
-    vital = {*of.vital, *(name for name in SHORT_IDS if name in by_name)}
+    vital = {*of.vital, *(column.name for column in fields if column.is_short_id)}
     if _needed(_widths(fields, cells)) > console.width:
         fields = [c for c in fields if c is fields[0] or any(line[c.name] != MISSING for line in cells)]
-        for name in SHORT_IDS:
-            _shorten_ids(cells, name)
     fitted = fit(fields, _widths(fields, cells), console.width, vital, shortest)
     if of.vital and now is not None and len(fitted) < len(fields):
         for row, line in zip(rows, cells, strict=True):
@@ -75,17 +81,6 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     if len(shown) < len(fields):
         left_out = ", ".join(column.label for column in fields if column.name not in fitted)
         info(f"Hidden, the terminal is too narrow: {left_out}. Use a wider terminal or --format plain")
-
-
-def _shorten_ids(cells: Sequence[dict[str, str]], name: str) -> None:
-    """Cut the ids of a column to the same length, at which all of them differ."""
-    whole = [line[name] for line in cells if len(line.get(name, "")) > SHORT_ID_LENGTH]
-    length = SHORT_ID_LENGTH
-    while len({each[:length] for each in whole}) < len(set(whole)):
-        length += 1
-    for line in cells:
-        if name in line:
-            line[name] = line[name][:length]
 
 
 def show_differences(cells: Sequence[dict[str, str]], name: str, width: int) -> None:

@@ -11,6 +11,7 @@ from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.account import pnl
 from kalshi_cli.core.account.ledger import Ledger, Position
 from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import ExchangePosition, Settlement
 from kalshi_cli.core.state.state import mark
@@ -19,7 +20,9 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.resources import Resources
 
-KEYS = ("market", "event", "series", "strategy", "day")
+KEYS = ("market", "event", "series", "strategy", "day", "month")
+
+MONTH_LENGTH = len("2026-11")
 
 
 class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +107,7 @@ def group_pnl(
         "event": lambda ticker, _: event_of(ticker),
         "series": lambda ticker, _: series_of(ticker),
         "day": lambda _, entry: day_of(entry.ts if entry is not None else now, zone),
+        "month": lambda _, entry: day_of(entry.ts if entry is not None else now, zone)[:MONTH_LENGTH],
     }
     return pnl.group_by(portfolio.entries, portfolio.marks, keys[by], since=since)
 
@@ -127,6 +131,21 @@ def _entries_of(portfolio: Portfolio, name: str, strategy_of: Callable[[Fill], s
     fills = [fill for fill in portfolio.fills if strategy_of(fill) == name]
     traded = {fill.ticker for fill in fills}
     return [*fills, *(settlement for settlement in portfolio.settlements if settlement.ticker in traded)]
+
+
+def positions_before(fills: Iterable[Fill]) -> dict[tuple[str, str], Qty]:
+    """Return the position that each fill met, by the key of the fill; `fills` is the whole history, oldest first.
+
+    A market trades no more once it is settled, so settlements do not matter here.
+    """
+    held: dict[tuple[int, str], int] = {}
+    before = {}
+    for fill in fills:
+        place = (fill.subaccount, fill.ticker)
+        now = held.get(place, 0)
+        before[fill.key] = Qty(now)
+        held[place] = now + (fill.qty if fill.side is BID else -fill.qty)
+    return before
 
 
 def account_portfolio(resources: Resources) -> Portfolio:

@@ -7,7 +7,7 @@ from operator import attrgetter
 
 import msgspec
 
-from kalshi_cli.base.units import Money, Ts, show_money
+from kalshi_cli.base.units import Money, Qty, Ts, show_money
 from kalshi_cli.core.account import pnl
 from kalshi_cli.core.account.tax_lots import tax_lots
 from kalshi_cli.exchange.client import KalshiClient
@@ -23,13 +23,23 @@ from kalshi_cli.services.account.cash import (
     transfer,
     unsent,
 )
-from kalshi_cli.services.account.portfolio import account_pnl, account_portfolio
+from kalshi_cli.services.account.portfolio import account_pnl, account_portfolio, positions_before
 from kalshi_cli.services.account.rebuild import StateRebuild, rebuild
+from kalshi_cli.services.account.summary import portfolio_summary
 from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.views import cash
 from kalshi_cli.views.exports import FillExport, LotExport, fill_export
 from kalshi_cli.views.plans import RequestPlan
-from kalshi_cli.views.positions import FillRow, PnlView, PositionRow, SubaccountPositionRow, pnl_view, position_row
+from kalshi_cli.views.portfolio import PortfolioView
+from kalshi_cli.views.positions import (
+    AccountFillRow,
+    PnlView,
+    PositionRow,
+    SubaccountPositionRow,
+    fill_row,
+    pnl_view,
+    position_row,
+)
 
 _BY_SUBACCOUNT = attrgetter("subaccount", "exchange_index")
 
@@ -55,6 +65,10 @@ class AccountService(PlanningService):
         kind = SubaccountPositionRow if any(each.subaccount for each in held) else PositionRow
         return [position_row(each, marks[each.ticker], kind) for each in held]
 
+    def portfolio(self) -> PortfolioView:
+        """Return cash, positions, exposure against limits and today's profit and loss, with totals."""
+        return portfolio_summary(self._resources)
+
     def upcoming_settlements(self, ticker: str = "", event: str = "") -> Sequence[cash.UpcomingRow]:
         """Return the open positions by the time of their settlement."""
         found = account_portfolio(self._resources)
@@ -68,9 +82,16 @@ class AccountService(PlanningService):
 
     # -- what it did ----------------------------------------------------------------------------------------------
 
-    def fills(self, ticker: str = "", since: Ts | None = None, limit: int | None = 50) -> Sequence[FillRow]:
-        """Return the fills of the account from both tiers, newest first."""
-        return [FillRow.of(fill) for fill in self._client.all_fills(ticker or None, since, limit)]
+    def fills(self, ticker: str = "", since: Ts | None = None, limit: int | None = 50) -> Sequence[AccountFillRow]:
+        """Return the trades of the account from both tiers, newest first.
+
+        Which outcome a trade bought or sold follows from the position before it, so the whole history is read.
+        """
+        page = self._client.all_fills(ticker or None, since, limit)
+        is_whole = since is None and (limit is None or len(page) < limit)
+        history = page if is_whole else self._client.all_fills(ticker or None)
+        before = positions_before(history[::-1])
+        return [fill_row(fill, before.get(fill.key, Qty(0))) for fill in page]
 
     def settlements(self, ticker: str = "", event: str = "", since: Ts | None = None) -> Iterator[cash.SettlementRow]:
         """Return the settled markets, newest first, read as they are iterated over."""
@@ -100,10 +121,17 @@ class AccountService(PlanningService):
         orders = {order.order_id: order for order in store.orders()} if store is not None else {}
         return [fill_export(fill, orders.get(fill.order_id)) for fill in self._client.all_fills(None, since)[::-1]]
 
-    def tax_lots(self, since: Ts | None = None, *, with_open: bool = True) -> Sequence[LotExport]:
-        """Return first-in-first-out lots: those closed since then, and `with_open` the open ones."""
+    def tax_lots(
+        self, since: Ts | None = None, until: Ts | None = None, *, with_open: bool = True
+    ) -> Sequence[LotExport]:
+        """Return lots, first in, first out: those closed in the period, and the open ones `with_open`."""
         found = tax_lots(account_portfolio(self._resources).entries)
-        return [LotExport.of(lot) for lot in found if (lot.closed >= (since or 0) if lot.closed else with_open)]
+        end = float("inf") if until is None else until
+        return [
+            LotExport.of(lot)
+            for lot in found
+            if ((since or 0) <= lot.closed < end if lot.closed is not None else with_open)
+        ]
 
     # -- money in and out -----------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -18,6 +18,7 @@ from kalshi_cli.base.errors import (
     RateLimitedError,
     StateFileError,
     UnreachableError,
+    UsageError,
 )
 from kalshi_cli.base.units import pluralize
 from kalshi_cli.core.model.orders import Order, OrderStatus
@@ -144,26 +145,76 @@ def failure(results: Sequence[CancelResult]) -> KalshiError | None:
     return None
 
 
+MIN_PREFIX = 6
+"""The shortest prefix of an order id that names the order."""
+
+ID_LENGTH = 36
+"""Characters of a whole order id, a UUID."""
+
+MAX_CANDIDATES = 5
+
+
+def match_id(any_id: str, orders: Iterable[Order]) -> list[Order]:
+    """Return the orders that an id names: one by its whole order id or client order id, else all by their prefix.
+
+    An order that is in several lists is returned once.
+    """
+    known = {order.order_id: order for order in orders if order.order_id}
+    exact = [each for each in known.values() if any_id and any_id in (each.order_id, each.client_order_id)]
+    if exact or len(any_id) < MIN_PREFIX:
+        return exact
+    return [
+        order
+        for order in known.values()
+        if order.order_id.startswith(any_id) or order.client_order_id.startswith(any_id)
+    ]
+
+
+def resolve_ids(resources: Resources, ids: Sequence[str]) -> list[str]:
+    """Return the exchange's ids of these orders, from whole ids, client order ids and prefixes of 6 or more characters.
+
+    Prefixes are looked up in the state file and in the exchange's list of resting orders. An id that neither knows is
+    returned as it is. UsageError where a prefix is ambiguous: nothing was sent.
+    """
+    store = resources.remembered()
+    orders: list[Order] | None = None
+    found = []
+    for any_id in ids:
+        known = store.order(any_id) if store is not None else None
+        if known is not None and known.order_id:
+            found.append(known.order_id)
+            continue
+        if len(any_id) >= ID_LENGTH:
+            found.append(any_id)
+            continue
+        if orders is None:
+            orders = [*(store.orders() if store is not None else ()), *resources.client.all_orders(status="resting")]
+        found.append(_only_one(any_id, match_id(any_id, orders)))
+    return found
+
+
+def _only_one(any_id: str, candidates: Sequence[Order]) -> str:
+    if len(candidates) > 1:
+        shown = ", ".join(f"{order.order_id} ({order.ticker})" for order in candidates[:MAX_CANDIDATES])
+        more = f" and {len(candidates) - MAX_CANDIDATES} more" if len(candidates) > MAX_CANDIDATES else ""
+        raise UsageError(
+            f"{any_id} is ambiguous: {pluralize(len(candidates), 'order')} begin with it: {shown}{more}",
+            hint="nothing was sent; type more characters of the order id",
+            code="AMBIGUOUS_ID",
+        )
+    return candidates[0].order_id if candidates else any_id
+
+
 def find_order(resources: Resources, any_id: str) -> Order:
-    """Return an order by the exchange's id or the client order id."""
-    return resources.client.order(_order_id(resources, any_id))
+    """Return an order by its order id, a prefix of that, or its client order id."""
+    return resources.client.order(resolve_ids(resources, [any_id])[0])
 
 
 def cancel_by_any_id(resources: Resources, ids: list[str]) -> list[CancelResult]:
-    """Cancel orders by the exchange's ids or client order ids.
-
-    Only client order ids need the state file; a broken one stops no other cancel.
-    """
+    """Cancel orders by id. A broken state file holds up no cancel: only client order ids and prefixes need it."""
     try:
-        order_ids = [_order_id(resources, any_id) for any_id in ids]
+        order_ids = resolve_ids(resources, ids)
     except StateFileError as error:
-        resources.tell(f"Client order ids cannot be used here: {error.message}")
+        resources.tell(f"Client order ids and prefixes cannot be used here: {error.message}")
         order_ids = ids
     return cancel_orders(resources.client, order_ids)
-
-
-def _order_id(resources: Resources, any_id: str) -> str:
-    """Return the exchange's id for a client order id; an unknown id is taken for the exchange's."""
-    store = resources.remembered()
-    known = store.order(any_id) if store is not None else None
-    return known.order_id if known is not None and known.order_id else any_id

@@ -9,8 +9,9 @@ from typing import Protocol
 import msgspec
 
 from kalshi_cli.base.errors import CredentialsError, KalshiError, OutcomeUnknownError, RefusedError, StateFileError
-from kalshi_cli.base.units import format_ts, pluralize
+from kalshi_cli.base.units import format_ts, pluralize, show_price, show_qty
 from kalshi_cli.core.account.reconciliation import provable_at
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.exchange.rest.rate_limits import Priority
 from kalshi_cli.exchange.wire.groups import OrderGroup
@@ -26,6 +27,9 @@ from kalshi_cli.views.orders import CancelAllView
 
 MAX_IDS = 5
 """The number of order ids in messages about orders that may be live."""
+
+MAX_SHOWN = 10
+"""Orders that are shown before the question."""
 
 HALT_WAITS_MS = 1_000
 """The longest wait for another program that writes the state file; the halt is already in its marker file."""
@@ -81,6 +85,27 @@ def cancel_everything(
     if scope.is_everything and (outcome.is_clean or (outcome.in_doubt and not outcome.remaining_orders)):
         outcome = msgspec.structs.replace(outcome, agreed=quotes.accepted_quotes(resources.client, resources.note))
     return outcome
+
+
+def describe_resting(resources: Resources, scope: cancel.CancelScope) -> list[str]:
+    """Return what a run would cancel, in lines: the number of resting orders and the first of them.
+
+    Reads the exchange for a few seconds at most; where that fails, says so.
+    """
+    try:
+        with resources.client.reading_within(kill_switch.FIRST_LOOK_S):
+            listed = resources.client.orders(status="resting", event=scope.event or None)
+            found = [order for order in listed if scope.holds(order)]
+    except KalshiError as error:
+        return [f"the resting orders could not be listed ({error.message}); all of them will be canceled"]
+    lines = [f"{pluralize(len(found), 'resting order')} will be canceled"]
+    for order in found[:MAX_SHOWN]:
+        action = "buy" if order.side is BID else "sell"
+        what = f"{action} {show_qty(order.remaining)} YES at {show_price(order.price)}"
+        lines.append(f"  {order.ticker}  {what}  {order.order_id}")
+    if len(found) > MAX_SHOWN:
+        lines.append(f"  and {len(found) - MAX_SHOWN} more")
+    return lines
 
 
 def left_here(resources: Resources) -> str:

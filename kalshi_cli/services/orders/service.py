@@ -23,12 +23,12 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.services.account.recovery import reconcile, reconciled_row
 from kalshi_cli.services.orders import amend, batch, cancel, close
 from kalshi_cli.services.orders.cancel_all import KillRun
+from kalshi_cli.services.orders.confirmation import place_facts, place_warnings
 from kalshi_cli.services.orders.halt_marker import write_halt_marker
 from kalshi_cli.services.orders.place import (
     SELF_TRADE_PREVENTIONS,
     TIMES_IN_FORCE,
     OrderPlanningService,
-    OrderProposal,
     OrderTicket,
 )
 from kalshi_cli.services.orders.queue_positions import queue_positions
@@ -169,8 +169,8 @@ class OrderService(OrderPlanningService):
             execute,
             lambda: self.plan_ticket(ticket),
             subject=subject,
-            facts=_place_facts(self._env, ticket, proposal),
-            warnings=_place_warnings(proposal),
+            facts=place_facts(self._env, ticket, proposal),
+            warnings=place_warnings(engine, ticket, proposal),
             orders=(order_row(order, typed),),
             unknown_orders=sum(each.status is OrderStatus.UNKNOWN for each in engine.state.orders.live()),
             **plan_prices([(proposal.cost, proposal.fee, ticket.qty)]),
@@ -273,7 +273,7 @@ class OrderService(OrderPlanningService):
             execute,
             lambda: self.plan_cancel(*order_ids),
             subject=f"the cancel of {what}",
-            facts=(f"{self._env}: {what}",),
+            facts=(f"{self._env}: cancel {what}: {', '.join(order_ids)}",),
             order_ids=order_ids,
         )
 
@@ -334,22 +334,6 @@ class OrderService(OrderPlanningService):
             facts=tuple(map(close.describe_plan, plans)),
             positions=tuple(map(PlanRow.of, plans)),
         )
-
-
-def _place_facts(env: str, ticket: OrderTicket, proposal: OrderProposal) -> tuple[str, ...]:
-    line = f"{ticket.action} {show_qty(ticket.qty)} {ticket.outcome.upper()} at {show_price(ticket.price)}"
-    return (
-        f"{env}: {line} on {ticket.ticker}",
-        f"cost {show_money(proposal.cost)}, fee up to {show_money(proposal.fee)}, "
-        f"maximum loss {show_money(proposal.worst_loss)}",
-    )
-
-
-def _place_warnings(proposal: OrderProposal) -> tuple[str, ...]:
-    market = proposal.market
-    if market.yes_bid is market.yes_ask is market.last is None:
-        return ("No quotes and no trades in this market yet: the price could not be compared with anything",)
-    return ()
 
 
 def _amend_facts(env: str, proposal: amend.AmendProposal) -> tuple[str, ...]:

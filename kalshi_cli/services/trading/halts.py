@@ -254,15 +254,18 @@ class TradingControl:
         halt = _halt_of(self._resources.home, self._resources.remembered())
         return None if halt.state is TradingState.HALTED else who
 
+    def triggered_groups(self) -> list[str]:
+        """Return the ids of the order groups that were triggered and accept no orders."""
+        stores = [store for _, store in self._stores() if store is not None]
+        return [group.group_id for store in stores for group in store.groups() if group.is_triggered]
+
     def leftovers(self) -> list[str]:
         """Return what still blocks orders or is unconfirmed after a resume, each with its command."""
-        remarks = []
+        remarks = [
+            f"Order group {group_id} is still triggered and accepts no orders: kalshi order group reset {group_id}"
+            for group_id in self.triggered_groups()
+        ]
         for store in (store for _, store in self._stores() if store is not None):
-            remarks += [
-                f"Order group still triggered; it accepts no orders: kalshi order group reset {group.group_id}"
-                for group in store.groups()
-                if group.is_triggered
-            ]
             unknown = sum(order.status is OrderStatus.UNKNOWN for order in store.live_orders())
             if unknown:
                 remarks.append(f"Unconfirmed orders, counted as live: {unknown}. Run `kalshi order reconcile`")

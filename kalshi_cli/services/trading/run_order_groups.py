@@ -135,3 +135,8 @@ def reset_group(resources: Resources, group: OrderGroup) -> None:
     with no_kill(resources.state_dir, resources.machine):
         translate_halt(resources.store, lambda: resources.client.reset_order_group(group))
     note_group(resources, group.group_id, is_triggered=False)
+
+
+def reset_group_by_id(resources: Resources, group_id: str) -> None:
+    """Read a triggered order group and let it accept orders again; see `reset_group`."""
+    reset_group(resources, resources.client.order_group(group_id))

@@ -44,6 +44,10 @@ class TradingService(PlanningService):
         """Return the trading state in one sentence."""
         return describe(self._control.now())
 
+    def triggered_groups(self) -> Sequence[str]:
+        """Return the ids of the order groups of loops that were triggered, and so accept no orders."""
+        return self._control.triggered_groups()
+
     def locks(self) -> Sequence[LockRow]:
         """Return the locked markets."""
         return [LockRow.of(lock) for lock in self._locks.now()]

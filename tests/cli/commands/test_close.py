@@ -115,7 +115,7 @@ def test_beside_a_running_loop_it_says_that_the_loop_may_trade_against_it_and_ho
     exchange: Served,
 ) -> None:
     exchange.submit(ME, TWO_SIDED, ASK, "0.6000", "1")
-    beside = "a loop runs on this account"
+    beside = "A trading loop is running on this account"
     alone = program("close", TWO_SIDED, "--json")
     assert error_of(alone) == (3, "NOT_CLOSING")
     assert beside not in alone.err
@@ -125,8 +125,8 @@ def test_beside_a_running_loop_it_says_that_the_loop_may_trade_against_it_and_ho
         ended = program("close", TWO_SIDED, "--json")
         assert error_of(ended) == (3, "NOT_CLOSING")
         assert beside in ended.err
-        assert f"keep {TWO_SIDED} from being closed" in ended.err
-        assert "kalshi pause takes its own back; then close again" in ended.err
+        assert f"block closing {TWO_SIDED}" in ended.err
+        assert "Run `kalshi pause` (the loop cancels its own orders), then close again" in ended.err
         assert program("pause").code == 0
         assert beside not in program("flatten", "--dry-run").err, "it is held up already"
 
@@ -283,7 +283,7 @@ def test_where_zero_is_not_verified_nothing_is_closed(proxy: FaultProxy, exchang
     proxy.faults.append(Fault("status_500", "DELETE", "/portfolio", times=10_000))
     ended = program("cancel-all", "--flatten", "--within", "2s", "--json")
     assert ended.code == 7
-    assert "nothing was closed" in ended.err
+    assert "No position was closed" in ended.err
     assert ended.json["positions"] == []
     assert not any(answer.method == "POST" for answer in proxy.answers)
     assert exchange.call(lambda: exchange.exchange.resting(ME)) != []
@@ -298,7 +298,7 @@ def test_where_the_halt_cannot_be_written_nothing_is_closed(exchange: Served) ->
     ended = program("cancel-all", "--flatten", "--json")
     assert ended.code == 8
     assert (ended.json["halted"], ended.json["positions"]) == (False, [])
-    assert "nothing was closed" in ended.err
+    assert "No position was closed" in ended.err
     assert exchange.call(lambda: exchange.exchange.resting(ME)) == []
 
 

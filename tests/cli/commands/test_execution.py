@@ -180,7 +180,7 @@ def test_orders_from_before_are_left_out(store: Store) -> None:
 
 def test_where_nothing_was_sent_that_is_said() -> None:
     ended = program("execution", "--format", "plain")
-    assert (ended.code, "no order was sent" in ended.err) == (0, True)
+    assert (ended.code, "No orders in this period" in ended.err) == (0, True)
     assert program("execution", "--json").json["slippage"] is None
 
 

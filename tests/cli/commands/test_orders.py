@@ -102,7 +102,7 @@ def test_an_order_is_canceled_though_the_state_file_is_broken(exchange: Served, 
     (exchange.state / "sim" / "state.db").write_bytes(b"no database at all")
     ended = program("order", "cancel", mine, "--json")
     assert (ended.code, exchange.resting()) == (0, []), ended.err
-    assert "Client order ids cannot be used here" in ended.err
+    assert "Client order ids and prefixes cannot be used here" in ended.err
 
 
 # -- batch ------------------------------------------------------------------------------------------------------------
@@ -136,20 +136,20 @@ def test_a_batch_takes_every_key_that_is_a_flag_of_place(exchange: Served, monke
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
-        ("{", "line 2: not JSON"),
-        ("[" * 5_000, "line 2: not JSON"),
-        ("[]", "line 2: not a JSON object"),
+        ("{", "line 2: Invalid JSON"),
+        ("[" * 5_000, "line 2: JSON value that an order cannot have"),
+        ("[]", "line 2: Expected a JSON object"),
         (line(sid="yes"), "line 2: unknown key 'sid'; did you mean side?"),
-        (line(**{"post-only": True, "post_only": True}), "line 2: post_only is given twice"),
-        (line(price=None), "line 2: price missing"),
+        (line(**{"post-only": True, "post_only": True}), "line 2: Duplicate key: post_only"),
+        (line(price=None), "line 2: missing: price"),
         (line(price=47), "line 2: price: prices are in dollars; did you mean 0.47?"),
         (line(price=float("nan")), "line 2: price"),
         (line(count=0), "line 2: count"),
         (line(count=True), "line 2: count"),
-        (line(side="up"), "line 2: side: 'up' is not one of yes, no"),
+        (line(side="up"), "line 2: side: 'up' is invalid; use one of yes, no"),
         (line(side=["yes"]), "line 2: side"),
-        (line(post_only="yes"), "line 2: post_only: 'yes' is neither true nor false"),
-        (line(subaccount=64), "line 2: subaccount: '64' is not a number from 0 to 63"),
+        (line(post_only="yes"), "line 2: post_only: 'yes' must be true or false"),
+        (line(subaccount=64), "line 2: subaccount: '64' must be a number from 0 to 63"),
         (line(ticker=7), "line 2: ticker"),
         (line(client_order_id="x" * 10_000), "line 2: longer than"),
         (line(ticker="NOPE"), "line 2: no market NOPE"),
@@ -168,11 +168,11 @@ def test_a_bad_line_is_named_and_nothing_at_all_is_sent(
 def test_a_batch_of_nothing_is_a_mistake(
     exchange: Served, monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...]
 ) -> None:
-    assert_error(batch(monkeypatch, *lines), 2, "no order in the batch")
+    assert_error(batch(monkeypatch, *lines), 2, "The batch has no orders")
 
 
 def test_a_batch_has_an_end(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert_error(batch(monkeypatch, *[line()] * 1_001), 2, "more than 1000 orders")
+    assert_error(batch(monkeypatch, *[line()] * 1_001), 2, "at most 1000 orders")
 
 
 def test_a_file_that_is_not_there_is_said_so(exchange: Served) -> None:
@@ -294,14 +294,14 @@ def test_an_expiry_is_given_and_taken_away(exchange: Served, mine: str) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["amend", "ID"], "nothing to change"),
+        (["amend", "ID"], "Nothing to change"),
         (["amend", "ID", "--price", "0.41"], "already has these terms: 10 left at $0.41"),
         (["amend", "ID", "--price", "0.415"], "nearest valid prices: $0.41 and $0.42"),
         (["amend", "ID", "--price", "41"], "did you mean 0.41?"),
-        (["amend", "ID", "--no-expiry", "--expires-in", "1h"], "exclude each other"),
+        (["amend", "ID", "--no-expiry", "--expires-in", "1h"], "cannot be combined"),
         (["amend", "ID", "--expires-in", "0.5s"], "at least one second"),
-        (["decrease", "ID"], "give one of --by and --to"),
-        (["decrease", "ID", "--by", "1", "--to", "1"], "give one of --by and --to"),
+        (["decrease", "ID"], "Give either --by or --to"),
+        (["decrease", "ID", "--by", "1", "--to", "1"], "Give either --by or --to"),
         (["decrease", "ID", "--to", "10"], "10 contracts are left"),
         (["decrease", "ID", "--by", "10"], "kalshi order cancel"),
     ],
@@ -421,7 +421,7 @@ def test_on_prod_a_group_is_not_touched_unasked(exchange: Served, verb: str, mon
     buy("0.41", "--group", name)
     monkeypatch.setenv("KALSHI_ENV", "prod")
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    assert_error(group(verb, name), 3, "with 1 order\n", "add --yes")
+    assert_error(group(verb, name), 3, ", 1 order\n", "add --yes")
     assert left(exchange) == [("0.41", "10")]
 
 

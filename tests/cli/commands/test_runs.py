@@ -19,6 +19,8 @@ from support.notice_receiver import receiving
 from support.served import KEY_ID, TWO_SIDED, Served, program
 
 from kalshi_cli.cli.main import main
+from kalshi_cli.store.records import RunGroup
+from kalshi_cli.store.sqlite_store import Store
 
 LOOP = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.5s")
 
@@ -216,3 +218,59 @@ def test_a_bug_is_printed_without_secrets(exchange: Served, monkeypatch: pytest.
     assert ended.code == 70
     assert "ZeroDivisionError" in ended.err
     assert not [secret for secret in ("canary", KEY_ID, key.splitlines()[1]) if secret in ended.err]
+
+
+class Keyboard(io.StringIO):
+    """Standard input of a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_real_trading_shows_what_it_would_use_before_it_asks(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_ENV", "prod")
+    monkeypatch.setattr("sys.stdin", Keyboard("n\n"))
+    ended = program("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--live")
+    assert (ended.code, exchange.resting()) == (3, [])
+    for fact in ("Host: http", "Balance: $1,000.00 cash", "Limits: exposure", "Budgets: spike not set", TWO_SIDED):
+        assert fact in ended.err, ended.err
+    assert ended.err.index("Balance") < ended.err.index("Trade with real money?")
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_resume_needs_a_reason_and_its_error_names_the_pause_and_the_command() -> None:
+    assert program("pause", "--reason", "jobs report").code == 0
+    ended = program("resume")
+    assert ended.code == 2
+    assert "trading is paused" in ended.err
+    assert "jobs report" in ended.err
+    assert "kalshi resume --reason" in ended.err
+    assert program("resume", "the", "report", "is", "out", "--json").json["reason"] == "the report is out"
+
+
+def test_a_resume_on_a_terminal_offers_to_reset_a_triggered_order_group(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group_id = program("order", "group", "create", "--limit", "10", "--json").json["order_group_id"]
+    with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+        store.save_order_group(RunGroup(group_id, 0))
+    assert program("cancel-all").code == 0
+    monkeypatch.setattr("sys.stdin", Keyboard("n\n"))
+    asked = program("resume", "--reason", "checked")
+    assert f"Reset order group {group_id}" in asked.err
+    assert f"kalshi order group reset {group_id}" in asked.err
+    monkeypatch.setattr("sys.stdin", Keyboard("y\n"))
+    assert "was reset" in program("resume", "--reason", "checked").err
+    with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+        assert [group.is_triggered for group in store.groups()] == [False]
+
+
+def test_a_backtest_takes_its_files_as_arguments(exchange: Served) -> None:
+    ended = program("backtest", "--strategy", "spike")
+    assert (ended.code, "No recording given" in ended.err) == (2, True)
+    by_name, by_option = (
+        program("backtest", *words, "--strategy", "spike") for words in (["none.jsonl"], ["--data", "none.jsonl"])
+    )
+    assert by_name.code == by_option.code != 0
+    assert "none.jsonl" in by_name.err
+    assert by_name.err == by_option.err

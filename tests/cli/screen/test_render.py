@@ -41,6 +41,7 @@ from kalshi_cli.views.formats import (
     format_clock,
     format_time,
     set_time_zone,
+    short_ids,
     to_machine,
     to_text,
 )
@@ -373,7 +374,7 @@ WIDE |= {"key": 26, "strategy": 14, "found": 13, "close_time": 26, "expected_tim
 @pytest.mark.parametrize(
     ("of", "at_80", "at_60"),
     [
-        (OrderRow, "ticker action side price filled remaining status", "ticker action side price filled"),
+        (OrderRow, "order_id ticker action side price filled remaining", "order_id ticker action side price"),
         (ReconciledRow, "ticker action side price found filled", "ticker action side price"),
         (PositionRow, "ticker side count value unrealized average_price", "ticker side count value unrealized"),
         (FillRow, "ticker book_side price count fee", "ticker book_side price count fee"),
@@ -393,7 +394,8 @@ WIDE |= {"key": 26, "strategy": 14, "found": 13, "close_time": 26, "expected_tim
 def test_a_narrow_table_keeps_what_a_person_decides_by(of: type[OutputRow], at_80: str, at_60: str) -> None:
     by_name = {column.name: column for column in columns(of)}
     fields = [by_name[name] for name in of.shown or by_name]
-    widths = {column.name: max(len(column.label), WIDE.get(column.name, 6)) for column in fields}
+    wide = {column.name: 8 if column.is_short_id else WIDE.get(column.name, 6) for column in fields}
+    widths = {column.name: max(len(column.label), wide[column.name]) for column in fields}
     for room, wanted in ((80, at_80), (60, at_60)):
         assert set(wanted.split()) <= set(fit(fields, widths, room, of.vital)), room
 
@@ -684,3 +686,10 @@ def every(kind: type[OutputRow]) -> Iterator[type[OutputRow]]:
     for narrower in kind.__subclasses__():
         yield narrower
         yield from every(narrower)
+
+
+def test_a_table_shortens_order_ids_no_further_than_they_differ() -> None:
+    assert short_ids(["0123456789", "abcdefghij"]) == ["01234567", "abcdefgh"]
+    assert short_ids(["0123456789a", "0123456789b"]) == ["0123456789a", "0123456789b"]
+    assert short_ids(["0123456789a", "0123456789a"]) == ["01234567", "01234567"]
+    assert short_ids([]) == []

@@ -77,7 +77,7 @@ def by(sim: Simulation, found: Portfolio, key: str, since: Ts | None = None) -> 
         event_of=lambda ticker: ticker.rpartition("-")[0],
         series_of=lambda ticker: ticker.partition("-")[0],
     )
-    assert len(parts) == {"market": 2, "event": 2, "series": 1, "strategy": 2, "day": 2}[key]
+    assert len(parts) == {"market": 2, "event": 2, "series": 1, "strategy": 2, "day": 2, "month": 1}[key]
     return total(parts.values()).net
 
 

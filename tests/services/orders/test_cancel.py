@@ -11,10 +11,10 @@ import pytest
 from support.simulation import DAY_MS, OTHER, T0, TICKER, Simulation, ticket
 
 from kalshi_cli.base.errors import CredentialsError, OutcomeUnknownError
-from kalshi_cli.base.units import Ts, cents, contracts, dollars
+from kalshi_cli.base.units import Price, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.core.model.orders import Order
-from kalshi_cli.services.orders.cancel import CancelScope, cancel_orders
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.services.orders.cancel import CancelScope, cancel_orders, match_id
 from kalshi_cli.services.orders.kill_switch import KillSwitch, KillSwitchResult, in_flight_orders
 from kalshi_cli.simulator.model.listing import ExchangeOptions, MarketSpec, NewOrder, OrderReceipt
 
@@ -430,3 +430,18 @@ def on_its_way(sim: Simulation) -> Order:
 def test_only_orders_without_an_answer_are_on_their_way(sim: Simulation) -> None:
     sent = on_its_way(sim)
     assert in_flight_orders([sim.place(), sent]) == [sent]
+
+
+def test_an_id_names_an_order_exactly_before_it_is_a_prefix() -> None:
+    def order(order_id: str, client_order_id: str = "") -> Order:
+        return Order(
+            client_order_id=client_order_id, order_id=order_id, ticker="T", side=BID, price=Price(4_100),
+            qty=contracts(1), status=OrderStatus.RESTING, created=Ts(0), updated=Ts(0),
+        )  # fmt: skip
+
+    first, second, named = order("abcdef-1"), order("abcdef-2"), order("xyz", "abcdef")
+    assert match_id("abcdef", [first, second]) == [first, second]
+    assert match_id("abcdef", [first, second, named]) == [named]
+    assert match_id("abcdef-1", [first, first, second]) == [first]
+    assert match_id("abcde", [first]) == [], "shorter than six characters"
+    assert match_id("", [order("a"), order("b")]) == []

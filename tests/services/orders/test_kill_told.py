@@ -185,7 +185,7 @@ def test_a_loop_beside_tells_nothing_twice(exchange: Served, channels: Receiver)
     loop = start(words, exchange.variables(), exchange.home)
     try:
         for line in loop.stderr or ():
-            if "stops in good order" in line:
+            if "Ctrl-C to stop gracefully" in line:
                 break
         ended, _, _ = timed()
         assert ended.code == 0

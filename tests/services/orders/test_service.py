@@ -38,7 +38,7 @@ def test_a_plan_says_what_it_costs_and_sends_nothing(kalshi: Kalshi, exchange: S
     assert (plan.warnings, plan.unknown_orders) == ((), 0)
     assert "buy 10 YES at $0.41" in plan.facts[0]
     assert exchange.resting() == []
-    assert "No quotes and no trades in this market yet" in buy(kalshi, EMPTY).warnings[0]
+    assert "This market has no quotes" in buy(kalshi, EMPTY).warnings[0]
 
 
 def test_what_was_planned_is_placed_once_and_seen(kalshi: Kalshi, exchange: Served) -> None:

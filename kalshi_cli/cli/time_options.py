@@ -1,0 +1,65 @@
+"""Options that take a period: `--since` and `--until`, as a duration back from now, a date or a time."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from kalshi_cli.base.units import Ts, duration_from_user, parse_ts
+
+if TYPE_CHECKING:
+    from kalshi_cli.app.kalshi import Kalshi
+
+When = float | datetime | Ts
+"""Seconds before now, a local date or time, or a moment with its zone."""
+
+SINCE = "Only this period: 24h, 7d or a date such as 2026-11-01."
+
+
+def when_from_user(text: str) -> When:
+    """Read `24h`, `2026-11-01`, `2026-11-01T15:00` or `2026-11-01T15:00:00Z`. ValueError for anything else."""
+    typed = text.strip()
+    try:
+        moment = datetime.fromisoformat(typed)
+    except ValueError:
+        if not typed[:4].isdigit() or "-" not in typed:
+            return duration_from_user(typed)
+        raise ValueError(f"{typed[:40]!r} is not a date; use 2026-11-01 or 2026-11-01T15:00:00Z") from None
+    if typed.isdigit():
+        return duration_from_user(typed)  # 20261101 is a date to Python, and a number without a unit to the user
+    return moment if moment.tzinfo is None else parse_ts(moment.isoformat())
+
+
+def moment_of(when: When, now: Ts, zone: ZoneInfo) -> Ts:
+    """Return the moment that was typed. A date is its midnight in `zone`."""
+    if isinstance(when, datetime):
+        return parse_ts(when.replace(tzinfo=zone).isoformat())
+    return Ts(now - int(when * 1000)) if isinstance(when, float) else when
+
+
+def when(kalshi: Kalshi, typed: Any) -> Ts | None:
+    """Return the moment that was typed, None where none was; dates are days of the configuration's `day_zone`."""
+    if typed is None:
+        return None
+    return moment_of(typed, kalshi.now, ZoneInfo(kalshi.resources.config.day_zone))
+
+
+def when_option(*names: str, text: str = SINCE) -> Any:
+    """Return an option that takes a duration back from now, a date or a time."""
+
+    def convert(text: str) -> When:
+        try:
+            return when_from_user(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+
+    return typer.Option(*names, parser=convert, metavar="WHEN", help=text)
+
+
+def year_of(year: int, zone: ZoneInfo) -> tuple[Ts, Ts]:
+    """Return the first moment of a calendar year, and of the next one."""
+    start, end = (date(each, 1, 1).isoformat() for each in (year, year + 1))
+    return moment_of(datetime.fromisoformat(start), Ts(0), zone), moment_of(datetime.fromisoformat(end), Ts(0), zone)

@@ -1,0 +1,111 @@
+"""The portfolio summary: cash, positions, exposure against limits, and today's profit and loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from zoneinfo import ZoneInfo
+
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, Ts, notional, show_money
+from kalshi_cli.core.account.ledger import Position
+from kalshi_cli.core.account.pnl import ProfitAndLoss, group_by, total
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.monitoring.limits_check import LimitUsage, MarketExposure, uses
+from kalshi_cli.core.state.trading_day import day_start
+from kalshi_cli.services.account.portfolio import Portfolio, account_portfolio
+from kalshi_cli.services.resources import Resources
+from kalshi_cli.views.formats import Ratio, SignedMoney
+from kalshi_cli.views.portfolio import HoldingRow, LimitUsageRow, PortfolioView
+from kalshi_cli.views.positions import position_row
+
+
+def portfolio_summary(resources: Resources) -> PortfolioView:
+    """Return the portfolio as of now, of all subaccounts; the cash is that of the primary account.
+
+    The orders are read before the positions, so that a trade between the two reads counts twice rather than not at all.
+    """
+    orders = list(resources.client.all_orders(status="resting"))
+    found = account_portfolio(resources)
+    cash = resources.client.balance().cash
+    now = resources.clock.now()
+    today = pnl_since(found, day_start(now, ZoneInfo(resources.config.day_zone)))
+    exposures = market_exposures(found.open_positions, orders)
+    rows = [_holding(found, position) for position in found.open_positions]
+    value = Money(sum(row.cost if row.value is None else row.value for row in rows))
+    return PortfolioView(
+        cash=cash,
+        positions_value=value,
+        total=Money(cash + value),
+        cost=Money(sum(row.cost for row in rows)),
+        unrealized=SignedMoney(Money(sum(row.unrealized or 0 for row in rows))),
+        exposure=Money(sum(each.outcomes.worst for each in exposures)),
+        resting_orders=len(orders),
+        pnl_today=SignedMoney(today.net),
+        realized_today=SignedMoney(today.realized),
+        fees_today=today.fees,
+        as_of=now,
+        positions=tuple(rows),
+        limits=tuple(_usage(each) for each in _limits(resources, found, exposures, today)),
+    )
+
+
+def pnl_since(found: Portfolio, start: Ts) -> ProfitAndLoss:
+    """Return the profit and loss since a moment, open positions at their closing prices."""
+    return total(group_by(found.entries, found.marks, lambda ticker, _: ticker, since=start).values())
+
+
+def market_exposures(positions: Iterable[Position], orders: Iterable[Order]) -> list[MarketExposure]:
+    """Return what each subaccount holds and has resting in each market."""
+    held = {(position.subaccount, position.ticker): position for position in positions}
+    resting: dict[tuple[int, str], list[Order]] = {}
+    for order in orders:
+        resting.setdefault((order.subaccount, order.ticker), []).append(order)
+    flat = (Qty(0), Money(0))
+    exposures = []
+    for key in sorted(held.keys() | resting.keys()):
+        qty, cost = (held[key].qty, held[key].cost) if key in held else flat
+        subaccount, ticker = key
+        exposures.append(
+            MarketExposure(ticker=ticker, subaccount=subaccount, qty=qty, cost=cost, orders=tuple(resting.get(key, ())))
+        )
+    return exposures
+
+
+def _limits(
+    resources: Resources, found: Portfolio, exposures: Sequence[MarketExposure], today: ProfitAndLoss
+) -> list[LimitUsage]:
+    """Return the usage of every limit that is set, the most used first. Reads events only where a limit needs them."""
+    limits = resources.limits
+    families = {}
+    if limits.max_event_exposure is not None or limits.max_category_exposure is not None:
+        tickers = sorted({each.ticker for each in exposures} - found.markets.keys())
+        markets = [*found.markets.values(), *(resources.client.markets(tickers=tickers) if tickers else ())]
+        families = {market.ticker: resources.families.family(market) for market in markets}
+    used = uses(exposures, limits, families)
+    if limits.max_daily_loss is not None:
+        lost = Money(max(0, -today.net))
+        used.append(
+            LimitUsage(
+                code="DAILY_LOSS", subject="account", used=lost, limit=limits.max_daily_loss,
+                shown=show_money(lost), shown_limit=show_money(limits.max_daily_loss),
+            )
+        )  # fmt: skip
+    return sorted(used, key=lambda use: -use.pct)
+
+
+def _usage(use: LimitUsage) -> LimitUsageRow:
+    return LimitUsageRow(
+        limit_code=use.code,
+        subject=use.subject,
+        used=use.shown,
+        limit=use.shown_limit,
+        used_share=Ratio(use.pct / 100),
+    )
+
+
+def _holding(found: Portfolio, position: Position) -> HoldingRow:
+    market = found.markets.get(position.ticker)
+    return HoldingRow.of(
+        position_row(position, found.marks[position.ticker]),
+        title=market.full_title if market is not None else None,
+        max_payout=notional(ONE_DOLLAR, Qty(abs(position.qty))),
+    )

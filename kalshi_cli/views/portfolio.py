@@ -1,0 +1,58 @@
+"""The whole portfolio on one screen. Rules as in `row`."""
+
+from __future__ import annotations
+
+from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.views.formats import Ratio, SignedMoney, TruncatableText
+from kalshi_cli.views.row import Outcome, OutputRow
+
+
+class HoldingRow(OutputRow, frozen=True, kw_only=True):
+    """An open position with the title of its market; prices are those of `side`, `mark` is the closing price."""
+
+    ticker: str
+    title: TruncatableText | None
+    subaccount: int
+    side: Outcome
+    count: Qty
+    average_price: Price | None
+    mark: Price | None
+    cost: Money
+    value: Money | None
+    unrealized: SignedMoney | None
+    max_payout: Money
+
+    shown = ("ticker", "side", "count", "value", "unrealized", "title", "mark", "average_price", "cost", "max_payout")
+
+
+class LimitUsageRow(OutputRow, frozen=True, kw_only=True):
+    """Usage of a risk limit; `used` and `limit` are in its units, contracts or dollars."""
+
+    limit_code: str
+    subject: str
+    used: str
+    limit: str
+    used_share: Ratio
+
+
+class PortfolioView(OutputRow, frozen=True, kw_only=True):
+    """Cash, positions, exposure against limits, and today's profit and loss, with totals.
+
+    `positions_value` is the sum of the positions at their closing prices, one without a price at its cost; `total` adds
+    the cash. `exposure` is the maximum loss of all positions and resting orders together. `pnl_today` begins at the
+    midnight of `day_zone`, net of fees.
+    """
+
+    cash: Money
+    positions_value: Money
+    total: Money
+    cost: Money
+    unrealized: SignedMoney
+    exposure: Money
+    resting_orders: int
+    pnl_today: SignedMoney
+    realized_today: SignedMoney
+    fees_today: Money
+    as_of: Ts
+    positions: tuple[HoldingRow, ...]
+    limits: tuple[LimitUsageRow, ...]

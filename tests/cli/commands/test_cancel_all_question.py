@@ -1,0 +1,140 @@
+"""On a terminal and on prod, cancel-all halts first, shows the orders and asks; nowhere else does it ask."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.served import KEY_ID, ME, TWO_SIDED, Served, program
+
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.store.records import NO_HALT
+from kalshi_cli.store.sqlite_store import Store
+
+QUESTION = "Cancel these orders? [y/N]"
+
+
+class Keyboard(io.StringIO):
+    """Standard input of a terminal: what is typed, and what held while it was read."""
+
+    was_halted = False
+    state = ""
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]
+        self.was_halted = is_halted(self.state)
+        return super().readline(-1 if size is None else size)
+
+
+class Silence(io.StringIO):
+    """Standard input that is no terminal; reading it would wait for ever."""
+
+    def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]
+        raise AssertionError("cancel-all waited for an answer")
+
+
+def is_halted(state: str) -> bool:
+    with Store.open(Path(state) / "state.db", account=KEY_ID, environment="prod") as store:
+        return bool((store.halt() or NO_HALT).is_final)
+
+
+@pytest.fixture
+def prod(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
+    monkeypatch.setenv("KALSHI_ENV", "prod")
+    for price in ("0.2000", "0.2100"):
+        exchange.submit(ME, TWO_SIDED, BID, price, "1")
+    return exchange
+
+
+def typed(monkeypatch: pytest.MonkeyPatch, exchange: Served, text: str) -> Keyboard:
+    keyboard = Keyboard(text)
+    keyboard.state = str(exchange.state / "prod")
+    monkeypatch.setattr("sys.stdin", keyboard)
+    return keyboard
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "", "yep\n"])
+@pytest.mark.parametrize("words", [("cancel-all",), ("order", "cancel-all")], ids=" ".join)
+def test_a_no_cancels_nothing_and_leaves_the_halt(
+    prod: Served, monkeypatch: pytest.MonkeyPatch, answer: str, words: tuple[str, ...]
+) -> None:
+    keyboard = typed(monkeypatch, prod, answer)
+    ended = program(*words, "--json")
+    assert (ended.code, ended.out) == (3, "")
+    assert keyboard.was_halted, "the halt comes before the question"
+    assert is_halted(keyboard.state)
+    assert len(prod.resting()) == 2
+    assert "2 resting orders will be canceled" in ended.err
+    assert TWO_SIDED in ended.err
+    assert "no order was canceled; trading stays halted" in ended.err
+    assert "kalshi resume --reason TEXT" in ended.err
+
+
+def test_a_yes_cancels_everything(prod: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    keyboard = typed(monkeypatch, prod, "y\n")
+    ended = program("cancel-all", "--json")
+    assert (ended.code, ended.json["canceled"], ended.json["remaining"]) == (0, 2, 0)
+    assert keyboard.was_halted
+    assert prod.resting() == []
+
+
+def test_yes_on_the_line_skips_the_question(prod: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed(monkeypatch, prod, "n\n")
+    ended = program("cancel-all", "--yes", "--json")
+    assert (ended.code, ended.json["canceled"]) == (0, 2)
+    assert QUESTION not in ended.err
+
+
+def test_without_a_terminal_it_never_asks(prod: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Silence())
+    ended = program("cancel-all", "--json")
+    assert (ended.code, ended.json["canceled"]) == (0, 2)
+    assert QUESTION not in ended.err
+
+
+@pytest.mark.parametrize("env", ["sim", "demo"])
+def test_play_money_is_not_asked_about(exchange: Served, monkeypatch: pytest.MonkeyPatch, env: str) -> None:
+    monkeypatch.setenv("KALSHI_ENV", env)
+    exchange.submit(ME, TWO_SIDED, BID, "0.2000", "1")
+    typed(monkeypatch, exchange, "n\n")
+    ended = program("cancel-all", "--json")
+    assert (ended.code, ended.json["canceled"]) == (0, 1)
+    assert QUESTION not in ended.err
+
+
+def test_a_no_to_a_part_of_the_orders_says_nothing_of_a_halt(prod: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed(monkeypatch, prod, "n\n")
+    ended = program("cancel-all", "--ticker", "KXRAIN*")
+    assert (ended.code, len(prod.resting())) == (3, 2)
+    assert "halted" not in ended.err.replace("is halted", "")
+
+
+def test_ctrl_c_at_the_question_ends_with_7_and_cancels_nothing(prod: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_size: int | None = -1, /) -> str:
+        raise KeyboardInterrupt
+
+    keyboard = typed(monkeypatch, prod, "")
+    monkeypatch.setattr(keyboard, "readline", interrupted)
+    ended = program("cancel-all")
+    assert (ended.code, len(prod.resting())) == (7, 2)
+    assert is_halted(keyboard.state)
+
+
+def test_where_the_list_cannot_be_read_it_still_asks(prod: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = prod.exchange.handle
+
+    def unlisted(request: Any, now: Any) -> Any:
+        if request.method == "GET" and request.path.endswith("/portfolio/orders") and not answered:
+            raise RuntimeError
+        return handle(request, now)
+
+    answered: list[bool] = []
+    keyboard = typed(monkeypatch, prod, "n\n")
+    prod.exchange.handle = unlisted  # type: ignore[method-assign]
+    ended = program("cancel-all")
+    answered.append(True)
+    assert (ended.code, "could not be listed" in ended.err, is_halted(keyboard.state)) == (3, True, True)

@@ -1,0 +1,94 @@
+"""`kalshi buy`, `sell` and `cancel`: the short forms, and order ids by their first characters."""
+
+from __future__ import annotations
+
+import pytest
+from support.served import ME, TWO_SIDED, Served, program
+
+from kalshi_cli.base.units import Price
+from kalshi_cli.cli.commands.short_orders import price_after_at
+from kalshi_cli.core.model.order_terms import ASK, BID
+
+
+@pytest.mark.parametrize("typed", ["@0.24", "0.24", "24c", "@24c", " @$0.24 "])
+def test_a_price_may_follow_an_at_sign(typed: str) -> None:
+    assert price_after_at(typed) == Price(2_400)
+
+
+@pytest.mark.parametrize("typed", ["@24", "@", "at 0.24", "@@0.24", "@1.5"])
+def test_no_price_is_guessed(typed: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        price_after_at(typed)
+
+
+def test_buy_and_sell_are_order_place_in_short(exchange: Served) -> None:
+    bought = program("buy", TWO_SIDED.lower(), "10", "@0.41", "--json").json
+    assert (bought["side"], bought["action"], bought["price"], bought["count"]) == ("yes", "buy", "0.4100", "10.00")
+    no = program("buy", TWO_SIDED, "2", "@50c", "--no", "--json").json
+    assert (no["side"], no["action"], no["price"], no["book_side"]) == ("no", "buy", "0.5000", "ask")
+    sold = program("sell", TWO_SIDED, "1", "0.55", "--json").json
+    assert (sold["side"], sold["action"], sold["price"]) == ("yes", "sell", "0.5500")
+    assert len(exchange.resting()) == 3
+
+
+def test_they_take_every_option_of_order_place(exchange: Served) -> None:
+    dry = program("buy", TWO_SIDED, "10", "@0.41", "--tif", "ioc", "--reduce-only", "--dry-run", "--json")
+    assert (dry.code, dry.json["status"], exchange.resting()) in ((0, "dry_run", []), (3, None, []))
+    assert program("buy", TWO_SIDED, "10", "@0.47", "--post-only", "--json").code == 4
+
+
+def test_a_limit_refuses_a_short_form_too(exchange: Served) -> None:
+    ended = program("buy", TWO_SIDED, "101", "@0.41")
+    assert (ended.code, "ORDER_SIZE" in ended.err, exchange.resting()) == (3, True, [])
+
+
+def test_missing_options_are_named_at_once(exchange: Served) -> None:
+    ended = program("order", "place", TWO_SIDED, "--side", "yes")
+    assert ended.code == 2
+    assert "missing: --action, --count, --price" in ended.err
+    assert "missing: COUNT, @PRICE" in program("buy", TWO_SIDED).err
+    assert exchange.resting() == []
+
+
+def test_a_sale_of_what_is_not_held_says_that_it_opens_a_short_position(exchange: Served) -> None:
+    assert "You hold no YES" in program("sell", TWO_SIDED, "4", "@0.48", "--dry-run").err
+    assert "it buys 4 NO at $0.52" in program("sell", TWO_SIDED, "4", "@0.48", "--dry-run").err
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3")
+    assert "it buys 1 NO at $0.52" in program("sell", TWO_SIDED, "4", "@0.48", "--dry-run").err
+    assert "short position" not in program("sell", TWO_SIDED, "3", "@0.48", "--dry-run").err
+    assert "short position" not in program("buy", TWO_SIDED, "4", "@0.41", "--dry-run").err
+
+
+def test_the_confirmation_shows_the_market_its_best_prices_and_what_can_be_lost_and_won(exchange: Served) -> None:
+    told = program("buy", TWO_SIDED, "10", "@0.41", "--dry-run").err
+    assert "YES: best bid $0.44, best ask $0.47" in told
+    assert "Cost $4.10, fee up to $0.17, maximum loss $4.27, maximum payout $10.00" in told
+    assert "NO: best bid $0.53, best ask $0.56" in program("buy", TWO_SIDED, "10", "@0.51", "--no", "--dry-run").err
+
+
+def test_cancel_takes_ids(exchange: Served) -> None:
+    order_id = program("buy", TWO_SIDED, "10", "@0.41", "--json").json["order_id"]
+    assert program("cancel", order_id).code == 0
+    assert exchange.resting() == []
+
+
+def test_an_ambiguous_prefix_names_its_candidates_and_sends_nothing(exchange: Served) -> None:
+    first, second = (program("buy", TWO_SIDED, "1", price, "--json").json["order_id"] for price in ("@0.41", "@0.40"))
+    for words in (("cancel", first[:8]), ("order", "show", first[:8]), ("order", "decrease", first[:8], "--to", "0.5")):
+        ended = program(*words)
+        assert ended.code == 2, ended.err
+        assert first in ended.err
+        assert second in ended.err
+    assert len(exchange.resting()) == 2
+
+
+def test_a_unique_prefix_of_six_characters_names_an_order(exchange: Served) -> None:
+    order_id = program("buy", TWO_SIDED, "2", "@0.41", "--client-order-id", "rainy-day-1", "--json").json["order_id"]
+    assert program("order", "show", order_id[:30], "--json").json["order_id"] == order_id
+    assert program("order", "show", "rainy-", "--json").json["order_id"] == order_id
+    assert program("order", "show", "rainy").code == 4, "five characters name nothing"
+    assert program("order", "amend", "rainy-", "--count", "1").code == 0
+    assert program("order", "queue", "rainy-", "--json").json[0]["order_id"] == order_id
+    assert program("cancel", "rainy-d").code == 0
+    assert exchange.resting() == []

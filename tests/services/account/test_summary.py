@@ -1,0 +1,50 @@
+"""The portfolio summary: totals, exposure against limits, and today's profit and loss."""
+
+from __future__ import annotations
+
+from support.served import ME, ONE_SIDED, TWO_SIDED, Served, program
+
+from kalshi_cli.base.units import parse_money
+from kalshi_cli.core.model.order_terms import ASK, BID
+
+
+def test_the_totals_add_up_and_the_titles_are_there(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "10")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "10")
+    exchange.submit(ME, ONE_SIDED, ASK, "0.1200", "20")
+    exchange.submit(ME, TWO_SIDED, BID, "0.2000", "5")
+    found = program("portfolio", "--json").json
+    rows = found["positions"]
+    assert [(row["side"], row["count"]) for row in rows] == [("yes", "10.00"), ("no", "20.00")]
+    assert all("Will" in row["title"] or "more than" in row["title"] or "above" in row["title"] for row in rows)
+    value = sum(parse_money(row["value"] or row["cost"]) for row in rows)
+    assert parse_money(found["positions_value"]) == value
+    assert parse_money(found["total"]) == parse_money(found["cash"]) + value
+    assert found["resting_orders"] == 1
+    assert parse_money(found["exposure"]) == parse_money("23.100000"), "positions at cost, and the resting order"
+    day = program("pnl", "--by", "day", "--json").json
+    assert found["pnl_today"] == day["net"], "the account began today"
+    limits = {row["limit_code"] for row in found["limits"]}
+    assert {"EXPOSURE", "POSITION_LIMIT", "DAILY_LOSS"} <= limits
+
+
+def test_an_empty_account_has_a_portfolio_too(exchange: Served) -> None:
+    found = program("portfolio", "--json").json
+    assert (found["positions"], found["exposure"], found["total"]) == ([], "0.000000", found["cash"])
+
+
+def test_a_fill_is_named_by_what_it_did_to_the_position(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "10")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "10")
+    exchange.submit(ME, TWO_SIDED, ASK, "0.4400", "10")
+    exchange.submit(ME, TWO_SIDED, ASK, "0.4400", "3")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4700", "3")
+    rows = program("fills", "--json").json
+    told = [(row["action"], row["side"], row["side_price"], row["price"]) for row in rows]
+    assert told == [
+        ("sell", "no", "0.5300", "0.4700"),
+        ("buy", "no", "0.5600", "0.4400"),
+        ("sell", "yes", "0.4400", "0.4400"),
+        ("buy", "yes", "0.4500", "0.4500"),
+    ]
+    assert program("fills", "--limit", "1", "--json").json == rows[:1], "the history before it counts"
