@@ -42,6 +42,38 @@ def test_every_link_inside_the_repository_leads_somewhere(path: Path) -> None:
     assert missing == []
 
 
+RUNBOOKS = sorted(HERE.glob("runbooks/*.md"))
+OPENING = ("- First command: ", "- Critical if: ", "- Over when: ")
+
+
+def faults_of_a_runbook(text: str) -> list[str]:
+    """List what someone on call would miss in a runbook."""
+    paragraphs = text.rstrip().split("\n\n")
+    found = [] if paragraphs[0].startswith("# ") and "\n" not in paragraphs[0] else ["no title"]
+    found += [] if len(paragraphs[1].splitlines()) <= 3 and paragraphs[1][:1].isalpha() else ["no symptom"]
+    items = [line for line in paragraphs[2].splitlines() if line.startswith("- ")]
+    opens = len(items) == len(OPENING) and all(map(str.startswith, items, OPENING))
+    found += [] if opens else ["no first command, severity or end"]
+    found += [] if "`" in paragraphs[2].splitlines()[0] else ["the first command is missing"]
+    steps = re.findall(r"^(\d+)\. (.*)", paragraphs[-1], re.MULTILINE)
+    found += [] if [int(number) for number, _ in steps] == [*range(1, len(steps) + 1)] and steps else ["no steps"]
+    found += [] if steps and steps[-1][1].startswith("Write down ") else ["the last step writes nothing down"]
+    return found
+
+
+@pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.name)
+def test_a_runbook_has_a_symptom_a_first_command_a_severity_an_end_and_an_incident_log(path: Path) -> None:
+    assert faults_of_a_runbook(path.read_text()) == []
+
+
+def test_a_runbook_without_them_is_caught() -> None:
+    whole = RUNBOOKS[0].read_text()
+    assert faults_of_a_runbook(whole.replace("- Critical if", "- Perhaps if")) == ["no first command, severity or end"]
+    assert faults_of_a_runbook(whole.replace("Write down", "Forget")) == ["the last step writes nothing down"]
+    assert faults_of_a_runbook(whole.replace("\n2. ", "\n3. ")) == ["no steps"]
+    assert len(RUNBOOKS) > 25
+
+
 FILES_OF_USERS = {"my_idea.py", "test_my_idea.py", "fade.py", "test_fade.py"}
 PLACES = [HERE, *(HERE / name for name in ("kalshi_cli", "tests", "verification", "verification/mutants", "docs"))]
 
