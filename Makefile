@@ -84,6 +84,7 @@ structure: setup  ## files per folder, longest file and function, import circles
 
 reference: setup  ## docs/cli.md, from the commands themselves
 	$(BIN)/python scripts/reference.py
+	PYTHONPATH=. $(BIN)/python scripts/pages.py
 
 lock:  ## refresh requirements.lock: versions and hashes, no addresses (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url \

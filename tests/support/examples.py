@@ -32,6 +32,8 @@ from support.quotes import COLLECTION, MILESTONE, NO, YES, accept, answer, ask, 
 from support.served import FINE, KEY_ID, ME, TWO_SIDED, Ended, Served, program
 
 README = ROOT / "README.md"
+STRATEGIES = ROOT / "docs/strategies.md"
+"""The page that shows the strategy that `kalshi strategies new fade` writes."""
 ID = "2597b999-f887-4195-8bac-c3f97a1f2021"
 TEN = contracts(10)
 NOT_OURS = r"KX(?!NBA|MVE|RAIN|WIND)\w+"
@@ -131,6 +133,9 @@ class Desk:
             "pairs.csv": f"ticker,polymarket,side\n{TWO_SIDED},{TOKEN},yes\n",
             "results.json": json.dumps({TWO_SIDED: "yes"}),
             "config.yaml": f"alerts:\n  sinks:\n    phone: {{url: '{receiver.url}', allow_private: true}}\n",
+            "orders.ndjson": json.dumps(
+                {"ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": 1, "price": "0.40"}
+            ),
             "o.ndjson": json.dumps({"ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": 1, "price": "0.41"}),
         }
         for name, text in files.items():
@@ -226,8 +231,8 @@ class Desk:
 
 
 def with_fade(one: Served) -> None:
-    """The strategy of the README, and a recording on which it buys once and wins."""
-    code = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    """Write the strategy that the documentation shows, and a recording on which it buys once and wins."""
+    code = re.search(r"```python\n(.*?)```", STRATEGIES.read_text(), re.DOTALL)
     assert code is not None
     (one.home / "fade.py").write_text(code[1])
     write_tape(one.home / "tape.jsonl")
