@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+DOCS   := .venv-docs
 
-.PHONY: setup demo test compiled lint types unit search bench feed strategies simulate machine mutants nth crash store start-up reference structure kill lock clean
+.PHONY: setup demo test compiled lint types unit search check docs bench feed strategies simulate machine mutants nth crash store start-up reference structure kill lock clean
 
 setup: $(STAMP)  ## the virtual environment, from the lock file
 
@@ -20,7 +21,10 @@ demo: setup  ## the main job on the built-in exchange: markets, a book, a minute
 	@$(BIN)/python -m kalshi_cli --version >/dev/null
 	@sh scripts/demo.sh $(BIN)/kalshi
 
-test: setup  ## everything CI runs
+check: setup lint types  ## before a commit: lint, types, and the tests of what changed since the main branch
+	$(BIN)/python -m pytest -n 2 --dist worksteal $$($(BIN)/python scripts/changed_tests.py $(BASE))
+
+test: setup  ## everything that CI runs
 	@$(MAKE) --no-print-directory -j2 lint types compiled
 	@$(MAKE) --no-print-directory unit
 
@@ -86,9 +90,22 @@ reference: setup  ## docs/cli.md, from the commands themselves
 	$(BIN)/python scripts/reference.py
 	PYTHONPATH=. $(BIN)/python scripts/pages.py
 
-lock:  ## refresh requirements.lock: versions and hashes, no addresses (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --no-header --no-annotate -o requirements.lock pyproject.toml
+docs: setup $(DOCS)/.installed  ## the documentation as a web site with offline search: build/site/index.html
+	$(BIN)/python scripts/site.py build/pages
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs --quiet build --strict
+	@echo "open build/site/index.html"
+
+$(DOCS)/.installed: requirements-docs.lock
+	@test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
+	@touch $@
+
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --no-header --no-annotate
+
+lock:  ## refresh the lock files: versions and hashes, no addresses (needs uv)
+	$(LOCK) --extra dev -o requirements.lock pyproject.toml
+	echo "mkdocs-material>=9.7" | $(LOCK) -o requirements-docs.lock -
 
 clean:
-	rm -rf $(VENV) .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(DOCS) build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
