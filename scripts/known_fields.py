@@ -2,8 +2,8 @@
 
     python scripts/known_fields.py ../shared/kalshi
 
-`kalshi check schema` notes what is not in that list; it is not needed for anything else. Run this when a newer
-specification is at hand, and read the difference.
+`kalshi check schema` reports fields and values outside of that list; nothing else uses it. Run this for a newer
+specification, and read the difference.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ OUT = Path(__file__).parents[1] / "kalshi_cli" / "exchange" / "known_fields.json
 
 
 class Listing:
-    """The objects of one specification: fields, which object is inside a field, and the values of closed lists."""
+    """The objects of one specification: fields, the object inside of a field, and the values of closed lists."""
 
     def __init__(self, spec: dict[str, Any], objects: dict[str, Any]) -> None:
         self._spec = spec
         self.objects = objects
 
     def name_of(self, schema: dict[str, Any], inline: str) -> str | None:
-        """The object that a schema is, or holds in a list; noted under its own name, or under `inline`."""
+        """Return the name of a schema's object, or of the object in its list, and record it; `inline` names an unnamed one."""
         schema, name = self.resolved(schema, inline)
         if schema.get("type") == "array":
             return self.name_of(schema.get("items", {}), inline)
@@ -34,7 +34,7 @@ class Listing:
         if not fields:
             return None
         if name not in self.objects:
-            self.objects[name] = {}  # before its fields: an object may hold itself
+            self.objects[name] = {}  # before its fields, because an object can contain itself
             self.objects[name] = {field: self._field(each, f"{name}.{field}") for field, each in sorted(fields.items())}
         return name
 
@@ -50,14 +50,14 @@ class Listing:
         return {"values": texts} if texts else {}
 
     def _fields(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """The properties of an object, those of its parts and alternatives included."""
+        """Return the properties of an object, including those of its parts and alternatives."""
         found = dict(schema.get("properties", {}))
         for part in (*schema.get("allOf", ()), *schema.get("oneOf", ()), *schema.get("anyOf", ())):
             found |= self._fields(self.resolved(part, "")[0])
         return found
 
     def resolved(self, schema: dict[str, Any], name: str) -> tuple[dict[str, Any], str]:
-        """The schema behind a reference, and its name; a reference wrapped only to say more about it is the same."""
+        """Return the schema behind a reference, and its name; a reference inside of a single `allOf` counts too."""
         while True:
             wrapped = schema.get("allOf", [])
             if "$ref" not in schema and len(wrapped) == 1 and "properties" not in schema:
@@ -72,7 +72,7 @@ class Listing:
 
 
 def replies(spec: dict[str, Any], objects: dict[str, Any]) -> dict[str, str]:
-    """`GET /path/{parameter}` -> the object it answers with."""
+    """Return for each `GET /path/{parameter}` the object of its response."""
     listing, found = Listing(spec, objects), {}
     for path, node in spec["paths"].items():
         for status, reply in node.get("get", {}).get("responses", {}).items():
@@ -85,7 +85,7 @@ def replies(spec: dict[str, Any], objects: dict[str, Any]) -> dict[str, str]:
 
 
 def frames(spec: dict[str, Any], objects: dict[str, Any]) -> dict[str, list[str]]:
-    """The type of a message -> the objects it can be."""
+    """Return for each type of message the objects that it can be."""
     listing = Listing(spec, objects)
     found: dict[str, list[str]] = {}
     for title, message in spec["components"]["messages"].items():
@@ -97,7 +97,7 @@ def frames(spec: dict[str, Any], objects: dict[str, Any]) -> dict[str, list[str]
 
 
 def listed(specs: Path) -> str:
-    """The whole file, from the specifications in this folder."""
+    """Return the whole file, from the specifications in this folder."""
     openapi, asyncapi = (
         yaml.load((specs / name).read_text(), Loader=yaml.CSafeLoader) for name in ("openapi.yaml", "asyncapi.yaml")
     )
@@ -119,7 +119,7 @@ def _lines(each: dict[str, Any]) -> str:
 
 
 def _prefixed(fields: dict[str, Any]) -> dict[str, Any]:
-    """References of the stream's objects, which are noted under names of their own."""
+    """Return the references of the stream's objects, under their own names."""
     return {name: ({"of": f"stream {each['of']}"} if "of" in each else each) for name, each in fields.items()}
 
 

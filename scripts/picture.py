@@ -1,6 +1,6 @@
-"""Draw docs/demo.svg: what a person sees, taken from a real terminal session on the simulated exchange. Needs tmux.
+"""Draw docs/demo.svg from a real terminal session on the simulated exchange: `.venv/bin/python scripts/picture.py`.
 
-.venv/bin/python scripts/picture.py
+It needs tmux.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ HERE = Path(__file__).resolve().parents[1]
 
 
 def tmux(*words: str) -> str:
-    """Run a tmux command on a server of our own."""
+    """Run a tmux command on a separate server."""
     done = subprocess.run(["tmux", "-L", "picture", *words], check=True, capture_output=True, text=True)  # noqa: S603, S607
     return done.stdout
 
 
 def main() -> None:
+    """Run the session, and save its screen."""
     with tempfile.TemporaryDirectory() as state:
         commands = [
             "kalshi markets --sort volume --limit 6",

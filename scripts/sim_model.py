@@ -1,11 +1,11 @@
-"""What a model and a newsroom would say of the simulated exchange: made from its own seed, to try strategies on.
+"""Play a model and a news source for the simulated exchange, from its own seed, to try strategies.
 
     .venv/bin/python scripts/sim_model.py fairs > fairs.csv
     .venv/bin/python scripts/sim_model.py news >> news.jsonl
 
-`fairs` are the world's own chances of all open markets, off by some noise, as a CSV file. `news` says of each push that
-the crowd will give a market within `--ahead` seconds which way it goes. Both know the time that it is: where the clock
-of the simulated exchange was moved, say by how much with `--forward`.
+`fairs` prints the world's own probabilities of all open markets, with some noise, as CSV. `news` prints the direction of
+each move that the simulated crowd will cause within `--ahead` seconds. If the clock of the simulated exchange was moved,
+set its offset with `--forward`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kalshi_cli.simulator.world.underlyings import spike
 
 
 def fairs(seed: int, now: Ts, noise: float) -> Iterator[str]:
-    """Lines of `ticker,probability`; `noise` is the standard deviation of the model's error, another each second."""
+    """Yield lines of `ticker,probability`; `noise` is the standard deviation of the model's error, another each second."""
     catalogue = MarketListings(seed)
     yield "ticker,probability"
     for listing in catalogue.open_at(now):
@@ -33,7 +33,7 @@ def fairs(seed: int, now: Ts, noise: float) -> Iterator[str]:
 
 
 def news(seed: int, now: Ts, ahead_s: float) -> Iterator[str]:
-    """A line of JSON for each push within `ahead_s`; the larger, the more confident. The same push has the same id."""
+    """Yield a line of JSON for each move within `ahead_s`; a larger one has more confidence. A move keeps its id."""
     until = Ts(now + int(ahead_s * 1000))
     pushes = {
         (listing.market.ticker, push)
@@ -54,12 +54,13 @@ def news(seed: int, now: Ts, ahead_s: float) -> Iterator[str]:
 
 
 def main() -> None:
+    """Print the lines that the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["fairs", "news"])
-    parser.add_argument("--seed", type=int, default=1, help="that of the simulated exchange (sim.seed)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the simulated exchange (sim.seed)")
     parser.add_argument("--noise", type=float, default=0.02, help="standard deviation of the model's error")
-    parser.add_argument("--ahead", type=float, default=120.0, help="seconds that the newsroom sees ahead")
-    parser.add_argument("--forward", type=float, default=0.0, help="seconds that the exchange's clock is ahead")
+    parser.add_argument("--ahead", type=float, default=120.0, help="seconds that the news source knows ahead")
+    parser.add_argument("--forward", type=float, default=0.0, help="offset of the exchange's clock, in seconds")
     asked = parser.parse_args()
     now = Ts(SystemClock().now() + int(asked.forward * 1000))
     lines = fairs(asked.seed, now, asked.noise) if asked.what == "fairs" else news(asked.seed, now, asked.ahead)
