@@ -26,7 +26,7 @@ class Listing:
         self.objects = objects
 
     def name_of(self, schema: dict[str, Any], inline: str) -> str | None:
-        """Return the name of a schema's object, or of the object in its list, and record it; `inline` names an unnamed one."""
+        """Return the name of the object of a schema, or of its list, and record it; `inline` names an unnamed one."""
         schema, name = self.resolved(schema, inline)
         if schema.get("type") == "array":
             return self.name_of(schema.get("items", {}), inline)

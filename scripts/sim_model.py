@@ -3,9 +3,9 @@
     .venv/bin/python scripts/sim_model.py fairs > fairs.csv
     .venv/bin/python scripts/sim_model.py news >> news.jsonl
 
-`fairs` prints the world's own probabilities of all open markets, with some noise, as CSV. `news` prints the direction of
-each move that the simulated crowd will cause within `--ahead` seconds. If the clock of the simulated exchange was moved,
-set its offset with `--forward`.
+`fairs` prints the world's own probabilities of all open markets, with some noise, as CSV. `news` prints the direction
+of each move that the simulated crowd will cause within `--ahead` seconds. If the clock of the simulated exchange was
+moved, set its offset with `--forward`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kalshi_cli.simulator.world.underlyings import spike
 
 
 def fairs(seed: int, now: Ts, noise: float) -> Iterator[str]:
-    """Yield lines of `ticker,probability`; `noise` is the standard deviation of the model's error, another each second."""
+    """Yield lines of `ticker,probability`; `noise` is the standard deviation of the error, another one each second."""
     catalogue = MarketListings(seed)
     yield "ticker,probability"
     for listing in catalogue.open_at(now):

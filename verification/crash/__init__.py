@@ -2,8 +2,8 @@
 
 The program is the real one: its `main()`, its files, real sockets. Only two things differ. It is forked from a parent
 that has already imported it, which saves a second per run; and to die at a point inside, a few of its methods are
-wrapped at run time, only in the child (`points`). It trades through a proxy with a served simulated exchange (`stage`), and the
-result is compared with the exchange's own ledger (`compare`).
+wrapped at run time, only in the child (`points`). It trades through a proxy with a served simulated exchange
+(`stage`), and the result is compared with the exchange's own ledger (`compare`).
 
     python -m verification.crash --runs 1000            # `make crash RUNS=1000`
     python -m verification.crash --faults --runs 300    # whole sessions with random network faults, without kills
