@@ -152,6 +152,9 @@ class Desk:
         if line.startswith("kalshi subaccounts"):
             program("limits", "upgrade")
             program("subaccounts", "create")
+        if line.startswith("kalshi strategies new fade"):
+            for name in ("fade.py", "test_fade.py"):
+                (self.one.home / name).unlink(missing_ok=True)
         if line.startswith("kalshi init"):
             (self.one.home / "config.yaml").unlink(missing_ok=True)
             shutil.rmtree(self.one.home / "config", ignore_errors=True)
@@ -182,6 +185,7 @@ class Desk:
         line = line.replace("--key-id ID", f"--key-id {KEY_ID}")
         if "cross-venue" in line:
             line += " " + " ".join(self.theirs.options)
+        line = line.replace(" cancel ID", f" cancel {ID}")
         if ID in line:
             line = line.replace(ID, self._an_id(line))
         return self._talked(line)
