@@ -1,10 +1,11 @@
-# Every target does its own set-up: git, make and Python >= 3.11 are all a machine needs.
+# Every target sets itself up. A machine needs git, make and Python 3.11 or newer.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+DOCS   := .venv-docs
 
-.PHONY: setup demo test compiled lint types unit search bench feed strategies simulate machine mutants nth crash store start-up reference structure kill lock clean
+.PHONY: setup demo test compiled lint types unit search check docs bench feed strategies simulate machine mutants nth crash store start-up reference structure kill lock clean
 
 setup: $(STAMP)  ## the virtual environment, from the lock file
 
@@ -16,20 +17,23 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup  ## the main job on the built-in exchange: markets, a book, a minute of trading, positions and P&L
+demo: setup  ## a session on the simulated exchange: markets, an order book, a minute of trading, positions and P&L
 	@$(BIN)/python -m kalshi_cli --version >/dev/null
 	@sh scripts/demo.sh $(BIN)/kalshi
 
-test: setup  ## everything CI runs
+check: setup lint types  ## before a commit: lint, types, and the tests of what changed since the main branch
+	$(BIN)/python -m pytest -n 2 --dist worksteal $$($(BIN)/python scripts/changed_tests.py $(BASE))
+
+test: setup  ## everything that CI runs
 	@$(MAKE) --no-print-directory -j2 lint types compiled
 	@$(MAKE) --no-print-directory unit
 
-# Where the environment forbids bytecode, each process of `unit` would read every test anew, and so would each start of
-# the program that a test makes: these two write it all the same.
+# If the environment forbids bytecode, each process of `unit`, and each start of the program in a test, would compile
+# everything again. These two targets write it all the same.
 compiled unit: export PYTHONDONTWRITEBYTECODE :=
 
-compiled: setup  ## the tests, read once: else each process of `unit` would do it, a third of a minute each
-	@$(BIN)/python -m pytest --collect-only -qq >/dev/null || true # what cannot be read is said by `unit`
+compiled: setup  ## compile the tests once, instead of in each process of `unit` (20 seconds each)
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null || true # `unit` reports the errors
 
 lint: setup
 	$(BIN)/ruff check .
@@ -38,30 +42,30 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-unit: setup  ## the core by its own tests, every branch; then the rest, unmeasured: measuring doubles its time
+unit: setup  ## the core with coverage of every branch; then the rest without, because coverage doubles the time
 	$(BIN)/python -m pytest tests/core -n 3 --dist worksteal --cov=kalshi_cli/core --cov-report=
 	$(BIN)/coverage report --include='kalshi_cli/core/*' --skip-covered --fail-under=100
-	$(BIN)/python -m pytest --ignore=tests/core -n 4 --dist worksteal  # more than cores: many wait for a process
+	$(BIN)/python -m pytest --ignore=tests/core -n 4 --dist worksteal  # more than cores, because many tests wait for a process
 
-search: setup  ## the tests with examples that no run had before: what they find needs a test of its own
+search: setup  ## the tests with new random examples; a finding needs its own test
 	KALSHI_SEARCH=1 $(BIN)/python -m pytest -n 3 --dist worksteal
 
-bench: setup  ## ratios against named peers, measured in one run (their environments are made on first use)
+bench: setup  ## ratios against other libraries, measured in one run
 	$(BIN)/python -m bench
 
-simulate: setup  ## sessions full of faults in virtual time, every invariant after every step: SEEDS=10000 JOBS=2
+simulate: setup  ## sessions with many faults in virtual time, every invariant after every step: SEEDS=10000 JOBS=2
 	@$(BIN)/python -m verification.simulate --seeds $(or $(SEEDS),500) --jobs $(or $(JOBS),2)
 
-strategies: setup  ## what each built-in strategy gains or loses on the seeded world, in virtual time: SEEDS=30 JOBS=2
+strategies: setup  ## P&L of each built-in strategy on the seeded world, in virtual time: SEEDS=30 JOBS=2
 	@$(BIN)/python -m verification.strategies --seeds $(or $(SEEDS),30) --jobs $(or $(JOBS),2)
 
-machine: setup  ## whatever hypothesis makes the program, its exchange and its network do: EXAMPLES=200 STEPS=50 JOBS=2
+machine: setup  ## a state machine of program, exchange and network, by hypothesis: EXAMPLES=200 STEPS=50 JOBS=2
 	@$(BIN)/python -m verification.machine --examples $(or $(EXAMPLES),200) --steps $(or $(STEPS),50) --jobs $(or $(JOBS),2)
 
-mutants: setup  ## each safety line broken once, in a copy; the tests named for it must notice
+mutants: setup  ## break each safety line once, in a copy; its tests must fail
 	@$(BIN)/python -m verification.mutants
 
-nth: setup  ## each fault on the 1st, 2nd, 3rd ... request of every session, until it completes untouched
+nth: setup  ## each fault on the 1st, 2nd, 3rd ... request of every session
 	@$(BIN)/python -m verification.nth
 
 crash: setup  ## kill -9 of the real program at named and random points, restart, compare: RUNS=1000 ARGS=--faults
@@ -70,24 +74,38 @@ crash: setup  ## kill -9 of the real program at named and random points, restart
 store: setup  ## the state file under load: speed of a commit, three programs at once, a hundred starts at once
 	@$(BIN)/python -m verification.store
 
-feed: setup  ## gaps, dead streams, a million changes, a soak: no order is priced from a book that is wrong (ARGS=--full)
+feed: setup  ## gaps, dead streams, a million changes, a soak: no order from a wrong order book (ARGS=--full)
 	@$(BIN)/python -m verification.feed $(ARGS)
 
-start-up: setup  ## how soon doubt about an order ends (T7), how soon a start on a large account is done (T10)
+start-up: setup  ## how soon an unconfirmed order is resolved (T7); how long a start on a large account takes (T10)
 	@$(BIN)/python -m verification.start --times $(or $(TIMES),50)
 
-kill: setup  ## the kill switch against a thousand resting orders, at each tier's pace, in virtual time and over sockets
+kill: setup  ## the kill switch against a thousand resting orders, at each tier's rate limit, in virtual time and over sockets
 	@$(BIN)/python -m verification.kill --repeats $(or $(REPEATS),20)
 
 structure: setup  ## files per folder, longest file and function, import circles; draws the picture of docs/architecture.md
 	@$(BIN)/python scripts/structure.py --picture
 
-reference: setup  ## docs/cli.md, from the commands themselves
+reference: setup  ## write docs/cli.md, docs/views.md and the template in docs/strategies.md from the program
 	$(BIN)/python scripts/reference.py
+	PYTHONPATH=. $(BIN)/python scripts/pages.py
 
-lock:  ## refresh requirements.lock: versions and hashes, no addresses (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --no-header --no-annotate -o requirements.lock pyproject.toml
+docs: setup $(DOCS)/.installed  ## the documentation as a web site with offline search: build/site/index.html
+	$(BIN)/python scripts/site.py build/pages
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs --quiet build --strict
+	@echo "open build/site/index.html"
+
+$(DOCS)/.installed: requirements-docs.lock
+	@test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
+	@touch $@
+
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --no-header --no-annotate
+
+lock:  ## refresh the lock files: versions and hashes, no addresses (needs uv)
+	$(LOCK) --extra dev -o requirements.lock pyproject.toml
+	echo "mkdocs-material>=9.7" | $(LOCK) -o requirements-docs.lock -
 
 clean:
-	rm -rf $(VENV) .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(DOCS) build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

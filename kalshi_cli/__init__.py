@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kalshi_cli.views.frames import to_pandas as to_pandas
     from kalshi_cli.views.frames import to_polars as to_polars
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _FOUND_IN = {
     "Kalshi": "kalshi_cli.app.kalshi",

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The main job, from nothing: look at markets and one book, trade for about a minute, see what came of it.
-# Everything happens on the built-in simulated exchange, in a state directory of its own.
+# A first session: markets, one order book, about a minute of trading, and its results.
+# It runs on the built-in simulated exchange, in its own state directory.
 set -eu
 kalshi=${1:-kalshi}
 KALSHI_ENV=sim

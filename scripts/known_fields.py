@@ -19,7 +19,7 @@ OUT = Path(__file__).parents[1] / "kalshi_cli" / "exchange" / "known_fields.json
 
 
 class Listing:
-    """The objects of one specification: fields, which object is inside a field, and the values of closed lists."""
+    """The objects of one specification: fields, the object inside of a field, and the values of closed lists."""
 
     def __init__(self, spec: dict[str, Any], objects: dict[str, Any]) -> None:
         self._spec = spec
@@ -34,7 +34,7 @@ class Listing:
         if not fields:
             return None
         if name not in self.objects:
-            self.objects[name] = {}  # before its fields: an object may hold itself
+            self.objects[name] = {}  # before its fields, because an object can contain itself
             self.objects[name] = {field: self._field(each, f"{name}.{field}") for field, each in sorted(fields.items())}
         return name
 

@@ -1,6 +1,6 @@
-"""Draw docs/demo.svg from a real terminal session on the simulated exchange. It needs tmux.
+"""Draw docs/demo.svg from a real terminal session on the simulated exchange: `.venv/bin/python scripts/picture.py`.
 
-.venv/bin/python scripts/picture.py
+It needs tmux.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def tmux(*words: str) -> str:
 
 
 def main() -> None:
-    """Record the session and write the picture."""
+    """Run the session, and save its screen."""
     with tempfile.TemporaryDirectory() as state:
         commands = [
             "kalshi markets --sort volume --limit 6",

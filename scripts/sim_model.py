@@ -57,10 +57,10 @@ def main() -> None:
     """Parse the arguments and print the lines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["fairs", "news"])
-    parser.add_argument("--seed", type=int, default=1, help="that of the simulated exchange (sim.seed)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the simulated exchange (sim.seed)")
     parser.add_argument("--noise", type=float, default=0.02, help="standard deviation of the model's error")
-    parser.add_argument("--ahead", type=float, default=120.0, help="seconds that the newsroom sees ahead")
-    parser.add_argument("--forward", type=float, default=0.0, help="seconds that the exchange's clock is ahead")
+    parser.add_argument("--ahead", type=float, default=120.0, help="seconds that the news source knows ahead")
+    parser.add_argument("--forward", type=float, default=0.0, help="offset of the exchange's clock, in seconds")
     asked = parser.parse_args()
     now = Ts(SystemClock().now() + int(asked.forward * 1000))
     lines = fairs(asked.seed, now, asked.noise) if asked.what == "fairs" else news(asked.seed, now, asked.ahead)

@@ -1,4 +1,4 @@
-"""Measures how the package is built: `make structure`. `--picture` draws the rooms into docs/architecture.md.
+"""Measure the structure of the package: `make structure`. `--picture` draws the rooms into docs/architecture.md.
 
 Counts are of `kalshi_cli/` alone; a line of code is one that is neither blank, comment nor docstring.
 """
@@ -90,7 +90,7 @@ def arrows_of(sources: Iterable[Source]) -> dict[str, set[str]]:
 
 
 def find_circle(arrows: dict[str, set[str]]) -> list[str]:
-    """Return one circle of imports, its first name again at its end; nothing where there is none."""
+    """Return one circle of imports, with its first name again at its end; an empty list without one."""
     try:
         TopologicalSorter(arrows).prepare()
     except CycleError as error:
@@ -108,7 +108,7 @@ def rooms_of(arrows: dict[str, set[str]]) -> dict[str, set[str]]:
 
 
 def shortest_arrows(arrows: dict[str, set[str]]) -> dict[str, set[str]]:
-    """Drop each arrow that a longer way replaces: what is left says the order and no more."""
+    """Drop each arrow that a longer path implies; the rest shows the order."""
 
     def reached(start: str) -> set[str]:
         seen: set[str] = set()
@@ -147,7 +147,7 @@ def longest_function(sources: Iterable[Source]) -> tuple[int, str]:
 
 
 def draw(sources: Iterable[Source]) -> str:
-    """Return the rooms and who imports whom as a Mermaid picture."""
+    """Return the rooms and their imports as a Mermaid picture."""
     sources = list(sources)
     rooms = rooms_of(arrows_of(source for source in sources if "/" in source.path))
     files = Counter(source.path.split("/")[0] for source in sources if "/" in source.path)
@@ -170,7 +170,7 @@ def with_picture(text: str, picture: str) -> str:
 
 
 def report(sources: list[Source]) -> Iterator[str]:
-    """Say what `make structure` prints."""
+    """Return the lines that `make structure` prints."""
     folders = Counter(str(Path(source.path).parent) for source in sources)
     yield f"{'folder':<28} files"
     yield from (f"{folder:<28} {count:>5}" for folder, count in sorted(folders.items()))

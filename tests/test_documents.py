@@ -1,4 +1,4 @@
-"""What the documents tell people to type exists; what they link to is there."""
+"""The commands, links and files that documents name exist."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from support.examples import COMMAND, problems
 from support.places import ROOT
 
@@ -15,11 +16,19 @@ from kalshi_cli.cli.exit_codes import ENDS, PLUGIN, exit_codes_of
 from kalshi_cli.cli.main import ENTRIES, PLUGINS, root
 
 HERE = ROOT
-DOCUMENTS = sorted([*HERE.glob("*.md"), *HERE.glob("docs/*.md"), *HERE.glob("runbooks/*.md")])
+DOCUMENTS = sorted(
+    [
+        *HERE.glob("*.md"),
+        *HERE.glob("docs/**/*.md"),
+        *HERE.glob("runbooks/*.md"),
+        *HERE.glob("tests/*.md"),
+        *HERE.glob("verification/**/*.md"),
+    ]
+)
 TYPED = sorted([*DOCUMENTS, *HERE.glob("scripts/cron/*"), HERE / "scripts/demo.sh"])
 
 
-@pytest.mark.parametrize("path", TYPED, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", TYPED, ids=lambda path: str(path.relative_to(HERE)))
 def test_every_command_that_a_document_names_exists(path: Path) -> None:
     text = path.read_text()
     wrong = [f"{number}: {each}" for number, line in enumerate(text.splitlines(), 1) for each in problems(line)]
@@ -35,11 +44,87 @@ def test_documents_that_name_what_is_not_there_are_caught() -> None:
     assert sum(len(COMMAND.findall(path.read_text())) for path in TYPED) > 30
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+LINK = re.compile(r"\]\(([^)\s]*)\)")
+HEADING = re.compile(r"^#{1,6} (.+?)\s*$", re.MULTILINE)
+MKDOCS = HERE / "mkdocs.yml"
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a page: of its headings, as GitHub and mkdocs write them, and those written by hand."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "") for heading in HEADING.findall(prose))
+    slugs = [re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in plain]
+    return {*slugs, *re.findall(r'<a id="([\w-]+)"', prose)}
+
+
+def dead_links(text: str, page: Path) -> list[str]:
+    """List the links of a page that lead to no file, or to no heading of a file."""
+    found = []
+    for link in LINK.findall(text):
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        if not target.exists() or (anchor and (target.suffix != ".md" or anchor not in anchors(target.read_text()))):
+            found.append(link)
+    return found
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(HERE)))
 def test_every_link_inside_the_repository_leads_somewhere(path: Path) -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", path.read_text())
-    missing = [link for link in links if "://" not in link and not (path.parent / link).exists()]
-    assert missing == []
+    assert dead_links(path.read_text(), path) == []
+
+
+def test_a_link_to_no_file_or_to_no_heading_is_caught() -> None:
+    text = "[a](docs/risk.md) [b](docs/none.md) [c](docs/risk.md#locks) [d](docs/risk.md#no-such) [e](#here)\n# Here\n"
+    assert dead_links(text, HERE / "README.md") == ["docs/none.md", "docs/risk.md#no-such", "#here"]
+    assert anchors("# A `b`, c\n```\n# no\n```\n## [D](x.md) e") == {"a-b-c", "d-e"}
+
+
+def pages_of(nav: Any) -> list[str]:
+    """List the pages of a navigation of mkdocs."""
+    if isinstance(nav, str):
+        return [nav]
+    return [page for each in (nav.values() if isinstance(nav, dict) else nav) for page in pages_of(each)]
+
+
+def test_the_navigation_of_the_site_has_every_page_and_no_other() -> None:
+    nav = set(pages_of(yaml.safe_load(MKDOCS.read_text())["nav"]))
+    listed = {str(path.relative_to(HERE)) for path in (*HERE.glob("*.md"), *HERE.glob("docs/*.md"))}
+    made = {"runbooks/index.md", "tests/README.md", "docs/decisions/README.md"}
+    assert nav == listed | made
+
+
+RUNBOOKS = sorted(HERE.glob("runbooks/*.md"))
+OPENING = ("- First command: ", "- Critical if: ", "- Over when: ")
+
+
+def faults_of_a_runbook(text: str) -> list[str]:
+    """List what someone on call would miss in a runbook."""
+    paragraphs = text.rstrip().split("\n\n")
+    found = [] if paragraphs[0].startswith("# ") and "\n" not in paragraphs[0] else ["no title"]
+    found += [] if len(paragraphs[1].splitlines()) <= 3 and paragraphs[1][:1].isalpha() else ["no symptom"]
+    items = [line for line in paragraphs[2].splitlines() if line.startswith("- ")]
+    opens = len(items) == len(OPENING) and all(map(str.startswith, items, OPENING))
+    found += [] if opens else ["no first command, severity or end"]
+    found += [] if "`" in paragraphs[2].splitlines()[0] else ["the first command is missing"]
+    steps = re.findall(r"^(\d+)\. (.*)", paragraphs[-1], re.MULTILINE)
+    found += [] if [int(number) for number, _ in steps] == [*range(1, len(steps) + 1)] and steps else ["no steps"]
+    found += [] if steps and steps[-1][1].startswith("Write down ") else ["the last step writes nothing down"]
+    return found
+
+
+@pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: str(path.relative_to(HERE)))
+def test_a_runbook_has_a_symptom_a_first_command_a_severity_an_end_and_an_incident_log(path: Path) -> None:
+    assert faults_of_a_runbook(path.read_text()) == []
+
+
+def test_a_runbook_without_them_is_caught() -> None:
+    whole = RUNBOOKS[0].read_text()
+    assert faults_of_a_runbook(whole.replace("- Critical if", "- Perhaps if")) == ["no first command, severity or end"]
+    assert faults_of_a_runbook(whole.replace("Write down", "Forget")) == ["the last step writes nothing down"]
+    assert faults_of_a_runbook(whole.replace("\n2. ", "\n3. ")) == ["no steps"]
+    assert len(RUNBOOKS) > 25
 
 
 FILES_OF_USERS = {"my_idea.py", "test_my_idea.py", "fade.py", "test_fade.py"}

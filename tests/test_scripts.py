@@ -58,19 +58,19 @@ def test_what_is_fine_is_silent_and_what_is_not_is_said_with_its_exit_code(
 def test_the_set_up_tells_whether_it_works(tmp_path: Path, settings: dict[str, str]) -> None:
     bare = cron(tmp_path, "--self-test", **settings, HOME=str(tmp_path))
     assert bare.returncode == 1, bare.stdout + bare.stderr
-    assert "No configuration file" in bare.stderr
-    assert "no sink is configured" in bare.stderr
-    assert "all of this works" not in bare.stdout
+    assert "no configuration file, defaults apply" in bare.stderr
+    assert "no alert channel is configured" in bare.stderr
+    assert "everything works" not in bare.stdout
     (tmp_path / "told.yaml").write_text('alerts: {sinks: {main: {url: "https://127.0.0.1/x", allow_private: true}}}\n')
     (tmp_path / "told.yaml").chmod(0o600)
     ended = cron(tmp_path, "--self-test", **settings, KALSHI_CONFIG=str(tmp_path / "told.yaml"))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stderr.count("kalshi-cron: ") == 0
-    assert "all of this works from cron" in ended.stdout
+    assert "everything works from cron" in ended.stdout
     (tmp_path / "config.yaml").write_text("risk: {max_position: lots}\n")
     ended = cron(tmp_path, "--self-test", **settings, KALSHI_CONFIG=str(tmp_path / "config.yaml"))
     assert ended.returncode == 3
-    assert "the configuration is wrong" in ended.stderr
+    assert "the configuration has errors" in ended.stderr
 
 
 def test_the_crontab_tries_itself_with_its_own_variables() -> None:

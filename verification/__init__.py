@@ -1,4 +1,7 @@
-"""Proofs too long for every run of the tests: faults, crashes, mutants. `make test` runs a short slice of each."""
+"""Verification that takes too long for every run of the tests: faults, crashes, mutants.
+
+`make test` runs a short slice of each.
+"""
 
 import sys
 from pathlib import Path

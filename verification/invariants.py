@@ -1,10 +1,10 @@
-"""What must hold between this program and the exchange (RELIABILITY.md, section c), checked from outside of both.
+"""The invariants between this program and the exchange (docs/reliability.md), checked from outside of both.
 
-Each check takes the simulated exchange with the name of an account, and what the program believes (orders, fills and
-settlements from its state file, or its live engine); it answers with violations in words, none where all is well.
+Each check takes the simulated exchange with the name of an account, and the program's records (orders, fills and
+settlements from its state file, or its live engine). It returns violations as text, and nothing if there are none.
 
-The exchange is read through its own records, past every lag of its read side. Nothing of `core.ledger`, `core.risk` or
-`core.state` is used: exposure, cash and profit are reckoned here once more, in another way.
+The exchange is read from its own records, without the lag of its reads. No code of `core.ledger`, `core.risk` or
+`core.state` is used: exposure, cash and profit are computed here a second time, in another way.
 """
 
 from __future__ import annotations

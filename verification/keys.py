@@ -1,4 +1,4 @@
-"""A key for both sides of the wire, cheap enough to sign millions of requests with."""
+"""A key for both sides of the connection that signs millions of requests at low cost."""
 
 from __future__ import annotations
 

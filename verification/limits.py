@@ -1,7 +1,7 @@
-"""I-RISK: what an account holds and has resting at the exchange, against the limits of the program.
+"""I-RISK: compare an account's positions and resting orders on the exchange with the limits of the program.
 
-Read from the exchange's own records, as `invariants` does, and reckoned without `core.exposure`, `core.worst_case`,
-`core.ledger` or `core.budget`. `within_limits` is asked of a moment; `objections` of an order that is about to leave.
+It reads the exchange's own records, as `invariants` does, and computes without `core.exposure`, `core.worst_case`,
+`core.ledger` or `core.budget`. `within_limits` checks a moment, `objections` an order that is about to be sent.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""`python -m verification.start`: how soon doubt ends (T7), and how soon a start on a large account is done (T10).
+"""`python -m verification.start`: how soon an unconfirmed order is resolved (T7); how long a start takes (T10).
 
-In virtual time, so the seconds are those of the program's own patience: timeouts, back-off, pace, intervals. The work
-that it does besides is measured in seconds of this machine and added where the target is about both.
+It runs in virtual time, so the seconds are the program's own waiting times: timeouts, back-off, rate limit, intervals.
+Its computing time is measured in seconds of this machine, and added if the target includes both.
 """
 
 from __future__ import annotations

@@ -32,6 +32,8 @@ from support.quotes import COLLECTION, MILESTONE, NO, YES, accept, answer, ask, 
 from support.served import FINE, KEY_ID, ME, TWO_SIDED, Ended, Served, program
 
 README = ROOT / "README.md"
+STRATEGIES = ROOT / "docs/strategies.md"
+"""The page that shows the strategy that `kalshi strategies new fade` writes."""
 ID = "2597b999-f887-4195-8bac-c3f97a1f2021"
 PREFIX = ID[:8]
 TEN = contracts(10)
@@ -132,6 +134,9 @@ class Desk:
             "pairs.csv": f"ticker,polymarket,side\n{TWO_SIDED},{TOKEN},yes\n",
             "results.json": json.dumps({TWO_SIDED: "yes"}),
             "config.yaml": f"alerts:\n  channels:\n    phone: {{url: '{receiver.url}', allow_private: true}}\n",
+            "orders.ndjson": json.dumps(
+                {"ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": 1, "price": "0.40"}
+            ),
             "o.ndjson": json.dumps({"ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": 1, "price": "0.41"}),
         }
         for name, text in files.items():
@@ -148,6 +153,9 @@ class Desk:
         if line.startswith("kalshi subaccounts"):
             program("limits", "upgrade")
             program("subaccounts", "create")
+        if line.startswith("kalshi strategies new fade"):
+            for name in ("fade.py", "test_fade.py"):
+                (self.one.home / name).unlink(missing_ok=True)
         if line.startswith("kalshi init"):
             (self.one.home / "config.yaml").unlink(missing_ok=True)
             shutil.rmtree(self.one.home / "config", ignore_errors=True)
@@ -179,6 +187,7 @@ class Desk:
         line = line.replace("--key-id ID", f"--key-id {KEY_ID}")
         if "cross-venue" in line:
             line += " " + " ".join(self.theirs.options)
+        line = line.replace(" cancel ID", f" cancel {ID}")
         if PREFIX in line:  # the ids of `served` differ in their last characters only
             line = line.replace(ID, PREFIX).replace(PREFIX, self._an_id(line))
         return self._talked(line)
@@ -228,8 +237,8 @@ class Desk:
 
 
 def with_fade(one: Served) -> None:
-    """The strategy of the README, and a recording on which it buys once and wins."""
-    code = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    """Write the strategy that the documentation shows, and a recording on which it buys once and wins."""
+    code = re.search(r"```python\n(.*?)```", STRATEGIES.read_text(), re.DOTALL)
     assert code is not None
     (one.home / "fade.py").write_text(code[1])
     write_tape(one.home / "tape.jsonl")

@@ -1,4 +1,4 @@
-"""`python -m verification.crash`: many runs, a table of what was reached, exit 1 where anything broke."""
+"""`python -m verification.crash`: run many crashes, print a table of the coverage, exit 1 after a violation."""
 
 from __future__ import annotations
 

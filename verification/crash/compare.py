@@ -1,4 +1,4 @@
-"""Two ledgers after a crash: what the program's file says, and what the exchange's own books say."""
+"""Compare two ledgers after a crash: the program's state file and the exchange's own records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong between the program and the exchange in a session that nobody kills: twelve faults, by a seed."""
+"""Network faults between the program and the exchange in a session without kills: twelve kinds, from a seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the program dies. All of this runs in the child, which is killed by itself with a real SIGKILL."""
+"""The points at which the program dies. All of this runs in the child, which sends itself a real SIGKILL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The program in a process of its own that can be killed: forked from a parent that has it loaded already."""
+"""The program in its own process that can be killed, forked from a parent that has already loaded it."""
 
 from __future__ import annotations
 

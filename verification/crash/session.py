@@ -1,4 +1,4 @@
-"""One run: the program trades, dies, starts again, time passes, it starts once more; and what each time must hold."""
+"""One run: the program trades, dies and starts twice again; the invariants of each step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exchange of one run: served, watched from inside, moved by others, reached through a proxy."""
+"""The exchange of one run: served, observed from inside, moved by other traders, reached through a proxy."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""A state file that fails under a running loop: locked, full, read only, deleted. No order goes out unwritten, the loop
-stops in good order with exit 8 and takes its orders back; a lock that is short is waited for.
+"""A state file that fails under a running loop: locked, full, read-only, deleted.
+
+No order is sent without a record. The loop stops gracefully with exit code 8 and cancels its orders. A short lock is
+waited for.
 """
 
 from __future__ import annotations

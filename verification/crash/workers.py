@@ -1,4 +1,4 @@
-"""Runs side by side, each worker with a nursery of its own."""
+"""Parallel runs; each worker has its own nursery."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Proof that no order is priced from a book that is wrong, old or gone: `python -m verification.feed`."""
+"""Verify that no order is priced from a wrong, old or missing order book: `python -m verification.feed`."""

@@ -1,8 +1,9 @@
-"""`python -m verification.feed`: a slice of each proof; `--full`: 100,000 gaps, a million changes, 20 outages of each
-kind, five million messages (about half an hour); `--real`: one outage of each kind with real patience (about three
-minutes); `--changes N`: only that a book after N changes is the exchange's, and how fast they are read.
+"""`python -m verification.feed`: run a slice of each feed verification.
 
-Prints what was reached, and ends with 1 where a bound was broken.
+`--full`: 100,000 gaps, a million changes, 20 outages of each kind, five million messages (about half an hour).
+`--real`: one outage of each kind with real timeouts (about three minutes). `--changes N`: only compare the order book
+after N changes with the exchange's, and measure the speed. Prints the results, and exits with 1 if a limit was
+exceeded.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Streams that die, or seem to live, over real sockets: how soon is it noticed, and how soon is there trading again?
+"""Dead and seemingly live streams over real sockets: how soon they are noticed, and how soon trading continues.
 
-The exchange changes both books all the time, by one contract each time, whatever the stream tells of it. So the size at
-the best price says when a book that we price from was true: how false the worst decision was is measured, not assumed.
+The exchange changes both order books all the time, by one contract each time, whatever the stream delivers. So the size
+at the best price dates the order book that a price came from, and the error of the worst decision is measured.
 """
 
 from __future__ import annotations

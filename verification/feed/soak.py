@@ -1,4 +1,4 @@
-"""Millions of messages through the reader, the queue and the engine: nothing may grow."""
+"""Millions of messages through the reader, the queue and the engine: memory must not grow."""
 
 from __future__ import annotations
 

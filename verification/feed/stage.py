@@ -1,7 +1,7 @@
-"""The exchange's stream, a wire that may be broken, and this program's reader and engine behind it, in one thread.
+"""The exchange's stream, a faulty connection, and this program's reader and engine behind it, in one thread.
 
-The truth is kept twice and apart from the program: by the exchange itself, and by a naive fold over every book frame
-that it sent, one version a frame. A decision is held against the version of the frame that the program had just read.
+The truth is kept twice, apart from the program: by the exchange itself, and by a simple fold over every frame of an
+order book that it sent, one version per frame. A decision is compared with the version that the program had just read.
 """
 
 from __future__ import annotations

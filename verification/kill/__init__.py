@@ -1,1 +1,1 @@
-"""The kill switch against a thousand resting orders, and the pace that the programs of one account share."""
+"""Verify the kill switch with a thousand resting orders, and the rate limit that programs of one account share."""

@@ -1,4 +1,4 @@
-"""`python -m verification.kill`: T5, T6, F41 and F06 as a table; exit 1 where a promise was not kept."""
+"""`python -m verification.kill`: print T5, T6, F41 and F06 as a table; exit 1 if a promise was broken."""
 
 from __future__ import annotations
 

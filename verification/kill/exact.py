@@ -1,7 +1,7 @@
 """T5 and T6 in virtual time: the real client and kill switch against the simulator's real buckets, to the millisecond.
 
-Each request takes `RTT_S`, ten milliseconds, and each repeat begins at another moment of the second, because what dates
-a reply has only whole ones.
+Each request takes `RTT_S`, ten milliseconds. Each repeat starts at another fraction of a second, because the date of a
+response has only whole seconds.
 """
 
 from __future__ import annotations

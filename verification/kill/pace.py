@@ -1,4 +1,4 @@
-"""F06 and F41: three programs of one account, each as busy as it can be, and the simulator's real bucket: no 429."""
+"""F06 and F41: three busy programs of one account against the simulator's real bucket, without a 429."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""`python -m verification.kill.placer [GROUP]`: places orders as the loop does, as fast as it may, until it is killed.
+"""`python -m verification.kill.placer [GROUP]`: place orders as the loop does, as fast as allowed, until it is killed.
 
-A refusal does not stop it: it goes on trying, as a program would that never heard of a halt. Each order is written down
-before it is sent, and the client asks for the halt before each attempt; nothing else holds it back.
+A rejection does not stop it: it continues, as a program would that never read a halt. Each order is recorded before it
+is sent, and the client reads the halt before each attempt; nothing else stops it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The real command in a process of its own, over sockets, against programs that place orders as fast as they may.
+"""The real command in its own process, over sockets, against programs that place orders as fast as allowed.
 
-Measured at the exchange, from the moment before the process of `kalshi cancel-all` is started: so the time that Python
-takes to start is in every figure.
+Measured at the exchange, from the moment before the process of `kalshi cancel-all` starts, so every figure includes the
+start of Python.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The state machine (T13): whatever hypothesis makes the program, the exchange and the network do, in any order."""
+"""A state machine (T13): hypothesis drives the program, the exchange and the network in any order."""

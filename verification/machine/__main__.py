@@ -1,6 +1,6 @@
-"""`python -m verification.machine --examples 5000 --steps 50`: the state machine at length, and what it really reached.
+"""`python -m verification.machine --examples 5000 --steps 50`: run the state machine at length, with its coverage.
 
-Each process has seeds of its own. A failure is shrunk to its shortest form and printed as the calls that make it.
+Each process has its own seeds. A failure is shrunk to its shortest form and printed as calls.
 """
 
 from __future__ import annotations

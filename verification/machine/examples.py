@@ -1,4 +1,4 @@
-"""So many examples of the machine, in one process."""
+"""A number of examples of the machine, in one process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules, for hypothesis to choose among: what a program, its exchange, its network and its person may do."""
+"""The rules that hypothesis chooses from: actions of a program, its exchange, its network and its user."""
 
 from __future__ import annotations
 

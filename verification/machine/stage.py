@@ -1,7 +1,7 @@
-"""The program, its exchange and what lies between, moved one step at a time; deterministic, so that a failure shrinks.
+"""The program, its exchange and the network, moved one step at a time; deterministic, so that a failure shrinks.
 
-The program is real: client, engine, venue, state file and the sequence check of the stream. What it believes is held
-against a plain dictionary of what really happened, and against the exchange's own records, after every rule.
+The program is real: client, engine, venue, state file and the sequence check of the stream. After every rule, its
+records are compared with a plain dictionary of the events, and with the exchange's own records.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Mutants (T21): safety lines broken one by one, each of which a test must notice. `python -m verification.mutants`."""
+"""Mutants (T21): break safety lines one by one; a test must fail for each. `python -m verification.mutants`."""

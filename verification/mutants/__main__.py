@@ -1,11 +1,11 @@
-"""`python -m verification.mutants`: break each safety line in a copy, run its tests, and see that one fails.
+"""`python -m verification.mutants`: break each safety line in a copy, run its tests, and require that one fails.
 
-With `--by simulate` it is not tests that must notice, but sessions of `verification.simulate`, and only the mutants
-that `simulated.py` names: the others break what no session does, or what is only told.
+With `--by simulate`, sessions of `verification.simulate` must fail instead of tests, for the mutants that
+`simulated.py` names: the other mutants break lines that no session runs, or that only report.
 
-Prints which test noticed which mutant. A mutant that no test notices is a missing test, and fails the run; so does a
-line that is not found exactly once, tests that fail without any mutant, and tests that do not end: no test has noticed
-a mutant under which its tests run for ever, unless one with a limit of its own fails before that.
+It prints the test that caught each mutant. It fails if no test caught a mutant, if a line is not found exactly once, if
+tests fail without a mutant, or if they do not end: endless tests catch no mutant, unless a test with its own time limit
+fails before that.
 """
 
 from __future__ import annotations

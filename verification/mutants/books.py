@@ -1,4 +1,4 @@
-"""Mutants of what is counted: fills, orders, order books, and paper."""
+"""Mutants of bookkeeping: fills, orders, order books, and paper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mutants of unconfirmed orders: how doubt ends, and what counts until then."""
+"""Mutants of unconfirmed orders: how they are resolved, and how they count until then."""
 
 from __future__ import annotations
 

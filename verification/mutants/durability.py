@@ -1,4 +1,4 @@
-"""Mutants of what must be on the disk, and of what several programs share: fsync, locks, permissions, transactions."""
+"""Mutants of writes to disk and of data that programs share: fsync, locks, permissions, transactions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The safety lines, and how each is broken. A line whose text is not found exactly once fails the run: no list rots."""
+"""The safety lines, and how each is broken. A line that is not found exactly once fails the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mutants of prices and news from outside."""
+"""Mutants of outside prices and news."""
 
 from __future__ import annotations
 

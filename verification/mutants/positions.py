@@ -1,4 +1,4 @@
-"""Mutants of open positions: limits of events, exits, and what strategies hold."""
+"""Mutants of open positions: event limits, exits, and positions of strategies."""
 
 from __future__ import annotations
 

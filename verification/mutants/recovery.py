@@ -1,4 +1,4 @@
-"""Mutants of reads, restarts and the end of doubt: overlaps, margins, patience, merging."""
+"""Mutants of reads, restarts and reconciliation: overlaps, margins, waiting times, merging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mutants of the requests: what may go again, deadlines, limits, and the pace."""
+"""Mutants of requests: repeats, deadlines, limits, and the rate limit."""
 
 from __future__ import annotations
 

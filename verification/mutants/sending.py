@@ -1,4 +1,4 @@
-"""Mutants of orders on their way: before they are sent, what is answered, and by which clock."""
+"""Mutants of sending: the record before the send, the response, and the clock."""
 
 from __future__ import annotations
 

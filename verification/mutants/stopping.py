@@ -1,4 +1,4 @@
-"""Mutants of halts, stops, cancels and the kill switch, and of the guards that call for them."""
+"""Mutants of halts, stops, cancels and the kill switch, and of the guards that trigger them."""
 
 from __future__ import annotations
 

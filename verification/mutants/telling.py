@@ -1,4 +1,4 @@
-"""Mutants of alerts and of the checks that find what to tell."""
+"""Mutants of alerts and of the checks behind them."""
 
 from __future__ import annotations
 

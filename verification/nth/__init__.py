@@ -1,5 +1,5 @@
-"""Nth-loops (T4): one fault on the 1st, 2nd, 3rd ... request of a session, until a session completes untouched.
+"""Nth loops (T4): one fault on the 1st, 2nd, 3rd ... request of a session, until a session completes without it.
 
-`python -m verification.nth` plays every session with every fault at every place, and holds each ending
-against the exchange.
+`python -m verification.nth` plays every session with every fault at every place, and compares each end with the
+exchange.
 """

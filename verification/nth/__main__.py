@@ -1,7 +1,8 @@
-"""`python -m verification.nth`: every fault at every place of every session; with options a part of that.
+"""`python -m verification.nth`: play every fault at every place of every session; options select a part.
 
-Under the first rules of the exchange (ids refused for ever, reads at once) every request is hit; under the other three
-those that send something. Prints how often each fault hit, and of every run that ended wrong how to play it again.
+Under the first rules of the exchange (ids refused forever, reads at once) every request gets the fault; under the
+other three rules only requests that send something. Prints how often each fault occurred, and for every wrong end how
+to play it again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a session must end, whatever the fault: held against the exchange's ledger, which is written apart from ours."""
+"""How a session must end, whatever the fault, compared with the exchange's separate ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The faults: what happens to one request between the client and the exchange, in virtual time."""
+"""The faults of one request between the client and the exchange, in virtual time."""
 
 from __future__ import annotations
 

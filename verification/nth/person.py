@@ -1,4 +1,4 @@
-"""A person at the exchange: what was asked for, what was told of it, and what followed."""
+"""A user of the exchange: each request, its reported result, and its effect."""
 
 from __future__ import annotations
 

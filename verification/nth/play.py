@@ -1,4 +1,4 @@
-"""One session with one fault at one place, from the beginning to the verdict."""
+"""One session with one fault at one place, from the start to the result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sessions: short, so that a fault can be tried at every request of them; together they use all that trades."""
+"""The sessions: short, so that every request can get every fault; together they use everything that trades."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks at every request that leaves and at everything after every step; what is wrong is a violation in words."""
+"""Check every request that is sent and the state after every step, and report violations as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the exchange does on its own: pauses, closes, settlements, other prices, groups that trip."""
+"""Actions of the exchange: pauses, closes, settlements, other prices, triggered groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of the planned faults is due, and what has been counted."""
+"""The planned faults that are due, and their counts."""
 
 from __future__ import annotations
 

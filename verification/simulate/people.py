@@ -1,4 +1,4 @@
-"""What people type on the account beside the loop, and what they do when the state file cannot be used."""
+"""Manual commands on the account beside the loop, also when the state file is unusable."""
 
 from __future__ import annotations
 

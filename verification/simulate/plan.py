@@ -1,4 +1,4 @@
-"""What goes wrong in a session, and when: drawn from its seed, printable, and short when shrunk."""
+"""The faults of a session and their times: drawn from its seed, printable, and short after shrinking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The program as it is composed for a run, but for what it stands on: the wire, the stream, the clocks, the file."""
+"""The program as composed for a run, with another wire, stream, clock and file below it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seeds that once broke an invariant: each found a bug, and is played again in the tests."""
+"""Seeds that once broke an invariant: each found a fault, and is replayed in the tests."""
 
 from __future__ import annotations
 

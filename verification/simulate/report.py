@@ -1,4 +1,4 @@
-"""What a run of many sessions reached, and whether that is enough."""
+"""The coverage of a run of many sessions, and whether it is enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A failing session made small: the fewest faults of its plan that still fail."""
+"""Shrink a failing session to the fewest faults of its plan that still fail."""
 
 from __future__ import annotations
 

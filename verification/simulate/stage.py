@@ -1,4 +1,4 @@
-"""One session: the exchange, the world, the program in its processes one after the other, and the checks."""
+"""One session: the exchange, the world, the program in its successive processes, and the checks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a halt and a stop must do: nothing new leaves, and each order of ours is canceled until it is gone.
+"""Rules of a halt and a stop: nothing new is sent, and each own order is canceled until it is gone.
 
-Whether trading is halted is noted here from what people did and what guards decided. The program's own files are not
-asked: they could be what is wrong.
+Whether trading is halted is computed here from commands and guards. The program's own files are not read, because they
+could be wrong.
 """
 
 from __future__ import annotations

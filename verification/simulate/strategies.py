@@ -1,4 +1,4 @@
-"""Strategies that do what makes trouble: they quote, take, cancel and order more than they may."""
+"""Strategies that cause trouble: they quote, take, cancel and order more than allowed."""
 
 from __future__ import annotations
 

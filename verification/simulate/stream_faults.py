@@ -1,4 +1,4 @@
-"""What befalls the frames of the stream, and the connections that carry them."""
+"""Faults of the stream's frames, and of the connections that carry them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What befalls the process, its machine and its file, and what people and other programs do beside it."""
+"""Faults of the process, its machine and its file, and actions of users and other programs beside it."""
 
 from __future__ import annotations
 

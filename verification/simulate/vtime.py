@@ -1,4 +1,4 @@
-"""One time for everything: the exchange's, and the machine's clocks that may be wrong about it."""
+"""One time for everything: the exchange's, and the machine's clocks, which may differ from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way of a request to the exchange and of its reply back, with everything that can befall either."""
+"""The path of a request to the exchange and of its response, with every fault of either."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exchange of a session, and everybody else there: makers, takers, other tools of the same account."""
+"""The exchange of a session, and all other participants: makers, takers, other tools of the same account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m verification.store`: all of it, and exit 1 where the state file gives way."""
+"""`python -m verification.store`: run all of it; exit 1 if the state file fails."""
 
 from __future__ import annotations
 

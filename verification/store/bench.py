@@ -1,4 +1,4 @@
-"""What the parts of this proof share."""
+"""Helpers that the parts of this verification share."""
 
 from __future__ import annotations
 

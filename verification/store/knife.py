@@ -1,4 +1,4 @@
-"""A file that is cut off in the middle of a write, and one whose bytes are not what they were."""
+"""A file that is cut off in the middle of a write, and one with changed bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a commit takes, alone and among others."""
+"""The time of a commit, alone and beside other writers."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What each built-in strategy gains or loses on the seeded simulated world, in virtual time (`make strategies`)."""
+"""Measure the P&L of each built-in strategy on the seeded simulated world, in virtual time (`make strategies`)."""

@@ -1,4 +1,4 @@
-"""What must be true of a session's money: the program's accounts against the exchange's own, strategy by strategy."""
+"""Rules of a session's money: the program's accounts against the exchange's own, strategy by strategy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the built-in strategies are held against. Nobody is offered these."""
+"""Baselines for the built-in strategies; users cannot select them."""
 
 from __future__ import annotations
 

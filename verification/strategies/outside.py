@@ -1,4 +1,4 @@
-"""What strategies hear from outside the exchange, made from the world itself: prices of coins, a model, news."""
+"""Outside data for strategies, derived from the world itself: prices of coins, a model, news."""
 
 from __future__ import annotations
 

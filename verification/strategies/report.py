@@ -1,4 +1,4 @@
-"""The table of a run, and what makes it fail."""
+"""The table of a run, and the conditions under which it fails."""
 
 from __future__ import annotations
 

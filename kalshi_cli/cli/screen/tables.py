@@ -37,6 +37,8 @@ GAP = 2
 MIN_PROSE_LENGTH, MIN_LINE_LENGTH = 12, 16
 """The least width of prose that is cut, and of prose that is wrapped."""
 MAX_BAR_LENGTH = 40
+
+
 def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | None) -> None:
     """Draw a list with as many columns of the row type as fit; a type that is not a view shows all columns."""
     of = kind if issubclass(kind, OutputRow) else OutputRow

@@ -34,8 +34,12 @@ SYSTEM = (
     "chmod go-w FILE",
     "sudo chown UID FILE",
     "kill -9",
+    "systemctl start kalshi-trade",
+    "journalctl -u kalshi-trade -n 50",
+    "journalctl -k -n 50",
+    "tail -n 50 logs/kalshi.jsonl",
 )
-"""What is typed that is not ours."""
+"""Commands of the operating system."""
 
 WANTED = {
     "alert-undelivered", "api-guard", "clock-skew", "credentials-refused", "daily-loss", "disk-full", "drift",

@@ -120,8 +120,9 @@ def test_a_careless_umask_does_not_make_a_file_that_is_refused(tmp_path: Path) -
     assert registry.load(str(code)).name == "my-idea"
 
 
-def test_the_readme_shows_the_template() -> None:
-    found = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_the_page_of_strategies_shows_the_template() -> None:
+    """`make reference` writes it again."""
+    found = re.search(r"```python\n(.*?)```", (ROOT / "docs/strategies.md").read_text(), re.DOTALL)
     assert found is not None
     assert found[1] == (TEMPLATE / "fade.py").read_text()
 

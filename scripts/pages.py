@@ -1,0 +1,162 @@
+"""Write the generated parts of the documentation: `python scripts/pages.py`. Tests compare them with their sources.
+
+- docs/views.md: every field of every view, with its type and its meaning, from `kalshi_cli/views` and
+  `scripts/view_fields.yaml`.
+- docs/strategies.md: the strategy that `kalshi strategies new fade` writes, from `kalshi_cli/template`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
+import yaml
+
+import kalshi_cli.views
+from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.views.formats import (
+    ExchangeJson,
+    Ratio,
+    SignedMoney,
+    TradingStateCell,
+    TruncatableText,
+    Verdict,
+    without_none,
+)
+from kalshi_cli.views.row import OutputRow
+
+ROOT = Path(__file__).parents[1]
+VIEWS = ROOT / "docs/views.md"
+STRATEGIES = ROOT / "docs/strategies.md"
+TEMPLATE = ROOT / "kalshi_cli/template/fade.py"
+MEANINGS: dict[str, str] = yaml.safe_load((ROOT / "scripts/view_fields.yaml").read_text())
+"""A field, or `View.field` where one view differs -> its meaning."""
+
+SAMPLE = re.compile(r"(<!-- template:[^\n]*-->\n```python\n).*?(```\n<!-- end of the template -->)", re.DOTALL)
+
+KINDS: dict[Any, str] = {
+    Price: "price",
+    Qty: "count",
+    Money: "money",
+    SignedMoney: "money",
+    Ts: "time",
+    Ratio: "number (share)",
+    float: "number",
+    int: "integer",
+    bool: "boolean",
+    str: "text",
+    TruncatableText: "text",
+    Verdict: "text",
+    TradingStateCell: "text",
+    ExchangeJson: "any JSON of the exchange",
+}
+
+HEAD = """# JSON fields
+
+The fields of every view: the JSON of the command line (`--json`), and the structs that the [Python library](python.md)
+returns. `make reference` writes this page from the program.
+
+| type | in JSON | in Python |
+|---|---|---|
+| price | text, dollars with four decimals: `"0.4700"` | integer, 1/10,000 dollar |
+| count | text, contracts with two decimals: `"10.00"` | integer, 1/100 contract |
+| money | text, dollars with six decimals: `"12.345600"` | integer, 1/1,000,000 dollar |
+| time | text, RFC 3339 in UTC: `"2026-11-21T14:00:00.000Z"` | integer, milliseconds since 1970 |
+| number (share) | number: 0.5 is 50% | float |
+
+A field marked "or null" is `null` if the value is missing or does not apply. Adding a field is a compatible change;
+renaming or removing one is not.
+"""
+
+
+def views() -> Iterator[tuple[str, list[type[msgspec.Struct]]]]:
+    """Yield each module of views with the views that it defines, in the order of the source."""
+    for found in pkgutil.iter_modules(kalshi_cli.views.__path__):
+        module = importlib.import_module(f"kalshi_cli.views.{found.name}")
+        own = [
+            kind
+            for kind in vars(module).values()
+            if isinstance(kind, type) and issubclass(kind, OutputRow) and kind.__module__ == module.__name__
+        ]
+        own = [kind for kind in own if msgspec.structs.fields(kind)]
+        if own:
+            yield found.name, own
+
+
+def type_name(kind: Any) -> str:
+    """Return the name of a field's type for readers."""
+    bare = without_none(kind)
+    if bare != kind:
+        return f"{type_name(bare)} or null"
+    if kind in KINDS:
+        return KINDS[kind]
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return ", ".join(f"`{each}`" for each in args)
+    if origin is tuple and args[1:] == (...,):
+        return f"list of {type_name(args[0])}"
+    if origin is tuple:
+        return "list: " + ", ".join(type_name(each) for each in args)
+    if origin is dict:
+        return f"object of {type_name(args[1])}"
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return ", ".join(f"`{each.value}`" for each in kind)
+    if isinstance(kind, type) and issubclass(kind, OutputRow):
+        return f"[{kind.__name__}](#{kind.__name__.lower()})"
+    return getattr(kind, "__name__", str(kind))
+
+
+def meaning(view: type[msgspec.Struct], field: str) -> str | None:
+    """Return the meaning of a field: that of the view, of a view that it extends, or of every view."""
+    for kind in view.__mro__:
+        if f"{kind.__name__}.{field}" in MEANINGS:
+            return MEANINGS[f"{kind.__name__}.{field}"]
+    return MEANINGS.get(field)
+
+
+def undescribed() -> list[str]:
+    """List the fields without a meaning."""
+    return [
+        f"{view.__name__}.{field.name}"
+        for _, kinds in views()
+        for view in kinds
+        for field in msgspec.structs.fields(view)
+        if meaning(view, field.name) is None
+    ]
+
+
+def views_page() -> str:
+    """Return docs/views.md."""
+    parts = [HEAD]
+    for module, kinds in views():
+        parts.append(f"## {module.replace('_', ' ').capitalize()}\n")
+        for view in kinds:
+            parts.append(f"### {view.__name__}\n")
+            if view.__doc__ and view.__doc__ != OutputRow.__doc__:
+                parts.append(" ".join(view.__doc__.split()) + "\n")
+            rows = [
+                f"| `{field.name}` | {type_name(field.type)} | {meaning(view, field.name) or _label(field.name)} |"
+                for field in msgspec.structs.fields(view)
+            ]
+            parts.append("\n".join(["| field | type | meaning |", "|---|---|---|", *rows]) + "\n")
+    return "\n".join(parts)
+
+
+def strategies_page() -> str:
+    """Return docs/strategies.md with the template as it is now."""
+    return SAMPLE.sub(lambda found: found[1] + TEMPLATE.read_text() + found[2], STRATEGIES.read_text())
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ")
+
+
+if __name__ == "__main__":
+    VIEWS.write_text(views_page())
+    STRATEGIES.write_text(strategies_page())
