@@ -379,8 +379,8 @@ def test_a_strategy_file_with_a_mistake_is_the_users_mistake_not_a_bug(exchange:
     ("more", "words"),
     [
         (("--param", "move=4c"), "--param is a parameter of a --strategy"),
-        (("--strategy", "nonsense"), "no strategy is called 'nonsense'"),
-        (("--strategy", "model-edge"), "source: must be given"),
+        (("--strategy", "nonsense"), "Unknown strategy: 'nonsense'"),
+        (("--strategy", "model-edge"), "source: required"),
         (("--strategy", "spike", "--param", "mvoe=4c"), "did you mean move"),
     ],
 )

@@ -9,6 +9,7 @@ from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.risk.controls import NO_FAIR_VALUE
 from kalshi_cli.services.trading.status import RunStatus, disabled_strategy_text
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.views.formats import TruncatableText
@@ -62,7 +63,7 @@ REJECTION_CAUSES = {
 }
 """What is behind the exchange's own codes (API.md, errors), where a person can do or know something."""
 
-NO_FAIR = ("MIN_EDGE", "fair=missing")
+NO_FAIR = ("MIN_EDGE", NO_FAIR_VALUE)
 """What `core/risk/controls.py` says of an order without a fair value: whatever risk.min_edge is, it is refused."""
 
 

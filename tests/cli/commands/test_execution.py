@@ -283,7 +283,7 @@ def test_order_requests_that_kalshi_denies_are_seen(store: Store, denied: int, t
     if denied == 74:
         assert measures(ended)["denied_pct"] == 88.1
         (value,) = [each["value"] for each in ended.json["breaches"]]
-        assert value == "74 of 84 order requests of the last hour denied by kalshi, most often MIN_EDGE (55)"
+        assert value == "74 of 84 order requests of the last hour refused by kalshi, most often MIN_EDGE (55)"
 
 
 def test_an_order_that_was_stopped_on_its_way_out_is_a_denial(store: Store) -> None:
