@@ -294,7 +294,7 @@ def test_every_problem_is_told_at_once() -> None:
         "hold_s: 0 is outside 1 to 86400",
         "window_s: ",
         "size: a count is above zero",
-        "stop: 0.95 is not from 0.1c to 90c",
+        "stop: 0.95 is outside 0.1c to 90c",
     ):
         assert part in error.message
     assert (error.code, "kalshi strategies spike" in error.hint) == ("bad_parameter", True)

@@ -23,11 +23,11 @@ class Range(msgspec.Struct, frozen=True):
 def parse_range(text: str) -> Range:
     """Parse a range. Without a start it begins at 0, without an end it is open. Raises ValueError."""
     written = text.strip()
-    start, colon, end = written.removeprefix("@").rpartition(":")
+    start, _, end = written.removeprefix("@").rpartition(":")
     try:
         low = -math.inf if start == "~" else float(start or 0)
         high = float(end) if end else math.inf
-        is_valid = bool(colon or end) and low <= high  # NaN compares false
+        is_valid = bool(written.strip("@:")) and low <= high  # NaN compares false
     except ValueError:
         is_valid = False
     if not is_valid:

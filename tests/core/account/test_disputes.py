@@ -211,7 +211,7 @@ def test_one_false_record_that_renames_our_order_is_undone_by_the_next_true_one(
     assert set(names_on_file(effects)) == {("own1", ""), ("somebody", TRUE)}
     assert len(engine.state.orders.live()) == 2, "both count until it is known"
     effects = engine.step(read(true) if is_a_read else OrderState(NOW, true))
-    assert f"its id was none, is {TRUE}, status was unknown, is resting" in repairs(effects)
+    assert f"the order id was none, is {TRUE}, status was unknown, is resting" in repairs(effects)
     assert codes(effects) == ["ORDER_REPAIRED"]
     assert engine.state.orders.live() == [ours(engine)]
     assert (ours(engine).order_id, ours(engine).side, ours(engine).strategy) == (TRUE, BID, "fade")

@@ -269,7 +269,7 @@ def test_off_grid_names_the_neighbours(state: EngineState) -> None:
     assert "nearest $0.41 and $0.42" in verdict.detail
     edge = judge(state, Place("KXA-1", ASK, Price(9_950), contracts(1)))
     assert isinstance(edge, OrderRefused)
-    assert "above=none" in edge.detail
+    assert "$0.99 and none" in edge.detail
 
 
 def test_no_order_is_priced_from_a_book_that_cannot_be_believed(state: EngineState) -> None:
