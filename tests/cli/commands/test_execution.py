@@ -259,7 +259,7 @@ def test_a_loop_of_which_the_exchange_took_no_order_is_critical(
             ended = check()
         expected = {("critical", "NO_ORDERS", "loop")} if number == 9 else set()
         assert found(ended) == expected
-    assert "the exchange took none of 10 orders" in ended.json["summary"]
+    assert "the exchange accepted none of 10 orders" in ended.json["summary"]
     assert check().code == 0, "without a loop it is over"
     remember(store, 1)
     with looping(store, tmp_path, hours=5):
