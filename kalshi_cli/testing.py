@@ -1,9 +1,10 @@
-"""A tape of books, trades and time, played to a strategy: for its tests.
+"""A test harness that plays order books, trades and time to a strategy.
 
-    tape = Tape(Fade(FadeParams()))
-    (order,) = sent(tape.book(bid=17, ask=19))
+    tape = StrategyHarness(Fade(FadeParams()))
+    (order,) = submitted_orders(tape.book(bid=17, ask=19))
 
-Engine and fills are those of a backtest. No limits hold unless they are given.
+
+Engine and fills are those of a backtest. No limits apply unless given.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from kalshi_cli.simulator.paper.venue import PaperVenue
 from kalshi_cli.strategies.base import Strategy
 
 T0 = Ts(1_780_000_000_000)
-"""When a tape starts, in milliseconds."""
+"""The start of a harness, in milliseconds UTC."""
 TICKER = "KXA-1"
-"""The market of a tape."""
+"""The market of a harness."""
 NO_LIMITS = RiskLimits(
     max_position=None,
     max_exposure=None,
@@ -43,7 +44,10 @@ NO_LIMITS = RiskLimits(
 
 
 def market(ticker: str = TICKER, **changes: Any) -> Market:
-    """An open market of the event KXA in whole cents that closes a day after the start; `changes` are its fields."""
+    """Return an active market of the event KXA with whole-cent prices that closes a day after the start.
+
+    `changes` replace its fields.
+    """
     fields: dict[str, Any] = {
         "ticker": ticker,
         "event_ticker": "KXA",
@@ -65,7 +69,10 @@ def market(ticker: str = TICKER, **changes: Any) -> Market:
 
 
 class StrategyHarness:
-    """What is played to strategies; `at` is in seconds since the start. What the engine wanted done is in `effects`."""
+    """A harness that plays messages to strategies. `at` is in seconds since the start.
+
+    `effects` lists everything that the engine requested so far.
+    """
 
     def __init__(self, *strategies: Strategy, limits: RiskLimits = NO_LIMITS, latency_ms: int = 0) -> None:
         ids = count(1)
@@ -81,54 +88,55 @@ class StrategyHarness:
         )
 
     def recall(self, orders: Iterable[Order] = (), fills: Iterable[Fill] = ()) -> None:
-        """Orders and fills of an earlier run."""
+        """Restore orders and fills of an earlier run."""
         self.engine.recall(orders, fills)
 
     def record(self, effect: Effect) -> None:
-        """Called by the runner, with each effect."""
+        """Record an effect; the runner calls this."""
         self.effects.append(effect)
 
     def play(self, message: Message) -> list[Effect]:
-        """The effects of this message and of everything it set off."""
+        """Play a message; return its effects and those of everything that followed."""
         before = len(self.effects)
         process_messages((*self.venue.observe(message), message), self.engine, self.venue, self)
         return self.effects[before:]
 
     @property
     def now(self) -> Ts:
+        """Return the current time, in milliseconds UTC."""
         return Ts(T0 + int(self.at * 1000))
 
     def book(self, bid: int, ask: int, *, after: float = 1.0, size: int = 100) -> list[Effect]:
-        """The book `after` so many seconds: one level a side, in cents, of `size` contracts."""
+        """Play an order book `after` seconds: one level per side, in cents, of `size` contracts."""
         self.at += after
         levels = (((cents(bid), contracts(size)),), ((cents(ask), contracts(size)),))
         return self.play(BookSnapshot(self.now, TICKER, *levels))
 
     def trade(self, at_price: int, qty: int, taker: Side) -> list[Effect]:
-        """Somebody trades: cents, contracts, and who took. It may fill orders that rest."""
+        """Play a public trade in cents and contracts by a taker. It may fill resting orders."""
         name = f"p{len(self.effects)}-{self.at}"
         return self.play(PublicTrade(self.now, TICKER, name, cents(at_price), contracts(qty), taker))
 
     def tick(self, after: float = 1.0) -> list[Effect]:
-        """Nothing happens for so many seconds."""
+        """Let time pass, in seconds."""
         self.at += after
         return self.play(Tick(self.now))
 
     def index(self, value: int) -> list[Effect]:
-        """The outside index behind the market is this now, in ten-thousandths of a dollar."""
+        """Play a value of the reference index, in ten-thousandths of a dollar."""
         return self.play(ReferencePrice(self.now, "BRTI", value))
 
     @property
     def position(self) -> Qty:
-        """What is held, signed, in hundredths of a contract."""
+        """Return the signed position, in hundredths of a contract."""
         return self.engine.state.ledger.position(TICKER).qty
 
 
 def submitted_orders(effects: Iterable[Effect]) -> list[Order]:
-    """The orders that were sent."""
+    """Return the submitted orders."""
     return [effect.order for effect in effects if isinstance(effect, SubmitOrder)]
 
 
 def cancel_reasons(effects: Iterable[Effect]) -> list[str]:
-    """The reasons of the cancels that were sent."""
+    """Return the reasons of the cancels."""
     return [effect.reason for effect in effects if isinstance(effect, CancelOrder)]

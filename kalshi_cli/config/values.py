@@ -15,6 +15,7 @@ from msgspec import Meta
 from kalshi_cli.base import units
 from kalshi_cli.base.text import is_loopback
 from kalshi_cli.base.units import Money, Price, Qty
+from kalshi_cli.core.monitoring.ranges import parse_range
 
 MAX_TEXT = 500
 MAX_WORDS = 50
@@ -124,9 +125,6 @@ def list_of_choices(choices: Collection[str]) -> Callable[[tuple[str, ...]], tup
 RangeText = NewType("RangeText", str)
 """A range in monitoring plug-in notation: 10, 10:, ~:10, 10:20, @10:20."""
 
-PLUGIN_RANGE = re.compile(r"@?(?:(~|-?\d+(?:\.\d+)?)?:)?(-?\d+(?:\.\d+)?)?")
-"""start:end of the Monitoring Plugins guidelines; `~` is minus infinity, a leading `@` swaps inside and outside."""
-
 
 def time_zone(name: str) -> str:
     """Check that this machine knows the time zone."""
@@ -212,9 +210,10 @@ def _text(raw: object) -> str:
 
 def _range(raw: object) -> str:
     text = str(raw).strip() if isinstance(raw, int | float | str) and not isinstance(raw, bool) else ""
-    if not text.strip("@:") or not PLUGIN_RANGE.fullmatch(text):
-        raise ValueError(f"must be a range such as 10, 10:, ~:10, 10:20 or @10:20, not {_quoted(raw)}")
-    return text
+    try:
+        return parse_range(text).text
+    except ValueError:
+        raise ValueError(f"must be a range like 10, 10:, ~:10, 10:20 or @10:20, not {_quoted(raw)}") from None
 
 
 def _words(raw: object) -> tuple[str, ...]:

@@ -1,1 +1,1 @@
-"""Strategies: one small file each."""
+"""The built-in strategies and the module that strategy authors import (`api`)."""

@@ -1,4 +1,13 @@
-"""Everything that the file of a strategy imports: one module, whose names stay until 1.0."""
+"""The public API for strategy authors: import everything that a strategy needs from here.
+
+A strategy is a subclass of `Strategy` with a `name`, its parameters (a `StrategyParams` struct), and the hooks that it
+needs: `on_book`, `on_trade`, `on_fill`, `on_spot`, `on_fair`, `on_signal` and `on_tick`. Each hook receives a
+`StrategyContext` with the current market data and yields order requests: `Place`, `Amend` or `Cancel`. Prices are on
+the YES scale: `BID` buys YES, `ASK` sells YES (which equals buying NO). `cents(30)`, `dollars(100)` and `contracts(5)`
+create the integer units.
+
+The names in this module stay until version 1.0. `kalshi strategies new NAME` writes a first strategy with its test.
+"""
 
 from kalshi_cli.base.units import Money, Price, Qty, cents, contracts, dollars
 from kalshi_cli.core.model.inputs import Input
@@ -10,7 +19,7 @@ from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.base import Strategy, StrategyParams, about, above, within
 
 Tif, View = TimeInForce, StrategyContext
-"""Names of before version 0.2."""
+"""Aliases from before version 0.2."""
 
 __all__ = [
     "ASK",

@@ -1,4 +1,4 @@
-"""Buy baskets of one event's markets that pay more than they cost, whatever happens."""
+"""Arbitrage: buy baskets of one event's markets that pay more than they cost in every outcome."""
 
 from __future__ import annotations
 
@@ -7,44 +7,44 @@ from typing import Annotated
 
 import msgspec
 
-from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts, show_price
 from kalshi_cli.core.market import baskets
 from kalshi_cli.core.market.baskets import Basket, BasketLeg
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.markets import Market, MarketStatus
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce, leg_price
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.state.view import StrategyContext
-from kalshi_cli.strategies.base import Strategy, StrategyParams, about, within
+from kalshi_cli.strategies.base import Strategy, StrategyParams, about, parameter_error, within
 
 AGAIN_MS = 1_000
-"""A basket is repaired at most this often."""
+"""The shortest time between two repairs of a basket."""
 
 MAX_DOUBLED = 9
-"""After each basket that had to be sold again the event is left alone for twice as long, up to so many times."""
+"""After each basket that had to be sold again, the pause in the event doubles, at most this many times."""
 
 
 class ArbitrageParams(StrategyParams, frozen=True):
-    """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`min_edge=0.01`, `min_edge=1c`)."""
+    """Parameters of `arbitrage`. Prices are ten-thousandths of a dollar, entered as `0.01` or `1c`."""
 
-    min_edge: Annotated[Price, within(1, 5_000, "a contract of the basket leaves this after fees, or more")] = cents(1)
-    size: Annotated[Qty, within(1, 1_000_000, "contracts of each leg, at most")] = contracts(5)
-    max_legs: Annotated[int, within(2, 20, "markets of a basket, at most")] = 6
+    min_edge: Annotated[Price, within(1, 5_000, "minimum profit per contract of the basket, after fees")] = cents(1)
+    size: Annotated[Qty, within(1, 1_000_000, "maximum contracts per leg")] = contracts(5)
+    max_legs: Annotated[int, within(2, 20, "maximum markets per basket")] = 6
     max_repair_loss: Annotated[
-        Price, within(1, 5_000, "complete a basket while a contract of it loses no more than this")
+        Price, within(1, 5_000, "complete a basket while it loses no more than this per contract")
     ] = cents(1)
-    repair_s: Annotated[float, within(0, 60, "try so long to complete a basket, then close it")] = 3.0
-    retry_s: Annotated[float, within(1, 3_600, "leave the event alone so long after a first leg missed")] = 10.0
+    repair_s: Annotated[float, within(0, 60, "time to complete a basket before closing it")] = 3.0
+    retry_s: Annotated[float, within(1, 3_600, "pause in the event after the first leg missed")] = 10.0
     exhaustive: Annotated[
-        str, about("events of which one market must settle YES, as PREFIX:MARKETS,... (you vouch for it)")
+        str,
+        about("events in which one market must settle YES, as PREFIX:MARKETS,... (you are responsible for this)"),
     ] = ""
 
 
 class _Event(msgspec.Struct):
-    """One event as this run trades it: its markets, their books, and what they have to do with one another."""
+    """An event of this run: its markets, their books, and their relation."""
 
     markets: list[Market]
     books: list[OrderBook]
@@ -53,7 +53,10 @@ class _Event(msgspec.Struct):
 
 
 class _Plan(msgspec.Struct):
-    """A basket on its way. `qty` is what its first leg traded, 0 until then; repairs go from `again` to `until`."""
+    """A basket in progress.
+
+    `qty` is the quantity that its first leg filled, 0 until then. Repairs happen from `again` until `until`.
+    """
 
     basket: Basket
     qty: Qty = Qty(0)
@@ -62,11 +65,12 @@ class _Plan(msgspec.Struct):
 
 
 class Arbitrage(Strategy):
-    """Take the thinnest leg of a basket first, then all others for as much as that one filled.
+    """Buy complete baskets: the leg with the least quantity first, then the others in the quantity that it filled.
 
-    One basket an event at a time, held until its markets settle. A leg that misses is bought dearer for `repair_s`, up
-    to `max_repair_loss`; what is not whole then is sold. Whether something is whole is told from what is held and what
-    it cost, so a restart goes on with it.
+    A basket is a set of markets of one event that pays at least a known amount in every outcome, such as NO of all
+    markets of an exclusive event. The strategy has at most one basket per event and keeps it until its markets settle.
+    A missing leg is bought at a worse price for `repair_s` seconds, losing up to `max_repair_loss`; an incomplete
+    basket is then sold. The state is derived from positions and costs, so a restart continues a basket.
     """
 
     name = "arbitrage"
@@ -83,15 +87,15 @@ class Arbitrage(Strategy):
         self._held: set[str] = set()
         self._quiet: dict[str, Ts] = {}
         self._broken: dict[str, int] = {}
-        """By event, how many baskets were half filled and are sold again."""
+        """The number of baskets per event that were incomplete and sold."""
 
     def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
-        """Nothing to do where the best prices did not change: most messages end here."""
+        """Act only if a best price changed: most messages end here."""
         market, book = view.market(ticker), view.book(ticker)
         if market is None:
             return
         if ticker not in self._tops:
-            self._meet(view)
+            self._update_events(view)
         name, tops = market.event_ticker, (book.best_bid, book.best_ask)
         has_moved, self._tops[ticker] = self._tops[ticker] != tops, tops
         if name in self._plans or (has_moved and name not in self._held):
@@ -103,13 +107,13 @@ class Arbitrage(Strategy):
             yield from self._look(view, market.event_ticker)
 
     def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
-        """What waits goes on also where no book moves; markets that came or went are noticed."""
-        self._meet(view)
+        """Continue a basket without a new book, and notice new or removed markets."""
+        self._update_events(view)
         for name in self._events:
             yield from self._look(view, name)
 
-    def _meet(self, view: StrategyContext) -> None:
-        """Sort the markets of this run by event; an event that is new may hold something of an earlier run."""
+    def _update_events(self, view: StrategyContext) -> None:
+        """Group the markets of this run by event; a new event may contain a basket of an earlier run."""
         found: dict[str, list[Market]] = {}
         for ticker in view.tickers:
             market = view.market(ticker)
@@ -139,8 +143,6 @@ class Arbitrage(Strategy):
         elif view.now >= self._quiet.get(name, 0):
             yield from self._enter(view, name, event)
 
-    # -- getting in ---------------------------------------------------------------------------------------------------
-
     def _enter(self, view: StrategyContext, name: str, event: _Event) -> Iterator[Intent]:
         bids, asks = [book.best_bid for book in event.books], [book.best_ask for book in event.books]
         if not baskets.may_pay(event.kin, event.rungs, bids, asks):
@@ -166,10 +168,8 @@ class Arbitrage(Strategy):
         found = baskets.find(event.kin, offers, at_least=params.min_edge, most=most, max_legs=params.max_legs)
         return found[0] if found else None
 
-    # -- seeing it through --------------------------------------------------------------------------------------------
-
     def _tend(self, view: StrategyContext, name: str, event: _Event) -> Iterator[Intent]:
-        """Nothing is decided while an order of this event may still trade, or its fate is not known."""
+        """Continue or close a basket. Wait while an order of this event may still trade or is unconfirmed."""
         if any(view.orders(market.ticker) for market in event.markets):
             return
         held = {market.ticker: view.position(market.ticker) for market in event.markets}
@@ -196,7 +196,7 @@ class Arbitrage(Strategy):
         return is_short and view.now < plan.until
 
     def _go_on(self, view: StrategyContext, event: _Event, plan: _Plan, held: Mapping[str, Qty]) -> Iterator[Intent]:
-        """The other legs at the prices that were seen; after that, what they miss at the prices of now."""
+        """Order the other legs at their original prices; after that, complete missing quantities at current prices."""
         first, *others = plan.basket.legs
         if not plan.qty:
             plan.qty = Qty(abs(held[first.ticker]))
@@ -209,7 +209,7 @@ class Arbitrage(Strategy):
             yield from self._complete(view, event, plan, held)
 
     def _complete(self, view: StrategyContext, event: _Event, plan: _Plan, held: Mapping[str, Qty]) -> Iterator[Intent]:
-        """Buy what is missing where all of it is there, and no contract of the basket then loses more than it may."""
+        """Buy the missing quantities, if they are on offer and the basket does not lose too much per contract."""
         pays, together = plan.basket.pays, 0
         worth: dict[str, int] = {}
         wanted: list[tuple[BasketLeg, Qty, Price]] = []
@@ -227,20 +227,21 @@ class Arbitrage(Strategy):
             if sweep.worst is None or sweep.filled < qty:
                 return
             fee = estimate(view.fees(leg.ticker), sweep.worst, qty, is_taker=True) + baskets.A_CENT
-            worth[leg.ticker] = baskets.leg_price(leg.side, sweep.worst)
+            worth[leg.ticker] = leg_price(leg.side, sweep.worst)
             together += worth[leg.ticker] + -(-fee // qty)
             wanted.append((leg, qty, sweep.worst))
         if pays - together < -self.params.max_repair_loss or not _is_open(event, [leg.ticker for leg, *_ in wanted]):
             return
         for leg, qty, price in wanted:
-            # What it adds to the rest: that would only bring what others pay for it now.
+            # The fair value is what it adds to the rest, which alone would only bring its current bids.
             adds = pays - sum(value for ticker, value in worth.items() if ticker != leg.ticker)
-            fair = baskets.leg_price(leg.side, _bounded(adds))
-            yield Place(leg.ticker, leg.side, price, qty, fair=fair, reason="completes a basket", tif=TimeInForce.IOC)
+            fair = leg_price(leg.side, _bounded(adds))
+            yield Place(leg.ticker, leg.side, price, qty, fair=fair, reason="complete basket", tif=TimeInForce.IOC)
 
     def _even_out(self, view: StrategyContext, event: _Event, held: Mapping[str, Qty]) -> Iterator[Intent]:
-        """Keep what is whole, sell the rest at the best price there is. Whole is also what nobody pays more for than it
-        is sure to be paid at the settlement.
+        """Keep complete baskets and sell the rest at the best price.
+
+        A basket also counts as complete if its bids do not exceed its guaranteed payout.
         """
         legs = [(market, BID if held[market.ticker] > 0 else ASK) for market in event.markets if held[market.ticker]]
         even = Qty(min(abs(held[market.ticker]) for market, _ in legs))
@@ -255,20 +256,22 @@ class Arbitrage(Strategy):
             book = view.book(market.ticker)
             price = book.best_bid if side is BID else book.best_ask
             if excess and price is not None:
-                reason = "more of it than of the rest" if is_whole else "not a whole basket"
+                reason = "more contracts in this leg than in the others" if is_whole else "incomplete basket"
                 yield Place(
                     market.ticker, side.opposite, price, excess, reason=reason, tif=TimeInForce.IOC, reduce_only=True
                 )
 
 
 def _is_open(event: _Event, tickers: Collection[str]) -> bool:
-    """Whether all of these markets trade."""
+    """Return whether all of these markets are active."""
     return all(market.status is MarketStatus.ACTIVE for market in event.markets if market.ticker in tickers)
 
 
 def _terms(leg: BasketLeg, basket: Basket) -> tuple[str, Side, Price, Price]:
-    """What an order says of a leg. Its fair value is that to whoever buys the others at their prices: what the basket
-    pays less what they cost. So `risk.min_edge` holds for the basket as a whole, as it is all of it that has an edge.
+    """Return the terms of a leg's order.
+
+    The fair value of a leg is the payout of the basket less the prices of the other legs. `risk.min_edge` thus checks
+    the edge of the whole basket.
     """
     fair = leg.price + leg.side.sign * (basket.edge + -(-leg.fee // basket.qty))
     return leg.ticker, leg.side, leg.price, _bounded(fair)
@@ -280,14 +283,12 @@ def _bounded(value: int) -> Price:
 
 def _place(leg: BasketLeg, basket: Basket, qty: Qty) -> Place:
     ticker, side, price, fair = _terms(leg, basket)
-    reason = f"{basket.kind} of {len(basket.legs)} leaves {basket.edge / 100:g}c"
+    reason = f"{basket.kind} of {len(basket.legs)} earns {show_price(basket.edge)}"
     return Place(ticker, side, price, qty, fair=fair, reason=reason, tif=TimeInForce.IOC)
 
 
 def _paid(view: StrategyContext, tickers: Iterable[str], qty: Qty | None = None) -> int | None:
-    """What was paid for `qty` of each of these markets, or for all of it, with a taker's fees; None while it is not
-    known.
-    """
+    """Return the cost of `qty` contracts of each market, or of all of them, with taker fees; None if unknown."""
     total = 0
     for ticker in tickers:
         cost, held = view.cost(ticker), abs(view.position(ticker))
@@ -300,22 +301,22 @@ def _paid(view: StrategyContext, tickers: Iterable[str], qty: Qty | None = None)
 
 
 def _now(view: StrategyContext, ticker: str, side: Side) -> int:
-    """What others pay for one contract that was bought on this side; nothing where nobody does."""
+    """Return the bid for one contract that was bought on a side, 0 without one."""
     book = view.book(ticker)
     price = book.best_bid if side is BID else book.best_ask
-    return 0 if price is None else baskets.leg_price(side, price)
+    return 0 if price is None else leg_price(side, price)
 
 
 def _counts(exhaustive: str) -> dict[str, int]:
-    """The number of markets by the beginning of the event's ticker. UsageError where the text says something else."""
+    """Return the number of markets by event prefix. Raises UsageError for invalid text."""
     found: dict[str, int] = {}
     for part in exhaustive.split(",") if exhaustive.strip() else ():
         prefix, _, count = part.strip().rpartition(":")
         if not prefix.replace("-", "").isalnum() or not (count.isascii() and count.isdigit() and 1 < int(count) <= 100):
-            raise UsageError(
-                f"strategy arbitrage: exhaustive: {part.strip()!r:.100} is not PREFIX:MARKETS",
-                hint="for example KXFEDDECISION:5, an event of which one of exactly five markets must settle YES",
-                code="bad_parameter",
+            raise parameter_error(
+                "arbitrage",
+                f"exhaustive: {part.strip()!r:.100} is not PREFIX:MARKETS",
+                "KXFEDDECISION:5, an event in which exactly one of five markets must settle YES",
             )
         found[prefix] = int(count)
     return found

@@ -1,6 +1,6 @@
-"""What a strategy is: parameters, and hooks that yield intents.
+"""The base classes of strategies: parameters, and hooks that yield order requests.
 
-A strategy reads its View, never the clock, the network or a file, and is therefore the same object in a backtest, on
+A strategy reads only its context, never the clock, the network or a file. The same code therefore runs in backtests, on
 paper and live.
 """
 
@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.core.model.inputs import Input
 from kalshi_cli.core.model.intents import Intent
 from kalshi_cli.core.model.messages import FairValue, NewsSignal, PublicTrade, SpotPrice
@@ -19,59 +20,72 @@ from kalshi_cli.core.state.view import StrategyContext
 
 
 def within(low: float, high: float, text: str) -> msgspec.Meta:
-    """Return the range of a parameter, both ends included, and its help."""
+    """Return the inclusive range and the help text of a parameter."""
     return msgspec.Meta(ge=low, le=high, description=text)
 
 
 def above(low: float, high: float, text: str) -> msgspec.Meta:
-    """Return the range of a parameter that is above `low`, and its help."""
+    """Return the range (`low` excluded) and the help text of a parameter."""
     return msgspec.Meta(gt=low, le=high, description=text)
 
 
 def about(text: str) -> msgspec.Meta:
-    """Return the help of a parameter without a range."""
+    """Return the help text of a parameter without a range."""
     return msgspec.Meta(description=text)
 
 
+def parameter_error(strategy: str, problem: str, example: str) -> UsageError:
+    """Return the error for invalid parameters of a strategy."""
+    return UsageError(f"Strategy {strategy}: {problem}", hint=f"for example {example}", code="bad_parameter")
+
+
 class StrategyParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of a strategy's parameters: typed fields with defaults, ranges and help by `msgspec.Meta`."""
+    """The base class of parameters: typed fields with defaults, and ranges and help texts by `msgspec.Meta`.
+
+    Declare prices as `Price`, quantities as `Qty`: users then enter `0.30` or `30c`, and contracts.
+    """
 
 
 class Strategy:
-    """Base of every strategy. Override the hooks that matter; each may yield Place, Amend and Cancel intents."""
+    """The base class of all strategies.
+
+    Set `name` and `Params`, and override the hooks that the strategy needs. A hook yields `Place`, `Amend` and `Cancel`
+    requests, which the risk controls check one by one, or returns None. A strategy that raises an error is disabled for
+    the run and its orders are canceled.
+    """
 
     name: ClassVar[str]
     Params: ClassVar[type[StrategyParams]] = StrategyParams
     waiting: str = ""
-    """What it still lacks to decide by ("12 of 30 samples in KXA-1"), as its hooks last set it; "" where nothing. For
-    `kalshi status` and `kalshi why`: who sees no edge and who cannot look yet are both silent."""
+    """The data that the strategy still waits for ("12 of 30 samples in KXA-1"), set by its hooks; empty if it can
+    decide. `kalshi status` and `kalshi why` show it, so that waiting differs from having found no edge."""
     is_hedged: ClassVar[bool] = False
-    """What it holds in several markets pays for one another: stop-loss and take-profit leave it alone."""
+    """True if positions in several markets offset each other: stop-loss and take-profit then ignore the strategy."""
 
     def __init__(self, params: Any) -> None:
         self.params = params
 
     def inputs(self) -> tuple[Input, ...]:
-        """What it needs to hear from outside the exchange; by default nothing."""
+        """Return the data inputs from outside the exchange that the strategy needs; none by default."""
         return ()
 
     def on_book(self, view: StrategyContext, ticker: str) -> Iterable[Intent] | None:
-        """The book of `ticker` changed, and can be believed."""
+        """Handle a change of the order book of `ticker`, which is usable."""
 
     def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterable[Intent] | None:
-        """Somebody traded."""
+        """Handle a public trade."""
 
     def on_fill(self, view: StrategyContext, fill: Fill) -> Iterable[Intent] | None:
-        """An order of this strategy traded."""
+        """Handle a fill of this strategy's own order."""
 
     def on_spot(self, view: StrategyContext, spot: SpotPrice) -> Iterable[Intent] | None:
-        """An outside price moved; called where `inputs` asks for it."""
+        """Handle an outside price of a coin. Called only if `inputs` requests it."""
 
     def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterable[Intent] | None:
-        """An outside model said what a market is worth; called where `inputs` asks for it."""
+        """Handle an outside model's fair value of a market. Called only if `inputs` requests it."""
 
     def on_signal(self, view: StrategyContext, signal: NewsSignal) -> Iterable[Intent] | None:
-        """News; called where `inputs` asks for it."""
+        """Handle a news signal. Called only if `inputs` requests it."""
 
     def on_tick(self, view: StrategyContext) -> Iterable[Intent] | None:
-        """Time passed; called about every interval, whether or not anything else happened."""
+        """Handle the passing of time. Called about once per interval, whatever else happens."""

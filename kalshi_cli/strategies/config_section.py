@@ -1,4 +1,4 @@
-"""The section `strategies` of a configuration, as it is before a run reads it."""
+"""Validation of the configuration section `strategies`, before a run reads it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from kalshi_cli.strategies.base import Strategy
 def section_problems(
     configured: Mapping[str, Mapping[str, object]], allotted: Collection[str]
 ) -> tuple[list[str], list[str]]:
-    """What is wrong with it; and the names in it that only a strategy of one's own can have.
+    """Return the problems of the section, and the unknown names that only a strategy file can have.
 
-    `configured` are parameters by name or by file, `allotted` are those that have a budget or a sizing. Nothing is
-    missing here: `--param` may bring it. Files are run, as they are when their strategy trades.
+    `configured` are parameters by name or file, `allotted` the names with a budget or sizing. A missing parameter is no
+    problem, because `--param` may supply it. Strategy files are executed, as they are for trading.
     """
     problems, kinds, unknown = [], {}, []
     for name in dict.fromkeys((*configured, *allotted)):
@@ -48,5 +48,5 @@ def _of_parameters(kind: type[Strategy], given: Mapping[str, object]) -> list[st
     try:
         kind(msgspec.convert(values, kind.Params))
     except UsageError as error:
-        return [str(error).removeprefix(f"strategy {kind.name}: ")]
+        return [str(error).removeprefix(f"Strategy {kind.name}: ")]
     return []

@@ -1,52 +1,49 @@
-"""Trade on the probabilities of somebody else's model: a file, a command, or a web address."""
+"""Model edge: trade on the probabilities of an outside model, from a file, a command or a web address."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
+from kalshi_cli.base.units import Price, Qty, cents, contracts, show_price
 from kalshi_cli.core.model.inputs import FairInput, Input
 from kalshi_cli.core.model.intents import Cancel, Intent, Place
 from kalshi_cli.core.model.messages import FairValue
-from kalshi_cli.core.model.order_terms import ASK, BID, Side
-from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.state.view import StrategyContext
-from kalshi_cli.strategies.base import Strategy, StrategyParams, about, within
-from kalshi_cli.strategies.order_edges import edge_after_fee, exit_at_best
-
-RETRY_MS = 3_000
-"""After an order in a market the next one is not before this, whatever became of it."""
+from kalshi_cli.strategies.base import Strategy, StrategyParams, about, parameter_error, within
+from kalshi_cli.strategies.order_edges import OrderThrottle, best_entry, cancel_reason, exit_at_best, exit_at_fair
 
 
 class ModelEdgeParams(StrategyParams, frozen=True):
-    """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`edge=0.03`, `edge=3c`)."""
+    """Parameters of `model-edge`. Prices are ten-thousandths of a dollar, entered as `0.03` or `3c`."""
 
-    source: Annotated[str, about("must be given: a CSV or JSON file, an https address, or `command:PROGRAM ARGUMENTS`")]
-    every_s: Annotated[float, within(1, 86_400, "read them again so often")] = 30.0
-    valid_s: Annotated[float, within(1, 604_800, "they hold for so long after they were made")] = 300.0
-    before_close_s: Annotated[float, within(0, 604_800, "read and open only so long before a close; 0: always")] = 0.0
-    edge: Annotated[Price, within(1, 5_000, "open at this edge after fees, or more")] = cents(3)
-    exit_edge: Annotated[
-        Price, within(0, 5_000, "close at so much less than what the position is worth, after fees")
-    ] = Price(0)
-    size: Annotated[Qty, within(1, 1_000_000, "contracts an order")] = contracts(5)
-    max_held: Annotated[Qty, within(1, 10_000_000, "contracts held in one market at most")] = contracts(25)
-    take: Annotated[bool, about("true: take what others offer; false: rest at the best price, post-only")] = True
-    rest_s: Annotated[float, within(1, 3_600, "take back what does not fill in this time")] = 30.0
-    min_price: Annotated[Price, within(1, 5_000, "no entry nearer than this to 0 or 1")] = cents(5)
+    source: Annotated[str, about("required: a CSV or JSON file, an https address, or `command:PROGRAM ARGUMENTS`")]
+    every_s: Annotated[float, within(1, 86_400, "how often to read it")] = 30.0
+    valid_s: Annotated[float, within(1, 604_800, "how long a probability is valid")] = 300.0
+    before_close_s: Annotated[
+        float, within(0, 604_800, "read and open only this long before the close; 0 means always")
+    ] = 0.0
+    edge: Annotated[Price, within(1, 5_000, "minimum edge to open, after fees")] = cents(3)
+    exit_edge: Annotated[Price, within(0, 5_000, "close at a price at most this far below fair value, after fees")] = (
+        Price(0)
+    )
+    size: Annotated[Qty, within(1, 1_000_000, "contracts per order")] = contracts(5)
+    max_held: Annotated[Qty, within(1, 10_000_000, "maximum contracts per market")] = contracts(25)
+    take: Annotated[bool, about("true: take liquidity; false: rest at the best price, post-only")] = True
+    rest_s: Annotated[float, within(1, 3_600, "cancel orders not filled in this time")] = 30.0
+    min_price: Annotated[Price, within(1, 5_000, "no entry closer than this to $0 or $1")] = cents(5)
     on_stale: Annotated[
-        Literal["hold", "close"], about("what is held when no probability is valid: hold, or close")
+        Literal["hold", "close"], about("what to do with a position without a valid probability: hold or close")
     ] = "hold"
 
 
 class ModelEdge(Strategy):
-    """Buy YES or NO where the model's fair value beats the price by `edge` after the fee, up to `max_held` a market.
+    """Buy YES or NO if the model's fair value beats the price by `edge` after the fee, up to `max_held` per market.
 
-    Closes when the market pays what the position is worth, and that is also when the model changed its mind. Without a
-    valid probability nothing is opened and what rests is taken back; `on_stale` says what becomes of what is held.
-    How large an order is, is `size`, or what the configuration says of sizing: this is where Kelly's is at home.
+    A position is closed when the bid reaches its fair value, which includes the case that the model changed its mind.
+    Without a valid probability, nothing is opened and resting orders are canceled; `on_stale` decides about the
+    position. The order size is `size`, or follows the configured sizing: Kelly sizing suits this strategy.
     """
 
     name = "model-edge"
@@ -56,22 +53,12 @@ class ModelEdge(Strategy):
     def __init__(self, params: ModelEdgeParams) -> None:
         super().__init__(params)
         if not params.source.strip():
-            raise UsageError(
-                "strategy model-edge: source: names nothing",
-                hint="for example --param source=fair.csv", code="bad_parameter",
-            )  # fmt: skip
-        self._again: dict[str, Ts] = {}
+            raise parameter_error("model-edge", "source is required", "--param source=fair.csv")
+        self._throttle = OrderThrottle()
 
     def inputs(self) -> tuple[Input, ...]:
-        params = self.params
-        return (
-            FairInput(
-                source=params.source,
-                every_s=params.every_s,
-                valid_s=params.valid_s,
-                before_close_s=params.before_close_s,
-            ),
-        )
+        names = ("source", "every_s", "valid_s", "before_close_s")
+        return (FairInput(**{name: getattr(self.params, name) for name in names}),)
 
     def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterator[Intent]:
         if fair.ticker in view.tickers:
@@ -81,66 +68,49 @@ class ModelEdge(Strategy):
         yield from self._decide(view, ticker)
 
     def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
-        """A probability that is over is noticed also where no book moves."""
+        """Decide without a new book too, because a probability can expire."""
         for ticker in view.tickers:
             yield from self._decide(view, ticker)
 
     def _decide(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
-        fair, orders, held = view.fair(ticker), view.orders(ticker), view.position(ticker)
+        fair, orders, held, params = view.fair(ticker), view.orders(ticker), view.position(ticker), self.params
         for order in orders:
-            why = "no valid probability" if fair is None else self._why_not(view, order, fair)
+            why = "no valid probability"
+            if fair is not None:
+                why = cancel_reason(view, order, fair, params.rest_s, is_taker=params.take)
             if why:
                 yield Cancel(order.client_order_id, reason=why)
-        if orders or 0 < self._again.get(ticker, 0) - view.now <= RETRY_MS:  # not after a clock was set back
+        if orders:
             return
         intent = self._leave(view, ticker, held, fair) if held else None
         if intent is None and fair is not None and self._is_open(view, ticker):
             intent = self._enter(view, ticker, held, fair)
-        if intent is not None:
-            self._again[ticker] = Ts(view.now + RETRY_MS)
-            yield intent
-
-    def _why_not(self, view: StrategyContext, order: Order, fair: Price) -> str:
-        """Why an order should not rest any more; empty where it should."""
-        if view.now - order.created > self.params.rest_s * 1000:
-            return "not filled in time"
-        return "" if self._edge(view, order.ticker, order.side, order.price, fair) > 0 else "the edge is gone"
+        yield from self._throttle.send(view, intent)
 
     def _is_open(self, view: StrategyContext, ticker: str) -> bool:
         market, before_s = view.market(ticker), self.params.before_close_s
         return market is not None and (not before_s or market.close_time - view.now <= before_s * 1000)
 
     def _enter(self, view: StrategyContext, ticker: str, held: Qty, fair: Price) -> Place | None:
-        """The better of the two sides; never against what is held."""
+        """Return an order on the better side, never against the position."""
         book, params = view.book(ticker), self.params
         if not book.is_usable:
             return None
-        prices = [(BID, book.best_ask), (ASK, book.best_bid)]
-        if not params.take:
-            prices = [(BID, book.best_bid), (ASK, book.best_ask)]
-        found = [
-            (self._edge(view, ticker, side, at, fair), side, at)
-            for side, at in prices
-            if at is not None and held * side.sign >= 0
-        ]
-        edge, side, price = max(found, key=lambda one: one[0], default=(-1, BID, Price(0)))
-        if edge < params.edge or not params.min_price <= price <= ONE_DOLLAR - params.min_price:
+        bid, ask = (book.best_ask, book.best_bid) if params.take else (book.best_bid, book.best_ask)
+        offers = [(side, price) for side, price in ((BID, bid), (ASK, ask)) if held * side.sign >= 0]
+        found = best_entry(view, ticker, fair, offers, params.min_price, is_taker=params.take)
+        if found is None or found[0] < params.edge:
             return None
+        edge, side, price = found
         qty = Qty(min(view.size(ticker, side, price, fair, params.size), params.max_held - abs(held)))
         if qty <= 0:
             return None
-        reason = f"worth {fair / 100:g}c, edge {edge / 100:g}c"
+        reason = f"fair value {show_price(fair)}, edge {show_price(Price(edge))}"
         return Place(ticker, side, price, qty, fair=fair, reason=reason, post_only=not params.take)
 
     def _leave(self, view: StrategyContext, ticker: str, held: Qty, fair: Price | None) -> Place | None:
-        """Close where the market pays what the position is worth; without a belief, as `on_stale` says."""
+        """Return an order that closes at fair value; without a valid probability, as `on_stale` says."""
         if fair is None:
             return exit_at_best(view, ticker, held, "no valid probability") if self.params.on_stale == "close" else None
-        place = exit_at_best(view, ticker, held, f"worth {fair / 100:g}c, the edge is gone", fair)
-        if place is None:
-            return None
-        edge = edge_after_fee(view, ticker, place.side, place.price, fair, is_taker=True)
-        return place if edge >= -self.params.exit_edge else None
-
-    def _edge(self, view: StrategyContext, ticker: str, side: Side, price: Price, fair: Price) -> int:
-        return edge_after_fee(view, ticker, side, price, fair, is_taker=self.params.take)
+        reason = f"fair value {show_price(fair)}, edge is gone"
+        return exit_at_fair(view, ticker, held, reason, fair, self.params.exit_edge)

@@ -1,6 +1,7 @@
-"""From a name on the command line to a strategy object with checked parameters.
+"""The strategy registry: from a name on the command line to a strategy with checked parameters.
 
-Tried in this order: a built-in name, a path (`./fade.py:Fade`), the entry-point group `kalshi_cli.strategies`.
+A name is looked up as a built-in strategy, a path (`./fade.py:Fade`), and an entry point of the group
+`kalshi_cli.strategies`, in this order.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ BUILT_IN = {
 GROUP = "kalshi_cli.strategies"
 
 MAX_SOURCE = 1_000_000
-"""Bytes of a strategy file."""
+"""The largest strategy file, in bytes."""
 
 NEAR = 0.7
-"""How alike a name in the configuration is to one that it is taken for a slip of."""
+"""The similarity at which a name in the configuration counts as a misspelling."""
 
 
 class Parameter(msgspec.Struct, frozen=True):
-    """One parameter of a strategy, as `strategies NAME` lists it."""
+    """A parameter of a strategy, as `kalshi strategies NAME` lists it."""
 
     name: str
     default: str
@@ -54,16 +55,16 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 ALLOTTED = (
-    Parameter("budget", "", "0", "", "dollars at risk at most, with all its orders; set in the configuration"),
+    Parameter("budget", "", "0", "", "maximum dollars at risk, including all its orders; set in the configuration"),
     Parameter("sizing.kind", "fixed", "", "", "fixed (its own size), fraction or kelly; set in the configuration"),
-    Parameter("sizing.fraction", "0.25", "0", "1", "of the balance or budget; of what Kelly would stake"),
-    Parameter("sizing.max_fraction", "0.05", "0", "1", "no order costs more than this part of balance or budget"),
+    Parameter("sizing.fraction", "0.25", "0", "1", "fraction of the balance or budget; fraction of the Kelly stake"),
+    Parameter("sizing.max_fraction", "0.05", "0", "1", "maximum cost of one order, as a fraction of balance or budget"),
 )
-"""What every strategy is given beside its parameters; see `core/account/sizing.py`."""
+"""Settings that every strategy has beside its parameters; see `core/account/sizing.py`."""
 
 
 class StrategyDescription(msgspec.Struct, frozen=True):
-    """A strategy, for whoever chooses one: `where` is its code, `hears` is what it is called for."""
+    """A strategy for display: `where` is the location of its code, `hears` its data inputs."""
 
     name: str
     where: str
@@ -80,11 +81,11 @@ CALLED_FOR = {
     "on_signal": "news",
     "on_tick": "time",
 }
-"""What each hook brings."""
+"""The data that each hook receives."""
 
 
 def describe(spec: str) -> StrategyDescription:
-    """What a strategy says of itself, whole."""
+    """Return the full description of a strategy."""
     kind = load(spec)
     return StrategyDescription(
         name=kind.name,
@@ -95,54 +96,55 @@ def describe(spec: str) -> StrategyDescription:
 
 
 def all_strategies() -> list[StrategyDescription]:
-    """The built-in strategies, each by its first paragraph, and those of installed packages, whose code is not run."""
-    from importlib.metadata import entry_points
-
+    """Return the built-in strategies, each with its summary, and installed ones, without running their code."""
     found = []
     for name, where in BUILT_IN.items():
         first = (load(name).__doc__ or "").partition("\n\n")[0]
         found.append(StrategyDescription(name, where, " ".join(first.split())))
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+    for point in sorted(_installed(), key=lambda point: point.name):
         if point.name not in BUILT_IN:
             package = f"{point.dist.name} {point.dist.version}" if point.dist is not None else "an installed package"
             found.append(StrategyDescription(point.name, point.value, f"of {package}"))
     return found
 
 
-def names() -> list[str]:
-    """Of every strategy that is built in or installed."""
+def _installed() -> Any:
+    """Return the entry points of installed packages. The import is slow, and most commands need none."""
     from importlib.metadata import entry_points
 
-    return [*BUILT_IN, *(point.name for point in entry_points(group=GROUP))]
+    return entry_points(group=GROUP)
+
+
+def names() -> list[str]:
+    """Return the names of all built-in and installed strategies."""
+    return [*BUILT_IN, *(point.name for point in _installed())]
 
 
 def load(spec: str) -> type[Strategy]:
-    """The class that `spec` names; UsageError with the choices where nothing does."""
+    """Return the class that `spec` names. Raises UsageError with suggestions if there is no such strategy."""
     if spec in BUILT_IN:
         return _from_module(*BUILT_IN[spec].split(":"))
     if ".py" in spec:
         return _from_path(spec)
-    from importlib.metadata import entry_points
-
-    for point in entry_points(group=GROUP, name=spec):
-        hint = f"it is {point.value} of an installed package: install that again, or remove it"
+    for point in _installed().select(name=spec):
+        hint = f"it is {point.value} of an installed package: reinstall or remove the package"
         return _checked(_run(point.load, f"strategy {spec}", hint), spec)
     near = [*_beside(spec), *get_close_matches(spec, names(), n=1)]
     raise UsageError(
-        f"no strategy is called {spec!r}" + (f"; did you mean {near[0]}?" if near else ""),
+        f"Unknown strategy: {spec!r}" + (f"; did you mean {near[0]}?" if near else ""),
         hint="see `kalshi strategies`, or give a file: --strategy ./fade.py:Fade",
         code="unknown_strategy",
     )
 
 
 def _beside(name: str) -> list[str]:
-    """The file of this name, as it is typed where a strategy is named."""
+    """Return the files of this name in the current folder, as they would be typed."""
     files = dict.fromkeys((f"{name}.py", f"{name.replace('-', '_')}.py"))
     return [file if "/" in file else f"./{file}" for file in files if Path(file).is_file()]
 
 
 def make(spec: str, given: Mapping[str, object]) -> Strategy:
-    """The strategy with its parameters; every problem of the parameters at once."""
+    """Return the strategy with its parameters. The error lists every problem of the parameters."""
     kind = load(spec)
     return kind(params_from(kind, given, spec))
 
@@ -153,11 +155,11 @@ def make_all(
     given: Mapping[str, str],
     allotted: Collection[str] = (),
 ) -> list[Strategy]:
-    """The strategies of one run, in the order in which they are asked.
+    """Return the strategies of one run in calling order.
 
-    `configured` are parameters by spec or by name; `given` goes before them: `spike.move`, or `move` where only one has
-    such a parameter. `allotted` are the names that have a budget or a sizing. UsageError where one of those would not
-    be heard, and for a strategy that is there twice: its orders could not be told apart.
+    `configured` are parameters by spec or name. `given` overrides them: `spike.move`, or `move` if only one strategy
+    has such a parameter. `allotted` are the names with a budget or sizing. Raises UsageError for one of those that no
+    strategy would use, and for a strategy given twice, because its orders could not be told apart.
     """
     kinds = {spec: load(spec) for spec in specs}
     problems = misplaced_settings(kinds, allotted)
@@ -168,8 +170,8 @@ def make_all(
         name = kinds[spec].name
         if name in by_name:
             raise UsageError(
-                f"strategy {name} is named twice" + (f": {by_name[name]}, {spec}" if spec != by_name[name] else ""),
-                hint="its orders and its profit could not be told apart; name it once",
+                f"Strategy {name} is given twice" + (f": {by_name[name]}, {spec}" if spec != by_name[name] else ""),
+                hint="give each strategy once; otherwise its orders and profit could not be told apart",
                 code="strategy_twice",
             )
         by_name[name] = spec
@@ -181,35 +183,37 @@ def make_all(
 
 
 def misplaced_settings(kinds: Mapping[str, type[Strategy]], allotted: Collection[str]) -> list[str]:
-    """Budgets and sizings that nobody would hear of: they are looked up by the strategy's own name."""
+    """Return the budgets and sizings that have no effect, because they belong under the strategy's own name."""
     return [
-        f"strategies.{spec}: a budget and a sizing go below strategies.{kind.name}, the strategy's own name"
+        f"strategies.{spec}: budget and sizing belong under strategies.{kind.name}"
         for spec, kind in kinds.items()
         if spec in allotted and spec != kind.name
     ]
 
 
 def likely_misspelled(configured: Iterable[str], strategies: Iterable[Strategy]) -> list[tuple[str, str]]:
-    """Names in the configuration that nothing has, each with the strategy of this run that it is nearly called."""
+    """Return unknown names in the configuration, each with the similar name of a strategy of this run."""
     names = {strategy.name for strategy in strategies}
     unknown = [name for name in configured if name not in names and name not in BUILT_IN and ".py" not in name]
     return [(name, near) for name in unknown for near in get_close_matches(name, sorted(names), n=1, cutoff=NEAR)]
 
 
 def _shared_out(kinds: Mapping[str, type[Strategy]], given: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Which parameter is for which strategy."""
+    """Assign each parameter to its strategy."""
     own: dict[str, dict[str, str]] = {spec: {} for spec in kinds}
     for name, value in given.items():
         whose, dot, plain = name.rpartition(".")
         if dot:
             takers = [spec for spec, kind in kinds.items() if whose in (spec, kind.name)]
         elif len(kinds) == 1:
-            takers = list(kinds)  # who says what is wrong with it
+            takers = list(kinds)  # its parameters are checked later
         else:
             takers = [spec for spec, kind in kinds.items() if plain in kind.Params.__struct_fields__]
         if len(takers) != 1:
             which = ", ".join(kinds[spec].name for spec in takers or kinds)
-            what = f"{whose} is not run" if dot else f"{'several strategies have' if takers else 'no strategy has'} it"
+            what = (
+                f"{whose} is not running" if dot else f"{'several strategies have' if takers else 'no strategy has'} it"
+            )
             raise UsageError(
                 f"--param {name}: {what} ({which})",
                 hint=f"name the strategy: --param {kinds[(takers or list(kinds))[0]].name}.{plain}={value}",
@@ -220,13 +224,13 @@ def _shared_out(kinds: Mapping[str, type[Strategy]], given: Mapping[str, str]) -
 
 
 def params_from(kind: type[Strategy], given: Mapping[str, object], spec: str = "") -> StrategyParams:
-    """Typed parameters from text or YAML values: prices as dollars or cents, counts as contracts."""
+    """Return typed parameters from text or YAML values: prices in dollars or cents, quantities in contracts."""
     values, problems = values_of(kind, given)
-    missing = required(kind) - set(given)  # once: it resolves every annotation
-    problems += [f"{name}: must be given" for name in kind.Params.__struct_fields__ if name in missing]
+    missing = required(kind) - set(given)  # once, because it resolves every annotation
+    problems += [f"{name}: required" for name in kind.Params.__struct_fields__ if name in missing]
     if problems:
         raise UsageError(
-            f"strategy {kind.name}: " + "; ".join(problems),
+            f"Strategy {kind.name}: " + "; ".join(problems),
             hint=f"see `kalshi strategies {spec or kind.name}` for names, ranges and defaults",
             code="bad_parameter",
         )
@@ -234,7 +238,7 @@ def params_from(kind: type[Strategy], given: Mapping[str, object], spec: str = "
 
 
 def values_of(kind: type[Strategy], given: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
-    """Each parameter as its type has it, and what is wrong with the others."""
+    """Return the typed values of valid parameters, and the problems of the others."""
     known = {parameter.name: parameter for parameter in parameters(kind)}
     plain, full = get_type_hints(kind.Params), get_type_hints(kind.Params, include_extras=True)
     problems: list[str] = []
@@ -252,17 +256,17 @@ def values_of(kind: type[Strategy], given: Mapping[str, object]) -> tuple[dict[s
         try:
             msgspec.convert(values[name], full[name])
         except msgspec.ValidationError:
-            problems.append(f"{name}: {value} is not from {known[name].minimum} to {known[name].maximum}")
+            problems.append(f"{name}: {value} is outside {known[name].minimum} to {known[name].maximum}")
     return values, problems
 
 
 def required(kind: type[Strategy]) -> set[str]:
-    """The parameters without a default."""
+    """Return the names of parameters without a default."""
     return {field.name for field in msgspec.structs.fields(kind.Params) if field.required}
 
 
 def parameters(kind: type[Strategy]) -> list[Parameter]:
-    """Name, default, range and help of every parameter, as a person types them."""
+    """Return the name, default, range and help of every parameter, as a user types them."""
     hints = get_type_hints(kind.Params, include_extras=True)
     plain = get_type_hints(kind.Params, include_extras=False)
     found = []
@@ -299,7 +303,7 @@ def _from_module(module: str, name: str) -> type[Strategy]:
 
 
 def _from_path(spec: str) -> type[Strategy]:
-    """`FILE.py:Class`. It is code, and runs with everything this program may do."""
+    """Load `FILE.py:Class`. It is code that runs with all permissions of this program."""
     name = spec.partition(".py:")[2]
     path = _path_of(spec)
     source = _read_source(Path(_file_of(spec)).absolute())
@@ -312,7 +316,7 @@ def _from_path(spec: str) -> type[Strategy]:
         exec(compile(source, str(path), "exec", dont_inherit=True), vars(module))  # noqa: S102 (a strategy is code)
 
     try:
-        _run(run, str(path), f"correct it; `python {path}` shows where it fails")
+        _run(run, str(path), f"fix the file; `python {path}` shows the error")
     except UsageError:
         del sys.modules[module_name]
         raise
@@ -321,7 +325,7 @@ def _from_path(spec: str) -> type[Strategy]:
         kinds = [kind for kind in vars(module).values() if _is_strategy(kind) and kind.__module__ == module_name]
         if len(kinds) != 1:
             raise UsageError(
-                f"{path.name} holds {len(kinds)} strategies",
+                f"{path.name} contains {len(kinds)} strategies",
                 hint="name one: FILE.py:ClassName",
                 code="unknown_strategy",
             )
@@ -332,9 +336,9 @@ def _from_path(spec: str) -> type[Strategy]:
 
 
 def _read_source(path: Path) -> bytes:
-    """Read what will be hashed and run: the file itself, and never the bytecode that Python keeps beside it.
+    """Read the source that will be hashed and executed, never Python's cached bytecode.
 
-    UsageError where others than this user and root can have written it.
+    Raises UsageError if users other than this one and root can write the file.
     """
     try:
         with open(open_regular(path), "rb") as file:
@@ -344,26 +348,26 @@ def _read_source(path: Path) -> bytes:
         text = f"no strategy file {path}" + ("" if isinstance(error, FileNotFoundError) else f": {error.strerror}")
         raise UsageError(text, hint="give FILE.py:ClassName", code="unknown_strategy") from error
     if doubt is not None:
-        raise UsageError(f"refused the strategy {path}: {doubt.why}", hint=doubt.remedy, code="unsafe_strategy")
+        raise UsageError(f"Refused the strategy {path}: {doubt.why}", hint=doubt.remedy, code="unsafe_strategy")
     if len(source) > MAX_SOURCE:
         raise UsageError(f"{path} is larger than {MAX_SOURCE:,} bytes", hint="is it Python?", code="bad_strategy")
     return source
 
 
 def _run(code: Callable[[], Any], what: str, hint: str) -> Any:
-    """What somebody's code gives when it is loaded; it may raise anything."""
+    """Run a strategy's code while loading it; any error becomes a UsageError."""
     try:
         return code()
-    except (Exception, SystemExit) as error:  # a script that ends itself would end this program, as if all were done
+    except (Exception, SystemExit) as error:  # a script that exits would end this program with success
         raise UsageError(
-            f"{what} cannot be loaded: {type(error).__name__}: {error}", hint=hint, code="bad_strategy"
+            f"Cannot load {what}: {type(error).__name__}: {error}", hint=hint, code="bad_strategy"
         ) from error
 
 
 def fingerprint(spec: str) -> str:
-    """Which file a strategy is, and of which content: `/home/me/fade.py (sha256 1f0c...)`; empty for one that has none.
+    """Return the path and content hash of a strategy file: `/home/me/fade.py (sha256 1f0c...)`; empty for others.
 
-    The first 16 digits of what `sha256sum` says. Of a file that was loaded it is the content that runs.
+    The hash has the first 16 digits of `sha256sum`, of the content that was executed.
     """
     if spec in BUILT_IN or ".py" not in spec:
         return ""
@@ -372,7 +376,7 @@ def fingerprint(spec: str) -> str:
 
 
 _digests: dict[Path, str] = {}
-"""Hashes of the strategy files that this process loaded: of the bytes that run, not of the file as it is now."""
+"""Hashes of the loaded strategy files: of the bytes that were executed, not of the current file."""
 
 
 def _digest(source: bytes) -> str:
@@ -396,15 +400,15 @@ def _checked(kind: Any, spec: str) -> type[Strategy]:
     if not _is_strategy(kind) or not getattr(kind, "name", ""):
         raise UsageError(
             f"{spec} is not a strategy",
-            hint="subclass kalshi_cli.strategies.base.Strategy and give it a name",
+            hint="subclass kalshi_cli.strategies.api.Strategy and give it a name",
             code="unknown_strategy",
         )
     checked: type[Strategy] = kind
     taken = sorted(set(RESERVED).intersection(checked.Params.__struct_fields__))
     if taken:
         raise UsageError(
-            f"strategy {checked.name} has a parameter called {taken[0]}",
-            hint="that is configured for every strategy beside its parameters; call it something else",
+            f"Strategy {checked.name} has a reserved parameter name: {taken[0]}",
+            hint="every strategy has this setting already; rename the parameter",
             code="bad_strategy",
         )
     return checked

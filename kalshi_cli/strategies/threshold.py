@@ -1,42 +1,35 @@
-"""Buy below one price, sell above another: the simplest opinion that one can have of a market."""
+"""Threshold: buy below one price, sell above another."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Annotated
 
-from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
+from kalshi_cli.base.units import Price, Qty, cents, contracts, show_price
 from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.core.state.view import StrategyContext
-from kalshi_cli.strategies.base import Strategy, StrategyParams, about, within
-
-RETRY_MS = 3_000
-"""After an order in a market the next one is not before this, whatever became of it."""
+from kalshi_cli.strategies.base import Strategy, StrategyParams, about, parameter_error, within
+from kalshi_cli.strategies.order_edges import OrderThrottle, is_inside
 
 
 class ThresholdParams(StrategyParams, frozen=True):
-    """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`buy_below=0.3`, `buy_below=30c`)."""
+    """Parameters of `threshold`. Prices are ten-thousandths of a dollar, entered as `0.30` or `30c`."""
 
-    buy_below: Annotated[Price, within(1, 9_999, "buy YES where it is offered at this or less")] = cents(30)
-    sell_above: Annotated[Price, within(1, 9_999, "sell YES where this or more is bid for it")] = cents(70)
-    fair: Annotated[Price | None, about("what YES is worth, in between; without it, the middle of the two prices")] = (
-        None
-    )
-    size: Annotated[Qty, within(1, 1_000_000, "contracts an order")] = contracts(5)
-    max_position: Annotated[Qty, within(1, 10_000_000, "contracts held in one market at most, long or short")] = (
-        contracts(10)
-    )
-    min_price: Annotated[Price, within(1, 5_000, "no entry nearer than this to 0 or 1")] = cents(5)
+    buy_below: Annotated[Price, within(1, 9_999, "buy YES at this ask or less")] = cents(30)
+    sell_above: Annotated[Price, within(1, 9_999, "sell YES at this bid or more")] = cents(70)
+    fair: Annotated[Price | None, about("fair value of YES, between the two prices; default: their middle")] = None
+    size: Annotated[Qty, within(1, 1_000_000, "contracts per order")] = contracts(5)
+    max_position: Annotated[Qty, within(1, 10_000_000, "maximum contracts per market, long or short")] = contracts(10)
+    min_price: Annotated[Price, within(1, 5_000, "no entry closer than this to $0 or $1")] = cents(5)
 
 
 class Threshold(Strategy):
-    """Take offers at `buy_below` or less and bids at `sell_above` or more, up to `max_position` either way.
+    """Buy YES at asks of `buy_below` or less, and sell at bids of `sell_above` or more, up to `max_position`.
 
-    What was bought below is sold above, and the other way round. There is no stop: what never comes back is held until
-    it settles. The belief is yours: `fair`, or the middle of the two prices, in every market of the run alike, so name
-    the market that you mean.
+    A position opened at one price is closed at the other. There is no stop: a position whose market never returns is
+    kept until it settles. The fair value is `fair`, or the middle of the two prices, and it is the same for every
+    market of the run, so select the markets with care.
     """
 
     name = "threshold"
@@ -48,15 +41,13 @@ class Threshold(Strategy):
         middle = Price((params.buy_below + params.sell_above) // 2)
         self._fair = params.fair if params.fair is not None else middle
         if not params.buy_below < self._fair < params.sell_above:
-            raise UsageError(
-                "strategy threshold: buy_below, fair and sell_above do not rise in this order",
-                hint="for example --param buy_below=30c --param fair=50c --param sell_above=70c", code="bad_parameter",
-            )  # fmt: skip
-        self._again: dict[str, Ts] = {}
+            problem = "buy_below, fair and sell_above must be in rising order"
+            raise parameter_error("threshold", problem, "--param buy_below=30c --param fair=50c --param sell_above=70c")
+        self._throttle = OrderThrottle()
 
     def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         book, params, held = view.book(ticker), self.params, view.position(ticker)
-        if view.orders(ticker) or 0 < self._again.get(ticker, 0) - view.now <= RETRY_MS:
+        if view.orders(ticker) or self._throttle.is_waiting(view, ticker):
             return
         ask, bid = book.best_ask, book.best_bid
         if ask is not None and ask <= params.buy_below:
@@ -67,14 +58,14 @@ class Threshold(Strategy):
             return
         closing = abs(held) if held * side.sign < 0 else 0
         if closing:
-            qty, reason = Qty(closing), "back across"
-        elif params.min_price <= price <= ONE_DOLLAR - params.min_price:
+            qty, reason = Qty(closing), "crossed back"
+        elif is_inside(price, params.min_price):
             qty = Qty(min(view.size(ticker, side, price, self._fair, params.size), params.max_position - abs(held)))
-            reason = f"at {price / 100:g}c, worth {self._fair / 100:g}c"
+            reason = f"at {show_price(price)}, fair value {show_price(self._fair)}"
         else:
             return
         if qty > 0:
-            self._again[ticker] = Ts(view.now + RETRY_MS)
-            yield Place(
+            place = Place(
                 ticker, side, price, qty, fair=self._fair, reason=reason, tif=TimeInForce.IOC, reduce_only=closing > 0
             )
+            yield from self._throttle.send(view, place)

@@ -1,4 +1,4 @@
-"""Buy what everybody has given up on, once."""
+"""Fade: buy markets whose YES price is low, once each. Replace this with the idea of your strategy."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -20,15 +20,17 @@ from kalshi_cli.strategies.api import (
 
 
 class FadeParams(StrategyParams, frozen=True):
-    limit: Annotated[Price, Meta(ge=1, le=4_900, description="buy where YES is offered at this or less")] = cents(20)
-    edge: Annotated[Price, Meta(ge=1, le=5_000, description="what it is worth beyond its price")] = cents(5)
-    size: Annotated[Qty, Meta(ge=1, le=1_000_000, description="contracts an order")] = contracts(5)
+    """Parameters of `fade`; users set them with `--param limit=20c`."""
+
+    limit: Annotated[Price, Meta(ge=1, le=4_900, description="buy when the YES ask is at or below this")] = cents(20)
+    edge: Annotated[Price, Meta(ge=1, le=5_000, description="fair value above the price")] = cents(5)
+    size: Annotated[Qty, Meta(ge=1, le=1_000_000, description="contracts per order")] = contracts(5)
 
 
 class Fade(Strategy):
-    """Take an offer at `limit` or less, once a market, and hold it until the market settles.
+    """Buy YES at an ask of `limit` or less, once per market, and keep it until the market settles.
 
-    It believes that YES is worth `edge` more than it costs. Say here why, and when that is wrong.
+    The fair value is assumed to be `edge` above the price. Explain here why that is true, and when it is wrong.
     """
 
     name = "fade"
@@ -36,6 +38,7 @@ class Fade(Strategy):
     params: FadeParams
 
     def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
+        """Buy if the ask is low enough and the strategy has no position or order in this market."""
         ask = view.book(ticker).best_ask
         if ask is None or ask > self.params.limit or view.position(ticker) or view.orders(ticker):
             return

@@ -1,4 +1,4 @@
-"""fade on books that are written down here; `pytest test_fade.py` plays them."""
+"""Tests of fade on written order books; run them with `pytest test_fade.py`."""
 
 from fade import Fade, FadeParams
 
@@ -7,6 +7,7 @@ from kalshi_cli.testing import StrategyHarness, submitted_orders
 
 
 def test_it_buys_what_is_cheap() -> None:
+    """An ask below the limit is bought at its price."""
     tape = StrategyHarness(Fade(FadeParams()))
     (order,) = submitted_orders(tape.book(bid=17, ask=19))
     assert (order.side, order.price, order.qty) == (BID, cents(19), contracts(5))
@@ -14,17 +15,20 @@ def test_it_buys_what_is_cheap() -> None:
 
 
 def test_it_leaves_what_is_dear() -> None:
+    """An ask above the limit is left alone."""
     tape = StrategyHarness(Fade(FadeParams(limit=cents(15))))
     assert submitted_orders(tape.book(bid=17, ask=19)) == []
 
 
 def test_it_does_not_ask_twice_while_its_order_rests() -> None:
+    """A resting order is not repeated."""
     tape = StrategyHarness(Fade(FadeParams(size=contracts(200))))
     assert len(submitted_orders(tape.book(bid=17, ask=19, size=100))) == 1
     assert submitted_orders(tape.book(bid=17, ask=20, size=100)) == []
 
 
 def test_it_buys_once() -> None:
+    """A position is not increased."""
     tape = StrategyHarness(Fade(FadeParams()))
     tape.book(bid=17, ask=19)
     tape.tick()

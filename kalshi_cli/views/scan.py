@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, format_price
-from kalshi_cli.core.market.baskets import Basket, leg_price
+from kalshi_cli.core.market.baskets import Basket
 from kalshi_cli.core.model.markets import Event
-from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.order_terms import BID, leg_price
 from kalshi_cli.views.formats import Ratio, SignedMoney, TruncatableText
 from kalshi_cli.views.row import OutputRow, names
 

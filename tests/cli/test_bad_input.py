@@ -381,8 +381,8 @@ def test_a_strategy_file_with_a_mistake_is_the_users_mistake_not_a_bug(exchange:
     ("more", "words"),
     [
         (("--param", "move=4c"), "--param needs the --strategy it belongs to"),
-        (("--strategy", "nonsense"), "no strategy is called 'nonsense'"),
-        (("--strategy", "model-edge"), "source: must be given"),
+        (("--strategy", "nonsense"), "Unknown strategy: 'nonsense'"),
+        (("--strategy", "model-edge"), "source: required"),
         (("--strategy", "spike", "--param", "mvoe=4c"), "did you mean move"),
     ],
 )

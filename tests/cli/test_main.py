@@ -192,7 +192,7 @@ def test_with_json_an_error_is_one_object_on_stderr(words: list[str], capsys: Ca
 
 def test_after_two_dashes_nothing_is_an_option(capsys: Capture) -> None:
     assert main(["strategies", "--", "--json"]) == ExitCode.USAGE
-    assert capsys.readouterr().err.startswith("error: no strategy is called '--json'")
+    assert capsys.readouterr().err.startswith("error: Unknown strategy: '--json'")
 
 
 def test_escapes_on_the_command_line_do_not_reach_the_terminal(capsys: Capture) -> None:

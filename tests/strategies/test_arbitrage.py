@@ -126,7 +126,7 @@ def test_the_thinnest_leg_goes_first_and_the_others_for_what_it_filled() -> None
     (first,) = submitted_orders(played.book(C, 30, 31))
     assert (first.ticker, first.side, first.price, first.qty) == (B, ASK, cents(40), contracts(3))
     assert (first.tif, first.reduce_only, first.post_only) == (TimeInForce.IOC, False, False)
-    assert first.reason == "no of 3 leaves 9.11c"
+    assert first.reason == "no of 3 earns $0.0911"
     rest = submitted_orders(played.tick(0.1))
     assert sorted((o.ticker, o.price // 100, o.qty) for o in rest) == [(A, 45, contracts(3)), (C, 30, contracts(3))]
     played.tick(0.1)
@@ -217,7 +217,7 @@ def test_a_locked_market_keeps_its_whole_event_from_being_bought() -> None:
     assert submitted_orders(played.books(*GOOD)) == []
     (denied,) = (effect for effect in played.tape.effects if isinstance(effect, OrderRefused))
     assert (denied.ticker, denied.code) == (C, "LOCKED")
-    assert denied.detail.endswith(f"needed_by={A}")
+    assert denied.detail.endswith(f"needed by {A}")
 
 
 def test_an_event_that_is_not_exclusive_or_too_dear_is_left_alone() -> None:
@@ -289,7 +289,7 @@ def test_messages_that_leave_the_best_prices_alone_are_not_looked_at() -> None:
 def test_what_is_missing_is_bought_dearer_up_to_the_loss_that_is_allowed() -> None:
     played = half_filled(max_repair_loss="8c", repair_s="5")
     played.tick(1)
-    orders = [order for order in submitted_orders(played.tape.effects) if order.reason == "completes a basket"]
+    orders = [order for order in submitted_orders(played.tape.effects) if order.reason == "complete basket"]
     assert [(o.ticker, o.price, o.qty) for o in orders] == [(B, cents(30), contracts(5)), (C, cents(24), contracts(5))]
     played.tick(0.2)
     assert played.held() == [-5, -5, -5]
@@ -312,7 +312,7 @@ def test_what_would_lose_more_is_sold_at_the_best_price_once_the_time_is_over() 
     assert submitted_orders(played.tick(1)) == []
     (out,) = submitted_orders(played.tick(1))
     assert (out.ticker, out.side, out.price, out.qty) == (A, BID, cents(46), contracts(5))
-    assert (out.tif, out.reduce_only, out.reason) == (TimeInForce.IOC, True, "not a whole basket")
+    assert (out.tif, out.reduce_only, out.reason) == (TimeInForce.IOC, True, "incomplete basket")
     played.tick(0.2)
     assert played.held() == [0, 0, 0]
     assert played.worst() == played.cash() < 0
@@ -349,7 +349,9 @@ def test_a_leg_that_filled_in_part_leaves_a_smaller_basket_and_the_rest_is_sold(
     played.tick(2)
     played.tick(0.1)
     assert played.held() == [-3, -3, -3]
-    assert {o.reason for o in submitted_orders(played.tape.effects) if o.reduce_only} == {"more of it than of the rest"}
+    assert {o.reason for o in submitted_orders(played.tape.effects) if o.reduce_only} == {
+        "more contracts in this leg than in the others"
+    }
 
 
 def test_what_nobody_buys_waits_for_somebody_who_does() -> None:

@@ -112,7 +112,7 @@ def test_it_buys_a_whole_basket_that_pays_more_than_it_cost(tmp_path: Path) -> N
         lived.run(25)
         first, second = lived.orders()
         assert {first.reason, second.reason} == {first.reason}
-        assert first.reason.startswith("no of 2 leaves ")
+        assert first.reason.startswith("no of 2 earns ")
         assert [order.filled for order in (first, second)] == [contracts(5)] * 2
         assert first.ticker.rpartition("-")[0] == second.ticker.rpartition("-")[0]
         assert lived.engine.tally.denied == {}

@@ -79,7 +79,7 @@ def test_it_rests_a_bid_and_an_ask_at_its_half_spread_from_fair_and_says_what_it
     for order in (bid, ask):
         assert (order.fair, order.post_only, order.tif) == (cents(42), True, TimeInForce.GTC)
         assert order.expires == order.created + 90_000
-        assert order.reason == "worth 42c, holds 0"
+        assert order.reason == "fair value $0.42, position 0"
 
 
 def test_fair_is_nearer_to_the_side_that_shows_less() -> None:
@@ -181,7 +181,7 @@ def test_a_market_of_one_side_is_not_quoted() -> None:
     played = quoting()
     played.at += 1
     played.play(BookSnapshot(played.now, TICKER, ((cents(39), contracts(100)),), ()))
-    assert cancel_reasons(played.effects) == ["no two sides"] * 2
+    assert cancel_reasons(played.effects) == ["no bid or no ask"] * 2
 
 
 def test_the_size_is_that_of_the_configured_policy() -> None:
@@ -348,7 +348,7 @@ def test_orders_of_an_earlier_run_are_taken_over_and_one_too_many_is_canceled() 
     two = [old_order(**rest), old_order(**rest | {"client_order_id": "old2", "order_id": "o-old2"})]
     played.recall(two)
     effects = played.book(39, 45)
-    assert cancel_reasons(effects) == ["one quote a side"]
+    assert cancel_reasons(effects) == ["one quote per side"]
     assert [order.side for order in submitted_orders(effects)] == [ASK]
 
 
@@ -364,7 +364,7 @@ def test_what_the_controls_refuse_is_not_asked_for_at_every_message() -> None:
 def test_a_book_that_does_not_change_any_more_is_left() -> None:
     played = quoting(stale_s="8")
     assert cancel_reasons(played.tick(7)) == []
-    assert cancel_reasons(played.tick(2)) == ["stale book"] * 2
+    assert cancel_reasons(played.tick(2)) == ["stale order book"] * 2
     assert len(submitted_orders([*played.tick(), *played.book(39, 45)])) == 2, "and it comes back"
 
 
@@ -381,12 +381,12 @@ def test_a_quiet_market_is_not_stale_while_others_move() -> None:
 def test_a_book_that_is_lost_takes_the_quotes_with_it() -> None:
     played = quoting()
     played.play(FeedGap(played.now, (TICKER,), "a number is missing"))
-    assert cancel_reasons(played.tick()) == ["stale book"] * 2
+    assert cancel_reasons(played.tick()) == ["stale order book"] * 2
 
 
 def test_a_jump_of_the_mid_clears_the_market_for_a_while() -> None:
     played = quoting(jump="4c", jump_s="10", calm_s="15")
-    assert cancel_reasons(played.book(43, 49)) == ["the flow is toxic"] * 2
+    assert cancel_reasons(played.book(43, 49)) == ["one-sided trading"] * 2
     assert submitted_orders(still(played, 14, 43, 49)) == []
     assert len(submitted_orders(still(played, 2, 43, 49))) == 2
 
@@ -404,7 +404,7 @@ def test_a_run_of_trades_on_one_side_clears_the_market_for_a_while() -> None:
         played.at += 1
         assert cancel_reasons(played.trade(46, 1, BID)) == []
     played.at += 1
-    assert cancel_reasons(played.trade(46, 1, BID)) == ["a run of trades on one side"] * 2
+    assert cancel_reasons(played.trade(46, 1, BID)) == ["series of trades on one side"] * 2
     assert submitted_orders(still(played, 14)) == []
     assert len(submitted_orders(still(played, 2))) == 2
 
@@ -458,7 +458,7 @@ def test_before_the_close_what_would_open_something_is_taken_off_a_quote() -> No
 def test_at_the_end_nothing_is_taken_from_a_stale_book() -> None:
     played = closing(70)
     played.book(41, 45)
-    assert cancel_reasons(played.tick(12)) == ["stale book"]
+    assert cancel_reasons(played.tick(12)) == ["stale order book"]
     assert submitted_orders([*played.tick(), *played.tick()]) == []
 
 
@@ -468,7 +468,7 @@ def test_at_the_end_it_takes_what_is_there() -> None:
     played.tick()
     played.trade(40, 5, ASK)
     assert played.position == contracts(5)
-    assert cancel_reasons(played.tick(140)) == ["close is near"]
+    assert cancel_reasons(played.tick(140)) == ["market closes soon"]
     (out,) = submitted_orders(played.tick())
     assert (out.side, out.price, out.qty) == (ASK, cents(39), contracts(5))
     assert (out.tif, out.reduce_only) == (TimeInForce.IOC, True)

@@ -130,7 +130,7 @@ def test_the_property_meets_fills_full_inventories_amends_pulls_and_exits() -> N
                 seen[type(effect).__name__] += 1
                 if isinstance(effect, CancelOrder):
                     seen[effect.reason] += 1
-    wanted = ("full", "taken", "FillBooked", "AmendOrder", "the flow is toxic", "nothing wanted on this side")
+    wanted = ("full", "taken", "FillBooked", "AmendOrder", "one-sided trading", "no quote on this side")
     assert all(seen[name] >= 5 for name in wanted), seen
 
 

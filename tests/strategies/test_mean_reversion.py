@@ -40,7 +40,7 @@ def test_far_below_its_mean_it_is_bought_at_the_bid() -> None:
     (order,) = submitted_orders(settled().book(40, 42))
     assert (order.side, order.price, order.qty) == (BID, cents(40), contracts(5))
     assert (order.post_only, order.tif) == (True, TimeInForce.GTC)
-    assert order.reason == "mid 41c, z -3.9 of 41"
+    assert order.reason == "mid $0.41, z -3.9 of 41"
 
 
 def test_far_above_its_mean_it_is_sold_at_the_ask() -> None:
@@ -80,7 +80,7 @@ def test_of_several_markets_it_names_the_one_that_is_nearest() -> None:
     for name in ("KXOTHER-1", "KXOTHER-2"):
         played.play(MarketChange(played.now, market(name), FeeSchedule()))
     played.tick()
-    assert played.engine.waiting == f"mean-reversion: 12 of 30 samples in {TICKER}, no more in 2 others"
+    assert played.engine.waiting == f"mean-reversion: 12 of 30 samples in {TICKER}, fewer in 2 others"
 
 
 def test_books_that_come_faster_than_samples_are_no_samples() -> None:
@@ -144,7 +144,7 @@ def test_it_takes_what_is_there_once_the_mid_is_back() -> None:
     assert submitted_orders(played.book(41, 43)) == [], "not yet"
     (out,) = submitted_orders(played.book(45, 47))
     assert (out.side, out.price, out.tif, out.reduce_only) == (ASK, cents(45), TimeInForce.IOC, True)
-    assert out.reason == "back at its mean"
+    assert out.reason == "returned to the mean"
     played.tick()
     assert played.position == 0
 
@@ -194,9 +194,9 @@ def test_the_rest_of_an_entry_is_taken_back_before_it_gets_out() -> None:
     played.book(40, 42)
     played.trade(40, 102, ASK)
     assert played.position == contracts(2)
-    assert cancel_reasons(played.book(45, 47)) == ["back at its mean"]
+    assert cancel_reasons(played.book(45, 47)) == ["returned to the mean"]
     (out,) = submitted_orders(played.tick())
-    assert (out.qty, out.reason) == (contracts(2), "back at its mean")
+    assert (out.qty, out.reason) == (contracts(2), "returned to the mean")
 
 
 def test_a_position_of_an_earlier_run_is_looked_after() -> None:

@@ -51,8 +51,8 @@ def test_it_asks_for_its_source() -> None:
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({}, "source: must be given"),
-        ({"source": " "}, "names nothing"),
+        ({}, "source: required"),
+        ({"source": " "}, "source is required"),
         ({"source": "a", "take": "perhaps"}, "take"),
         ({"source": "a", "on_stale": "pray"}, "on_stale"),
     ],
@@ -67,7 +67,7 @@ def test_it_buys_yes_where_the_model_thinks_more_of_it_and_says_so() -> None:
     assert submitted_orders(model.book(40, 44)) == [], "nobody said anything yet"
     [order] = submitted_orders(model.say(50))
     assert (order.side, order.price, order.qty, order.fair) == (BID, cents(44), contracts(5), cents(50))
-    assert "worth 50c" in order.reason
+    assert "fair value $0.50" in order.reason
     assert model.held == contracts(5)
 
 
@@ -191,7 +191,7 @@ def test_an_order_whose_edge_is_gone_is_taken_back() -> None:
     model.book(40, 44, size=2)
     model.say(50)
     assert model.held == contracts(2), "three rest"
-    assert cancel_reasons(model.say(44)) == ["the edge is gone"]
+    assert cancel_reasons(model.say(44)) == ["edge is gone"]
 
 
 def test_what_does_not_fill_in_time_is_taken_back() -> None:

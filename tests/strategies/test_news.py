@@ -92,7 +92,7 @@ def test_it_buys_what_the_news_makes_likelier_and_says_why() -> None:
     paper = Paper()
     [order] = submitted_orders(paper.tell(0.5))
     assert (order.side, order.price, order.qty, order.fair) == (BID, cents(51), contracts(5), cents(60))
-    assert "50c to 60c" in order.reason
+    assert "$0.50 to $0.60" in order.reason
     assert paper.held == contracts(5)
 
 
@@ -190,14 +190,14 @@ def test_it_gets_out_when_the_news_wore_off_or_turned() -> None:
     paper.tell(0.4)
     assert paper.held == contracts(5)
     assert submitted_orders(paper.tape.tick(190)) == []
-    assert [order.reason for order in submitted_orders(paper.tape.tick(20))] == ["worn off"], (
+    assert [order.reason for order in submitted_orders(paper.tape.tick(20))] == ["signal expired"], (
         "a tenth is left after two half lives"
     )
     other = Paper()
     other.tell(0.4)
     assert other.held == contracts(5)
     other.tape.at += 4
-    assert [order.reason for order in submitted_orders(other.tell(0.4, ASK))] == ["worn off"]
+    assert [order.reason for order in submitted_orders(other.tell(0.4, ASK))] == ["signal expired"]
 
 
 def test_the_same_news_does_not_open_a_market_again() -> None:
@@ -217,7 +217,7 @@ def test_an_entry_that_does_not_fill_is_taken_back() -> None:
     paper.tell(0.5)
     assert paper.held == contracts(2), "three rest"
     assert cancel_reasons(paper.tape.tick(4.9)) == []
-    assert cancel_reasons(paper.tape.tick(0.2)) == ["entry not filled in time"]
+    assert cancel_reasons(paper.tape.tick(0.2)) == ["not filled in time"]
 
 
 def test_an_entry_that_a_limit_refused_is_tried_again_while_the_news_lasts() -> None:
@@ -231,7 +231,7 @@ def test_an_entry_that_a_limit_refused_is_tried_again_while_the_news_lasts() -> 
 def test_a_position_of_an_earlier_run_is_closed_because_its_news_is_not_known_any_more() -> None:
     tape = StrategyHarness(News(NewsParams(**USUAL)))
     tape.recall([_order_of_old()], [held()])
-    assert [order.reason for order in submitted_orders(tape.book(49, 51))] == ["worn off"]
+    assert [order.reason for order in submitted_orders(tape.book(49, 51))] == ["signal expired"]
 
 
 def _order_of_old() -> Any:

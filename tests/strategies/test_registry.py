@@ -152,7 +152,7 @@ def test_a_file_beside_is_suggested_where_its_name_was_typed_without_the_end(
     Path("own").mkdir()
     for path in ("my_fade.py", "own/fade.py"):
         Path(path).write_text(FADE)
-    with pytest.raises(UsageError, match=f"no strategy is called '{typed}'; did you mean {meant}[?]$"):
+    with pytest.raises(UsageError, match=f"Unknown strategy: '{typed}'; did you mean {meant}[?]$"):
         registry.load(typed)
 
 
@@ -258,9 +258,9 @@ def test_an_entry_point_that_does_not_load_is_a_usage_error(
 
 def test_a_file_of_none_or_two_strategies_needs_a_name(file: Path) -> None:
     file.write_text("")
-    assert "holds 0 strategies" in refusal(str(file)).message
+    assert "contains 0 strategies" in refusal(str(file)).message
     file.write_text(FADE + "\n\nclass Second(Fade):\n    name = 'second'\n")
-    assert "holds 2 strategies" in refusal(str(file)).message
+    assert "contains 2 strategies" in refusal(str(file)).message
 
 
 def test_a_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
@@ -291,17 +291,17 @@ def test_every_problem_is_told_at_once() -> None:
     for part in (
         "move: prices are in dollars; did you mean 0.03?",
         "sise: no such parameter; did you mean size?",
-        "hold_s: 0 is not from 1 to 86400",
+        "hold_s: 0 is outside 1 to 86400",
         "window_s: ",
         "size: the count must be greater than zero",
-        "stop: 0.95 is not from 0.1c to 90c",
+        "stop: 0.95 is outside 0.1c to 90c",
     ):
         assert part in error.message
     assert (error.code, "kalshi strategies spike" in error.hint) == ("bad_parameter", True)
 
 
 def test_a_parameter_like_no_other_has_no_suggestion() -> None:
-    assert refusal("spike", zzz="1").message == "strategy spike: zzz: no such parameter"
+    assert refusal("spike", zzz="1").message == "Strategy spike: zzz: no such parameter"
 
 
 def test_the_annotations_are_resolved_as_often_for_many_parameters_as_for_few(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,7 +321,7 @@ def test_a_parameter_without_a_default_must_be_given() -> None:
         class Params(StrategyParams, frozen=True):
             level: int
 
-    with pytest.raises(UsageError, match="level: must be given"):
+    with pytest.raises(UsageError, match="level: required"):
         registry.params_from(Needy, {})
     assert registry.parameters(Needy)[0].default == ""
     assert registry.params_from(Needy, {"level": "4"}) == Needy.Params(level=4)
@@ -375,7 +375,7 @@ def test_a_file_is_meant_by_its_name_or_by_its_path(file: Path) -> None:
 
 def test_a_parameter_of_nobody_is_a_usage_error(file: Path) -> None:
     assert refused([str(file), "spike"], zzz="1").message == "--param zzz: no strategy has it (fade, spike)"
-    assert refused(["spike"], fade__edge="1c").message == "--param fade.edge: fade is not run (spike)"
+    assert refused(["spike"], fade__edge="1c").message == "--param fade.edge: fade is not running (spike)"
     assert "no such parameter" in refused(["spike"], zzz="1").message
     assert "no such parameter" in refused(["spike"], spike__zzz="1").message
 
@@ -388,14 +388,14 @@ def test_what_is_given_goes_before_what_is_configured(file: Path) -> None:
 
 def test_one_strategy_is_run_once_whatever_it_is_called(file: Path) -> None:
     error = refused(["spike", "spike"])
-    assert (error.message, error.code) == ("strategy spike is named twice", "strategy_twice")
-    assert refused([f"{file}:Fade", str(file)]).message == f"strategy fade is named twice: {file}:Fade, {file}"
+    assert (error.message, error.code) == ("Strategy spike is given twice", "strategy_twice")
+    assert refused([f"{file}:Fade", str(file)]).message == f"Strategy fade is given twice: {file}:Fade, {file}"
 
 
 def test_no_parameter_is_called_what_every_strategy_is_given(file: Path) -> None:
     file.write_text(FADE.replace("size: Qty", "budget: Qty").replace("params.size", "params.budget"))
     error = refusal(f"{file}:Fade")
-    assert (error.message, error.code) == ("strategy fade has a parameter called budget", "bad_strategy")
+    assert (error.message, error.code) == ("Strategy fade has a reserved parameter name: budget", "bad_strategy")
 
 
 def test_what_every_strategy_is_given_is_listed_as_it_is_configured() -> None:
@@ -418,7 +418,7 @@ def test_a_name_in_the_configuration_that_is_nearly_a_strategy_of_the_run_is_not
 
 def test_a_budget_that_nobody_would_hear_of_is_refused(file: Path) -> None:
     configured = {str(file): {"edge": "3c"}}
-    with pytest.raises(UsageError, match=r"a budget and a sizing go below strategies\.fade, the strategy's own name"):
+    with pytest.raises(UsageError, match=r"budget and sizing belong under strategies\.fade"):
         registry.make_all([str(file)], configured, {}, allotted=[str(file)])
     (fade,) = registry.make_all([str(file)], configured, {}, allotted=["fade", "spike"])
     assert fade.name == "fade"
@@ -433,8 +433,12 @@ def test_a_budget_that_nobody_would_hear_of_is_refused(file: Path) -> None:
         ("spkie", {"move": "4c"}, "strategies.spkie: no such strategy; did you mean spike?"),
         ("crypto_ta", {}, "strategies.crypto_ta: no such strategy; did you mean crypto-ta?"),
         ("spike", {"mvoe": "4c"}, "strategies.spike: mvoe: no such parameter; did you mean move?"),
-        ("spike", {"move": "$4"}, "strategies.spike: move: $4 is out of range"),
-        ("threshold", {"buy_below": "90c"}, "strategies.threshold: buy_below, fair and sell_above do not rise"),
+        ("spike", {"move": "$4"}, "strategies.spike: move: $4 is outside"),
+        (
+            "threshold",
+            {"buy_below": "90c"},
+            "strategies.threshold: buy_below, fair and sell_above must be in rising order",
+        ),
         ("./gone.py", {}, "strategies../gone.py: no strategy file"),
     ],
 )
@@ -454,4 +458,4 @@ def test_a_section_that_runs_has_no_problems(file: Path) -> None:
 
 def test_a_budget_below_a_file_is_a_problem_of_the_section(file: Path) -> None:
     (problem,), _ = section_problems({}, [str(file)])
-    assert problem.endswith("a budget and a sizing go below strategies.fade, the strategy's own name")
+    assert problem.endswith("budget and sizing belong under strategies.fade")

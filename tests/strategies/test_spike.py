@@ -56,7 +56,7 @@ def test_a_sudden_rise_is_sold_at_the_ask() -> None:
     (order,) = submitted_orders(played.book(46, 48))
     assert (order.side, order.price, order.qty) == (ASK, cents(48), contracts(5))
     assert (order.fair, order.post_only, order.tif) == (cents(41), True, TimeInForce.GTC)
-    assert order.reason == "mid 41c -> 47c within 60 s"
+    assert order.reason == "mid $0.41 -> $0.47 within 60 s"
 
 
 def test_a_sudden_fall_is_bought_at_the_bid() -> None:
@@ -258,7 +258,7 @@ def test_an_exit_for_what_a_person_closed_is_taken_back_at_once() -> None:
     (exit_,) = submitted_orders(played.tick())
     assert (exit_.side, exit_.qty) == (BID, contracts(5)), "companion: it rests, and filled it would open a long"
     closed_by_a_person(played, 5)
-    assert cancel_reasons(played.tick()) == ["nothing left to exit"]
+    assert cancel_reasons(played.tick()) == ["no position to exit"]
     assert [submitted_orders(played.tick()) for _ in range(200)] == [[]] * 200
     assert played.engine.state.orders.live() == []
 
@@ -267,7 +267,7 @@ def test_an_exit_is_never_larger_than_what_a_person_left() -> None:
     played = entered()
     played.tick()
     closed_by_a_person(played, 2)
-    assert cancel_reasons(played.tick()) == ["more than is held"]
+    assert cancel_reasons(played.tick()) == ["larger than the position"]
     (exit_,) = submitted_orders(played.tick())
     assert (exit_.side, exit_.qty) == (BID, contracts(3))
 

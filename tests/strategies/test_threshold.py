@@ -19,7 +19,7 @@ def test_below_one_price_it_takes_the_offer() -> None:
     played = tape()
     (order,) = submitted_orders(played.book(28, 30))
     assert (order.side, order.price, order.qty, order.tif) == (BID, cents(30), contracts(5), TimeInForce.IOC)
-    assert order.reason == "at 30c, worth 50c"
+    assert order.reason == "at $0.30, fair value $0.50"
 
 
 def test_above_another_it_takes_the_bid() -> None:
@@ -46,7 +46,7 @@ def test_the_belief_is_the_one_that_was_given_or_the_middle(given: dict[str, str
     "given", [{"buy_below": "70c"}, {"sell_above": "30c"}, {"fair": "30c"}, {"fair": "71c"}, {"buy_below": "90c"}]
 )
 def test_prices_that_do_not_rise_are_refused(given: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match="do not rise") as refused:
+    with pytest.raises(UsageError, match="must be in rising order") as refused:
         tape(**given)
     assert refused.value.code == "bad_parameter"
 
@@ -75,7 +75,7 @@ def test_what_was_bought_below_is_sold_above_all_of_it() -> None:
     played.tick()
     assert played.position == contracts(10)
     (order,) = submitted_orders(played.book(72, 74, after=3))
-    assert (order.side, order.qty, order.reduce_only, order.reason) == (ASK, contracts(10), True, "back across")
+    assert (order.side, order.qty, order.reduce_only, order.reason) == (ASK, contracts(10), True, "crossed back")
     played.tick()
     assert played.position == 0
     (order,) = submitted_orders(played.book(72, 74, after=3))
@@ -87,4 +87,4 @@ def test_near_the_ends_nothing_is_opened_but_what_is_held_is_closed() -> None:
     played = tape()
     played.book(28, 30)
     (order,) = submitted_orders(played.book(98, 99, after=3))
-    assert (order.price, order.reason) == (cents(98), "back across")
+    assert (order.price, order.reason) == (cents(98), "crossed back")

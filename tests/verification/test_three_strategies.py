@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from kalshi_cli.core.model.effects import Effect, OrderRefused, SubmitOrder
+from kalshi_cli.core.risk.controls import NO_FAIR_VALUE
 from verification.strategies import session
 
 THREE = ("spike", "market-maker", "crypto-ta")
@@ -27,7 +28,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[session.Result, li
 
 def test_the_exits_of_spike_go_out(played: tuple[session.Result, list[Effect]]) -> None:
     _, seen = played
-    assert not [each for each in seen if isinstance(each, OrderRefused) and each.detail == "fair=missing"]
+    assert not [each for each in seen if isinstance(each, OrderRefused) and each.detail == NO_FAIR_VALUE]
     exits = [each.order for each in seen if isinstance(each, SubmitOrder) and each.order.reason == "target"]
     assert {order.strategy for order in exits} == {"spike"}
     assert len(exits) > 5

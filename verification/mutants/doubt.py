@@ -101,8 +101,8 @@ DOUBT = (
         "a strategy is held to its budget",
         "one strategy risks what was meant for all of them",
         "core/risk/budget.py",
-        "    if after <= before or after <= limit:",
-        "    if True:",
+        "at_risk(state, strategy), at_risk(state, strategy, intent), limit)",
+        "Money(0), Money(0), limit)",
         ("tests/core/risk/test_budget.py",),
     ),
     Mutant(

@@ -73,8 +73,8 @@ OUTSIDE = (
         "a position is not sold into a book that was emptied a moment ago",
         "whoever takes all other bids for a second before the close names the price",
         "strategies/market_maker.py",
-        "        worth = max((fair, *track.swing)) if held > 0 else min((fair, *track.swing))",
-        "        worth = fair",
+        "        worst = max((fair, *track.swing)) if held > 0 else min((fair, *track.swing))",
+        "        worst = fair",
         ("tests/strategies/test_market_maker.py",),
     ),
     Mutant(
@@ -121,8 +121,8 @@ OUTSIDE = (
         "without a valid probability nothing rests",
         "orders stay where a model that is silent wanted them",
         "strategies/model_edge.py",
-        '"no valid probability" if fair is None else',
-        '"" if fair is None else',
+        '            why = "no valid probability"',
+        '            why = ""',
         ("tests/strategies/test_model_edge.py",),
     ),
     Mutant(

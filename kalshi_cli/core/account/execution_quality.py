@@ -1,12 +1,13 @@
-"""How well orders are carried out: how soon they are placed, whether they trade, and at what price against their worth.
+"""Execution quality: placement latency, fill rate, and fill prices compared with fair values.
 
-The edge of a fill is what a contract was better than the fair value that its strategy named when it decided, after the
-fee: of the limit price it was promised, of the price of the fill it was kept, and slippage is what was kept, negated.
-Averages are over contracts. An order that nobody named a fair value of has no edge, and counts in everything else.
+The edge of a fill is the difference between its price and the fair value that the strategy stated with the order,
+positive when good. The edge promised uses the limit price; the edge kept uses the fill price and subtracts the fee;
+slippage is the edge kept with the opposite sign. Averages are per contract. An order without a fair value has no edge
+and counts in everything else.
 
-A drop is looked for between the last orders and those before: the difference of two averages, in standard errors, as
-they would be if the last were like those before. The fills of one order are one observation, because they have one
-price and one decision. It has to be large as well: over many orders a millisecond is certain, and nothing.
+A drop compares the last orders with the earlier ones: the difference of two averages, in standard errors, assuming that
+the last are like the earlier. The fills of one order count as one observation, because they share one decision. A drop
+must also be large: over many orders, even one millisecond is statistically significant.
 """
 
 from __future__ import annotations
@@ -21,32 +22,34 @@ from kalshi_cli.base.units import Money, Price, Qty, Ts, notional
 from kalshi_cli.core.model.orders import Fill, Order
 
 WITHIN_MS = 30_000
-"""An order that traded so soon after its decision did what it was for."""
+"""An order that trades within this time of its decision is in time."""
 
 RECENT_SAMPLE = 50
 BASELINE_SAMPLE = 500
-"""Orders, and fills, that are held against those before them, and how many of those."""
+"""The number of recent orders (or fills), and of earlier ones that they are compared with."""
 
 NEWEST_MS = 86_400_000
-"""What is older than a day is not what is going on now."""
+"""Orders and fills older than a day are not recent."""
 
 MIN_RECENT_SAMPLE = 20
 MIN_BASELINE_SAMPLE = 50
-"""Fewer say nothing."""
+"""Smaller samples are not judged."""
 
 SIGMAS = 3.0
 WORSE_RATE = 0.1
 WORSE_PLACEMENT = 0.5
 WORSE_SLIPPAGE = 50
-"""A drop is beyond so many standard errors, and at least ten of a hundred orders, half of the latency, half a cent."""
+"""A drop exceeds this many standard errors, and 10 of 100 orders, half of the latency, or half a cent."""
 
 
 T = TypeVar("T")
 
 
 class PlacementSample(msgspec.Struct, frozen=True):
-    """An order of ours that the exchange took: how long that took where somebody measured it, and when it first
-    traded; where no fill of it is booked yet, the last news of it.
+    """An own order that the exchange accepted.
+
+    `latency_ms` stays None if it was not measured. `filled_at` is the time of the first fill, or of the last update of
+    a traded order without a booked fill.
     """
 
     order: Order
@@ -54,31 +57,32 @@ class PlacementSample(msgspec.Struct, frozen=True):
     filled_at: Ts | None
 
     def is_in_time(self, within_ms: int) -> bool:
+        """Return whether the order traded within this time of its decision."""
         return self.filled_at is not None and self.filled_at - self.order.created <= within_ms
 
 
 class FillSample(msgspec.Struct, frozen=True):
-    """A fill and the order that it is of."""
+    """A fill and its order."""
 
     fill: Fill
     order: Order
 
     def edge(self, price: Price) -> Money:
-        """What the contracts would be better than their fair value at this price, before the fee; 0 without one."""
+        """Return the edge of the contracts at a price, before the fee; 0 if the order has no fair value."""
         fair = self.order.fair if self.order.fair is not None else price
         return Money(notional(Price(fair - price), self.fill.qty) * self.fill.side.sign)
 
     @property
     def kept(self) -> Money:
-        """The edge that is left, after the fee."""
+        """Return the edge at the price of the fill, after the fee."""
         return Money(self.edge(self.fill.price) - self.fill.fee)
 
 
 class ExecutionQuality(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts that add up: over strategies, markets, days. `latencies` (ms) are sorted.
+    """Counts that can be added up over strategies, markets and days. `latencies` are sorted milliseconds.
 
-    `judged` orders are old enough to tell whether they traded in time; of `valued` contracts, in `valued_fills`, a fair
-    value was named, and `promised` and `kept` are about those.
+    `judged` orders are old enough to have traded in time. `valued` contracts, in `valued_fills`, have a fair value;
+    `promised` and `kept` refer to them.
     """
 
     orders: int
@@ -96,31 +100,31 @@ class ExecutionQuality(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fill_rate(self) -> float | None:
-        """The share of orders that traded in time."""
+        """Return the share of orders that traded in time."""
         return self.in_time / self.judged if self.judged else None
 
     def placement_ms(self, percent: int) -> int | None:
-        """So many percent of the orders were placed as fast as this, or faster."""
+        """Return the placement latency at a percentile, in milliseconds."""
         return self.latencies[-(-percent * len(self.latencies) // 100) - 1] if self.latencies else None
 
     @property
     def maker_share(self) -> float | None:
-        """The share of contracts that traded while they rested."""
+        """Return the share of contracts that traded as maker."""
         return self.maker_contracts / self.contracts if self.contracts else None
 
     @property
     def edge_at_order(self) -> Price | None:
-        """For a contract, at the limit price, before fees."""
+        """Return the edge per contract at the limit price, before fees."""
         return self._for_one(self.promised)
 
     @property
     def edge_kept(self) -> Price | None:
-        """For a contract, at the price of the fill, after fees."""
+        """Return the edge per contract at the fill price, after fees."""
         return self._for_one(self.kept)
 
     @property
     def slippage(self) -> Price | None:
-        """What a contract was worse than its fair value, after fees; below zero is good."""
+        """Return how far a contract was below its fair value, after fees; negative is good."""
         return self._for_one(Money(-self.kept))
 
     def _for_one(self, money: Money) -> Price | None:
@@ -128,8 +132,10 @@ class ExecutionQuality(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QualityDrop(msgspec.Struct, frozen=True, kw_only=True):
-    """A number that got worse than it was, not by chance and not by little: the share of orders that did not trade in
-    time, milliseconds of a placement, slippage of a contract in ten-thousandths of a dollar.
+    """A metric that became significantly worse.
+
+    The metric is the share of orders that did not trade in time, the placement latency in milliseconds, or the slippage
+    per contract in ten-thousandths of a dollar.
     """
 
     name: str
@@ -138,7 +144,7 @@ class QualityDrop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QualityTrend(msgspec.Struct, frozen=True, kw_only=True):
-    """The last orders and fills, those before them, and what got worse."""
+    """The recent orders and fills, the earlier ones, and the metrics that became worse."""
 
     recent: ExecutionQuality
     before: ExecutionQuality
@@ -148,7 +154,10 @@ class QualityTrend(msgspec.Struct, frozen=True, kw_only=True):
 def match(
     orders: Iterable[Order], fills: Iterable[Fill], latencies: Mapping[str, int]
 ) -> tuple[list[PlacementSample], list[FillSample]]:
-    """Own orders that were taken, and their fills, each once and oldest first; `latencies` by client order id."""
+    """Return accepted own orders and their fills, each once, oldest first.
+
+    `latencies` are in milliseconds by client order id.
+    """
     own = {order.order_id: order for order in orders if order.order_id and not order.is_foreign}
     booked = {fill.key: fill for fill in fills if fill.order_id in own}
     first: dict[str, Ts] = {}
@@ -169,7 +178,7 @@ def match(
 def summarize(
     sent: Sequence[PlacementSample], traded: Sequence[FillSample], now: Ts, within_ms: int = WITHIN_MS
 ) -> ExecutionQuality:
-    """The counts of some orders and some fills."""
+    """Count the orders and the fills."""
     judged = [one for one in sent if _is_old_enough(one, now, within_ms)]
     valued = [one for one in traded if one.order.fair is not None]
     return ExecutionQuality(
@@ -195,7 +204,7 @@ def parts(
     now: Ts,
     within_ms: int = WITHIN_MS,
 ) -> dict[str, ExecutionQuality]:
-    """The counts by any key of an order; its fills are where it is."""
+    """Count orders and fills by any key of an order; a fill has the key of its order."""
     found: dict[str, tuple[list[PlacementSample], list[FillSample]]] = {}
     for one in sent:
         found.setdefault(key(one.order), ([], []))[0].append(one)
@@ -207,7 +216,7 @@ def parts(
 def trend(
     sent: Sequence[PlacementSample], traded: Sequence[FillSample], now: Ts, within_ms: int = WITHIN_MS
 ) -> QualityTrend:
-    """The last against those before, both oldest first, as `match` has them."""
+    """Compare the recent orders and fills with the earlier ones; both come oldest first, from `match`."""
     judged = [one for one in sent if _is_old_enough(one, now, within_ms)]
     last, before = _split(judged, lambda one: one.order.created, now)
     last_fills, fills_before = _split(traded, lambda one: one.fill.ts, now)
@@ -223,10 +232,8 @@ def trend(
     )
 
 
-# -- how ----------------------------------------------------------------------------------------------------------
-
 _Seen = tuple[int, int]
-"""One observation: an amount, and of how much it is."""
+"""One observation: an amount, and the quantity that it refers to."""
 
 
 def _is_old_enough(one: PlacementSample, now: Ts, within_ms: int) -> bool:
@@ -248,7 +255,7 @@ def _waited(sent: Sequence[PlacementSample]) -> list[_Seen]:
 
 
 def _lost(traded: Sequence[FillSample]) -> list[_Seen]:
-    """By order."""
+    """Return the slippage and the contracts by order."""
     found: dict[str, _Seen] = {}
     for one in traded:
         if one.order.fair is not None:
@@ -260,7 +267,7 @@ def _lost(traded: Sequence[FillSample]) -> list[_Seen]:
 def _worse(
     name: str, recent: Sequence[_Seen], before: Sequence[_Seen], least: Callable[[float], float]
 ) -> QualityDrop | None:
-    """Where the average is larger than it was, by `least` of what it was and beyond chance; larger is worse."""
+    """Return a drop if the average rose by at least `least` and beyond chance; larger is worse."""
     if len(recent) < MIN_RECENT_SAMPLE or len(before) < MIN_BASELINE_SAMPLE:
         return None
     (now, whole), (was, whole_before) = _average(recent), _average(before)

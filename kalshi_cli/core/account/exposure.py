@@ -1,7 +1,7 @@
-"""What each market, each event and the whole account can still lose: every live order in its worst combination.
+"""The maximum loss of each market, each event and the account, with live orders in their worst combination.
 
-Kept up as orders and fills come: a question costs the markets of one event, however many others are held. Fees of what
-is not filled yet are in it; those that were charged are not, because they cannot be lost again.
+It is updated as orders and fills arrive, so a query costs only the markets of one event. Fees of open orders are
+included; charged fees are not, because they cannot be lost again.
 """
 
 from __future__ import annotations
@@ -17,11 +17,19 @@ from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import FeeSchedule
 
 CLASSIC = FeeSchedule()
-"""What most series charge: taken where the schedule of a market was not read."""
+"""The most common fee schedule, assumed for a market whose schedule was not read."""
+
+
+def subaccounts(ledger: Ledger, orders: OrderRegistry, ticker: str) -> set[int]:
+    """Return the subaccounts that have a position or live orders in a market."""
+    found = {position.subaccount for position in ledger.holdings(ticker) if position.qty}
+    found.update(order.subaccount for order in orders.live(ticker))
+    found.update(order.subaccount for order, _ in orders.untold(ticker))
+    return found
 
 
 class Exposures:
-    """Of all markets in which anything is held or rests. `extra` is one more order on top of the live ones."""
+    """The maximum losses of all markets with a position or a live order. `extra` adds one more order."""
 
     def __init__(
         self, ledger: Ledger, orders: OrderRegistry, fees: Mapping[str, FeeSchedule], event_of: Callable[[str], str]
@@ -36,16 +44,16 @@ class Exposures:
         self._total = 0
         self._news: set[str] = set()
 
-    def look_again(self, tickers: Iterable[str]) -> None:
-        """Something else of these markets changed: how they charge, or of which event they are."""
+    def refresh(self, tickers: Iterable[str]) -> None:
+        """Recount markets whose fee schedule or event changed."""
         self._news.update(tickers)
 
     def market(self, ticker: str, extra: Place | None = None) -> Money:
-        """The most that a market can lose, over all subaccounts: the worst of each, none netted with another."""
+        """Return the maximum loss of a market, summed over subaccounts, which do not net."""
         return Money(sum(outcomes.worst for outcomes in self._outcomes(ticker, extra).values()))
 
     def event(self, event_ticker: str, *, is_exclusive: bool, extra: Place | None = None) -> Money:
-        """The most that the markets of an event can lose together; see `event_max_loss`."""
+        """Return the maximum loss of an event's markets together; see `event_max_loss`."""
         by_subaccount: dict[int, list[worst_case.OutcomeLosses]] = {}
         self._catch_up()
         tickers = dict(self._events.get(event_ticker, {}))
@@ -58,32 +66,29 @@ class Exposures:
 
     @property
     def events(self) -> list[str]:
-        """Those in which anything is at risk, or could be."""
+        """Return the events with a position or a live order."""
         self._catch_up()
         return list(self._events)
 
     def total(self, extra: Place | None = None) -> Money:
-        """The sum of all markets."""
+        """Return the sum over all markets."""
         self._catch_up()
         if extra is None:
             return Money(self._total)
         return Money(self._total - self.market(extra.ticker) + self.market(extra.ticker, extra))
 
     def _outcomes(self, ticker: str, extra: Place | None) -> dict[int, worst_case.OutcomeLosses]:
-        """By subaccount."""
+        """Return the outcome losses of a market by subaccount."""
         self._catch_up()
         known = self._markets.get(ticker, {})
         if extra is None or extra.ticker != ticker:
             return known
-        fee = estimate(self._schedule(ticker), extra.price, extra.qty, is_taker=not extra.post_only)
+        fee = estimate(self._fees.get(ticker, CLASSIC), extra.price, extra.qty, is_taker=not extra.post_only)
         live = worst_case.LiveOrderRisk(extra.side, extra.price, extra.qty, fee)
         return {**known, extra.subaccount: self._count(ticker, extra.subaccount, live)}
 
-    def _schedule(self, ticker: str) -> FeeSchedule:
-        return self._fees.get(ticker, CLASSIC)
-
     def _catch_up(self) -> None:
-        """Count the markets in which anything happened since."""
+        """Recount the markets that changed since the last call."""
         if not (self._news or self._orders.moved or self._ledger.moved):
             return
         for ticker in self._news | self._orders.moved | self._ledger.moved:
@@ -99,9 +104,7 @@ class Exposures:
             del self._events[placed][ticker]
             if not self._events[placed]:
                 del self._events[placed]
-        numbers = {position.subaccount for position in self._ledger.holdings(ticker) if position.qty}
-        numbers.update(order.subaccount for order in self._orders.live(ticker))
-        numbers.update(order.subaccount for order, _ in self._orders.untold(ticker))
+        numbers = subaccounts(self._ledger, self._orders, ticker)
         if numbers:
             found = {number: self._count(ticker, number) for number in numbers}
             event = self._event_of(ticker)
@@ -110,8 +113,8 @@ class Exposures:
             self._total += sum(outcomes.worst for outcomes in found.values())
 
     def _count(self, ticker: str, subaccount: int, *extra: worst_case.LiveOrderRisk) -> worst_case.OutcomeLosses:
-        """One subaccount in one market. What traded and is in no fill yet was charged its fee already."""
-        position, schedule = self._ledger.position(ticker, subaccount), self._schedule(ticker)
+        """Return the outcome losses of one subaccount in one market. Traded contracts without a fill have no fee."""
+        position, schedule = self._ledger.position(ticker, subaccount), self._fees.get(ticker, CLASSIC)
         live = [
             worst_case.live_part(order, schedule)
             for order in self._orders.live(ticker)

@@ -1,22 +1,22 @@
-"""Fills and settlements in, positions and profit out. The one definition of P&L.
+"""The ledger: positions and P&L from fills and settlements. The only definition of P&L.
 
-A short position is a holding of NO: it cost one dollar less the price, and is worth one dollar less the mark. Selling
-what is held, buying it back and settling are one thing, a sale of the held side. So nothing here has a sign but the
-position, and YES and NO are accounted alike.
+A short position is a long NO position: it cost one dollar less the price, and its value is one dollar less the mark.
+Selling a position, buying it back and settling it are all sales of the side held, so only the position has a sign, and
+YES and NO are accounted alike.
 
-Each subaccount holds for itself: the exchange nets none of them with another, so neither does anything here. A
-settlement does not say whose it is: it ends its market in all of them.
+Each subaccount is separate, because the exchange nets none of them. A settlement names no subaccount: it ends its
+market in all of them.
 
-The result depends on what was booked, never on the order or the number of times it was booked: the events of a market
-are kept sorted by time, and a late one makes its market be counted again. Times are often equal, because one order that
-meets several trades with all of them at once: then the better price for whoever came was met first, and what is left to
-tell apart is told by trade id and order id.
+The result depends only on what was booked, not on the order or the number of bookings. The entries of a market are
+sorted by time, and a late one makes the market be counted again. Times are often equal, because one order can match
+several resting orders at once: then the better price for the taker comes first, and remaining ties are broken by trade
+id and order id.
 
-Money is exact. With average cost, a partial sale takes its share of the cost rounded down to a micro-dollar, and the
-remainder stays with what is left; the sum of both never changes, and nothing is left once the position is flat.
+Money is exact. With average cost, a partial sale takes its share of the cost, rounded down to a micro-dollar; the rest
+stays with the position. The sum never changes, and a flat position has no cost.
 
-Fees are kept apart: `net = realized + unrealized - fees`. A settlement's own fee field is not booked: it repeats the
-sum of the trade fees (recorded 2026-08), and yes/no settlement is free.
+Fees are separate: `net = realized + unrealized - fees`. The fee field of a settlement is not booked: it repeats the sum
+of the trade fees (recorded 2026-08), and yes/no settlement is free.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ from kalshi_cli.core.model.positions import Settlement
 
 
 class Position(msgspec.Struct, frozen=True):
-    """What one subaccount holds in a market: `qty` plus for YES, minus for NO; `cost` what that cost, never below
-    zero, no fees.
+    """The position of one subaccount in a market.
+
+    `qty` is positive for YES and negative for NO. `cost` is never negative and excludes fees.
     """
 
     ticker: str
@@ -48,29 +49,24 @@ class Position(msgspec.Struct, frozen=True):
 
     @property
     def average_price(self) -> Price | None:
-        """Cost per contract in the price of the side held (a NO price for a short), to the nearest; None when flat."""
+        """Return the average cost per contract as a price of the side held, rounded; None when flat."""
         held = abs(self.qty)
         return Price((2 * self.cost + held) // (2 * held)) if held else None
 
-    @property
-    def worst_loss(self) -> Money:
-        """The most that can still be lost on it: what it cost."""
-        return self.cost
-
     def value(self, mark: Price | None) -> Money | None:
-        """What it is worth at a YES price; zero when flat, None where there is no mark for what is held."""
+        """Return the value at a YES price: 0 when flat, None if a position has no mark."""
         if not self.qty:
             return Money(0)
         return None if mark is None else notional(price_of_side(self.qty, mark), Qty(abs(self.qty)))
 
     def unrealized(self, mark: Price | None) -> Money | None:
-        """Value less cost; None where there is no mark for what is held."""
+        """Return the value less the cost; None if a position has no mark."""
         value = self.value(mark)
         return None if value is None else Money(value - self.cost)
 
 
 class _PositionLot:
-    """The position of one subaccount in one market, and the lots it was bought in."""
+    """The position of one subaccount in one market, with the lots that make it up."""
 
     def __init__(self, ticker: str, subaccount: int, *, is_fifo: bool) -> None:
         self.position = Position(ticker, subaccount=subaccount)
@@ -78,7 +74,7 @@ class _PositionLot:
         self._lots: deque[tuple[Qty, Money]] = deque()
 
     def trade(self, change: int, price: Price, fee: Money) -> None:
-        """Close what the change closes, open with the rest."""
+        """Close as much of the position as the trade closes, and open with the rest."""
         was = self.position
         closing = min(abs(change), abs(was.qty)) if change * was.qty < 0 else 0
         gone = self._take(closing)
@@ -103,7 +99,7 @@ class _PositionLot:
         self._lots.append((qty, cost))
 
     def _take(self, qty: int) -> int:
-        """Remove contracts, oldest first, and return what they had cost."""
+        """Remove contracts, oldest first, and return their cost."""
         gone = 0
         while qty:
             held, paid = self._lots.popleft()
@@ -117,13 +113,13 @@ class _PositionLot:
 
 
 MAX_RESULTS = 1_000
-"""Of one market, under different times; beyond it those in the middle are forgotten."""
+"""The most results kept for one market; beyond it those in the middle are dropped."""
 
 _Key = tuple[Ts, int, int, str, str]
 
 
 class _Market:
-    """The events of one market in order, and what each subaccount holds after the first `_done` of them."""
+    """The sorted entries of one market, and each subaccount's position after the first `_done` of them."""
 
     def __init__(self, ticker: str, *, is_fifo: bool) -> None:
         self._settlement: Settlement | None = None
@@ -134,15 +130,15 @@ class _Market:
         self._holdings: dict[int, _PositionLot] = {}
         self._done = 0
         self.changes = 0
-        """How often anything was booked."""
+        """The number of bookings."""
 
     @property
     def events(self) -> list[Fill | Settlement]:
         return [event for _, event in self._events]
 
     def insert(self, event: Fill | Settlement) -> None:
-        """Put an event in its place; if what follows it was counted already, count again from the start."""
-        # At one millisecond a settlement comes after the fills.
+        """Insert an entry at its place; recount the market if later entries were already counted."""
+        # At the same millisecond, a settlement comes after the fills.
         key = (event.ts, 0, _rank(event), *event.key) if isinstance(event, Fill) else (event.ts, 1, 0, "", "")
         if self._done and key < self._events[self._done - 1][0]:
             self._done = 0
@@ -150,15 +146,16 @@ class _Market:
         self.changes += 1
 
     def settle(self, settlement: Settlement) -> Settlement | None:
-        """Of all results that were ever stated the last one holds, since it was first stated: that, where it is new.
+        """Book a result and return the settlement that now applies, or None if that did not change.
 
-        So it does not matter in which order they were heard of.
+        The latest result applies, from the time at which it was first reported. The order in which results arrive does
+        not matter.
         """
         if settlement.ts in self._results:
             return None
         self._results[settlement.ts] = settlement
         stated = [self._results[ts] for ts in sorted(self._results)]
-        if len(stated) > MAX_RESULTS:  # a result may be dated anew each time that it is read
+        if len(stated) > MAX_RESULTS:  # a result may get a new date with each read
             del self._results[stated[MAX_RESULTS // 2].ts]
         holds = stated[-1]
         for earlier in reversed(stated[:-1]):
@@ -186,7 +183,7 @@ class _Market:
         return [holding.position for holding in self._holdings.values()]
 
     def count(self) -> list[Position]:
-        """Count what has not been counted yet."""
+        """Count the entries that were not counted yet."""
         if not self._done:
             self._holdings.clear()
         for _, event in self._events[self._done :]:
@@ -204,7 +201,7 @@ class _Market:
 
 
 class Ledger:
-    """The account: positions and totals from everything booked, with average cost or first in, first out."""
+    """All positions and totals of the booked entries, with average cost or first in, first out."""
 
     def __init__(self, method: Literal["average", "fifo"] = "average") -> None:
         self._is_fifo = method == "fifo"
@@ -212,12 +209,12 @@ class Ledger:
         self._booked: set[tuple[str, str]] = set()
         self._behind: set[str] = set()
         self.moved: set[str] = set()
-        """Markets in which anything was booked since whoever counts exposure took this for read, and emptied it."""
+        """Markets with a booking since `Exposures` last emptied this set."""
         self._positions: dict[tuple[int, str], Position] = {}
         self._realized = self._fees = self._cost = 0
 
     def book(self, fill: Fill) -> bool:
-        """Book a fill; False where it is booked already."""
+        """Book a fill; return False if it was booked before."""
         if fill.key in self._booked:
             return False
         self._booked.add(fill.key)
@@ -225,87 +222,88 @@ class Ledger:
         return True
 
     def is_booked(self, fill: Fill) -> bool:
-        """Whether it is in the books."""
+        """Return whether the fill was booked."""
         return fill.key in self._booked
 
     def settle(self, settlement: Settlement) -> Settlement | None:
-        """Pay out a market: whatever is held is sold at the settlement value. What holds now; None where it did before.
+        """Settle a market: sell the position at the settlement value. Return the settlement if it is new.
 
-        A market is settled once. A later settlement (an amended result) takes the place of the earlier one; the same
-        time again is old news, and so is the same result under a later time.
+        A market settles once. A later settlement (an amended result) replaces the earlier one. The same time again, or
+        the same result at a later time, changes nothing and returns None.
         """
         return self._market(settlement.ticker).settle(settlement)
 
+    def add(self, entry: Fill | Settlement) -> bool:
+        """Book a fill or a settlement; return whether it changed anything."""
+        return self.book(entry) if isinstance(entry, Fill) else self.settle(entry) is not None
+
     def entries_of(self, ticker: str) -> list[Fill | Settlement]:
-        """Everything booked in a market, in order."""
+        """Return all entries of a market, sorted."""
         return self._markets[ticker].events if ticker in self._markets else []
 
     def traded(self, ticker: str, *, since: Ts) -> Qty:
-        """Contracts bought and sold in a market after that."""
+        """Return the contracts bought and sold in a market after a time."""
         return self._markets[ticker].traded(since) if ticker in self._markets else Qty(0)
 
     def changes(self, ticker: str) -> int:
-        """A number that grows whenever anything is booked in a market."""
+        """Return a number that grows with every booking in a market."""
         return self._markets[ticker].changes if ticker in self._markets else 0
 
     @property
     def entries(self) -> list[Fill | Settlement]:
-        """Everything booked, market by market, each in order."""
+        """Return all entries, market by market, each sorted."""
         return [event for market in self._markets.values() for event in market.events]
 
     def position(self, ticker: str, subaccount: int = 0) -> Position:
-        """The position of a subaccount in a market; a flat one where nothing ever happened."""
+        """Return the position of a subaccount in a market; a flat one if there never was one."""
         self._catch_up()
         return self._positions.get((subaccount, ticker)) or Position(ticker, subaccount=subaccount)
 
     def holdings(self, ticker: str) -> list[Position]:
-        """The positions of all subaccounts in a market."""
+        """Return the positions of all subaccounts in a market."""
         self._catch_up()
         return self._markets[ticker].positions if ticker in self._markets else []
 
     @property
     def positions(self) -> Mapping[tuple[int, str], Position]:
-        """Every subaccount and market ever traded, flat ones included: they carry realized profit."""
+        """Return all positions, including flat ones, which have realized profit."""
         self._catch_up()
         return self._positions
 
     @property
     def realized(self) -> Money:
-        """Profit of what was closed or settled, before fees."""
+        """Return the realized profit before fees."""
         self._catch_up()
         return Money(self._realized)
 
     @property
     def fees(self) -> Money:
-        """All trade fees, as charged."""
+        """Return all trade fees charged."""
         self._catch_up()
         return Money(self._fees)
 
     @property
     def cash(self) -> Money:
-        """What all of it did to the cash balance: less what was paid, plus proceeds and payouts, less fees."""
+        """Return the change of the cash balance: proceeds and payouts less purchases and fees."""
         self._catch_up()
         return Money(self._realized - self._fees - self._cost)
 
     def net_before(self, ticker: str, ts: Ts) -> Money:
-        """What a market had brought by then, realized less fees: a count of its entries older than that."""
+        """Return the realized profit less fees of a market's entries before a time."""
         earlier = Ledger("fifo" if self._is_fifo else "average")
-        for entry in self._markets[ticker].events if ticker in self._markets else ():
+        for entry in self.entries_of(ticker):
             if entry.ts >= ts:
                 break
-            if isinstance(entry, Fill):
-                earlier.book(entry)
-            else:
-                earlier.settle(entry)
+            earlier.add(entry)
         return Money(earlier.realized - earlier.fees)
 
     @property
     def tickers(self) -> list[str]:
-        """Every market that anything was ever booked in."""
+        """Return every market with a booking."""
         return list(self._markets)
 
     def unrealized(self, marks: Mapping[str, Price | None]) -> Money | None:
-        """Value less cost of everything open, at YES prices; None where any open position has no mark."""
+        """Return value less cost of all open positions at YES prices; None if one has no mark."""
         total = 0
         for position in self.positions.values():
             part = position.unrealized(marks.get(position.ticker))
@@ -315,7 +313,7 @@ class Ledger:
         return Money(total)
 
     def _market(self, ticker: str) -> _Market:
-        """The market, noted as changed."""
+        """Return the market, marked as changed."""
         self._behind.add(ticker)
         self.moved.add(ticker)
         if ticker not in self._markets:
@@ -323,7 +321,7 @@ class Ledger:
         return self._markets[ticker]
 
     def _catch_up(self) -> None:
-        """Count the markets that changed. On reading, not on booking: a thousand old fills cost one count."""
+        """Count the changed markets. Counting on read makes a thousand old fills cost one count."""
         while self._behind:
             market = self._markets[self._behind.pop()]
             for was in market.positions:
@@ -339,14 +337,15 @@ class Ledger:
 
 
 def _rank(fill: Fill) -> int:
-    """The place of a fill among those of one moment: a taker meets the best price first, and trade ids say nothing.
+    """Return the place of a fill among those of one moment: a taker gets the best price first.
 
-    Which was first decides what closed and what opened where an order goes through flat, and so what was realized.
+    Trade ids carry no order. The first fill decides what an order that crosses flat closes and opens, and so the
+    realized profit.
     """
     leg = price_of_side(fill.side.sign, fill.price)
     return leg if fill.is_taker else -leg
 
 
 def price_of_side(signed: int, price: Price) -> Price:
-    """A YES price as the price of the side held: itself for YES, one dollar less it for NO."""
+    """Return a YES price as the price of the side held: one dollar less it for NO."""
     return price if signed > 0 else Price(ONE_DOLLAR - price)

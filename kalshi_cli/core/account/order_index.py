@@ -1,9 +1,9 @@
-"""Every order we know of, and the one place where its status may change.
+"""All known orders, and the only place where an order's status changes.
 
-What reaches us about an order is late, doubled and out of order, and two sources count its fills. So facts are merged,
-not obeyed: `filled` only rises, an order that is over stays over, and a status moves only along `TRANSITIONS`. An order
-that may be live counts as live, with all that is left of it, until the exchange says otherwise. Where the exchange's
-own record proves that a reply was false, `OrderRepaired` makes the order what the record says.
+Reports about orders arrive late, repeated and out of order, and two sources count fills. Reports are therefore merged:
+`filled` only rises, an ended order stays ended, and a status changes only along `TRANSITIONS`. An order that may be
+live counts as live, with its whole remaining quantity, until the exchange says otherwise. If the exchange's own record
+proves that a response was wrong, `OrderRepaired` replaces the order with the record.
 """
 
 from __future__ import annotations
@@ -24,30 +24,31 @@ from kalshi_cli.core.model.order_terms import BID, TimeInForce
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 
 MAX_HELD_FILLS = 1_000
-"""Fills kept for orders whose id we do not know yet. Beyond it the oldest goes; the next statement makes up for it."""
+"""The most fills kept for orders whose exchange id is unknown. Beyond it the oldest is dropped; the next account read
+replaces it."""
 MAX_ENDED_ORDERS = 10_000
-"""Orders remembered after their end, for late fills and late news. The store keeps them all."""
+"""The most ended orders remembered for late fills and reports. The store keeps all orders."""
 
 OWN_ID = "kcli"
-"""How the client order ids begin that this program makes up: an order that has one, and is not on file here, was placed
-by this program elsewhere."""
+"""The prefix of the client order ids that kalshi generates: an order with it that is not in the state file was placed
+by kalshi elsewhere."""
 
 _S = OrderStatus
 _ON_THE_BOOK_OR_AFTER = frozenset({_S.RESTING, _S.FILLED, _S.CANCELED, _S.EXPIRED})
 _AFTER = frozenset({_S.FILLED, _S.CANCELED, _S.EXPIRED})
 
 ID_TAKEN = "order_already_exists"
-"""How the code begins of an order in doubt whose id the exchange knew already: one of that id *is* there."""
+"""The prefix of the code of an unconfirmed order whose id the exchange already had: an order with that id exists."""
 
 DUPLICATE_ID = "DUPLICATE_ID"
-"""The code of an order that was refused because an older one has its id."""
+"""The code of an order that was rejected because an older order has its id."""
 
 TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
     _S.DENIED: frozenset(),
     _S.SUBMITTED: _ON_THE_BOOK_OR_AFTER | {_S.UNKNOWN, _S.REJECTED, _S.NEVER_ARRIVED},
     _S.UNKNOWN: _ON_THE_BOOK_OR_AFTER | {_S.REJECTED, _S.NEVER_ARRIVED},
     _S.RESTING: _AFTER,
-    # Late delivery: what we gave up, or were told was refused, can turn out to exist. Hiding it would hide exposure.
+    # An order that counted as lost or rejected can turn out to exist. Hiding it would hide exposure.
     _S.REJECTED: _ON_THE_BOOK_OR_AFTER | {_S.UNKNOWN},
     _S.NEVER_ARRIVED: _ON_THE_BOOK_OR_AFTER | {_S.UNKNOWN},
     _S.FILLED: frozenset(),
@@ -57,7 +58,7 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
 
 
 class OrderRegistry:
-    """Orders by our id and by theirs. `apply` merges a message and returns the changed order, or None."""
+    """Orders by client order id and by exchange id. `apply` merges a message and returns the changed order or None."""
 
     def __init__(self) -> None:
         self._by_client_id: dict[str, Tracked] = {}
@@ -67,74 +68,73 @@ class OrderRegistry:
         self._held: dict[tuple[str, str], Fill] = {}
         self._untold: dict[Tracked, None] = {}
         self.moved: set[str] = set()
-        """Markets in which any order changed since whoever counts exposure took this for read, and emptied it."""
+        """Markets with a changed order since `Exposures` last emptied this set."""
         self.repaired: list[tuple[Order, Order]] = []
-        """Orders of ours, before and after, to which a statement about another order gave or took the exchange's id,
-        since the engine last took them from here."""
+        """Our orders, before and after, that gained or lost an exchange id because of a report about another order,
+        since the engine last emptied this list."""
         self._on: dict[type[Message], Callable[[Any], Order | None]] = {
             messages.OrderAccepted: self._on_accepted,
-            messages.OrderRejected: self._on_rejected,
+            messages.OrderRejected: lambda said: self._end_unseen(said, OrderStatus.REJECTED, said.code),
             messages.OrderUnknown: self._on_unknown,
-            messages.OrderNeverArrived: self._on_never_arrived,
+            messages.OrderNeverArrived: lambda said: self._end_unseen(said, OrderStatus.NEVER_ARRIVED),
             messages.OrderRepaired: self._on_repaired,
-            messages.OrderState: self._on_state,
+            messages.OrderState: lambda said: self.adopt(said.order),
             messages.OrderCanceled: self._on_canceled,
             messages.AmendEnded: self._on_amend_ended,
             messages.Filled: self._on_filled,
         }
 
-    # -- what is asked --------------------------------------------------------------------------------------------
-
     def get(self, client_order_id: str) -> Order | None:
-        """The order with this id of ours."""
+        """Return the order with this client order id."""
         tracked = self._by_client_id.get(client_order_id)
         return tracked.order if tracked else None
 
     def by_order_id(self, order_id: str) -> Order | None:
-        """The order with this id of theirs."""
+        """Return the order with this exchange id."""
         tracked = self._by_order_id.get(order_id)
         return tracked.order if tracked else None
 
     def find(self, order_id: str, client_order_id: str) -> Order | None:
-        """The order that both ids name, either of which may be empty."""
+        """Return the order that both ids name; either may be empty."""
         tracked = self._find(order_id, client_order_id)
         return tracked.order if tracked else None
 
     def live(self, ticker: str | None = None) -> list[Order]:
-        """Orders that may still trade, of one market or of all, oldest first within a market. Foreign ones are in."""
+        """Return live orders, oldest first within a market, including those of other programs."""
         if ticker is not None:
             return [tracked.order for tracked in self._live.get(ticker, ())]
         return [tracked.order for market in self._live.values() for tracked in market]
 
     @property
     def count_live(self) -> int:
-        """How many orders may still trade."""
+        """Return the number of live orders."""
         return sum(len(market) for market in self._live.values())
 
     def untold(self, ticker: str | None = None) -> list[tuple[Order, Qty]]:
-        """Orders that traded more than we have fills of, and how much more: a reply comes before its fills.
+        """Return orders that traded more than their booked fills, each with the difference.
 
-        What they traded is in no position yet and nothing of it is live, so whoever counts exposure must count it.
+        A response arrives before its fills. The difference is in no position yet and is not live, so exposure must
+        count it.
         """
         return [
             (tracked.order, Qty(tracked.untold)) for tracked in self._untold if ticker in (None, tracked.order.ticker)
         ]
 
     def looked_for(self) -> list[Order]:
-        """Orders of which a read of the account must have the record: live ones, and those whose fills are missing."""
+        """Return the orders whose records an account read needs: live ones, and those with missing fills."""
         return [*self.live(), *(each.order for each in self._untold if not each.order.status.is_live)]
 
     def is_proven(self, order: Order) -> bool:
-        """Whether the exchange showed an order under its id, in a record or a fill; a reply alone may be false."""
+        """Return whether a record or a fill confirms the exchange id of an order. A response alone may be wrong."""
         tracked = self._by_order_id.get(order.order_id)
         return tracked is not None and tracked.is_proven
 
     def contradicts(self, record: Order) -> bool:
-        """Whether merging cannot bring the order to this record of it."""
+        """Return whether merging this record cannot bring the order to it."""
         return self._by_order_id[record.order_id].contradicts(record)
 
     def worst_case(self, ticker: str, subaccount: int = 0) -> tuple[Qty, Qty]:
-        """What the position of a subaccount may still gain and lose: all that is left of its live bids, and asks."""
+        """Return the remaining quantity of a subaccount's live bids and of its live asks."""
         bids = asks = 0
         for tracked in self._live.get(ticker, ()):
             if tracked.order.subaccount != subaccount:
@@ -147,7 +147,7 @@ class OrderRegistry:
 
     @contextmanager
     def without(self, order_id: str) -> Iterator[None]:
-        """As if this order were not live: what an amend is held against, because it takes the order's place."""
+        """Ignore a live order within this context, because the amend under review replaces it."""
         tracked = self._by_order_id[order_id]
         market = self._live[tracked.order.ticker]
         self._live[tracked.order.ticker] = {other: None for other in market if other is not tracked}
@@ -158,21 +158,21 @@ class OrderRegistry:
             self._live[tracked.order.ticker] = market
             self.moved.add(tracked.order.ticker)
 
-    # -- what changes it ------------------------------------------------------------------------------------------
-
     def mark_unconfirmed(self, doubtful: Order, wanted: Order | None = None) -> None:
-        """An amend of this order is about to be asked for: from now on it counts as the worse of both.
+        """Count an order as the worse of both terms, because its amend is about to be sent.
 
-        A resting order becomes UNKNOWN only so. It ends with `AmendEnded`, once `wanted` is stated, or with the order.
+        Only this makes a resting order UNKNOWN. `AmendEnded`, a report with the `wanted` terms, or the end of the order
+        ends this state.
         """
         tracked = self._by_order_id[doubtful.order_id]
         tracked.order, tracked.wanted = doubtful, wanted
         self.moved.add(doubtful.ticker)
 
     def add(self, order: Order) -> Order:
-        """Add an order of ours, before it is sent, or one from the store, whose fills must be applied as well.
+        """Add one of our orders before it is sent, or one from the store; its fills must then be applied as well.
 
-        ValueError where it is known. Two on file under one exchange id are left by false replies: one is in doubt.
+        Raises ValueError if it is already known. Two stored orders with one exchange id are the result of wrong
+        responses: the second becomes unconfirmed.
         """
         is_id_of_two = order.order_id in self._by_order_id
         if order.client_order_id in self._by_client_id or (is_id_of_two and not order.client_order_id):
@@ -182,15 +182,15 @@ class OrderRegistry:
         return self._insert(order)
 
     def take_back(self, client_order_id: str) -> None:
-        """Forget an order of ours that was added and never sent."""
+        """Remove one of our orders that was added but never sent."""
         tracked = self._by_client_id.pop(client_order_id)
         del self._live[tracked.order.ticker][tracked]
         self.moved.add(tracked.order.ticker)
 
     def merge(self, filed: Order) -> bool:
-        """Take in an order that another program of ours began or amended, as the state file has it; whether it is new.
+        """Merge an order that another of our programs placed or amended, from the state file; return whether it is new.
 
-        A file that trails takes nothing back, and an amend that nobody knows the end of makes it the worse of both.
+        An outdated file never undoes a change, and an unanswered amend makes the order the worse of both terms.
         """
         if not filed.is_foreign and not self.get(filed.client_order_id) and not self.by_order_id(filed.order_id):
             self._insert(filed)
@@ -203,12 +203,12 @@ class OrderRegistry:
         return False
 
     def adopt(self, stated: Order) -> Order | None:
-        """Merge an order as the exchange states it; one that we did not place joins as foreign.
+        """Merge an order as the exchange reports it; an order that we did not place is added as foreign.
 
-        A second order under an id of ours (the network delivered twice) joins as foreign too: its exposure is real.
-        What only the newest statement can say (price, size, expiry) is ignored when old. What filled, and that an order
-        is over, is never too old to be true. The exchange's id goes to the order that the newest statement names: which
-        of two was false, the next one tells.
+        A second order with one of our ids (a request delivered twice) is added as foreign too, because its exposure is
+        real. Price, size and expiration come only from the newest report; fills and the end of an order count from any
+        report. The exchange id belongs to the order that the newest report names: if one of two reports is wrong, the
+        next one corrects it.
         """
         tracked, own = self._by_order_id.get(stated.order_id), self._unacknowledged(stated)
         if tracked is not None and _is_of_another(tracked.order, stated):
@@ -230,7 +230,7 @@ class OrderRegistry:
         if is_amend_open(known) and stated.status.is_live:
             if tracked.wanted is not None and has_terms(stated, tracked.wanted):
                 return self._on_amend_ended(messages.AmendEnded(stated.updated, stated))
-            # Read before or after the amend: there is no telling.
+            # The read may be from before or after the amend.
             return self._merge(tracked, stated.updated, OrderStatus.UNKNOWN, stated.filled, {})
         changes: dict[str, Any] = {
             "order_id": stated.order_id,
@@ -246,7 +246,7 @@ class OrderRegistry:
         return self._merge(tracked, stated.updated, stated.status, stated.filled, changes)
 
     def apply(self, message: Message) -> Order | None:
-        """Merge what happened; None where it changed nothing (a failed cancel, a duplicate, another kind)."""
+        """Merge a message; return None if it changed nothing (a failed cancel, a duplicate, another type)."""
         merge = self._on.get(type(message))
         return merge(message) if merge else None
 
@@ -259,30 +259,29 @@ class OrderRegistry:
             status = OrderStatus.FILLED
         elif message.remaining > 0 and order.tif is TimeInForce.GTC:
             status = OrderStatus.RESTING
-        else:  # the rest was cancelled at once; `remaining` of an unfilled IOC is not to be relied on (2026-10)
+        else:  # the rest was canceled at once; `remaining` of an unfilled IOC order is unreliable (2026-10)
             status = OrderStatus.CANCELED
-        if order.order_id not in ("", message.order_id):  # a second order is met as the exchange states it
+        if order.order_id not in ("", message.order_id):  # a second order is added from its own report
             return None
         if self._by_order_id.get(message.order_id, tracked) is not tracked:
             reason = "the reply names another order"
             return self._merge(tracked, message.ts, OrderStatus.UNKNOWN, Qty(0), {"code": reason})
         return self._merge(tracked, message.ts, status, message.filled, {"order_id": message.order_id})
 
-    def _on_rejected(self, message: messages.OrderRejected) -> Order | None:
-        return self._end_unseen(message.client_order_id, message.ts, OrderStatus.REJECTED, message.code)
-
-    def _on_never_arrived(self, message: messages.OrderNeverArrived) -> Order | None:
-        return self._end_unseen(message.client_order_id, message.ts, OrderStatus.NEVER_ARRIVED, "")
-
-    def _end_unseen(self, client_order_id: str, ts: Ts, status: OrderStatus, code: str) -> Order | None:
-        """An order that is not on the exchange. Once the exchange has named it, that cannot be."""
-        tracked = self._by_client_id.get(client_order_id)
+    def _end_unseen(
+        self, message: messages.OrderRejected | messages.OrderNeverArrived, status: OrderStatus, code: str = ""
+    ) -> Order | None:
+        """End an order that is not on the exchange, unless the exchange has assigned it an id."""
+        tracked = self._by_client_id.get(message.client_order_id)
         if tracked is None or tracked.order.order_id or status not in TRANSITIONS[tracked.order.status]:
             return None
-        return self._merge(tracked, ts, status, Qty(0), {"code": code})
+        return self._merge(tracked, message.ts, status, Qty(0), {"code": code})
 
     def _on_repaired(self, message: messages.OrderRepaired) -> Order | None:
-        """Begin again with the exchange's record, else in doubt. A second order met under that id is this one."""
+        """Replace an order by the exchange's record, or make it unconfirmed.
+
+        A second order that was met under the record's id is this one.
+        """
         tracked, record = self._by_client_id.get(message.known.client_order_id), message.record
         if tracked is None or self._by_order_id.get(message.known.order_id) is not tracked:
             return None
@@ -291,7 +290,7 @@ class OrderRegistry:
             is_named = record is not None and record.client_order_id == message.known.client_order_id
             if not (met.order.is_foreign or is_named):
                 return None
-            self._take_id(met)  # replies may swap the ids of two orders
+            self._take_id(met)  # responses may swap the ids of two orders
         self._restart(tracked)
         if record is None:
             return self._merge(tracked, message.ts, OrderStatus.UNKNOWN, Qty(0), {"code": "not_on_the_exchange"})
@@ -303,15 +302,12 @@ class OrderRegistry:
             return None
         return self._merge(tracked, message.ts, OrderStatus.UNKNOWN, Qty(0), {"code": message.reason})
 
-    def _on_state(self, message: messages.OrderState) -> Order | None:
-        return self.adopt(message.order)
-
     def _on_canceled(self, message: messages.OrderCanceled) -> Order | None:
         tracked = self._find(message.order_id, message.client_order_id)
         if tracked is None or OrderStatus.CANCELED not in TRANSITIONS[tracked.order.status]:
             return None
         if message.reduced is not None and message.reduced < tracked.order.remaining:
-            return None  # it traded before, and we have not heard of that: it counts in full until we have
+            return None  # it traded before that, and the report is still missing: the order counts in full until then
         changes = {"order_id": message.order_id or tracked.order.order_id, "code": message.reason}
         return self._merge(tracked, message.ts, OrderStatus.CANCELED, Qty(0), changes)
 
@@ -321,9 +317,9 @@ class OrderRegistry:
             return None
         tracked.order = msgspec.structs.replace(tracked.order, code="")
         after = message.order
-        tracked.stated = after.updated  # what was read before the amend must not undo it
+        tracked.stated = after.updated  # a read from before the amend must not undo it
         rest = {"price": after.price, "qty": after.qty, "reduced": after.reduced, "expires": after.expires}
-        if after.fair is not None:  # what the exchange states says nothing of it
+        if after.fair is not None:  # reports of the exchange have no fair value
             rest["fair"] = after.fair
         self._merge(tracked, message.ts, after.status, after.filled, rest)
         return tracked.order
@@ -336,15 +332,13 @@ class OrderRegistry:
             return None
         if not tracked.count(fill):
             return None
-        # A fill proves that the order exists, not what became of the rest: one given up for lost is UNKNOWN again.
+        # A fill proves that the order exists, but not that it is live: a lost order becomes UNKNOWN again.
         known = tracked.order.status
         status = known if known is OrderStatus.SUBMITTED else OrderStatus.UNKNOWN
         return self._merge(tracked, fill.ts, status, Qty(0), {"order_id": fill.order_id or tracked.order.order_id})
 
-    # -- how ------------------------------------------------------------------------------------------------------
-
     def _find(self, order_id: str, client_order_id: str) -> Tracked | None:
-        """The order that both ids name. Where they name two, none: a reply about another order proves nothing."""
+        """Return the order that both ids name, or None if they name two: then the report proves nothing."""
         tracked = self._by_order_id.get(order_id)
         if tracked is not None:
             return tracked if tracked.order.client_order_id in ("", client_order_id) or not client_order_id else None
@@ -354,7 +348,7 @@ class OrderRegistry:
         return tracked
 
     def _unacknowledged(self, stated: Order) -> Tracked | None:
-        """Our own order that this statement is the first to name."""
+        """Return our own order that this report is the first to name."""
         tracked = self._by_client_id.get(stated.client_order_id)
         if tracked is None or tracked.order.order_id:
             return None
@@ -362,7 +356,7 @@ class OrderRegistry:
         return tracked if same else None
 
     def _hold(self, fill: Fill) -> None:
-        """Keep a fill until the exchange's reply tells whose it is."""
+        """Keep a fill until its order is known."""
         self._held.setdefault(fill.key, fill)
         if len(self._held) > MAX_HELD_FILLS:
             del self._held[next(iter(self._held))]
@@ -379,7 +373,7 @@ class OrderRegistry:
     def _merge(
         self, tracked: Tracked, ts: Ts, status: OrderStatus, filled: Qty, changes: dict[str, Any]
     ) -> Order | None:
-        """Lay news over an order. Returns it if anything but the time of the news changed."""
+        """Merge changes into an order. Return it if anything but its update time changed."""
         known = tracked.order
         self.moved.add(known.ticker)
         order = msgspec.structs.replace(known, **changes)
@@ -413,7 +407,10 @@ class OrderRegistry:
         return order if order != msgspec.structs.replace(known, updated=order.updated) else None
 
     def _restart(self, tracked: Tracked) -> None:
-        """Take back what a reply said of an order: it is in doubt, counts in full, and its fills find it anew."""
+        """Undo what a response said of an order.
+
+        It becomes unconfirmed and counts in full, and its fills are matched again.
+        """
         was_live = tracked.order.status.is_live
         del self._by_order_id[tracked.order.order_id]
         for fill in tracked.restart():
@@ -424,8 +421,9 @@ class OrderRegistry:
             self._place(tracked)
 
     def _take_id(self, tracked: Tracked) -> None:
-        """The exchange gives the id of this order to another one: ours is in doubt; one of others is forgotten, and its
-        fills are held for whose they are.
+        """Release the exchange id of an order for another one.
+
+        One of our orders becomes unconfirmed; a foreign one is removed, and its fills wait for their order.
         """
         before = tracked.order
         self._restart(tracked)
@@ -437,7 +435,7 @@ class OrderRegistry:
             del self._by_client_id[before.client_order_id]
 
     def _place(self, tracked: Tracked) -> None:
-        """Put it among the live orders of its market, or among those that are over."""
+        """Put an order among the live or the ended orders."""
         market = self._live.setdefault(tracked.order.ticker, {})
         if tracked.order.status.is_live:
             market[tracked] = None
@@ -450,7 +448,7 @@ class OrderRegistry:
             self._forget(self._ended.popleft())
 
     def _forget(self, tracked: Tracked) -> None:
-        if tracked.order.status.is_live:  # it came back
+        if tracked.order.status.is_live:  # it became live again
             return
         for index, key in (
             (self._by_client_id, tracked.order.client_order_id),
@@ -463,24 +461,24 @@ class OrderRegistry:
 
 
 def ids_of(message: Any) -> tuple[str, str]:
-    """The exchange's id and ours of the order that some news is about; empty where it does not say."""
+    """Return the exchange id and the client order id that a message names; empty if it names none."""
     about = getattr(message, "order", message)
     return getattr(about, "order_id", ""), about.client_order_id
 
 
 def _is_of_another(ours: Order, stated: Order) -> bool:
-    """Whether the exchange says that the id which we have of an order of ours is that of an order under another id."""
+    """Return whether a report gives the exchange id of one of our orders to an order with another client id."""
     names = (ours.client_order_id, stated.client_order_id)
     return not ours.is_foreign and all(names) and names[0] != names[1]
 
 
 def is_as_sent(sent: Order, stated: Order) -> bool:
-    """Whether an order on the exchange has the terms of ours. A reduce-only one may be cut to the position."""
+    """Return whether an order on the exchange has our terms. The exchange may cut a reduce-only order."""
     if (sent.ticker, sent.side, sent.price) != (stated.ticker, stated.side, stated.price):
         return False
     return stated.qty == sent.qty or (sent.reduce_only and stated.qty < sent.qty)
 
 
 def is_id_taken(order: Order) -> bool:
-    """The exchange said that an order with this id is there; whether it is this one, nobody knows."""
+    """Return whether the exchange said that this client order id exists; it may be another order's."""
     return not order.order_id and order.code.startswith((ID_TAKEN, DUPLICATE_ID))

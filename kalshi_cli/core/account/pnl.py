@@ -1,4 +1,4 @@
-"""Profit and loss, whole and in parts, folded from fills and settlements. One definition for every command."""
+"""Profit and loss in total and by group, from fills and settlements. Every command uses this definition."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LedgerEntry = Fill | Settlement
 
 
 class ProfitAndLoss(msgspec.Struct):
-    """Micro-dollars. `realized` and `unrealized` are before fees; `net` is what the account gained."""
+    """Profit and loss in micro-dollars. `realized` and `unrealized` are before fees; `net` is after fees."""
 
     realized: Money = Money(0)
     unrealized: Money = Money(0)
@@ -23,24 +23,26 @@ class ProfitAndLoss(msgspec.Struct):
 
     @property
     def net(self) -> Money:
+        """Return the profit after fees."""
         return Money(self.realized + self.unrealized - self.fees)
 
     def add(self, realized: int = 0, unrealized: int = 0, fees: int = 0) -> None:
+        """Add amounts."""
         self.realized = Money(self.realized + realized)
         self.unrealized = Money(self.unrealized + unrealized)
         self.fees = Money(self.fees + fees)
 
 
 def build_ledger(entries: Iterable[LedgerEntry]) -> Ledger:
-    """The ledger after all fills and settlements, in the order of their time."""
+    """Return the ledger of all fills and settlements."""
     ledger = Ledger()
     for entry in sort_by_time(entries):
-        _book(ledger, entry)
+        ledger.add(entry)
     return ledger
 
 
 def sort_by_time(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
-    """By time; at equal times fills come before the settlement, and otherwise the given order holds."""
+    """Sort entries by time. At equal times fills precede the settlement, and otherwise keep their order."""
     return sorted(entries, key=lambda entry: (entry.ts, isinstance(entry, Settlement)))
 
 
@@ -51,16 +53,16 @@ def group_by(
     *,
     since: Ts | None = None,
 ) -> dict[str, ProfitAndLoss]:
-    """P&L by any key; the parts add up to the whole.
+    """Return P&L by any key. The groups add up to the total.
 
-    `key(ticker, entry)` names the part; it is asked with None for what is still open at the end. Entries before `since`
-    build the positions and are counted in no part: what they had gained by then, at cost, is where counting starts.
+    `key(ticker, entry)` names the group; open positions at the end have the entry None. Entries before `since` build
+    the positions but count in no group.
     """
     ledger = Ledger()
     found: dict[str, ProfitAndLoss] = {}
     for entry in sort_by_time(entries):
         before = _so_far(ledger, entry.ticker)
-        if not _book(ledger, entry):
+        if not ledger.add(entry):
             continue
         after = _so_far(ledger, entry.ticker)
         if since is None or entry.ts >= since:
@@ -76,15 +78,16 @@ def group_by(
 def curve(
     entries: Iterable[LedgerEntry], marks: Mapping[str, Price | None], now: Ts, *, since: Ts | None = None
 ) -> list[tuple[Ts, Money]]:
-    """What the account had gained after each moment at which something was booked; at `now` with what is open.
+    """Return the profit after each booking, and at `now` with open positions at their marks.
 
-    What is open counts at cost until then: what it was worth in between is not known. Empty where nothing was booked.
+    Before `now`, open positions count at cost, because past marks are unknown. Empty if nothing was booked since
+    `since`.
     """
     ledger = Ledger()
     points: list[tuple[Ts, Money]] = []
     before = Money(0)
     for entry in sort_by_time(entries):
-        _book(ledger, entry)
+        ledger.add(entry)
         gained = Money(ledger.realized - ledger.fees)
         if since is not None and entry.ts < since:
             before = gained
@@ -100,7 +103,7 @@ def curve(
 
 
 def total(found: Iterable[ProfitAndLoss]) -> ProfitAndLoss:
-    """The sum of the parts."""
+    """Return the sum of the groups."""
     whole = ProfitAndLoss()
     for part in found:
         whole.add(part.realized, part.unrealized, part.fees)
@@ -108,12 +111,8 @@ def total(found: Iterable[ProfitAndLoss]) -> ProfitAndLoss:
 
 
 def _so_far(ledger: Ledger, ticker: str) -> ProfitAndLoss:
-    """What a market brought, over all subaccounts, without what is open."""
+    """Return the realized profit and fees of a market over all subaccounts."""
     whole = ProfitAndLoss()
     for position in ledger.holdings(ticker):
         whole.add(realized=position.realized, fees=position.fees)
     return whole
-
-
-def _book(ledger: Ledger, entry: LedgerEntry) -> bool:
-    return ledger.settle(entry) is not None if isinstance(entry, Settlement) else ledger.book(entry)

@@ -1,10 +1,10 @@
-"""Whether fills earn what they were expected to: in standard deviations, over a sample that says something.
+"""A comparison of earned and expected profit, in standard deviations.
 
-A fill at a price better than its fair value is expected to earn the difference. What it earns on top of that is luck,
-if fair values are fair: then they go up as much as down, and end at 0 or at 1. So the sum of position times change of
-fair value over all fills should be zero, and its variance is what those changes were, plus f(1 - f) for the last one.
-Nothing is assumed of how fair values move. Markets of one event move together; their deviations are added up as if
-wholly so, which makes a verdict slower, never rasher.
+A fill at a better price than its fair value is expected to earn the difference. If fair values are right, anything
+beyond that is luck: they rise as often as they fall, and end at 0 or 1. The sum of position times change of fair value
+over all fills should then be zero, with a variance equal to the squared changes plus f(1 - f) for the last one. Nothing
+is assumed about how fair values move. Markets of one event move together; their deviations are added as if fully
+correlated, which delays a verdict but makes no false one more likely.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from kalshi_cli.core.model.orders import Fill
 
 MIN_FILLS = 30
 MIN_EVENTS = 10
-"""Fewer of them say nothing: a thousand fills on one outcome are one bet."""
+"""Smaller samples are not judged: a thousand fills on one outcome are one bet."""
 
 
 class EdgeSample(msgspec.Struct, frozen=True, kw_only=True):
-    """A fill of a strategy: signed contracts, and what it believed one YES to be worth when it decided."""
+    """A fill of a strategy: its signed contracts, and the fair value of one YES when the strategy decided."""
 
     ts: Ts
     qty: int
@@ -32,9 +32,7 @@ class EdgeSample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EdgeRealization(msgspec.Struct, frozen=True, kw_only=True):
-    """`sigma` is how far what was earned is above what was expected, in standard deviations; None where the sample is
-    too small to say.
-    """
+    """The result. `sigma` is the profit above expectation in standard deviations, None for a small sample."""
 
     sigma: float | None
     fills: int
@@ -42,7 +40,7 @@ class EdgeRealization(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bets_of(fills: Iterable[Fill], fairs: Mapping[str, Price]) -> dict[str, list[EdgeSample]]:
-    """By market, oldest first; `fairs` is by order id, and a fill without one is nobody's bet."""
+    """Return the samples by market, oldest first. `fairs` is by order id; fills without a fair value are left out."""
     found: dict[str, list[EdgeSample]] = {}
     for fill in sorted(fills, key=lambda fill: fill.ts):
         fair = fairs.get(fill.order_id)
@@ -54,7 +52,7 @@ def bets_of(fills: Iterable[Fill], fairs: Mapping[str, Price]) -> dict[str, list
 def edge_kept(
     bets: Mapping[str, Sequence[EdgeSample]], values: Mapping[str, Price], event_of: Mapping[str, str]
 ) -> EdgeRealization:
-    """Over markets that settled (`values`: the payout of one YES) and those whose bets are closed."""
+    """Compare earned with expected profit over settled markets (`values`: YES payouts) and closed positions."""
     luck, fills = 0.0, 0
     deviations: dict[str, float] = {}
     for ticker, placed in bets.items():
@@ -72,7 +70,7 @@ def edge_kept(
 
 
 def _counted(placed: Sequence[EdgeSample], value: Price | None) -> tuple[float, float] | None:
-    """What one market earned beyond what was expected, and the variance of that; None while it is open."""
+    """Return the profit of one market beyond expectation and its variance; None while it is open."""
     earned = variance = 0.0
     held = 0
     for bet, after in pairwise(placed):

@@ -1,7 +1,7 @@
-"""The difference between what we believe and what the exchange says, as messages that repair us.
+"""Reconciliation: the difference between our records and the exchange's, as messages that correct ours.
 
-Start-up and recovery are one path: read the account, take the difference, apply it. Absence from a list proves nothing
-unless the list is complete and fresher than our last write by a margin.
+Startup and recovery use the same procedure: read the account, compare, apply the difference. An order missing from a
+list proves nothing unless the list is complete and safely newer than our last request.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 
 NEVER_ARRIVED_MARGIN_MS = 45_000
-"""How much later than the order's making the exchange's own data must be before "not there" means "never was".
+"""How much newer than an order the exchange's data must be before a missing order proves that it never arrived.
 
-Half a minute for a request that is delivered late; ten seconds, because the request may leave as late as the whole call
-may last; five, because the order's time is that of our clock, and with one that is further off nothing is traded.
+30 seconds for a request that is delivered late, 10 because it may leave as late as the end of its call, and 5 because
+the order's time is from the local clock (with a larger clock error, trading is refused).
 """
 
 OLDER_MS = 10_000
-"""Made so much before one of ours, by the exchange's clock and by ours, an order under its id is another one."""
+"""An order with our client order id that was created this much earlier than ours is another order."""
 
 
 def diff(
     orders: OrderRegistry, is_booked: Callable[[Fill], bool], snapshot: messages.AccountSnapshot
 ) -> list[messages.Message]:
-    """Messages that bring us to the snapshot; applying them twice changes nothing more.
+    """Return the messages that bring our records to the snapshot; applying them twice changes nothing more.
 
-    Fills come first, so that an order which turns out to be over is over with its fills booked; the oldest before the
-    others, as they happened, because a late one makes the ledger count its market again.
+    Fills come first, so that an ended order has its fills booked. They are sorted oldest first, because a late fill
+    makes the ledger recount its market.
     """
-    missed = [fill for fill in reversed(snapshot.fills) if not is_booked(fill)]  # they come newest first
+    missed = [fill for fill in reversed(snapshot.fills) if not is_booked(fill)]  # newest first
     repairs: list[messages.Message] = [
         messages.Filled(fill.ts, fill) for fill in sorted(missed, key=lambda fill: fill.ts)
     ]
@@ -51,16 +51,14 @@ def diff(
         ours = orders.get(order.client_order_id)
         if ours is not None and is_id_taken(ours) and order.created < ours.created - OLDER_MS:
             repairs.append(messages.OrderRejected(snapshot.ts, ours.client_order_id, DUPLICATE_ID))
-            order = msgspec.structs.replace(order, client_order_id="")  # so that it is not taken for ours
+            order = msgspec.structs.replace(order, client_order_id="")  # so that it is not matched to our order
         if _tells_of_amend(orders.by_order_id(order.order_id), snapshot):
             repairs.append(messages.AmendEnded(order.updated, order))
         repairs.append(messages.OrderState(order.updated, order))
     repairs += [messages.Settled(settlement.ts, settlement) for settlement in snapshot.settlements]
     seen = {(order.client_order_id, order.ticker, order.side) for order in snapshot.orders}
     repairs += [
-        messages.OrderRejected(
-            snapshot.ts, order.client_order_id, DUPLICATE_ID
-        )  # whatever had the id, it is not this one
+        messages.OrderRejected(snapshot.ts, order.client_order_id, DUPLICATE_ID)  # another order has its id
         if is_id_taken(order)
         else messages.OrderNeverArrived(snapshot.ts, order.client_order_id)
         for order in orders.live()
@@ -70,16 +68,16 @@ def diff(
 
 
 def _cannot_be_there(order: Order, snapshot: messages.AccountSnapshot) -> bool:
-    """Not acknowledged, not in a fresh and complete read, and past the time at which it could still arrive and rest."""
+    """Return whether an unacknowledged order is provably not on the exchange."""
     if order.order_id or order.status not in (OrderStatus.UNKNOWN, OrderStatus.SUBMITTED):
         return False
     return snapshot.as_of > provable_at(order)
 
 
 class Dispute(NamedTuple):
-    """An order of ours that the exchange's records contradict, and its record; None where there is none.
+    """An own order that the exchange's records contradict, and its record, if any.
 
-    `is_certain`: the id that a reply gave it is that of another order. Otherwise the read may trail the reply.
+    `is_certain` means that the exchange id belongs to another order. Otherwise the read may be older than the response.
     """
 
     known: Order
@@ -88,10 +86,10 @@ class Dispute(NamedTuple):
 
 
 def disputes(orders: OrderRegistry, snapshot: messages.AccountSnapshot) -> Iterator[Dispute]:
-    """Orders of ours of which a reply said what the records of this read do not: another id, more filled, over.
+    """Yield our orders for which a response contradicts the records of this read: another id, more filled, ended.
 
-    The record is the one under the order's exchange id, if it has our client id too; else the one under our client id,
-    where nothing but the reply ever showed an order under that exchange id. An amend without an answer is no dispute.
+    The record is the one with the order's exchange id if it has our client id too; otherwise the one with our client
+    id, if only the response confirmed the exchange id. An unanswered amend is no dispute.
     """
     by_id = {record.order_id: record for record in snapshot.orders}
     by_name = {record.client_order_id: record for record in reversed(snapshot.orders) if record.client_order_id}
@@ -113,7 +111,7 @@ def disputes(orders: OrderRegistry, snapshot: messages.AccountSnapshot) -> Itera
 def _is_proven(dispute: Dispute, snapshot: messages.AccountSnapshot) -> bool:
     """Return whether the read is late enough to end the dispute.
 
-    That an acknowledged order is in no list is proof only once it cannot rest any more: a list can lack it.
+    An acknowledged order missing from every list proves nothing while it may still rest, because a list can lack it.
     """
     known = dispute.known
     is_late = snapshot.as_of > provable_at(known)
@@ -123,8 +121,8 @@ def _is_proven(dispute: Dispute, snapshot: messages.AccountSnapshot) -> bool:
     return is_late and is_over and known.order_id not in {fill.order_id for fill in snapshot.fills}
 
 
-def told(before: Order, after: Order, now: Ts) -> list[Effect]:
-    """Return what tells a person, and the state file, that something false was on file of an order."""
+def repair_effects(before: Order, after: Order, now: Ts) -> list[Effect]:
+    """Return the alert and the record of a repaired order."""
     text = _difference(before, after)
     alert = AlertRaised(now, "warning", "ORDER_REPAIRED", after.client_order_id, f"{after.ticker}: {text}")
     return [alert, OrderChanged(after, text)]
@@ -132,9 +130,9 @@ def told(before: Order, after: Order, now: Ts) -> list[Effect]:
 
 def _difference(before: Order, after: Order) -> str:
     pairs = (
-        ("its id", before.order_id or "none", after.order_id or "none"),
+        ("the order id", before.order_id or "none", after.order_id or "none"),
         ("filled", show_qty(before.filled), show_qty(after.filled)),
-        ("left", show_qty(before.remaining), show_qty(after.remaining)),
+        ("remaining", show_qty(before.remaining), show_qty(after.remaining)),
         ("price", show_price(before.price), show_price(after.price)),
         ("status", before.status.value, after.status.value),
     )
@@ -142,10 +140,9 @@ def _difference(before: Order, after: Order) -> str:
 
 
 def provable_at(order: Order) -> Ts:
-    """A complete read that is valid for longer than this tells what became of an order, or an amend, without an answer,
-    and what is true of one that was answered.
+    """Return the time after which a complete read proves the outcome of an order or amend.
 
-    Until then it may still arrive, and after that an order may no longer rest: it has expired.
+    Before that, an unanswered order may still arrive; after it, the order has expired.
     """
     if is_amend_open(order) or order.order_id:
         return Ts(order.updated + NEVER_ARRIVED_MARGIN_MS)
@@ -153,14 +150,17 @@ def provable_at(order: Order) -> Ts:
 
 
 def _tells_of_amend(order: Order | None, snapshot: messages.AccountSnapshot) -> bool:
-    """The read is so much later than the amend that it is either in there or never arrived."""
+    """Return whether the read proves the outcome of an open amend."""
     if order is None or not is_amend_open(order):
         return False
     return snapshot.as_of > provable_at(order)
 
 
 def drift(ours: Mapping[str, Qty], snapshot: messages.AccountSnapshot) -> dict[str, tuple[Qty, Qty]]:
-    """Markets where the two positions differ: ours, theirs. Markets that settled are in neither."""
+    """Return the markets whose positions differ, each with our position and the exchange's.
+
+    Settled markets are in neither.
+    """
     theirs = {position.ticker: position.position for position in snapshot.positions}
     held = {ticker: qty for ticker, qty in ours.items() if qty}
     return {
@@ -171,10 +171,10 @@ def drift(ours: Mapping[str, Qty], snapshot: messages.AccountSnapshot) -> dict[s
 
 
 class DriftWatch:
-    """Tells where our positions and the exchange's stay apart, once for each difference.
+    """A detector of positions that differ from the exchange's. It reports each difference once.
 
-    Reads trail the matching engine: a snapshot older than our newest fill says nothing. And a difference seen once can
-    be a fill on its way; the same one in two snapshots running is not.
+    A snapshot older than our newest fill is ignored. A difference seen once can be a fill in transit; the same
+    difference in two successive snapshots is reported.
     """
 
     def __init__(self) -> None:
@@ -182,7 +182,7 @@ class DriftWatch:
         self._told: dict[str, tuple[Qty, Qty]] = {}
 
     def look(self, held: Mapping[str, Qty], snapshot: messages.AccountSnapshot, *, booked_until: Ts) -> list[Effect]:
-        """`held` are our positions of the primary account, which is what a snapshot has."""
+        """Return alerts for lasting differences. `held` are our positions of the primary account."""
         if booked_until > snapshot.as_of:
             return []
         found = drift(held, snapshot)
@@ -190,7 +190,7 @@ class DriftWatch:
         alerts: list[Effect] = []
         for ticker, (mine, theirs) in stays.items():
             if self._told.get(ticker) != (mine, theirs):
-                text = f"we count {show_qty(mine)}, the exchange {show_qty(theirs)}"
+                text = f"{show_qty(mine)} in the state file, {show_qty(theirs)} on the exchange"
                 alerts.append(AlertRaised(snapshot.ts, "critical", "DRIFT", ticker, text))
         self._seen, self._told = found, stays
         return alerts

@@ -1,4 +1,4 @@
-"""How many contracts an order of a strategy shall be for, and what the strategy may put at risk altogether."""
+"""Order sizes and budgets of strategies."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from kalshi_cli.base.units import DOLLAR, ONE_CONTRACT, ONE_DOLLAR, Money, Price, Qty, notional
+from kalshi_cli.base.units import DOLLAR, ONE_CONTRACT, Money, Price, Qty, notional
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.model.markets import FeeSchedule
-from kalshi_cli.core.model.order_terms import BID, Side
+from kalshi_cli.core.model.order_terms import Side, leg_price
 
 
 class Sizing(msgspec.Struct, frozen=True, kw_only=True):
-    """How large an order is.
+    """The rule that sets the size of an order.
 
-    `fixed`: what the strategy's own parameter says. `fraction`: its cost is this fraction of the money. `kelly`: this
-    fraction of what the Kelly criterion would stake, which makes money grow fastest where the fair value is right, and
-    is too much where it is not. Never more than `max_fraction` of the money: an order of `fraction`, all orders of
-    `kelly` in a market together.
+    `fixed` uses the strategy's own parameter. `fraction` spends this fraction of the money. `kelly` spends this
+    fraction of the Kelly stake, which maximizes growth if the fair value is right and is too large if it is not.
+    `max_fraction` of the money is the most for one order (`fraction`) or for all orders of a market together (`kelly`).
     """
 
     kind: Literal["fixed", "fraction", "kelly"] = "fixed"
@@ -28,7 +27,7 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StrategyAllocation(msgspec.Struct, frozen=True, kw_only=True):
-    """What one strategy gets, as it is configured. Without a `budget` only the limits of the account bound it."""
+    """The configured budget and sizing of one strategy. Without a `budget`, only the account's limits apply."""
 
     budget: Annotated[Money, Meta(ge=0)] | None = None
     sizing: Sizing = Sizing()
@@ -39,7 +38,7 @@ NO_ALLOTMENT = StrategyAllocation()
 NOTHING = Qty(0)
 
 RESERVED = StrategyAllocation.__struct_fields__
-"""What is configured beside the parameters of a strategy, so that no parameter is called so."""
+"""Reserved names that no parameter of a strategy may have."""
 
 
 def order_size(
@@ -55,11 +54,11 @@ def order_size(
     max_qty: Qty | None = None,
     max_cost: Money | None = None,
 ) -> Qty:
-    """Contracts for an order at `price` (that of YES) where `fair` is what YES is worth; 0 for none.
+    """Return the contracts of an order at a YES price, given the fair value of YES; 0 for none.
 
-    `money` is what is sized by; nothing is bought by a fraction of what is not known. What is `held` on that side is a
-    part of what Kelly stakes on this market, however many orders it takes. `max_qty` and `max_cost` are the limits of
-    one order. Of `fixed` nothing is cut: an order that passes a limit is denied, and that is seen.
+    `money` is the amount that a fraction refers to; without it, the size is 0. `held` contracts on that side reduce
+    the Kelly stake. `max_qty` and `max_cost` are the limits of one order. A `fixed` size is never reduced: an order
+    above a limit is refused visibly.
     """
     if sizing.kind == "fixed":
         return fixed
@@ -78,19 +77,19 @@ def order_size(
 
 
 def kelly(side: Side, price: Price, fair: Price | None, fees: FeeSchedule) -> float:
-    """The share of all money that makes it grow fastest, after a taker's fee; 0 where there is no edge.
+    """Return the share of money that maximizes growth, after a taker's fee; 0 without an edge.
 
-    One contract costs c and pays a dollar with probability q: its edge on the money paid is (q - c) / c, the odds are
-    (1 - c) / c, and the share is edge / odds = (q - c) / (1 - c).
+    A contract costs c and pays a dollar with probability q: the edge on the money spent is (q - c) / c, the odds are (1
+    - c) / c, and the share is edge / odds = (q - c) / (1 - c).
     """
     if fair is None:
         return 0.0
     _, paid = _one(side, price, fees)
-    worth = notional(fair if side is BID else Price(ONE_DOLLAR - fair), ONE_CONTRACT)
+    worth = notional(leg_price(side, fair), ONE_CONTRACT)
     return (worth - paid) / (DOLLAR - paid) if paid < worth <= DOLLAR else 0.0
 
 
 def _one(side: Side, price: Price, fees: FeeSchedule) -> tuple[Money, Money]:
-    """What one contract costs on the side that is bought, without and with its fee."""
-    cost = notional(price if side is BID else Price(ONE_DOLLAR - price), ONE_CONTRACT)
+    """Return the cost of one contract on the side that is bought, without and with its fee."""
+    cost = notional(leg_price(side, price), ONE_CONTRACT)
     return cost, Money(cost + estimate(fees, price, ONE_CONTRACT, is_taker=True))

@@ -1,15 +1,14 @@
-"""What of the account's position belongs to which strategy, and what that cost.
+"""The part of the account's position that belongs to each strategy, and its cost.
 
-A strategy holds what its own fills came to, until somebody else trades against it: a person who closes, an order placed
-beside us. What others trade takes their own position first; then it takes from the strategies on the other side, in
-order of their names, for good. What is gone does not come back when somebody buys again.
+A strategy's position is the sum of its own fills until another party trades against it: the user who closes, or an
+external order. External trades first reduce the external position, then those of strategies on the other side, in order
+of their names. That reduction is final: a later external purchase does not restore it.
 
-What is gone takes its part of the cost along, so a strategy that trades on begins with what it has left: its own fills
-alone would close what is not there any more.
+The reduction takes its share of the cost, so a strategy that continues starts from its remaining position.
 
-So together the strategies never hold more than the account does, and as long as nobody else trades each holds exactly
-what its fills say. This is counted from what is booked, in the order of the ledger: whatever was heard of when, and
-after a restart, it is the same.
+Together the strategies never have more than the account, and without external trades each has exactly the sum of its
+fills. The result follows from the booked entries in the order of the ledger, so it is the same for any order of arrival
+and after a restart.
 """
 
 from __future__ import annotations
@@ -25,28 +24,28 @@ from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 
 UNOWNED_STRATEGY = ""
-"""The owner of what no strategy traded."""
+"""The owner of trades that no strategy made."""
 
 DAY_MS = 86_400_000
 
 
 class LossStreak(msgspec.Struct):
-    """What one owner lost by closing in this market, the fees of these closes included.
+    """The losses of an owner from closing in this market, including the fees of those closes.
 
-    A round is whatever it lost between two times that it opened something. Rounds are counted until they are earned
-    back, or until there was no loss for a day.
+    A round is everything lost between two times that the owner opened something. Rounds count until they are earned
+    back, or until a day passes without a loss.
     """
 
     at: Ts | None = None
-    """When it last closed at a loss; None where that never was."""
+    """The last time it closed at a loss; None if never."""
     rounds: int = 0
     owed: int = 0
-    """Of these rounds, what was not earned back since; micro-dollars."""
+    """The part of these losses that was not earned back, in micro-dollars."""
     has_opened: bool = True
-    """Something, since the last loss."""
+    """Whether it opened anything since the last loss."""
 
     def count(self, ts: Ts, gained: int, *, has_opened: bool) -> None:
-        """It traded, and gained so much with what that closed."""
+        """Count a trade and the gain of what it closed."""
         if gained < 0:
             if self.at is not None and ts - self.at >= DAY_MS:
                 self.rounds = self.owed = 0
@@ -59,13 +58,13 @@ class LossStreak(msgspec.Struct):
 
 
 class _Share(NamedTuple):
-    """What one owner holds, signed, and what that cost: at average cost, as the ledger counts."""
+    """The signed position of an owner and its average cost, as the ledger counts."""
 
     qty: int
     cost: int
 
     def less(self, gone: int) -> _Share:
-        """Without so many contracts, and their part of the cost."""
+        """Return the position reduced by this many contracts and their part of the cost."""
         if not gone:
             return self
         sign = 1 if self.qty > 0 else -1
@@ -76,7 +75,7 @@ _NONE = _Share(0, 0)
 
 
 class StrategyPositions:
-    """One market, by subaccount and owner. The sum over all owners is the position of the subaccount."""
+    """The positions of one market by subaccount and owner. The owners of a subaccount add up to its position."""
 
     def __init__(self, entries: Iterable[Fill | Settlement], owner_of: Callable[[Fill], str]) -> None:
         self._held: dict[int, dict[str, _Share]] = {}
@@ -92,7 +91,7 @@ class StrategyPositions:
                 self._held.clear()
 
     def with_trades(self, trades: Iterable[tuple[int, str, int, Price]]) -> StrategyPositions:
-        """The same with more trades after it: subaccount, owner, change, YES price."""
+        """Return a copy with more trades applied: subaccount, owner, change, YES price."""
         more = StrategyPositions((), lambda _fill: UNOWNED_STRATEGY)
         more._held = {subaccount: dict(held) for subaccount, held in self._held.items()}
         for trade in trades:
@@ -100,8 +99,9 @@ class StrategyPositions:
         return more
 
     def trade(self, subaccount: int, owner: str, change: int, price: Price) -> tuple[Money, Qty]:
-        """Somebody traded: what that gained with what it closed, before fees, and how much it opened. What others hold
-        and a strategy on the other side are then one thing, and gone.
+        """Apply a trade; return the gain of what it closed, before fees, and the contracts that it opened.
+
+        External positions and opposite positions of strategies then cancel out.
         """
         held = self._held.setdefault(subaccount, {UNOWNED_STRATEGY: _NONE})
         was = held.get(owner, _NONE)
@@ -116,14 +116,14 @@ class StrategyPositions:
         return Money(price_of_side(was.qty, price) * closing - (was.cost - kept.cost)), Qty(opening)
 
     def of(self, owner: str, subaccount: int | None = None) -> Qty:
-        """What one holds in a subaccount, or over all of them, signed."""
+        """Return the signed position of an owner in a subaccount, or over all of them."""
         found = (held for number, held in self._held.items() if subaccount in (None, number))
         return Qty(sum(held.get(owner, _NONE).qty for held in found))
 
     def losses(self, owner: str) -> LossStreak:
-        """What one lost by closing."""
+        """Return the losses of an owner from closing."""
         return self._losses.get(owner) or LossStreak()
 
     def cost_of(self, owner: str, subaccount: int) -> Money:
-        """What one paid for what it holds in a subaccount, without fees."""
+        """Return what an owner paid for its position in a subaccount, without fees."""
         return Money(self._held.get(subaccount, {}).get(owner, _NONE).cost)

@@ -1,8 +1,8 @@
-"""Tax lots: what was bought when, and sold or paid out when, first in, first out.
+"""Tax lots: contracts bought at one time, and their sale or payout, first in, first out.
 
-Each subaccount is for itself. A lot's fees are its share of the fee of the fill that opened it and of the one that
-closed it; shares are rounded down and the remainder goes with the last part, so nothing is lost. The sum of all gains
-is what the first-in-first-out ledger realized, less the fees of what is closed.
+Each subaccount is separate. The fees of a lot are its shares of the fees of the opening and the closing fill; shares
+are rounded down and the last part takes the remainder, so that nothing is lost. The sum of all gains equals what the
+first-in-first-out ledger realized, less the fees of what is closed.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Outcome = Literal["yes", "no"]
 
 
 class Lot(msgspec.Struct, frozen=True, kw_only=True):
-    """Contracts bought at one time. While it is open `closed`, `proceeds` and `gain` are None.
+    """Contracts bought at one time. `closed`, `proceeds` and `gain` are None while it is open.
 
-    Money is in micro-dollars; `cost` and `proceeds` are without fees, `gain` = `proceeds` - `cost` - `fees`.
+    Amounts are micro-dollars. `cost` and `proceeds` exclude fees; `gain` = `proceeds` - `cost` - `fees`.
     """
 
     ticker: str
@@ -40,20 +40,18 @@ class Lot(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def gain(self) -> Money | None:
+        """Return the profit after fees, None while the lot is open."""
         return None if self.proceeds is None else Money(self.proceeds - self.cost - self.fees)
 
 
 def tax_lots(entries: Iterable[Fill | Settlement]) -> list[Lot]:
-    """All lots: the closed ones by the time they were closed, then the open ones by the time they were bought."""
+    """Return all lots: closed ones by closing time, then open ones by opening time."""
     ledger = Ledger("fifo")
     for entry in entries:
-        if isinstance(entry, Fill):
-            ledger.book(entry)
-        else:
-            ledger.settle(entry)
+        ledger.add(entry)
     closed: list[Lot] = []
     holdings: dict[tuple[str, int], deque[Lot]] = defaultdict(deque)
-    for event in ledger.entries:  # market by market, each in the order in which the ledger counts it
+    for event in ledger.entries:  # each market in the order in which the ledger counts it
         if isinstance(event, Fill):
             _trade(holdings[event.ticker, event.subaccount], event, closed)
         else:
@@ -71,7 +69,7 @@ def _age(lot: Lot) -> tuple[int, int, str, int]:
 
 
 def _trade(held: deque[Lot], fill: Fill, closed: list[Lot]) -> None:
-    """Close the oldest lots of the other outcome, open one with the rest."""
+    """Close the oldest lots of the other outcome, and open a lot with the rest."""
     outcome: Outcome = "yes" if fill.side.sign > 0 else "no"
     left, fee = fill.qty, fill.fee
     while left and held and held[0].outcome != outcome:
@@ -96,7 +94,7 @@ def _trade(held: deque[Lot], fill: Fill, closed: list[Lot]) -> None:
 
 
 def _split(lot: Lot, taken: Qty) -> tuple[Lot, Lot]:
-    """A lot as two: what is taken, and the rest."""
+    """Split a lot into the closed part and the rest."""
     cost, fees = Money(lot.cost * taken // lot.qty), Money(lot.fees * taken // lot.qty)
     gone = msgspec.structs.replace(lot, qty=taken, cost=cost, fees=fees)
     rest = msgspec.structs.replace(

@@ -1,4 +1,4 @@
-"""An order with what is needed to merge news about it."""
+"""An order with the data needed to merge reports about it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 
 
 class Tracked:
-    """An order with what is needed to merge news about it: its trades, and the time of the newest statement."""
+    """An order, its trades, and the time of the newest report."""
 
     __slots__ = ("before", "cost", "fees", "met", "order", "stated", "traded", "trades", "wanted")
 
@@ -18,17 +18,17 @@ class Tracked:
         self.order = order
         self.met = order.updated
         self.before = order.filled if order.is_foreign else Qty(0)
-        """What a foreign order had traded when we met it: the fills of that may be too old to be read ever."""
+        """The quantity that a foreign order had traded when first seen: those fills may be too old to be read."""
         self.stated: Ts | None = None
         self.trades: dict[str, Fill] = {}
         self.traded = Qty(0)
         self.fees = Money(0)
         self.cost = Money(0)
         self.wanted: Order | None = None
-        """What an amend asked for, while nobody knows whether it was taken."""
+        """The terms that an unanswered amend requested."""
 
     def count(self, fill: Fill) -> bool:
-        """Add a trade once."""
+        """Count a fill once; return whether it was new."""
         if fill.trade_id in self.trades:
             return False
         self.trades[fill.trade_id] = fill
@@ -41,18 +41,19 @@ class Tracked:
 
     @property
     def untold(self) -> int:
-        """How much more it traded than we have, or can have, fills of."""
+        """Return the traded quantity that has no fill and can still get one."""
         return self.order.filled - self.traded - self.before
 
     @property
     def is_proven(self) -> bool:
-        """Whether anything but the reply to its create shows that the exchange has an order under its exchange id."""
+        """Return whether anything but the response to its creation confirms its exchange id."""
         is_over = self.order.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED) and self.order.tif is TimeInForce.GTC
         return self.stated is not None or bool(self.trades) or is_over
 
     def contradicts(self, record: Order) -> bool:
-        """Whether merging cannot bring it to this record: it filled less, is not over, or has other terms than those
-        that a reply dated later.
+        """Return whether merging cannot bring the order to this record.
+
+        That is so if the record filled less, is still live, or has other terms than a response dated later.
         """
         known = self.order
         filled = max(record.filled, self.traded)
@@ -67,7 +68,7 @@ class Tracked:
         return is_older and (known.price, known.remaining) != (record.price, record.remaining)
 
     def restart(self) -> list[Fill]:
-        """Forget what replies said: the order was sent, and it is in doubt. Return its fills, to be attached again."""
+        """Forget all responses: the order was sent and is unconfirmed. Return its fills, to be matched again."""
         fills = list(self.trades.values())
         self.trades.clear()
         self.stated = self.wanted = None
@@ -80,5 +81,5 @@ class Tracked:
 
 
 def was_raised(known: Order, stated: Order) -> bool:
-    """Filled as we counted, and larger by now: somebody amended it elsewhere, and what is left of it may trade."""
+    """Return whether a filled order is larger now: an external amend added quantity that may trade."""
     return known.status is OrderStatus.FILLED and stated.qty > known.qty

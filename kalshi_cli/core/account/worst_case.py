@@ -1,4 +1,4 @@
-"""The most that positions with their resting orders can lose: one definition, for every order and for the check."""
+"""The maximum loss of positions with their resting orders. All limits and checks use this definition."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import NamedTuple
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.model.markets import FeeSchedule
-from kalshi_cli.core.model.order_terms import BID, Side
+from kalshi_cli.core.model.order_terms import BID, Side, leg_price
 from kalshi_cli.core.model.orders import Order, OrderStatus
 
 
 class OutcomeLosses(NamedTuple):
-    """What is lost at most if a market settles NO, and if it settles YES; below zero it is won."""
+    """The maximum loss if a market settles NO, and if it settles YES; negative is a gain."""
 
     if_no: Money
     if_yes: Money
 
     @property
     def worst(self) -> Money:
-        """The most that can be lost; never below zero."""
+        """Return the larger loss, at least 0."""
         return Money(max(0, *self))
 
 
 class LiveOrderRisk(NamedTuple):
-    """What may still trade of an order, and the fee of that at most."""
+    """The part of an order that may still trade, and its maximum fee."""
 
     side: Side
     price: Price
@@ -34,9 +34,9 @@ class LiveOrderRisk(NamedTuple):
 
 
 def live_part(order: Order, schedule: FeeSchedule) -> LiveOrderRisk:
-    """What may still trade of an order. What rests on the book pays as a maker; anything else may take.
+    """Return the part of an order that may still trade. A resting order pays maker fees, any other may take.
 
-    Its own price is the dearest: a better one saves more than it adds to the fee.
+    The order's own price is the worst: a better one saves more than it adds to the fee.
     """
     is_taker = not order.post_only and order.status is not OrderStatus.RESTING
     fee = estimate(schedule, order.price, order.remaining, is_taker=is_taker)
@@ -44,20 +44,18 @@ def live_part(order: Order, schedule: FeeSchedule) -> LiveOrderRisk:
 
 
 def after_trade(qty: Qty, cost: Money, side: Side, price: Price, count: Qty) -> tuple[Qty, Money]:
-    """A position and its cost after a trade that is certain, at its order's price: no fill is worse than that."""
+    """Return a position and its cost after a certain trade, at the order's price, the worst possible."""
     closed = min(count, abs(qty)) if qty * side.sign < 0 else 0
     kept = cost - cost * closed // abs(qty) if closed else cost
-    paid = price if side is BID else ONE_DOLLAR - price
-    return Qty(qty + side.sign * count), Money(kept + paid * (count - closed))
+    return Qty(qty + side.sign * count), Money(kept + leg_price(side, price) * (count - closed))
 
 
 def max_loss(qty: Qty, cost: Money, live: Iterable[LiveOrderRisk]) -> OutcomeLosses:
-    """What a position with these orders loses at most, whichever of them fill and in whatever order: now, or counted
-    from any moment while they do.
+    """Return the maximum loss of a position with these orders, whichever of them fill, in any order.
 
-    Profit and loss is linear in what fills, so the worst case is one of two: it settles NO after every bid filled, or
-    YES after every ask filled. The `cost` of a position is without fees: those were paid, and cannot be lost again.
-    What a fill earns is in the balance then and makes up for nothing, so what closes counts as a loss, or as nothing.
+    P&L is linear in what fills, so the worst case is one of two: the market settles NO after every bid filled, or YES
+    after every ask filled. `cost` excludes fees, which were paid and cannot be lost again. Profit of a closing fill is
+    cash by then and offsets nothing, so a closing order counts as a loss or as zero.
     """
     bids: list[tuple[int, int]] = []
     asks: list[tuple[int, int]] = []
@@ -66,7 +64,7 @@ def max_loss(qty: Qty, cost: Money, live: Iterable[LiveOrderRisk]) -> OutcomeLos
         if side is BID:
             bids.append((price, count))
             if_no += fee
-            if_yes += max(0, fee - (ONE_DOLLAR - price) * count)  # of very little, a fee may be all that is won
+            if_yes += max(0, fee - (ONE_DOLLAR - price) * count)  # for a tiny gain, the fee may exceed it
         else:
             asks.append((ONE_DOLLAR - price, count))
             if_yes += fee
@@ -77,10 +75,10 @@ def max_loss(qty: Qty, cost: Money, live: Iterable[LiveOrderRisk]) -> OutcomeLos
 
 
 def _filled(held: int, cost: Money, orders: list[tuple[int, int]]) -> int:
-    """The loss if the market settles against all of these orders (price of their side, and count) once they filled.
+    """Return the loss if the market settles against all of these orders (price of their side, count) after they filled.
 
-    `held` contracts of the other side win then: what is left of them, after the orders closed what they can. The
-    dearest open: the more they cost, the more is lost on them.
+    The `held` contracts of the other side then win, except those that the orders close. The most expensive orders open,
+    because they lose the most.
     """
     if not held:
         return sum(paid * count for paid, count in orders)
@@ -94,9 +92,9 @@ def _filled(held: int, cost: Money, orders: list[tuple[int, int]]) -> int:
 
 
 def event_max_loss(markets: Sequence[OutcomeLosses], *, is_exclusive: bool) -> Money:
-    """The most that the markets of one event can lose together, in one subaccount.
+    """Return the maximum loss of one event's markets together, in one subaccount.
 
-    In an exclusive event at most one of them settles YES: the worst of all those outcomes counts.
+    At most one market of an exclusive event settles YES; the worst of those outcomes counts.
     """
     if not is_exclusive:
         return Money(sum(each.worst for each in markets))

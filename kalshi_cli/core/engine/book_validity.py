@@ -1,4 +1,4 @@
-"""Whether books can be believed: impossible ones, those that a second view contradicts, and orders left without one."""
+"""Checks of order books: impossible books, books that a REST read contradicts, and orders without a book."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ CROSSED_MS = 1_000
 May 2026); a book that is still crossed a second later is wrong."""
 
 FIRST_PAUSE_MS, MAX_PAUSE_MS = 1_000, 60_000
-"""After a snapshot was asked for: how long until the next, where the book is still wrong; doubled each time."""
+"""The wait after a snapshot request until the next one if the book is still wrong; it doubles each time."""
 
 FORGET_MS = 60_000
-"""A book that was right for so long is a good one again: the next doubt is news."""
+"""A book that was reliable for this long is trusted again; the next problem raises a new alert."""
 
 
 ACCOUNT_AGE_MS = 10_000
-"""The oldest read of the account that still counts as recent. A loop reads it every eight seconds, at the next tick."""
+"""The oldest account read that counts as recent. A run reads the account every eight seconds, at the next tick."""
 
 MAX_NAMED = 5
-"""Of markets without a book, so many are named."""
+"""The most markets without a book that a message names."""
 
 MAX_LEVELS = 100
-"""Of each side so many levels are compared with a read, the best first."""
+"""The most levels per side that are compared with a REST read, the best first."""
 
 
 class _Doubt:
-    """A book that was found wrong."""
+    """The retry schedule of an unreliable book."""
 
     __slots__ = ("again_at", "last", "pause_ms")
 
@@ -48,34 +48,34 @@ class _Doubt:
 
 
 class _Spot(NamedTuple):
-    """What of a book is compared: the best of a side, or, with a price, what stands there."""
+    """A compared value: the best price of a side, or the level at a price."""
 
     side: Side
     price: Price | None = None
 
 
 class _Pair(NamedTuple):
-    """One spot, as we have it and as the exchange's own read has it."""
+    """A compared value in the local book and in the exchange's REST read."""
 
     ours: PriceLevel | None
     theirs: PriceLevel | None
 
 
 class BookWatch:
-    """Distrusts books, asks for new ones at growing intervals, and says once what was wrong with both views of it."""
+    """A watch that detects unreliable books, requests snapshots at growing intervals, and raises one alert each."""
 
     def __init__(self, state: EngineState, limits: RiskLimits) -> None:
         self._state = state
         self._limits = limits
         self.crossed: dict[str, Ts] = {}
-        """Books that look crossed, and since when."""
+        """Books that look crossed, and the time since when."""
         self._doubts: dict[str, _Doubt] = {}
         self.differing: dict[str, dict[_Spot, _Pair]] = {}
-        """Where the last read said otherwise, and nothing has moved since."""
+        """The differences from the last REST read that nothing has explained since."""
         self._blind: dict[str, Ts] = {}
 
     def check_changed_book(self, book: OrderBook) -> list[Effect]:
-        """What follows from a book that changed and is unusable or crossed now."""
+        """Handle a changed book that is unusable or crossed."""
         if not book.is_usable:
             return self._distrust(book, "BOOK_IMPOSSIBLE", book.unusable_reason)
         if book.ts - self.crossed.setdefault(book.ticker, book.ts) <= CROSSED_MS:
@@ -83,13 +83,15 @@ class BookWatch:
         return self._cross(book)
 
     def _cross(self, book: OrderBook) -> list[Effect]:
-        views = f"our bid {_shown(book.bid)} reaches our ask {_shown(book.ask)}"
+        views = f"the local order book is crossed: bid {_shown(book.bid)}, ask {_shown(book.ask)}"
         book.invalidate("crossed")
         return self._distrust(book, "BOOK_IMPOSSIBLE", views)
 
     def check(self, message: BookVerification) -> list[Effect]:
-        """Compare with a read beside the stream. Contradicted is what differs in two reads running while ours stands
-        still: one that moves differs because it is newer, or older, by the time that the read took.
+        """Compare a book with a REST read.
+
+        A book is contradicted if the same value differs in two successive reads without changing locally in between. A
+        value that changed may differ only because the read took time.
         """
         book = self._state.books.get(message.ticker)
         before = self.differing.pop(message.ticker, {})
@@ -102,14 +104,14 @@ class BookWatch:
             if differing:
                 self.differing[message.ticker] = differing
             return []
-        told: dict[Side, str] = {}  # of each side the first, which is its best where that differs
+        told: dict[Side, str] = {}  # the first of each side is its best, if that differs
         for (side, _), (ours, theirs) in wrong.items():
-            told.setdefault(side, f"{side.value} {_shown(ours)} on the stream, {_shown(theirs)} by a read")
-        book.invalidate("the exchange says otherwise when asked")
+            told.setdefault(side, f"{side.value} {_shown(ours)} on the stream, {_shown(theirs)} by REST")
+        book.invalidate("a REST read contradicts it")
         return self._distrust(book, "BOOK_DISPUTED", "; ".join(told.values()))
 
     def moved(self, ticker: str, side: Side, price: Price) -> None:
-        """A level that moved after a read differed from it was ahead of that read, or behind."""
+        """Drop a difference at a level that changed after the read: the read was only earlier or later."""
         spots = self.differing.get(ticker)
         if spots:
             spots.pop(_Spot(side, price), None)
@@ -119,15 +121,15 @@ class BookWatch:
         self.crossed.pop(book.ticker, None)
         if doubt is not None and now - doubt.last <= FORGET_MS:
             doubt.last = now
-            return []  # asked for again in time; told already
+            return []  # a snapshot is already requested, and an alert was raised
         self._doubts[book.ticker] = _Doubt(now)
         quote = self._state.quotes.get(book.ticker)
         if quote is not None and code == "BOOK_IMPOSSIBLE":
-            views += f"; the ticker channel last said {show_price(quote.bid)} and {show_price(quote.ask)}"
+            views += f"; the ticker channel last reported {show_price(quote.bid)} and {show_price(quote.ask)}"
         return [ResyncBook(book.ticker, book.unusable_reason), AlertRaised(now, "warning", code, book.ticker, views)]
 
     def tick(self) -> list[Effect]:
-        """Ask again for books that are still wrong; and one that is crossed may not wait for its next change."""
+        """Request snapshots again for wrong books, and check crossed books that do not change."""
         now, effects = self._state.now, list[Effect]()
         for ticker, since in list(self.crossed.items()):
             if now - since > CROSSED_MS:
@@ -145,7 +147,7 @@ class BookWatch:
         return effects
 
     def orders_to_cancel(self) -> list[tuple[Order, str]]:
-        """Orders of strategies that must not rest: nobody can see the book of their market, or it closes."""
+        """Return the orders of strategies that must not rest: their book is unreliable, or their market is closing."""
         state, limit = self._state, self._limits.max_book_age_ms
         blind, found = dict[str, Ts](), list[tuple[Order, str]]()
         for order in state.orders.live():
@@ -153,19 +155,19 @@ class BookWatch:
             if not order.strategy:
                 continue
             if market is not None and state.now >= market.close_time - self._limits.close_margin_ms:
-                found.append((order, "the market closes"))
+                found.append((order, "the market is closing"))
             age = state.book_age_ms(ticker)
             if limit is None or (age is not None and age <= limit):
                 continue
             blind[ticker] = min(state.now, self._blind.get(ticker, state.now))
             if age is not None or state.now - blind[ticker] > limit:
-                found.append((order, "no book that can be believed"))
+                found.append((order, "no reliable order book"))
         self._blind = blind
         return found
 
 
 def markets_without_book(state: EngineState) -> str:
-    """Open markets whose book cannot be believed, and why; empty where every one can."""
+    """Return the open markets without a reliable book and the reasons; empty if there are none."""
     found = [
         f"{ticker}: {book.unusable_reason}"
         for ticker, book in state.books.items()
@@ -176,7 +178,7 @@ def markets_without_book(state: EngineState) -> str:
 
 
 def can_trade(state: EngineState, now: Ts, max_book_age_ms: int | None) -> bool:
-    """Return whether the account was read lately and one book of the open markets, if there are any, is new enough."""
+    """Return whether the account was read recently and the book of an open market, if there is one, is fresh."""
     is_read = state.account_read is not None and abs(now - state.account_read) <= ACCOUNT_AGE_MS
     ages = [
         state.book_age_ms(ticker)
@@ -188,7 +190,7 @@ def can_trade(state: EngineState, now: Ts, max_book_age_ms: int | None) -> bool:
 
 
 def _pairs(side: Side, book: OrderBook, read: Sequence[Level]) -> dict[_Spot, _Pair]:
-    """The best of a side, and each level down to where the shallower of both views ends."""
+    """Return the best price of a side and each level down to the end of the shallower view."""
     views = [PriceLevel(*level) for level in book.levels(side, MAX_LEVELS)]
     reads = [PriceLevel(*level) for level in sorted(read, reverse=side is BID)[:MAX_LEVELS]]
     pairs = {_Spot(side): _Pair(views[0] if views else None, reads[0] if reads else None)}

@@ -1,16 +1,16 @@
-"""What follows from what happened: `step(message) -> effects`. Pure; the shell performs the effects."""
+"""The trading engine: `step(message) -> effects`. It is pure; the runner performs the effects."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.account import reconciliation
 from kalshi_cli.core.account.order_index import DUPLICATE_ID, ids_of
 from kalshi_cli.core.engine.book_validity import BookWatch
-from kalshi_cli.core.engine.market_updates import MarketNews
-from kalshi_cli.core.engine.order_group_watch import GroupWatch
+from kalshi_cli.core.engine.market_updates import MarketUpdates
+from kalshi_cli.core.engine.order_group_watch import OrderGroupWatch
 from kalshi_cli.core.engine.strategy_runner import StrategyCall, StrategyProtocol, StrategyRunner
 from kalshi_cli.core.engine.tally import RunCounters
 from kalshi_cli.core.model import messages
@@ -37,18 +37,31 @@ from kalshi_cli.core.risk.guards import Guards
 from kalshi_cli.core.state import exchange_state
 from kalshi_cli.core.state.back_off import back_off_of
 from kalshi_cli.core.state.limits import RiskLimits
-from kalshi_cli.core.state.order_rate import SentOrder
-from kalshi_cli.core.state.state import MINUTE_MS, EngineState
+from kalshi_cli.core.state.order_rate import MINUTE_MS, SentOrder
+from kalshi_cli.core.state.state import EngineState
 
 MAX_UNOWNED = 1_000
-"""Orders that nobody knows yet and that traded: their fills are credited once the order turns out to be ours."""
+"""The most unknown orders whose fills are kept, to be credited to a strategy if the order turns out to be ours."""
 
 CANCEL_AGAIN_MS = 2_000
-"""An unanswered cancel is asked for again after this long."""
+"""The time after which an unanswered cancel is sent again."""
+
+_Verdict = TypeVar("_Verdict", bound=SubmitOrder | CloseOrder | AmendOrder | OrderRefused)
+
+_ORDER_MESSAGES = (
+    messages.OrderAccepted,
+    messages.OrderRejected,
+    messages.OrderUnknown,
+    messages.OrderNeverArrived,
+    messages.OrderState,
+    messages.OrderCanceled,
+    messages.CancelFailed,
+    messages.AmendEnded,
+)
 
 
 class TradingEngine:
-    """One account's brain. Every order passes `risk.review`; every change of an order, fill or halt is an effect."""
+    """The engine of one account. `risk.review` checks every order, and every change of state is an effect."""
 
     def __init__(
         self,
@@ -60,17 +73,15 @@ class TradingEngine:
         order_expiry_s: float | None,
         on_file: Callable[[str], Order | None] = lambda _any_id: None,
     ) -> None:
-        """`on_file` finds an order, by either id, that another program of this machine placed, or that was forgotten
-        here since.
-        """
+        """Create the engine; `on_file` finds an order, by either id, that only the state file has."""
         self.state = state
         self.limits = limits
         self.tally = RunCounters()
         self.is_starting = False
-        """The account is not agreed upon yet: no strategy is asked, whatever the reads bring."""
+        """While true, no strategy is called, because the account has not been reconciled yet."""
         self.is_stopping = False
         self.disputed: tuple[Order, ...] = ()
-        """Orders of which the last read of the account said other things than a reply, and was not yet proof."""
+        """Orders that the last account read contradicts without final proof."""
         self._hooks = StrategyRunner(state, limits, strategies, self._consider, self._withdraw, self._may_ask)
         state.strategies = self._hooks.names
         self._new_id = new_id
@@ -81,79 +92,74 @@ class TradingEngine:
         self._book_watch = BookWatch(state, limits)
         self._is_account_unread = False
         self._drift = reconciliation.DriftWatch()
-        self._group_watch = GroupWatch(state)
+        self._groups = OrderGroupWatch(state)
         self._guards = Guards(state, limits, self._tighten, self._known)
         self._exits = ProtectiveExits(state, limits, self._hooks.names, self.place, self._cancel, self._hooks.hedged)
-        self._untold_fills: list[tuple[str, Fill]] | None = None
+        self._unreported_fills: list[tuple[str, Fill]] | None = None
         self._unowned: dict[str, list[Fill]] = {}
         self._reactions: dict[type[messages.Message], Callable[[Any], list[Effect]]] = {
-            **MarketNews(state, self._book_watch, self._hooks, self._guards, self._look_at_exits).reactions,
+            **dict.fromkeys(_ORDER_MESSAGES, self._on_order),
+            **MarketUpdates(state, self._book_watch, self._hooks, self._guards, self._look_at_exits).reactions,
+            **exchange_state.exchange_reactions(state, self._cancelling.clear),
             messages.BookVerification: self._book_watch.check,
             messages.Tick: self._on_tick,
-            messages.OrderAccepted: self._on_order,
-            messages.OrderRejected: self._on_order,
-            messages.OrderUnknown: self._on_order,
-            messages.OrderNeverArrived: self._on_order,
             messages.OrderRepaired: self._on_repaired,
-            messages.OrderState: self._on_order,
-            messages.OrderCanceled: self._on_order,
-            messages.CancelFailed: self._on_order,
-            messages.AmendEnded: self._on_order,
-            messages.ExternalOrders: self._on_orders_beside,
+            messages.ExternalOrders: self._on_external_orders,
             messages.Filled: self._on_filled,
             messages.Settled: self._on_settled,
-            messages.GroupChange: self._group_watch.heard,
+            messages.GroupChange: self._groups.on_change,
             messages.AccountSnapshot: self._on_account,
             messages.AccountStale: self._on_account_unread,
-            **exchange_state.exchange_reactions(state, self._cancelling.clear),
             messages.ReadFailed: self._guards.unread,
             messages.StateCommand: self._on_command,
         }
 
     @property
     def cash(self) -> Money | None:
-        """As `State.cash`."""
+        """Return the account's cash balance; see `EngineState.cash`."""
         return self.state.cash
 
     @property
     def day_net(self) -> Money:
-        """What the trading day has brought so far, what is open included, as the loss limit counts it."""
+        """Return the P&L of the trading day with open positions, as the loss limit counts it."""
         return self._guards.day_net()
 
     @property
     def gained(self) -> Money | None:
-        """What the account gained since its first fill, as a drawdown is counted; None while something has no price."""
+        """Return the P&L since the first fill, as the drawdown counts it; None while a position has no price."""
         return self._guards.gained()
 
     @property
     def strategies(self) -> tuple[str, ...]:
-        """By name, in the order in which they are asked."""
+        """Return the names of the strategies in calling order."""
         return tuple(self._hooks.names)
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """Strategies that raised and were taken out, and why."""
+        """Return the disabled strategies with their errors."""
         return tuple(f"{name}: {why}" for name, why in sorted(self._hooks.failed.items()))
 
     @property
     def waiting(self) -> str:
-        """Which strategies lack what to decide by, in their words."""
+        """Return which strategies wait for data, in their own words."""
         return self._hooks.waiting
 
     @property
     def asked(self) -> StrategyCall | None:
-        """The strategy whose code is running at this moment, if any; another thread may look."""
+        """Return the strategy call that is running, if any. Other threads may read it."""
         return self._hooks.asked
 
     def _may_ask(self) -> bool:
-        """Whether strategies are asked at all."""
+        """Return whether strategies may be called."""
         return not (
             self.is_starting or self.is_stopping or self._is_account_unread or self.state.trading is TradingState.HALTED
         )
 
     def step(self, message: messages.Message) -> list[Effect]:
-        """Take one message, change the state, say what must be done. "Now" is the message's time and never goes back,
-        except that a Tick sets it: a wild timestamp from outside must not freeze the clock.
+        """Process one message and return the effects.
+
+        The message's time becomes "now". It never goes back, except by a Tick, so that one wild timestamp cannot freeze
+        the clock.
         """
         if message.ts > self.state.now or type(message) is messages.Tick:
             self.state.now = message.ts
@@ -162,25 +168,26 @@ class TradingEngine:
         if self._repaired:
             for before, after in self._repaired:
                 self._cancelling.pop(before.order_id, None)
-                effects = effects + reconciliation.told(before, after, self.state.now)
+                effects = effects + reconciliation.repair_effects(before, after, self.state.now)
             self._repaired.clear()
         return effects
 
     def recall(self, orders: Iterable[Order], entries: Iterable[Fill | Settlement]) -> None:
-        """Take back what the state file remembers, before the first message. Nothing follows from it.
+        """Restore the content of the state file before the first message. No effects follow.
 
-        Own orders first: one of them may have been met on the stream, and kept as foreign, before its reply was.
+        Own orders come first: the stream may have reported one as foreign before its response arrived.
         """
         known = sorted(orders, key=lambda order: (order.is_foreign, order.created))
         named = {name: order for order in reversed(known) for name in (order.client_order_id, order.order_id) if name}
-        """Also those of so many that the oldest are forgotten again at once: what they traded may still be held."""
+        """Includes the orders beyond the number that the registry remembers: their fills may still be open
+        positions."""
         for order in known:
             if order.is_foreign:
                 self.state.orders.adopt(order)
                 continue
             self.state.orders.add(order)
             if order.created > self.state.now - MINUTE_MS:
-                self.state.count_sent(SentOrder.of(order))  # a restart resets no order rate
+                self.state.count_sent(SentOrder.of(order))  # a restart does not reset the order rate
         for entry in entries:
             if isinstance(entry, Settlement):
                 self._settle(entry)
@@ -188,7 +195,7 @@ class TradingEngine:
                 self.state.orders.apply(messages.Filled(entry.ts, entry))
                 owner = self._owner(entry) or named.get(entry.client_order_id) or named.get(entry.order_id)
                 if owner is None:
-                    self._keep_unowned(entry)  # its order may be one of ours whose reply never came
+                    self._keep_unowned(entry)  # its order may be one of ours without a response
                 elif owner.strategy:
                     self.state.record_own_fill(owner.strategy, entry)
         self._guards.on_restored()
@@ -201,10 +208,8 @@ class TradingEngine:
         return effects + self._hooks.on_tick()
 
     def _look_at_exits(self, ticker: str = "") -> list[Effect]:
-        """While strategies may be asked, and before they are: also those of one that failed."""
+        """Check the exits, also of failed strategies, unless strategies may not be called."""
         return self._exits.look(ticker) if self._may_ask() else []
-
-    # -- intents -----------------------------------------------------------------------------------------------------
 
     def _consider(self, strategy: str, intent: Intent) -> list[Effect]:
         if isinstance(intent, Cancel):
@@ -218,7 +223,7 @@ class TradingEngine:
         if not isinstance(intent, Place):
             raise TypeError(f"a strategy yields Place, Amend or Cancel, not {type(intent).__name__}")
         needs = intent.needs if isinstance(intent.needs, tuple) else ()
-        belong = (intent, *(each for each in needs if isinstance(each, Place)))  # what else it needs says the review
+        belong = (intent, *(each for each in needs if isinstance(each, Place)))  # the review reports invalid needs
         asked = (self._exits.refusal_reason(strategy, each) for each in belong)
         objection = next((each for each in asked if each is not None), None)
         if objection is None:
@@ -228,61 +233,50 @@ class TradingEngine:
         return [self._denied(strategy, intent.ticker, objection)]
 
     def _denied(self, strategy: str, ticker: str, objection: tuple[str, str]) -> OrderRefused:
-        denied = OrderRefused(self.state.now, strategy, ticker, *objection)
-        self._count(denied)
-        return denied
+        return self._accept(OrderRefused(self.state.now, strategy, ticker, *objection))
 
     def place(self, intent: Place, strategy: str = "", client_order_id: str = "") -> SubmitOrder | OrderRefused:
-        """Review an intent and, if it passes, count its order as live from now on. A person's order has no strategy."""
-        verdict = review.review(
-            self.state,
-            self.limits,
-            intent,
-            client_order_id=client_order_id or self._new_id(),
-            strategy=strategy,
-            expiry_s=self._order_expiry_s if strategy else None,
+        """Review an intent; if it passes, its order counts as live from now on. Orders of the user have no strategy."""
+        client_order_id = client_order_id or self._new_id()
+        expiry_s = self._order_expiry_s if strategy else None
+        return self._accept(
+            review.review(
+                self.state, self.limits, intent, client_order_id=client_order_id, strategy=strategy, expiry_s=expiry_s
+            )
         )
-        self._count(verdict)
-        if not isinstance(verdict, OrderRefused):
-            self.state.orders.add(verdict.order)
-        return verdict
 
     def take_back(self, order: Order) -> None:
-        """An order that passed its review and has not left: it counts no more, and may be placed again later."""
+        """Release a reviewed order that was not sent, so that it no longer counts and may be placed later."""
         self.state.take_back(order)
 
     def close(self, intent: Close) -> CloseOrder | OrderRefused:
-        """Review a person's close and, if it passes, count its order as live from now on. A halt does not stop it."""
-        verdict = review.review_close(self.state, self.limits, intent, client_order_id=self._new_id())
-        self._count(verdict)
-        if not isinstance(verdict, OrderRefused):
-            self.state.orders.add(verdict.order)
-        return verdict
+        """Review a close by the user; if it passes, its order counts as live from now on. A halt does not stop it."""
+        return self._accept(review.review_close(self.state, self.limits, intent, client_order_id=self._new_id()))
 
     def amend(self, intent: Amend, strategy: str = "") -> AmendOrder | OrderRefused:
-        """Review an amend and, if it passes, count the order as the worse of both from now on. A person's amend has no
-        strategy.
-        """
+        """Review an amend; if it passes, the order counts as the worse of both terms. The user's has no strategy."""
         is_going = intent.order_id in self._cancelling
-        verdict = review.review_amend(self.state, self.limits, intent, strategy=strategy, is_going=is_going)
-        self._count(verdict)
-        if not isinstance(verdict, OrderRefused):
-            self.state.orders.mark_unconfirmed(verdict.doubtful, verdict.wanted)
-        return verdict
+        return self._accept(review.review_amend(self.state, self.limits, intent, strategy=strategy, is_going=is_going))
 
-    def _count(self, verdict: SubmitOrder | CloseOrder | AmendOrder | OrderRefused) -> None:
+    def _accept(self, verdict: _Verdict) -> _Verdict:
+        """Count a verdict, and from now on the order that passed."""
         self.tally.intents += 1
         if isinstance(verdict, OrderRefused):
             self.tally.count_denied(verdict.code)
+            return verdict
+        self.tally.orders += 1
+        sent = review.counted(self.state, verdict)
+        self.state.count_sent(sent)
+        if sent.strategy and self.state.back_off is not None:
+            self.state.back_off.sent(self.state.now)
+        if isinstance(verdict, AmendOrder):
+            self.state.orders.mark_unconfirmed(verdict.doubtful, verdict.wanted)
         else:
-            self.tally.orders += 1
-            sent = review.counted(self.state, verdict)
-            self.state.count_sent(sent)
-            if sent.strategy and self.state.back_off is not None:
-                self.state.back_off.sent(self.state.now)
+            self.state.orders.add(verdict.order)
+        return verdict
 
     def _cancel(self, order: Order, reason: str) -> list[Effect]:
-        """An order without an id yet cannot be cancelled: reconciliation finds it first, or it expires."""
+        """Cancel an order. An order without an exchange id must be reconciled first, or expires."""
         asked = self._cancelling.get(order.order_id)
         if not order.status.is_live or not order.order_id:
             return []
@@ -292,10 +286,11 @@ class TradingEngine:
         return [CancelOrder(order, reason)]
 
     def _withdraw(self) -> list[Effect]:
-        """Cancel what must not rest: all orders of strategies when halted or stopping, those that may add risk when
-        reducing, also of strategies that are no longer run; and what failed strategies left.
+        """Cancel the orders that must not rest.
 
-        Asked again on every tick, because a cancel can fail, and an order can turn out to exist later.
+        While halted or stopping these are all orders of strategies; while reducing, those that could add to a position,
+        even of strategies that no longer run; and always those of failed strategies. This repeats on every tick,
+        because a cancel can fail and an order can turn out to exist later.
         """
         trading, failed = self.state.trading, self._hooks.failed
         doomed: list[tuple[Order, str]] = []
@@ -308,17 +303,15 @@ class TradingEngine:
         return [effect for order, reason in doomed for effect in self._cancel(order, reason)]
 
     def _tighten(self, trading: TradingState, code: str, subject: str, text: str) -> list[Effect]:
-        """A guard stops trading, or all of it that adds risk. Never loosens. Told in a halt too: it may be a pause."""
+        """Make the trading state stricter, never looser. The alert is raised even in a halt, which may be a pause."""
         if self.state.trading is not TradingState.HALTED:
             self.state.trading = trading
         alert = AlertRaised(self.state.now, "critical", code, subject, text)
         return [StateChanged(self.state.now, self.state.trading, code, text), alert, *self._withdraw()]
 
-    # -- orders, fills, settlements -------------------------------------------------------------------------------
-
     def _on_order(self, message: messages.Message) -> list[Effect]:
         if isinstance(message, messages.OrderState):
-            message = self._group_watch.with_cause(message)
+            message = self._groups.with_cause(message)
         before = self._known(*ids_of(message))
         order = self.state.orders.apply(message)
         if isinstance(message, messages.CancelFailed):
@@ -326,32 +319,35 @@ class TradingEngine:
             if exchange_state.is_closed(message.code):
                 self._cancelling[message.order_id] = Ts(self.state.now + exchange_state.CLOSED_RECHECK_MS)
         guarded = self._guards.order(message, before, order)
-        if order is None or self._guards.is_undecided(order):
+        if order is None or self._guards.external.is_undecided(order):
             return guarded
         if not order.status.is_live:
             self._cancelling.pop(order.order_id, None)
         if isinstance(message, messages.OrderRejected):
             self.tally.rejected += 1
-            guarded += self._group_watch.refused(order, message)
+            guarded += self._groups.on_rejected(order, message)
         if isinstance(message, messages.AmendEnded) and message.code:
             self.tally.rejected += 1
-        effects = [*guarded, OrderChanged(order)]  # what is on file already makes no guard speak again after a crash
+        effects = [*guarded, OrderChanged(order)]  # after a crash, a stored order raises no alert again
         if isinstance(message, messages.OrderUnknown):
             text = f"{order.ticker} {order.side.value} may be live: {message.reason}"
             effects.append(AlertRaised(self.state.now, "warning", "ORDER_UNKNOWN", order.client_order_id, text))
         return effects + self._credit_unowned(order)
 
     def _on_repaired(self, message: messages.OrderRepaired) -> list[Effect]:
-        """A reply was false: tell what of it, and go on with what is true."""
+        """Apply a repaired order and report what was wrong."""
         before, order = message.known, self.state.orders.apply(message)
         if order is None:
             return []
         self._cancelling.pop(before.order_id, None)
-        effects = [*self._guards.order(message, before, order), *reconciliation.told(before, order, self.state.now)]
+        effects = [
+            *self._guards.order(message, before, order),
+            *reconciliation.repair_effects(before, order, self.state.now),
+        ]
         return effects + self._credit_unowned(order)
 
     def _credit_unowned(self, order: Order) -> list[Effect]:
-        """Book the fills of an order with its strategy, once it is known whose it is."""
+        """Credit the kept fills of an order to its strategy, once the order is known."""
         fills = self._unowned.pop(order.order_id, ()) if order.order_id else ()
         return [effect for fill in fills for effect in self._credit(order, fill)]
 
@@ -366,36 +362,36 @@ class TradingEngine:
         known = self._known(fill.order_id, fill.client_order_id)
         changed = self.state.orders.apply(message)
         effects: list[Effect] = [FillBooked(fill, changed)]
-        if changed is not None:  # the guards first, as in `_on_order`
+        if changed is not None:  # the guards come first, as in `_on_order`
             effects = [*self._guards.order(message, known, changed), *effects, OrderChanged(changed)]
         effects += self._count_day(fill)
         order = self._owner(fill)
         if order is None:
-            self._guards.on_unmatched_fill(fill)
+            self._guards.external.traded(fill)
             self._keep_unowned(fill)
             return effects
         return effects + self._credit(order, fill)
 
     def _keep_unowned(self, fill: Fill) -> None:
-        """Until it turns out whose order that was."""
+        """Keep a fill until its order is known."""
         self._unowned.setdefault(fill.order_id, []).append(fill)
         if len(self._unowned) > MAX_UNOWNED:
             del self._unowned[next(iter(self._unowned))]
 
     def _credit(self, order: Order, fill: Fill) -> list[Effect]:
-        """Book a fill with the strategy whose order it was, and tell it; at once, or when a whole read is booked."""
-        effects = self._guards.owned(fill, order)
+        """Credit a fill to its order's strategy, and report it at once or after the whole account read."""
+        effects = self._guards.fees.charged(fill, order)
         if not order.strategy or not self.state.record_own_fill(order.strategy, fill):
             return effects
-        if self._untold_fills is not None:
-            self._untold_fills.append((order.strategy, fill))
+        if self._unreported_fills is not None:
+            self._unreported_fills.append((order.strategy, fill))
             return effects
         return effects + self._hooks.on_fill(order.strategy, fill)
 
     def _count_day(self, entry: Fill | Settlement) -> list[Effect]:
-        """Before anybody may act on it. What a read of the account brings is counted once all of it is booked."""
-        self._guards.booked(entry)
-        return self._guards.loss() if self._untold_fills is None else []
+        """Count the day before anyone acts on it; an account read is counted when all of it is booked."""
+        self._guards.day.booked(entry)
+        return self._guards.loss() if self._unreported_fills is None else []
 
     def _on_settled(self, message: messages.Settled) -> list[Effect]:
         settlement = message.settlement
@@ -419,13 +415,13 @@ class TradingEngine:
         return holds
 
     def _is_news(self, is_booked: bool, ts: Ts) -> bool:
-        """What was booked before moves nothing: it may be dated anew each time that it is read."""
+        """Update the time of the last entry, unless the entry was booked before: a read may date it anew."""
         if is_booked:
             self.state.last_entry = max(self.state.last_entry, ts)
         return is_booked
 
     def _known(self, order_id: str, client_order_id: str) -> Order | None:
-        """The order that these ids name; one that was placed beside us joins with what the state file has of it."""
+        """Return the order with these ids. An order that another program placed joins from the state file."""
         orders = self.state.orders
         known = orders.find(order_id, client_order_id)
         filed = self._on_file(client_order_id or order_id) if known is None else None
@@ -434,10 +430,10 @@ class TradingEngine:
         if orders.get(filed.client_order_id) or orders.by_order_id(filed.order_id):
             return known
         joined = orders.add(filed)
-        return joined if filed.order_id in ("", order_id) or not order_id else None  # else it is a second one
+        return joined if filed.order_id in ("", order_id) or not order_id else None  # else it is a second order
 
-    def _on_orders_beside(self, message: messages.ExternalOrders) -> list[Effect]:
-        """What other programs of ours placed or amended counts at once, before the exchange tells of it."""
+    def _on_external_orders(self, message: messages.ExternalOrders) -> list[Effect]:
+        """Add orders that other programs on this machine placed or amended, before the exchange reports them."""
         for order in message.orders:
             if self.state.orders.merge(order):
                 self.state.count_sent(SentOrder.of(order))
@@ -446,28 +442,26 @@ class TradingEngine:
     def _owner(self, fill: Fill) -> Order | None:
         return self.state.orders.get(fill.client_order_id) or self.state.orders.by_order_id(fill.order_id)
 
-    # -- the account, and people ----------------------------------------------------------------------------------
-
     def _on_account(self, message: messages.AccountSnapshot) -> list[Effect]:
         self._is_account_unread = False
         self.state.account_read = message.ts
-        self._guards.read()
-        untold: list[tuple[str, Fill]] = []
-        self._untold_fills = untold
+        self._guards.responses.answered()
+        unreported: list[tuple[str, Fill]] = []
+        self._unreported_fills = unreported
         repairs = reconciliation.diff(self.state.orders, self.state.ledger.is_booked, message)
         effects = [effect for repair in repairs for effect in self.step(repair)]
-        self._untold_fills = None
+        self._unreported_fills = None
         found = reconciliation.disputes(self.state.orders, message)
         self.disputed = tuple(each.known for each in found if message.as_of >= each.known.updated)
         self.state.cash_besides = Money(message.balance.cash - self.state.ledger.cash)
         held = {p.ticker: p.qty for p in self.state.ledger.positions.values() if p.subaccount == self.state.home}
         effects += self._drift.look(held, message, booked_until=self.state.last_entry) + self._guards.loss()
-        for strategy, fill in untold:
+        for strategy, fill in unreported:
             effects += self._hooks.on_fill(strategy, fill)
         return effects
 
     def _on_account_unread(self, _message: messages.AccountStale) -> list[Effect]:
-        """Nobody decides until the account was read again."""
+        """Call no strategy until the account was read again."""
         self._is_account_unread = True
         return []
 

@@ -1,4 +1,4 @@
-"""What the markets say: it becomes state, and strategies look at a book that changed if it can be believed."""
+"""Market data messages: they update the state, and strategies are called when a reliable book changed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from kalshi_cli.core.state.state import EngineState
 
 
 @dataclass(eq=False, repr=False)
-class MarketNews:
-    """Everything that is not about orders of ours or the account. `reactions` is how each message is answered."""
+class MarketUpdates:
+    """Handlers of all messages about neither our orders nor the account. `reactions` maps message types to them."""
 
     state: EngineState
     book_watch: BookWatch
@@ -65,7 +65,7 @@ class MarketNews:
         return self._decide(book)
 
     def _decide(self, book: OrderBook) -> list[Effect]:
-        """Let the strategies look at a book that changed, if it can be believed."""
+        """Check the exits and call the strategies after a change of a reliable book."""
         if not book.is_usable or book.is_crossed:
             return self.book_watch.check_changed_book(book)
         if self.book_watch.crossed:
@@ -113,7 +113,7 @@ class MarketNews:
             self.state.fees[market.ticker] = message.fees
         if message.family is not None:
             self.state.families[market.event_ticker] = message.family
-        self.state.exposures.look_again((market.ticker,))
+        self.state.exposures.refresh((market.ticker,))
         self.state.books.setdefault(market.ticker, OrderBook(market.ticker))
         return self.guards.loss()
 
@@ -123,5 +123,5 @@ class MarketNews:
 
     def _on_valued(self, message: messages.MarksUpdate) -> list[Effect]:
         self.state.valued.update({market.ticker: market for market in message.markets})
-        self.state.exposures.look_again(market.ticker for market in message.markets)
+        self.state.exposures.refresh(market.ticker for market in message.markets)
         return self.guards.loss()

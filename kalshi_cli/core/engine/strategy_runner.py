@@ -1,4 +1,4 @@
-"""The strategies of a run: asked one after the other, and contained. One that raises is taken out; the others go on."""
+"""The strategy runner: it calls the strategies one after the other, and disables one that raises an error."""
 
 from __future__ import annotations
 
@@ -15,43 +15,64 @@ from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.core.state.view import StrategyContext
 
 MAX_WAITING_LENGTH = 300
-"""Characters of what strategies say that they lack."""
+"""The longest text of what strategies wait for."""
 
 MAX_INTENTS = 100
-"""Intents that one hook of a strategy may yield; the rest of a longer answer is dropped with an alert."""
+"""The most intents that one hook call may yield; the rest is discarded with an alert."""
 
 
 class StrategyProtocol(Protocol):
-    """What the engine calls. Hooks yield intents, or return None."""
+    """The interface of a strategy. Each hook yields intents or returns None."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Return the name under which its orders are stored."""
+
     @property
-    def is_hedged(self) -> bool: ...
+    def is_hedged(self) -> bool:
+        """Return whether its positions offset each other."""
+
     @property
-    def waiting(self) -> str: ...
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterable[Intent] | None: ...
-    def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterable[Intent] | None: ...
-    def on_fill(self, view: StrategyContext, fill: Fill) -> Iterable[Intent] | None: ...
-    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> Iterable[Intent] | None: ...
-    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterable[Intent] | None: ...
-    def on_signal(self, view: StrategyContext, signal: NewsSignal) -> Iterable[Intent] | None: ...
-    def on_tick(self, view: StrategyContext) -> Iterable[Intent] | None: ...
+    def waiting(self) -> str:
+        """Return the data that it waits for, empty if none."""
+
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterable[Intent] | None:
+        """Handle a changed order book."""
+
+    def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterable[Intent] | None:
+        """Handle a public trade."""
+
+    def on_fill(self, view: StrategyContext, fill: Fill) -> Iterable[Intent] | None:
+        """Handle a fill of its own order."""
+
+    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> Iterable[Intent] | None:
+        """Handle an outside price."""
+
+    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterable[Intent] | None:
+        """Handle an outside fair value."""
+
+    def on_signal(self, view: StrategyContext, signal: NewsSignal) -> Iterable[Intent] | None:
+        """Handle a news signal."""
+
+    def on_tick(self, view: StrategyContext) -> Iterable[Intent] | None:
+        """Handle the passing of time."""
 
 
 class StrategyCall(NamedTuple):
-    """Code of a strategy that is running: in which call of a hook, counted from 1, and whose."""
+    """A running strategy hook: the number of the call, counted from 1, and the strategy."""
 
     call: int
     strategy: str
 
 
 class StrategyTimeoutError(BaseException):
-    """Raised in the middle of a hook that does not come back, by whoever watches it. Not for a strategy to catch."""
+    """Raised inside a hook that does not return, by the watchdog. A strategy must not catch it."""
 
 
 class StrategyRunner:
-    """Asks the strategies, while `may_ask` allows it. `consider` takes what they want, `withdraw` follows when one of
+    """The runner of all strategies.
+
+    `may_ask` says whether strategies may be called, `consider` receives their intents, and `withdraw` runs after one of
     them failed.
     """
 
@@ -70,38 +91,43 @@ class StrategyRunner:
         self._withdraw = withdraw
         self._may_ask = may_ask
         self.names = {strategy.name: None for strategy in strategies}.keys()
-        """In the order in which they are asked."""
+        """In calling order."""
         self.hedged = frozenset(strategy.name for strategy in strategies if strategy.is_hedged)
-        """What they hold pays for one another, so no exit may look at a part of it."""
+        """Strategies whose positions offset each other, so that exits must not sell one of them."""
         self.failed: dict[str, str] = {}
-        """Strategies that were taken out, and why."""
+        """Disabled strategies and their errors."""
         self.asked: StrategyCall | None = None
-        """Set exactly while a strategy's own code is running; another thread, or a signal handler, may look."""
+        """Set only while a strategy's own code runs; another thread or a signal handler may read it."""
         self._calls = 0
 
     @property
     def waiting(self) -> str:
-        """Which strategies lack what to decide by, in their words."""
+        """Return which strategies wait for data, in their own words."""
         said = ((strategy.name, strategy.waiting) for strategy, _ in self._running)
         return safe_text("; ".join(f"{name}: {what}" for name, what in said if what), MAX_WAITING_LENGTH)
 
     def on_book(self, ticker: str) -> list[Effect]:
+        """Report a changed book."""
         return self._ask_all(lambda strategy: strategy.on_book, ticker)
 
     def on_trade(self, trade: PublicTrade) -> list[Effect]:
+        """Report a public trade."""
         return self._ask_all(lambda strategy: strategy.on_trade, trade)
 
     def on_spot(self, spot: SpotPrice) -> list[Effect]:
+        """Report an outside price."""
         return self._ask_all(lambda strategy: strategy.on_spot, spot)
 
     def on_fair(self, fair: FairValue) -> list[Effect]:
+        """Report an outside fair value."""
         return self._ask_all(lambda strategy: strategy.on_fair, fair)
 
     def on_signal(self, signal: NewsSignal) -> list[Effect]:
+        """Report a news signal."""
         return self._ask_all(lambda strategy: strategy.on_signal, signal)
 
     def on_fill(self, owner: str, fill: Fill) -> list[Effect]:
-        """Tell the one strategy whose order it was."""
+        """Report a fill to the strategy that placed the order."""
         effects: list[Effect] = []
         for strategy, view in tuple(self._running):
             if strategy.name == owner:
@@ -109,6 +135,7 @@ class StrategyRunner:
         return effects
 
     def on_tick(self) -> list[Effect]:
+        """Report that time passed."""
         return self._ask_all(lambda strategy: strategy.on_tick)
 
     def _ask_all(
@@ -122,20 +149,20 @@ class StrategyRunner:
     def _ask(
         self, strategy: StrategyProtocol, hook: Callable[..., Iterable[Intent] | None], *args: object
     ) -> list[Effect]:
-        """Run one hook. A strategy that raises is taken out, its orders are cancelled, and somebody is told."""
+        """Call one hook. A strategy that raises is disabled, its orders are canceled, and an alert is raised."""
         effects: list[Effect] = []
         if not self._may_ask():
             return effects
         try:
             for count, intent in enumerate(self._answers(strategy.name, hook, args)):
                 if count == MAX_INTENTS:
-                    text = f"more than {MAX_INTENTS} intents at once; the rest was dropped"
+                    text = f"More than {MAX_INTENTS} order requests at once; the rest was discarded"
                     effects.append(AlertRaised(self._state.now, "warning", "STRATEGY_FLOOD", strategy.name, text))
                     break
                 effects += self._consider(strategy.name, intent)
         except (Exception, SystemExit, StrategyTimeoutError) as error:
             self._running = [(other, seen) for other, seen in self._running if other is not strategy]
-            why = redact(f"{type(error).__name__}: {error}{_where(error)}")  # it is written down
+            why = redact(f"{type(error).__name__}: {error}{_where(error)}")  # the text is stored
             self.failed[strategy.name] = why
             text = f"{why}; its orders are being canceled"
             code = "STRATEGY_HUNG" if isinstance(error, StrategyTimeoutError) else "STRATEGY_FAILED"
@@ -146,7 +173,7 @@ class StrategyRunner:
     def _answers(
         self, name: str, hook: Callable[..., Iterable[Intent] | None], args: tuple[object, ...]
     ) -> Iterator[Intent]:
-        """What a strategy wants. `asked` is set while its own code runs, and never while ours does."""
+        """Yield the strategy's intents. `asked` is set only while its own code runs."""
         self._calls += 1
         asked = StrategyCall(self._calls, name)
         try:
@@ -168,7 +195,7 @@ class StrategyRunner:
 
 
 def _where(error: BaseException) -> str:
-    """The innermost place in the code, for whoever wrote the strategy."""
+    """Return the innermost place in the code, for the author of the strategy."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -1,4 +1,4 @@
-"""Counts of one run: what was wanted, refused, sent, traded, won."""
+"""Counters of one run: order requests, refusals, orders, fills and closed trades."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RunCounters(msgspec.Struct):
     denied: dict[str, int] = {}
 
     def count_fill(self, fill: Fill, realized: Money | None) -> None:
-        """`realized` is what the fill realized by closing something, before its fee; None where it closed nothing."""
+        """Count a fill. `realized` is its realized profit before its fee, None if it closed nothing."""
         self.fills += 1
         self.contracts = Qty(self.contracts + fill.qty)
         if fill.is_taker:
@@ -34,17 +34,18 @@ class RunCounters(msgspec.Struct):
             self.count_close(Money(realized - fill.fee))
 
     def count_close(self, profit: Money) -> None:
-        """A position, or part of one, was closed or settled."""
+        """Count a closed or settled position, or part of one."""
         if profit > 0:
             self.won += 1
         else:
             self.lost += 1
 
     def count_denied(self, code: str) -> None:
+        """Count a refused order request."""
         self.denied[code] = self.denied.get(code, 0) + 1
 
     @property
     def win_rate(self) -> float | None:
-        """Share of closing trades that made money; None before the first."""
+        """Return the share of closing trades that made money; None before the first."""
         closed = self.won + self.lost
         return self.won / closed if closed else None

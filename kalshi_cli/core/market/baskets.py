@@ -1,17 +1,18 @@
-"""Baskets: markets of one event that, bought together, pay at least a known amount whatever happens.
+"""Baskets: legs in markets of one event that together pay at least a known amount in every outcome.
 
-All on the YES scale: a leg on the side BID buys YES at the asks; one on ASK buys NO, at one dollar less the bids.
+All prices are on the YES scale: a BID leg buys YES at the asks, an ASK leg buys NO at one dollar less the bids.
 
-    pair     YES and NO of one market pay $1: worth it where the bid is above the ask, a crossed book. The exchange
-             matches those itself, so nobody meets one except between two deltas, and no strategy is shown that.
-    no       NO of n markets of which at most one settles YES pays n - 1 dollars: where the n bids are above $1.
-    yes      YES of markets of which one must settle YES pays $1: where the asks are below $1. The exchange never says
-             that one must; the operator has to (`EventRelation.exhaustive`).
-    ladder   "above 10" and "above 20" of one quantity: YES of the first and NO of the second pay $1, in between $2:
-             where the bid of the second is above the ask of the first.
+    pair     YES and NO of one market pay $1: profitable if the bid exceeds the ask (a crossed book). The exchange
+             matches those itself, so they appear only between two deltas, and strategies never see them.
+    no       NO of n markets, at most one of which settles YES, pay n - 1 dollars: profitable if the n bids add up
+             to more than $1.
+    yes      YES of all markets, one of which must settle YES, pay $1: profitable if the asks add up to less than
+             $1. The exchange never says that one must; the user has to (`EventRelation.exhaustive`).
+    ladder   "above 10" and "above 20" of one quantity: YES of the first and NO of the second pay $1, or $2 in
+             between: profitable if the bid of the second exceeds the ask of the first.
 
-Whole contracts of one dollar are assumed to settle at YES or NO. A market that settles at a value in between keeps
-these bounds only where the values of an event do what its outcomes do (add up to $1 at most, fall along a ladder).
+This assumes that one-dollar contracts settle at YES or NO. If a market settles at a value in between, the bounds hold
+only if the values of an event add up to at most $1 and fall along a ladder.
 """
 
 from __future__ import annotations
@@ -27,28 +28,28 @@ from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.markets import FeeSchedule, Market
 from kalshi_cli.core.model.messages import Level
-from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, leg_price
 
 A_CENT = Money(10_000)
-"""Reckoned for each leg on top of its fee: what an order that fills in up to fifty parts may be charged more than one
-that fills at once (see `core/market/fees.py`)."""
+"""Added to the fee of each leg: an order that fills in up to fifty parts may be charged this much more than one that
+fills at once (see `core/market/fees.py`)."""
 
 NOTHING = Price(0)
 
 _STRIKE = re.compile(r"T?(N?)(\d+(?:\.\d+)?)", re.ASCII)
 _HALF = 0.5
-"""How far the strike in a ticker may be from the market's own: "20 or more" has the floor 19.5."""
+"""The largest difference between the strike in a ticker and the market's own: "20 or more" has the floor 19.5."""
 
 
 class EventRelation(msgspec.Struct, frozen=True):
-    """What is known of an event. `exhaustive`: how many markets it has, where one of them is sure to settle YES."""
+    """The relation of an event's markets. `exhaustive`: their number if one of them must settle YES, otherwise 0."""
 
     is_exclusive: bool = False
     exhaustive: int = 0
 
 
 class MarketOffer(msgspec.Struct, frozen=True):
-    """One market as it can be traded now: levels of its book, best first."""
+    """The book levels at which a market can be traded now, best first."""
 
     market: Market
     bids: Sequence[Level]
@@ -57,7 +58,7 @@ class MarketOffer(msgspec.Struct, frozen=True):
 
 
 def offer(market: Market, book: OrderBook, fees: FeeSchedule, depth: int | None = None) -> MarketOffer:
-    """A book as an offer, `depth` levels of each side; nothing of one that cannot be believed."""
+    """Return `depth` levels of each side of a book; an unusable book has none."""
     if depth == 1:
         bid, ask = book.bid, book.ask
         return MarketOffer(market, (bid,) if bid else (), (ask,) if ask else (), fees)
@@ -65,8 +66,10 @@ def offer(market: Market, book: OrderBook, fees: FeeSchedule, depth: int | None 
 
 
 class BasketLeg(NamedTuple):
-    """One order: `price` is the last level that it needs, `standing` what stands there and before, `cost` what it pays
-    without fees, `fee` the most that it is charged.
+    """An order of a basket.
+
+    `price` is the last level that it needs, `standing` the quantity offered up to that level, `cost` the amount paid
+    without fees, and `fee` the highest possible fee.
     """
 
     ticker: str
@@ -78,37 +81,39 @@ class BasketLeg(NamedTuple):
 
 
 class Basket(msgspec.Struct, frozen=True):
-    """`qty` of each leg pay at least `pays` per contract (in ten-thousandths, above one dollar for several NO)."""
+    """`qty` contracts of each leg, which together pay at least `pays` (ten-thousandths of a dollar) per contract.
+
+    `legs` start with the leg that has the least quantity on offer. `pays` exceeds one dollar for several NO legs.
+    """
 
     kind: str
     legs: tuple[BasketLeg, ...]
-    """The one of which least stands first."""
     qty: Qty
     pays: int
 
     @property
     def cost(self) -> Money:
-        """What all legs cost, without fees."""
+        """Return the cost of all legs, without fees."""
         return Money(sum(leg.cost for leg in self.legs))
 
     @property
     def fees(self) -> Money:
-        """The most that all legs are charged."""
+        """Return the highest possible fees of all legs."""
         return Money(sum(leg.fee for leg in self.legs))
 
     @property
     def net(self) -> Money:
-        """What is left in the worst outcome."""
+        """Return the profit in the worst outcome, after fees."""
         return Money(self.pays * self.qty - self.cost - self.fees)
 
     @property
     def edge(self) -> Price:
-        """`net` for each contract of the basket, rounded down."""
+        """Return the net profit per contract, rounded down."""
         return Price(self.net // self.qty)
 
 
 class BasketCandidate(NamedTuple):
-    """Legs whose best prices leave something before fees."""
+    """Legs that are profitable at their best prices, before fees."""
 
     kind: str
     legs: tuple[tuple[MarketOffer, Side], ...]
@@ -123,9 +128,9 @@ def find(
     most: Qty | None = None,
     max_legs: int | None = None,
 ) -> list[Basket]:
-    """The baskets of one event that leave something after fees, and `at_least` for each contract; the best first.
+    """Return the baskets of one event that earn at least `at_least` per contract after fees, the best first.
 
-    Each is as large as the books carry, up to `most`. They may share legs: buying one can take another away.
+    Each is as large as the books allow, up to `most`. Baskets may share legs, so buying one can remove another.
     """
     walked = (fill_basket(candidate, at_least=at_least, most=most) for candidate in candidates(kin, offers, max_legs))
     return sorted((basket for basket in walked if basket is not None), key=lambda basket: -basket.net)
@@ -134,7 +139,7 @@ def find(
 def candidates(
     kin: EventRelation, offers: Sequence[MarketOffer], max_legs: int | None = None
 ) -> Iterator[BasketCandidate]:
-    """What would pay before fees, by the best prices alone: one look at each market."""
+    """Yield the legs that are profitable before fees, judged by best prices alone."""
     for each in offers:
         if each.bids and each.asks and each.bids[0][0] > each.asks[0][0]:
             yield BasketCandidate("pair", ((each, BID), (each, ASK)), ONE_DOLLAR)
@@ -149,7 +154,10 @@ def candidates(
 
 
 def _all_no(offers: Sequence[MarketOffer], max_legs: int | None) -> Iterator[BasketCandidate]:
-    """The highest bids, from two on: each further leg adds its bid, and asks for its own fee and depth."""
+    """Yield NO legs of the highest bids, from two legs upwards.
+
+    Each further leg adds its bid, but also its own fee and depth.
+    """
     bid_for = sorted((each for each in offers if each.bids), key=lambda each: (-each.bids[0][0], each.market.ticker))
     together = 0
     for count, each in enumerate(bid_for[:max_legs], 1):
@@ -159,13 +167,13 @@ def _all_no(offers: Sequence[MarketOffer], max_legs: int | None) -> Iterator[Bas
 
 
 def _two_rungs(rungs: Sequence[MarketOffer]) -> Iterator[BasketCandidate]:
-    """Of rungs that each imply the one before: NO of one against the cheapest YES of a lower one."""
+    """Yield pairs of NO of a rung with YES of the cheapest lower rung. Each rung implies all lower ones."""
     lower: list[MarketOffer] = []
     cheapest: MarketOffer | None = None
     at: float | None = None
     for rung in rungs:
         strike = _strike(rung.market)[1]
-        if strike != at:  # two of the same strike imply nothing of one another
+        if strike != at:  # two rungs of the same strike do not imply each other
             for each in lower:
                 if cheapest is None or each.asks[0][0] < cheapest.asks[0][0]:
                     cheapest = each
@@ -177,7 +185,7 @@ def _two_rungs(rungs: Sequence[MarketOffer]) -> Iterator[BasketCandidate]:
 
 
 def threshold_chains(markets: Sequence[Market]) -> list[list[int]]:
-    """Places of markets that ask about one quantity, each list from the rung that is reached most easily upwards."""
+    """Return lists of indices of markets that ask about one quantity, each from the easiest strike to the hardest."""
     found: dict[tuple[str, str], list[int]] = {}
     for place, market in enumerate(markets):
         kind, _ = _strike(market)
@@ -193,11 +201,11 @@ def _stem(market: Market) -> str:
 
 
 def _strike(market: Market) -> tuple[str, float]:
-    """The direction and the strike of a threshold; no direction where it is none.
+    """Return the direction and the strike of a threshold market, or ("", 0.0) if it is not a threshold.
 
-    One event may ask for several quantities, like the points of several players, or two coins. Markets of one quantity
-    differ in their strike alone, so the last part of the ticker must be that strike, and nothing else: `T69.5`, `TN0.1`
-    (below zero), `20`.
+    One event may ask about several quantities, such as the points of several players, or two coins. Markets of one
+    quantity differ only in their strike, so the last part of the ticker must be exactly that strike: `T69.5`, `TN0.1`
+    (negative) or `20`.
     """
     named = _STRIKE.fullmatch(market.ticker.rpartition("-")[2])
     kind, strike = "", None
@@ -216,7 +224,7 @@ def _is_whole(kin: EventRelation, count: int) -> bool:
 
 
 def min_payout(kin: EventRelation, legs: Sequence[tuple[Market, Side]]) -> int:
-    """What one contract of each leg pays together in the worst outcome, as far as it is known; per contract."""
+    """Return the known minimum payout of one contract of each leg together, in ten-thousandths of a dollar."""
     sides = {side for _, side in legs}
     if sides == {ASK} and kin.is_exclusive:
         return (len(legs) - 1) * ONE_DOLLAR
@@ -234,10 +242,9 @@ def min_payout(kin: EventRelation, legs: Sequence[tuple[Market, Side]]) -> int:
 def may_pay(
     kin: EventRelation, rungs: Sequence[Sequence[int]], bids: Sequence[Price | None], asks: Sequence[Price | None]
 ) -> bool:
-    """Whether `candidates` would find anything but pairs, or nearly so: cheap enough for every change of a best price.
+    """Return whether `candidates` could find anything but pairs. Fast enough for every change of a best price.
 
-    `rungs` is what `threshold_chains` says of the markets, `bids` and `asks` their best prices, None where nobody
-    quotes.
+    `rungs` is the result of `threshold_chains`; `bids` and `asks` are the best prices, None without a quote.
     """
     if kin.is_exclusive and sum(bid for bid in bids if bid is not None) > ONE_DOLLAR:
         return True
@@ -256,7 +263,7 @@ def may_pay(
 
 
 def fill_basket(candidate: BasketCandidate, *, at_least: Price = NOTHING, most: Qty | None = None) -> Basket | None:
-    """As many contracts as leave `at_least` each after fees, down the levels of every leg; None where none do."""
+    """Return the largest basket that earns `at_least` per contract after fees, None without profit."""
     levels = [each.bids if side is ASK else each.asks for each, side in candidate.legs]
     taken: list[list[int]] = [[0] for _ in levels]
     qty = 0
@@ -284,16 +291,11 @@ def fill_basket(candidate: BasketCandidate, *, at_least: Price = NOTHING, most: 
 
 
 def _left(candidate: BasketCandidate, prices: Sequence[Price]) -> int:
-    """What one contract of each leg leaves after fees, in millionths of a dollar."""
+    """Return the profit of one contract of each leg after fees, in millionths of a dollar."""
     left = candidate.pays * ONE_CONTRACT
     for (each, side), price in zip(candidate.legs, prices, strict=True):
         left -= leg_price(side, price) * ONE_CONTRACT + estimate(each.fees, price, ONE_CONTRACT, is_taker=True)
     return left
-
-
-def leg_price(side: Side, price: Price) -> Price:
-    """What one contract costs on the side that is bought: NO is one dollar less the price."""
-    return price if side is BID else Price(ONE_DOLLAR - price)
 
 
 def _leg(each: MarketOffer, side: Side, taken: list[tuple[Level, int]]) -> BasketLeg:

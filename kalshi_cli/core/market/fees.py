@@ -1,9 +1,9 @@
-"""What a trade costs in fees: the exchange's formula, and how it rounds to the balance (API.md section 9).
+"""Trading fees: the exchange's formula, and its rounding of the balance (API.md section 9).
 
-    trade fee = k * multiplier * contracts * price * (1 - price), rounded up to $0.0001, for each fill
+trade fee = k * multiplier * contracts * price * (1 - price), rounded up to $0.0001, for each fill
 
-These are estimates for use before a trade and rules for the simulated exchange. Once a fill reports its fee, that is
-the fee. A fee is the same for both sides, so YES and NO cost the same.
+These are estimates before a trade, and the rules of the simulated exchange. Once a fill reports its fee, use that. The
+fee is the same for both sides, so YES and NO cost the same.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ INTERMEDIARY: Final = Money(10_000)
 _REBATE = Money(10_000)
 _FEE_STEP = Money(100)
 
-# k of takers and of makers, in ten-thousandths. `flat` has no published formula (2026-10), and a type added later is
-# not known here: both are taken for the dearest there is, so that an edge is never found where a fee would eat it.
+# k of takers and of makers, in ten-thousandths. `flat` has no published formula (2026-10), and future types are
+# unknown: both use the highest known rates, so that fees never turn a found edge into a loss.
 _DEAREST = (700, 700)
 _RATES: dict[FeeType, tuple[int, int]] = {
     FeeType.QUADRATIC: (700, 0),
@@ -32,19 +32,19 @@ _RATES: dict[FeeType, tuple[int, int]] = {
     FeeType.UNKNOWN: _DEAREST,
 }
 
-# k, multiplier, contracts and the two prices carry 4 + 3 + 2 + 4 + 4 decimals; a fee has 4 of its own.
+# k, multiplier, contracts and the two prices have 4 + 3 + 2 + 4 + 4 decimals; a fee has 4.
 _SCALE = 10 ** (4 + 3 + 2 + 4 + 4 - 4)
 
 
 def trade_fee(schedule: FeeSchedule, price: Price, qty: Qty, *, is_taker: bool) -> Money:
-    """The fee of one fill of `qty` at `price`, before rounding to the balance."""
+    """Return the fee of one fill of `qty` at `price`, before the rounding of the balance."""
     taker, maker = _RATES[schedule.type]
     raw = (taker if is_taker else maker) * schedule.multiplier * qty * price * (ONE_DOLLAR - price)
     return Money(-(-raw // _SCALE) * _FEE_STEP)
 
 
 def estimate(schedule: FeeSchedule, price: Price, qty: Qty, *, is_taker: bool) -> Money:
-    """What one fill will be charged at most, a direct member's rounding included.
+    """Return the highest fee of a single fill, including the rounding of a direct member's balance.
 
     An order that fills in n parts may cost up to $0.01 + (n - 1) * $0.0001 more.
     """
@@ -53,7 +53,7 @@ def estimate(schedule: FeeSchedule, price: Price, qty: Qty, *, is_taker: bool) -
 
 
 class FeeCharge(NamedTuple):
-    """The fee of one fill in its parts. `net` can be below zero for a small later fill of an order (a rebate)."""
+    """The parts of one fill's fee. `net` can be negative for a small later fill of an order (a rebate)."""
 
     trade_fee: Money
     rounding_fee: Money
@@ -61,12 +61,15 @@ class FeeCharge(NamedTuple):
 
     @property
     def net(self) -> Money:
+        """Return the amount charged."""
         return Money(self.trade_fee + self.rounding_fee - self.rebate)
 
 
 class RoundingAccumulator:
-    """The rounding fees of one order: each fill leaves the balance a multiple of `precision`, and what that took from
-    the member is given back a cent at a time, once more than a cent has gathered.
+    """The rounding fees of one order.
+
+    Each fill leaves the balance a multiple of `precision`. Once more than a cent of rounding fees has accumulated, the
+    exchange pays it back a cent at a time.
     """
 
     def __init__(self, precision: Money = DIRECT) -> None:
@@ -74,7 +77,7 @@ class RoundingAccumulator:
         self.gathered = Money(0)
 
     def charge(self, revenue: Money, fee: Money) -> FeeCharge:
-        """Book a fill: `revenue` is what it does to cash before fees (below zero for a buy), `fee` its trade fee."""
+        """Book a fill: `revenue` is its effect on cash before fees (negative for a buy), `fee` its trade fee."""
         rounding = Money((revenue - fee) % self.precision)
         gathered = self.gathered + rounding
         rebate = _REBATE if gathered > _REBATE else Money(0)

@@ -1,7 +1,7 @@
-"""What is worth a look among all open markets, net of fees: rules over one market or one event each.
+"""Scan rules that find opportunities in one market or one event, net of fees.
 
-Every rule says what it found, or None; nothing here ranks, limits or reads. Prices are those of the list, on the YES
-scale, so a book may have moved on since.
+Each rule returns a match or None; it does not rank, limit or read. Prices come from the list of markets, on the YES
+scale, so the order book may have moved since.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from kalshi_cli.core.model.messages import Level
 from kalshi_cli.core.model.order_terms import BID, Side
 
 REFERENCE_SIZE = Qty(100 * ONE_CONTRACT)
-"""For what a maker keeps: fees round up to $0.0001 an order, which on one contract would hide what they are."""
+"""The order size for a maker's profit: fees round up to $0.0001 an order, which would distort one contract."""
 
 MAX_LEGS = 20
-"""Of one basket."""
+"""The most legs of one basket."""
 
 NO_FEES = FeeSchedule(multiplier=0)
 
 
 class ScannedMarket(msgspec.Struct, frozen=True):
-    """An open market, its event, and what trades of it are charged now."""
+    """An open market, its event, and its current fees."""
 
     market: Market
     event: Event
@@ -35,7 +35,7 @@ class ScannedMarket(msgspec.Struct, frozen=True):
 
 
 def fees_now(market: Market, fees: FeeSchedule, now: Ts) -> FeeSchedule:
-    """The schedule, but nothing while the fees of this market are waived."""
+    """Return the fee schedule, or no fees while they are waived for this market."""
     return NO_FEES if market.fee_waiver_until is not None and now < market.fee_waiver_until else fees
 
 
@@ -43,7 +43,7 @@ def fees_now(market: Market, fees: FeeSchedule, now: Ts) -> FeeSchedule:
 
 
 class SpreadMatch(msgspec.Struct, frozen=True):
-    """`share` of the middle; `keeps` is what a maker of both sides is left with for each contract, after fees."""
+    """A spread to make. `keeps` is the maker's profit per contract after fees when both sides fill."""
 
     listed: ScannedMarket
     bid: Price
@@ -52,15 +52,17 @@ class SpreadMatch(msgspec.Struct, frozen=True):
 
     @property
     def width(self) -> Price:
+        """Return the ask less the bid."""
         return Price(self.ask - self.bid)
 
     @property
     def share(self) -> float:
+        """Return the width as a share of the mid price."""
         return 2 * self.width / (self.ask + self.bid)
 
 
 def spread(listed: ScannedMarket) -> SpreadMatch | None:
-    """Nothing of a market that only one side quotes, nor of a crossed one."""
+    """Return the spread of a market with both quotes; None without one of them, or if they cross."""
     bid, ask = listed.market.yes_bid, listed.market.yes_ask
     if bid is None or ask is None or ask <= bid:
         return None
@@ -69,7 +71,7 @@ def spread(listed: ScannedMarket) -> SpreadMatch | None:
 
 
 class PriceMove(msgspec.Struct, frozen=True):
-    """The last trade against the last a day ago."""
+    """The last price, and the last price a day ago."""
 
     listed: ScannedMarket
     previous: Price
@@ -77,12 +79,12 @@ class PriceMove(msgspec.Struct, frozen=True):
 
     @property
     def change(self) -> int:
-        """In ten-thousandths of a dollar, below zero where it fell."""
+        """Return the change in ten-thousandths of a dollar, negative for a fall."""
         return self.last - self.previous
 
 
 def move(listed: ScannedMarket) -> PriceMove | None:
-    """Nothing of what did not trade in the last day: its last price is not news."""
+    """Return the price move of a market that traded in the last day, None if it did not or is unchanged."""
     market = listed.market
     if market.last is None or market.previous_price is None or not market.volume_24h:
         return None
@@ -90,7 +92,7 @@ def move(listed: ScannedMarket) -> PriceMove | None:
 
 
 class LowPriceMatch(msgspec.Struct, frozen=True):
-    """A side that can be bought: `price` of that side, `size` what stands there, `fee` for all of it."""
+    """A side that can be bought at `price`. `size` is the quantity on offer, and `fee` the fee for all of it."""
 
     listed: ScannedMarket
     side: str
@@ -100,31 +102,28 @@ class LowPriceMatch(msgspec.Struct, frozen=True):
 
     @property
     def fee_share(self) -> float:
-        """Of the price."""
+        """Return the fee as a share of the cost."""
         return self.fee / notional(self.price, self.size)
 
 
 def cheap(listed: ScannedMarket, below: Price) -> Iterator[LowPriceMatch]:
-    """YES, NO, both or neither: what is offered at less than `below`."""
+    """Yield the sides of a market that are offered below a price: YES, NO, both or neither."""
     market = listed.market
-    sides = (
-        ("yes", market.yes_ask, market.yes_ask_size),
-        ("no", None if market.yes_bid is None else Price(ONE_DOLLAR - market.yes_bid), market.yes_bid_size),
-    )
+    sides = (("yes", market.yes_ask, market.yes_ask_size), ("no", market.no_ask, market.yes_bid_size))
     for side, price, size in sides:
         if price is not None and 0 < price < below and size:
             yield LowPriceMatch(listed, side, price, size, estimate(listed.fees, price, size, is_taker=True))
 
 
 def mid_price(market: Market) -> Price | None:
-    """Between the quotes, rounded down; the last trade where one is missing."""
+    """Return the middle of the quotes, rounded down, or the last trade if a quote is missing."""
     if market.yes_bid is None or market.yes_ask is None:
         return market.last
     return Price((market.yes_bid + market.yes_ask) // 2)
 
 
 def is_undecided(market: Market, now: Ts, within_ms: int, margin: Price) -> bool:
-    """Whether it closes within that time and is priced at least `margin` away from zero and from one dollar."""
+    """Return whether a market closes within a time, priced at least `margin` away from $0 and $1."""
     price = mid_price(market)
     return now < market.close_time <= now + within_ms and price is not None and margin <= price <= ONE_DOLLAR - margin
 
@@ -133,11 +132,12 @@ def is_undecided(market: Market, now: Ts, within_ms: int, margin: Price) -> bool
 
 
 def open_markets(event: Event) -> list[Market]:
+    """Return the active markets of an event."""
     return [market for market in event.markets if market.status is MarketStatus.ACTIVE]
 
 
 def listed_offer(listed: ScannedMarket) -> MarketOffer:
-    """What the list says of a book: its best prices, with what stands there."""
+    """Return the best prices and sizes of a market from the list as an offer."""
     market = listed.market
 
     def level(price: Price | None, size: Qty) -> Sequence[Level]:
@@ -148,13 +148,13 @@ def listed_offer(listed: ScannedMarket) -> MarketOffer:
 
 
 def legs_of(event: Event, offers: Sequence[MarketOffer]) -> set[str]:
-    """Tickers whose books have to be read: those of all baskets that would pay before fees by these prices."""
+    """Return the tickers of all baskets that are profitable before fees: their books must be read."""
     found = candidates(EventRelation(is_exclusive=event.mutually_exclusive), offers, MAX_LEGS)
     return {offer.market.ticker for candidate in found for offer, _ in candidate.legs}
 
 
 def disjoint(baskets: Iterable[Basket]) -> list[Basket]:
-    """Of baskets that share legs only the first: what is left can all be done, if nobody is faster."""
+    """Return the baskets that share no leg with an earlier one, so that all of them can be executed."""
     taken: set[str] = set()
     chosen = []
     for basket in baskets:
@@ -169,30 +169,31 @@ def disjoint(baskets: Iterable[Basket]) -> list[Basket]:
 
 
 class VenueQuote(msgspec.Struct, frozen=True):
-    """Best prices of the same question somewhere, on the YES scale of our market; None where nobody quotes."""
+    """The best prices of the same question on another venue, on our YES scale; None without a quote."""
 
     bid: Level | None
     ask: Level | None
 
 
 class CrossVenueEdge(msgspec.Struct, frozen=True):
-    """What `qty` contracts leave that are bought on one venue and sold on the other, after the fees of both."""
+    """The profit of buying `qty` contracts on one venue and selling them on the other, after the fees of both."""
 
     qty: Qty
     net: Money
 
     @property
     def each(self) -> Price:
-        """For each contract, rounded down."""
+        """Return the profit per contract, rounded down."""
         return Price(self.net // self.qty)
 
 
 def edge(
     ours: Level | None, side: Side, fees: FeeSchedule, theirs: Level | None, fee_rate: int
 ) -> CrossVenueEdge | None:
-    """Trade at `ours` (BID buys YES at our ask) and the other way at `theirs`; None where either has nobody.
+    """Return the profit of trading at `ours` (BID buys YES at our ask) and the opposite at `theirs`.
 
-    `fee_rate` is theirs, in ten-thousandths: rate * contracts * price * (1 - price), rounded up.
+    None if either venue has no quote. The other venue's fee is rate * contracts * price * (1 - price), rounded up, with
+    `fee_rate` in ten-thousandths.
     """
     if ours is None or theirs is None:
         return None

@@ -1,8 +1,8 @@
-"""The order book of one market on the YES scale: a snapshot, then deltas.
+"""The order book of one market on the YES scale, from a snapshot and deltas.
 
-Two dictionaries of integer prices, with the best of each side kept at hand: `apply` runs for every change the exchange
-publishes, everything else only when somebody asks. A book that cannot be trusted is empty and says why, so that nobody
-can price from it by forgetting to look.
+It has two dictionaries of integer prices and caches the best price of each side: `apply` runs for every change that the
+exchange publishes, everything else only on demand. An unusable book is empty and gives the reason, so that a caller who
+does not check cannot price from it.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _ONE = int(ONE_DOLLAR)
 
 
 class PriceLevel(NamedTuple):
-    """A price with the count that stands there."""
+    """A price and the quantity at it."""
 
     price: Price
     qty: Qty
 
 
 class FillEstimate(NamedTuple):
-    """What an order would take from the book: `filled` of what was asked, for `notional` (price times count).
+    """The fill that an order would get from the book: `filled` contracts for `notional` (price times quantity).
 
-    All on the YES scale. `worst` is the last price reached; `average` is rounded against us, up for a bid and down for
-    an ask. Both are None where nothing fills.
+    All values are on the YES scale. `worst` is the last price reached. `average` is rounded against us: up for a bid,
+    down for an ask. Both are None if nothing fills.
     """
 
     filled: Qty
@@ -52,17 +52,15 @@ class OrderBook:
         self._bids: dict[Price, int] = {}
         self._asks: dict[Price, int] = {}
 
-    # -- what changes it ------------------------------------------------------------------------------------------
-
     def load(self, bids: Iterable[Level], asks: Iterable[Level], ts: Ts) -> None:
-        """Replace the book with a snapshot and make it usable, unless the snapshot itself is impossible."""
+        """Replace the book with a snapshot and make it usable, or unusable if the snapshot is impossible."""
         self.ts = ts
         sides: list[dict[Price, int]] = []
         for given in (bids, asks):
             levels: dict[Price, int] = {}
             for price, qty in given:
                 if not 0 < price < _ONE or qty <= 0 or price in levels:
-                    self.invalidate(f"snapshot with {format_qty(qty)} at {format_price(price)}")
+                    self.invalidate(f"snapshot with an impossible level: {format_qty(qty)} at {format_price(price)}")
                     return
                 levels[price] = qty
             sides.append(levels)
@@ -73,10 +71,10 @@ class OrderBook:
         self.unusable_reason = ""
 
     def apply(self, side: Side, price: Price, delta: Qty, ts: Ts) -> None:
-        """Add `delta` contracts (below zero: take away) to a level.
+        """Add `delta` contracts to a level; a negative delta removes them.
 
-        An unusable book ignores it. A level below zero, or a price that cannot be, means that we lost the thread: the
-        book becomes unusable. Bids and asks are spelt out, not shared, because this is the hot path.
+        An unusable book ignores it. A negative level or an impossible price means that messages were lost: the book
+        becomes unusable. Bids and asks have separate code, because this is the hot path.
         """
         if not self.is_usable:
             return
@@ -109,7 +107,7 @@ class OrderBook:
                 self._lost(price, delta)
 
     def _lost(self, price: Price, delta: Qty) -> None:
-        self.invalidate(f"impossible change of {format_qty(delta)} at {format_price(price)}")
+        self.invalidate(f"impossible change: {format_qty(delta)} at {format_price(price)}")
 
     def invalidate(self, reason: str) -> None:
         """Empty the book and make it unusable until the next snapshot."""
@@ -118,44 +116,45 @@ class OrderBook:
         self.best_bid = self.best_ask = None
         self._bids, self._asks = {}, {}
 
-    # -- what it says ---------------------------------------------------------------------------------------------
-
     @property
     def bid(self) -> PriceLevel | None:
-        """The best bid with its count."""
+        """Return the best bid with its quantity."""
         return None if self.best_bid is None else PriceLevel(self.best_bid, Qty(self._bids[self.best_bid]))
 
     @property
     def ask(self) -> PriceLevel | None:
-        """The best ask with its count."""
+        """Return the best ask with its quantity."""
         return None if self.best_ask is None else PriceLevel(self.best_ask, Qty(self._asks[self.best_ask]))
 
     @property
     def mid(self) -> Price | None:
-        """Half way between the best prices, rounded down; None unless there are both."""
+        """Return the middle of the best prices, rounded down; None without both."""
         if self.best_bid is None or self.best_ask is None:
             return None
         return Price((self.best_bid + self.best_ask) // 2)
 
     @property
     def spread(self) -> Price | None:
-        """Best ask less best bid; below zero while crossed; None unless there are both."""
+        """Return the best ask less the best bid, negative if crossed; None without both."""
         if self.best_bid is None or self.best_ask is None:
             return None
         return Price(self.best_ask - self.best_bid)
 
     @property
     def is_crossed(self) -> bool:
-        """The best bid reaches the best ask; a locked book counts. Between deltas of one `ts` this is normal."""
+        """Return whether the best bid reaches the best ask; a locked book counts.
+
+        Between deltas of the same `ts` this is normal.
+        """
         return self.best_bid is not None and self.best_ask is not None and self.best_bid >= self.best_ask
 
     def levels(self, side: Side, depth: int | None = None) -> list[Level]:
-        """The levels of a side, best first; at most `depth` of them."""
+        """Return the levels of a side, best first, at most `depth` of them."""
         levels = sorted(self._bids.items(), reverse=True) if side is BID else sorted(self._asks.items())
         return [(price, Qty(qty)) for price, qty in levels[:depth]]
 
     def best_excluding(self, side: Side, own: Mapping[Price, int]) -> Price | None:
-        """The best price of a side at which more stands than the contracts that `own` has there."""
+        """Return the best price of a side that has more quantity than the own orders in `own`."""
         best = self.best_bid if side is BID else self.best_ask
         if best is None or self.qty_at(side, best) > own.get(best, 0):
             return best
@@ -163,11 +162,11 @@ class OrderBook:
         return next((price for price, count in levels if count > own.get(price, 0)), None)
 
     def qty_at(self, side: Side, price: Price) -> Qty:
-        """What stands at a price; 0 where nothing does."""
+        """Return the quantity at a price, 0 for an empty level."""
         return Qty((self._bids if side is BID else self._asks).get(price, 0))
 
     def cost(self, side: Side, qty: Qty) -> FillEstimate:
-        """What `qty` would cost now as an order of ours on `side`: a bid takes the asks. `filled` may fall short."""
+        """Estimate the cost of an order for `qty` now; a bid takes the asks. `filled` may be less than `qty`."""
         left, total, worst = int(qty), 0, None
         for price, standing in self.levels(side.opposite):
             if left <= 0:

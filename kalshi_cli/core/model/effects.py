@@ -1,4 +1,7 @@
-"""Effects: what the runner must do or store. Each has passed every control, and is stored before it is performed."""
+"""Effects: instructions from the engine to the runner.
+
+Every effect has passed all risk controls and is stored before it is performed.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,15 @@ from kalshi_cli.core.model.positions import Settlement
 
 
 class Effect(msgspec.Struct, frozen=True):
-    """Something the shell must do, now."""
+    """An instruction to the runner, to be performed at once."""
 
 
 class SubmitOrder(Effect, frozen=True):
-    """Send this order, once. Only `risk.review` makes the order inside; it is committed before it is sent.
+    """Send this order once.
 
-    `reviewed` is the trading state that the controls knew of: under a stricter one it must not be sent. So with a lock
-    of its market that lasts for longer than `knew_lock`.
+    Only `risk.review` creates the order, and the runner commits it to the store before sending it. `reviewed` is the
+    trading state at the time of the review: the order must not be sent under a stricter state, nor when a lock of its
+    market ends later than `knew_lock`.
     """
 
     order: Order
@@ -28,23 +32,24 @@ class SubmitOrder(Effect, frozen=True):
 
 
 class CloseOrder(Effect, frozen=True):
-    """Send this order, once, also while trading is halted. Only `risk.review_close` makes one.
+    """Send this closing order once, even while trading is halted.
 
-    ValueError where the order could do anything but make a position of a person's smaller, at once.
+    Only `risk.review_close` creates one. Raises ValueError for an order that could do more than immediately reduce a
+    manually held position.
     """
 
     order: Order
 
     def __post_init__(self) -> None:
         if not self.order.reduce_only or self.order.tif is not TimeInForce.IOC or self.order.strategy:
-            raise ValueError(f"order {self.order.client_order_id} could do more than close")
+            raise ValueError(f"order {self.order.client_order_id} could do more than close the position")
 
 
 class AmendOrder(Effect, frozen=True):
-    """Ask the exchange to make `before` into `wanted`. Only `risk.review_amend` makes one.
+    """Ask the exchange to change the order `before` into `wanted`.
 
-    Until it is known what came of it, `doubtful` is what counts and what is on file: the worse of the two. `reviewed`
-    and `knew_lock` as of a SubmitOrder.
+    Only `risk.review_amend` creates one. Until the outcome is known, `doubtful` is stored and counted: it combines the
+    worse terms of both orders. `reviewed` and `knew_lock` have the meaning they have in `SubmitOrder`.
     """
 
     before: Order
@@ -55,41 +60,41 @@ class AmendOrder(Effect, frozen=True):
 
 
 class CancelOrder(Effect, frozen=True):
-    """Ask the exchange to cancel. Safe to repeat."""
+    """Ask the exchange to cancel an order. Safe to repeat."""
 
     order: Order
     reason: str
 
 
 class OrderChanged(Effect, frozen=True):
-    """An order of the account is like this now, by the state machine of `orders.py`; `repaired`: what was false."""
+    """The new state of an order of the account. `repaired` describes the wrong record that it replaces, if any."""
 
     order: Order
     repaired: str = ""
 
 
 class FillBooked(Effect, frozen=True):
-    """A fill that was not known before, and its order as it is now, where that changed: one step, on file as well."""
+    """A new fill, and the order as the fill left it (None if the order did not change). Both are stored together."""
 
     fill: Fill
     order: Order | None = None
 
 
 class OrderGroupStateChanged(Effect, frozen=True):
-    """An order group takes no more orders (`is_triggered`), or takes them again. A restart resets none."""
+    """An order group stopped accepting orders (`is_triggered`) or accepts them again. A restart resets no group."""
 
     order_group_id: str
     is_triggered: bool
 
 
 class SettlementBooked(Effect, frozen=True):
-    """A settlement that was not known before, or that amends an earlier one."""
+    """A new settlement, or a correction of an earlier one."""
 
     settlement: Settlement
 
 
 class OrderRefused(Effect, frozen=True):
-    """A control refused an intent. Recorded, never sent."""
+    """A risk control refused an intent. The refusal is recorded; nothing is sent."""
 
     ts: Ts
     strategy: str
@@ -99,14 +104,14 @@ class OrderRefused(Effect, frozen=True):
 
 
 class ResyncBook(Effect, frozen=True):
-    """The book of this market cannot be trusted: fetch a fresh snapshot."""
+    """Fetch a fresh snapshot, because the order book of this market is unreliable."""
 
     ticker: str
     reason: str
 
 
 class AlertRaised(Effect, frozen=True):
-    """Somebody should know. `code` is stable; `tier` is critical, warning or info."""
+    """Notify the operator. `code` is stable; `tier` is critical, warning or info."""
 
     ts: Ts
     tier: str
@@ -116,7 +121,7 @@ class AlertRaised(Effect, frozen=True):
 
 
 class StateChanged(Effect, frozen=True):
-    """The trading state moved; HALTED is durable and is written down before anything else happens."""
+    """The trading state changed. HALTED is durable: it is stored before any other effect is performed."""
 
     ts: Ts
     state: TradingState

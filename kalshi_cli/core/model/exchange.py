@@ -1,4 +1,4 @@
-"""The state of the exchange, of its shards, and of our own trading."""
+"""The trading state, and the status of the exchange and its shards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from kalshi_cli.base.units import Ts
 
 
 class TradingState(StrEnum):
-    """ACTIVE trades; REDUCING only makes positions smaller; HALTED only cancels, until a person resumes."""
+    """The trading state.
+
+    ACTIVE allows every order, REDUCING only orders that make a position smaller, and HALTED only cancels, until the
+    operator resumes trading.
+    """
 
     ACTIVE = "active"
     REDUCING = "reducing"
@@ -18,7 +22,7 @@ class TradingState(StrEnum):
 
 
 class ShardStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The same of one matching engine."""
+    """The status of one shard (matching engine)."""
 
     exchange_index: int
     description: str
@@ -28,9 +32,10 @@ class ShardStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExchangeStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Two kinds of pause: with trading off cancels still work, with the exchange off nothing does.
+    """The status of the exchange.
 
-    `transfers_active` is None where the exchange does not say; without `shards` there is only the default one.
+    While trading is paused, cancels still work; while the exchange is paused, they are rejected too. `transfers_active`
+    stays None if the exchange does not report it. `shards` is empty if there is only the default shard.
     """
 
     exchange_active: bool

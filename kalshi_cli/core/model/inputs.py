@@ -1,6 +1,7 @@
-"""What a strategy needs to hear from outside the exchange. It names it; the loop brings it, as messages.
+"""Data inputs from outside the exchange that a strategy can request.
 
-So a strategy never opens a file or a socket, and a recording or a simulated world can bring the same.
+The strategy names an input, and the trading loop delivers its data as messages. A strategy therefore never opens a file
+or a socket, and a recording or a simulated market can deliver the same data.
 """
 
 from __future__ import annotations
@@ -9,20 +10,21 @@ import msgspec
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
-    """Something outside to listen to. Equal ones of several strategies are listened to once."""
+    """A data input from outside the exchange. Equal inputs of several strategies are read once."""
 
 
 class SpotInput(Input, frozen=True, kw_only=True):
-    """Outside prices of a coin (`BTC`), as SpotPrice messages."""
+    """Spot prices of a coin (for example `BTC`), delivered as SpotPrice messages."""
 
     symbol: str
 
 
 class FairInput(Input, frozen=True, kw_only=True):
-    """Probabilities by market, as FairValue messages: from a CSV or JSON file, an https address, or `command:...` whose
-    output is either. Read again every `every_s`; each holds for `valid_s` after it was made.
+    """Fair values by market, delivered as FairValue messages.
 
-    With `before_close_s` they are read only while a market of the run closes within so long.
+    `source` is a CSV or JSON file, an https address, or `command:...` with either format as its output. It is read
+    every `every_s` seconds, and each value is valid for `valid_s` seconds. With `before_close_s`, the source is read
+    only while a market of the run closes within that time.
     """
 
     source: str
@@ -32,9 +34,10 @@ class FairInput(Input, frozen=True, kw_only=True):
 
 
 class SignalInput(Input, frozen=True, kw_only=True):
-    """News, as NewsSignal messages: a file that grows, `-` for standard input, or `webhook:PORT` on this machine.
+    """News, delivered as NewsSignal messages.
 
-    `from_start`: also what the file holds already.
+    `source` is a growing file, `-` for standard input, or `webhook:PORT` on this machine. With `from_start`, the
+    existing lines of the file are delivered too.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""Intents: what a strategy or a person wants, each with its reason."""
+"""Intents: order requests of a strategy or of the user."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from kalshi_cli.core.model.order_terms import SelfTradePrevention, Side, TimeInF
 
 
 class Intent(msgspec.Struct, frozen=True):
-    """What a strategy wants. `reason` is kept with the order and shown by `why`."""
+    """An order request. Its `reason` is stored with the order and shown by `kalshi order why`."""
 
 
 class Place(Intent, frozen=True):
-    """Rest or take `qty` at `price` or better; `fair` is what the strategy believes one YES contract is worth.
+    """Place an order for `qty` contracts at `price` or better.
 
-    With `expires_in_s` None the engine sets the short expiry of every loop order; 0 asks for good-till-cancelled. It is
-    denied where one of those that it `needs` would be, after it: legs that follow, and are yielded when they shall go.
+    `fair` is the strategy's fair value of one YES contract. `expires_in_s` None selects the short default expiration of
+    strategy orders, and 0 selects good till canceled. The order is refused if any intent in `needs` would be refused
+    after it: list there the following legs of a basket, and yield them when they are due.
     """
 
     ticker: str
@@ -37,10 +38,11 @@ class Place(Intent, frozen=True):
 
 
 class Amend(Intent, frozen=True):
-    """Another price, size or expiry for an order that rests: a person's, or a strategy's of its own order.
+    """Change the price, size or expiration of a resting order.
 
-    `qty` is what shall be left to trade from now on. `expires` None keeps the expiry, 0 takes it away. `fair` is what a
-    strategy believes by now; None, what it believed before. Only a smaller size keeps the place in the queue.
+    A strategy may amend its own orders, the user any order. `qty` is the quantity that remains to trade from now on.
+    `expires` None keeps the expiration and 0 removes it. `fair` None keeps the earlier fair value. Only a smaller size
+    keeps the queue position.
     """
 
     order_id: str
@@ -51,9 +53,9 @@ class Amend(Intent, frozen=True):
 
 
 class Close(Intent, frozen=True):
-    """Make a position smaller by `qty` at `price` or better: a person's, never a strategy's.
+    """Reduce a position by `qty` contracts at `price` or better. Only the user sends this; strategies do not.
 
-    `held` is the position of this subaccount as the exchange has just stated it, below zero for NO.
+    `held` is the position of this subaccount as the exchange has just reported it, negative for NO.
     """
 
     ticker: str
@@ -64,12 +66,12 @@ class Close(Intent, frozen=True):
 
     @property
     def side(self) -> Side:
-        """The side that makes it smaller."""
+        """Return the side that reduces the position."""
         return Side.ASK if self.held > 0 else Side.BID
 
 
 class Cancel(Intent, frozen=True):
-    """Take back an order of this strategy."""
+    """Cancel an order of this strategy."""
 
     client_order_id: str
     reason: str = ""

@@ -1,4 +1,4 @@
-"""Markets, events, series and what they charge. Immutable; money is integer."""
+"""Markets, events, series and their fee schedules. Immutable, with integer amounts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kalshi_cli.core.model.price_grid import PriceGrid
 
 
 class MarketStatus(StrEnum):
-    """The status on a market object. A value the exchange adds later reads as UNKNOWN, which is not tradable."""
+    """The status of a market. An unrecognized value becomes UNKNOWN, which is not tradable."""
 
     INITIALIZED = "initialized"
     ACTIVE = "active"
@@ -29,7 +29,7 @@ class MarketStatus(StrEnum):
 
 
 class FeeType(StrEnum):
-    """How a series charges. A value the exchange adds later reads as UNKNOWN and is estimated as the dearest."""
+    """The fee formula of a series. An unrecognized value becomes UNKNOWN, estimated at the highest rate."""
 
     QUADRATIC = "quadratic"
     WITH_MAKER = "quadratic_with_maker_fees"
@@ -43,20 +43,22 @@ class FeeType(StrEnum):
 
 
 class FeeSchedule(msgspec.Struct, frozen=True):
-    """A fee type and its multiplier in thousandths (1000 is 1.0): an event's override, else its series'."""
+    """A fee type and its multiplier in thousandths (1000 is 1.0), from the event if it overrides its series."""
 
     type: FeeType = FeeType.QUADRATIC
     multiplier: int = 1000
 
     @property
     def factor(self) -> float:
-        """The multiplier as the exchange writes it."""
+        """Return the multiplier as the exchange writes it."""
         return self.multiplier / 1000
 
 
 class Market(msgspec.Struct, frozen=True, kw_only=True):
-    """One yes/no question. Quotes are None where the side is empty; `last` is None where nothing ever traded, and
-    `previous_price`, the last a day ago, where nothing had traded by then.
+    """A market: one yes/no question.
+
+    A quote stays None if that side is empty, `last` stays None before the first trade, and `previous_price` (the last
+    price a day ago) stays None if nothing had traded by then.
     """
 
     ticker: str
@@ -93,23 +95,26 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def full_title(self) -> str:
-        """The question, behind what tells this market from its siblings where that is apart: tables cut the end."""
+        """Return the title, preceded by the subtitle that distinguishes this market from its siblings.
+
+        The subtitle comes first because tables cut the end of a long title.
+        """
         is_apart = self.subtitle and self.subtitle not in self.title
         return f"{self.subtitle}: {self.title}" if is_apart else self.title
 
     @property
     def no_bid(self) -> Price | None:
-        """The best bid for NO, which is the other side of the best ask."""
+        """Return the best bid for NO, which is one dollar less the best YES ask."""
         return None if self.yes_ask is None else Price(ONE_DOLLAR - self.yes_ask)
 
     @property
     def no_ask(self) -> Price | None:
-        """The best ask for NO, which is the other side of the best bid."""
+        """Return the best ask for NO, which is one dollar less the best YES bid."""
         return None if self.yes_bid is None else Price(ONE_DOLLAR - self.yes_bid)
 
 
 class ComboLeg(msgspec.Struct, frozen=True, kw_only=True):
-    """One leg of a combo: the side of a market that must win. `settlement_value` is what its YES paid, once known."""
+    """A leg of a combo: the side of a market that must win. `settlement_value` is the YES payout, once known."""
 
     event_ticker: str
     market_ticker: str
@@ -118,10 +123,10 @@ class ComboLeg(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarketDetails(Market, frozen=True, kw_only=True):
-    """A market with everything its object has, for display; lists of markets leave this half unread.
+    """A market with every field of the exchange's object, for display. Lists of markets do not read these fields.
 
-    `previous_*` are of a day ago. `custom_strike` is the exchange's own JSON. A settlement below `settlement_floor` is
-    not possible where the bounds are "floor".
+    `previous_*` are values of a day ago. `custom_strike` is the exchange's own JSON. If `settlement_bounds` is "floor",
+    the market cannot settle below `settlement_floor`.
     """
 
     market_type: str = "binary"
@@ -147,9 +152,9 @@ class MarketDetails(Market, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """A group of markets. A fee override that is not None replaces the series' schedule.
+    """A group of markets. A fee override that is not None replaces the schedule of the series.
 
-    `markets` is filled only where they were asked for. `product_metadata` is the exchange's own JSON.
+    `markets` is filled only on request. `product_metadata` is the exchange's own JSON.
     """
 
     event_ticker: str
@@ -171,12 +176,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def own_factor(self) -> float | None:
-        """The fee multiplier of the event itself, as the exchange writes it."""
+        """Return the event's own fee multiplier as the exchange writes it, None without an override."""
         return None if self.fee_multiplier_override is None else self.fee_multiplier_override / 1000
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """A family of events, and how it charges. `volume` (contracts, of all its events) is read only when asked for."""
+    """A family of events and its fee schedule. `volume` (contracts of all events) is read only on request."""
 
     ticker: str
     title: str
@@ -196,10 +201,10 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
-    """What limits and strategies need to know of a market's kin: its event, its series, and what they are about.
+    """The event and series of a market, with their properties that limits and strategies use.
 
-    Of an exclusive event at most one market settles YES. The exchange does not say whether one of them must: nobody
-    may count on it.
+    At most one market of an exclusive event settles YES. The exchange does not say whether one of them must, so never
+    rely on it.
     """
 
     event_ticker: str
@@ -209,7 +214,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OhlcPrices(msgspec.Struct, frozen=True):
-    """First, lowest, highest and last price of a period; None where there was none."""
+    """The first, lowest, highest and last price of a period; None if there was none."""
 
     open: Price | None = None
     low: Price | None = None
@@ -218,9 +223,10 @@ class OhlcPrices(msgspec.Struct, frozen=True):
 
 
 class Candle(msgspec.Struct, frozen=True, kw_only=True):
-    """One period of a market, known by its `end` (included). `mean` and `previous` are prices of trades, too.
+    """A period of a market, identified by its inclusive `end`.
 
-    `previous` is the last trade before the period, so it is there even where nothing traded.
+    `mean` and `previous` are trade prices. `previous` is the last trade before the period, so it is set even if nothing
+    traded in it.
     """
 
     end: Ts

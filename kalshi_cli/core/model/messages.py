@@ -1,7 +1,7 @@
 """Messages: everything that happened, as the engine receives it.
 
-A message has the time at which it happened; the engine's "now" is the time of the message. At Kalshi an *event* is a
-group of markets, which is why nothing here is called one.
+Each message carries the time at which it happened, and the engine uses that time as "now". Messages are not called
+events, because at Kalshi an *event* is a group of markets.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Level = tuple[Price, Qty]
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """Something happened at `ts` (milliseconds, the exchange's time where it gave one)."""
+    """Something that happened at `ts`: milliseconds, in the exchange's time if it reports one."""
 
     ts: Ts
 
 
 class BookSnapshot(Message, frozen=True):
-    """The whole book of a market, in any order of levels; replaces what was there and makes the book usable."""
+    """The whole order book of a market, levels in any order. It replaces the book and makes it usable."""
 
     ticker: str
     bids: tuple[Level, ...]
@@ -33,10 +33,10 @@ class BookSnapshot(Message, frozen=True):
 
 
 class BookDelta(Message, frozen=True, gc=False):
-    """One level changed by `delta` contracts.
+    """A change of one price level by `delta` contracts.
 
-    The exchange publishes one matching event as several deltas with the same `ts`, between which the book can be locked
-    or crossed. `has_more` says that another of the same event follows, so nobody should decide on this state yet.
+    The exchange publishes one match as several deltas with the same `ts`, between which the book can be locked or
+    crossed. `has_more` marks a delta that another of the same match follows: do not decide on this state of the book.
     """
 
     ticker: str
@@ -47,7 +47,7 @@ class BookDelta(Message, frozen=True, gc=False):
 
 
 class BookVerification(Message, frozen=True):
-    """The book of a market by a read beside the stream, asked for at `ts`: a second view, nothing to trade on."""
+    """An order book read by REST at `ts`, to verify the book of the stream. Not for trading decisions."""
 
     ticker: str
     bids: tuple[Level, ...]
@@ -55,21 +55,24 @@ class BookVerification(Message, frozen=True):
 
 
 class FeedGap(Message, frozen=True):
-    """What was missed is not known. The books of these markets are unusable until a snapshot."""
+    """The feed lost an unknown number of messages: the books of these markets are unusable until a snapshot."""
 
     tickers: tuple[str, ...]
     reason: str
 
 
 class FeedState(Message, frozen=True):
-    """The stream came up or went down. After coming up, whatever has no sequence number must be read again."""
+    """The stream connected or disconnected. After it connects, data without a sequence number must be read again."""
 
     is_live: bool
     reason: str = ""
 
 
 class Quote(Message, frozen=True):
-    """The ticker channel: best bid and ask with sizes (None where a side is empty), last price, volume."""
+    """The best bid and ask with sizes, the last price and the volume, from the ticker channel.
+
+    `bid` or `ask` stays None if that side is empty.
+    """
 
     ticker: str
     bid: Price | None
@@ -81,7 +84,7 @@ class Quote(Message, frozen=True):
 
 
 class PublicTrade(Message, frozen=True):
-    """A public print. `taker_side` BID means that the taker bought YES. A block trade was matched off the book."""
+    """A public trade. A `taker_side` of BID means that the taker bought YES. Block trades match off the book."""
 
     ticker: str
     trade_id: str
@@ -92,15 +95,16 @@ class PublicTrade(Message, frozen=True):
 
 
 class ReferencePrice(Message, frozen=True):
-    """The value of an outside index (`BRTI`, `ETHUSD_RTI`) in ten-thousandths of a dollar."""
+    """The value of a reference index (`BRTI`, `ETHUSD_RTI`), in ten-thousandths of a dollar."""
 
     index: str
     value: int
 
 
 class SpotPrice(Message, frozen=True, gc=False):
-    """A price of a coin (`symbol`, as `BTC`) at an outside venue, in ten-thousandths of a dollar. A trade has a `size`
-    in hundred-millionths of a coin; a quote, or a read over REST, has none.
+    """The price of a coin (`symbol`, for example `BTC`) at an outside venue, in ten-thousandths of a dollar.
+
+    `size` is in hundred-millionths of a coin for a trade, and None for a quote or a REST read.
     """
 
     symbol: str
@@ -110,14 +114,15 @@ class SpotPrice(Message, frozen=True, gc=False):
 
 
 class SpotUnavailable(Message, frozen=True):
-    """What a coin costs is not known any more: the venues contradict each other. It is once a price comes again."""
+    """The price of a coin is unknown, because the venues disagree, until the next SpotPrice."""
 
     symbol: str
 
 
 class FairValue(Message, frozen=True):
-    """What an outside model believes one YES contract of a market to be worth, until `until` (None: until it says
-    something else). `source` says whose belief it is.
+    """An outside model's fair value of one YES contract, from `source`.
+
+    It is valid until `until`, or until the next value without a limit.
     """
 
     ticker: str
@@ -127,8 +132,10 @@ class FairValue(Message, frozen=True):
 
 
 class NewsSignal(Message, frozen=True):
-    """Somebody heard something about a market: BID makes YES more likely, ASK less. `confidence` is in ten-thousandths.
-    `ticker` may end with `*`: every market whose ticker begins so. The same `signal_id` is one signal.
+    """News about a market: BID makes YES more likely, ASK less likely. `confidence` is in ten-thousandths.
+
+    A `ticker` that ends with `*` matches every market with that prefix. Messages with the same `signal_id` are one
+    signal.
     """
 
     signal_id: str
@@ -139,8 +146,9 @@ class NewsSignal(Message, frozen=True):
 
 
 class MarketChange(Message, frozen=True):
-    """A market as it is now: listed, paused, closed, settled, moved its close. `fees` and `family` where they are
-    news.
+    """The current state of a market: listed, paused, closed, settled, or with a new close time.
+
+    `fees` and `family` are None if they did not change.
     """
 
     market: Market
@@ -149,17 +157,17 @@ class MarketChange(Message, frozen=True):
 
 
 class MarksUpdate(Message, frozen=True):
-    """Markets that are held but not traded here, as they are now: for what the positions in them are worth."""
+    """The current state of markets that have a position but are not traded by this run, to mark their positions."""
 
     markets: tuple[Market, ...]
 
 
 class Tick(Message, frozen=True):
-    """Time passed. Sent once an interval, whatever else happens."""
+    """Time passed. The loop sends one per interval, whatever else happens."""
 
 
 class OrderAccepted(Message, frozen=True):
-    """The exchange took the order: `filled` at once, `remaining` resting."""
+    """The exchange accepted the order: `filled` contracts traded at once, `remaining` contracts rest."""
 
     client_order_id: str
     order_id: str
@@ -168,7 +176,7 @@ class OrderAccepted(Message, frozen=True):
 
 
 class OrderRejected(Message, frozen=True):
-    """The exchange refused it, for certain: nothing is live."""
+    """The exchange rejected the order, with certainty: nothing is live."""
 
     client_order_id: str
     code: str
@@ -176,27 +184,29 @@ class OrderRejected(Message, frozen=True):
 
 
 class OrderUnknown(Message, frozen=True):
-    """No usable answer came. It counts as live until a fresh read says otherwise."""
+    """The exchange sent no usable response. The order counts as live until a fresh read shows otherwise."""
 
     client_order_id: str
     reason: str
 
 
 class OrderNeverArrived(Message, frozen=True):
-    """A complete read, fresher than the send by a margin, does not hold it: the exposure is released."""
+    """A complete read that is safely newer than the request does not contain the order: release its exposure."""
 
     client_order_id: str
 
 
 class OrderState(Message, frozen=True):
-    """An order as the exchange states it (the `user_order` channel, or a read). Older than what we know is ignored."""
+    """An order as the exchange reports it (by the `user_order` channel or a read). Outdated reports are ignored."""
 
     order: Order
 
 
 class OrderRepaired(Message, frozen=True):
-    """A fresh and complete read contradicts what a reply said of this order of ours, here as we have it: the `record`
-    of the exchange replaces it; None where the exchange has no order under either id.
+    """A fresh, complete read contradicts an earlier response about one of our orders.
+
+    `known` is the order as we have it, and `record` replaces it. `record` stays None if the exchange has no order under
+    either id.
     """
 
     known: Order
@@ -204,7 +214,7 @@ class OrderRepaired(Message, frozen=True):
 
 
 class AmendEnded(Message, frozen=True):
-    """What became of an amend: the order is like this now. `code` says why where it was refused: nothing changed."""
+    """The order after an amend. `code` says why the exchange refused the amend; the order is then unchanged."""
 
     order: Order
     code: str = ""
@@ -212,7 +222,7 @@ class AmendEnded(Message, frozen=True):
 
 
 class OrderCanceled(Message, frozen=True):
-    """A cancel was confirmed for this order; `reduced` is how much it took back, where that was said."""
+    """The exchange confirmed a cancel. `reduced` is the canceled quantity, if reported."""
 
     order_id: str
     client_order_id: str
@@ -221,7 +231,7 @@ class OrderCanceled(Message, frozen=True):
 
 
 class CancelFailed(Message, frozen=True):
-    """A cancel was not confirmed: refused (404 proves nothing by itself) or unanswered. The order still counts."""
+    """A cancel was rejected or not answered; a 404 proves nothing by itself. The order still counts as live."""
 
     order_id: str
     client_order_id: str
@@ -229,22 +239,22 @@ class CancelFailed(Message, frozen=True):
 
 
 class Filled(Message, frozen=True):
-    """A fill of ours, from any source; booked once by its trade id."""
+    """A fill of our account from any source, booked once by its trade id."""
 
     fill: Fill
 
 
 class Settled(Message, frozen=True):
-    """A market in which we held something paid out; booked once by market."""
+    """A market in which we had a position paid out. Booked once per market."""
 
     settlement: Settlement
 
 
 class GroupChange(Message, frozen=True):
-    """An order group of ours was created, triggered, reset, deleted, or (`limit_updated`) got another limit.
+    """An order group was created, triggered, reset, deleted, or (`limit_updated`) got another limit.
 
-    A group that is triggered has its orders cancelled, each with a message of its own, and takes no new ones until it
-    is reset. `limit` is in contracts of a rolling 15 seconds, None where the exchange does not say it.
+    The exchange cancels the orders of a triggered group, with one message each, and rejects new ones until the group is
+    reset. `limit` counts contracts in a rolling 15 seconds; it stays None if the exchange does not report it.
     """
 
     order_group_id: str
@@ -253,30 +263,30 @@ class GroupChange(Message, frozen=True):
 
 
 class ExchangeChange(Message, frozen=True):
-    """The exchange, or trading on it, was paused or goes on. An announced pause is scheduled maintenance."""
+    """The exchange or trading was paused or resumed. An announced pause is scheduled maintenance."""
 
     status: ExchangeStatus
     is_announced: bool = False
 
 
 class ExternalOrders(Message, frozen=True):
-    """Orders that other programs of this machine began or amended, as the state file has them."""
+    """Orders that other programs on this machine placed or amended, from the state file."""
 
     orders: tuple[Order, ...]
 
 
 class AccountVisibility(Message, frozen=True):
-    """The account cannot be read, or not as it is now, since `blind_since`; or, with None, it can again."""
+    """The account cannot be read, or only outdated data, since `blind_since`. None means that it can be read again."""
 
     blind_since: Ts | None
     reason: str = ""
 
 
 class AccountSnapshot(Message, frozen=True, kw_only=True):
-    """A complete read of the account, all pages; valid for everything up to `as_of`.
+    """A complete read of the account, all pages, valid for everything up to `as_of`.
 
-    `orders` are all resting orders plus any others looked up; `fills` everything since `since`, `settlements` also what
-    is a day older.
+    `orders` are all resting orders and any others that were looked up. `fills` are all since `since`; `settlements`
+    reach one day further back.
     """
 
     as_of: Ts
@@ -289,19 +299,22 @@ class AccountSnapshot(Message, frozen=True, kw_only=True):
 
 
 class AccountStale(Message, frozen=True):
-    """After a reconnect the account could not be read: what happened to it meanwhile is not known."""
+    """The account could not be read after a reconnect, so changes in the meantime are unknown."""
 
     reason: str
 
 
 class ReadFailed(Message, frozen=True):
-    """The exchange was reached and gave no usable answer to a read of the account: a 5xx, silence, half a reply."""
+    """The exchange was reached, but sent no usable response to an account read (5xx, timeout, partial reply)."""
 
     reason: str
 
 
 class StateCommand(Message, frozen=True):
-    """A person or a signal: move to `state`, or (with None) stop in good order. `source` says who."""
+    """A command by the user or a signal: change to `state`, or stop gracefully (None).
+
+    `source` names the sender.
+    """
 
     state: TradingState | None
     source: str
@@ -309,6 +322,6 @@ class StateCommand(Message, frozen=True):
 
 
 class MarketLocks(Message, frozen=True):
-    """Which markets people locked, and until when: all that hold now."""
+    """All current market locks by ticker, with the time at which each ends."""
 
     until: dict[str, Ts]

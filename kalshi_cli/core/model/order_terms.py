@@ -8,18 +8,19 @@ from kalshi_cli.base.units import ONE_DOLLAR, Price
 
 
 class Side(StrEnum):
-    """A side of the one YES-scale book."""
+    """A side of the YES-scale order book."""
 
     BID = "bid"
     ASK = "ask"
 
     @property
     def opposite(self) -> Side:
+        """Return the other side."""
         return Side.ASK if self is Side.BID else Side.BID
 
     @property
     def sign(self) -> int:
-        """+1 for a bid, -1 for an ask: what a fill does to the position."""
+        """Return +1 for a bid and -1 for an ask: the sign of a fill's effect on the position."""
         return 1 if self is Side.BID else -1
 
 
@@ -27,7 +28,7 @@ BID, ASK = Side.BID, Side.ASK
 
 
 class TimeInForce(StrEnum):
-    """Time in force, in the exchange's words."""
+    """Time in force, with the exchange's values."""
 
     GTC = "good_till_canceled"
     IOC = "immediate_or_cancel"
@@ -35,12 +36,17 @@ class TimeInForce(StrEnum):
 
 
 class SelfTradePrevention(StrEnum):
-    """Which of two orders of ours that meet goes, in the exchange's words."""
+    """Self-trade prevention: which of two own orders is canceled, with the exchange's values."""
 
     TAKER = "taker_at_cross"
     MAKER = "maker"
 
 
 def other_outcome(side: Side, price: Price) -> tuple[Side, Price]:
-    """The same order seen from the other outcome: a bid for NO at q is an ask for YES at one dollar less q."""
-    return (ASK if side is BID else BID), Price(ONE_DOLLAR - price)
+    """Return the same order for the other outcome: a NO bid at q is a YES ask at one dollar less q."""
+    return side.opposite, Price(ONE_DOLLAR - price)
+
+
+def leg_price(side: Side, price: Price) -> Price:
+    """Return the price of the contract that a side buys: YES for a bid, NO (one dollar less) for an ask."""
+    return price if side is BID else Price(ONE_DOLLAR - price)

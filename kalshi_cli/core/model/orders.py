@@ -1,6 +1,6 @@
-"""Orders and fills. Immutable; money is integer.
+"""Orders and fills. Immutable, with integer amounts.
 
-The `side` is one of the YES book: BID buys YES (or sells NO), ASK sells YES (or buys NO at one dollar less the price).
+`side` refers to the YES book: BID buys YES (or sells NO), ASK sells YES (or buys NO at one dollar less the price).
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from enum import StrEnum
 
 import msgspec
 
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
-from kalshi_cli.core.model.order_terms import SelfTradePrevention, Side, TimeInForce
+from kalshi_cli.base.units import Money, Price, Qty, Ts, notional
+from kalshi_cli.core.model.order_terms import SelfTradePrevention, Side, TimeInForce, leg_price
 
 
 class OrderStatus(StrEnum):
-    """Where an order of ours is. DENIED is us, REJECTED the exchange; UNKNOWN counts as live until proven otherwise."""
+    """The status of an order.
+
+    DENIED means refused by kalshi, REJECTED by the exchange. UNKNOWN counts as live until proven otherwise.
+    """
 
     DENIED = "denied"
     SUBMITTED = "submitted"
@@ -28,7 +31,7 @@ class OrderStatus(StrEnum):
 
     @property
     def is_live(self) -> bool:
-        """May still trade, as far as we know."""
+        """Return whether the order may still trade, as far as is known."""
         return self in _LIVE
 
 
@@ -36,10 +39,10 @@ _LIVE = frozenset({OrderStatus.SUBMITTED, OrderStatus.UNKNOWN, OrderStatus.RESTI
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """An order of the account. `qty` is what was asked for; what is left is `qty - filled - reduced`.
+    """An order of the account. The open quantity is `qty - filled - reduced`.
 
-    `order_id` is theirs and empty until they told us; `client_order_id` is ours and may be empty on an order that
-    another program placed (then `is_foreign`). `self_trade_prevention` is None where the exchange does not say it.
+    The exchange assigns `order_id`, which is empty until it is known. `client_order_id` is ours and may be empty on an
+    order of another program (`is_foreign`). `self_trade_prevention` stays None if the exchange does not report it.
     """
 
     client_order_id: str
@@ -72,14 +75,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def remaining(self) -> Qty:
-        """What may still trade; nothing once the order is over."""
+        """Return the quantity that may still trade, 0 after the order has ended."""
         return Qty(self.qty - self.filled - self.reduced) if self.status.is_live else Qty(0)
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
-    """A trade of one of our orders, known by `key`. `fee` is what the exchange charged, and always wins over an
-    estimate.
-    """
+    """A trade of one of our orders. `fee` is the amount charged, which always replaces an estimate."""
 
     trade_id: str
     order_id: str
@@ -95,10 +96,13 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cost(self) -> Money:
-        """What left the account for it before the fee: a sale of YES buys NO."""
-        return notional(self.price if self.side is Side.BID else Price(ONE_DOLLAR - self.price), self.qty)
+        """Return the amount paid before the fee; a sale of YES counts as a purchase of NO."""
+        return notional(leg_price(self.side, self.price), self.qty)
 
     @property
     def key(self) -> tuple[str, str]:
-        """Its trade and its order: two orders of ours that trade with one another have a fill each, of one trade."""
+        """Return the trade id and the order id.
+
+        Both are needed: if two of our orders trade with each other, each has a fill of the same trade.
+        """
         return (self.trade_id, self.order_id)

@@ -1,6 +1,6 @@
 """Settlements, positions and balances as the exchange reports them.
 
-Positions are signed: plus is long YES, minus is long NO.
+Positions are signed: positive is long YES, negative is long NO.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from kalshi_cli.base.units import Money, Price, Qty, Ts
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """A market paid out. `value` is the payout of one YES contract in dollars (a Price from 0 to 1)."""
+    """The payout of a market. `value` is the payout of one YES contract, from $0 to $1."""
 
     ticker: str
     event_ticker: str
@@ -25,7 +25,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExchangePosition(msgspec.Struct, frozen=True, kw_only=True):
-    """A position as the exchange states it, to be compared with ours, never to replace it."""
+    """A position as the exchange reports it, for comparison with our own record only."""
 
     ticker: str
     position: Qty
@@ -37,7 +37,7 @@ class ExchangePosition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
-    """Cash and the value the exchange puts on the positions; cash by shard where it says so."""
+    """Cash, by shard if the exchange reports it, and the exchange's value of all positions."""
 
     cash: Money
     portfolio_value: Money

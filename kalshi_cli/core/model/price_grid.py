@@ -9,7 +9,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side
 
 
 class PriceBand(msgspec.Struct, frozen=True):
-    """One band of a price grid: from start to end, both included, in steps."""
+    """A range of valid prices: `start` to `end`, both included, in steps of `step`."""
 
     start: Price
     end: Price
@@ -17,18 +17,18 @@ class PriceBand(msgspec.Struct, frozen=True):
 
 
 class PriceGrid(msgspec.Struct, frozen=True):
-    """The valid prices of a market, from its `price_ranges` (never from the structure's label)."""
+    """The valid prices of a market, from its `price_ranges` (not from the label of the structure)."""
 
     bands: tuple[PriceBand, ...]
 
     def is_valid(self, price: Price) -> bool:
-        """On the grid and strictly between zero and one dollar."""
+        """Return whether a price is on the grid and strictly between $0 and $1."""
         return 0 < price < ONE_DOLLAR and any(
             band.start <= price <= band.end and (price - band.start) % band.step == 0 for band in self.bands
         )
 
     def snap(self, side: Side, price: Price) -> Price | None:
-        """The nearest valid price that is no worse for us: bids go down, asks go up. None where there is none."""
+        """Return the nearest valid price that is no worse for us: down for bids, up for asks; None without one."""
         found: list[int] = []
         for band in self.bands:
             if side is BID:
@@ -44,7 +44,7 @@ class PriceGrid(msgspec.Struct, frozen=True):
         return Price(max(found) if side is BID else min(found))
 
     def nearest(self, price: Price) -> tuple[Price | None, Price | None]:
-        """The valid prices just below and just above, for an error message."""
+        """Return the valid prices just below and just above, for an error message."""
         return self.snap(BID, price), self.snap(ASK, price)
 
 

@@ -1,1 +1,1 @@
-"""The rules of checks and alerts."""
+"""Rules of checks and alerts."""

@@ -1,4 +1,4 @@
-"""What we remember of the account against what the exchange states of it: each fill, each position, to the contract."""
+"""A comparison of our records with the exchange's: every fill, settlement and position, to the contract."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.check_report import Breach, critical
 
 LATE_SETTLEMENT_MS = 86_400_000
-"""A settlement can become readable so long after its own time."""
+"""A settlement may become readable this long after its own time."""
 
 Place = tuple[int, str]
-"""A subaccount, and a market."""
+"""A subaccount and a market."""
 
 
 class AccountHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """Fills and settlements, as one side has them."""
+    """The fills and settlements of one side."""
 
     fills: Sequence[Fill] = ()
     settlements: Sequence[Settlement] = ()
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
-    """What differs. `unread` is how much of theirs is so new that it need not be ours yet; `ledger` is ours with it."""
+    """The result of a comparison.
+
+    `unread` counts the exchange's entries that are too new to be in our records; `ledger` is ours with them.
+    """
 
     breaches: tuple[Breach, ...]
     unread: int
@@ -38,9 +41,9 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 def compare(
     ours: AccountHistory, theirs: AccountHistory, stated: Mapping[Place, Qty], *, read_until: Ts, now: Ts
 ) -> Compared:
-    """Fills that one side lacks, or has otherwise; positions that differ.
+    """Return the fills and settlements that one side lacks or that differ, and the positions that differ.
 
-    What happened after `read_until` is not ours yet, and not theirs for certain: lists of the exchange trail.
+    Entries after `read_until` need not be in our records yet, and may be missing on the exchange, whose lists lag.
     """
     mine, their = {fill.key: fill for fill in ours.fills}, {fill.key: fill for fill in theirs.fills}
     breaches: list[Breach] = []
@@ -50,11 +53,18 @@ def compare(
         if known is None and fill.ts > read_until:
             unread.append(fill)
         elif known is None:
-            breaches.append(critical("FILLS_MISSING", fill.ticker, f"we lack {_words(fill)}", "one of ours"))
+            breaches.append(
+                critical(
+                    "FILLS_MISSING",
+                    fill.ticker,
+                    f"missing in the state file: {_words(fill)}",
+                    "stored",
+                )
+            )
         elif _terms(known) != _terms(fill):
             breaches.append(critical("FILL_DIFFERS", fill.ticker, _words(known), _words(fill)))
     breaches += [
-        critical("FILLS_NOT_THERE", fill.ticker, f"only we have {_words(fill)}", "one of theirs")
+        critical("FILLS_NOT_THERE", fill.ticker, f"only in the state file: {_words(fill)}", "on the exchange")
         for key, fill in mine.items()
         if key not in their and fill.ts <= read_until
     ]
@@ -65,8 +75,8 @@ def compare(
         if settlement.ts > min(read_until, now - LATE_SETTLEMENT_MS):
             unread.append(settlement)
         else:
-            what = f"we lack its settlement: {settlement.result}, at {show_price(settlement.value)}"
-            breaches.append(critical("SETTLEMENT_MISSING", settlement.ticker, what, "one of ours"))
+            what = f"settlement missing in the state file: {settlement.result} at {show_price(settlement.value)}"
+            breaches.append(critical("SETTLEMENT_MISSING", settlement.ticker, what, "stored"))
     ledger = build_ledger((*ours.fills, *ours.settlements, *unread))
     return Compared(breaches=(*breaches, *_positions(ledger, stated)), unread=len(unread), ledger=ledger)
 
@@ -78,11 +88,11 @@ def _positions(ledger: Ledger, stated: Mapping[Place, Qty]) -> Iterable[Breach]:
         if mine != their:
             subaccount, ticker = place
             subject = f"{ticker} (subaccount {subaccount})" if subaccount else ticker
-            yield critical("DRIFT", subject, f"ours {show_qty(mine)}", f"the exchange's {show_qty(their)}")
+            yield critical("DRIFT", subject, f"state file {show_qty(mine)}", f"exchange {show_qty(their)}")
 
 
 def cash_drift(ledger: Ledger, cash: Money, moved: Money, base: Money) -> Money:
-    """How much more cash there is than what there was before, what was paid in and out, and trading explain."""
+    """Return the cash that the earlier balance, deposits, withdrawals and trading do not explain."""
     return Money(cash - base - moved - ledger.cash)
 
 

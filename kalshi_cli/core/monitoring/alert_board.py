@@ -1,16 +1,17 @@
-"""What somebody is told of, when, and how often: pure; every time is passed in.
+"""The alert board decides which alerts are sent, when, and how often. It is pure; every time is passed in.
 
-An `Incident` is one thing to tell, known by its code and its subject. One that lasts (a breach, a halt, being blind)
-fires once, is reminded while it holds, and is resolved once when it does not. One that does not is an event: it
-happened.
+An `Incident` is identified by its code and its subject. A lasting one (a breach, a halt, a lost account) fires once, is
+repeated as a reminder, and is resolved once. Any other is an event: it happened.
 
-What is first of a code is told at once. That opens a window (`group_ms`): what follows of the same code is told
-together when it closes, but for what is graver, and what is critical and back after its end. A key is told again after
-`repeat_ms`, and sooner only once after a resolve: whoever read that it is over must hear that it is back; then its end
-is told when it was over for `repeat_ms` (that of a halt sooner: only a person ends one). What stopped trading is over
-once its cause is and a person resumed. Nobody is told of what is
-silenced, or what a greater cause explains (INHIBITS); it is counted, and told afterwards if it still holds; what a
-check found, once the check finds it again. News (tier info) is told each time, a window's together.
+The first incident of a code is sent at once and opens a window (`group_ms`). Later ones of the same code are sent
+together when the window closes, except graver ones, and critical ones that return after they were resolved. An incident
+is repeated after `repeat_ms`. It is sent sooner only once, if it returns after a resolved notice; its end is then sent
+after it was over for `repeat_ms` (for a halt sooner, because only the user ends one). An incident that stopped trading
+is over when its cause ended and the user resumed.
+
+Silenced incidents, and those that a greater cause explains (INHIBITS), are counted but not sent. They are sent later if
+they still hold; those of a check, once the check finds them again. Events of tier info are always sent, those of a
+window together.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ from kalshi_cli.core.monitoring.runbook_index import runbook_for
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """Whom nobody has told yet: notices to send, and what stops a loop now where that is wished: it began, or what
-    explained it is over and it was found again. A silence is for the telling; it holds up no stop.
+    """The result of a decision: notices to send, and incidents that stop trading if that is configured.
+
+    An incident stops trading when it begins, or when it is found again after the cause that explained it ended. A
+    silence suppresses notices, never a stop.
     """
 
     notices: tuple[Notice, ...]
@@ -39,7 +42,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Board:
-    """All matters of an account, as they are kept; `decide` says what is told now."""
+    """All incidents of an account; `decide` returns the notices that are due."""
 
     def __init__(self, policy: incidents.AlertPolicy, env: str, new_id: Callable[[], str]) -> None:
         self.matters: dict[str, dict[str, Incident]] = {}
@@ -47,84 +50,82 @@ class Board:
         self.windows: dict[str, incidents.GroupingWindow] = {}
         self.silences: Sequence[incidents.AlertSilence] = ()
         self.loop_seen = Ts(0)
-        """When a loop was last there."""
+        """The time at which a trading loop was last running."""
         self.is_heard: Callable[[str, str], bool] = lambda _tier, _event: True
-        """Whether anybody asked for such a tier, or such an event. What lasts is told once somebody did."""
+        """Whether any channel receives such a tier or event. A lasting incident is sent once one does."""
         self.is_stopped = False
-        """An alert stopped trading, and no user has resumed it since."""
+        """Whether an alert stopped trading and the user has not resumed it since."""
         self.shards = 0
-        """How many the exchange has; 0 where nobody has counted them."""
+        """The number of shards, 0 if unknown."""
         self.shard_of: Callable[[str], int | None] = lambda _subject: None
-        """The shard of a market, an order or a group; None where that is not known."""
+        """Returns the shard of a market, order or group, None if unknown."""
         self._policy = policy
         self._env = env
         self._new_id = new_id
         self._begun: dict[tuple[str, str], None] = {}
 
     def all(self) -> Iterator[Incident]:
-        """Every matter."""
+        """Yield every incident."""
         for group in self.matters.values():
             yield from group.values()
 
     def put(self, matter: Incident) -> None:
-        """As it is now."""
+        """Store an incident."""
         self.matters.setdefault(matter.code, {})[matter.subject] = matter
 
     def _known(self, code: str, subject: str) -> Incident | None:
         return self.matters.get(code, {}).get(subject)
 
     def _placed(self, matter: Incident) -> Incident:
-        """Under its own subject, or under that of all the others where there are too many."""
+        """Return the incident, under the shared subject if its code has too many."""
         group = self.matters.get(matter.code, {})
         if matter.subject in group or len(group) < incidents.MAX_SUBJECTS:
             return matter
         return replace(matter, subject=incidents.OTHER_SUBJECTS)
 
-    # -- what happens ---------------------------------------------------------------------------------------------
-
     def observe(self, source: str, breaches: Collection[Breach], now: Ts, event: str = "") -> None:
-        """These hold now; what else of this source held is over, unless the source could not look at all.
+        """Record the breaches of a check; other incidents of this source end, unless the check could not look.
 
-        So is what a loop that is gone said, where this source sees the same.
+        Incidents that an ended loop recorded end too, if this source checks the same condition.
         """
         found = [incidents.from_check(source, breach, now, event) for breach in breaches if breach.severity != "note"]
         held = {self._hold(matter) for matter in found}
         if any(matter.is_unknown for matter in found):
             return
         self.end(source, now, held)
-        expected = {(breach.code, breach.subject) for breach in breaches}  # a note says that it is so, too
+        expected = {(breach.code, breach.subject) for breach in breaches}  # a note confirms the condition too
         for matter in list(self.all()):
             is_seen = matter.code in incidents.SEEN_BY.get(source, ()) and (matter.code, matter.subject) not in expected
             if is_seen and matter.lasts and matter.ended is None and self._is_left_by_loop(matter, now):
                 self._over(matter, now)
 
     def end(self, source: str, now: Ts, held: Collection[tuple[str, str]] = ()) -> None:
-        """Whatever of this source holds is over, but for what is `held`."""
+        """End every incident of this source, except those in `held`."""
         for matter in list(self.all()):
             is_held = (matter.code, matter.subject) in held
             if matter.lasts and matter.source == source and matter.ended is None and not is_held:
                 self._over(matter, now)
 
     def stopped_by(self, source: str, breach: Breach, now: Ts) -> None:
-        """Trading is stopped by this (HALT) or only reduces (REDUCING).
+        """Record that a breach stopped trading (HALT) or restricted it (REDUCING).
 
-        A stop that this one replaced still holds: a person has to resume before either is over.
+        A stop that this one replaced continues: the user must resume before either ends.
         """
         self._hold(incidents.from_check(source, breach, now, "emergency_stop"))
 
     def resumed(self, now: Ts) -> None:
-        """A person resumed trading: every stop is over."""
+        """End every stop, because the user resumed trading."""
         for source in (HALT, REDUCING):
             self.end(source, now)
 
     def end_code(self, code: str, now: Ts) -> None:
-        """Whatever of this code holds is over."""
+        """End every incident of this code."""
         for matter in list(self.matters.get(code, {}).values()):
             if matter.lasts and matter.ended is None:
                 self._over(matter, now)
 
     def happen(self, alert: AlertRaised, now: Ts) -> None:
-        """Something that was recorded: an event, the begin of what lasts, or its end."""
+        """Record an alert of a loop: an event, the start of a lasting incident, or its end."""
         matter = incidents.recorded(alert, now)
         ended = [self._known(code, matter.subject) for code in incidents.ENDS.get(alert.code, ())]
         held = [known for known in ended if known is not None and known.ended is None]
@@ -132,11 +133,11 @@ class Board:
             self._over(replace(known, text=matter.text), now)
         if matter.lasts:
             self._hold(matter)
-        elif not held:  # else its end is what is told
+        elif not held:  # otherwise its end is sent
             self._add(self._placed(matter), now)
 
     def _add(self, matter: Incident, now: Ts) -> None:
-        """An event, or one more. Of what holds, or did a moment ago, it says nothing new; too old is no news."""
+        """Add an event. It adds nothing to a current incident, and an old event is not sent."""
         known = self._known(matter.code, matter.subject)
         if now - matter.since > self._policy.stale_ms:
             matter = replace(matter, untold=0, hushed=1)
@@ -154,7 +155,7 @@ class Board:
         self.put(matter)
 
     def _hold(self, matter: Incident) -> tuple[str, str]:
-        """It holds: it begins, goes on, is back, or became graver. Code and subject under which it is kept."""
+        """Start, continue, reopen or worsen a lasting incident; return the code and subject it is stored under."""
         matter = self._placed(matter)
         known = self._known(matter.code, matter.subject)
         if known is not None and known.lasts and not known.is_resolved:
@@ -168,15 +169,16 @@ class Board:
 
     @staticmethod
     def _was_critical(known: Incident | None, matter: Incident) -> bool:
-        """Whether it was as grave the last time, without an end since; as an event, untold or told a while ago. What
-        could not stop trading then is looked at again.
+        """Return whether the incident was already critical without an end since; for an event, unsent or sent recently.
+
+        An incident that could not stop trading the last time counts as new.
         """
         if known is None or known.tier != "critical" or known.must_stop:
             return False
         return known.ended is None if known.lasts else known.untold > 0 or matter.is_known
 
     def _again(self, known: Incident, matter: Incident, told: Ts) -> Incident:
-        """It was told before, as an event, or as over since."""
+        """Return an incident that was sent before and returned."""
         matter = replace(matter, count=known.count + 1)
         if matter.seen - told >= self._policy.repeat_ms:
             return matter
@@ -187,7 +189,7 @@ class Board:
         return replace(matter, told=told, since=known.since, untold=untold, is_known=True)
 
     def _still(self, known: Incident, matter: Incident) -> Incident:
-        """The same, going on. It is told anew where it became graver, or certain."""
+        """Return a continuing incident. It is sent again if it became graver or certain."""
         tier = worst((known.tier, matter.tier))
         is_certain = not matter.is_unknown or known.count + 1 >= incidents.LOOKS
         is_repeated = matter.source in (HALT, REDUCING) or (stops_trading(matter) and not known.has_returned)
@@ -200,7 +202,7 @@ class Board:
         )  # fmt: skip
 
     def _over(self, matter: Incident, now: Ts) -> None:
-        """It does not hold any more. What was never certain enough was never there."""
+        """End an incident. One that was never certain is removed."""
         if matter.is_known or matter.untold:
             self.put(replace(matter, ended=now))
         elif matter.told is not None:
@@ -208,10 +210,8 @@ class Board:
         else:
             del self.matters[matter.code][matter.subject]
 
-    # -- what is told ---------------------------------------------------------------------------------------------
-
     def decide(self, now: Ts) -> Decision:
-        """What is told at this moment. Asked again at the same moment it tells nothing more."""
+        """Return the notices that are due. A second call at the same time returns none."""
         self._correct(now)
         causes, halts = self.causes(now), incidents.IncidentCauses(_explained_by(self._halts(now)))
         stoppers = tuple(self._stoppers(causes))
@@ -229,7 +229,7 @@ class Board:
         return Decision(tuple(notices), stoppers)
 
     def _stoppers(self, causes: incidents.IncidentCauses) -> Iterator[Incident]:
-        """What began, or was found again, and stops trading; what lasts and is explained is kept for when it is not."""
+        """Yield the incidents that stop trading. A lasting one with a greater cause is kept until that cause ends."""
         for matter in [matter for key in self._begun if (matter := self._known(*key)) is not None]:
             is_explained = self._is_explained(matter, causes)
             if stops_trading(matter):
@@ -239,10 +239,10 @@ class Board:
         self._begun.clear()
 
     def causes(self, now: Ts) -> incidents.IncidentCauses:
-        """What something greater explains while it holds; of a halt, whatever else is said of it.
+        """Return the codes that greater incidents explain while they hold; a halt explains others always.
 
-        Only what was seen to hold lately explains anything, and nobody's silence is for more than it covers. The pause
-        of a shard explains what is on that shard; what is of the whole account, once all of them are paused.
+        Only recently confirmed incidents explain anything, and a silence covers only its own subject. A shard's pause
+        explains incidents on that shard; incidents of the whole account, if all shards are paused.
         """
         firing = [matter for matter in self.all() if matter.is_firing and self._explains(matter, now)]
         explaining = {
@@ -261,18 +261,18 @@ class Board:
         return incidents.IncidentCauses(_explained_by(self._halts(now)) | explaining, on_shard)
 
     def _halts(self, now: Ts) -> frozenset[str]:
-        """The codes of the trading state on file, and HALTED of a halt."""
+        """Return the codes of the current trading state, and HALTED for a halt."""
         firing = [matter for matter in self.all() if matter.is_firing and not self._is_silenced(matter, now)]
         stops = {matter.code for matter in firing if matter.source in (HALT, REDUCING)}
         return frozenset(stops | ({"HALTED"} if any(matter.source == HALT for matter in firing) else set()))
 
     def _explains(self, matter: Incident, now: Ts) -> bool:
-        """Whoever says that it holds is still there, and it is not silenced."""
+        """Return whether the source of an incident is alive and the incident is not silenced."""
         is_late = now - matter.seen > incidents.CHECK_GONE_MS and matter.source != LOOP
         return not (is_late or self._is_left_by_loop(matter, now) or self._is_silenced(matter, now))
 
     def _is_left_by_loop(self, matter: Incident, now: Ts) -> bool:
-        """A loop said it, and none is there any more to say that it is over."""
+        """Return whether a loop recorded the incident and has ended without resolving it."""
         loop_seen = self.loop_seen if self.loop_seen <= now + incidents.AHEAD_MS else Ts(0)
         return matter.source == LOOP and now - max(matter.seen, loop_seen) > incidents.LOOP_GONE_MS
 
@@ -280,15 +280,16 @@ class Board:
         return any(silence.covers(matter, now) for silence in self.silences)
 
     def _waits(self, matter: Incident, halts: incidents.IncidentCauses, now: Ts) -> bool:
-        """Of what is hushed: an event that something explains is told when that is over, unless it is old by then; but
-        not what a halt brought about, which is all the news there was.
+        """Return whether a suppressed event is sent after its cause ended, unless it is old by then.
+
+        Events that a halt caused are not sent: the halt is the news.
         """
         is_old = now - matter.seen > self._policy.stale_ms
         is_halts = self._is_explained(matter, halts)
         return not (matter.lasts or is_old or is_halts or self._is_silenced(matter, now))
 
     def _correct(self, now: Ts) -> None:
-        """Times that are ahead were written before the clock was set back: they count as now."""
+        """Replace times in the future, from before the clock was set back, with the current time."""
         ahead = now + incidents.AHEAD_MS
         for matter in list(self.all()):
             times = (matter.since, matter.seen, matter.told or 0, matter.ended or 0)
@@ -303,7 +304,7 @@ class Board:
                 self.windows[code] = replace(window, until=now)
 
     def is_hushed(self, matter: Incident, causes: incidents.IncidentCauses, now: Ts) -> bool:
-        """Whether it is silenced, or something greater that holds explains it."""
+        """Return whether the incident is silenced or explained by a greater one."""
         return self._is_explained(matter, causes) or self._is_silenced(matter, now)
 
     def _is_explained(self, matter: Incident, causes: incidents.IncidentCauses) -> bool:
@@ -315,10 +316,10 @@ class Board:
         return causes.explain(matter.code, shard)
 
     def _drop_hushed(self, code: str, hushed: Collection[str], causes: incidents.IncidentCauses) -> None:
-        """What nobody was to be told of, and is over meanwhile or was an event, is left untold for good.
+        """Discard suppressed incidents that are over or were events.
 
-        What a check found, and something greater explains, waits for the check to find it again: what still holds
-        when that greater cause is over is told in the words of then, and nothing is that went with its cause.
+        An incident of a check that a greater cause explains waits until the check finds it again: it is then sent with
+        its current text, and ends silently if it ended with its cause.
         """
         for subject in hushed:
             matter = self.matters[code][subject]
@@ -329,7 +330,7 @@ class Board:
                 self.put(replace(matter, untold=0))
 
     def _tell(self, code: str, hushed: Collection[str], now: Ts) -> list[Notice]:
-        """Of one code: what is over, then what is new, then what still is."""
+        """Return the notices of one code: resolved, then new, then reminders."""
         window = self.windows.get(code)
         is_open = window is None or now >= window.until
         notices = self._tell_resolved(code, now, is_open=is_open)
@@ -350,8 +351,10 @@ class Board:
         return notices
 
     def _is_back(self, code: str, fresh: Collection[Incident], now: Ts) -> bool:
-        """Whether something critical among them was over, and cannot wait: up to RETOLD of a code in the time of a
-        window; a halt always, because nobody but a person ends one, and so what an alert did to trading.
+        """Return whether a critical incident returned that cannot wait for the window.
+
+        At most MAX_REPEAT_ALERTS per code and window; always for halts and for automatic stops, which only the user
+        ends.
         """
         back = [matter for matter in fresh if matter.has_returned and matter.tier == "critical"]
         retold = [
@@ -363,7 +366,7 @@ class Board:
         return is_always or (bool(back) and len(retold) < incidents.MAX_REPEAT_ALERTS)
 
     def _tell_resolved(self, code: str, now: Ts, *, is_open: bool) -> list[Notice]:
-        """What was told and is over: at once if all of its code is, else with a window."""
+        """Return the resolved notice, at once if every incident of the code ended, otherwise with a window."""
         group = self.matters[code].values()
         over = [matter for matter in group if matter.ended is not None and not matter.is_resolved]
         is_all = not any(matter.is_firing for matter in group)
@@ -378,10 +381,10 @@ class Board:
         return [notice]
 
     def _is_ripe(self, matter: Incident, now: Ts) -> bool:
-        """Return whether the end of a matter that is over may be told.
+        """Return whether the end of an incident may be sent.
 
-        A matter that stopped trading waits for a person to resume. A stop on file must stay away for RESUMED_MS after
-        that. Of what was back, that is told first, and then it must be quiet.
+        An incident that stopped trading waits until the user resumes. A stop must then stay away for RESUMED_MS. An
+        incident that returned is first sent as such, and must then be quiet.
         """
         if matter.told is None or (self.is_stopped and stops_trading(matter)):
             return False
@@ -397,7 +400,7 @@ class Board:
         )
 
     def _is_due(self, matter: Incident, now: Ts) -> bool:
-        """An event that was told is told again after `repeat_ms`; what fires, and news, whenever its code may be."""
+        """Return whether an unsent incident is due; an event that was sent before is due again after `repeat_ms`."""
         is_early = matter.told is not None and not self._is_long_told(matter, now)
         is_news = matter.tier == "info" or matter.code in incidents.NOTIFY_EVERY_TIME
         may_be_early = matter.lasts or is_news or matter.subject == incidents.OTHER_SUBJECTS
@@ -410,7 +413,7 @@ class Board:
         return matter.ended is not None and now - matter.ended >= self._policy.repeat_ms
 
     def _notice(self, kind: Kind, told: list[Incident], now: Ts) -> Notice:
-        """Tell these together: of an end what was told before comes first, then what holds, the gravest, the oldest."""
+        """Return one notice of several incidents, sorted by importance; in a resolved notice, known ones come first."""
         is_end = kind == "resolved"
         told = sorted(
             told,
@@ -432,7 +435,7 @@ class Board:
         )  # fmt: skip
 
     def _forget(self, now: Ts) -> None:
-        """What is over and long told needs no row; until then it is known that it would be back."""
+        """Remove ended incidents that were sent long ago. Until then, a return is recognized."""
         for matter in list(self.all()):
             is_done = matter.is_resolved if matter.lasts else not matter.untold
             if is_done and now - max(matter.seen, matter.told or 0, matter.ended or 0) >= self._policy.repeat_ms:
@@ -442,11 +445,9 @@ class Board:
 
 
 def _explained_by(codes: Collection[str]) -> frozenset[str]:
-    """What is said of a halt besides, and what goes with it."""
+    """Return the codes and those that they explain."""
     return frozenset(codes).union(*(incidents.INHIBITS.get(code, ()) for code in codes))
 
 
 def _said(text: str, *, is_over: bool, is_end: bool) -> str:
-    if is_end:
-        return f"over: {text}"
-    return f"{text}; it is over by now" if is_over else text
+    return f"over: {text}" if is_end else f"{text} (already resolved)" if is_over else text

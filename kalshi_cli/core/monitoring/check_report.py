@@ -1,7 +1,7 @@
-"""What a check found, in the words of a monitoring plug-in.
+"""Results of checks, in the format of a monitoring plug-in.
 
-A rule is a pure function: what was observed, and what is wanted, to breaches. `report` makes a verdict of them; the
-commands print it. Not having been able to look is UNKNOWN, and never OK.
+A rule is a pure function from observations and limits to breaches. `report` combines them into a verdict, and the
+commands print it. A check that could not look is UNKNOWN, never OK.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kalshi_cli.core.monitoring.runbook_index import runbook_for
 
 
 class Verdict(IntEnum):
-    """Exit codes of a monitoring plug-in; UNKNOWN is worse than WARNING and never OK."""
+    """The exit codes of a monitoring plug-in. UNKNOWN is worse than WARNING."""
 
     OK = 0
     WARNING = 1
@@ -27,27 +27,28 @@ class Verdict(IntEnum):
 
 
 SEVERITIES = {"critical": Verdict.CRITICAL, "unknown": Verdict.UNKNOWN, "warning": Verdict.WARNING, "note": Verdict.OK}
-"""How bad a breach is -> what it makes of a check; worst first. A note is said and changes nothing."""
+"""The verdict for each severity of a breach, worst first. A note is shown and changes nothing."""
 
 
 MAX_LEAD_LENGTH = 240
-"""Characters of what is worst: a pager shows no more of the first line."""
+"""The longest first part of a summary: a pager shows no more."""
 
 CAUSES = ("CREDENTIALS", "CLOCK", "STATE_UNUSABLE", "EXCHANGE_PAUSED")
-"""Codes from which others follow, the gravest first: of what is equally bad these are named first."""
+"""Codes that cause others, the gravest first. Among equally severe breaches they come first."""
 
 FOLLOWS = ("HEARTBEAT_LOST", "CYCLE_LATE", "BLIND", "FEED_DOWN")
-"""Codes that a cause explains, even where that could only not be looked at."""
+"""Codes that a cause explains, even if the check could only not look."""
 
 
 def with_unit(number: str, unit: str) -> str:
-    """`80 %`; without the unit where there is none, or the number has it already."""
+    """Return a number with its unit (`80 %`), unless the unit is empty or the number contains it."""
     return f"{number} {unit}" if number and unit and unit not in number else number
 
 
 class Breach(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is not as it should be: of what, what was found, what is wanted. `code` is stable. `unit` is what
-    the limit is counted in, and the value where that is a bare number; "" where they are words.
+    """A violated limit: the subject, the value found and the limit. `code` is stable.
+
+    `unit` is the unit of the limit, and of the value if that is a bare number; empty if they are words.
     """
 
     subject: str
@@ -59,27 +60,27 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def wanted(self) -> str:
-        """The limit with its unit: `80 %`, `10 contracts`."""
+        """Return the limit with its unit: `80 %`, `10 contracts`."""
         return with_unit(self.limit, self.unit)
 
     @property
     def text(self) -> str:
-        """In one line: `DAY_LOSS account: $60.00 lost (limit 50)`."""
+        """Return the breach in one line: `DAY_LOSS account: $60.00 lost (limit 50)`."""
         return f"{self.code} {self.subject}: {self.value}" + (f" (limit {self.limit})" if self.limit else "")
 
 
-def breach(severity: str, code: str, subject: str, value: str, limit: str) -> Breach:
-    """Return a breach of a limit that is words, or has its unit in it."""
-    return Breach(subject=subject, value=value, limit=limit, severity=severity, code=code)
+def breach(severity: str, code: str, subject: str, value: str, limit: str, unit: str = "") -> Breach:
+    """Return a breach, by default of a limit that is text or contains its unit."""
+    return Breach(subject=subject, value=value, limit=limit, severity=severity, code=code, unit=unit)
 
 
 critical, warning, note = partial(breach, "critical"), partial(breach, "warning"), partial(breach, "note")
 
 
 class Measure(msgspec.Struct, frozen=True, kw_only=True):
-    """A number for the graphs of a monitoring system; `warn` and `crit` as in its thresholds, "" for none.
+    """A number for the graphs of a monitoring system. `warn` and `crit` are its threshold ranges, empty for none.
 
-    `unit` is one of the guidelines: "", s, ms, %, or c for a counter.
+    `unit` is one of the plug-in guidelines: empty, s, ms, %, or c for a counter.
     """
 
     label: str
@@ -94,12 +95,12 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """The number for programs that must not round: money (`..._usd`) with four decimals, as money is elsewhere."""
+        """Return the number as text; amounts (`..._usd`) with four decimals, like all amounts."""
         return f"{self.value:.4f}" if self.label.endswith("_usd") else f"{self.value:g}{self.unit}"
 
     @property
     def verdict(self) -> Verdict:
-        """What its own thresholds make of it."""
+        """Return the verdict of its own thresholds."""
         if self.crit and parse_range(self.crit).is_breached(self.value):
             return Verdict.CRITICAL
         if self.warn and parse_range(self.warn).is_breached(self.value):
@@ -107,33 +108,24 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
         return Verdict.OK
 
     def breach(self, code: str, subject: str, value: str = "") -> tuple[Breach, ...]:
-        """It as a breach, where it is one; `value` as a person reads it."""
+        """Return the violated threshold as a breach, if any; `value` is the text shown to the user."""
         verdict = self.verdict
         if verdict is Verdict.OK:
             return ()
         limit = self.crit if verdict is Verdict.CRITICAL else self.warn
         shown = value or f"{self.value:g}{self.unit}"
-        return (
-            Breach(
-                subject=subject,
-                value=shown,
-                limit=limit,
-                severity=verdict.name.lower(),
-                code=code,
-                unit=self._counted_in,
-            ),
-        )
+        return (breach(verdict.name.lower(), code, subject, shown, limit, self._counted_in),)
 
     @property
     def _counted_in(self) -> str:
-        """Its unit for people: `%`, `$`; what has none is counted in what it is called."""
+        """Return its unit for display: `%`, `$`, or the words of its label."""
         words = {"_usd": "$", "_cents": "cents"}
         called = next((word for end, word in words.items() if self.label.endswith(end)), self.label.replace("_", " "))
         return called if self.unit in ("", "c") else self.unit
 
 
 class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of one check. `runbook` names what to read when it is not OK."""
+    """The outcome of one check. `runbook` is what to read if it is not OK."""
 
     check: str
     verdict: Verdict
@@ -144,13 +136,13 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first_line(self) -> str:
-        """What monitoring systems show and parse: `KALSHI SCHEMA OK - 23 routes | routes=23;; missing=0;;0`."""
+        """Return the line that monitoring systems parse: `KALSHI SCHEMA OK - 23 routes | routes=23;; missing=0;;0`."""
         line = f"KALSHI {self.check.upper()} {self.verdict.name} - {self.summary.replace('|', '/')}"
         return f"{line} | {' '.join(map(str, self.measures))}" if self.measures else line
 
 
 def verdict_of(breaches: Sequence[Breach]) -> Verdict:
-    """CRITICAL beats UNKNOWN beats WARNING beats OK."""
+    """Return the verdict of breaches: CRITICAL, then UNKNOWN, WARNING and OK."""
     found = {breach.severity for breach in breaches}
     return next((verdict for severity, verdict in SEVERITIES.items() if severity in found), Verdict.OK)
 
@@ -158,36 +150,31 @@ def verdict_of(breaches: Sequence[Breach]) -> Verdict:
 def report(
     check: str, summary: str, breaches: Iterable[Breach] = (), measures: Sequence[Measure] = (), *, of: str = ""
 ) -> CheckReport:
-    """The outcome, the worst things first; where it is not OK, its summary begins with the worst of them, or what that
-    follows from, and the runbook is of that one. `of` is the check that found it, where there are several.
+    """Return the outcome of a check, the worst breaches first.
+
+    If it is not OK, the summary starts with the worst breach or its cause, and the runbook is for that one. `of` names
+    the check that found it, if there are several.
     """
-    ordered = sort_by_severity(breaches)
-    verdict = verdict_of(ordered)
-    if verdict is Verdict.OK:
-        return CheckReport(
-            check=check, verdict=verdict, summary=summary, breaches=tuple(ordered), measures=tuple(measures)
-        )
-    lead = cause_of(ordered)
-    said = safe_text(f"{of}: {lead.text}" if of else lead.text, MAX_LEAD_LENGTH)
-    is_all = summary in (lead.value, f"{lead.subject} {lead.value}")
+    ordered = tuple(sort_by_severity(breaches))
+    verdict, runbook = verdict_of(ordered), ""
+    if verdict is not Verdict.OK:
+        lead = cause_of(ordered)
+        said = safe_text(f"{of}: {lead.text}" if of else lead.text, MAX_LEAD_LENGTH)
+        is_all = summary in (lead.value, f"{lead.subject} {lead.value}")
+        summary, runbook = said if is_all else f"{said}; {summary}", runbook_for(lead.code).runbook
     return CheckReport(
-        check=check,
-        verdict=verdict,
-        summary=said if is_all else f"{said}; {summary}",
-        breaches=tuple(ordered),
-        measures=tuple(measures),
-        runbook=runbook_for(lead.code).runbook,
+        check=check, verdict=verdict, summary=summary, breaches=ordered, measures=tuple(measures), runbook=runbook
     )
 
 
 def sort_by_severity(breaches: Iterable[Breach]) -> list[Breach]:
-    """By severity; of the same, what others follow from."""
+    """Sort breaches by severity; among equals, causes come first."""
     ranks = list(SEVERITIES)
     return sorted(breaches, key=lambda breach: (ranks.index(breach.severity), _cause_rank(breach)))
 
 
 def cause_of(ordered: Sequence[Breach]) -> Breach:
-    """What is worst, or what that follows from."""
+    """Return the worst breach, or the one that caused it."""
     worst = ordered[0]
     if worst.code not in FOLLOWS:
         return worst

@@ -1,4 +1,4 @@
-"""What loops had to say lately that somebody must hear, counted."""
+"""Counts of the critical alerts of recent runs."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from kalshi_cli.core.monitoring.check_report import Breach, Measure, Verdict, cr
 from kalshi_cli.core.monitoring.incidents import ENDS
 
 SHOWN_ONLY = ("RECENT_ERRORS",)
-"""Codes that a check shows and tells nobody: the alerts themselves were told when they came."""
+"""Codes that a check shows without an alert, because the alerts themselves were sent."""
 
 OVER_MS = 600_000
-"""What is over is of interest for so long."""
+"""How long an ended error still counts."""
 
 KILL_MS = 5_000
-"""A group may be triggered so long before the halt is written down that goes with it, by another clock."""
+"""How long before its recorded halt the kill switch may trigger an order group, by another clock."""
 
 _OF_PERSON = ("CANCEL_ALL", "PAUSED")
 
 
 class HaltState(msgspec.Struct, frozen=True, kw_only=True):
-    """The trading state on file: since when, and by what. Active since a person resumed."""
+    """The stored trading state, its start and cause; if active, since the user resumed."""
 
     is_active: bool = True
     code: str = ""
@@ -32,17 +32,16 @@ class HaltState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _OUT = ("STRATEGY_FAILED", "STRATEGY_HUNG")
-"""After these a strategy is asked no more, for as long as the loop runs."""
+"""Codes that disable a strategy for the rest of the run."""
 
 
 def errors(
     alerts: Iterable[AlertRaised], measure: Measure, *, halt: HaltState, now: Ts
 ) -> tuple[list[Breach], Measure]:
-    """A breach for each cause, as soon as all of them together are too many; those that happened most are first.
+    """Return a breach for each cause if together they are too many; the most frequent first.
 
-    What a person did is no error. What is over, because it ended or because a person resumed since, warns for a while
-    only. The code of the breach is one of its own: what a loop recorded is over when the loop says so, this after a
-    while.
+    Actions of the user are not errors. Errors that ended, or that precede a resume, only warn, and only for a while.
+    The breach has its own code, because alerts of a loop end when the loop says so, and this after a while.
     """
     found = list(alerts)
     critical = [alert for alert in found if alert.tier == "critical" and not _is_of_person(alert, halt)]
@@ -66,8 +65,10 @@ def errors(
 
 
 def _is_of_person(alert: AlertRaised, halt: HaltState) -> bool:
-    """The kill switch triggers the order groups too. After a resume nobody can tell which did; whoever resumed was told
-    of those that still are.
+    """Return whether the user caused an alert.
+
+    The kill switch triggers order groups too. After a resume the cause is unknown, but the user saw all groups that
+    were still triggered.
     """
     if alert.code == "GROUP_TRIGGERED":
         if halt.is_active and alert.ts < halt.since:
@@ -86,15 +87,15 @@ def _is_over(alert: AlertRaised, alerts: Iterable[AlertRaised], halt: HaltState)
 
 
 def disabled_strategies(alerts: Iterable[AlertRaised]) -> tuple[AlertRaised, ...]:
-    """What put each strategy out that failed, by name, of the alerts since the loop began: it runs on without them."""
+    """Return the alerts that disabled strategies in the current run, by strategy name."""
     failed = {alert.subject: alert for alert in alerts if alert.code in _OUT}
     return tuple(alert for _, alert in sorted(failed.items()))
 
 
 def disabled_strategy_breaches(alerts: Iterable[AlertRaised]) -> list[Breach]:
-    """Strategies that failed since the loop began."""
+    """Return a breach for each disabled strategy."""
     return [
-        critical("STRATEGY_OUT", alert.subject, f"out since {format_ts(alert.ts)}: {alert.text}", "asked by the loop")
+        critical("STRATEGY_OUT", alert.subject, f"disabled since {format_ts(alert.ts)}: {alert.text}", "enabled")
         for alert in disabled_strategies(alerts)
     ]
 

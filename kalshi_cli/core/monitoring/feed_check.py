@@ -1,4 +1,4 @@
-"""What is wrong with what a loop hears, and what of it is only the quiet of a pause."""
+"""Problems of the data feed, and those that a pause of the exchange excuses."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _SIGHT = ("BLIND", "SIGHTED")
 
 
 def without_books(no_book: str) -> tuple[list[Breach], int]:
-    """A breach for each market that `Heartbeat.no_book` names, and how many there are with those it does not name."""
+    """Return a breach for each market in `Heartbeat.no_book`, and the count including unnamed markets."""
     parts = [part for part in _NEXT.split(no_book) if part]
     more = int(parts.pop().split()[1]) if parts and _MORE.fullmatch(parts[-1]) else 0
     breaches = [
-        warning("BOOK_MISSING", ticker, reason, "a book that can be believed")
+        warning("BOOK_MISSING", ticker, reason, "a reliable order book")
         for ticker, _, reason in (part.partition(": ") for part in parts)
     ]
     return breaches, len(breaches) + more
 
 
 def account_unreadable_breach(alerts: Iterable[AlertRaised]) -> list[Breach]:
-    """That the loop cannot read the account, by what it said last of that."""
+    """Return a breach if the last alert says that the account cannot be read."""
     last = max((alert for alert in alerts if alert.code in _SIGHT), key=lambda alert: alert.ts, default=None)
     if last is None or last.code != "BLIND":
         return []
@@ -36,26 +36,26 @@ def account_unreadable_breach(alerts: Iterable[AlertRaised]) -> list[Breach]:
 
 
 def pause_words(status: ExchangeStatus) -> str:
-    """Why it is quiet; "" where it should not be. One shard that goes on is not quiet."""
+    """Return the reason for a quiet feed, empty if at least one shard is open."""
     pauses = {pause_of(status, shard) for shard in shards(status)}
     return "" if "" in pauses else "the exchange is paused" if "EXCHANGE_PAUSED" in pauses else "trading is paused"
 
 
 def excused_by_pause(breaches: Iterable[Breach], why: str) -> list[Breach]:
-    """The same as notes, where there is a reason for the quiet."""
+    """Return the breaches as notes if there is a reason for a quiet feed."""
     if not why:
         return list(breaches)
     return [note(each.code, each.subject, f"{each.value} ({why})", each.limit) for each in breaches]
 
 
 _SEVERITY = {"EXCHANGE_PAUSED": "critical", "TRADING_PAUSED": "warning"}
-_WORDS = {"EXCHANGE_PAUSED": "paused, cancels too", "TRADING_PAUSED": "trading is paused; cancels work"}
+_WORDS = {"EXCHANGE_PAUSED": "paused, cancels are rejected too", "TRADING_PAUSED": "trading paused; cancels work"}
 
 
 def pauses(status: ExchangeStatus, planned: str) -> list[Breach]:
-    """A breach for each shard that is paused; a note where it is `planned` (in words; "" where nothing is).
+    """Return a breach for each paused shard, or a note if the pause is `planned` (its description, or empty).
 
-    Codes and subjects are those under which a loop tells of the same pause.
+    Codes and subjects equal those of a loop's alerts about the same pause.
     """
     resume = status.estimated_resume
     when = f", until about {format_ts(resume)}" if resume is not None else ""

@@ -1,4 +1,4 @@
-"""What there is to tell: one thing each, what explains it, what is silenced, and how urgent it is."""
+"""Incidents that can raise alerts: their causes, silences and severities."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.core.monitoring.runbook_index import runbook_for
 
 SEVERITY_RANK = ("info", "warning", "critical")
-"""The tiers, from the least."""
+"""The tiers, from the lowest."""
 
 LOOP, HALT, REDUCING = "loop", "halt", "reducing"
-"""Sources: what a loop recorded, and the trading state on file. Any other is a check."""
+"""Sources: the alerts of a loop, and the stored trading state. Any other source is a check."""
 
 ENDS: dict[str, tuple[str, ...]] = {
     "SIGHTED": ("BLIND",),
@@ -28,18 +28,18 @@ ENDS: dict[str, tuple[str, ...]] = {
     "FLATTENED": ("FLATTEN_FAILED",),
     "SOURCE_ANSWERS": ("SOURCE_STALE",),
 }
-"""What a loop records -> what of the same subject is over with it. What can end lasts; all else is an event."""
+"""The codes that each alert of a loop ends for its subject. Codes that can end are lasting; all others are events."""
 
 CONDITION_CODES = {ended for codes in ENDS.values() for ended in codes}
 
 PAUSES = ("EXCHANGE_PAUSED", "TRADING_PAUSED")
-"""Codes of which each is said of one shard: `shard 1`."""
+"""Codes that name one shard as their subject: `shard 1`."""
 
 SEEN_BY: dict[str, tuple[str, ...]] = {"check exchange": PAUSES, "check feed": ("SOURCE_STALE",)}
-"""A check -> what a loop says that it sees as well: once that loop is gone, the check knows when it is over."""
+"""The loop's codes that a check can confirm too: after that loop ended, the check knows when they are over."""
 
 NOTIFY_EVERY_TIME = ("PAUSED_BY_ALERT", "FLATTENED", "FLATTEN_FAILED")
-"""What trading does because of an alert is told at once each time; it takes a person before there is a next one."""
+"""Automatic actions, sent at once each time; the user must act before they can happen again."""
 
 _NOISE = ("FEED*", "BOOK*", "POST_ONLY*", "API*", "UNANSWERED", "ORDER_UNKNOWN", "COULD_NOT_LOOK")
 _IDLE = ("FILL_RATE", "REJECT_RATE", "PLACEMENT_SLOW", "EXECUTION_DROP", "NO_ORDERS", "DENIED_RATE")
@@ -51,7 +51,7 @@ INHIBITS: dict[str, tuple[str, ...]] = {
     "CANCEL_ALL": ("GROUP_TRIGGERED",),
     "HALTED": ("STRATEGY*", "LOOP_FAILED", "CYCLE_LATE", "HEARTBEAT_LOST", "FEED*", "BOOK*", *_IDLE),
 }
-"""A code that holds -> codes (as globs) that it explains. HALTED stands for every halt, whatever its own code."""
+"""The codes (globs) that a current code explains. HALTED stands for every halt, whatever its own code."""
 
 STOPS = (
     "POSITION_LIMIT", "EXPOSURE", "EVENT_EXPOSURE", "CATEGORY_EXPOSURE", "DAILY_LOSS", "DAY_LOSS", "DRAWDOWN",
@@ -60,40 +60,39 @@ STOPS = (
     "ORDER_UNKNOWN_LONG", "ORDER_STALE", "ORDER_DIFFERS", "LATE_ORDER", "GROUP_TRIGGERED",
     "STRATEGY_STUCK", "CREDENTIALS",
 )  # fmt: skip
-"""Critical codes after which trading stops, where that is wished: what is held, lost, counted or sent is not as it must
-be, the key is refused, so that orders cannot be canceled, or a strategy holds the whole loop up. No other code does: a
-strategy that failed is taken out, and the others go on (F17); that something could not be found out, or what an
-exchange that is slow, paused or out of sight brings with it, is no reason to close a position, and a code that nobody
-thought of here is none either."""
+"""Critical codes that stop trading, if that is configured: positions, losses, counts or orders are wrong, the key is
+refused so that orders cannot be canceled, or a strategy blocks the loop. No other code stops trading: a failed strategy
+is disabled and the others continue (F17), and a failed check, or a slow, paused or unreachable exchange, is no reason
+to close a position."""
 
 MAX_SUBJECTS = 100
 OTHER_SUBJECTS = "others"
 """Subjects of one code that are known one by one; any more are counted as one."""
 
 NAMED = 20
-"""Subjects that one notice names."""
+"""The most subjects that a notice names."""
 
 MAX_REPEAT_ALERTS = 3
-"""Critical things of one code that are told at once, within a window, when they are back after their end was told."""
+"""The most critical incidents of one code that are sent at once within a window when they return."""
 
 MAX_TEXT_LENGTH, MAX_SUBJECT_LENGTH = 500, 200
 
 LOOP_GONE_MS, CHECK_GONE_MS = 300_000, 3_600_000
-"""What nobody has seen for so long (the loop that recorded it, the check that found it) explains nothing any more."""
+"""After this time without confirmation by its loop or check, an incident explains nothing."""
 
 RESUMED_MS = 30_000
-"""How long a stop must stay away after a resume before it is resolved. A running loop looks at its limits again at its
-next tick, at most ten seconds later, and stops again where one is still exceeded."""
+"""How long a stop must stay away after a resume before it is resolved. A running loop checks its limits at its next
+tick, at most ten seconds later, and stops again if one is still exceeded."""
 
 AHEAD_MS = 60_000
-"""Times so far ahead were written before the clock was set back."""
+"""Times further in the future than this are from before the clock was set back."""
 
 LOOKS = 2
-"""A check that could not look is told of when it could not so often in a row."""
+"""An unknown result is sent after this many in a row."""
 
 
 class AlertPolicy(msgspec.Struct, frozen=True):
-    """How long is told together, after how long again, and how old an event may be."""
+    """The times for grouping and repeating notices, and the maximum age of an event."""
 
     group_ms: int
     repeat_ms: int
@@ -101,7 +100,7 @@ class AlertPolicy(msgspec.Struct, frozen=True):
 
 
 class AlertSilence(msgspec.Struct, frozen=True):
-    """Nobody is told of what has such a code and subject (globs) before `until`."""
+    """A silence: incidents with a matching code and subject (globs) are not sent before `until`."""
 
     code: str
     subject: str
@@ -110,12 +109,13 @@ class AlertSilence(msgspec.Struct, frozen=True):
     created: Ts
 
     def covers(self, matter: Incident, now: Ts) -> bool:
+        """Return whether the silence is active and matches the incident."""
         is_current = self.created - now <= AHEAD_MS and now < self.until
         return is_current and fnmatchcase(matter.code, self.code) and fnmatchcase(matter.subject, self.subject)
 
 
 class GroupingWindow(msgspec.Struct, frozen=True):
-    """After something of a code was told: until when more of it waits, unless it is graver than `tier`."""
+    """After a notice of a code: the time until which further ones wait, unless graver than `tier`."""
 
     code: str
     until: Ts
@@ -123,24 +123,24 @@ class GroupingWindow(msgspec.Struct, frozen=True):
 
 
 class IncidentCauses(msgspec.Struct, frozen=True):
-    """Codes (as globs) that something greater explains: wherever they are said, and on which shard."""
+    """Codes (globs) that greater incidents explain, everywhere or on one shard."""
 
     everywhere: frozenset[str]
     on_shard: Mapping[int, frozenset[str]] = {}
 
     def explain(self, code: str, shard: int | None) -> bool:
-        """Whether they do; `shard` is None for what is of the whole account, or nobody knows where."""
+        """Return whether a code is explained; `shard` None means the whole account or unknown."""
         here = self.on_shard.get(shard, frozenset()) if shard is not None else frozenset()
         return any(fnmatchcase(code, glob) for glob in self.everywhere | here)
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to tell. `untold` times it began, or happened, since somebody was last told of it (`told`).
+    """An incident that alerts are sent for. `untold` counts its starts or occurrences since the last notice (`told`).
 
-    It holds since `since`, and `is_known` once that was told; `ended` is since when it does not. `is_resolved`: its end
-    was told too, or nobody had known of it. `has_returned`: it was back before its time. `hushed` is how often it was
-    left untold for good. `must_stop`: it is to stop trading as soon as nothing greater explains it any more. `unit` is
-    what `value` and `wanted` are counted in.
+    It holds since `since` and until `ended`. `is_known`: its start was sent. `is_resolved`: its end was sent, or the
+    start never was. `has_returned`: it returned soon after its end. `hushed` counts occurrences that were never sent.
+    `must_stop`: it stops trading as soon as no greater incident explains it. `unit` is the unit of `value` and
+    `wanted`.
     """
 
     code: str
@@ -168,25 +168,25 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_firing(self) -> bool:
-        """It lasts, it is not over, and it is certain enough to be told."""
+        """Return whether it is lasting, current, and certain enough to be sent."""
         return self.lasts and self.ended is None and (self.is_known or self.untold > 0)
 
 
 def from_check(source: str, breach: Breach, now: Ts, event: str) -> Incident:
-    """What a check found; of a breach that is unknown it is not yet sure that there is anything."""
+    """Return the incident of a check's breach; an unknown result is not certain yet."""
     value, wanted = safe_text(breach.value, MAX_TEXT_LENGTH), safe_text(breach.wanted, MAX_SUBJECT_LENGTH)
     is_unknown = breach.severity == "unknown"
     return Incident(
         code=breach.code, subject=safe_text(breach.subject, MAX_SUBJECT_LENGTH), source=source,
         tier="warning" if is_unknown else breach.severity, event=event or runbook_for(breach.code).event,
-        text=f"{value}, wanted is {wanted}" if wanted else value, value=value,
+        text=f"{value}, expected {wanted}" if wanted else value, value=value,
         wanted=safe_text(breach.limit, MAX_SUBJECT_LENGTH), unit=breach.unit,
         since=now, seen=now, lasts=True, is_unknown=is_unknown, untold=0 if is_unknown else 1,
     )  # fmt: skip
 
 
 def recorded(alert: AlertRaised, now: Ts) -> Incident:
-    """What a loop recorded, seen now."""
+    """Return the incident of an alert that a loop recorded."""
     return Incident(
         code=alert.code, subject=safe_text(alert.subject, MAX_SUBJECT_LENGTH), source=LOOP, tier=alert.tier,
         event=runbook_for(alert.code).event, text=safe_text(alert.text, MAX_TEXT_LENGTH), since=alert.ts, seen=now,
@@ -195,12 +195,12 @@ def recorded(alert: AlertRaised, now: Ts) -> Incident:
 
 
 def stops_trading(matter: Incident) -> bool:
-    """Whether it stops trading, where the configuration says that what is critical does."""
+    """Return whether the incident stops trading, if that is configured."""
     return matter.tier == "critical" and matter.code in STOPS
 
 
 def shard_named(subject: str) -> int | None:
-    """The shard that a pause is said of."""
+    """Return the shard that the subject of a pause names."""
     found = _SHARD.fullmatch(subject)
     return int(found[1]) if found else None
 
@@ -209,10 +209,10 @@ _SHARD = re.compile(r"shard (\d{1,9})")
 
 
 def severity_rank(tier: str) -> int:
-    """More is graver."""
+    """Return the rank of a tier; higher is graver."""
     return SEVERITY_RANK.index(tier)
 
 
 def worst(tiers: Iterable[str]) -> str:
-    """The gravest tier; that of news where there is none."""
+    """Return the gravest tier, info without any."""
     return max(tiers, key=severity_rank, default="info")

@@ -1,6 +1,6 @@
-"""How much of each configured limit an account uses: what the exchange states of it, with everything that rests filled.
+"""The use of each configured limit, from the account as the exchange reports it, if all resting orders fill.
 
-The same sums as before an order (`core/account/exposure.py`), over positions that were not counted here.
+The sums are those of `core/account/exposure.py`, over positions that were not counted here.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from kalshi_cli.core.state.limits import RiskLimits
 K = TypeVar("K", bound=Hashable)
 
 MAX_PCT = 1_000_000.0
-"""So much is used of a limit that allows nothing."""
+"""The use in percent of a limit of zero."""
 
 
 class MarketExposure(msgspec.Struct, frozen=True, kw_only=True):
-    """What one subaccount has in one market: signed contracts, what they cost, its resting orders and their fees."""
+    """The position of a subaccount in a market: signed contracts, their cost, resting orders and the fee schedule."""
 
     ticker: str
     subaccount: int
@@ -36,19 +36,19 @@ class MarketExposure(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def most_held(self) -> Qty:
-        """The largest position, either way, once every order of one side filled."""
+        """Return the largest position, on either side, after all orders of one side filled."""
         bids = sum(order.remaining for order in self.orders if order.side is BID)
         asks = sum(order.remaining for order in self.orders if order.side is not BID)
         return Qty(max(self.qty + bids, asks - self.qty))
 
     @property
     def outcomes(self) -> OutcomeLosses:
-        """What is lost at most if the market settles NO, and if YES; below zero it is won."""
+        """Return the maximum losses for each outcome; negative is a gain."""
         return max_loss(self.qty, self.cost, [live_part(order, self.fees) for order in self.orders])
 
 
 class LimitUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """What is used of one limit, in the units of that limit and as text."""
+    """The use of one limit, in its units and as text."""
 
     code: str
     subject: str
@@ -59,13 +59,13 @@ class LimitUsage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pct(self) -> float:
-        """Percent of the limit."""
+        """Return the use in percent of the limit."""
         if self.limit:
             return round(100 * self.used / self.limit, 1)
         return MAX_PCT if self.used > 0 else 0.0
 
     def breach(self, measure: Measure) -> tuple[Breach, ...]:
-        """It as a breach, where it is one by the thresholds of a measure in percent."""
+        """Return a breach if the use violates the thresholds of a percent measure."""
         own = msgspec.structs.replace(measure, value=self.pct)
         found = own.breach(self.code, self.subject, f"{self.shown} ({self.pct:g} %)")
         unit = "$" if self.shown_limit.startswith("$") else "orders" if self.code == "LIVE_ORDERS" else "contracts"
@@ -73,9 +73,9 @@ class LimitUsage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def uses(stakes: Sequence[MarketExposure], limits: RiskLimits, families: Mapping[str, Family]) -> list[LimitUsage]:
-    """Every limit that is set, of each market, event and category and of the whole account; the most used first.
+    """Return the use of every configured limit, the most used first.
 
-    `families` has the kin of each market, by its ticker, as far as that is known.
+    `families` are the known families by ticker.
     """
     found: list[LimitUsage] = []
     if limits.max_position is not None:
@@ -105,7 +105,7 @@ def uses(stakes: Sequence[MarketExposure], limits: RiskLimits, families: Mapping
 
 
 def event_exposure(stakes: Iterable[MarketExposure], *, is_exclusive: bool) -> Money:
-    """The most that the markets of one event can lose together; nothing nets between subaccounts."""
+    """Return the maximum loss of an event's markets together; subaccounts do not net."""
     by_subaccount = _grouped(stakes, lambda stake: stake.subaccount).values()
     return Money(
         sum(event_max_loss([stake.outcomes for stake in held], is_exclusive=is_exclusive) for held in by_subaccount)

@@ -1,7 +1,7 @@
-"""What is delivered to a person: one notice, the same for every sink.
+"""The notice that every alert channel delivers.
 
-`alert_board.py` decides when there is one; `notify/notifier.py` delivers it. The JSON that a plain webhook gets is this
-struct as msgspec writes it, with times as text; its fields are a contract (docs/alerts.md).
+`alert_board.py` decides when one is due, and `notify/notifier.py` delivers it. A plain webhook receives this struct as
+JSON, with times as text; its fields are a contract (docs/alerts.md).
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import msgspec
 from kalshi_cli.base.units import Ts
 
 Kind = Literal["firing", "reminder", "resolved", "event", "test"]
-"""Something begins to be so; still is; is so no more; happened once; nothing is: somebody tries the sinks."""
+"""It started; it continues; it ended; it happened once; the user tests the channels."""
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """`count` things of one kind are told together; `subjects` names the first of them.
+    """A notice of `count` incidents of one code; `subjects` names the first of them.
 
-    `notice_id` stays the same however often delivery is tried: a receiver may drop what it has seen. `value` and
-    `limit` are as a person reads them, empty where the code has none; `unit` is what they are counted in. `since` is
-    when it began, `ts` when this was decided.
+    `notice_id` is the same for every delivery attempt, so a receiver can drop duplicates. `value` and `limit` are text
+    for the user, empty if the code has none, and `unit` is their unit. `since` is the start of the incident, `ts` the
+    time of this notice.
     """
 
     notice_id: str
@@ -44,7 +44,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """One line for a phone: `CRITICAL UNKNOWN_ORDER kcli...: ...`, with [prod] and RESOLVED where that is so."""
+        """Return one line for a phone: `[prod] RESOLVED CRITICAL UNKNOWN_ORDER kcli...`."""
         words = {"resolved": "RESOLVED ", "reminder": "STILL ", "test": "TEST "}.get(self.kind, "")
         more = f" (+{self.count - 1} more)" if self.count > 1 else ""
         return f"[{self.env}] {words}{self.tier.upper()} {self.code} {self.subject}{more}".rstrip()

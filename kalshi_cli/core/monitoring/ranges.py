@@ -8,7 +8,7 @@ import msgspec
 
 
 class Range(msgspec.Struct, frozen=True):
-    """What is fine: from `start` to `end`, both included; `is_inside` turns it round. `text` is as it was written."""
+    """A range of good values, `start` to `end` inclusive; `is_inside` inverts it. `text` is the original text."""
 
     text: str
     start: float
@@ -16,20 +16,20 @@ class Range(msgspec.Struct, frozen=True):
     is_inside: bool = False
 
     def is_breached(self, value: float) -> bool:
-        """Whether a value is outside of what is fine. What is no number is outside of everything."""
+        """Return whether a value is outside of the good values. NaN is always outside."""
         return (self.start <= value <= self.end) is self.is_inside
 
 
 def parse_range(text: str) -> Range:
-    """ValueError where this is no range. Without a start it begins at 0, without an end it has none."""
+    """Parse a range. Without a start it begins at 0, without an end it is open. Raises ValueError."""
     written = text.strip()
-    body = written.removeprefix("@")
-    start, colon, end = body.rpartition(":")
+    start, _, end = written.removeprefix("@").rpartition(":")
     try:
         low = -math.inf if start == "~" else float(start or 0)
         high = float(end) if end else math.inf
+        is_valid = bool(written.strip("@:")) and low <= high  # NaN compares false
     except ValueError:
-        raise ValueError(f"{text!r} is no range; write it like 10, 10:, ~:10, 10:20 or @10:20") from None
-    if not (colon or end) or math.isnan(low) or math.isnan(high) or low > high:
-        raise ValueError(f"{text!r} is no range; write it like 10, 10:, ~:10, 10:20 or @10:20")
+        is_valid = False
+    if not is_valid:
+        raise ValueError(f"Invalid range: {text!r}; use a form like 10, 10:, ~:10, 10:20 or @10:20")
     return Range(written, low, high, is_inside=written.startswith("@"))

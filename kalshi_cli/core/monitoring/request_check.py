@@ -1,4 +1,4 @@
-"""Whether a loop still gets orders through: what kalshi denies, how long ago one was sent, whether any is taken."""
+"""Checks of order flow: the share of requests that kalshi refuses, the time of the last order, and acceptance."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from kalshi_cli.core.monitoring.check_report import Breach, Measure, critical
 from kalshi_cli.core.monitoring.order_check import MIN_ORDERS_SENT, is_refused_here
 
 FEWEST = 20
-"""Order requests below which a share of denials says nothing."""
+"""Fewer order requests give no meaningful share of refusals."""
 
 
 def of_strategies(orders: Sequence[Order]) -> list[Order]:
-    """Return the orders that strategies decided on."""
+    """Return the orders that strategies placed."""
     return [order for order in orders if order.strategy and not order.is_foreign]
 
 
 def denied_share(
     denials: Mapping[str, int], orders: Sequence[Order], measure: Measure
 ) -> tuple[tuple[Breach, ...], Measure | None]:
-    """Return the share of order requests that this program denied, in percent; no measure where there were too few.
+    """Return the share of order requests that kalshi refused, in percent; no measure if there were too few.
 
-    `denials` counts, by code, the requests that became no order; `orders` are those that became one.
+    `denials` counts by code the requests that became no order; `orders` are those that became one.
     """
     codes = Counter(denials)
     codes.update(order.code for order in orders if is_refused_here(order))
@@ -35,7 +35,7 @@ def denied_share(
     if requests < FEWEST:
         return (), None
     measure = replace(measure, value=round(100 * denied / requests, 1))
-    text = f"{denied} of {requests} order requests of the last hour denied by kalshi"
+    text = f"{denied} of {requests} order requests of the last hour refused by kalshi"
     if denied:
         code, count = min(codes.items(), key=lambda item: (-item[1], item[0]))
         text += f", most often {code} ({count})"
@@ -45,9 +45,9 @@ def denied_share(
 def no_orders(
     since: Ts, orders: Sequence[Order], measure: Measure, now: Ts, *, waiting: str
 ) -> tuple[tuple[Breach, ...], Measure]:
-    """Return how long ago a running loop sent an order, in seconds; `since` is when it began, or could again.
+    """Return the time since a running loop sent its last order, in seconds.
 
-    `waiting` is what its strategies lack to decide by.
+    `since` is when it started, or could trade again. `waiting` is the data that its strategies wait for.
     """
     last = max([since, *(order.created for order in orders if not is_refused_here(order))])
     measure = replace(measure, value=max(0.0, round((now - last) / 1000, 1)))
@@ -56,9 +56,9 @@ def no_orders(
 
 
 def none_taken(orders: Sequence[Order]) -> list[Breach]:
-    """Return that the exchange took none of the orders that a loop sent, once there were enough to say so."""
+    """Return a breach if the exchange accepted none of a loop's orders, once there are enough."""
     sent = [order for order in orders if not is_refused_here(order)]
     if len(sent) < MIN_ORDERS_SENT or any(order.order_id for order in sent):
         return []
-    value = f"the exchange took none of {len(sent)} orders of the last day"
-    return [critical("NO_ORDERS", "loop", value, "an order that is taken")]
+    value = f"the exchange accepted none of {len(sent)} orders of the last day"
+    return [critical("NO_ORDERS", "loop", value, "an accepted order")]

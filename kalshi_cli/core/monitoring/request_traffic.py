@@ -1,4 +1,4 @@
-"""How well the exchange answers, from counts by the minute; and what of it is too bad."""
+"""The reliability of the exchange's API, from counts per minute."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.monitoring.check_report import Breach, Measure
 
 MIN_REQUESTS = 10
-"""Requests of a window below which their share of failures says nothing."""
+"""Fewer requests give no meaningful share of failures."""
 
 SOON, LONG = (2, 10), (15, 60)
-"""Minutes: what fails badly in both of the first is critical, what fails in both of the others a warning. The long one
-says that it matters, the short one that it goes on."""
+"""Windows in minutes: failures in both of the first are critical, in both of the second a warning. The long window
+shows that they matter, the short one that they continue."""
 
 GAP_MINUTES = 10
 
 
 class RequestMinute(msgspec.Struct, frozen=True, kw_only=True):
-    """What a program saw within one minute: requests, those without a usable answer, gaps in the stream.
+    """A minute of a program's requests: failures without a usable response, and gaps of the stream.
 
-    `p99_ms` is of the last few minutes up to then; None where nothing was asked.
+    `p99_ms` covers the last few minutes; it stays None without requests.
     """
 
     minute: int
@@ -34,18 +34,18 @@ class RequestMinute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_failure(status: int) -> bool:
-    """No usable answer: none at all (0), no pace left, or an error of theirs. A refusal is an answer."""
+    """Return whether a status is a failure: no response (0), the rate limit, or a server error. A refusal is not."""
     return status == 0 or status == 429 or status >= 500
 
 
 def p99(values: Iterable[float]) -> float | None:
-    """Of 100 values the second highest; of less the highest. None where there is none."""
+    """Return the 99th percentile (nearest rank), None without values."""
     ordered = sorted(values)
     return ordered[math.ceil(0.99 * len(ordered)) - 1] if ordered else None
 
 
 def failed_pct(minutes: Sequence[RequestMinute], now: Ts, window: int) -> float | None:
-    """The share of failures in percent, over this minute and `window` whole ones; None where too little was asked."""
+    """Return the share of failures in percent, over this minute and `window` full ones; None for few requests."""
     first = now // 60_000 - window
     within = [each for each in minutes if each.minute >= first]
     requests = sum(each.requests for each in within)
@@ -53,10 +53,7 @@ def failed_pct(minutes: Sequence[RequestMinute], now: Ts, window: int) -> float 
 
 
 def only_failures(minutes: Sequence[RequestMinute], now: Ts) -> bool:
-    """Return whether requests were made in the shortest window and none of them got a usable answer.
-
-    However few they were: no share is needed to see that nothing works.
-    """
+    """Return whether all requests of the shortest window failed, however few they were."""
     within = [each for each in minutes if each.minute >= now // 60_000 - SOON[0]]
     requests = sum(each.requests for each in within)
     return requests > 0 and requests == sum(each.failures for each in within)
@@ -65,9 +62,9 @@ def only_failures(minutes: Sequence[RequestMinute], now: Ts) -> bool:
 def failing(
     minutes: Sequence[RequestMinute], now: Ts, warn: str, crit: str
 ) -> tuple[tuple[Breach, ...], list[Measure]]:
-    """The share of failures against its ranges: each of the lesser share of two windows.
+    """Return the share of failures against its ranges: for each, the smaller share of two windows.
 
-    Empty of measures where too little was asked.
+    There are no measures if there were too few requests.
     """
     shares = [[failed_pct(minutes, now, window) for window in pair] for pair in (SOON, LONG)]
     measures = [
@@ -78,12 +75,12 @@ def failing(
         if (known := [share for share in pair if share is not None]) and len(known) == len(pair)
     ]
     for measure in measures:
-        breaches = measure.breach("API_ERRORS", "requests", f"{measure.value:g} % of requests got no usable answer")
+        breaches = measure.breach("API_ERRORS", "requests", f"{measure.value:g}% of requests failed")
         if breaches:
             return breaches, measures
     return (), measures
 
 
 def gaps(minutes: Sequence[RequestMinute], now: Ts) -> int:
-    """Times that the stream had to begin anew, lately."""
+    """Return the number of recent restarts of the stream."""
     return sum(each.gaps for each in minutes if each.minute >= now // 60_000 - GAP_MINUTES)

@@ -1,7 +1,7 @@
-"""What to do about a code: one table for alerts, checks and halts.
+"""The runbook and command for each code: one table for alerts, checks and halts.
 
-A code is stable and says what happened; here it gets the runbook to read, the command to look closer, and what it is
-about (one of `config_sections.EVENTS`), by which sinks choose. A code that is not here is an error to be looked into.
+A code is stable and says what happened. The table gives the runbook to read, the command to run, and the event (one of
+`config_sections.EVENTS`) by which alert channels filter. An unlisted code is a general error.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import msgspec
 
 
 class Remedy(msgspec.Struct, frozen=True):
-    """`runbook` is a file of runbooks/ without its ending, `command` one of ours."""
+    """The remedy for a code. `runbook` is a file of runbooks/ without its suffix, `command` a kalshi command."""
 
     runbook: str
     command: str
@@ -18,7 +18,7 @@ class Remedy(msgspec.Struct, frozen=True):
 
 
 def runbook_for(code: str) -> Remedy:
-    """What to do about it; for a code that nobody listed, what one does first."""
+    """Return the remedy for a code; for an unlisted code, the general one."""
     return REMEDIES.get(code, DEFAULT_RUNBOOK)
 
 
@@ -83,6 +83,6 @@ _CODES: tuple[tuple[Remedy, str], ...] = (
     (Remedy("unknown-order", "kalshi order list", "check"), "ORDER_STALE"),
     (Remedy("unknown-order", "kalshi order reconcile", "check"), "ORDER_DIFFERS"),
 )
-"""What to do, and the codes of which that is so."""
+"""Remedies and the codes that they apply to."""
 
 REMEDIES = {code: remedy for remedy, codes in _CODES for code in codes.split()}

@@ -1,8 +1,8 @@
-"""Drift: how what the exchange sends differs from what this program was made for.
+"""Schema drift: differences between the exchange's messages and those that kalshi was written for.
 
-Two questions, asked apart. Is everything there that we read, of the type that we read it as? What we read is what the
-decoding structs declare, so the rule cannot lag behind them. And is anything there that nobody has listed: a field, or
-a value of a closed list? That needs looking at, and breaks nothing.
+There are two checks. `missing` verifies that every field that kalshi reads is present with its type; it uses the
+decoding structs, so it cannot become outdated. `unfamiliar` lists unknown fields and new values of closed lists: they
+deserve a look, but break nothing.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from msgspec import inspect
 from kalshi_cli.core.monitoring.check_report import Breach, critical, note
 
 MAX_ITEMS = 200
-"""Of a list, or of a map, so many are looked at."""
+"""The most items of a list or map that are checked."""
 
 MAX_TEXT = 60
 
 
 class KnownField(msgspec.Struct, frozen=True):
-    """A field as the published specification has it: the object inside it, or the values of a closed list."""
+    """A field of the published specification: the object inside it, or the values of a closed list."""
 
     of: str = ""
     values: tuple[str, ...] = ()
 
 
 class KnownSchema(msgspec.Struct, frozen=True):
-    """The published specification, as far as fields go.
+    """The fields of the published specification.
 
-    `replies` names the object of each route, `frames` those that a type of stream message can be.
+    `replies` names the object of each route, `frames` those of each type of stream message.
     """
 
     replies: dict[str, str]
@@ -43,27 +43,24 @@ class KnownSchema(msgspec.Struct, frozen=True):
 
 
 def missing(body: Any, wanted: type, where: str) -> list[Breach]:
-    """Critical: a required field that is not there, or one whose type is not what the struct `wanted` reads.
+    """Return a critical breach for each required field that is absent or has another type than `wanted` reads.
 
-    `body` is decoded JSON. Each path is said once, however many items of a list have the same fault.
+    `body` is decoded JSON. A path is listed once, however many items of a list have the same fault.
     """
     found = {(breach.code, breach.subject): breach for breach in _missing(body, _shape(wanted), where)}
     return list(found.values())
 
 
 def unfamiliar(body: Any, known: KnownSchema, names: tuple[str, ...], where: str) -> list[Breach]:
-    """Notes: a field that no object of these names has, a value that a closed list does not have."""
+    """Return a note for each field that no object of these names has, and each value outside a closed list."""
     found = {(b.code, b.subject, b.value): b for b in _unfamiliar(body, known, names, where)}
     return list(found.values())
 
 
 @cache
 def _shape(wanted: type) -> inspect.Type:
-    """What a struct declares; reckoning it takes as long as reading a page."""
+    """Return the declared type of a struct; computing it takes as long as decoding a page."""
     return inspect.type_info(wanted)
-
-
-# -- what we read -------------------------------------------------------------------------------------------------
 
 
 def _missing(value: Any, wanted: inspect.Type, where: str) -> Iterator[Breach]:
@@ -90,7 +87,7 @@ def _missing(value: Any, wanted: inspect.Type, where: str) -> Iterator[Breach]:
 
 
 def _fits(value: Any, wanted: inspect.Type) -> bool:
-    """Whether a JSON value is of the kind that this type is decoded from. What is inside is looked at apart."""
+    """Return whether a JSON value has the kind that a type is decoded from, without its content."""
     if isinstance(wanted, inspect.AnyType | inspect.RawType):
         return True
     if isinstance(wanted, inspect.DateTimeType):
@@ -99,19 +96,8 @@ def _fits(value: Any, wanted: inspect.Type) -> bool:
         return isinstance(value, list) and len(value) == len(wanted.item_types)
     if isinstance(wanted, inspect.IntType | inspect.FloatType) and isinstance(value, bool):
         return False
-    kinds = next((kinds for known, kinds in _KINDS if isinstance(wanted, known)), (object,))
+    kinds = next((kinds for known, kinds, _ in _KINDS if isinstance(wanted, known)), (object,))
     return isinstance(value, kinds)
-
-
-_KINDS: tuple[tuple[type | Any, tuple[type, ...]], ...] = (
-    (inspect.NoneType, (type(None),)),
-    (inspect.StrType, (str,)),
-    (inspect.BoolType, (bool,)),
-    (inspect.IntType, (int,)),
-    (inspect.FloatType, (int, float)),
-    (inspect.StructType | inspect.DictType, (dict,)),
-    (inspect.ListType | inspect.VarTupleType, (list,)),
-)
 
 
 def _is_time(text: str) -> bool:
@@ -122,7 +108,7 @@ def _is_time(text: str) -> bool:
 
 
 def _kind(value: Any) -> str:
-    """What JSON calls a value."""
+    """Return the JSON name of a value's kind."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else "boolean"
     kinds = {str: "string", int: "number", float: "number", list: "list", dict: "object"}
@@ -130,23 +116,24 @@ def _kind(value: Any) -> str:
     return f"{kind} {value[:MAX_TEXT]!r}" if isinstance(value, str) else kind
 
 
+_KINDS: tuple[tuple[Any, tuple[type, ...], str], ...] = (
+    (inspect.NoneType, (type(None),), "null"),
+    (inspect.DateTimeType, (str,), "time"),
+    (inspect.StrType, (str,), "string"),
+    (inspect.BoolType, (bool,), "boolean"),
+    (inspect.IntType, (int,), "number"),
+    (inspect.FloatType, (int, float), "number"),
+    (inspect.StructType | inspect.DictType, (dict,), "object"),
+    (inspect.ListType | inspect.VarTupleType | inspect.TupleType, (list,), "list"),
+)
+"""Each declared type, the Python types of its JSON values, and its JSON name."""
+
+
 def _name(wanted: inspect.Type) -> str:
-    """What is wanted, in the same words."""
+    """Return the JSON name of a declared type."""
     if isinstance(wanted, inspect.UnionType):
         return " or ".join(_name(option) for option in wanted.types)
-    names: tuple[tuple[Any, str], ...] = (
-        (inspect.NoneType, "null"),
-        (inspect.DateTimeType, "time"),
-        (inspect.StrType, "string"),
-        (inspect.BoolType, "boolean"),
-        (inspect.IntType | inspect.FloatType, "number"),
-        (inspect.StructType | inspect.DictType, "object"),
-        (inspect.ListType | inspect.VarTupleType | inspect.TupleType, "list"),
-    )
-    return next((name for known, name in names if isinstance(wanted, known)), type(wanted).__name__)
-
-
-# -- what is listed -----------------------------------------------------------------------------------------------
+    return next((name for known, _, name in _KINDS if isinstance(wanted, known)), type(wanted).__name__)
 
 
 def _unfamiliar(value: Any, known: KnownSchema, names: tuple[str, ...], where: str) -> Iterator[Breach]:
@@ -169,7 +156,7 @@ def _unfamiliar(value: Any, known: KnownSchema, names: tuple[str, ...], where: s
 
 
 def _new_values(value: Any, lists: list[tuple[str, ...]], where: str) -> Iterator[Breach]:
-    """Values that are in none of the closed lists; where any reading of the field has no list, all is allowed."""
+    """Yield values outside the closed lists; if any reading of the field has no list, every value is allowed."""
     allowed = {each for values in lists for each in values}
     if not all(lists):
         return

@@ -1,4 +1,4 @@
-"""Outside sources of a loop (a model, news, spot prices): when each answered last, and when somebody must know."""
+"""Outside data sources of a loop (models, news, spot prices): their age, and alerts for stale ones."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ STALE, ANSWERS = "SOURCE_STALE", "SOURCE_ANSWERS"
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """An outside source, as the loop that listens to it saw it.
+    """An outside source, as its loop sees it.
 
-    `answered` is when it last gave a usable answer; when the loop began to listen, where it gave none. After `limit_s`
-    without one it is stale. `problem` says what has been wrong since that answer.
+    `answered` is the time of its last usable response, or the start of the loop without one. It is stale after
+    `limit_s` without one. `problem` describes the failures since then.
     """
 
     name: str
@@ -26,28 +26,28 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
     def age_s(self, now: Ts) -> float:
-        """Return how long ago it answered, in seconds."""
+        """Return the seconds since its last usable response."""
         return max(0.0, (now - self.answered) / 1000)
 
     def is_stale(self, now: Ts) -> bool:
-        """Return whether it has not answered for longer than it may."""
+        """Return whether it has not responded for longer than its limit."""
         return self.age_s(now) > self.limit_s
 
     def text(self, now: Ts) -> str:
-        """Return its age in words, and what is wrong: `no usable answer for 312 s: it cannot be opened`."""
-        said = f"no usable answer for {self.age_s(now):.0f} s"
+        """Return its age and problem as text: `no usable response for 312 s: it cannot be opened`."""
+        said = f"no usable response for {self.age_s(now):.0f} s"
         return f"{said}: {self.problem}" if self.problem else said
 
 
 def _oldest_by_name(sources: Iterable[Source]) -> dict[str, Source]:
-    """Return each source under its name; of two with one name, the one that answered longer ago."""
+    """Return each source by name; of two with one name, the older."""
     return {source.name: source for source in sorted(sources, key=lambda source: -source.answered)}
 
 
 def model_age(sources: Iterable[Source], now: Ts, warn: str, crit: str) -> tuple[list[Breach], Measure | None]:
-    """Return a breach for each source that is stale, and the age of the one that is nearest to it.
+    """Return a breach for each stale source, and the age of the source nearest to its limit.
 
-    Where no range is set, an age is a warning beyond the limit of its source.
+    Without a range, an age beyond the limit of its source is a warning.
     """
     breaches: list[Breach] = []
     nearest: tuple[float, Measure] | None = None
@@ -62,9 +62,9 @@ def model_age(sources: Iterable[Source], now: Ts, warn: str, crit: str) -> tuple
 
 
 class SourceWatch:
-    """Raise an alert for each source that stops answering, and end it once it answers again.
+    """A watch that raises an alert for each source that stops responding, and ends it when it responds again.
 
-    `recorded` are the alerts on file, newest first: those that a run before left open are ended here.
+    `recorded` are the stored alerts, newest first: those that an earlier run left open are ended here.
     """
 
     def __init__(self, recorded: Iterable[AlertRaised]) -> None:
@@ -75,22 +75,22 @@ class SourceWatch:
         self._stale = {name for name, code in newest.items() if code == STALE}
 
     def look(self, sources: Iterable[Source], now: Ts) -> list[AlertRaised]:
-        """Return what changed since the last look."""
+        """Return the alerts for changes since the last call."""
         known = _oldest_by_name(sources)
         stale = {name: source for name, source in known.items() if source.is_stale(now)}
         alerts = [
-            AlertRaised(now, "warning", STALE, name, f"{source.text(now)}; it may take {source.limit_s:g} s")
+            AlertRaised(now, "warning", STALE, name, f"{source.text(now)}; the limit is {source.limit_s:g} s")
             for name, source in stale.items()
             if name not in self._stale
         ]
         for name in sorted(self._stale - stale.keys()):
-            text = "it answers again" if name in known else "this loop does not listen to it"
+            text = "it responds again" if name in known else "this loop does not use it"
             alerts.append(AlertRaised(now, "info", ANSWERS, name, text))
         self._stale = set(stale)
         return alerts
 
     def stopped(self, now: Ts) -> list[AlertRaised]:
-        """Return the ends of what is open: the loop stops, and nobody listens any more."""
+        """Return the ends of open alerts, because the loop stops."""
         alerts = [AlertRaised(now, "info", ANSWERS, name, "the loop has stopped") for name in sorted(self._stale)]
         self._stale = set()
         return alerts

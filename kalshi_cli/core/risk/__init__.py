@@ -1,1 +1,1 @@
-"""Every limit that an order passes, and the guards that stop trading."""
+"""The limits that every order must pass, and the guards that stop trading."""

@@ -1,8 +1,8 @@
-"""The controls of how much there is of everything: orders, contracts, money at risk. See `controls.py` for their order.
+"""The risk controls of quantities: orders, contracts and maximum loss. `controls.py` has their order.
 
-What is sure to make a position smaller passes all of them: nothing may hold anybody in a position. An order of a
-strategy does so where it makes both smaller, what the strategy holds itself and what the account holds: what others
-hold is not for the strategy to close. Controls that strategies alone are asked ask only for what the strategy holds.
+An order that certainly reduces a position passes all of them, so that a position can always be closed. A strategy's
+order counts as reducing only if it reduces both the strategy's own position and the account's. Controls that apply only
+to strategies look at the strategy's own position.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from kalshi_cli.base.units import Money, Qty, Ts, format_money, format_qty, format_ts
+from kalshi_cli.base.units import Money, Qty, Ts, format_ts, show_money, show_qty
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.state.limits import RiskLimits
@@ -20,21 +20,21 @@ from kalshi_cli.core.state.state import EngineState
 HOUR_MS = 3_600_000
 
 MAX_DOUBLED = 9
-"""A cooldown is twice as long after each further loss, up to so many times: from a minute to eight and a half hours."""
+"""A cooldown doubles with each further loss, at most this many times: from one minute to eight and a half hours."""
 
 Objection = tuple[str, str]
-"""A stable code, and `key=value` detail."""
+"""A stable code, and the reason as text."""
 
 Control = Callable[[EngineState, RiskLimits, Place, str], Objection | None]
-"""The last is the strategy that asks; empty for a person."""
+"""The last argument is the strategy, empty for the user."""
 
 
 def is_reducing(state: EngineState, intent: Place, strategy: str) -> bool:
-    """Return whether an order only closes what its strategy and the account hold.
+    """Return whether an order only closes positions of its strategy and of the account.
 
-    Of the account it adds nothing, or is cut by the exchange to what is held: a strategy may hold more than the
-    account, where another has the other side. What rests beside it may open more then, so limits of money ask
-    `adds_nothing`.
+    It adds nothing to the account's position, or the exchange cuts it to the position: a strategy may have more than
+    the account if another strategy has the opposite side. Resting orders may then open more, so the limits on maximum
+    loss use `adds_nothing`.
     """
     held = state.held(intent.ticker, intent.subaccount)
     if intent.reduce_only and held * intent.side.sign < 0:
@@ -43,9 +43,9 @@ def is_reducing(state: EngineState, intent: Place, strategy: str) -> bool:
 
 
 def adds_nothing(state: EngineState, intent: Place, strategy: str) -> bool:
-    """Return whether an order makes its subaccount's position smaller without crossing zero, and its strategy's.
+    """Return whether an order reduces the positions of its subaccount and its strategy without crossing zero.
 
-    Even if all live orders on its side fill first.
+    This holds even if all live orders on its side fill first.
     """
     held = state.held(intent.ticker, intent.subaccount)
     longest, shortest = state.orders.worst_case(intent.ticker, intent.subaccount)
@@ -56,7 +56,7 @@ def adds_nothing(state: EngineState, intent: Place, strategy: str) -> bool:
 
 
 def closes_own(state: EngineState, intent: Place, strategy: str) -> bool:
-    """Return whether an order makes what its strategy holds smaller, even if all its own orders there fill first."""
+    """Return whether an order reduces its strategy's position, even if all the strategy's orders there fill first."""
     owned = state.owned(intent.ticker, strategy, intent.subaccount)
     if owned * intent.side.sign >= 0:
         return False
@@ -66,11 +66,11 @@ def closes_own(state: EngineState, intent: Place, strategy: str) -> bool:
 
 
 def order_rate(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
-    """Runaway loops: orders within the last minute, of all markets and of one. What only closes may always go.
+    """Refuse more orders per minute than the limits allow, in all markets and in one. Closing orders always pass.
 
-    Of several strategies each may use what the others leave, but for what is kept for them: half of an equal share each
-    at any time, and all of it once a strategy has sent that half. So it gets the half at once, and the rest before
-    anybody else as borrowed orders leave the minute.
+    Each strategy may use what the others leave, except their reserve: half of an equal share each at any time, and the
+    full share once a strategy has sent that half. So a strategy gets half of its share at once, and the rest before any
+    other as borrowed orders leave the minute.
     """
     if is_reducing(state, intent, strategy):
         return None
@@ -83,13 +83,14 @@ def order_rate(state: EngineState, limits: RiskLimits, intent: Place, strategy: 
         sent = state.sent_last_minute(ticker, asked_by=strategy)
         kept = _kept_for_others(state, strategy, limit, sent)
         if sent.total() + kept + AN_ORDER > limit * AN_ORDER:
-            counts = f"sent={sent.total() / AN_ORDER:g} own={sent[strategy] / AN_ORDER:g} kept={kept / AN_ORDER:g}"
-            return code, f"{counts} limit={limit} window_s=60"
+            used, own, reserved = (f"{count / AN_ORDER:g}" for count in (sent.total(), sent[strategy], kept))
+            counts = f"{used} orders in the last 60 s ({own} own, {reserved} reserved for other strategies)"
+            return code, f"{counts}; the limit is {limit}"
     return None
 
 
 def _kept_for_others(state: EngineState, strategy: str, limit: int, sent: Counter[str]) -> int:
-    """Return tenths of orders of the limit that other strategies have not used yet and this one may not borrow."""
+    """Return the reserve of other strategies that this one may not borrow, in tenths of orders."""
     share = max(min(1, limit), limit // max(1, len(state.strategies))) * AN_ORDER
     half = (share // AN_ORDER + 1) // 2 * AN_ORDER
     if strategy not in state.strategies or sent[strategy] + AN_ORDER <= half:
@@ -99,15 +100,15 @@ def _kept_for_others(state: EngineState, strategy: str, limit: int, sent: Counte
 
 
 def live_orders(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
-    """How many orders may still trade, those of others included."""
+    """Refuse orders above the limit of live orders, which include external ones."""
     limit, live = limits.max_live_orders, state.orders.count_live
     if limit is None or live < limit or is_reducing(state, intent, strategy):
         return None
-    return "LIVE_ORDERS", f"live={live} limit={limit}"
+    return "LIVE_ORDERS", f"{live} live orders; the limit is {limit}"
 
 
 def churn(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
-    """Contracts that were traded in this market within an hour, with everything that rests there filled."""
+    """Refuse orders that could bring the contracts traded within an hour above the limit, if all live orders fill."""
     if limits.max_churn is None or is_reducing(state, intent, strategy):
         return None
     traded = state.ledger.traded(intent.ticker, since=Ts(state.now - HOUR_MS))
@@ -116,14 +117,17 @@ def churn(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) 
     worst = Qty(traded + untold + resting + intent.qty)
     if worst <= limits.max_churn:
         return None
-    return "CHURN", f"worst={format_qty(worst)} limit={format_qty(limits.max_churn)} window_s=3600"
+    return (
+        "CHURN",
+        f"{show_qty(worst)} contracts could trade within the hour; the limit is {show_qty(limits.max_churn)}",
+    )
 
 
 def position_limit(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
-    """The position if every live order on this side fills, too, and all that other subaccounts may hold on top of it.
+    """Refuse orders that could bring the position above the limit, if all live orders on their side fill.
 
-    What only closes the position of its own subaccount adds to nothing. What is held the other way makes no room: a
-    close of it passes every limit, and what rests here would open in full then.
+    The positions of other subaccounts are added. An opposite position makes no room: closing it passes every limit, and
+    this order would then open in full.
     """
     if limits.max_position is None or is_reducing(state, intent, strategy):
         return None
@@ -132,22 +136,24 @@ def position_limit(state: EngineState, limits: RiskLimits, intent: Place, strate
     own = held + (longest if intent.side is BID else shortest) + intent.qty
     worst = Qty(own + state.most_held(intent.ticker, besides=intent.subaccount))
     if worst > limits.max_position:
-        return "POSITION_LIMIT", f"worst={format_qty(worst)} limit={format_qty(limits.max_position)}"
+        shown, limit = show_qty(worst), show_qty(limits.max_position)
+        return "POSITION_LIMIT", f"the position could reach {shown} contracts; the limit is {limit}"
     return None
 
 
 def event_limit(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
-    """The most that the markets of one event can lose together."""
+    """Refuse orders that raise the maximum loss of an event above the limit."""
     if limits.max_event_exposure is None or adds_nothing(state, intent, strategy):
         return None
     event = state.event_of(intent.ticker)
     before, after = state.event_exposure(event), state.event_exposure(event, intent)
-    return _exceeded("EVENT_EXPOSURE", before, after, limits.max_event_exposure, f"event={event}")
+    return exceeded("EVENT_EXPOSURE", f"event {event}", before, after, limits.max_event_exposure)
 
 
 def category_limit(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
-    """The most that all events of a category can lose. An event of no known category counts in each, so it is held
-    against the fullest.
+    """Refuse orders that raise the maximum loss of a category above the limit.
+
+    An event of unknown category counts in each, so the category with the highest loss is compared.
     """
     if limits.max_category_exposure is None or adds_nothing(state, intent, strategy):
         return None
@@ -156,44 +162,48 @@ def category_limit(state: EngineState, limits: RiskLimits, intent: Place, strate
     counted = (category,) if category else {"", *(state.family(other).category for other in state.exposures.events)}
     before = Money(max(state.category_exposure(each) for each in counted))
     after = Money(before - state.event_exposure(event) + state.event_exposure(event, intent))
-    name = f"category={category or 'unknown'}"
-    return _exceeded("CATEGORY_EXPOSURE", before, after, limits.max_category_exposure, name)
+    name = f"category {category or 'unknown'}"
+    return exceeded("CATEGORY_EXPOSURE", name, before, after, limits.max_category_exposure)
 
 
 def exposure_limit(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
-    """The most that all markets together can lose."""
+    """Refuse orders that raise the maximum loss of all markets above the limit."""
     if limits.max_exposure is None or adds_nothing(state, intent, strategy):
         return None
     before, after = state.total_exposure(), state.total_exposure(intent)
-    return _exceeded("EXPOSURE", before, after, limits.max_exposure)
+    return exceeded("EXPOSURE", "the account", before, after, limits.max_exposure)
 
 
-def _exceeded(code: str, before: Money, after: Money, limit: Money, *which: str) -> Objection | None:
-    """What does not add to it is always allowed."""
+def exceeded(code: str, what: str, before: Money, after: Money, limit: Money) -> Objection | None:
+    """Return an objection if a maximum loss rises above its limit. An order that does not raise it always passes."""
     if after <= before or after <= limit:
         return None
-    return code, " ".join((f"worst_loss={format_money(after)}", f"limit={format_money(limit)}", *which))
+    return code, f"the maximum loss of {what} would be {show_money(after)}; the limit is {show_money(limit)}"
 
 
 def cooldown(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
-    """A strategy that has just closed at a loss opens nothing in that market for a while, and for twice as long after
-    each further loss that it did not earn back: whoever makes the only prices there could sell to it dear and buy back
-    cheap for ever. Nor does one whose close has no fills yet, because nobody knows what it lost.
+    """Refuse opening orders of a strategy in a market where it has just closed at a loss.
+
+    The time doubles with each further loss that was not earned back: a party that makes the only prices there could
+    otherwise sell high to the strategy and buy back low forever. A close whose fills are in transit also blocks,
+    because its loss is unknown.
     """
     if not limits.cooldown_after_loss_ms or closes_own(state, intent, strategy):
         return None
     if _is_closing_untold(state, intent.ticker, strategy):
-        return "COOLDOWN", "until=fills_of_a_close_are_booked"
+        return "COOLDOWN", "waiting for the fills of a close"
     losses = state.losses(strategy, intent.ticker)
     if losses.at is None:
         return None
     doubled = min(max(0, losses.rounds - 1), MAX_DOUBLED)
     until = Ts(losses.at + limits.cooldown_after_loss_ms * 2**doubled)
-    return ("COOLDOWN", f"until={format_ts(until)} losses={losses.rounds}") if state.now < until else None
+    if state.now >= until:
+        return None
+    return "COOLDOWN", f"cooling down until {format_ts(until)} after {losses.rounds} losing trades"
 
 
 def _is_closing_untold(state: EngineState, ticker: str, strategy: str) -> bool:
-    """A reply said that an order of the strategy traded against what it held, and the fills are on their way."""
+    """Return whether a response reported a closing trade of the strategy whose fills are in transit."""
     untold = [order for order, _ in state.orders.untold(ticker) if order.strategy == strategy]
     if not untold:
         return False

@@ -1,7 +1,7 @@
-"""Guards: what must stop a run, or be told, before it costs more. They hear what changed and answer with effects.
+"""Guards that stop a run or raise an alert before a problem costs more. They receive changes and return effects.
 
-Each class watches for one thing. Where trading must stop, `tighten` makes the trading state stricter, durably and
-before any further order, and only a person loosens it again.
+Each class watches one condition. To stop trading, `tighten` makes the trading state stricter, durably and before any
+further order; only the user loosens it again.
 """
 
 from __future__ import annotations
@@ -20,137 +20,115 @@ from kalshi_cli.core.model.effects import AlertRaised, Effect, OrderChanged, Res
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import AmendEnded, Message, OrderAccepted, OrderRejected, OrderUnknown, ReadFailed
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
-from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.risk.loss_guards import Drawdown, LossLimit, Tighten
 from kalshi_cli.core.state.back_off import API_GUARD, back_off_of
 from kalshi_cli.core.state.limits import RiskLimits
-from kalshi_cli.core.state.state import MINUTE_MS, EngineState
+from kalshi_cli.core.state.order_rate import MINUTE_MS
+from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.core.state.trading_day import TradingDayTotals
 
 MAX_UNANSWERED = 3
-"""Creates in a row without a usable answer after which no more are sent."""
+"""The number of consecutive orders without a usable response that stops further orders."""
 
 MAX_POST_ONLY_CROSSES = 3
-"""Post-only orders refused at one price within a minute after which the book is not believed."""
+"""The number of post-only orders rejected at one price within a minute that makes the book unreliable."""
 
 UNCONFIRMED_ALERT_MS = 30_000
-"""How long an order may be in doubt, or a fill be missing, until somebody is told."""
+"""How long an order may be unconfirmed, or a fill missing, before an alert."""
 
 FEE_TOLERANCE = Money(10_000)
 FEE_STEP = Money(100)
-"""What rounding may add to the estimate of an order: $0.01, and $0.0001 for each fill but the first."""
+"""The rounding that the fee of an order may have above its estimate: $0.01, and $0.0001 for each fill but the first."""
 
 MAX_WATCHED = 1_000
-"""Orders that one guard keeps in mind; beyond it the oldest goes."""
+"""The most orders that one guard remembers; beyond it the oldest is dropped."""
 
 Known = Callable[[str, str], Order | None]
-"""The order that the exchange's id and ours name, also where only the state file has it."""
+"""Finds the order with an exchange id or a client order id, also if only the state file has it."""
 
 _GIVEN_UP = frozenset({OrderStatus.NEVER_ARRIVED, OrderStatus.REJECTED})
 _NO_FAULT_OF_OURS = re.compile(
     "post.?only|fill.?or.?kill|inactive|paused|order.?group|credentials|unreachable|rate.?limited|halted"
 )
-"""Refusals that a sound program meets as well: of the market's state, of its pace. Those that never left this machine
-have codes in capitals."""
+"""Rejections that a correct program can also receive, because of the market's state or the rate limit. Orders that were
+never sent have codes in capitals."""
 
 UNCONFIRMED_STATUSES = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
-"""Sent, and it is not known whether they are there."""
+"""Sent, but not yet confirmed."""
 
 
 class Guards:
-    """All of them. The engine tells what happened; what must be done comes back."""
+    """All guards. The engine reports events and performs the returned effects."""
 
     def __init__(self, state: EngineState, limits: RiskLimits, tighten: Tighten, known: Known) -> None:
         self._state = state
-        self._answers = _ResponseGuard(state, limits, tighten)
+        self.responses = _ResponseGuard(state, limits, tighten)
         self._crossings = _PostOnlyGuard(state)
-        self._fees = _Fees(state)
-        self._strangers = _ExternalOrderGuard(state, tighten, known)
+        self.fees = _Fees(state)
+        self.external = _ExternalOrderGuard(state, tighten, known)
         self._doubts = _UnconfirmedOrderGuard(state)
-        self._day = TradingDayTotals(state, limits)
-        self._loss = LossLimit(state, limits.max_daily_loss, tighten, self._day)
-        self._drawdown = Drawdown(state, limits.max_drawdown, tighten, self._day)
+        self.day = TradingDayTotals(state, limits)
+        self._loss = LossLimit(state, limits.max_daily_loss, tighten, self.day)
+        self._drawdown = Drawdown(state, limits.max_drawdown, tighten, self.day)
 
     def on_restored(self) -> None:
-        """The state file was taken back: what happened before its last entry is nobody's news."""
-        self._strangers.since = self._state.last_entry or self._state.now
+        """Start after the state file was restored: entries before its last one raise no alerts."""
+        self.external.since = self._state.last_entry or self._state.now
 
     def order(self, message: Message, before: Order | None, order: Order | None) -> list[Effect]:
-        """News of an order: as it was, and as it is, or None where the news changed nothing."""
-        effects = self._answers.heard(message) + self._strangers.doubles()
+        """Check a report about an order: the order before, and after, which stays None if nothing changed."""
+        effects = self.responses.on_order_message(message) + self.external.doubles()
         if order is None:
             return effects
-        effects += self._crossings.heard(message, order) + self._fees.ended(order)
+        effects += self._crossings.on_order(message, order) + self.fees.ended(order)
         if before is None:
-            return effects + (self._strangers.met(order) if order.is_foreign else [])
-        return effects + self._late(before, order) + self._strangers.named(before, order)
-
-    def is_undecided(self, order: Order) -> bool:
-        """Return whether it may be a second order under an id of ours, rather than one whose reply had a false id."""
-        return self._strangers.is_undecided(order)
+            return effects + (self.external.met(order) if order.is_foreign else [])
+        return effects + self._late(before, order) + self.external.named(before, order)
 
     def _late(self, before: Order, order: Order) -> list[Effect]:
-        """What was given up, or refused, is there all the same and counts again."""
+        """Raise an alert for an order that counted as lost or rejected and exists after all."""
         if before.status not in _GIVEN_UP or not _counts(order):
             return []
-        text = f"{_words(order)}: it counted as {before.status.value}, and now it is {order.status.value}"
+        text = f"{_words(order)}: recorded as {before.status.value}, now {order.status.value}"
         return [AlertRaised(self._state.now, "critical", "LATE_ORDER", order.client_order_id, text)]
 
-    def owned(self, fill: Fill, order: Order) -> list[Effect]:
-        """A fill was booked, and whose order it was is known."""
-        return self._fees.charged(fill, order)
-
-    def on_unmatched_fill(self, fill: Fill) -> None:
-        """A fill was booked of an order that nobody here knows yet."""
-        self._strangers.traded(fill)
-
-    def booked(self, entry: Fill | Settlement) -> None:
-        """Something new is in the ledger; `loss` says what follows, once all that came with it is there as well."""
-        self._day.booked(entry)
-
     def loss(self) -> list[Effect]:
-        """Count the day, and the fall from the best; stop what adds risk where too much was lost."""
+        """Check the day's loss and the drawdown, and stop risk-adding trading if one is too large."""
         return self._loss.check() + self._drawdown.check()
 
     def unread(self, message: ReadFailed) -> list[Effect]:
-        """A read of the account got no usable answer. While the exchange is paused, and says so, it need not answer."""
+        """Count a failed account read, unless the exchange reports that it is paused."""
         exchange = self._state.exchange
         is_paused = exchange is not None and not exchange.exchange_active
-        return [] if is_paused else self._answers.failed(message.reason)
-
-    def read(self) -> None:
-        """The account was read."""
-        self._answers.answered()
+        return [] if is_paused else self.responses.failed(message.reason)
 
     def day_net(self) -> Money:
-        """What the trading day has brought so far, what is open included; counted now."""
+        """Return the P&L of the trading day, open positions included, counted now."""
         return self._loss.count()
 
     def gained(self) -> Money | None:
-        """What the account gained since its first fill, at what others quote; None while something that is open has no
-        price.
-        """
-        gained, is_certain = self._day.net_since_first_fill()
-        return Money(gained - self._day.held_up()) if is_certain else None
+        """Return the P&L since the first fill at external prices; None while a position has no price."""
+        gained, is_certain = self.day.net_since_first_fill()
+        return Money(gained - self.day.held_up()) if is_certain else None
 
     def tick(self) -> list[Effect]:
-        """Time passed."""
-        return self.loss() + self._doubts.look() + self._strangers.look()
+        """Check conditions that depend on time."""
+        return self.loss() + self._doubts.look() + self.external.look()
 
     def resumed(self) -> list[Effect]:
-        """A person trades on: what was held against the exchange is forgotten, what was lost today is not."""
-        self._answers.forget()
+        """Reset after the user resumed trading: errors of the exchange are forgotten, today's loss is not."""
+        self.responses.forget()
         self._state.back_off = None
         self._drawdown.accept()
         return self.loss()
 
 
 class _ResponseGuard:
-    """API_GUARD: an exchange that does not answer, or that refuses whatever is sent. A person must look at it.
+    """API_GUARD: the exchange does not respond, or rejects everything. The user must look at it.
 
-    Three creates in a row without an answer: each may be live, and the next would be the same. `max_api_errors`
-    requests in a row without one, reads of the account included, between which the venue backs off. As many orders in a
-    row that were refused for what they are.
+    It trips after three consecutive orders without a response (each may be live, and the next would be the same), after
+    `max_api_errors` consecutive requests without one, account reads included, or after as many consecutive rejected
+    orders.
     """
 
     def __init__(self, state: EngineState, limits: RiskLimits, tighten: Tighten) -> None:
@@ -160,14 +138,16 @@ class _ResponseGuard:
         self.forget()
 
     def forget(self) -> None:
+        """Reset all counts."""
         self._creates = self._failures = self._refusals = 0
         self._last = ""
 
     def answered(self) -> None:
-        """A read succeeded."""
+        """Note a successful account read."""
         self._failures = 0
 
-    def heard(self, message: Message) -> list[Effect]:
+    def on_order_message(self, message: Message) -> list[Effect]:
+        """Count a response to an order, or its absence."""
         if isinstance(message, OrderAccepted):
             self.forget()
         is_taken = isinstance(message, OrderAccepted) or (isinstance(message, AmendEnded) and not message.code)
@@ -175,20 +155,21 @@ class _ResponseGuard:
             self._state.back_off.succeeded(self._state.now)
         if isinstance(message, OrderRejected):
             return self._refused(message)
-        if not isinstance(message, OrderUnknown) or message.reason == self._last:  # the orders of a batch share theirs
+        # the orders of a batch share one response
+        if not isinstance(message, OrderUnknown) or message.reason == self._last:
             return []
         self._creates, self._last = self._creates + 1, message.reason
         effects = self.failed(message.reason)
         if self._creates != MAX_UNANSWERED:
             return effects
-        return effects + self._trip(f"{MAX_UNANSWERED} orders in a row got no usable answer")
+        return effects + self._trip(f"{MAX_UNANSWERED} orders in a row got no usable response")
 
     def failed(self, reason: str) -> list[Effect]:
-        """A request got no usable answer."""
+        """Count a request without a usable response."""
         self._failures += 1
         if self._failures != self._limit:
             return []
-        return self._trip(f"{self._failures} requests in a row got no usable answer ({safe_text(reason)[:200]})")
+        return self._trip(f"{self._failures} requests in a row got no usable response ({safe_text(reason)[:200]})")
 
     def _refused(self, refusal: OrderRejected) -> list[Effect]:
         said = f"{refusal.code} {refusal.detail}"
@@ -197,26 +178,27 @@ class _ResponseGuard:
         self._refusals += 1
         if self._refusals != self._limit:
             return []
-        return self._trip(f"the exchange refused {self._refusals} orders in a row ({safe_text(said)[:200]})")
+        return self._trip(f"the exchange rejected {self._refusals} orders in a row ({safe_text(said)[:200]})")
 
     def _trip(self, what: str) -> list[Effect]:
         state = self._state
         state.back_off = state.back_off or back_off_of(API_GUARD, state.now)
         text = (
-            f"{what}; no new orders. Cancels go on, and strategies send what closes 1 to 60 s apart. Once `kalshi "
-            "exchange` is well and `kalshi order reconcile` ends: kalshi resume --reason TEXT"
+            f"{what}; no new orders. Cancels continue, and strategies send closing orders 1 to 60 s apart. If `kalshi "
+            "exchange` and `kalshi order reconcile` succeed, run: kalshi resume --reason TEXT"
         )
         return self._tighten(TradingState.REDUCING, API_GUARD, "orders", text)
 
 
 class _PostOnlyGuard:
-    """POST_ONLY_CROSS: orders that must not take keep being refused because they would. Then our book is wrong."""
+    """POST_ONLY_CROSS: post-only orders keep being rejected because they would take. The local book is then wrong."""
 
     def __init__(self, state: EngineState) -> None:
         self._state = state
         self._refused: deque[tuple[Ts, str, Price]] = deque()
 
-    def heard(self, message: Message, order: Order) -> list[Effect]:
+    def on_order(self, message: Message, order: Order) -> list[Effect]:
+        """Count a post-only order that was rejected because it would take liquidity."""
         said = f"{order.code} {message.detail if isinstance(message, OrderRejected) else ''}"
         if not order.post_only or "postonlycross" not in said.lower().replace(" ", "").replace("_", ""):
             return []
@@ -230,7 +212,7 @@ class _PostOnlyGuard:
         self._refused = deque(entry for entry in self._refused if entry not in same)
         book.invalidate("post-only orders keep crossing")
         price = show_price(order.price)
-        text = f"{MAX_POST_ONLY_CROSSES} post-only orders at {price} would have traded; the book is read again"
+        text = f"{MAX_POST_ONLY_CROSSES} post-only orders at {price} would have taken; reading the order book again"
         return [
             ResyncBook(order.ticker, book.unusable_reason),
             AlertRaised(now, "warning", "POST_ONLY_CROSS", order.ticker, text),
@@ -238,7 +220,7 @@ class _PostOnlyGuard:
 
 
 class _FeeTotals(msgspec.Struct):
-    """The fills of one order, and what they were expected to cost."""
+    """The fills of one order, and their estimated fees."""
 
     qty: Qty = Qty(0)
     fees: Money = Money(0)
@@ -247,13 +229,14 @@ class _FeeTotals(msgspec.Struct):
 
 
 class _Fees:
-    """FEE_MISMATCH: the exchange charged something else than we reckon with, so edges are not what they seem."""
+    """FEE_MISMATCH: the exchange charged other fees than estimated, so edges are wrong."""
 
     def __init__(self, state: EngineState) -> None:
         self._state = state
         self._charged: dict[str, _FeeTotals] = {}
 
     def charged(self, fill: Fill, order: Order) -> list[Effect]:
+        """Count the fee of a booked fill whose order is known."""
         schedule = self._state.fees.get(fill.ticker)
         if schedule is None or order.is_foreign:
             return []
@@ -267,7 +250,7 @@ class _Fees:
         return self.ended(order)
 
     def ended(self, order: Order) -> list[Effect]:
-        """Compare, once the order is over and all of its fills are here."""
+        """Compare fees with the estimate once the order has ended and all of its fills are booked."""
         sums = self._charged.get(order.order_id)
         if sums is None or order.status.is_live or sums.qty != order.filled:
             return []
@@ -279,10 +262,10 @@ class _Fees:
 
 
 class _ExternalOrderGuard:
-    """Orders and fills of the account that were not made here. They count; they are never touched.
+    """Orders and fills of the account that this program did not place. They count, but are never changed.
 
-    FOREIGN_ACTIVITY is a person or another program. OTHER_INSTANCE is this program, on another machine or before its
-    state file was lost. DOUBLE_ORDER and ID_CLASH must not be possible, so they stop everything.
+    FOREIGN_ACTIVITY is the user or another program. OTHER_INSTANCE is kalshi on another machine, or before its state
+    file was lost. DOUBLE_ORDER and ID_CLASH should be impossible, so they stop everything.
     """
 
     def __init__(self, state: EngineState, tighten: Tighten, known: Known) -> None:
@@ -294,7 +277,7 @@ class _ExternalOrderGuard:
         self.since = state.now
 
     def met(self, order: Order) -> list[Effect]:
-        """An order joined that no intent of ours is for."""
+        """Check an order that matches none of our requests."""
         own = self._state.orders.get(order.client_order_id)
         is_second = own is not None and own.order_id not in ("", order.order_id)
         if own is not None and is_second and (not own.is_foreign or order.client_order_id.startswith(OWN_ID)):
@@ -307,7 +290,7 @@ class _ExternalOrderGuard:
         return self._told(order.order_id, order.client_order_id, _words(order)) if _counts(order) else []
 
     def doubles(self) -> list[Effect]:
-        """Second orders, once the exchange itself showed the first: the id in a reply may be false."""
+        """Report second orders once the exchange confirmed the first: the id in a response may be wrong."""
         effects: list[Effect] = []
         for order_id, order in list(self._seconds.items()):
             own = self._state.orders.get(order.client_order_id)
@@ -321,26 +304,29 @@ class _ExternalOrderGuard:
         return effects
 
     def _double(self, own: Order, order: Order) -> list[Effect]:
-        text = f"{_words(order)}, besides {own.order_id}: two orders of one intent. See `kalshi order list`"
+        text = (
+            f"{_words(order)} in addition to {own.order_id}: two orders for one order request. See `kalshi order list`"
+        )
         return self._tighten(TradingState.HALTED, "DOUBLE_ORDER", order.order_id, text)
 
     def is_undecided(self, order: Order) -> bool:
-        """Return whether it may be a second order. It is written only once that is known; a crash loses nothing."""
+        """Return whether it may be a second order. It is stored only once that is known; a crash loses nothing."""
         return order.order_id in self._seconds
 
     def named(self, before: Order, order: Order) -> list[Effect]:
-        """An order under an id of ours is met on the exchange for the first time: is it the one we sent?"""
+        """Check the terms of an order when the exchange first reports one of our client order ids."""
         if before.order_id or not order.order_id or is_as_sent(before, order):
             return []
-        text = f"{_words(order)} is under the id of our {_words(before)}: is there another state file, or an old one?"
+        text = f"{_words(order)} uses the client order id of {_words(before)}. Is there another or an older state file?"
         return self._tighten(TradingState.HALTED, "ID_CLASH", order.order_id, text)
 
     def traded(self, fill: Fill) -> None:
+        """Remember a fill of an unknown order."""
         if fill.ts >= self.since and len(self._unowned) < MAX_WATCHED:
             self._unowned.setdefault(fill.order_id, (self._state.now, fill))
 
     def look(self) -> list[Effect]:
-        """A fill can come before the reply that tells whose it is; after a while it is nobody's here."""
+        """Report fills whose order stays unknown. A fill can arrive before the response that names its order."""
         effects: list[Effect] = []
         for order_id, (ts, fill) in list(self._unowned.items()):
             if self._known(order_id, fill.client_order_id) is None:
@@ -353,16 +339,15 @@ class _ExternalOrderGuard:
         return effects
 
     def _told(self, order_id: str, client_order_id: str, what: str) -> list[Effect]:
-        code, who = "FOREIGN_ACTIVITY", "another program or a person"
+        code, who = "FOREIGN_ACTIVITY", "another program or the web site"
         if client_order_id.startswith(OWN_ID):
-            code, who = "OTHER_INSTANCE", "this program, on another machine or with another state file"
-        return [
-            AlertRaised(self._state.now, "critical", code, order_id, f"{what}: placed by {who}. It counts, and is left")
-        ]
+            code, who = "OTHER_INSTANCE", "kalshi on another machine or with another state file"
+        text = f"{what}: placed by {who}. It counts toward the limits and is not canceled"
+        return [AlertRaised(self._state.now, "critical", code, order_id, text)]
 
 
 class _UnconfirmedOrderGuard:
-    """ORDER_UNKNOWN_LONG and FILLS_MISSING: what should have been resolved by now was not."""
+    """ORDER_UNKNOWN_LONG and FILLS_MISSING: an order stayed unconfirmed, or its fills missing, for too long."""
 
     def __init__(self, state: EngineState) -> None:
         self._state = state
@@ -370,6 +355,7 @@ class _UnconfirmedOrderGuard:
         self._missing: dict[str, Ts] = {}
 
     def look(self) -> list[Effect]:
+        """Raise an alert once for each lasting case."""
         now, orders = self._state.now, self._state.orders
         long = [
             order
@@ -387,20 +373,20 @@ class _UnconfirmedOrderGuard:
 
     def _unknown(self, order: Order) -> AlertRaised:
         since_s = UNCONFIRMED_ALERT_MS // 1000
-        text = f"{_words(order)} may be live, and nobody knows since {since_s} s: kalshi order reconcile"
+        text = f"{_words(order)} may be live; unconfirmed for {since_s} s: run `kalshi order reconcile`"
         return AlertRaised(self._state.now, "critical", "ORDER_UNKNOWN_LONG", order.client_order_id, text)
 
     def _lacking(self, order: Order, qty: Qty) -> AlertRaised:
         since_s = UNCONFIRMED_ALERT_MS // 1000
-        text = f"{_words(order)} traded {show_qty(qty)} more than there are fills of since {since_s} s"
+        text = f"{_words(order)} traded {show_qty(qty)} contracts without matching fills for {since_s} s"
         return AlertRaised(self._state.now, "warning", "FILLS_MISSING", order.client_order_id, text)
 
 
 def _counts(order: Order) -> bool:
-    """It may still trade, or has."""
+    """Return whether the order may still trade or has traded."""
     return order.status.is_live or order.filled > 0
 
 
 def _words(order: Order) -> str:
-    """The order, in words."""
+    """Return the order as text."""
     return f"{order.side.value} {show_qty(order.qty)} {order.ticker} at {show_price(order.price)}"

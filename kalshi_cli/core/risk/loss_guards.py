@@ -1,4 +1,4 @@
-"""Guards of the capital: the loss of a trading day, and the fall from the best the account was ever seen at."""
+"""Guards of the capital: the daily loss, and the drawdown from the account high."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.core.state.trading_day import TradingDayTotals
 
 LOSS_CONFIRM_MS = 15_000
-"""How long a loss that our own quotes hide must show at every look: an order on its way looks like one for a moment.
-More than the oldest book that is traded on by default, and than the longest way from one read of the account to the
-next."""
+"""How long a loss that our own quotes hide must last: an order in transit looks like one for a moment. It exceeds the
+default maximum book age and the longest time between two account reads."""
 
 Tighten = Callable[[TradingState, str, str, str], list[Effect]]
-"""The state to move to, a code, what it is about, and why."""
+"""Arguments: the new trading state, a code, a subject and the reason."""
 
 
 class Lasting:
-    """Whether something is so for `LOSS_CONFIRM_MS`, at every look since."""
+    """A condition that counts only after it was true at every check for `LOSS_CONFIRM_MS`."""
 
     def __init__(self, state: EngineState) -> None:
         self._state = state
         self._since: Ts | None = None
 
     def look(self, *, is_so: bool) -> bool:
+        """Note the condition; return whether it has lasted."""
         if not is_so:
             self._since = None
             return False
-        if self._since is None or self._since > self._state.now:  # by a clock that was set back
+        if self._since is None or self._since > self._state.now:  # the clock was set back
             self._since = self._state.now
         return self._state.now - self._since >= LOSS_CONFIRM_MS
 
 
 class _CapitalGuard:
-    """A guard that holds what was lost against a limit; None is no limit."""
+    """A guard that compares a loss with a limit; None is no limit."""
 
     def __init__(self, state: EngineState, limit: Money | None, tighten: Tighten, day: TradingDayTotals) -> None:
         self._state = state
@@ -47,16 +47,18 @@ class _CapitalGuard:
 
 
 class LossLimit(_CapitalGuard):
-    """DAILY_LOSS: the trading day lost more than it may. Only what makes a position smaller is still sent.
+    """DAILY_LOSS: the trading day lost more than the limit. Only reducing orders are sent then.
 
-    At once with the best prices of the books as they are; at what others quote, where that lasts.
+    A loss at the books' own best prices counts at once; a loss at external prices counts if it lasts.
     """
 
     def count(self) -> Money:
+        """Return the P&L of the day, and store it in the state."""
         net = self._state.day_net = self._day.net()
         return net
 
     def check(self) -> list[Effect]:
+        """Restrict trading to reducing orders if the day's loss exceeds the limit."""
         if self._limit is None:
             return []
         lost, hidden = -self.count(), self._day.held_up()
@@ -65,39 +67,40 @@ class LossLimit(_CapitalGuard):
         if lost <= self._limit or self._state.trading is not TradingState.ACTIVE:
             return []
         text = (
-            f"lost {show_money(Money(lost))} today, the limit is {show_money(self._limit)} (risk.max_daily_loss); only "
-            "orders that close are sent. `kalshi resume --reason TEXT` ends it, tomorrow or with another limit"
+            f"Lost {show_money(Money(lost))} today; the limit is {show_money(self._limit)} (risk.max_daily_loss). Only "
+            "closing orders are sent. `kalshi resume --reason TEXT` ends it tomorrow, or with another limit"
         )
         return self._tighten(TradingState.REDUCING, "DAILY_LOSS", "account", text)
 
 
 class Drawdown(_CapitalGuard):
-    """DRAWDOWN: the account is further below the best it was seen at than it may be, whatever day it is.
+    """DRAWDOWN: the account is further below its high than the limit allows, on whatever day.
 
-    Counted as `check pnl` does: realized less fees, and what is open at what it could be closed at; money that came or
-    went is in neither. The best is at what others quote; the fall from it as the day's loss is. The best is kept in the
-    state file, and begins again when a person resumes.
+    It is counted like `check pnl`: realized profit less fees, plus open positions at their marks; deposits and
+    withdrawals do not count. The high uses external prices; the fall from it is measured like the day's loss. The high
+    is kept in the state file and starts again when the user resumes.
     """
 
     def check(self) -> list[Effect]:
+        """Restrict trading to reducing orders if the drawdown exceeds the limit."""
         if self._limit is None:
             return []
         fall = self._fall(self._limit)
         if fall <= self._limit or self._state.trading is not TradingState.ACTIVE:
             return []
         text = (
-            f"{show_money(fall)} below the best it was seen at, the limit is {show_money(self._limit)} "
-            "(risk.max_drawdown); only orders that close are sent. `kalshi resume --reason TEXT` counts from there on"
+            f"{show_money(fall)} below the account high; the limit is {show_money(self._limit)} (risk.max_drawdown). "
+            "Only closing orders are sent. `kalshi resume --reason TEXT` restarts the measurement from there"
         )
         return self._tighten(TradingState.REDUCING, "DRAWDOWN", "account", text)
 
     def accept(self) -> None:
-        """A person trades on from here: a fall that was too deep is counted from here on."""
+        """Restart the measurement if the drawdown exceeds the limit, because the user resumed trading."""
         if self._limit is not None and self._fall(self._limit) > self._limit:
             self._state.best_gained = None
 
     def _fall(self, limit: Money) -> Money:
-        """What has no price counts at its cost, and then this is not remembered as the best."""
+        """Return the drawdown. A position without a price counts at cost, and the high is then not updated."""
         gained, is_certain = self._day.net_since_first_fill()
         hidden, best = self._day.held_up(), self._state.best_gained
         if is_certain and (best is None or gained - hidden > best):

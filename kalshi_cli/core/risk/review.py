@@ -1,7 +1,7 @@
-"""Every order is held against the controls (`controls.py`), in order; the first that objects decides.
+"""The review of orders, amends and closes by the risk controls; the first objection decides.
 
-`review` is the only place that makes a SubmitOrder, `review_amend` an AmendOrder and `review_close` a CloseOrder, so
-nothing that was not reviewed can reach a venue. Of the three only a CloseOrder passes while trading is halted.
+Only `review` creates a SubmitOrder, only `review_amend` an AmendOrder and only `review_close` a CloseOrder, so nothing
+reaches a venue without a review. While trading is halted, only a CloseOrder passes.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from kalshi_cli.base.units import Qty, Ts, format_qty
+from kalshi_cli.base.units import Qty, Ts, show_qty
 from kalshi_cli.core.account.open_amends import worse_case_terms
 from kalshi_cli.core.model.effects import AmendOrder, CloseOrder, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.intents import Amend, Close, Place
 from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.risk.controls import AMEND_LOWERS, AMEND_RAISES, BEFORE_CLOSES, CONTROLS, OF_PEOPLE
+from kalshi_cli.core.risk.controls import AMEND_LOWERS, BEFORE_CLOSES, CONTROLS, OF_PEOPLE
 from kalshi_cli.core.risk.exposure_controls import Control, is_reducing
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.order_rate import AN_AMEND_IN_PLACE, AN_ORDER, SentOrder
@@ -32,11 +32,11 @@ def review(
     strategy: str,
     expiry_s: float | None,
 ) -> SubmitOrder | OrderRefused:
-    """Hold an intent against every control.
+    """Check an intent against every control.
 
-    `strategy` is empty for an order that a person typed: then no fair value is asked for, nor sight of the account:
-    every command reads it, or says that it cannot. `expiry_s` is the life of an
-    order whose intent does not name one; None leaves it good-till-cancelled.
+    `strategy` is empty for an order of the user: it needs no fair value, and no account visibility, because every
+    command reads the account itself. `expiry_s` is the life of an order whose intent names none; None leaves it good
+    till canceled.
     """
     if state.home and intent.subaccount == 0:
         intent = msgspec.structs.replace(intent, subaccount=state.home)
@@ -48,14 +48,14 @@ def review(
     life = expiry_s if intent.expires_in_s is None else (intent.expires_in_s or None)
     expires = Ts(state.now + int(life * 1000)) if life is not None and intent.tif is TimeInForce.GTC else None
     order = _order(state, intent, client_order_id, strategy, expires)
-    denied = _held_up(state, limits, order, intent.needs)
+    denied = _needs_refused(state, limits, order, intent.needs)
     return denied or SubmitOrder(order, state.trading, state.locks.get(intent.ticker, Ts(0)))
 
 
-def _held_up(state: EngineState, limits: RiskLimits, first: Order, needs: Sequence[Place]) -> OrderRefused | None:
-    """What objects to one of the orders that must be able to follow, each with all before it live; nothing of it stays.
+def _needs_refused(state: EngineState, limits: RiskLimits, first: Order, needs: Sequence[Place]) -> OrderRefused | None:
+    """Return an objection to a needed follow-up order, each reviewed with all earlier ones live; undo everything.
 
-    Half of what belongs together would have to be sold again, at a loss, for as often as it is tried.
+    An incomplete basket would have to be sold at a loss each time.
     """
     order, tried = first, list[Order]()
     try:
@@ -66,7 +66,7 @@ def _held_up(state: EngineState, limits: RiskLimits, first: Order, needs: Sequen
             ours = f"{first.client_order_id}+{count}"
             verdict = review(state, limits, intent, client_order_id=ours, strategy=first.strategy, expiry_s=None)
             if isinstance(verdict, OrderRefused):
-                return msgspec.structs.replace(verdict, detail=f"{verdict.detail} needed_by={first.ticker}")
+                return msgspec.structs.replace(verdict, detail=f"{verdict.detail}, needed by {first.ticker}")
             order = verdict.order
     finally:
         for order in tried:
@@ -75,13 +75,14 @@ def _held_up(state: EngineState, limits: RiskLimits, first: Order, needs: Sequen
 
 
 def _in_group(state: EngineState, intent: Place) -> Place:
-    """With the order group of its shard, where this run has one and the strategy named none; a group is of the
-    subaccount that is meant where none is named.
+    """Return the intent with the run's order group of its shard, unless it names a group.
+
+    A group belongs to the default subaccount.
     """
     market = state.markets.get(intent.ticker)
     if market is None or intent.order_group_id or market.exchange_index not in state.groups:
         return intent
-    if intent.subaccount != state.home or intent.reduce_only:  # a brake must not hold anybody in a position
+    if intent.subaccount != state.home or intent.reduce_only:  # a triggered group must not block a close
         return intent
     return msgspec.structs.replace(intent, order_group_id=state.groups[market.exchange_index])
 
@@ -89,10 +90,10 @@ def _in_group(state: EngineState, intent: Place) -> Place:
 def review_close(
     state: EngineState, limits: RiskLimits, intent: Close, *, client_order_id: str
 ) -> CloseOrder | OrderRefused:
-    """Hold a person's close against the controls. No halt stops it, so it must be able to do nothing but close.
+    """Check a close by the user against the controls. A halt does not stop it, so it must only be able to close.
 
-    It is reduce-only, immediate or cancelled, on the side that makes the position smaller, and with our own live orders
-    on that side no larger than the position. Limits of size, pace and exposure hold nothing up that takes risk away.
+    It is reduce-only and immediate or cancel, on the reducing side, and together with our live orders on that side no
+    larger than the position. Limits of size, rate and exposure do not apply.
     """
     order = Place(
         intent.ticker,
@@ -109,19 +110,21 @@ def review_close(
 
 
 def _more_than_held(state: EngineState, intent: Close) -> OrderRefused | None:
-    """All our live orders on the closing side fill first: even then the position must not change its side."""
+    """Refuse a close that could flip the position if all our live orders on the closing side fill first."""
     live = [order for order in state.orders.live(intent.ticker) if order.side is intent.side]
     pending = sum(order.remaining for order in live if order.subaccount == intent.subaccount)
     if pending + intent.qty <= abs(intent.held):
         return None
-    held, count, others = map(format_qty, (intent.held, intent.qty, Qty(pending)))
-    return OrderRefused(state.now, "", intent.ticker, "NOT_CLOSING", f"held={held} count={count} own_orders={others}")
+    held, count, others = map(show_qty, (intent.held, intent.qty, Qty(pending)))
+    return OrderRefused(
+        state.now, "", intent.ticker, "NOT_CLOSING", f"position {held}, order {count} contracts, own orders {others}"
+    )
 
 
 def _order(
     state: EngineState, intent: Place, client_order_id: str, strategy: str = "", expires: Ts | None = None
 ) -> Order:
-    """A new order as it is sent, on the shard of its market."""
+    """Return a new order on the shard of its market."""
     return Order(
         client_order_id=client_order_id,
         ticker=intent.ticker,
@@ -149,11 +152,11 @@ def _order(
 def review_amend(
     state: EngineState, limits: RiskLimits, intent: Amend, *, strategy: str = "", is_going: bool = False
 ) -> AmendOrder | OrderRefused:
-    """Hold an amend against the controls, as if an order of the new price and size took the old one's place.
+    """Check an amend against the controls, as if an order with the new terms replaced the old one.
 
-    What makes the order smaller or its price worse for the others passes every limit, and only needs a valid price and
-    an account that is not halted. The order must be live and known to the exchange; a strategy amends its own only, and
-    one that shall rest for longer is held against everything too. `is_going`: its cancel was asked for.
+    An amend that makes the order smaller or its price less aggressive passes every limit; it needs only a valid price
+    and an account that is not halted. The order must be resting. A strategy may amend only its own orders, and a later
+    expiration is checked against everything. `is_going` means that a cancel was sent.
     """
     before = state.orders.by_order_id(intent.order_id)
     if before is not None and strategy and before.strategy != strategy:
@@ -161,7 +164,7 @@ def review_amend(
     if before is None or before.status is not OrderStatus.RESTING or is_going:
         known = "unknown" if before is None else "canceling" if is_going else before.status.value
         ticker = before.ticker if before is not None else ""
-        return OrderRefused(state.now, strategy, ticker, "NOT_RESTING", f"status={known}")
+        return OrderRefused(state.now, strategy, ticker, "NOT_RESTING", f"the order is {known}")
     fair = before.fair if intent.fair is None else intent.fair
     order = Place(
         before.ticker,
@@ -175,7 +178,7 @@ def review_amend(
     )
     controls = AMEND_LOWERS
     if is_raise(before, intent) or (strategy and _lasts_longer(before, intent)):
-        controls = CONTROLS if strategy else AMEND_RAISES
+        controls = CONTROLS if strategy else OF_PEOPLE
     with state.orders.without(before.order_id):
         denied = _objection(state, limits, order, controls, strategy)
     wrong = _wrong_amend(before, intent) if strategy else ""
@@ -196,19 +199,19 @@ def review_amend(
 
 
 def is_raise(before: Order, intent: Amend) -> bool:
-    """It shall be larger, or meet more of others."""
+    """Return whether an amend makes the order larger or its price more aggressive."""
     return intent.qty > before.remaining or (intent.price - before.price) * before.side.sign > 0
 
 
 def _lasts_longer(before: Order, intent: Amend) -> bool:
-    """It shall rest for longer than it would have."""
+    """Return whether an amend makes the order expire later."""
     return intent.expires is not None and before.expires is not None and not 0 < intent.expires <= before.expires
 
 
 def counted(state: EngineState, verdict: SubmitOrder | CloseOrder | AmendOrder) -> SentOrder:
-    """Return what a reviewed order or amend counts for against the order rate.
+    """Return the weight of a reviewed order or amend in the order rate.
 
-    A smaller size or another expiry keeps the place in the queue (2026-10), and counts for a tenth of an order.
+    A smaller size or another expiration keeps the queue position (2026-10) and counts as a tenth of an order.
     """
     if not isinstance(verdict, AmendOrder):
         order = verdict.order
@@ -225,7 +228,7 @@ def counted(state: EngineState, verdict: SubmitOrder | CloseOrder | AmendOrder) 
 
 
 def _passes_rate(state: EngineState, order: Order) -> bool:
-    """What only closes is not held against the order rate."""
+    """Return whether the order only closes and is therefore exempt from the order rate."""
     intent = Place(
         order.ticker,
         order.side,
@@ -238,12 +241,12 @@ def _passes_rate(state: EngineState, order: Order) -> bool:
 
 
 def _wrong_amend(before: Order, intent: Amend) -> str:
-    """What is wrong with a strategy's amend; an order that is like that already is not asked for again."""
+    """Return an error in a strategy's amend, empty without one. An amend that changes nothing is an error."""
     if intent.expires is not None and type(intent.expires) is not int:
-        return f"expires={intent.expires!r:.60} is no time"
+        return f"invalid expiration: {intent.expires!r:.60}"
     is_same_life = intent.expires is None or (intent.expires or None) == before.expires
     is_same = (intent.price, intent.qty) == (before.price, before.remaining) and is_same_life
-    return "the order is that already" if is_same else ""
+    return "the order already has these terms" if is_same else ""
 
 
 def _objection(
@@ -255,10 +258,10 @@ def _objection(
 
 
 def adding(state: EngineState) -> list[Order]:
-    """Return the live orders of strategies that are not sure to make a position smaller, whichever of all orders fill.
+    """Return the live orders of strategies that could add to a position, whichever orders fill.
 
-    Of those on the closing side the oldest stay, up to what their strategy holds, and together up to the position of
-    the account after what people and others have there.
+    The oldest closing orders stay: up to their strategy's position, and together up to the account's position less the
+    closing orders of the user and other programs.
     """
     found: list[Order] = []
     room: dict[tuple[str, str, int], int] = {}

@@ -1,4 +1,4 @@
-"""The pace of strategies' orders and amends while API_GUARD holds: an exponential back-off, one for the account."""
+"""Exponential back-off of strategy orders and amends while API_GUARD is active, one for the account."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ MIN_DELAY_MS, MAX_DELAY_MS = 1_000, 60_000
 
 
 class BackOff(msgspec.Struct):
-    """The next order may go at `next_at`, and the one after it `wait_ms` later."""
+    """The next order may be sent at `next_at`, and the one after it `wait_ms` later."""
 
     next_at: Ts
     wait_ms: int = 2 * MIN_DELAY_MS
 
     def left_ms(self, now: Ts) -> int:
-        """Return how long an order still waits; a clock that was set back makes that no longer than the longest."""
+        """Return how long an order still waits. If the clock was set back, the wait is never above the maximum."""
         left = self.next_at - now
         return left if 0 < left <= MAX_DELAY_MS else 0
 
     def sent(self, now: Ts) -> None:
-        """Wait twice as long after each order."""
+        """Double the wait after each order."""
         self.next_at, self.wait_ms = Ts(now + self.wait_ms), min(2 * self.wait_ms, MAX_DELAY_MS)
 
     def succeeded(self, now: Ts) -> None:
-        """Begin anew: the exchange took an order."""
+        """Reset the back-off after the exchange accepted an order."""
         self.next_at, self.wait_ms = Ts(min(self.next_at, now + MIN_DELAY_MS)), 2 * MIN_DELAY_MS
 
 
 def back_off_of(code: str, now: Ts) -> BackOff | None:
-    """Return the back-off that a halt of this code brings, if any."""
+    """Return the back-off that a halt with this code starts, if any."""
     return BackOff(Ts(now + MIN_DELAY_MS)) if code == API_GUARD else None

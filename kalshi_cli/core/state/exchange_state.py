@@ -1,7 +1,7 @@
-"""Whether the exchange works and can be read: what the venue noticed becomes state, and somebody is told once.
+"""Pauses of the exchange, and loss of access to the account: state changes, each with one alert.
 
-Two kinds of pause. While trading is paused cancels work, so nothing that rests is lost sight of; while the exchange is
-paused not even they do, and each is asked for again when it resumes. A pause that was announced is no incident.
+While trading is paused cancels still work; while the exchange is paused they are rejected, and are sent again when it
+resumes. An announced pause is not an incident.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ Reactions = dict[type[Message], Callable[[Any], list[Effect]]]
 
 
 CLOSED_RECHECK_MS = 30_000
-"""How long a cancel waits that the exchange takes from nobody: of a market that is closed or paused, whose orders it
-cancels itself, or of an exchange that is paused. What became of the order is polled meanwhile."""
+"""The delay before a cancel is retried that the exchange currently rejects: in a closed or paused market, whose orders
+it cancels itself, or on a paused exchange. The status of the order is polled meanwhile."""
 
 
 def is_closed(code: str) -> bool:
-    """Whether a cancel was refused because nobody can cancel there now."""
+    """Return whether a cancel was rejected because no cancel is possible there now."""
     return code in ("market_inactive", "exchange_is_paused")
 
 
 def exchange_reactions(state: EngineState, resumed: Callable[[], None]) -> Reactions:
-    """How the engine answers these messages; `resumed` is called when the exchange goes on."""
+    """Return the engine's handlers of these messages; `resumed` is called when the exchange resumes."""
     return {
         ExchangeChange: lambda message: _on_exchange(state, message, resumed),
         AccountVisibility: lambda message: _on_sight(state, message),
@@ -37,7 +37,7 @@ def exchange_reactions(state: EngineState, resumed: Callable[[], None]) -> React
 
 
 def pause_of(status: ExchangeStatus | None, shard: int) -> str:
-    """`EXCHANGE_PAUSED`, `TRADING_PAUSED`, or empty: of the whole exchange, or of this shard of it."""
+    """Return `EXCHANGE_PAUSED`, `TRADING_PAUSED` or an empty string, for a shard."""
     if status is None:
         return ""
     parts = [part for part in status.shards if part.exchange_index == shard]
@@ -59,32 +59,33 @@ def _on_exchange(state: EngineState, message: ExchangeChange, resumed: Callable[
 
 
 def shards(status: ExchangeStatus | None) -> set[int]:
-    """Those that it speaks of; one that speaks of none speaks of the first."""
+    """Return the shards that a status names, or the first shard if it names none."""
     return {part.exchange_index for part in status.shards} if status is not None and status.shards else {0}
 
 
 def _told(message: ExchangeChange, shard: int, pause: str) -> AlertRaised:
     subject = f"shard {shard}"
     if not pause:
-        return AlertRaised(message.ts, "info", "EXCHANGE_RESUMED", subject, "orders and cancels are taken again")
+        return AlertRaised(message.ts, "info", "EXCHANGE_RESUMED", subject, "Orders and cancels are accepted again")
     resume = message.status.estimated_resume
     when = f"until about {format_ts(resume)}" if resume is not None else "until it resumes"
     text = {
-        "TRADING_PAUSED": f"trading is paused {when}: no new orders; cancels still work",
-        "EXCHANGE_PAUSED": f"the exchange is paused {when}: no new orders, and no cancel is taken before it resumes",
+        "TRADING_PAUSED": f"Trading is paused {when}: new orders are rejected, cancels still work",
+        "EXCHANGE_PAUSED": f"The exchange is paused {when}: new orders and cancels are rejected until it resumes",
     }[pause]
     return AlertRaised(message.ts, "info" if message.is_announced else "critical", pause, subject, text)
 
 
 def _on_sight(state: EngineState, message: AccountVisibility) -> list[Effect]:
-    """The account cannot be read, for so long that somebody must know; or it can again."""
+    """Report that the account cannot be read, or that it can be read again."""
     was, state.blind_since = state.blind_since, message.blind_since
     if message.blind_since is not None and was is None:
         live = len(state.orders.live())
-        text = f"it cannot be read since {format_ts(message.blind_since)} ({message.reason}); {live} orders may be live"
-        text += "; on the web site they can be canceled"
+        since = format_ts(message.blind_since)
+        text = f"The account cannot be read since {since} ({message.reason}); {live} orders may be live"
+        text += "; you can cancel them on the web site"
         return [AlertRaised(message.blind_since, "critical", "BLIND", "account", text)]
     if message.blind_since is None and was is not None:
-        text = f"it can be read again, after {(message.ts - was) // 1000} s"
+        text = f"The account can be read again, after {(message.ts - was) // 1000} s"
         return [AlertRaised(message.ts, "info", "SIGHTED", "account", text)]
     return []

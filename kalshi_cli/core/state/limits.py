@@ -13,12 +13,12 @@ DAY_MS = 86_400_000
 
 
 def utc_midnight(ts: Ts) -> Ts:
-    """Where the trading day of a moment began, for whoever names no zone."""
+    """Return midnight UTC before a time: the start of the trading day without a configured zone."""
     return Ts(ts - ts % DAY_MS)
 
 
 class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the controls hold an intent against. None switches a control off; zero allows nothing."""
+    """The limits of the risk controls. None disables a limit; zero allows nothing."""
 
     max_position: Qty | None = Qty(10_000)
     max_event_exposure: Money | None = None
@@ -44,6 +44,7 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     take_profit_pct: int | None = None
     max_close_slippage: Price | None = Price(1_000)
     allotments: Mapping[str, StrategyAllocation] = {}
-    """By strategy."""
+    """By strategy name."""
     day_start: Callable[[Ts], Ts] = utc_midnight
-    """The midnight before a moment, in the zone of the trading day: a pure function, made where zones are known."""
+    """Returns the midnight before a time in the zone of the trading day. A pure function, created where zones are
+    known."""

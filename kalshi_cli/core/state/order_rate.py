@@ -1,4 +1,4 @@
-"""The orders and amends of the last minute: what the order rate is counted by."""
+"""The orders and amends of the last minute, for the order rate limit."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.orders import Order
 
 AN_ORDER, AN_AMEND_IN_PLACE = 10, 1
-"""Tenths of an order that a request counts for."""
+"""The weight of a request, in tenths of an order."""
 
 MINUTE_MS = 60_000
 
 AHEAD_MS = 5_000
-"""An entry from longer than this after now was counted before the clock was set back."""
+"""An entry further than this in the future is from before the clock was set back."""
 
 
 class SentOrder(NamedTuple):
@@ -25,18 +25,18 @@ class SentOrder(NamedTuple):
     strategy: str = ""
     tenths: int = AN_ORDER
     is_exempt: bool = False
-    """It passed whatever the rate, so it counts for its own strategy and takes nothing from the others."""
+    """The order was sent regardless of the rate, so it counts only against its own strategy."""
     client_order_id: str = ""
-    """The id of a new order, which may be taken back; empty for an amend."""
+    """The id of a new order, which may be released; empty for an amend."""
 
     @classmethod
     def of(cls, order: Order) -> SentOrder:
-        """Return what an order on file counts for against the order rate; its own program held it against that."""
+        """Return the entry of a stored order. The program that placed it checked it against the rate."""
         return cls(order.created, order.ticker, order.strategy, AN_ORDER, order.reduce_only, order.client_order_id)
 
 
 class SentOrders:
-    """Requests in the order in which they were sent; each is forgotten after a minute."""
+    """Requests in the order in which they were sent; each is dropped after a minute."""
 
     def __init__(self) -> None:
         self._entries: deque[SentOrder] = deque()
@@ -45,21 +45,20 @@ class SentOrders:
         return len(self._entries)
 
     def add(self, sent: SentOrder, now: Ts) -> None:
-        """Count a request that was, or is about to be, sent."""
+        """Count a request that was sent or is about to be sent."""
         self._entries.append(sent)
         self._forget(now)
 
     def take_back(self, order: Order) -> None:
-        """Count an order no more: it has not left."""
+        """Stop counting an order that was not sent."""
         found = next((sent for sent in self._entries if sent.client_order_id == order.client_order_id), None)
         if found is not None:
             self._entries.remove(found)
 
     def by_strategy(self, now: Ts, ticker: str | None, asked_by: str) -> Counter[str]:
-        """Return tenths of orders, in one market or in all, by strategy.
+        """Return tenths of orders by strategy, in one market or in all.
 
-        What has no strategy is of people, or of other programs. What passed whatever the rate counts only for
-        `asked_by`.
+        The empty name stands for the user and other programs. Exempt orders count only for `asked_by`.
         """
         self._forget(now)
         counts: Counter[str] = Counter()

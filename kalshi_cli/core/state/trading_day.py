@@ -1,7 +1,8 @@
-"""What the trading day has brought so far: a function of what was booked, what it is worth, and where the day began.
+"""The P&L of the trading day.
 
-Realized since midnight, less the fees since midnight, plus what is open now against what it cost. It is counted from
-fills and settlements by the exchange's times, so neither a restart nor a lost state file makes it start again.
+It is the realized profit since midnight, less the fees since midnight, plus open positions at their marks less their
+cost. It is counted from fills and settlements by the exchange's times, so neither a restart nor a lost state file
+resets it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from kalshi_cli.core.state.state import EngineState, mark
 
 
 class TradingDayTotals:
-    """Counts the day as cheaply as it can: of what came before midnight only the sum is kept, market by market."""
+    """A counter of the day's P&L. For the time before midnight it keeps only a sum per market."""
 
     def __init__(self, state: EngineState, limits: RiskLimits) -> None:
         self._state = state
@@ -28,14 +29,15 @@ class TradingDayTotals:
         self._marks: dict[tuple[str, bool], Price | None] = {}
 
     def booked(self, entry: Fill | Settlement) -> None:
-        """Something new is in the ledger. What is of today changes nothing of what came before, except that a
-        settlement can take the place of an older one.
+        """Note a new ledger entry.
+
+        An entry of today does not change the sum before midnight, except that a settlement can replace an older one.
         """
         if isinstance(entry, Settlement) or self._start is None or entry.ts < self._start:
             self._changed.add(entry.ticker)
 
     def net(self) -> Money:
-        """The day so far. What nobody knows a price of counts at what it cost."""
+        """Return the P&L of the day. A position without a price counts at cost."""
         ledger, start = self._state.ledger, self._day_start(self._state.now)
         if start != self._start:
             self._start = start
@@ -46,13 +48,14 @@ class TradingDayTotals:
         return Money(ledger.realized - ledger.fees - sum(self._before.values()) + self._unrealized()[0])
 
     def net_since_first_fill(self) -> tuple[Money, bool]:
-        """What the account gained since its first fill, and whether there is a price for all of what is open."""
+        """Return the P&L since the first fill, and whether all open positions have a price."""
         unrealized, is_certain = self._unrealized()
         return Money(self._state.ledger.realized - self._state.ledger.fees + unrealized), is_certain
 
     def held_up(self) -> Money:
-        """So much of that is there only because of our own quotes. While an order is being placed or canceled, and the
-        book and we do not agree on it yet, it can be too much for a moment.
+        """Return how much of the value exists only because of our own quotes.
+
+        While an order is in transit, the book and our records can disagree, so this can be too high for a moment.
         """
         return Money(sum(self._state.held_up(ticker, qty) for ticker, qty in self._state.net_held().items()))
 
@@ -63,7 +66,7 @@ class TradingDayTotals:
         return sum(gain or 0 for gain in gains), None not in gains
 
     def _mark(self, ticker: str, qty: Qty) -> Price | None:
-        """While a book cannot be trusted its last price stands: a gap of a second is no loss."""
+        """Return the mark of a position. While its book is unusable, the last mark stays: a short gap is not a loss."""
         book, market, side = self._state.books.get(ticker), self._state.seen(ticker), (ticker, qty > 0)
         if book is not None and book.is_usable:
             self._marks[side] = mark(book, market, qty)
@@ -72,12 +75,13 @@ class TradingDayTotals:
 
 
 def day_of(ts: Ts, zone: ZoneInfo) -> str:
-    """Return the trading day of a moment, as YYYY-MM-DD."""
+    """Return the trading day of a time, as YYYY-MM-DD."""
     return datetime.fromtimestamp(ts / 1000, zone).strftime("%Y-%m-%d")
 
 
 def day_start(ts: Ts, zone: ZoneInfo) -> Ts:
     """Return the midnight before `ts` in the zone. On two days of the year it is 23 or 25 hours before the next."""
     local = datetime.fromtimestamp(ts / 1000, zone)
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)  # where clocks go back at midnight
+    # for zones whose clocks go back at midnight
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     return Ts(int(midnight.timestamp() * 1000))

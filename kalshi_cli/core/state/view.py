@@ -1,4 +1,4 @@
-"""The read-only view of the state that strategies and risk controls see."""
+"""The read-only view of the state that strategies and risk controls use."""
 
 from __future__ import annotations
 
@@ -10,14 +10,21 @@ from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.limits import RiskLimits
-from kalshi_cli.core.state.state import AHEAD_MS, EngineState
+from kalshi_cli.core.state.order_rate import AHEAD_MS
+from kalshi_cli.core.state.state import EngineState
 
 INDEX_MS = 15_000
-"""An index comes every second. One that is older than this is not that of now."""
+"""The exchange publishes an index every second. An older value is stale."""
 
 
 class StrategyContext:
-    """Read-only; what one strategy sees. `now` is the time of the message at hand, in milliseconds."""
+    """The market and account data that a strategy may read.
+
+    A strategy receives its own context with every message. The context shows only this strategy's orders and position,
+    plus the data of the markets that the run trades. Prices are on the YES scale in ten-thousandths of a dollar
+    (`Price`), quantities in hundredths of a contract (`Qty`), amounts in micro-dollars (`Money`), and times in
+    milliseconds UTC (`Ts`). Missing values are None, never 0.
+    """
 
     def __init__(self, state: EngineState, strategy: str, limits: RiskLimits | None = None) -> None:
         self._state = state
@@ -26,33 +33,35 @@ class StrategyContext:
 
     @property
     def now(self) -> Ts:
+        """Return the time of the current message, in milliseconds UTC."""
         return self._state.now
 
     @property
     def tickers(self) -> list[str]:
-        """The markets this run trades."""
+        """Return the markets that this run trades."""
         return list(self._state.books)
 
     def book(self, ticker: str) -> OrderBook:
-        """The book, usable or not; an empty unusable one for a market that is not traded here."""
+        """Return the order book of a market, empty and unusable for a market that this run does not trade.
+
+        Check `is_usable` before you rely on an empty side.
+        """
         return self._state.books.get(ticker) or OrderBook(ticker)
 
     def market(self, ticker: str) -> Market | None:
+        """Return a market that this run trades, None for any other."""
         return self._state.markets.get(ticker)
 
     def position(self, ticker: str) -> Qty:
-        """What this strategy holds, signed; positions of other strategies and of people are not its business.
+        """Return this strategy's signed position: positive for YES, negative for NO.
 
-        What its orders traded counts from the reply on, also while the fills themselves are still on their way. What
-        others closed or settled of it counts no more.
+        A trade counts from the response on, even before its fill arrives. Contracts that another party closed, or that
+        settled, no longer count.
         """
         return self._state.owned(ticker, self._strategy)
 
     def cost(self, ticker: str) -> Money | None:
-        """What this strategy paid for what it holds there, without fees; None while a fill of it is on its way.
-
-        Of what others closed, its share of the cost is gone.
-        """
+        """Return the cost of this strategy's position without fees, None while one of its fills is in transit."""
         ledger, held = self._state.by_strategy.get(self._strategy), abs(self.position(ticker))
         numbers = [each.subaccount for each in ledger.holdings(ticker)] if ledger is not None else []
         holdings = [self._state.share(ticker, self._strategy, number) for number in numbers]
@@ -60,32 +69,32 @@ class StrategyContext:
         return None if held > qty else Money(-(-sum(position.cost for position in holdings) * held // max(1, qty)))
 
     def orders(self, ticker: str | None = None) -> list[Order]:
-        """Live orders of this strategy."""
+        """Return the live orders of this strategy, in one market or in all."""
         return [order for order in self._state.orders.live(ticker) if order.strategy == self._strategy]
 
     def reference(self, ticker: str) -> int | None:
-        """The outside index behind the market in ten-thousandths of a dollar; None where there is no young one."""
+        """Return the reference index of a market in ten-thousandths of a dollar, None if it is stale or missing."""
         found = self._state.indexes.get(self._state.index_of(ticker) or "")
         return found.value if found is not None and _is_young(found, self.now, INDEX_MS) else None
 
     def spot(self, symbol: str, within_s: float) -> int | None:
-        """The outside price of a coin in ten-thousandths of a dollar; None where there is none so young."""
+        """Return the spot price of a coin in ten-thousandths of a dollar, None if none is that recent."""
         found = self._state.spots.get(symbol)
         return found.price if found is not None and _is_young(found, self.now, within_s * 1000) else None
 
     def fair(self, ticker: str) -> Price | None:
-        """What an outside model believes the market to be worth; None where none does, or not any more."""
+        """Return an outside model's fair value of YES, None without a valid one."""
         found = self._state.fairs.get(ticker)
         is_over = found is None or (found.until is not None and self.now > found.until)
         return None if found is None or is_over or found.ts - self.now > AHEAD_MS else found.fair
 
     def family(self, ticker: str) -> Family:
-        """The event and series of a market, and whether at most one market of the event settles YES."""
+        """Return the event and series of a market, and whether at most one market of the event settles YES."""
         market = self._state.markets.get(ticker)
         return self._state.family(market.event_ticker if market is not None else "")
 
     def siblings(self, ticker: str) -> list[str]:
-        """The markets of the same event that this run trades, with itself, in the order of their tickers."""
+        """Return the markets of the same event that this run trades, including this one, sorted by ticker."""
         market = self._state.markets.get(ticker)
         if market is None:
             return []
@@ -93,18 +102,19 @@ class StrategyContext:
         return sorted(same)
 
     def fees(self, ticker: str) -> FeeSchedule:
-        """How the market charges, for `core.fees.estimate`."""
+        """Return the fee schedule of a market, for `estimate`."""
         return self._state.fees.get(ticker, FeeSchedule())
 
     @property
     def cash(self) -> Money | None:
-        """The balance of the account, whichever strategy it is for; None while nobody has read it."""
+        """Return the account's cash balance, shared by all strategies; None until it was read."""
         return self._state.cash
 
     def size(self, ticker: str, side: Side, price: Price, fair: Price | None, fixed: Qty) -> Qty:
-        """How many contracts an order that opens shall be for, 0 for none: `fixed` where nothing else is configured.
+        """Return the size of an opening order in contracts, 0 for none: `fixed` unless sizing is configured.
 
-        Elsewhere a share of the balance, or of the strategy's budget where that is less; see `core/account/sizing.py`.
+        With configured sizing, it is a share of the cash balance or of the strategy's budget, whichever is less; see
+        `core/account/sizing.py`.
         """
         limits, cash = self._limits, self.cash
         allotment = limits.allotments.get(self._strategy, NO_ALLOTMENT)
@@ -122,7 +132,7 @@ class StrategyContext:
         )
 
     def snap(self, ticker: str, side: Side, price: int) -> Price | None:
-        """The nearest valid price that is no worse: bids down, asks up."""
+        """Return the nearest valid price that is no worse: bids round down, asks round up."""
         market = self._state.markets.get(ticker)
         return market.grid.snap(side, Price(price)) if market is not None else None
 

@@ -9,6 +9,7 @@ from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.risk.controls import NO_FAIR_VALUE
 from kalshi_cli.services.trading.halts import describe
 from kalshi_cli.services.trading.status import RunStatus, disabled_strategy_text
 from kalshi_cli.store.sqlite_store import Store
@@ -63,7 +64,7 @@ REJECTION_CAUSES = {
 }
 """The cause behind the exchange's own error codes (API.md, errors), for the codes that a user can act on."""
 
-NO_FAIR = ("MIN_EDGE", "fair=missing")
+NO_FAIR = ("MIN_EDGE", NO_FAIR_VALUE)
 """Code and detail of a refusal in `core/risk/controls.py` for lack of a fair value; no risk.min_edge would help."""
 
 

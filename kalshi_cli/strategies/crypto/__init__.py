@@ -1,1 +1,1 @@
-"""Trade hourly crypto contracts by technical indicators."""
+"""The crypto strategy: hourly thresholds, traded by technical indicators."""

@@ -1,4 +1,4 @@
-"""Bars of a coin's price, how much it moves, and what RSI, MACD and VWAP say of it. talipp reckons the indicators."""
+"""Bars of a coin's price, their volatility, and the indicators RSI, MACD and VWAP, computed by talipp."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from typing import NamedTuple
 import msgspec
 
 RSI_BARS, MACD_FAST, MACD_SLOW, MACD_SIGNAL = 14, 12, 26, 9
-"""As everybody sets them."""
+"""The usual settings."""
 REGIME_BARS = 30
 TREND_FROM = 0.3
-"""The share of its way that a price went straight on (Kaufman's efficiency ratio), from which it is a trend. A price
-that moves by chance has about 1 / sqrt(bars): 0.18."""
+"""The efficiency ratio (Kaufman) that counts as a trend. A random walk has about 1 / sqrt(bars): 0.18."""
 
 HOLE_S = 120.0
-"""Nothing was heard for longer than this and ten bars: what was before says nothing of now."""
+"""After a gap longer than this plus ten bars, earlier prices are discarded."""
 
 _HOUR_MS = 3_600_000
 _KEPT, _PURGED = 200, 100
-"""Values that an indicator keeps, more than it looks back; and how many go at once."""
+"""The values that an indicator keeps beyond its look-back, and how many are removed at once."""
 
 
 class _Bar(msgspec.Struct):
@@ -33,8 +32,10 @@ class _Bar(msgspec.Struct):
 
 
 class BarIndicators(NamedTuple):
-    """What the indicators say. `macd` (the histogram) is in standard deviations of a bar, `vwap` (how far the price is
-    above that of the hour) in those of the bars since the hour began.
+    """The indicators.
+
+    `macd` is the histogram in standard deviations of a bar. `vwap` is the distance of the price from the hour's VWAP,
+    in standard deviations of the bars since the hour began.
     """
 
     rsi: float
@@ -44,7 +45,7 @@ class BarIndicators(NamedTuple):
 
 
 class Bars:
-    """Of one coin: `vol_bars` of them count for its volatility."""
+    """The bars of one coin; the volatility uses `vol_bars` of them."""
 
     def __init__(self, bar_s: float, vol_bars: int) -> None:
         self._bar_ms = bar_s * 1000
@@ -68,8 +69,9 @@ class Bars:
         self._hour, self._vwap = hour, VWAP()
 
     def add(self, ts: int, price: float, size: float) -> None:
-        """A trade at `ts` in milliseconds. One that comes late counts into the bar at hand; after a clock was set back,
-        all begins anew.
+        """Add a trade at `ts` in milliseconds.
+
+        A late trade counts in the current bar. If the clock was set back, everything starts again.
         """
         slot, bar = int(ts // self._bar_ms), self._bar
         if bar is not None and (bar.slot - slot) * self._bar_ms > self._hole_ms:
@@ -84,7 +86,7 @@ class Bars:
             bar.volume += size
 
     def _complete(self, bar: _Bar, slots: int) -> None:
-        """Count a bar; the next one begins `slots` later."""
+        """Complete a bar; the next one begins `slots` later."""
         from talipp.ohlcv import OHLCV
 
         if self._closes:
@@ -105,18 +107,18 @@ class Bars:
 
     @property
     def count(self) -> int:
-        """How many bars the volatility is reckoned from."""
+        """Return the number of bars in the volatility."""
         return len(self._moves)
 
     @property
     def vol(self) -> float:
-        """The standard deviation of the logarithm over one second, as realized; 0 where there are no bars."""
+        """Return the realized volatility: the standard deviation of the log price over one second, 0 without bars."""
         seconds = sum(slots for _, slots in self._moves) * self._bar_ms / 1000
         return math.sqrt(sum(move * move for move, _ in self._moves) / seconds) if seconds else 0.0
 
     @property
     def signals(self) -> BarIndicators | None:
-        """What the indicators say now; None before there are enough bars, or while nothing moves."""
+        """Return the indicators, None without enough bars or without any movement."""
         macd = self._macd[-1] if len(self._macd) else None
         vwap = self._vwap[-1] if len(self._vwap) else None
         closes, vol = self._closes, self.vol

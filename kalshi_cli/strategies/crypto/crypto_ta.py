@@ -1,4 +1,4 @@
-"""Trade the hourly Bitcoin and Ether thresholds on a chance of its own, from outside prices and indicators."""
+"""Crypto technical analysis: trade hourly Bitcoin and Ether thresholds on outside prices and indicators."""
 
 from __future__ import annotations
 
@@ -7,62 +7,64 @@ import re
 from collections.abc import Iterator
 from typing import Annotated
 
-from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, cents, contracts, show_price
 from kalshi_cli.core.model.inputs import Input, SpotInput
 from kalshi_cli.core.model.intents import Cancel, Intent, Place
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import SpotPrice
-from kalshi_cli.core.model.order_terms import ASK, BID, Side
-from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.state.view import StrategyContext
-from kalshi_cli.strategies.base import Strategy, StrategyParams, about, above, within
+from kalshi_cli.strategies.base import Strategy, StrategyParams, about, above, parameter_error, within
 from kalshi_cli.strategies.crypto.bars import Bars
 from kalshi_cli.strategies.crypto.probability import chance, tilt
-from kalshi_cli.strategies.order_edges import edge_after_fee, exit_at_best
-
-RETRY_MS = 3_000
-"""After an order in a market the next one is not before this, whatever became of it."""
+from kalshi_cli.strategies.order_edges import (
+    OrderThrottle,
+    best_entry,
+    cancel_all,
+    cancel_reason,
+    count_active,
+    exit_at_fair,
+)  # fmt: skip
 
 _KIN = re.compile(r"(D|[0-9]*H|[0-9]+M)?")
-"""What a series of the price at the close adds to the name of its coin; others ask for its highest price, for one."""
+"""The suffixes of series about the price at the close; other series ask, for example, about the highest price."""
 
 _SPOT_UNIT, _SIZE_UNIT = 10_000, 100_000_000
 
 
 class CryptoTaParams(StrategyParams, frozen=True):
-    """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`min_edge=0.03`, `min_edge=3c`)."""
+    """Parameters of `crypto-ta`. Prices are ten-thousandths of a dollar, entered as `0.03` or `3c`."""
 
-    series: Annotated[str, about("the coin behind a series, and behind it with D, H or 15M, as SERIES:COIN,...")] = (
+    series: Annotated[str, about("coin of each series, also with D, H or 15M appended, as SERIES:COIN,...")] = (
         "KXBTC:BTC,KXETH:ETH"
     )
-    min_edge: Annotated[Price, within(1, 5_000, "trade at this edge after fees, or more")] = cents(3)
-    size: Annotated[Qty, within(1, 1_000_000, "contracts an order")] = contracts(5)
-    max_markets: Annotated[int, within(1, 100, "markets of one coin with orders or positions")] = 4
-    max_age_s: Annotated[float, above(0, 300, "no outside price so young: do nothing")] = 10.0
-    bar_s: Annotated[float, within(0.25, 300, "seconds of a bar of the outside price")] = 10.0
-    min_bars: Annotated[int, within(5, 1_000, "do nothing before so many bars")] = 30
-    vol_bars: Annotated[int, within(10, 5_000, "the volatility is that of so many bars")] = 360
+    min_edge: Annotated[Price, within(1, 5_000, "minimum edge to trade, after fees")] = cents(3)
+    size: Annotated[Qty, within(1, 1_000_000, "contracts per order")] = contracts(5)
+    max_markets: Annotated[int, within(1, 100, "maximum markets per coin with orders or positions")] = 4
+    max_age_s: Annotated[float, above(0, 300, "do nothing if the outside price is older than this")] = 10.0
+    bar_s: Annotated[float, within(0.25, 300, "bar length of the outside price, in seconds")] = 10.0
+    min_bars: Annotated[int, within(5, 1_000, "minimum number of bars before trading")] = 30
+    vol_bars: Annotated[int, within(10, 5_000, "number of bars used for the volatility")] = 360
     vol_factor: Annotated[
-        float, within(0.1, 10, "of the volatility that was seen: more makes every chance less certain")
+        float, within(0.1, 10, "multiplier of the measured volatility; higher makes every probability less certain")
     ] = 1.1
-    max_tilt: Annotated[float, within(0, 1, "standard deviations that the indicators may move the outcome")] = 0.05
-    horizon_s: Annotated[float, within(60, 86_400, "leave alone what closes later than this")] = 3_600.0
-    exit_s: Annotated[float, within(0, 3_600, "get out so long before the close")] = 120.0
+    max_tilt: Annotated[float, within(0, 1, "maximum shift by indicators, in standard deviations")] = 0.05
+    horizon_s: Annotated[float, within(60, 86_400, "skip markets that close later than this")] = 3_600.0
+    exit_s: Annotated[float, within(0, 3_600, "exit this long before the close")] = 120.0
     slippage: Annotated[
-        Price, within(1, 9_999, "... but give way by no more than this against its chance, after fees")
+        Price, within(1, 9_999, "... but give up no more than this against the fair value, after fees")
     ] = cents(10)
-    rest_s: Annotated[float, within(1, 3_600, "take back what does not fill in this time")] = 20.0
-    min_price: Annotated[Price, within(1, 5_000, "no entry nearer than this to 0 or 1")] = cents(5)
+    rest_s: Annotated[float, within(1, 3_600, "cancel orders not filled in this time")] = 20.0
+    min_price: Annotated[Price, within(1, 5_000, "no entry closer than this to $0 or $1")] = cents(5)
 
 
 class CryptoTa(Strategy):
-    """Buy what is cheaper, sell what is dearer than its chance, by more than the fees and `min_edge`.
+    """Trade contracts whose price differs from the model's probability by more than `min_edge` after fees.
 
-    The chance starts from the normal model: the outside price, its realized volatility, and the time that is left. RSI,
-    MACD and VWAP of bars of that price then move it by at most `max_tilt` standard deviations: with them in a trend,
-    against them in a range. A position is closed when the market pays what it is worth, and before the close for at
-    most `slippage` less. Without a fresh outside price nothing is opened, and what rests is taken back.
+    The probability comes from the normal model: outside price, realized volatility and time left. RSI, MACD and VWAP of
+    price bars then shift it by at most `max_tilt` standard deviations: with the indicators in a trend, against them in
+    a range. A position is closed when the bid reaches its fair value, and near the close for at most `slippage` less.
+    Without a current outside price, nothing is opened and resting orders are canceled.
     """
 
     name = "crypto-ta"
@@ -73,14 +75,14 @@ class CryptoTa(Strategy):
         super().__init__(params)
         self._coins = _coins(params.series)
         self._bars = {coin: Bars(params.bar_s, params.vol_bars) for coin in self._coins.values()}
-        self._again: dict[str, Ts] = {}
+        self._throttle = OrderThrottle()
 
     def inputs(self) -> tuple[Input, ...]:
         return tuple(SpotInput(symbol=coin) for coin in self._bars)
 
     def on_spot(self, view: StrategyContext, spot: SpotPrice) -> None:  # noqa: ARG002
         bars = self._bars.get(spot.symbol)
-        if bars is not None:  # a price without a size counts as one coin: then VWAP is a mean over prices
+        if bars is not None:  # without a size, a price counts as one coin, so that VWAP is a mean of prices
             size = 1.0 if spot.size is None else spot.size / _SIZE_UNIT
             bars.add(spot.ts, spot.price / _SPOT_UNIT, size)
 
@@ -89,7 +91,7 @@ class CryptoTa(Strategy):
             yield from self._decide(view, ticker)
 
     def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
-        """A price that grows old is noticed also where no book moves."""
+        """Decide without a new book too, because an outside price can become stale."""
         for ticker in view.tickers:
             if self._coin(ticker) is not None:
                 yield from self._decide(view, ticker)
@@ -99,16 +101,13 @@ class CryptoTa(Strategy):
         self.waiting = ", ".join(f"{counts[coin]} of {least} bars of {coin}" for coin in few)
 
     def fair(self, view: StrategyContext, ticker: str) -> Price | None:
-        """What one YES is worth; None where that is not known, or not any of its business."""
+        """Return the fair value of YES, None if it is unknown or the market is not covered."""
         market, coin = view.market(ticker), self._coin(ticker)
         bounds = None if market is None else _bounds(market)
         if market is None or coin is None or bounds is None:
             return None
-        left_s, spot, bars = (
-            (market.close_time - view.now) / 1000,
-            view.spot(coin, self.params.max_age_s),
-            self._bars[coin],
-        )
+        left_s, bars = (market.close_time - view.now) / 1000, self._bars[coin]
+        spot = view.spot(coin, self.params.max_age_s)
         if spot is None or bars.count < self.params.min_bars or not 0 < left_s <= self.params.horizon_s:
             return None
         signals = bars.signals
@@ -118,63 +117,38 @@ class CryptoTa(Strategy):
 
     def _decide(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         fair, orders, held = self.fair(view, ticker), view.orders(ticker), view.position(ticker)
-        market = view.market(ticker)
+        market, params = view.market(ticker), self.params
         if fair is None or market is None:
-            yield from (Cancel(order.client_order_id, reason="no fresh outside price") for order in orders)
+            yield from cancel_all(orders, "no current outside price")
             return
-        is_late = market.close_time - view.now <= self.params.exit_s * 1000
+        is_late = market.close_time - view.now <= params.exit_s * 1000
         for order in orders:
-            why = "close is near" if is_late else self._why_not(view, order, fair)
+            why = "market closes soon" if is_late else cancel_reason(view, order, fair, params.rest_s)
             if why:
                 yield Cancel(order.client_order_id, reason=why)
-        if orders or 0 < self._again.get(ticker, 0) - view.now <= RETRY_MS:  # not after a clock was set back
+        if orders:
             return
-        intent = self._leave(view, ticker, held, fair, is_late=is_late) if held else None
-        if not held and not is_late:
-            intent = self._enter(view, ticker, fair)
-        if intent is not None:
-            self._again[ticker] = Ts(view.now + RETRY_MS)
-            yield intent
-
-    def _why_not(self, view: StrategyContext, order: Order, fair: Price) -> str:
-        """Why an order should not rest any more; empty where it should."""
-        if view.now - order.created > self.params.rest_s * 1000:
-            return "not filled in time"
-        return "" if self._edge(view, order.ticker, order.side, order.price, fair) > 0 else "the edge is gone"
+        if held:
+            reason = "market closes soon" if is_late else f"fair value {show_price(fair)}, edge is gone"
+            max_loss = params.slippage if is_late else Price(0)
+            yield from self._throttle.send(view, exit_at_fair(view, ticker, held, reason, fair, max_loss))
+        elif not is_late:
+            yield from self._throttle.send(view, self._enter(view, ticker, fair))
 
     def _enter(self, view: StrategyContext, ticker: str, fair: Price) -> Place | None:
-        """Take what is offered too cheap or bid too dear; what of it is not there rests for a while."""
+        """Return an order that takes the better side; its unfilled part rests for a while."""
         book, params = view.book(ticker), self.params
-        offers = [(BID, book.best_ask), (ASK, book.best_bid)]
-        found = [(self._edge(view, ticker, side, at, fair), side, at) for side, at in offers if at is not None]
-        edge, side, price = max(found, key=lambda one: one[0], default=(-1, BID, Price(0)))
-        if edge < params.min_edge or not params.min_price <= price <= ONE_DOLLAR - params.min_price:
+        found = best_entry(view, ticker, fair, [(BID, book.best_ask), (ASK, book.best_bid)], params.min_price)
+        if found is None or found[0] < params.min_edge:
             return None
-        if self._busy(view, ticker) >= params.max_markets:
+        edge, side, price = found
+        # Markets of one coin win and lose together.
+        same = (other for other in view.tickers if other != ticker and self._coin(other) == self._coin(ticker))
+        if count_active(view, same) >= params.max_markets:
             return None
         qty = view.size(ticker, side, price, fair, params.size)
-        reason = f"worth {fair / 100:g}c, edge {edge / 100:g}c"
+        reason = f"fair value {show_price(fair)}, edge {show_price(Price(edge))}"
         return Place(ticker, side, price, qty, fair=fair, reason=reason) if qty else None
-
-    def _leave(self, view: StrategyContext, ticker: str, held: Qty, fair: Price, *, is_late: bool) -> Place | None:
-        """Close where the market pays what the position is worth; before the close also for a little less. What nobody
-        pays as much for is worth more at the settlement.
-        """
-        reason = "close is near" if is_late else f"worth {fair / 100:g}c, the edge is gone"
-        place = exit_at_best(view, ticker, held, reason, fair)
-        least = -self.params.slippage if is_late else 0
-        if place is None or self._edge(view, ticker, place.side, place.price, fair) < least:
-            return None
-        return place
-
-    def _edge(self, view: StrategyContext, ticker: str, side: Side, price: Price, fair: Price) -> int:
-        return edge_after_fee(view, ticker, side, price, fair, is_taker=True)
-
-    def _busy(self, view: StrategyContext, ticker: str) -> int:
-        """How many other markets of the same coin have orders or positions: they win and lose together."""
-        coin = self._coin(ticker)
-        others = (other for other in view.tickers if other != ticker and self._coin(other) == coin)
-        return sum(bool(view.position(other) or view.orders(other)) for other in others)
 
     def _coin(self, ticker: str) -> str | None:
         series = ticker.partition("-")[0]
@@ -183,18 +157,18 @@ class CryptoTa(Strategy):
 
 
 def _coins(series: str) -> dict[str, str]:
-    """Coin by series. UsageError where the text says something else."""
+    """Return the coin by series. Raises UsageError for invalid text."""
     pairs = [part.strip().partition(":")[::2] for part in series.split(",")]
     if len(pairs) > 20 or not all(name.isalnum() and coin.isalnum() for name, coin in pairs):
-        raise UsageError(
-            f"strategy crypto-ta: series: {series!r:.100} is not SERIES:COIN,...",
-            hint="for example KXBTC:BTC,KXETH:ETH", code="bad_parameter",
-        )  # fmt: skip
+        raise parameter_error("crypto-ta", f"series: {series!r:.100} is not SERIES:COIN,...", "KXBTC:BTC,KXETH:ETH")
     return dict(pairs)
 
 
 def _bounds(market: Market) -> tuple[float, float] | None:
-    """YES where the index ends in [low, high); None where the market is no threshold. Recordings may lack the type."""
+    """Return the range [low, high) of index values that settle YES, None if the market is not a threshold.
+
+    Recordings may lack the strike type.
+    """
     floor, cap, kind = market.floor_strike, market.cap_strike, market.strike_type
     if kind in ("greater", "greater_or_equal", "") and floor is not None:
         return (floor, math.inf) if not (kind == "" and cap is not None) else (floor, cap)

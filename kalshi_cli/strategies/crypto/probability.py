@@ -1,6 +1,6 @@
-"""How likely a coin ends above a strike: the normal model over what is left, tilted a little by indicators.
+"""The probability that a coin ends above a strike: a normal model, shifted slightly by indicators.
 
-All pure. Prices of coins are dollars as floats here: a chance becomes an integer price only once it is one.
+All functions are pure. Coin prices are floats in dollars here; a probability becomes an integer price later.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import math
 from kalshi_cli.strategies.crypto.bars import BarIndicators
 
 AVERAGE_S = 60.0
-"""The index that decides is averaged over the last minute, and an average moves less than a price."""
+"""The exchange settles on the average of the last minute, which moves less than a price."""
 
 CALMEST = 1e-5
-"""Standard deviation of a second, 0.3 % a day: a price that stands still is a feed that hangs, not a coin at rest."""
+"""The lowest volatility per second, 0.3% a day: a price that does not move means a stuck feed, not a calm coin."""
 
 _RSI_EXTREME = 20.0
-"""From 50: the usual bounds are 30 and 70."""
+"""The distance from 50: the usual thresholds are 30 and 70."""
 
 
 def chance(spot: float, low: float, high: float, left_s: float, vol: float, tilt: float = 0.0) -> float:
-    """How likely the average over the last minute before a moment `left_s` away lies in [low, high).
+    """Return the probability that the last minute's average before a time `left_s` away is in [low, high).
 
-    `vol` is the standard deviation of the logarithm over one second. The logarithm of the average is taken to be normal
-    around that of the spot, moved by `tilt` standard deviations. Within the last minute a part of the average is known
-    already; here it is taken for the spot.
+    `vol` is the standard deviation of the log price over one second. The log of the average is assumed to be normal
+    around that of the spot price, shifted by `tilt` standard deviations. Within the last minute, the known part of the
+    average is assumed to equal the spot price.
     """
     left = max(0.0, left_s)
     seconds = left - AVERAGE_S * 2 / 3 if left >= AVERAGE_S else left**3 / (3 * AVERAGE_S**2)
@@ -38,10 +38,10 @@ def chance(spot: float, low: float, high: float, left_s: float, vol: float, tilt
 
 
 def tilt(signals: BarIndicators, most: float) -> float:
-    """What the indicators say about where it goes, in standard deviations, never more than `most` either way.
+    """Return the shift by the indicators in standard deviations, at most `most` either way.
 
-    In a trend all three are followed, a third each. In a range what has run away from the middle is expected back: RSI
-    and the distance from VWAP count half each, the other way round.
+    In a trend the three indicators count a third each. In a range the price is expected to return: RSI and the distance
+    from VWAP count half each, with the opposite sign.
     """
     rsi = _bounded((signals.rsi - 50) / _RSI_EXTREME)
     macd, vwap = _bounded(signals.macd), _bounded(signals.vwap)

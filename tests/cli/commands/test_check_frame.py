@@ -98,7 +98,7 @@ def test_ranges_of_the_line_take_the_place_of_the_configured(
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("-w", "5:x"), "is no range"),
+        (("-w", "5:x"), "Invalid range"),
         (("--nonsense",), "No such option"),
         (("--config", "none.yaml"), "No configuration file"),
     ],

@@ -259,7 +259,7 @@ def test_a_loop_of_which_the_exchange_took_no_order_is_critical(
             ended = check()
         expected = {("critical", "NO_ORDERS", "loop")} if number == 9 else set()
         assert found(ended) == expected
-    assert "the exchange took none of 10 orders" in ended.json["summary"]
+    assert "the exchange accepted none of 10 orders" in ended.json["summary"]
     assert check().code == 0, "without a loop it is over"
     remember(store, 1)
     with looping(store, tmp_path, hours=5):
@@ -283,7 +283,7 @@ def test_order_requests_that_kalshi_denies_are_seen(store: Store, denied: int, t
     if denied == 74:
         assert measures(ended)["denied_pct"] == 88.1
         (value,) = [each["value"] for each in ended.json["breaches"]]
-        assert value == "74 of 84 order requests of the last hour denied by kalshi, most often MIN_EDGE (55)"
+        assert value == "74 of 84 order requests of the last hour refused by kalshi, most often MIN_EDGE (55)"
 
 
 def test_an_order_that_was_stopped_on_its_way_out_is_a_denial(store: Store) -> None:

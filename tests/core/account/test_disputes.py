@@ -85,7 +85,7 @@ def test_a_false_id_is_repaired_by_a_fresh_read_and_both_count_until_then(engine
     assert engine.state.orders.worst_case("KXA-1") == (contracts(20), 0)
     assert [effect for effect in effects if isinstance(effect, OrderChanged)] == [], "which of the two is not known"
     effects = engine.step(read(record()))
-    assert repairs(effects) == [f"its id was {FALSE}, is {TRUE}"]
+    assert repairs(effects) == [f"the order id was {FALSE}, is {TRUE}"]
     assert codes(effects) == ["ORDER_REPAIRED"]
     assert engine.disputed == ()
     assert engine.state.orders.worst_case("KXA-1") == (contracts(10), 0)
@@ -103,7 +103,7 @@ def test_fills_under_the_true_id_are_attached_and_credited(engine: TradingEngine
         engine.step(OrderState(NOW, over))
     fill = make_fill("t1", order_id=TRUE, client_order_id="", qty=contracts(10))
     effects = engine.step(read(over, fills=(fill,)))
-    assert repairs(effects) == [f"its id was {FALSE}, is {TRUE}"]
+    assert repairs(effects) == [f"the order id was {FALSE}, is {TRUE}"]
     assert engine.state.orders.untold() == []
     assert (ours(engine).filled, ours(engine).status) == (contracts(10), OrderStatus.FILLED)
     assert engine.state.by_strategy["fade"].position("KXA-1").qty == contracts(10)
@@ -133,7 +133,7 @@ def test_an_order_that_a_reply_ended_and_that_rests_comes_back(engine: TradingEn
     engine.step(OrderCanceled(NOW, TRUE, "own1"))
     assert engine.state.orders.live() == []
     effects = engine.step(read(record()))
-    assert repairs(effects) == ["left was 0, is 10, status was canceled, is resting"]
+    assert repairs(effects) == ["remaining was 0, is 10, status was canceled, is resting"]
     assert engine.state.orders.live() == [ours(engine)]
     empty = record(reduced=contracts(10))
     engine.step(OrderCanceled(NOW, TRUE, "own1"))
@@ -145,14 +145,14 @@ def test_terms_that_a_reply_dated_later_are_repaired(engine: TradingEngine) -> N
     engine.step(OrderState(NOW, record(reduced=contracts(7), updated=Ts(NOW + 1))))
     assert ours(engine).remaining == contracts(3)
     late = read(record(updated=Ts(NOW - 1)), as_of=FRESH + 1)
-    assert repairs(engine.step(late)) == ["left was 3, is 10"]
+    assert repairs(engine.step(late)) == ["remaining was 3, is 10"]
     assert repairs(engine.step(late)) == []
 
 
 def test_an_order_that_the_exchange_never_had_is_in_doubt_and_then_ended(engine: TradingEngine) -> None:
     acknowledged(engine, lasts_s=10)
     (text,) = repairs(engine.step(read()))
-    assert text == f"its id was {FALSE}, is none, status was resting, is unknown"
+    assert text == f"the order id was {FALSE}, is none, status was resting, is unknown"
     assert engine.state.orders.worst_case("KXA-1") == (contracts(10), 0)
     engine.step(read())
     assert ours(engine).status is OrderStatus.NEVER_ARRIVED
@@ -187,7 +187,7 @@ def test_an_id_that_the_exchange_gives_to_another_order_is_repaired_at_once(engi
     acknowledged(engine)
     theirs = record(FALSE, "somebody", side=ASK, price=cents(60))
     effects = engine.step(read(theirs, record(), as_of=NOW))
-    assert repairs(effects) == [f"its id was {FALSE}, is {TRUE}"]
+    assert repairs(effects) == [f"the order id was {FALSE}, is {TRUE}"]
     met = engine.state.orders.by_order_id(FALSE)
     assert met is not None
     assert (met.is_foreign, met.side) == (True, ASK)
@@ -207,11 +207,11 @@ def test_one_false_record_that_renames_our_order_is_undone_by_the_next_true_one(
     true, false = record(), record(TRUE, "somebody", side=ASK)
     engine.step(OrderState(NOW, true))
     effects = engine.step(read(false) if is_a_read else OrderState(NOW, false))
-    assert f"its id was {TRUE}, is none, status was resting, is unknown" in repairs(effects)
+    assert f"the order id was {TRUE}, is none, status was resting, is unknown" in repairs(effects)
     assert set(names_on_file(effects)) == {("own1", ""), ("somebody", TRUE)}
     assert len(engine.state.orders.live()) == 2, "both count until it is known"
     effects = engine.step(read(true) if is_a_read else OrderState(NOW, true))
-    assert f"its id was none, is {TRUE}, status was unknown, is resting" in repairs(effects)
+    assert f"the order id was none, is {TRUE}, status was unknown, is resting" in repairs(effects)
     assert codes(effects) == ["ORDER_REPAIRED"]
     assert engine.state.orders.live() == [ours(engine)]
     assert (ours(engine).order_id, ours(engine).side, ours(engine).strategy) == (TRUE, BID, "fade")
@@ -337,9 +337,12 @@ def test_second_orders_that_are_kept_in_mind_are_limited(
 @pytest.mark.parametrize(
     ("known", "text"),
     [
-        ({"order_id": FALSE}, "is on file, and at the exchange it is order true-id"),
-        ({"filled": contracts(10), "status": OrderStatus.FILLED}, "has 10 filled on file, and 0 at the exchange"),
-        ({"status": OrderStatus.CANCELED, "reduced": contracts(10)}, "is canceled on file, and rests at the exchange"),
+        ({"order_id": FALSE}, "is stored, but is order true-id"),
+        ({"filled": contracts(10), "status": OrderStatus.FILLED}, "has 10 filled in the state file, 0 on the exchange"),
+        (
+            {"status": OrderStatus.CANCELED, "reduced": contracts(10)},
+            "is canceled in the state file, but rests on the exchange",
+        ),
         ({}, ""),
         ({"order_id": ""}, ""),
         ({"status": OrderStatus.FILLED, "qty": contracts(5)}, ""),
@@ -356,4 +359,4 @@ def test_an_order_that_is_on_file_otherwise_than_at_the_exchange_is_seen(known: 
 
 def test_an_order_that_the_exchange_does_not_know_is_seen() -> None:
     (breach,) = differing((), [record(FALSE, updated=Ts(NOW - 1))], NOW)
-    assert "the exchange has no order under its id" in breach.value
+    assert "the exchange has no order with its id" in breach.value

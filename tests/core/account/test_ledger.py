@@ -273,7 +273,7 @@ def test_settling_is_selling_at_the_value_and_costs_nothing_more(
 def test_a_short_costs_a_dollar_less_the_price_and_reads_as_a_no_price(method: Any) -> None:
     position = booked([fill("a", ASK, 3_000, 1_000, 1)], method).position("T")
     assert position.qty == -contracts(10)
-    assert position.cost == position.worst_loss == dollars(7)
+    assert position.cost == dollars(7)
     assert position.average_price == cents(70)
     assert position.value(cents(20)) == dollars(8)
     assert position.unrealized(cents(20)) == dollars(1)

@@ -109,7 +109,7 @@ def test_an_impossible_book_is_told_once_with_both_views_of_it(engine: TradingEn
     assert resyncs(effects) == 1
     ((code, text),) = alerts(effects)
     assert code == "BOOK_IMPOSSIBLE"
-    assert "impossible change of -101" in text
+    assert "impossible change: -101" in text
     assert "$0.41 and $0.43" in text
 
 
@@ -118,7 +118,7 @@ def test_a_book_that_is_crossed_and_changes_no_more_is_thrown_away_by_the_clock(
     assert tick(engine, CROSSED_MS) == []
     effects = tick(engine, CROSSED_MS + 2)
     assert (resyncs(effects), is_usable(engine)) == (1, False)
-    assert "reaches our ask" in alerts(effects)[0][1]
+    assert "the local order book is crossed" in alerts(effects)[0][1]
 
 
 def test_a_crossing_that_a_gap_ended_is_forgotten(engine: TradingEngine) -> None:
@@ -169,7 +169,7 @@ def test_a_book_that_two_reads_contradict_while_it_stands_still_is_distrusted_wi
     ((code, text),) = alerts(effects)
     assert code == "BOOK_DISPUTED"
     assert "bid 100 at $0.4 on the stream" in text.replace("$0.40", "$0.4")
-    assert "$0.38 by a read" in text
+    assert "$0.38 by REST" in text
     assert "ask" not in text, "that side agrees"
     assert engine.step(check(38, 44, ts=NOW + 30_000)) == [], "there is nothing left to compare"
 
@@ -187,7 +187,7 @@ def test_reads_that_agree_or_a_book_that_moves_are_no_contradiction(engine: Trad
 def test_an_empty_side_that_the_exchange_does_not_see_is_a_contradiction_too(engine: TradingEngine) -> None:
     empty = BookVerification(NOW, "KXA-1", ((cents(40), contracts(100)),), ())
     engine.step(empty)
-    assert "nothing by a read" in alerts(engine.step(empty))[0][1]
+    assert "nothing by REST" in alerts(engine.step(empty))[0][1]
 
 
 def deep(*counts: int, best: int = 40) -> tuple[tuple[Any, Qty], ...]:
@@ -208,9 +208,9 @@ def deeper(engine: TradingEngine) -> TradingEngine:
 @pytest.mark.parametrize(
     ("theirs", "said"),
     [
-        (read(100, 30, 20), "bid 50 at $0.39 on the stream, 30 at $0.39 by a read"),
-        (read(100, 0, 20), "bid 50 at $0.39 on the stream, nothing by a read"),
-        (read(100, 50, 7, 3), "bid 20 at $0.38 on the stream, 7 at $0.38 by a read"),
+        (read(100, 30, 20), "bid 50 at $0.39 on the stream, 30 at $0.39 by REST"),
+        (read(100, 0, 20), "bid 50 at $0.39 on the stream, nothing by REST"),
+        (read(100, 50, 7, 3), "bid 20 at $0.38 on the stream, 7 at $0.38 by REST"),
     ],
 )
 def test_a_book_that_is_wrong_below_its_best_price_is_found(
@@ -224,7 +224,7 @@ def test_a_book_that_is_wrong_below_its_best_price_is_found(
 def test_a_level_that_nobody_told_us_of_is_found(engine: TradingEngine) -> None:
     engine.step(BookSnapshot(NOW, "KXA-1", deep(100, 0, 20), ((cents(44), contracts(100)),)))
     engine.step(read(100, 50, 20))
-    assert "bid nothing on the stream, 50 at $0.39 by a read" in alerts(engine.step(read(100, 50, 20)))[0][1]
+    assert "bid nothing on the stream, 50 at $0.39 by REST" in alerts(engine.step(read(100, 50, 20)))[0][1]
 
 
 def test_a_level_that_came_and_went_between_two_reads_is_no_contradiction(deeper: TradingEngine) -> None:
@@ -295,18 +295,18 @@ def test_quotes_are_pulled_once_nobody_has_seen_their_book_for_as_long_as_a_book
     resting.step(FeedGap(Ts(NOW + 1_000), (), "cut"))
     assert canceled(tick(resting, 1_000)) == []
     assert canceled(tick(resting, 11_000)) == []
-    assert canceled(tick(resting, 11_001)) == [("o1", "no book that can be believed")]
+    assert canceled(tick(resting, 11_001)) == [("o1", "no reliable order book")]
 
 
 def test_quotes_are_pulled_when_the_book_is_old_although_nobody_called_it_unusable(resting: TradingEngine) -> None:
     assert canceled(tick(resting, 10_000)) == []
-    assert canceled(tick(resting, 10_001)) == [("o1", "no book that can be believed")]
+    assert canceled(tick(resting, 10_001)) == [("o1", "no reliable order book")]
 
 
 def test_a_book_that_dates_from_a_clock_that_was_set_back_is_no_fresh_one(resting: TradingEngine) -> None:
     """Nobody knows how old it is, until the exchange says something again: of any market, while the stream lives."""
     resting.step(FeedState(NOW, is_live=True))
-    assert canceled(tick(resting, -HOUR)) == [("o1", "no book that can be believed")]
+    assert canceled(tick(resting, -HOUR)) == [("o1", "no reliable order book")]
     resting.step(make_book(ticker="KXB-1", ts=NOW - HOUR))
     assert resting.state.book_age_ms("KXA-1") == 0
 
@@ -315,7 +315,7 @@ def test_a_gap_pulls_quotes_as_soon_after_the_clock_was_set_back(resting: Tradin
     resting.step(FeedGap(NOW, ("KXA-1",), "seq"))
     tick(resting, 0)
     tick(resting, -HOUR)
-    assert canceled(tick(resting, 10_001 - HOUR)) == [("o1", "no book that can be believed")]
+    assert canceled(tick(resting, 10_001 - HOUR)) == [("o1", "no reliable order book")]
 
 
 def test_a_book_that_is_wrong_is_asked_for_as_soon_after_the_clock_was_set_back(engine: TradingEngine) -> None:
@@ -353,14 +353,14 @@ def test_no_quote_rests_inside_the_margin_before_the_close_also_when_the_close_m
     resting.step(make_book(ts=NOW + 2_000))
     resting.step(MarketChange(NOW, make_market(close_time=Ts(NOW + 8_000))))
     assert canceled(tick(resting, 2_999)) == []
-    assert canceled(tick(resting, 3_000)) == [("o1", "the market closes")]
+    assert canceled(tick(resting, 3_000)) == [("o1", "the market is closing")]
 
 
 def test_an_order_of_a_market_that_nobody_described_is_judged_by_its_book_alone() -> None:
     engine = make_engine(Watcher())
     engine.state.orders.add(make_order("c9", ticker="KXZ", order_id="o9", strategy="watcher"))
     assert canceled(tick(engine, 0)) == []
-    assert canceled(tick(engine, HOUR // 2)) == [("o9", "no book that can be believed")]
+    assert canceled(tick(engine, HOUR // 2)) == [("o9", "no reliable order book")]
 
 
 # -- after a reconnect ------------------------------------------------------------------------------------------------

@@ -535,7 +535,7 @@ def test_drift_that_stays_is_an_alert() -> None:
     effects = engine.step(snapshot(positions=(stated(3),)))
     assert kinds(effects) == ["AlertRaised"]
     assert isinstance(effects[0], AlertRaised)
-    assert (effects[0].code, effects[0].text) == ("DRIFT", "we count 0, the exchange 3")
+    assert (effects[0].code, effects[0].text) == ("DRIFT", "0 in the state file, 3 on the exchange")
     engine.step(snapshot())
     assert engine.step(snapshot(positions=(stated(3),))) == [], "it starts over once it was gone"
 

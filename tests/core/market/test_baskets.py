@@ -17,7 +17,6 @@ from kalshi_cli.core.market.baskets import (
     EventRelation,
     MarketOffer,
     find,
-    leg_price,
     may_pay,
     min_payout,
     offer,
@@ -25,7 +24,7 @@ from kalshi_cli.core.market.baskets import (
 )
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType, Market
-from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, leg_price
 from kalshi_cli.simulator.matching import collateral
 from kalshi_cli.simulator.model.records import OrderRecord, PositionRecord
 

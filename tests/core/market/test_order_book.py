@@ -199,7 +199,7 @@ def test_a_level_below_zero_makes_it_unusable_and_empty() -> None:
     made = book(BIDS, ASKS)
     made.apply(ASK, cents(52), -contracts(3), Ts(5))  # type: ignore[arg-type]
     assert not made.is_usable
-    assert made.unusable_reason == "impossible change of -3.00 at 0.5200"
+    assert made.unusable_reason == "impossible change: -3.00 at 0.5200"
     assert (made.best_bid, made.best_ask, made.levels(BID)) == (None, None, [])
 
 

@@ -39,7 +39,7 @@ def test_a_fill_that_we_lack_is_named_and_the_position_differs_too() -> None:
     found = held(AccountHistory(), AccountHistory(fills=[fill()]), there=10)
     assert codes(found) == ["FILLS_MISSING", "DRIFT"]
     assert "trade t1" in found.breaches[0].value
-    assert (found.breaches[1].value, found.breaches[1].limit) == ("ours 0", "the exchange's 10")
+    assert (found.breaches[1].value, found.breaches[1].limit) == ("state file 0", "exchange 10")
 
 
 def test_a_fill_that_only_we_have_is_named() -> None:

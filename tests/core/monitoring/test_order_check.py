@@ -141,4 +141,4 @@ def test_an_order_that_was_taken_is_not_refused_here_whatever_ended_it() -> None
 
 def test_the_last_refusal_is_named_with_its_cause() -> None:
     orders = [*sent(9, 0), order("last", status=OrderStatus.REJECTED, updated=Ts(NOW + 1), reason="no money")]
-    assert refusals(orders, PCT)[0][0].value == "10 of 10 refused, the last last: no money"
+    assert refusals(orders, PCT)[0][0].value == "10 of 10 rejected, the last last: no money"

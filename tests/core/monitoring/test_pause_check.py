@@ -47,6 +47,6 @@ def test_what_takes_no_cancels_is_critical_and_what_takes_no_orders_a_warning(
 def test_a_pause_says_until_when_and_why_where_that_is_known() -> None:
     resumes = Ts(1_767_225_600_000)
     (breach,) = pauses(status(trading=False, estimated_resume=resumes), "weekly maintenance")
-    assert breach.value == "trading is paused; cancels work, until about 2026-01-01T00:00:00Z (weekly maintenance)"
+    assert breach.value == "trading paused; cancels work, until about 2026-01-01T00:00:00Z (weekly maintenance)"
     (bare,) = pauses(status(trading=False), "")
-    assert bare.value == "trading is paused; cancels work"
+    assert bare.value == "trading paused; cancels work"

@@ -48,13 +48,13 @@ def test_a_share_of_denials_is_held_against_its_range(denials: dict[str, int], o
 
 
 def test_the_most_frequent_denial_is_named_and_of_equals_the_first_by_name() -> None:
-    value = "20 of 20 order requests of the last hour denied by kalshi, most often {} (10)"
+    value = "20 of 20 order requests of the last hour refused by kalshi, most often {} (10)"
     refused = sent(10, status=OrderStatus.REJECTED, code="STATE_MOVED")
     for code in ("MIN_EDGE", "ZEAL"):
         (breach,), _ = denied_share({code: 10}, refused, PCT)
         assert breach.value == value.format(min(code, "STATE_MOVED"))
     (none,), _ = denied_share({}, sent(20), Measure(label="denied_pct", value=0.0, crit="1:"))
-    assert none.value == "0 of 20 order requests of the last hour denied by kalshi"
+    assert none.value == "0 of 20 order requests of the last hour refused by kalshi"
 
 
 def test_few_requests_say_nothing() -> None:

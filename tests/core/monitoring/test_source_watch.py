@@ -20,8 +20,10 @@ def told(alerts: list[AlertRaised]) -> list[tuple[str, str, str]]:
 def test_a_source_is_stale_once_its_limit_is_over_and_never_older_than_now() -> None:
     assert [source(ago_s=ago).is_stale(NOW) for ago in (60.0, 60.001)] == [False, True]
     assert source(ago_s=-5).age_s(NOW) == 0, "a clock that was set back makes nothing older"
-    assert source(ago_s=61, problem="it cannot be opened").text(NOW) == "no usable answer for 61 s: it cannot be opened"
-    assert source(ago_s=61).text(NOW) == "no usable answer for 61 s"
+    assert (
+        source(ago_s=61, problem="it cannot be opened").text(NOW) == "no usable response for 61 s: it cannot be opened"
+    )
+    assert source(ago_s=61).text(NOW) == "no usable response for 61 s"
 
 
 def test_that_it_stops_and_that_it_answers_again_is_told_once_each() -> None:
@@ -29,7 +31,7 @@ def test_that_it_stops_and_that_it_answers_again_is_told_once_each() -> None:
     assert watch.look([source()], NOW) == []
     (alert,) = watch.look([source(ago_s=61, problem="gone"), source("news b")], NOW)
     assert told([alert]) == [("warning", "SOURCE_STALE", "model a")]
-    assert alert.text == "no usable answer for 61 s: gone; it may take 60 s"
+    assert alert.text == "no usable response for 61 s: gone; the limit is 60 s"
     assert watch.look([source(ago_s=62)], NOW) == []
     assert told(watch.look([source()], NOW)) == [("info", "SOURCE_ANSWERS", "model a")]
     assert watch.look([source()], NOW) == []
@@ -60,8 +62,8 @@ def test_what_a_run_that_was_killed_left_open_is_ended_by_the_next() -> None:
     watch = SourceWatch(left)
     alerts = watch.look([source()], NOW)
     assert [(alert.subject, alert.text) for alert in alerts] == [
-        ("model a", "it answers again"),
-        ("news b", "this loop does not listen to it"),
+        ("model a", "it responds again"),
+        ("news b", "this loop does not use it"),
     ]
     assert told(alerts) == [("info", "SOURCE_ANSWERS", name) for name in ("model a", "news b")]
     assert SourceWatch(left[:1]).look([source(ago_s=61)], NOW) == [], "it is told already"

@@ -79,7 +79,7 @@ def test_reads_that_fail_in_a_row_reduce_until_a_person_resumes(engine: TradingE
     assert [moves(unread(engine)) for _ in range(3)] == [[]] * 3
     effects = unread(engine)
     assert moves(effects) == [(REDUCING, "API_GUARD")]
-    assert "4 requests in a row got no usable answer" in text(effects)
+    assert "4 requests in a row got no usable response" in text(effects)
     assert "\x1b" not in text(effects)
     assert moves(unread(engine)) == [], "once"
     engine.step(StateCommand(NOW, ACTIVE, "RESUMED", "it is well"))
@@ -109,7 +109,7 @@ def test_orders_that_are_refused_in_a_row_reduce(engine: TradingEngine) -> None:
     assert [moves(refused(engine, "invalid_order", "no such flag")) for _ in range(3)] == [[]] * 3
     effects = refused(engine, "insufficient_balance")
     assert moves(effects) == [(REDUCING, "API_GUARD")]
-    assert "the exchange refused 4 orders in a row (insufficient_balance" in text(effects)
+    assert "the exchange rejected 4 orders in a row (insufficient_balance" in text(effects)
 
 
 def test_an_order_that_is_taken_begins_the_count_of_refusals_again(engine: TradingEngine) -> None:
@@ -166,7 +166,7 @@ def test_a_fall_from_the_best_beyond_the_limit_reduces_although_the_day_won() ->
     assert [moves(at(engine, bid)) for bid in (40, 70, 50)] == [[]] * 3, "two dollars are not more than two"
     effects = at(engine, 49)
     assert moves(effects) == [(REDUCING, "DRAWDOWN")]
-    assert "$2.10 below the best it was seen at" in text(effects)
+    assert "$2.10 below the account high" in text(effects)
     assert engine.state.trading is REDUCING
     assert moves(at(engine, 30)) == [], "once"
 

@@ -115,7 +115,10 @@ def test_what_is_kept_for_others_is_said() -> None:
     engine, who = loop("noisy", "calm")
     who["noisy"].wants += [BUY] * 8
     (denied,) = [each for each in engine.step(Tick(NOW)) if isinstance(each, OrderRefused)]
-    assert (denied.strategy, denied.detail) == ("noisy", "sent=7 own=7 kept=3 limit=10 window_s=60")
+    assert (denied.strategy, denied.detail) == (
+        "noisy",
+        "7 orders in the last 60 s (7 own, 3 reserved for other strategies); the limit is 10",
+    )
 
 
 @pytest.mark.parametrize(("limits", "code"), [(ALL, "ORDER_RATE"), (OF_ONE_MARKET, "MARKET_RATE")])

@@ -216,7 +216,10 @@ def test_what_an_order_needs_is_held_against_the_limits_with_all_before_it_live_
     assert code(state, legs, limits) == "approved"
     more = judge(state, place(needs=(place(), place(qty=6))), limits)
     assert isinstance(more, OrderRefused)
-    assert (more.code, more.detail) == ("POSITION_LIMIT", "worst=26.00 limit=25.00 needed_by=KXA-1")
+    assert (more.code, more.detail) == (
+        "POSITION_LIMIT",
+        "the position could reach 26 contracts; the limit is 25, needed by KXA-1",
+    )
     hurried = msgspec.structs.replace(limits, max_orders_per_minute=2)
     assert code(state, legs, hurried) == "ORDER_RATE"
     assert (state.orders.count_live, state.total_exposure(), len(state.sent)) == (0, 0, 0)
@@ -235,7 +238,10 @@ def test_an_order_is_of_the_subaccount_that_its_key_is_locked_to(
     )
     if is_in is None:
         assert isinstance(verdict, OrderRefused)
-        assert (verdict.code, verdict.detail) == ("BAD_INTENT", f"subaccount=3, and the key is locked to {lock}")
+        assert (verdict.code, verdict.detail) == (
+            "BAD_INTENT",
+            f"subaccount 3 requested, but the API key is restricted to subaccount {lock}",
+        )
     else:
         assert isinstance(verdict, SubmitOrder)
         assert verdict.order.subaccount == is_in
@@ -260,10 +266,10 @@ def test_what_closes_a_position_is_not_held_up_by_the_order_rate(state: EngineSt
 def test_off_grid_names_the_neighbours(state: EngineState) -> None:
     verdict = judge(state, Place("KXA-1", BID, Price(4_150), contracts(1)))
     assert isinstance(verdict, OrderRefused)
-    assert "below=0.4100 above=0.4200" in verdict.detail
+    assert "nearest $0.41 and $0.42" in verdict.detail
     edge = judge(state, Place("KXA-1", ASK, Price(9_950), contracts(1)))
     assert isinstance(edge, OrderRefused)
-    assert "above=none" in edge.detail
+    assert "$0.99 and none" in edge.detail
 
 
 def test_no_order_is_priced_from_a_book_that_cannot_be_believed(state: EngineState) -> None:

@@ -113,7 +113,7 @@ def test_the_wait_is_said() -> None:
     loop = Loop()
     loop.trip()
     (denied,) = [effect for effect in loop.at(400, OUT) if isinstance(effect, OrderRefused)]
-    assert (denied.code, denied.detail, denied.strategy) == ("API_GUARD", "wait_ms=600", "s")
+    assert (denied.code, denied.detail, denied.strategy) == ("API_GUARD", "the next order may be sent in 600 ms", "s")
 
 
 def test_all_strategies_have_one_pace() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from kalshi_cli.base.units import Ts, cents
 from kalshi_cli.core.model.messages import FairValue, ReferencePrice, SpotPrice
-from kalshi_cli.core.state.state import AHEAD_MS, EngineState
+from kalshi_cli.core.state.order_rate import AHEAD_MS
+from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.core.state.view import INDEX_MS, StrategyContext
 
 HEARD = Ts(1_780_000_000_000)

@@ -214,7 +214,7 @@ def test_terms_that_a_change_stated_falsely_and_dated_later_are_repaired(sim: Si
     assert loop.live[0].remaining == contracts(3)
     loop.ticks(40)
     assert loop.live[0].remaining == contracts(10)
-    assert "left was 3, is 10" in loop.alerts("ORDER_REPAIRED")[0].text
+    assert "remaining was 3, is 10" in loop.alerts("ORDER_REPAIRED")[0].text
 
 
 # -- the loop -----------------------------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def test_a_model_that_dies_is_told_everywhere_and_so_is_its_end(
         eventually(lambda: found(check()) == [("warning", "SOURCE_STALE", name)])
         ended = check()
         assert (ended.code, ended.json["runbook"]) == (1, "source-stale")
-        assert "no usable answer for" in ended.json["breaches"][0]["value"]
+        assert "no usable response for" in ended.json["breaches"][0]["value"]
         assert eventually(lambda: firing(name)) == "warning"
         assert eventually(lambda: program("status", "--json").json["stale_sources"])[0].startswith(f"{name}: no usable")
         assert program("status", "--json").json["sources"] == [name]

@@ -83,7 +83,7 @@ def test_it_buys_what_is_offered_too_cheap_and_says_what_it_believes() -> None:
     [order] = submitted_orders(coin.book(40, 44))
     assert (order.side, order.price, order.qty) == (BID, cents(44), contracts(5))
     assert order.fair == 5_000, "at the strike it is one half"
-    assert "worth 50c" in order.reason
+    assert "fair value $0.50" in order.reason
     assert coin.held == contracts(5)
 
 
@@ -145,7 +145,7 @@ def test_without_a_fresh_price_nothing_is_opened_and_what_rests_is_taken_back() 
     assert order.tif is TimeInForce.GTC
     assert coin.held == contracts(2), "three rest"
     assert cancel_reasons(coin.tape.tick(9.9)) == []
-    assert cancel_reasons(coin.tape.tick(0.2)) == ["no fresh outside price"]
+    assert cancel_reasons(coin.tape.tick(0.2)) == ["no current outside price"]
     assert submitted_orders(coin.book(30, 34)) == []
     coin.spot(100.0)
     assert coin.held == contracts(2)
@@ -165,7 +165,7 @@ def test_an_order_whose_edge_is_gone_is_taken_back() -> None:
     coin.book(40, 44, size=2)
     assert cancel_reasons(coin.tape.tick(1)) == []
     coin.spot(99.5)
-    assert cancel_reasons(coin.tape.tick(1)) == ["the edge is gone"]
+    assert cancel_reasons(coin.tape.tick(1)) == ["edge is gone"]
 
 
 def test_what_does_not_fill_in_time_is_taken_back() -> None:
@@ -197,7 +197,7 @@ def test_before_the_close_it_gives_way_by_no_more_than_its_slippage() -> None:
     coin.spot(100.0)
     assert submitted_orders(coin.book(41, 90, after=2)) == [], "nine, and the fee"
     [closed] = submitted_orders(coin.book(42, 90, after=0.1))
-    assert (closed.price, closed.reason) == (cents(42), "close is near")
+    assert (closed.price, closed.reason) == (cents(42), "market closes soon")
 
 
 def test_before_the_close_it_gets_out_at_what_is_there_and_does_not_get_in_again() -> None:

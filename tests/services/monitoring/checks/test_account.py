@@ -632,7 +632,7 @@ def test_a_position_of_one_contract_less_is_critical(proxy: FaultProxy) -> None:
     ended = check("drift")
     (breach,) = ended.json["breaches"]
     assert (ended.code, breach["code"], breach["subject"]) == (2, "DRIFT", TWO_SIDED)
-    assert (breach["value"], breach["limit"]) == ("ours 6", "the exchange's 5")
+    assert (breach["value"], breach["limit"]) == ("state file 6", "exchange 5")
 
 
 @pytest.mark.usefixtures("read")
