@@ -107,26 +107,17 @@ Accept Allow Block Buy Cancel Change Check Close Compare Confirm Create Decrease
 Find Halt Hold Inject List Make Manage Move Open Pause Place Print Quote Rebuild Record Request Reset Retry Run Scan
 Search Sell Send Serve Set Show Shuffle Silence Start Stop Stream Test Trigger
 """
-IN_WORK = {
-    "orders", "order_groups", "close", "cancel_all", "locks", "portfolio", "execution", "export", "runs", "halts",
-    "why", "history",
-}  # fmt: skip
-"""Files of commands whose help is being rewritten."""
 
 
 @pytest.mark.parametrize(("name", "line"), every_list_line(), ids=lambda value: value if value[:1].islower() else "")
-def test_a_line_in_a_list_fits_and_begins_with_a_verb(name: str, line: str, request: pytest.FixtureRequest) -> None:
-    if ENTRIES[name.split()[0]] in IN_WORK:
-        request.applymarker(pytest.mark.xfail(strict=False))
+def test_a_line_in_a_list_fits_and_begins_with_a_verb(name: str, line: str) -> None:
     assert 0 < len(line) <= 60
     assert line.split()[0].strip(",") in VERBS.split()
     assert not line.endswith(".")
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_a_line_read_from_the_source_is_that_of_the_command(name: str, request: pytest.FixtureRequest) -> None:
-    if ENTRIES[name] in IN_WORK:
-        request.applymarker(pytest.mark.xfail(strict=False))
+def test_a_line_read_from_the_source_is_that_of_the_command(name: str) -> None:
     command = root().get_command(None, name)
     assert " ".join(summary(name).split()) == " ".join((command.help or "").split("\n\n")[0].split()).rstrip(".")
 

@@ -118,9 +118,8 @@ def api(
             if dry_run:
                 note_unsent(*plan.facts)
                 return
-            answer = kalshi.account.execute(
-                consented(kalshi.resources, kalshi.account, plan, "Send this request?", yes=yes)
-            )
+            plan = consented(kalshi.resources, kalshi.account, plan, "Send this request?", yes=yes)
+            answer = kalshi.account.execute(plan)
     _print(answer, flags_of(ctx).form or default_format())
 
 

@@ -45,9 +45,7 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     by_name = {column.name: column for column in columns(kind)}
     fields = [by_name[name] for name in of.shown or by_name]
     cells = [{column.name: cell(column, getattr(row, column.name), now) for column in fields} for row in rows]
-    for column in (each for each in fields if each.is_short_id):
-        for line, short in zip(cells, short_ids([line[column.name] for line in cells]), strict=True):
-            line[column.name] = short
+    shorten_ids(fields, cells)
     console = _console()
     shortest = MIN_LINE_LENGTH if of.wraps else MIN_PROSE_LENGTH
     vital = {*of.vital, *(column.name for column in fields if column.is_short_id)}
@@ -83,6 +81,13 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     if len(shown) < len(fields):
         left_out = ", ".join(column.label for column in fields if column.name not in fitted)
         info(f"Hidden, the terminal is too narrow: {left_out}. Use a wider terminal or --format plain")
+
+
+def shorten_ids(fields: Sequence[OutputColumn], cells: Sequence[dict[str, str]]) -> None:
+    """Show order ids as prefixes: commands accept a unique prefix of an order id."""
+    for column in (each for each in fields if each.is_short_id):
+        for line, short in zip(cells, short_ids([line[column.name] for line in cells]), strict=True):
+            line[column.name] = short
 
 
 def show_differences(cells: Sequence[dict[str, str]], name: str, width: int) -> None:
