@@ -318,7 +318,7 @@ def hidden_address(url: str) -> str:
 
 
 class DisplayConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How tables and screens are written."""
+    """Settings of tables and screens."""
 
     time_zone: str = "local"
     """`local`, or a name of the time zone database. JSON is always UTC."""

@@ -202,7 +202,7 @@ class _Socket:
 
 
 class _Connection:
-    """One connection, used for one exchange after the other."""
+    """A connection that serves one exchange after the other."""
 
     def __init__(self, connected: socket.socket, origin: _Origin) -> None:
         self.origin = origin

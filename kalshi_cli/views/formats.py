@@ -8,7 +8,7 @@ from datetime import UTC, datetime, tzinfo
 from enum import Enum
 from functools import cache
 from types import UnionType
-from typing import Any, Literal, NamedTuple, NewType, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, NewType, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -117,6 +117,8 @@ def to_machine(kind: Any) -> Write:
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         named = tuple((field.name, to_machine(field.type)) for field in msgspec.structs.fields(kind))
         return lambda row: {name: write(getattr(row, name)) for name, write in named}
+    if isinstance(kind, TypeVar):
+        return lambda value: _loose(msgspec.to_builtins(value, str_keys=True))
     raise TypeError(f"a row cannot hold {kind!r}: no way to write it")
 
 
@@ -161,6 +163,8 @@ def to_text(kind: Any) -> Show:
         return lambda values: ", ".join(f"{safe_text(str(k))}={inner(v)}" for k, v in values.items()) or MISSING
     if isinstance(kind, type) and issubclass(kind, Enum):
         return lambda value: safe_text(str(value.value))
+    if isinstance(kind, TypeVar):
+        return lambda value: msgspec.json.encode(to_machine(kind)(value)).decode()
     raise TypeError(f"a table cannot hold {kind!r}: no way to show it")
 
 
@@ -182,6 +186,7 @@ class OutputColumn(NamedTuple):
 
     @property
     def is_short_id(self) -> bool:
+        """Return whether a table shows a prefix of this id."""
         return without_none(self.kind) is ShortId
 
 

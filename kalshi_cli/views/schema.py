@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from enum import Enum
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -14,6 +14,7 @@ from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.views.formats import (
     ExchangeJson,
     Ratio,
+    ShortId,
     SignedMoney,
     TradingStateCell,
     TruncatableText,
@@ -42,6 +43,7 @@ _VALUES: dict[Any, JsonSchema] = {
     int: {"type": "integer"},
     bool: {"type": "boolean"},
     str: _TEXT,
+    ShortId: _TEXT,
     TruncatableText: _TEXT,
     Verdict: {"enum": ["OK", "WARNING", "CRITICAL", "UNKNOWN"]},
     TradingStateCell: _TEXT,
@@ -86,4 +88,6 @@ def _schema(kind: Any) -> JsonSchema:
         return {"type": "object", "additionalProperties": _schema(args[1])}
     if isinstance(kind, type) and issubclass(kind, Enum):
         return {"enum": [each.value for each in kind]}
+    if isinstance(kind, TypeVar):
+        return {"description": "any JSON"}
     return schema_of(kind)

@@ -142,7 +142,7 @@ def test_no_key_at_all(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_key_id_without_a_key(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
-    assert_refused(program("balance"), 5, "credentials.sim.private_key_path is not set", "KALSHI_PRIVATE_KEY_PATH")
+    assert_refused(program("balance"), 5, "credentials.sim.private_key_path is missing", "KALSHI_PRIVATE_KEY_PATH")
 
 
 def test_a_key_file_that_is_not_there(exchange: Served) -> None:
@@ -421,7 +421,9 @@ def test_news_of_a_file_that_is_not_there_are_waited_for_aloud(exchange: Served,
 
 def test_a_recording_is_never_written_over(exchange: Served) -> None:
     Path("tape.jsonl").write_text("precious\n")
-    assert_refused(program("record", TWO_SIDED, "--out", "tape.jsonl", "--duration", "1s"), 2, "tape.jsonl exists")
+    assert_refused(
+        program("record", TWO_SIDED, "--out", "tape.jsonl", "--duration", "1s"), 2, "tape.jsonl already exists"
+    )
     assert Path("tape.jsonl").read_text() == "precious\n"
 
 

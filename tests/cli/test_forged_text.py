@@ -180,7 +180,7 @@ def test_a_body_of_any_shape_is_refused_soon(answers: list[Response], tmp_path: 
     (tmp_path / "body.json").write_text(text)
     began = time.monotonic()
     ended = program("api", "POST", "/portfolio/subaccounts", "--input", tmp_path / "body.json")
-    assert (ended.code, "the body is not JSON" in ended.err) == (2, True)
+    assert (ended.code, "The body is not valid JSON" in ended.err) == (2, True)
     (tmp_path / "orders.ndjson").write_text(text)
     assert program("order", "batch", tmp_path / "orders.ndjson", "--dry-run").code == 2
     assert time.monotonic() - began < SOON_S

@@ -104,8 +104,8 @@ def every_list_line() -> list[tuple[str, str]]:
 
 VERBS = """
 Accept Allow Block Buy Cancel Change Check Close Compare Confirm Create Decrease Delete Determine End Explain Export
-Find Halt Hold Inject List Make Manage Move Open Pause Place Print Quote Rebuild Record Request Reset Retry Run Scan
-Search Sell Send Serve Set Show Shuffle Silence Start Stop Stream Test Trigger
+Find Halt Hold Inject List Make Manage Move Open Pause Place Print Quote Rebuild Record Reduce Request
+Reset Retry Run Scan Search Sell Send Serve Set Show Shuffle Silence Start Stop Stream Test Trigger
 """
 
 
@@ -412,7 +412,7 @@ def waits_for_input(pid: int) -> None:
         (["config", "show"], 0, ""),
         (["health-check"], 0, ""),
         (["markets", "--format", "ndjson"], 0, ""),
-        (["order", "cancel", "no-such-order"], ExitCode.REJECTED, "error: 1 of 1 were not canceled"),
+        (["order", "cancel", "no-such-order"], ExitCode.REJECTED, "error: 1 of 1 orders were not canceled"),
     ],
 )
 @pytest.mark.parametrize("unbuffered", ["", "1"])

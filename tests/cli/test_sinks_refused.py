@@ -20,7 +20,7 @@ BAD = {
     f"{{url: 'json://a.example/{CANARY}'}}": "use an https:// address, to which JSON is posted",
     f"{{url: 'slack://{CANARY}'}}": "not a valid slack address",
     f"{{url: 'slack://T1JJ3T3L2/A1BRTD4JD/{CANARY}7FQa?verify=no'}}": "must not set verify",
-    "{url_file: missing.url}": "it cannot be opened",
+    "{url_file: missing.url}": "check the path and its permissions",
     "{tiers: [critical]}": "needs either `url` or `url_file`",
 }
 REFUSES = [["config", "check"], ["alerts", "test"], ["trade", "--strategy", "spike", "--duration", "1s"]]

@@ -259,4 +259,4 @@ def test_what_is_no_file_or_of_another_user_is_refused(tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize("sink", [AlertChannel(), AlertChannel(url="https://a.example/x", url_file=Path("x"))])
 def test_a_sink_has_one_address(sink: AlertChannel) -> None:
-    assert notifier(a=sink).problems() == {"a": "it needs a `url` or a `url_file`, one of them"}
+    assert notifier(a=sink).problems() == {"a": "needs either `url` or `url_file`"}

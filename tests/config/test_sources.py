@@ -509,7 +509,7 @@ def test_sinks_are_named_by_a_person_and_come_from_the_file_and_from_variables()
         ("alerts: {channels: {'a b': {url: 'https://a.example/'}}}", "an alert channel name is one word"),
         ("metrics: {host: 0.0.0.0}", "metrics.host: unknown key host"),
         ("trade: {interval_s: abcdefghijklmnopqrstuvw}", "must be a number, not a text of 23 characters"),
-        ("checks: {cycle_age_s: {warn: soon}}", "must be a range such as 10, 10:, ~:10, 10:20 or @10:20, not 'soon'"),
+        ("checks: {cycle_age_s: {warn: soon}}", "must be a range like 10, 10:, ~:10, 10:20 or @10:20, not 'soon'"),
         ("checks: {cycle_age_s: 60}", "checks.cycle_age_s: must be a section"),
     ],
 )

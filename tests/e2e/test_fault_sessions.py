@@ -364,7 +364,7 @@ def test_in_a_pause_of_the_exchange_cancels_wait_and_are_done_on_its_resumption(
     assert len(sim.exchange.resting("alice")) == 1
     assert loop.sent("DELETE") <= 6, "not at every tick"
     (told,) = loop.alerts("EXCHANGE_PAUSED")
-    assert "no cancel is taken before it resumes" in told.text
+    assert "new orders and cancels are rejected until it resumes" in told.text
     sim.exchange.resume(sim.clock.now())
     loop.ticks(6)
     assert sim.exchange.resting("alice") == []

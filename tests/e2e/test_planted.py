@@ -216,5 +216,5 @@ def test_a_loop_trades_on_without_its_log_and_tables_and_says_so_once(
         plant(home, name, kind)
     codes, text = run_several(TRADE)
     assert codes == [0], text
-    assert text.count("kalshi.jsonl cannot be written") == (names[0] != "logs/daily_pnl.draft"), text
+    assert text.count("cannot write the log") == (names[0] != "logs/daily_pnl.draft"), text
     assert text.count("cannot be kept") <= 1, text

@@ -182,7 +182,7 @@ def test_a_second_interrupt_is_exit_7_while_orders_are_live(loops: Loops) -> Non
     loop = loops.resting(KALSHI_TRADE__STOP_BUDGET_S="20")
     loops.refuse(503, b"{}")
     loop.send_signal(signal.SIGINT)
-    eventually(lambda: "stopping: canceling" in said(loop))
+    eventually(lambda: "Stopping: canceling" in said(loop))
     loop.send_signal(signal.SIGINT)
     assert_left(loops, finish(loop), stopped_by="interrupted again")
 

@@ -270,7 +270,7 @@ def test_two_sources_of_probabilities_in_one_run_are_refused_and_one_for_two_str
 
     started(str(tmp_path / "one.csv"))
     assert len(desk.heard) == 1
-    with pytest.raises(UsageError, match="of its own"):
+    with pytest.raises(UsageError, match="must share one source of fair values"):
         started("other.csv")
 
 
@@ -319,11 +319,11 @@ def test_news_may_be_posted_with_the_token_of_a_file_that_only_we_can_read(desk:
 
 @pytest.mark.parametrize("port", ["", "x", "-1", "65536", "99999999", "٣"])
 def test_a_port_that_is_none_is_refused(desk: Desk, port: str) -> None:
-    with pytest.raises(UsageError, match="no port"), desk.listening("news", source=f"webhook:{port}"):
+    with pytest.raises(UsageError, match="Invalid port"), desk.listening("news", source=f"webhook:{port}"):
         pass
 
 
 def test_without_standard_input_there_is_no_news_from_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
-    with pytest.raises(UsageError, match="no standard input"), desk.listening("news", source="-"):
+    with pytest.raises(UsageError, match="Standard input is not available"), desk.listening("news", source="-"):
         pass

@@ -433,7 +433,7 @@ def test_a_budget_that_nobody_would_hear_of_is_refused(file: Path) -> None:
         ("spkie", {"move": "4c"}, "strategies.spkie: no such strategy; did you mean spike?"),
         ("crypto_ta", {}, "strategies.crypto_ta: no such strategy; did you mean crypto-ta?"),
         ("spike", {"mvoe": "4c"}, "strategies.spike: mvoe: no such parameter; did you mean move?"),
-        ("spike", {"move": "$4"}, "strategies.spike: move: $4 is outside"),
+        ("spike", {"move": "$4"}, "strategies.spike: move: $4 is out of "),
         (
             "threshold",
             {"buy_below": "90c"},

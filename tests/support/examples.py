@@ -214,13 +214,13 @@ class Desk:
     def _talked(self, line: str) -> str:
         if line.startswith("kalshi rfq accept"):
             rfq = ask(self.one, qty=TEN)
-            return line.replace("RFQ QUOTE", f"{rfq} {answer(self.one, rfq)}")
+            return line.replace("RFQ_ID QUOTE_ID", f"{rfq} {answer(self.one, rfq)}")
         if line.startswith("kalshi quote confirm"):
             quote = self._quote(TWO_SIDED)
             accept(self.one, quote, "no")
-            return line.replace("QUOTE", quote)
+            return line.replace("QUOTE_ID", quote)
         if line.startswith("kalshi quote create"):
-            return line.replace("RFQ", ask(self.one, "maker", qty=TEN))
+            return line.replace("RFQ_ID", ask(self.one, "maker", qty=TEN))
         return line
 
     def _close_requests(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 import pytest
@@ -28,6 +28,8 @@ def sample(kind: Any, *, is_empty: bool) -> Any:
     if kind in VALUES:
         return VALUES[kind]
     origin, args = get_origin(kind), get_args(kind)
+    if isinstance(kind, TypeVar):
+        return {"a": 1}
     if origin is Literal:
         return args[0]
     if origin is tuple and args[1:] == (...,):

@@ -125,7 +125,7 @@ def _show(ctx: typer.Context, resources: Resources, kill: KillRun, *, flatten: b
 def _ask(resources: Resources, scope: CancelScope, signals: KillSignals, *, is_halted: bool | None) -> None:
     """Show the orders that will be canceled, and ask. RefusedError where the answer is no: no order was canceled.
 
-    `is_halted` is None where no halt was asked for.
+    Without a request for a halt, `is_halted` is omitted (None).
     """
     from kalshi_cli.services.orders.cancel_all import describe_resting
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from importlib.util import find_spec
@@ -43,9 +44,9 @@ def write_strategy(name: str, folder: Path) -> tuple[Path, Path]:
             hint="use lowercase letters, digits and single dashes, starting with a letter: my-idea",
             code="bad_name",
         )
-    if name in (*registry.BUILT_IN, "new", "show") or (
-        name != "fade" and re.search(rf"\b{kind}\b", "".join(texts.values()))
-    ):
+    nodes = (node for text in texts.values() for node in ast.walk(ast.parse(text)))
+    used = {getattr(node, field, None) for node in nodes for field in ("id", "name")}
+    if name in (*registry.BUILT_IN, "new", "show") or (name != "fade" and kind in used):
         raise UsageError(
             f"The name {name} is already in use", hint="choose another name, such as my-idea", code="bad_name"
         )

@@ -145,7 +145,7 @@ def test_the_health_check_says_which_subaccount_it_is(exchange: Served) -> None:
     assert "locked" not in program("health-check").out
     exchange.leave_no_trace()
     number = locked(exchange)
-    assert f"the key is locked to subaccount {number}" in program("health-check").out
+    assert f"the key is restricted to subaccount {number}" in program("health-check").out
 
 
 def test_a_loop_trades_in_the_keys_subaccount_with_a_group_there(exchange: Served) -> None:

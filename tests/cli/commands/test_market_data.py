@@ -281,9 +281,9 @@ def test_candles_of_several_markets_and_of_an_event_are_those_of_each() -> None:
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        ([], 2, "name markets, or --event EVENT"),
-        ([TWO_SIDED, "--event", EVENT], 2, "name markets, or --event EVENT"),
-        ([TWO_SIDED, ONE_SIDED, "--plot"], 2, "a chart is of one market"),
+        ([], 2, "Give one or more markets, or --event EVENT"),
+        ([TWO_SIDED, "--event", EVENT], 2, "Give one or more markets, or --event EVENT"),
+        ([TWO_SIDED, ONE_SIDED, "--plot"], 2, "--plot shows one market at a time"),
         ([TWO_SIDED, "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
         (["--event", "KXNONE-1"], 4, "No event KXNONE-1"),
     ],

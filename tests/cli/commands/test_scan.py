@@ -220,7 +220,7 @@ def test_a_map_may_be_yaml_and_a_wrong_heading_names_the_file(one: Served, their
     path = one.home / "pairs.csv"
     path.write_text(f"ticker,token,side\n{TWO_SIDED},{TOKEN},yes\n")
     ended = program("scan", "cross-venue", "--map", path, *theirs.options, "--json")
-    found = "Cannot read the map pairs.csv: its first line is 'ticker,token,side', and must be ticker,polymarket,side"
+    found = "Cannot read the map pairs.csv: the first line is 'ticker,token,side', and must be ticker,polymarket,side"
     assert (ended.code, ended.error["message"], ended.error["hint"]) == (2, found, "see docs/scan.md")
 
 
@@ -272,7 +272,7 @@ def test_pairs_that_cannot_be_compared_are_told_and_the_others_shown(one: Served
     ended = program("scan", "cross-venue", "--map", path, *theirs.options, "--json")
     assert tickers(ended) == [TWO_SIDED]
     for said in (
-        "another token",
+        "a different token",
         "Lakers, Celtics",
         "no market nobody",
         "KXNOTHING-1: no such market",
@@ -325,4 +325,4 @@ def test_what_the_other_venue_writes_is_harmless(one: Served, theirs: Polymarket
         assert ended.code == 4
         seen += ended.err
     assert harmful(seen) == ""
-    assert "put a token id into the map" in seen
+    assert "use a token id in the map" in seen

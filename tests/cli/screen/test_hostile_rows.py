@@ -12,7 +12,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 import pytest
@@ -69,7 +69,7 @@ def filled(kind: Any, texts: Iterator[str]) -> Any:
         return tuple(filled(arg, texts) for arg in ((args[0],) * 2 if args[1:] == (...,) else args))
     if origin is dict:
         return {next(texts): filled(args[1], texts) for _ in range(2)}
-    if bare is ExchangeJson:
+    if bare is ExchangeJson or isinstance(bare, TypeVar):
         return {next(texts): [next(texts), {next(texts): 1}], "n": float("nan")}
     if isinstance(bare, type) and issubclass(bare, Enum):
         return next(iter(bare))

@@ -175,7 +175,7 @@ def test_a_duration_ends_it_with_a_whole_document(one: Served, form: str) -> Non
     if form == "json":
         assert {row["type"] for row in ended.json} == {"quote", "feed"}
     if form == "plain":
-        assert "the stream is live" in ended.out
+        assert "stream connected" in ended.out
 
 
 def test_the_simulated_exchange_is_watched_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -223,7 +223,7 @@ def test_an_answer_without_an_id_is_a_doubt(world: Simulation) -> None:
     with pytest.raises(OutcomeUnknownError):
         cash.transfer(world.client, world.clock, move())
     world.wire.before = lambda request: httpx.Response(201, json={}) if request.method == "POST" else None
-    with pytest.raises(OutcomeUnknownError, match="a new subaccount"):
+    with pytest.raises(OutcomeUnknownError, match="the new subaccount"):
         world.client.create_subaccount()
 
 

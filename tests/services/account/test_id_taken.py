@@ -63,7 +63,7 @@ def test_a_typed_id_that_the_exchange_knows_is_refused_before_anything_is_sent(
     elsewhere(sim, 44)  # trades at once: it never rests
     sim.clock.advance(HOUR_S)
     sim.market()
-    with pytest.raises((RefusedError, UsageError), match="there is an order with the id job-42 already"):
+    with pytest.raises((RefusedError, UsageError), match="client order id job-42 is already in use"):
         send(sim)
     assert sim.wire.posts() == 0
     sim.close()

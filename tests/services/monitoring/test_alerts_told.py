@@ -266,7 +266,7 @@ def test_without_a_state_file_nothing_is_listed_and_none_is_made(exchange: Serve
 def test_a_test_notice_reaches_every_sink_or_says_which_it_did_not(exchange: Served, phone: Receiver) -> None:
     configure(exchange, phone=phone.url("200"), chat=phone.url(f"500/{SECRET}"))
     ended = program("alerts", "test", "--json")
-    assert (ended.code, ended.error["code"], ended.error["message"]) == (1, "not_delivered", "not delivered: chat")
+    assert (ended.code, ended.error["code"], ended.error["message"]) == (1, "not_delivered", "Not delivered: chat")
     assert {row["sink"]: row["delivered"] for row in ended.json} == {"phone": True, "chat": False}
     assert SECRET not in ended.out + ended.err
     assert [notice["kind"] for notice in told(phone)] == ["test", "test"]

@@ -150,7 +150,7 @@ def test_a_large_batch_goes_in_as_many_requests_as_the_pace_wants(sim: Simulatio
     [
         ({"price": Price(4_050)}, r"line 2: \$0\.405 is off the price grid"),
         ({"ticker": "NOPE-1"}, "line 2: no market NOPE-1"),
-        ({"client_order_id": "used"}, "line 2: refused: there is an order with the id used"),
+        ({"client_order_id": "used"}, "line 2: Refused: client order id used is already in use"),
         ({"client_order_id": "twice"}, "line 2: Client order id twice is used on several lines; line 3"),
     ],
 )

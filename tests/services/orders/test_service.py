@@ -90,7 +90,7 @@ def test_a_halt_after_the_plan_stops_it(kalshi: Kalshi, exchange: Served) -> Non
     [
         ({"count": 10}, "count must be a text"),
         ({"price": 0.41}, "price must be a text"),
-        ({"price": "41"}, "price: a price is typed in dollars"),
+        ({"price": "41"}, "price: prices are in dollars"),
         ({"side": "maybe"}, "side must be one of yes, no"),
         ({"tif": "day"}, "tif must be one of gtc, ioc, fok"),
     ],

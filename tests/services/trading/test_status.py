@@ -244,7 +244,7 @@ def test_a_run_whose_day_turns_out_lost_at_the_start_says_so_once(
     second = TradingSession(sim)
     second.over(second.ticks(3))
     (line,) = [line for line in sim.said if "REDUCE-ONLY" in line]
-    assert line.startswith("TRADING IS REDUCE-ONLY: DAILY_LOSS lost $0.0")
+    assert line.startswith("TRADING IS REDUCE-ONLY: DAILY_LOSS Lost $0.0")
     assert "kalshi resume --reason" in line
 
 

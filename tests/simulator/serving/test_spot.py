@@ -144,7 +144,7 @@ def test_a_venue_that_falls_silent_is_left_for_the_next_and_taken_again(spot: Sp
         eventually(lambda: reader.venue == "coinbase")
         spot.faults["coinbase"] = "freeze"
         eventually(lambda: heard.prices[-1].venue == "kraken")
-        eventually(lambda: heard.has_said("that of kraken"))
+        eventually(lambda: heard.has_said("the price of kraken"))
         eventually(lambda: reader.errors["coinbase", "lost"])
         spot.faults.clear()
         eventually(lambda: heard.prices[-1].venue == "coinbase")
@@ -178,7 +178,7 @@ def test_a_wrong_price_is_not_believed_against_two_others_and_two_that_differ_ar
     with reading(*three) as (_, heard):
         eventually(lambda: heard.prices and heard.prices[-1].venue == "kraken")
     with reading(*three[:2]) as (reader, heard):
-        eventually(lambda: heard.has_said("contradict each other"))
+        eventually(lambda: heard.has_said("the venues disagree"))
         assert reader.venue is None
         assert {lost.symbol for lost in heard.lost} == {"BTC"}, "what was believed before is not for ten seconds more"
         spot.faults.clear()

@@ -96,7 +96,7 @@ def test_announced_maintenance_is_fine_and_said(proxy: FaultProxy, shared: tuple
     scheduled(proxy, (-0.5, 0.5))
     ended = program(*CHECK, "--json")
     assert (ended.code, ended.json["status"]) == (0, "OK")
-    assert "as scheduled: paused, cancels too (announced maintenance until " in ended.json["summary"]
+    assert "as scheduled: paused, cancels are rejected too (announced maintenance until " in ended.json["summary"]
     assert {breach["severity"] for breach in ended.json["breaches"]} == {"note"}
 
 
