@@ -95,7 +95,7 @@ _WIRE: dict[Any, Write] = {
 @cache
 def to_machine(kind: Any) -> Write:
     """Return the writer of JSON values of this type: fixed-scale strings, RFC 3339, null for missing values."""
-    if (bare := without_none(kind)) is not kind:
+    if (bare := without_none(kind)) != kind:
         inner = to_machine(bare)
         return lambda value: None if value is None else inner(value)
     if kind in _WIRE:
@@ -144,7 +144,7 @@ _HUMAN: dict[Any, Show] = {
 @cache
 def to_text(kind: Any) -> Show:
     """Return the writer of cells of this type: `$0.47`, `10`, an em dash for missing values; always one line."""
-    if (bare := without_none(kind)) is not kind:
+    if (bare := without_none(kind)) != kind:
         inner = to_text(bare)
         return lambda value: MISSING if value is None else inner(value)
     if kind in _HUMAN:

@@ -71,7 +71,7 @@ def _reader(path: str, kind: Any) -> Callable[[Any], Any]:
         return lambda source: tuple(map(inner.of, find(source)))
     if get_origin(kind) is tuple and len(names) == 1:
         return lambda source: find(source) or ()
-    if without_none(kind) is not kind and without_none(kind) in (str, ShortId, TruncatableText, Ts):
+    if without_none(kind) != kind and without_none(kind) in (str, ShortId, TruncatableText, Ts):
         return lambda source: find(source) or None
     return find
 

@@ -73,7 +73,7 @@ def all_views() -> dict[str, type[OutputRow]]:
 
 
 def _schema(kind: Any) -> JsonSchema:
-    if (bare := without_none(kind)) is not kind:
+    if (bare := without_none(kind)) != kind:
         return {"anyOf": [_schema(bare), {"type": "null"}]}
     if kind in _VALUES:
         return _VALUES[kind]

@@ -23,7 +23,7 @@ VALUES: dict[Any, Any] = {
 
 def sample(kind: Any, *, is_empty: bool) -> Any:
     """Return a value of this type; where `is_empty`, nothing wherever nothing is allowed."""
-    if (bare := without_none(kind)) is not kind:
+    if (bare := without_none(kind)) != kind:
         return None if is_empty else sample(bare, is_empty=is_empty)
     if kind in VALUES:
         return VALUES[kind]

@@ -206,7 +206,7 @@ def test_two_of_them_do_not_run_at_the_same_time(proxy: FaultProxy, bare: Path) 
 def test_it_has_no_number_for_a_range(proxy: FaultProxy) -> None:
     for option in ("-w", "-c"):
         ended = program(*CHECK, option, "5")
-        assert (ended.code, "no such option" in ended.err) == (3, True)
+        assert (ended.code, "No such option" in ended.err) == (3, True)
 
 
 def test_a_route_that_announces_its_end_is_said_in_normal_use(proxy: FaultProxy) -> None:
