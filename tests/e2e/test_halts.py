@@ -162,7 +162,7 @@ def test_a_pause_takes_the_orders_back_and_a_resume_lets_the_same_loop_go_on(exc
         stopped = program("stop", "--json")
         assert (stopped.code, stopped.json["pids"], stopped.json["signal"]) == (0, [process.pid], "SIGTERM")
         assert f"Stop requested (pid {process.pid}" in stopped.err
-        assert "it cancels its own orders, for up to" in stopped.err
+        assert "The loop cancels its own orders, for up to" in stopped.err
         ended = finish(process)
     assert (ended.code, ended.json["stopped_by"], ended.json["live_orders"]) == (143, "SIGTERM", 0)
     assert "TRADING IS PAUSED: lunch" in ended.err
