@@ -15,7 +15,7 @@ from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.exchange.rest.rate_limits import Priority
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.services.account.recovery import reconcile
+from kalshi_cli.services.account.recovery import reconcile, reconcile_unknown
 from kalshi_cli.services.orders import cancel, kill_switch, quotes
 from kalshi_cli.services.orders.halt_marker import CODE, REASON
 from kalshi_cli.services.orders.kill_alert import telling
@@ -33,6 +33,9 @@ MAX_SHOWN = 10
 
 HALT_WAITS_MS = 1_000
 """The longest wait for another program that writes the state file; the halt is already in its marker file."""
+
+UPDATE_WITHIN_S = 3.0
+"""The longest time of the reads that bring the state file up to date after a verified cancel."""
 
 _UNHALTED = "the halt could NOT be saved; a running program may place orders again"
 
@@ -85,6 +88,27 @@ def cancel_everything(
     if scope.is_everything and (outcome.is_clean or (outcome.in_doubt and not outcome.remaining_orders)):
         outcome = msgspec.structs.replace(outcome, agreed=quotes.accepted_quotes(resources.client, resources.note))
     return outcome
+
+
+def update_state_file(resources: Resources, scope: cancel.CancelScope) -> None:
+    """Write the verified end of canceled orders to the state file, from one read of the account.
+
+    A running loop does this itself; without one, `kalshi status` would keep counting these orders as resting. A failure
+    is only a notice: the cancels are verified, and every later read of the account repairs the file.
+    """
+    try:
+        if holder(resources.state_dir / "trade.lock") is not None:
+            return
+        store = resources.remembered(busy_ms=HALT_WAITS_MS)
+        if store is None or not any(order.order_id and scope.holds(order) for order in store.live_orders()):
+            return
+        with resources.client.reading_within(UPDATE_WITHIN_S):
+            reconcile_unknown(resources.client, store, resources.clock, resources.limits, resources.new_id)
+    except KalshiError as error:
+        resources.note(
+            f"The state file was not updated: {error.message}. `kalshi status` may count the canceled orders until "
+            "`kalshi order reconcile`"
+        )
 
 
 def describe_resting(resources: Resources, scope: cancel.CancelScope) -> list[str]:
@@ -183,6 +207,9 @@ class KillRun:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        if exc[0] is None and self.outcome.is_clean:
+            with suppress(KeyboardInterrupt):  # the cancels are verified and shown: an interrupt only ends this update
+                update_state_file(self._resources, self._scope)
         self._stack.__exit__(*exc)  # type: ignore[arg-type]
 
     def _halt(self, lock: KillLock) -> bool:

@@ -62,6 +62,25 @@ def test_a_state_file_that_another_program_holds_delays_no_cancel(exchange: Serv
     assert buy().code != 0
 
 
+def test_status_agrees_with_the_verified_cancels(exchange: Served) -> None:
+    assert buy().code == 0
+    assert program("status", "--json").json["resting_orders"] == 1
+    assert program("cancel-all", "--json").json["remaining"] == 0
+    assert program("status", "--json").json["resting_orders"] == 0
+
+
+def test_a_state_file_that_cannot_be_updated_changes_no_result(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kalshi_cli.services.orders.cancel_all.UPDATE_WITHIN_S", -1.0)
+    assert buy().code == 0
+    ended = program("cancel-all", "--json")
+    assert (ended.code, ended.json["remaining"], exchange.resting()) == (0, 0, [])
+    assert "The state file was not updated" in ended.err
+    assert "kalshi order reconcile" in ended.err
+    assert program("status", "--json").json["resting_orders"] == 1
+
+
 def test_it_says_how_many_orders_are_not_ours(exchange: Served) -> None:
     assert buy().code == 0
     exchange.submit(ME, TWO_SIDED, BID, "0.3900", "1")
