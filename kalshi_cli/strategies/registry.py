@@ -43,6 +43,9 @@ MAX_SOURCE = 1_000_000
 NEAR = 0.7
 """The similarity at which a name in the configuration counts as a misspelling."""
 
+NEAR_HOOK = 0.85
+"""The same for a method; above it, so that methods of the author's own such as `on_start` are left alone."""
+
 
 class Parameter(msgspec.Struct, frozen=True):
     """A parameter of a strategy, as `kalshi strategies NAME` lists it."""
@@ -331,7 +334,9 @@ def _from_path(spec: str) -> type[Strategy]:
             )
         return _checked(kinds[0], spec)
     if not hasattr(module, name):
-        raise UsageError(f"{path.name} has no {name}", hint="give FILE.py:ClassName", code="unknown_strategy")
+        kinds = [kind for kind in vars(module).values() if _is_strategy(kind) and kind.__module__ == module_name]
+        hint = f"it has {', '.join(kind.__name__ for kind in kinds)}" if kinds else "give FILE.py:ClassName"
+        raise UsageError(f"{path.name} has no class {name}", hint=hint, code="unknown_strategy")
     return _checked(getattr(module, name), spec)
 
 
@@ -345,7 +350,7 @@ def _read_source(path: Path) -> bytes:
             doubt = doubt_file(path, file.fileno())
             source = b"" if doubt is not None else file.read(MAX_SOURCE + 1)
     except OSError as error:
-        text = f"no strategy file {path}" + ("" if isinstance(error, FileNotFoundError) else f": {error.strerror}")
+        text = f"No strategy file {path}" + ("" if isinstance(error, FileNotFoundError) else f": {error.strerror}")
         raise UsageError(text, hint="give FILE.py:ClassName", code="unknown_strategy") from error
     if doubt is not None:
         raise UsageError(f"Refused the strategy {path}: {doubt.why}", hint=doubt.remedy, code="unsafe_strategy")
@@ -396,6 +401,19 @@ def _is_strategy(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, Strategy) and kind is not Strategy
 
 
+def _check_hooks(kind: type[Strategy]) -> None:
+    """Refuse a misspelled hook: it would never be called, and the strategy would silently not trade."""
+    hooks = [name for name in vars(Strategy) if name.startswith("on_")]
+    for name in dir(kind):
+        near = get_close_matches(name, hooks, n=1, cutoff=NEAR_HOOK) if name.startswith("on_") else []
+        if near and name not in hooks:
+            raise UsageError(
+                f"Strategy {kind.name}: {name} is not a hook; did you mean {near[0]}?",
+                hint=f"the hooks are {', '.join(hooks)}; rename the method",
+                code="bad_strategy",
+            )
+
+
 def _checked(kind: Any, spec: str) -> type[Strategy]:
     if not _is_strategy(kind) or not getattr(kind, "name", ""):
         raise UsageError(
@@ -404,6 +422,7 @@ def _checked(kind: Any, spec: str) -> type[Strategy]:
             code="unknown_strategy",
         )
     checked: type[Strategy] = kind
+    _check_hooks(checked)
     taken = sorted(set(RESERVED).intersection(checked.Params.__struct_fields__))
     if taken:
         raise UsageError(

@@ -14,21 +14,21 @@ def test_it_buys_what_is_cheap() -> None:
     assert order.fair == cents(24)
 
 
-def test_it_leaves_what_is_dear() -> None:
-    """An ask above the limit is left alone."""
+def test_it_does_not_buy_above_the_limit() -> None:
+    """An ask above the limit is not bought."""
     tape = StrategyHarness(Fade(FadeParams(limit=cents(15))))
     assert submitted_orders(tape.book(bid=17, ask=19)) == []
 
 
-def test_it_does_not_ask_twice_while_its_order_rests() -> None:
-    """A resting order is not repeated."""
+def test_it_places_no_second_order_while_one_rests() -> None:
+    """While an order rests, no second one is placed."""
     tape = StrategyHarness(Fade(FadeParams(size=contracts(200))))
     assert len(submitted_orders(tape.book(bid=17, ask=19, size=100))) == 1
     assert submitted_orders(tape.book(bid=17, ask=20, size=100)) == []
 
 
 def test_it_buys_once() -> None:
-    """A position is not increased."""
+    """After the first fill, nothing more is bought."""
     tape = StrategyHarness(Fade(FadeParams()))
     tape.book(bid=17, ask=19)
     tape.tick()

@@ -168,6 +168,17 @@ def to_text(kind: Any) -> Show:
     raise TypeError(f"a table cannot hold {kind!r}: no way to show it")
 
 
+LABELS = {
+    "decided_by": "rule",
+    "denied": "refused",
+    "denied_by": "refused by",
+    "hears": "receives",
+    "in_doubt": "unconfirmed",
+    "intents": "requested",
+}
+"""Headings of fields whose name in JSON is not the word that people read."""
+
+
 class OutputColumn(NamedTuple):
     """A field of a row, and its declared type."""
 
@@ -177,7 +188,7 @@ class OutputColumn(NamedTuple):
     @property
     def label(self) -> str:
         """Return the heading of the column."""
-        return self.name.replace("_", " ")
+        return LABELS.get(self.name, self.name.replace("_", " "))
 
     @property
     def is_prose(self) -> bool:

@@ -237,7 +237,19 @@ def test_a_strategy_without_a_name_is_refused(file: Path) -> None:
 
 
 def test_a_name_that_the_file_does_not_hold_is_refused(file: Path) -> None:
-    assert "has no Nothing" in refusal(f"{file}:Nothing").message
+    error = refusal(f"{file}:Nothing")
+    assert (error.message, error.hint) == ("fade.py has no class Nothing", "it has Fade")
+
+
+def test_a_misspelled_hook_is_refused_with_the_name_that_was_meant(file: Path) -> None:
+    file.write_text(file.read_text() + "\n    def on_boook(self, view, ticker):\n        pass\n")
+    error = refusal(str(file))
+    assert error.message == "Strategy fade: on_boook is not a hook; did you mean on_book?"
+
+
+def test_other_methods_may_have_any_name(file: Path) -> None:
+    file.write_text(file.read_text() + "\n    def on_start(self):\n        pass\n")
+    assert registry.load(str(file)).name == "fade"
 
 
 @pytest.mark.parametrize(
@@ -439,7 +451,7 @@ def test_a_budget_that_nobody_would_hear_of_is_refused(file: Path) -> None:
             {"buy_below": "90c"},
             "strategies.threshold: buy_below, fair and sell_above must be in rising order",
         ),
-        ("./gone.py", {}, "strategies../gone.py: no strategy file"),
+        ("./gone.py", {}, "strategies../gone.py: No strategy file"),
     ],
 )
 def test_what_a_run_would_refuse_or_leave_unheard_is_said_of_the_configuration(

@@ -203,10 +203,12 @@ def backtest(
     """
     from kalshi_cli.app.trading import RunModes
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
-    from kalshi_cli.services.research.backtest import BacktestRequest, backtest_view
+    from kalshi_cli.services.research.backtest import BacktestRequest, backtest_notes, backtest_view
 
     given = [*(data or ()), *(files or ())]
     picture = given.pop() if plot and given and given[-1].suffix == ".svg" else None
+    if not plot and given and given[-1].suffix == ".svg":
+        raise UsageError(f"{given[-1]} is not a recording", hint="add --plot to draw the equity curve into it")
     if not given:
         raise UsageError("No recording given", hint=f"kalshi backtest FILE... --strategy {strategy}")
     if plot:
@@ -223,6 +225,7 @@ def backtest(
         if report.summary.failed:
             raise _failure(report.summary)
         show_view(ctx, backtest_view(report), title=f"Backtest of {strategy}")
+        info(*backtest_notes(report))
         if plot:
             show_curve(report.curve, picture)
 
@@ -262,7 +265,7 @@ def record(
             duration_s=duration,
         )
         lines = RunModes(environment).record(request)
-        info(f"{pluralize(lines, 'line')} in {out}")
+        info(f"{pluralize(lines, 'line')} in {out}", f"Next: `kalshi backtest {out} --strategy {strategy or 'NAME'}`")
 
 
 @app.command("status")

@@ -69,6 +69,6 @@ def new(
         f"  pytest {quote(test)}",
         f"  kalshi strategies {quote(code)}",
         "  kalshi record TICKER --out tape.jsonl.gz --duration 10m",
-        f"  kalshi backtest --strategy {quote(code)} --data tape.jsonl.gz",
-        f"  kalshi trade --strategy {quote(code)} --paper",
+        f"  kalshi backtest tape.jsonl.gz --strategy {quote(code)}",
+        f"  kalshi trade --strategy {quote(code)} --ticker TICKER --duration 10m",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from typing import NamedTuple, Protocol
 
 from kalshi_cli.base.text import redact, safe_text
@@ -162,7 +163,7 @@ class StrategyRunner:
                 effects += self._consider(strategy.name, intent)
         except (Exception, SystemExit, StrategyTimeoutError) as error:
             self._running = [(other, seen) for other, seen in self._running if other is not strategy]
-            why = redact(f"{type(error).__name__}: {error}{_where(error)}")  # the text is stored
+            why = redact(f"{type(error).__name__}: {error}{_meant(error)}{_where(error, hook)}")  # the text is stored
             self.failed[strategy.name] = why
             text = f"{why}; its orders are being canceled"
             code = "STRATEGY_HUNG" if isinstance(error, StrategyTimeoutError) else "STRATEGY_FAILED"
@@ -181,7 +182,7 @@ class StrategyRunner:
             answer = hook(*args)
             if answer is None:
                 return
-            wants = iter(answer)
+            wants = _requests(hook, answer)
             while True:
                 self.asked = asked
                 try:
@@ -194,9 +195,31 @@ class StrategyRunner:
             self.asked = None
 
 
-def _where(error: BaseException) -> str:
-    """Return the innermost place in the code, for the author of the strategy."""
+def _requests(hook: Callable[..., object], answer: Iterable[Intent]) -> Iterator[Intent]:
+    """Return an iterator over the answer of a hook; TypeError if it returned a request or another single value."""
+    if isinstance(answer, Intent) or not isinstance(answer, Iterable):
+        name = getattr(hook, "__name__", "the hook")
+        raise TypeError(f"{name} returned {type(answer).__name__}; order requests are yielded: `yield Place(...)`")
+    return iter(answer)
+
+
+def _meant(error: BaseException) -> str:
+    """Return the similar attribute that the author of a misspelled one probably meant."""
+    if not isinstance(error, AttributeError) or error.obj is None or not isinstance(error.name, str):
+        return ""
+    near = get_close_matches(error.name, (name for name in dir(type(error.obj)) if not name.startswith("_")), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _where(error: BaseException, hook: Callable[..., object]) -> str:
+    """Return the innermost line of the strategy's own file, or of its hook if the error is in the call itself."""
+    code = getattr(hook, "__code__", None)
+    file, line = (code.co_filename, code.co_firstlineno) if code is not None else ("", 0)
     trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
+    while trace is not None:
+        if not file or trace.tb_frame.f_code.co_filename == file:
+            line = trace.tb_lineno
+        if not file and trace.tb_next is None:
+            file = trace.tb_frame.f_code.co_filename
         trace = trace.tb_next
-    return f" (line {trace.tb_lineno} of {trace.tb_frame.f_code.co_filename})" if trace is not None else ""
+    return f" (line {line} of {file})" if file else ""

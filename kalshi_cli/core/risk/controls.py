@@ -167,7 +167,7 @@ def _wrong_field(intent: Place) -> str:
     """Return an error for the first field with a wrong type or value, or an empty string."""
     for name, kind in _TYPES.items():
         if type(getattr(intent, name)) is not kind:
-            return f"{name} has the wrong type: {getattr(intent, name)!r:.60}"
+            return f"{name} has the wrong type: {getattr(intent, name)!r:.60} (expected {kind.__name__})"
     if intent.fair is not None and (type(intent.fair) is not int or not 0 <= intent.fair <= ONE_DOLLAR):
         return f"fair value {intent.fair!r:.60} is not a price"
     if len(intent.needs) > MAX_NEEDS or any(type(each) is not Place or each.needs for each in intent.needs):

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.base.units import Money, Ts, format_ts
 from kalshi_cli.core.account.pnl import ProfitAndLoss, group_by
 from kalshi_cli.core.engine.engine import TradingEngine
-from kalshi_cli.core.model.effects import Effect
+from kalshi_cli.core.model.effects import Effect, OrderRefused
 from kalshi_cli.core.model.messages import Message, Tick
 from kalshi_cli.services.runner import VenueProtocol, run
 from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary, StrategyResults, summarize
@@ -32,13 +32,15 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
 class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     """The summary of a backtest, its maximum drawdown, and the profit and loss of each market.
 
-    `curve` has the cumulative profit and loss in recorded time, one point per change.
+    `curve` has the cumulative profit and loss in recorded time, one point per change. `refusals` are the first refusal
+    of each code.
     """
 
     summary: RunSummary
     max_drawdown: Money
     markets: dict[str, ProfitAndLoss]
     curve: tuple[tuple[Ts, Money], ...]
+    refusals: tuple[OrderRefused, ...] = ()
 
 
 MAX_POINTS = 20_000
@@ -46,17 +48,22 @@ MAX_POINTS = 20_000
 
 
 class Unrecorded:
-    """A store that keeps nothing."""
+    """A store that keeps nothing but the first refusal of each code."""
+
+    def __init__(self) -> None:
+        self.refusals: dict[str, OrderRefused] = {}
 
     def record(self, effect: Effect) -> None:
-        """Drop the effects."""
+        """Keep the first refusal of a code, and drop all other effects."""
+        if isinstance(effect, OrderRefused):
+            self.refusals.setdefault(effect.code, effect)
 
 
 def backtest(
     plan: RunPlan, engine: TradingEngine, feed: Iterable[Message], venue: VenueProtocol, clock: Clock
 ) -> BacktestReport:
     """Run the trading loop over a recording, and measure equity on every tick."""
-    score = StrategyResults(engine)
+    score, store = StrategyResults(engine), Unrecorded()
     started = clock.now()
     cycles, peak, deepest = 0, 0, 0
     curve: list[tuple[Ts, Money]] = []
@@ -71,7 +78,7 @@ def backtest(
             deepest = max(deepest, peak - net)
             add_point(curve, message.ts, net)
 
-    run(feed, engine, venue, Unrecorded(), look)
+    run(feed, engine, venue, store, look)
     state = engine.state
     entries = state.ledger.entries
     summary = summarize(
@@ -89,6 +96,7 @@ def backtest(
         max_drawdown=Money(deepest),
         markets=dict(sorted(markets.items())),
         curve=(*curve, (clock.now(), summary.net)),
+        refusals=tuple(store.refusals.values()),
     )
 
 
@@ -104,3 +112,14 @@ def backtest_view(report: BacktestReport) -> BacktestView:
     """Return the results of a backtest in total and by market."""
     rows = tuple(PnlRow.of(part, key=ticker) for ticker, part in report.markets.items())
     return BacktestView.of(report.summary, max_drawdown=report.max_drawdown, rows=rows)
+
+
+def backtest_notes(report: BacktestReport) -> list[str]:
+    """Return the first refusal of each code in words, or the likely causes if the strategies requested nothing."""
+    if not report.summary.intents:
+        return ["No orders were requested. Check the parameters, the markets, and that each hook uses `yield`"]
+    return [
+        f"Refused {report.summary.denied.get(refusal.code, 1)} by {refusal.code}; first {format_ts(refusal.ts)} "
+        f"{refusal.ticker}" + (f": {refusal.detail}" if refusal.detail else "")
+        for refusal in report.refusals
+    ]

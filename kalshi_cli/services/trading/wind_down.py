@@ -62,7 +62,8 @@ def tell_live(orders: Sequence[Order], tell: Tell) -> None:
 
 def list_open_positions(engine: TradingEngine, note: Tell, *, is_at_exchange: bool) -> None:
     """List the positions that stay open after a run; those on the exchange with the command that closes them."""
-    found = [position for position in engine.state.ledger.positions.values() if position.qty]
+    positions = engine.state.ledger.positions.values()
+    found = sorted((position for position in positions if position.qty), key=lambda position: position.ticker)
     for position in found[:MAX_TOLD]:
         side, count = "YES" if position.qty > 0 else "NO", show_qty(Qty(abs(position.qty)))
         text = f"Open position: {count} {side} {position.ticker}, cost {show_money(position.cost)}"

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from support.values import NOW
 
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.engine.strategy_runner import MAX_WAITING_LENGTH, StrategyCall, StrategyTimeoutError
 from kalshi_cli.core.model.effects import AlertRaised, Effect
-from kalshi_cli.core.model.intents import Cancel, Intent
+from kalshi_cli.core.model.intents import Cancel, Intent, Place
 from kalshi_cli.core.model.messages import Tick
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.core.state.view import StrategyContext
@@ -141,3 +142,26 @@ def test_who_lacks_something_to_decide_by_is_named_and_who_was_taken_out_is_not(
     patient.waiting = "\x1b" + "x" * 1000
     assert len(engine.waiting) <= MAX_WAITING_LENGTH
     assert engine.waiting.isprintable()
+
+
+def failure(do: Callable[[], Any]) -> str:
+    """Return the reason for which a strategy that does this is disabled."""
+    engine = engine_of(Told(do))
+    engine.step(Tick(Ts(NOW + 1)))
+    return engine.failed[0]
+
+
+def test_a_returned_request_is_reported_with_the_word_that_is_missing() -> None:
+    reason = failure(lambda: Place("KXA-1", BID, cents(20), contracts(5)))
+    assert "on_tick returned Place; order requests are yielded: `yield Place(...)`" in reason
+
+
+def test_a_failure_names_a_line_of_the_strategy_even_if_the_error_is_raised_elsewhere() -> None:
+    line = Told.on_tick.__code__.co_firstlineno
+    assert failure(lambda: 7).endswith(f"(line {line} of {__file__})")
+    assert failure(lambda: iter(["x"])).endswith(f"(line {line} of {__file__})")
+    assert f" of {__file__})" in failure(lambda: int("x"))
+
+
+def test_a_misspelled_attribute_is_reported_with_the_name_that_was_meant() -> None:
+    assert "; did you mean side?" in failure(lambda: Place("KXA-1", BID, cents(20), contracts(5)).sdie)  # type: ignore[attr-defined]

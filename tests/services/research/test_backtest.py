@@ -13,13 +13,15 @@ from support.trading import PLAN, Bidder, Broken
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot, MarketChange, Message, PublicTrade, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
-from kalshi_cli.services.research.backtest import BacktestReport, backtest
+from kalshi_cli.core.state.view import StrategyContext
+from kalshi_cli.services.research.backtest import BacktestReport, backtest, backtest_notes
 from kalshi_cli.simulator.paper.venue import PaperVenue
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
@@ -117,3 +119,23 @@ def test_drawdown_is_the_deepest_fall_from_a_peak() -> None:
 def test_nothing_recorded_is_an_empty_report() -> None:
     report = replayed([])
     assert (report.summary.cycles, report.summary.net, report.markets) == (0, 0, {})
+
+
+class Mistaken(Strategy):
+    """On every tick, places an order whose price is a float."""
+
+    name = "mistaken"
+
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
+        yield Place(TICKER, BID, 0.2, contracts(5))  # type: ignore[arg-type]
+
+
+def test_a_backtest_without_orders_names_the_likely_causes() -> None:
+    (note,) = backtest_notes(replayed(recording(3)))
+    assert note.startswith("No orders were requested.")
+
+
+def test_a_backtest_explains_the_first_refusal_of_each_code() -> None:
+    (note,) = backtest_notes(replayed(recording(3), Mistaken(StrategyParams())))
+    assert note.startswith("Refused 600 by BAD_INTENT; first 2")
+    assert note.endswith(f"{TICKER}: price has the wrong type: 0.2 (expected int)")

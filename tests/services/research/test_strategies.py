@@ -64,7 +64,7 @@ def test_the_command_says_what_it_wrote_and_what_is_next(tmp_path: Path, monkeyp
     ended = program("strategies", "new", "my-idea", "--dir", "ideas", "--json")
     assert ended.code == 0, ended.err
     assert ended.json == {"name": "my-idea", "code": "ideas/my_idea.py", "test": "ideas/test_my_idea.py"}
-    for step in ("pytest ideas/test_my_idea.py", "kalshi backtest --strategy ideas/my_idea.py", "trade --strategy"):
+    for step in ("pytest ideas/test_my_idea.py", "--strategy ideas/my_idea.py", "trade --strategy"):
         assert step in ended.err
     shown = program("strategies", "ideas/my_idea.py", "--json").json
     assert (shown["name"], shown["hears"]) == ("my-idea", ["books"])
