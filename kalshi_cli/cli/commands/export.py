@@ -12,7 +12,7 @@ from kalshi_cli.cli.options import CommandGroup, choice_option, flags_of, open_s
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.time_options import when, when_option, year_of
 
-app = CommandGroup("Export the full history, as CSV unless --format says otherwise.")
+app = CommandGroup("Export the full history, as CSV by default.")
 
 KEYS = ("day", "month", "market", "event", "series", "strategy")
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kalshi_cli.services.orders.group_service import GroupPlan
 
 app = CommandGroup(
-    "Manage order groups. When more than the group's limit of contracts matches within 15 seconds, the exchange "
+    "Manage order groups.\n\nWhen more than the group's limit of contracts matches within 15 seconds, the exchange "
     "cancels all orders of the group and accepts no new ones until it is reset."
 )
 

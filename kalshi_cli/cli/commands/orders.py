@@ -35,7 +35,7 @@ from kalshi_cli.cli.order_options import (
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(
-    "Place, change, list and cancel orders. Every order is checked against your risk limits before it is sent."
+    "Place, change, list and cancel orders.\n\nEvery order is checked against your risk limits before it is sent."
 )
 
 STATUSES = ("resting", "canceled", "executed", "all")

@@ -480,7 +480,7 @@ def test_a_narrow_list_of_orders_keeps_the_ids(
     rows = [msgspec.structs.replace(order_row(order()), order_id=each) for each in ids]
     render_rows(OrderRow, rows, Format.TABLE)
     out = capsys.readouterr().out
-    assert all(f" {each[:10]}\n" in out for each in ids)
+    assert all(f"\n{each[:10]}  " in out for each in ids)
 
 
 def test_a_long_list_is_not_drawn(capsys: pytest.CaptureFixture[str]) -> None:
