@@ -108,7 +108,7 @@ def _show_default_environment(config: Config) -> None:
     with suppress(OSError):
         if SystemClock().now() / 1000 - shown.stat().st_mtime < DAY_S:
             return
-    info("Simulated exchange: no account, no real money. Choose another: kalshi init, --env")
+    info("Simulated exchange: no account, no real money. To change: kalshi init, --env")
     with suppress(OSError, KalshiError):
         if shown.parent.is_dir():
             os.close(open_regular(shown, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
@@ -283,6 +283,12 @@ def _list_line(text: str | None) -> str:
     return " ".join((text or "").partition("\n\n")[0].split()).removesuffix(".")
 
 
+def _without_period(text: str) -> str:
+    """Return the help text of an option without the period of a single sentence, which may precede `[default: ...]`."""
+    words, gap, extra = text.partition("  [")
+    return (words if ". " in words else words.removesuffix(".")) + gap + extra
+
+
 def _write_options(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any) -> None:
     """Write the arguments, the command's own options and the global options as three sections of the help."""
     common = "Global options (the same in every command)"
@@ -294,7 +300,7 @@ def _write_options(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any)
             for old in OLD_OPTIONS:
                 flags = flags.replace(f", {old}", "")
             kind = "Options" if param.name not in _GLOBAL else common
-            text = "Show this help" if param.name == "help" else text
+            text = "Show this help" if param.name == "help" else _without_period(text)
             sections["Arguments" if param.param_type_name == "argument" else kind].append((flags, text))
     for name, lines in sections.items():
         if lines:

@@ -144,8 +144,7 @@ def order_sentence(order: OrderRow) -> str:
 
     wanted = f"{order.action} {show_qty(order.count)} {order.side.upper()} at {show_price(order.price)}"
     average = f" at {show_price(order.average_fill_price)}" if order.average_fill_price is not None else ""
-    filled = f"{show_qty(order.filled)} filled{average}" if order.filled else "none filled"
+    filled = f"{show_qty(order.filled)} of {show_qty(order.count)} filled{average}"
     fees = f", fees {show_money(order.fees)}" if order.fees else ""
-    rest = f", {show_qty(order.remaining)} resting" if order.remaining else ""
     name = (order.order_id or order.client_order_id or "")[:SHORT_ID_LENGTH]
-    return f"Order {name} on {order.ticker} ({wanted}) is {order.status}: {filled}{fees}{rest}"
+    return f"Order {name} on {order.ticker} ({wanted}) is {order.status}: {filled}{fees}"

@@ -83,7 +83,8 @@ class AccountFillRow(FillRow, frozen=True, kw_only=True):
     side: Outcome
     side_price: Price
 
-    shown = ("ticker", "action", "side", "side_price", "count", "cost", "fee", "time", "is_taker")
+    shown = ("ticker", "action", "side", "side_price", "count", "fee", "time", "is_taker")
+    vital = ("time",)
 
 
 def fill_row(fill: Fill, held_before: Qty) -> AccountFillRow:

@@ -213,7 +213,7 @@ def test_a_terminal_shows_the_default_environment(capsys: Capture, monkeypatch: 
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert main(["config", "show", "--json"]) == 0
     shown = capsys.readouterr()
-    assert shown.err == "Simulated exchange: no account, no real money. Choose another: kalshi init, --env\n"
+    assert shown.err == "Simulated exchange: no account, no real money. To change: kalshi init, --env\n"
     json.loads(shown.out)
     for chosen in (["-q"], ["--env", "sim"]):
         assert main(["config", "show", *chosen]) == 0
@@ -412,7 +412,7 @@ def waits_for_input(pid: int) -> None:
         (["config", "show"], 0, ""),
         (["health-check"], 0, ""),
         (["markets", "--format", "ndjson"], 0, ""),
-        (["order", "cancel", "no-such-order"], ExitCode.REJECTED, "error: 1 of 1 orders were not canceled"),
+        (["order", "cancel", "no-such-order"], ExitCode.REJECTED, "error: The order was not canceled"),
     ],
 )
 @pytest.mark.parametrize("unbuffered", ["", "1"])

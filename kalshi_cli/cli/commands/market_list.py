@@ -24,7 +24,7 @@ def print_catalog_age(choice: MarketSelection[Any], search: str, now: Ts) -> Non
     """Print the source of the rows and its age, or how to create a catalog."""
     if choice.as_of is None:
         if search:
-            info("Matched the exact text in the exchange's list. For word search, run `kalshi catalog refresh`")
+            info("Showing exact text matches. For word search: kalshi catalog refresh")
         return
     old = "; run `kalshi catalog refresh` to update it" if now - choice.as_of > OLD_MS else ""
     info(f"Catalog as of {format_time(choice.as_of, now)}{old}")

@@ -163,7 +163,7 @@ def one_grid(row: OutputRow, now: Ts | None, *, is_cut: bool = False) -> Table:
     for column in (by_name[name] for name in row.screen or by_name):
         value = getattr(row, column.name)
         text = cell(column, value, now)
-        if (row.screen and value is None) or (is_cut and text == MISSING):
+        if (row.screen and value in (None, ())) or (is_cut and text == MISSING):
             continue
         grid.add_row(Text(column.label, style="dim"), Text(text, style=style(column.name, column.kind, value)))
     return grid

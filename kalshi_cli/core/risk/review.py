@@ -115,10 +115,9 @@ def _more_than_held(state: EngineState, intent: Close) -> OrderRefused | None:
     pending = sum(order.remaining for order in live if order.subaccount == intent.subaccount)
     if pending + intent.qty <= abs(intent.held):
         return None
-    held, count, others = map(show_qty, (intent.held, intent.qty, Qty(pending)))
-    return OrderRefused(
-        state.now, "", intent.ticker, "NOT_CLOSING", f"position {held}, order {count} contracts, own orders {others}"
-    )
+    held, count, others = map(show_qty, (Qty(abs(intent.held)), intent.qty, Qty(pending)))
+    text = f"closing {count}" + (f" plus {others} in open orders" if pending else "")
+    return OrderRefused(state.now, "", intent.ticker, "NOT_CLOSING", f"{text} exceeds the position of {held}")
 
 
 def _order(

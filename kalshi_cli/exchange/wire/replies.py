@@ -169,6 +169,8 @@ def rejection_error(what: str, status: int, body: bytes, skew_ms: int | None = N
             status=status,
             details=details,
         )
+    if status == 404 and "/portfolio/orders/" in what:
+        hint = hint or "no live or recent order has this id; `kalshi order list` shows your orders"
     if status == 404:
         hint = hint or "check the spelling; older settled markets are available in the historical data only"
         return errors.NotFoundError(message, hint=hint, code=refusal.code, status=status, details=details)

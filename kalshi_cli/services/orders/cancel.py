@@ -94,8 +94,10 @@ def cancel_orders(client: KalshiClient, order_ids: list[str]) -> list[CancelResu
 
 
 def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
+    is_found = False
     try:
         order = client.order(order_id)
+        is_found = True
         try:
             client.cancel_order(order)
         except NotFoundError as error:
@@ -108,7 +110,8 @@ def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
     except CredentialsError:
         raise
     except NotFoundError as error:
-        return CancelResult(order_id=order_id, canceled=False, detail=error.message, is_missing=True)
+        detail = error.message if is_found else f"No live or recent order has the id {order_id}"
+        return CancelResult(order_id=order_id, canceled=False, detail=detail, is_missing=True)
     except OutcomeUnknownError as error:
         return CancelResult(order_id=order_id, canceled=False, detail=error.message, is_unknown=True)
     except (RateLimitedError, UnreachableError) as error:
@@ -135,6 +138,11 @@ def failure(results: Sequence[CancelResult]) -> KalshiError | None:
         return UnreachableError(
             f"{len(unreached)} of {len(results)} orders were not canceled: {unreached[0].detail}",
             hint="they may still be resting: try again, or run `kalshi cancel-all`",
+        )
+    if failed and len(results) == 1:
+        is_missing, detail = failed[0].is_missing, failed[0].detail
+        return (NotFoundError if is_missing else ExchangeError)(
+            f"The order was not canceled: {detail}", hint="`kalshi order list` shows your orders"
         )
     if failed:
         kind = NotFoundError if all(each.is_missing for each in failed) else ExchangeError

@@ -116,8 +116,6 @@ _HINTS = {
     "SELF_CROSS": "cancel your own order first: `kalshi order list`",
     "BAD_FLAGS": "see `kalshi order place -h`",
     "NOT_RESTING": "only a resting order can be amended; see `kalshi order list` or `kalshi order reconcile`",
-    "NOT_CLOSING": (
-        "your own orders on that side would close it too; first run `kalshi cancel-all --ticker TICKER --no-halt`"
-    ),
+    "NOT_CLOSING": ("your open orders close it too; cancel them: `kalshi cancel-all --ticker TICKER --no-halt`"),
     "BAD_COUNT": "use at least 0.01; to cancel the whole order: `kalshi order cancel ID`",
 }

@@ -133,6 +133,8 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
             f"The last run did not stop gracefully: {left}. Check with `kalshi order list`; cancel with "
             "`kalshi cancel-all`"
         )
+    elif status.cycle is None and status.rest:
+        yield f"By the state file, {status.rest}. `kalshi order list` reads the exchange"
     if status.stalled_since is not None:
         seconds = (now - status.stalled_since) // 1000
         yield (
