@@ -164,6 +164,23 @@ def to_text(kind: Any) -> Show:
     raise TypeError(f"a table cannot hold {kind!r}: no way to show it")
 
 
+_HEADINGS = {
+    "dead": "undeliverable",
+    "dropped": "discarded",
+    "ended_in_order": "ended gracefully",
+    "feed_age_s": "feed age (s)",
+    "feed_lag_s": "feed delay (s)",
+    "flatten_asked": "flatten requested",
+    "in_doubt": "unconfirmed",
+    "no_book": "no order book",
+    "sink": "channel",
+    "told": "delivered",
+    "unknown_orders": "unconfirmed orders",
+    "uptime_s": "uptime (s)",
+}
+"""Headings on a terminal for fields whose name in JSON, which is stable, is not the word that people read."""
+
+
 class OutputColumn(NamedTuple):
     """A field of a row, and its declared type."""
 
@@ -173,7 +190,7 @@ class OutputColumn(NamedTuple):
     @property
     def label(self) -> str:
         """Return the heading of the column."""
-        return self.name.replace("_", " ")
+        return _HEADINGS.get(self.name) or self.name.replace("_", " ")
 
     @property
     def is_prose(self) -> bool:
