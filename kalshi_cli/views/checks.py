@@ -53,7 +53,7 @@ class CheckView(CheckLine, frozen=True, kw_only=True):
 
 
 class HealthRow(OutputRow, frozen=True, kw_only=True):
-    """The result of one part of the health check."""
+    """The result of one part of the health check. A narrow terminal shows hints below the table."""
 
     check: str
     status: Verdict

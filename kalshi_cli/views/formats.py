@@ -169,14 +169,25 @@ def to_text(kind: Any) -> Show:
 
 
 LABELS = {
+    "dead": "undeliverable",
     "decided_by": "rule",
     "denied": "refused",
     "denied_by": "refused by",
+    "dropped": "discarded",
+    "ended_in_order": "ended gracefully",
+    "feed_age_s": "feed age (s)",
+    "feed_lag_s": "feed delay (s)",
+    "flatten_asked": "flatten requested",
     "hears": "receives",
     "in_doubt": "unconfirmed",
     "intents": "requested",
+    "no_book": "no order book",
+    "sink": "channel",
+    "told": "delivered",
+    "unknown_orders": "unconfirmed orders",
+    "uptime_s": "uptime (s)",
 }
-"""Headings of fields whose name in JSON is not the word that people read."""
+"""Headings on a terminal for fields whose name in JSON, which is stable, is not the word that people read."""
 
 
 class OutputColumn(NamedTuple):

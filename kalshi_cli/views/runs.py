@@ -123,17 +123,17 @@ class StatusView(OutputRow, frozen=True, kw_only=True):
     sources: tuple[str, ...]
     stale_sources: tuple[str, ...]
 
-    screen = (
-        "env", "mode", "trading_day", "running", "pid", "stalled_since", "state", "paused", "state_code",
-        "state_reason", "state_since", "open_positions", "unknown_orders", "resting_orders", "resting_until",
-        "triggered_groups", "flatten_asked", "blind_since", "strategy", "failed_strategies", "started", "uptime_s",
-        "last_cycle", "cycles", "ended", "ended_in_order", "stopped_by", "exit_code", "feed_age_s", "feed_lag_s",
-        "no_book", "waiting", "cash", "day_pnl", "sources", "stale_sources",
-    )  # fmt: skip
     named = names(
         running="is_running", state="halt.standing", paused="halt.is_pause", state_code="halt.code",
         state_reason="halt.reason", state_since="halt.since", strategy="cycle.strategy",
         started="cycle.started", last_cycle="cycle.completed", cycles="cycle.cycles",
         no_book="running.no_book", waiting="running.waiting", cash="running.cash",
         day_pnl="running.day_pnl",
+    )  # fmt: skip
+    screen = (
+        "env", "mode", "running", "stalled_since", "state", "state_code", "state_reason", "state_since", "blind_since",
+        "flatten_asked", "triggered_groups", "failed_strategies", "stale_sources", "trading_day", "day_pnl", "cash",
+        "open_positions", "resting_orders", "resting_until", "unknown_orders", "strategy", "pid", "started",
+        "uptime_s", "last_cycle", "cycles", "ended", "ended_in_order", "stopped_by", "exit_code", "feed_age_s",
+        "feed_lag_s", "no_book", "waiting", "sources",
     )  # fmt: skip

@@ -40,3 +40,7 @@ class SimulatorStatusView(OutputRow, frozen=True, kw_only=True):
         pid="announced.pid", since="announced.since", rest_url="announced.rest_url",
         connections="report.connections", ends="report.ends",
     )  # fmt: skip
+    screen = (
+        "done", "served", "time", "clock_ahead_s", "paused", "paused_shards", "resumes", "inactive", "disputed",
+        "shuffle", "streams", "open_markets", "pid", "since", "rest_url", "connections", "ends",
+    )  # fmt: skip

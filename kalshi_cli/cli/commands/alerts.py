@@ -42,6 +42,8 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
     with open_services(ctx) as kalshi:
         view = kalshi.monitoring.alerts(home_of(kalshi.resources, paper=paper))
         show_view(ctx, view, title="alerts", now=kalshi.now)
+        if view.firing and not kalshi.resources.config.alerts.channels:
+            info("No alert channels configured: alerts are only listed here, not sent. See `kalshi alerts test`")
 
 
 @app.command("test")
@@ -64,7 +66,7 @@ def try_(
         if not rows:
             raise KalshiError(
                 "No alert channels configured (alerts.channels is empty)",
-                hint="add one under `alerts.channels`; see docs/alerts.md",
+                hint='add one to config.yaml: `alerts: {channels: {phone: {url: "https://..."}}}`; see docs/alerts.md',
                 code="no_sinks",
             )
         show_list(ctx, DeliveryRow, rows)

@@ -26,6 +26,7 @@ from kalshi_cli.cli.order_options import (
     order_argument,
     subaccount_option,
 )
+from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup()
 
@@ -141,8 +142,9 @@ def batch(
     """Place many orders from a file.
 
     One JSON object per line, with the same keys as the options of `kalshi order place`. Every risk limit applies to
-    every order, and counts the orders before it in the batch. If any line is not a valid order, nothing is sent. Exit
-    code 0 if all orders were placed; otherwise the most severe code. Each output line reports its own result.
+    every order, and counts the orders before it in the batch. If any line is not a valid order, nothing is sent. A
+    valid order that is refused or rejected does not stop the others: each output line reports its own result. Exit code
+    0 if all orders were placed; otherwise the most severe code.
 
     \b
     {"ticker": "T", "side": "yes", "action": "buy", "count": 10, "price": "0.24"}
@@ -169,4 +171,7 @@ def batch(
             outcome = orders.execute(plan)
             show_list(ctx, BatchRow, outcome.rows)
     if outcome.error is not None:
+        placed = sum(1 for row in outcome.rows if row.order_id)
+        if placed:
+            info(f"{placed} of {len(outcome.rows)} orders were placed: do not send the whole file again")
         raise outcome.error

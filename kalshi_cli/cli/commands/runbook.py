@@ -15,16 +15,18 @@ app = CommandGroup("Show step-by-step instructions for an incident.")
 @app.command("runbook")
 def runbook(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="[NAME|CODE]", help="Runbook name or alert code")] = "",
+    name: Annotated[str, typer.Argument(metavar="[NAME|CODE]", help="Runbook name, alert code or exit code")] = "",
 ) -> None:
     """Show step-by-step instructions for an incident.
 
-    List the runbooks, or print one. An alert code also finds its runbook. No network is needed.
+    List the runbooks, or print one. An alert code or an exit code (5, 7, 8, 9) also finds its runbook. No network is
+    needed.
 
     \b
     kalshi runbook
     kalshi runbook kill-switch
     kalshi runbook DAILY_LOSS
+    kalshi runbook 7
     """
     from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.services.monitoring import runbooks

@@ -282,6 +282,9 @@ def status(
     unconfirmed orders. It shows live trading unless `--paper` is given. If the only loop that runs is on paper, or only
     paper trading ever ran, that is shown instead; the first line and the field `mode` say so.
 
+    It reads this machine's records only, so it works without a network. An order that another command canceled may
+    still be counted as resting: `kalshi order list` reads the exchange, `kalshi order reconcile` updates the records.
+
     \b
     kalshi status --json
     kalshi status --watch

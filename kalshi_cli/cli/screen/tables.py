@@ -51,6 +51,8 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     vital = {*of.vital, *(column.name for column in fields if column.is_short_id)}
     if _needed(_widths(fields, cells)) > console.width:
         fields = [c for c in fields if c is fields[0] or any(line[c.name] != MISSING for line in cells)]
+        if _needed(_widths(fields, cells)) > console.width:
+            fields = [c for c in fields if c.name != "hint"]  # Below the table it does not narrow the other columns.
     fitted = fit(fields, _widths(fields, cells), console.width, vital, shortest)
     if of.vital and now is not None and len(fitted) < len(fields):
         for row, line in zip(rows, cells, strict=True):
@@ -74,10 +76,10 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     for row, line in zip(rows, cells, strict=True):
         table.add_row(*(Text(line[c.name], style=style(c.name, c.kind, getattr(row, c.name))) for c in shown))
     _draw(console, title, table)
-    for line in cells:
-        hint = line.get("hint", MISSING)
-        if hint != MISSING and cell_len(hint) > fitted.get("hint", 0):
-            info(f"{line[fields[0].name]}: {hint}")  # in full, so that a command in it can be copied
+    for row, line in zip(rows, cells, strict=True):
+        hint = getattr(row, "hint", None)
+        if hint and cell_len(hint) > fitted.get("hint", 0):
+            info(f"{line[fields[0].name]}: {safe_text(hint)}")  # in full, so that a command in it can be copied
     if len(shown) < len(fields):
         left_out = ", ".join(column.label for column in fields if column.name not in fitted)
         info(f"Hidden, the terminal is too narrow: {left_out}. Use a wider terminal or --format plain")
@@ -163,7 +165,7 @@ def one_grid(row: OutputRow, now: Ts | None, *, is_cut: bool = False) -> Table:
     for column in (by_name[name] for name in row.screen or by_name):
         value = getattr(row, column.name)
         text = cell(column, value, now)
-        if (row.screen and value in (None, ())) or (is_cut and text == MISSING):
+        if (row.screen or is_cut) and text == MISSING:
             continue
         grid.add_row(Text(column.label, style="dim"), Text(text, style=style(column.name, column.kind, value)))
     return grid

@@ -65,8 +65,9 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """Return the breach in one line: `DAY_LOSS account: $60.00 lost (limit 50)`."""
-        return f"{self.code} {self.subject}: {self.value}" + (f" (limit {self.limit})" if self.limit else "")
+        """Return the breach in one line: `DAY_LOSS account: $60.00 lost (limit 50)`; words are not a limit."""
+        word = "limit" if any(map(str.isdigit, self.limit)) else "expected:"
+        return f"{self.code} {self.subject}: {self.value}" + (f" ({word} {self.limit})" if self.limit else "")
 
 
 def breach(severity: str, code: str, subject: str, value: str, limit: str, unit: str = "") -> Breach:

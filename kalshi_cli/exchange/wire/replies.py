@@ -138,6 +138,15 @@ def short_of_cash(code: str, shard: int) -> str:
     )
 
 
+def _missing_hint(what: str) -> str:
+    """Return what to do when the exchange knows nothing at the path of a request."""
+    if "/orders" in what:
+        return "check the id: `kalshi order list --status all` lists your orders"
+    if "/markets" in what or "/events" in what or "/series" in what:
+        return "check the spelling; older settled markets are available in the historical data only"
+    return "check the spelling of the path and the id"
+
+
 def rejection_error(what: str, status: int, body: bytes, skew_ms: int | None = None) -> errors.KalshiError:
     """Return the error for a rejection of `what` ("GET /markets"). `skew_ms` is the local clock's lead, if known."""
     refusal = read_refusal(body)
@@ -172,7 +181,7 @@ def rejection_error(what: str, status: int, body: bytes, skew_ms: int | None = N
     if status == 404 and "/portfolio/orders/" in what:
         hint = hint or "no live or recent order has this id; `kalshi order list` shows your orders"
     if status == 404:
-        hint = hint or "check the spelling; older settled markets are available in the historical data only"
+        hint = hint or _missing_hint(what)
         return errors.NotFoundError(message, hint=hint, code=refusal.code, status=status, details=details)
     hint = hint or "nothing was changed; see the command's -h"
     return errors.ExchangeError(

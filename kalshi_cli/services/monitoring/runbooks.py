@@ -27,6 +27,10 @@ class Runbook(msgspec.Struct, frozen=True):
         return self.text.partition("\n")[0].lstrip("# ")
 
 
+EXIT_CODES = {"5": "credentials-refused", "7": "unknown-order", "8": "state-file", "9": "halted"}
+"""The runbook of each exit code that has one."""
+
+
 def runbooks() -> tuple[Runbook, ...]:
     """Return all runbooks, sorted by name."""
     folder = next((each for each in FOLDERS if each.is_dir()), FOLDERS[0])
@@ -34,10 +38,13 @@ def runbooks() -> tuple[Runbook, ...]:
 
 
 def runbook(name: str) -> Runbook:
-    """Return the runbook of this name or alert code. Raises UsageError with the closest name if it does not exist."""
+    """Return the runbook of this name, alert code or exit code.
+
+    Raises UsageError with the closest name if it does not exist.
+    """
     shipped = {each.name: each for each in runbooks()}
     remedy = REMEDIES.get(name.upper())
-    wanted = remedy.runbook if remedy is not None else name.lower().removesuffix(".md")
+    wanted = remedy.runbook if remedy is not None else EXIT_CODES.get(name) or name.lower().removesuffix(".md")
     if wanted not in shipped:
         near = [each for each in shipped if wanted in each] or get_close_matches(wanted, shipped, 1)
         hint = f"did you mean {near[0]}?" if near else "`kalshi runbook` lists the runbooks"

@@ -43,9 +43,9 @@ def most_severe(halts: list[Halt]) -> Halt:
     return next((halt for is_so in ranks for halt in halts if is_so(halt)), halts[0] if halts else NO_HALT)
 
 
-def describe(halt: Halt) -> str:
+def describe(halt: Halt, verb: str = "is") -> str:
     """Return the trading state in one sentence: state, time, code and reason."""
-    return f"Trading is {state_word(halt)} since {format_ts(halt.since)}: {halt.code} {halt.reason}".rstrip()
+    return f"Trading {verb} {state_word(halt)} since {format_ts(halt.since)}: {halt.code} {halt.reason}".rstrip()
 
 
 def state_word(halt: Halt) -> str:

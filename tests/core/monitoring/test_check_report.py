@@ -86,9 +86,9 @@ def test_a_report_of_what_is_fine_names_no_runbook() -> None:
 def test_what_is_not_ok_says_first_what_is_worst_in_words_and_the_rest_after_it() -> None:
     halted = Breach(subject="the loop", value="halted by CANCEL_ALL", limit="active", severity="critical", code="STOP")
     found = report("x", "a cycle 2 s ago", [breach("warning"), halted])
-    assert found.summary == "STOP the loop: halted by CANCEL_ALL (limit active); a cycle 2 s ago"
+    assert found.summary == "STOP the loop: halted by CANCEL_ALL (expected: active); a cycle 2 s ago"
     assert report("x", "a cycle 2 s ago", [breach("note")]).summary == "a cycle 2 s ago"
-    assert report("x", "v", [breach("warning")], of="part").summary == "part: C s: v (limit l)"
+    assert report("x", "v", [breach("warning")], of="part").summary == "part: C s: v (expected: l)"
 
 
 def test_however_much_there_is_to_say_the_rest_is_seen_too() -> None:

@@ -21,7 +21,7 @@ from support.places import ROOT
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.main import PLUGINS, main
 from kalshi_cli.core.monitoring.runbook_index import DEFAULT_RUNBOOK, REMEDIES
-from kalshi_cli.services.monitoring.runbooks import runbook, runbooks
+from kalshi_cli.services.monitoring.runbooks import EXIT_CODES, runbook, runbooks
 
 HERE = ROOT
 NAMES = [each.name for each in runbooks()]
@@ -200,6 +200,7 @@ def said(*words: str) -> Any:
 def test_an_unknown_name_is_told_with_the_nearest_and_a_code_finds_its_own() -> None:
     assert runbook("DAILY_LOSS").name == "daily-loss"
     assert runbook("kill-switch.md").name == "kill-switch"
+    assert all(runbook(code).name == name for code, name in EXIT_CODES.items())
     with pytest.raises(UsageError) as caught:
         runbook("kil")
     assert caught.value.hint == "did you mean kill-switch?"
