@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -165,3 +166,14 @@ def test_a_failure_names_a_line_of_the_strategy_even_if_the_error_is_raised_else
 
 def test_a_misspelled_attribute_is_reported_with_the_name_that_was_meant() -> None:
     assert "; did you mean side?" in failure(lambda: Place("KXA-1", BID, cents(20), contracts(5)).sdie)  # type: ignore[attr-defined]
+
+
+def test_a_hook_that_is_no_function_is_reported_with_the_line_that_failed() -> None:
+    def fail(_view: StrategyContext) -> None:
+        raise KeyError("x")
+
+    told = Told(lambda: None)
+    told.on_tick = partial(fail)  # type: ignore[method-assign]
+    engine = engine_of(told)
+    engine.step(Tick(NOW))
+    assert engine.failed[0].endswith(f"(line {fail.__code__.co_firstlineno + 1} of {__file__})")
