@@ -140,6 +140,8 @@ def short_of_cash(code: str, shard: int) -> str:
 
 def _missing_hint(what: str) -> str:
     """Return what to do when the exchange knows nothing at the path of a request."""
+    if what.startswith("POST ") and what.endswith("/orders"):
+        return "check the spelling of the ticker: `kalshi markets --search TEXT` finds it"
     if "/orders" in what:
         return "check the id: `kalshi order list --status all` lists your orders"
     if "/markets" in what or "/events" in what or "/series" in what:
