@@ -432,7 +432,7 @@ _CHECKS: dict[Key, Callable[[Any], object]] = {
     ("alerts", "*", "tiers"): list_of_choices(TIERS),
     ("alerts", "*", "events"): list_of_choices(EVENTS),
 }
-"""By path; `*` is any number of names between the first and the last."""
+"""Values by path; `*` is any number of names between the first and the last."""
 
 
 def _error(problems: list[Problem]) -> ConfigError:

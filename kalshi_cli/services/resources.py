@@ -75,7 +75,7 @@ class Resources:
     find_rest_url: Callable[[], str]
     find_ws_url: Callable[[], str]
     needs_confirmation: bool
-    """Whether writes move real money."""
+    """True if writes move real money."""
     refuse_order: RefuseOrder
     tell: Callable[[str], None]
     """Shows a warning; `note` shows a remark."""

@@ -233,7 +233,7 @@ def trend(
 
 
 _Seen = tuple[int, int]
-"""One observation: an amount, and the quantity that it refers to."""
+"""An observation: an amount, and the quantity that it refers to."""
 
 
 def _is_old_enough(one: PlacementSample, now: Ts, within_ms: int) -> bool:

@@ -42,7 +42,7 @@ class LossStreak(msgspec.Struct):
     owed: int = 0
     """The part of these losses that was not earned back, in micro-dollars."""
     has_opened: bool = True
-    """Whether it opened anything since the last loss."""
+    """True if it opened anything since the last loss."""
 
     def count(self, ts: Ts, gained: int, *, has_opened: bool) -> None:
         """Count a trade and the gain of what it closed."""

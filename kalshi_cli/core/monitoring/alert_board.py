@@ -46,15 +46,15 @@ class Board:
 
     def __init__(self, policy: incidents.AlertPolicy, env: str, new_id: Callable[[], str]) -> None:
         self.matters: dict[str, dict[str, Incident]] = {}
-        """By code, then by subject."""
+        """Alerts by code, then by subject."""
         self.windows: dict[str, incidents.GroupingWindow] = {}
         self.silences: Sequence[incidents.AlertSilence] = ()
         self.loop_seen = Ts(0)
         """The time at which a trading loop was last running."""
         self.is_heard: Callable[[str, str], bool] = lambda _tier, _event: True
-        """Whether any channel receives such a tier or event. A lasting incident is sent once one does."""
+        """True if any channel receives such a tier or event. A lasting incident is sent once one does."""
         self.is_stopped = False
-        """Whether an alert stopped trading and the user has not resumed it since."""
+        """True if an alert stopped trading and the user has not resumed it since."""
         self.shards = 0
         """The number of shards, 0 if unknown."""
         self.shard_of: Callable[[str], int | None] = lambda _subject: None

@@ -15,7 +15,7 @@ SHOWN_ONLY = ("RECENT_ERRORS",)
 """Codes that a check shows without an alert, because the alerts themselves were sent."""
 
 OVER_MS = 600_000
-"""How long an ended error still counts."""
+"""Time for which an ended error still counts."""
 
 KILL_MS = 5_000
 """How long before its recorded halt the kill switch may trigger an order group, by another clock."""

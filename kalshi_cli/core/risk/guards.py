@@ -34,7 +34,7 @@ MAX_POST_ONLY_CROSSES = 3
 """The number of post-only orders rejected at one price within a minute that makes the book unreliable."""
 
 UNCONFIRMED_ALERT_MS = 30_000
-"""How long an order may be unconfirmed, or a fill missing, before an alert."""
+"""Time that an order may be unconfirmed, or a fill missing, before an alert."""
 
 FEE_TOLERANCE = Money(10_000)
 FEE_STEP = Money(100)

@@ -44,7 +44,7 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     take_profit_pct: int | None = None
     max_close_slippage: Price | None = Price(1_000)
     allotments: Mapping[str, StrategyAllocation] = {}
-    """By strategy name."""
+    """Budgets by strategy name."""
     day_start: Callable[[Ts], Ts] = utc_midnight
     """Returns the midnight before a time in the zone of the trading day. A pure function, created where zones are
     known."""

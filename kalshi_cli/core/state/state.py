@@ -39,7 +39,7 @@ class EngineState:
         self.lock = lock
         """The subaccount that the API key is restricted to; None if it may use any."""
         self.are_own_in_books = are_own_in_books
-        """Whether the books contain our own quotes. They do not where fills are simulated against a recorded book."""
+        """True if the books contain our own quotes. They do not where fills are simulated against a recorded book."""
         self.trading = TradingState.ACTIVE
         self.markets: dict[str, Market] = {market.ticker: market for market in markets}
         self.books: dict[str, OrderBook] = {ticker: OrderBook(ticker) for ticker in self.markets}
@@ -80,7 +80,7 @@ class EngineState:
         self.last_entry = Ts(0)
         """The time of the newest booked fill or settlement, where the next account read begins."""
         self.sent = SentOrders()
-        """Of the last minute."""
+        """Events of the last minute."""
         self.back_off: BackOff | None = None
         """The back-off of strategy orders while API_GUARD is active, otherwise None."""
         self.strategies: Collection[str] = ()

@@ -38,11 +38,11 @@ class StateRebuild(msgspec.Struct, frozen=True, kw_only=True):
     notices: int
     """Undelivered notices of the old file: they are sent from the new one."""
     are_notices_lost: bool
-    """Whether other notices could not be read."""
+    """True if other notices could not be read."""
     locks: int
     """Locked markets of the old file that are still locked."""
     are_locks_lost: bool
-    """Whether other locks could not be read."""
+    """True if other locks could not be read."""
 
 
 def rebuild(resources: Resources) -> StateRebuild:

@@ -47,7 +47,7 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     resting_orders: int
     """Own resting orders according to the state file; without a loop nothing manages them."""
     resting_until: Ts | None
-    """When the last resting order expires; None without resting orders, or if one never expires."""
+    """Time at which the last resting order expires; None without resting orders, or if one never expires."""
     triggered_groups: tuple[str, ...]
     """Order groups that accept no orders until the user resets them."""
     flatten_asked: Ts | None
