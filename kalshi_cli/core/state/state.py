@@ -80,7 +80,7 @@ class EngineState:
         self.last_entry = Ts(0)
         """The time of the newest booked fill or settlement, where the next account read begins."""
         self.sent = SentOrders()
-        """Events of the last minute."""
+        """Orders sent in the last minute."""
         self.back_off: BackOff | None = None
         """The back-off of strategy orders while API_GUARD is active, otherwise None."""
         self.strategies: Collection[str] = ()
