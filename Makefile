@@ -2,22 +2,30 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+BASE_STAMP := $(VENV)/.installed-base
 STAMP  := $(VENV)/.installed
 DOCS   := .venv-docs
 
-.PHONY: setup demo test compiled lint types unit search check docs bench feed strategies simulate machine mutants nth crash store start-up reference structure kill lock clean
+.PHONY: setup base demo test compiled lint types unit search check docs bench feed strategies simulate machine mutants nth crash store start-up reference structure kill lock clean
 
-setup: $(STAMP)  ## the virtual environment, from the lock file
+setup: $(STAMP)  ## the virtual environment, with everything for tests, from the lock files
 
-$(STAMP): requirements.lock pyproject.toml
+base: $(BASE_STAMP)  ## the virtual environment, with what the program needs
+
+$(BASE_STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "kalshi needs Python 3.11 or newer; try: make PYTHON=python3.12"; exit 1; }
-	@echo "setting up $(VENV), once: about a minute"
+	@echo "setting up $(VENV), once: less than a minute"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup  ## a session on the simulated exchange: markets, an order book, a minute of trading, positions and P&L
+$(STAMP): requirements-dev.lock $(BASE_STAMP)
+	@echo "adding what the tests need, once: about a minute and 1 GB"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+demo: base  ## a session on the simulated exchange: markets, an order book, a minute of trading, positions and P&L
 	@$(BIN)/python -m kalshi_cli --version >/dev/null
 	@sh scripts/demo.sh $(BIN)/kalshi
 
@@ -104,7 +112,8 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 	--no-emit-find-links --no-header --no-annotate
 
 lock:  ## refresh the lock files: versions and hashes, no addresses (needs uv)
-	$(LOCK) --extra dev -o requirements.lock pyproject.toml
+	$(LOCK) --extra build -o requirements.lock pyproject.toml
+	$(LOCK) --extra build --extra dev --extra research --extra screens -c requirements.lock -o requirements-dev.lock pyproject.toml
 	echo "mkdocs-material>=9.7" | $(LOCK) -o requirements-docs.lock -
 
 clean:

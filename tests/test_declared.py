@@ -8,6 +8,7 @@ import sys
 import tomllib
 from importlib.metadata import packages_distributions
 
+import pytest
 from support.places import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -35,14 +36,26 @@ def undeclared(packages: set[str], requirements: list[str]) -> set[str]:
     return {name for name in packages if not declared & {plain(each) for each in by_package.get(name, [name])}}
 
 
-def used() -> set[str]:
-    files = [path for path in (ROOT / "kalshi_cli").rglob("*.py") if "template" not in path.parts]
-    return set().union(*(imported(path.read_text()) for path in files))
+EXTRAS = {"lake": "research", "kernel": "research", "services/research": "research", "tui": "screens", "web": "screens"}
+"""The rooms that may import the packages of an extra."""
+
+
+def used() -> dict[str, set[str]]:
+    """What each room of the package imports; a room of `EXTRAS` is apart from its parent."""
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "kalshi_cli").rglob("*.py"):
+        place = path.relative_to(ROOT / "kalshi_cli").as_posix()
+        if "template" not in path.parts:
+            room = next((room for room in EXTRAS if place.startswith(f"{room}/")), "")
+            found.setdefault(room, set()).update(imported(path.read_text()))
+    return found
 
 
 def test_every_import_is_declared() -> None:
-    assert {"certifi", "httpx", "yaml", "websocket"} <= used()
-    assert undeclared(used(), PROJECT["dependencies"]) == set()
+    assert {"certifi", "httpx", "yaml", "websocket"} <= used()[""]
+    for room, packages in used().items():
+        extra = PROJECT["optional-dependencies"].get(EXTRAS.get(room, ""), [])
+        assert undeclared(packages, [*PROJECT["dependencies"], *extra]) == set(), room
 
 
 def test_an_import_that_is_not_declared_is_noticed() -> None:
@@ -53,8 +66,16 @@ def test_an_import_that_is_not_declared_is_noticed() -> None:
     assert undeclared({"httpcore", "yaml"}, ["httpx>=0.28", "PyYAML>=6"]) == {"httpcore"}
 
 
-def test_everything_declared_has_a_lower_bound_and_is_locked_with_hashes() -> None:
-    locked = set(re.findall(r"^([\w.-]+)==[^\n]*\\\n +--hash=sha256:", (ROOT / "requirements.lock").read_text(), re.M))
-    for line in PROJECT["dependencies"]:
-        assert ">=" in line, line
+@pytest.mark.parametrize(
+    ("file", "extras"),
+    [("requirements.lock", ["build"]), ("requirements-dev.lock", ["build", "dev", *EXTRAS.values()])],
+)
+def test_everything_declared_has_a_lower_bound_and_is_locked_with_hashes(file: str, extras: list[str]) -> None:
+    locked = set(re.findall(r"^([\w.-]+)==[^\n]*\\\n +--hash=sha256:", (ROOT / file).read_text(), re.M))
+    required = [
+        *PROJECT["dependencies"],
+        *(line for extra in extras for line in PROJECT["optional-dependencies"][extra]),
+    ]
+    for line in required:
+        assert ">=" in line or line.startswith("types-"), line
         assert plain(re.split(r"[<>=!~;\[ ]", line)[0]) in {plain(name) for name in locked}, line
