@@ -8,6 +8,7 @@ backtest          manual clock    recordings           simulated fills against t
 
 from __future__ import annotations
 
+import os
 import random
 import uuid
 from collections.abc import Callable, Iterator
@@ -22,12 +23,15 @@ from kalshi_cli.config.config import Config, log_folder, refuse_other_hosts, sta
 from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.account.order_index import OWN_ID
 from kalshi_cli.exchange.rest.signing import Signer, load_key, parse_key
+from kalshi_cli.net.local_events import socket_path
 from kalshi_cli.services.resources import Home, RefuseOrder, Resources
 from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.services.trading.run_reporter import EventLog, LogOutputs
 from kalshi_cli.store.lock import lock, no_kill
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kalshi_cli.services.simulated_exchange import SimulatorLauncher
     from kalshi_cli.simulator.serving.announcement import Announcement
     from kalshi_cli.simulator.serving.controls import ControlReport
@@ -92,8 +96,8 @@ class Environment:
         config = self.config
         account = self.simulator.account if self._is_simulated else config.credential.key_id
         return (
-            Home(folder=state_dir(config), account=account, name="sim" if config.env == "sim" else "live"),
-            Home(folder=state_dir(config, "paper"), account="paper", name="paper", is_at_exchange=False),
+            _home(state_dir(config), account=account, name="sim" if config.env == "sim" else "live"),
+            _home(state_dir(config, "paper"), account="paper", name="paper", is_at_exchange=False),
         )
 
     def open(self, journal: EventLog | None = None, refuse_order: RefuseOrder = refuse_if_halted) -> Resources:
@@ -213,3 +217,13 @@ def opened(
     """Open the resources of a configuration for the duration of the context, with separate connections."""
     with Environment(config, tell, note, distrust) as environment:
         yield environment.open()
+
+
+def _home(folder: Path, *, account: str, name: str, is_at_exchange: bool = True) -> Home:
+    return Home(
+        folder=folder,
+        account=account,
+        name=name,
+        is_at_exchange=is_at_exchange,
+        events=socket_path(folder, os.environ),
+    )

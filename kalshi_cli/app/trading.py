@@ -27,6 +27,7 @@ from kalshi_cli.core.model.messages import MarketChange, StateCommand
 from kalshi_cli.core.state.exchange_state import shards
 from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.exchange.rest.rate_limits import Priority
+from kalshi_cli.net.local_events import EventPublisher
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.account.recovery import load_engine
 from kalshi_cli.services.markets.market_query import run_markets
@@ -40,6 +41,7 @@ from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.runner import VenueProtocol
 from kalshi_cli.services.trading.decision_deadline import DecisionDeadline
 from kalshi_cli.services.trading.halts import refuse_to_start, with_locks
+from kalshi_cli.services.trading.live_events import LoopEvents, host_of
 from kalshi_cli.services.trading.run_order_groups import RunOrderGroups
 from kalshi_cli.services.trading.run_reporter import EventLog
 from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
@@ -156,6 +158,7 @@ class RunModes:
                 ask=feed.request, tell=resources.tell, note=resources.note, show=show,
                 feed_age_s=lambda: feed.last_message_age_s, feed_lag_ms=lambda: feed.lag_ms,
                 journal=journal, sources=sources, is_at_exchange=home.is_at_exchange,
+                events=_events(resources, stack, home, store),
             )  # fmt: skip
             end.count_with(lambda: len(own_live(engine)))
             signals.pass_to(feed.request)
@@ -376,6 +379,21 @@ class RunModes:
             status_every_s=request.status_every_s if request else trade.status_every_s,
             stop_budget_s=trade.stop_budget_s,
         )  # fmt: skip
+
+
+def _events(resources: Resources, stack: ExitStack, home: Home, store: Store) -> LoopEvents | None:
+    """Publish the events of a loop for screens; where that is impossible, the loop runs without."""
+    problem = "the path of the state folder is too long; set XDG_RUNTIME_DIR"
+    if home.events is not None:
+        try:
+            publisher = EventPublisher(home.events)
+        except OSError as error:
+            problem = str(error)
+        else:
+            stack.callback(publisher.close)
+            return LoopEvents(publisher, resources.clock, host_of(resources) if home.is_at_exchange else "", store)
+    resources.tell(f"`kalshi top` and `kalshi serve` cannot follow this loop: {problem}")
+    return None
 
 
 def courier(resources: Resources, home: Home) -> AlertDispatcher:

@@ -53,6 +53,8 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     name: str
     is_at_exchange: bool = True
+    events: Path | None = None
+    """The socket on which the loop publishes its events; None if every allowed path is too long."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -38,6 +38,11 @@ def orderbook_view(snapshot: BookSnapshot, depth: int, size: Qty | None = None) 
     """Return the `depth` best levels of a book; with `size`, the cost of buying or selling that many YES."""
     book = OrderBook(snapshot.ticker)
     book.load(snapshot.bids, snapshot.asks, snapshot.ts)
+    return book_view(book, depth, size)
+
+
+def book_view(book: OrderBook, depth: int, size: Qty | None = None) -> OrderbookView:
+    """Return the `depth` best levels of an order book, as `orderbook_view` does."""
     return OrderbookView.of(
         book,
         yes_bids=tuple(book.levels(BID, depth)),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from zoneinfo import ZoneInfo
 
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, Ts, notional, show_money
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_money
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.account.pnl import ProfitAndLoss, group_by, total
+from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.monitoring.limits_check import LimitUsage, MarketExposure, uses
 from kalshi_cli.core.state.trading_day import day_start
@@ -29,7 +30,9 @@ def portfolio_summary(resources: Resources) -> PortfolioView:
     now = resources.clock.now()
     today = pnl_since(found, day_start(now, ZoneInfo(resources.config.day_zone)))
     exposures = market_exposures(found.open_positions, orders)
-    rows = [_holding(found, position) for position in found.open_positions]
+    rows = [
+        holding_row(each, found.marks[each.ticker], found.markets.get(each.ticker)) for each in found.open_positions
+    ]
     value = Money(sum(row.cost if row.value is None else row.value for row in rows))
     return PortfolioView(
         cash=cash,
@@ -102,10 +105,10 @@ def _usage(use: LimitUsage) -> LimitUsageRow:
     )
 
 
-def _holding(found: Portfolio, position: Position) -> HoldingRow:
-    market = found.markets.get(position.ticker)
+def holding_row(position: Position, mark: Price | None, market: Market | None) -> HoldingRow:
+    """Return an open position with the title of its market."""
     return HoldingRow.of(
-        position_row(position, found.marks[position.ticker]),
+        position_row(position, mark),
         title=market.full_title if market is not None else None,
         max_payout=notional(ONE_DOLLAR, Qty(abs(position.qty))),
     )

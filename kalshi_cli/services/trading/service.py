@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from kalshi_cli.base.errors import RefusedError, StateFileError, UsageError
 from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.services.plans import PlanningService
-from kalshi_cli.services.resources import Resources
+from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.trading.halts import MarketLockService, TradingControl, describe
+from kalshi_cli.services.trading.live_events import follow
 from kalshi_cli.services.trading.status import run_status, status_view
 from kalshi_cli.views.formats import TradingStateCell, TruncatableText
 from kalshi_cli.views.halts import HaltView, ResumeView, StopView
+from kalshi_cli.views.live import LiveEvent
 from kalshi_cli.views.locks import LockRow
 from kalshi_cli.views.plans import ControlPlan
 from kalshi_cli.views.runs import StatusView
@@ -35,6 +37,14 @@ class TradingService(PlanningService):
     def status(self) -> StatusView:
         """Return the status of the trading loop from the state file; sends no request."""
         return status_view(run_status(self._resources))
+
+    def events(self, tickers: Sequence[str] = (), home: Home | None = None) -> Iterator[LiveEvent]:
+        """Yield the events of the running loop without end; where none runs, the account every few seconds.
+
+        `tickers` are markets whose order books are needed. The loop shown is that of `status`, or of `home`. An event
+        comes at least every few seconds; `silent_s` says how long the loop has sent nothing.
+        """
+        return follow(self._resources, home, tuple(ticker.upper() for ticker in tickers))
 
     def halt(self) -> HaltView:
         """Return the most severe halt or pause now in effect."""

@@ -18,6 +18,7 @@ from kalshi_cli.core.model.messages import Message, StateCommand, Tick
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.monitoring.source_watch import Source, SourceWatch
 from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol, run
+from kalshi_cli.services.trading.live_events import LoopEvents, loop_view
 from kalshi_cli.services.trading.run_reporter import CycleReport, EventLog
 from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary, StrategyResults, summarize
 from kalshi_cli.services.trading.stop_signals import exit_code_of, truthful
@@ -25,6 +26,7 @@ from kalshi_cli.services.trading.wind_down import MAX_WHY_LENGTH, WindDown, list
 from kalshi_cli.store.records import PAUSED, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.store.state_store import pack_sources
+from kalshi_cli.views.live import LiveRunView
 
 TRAFFIC_EVERY_S = 5.0
 
@@ -41,6 +43,7 @@ class ReportingRecorder:
     engine: TradingEngine
     tell: Callable[[str], None]
     note: Callable[[str], None]
+    events: LoopEvents | None = None
 
     def __post_init__(self) -> None:
         self._moved = ("", "")
@@ -51,6 +54,9 @@ class ReportingRecorder:
     def record(self, effect: Effect) -> None:
         """Save an effect, then show it."""
         self.store.record(effect)
+        if self.events is not None and isinstance(effect, AlertRaised | FillBooked):
+            order = effect.order if isinstance(effect, FillBooked) else None
+            self.events.note(effect, order.strategy if order is not None else "")
         if isinstance(effect, AlertRaised):
             if (effect.code, effect.text) != self._moved:
                 self.tell(f"{effect.tier.upper()} {effect.code} {effect.subject}: {effect.text}")
@@ -107,10 +113,11 @@ class Session:
     journal: InitVar[EventLog | None] = None
     sources: Callable[[], tuple[Source, ...]] = tuple
     is_at_exchange: bool = True
+    events: LoopEvents | None = None
 
     def __post_init__(self, journal: EventLog | None) -> None:
         self._journal = journal or EventLog(self.clock)
-        self._recorder = ReportingRecorder(self.store, self.engine, self.tell, self.note)
+        self._recorder = ReportingRecorder(self.store, self.engine, self.tell, self.note, self.events)
         self._score = StrategyResults(self.engine)
         self._started_at = self.clock.now()
         self._started = self.clock.monotonic()
@@ -195,6 +202,8 @@ class Session:
         """Process the end of each message: the stop cause, and after a cycle heartbeat, halt, status and duration."""
         if isinstance(message, StateCommand) and message.state is None:
             self._stopped_by = message.source
+        if self.events is not None and self.events.is_due:
+            self.events.publish(self.engine, self._score, self._loop_view())
         if not isinstance(message, Tick):
             self._journal.heard(message)
             return
@@ -221,6 +230,18 @@ class Session:
             self.show(self.summary())
         if self.plan.duration_s is not None and now - self._started >= self.plan.duration_s:
             self.ask(StateCommand(self.clock.now(), None, "duration"))
+
+    def _loop_view(self) -> LiveRunView:
+        return loop_view(
+            self.engine,
+            self.plan,
+            self._halt,
+            self.clock.now(),
+            started=self._started_at,
+            cycles=self._cycles,
+            feed_age_s=self.feed_age_s(),
+            feed_lag_ms=self.feed_lag_ms(),
+        )
 
     def _obey_halt(self) -> None:
         """Adopt the halt, pause or resume that another process saved in the state file."""

@@ -1,0 +1,310 @@
+"""The event stream that every screen follows: what a loop publishes, and what a reader gets with and without a loop."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.core.market.order_book import OrderBook, PriceLevel
+from kalshi_cli.core.model.effects import AlertRaised, Effect, FillBooked
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.net.local_events import EventPublisher, NoPublisherError, read_events
+from kalshi_cli.services.account.summary import holding_row, portfolio_summary
+from kalshi_cli.services.resources import Home, Resources
+from kalshi_cli.services.trading.status import RunStatus, run_status
+from kalshi_cli.store.lock import holder
+from kalshi_cli.store.records import Halt
+from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText
+from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveOrderRow, LiveRunView, RecentAlertRow, TopRow
+from kalshi_cli.views.order_book import book_view, orderbook_view
+from kalshi_cli.views.orders import order_row
+from kalshi_cli.views.portfolio import HoldingRow
+
+if TYPE_CHECKING:
+    from kalshi_cli.core.engine.engine import TradingEngine
+    from kalshi_cli.services.trading.run_summary import RunPlan, StrategyResults
+
+PUBLISH_EVERY_S = 0.2
+"""Seconds between two events of a loop: a person cannot follow more than five a second."""
+
+SILENCE_S = 1.0
+"""Seconds without an event after which a reader gets an event that says how long it has been silent."""
+
+ACCOUNT_EVERY_S = 5.0
+"""Seconds between two reads of the account where no loop runs."""
+
+MAX_RECENT = 100
+"""Fills, and alerts, that an event has."""
+
+RECENT_MS = 86_400_000
+
+MAX_MARKETS = 500
+"""Markets whose best prices an event has."""
+
+MAX_LEVELS = 50
+"""Levels of each side of a book in an event."""
+
+_DECODER = msgspec.json.Decoder(LiveEvent)
+
+
+class LoopEvents:
+    """Publishes the state of a running loop while somebody reads it, and costs next to nothing while nobody does.
+
+    `publish` is called in the loop's own thread after a message, if `is_due`.
+    """
+
+    def __init__(self, publisher: EventPublisher, clock: Clock, host: str, store: Store) -> None:
+        self._publisher = publisher
+        self._clock = clock
+        self._host = host
+        self._due = 0.0
+        self._fills = deque(recent_fills(store, clock.now()), MAX_RECENT)
+        self._alerts = deque(recent_alerts(store, clock.now()), MAX_RECENT)
+
+    @property
+    def is_due(self) -> bool:
+        """Return whether somebody reads and the last event is old enough."""
+        return self._publisher.has_readers and self._clock.monotonic() >= self._due
+
+    def note(self, effect: Effect, strategy: str = "") -> None:
+        """Keep a fill or an alert for the next event."""
+        if isinstance(effect, FillBooked):
+            self._fills.appendleft(LiveFillRow.of(effect.fill, strategy=strategy))
+        elif isinstance(effect, AlertRaised):
+            self._alerts.appendleft(alert_row(effect))
+
+    def publish(self, engine: TradingEngine, score: StrategyResults, run: LiveRunView) -> None:
+        """Publish the state of the loop now."""
+        self._due = self._clock.monotonic() + PUBLISH_EVERY_S
+        state = engine.state
+        asked = (state.books[ticker] for ticker in sorted(self._publisher.topics) if ticker in state.books)
+        event = LiveEvent(
+            run=msgspec.structs.replace(run, host=self._host),
+            positions=holding_rows(engine),
+            orders=tuple(live_order(order) for order in state.orders.live()),
+            fills=tuple(self._fills),
+            strategies=score.parts(),
+            alerts=tuple(self._alerts),
+            markets=top_rows(state.books, state.markets),
+            books=tuple(book_view(book, MAX_LEVELS) for book in asked),
+        )
+        fields = msgspec.structs.asdict(event).items()
+        parts = {name: msgspec.json.encode(value) for name, value in fields if isinstance(value, tuple | LiveRunView)}
+        self._publisher.publish(parts)
+
+
+def loop_view(
+    engine: TradingEngine,
+    plan: RunPlan,
+    halt: Halt,
+    now: Ts,
+    *,
+    started: Ts,
+    cycles: int,
+    feed_age_s: float | None,
+    feed_lag_ms: int | None,
+) -> LiveRunView:
+    """Return a running loop in numbers."""
+    value = sum(row.cost if row.value is None else row.value for row in holding_rows(engine))
+    return LiveRunView(
+        env=plan.env,
+        mode=plan.mode,
+        host="",
+        running=True,
+        pid=plan.pid,
+        strategy=plan.strategy,
+        started=started,
+        cycles=cycles,
+        time=now,
+        cash=engine.cash,
+        equity=None if engine.cash is None else Money(engine.cash + value),
+        day_pnl=SignedMoney(engine.day_net),
+        exposure=engine.state.total_exposure(),
+        exposure_limit=engine.limits.max_exposure,
+        daily_loss_limit=engine.limits.max_daily_loss,
+        feed_age_s=feed_age_s,
+        feed_lag_ms=feed_lag_ms,
+        waiting=TruncatableText(engine.waiting) if engine.waiting else None,
+        denied=dict(sorted(engine.tally.denied.items())),
+        problem=None,
+        **_halt_fields(halt),
+    )
+
+
+def follow(resources: Resources, home: Home | None, tickers: tuple[str, ...]) -> Iterator[LiveEvent]:
+    """Yield the events of the running loop; without one, those of the account every few seconds, until a loop starts.
+
+    Without a `home` it is that of the loop that runs, or the account's. The first event, and the first after the source
+    has changed, has every part. Never ends by itself.
+    """
+    while True:
+        at = home or next((each for each in resources.homes if holder(each.folder / "trade.lock")), resources.home)
+        if at.events is not None:
+            with suppress(NoPublisherError):
+                yield from _loop_events(at.events, tickers, resources.machine)
+        yield account_event(resources, at, tickers)
+        resources.machine.sleep(ACCOUNT_EVERY_S)
+
+
+def _loop_events(path: Path, tickers: tuple[str, ...], clock: Clock) -> Iterator[LiveEvent]:
+    heard = clock.monotonic()
+    for line in read_events(path, tickers, lambda: SILENCE_S):
+        if line is None:
+            yield LiveEvent(silent_s=clock.monotonic() - heard)
+        else:
+            heard = clock.monotonic()
+            yield _DECODER.decode(line)
+
+
+def account_event(resources: Resources, home: Home, tickers: tuple[str, ...]) -> LiveEvent:
+    """Return the account as an event, from the state file and the exchange.
+
+    Where the exchange cannot be read, the event lacks those parts, and `run.problem` says why.
+    """
+    status, now = run_status(resources, home), resources.clock.now()
+    store = resources.remembered(home)
+    event = LiveEvent(
+        run=_account_view(resources, status, now),
+        fills=tuple(recent_fills(store, now)) if store is not None else (),
+        strategies=(),
+        alerts=tuple(recent_alerts(store, now)) if store is not None else (),
+        markets=(),
+        books=(),
+    )
+    if not home.is_at_exchange:
+        return event
+    try:
+        return _with_account(resources, event, store, tickers)
+    except KalshiError as error:
+        assert event.run is not None
+        run = msgspec.structs.replace(event.run, problem=TruncatableText(error.message))
+        return msgspec.structs.replace(event, run=run, markets=None, books=None)
+
+
+def _with_account(resources: Resources, event: LiveEvent, store: Store | None, tickers: tuple[str, ...]) -> LiveEvent:
+    client, whole = resources.client, portfolio_summary(resources)
+    watched = sorted({*tickers, *(each.ticker for each in whole.positions)})[:MAX_MARKETS]
+    markets = {market.ticker: market for market in client.markets(tickers=watched)} if watched else {}
+    assert event.run is not None
+    run = msgspec.structs.replace(
+        event.run, cash=whole.cash, equity=whole.total, day_pnl=whole.pnl_today, exposure=whole.exposure
+    )
+    return msgspec.structs.replace(
+        event,
+        run=run,
+        positions=whole.positions,
+        orders=tuple(live_order(_on_file(order, store)) for order in client.all_orders(status="resting")),
+        markets=top_rows({}, markets),
+        books=tuple(orderbook_view(client.orderbook(ticker), MAX_LEVELS) for ticker in tickers if ticker in markets),
+    )
+
+
+def _on_file(order: Order, store: Store | None) -> Order:
+    """Return the order with the strategy that the state file has for it."""
+    known = store.order(order.client_order_id or order.order_id) if store is not None else None
+    return order if known is None else msgspec.structs.replace(order, strategy=known.strategy)
+
+
+def _account_view(resources: Resources, status: RunStatus, now: Ts) -> LiveRunView:
+    cycle, limits = status.running or status.cycle, resources.limits
+    known = None if cycle is None else cycle.cash
+    return LiveRunView(
+        env=status.env,
+        mode=status.mode,
+        host=host_of(resources) if status.is_at_exchange else "",
+        running=status.is_running,
+        pid=status.pid,
+        strategy=None if cycle is None else cycle.strategy,
+        started=None if cycle is None else cycle.started,
+        cycles=None if cycle is None else cycle.cycles,
+        time=now,
+        cash=known,
+        equity=None,
+        day_pnl=None,
+        exposure=None,
+        exposure_limit=limits.max_exposure,
+        daily_loss_limit=limits.max_daily_loss,
+        feed_age_s=None,
+        feed_lag_ms=None,
+        waiting=None,
+        denied={},
+        problem=TruncatableText("This loop publishes no events") if status.is_running else None,
+        **_halt_fields(status.halt),
+    )
+
+
+def host_of(resources: Resources) -> str:
+    """Return the host and port of the exchange."""
+    return urlsplit(resources.rest_url).netloc
+
+
+def _halt_fields(halt: Halt) -> dict[str, Any]:
+    is_active = halt.state is TradingState.ACTIVE
+    return {
+        "state": TradingStateCell(halt.standing),
+        "state_code": None if is_active else halt.code,
+        "state_reason": None if is_active else TruncatableText(halt.reason),
+        "paused": halt.is_pause,
+    }
+
+
+def holding_rows(engine: TradingEngine) -> tuple[HoldingRow, ...]:
+    """Return the open positions of a loop."""
+    state, marks = engine.state, engine.state.marks()
+    held = sorted((each for each in state.ledger.positions.values() if each.qty), key=lambda each: each.ticker)
+    return tuple(holding_row(each, marks[each.ticker], state.seen(each.ticker)) for each in held)
+
+
+def live_order(order: Order) -> LiveOrderRow:
+    """Return a live order with its strategy."""
+    return LiveOrderRow.of(order_row(order), strategy=order.strategy)
+
+
+def alert_row(alert: AlertRaised) -> RecentAlertRow:
+    """Return an alert as a row."""
+    return RecentAlertRow.of(alert)
+
+
+def recent_fills(store: Store, now: Ts) -> Iterator[LiveFillRow]:
+    """Yield the fills of the last day, newest first, at most MAX_RECENT."""
+    for fill in store.fills(Ts(now - RECENT_MS))[: -MAX_RECENT - 1 : -1]:
+        order = store.order(fill.order_id)
+        yield LiveFillRow.of(fill, strategy="" if order is None else order.strategy)
+
+
+def recent_alerts(store: Store, now: Ts) -> list[RecentAlertRow]:
+    """Return the alerts of the last day, newest first, at most MAX_RECENT."""
+    return [alert_row(alert) for alert in store.alerts(Ts(now - RECENT_MS))[:MAX_RECENT]]
+
+
+def top_rows(books: Mapping[str, OrderBook], markets: Mapping[str, Market]) -> tuple[TopRow, ...]:
+    """Return the best prices of markets, from their order books where there are any."""
+    return tuple(_top(market, books.get(ticker)) for ticker, market in sorted(markets.items())[:MAX_MARKETS])
+
+
+def _top(market: Market, book: OrderBook | None) -> TopRow:
+    if book is None:
+        bid = None if market.yes_bid is None else PriceLevel(market.yes_bid, market.yes_bid_size)
+        ask = None if market.yes_ask is None else PriceLevel(market.yes_ask, market.yes_ask_size)
+    else:
+        bid, ask = book.bid, book.ask
+    return TopRow(
+        ticker=market.ticker,
+        title=TruncatableText(market.full_title),
+        bid=bid and bid.price,
+        bid_count=bid and bid.qty,
+        ask=ask and ask.price,
+        ask_count=ask and ask.qty,
+    )

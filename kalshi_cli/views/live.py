@@ -1,0 +1,108 @@
+"""Views of the event stream that every screen follows. Rules as in `row`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText
+from kalshi_cli.views.order_book import OrderbookView
+from kalshi_cli.views.orders import OrderRow
+from kalshi_cli.views.portfolio import HoldingRow
+from kalshi_cli.views.positions import FillRow
+from kalshi_cli.views.row import OutputRow, names
+from kalshi_cli.views.runs import StrategyPartRow
+
+
+class LiveRunView(OutputRow, frozen=True, kw_only=True):
+    """The trading loop in numbers, or the account where no loop runs.
+
+    `time` is when the numbers were true. `equity` is cash plus positions at their closing prices, one without a price
+    at its cost; `exposure` is the maximum loss of all positions and orders together. `problem` says why the numbers are
+    old or missing.
+    """
+
+    env: str
+    mode: str
+    host: str
+    running: bool
+    pid: int | None
+    strategy: str | None
+    started: Ts | None
+    cycles: int | None
+    state: TradingStateCell
+    state_code: str | None
+    state_reason: TruncatableText | None
+    paused: bool
+    time: Ts
+    cash: Money | None
+    equity: Money | None
+    day_pnl: SignedMoney | None
+    exposure: Money | None
+    exposure_limit: Money | None
+    daily_loss_limit: Money | None
+    feed_age_s: float | None
+    feed_lag_ms: int | None
+    waiting: TruncatableText | None
+    denied: dict[str, int]
+    problem: TruncatableText | None
+
+
+class LiveOrderRow(OrderRow, frozen=True, kw_only=True):
+    """A live order with its strategy; "" for a manual one."""
+
+    strategy: str
+
+
+class LiveFillRow(FillRow, frozen=True, kw_only=True):
+    """A fill with its strategy; "" for a manual order."""
+
+    strategy: str
+
+
+class TopRow(OutputRow, frozen=True, kw_only=True):
+    """The best prices of a market on the YES scale; all are missing where its order book is not reliable."""
+
+    ticker: str
+    title: TruncatableText
+    bid: Price | None
+    bid_count: Qty | None
+    ask: Price | None
+    ask_count: Qty | None
+
+
+class RecentAlertRow(OutputRow, frozen=True, kw_only=True):
+    """An alert when it was raised."""
+
+    time: Ts
+    tier: str
+    code: str
+    subject: str
+    text: TruncatableText
+
+    named = names(time="ts")
+
+
+class LiveEvent(OutputRow, frozen=True, kw_only=True):
+    """What changed since the last event: a part without a change is missing. The first event has every part.
+
+    `orders` are live orders, `fills` and `alerts` the newest, newest first. `books` are those asked for.
+    `dropped` counts the values that this reader was too slow to see; the latest value always comes. `silent_s` is the
+    time without an event: the numbers shown are that much older than they seem.
+    """
+
+    run: LiveRunView | None = None
+    positions: tuple[HoldingRow, ...] | None = None
+    orders: tuple[LiveOrderRow, ...] | None = None
+    fills: tuple[LiveFillRow, ...] | None = None
+    strategies: tuple[StrategyPartRow, ...] | None = None
+    alerts: tuple[RecentAlertRow, ...] | None = None
+    markets: tuple[TopRow, ...] | None = None
+    books: tuple[OrderbookView, ...] | None = None
+    dropped: int = 0
+    silent_s: float = 0.0
+
+    def after(self, before: LiveEvent) -> LiveEvent:
+        """Return this event with the parts that it lacks taken from the state before."""
+        changed = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+        return msgspec.structs.replace(before, **changed)
