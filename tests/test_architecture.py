@@ -106,6 +106,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "services": (*NET, "strategies", *SIBLINGS, "views", "services"),
     "app": (*NET, "strategies", *SIBLINGS, "views", "services", "app"),
     "cli": (*BASE, "views", "services", "app", "cli"),
+    "tui": (*BASE, "views", "services", "app", "tui"),
+    "web": (*BASE, "views", "services", "app", "web"),
     "__main__": ("cli", "base"),
     "__init__": (),
 }
@@ -118,6 +120,7 @@ MAY_ALSO_IMPORT: dict[str, tuple[str, ...]] = {
     "kalshi_cli/cli/commands/init.py": ("config",),
     "kalshi_cli/cli/commands/runs.py": ("config",),
     "kalshi_cli/cli/commands/check.py": ("core",),
+    "kalshi_cli/cli/commands/top.py": ("tui",),
     "kalshi_cli/cli/screen/render.py": ("core",),
     "kalshi_cli/cli/screen/watch.py": ("core",),
 }

@@ -69,6 +69,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "trade": "runs",
         "strategies": "strategies",
         "status": "runs",
+        "top": "top",
         "why": "why",
         "pause": "halts",
         "resume": "halts",

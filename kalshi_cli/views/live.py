@@ -47,6 +47,12 @@ class LiveRunView(OutputRow, frozen=True, kw_only=True):
     denied: dict[str, int]
     problem: TruncatableText | None
 
+    @property
+    def mode_words(self) -> str:
+        """Return the mode as a person must see it; "" for the simulated exchange."""
+        words = {"live": "LIVE" if self.env == "prod" else "", "paper": "PAPER (simulated fills)"}
+        return words.get(self.mode, "")
+
 
 class LiveOrderRow(OrderRow, frozen=True, kw_only=True):
     """A live order with its strategy; "" for a manual one."""

@@ -7,11 +7,9 @@ from typing import Literal
 
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Price, Qty, Ts, format_ts, show_price, show_qty
-from kalshi_cli.core.market.order_book import OrderBook
-from kalshi_cli.core.model.messages import BookSnapshot, FeedGap, FeedState, PublicTrade, Quote
-from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.messages import FeedGap, FeedState, PublicTrade, Quote
+from kalshi_cli.core.model.order_terms import BID, Side
 from kalshi_cli.views.formats import TruncatableText
-from kalshi_cli.views.order_book import OrderbookView, orderbook_view
 from kalshi_cli.views.row import OutputRow
 
 
@@ -76,9 +74,3 @@ def text_line(row: StreamRow) -> str:
     else:
         text = f"{row.ticker or 'all markets'}: prices are STALE ({row.reason})"
     return f"{clock} {safe_text(text)}"
-
-
-def book_view(book: OrderBook, depth: int) -> OrderbookView:
-    """Return a live order book as `kalshi orderbook` shows one."""
-    whole = BookSnapshot(book.ts, book.ticker, tuple(book.levels(BID)), tuple(book.levels(ASK)))
-    return orderbook_view(whole, depth)

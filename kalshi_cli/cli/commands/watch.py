@@ -98,7 +98,7 @@ def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: objec
 
 def _books(watching: WatchSession, depth: int) -> Iterator[OrderbookView]:
     """Yield the order book after each change. A book that is not current is reported and not yielded."""
-    from kalshi_cli.views.watch import book_view
+    from kalshi_cli.views.order_book import book_view
 
     line = next(iter(watching.board.lines.values()))
     before, was_stale = None, False

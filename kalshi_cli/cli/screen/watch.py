@@ -181,7 +181,7 @@ def _trade(trade: PublicTrade, width: int) -> Text:
 def draw_ladder(board: WatchBoard, env: str, now: Ts, depth: int, width: int, height: int) -> RenderableType:
     """Return one order book, as deep as the screen is high."""
     from kalshi_cli.cli.screen.render import levels_of
-    from kalshi_cli.views.watch import book_view
+    from kalshi_cli.views.order_book import book_view
 
     line = next(iter(board.lines.values()))
     stale = board.stale_since(line, now)

@@ -42,7 +42,7 @@ PUBLISH_EVERY_S = 0.2
 SILENCE_S = 1.0
 """Seconds without an event after which a reader gets an event that says how long it has been silent."""
 
-ACCOUNT_EVERY_S = 5.0
+ACCOUNT_EVERY_S = 5
 """Seconds between two reads of the account where no loop runs."""
 
 MAX_RECENT = 100
@@ -155,7 +155,9 @@ def follow(resources: Resources, home: Home | None, tickers: tuple[str, ...]) ->
             with suppress(NoPublisherError):
                 yield from _loop_events(at.events, tickers, resources.machine)
         yield account_event(resources, at, tickers)
-        resources.machine.sleep(ACCOUNT_EVERY_S)
+        for second in range(ACCOUNT_EVERY_S):
+            resources.machine.sleep(SILENCE_S)
+            yield LiveEvent(silent_s=(second + 1) * SILENCE_S)
 
 
 def _loop_events(path: Path, tickers: tuple[str, ...], clock: Clock) -> Iterator[LiveEvent]:

@@ -1,0 +1,1 @@
+"""`kalshi top`: the terminal screen. It shows the event stream and acts through plans."""

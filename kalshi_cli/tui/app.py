@@ -1,0 +1,421 @@
+"""The screen of `kalshi top`: lists, a market page, and keys that act through plans."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.events import Resize
+from textual.screen import Screen
+from textual.widgets import Input, Static
+
+from kalshi_cli.app.kalshi import Kalshi
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.tui import picture
+from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog
+from kalshi_cli.tui.sources import Action, ActionThread, AnyPlan, EventSource, Execute, OpenAccount
+from kalshi_cli.views.live import LiveEvent
+
+FRAME_S = 0.2
+"""Seconds between two frames."""
+
+ASK_S = 60.0
+"""Seconds that a question waits for its answer: as long as a plan lives."""
+
+WIDE, HIGH = 120, 30
+"""From this size on, all lists are shown at once."""
+
+LOCK_S = 3600.0
+
+
+class ListPanel(Static, can_focus=True):
+    """A list with a selected row. Drawn as lines, because a table widget costs ten times as much a frame."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", show=False),
+        Binding("down,j", "move(1)", show=False),
+        Binding("pageup", "move(-10)", show=False),
+        Binding("pagedown", "move(10)", show=False),
+        Binding("home", "move(-100000)", show=False),
+        Binding("end", "move(100000)", show=False),
+    ]
+
+    def __init__(self, panel: picture.Panel) -> None:
+        super().__init__(id=panel.name, markup=False)
+        self.panel = panel
+        self.border_title = panel.title
+        self.rows: list[picture.Row] = []
+        self.cursor = 0
+        self._key: tuple[str, str] | None = None
+        self._shown: object = None
+
+    @property
+    def selected(self) -> picture.Row | None:
+        """Return the selected row; None if it has vanished.
+
+        A key must not act on the row that took its place.
+        """
+        row = self.rows[self.cursor] if self.cursor < len(self.rows) else None
+        return row if row is not None and row.key == self._key else None
+
+    def show(self, state: LiveEvent, words: str) -> None:
+        """Show the rows of a state that contain the words; draw only what changed."""
+        self.rows = picture.matching(self.panel.rows(state), words)
+        keys = [row.key for row in self.rows]
+        if self._key is None and keys:
+            self._key = keys[0]
+        if self._key in keys:
+            self.cursor = keys.index(self._key)
+        self.cursor = max(0, min(self.cursor, len(self.rows) - 1))
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw the part of the list around the selected row."""
+        width, height = self.content_size
+        shown = (self.rows, self.cursor, self._key, self.has_focus, width, height)
+        if width <= 0 or height <= 0 or shown == self._shown or not self.display:
+            return
+        self._shown = shown
+        room = max(1, height - 1)
+        first = max(0, min(self.cursor - room // 2, len(self.rows) - room))
+        selected = self.cursor - first if self.has_focus and self.selected is not None else None
+        lines = picture.list_lines(self.panel, self.rows[first : first + room], width, selected)
+        self.border_subtitle = f"{self.cursor + 1}/{len(self.rows)}" if len(self.rows) > room else None
+        self.update(Text("\n", no_wrap=True).join(lines))
+
+    def action_move(self, by: int) -> None:
+        """Select another row."""
+        self.cursor = max(0, min(self.cursor + by, len(self.rows) - 1))
+        self._key = self.rows[self.cursor].key if self.rows else None
+        self.draw()
+
+    def on_focus(self) -> None:
+        """Mark the selected row."""
+        self.draw()
+
+    def on_blur(self) -> None:
+        """Remove the mark."""
+        self.draw()
+
+
+class MarketPage(Screen[None]):
+    """A market: its depth, best prices, our position, orders and fills."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter", "app.leave", "Back")]
+
+    def __init__(self, ticker: str) -> None:
+        super().__init__()
+        self.ticker = ticker
+        self._middles: list[int] = []
+
+    def compose(self) -> ComposeResult:
+        """Lay out the page."""
+        yield Static(id="title", markup=False)
+        yield Static(id="ladder", markup=False)
+        yield Static(id="own", markup=False)
+        yield Static("Esc back   c cancel all orders of this market   x close the position   l lock", id="keys")
+
+    def show(self, state: LiveEvent) -> None:
+        """Show the market in a state."""
+        title = next((each.title for each in state.markets or () if each.ticker == self.ticker), "")
+        book = next((each for each in state.books or () if each.ticker == self.ticker), None)
+        head = Text(f"{self.ticker}  {safe_text(title)}", style="bold")
+        ladder = self.query_one("#ladder", Static)
+        if book is None:
+            ladder.update(Text("No order book: the loop does not follow this market, or it is not reliable"))
+        else:
+            if book.mid is not None and self._middles[-1:] != [book.mid]:
+                self._middles = [*self._middles, int(book.mid)][-500:]
+            head.append(f"   chance {picture.odds(book.mid)}  {picture.spark(self._middles, 40)}")
+            width, height = ladder.content_size
+            ladder.update(Text("\n", no_wrap=True).join(picture.ladder(book, width, height)))
+        self.query_one("#title", Static).update(head)
+        lines: list[Text] = []
+        for panel in picture.PANELS[:3]:
+            rows = [row for row in panel.rows(state) if row.ticker == self.ticker][:8]
+            lines += [Text(panel.title, style="bold"), *picture.list_lines(panel, rows, self.size.width - 2, None)]
+        self.query_one("#own", Static).update(Text("\n", no_wrap=True).join(lines))
+
+
+class TopApp(App[None]):
+    """The terminal screen of an account."""
+
+    ENABLE_COMMAND_PALETTE = False
+    CSS = """
+    Screen { layout: vertical; }
+    #head { height: 3; }
+    #curve { height: 1; color: $accent; }
+    #lists { height: 1fr; layout: vertical; }
+    #lists.wide { layout: grid; grid-size: 2 3; }
+    ListPanel { border: round $surface-lighten-2; height: 1fr; }
+    ListPanel:focus { border: round $accent; }
+    #search { display: none; height: 1; border: none; }
+    #search.open { display: block; }
+    #said { height: 1; }
+    #keys { height: 1; color: $text-muted; }
+    #title { height: 2; }
+    #ladder { height: 1fr; min-height: 8; }
+    #own { height: auto; max-height: 60%; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(str(n), f"focus_list('{panel.name}')", show=False) for n, panel in enumerate(picture.PANELS, 1)),
+        Binding("question_mark", "help", "Help"),
+        Binding("enter", "market", "Market"),
+        Binding("slash", "search", "Search"),
+        Binding("escape", "leave", show=False),
+        Binding("p", "pause", "Pause"),
+        Binding("r", "resume", "Resume"),
+        Binding("c", "cancel", "Cancel"),
+        Binding("x", "close", "Close"),
+        Binding("l", "lock", "Lock"),
+        Binding("f", "flatten", "Flatten"),
+        Binding("K", "kill", "Kill"),
+        Binding("q", "quit", "Quit"),
+    ]
+
+    def __init__(self, open_account: OpenAccount, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._source = EventSource(open_account, clock)
+        self._actions = ActionThread(open_account, self._ask, self._tell_from_thread)
+        self._from_thread: deque[Callable[[], object]] = deque()
+        """What the thread of actions wants to show; the next frame does it."""
+        self._state = LiveEvent()
+        self._words = ""
+
+    def compose(self) -> ComposeResult:
+        """Lay out the main screen."""
+        yield Static(id="head", markup=False)
+        yield Static(id="curve", markup=False)
+        with Container(id="lists"):
+            yield from (ListPanel(panel) for panel in picture.PANELS)
+        yield Input(placeholder="words that a row must contain", id="search", compact=True)
+        yield Static(id="said", markup=False)
+        yield Static("1-6 lists  / search  Enter market  c cancel  x close  p pause  K kill  ? help  q quit", id="keys")
+
+    def on_mount(self) -> None:
+        """Start the threads and the frames."""
+        self.query_one("#positions").focus()
+        self._source.start()
+        self._actions.start()
+        self.set_interval(FRAME_S, self._frame)
+
+    def on_unmount(self) -> None:
+        """Stop the threads."""
+        self._source.stop()
+        self._actions.stop()
+
+    def on_resize(self, event: Resize) -> None:
+        """Show all lists where there is room, else the focused one."""
+        is_wide = event.size.width >= WIDE and event.size.height >= HIGH
+        self.query_one("#lists").set_class(is_wide, "wide")
+        self._choose_lists()
+
+    def on_descendant_focus(self) -> None:
+        """Show the list that has the focus."""
+        self._choose_lists()
+
+    def _choose_lists(self) -> None:
+        lists = self.query(ListPanel)
+        is_wide = self.query_one("#lists").has_class("wide")
+        focused = next((each for each in lists if each.has_focus), None)
+        if focused is None and not is_wide:
+            return
+        for each in lists:
+            each.display = is_wide or each is focused
+
+    def _frame(self) -> None:
+        """Draw what changed; times are drawn anew each time, because a number grows old by itself."""
+        while self._from_thread:
+            self._from_thread.popleft()()
+        newest = self._source.newest()
+        if newest is not None:
+            self._state = newest
+        page = self.screen
+        if isinstance(page, MarketPage):
+            if newest is not None:
+                page.show(self._state)
+            return
+        if page is not self.screen_stack[0]:
+            return
+        width = self.size.width
+        head = picture.header(self._state, self._clock.now(), width)
+        if self._source.problem:
+            head[2] = Text(f"PROBLEM: {safe_text(self._source.problem)}", style="bold red")
+        self.query_one("#head", Static).update(Text("\n", no_wrap=True).join(head))
+        if newest is not None:
+            self.query_one("#curve", Static).update(Text(picture.spark(self._source.equity, width)))
+        for each in self.query(ListPanel):
+            if newest is not None:
+                each.show(self._state, self._words)
+            else:
+                each.draw()
+
+    # -- keys ---------------------------------------------------------------------------------------------------------
+
+    def action_focus_list(self, name: str) -> None:
+        """Go to a list."""
+        found = self.screen_stack[0].query_one(f"#{name}", ListPanel)
+        found.display = True
+        found.focus()
+
+    def action_help(self) -> None:
+        """Show the keys."""
+        self.push_screen(HelpDialog())
+
+    def action_leave(self) -> None:
+        """Close the page, or the search."""
+        if isinstance(self.screen, MarketPage):
+            self._source.follow()
+            self.pop_screen()
+        else:
+            self._end_search("")
+
+    def action_search(self) -> None:
+        """Ask for words that rows must contain."""
+        search = self.query_one("#search", Input)
+        search.add_class("open")
+        search.value = self._words
+        search.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter while the user types."""
+        self._words = event.value
+        for each in self.query(ListPanel):
+            each.show(self._state, self._words)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Keep the filter and go back to the list."""
+        self._end_search(event.value)
+
+    def _end_search(self, words: str) -> None:
+        self._words = words
+        self.query_one("#search", Input).remove_class("open")
+        shown = next((each for each in self.query(ListPanel) if each.display), None)
+        if shown is not None:
+            shown.focus()
+            shown.show(self._state, words)
+
+    def _selected(self) -> picture.Row | None:
+        if isinstance(self.screen, MarketPage):
+            return picture.Row((), ticker=self.screen.ticker)
+        focused = self.focused
+        return focused.selected if isinstance(focused, ListPanel) else None
+
+    def action_market(self) -> None:
+        """Open the page of the selected market."""
+        row = self._selected()
+        if row is not None and row.ticker and not isinstance(self.screen, MarketPage):
+            self._source.follow(row.ticker)
+            self.push_screen(MarketPage(row.ticker))
+
+    def action_pause(self) -> None:
+        """Pause at once: it stops orders and places none."""
+        self._do("pause trading", lambda kalshi: kalshi.trading.plan_pause("from kalshi top"), _control, ask=False)
+
+    def action_resume(self) -> None:
+        """Ask for the reason, then resume."""
+
+        def resume(reason: str | None) -> None:
+            if reason:
+                self._do("resume trading", lambda kalshi: kalshi.trading.plan_resume(reason), _control, ask=False)
+
+        self.push_screen(TextDialog("Resume trading. Why is it safe again?"), resume)
+
+    def action_cancel(self) -> None:
+        """Cancel the selected order; on a market page all orders of the market."""
+        row = self._selected()
+        if row is None:
+            return
+        ids = [row.order_id] if row.order_id else self._orders_of(row.ticker)
+        if not ids:
+            self._tell("Select an order to cancel: 2, then the arrow keys", is_error=False)
+            return
+        words = f"cancel {len(ids)} orders of {row.ticker}" if len(ids) > 1 else f"cancel order {ids[0][:8]}"
+        self._do(words, lambda kalshi: kalshi.orders.plan_cancel(*ids), _orders, ask=False)
+
+    def _orders_of(self, ticker: str) -> list[str]:
+        if not isinstance(self.screen, MarketPage):
+            return []
+        found = (each for each in self._state.orders or () if each.ticker == ticker)
+        return [name for each in found if (name := each.order_id or each.client_order_id)]
+
+    def action_close(self) -> None:
+        """Close the selected position after showing the plan."""
+        row = self._selected()
+        if row is not None and row.ticker:
+            self._do(f"close {row.ticker}", lambda kalshi: kalshi.orders.plan_close(row.ticker), _orders, ask=True)
+
+    def action_lock(self) -> None:
+        """Lock the selected market for an hour."""
+        row = self._selected()
+        if row is not None and row.ticker:
+            plan = lambda kalshi: kalshi.trading.plan_lock(row.ticker, LOCK_S, "from kalshi top")  # noqa: E731
+            self._do(f"lock {row.ticker} for 1h", plan, _control, ask=True)
+
+    def action_flatten(self) -> None:
+        """Close every position, after the user typed the word."""
+        self._typed("flatten", "close EVERY position", lambda kalshi: kalshi.orders.plan_close(""), _orders)
+
+    def action_kill(self) -> None:
+        """Halt trading and cancel every order, after the user typed the word."""
+        self._typed("kill", "halt trading and cancel EVERY order", lambda k: k.orders.plan_cancel_all(), _orders)
+
+    def _typed(self, word: str, what: str, plan: Callable[[Kalshi], AnyPlan], execute: Execute) -> None:
+        def act(typed: str | None) -> None:
+            if typed == word:
+                self._do(what, plan, execute, ask=False)
+            else:
+                self._tell(f"Not done: {what}. The word was not {word!r}", is_error=False)
+
+        self.push_screen(TextDialog(f"This will {what}. Type {word} to do it"), act)
+
+    def _do(
+        self,
+        words: str,
+        plan: Callable[[Kalshi], AnyPlan],
+        execute: Execute,
+        *,
+        ask: bool,
+    ) -> None:
+        self._tell(f"{words} ...", is_error=False)
+        self._actions.do(Action(words, plan, execute, ask))
+
+    # -- answers ------------------------------------------------------------------------------------------------------
+
+    def _ask(self, words: str, plan: AnyPlan) -> bool:
+        """Show a plan and wait for the answer; called by the thread of actions."""
+        answered, answers = threading.Event(), [False]
+
+        def take(answer: bool | None) -> None:
+            answers[0] = bool(answer)
+            answered.set()
+
+        self._from_thread.append(lambda: self.push_screen(ConfirmDialog(words, plan.facts, plan.warnings), take))
+        answered.wait(ASK_S)
+        return answers[0]
+
+    def _tell_from_thread(self, words: str, is_error: bool) -> None:
+        self._source.refresh()
+        self._from_thread.append(lambda: self._tell(words, is_error=is_error))
+
+    def _tell(self, words: str, *, is_error: bool) -> None:
+        found = self.screen_stack[0].query_one("#said", Static)
+        found.update(Text(safe_text(words), style="bold red" if is_error else "bold"))
+        if self.screen is not self.screen_stack[0]:
+            self.notify(safe_text(words), severity="error" if is_error else "information", markup=False)
+
+
+def _control(kalshi: Kalshi, plan: AnyPlan) -> object:
+    return kalshi.trading.execute(plan)
+
+
+def _orders(kalshi: Kalshi, plan: AnyPlan) -> object:
+    return kalshi.orders.execute(plan)

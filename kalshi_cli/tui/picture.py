@@ -1,0 +1,333 @@
+"""The state of the screen as styled lines, without a terminal: pure functions of what the event stream said.
+
+A row is text with the id of what it shows, so that a key can act on the selected row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from rich.text import Text
+
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money, show_price, show_qty
+from kalshi_cli.views.formats import local_time
+from kalshi_cli.views.live import LiveEvent, LiveRunView
+from kalshi_cli.views.order_book import OrderbookView
+
+STALE_S = 3.0
+"""Seconds after which numbers are shown as old."""
+
+SPARKS = "▁▂▃▄▅▆▇█"
+
+
+class Row(NamedTuple):
+    """A line of a list: what it shows in columns, and the market and order that a key would act on."""
+
+    cells: tuple[str, ...]
+    ticker: str = ""
+    order_id: str = ""
+    style: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return what the row is about, to find it again when its numbers have changed."""
+        return self.ticker or self.cells[0], self.order_id
+
+
+class Column(NamedTuple):
+    """A column: its heading, its width (0 takes what is left), and whether it holds numbers."""
+
+    name: str
+    width: int
+    is_number: bool = False
+
+
+class Panel(NamedTuple):
+    """A list of the screen: title, columns, the rows of a state, and the words for an empty list."""
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: Callable[[LiveEvent], list[Row]]
+    empty: str
+
+
+def _money(amount: Money | None, *, signed: bool = False) -> str:
+    return show_money(amount, signed=signed)
+
+
+def _tone(gain: Money | None) -> str:
+    return "" if not gain else "green" if gain > 0 else "red"
+
+
+def _clock(ts: Ts) -> str:
+    return f"{local_time(ts):%H:%M:%S}"
+
+
+def _positions(state: LiveEvent) -> list[Row]:
+    return [
+        Row(
+            (
+                each.ticker, f"{show_qty(each.count)} {each.side.upper()}", show_price(each.average_price),
+                show_price(each.mark), _money(each.value), _money(each.unrealized, signed=True), each.title or "",
+            ),
+            ticker=each.ticker,
+            style=_tone(each.unrealized),
+        )
+        for each in state.positions or ()
+    ]  # fmt: skip
+
+
+def _orders(state: LiveEvent) -> list[Row]:
+    return [
+        Row(
+            (
+                each.ticker, f"{each.action} {each.side.upper()}", show_price(each.price),
+                f"{show_qty(each.filled)}/{show_qty(each.count)}", each.status.lower(), each.strategy or "manual",
+                (each.order_id or "not confirmed")[:8],
+            ),
+            ticker=each.ticker,
+            order_id=each.order_id or each.client_order_id or "",
+        )
+        for each in state.orders or ()
+    ]  # fmt: skip
+
+
+def _fills(state: LiveEvent) -> list[Row]:
+    return [
+        Row(
+            (
+                _clock(each.time), each.ticker, "bought" if each.book_side.value == "bid" else "sold",
+                show_qty(each.count), show_price(each.price), _money(each.fee),
+                "taker" if each.is_taker else "maker", each.strategy or "manual",
+            ),
+            ticker=each.ticker,
+        )
+        for each in state.fills or ()
+    ]  # fmt: skip
+
+
+def _strategies(state: LiveEvent) -> list[Row]:
+    rows = [
+        Row(
+            (
+                each.strategy or "manual", _money(each.net, signed=True), _money(each.realized, signed=True),
+                _money(each.unrealized, signed=True), _money(each.fees), _money(each.at_risk), str(each.live_orders),
+            ),
+            style=_tone(each.net),
+        )
+        for each in state.strategies or ()
+    ]  # fmt: skip
+    denied = state.run.denied if state.run is not None else {}
+    return [*rows, *(Row((f"denied {code}", str(count)), style="yellow") for code, count in sorted(denied.items()))]
+
+
+_TIERS = {"critical": "bold red", "warning": "yellow"}
+
+
+def _alerts(state: LiveEvent) -> list[Row]:
+    return [
+        Row(
+            (_clock(each.time), each.tier, each.code, each.subject, each.text),
+            ticker=each.subject,
+            style=_TIERS.get(each.tier.lower(), ""),
+        )
+        for each in state.alerts or ()
+    ]
+
+
+def _markets(state: LiveEvent) -> list[Row]:
+    return [
+        Row(
+            (
+                each.ticker, show_price(each.bid), show_qty(each.bid_count), show_price(each.ask),
+                show_qty(each.ask_count), each.title,
+            ),
+            ticker=each.ticker,
+        )
+        for each in state.markets or ()
+    ]  # fmt: skip
+
+
+def _number(name: str, width: int) -> Column:
+    return Column(name, width, is_number=True)
+
+
+PANELS = (
+    Panel(
+        "positions", "Positions",
+        (Column("ticker", 34), _number("held", 10), _number("average", 8), _number("mark", 8), _number("value", 9),
+         _number("unrealized", 10), Column("title", 0)),
+        _positions, "No open positions",
+    ),
+    Panel(
+        "orders", "Orders",
+        (Column("ticker", 34), Column("order", 8), _number("price", 8), _number("filled", 9), Column("status", 9),
+         Column("strategy", 12), Column("id", 0)),
+        _orders, "No live orders",
+    ),
+    Panel(
+        "fills", "Fills",
+        (Column("time", 8), Column("ticker", 34), Column("YES", 6), _number("count", 7), _number("price", 8),
+         _number("fee", 6), Column("role", 5), Column("strategy", 0)),
+        _fills, "No fills in the last day",
+    ),
+    Panel(
+        "strategies", "P&L by strategy",
+        (Column("strategy", 18), _number("net", 10), _number("realized", 10), _number("unrealized", 10),
+         _number("fees", 8), _number("at risk", 9), _number("orders", 6)),
+        _strategies, "No strategy is running",
+    ),
+    Panel(
+        "alerts", "Alerts",
+        (Column("time", 8), Column("tier", 8), Column("code", 18), Column("subject", 20), Column("text", 0)),
+        _alerts, "No alerts in the last day",
+    ),
+    Panel(
+        "markets", "Markets",
+        (Column("ticker", 34), _number("bid", 8), _number("count", 8), _number("ask", 8), _number("count", 8),
+         Column("title", 0)),
+        _markets, "No markets",
+    ),
+)  # fmt: skip
+
+
+def cell(text: str, width: int, *, is_number: bool = False) -> str:
+    """Return a cell of exactly this width. Text from outside is made safe; a cut text ends in an ellipsis."""
+    plain = safe_text(text)
+    if len(plain) > width:
+        plain = plain[: width - 1] + "…" if width > 0 else ""
+    return plain.rjust(width) if is_number else plain.ljust(width)
+
+
+def line(cells: Sequence[str], columns: Sequence[Column], width: int) -> str:
+    """Return the cells side by side, in `width` characters. Columns without room are left out, the last ones first."""
+    parts: list[str] = []
+    room = width
+    for text, column in zip(cells, columns, strict=False):
+        wide = min(column.width or room, room)
+        if wide < min(column.width, 4) or wide <= 0:
+            break
+        parts.append(cell(text, wide, is_number=column.is_number))
+        room -= wide + 1
+    return " ".join(parts)[:width]
+
+
+def list_lines(panel: Panel, rows: Sequence[Row], width: int, selected: int | None) -> list[Text]:
+    """Return the heading and a line for each row; the selected row is marked, also without color."""
+    columns = fitted(panel.columns, rows)
+    lines = [Text("  " + line([column.name for column in panel.columns], columns, width - 2), style="dim")]
+    if not rows:
+        lines.append(Text(f"  {panel.empty}", style="dim"))
+    for number, row in enumerate(rows):
+        mark = "> " if number == selected else "  "
+        style = f"{row.style} reverse" if number == selected else row.style
+        lines.append(Text(mark + line(row.cells, columns, width - 2), style=style.strip()))
+    return lines
+
+
+def fitted(columns: Sequence[Column], rows: Iterable[Row]) -> tuple[Column, ...]:
+    """Return the columns, each only as wide as its heading and values need."""
+    widest = [len(column.name) for column in columns]
+    for row in rows:
+        for number, text in enumerate(row.cells[: len(widest)]):
+            widest[number] = max(widest[number], len(text))
+    return tuple(
+        column._replace(width=min(column.width, widest[number])) if column.width else column
+        for number, column in enumerate(columns)
+    )
+
+
+def matching(rows: Iterable[Row], words: str) -> list[Row]:
+    """Return the rows that contain every one of the words, in any case."""
+    wanted = words.lower().split()
+    return [row for row in rows if all(word in " ".join(row.cells).lower() for word in wanted)]
+
+
+# -- the head of the screen ---------------------------------------------------------------------------------------
+
+
+def age_of(run: LiveRunView, silent_s: float, now: Ts) -> float:
+    """Return how many seconds ago the numbers were true."""
+    return max(silent_s, (now - run.time) / 1000)
+
+
+def header(state: LiveEvent, now: Ts, width: int) -> list[Text]:
+    """Return three lines: where and what runs, the money, and what needs attention."""
+    run = state.run
+    if run is None:
+        return [Text("connecting ..."), Text(), Text()]
+    loop = f"{run.strategy} is running" if run.running else "no loop is running"
+    place = " ".join(part for part in (run.env.upper(), run.mode_words, run.host) if part)
+    top = Text.assemble((f" {place} ", "reverse bold red" if run.env == "prod" and run.mode == "live" else "reverse"))
+    top.append(f"  {safe_text(loop)}")
+    top.append(f"  {_clock(now)}", style="dim")
+    money = Text.assemble(
+        ("equity ", "dim"), _money(run.equity), ("  today ", "dim"),
+        (_money(run.day_pnl, signed=True), _tone(run.day_pnl)), ("  exposure ", "dim"),
+        _used(run.exposure, run.exposure_limit), ("  feed ", "dim"),
+        ("—", "") if run.feed_age_s is None else (f"{run.feed_age_s:.1f} s", "red" if run.feed_age_s > STALE_S else ""),
+        ("  cash ", "dim"), _money(run.cash),
+    )  # fmt: skip
+    for each in (top, money, said := attention(state, now)):
+        each.truncate(width, overflow="ellipsis")
+    return [top, money, said]
+
+
+def _used(amount: Money | None, limit: Money | None) -> str:
+    return _money(amount) if limit is None else f"{_money(amount)} of {_money(limit)}"
+
+
+def attention(state: LiveEvent, now: Ts) -> Text:
+    """Return the most important thing to know: old numbers, a halt, a problem; else what the loop waits for."""
+    run = state.run
+    if run is None:
+        return Text()
+    age_s = age_of(run, state.silent_s, now)
+    if age_s > (STALE_S if run.running else 4 * STALE_S):
+        return Text(f"OLD NUMBERS: {age_s:.0f} s. The loop does not answer; see `kalshi status`", style="bold red")
+    if run.problem:
+        return Text(f"PROBLEM: {safe_text(run.problem)}", style="bold red")
+    if run.paused:
+        return Text(f"PAUSED: {safe_text(run.state_reason or 'no reason given')}. r resumes", style="bold yellow")
+    if run.state != "active":
+        why = safe_text(f"{run.state_code or ''} {run.state_reason or ''}").strip()
+        return Text(f"{run.state.upper()}: {why}. r resumes", style="bold red")
+    return Text(f"waiting: {safe_text(run.waiting)}" if run.waiting else "", style="dim")
+
+
+def spark(values: Sequence[int], width: int) -> str:
+    """Return a curve of one line, the newest value on the right; empty for fewer than two values."""
+    shown = values[-width:]
+    if len(shown) < 2:
+        return ""
+    low, high = min(shown), max(shown)
+    steps = len(SPARKS) - 1
+    return "".join(SPARKS[(value - low) * steps // (high - low) if high > low else 0] for value in shown)
+
+
+# -- a market -----------------------------------------------------------------------------------------------------
+
+
+def ladder(book: OrderbookView, width: int, height: int) -> list[Text]:
+    """Return the depth of a book, asks above bids, with bars by size."""
+    half = max(1, (height - 1) // 2)
+    asks, bids = book.yes_asks[:half], book.yes_bids[:half]
+    most = max((qty for _, qty in (*asks, *bids)), default=Qty(1))
+    room = max(4, width - 24)
+    lines = [_level(price, qty, most, room, "red") for price, qty in reversed(asks)]
+    spread = "no spread" if book.spread is None else f"spread {show_price(book.spread)}, middle {show_price(book.mid)}"
+    lines.append(Text(f"{'':8}{spread}", style="dim"))
+    return lines + [_level(price, qty, most, room, "green") for price, qty in bids]
+
+
+def _level(price: Price, qty: Qty, most: Qty, room: int, style: str) -> Text:
+    bar = "█" * max(1, qty * room // most)
+    return Text.assemble(f"{show_price(price):>8} {show_qty(qty):>12} ", (bar, style))
+
+
+def odds(price: Price | None) -> str:
+    """Return a price as a chance: Price(4700) -> "47 %"."""
+    return "—" if price is None else f"{100 * price / ONE_DOLLAR:.0f} %"

@@ -1,0 +1,28 @@
+"""`kalshi top --plain`: the event stream as lines, for a screen reader, a pipe or a very simple terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.tui import picture
+from kalshi_cli.views.live import LiveEvent
+
+
+def lines(events: Iterable[LiveEvent], every_ms: int) -> Iterator[str]:
+    """Yield a line for the state at most every `every_ms`, and one for each change of a list at once."""
+    whole, due = LiveEvent(), Ts(0)
+    shown: dict[str, list[picture.Row]] = {}
+    for event in events:
+        whole = event.after(whole)
+        now = whole.run.time if whole.run is not None else Ts(0)
+        if whole.silent_s or now >= due:
+            due = Ts(now + every_ms)
+            yield " | ".join(text.plain.strip() for text in picture.header(whole, now, 1_000) if text.plain.strip())
+        for panel in picture.PANELS[:-1]:  # prices change all the time
+            rows = panel.rows(whole)
+            before = shown.get(panel.name, [])
+            shown[panel.name] = rows
+            for row in rows:
+                if row not in before:
+                    yield f"{panel.title}: {', '.join(part for part in row.cells if part)}"

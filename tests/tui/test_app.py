@@ -1,0 +1,185 @@
+"""`kalshi top` in a terminal of 80x24 and of 140x44, on a running loop: what it shows, and what its keys do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from support.served import ME, TWO_SIDED, Served, eventually, finish, said, start
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from kalshi_cli import Kalshi
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.tui.app import ListPanel, TopApp
+from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog
+
+WITHIN_S = 30.0
+
+
+def shown(app: TopApp) -> str:
+    """The text of the page on top."""
+    return "\n".join(str(each.render()) for each in app.screen.query(Static) if each.display)
+
+
+async def until(claim: Callable[[], object], pilot: Pilot[None]) -> None:
+    deadline = SystemClock().monotonic() + WITHIN_S
+    while not claim():
+        assert SystemClock().monotonic() < deadline, shown(pilot.app)  # type: ignore[arg-type]
+        await pilot.pause(0.05)
+
+
+def on_screen(what: Callable[[TopApp, Pilot[None]], Awaitable[None]], size: tuple[int, int] = (80, 24)) -> None:
+    async def run() -> None:
+        app = TopApp(Kalshi.open, SystemClock())
+        async with app.run_test(size=size) as pilot:
+            await until(lambda: app._state.run is not None, pilot)
+            await pilot.pause(0.5)
+            await what(app, pilot)
+
+    asyncio.run(run())
+
+
+def test_an_account_without_a_loop_is_shown(exchange: Served) -> None:
+    exchange.trade_a_little()
+
+    async def look(app: TopApp, pilot: Pilot[None]) -> None:
+        text = shown(app)
+        assert "no loop is running" in text
+        assert TWO_SIDED in text
+        assert [each.id for each in app.query(ListPanel) if each.display] == ["positions"], "one list on a small screen"
+        await pilot.press("2")
+        await pilot.pause(0.3)
+        assert "$0.55" in shown(app)
+        await pilot.press("question_mark")
+        await pilot.pause()
+        assert isinstance(app.screen, HelpDialog)
+
+    on_screen(look)
+
+
+def test_a_large_screen_shows_all_lists(exchange: Served) -> None:
+    async def look(app: TopApp, pilot: Pilot[None]) -> None:
+        assert all(each.display for each in app.query(ListPanel))
+        svg = app.export_screenshot()
+        assert "P&amp;L" in svg.replace("&#160;", " ")
+
+    on_screen(look, (140, 44))
+
+
+def test_keys_search_and_open_a_market(exchange: Served) -> None:
+    exchange.trade_a_little()
+
+    async def look(app: TopApp, pilot: Pilot[None]) -> None:
+        await pilot.press("slash", *"t1.0", "enter")
+        await pilot.pause(0.3)
+        assert [row.ticker for row in app.query_one("#positions", ListPanel).rows] == [TWO_SIDED]
+        await pilot.press("enter")
+        await until(lambda: "spread $0.03" in shown(app), pilot)
+        assert "Rain above 1.0 inch?" in shown(app)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.screen is app.screen_stack[0]
+
+    on_screen(look)
+
+
+def test_one_key_cancels_the_selected_order_and_nothing_else(exchange: Served) -> None:
+    exchange.trade_a_little()
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        await pilot.press("2", "down")
+        await pilot.pause(0.3)
+        row = app.query_one("#orders", ListPanel).selected
+        assert row is not None
+        await pilot.press("c")
+        await until(lambda: len(exchange.resting()) == 1, pilot)
+        assert row.order_id not in [order_id for order_id, *_ in exchange.resting()]
+        await until(lambda: "Done: cancel" in shown(app), pilot)
+
+    on_screen(act)
+
+
+def test_a_vanished_order_gives_its_place_to_no_other(exchange: Served) -> None:
+    exchange.trade_a_little()
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        await pilot.press("2")
+        await pilot.pause(0.3)
+        orders = app.query_one("#orders", ListPanel)
+        first, second = (row.order_id for row in orders.rows)
+        exchange.call(lambda: exchange.exchange.cancel(ME, first, exchange.clock.now()))
+        await until(lambda: len(orders.rows) == 1, pilot)
+        await pilot.press("c")
+        await pilot.pause(1.0)
+        assert [order_id for order_id, *_ in exchange.resting()] == [second]
+        await pilot.press("home", "c")
+        await until(lambda: exchange.resting() == [], pilot)
+
+    on_screen(act)
+
+
+def test_a_close_shows_its_plan_and_only_yes_closes(exchange: Served) -> None:
+    exchange.trade_a_little()
+    exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
+
+    def held() -> int:
+        found: int = exchange.call(lambda: exchange.exchange.position(ME, TWO_SIDED))
+        return found
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        positions = app.query_one("#positions", ListPanel)
+        while positions.selected is None or positions.selected.ticker != TWO_SIDED:
+            await pilot.press("down")
+        before = held()
+        await pilot.press("x")
+        await until(lambda: isinstance(app.screen, ConfirmDialog), pilot)
+        assert TWO_SIDED in shown(app)
+        await pilot.press("enter")
+        await until(lambda: "Not done" in str(app.screen_stack[0].query_one("#said", Static).render()), pilot)
+        assert held() == before
+        await pilot.press("x")
+        await until(lambda: isinstance(app.screen, ConfirmDialog), pilot)
+        await pilot.press("y")
+        await until(lambda: held() == 0, pilot)
+
+    on_screen(act)
+
+
+def test_the_kill_switch_wants_its_word(exchange: Served) -> None:
+    exchange.trade_a_little()
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        await pilot.press("K", *"klil", "enter")
+        await pilot.pause(0.5)
+        assert len(exchange.resting()) == 2
+        await pilot.press("K", *"kill", "enter")
+        await until(lambda: exchange.resting() == [], pilot)
+        await until(lambda: "HALTED" in shown(app), pilot)
+        await pilot.press("r", *"all is well", "enter")
+        await until(lambda: "HALTED" not in shown(app), pilot)
+
+    on_screen(act)
+
+
+def test_a_running_loop_is_paused_and_the_screen_leaves_it_alone(exchange: Served) -> None:
+    words = ["trade", "--strategy", "market-maker", "--ticker", TWO_SIDED, "--interval", "0.3s", "--yes"]
+    loop = start(words, exchange.variables(), exchange.home)
+    try:
+        socket: Path = exchange.state / "sim" / "events.sock"
+        eventually(lambda: socket.exists() or loop.poll() is not None)
+
+        async def act(app: TopApp, pilot: Pilot[None]) -> None:
+            await until(lambda: "market-maker is running" in shown(app), pilot)
+            await until(lambda: any(side is BID for _, side, *_ in exchange.resting()), pilot)
+            await pilot.press("p")
+            await until(lambda: "PAUSED" in shown(app), pilot)
+            await until(lambda: exchange.resting() == [], pilot)
+
+        on_screen(act)
+        assert loop.poll() is None, said(loop)
+    finally:
+        loop.kill()
+        finish(loop)

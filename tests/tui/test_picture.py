@@ -1,0 +1,131 @@
+"""The screen as lines: widths, marks, old numbers, hostile text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.hostile_text import HOSTILE
+from support.values import make_fill, make_order
+
+from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.tui.picture import PANELS, header, ladder, line, list_lines, matching, spark
+from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText
+from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveOrderRow, LiveRunView, RecentAlertRow, TopRow
+from kalshi_cli.views.order_book import OrderbookView
+from kalshi_cli.views.orders import order_row
+
+NOW = Ts(1_795_000_000_000)
+POSITIONS, ORDERS, FILLS, STRATEGIES, ALERTS, MARKETS = PANELS
+
+
+def run(**changed: Any) -> LiveRunView:
+    fields: dict[str, Any] = {
+        "env": "prod", "mode": "live", "host": "api.elections.kalshi.com", "running": True, "pid": 4242,
+        "strategy": "spike", "started": NOW, "cycles": 3, "state": TradingStateCell("active"), "state_code": None,
+        "state_reason": None, "paused": False, "time": NOW, "cash": dollars(100), "equity": dollars(120),
+        "day_pnl": SignedMoney(dollars(-2)), "exposure": dollars(20), "exposure_limit": dollars(500),
+        "daily_loss_limit": None, "feed_age_s": 0.2, "feed_lag_ms": 3, "waiting": None, "denied": {}, "problem": None,
+    }  # fmt: skip
+    return LiveRunView(**(fields | changed))
+
+
+def plain_head(event: LiveEvent, now: Ts = NOW, width: int = 80) -> list[str]:
+    return [text.plain for text in header(event, now, width)]
+
+
+def test_the_head_says_where_money_is_and_fits_80_columns() -> None:
+    head = plain_head(LiveEvent(run=run()))
+    assert head[0].startswith(" PROD LIVE api.elections.kalshi.com   spike is running")
+    assert "equity $120.00" in head[1]
+    assert "today -$2.00" in head[1]
+    assert "exposure $20.00 of $500.00" in head[1]
+    assert all(len(text) <= 80 for text in head)
+
+
+@pytest.mark.parametrize(
+    ("changed", "silent_s", "after_ms", "said"),
+    [
+        ({}, 0.0, 500, ""),
+        ({}, 7.0, 500, "OLD NUMBERS: 7 s"),
+        ({}, 0.0, 9_000, "OLD NUMBERS: 9 s"),
+        ({"running": False}, 0.0, 9_000, ""),
+        ({"running": False}, 0.0, 19_000, "OLD NUMBERS: 19 s"),
+        ({"problem": TruncatableText("no route to host")}, 0.0, 0, "PROBLEM: no route to host"),
+        ({"paused": True, "state": TradingStateCell("paused")}, 0.0, 0, "PAUSED: no reason given"),
+        ({"state": TradingStateCell("halted"), "state_code": "DAILY_LOSS"}, 0.0, 0, "HALTED: DAILY_LOSS"),
+        ({"waiting": TruncatableText("spike: 10 prices")}, 0.0, 0, "waiting: spike: 10 prices"),
+    ],
+)
+def test_the_third_line_has_what_matters_most(
+    changed: dict[str, Any], silent_s: float, after_ms: int, said: str
+) -> None:
+    text = header(LiveEvent(run=run(**changed), silent_s=silent_s), Ts(NOW + after_ms), 80)[2]
+    assert text.plain.startswith(said)
+    assert bool(text.plain) == bool(said)
+    assert ("red" in str(text.style)) == ("OLD" in said or "PROBLEM" in said or "HALTED" in said)
+
+
+def test_a_list_keeps_its_width_and_marks_the_selected_row() -> None:
+    order = make_order(ticker="KXBTCD-26NOV2214-T86249.99", strategy="market-maker")
+    event = LiveEvent(orders=(LiveOrderRow.of(order_row(order), strategy=order.strategy),))
+    for width in (30, 60, 78, 138):
+        head, row = list_lines(ORDERS, ORDERS.rows(event), width, 0)
+        assert len(head.plain) <= width
+        assert len(row.plain) <= width
+        assert row.plain.startswith("> KXBTCD-26NOV2214-T86249.99"[:width])
+        assert "reverse" in str(row.style)
+
+
+def test_an_empty_list_says_so() -> None:
+    assert list_lines(FILLS, [], 78, None)[1].plain == "  No fills in the last day"
+
+
+def test_hostile_text_does_nothing() -> None:
+    for text in HOSTILE:
+        _show(text)
+
+
+def _show(text: str) -> None:
+    event = LiveEvent(
+        run=run(problem=TruncatableText(text)),
+        alerts=(RecentAlertRow(time=NOW, tier="critical", code="X", subject=text, text=TruncatableText(text)),),
+        markets=(TopRow(ticker="T", title=TruncatableText(text), bid=None, bid_count=None, ask=None, ask_count=None),),
+        fills=(LiveFillRow.of(make_fill(), strategy=text),),
+    )
+    lines = [*header(event, NOW, 80)]
+    for panel in (ALERTS, MARKETS, FILLS):
+        lines += list_lines(panel, panel.rows(event), 78, 0)
+    for each in lines:
+        assert "\n" not in each.plain
+        assert all(char.isprintable() for char in each.plain), each.plain
+        assert each.spans == [] or not any("link" in str(span.style) for span in each.spans)
+
+
+def test_rows_are_found_by_words_in_any_order() -> None:
+    fills = tuple(LiveFillRow.of(make_fill(ticker=name), strategy=s) for name, s in (("AAA", "spike"), ("BBB", "")))
+    rows = FILLS.rows(LiveEvent(fills=fills))
+    assert [row.ticker for row in matching(rows, "SPIKE aa")] == ["AAA"]
+    assert [row.ticker for row in matching(rows, "manual")] == ["BBB"]
+    assert matching(rows, "") == rows
+
+
+def test_columns_without_room_are_left_out() -> None:
+    assert line(("abc", "1"), (ORDERS.columns[0]._replace(width=3), ORDERS.columns[2]._replace(width=8)), 4) == "abc"
+
+
+def test_a_curve_goes_from_its_lowest_to_its_highest() -> None:
+    assert spark([1, 2, 8], 10) == "▁▂█"
+    assert spark([5, 5], 10) == "▁▁"
+    assert spark([5], 10) == ""
+    assert spark(list(range(100)), 8) == "▁▂▃▄▅▆▇█"
+
+
+def test_the_ladder_has_asks_above_bids_and_bars_by_size() -> None:
+    book = OrderbookView(
+        ticker="T", yes_bids=((cents(40), contracts(10)),), yes_asks=((cents(45), contracts(20)), (cents(46), Qty(1))),
+        best_bid=cents(40), best_ask=cents(45), spread=cents(5), mid=Price(4250),
+    )  # fmt: skip
+    shown = [text.plain for text in ladder(book, 64, 11)]
+    assert [text.split()[0] for text in shown] == ["$0.46", "$0.45", "spread", "$0.40"]
+    assert [text.count("█") for text in shown] == [1, 40, 0, 20]
