@@ -120,6 +120,7 @@ MAY_ALSO_IMPORT: dict[str, tuple[str, ...]] = {
     "kalshi_cli/cli/commands/init.py": ("config",),
     "kalshi_cli/cli/commands/runs.py": ("config",),
     "kalshi_cli/cli/commands/check.py": ("core",),
+    "kalshi_cli/cli/commands/serve.py": ("web",),
     "kalshi_cli/cli/commands/top.py": ("tui",),
     "kalshi_cli/cli/screen/render.py": ("core",),
     "kalshi_cli/cli/screen/watch.py": ("core",),

@@ -70,6 +70,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "strategies": "strategies",
         "status": "runs",
         "top": "top",
+        "serve": "serve",
         "why": "why",
         "pause": "halts",
         "resume": "halts",

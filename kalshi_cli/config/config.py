@@ -51,6 +51,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat: schema.HeartbeatConfig = schema.HeartbeatConfig()
     logs: schema.LogsConfig = schema.LogsConfig()
     metrics: schema.MetricsConfig = schema.MetricsConfig()
+    web: schema.WebConfig = schema.WebConfig()
     spot: schema.SpotConfig = schema.SpotConfig()
     sim: schema.SimulatorConfig = schema.SimulatorConfig()
     display: schema.DisplayConfig = schema.DisplayConfig()

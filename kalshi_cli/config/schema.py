@@ -214,6 +214,12 @@ class MetricsConfig(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65_535)] = 9_090
 
 
+class WebConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The web page. `public_url` is its address for other machines, behind a proxy with TLS; alerts carry it."""
+
+    public_url: str = ""
+
+
 SPOT_VENUES = ("coinbase", "kraken", "binance", "binance_us")
 """Venues of outside prices."""
 

@@ -426,6 +426,7 @@ _CHECKS: dict[Key, Callable[[Any], object]] = {
     **{("spot", venue, "rest_url"): url("https", "http") for venue in SPOT_VENUES},
     **{("spot", venue, "ws_url"): url("wss", "ws") for venue in SPOT_VENUES},
     ("heartbeat", "url"): web_address,
+    ("web", "public_url"): web_address,
     ("day_zone",): time_zone,
     ("display", "time_zone"): lambda name: name if name == "local" else time_zone(name),
     ("trade", "command_variables"): variable_names,

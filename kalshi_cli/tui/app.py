@@ -15,12 +15,13 @@ from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
+from kalshi_cli.app.event_source import EventSource, OpenAccount
 from kalshi_cli.app.kalshi import Kalshi
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.tui import picture
+from kalshi_cli.tui.actions import Action, ActionThread, AnyPlan, Execute
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog
-from kalshi_cli.tui.sources import Action, ActionThread, AnyPlan, EventSource, Execute, OpenAccount
 from kalshi_cli.views.live import LiveEvent
 
 FRAME_S = 0.2

@@ -1,0 +1,1 @@
+"""`kalshi serve`: the web page and the JSON API. They show what services return and act through plans."""

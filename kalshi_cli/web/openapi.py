@@ -1,0 +1,99 @@
+"""The OpenAPI description of the JSON API, generated from its routes and the schema of the views."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from kalshi_cli import __version__
+from kalshi_cli.views.live import LiveEvent
+from kalshi_cli.views.schema import schema_of
+from kalshi_cli.web.reads import READS, Read
+from kalshi_cli.web.writes import WRITES
+
+_ERROR = {
+    "type": "object",
+    "properties": {
+        "error": {
+            "type": "object",
+            "properties": {name: {"type": "string"} for name in ("code", "message", "hint")},
+            "required": ["code", "message", "hint"],
+        }
+    },
+    "required": ["error"],
+}
+
+
+def openapi() -> dict[str, Any]:
+    """Return the description of every route, as OpenAPI 3.1."""
+    paths = {f"/{read.path}": {"get": _read(read)} for read in READS}
+    paths["/state"] = {"get": _operation("The state of the event stream, whole", _json(_ref(LiveEvent)))}
+    paths["/events"] = {
+        "get": _operation(
+            "The event stream: server-sent events, each with the parts that changed",
+            {"text/event-stream": {"schema": _ref(LiveEvent)}},
+        )
+    }
+    plan = _operation("Make a plan; nothing is sent", _json({"type": "object"}))
+    plan["requestBody"] = {"required": True, "content": _json({"oneOf": [_request(name) for name in WRITES]})}
+    paths["/plans"] = {"post": plan}
+    execute = _operation("Execute a plan once, unchanged, before it expires", _json({"type": "object"}))
+    execute["parameters"] = [_parameter("plan_id", "path")]
+    digest = {"type": "object", "properties": {"digest": {"type": "string"}}, "required": ["digest"]}
+    execute["requestBody"] = {"required": True, "content": _json(digest)}
+    paths["/plans/{plan_id}/execute"] = {"post": execute}
+    views = {read.view.__name__: read.view for read in READS} | {LiveEvent.__name__: LiveEvent}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "kalshi serve", "version": __version__},
+        "servers": [{"url": "/api/v1"}],
+        "paths": paths,
+        "components": {
+            "schemas": {name: schema_of(view) for name, view in sorted(views.items())} | {"Error": _ERROR},
+            "securitySchemes": {
+                "session": {"type": "apiKey", "in": "cookie", "name": "kalshi_session"},
+                "token": {"type": "http", "scheme": "bearer"},
+            },
+        },
+        "security": [{"session": []}, {"token": []}],
+    }
+
+
+def _read(read: Read) -> dict[str, Any]:
+    schema: dict[str, Any] = _ref(read.view)
+    found = _operation(read.words, _json({"type": "array", "items": schema} if read.is_list else schema))
+    in_path = re.findall(r"{(\w+)}", read.path)
+    found["parameters"] = [_parameter(name, "path") for name in in_path] + [
+        _parameter(name, "query") for name in read.parameters
+    ]
+    return found
+
+
+def _operation(words: str, content: dict[str, Any]) -> dict[str, Any]:
+    error = {"description": "What went wrong", "content": _json({"$ref": "#/components/schemas/Error"})}
+    return {"summary": words, "responses": {"200": {"description": words, "content": content}, "default": error}}
+
+
+def _parameter(name: str, place: str) -> dict[str, Any]:
+    return {"name": name, "in": place, "required": place == "path", "schema": {"type": "string"}}
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _ref(view: type[msgspec.Struct]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{view.__name__}"}
+
+
+def _request(name: str) -> dict[str, Any]:
+    write = WRITES[name]
+    return {
+        "title": write.words,
+        "type": "object",
+        "properties": {"do": {"const": name}, **{field: {"type": "string"} for field in write.fields}},
+        "required": ["do", *write.fields],
+        "additionalProperties": False,
+    }

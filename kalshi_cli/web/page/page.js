@@ -1,0 +1,344 @@
+"use strict";
+// The page of `kalshi serve`. All text is set as text, never as HTML, so that a title cannot become markup.
+
+const API = "/api/v1/";
+const OLD_S = 5; // seconds after which numbers are shown as old
+const state = { parts: {}, heard: 0, equity: [], problem: "" };
+const $ = (id) => document.getElementById(id);
+
+// -- building blocks ------------------------------------------------------------------------------------------------
+
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key === "onclick" || key === "onsubmit") made.addEventListener(key.slice(2), value);
+    else if (value !== undefined && value !== "") made.setAttribute(key, value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+function drawing(name, attributes, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+const isSet = (value) => value !== null && value !== undefined;
+const money = (text) => (isSet(text) ? (Number(text) < 0 ? "-$" : "$") + Math.abs(Number(text)).toFixed(2) : "—");
+const gain = (text) => (isSet(text) ? (Number(text) >= 0 ? "+" : "") + money(text) : "—");
+const price = (text) => (isSet(text) ? "$" + String(Number(text)) : "—");
+const count = (text) => (isSet(text) ? String(Number(text)) : "—");
+const clock = (text) => (isSet(text) ? new Date(text).toLocaleTimeString() : "—");
+const day = (text) => (isSet(text) ? new Date(text).toLocaleString() : "—");
+const tone = (text) => (Number(text) > 0 ? "good" : Number(text) < 0 ? "bad" : "");
+const market = (ticker) => element("a", { href: "#market/" + encodeURIComponent(ticker) }, ticker);
+
+// A column: heading, the cell of a row (text or element), and the class of the cell.
+function table(caption, columns, rows, empty) {
+  if (!rows || !rows.length) return element("p", { class: "soft" }, empty);
+  const head = element("tr", {}, ...columns.map(([name, , kind]) => element("th", { scope: "col", class: kind }, name)));
+  const body = rows.map((row) =>
+    element("tr", {}, ...columns.map(([, cell, kind, style]) =>
+      element("td", { class: [kind, style ? style(row) : ""].filter(Boolean).join(" ") }, cell(row)))));
+  return element("div", { class: "table" },
+    element("table", {}, element("caption", {}, caption), element("thead", {}, head), element("tbody", {}, ...body)));
+}
+
+function cards(...pairs) {
+  return element("dl", { class: "cards" }, ...pairs.map(([name, value, style]) =>
+    element("div", { class: "card" }, element("dt", {}, name), element("dd", { class: style }, value))));
+}
+
+function curve(points, words) {
+  if (points.length < 2) return element("p", { class: "soft" }, "The curve begins with the second value");
+  const low = Math.min(...points), high = Math.max(...points), span = high - low || 1;
+  const line = points.map((value, at) =>
+    (at / (points.length - 1) * 100).toFixed(2) + "," + (98 - (value - low) / span * 96).toFixed(2)).join(" ");
+  return drawing("svg", { class: "chart", viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img",
+    "aria-label": `${words}: from ${money(points[0])} to ${money(points.at(-1))}` },
+  drawing("polyline", { class: "curve", points: line }));
+}
+
+function bars(rows, words) {
+  const values = rows.map((row) => Number(row.net));
+  const most = Math.max(...values.map(Math.abs), 0.01), wide = 100 / Math.max(rows.length, 1);
+  return drawing("svg", { class: "chart", viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img",
+    "aria-label": words + ": " + rows.map((row) => `${row.key} ${gain(row.net)}`).join(", ") },
+  drawing("line", { class: "zero", x1: 0, x2: 100, y1: 50, y2: 50 }),
+  ...values.map((value, at) => drawing("rect", { class: value < 0 ? "down" : "up", x: at * wide + wide * 0.1,
+    width: wide * 0.8, y: value < 0 ? 50 : 50 - value / most * 48, height: Math.abs(value) / most * 48 })));
+}
+
+// -- the server -----------------------------------------------------------------------------------------------------
+
+async function call(path, body) {
+  const options = body === undefined ? {} :
+    { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+  const reply = await fetch(API + path, options);
+  const found = await reply.json();
+  if (!reply.ok) throw new Error([found.error.message, found.error.hint].filter(Boolean).join(". "));
+  return found;
+}
+
+// Shows a plan and executes it only after the user confirmed what it shows.
+async function act(words, request, field) {
+  const dialog = $("dialog"), input = $("answer").querySelector("input");
+  $("question").textContent = words;
+  $("outcome").textContent = "";
+  $("facts").replaceChildren();
+  $("warnings").replaceChildren();
+  $("answer").hidden = !field;
+  $("answer").querySelector("span").textContent = field || "";
+  input.value = "";
+  $("yes").hidden = false;
+  $("yes").disabled = false;
+  let plan = null;
+  const show = async () => {
+    if (field) request.reason = input.value;
+    plan = await call("plans", request);
+    $("facts").replaceChildren(...plan.facts.map((fact) => element("li", {}, fact)));
+    $("warnings").replaceChildren(...plan.warnings.map((warning) => element("li", {}, warning)));
+    $("yes").textContent = "Confirm";
+  };
+  const fail = (error) => { $("outcome").textContent = error.message; $("yes").hidden = true; };
+  $("yes").textContent = field ? "Review" : "Confirm";
+  $("yes").onclick = async () => {
+    $("yes").disabled = true;
+    try {
+      if (!plan) { await show(); } else {
+        await call(`plans/${plan.plan_id}/execute`, { digest: plan.digest });
+        $("outcome").textContent = "Done";
+        $("yes").hidden = true;
+        $("no").textContent = "Close";
+        open();
+      }
+    } catch (error) { fail(error); }
+    $("yes").disabled = false;
+  };
+  $("no").textContent = "Cancel";
+  $("no").onclick = () => dialog.close();
+  dialog.showModal();
+  $("no").focus();
+  if (!field) { try { await show(); } catch (error) { fail(error); } }
+}
+
+// -- pages ----------------------------------------------------------------------------------------------------------
+
+const positionColumns = [
+  ["Market", (row) => market(row.ticker)],
+  ["Held", (row) => `${count(row.count)} ${row.side.toUpperCase()}`, "number"],
+  ["Average", (row) => price(row.average_price), "number"],
+  ["Mark", (row) => price(row.mark), "number"],
+  ["Value", (row) => money(row.value), "number"],
+  ["Unrealized", (row) => gain(row.unrealized), "number", (row) => tone(row.unrealized)],
+  ["Title", (row) => row.title || "", "wrap"],
+  ["", (row) => allowed.write ? element("button", { onclick: () =>
+    act(`Close ${row.ticker}?`, { do: "close", ticker: row.ticker }) }, "Close") : ""],
+];
+const orderColumns = [
+  ["Market", (row) => market(row.ticker)],
+  ["Order", (row) => `${row.action} ${row.side.toUpperCase()}`],
+  ["Price", (row) => price(row.price), "number"],
+  ["Filled", (row) => `${count(row.filled)} of ${count(row.count)}`, "number"],
+  ["Status", (row) => row.status.toLowerCase()],
+  ["Strategy", (row) => row.strategy || "manual"],
+  ["", (row) => allowed.stop && row.order_id ? element("button", { onclick: () =>
+    act(`Cancel order ${row.order_id.slice(0, 8)}?`, { do: "cancel", order_id: row.order_id }) }, "Cancel") : ""],
+];
+const fillColumns = [
+  ["Time", (row) => day(row.time)],
+  ["Market", (row) => market(row.ticker)],
+  ["YES", (row) => (row.book_side === "bid" ? "bought" : "sold")],
+  ["Count", (row) => count(row.count), "number"],
+  ["Price", (row) => price(row.price), "number"],
+  ["Fee", (row) => money(row.fee), "number"],
+  ["Role", (row) => (row.is_taker ? "taker" : "maker")],
+  ["Strategy", (row) => row.strategy || "manual"],
+];
+const alertColumns = [
+  ["Time", (row) => day(row.time)],
+  ["Tier", (row) => row.tier, "", (row) => (row.tier.toLowerCase() === "critical" ? "bad" : "warn")],
+  ["Code", (row) => element("a", { href: "#runbook/" + encodeURIComponent(row.code) }, row.code)],
+  ["Subject", (row) => row.subject],
+  ["What happened", (row) => row.text, "wrap"],
+];
+const partColumns = (name) => [
+  [name, (row) => row.key ?? (row.strategy || "manual")],
+  ["Net", (row) => gain(row.net), "number", (row) => tone(row.net)],
+  ["Realized", (row) => gain(row.realized), "number"],
+  ["Unrealized", (row) => gain(row.unrealized), "number"],
+  ["Fees", (row) => money(row.fees), "number"],
+];
+
+const pages = {
+  overview: () => {
+    const run = state.parts.run;
+    if (!run) return [element("p", {}, "Reading the account ...")];
+    const limit = isSet(run.exposure_limit) ? ` of ${money(run.exposure_limit)}` : "";
+    const denied = Object.entries(run.denied || {});
+    return [
+      element("h1", {}, "Overview"),
+      cards(["Equity", money(run.equity)], ["Cash", money(run.cash)], ["P&L today", gain(run.day_pnl), tone(run.day_pnl)],
+        ["Exposure", money(run.exposure) + limit], ["Positions", String((state.parts.positions || []).length)],
+        ["Live orders", String((state.parts.orders || []).length)]),
+      element("h2", {}, "Equity since this page follows it"), curve(state.equity, "Equity"),
+      element("h2", {}, "P&L by strategy"),
+      table("Since the loop began", partColumns("Strategy"), state.parts.strategies, "No strategy is running"),
+      denied.length ? table("Orders refused by kalshi", [["Limit", (row) => row[0]], ["Times", (row) => String(row[1]), "number"]],
+        denied, "") : null,
+      element("h2", {}, "Positions"), table("Open positions", positionColumns, state.parts.positions, "No open positions"),
+      element("h2", {}, "Alerts"),
+      table("Of the last day", alertColumns, (state.parts.alerts || []).slice(0, 5), "No alerts in the last day"),
+    ];
+  },
+  positions: () => [element("h1", {}, "Positions"),
+    table("Open positions", positionColumns, state.parts.positions, "No open positions")],
+  orders: () => [element("h1", {}, "Orders"), table("Live orders", orderColumns, state.parts.orders, "No live orders"),
+    allowed.write ? orderForm() : null],
+  fills: () => [element("h1", {}, "Fills"),
+    table("Of the last day", fillColumns, state.parts.fills, "No fills in the last day")],
+  alerts: () => [element("h1", {}, "Alerts"),
+    table("Of the last day", alertColumns, state.parts.alerts, "No alerts in the last day")],
+};
+
+const reading = {
+  pnl: async () => {
+    const [days, parts] = await Promise.all([call("pnl?by=day"), call("pnl?by=strategy")]);
+    return [element("h1", {}, "P&L"),
+      cards(["Net", gain(days.net), tone(days.net)], ["Realized", gain(days.realized)],
+        ["Unrealized", gain(days.unrealized)], ["Fees", money(days.fees)]),
+      element("h2", {}, "By day"), days.rows.length ? bars(days.rows, "Net P&L by day") : null,
+      table("Net of fees", partColumns("Day"), days.rows, "No trades"),
+      element("h2", {}, "By strategy"), table("Net of fees", partColumns("Strategy"), parts.rows, "No trades")];
+  },
+  markets: async () => {
+    const words = new URLSearchParams(location.hash.split("?")[1] || "").get("search") || "";
+    const rows = await call("markets?limit=100&search=" + encodeURIComponent(words));
+    const input = element("input", { id: "words", value: words });
+    return [element("h1", {}, "Markets"),
+      element("form", { onsubmit: (event) => { event.preventDefault();
+        location.hash = "#markets?search=" + encodeURIComponent(input.value); } },
+      element("label", {}, "Words of the title ", input), element("button", {}, "Search")),
+      table("At most 100 open markets", [["Market", (row) => market(row.ticker)], ["Title", (row) => row.title || "", "wrap"],
+        ["Bid", (row) => price(row.yes_bid), "number"], ["Ask", (row) => price(row.yes_ask), "number"],
+        ["Closes", (row) => day(row.close_time)]], rows, "No market matches")];
+  },
+  market: async (ticker) => {
+    const at = "markets/" + encodeURIComponent(ticker);
+    const [found, book, candles] = await Promise.all([call(at), call(at + "/orderbook?depth=10"), call(at + "/candles")]);
+    const most = Math.max(...[...book.yes_bids, ...book.yes_asks].map((level) => Number(level[1])), 1);
+    const level = ([at, size]) => [element("span", { class: "number" }, price(at)), element("span", { class: "number" },
+      count(size)), element("meter", { min: 0, max: most, value: Number(size), "aria-label": `${count(size)} at ${price(at)}` })];
+    const closes = candles.map((each) => Number(each.close)).filter((value) => Number.isFinite(value));
+    return [element("h1", {}, found.title || ticker), element("p", { class: "soft" }, ticker),
+      cards(["Best bid", price(book.best_bid)], ["Best ask", price(book.best_ask)], ["Status", found.status],
+        ["Closes", day(found.close_time)]),
+      element("h2", {}, "Price, last week by the hour"), curve(closes, "Price"),
+      element("h2", {}, "Asks"), element("div", { class: "ladder" }, ...book.yes_asks.slice().reverse().flatMap(level)),
+      element("h2", {}, "Bids"), element("div", { class: "ladder" }, ...book.yes_bids.flatMap(level)),
+      element("h2", {}, "Rules"), element("p", {}, found.rules_primary || "")];
+  },
+  runbooks: async () => [element("h1", {}, "Runbooks"), table("What to do when something is wrong", [
+    ["Name", (row) => element("a", { href: "#runbook/" + row.name }, row.name)], ["Title", (row) => row.title, "wrap"]],
+  await call("runbooks"), "No runbooks")],
+  runbook: async (name) => {
+    const found = await call("runbooks/" + encodeURIComponent(name));
+    return [element("h1", {}, found.title), element("pre", {}, found.lines.join("\n"))];
+  },
+};
+
+function orderForm() {
+  const fields = [["ticker", "Market"], ["side", "yes or no"], ["action", "buy or sell"], ["count", "Count"], ["price", "Price, like 0.47"]];
+  const inputs = fields.map(([name, words]) => [name, element("input", { name, "aria-label": words, placeholder: words })]);
+  return element("form", { onsubmit: (event) => { event.preventDefault();
+    act("Place this order?", { do: "place", ...Object.fromEntries(inputs.map(([name, input]) => [name, input.value.trim()])) }); } },
+  ...inputs.map(([, input]) => input), element("button", {}, "Review order"));
+}
+
+// -- drawing --------------------------------------------------------------------------------------------------------
+
+const allowed = { stop: false, write: false };
+let turn = 0;
+
+function parts() {
+  const [name, ...rest] = location.hash.slice(1).split("?")[0].split("/");
+  return [name || "overview", decodeURIComponent(rest.join("/"))];
+}
+
+async function open() {
+  const [name, argument] = parts(), mine = ++turn, main = $("main");
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.hash === "#" + name) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
+  }
+  if (pages[name]) { draw(); return; }
+  main.replaceChildren(element("p", { class: "soft" }, "Reading ..."));
+  try {
+    const made = reading[name] ? await reading[name](argument) : [element("p", {}, "No such page")];
+    if (mine === turn) main.replaceChildren(...made.filter(Boolean));
+  } catch (error) {
+    if (mine === turn) main.replaceChildren(element("p", { class: "bad", role: "alert" }, error.message));
+  }
+}
+
+function draw() {
+  const [name] = parts();
+  if (!pages[name]) return;
+  if ($("main").contains(document.activeElement) && document.activeElement.tagName === "INPUT") return;
+  const focused = document.activeElement, main = $("main");
+  const at = main.contains(focused) ? [...main.querySelectorAll("a, button")].indexOf(focused) : -1;
+  main.replaceChildren(...pages[name]().filter(Boolean));
+  if (at >= 0) main.querySelectorAll("a, button")[at]?.focus();
+}
+
+function head() {
+  const run = state.parts.run;
+  if (!run) return;
+  const mode = run.mode === "live" && run.env === "prod" ? "LIVE" : run.mode === "paper" ? "PAPER" : "";
+  $("place").textContent = [run.env.toUpperCase(), mode, run.host].filter(Boolean).join(" ");
+  $("place").className = "place" + (mode === "LIVE" ? " live" : "");
+  $("loop").textContent = run.running ? `${run.strategy} is running` : "no loop is running";
+  const age = Math.max(state.parts.silent_s || 0, (Date.now() - state.heard) / 1000);
+  const isOld = age > (run.running ? OLD_S : 4 * OLD_S);
+  document.body.classList.toggle("stale", isOld);
+  const words = isOld ? `OLD NUMBERS: ${age.toFixed(0)} s` : run.problem ? `PROBLEM: ${run.problem}`
+    : run.paused ? `PAUSED: ${run.state_reason || ""}` : run.state !== "active"
+      ? `${run.state.toUpperCase()}: ${run.state_code || ""} ${run.state_reason || ""}` : "";
+  if ($("attention").textContent !== words) $("attention").textContent = words;
+  $("attention").className = isOld || run.problem || !["active", "paused"].includes(run.state) ? "bad" : "warn";
+  $("age").textContent = `Numbers of ${clock(run.time)}, ${age.toFixed(0)} s old`;
+  $("pause").hidden = !allowed.stop || run.state !== "active";
+  $("resume").hidden = !allowed.write || run.state === "active";
+  $("kill").hidden = !allowed.stop;
+}
+
+function take(news) {
+  Object.assign(state.parts, news);
+  state.heard = Date.now();
+  const equity = news.run && Number(news.run.equity);
+  if (equity && state.equity.at(-1) !== equity) state.equity = [...state.equity, equity].slice(-2000);
+  head();
+  draw();
+}
+
+async function begin() {
+  $("pause").onclick = () => act("Pause trading?", { do: "pause", reason: "from the page" });
+  $("resume").onclick = () => act("Resume trading?", { do: "resume", reason: "" }, "Why is it safe again?");
+  $("kill").onclick = () => act("Halt trading and cancel EVERY order?", { do: "kill" });
+  $("logout").onclick = async () => { await call("logout", {}); location.reload(); };
+  addEventListener("hashchange", () => { open(); $("main").focus(); });
+  setInterval(head, 1000);
+  try {
+    Object.assign(allowed, await call("allowed"));
+    state.equity = await call("equity");
+  } catch (error) {
+    $("main").replaceChildren(element("p", { class: "bad", role: "alert" }, error.message));
+    return;
+  }
+  const stream = new EventSource(API + "events");
+  stream.onmessage = (event) => take(JSON.parse(event.data));
+  open();
+}
+
+begin();

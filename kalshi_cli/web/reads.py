@@ -1,0 +1,138 @@
+"""What the JSON API can read: a path, the view that it returns, and the service that is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
+
+from kalshi_cli.app.kalshi import Kalshi
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.views.alerts import AlertsView
+from kalshi_cli.views.cash import BalanceView, SettlementRow
+from kalshi_cli.views.exchange import ExchangeView
+from kalshi_cli.views.market_history import CandleRow, PublicTradeRow
+from kalshi_cli.views.markets import MarketRow, MarketView
+from kalshi_cli.views.order_book import OrderbookView
+from kalshi_cli.views.orders import OrderRow
+from kalshi_cli.views.portfolio import PortfolioView
+from kalshi_cli.views.positions import AccountFillRow, PnlView, PositionRow
+from kalshi_cli.views.row import OutputRow
+from kalshi_cli.views.runbooks import RunbookRow, RunbookView
+from kalshi_cli.views.runs import StatusView
+
+MAX_ROWS = 1_000
+USUAL_ROWS = 100
+
+
+class Query:
+    """The parameters of a request, by name; each is taken once, and an unknown one is refused."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self._given = dict(given)
+
+    def text(self, name: str, default: str = "") -> str:
+        """Take a text."""
+        return self._given.pop(name, default)
+
+    def rows(self) -> int:
+        """Take `limit`: a number of rows from 1 to MAX_ROWS."""
+        return self.number("limit", USUAL_ROWS)
+
+    def number(self, name: str, default: int) -> int:
+        """Take a whole number from 1 to MAX_ROWS."""
+        given = self._given.pop(name, str(default))
+        if not given.isascii() or not given.isdigit() or not 1 <= int(given[:9]) <= MAX_ROWS:
+            raise UsageError(f"{name} must be a whole number from 1 to {MAX_ROWS}, not {given!r}")
+        return int(given)
+
+    def finish(self) -> None:
+        """Refuse what was not taken."""
+        if self._given:
+            raise UsageError(f"Unknown parameter {sorted(self._given)[0]!r}", hint="see /api/v1/openapi.json")
+
+
+class Read(NamedTuple):
+    """A read of the API. `call` takes the account, the names in the path and the query."""
+
+    path: str
+    words: str
+    view: type[OutputRow]
+    is_list: bool
+    parameters: tuple[str, ...]
+    call: Callable[[Kalshi, Mapping[str, str], Query], Any]
+
+
+def _orders(kalshi: Kalshi, _names: Mapping[str, str], query: Query) -> list[OrderRow]:
+    found = kalshi.orders.list(query.text("status", "resting"), ticker=query.text("ticker").upper())
+    return list(islice(found, query.rows()))
+
+
+def _fills(kalshi: Kalshi, _names: Mapping[str, str], query: Query) -> list[AccountFillRow]:
+    return list(kalshi.account.fills(query.text("ticker").upper(), limit=query.rows()))
+
+
+def _settlements(kalshi: Kalshi, _names: Mapping[str, str], query: Query) -> list[SettlementRow]:
+    return list(islice(kalshi.account.settlements(query.text("ticker").upper()), query.rows()))
+
+
+def _markets(kalshi: Kalshi, _names: Mapping[str, str], query: Query) -> list[MarketRow]:
+    found = kalshi.markets.list(
+        status=query.text("status", "open"), search=query.text("search"), series=query.text("series").upper()
+    )
+    return list(islice(found, query.rows()))
+
+
+def _book(kalshi: Kalshi, names: Mapping[str, str], query: Query) -> OrderbookView:
+    return kalshi.markets.order_books([names["ticker"].upper()], query.number("depth", 20))[0]
+
+
+def _trades(kalshi: Kalshi, names: Mapping[str, str], query: Query) -> list[PublicTradeRow]:
+    return list(kalshi.markets.trades(names["ticker"].upper(), limit=query.rows()))
+
+
+def _candles(kalshi: Kalshi, names: Mapping[str, str], query: Query) -> list[CandleRow]:
+    return list(kalshi.markets.candles(names["ticker"].upper(), query.text("interval", "1h")))
+
+
+def _runbook(_kalshi: Kalshi, names: Mapping[str, str], _query: Query) -> RunbookView:
+    from kalshi_cli.services.monitoring.runbooks import runbook
+
+    found = runbook(names["name"])
+    return RunbookView.of(found, lines=tuple(found.text.splitlines()))
+
+
+def _runbooks(_kalshi: Kalshi, _names: Mapping[str, str], _query: Query) -> list[RunbookRow]:
+    from kalshi_cli.services.monitoring.runbooks import runbooks
+
+    return [RunbookRow.of(each) for each in runbooks()]
+
+
+READS = (
+    Read("status", "The trading loop and its state", StatusView, False, (), lambda k, _n, _q: k.trading.status()),
+    Read(
+        "portfolio", "Cash, positions, exposure against limits, P&L today", PortfolioView, False, (),
+        lambda k, _n, _q: k.account.portfolio(),
+    ),
+    Read("balance", "Cash by shard", BalanceView, False, (), lambda k, _n, _q: k.account.balance()),
+    Read("positions", "Open positions", PositionRow, True, (), lambda k, _n, _q: k.account.positions()),
+    Read("orders", "Orders by status: resting, canceled, executed, all", OrderRow, True, ("status", "ticker", "limit"),
+         _orders),
+    Read("fills", "Fills, newest first", AccountFillRow, True, ("ticker", "limit"), _fills),
+    Read("settlements", "Settlements, newest first", SettlementRow, True, ("ticker", "limit"), _settlements),
+    Read(
+        "pnl", "P&L by market, event, series, strategy, day or month", PnlView, False, ("by",),
+        lambda k, _n, q: k.account.pnl(q.text("by", "market")),
+    ),
+    Read("alerts", "Alerts and alert channels", AlertsView, False, (), lambda k, _n, _q: k.monitoring.alerts()),
+    Read("exchange", "Status, hours and maintenance of the exchange", ExchangeView, False, (),
+         lambda k, _n, _q: k.markets.exchange()),
+    Read("markets", "Markets by status and words", MarketRow, True, ("status", "search", "series", "limit"), _markets),
+    Read("markets/{ticker}", "A market with rules, fees and times", MarketView, False, (),
+         lambda k, n, _q: k.markets.get(n["ticker"].upper())),
+    Read("markets/{ticker}/orderbook", "The order book of a market", OrderbookView, False, ("depth",), _book),
+    Read("markets/{ticker}/trades", "Public trades, newest first", PublicTradeRow, True, ("limit",), _trades),
+    Read("markets/{ticker}/candles", "Candles of a market", CandleRow, True, ("interval",), _candles),
+    Read("runbooks", "Runbooks", RunbookRow, True, (), _runbooks),
+    Read("runbooks/{name}", "A runbook, by name, alert code or exit code", RunbookView, False, (), _runbook),
+)  # fmt: skip

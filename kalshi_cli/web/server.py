@@ -1,0 +1,382 @@
+"""The web server of an account: its page, the JSON API and the event stream, behind the rules of `access`."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kalshi_cli.app.event_source import EventSource, OpenAccount
+from kalshi_cli.app.kalshi import Kalshi
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import (
+    CredentialsError,
+    HaltedError,
+    KalshiError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    RefusedError,
+    UnreachableError,
+    UsageError,
+)
+from kalshi_cli.base.text import redact, safe_text
+from kalshi_cli.base.units import format_ts
+from kalshi_cli.views.formats import to_machine
+from kalshi_cli.views.live import LiveEvent
+from kalshi_cli.views.plans import Plan
+from kalshi_cli.web.access import COOKIE, Access, Refusal
+from kalshi_cli.web.openapi import openapi
+from kalshi_cli.web.reads import READS, Query, Read
+from kalshi_cli.web.writes import NotAllowedError, plan
+
+PAGE = Path(__file__).parent / "page"
+FILES = {"": "index.html", "page.js": "page.js", "page.css": "page.css"}
+"""The files of the page, by their path; nothing else is served from a folder."""
+
+HEADERS = (
+    (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+
+MAX_BODY = 16_384
+"""Bytes of a request."""
+
+MAX_WAITING = 32
+"""Requests to the account that wait; a further one is answered with 503."""
+
+MAX_STREAMS = 16
+MAX_CONNECTIONS = 64
+FRAME_S = 0.2
+STILL_S = 5.0
+"""Seconds after which a stream without news gets a comment, so that a dead connection is noticed."""
+
+STATUS: dict[type[KalshiError], HTTPStatus] = {
+    NotAllowedError: HTTPStatus.FORBIDDEN,
+    UsageError: HTTPStatus.BAD_REQUEST,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    HaltedError: HTTPStatus.CONFLICT,
+    RefusedError: HTTPStatus.CONFLICT,
+    RateLimitedError: HTTPStatus.SERVICE_UNAVAILABLE,
+    UnreachableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    CredentialsError: HTTPStatus.BAD_GATEWAY,
+    OutcomeUnknownError: HTTPStatus.BAD_GATEWAY,
+}
+
+T = TypeVar("T")
+
+
+class WebOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What this server allows: `may_stop` pause, cancel and kill; `may_write` everything. `is_secure`: behind TLS."""
+
+    may_stop: bool = False
+    may_write: bool = False
+    is_secure: bool = False
+
+
+class AccountThread:
+    """An account that one thread works with, one call after the other; `call` waits without blocking the server."""
+
+    def __init__(self, open_account: OpenAccount, name: str) -> None:
+        self._open = open_account
+        self._executor = ThreadPoolExecutor(1, name)
+        self._kalshi: Kalshi | None = None
+        self._waiting = 0
+
+    async def call(self, what: Callable[[Kalshi], T]) -> T:
+        """Return the result of `what`, called with the account in its thread."""
+        if self._waiting >= MAX_WAITING:
+            raise RateLimitedError("Too many requests wait for the account", hint="try again in a second")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, partial(self._call, what))
+        finally:
+            self._waiting -= 1
+
+    def _call(self, what: Callable[[Kalshi], T]) -> T:
+        if self._kalshi is None:
+            self._kalshi = self._open()
+        return what(self._kalshi)
+
+    def close(self) -> None:
+        """Close the account after the call in progress."""
+
+        def close() -> None:
+            if self._kalshi is not None:
+                self._kalshi.close()
+
+        self._executor.submit(close).result()
+        self._executor.shutdown()
+
+
+class WebApp:
+    """The routes. Reads and writes have a thread each, so that the kill switch never waits for a slow list."""
+
+    def __init__(
+        self, open_account: OpenAccount, clock: Clock, access: Access, options: WebOptions, on_login: Callable[[], None]
+    ) -> None:
+        self._access = access
+        self._options = options
+        self._on_login = on_login
+        self._reads = AccountThread(open_account, "web reads")
+        self._writes = AccountThread(open_account, "web writes")
+        self._source = EventSource(open_account, clock)
+        self._plans: dict[str, tuple[str, Plan[Any]]] = {}
+        self._state: LiveEvent | None = None
+        self._parts: dict[str, tuple[int, object]] = {}
+        self._version = 0
+        self._streams = 0
+        routes = [
+            *(Route(f"/{path}", partial(self._file, name)) for path, name in FILES.items()),
+            Route("/login", self._login),
+            Route("/api/v1/logout", self._logout, methods=["POST"]),
+            Route("/api/v1/openapi.json", self._openapi),
+            Route("/api/v1/state", self._whole),
+            Route("/api/v1/events", self._events),
+            Route("/api/v1/allowed", self._allowed),
+            Route("/api/v1/equity", self._equity),
+            Route("/api/v1/plans", self._plan, methods=["POST"]),
+            Route("/api/v1/plans/{plan_id}/execute", self._execute, methods=["POST"]),
+            *(Route(f"/api/v1/{read.path}", partial(self._read, read)) for read in READS),
+        ]
+        self.asgi: ASGIApp = Guard(Starlette(routes=routes), access)
+
+    def start(self) -> None:
+        """Start to follow the event stream."""
+        self._source.start()
+
+    def close(self) -> None:
+        """Stop, and close the accounts."""
+        self._source.stop()
+        self._reads.close()
+        self._writes.close()
+
+    # -- the page and sessions ----------------------------------------------------------------------------------------
+
+    async def _file(self, name: str, _request: Request) -> Response:
+        return FileResponse(PAGE / name)
+
+    async def _login(self, request: Request) -> Response:
+        opened = self._access.open_session(request.query_params.get("link", ""))
+        if isinstance(opened, Refusal):
+            return refused(opened)
+        self._on_login()
+        reply = RedirectResponse("/", 303)
+        reply.set_cookie(COOKIE, opened, httponly=True, samesite="strict", secure=self._options.is_secure, path="/")
+        return reply
+
+    async def _logout(self, request: Request) -> Response:
+        self._access.close_session(request.headers)
+        return _json({})
+
+    # -- reads --------------------------------------------------------------------------------------------------------
+
+    async def _read(self, read: Read, request: Request) -> Response:
+        query = Query(request.query_params)
+
+        def call(kalshi: Kalshi) -> object:
+            found = read.call(kalshi, request.path_params, query)
+            query.finish()
+            return found
+
+        async def reply() -> Response:
+            found: Any = await self._reads.call(call)
+            write = to_machine(read.view)
+            return _json([write(row) for row in found] if read.is_list else write(found))
+
+        return await _answer(reply)
+
+    async def _openapi(self, _request: Request) -> Response:
+        return _json(openapi())
+
+    async def _allowed(self, _request: Request) -> Response:
+        return _json({"stop": self._options.may_stop or self._options.may_write, "write": self._options.may_write})
+
+    async def _equity(self, _request: Request) -> Response:
+        return _json([value / 1_000_000 for value in self._source.equity])
+
+    async def _whole(self, _request: Request) -> Response:
+        self._look()
+        return _json({name: value for name, (_, value) in self._parts.items()})
+
+    async def _events(self, _request: Request) -> Response:
+        if self._streams >= MAX_STREAMS:
+            return refused(Refusal(503, "too_many_streams", f"{MAX_STREAMS} pages are open already"))
+        return StreamingResponse(self._stream(), media_type="text/event-stream")
+
+    async def _stream(self) -> AsyncIterator[bytes]:
+        """Yield the parts that changed; a slow visitor gets the latest values only."""
+        self._streams += 1
+        seen, still_s = 0, 0.0
+        try:
+            while True:
+                self._look()
+                new = {name: value for name, (version, value) in self._parts.items() if version > seen}
+                seen = self._version
+                still_s = 0.0 if new else still_s + FRAME_S
+                if new:
+                    yield b"data: " + msgspec.json.encode(new) + b"\n\n"
+                elif still_s >= STILL_S:
+                    still_s = 0.0
+                    yield b": still here\n\n"
+                await asyncio.sleep(FRAME_S)
+        finally:
+            self._streams -= 1
+
+    def _look(self) -> None:
+        """Take the newest state, and count a version for each part that differs."""
+        newest = self._source.newest()
+        if newest is None or newest == self._state:
+            return
+        before, self._state = self._state, newest
+        for field in msgspec.structs.fields(LiveEvent):
+            value = getattr(newest, field.name)
+            if value is not None and (before is None or value != getattr(before, field.name)):
+                self._version += 1
+                self._parts[field.name] = (self._version, to_machine(field.type)(value))
+
+    # -- writes -------------------------------------------------------------------------------------------------------
+
+    async def _plan(self, request: Request) -> Response:
+        async def reply() -> Response:
+            body = await _body(request)
+            options = self._options
+            service, made = await self._writes.call(
+                lambda kalshi: plan(kalshi, body, may_stop=options.may_stop, may_write=options.may_write)
+            )
+            self._plans[made.plan_id] = (service, made)
+            while len(self._plans) > MAX_WAITING:
+                del self._plans[next(iter(self._plans))]
+            return _json(
+                {
+                    "plan_id": made.plan_id,
+                    "subject": safe_text(made.subject),
+                    "facts": [safe_text(fact) for fact in made.facts],
+                    "warnings": [safe_text(warning) for warning in made.warnings],
+                    "expires": format_ts(made.expires),
+                    "digest": made.digest,
+                }
+            )
+
+        return await _answer(reply)
+
+    async def _execute(self, request: Request) -> Response:
+        async def reply() -> Response:
+            body = await _body(request)
+            kept = self._plans.pop(request.path_params["plan_id"], None)
+            if kept is None or not isinstance(body, dict) or body.get("digest") != kept[1].digest:
+                raise RefusedError("Unknown plan; nothing was sent", hint="make a new plan", code="NO_PLAN")
+            service, made = kept
+            outcome = await self._writes.call(lambda kalshi: getattr(kalshi, service).execute(made))
+            if (error := getattr(outcome, "error", None)) is not None:
+                raise error
+            self._source.refresh()
+            return _json({"done": safe_text(made.subject)})
+
+        return await _answer(reply)
+
+
+class Guard:
+    """Asks `access` about every request, limits its body, and adds the security headers to every reply."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                names = {name for name, _ in HEADERS}
+                message["headers"] = [*(each for each in message["headers"] if each[0] not in names), *HEADERS]
+            await send(message)
+
+        request = Request(scope)
+        refusal = self._access.judge_address(request.headers)
+        if refusal is None and _needs_session(request.url.path):
+            refusal = self._access.judge(request.method, request.headers)
+        if refusal is not None:
+            await refused(refusal)(scope, receive, send_guarded)
+            return
+        await self._app(scope, receive, send_guarded)
+
+
+def _needs_session(path: str) -> bool:
+    """Return whether a path shows or changes anything of the account: all but the login and the empty page."""
+    return path != "/login" and path.lstrip("/") not in FILES
+
+
+async def _body(request: Request) -> object:
+    """Return the JSON body of a request."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise UsageError("The body must be application/json")
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise UsageError(f"The body is longer than {MAX_BODY} bytes")
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"The body is not JSON: {error}") from error
+
+
+async def _answer(reply: Callable[[], Awaitable[Response]]) -> Response:
+    """Return the reply, or the error that was raised as JSON."""
+    try:
+        return await reply()
+    except KalshiError as error:
+        status = next(
+            (STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), HTTPStatus.INTERNAL_SERVER_ERROR
+        )
+        return _problem(status, error.code, error.message, error.hint)
+
+
+def refused(refusal: Refusal) -> Response:
+    """Return the reply to a request that is not served."""
+    return _problem(refusal.status, refusal.code, refusal.message, "")
+
+
+def _problem(status: int, code: str, message: str, hint: str) -> Response:
+    words: Mapping[str, str] = {name: safe_text(redact(text)) for name, text in (("message", message), ("hint", hint))}
+    return _json({"error": {"code": code, **words}}, status)
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+def serve(app: WebApp, listener: socket.socket, certificate: Path | None = None, key: Path | None = None) -> None:
+    """Serve until a signal ends it. With `certificate` and `key`, over TLS."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app.asgi, lifespan="off", log_level="warning", access_log=False, server_header=False, date_header=False,
+        proxy_headers=False, limit_concurrency=MAX_CONNECTIONS, timeout_keep_alive=15, timeout_graceful_shutdown=1,
+        ssl_certfile=certificate, ssl_keyfile=key,
+    )  # fmt: skip
+    app.start()
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        app.close()

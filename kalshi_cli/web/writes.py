@@ -1,0 +1,98 @@
+"""What the JSON API can change: each action is planned, shown, and executed by its digest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from kalshi_cli.app.kalshi import Kalshi
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import duration_from_user
+from kalshi_cli.views.plans import Plan
+
+MAX_TEXT = 200
+"""Characters of a text in a request."""
+
+Fields = dict[str, str]
+
+
+class Write(NamedTuple):
+    """An action: its words, the fields that it needs, whether it only stops or reduces, and its plan.
+
+    `service` names the service of the account that makes and executes the plan.
+    """
+
+    words: str
+    fields: tuple[str, ...]
+    is_stop: bool
+    service: str
+    plan: Callable[[Any, Fields], Plan[Any]]
+
+
+WRITES: dict[str, Write] = {
+    "pause": Write(
+        "Pause trading", ("reason",), True, "trading", lambda trading, given: trading.plan_pause(given["reason"])
+    ),
+    "kill": Write(
+        "Halt trading and cancel every order", (), True, "orders", lambda orders, _given: orders.plan_cancel_all()
+    ),
+    "cancel": Write(
+        "Cancel an order", ("order_id",), True, "orders", lambda orders, given: orders.plan_cancel(given["order_id"])
+    ),
+    "resume": Write(
+        "Resume trading", ("reason",), False, "trading", lambda trading, given: trading.plan_resume(given["reason"])
+    ),
+    "lock": Write(
+        "Block new positions in a market", ("ticker", "for"), False, "trading",
+        lambda trading, given: trading.plan_lock(given["ticker"], duration_from_user(given["for"]), "from the page"),
+    ),
+    "unlock": Write(
+        "Remove the lock of a market", ("ticker",), False, "trading",
+        lambda trading, given: trading.plan_unlock(given["ticker"]),
+    ),
+    "close": Write(
+        "Close the position in a market", ("ticker",), False, "orders",
+        lambda orders, given: orders.plan_close(given["ticker"].upper()),
+    ),
+    "place": Write(
+        "Place a limit order", ("ticker", "side", "action", "count", "price"), False, "orders",
+        lambda orders, given: orders.plan_place(
+            given["ticker"].upper(), side=given["side"], action=given["action"], count=given["count"],
+            price=given["price"],
+        ),
+    ),
+}  # fmt: skip
+
+
+def plan(kalshi: Kalshi, request: object, *, may_stop: bool, may_write: bool) -> tuple[str, Plan[Any]]:
+    """Make the plan of a request; return it with the name of its service.
+
+    `may_stop` allows the actions that only stop or reduce, `may_write` all.
+    """
+    given = _fields(request)
+    name = given.pop("action_name", "")
+    write = WRITES.get(name)
+    if write is None:
+        raise UsageError(f"Unknown action {name!r}", hint=f"one of {', '.join(WRITES)}")
+    if not (may_write or (may_stop and write.is_stop)):
+        option = "--allow-stop" if write.is_stop else "--allow-writes"
+        raise NotAllowedError(f"This server does not allow: {write.words.lower()}", hint=f"kalshi serve {option}")
+    if set(given) != set(write.fields):
+        raise UsageError(f"{name} needs exactly the fields: {', '.join(write.fields) or 'none'}")
+    return write.service, write.plan(getattr(kalshi, write.service), given)
+
+
+class NotAllowedError(UsageError):
+    """The server was started without the option for this action."""
+
+    default_code = "not_allowed"
+
+
+def _fields(request: object) -> Fields:
+    """Return the fields of a request: an object of short texts, with `do` as the action."""
+    if not isinstance(request, dict) or not all(
+        isinstance(name, str) and isinstance(value, str) and len(value) <= MAX_TEXT for name, value in request.items()
+    ):
+        raise UsageError(f"The request must be an object of texts of at most {MAX_TEXT} characters")
+    fields = dict(request)
+    return {"action_name": fields.pop("do", ""), **fields}
