@@ -6,7 +6,7 @@ BASE_STAMP := $(VENV)/.installed-base
 STAMP  := $(VENV)/.installed
 DOCS   := .venv-docs
 
-.PHONY: setup base demo test compiled lint types unit search check docs bench feed strategies simulate machine mutants nth crash store start-up reference structure kill lock clean
+.PHONY: setup base demo test compiled lint types unit search check docs browser bench feed strategies simulate machine mutants nth crash store start-up reference structure kill lock clean
 
 setup: $(STAMP)  ## the virtual environment, with everything for tests, from the lock files
 
@@ -57,6 +57,10 @@ unit: setup  ## the core with coverage of every branch; then the rest without, b
 
 search: setup  ## the tests with new random examples; a finding needs its own test
 	KALSHI_SEARCH=1 $(BIN)/python -m pytest -n 3 --dist worksteal
+
+browser: setup  ## the page of `kalshi serve` in a real browser
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { echo "install a browser first: apt-get install chromium"; exit 1; }
+	$(BIN)/python -m pytest tests/web/test_page.py
 
 bench: setup  ## ratios against other libraries, measured in one run
 	$(BIN)/python -m bench

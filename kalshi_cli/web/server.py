@@ -43,7 +43,7 @@ from kalshi_cli.web.reads import READS, Query, Read
 from kalshi_cli.web.writes import NotAllowedError, plan
 
 PAGE = Path(__file__).parent / "page"
-FILES = {"": "index.html", "page.js": "page.js", "page.css": "page.css"}
+FILES = {"": "index.html", "page.js": "page.js", "page.css": "page.css", "icon.svg": "icon.svg"}
 """The files of the page, by their path; nothing else is served from a folder."""
 
 HEADERS = (
@@ -155,7 +155,9 @@ class WebApp:
             Route("/api/v1/plans/{plan_id}/execute", self._execute, methods=["POST"]),
             *(Route(f"/api/v1/{read.path}", partial(self._read, read)) for read in READS),
         ]
-        self.asgi: ASGIApp = Guard(Starlette(routes=routes), access)
+        self.asgi: ASGIApp = Guard(
+            Starlette(routes=routes, exception_handlers={404: _no_page, 405: _no_page, Exception: _bug}), access
+        )
 
     def start(self) -> None:
         """Start to follow the event stream."""
@@ -350,6 +352,16 @@ async def _answer(reply: Callable[[], Awaitable[Response]]) -> Response:
             (STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), HTTPStatus.INTERNAL_SERVER_ERROR
         )
         return _problem(status, error.code, error.message, error.hint)
+
+
+async def _no_page(_request: Request, _error: Exception) -> Response:
+    return _problem(HTTPStatus.NOT_FOUND, "no_page", "There is no such page", "see /api/v1/openapi.json")
+
+
+async def _bug(_request: Request, error: Exception) -> Response:
+    return _problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "bug", f"A bug in kalshi: {type(error).__name__}", "please report it"
+    )
 
 
 def refused(refusal: Refusal) -> Response:

@@ -7,6 +7,7 @@ from operator import attrgetter
 
 import msgspec
 
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Qty, Ts, show_money
 from kalshi_cli.core.account import pnl
 from kalshi_cli.core.account.tax_lots import tax_lots
@@ -23,7 +24,7 @@ from kalshi_cli.services.account.cash import (
     transfer,
     unsent,
 )
-from kalshi_cli.services.account.portfolio import account_pnl, account_portfolio, positions_before
+from kalshi_cli.services.account.portfolio import KEYS, account_pnl, account_portfolio, positions_before
 from kalshi_cli.services.account.rebuild import StateRebuild, rebuild
 from kalshi_cli.services.account.summary import portfolio_summary
 from kalshi_cli.services.plans import PlanningService
@@ -106,6 +107,8 @@ class AccountService(PlanningService):
 
     def pnl(self, by: str = "market", since: Ts | None = None) -> PnlView:
         """Return total profit and loss, and its parts by one of `portfolio.KEYS`."""
+        if by not in KEYS:
+            raise UsageError(f"Profit and loss cannot be grouped by {by!r}", hint=f"one of {', '.join(KEYS)}")
         return pnl_view(*account_pnl(self._resources, by, since))
 
     def equity_curve(self, since: Ts | None = None) -> Sequence[tuple[Ts, Money]]:

@@ -236,7 +236,7 @@ const reading = {
       cards(["Best bid", price(book.best_bid)], ["Best ask", price(book.best_ask)], ["Status", found.status],
         ["Closes", day(found.close_time)]),
       element("h2", {}, "Price, last week by the hour"), curve(closes, "Price"),
-      element("h2", {}, "Asks"), element("div", { class: "ladder" }, ...book.yes_asks.slice().reverse().flatMap(level)),
+      element("h2", {}, "Asks"), element("div", { class: "ladder asks" }, ...book.yes_asks.slice().reverse().flatMap(level)),
       element("h2", {}, "Bids"), element("div", { class: "ladder" }, ...book.yes_bids.flatMap(level)),
       element("h2", {}, "Rules"), element("p", {}, found.rules_primary || "")];
   },

@@ -1,0 +1,46 @@
+"""A running `kalshi serve`, and a visitor who opened its link."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+
+import httpx
+
+from support.served import Served, eventually, finish, said, start
+
+
+class Page:
+    """The server as a process, and a client with its session."""
+
+    def __init__(self, exchange: Served, *options: str | Path) -> None:
+        self.output = exchange.home / "serve.out"
+        with self.output.open("w") as stdout:
+            self.process = start(["serve", "--port", "0", *options], exchange.variables(), exchange.home, stdout=stdout)
+        eventually(lambda: "Open http" in self.output.read_text() or self.process.poll() is not None)
+        assert self.process.poll() is None, said(self.process)
+        link = self.link()
+        self.address = link.partition("/login")[0]
+        self.visitor = httpx.Client(base_url=self.address, headers={"origin": self.address}, timeout=30)
+        assert self.visitor.get(link).status_code == 303
+
+    def link(self) -> str:
+        return re.findall(r"http\S+", self.output.read_text())[-1]
+
+    def get(self, path: str) -> httpx.Response:
+        return self.visitor.get(f"/api/v1/{path}")
+
+    def post(self, path: str, body: object) -> httpx.Response:
+        return self.visitor.post(f"/api/v1/{path}", json=body)
+
+    def do(self, **request: str) -> httpx.Response:
+        """Plan and execute."""
+        planned = self.post("plans", request)
+        assert planned.status_code == 200, planned.text
+        return self.post(f"plans/{planned.json()['plan_id']}/execute", {"digest": planned.json()["digest"]})
+
+    def close(self) -> None:
+        self.visitor.close()
+        self.process.send_signal(signal.SIGINT)
+        finish(self.process)

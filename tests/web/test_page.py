@@ -1,0 +1,186 @@
+"""The page in a real browser: numbers that move, dialogs, a phone, the keyboard, hostile titles, a dead loop."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page as Tab
+from playwright.sync_api import expect, sync_playwright
+from support.served import TWO_SIDED, Served, eventually, finish, said, start
+from support.web_page import Page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; `make browser` says what to install")
+PHONE = {"width": 390, "height": 800}
+WITHIN_MS = 20_000
+
+
+@pytest.fixture
+def page(exchange: Served, request: pytest.FixtureRequest) -> Iterator[Page]:
+    exchange.trade_a_little()
+    made = Page(exchange, *getattr(request, "param", ()))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def tab(page: Page) -> Iterator[Tab]:
+    """A browser with a session; any error on its console fails the test."""
+    problems: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        opened = browser.new_page()
+        opened.set_default_timeout(WITHIN_MS)
+        opened.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+        opened.on("pageerror", lambda error: problems.append(str(error)))
+        opened.on("request", lambda sent: problems.append(sent.url) if not sent.url.startswith(page.address) else None)
+        opened.goto(page.link())
+        expect(opened.locator(".card").first).to_be_visible(timeout=WITHIN_MS)
+        yield opened
+        browser.close()
+    assert problems == []
+
+
+def test_every_page_shows_the_account(tab: Tab) -> None:
+    for name, text in (
+        ("overview", "Equity"), ("positions", TWO_SIDED), ("orders", "$0.55"), ("fills", "Fills"),
+        ("pnl", "By strategy"), ("markets", "Rain above"), ("alerts", "Alerts"), ("runbooks", "kill-switch"),
+    ):  # fmt: skip
+        tab.click(f"nav a[href='#{name}']")
+        expect(tab.locator("main")).to_contain_text(text, timeout=WITHIN_MS)
+        expect(tab.locator(f"nav a[href='#{name}']")).to_have_attribute("aria-current", "page")
+
+
+def test_a_market_has_depth_chart_and_rules(tab: Tab) -> None:
+    tab.click("nav a[href='#positions']")
+    tab.click(f"main a:text('{TWO_SIDED}')")
+    expect(tab.locator("main h1")).to_have_text("Rain above 1.0 inch?", timeout=WITHIN_MS)
+    expect(tab.locator(".ladder meter").first).to_be_visible()
+    assert tab.locator(".ladder meter").count() >= 4
+    expect(tab.locator("main")).to_contain_text("resolves to Yes")
+
+
+@pytest.mark.parametrize("page", [["--allow-stop"]], indirect=True)
+def test_from_a_phone_the_kill_switch_asks_once_and_stops_everything(tab: Tab, exchange: Served) -> None:
+    tab.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    wide = tab.evaluate("document.documentElement.scrollWidth")
+    assert wide <= PHONE["width"], "nothing is cut off on a phone"
+    tab.click("#kill")
+    expect(tab.locator("#facts")).to_contain_text("cancel every order", timeout=WITHIN_MS)
+    tab.click("#no")
+    assert len(exchange.resting()) == 2
+    tab.click("#kill")
+    expect(tab.locator("#facts")).to_contain_text("cancel every order", timeout=WITHIN_MS)
+    tab.click("#yes")
+    expect(tab.locator("#outcome")).to_have_text("Done", timeout=WITHIN_MS)
+    assert exchange.resting() == []
+    tab.click("#no")
+    expect(tab.locator("#attention")).to_contain_text("HALTED", timeout=WITHIN_MS)
+
+
+def test_without_an_option_there_are_no_buttons(tab: Tab) -> None:
+    for name in ("#pause", "#kill", "#resume"):
+        expect(tab.locator(name)).to_be_hidden()
+    assert tab.locator("main button").count() == 0
+
+
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+def test_the_keyboard_alone_is_enough(tab: Tab, exchange: Served) -> None:
+    tab.keyboard.press("Tab")
+    expect(tab.locator(".skip")).to_be_focused()
+    tab.focus("nav a[href='#orders']")
+    tab.keyboard.press("Enter")
+    expect(tab.locator("main")).to_contain_text("Cancel", timeout=WITHIN_MS)
+    tab.locator("main td button").first.focus()
+    tab.keyboard.press("Enter")
+    expect(tab.locator("dialog")).to_be_visible()
+    expect(tab.locator("#no")).to_be_focused()
+    tab.keyboard.press("Escape")
+    expect(tab.locator("dialog")).to_be_hidden()
+    assert len(exchange.resting()) == 2
+    tab.locator("main td button").first.focus()
+    tab.keyboard.press("Enter")
+    expect(tab.locator("#facts li").first).to_be_visible(timeout=WITHIN_MS)
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Enter")
+    expect(tab.locator("#outcome")).to_have_text("Done", timeout=WITHIN_MS)
+    assert len(exchange.resting()) == 1
+
+
+def contrast(tab: Tab, selector: str) -> float:
+    """The contrast of a text with what is behind it, as WCAG defines it."""
+    found: float = tab.evaluate(
+        """(selector) => {
+          const light = (color) => { const [r, g, b] = color.match(/[\\d.]+/g).map((part) => part / 255)
+            .map((part) => part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+          let node = document.querySelector(selector), back = node;
+          const seen = (at) => getComputedStyle(at).backgroundColor;
+          while (back && /rgba\\(.*, 0\\)|transparent/.test(seen(back))) back = back.parentElement;
+          const behind = back ? getComputedStyle(back).backgroundColor : "rgb(255, 255, 255)";
+          const [one, other] = [light(getComputedStyle(node).color), light(behind)].sort((a, b) => b - a);
+          return (one + 0.05) / (other + 0.05); }""",
+        selector,
+    )
+    return found
+
+
+@pytest.mark.parametrize("page", [["--allow-stop"]], indirect=True)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_color_can_be_read(tab: Tab, scheme: str) -> None:
+    tab.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    tab.evaluate("document.querySelector('#attention').textContent = 'x'")
+    for selector in (
+        ".card dt",
+        ".card dd",
+        "nav a",
+        "#kill",
+        "main h2",
+        "caption, .soft",
+        "#age",
+        ".bad, .good",
+        ".place",
+    ):
+        assert contrast(tab, selector) >= 4.5, selector
+
+
+def test_a_hostile_title_is_only_text(tab: Tab) -> None:
+    title = "<img src=x onerror=document.title='bad'><script>document.title='bad'</script>{{7*7}}"
+    tab.evaluate(
+        """(title) => { state.parts.positions = [{ticker: title, side: 'yes', count: '1', title}];
+                        location.hash = '#positions'; }""",
+        title,
+    )
+    expect(tab.locator("td.wrap").first).to_have_text(title)
+    assert tab.locator("main img, main script").count() == 0
+    assert tab.title() == "kalshi"
+
+
+def test_a_loop_that_stops_answering_is_shown_as_old(exchange: Served) -> None:
+    words = ["trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.3s", "--yes"]
+    loop = start(words, exchange.variables(), exchange.home)
+    socket: Path = exchange.state / "sim" / "events.sock"
+    try:
+        eventually(lambda: socket.exists() or loop.poll() is not None)
+        assert loop.poll() is None, said(loop)
+        page = Page(exchange)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            opened = browser.new_page()
+            opened.goto(page.link())
+            expect(opened.locator("#loop")).to_have_text("spike is running", timeout=WITHIN_MS)
+            expect(opened.locator("#attention")).not_to_contain_text("OLD")
+            loop.send_signal(signal.SIGSTOP)
+            expect(opened.locator("#attention")).to_contain_text("OLD NUMBERS", timeout=WITHIN_MS)
+            expect(opened.locator("body")).to_have_class("stale")
+            loop.send_signal(signal.SIGCONT)
+            expect(opened.locator("#attention")).not_to_contain_text("OLD", timeout=WITHIN_MS)
+            browser.close()
+        page.close()
+    finally:
+        loop.kill()
+        finish(loop)

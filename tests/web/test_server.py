@@ -1,0 +1,221 @@
+"""`kalshi serve` as a process: its page, its API and its event stream, over real sockets."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from openapi_schema_validator import OAS31Validator
+from support.served import ME, TWO_SIDED, Served, eventually, finish, said, start
+from support.web_page import Page
+
+from kalshi_cli.web.openapi import openapi
+from kalshi_cli.web.reads import READS
+from kalshi_cli.web.writes import WRITES
+
+TOKEN = "x" * 40
+
+
+@pytest.fixture
+def page(exchange: Served, request: pytest.FixtureRequest) -> Iterator[Page]:
+    exchange.trade_a_little()
+    made = Page(exchange, *getattr(request, "param", ()))
+    yield made
+    made.close()
+
+
+def test_every_read_returns_what_its_description_says(page: Page) -> None:
+    described = openapi()
+    assert page.get("openapi.json").json() == described
+    components = described["components"]["schemas"]
+    names = {"ticker": TWO_SIDED, "name": "kill-switch"}
+    for read in READS:
+        reply = page.get(read.path.format(**names))
+        assert reply.status_code == 200, (read.path, reply.text)
+        rows = reply.json() if read.is_list else [reply.json()]
+        validator = OAS31Validator(components[read.view.__name__])
+        assert rows or read.path in ("settlements", "candles", "alerts"), read.path
+        for row in rows:
+            validator.validate(row)
+
+
+def test_the_event_stream_begins_with_everything(page: Page) -> None:
+    with page.visitor.stream("GET", "/api/v1/events") as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        line = next(line for line in stream.iter_lines() if line.startswith("data: ") and '"run"' in line)
+    found = json.loads(line.removeprefix("data: "))
+    assert found["run"]["env"] == "sim"
+    assert {row["ticker"] for row in found["positions"]} >= {TWO_SIDED}
+    OAS31Validator({"anyOf": [{}]}).validate(found)
+
+
+def test_the_page_is_served_with_strict_headers_and_nothing_remote(page: Page) -> None:
+    total = 0
+    for path in ("/", "/page.js", "/page.css", "/icon.svg"):
+        reply = httpx.get(page.address + path)
+        assert reply.status_code == 200
+        assert reply.headers["content-security-policy"].startswith("default-src 'self'")
+        assert reply.headers["x-frame-options"] == "DENY"
+        assert not re.search(r"(src|href|url)\s*[=(]\s*[\"']?(https?:)?//", reply.text.replace("http://www.w3.org", ""))
+        total += len(reply.content)
+    assert total <= 150_000
+
+
+def test_strangers_get_nothing(page: Page) -> None:
+    with httpx.Client(base_url=page.address) as stranger:
+        _strangers(page, stranger)
+
+
+def _strangers(page: Page, stranger: httpx.Client) -> None:
+    assert stranger.get("/api/v1/portfolio").json()["error"]["code"] == "no_session"
+    assert stranger.get("/", headers={"host": "evil.example"}).status_code == 421
+    assert stranger.get("/api/v1/portfolio/../../../etc/passwd").status_code in (401, 404)
+    assert page.visitor.get("/page/../server.py").status_code == 404
+    assert stranger.get("/login", params={"link": "guess"}).status_code == 403
+    foreign = page.visitor.post(
+        "/api/v1/plans", json={"do": "pause", "reason": "x"}, headers={"origin": "https://evil.example"}
+    )
+    assert foreign.json()["error"]["code"] == "foreign_origin"
+    second = stranger.get(page.link())
+    assert second.status_code == 303, "a new link was shown after the first was used"
+    cookie = second.headers["set-cookie"].lower()
+    assert "samesite=strict" in cookie
+    assert "httponly" in cookie
+
+
+def test_without_an_option_nothing_can_be_changed(page: Page, exchange: Served) -> None:
+    assert page.get("allowed").json() == {"stop": False, "write": False}
+    for name, write in WRITES.items():
+        reply = page.post("plans", {"do": name, **dict.fromkeys(write.fields, "1h")})
+        assert reply.status_code == 403, name
+        assert reply.json()["error"]["code"] == "not_allowed"
+    assert len(exchange.resting()) == 2
+
+
+@pytest.mark.parametrize("page", [["--allow-stop"]], indirect=True)
+def test_stop_allows_pause_cancel_and_kill_and_no_more(page: Page, exchange: Served) -> None:
+    order_id = page.get("orders").json()[0]["order_id"]
+    assert page.do(do="cancel", order_id=order_id).status_code == 200
+    assert order_id not in [each for each, *_ in exchange.resting()]
+    assert page.do(do="pause", reason="a test").status_code == 200
+    assert page.get("status").json()["paused"] is True
+    assert page.post("plans", {"do": "resume", "reason": "x"}).status_code == 403
+    assert page.do(do="kill").status_code == 200
+    assert exchange.resting() == []
+    assert page.get("status").json()["state"] == "halted"
+
+
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+def test_a_write_is_planned_shown_and_executed_once(page: Page, exchange: Served) -> None:
+    order = {"do": "place", "ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": "3", "price": "0.10"}
+    plan = page.post("plans", order).json()
+    assert any("0.10" in fact for fact in plan["facts"])
+    assert len(exchange.resting()) == 2, "a plan sends nothing"
+    where = f"plans/{plan['plan_id']}/execute"
+    assert page.post(where, {"digest": "wrong"}).json()["error"]["code"] == "NO_PLAN"
+    plan = page.post("plans", order).json()
+    where = f"plans/{plan['plan_id']}/execute"
+    assert page.post(where, {"digest": plan["digest"]}).status_code == 200
+    assert len(exchange.resting()) == 3
+    assert page.post(where, {"digest": plan["digest"]}).status_code == 409
+    assert len(exchange.resting()) == 3
+
+
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("plans", [], 400),
+        ("plans", {"do": "place"}, 400),
+        ("plans", {"do": 7}, 400),
+        ("plans", {"do": "pause", "reason": "x" * 201}, 400),
+        ("plans", {"do": "pause", "reason": "x", "more": "y"}, 400),
+        ("plans", {"do": "shutdown"}, 400),
+        (
+            "plans",
+            {"do": "place", "ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": "-3", "price": "2"},
+            400,
+        ),
+        ("plans/unknown/execute", {"digest": "x"}, 409),
+    ],
+)
+def test_bad_input_gets_one_clear_line(page: Page, path: str, body: object, status: int) -> None:
+    reply = page.post(path, body)
+    assert reply.status_code == status, reply.text
+    assert set(reply.json()["error"]) == {"code", "message", "hint"}
+
+
+def test_queries_are_checked(page: Page) -> None:
+    for path in ("orders?limit=0", "orders?limit=1e9", "orders?nonsense=1", "pnl?by=color", "markets/NOPE/orderbook"):
+        reply = page.get(path)
+        assert reply.status_code in (400, 404), (path, reply.text)
+        assert reply.json()["error"]["message"]
+    too_long = page.visitor.post("/api/v1/plans", content=b"[" * 20_000, headers={"content-type": "application/json"})
+    assert too_long.status_code == 400
+
+
+def test_programs_use_a_token_of_a_private_file(exchange: Served) -> None:
+    tokens = exchange.home / "tokens"
+    tokens.touch(mode=0o600)
+    tokens.write_text(TOKEN + "\n")
+    page = Page(exchange, "--token-file", tokens)
+    try:
+        reply = httpx.get(f"{page.address}/api/v1/portfolio", headers={"authorization": f"Bearer {TOKEN}"})
+        assert reply.status_code == 200
+    finally:
+        page.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--host", "0.0.0.0"], "needs TLS and a token"),
+        (["--tls-cert", "cert.pem"], "both a certificate and a key"),
+        (["--token-file", "missing"], "cannot be opened"),
+        (["--token-file", "short"], "at least 32 characters"),
+        (["--token-file", "public"], "others"),
+    ],
+)
+def test_an_unsafe_start_is_refused(exchange: Served, options: list[str], words: str) -> None:
+    for name, mode, text in (("short", 0o600, "abc"), ("public", 0o644, TOKEN)):
+        (exchange.home / name).touch(mode=mode)
+        (exchange.home / name).write_text(text)
+    ended = finish(start(["serve", "--port", "0", *options], exchange.variables(), exchange.home))
+    assert ended.code == 2
+    assert words in ended.err or "access" in ended.err
+    assert "hint:" in ended.err
+
+
+def test_a_port_in_use_is_said(page: Page, exchange: Served) -> None:
+    port = page.address.rpartition(":")[2]
+    ended = finish(start(["serve", "--port", port], exchange.variables(), exchange.home))
+    assert ended.code == 1
+    assert "choose another port" in ended.err
+
+
+def test_server_and_loop_do_not_harm_each_other(exchange: Served) -> None:
+    words = ["trade", "--strategy", "market-maker", "--ticker", TWO_SIDED, "--interval", "0.3s", "--yes"]
+    loop: subprocess.Popen[str] = start(words, exchange.variables(), exchange.home)
+    try:
+        eventually(lambda: (exchange.state / "sim" / "events.sock").exists() or loop.poll() is not None)
+        page = Page(exchange)
+        eventually(lambda: page.get("state").json().get("run", {}).get("running"))
+        page.process.kill()
+        finish(page.process)
+        page.visitor.close()
+        assert loop.poll() is None, said(loop)
+        page = Page(exchange)
+        eventually(lambda: page.get("state").json().get("run", {}).get("running"))
+        loop.kill()
+        finish(loop)
+        eventually(lambda: page.get("state").json()["run"]["running"] is False)
+        assert page.process.poll() is None
+        page.close()
+        assert exchange.call(lambda: exchange.exchange.resting(ME)), "the orders that the killed loop left"
+    finally:
+        loop.kill()
+        finish(loop)
