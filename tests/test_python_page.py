@@ -1,22 +1,33 @@
-"""Each block of docs/python.md runs, one after the other, as in a notebook."""
+"""Each block of a page about Python runs, one after the other, as in a notebook."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+import pytest
 from support.places import ROOT
 from support.served import Served
 
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(), re.DOTALL)
+PAGES = ("docs/python.md", "docs/screens.md")
 
 
-def test_every_block_of_the_page_runs(exchange: Served) -> None:
+def blocks_of(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_of_the_page_runs(exchange: Served, page: str) -> None:
     names: dict[str, Any] = {"__name__": "page"}
+    blocks = blocks_of(page)
     try:
-        for number, block in enumerate(BLOCKS, start=1):
-            exec(compile(block, f"docs/python.md, block {number}", "exec"), names)
+        for number, block in enumerate(blocks, start=1):
+            exec(compile(block, f"{page}, block {number}", "exec"), names)
     finally:
         if "kalshi" in names:
             names["kalshi"].close()
-    assert len(BLOCKS) > 10
+    assert blocks
+
+
+def test_the_page_about_python_has_its_examples() -> None:
+    assert len(blocks_of("docs/python.md")) > 10

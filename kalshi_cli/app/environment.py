@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
     from kalshi_cli.services.simulated_exchange import SimulatorLauncher
     from kalshi_cli.simulator.serving.announcement import Announcement
     from kalshi_cli.simulator.serving.controls import ControlReport
+
+
+def new_secret() -> str:
+    """Return a text that cannot be guessed, for links and sessions."""
+    return secrets.token_urlsafe(32)
 
 
 def new_id() -> str:

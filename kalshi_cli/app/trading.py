@@ -391,7 +391,11 @@ def _events(resources: Resources, stack: ExitStack, home: Home, store: Store) ->
             problem = str(error)
         else:
             stack.callback(publisher.close)
-            return LoopEvents(publisher, resources.clock, host_of(resources) if home.is_at_exchange else "", store)
+            return LoopEvents(
+                publisher, resources.clock, store,
+                host=host_of(resources) if home.is_at_exchange else "",
+                has_real_money=home.is_at_exchange and resources.needs_confirmation,
+            )  # fmt: skip
     resources.tell(f"`kalshi top` and `kalshi serve` cannot follow this loop: {problem}")
     return None
 

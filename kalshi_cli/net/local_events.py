@@ -79,7 +79,7 @@ class EventPublisher:
         try:
             path.unlink(missing_ok=True)
             self._listener.bind(os.fspath(path))
-            path.chmod(0o600)  # before `listen`, so that nobody else can connect in between
+            path.chmod(0o600)  # before `listen`, so that no other user can connect in between
             self._listener.listen(MAX_READERS)
         except OSError:
             self._listener.close()
@@ -100,7 +100,7 @@ class EventPublisher:
 
     @property
     def has_readers(self) -> bool:
-        """Return whether somebody reads; if not, there is no need to publish."""
+        """Return whether there is a reader; if not, there is no need to publish."""
         return bool(self._readers)
 
     @property

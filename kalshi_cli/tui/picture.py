@@ -260,8 +260,7 @@ def header(state: LiveEvent, now: Ts, width: int) -> list[Text]:
     if run is None:
         return [Text("connecting ..."), Text(), Text()]
     loop = f"{run.strategy} is running" if run.running else "no loop is running"
-    place = " ".join(part for part in (run.env.upper(), run.mode_words, run.host) if part)
-    top = Text.assemble((f" {place} ", "reverse bold red" if run.env == "prod" and run.mode == "live" else "reverse"))
+    top = Text.assemble((f" {safe_text(run.place)} ", "reverse bold red" if run.real_money else "reverse"))
     top.append(f"  {safe_text(loop)}")
     top.append(f"  {_clock(now)}", style="dim")
     money = Text.assemble(

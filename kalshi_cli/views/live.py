@@ -25,6 +25,7 @@ class LiveRunView(OutputRow, frozen=True, kw_only=True):
     env: str
     mode: str
     host: str
+    real_money: bool
     running: bool
     pid: int | None
     strategy: str | None
@@ -48,10 +49,10 @@ class LiveRunView(OutputRow, frozen=True, kw_only=True):
     problem: TruncatableText | None
 
     @property
-    def mode_words(self) -> str:
-        """Return the mode as a person must see it; "" for the simulated exchange."""
-        words = {"live": "LIVE" if self.env == "prod" else "", "paper": "PAPER (simulated fills)"}
-        return words.get(self.mode, "")
+    def place(self) -> str:
+        """Return environment, mode and host as a user must see them."""
+        mode = "" if self.mode == self.env else self.mode.upper()
+        return " ".join(filter(None, (self.env.upper(), mode, "REAL MONEY" if self.real_money else "", self.host)))
 
 
 class LiveOrderRow(OrderRow, frozen=True, kw_only=True):
@@ -90,7 +91,7 @@ class RecentAlertRow(OutputRow, frozen=True, kw_only=True):
 
 
 class LiveEvent(OutputRow, frozen=True, kw_only=True):
-    """What changed since the last event: a part without a change is missing. The first event has every part.
+    """The parts that changed since the last event; the first event has every part.
 
     `orders` are live orders, `fills` and `alerts` the newest, newest first. `books` are those asked for.
     `dropped` counts the values that this reader was too slow to see; the latest value always comes. `silent_s` is the

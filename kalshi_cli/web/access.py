@@ -1,4 +1,4 @@
-"""Who may do what: one-time links, sessions, tokens, and the names under which the server may be called.
+"""Access to the web server: one-time links, sessions, tokens, and the names under which the server may be called.
 
 A page of another site must never act here. Therefore only known names of this server are served (a foreign name that
 points here is refused), every write needs the page's own origin or a token, and the session cookie is SameSite=Strict.
@@ -7,7 +7,6 @@ points here is refused), every write needs the page's own origin or a token, and
 from __future__ import annotations
 
 import hmac
-import secrets
 from collections.abc import Callable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import NamedTuple
@@ -72,7 +71,7 @@ class Access:
         origins: tuple[str, ...],
         tokens: tuple[str, ...],
         now_s: Callable[[], float],
-        new_secret: Callable[[], str] = lambda: secrets.token_urlsafe(32),
+        new_secret: Callable[[], str],
     ) -> None:
         self._origins = origins
         self._hosts = frozenset(urlsplit(origin).netloc for origin in origins)

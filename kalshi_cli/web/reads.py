@@ -1,4 +1,4 @@
-"""What the JSON API can read: a path, the view that it returns, and the service that is called."""
+"""The reads of the JSON API: a path, the view that it returns, and the service that is called."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_ROWS = 1_000
 USUAL_ROWS = 100
 
 
-class Query:
+class ReadQuery:
     """The parameters of a request, by name; each is taken once, and an unknown one is refused."""
 
     def __init__(self, given: Mapping[str, str]) -> None:
@@ -60,49 +60,49 @@ class Read(NamedTuple):
     view: type[OutputRow]
     is_list: bool
     parameters: tuple[str, ...]
-    call: Callable[[Kalshi, Mapping[str, str], Query], Any]
+    call: Callable[[Kalshi, Mapping[str, str], ReadQuery], Any]
 
 
-def _orders(kalshi: Kalshi, _names: Mapping[str, str], query: Query) -> list[OrderRow]:
+def _orders(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) -> list[OrderRow]:
     found = kalshi.orders.list(query.text("status", "resting"), ticker=query.text("ticker").upper())
     return list(islice(found, query.rows()))
 
 
-def _fills(kalshi: Kalshi, _names: Mapping[str, str], query: Query) -> list[AccountFillRow]:
+def _fills(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) -> list[AccountFillRow]:
     return list(kalshi.account.fills(query.text("ticker").upper(), limit=query.rows()))
 
 
-def _settlements(kalshi: Kalshi, _names: Mapping[str, str], query: Query) -> list[SettlementRow]:
+def _settlements(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) -> list[SettlementRow]:
     return list(islice(kalshi.account.settlements(query.text("ticker").upper()), query.rows()))
 
 
-def _markets(kalshi: Kalshi, _names: Mapping[str, str], query: Query) -> list[MarketRow]:
+def _markets(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) -> list[MarketRow]:
     found = kalshi.markets.list(
         status=query.text("status", "open"), search=query.text("search"), series=query.text("series").upper()
     )
     return list(islice(found, query.rows()))
 
 
-def _book(kalshi: Kalshi, names: Mapping[str, str], query: Query) -> OrderbookView:
+def _book(kalshi: Kalshi, names: Mapping[str, str], query: ReadQuery) -> OrderbookView:
     return kalshi.markets.order_books([names["ticker"].upper()], query.number("depth", 20))[0]
 
 
-def _trades(kalshi: Kalshi, names: Mapping[str, str], query: Query) -> list[PublicTradeRow]:
+def _trades(kalshi: Kalshi, names: Mapping[str, str], query: ReadQuery) -> list[PublicTradeRow]:
     return list(kalshi.markets.trades(names["ticker"].upper(), limit=query.rows()))
 
 
-def _candles(kalshi: Kalshi, names: Mapping[str, str], query: Query) -> list[CandleRow]:
+def _candles(kalshi: Kalshi, names: Mapping[str, str], query: ReadQuery) -> list[CandleRow]:
     return list(kalshi.markets.candles(names["ticker"].upper(), query.text("interval", "1h")))
 
 
-def _runbook(_kalshi: Kalshi, names: Mapping[str, str], _query: Query) -> RunbookView:
+def _runbook(_kalshi: Kalshi, names: Mapping[str, str], _query: ReadQuery) -> RunbookView:
     from kalshi_cli.services.monitoring.runbooks import runbook
 
     found = runbook(names["name"])
     return RunbookView.of(found, lines=tuple(found.text.splitlines()))
 
 
-def _runbooks(_kalshi: Kalshi, _names: Mapping[str, str], _query: Query) -> list[RunbookRow]:
+def _runbooks(_kalshi: Kalshi, _names: Mapping[str, str], _query: ReadQuery) -> list[RunbookRow]:
     from kalshi_cli.services.monitoring.runbooks import runbooks
 
     return [RunbookRow.of(each) for each in runbooks()]

@@ -39,7 +39,7 @@ from kalshi_cli.views.live import LiveEvent
 from kalshi_cli.views.plans import Plan
 from kalshi_cli.web.access import COOKIE, Access, Refusal
 from kalshi_cli.web.openapi import openapi
-from kalshi_cli.web.reads import READS, Query, Read
+from kalshi_cli.web.reads import READS, Read, ReadQuery
 from kalshi_cli.web.writes import NotAllowedError, plan
 
 PAGE = Path(__file__).parent / "page"
@@ -83,7 +83,7 @@ T = TypeVar("T")
 
 
 class WebOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What this server allows: `may_stop` pause, cancel and kill; `may_write` everything. `is_secure`: behind TLS."""
+    """The options of a server: `may_stop` pause, cancel and kill; `may_write` everything. `is_secure`: behind TLS."""
 
     may_stop: bool = False
     may_write: bool = False
@@ -190,7 +190,7 @@ class WebApp:
     # -- reads --------------------------------------------------------------------------------------------------------
 
     async def _read(self, read: Read, request: Request) -> Response:
-        query = Query(request.query_params)
+        query = ReadQuery(request.query_params)
 
         def call(kalshi: Kalshi) -> object:
             found = read.call(kalshi, request.path_params, query)

@@ -1,4 +1,4 @@
-"""What the JSON API can change: each action is planned, shown, and executed by its digest."""
+"""The writes of the JSON API: each action is planned, shown, and executed by its digest."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ POSITIONS, ORDERS, FILLS, STRATEGIES, ALERTS, MARKETS = PANELS
 
 def run(**changed: Any) -> LiveRunView:
     fields: dict[str, Any] = {
-        "env": "prod", "mode": "live", "host": "api.elections.kalshi.com", "running": True, "pid": 4242,
+        "env": "prod", "mode": "live", "host": "api.elections.kalshi.com", "real_money": True,
+        "running": True, "pid": 4242,
         "strategy": "spike", "started": NOW, "cycles": 3, "state": TradingStateCell("active"), "state_code": None,
         "state_reason": None, "paused": False, "time": NOW, "cash": dollars(100), "equity": dollars(120),
         "day_pnl": SignedMoney(dollars(-2)), "exposure": dollars(20), "exposure_limit": dollars(500),
@@ -36,7 +37,7 @@ def plain_head(event: LiveEvent, now: Ts = NOW, width: int = 80) -> list[str]:
 
 def test_the_head_says_where_money_is_and_fits_80_columns() -> None:
     head = plain_head(LiveEvent(run=run()))
-    assert head[0].startswith(" PROD LIVE api.elections.kalshi.com   spike is running")
+    assert head[0].startswith(" PROD LIVE REAL MONEY api.elections.kalshi.com   spike is running")
     assert "equity $120.00" in head[1]
     assert "today -$2.00" in head[1]
     assert "exposure $20.00 of $500.00" in head[1]

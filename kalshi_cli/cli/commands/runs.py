@@ -55,6 +55,9 @@ def trade(
     duration: Annotated[Any, duration_option("--duration", text="Stop after this time.")] = None,
     param: Tuning = None,
     yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation of --live.")] = False,
+    screen: Annotated[
+        bool, typer.Option("--screen", help="Run in the background and open `kalshi top` on it.")
+    ] = False,
 ) -> None:
     """Run strategies, on paper or live.
 
@@ -72,26 +75,15 @@ def trade(
     kalshi trade --strategy spike --series KXBTCD --duration 10m --param move=4c --param size=2
     kalshi trade --strategy spike,crypto-ta --param spike.move=4c
     kalshi trade --strategy ./fade.py:Fade --env prod --paper
+    kalshi trade --strategy market-maker --screen
     """
     from kalshi_cli.app.trading import RunModes, TradeRequest
+    from kalshi_cli.cli.commands.top import open_on_screen
     from kalshi_cli.cli.screen.live import is_live, status_display
-    from kalshi_cli.config.schema import MAX_INTERVAL_S
     from kalshi_cli.services.trading.run_summary import trade_summary
     from kalshi_cli.services.trading.stop_signals import RunEnd
 
-    if paper and live:
-        raise UsageError("--paper and --live cannot be combined")
-    for given in (tickers, series):
-        if given is not None and not given.replace(",", "").strip():
-            raise UsageError(
-                "An empty --ticker or --series would select the most active markets",
-                hint="omit the option if you want that",
-            )
-    if interval is not None and interval > MAX_INTERVAL_S:
-        raise UsageError(
-            f"--interval is at most {MAX_INTERVAL_S}s",
-            hint="account reads, halts and cancels wait for the next cycle; a strategy may skip cycles by itself",
-        )
+    _check_options(paper=paper, live=live, chosen=(tickers, series), interval=interval)
     with RunEnd(warn) as end, environment_of(ctx) as environment:
         request = TradeRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")),
@@ -104,12 +96,34 @@ def trade(
             params=_params(param),
         )
         _confirm_live(ctx, environment, request, is_live=live, yes=yes)
+        if screen:
+            open_on_screen(ctx, environment)
+            return
         with status_display() as show:
             summary = RunModes(environment).trade(request, _banner, show)
         end.count_with(lambda: summary.live_orders)
         show_view(ctx, trade_summary(summary), title="Summary")
         environment.close()  # before the exit code is chosen: a second Ctrl-C often comes here
         _end(summary)
+
+
+def _check_options(*, paper: bool, live: bool, chosen: tuple[str | None, ...], interval: float | None) -> None:
+    """Raise UsageError for options that contradict each other or would select more than was meant."""
+    from kalshi_cli.config.schema import MAX_INTERVAL_S
+
+    if paper and live:
+        raise UsageError("--paper and --live cannot be combined")
+    for given in chosen:
+        if given is not None and not given.replace(",", "").strip():
+            raise UsageError(
+                "An empty --ticker or --series would select the most active markets",
+                hint="omit the option if you want that",
+            )
+    if interval is not None and interval > MAX_INTERVAL_S:
+        raise UsageError(
+            f"--interval is at most {MAX_INTERVAL_S}s",
+            hint="account reads, halts and cancels wait for the next cycle; a strategy may skip cycles by itself",
+        )
 
 
 def _confirm_live(

@@ -58,6 +58,7 @@ def serve(
             f"{host} can be reached from other machines, so it needs TLS and a token",
             hint="add --tls-cert, --tls-key and --token-file, or use an ssh tunnel: docs/screens.md",
         )
+    from kalshi_cli.app.environment import new_secret
     from kalshi_cli.web.access import Access
     from kalshi_cli.web.server import WebApp, WebOptions
     from kalshi_cli.web.server import serve as run
@@ -68,7 +69,7 @@ def serve(
         names = ("127.0.0.1", "localhost", "[::1]") if host in LOOPBACK else (host, socket.gethostname())
         own = tuple(f"{scheme}://{name}:{at}" for name in names)
         clock = SystemClock()
-        access = Access((*own, *([public] if public else [])), tokens, clock.monotonic)
+        access = Access((*own, *([public] if public else [])), tokens, clock.monotonic, new_secret)
 
         def show_link() -> None:
             write_out(f"Open {public or own[0]}/login?link={access.new_link()}\n", flush=True)

@@ -60,22 +60,25 @@ _DECODER = msgspec.json.Decoder(LiveEvent)
 
 
 class LoopEvents:
-    """Publishes the state of a running loop while somebody reads it, and costs next to nothing while nobody does.
+    """Publishes the state of a running loop for readers; without a reader it costs next to nothing.
 
     `publish` is called in the loop's own thread after a message, if `is_due`.
     """
 
-    def __init__(self, publisher: EventPublisher, clock: Clock, host: str, store: Store) -> None:
+    def __init__(
+        self, publisher: EventPublisher, clock: Clock, store: Store, *, host: str, has_real_money: bool
+    ) -> None:
         self._publisher = publisher
         self._clock = clock
         self._host = host
+        self._has_real_money = has_real_money
         self._due = 0.0
         self._fills = deque(recent_fills(store, clock.now()), MAX_RECENT)
         self._alerts = deque(recent_alerts(store, clock.now()), MAX_RECENT)
 
     @property
     def is_due(self) -> bool:
-        """Return whether somebody reads and the last event is old enough."""
+        """Return whether there is a reader and the last event is old enough."""
         return self._publisher.has_readers and self._clock.monotonic() >= self._due
 
     def note(self, effect: Effect, strategy: str = "") -> None:
@@ -91,7 +94,7 @@ class LoopEvents:
         state = engine.state
         asked = (state.books[ticker] for ticker in sorted(self._publisher.topics) if ticker in state.books)
         event = LiveEvent(
-            run=msgspec.structs.replace(run, host=self._host),
+            run=msgspec.structs.replace(run, host=self._host, real_money=self._has_real_money),
             positions=holding_rows(engine),
             orders=tuple(live_order(order) for order in state.orders.live()),
             fills=tuple(self._fills),
@@ -122,6 +125,7 @@ def loop_view(
         env=plan.env,
         mode=plan.mode,
         host="",
+        real_money=False,
         running=True,
         pid=plan.pid,
         strategy=plan.strategy,
@@ -226,6 +230,7 @@ def _account_view(resources: Resources, status: RunStatus, now: Ts) -> LiveRunVi
         env=status.env,
         mode=status.mode,
         host=host_of(resources) if status.is_at_exchange else "",
+        real_money=status.is_at_exchange and resources.needs_confirmation,
         running=status.is_running,
         pid=status.pid,
         strategy=None if cycle is None else cycle.strategy,
