@@ -283,16 +283,20 @@ def start(
     *,
     stdout: int | IO[str] = subprocess.PIPE,
     is_fresh: bool = False,
+    first: str = "",
 ) -> subprocess.Popen[str]:
     """Start the installed program in a process of its own, with these variables and no others of ours.
 
     What it says on stderr goes to a file beside, so that `said` can read it while it runs. The process is a fork of one
-    that has imported the program, unless it must be a fresh interpreter: see tests/README.md.
+    that has imported the program, and runs the code `first` before it, unless it must be a fresh interpreter: see
+    tests/README.md.
     """
     others = {name: value for name, value in os.environ.items() if not name.startswith("KALSHI_")}
     draft = cwd / f"stderr-{uuid.uuid4()}"
     with draft.open("w") as stderr:
-        process = start_program(words, {**others, **variables}, cwd, stdout=stdout, stderr=stderr, is_fresh=is_fresh)
+        process = start_program(
+            words, {**others, **variables}, cwd, stdout=stdout, stderr=stderr, is_fresh=is_fresh, first=first
+        )
     _said[process.pid] = draft
     return process
 
