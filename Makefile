@@ -45,7 +45,7 @@ compiled core rest: export PYTHONDONTWRITEBYTECODE :=
 compiled: setup  ## compile the tests once, instead of in each process of `rest` (20 seconds each)
 	@$(BIN)/python -m pytest --ignore=tests/core --collect-only -qq >/dev/null || true # `rest` reports the errors
 
-core: setup  ## the core with coverage of every branch, in one process: coverage doubles the time, and more so in several
+core: setup  ## the core with coverage of every branch, in one process: in several, the marker no_cover has no effect
 	$(BIN)/python -m pytest tests/core --cov=kalshi_cli/core --cov-report=
 	$(BIN)/coverage report --include='kalshi_cli/core/*' --skip-covered --fail-under=100
 

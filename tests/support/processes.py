@@ -20,8 +20,10 @@ Ran = subprocess.CompletedProcess[str]
 PROGRAM = Path(sys.executable).with_name("kalshi")
 SERVER = Path(__file__).with_name("fork_server.py")
 
-AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_")
-"""Variables that the interpreter itself reads: with others than those of the fork server, the start is a fresh one."""
+OURS = dict(os.environ)
+"""The variables of the tests, before any test changes them: the fork server imports the program with these."""
+AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TERMINAL_WIDTH")
+"""Variables that the interpreter or the imports of the program read: with others than OURS, the start is fresh."""
 
 
 def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
@@ -32,11 +34,10 @@ class ForkServer:
     """The process of support/fork_server.py, and the socket to it."""
 
     def __init__(self) -> None:
-        self.read_at_start = _read_at_start(os.environ)
         self.connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, SERVER, str(theirs.fileno())], pass_fds=[theirs.fileno()],
+                [sys.executable, SERVER, str(theirs.fileno())], pass_fds=[theirs.fileno()], env=OURS, cwd=SERVER.parent,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             )  # fmt: skip
         assert self.connection.recv(16) == b"ready", "the fork server could not import the program"
@@ -120,7 +121,7 @@ def start_program(
         "env": environment, "cwd": cwd, "text": True,
         "stdin": stdin, "stdout": stdout, "stderr": stderr, "start_new_session": start_new_session,
     }  # fmt: skip
-    if is_fresh or _read_at_start(environment) != _server().read_at_start:
+    if is_fresh or _read_at_start(environment) != _read_at_start(OURS):
         assert not first, "a fresh interpreter runs the program only"
         return subprocess.Popen(line, **options)
     return ForkedProgram(first, line, **options)
