@@ -6,7 +6,7 @@ BASE_STAMP := $(VENV)/.installed-base
 STAMP  := $(VENV)/.installed
 DOCS   := .venv-docs
 
-.PHONY: setup base demo test compiled lint types unit search check docs browser bench feed strategies simulate machine mutants nth crash store start-up reference structure kill lock clean
+.PHONY: setup base demo test compiled lint types unit core rest search check docs browser bench feed strategies simulate machine mutants nth crash store start-up reference structure kill lock clean
 
 setup: $(STAMP)  ## the virtual environment, with everything for tests, from the lock files
 
@@ -33,15 +33,24 @@ check: setup lint types  ## before a commit: lint, types, and the tests of what 
 	$(BIN)/python -m pytest -n 2 --dist worksteal $$($(BIN)/python scripts/changed_tests.py $(BASE))
 
 test: setup  ## everything that CI runs
-	@$(MAKE) --no-print-directory -j2 lint types compiled
-	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory -j3 core types compiled lint
+	@$(MAKE) --no-print-directory rest
 
-# If the environment forbids bytecode, each process of `unit`, and each start of the program in a test, would compile
-# everything again. These two targets write it all the same.
-compiled unit: export PYTHONDONTWRITEBYTECODE :=
+unit: core rest  ## the tests alone
 
-compiled: setup  ## compile the tests once, instead of in each process of `unit` (20 seconds each)
-	@$(BIN)/python -m pytest --collect-only -qq >/dev/null || true # `unit` reports the errors
+# If the environment forbids bytecode, each process of the tests, and each start of the program in one, would compile
+# everything again. These targets write it all the same.
+compiled core rest: export PYTHONDONTWRITEBYTECODE :=
+
+compiled: setup  ## compile the tests once, instead of in each process of `rest` (20 seconds each)
+	@$(BIN)/python -m pytest --ignore=tests/core --collect-only -qq >/dev/null || true # `rest` reports the errors
+
+core: setup  ## the core with coverage of every branch, in one process: in several, the marker no_cover has no effect
+	$(BIN)/python -m pytest tests/core --cov=kalshi_cli/core --cov-report=
+	$(BIN)/coverage report --include='kalshi_cli/core/*' --skip-covered --fail-under=100
+
+rest: setup  ## all other tests; more processes than cores, because many tests wait for a process
+	$(BIN)/python -m pytest --ignore=tests/core -n 5 --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .
@@ -49,11 +58,6 @@ lint: setup
 
 types: setup
 	$(BIN)/mypy
-
-unit: setup  ## the core with coverage of every branch; then the rest without, because coverage doubles the time
-	$(BIN)/python -m pytest tests/core -n 3 --dist worksteal --cov=kalshi_cli/core --cov-report=
-	$(BIN)/coverage report --include='kalshi_cli/core/*' --skip-covered --fail-under=100
-	$(BIN)/python -m pytest --ignore=tests/core -n 4 --dist worksteal  # more than cores, because many tests wait for a process
 
 search: setup  ## the tests with new random examples; a finding needs its own test
 	KALSHI_SEARCH=1 $(BIN)/python -m pytest -n 3 --dist worksteal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from pathlib import Path
 
@@ -14,6 +15,7 @@ assert _SPEC.loader is not None
 structure = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(structure)
 Source = structure.Source
+package = functools.cache(structure.read_package)
 
 
 def test_a_line_of_code_is_neither_blank_comment_nor_docstring() -> None:
@@ -53,7 +55,7 @@ def test_a_public_class_in_two_files_is_named_and_a_private_one_is_not() -> None
 
 
 def test_the_package_has_no_circle_of_imports() -> None:
-    assert structure.find_circle(structure.arrows_of(structure.read_package())) == []
+    assert structure.find_circle(structure.arrows_of(package())) == []
 
 
 BESIDE_THE_PACKAGE = {"cli/golden", "e2e", "strangers", "support", "verification"}
@@ -63,13 +65,14 @@ TESTED_ELSEWHERE = {"template"}
 
 def folders(root: Path) -> set[str]:
     """The folders with code of their own."""
-    return {str(path.parent.relative_to(root)) for path in root.rglob("*.py") if path.name != "__init__.py"}
+    none = ("__init__.py", "conftest.py")
+    return {str(path.parent.relative_to(root)) for path in root.rglob("*.py") if path.name not in none}
 
 
 def test_the_tests_mirror_the_package_folder_by_folder() -> None:
-    package, tests = folders(structure.PACKAGE), folders(structure.ROOT / "tests")
-    assert package - tests - TESTED_ELSEWHERE == set()
-    assert {name for name in tests - package if not any(name.startswith(one) for one in BESIDE_THE_PACKAGE)} == set()
+    ours, tests = folders(structure.PACKAGE), folders(structure.ROOT / "tests")
+    assert ours - tests - TESTED_ELSEWHERE == set()
+    assert {name for name in tests - ours if not any(name.startswith(one) for one in BESIDE_THE_PACKAGE)} == set()
 
 
 def test_the_picture_goes_between_its_marks() -> None:
@@ -80,4 +83,4 @@ def test_the_picture_goes_between_its_marks() -> None:
 @pytest.mark.skipif(not structure.DOCUMENT.exists(), reason="docs/architecture.md is not written yet")
 def test_the_picture_in_the_document_is_of_this_package() -> None:
     text = structure.DOCUMENT.read_text()
-    assert structure.with_picture(text, structure.draw(structure.read_package())) == text, "make structure"
+    assert structure.with_picture(text, structure.draw(package())) == text, "make structure"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.processes import run_program
 from support.served import FINE, ONE_SIDED, TWO_SIDED, Served, bare_variables, program, served, set_variables
 
 from kalshi_cli.base.units import Ts
@@ -48,8 +49,7 @@ def in_bash(line: str) -> subprocess.CompletedProcess[str]:
     """What bash is told for the last word of the line."""
     words = line.split(" ")
     shell = {"_KALSHI_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
-    script = Path(sys.executable).with_name("kalshi")
-    return subprocess.run([script], env={**os.environ, **shell}, capture_output=True, text=True, timeout=60)
+    return run_program((), {**os.environ, **shell}, Path.cwd())
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,8 @@ def test_whatever_is_wrong_nothing_is_said(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_shell_that_asks_nonsense_hears_nothing(one: Served) -> None:
-    script = Path(sys.executable).with_name("kalshi")
     shell = {"_KALSHI_COMPLETE": "complete_bash", "COMP_WORDS": "kalshi market", "COMP_CWORD": "second"}
-    done = subprocess.run([script], env={**os.environ, **shell}, capture_output=True, text=True, timeout=60)
+    done = run_program((), {**os.environ, **shell}, Path.cwd())
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
 
 
@@ -149,9 +148,8 @@ def test_a_hostile_listing_reaches_no_shell(tmp_path: Path, monkeypatch: pytest.
     assert (value, rest) == ("KXGOOD-1", [])
     assert title.startswith("touch pwnedred31mxxx")
     assert len(title) <= MAX_TITLE_LENGTH
-    script = Path(sys.executable).with_name("kalshi")
     zsh = {"_KALSHI_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "kalshi market KX"}
-    done = subprocess.run([script], env={**os.environ, **zsh}, capture_output=True, text=True, timeout=60)
+    done = run_program((), {**os.environ, **zsh}, Path.cwd())
     assert not set("$`\\") & set(done.stdout)
 
 

@@ -8,11 +8,11 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from support.processes import start_program
 from support.served import ME, TWO_SIDED, Ended, Served, program, served, set_variables
 
 from kalshi_cli.core.model.order_terms import BID
@@ -27,6 +27,7 @@ SEVERAL = """
 import json, sys
 from kalshi_cli.cli.main import main
 print(json.dumps([int(main(words)) for words in json.loads(sys.argv[1])]))
+sys.exit()
 """
 
 
@@ -39,28 +40,24 @@ def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served
 
 def run(*words: str) -> Ended:
     """One command in a process group of its own."""
-    code = f"import sys; sys.argv[0] = 'kalshi'\n{PROMPT}from kalshi_cli.__main__ import run; run()"
-    return _ended([sys.executable, "-c", code, *words])
+    return _ended(words, PROMPT)
 
 
 def run_several(*lines: str) -> tuple[list[int], str]:
     """Several command lines in one process: what each ended with, and what they wrote."""
-    ended = _ended([sys.executable, "-c", SEVERAL, json.dumps([line.split() for line in lines])])
+    ended = _ended([json.dumps([line.split() for line in lines])], SEVERAL)
     assert ended.code == 0, ended.err
     return json.loads(ended.out.splitlines()[-1]), ended.out + ended.err
 
 
-def _ended(words: list[str]) -> Ended:
-    with subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    ) as process:  # fmt: skip
+def _ended(words: Sequence[str], first: str) -> Ended:
+    with start_program(words, os.environ, Path.cwd(), first=first, start_new_session=True) as process:
         try:
             out, err = process.communicate(timeout=WITHIN_S)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()
-            raise AssertionError(f"{words[-3:]} hangs; {err}") from None
+            raise AssertionError(f"{words} hangs; {err}") from None
     return Ended(process.returncode, out, err)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -193,13 +194,15 @@ def test_a_loop_that_begins_on_kept_replies_does_not_blame_our_clock(cache: Cach
 
 
 def test_a_loop_outlives_replies_that_were_kept(cache: Cache) -> None:
-    words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.2s", "--duration", "40s", "--json")
+    words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.2s", "--json")
     loop = start(words, cache.variables(), cache.exchange.home)
     eventually(lambda: program("status", "--json").json["cycles"] or loop.poll() is not None)
     cache.replay()
     eventually(lambda: "replays" in said(loop) or loop.poll() is not None)
     cache.proxy.faults.clear()
     eventually(lambda: "can be read again" in said(loop) or loop.poll() is not None)
+    loop.send_signal(signal.SIGTERM)
     ended = finish(loop)
-    assert ended.code == 0, ended.err
+    assert ended.code == 143, ended.err
+    assert "can be read again" in ended.err
     assert "your clock" not in ended.err

@@ -15,7 +15,6 @@ import shutil
 import socket
 import sqlite3
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -49,6 +48,7 @@ from kalshi_cli.simulator.model.listing import (
 from kalshi_cli.simulator.protocol.replies import Request, Response
 from kalshi_cli.simulator.serving.server import SimServer
 from kalshi_cli.store.shared_counters import SharedCounters
+from support.processes import start_program
 from support.specification import SPECS, check_request, check_response
 
 TWO_SIDED = "KXRAIN-40JAN01-T1.0"
@@ -277,20 +277,26 @@ def command_of(words: Sequence[str]) -> str:
 
 
 def start(
-    words: Sequence[str | Path], variables: dict[str, str], cwd: Path, *, stdout: int | IO[str] = subprocess.PIPE
+    words: Sequence[str | Path],
+    variables: dict[str, str],
+    cwd: Path,
+    *,
+    stdout: int | IO[str] = subprocess.PIPE,
+    is_fresh: bool = False,
+    first: str = "",
 ) -> subprocess.Popen[str]:
     """Start the installed program in a process of its own, with these variables and no others of ours.
 
-    What it says on stderr goes to a file beside, so that `said` can read it while it runs.
+    What it says on stderr goes to a file beside, so that `said` can read it while it runs. The process is a fork of one
+    that has imported the program, and runs the code `first` before it, unless it must be a fresh interpreter: see
+    tests/README.md.
     """
     others = {name: value for name, value in os.environ.items() if not name.startswith("KALSHI_")}
-    script = Path(sys.executable).with_name("kalshi")
     draft = cwd / f"stderr-{uuid.uuid4()}"
     with draft.open("w") as stderr:
-        process = subprocess.Popen(
-            [script, *map(str, words)], env={**others, **variables}, cwd=cwd,
-            stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, text=True,
-        )  # fmt: skip
+        process = start_program(
+            words, {**others, **variables}, cwd, stdout=stdout, stderr=stderr, is_fresh=is_fresh, first=first
+        )
     _said[process.pid] = draft
     return process
 
@@ -390,16 +396,13 @@ def written(exchange: Served) -> list[str]:
         return [status for (status,) in connection.execute("SELECT status FROM orders")]
 
 
-PROGRAM = Path(sys.executable).parent / "kalshi"
-
-
 class Terminal:
     """The installed program on a terminal, and a person who answers what it asks."""
 
     def __init__(self, *words: str, env: dict[str, str]) -> None:
         ours, theirs = pty.openpty()
         self.screen = ours
-        self.process = subprocess.Popen([str(PROGRAM), *words], stdin=theirs, stdout=theirs, stderr=theirs, env=env)
+        self.process = start_program(words, env, Path.cwd(), stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)
         self.text = ""
 

@@ -9,8 +9,6 @@ import json
 import os
 import pty
 import signal
-import subprocess
-import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
@@ -19,6 +17,7 @@ from typing import Any
 
 import pytest
 from support.long_listing import ServedListing, listing_served, market_body
+from support.processes import start_program
 from support.served import bare_variables, finish, program, set_variables, start
 
 from kalshi_cli.cli.main import main
@@ -220,11 +219,8 @@ def test_a_sorted_list_holds_no_more_than_its_limit(many: dict[str, str]) -> Non
 def on_a_terminal(words: list[str], stdout: Path, **env: str) -> str:
     """Run the program with stderr on a terminal and stdout in a file; what the terminal saw."""
     near, far = pty.openpty()
-    script = Path(sys.executable).with_name("kalshi")
     with stdout.open("w") as out:
-        process = subprocess.Popen(
-            [script, *words], stdin=subprocess.DEVNULL, stdout=out, stderr=far, env={**os.environ, **env}
-        )
+        process = start_program(words, {**os.environ, **env}, stdout.parent, stdout=out, stderr=far)
     os.close(far)
     seen = b""
     with suppress(OSError):  # the other end is closed

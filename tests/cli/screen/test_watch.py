@@ -8,7 +8,6 @@ import os
 import pty
 import select
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 from rich.console import Console, RenderableType
 from support.fault_proxy import fault_proxy
 from support.long_listing import market_body
+from support.processes import start_program
 from support.served import (
     EMPTY,
     FINE,
@@ -213,10 +213,8 @@ def test_the_status_comes_again_and_again(one: Served, piped: Callable[..., Pipe
 )
 def test_on_a_terminal_it_is_a_screen_that_leaves_no_trace(one: Served, words: tuple[str, ...], shown: str) -> None:
     near, far = pty.openpty()
-    script = Path(sys.executable).with_name("kalshi")
-    process = subprocess.Popen(
-        [script, *words], stdin=far, stdout=far, stderr=far, env={**os.environ, "TERM": "xterm"}, start_new_session=True
-    )
+    screen = {**os.environ, "TERM": "xterm"}
+    process = start_program(words, screen, one.home, stdin=far, stdout=far, stderr=far, start_new_session=True)
     os.close(far)
     seen = ""
 

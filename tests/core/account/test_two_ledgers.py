@@ -28,6 +28,8 @@ from kalshi_cli.core.model.messages import AccountSnapshot, BookDelta, Filled, M
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 
+pytestmark = pytest.mark.no_cover  # the traffic is long, and fixed examples reach every branch
+
 T = TypeVar("T")
 EXAMPLES = int(os.environ.get("KALSHI_TRAFFIC", "15"))
 

@@ -556,10 +556,12 @@ def test_fees_of_others_and_of_markets_without_a_schedule_are_not_compared(engin
     )
 
 
-def test_no_more_orders_are_compared_than_fit(engine: TradingEngine) -> None:
+def test_no_more_orders_are_compared_than_fit(engine: TradingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = 20
+    monkeypatch.setattr("kalshi_cli.core.risk.guards.MAX_WATCHED", fit)
     engine.state.fees["KXA-1"] = FeeSchedule()
     engine.limits = RiskLimits(min_edge=None, max_orders_per_minute=None, max_position=None, max_exposure=None)
-    for number in range(MAX_WATCHED + 1):
+    for number in range(fit + 1):
         rest(engine, f"o{number}", qty=2)
         engine.step(Filled(NOW, make_fill(f"a{number:04}", order_id=f"o{number}", qty=contracts(1), fee=Money(99_000))))
     rest_of = make_fill("b1", order_id="o1", qty=contracts(1), fee=Money(99_000))

@@ -35,6 +35,8 @@ from kalshi_cli.simulator.world.underlyings import PricePath
 
 NOWHERE = "ws://127.0.0.1:1"
 QUICK = SpotTimings(look_s=0.05, silence_s=1.0, first_pause_s=0.05, longest_pause_s=0.2, poll_every_s=0.1)
+PATIENT = msgspec.structs.replace(QUICK, silence_s=600.0)
+"""A busy machine may be silent for a second, and that is no error."""
 PATH = PricePath(1, BTC)
 
 
@@ -107,7 +109,7 @@ def reading(
 @pytest.mark.parametrize("venue", [COINBASE, KRAKEN, BINANCE, BINANCE_US], ids=lambda venue: venue.name)
 def test_the_worlds_price_comes_in_the_format_of_each_venue_by_stream_and_by_rest(spot: Spot, venue: Venue) -> None:
     source = spot.source(venue)
-    with reading(source) as (reader, heard):
+    with reading(source, pace=PATIENT) as (reader, heard):
         eventually(lambda: len(heard.prices) >= 3)
     for price in heard.prices:
         assert (price.symbol, price.venue) == ("BTC", venue.name)
@@ -153,22 +155,21 @@ def test_a_venue_that_falls_silent_is_left_for_the_next_and_taken_again(spot: Sp
 def test_a_coin_without_a_believed_price_is_stale_until_there_is_one_again(spot: Spot) -> None:
     clock = SystemClock()
     with reading(spot.source(COINBASE), max_age_s=0.5) as (reader, heard):
-        eventually(lambda: heard.prices)
-        assert not reader.source.state.is_stale(clock.now())
+        eventually(lambda: heard.prices and not reader.source.state.is_stale(clock.now()))
         spot.faults["coinbase"] = "junk"
         eventually(lambda: reader.source.state.is_stale(clock.now()))
-        assert reader.source.state.problem == "no price: no venue has a current one"
+        eventually(lambda: reader.source.state.problem == "no price: no venue has a current one")
         spot.faults.clear()
         eventually(lambda: not reader.source.state.is_stale(clock.now()))
-        assert reader.source.state.problem == ""
+        eventually(lambda: reader.source.state.problem == "")
 
 
 def test_junk_is_counted_and_a_connection_of_nothing_else_is_given_up(spot: Spot) -> None:
     spot.faults["coinbase"] = "junk"
-    patient = msgspec.structs.replace(QUICK, silence_s=600.0)
-    with reading(spot.source(COINBASE), spot.source(BINANCE), pace=patient) as (reader, heard):
+    with reading(spot.source(COINBASE), spot.source(BINANCE), pace=PATIENT) as (reader, heard):
         eventually(lambda: reader.errors["coinbase", "lost"] >= 1)
         assert reader.errors["coinbase", "junk"] >= MAX_ERRORS
+        eventually(lambda: heard.prices)
         assert {price.venue for price in heard.prices} == {"binance"}
 
 
@@ -179,7 +180,7 @@ def test_a_wrong_price_is_not_believed_against_two_others_and_two_that_differ_ar
         eventually(lambda: heard.prices and heard.prices[-1].venue == "kraken")
     with reading(*three[:2]) as (reader, heard):
         eventually(lambda: heard.has_said("the venues disagree"))
-        assert reader.venue is None
+        eventually(lambda: reader.venue is None and heard.lost)
         assert {lost.symbol for lost in heard.lost} == {"BTC"}, "what was believed before is not for ten seconds more"
         spot.faults.clear()
         eventually(lambda: reader.venue == "coinbase")
@@ -189,10 +190,10 @@ def test_without_any_stream_the_venues_are_read_over_rest(spot: Spot) -> None:
     sources = [spot.source(venue, ws_url=NOWHERE) for venue in (COINBASE, KRAKEN, BINANCE)]
     with reading(*sources, max_age_s=1.0) as (reader, heard):
         eventually(lambda: len(heard.prices) >= 5)
-        assert reader.errors["coinbase", "lost"] >= 1
+        eventually(lambda: reader.errors["coinbase", "lost"])
         spot.faults["coinbase"] = "junk"
+        eventually(lambda: reader.errors["coinbase", "junk"])
         eventually(lambda: heard.prices[-1].venue == "kraken")
-        assert reader.errors["coinbase", "junk"]
 
 
 def test_a_stream_with_only_old_prices_is_abandoned_with_a_notice() -> None:
@@ -214,7 +215,7 @@ def test_rest_is_left_alone_while_a_stream_gives_prices(spot: Spot) -> None:
     with reading(spot.source(COINBASE, ws_url=NOWHERE), spot.source(KRAKEN), max_age_s=60.0) as (reader, heard):
         eventually(lambda: len(heard.prices) >= 8)
         assert {price.venue for price in heard.prices} == {"kraken"}
-        assert reader.errors["coinbase", "lost"] >= 1
+        eventually(lambda: reader.errors["coinbase", "lost"])
 
 
 # -- servers that are no venue ------------------------------------------------------------------------------------
@@ -271,7 +272,7 @@ FRAGMENTS = b"\x01\x01x" + (b"\x00\x7d" + b"x" * 125) * (MAX_FRAME // 125 + 1)
 def test_whatever_a_server_sends_costs_one_connection_and_the_others_go_on(
     spot: Spot, after: bytes, shakes: bool
 ) -> None:
-    pace = msgspec.structs.replace(QUICK, silence_s=600.0) if after else QUICK  # only silence is found by waiting
+    pace = PATIENT if after else QUICK  # only silence is found by waiting
     with (
         hostile(after, shakes=shakes) as url,
         reading(spot.source(COINBASE, ws_url=url), spot.source(KRAKEN), max_age_s=60.0, pace=pace) as (reader, heard),

@@ -1,0 +1,138 @@
+"""Starts the program in a process of its own, from a fork server where that makes no difference."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+Ran = subprocess.CompletedProcess[str]
+
+PROGRAM = Path(sys.executable).with_name("kalshi")
+SERVER = Path(__file__).with_name("fork_server.py")
+
+OURS = dict(os.environ)
+"""The variables of the tests, before any test changes them: the fork server imports the program with these."""
+AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TERMINAL_WIDTH")
+"""Variables that the interpreter or the imports of the program read: with others than OURS, the start is fresh."""
+
+
+def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(AT_START)}
+
+
+class ForkServer:
+    """The process of support/fork_server.py, and the socket to it."""
+
+    def __init__(self) -> None:
+        self.connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, SERVER, str(theirs.fileno())], pass_fds=[theirs.fileno()], env=OURS, cwd=SERVER.parent,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+        assert self.connection.recv(16) == b"ready", "the fork server could not import the program"
+        atexit.register(self.close)
+
+    def fork(self, request: dict[str, Any], fds: Sequence[int]) -> int:
+        """The process id of a fork whose exit status comes through the last of the descriptors."""
+        socket.send_fds(self.connection, [json.dumps(request).encode()], fds)
+        (pid,) = struct.unpack("i", self.connection.recv(4))
+        return int(pid)
+
+    def close(self) -> None:
+        self.connection.close()
+        self.process.wait()
+
+
+_servers: list[ForkServer] = []
+
+
+def _server() -> ForkServer:
+    if not _servers:
+        _servers.append(ForkServer())
+    return _servers[0]
+
+
+class ForkedProgram(subprocess.Popen[str]):
+    """The program as a fork: a `Popen` whose child is another's, so that its exit status comes through a pipe.
+
+    It overrides three steps of the standard library's class, which have been the same from Python 3.3 on.
+    """
+
+    def __init__(self, first: str, *args: Any, **more: Any) -> None:
+        self._first = first
+        super().__init__(*args, **more)
+
+    def _execute_child(self, args: list[str], *rest: Any) -> None:
+        cwd, environment, streams = rest[4], rest[5], rest[9:15]
+        self._status, theirs = os.pipe()
+        request = {
+            "words": args, "cwd": os.fspath(cwd), "environment": dict(environment),
+            "start_new_session": bool(rest[-2]), "first": self._first,
+        }  # fmt: skip
+        try:
+            self.pid = _server().fork(request, [streams[0], streams[3], streams[5], theirs])
+        finally:
+            os.close(theirs)
+            self._close_pipe_fds(*streams)  # type: ignore[attr-defined]
+        self._child_created = True
+
+    def _try_wait(self, wait_flags: int) -> tuple[int, int]:
+        if wait_flags & os.WNOHANG and not select.select([self._status], [], [], 0)[0]:
+            return 0, 0
+        status = os.read(self._status, 4)
+        os.close(self._status)
+        return self.pid, struct.unpack("i", status)[0] if status else 1 << 8
+
+    def _internal_poll(self, *_args: Any, **_more: Any) -> int | None:
+        with suppress(subprocess.TimeoutExpired):
+            self._wait(timeout=0)  # type: ignore[attr-defined]
+        return self.returncode
+
+
+def start_program(
+    words: Sequence[str | Path],
+    environment: Mapping[str, str],
+    cwd: Path,
+    *,
+    is_fresh: bool = False,
+    first: str = "",
+    stdin: int | IO[str] = subprocess.DEVNULL,
+    stdout: int | IO[str] = subprocess.PIPE,
+    stderr: int | IO[str] = subprocess.PIPE,
+    start_new_session: bool = False,
+) -> subprocess.Popen[str]:
+    """Start the installed program; by a new interpreter where `is_fresh`, or where a variable asks for one.
+
+    `first` is code that a fork runs before the program, or in its place where it ends the process.
+    """
+    line = [str(PROGRAM), *map(str, words)]
+    options: dict[str, Any] = {
+        "env": environment, "cwd": cwd, "text": True,
+        "stdin": stdin, "stdout": stdout, "stderr": stderr, "start_new_session": start_new_session,
+    }  # fmt: skip
+    if is_fresh or _read_at_start(environment) != _read_at_start(OURS):
+        assert not first, "a fresh interpreter runs the program only"
+        return subprocess.Popen(line, **options)
+    return ForkedProgram(first, line, **options)
+
+
+def run_program(words: Sequence[str | Path], environment: Mapping[str, str], cwd: Path, **more: Any) -> Ran:
+    """Run the installed program to its end, within a minute; the exit code and what it wrote."""
+    with start_program(words, environment, cwd, **more) as process:
+        try:
+            out, err = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    return Ran(process.args, process.returncode, out, err)
