@@ -23,14 +23,14 @@ from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.account.order_index import OWN_ID
 from kalshi_cli.exchange.rest.signing import Signer, load_key, parse_key
 from kalshi_cli.services.resources import Home, RefuseOrder, Resources
-from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.services.trading.run_reporter import EventLog, LogOutputs
-from kalshi_cli.store.lock import lock, no_kill
 
 if TYPE_CHECKING:
+    from kalshi_cli.core.model.exchange import TradingState
     from kalshi_cli.services.simulated_exchange import SimulatorLauncher
     from kalshi_cli.simulator.serving.announcement import Announcement
     from kalshi_cli.simulator.serving.controls import ControlReport
+    from kalshi_cli.store.sqlite_store import Store
 
 
 def new_id() -> str:
@@ -41,6 +41,12 @@ def new_id() -> str:
 def new_order_id() -> str:
     """Return a new client order id: 36 characters, with the prefix of this program."""
     return f"{OWN_ID}{uuid.uuid4().hex}"
+
+
+def _refuse_if_halted(store: Store, reviewed: TradingState) -> None:
+    from kalshi_cli.services.trading.halts import refuse_if_halted
+
+    refuse_if_halted(store, reviewed)
 
 
 class Environment:
@@ -96,7 +102,7 @@ class Environment:
             Home(folder=state_dir(config, "paper"), account="paper", name="paper", is_at_exchange=False),
         )
 
-    def open(self, journal: EventLog | None = None, refuse_order: RefuseOrder = refuse_if_halted) -> Resources:
+    def open(self, journal: EventLog | None = None, refuse_order: RefuseOrder | None = None) -> Resources:
         """Create the resources of a command, which logs its requests, or of a loop with its own `journal`."""
         reports = journal or EventLog(self.clock, limits_of(self.config))
         resources = Resources(
@@ -113,7 +119,7 @@ class Environment:
             find_rest_url=self._rest_url,
             find_ws_url=self._ws_url,
             needs_confirmation=self.needs_confirmation,
-            refuse_order=refuse_order,
+            refuse_order=refuse_order or _refuse_if_halted,
             tell=self.tell,
             note=self.note,
             on_effect=reports.note,
@@ -194,6 +200,8 @@ class Environment:
 
     def reset(self) -> None:
         """Delete the simulated exchange, and the local state of trading there."""
+        from kalshi_cli.store.lock import lock, no_kill
+
         own = self.homes[0].folder
         with ExitStack() as stack:
             if own.exists():
