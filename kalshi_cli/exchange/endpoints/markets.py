@@ -7,7 +7,7 @@ from itertools import chain, islice
 
 from kalshi_cli.base.errors import NotFoundError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.markets import Market, MarketDetails
+from kalshi_cli.core.model.markets import ListedMarket, Market, MarketDetails
 from kalshi_cli.core.model.messages import BookSnapshot, PublicTrade
 from kalshi_cli.exchange import wire
 from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, PAGE, Endpoints, not_found_as, quote_part, seconds
@@ -53,6 +53,30 @@ class MarketEndpoints(Endpoints):
             for names in batches
         )
         return islice(found, limit)
+
+    def listed_markets(
+        self,
+        status: str | None = None,
+        series: str | None = None,
+        event: str | None = None,
+        tickers: Sequence[str] | None = None,
+        combos: bool = False,
+        limit: int | None = None,
+        is_ahead: bool = False,
+    ) -> Iterator[ListedMarket]:
+        """Return the same markets with the fields that lists show, in a third of the time.
+
+        With `is_ahead`, a thread reads the next page while the caller works on this one.
+        """
+        params: dict[str, str | int | None] = {
+            "status": status,
+            "series_ticker": series,
+            "event_ticker": event,
+            "tickers": ",".join(tickers) if tickers else None,
+            "mve_filter": None if combos or tickers else "exclude",
+        }
+        read = wire.markets.read_listed_markets
+        return self._pages("/markets", params, read, limit, is_public=True, is_ahead=is_ahead)
 
     def market(self, ticker: str) -> MarketDetails:
         """Return one market with every field; one that settled months ago comes from the historical tier."""
