@@ -88,10 +88,12 @@ Costs = dict[str, list[float]]
 """Of each contestant, nanoseconds a call, round by round."""
 
 
-def race(contestants: Sequence[Contestant], *, work: str, clock: str, count: int, rounds: int) -> Costs:
+def race(
+    contestants: Sequence[Contestant], *, work: str, clock: str, count: int, rounds: int, warms_up: bool = True
+) -> Costs:
     """What the work costs everybody. ContestError where they did not do the same work."""
     costs: Costs = {each.name: [] for each in contestants}
-    for number in range(-1, rounds):  # the first round warms up and does not count
+    for number in range(-1 if warms_up else 0, rounds):  # a round that warms up does not count
         outcomes = set()
         for place in range(len(contestants)):
             each = contestants[(place + number) % len(contestants)]

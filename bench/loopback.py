@@ -12,6 +12,7 @@ import sys
 import threading
 
 MARKETS_A_PAGE = 1000
+PAGES = 50
 ORDER_ID = "7c1f0c5e-9c0e-4a3b-8f6e-2b1d5a9e4c77"
 CLIENT_ORDER_ID = "bench-order"
 TICKER = "KXBTC15M-26MAY131215-15"
@@ -91,9 +92,16 @@ def market(number: int, rng: random.Random) -> dict[str, object]:
 
 
 def markets_page() -> bytes:
-    """A page of open markets, always the same."""
+    """A page of open markets, always the same; the text of its cursor is still missing."""
     rng = random.Random(11)
     return json.dumps({"markets": [market(number, rng) for number in range(MARKETS_A_PAGE)], "cursor": ""}).encode()
+
+
+def _numbered(page: bytes, target: bytes) -> bytes:
+    """The reply to this request: page 1 to PAGES, each with the cursor of the next one, the last without."""
+    number = int(target.partition(b"cursor=")[2].partition(b"&")[0] or 1)
+    cursor = b"" if number == PAGES else b"%d" % (number + 1)
+    return _reply("200 OK", page[: -len(b'"}')] + cursor + b'"}')
 
 
 def _reply(status: str, body: bytes) -> bytes:
@@ -107,11 +115,10 @@ def _replies() -> dict[tuple[bytes, bytes], bytes]:
         (b"GET", root + b"/portfolio/balance"): _reply("200 OK", json.dumps(_BALANCE).encode()),
         (b"POST", root + b"/portfolio/events/orders"): _reply("201 Created", json.dumps(_CREATED).encode()),
         (b"POST", root + b"/portfolio/orders"): _reply("201 Created", json.dumps(_OLD_ORDER).encode()),
-        (b"GET", root + b"/markets"): _reply("200 OK", markets_page()),
     }
 
 
-def _talk(connection: socket.socket, replies: dict[tuple[bytes, bytes], bytes]) -> None:
+def _talk(connection: socket.socket, replies: dict[tuple[bytes, bytes], bytes], page: bytes) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     unread = b""
     with connection:
@@ -127,19 +134,23 @@ def _talk(connection: socket.socket, replies: dict[tuple[bytes, bytes], bytes]) 
                 unread += connection.recv(65536)
             unread = unread[int(length or 0) :]
             method, target, _ = head.split(b" ", 2)
-            connection.sendall(replies.get((method, target.partition(b"?")[0]), _reply("404 Not Found", b"{}")))
+            path = target.partition(b"?")[0]
+            if path == b"/trade-api/v2/markets":
+                connection.sendall(_numbered(page, target))
+            else:
+                connection.sendall(replies.get((method, path), _reply("404 Not Found", b"{}")))
 
 
 def main() -> None:
     """Listen, say where, and serve until the input ends."""
-    replies = _replies()
+    replies, page = _replies(), markets_page()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print(f"http://127.0.0.1:{listener.getsockname()[1]}/trade-api/v2", flush=True)
 
         def accept() -> None:
             while True:
                 connection, _ = listener.accept()
-                threading.Thread(target=_talk, args=(connection, replies), daemon=True).start()
+                threading.Thread(target=_talk, args=(connection, replies, page), daemon=True).start()
 
         threading.Thread(target=accept, daemon=True).start()
         sys.stdin.read()

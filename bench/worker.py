@@ -21,10 +21,16 @@ def _children_ns() -> int:
     return round((used.ru_utime + used.ru_stime) * 1e9)
 
 
+def _peak_memory() -> int:
+    """The most memory that this process has had, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 CLOCKS: dict[str, Callable[[], int]] = {
     "cpu": time.process_time_ns,
     "wall": time.perf_counter_ns,
     "children": _children_ns,
+    "memory": _peak_memory,
 }
 
 Work = Callable[[int], Callable[[], Any]]

@@ -58,6 +58,9 @@ class Scale(NamedTuple):
     has_peers: bool
 
 
+LIST_ROUNDS = 5
+"""Rounds of a list, which takes seconds."""
+
 FULL = Scale(15, 1.0, has_peers=True)
 QUICK = Scale(1, 0.02, has_peers=True)
 
@@ -87,10 +90,23 @@ def _rest(scale: Scale, scratch: Path) -> Iterator[Row]:
             yield _row(result, title, _SIGNATURE)
             yield _row(_less(result, _SIGNATURE), f"{title}, less one signature each", _SDK, 0.51)
             yield _row(_less(result, _SIGNATURE), f"{title}, less one signature each", _PYKALSHI)
-        result = _race(scale, "markets", "cpu", 4, [ours, sdk, pykalshi])
-        title = "1,000 markets to typed rows, CPU a page"
-        yield _row(result, title, _SDK, 0.12)
-        yield _row(result, title, _PYKALSHI)
+
+
+def _lists(scale: Scale, scratch: Path) -> Iterator[Row]:
+    """All markets, page after page, as one list. Peak memory grows only, so one round in processes of their own."""
+    key = scratch / "lists.pem"
+    _write_key(key)
+    with Contestant("server", "bench.loopback") as server:
+        given = (server.line(), str(key))
+        ours = _Entry(_OURS, "bench.workers.ours_rest", given)
+        sdk = _Entry(_SDK, "bench.workers.sdk_rest", given, peers.SDK)
+        few = scale._replace(rounds=min(scale.rounds, LIST_ROUNDS))
+        title = "50,000 markets to typed rows"
+        yield _row(_race(few, "markets", "cpu", 1, [ours, sdk]), f"{title}, CPU", _SDK, 0.12)
+        yield _row(_race(few, "traded", "cpu", 1, [ours, sdk]), f"{title}, with what trading needs, CPU", _SDK)
+        once = scale._replace(rounds=1)
+        result = _race(once, "markets", "memory", 1, [ours, sdk], warms_up=False)
+        yield _row(result, f"{title}, added to the peak of memory", _SDK, 0.25)
 
 
 def _command(scale: Scale, scratch: Path) -> Iterator[Row]:
@@ -188,7 +204,9 @@ class _Result(NamedTuple):
     absent: dict[str, str]
 
 
-def _race(scale: Scale, work: str, clock: str, count: int, entries: Sequence[_Entry]) -> _Result:
+def _race(
+    scale: Scale, work: str, clock: str, count: int, entries: Sequence[_Entry], *, warms_up: bool = True
+) -> _Result:
     absent = {}
     with ExitStack() as stack:
         present = []
@@ -205,7 +223,8 @@ def _race(scale: Scale, work: str, clock: str, count: int, entries: Sequence[_En
                     raise
                 absent[entry.name] = str(error)
         calls = max(1, round(count * scale.factor))
-        return _Result(race(present, work=work, clock=clock, count=calls, rounds=scale.rounds), absent)
+        costs = race(present, work=work, clock=clock, count=calls, rounds=scale.rounds, warms_up=warms_up)
+        return _Result(costs, absent)
 
 
 def _row(result: _Result, title: str, peer: str, target: float | None = None) -> Row:
@@ -256,6 +275,7 @@ def _write_key(path: Path) -> None:
 
 WORKS: dict[str, Callable[[Scale, Path], Iterator[Row]]] = {
     "rest": _rest,
+    "lists": _lists,
     "book": _book,
     "decision": _decision,
     "help": _help,

@@ -374,6 +374,7 @@ BROAD = {
     "kalshi_cli/notify/notifier.py": 1,  # a sink that fails must not stop trading
     "kalshi_cli/services/trading/wind_down.py": 1,  # a bug in the cancels must not hide what is live
     "kalshi_cli/net/dialing.py": 1,  # an error of the thread that looks a name up is raised in the caller's
+    "kalshi_cli/exchange/endpoints/read_ahead.py": 1,  # an error of the reading thread is raised in the caller's
 }
 """How many handlers of a file may catch everything."""
 

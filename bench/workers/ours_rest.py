@@ -39,6 +39,7 @@ with KalshiClient(
         {
             "get": repeat(client.balance),
             "create": repeat(lambda: client.create_order(order)),
-            "markets": repeat(lambda: list(client.markets(status="open", limit=1000))),
+            "markets": repeat(lambda: list(client.listed_markets(status="open"))),
+            "traded": repeat(lambda: list(client.markets(status="open"))),
         }
     )

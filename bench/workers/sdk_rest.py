@@ -12,6 +12,18 @@ base_url, key_path = sys.argv[1:]
 api = ApiClient(Configuration(host=base_url))
 api.kalshi_auth = KalshiAuth("bench", Path(key_path).read_text())  # 3.2.0: set_kalshi_auth has lost its import
 portfolio, orders, markets = PortfolioApi(api), OrdersApi(api), MarketApi(api)
+
+
+def every_market() -> list[object]:
+    """All pages, as one list."""
+    found, cursor = [], None
+    while cursor != "":
+        page = markets.get_markets(status="open", limit=1000, cursor=cursor)
+        found += page.markets
+        cursor = page.cursor
+    return found
+
+
 serve(
     {
         "get": repeat(portfolio.get_balance),
@@ -26,6 +38,7 @@ serve(
                 yes_price=47,
             )
         ),
-        "markets": repeat(lambda: markets.get_markets(status="open", limit=1000).markets),
+        "markets": repeat(every_market),
+        "traded": repeat(every_market),
     }
 )

@@ -20,22 +20,21 @@ from typing import TYPE_CHECKING
 from kalshi_cli.app.outputs import log_line
 from kalshi_cli.base.clock import Clock, SystemClock
 from kalshi_cli.base.errors import CredentialsError, Distrust, UnreachableError, refuse
-from kalshi_cli.config.config import Config, log_folder, refuse_other_hosts, state_dir
+from kalshi_cli.config.config import Config, event_socket, log_folder, refuse_other_hosts, state_dir
 from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.account.order_index import OWN_ID
 from kalshi_cli.exchange.rest.signing import Signer, load_key, parse_key
-from kalshi_cli.net.local_events import socket_path
 from kalshi_cli.services.resources import Home, RefuseOrder, Resources
-from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.services.trading.run_reporter import EventLog, LogOutputs
-from kalshi_cli.store.lock import lock, no_kill
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from kalshi_cli.core.model.exchange import TradingState
     from kalshi_cli.services.simulated_exchange import SimulatorLauncher
     from kalshi_cli.simulator.serving.announcement import Announcement
     from kalshi_cli.simulator.serving.controls import ControlReport
+    from kalshi_cli.store.sqlite_store import Store
 
 
 def new_secret() -> str:
@@ -51,6 +50,12 @@ def new_id() -> str:
 def new_order_id() -> str:
     """Return a new client order id: 36 characters, with the prefix of this program."""
     return f"{OWN_ID}{uuid.uuid4().hex}"
+
+
+def _refuse_if_halted(store: Store, reviewed: TradingState) -> None:
+    from kalshi_cli.services.trading.halts import refuse_if_halted
+
+    refuse_if_halted(store, reviewed)
 
 
 class Environment:
@@ -106,7 +111,7 @@ class Environment:
             _home(state_dir(config, "paper"), account="paper", name="paper", is_at_exchange=False),
         )
 
-    def open(self, journal: EventLog | None = None, refuse_order: RefuseOrder = refuse_if_halted) -> Resources:
+    def open(self, journal: EventLog | None = None, refuse_order: RefuseOrder | None = None) -> Resources:
         """Create the resources of a command, which logs its requests, or of a loop with its own `journal`."""
         reports = journal or EventLog(self.clock, limits_of(self.config))
         resources = Resources(
@@ -123,7 +128,7 @@ class Environment:
             find_rest_url=self._rest_url,
             find_ws_url=self._ws_url,
             needs_confirmation=self.needs_confirmation,
-            refuse_order=refuse_order,
+            refuse_order=refuse_order or _refuse_if_halted,
             tell=self.tell,
             note=self.note,
             on_effect=reports.note,
@@ -204,6 +209,8 @@ class Environment:
 
     def reset(self) -> None:
         """Delete the simulated exchange, and the local state of trading there."""
+        from kalshi_cli.store.lock import lock, no_kill
+
         own = self.homes[0].folder
         with ExitStack() as stack:
             if own.exists():
@@ -231,5 +238,5 @@ def _home(folder: Path, *, account: str, name: str, is_at_exchange: bool = True)
         account=account,
         name=name,
         is_at_exchange=is_at_exchange,
-        events=socket_path(folder, os.environ),
+        events=event_socket(folder, os.environ.get("XDG_RUNTIME_DIR", "")),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
 from functools import cached_property
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.resources import Resources
     from kalshi_cli.services.trading.service import TradingService
-
-LOG = logging.getLogger("kalshi_cli")
 
 
 class Kalshi:
@@ -47,15 +44,18 @@ class Kalshi:
         `env` is sim, demo or prod, `config` a file, `state` a folder. `warn` takes warnings; without it they are
         logged as `kalshi_cli`. ConfigError lists every problem of the configuration.
         """
+        import logging
+
         from kalshi_cli.app.environment import Environment
         from kalshi_cli.config import sources
 
+        log = logging.getLogger("kalshi_cli")
         flags = {"env": env, "state": None if state is None else Path(state)}
         loaded = sources.load(None if config is None else Path(config), os.environ, flags)
         sources.judge_state(loaded)
         for notice in loaded.notices:
-            (warn or LOG.warning)(notice)
-        return cls(Environment(loaded, warn or LOG.warning, warn or LOG.info))
+            (warn or log.warning)(notice)
+        return cls(Environment(loaded, warn or log.warning, warn or log.info))
 
     def __enter__(self) -> Kalshi:
         return self

@@ -165,7 +165,7 @@ def csv_text(text: str) -> str:
 
 def csv_line(cells: Iterable[str]) -> str:
     """Return a line of a CSV file with every cell quoted."""
-    return ",".join('"' + cell.replace('"', '""') + '"' for cell in cells) + "\n"
+    return '"' + '","'.join([cell.replace('"', '""') for cell in cells]) + '"\n'
 
 
 def is_loopback(host: str) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import NewType
 
 Price = NewType("Price", int)
@@ -79,9 +80,8 @@ def parse_money(text: str) -> Money:
 
 
 def _text(value: int, scale: int) -> str:
-    sign, value = ("-", -value) if value < 0 else ("", value)
-    unit = int(10**scale)
-    return f"{sign}{value // unit}.{value % unit:0{scale}d}"
+    digits = str(value).zfill(scale + (2 if value < 0 else 1))  # zfill keeps a sign in front
+    return f"{digits[:-scale]}.{digits[-scale:]}"
 
 
 def format_price(price: Price) -> str:
@@ -111,6 +111,7 @@ def parse_ts(text: str) -> Ts:
     return Ts((delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000)
 
 
+@lru_cache(maxsize=4_096)  # the closing times of a list of markets repeat
 def format_ts(ts: Ts) -> str:
     """Format a time: "2026-06-11T06:29:30.164Z"; a whole second has no fraction."""
     seconds, ms = divmod(ts, 1000)

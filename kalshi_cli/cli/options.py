@@ -12,6 +12,7 @@ imports this module, so it imports little itself.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -87,6 +88,8 @@ def load_config(
     from kalshi_cli.config import sources
     from kalshi_cli.views.formats import set_time_zone
 
+    gc.freeze()  # modules stay to the end: the collector, which `run` disabled, need not visit them again
+    gc.enable()
     flags = flags_of(ctx)
     given = {"env": flags.env, "state": flags.state, "allow_hosts": flags.allow_hosts, "display.time_zone": flags.tz}
     loaded = sources.load(flags.config, os.environ, {**given, **(more or {})}, needed, distrust)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -104,6 +105,25 @@ def state_dir(config: Config, mode: str = "") -> Path:
 
     base = config.state or Path(platformdirs.user_state_dir("kalshi"))
     return base.absolute() / (f"{config.env}-{mode}" if mode else config.env)
+
+
+MAX_SOCKET_PATH = 100
+"""Bytes of the path of a Unix socket that every system allows."""
+
+
+def event_socket(folder: Path, runtime_dir: str) -> Path | None:
+    """Return the path on which the loop of a state directory publishes its events; None if none is short enough.
+
+    It is in the state directory, or in `runtime_dir` (XDG_RUNTIME_DIR) where that path would be too long.
+    """
+    own = folder / "events.sock"
+    if len(os.fsencode(own)) <= MAX_SOCKET_PATH:
+        return own
+    import hashlib
+
+    name = f"kalshi-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}.sock"
+    other = Path(runtime_dir) / name
+    return other if runtime_dir and len(os.fsencode(other)) <= MAX_SOCKET_PATH else None
 
 
 def log_folder(config: Config, home: Path) -> Path:

@@ -6,6 +6,7 @@ httpx applies every encoding that a response names to a whole chunk at a time: `
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Iterable, Iterator
 
@@ -21,12 +22,12 @@ def read_body(response: httpx.Response, most: int) -> bytes:
     if encoding not in ("", "identity", "gzip"):
         raise httpx.DecodingError("unrequested content encoding")
     assert isinstance(response.stream, httpx.SyncByteStream)
-    body = bytearray()
+    body = io.BytesIO()  # unlike a bytearray, it gives its content away without a copy
     for piece in _unpacked(response.stream) if encoding == "gzip" else response.stream:
-        body += piece
-        if len(body) > most:
+        body.write(piece)
+        if body.tell() > most:
             raise httpx.DecodingError(f"response longer than {most} bytes")
-    return bytes(body)
+    return body.getvalue()
 
 
 def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -18,7 +18,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-import certifi
 import httpx
 
 from kalshi_cli.base.clock import Clock
@@ -319,6 +318,8 @@ def _tls_context() -> ssl.SSLContext:
         with os.scandir(directory) as entries:
             if any(re.fullmatch(r"[0-9a-f]{8}\.\d", entry.name) for entry in entries):
                 return client_context(capath=directory)
+    import certifi
+
     return client_context(cafile=certifi.where())
 
 

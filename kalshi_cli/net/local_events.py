@@ -13,16 +13,11 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from hashlib import blake2s
 from pathlib import Path
 
 import msgspec
 
 from kalshi_cli.base.errors import KalshiError
-
-SOCKET_FILE = "events.sock"
-MAX_PATH_LENGTH = 100
-"""Bytes of the path of a Unix socket that every system allows."""
 
 MAX_READERS = 16
 MAX_REQUEST = 4096
@@ -41,17 +36,6 @@ class EventRequest(msgspec.Struct, frozen=True):
     """The first line of a reader: the topics that it needs beside the usual parts."""
 
     topics: tuple[str, ...] = ()
-
-
-def socket_path(folder: Path, environ: Mapping[str, str]) -> Path | None:
-    """Return the path of the event socket of a state folder; None if no allowed path is short enough.
-
-    It is in the state folder, or in XDG_RUNTIME_DIR where that path would be too long.
-    """
-    runtime = environ.get("XDG_RUNTIME_DIR", "")
-    digest = blake2s(os.fsencode(folder.absolute()), digest_size=8).hexdigest()
-    candidates = (folder / SOCKET_FILE, *([Path(runtime) / f"kalshi-{digest}.sock"] if runtime else []))
-    return next((path for path in candidates if len(os.fsencode(path.absolute())) <= MAX_PATH_LENGTH), None)
 
 
 class _Reader:

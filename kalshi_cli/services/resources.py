@@ -1,4 +1,4 @@
-"""Clock, connections and files of an account, opened when first used."""
+"""Clock, connections and files of an account, opened, and where they are large imported, when first used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
@@ -24,9 +24,6 @@ from kalshi_cli.exchange.live.families import EventFamilyCache
 from kalshi_cli.exchange.rest.call import OnAnswer, Timeouts
 from kalshi_cli.exchange.rest.rate_limits import NUMBERS, RateLimiter
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.store.catalog.sqlite_catalog import Catalogue, open_catalogue
-from kalshi_cli.store.shared_counters import SharedCounters
-from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.telemetry.request_counts import RequestCounters
 
 if TYPE_CHECKING:
@@ -35,11 +32,13 @@ if TYPE_CHECKING:
     from httpx import BaseTransport
 
     from kalshi_cli.config.hosts import OtherHost
+    from kalshi_cli.store.catalog.sqlite_catalog import Catalogue
+    from kalshi_cli.store.sqlite_store import Store
 
-OnEffect = Callable[[Effect, Store | None], None]
+OnEffect: TypeAlias = "Callable[[Effect, Store | None], None]"
 """Takes an effect that was saved, and the state file that holds it, where there is one."""
 
-RefuseOrder = Callable[[Store, TradingState], None]
+RefuseOrder: TypeAlias = "Callable[[Store, TradingState], None]"
 """Raises where an order that was reviewed for this trading state may not be sent; called before each attempt."""
 
 
@@ -132,6 +131,8 @@ class Resources:
 
         A write waits at most `busy_ms` for another program, where that is given.
         """
+        from kalshi_cli.store.sqlite_store import Store
+
         path, account, env = home.folder / "state.db", home.account or self.account, self.config.env
         on_record = self.on_effect if is_reported else None
         return Store.open(path, account=account, environment=env, create=create, busy_ms=busy_ms, on_record=on_record)
@@ -160,6 +161,8 @@ class Resources:
     @cached_property
     def catalogue(self) -> Catalogue | None:
         """Open the local market catalog, if it exists; reading creates nothing."""
+        from kalshi_cli.store.catalog.sqlite_catalog import open_catalogue
+
         found = open_catalogue(self.config)
         if found is not None:
             self.stack.callback(found.close)
@@ -187,6 +190,8 @@ class Resources:
         """Return the rate limiter of this account, shared with other programs on an existing state directory."""
         if self.signer is None or not os.path.isdir(self.state_dir):
             return RateLimiter(self.clock)
+        from kalshi_cli.store.shared_counters import SharedCounters
+
         pace = SharedCounters(self.state_dir / "pace", NUMBERS, self.machine)
         self.stack.callback(pace.close)
         return RateLimiter(self.clock, shared=pace, tell=self.note)

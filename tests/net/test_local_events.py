@@ -20,7 +20,6 @@ from kalshi_cli.net.local_events import (
     EventPublisher,
     NoPublisherError,
     read_events,
-    socket_path,
 )
 
 SILENCE_S = 10.0
@@ -147,13 +146,3 @@ def test_the_end_of_the_publisher_ends_the_reader(path: Path) -> None:
     threading.Timer(0.05, publisher.close).start()
     with pytest.raises(NoPublisherError, match="stopped"):
         next(events)
-
-
-def test_a_long_path_is_replaced_by_one_in_the_runtime_folder(tmp_path: Path) -> None:
-    long = tmp_path / ("d" * 100)
-    assert socket_path(tmp_path, {}) == tmp_path / "events.sock"
-    assert socket_path(long, {}) is None
-    found = socket_path(long, {"XDG_RUNTIME_DIR": "/run/user/1000"})
-    assert found is not None
-    assert found.parent == Path("/run/user/1000")
-    assert found != socket_path(long / "x", {"XDG_RUNTIME_DIR": "/run/user/1000"})

@@ -54,34 +54,47 @@ class FeeSchedule(msgspec.Struct, frozen=True):
         return self.multiplier / 1000
 
 
-class Market(msgspec.Struct, frozen=True, kw_only=True):
-    """A market: one yes/no question.
+class ListedMarket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The fields of a market that lists show, search and sort by.
 
-    A quote stays None if that side is empty, `last` stays None before the first trade, and `previous_price` (the last
-    price a day ago) stays None if nothing had traded by then.
+    A quote stays None if that side is empty, and `last` stays None before the first trade.
     """
 
     ticker: str
     event_ticker: str
     title: str
     status: MarketStatus
-    grid: PriceGrid
     yes_bid: Price | None
-    yes_bid_size: Qty
     yes_ask: Price | None
-    yes_ask_size: Qty
     last: Price | None
     volume: Qty
     volume_24h: Qty
     open_interest: Qty
-    open_time: Ts
     close_time: Ts
+    subtitle: str = ""
+
+    @property
+    def full_title(self) -> str:
+        """Return the title, preceded by the subtitle that distinguishes this market from its siblings.
+
+        The subtitle comes first because tables cut the end of a long title.
+        """
+        is_apart = self.subtitle and self.subtitle not in self.title
+        return f"{self.subtitle}: {self.title}" if is_apart else self.title
+
+
+class Market(ListedMarket, frozen=True, kw_only=True, gc=False):
+    """A market: one yes/no question. `previous_price`, the last price a day ago, is None if nothing had traded yet."""
+
+    grid: PriceGrid
+    yes_bid_size: Qty
+    yes_ask_size: Qty
+    open_time: Ts
     expected_expiration_time: Ts | None = None
     result: str = ""
     settlement_value: Price | None = None
     settlement_ts: Ts | None = None
     exchange_index: int = 0
-    subtitle: str = ""
     strike_type: str = ""
     floor_strike: float | None = None
     cap_strike: float | None = None
@@ -92,15 +105,6 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     early_close_condition: str = ""
     fee_waiver_until: Ts | None = None
     previous_price: Price | None = None
-
-    @property
-    def full_title(self) -> str:
-        """Return the title, preceded by the subtitle that distinguishes this market from its siblings.
-
-        The subtitle comes first because tables cut the end of a long title.
-        """
-        is_apart = self.subtitle and self.subtitle not in self.title
-        return f"{self.subtitle}: {self.title}" if is_apart else self.title
 
     @property
     def no_bid(self) -> Price | None:

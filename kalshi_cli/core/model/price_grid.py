@@ -8,7 +8,7 @@ from kalshi_cli.base.units import ONE_DOLLAR, Price
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 
 
-class PriceBand(msgspec.Struct, frozen=True):
+class PriceBand(msgspec.Struct, frozen=True, gc=False):
     """A range of valid prices: `start` to `end`, both included, in steps of `step`."""
 
     start: Price
@@ -16,7 +16,7 @@ class PriceBand(msgspec.Struct, frozen=True):
     step: Price
 
 
-class PriceGrid(msgspec.Struct, frozen=True):
+class PriceGrid(msgspec.Struct, frozen=True, gc=False):
     """The valid prices of a market, from its `price_ranges` (not from the label of the structure)."""
 
     bands: tuple[PriceBand, ...]

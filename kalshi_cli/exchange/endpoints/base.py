@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeVar
 from urllib.parse import quote
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import NotFoundError, OutcomeUnknownError, RefusedError, UnreachableError, UsageError
 from kalshi_cli.base.units import Ts
+from kalshi_cli.exchange.endpoints.read_ahead import read_ahead
 from kalshi_cli.exchange.rest.call import READ, Params, RestTransport
 from kalshi_cli.exchange.rest.rate_limits import RateLimiter
 from kalshi_cli.exchange.wire.values import Page, ResponseFormatError
@@ -72,16 +73,18 @@ class Endpoints:
         is_public: bool = False,
         most: int = PAGE,
         most_items: int | None = None,
+        is_ahead: bool = False,
     ) -> Iterator[T]:
         """Return a list, or `limit` items of it; `most` is the endpoint's largest page (beyond it: 400).
 
         ResponseFormatError if the list has more than `most_items`. The pages of a whole account list have a different
-        size each time, so that no cache on the way has seen the same request before.
+        size each time, so that no cache on the way has seen the same request before. With `is_ahead` a thread reads the
+        next page while the caller works on the last one.
         """
         whole = most if is_public else most - self._clock.now() % (most * 2 // 5 - 1)
         size = whole if limit is None else max(1, min(limit, most))
-        items = self._all_pages(path, {**params, "limit": size}, read, is_public, most_items)
-        return islice(items, limit)
+        pages = self._each_page(path, {**params, "limit": size}, read, is_public, most_items)
+        return islice(chain.from_iterable(read_ahead(pages) if is_ahead else pages), limit)
 
     def _all_pages(
         self,
@@ -91,6 +94,16 @@ class Endpoints:
         is_public: bool,
         most_items: int | None = None,
     ) -> Iterator[T]:
+        return chain.from_iterable(self._each_page(path, params, read, is_public, most_items))
+
+    def _each_page(
+        self,
+        path: str,
+        params: Params,
+        read: Callable[[bytes], Page[T]],
+        is_public: bool,
+        most_items: int | None,
+    ) -> Iterator[list[T]]:
         seen: set[str] = set()
         cursor: str | None = None
         until = math.inf if is_public else self._clock.monotonic() + ACCOUNT_LIST_S
@@ -102,8 +115,8 @@ class Endpoints:
             count, empty = count + len(page.items), 0 if page.items else empty + 1
             if most_items is not None and count > most_items:
                 raise ResponseFormatError(f"{path}: the list has more than {most_items:,} items", code="too_many_items")
-            yield from page.items
             cursor = page.cursor
+            yield page.items
             if not cursor:
                 return
             if cursor in seen or empty == MAX_EMPTY_PAGES:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Event, Series
+from kalshi_cli.exchange import wire
 from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, missing, quote_part, seconds
 from kalshi_cli.exchange.rest.call import Params
-from kalshi_cli.exchange.wire import events as wire
-from kalshi_cli.exchange.wire.events import EventMetadata, FeeChange, ForecastPoint
 from kalshi_cli.exchange.wire.values import Page
+
+if TYPE_CHECKING:
+    from kalshi_cli.exchange.wire.events import EventMetadata, FeeChange, ForecastPoint
 
 EVENTS_A_PAGE = 200
 MAX_PERCENTILES = 10
@@ -24,7 +27,7 @@ class EventEndpoints(Endpoints):
         """Return an event, which names its series and may override the fees; markets on request, with every field."""
         nested = {"with_nested_markets": "true" if with_markets else None}
         with missing(f"No event {ticker}", "kalshi events"):
-            return wire.read_event(self._public(f"/events/{quote_part(ticker)}", nested))
+            return wire.events.read_event(self._public(f"/events/{quote_part(ticker)}", nested))
 
     def events(
         self,
@@ -51,7 +54,7 @@ class EventEndpoints(Endpoints):
         }
         if tickers and len(tickers) > NAMES_A_CALL:
             raise UsageError(f"{len(tickers)} events exceed the limit of {NAMES_A_CALL} per request")
-        return self._pages("/events", params, wire.read_events, limit, is_public=True, most=EVENTS_A_PAGE)
+        return self._pages("/events", params, wire.events.read_events, limit, is_public=True, most=EVENTS_A_PAGE)
 
     def multivariate_events(
         self,
@@ -67,16 +70,16 @@ class EventEndpoints(Endpoints):
             "collection_ticker": collection,
             "with_nested_markets": "true" if with_markets else None,
         }
-        read = wire.read_events
+        read = wire.events.read_events
         return self._pages("/events/multivariate", params, read, limit, is_public=True, most=EVENTS_A_PAGE)
 
     def event_metadata(self, ticker: str) -> EventMetadata:
         """Return images, competition and settlement sources of an event."""
-        return wire.read_event_metadata(self._public(f"/events/{quote_part(ticker)}/metadata"))
+        return wire.events.read_event_metadata(self._public(f"/events/{quote_part(ticker)}/metadata"))
 
     def event_fee_changes(self, event: str | None = None) -> Iterator[FeeChange]:
         """Return fee overrides that begin or end, for one event or all."""
-        read = wire.read_event_fee_changes
+        read = wire.events.read_event_fee_changes
         return self._pages("/events/fee_changes", {"event_ticker": event}, read, is_public=True)
 
     def forecast_history(
@@ -96,7 +99,7 @@ class EventEndpoints(Endpoints):
             "end_ts": end // 1000,
             "period_interval": interval_min,
         }
-        return wire.read_forecasts(self._get(path, params))
+        return wire.events.read_forecasts(self._get(path, params))
 
     def event_page(self, cursor: str, status: str | None = None, min_updated: Ts | None = None) -> Page[Event]:
         """Return a page of events without their markets: of one status, and changed since a time.
@@ -110,7 +113,7 @@ class EventEndpoints(Endpoints):
             "limit": EVENTS_A_PAGE,
             "cursor": cursor or None,
         }
-        return wire.read_events(self._public("/events", params))
+        return wire.events.read_events(self._public("/events", params))
 
     # -- series --
 
@@ -118,7 +121,7 @@ class EventEndpoints(Endpoints):
         """Return a series with its fee schedule."""
         volume = {"include_volume": "true" if with_volume else None}
         with missing(f"No series {ticker}", "kalshi series"):
-            return wire.read_series(self._public(f"/series/{quote_part(ticker)}", volume))
+            return wire.events.read_series(self._public(f"/series/{quote_part(ticker)}", volume))
 
     def series_list(
         self,
@@ -137,9 +140,9 @@ class EventEndpoints(Endpoints):
             "include_volume": "true" if with_volume else None,
             "include_product_metadata": "true" if with_metadata else None,
         }
-        return wire.read_series_list(self._public("/series", params))
+        return wire.events.read_series_list(self._public("/series", params))
 
     def series_fee_changes(self, series: str | None = None, *, with_past: bool = False) -> list[FeeChange]:
         """Return announced fee changes of one series or all; `with_past` adds those in force."""
         params = {"series_ticker": series, "show_historical": "true" if with_past else None}
-        return wire.read_series_fee_changes(self._public("/series/fee_changes", params))
+        return wire.events.read_series_fee_changes(self._public("/series/fee_changes", params))

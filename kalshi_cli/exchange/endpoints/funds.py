@@ -8,15 +8,17 @@ only (since 15 October 2026); `services` looks for it if no response came.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from kalshi_cli.base.units import Money, show_money
+from kalshi_cli.exchange import wire
 from kalshi_cli.exchange.endpoints.base import Endpoints, quote_part, understood, unreadable_reply_error
 from kalshi_cli.exchange.rest.call import ANY_SUCCESS, CANCEL, ONCE
-from kalshi_cli.exchange.wire import account as wire_tiers
-from kalshi_cli.exchange.wire import funds as wire_funds
-from kalshi_cli.exchange.wire.account import ApiKeys, VolumeProgress
 from kalshi_cli.exchange.wire.replies import is_taken, read_refusal
 from kalshi_cli.exchange.wire.values import ResponseFormatError
+
+if TYPE_CHECKING:
+    from kalshi_cli.exchange.wire.account import ApiKeys, VolumeProgress
 
 _SUBACCOUNTS = "/portfolio/subaccounts"
 _TRANSFER = "/portfolio/intra_exchange_instance_transfer"
@@ -30,25 +32,25 @@ class FundsEndpoints(Endpoints):
 
     # -- subaccounts --
 
-    def subaccount_balances(self) -> list[wire_funds.SubaccountBalance]:
+    def subaccount_balances(self) -> list[wire.funds.SubaccountBalance]:
         """Return the cash of every subaccount, including the primary one (0), on every shard."""
-        return wire_funds.read_subaccount_balances(self._get(f"{_SUBACCOUNTS}/balances"))
+        return wire.funds.read_subaccount_balances(self._get(f"{_SUBACCOUNTS}/balances"))
 
     def create_subaccount(self, exchange_index: int = 0) -> int:
         """Create the next subaccount (1 to 63) and return its number. Needs the Advanced API tier."""
-        body = wire_funds.subaccount_body(exchange_index)
+        body = wire.funds.subaccount_body(exchange_index)
         subject, hint = "creating a subaccount", "check whether it was created: kalshi subaccounts list"
         reply = self._rest.call("POST", _SUBACCOUNTS, ONCE, subject=subject, body=body, if_unknown=hint)
         with understood(subject, hint):
-            return wire_funds.read_created(reply)
+            return wire.funds.read_created(reply)
 
-    def netting(self) -> list[wire_funds.Netting]:
+    def netting(self) -> list[wire.funds.Netting]:
         """Return whether positions net, for every subaccount."""
-        return wire_funds.read_netting(self._get(f"{_SUBACCOUNTS}/netting"))
+        return wire.funds.read_netting(self._get(f"{_SUBACCOUNTS}/netting"))
 
     def set_netting(self, subaccount: int, *, enabled: bool) -> None:
         """Switch netting of a subaccount on or off."""
-        body = wire_funds.netting_body(subaccount, enabled=enabled)
+        body = wire.funds.netting_body(subaccount, enabled=enabled)
         subject, hint = f"netting of subaccount {subaccount}", "check with `kalshi subaccounts netting`"
         self._rest.call("PUT", f"{_SUBACCOUNTS}/netting", CANCEL, subject=subject, body=body, if_unknown=hint)
 
@@ -65,7 +67,7 @@ class FundsEndpoints(Endpoints):
 
         It is sent again without a response, under the same id; then a 409 says that the first one arrived.
         """
-        body = wire_funds.subaccount_transfer_body(
+        body = wire.funds.subaccount_transfer_body(
             amount,
             client_transfer_id=client_transfer_id,
             from_subaccount=from_subaccount,
@@ -88,9 +90,9 @@ class FundsEndpoints(Endpoints):
             raise unreadable_reply_error(subject, ResponseFormatError("The response cannot be read"), hint)
         return True
 
-    def subaccount_transfers(self) -> Iterator[wire_funds.SubaccountTransfer]:
+    def subaccount_transfers(self) -> Iterator[wire.funds.SubaccountTransfer]:
         """Return transfers between subaccounts."""
-        return self._pages(f"{_SUBACCOUNTS}/transfers", {}, wire_funds.read_subaccount_transfers)
+        return self._pages(f"{_SUBACCOUNTS}/transfers", {}, wire.funds.read_subaccount_transfers)
 
     # -- shards --
 
@@ -108,7 +110,7 @@ class FundsEndpoints(Endpoints):
 
         Between numbered subaccounts it runs in up to three steps; if a later one fails, the earlier ones stay done.
         """
-        body = wire_funds.shard_transfer_body(
+        body = wire.funds.shard_transfer_body(
             amount,
             from_shard=from_shard,
             to_shard=to_shard,
@@ -120,49 +122,49 @@ class FundsEndpoints(Endpoints):
         hint = "check with `kalshi transfer list`"
         reply = self._rest.call("POST", _TRANSFER, ONCE, subject=subject, body=body, if_unknown=hint)
         with understood(subject, hint):
-            return wire_funds.read_transfer_id(reply)
+            return wire.funds.read_transfer_id(reply)
 
-    def shard_transfers(self, limit: int | None = None) -> Iterator[wire_funds.ShardTransfer]:
+    def shard_transfers(self, limit: int | None = None) -> Iterator[wire.funds.ShardTransfer]:
         """Return transfers between shards."""
-        return self._pages(f"{_TRANSFER}s", {}, wire_funds.read_shard_transfers, limit, most=MAX_MOVEMENTS)
+        return self._pages(f"{_TRANSFER}s", {}, wire.funds.read_shard_transfers, limit, most=MAX_MOVEMENTS)
 
-    def shard_transfer(self, transfer_id: str) -> wire_funds.ShardTransfer:
+    def shard_transfer(self, transfer_id: str) -> wire.funds.ShardTransfer:
         """Return one transfer between shards."""
-        return wire_funds.read_shard_transfer(self._get(f"{_TRANSFER}s/{quote_part(transfer_id)}"))
+        return wire.funds.read_shard_transfer(self._get(f"{_TRANSFER}s/{quote_part(transfer_id)}"))
 
-    def allocation(self) -> wire_funds.Allocation:
+    def allocation(self) -> wire.funds.Allocation:
         """Return the automatic distribution of free cash over the shards."""
-        return wire_funds.read_allocation(self._get(_ALLOCATION))
+        return wire.funds.read_allocation(self._get(_ALLOCATION))
 
     def set_allocation(self, shares: dict[int, int], reservation: str = "") -> None:
         """Set percentages by shard, adding up to 100; none turns the automatic allocation off."""
-        body = wire_funds.allocation_body(shares, reservation)
+        body = wire.funds.allocation_body(shares, reservation)
         subject, hint = "setting the cash allocation", "check with `kalshi allocation show`"
         self._rest.call("POST", _ALLOCATION, CANCEL, subject=subject, body=body, if_unknown=hint)
 
-    def resting_value(self) -> wire_funds.RestingValue:
+    def resting_value(self) -> wire.funds.RestingValue:
         """Return the value of resting orders. For members of an intermediary; others may be rejected."""
-        return wire_funds.read_resting_value(self._get("/portfolio/summary/total_resting_order_value"))
+        return wire.funds.read_resting_value(self._get("/portfolio/summary/total_resting_order_value"))
 
     # -- in and out --
 
-    def deposits(self, limit: int | None = None) -> Iterator[wire_funds.CashMovement]:
+    def deposits(self, limit: int | None = None) -> Iterator[wire.funds.CashMovement]:
         """Return deposits."""
-        return self._pages("/portfolio/deposits", {}, wire_funds.read_deposits, limit, most=MAX_MOVEMENTS)
+        return self._pages("/portfolio/deposits", {}, wire.funds.read_deposits, limit, most=MAX_MOVEMENTS)
 
-    def withdrawals(self, limit: int | None = None) -> Iterator[wire_funds.CashMovement]:
+    def withdrawals(self, limit: int | None = None) -> Iterator[wire.funds.CashMovement]:
         """Return withdrawals."""
-        return self._pages("/portfolio/withdrawals", {}, wire_funds.read_withdrawals, limit, most=MAX_MOVEMENTS)
+        return self._pages("/portfolio/withdrawals", {}, wire.funds.read_withdrawals, limit, most=MAX_MOVEMENTS)
 
     # -- permissions --
 
     def api_keys(self) -> ApiKeys:
         """Return the account's API keys, without their secrets."""
-        return wire_tiers.read_api_keys(self._get("/api_keys"))
+        return wire.account.read_api_keys(self._get("/api_keys"))
 
     def volume_progress(self) -> list[VolumeProgress]:
         """Return the traded volume, and the goals of the tiers."""
-        return wire_tiers.read_volume_progress(self._get("/account/api_usage_level/volume_progress"))
+        return wire.account.read_volume_progress(self._get("/account/api_usage_level/volume_progress"))
 
     def upgrade_tier(self) -> None:
         """Request the permanent Advanced tier, granted if one of the last 100 orders was placed by API."""

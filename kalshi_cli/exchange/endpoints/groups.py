@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from kalshi_cli.base.errors import NotFoundError, OutcomeUnknownError
 from kalshi_cli.base.units import Qty
+from kalshi_cli.exchange import wire
 from kalshi_cli.exchange.endpoints.base import Endpoints, missing, quote_part, understood
 from kalshi_cli.exchange.rest.call import CANCEL, ONCE, RETRY_RESET, RetryPolicy
-from kalshi_cli.exchange.wire import groups as wire
-from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.exchange.wire.values import read_done
+
+if TYPE_CHECKING:
+    from kalshi_cli.exchange.wire.groups import OrderGroup
 
 T = TypeVar("T")
 
@@ -32,7 +34,7 @@ class OrderGroupEndpoints(Endpoints):
         """Return every group, of all subaccounts unless one is given."""
         subaccount = self.whose(subaccount)
         body = self._get(_GROUPS, {"subaccount": subaccount})
-        return wire.read_groups(body, subaccount or 0)
+        return wire.groups.read_groups(body, subaccount or 0)
 
     def order_group(self, group_id: str, subaccount: int | None = None) -> OrderGroup:
         """Return one group with the ids of its orders."""
@@ -40,20 +42,20 @@ class OrderGroupEndpoints(Endpoints):
         path = f"{_GROUPS}/{quote_part(group_id)}"
         with _named(group_id):
             body = self._seen(lambda: self._get(path, {"subaccount": owner or None}))
-        return wire.read_group(body, group_id, owner)
+        return wire.groups.read_group(body, group_id, owner)
 
     def create_order_group(self, limit: Qty, *, subaccount: int | None = None, exchange_index: int = 0) -> OrderGroup:
         """Create a group. OutcomeUnknownError if it may exist: a second request would make two."""
         subject = "creating the order group"
-        body = wire.create_body(limit, self.whose(subaccount) or 0, exchange_index)
+        body = wire.groups.create_body(limit, self.whose(subaccount) or 0, exchange_index)
         reply = self._rest.call("POST", f"{_GROUPS}/create", ONCE, subject=subject, body=body, if_unknown=_LOOK)
         with understood(subject):
-            return wire.read_created(reply, limit)
+            return wire.groups.read_created(reply, limit)
 
     def limit_order_group(self, group: OrderGroup, limit: Qty) -> None:
         """Set another limit. A lower one may trigger the group at once; a halt stops any but a lower one."""
         is_lower = group.limit is not None and limit <= group.limit
-        self._put(group, "limit", wire.limit_body(limit), retry=CANCEL if is_lower else RETRY_RESET)
+        self._put(group, "limit", wire.groups.limit_body(limit), retry=CANCEL if is_lower else RETRY_RESET)
 
     def trigger_order_group(self, group: OrderGroup) -> None:
         """Cancel all orders of the group, and refuse new ones until it is reset."""

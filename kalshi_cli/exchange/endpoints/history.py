@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
@@ -10,13 +11,12 @@ from kalshi_cli.core.model.markets import Candle, Market, MarketDetails
 from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import ExchangePosition
+from kalshi_cli.exchange import wire
 from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, not_found_as, quote_part, seconds
-from kalshi_cli.exchange.wire import account as wire_account
-from kalshi_cli.exchange.wire import candles as wire_candles
-from kalshi_cli.exchange.wire import markets as wire_markets
-from kalshi_cli.exchange.wire import orders as wire_orders
-from kalshi_cli.exchange.wire.candles import Cutoff
 from kalshi_cli.exchange.wire.values import ResponseFormatError
+
+if TYPE_CHECKING:
+    from kalshi_cli.exchange.wire.candles import Cutoff
 
 CANDLES_A_REQUEST = 10_000
 """Limit for all markets of a request together (API.md section 5.10); used for routes of one market too."""
@@ -30,7 +30,7 @@ class HistoryEndpoints(Endpoints):
 
     def historical_cutoff(self) -> Cutoff:
         """Return the times before which data moved to the historical tier."""
-        return wire_candles.read_cutoff(self._public("/historical/cutoff"))
+        return wire.candles.read_cutoff(self._public("/historical/cutoff"))
 
     # -- candles; `start` and `end` are end times of candles, both included --
 
@@ -47,7 +47,7 @@ class HistoryEndpoints(Endpoints):
             if with_previous and not found:
                 span["include_latest_before_start"] = "true"
             with not_found_as(ticker):
-                found += wire_candles.read_candles(self._public(path, span))
+                found += wire.candles.read_candles(self._public(path, span))
         return found
 
     def batch_candles(
@@ -63,7 +63,7 @@ class HistoryEndpoints(Endpoints):
                 if with_previous and number == 0:
                     params["include_latest_before_start"] = "true"
                 body = self._public("/markets/candlesticks", params)
-                for ticker, candles in wire_candles.read_batch_candles(body).items():
+                for ticker, candles in wire.candles.read_batch_candles(body).items():
                     found.setdefault(ticker, []).extend(candles)
         return found
 
@@ -77,7 +77,7 @@ class HistoryEndpoints(Endpoints):
         at = start
         for _ in range(MAX_REQUESTS):
             params = {"start_ts": at // 1000, "end_ts": end // 1000, "period_interval": interval_min}
-            read = wire_candles.read_event_candles(self._public(path, params))
+            read = wire.candles.read_event_candles(self._public(path, params))
             for ticker, candles in read.markets.items():
                 found.setdefault(ticker, {}).update({candle.end: candle for candle in candles})
             if read.until >= end // 1000 * 1000:
@@ -95,7 +95,7 @@ class HistoryEndpoints(Endpoints):
         found: list[Candle] = []
         for span in spans(start, end, interval_min, CANDLES_A_REQUEST):
             with not_found_as(ticker):
-                found += wire_candles.read_historical_candles(self._public(path, span))
+                found += wire.candles.read_historical_candles(self._public(path, span))
         return found
 
     # -- markets and trades --
@@ -116,25 +116,25 @@ class HistoryEndpoints(Endpoints):
             "series_ticker": series,
             "mve_filter": None if combos else "exclude",
         }
-        return self._pages("/historical/markets", params, wire_markets.read_markets, limit, is_public=True)
+        return self._pages("/historical/markets", params, wire.markets.read_markets, limit, is_public=True)
 
     def historical_markets_of(self, event: str) -> Iterator[MarketDetails]:
         """Return the markets of an event that settled before the cutoff, with every field."""
         return self._pages(
-            "/historical/markets", {"event_ticker": event}, wire_markets.read_whole_markets, is_public=True
+            "/historical/markets", {"event_ticker": event}, wire.markets.read_whole_markets, is_public=True
         )
 
     def historical_market(self, ticker: str) -> MarketDetails:
         """Return one market that settled before the cutoff."""
         with not_found_as(ticker):
-            return wire_markets.read_market(self._public(f"/historical/markets/{quote_part(ticker)}"))
+            return wire.markets.read_market(self._public(f"/historical/markets/{quote_part(ticker)}"))
 
     def historical_trades(
         self, ticker: str | None = None, min_ts: Ts | None = None, max_ts: Ts | None = None, limit: int | None = None
     ) -> Iterator[PublicTrade]:
         """Return public trades from before the cutoff, newest first."""
         params = {"ticker": ticker, "min_ts": seconds(min_ts), "max_ts": seconds(max_ts)}
-        return self._pages("/historical/trades", params, wire_markets.read_trades, limit, is_public=True)
+        return self._pages("/historical/trades", params, wire.markets.read_trades, limit, is_public=True)
 
     # -- the account --
 
@@ -143,21 +143,21 @@ class HistoryEndpoints(Endpoints):
     ) -> Iterator[Fill]:
         """Return the account's fills from before the cutoff, newest first; of all subaccounts, or of one."""
         params = {"ticker": ticker, "min_ts": seconds(min_ts), "subaccount": subaccount}
-        return self._pages("/historical/fills", params, wire_orders.read_fills)
+        return self._pages("/historical/fills", params, wire.orders.read_fills)
 
     def historical_orders(
         self, ticker: str | None = None, min_ts: Ts | None = None, subaccount: int | None = None
     ) -> Iterator[Order]:
         """Return orders that were canceled or executed before the cutoff, newest first."""
         params = {"ticker": ticker, "min_ts": seconds(min_ts), "subaccount": subaccount}
-        return self._pages("/historical/orders", params, wire_orders.read_orders)
+        return self._pages("/historical/orders", params, wire.orders.read_orders)
 
     def historical_positions(
         self, ticker: str | None = None, event: str | None = None, subaccount: int | None = None
     ) -> Iterator[ExchangePosition]:
         """Return settled positions from before the cutoff; without a subaccount, of the primary one only."""
         params = {"ticker": ticker, "event_ticker": event, "subaccount": subaccount}
-        return self._pages("/historical/positions", params, wire_account.read_positions)
+        return self._pages("/historical/positions", params, wire.account.read_positions)
 
 
 def spans(start: Ts, end: Ts, interval_min: int, most: int) -> list[dict[str, str | int | None]]:

@@ -8,15 +8,18 @@ routes without it, which are used only if the RFQ is unknown.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from kalshi_cli.base.errors import ExchangeError
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.exchange import wire
 from kalshi_cli.exchange.endpoints.base import Endpoints, missing, not_found_as, quote_part, seconds, understood
 from kalshi_cli.exchange.rest.call import ANY_SUCCESS, CANCEL, CREATE, NO_CONTENT, ONCE
-from kalshi_cli.exchange.wire import quotes as wire
-from kalshi_cli.exchange.wire.quotes import BlockTrade, NewRfq, Rfq, RfqQuote
 from kalshi_cli.exchange.wire.replies import is_taken, read_refusal
+
+if TYPE_CHECKING:
+    from kalshi_cli.exchange.wire.quotes import BlockTrade, NewRfq, Rfq, RfqQuote
 
 _RFQS, _QUOTES, _BLOCKS = "/communications/rfqs", "/communications/quotes", "/communications/block-trade-proposals"
 RFQS_A_PAGE, QUOTES_A_PAGE = 100, 500
@@ -27,7 +30,7 @@ class RfqEndpoints(Endpoints):
 
     def communications_id(self) -> str:
         """Return the public id of this account, which other members see."""
-        return wire.read_identity(self._get("/communications/id"))
+        return wire.quotes.read_identity(self._get("/communications/id"))
 
     # -- requests --
 
@@ -47,17 +50,17 @@ class RfqEndpoints(Endpoints):
             "event_ticker": event,
             "user_filter": "self" if is_mine else None,
         }
-        return self._pages(_RFQS, params, wire.read_rfqs, limit, most=RFQS_A_PAGE)
+        return self._pages(_RFQS, params, wire.quotes.read_rfqs, limit, most=RFQS_A_PAGE)
 
     def rfq(self, rfq_id: str) -> Rfq:
         """Return one request of any member."""
         with missing(f"No request {rfq_id}, or it was deleted", "kalshi rfq list --status all"):
-            return wire.read_rfq(self._get(f"{_RFQS}/{quote_part(rfq_id)}"))
+            return wire.quotes.read_rfq(self._get(f"{_RFQS}/{quote_part(rfq_id)}"))
 
     def create_rfq(self, new: NewRfq) -> str:
         """Create a request and return its id; it is not binding. 409 if this market has an open one."""
         subject, hint = f"creating a request on {new.ticker}", "check with `kalshi rfq list`"
-        body = wire.rfq_body(new)
+        body = wire.quotes.rfq_body(new)
         with not_found_as(new.ticker):
             reply = self._rest.call(
                 "POST", _RFQS, ONCE, subject=subject, body=body, answered=(*ANY_SUCCESS, 409), if_unknown=hint
@@ -71,7 +74,7 @@ class RfqEndpoints(Endpoints):
                 status=409,
             )
         with understood(subject, hint):
-            return wire.read_made(reply)
+            return wire.quotes.read_made(reply)
 
     def delete_rfq(self, rfq_id: str) -> None:
         """Delete a request with its quotes; NotFoundError if it is closed already."""
@@ -99,12 +102,12 @@ class RfqEndpoints(Endpoints):
             "min_ts": seconds(min_updated),
             "max_ts": seconds(max_updated),
         }
-        return self._pages(_QUOTES, params, wire.read_quotes, limit, most=QUOTES_A_PAGE)
+        return self._pages(_QUOTES, params, wire.quotes.read_quotes, limit, most=QUOTES_A_PAGE)
 
     def quote(self, quote_id: str, rfq_id: str = "") -> RfqQuote:
         """Return one quote, an own one or one on an own request. Open and canceled ones are not kept for long."""
         with missing(f"No quote {quote_id}, or it was deleted", "`kalshi rfq quotes RFQ` or `kalshi quote list`"):
-            return wire.read_quote(self._get(_quote_path(quote_id, rfq_id)))
+            return wire.quotes.read_quote(self._get(_quote_path(quote_id, rfq_id)))
 
     def create_quote(
         self,
@@ -118,13 +121,13 @@ class RfqEndpoints(Endpoints):
         reviewed: TradingState = TradingState.ACTIVE,
     ) -> str:
         """Answer a request; return the id of the quote, which replaces an earlier one. None is a side without a bid."""
-        body = wire.quote_body(
+        body = wire.quotes.quote_body(
             rfq_id, yes_bid, no_bid, rest_remainder=rest_remainder, post_only=post_only, subaccount=subaccount
         )
         subject, hint = f"quoting request {rfq_id}", "check with `kalshi quote list`"
         reply = self._rest.call("POST", _QUOTES, CREATE, subject=subject, body=body, if_unknown=hint, reviewed=reviewed)
         with understood(subject, hint):
-            return wire.read_made(reply)
+            return wire.quotes.read_made(reply)
 
     def delete_quote(self, quote_id: str, rfq_id: str = "") -> None:
         """Delete a quote; NotFoundError if it has ended already."""
@@ -141,7 +144,7 @@ class RfqEndpoints(Endpoints):
         path = f"{_quote_path(quote_id, rfq_id)}/accept"
         subject = f"accepting quote {quote_id}"
         hint = f"check with `kalshi rfq quotes {rfq_id or 'RFQ'}`"
-        body = wire.accept_body(side)
+        body = wire.quotes.accept_body(side)
         self._rest.call(
             "PUT", path, CREATE, subject=subject, body=body, if_unknown=hint, reviewed=reviewed, answered=NO_CONTENT
         )
@@ -162,7 +165,7 @@ class RfqEndpoints(Endpoints):
     ) -> Iterator[BlockTrade]:
         """Return block trade proposals of this account."""
         params = {"market_ticker": ticker, "status": status}
-        return self._pages(_BLOCKS, params, wire.read_blocks, limit, most=RFQS_A_PAGE)
+        return self._pages(_BLOCKS, params, wire.quotes.read_blocks, limit, most=RFQS_A_PAGE)
 
     def propose_block_trade(
         self,
@@ -176,7 +179,7 @@ class RfqEndpoints(Endpoints):
         expires: Ts,
     ) -> str:
         """Propose a trade that was agreed elsewhere, and return the id of the proposal. Both parties must accept it."""
-        body = wire.block_body(
+        body = wire.quotes.block_body(
             ticker,
             price,
             qty,
@@ -188,11 +191,11 @@ class RfqEndpoints(Endpoints):
         subject, hint = f"block trade on {ticker}", f"check with `kalshi api GET {_BLOCKS}`"
         reply = self._rest.call("POST", _BLOCKS, CREATE, subject=subject, body=body, if_unknown=hint)
         with understood(subject, hint):
-            return wire.read_proposed(reply)
+            return wire.quotes.read_proposed(reply)
 
     def accept_block_trade(self, block_id: str, subaccount: int = 0) -> None:
         """Accept a proposal; with the second acceptance it trades."""
-        path, body = f"{_BLOCKS}/{quote_part(block_id)}/accept", wire.block_accept_body(subaccount)
+        path, body = f"{_BLOCKS}/{quote_part(block_id)}/accept", wire.quotes.block_accept_body(subaccount)
         subject, hint = f"accepting block trade {block_id}", f"check with `kalshi api GET {_BLOCKS}`"
         self._rest.call("POST", path, CREATE, subject=subject, body=body, if_unknown=hint, answered=NO_CONTENT)
 

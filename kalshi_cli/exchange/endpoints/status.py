@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import ExchangeStatus
+from kalshi_cli.exchange import wire
 from kalshi_cli.exchange.endpoints.base import Endpoints
 from kalshi_cli.exchange.rest.call import ANY_SUCCESS, READ
 from kalshi_cli.exchange.rest.their_clock import STANDS_STILL_S
-from kalshi_cli.exchange.wire import account as wire
-from kalshi_cli.exchange.wire import status
-from kalshi_cli.exchange.wire.account import ApiLimits, RequestCosts
-from kalshi_cli.exchange.wire.status import Schedule
+
+if TYPE_CHECKING:
+    from kalshi_cli.exchange.wire.account import ApiLimits, RequestCosts
+    from kalshi_cli.exchange.wire.status import Schedule
 
 FAR_AHEAD_MS = 5_000
 """The exchange rejects a signature whose time is further off."""
@@ -23,7 +26,7 @@ class ExchangeEndpoints(Endpoints):
         """Return whether the exchange and trading are up."""
         # During maintenance the same body comes with 503 or 504.
         body = self._rest.call("GET", "/exchange/status", READ, is_public=True, answered=(*ANY_SUCCESS, 503, 504))
-        return status.read_status(body)
+        return wire.status.read_status(body)
 
     def measure_clock_skew(self) -> int | None:
         """Return how far this machine's clock is ahead of the exchange's, by a fresh read; None without a date.
@@ -39,23 +42,23 @@ class ExchangeEndpoints(Endpoints):
 
     def schedule(self) -> Schedule:
         """Return opening hours and announced maintenance."""
-        return status.read_schedule(self._public("/exchange/schedule"))
+        return wire.status.read_schedule(self._public("/exchange/schedule"))
 
     def user_data_timestamp(self) -> Ts:
         """Return the time up to which account reads are complete. They lag the matching engine.
 
         It is never later than the exchange's clock can show by now, because no read covers the future.
         """
-        as_of = status.read_user_data_timestamp(self._public("/exchange/user_data_timestamp"))
+        as_of = wire.status.read_user_data_timestamp(self._public("/exchange/user_data_timestamp"))
         return min(as_of, Ts(self._clock.now() + self._rest.their_clock.most_ahead_ms))
 
     def limits(self) -> ApiLimits:
         """Return the account's tier and rate limits."""
-        return wire.read_limits(self._get("/account/limits"))
+        return wire.account.read_limits(self._get("/account/limits"))
 
     def endpoint_costs(self) -> RequestCosts:
         """Return the costs of requests."""
-        return wire.read_costs(self._public("/account/endpoint_costs"))
+        return wire.account.read_costs(self._public("/account/endpoint_costs"))
 
     def refresh_limits(self) -> ApiLimits:
         """Read limits and costs, and use them from now on."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from itertools import islice
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from kalshi_cli.base.errors import NotFoundError
 from kalshi_cli.base.units import Ts
@@ -19,7 +19,9 @@ from kalshi_cli.exchange.endpoints.history import HistoryEndpoints
 from kalshi_cli.exchange.endpoints.markets import MarketEndpoints
 from kalshi_cli.exchange.endpoints.orders import OrderEndpoints
 from kalshi_cli.exchange.endpoints.portfolio import PortfolioEndpoints
-from kalshi_cli.exchange.wire.candles import Cutoff
+
+if TYPE_CHECKING:
+    from kalshi_cli.exchange.wire.candles import Cutoff
 
 RECENT_MS = 7 * 86_400_000
 """Newer data is never historical: half of the shortest period that was announced (24 September 2026)."""

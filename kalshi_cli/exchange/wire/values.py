@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache, lru_cache, partial
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar, get_args, get_type_hints
 
@@ -100,6 +100,19 @@ def read_done(body: bytes, what: str) -> None:
 _MAX_KNOWN = 20_000
 known_prices: dict[str, Price] = {}
 known_counts: dict[str, Qty] = {}
+
+
+class ParsedTexts(dict[str, T]):
+    """A parser that remembers: `prices["0.4700"]` parses a text once. For lists, whose values repeat as well."""
+
+    def __init__(self, parse: Callable[[str], T]) -> None:
+        self._parse = parse
+
+    def __missing__(self, text: str) -> T:
+        value = self._parse(text)
+        if len(self) < _MAX_KNOWN:
+            self[text] = value
+        return value
 
 
 def parse_book_price(text: str) -> Price:
@@ -194,13 +207,13 @@ class PriceRange(msgspec.Struct, frozen=True, gc=False):
     step: str
 
 
-@lru_cache(maxsize=256)  # a dozen grids serve fifty thousand markets
 def yes_cost(side: Side, filled: Qty, *paid: str) -> Money:
     """Return the cost of fills at YES prices. The exchange states the amount paid, and an ask pays the price of NO."""
     total = sum(parse_money(part) for part in paid)
     return Money(total if side is BID else ONE_DOLLAR * filled - total)
 
 
+@lru_cache(maxsize=256)  # a dozen grids serve fifty thousand markets
 def grid_of(ranges: tuple[PriceRange, ...]) -> PriceGrid:
     """Return the valid prices. Only the bands count: structure names were added and changed their meaning."""
     if not ranges:
@@ -215,12 +228,12 @@ def grid_of(ranges: tuple[PriceRange, ...]) -> PriceGrid:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 def ts_of(moment: datetime) -> Ts:
     """Return milliseconds since 1970, floored."""
-    return Ts((moment - _EPOCH) // _MILLISECOND)
+    since = moment - _EPOCH
+    return Ts((since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000)
 
 
 def parse_optional_time(moment: datetime | None) -> Ts | None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from kalshi_cli.base.errors import ExchangeError, StateFileError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.values import ResponseFormatError
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.store.records import KeyRestriction
-from kalshi_cli.store.sqlite_store import Store
+
+if TYPE_CHECKING:
+    from kalshi_cli.store.sqlite_store import Store
 
 KEYS_NOT_READABLE_STATUSES = (403, 404, 410)
 """Statuses of the exchange for a key that may not list API keys; its other requests are not affected."""

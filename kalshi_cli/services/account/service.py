@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,8 +26,6 @@ from kalshi_cli.services.account.cash import (
     unsent,
 )
 from kalshi_cli.services.account.portfolio import KEYS, account_pnl, account_portfolio, positions_before
-from kalshi_cli.services.account.rebuild import StateRebuild, rebuild
-from kalshi_cli.services.account.summary import portfolio_summary
 from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.views import cash
 from kalshi_cli.views.exports import FillExport, LotExport, fill_export
@@ -41,6 +40,9 @@ from kalshi_cli.views.positions import (
     pnl_view,
     position_row,
 )
+
+if TYPE_CHECKING:
+    from kalshi_cli.services.account.rebuild import StateRebuild
 
 _BY_SUBACCOUNT = attrgetter("subaccount", "exchange_index")
 
@@ -68,6 +70,8 @@ class AccountService(PlanningService):
 
     def portfolio(self) -> PortfolioView:
         """Return cash, positions, exposure against limits and today's profit and loss, with totals."""
+        from kalshi_cli.services.account.summary import portfolio_summary
+
         return portfolio_summary(self._resources)
 
     def upcoming_settlements(self, ticker: str = "", event: str = "") -> Sequence[cash.UpcomingRow]:
@@ -317,6 +321,8 @@ class AccountService(PlanningService):
 
     def rebuild(self) -> StateRebuild:
         """Rebuild an unusable state file from the exchange; trading stays halted."""
+        from kalshi_cli.services.account.rebuild import rebuild
+
         return rebuild(self._resources)
 
     # -- raw calls ------------------------------------------------------------------------------------------------

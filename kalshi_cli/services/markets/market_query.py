@@ -11,7 +11,7 @@ import msgspec
 
 from kalshi_cli.base.errors import NotFoundError
 from kalshi_cli.base.units import Qty, Ts
-from kalshi_cli.core.model.markets import Event, Market, Series
+from kalshi_cli.core.model.markets import Event, ListedMarket, Market, Series
 from kalshi_cli.exchange.client import KalshiClient
 
 MAX_MARKETS = 50
@@ -41,23 +41,28 @@ def select(
     client: KalshiClient,
     query: MarketQuery,
     now: Ts,
-    show: Callable[[Iterator[Market]], Iterable[Market]] = lambda found: found,
-) -> Iterator[Market]:
+    show: Callable[[Iterator[ListedMarket]], Iterable[ListedMarket]] = lambda found: found,
+) -> Iterator[ListedMarket]:
     """Return the matching markets, one more than the limit if there are more, so that the caller can say so.
 
-    `show` sees every market that is read, also those that do not match.
+    `show` sees every market that is read, also those that do not match. A whole list is read one page ahead; a short
+    one that nothing filters is a small page.
     """
+    is_whole = query.limit is None or query.sort is not None
+    is_filtered = bool(query.search or query.min_volume) or query.closing_within_s is not None
     # The exchange filters by close time only without a status (API.md section 4), so an open list is filtered here.
-    found = client.markets(
+    found = client.listed_markets(
         status=query.status or None,
         series=query.series or None,
         event=query.event or None,
         combos=query.combos,
+        limit=None if query.limit is None or is_whole or is_filtered else query.limit + 1,
+        is_ahead=is_whole,
     )
     return filter_markets(show(found), query, now)
 
 
-def filter_markets(found: Iterable[Market], query: MarketQuery, now: Ts) -> Iterator[Market]:
+def filter_markets(found: Iterable[ListedMarket], query: MarketQuery, now: Ts) -> Iterator[ListedMarket]:
     """Return the matching markets in the wanted order, one more than the limit if there are more.
 
     Memory is limited to that number; only a sort without a limit needs the whole list.
@@ -132,7 +137,7 @@ def select_series(
     return [series for series in found if _has_words(search, f"{series.ticker} {series.title}")]
 
 
-def _fits(market: Market, query: MarketQuery, until: Ts | None) -> bool:
+def _fits(market: ListedMarket, query: MarketQuery, until: Ts | None) -> bool:
     if market.volume < query.min_volume or (until is not None and market.close_time > until):
         return False
     return not query.search or _has_words(query.search, f"{market.ticker} {market.title} {market.subtitle}")
@@ -142,14 +147,14 @@ def _has_words(search: str, text: str) -> bool:
     return all(word in text.lower() for word in search.lower().split())
 
 
-def _spread(market: Market) -> int:
+def _spread(market: ListedMarket) -> int:
     """Return the spread; one-sided markets sort last."""
     if market.yes_bid is None or market.yes_ask is None:
         return 1 << 20
     return market.yes_ask - market.yes_bid
 
 
-_ORDERS: dict[str, Callable[[Market], tuple[int | str, str]]] = {
+_ORDERS: dict[str, Callable[[ListedMarket], tuple[int | str, str]]] = {
     "volume": lambda market: (-market.volume_24h, market.ticker),
     "spread": lambda market: (_spread(market), market.ticker),
     "close": lambda market: (market.close_time, market.ticker),

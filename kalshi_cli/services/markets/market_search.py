@@ -10,7 +10,7 @@ import msgspec
 
 from kalshi_cli.base.errors import StateFileError, UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.markets import Event, Market, MarketStatus, Series
+from kalshi_cli.core.model.markets import Event, ListedMarket, Market, MarketStatus, Series
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL
 from kalshi_cli.services.markets.catalog import MAX_ENTRIES, CatalogMatches, cached_market, delete, search
@@ -84,8 +84,8 @@ def select_markets(
     client: Callable[[], KalshiClient],
     *,
     is_offline: bool = False,
-    show: Callable[[Iterator[Market]], Iterable[Market]] = lambda found: found,
-) -> MarketSelection[Market]:
+    show: Callable[[Iterator[ListedMarket]], Iterable[ListedMarket]] = lambda found: found,
+) -> MarketSelection[ListedMarket]:
     """Return the matching markets, by words from the catalog if there is one, with prices read live.
 
     With `is_offline` the exchange is not asked and each market is as old as its catalog entry; UsageError without a
@@ -98,7 +98,7 @@ def select_markets(
     wanted = CatalogSearch(catalogue, Kind.MARKET, query.search, narrow)
     found = wanted.find(MAX_ENTRIES if is_offline else MAX_CANDIDATES)
     if is_offline:
-        listed: Iterable[Market] = _cached(catalogue, found)
+        listed: Iterable[ListedMarket] = _cached(catalogue, found)
     elif found is None:
         return MarketSelection(items=select(client(), query, now, show))
     else:
@@ -160,10 +160,10 @@ def _batches(tickers: Iterable[str]) -> Iterator[list[str]]:
         yield some
 
 
-def _live(client: KalshiClient, tickers: Iterable[str]) -> Iterator[Market]:
+def _live(client: KalshiClient, tickers: Iterable[str]) -> Iterator[ListedMarket]:
     """Yield these markets with current prices, in this order, read only as far as needed."""
     for some in _batches(tickers):
-        now = {market.ticker: market for market in client.markets(tickers=some)}
+        now = {market.ticker: market for market in client.listed_markets(tickers=some)}
         yield from (now[ticker] for ticker in some if ticker in now)
 
 
@@ -175,7 +175,7 @@ _SHOWN_AS = {
 }
 
 
-def _has_status(market: Market, status: str, now: Ts) -> bool:
+def _has_status(market: ListedMarket, status: str, now: Ts) -> bool:
     """Return whether a market has a status as the exchange filters: closed is past its time and not settled."""
     if not status:
         return True

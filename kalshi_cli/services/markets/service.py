@@ -10,7 +10,7 @@ import msgspec
 
 from kalshi_cli.base.errors import NotFoundError, UsageError
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.core.model.markets import Candle, ComboLeg, Event, Market
+from kalshi_cli.core.model.markets import Candle, ComboLeg, Event, ListedMarket
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL
 from kalshi_cli.exchange.live.families import current_fees
@@ -89,7 +89,7 @@ class MarketService(PlanningService):
         limit: int | None = 50,
         combos: bool = False,
         is_offline: bool = False,
-        progress: Progress[Market] = _unseen,
+        progress: Progress[ListedMarket] = _unseen,
     ) -> MarketSelection[MarketRow]:
         """Return the matching markets, read as they are iterated over; one more than the limit if there are more.
 

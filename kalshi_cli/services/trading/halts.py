@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from kalshi_cli.base.clock import Clock
@@ -29,7 +30,9 @@ from kalshi_cli.store.halt_file import read_halt_file, read_marker_files, remove
 from kalshi_cli.store.lock import LockHolder, holder, no_kill
 from kalshi_cli.store.pause import pause, read_pause, remove_pause_file
 from kalshi_cli.store.records import NO_HALT, PAUSED, ConcurrentChangeError, Halt, MarketLock
-from kalshi_cli.store.sqlite_store import Store
+
+if TYPE_CHECKING:
+    from kalshi_cli.store.sqlite_store import Store
 
 BEYOND_BUDGET_S = 15.0
 """Seconds that a loop may take to end beyond its stop budget: for a request in progress and its final output."""

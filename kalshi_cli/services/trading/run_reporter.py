@@ -31,15 +31,14 @@ from kalshi_cli.core.model.effects import (
 from kalshi_cli.core.model.messages import FeedGap, Message
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
-from kalshi_cli.services.trading.order_funnel import RULE_OF_CODE
 from kalshi_cli.store.records import Halt
-from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.telemetry.log_fields import edge, limit_fields, money_field, order_fields, price_field, text_field
 from kalshi_cli.telemetry.request_counts import RequestCounters
 
 if TYPE_CHECKING:
     from kalshi_cli.core.engine.engine import TradingEngine
     from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
+    from kalshi_cli.store.sqlite_store import Store
     from kalshi_cli.telemetry.heartbeat import HeartbeatPinger
     from kalshi_cli.telemetry.metrics import Metrics
     from kalshi_cli.telemetry.systemd import SystemdNotifier
@@ -141,6 +140,8 @@ class EventLog:
         """Write to these outputs from now on."""
         self._out = outputs
         if outputs.metrics is not None:
+            from kalshi_cli.services.trading.order_funnel import RULE_OF_CODE
+
             for code in RULE_OF_CODE:  # A counter must start at 0, so that the first refusal is an increase.
                 outputs.metrics.denied.labels(code)
 

@@ -144,6 +144,50 @@ def test_an_unreadable_market_of_a_page_is_named():
     page = {"markets": [MARKET, {**MARKET, "ticker": "KXBAD", "volume_fp": "?"}]}
     with pytest.raises(ResponseFormatError, match="KXBAD"):
         wire_markets.read_markets(json.dumps(page).encode())
+    with pytest.raises(ResponseFormatError, match="KXBAD"):
+        wire_markets.read_listed_markets(json.dumps(page).encode())
+
+
+def same_where_both_have_it(body: bytes) -> list[Market]:
+    """Read a page both ways, compare what both have, and return the markets."""
+    whole, listed = wire_markets.read_markets(body), wire_markets.read_listed_markets(body)
+    assert [market.ticker for market in listed.items] == [market.ticker for market in whole.items]
+    assert listed.cursor == whole.cursor
+    for lean, market in zip(listed.items, whole.items, strict=True):
+        for name in lean.__struct_fields__:
+            assert getattr(lean, name) == getattr(market, name), name
+        assert lean.full_title == market.full_title
+    return whole.items
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"yes_bid_dollars": "0.0000", "yes_ask_dollars": "1.0000", "last_price_dollars": "0.0000"},
+        {"status": "a new one", "volume_fp": "12.50", "close_time": "2026-06-25T16:00:00.123987+02:00"},
+        {"yes_sub_title": "Above 3"},
+    ],
+)
+def test_a_listed_market_has_the_values_of_the_whole_one(changes):
+    same_where_both_have_it(json.dumps({"markets": [{**MARKET, **changes}], "cursor": "next"}).encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("yes_bid_dollars", "1.0100"),
+        ("last_price_dollars", "-0.1000"),
+        ("volume_fp", "-1.00"),
+        ("volume_24h_fp", None),
+        ("close_time", "2026-06-25T16:00:00"),
+        ("close_time", 1781159360),
+    ],
+)
+def test_an_impossible_value_of_a_listed_market_is_an_error(name, value):
+    page = {"markets": [{**MARKET, name: value}]}
+    with pytest.raises(ResponseFormatError):
+        wire_markets.read_listed_markets(json.dumps(page).encode())
 
 
 # -- events, series, books, trades --------------------------------------------------------------------------------
@@ -433,6 +477,8 @@ def test_every_recorded_body_of_the_production_exchange_is_read():
         dump({"markets": list(load("prod-20260710-markets-kxbtc-hourly.json.gz").values())})
     )
     assert len(hourly.items) == 188
+    listed = dump({"markets": list(load("prod-20260710-markets-kxbtc-hourly.json.gz").values())})
+    assert same_where_both_have_it(listed) == hourly.items
     assert any(each.yes_bid is None for each in hourly.items)
     settled = wire_markets.read_markets(dump({"markets": load("prod-202608-markets-settled.json.gz")["markets"]}))
     assert {each.result for each in settled.items} == {"yes", "no", ""}
@@ -458,6 +504,7 @@ def test_the_integer_cents_of_january_2026_fail_loudly_instead_of_being_misread(
         "order": (wire_orders.read_order, lambda r: isinstance(r.get("order"), dict)),
         "fills": (wire_orders.read_fills, lambda r: r.get("fills")),
         "markets": (wire_markets.read_markets, lambda r: r.get("markets")),
+        "listed": (wire_markets.read_listed_markets, lambda r: r.get("markets")),
         "market": (wire_markets.read_market, lambda r: isinstance(r.get("market"), dict)),
     }
     failed = 0
@@ -475,6 +522,7 @@ def test_the_integer_cents_of_january_2026_fail_loudly_instead_of_being_misread(
 READERS: list[Reader] = [
     wire_markets.read_market,
     wire_markets.read_markets,
+    wire_markets.read_listed_markets,
     wire_events.read_event,
     wire_events.read_series,
     lambda body: markets.read_orderbook(body, "T", NOW),
