@@ -30,7 +30,7 @@ def portfolio_summary(resources: Resources) -> PortfolioView:
     today = pnl_since(found, day_start(now, ZoneInfo(resources.config.day_zone)))
     exposures = market_exposures(found.open_positions, orders)
     rows = [_holding(found, position) for position in found.open_positions]
-    value = Money(sum(row.cost if row.value is None else row.value for row in rows))
+    value = found.value
     return PortfolioView(
         cash=cash,
         positions_value=value,

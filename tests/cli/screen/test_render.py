@@ -374,9 +374,9 @@ WIDE |= {"key": 26, "strategy": 14, "found": 13, "close_time": 26, "expected_tim
 @pytest.mark.parametrize(
     ("of", "at_80", "at_60"),
     [
-        (OrderRow, "order_id ticker action side price filled remaining", "order_id ticker action side price"),
+        (OrderRow, "order_id ticker action side price remaining status", "order_id ticker action side status"),
         (ReconciledRow, "ticker action side price found filled", "ticker action side price"),
-        (PositionRow, "ticker side count value unrealized average_price", "ticker side count value unrealized"),
+        (PositionRow, "ticker side count value unrealized average_price mark", "ticker side count value unrealized"),
         (FillRow, "ticker book_side price count fee", "ticker book_side price count fee"),
         (SettlementRow, "ticker result net time", "ticker result net"),
         (UpcomingRow, "ticker side count close_time", "ticker side count"),
