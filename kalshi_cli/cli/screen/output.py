@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import textwrap
 from contextlib import suppress
@@ -114,15 +115,23 @@ def _stderr_width() -> int:
 
 
 def _wrap(line: str, width: int) -> str:
-    """Break a line between words, with its indentation; a word that is longer than the width stays whole."""
+    """Break a line between words, with its indentation.
+
+    A longer word stays whole, and so does a command: the half of a copied command could be another one.
+    """
     if not 0 < width < len(line):
         return line
+    whole = _COMMAND.sub(lambda command: command[0].replace(" ", _GLUE), line)
     indent = line[: len(line) - len(line.lstrip(" "))]
     wrapped = textwrap.wrap(
-        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False,
+        whole, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False,
         replace_whitespace=False, expand_tabs=False,
     )  # fmt: skip
-    return "\n".join(wrapped)
+    return "\n".join(wrapped).replace(_GLUE, " ")
+
+
+_COMMAND, _GLUE = re.compile("`[^`]*`|(?<=: )kalshi .*$"), "\0"
+"""A command in a sentence or at its end, and the sign for its spaces, which no line contains."""
 
 
 def prompt(question: str) -> str:

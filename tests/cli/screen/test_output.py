@@ -33,6 +33,14 @@ def test_a_terminal_breaks_long_notices_between_words(monkeypatch: pytest.Monkey
     assert lines[3:] == ["  kalshi order group reset", "  a-group-id-that-is-longer-than-a-line-of-this-terminal"]
 
 
+@pytest.mark.parametrize("sentence", ["To cancel them: `{}`; then look again", "`{}` cancels them", "Then: {}"])
+def test_a_command_is_never_broken(monkeypatch: pytest.MonkeyPatch, sentence: str) -> None:
+    command = "kalshi cancel-all --ticker KXBTC --no-halt"
+    lines = on_terminal(monkeypatch, "The orders of this market are resting. " + sentence.format(command))
+    assert len(lines) > 1
+    assert any(command in line for line in lines), lines
+
+
 def test_a_line_for_programs_stays_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(on_terminal(monkeypatch, '{"error": "' + "word " * 20 + '"}', is_wrapped=False)) == 1
 
