@@ -219,7 +219,11 @@ def _only_one(any_id: str, candidates: Sequence[Order]) -> str:
 
 def find_order(resources: Resources, any_id: str) -> Order:
     """Return an order by its order id, a prefix of that, or its client order id."""
-    return resources.client.order(resolve_ids(resources, [any_id])[0])
+    try:
+        return resources.client.order(resolve_ids(resources, [any_id])[0])
+    except NotFoundError as error:
+        hint = "`kalshi order list --status all` shows your orders"
+        raise NotFoundError(f"No live or recent order has the id {any_id}", hint=hint, code=error.code) from error
 
 
 def cancel_by_any_id(resources: Resources, ids: list[str]) -> list[CancelResult]:

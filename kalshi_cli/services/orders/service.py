@@ -355,7 +355,7 @@ T = TypeVar("T")
 def _from_text(name: str, parse: Callable[[str], T], value: str | Decimal) -> T:
     """Parse a text as typed. UsageError for anything else: a number does not show its scale."""
     if not isinstance(value, str | Decimal):
-        raise UsageError(f"{name} must be a text, not {value!r}", hint=f'like {name}="10" or {name}="0.24"')
+        raise UsageError(f"{name} must be a text, not {value!r}", hint=f'write {name}="{value}"')
     try:
         return parse(str(value))
     except ValueError as error:

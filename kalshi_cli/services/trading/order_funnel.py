@@ -95,8 +95,11 @@ def funnel(store: Store | None, status: RunStatus, since: Ts, ticker: str = "") 
             *_rejections(orders),
         ),
         strategies=tuple(_by_strategy(denied_to, orders, status)),
-        remarks=tuple(_remarks(status, wanted=bool(denials or orders))),
+        remarks=(*_remarks(status, wanted=bool(denials or orders)), *([MANUAL] if "" in denied_to else ())),
     )
+
+
+MANUAL = "Manual orders count only if refused; `kalshi order list --status all` shows the others"
 
 
 def _by_strategy(
