@@ -109,7 +109,7 @@ def main() -> None:
             "",
             "Before:",
             "",
-            "```text",
+            "```console",
             before,
             "```",
             "",

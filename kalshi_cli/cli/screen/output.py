@@ -107,7 +107,7 @@ def warn(*lines: str, is_wrapped: bool = True) -> None:
 
 
 def _stderr_width() -> int:
-    """Return the columns of the terminal at stderr; 0 where it is none, or does not say."""
+    """Return the columns of the terminal at stderr; 0 without a terminal, or without a known size."""
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns
     except (OSError, ValueError):
