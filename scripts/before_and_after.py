@@ -1,8 +1,8 @@
-"""Write docs/screens.md, ten screens before and after the rewording: `.venv/bin/python scripts/screens.py`.
+"""Write docs/before-and-after.md, ten screens before and after the rewording: `.venv/bin/python scripts/before_and_after.py`.
 
 The commands run on a terminal of 80 columns, on a fresh simulated exchange. The screens of the earlier program are kept
 in scripts/screens_before.json. To record them again, run an earlier commit: `PYTHONPATH=ITS_FOLDER .venv/bin/python
-scripts/screens.py --before`.
+scripts/before_and_after.py --before`.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def main() -> None:
         return
     page = [
         "# Ten screens, before and after", "",
-        "What a person meets on a terminal of 80 columns, in version 0.1 and now. `scripts/screens.py` records the",
+        "What a person meets on a terminal of 80 columns, in version 0.1 and now. `scripts/before_and_after.py` records the",
         "screens on a fresh simulated exchange, so prices and times differ from run to run.", "",
     ]  # fmt: skip
     for (title, *_), before, after in zip(SCREENS, json.loads(KEPT.read_text("utf-8")), captured(2), strict=True):
@@ -120,7 +120,7 @@ def main() -> None:
             "```",
             "",
         ]
-    (HERE / "docs/screens.md").write_text("\n".join(page), "utf-8")
+    (HERE / "docs/before-and-after.md").write_text("\n".join(page), "utf-8")
 
 
 if __name__ == "__main__":
