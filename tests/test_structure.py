@@ -58,7 +58,7 @@ def test_the_package_has_no_circle_of_imports() -> None:
     assert structure.find_circle(structure.arrows_of(package())) == []
 
 
-BESIDE_THE_PACKAGE = {"cli/golden", "e2e", "strangers", "support", "verification"}
+BESIDE_THE_PACKAGE = {"cli/golden", "e2e", "third_party", "support", "verification"}
 TESTED_ELSEWHERE = {"template"}
 """What `kalshi strategies new` copies, by `services/research/test_strategies.py`."""
 

@@ -128,9 +128,7 @@ class Background:
             process = self._spawn(log)
         finally:
             os.close(log)
-        self._note(
-            f"Started the simulated exchange in the background (pid {process.pid}); stop it with `kalshi sim stop`"
-        )
+        self._note(f"Started the simulated exchange (pid {process.pid}); it stops when it is not used")
         while self._clock.monotonic() < until:
             if self._simulator.serving() is not None:
                 break

@@ -148,7 +148,7 @@ def summary(name: str) -> str:
     It is read from the source text, because importing every command takes longer than anything else in `kalshi -h`.
     """
     text = _source(ENTRIES[name])
-    command = text.find(f'@app.command("{name}")')
+    command = text.find(f'@app.command("{name}"')
     if command >= 0:
         return text[text.index('"""', command) + 3 :].partition("\n")[0].removesuffix(".")
     group = text.index("\napp = CommandGroup(")
@@ -323,7 +323,7 @@ def report(error: Exception, words: Sequence[str], *, is_verbose: bool) -> int:
 
         body: dict[str, object] = {"code": known.code, "message": safe_lines(redact(known.message))}
         body |= {"hint": safe_lines(redact(known.hint)), "exit_code": code} | ({"traceback": trace} if trace else {})
-        warn(json.dumps({"error": body}))
+        warn(json.dumps({"error": body}), is_wrapped=False)
         return code
     if trace:
         warn(*trace.splitlines())

@@ -347,10 +347,19 @@ class HelpCommand(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
-            missing = _missing(self, ctx, typed)
-            if len(missing) < 2 or type(error) is typer.BadParameter:
+            if type(error) is typer.BadParameter:
                 raise
-            raise UsageError(f"missing: {', '.join(missing)}", hint=f"see `{ctx.command_path} -h`") from error
+            given, _, _ = self.make_parser(ctx).parse_args(typed)
+            missing = _missing(self, ctx, given)
+            if not missing:
+                raise
+            raise UsageError(f"Missing {', '.join(missing)}", hint=self.usage_hint(ctx, given)) from error
+
+    def usage_hint(self, ctx: Any, given: Mapping[str, Any]) -> str:  # noqa: ARG002 - commands may use them
+        """Return the hint of a command line without a required value: an example from the help."""
+        lines = (line.strip() for line in (self.help or "").splitlines())
+        example = next((line for line in lines if line.startswith(f"{ctx.command_path} ")), "")
+        return f"for example `{example}`; see `{ctx.command_path} -h`" if example else f"see `{ctx.command_path} -h`"
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_options(self, ctx, formatter)
@@ -359,9 +368,8 @@ class HelpCommand(TyperCommand):
         return _list_line(self.help)
 
 
-def _missing(command: TyperCommand, ctx: Any, args: list[str]) -> list[str]:
+def _missing(command: TyperCommand, ctx: Any, given: Mapping[str, Any]) -> list[str]:
     """Return the required arguments and options that a command line does not give."""
-    given, _, _ = command.make_parser(ctx).parse_args(args)
     required = [param for param in command.get_params(ctx) if param.required]
     absent = [param for param in required if given.get(param.name or "") in (None, ())]
     return [param.opts[0] if param.param_type_name == "option" else param.make_metavar(ctx) for param in absent]
@@ -434,13 +442,13 @@ class CommandGroup(typer.Typer):
         super().__init__(cls=kind, help=text, add_completion=False, rich_markup_mode=None)
 
     def command(self, name: str | None = None, **more: Any) -> Callable[[Any], Any]:
-        return super().command(name, cls=HelpCommand, **more)
+        return super().command(name, **{"cls": HelpCommand, **more})
 
 
 # -- values -------------------------------------------------------------------------------------------------------
 
 
-def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+def typed_by(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """Return a parser whose ValueError becomes a usage error with the same text."""
 
     def convert(text: str) -> Any:
@@ -454,27 +462,27 @@ def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 def price_option(*names: str, text: str) -> Any:
     """Return an option that takes dollars (0.47) or cents (47c); the value is a Price."""
-    return typer.Option(*names, parser=_typed(price_from_user), metavar="PRICE", help=text)
+    return typer.Option(*names, parser=typed_by(price_from_user), metavar="PRICE", help=text)
 
 
 def money_option(*names: str, text: str) -> Any:
     """Return an option that takes an amount in dollars (25.00); the value is Money."""
-    return typer.Option(*names, parser=_typed(money_from_user), metavar="DOLLARS", help=text)
+    return typer.Option(*names, parser=typed_by(money_from_user), metavar="DOLLARS", help=text)
 
 
 def count_option(*names: str, text: str) -> Any:
     """Return an option that takes contracts (10, 2.5); the value is a Qty."""
-    return typer.Option(*names, parser=_typed(qty_from_user), metavar="COUNT", help=text)
+    return typer.Option(*names, parser=typed_by(qty_from_user), metavar="COUNT", help=text)
 
 
 def duration_option(*names: str, text: str) -> Any:
     """Return an option that takes 90s, 10m, 24h, 7d; the value is seconds, a float."""
-    return typer.Option(*names, parser=_typed(duration_from_user), metavar="DURATION", help=text)
+    return typer.Option(*names, parser=typed_by(duration_from_user), metavar="DURATION", help=text)
 
 
 def time_option(*names: str, text: str) -> Any:
     """Return an option that takes a time (2026-11-22T15:00:00Z); the value is a Ts."""
-    return typer.Option(*names, parser=_typed(parse_ts), metavar="TIME", help=text)
+    return typer.Option(*names, parser=typed_by(parse_ts), metavar="TIME", help=text)
 
 
 def choice_option(*names: str, choices: Sequence[str], text: str, old: Mapping[str, str] = MappingProxyType({})) -> Any:

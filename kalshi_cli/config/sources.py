@@ -65,8 +65,8 @@ def load(
     """
     path = find_file(file, env)
     is_env_named = bool(flags.get("env") or env.get("KALSHI_ENV"))
-    if path is not None and distrust is not refuse and path == _here() and _is_strangers(path):
-        path = _without_strangers(path, distrust, is_env_named=is_env_named)
+    if path is not None and distrust is not refuse and path == _here() and _is_of_another_user(path):
+        path = _without_file_of_another(path, distrust, is_env_named=is_env_named)
     problems: list[Problem] = []
     found: ConfigSources = {}
     if path is not None:
@@ -168,14 +168,14 @@ def _here() -> Path:
     return Path("config.yaml").absolute()
 
 
-def _is_strangers(path: Path) -> bool:
+def _is_of_another_user(path: Path) -> bool:
     """Return whether the file or link, or the target of the link, belongs to another user."""
     with suppress(OSError):
         return is_anothers(os.lstat(path)) or is_anothers(os.stat(path))
     return False
 
 
-def _without_strangers(path: Path, distrust: Distrust, *, is_env_named: bool) -> Path | None:
+def _without_file_of_another(path: Path, distrust: Distrust, *, is_env_named: bool) -> Path | None:
     """Return the user's own file instead of one that another user left in the current folder.
 
     The user did not name that file, and it could change the environment in which the kill switch cancels.

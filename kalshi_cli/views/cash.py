@@ -18,13 +18,17 @@ class ShardCashRow(OutputRow, frozen=True, kw_only=True):
 
 
 class BalanceView(OutputRow, frozen=True, kw_only=True):
-    """Cash, positions and resting orders of the account."""
+    """Cash, positions and resting orders of the account.
+
+    `portfolio_value` is at closing prices, as in `portfolio`; `reported_value` is the exchange's, at last prices.
+    """
 
     cash: Money
     portfolio_value: Money
     total: Money
     as_of: Ts
     resting_value: Money | None
+    reported_value: Money
     shards: tuple[ShardCashRow, ...]
 
 

@@ -38,12 +38,14 @@ class CheckLine(OutputRow, frozen=True, kw_only=True):
     check: str
     status: Verdict
     exit_code: int
-    summary: str
+    summary: TruncatableText
     breaches: tuple[BreachRow, ...]
     measures: tuple[MeasureRow, ...]
     runbook: str | None
 
     named = names(status="verdict.name", exit_code="verdict.value")
+    shown = ("check", "status", "summary")
+    wraps = True
 
 
 class CheckView(CheckLine, frozen=True, kw_only=True):

@@ -169,25 +169,39 @@ def to_text(kind: Any) -> Show:
 
 
 LABELS = {
+    "average_fill_price": "avg fill price",
+    "average_price": "avg price",
     "dead": "undeliverable",
     "decided_by": "rule",
     "denied": "refused",
     "denied_by": "refused by",
     "dropped": "discarded",
     "ended_in_order": "ended gracefully",
+    "exchange_index": "shard",
     "feed_age_s": "feed age (s)",
     "feed_lag_s": "feed delay (s)",
     "flatten_asked": "flatten requested",
     "hears": "receives",
     "in_doubt": "unconfirmed",
     "intents": "requested",
+    "key": "group",
     "no_book": "no order book",
+    "remaining": "left",
+    "reported_value": "value at last prices",
     "sink": "channel",
     "told": "delivered",
     "unknown_orders": "unconfirmed orders",
     "uptime_s": "uptime (s)",
 }
 """Headings on a terminal for fields whose name in JSON, which is stable, is not the word that people read."""
+
+WORDS = {
+    ("by", "here"): "kalshi",
+    ("check", "sinks"): "alerts",
+    ("key", "(none)"): "manual",
+    ("strategy", "(none)"): "manual",
+}
+"""Values on a terminal, by field, whose word in JSON, which is stable, is not the word that people read."""
 
 
 class OutputColumn(NamedTuple):
@@ -248,7 +262,8 @@ def cell(column: OutputColumn, value: Any, now: Ts | None) -> str:
     """Return a cell of a terminal table; unlike in `to_text`, times are relative to `now`."""
     if is_moment(column.kind) and value is not None:
         return format_time(value, now)
-    return to_text(column.kind)(value)
+    text = to_text(column.kind)(value)
+    return WORDS.get((column.name, text), text)
 
 
 _NUMBERS = (Price, Qty, Money, SignedMoney, Ratio, float, int)

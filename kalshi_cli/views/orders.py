@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from msgspec.structs import asdict
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
@@ -36,7 +38,8 @@ class OrderRow(OutputRow, frozen=True, kw_only=True):
     exchange_index: int
 
     named = names(book_side="side", count="qty")
-    shown = ("order_id", "ticker", "action", "side", "price", "filled", "remaining", "status")
+    shown = ("order_id", "ticker", "action", "side", "price", "remaining", "filled", "status")
+    vital: ClassVar[tuple[str, ...]] = ("status",)
 
 
 def order_row(order: Order, typed: tuple[Outcome, Action] | None = None) -> OrderRow:
@@ -109,6 +112,7 @@ class ReconciledRow(OrderRow, frozen=True, kw_only=True):
     repaired: str | None
 
     shown = ("ticker", "action", "side", "price", "found", "filled", "client_order_id", "order_id")
+    vital = ()
     """The columns that identify an order come first; the error also has the ids of unconfirmed orders."""
 
 

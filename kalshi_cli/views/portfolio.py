@@ -22,7 +22,8 @@ class HoldingRow(OutputRow, frozen=True, kw_only=True):
     unrealized: SignedMoney | None
     max_payout: Money
 
-    shown = ("ticker", "side", "count", "value", "unrealized", "title", "mark", "average_price", "cost", "max_payout")
+    shown = ("ticker", "side", "count", "average_price", "mark", "value", "unrealized", "cost", "title", "max_payout")
+    vital = ("side", "count", "average_price", "mark", "value", "unrealized")
 
 
 class LimitUsageRow(OutputRow, frozen=True, kw_only=True):

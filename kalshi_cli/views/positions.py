@@ -32,8 +32,9 @@ class PositionRow(OutputRow, frozen=True, kw_only=True):
 
     named = names(position="qty")
     shown: ClassVar[tuple[str, ...]] = (
-        "ticker", "side", "count", "value", "unrealized", "average_price", "mark", "realized", "fees",
+        "ticker", "side", "count", "average_price", "mark", "value", "unrealized", "realized", "fees",
     )  # fmt: skip
+    vital: ClassVar[tuple[str, ...]] = ("value", "unrealized")
 
 
 class SubaccountPositionRow(PositionRow, frozen=True, kw_only=True):

@@ -373,24 +373,34 @@ def _run(
 
 
 def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] = ()) -> None:
-    """Print the first line, then a line for each check and breach; with --json the whole report as one object."""
+    """Print the first line, then a line for each check and breach; with --json the whole report as one object.
+
+    A terminal gets a table of checks instead, without the numbers for monitoring systems.
+    """
     from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.views.checks import BreachRow, CheckLine, CheckView
 
-    form = form or default_format()
+    form, breaches = form or default_format(), found.breaches
     if form in (Format.JSON, Format.NDJSON):
         render_one(CheckView.of(found, checks=tuple(map(CheckLine.of, parts))), form)
     elif form is Format.CSV:
         render_rows(BreachRow, [BreachRow.of(breach) for breach in found.breaches], form)
     else:
-        write_out(f"{safe_text(redact(found.first_line), MAX_LINE_LENGTH)}\n")
-        for part in parts:
-            write_out(f"{part.verdict.name} {part.check}: {safe_text(redact(part.summary), MAX_LINE_LENGTH)}\n")
+        if form is Format.TABLE:
+            rows = [CheckLine.of(part, summary=redact(part.summary)) for part in parts or (found,)]
+            render_rows(CheckLine, rows, form)
+            breaches = tuple(each for each in breaches if not any(each.text in row.summary for row in rows))
+        else:
+            write_out(f"{safe_text(redact(found.first_line), MAX_LINE_LENGTH)}\n")
+            for part in parts:
+                write_out(f"{part.verdict.name} {part.check}: {safe_text(redact(part.summary), MAX_LINE_LENGTH)}\n")
         most = MAX_LINES - 3 - len(parts)
-        for breach in found.breaches[:most]:  # no table: it would cut the text
+        for breach in breaches[:most]:  # no table: it would cut the text
             write_out(f"{breach.severity.upper()} {safe_text(redact(breach.text), MAX_LINE_LENGTH)}\n")
-        if len(found.breaches) > most:
-            info(f"... and {len(found.breaches) - most} more; --json shows all")
+        if len(breaches) > most:
+            info(f"... and {len(breaches) - most} more; --json shows all")
+        if form is Format.TABLE and parts:
+            info(f"{found.verdict.name}: {sum(part.verdict is Verdict.OK for part in parts)} of {len(parts)} checks OK")
         if found.verdict is not Verdict.OK:
             info(f"What to do: kalshi runbook {found.runbook}")
 

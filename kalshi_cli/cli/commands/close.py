@@ -33,7 +33,9 @@ def close(
     name: Annotated[str, ticker()],
     max_slippage: Annotated[Any, _slippage()] = None,
     step: Annotated[Any, price_option("--step", text="Price change per attempt (1c).")] = None,
-    tries: Annotated[int, typer.Option(min=1, max=100, help="Maximum number of attempts.")] = DEFAULT_TRIES,
+    tries: Annotated[
+        int, typer.Option(min=1, max=100, metavar="N", help="Maximum number of attempts.")
+    ] = DEFAULT_TRIES,
     within: Annotated[Any, duration_option("--within", text="Give up after this time (30s).")] = None,
     subaccount: Annotated[int | None, subaccount_option("Close the position of this subaccount.")] = None,
     yes: Yes = False,
@@ -61,7 +63,7 @@ def flatten(
     max_slippage: Annotated[Any, _slippage()] = None,
     step: Annotated[Any, price_option("--step", text="Price change per attempt (1c).")] = None,
     tries: Annotated[
-        int, typer.Option(min=1, max=100, help="Maximum number of attempts per position.")
+        int, typer.Option(min=1, max=100, metavar="N", help="Maximum number of attempts per position.")
     ] = DEFAULT_TRIES,
     within: Annotated[Any, duration_option("--within", text="Give up on a position after this time (30s).")] = None,
     subaccount: Annotated[int | None, subaccount_option("Close the positions of this subaccount.")] = None,

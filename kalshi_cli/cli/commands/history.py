@@ -32,7 +32,9 @@ def trades(
     name: Annotated[str, ticker()],
     since: Annotated[Any, when_option("--since")] = None,
     until: Annotated[Any, when_option("--until", text=UNTIL)] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Maximum number of trades, newest first.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, max=1_000_000, metavar="N", help="Maximum number of trades, newest first")
+    ] = 50,
     everything: Annotated[bool, typer.Option("--all", help="No limit.")] = False,
 ) -> None:
     """List public trades in a market.

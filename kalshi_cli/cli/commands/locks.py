@@ -34,7 +34,7 @@ def lock(
     kalshi lock KXHIGHNY-26JUL04-B85 --for 3h --reason "the forecast is being revised"
     kalshi lock
     """
-    from kalshi_cli.base.units import format_ts
+    from kalshi_cli.views.formats import format_time
     from kalshi_cli.views.locks import LockRow
 
     if ticker and (lasts is None or lasts > MAX_LOCK_S):
@@ -44,7 +44,7 @@ def lock(
     with open_services(ctx) as kalshi:
         if ticker:
             locked = kalshi.trading.execute(kalshi.trading.plan_lock(ticker, lasts, reason))
-            until, way_out = format_ts(locked.until), f"kalshi unlock {locked.ticker}"
+            until, way_out = format_time(locked.until, None), f"kalshi unlock {locked.ticker}"
             info(f"No new positions in {locked.ticker} until {until}. To end the lock: {way_out}")
             if flags_of(ctx).form is None:
                 return

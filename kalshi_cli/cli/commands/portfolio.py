@@ -42,8 +42,9 @@ def balance(
 ) -> None:
     """Show cash by shard and portfolio value.
 
-    The cash of the primary account, in total and by shard, and the value of its positions as reported by the exchange.
-    An order is paid from the shard of its market; `kalshi transfer` moves cash between shards.
+    The cash of the primary account, in total and by shard, and the value of its positions at closing prices, as
+    `kalshi portfolio` shows it. The exchange's web site values positions at last prices instead. An order is paid from
+    the shard of its market; `kalshi transfer` moves cash between shards.
 
     \b
     kalshi balance --json
@@ -78,7 +79,9 @@ def fills(
     ctx: typer.Context,
     name: OneTicker = "",
     since: Since = None,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Maximum number of fills, newest first.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, max=1_000_000, metavar="N", help="Maximum number of fills, newest first.")
+    ] = 50,
 ) -> None:
     """List your trades.
 
@@ -102,7 +105,9 @@ def settlements(
     name: OneTicker = "",
     event: Annotated[str, typer.Option(metavar="EVENT", help="Only this event.")] = "",
     since: Since = None,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Maximum number of settlements, newest first.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, max=1_000_000, metavar="N", help="Maximum number of settlements, newest first.")
+    ] = 50,
     upcoming: Annotated[bool, typer.Option("--upcoming", help="List open positions by expected payout time.")] = False,
 ) -> None:
     """List settled markets and payouts.

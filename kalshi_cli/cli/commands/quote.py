@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +21,11 @@ from kalshi_cli.cli.options import (
 from kalshi_cli.cli.order_options import DryRun, Yes, consented, subaccount_option
 from kalshi_cli.cli.screen.output import info
 
+if TYPE_CHECKING:
+    from kalshi_cli.services.orders.quote_service import QuoteService
+    from kalshi_cli.views.plans import QuotePlan
+    from kalshi_cli.views.quotes import QuoteRow
+
 app = CommandGroup(
     "Quote on other members' requests.\n\n"
     "Make quotes on the requests of other members. `kalshi rfq list --everyone` shows those requests.",
@@ -28,13 +34,16 @@ app = CommandGroup(
 
 RfqId = Annotated[str, typer.Argument(metavar="RFQ_ID", help="Request id", show_default=False)]
 QuoteId = Annotated[str, typer.Argument(metavar="QUOTE_ID", help="Quote id", show_default=False)]
+Wait = Annotated[Any, duration_option("--wait", text="Follow the quote until it is executed or has ended")]
+Rest = Annotated[bool, typer.Option("--rest", help="Rest the part that does not trade at once on the order book")]
+Status = Annotated[str, typer.Option(metavar="STATUS", help="Filter by status: open, accepted, executed, ...")]
 OfRfq = Annotated[str, typer.Option("--rfq", metavar="RFQ_ID", help="Request that the quote answers, if you know it")]
 
 
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    status: Annotated[str, typer.Option(metavar="STATUS", help="Filter by status: open, accepted, executed, ...")] = "",
+    status: Status = "",
     rfq_id: OfRfq = "",
     limit: Limit = 50,
 ) -> None:
@@ -59,9 +68,7 @@ def create(
     rfq_id: RfqId,
     yes_bid: Annotated[Any, price_option("--yes-bid", text="Your bid for YES; without it, no YES bid")] = None,
     no_bid: Annotated[Any, price_option("--no-bid", text="Your bid for NO; without it, no NO bid")] = None,
-    rest: Annotated[
-        bool, typer.Option("--rest", help="Rest the part that does not trade at once on the order book")
-    ] = False,
+    rest: Rest = False,
     post_only: Annotated[
         bool, typer.Option("--post-only", help="Cancel if it would take liquidity from the book")
     ] = False,
@@ -97,7 +104,7 @@ def confirm(
     ctx: typer.Context,
     quote_id: QuoteId,
     rfq_id: OfRfq = "",
-    wait: Annotated[Any, duration_option("--wait", text="Follow the quote until it is executed or has ended")] = None,
+    wait: Wait = None,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -108,22 +115,38 @@ def confirm(
     \b
     kalshi quote confirm QUOTE_ID --wait 30s
     """
+    trade_quote(
+        ctx, lambda quotes: quotes.plan_confirm(quote_id, rfq_id), "Confirm this quote?",
+        wait=wait, yes=yes, dry_run=dry_run,
+    )  # fmt: skip
+
+
+def trade_quote(
+    ctx: typer.Context,
+    plan_of: Callable[[QuoteService], QuotePlan[QuoteRow]],
+    question: str,
+    *,
+    wait: float | None,
+    yes: bool,
+    dry_run: bool,
+) -> None:
+    """Plan the trade of a quote, ask on prod, do it, and show the quote; `wait` is in seconds."""
     from kalshi_cli.services.orders.quote_service import QuoteService
     from kalshi_cli.views.quotes import QuoteTradeRow
 
     with open_app(ctx) as resources:
         quotes = QuoteService(resources, is_rehearsal=dry_run)
-        plan = quotes.plan_confirm(quote_id, rfq_id)
+        plan = plan_of(quotes)
         if dry_run:
             note_unsent(*plan.facts)
             show_list(ctx, QuoteTradeRow, plan.orders)
             return
         if not resources.needs_confirmation:
             info(*plan.facts)
-        quote = quotes.execute(consented(resources, quotes, plan, "Confirm this quote?", yes=yes))
+        quote = quotes.execute(consented(resources, quotes, plan, question, yes=yes))
         if wait:
             quote = quotes.follow(quote, wait)
-        show_view(ctx, quote, title=quote_id, now=resources.clock.now())
+        show_view(ctx, quote, title=quote.quote_id, now=resources.clock.now())
 
 
 @app.command("delete")

@@ -6,15 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
+from kalshi_cli.cli.commands.quote import QuoteId, Rest, RfqId, Status, Wait, trade_quote
 from kalshi_cli.cli.options import (
     CommandGroup,
     Limit,
     choice_option,
     count_option,
-    duration_option,
     money_option,
     note_unsent,
-    open_app,
     open_services,
     show_list,
     show_view,
@@ -30,9 +29,6 @@ app = CommandGroup(
 )
 
 STATUSES = ("open", "closed", "all")
-
-RfqId = Annotated[str, typer.Argument(metavar="RFQ_ID", help="Request id", show_default=False)]
-QuoteId = Annotated[str, typer.Argument(metavar="QUOTE_ID", help="Quote id", show_default=False)]
 
 
 @app.command("list")
@@ -79,9 +75,7 @@ def create(
     count: Annotated[Any, count_option("--count", text="Number of contracts")] = None,
     cost: Annotated[Any, money_option("--cost", text="Amount to spend, fees included, instead of --count")] = None,
     excludes_fees: Annotated[bool, typer.Option("--excludes-fees", help="Add fees on top of --cost")] = False,
-    rest: Annotated[
-        bool, typer.Option("--rest", help="Rest the part that does not trade at once on the order book")
-    ] = False,
+    rest: Rest = False,
     replace: Annotated[bool, typer.Option("--replace", help="Delete your open request on this market first")] = False,
     hidden: Annotated[bool, typer.Option("--hidden", help="Hide your identity from makers")] = False,
     subaccount: Annotated[int | None, subaccount_option("Trade for this subaccount")] = None,
@@ -135,7 +129,7 @@ def delete(ctx: typer.Context, rfq_id: RfqId, yes: Yes = False) -> None:
 def quotes(
     ctx: typer.Context,
     rfq_id: Annotated[str, typer.Argument(metavar="[RFQ_ID]", help="Request id; without it, all your requests")] = "",
-    status: Annotated[str, typer.Option(metavar="STATUS", help="Filter by status: open, accepted, executed, ...")] = "",
+    status: Status = "",
     limit: Limit = 50,
 ) -> None:
     """List the quotes on your requests.
@@ -163,7 +157,7 @@ def accept(
             "--side", choices=("yes", "no"), text="The maker's bid that you take; `no` means that you buy YES"
         ),
     ],
-    wait: Annotated[Any, duration_option("--wait", text="Follow the quote until it is executed or has ended")] = None,
+    wait: Wait = None,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -179,19 +173,7 @@ def accept(
     kalshi rfq accept RFQ_ID QUOTE_ID --side no --dry-run
     kalshi rfq accept RFQ_ID QUOTE_ID --side no --wait 1m
     """
-    from kalshi_cli.services.orders.quote_service import QuoteService
-    from kalshi_cli.views.quotes import QuoteTradeRow
-
-    with open_app(ctx) as resources:
-        service = QuoteService(resources, is_rehearsal=dry_run)
-        plan = service.plan_accept(rfq_id, quote_id, side)
-        if dry_run:
-            note_unsent(*plan.facts)
-            show_list(ctx, QuoteTradeRow, plan.orders)
-            return
-        if not resources.needs_confirmation:
-            info(*plan.facts)
-        quote = service.execute(consented(resources, service, plan, "Accept this quote?", yes=yes))
-        if wait:
-            quote = service.follow(quote, wait)
-        show_view(ctx, quote, title=quote_id, now=resources.clock.now())
+    trade_quote(
+        ctx, lambda quotes: quotes.plan_accept(rfq_id, quote_id, side), "Accept this quote?",
+        wait=wait, yes=yes, dry_run=dry_run,
+    )  # fmt: skip

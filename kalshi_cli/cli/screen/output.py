@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+import textwrap
 from contextlib import suppress
 from enum import StrEnum
 from typing import TextIO
@@ -88,18 +90,48 @@ def info(*lines: str) -> None:
         warn(*lines)
 
 
-def warn(*lines: str) -> None:
+def warn(*lines: str, is_wrapped: bool = True) -> None:
     """Write warnings and errors to stderr, after the output on stdout so far.
 
-    Each argument becomes one line without secrets; quoted text from outside cannot start a second line.
+    Each argument becomes one line without secrets; quoted text from outside cannot start a second line. A terminal
+    breaks lines between words, unless they are for a program.
     """
     with suppress(OSError):  # the final flush reports it
         flush_out()
     try:
-        sys.stderr.write("".join(f"{one_line(redact(line))}\n" for line in lines))
+        width = _stderr_width() if is_wrapped else 0
+        sys.stderr.write("".join(f"{_wrap(one_line(redact(line)), width)}\n" for line in lines))
         sys.stderr.flush()
     except (OSError, ValueError):  # a full disk or a closed terminal must not stop the cancels
         _drop(sys.stderr)
+
+
+def _stderr_width() -> int:
+    """Return the columns of the terminal at stderr; 0 without a terminal, or without a known size."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        return 0
+
+
+def _wrap(line: str, width: int) -> str:
+    """Break a line between words, with its indentation.
+
+    A longer word stays whole, and so does a command: the half of a copied command could be another one.
+    """
+    if not 0 < width < len(line):
+        return line
+    whole = _COMMAND.sub(lambda command: command[0].replace(" ", _GLUE), line)
+    indent = line[: len(line) - len(line.lstrip(" "))]
+    wrapped = textwrap.wrap(
+        whole, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False,
+        replace_whitespace=False, expand_tabs=False,
+    )  # fmt: skip
+    return "\n".join(wrapped).replace(_GLUE, " ")
+
+
+_COMMAND, _GLUE = re.compile("`[^`]*`|(?<=: )kalshi .*$"), "\0"
+"""A command in a sentence or at its end, and the sign for its spaces, which no line contains."""
 
 
 def prompt(question: str) -> str:

@@ -131,7 +131,7 @@ def fit(
 ) -> dict[str, int]:
     """Return the width of each visible column. Prose becomes narrower first, then columns are left out.
 
-    Columns are left out from the right; vital ones never.
+    Columns are left out from the right; vital ones never. Those that fit into the room that is left come back.
     """
     kept = list(fields)
     while True:
@@ -144,6 +144,10 @@ def fit(
         loose = [column for column in kept[1:] if column.name not in vital]
         droppable = [column for column in loose if not column.is_prose] or loose
         if left >= 0 or not droppable:
+            for column in (each for each in fields if each not in kept and not each.is_prose):
+                if widths[column.name] + GAP <= left:
+                    found[column.name] = widths[column.name]
+                    left -= widths[column.name] + GAP
             return found
         kept.remove(droppable[-1])
 

@@ -15,9 +15,24 @@ class Intent(msgspec.Struct, frozen=True):
 class Place(Intent, frozen=True):
     """Place an order for `qty` contracts at `price` or better.
 
-    `fair` is the strategy's fair value of one YES contract. `expires_in_s` None selects the short default expiration of
-    strategy orders, and 0 selects good till canceled. The order is refused if any intent in `needs` would be refused
-    after it: list there the following legs of a basket, and yield them when they are due.
+    Attributes:
+        ticker: The market.
+        side: BID buys YES (or sells NO); ASK sells YES (or buys NO).
+        price: The limit price of YES.
+        qty: The number of contracts.
+        fair: The strategy's fair value of one YES contract.
+        reason: A short text, stored with the order.
+        tif: Good till canceled (GTC), immediate or cancel (IOC), or fill or kill (FOK).
+        post_only: Reject the order if it would take liquidity.
+        reduce_only: Only reduce a position; needs IOC.
+        expires_in_s: Seconds until the exchange cancels the order; None selects the short default of strategy orders,
+            and 0 selects good till canceled.
+        order_group_id: The order group that the order joins; empty means none.
+        subaccount: The subaccount that trades; 0 is the primary one.
+        self_trade_prevention: Which of two own orders is canceled when they would trade.
+        cancel_on_pause: Cancel the order when trading pauses.
+        needs: The following legs of a basket, to yield when they are due: the order is refused if any of them would be
+            refused after it.
     """
 
     ticker: str
@@ -40,9 +55,14 @@ class Place(Intent, frozen=True):
 class Amend(Intent, frozen=True):
     """Change the price, size or expiration of a resting order.
 
-    A strategy may amend its own orders, the user any order. `qty` is the quantity that remains to trade from now on.
-    `expires` None keeps the expiration and 0 removes it. `fair` None keeps the earlier fair value. Only a smaller size
-    keeps the queue position.
+    A strategy may amend its own orders, the user any order. Only a smaller size keeps the queue position.
+
+    Attributes:
+        order_id: The exchange's id of the order.
+        price: The new limit price of YES.
+        qty: The contracts left to trade from now on.
+        expires: When the exchange cancels the order; None keeps the expiration, and 0 removes it.
+        fair: The fair value of one YES contract; None keeps the earlier one.
     """
 
     order_id: str

@@ -10,8 +10,10 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownError, RateLimitedError, UsageError
 from kalshi_cli.base.units import Money, show_money
+from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.funds import PRIMARY, Allocation, RestingValue, ShardTransfer
+from kalshi_cli.services.account.portfolio import closing_marks, closing_value
 from kalshi_cli.views import cash
 
 RESOLVE_S = 10.0
@@ -27,16 +29,24 @@ EVENTS = "event_contract"
 
 
 def balance(client: KalshiClient, subaccount: int | None) -> cash.BalanceView:
-    """Return cash by shard, positions, and the value of resting orders.
+    """Return cash by shard, the value of the positions, and that of resting orders.
 
-    Covers all subaccounts unless one is given.
+    Covers the primary account unless a subaccount is given. The positions have the value that `kalshi portfolio`
+    shows, at closing prices; the exchange's own value, at last prices, stands beside it.
     """
     found = client.balance(subaccount)
+    stated = [each for each in client.positions(subaccount=subaccount) if each.position]
+    held = [Position(each.ticker, qty=each.position, cost=each.exposure) for each in stated]
+    tickers = sorted({each.ticker for each in held})
+    markets = {market.ticker: market for market in client.markets(tickers=tickers)} if tickers else {}
+    value = closing_value(held, closing_marks(held, markets))
     resting = None if subaccount else _resting(client)
     by_shard = resting.shards if resting is not None else {}
     return cash.BalanceView.of(
         found,
-        total=found.cash + found.portfolio_value,
+        portfolio_value=value,
+        total=found.cash + value,
+        reported_value=found.portfolio_value,
         as_of=found.ts,
         resting_value=None if resting is None else resting.total,
         shards=tuple(

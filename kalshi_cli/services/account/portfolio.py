@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from kalshi_cli.base.units import Price, Qty, Ts
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account import pnl
 from kalshi_cli.core.account.ledger import Ledger, Position
 from kalshi_cli.core.model.markets import Market
@@ -47,14 +47,13 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def marks(self) -> dict[str, Price | None]:
-        """Return the closing price of each market with an open position, as `mark` defines it; None without prices.
+        """Return the closing price of each market with an open position; None without prices."""
+        return closing_marks(self.open_positions, self.markets)
 
-        One mark per market: where subaccounts hold both sides, the mark of the larger position.
-        """
-        net: dict[str, int] = {}
-        for held in self.open_positions:
-            net[held.ticker] = net.get(held.ticker, 0) + held.qty
-        return {ticker: mark(None, self.markets.get(ticker), Qty(qty)) for ticker, qty in net.items()}
+    @property
+    def value(self) -> Money:
+        """Return the value of the open positions."""
+        return closing_value(self.open_positions, self.marks)
 
     @property
     def drifting(self) -> list[str]:
@@ -62,6 +61,23 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
         ours = {(held.subaccount, held.ticker): held.qty for held in self.open_positions}
         theirs = {key: stated.position for key, stated in self.stated.items() if stated.position}
         return sorted({key[1] for key in ours.keys() | theirs.keys() if ours.get(key, 0) != theirs.get(key, 0)})
+
+
+def closing_marks(positions: Iterable[Position], markets: Mapping[str, Market]) -> dict[str, Price | None]:
+    """Return the closing price of each market with a position, as `mark` defines it; None without prices.
+
+    One mark per market: where subaccounts hold both sides, the mark of the larger position.
+    """
+    net: dict[str, int] = {}
+    for held in positions:
+        net[held.ticker] = net.get(held.ticker, 0) + held.qty
+    return {ticker: mark(None, markets.get(ticker), Qty(qty)) for ticker, qty in net.items()}
+
+
+def closing_value(positions: Iterable[Position], marks: Mapping[str, Price | None]) -> Money:
+    """Return the value of positions at their closing prices; one without a price counts at its cost."""
+    values = ((position.cost, position.value(marks[position.ticker])) for position in positions)
+    return Money(sum(cost if value is None else value for cost, value in values))
 
 
 def read(client: KalshiClient) -> Portfolio:

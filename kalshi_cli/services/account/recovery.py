@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from msgspec.structs import asdict
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import CredentialsError, ExchangeError, UnreachableError
+from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError, UnreachableError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.account.open_amends import is_amend_open
 from kalshi_cli.core.account.pnl import sort_by_time
@@ -18,7 +18,7 @@ from kalshi_cli.core.engine.strategy_runner import StrategyProtocol
 from kalshi_cli.core.engine.tally import RunCounters
 from kalshi_cli.core.model.effects import Effect, OrderChanged
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
-from kalshi_cli.core.model.messages import AccountSnapshot
+from kalshi_cli.core.model.messages import AccountSnapshot, Message
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.back_off import API_GUARD, back_off_of
 from kalshi_cli.core.state.limits import RiskLimits
@@ -27,6 +27,7 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.account_snapshot import account_snapshot
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.resources import Resources
+from kalshi_cli.store.lock import holder
 from kalshi_cli.store.records import RecoveredState
 from kalshi_cli.store.state_store import OrderStore
 from kalshi_cli.views.orders import ReconciledRow, order_row
@@ -36,6 +37,9 @@ OVERLAP_MS = 3_600_000
 
 LOOK_EVERY_S = 1.0
 """The pause between two reads while waiting for the outcome of an order."""
+
+STORE_WAIT_MS = 1_000
+"""The longest wait for another program that writes the state file, before a reply is recorded."""
 
 MANY = 100
 """The number of repairs above which they are committed together: one commit each would take seconds."""
@@ -250,6 +254,37 @@ def reconcile(
         learn_key(resources, resources.store), resources.store, resources.clock, resources.limits, resources.new_id,
         wait_s=wait_s, note=resources.note, repaired=repaired,
     )  # fmt: skip
+
+
+def record_reports(resources: Resources, reports: Sequence[Message]) -> None:
+    """Write what replies said about orders on file to the state file, so that `kalshi status` agrees at once.
+
+    Without a running loop nothing else would: a loop reads these orders itself. A failure is only a notice, because the
+    writes are done, and every later read of the account repairs the file.
+    """
+    try:
+        if not reports or holder(resources.state_dir / "trade.lock") is not None:
+            return
+        store = resources.remembered(busy_ms=STORE_WAIT_MS)
+        if store is None:
+            return
+        engine = restore_engine(
+            store.load(),
+            EngineState(lock=resources.client.lock, now=resources.clock.now()),
+            resources.limits,
+            (),
+            new_id=resources.new_id,
+            order_expiry_s=None,
+            on_file=store.order,
+        )
+        for effect in (effect for report in reports for effect in engine.step(report)):
+            if isinstance(effect, OrderChanged) and not effect.order.is_foreign:
+                store.record(effect)
+    except KalshiError as error:
+        resources.note(
+            f"The state file was not updated: {error.message}. `kalshi status` may show the orders as before until "
+            "`kalshi order reconcile`"
+        )
 
 
 def reconciled_row(order: Order, repaired: str = "", *, is_open: bool = False) -> ReconciledRow:

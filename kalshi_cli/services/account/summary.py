@@ -30,10 +30,9 @@ def portfolio_summary(resources: Resources) -> PortfolioView:
     now = resources.clock.now()
     today = pnl_since(found, day_start(now, ZoneInfo(resources.config.day_zone)))
     exposures = market_exposures(found.open_positions, orders)
-    rows = [
-        holding_row(each, found.marks[each.ticker], found.markets.get(each.ticker)) for each in found.open_positions
-    ]
-    value = Money(sum(row.cost if row.value is None else row.value for row in rows))
+    marks = found.marks
+    rows = [holding_row(each, marks[each.ticker], found.markets.get(each.ticker)) for each in found.open_positions]
+    value = found.value
     return PortfolioView(
         cash=cash,
         positions_value=value,

@@ -46,8 +46,11 @@ _S = 1000
 class AmendRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The changes of a resting order; None keeps the current value.
 
-    `price` is the price of `outcome`, `qty` the number of contracts left to trade after the change. `expires_in_s` 0
-    removes the expiry.
+    Attributes:
+        outcome: The outcome that `price` refers to, "yes" or "no".
+        price: The new limit price, such as `cents(47)` of `kalshi_cli.units`.
+        qty: The contracts left to trade after the change, such as `contracts(10)`.
+        expires_in_s: Seconds until the exchange cancels the order; 0 removes the expiration.
     """
 
     outcome: Literal["yes", "no"] = "yes"

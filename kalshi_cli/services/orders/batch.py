@@ -208,7 +208,9 @@ def send(entry: OrderEntry, engine: TradingEngine, judged: Sequence[ReviewedLine
         if any((engine.state.orders.get(o.client_order_id) or o).status is OrderStatus.UNKNOWN for o in few):
             trouble = UnreachableError("Not sent, because an earlier request got no response", hint=RECONCILE)
             break
-    return BatchOutcome(tuple(_result(each, engine, details, trouble) for each in lines), trouble)
+    results = tuple(_result(each, engine, details, trouble) for each in lines)
+    entry.book_fills(engine, [each.order for each in results if each.order is not None])
+    return BatchOutcome(results, trouble)
 
 
 def _passing(lines: Iterable[ReviewedLine]) -> list[SubmitOrder]:

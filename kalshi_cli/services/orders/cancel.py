@@ -21,8 +21,10 @@ from kalshi_cli.base.errors import (
     UsageError,
 )
 from kalshi_cli.base.units import pluralize
+from kalshi_cli.core.model.messages import Message, OrderState
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.services.account.recovery import record_reports
 from kalshi_cli.services.resources import Resources
 
 SETTLE_S = 0.1
@@ -78,7 +80,7 @@ def is_list_current(client: KalshiClient, clock: Clock, since_s: float) -> bool:
 
 
 class CancelResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of one cancel: the contracts that were canceled, or the error."""
+    """The result of one cancel, or the error; `reports` are the exchange's statements about the order."""
 
     order_id: str
     canceled: bool
@@ -86,6 +88,7 @@ class CancelResult(msgspec.Struct, frozen=True, kw_only=True):
     is_missing: bool = False
     is_unknown: bool = False
     is_unreached: bool = False
+    reports: tuple[Message, ...] = ()
 
 
 def cancel_orders(client: KalshiClient, order_ids: list[str]) -> list[CancelResult]:
@@ -94,15 +97,16 @@ def cancel_orders(client: KalshiClient, order_ids: list[str]) -> list[CancelResu
 
 
 def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
-    is_found = False
+    reports: list[Message] = []
     try:
         order = client.order(order_id)
-        is_found = True
+        reports.append(OrderState(order.updated, order))
         try:
-            client.cancel_order(order)
+            reports.append(client.cancel_order(order))
         except NotFoundError as error:
             # Proves nothing: the first attempt may have canceled the order, and only its response was lost.
             after = client.order(order_id) if order.status.is_live else order
+            reports.append(OrderState(after.updated, after))
             if after.status.is_live:
                 raise OutcomeUnknownError(f"{error.message}; the last read still shows it resting") from error
             if not order.status.is_live or after.status is not OrderStatus.CANCELED:
@@ -110,15 +114,15 @@ def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
     except CredentialsError:
         raise
     except NotFoundError as error:
-        detail = error.message if is_found else f"No live or recent order has the id {order_id}"
-        return CancelResult(order_id=order_id, canceled=False, detail=detail, is_missing=True)
+        detail = error.message if reports else f"No live or recent order has the id {order_id}"
+        return CancelResult(order_id=order_id, canceled=False, detail=detail, is_missing=True, reports=tuple(reports))
     except OutcomeUnknownError as error:
         return CancelResult(order_id=order_id, canceled=False, detail=error.message, is_unknown=True)
     except (RateLimitedError, UnreachableError) as error:
         return CancelResult(order_id=order_id, canceled=False, detail=error.message, is_unreached=True)
     except ExchangeError as error:
         return CancelResult(order_id=order_id, canceled=False, detail=error.message)
-    return CancelResult(order_id=order_id, canceled=True)
+    return CancelResult(order_id=order_id, canceled=True, reports=tuple(reports))
 
 
 def failure(results: Sequence[CancelResult]) -> KalshiError | None:
@@ -215,14 +219,23 @@ def _only_one(any_id: str, candidates: Sequence[Order]) -> str:
 
 def find_order(resources: Resources, any_id: str) -> Order:
     """Return an order by its order id, a prefix of that, or its client order id."""
-    return resources.client.order(resolve_ids(resources, [any_id])[0])
+    try:
+        return resources.client.order(resolve_ids(resources, [any_id])[0])
+    except NotFoundError as error:
+        hint = "`kalshi order list --status all` shows your orders"
+        raise NotFoundError(f"No live or recent order has the id {any_id}", hint=hint, code=error.code) from error
 
 
 def cancel_by_any_id(resources: Resources, ids: list[str]) -> list[CancelResult]:
-    """Cancel orders by id. A broken state file holds up no cancel: only client order ids and prefixes need it."""
+    """Cancel orders by id, and record the replies.
+
+    A broken state file holds up no cancel: only client order ids and prefixes need it.
+    """
     try:
         order_ids = resolve_ids(resources, ids)
     except StateFileError as error:
         resources.tell(f"Client order ids and prefixes cannot be used here: {error.message}")
         order_ids = ids
-    return cancel_orders(resources.client, order_ids)
+    results = cancel_orders(resources.client, order_ids)
+    record_reports(resources, [report for each in results for report in each.reports])
+    return results

@@ -36,10 +36,15 @@ OVERLAP_MS = 60_000
 
 
 class ClosePolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """The limits of a close: slippage from the best price at the start, attempts, and seconds for each position.
+    """The limits of a close.
 
-    Without `max_slippage` it is USUAL_SLIPPAGE, or `risk.max_close_slippage` where that is less. `may_reach_a_cent`
-    allows sales at one cent or less.
+    Attributes:
+        max_slippage: The largest distance from the best price at the start; None means USUAL_SLIPPAGE, or
+            `risk.max_close_slippage` where that is less.
+        step: How much further from the best price each attempt may go.
+        tries: The most orders for each position.
+        within_s: The most seconds for each position.
+        may_reach_a_cent: Whether sales at one cent or less are allowed.
     """
 
     max_slippage: Price | None = None

@@ -19,8 +19,9 @@ from kalshi_cli.base.units import (
     show_price,
     show_qty,
 )
+from kalshi_cli.core.model.messages import OrderState
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.services.account.recovery import reconcile, reconciled_row
+from kalshi_cli.services.account.recovery import reconcile, reconciled_row, record_reports
 from kalshi_cli.services.orders import amend, batch, cancel, close
 from kalshi_cli.services.orders.cancel_all import KillRun
 from kalshi_cli.services.orders.confirmation import place_facts, place_warnings
@@ -246,7 +247,9 @@ class OrderService(OrderPlanningService):
         resources = self._resources
 
         def execute(_age_s: float) -> OrderChangeView:
-            return change_view(before, amend.decrease(resources.client, resources.clock, before, by=by, to=to))
+            after = amend.decrease(resources.client, resources.clock, before, by=by, to=to)
+            record_reports(resources, [OrderState(after.updated, after)])
+            return change_view(before, after)
 
         how = f"by {show_qty(by)}" if by is not None else f"to {show_qty(to or Qty(0))}"
         return self._book.add(
@@ -352,7 +355,7 @@ T = TypeVar("T")
 def _from_text(name: str, parse: Callable[[str], T], value: str | Decimal) -> T:
     """Parse a text as typed. UsageError for anything else: a number does not show its scale."""
     if not isinstance(value, str | Decimal):
-        raise UsageError(f"{name} must be a text, not {value!r}", hint=f'like {name}="10" or {name}="0.24"')
+        raise UsageError(f"{name} must be a text, not {value!r}", hint=f'write {name}="{value}"')
     try:
         return parse(str(value))
     except ValueError as error:

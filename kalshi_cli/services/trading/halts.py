@@ -19,7 +19,7 @@ from kalshi_cli.base.errors import (
     StateFileError,
     UnreachableError,
 )
-from kalshi_cli.base.units import Ts, format_ts, pluralize, show_money
+from kalshi_cli.base.units import Ts, pluralize, show_money
 from kalshi_cli.core.model.effects import StateChanged
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import MarketLocks, Message, Tick
@@ -30,6 +30,7 @@ from kalshi_cli.store.halt_file import read_halt_file, read_marker_files, remove
 from kalshi_cli.store.lock import LockHolder, holder, no_kill
 from kalshi_cli.store.pause import pause, read_pause, remove_pause_file
 from kalshi_cli.store.records import NO_HALT, PAUSED, ConcurrentChangeError, Halt, MarketLock
+from kalshi_cli.views.formats import format_time
 
 if TYPE_CHECKING:
     from kalshi_cli.store.sqlite_store import Store
@@ -48,7 +49,9 @@ def most_severe(halts: list[Halt]) -> Halt:
 
 def describe(halt: Halt, verb: str = "is") -> str:
     """Return the trading state in one sentence: state, time, code and reason."""
-    return f"Trading {verb} {state_word(halt)} since {format_ts(halt.since)}: {halt.code} {halt.reason}".rstrip()
+    code = "" if halt.is_pause else f"({halt.code})"
+    cause = " ".join(filter(None, (halt.reason, code)))
+    return f"Trading {verb} {state_word(halt)} since {format_time(halt.since, None)}: {cause}".removesuffix(": ")
 
 
 def state_word(halt: Halt) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from kalshi_cli.base.units import Ts, format_ts
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order, OrderStatus
@@ -13,7 +13,7 @@ from kalshi_cli.core.risk.controls import NO_FAIR_VALUE
 from kalshi_cli.services.trading.halts import describe
 from kalshi_cli.services.trading.status import RunStatus, disabled_strategy_text
 from kalshi_cli.store.sqlite_store import Store
-from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.formats import TruncatableText, format_time
 from kalshi_cli.views.why import RefusedOrdersRow, StrategyFunnelRow, WhyView
 
 RULE_OF_CODE = {
@@ -95,8 +95,11 @@ def funnel(store: Store | None, status: RunStatus, since: Ts, ticker: str = "") 
             *_rejections(orders),
         ),
         strategies=tuple(_by_strategy(denied_to, orders, status)),
-        remarks=tuple(_remarks(status, wanted=bool(denials or orders))),
+        remarks=(*_remarks(status, wanted=bool(denials or orders)), *([MANUAL] if "" in denied_to else ())),
     )
+
+
+MANUAL = "Manual orders count only if refused; `kalshi order list --status all` shows the others"
 
 
 def _by_strategy(
@@ -189,4 +192,4 @@ def _last_run(status: RunStatus) -> str:
         return ""
     code = f", exit {status.exit_code}" if status.exit_code else ""
     why = status.stopped_by or "reason unknown"
-    return f"; the last run ({status.cycle.strategy}) ended {format_ts(status.ended)}: {why}{code}"
+    return f"; the last run ({status.cycle.strategy}) ended {format_time(status.ended, None)}: {why}{code}"

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from kalshi_cli.base.errors import RefusedError, StateFileError, UsageError
-from kalshi_cli.base.units import Ts, format_ts
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.trading.halts import MarketLockService, TradingControl, describe
 from kalshi_cli.services.trading.live_events import follow
 from kalshi_cli.services.trading.status import run_status, status_view
-from kalshi_cli.views.formats import TradingStateCell, TruncatableText
+from kalshi_cli.views.formats import TradingStateCell, TruncatableText, format_time
 from kalshi_cli.views.halts import HaltView, ResumeView, StopView
 from kalshi_cli.views.live import LiveEvent
 from kalshi_cli.views.locks import LockRow
@@ -129,7 +129,7 @@ class TradingService(PlanningService):
         if not 0 < lasts_s <= MAX_LOCK_S:
             raise UsageError(f"A lock lasts at most 366d, not {lasts_s:g} s", hint="give --for, at most 366d")
         name, text = ticker.upper(), reason.strip()
-        until = format_ts(Ts(self._resources.clock.now() + int(1000 * lasts_s)))
+        until = format_time(Ts(self._resources.clock.now() + int(1000 * lasts_s)), None)
 
         def execute() -> LockRow:
             return LockRow.of(self._locks.lock(name, lasts_s, text))

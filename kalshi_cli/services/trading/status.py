@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from kalshi_cli.base.units import Ts, format_ts, pluralize
+from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.core.account.pnl import build_ledger
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import TradingState
@@ -21,9 +21,9 @@ from kalshi_cli.services.trading.halts import describe
 from kalshi_cli.store.alert_tables import FLATTEN
 from kalshi_cli.store.halt_file import read_marker_files
 from kalshi_cli.store.lock import LockHolder, holder
-from kalshi_cli.store.pause import FILE as PAUSE_FILE
 from kalshi_cli.store.records import NO_HALT, Halt, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.views.formats import format_clock, format_time
 from kalshi_cli.views.runs import StatusView
 
 STALLED_MS = 15_000
@@ -118,7 +118,7 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
         """Return how many orders may be resting, and until when; "" if none is."""
         if not self.resting_orders:
             return ""
-        until = f"until {format_ts(self.resting_until)[11:19]} UTC" if self.resting_until else "until canceled"
+        until = f"until {format_clock(self.resting_until)}" if self.resting_until else "until canceled"
         return f"{pluralize(self.resting_orders, 'order')} may be resting {until}"
 
 
@@ -146,9 +146,10 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     if status.halt.is_pause:
         yield "PAUSED: no new orders until `kalshi resume --reason TEXT`"
     if status.flatten_asked is not None:
+        asked = format_time(status.flatten_asked, None)
         yield (
-            f"An alert requested to close all positions at {format_ts(status.flatten_asked)}; some may be open. A "
-            "running loop closes them. Close them now: `kalshi flatten`; keep them: `kalshi resume --reason TEXT`"
+            f"An alert requested to close all positions at {asked}; some may be open. A running loop closes them. "
+            "Close them now: `kalshi flatten`; keep them: `kalshi resume --reason TEXT`"
         )
     for group_id in status.triggered_groups:
         yield from triggered_group_text(group_id)
@@ -156,7 +157,7 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
 
 def disabled_strategy_text(alert: AlertRaised) -> str:
     """Return a line about a disabled strategy: since when, code and cause."""
-    return f"Strategy {alert.subject} is disabled since {format_ts(alert.ts)}: {alert.code} {alert.text}"
+    return f"Strategy {alert.subject} is disabled since {format_time(alert.ts, None)}: {alert.code} {alert.text}"
 
 
 def triggered_group_text(group_id: str) -> tuple[str, str]:
@@ -184,7 +185,7 @@ def read_status(
     live = store.live_orders() if store is not None else ()
     halt = store.halt() if store is not None else read_marker_files(home) or NO_HALT
     if halt.is_pause and not halt.reason:
-        halt = msgspec.structs.replace(halt, reason=f"file {home / PAUSE_FILE} exists")
+        halt = msgspec.structs.replace(halt, reason="no reason given")
     asked = store.alert_book.mark(FLATTEN) if store is not None else 0
     resting = [order for order in live if _rests(order, now)]
     ends = [order.expires for order in resting if order.expires is not None]

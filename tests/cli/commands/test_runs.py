@@ -48,8 +48,9 @@ def test_a_command_logs_what_it_sent_and_what_became_of_it(exchange: Served) -> 
         ("request", "POST"),
         ("order_acknowledged", order_id),
         ("request", "DELETE"),
+        ("order_changed", order_id),
     ]
-    submitted, posted, acknowledged, deleted = log_of(exchange)
+    submitted, posted, acknowledged, deleted, _ = log_of(exchange)
     assert submitted["limits"]["max_position"] == "100.00"
     assert (submitted["client_order_id"], submitted["price"]) == (acknowledged["client_order_id"], "0.4100")
     assert (posted["path"], posted["status"], deleted["path"]) == (

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-from support.served import ME, TWO_SIDED, Served, program
+import os
 
-from kalshi_cli.base.units import Price
+import pytest
+from support.served import ME, TWO_SIDED, Served, Terminal, program
+
+from kalshi_cli import Kalshi
+from kalshi_cli.base.units import Price, contracts
 from kalshi_cli.cli.commands.short_orders import price_after_at
 from kalshi_cli.core.model.order_terms import ASK, BID
 
@@ -45,9 +48,45 @@ def test_a_limit_refuses_a_short_form_too(exchange: Served) -> None:
 def test_missing_options_are_named_at_once(exchange: Served) -> None:
     ended = program("order", "place", TWO_SIDED, "--side", "yes")
     assert ended.code == 2
-    assert "missing: --action, --count, --price" in ended.err
-    assert "missing: COUNT, @PRICE" in program("buy", TWO_SIDED).err
+    assert "Missing --action, --count, --price" in ended.err
+    assert "Missing COUNT, @PRICE" in program("buy", TWO_SIDED).err
+    one = program("sell", TWO_SIDED, "3")
+    assert (one.code, one.err.splitlines()[0]) == (2, "error: Missing @PRICE")
+    assert "for example `kalshi sell KX" in one.err
     assert exchange.resting() == []
+
+
+def test_on_a_terminal_the_hint_about_a_missing_price_has_the_best_prices(exchange: Served) -> None:
+    typed = Terminal("sell", TWO_SIDED, "3", "--env", "sim", env=dict(os.environ))
+    assert typed.finish() == 2
+    assert "best bid $0.44, best ask $0.47 (YES); for example" in typed.text, typed.text
+
+
+def test_the_state_file_agrees_with_what_was_typed_at_once(exchange: Served) -> None:
+    def on_record() -> tuple[int, int]:
+        found = program("status", "--json").json
+        return found["open_positions"], found["resting_orders"]
+
+    resting = program("buy", TWO_SIDED, "10", "@0.41", "--json").json["order_id"]
+    assert on_record() == (0, 1)
+    program("order", "decrease", resting, "--to", "4")
+    with Kalshi.open(env="sim") as kalshi:
+        store = kalshi.resources.remembered()
+        assert store is not None
+        assert [order.remaining for order in store.live_orders()] == [contracts(4)]
+    assert program("cancel", resting).code == 0
+    assert on_record() == (0, 0)
+    program("buy", TWO_SIDED, "2", "@0.47")
+    assert on_record() == (1, 0)
+    program("sell", TWO_SIDED, "2", "@0.44")
+    assert on_record() == (0, 0)
+
+
+def test_a_cancel_that_comes_too_late_records_the_end_of_the_order(exchange: Served) -> None:
+    order_id = program("buy", TWO_SIDED, "10", "@0.45", "--json").json["order_id"]
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "10")
+    assert program("cancel", order_id).code == 4
+    assert program("status", "--json").json["resting_orders"] == 0
 
 
 def test_a_sale_of_what_is_not_held_says_that_it_opens_a_short_position(exchange: Served) -> None:

@@ -113,7 +113,7 @@ def test_a_state_directory_with_an_ed25519_key_goes_on_working(serve: Serve, hom
     before = own.read_bytes()
     address = serve()
     [key] = address["accounts"][0]["keys"]
-    assert key["key_type"] == "rsa", "strangers may know no other"
+    assert key["key_type"] == "rsa", "third-party clients may know no other"
     assert own.read_bytes() == before
     assert cash(address, "00000000-0000-4000-8000-00000000cafe", own) == dollars(1_000)
     assert cash(address, key["key_id"], key["private_key_path"]) == dollars(1_000)

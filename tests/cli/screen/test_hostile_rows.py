@@ -165,7 +165,9 @@ def test_a_check_keeps_to_its_lines_and_its_numbers_are_its_own() -> None:
             out, err = printed(show, found, form, parts)
             check_output(out, form)
             assert harmful(err) == ""
-            if form in (Format.TABLE, Format.PLAIN):
+            if form is Format.TABLE:
+                assert out.split()[:3] == ["check", "status", "summary"]
+            if form is Format.PLAIN:
                 assert len((out + err).splitlines()) <= 20
                 line = out.splitlines()[0]
                 assert (line.count("|"), line[:24]) == (1, "KALSHI ORDERS CRITICAL -")

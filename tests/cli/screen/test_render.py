@@ -366,6 +366,28 @@ def test_fitting_keeps_numbers_whole_and_uses_no_more_than_there_is(sizes: list[
         assert found == widths
 
 
+def test_a_narrow_column_stands_in_the_room_that_a_wide_one_could_not_use() -> None:
+    fields = [column for column in columns(OrderRow) if column.name in ("ticker", "price", "count", "status")]
+    widths = {"ticker": 20, "price": 6, "count": 20, "status": 8}
+    assert set(fit(fields, widths, 40)) == {"ticker", "price", "status"}
+    assert set(fit(fields, widths, 40, {"status"})) == {"ticker", "price", "status"}
+    assert set(fit([fields[0], fields[2], fields[1]], widths, 30)) == {"ticker", "price"}
+
+
+def test_a_terminal_shows_the_words_that_people_read(capsys: pytest.CaptureFixture[str]) -> None:
+    row = PnlRow(
+        key="(none)",
+        realized=SignedMoney(Money(0)),
+        unrealized=SignedMoney(Money(0)),
+        fees=Money(0),
+        net=SignedMoney(Money(0)),
+    )
+    render_rows(PnlRow, [row], Format.TABLE)
+    assert capsys.readouterr().out.split()[0:6:5] == ["group", "manual"]
+    render_rows(PnlRow, [row], Format.NDJSON)
+    assert '"key":"(none)"' in capsys.readouterr().out
+
+
 # As wide as they come: a ticker, an id of the exchange's, a moment, and numbers as wide as their labels at least.
 WIDE = {"ticker": 24, "order_id": 36, "client_order_id": 36, "quote_id": 36, "time": 26, "created": 26, "status": 8}
 WIDE |= {"key": 26, "strategy": 14, "found": 13, "close_time": 26, "expected_time": 26}
@@ -374,9 +396,9 @@ WIDE |= {"key": 26, "strategy": 14, "found": 13, "close_time": 26, "expected_tim
 @pytest.mark.parametrize(
     ("of", "at_80", "at_60"),
     [
-        (OrderRow, "order_id ticker action side price filled remaining", "order_id ticker action side price"),
+        (OrderRow, "order_id ticker action side price remaining status", "order_id ticker action side status"),
         (ReconciledRow, "ticker action side price found filled", "ticker action side price"),
-        (PositionRow, "ticker side count value unrealized average_price", "ticker side count value unrealized"),
+        (PositionRow, "ticker side count value unrealized average_price mark", "ticker side count value unrealized"),
         (FillRow, "ticker book_side price count fee", "ticker book_side price count fee"),
         (SettlementRow, "ticker result net time", "ticker result net"),
         (UpcomingRow, "ticker side count close_time", "ticker side count"),

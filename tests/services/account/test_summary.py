@@ -28,6 +28,18 @@ def test_the_totals_add_up_and_the_titles_are_there(exchange: Served) -> None:
     assert {"EXPOSURE", "POSITION_LIMIT", "DAILY_LOSS"} <= limits
 
 
+def test_balance_positions_and_portfolio_value_the_account_alike(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "10")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "10")
+    exchange.submit(ME, ONE_SIDED, ASK, "0.1200", "20")
+    portfolio, balance = program("portfolio", "--json").json, program("balance", "--json").json
+    rows = program("positions", "--json").json
+    assert balance["portfolio_value"] == portfolio["positions_value"]
+    assert parse_money(balance["portfolio_value"]) == sum(parse_money(row["value"] or row["cost"]) for row in rows)
+    assert balance["total"] == portfolio["total"]
+    assert balance["reported_value"] != balance["portfolio_value"], "the exchange values at last prices"
+
+
 def test_an_empty_account_has_a_portfolio_too(exchange: Served) -> None:
     found = program("portfolio", "--json").json
     assert (found["positions"], found["exposure"], found["total"]) == ([], "0.000000", found["cash"])

@@ -216,19 +216,19 @@ def test_orders_of_other_programs_count_against_the_limits(sim: Simulation) -> N
         (
             Halt(TradingState.HALTED, "DAILY_LOSS", "lost $25.10", T0),
             "HALTED",
-            "Trading is halted since 2026-05-28T20:26:40Z: DAILY_LOSS lost $25.10",
+            "Trading is halted since 2026-05-28 20:26 UTC: lost $25.10 (DAILY_LOSS)",
             "find the cause, then run `kalshi resume --reason TEXT`",
         ),
         (
             Halt(TradingState.HALTED, PAUSED, "the jobs report", T0),
             "HALTED",
-            "Trading is paused since 2026-05-28T20:26:40Z: PAUSED the jobs report",
+            "Trading is paused since 2026-05-28 20:26 UTC: the jobs report",
             "no new orders until `kalshi resume --reason TEXT`",
         ),
         (
             Halt(TradingState.REDUCING, "API_GUARD", "no answers", T0),
             "REDUCING",
-            "Trading is reduce-only since 2026-05-28T20:26:40Z: API_GUARD no answers",
+            "Trading is reduce-only since 2026-05-28 20:26 UTC: no answers (API_GUARD)",
             "only orders that reduce a position are accepted until `kalshi resume --reason TEXT`",
         ),
     ],

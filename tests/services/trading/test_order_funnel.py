@@ -7,7 +7,7 @@ from typing import Any
 
 from support.simulation import TICKER, Simulation
 
-from kalshi_cli.base.units import Ts, cents, contracts, format_ts
+from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.model.effects import AlertRaised, OrderChanged, OrderRefused
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
@@ -20,6 +20,7 @@ from kalshi_cli.services.trading.order_funnel import funnel
 from kalshi_cli.services.trading.status import read_status
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Halt, Heartbeat
+from kalshi_cli.views.formats import format_time
 from kalshi_cli.views.why import RefusedOrdersRow, WhyView
 
 HOUR_MS = 3_600_000
@@ -129,7 +130,7 @@ def test_a_strategy_that_failed_is_why_and_not_that_it_wanted_nothing(sim: Simul
         )  # fmt: skip
         assert look(sim).remarks == ("No strategy requested an order: its conditions were not met",)
         sim.store.record(AlertRaised(now, "critical", "STRATEGY_FAILED", "fade", "LookupError: lost my way"))
-        out = f"Strategy fade is disabled since {format_ts(now)}: STRATEGY_FAILED LookupError: lost my way"
+        out = f"Strategy fade is disabled since {format_time(now, None)}: STRATEGY_FAILED LookupError: lost my way"
         assert look(sim).remarks == (out,)
 
 
@@ -140,7 +141,7 @@ def test_what_ended_the_last_loop_is_said_where_none_runs(sim: Simulation) -> No
         is_running=False, stopped_by="a full disk", exit_code=8,
     )  # fmt: skip
     sim.store.beat(cycle)
-    ended = format_ts(now)
+    ended = format_time(now, None)
     assert look(sim).remarks == (
         f"No trading loop is running; the last run (bidder) ended {ended}: a full disk, exit 8",
     )

@@ -11,7 +11,7 @@ from support.simulation import TICKER, Simulation
 from support.trading import NO_EDGE, TradingSession
 
 from kalshi_cli.base.errors import UnreachableError
-from kalshi_cli.base.units import Money, Ts, cents, contracts, format_ts
+from kalshi_cli.base.units import Money, Ts, cents, contracts
 from kalshi_cli.cli.screen.render import status_block
 from kalshi_cli.core.model.effects import AlertRaised, OrderChanged, StateChanged
 from kalshi_cli.core.model.exchange import TradingState
@@ -22,6 +22,7 @@ from kalshi_cli.services.trading.status import RunStatus, read_status, status_no
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import Heartbeat, RunGroup
+from kalshi_cli.views.formats import format_clock, format_time
 
 
 def status(sim: Simulation) -> RunStatus:
@@ -67,7 +68,8 @@ def test_a_strategy_that_failed_in_the_last_run_is_named_with_its_code_and_its_e
     )
     assert status_view(status(sim)).failed_strategies == ("fade STRATEGY_FAILED",)
     told = (
-        f"Strategy fade is disabled since {format_ts(now)}: STRATEGY_FAILED LookupError: lost my way (fade.py line 7)"
+        f"Strategy fade is disabled since {format_time(now, None)}: "
+        "STRATEGY_FAILED LookupError: lost my way (fade.py line 7)"
     )
     assert told in said(sim)
 
@@ -85,7 +87,7 @@ def test_after_a_loop_was_killed_its_orders_are_told_and_when_the_last_of_them_e
     last = Ts(sim.clock.now() + 90_000)
     assert (found.resting_orders, found.resting_until, found.unknown_orders) == (2, last, 1)
     assert said(sim) == (
-        f"The last run did not stop gracefully: 2 orders may be resting until {format_ts(last)[11:19]} UTC, "
+        f"The last run did not stop gracefully: 2 orders may be resting until {format_clock(last)}, "
         "1 unconfirmed order. Check with `kalshi order list`; cancel with `kalshi cancel-all`"
     )
     sim.clock.advance(60)
@@ -179,10 +181,10 @@ def test_a_loop_with_long_intervals_is_not_stalled_between_two_cycles(sim: Simul
         assert status(sim).stalled_since == cycle.completed
 
 
-def test_a_pause_by_an_empty_file_names_the_file(sim: Simulation) -> None:
+def test_a_pause_by_an_empty_file_has_no_reason(sim: Simulation) -> None:
     home: Path = sim.path.parent
     pause(home, "")
-    assert status(sim).halt.reason == f"file {home / '.pause'} exists"
+    assert status(sim).halt.reason == "no reason given"
     assert "PAUSED: no new orders until `kalshi resume" in said(sim)
 
 

@@ -1,6 +1,6 @@
-"""Clients that strangers wrote trade on the simulated exchange, over real sockets, with nothing prepared.
+"""Third-party clients trade on the simulated exchange, over real sockets, without any adaptation.
 
-They are installed on demand into an environment of their own: `KALSHI_STRANGERS=1` lets this test ask the package
+They are installed on demand into an environment of their own: `KALSHI_THIRD_PARTY=1` lets this test ask the package
 registry. Without that, or where the registry does not answer, it is skipped.
 """
 
@@ -35,8 +35,8 @@ def served_line(tmp_path: Path) -> Iterator[str]:
 
 def install(package: str, words: list[str | Path]) -> None:
     """Install a package from its registry, or skip the test."""
-    if not os.environ.get("KALSHI_STRANGERS"):
-        pytest.skip(f"set KALSHI_STRANGERS=1 to install {package} from its package registry")
+    if not os.environ.get("KALSHI_THIRD_PARTY"):
+        pytest.skip(f"set KALSHI_THIRD_PARTY=1 to install {package} from its package registry")
     try:
         subprocess.run([*words, package], check=True, capture_output=True, timeout=INSTALL_WITHIN_S)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
@@ -47,7 +47,7 @@ def install(package: str, words: list[str | Path]) -> None:
 def pykalshi(tmp_path: Path) -> list[str | Path]:
     """What runs a script in an environment that has pykalshi and nothing of ours."""
     folder = tmp_path / "pykalshi"
-    venv.create(folder, with_pip=bool(os.environ.get("KALSHI_STRANGERS")))
+    venv.create(folder, with_pip=bool(os.environ.get("KALSHI_THIRD_PARTY")))
     python = folder / "bin" / "python"
     install(PYKALSHI, [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
     return [python, Path(__file__).with_name("trade_pykalshi.py")]

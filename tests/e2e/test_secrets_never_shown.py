@@ -1,4 +1,4 @@
-"""A canary in every secret, everything done and everything gone wrong: no eight characters of one come out anywhere.
+"""Mark every secret, run every command and every failure: no eight characters of a secret come out anywhere.
 
 The private key, the addresses of sinks (https, Slack, Telegram, mail, a file, --notify) and of the heartbeat may be in
 the configuration, in their own files and at their own receivers. The id of the key opens nothing; it names the account:
@@ -34,7 +34,7 @@ from kalshi_cli.store.lock import lock
 
 SHORTEST = 8
 KEY_ID = "4f1c9b7e-83d2-4a65-b0e8-6d2f91c7a350"
-CANARIES = {
+MARKED_SECRETS = {
     "webhook": "Wq7Zt2Xv9Jm4Rk6Bn1Lp",
     "token": "Tf3Hs8Yd5Gc2Vb7Nx4Qe",
     "slack": "Sa9Ku6Mw3Pz8Ej1Ri5Od",
@@ -46,8 +46,8 @@ CANARIES = {
 }
 
 
-def canary(name: str) -> str:
-    return CANARIES[name]
+def marked(name: str) -> str:
+    return MARKED_SECRETS[name]
 
 
 class Watch:
@@ -56,7 +56,7 @@ class Watch:
     def __init__(self, one: Served) -> None:
         self.home = one.home
         lines = [line for line in one.key_path.read_text().split() if len(line) > 24]
-        self.secrets = {**CANARIES, "key id": KEY_ID, **{f"key line {n}": line for n, line in enumerate(lines)}}
+        self.secrets = {**MARKED_SECRETS, "key id": KEY_ID, **{f"key line {n}": line for n, line in enumerate(lines)}}
         self.own = {one.home / "key.pem", one.home / "hook.url", one.home / "config.yaml"}
         self.heard: dict[str, str] = {}
 
@@ -106,17 +106,17 @@ def written(watch: Watch, there: str, port: int, **more: str) -> None:
     path = watch.home / "config.yaml"
     path.touch(mode=0o600)
     (watch.home / "hook.url").touch(mode=0o600)
-    (watch.home / "hook.url").write_text(f"{there}/file/{canary('file')}\n")
+    (watch.home / "hook.url").write_text(f"{there}/file/{marked('file')}\n")
     tiers = "tiers: [critical, warning, info], events: [trade_executed]"
     sinks = {
-        "web": f"url: '{there}/web/{canary('webhook')}?token={canary('token')}'",
-        "slack": f"url: 'slack://T1JJ3T3L2/A1BRTD4JD/{canary('slack')}7FQa'",
-        "telegram": f"url: 'tgram://123456789:{canary('telegram')}/12315544'",
-        "mail": f"url: 'mailto://bot:{canary('mail')}@127.0.0.1:{port}?from=a@example.com&to=b@example.com&mode=insecure'",
+        "web": f"url: '{there}/web/{marked('webhook')}?token={marked('token')}'",
+        "slack": f"url: 'slack://T1JJ3T3L2/A1BRTD4JD/{marked('slack')}7FQa'",
+        "telegram": f"url: 'tgram://123456789:{marked('telegram')}/12315544'",
+        "mail": f"url: 'mailto://bot:{marked('mail')}@127.0.0.1:{port}?from=a@example.com&to=b@example.com&mode=insecure'",
         "file": "url_file: hook.url",
     } | more
     lines = "".join(f"    {name}: {{{address}, {tiers}}}\n" for name, address in sinks.items() if address)
-    heartbeat = f"heartbeat: {{url: '{there}/ping/{canary('heartbeat')}', every_s: 1}}\n"
+    heartbeat = f"heartbeat: {{url: '{there}/ping/{marked('heartbeat')}', every_s: 1}}\n"
     path.write_text(f"alerts:\n  group_s: 1\n  sinks:\n{lines}{heartbeat}metrics: {{enabled: true, port: 0}}\n")
 
 
@@ -194,8 +194,8 @@ def nobody() -> Iterator[str]:
 def teller(setup: SecretSetup) -> str:
     """A strategy that fails with every secret in what it says."""
     said = {
-        "url": f"{setup.receiver.url}/web/{canary('webhook')}?token={canary('token')}",
-        "mail": canary("mail"), "token": canary("token"), "key": "".join(setup.one.key_path.read_text().split()[3:4]),
+        "url": f"{setup.receiver.url}/web/{marked('webhook')}?token={marked('token')}",
+        "mail": marked("mail"), "token": marked("token"), "key": "".join(setup.one.key_path.read_text().split()[3:4]),
     }  # fmt: skip
     written = setup.one.home / "teller.py"
     setup.watch.own |= {written, Path(cache_from_source(str(written)))}  # a person's file, and Python's copy of it
@@ -212,8 +212,8 @@ def test_everything_that_goes_well(setup: SecretSetup) -> None:
         "config show", "config show --json", "config path", "config check", "health-check", "alerts", "status --json",
         "alerts test", "alerts silence FEED_DOWN --for 1h --reason none", "alerts retry", "why", "keys", "balance -v",
         "runbook", "markets --limit 1 --json", "order reconcile", "pause --reason lunch", "resume --reason back",
-        *(f"check {name} -v" for name in CHECKS), f"check balance --notify {setup.receiver.url}/n/{canary('notify')}",
-        f"check pnl --crit @0:100 --notify {setup.receiver.url}/n/{canary('notify')} --json",
+        *(f"check {name} -v" for name in CHECKS), f"check balance --notify {setup.receiver.url}/n/{marked('notify')}",
+        f"check pnl --crit @0:100 --notify {setup.receiver.url}/n/{marked('notify')} --json",
         f"order place {TWO_SIDED} --side yes --action buy --count 1 --price 0.47", "api GET /portfolio/balance",
     ):  # fmt: skip
         assert setup.run(*words.split()) in (0, 1, 2, 3), words
@@ -230,7 +230,7 @@ def test_everything_that_goes_well(setup: SecretSetup) -> None:
     setup.watch.hear("metrics", scraped[0])
     paths = " ".join(setup.receiver.paths)
     for name in ("webhook", "file", "heartbeat", "notify", "slack", "telegram"):
-        assert canary(name) in paths, f"{name} reached the one to whom it belongs"
+        assert marked(name) in paths, f"{name} reached the one to whom it belongs"
     setup.check()
 
 
@@ -242,7 +242,7 @@ def test_a_loop_whose_strategy_tells_all_it_knows(how: str, setup: SecretSetup) 
         setup.configure(there)
         assert setup.run(*TRADE, "--strategy", teller(setup)) in (0, 1)
         for words in ("alerts --json", "why", "status", "check errors", "alerts retry -v", "alerts test --json"):
-            setup.run(*words.split(), *(("--notify", f"{there}/{canary('notify')}") if words == "check errors" else ()))
+            setup.run(*words.split(), *(("--notify", f"{there}/{marked('notify')}") if words == "check errors" else ()))
         bodies = "".join(got.body for got in answering.received)
     setup.watch.hear("bodies that sinks were sent", bodies)
     assert "STRATEGY_FAILED" in setup.watch.heard["alerts stdout"]
@@ -258,7 +258,7 @@ ACTIONS: tuple[Action, ...] = ("status", "garbage")
 def test_an_exchange_that_says_what_it_was_sent(status: int, setup: SecretSetup) -> None:
     """Gateways echo headers and addresses into their answers."""
     lines = setup.one.key_path.read_text().replace("\n", "\\n")
-    address = f"{setup.receiver.url}/web/{canary('webhook')}?token={canary('token')}"
+    address = f"{setup.receiver.url}/web/{marked('webhook')}?token={marked('token')}"
     said = f'"KALSHI-ACCESS-KEY: {KEY_ID}, {lines} {address}"'
     body = f'{{"error": {{"code": "odd", "message": {said}, "details": "{"x" * 260} {address}"}}}}'.encode()
     buy = f"order place {TWO_SIDED} --side yes --action buy --count 1 --price 0.47 --json"
@@ -315,7 +315,7 @@ def test_a_state_file_that_is_held_or_broken(setup: SecretSetup) -> None:
 
 @pytest.mark.parametrize("more", [(), ("-v",), ("--json",)])
 def test_a_bug_that_has_it_all_in_its_message(more: tuple[str, ...], setup: SecretSetup) -> None:
-    secrets = f"{'x' * 290} {canary('webhook')} {setup.receiver.url}/web/{canary('webhook')} {KEY_ID} {canary('mail')}"
+    secrets = f"{'x' * 290} {marked('webhook')} {setup.receiver.url}/web/{marked('webhook')} {KEY_ID} {marked('mail')}"
 
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError(secrets, setup.one.key_path.read_text())
@@ -354,10 +354,10 @@ WRONG = (
 @pytest.mark.parametrize("shape", WRONG)
 def test_a_secret_in_the_wrong_place_of_a_configuration(shape: str, setup: SecretSetup) -> None:
     for secret in (
-        f"https://a.example/{canary('webhook')}?token={canary('token')}",
-        f"slack://T1/A1/{canary('slack')}",
+        f"https://a.example/{marked('webhook')}?token={marked('token')}",
+        f"slack://T1/A1/{marked('slack')}",
     ):
-        (setup.one.home / "config.yaml").write_text(shape.format(secret, canary("mail")) + "\n")
+        (setup.one.home / "config.yaml").write_text(shape.format(secret, marked("mail")) + "\n")
         for words in ("config check -v", "config check --json", "config show", "alerts", "check balance --json"):
             setup.run(*words.split())
     assert any(setup.codes) or "url:" in shape, "what is wrong is found before it is used"
@@ -367,10 +367,10 @@ def test_a_secret_in_the_wrong_place_of_a_configuration(shape: str, setup: Secre
 def test_setting_up(setup: SecretSetup) -> None:
     new = setup.one.home / "new" / "config.yaml"
     setup.watch.own |= {new, new.with_name("config.yaml.before")}
-    words = ("init", "--config", str(new), "--env", "sim", "--sink", f"{setup.receiver.url}/web/{canary('webhook')}")
+    words = ("init", "--config", str(new), "--env", "sim", "--sink", f"{setup.receiver.url}/web/{marked('webhook')}")
     setup.run(*words, "-v")
     setup.run(*words, "-v")
-    setup.run("init", "--force", "--config", str(new), "--sink", f"ftp://{canary('webhook')}")
+    setup.run("init", "--force", "--config", str(new), "--sink", f"ftp://{marked('webhook')}")
     assert new.exists()
     setup.check()
 
@@ -392,7 +392,7 @@ def test_without_the_redactor_the_same_run_is_full_of_them(setup: SecretSetup) -
         assert name in places
 
 
-@pytest.mark.parametrize("name", [*CANARIES, "key id"])
+@pytest.mark.parametrize("name", [*MARKED_SECRETS, "key id"])
 def test_eight_characters_are_enough_to_be_found(name: str, setup: SecretSetup) -> None:
     (setup.one.home / "state" / "x.log").write_text(f"-{setup.watch.secrets[name][5:13].upper()}-")
     assert [leak for leak in setup.watch.leaks() if leak.startswith(f"{name}: ")]

@@ -1,0 +1,50 @@
+"""Notices on a terminal and in a pipe."""
+
+from __future__ import annotations
+
+import os
+import pty
+import sys
+import termios
+
+import pytest
+
+from kalshi_cli.cli.screen.output import warn
+
+LONG = "Hidden, the terminal is too narrow: average price. Use a wider terminal or --format plain"
+
+
+def on_terminal(monkeypatch: pytest.MonkeyPatch, *lines: str, is_wrapped: bool = True) -> list[str]:
+    """Return what a terminal of 40 columns shows of these lines."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 40))
+    with os.fdopen(theirs, "w") as stderr, os.fdopen(ours, "rb", buffering=0) as screen:
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "stderr", stderr)
+            warn(*lines, is_wrapped=is_wrapped)
+        return (screen.read(65_536) or b"").decode().splitlines()
+
+
+def test_a_terminal_breaks_long_notices_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = "  kalshi order group reset a-group-id-that-is-longer-than-a-line-of-this-terminal"
+    lines = on_terminal(monkeypatch, LONG, group)
+    assert " ".join(lines[:3]) == LONG
+    assert all(len(line) <= 40 for line in lines[:3])
+    assert lines[3:] == ["  kalshi order group reset", "  a-group-id-that-is-longer-than-a-line-of-this-terminal"]
+
+
+@pytest.mark.parametrize("sentence", ["To cancel them: `{}`; then look again", "`{}` cancels them", "Then: {}"])
+def test_a_command_is_never_broken(monkeypatch: pytest.MonkeyPatch, sentence: str) -> None:
+    command = "kalshi cancel-all --ticker KXBTC --no-halt"
+    lines = on_terminal(monkeypatch, "The orders of this market are resting. " + sentence.format(command))
+    assert len(lines) > 1
+    assert any(command in line for line in lines), lines
+
+
+def test_a_line_for_programs_stays_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(on_terminal(monkeypatch, '{"error": "' + "word " * 20 + '"}', is_wrapped=False)) == 1
+
+
+def test_a_pipe_gets_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    warn(LONG)
+    assert capsys.readouterr().err == f"{LONG}\n"
