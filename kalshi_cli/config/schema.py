@@ -67,6 +67,8 @@ class RiskConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Limits that every order is checked against before it is sent. None turns a limit off; zero allows nothing."""
 
     max_position: Contracts | None = contracts(100)
+    max_open_positions: Annotated[int, Meta(ge=0, le=100_000)] | None = None
+    max_market_exposure: Dollars | None = None
     max_event_exposure: Dollars | None = Money(250 * DOLLAR)
     max_category_exposure: Dollars | None = None
     max_exposure: Dollars | None = Money(500 * DOLLAR)

@@ -40,6 +40,8 @@ def limit_fields(limits: RiskLimits) -> dict[str, str | int | None]:
     """Return the limits in the units of the configuration; None is off."""
     return {
         "max_position": qty_field(limits.max_position),
+        "max_open_positions": limits.max_open_positions,
+        "max_market_exposure": money_field(limits.max_market_exposure),
         "max_event_exposure": money_field(limits.max_event_exposure),
         "max_category_exposure": money_field(limits.max_category_exposure),
         "max_exposure": money_field(limits.max_exposure),

@@ -65,7 +65,10 @@ _CODES: tuple[tuple[Remedy, str], ...] = (
     (Remedy("kill-switch", "kalshi order list", "emergency_stop"), "CANCEL_ALL"),
     (Remedy("low-balance", "kalshi balance", "check"), "LOW_BALANCE"),
     (Remedy("position-limit", "kalshi positions", "emergency_stop"), "FLATTENED FLATTEN_FAILED"),
-    (Remedy("position-limit", "kalshi positions", "check"), "POSITION_LIMIT EVENT_EXPOSURE CATEGORY_EXPOSURE EXPOSURE"),
+    (
+        Remedy("position-limit", "kalshi positions", "check"),
+        "POSITION_LIMIT OPEN_POSITIONS MARKET_EXPOSURE EVENT_EXPOSURE CATEGORY_EXPOSURE EXPOSURE",
+    ),
     (Remedy("position-limit", "kalshi order list"), "LIVE_ORDERS"),
     (
         Remedy("schema", "kalshi check schema", "check"),
