@@ -30,6 +30,7 @@ SYSTEM = (
     "timedatectl",
     "sudo timedatectl set-ntp true",
     "df -h",
+    "df -i",
     "chmod 600 FILE",
     "chmod go-w FILE",
     "sudo chown UID FILE",
