@@ -122,7 +122,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def _counted_in(self) -> str:
         """Return its unit for display: `%`, `$`, or the words of its label."""
-        words = {"_usd": "$", "_cents": "cents"}
+        words = {"_usd": "$", "_cents": "cents", "_gb": "GB", "_inodes": "inodes"}
         called = next((word for end, word in words.items() if self.label.endswith(end)), self.label.replace("_", " "))
         return called if self.unit in ("", "c") else self.unit
 

@@ -67,7 +67,8 @@ class LimitUsage(msgspec.Struct, frozen=True, kw_only=True):
     def breach(self, measure: Measure) -> tuple[Breach, ...]:
         """Return a breach if the use violates the thresholds of a percent measure."""
         own = msgspec.structs.replace(measure, value=self.pct)
-        found = own.breach(self.code, self.subject, f"{self.shown} ({self.pct:g} %)")
+        share = f" ({self.pct:g} %)" if self.limit else ""  # Of a limit of zero there is no share.
+        found = own.breach(self.code, self.subject, f"{self.shown}{share}")
         counts = {"LIVE_ORDERS": "orders", "OPEN_POSITIONS": "markets"}
         unit = "$" if self.shown_limit.startswith("$") else counts.get(self.code, "contracts")
         return tuple(msgspec.structs.replace(breach, limit=self.shown_limit, unit=unit) for breach in found)
@@ -91,9 +92,7 @@ def uses(stakes: Sequence[MarketExposure], limits: RiskLimits, families: Mapping
         ]
     if limits.max_open_positions is not None:
         counted = len({stake.ticker for stake in stakes})
-        found.append(
-            _use("OPEN_POSITIONS", "markets with a position or an order", counted, limits.max_open_positions, str)
-        )
+        found.append(_use("OPEN_POSITIONS", "open positions", counted, limits.max_open_positions, str))
     kin = {family.event_ticker: family for family in families.values()}
     by_event = _grouped([s for s in stakes if s.ticker in families], lambda s: families[s.ticker].event_ticker)
     lost = {event: event_exposure(held, is_exclusive=kin[event].is_exclusive) for event, held in by_event.items()}

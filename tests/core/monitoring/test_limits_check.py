@@ -116,12 +116,15 @@ def test_markets_are_counted_and_each_has_its_own_loss() -> None:
     both = msgspec.structs.replace(limits(None, None), max_open_positions=1, max_market_exposure=dollars(9))
     found = uses(held, both, {})
     assert used(found) == {
-        ("OPEN_POSITIONS", "markets with a position or an order"): 2,
+        ("OPEN_POSITIONS", "open positions"): 2,
         ("MARKET_EXPOSURE", "KXA-1"): dollars(9),
         ("MARKET_EXPOSURE", "KXB-1"): dollars(4),
     }
     (breach,) = found[0].breach(PCT)
-    assert (breach.severity, breach.wanted) == ("critical", "1 markets")
+    assert (breach.severity, breach.value, breach.wanted) == ("critical", "2 (200 %)", "1 markets")
+    none = msgspec.structs.replace(both, max_open_positions=0, max_market_exposure=None)
+    ((breach,),) = (use.breach(PCT) for use in uses(held, none, {}))
+    assert (breach.severity, breach.value) == ("critical", "2"), "there is no share of nothing"
 
 
 def test_an_event_of_no_known_category_counts_in_each() -> None:
