@@ -206,9 +206,11 @@ class LogsConfig(msgspec.Struct, frozen=True, kw_only=True):
     """JSON log lines and tables of a loop.
 
     Without a `folder` they are in `logs` in the state directory; with one, each environment has a subfolder there.
+    `level` `debug` adds every refused order request and every news signal.
     """
 
     enabled: bool = True
+    level: Literal["debug", "info"] = "info"
     folder: Path | None = None
     max_bytes: Annotated[int, Meta(ge=10_000, le=10_000_000_000)] = 20_000_000
     files: Annotated[int, Meta(ge=1, le=1_000)] = 10

@@ -62,6 +62,18 @@ def limit_fields(limits: RiskLimits) -> dict[str, str | int | None]:
     }
 
 
+def level_of(event: str, tier: str | None, state: str | None) -> str:
+    """Return the level of a log line: `debug`, `info`, `warning` or `error`, by its event and its own severity."""
+    if tier == "critical" or state == "halted" or event == "order_unknown":
+        return "error"
+    return "warning" if tier == "warning" or state == "reducing" else _LEVELS.get(event, "info")
+
+
+_LEVELS = dict.fromkeys(("denied_repeat", "signal"), "debug") | dict.fromkeys(
+    ("order_rejected", "order_never_arrived", "order_repaired", "denied", "feed_gap", "lines_lost"), "warning"
+)
+
+
 def text_field(text: str) -> str | None:
     """Return a text, None for an empty one."""
     return text or None

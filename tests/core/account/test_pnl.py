@@ -90,7 +90,7 @@ def test_the_curve_ends_where_the_whole_is(trades: list[tuple[str, str, int, int
 
 
 def test_closing_trades_and_settlements_are_won_or_lost_after_their_fee() -> None:
-    entries = [
+    entries: list[pnl.LedgerEntry] = [
         make_fill("a", price=cents(40), qty=contracts(30)),
         make_fill("b", side=ASK, price=cents(45), ts=Ts(NOW + 1), fee=Money(20)),
         make_fill("c", side=ASK, price=cents(41), ts=Ts(NOW + 2), fee=Money(100_000)),

@@ -66,7 +66,6 @@ def test_in_a_market_that_counts_already_orders_pass(state: EngineState) -> None
 
 def test_the_only_order_of_a_market_may_be_amended_at_the_limit(state: EngineState) -> None:
     state.orders.add(make_order("resting", order_id="x1", ticker="KXA-1", price=cents(40)))
-    state.orders.apply(make_order("resting", order_id="x1", ticker="KXA-1", price=cents(40)))
     wanted = Amend("x1", cents(40), contracts(11))
     verdict = review_amend(state, RiskLimits(**OFF, max_open_positions=1), wanted)
     assert not isinstance(verdict, OrderRefused), verdict
