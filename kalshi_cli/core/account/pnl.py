@@ -32,12 +32,6 @@ class ProfitAndLoss(msgspec.Struct):
         """Return the profit after fees."""
         return Money(self.realized + self.unrealized - self.fees)
 
-    @property
-    def win_rate(self) -> float | None:
-        """Return the share of closing trades that won; None without closing trades."""
-        closed = self.wins + self.losses
-        return self.wins / closed if closed else None
-
     def count_close(self, gain: int) -> None:
         """Count a closing trade or settlement by its result."""
         self.wins += gain > 0

@@ -88,10 +88,10 @@ def _day_fall(readings: CheckData, found: Portfolio, net: Money) -> tuple[list[B
 
 def _win_rate(readings: CheckData, month: ProfitAndLoss) -> tuple[tuple[Breach, ...], list[Measure]]:
     """Return the share of closing trades that won; none from fewer than MIN_CLOSES."""
-    closed, rate = month.wins + month.losses, month.win_rate
-    if rate is None or closed < MIN_CLOSES:
+    closed = month.wins + month.losses
+    if closed < MIN_CLOSES:
         return (), []
-    measure = measured("win_rate_pct", round(100 * rate, 1), readings.checks.win_rate_pct, "%")
+    measure = measured("win_rate_pct", round(100 * month.wins / closed, 1), readings.checks.win_rate_pct, "%")
     text = f"{month.wins} of {closed} closing trades of the last 30 days won ({measure.value:g}%)"
     return measure.breach("WIN_RATE", "closing trades", text), [measure]
 
