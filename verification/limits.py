@@ -122,6 +122,15 @@ class Stakes:
         """What all events of a category can lose."""
         return sum(self.event(event) for event in self._state.events if self.category_of(event) == category)
 
+    def market(self, ticker: str) -> int:
+        """What one market can lose; nothing nets between subaccounts."""
+        return sum(max(0, *lost) for (_, of), lost in self._losses.items() if of == ticker)
+
+    @property
+    def tickers(self) -> set[str]:
+        """The markets in which anything is held or rests."""
+        return {ticker for _, ticker in self._losses}
+
     @property
     def total(self) -> int:
         """What all markets can lose."""
@@ -164,6 +173,18 @@ def within_limits(exchange: SimulatedExchange, account: str, limits: RiskLimits,
                     f"I-RISK {event.event_ticker} can lose {lost}, the limit is {limits.max_event_exposure} "
                     f"(+{slack.money})"
                 )
+    if limits.max_market_exposure is not None:
+        for ticker in stakes.tickers:
+            lost = stakes.market(ticker)
+            if lost > limits.max_market_exposure + slack.money:
+                wrong.append(
+                    f"I-RISK {ticker} can lose {lost}, the limit is {limits.max_market_exposure} (+{slack.money})"
+                )
+    if limits.max_open_positions is not None and len(stakes.tickers) > limits.max_open_positions + slack.orders:
+        wrong.append(
+            f"I-RISK {len(stakes.tickers)} markets with positions or orders, the limit is "
+            f"{limits.max_open_positions} (+{slack.orders})"
+        )
     if limits.max_position is not None:
         for ticker in exchange._state.markets:
             worst = furthest(exchange, account, ticker)
@@ -237,6 +258,14 @@ def objections(
     risk, with_it = _budget(found, member, wanted, owners, slack.unseen)
     allotment = limits.allotments.get(wanted.owner)
     rules = (
+        (
+            f"{wanted.ticker} can lose",
+            before.market(wanted.ticker),
+            after.market(wanted.ticker),
+            limits.max_market_exposure,
+            slack.money,
+        ),
+        ("open positions:", len(before.tickers), len(after.tickers), limits.max_open_positions, slack.orders),
         (f"{event} can lose", before.event(event), after.event(event), limits.max_event_exposure, slack.money),
         (
             f"{category} can lose",

@@ -34,6 +34,7 @@ def outputs_of_loop(resources: Resources, stack: ExitStack, home: Home, strategy
 
     return LogOutputs(
         line=log_line(resources, stack, home.folder, home.name),
+        is_debug=config.logs.level == "debug",
         tables=Tables(log_folder(config, home.folder), resources.tell) if config.logs.enabled else None,
         metrics=_metrics(resources, stack, home, strategy, places) if config.metrics.enabled else None,
         heartbeat=_heartbeat(resources, home) if config.heartbeat.url else None,

@@ -152,7 +152,8 @@ class RunModes:
             sources = stack.enter_context(
                 run_inputs(resources, strategies, feed.enqueue, lambda: tuple(engine.state.markets.values()))
             )
-            banner(plan)
+            feeds = (_tested(stream), *(f"{each.name} started" for each in sources()))
+            banner(msgspec.structs.replace(plan, balance=engine.cash, feeds=feeds))
             session = Session(
                 plan, engine, decision.over(with_locks(feed, store)), venue, store, clock,
                 ask=feed.request, tell=resources.tell, note=resources.note, show=show,
@@ -398,6 +399,13 @@ def _events(resources: Resources, stack: ExitStack, home: Home, store: Store) ->
             )  # fmt: skip
     resources.tell(f"`kalshi top` and `kalshi serve` cannot follow this loop: {problem}")
     return None
+
+
+def _tested(stream: Stream | None) -> str:
+    """Return the state of the market data at the start of a loop."""
+    if stream is None:
+        return "order books polled"
+    return "stream connected" if stream.is_live else "stream connecting"
 
 
 def courier(resources: Resources, home: Home) -> AlertDispatcher:

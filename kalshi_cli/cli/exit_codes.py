@@ -21,8 +21,8 @@ _TRADE = _WRITE | {ExitCode.HALTED}
 _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
     (
         PLUGIN,
-        """health-check; check positions; check pnl; check orders; check balance; check exchange; check api;
-        check execution; check errors; check feed; check heartbeat; check drift; check schema; check all""",
+        """health-check; check positions; check pnl; check orders; check balance; check exchange; check disk;
+        check api; check execution; check errors; check feed; check heartbeat; check drift; check schema; check all""",
     ),
     (_FILES, "runbook; strategies show; strategies new; config show; config path; config check; backtest"),
     (

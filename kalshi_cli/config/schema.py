@@ -67,6 +67,8 @@ class RiskConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Limits that every order is checked against before it is sent. None turns a limit off; zero allows nothing."""
 
     max_position: Contracts | None = contracts(100)
+    max_open_positions: Annotated[int, Meta(ge=0, le=100_000)] | None = None
+    max_market_exposure: Dollars | None = None
     max_event_exposure: Dollars | None = Money(250 * DOLLAR)
     max_category_exposure: Dollars | None = None
     max_exposure: Dollars | None = Money(500 * DOLLAR)
@@ -129,8 +131,10 @@ class ChecksConfig(msgspec.Struct, frozen=True, kw_only=True):
     limit_used_pct: CheckRange = bound(warn="80", crit="100")
     day_loss_pct: CheckRange = bound(warn="60", crit="100")
     drawdown_usd: CheckRange = bound()
+    day_fall_pct: CheckRange = bound(warn="5")
+    win_rate_pct: CheckRange = bound(warn="50:")
     cycle_age_s: CheckRange = bound(warn="60", crit="180")
-    api_p99_ms: CheckRange = bound(warn="1500", crit="4000")
+    api_p99_ms: CheckRange = bound(warn="500", crit="4000")
     api_errors_pct: CheckRange = bound(warn="5", crit="20")
     clock_skew_s: CheckRange = bound(warn="2", crit="5")
     feed_age_s: CheckRange = bound(warn="10", crit="60")
@@ -142,11 +146,14 @@ class ChecksConfig(msgspec.Struct, frozen=True, kw_only=True):
     fill_rate_pct: CheckRange = bound(warn="5:")
     placement_p99_ms: CheckRange = bound(warn="2000", crit="5000")
     slippage_cents: CheckRange = bound(warn="~:1", crit="~:3")
+    taker_share_pct: CheckRange = bound()
     drift_usd: CheckRange = bound(warn="0.01", crit="1")
     edge_sigma: CheckRange = bound(warn="-2:", crit="-3:")
     cash_usd: CheckRange = bound()
     errors: CheckRange = bound(warn="0", crit="10")
     paused_shards: CheckRange = bound()
+    disk_free_gb: CheckRange = bound(warn="1:", crit="0.1:")
+    disk_free_inodes: CheckRange = bound(warn="10000:", crit="1000:")
 
 
 TIERS = ("critical", "warning", "info")
@@ -199,9 +206,11 @@ class LogsConfig(msgspec.Struct, frozen=True, kw_only=True):
     """JSON log lines and tables of a loop.
 
     Without a `folder` they are in `logs` in the state directory; with one, each environment has a subfolder there.
+    `level` `debug` adds every refused order request and every news signal.
     """
 
     enabled: bool = True
+    level: Literal["debug", "info"] = "info"
     folder: Path | None = None
     max_bytes: Annotated[int, Meta(ge=10_000, le=10_000_000_000)] = 20_000_000
     files: Annotated[int, Meta(ge=1, le=1_000)] = 10

@@ -40,6 +40,7 @@ class NewsParams(StrategyParams, frozen=True):
 
     source: Annotated[str, about("required: a file of JSON lines that grows, - for standard input, or webhook:PORT")]
     from_start: Annotated[bool, about("true: also use the signals that are already in the file")] = False
+    min_confidence: Annotated[float, within(0, 1, "ignore signals of less confidence")] = 0.0
     max_shift: Annotated[Price, within(1, 9_000, "shift of the fair value by a signal of full confidence")] = cents(10)
     half_life_s: Annotated[float, within(1, 604_800, "half-life of a signal")] = 120.0
     edge: Annotated[Price, within(1, 5_000, "minimum edge to open, after fees")] = cents(3)
@@ -100,6 +101,8 @@ class News(Strategy):
         self._ids[signal.signal_id] = None
         if len(self._ids) > MAX_IDS:
             del self._ids[next(iter(self._ids))]
+        if signal.confidence < self.params.min_confidence * _FULL:
+            return
         confidence = min(_SUREST, max(0.0, signal.confidence / _FULL)) * signal.side.sign
         said = min(signal.ts, view.now)
         for ticker in view.tickers:

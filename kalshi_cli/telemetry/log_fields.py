@@ -40,6 +40,8 @@ def limit_fields(limits: RiskLimits) -> dict[str, str | int | None]:
     """Return the limits in the units of the configuration; None is off."""
     return {
         "max_position": qty_field(limits.max_position),
+        "max_open_positions": limits.max_open_positions,
+        "max_market_exposure": money_field(limits.max_market_exposure),
         "max_event_exposure": money_field(limits.max_event_exposure),
         "max_category_exposure": money_field(limits.max_category_exposure),
         "max_exposure": money_field(limits.max_exposure),
@@ -58,6 +60,18 @@ def limit_fields(limits: RiskLimits) -> dict[str, str | int | None]:
         "min_edge": price_field(limits.min_edge),
         "max_spread": price_field(limits.max_spread),
     }
+
+
+def level_of(event: str, tier: str | None, state: str | None) -> str:
+    """Return the level of a log line: `debug`, `info`, `warning` or `error`, by its event and its own severity."""
+    if tier == "critical" or state == "halted" or event == "order_unknown":
+        return "error"
+    return "warning" if tier == "warning" or state == "reducing" else _LEVELS.get(event, "info")
+
+
+_LEVELS = dict.fromkeys(("denied_repeat", "signal"), "debug") | dict.fromkeys(
+    ("order_rejected", "order_never_arrived", "order_repaired", "denied", "feed_gap", "lines_lost"), "warning"
+)
 
 
 def text_field(text: str) -> str | None:

@@ -21,6 +21,7 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.files import make_folder, open_own
 from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.base.units import format_ts
+from kalshi_cli.telemetry.log_fields import level_of
 
 LOG = "kalshi.jsonl"
 
@@ -69,7 +70,7 @@ class LineFile:
         if size and size + len(text) > self._max_bytes:
             descriptor = self._rotate(descriptor)
         if self._lost:
-            text = msgspec.json.encode({"event": "lines_lost", "count": self._lost}) + b"\n" + text
+            text = msgspec.json.encode({"level": "warning", "event": "lines_lost", "count": self._lost}) + b"\n" + text
         if self._is_torn:
             text = b"\n" + text
         written = os.write(descriptor, text)
@@ -131,7 +132,8 @@ class Log:
     def line(self, event: str, **fields: Any) -> None:
         """Write one line; the time by both clocks and the event come first."""
         ts, mono_ms = format_ts(self._clock.now()), int(self._clock.monotonic() * 1000)
-        line = {"ts": ts, "mono_ms": mono_ms, "event": event, **self._same, **fields}
+        level = level_of(event, fields.get("tier"), fields.get("state"))
+        line = {"ts": ts, "mono_ms": mono_ms, "level": level, "event": event, **self._same, **fields}
         clean = {name: _cleaned(value) for name, value in line.items() if value is not None}
         self._file.write(msgspec.json.encode(clean).decode())
 

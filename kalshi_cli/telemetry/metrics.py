@@ -10,12 +10,20 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, make_wsgi_app
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    make_wsgi_app,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.base.units import DOLLAR, Money, Ts
+from kalshi_cli.base.units import DOLLAR, ONE_DOLLAR, Money, Qty, Ts, contracts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.net.loopback_server import LoopbackServer, refuse
@@ -23,10 +31,15 @@ from kalshi_cli.net.loopback_server import LoopbackServer, refuse
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+CENT = ONE_DOLLAR // 100
 _STATUSES = ("acknowledged", *(status.value for status in OrderStatus if status is not OrderStatus.RESTING))
 _TIERS = ("critical", "warning", "info")
 _FAILURES = (0, 401, 403, 429, 500, 503)
 
+MANUAL = "manual"
+"""The strategy of fills that no strategy caused."""
+
+_CENTS = (-10.0, -5.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
@@ -41,7 +54,10 @@ class MetricsSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     balance: Money | None
     day_net: Money
     win_rate: float | None
+    run_net: Money
     open_positions: int
+    largest_position: Qty
+    exposure: Money
     live_orders: int
     unknown_orders: int
     feed_age_s: float | None
@@ -58,7 +74,17 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.registry.register(_Latest(self, {name: safe_text(value) for name, value in run.items()}))
         self.latest: MetricsSnapshot | None = None
-        self.trades = self._counter("trading_trades", "Fills recorded")
+        ProcessCollector(registry=self.registry)
+        self.trades = self._counter("trading_trades", "Fills recorded", "strategy")
+        self.orders_filled = self._counter("trading_orders_filled", "Orders with a first fill", "strategy")
+        self.expected = Gauge(
+            "trading_expected_pnl_usd", "Edge of the fills of this run against their fair values, after fees",
+            ("strategy",), registry=self.registry,
+        )  # fmt: skip
+        self.slippage_cents = self._histogram(
+            "trading_slippage_cents", "Cost of a contract beyond its fair value, with the fee, per fill", _CENTS
+        )
+        self.feed_messages = self._counter("trading_feed_messages", "Messages taken from the stream and other inputs")
         self.orders = self._counter("trading_orders", "Orders by outcome", "status")
         self.denied = self._counter("trading_denied", "Orders refused by a risk control", "code")
         self.alerts = self._counter("trading_alerts", "Alerts by severity", "tier")
@@ -70,6 +96,10 @@ class Metrics:
         # Prometheus must see a series at 0 first: one that starts at 1 shows no increase.
         for status in _STATUSES:
             self.orders.labels(status)
+        for strategy in (*filter(None, run.get("strategy", "").split(",")), MANUAL):
+            self.trades.labels(strategy)
+            self.orders_filled.labels(strategy)
+            self.expected.labels(strategy)
         for tier in _TIERS:
             self.alerts.labels(tier)
         self.placement_seconds = self._histogram(
@@ -84,6 +114,16 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+
+    def traded(self, strategy: str, *, is_first: bool, kept: Money | None, qty: Qty) -> None:
+        """Count a fill; `is_first` of its order, `kept` is its edge after the fee, None without a fair value."""
+        strategy = strategy or MANUAL
+        self.trades.labels(strategy).inc()
+        if is_first:
+            self.orders_filled.labels(strategy).inc()
+        if kept is not None:
+            self.expected.labels(strategy).inc(kept / DOLLAR)
+            self.slippage_cents.observe(-kept / qty / CENT)
 
     def read(self, reading: MetricsSnapshot) -> None:
         """Take the snapshot of a completed cycle."""
@@ -128,7 +168,10 @@ def _gauges(now: MetricsSnapshot) -> Iterable[tuple[str, str, float | None]]:
         ("trading_balance_usd", "Cash", None if now.balance is None else now.balance / DOLLAR),
         ("trading_daily_pnl_usd", "Net profit and loss since midnight", now.day_net / DOLLAR),
         ("trading_win_rate", "Share of closing trades of this run that were profitable", now.win_rate),
+        ("trading_run_pnl_usd", "Net profit and loss of this run, open positions included", now.run_net / DOLLAR),
         ("trading_open_positions", "Open positions", now.open_positions),
+        ("trading_largest_position_contracts", "Largest position", now.largest_position / contracts(1)),
+        ("trading_exposure_usd", "Maximum loss of all positions and live orders", now.exposure / DOLLAR),
         ("trading_live_orders", "Live orders", now.live_orders),
         ("trading_unknown_orders", "Unconfirmed orders, counted as live", now.unknown_orders),
         ("trading_blind", "1 while the account cannot be read", float(now.is_blind)),

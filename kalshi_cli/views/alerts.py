@@ -33,8 +33,8 @@ class AlertRow(OutputRow, frozen=True, kw_only=True):
     text: TruncatableText
 
     named = names(waiting="untold", limit="wanted")
-    shown = ("code", "subject", "since", "told", "state", "tier", "silenced", "text")
-    vital = ("code", "subject", "since", "told")
+    shown = ("code", "subject", "state", "since", "told", "tier", "silenced", "text")
+    vital = ("code", "subject", "state", "since", "told")
 
 
 class UndeliveredNoticeRow(OutputRow, frozen=True, kw_only=True):

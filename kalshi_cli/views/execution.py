@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.views.formats import Ratio
+from kalshi_cli.views.formats import Ratio, SignedMoney
 from kalshi_cli.views.row import OutputRow
 
 
@@ -22,17 +22,19 @@ class ExecutionRow(OutputRow, frozen=True, kw_only=True):
     timed: int
     placement_median_ms: int | None
     placement_p99_ms: int | None
+    avg_fill_time_s: float | None
     fills: int
     contracts: Qty
     maker_share: Ratio | None
     valued_fills: int
     edge_at_order: Price | None
     edge_kept: Price | None
+    edge_total: SignedMoney
     slippage: Price | None
 
     shown = (
         "key", "orders", "fill_rate", "placement_p99_ms", "fills", "edge_at_order", "edge_kept", "maker_share",
-        "placement_median_ms", "slippage",
+        "placement_median_ms", "slippage", "edge_total", "avg_fill_time_s",
     )  # fmt: skip
 
 
@@ -49,6 +51,6 @@ class ExecutionView(ExecutionRow, frozen=True, kw_only=True):
     worse: tuple[str, ...]
 
     screen = (
-        "since", "orders", "orders_filled", "fill_rate", "placement_median_ms", "placement_p99_ms", "fills",
-        "contracts", "maker_share", "edge_at_order", "edge_kept", "slippage", "worse",
+        "since", "orders", "orders_filled", "fill_rate", "avg_fill_time_s", "placement_median_ms", "placement_p99_ms",
+        "fills", "contracts", "maker_share", "edge_at_order", "edge_kept", "edge_total", "slippage", "worse",
     )  # fmt: skip

@@ -41,7 +41,8 @@ class PortfolioView(OutputRow, frozen=True, kw_only=True):
 
     `positions_value` is the sum of the positions at their closing prices, one without a price at its cost; `total` adds
     the cash. `exposure` is the maximum loss of all positions and resting orders together. `pnl_today` begins at the
-    midnight of `day_zone`, net of fees.
+    midnight of `day_zone`, net of fees; `pnl_today_share` is its share of `total` without it, and `wins_today` and
+    `losses_today` count closing trades and settlements.
     """
 
     cash: Money
@@ -54,6 +55,9 @@ class PortfolioView(OutputRow, frozen=True, kw_only=True):
     pnl_today: SignedMoney
     realized_today: SignedMoney
     fees_today: Money
+    pnl_today_share: Ratio | None
+    wins_today: int
+    losses_today: int
     as_of: Ts
     positions: tuple[HoldingRow, ...]
     limits: tuple[LimitUsageRow, ...]

@@ -105,6 +105,8 @@ class PnlRow(OutputRow, frozen=True, kw_only=True):
     unrealized: SignedMoney
     fees: Money
     net: SignedMoney
+    wins: int
+    losses: int
 
     vital = ("net",)
 
@@ -116,6 +118,8 @@ class PnlView(OutputRow, frozen=True, kw_only=True):
     unrealized: SignedMoney
     fees: Money
     net: SignedMoney
+    wins: int
+    losses: int
     rows: tuple[PnlRow, ...]
 
 

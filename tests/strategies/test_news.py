@@ -56,6 +56,13 @@ def fair_after(*signals: tuple[float, Side], later_s: float = 0.0, **params: Any
     return order.fair
 
 
+@pytest.mark.parametrize(("confidence", "trades"), [(0.69, False), (0.7, True), (0.95, True)])
+def test_signals_below_the_minimum_confidence_are_ignored(confidence: float, trades: bool) -> None:
+    paper = Paper(min_confidence=0.7)
+    assert bool(submitted_orders(paper.tell(confidence))) is trades
+    assert bool(submitted_orders(Paper().tell(0.69))), "by default none is"
+
+
 def test_what_became_known_a_while_ago_has_worn_off_since() -> None:
     """A sender that tries again for an hour, or a queue that stood still, brings no news."""
     paper = Paper()

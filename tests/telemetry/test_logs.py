@@ -39,9 +39,25 @@ def log_in(folder: Path, **bounds: int) -> Log:
 def test_a_line_says_when_by_both_clocks_and_what_in_which_environment(tmp_path: Path) -> None:
     log_in(tmp_path / "logs").line("fill", ticker="KX", price="0.4000", fair=None, is_taker=False)
     assert lines(tmp_path / "logs" / LOG) == [
-        {"ts": "2026-05-28T20:26:40Z", "mono_ms": 0, "event": "fill", "env": "sim", "ticker": "KX", "price": "0.4000",
-         "is_taker": False},
+        {"ts": "2026-05-28T20:26:40Z", "mono_ms": 0, "level": "info", "event": "fill", "env": "sim", "ticker": "KX",
+         "price": "0.4000", "is_taker": False},
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("event", "fields", "level"),
+    [
+        ("fill", {}, "info"), ("denied", {}, "warning"), ("signal", {}, "debug"), ("order_unknown", {}, "error"),
+        ("alert", {"tier": "critical"}, "error"), ("alert", {"tier": "warning"}, "warning"),
+        ("alert", {"tier": "info"}, "info"), ("state_changed", {"state": "halted"}, "error"),
+        ("state_changed", {"state": "active"}, "info"), ("heartbeat", {"state": "reducing"}, "warning"),
+    ],
+)  # fmt: skip
+def test_a_line_has_a_level_by_which_it_can_be_filtered(
+    tmp_path: Path, event: str, fields: dict[str, str], level: str
+) -> None:
+    log_in(tmp_path / "logs").line(event, **fields)
+    assert [line["level"] for line in lines(tmp_path / "logs" / LOG)] == [level]
 
 
 def test_nobody_else_may_read_it_from_its_first_byte_on(tmp_path: Path) -> None:

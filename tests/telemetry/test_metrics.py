@@ -19,7 +19,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from support.places import ROOT
 
-from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.base.units import Money, Qty, Ts
 from kalshi_cli.config.schema import TIERS
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.runbook_index import REMEDIES, runbook_for
@@ -35,6 +35,7 @@ def reading(**changes: Any) -> MetricsSnapshot:
     fields: dict[str, Any] = {
         "completed": Ts(1_780_000_000_500), "cycles": 7, "state": TradingState.REDUCING, "is_blind": False,
         "balance": Money(1_234_560_000), "day_net": Money(-1_500_000), "win_rate": 0.25, "open_positions": 3,
+        "run_net": Money(-2_500_000), "largest_position": Qty(1_250), "exposure": Money(40_000_000),
         "live_orders": 5, "unknown_orders": 1, "feed_age_s": 0.5, "feed_lag_s": 0.03,
     }  # fmt: skip
     return MetricsSnapshot(**(fields | changes))
@@ -43,7 +44,10 @@ def reading(**changes: Any) -> MetricsSnapshot:
 def used(metrics: Metrics) -> Metrics:
     """Every counter counted once."""
     metrics.read(reading())
-    metrics.trades.inc()
+    metrics.traded("spike", is_first=True, kept=Money(100_000), qty=Qty(1_000))
+    metrics.traded("spike", is_first=False, kept=Money(-300_000), qty=Qty(1_000))
+    metrics.traded("", is_first=True, kept=None, qty=Qty(100))
+    metrics.feed_messages.inc()
     metrics.feed_gaps.inc()
     metrics.orders.labels("submitted").inc()
     metrics.denied.labels("MIN_EDGE").inc()
@@ -89,7 +93,13 @@ def test_a_scrape_has_the_run_as_of_its_latest_cycle(served: tuple[Metrics, Metr
     assert {
         "trading_balance_usd": 1234.56, "trading_daily_pnl_usd": -1.5, "trading_win_rate": 0.25,
         "trading_open_positions": 3, "trading_live_orders": 5, "trading_unknown_orders": 1, "trading_blind": 0,
-        "trading_trades_total": 1, "trading_state{state=reducing}": 1, "trading_state{state=active}": 0,
+        "trading_trades_total{strategy=spike}": 2, "trading_trades_total{strategy=manual}": 1,
+        "trading_orders_filled_total{strategy=spike}": 1,
+        "trading_expected_pnl_usd{strategy=spike}": pytest.approx(-0.2),
+        "trading_slippage_cents_bucket{le=-1.0}": 1, "trading_slippage_cents_bucket{le=2.0}": 1,
+        "trading_slippage_cents_bucket{le=5.0}": 2, "trading_run_pnl_usd": -2.5,
+        "trading_largest_position_contracts": 12.5, "trading_exposure_usd": 40, "trading_feed_messages_total": 1,
+        "trading_state{state=reducing}": 1, "trading_state{state=active}": 0,
         "trading_orders_total{status=submitted}": 1, "trading_denied_total{code=MIN_EDGE}": 1,
         "trading_alerts_total{tier=critical}": 1, "trading_last_cycle_timestamp_seconds": 1_780_000_000.5,
         "trading_api_requests_total{route=POST /portfolio}{status=201}": 1, "trading_run{env=sim}{mode=paper}": 1,
@@ -102,7 +112,9 @@ def test_every_tier_status_and_failure_is_there_from_zero_so_that_the_first_is_a
     def counted(name: str, **labels: str) -> float | None:
         return metrics.registry.get_sample_value(name, labels)
 
-    metrics = Metrics(env="sim")
+    metrics = Metrics(env="sim", strategy="spike,news")
+    for strategy in ("spike", "news", "manual"):
+        assert counted("trading_trades_total", strategy=strategy) == 0
     for tier in TIERS:
         assert counted("trading_alerts_total", tier=tier) == 0
     for status in ("submitted", "acknowledged", "unknown", "rejected", "filled", "canceled", "expired"):
@@ -178,7 +190,7 @@ def test_whoever_says_nothing_or_nonsense_stops_no_other(
 
 
 def names(expression: str) -> set[str]:
-    return set(re.findall(r"\btrading_\w+", expression))
+    return set(re.findall(r"\b(?:trading|process)_\w+", expression))
 
 
 def known() -> set[str]:

@@ -65,6 +65,8 @@ def configuration(plan: Plan, home: Path) -> Config:
             max_exposure=dollars(((40, 60, 90), (9, 12, 90))[is_all_on][plan.seed % 3]),
             max_event_exposure=dollars(((20, 30, 250), (6, 250, 8))[is_all_on][plan.seed % 3]),
             max_category_exposure=dollars((250, 8, 12)[plan.seed % 3]) if is_all_on else None,
+            max_market_exposure=dollars(2) if is_all_on and plan.seed % 7 == 3 else None,
+            max_open_positions=2 if is_all_on and plan.seed % 7 == 5 else None,
             max_live_orders=4 if plan.seed % 5 == 2 else 6 if is_all_on and plan.seed % 4 == 3 else 200,
             max_churn=contracts(30 if is_all_on and plan.seed % 4 == 3 else 1_000),
             max_drawdown=dollars(3) if plan.seed % 9 == 4 else None,

@@ -193,6 +193,21 @@ def exchange() -> None:
     """
 
 
+@_check(*BOUNDS, *EACH, PAPER)
+def disk() -> None:
+    """Check free disk space and free inodes.
+
+    Check the file system of the state directory, and that of the log directory if it is elsewhere, without a request.
+    An order that cannot be saved is not sent, so a full disk stops trading.
+
+    `-w` and `-c` are gigabytes (10^9 bytes) of free space; inodes have `checks.disk_free_inodes`.
+
+    \b
+    kalshi check disk
+    kalshi check disk -w 5: -c 1: --json
+    """
+
+
 # Checks of what a loop recorded, whether it runs or not.
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import HaltedError, KalshiError, UsageError
-from kalshi_cli.base.units import pluralize
+from kalshi_cli.base.units import pluralize, show_money
 from kalshi_cli.cli.options import (
     CommandGroup,
     Paper,
@@ -167,7 +167,14 @@ def _failure(summary: RunSummary) -> KalshiError:
 
 def _banner(plan: RunPlan) -> None:
     what = f"strategy {plan.strategy} on {pluralize(plan.markets, 'market')}"
-    info(plan.words, f"{what}. Press Ctrl-C to stop gracefully", *(f"code {file}" for file in plan.code))
+    cash = "unknown" if plan.balance is None else show_money(plan.balance)
+    checked = ", ".join(("exchange, clock and disk OK", *plan.feeds))
+    info(
+        plan.words,
+        f"{what}. Press Ctrl-C to stop gracefully",
+        f"starting balance {cash}; {checked}",
+        *(f"code {file}" for file in plan.code),
+    )
 
 
 def _params(given: list[str] | None) -> dict[str, str]:

@@ -81,12 +81,13 @@ class FillSample(msgspec.Struct, frozen=True):
 class ExecutionQuality(msgspec.Struct, frozen=True, kw_only=True):
     """Counts that can be added up over strategies, markets and days. `latencies` are sorted milliseconds.
 
-    `judged` orders are old enough to have traded in time. `valued` contracts, in `valued_fills`, have a fair value;
-    `promised` and `kept` refer to them.
+    `fill_time_ms` is the sum of the times from decision to first fill. `judged` orders are old enough to have traded in
+    time. `valued` contracts, in `valued_fills`, have a fair value; `promised` and `kept` refer to them.
     """
 
     orders: int
     orders_filled: int
+    fill_time_ms: int
     judged: int
     in_time: int
     latencies: tuple[int, ...]
@@ -97,6 +98,11 @@ class ExecutionQuality(msgspec.Struct, frozen=True, kw_only=True):
     valued: Qty
     promised: Money
     kept: Money
+
+    @property
+    def avg_fill_time_s(self) -> float | None:
+        """Return the average time from decision to first fill in seconds; None without a fill."""
+        return round(self.fill_time_ms / self.orders_filled / 1000, 3) if self.orders_filled else None
 
     @property
     def fill_rate(self) -> float | None:
@@ -184,6 +190,7 @@ def summarize(
     return ExecutionQuality(
         orders=len(sent),
         orders_filled=sum(one.filled_at is not None for one in sent),
+        fill_time_ms=sum(max(0, one.filled_at - one.order.created) for one in sent if one.filled_at is not None),
         judged=len(judged),
         in_time=sum(one.is_in_time(within_ms) for one in judged),
         latencies=tuple(sorted(one.latency_ms for one in sent if one.latency_ms is not None)),

@@ -6,7 +6,7 @@ included; charged fees are not, because they cannot be lost again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from kalshi_cli.base.units import Money
 from kalshi_cli.core.account import worst_case
@@ -63,6 +63,12 @@ class Exposures:
             for subaccount, outcomes in self._outcomes(ticker, extra).items():
                 by_subaccount.setdefault(subaccount, []).append(outcomes)
         return Money(sum(worst_case.event_max_loss(each, is_exclusive=is_exclusive) for each in by_subaccount.values()))
+
+    @property
+    def tickers(self) -> Collection[str]:
+        """Return the markets with a position or a live order."""
+        self._catch_up()
+        return self._markets.keys()
 
     @property
     def events(self) -> list[str]:

@@ -15,16 +15,27 @@ LedgerEntry = Fill | Settlement
 
 
 class ProfitAndLoss(msgspec.Struct):
-    """Profit and loss in micro-dollars. `realized` and `unrealized` are before fees; `net` is after fees."""
+    """Profit and loss in micro-dollars. `realized` and `unrealized` are before fees; `net` is after fees.
+
+    `wins` and `losses` count the trades and settlements that closed something, by their result after the closing fee;
+    a result of zero is a loss.
+    """
 
     realized: Money = Money(0)
     unrealized: Money = Money(0)
     fees: Money = Money(0)
+    wins: int = 0
+    losses: int = 0
 
     @property
     def net(self) -> Money:
         """Return the profit after fees."""
         return Money(self.realized + self.unrealized - self.fees)
+
+    def count_close(self, gain: int) -> None:
+        """Count a closing trade or settlement by its result."""
+        self.wins += gain > 0
+        self.losses += gain <= 0
 
     def add(self, realized: int = 0, unrealized: int = 0, fees: int = 0) -> None:
         """Add amounts."""
@@ -61,13 +72,16 @@ def group_by(
     ledger = Ledger()
     found: dict[str, ProfitAndLoss] = {}
     for entry in sort_by_time(entries):
-        before = _so_far(ledger, entry.ticker)
+        before, is_closing = _so_far(ledger, entry.ticker), closes(ledger, entry)
         if not ledger.add(entry):
             continue
         after = _so_far(ledger, entry.ticker)
         if since is None or entry.ts >= since:
             part = found.setdefault(key(entry.ticker, entry), ProfitAndLoss())
-            part.add(realized=after.realized - before.realized, fees=after.fees - before.fees)
+            gained, fees = after.realized - before.realized, after.fees - before.fees
+            part.add(realized=gained, fees=fees)
+            if is_closing:
+                part.count_close(gained - fees)
     for position in ledger.positions.values():
         open_profit = position.unrealized(marks.get(position.ticker))
         if position.qty and open_profit is not None:
@@ -107,7 +121,16 @@ def total(found: Iterable[ProfitAndLoss]) -> ProfitAndLoss:
     whole = ProfitAndLoss()
     for part in found:
         whole.add(part.realized, part.unrealized, part.fees)
+        whole.wins += part.wins
+        whole.losses += part.losses
     return whole
+
+
+def closes(ledger: Ledger, entry: LedgerEntry) -> bool:
+    """Return whether a fill or settlement that is not booked yet closes contracts of the ledger."""
+    if isinstance(entry, Settlement):
+        return any(position.qty for position in ledger.holdings(entry.ticker))
+    return ledger.position(entry.ticker, entry.subaccount).qty * entry.side.sign < 0
 
 
 def _so_far(ledger: Ledger, ticker: str) -> ProfitAndLoss:

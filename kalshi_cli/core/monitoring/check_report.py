@@ -97,7 +97,9 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """Return the number as text; amounts (`..._usd`) with four decimals, like all amounts."""
-        return f"{self.value:.4f}" if self.label.endswith("_usd") else f"{self.value:g}{self.unit}"
+        if self.label.endswith("_usd"):
+            return f"{self.value:.4f}"
+        return f"{self.value}{self.unit}" if isinstance(self.value, int) else f"{self.value:g}{self.unit}"
 
     @property
     def verdict(self) -> Verdict:
@@ -120,7 +122,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def _counted_in(self) -> str:
         """Return its unit for display: `%`, `$`, or the words of its label."""
-        words = {"_usd": "$", "_cents": "cents"}
+        words = {"_usd": "$", "_cents": "cents", "_gb": "GB", "_inodes": "inodes"}
         called = next((word for end, word in words.items() if self.label.endswith(end)), self.label.replace("_", " "))
         return called if self.unit in ("", "c") else self.unit
 

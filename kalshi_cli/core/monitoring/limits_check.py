@@ -67,8 +67,10 @@ class LimitUsage(msgspec.Struct, frozen=True, kw_only=True):
     def breach(self, measure: Measure) -> tuple[Breach, ...]:
         """Return a breach if the use violates the thresholds of a percent measure."""
         own = msgspec.structs.replace(measure, value=self.pct)
-        found = own.breach(self.code, self.subject, f"{self.shown} ({self.pct:g} %)")
-        unit = "$" if self.shown_limit.startswith("$") else "orders" if self.code == "LIVE_ORDERS" else "contracts"
+        share = f" ({self.pct:g} %)" if self.limit else ""  # Of a limit of zero there is no share.
+        found = own.breach(self.code, self.subject, f"{self.shown}{share}")
+        counts = {"LIVE_ORDERS": "orders", "OPEN_POSITIONS": "markets"}
+        unit = "$" if self.shown_limit.startswith("$") else counts.get(self.code, "contracts")
         return tuple(msgspec.structs.replace(breach, limit=self.shown_limit, unit=unit) for breach in found)
 
 
@@ -83,6 +85,14 @@ def uses(stakes: Sequence[MarketExposure], limits: RiskLimits, families: Mapping
             _use("POSITION_LIMIT", ticker, Qty(sum(stake.most_held for stake in held)), limits.max_position, show_qty)
             for ticker, held in _grouped(stakes, lambda stake: stake.ticker).items()
         ]
+    if limits.max_market_exposure is not None:
+        found += [
+            _use("MARKET_EXPOSURE", ticker, _lost(held), limits.max_market_exposure, show_money)
+            for ticker, held in _grouped(stakes, lambda stake: stake.ticker).items()
+        ]
+    if limits.max_open_positions is not None:
+        counted = len({stake.ticker for stake in stakes})
+        found.append(_use("OPEN_POSITIONS", "open positions", counted, limits.max_open_positions, str))
     kin = {family.event_ticker: family for family in families.values()}
     by_event = _grouped([s for s in stakes if s.ticker in families], lambda s: families[s.ticker].event_ticker)
     lost = {event: event_exposure(held, is_exclusive=kin[event].is_exclusive) for event, held in by_event.items()}
@@ -96,8 +106,7 @@ def uses(stakes: Sequence[MarketExposure], limits: RiskLimits, families: Mapping
             name = category or "unknown category"
             found.append(_use("CATEGORY_EXPOSURE", name, used, limits.max_category_exposure, show_money))
     if limits.max_exposure is not None:
-        total = Money(sum(stake.outcomes.worst for stake in stakes))
-        found.append(_use("EXPOSURE", "all markets", total, limits.max_exposure, show_money))
+        found.append(_use("EXPOSURE", "all markets", _lost(stakes), limits.max_exposure, show_money))
     if limits.max_live_orders is not None:
         live = sum(len(stake.orders) for stake in stakes)
         found.append(_use("LIVE_ORDERS", "resting orders", live, limits.max_live_orders, str))
@@ -110,6 +119,11 @@ def event_exposure(stakes: Iterable[MarketExposure], *, is_exclusive: bool) -> M
     return Money(
         sum(event_max_loss([stake.outcomes for stake in held], is_exclusive=is_exclusive) for held in by_subaccount)
     )
+
+
+def _lost(stakes: Iterable[MarketExposure]) -> Money:
+    """Return the maximum loss of markets that do not offset each other."""
+    return Money(sum(stake.outcomes.worst for stake in stakes))
 
 
 def _grouped(stakes: Iterable[MarketExposure], key: Callable[[MarketExposure], K]) -> dict[K, list[MarketExposure]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from kalshi_cli.base.units import Money, Qty, Ts, format_ts, show_money, show_qty
+from kalshi_cli.base.units import Money, Qty, Ts, format_ts, pluralize, show_money, show_qty
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.state.limits import RiskLimits
@@ -139,6 +139,25 @@ def position_limit(state: EngineState, limits: RiskLimits, intent: Place, strate
         shown, limit = show_qty(worst), show_qty(limits.max_position)
         return "POSITION_LIMIT", f"the position could reach {shown} contracts; the limit is {limit}"
     return None
+
+
+def open_positions(state: EngineState, limits: RiskLimits, intent: Place, _strategy: str) -> Objection | None:
+    """Refuse orders in another market once positions or live orders are in as many markets as the limit allows.
+
+    A market with a live order counts, because the order may fill. In a market that counts already, orders always pass.
+    """
+    limit, counted = limits.max_open_positions, state.exposures.tickers
+    if limit is None or intent.ticker in counted or len(counted) < limit:
+        return None
+    return "OPEN_POSITIONS", f"positions or live orders in {pluralize(len(counted), 'market')}; the limit is {limit}"
+
+
+def market_limit(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
+    """Refuse orders that raise the maximum loss of one market above the limit."""
+    if limits.max_market_exposure is None or adds_nothing(state, intent, strategy):
+        return None
+    before, after = state.exposure(intent.ticker), state.exposure(intent.ticker, intent)
+    return exceeded("MARKET_EXPOSURE", f"market {intent.ticker}", before, after, limits.max_market_exposure)
 
 
 def event_limit(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:

@@ -21,6 +21,8 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of the risk controls. None disables a limit; zero allows nothing."""
 
     max_position: Qty | None = Qty(10_000)
+    max_open_positions: int | None = None
+    max_market_exposure: Money | None = None
     max_event_exposure: Money | None = None
     max_category_exposure: Money | None = None
     max_exposure: Money | None = Money(500_000_000)

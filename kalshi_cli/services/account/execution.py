@@ -19,6 +19,7 @@ from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.views.execution import ExecutionRow, ExecutionView
+from kalshi_cli.views.formats import SignedMoney
 
 
 def begun(store: Store | None, since: Ts) -> list[Order]:
@@ -65,6 +66,7 @@ def _row(key: str, found: ExecutionQuality) -> ExecutionRow:
         found,
         key=key,
         timed=len(found.latencies),
+        edge_total=SignedMoney(found.kept),
         placement_median_ms=found.placement_ms(50),
         placement_p99_ms=found.placement_ms(99),
     )

@@ -44,15 +44,24 @@ def portfolio_summary(resources: Resources) -> PortfolioView:
         pnl_today=SignedMoney(today.net),
         realized_today=SignedMoney(today.realized),
         fees_today=today.fees,
+        pnl_today_share=share_gained(today.net, Money(cash + value)),
+        wins_today=today.wins,
+        losses_today=today.losses,
         as_of=now,
         positions=tuple(rows),
         limits=tuple(_usage(each) for each in _limits(resources, found, exposures, today)),
     )
 
 
-def pnl_since(found: Portfolio, start: Ts) -> ProfitAndLoss:
-    """Return the profit and loss since a moment, open positions at their closing prices."""
+def pnl_since(found: Portfolio, start: Ts | None) -> ProfitAndLoss:
+    """Return the profit and loss since a moment, or of all time, open positions at their closing prices."""
     return total(group_by(found.entries, found.marks, lambda ticker, _: ticker, since=start).values())
+
+
+def share_gained(net: Money, total: Money) -> Ratio | None:
+    """Return a gain as a share of the total before it; None if that was nothing or less."""
+    before = total - net
+    return Ratio(net / before) if before > 0 else None
 
 
 def market_exposures(positions: Iterable[Position], orders: Iterable[Order]) -> list[MarketExposure]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 
 import msgspec
 
 from kalshi_cli.base.errors import KalshiError, UnreachableError
+from kalshi_cli.config.config import log_folder
 from kalshi_cli.config.schema import CheckRange
 from kalshi_cli.config.values import RangeText
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, cause_of, report, sort_by_severity
@@ -30,7 +32,20 @@ rest is for sending notices."""
 LONGER = {"schema": 0.2}
 """Additional fraction for a check that makes many requests in sequence and has few notices to send."""
 
-ALL = ("heartbeat", "errors", "execution", "exchange", "positions", "pnl", "orders", "balance", "drift", "api", "feed")
+ALL = (
+    "disk",
+    "heartbeat",
+    "errors",
+    "execution",
+    "exchange",
+    "positions",
+    "pnl",
+    "orders",
+    "balance",
+    "drift",
+    "api",
+    "feed",
+)
 """The checks of "all", in this order: first those without requests; last `feed`, which may wait for a stream."""
 
 
@@ -148,10 +163,18 @@ def _look(resources: Resources, wanted: CheckRequest, known: list[CheckReport]) 
             within_s=min(within_s, health.STREAM_WITHIN_S),
         ),
         try_routes=lambda within_s: check_schema(resources, is_public_only=wanted.is_public_only, within_s=within_s),
-        seen=resources.traffic, is_stop_allowed=wanted.is_stop_allowed, is_accepted=wanted.is_accepted,
+        seen=resources.traffic, folders=_folders(resources, wanted),
+        is_stop_allowed=wanted.is_stop_allowed, is_accepted=wanted.is_accepted,
     )  # fmt: skip
     for name in wanted.checks:
         known.append(_examined(readings, name, wanted))  # noqa: PERF401 - The timer's thread reads `known`.
+
+
+def _folders(resources: Resources, wanted: CheckRequest) -> tuple[Path, ...]:
+    """Return the state directory and the log directory, each file system once."""
+    home = _home(resources, wanted).folder
+    folders = dict.fromkeys((home, log_folder(resources.config, home)))
+    return tuple(folders) if resources.config.logs.folder is not None else (home,)
 
 
 def _examined(readings: CheckData, name: str, wanted: CheckRequest) -> CheckReport:

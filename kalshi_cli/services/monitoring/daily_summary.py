@@ -10,7 +10,7 @@ import msgspec
 
 from kalshi_cli.base.units import Money, Ts, pluralize, show_money, show_price, show_qty
 from kalshi_cli.core.account.ledger import Ledger
-from kalshi_cli.core.account.pnl import LedgerEntry, build_ledger, group_by, sort_by_time, total
+from kalshi_cli.core.account.pnl import LedgerEntry, build_ledger, closes, group_by, sort_by_time, total
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Fill
@@ -52,7 +52,7 @@ def result_of_close(entries: Iterable[LedgerEntry]) -> list[tuple[LedgerEntry, M
     ledger = Ledger()
     found: list[tuple[LedgerEntry, Money | None]] = []
     for entry in sort_by_time(entries):
-        before, is_closing = ledger.realized, _closes(ledger, entry)
+        before, is_closing = ledger.realized, closes(ledger, entry)
         if isinstance(entry, Settlement):
             ledger.settle(entry)
         else:
@@ -60,12 +60,6 @@ def result_of_close(entries: Iterable[LedgerEntry]) -> list[tuple[LedgerEntry, M
         fee = 0 if isinstance(entry, Settlement) else entry.fee
         found.append((entry, Money(ledger.realized - before - fee) if is_closing else None))
     return found
-
-
-def _closes(ledger: Ledger, entry: LedgerEntry) -> bool:
-    if isinstance(entry, Settlement):
-        return any(position.qty for position in ledger.holdings(entry.ticker))
-    return ledger.position(entry.ticker, entry.subaccount).qty * entry.side.sign < 0
 
 
 def _trade(fill: Fill) -> AlertRaised:

@@ -30,6 +30,12 @@ class Runbook(msgspec.Struct, frozen=True):
 EXIT_CODES = {"5": "credentials-refused", "7": "unknown-order", "8": "state-file", "9": "halted"}
 """The runbook of each exit code that has one."""
 
+NO_ACTION = "no-action"
+"""The runbook of codes that only inform."""
+
+OTHER_CODES = {"MANUAL": "halted", "RESUMED": NO_ACTION, "TEST": NO_ACTION}
+"""The runbooks of codes that have no remedy of their own."""
+
 
 def runbooks() -> tuple[Runbook, ...]:
     """Return all runbooks, sorted by name."""
@@ -44,7 +50,10 @@ def runbook(name: str) -> Runbook:
     """
     shipped = {each.name: each for each in runbooks()}
     remedy = REMEDIES.get(name.upper())
-    wanted = remedy.runbook if remedy is not None else EXIT_CODES.get(name) or name.lower().removesuffix(".md")
+    if remedy is not None:
+        wanted = remedy.runbook or NO_ACTION
+    else:
+        wanted = EXIT_CODES.get(name) or OTHER_CODES.get(name.upper()) or name.lower().removesuffix(".md")
     if wanted not in shipped:
         near = [each for each in shipped if wanted in each] or get_close_matches(wanted, shipped, 1)
         hint = f"did you mean {near[0]}?" if near else "`kalshi runbook` lists the runbooks"

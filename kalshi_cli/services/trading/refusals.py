@@ -107,6 +107,8 @@ _HINTS = {
     "ORDER_RATE": "wait a minute; the limit is risk.max_orders_per_minute",
     "MARKET_RATE": "wait a minute; the limit is risk.max_market_orders_per_minute",
     "POSITION_LIMIT": "see `kalshi positions`; the limit is risk.max_position",
+    "OPEN_POSITIONS": "see `kalshi positions` and `kalshi order list`; the limit is risk.max_open_positions",
+    "MARKET_EXPOSURE": "see `kalshi check positions`; the limit is risk.max_market_exposure",
     "EVENT_EXPOSURE": "see `kalshi check positions`; the limit is risk.max_event_exposure",
     "CATEGORY_EXPOSURE": "see `kalshi check positions`; the limit is risk.max_category_exposure",
     "LIVE_ORDERS": "see `kalshi order list`; the limit is risk.max_live_orders",

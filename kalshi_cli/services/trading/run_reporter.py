@@ -14,7 +14,8 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import StateFileError
-from kalshi_cli.base.units import Money, Ts, format_money, format_price, format_qty, format_ts
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, Ts, format_money, format_price, format_qty, format_ts
+from kalshi_cli.core.account.execution_quality import FillSample
 from kalshi_cli.core.model.effects import (
     AlertRaised,
     AmendOrder,
@@ -28,7 +29,7 @@ from kalshi_cli.core.model.effects import (
     StateChanged,
     SubmitOrder,
 )
-from kalshi_cli.core.model.messages import FeedGap, Message
+from kalshi_cli.core.model.messages import FeedGap, Message, NewsSignal
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.store.records import Halt
@@ -37,6 +38,7 @@ from kalshi_cli.telemetry.request_counts import RequestCounters
 
 if TYPE_CHECKING:
     from kalshi_cli.core.engine.engine import TradingEngine
+    from kalshi_cli.core.state.state import EngineState
     from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
     from kalshi_cli.store.sqlite_store import Store
     from kalshi_cli.telemetry.heartbeat import HeartbeatPinger
@@ -49,7 +51,7 @@ DAYS_EVERY_S = 60.0
 """Seconds between writes of the day's row; it is also written after midnight and at the end."""
 
 MAX_ORDERS = 10_000
-"""Orders waiting for an acknowledgment, and orders whose last reported terms are remembered."""
+"""Orders waiting for an acknowledgment, orders whose last reported terms are remembered, and orders with a fill."""
 
 MAX_ANSWER_LENGTH = 2_000
 """Bytes of a response that are logged."""
@@ -71,6 +73,7 @@ class CycleReport(msgspec.Struct, frozen=True, kw_only=True):
     cycles: int
     is_fresh: bool
     day_net: Money
+    run_net: Money
     unrealized: Money
     halt: Halt
     feed_age_s: float | None
@@ -80,15 +83,22 @@ class CycleReport(msgspec.Struct, frozen=True, kw_only=True):
 class LogOutputs(msgspec.Struct, frozen=True, kw_only=True):
     """The outputs of a report. `line` writes a log line; the others are None unless configured.
 
+    With `is_debug`, every refused order request and every news signal is a log line.
     `opened` is called when the loop begins, to show the user where the outputs are.
     """
 
     line: Callable[..., None] = lambda _event, **_fields: None
+    is_debug: bool = False
     tables: Tables | None = None
     metrics: Metrics | None = None
     heartbeat: HeartbeatPinger | None = None
     service: SystemdNotifier | None = None
     opened: Callable[[], None] = lambda: None
+
+
+def count_open(state: EngineState) -> int:
+    """Return the number of open positions; subaccounts count one by one."""
+    return sum(1 for position in state.ledger.positions.values() if position.qty)
 
 
 class EventLog:
@@ -121,7 +131,10 @@ class EventLog:
         self._causes_minute = 0
         self._engine: TradingEngine | None = None
         self._book: TradeBook | None = None
-        self._days_due_at = 0.0
+        self._days_due_at = self._heartbeat_due_at = 0.0
+        self._heartbeat_every_s = DAYS_EVERY_S
+        self._edge_kept = Money(0)
+        self._traded: dict[str, None] = {}
         self._today = ""
         self._unrealized: Money | None = None
         self._is_failing = False
@@ -150,6 +163,7 @@ class EventLog:
     def on_start(self, plan: RunPlan, engine: TradingEngine, store: Store) -> None:
         """Report the start of a run, after the account is reconciled and before strategies are called."""
         self._engine = engine
+        self._heartbeat_every_s = plan.status_every_s
         self._out.opened()
         self._out.line(
             "start", strategy=plan.strategy, strategy_files=list(plan.code) or None, markets=plan.markets, pid=plan.pid,
@@ -164,7 +178,14 @@ class EventLog:
             self._book.open(engine.state.ledger.entries)
 
     def heard(self, message: Message) -> None:
-        """Report a message after the loop has processed it; only feed gaps are logged."""
+        """Report a message after the loop has processed it; only feed gaps, and news with `is_debug`, are logged."""
+        if self._out.metrics is not None:
+            self._out.metrics.feed_messages.inc()
+        if self._out.is_debug and isinstance(message, NewsSignal):
+            self._out.line(
+                "signal", ticker=message.ticker, side=message.side.value, reason=text_field(message.text),
+                confidence=message.confidence / ONE_DOLLAR, detail=message.signal_id,
+            )  # fmt: skip
         if isinstance(message, FeedGap):
             self.traffic.gap()
             if self._out.metrics is not None:
@@ -177,6 +198,9 @@ class EventLog:
     def cycle(self, pulse: CycleReport) -> None:
         """Report a completed cycle to the metrics, the tables, systemd and the heartbeat."""
         self._unrealized = pulse.unrealized
+        if self._clock.monotonic() >= self._heartbeat_due_at:
+            self._heartbeat_due_at = self._clock.monotonic() + self._heartbeat_every_s
+            self._log_heartbeat(pulse)
         if self._out.metrics is not None:
             self._out.metrics.read(self._reading(pulse))
         if self._out.tables is not None:
@@ -196,6 +220,19 @@ class EventLog:
         elif pulse.is_fresh:
             self._is_failing = False
             self._out.heartbeat.success()
+
+    def _log_heartbeat(self, pulse: CycleReport) -> None:
+        """Log the state, the positions and the P&L of the run."""
+        assert self._engine is not None
+        state = self._engine.state
+        self._out.line(
+            "heartbeat", state=state.trading.value, code=text_field(pulse.halt.code), cycles=pulse.cycles,
+            open_positions=count_open(state), live_orders=len(state.orders.live()),
+            exposure=format_money(state.total_exposure()), day_net=format_money(pulse.day_net),
+            run_net=format_money(pulse.run_net), unrealized=format_money(pulse.unrealized),
+            balance=money_field(self._engine.cash), feed_age_s=pulse.feed_age_s,
+            is_blind=True if state.blind_since is not None else None,
+        )  # fmt: skip
 
     def stopping(self) -> None:
         """Report that the run is stopping and cancels its live orders."""
@@ -237,7 +274,10 @@ class EventLog:
             balance=self._engine.cash,
             day_net=pulse.day_net,
             win_rate=self._engine.tally.win_rate,
-            open_positions=sum(1 for position in state.ledger.positions.values() if position.qty),
+            run_net=pulse.run_net,
+            open_positions=count_open(state),
+            largest_position=Qty(max((abs(each.qty) for each in state.ledger.positions.values()), default=0)),
+            exposure=state.total_exposure(),
             live_orders=len(live),
             unknown_orders=sum(1 for order in live if order.status is OrderStatus.UNKNOWN),
             feed_age_s=pulse.feed_age_s,
@@ -319,16 +359,24 @@ class EventLog:
     def _filled(self, effect: FillBooked, store: Store | None) -> None:
         fill = effect.fill
         realized = None if self._book is None else self._book.book(fill)
-        if self._out.metrics is not None:
-            self._out.metrics.trades.inc()
         order = effect.order or (store.order(fill.order_id) if store is not None else None)
+        kept = FillSample(fill, order).kept if order is not None and order.fair is not None else None
+        self._edge_kept = Money(self._edge_kept + (kept or 0))
+        if self._out.metrics is not None:
+            is_first = fill.order_id not in self._traded
+            self._traded[fill.order_id] = None
+            if len(self._traded) > MAX_ORDERS:
+                del self._traded[next(iter(self._traded))]
+            strategy = order.strategy if order is not None else ""
+            self._out.metrics.traded(strategy, is_first=is_first, kept=kept, qty=fill.qty)
         self._out.line(
             "fill", ticker=fill.ticker, side=fill.side.value, price=format_price(fill.price), qty=format_qty(fill.qty),
             fee=format_money(fill.fee), is_taker=fill.is_taker, trade_id=fill.trade_id, order_id=fill.order_id,
             client_order_id=text_field(fill.client_order_id or (order.client_order_id if order else "")),
             strategy=text_field(order.strategy if order else ""), fair=price_field(order.fair if order else None),
             edge=price_field(edge(fill.side, order.fair, fill.price) if order else None),
-            realized=money_field(realized), exchange_ts_ms=fill.ts,
+            realized=money_field(realized), exchange_ts_ms=fill.ts, edge_total=money_field(self._edge_kept),
+            latency_ms=None if order is None or order.is_foreign else max(0, fill.ts - order.created),
         )  # fmt: skip
 
     def _settled(self, effect: SettlementBooked) -> None:
@@ -345,6 +393,11 @@ class EventLog:
         if self._is_first("denied", effect.code, effect.strategy, effect.ticker):
             strategy = text_field(effect.strategy)
             self._out.line("denied", ticker=effect.ticker, strategy=strategy, code=effect.code, detail=effect.detail)
+        elif self._out.is_debug:
+            strategy = text_field(effect.strategy)
+            self._out.line(
+                "denied_repeat", ticker=effect.ticker, strategy=strategy, code=effect.code, detail=effect.detail
+            )
 
     def _alerted(self, effect: AlertRaised) -> None:
         if self._out.metrics is not None:

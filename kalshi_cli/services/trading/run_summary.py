@@ -22,7 +22,10 @@ from kalshi_cli.views.runs import StrategyPartRow, TradeSummary
 
 
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """The plan of a run. `words` names the mode unmistakably, `code` holds the strategy files."""
+    """The plan of a run. `words` names the mode unmistakably, `code` holds the strategy files.
+
+    `balance` is the cash at the start, and `feeds` names each data input with the result of its test.
+    """
 
     run_id: str
     pid: int
@@ -35,6 +38,8 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float | None
     status_every_s: float
     stop_budget_s: float
+    balance: Money | None = None
+    feeds: tuple[str, ...] = ()
 
 
 class RunSummary(TradeSummary, frozen=True, kw_only=True):

@@ -218,6 +218,7 @@ class Session:
                 cycles=self._cycles,
                 is_fresh=can_trade(self.engine.state, self.clock.now(), self.engine.limits.max_book_age_ms),
                 day_net=self.engine.day_net,
+                run_net=self._score.gained().net,
                 unrealized=self._score.unrealized(),
                 halt=self._halt,
                 feed_age_s=self.feed_age_s(),

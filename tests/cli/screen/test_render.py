@@ -237,10 +237,12 @@ def test_csv_quotes_everything_and_leaves_negative_numbers_alone(capsys: pytest.
         unrealized=SignedMoney(Money(0)),
         fees=Money(0),
         net=SignedMoney(Money(-5)),
+        wins=1,
+        losses=0,
     )
     render_rows(PnlRow, [row], Format.CSV)
     _, line = capsys.readouterr().out.splitlines()
-    assert line == '"\'-KX","-0.000005","0.000000","0.000000","-0.000005"'
+    assert line == '"\'-KX","-0.000005","0.000000","0.000000","-0.000005","1","0"'
 
 
 def test_csv_of_an_object_with_rows_is_the_rows(capsys: pytest.CaptureFixture[str]) -> None:
@@ -250,12 +252,16 @@ def test_csv_of_an_object_with_rows_is_the_rows(capsys: pytest.CaptureFixture[st
         unrealized=SignedMoney(Money(0)),
         fees=Money(0),
         net=SignedMoney(Money(1)),
+        wins=1,
+        losses=0,
     )
     whole = PnlView(
         realized=SignedMoney(Money(1)),
         unrealized=SignedMoney(Money(0)),
         fees=Money(0),
         net=SignedMoney(Money(1)),
+        wins=1,
+        losses=0,
         rows=(part,),
     )
     render_one(whole, Format.CSV)
@@ -263,7 +269,7 @@ def test_csv_of_an_object_with_rows_is_the_rows(capsys: pytest.CaptureFixture[st
     render_one(whole, Format.PLAIN)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["realized", "$0.00"]
-    assert lines[-2].split() == ["key", "realized", "unrealized", "fees", "net"]
+    assert lines[-2].split() == ["key", "realized", "unrealized", "fees", "net", "wins", "losses"]
 
 
 # -- for people ---------------------------------------------------------------------------------------------------

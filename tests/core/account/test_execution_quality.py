@@ -68,6 +68,13 @@ def test_averages_are_over_contracts_and_leave_out_what_nobody_valued() -> None:
     assert (found.contracts, found.valued) == (contracts(100), contracts(40))
 
 
+def test_the_fill_time_is_from_the_decision_to_the_first_fill() -> None:
+    fills = [fill(1, ts=Ts(NOW + 1_001)), fill(3, order_id="o1", ts=Ts(NOW + 9_001)), fill(2, ts=Ts(NOW + 2_002))]
+    assert summed([order(1), order(2), order(4)], fills).avg_fill_time_s == 1.5
+    assert summed([order(1)], [fill(1, ts=Ts(NOW - 5_000))]).avg_fill_time_s == 0, "the exchange's clock is behind"
+    assert summed([order(1)], []).avg_fill_time_s is None
+
+
 def test_maker_share_is_of_contracts() -> None:
     fills = [fill(1, qty=contracts(3)), fill(2, qty=contracts(1), is_taker=True)]
     assert summed([order(1), order(2)], fills).maker_share == 0.75

@@ -87,3 +87,21 @@ def test_the_curve_ends_where_the_whole_is(trades: list[tuple[str, str, int, int
             assert points[-1] == (NOW + 99, whole.net)
             assert points[0][1] == 0
             assert [ts for ts, _ in points] == sorted(ts for ts, _ in points)
+
+
+def test_closing_trades_and_settlements_are_won_or_lost_after_their_fee() -> None:
+    entries: list[pnl.LedgerEntry] = [
+        make_fill("a", price=cents(40), qty=contracts(30)),
+        make_fill("b", side=ASK, price=cents(45), ts=Ts(NOW + 1), fee=Money(20)),
+        make_fill("c", side=ASK, price=cents(41), ts=Ts(NOW + 2), fee=Money(100_000)),
+        make_settlement(ts=Ts(NOW + 3)),
+        make_fill("d", ticker="KXB-1", price=cents(30)),
+        make_settlement(ticker="KXC-1"),
+    ]
+    found = pnl.group_by(entries, {}, lambda ticker, _: ticker)
+    assert (found["KXA-1"].wins, found["KXA-1"].losses) == (2, 1)
+    assert (found["KXB-1"].wins, found["KXB-1"].losses) == (0, 0)
+    whole = pnl.total(found.values())
+    assert (whole.wins, whole.losses) == (2, 1)
+    late = pnl.total(pnl.group_by(entries, {}, lambda ticker, _: ticker, since=Ts(NOW + 3)).values())
+    assert (late.wins, late.losses) == (1, 0)

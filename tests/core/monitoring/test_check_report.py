@@ -108,3 +108,6 @@ def test_one_cause_is_named_before_what_follows_from_it() -> None:
 def test_money_is_also_a_text_that_nothing_rounds() -> None:
     assert Measure(label="cash_usd", value=979.2698).text == "979.2698"
     assert Measure(label="age", value=1.5, unit="s").text == "1.5s"
+    assert Measure(label="disk_free_inodes", value=16_222_629).text == "16222629", "not 1.62226e+07"
+    (low,) = Measure(label="disk_free_gb", value=0.5, warn="1:").breach("DISK_SPACE", "/var", "0.50 GB free")
+    assert low.wanted == "1: GB"

@@ -107,6 +107,26 @@ def test_events_are_looked_at_where_there_is_a_limit_for_them_and_a_market_names
     assert not [code for code, _ in used(uses(held, limits(), kin)) if code == "EVENT_EXPOSURE"]
 
 
+def test_markets_are_counted_and_each_has_its_own_loss() -> None:
+    held = [
+        stake(10, "5", ticker="KXA-1"),
+        stake(10, "4", ticker="KXA-1", subaccount=1),
+        stake(0, "0", (BID, 40, 10), ticker="KXB-1"),
+    ]
+    both = msgspec.structs.replace(limits(None, None), max_open_positions=1, max_market_exposure=dollars(9))
+    found = uses(held, both, {})
+    assert used(found) == {
+        ("OPEN_POSITIONS", "open positions"): 2,
+        ("MARKET_EXPOSURE", "KXA-1"): dollars(9),
+        ("MARKET_EXPOSURE", "KXB-1"): dollars(4),
+    }
+    (breach,) = found[0].breach(PCT)
+    assert (breach.severity, breach.value, breach.wanted) == ("critical", "2 (200 %)", "1 markets")
+    none = msgspec.structs.replace(both, max_open_positions=0, max_market_exposure=None)
+    ((breach,),) = (use.breach(PCT) for use in uses(held, none, {}))
+    assert (breach.severity, breach.value) == ("critical", "2"), "there is no share of nothing"
+
+
 def test_an_event_of_no_known_category_counts_in_each() -> None:
     held = [stake(10, "5", ticker=name) for name in ("KXA-1", "KXB-1", "KXZ-1")]
     categories = {"KXA": "Sports", "KXB": "Crypto", "KXZ": ""}

@@ -6,6 +6,7 @@ wrong, or say that it has nothing to do; what it may not be is misspelt.
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
@@ -22,6 +23,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.main import PLUGINS, main
 from kalshi_cli.core.monitoring.runbook_index import DEFAULT_RUNBOOK, REMEDIES
 from kalshi_cli.services.monitoring.runbooks import EXIT_CODES, runbook, runbooks
+from kalshi_cli.services.trading.service import HALT_CODE
 
 HERE = ROOT
 NAMES = [each.name for each in runbooks()]
@@ -30,6 +32,7 @@ SYSTEM = (
     "timedatectl",
     "sudo timedatectl set-ntp true",
     "df -h",
+    "df -i",
     "chmod 600 FILE",
     "chmod go-w FILE",
     "sudo chown UID FILE",
@@ -63,6 +66,43 @@ def test_what_can_go_wrong_has_a_runbook() -> None:
         remedy.runbook for remedy in (*REMEDIES.values(), DEFAULT_RUNBOOK) if remedy.runbook
     }  # good news needs none
     assert named <= set(NAMES)
+
+
+def raised() -> set[str]:
+    """Every code in the source that becomes an alert, a finding of a check, or a halt."""
+    makers = (
+        "AlertRaised",
+        "Breach",
+        "critical",
+        "warning",
+        "note",
+        "breach",
+        "Halt",
+        "StateChanged",
+        "Notice",
+        "halt",
+    )
+    found: set[str] = set()
+    for path in (HERE / "kalshi_cli").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))) if "simulator" not in path.parts else ():
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in makers:
+                given = (*node.args, *(word.value for word in node.keywords))
+                parts = (part for each in given for part in ast.walk(each) if isinstance(part, ast.Constant))
+                found.update(str(part.value) for part in parts if is_code(part.value))
+    return found - {"JSON"} | {HALT_CODE}
+
+
+def is_code(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch("[A-Z]{2,}(?:_[A-Z]+)*", value) is not None
+
+
+def test_every_code_that_an_alert_may_carry_finds_a_page() -> None:
+    codes = raised() | set(REMEDIES)
+    assert len(codes) > 90
+    pages = {code: runbook(code).text for code in sorted(codes)}
+    assert all(page.startswith("# ") for page in pages.values())
+    with pytest.raises(UsageError):
+        runbook("NO_SUCH_CODE")
 
 
 def codes_of(text: str) -> set[str]:

@@ -38,12 +38,12 @@ from kalshi_cli.core.model.effects import (
 )
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Intent, Place
-from kalshi_cli.core.model.messages import FeedGap, Message, Tick
+from kalshi_cli.core.model.messages import FeedGap, Message, NewsSignal, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.view import StrategyContext
-from kalshi_cli.services.trading.run_reporter import EventLog, LogOutputs
+from kalshi_cli.services.trading.run_reporter import CycleReport, EventLog, LogOutputs
 from kalshi_cli.services.trading.run_summary import RunSummary
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import ALERT_REASON_PREFIX, PAUSED, Halt
@@ -83,9 +83,12 @@ class Told:
         # On the machine's clock: in sim time, a ping would be late before it was sent.
         self.heartbeat = HeartbeatPinger(url, RUN, 1e-9, SystemClock(), self.warned.append) if url else None
         outputs = LogOutputs(
-            line=log.line, tables=Tables(self.folder, self.warned.append), metrics=self.metrics,
-            heartbeat=self.heartbeat, service=SystemdNotifier({}, 1, clock),
-        )  # fmt: skip
+            line=log.line,
+            tables=Tables(self.folder, self.warned.append),
+            metrics=self.metrics,
+            heartbeat=self.heartbeat,
+            service=SystemdNotifier({}, 1, clock),
+        )
         run.journal = EventLog(clock, NO_EDGE, outputs, day_of=lambda ts: format_ts(ts).split("T")[0])
         sim.store.on_record = run.journal.note
 
@@ -152,8 +155,10 @@ def test_a_session_can_be_reconstructed_from_its_log_alone(sim: Simulation) -> N
     for line in orders.values():
         order = placed[line["order_id"]]
         assert (line["side"], line["price"], line["qty"]) == (
-            order.side.value, f"{order.price / 10_000:.4f}", f"{order.qty / 100:.2f}"
-        )  # fmt: skip
+            order.side.value,
+            f"{order.price / 10_000:.4f}",
+            f"{order.qty / 100:.2f}",
+        )
         assert (line["strategy"], line["reason"] in ("cheap", "dear"), line["fair"]) == ("flipper", True, "0.4200")
 
 
@@ -295,6 +300,22 @@ def test_the_document_names_every_event_and_field_and_no_other(sim: Simulation) 
     )  # fmt: skip
     run.journal.note(SettlementBooked(settled))
     run.journal.requested("POST", "/portfolio/events/orders", 201, 0.1, b"{}")
+    run.journal.open(msgspec.structs.replace(run.journal._out, is_debug=True))
+    run.journal.heard(NewsSignal(now, "n1", TICKER, BID, 7_000, "a goal"))
+    run.engine.state.blind_since = now
+    sim.clock.advance(60)
+    run.journal.cycle(
+        CycleReport(
+            cycles=1,
+            is_fresh=False,
+            day_net=Money(0),
+            run_net=Money(0),
+            unrealized=Money(0),
+            halt=Halt(TradingState.HALTED, "DRIFT", "why", now),
+            feed_age_s=0.1,
+            feed_lag_ms=None,
+        )
+    )
     for _ in range(2):
         run.journal.note(OrderRefused(now, "s", TICKER, "MIN_EDGE", "edge=0"))
         run.journal.heard(FeedGap(now, (TICKER,), "gap"))
@@ -330,7 +351,7 @@ def test_the_tables_have_each_fill_and_days_that_add_up_to_the_account(sim: Simu
 
 
 def test_each_order_is_counted_once_as_submitted_acknowledged_and_filled(sim: Simulation) -> None:
-    told, _, _ = run_a_day(sim)
+    told, run, _ = run_a_day(sim)
     counted = {
         status: told.metrics.registry.get_sample_value("trading_orders_total", {"status": status})
         for status in ("submitted", "acknowledged", "filled", "canceled", "resting", "rejected")
@@ -338,7 +359,39 @@ def test_each_order_is_counted_once_as_submitted_acknowledged_and_filled(sim: Si
     assert counted == {
         "submitted": 3, "acknowledged": 3, "filled": 2, "canceled": 1, "resting": None, "rejected": 0,
     }  # fmt: skip
-    assert told.metrics.registry.get_sample_value("trading_trades_total") == 3
+    name = run.engine.strategies[0]
+    for metric, value in {"trading_trades": 3, "trading_orders_filled": 2}.items():
+        assert told.metrics.registry.get_sample_value(f"{metric}_total", {"strategy": name}) == value
+    expected = told.metrics.registry.get_sample_value("trading_expected_pnl_usd", {"strategy": name})
+    fills = told.lines("fill")
+    kept = sum(float(f["edge"]) * float(f["qty"]) - float(f["fee"]) for f in fills)
+    assert expected == pytest.approx(kept)
+    assert float(fills[-1]["edge_total"]) == pytest.approx(kept)
+    assert all(0 <= fill["latency_ms"] < 60_000 for fill in fills)
+
+
+def test_the_log_has_a_heartbeat_with_the_positions_and_the_p_and_l(sim: Simulation) -> None:
+    told, _, summary = run_a_day(sim)
+    first, *later = told.lines("heartbeat")
+    assert (first["state"], first["level"], first["cycles"]) == ("active", "info", 1)
+    assert {"open_positions", "live_orders", "exposure", "day_net", "run_net", "unrealized", "balance"} <= first.keys()
+    assert len(later) < summary.cycles - 1, "every status_every_s, not every cycle"
+
+
+def test_debug_shows_every_refusal_and_every_signal(sim: Simulation) -> None:
+    told, run, _ = run_a_day(sim)
+    now, journal = sim.clock.now(), run.journal
+    assert journal is not None
+    refused = OrderRefused(now, "s", TICKER, "MIN_EDGE", "edge=0")
+    signal = NewsSignal(now, "n1", TICKER, BID, 7_000, "a goal")
+    for is_debug, count in ((False, 0), (True, 3)):
+        journal.open(msgspec.structs.replace(journal._out, is_debug=is_debug))
+        for _ in range(3):
+            journal.note(refused)
+        journal.heard(signal)
+        found = told.lines("denied_repeat", "signal")
+        assert len(found) == (count + 1 if is_debug else 0)
+    assert (found[-1]["confidence"], found[-1]["reason"], found[-1]["level"]) == (0.7, "a goal", "debug")
 
 
 def test_a_second_run_doubles_nothing_and_adds_what_is_missing(sim: Simulation) -> None:

@@ -89,10 +89,12 @@ def _numbers(last: ExecutionQuality) -> tuple[tuple[str, str, int, float | None,
     rate = None if last.fill_rate is None else round(100 * last.fill_rate, 1)
     slippage = None if last.slippage is None else last.slippage / _A_CENT
     p99 = last.placement_ms(99)
+    taker = None if last.maker_share is None else round(100 * (1 - last.maker_share), 1)
     return (
         ("FILL_RATE", "fill rate", last.judged, rate, "fill_rate_pct", "%"),
         ("PLACEMENT_SLOW", "placement", len(last.latencies), p99, "placement_p99_ms", "ms"),
         ("SLIPPAGE", "slippage", last.valued_fills, slippage, "slippage_cents", ""),
+        ("TAKER_SHARE", "taker share", last.fills, taker, "taker_share_pct", "%"),
     )
 
 

@@ -7,13 +7,19 @@ from zoneinfo import ZoneInfo
 from kalshi_cli.base.units import DOLLAR, Money, Ts, show_money
 from kalshi_cli.config.schema import CheckRange
 from kalshi_cli.config.values import RangeText
-from kalshi_cli.core.account.pnl import group_by, total
+from kalshi_cli.core.account.pnl import ProfitAndLoss
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
 from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.services.account.portfolio import Portfolio
+from kalshi_cli.services.account.summary import pnl_since, share_gained
 from kalshi_cli.services.monitoring.checks.readings import AGAIN_S, CheckData, measured, run_part
 
 FIRST = "day_loss_pct"
+
+MONTH_MS = 30 * 86_400_000
+
+MIN_CLOSES = 50
+"""Fewer closing trades give no meaningful win rate: of 50, chance alone moves it by seven points."""
 
 
 def examine(readings: CheckData) -> CheckReport:
@@ -23,10 +29,17 @@ def examine(readings: CheckData) -> CheckReport:
     withdrawals do not count.
     """
     found, now = _whole(readings), readings.clock.now()
-    day = _net(found, day_start(now, ZoneInfo(readings.config.day_zone)))
+    today = pnl_since(found, day_start(now, ZoneInfo(readings.config.day_zone)))
+    day = today.net
     breaches, measures = _day(readings, day)
+    fallen, day_fall = _day_fall(readings, found, day)
+    won, win_rate = _win_rate(readings, pnl_since(found, Ts(now - MONTH_MS)))
+    breaches += [*fallen, *won]
+    measures += [*day_fall, *win_rate]
     summary = f"today {show_money(day, signed=True)}"
-    gained = _net(found, None)
+    if today.wins or today.losses:
+        summary += f" ({today.wins} won, {today.losses} lost)"
+    gained = pnl_since(found, None).net
     falls: list[Measure] = []
 
     def fall() -> tuple[Breach, ...]:
@@ -57,8 +70,30 @@ def _whole(readings: CheckData) -> Portfolio:
     return readings.portfolio
 
 
-def _net(found: Portfolio, since: Ts | None) -> Money:
-    return total(group_by(found.entries, found.marks, lambda ticker, _: ticker, since=since).values()).net
+def _day_fall(readings: CheckData, found: Portfolio, net: Money) -> tuple[list[Breach], list[Measure]]:
+    """Return the loss of the day in percent of what the account was worth before it, cash and open positions."""
+    measures: list[Measure] = []
+
+    def look() -> tuple[Breach, ...]:
+        held = sum(position.value(found.marks.get(position.ticker)) or 0 for position in found.open_positions)
+        gained = share_gained(net, Money(readings.cash + held))
+        if gained is None:
+            return ()
+        fall = round(max(0.0, -100 * gained), 2)
+        measures.append(measured("day_fall_pct", fall, readings.checks.day_fall_pct, "%"))
+        return measures[0].breach("DAY_FALL", "account", f"{fall:g}% of the account lost today")
+
+    return run_part("account value", look), measures
+
+
+def _win_rate(readings: CheckData, month: ProfitAndLoss) -> tuple[tuple[Breach, ...], list[Measure]]:
+    """Return the share of closing trades that won; none from fewer than MIN_CLOSES."""
+    closed = month.wins + month.losses
+    if closed < MIN_CLOSES:
+        return (), []
+    measure = measured("win_rate_pct", round(100 * month.wins / closed, 1), readings.checks.win_rate_pct, "%")
+    text = f"{month.wins} of {closed} closing trades of the last 30 days won ({measure.value:g}%)"
+    return measure.breach("WIN_RATE", "closing trades", text), [measure]
 
 
 def _day(readings: CheckData, net: Money) -> tuple[list[Breach], list[Measure]]:

@@ -67,6 +67,7 @@ class CheckData:
     would only wait. `connect`, `connect_unsigned`, `learn_key`, `remembered` (the state file) and `find_loop` are
     called once, when needed; `remember` creates a state file. `try_stream` connects for at most the given seconds and
     returns the result, `try_routes` requests each route in use once, and `seen` counts the requests of this run.
+    `folders` are the directories that a loop writes to.
     """
 
     config: Config
@@ -82,6 +83,7 @@ class CheckData:
     try_stream: Callable[[float], tuple[Verdict, str, str]]
     try_routes: Callable[[float], CheckReport]
     seen: RequestCounters
+    folders: tuple[Path, ...]
     within_s: InitVar[float]
     is_stop_allowed: bool = False
     is_accepted: bool = False

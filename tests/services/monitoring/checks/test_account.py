@@ -380,11 +380,48 @@ def test_a_loop_counts_what_the_account_gained_as_the_check_does(proxy: FaultPro
     assert store.update_account_high(Money(-(10**12)), SystemClock().now()).gained == cycle.gained
 
 
+def amounts() -> dict[str, str]:
+    """Every number of the day, without the share of the account's value, which contains its cash."""
+    return {m["label"]: m["value"] for m in check("pnl").json["measures"] if m["label"] != "day_fall_pct"}
+
+
 def test_money_that_comes_or_goes_is_no_profit(proxy: FaultProxy) -> None:
-    before = check("pnl").json["measures"]
+    before = amounts()
     edited(proxy, r"/portfolio/subaccounts/balances", "subaccount_balances", lambda item: item.update(balance="1.00"))
     proxy.edits[r"/portfolio/balance"] = lambda body: body | {"balance_dollars": "1.00"}
-    assert check("pnl").json["measures"] == before
+    assert amounts() == before
+
+
+@pytest.mark.parametrize(("share", "code"), [(1.1, 0), (0.9, 1)])
+def test_a_day_that_loses_too_much_of_the_account_warns(
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, share: float, code: int
+) -> None:
+    ended = check("pnl")
+    lost, fell = -measure(ended, "day_net_usd"), measure(ended, "day_fall_pct")
+    held = check("balance")
+    worth = measure(held, "cash_usd")
+    assert 100 * lost / (worth + 100) < fell < 100 * lost / (worth - 100), "the positions are worth some dollars"
+    monkeypatch.setenv("KALSHI_CHECKS__DAY_FALL_PCT__WARN", f"{fell * share}")
+    ended = check("pnl")
+    assert (ended.code, codes(ended)) == (code, {("warning", "DAY_FALL")} if code else set())
+
+
+@pytest.mark.parametrize(("bound", "code"), [("50:", 1), ("20:", 0)])
+def test_a_win_rate_is_judged_from_enough_closing_trades_on(
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, bound: str, code: int
+) -> None:
+    monkeypatch.setenv("KALSHI_CHECKS__WIN_RATE_PCT__WARN", bound)
+    assert "win_rate_pct" not in {each["label"] for each in check("pnl").json["measures"]}, "nothing was closed"
+    made = [
+        msgspec.structs.replace(_fill(f"{n} {side}", f"KXOLD-{n}", 1, Ts(now + n)), side=side, price=cents(price))
+        for now in [SystemClock().now() - 1_000]
+        for n in range(50)
+        for side, price in ((BID, 40), (ASK, 41 if n % 4 == 0 else 39))
+    ]
+    proxy.edits[r"/portfolio/fills\?"] = lambda body: body | {"fills": [*map(_wire, made[::-1]), *body["fills"]]}
+    ended = check("pnl")
+    assert 25 < measure(ended, "win_rate_pct") < 27, "13 of 50, and what the account had closed before"
+    assert codes(ended) == ({("warning", "WIN_RATE")} if code else set())
 
 
 def test_fills_that_do_not_add_up_to_the_positions_leave_the_day_unknown(proxy: FaultProxy) -> None:
@@ -724,7 +761,9 @@ def _wire(fill: Fill) -> dict[str, Any]:
     """As the exchange would list it."""
     made = datetime.fromtimestamp(fill.ts / 1000, UTC).isoformat()
     return {
-        "trade_id": fill.trade_id, "order_id": fill.order_id, "ticker": fill.ticker, "book_side": "bid",
-        "outcome_side": "yes", "count_fp": format_qty(fill.qty), "yes_price_dollars": format_price(fill.price),
+        "trade_id": fill.trade_id, "order_id": fill.order_id, "ticker": fill.ticker,
+        "book_side": fill.side.value,
+        "outcome_side": "yes" if fill.side is BID else "no", "count_fp": format_qty(fill.qty),
+        "yes_price_dollars": format_price(fill.price),
         "is_taker": fill.is_taker, "fee_cost": format_money(fill.fee), "created_time": made, "subaccount_number": 0,
     }  # fmt: skip
