@@ -100,8 +100,8 @@ def main() -> None:
         return
     page = [
         "# Ten screens, before and after", "",
-        "What a person meets on a terminal of 80 columns, in version 0.1 and now. `scripts/before_and_after.py` records",
-        "the screens on a fresh simulated exchange, so prices and times differ from run to run.", "",
+        "What a person meets on a terminal of 80 columns, in version 0.1 and now. `scripts/before_and_after.py`",
+        "records the screens on a fresh simulated exchange, so prices and times differ from run to run.", "",
     ]  # fmt: skip
     for (title, *_), before, after in zip(SCREENS, json.loads(KEPT.read_text("utf-8")), captured(2), strict=True):
         page += [

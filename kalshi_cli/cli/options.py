@@ -143,29 +143,6 @@ def open_services(ctx: typer.Context) -> Kalshi:
     return Kalshi(environment_of(ctx))
 
 
-def account_opener(ctx: typer.Context) -> Callable[[], Kalshi]:
-    """Load the configuration, and return what opens the account that it chooses: once for each thread of a screen.
-
-    What the account would write to the terminal is dropped, because it would spoil the screen; events carry alerts.
-    """
-    from kalshi_cli.app.environment import Environment
-    from kalshi_cli.app.kalshi import Kalshi
-
-    config = load_config(ctx)
-    return lambda: Kalshi(Environment(config, lambda *_lines: None, lambda *_lines: None))
-
-
-def require_extra(extra: str, *modules: str) -> None:
-    """Raise UsageError, with the line that installs it, where a package of an extra is missing."""
-    from importlib.util import find_spec
-
-    if missing := [name for name in modules if find_spec(name) is None]:
-        raise UsageError(
-            f"This command needs {', '.join(missing)}, which is not installed",
-            hint=f"pip install 'kalshi-cli[{extra}]'",
-        )
-
-
 def home_of(resources: Resources, *, paper: bool) -> Home | None:
     """Return the home of paper trading; without `paper` None, and the service chooses."""
     return resources.find_home(is_at_exchange=False) if paper else None

@@ -10,7 +10,8 @@ import typer
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
-from kalshi_cli.cli.options import CommandGroup, account_opener, load_config, require_extra
+from kalshi_cli.cli.extras import account_opener, require_extra
+from kalshi_cli.cli.options import CommandGroup, load_config
 from kalshi_cli.cli.screen.output import write_out
 
 app = CommandGroup("Serve a web page and a JSON API of the account.")

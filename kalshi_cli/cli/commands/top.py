@@ -12,7 +12,8 @@ import typer
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.files import open_regular
-from kalshi_cli.cli.options import CommandGroup, account_opener, require_extra
+from kalshi_cli.cli.extras import account_opener, require_extra
+from kalshi_cli.cli.options import CommandGroup
 from kalshi_cli.cli.screen.output import info, write_out
 
 if TYPE_CHECKING:

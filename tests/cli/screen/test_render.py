@@ -387,6 +387,8 @@ def test_a_terminal_shows_the_words_that_people_read(capsys: pytest.CaptureFixtu
         unrealized=SignedMoney(Money(0)),
         fees=Money(0),
         net=SignedMoney(Money(0)),
+        wins=0,
+        losses=0,
     )
     render_rows(PnlRow, [row], Format.TABLE)
     assert capsys.readouterr().out.split()[0:6:5] == ["group", "manual"]

@@ -1,0 +1,37 @@
+"""The parts that the screens share: accounts for their threads, and the check of the extra that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.cli.options import load_config
+
+if TYPE_CHECKING:
+    import typer
+
+    from kalshi_cli.app.kalshi import Kalshi
+
+
+def account_opener(ctx: typer.Context) -> Callable[[], Kalshi]:
+    """Load the configuration, and return what opens the account that it chooses: once for each thread of a screen.
+
+    What the account would write to the terminal is dropped, because it would spoil the screen; events carry alerts.
+    """
+    from kalshi_cli.app.environment import Environment
+    from kalshi_cli.app.kalshi import Kalshi
+
+    config = load_config(ctx)
+    return lambda: Kalshi(Environment(config, lambda *_lines: None, lambda *_lines: None))
+
+
+def require_extra(extra: str, *modules: str) -> None:
+    """Raise UsageError, with the line that installs it, where a package of an extra is missing."""
+    from importlib.util import find_spec
+
+    if missing := [name for name in modules if find_spec(name) is None]:
+        raise UsageError(
+            f"This command needs {', '.join(missing)}, which is not installed",
+            hint=f"pip install 'kalshi-cli[{extra}]'",
+        )
