@@ -12,8 +12,23 @@ base_url, key_path = sys.argv[1:]
 api = ApiClient(Configuration(host=base_url))
 api.kalshi_auth = KalshiAuth("bench", Path(key_path).read_text())  # 3.2.0: set_kalshi_auth has lost its import
 portfolio, orders, markets = PortfolioApi(api), OrdersApi(api), MarketApi(api)
+
+
+def all_markets(pages: int):  # type: ignore[no-untyped-def]
+    def run():  # type: ignore[no-untyped-def]
+        found, cursor = [], None
+        while cursor != "":
+            page = markets.get_markets(status="open", limit=1000, series_ticker=f"P{pages}", cursor=cursor)
+            found += page.markets
+            cursor = page.cursor
+        return found
+
+    return run
+
+
 serve(
     {
+        "all markets": all_markets,
         "get": repeat(portfolio.get_balance),
         "create": repeat(
             lambda: orders.create_order(
@@ -27,5 +42,6 @@ serve(
             )
         ),
         "markets": repeat(lambda: markets.get_markets(status="open", limit=1000).markets),
-    }
+    },
+    lambda found: str(len(found)) if found else "",
 )
