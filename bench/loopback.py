@@ -105,7 +105,7 @@ def markets_page() -> bytes:
 
 
 def _page(query: str) -> bytes:
-    """A page of the list: the last one has no cursor. `series_ticker=P50` asks for 50 pages; without it there is one."""
+    """A page of the list; the last one has no cursor. `series_ticker=P50` asks for 50 pages, otherwise there is one."""
     asked = parse_qs(query)
     number, pages = int(asked.get("cursor", ["0"])[0]) + 1, int(asked.get("series_ticker", ["P1"])[0][1:])
     cursor = "" if number >= pages else str(number)

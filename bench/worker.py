@@ -39,9 +39,12 @@ Work = Callable[[int], Callable[[], Any]]
 
 
 class Each(NamedTuple):
-    """A work whose calls are timed one by one, of which the median counts; `between` them is not measured."""
+    """A work whose calls are timed one by one, of which the median counts; `between` them is not measured.
 
-    call: Callable[[], object]
+    A call gets the clock, and returns when its measured part ended.
+    """
+
+    call: Callable[[Callable[[], int]], int]
     between: Callable[[], object]
 
 
@@ -63,13 +66,15 @@ def _median_ns(each: Each, count: int, now: Callable[[], int]) -> float:
     for _ in range(count):
         each.between()
         before = now()
-        each.call()
-        spent.append(now() - before)
+        spent.append(each.call(now) - before)
     return median(spent) * count
 
 
 def serve(works: dict[str, Any], describe: Callable[[Any], str] = lambda outcome: "") -> None:
-    """Answer until the input ends. Each of `works` is a `Work` or an `Each`. `describe` says what came out, so that the contestants can be compared."""
+    """Answer until the input ends. Each of `works` is a `Work` or an `Each`.
+
+    `describe` says what came out, so that the contestants can be compared.
+    """
     print("ready", flush=True)
     for line in sys.stdin:
         name, count, clock = line.split()

@@ -7,7 +7,7 @@ the loop has its idle moment.
 import random
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import cycle
 from pathlib import Path
 
@@ -16,9 +16,10 @@ from bench.worker import Each, serve
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Qty, Ts, contracts
 from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import Effect, SubmitOrder
 from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.markets import Family, Market, MarketStatus
-from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedState, OrderCanceled
+from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedState, Message, OrderCanceled
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
@@ -49,6 +50,24 @@ class Follower(Strategy):
         book = view.book(ticker)
         if book.best_bid is not None:
             yield Place(ticker, BID, book.best_bid, contracts(10), fair=book.best_ask, reason="bench")
+
+
+class Acknowledging:
+    """The venue, which notes when it has the exchange's answer: what the loop records after it is not measured."""
+
+    def __init__(self, venue: LiveVenue, now: Callable[[], int]) -> None:
+        self._venue = venue
+        self._now = now
+        self.at = 0
+
+    def observe(self, message: Message) -> Iterable[Message]:
+        return self._venue.observe(message)
+
+    def perform(self, effect: Effect) -> Iterable[Message]:
+        replies = self._venue.perform(effect)
+        if isinstance(effect, SubmitOrder):
+            self.at = self._now()
+        return replies
 
 
 MARKET = Market(
@@ -93,11 +112,13 @@ with (
     engine.step(FeedState(clock.now(), True))
     client.balance()  # connects, and shows the exchange's clock
 
-    def react() -> None:
+    def react(now: Callable[[], int]) -> int:
         frame = decode_frame(next(frames))
         message = frame and to_message(frame, recv_ts=Ts(0), use_yes_price=False)
         assert isinstance(message, BookDelta | BookSnapshot)
-        process_messages((message,), engine, venue, store)
+        acknowledging = Acknowledging(venue, now)
+        process_messages((message,), engine, acknowledging, store)
+        return acknowledging.at
 
     def end() -> None:
         live = list(engine.state.orders.live())
@@ -108,5 +129,5 @@ with (
         while client.sign_ahead() <= clock.monotonic():
             pass
 
-    react()
+    react(int)
     serve({"order": Each(react, end)})

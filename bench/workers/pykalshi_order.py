@@ -1,6 +1,7 @@
 """A frame of the book in, an order acknowledged, with pykalshi: it records nothing on this machine."""
 
 import sys
+from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
 
@@ -16,7 +17,7 @@ frames = cycle(Path(file).read_bytes().splitlines())
 book = OrderbookManager("")
 with KalshiClient(api_key_id="bench", private_key_path=key_path, api_base=base_url) as client:
 
-    def react() -> None:
+    def react(now: Callable[[], int]) -> int:
         message = _parse_message(next(frames))[2]
         if isinstance(message, OrderbookDeltaMessage):
             book.apply_delta(message.side, message.price_dollars, message.delta_fp)
@@ -26,5 +27,6 @@ with KalshiClient(api_key_id="bench", private_key_path=key_path, api_base=base_u
         client.portfolio.place_order(
             TICKER, Action.BUY, Side.YES, "10.00", yes_price_dollars=price, client_order_id=CLIENT_ORDER_ID
         )
+        return now()
 
     serve({"order": Each(react, lambda: None)})

@@ -92,10 +92,11 @@ class DeadlineTransport(httpx.BaseTransport):
         origin, now = _origin(url), self._clock.monotonic()
         with self._lock:
             for connection in reversed(self._idle):
-                if connection.is_usable(now) and connection.origin != origin:
+                is_usable = connection.is_usable(now)
+                if is_usable and connection.origin != origin:
                     continue
                 self._idle.remove(connection)
-                if connection.is_usable(now):
+                if is_usable:
                     return connection
                 connection.close()
         return None
@@ -213,14 +214,14 @@ class _Connection:
         self._socket = connected
         self._receiver = _Receiver(self._socket)
         self._reader = _Reader(self._receiver, _PIECE)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
 
     def is_usable(self, now: float) -> bool:
         """Tell whether it was idle for a short time only, and the server sent nothing since, its end included."""
         if now - self.idle_since >= IDLE_S or self._reader.peek(1):
             return False
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return not poll.poll(0)
+        return not self._poll.poll(0)
 
     def close(self) -> None:
         self._socket.close()
