@@ -24,10 +24,12 @@ def main() -> None:
     parser.add_argument("works", nargs="*", metavar="work", choices=[*WORKS, []], help="only these; without any, all")
     parser.add_argument("--quick", action="store_true", help="a short slice: does it run? Its ratios mean little")
     parser.add_argument("--no-peers", action="store_true", help="install and race nothing from outside")
+    parser.add_argument("--rounds", type=int, default=0, metavar="N", help="rounds of each race; 0 is 15, quick 1")
     parser.add_argument("--disk", type=Path, default=HOME, help="a directory on the disk for state files")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     asked = parser.parse_args()
     scale = (QUICK if asked.quick else FULL)._replace(has_peers=not asked.no_peers)
+    scale = scale._replace(rounds=asked.rounds or scale.rounds)
     HOME.mkdir(exist_ok=True)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(dir=asked.disk) as scratch:
