@@ -76,7 +76,7 @@ class ReadySignatures:
     def take(self) -> tuple[SignedHeaders | None, float]:
         """Return a signature that no other call gets, and the monotonic time at which it is too old.
 
-        The signature is None where no good one is left, or with any doubt about the clocks.
+        Return (None, NEVER) where no good one is left, or with any doubt about the clocks.
         """
         is_in_step = self._is_in_step()
         with self._lock:
