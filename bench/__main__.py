@@ -14,7 +14,8 @@ from tabulate import tabulate
 
 from bench.contest import ContestError
 from bench.peers import HOME
-from bench.works import FULL, QUICK, WORKS, Row
+from bench.racing import FULL, QUICK, Row
+from bench.works import WORKS
 
 
 def main() -> None:
@@ -23,12 +24,15 @@ def main() -> None:
     parser.add_argument("works", nargs="*", metavar="work", choices=[*WORKS, []], help="only these; without any, all")
     parser.add_argument("--quick", action="store_true", help="a short slice: does it run? Its ratios mean little")
     parser.add_argument("--no-peers", action="store_true", help="install and race nothing from outside")
+    parser.add_argument("--rounds", type=int, default=0, metavar="N", help="rounds of each race; 0 is 15, quick 1")
+    parser.add_argument("--disk", type=Path, default=HOME, help="a directory on the disk for state files")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     asked = parser.parse_args()
     scale = (QUICK if asked.quick else FULL)._replace(has_peers=not asked.no_peers)
+    scale = scale._replace(rounds=asked.rounds or scale.rounds)
     HOME.mkdir(exist_ok=True)
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory(dir=HOME) as scratch:
+    with tempfile.TemporaryDirectory(dir=asked.disk) as scratch:
         for name in asked.works or WORKS:
             print(f"measuring {name} ...", file=sys.stderr, flush=True)
             try:

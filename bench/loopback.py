@@ -10,6 +10,12 @@ import random
 import socket
 import sys
 import threading
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from functools import lru_cache
+from itertools import count
+from urllib.parse import parse_qs
 
 MARKETS_A_PAGE = 1000
 PAGES = 50
@@ -17,6 +23,7 @@ ORDER_ID = "7c1f0c5e-9c0e-4a3b-8f6e-2b1d5a9e4c77"
 CLIENT_ORDER_ID = "bench-order"
 TICKER = "KXBTC15M-26MAY131215-15"
 
+_NUMBERS = count(1)
 _BALANCE = {"balance": 123456, "balance_dollars": "1234.5600", "portfolio_value": 98765, "updated_ts": 1780000000}
 _CREATED = {
     "order_id": ORDER_ID,
@@ -92,33 +99,51 @@ def market(number: int, rng: random.Random) -> dict[str, object]:
 
 
 def markets_page() -> bytes:
-    """A page of open markets, always the same; the text of its cursor is still missing."""
+    """A page of open markets, always the same."""
     rng = random.Random(11)
     return json.dumps({"markets": [market(number, rng) for number in range(MARKETS_A_PAGE)], "cursor": ""}).encode()
 
 
-def _numbered(page: bytes, target: bytes) -> bytes:
-    """The reply to this request: page 1 to PAGES, each with the cursor of the next one, the last without."""
-    number = int(target.partition(b"cursor=")[2].partition(b"&")[0] or 1)
-    cursor = b"" if number == PAGES else b"%d" % (number + 1)
-    return _reply("200 OK", page[: -len(b'"}')] + cursor + b'"}')
+def _page(query: str) -> bytes:
+    """A page of the list; the last one has no cursor. `series_ticker=P50` asks for 50 pages, otherwise there is one."""
+    asked = parse_qs(query)
+    number, pages = int(asked.get("cursor", ["0"])[0]) + 1, int(asked.get("series_ticker", ["P1"])[0][1:])
+    cursor = "" if number >= pages else str(number)
+    return _PAGE[: _PAGE.rindex(b'""')] + json.dumps(cursor).encode() + b"}"
 
 
 def _reply(status: str, body: bytes) -> bytes:
-    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    """A reply, dated as the exchange dates its own."""
+    head = f"HTTP/1.1 {status}\r\nDate: {_date(int(time.time()))}\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def _replies() -> dict[tuple[bytes, bytes], bytes]:
-    root = b"/trade-api/v2"
-    return {
-        (b"GET", root + b"/portfolio/balance"): _reply("200 OK", json.dumps(_BALANCE).encode()),
-        (b"POST", root + b"/portfolio/events/orders"): _reply("201 Created", json.dumps(_CREATED).encode()),
-        (b"POST", root + b"/portfolio/orders"): _reply("201 Created", json.dumps(_OLD_ORDER).encode()),
-    }
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
-def _talk(connection: socket.socket, replies: dict[tuple[bytes, bytes], bytes], page: bytes) -> None:
+def _created(body: bytes) -> bytes:
+    """A new order: the exchange repeats the client's id, and gives each order its own."""
+    name = json.loads(body).get("client_order_id", CLIENT_ORDER_ID)
+    order_id = f"7c1f0c5e-9c0e-4a3b-8f6e-{next(_NUMBERS):012d}"
+    created = {**_CREATED, "client_order_id": name, "order_id": order_id, "ts_ms": time.time_ns() // 1_000_000}
+    return json.dumps(created).encode()
+
+
+_PAGE = markets_page()
+_BALANCE_BODY, _OLD_ORDER_BODY = json.dumps(_BALANCE).encode(), json.dumps(_OLD_ORDER).encode()
+_ROOT = b"/trade-api/v2"
+_ROUTES: dict[tuple[bytes, bytes], tuple[str, Callable[[str, bytes], bytes]]] = {
+    (b"GET", _ROOT + b"/portfolio/balance"): ("200 OK", lambda _query, _body: _BALANCE_BODY),
+    (b"POST", _ROOT + b"/portfolio/events/orders"): ("201 Created", lambda _query, body: _created(body)),
+    (b"POST", _ROOT + b"/portfolio/orders"): ("201 Created", lambda _query, _body: _OLD_ORDER_BODY),
+    (b"GET", _ROOT + b"/markets"): ("200 OK", lambda query, _body: _page(query)),
+}
+_UNKNOWN: tuple[str, Callable[[str, bytes], bytes]] = ("404 Not Found", lambda _query, _body: b"{}")
+
+
+def _talk(connection: socket.socket) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     unread = b""
     with connection:
@@ -129,28 +154,25 @@ def _talk(connection: socket.socket, replies: dict[tuple[bytes, bytes], bytes], 
                     return
                 unread += piece
             head, _, unread = unread.partition(b"\r\n\r\n")
-            length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
-            while len(unread) < int(length or 0):
+            length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
+            while len(unread) < length:
                 unread += connection.recv(65536)
-            unread = unread[int(length or 0) :]
+            body, unread = unread[:length], unread[length:]
             method, target, _ = head.split(b" ", 2)
-            path = target.partition(b"?")[0]
-            if path == b"/trade-api/v2/markets":
-                connection.sendall(_numbered(page, target))
-            else:
-                connection.sendall(replies.get((method, path), _reply("404 Not Found", b"{}")))
+            path, _, query = target.partition(b"?")
+            status, answer = _ROUTES.get((method, path), _UNKNOWN)
+            connection.sendall(_reply(status, answer(query.decode(), body)))
 
 
 def main() -> None:
     """Listen, say where, and serve until the input ends."""
-    replies, page = _replies(), markets_page()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print(f"http://127.0.0.1:{listener.getsockname()[1]}/trade-api/v2", flush=True)
 
         def accept() -> None:
             while True:
                 connection, _ = listener.accept()
-                threading.Thread(target=_talk, args=(connection, replies, page), daemon=True).start()
+                threading.Thread(target=_talk, args=(connection,), daemon=True).start()
 
         threading.Thread(target=accept, daemon=True).start()
         sys.stdin.read()

@@ -11,8 +11,10 @@ import json
 import resource
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 
 def _children_ns() -> int:
@@ -21,20 +23,29 @@ def _children_ns() -> int:
     return round((used.ru_utime + used.ru_stime) * 1e9)
 
 
-def _peak_memory() -> int:
-    """The most memory that this process has had, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+def _resident_bytes() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
 
 
 CLOCKS: dict[str, Callable[[], int]] = {
     "cpu": time.process_time_ns,
     "wall": time.perf_counter_ns,
     "children": _children_ns,
-    "memory": _peak_memory,
 }
 
 Work = Callable[[int], Callable[[], Any]]
 """`prepare(count)`, not measured, gives what is measured."""
+
+
+class Each(NamedTuple):
+    """A work whose calls are timed one by one, of which the median counts; `between` them is not measured.
+
+    A call gets the clock, and returns when its measured part ended.
+    """
+
+    call: Callable[[Callable[[], int]], int]
+    between: Callable[[], object]
 
 
 def repeat(call: Callable[[], object]) -> Work:
@@ -50,13 +61,38 @@ def repeat(call: Callable[[], object]) -> Work:
     return prepare
 
 
-def serve(works: dict[str, Work], describe: Callable[[Any], str] = lambda outcome: "") -> None:
-    """Answer until the input ends. `describe` says what came out, so that the contestants can be compared."""
+def _median_ns(each: Each, count: int, now: Callable[[], int]) -> float:
+    spent = []
+    for _ in range(count):
+        each.between()
+        before = now()
+        spent.append(each.call(now) - before)
+    return median(spent) * count
+
+
+def serve(works: dict[str, Any], describe: Callable[[Any], str] = lambda outcome: "") -> None:
+    """Answer until the input ends. Each of `works` is a `Work` or an `Each`.
+
+    `describe` says what came out, so that the contestants can be compared.
+    """
     print("ready", flush=True)
     for line in sys.stdin:
         name, count, clock = line.split()
-        run, now = works[name](int(count)), CLOCKS[clock]
+        work, now = works[name], CLOCKS.get(clock, time.perf_counter_ns)
+        if isinstance(work, Each):
+            print(json.dumps({"ns": _median_ns(work, int(count), now), "outcome": ""}), flush=True)
+            continue
+        run = work(int(count))
         gc.collect()
+        if clock == "memory":  # at most, of what Python allocates for it
+            tracemalloc.start()
+            outcome, (_, spent) = run(), tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            print(json.dumps({"ns": spent, "outcome": describe(outcome)}), flush=True)
+            continue
+        if clock == "resident":
+            print(json.dumps({"ns": _resident_bytes(), "outcome": ""}), flush=True)
+            continue
         before = now()
         outcome = run()
         spent = now() - before

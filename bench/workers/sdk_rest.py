@@ -14,18 +14,21 @@ api.kalshi_auth = KalshiAuth("bench", Path(key_path).read_text())  # 3.2.0: set_
 portfolio, orders, markets = PortfolioApi(api), OrdersApi(api), MarketApi(api)
 
 
-def every_market() -> list[object]:
-    """All pages, as one list."""
-    found, cursor = [], None
-    while cursor != "":
-        page = markets.get_markets(status="open", limit=1000, cursor=cursor)
-        found += page.markets
-        cursor = page.cursor
-    return found
+def all_markets(pages: int):  # type: ignore[no-untyped-def]
+    def run():  # type: ignore[no-untyped-def]
+        found, cursor = [], None
+        while cursor != "":
+            page = markets.get_markets(status="open", limit=1000, series_ticker=f"P{pages}", cursor=cursor)
+            found += page.markets
+            cursor = page.cursor
+        return found
+
+    return run
 
 
 serve(
     {
+        "all markets": all_markets,
         "get": repeat(portfolio.get_balance),
         "create": repeat(
             lambda: orders.create_order(
@@ -38,7 +41,7 @@ serve(
                 yes_price=47,
             )
         ),
-        "markets": repeat(every_market),
-        "traded": repeat(every_market),
-    }
+        "markets": repeat(lambda: markets.get_markets(status="open", limit=1000).markets),
+    },
+    lambda found: str(len(found)) if found else "",
 )

@@ -52,7 +52,8 @@ class CredentialsByEnv(msgspec.Struct, frozen=True, kw_only=True):
 class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses and timeouts of the exchange. An empty address is the environment's default.
 
-    `subaccount` is the only one that the key may use; None asks the exchange.
+    `subaccount` is the only one that the key may use; None asks the exchange. `presign` signs orders ahead while a loop
+    is idle.
     """
 
     rest_url: str = ""
@@ -61,6 +62,7 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout_s: Seconds = 3.0
     read_timeout_s: Seconds = 5.0
     total_timeout_s: CallSeconds = 10.0
+    presign: bool = False
 
 
 class RiskConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,7 +41,7 @@ class KalshiClient(
     `before_create` is called before each attempt of a request that could trade, with the trading state that it was
     reviewed for, and may raise, because a halt can come at any time. `on_answer` is called after each attempt
     (`rest.OnAnswer`). `machine` is the clock that signs, if `clock` is another one; the clock skew is measured against
-    it.
+    it. With `presign`, creates use the signatures of `sign_ahead`.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class KalshiClient(
         on_notice: Callable[[str, str], None] = lambda _route, _notice: None,
         on_answer: call.OnAnswer = lambda *_answer: None,
         machine: Clock | None = None,
+        presign: bool = False,
     ) -> None:
         limiter = limiter or RateLimiter(clock)
         rest = call.RestTransport(
@@ -73,6 +74,7 @@ class KalshiClient(
             before_create=before_create,
             on_notice=on_notice,
             on_answer=on_answer,
+            presign=presign,
         )
         super().__init__(rest, clock, limiter)
         self._machine = machine or clock
@@ -101,6 +103,13 @@ class KalshiClient(
     def reading_within(self, seconds: float) -> AbstractContextManager[None]:
         """Limit the total time of all reads of this thread inside the block; beyond it they raise UnreachableError."""
         return self._rest.reading_within(seconds)
+
+    def sign_ahead(self) -> float:
+        """Make a signature for a later create, where that is configured; a loop calls this while it has nothing to do.
+
+        Return the monotonic time at which it is due again: now if more are missing, infinity if none are made ahead.
+        """
+        return self._rest.sign_ahead()
 
     @property
     def clock_skew_ms(self) -> int | None:

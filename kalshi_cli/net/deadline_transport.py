@@ -1,7 +1,8 @@
 """The HTTP transport: pooled connections of the standard library, one deadline for a whole exchange, no repetition.
 
 httpx stays the interface (requests, responses, errors); `http.client` speaks HTTP below it, at a fifth of the CPU time
-of httpcore and h11 (2026-11). It follows no redirect, uses no proxy, and never sends a request a second time.
+of httpcore and h11 (2026-11), and `plain_reply.py` reads the usual reply. It follows no redirect, uses no proxy, and
+never sends a request a second time.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import httpx
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.net.dialing import connect_in_turn
+from kalshi_cli.net.plain_reply import read_plain_head
 
 IDLE_S = 30.0
 """A connection that was idle for longer is not used again: the server may just be closing it."""
@@ -88,10 +91,11 @@ class DeadlineTransport(httpx.BaseTransport):
         origin, now = _origin(url), self._clock.monotonic()
         with self._lock:
             for connection in reversed(self._idle):
-                if connection.is_usable(now) and connection.origin != origin:
+                is_usable = connection.is_usable(now)
+                if is_usable and connection.origin != origin:
                     continue
                 self._idle.remove(connection)
-                if connection.is_usable(now):
+                if is_usable:
                     return connection
                 connection.close()
         return None
@@ -209,14 +213,14 @@ class _Connection:
         self._socket = connected
         self._receiver = _Receiver(self._socket)
         self._reader = _Reader(self._receiver, _PIECE)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
 
     def is_usable(self, now: float) -> bool:
         """Tell whether it was idle for a short time only, and the server sent nothing since, its end included."""
         if now - self.idle_since >= IDLE_S or self._reader.peek(1):
             return False
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return not poll.poll(0)
+        return not self._poll.poll(0)
 
     def close(self) -> None:
         self._socket.close()
@@ -225,6 +229,10 @@ class _Connection:
         """Send the request in one write, and read the head of its response."""
         self._write(_written(request), limits)
         self._receiver.limits = limits
+        if request.method != "HEAD" and (head := read_plain_head(self._reader.peek(1))) is not None:
+            self._reader.read(head.size)
+            body = _PlainBody(self._reader, head.length, partial(self._finish, release))
+            return httpx.Response(head.status, headers=head.headers, stream=body, request=request)
         answer = http.client.HTTPResponse(_Socket(self._reader), method=request.method)  # type: ignore[arg-type]
         try:
             answer.begin()
@@ -234,14 +242,14 @@ class _Connection:
         return httpx.Response(
             answer.status,
             headers=[(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.getheaders()],
-            stream=_Body(answer, self, release),
+            stream=_Body(answer, partial(self._finish, release)),
             request=request,
         )
 
-    def finish(self, answer: http.client.HTTPResponse) -> bool:
-        """Return whether the connection can serve another exchange: the response was read whole, and nothing more."""
+    def _finish(self, release: Callable[..., None], is_whole: bool) -> None:
+        """Give the connection back, which can serve another exchange if the response was read whole."""
         self._receiver.limits = None
-        return answer.isclosed() and not answer.will_close
+        release(self, is_reusable=is_whole)
 
     def _write(self, message: bytes, limits: _Limits) -> None:
         if limits.deadline is not None and limits.clock.monotonic() >= limits.deadline:
@@ -258,12 +266,11 @@ class _Connection:
 
 
 class _Body(httpx.SyncByteStream):
-    """The body of a response, read as it is wanted. Its end, or `close`, gives the connection back."""
+    """The body of a response, read as it is wanted. `close` gives the connection back."""
 
-    def __init__(self, answer: http.client.HTTPResponse, connection: _Connection, release: Callable[..., None]) -> None:
+    def __init__(self, answer: http.client.HTTPResponse, finish: Callable[[bool], None]) -> None:
         self._answer = answer
-        self._connection = connection
-        self._release = release
+        self._finish = finish
 
     def __iter__(self) -> Iterator[bytes]:
         answer = self._answer
@@ -276,12 +283,31 @@ class _Body(httpx.SyncByteStream):
             raise httpx.RemoteProtocolError(f"a body cut short: {answer.length} bytes are missing")
 
     def close(self) -> None:
-        release, self._release = self._release, _nothing
-        is_reusable = self._connection.finish(self._answer)
-        release(self._connection, is_reusable=is_reusable)
+        finish, self._finish = self._finish, _nothing
+        finish(self._answer.isclosed() and not self._answer.will_close)
 
 
-def _nothing(_connection: _Connection, *, is_reusable: bool) -> None:
+class _PlainBody(httpx.SyncByteStream):
+    """The body of a plain response, of a known length."""
+
+    def __init__(self, reader: _Reader, length: int, finish: Callable[[bool], None]) -> None:
+        self._reader = reader
+        self._left = length
+        self._finish = finish
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self._left and (piece := self._reader.read(min(self._left, _PIECE))):
+            self._left -= len(piece)
+            yield piece
+        if self._left:
+            raise httpx.RemoteProtocolError(f"a body cut short: {self._left} bytes are missing")
+
+    def close(self) -> None:
+        finish, self._finish = self._finish, _nothing
+        finish(not self._left)
+
+
+def _nothing(_is_whole: bool) -> None:
     """Give back nothing: it was given back already."""
 
 

@@ -236,6 +236,7 @@ class Resources:
             machine=self.machine,
             on_notice=on_notice,
             on_answer=self.on_answer,
+            presign=exchange.presign,
         )
         client.lock = exchange.subaccount
         self.stack.callback(client.close)

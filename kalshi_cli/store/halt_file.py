@@ -29,9 +29,9 @@ def read_halt_file(home: Path) -> Halt | None:
 
     Any file with the name is a halt, even an unreadable one. StateFileError where its existence cannot be checked.
     """
-    path = home / FILE
+    path = f"{home}/{FILE}"  # joined as text: it is asked before each order, and pathlib takes 5 us longer
     try:
-        since = path.lstat().st_mtime_ns // 1_000_000
+        since = os.lstat(path).st_mtime_ns // 1_000_000
     except FileNotFoundError:
         return None
     except OSError as error:

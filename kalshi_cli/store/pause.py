@@ -26,9 +26,9 @@ def read_pause(home: Path) -> Halt | None:
 
     Any file with the name is a pause, even an unreadable one. StateFileError where its existence cannot be checked.
     """
-    path = home / FILE
+    path = f"{home}/{FILE}"
     try:
-        since = path.lstat().st_mtime_ns // 1_000_000
+        since = os.lstat(path).st_mtime_ns // 1_000_000
     except FileNotFoundError:
         return None
     except OSError as error:

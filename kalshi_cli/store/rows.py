@@ -72,7 +72,7 @@ TRAFFIC = f"SELECT {columns(RequestMinute)} FROM traffic WHERE minute >= ? ORDER
 PUT_MARKET_LOCK = insert("market_locks", records.MarketLock, verb="INSERT OR REPLACE")
 DROP_MARKET_LOCK = "DELETE FROM market_locks WHERE ticker = ?"
 DROP_PAST_LOCKS = "DELETE FROM market_locks WHERE until <= ?"
-MARKET_LOCKED = "SELECT until FROM market_locks WHERE ticker = ? AND until > ? AND until > ?"
+_LOCKED = "SELECT until FROM market_locks WHERE ticker = ? AND until > ? AND until > ?"
 MARKET_LOCKS = f"SELECT {columns(records.MarketLock)} FROM market_locks ORDER BY ticker"  # noqa: S608
 PUT_GROUP = insert("run_groups", records.RunGroup, verb="INSERT OR REPLACE")
 SWITCH_GROUP = "UPDATE run_groups SET is_triggered = ? WHERE group_id = ?"
@@ -102,6 +102,8 @@ _NEWEST = "key IN (SELECT key FROM intents ORDER BY number DESC LIMIT 1000)"
 ORDERS_TO_REMEMBER = " OR ".join((_LIVE, f"updated >= {_OLDEST_OPEN}", _LATELY, _NEWEST)) + " ORDER BY created, key"
 ADD_INTENT = "INSERT INTO intents (key) VALUES (?)"
 LAST_INTENT = "SELECT COALESCE(MAX(number), 0) FROM intents"
+# What other programs may have changed since a review, in one statement: the halt, a lock of the market, an order.
+CHANGES_BESIDE = f"SELECT (SELECT state FROM halt), ({_LOCKED}), ({LAST_INTENT})"  # noqa: S608
 ORDERS_BESIDE = ORDERS + " WHERE key IN (SELECT key FROM intents WHERE number > ?) ORDER BY created, key"  # noqa: S608
 # Where both have a client order id, it must be the same: a false reply can give an own order the id of another one.
 TWIN = (

@@ -46,6 +46,8 @@ MAX_UNWRITTEN_DENIALS = 1_000
 
 _CAUTION = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
 
+_NOT_STOPPED = (None, TradingState.ACTIVE.value)
+"""The state on file where trading was never stopped, and where it was resumed."""
 
 OnRecord = Callable[[Effect, "Store"], None]
 """Takes an effect that is on the disk, and the store that wrote it."""
@@ -175,19 +177,21 @@ class Store:
     def _refuse_if_moved(
         self, execute: Callable[..., sqlite3.Cursor], effect: effects.SubmitOrder | effects.AmendOrder
     ) -> None:
-        state = self._or_beside(rows.halt_on_file(execute)).state
+        order = effect.order if isinstance(effect, effects.SubmitOrder) else effect.doubtful
+        beside = execute(rows.CHANGES_BESIDE, (order.ticker, order.updated, effect.knew_lock))
+        halted, locked_until, last_intent = beside.fetchone()
+        on_file = records.NO_HALT if halted in _NOT_STOPPED else rows.halt_on_file(execute)
+        state = self._or_beside(on_file).state
         if state is TradingState.HALTED:
             raise HaltedError("Trading was halted in the meantime; the order was not sent", hint="kalshi status")
         if _CAUTION[state] > _CAUTION[effect.reviewed]:
             raise records.ConcurrentChangeError(
                 "Trading became reduce-only in the meantime; the order was not sent", code="REDUCING"
             )
-        order = effect.order if isinstance(effect, effects.SubmitOrder) else effect.doubtful
-        locked = execute(rows.MARKET_LOCKED, (order.ticker, order.updated, effect.knew_lock)).fetchone()
-        if locked and not order.reduce_only:
-            what = f"{order.ticker} was locked until {format_ts(locked[0])} in the meantime; the order was not sent"
+        if locked_until is not None and not order.reduce_only:
+            what = f"{order.ticker} was locked until {format_ts(locked_until)} in the meantime; the order was not sent"
             raise records.ConcurrentChangeError(what, code="LOCKED")
-        if self._seen_intent not in (None, execute(rows.LAST_INTENT).fetchone()[0]):
+        if self._seen_intent not in (None, last_intent):
             what = "Another program placed or amended an order at the same time; the order was not sent"
             raise records.ConcurrentChangeError(what, code="STATE_MOVED", orders=self.news())
 

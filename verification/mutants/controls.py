@@ -249,7 +249,7 @@ CONTROLS = (
         "no order begins after a lock",
         "an order that was reviewed before the lock slips through",
         "store/sqlite_store.py",
-        "        if locked and not order.reduce_only:",
+        "        if locked_until is not None and not order.reduce_only:",
         "        if False:",
         ("tests/services/trading/test_market_locks.py",),
     ),

@@ -163,7 +163,10 @@ def _credentials(env: str, key_id: str, key: Path | None) -> dict[str, str]:
             f"{env} requires an API key", hint=f"--key-id ID --key FILE; create a key at {WHERE_KEYS_ARE_MADE[env]}"
         )
     if not (key_id and key):
-        warn(f"Create an API key at {WHERE_KEYS_ARE_MADE[env]}. Save the key file and copy the key id.")
+        warn(
+            f"Create an API key at {WHERE_KEYS_ARE_MADE[env]}. Choose Ed25519, which signs faster than RSA.",
+            "Save the key file and copy the key id.",
+        )
     found = _asked("API key id", "", _checked(f"credentials.{env}.key_id"), key_id)
     if not found:
         raise UsageError(

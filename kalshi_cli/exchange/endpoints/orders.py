@@ -14,13 +14,13 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.exchange.endpoints import base
-from kalshi_cli.exchange.rest.call import CANCEL, CREATE, NO_CONTENT, ONCE, RetryPolicy
+from kalshi_cli.exchange.rest.call import CANCEL, CREATE, CREATE_PATH, NO_CONTENT, ONCE, RetryPolicy
 from kalshi_cli.exchange.wire import changes as wire_changes
 from kalshi_cli.exchange.wire import orders as wire_orders
 from kalshi_cli.exchange.wire.changes import Placed, QueuePosition, TakenBack
 from kalshi_cli.exchange.wire.values import ResponseFormatError
 
-_ORDERS = "/portfolio/events/orders"
+_ORDERS = CREATE_PATH
 _BATCH = f"{_ORDERS}/batched"
 
 MAX_OPEN_ORDERS = 200_000

@@ -154,7 +154,8 @@ class LiveFeed:
             else:
                 if self.stream is not None and self.stream.failure is not None and not len(self._inbox):
                     raise self.stream.failure
-                self._inbox.take(self._pending, max(0.001, next_tick - now))
+                wake_at = next_tick if len(self._inbox) else min(next_tick, self.client.sign_ahead())
+                self._inbox.take(self._pending, max(0.001, wake_at - now))
 
     def _next(self, now: float, wall: Ts) -> Message | None:
         """Return the next message of the stream; None if it is not for the engine."""

@@ -32,6 +32,7 @@ from kalshi_cli.base.text import is_loopback, safe_text
 from kalshi_cli.core.account.order_index import ID_TAKEN
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.exchange.rest.rate_limits import RateLimiter
+from kalshi_cli.exchange.rest.ready_signatures import NEVER, ReadySignatures
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.rest.their_clock import MOVES_ON_S, TheirClock
 from kalshi_cli.exchange.wire import replies
@@ -99,6 +100,9 @@ ANY_SUCCESS = range(200, 300)
 NO_CONTENT = (204,)
 """The exchange's confirmation without content; any other success was not sent by the exchange."""
 
+CREATE_PATH = "/portfolio/events/orders"
+"""The path of a create, the only one that is signed ahead."""
+
 Params = Mapping[str, str | int | Sequence[str] | None]
 
 
@@ -157,8 +161,9 @@ class RestTransport:
     before_create: Callable[[TradingState], None]
     on_notice: Callable[[str, str], None]
     on_answer: OnAnswer
+    presign: InitVar[bool] = False
 
-    def __post_init__(self, rest_url: str, transport: httpx.BaseTransport | None) -> None:
+    def __post_init__(self, rest_url: str, transport: httpx.BaseTransport | None, presign: bool) -> None:
         base = _checked(rest_url)
         self._transport = transport or DeadlineTransport(self.clock, is_tls=base.scheme == "https")
         root = str(base).rstrip("/")
@@ -175,12 +180,23 @@ class RestTransport:
         """Seconds for a whole GET; a loop, which waits for each, sets less."""
         self._reading = threading.local()
         self.their_clock = TheirClock(self.clock)
+        self._ready: ReadySignatures | None = None
+        signer, create = self.signer, self._url(CREATE_PATH).raw_path
+        self._create_target = create
+        if presign and signer is not None:
+            self._ready = ReadySignatures(
+                self.clock, partial(signer.sign, "POST", create.decode()), lambda: self.their_clock.max_skew_ms
+            )
         self.notices: dict[str, str] = {}
         """Routes that announced that they are or will be switched off, with the announcement."""
 
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()
+
+    def sign_ahead(self) -> float:
+        """Make a signature for a later create, for a moment without work; return when the next one is due."""
+        return NEVER if self._ready is None else self._ready.make()
 
     @property
     def reads_until(self) -> float:
@@ -323,14 +339,17 @@ class RestTransport:
         self, method: str, url: httpx.URL, body: bytes, until: float, before_write: Callable[[], None] | None
     ) -> _Reply:
         # Built whole and once: httpx takes twice as long to complete headers that it is given piece by piece.
-        headers = list(self._headers)
+        headers, target = list(self._headers), url.raw_path
         if method in ("POST", "PUT"):
             body = body or b"{}"  # the exchange requires a body even without content
         if body:
             headers += ((b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % len(body)))
         if self.signer is not None:
-            signed = self.signer.headers(method, url.raw_path.decode())
-            headers += ((name.encode(), value.encode()) for name, value in signed.items())
+            signed = None
+            if self._ready is not None and method == "POST" and target == self._create_target:
+                signed, until_s = self._ready.take()
+                before_write = partial(self._check_age, until_s, before_write)
+            headers += (signed or self.signer.sign(method, target.decode())).headers
         connect, receive, _ = self.timeouts
         left = max(0.001, until - self.clock.monotonic())
         request = httpx.Request(
@@ -353,6 +372,13 @@ class RestTransport:
             return self._received(request)
         except (ValueError, ArithmeticError, LookupError) as error:  # it was sent, whatever a broken header raises
             raise httpx.RemoteProtocolError(f"unreadable response: {error}") from error
+
+    def _check_age(self, until_s: float, before_write: Callable[[], None] | None) -> None:
+        """Take a request back whose ready signature became too old while it connected; it is then signed anew."""
+        if self.clock.monotonic() >= until_s:
+            raise httpx.ConnectTimeout("the signature became too old before anything was sent")
+        if before_write is not None:
+            before_write()
 
     def _received(self, request: httpx.Request) -> _Reply:
         sent_s = self.clock.monotonic()

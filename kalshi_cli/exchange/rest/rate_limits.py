@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from enum import IntEnum
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from kalshi_cli.base.clock import Clock
@@ -162,6 +163,7 @@ class RateLimiter:
         self._fit()
         self._costs = _by_shape(costs)
         self._default = costs.default
+        self._cost = lru_cache(maxsize=256)(self._find_cost)
 
     def configure(self, limits: ApiLimits, costs: RequestCosts) -> None:
         """Use the account's limits and the exchange's costs from now on, in every program that shares the numbers."""
@@ -169,6 +171,7 @@ class RateLimiter:
         self._fit()
         self._costs = _by_shape(costs)
         self._default = costs.default
+        self._cost.cache_clear()
 
         def resize(numbers: list[float]) -> None:
             self._read.resize(numbers)
@@ -182,6 +185,9 @@ class RateLimiter:
 
     def cost(self, method: str, path: str) -> int:
         """Return the tokens of a request to `path` (with or without `/trade-api/v2`)."""
+        return self._cost(method, path)
+
+    def _find_cost(self, method: str, path: str) -> int:
         parts = path.removeprefix(API_ROOT).split("/")
         exact = self._costs.get((method, *parts))
         if exact is not None:

@@ -10,6 +10,7 @@ import base64
 from collections.abc import Generator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -22,6 +23,7 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, Distrust, refuse
 from kalshi_cli.base.file_trust import read_secret
 from kalshi_cli.base.text import mask
+from kalshi_cli.base.units import Ts
 
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
 
@@ -90,6 +92,13 @@ def _check_signs(source: Path | str, key: RSAPrivateKey) -> None:
         raise _refused(source, "damaged", "download the key again") from error
 
 
+class SignedHeaders(NamedTuple):
+    """The three headers of a signed request, as they are sent, and the time in them."""
+
+    ts: Ts
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
 class Signer(httpx.Auth):
     """Makes the three headers from a key, its id and a clock, anew for every attempt."""
 
@@ -108,16 +117,29 @@ class Signer(httpx.Auth):
         request.headers.update(self.headers(request.method, request.url.raw_path.decode()))
         yield request
 
+    @property
+    def has_fast_key(self) -> bool:
+        """Return whether the key is Ed25519, whose signature takes a ninth of the time of RSA-2048 (2026-11)."""
+        return isinstance(self._key, Ed25519PrivateKey)
+
     def headers(self, method: str, path: str) -> dict[str, str]:
         """Return the headers of a request to `path`, from the host root (`/trade-api/v2/...`); the query is ignored."""
-        timestamp = str(self._clock.now())
+        return {name.decode(): value.decode() for name, value in self.sign(method, path).headers}
+
+    def sign(self, method: str, path: str) -> SignedHeaders:
+        """Return the same headers as `headers`, and their time."""
+        now = self._clock.now()
+        timestamp = str(now)
         message = f"{timestamp}{method}{path.partition('?')[0]}".encode()
         if isinstance(self._key, RSAPrivateKey):
             signature = self._key.sign(message, _PSS, _HASH)
         else:
             signature = self._key.sign(message)
-        return {
-            "KALSHI-ACCESS-KEY": self.key_id,
-            "KALSHI-ACCESS-TIMESTAMP": timestamp,
-            "KALSHI-ACCESS-SIGNATURE": base64.b64encode(signature).decode(),
-        }
+        return SignedHeaders(
+            now,
+            (
+                (b"KALSHI-ACCESS-KEY", self.key_id.encode()),
+                (b"KALSHI-ACCESS-TIMESTAMP", timestamp.encode()),
+                (b"KALSHI-ACCESS-SIGNATURE", base64.b64encode(signature)),
+            ),
+        )

@@ -119,6 +119,15 @@ class TheirClock:
         there = self._clock.monotonic() * 1000 + (self._ahead.least + self._ahead.most) / 2
         return round(self._clock.now() - there)
 
+    @property
+    def max_skew_ms(self) -> int | None:
+        """Return the largest difference between the two clocks that the dates allow; None before the first date."""
+        if self._ahead is None:
+            return None
+        at_s = self._clock.monotonic()
+        bounds, now = self._ahead.at(at_s), self._clock.now()
+        return math.ceil(max(now - at_s * 1000 - bounds.least, at_s * 1000 + bounds.most - now))
+
 
 @lru_cache(maxsize=4)
 def moment(date: str) -> Ts | None:

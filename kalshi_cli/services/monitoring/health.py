@@ -154,13 +154,20 @@ def disk(path: Path) -> tuple[Verdict, str, str]:
     return Verdict.OK, detail, ""
 
 
-def key(signer: Signer | None, env: str) -> tuple[Verdict, str, str]:
-    """Check that an API key is configured, private to its owner and able to sign."""
+def key(signer: Signer | None, env: str, *, presign: bool = False) -> tuple[Verdict, str, str]:
+    """Check that an API key is configured, private to its owner and able to sign; recommend Ed25519.
+
+    `presign` is the setting `exchange.presign`.
+    """
     if signer is None:
         hint = "set KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH, or `credentials` in the configuration"
         return Verdict.CRITICAL, f"no API key configured for {env}", hint
     signer.headers("GET", "/trade-api/v2/portfolio/balance")
-    return Verdict.OK, "valid, readable by its owner only", ""
+    notes = [
+        "" if signer.has_fast_key else "RSA; an Ed25519 key signs faster",
+        "idle loops sign orders ahead (exchange.presign)" if presign else "",
+    ]
+    return Verdict.OK, "; ".join(filter(None, ("valid, readable by its owner only", *notes))), ""
 
 
 def needs_key() -> tuple[Verdict, str, str]:
@@ -247,7 +254,7 @@ def health_of(resources: Resources) -> list[HealthResult]:
         "host": lambda: hosts(resources.config.env, resources.config.other_hosts),
         "exchange": lambda: exchange(resources.public),
         "clock": lambda: clock_skew(resources.public),
-        "key": lambda: key(resources.signer, resources.config.env),
+        "key": lambda: key(resources.signer, resources.config.env, presign=resources.config.exchange.presign),
         "account": lambda: account(learn_key(resources)),
         "limits": lambda: limits(resources.client),
         "stream": lambda: stream(resources.ws_url, resources.signer, resources.clock, resources.rng),

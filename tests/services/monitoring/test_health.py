@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.monitoring.check_report import Verdict
+from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.services.monitoring import health
 from kalshi_cli.services.monitoring.alerting import AlertOverview
 from kalshi_cli.store.alert_tables import AlertChannelState, QueuedNotice
 from kalshi_cli.store.records import Heartbeat
 
+FAST_KEY, SLOW_KEY = Ed25519PrivateKey.generate(), generate_private_key(65_537, 2_048)
 NOW = Ts(1_780_000_000_000)
 CYCLE = Heartbeat(
     run_id="r", pid=1, mode="live", strategy="s", started=Ts(1), completed=Ts(2), cycles=1, is_running=True,
@@ -38,6 +43,26 @@ def test_feeds_are_those_of_a_running_loop(
     cycle: Heartbeat | None, is_running: bool, verdict: Verdict, said: str
 ) -> None:
     assert health.feeds(cycle, is_running=is_running)[:2] == (verdict, said)
+
+
+@pytest.mark.parametrize(
+    ("signer", "presign", "said"),
+    [
+        (Signer("k", FAST_KEY, SystemClock()), False, "valid, readable by its owner only"),
+        (
+            Signer("k", FAST_KEY, SystemClock()),
+            True,
+            "valid, readable by its owner only; idle loops sign orders ahead (exchange.presign)",
+        ),
+        (
+            Signer("k", SLOW_KEY, SystemClock()),
+            False,
+            "valid, readable by its owner only; RSA; an Ed25519 key signs faster",
+        ),
+    ],
+)
+def test_an_rsa_key_is_named_and_so_is_signing_ahead(signer: Signer, presign: bool, said: str) -> None:
+    assert health.key(signer, "demo", presign=presign) == (Verdict.OK, said, "")
 
 
 def test_a_market_without_a_book_is_a_warning_with_what_to_do() -> None:
