@@ -233,6 +233,20 @@ class Database:
                 code="state_gone",
             )
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        """Let all reads in the block see the file at one moment; writers do not wait. Yields `execute`."""
+        with self._explained():
+            if self._connection.in_transaction:
+                yield self._connection.execute
+                return
+            self._patiently("BEGIN")
+            try:
+                yield self._connection.execute
+            finally:
+                with suppress(sqlite3.OperationalError):  # a damaged file ends the transaction by itself
+                    self._connection.execute("ROLLBACK")
+
     def read(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a SELECT."""
         with self._explained():

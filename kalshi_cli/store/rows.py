@@ -93,13 +93,27 @@ ALERTS = f"SELECT {columns(AlertRaised)} FROM alerts WHERE ts >= ? ORDER BY id D
 ORDER_BY_ID = ORDERS + " WHERE key = ?1 OR (order_id = ?1 AND order_id <> '')"
 ORDERS_SINCE = ORDERS + " WHERE updated >= ? AND ? IN ('', ticker) ORDER BY created, key"
 _LIVE = ORDERS + " WHERE status IN ('submitted', 'unknown', 'resting')"
-_OLDEST_OPEN = "(SELECT MIN(ts) FROM fills WHERE ticker NOT IN (SELECT ticker FROM settlements))"
+# The orders of fills in open markets, whose strategies the fills belong to.
+_OF_OPEN = (
+    "SELECT key FROM orders WHERE key IN (SELECT client_order_id FROM fills JOIN open_markets USING (ticker))"
+    " UNION SELECT key FROM orders WHERE order_id <> '' AND order_id IN"
+    " (SELECT order_id FROM fills JOIN open_markets USING (ticker))"
+)
+# The fills of an order in a closed market are not read, so a traded order there would seem to lack them.
+_NOT_CLOSED = (
+    "(filled = 0 OR ticker IN (SELECT ticker FROM open_markets)"
+    " OR NOT EXISTS (SELECT 1 FROM closed_markets WHERE closed_markets.ticker = orders.ticker))"
+)
 LIVE_ORDERS = _LIVE + " ORDER BY created, key"
 # An order's filled count arrives before its fills: those of a recent trade may not be booked yet.
-_LATELY = "filled > 0 AND updated >= COALESCE((SELECT MAX(ts) FROM fills), 0) - 3600000"
+_LATELY = "SELECT key FROM orders WHERE filled > 0 AND updated >= COALESCE((SELECT MAX(ts) FROM fills), 0) - 3600000"
 # The latest orders count in the order rate, whatever their result: by number, because a clock may have been set since.
-_NEWEST = "key IN (SELECT key FROM intents ORDER BY number DESC LIMIT 1000)"
-ORDERS_TO_REMEMBER = " OR ".join((_LIVE, f"updated >= {_OLDEST_OPEN}", _LATELY, _NEWEST)) + " ORDER BY created, key"
+_NEWEST = "SELECT key FROM (SELECT key FROM intents ORDER BY number DESC LIMIT 1000)"
+_LIVE_KEYS = "SELECT key FROM orders WHERE status IN ('submitted', 'unknown', 'resting')"
+ORDERS_TO_REMEMBER = ORDERS + (
+    f" WHERE key IN ({' UNION '.join((_LIVE_KEYS, _OF_OPEN, _LATELY, _NEWEST))}) AND {_NOT_CLOSED}"
+    " ORDER BY created, key"
+)
 ADD_INTENT = "INSERT INTO intents (key) VALUES (?)"
 LAST_INTENT = "SELECT COALESCE(MAX(number), 0) FROM intents"
 ORDERS_BESIDE = ORDERS + " WHERE key IN (SELECT key FROM intents WHERE number > ?) ORDER BY created, key"  # noqa: S608

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from kalshi_cli.base.units import Price, Qty, Ts
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account import pnl
+from kalshi_cli.core.account.closed_markets import FillOwners
 from kalshi_cli.core.account.ledger import Ledger, Position
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.order_terms import BID
@@ -19,8 +21,15 @@ from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.resources import Resources
+from kalshi_cli.store.closed_tables import NEVER
+from kalshi_cli.store.records import ALL_TIME, ClosedResult
+from kalshi_cli.store.sqlite_store import Store
 
 KEYS = ("market", "event", "series", "strategy", "day", "month")
+
+OVERLAP_MS = 3_600_000
+PAID_LATE_MS = 86_400_000 + OVERLAP_MS
+"""The time before the newest booking on file from which fills, and settlements, are read from the exchange again."""
 
 MONTH_LENGTH = len("2026-11")
 
@@ -33,6 +42,15 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     markets: dict[str, Market]
     stated: dict[tuple[int, str], ExchangePosition]
+    closed: tuple[ClosedResult, ...] = ()
+    """The results of markets whose bookings are not here."""
+    owners: FillOwners = FillOwners(())
+    """The strategies of the fills, as far as the state file knows their orders."""
+
+    @property
+    def closed_net(self) -> Money:
+        """Return the realized profit less fees of the markets whose bookings are not here."""
+        return Money(sum(each.realized - each.fees for each in self.closed))
 
     @property
     def entries(self) -> list[pnl.LedgerEntry]:
@@ -64,16 +82,54 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
         return sorted({key[1] for key in ours.keys() | theirs.keys() if ours.get(key, 0) != theirs.get(key, 0)})
 
 
-def read(client: KalshiClient) -> Portfolio:
-    """Read all fills, settlements and positions from the exchange, and the markets of open positions."""
-    # They come newest first; entries of the same millisecond keep the given order.
-    fills, settlements = tuple(client.all_fills())[::-1], tuple(client.settlements())[::-1]
+def read(client: KalshiClient, store: Store | None = None, since: Ts = NEVER, *, by_market: bool = False) -> Portfolio:
+    """Return the bookings and positions of the account, and the markets of open positions.
+
+    With a state file, only newer bookings are read from the exchange, and markets that are closed and had no booking
+    since `since` are only results, `by_market` or summed up. Everything is read from the exchange where the file does
+    not explain the positions.
+    """
+    newest = store.history.newest() if store is not None else Ts(0)
+    if store is None or not newest:
+        # They come newest first; entries of the same millisecond keep the given order.
+        fills, settlements = tuple(client.all_fills())[::-1], tuple(client.settlements())[::-1]
+        orders = store.orders() if store is not None else ()
+        return _portfolio(client, fills, settlements, owners=FillOwners(orders))
+    late = tuple(client.all_fills(min_ts=Ts(newest - OVERLAP_MS)))[::-1]
+    paid = tuple(client.settlements(min_ts=Ts(newest - PAID_LATE_MS)))[::-1]
+    moved = {fill.ticker for fill in late} | {settlement.ticker for settlement in paid}
+    known = store.history.counted(since, moved, by_market=by_market)
+    keys = {fill.key for fill in known.fills}
+    fills = (*known.fills, *(fill for fill in late if fill.key not in keys))
+    settlements = (*known.settlements, *paid)
+    found = _portfolio(
+        client, fills, settlements,
+        subaccounts=store.history.subaccounts(), closed=known.closed, owners=FillOwners(known.orders),
+    )  # fmt: skip
+    if not found.drifting:
+        return found
+    whole = read(client)
+    return msgspec.structs.replace(whole, owners=FillOwners(store.orders()))
+
+
+def _portfolio(
+    client: KalshiClient,
+    fills: tuple[Fill, ...],
+    settlements: tuple[Settlement, ...],
+    *,
+    subaccounts: Iterable[int] = (),
+    closed: tuple[ClosedResult, ...] = (),
+    owners: FillOwners,
+) -> Portfolio:
+    """Return the portfolio of these bookings; reads the positions and the markets of open positions."""
     ledger = pnl.build_ledger((*fills, *settlements))
     held = sorted({position.ticker for position in ledger.positions.values() if position.qty})
-    subaccounts = sorted({client.lock or 0} | {number for number, _ in ledger.positions})
+    subaccounts = sorted({client.lock or 0, *subaccounts} | {number for number, _ in ledger.positions})
     return Portfolio(
         fills=fills,
         settlements=settlements,
+        closed=closed,
+        owners=owners,
         ledger=ledger,
         markets={market.ticker: market for market in client.markets(tickers=held)} if held else {},
         stated={
@@ -109,7 +165,13 @@ def group_pnl(
         "day": lambda _, entry: day_of(entry.ts if entry is not None else now, zone),
         "month": lambda _, entry: day_of(entry.ts if entry is not None else now, zone)[:MONTH_LENGTH],
     }
-    return pnl.group_by(portfolio.entries, portfolio.marks, keys[by], since=since)
+    found = pnl.group_by(portfolio.entries, portfolio.marks, keys[by], since=since)
+    whole: dict[str, pnl.ProfitAndLoss] = {}
+    for each in portfolio.closed if since is None else ():
+        whole.setdefault(keys[by](each.ticker, None), pnl.ProfitAndLoss()).add(realized=each.realized, fees=each.fees)
+    for name, part in found.items():
+        whole.setdefault(name, pnl.ProfitAndLoss()).add(part.realized, part.unrealized, part.fees)
+    return whole
 
 
 def _by_strategy(
@@ -118,13 +180,16 @@ def _by_strategy(
     # One mark per market: two opposite strategies add up to zero, whatever the mark.
     marks: dict[str, Price | None] = {fill.ticker: fill.price for fill in portfolio.fills}
     marks |= portfolio.marks
-    names = sorted({strategy_of(fill) for fill in portfolio.fills})
-    return {
+    names = sorted({strategy_of(fill) for fill in portfolio.fills} | {each.strategy for each in portfolio.closed})
+    found = {
         name or "(none)": pnl.total(
             pnl.group_by(_entries_of(portfolio, name, strategy_of), marks, lambda t, _: t, since=since).values()
         )
         for name in names
     }
+    for each in portfolio.closed if since is None else ():
+        found[each.strategy or "(none)"].add(realized=each.realized, fees=each.fees)
+    return found
 
 
 def _entries_of(portfolio: Portfolio, name: str, strategy_of: Callable[[Fill], str]) -> Iterable[pnl.LedgerEntry]:
@@ -148,9 +213,9 @@ def positions_before(fills: Iterable[Fill]) -> dict[tuple[str, str], Qty]:
     return before
 
 
-def account_portfolio(resources: Resources) -> Portfolio:
-    """Return the current positions and profit and loss."""
-    found = read(learn_key(resources))
+def account_portfolio(resources: Resources, since: Ts = NEVER, *, by_market: bool = False) -> Portfolio:
+    """Return the current positions and profit and loss; bookings of closed markets only since `since`."""
+    found = read(learn_key(resources), resources.remembered(), since, by_market=by_market)
     for ticker in found.drifting:
         resources.tell(f"Warning: the fills of {ticker} do not add up to the position that the exchange reports")
     return found
@@ -160,13 +225,20 @@ def account_pnl(
     resources: Resources, by: str, since: Ts | None
 ) -> tuple[pnl.ProfitAndLoss, dict[str, pnl.ProfitAndLoss]]:
     """Return total profit and loss, and its parts by one of `KEYS`."""
-    store = resources.remembered()
-    strategies = {order.order_id: order.strategy for order in store.orders()} if store is not None else {}
+    is_by_time = by in ("day", "month")  # closed markets keep no results by day
+    start = since if since is not None else ALL_TIME if is_by_time else NEVER
+    found = account_portfolio(resources, start, by_market=by in ("market", "event", "series"))
+    events = {each.ticker: each.event_ticker for each in found.closed if each.event_ticker}
+
+    @cache
+    def event_of(ticker: str) -> str:
+        return events.get(ticker) or resources.client.market(ticker).event_ticker
+
     parts = group_pnl(
-        account_portfolio(resources), by,
+        found, by,
         since=since, zone=ZoneInfo(resources.config.day_zone), now=resources.clock.now(),
-        strategy_of=lambda fill: strategies.get(fill.order_id, ""),
-        event_of=lambda ticker: resources.client.market(ticker).event_ticker,
-        series_of=lambda ticker: resources.families.event(resources.client.market(ticker).event_ticker).series_ticker,
+        strategy_of=found.owners.strategy,
+        event_of=event_of,
+        series_of=lambda ticker: resources.families.event(event_of(ticker)).series_ticker,
     )  # fmt: skip
     return pnl.total(parts.values()), parts

@@ -58,7 +58,8 @@ def _whole(readings: CheckData) -> Portfolio:
 
 
 def _net(found: Portfolio, since: Ts | None) -> Money:
-    return total(group_by(found.entries, found.marks, lambda ticker, _: ticker, since=since).values()).net
+    net = total(group_by(found.entries, found.marks, lambda ticker, _: ticker, since=since).values()).net
+    return Money(net + found.closed_net) if since is None else net
 
 
 def _day(readings: CheckData, net: Money) -> tuple[list[Breach], list[Measure]]:

@@ -148,8 +148,8 @@ class CheckData:
 
     @property
     def portfolio(self) -> Portfolio:
-        """Return the portfolio: every fill and settlement, with positions and results."""
-        return self.once("portfolio", lambda: read(self.account))
+        """Return the portfolio: positions and results, and the bookings of open markets."""
+        return self.once("portfolio", lambda: read(self.account, self.store))
 
     @property
     def balance(self) -> Balance:

@@ -1,0 +1,151 @@
+"""Open and closed markets in the state file.
+
+A market in `open_markets` is counted from its fills. For any other, `closed_markets` has the result of each strategy. A
+trigger opens a market in the transaction that books a fill or a settlement there, or that saves an order there that has
+traded, whichever program writes it. Closing reads the entries and saves their result in one transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.core.account.closed_markets import ClosedMarket, StrategyResult, closing_results
+from kalshi_cli.core.model.orders import Fill, Order
+from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.store import records, rows
+from kalshi_cli.store.database import Database, damaged
+
+LOOK_AGAIN_MS = 86_400_000
+"""The time after which a market that was due, but not final, is looked at again. A booking there sets its own time."""
+
+_OPEN = "IN (SELECT ticker FROM open_markets)"
+_NEWEST = "SELECT MAX((SELECT COALESCE(MAX(ts), 0) FROM fills), (SELECT COALESCE(MAX(ts), 0) FROM settlements))"
+_DUE = (
+    "SELECT ticker FROM open_markets WHERE due <= ?"
+    " AND (SELECT COUNT(*) FROM fills WHERE fills.ticker = open_markets.ticker) <= ? ORDER BY due, ticker LIMIT ?"
+)
+_LIVE_THERE = "SELECT 1 FROM orders WHERE status IN ('submitted', 'unknown', 'resting') AND ticker = ?"
+_LOOK_LATER = "UPDATE open_markets SET due = ? WHERE ticker = ?"
+_FORGET = "DELETE FROM closed_markets WHERE ticker = ?"
+_PUT = "INSERT INTO closed_markets (ticker, strategy, realized, fees) VALUES (?, ?, ?, ?)"
+_CLOSE = "DELETE FROM open_markets WHERE ticker = ?"
+_FILLS_OF = f"SELECT {rows.columns(Fill)} FROM fills WHERE ticker = ? ORDER BY ts, trade_id, order_id"  # noqa: S608
+_SETTLEMENT_OF = f"SELECT {rows.columns(Settlement)} FROM settlements WHERE ticker = ?"  # noqa: S608
+_ORDERS_OF = rows.ORDERS + (  # noqa: S608 - constants
+    " WHERE key IN (SELECT client_order_id FROM fills WHERE ticker = ?1)"
+    " OR order_id <> '' AND order_id IN (SELECT order_id FROM fills WHERE ticker = ?1) ORDER BY created, key"
+)
+ANY_DUE = "SELECT 1 FROM open_markets WHERE due <= ? LIMIT 1"
+CLOSED = "SELECT 1 FROM closed_markets WHERE ticker = ? LIMIT 1"
+_RESULTS_OF = "SELECT strategy, realized, fees FROM closed_markets WHERE ticker = ?"
+
+OPEN_FILLS = f"SELECT {rows.columns(Fill)} FROM fills WHERE ticker {_OPEN} ORDER BY ts, trade_id, order_id"  # noqa: S608
+OPEN_SETTLEMENTS = f"SELECT {rows.columns(Settlement)} FROM settlements WHERE ticker {_OPEN} ORDER BY ts, ticker"  # noqa: S608
+RESULTS = (
+    "SELECT strategy, SUM(realized), SUM(fees) FROM closed_markets"  # noqa: S608
+    f" WHERE ticker NOT {_OPEN} GROUP BY strategy ORDER BY strategy"
+)
+
+# Markets whose entries are counted: the open ones, those with a booking since then, and those named.
+_COUNTED = (
+    "IN (SELECT ticker FROM open_markets UNION SELECT ticker FROM fills WHERE ts >= ?1"
+    " UNION SELECT ticker FROM settlements WHERE ts >= ?1 UNION SELECT value FROM json_each(?2))"
+)
+_COUNTED_FILLS = f"SELECT {rows.columns(Fill)} FROM fills WHERE ticker {_COUNTED} ORDER BY ts, trade_id, order_id"  # noqa: S608
+_COUNTED_SETTLEMENTS = f"SELECT {rows.columns(Settlement)} FROM settlements WHERE ticker {_COUNTED} ORDER BY ts, ticker"  # noqa: S608
+_COUNTED_ORDERS = rows.ORDERS + (  # noqa: S608
+    f" WHERE key IN (SELECT client_order_id FROM fills WHERE ticker {_COUNTED})"  # noqa: S608
+    f" OR order_id <> '' AND order_id IN (SELECT order_id FROM fills WHERE ticker {_COUNTED}) ORDER BY created, key"
+)
+_UNCOUNTED = (
+    "SELECT c.ticker, COALESCE(s.event_ticker, ''), c.strategy, c.realized, c.fees FROM closed_markets c"  # noqa: S608
+    f" LEFT JOIN settlements s ON s.ticker = c.ticker WHERE c.ticker NOT {_COUNTED} ORDER BY c.ticker, c.strategy"
+)
+_UNCOUNTED_SUMS = (
+    "SELECT '', '', strategy, SUM(realized), SUM(fees) FROM closed_markets"  # noqa: S608
+    f" WHERE ticker NOT {_COUNTED} GROUP BY strategy ORDER BY strategy"
+)
+_IS_SUBACCOUNT_USED = "SELECT 1 FROM fills WHERE subaccount = ? AND subaccount <> 0 LIMIT 1"
+
+
+def close_markets(execute: rows.Execute, now: Ts, limit: int, most_fills: int) -> None:
+    """Save the results of up to `limit` final markets with at most `most_fills`, within a transaction.
+
+    A market is final by the newest booking, and by the clock: a wrong date of one of them closes nothing early.
+    """
+    until = min(now, execute(_NEWEST).fetchone()[0])
+    for (ticker,) in execute(_DUE, (until, most_fills, limit)).fetchall():
+        market = market_of(execute, ticker)
+        is_live = execute(_LIVE_THERE, (ticker,)).fetchone() is not None
+        results = None if is_live else closing_results(market.entries, market.orders)
+        if results is None:
+            execute(_LOOK_LATER, (until + LOOK_AGAIN_MS, ticker))
+            continue
+        execute(_FORGET, (ticker,))
+        for result in results:
+            execute(_PUT, (ticker, *rows.row(result)))
+        execute(_CLOSE, (ticker,))
+
+
+def market_of(execute: rows.Execute, ticker: str) -> ClosedMarket:
+    """Return the history of a market, with the results from its last closing."""
+    fills = [rows.read(Fill, found) for found in execute(_FILLS_OF, (ticker,)).fetchall()]
+    settlements = [rows.read(Settlement, found) for found in execute(_SETTLEMENT_OF, (ticker,)).fetchall()]
+    return ClosedMarket(
+        orders=tuple(rows.read(Order, found) for found in execute(_ORDERS_OF, (ticker,)).fetchall()),
+        entries=tuple(sorted((*fills, *settlements), key=lambda entry: (entry.ts, isinstance(entry, Settlement)))),
+        results=tuple(rows.read(StrategyResult, found) for found in execute(_RESULTS_OF, (ticker,)).fetchall()),
+    )
+
+
+MAX_SUBACCOUNTS = 64
+
+NEVER = Ts(2**62)
+"""A time after every booking: only what is open is counted."""
+
+
+class HistoryTables:
+    """Fills and settlements for reports, entry by entry only as far as they ask. Use it in the store's thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def newest(self) -> Ts:
+        """Return the time of the newest booking; 0 without any."""
+        return Ts(self._database.read(_NEWEST)[0][0])
+
+    def counted(
+        self, since: Ts = NEVER, also: Iterable[str] = (), *, by_market: bool = False
+    ) -> records.CountedHistory:
+        """Return the history of open markets, of those with a booking since then, and of those named.
+
+        Of all other markets it has the results by strategy: `by_market`, or summed up.
+        """
+        values = (since, json.dumps(sorted(also)))
+        with self._database.snapshot():
+            return records.CountedHistory(
+                fills=self._select(Fill, _COUNTED_FILLS, values),
+                settlements=self._select(Settlement, _COUNTED_SETTLEMENTS, values),
+                orders=self._select(Order, _COUNTED_ORDERS, values),
+                closed=self._select(records.ClosedResult, _UNCOUNTED if by_market else _UNCOUNTED_SUMS, values),
+            )
+
+    @property
+    def is_used(self) -> bool:
+        """Return whether there is any order or fill."""
+        return bool(self._database.read("SELECT 1 FROM orders UNION ALL SELECT 1 FROM fills LIMIT 1"))
+
+    def subaccounts(self) -> list[int]:
+        """Return the subaccounts beside the primary one that have fills."""
+        read = self._database.read
+        return [number for number in range(1, MAX_SUBACCOUNTS) if read(_IS_SUBACCOUNT_USED, (number,))]
+
+    def _select(self, kind: type[rows.T], sql: str, values: Sequence[object]) -> tuple[rows.T, ...]:
+        try:
+            return tuple(rows.read(kind, found) for found in self._database.read(sql, values))
+        except msgspec.ValidationError as error:
+            raise damaged(self._database.path, f"{kind.__name__}: {error}") from error
