@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 import msgspec
 
@@ -102,6 +103,18 @@ def market_of(execute: rows.Execute, ticker: str) -> ClosedMarket:
     )
 
 
+_RECOUNTED = "SELECT ticker, completed FROM recount"
+_OPEN_AGAIN = "INSERT OR IGNORE INTO open_markets (ticker, due) VALUES (?, ?)"
+_PUT_RECOUNTED = "INSERT OR REPLACE INTO recount (id, ticker, completed) VALUES (1, ?, ?)"
+_CLOSED_AFTER = (
+    f"SELECT DISTINCT ticker FROM closed_markets WHERE ticker > ? AND ticker NOT {_OPEN} ORDER BY ticker LIMIT 10000"  # noqa: S608
+)
+_SIZE = (
+    "SELECT (SELECT COUNT(*) FROM fills), (SELECT COUNT(*) FROM open_markets)"  # noqa: S608
+    f" + (SELECT COUNT(DISTINCT ticker) FROM closed_markets WHERE ticker NOT {_OPEN})"
+)
+_by_name = attrgetter("strategy")
+
 MAX_SUBACCOUNTS = 64
 
 NEVER = Ts(2**62)
@@ -138,6 +151,43 @@ class HistoryTables:
     def is_used(self) -> bool:
         """Return whether there is any order or fill."""
         return bool(self._database.read("SELECT 1 FROM orders UNION ALL SELECT 1 FROM fills LIMIT 1"))
+
+    def size(self) -> tuple[int, int]:
+        """Return the number of fills and of markets."""
+        (found,) = self._database.read(_SIZE)
+        return int(found[0]), int(found[1])
+
+    def traded(self, since: Ts) -> dict[str, int]:
+        """Return the contracts of booked fills by order id, in the markets of orders that ended since then."""
+        return dict(self._database.read(rows.TRADED_LATELY, (since,)))
+
+    def recount(self, now: Ts, most_fills: int) -> tuple[str, ...]:
+        """Count closed markets again, once a day each; return those whose result differs from their entries.
+
+        Those are opened, so that they are counted from their entries from now on. Counts about `most_fills` and goes on
+        from there the next time.
+        """
+        found = self._database.read(_RECOUNTED)
+        after, completed = found[0] if found else ("", 0)
+        if not after and 0 <= now - completed < LOOK_AGAIN_MS:
+            return ()
+        wrong, counted = [], 0
+        with self._database.snapshot() as execute:
+            for (ticker,) in execute(_CLOSED_AFTER, (after,)).fetchall():
+                market = market_of(execute, ticker)
+                results = closing_results(market.entries, market.orders)
+                if results is None or sorted(results, key=_by_name) != sorted(market.results, key=_by_name):
+                    wrong.append(ticker)
+                after, counted = ticker, counted + len(market.entries)
+                if counted >= most_fills:
+                    break
+            else:
+                after, completed = "", now
+        with self._database.writing(durable=False) as execute:
+            execute(_PUT_RECOUNTED, (after, completed))
+            for ticker in wrong:
+                execute(_OPEN_AGAIN, (ticker, now))
+        return tuple(wrong)
 
     def subaccounts(self) -> list[int]:
         """Return the subaccounts beside the primary one that have fills."""

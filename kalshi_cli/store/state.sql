@@ -326,4 +326,7 @@ CREATE INDEX settlements_by_time ON settlements (ts);
 
 CREATE INDEX orders_live ON orders (ticker) WHERE status IN ('submitted', 'unknown', 'resting');
 
-CREATE INDEX orders_traded ON orders (updated) WHERE filled > 0;
+CREATE INDEX orders_ended ON orders (updated) WHERE status NOT IN ('submitted', 'unknown', 'resting');
+
+-- How far the results of closed markets were counted again, and the last time that all of them were.
+CREATE TABLE recount (id INTEGER PRIMARY KEY CHECK (id = 1), ticker TEXT NOT NULL, completed INTEGER NOT NULL);
