@@ -58,6 +58,7 @@ def test_a_market_without_fills_has_an_empty_result() -> None:
     [
         pytest.param([BOUGHT], ORDERS[:1], id="a position is left"),
         pytest.param([BOUGHT, fill("b", ASK, ts=Ts(OLD + 1))], (order("a", "one"), order("b", "two")), id="two sides"),
+        pytest.param([BOUGHT, SOLD], (order("a", "one"), order("b")), id="closed by the user"),
         pytest.param([BOUGHT, SOLD], (*ORDERS, make_order("x", order_id="x")), id="a live order"),
         pytest.param([BOUGHT, SOLD], (ORDERS[0], order("c", "one")), id="a fill is missing"),
     ],
@@ -100,6 +101,7 @@ def running() -> TradingEngine:
         closed=lambda ticker: CLOSED if ticker == "KXA-1" else None,
     )  # fmt: skip
     state.carry(CLOSED.results)
+    assert engine.day_net == 0
     return engine
 
 
@@ -127,7 +129,7 @@ def test_a_late_fill_counts_with_the_history_of_its_market() -> None:
     late = fill("late", ASK, 50, client_order_id="", order_id="elsewhere", ts=NOW)
     assert FillBooked(late, None) in engine.step(Filled(NOW, late))
     assert engine.state.ledger.position("KXA-1").qty == contracts(-10)
-    assert engine.day_net is not None
+    assert engine.day_net == engine.state.ledger.unrealized(engine.state.marks()) - 100
     assert results(engine)[0] == 500_000
 
 
