@@ -104,7 +104,7 @@ def market_of(execute: rows.Execute, ticker: str) -> ClosedMarket:
 
 
 _RECOUNTED = "SELECT ticker, completed FROM recount"
-_OPEN_AGAIN = "INSERT OR IGNORE INTO open_markets (ticker, due) VALUES (?, ?)"
+_OPEN_AGAIN = "INSERT OR IGNORE INTO open_markets (ticker, due) VALUES (?, 0)"
 _PUT_RECOUNTED = "INSERT OR REPLACE INTO recount (id, ticker, completed) VALUES (1, ?, ?)"
 _CLOSED_AFTER = (
     f"SELECT DISTINCT ticker FROM closed_markets WHERE ticker > ? AND ticker NOT {_OPEN} ORDER BY ticker LIMIT 10000"  # noqa: S608
@@ -186,7 +186,7 @@ class HistoryTables:
         with self._database.writing(durable=False) as execute:
             execute(_PUT_RECOUNTED, (after, completed))
             for ticker in wrong:
-                execute(_OPEN_AGAIN, (ticker, now))
+                execute(_OPEN_AGAIN, (ticker,))
         return tuple(wrong)
 
     def subaccounts(self) -> list[int]:
