@@ -113,6 +113,8 @@ _SIZE = (
     "SELECT (SELECT COUNT(*) FROM fills), (SELECT COUNT(*) FROM open_markets)"  # noqa: S608
     f" + (SELECT COUNT(DISTINCT ticker) FROM closed_markets WHERE ticker NOT {_OPEN})"
 )
+_EDGE = f"SELECT {rows.columns(records.CountedEdge)} FROM edge"  # noqa: S608
+_PUT_EDGE = rows.insert("edge", records.CountedEdge, key="id", verb="INSERT OR REPLACE")
 _by_name = attrgetter("strategy")
 
 MAX_SUBACCOUNTS = 64
@@ -156,6 +158,16 @@ class HistoryTables:
         """Return the number of fills and of markets."""
         (found,) = self._database.read(_SIZE)
         return int(found[0]), int(found[1])
+
+    def edge(self, now: Ts) -> records.CountedEdge | None:
+        """Return the edge of strategies as counted within the last day; None where it must be counted."""
+        found = self._select(records.CountedEdge, _EDGE, ())
+        return found[0] if found and 0 <= now - found[0].counted < LOOK_AGAIN_MS else None
+
+    def set_edge(self, edge: records.CountedEdge) -> None:
+        """Save the edge of strategies."""
+        with self._database.writing(durable=False) as execute:
+            execute(_PUT_EDGE, (1, *rows.row(edge)))
 
     def traded(self, since: Ts) -> dict[str, int]:
         """Return the contracts of booked fills by order id, in the markets of orders that ended since then."""

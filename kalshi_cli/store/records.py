@@ -168,6 +168,15 @@ class ClosedResult(msgspec.Struct, frozen=True):
     fees: Money
 
 
+class CountedEdge(msgspec.Struct, frozen=True, kw_only=True):
+    """The edge of strategies over all of history, and the time at which it was counted."""
+
+    sigma: float | None
+    fills: int
+    events: int
+    counted: Ts
+
+
 class CountedHistory(msgspec.Struct, frozen=True, kw_only=True):
     """The part of history that a report counts entry by entry, and the results of all other markets."""
 

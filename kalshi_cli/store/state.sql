@@ -328,5 +328,9 @@ CREATE INDEX orders_live ON orders (ticker) WHERE status IN ('submitted', 'unkno
 
 CREATE INDEX orders_ended ON orders (updated) WHERE status NOT IN ('submitted', 'unknown', 'resting');
 
+-- The edge of strategies over all of history, as last counted.
+CREATE TABLE edge (id INTEGER PRIMARY KEY CHECK (id = 1), sigma REAL, fills INTEGER NOT NULL, events INTEGER NOT NULL,
+    counted INTEGER NOT NULL);
+
 -- How far the results of closed markets were counted again, and the last time that all of them were.
 CREATE TABLE recount (id INTEGER PRIMARY KEY CHECK (id = 1), ticker TEXT NOT NULL, completed INTEGER NOT NULL);

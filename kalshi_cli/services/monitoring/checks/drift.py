@@ -13,7 +13,7 @@ from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.monitoring.checks.readings import CheckData, confirm_by_second_read, measured, run_part
 from kalshi_cli.services.monitoring.checks.records import READ, false_on_file
-from kalshi_cli.store.records import ALL_TIME, CashBaseline
+from kalshi_cli.store.records import ALL_TIME, CashBaseline, CountedEdge
 from kalshi_cli.store.sqlite_store import Store
 
 FIRST = "drift_usd"
@@ -192,11 +192,11 @@ def _moved(readings: CheckData) -> Money:
 
 def _edge(readings: CheckData, store: Store, measures: list[Measure], remarks: list[str]) -> list[Breach]:
     """Compare the realized edge of strategies with the expected edge, if the sample is large enough."""
-    fairs = {order.order_id: order.fair for order in store.orders() if order.order_id and order.fair is not None}
-    settlements = store.settlements()
-    values = {settlement.ticker: settlement.value for settlement in settlements}
-    event_of = {settlement.ticker: settlement.event_ticker for settlement in settlements}
-    kept = edge_kept(bets_of(store.fills(), fairs), values, event_of)
+    now = readings.clock.now()
+    kept = store.history.edge(now)
+    if kept is None:
+        kept = _counted_edge(store, now)
+        store.history.set_edge(kept)
     if kept.sigma is None:
         of = f"{kept.fills} of {MIN_FILLS} fills in {kept.events} of {MIN_EVENTS} events"
         remarks.append(f"sample too small to judge the edge ({of})")
@@ -206,3 +206,13 @@ def _edge(readings: CheckData, store: Store, measures: list[Measure], remarks: l
     text = f"{kept.sigma:+.1f} standard deviations over {kept.fills} fills"
     remarks.append(f"edge {text}")
     return list(measure.breach("EDGE_DRIFT", "edge", text))
+
+
+def _counted_edge(store: Store, now: Ts) -> CountedEdge:
+    """Count the edge over all of history, which is done once a day."""
+    fairs = {order.order_id: order.fair for order in store.orders() if order.order_id and order.fair is not None}
+    settlements = store.settlements()
+    values = {settlement.ticker: settlement.value for settlement in settlements}
+    event_of = {settlement.ticker: settlement.event_ticker for settlement in settlements}
+    kept = edge_kept(bets_of(store.fills(), fairs), values, event_of)
+    return CountedEdge(sigma=kept.sigma, fills=kept.fills, events=kept.events, counted=now)
