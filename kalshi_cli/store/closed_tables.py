@@ -201,6 +201,11 @@ class HistoryTables:
                 execute(_OPEN_AGAIN, (ticker,))
         return tuple(wrong)
 
+    def newest_since(self, count: int) -> Ts:
+        """Return the time of the first of the newest `count` fills; 0 if there are no more."""
+        found = self._database.read("SELECT ts FROM fills ORDER BY ts DESC LIMIT 1 OFFSET ?", (count,))
+        return Ts(found[0][0] + 1) if found else Ts(0)
+
     def subaccounts(self) -> list[int]:
         """Return the subaccounts beside the primary one that have fills."""
         read = self._database.read

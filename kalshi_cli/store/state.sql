@@ -306,14 +306,17 @@ CREATE TRIGGER settlement_opens_market AFTER INSERT ON settlements BEGIN
         ON CONFLICT (ticker) DO UPDATE SET due = MAX(due, excluded.due);
 END;
 
+-- Not INSERT OR IGNORE: the conflict clause of the statement that fires a trigger replaces that of the trigger.
 CREATE TRIGGER traded_order_opens_market AFTER INSERT ON orders
-WHEN NEW.filled > 0 AND EXISTS (SELECT 1 FROM closed_markets WHERE ticker = NEW.ticker) BEGIN
-    INSERT OR IGNORE INTO open_markets VALUES (NEW.ticker, NEW.updated + 172800000);
+WHEN NEW.filled > 0 AND EXISTS (SELECT 1 FROM closed_markets WHERE ticker = NEW.ticker)
+    AND NOT EXISTS (SELECT 1 FROM open_markets WHERE ticker = NEW.ticker) BEGIN
+    INSERT INTO open_markets VALUES (NEW.ticker, NEW.updated + 172800000);
 END;
 
 CREATE TRIGGER changed_order_opens_market AFTER UPDATE ON orders
-WHEN NEW.filled > 0 AND EXISTS (SELECT 1 FROM closed_markets WHERE ticker = NEW.ticker) BEGIN
-    INSERT OR IGNORE INTO open_markets VALUES (NEW.ticker, NEW.updated + 172800000);
+WHEN NEW.filled > 0 AND EXISTS (SELECT 1 FROM closed_markets WHERE ticker = NEW.ticker)
+    AND NOT EXISTS (SELECT 1 FROM open_markets WHERE ticker = NEW.ticker) BEGIN
+    INSERT INTO open_markets VALUES (NEW.ticker, NEW.updated + 172800000);
 END;
 
 CREATE INDEX fills_by_market ON fills (ticker);

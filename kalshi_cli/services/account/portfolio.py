@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account import pnl
 from kalshi_cli.core.account.closed_markets import FillOwners
 from kalshi_cli.core.account.ledger import Ledger, Position
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import ExchangePosition, Settlement
 from kalshi_cli.core.state.state import mark
 from kalshi_cli.core.state.trading_day import day_of
@@ -44,8 +46,8 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
     stated: dict[tuple[int, str], ExchangePosition]
     closed: tuple[ClosedResult, ...] = ()
     """The results of markets whose bookings are not here."""
-    owners: FillOwners = FillOwners(())
-    """The strategies of the fills, as far as the state file knows their orders."""
+    orders: tuple[Order, ...] | None = None
+    """The orders of the fills, as far as the state file knows them; None if it was not used."""
 
     @property
     def closed_net(self) -> Money:
@@ -86,30 +88,36 @@ def read(client: KalshiClient, store: Store | None = None, since: Ts = NEVER, *,
     """Return the bookings and positions of the account, and the markets of open positions.
 
     With a state file, only newer bookings are read from the exchange, and markets that are closed and had no booking
-    since `since` are only results, `by_market` or summed up. Everything is read from the exchange where the file does
-    not explain the positions.
+    since `since` are only results, `by_market` or summed up. Everything is read from the exchange where the file cannot
+    be read or does not explain the positions.
     """
-    newest = store.history.newest() if store is not None else Ts(0)
-    if store is None or not newest:
-        # They come newest first; entries of the same millisecond keep the given order.
-        fills, settlements = tuple(client.all_fills())[::-1], tuple(client.settlements())[::-1]
-        orders = store.orders() if store is not None else ()
-        return _portfolio(client, fills, settlements, owners=FillOwners(orders))
+    if store is not None:
+        with suppress(StateFileError):
+            found = _read_newer(client, store, since, by_market=by_market)
+            if found is not None and not found.drifting:
+                return found
+    # They come newest first; entries of the same millisecond keep the given order.
+    return _portfolio(client, tuple(client.all_fills())[::-1], tuple(client.settlements())[::-1])
+
+
+def _read_newer(client: KalshiClient, store: Store, since: Ts, *, by_market: bool) -> Portfolio | None:
+    """Return the portfolio from the state file and what is newer; None without anything on file."""
+    newest = store.history.newest()
+    if not newest:
+        return None
     late = tuple(client.all_fills(min_ts=Ts(newest - OVERLAP_MS)))[::-1]
     paid = tuple(client.settlements(min_ts=Ts(newest - PAID_LATE_MS)))[::-1]
     moved = {fill.ticker for fill in late} | {settlement.ticker for settlement in paid}
     known = store.history.counted(since, moved, by_market=by_market)
     keys = {fill.key for fill in known.fills}
-    fills = (*known.fills, *(fill for fill in late if fill.key not in keys))
-    settlements = (*known.settlements, *paid)
-    found = _portfolio(
-        client, fills, settlements,
-        subaccounts=store.history.subaccounts(), closed=known.closed, owners=FillOwners(known.orders),
-    )  # fmt: skip
-    if not found.drifting:
-        return found
-    whole = read(client)
-    return msgspec.structs.replace(whole, owners=FillOwners(store.orders()))
+    return _portfolio(
+        client,
+        (*known.fills, *(fill for fill in late if fill.key not in keys)),
+        (*known.settlements, *paid),
+        subaccounts=store.history.subaccounts(),
+        closed=known.closed,
+        orders=known.orders,
+    )
 
 
 def _portfolio(
@@ -119,7 +127,7 @@ def _portfolio(
     *,
     subaccounts: Iterable[int] = (),
     closed: tuple[ClosedResult, ...] = (),
-    owners: FillOwners,
+    orders: tuple[Order, ...] | None = None,
 ) -> Portfolio:
     """Return the portfolio of these bookings; reads the positions and the markets of open positions."""
     ledger = pnl.build_ledger((*fills, *settlements))
@@ -129,7 +137,7 @@ def _portfolio(
         fills=fills,
         settlements=settlements,
         closed=closed,
-        owners=owners,
+        orders=orders,
         ledger=ledger,
         markets={market.ticker: market for market in client.markets(tickers=held)} if held else {},
         stated={
@@ -213,9 +221,15 @@ def positions_before(fills: Iterable[Fill]) -> dict[tuple[str, str], Qty]:
     return before
 
 
-def account_portfolio(resources: Resources, since: Ts = NEVER, *, by_market: bool = False) -> Portfolio:
+def account_portfolio(resources: Resources, since: Ts = NEVER) -> Portfolio:
     """Return the current positions and profit and loss; bookings of closed markets only since `since`."""
-    found = read(learn_key(resources), resources.remembered(), since, by_market=by_market)
+    client, store = learn_key(resources), None
+    with suppress(StateFileError):  # the exchange knows everything
+        store = resources.remembered()
+    return _checked(resources, read(client, store, since))
+
+
+def _checked(resources: Resources, found: Portfolio) -> Portfolio:
     for ticker in found.drifting:
         resources.tell(f"Warning: the fills of {ticker} do not add up to the position that the exchange reports")
     return found
@@ -227,7 +241,9 @@ def account_pnl(
     """Return total profit and loss, and its parts by one of `KEYS`."""
     is_by_time = by in ("day", "month")  # closed markets keep no results by day
     start = since if since is not None else ALL_TIME if is_by_time else NEVER
-    found = account_portfolio(resources, start, by_market=by in ("market", "event", "series"))
+    client, store = learn_key(resources), resources.remembered()
+    found = _checked(resources, read(client, store, start, by_market=by in ("market", "event", "series")))
+    orders = found.orders if found.orders is not None or store is None else store.orders()
     events = {each.ticker: each.event_ticker for each in found.closed if each.event_ticker}
 
     @cache
@@ -237,7 +253,7 @@ def account_pnl(
     parts = group_pnl(
         found, by,
         since=since, zone=ZoneInfo(resources.config.day_zone), now=resources.clock.now(),
-        strategy_of=found.owners.strategy,
+        strategy_of=FillOwners(orders or ()).strategy,
         event_of=event_of,
         series_of=lambda ticker: resources.families.event(event_of(ticker)).series_ticker,
     )  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -301,3 +302,11 @@ def test_a_heartbeat_closes_markets_too(history: History) -> None:
     )
     history.store.beat(beat)
     assert history.store.closed_market("KXB-1") is not None
+
+
+def test_an_order_may_be_saved_again_in_a_market_that_is_open_again(history: History) -> None:
+    history.play([BOUGHT, PAID, LATER, NEWS, LATER])
+    order = make_order("c7", order_id="o7", ticker="KXB-1", filled=contracts(1), status=OrderStatus.CANCELED)
+    for updated in range(3):
+        history.store.record(OrderChanged(msgspec.structs.replace(order, updated=Ts(NOW + updated))))
+    assert "KXB-1" in {fill.ticker for fill in history.store.load().fills}

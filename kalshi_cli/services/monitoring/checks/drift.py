@@ -13,7 +13,7 @@ from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.monitoring.checks.readings import CheckData, confirm_by_second_read, measured, run_part
 from kalshi_cli.services.monitoring.checks.records import READ, false_on_file
-from kalshi_cli.store.records import ALL_TIME, CashBaseline, CountedEdge
+from kalshi_cli.store.records import CashBaseline, CountedEdge
 from kalshi_cli.store.sqlite_store import Store
 
 FIRST = "drift_usd"
@@ -28,6 +28,9 @@ COMPARED = "compared"
 
 BACK_MS = 3 * 86_400_000
 """The time before the last comparison from which entries are compared again: some become readable late."""
+
+MAX_COMPARED = 20_000
+"""The newest fills that are compared at most: the exchange lists 1,000 in each response, and a check has a deadline."""
 
 MAX_RECOUNTED = 20_000
 """The fills of closed markets that one check counts again, about a second of work. Each is counted once a day."""
@@ -86,9 +89,10 @@ def _without_file(readings: CheckData) -> CheckReport:
 
 
 def _since(readings: CheckData, store: Store) -> Ts:
-    """Return the time from which entries are compared: all of them the first time, and with `--accept`."""
+    """Return the time from which entries are compared: of MAX_COMPARED fills the first time, and with `--accept`."""
     last, now = store.alert_book.mark(COMPARED), readings.clock.now()
-    return ALL_TIME if readings.is_accepted or not 0 < last <= now else Ts(last - BACK_MS)
+    back = 0 if readings.is_accepted or not 0 < last <= now else last - BACK_MS
+    return Ts(max(back, store.history.newest_since(MAX_COMPARED)))
 
 
 def _at_rest(readings: CheckData, store: Store, since: Ts) -> tuple[ExchangeAccount, Money | None]:

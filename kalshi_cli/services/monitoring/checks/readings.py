@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import KW_ONLY, InitVar, dataclass
 from pathlib import Path
 from typing import TypeVar, cast
@@ -149,7 +150,14 @@ class CheckData:
     @property
     def portfolio(self) -> Portfolio:
         """Return the portfolio: positions and results, and the bookings of open markets."""
-        return self.once("portfolio", lambda: read(self.account, self.store))
+
+        def look() -> Portfolio:
+            store = None
+            with suppress(StateFileError):  # the exchange knows everything
+                store = self.store
+            return read(self.account, store)
+
+        return self.once("portfolio", look)
 
     @property
     def balance(self) -> Balance:
