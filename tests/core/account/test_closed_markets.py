@@ -129,7 +129,9 @@ def test_a_late_fill_counts_with_the_history_of_its_market() -> None:
     late = fill("late", ASK, 50, client_order_id="", order_id="elsewhere", ts=NOW)
     assert FillBooked(late, None) in engine.step(Filled(NOW, late))
     assert engine.state.ledger.position("KXA-1").qty == contracts(-10)
-    assert engine.day_net == engine.state.ledger.unrealized(engine.state.marks()) - 100
+    unrealized = engine.state.ledger.unrealized(engine.state.marks())
+    assert unrealized is not None
+    assert engine.day_net == unrealized - 100
     assert results(engine)[0] == 500_000
 
 
