@@ -18,7 +18,7 @@ from kalshi_cli.core.account.closed_markets import ClosedMarket, StrategyResult,
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.store import records, rows
-from kalshi_cli.store.database import Database, damaged
+from kalshi_cli.store.database import Database, UnreadableRowError, damaged
 
 LOOK_AGAIN_MS = 86_400_000
 """The time after which a market that was due, but not final, is looked at again. A booking there sets its own time."""
@@ -94,12 +94,18 @@ def close_markets(execute: rows.Execute, now: Ts, limit: int, most_fills: int) -
 
 def market_of(execute: rows.Execute, ticker: str) -> ClosedMarket:
     """Return the history of a market, with the results from its last closing."""
-    fills = [rows.read(Fill, found) for found in execute(_FILLS_OF, (ticker,)).fetchall()]
-    settlements = [rows.read(Settlement, found) for found in execute(_SETTLEMENT_OF, (ticker,)).fetchall()]
+
+    def select(kind: type[rows.T], sql: str) -> list[rows.T]:
+        try:
+            return [rows.read(kind, found) for found in execute(sql, (ticker,)).fetchall()]
+        except msgspec.ValidationError as error:
+            raise UnreadableRowError(f"{kind.__name__}: {error}") from error
+
+    entries = [*select(Fill, _FILLS_OF), *select(Settlement, _SETTLEMENT_OF)]
     return ClosedMarket(
-        orders=tuple(rows.read(Order, found) for found in execute(_ORDERS_OF, (ticker,)).fetchall()),
-        entries=tuple(sorted((*fills, *settlements), key=lambda entry: (entry.ts, isinstance(entry, Settlement)))),
-        results=tuple(rows.read(StrategyResult, found) for found in execute(_RESULTS_OF, (ticker,)).fetchall()),
+        orders=tuple(select(Order, _ORDERS_OF)),
+        entries=tuple(sorted(entries, key=lambda entry: (entry.ts, isinstance(entry, Settlement)))),
+        results=tuple(select(StrategyResult, _RESULTS_OF)),
     )
 
 

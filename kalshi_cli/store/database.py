@@ -58,6 +58,10 @@ def recover_rows(path: Path, sql: str) -> tuple[list[tuple[object, ...]], bool]:
     return found, True
 
 
+class UnreadableRowError(sqlite3.DatabaseError):
+    """A row that does not fit its struct: the file is damaged. Raised within a transaction, which explains it."""
+
+
 class Database:
     """A SQLite file. Every failure is a StateFileError that names the file and says what to do."""
 

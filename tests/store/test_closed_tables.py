@@ -106,3 +106,13 @@ def test_of_a_large_file_the_other_tables_are_checked(
     monkeypatch.setattr(database, "LARGE", 1)
     with pytest.raises(StateFileError, match="damaged"):
         open_store()
+
+
+def test_a_row_that_cannot_be_read_is_damage(store: Store) -> None:
+    with store._database.writing(durable=True) as execute:
+        execute("UPDATE fills SET price = 'x' WHERE ticker = 'A'")
+        execute("INSERT INTO open_markets VALUES ('A', 0)")
+    with pytest.raises(StateFileError, match="damaged"):
+        store.closed_market("A")
+    with pytest.raises(StateFileError, match="damaged"):
+        store.close_markets(LATER, 9)
