@@ -101,7 +101,7 @@ def market_of(execute: rows.Execute, ticker: str) -> ClosedMarket:
         except msgspec.ValidationError as error:
             raise UnreadableRowError(f"{kind.__name__}: {error}") from error
 
-    entries = [*select(Fill, _FILLS_OF), *select(Settlement, _SETTLEMENT_OF)]
+    entries: list[Fill | Settlement] = [*select(Fill, _FILLS_OF), *select(Settlement, _SETTLEMENT_OF)]
     return ClosedMarket(
         orders=tuple(select(Order, _ORDERS_OF)),
         entries=tuple(sorted(entries, key=lambda entry: (entry.ts, isinstance(entry, Settlement)))),

@@ -18,6 +18,7 @@ from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.messages import FairValue, Quote, ReferencePrice, SpotPrice
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.back_off import BackOff
 from kalshi_cli.core.state.order_rate import SentOrder, SentOrders
 
@@ -154,7 +155,12 @@ class EngineState:
 
     def record_own_fill(self, strategy: str, fill: Fill) -> bool:
         """Book a fill with its strategy; return whether it is new."""
-        is_new = self.by_strategy.setdefault(strategy, Ledger()).book(fill)
+        ledger = self.by_strategy.setdefault(strategy, Ledger())
+        if not ledger.has(fill.ticker):  # its market may have settled before the strategy's first fill was known
+            for entry in self.ledger.entries_of(fill.ticker):
+                if isinstance(entry, Settlement):
+                    ledger.settle(entry)
+        is_new = ledger.book(fill)
         counted = self._shares.get(fill.ticker)
         if counted is not None and fill.key in counted.owners:  # counted before its owner was known
             del self._shares[fill.ticker]

@@ -161,3 +161,12 @@ def test_an_engine_without_closed_markets_opens_nothing() -> None:
     engine = make_engine()
     engine.reopen("KXA-1")
     assert not engine.state.ledger.has("KXA-1")
+
+
+def test_the_first_fill_of_a_strategy_may_be_heard_of_after_the_settlement() -> None:
+    engine = make_engine()
+    engine.state.orders.add(ORDERS[0])
+    engine.step(Settled(PAID.ts, PAID))
+    engine.step(Filled(BOUGHT.ts, BOUGHT))
+    own = engine.state.by_strategy["one"]
+    assert (own.position("KXA-1").qty, own.realized) == (0, engine.state.ledger.realized)
