@@ -29,7 +29,7 @@ COMPARED = "compared"
 BACK_MS = 3 * 86_400_000
 """The time before the last comparison from which entries are compared again: some become readable late."""
 
-MAX_COMPARED = 20_000
+MAX_COMPARED = 5_000
 """The newest fills that are compared at most: the exchange lists 1,000 in each response, and a check has a deadline."""
 
 MAX_RECOUNTED = 20_000
