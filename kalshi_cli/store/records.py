@@ -6,6 +6,8 @@ import msgspec
 
 from kalshi_cli.base.errors import ExitCode, HaltedError, StateFileError
 from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.core.account.closed_markets import StrategyResult
+from kalshi_cli.core.account.pnl import ProfitAndLoss
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
@@ -13,6 +15,8 @@ from kalshi_cli.core.monitoring.source_watch import Source
 
 ALL_TIME = Ts(0)
 """The start of time: everything."""
+ALL_FILLS = 2**63 - 1
+"""A number that no market's fills exceed."""
 PAUSED = "PAUSED"
 """The code of a halt that is only a pause: a loop continues after it by itself, and may be started during it."""
 ALERT_REASON_PREFIX = "alert "
@@ -152,13 +156,57 @@ class Undelivered(msgspec.Struct, frozen=True):
     error: str
 
 
+class ClosedResult(msgspec.Struct, frozen=True):
+    """The result of a strategy in a closed market, or in all of them: then `ticker` is empty.
+
+    `event_ticker` is empty for a market without a settlement.
+    """
+
+    ticker: str
+    event_ticker: str
+    strategy: str
+    realized: Money
+    fees: Money
+    wins: int
+    losses: int
+
+    def add_to(self, part: ProfitAndLoss) -> None:
+        """Add this result to profit and loss."""
+        part.add(realized=self.realized, fees=self.fees)
+        part.wins += self.wins
+        part.losses += self.losses
+
+
+class CountedEdge(msgspec.Struct, frozen=True, kw_only=True):
+    """The edge of strategies over all of history, and the time at which it was counted."""
+
+    sigma: float | None
+    fills: int
+    events: int
+    counted: Ts
+
+
+class CountedHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of history that a report counts entry by entry, and the results of all other markets."""
+
+    fills: tuple[Fill, ...]
+    settlements: tuple[Settlement, ...]
+    orders: tuple[Order, ...]
+    """The orders of the fills."""
+    closed: tuple[ClosedResult, ...]
+
+
 class RecoveredState(msgspec.Struct, frozen=True, kw_only=True):
-    """The saved state that a start needs: order requests, positions, and how far fills were read."""
+    """The saved state that a start needs: order requests, positions, and how far fills were read.
+
+    The fills and settlements are those of open markets; `closed` has the results of all others.
+    """
 
     orders: tuple[Order, ...]
     fills: tuple[Fill, ...]
     settlements: tuple[Settlement, ...]
     halt: Halt
+    closed: tuple[StrategyResult, ...] = ()
     locks: tuple[MarketLock, ...] = ()
     best: AccountHigh | None = None
     api_guard_at: Ts | None = None

@@ -91,15 +91,34 @@ DENIED = f"SELECT {columns(OrderRefused)} FROM denials WHERE ts >= ? AND ? IN ('
 ALERTS = f"SELECT {columns(AlertRaised)} FROM alerts WHERE ts >= ? ORDER BY id DESC LIMIT ?"  # noqa: S608
 
 ORDER_BY_ID = ORDERS + " WHERE key = ?1 OR (order_id = ?1 AND order_id <> '')"
-ORDERS_SINCE = ORDERS + " WHERE updated >= ? AND ? IN ('', ticker) ORDER BY created, key"
+# Two indexes, neither of which an order request writes: live orders, and the time of the others.
+_LIVE_KEYS = "SELECT key FROM orders WHERE status IN ('submitted', 'unknown', 'resting')"
+_ENDED_KEYS = "SELECT key FROM orders WHERE status NOT IN ('submitted', 'unknown', 'resting')"
+ORDERS_SINCE = ORDERS + (
+    f" WHERE key IN ({_LIVE_KEYS} AND updated >= ?1 UNION {_ENDED_KEYS} AND updated >= ?1) AND ?2 IN ('', ticker)"
+    " ORDER BY created, key"
+)
 _LIVE = ORDERS + " WHERE status IN ('submitted', 'unknown', 'resting')"
-_OLDEST_OPEN = "(SELECT MIN(ts) FROM fills WHERE ticker NOT IN (SELECT ticker FROM settlements))"
+# The orders of fills in open markets, whose strategies the fills belong to.
+_OF_OPEN = (
+    "SELECT client_order_id FROM fills WHERE ticker IN (SELECT ticker FROM open_markets)"
+    " UNION SELECT key FROM orders WHERE order_id <> '' AND order_id IN"
+    " (SELECT order_id FROM fills WHERE ticker IN (SELECT ticker FROM open_markets))"
+)
+# The fills of an order in a closed market are not read, so a traded order there would seem to lack them.
+_NOT_CLOSED = (
+    "(filled = 0 OR ticker IN (SELECT ticker FROM open_markets)"
+    " OR NOT EXISTS (SELECT 1 FROM closed_markets WHERE closed_markets.ticker = orders.ticker))"
+)
 LIVE_ORDERS = _LIVE + " ORDER BY created, key"
 # An order's filled count arrives before its fills: those of a recent trade may not be booked yet.
-_LATELY = "filled > 0 AND updated >= COALESCE((SELECT MAX(ts) FROM fills), 0) - 3600000"
+_LATELY = _ENDED_KEYS + " AND filled > 0 AND updated >= COALESCE((SELECT MAX(ts) FROM fills), 0) - 3600000"  # noqa: S608
 # The latest orders count in the order rate, whatever their result: by number, because a clock may have been set since.
-_NEWEST = "key IN (SELECT key FROM intents ORDER BY number DESC LIMIT 1000)"
-ORDERS_TO_REMEMBER = " OR ".join((_LIVE, f"updated >= {_OLDEST_OPEN}", _LATELY, _NEWEST)) + " ORDER BY created, key"
+_NEWEST = "SELECT key FROM (SELECT key FROM intents ORDER BY number DESC LIMIT 1000)"
+ORDERS_TO_REMEMBER = ORDERS + (
+    f" WHERE key IN ({' UNION '.join((_LIVE_KEYS, _OF_OPEN, _LATELY, _NEWEST))}) AND {_NOT_CLOSED}"
+    " ORDER BY created, key"
+)
 ADD_INTENT = "INSERT INTO intents (key) VALUES (?)"
 LAST_INTENT = "SELECT COALESCE(MAX(number), 0) FROM intents"
 # What other programs may have changed since a review, in one statement: the halt, a lock of the market, an order.
@@ -120,6 +139,8 @@ TRIM_DENIALS = "DELETE FROM denials WHERE rowid <= (SELECT MAX(rowid) FROM denia
 ADD_PLACEMENT = "INSERT INTO placements (client_order_id, latency_ms) VALUES (?, ?)"
 TRIM_PLACEMENTS = "DELETE FROM placements WHERE rowid <= (SELECT MAX(rowid) FROM placements) - ?"
 PLACEMENTS = "SELECT client_order_id, latency_ms FROM placements ORDER BY rowid"
+TRADED_LATELY = """SELECT order_id, SUM(qty) FROM fills WHERE ticker IN (SELECT ticker FROM orders
+    WHERE status NOT IN ('submitted', 'unknown', 'resting') AND filled > 0 AND updated >= ?) GROUP BY order_id"""
 TRIM_ALERTS = "DELETE FROM alerts WHERE id <= (SELECT MAX(id) FROM alerts) - ?"
 
 

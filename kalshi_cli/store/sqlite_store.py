@@ -19,6 +19,7 @@ import msgspec
 
 from kalshi_cli.base.errors import HaltedError, StateFileError
 from kalshi_cli.base.units import Money, Ts, format_ts
+from kalshi_cli.core.account.closed_markets import ClosedMarket, StrategyResult
 from kalshi_cli.core.model import effects
 from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.exchange import TradingState
@@ -26,7 +27,7 @@ from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.request_traffic import RequestMinute
 from kalshi_cli.core.state.back_off import API_GUARD
-from kalshi_cli.store import migrations, records, rows
+from kalshi_cli.store import closed_tables, migrations, records, rows
 from kalshi_cli.store.alert_tables import AlertStore
 from kalshi_cli.store.database import Database, damaged
 from kalshi_cli.store.halt_file import read_halt_file, read_marker_files, remove_halt_file, write_halt_file
@@ -44,6 +45,9 @@ MAX_MINUTES = 120
 MAX_UNWRITTEN_DENIALS = 1_000
 """The most causes that are counted in memory between two heartbeats."""
 
+MAX_PER_BEAT = (2, 1_000)
+"""The most markets that are closed with one heartbeat, and the most fills of each: it must stay short."""
+
 _CAUTION = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
 
 _NOT_STOPPED = (None, TradingState.ACTIVE.value)
@@ -59,6 +63,7 @@ class Store:
     def __init__(self, database: Database, on_record: OnRecord | None = None) -> None:
         self._database = database
         self.alert_book = AlertStore(database)
+        self.history = closed_tables.HistoryTables(database)
         self._home = database.path.parent
         self._seen_intent: int | None = None
         """The last intent that this program knows of; None before it looked, when there is nothing that it reviewed."""
@@ -316,6 +321,7 @@ class Store:
         self._write_denials()
         with self._database.writing(durable=False) as execute:
             execute(rows.PUT_CYCLE, (1, *rows.row(cycle)))
+            closed_tables.close_markets(execute, cycle.completed, *MAX_PER_BEAT)
             if cycle.gained is not None:
                 execute(rows.SEE_BEST, (1, cycle.gained, cycle.completed))
 
@@ -357,21 +363,35 @@ class Store:
     # -- what is remembered ---------------------------------------------------------------------------------------
 
     def load(self) -> records.RecoveredState:
-        """Return all fills and settlements, and the orders that matter to a start.
+        """Return the fills and settlements of open markets, the results of closed ones, and the orders for a start.
 
-        These are orders that are live, that changed since the oldest unsettled fill, or that are among the latest
-        thousand.
+        These are orders that are live, that traded in an open market or within the last hour of trading, or that are
+        among the latest thousand.
         """
-        self._seen_intent = self._last_intent()  # first: an order placed in between is reported twice rather than never
-        return records.RecoveredState(
-            orders=self._select(Order, rows.ORDERS_TO_REMEMBER),
-            fills=self.fills(),
-            settlements=self.settlements(),
-            halt=self.halt(),
-            locks=self.market_locks(),
-            best=next(iter(self._select(records.AccountHigh, rows.BEST)), None),
-            api_guard_at=Ts(self.alert_book.mark(API_GUARD)) or None,
-        )
+        with self._database.snapshot():  # a market that is closed meanwhile is in both parts, or in neither
+            self._seen_intent = self._last_intent()
+            return records.RecoveredState(
+                orders=self._select(Order, rows.ORDERS_TO_REMEMBER),
+                fills=self._select(Fill, closed_tables.OPEN_FILLS),
+                settlements=self._select(Settlement, closed_tables.OPEN_SETTLEMENTS),
+                closed=self._select(StrategyResult, closed_tables.RESULTS),
+                halt=self.halt(),
+                locks=self.market_locks(),
+                best=next(iter(self._select(records.AccountHigh, rows.BEST)), None),
+                api_guard_at=Ts(self.alert_book.mark(API_GUARD)) or None,
+            )
+
+    def close_markets(self, now: Ts, limit: int) -> None:
+        """Close up to `limit` markets that are final, so that the next start reads only their results."""
+        if self._database.read(closed_tables.ANY_DUE, (now,)):
+            with self._database.writing(durable=False) as execute:
+                closed_tables.close_markets(execute, now, limit, records.ALL_FILLS)
+
+    def closed_market(self, ticker: str) -> ClosedMarket | None:
+        """Return the history of a market that was closed, to reopen it; None for any other."""
+        with self._database.snapshot() as execute:
+            is_closed = execute(closed_tables.CLOSED, (ticker,)).fetchone() is not None
+            return closed_tables.market_of(execute, ticker) if is_closed else None
 
     def news(self) -> tuple[Order, ...]:
         """Return orders placed or amended since `load` or the last call; our own may be among them."""

@@ -280,3 +280,62 @@ ALTER TABLE cycle ADD COLUMN waiting TEXT NOT NULL DEFAULT '';
 
 -- step 17: The last answer of each outside source of a loop.
 ALTER TABLE cycle ADD COLUMN sources TEXT NOT NULL DEFAULT '';
+
+-- step 18: Open and closed markets. A booking, or an order that traded, opens its market; `due` is the time from which
+-- it may be closed again, two days after its last booking. Indexes keep the cost of a start from growing with history.
+CREATE TABLE open_markets (ticker TEXT PRIMARY KEY, due INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE closed_markets (
+    ticker TEXT NOT NULL,
+    strategy TEXT NOT NULL,
+    realized INTEGER NOT NULL,
+    fees INTEGER NOT NULL,
+    wins INTEGER NOT NULL,
+    losses INTEGER NOT NULL,
+    PRIMARY KEY (ticker, strategy)
+) WITHOUT ROWID;
+
+INSERT INTO open_markets SELECT ticker, MAX(ts) + 172800000
+    FROM (SELECT ticker, ts FROM fills UNION ALL SELECT ticker, ts FROM settlements) GROUP BY ticker;
+
+CREATE TRIGGER fill_opens_market AFTER INSERT ON fills BEGIN
+    INSERT INTO open_markets VALUES (NEW.ticker, NEW.ts + 172800000)
+        ON CONFLICT (ticker) DO UPDATE SET due = MAX(due, excluded.due);
+END;
+
+CREATE TRIGGER settlement_opens_market AFTER INSERT ON settlements BEGIN
+    INSERT INTO open_markets VALUES (NEW.ticker, NEW.ts + 172800000)
+        ON CONFLICT (ticker) DO UPDATE SET due = MAX(due, excluded.due);
+END;
+
+-- Not INSERT OR IGNORE: the conflict clause of the statement that fires a trigger replaces that of the trigger.
+CREATE TRIGGER traded_order_opens_market AFTER INSERT ON orders
+WHEN NEW.filled > 0 AND EXISTS (SELECT 1 FROM closed_markets WHERE ticker = NEW.ticker)
+    AND NOT EXISTS (SELECT 1 FROM open_markets WHERE ticker = NEW.ticker) BEGIN
+    INSERT INTO open_markets VALUES (NEW.ticker, NEW.updated + 172800000);
+END;
+
+CREATE TRIGGER changed_order_opens_market AFTER UPDATE ON orders
+WHEN NEW.filled > 0 AND EXISTS (SELECT 1 FROM closed_markets WHERE ticker = NEW.ticker)
+    AND NOT EXISTS (SELECT 1 FROM open_markets WHERE ticker = NEW.ticker) BEGIN
+    INSERT INTO open_markets VALUES (NEW.ticker, NEW.updated + 172800000);
+END;
+
+CREATE INDEX fills_by_market ON fills (ticker);
+
+CREATE INDEX fills_by_time ON fills (ts);
+
+CREATE INDEX fills_of_subaccount ON fills (subaccount) WHERE subaccount <> 0;
+
+CREATE INDEX settlements_by_time ON settlements (ts);
+
+CREATE INDEX orders_live ON orders (ticker) WHERE status IN ('submitted', 'unknown', 'resting');
+
+CREATE INDEX orders_ended ON orders (updated) WHERE status NOT IN ('submitted', 'unknown', 'resting');
+
+-- The edge of strategies over all of history, as last counted.
+CREATE TABLE edge (id INTEGER PRIMARY KEY CHECK (id = 1), sigma REAL, fills INTEGER NOT NULL, events INTEGER NOT NULL,
+    counted INTEGER NOT NULL);
+
+-- How far the results of closed markets were counted again, and the last time that all of them were.
+CREATE TABLE recount (id INTEGER PRIMARY KEY CHECK (id = 1), ticker TEXT NOT NULL, completed INTEGER NOT NULL);

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
+from kalshi_cli.core.account.closed_markets import ClosedMarket
 from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.monitoring.source_watch import Source
@@ -40,10 +42,18 @@ class OrderStore(Protocol):
         ...
 
     def load(self) -> RecoveredState:
-        """Return all fills and settlements, and the orders that matter to a start.
+        """Return the fills and settlements of open markets, the results of closed ones, and the orders for a start.
 
-        These are orders that were live, that moved since the oldest open position, or that are recent.
+        These are orders that were live, that traded in an open market, or that are recent.
         """
+        ...
+
+    def close_markets(self, now: Ts, limit: int) -> None:
+        """Close up to `limit` markets that are final, so that the next start reads only their results."""
+        ...
+
+    def closed_market(self, ticker: str) -> ClosedMarket | None:
+        """Return the history of a market that was closed, to reopen it; None for any other."""
         ...
 
     def news(self) -> tuple[Order, ...]:
@@ -78,6 +88,12 @@ class ReadOnlyStore(OrderStore):
         if self._store is not None:
             return self._store.load()
         return RecoveredState(orders=(), fills=(), settlements=(), halt=NO_HALT)
+
+    def close_markets(self, now: Ts, limit: int) -> None:
+        """Close nothing."""
+
+    def closed_market(self, ticker: str) -> ClosedMarket | None:
+        return self._store.closed_market(ticker) if self._store is not None else None
 
     def news(self) -> tuple[Order, ...]:
         return self._store.news() if self._store is not None else ()

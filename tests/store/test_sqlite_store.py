@@ -216,9 +216,12 @@ def test_load_gives_the_orders_that_are_live_or_belong_to_an_open_position(open_
     store.record(OrderChanged(full_order("live", order_id="2", updated=Ts(NOW - 9), status=OrderStatus.UNKNOWN)))
     store.record(OrderChanged(full_order("held", order_id="3", updated=NOW, **over)))
     assert {order.client_order_id for order in store.load().orders} == {"live"}
-    store.record(FillBooked(full_fill(order_id="3", ticker="A")))
+    store.record(FillBooked(full_fill(order_id="3", ticker="A", client_order_id="held")))
     assert {order.client_order_id for order in store.load().orders} == {"live", "held"}
     store.record(SettlementBooked(full_settlement("A")))
+    later = Ts(NOW + 9 * 86_400_000)
+    store.record(FillBooked(full_fill("t2", order_id="4", ticker="B", client_order_id="", ts=later)))
+    store.close_markets(later, 9)
     assert {order.client_order_id for order in store.load().orders} == {"live"}
     assert len(store.load().fills) == 1
 

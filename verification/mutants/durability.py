@@ -257,8 +257,8 @@ DURABILITY = (
         "what others began while this program loaded is news",
         "their orders count in no limit of ours",
         "store/sqlite_store.py",
-        "self._seen_intent = self._last_intent()  # first",
-        "pass  # first",
+        "            self._seen_intent = self._last_intent()\n            return",
+        "            return",
         ("tests/store/test_intents_beside.py",),
     ),
 )

@@ -131,10 +131,11 @@ class _Market:
         self._done = 0
         self.changes = 0
         """The number of bookings."""
+        self.revisions = 0
+        """The number of bookings that changed more than the end of the entries."""
 
-    @property
-    def events(self) -> list[Fill | Settlement]:
-        return [event for _, event in self._events]
+    def events(self, after: int = 0) -> list[Fill | Settlement]:
+        return [event for _, event in self._events[after:]]
 
     def insert(self, event: Fill | Settlement) -> None:
         """Insert an entry at its place; recount the market if later entries were already counted."""
@@ -142,6 +143,7 @@ class _Market:
         key = (event.ts, 0, _rank(event), *event.key) if isinstance(event, Fill) else (event.ts, 1, 0, "", "")
         if self._done and key < self._events[self._done - 1][0]:
             self._done = 0
+        self.revisions += bool(self._events) and key < self._events[-1][0]
         insort(self._events, (key, event), key=itemgetter(0))
         self.changes += 1
 
@@ -166,6 +168,7 @@ class _Market:
             return None
         self._events = [entry for entry in self._events if entry[1] is not self._settlement]
         self._done = 0
+        self.revisions += self._settlement is not None
         self._settlement = holds
         self.insert(holds)
         return holds
@@ -212,6 +215,14 @@ class Ledger:
         """Markets with a booking since `Exposures` last emptied this set."""
         self._positions: dict[tuple[int, str], Position] = {}
         self._realized = self._fees = self._cost = 0
+        self.carried = Money(0)
+        """The realized profit less fees of closed markets, whose entries are not here."""
+
+    def carry(self, realized: Money, fees: Money) -> None:
+        """Add the result of a closed market, in which no position is left."""
+        self._realized += realized
+        self._fees += fees
+        self.carried = Money(self.carried + realized - fees)
 
     def book(self, fill: Fill) -> bool:
         """Book a fill; return False if it was booked before."""
@@ -237,9 +248,13 @@ class Ledger:
         """Book a fill or a settlement; return whether it changed anything."""
         return self.book(entry) if isinstance(entry, Fill) else self.settle(entry) is not None
 
-    def entries_of(self, ticker: str) -> list[Fill | Settlement]:
-        """Return all entries of a market, sorted."""
-        return self._markets[ticker].events if ticker in self._markets else []
+    def entries_of(self, ticker: str, after: int = 0) -> list[Fill | Settlement]:
+        """Return the entries of a market, sorted, without the first `after` of them."""
+        return self._markets[ticker].events(after) if ticker in self._markets else []
+
+    def has(self, ticker: str) -> bool:
+        """Return whether a market has entries here."""
+        return ticker in self._markets
 
     def traded(self, ticker: str, *, since: Ts) -> Qty:
         """Return the contracts bought and sold in a market after a time."""
@@ -249,10 +264,14 @@ class Ledger:
         """Return a number that grows with every booking in a market."""
         return self._markets[ticker].changes if ticker in self._markets else 0
 
+    def revisions(self, ticker: str) -> int:
+        """Return a number that grows with every booking in a market that is not its newest entry."""
+        return self._markets[ticker].revisions if ticker in self._markets else 0
+
     @property
     def entries(self) -> list[Fill | Settlement]:
         """Return all entries, market by market, each sorted."""
-        return [event for market in self._markets.values() for event in market.events]
+        return [event for market in self._markets.values() for event in market.events()]
 
     def position(self, ticker: str, subaccount: int = 0) -> Position:
         """Return the position of a subaccount in a market; a flat one if there never was one."""

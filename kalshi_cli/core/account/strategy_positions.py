@@ -77,9 +77,17 @@ _NONE = _Share(0, 0)
 class StrategyPositions:
     """The positions of one market by subaccount and owner. The owners of a subaccount add up to its position."""
 
-    def __init__(self, entries: Iterable[Fill | Settlement], owner_of: Callable[[Fill], str]) -> None:
+    def __init__(
+        self,
+        entries: Iterable[Fill | Settlement] = (),
+        owner_of: Callable[[Fill], str] = lambda _fill: UNOWNED_STRATEGY,
+    ) -> None:
         self._held: dict[int, dict[str, _Share]] = {}
         self._losses: dict[str, LossStreak] = {}
+        self.count(entries, owner_of)
+
+    def count(self, entries: Iterable[Fill | Settlement], owner_of: Callable[[Fill], str]) -> None:
+        """Count the entries that follow those counted so far."""
         for entry in entries:
             if isinstance(entry, Fill):
                 owner = owner_of(entry)
@@ -90,9 +98,14 @@ class StrategyPositions:
             else:
                 self._held.clear()
 
+    @property
+    def is_flat(self) -> bool:
+        """Return whether no owner has a position."""
+        return not any(share.qty for held in self._held.values() for share in held.values())
+
     def with_trades(self, trades: Iterable[tuple[int, str, int, Price]]) -> StrategyPositions:
         """Return a copy with more trades applied: subaccount, owner, change, YES price."""
-        more = StrategyPositions((), lambda _fill: UNOWNED_STRATEGY)
+        more = StrategyPositions()
         more._held = {subaccount: dict(held) for subaccount, held in self._held.items()}
         for trade in trades:
             more.trade(*trade)

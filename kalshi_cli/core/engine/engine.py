@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.account import reconciliation
+from kalshi_cli.core.account.closed_markets import ClosedMarket
 from kalshi_cli.core.account.order_index import DUPLICATE_ID, ids_of
 from kalshi_cli.core.engine.book_validity import BookWatch
 from kalshi_cli.core.engine.market_updates import MarketUpdates
@@ -72,8 +73,9 @@ class TradingEngine:
         new_id: Callable[[], str],
         order_expiry_s: float | None,
         on_file: Callable[[str], Order | None] = lambda _any_id: None,
+        closed: Callable[[str], ClosedMarket | None] = lambda _ticker: None,
     ) -> None:
-        """Create the engine; `on_file` finds an order, by either id, that only the state file has."""
+        """Create the engine; `on_file` finds an order, by either id, and `closed` a market only the state file has."""
         self.state = state
         self.limits = limits
         self.tally = RunCounters()
@@ -87,6 +89,7 @@ class TradingEngine:
         self._new_id = new_id
         self._order_expiry_s = order_expiry_s
         self._on_file = on_file
+        self._closed = closed
         self._cancelling: dict[str, Ts] = {}
         self._repaired = state.orders.repaired
         self._book_watch = BookWatch(state, limits)
@@ -177,6 +180,20 @@ class TradingEngine:
 
         Own orders come first: the stream may have reported one as foreign before its response arrived.
         """
+        self._restore(orders, entries)
+        self._guards.on_restored()
+
+    def reopen(self, ticker: str) -> None:
+        """Read the entries of a closed market again, before a booking there; no effects follow."""
+        if self.state.ledger.has(ticker) or (market := self._closed(ticker)) is None:
+            return
+        self.state.carry(market.results, -1)
+        known = self.state.orders
+        new = (o for o in market.orders if not (known.get(o.client_order_id) or known.by_order_id(o.order_id)))
+        self._restore(new, market.entries)
+        self._guards.day.reopened(ticker)
+
+    def _restore(self, orders: Iterable[Order], entries: Iterable[Fill | Settlement]) -> None:
         known = sorted(orders, key=lambda order: (order.is_foreign, order.created))
         named = {name: order for order in reversed(known) for name in (order.client_order_id, order.order_id) if name}
         """Includes the orders beyond the number that the registry remembers: their fills may still be open
@@ -198,7 +215,6 @@ class TradingEngine:
                     self._keep_unowned(entry)  # its order may be one of ours without a response
                 elif owner.strategy:
                     self.state.record_own_fill(owner.strategy, entry)
-        self._guards.on_restored()
 
     def _on_tick(self, _message: messages.Tick) -> list[Effect]:
         effects = self._guards.tick() + self._withdraw()
@@ -312,6 +328,8 @@ class TradingEngine:
     def _on_order(self, message: messages.Message) -> list[Effect]:
         if isinstance(message, messages.OrderState):
             message = self._groups.with_cause(message)
+            if message.order.filled:
+                self.reopen(message.order.ticker)
         before = self._known(*ids_of(message))
         order = self.state.orders.apply(message)
         if isinstance(message, messages.CancelFailed):
@@ -353,6 +371,7 @@ class TradingEngine:
 
     def _on_filled(self, message: messages.Filled) -> list[Effect]:
         fill = message.fill
+        self.reopen(fill.ticker)
         before = self.state.ledger.position(fill.ticker, fill.subaccount)
         if not self._book(fill):
             return []
@@ -395,6 +414,7 @@ class TradingEngine:
 
     def _on_settled(self, message: messages.Settled) -> list[Effect]:
         settlement = message.settlement
+        self.reopen(settlement.ticker)
         held = [position for position in self.state.ledger.holdings(settlement.ticker) if position.qty]
         holds = self._settle(settlement)
         if holds is None:
@@ -446,6 +466,8 @@ class TradingEngine:
         self._is_account_unread = False
         self.state.account_read = message.ts
         self._guards.responses.answered()
+        for ticker in {fill.ticker for fill in message.fills}:
+            self.reopen(ticker)
         unreported: list[tuple[str, Fill]] = []
         self._unreported_fills = unreported
         repairs = reconciliation.diff(self.state.orders, self.state.ledger.is_booked, message)

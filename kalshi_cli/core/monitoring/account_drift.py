@@ -8,7 +8,7 @@ import msgspec
 
 from kalshi_cli.base.units import Money, Qty, Ts, show_money, show_price, show_qty
 from kalshi_cli.core.account.ledger import Ledger
-from kalshi_cli.core.account.pnl import build_ledger
+from kalshi_cli.core.account.pnl import build_ledger, sort_by_time
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.check_report import Breach, critical
@@ -39,10 +39,18 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare(
-    ours: AccountHistory, theirs: AccountHistory, stated: Mapping[Place, Qty], *, read_until: Ts, now: Ts
+    ours: AccountHistory,
+    theirs: AccountHistory,
+    stated: Mapping[Place, Qty],
+    *,
+    read_until: Ts,
+    now: Ts,
+    since: Ts = Ts(0),  # noqa: B008 - an integer
+    ledger: Ledger | None = None,
 ) -> Compared:
     """Return the fills and settlements that one side lacks or that differ, and the positions that differ.
 
+    Both sides have the entries from `since` on, ours also some before; `ledger` has all of ours.
     Entries after `read_until` need not be in our records yet, and may be missing on the exchange, whose lists lag.
     """
     mine, their = {fill.key: fill for fill in ours.fills}, {fill.key: fill for fill in theirs.fills}
@@ -66,7 +74,7 @@ def compare(
     breaches += [
         critical("FILLS_NOT_THERE", fill.ticker, f"only in the state file: {_words(fill)}", "on the exchange")
         for key, fill in mine.items()
-        if key not in their and fill.ts <= read_until
+        if key not in their and since <= fill.ts <= read_until
     ]
     paid = {settlement.ticker: (settlement.result, settlement.value) for settlement in ours.settlements}
     for settlement in theirs.settlements:
@@ -77,7 +85,9 @@ def compare(
         else:
             what = f"settlement missing in the state file: {settlement.result} at {show_price(settlement.value)}"
             breaches.append(critical("SETTLEMENT_MISSING", settlement.ticker, what, "stored"))
-    ledger = build_ledger((*ours.fills, *ours.settlements, *unread))
+    ledger = build_ledger((*ours.fills, *ours.settlements)) if ledger is None else ledger
+    for entry in sort_by_time(unread):
+        ledger.add(entry)
     return Compared(breaches=(*breaches, *_positions(ledger, stated)), unread=len(unread), ledger=ledger)
 
 

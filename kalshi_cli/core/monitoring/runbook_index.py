@@ -40,7 +40,10 @@ _CODES: tuple[tuple[Remedy, str], ...] = (
     (Remedy("disk-full", "kalshi pause", "emergency_stop"), "PAUSE_FAILED"),
     (Remedy("disk-full", "kalshi check disk", "check"), "DISK_SPACE DISK_INODES"),
     (Remedy("drift", "kalshi check drift"), "FILLS_MISSING FEE_MISMATCH DRIFT"),
-    (Remedy("drift", "kalshi check drift", "check"), "FILL_DIFFERS FILLS_NOT_THERE SETTLEMENT_MISSING CASH_DRIFT"),
+    (
+        Remedy("drift", "kalshi check drift", "check"),
+        "FILL_DIFFERS FILLS_NOT_THERE SETTLEMENT_MISSING CASH_DRIFT RECOUNT",
+    ),
     (Remedy("drift", "kalshi pnl --by strategy", "check"), "EDGE_DRIFT"),
     (Remedy("exchange-paused", "kalshi exchange", "state"), "TRADING_PAUSED EXCHANGE_PAUSED EXCHANGE_RESUMED"),
     (Remedy("execution", "kalshi check orders", "check"), "REJECT_RATE"),

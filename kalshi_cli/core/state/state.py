@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.core.account.closed_markets import StrategyResult
 from kalshi_cli.core.account.exposure import Exposures, subaccounts
 from kalshi_cli.core.account.ledger import Ledger, Position
 from kalshi_cli.core.account.order_index import OrderRegistry
@@ -17,8 +18,22 @@ from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.messages import FairValue, Quote, ReferencePrice, SpotPrice
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.back_off import BackOff
 from kalshi_cli.core.state.order_rate import SentOrder, SentOrders
+
+
+class _CountedPositions:
+    """The positions of the strategies in a market, counted as its entries arrive.
+
+    `revision` is that of the ledger; `owners` has the counted fills, because a fill can get its owner later.
+    """
+
+    def __init__(self, revision: int) -> None:
+        self.revision = revision
+        self.count = 0
+        self.owners: dict[tuple[str, str], str] = {}
+        self.positions = StrategyPositions()
 
 
 class EngineState:
@@ -53,7 +68,7 @@ class EngineState:
         """The balance without what the ledger booked; None until the account was read."""
         self.by_strategy: dict[str, Ledger] = {}
         """The fills of each strategy's own orders. `owned` is the position that remains of them."""
-        self._shares: dict[str, tuple[list[int], StrategyPositions]] = {}
+        self._shares: dict[str, _CountedPositions] = {}
         self.indexes: dict[str, ReferencePrice] = {}
         self.references: dict[str, str] = dict(references or {})
         self.families: dict[str, Family] = dict(families or {})
@@ -140,7 +155,24 @@ class EngineState:
 
     def record_own_fill(self, strategy: str, fill: Fill) -> bool:
         """Book a fill with its strategy; return whether it is new."""
-        return self.by_strategy.setdefault(strategy, Ledger()).book(fill)
+        ledger = self.by_strategy.setdefault(strategy, Ledger())
+        if not ledger.has(fill.ticker):  # its market may have settled before the strategy's first fill was known
+            for entry in self.ledger.entries_of(fill.ticker):
+                if isinstance(entry, Settlement):
+                    ledger.settle(entry)
+        is_new = ledger.book(fill)
+        counted = self._shares.get(fill.ticker)
+        if counted is not None and fill.key in counted.owners:  # counted before its owner was known
+            del self._shares[fill.ticker]
+        return is_new
+
+    def carry(self, results: Iterable[StrategyResult], sign: int = 1) -> None:
+        """Add the results of closed markets to the ledgers, or take them out again with the sign -1."""
+        for result in results:
+            realized, fees = Money(sign * result.realized), Money(sign * result.fees)
+            self.ledger.carry(realized, fees)
+            if result.strategy:
+                self.by_strategy.setdefault(result.strategy, Ledger()).carry(realized, fees)
 
     def losses(self, strategy: str, ticker: str) -> LossStreak:
         """Return a strategy's losses in a market from closing its own positions."""
@@ -170,13 +202,17 @@ class EngineState:
         return Position(ticker, qty, cost, subaccount=subaccount)
 
     def _booked_shares(self, ticker: str) -> StrategyPositions:
-        ledgers = [self.ledger, *self.by_strategy.values()]
-        changes = [ledger.changes(ticker) for ledger in ledgers]
-        counted, shares = self._shares.get(ticker, ([], None))
-        if shares is None or counted != changes:
-            shares = StrategyPositions(self.ledger.entries_of(ticker), self._owner_of)
-            self._shares[ticker] = changes, shares
-        return shares
+        """Return the positions of the strategies in a market; only entries since the last call are counted."""
+        revision = self.ledger.revisions(ticker)
+        counted = self._shares.get(ticker)
+        if counted is None or counted.revision != revision:
+            counted = self._shares[ticker] = _CountedPositions(revision)
+        entries = self.ledger.entries_of(ticker, counted.count)
+        owners = {entry.key: self._owner_of(entry) for entry in entries if isinstance(entry, Fill)}
+        counted.positions.count(entries, lambda fill: owners[fill.key])
+        counted.owners |= owners
+        counted.count += len(entries)
+        return counted.positions
 
     def _owner_of(self, fill: Fill) -> str:
         return next((name for name, ledger in self.by_strategy.items() if ledger.is_booked(fill)), UNOWNED_STRATEGY)

@@ -36,6 +36,10 @@ class TradingDayTotals:
         if isinstance(entry, Settlement) or self._start is None or entry.ts < self._start:
             self._changed.add(entry.ticker)
 
+    def reopened(self, ticker: str) -> None:
+        """Note that the entries of a closed market were read again."""
+        self._changed.add(ticker)
+
     def net(self) -> Money:
         """Return the P&L of the day. A position without a price counts at cost."""
         ledger, start = self._state.ledger, self._day_start(self._state.now)
@@ -45,7 +49,8 @@ class TradingDayTotals:
         for ticker in self._changed:
             self._before[ticker] = ledger.net_before(ticker, start)
         self._changed.clear()
-        return Money(ledger.realized - ledger.fees - sum(self._before.values()) + self._unrealized()[0])
+        before = ledger.carried + sum(self._before.values())
+        return Money(ledger.realized - ledger.fees - before + self._unrealized()[0])
 
     def net_since_first_fill(self) -> tuple[Money, bool]:
         """Return the P&L since the first fill, and whether all open positions have a price."""

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import cache
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account import pnl
+from kalshi_cli.core.account.closed_markets import FillOwners
 from kalshi_cli.core.account.ledger import Ledger, Position
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import ExchangePosition, Settlement
 from kalshi_cli.core.state.state import mark
 from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.resources import Resources
+from kalshi_cli.store.closed_tables import NEVER
+from kalshi_cli.store.records import ALL_TIME, ClosedResult
+from kalshi_cli.store.sqlite_store import Store
 
 KEYS = ("market", "event", "series", "strategy", "day", "month")
+
+OVERLAP_MS = 3_600_000
+PAID_LATE_MS = 86_400_000 + OVERLAP_MS
+"""The time before the newest booking on file from which fills, and settlements, are read from the exchange again."""
 
 MONTH_LENGTH = len("2026-11")
 
@@ -33,6 +44,10 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     markets: dict[str, Market]
     stated: dict[tuple[int, str], ExchangePosition]
+    closed: tuple[ClosedResult, ...] = ()
+    """The results of markets whose bookings are not here."""
+    orders: tuple[Order, ...] | None = None
+    """The orders of the fills, as far as the state file knows them; None if it was not used."""
 
     @property
     def entries(self) -> list[pnl.LedgerEntry]:
@@ -80,16 +95,60 @@ def closing_value(positions: Iterable[Position], marks: Mapping[str, Price | Non
     return Money(sum(cost if value is None else value for cost, value in values))
 
 
-def read(client: KalshiClient) -> Portfolio:
-    """Read all fills, settlements and positions from the exchange, and the markets of open positions."""
+def read(client: KalshiClient, store: Store | None = None, since: Ts = NEVER, *, by_market: bool = False) -> Portfolio:
+    """Return the bookings and positions of the account, and the markets of open positions.
+
+    With a state file, only newer bookings are read from the exchange, and markets that are closed and had no booking
+    since `since` are only results, `by_market` or summed up. Everything is read from the exchange where the file cannot
+    be read or does not explain the positions.
+    """
+    if store is not None:
+        with suppress(StateFileError):
+            found = _read_newer(client, store, since, by_market=by_market)
+            if found is not None and not found.drifting:
+                return found
     # They come newest first; entries of the same millisecond keep the given order.
-    fills, settlements = tuple(client.all_fills())[::-1], tuple(client.settlements())[::-1]
+    return _portfolio(client, tuple(client.all_fills())[::-1], tuple(client.settlements())[::-1])
+
+
+def _read_newer(client: KalshiClient, store: Store, since: Ts, *, by_market: bool) -> Portfolio | None:
+    """Return the portfolio from the state file and what is newer; None without anything on file."""
+    newest = store.history.newest()
+    if not newest:
+        return None
+    late = tuple(client.all_fills(min_ts=Ts(newest - OVERLAP_MS)))[::-1]
+    paid = tuple(client.settlements(min_ts=Ts(newest - PAID_LATE_MS)))[::-1]
+    moved = {fill.ticker for fill in late} | {settlement.ticker for settlement in paid}
+    known = store.history.counted(since, moved, by_market=by_market)
+    keys = {fill.key for fill in known.fills}
+    return _portfolio(
+        client,
+        (*known.fills, *(fill for fill in late if fill.key not in keys)),
+        (*known.settlements, *paid),
+        subaccounts=store.history.subaccounts(),
+        closed=known.closed,
+        orders=known.orders,
+    )
+
+
+def _portfolio(
+    client: KalshiClient,
+    fills: tuple[Fill, ...],
+    settlements: tuple[Settlement, ...],
+    *,
+    subaccounts: Iterable[int] = (),
+    closed: tuple[ClosedResult, ...] = (),
+    orders: tuple[Order, ...] | None = None,
+) -> Portfolio:
+    """Return the portfolio of these bookings; reads the positions and the markets of open positions."""
     ledger = pnl.build_ledger((*fills, *settlements))
     held = sorted({position.ticker for position in ledger.positions.values() if position.qty})
-    subaccounts = sorted({client.lock or 0} | {number for number, _ in ledger.positions})
+    subaccounts = sorted({client.lock or 0, *subaccounts} | {number for number, _ in ledger.positions})
     return Portfolio(
         fills=fills,
         settlements=settlements,
+        closed=closed,
+        orders=orders,
         ledger=ledger,
         markets={market.ticker: market for market in client.markets(tickers=held)} if held else {},
         stated={
@@ -125,7 +184,13 @@ def group_pnl(
         "day": lambda _, entry: day_of(entry.ts if entry is not None else now, zone),
         "month": lambda _, entry: day_of(entry.ts if entry is not None else now, zone)[:MONTH_LENGTH],
     }
-    return pnl.group_by(portfolio.entries, portfolio.marks, keys[by], since=since)
+    found = pnl.group_by(portfolio.entries, portfolio.marks, keys[by], since=since)
+    whole: dict[str, pnl.ProfitAndLoss] = {}
+    for each in portfolio.closed if since is None else ():
+        each.add_to(whole.setdefault(keys[by](each.ticker, None), pnl.ProfitAndLoss()))
+    for name, part in found.items():
+        whole[name] = pnl.total((whole.get(name, pnl.ProfitAndLoss()), part))
+    return whole
 
 
 def _by_strategy(
@@ -134,13 +199,16 @@ def _by_strategy(
     # One mark per market: two opposite strategies add up to zero, whatever the mark.
     marks: dict[str, Price | None] = {fill.ticker: fill.price for fill in portfolio.fills}
     marks |= portfolio.marks
-    names = sorted({strategy_of(fill) for fill in portfolio.fills})
-    return {
+    names = sorted({strategy_of(fill) for fill in portfolio.fills} | {each.strategy for each in portfolio.closed})
+    found = {
         name or "(none)": pnl.total(
             pnl.group_by(_entries_of(portfolio, name, strategy_of), marks, lambda t, _: t, since=since).values()
         )
         for name in names
     }
+    for each in portfolio.closed if since is None else ():
+        each.add_to(found[each.strategy or "(none)"])
+    return found
 
 
 def _entries_of(portfolio: Portfolio, name: str, strategy_of: Callable[[Fill], str]) -> Iterable[pnl.LedgerEntry]:
@@ -164,9 +232,15 @@ def positions_before(fills: Iterable[Fill]) -> dict[tuple[str, str], Qty]:
     return before
 
 
-def account_portfolio(resources: Resources) -> Portfolio:
-    """Return the current positions and profit and loss."""
-    found = read(learn_key(resources))
+def account_portfolio(resources: Resources, since: Ts = NEVER) -> Portfolio:
+    """Return the current positions and profit and loss; bookings of closed markets only since `since`."""
+    client, store = learn_key(resources), None
+    with suppress(StateFileError):  # the exchange knows everything
+        store = resources.remembered()
+    return _checked(resources, read(client, store, since))
+
+
+def _checked(resources: Resources, found: Portfolio) -> Portfolio:
     for ticker in found.drifting:
         resources.tell(f"Warning: the fills of {ticker} do not add up to the position that the exchange reports")
     return found
@@ -176,13 +250,22 @@ def account_pnl(
     resources: Resources, by: str, since: Ts | None
 ) -> tuple[pnl.ProfitAndLoss, dict[str, pnl.ProfitAndLoss]]:
     """Return total profit and loss, and its parts by one of `KEYS`."""
-    store = resources.remembered()
-    strategies = {order.order_id: order.strategy for order in store.orders()} if store is not None else {}
+    is_by_time = by in ("day", "month")  # closed markets keep no results by day
+    start = since if since is not None else ALL_TIME if is_by_time else NEVER
+    client, store = learn_key(resources), resources.remembered()
+    found = _checked(resources, read(client, store, start, by_market=by in ("market", "event", "series")))
+    orders = found.orders if found.orders is not None or store is None else store.orders()
+    events = {each.ticker: each.event_ticker for each in found.closed if each.event_ticker}
+
+    @cache
+    def event_of(ticker: str) -> str:
+        return events.get(ticker) or resources.client.market(ticker).event_ticker
+
     parts = group_pnl(
-        account_portfolio(resources), by,
+        found, by,
         since=since, zone=ZoneInfo(resources.config.day_zone), now=resources.clock.now(),
-        strategy_of=lambda fill: strategies.get(fill.order_id, ""),
-        event_of=lambda ticker: resources.client.market(ticker).event_ticker,
-        series_of=lambda ticker: resources.families.event(resources.client.market(ticker).event_ticker).series_ticker,
+        strategy_of=FillOwners(orders or ()).strategy,
+        event_of=event_of,
+        series_of=lambda ticker: resources.families.event(event_of(ticker)).series_ticker,
     )  # fmt: skip
     return pnl.total(parts.values()), parts

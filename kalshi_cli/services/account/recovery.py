@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError, UnreachableError
 from kalshi_cli.base.units import Ts
+from kalshi_cli.core.account.closed_markets import ClosedMarket
 from kalshi_cli.core.account.open_amends import is_amend_open
 from kalshi_cli.core.account.pnl import sort_by_time
 from kalshi_cli.core.account.reconciliation import provable_at
@@ -41,6 +42,9 @@ LOOK_EVERY_S = 1.0
 STORE_WAIT_MS = 1_000
 """The longest wait for another program that writes the state file, before a reply is recorded."""
 
+MAX_CLOSED = 1_000
+"""The most markets that one start closes, about a second of work; the rest is left to the next one."""
+
 MANY = 100
 """The number of repairs above which they are committed together: one commit each would take seconds."""
 
@@ -64,6 +68,7 @@ def load_engine(
 
     `agree` reconciles, by default with one read; before a strategy acts it is `start.agree`.
     """
+    store.close_markets(clock.now(), MAX_CLOSED)
     memory = store.load()
     engine = restore_engine(
         memory,
@@ -75,6 +80,7 @@ def load_engine(
         new_id=new_id,
         order_expiry_s=order_expiry_s,
         on_file=store.order,
+        closed=store.closed_market,
     )
     _catch_up(store, memory, engine)
     engine.is_starting = True
@@ -104,10 +110,19 @@ def restore_engine(
     new_id: Callable[[], str],
     order_expiry_s: float | None,
     on_file: Callable[[str], Order | None] = lambda _any_id: None,
+    closed: Callable[[str], ClosedMarket | None] = lambda _ticker: None,
 ) -> TradingEngine:
-    """Return the engine as the state file left it; `on_file` looks up orders that the engine does not remember."""
-    engine = TradingEngine(state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s, on_file=on_file)
+    """Return the engine as the state file left it.
+
+    `on_file` looks up orders, and `closed` closed markets, that the engine does not remember.
+    """
+    engine = TradingEngine(
+        state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s, on_file=on_file, closed=closed
+    )
+    state.carry(memory.closed)
     engine.recall(memory.orders, sort_by_time((*memory.fills, *memory.settlements)))
+    for ticker in state.markets if memory.closed else ():
+        engine.reopen(ticker)  # the controls of a market in use need its whole history
     state.trading = memory.halt.state
     cause = memory.halt.code if memory.api_guard_at is None else API_GUARD
     state.back_off = back_off_of(cause, state.now)
@@ -170,6 +185,7 @@ def reconcile_unknown(
     Makes complete, fresh reads: one, and more for up to `wait_s` while the proof of an order is due within that time.
     `note` shows what is waited for, `repaired` takes each order that was wrong on file.
     """
+    store.close_markets(clock.now(), MAX_CLOSED)
     memory = store.load()
     names = {order.client_order_id or order.order_id: order for order in memory.orders if order.status in _IN_DOUBT}
     engine = restore_engine(
@@ -180,6 +196,7 @@ def reconcile_unknown(
         new_id=new_id,
         order_expiry_s=None,
         on_file=store.order,
+        closed=store.closed_market,
     )
     until = clock.monotonic() + wait_s
 

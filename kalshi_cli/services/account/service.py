@@ -27,6 +27,7 @@ from kalshi_cli.services.account.cash import (
 )
 from kalshi_cli.services.account.portfolio import KEYS, account_pnl, account_portfolio, positions_before
 from kalshi_cli.services.plans import PlanningService
+from kalshi_cli.store.records import ALL_TIME
 from kalshi_cli.views import cash
 from kalshi_cli.views.exports import FillExport, LotExport, fill_export
 from kalshi_cli.views.plans import RequestPlan
@@ -117,7 +118,7 @@ class AccountService(PlanningService):
 
     def equity_curve(self, since: Ts | None = None) -> Sequence[tuple[Ts, Money]]:
         """Return the gain of the account over time."""
-        found = account_portfolio(self._resources)
+        found = account_portfolio(self._resources, ALL_TIME)
         return pnl.curve(found.entries, found.marks, self._resources.clock.now(), since=since)
 
     # -- exports --------------------------------------------------------------------------------------------------
@@ -132,7 +133,7 @@ class AccountService(PlanningService):
         self, since: Ts | None = None, until: Ts | None = None, *, with_open: bool = True
     ) -> Sequence[LotExport]:
         """Return lots, first in, first out: those closed in the period, and the open ones `with_open`."""
-        found = tax_lots(account_portfolio(self._resources).entries)
+        found = tax_lots(account_portfolio(self._resources, ALL_TIME).entries)
         end = float("inf") if until is None else until
         return [
             LotExport.of(lot)

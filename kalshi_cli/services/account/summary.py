@@ -55,7 +55,10 @@ def portfolio_summary(resources: Resources) -> PortfolioView:
 
 def pnl_since(found: Portfolio, start: Ts | None) -> ProfitAndLoss:
     """Return the profit and loss since a moment, or of all time, open positions at their closing prices."""
-    return total(group_by(found.entries, found.marks, lambda ticker, _: ticker, since=start).values())
+    counted = total(group_by(found.entries, found.marks, lambda ticker, _: ticker, since=start).values())
+    for each in found.closed if start is None else ():
+        each.add_to(counted)
+    return counted
 
 
 def share_gained(net: Money, total: Money) -> Ratio | None:

@@ -20,6 +20,7 @@ from kalshi_cli.base.errors import (
     UsageError,
 )
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_price
+from kalshi_cli.core.account.closed_markets import ClosedMarket
 from kalshi_cli.core.account.order_index import DUPLICATE_ID, is_as_sent
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.market.fees import estimate
@@ -190,6 +191,12 @@ class NotifyingStore(OrderStore):
 
     def load(self) -> RecoveredState:
         return self._store.load()
+
+    def close_markets(self, now: Ts, limit: int) -> None:
+        self._store.close_markets(now, limit)
+
+    def closed_market(self, ticker: str) -> ClosedMarket | None:
+        return self._store.closed_market(ticker)
 
     def news(self) -> tuple[Order, ...]:
         return self._store.news()

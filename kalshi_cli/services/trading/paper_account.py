@@ -12,7 +12,7 @@ from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.messages import MarketChange
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
-from kalshi_cli.services.account.recovery import restore_engine
+from kalshi_cli.services.account.recovery import MAX_CLOSED, restore_engine
 from kalshi_cli.services.runner import process_messages
 from kalshi_cli.simulator.paper.venue import PaperVenue
 from kalshi_cli.store.sqlite_store import Store
@@ -37,6 +37,7 @@ def load_paper(
 
     `cash` is the starting cash of the paper account.
     """
+    store.close_markets(clock.now(), MAX_CLOSED)
     memory = store.load()
     venue = PaperVenue(
         cash=cash,
@@ -47,6 +48,8 @@ def load_paper(
         stale=memory.orders,
         resync=resync,
     )
+    for result in memory.closed:
+        venue.ledger.carry(result.realized, result.fees)
     state = EngineState(
         markets=markets,
         fees=fees,
@@ -55,7 +58,15 @@ def load_paper(
         are_own_in_books=False,
         now=clock.now(),
     )
-    engine = restore_engine(memory, state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s)
+    engine = restore_engine(
+        memory,
+        state,
+        limits,
+        strategies,
+        new_id=new_id,
+        order_expiry_s=order_expiry_s,
+        closed=store.closed_market,
+    )
     for market in markets:
         venue.observe(MarketChange(state.now, market))
     process_messages([venue.snapshot(state.now)], engine, venue, store)

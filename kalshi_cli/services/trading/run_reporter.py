@@ -175,7 +175,7 @@ class EventLog:
             from kalshi_cli.telemetry.trade_book import TradeBook
 
             self._book = TradeBook(self._out.tables, store.order, self._day_of)
-            self._book.open(engine.state.ledger.entries)
+            self._book.open((*store.fills(), *store.settlements()))
 
     def heard(self, message: Message) -> None:
         """Report a message after the loop has processed it; only feed gaps, and news with `is_debug`, are logged."""

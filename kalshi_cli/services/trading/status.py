@@ -181,7 +181,8 @@ def read_status(
     """Return the status of one state directory. Without a state file no loop ever ran, but trading may be paused."""
     who = holder(home / "trade.lock")
     cycle = store.last_cycle() if store is not None else None
-    ledger = build_ledger((*store.fills(), *store.settlements()) if store is not None else ())
+    known = store.history.counted() if store is not None else None
+    ledger = build_ledger((*known.fills, *known.settlements) if known is not None else ())
     live = store.live_orders() if store is not None else ()
     halt = store.halt() if store is not None else read_marker_files(home) or NO_HALT
     if halt.is_pause and not halt.reason:
@@ -269,7 +270,7 @@ def _why_other(account: RunStatus, store: Store | None, other: RunStatus) -> str
     """Return why the other home is shown although it was not requested; "" if it is not shown."""
     if other.is_running and not account.is_running:
         return f"Showing {other.mode} trading, the only loop that is running. Live account: {account.in_short}"
-    is_unused = store is None or not (account.cycle or store.orders() or store.fills())
+    is_unused = store is None or not (account.cycle or store.history.is_used)
     if other.cycle is not None and not account.is_running and is_unused:
         return f"Showing {other.mode} trading, the only trading so far. Live account: {account.in_short}"
     return ""

@@ -159,7 +159,14 @@ def cancel_left(
     """Cancel the orders that earlier runs left, after a fresh read of the account; for a run that never looped."""
     state = EngineState(lock=client.lock, now=clock.now())
     engine = restore_engine(
-        store.load(), state, RiskLimits(), (), new_id=new_id, order_expiry_s=None, on_file=store.order
+        store.load(),
+        state,
+        RiskLimits(),
+        (),
+        new_id=new_id,
+        order_expiry_s=None,
+        on_file=store.order,
+        closed=store.closed_market,
     )
     orders = engine.state.orders
     venue = LiveVenue(

@@ -7,10 +7,11 @@ import random
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
-from support.values import NOW, make_engine, make_fill, make_order, make_settlement
+from support.values import NOW, make_engine, make_fill, make_order, make_settlement, make_state
 
-from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
+from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.account.ledger import Ledger
+from kalshi_cli.core.account.strategy_positions import StrategyPositions
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.intents import Place
@@ -209,3 +210,41 @@ def test_what_a_person_closed_is_no_loss_of_the_strategy_and_what_it_loses_after
     assert state.losses("one", TICKER).at == account.fills[-1].ts
     for fills in (account.fills, account.fills[::-1]):
         assert account.restarted(fills).state.losses("one", TICKER).at == account.fills[-1].ts, "a restart remembers it"
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from([*NAMES, "a person", "later", "settled"]), st.sampled_from([BID, ASK]), st.integers(1, 9),
+        st.integers(1, 99), st.integers(0, 1), st.sampled_from([0, 0, 0, 3]),
+    ),
+    max_size=14,
+)  # fmt: skip
+
+
+@given(steps)
+def test_counted_as_they_arrive_or_all_at_once_they_are_the_same(
+    script: list[tuple[str, Side, int, int, int, int]],
+) -> None:
+    """Late entries, owners that become known later, and amended settlements included."""
+    state = make_state()
+    for number, (who, side, qty, price, subaccount, late) in enumerate(script):
+        ts = Ts(NOW + 10 * (number - late))
+        if who == "settled":
+            state.ledger.settle(make_settlement(ts=ts, value=cents(price)))
+        else:
+            entry = make_fill(
+                f"t{number}", side=side, qty=contracts(qty), price=cents(price), ts=ts, subaccount=subaccount,
+                fee=Money(100 * price),
+            )  # fmt: skip
+            state.ledger.book(entry)
+            if who == "later":
+                state.owned(TICKER, "one")
+            if who != "a person":
+                state.record_own_fill("one" if who == "later" else who, entry)
+        entries = state.ledger.entries_of(TICKER)
+        whole = StrategyPositions(entries, state._owner_of)
+        for name in (*NAMES, ""):
+            assert state.owned(TICKER, name) == whole.of(name)
+            assert state.losses(name, TICKER) == whole.losses(name)
+            for place in (0, 1):
+                assert state._booked_shares(TICKER).cost_of(name, place) == whole.cost_of(name, place)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from kalshi_cli.base.errors import ExchangeError, KalshiError, UnreachableError
-from kalshi_cli.base.units import DOLLAR, Money, Ts, format_ts, pluralize, show_money
+from kalshi_cli.base.units import DOLLAR, Money, Qty, Ts, format_ts, pluralize, show_money
+from kalshi_cli.core.account.pnl import build_ledger
 from kalshi_cli.core.account.realized_edge import MIN_EVENTS, MIN_FILLS, bets_of, edge_kept
-from kalshi_cli.core.monitoring.account_drift import AccountHistory, Compared, cash_drift, compare
-from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
-from kalshi_cli.services.account.portfolio import Portfolio
+from kalshi_cli.core.monitoring.account_drift import AccountHistory, Compared, Place, cash_drift, compare
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, critical, report
+from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.monitoring.checks.readings import CheckData, confirm_by_second_read, measured, run_part
 from kalshi_cli.services.monitoring.checks.records import READ, false_on_file
-from kalshi_cli.store.records import CashBaseline
+from kalshi_cli.store.records import CashBaseline, CountedEdge
 from kalshi_cli.store.sqlite_store import Store
 
 FIRST = "drift_usd"
@@ -19,6 +22,25 @@ GRACE_MS = 60_000
 """Age below which an entry may be missing on one side: a loop reads the account every few seconds."""
 
 TRIES = 3
+
+COMPARED = "compared"
+"""The mark of the time of the last comparison that found nothing: the next one goes back to it, and further."""
+
+BACK_MS = 3 * 86_400_000
+"""The time before the last comparison from which entries are compared again: some become readable late."""
+
+MAX_COMPARED = 5_000
+"""The newest fills that are compared at most: the exchange lists 1,000 in each response, and a check has a deadline."""
+
+MAX_RECOUNTED = 20_000
+"""The fills of closed markets that one check counts again, about a second of work. Each is counted once a day."""
+
+
+class ExchangeAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """The fills and settlements of the exchange since a time, and its positions."""
+
+    history: AccountHistory
+    stated: dict[Place, Qty]
 
 
 def examine(readings: CheckData) -> CheckReport:
@@ -30,19 +52,24 @@ def examine(readings: CheckData) -> CheckReport:
     measures: list[Measure] = []
     remarks: list[str] = []
 
+    since = _since(readings, store)
+
     def look() -> list[Breach]:
         measures.clear()
         remarks.clear()
-        account, cash = _at_rest(readings)
-        compared = _compared(readings, store, account)
+        account, cash = _at_rest(readings, store, since)
+        compared = _compared(readings, store, account, since)
         found[:] = [compared]
         differ = run_part("orders", lambda: false_on_file(readings))
         money = run_part("cash", lambda: _cash(readings, store, compared, cash, measures, remarks))
         return [*compared.breaches, *differ, *money]
 
-    breaches = confirm_by_second_read(readings, look, "portfolio", "pockets", "balance", "moved", *READ)
+    breaches = confirm_by_second_read(readings, look, "exchange account", "pockets", "balance", "moved", *READ)
+    if not found[0].breaches:
+        store.alert_book.set_mark(COMPARED, readings.clock.now())
+    breaches += _recounted(readings, store)
     breaches += _edge(readings, store, measures, remarks)
-    fills, markets = pluralize(len(store.fills()), "fill"), pluralize(len(found[0].ledger.tickers), "market")
+    fills, markets = (pluralize(*count) for count in zip(store.history.size(), ("fill", "market"), strict=True))
     known = f"{fills} and the positions in {markets}"
     agree = (
         f"{known}: some differ" if any(b.severity == "critical" for b in breaches) else f"{known} match the exchange"
@@ -61,24 +88,61 @@ def _without_file(readings: CheckData) -> CheckReport:
     return report("drift", "no activity on this account, and no state file")
 
 
-def _at_rest(readings: CheckData) -> tuple[Portfolio, Money | None]:
+def _since(readings: CheckData, store: Store) -> Ts:
+    """Return the time from which entries are compared: of MAX_COMPARED fills the first time, and with `--accept`."""
+    last, now = store.alert_book.mark(COMPARED), readings.clock.now()
+    back = 0 if readings.is_accepted or not 0 < last <= now else last - BACK_MS
+    return Ts(max(back, store.history.newest_since(MAX_COMPARED)))
+
+
+def _at_rest(readings: CheckData, store: Store, since: Ts) -> tuple[ExchangeAccount, Money | None]:
     """Read the account and its cash at one moment: None for the cash if it changes during every read."""
+
+    def look() -> ExchangeAccount:
+        return readings.once("exchange account", lambda: _exchange_account(readings.account, store, since))
+
     for _ in range(TRIES):
         before = readings.cash
-        account = readings.portfolio
+        account = look()
         readings.forget("pockets", "balance")
         if readings.cash == before:
             return account, before
-        readings.forget("portfolio")
-    return readings.portfolio, None
+        readings.forget("exchange account")
+    return look(), None
 
 
-def _compared(readings: CheckData, store: Store, account: Portfolio) -> Compared:
-    now = readings.clock.now()
-    ours = AccountHistory(fills=store.fills(), settlements=store.settlements())
-    theirs = AccountHistory(fills=account.fills, settlements=account.settlements)
-    stated = {place: position.position for place, position in account.stated.items()}
-    return compare(ours, theirs, stated, read_until=_read_until(readings, ours, now), now=now)
+def _exchange_account(client: KalshiClient, store: Store, since: Ts) -> ExchangeAccount:
+    fills = tuple(client.all_fills(min_ts=since or None))[::-1]
+    settlements = tuple(client.settlements(min_ts=since or None))[::-1]
+    subaccounts = {client.lock or 0, *store.history.subaccounts()} | {fill.subaccount for fill in fills}
+    return ExchangeAccount(
+        history=AccountHistory(fills=fills, settlements=settlements),
+        stated={
+            (number, position.ticker): position.position
+            for number in sorted(subaccounts)
+            for position in client.positions(subaccount=number or None)
+        },
+    )
+
+
+def _compared(readings: CheckData, store: Store, account: ExchangeAccount, since: Ts) -> Compared:
+    """Compare the entries since a time, and all positions, which are counted from open markets and results."""
+    now, theirs = readings.clock.now(), account.history
+    moved = {fill.ticker for fill in theirs.fills} | {settlement.ticker for settlement in theirs.settlements}
+    counted = store.history.counted(also=moved)
+    # Times can differ a little: an entry dated in the future is saved with the time at which it was read.
+    ours = AccountHistory(fills=store.fills(Ts(max(0, since - GRACE_MS))), settlements=counted.settlements)
+    ledger = build_ledger((*counted.fills, *counted.settlements))
+    for result in counted.closed:
+        ledger.carry(result.realized, result.fees)
+    read_until = _read_until(readings, ours, now)
+    return compare(ours, theirs, account.stated, read_until=read_until, now=now, since=since, ledger=ledger)
+
+
+def _recounted(readings: CheckData, store: Store) -> list[Breach]:
+    """Return a breach for each closed market whose saved result is not that of its entries."""
+    wrong = store.history.recount(readings.clock.now(), MAX_RECOUNTED)
+    return [critical("RECOUNT", ticker, "its saved result differs from its fills", "the same") for ticker in wrong]
 
 
 def _read_until(readings: CheckData, ours: AccountHistory, now: Ts) -> Ts:
@@ -132,11 +196,11 @@ def _moved(readings: CheckData) -> Money:
 
 def _edge(readings: CheckData, store: Store, measures: list[Measure], remarks: list[str]) -> list[Breach]:
     """Compare the realized edge of strategies with the expected edge, if the sample is large enough."""
-    fairs = {order.order_id: order.fair for order in store.orders() if order.order_id and order.fair is not None}
-    settlements = store.settlements()
-    values = {settlement.ticker: settlement.value for settlement in settlements}
-    event_of = {settlement.ticker: settlement.event_ticker for settlement in settlements}
-    kept = edge_kept(bets_of(store.fills(), fairs), values, event_of)
+    now = readings.clock.now()
+    kept = store.history.edge(now)
+    if kept is None:
+        kept = _counted_edge(store, now)
+        store.history.set_edge(kept)
     if kept.sigma is None:
         of = f"{kept.fills} of {MIN_FILLS} fills in {kept.events} of {MIN_EVENTS} events"
         remarks.append(f"sample too small to judge the edge ({of})")
@@ -146,3 +210,13 @@ def _edge(readings: CheckData, store: Store, measures: list[Measure], remarks: l
     text = f"{kept.sigma:+.1f} standard deviations over {kept.fills} fills"
     remarks.append(f"edge {text}")
     return list(measure.breach("EDGE_DRIFT", "edge", text))
+
+
+def _counted_edge(store: Store, now: Ts) -> CountedEdge:
+    """Count the edge over all of history, which is done once a day."""
+    fairs = {order.order_id: order.fair for order in store.orders() if order.order_id and order.fair is not None}
+    settlements = store.settlements()
+    values = {settlement.ticker: settlement.value for settlement in settlements}
+    event_of = {settlement.ticker: settlement.event_ticker for settlement in settlements}
+    kept = edge_kept(bets_of(store.fills(), fairs), values, event_of)
+    return CountedEdge(sigma=kept.sigma, fills=kept.fills, events=kept.events, counted=now)

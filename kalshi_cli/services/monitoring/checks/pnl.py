@@ -12,11 +12,9 @@ from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure
 from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.services.account.portfolio import Portfolio
 from kalshi_cli.services.account.summary import pnl_since, share_gained
-from kalshi_cli.services.monitoring.checks.readings import AGAIN_S, CheckData, measured, run_part
+from kalshi_cli.services.monitoring.checks.readings import AGAIN_S, MONTH_MS, CheckData, measured, run_part
 
 FIRST = "day_loss_pct"
-
-MONTH_MS = 30 * 86_400_000
 
 MIN_CLOSES = 50
 """Fewer closing trades give no meaningful win rate: of 50, chance alone moves it by seven points."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import KW_ONLY, InitVar, dataclass
 from pathlib import Path
 from typing import TypeVar, cast
@@ -150,8 +151,15 @@ class CheckData:
 
     @property
     def portfolio(self) -> Portfolio:
-        """Return the portfolio: every fill and settlement, with positions and results."""
-        return self.once("portfolio", lambda: read(self.account))
+        """Return the portfolio: positions and results, and the bookings of open markets and of the last 30 days."""
+
+        def look() -> Portfolio:
+            store = None
+            with suppress(StateFileError):  # the exchange knows everything
+                store = self.store
+            return read(self.account, store, Ts(self.clock.now() - MONTH_MS))
+
+        return self.once("portfolio", look)
 
     @property
     def balance(self) -> Balance:
@@ -283,6 +291,8 @@ def from_the_future(subject: str, written: Ts, now: Ts) -> list[Breach]:
 
 
 AGAIN_S = 0.5
+
+MONTH_MS = 30 * 86_400_000
 
 
 def confirm_by_second_read(readings: CheckData, look: Callable[[], list[Breach]], *names: str) -> list[Breach]:

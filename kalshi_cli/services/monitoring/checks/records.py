@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Set
 
 from kalshi_cli.base.errors import NotFoundError
@@ -82,10 +81,8 @@ def _own_first(store: Store, order: Order) -> Order | None:
 
 def _unexplained(store: Store, since: Ts, shown: Set[str]) -> list[Order]:
     """Return own orders saved as live or filled that neither the list (`shown`) nor the fills confirm."""
-    traded: Counter[str] = Counter()
-    for fill in store.fills():
-        traded[fill.order_id] += fill.qty
-    filled = (order for order in store.orders(since) if order.filled > traded[order.order_id])
+    traded = store.history.traded(since)
+    filled = (order for order in store.orders(since) if order.filled > traded.get(order.order_id, 0))
     found = {order.order_id: order for order in (*store.live_orders(), *filled)}
     own = [order for order_id, order in found.items() if order_id and not order.is_foreign]
     unseen = [order for order in own if order.client_order_id not in shown]

@@ -1,0 +1,224 @@
+"""Open and closed markets in the state file.
+
+A market in `open_markets` is counted from its fills. For any other, `closed_markets` has the result of each strategy. A
+trigger opens a market in the transaction that books a fill or a settlement there, or that saves an order there that has
+traded, whichever program writes it. Closing reads the entries and saves their result in one transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+
+import msgspec
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.core.account.closed_markets import ClosedMarket, StrategyResult, closing_results
+from kalshi_cli.core.model.orders import Fill, Order
+from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.store import records, rows
+from kalshi_cli.store.database import Database, UnreadableRowError, damaged
+
+LOOK_AGAIN_MS = 86_400_000
+"""The time after which a market that was due, but not final, is looked at again. A booking there sets its own time."""
+
+_OPEN = "IN (SELECT ticker FROM open_markets)"
+_NEWEST = "SELECT MAX((SELECT COALESCE(MAX(ts), 0) FROM fills), (SELECT COALESCE(MAX(ts), 0) FROM settlements))"
+_DUE = (
+    "SELECT ticker FROM open_markets WHERE due <= ?"
+    " AND (SELECT COUNT(*) FROM fills WHERE fills.ticker = open_markets.ticker) <= ? ORDER BY due, ticker LIMIT ?"
+)
+_LIVE_THERE = "SELECT 1 FROM orders WHERE status IN ('submitted', 'unknown', 'resting') AND ticker = ?"
+_LOOK_LATER = "UPDATE open_markets SET due = ? WHERE ticker = ?"
+_FORGET = "DELETE FROM closed_markets WHERE ticker = ?"
+_PUT = "INSERT INTO closed_markets (ticker, strategy, realized, fees, wins, losses) VALUES (?, ?, ?, ?, ?, ?)"
+_CLOSE = "DELETE FROM open_markets WHERE ticker = ?"
+_FILLS_OF = f"SELECT {rows.columns(Fill)} FROM fills WHERE ticker = ? ORDER BY ts, trade_id, order_id"  # noqa: S608
+_SETTLEMENT_OF = f"SELECT {rows.columns(Settlement)} FROM settlements WHERE ticker = ?"  # noqa: S608
+_ORDERS_OF = rows.ORDERS + (  # noqa: S608 - constants
+    " WHERE key IN (SELECT client_order_id FROM fills WHERE ticker = ?1)"
+    " OR order_id <> '' AND order_id IN (SELECT order_id FROM fills WHERE ticker = ?1) ORDER BY created, key"
+)
+ANY_DUE = "SELECT 1 FROM open_markets WHERE due <= ? LIMIT 1"
+CLOSED = "SELECT 1 FROM closed_markets WHERE ticker = ? LIMIT 1"
+_RESULTS_OF = "SELECT strategy, realized, fees, wins, losses FROM closed_markets WHERE ticker = ?"
+
+OPEN_FILLS = f"SELECT {rows.columns(Fill)} FROM fills WHERE ticker {_OPEN} ORDER BY ts, trade_id, order_id"  # noqa: S608
+OPEN_SETTLEMENTS = f"SELECT {rows.columns(Settlement)} FROM settlements WHERE ticker {_OPEN} ORDER BY ts, ticker"  # noqa: S608
+RESULTS = (
+    "SELECT strategy, SUM(realized), SUM(fees), SUM(wins), SUM(losses) FROM closed_markets"  # noqa: S608
+    f" WHERE ticker NOT {_OPEN} GROUP BY strategy ORDER BY strategy"
+)
+
+# Markets whose entries are counted: the open ones, those with a booking since then, and those named.
+_COUNTED = (
+    "IN (SELECT ticker FROM open_markets UNION SELECT ticker FROM fills WHERE ts >= ?1"
+    " UNION SELECT ticker FROM settlements WHERE ts >= ?1 UNION SELECT value FROM json_each(?2))"
+)
+_COUNTED_FILLS = f"SELECT {rows.columns(Fill)} FROM fills WHERE ticker {_COUNTED} ORDER BY ts, trade_id, order_id"  # noqa: S608
+_COUNTED_SETTLEMENTS = f"SELECT {rows.columns(Settlement)} FROM settlements WHERE ticker {_COUNTED} ORDER BY ts, ticker"  # noqa: S608
+_COUNTED_ORDERS = rows.ORDERS + (  # noqa: S608
+    f" WHERE key IN (SELECT client_order_id FROM fills WHERE ticker {_COUNTED})"  # noqa: S608
+    f" OR order_id <> '' AND order_id IN (SELECT order_id FROM fills WHERE ticker {_COUNTED}) ORDER BY created, key"
+)
+_UNCOUNTED = (
+    "SELECT c.ticker, COALESCE(s.event_ticker, ''), c.strategy, c.realized, c.fees, c.wins, c.losses FROM closed_markets c"  # noqa: S608
+    f" LEFT JOIN settlements s ON s.ticker = c.ticker WHERE c.ticker NOT {_COUNTED} ORDER BY c.ticker, c.strategy"
+)
+_UNCOUNTED_SUMS = (
+    "SELECT '', '', strategy, SUM(realized), SUM(fees), SUM(wins), SUM(losses) FROM closed_markets"  # noqa: S608
+    f" WHERE ticker NOT {_COUNTED} GROUP BY strategy ORDER BY strategy"
+)
+_IS_SUBACCOUNT_USED = "SELECT 1 FROM fills WHERE subaccount = ? AND subaccount <> 0 LIMIT 1"
+
+
+def close_markets(execute: rows.Execute, now: Ts, limit: int, most_fills: int) -> None:
+    """Save the results of up to `limit` final markets with at most `most_fills`, within a transaction.
+
+    A market is final by the newest booking, and by the clock: a wrong date of one of them closes nothing early.
+    """
+    until = min(now, execute(_NEWEST).fetchone()[0])
+    for (ticker,) in execute(_DUE, (until, most_fills, limit)).fetchall():
+        market = market_of(execute, ticker)
+        is_live = execute(_LIVE_THERE, (ticker,)).fetchone() is not None
+        results = None if is_live else closing_results(market.entries, market.orders)
+        if results is None:
+            execute(_LOOK_LATER, (until + LOOK_AGAIN_MS, ticker))
+            continue
+        execute(_FORGET, (ticker,))
+        for result in results:
+            execute(_PUT, (ticker, *rows.row(result)))
+        execute(_CLOSE, (ticker,))
+
+
+def market_of(execute: rows.Execute, ticker: str) -> ClosedMarket:
+    """Return the history of a market, with the results from its last closing."""
+
+    def select(kind: type[rows.T], sql: str) -> list[rows.T]:
+        try:
+            return [rows.read(kind, found) for found in execute(sql, (ticker,)).fetchall()]
+        except msgspec.ValidationError as error:
+            raise UnreadableRowError(f"{kind.__name__}: {error}") from error
+
+    entries: list[Fill | Settlement] = [*select(Fill, _FILLS_OF), *select(Settlement, _SETTLEMENT_OF)]
+    return ClosedMarket(
+        orders=tuple(select(Order, _ORDERS_OF)),
+        entries=tuple(sorted(entries, key=lambda entry: (entry.ts, isinstance(entry, Settlement)))),
+        results=tuple(select(StrategyResult, _RESULTS_OF)),
+    )
+
+
+_RECOUNTED = "SELECT ticker, completed FROM recount"
+_OPEN_AGAIN = "INSERT OR IGNORE INTO open_markets (ticker, due) VALUES (?, 0)"
+_PUT_RECOUNTED = "INSERT OR REPLACE INTO recount (id, ticker, completed) VALUES (1, ?, ?)"
+_CLOSED_AFTER = (
+    f"SELECT DISTINCT ticker FROM closed_markets WHERE ticker > ? AND ticker NOT {_OPEN} ORDER BY ticker LIMIT 10000"  # noqa: S608
+)
+_SIZE = (
+    "SELECT (SELECT COUNT(*) FROM fills), (SELECT COUNT(*) FROM open_markets)"  # noqa: S608
+    f" + (SELECT COUNT(DISTINCT ticker) FROM closed_markets WHERE ticker NOT {_OPEN})"
+)
+_EDGE = f"SELECT {rows.columns(records.CountedEdge)} FROM edge"  # noqa: S608
+_PUT_EDGE = rows.insert("edge", records.CountedEdge, key="id", verb="INSERT OR REPLACE")
+_by_name = attrgetter("strategy")
+
+MAX_SUBACCOUNTS = 64
+
+NEVER = Ts(2**62)
+"""A time after every booking: only what is open is counted."""
+
+
+class HistoryTables:
+    """Fills and settlements for reports, entry by entry only as far as they ask. Use it in the store's thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def newest(self) -> Ts:
+        """Return the time of the newest booking; 0 without any."""
+        return Ts(self._database.read(_NEWEST)[0][0])
+
+    def counted(
+        self, since: Ts = NEVER, also: Iterable[str] = (), *, by_market: bool = False
+    ) -> records.CountedHistory:
+        """Return the history of open markets, of those with a booking since then, and of those named.
+
+        Of all other markets it has the results by strategy: `by_market`, or summed up.
+        """
+        values = (since, json.dumps(sorted(also)))
+        with self._database.snapshot():
+            return records.CountedHistory(
+                fills=self._select(Fill, _COUNTED_FILLS, values),
+                settlements=self._select(Settlement, _COUNTED_SETTLEMENTS, values),
+                orders=self._select(Order, _COUNTED_ORDERS, values),
+                closed=self._select(records.ClosedResult, _UNCOUNTED if by_market else _UNCOUNTED_SUMS, values),
+            )
+
+    @property
+    def is_used(self) -> bool:
+        """Return whether there is any order or fill."""
+        return bool(self._database.read("SELECT 1 FROM orders UNION ALL SELECT 1 FROM fills LIMIT 1"))
+
+    def size(self) -> tuple[int, int]:
+        """Return the number of fills and of markets."""
+        (found,) = self._database.read(_SIZE)
+        return int(found[0]), int(found[1])
+
+    def edge(self, now: Ts) -> records.CountedEdge | None:
+        """Return the edge of strategies as counted within the last day; None where it must be counted."""
+        found = self._select(records.CountedEdge, _EDGE, ())
+        return found[0] if found and 0 <= now - found[0].counted < LOOK_AGAIN_MS else None
+
+    def set_edge(self, edge: records.CountedEdge) -> None:
+        """Save the edge of strategies."""
+        with self._database.writing(durable=False) as execute:
+            execute(_PUT_EDGE, (1, *rows.row(edge)))
+
+    def traded(self, since: Ts) -> dict[str, int]:
+        """Return the contracts of booked fills by order id, in the markets of orders that ended since then."""
+        return dict(self._database.read(rows.TRADED_LATELY, (since,)))
+
+    def recount(self, now: Ts, most_fills: int) -> tuple[str, ...]:
+        """Count closed markets again, once a day each; return those whose result differs from their entries.
+
+        Those are opened, so that they are counted from their entries from now on. Counts about `most_fills` and goes on
+        from there the next time.
+        """
+        found = self._database.read(_RECOUNTED)
+        after, completed = found[0] if found else ("", 0)
+        if not after and 0 <= now - completed < LOOK_AGAIN_MS:
+            return ()
+        wrong, counted = [], 0
+        with self._database.snapshot() as execute:
+            for (ticker,) in execute(_CLOSED_AFTER, (after,)).fetchall():
+                market = market_of(execute, ticker)
+                results = closing_results(market.entries, market.orders)
+                if results is None or sorted(results, key=_by_name) != sorted(market.results, key=_by_name):
+                    wrong.append(ticker)
+                after, counted = ticker, counted + len(market.entries)
+                if counted >= most_fills:
+                    break
+            else:
+                after, completed = "", now
+        with self._database.writing(durable=False) as execute:
+            execute(_PUT_RECOUNTED, (after, completed))
+            for ticker in wrong:
+                execute(_OPEN_AGAIN, (ticker,))
+        return tuple(wrong)
+
+    def newest_since(self, count: int) -> Ts:
+        """Return the time of the first of the newest `count` fills; 0 if there are no more."""
+        found = self._database.read("SELECT ts FROM fills ORDER BY ts DESC LIMIT 1 OFFSET ?", (count,))
+        return Ts(found[0][0] + 1) if found else Ts(0)
+
+    def subaccounts(self) -> list[int]:
+        """Return the subaccounts beside the primary one that have fills."""
+        read = self._database.read
+        return [number for number in range(1, MAX_SUBACCOUNTS) if read(_IS_SUBACCOUNT_USED, (number,))]
+
+    def _select(self, kind: type[rows.T], sql: str, values: Sequence[object]) -> tuple[rows.T, ...]:
+        try:
+            return tuple(rows.read(kind, found) for found in self._database.read(sql, values))
+        except msgspec.ValidationError as error:
+            raise damaged(self._database.path, f"{kind.__name__}: {error}") from error
