@@ -63,8 +63,9 @@ _COUNTED_ORDERS = rows.ORDERS + (  # noqa: S608
     f" OR order_id <> '' AND order_id IN (SELECT order_id FROM fills WHERE ticker {_COUNTED}) ORDER BY created, key"
 )
 _UNCOUNTED = (
-    "SELECT c.ticker, COALESCE(s.event_ticker, ''), c.strategy, c.realized, c.fees, c.wins, c.losses FROM closed_markets c"  # noqa: S608
-    f" LEFT JOIN settlements s ON s.ticker = c.ticker WHERE c.ticker NOT {_COUNTED} ORDER BY c.ticker, c.strategy"
+    "SELECT c.ticker, COALESCE(s.event_ticker, ''), c.strategy, c.realized, c.fees, c.wins, c.losses"  # noqa: S608
+    " FROM closed_markets c LEFT JOIN settlements s ON s.ticker = c.ticker"
+    f" WHERE c.ticker NOT {_COUNTED} ORDER BY c.ticker, c.strategy"
 )
 _UNCOUNTED_SUMS = (
     "SELECT '', '', strategy, SUM(realized), SUM(fees), SUM(wins), SUM(losses) FROM closed_markets"  # noqa: S608

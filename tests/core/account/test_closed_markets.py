@@ -40,13 +40,13 @@ def test_each_strategy_has_its_result() -> None:
     other = fill("c", ASK, 50)
     orders = (ORDERS[0], order("c", "two", side=ASK))
     assert closing_results([BOUGHT, other, PAID], orders) == (
-        StrategyResult("one", Money(6_000_000), Money(100)),
-        StrategyResult("two", Money(-5_000_000), Money(100)),
+        StrategyResult("one", Money(6_000_000), Money(100), wins=1),
+        StrategyResult("two", Money(-5_000_000), Money(100), losses=1),
     )
 
 
 def test_a_flat_market_needs_no_settlement() -> None:
-    assert closing_results([BOUGHT, SOLD], ORDERS) == (StrategyResult("one", Money(500_000), Money(200)),)
+    assert closing_results([BOUGHT, SOLD], ORDERS) == (StrategyResult("one", Money(500_000), Money(200), wins=1),)
 
 
 def test_a_market_without_fills_has_an_empty_result() -> None:
