@@ -77,6 +77,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Research": {
         "record": "runs",
         "backtest": "runs",
+        "data": "data",
     },
     "Monitoring": {
         "check": "check",

@@ -10,11 +10,10 @@ import msgspec
 from kalshi_cli.base.units import Ts, parse_ts
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
-from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.model.recorded import RecordedConnection, RecordedEvent, RecordedInput, RecordedItem, WatchedMarket
 from kalshi_cli.feeds.recording_format import at_line, decode_line, read_lines
 
-FrameDecoder = Callable[[bytes, Ts], Iterable[Message]]
+FrameDecoder = Callable[[bytes, Ts], Iterable[RecordedItem]]
 """Decodes the frames of one connection and checks their sequence. A message without a time gets the given one."""
 
 

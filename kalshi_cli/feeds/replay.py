@@ -22,7 +22,13 @@ from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, Message
 from kalshi_cli.core.model.price_grid import CENT_GRID, PriceBand, PriceGrid
-from kalshi_cli.core.model.recorded import RecordedConnection, RecordedEvent, RecordedInput, WatchedMarket
+from kalshi_cli.core.model.recorded import (
+    LifecycleNote,
+    RecordedConnection,
+    RecordedEvent,
+    RecordedInput,
+    WatchedMarket,
+)
 from kalshi_cli.feeds.recorded_events import FrameDecoder, recorded_events
 from kalshi_cli.feeds.recorded_results import MarketResult, is_history, read_history
 from kalshi_cli.feeds.recording_format import NO_TIME
@@ -74,9 +80,9 @@ class Replay:
     (`*.csv[.gz]`; see `read_history`). `new_decoder` is called for each recorded connection with the `use_yes_price` of
     its subscription: the recorder's note, else the one given here (other recordings have NO levels in NO prices). At
     its close time a market becomes FINALIZED with its result in `results`, or CLOSED without one. `markets` are used
-    as they are; other markets are built from the recorder's notes and the prices of the first message. `streams` and
-    `histories` are recordings and external inputs that another reader (the lake) has opened. A Tick comes every
-    `interval_s` of recorded time, and `clock`, if given, is advanced. The feed can be iterated once.
+    as they are; other markets are built from the recorder's notes and the prices of the first message. `lanes` are
+    recordings that another reader (the lake) opens, each lane one after the other, and `histories` external inputs. A
+    Tick comes every `interval_s` of recorded time, and `clock`, if given, is advanced. The feed can be iterated once.
     """
 
     def __init__(
@@ -87,20 +93,17 @@ class Replay:
         use_yes_price: bool = False,
         results: Mapping[str, MarketResult] | None = None,
         markets: Iterable[Market] = (),
-        streams: Iterable[Iterable[RecordedEvent]] = (),
+        lanes: Iterable[Iterable[Iterable[RecordedEvent]]] = (),
         histories: Iterable[Iterable[Message]] = (),
         interval_s: float = 1.0,
         clock: ManualClock | None = None,
     ) -> None:
-        self._streams = [
-            *(
-                recorded_events(path, new_decoder, use_yes_price=use_yes_price)
-                for path in files
-                if not is_history(path)
-            ),
-            *streams,
+        own = (path for path in files if not is_history(path))
+        self._lanes: list[Iterable[Iterable[RecordedEvent]]] = [
+            *([recorded_events(path, new_decoder, use_yes_price=use_yes_price)] for path in own),
+            *lanes,
         ]
-        if not self._streams:
+        if not self._lanes:
             raise UsageError("No recording given", hint="name at least one .jsonl or .jsonl.gz file")
         outside = [*(read_history(path) for path in files if is_history(path)), *histories]
         self._history = heapq.merge(*outside, key=lambda row: row.ts)
@@ -110,6 +113,7 @@ class Replay:
         self._made_up: set[str] = set()
         self._interval_ms = max(1, round(interval_s * 1000))
         self._clock = clock
+        self._open_lanes = 0
         self._now = Ts(0)
         self.markets: dict[str, Market] = {}
         """Every market seen so far, in its current state."""
@@ -139,24 +143,27 @@ class Replay:
 
     def _merged(self) -> Iterator[_Received]:
         """Yield all streams merged by the time received; each keeps its own order."""
-        if len(self._streams) == 1:
-            return self._received(self._streams[0], is_last=lambda: True)
-        left = len(self._streams)
+        if len(self._lanes) == 1:
+            return self._in_turn(self._lanes[0])
+        return heapq.merge(*map(self._in_turn, self._lanes), key=itemgetter(0))
 
-        def is_last() -> bool:
-            nonlocal left
-            left -= 1
-            return not left
+    def _in_turn(self, lane: Iterable[Iterable[RecordedEvent]]) -> Iterator[_Received]:
+        """Yield the recordings of a lane. One that ends before another does is a gap: nothing updates its books."""
+        self._open_lanes += 1
+        coming = iter(lane)
+        events = next(coming, None)
+        while events is not None:
+            followed: set[str] = set()
+            recv_ts = NO_TIME
+            for recv_ts, message in self._received(events, followed):
+                yield recv_ts, message
+            events = next(coming, None)
+            self._open_lanes -= events is None
+            if followed and (events is not None or self._open_lanes):
+                yield recv_ts, messages.FeedGap(recv_ts, tuple(sorted(followed)), ENDED)
 
-        return heapq.merge(*(self._received(stream, is_last) for stream in self._streams), key=itemgetter(0))
-
-    def _received(self, events: Iterable[RecordedEvent], is_last: Callable[[], bool]) -> Iterator[_Received]:
-        """Yield the messages of one stream with the time received, and each market before its first message.
-
-        Where a stream ends before the others, its books are no longer updated: that is a gap.
-        """
-        followed: set[str] = set()
-        recv_ts = NO_TIME
+    def _received(self, events: Iterable[RecordedEvent], followed: set[str]) -> Iterator[_Received]:
+        """Yield the messages of one recording with the time received, and each market before its first message."""
         for recv_ts, item, _ in events:
             if type(item) is BookDelta:
                 if item.price % _CENT and item.ticker in self._made_up:
@@ -171,11 +178,11 @@ class Replay:
                 market = self._learn(item.market)
                 yield recv_ts, item if market is item.market else msgspec.structs.replace(item, market=market)
                 continue
+            elif isinstance(item, LifecycleNote):
+                continue
             else:
                 yield from self._introduced(recv_ts, item, followed)
             yield recv_ts, item
-        if not is_last() and followed:
-            yield recv_ts, messages.FeedGap(recv_ts, tuple(sorted(followed)), ENDED)
 
     # -- markets --------------------------------------------------------------------------------------------------
 

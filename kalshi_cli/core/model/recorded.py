@@ -29,7 +29,15 @@ class WatchedMarket(msgspec.Struct, frozen=True, kw_only=True):
     status: str = "active"
 
 
-RecordedItem = Message | WatchedMarket
+class LifecycleNote(msgspec.Struct, frozen=True, kw_only=True):
+    """The exchange's news of a market (`created`, `settled` ...), with the rest of it as JSON. A replay skips it."""
+
+    ticker: str
+    kind: str
+    detail: str = ""
+
+
+RecordedItem = Message | WatchedMarket | LifecycleNote
 """A message of the exchange, or an event of this file."""
 
 RecordedEvent = tuple[Ts, RecordedItem, bytes]
