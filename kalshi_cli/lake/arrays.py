@@ -147,7 +147,7 @@ def _snapshots(part: pa.Table, chosen: Selection, codes: dict[str, int], own: di
     return _of_levels(rows)
 
 
-def _levels(where: tuple[Any, ...], levels: list[tuple[int, int, int]]) -> list[tuple[Any, ...]]:
+def _levels(where: tuple[Any, ...], levels: Sequence[tuple[int, int, int]]) -> list[tuple[Any, ...]]:
     """Return the rows of a snapshot; an empty one is a row without contracts."""
     return [
         (*where, *level, SNAPSHOT if number else SNAPSHOT | FIRST) for number, level in enumerate(levels or [(0, 0, 0)])

@@ -79,7 +79,7 @@ def _in_turn(lake: Lake, lane: Iterable[LakeSession], chosen: Selection) -> Iter
 
 def session_events(lake: Lake, session: LakeSession, chosen: Selection) -> Iterator[RecordedEvent]:
     """Yield the events of a recording, as its file had them."""
-    events = heapq.merge(*_sources(lake, session, chosen), key=attrgetter("number"))
+    events: Iterator[ReadEvent] = heapq.merge(*_sources(lake, session, chosen), key=attrgetter("number"))
     if session.from_us < chosen.first_us:
         events = _from_books(events, chosen.first_us)
     before = -1

@@ -231,7 +231,7 @@ Columns = dict[str, list[Any]]
 
 def _changes(c: Columns, _recv: list[Ts]) -> Iterable[RecordedItem]:
     times = [us // 1000 for us in c["ts_us"]]
-    return map(BookDelta, times, c["market"], map(SIDES.__getitem__, c["side"]), c["price"], c["delta"])  # type: ignore[arg-type]
+    return map(BookDelta, times, c["market"], map(SIDES.__getitem__, c["side"]), c["price"], c["delta"])
 
 
 def _snapshots(c: Columns, recv: list[Ts]) -> Iterator[RecordedItem]:

@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -22,7 +23,7 @@ from kalshi_cli.lake.layout import DAY_US, data_files
 from kalshi_cli.lake.tables import FORMAT
 from kalshi_cli.lake.transaction import STAGING, Transaction, recover
 
-BOOK = {"yes": {"0.4000": "5.00"}, "no": {"0.5600": "5.00"}}
+BOOK: dict[str, Any] = {"yes": {"0.4000": "5.00"}, "no": {"0.5600": "5.00"}}
 
 
 def small(folder: Path, name: str = "a.jsonl", after_ms: int = 0) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ from kalshi_cli.lake.arrays import FIRST, LOST, SNAPSHOT, BookArrays, arrays
 from kalshi_cli.lake.lake import Lake
 from kalshi_cli.lake.reader import Selection
 
-BOOK = {"yes": {"0.4000": "5.00"}, "no": {"0.5600": "5.00"}}
+BOOK: dict[str, Any] = {"yes": {"0.4000": "5.00"}, "no": {"0.5600": "5.00"}}
 OTHER = "KXB-26MAY01-T1"
 CAPTURES = sorted((SHARED / "data" / "ws").glob("kxbtc15m-*.jsonl.gz")) if SHARED.is_dir() else []
 needs_recordings = pytest.mark.skipif(not CAPTURES, reason="no recordings beside the repository")
@@ -123,7 +124,7 @@ def books_of(messages: Iterable[Message]) -> dict[str, object]:
 
 
 def books_of_columns(columns: BookArrays) -> dict[str, object]:
-    books = {ticker: [False, {}, {}] for ticker in columns.markets}
+    books: dict[str, list[Any]] = {ticker: [False, {}, {}] for ticker in columns.markets}
     names = ("codes", "side", "price", "delta", "flags")
     for code, side, price, delta, flags in zip(*(getattr(columns, name).tolist() for name in names), strict=True):
         book = books[columns.markets[code]]
@@ -131,11 +132,11 @@ def books_of_columns(columns: BookArrays) -> dict[str, object]:
             book[:] = [bool(flags & FIRST), {}, {}]
         if book[0] and delta:
             levels = book[1 + side]
-            levels[price] = levels.get(price, 0) + delta  # type: ignore[attr-defined]
-            if not levels[price]:  # type: ignore[index]
-                del levels[price]  # type: ignore[attr-defined]
+            levels[price] = levels.get(price, 0) + delta
+            if not levels[price]:
+                del levels[price]
     return {
-        name: (usable, sorted(bids.items(), reverse=True), sorted(asks.items()))  # type: ignore[attr-defined]
+        name: (usable, sorted(bids.items(), reverse=True), sorted(asks.items()))
         for name, (usable, bids, asks) in books.items()
     }
 

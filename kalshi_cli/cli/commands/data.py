@@ -9,7 +9,7 @@ import typer
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import pluralize
-from kalshi_cli.cli.options import CommandGroup, open_services, show_list, show_view
+from kalshi_cli.cli.options import CommandGroup, LakeFolder, open_services, show_list, show_view
 from kalshi_cli.cli.screen.output import info
 from kalshi_cli.cli.time_options import when, when_option
 
@@ -19,10 +19,6 @@ app = CommandGroup(
     "read. It needs the extra `research`: pip install 'kalshi-cli[research]'"
 )
 
-LakeFolder = Annotated[
-    Path | None,
-    typer.Option("--lake", metavar="DIR", help="Folder of the lake, if not the environment's.", show_default=False),
-]
 Series = Annotated[str | None, typer.Option("--series", metavar="SERIES", help="Only this series.")]
 
 

@@ -26,6 +26,9 @@ from kalshi_cli.lake.placing import placed
 from kalshi_cli.lake.transaction import Transaction
 
 _T = TypeVar("_T")
+NO_DATA = "no_market_data"
+"""The code of the error for a file without any message of the exchange."""
+
 CHUNK = 5_000
 """Events between two reports of progress."""
 
@@ -42,7 +45,13 @@ class ImportedFile(NamedTuple):
 
 
 def import_file(
-    lake: Lake, path: Path, clock: Clock, *, is_results: bool = False, watch: Watch = lambda chunks: chunks
+    lake: Lake,
+    path: Path,
+    clock: Clock,
+    *,
+    is_results: bool = False,
+    watch: Watch = lambda chunks: chunks,
+    wait_s: float = 0.0,
 ) -> ImportedFile:
     """Add a file to the lake, all of it or nothing. `watch` sees its events pass, some at a time, to show progress.
 
@@ -54,7 +63,7 @@ def import_file(
     known = next((each for each in lake.sessions() if each.digest == digest), None)
     if known is not None:
         return ImportedFile(path.name, kind, Ingested(None, 0, 0, known.rows, (), ()))
-    with lake.writing(clock) as changes:
+    with lake.writing(clock, wait_s) as changes:
         if kind == "results":
             return ImportedFile(path.name, kind, _add_results(lake, changes, path, digest, clock.now()))
         if kind == "history":
@@ -79,7 +88,7 @@ def _add_recording(
         raise UsageError(
             f"{source} has no market data: no line has an order book, a trade or a price in the exchange's format",
             hint="name a recording that `kalshi record` wrote, or a .csv of prices",
-            code="bad_recording",
+            code=NO_DATA,
         )
     return found
 

@@ -10,6 +10,7 @@ from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.lake.extra import require_research
 from kalshi_cli.services.resources import Resources
+from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.lake import LakeExportView, LakeFileRow, LakeImportRow, LakeProblemRow, LakeSeriesRow
 
 if TYPE_CHECKING:
@@ -82,7 +83,10 @@ class ResearchService:
         lake = self.lake(folder)
         from kalshi_cli.lake.upkeep import check
 
-        return [LakeProblemRow(file=str(each.path), problem=each.text) for each in check(lake, watch)]
+        return [
+            LakeProblemRow(file=TruncatableText(str(each.path)), problem=TruncatableText(each.text))
+            for each in check(lake, watch)
+        ]
 
     def data_export(
         self,
@@ -100,7 +104,7 @@ class ResearchService:
         from kalshi_cli.lake.upkeep import export
 
         chosen = Selection(series=(series,) if series else (), since=since, until=until)
-        return LakeExportView(file=str(target), table=table, rows=export(lake, table, chosen, target))
+        return LakeExportView(file=TruncatableText(str(target)), table=table, rows=export(lake, table, chosen, target))
 
     def data_prune(
         self, before: Ts, *, series: str = "", folder: Path | None = None, is_dry: bool = False
@@ -110,7 +114,10 @@ class ResearchService:
         from kalshi_cli.lake.upkeep import old_files
 
         paths = old_files(lake, before * 1000, series)
-        rows = [LakeFileRow(file=str(path.relative_to(lake.root)), bytes=path.stat().st_size) for path in paths]
+        rows = [
+            LakeFileRow(file=TruncatableText(str(path.relative_to(lake.root))), bytes=path.stat().st_size)
+            for path in paths
+        ]
         if paths and not is_dry:
             with lake.writing(self._resources.machine) as changes:
                 if paths != old_files(lake, before * 1000, series):
@@ -123,7 +130,7 @@ class ResearchService:
 def _import_row(each: ImportedFile) -> LakeImportRow:
     found, session = each.found, each.found.session
     return LakeImportRow(
-        file=each.source, kind=each.kind, rows=found.rows, changes=found.changes, known=found.known,
+        file=TruncatableText(each.source), kind=each.kind, rows=found.rows, changes=found.changes, known=found.known,
         markets=len({one.market for one in found.covered}) if each.kind == "recording" else 0,
         holes=sum(one.ended in ("gap", "reconnected") for one in found.covered),
         unknown_books=found.unknown_books, from_time=_ms(session.from_us) if session else None,
