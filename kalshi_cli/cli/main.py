@@ -77,7 +77,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Research": {
         "record": "runs",
         "backtest": "runs",
-        "data": "data",
+        "data": "lake",
     },
     "Monitoring": {
         "check": "check",

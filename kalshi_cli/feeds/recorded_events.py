@@ -10,7 +10,7 @@ import msgspec
 from kalshi_cli.base.units import Ts, parse_ts
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
-from kalshi_cli.core.model.recorded import RecordedConnection, RecordedEvent, RecordedInput, RecordedItem, WatchedMarket
+from kalshi_cli.core.model.recorded import RecordedConnection, RecordedEvent, RecordedInput, RecordedItem, WatchNote
 from kalshi_cli.feeds.recording_format import at_line, decode_line, read_lines
 
 FrameDecoder = Callable[[bytes, Ts], Iterable[RecordedItem]]
@@ -82,4 +82,4 @@ def _watched(recv_ts: Ts, note: _Watched) -> RecordedItem:
     if note.market is not None:
         return messages.MarketChange(recv_ts, note.market, note.fees, note.family)
     close_time = parse_ts(note.close_time) if note.close_time else None
-    return WatchedMarket(ticker=note.market_ticker, close_time=close_time, strike=note.strike, status=note.status)
+    return WatchNote(ticker=note.market_ticker, close_time=close_time, strike=note.strike, status=note.status)

@@ -27,7 +27,7 @@ from kalshi_cli.core.model.recorded import (
     RecordedConnection,
     RecordedEvent,
     RecordedInput,
-    WatchedMarket,
+    WatchNote,
 )
 from kalshi_cli.feeds.recorded_events import FrameDecoder, recorded_events
 from kalshi_cli.feeds.recorded_results import MarketResult, is_history, read_history
@@ -109,7 +109,7 @@ class Replay:
         self._history = heapq.merge(*outside, key=lambda row: row.ts)
         self._results = dict(results or {})
         self._given = {market.ticker: market for market in markets}
-        self._notes: dict[str, WatchedMarket] = {}
+        self._notes: dict[str, WatchNote] = {}
         self._made_up: set[str] = set()
         self._interval_ms = max(1, round(interval_s * 1000))
         self._clock = clock
@@ -168,7 +168,7 @@ class Replay:
             if type(item) is BookDelta:
                 if item.price % _CENT and item.ticker in self._made_up:
                     yield from self._refined(recv_ts, item)
-            elif isinstance(item, WatchedMarket):
+            elif isinstance(item, WatchNote):
                 self._notes[item.ticker] = item
                 continue
             elif isinstance(item, RecordedConnection):
@@ -199,7 +199,7 @@ class Replay:
     def _make_up(self, recv_ts: Ts, first: BookSnapshot | messages.Quote | messages.PublicTrade) -> Market:
         """Build a market from the recorder's note, the results and the prices of its first message."""
         self._made_up.add(first.ticker)
-        note = self._notes.pop(first.ticker, None) or WatchedMarket(ticker=first.ticker)
+        note = self._notes.pop(first.ticker, None) or WatchNote(ticker=first.ticker)
         prices = [price for price, _ in first.bids + first.asks] if isinstance(first, BookSnapshot) else []
         return Market(
             ticker=first.ticker,

@@ -19,7 +19,7 @@ from kalshi_cli.lake.transaction import Transaction
 
 
 class Ingested(NamedTuple):
-    """What an import added: rows, changes of order books, and how many events the lake had already."""
+    """The result of an import: rows and order book changes added, and events that the lake had already (`known`)."""
 
     session: LakeSession | None
     rows: int

@@ -176,7 +176,7 @@ def _groups(path: Path, session: str, columns: Sequence[str] | None) -> Iterator
 
 
 def open_lake(root: Path, *, is_new: bool = False) -> Lake:
-    """Open a lake; with `is_new`, create it where there is none.
+    """Open a lake; with `is_new`, create it if it does not exist.
 
     Raises UsageError if there is no lake, StateFileError if it has a later format or cannot be read.
     """

@@ -13,7 +13,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, MarketChange, Message
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.core.model.recorded import RecordedConnection, RecordedEvent, RecordedInput, RecordedItem, WatchedMarket
+from kalshi_cli.core.model.recorded import RecordedConnection, RecordedEvent, RecordedInput, RecordedItem, WatchNote
 from kalshi_cli.lake.lake import Lake, LakeSession
 from kalshi_cli.lake.layout import MAX_US, series_of
 from kalshi_cli.lake.rows import INPUT_TABLES, SESSION_TABLES, ReadEvent, events_of
@@ -163,7 +163,7 @@ def _from_books(events: Iterable[ReadEvent], since_us: int) -> Iterator[ReadEven
             yield from _in_short(kept, books, since_us)
             yield event
             break
-        if isinstance(item, RecordedConnection | MarketChange | WatchedMarket):
+        if isinstance(item, RecordedConnection | MarketChange | WatchNote):
             kept.append(event)
         _apply(books, item)
     yield from coming

@@ -19,7 +19,7 @@ from kalshi_cli.core.model.recorded import (
     RecordedConnection,
     RecordedInput,
     RecordedItem,
-    WatchedMarket,
+    WatchNote,
 )
 from kalshi_cli.lake.layout import series_of
 from kalshi_cli.lake.placing import NEVER, PlacedEvent
@@ -191,7 +191,7 @@ _MAKERS: dict[type, Callable[[PlacedEvent], tuple[str, str, Row]]] = {
     RecordedConnection: _connection,
     RecordedInput: _input,
     LifecycleNote: _news_of_market,
-    WatchedMarket: _watched,
+    WatchNote: _watched,
 }
 
 
@@ -216,7 +216,7 @@ def events_of(table: str, batch: pa.Table) -> Iterator[ReadEvent]:
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:
-    """Return the values of a column; those of a dictionary are shared, not made anew for each row."""
+    """Return the values of a column; those of a dictionary are shared by its rows."""
     if not pa.types.is_dictionary(column.type):
         return list(column.to_pylist())
     found: list[Any] = []
@@ -277,7 +277,7 @@ def _markets(c: Columns, recv: list[Ts]) -> Iterator[RecordedItem]:
     ):
         if detail is None:
             at = None if close is None else Ts(close // 1000)
-            yield WatchedMarket(ticker=ticker, close_time=at, strike=strike, status=status or MarketStatus.ACTIVE)
+            yield WatchNote(ticker=ticker, close_time=at, strike=strike, status=status or MarketStatus.ACTIVE)
         else:
             note = _decode_note(detail)
             yield messages.MarketChange(recv_ts, note.market, note.fees, note.family)

@@ -22,7 +22,7 @@ TABLES = tuple(SCHEMAS)
 
 
 class SeriesStatistics(NamedTuple):
-    """What a lake has of a series: times in microseconds, rows by table, bytes, markets, holes and hours covered."""
+    """The statistics of a series: times in microseconds, rows by table, bytes, markets, holes and hours covered."""
 
     series: str
     first: int
@@ -67,27 +67,27 @@ def _is_of(name: str, series: str) -> bool:
     return name.partition("/")[2] == series
 
 
-class Problem(NamedTuple):
+class LakeProblem(NamedTuple):
     """A file that cannot be used, and why."""
 
     path: Path
     text: str
 
 
-def check(lake: Lake, watch: Callable[[Iterable[DataFile]], Iterable[DataFile]] = iter) -> list[Problem]:
+def check(lake: Lake, watch: Callable[[Iterable[DataFile]], Iterable[DataFile]] = iter) -> list[LakeProblem]:
     """Read every file, and return what is wrong: unreadable, a foreign schema, overlapping ranges, a wrong order.
 
     `watch` sees the files pass, to show progress.
     """
-    found: list[Problem] = []
+    found: list[LakeProblem] = []
     before = DataFile(Path(), 0, -1)
     for each in watch(each for table in TABLES for each in files_of(lake.root, table, series_in(lake.root, table))):
         if each.path.parent == before.path.parent and each.first <= before.last:
-            found.append(Problem(each.path, "its times overlap those of another file"))
+            found.append(LakeProblem(each.path, "its times overlap those of another file"))
         before = each
-        found += [Problem(each.path, text) for text in _wrong(each.path)]
+        found += [LakeProblem(each.path, text) for text in _wrong(each.path)]
     known = {path for table in TABLES for path in (lake.root / f"table={table}").rglob("*.parquet")}
-    found += [Problem(path, "not a table of the lake") for path in sorted({*lake.root.rglob("*.parquet")} - known)]
+    found += [LakeProblem(path, "not a table of the lake") for path in sorted({*lake.root.rglob("*.parquet")} - known)]
     return found
 
 

@@ -72,7 +72,7 @@ def tape_of(steps: Iterable[tuple[int, str]], start_ms: int = 0, skew_ms: int = 
             case "reconnect":
                 tape.reconnect().snapshot(**BOOK)
             case "trade":
-                msg = {
+                msg: dict[str, Any] = {
                     "trade_id": f"t{number}",
                     "market_ticker": TICKER,
                     "yes_price_dollars": "0.4100",

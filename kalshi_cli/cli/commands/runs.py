@@ -42,6 +42,17 @@ Tuning = Annotated[
 ]
 
 
+LakeSeries = Annotated[
+    str | None, typer.Option("--series", metavar="SERIES[,SERIES]", help="Use the lake's recordings of this series.")
+]
+Results = Annotated[list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")]
+Latency = Annotated[int, typer.Option(min=0, max=60_000, help="Latency from decision to exchange, in milliseconds.")]
+Holes = Annotated[
+    str, choice_option("--holes", choices=("refuse", "forget", "ignore"), text="What to do where data was lost.")
+]
+Plot = Annotated[bool, typer.Option("--plot", help="Draw the equity curve, on the terminal or into FILE.svg.")]
+
+
 @app.command("trade")
 def trade(
     ctx: typer.Context,
@@ -182,26 +193,15 @@ def backtest(
     data: Annotated[
         list[Path] | None, typer.Option("--data", metavar="FILE", help="The same as FILE; repeatable.")
     ] = None,
-    results: Annotated[
-        list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")
-    ] = None,
-    latency_ms: Annotated[
-        int, typer.Option(min=0, max=60_000, help="Latency from decision to exchange, in milliseconds.")
-    ] = 150,
+    results: Results = None,
+    latency_ms: Latency = 150,
     param: Tuning = None,
     lake: LakeFolder = None,
-    series: Annotated[
-        str | None,
-        typer.Option("--series", metavar="SERIES[,SERIES]", help="Use the lake's recordings of this series."),
-    ] = None,
+    series: LakeSeries = None,
     since: Annotated[Any, when_option("--since", text="Use the lake from this time: 2026-05-13, 7d.")] = None,
     until: Annotated[Any, when_option("--until", text="Use the lake up to this time.")] = None,
-    holes: Annotated[
-        str, choice_option("--holes", choices=("refuse", "forget", "ignore"), text="What to do where data was lost.")
-    ] = "forget",
-    plot: Annotated[
-        bool, typer.Option("--plot", help="Draw the equity curve, on the terminal or into FILE.svg.")
-    ] = False,
+    holes: Holes = "forget",
+    plot: Plot = False,
 ) -> None:
     """Run strategies over recorded data.
 
@@ -220,13 +220,7 @@ def backtest(
     """
     from kalshi_cli.app.trading import RunModes
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
-    from kalshi_cli.services.research.backtest import (
-        BacktestRequest,
-        backtest_notes,
-        backtest_view,
-        backtest_warnings,
-    )
-    from kalshi_cli.services.research.service import lake_folder
+    from kalshi_cli.services.research.backtest import BacktestRequest, backtest_notes, backtest_view, backtest_warnings
 
     given = [*(data or ()), *(files or ())]
     picture = given.pop() if plot and given and given[-1].suffix == ".svg" else None
@@ -244,10 +238,7 @@ def backtest(
             results=tuple(results or ()),
             params=_params(param),
             latency_ms=latency_ms,
-            lake=lake_folder(environment.config.env, lake) if is_from_lake else None,
-            series=tuple(name.strip().upper() for name in (series or "").split(",") if name.strip()),
-            since=since and time_of(environment, since),
-            until=until and time_of(environment, until),
+            **(_lake_part(environment, lake, series, since, until) if is_from_lake else {}),
             holes=holes,
         )
         report = RunModes(environment).backtest(request)
@@ -258,6 +249,20 @@ def backtest(
         info(*backtest_notes(report))
         if plot:
             show_curve(report.curve, picture)
+
+
+def _lake_part(
+    environment: Environment, lake: Path | None, series: str | None, since: Any, until: Any
+) -> dict[str, Any]:
+    """Return the fields of a backtest that select recordings of the lake."""
+    from kalshi_cli.services.research.service import lake_folder
+
+    return {
+        "lake": lake_folder(environment.config.env, lake),
+        "series": tuple(name.strip().upper() for name in (series or "").split(",") if name.strip()),
+        "since": None if since is None else time_of(environment, since),
+        "until": None if until is None else time_of(environment, until),
+    }
 
 
 @app.command("record")

@@ -20,7 +20,7 @@ class RecordedConnection(Message, frozen=True):
     number: int
 
 
-class WatchedMarket(msgspec.Struct, frozen=True, kw_only=True):
+class WatchNote(msgspec.Struct, frozen=True, kw_only=True):
     """A note that a market is followed, without the market itself. `close_time` stays None if it is unknown."""
 
     ticker: str
@@ -37,7 +37,7 @@ class LifecycleNote(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-RecordedItem = Message | WatchedMarket | LifecycleNote
+RecordedItem = Message | WatchNote | LifecycleNote
 """A message of the exchange, or an event of this file."""
 
 RecordedEvent = tuple[Ts, RecordedItem, bytes]

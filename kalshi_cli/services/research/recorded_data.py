@@ -9,6 +9,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, format_ts, pluralize
 from kalshi_cli.core.model.markets import FeeSchedule, Market
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, Message, PublicTrade
+from kalshi_cli.core.model.recorded import RecordedEvent
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
 from kalshi_cli.feeds.recorded_results import MarketResult, read_results
 from kalshi_cli.feeds.replay import Replay
@@ -24,7 +25,8 @@ def replay_of(request: BacktestRequest, clock: ManualClock) -> Replay:
     Raises UsageError if the lake has no such recording.
     """
     results: dict[str, MarketResult] = {}
-    more = {}
+    lanes: list[Iterator[Iterator[RecordedEvent]]] = []
+    outside: list[Iterator[Message]] = []
     if request.lake is not None:
         from kalshi_cli.lake.extra import require_research
 
@@ -41,7 +43,7 @@ def replay_of(request: BacktestRequest, clock: ManualClock) -> Replay:
             hint = "`kalshi data list` shows what it has; `kalshi data import FILE` adds a recording"
             raise UsageError(f"No recording{what} at these times in the lake {request.lake}", hint=hint, code="no_data")
         span = (min(each.from_us for each in found), max(each.to_us for each in found))
-        more = {"lanes": streams(lake, chosen), "histories": histories(lake, chosen, *span)}
+        lanes, outside = streams(lake, chosen), histories(lake, chosen, *span)
         results |= lake_results(lake, [one for each in found for one in each.series])
     for path in request.results:
         results.update(read_results(path))
@@ -50,7 +52,8 @@ def replay_of(request: BacktestRequest, clock: ManualClock) -> Replay:
         new_decoder=lambda use_yes_price: recorded_frames(use_yes_price=use_yes_price),
         results=results,
         clock=clock,
-        **more,
+        lanes=lanes,
+        histories=outside,
     )
 
 

@@ -1,4 +1,4 @@
-"""The research service: what the lake has, and what comes into it and out of it."""
+"""The research service: imports, lists, checks, exports and prunes the lake."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ResearchService:
         self._resources = resources
 
     def lake(self, folder: Path | None = None, *, is_new: bool = False) -> Lake:
-        """Open the lake; with `is_new`, create it where there is none. UsageError without the extra `research`."""
+        """Open the lake; with `is_new`, create it if it does not exist. UsageError without the extra `research`."""
         require_research()
         from kalshi_cli.lake.lake import open_lake
 
