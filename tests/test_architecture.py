@@ -91,7 +91,7 @@ Rule = Callable[[Module], Iterator[str]]
 BASE = ("base", "__version__")
 CONFIG = (*BASE, "core", "config")
 NET = (*CONFIG, "net")
-SIBLINGS = ("exchange", "simulator", "feeds", "store", "notify", "telemetry")
+SIBLINGS = ("exchange", "simulator", "feeds", "lake", "store", "notify", "telemetry")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "base": BASE,

@@ -57,6 +57,7 @@ from kalshi_cli.store.sqlite_store import Store
 if TYPE_CHECKING:
     from kalshi_cli.exchange.stream.reader import Stream
     from kalshi_cli.feeds.recorder import Recorder
+    from kalshi_cli.services.research.journal import JournalRecorder
     from kalshi_cli.strategies.base import Strategy
 
 
@@ -74,10 +75,11 @@ class TradeRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to record markets, and the data inputs of strategies with them."""
+    """A request to record markets, and the data inputs of strategies with them: to the file `path`, or to a lake."""
 
     tickers: tuple[str, ...]
-    path: Path
+    path: Path | None = None
+    lake: Path | None = None
     strategies: tuple[str, ...] = ()
     params: dict[str, str] = {}
     duration_s: float | None = None
@@ -277,25 +279,23 @@ class RunModes:
             new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),
             references=config.references, order_expiry_s=config.trade.order_expiry_s,
             inputs=[wanted for strategy in strategies for wanted in strategy.inputs()],
-            tell=self.environment.tell, note=self.environment.note,
         )  # fmt: skip
 
     def record(self, request: RecordRequest) -> int:
-        """Write the stream of some markets, and the inputs of strategies, to a file until interrupted.
+        """Write the stream of some markets, and the inputs of strategies, to a file or lake until interrupted.
 
         Return the number of lines.
         """
         from kalshi_cli.exchange.live.live_feed import LiveFeed
-        from kalshi_cli.feeds.recorder import Recorder
 
-        strategies, path = self._strategies(request), request.path
+        strategies = self._strategies(request)
         resources = self.environment.open()
         client, clock, families = resources.client, resources.clock, resources.families
         with ExitStack() as stack:
             markets = run_markets(client, clock.now(), request.tickers, "")
-            recorder = Recorder(path, clock)
+            recorder, upkeep = self._recorder(request, resources)
             begun = stack.enter_context(ExitStack())
-            begun.callback(path.unlink, missing_ok=True)  # a refused start leaves no file behind
+            begun.callback(recorder.path.unlink, missing_ok=True)  # a refused start leaves no file behind
             stack.callback(recorder.close)
             for market in markets:
                 recorder.watch(market, families.fees(market), families.family(market))
@@ -312,19 +312,39 @@ class RunModes:
                 for message in feed:
                     if isinstance(message, MarketChange):
                         recorder.watch(message.market, message.fees, message.family)
+                    upkeep(stream.resync)
                     if recorder.is_full:
-                        resources.tell(f"{path} is full at {recorder.lines} lines; continue recording in another file")
+                        resources.tell(
+                            f"{recorder.path} is full at {recorder.lines} lines; continue recording in another file"
+                        )
                         break
                     if isinstance(message, StateCommand) or (until is not None and clock.monotonic() >= until):
                         break
             return recorder.lines
+
+    def _recorder(
+        self, request: RecordRequest, resources: Resources
+    ) -> tuple[Recorder | JournalRecorder, Callable[[Callable[[str], None]], None]]:
+        """Return the recorder of a file or of a lake, and its upkeep, which may request snapshots of a market."""
+        if request.path is not None:
+            from kalshi_cli.feeds.recorder import Recorder
+
+            return Recorder(request.path, resources.clock), lambda _resync: None
+        from kalshi_cli.services.research.service import ResearchService
+
+        lake = ResearchService(resources).lake(request.lake, is_new=True)
+        from kalshi_cli.services.research.journal import JournalRecorder, add_leftovers
+
+        add_leftovers(lake, resources.machine, resources.tell)
+        journal = JournalRecorder(lake, resources.clock, resources.machine, resources.tell)
+        return journal, journal.upkeep
 
     def _stream(
         self,
         resources: Resources,
         stack: ExitStack,
         markets: Sequence[Market],
-        tap: Recorder | None = None,
+        tap: Recorder | JournalRecorder | None = None,
         *,
         has_account: bool = False,
     ) -> Stream | None:

@@ -24,11 +24,12 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
         """health-check; check positions; check pnl; check orders; check balance; check exchange; check disk;
         check api; check execution; check errors; check feed; check heartbeat; check drift; check schema; check all""",
     ),
-    (_FILES, "runbook; strategies show; strategies new; config show; config path; config check; backtest"),
+    (_FILES, "runbook; strategies show; strategies new; config show; config path; config check"),
     (
         _STATE,
         """init; catalog status; execution; status; why; pause; resume; lock; unlock; alerts list;
-        alerts silence; alerts unsilence; alerts retry; alerts test""",
+        alerts silence; alerts unsilence; alerts retry; alerts test; backtest;
+        data import; data list; data check; data export; data prune""",
     ),
     (_ALONE, "catalog clear"),
     (_STATE | {ExitCode.UNKNOWN_OUTCOME}, "stop"),

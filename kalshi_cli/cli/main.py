@@ -79,6 +79,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Research": {
         "record": "runs",
         "backtest": "runs",
+        "data": "lake",
     },
     "Monitoring": {
         "check": "check",

@@ -475,6 +475,9 @@ def choice_option(*names: str, choices: Sequence[str], text: str, old: Mapping[s
 
 
 Paper = Annotated[bool, typer.Option("--paper", help="Show paper trading")]
+LakeFolder = Annotated[
+    Path | None, typer.Option("--lake", metavar="DIR", help="Folder of the lake, if not the environment's.")
+]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, metavar="N", help="Maximum number of rows")]
 All = Annotated[bool, typer.Option("--all", help="List all rows")]
 LIMIT_OR_ALL = "--limit N or --all"

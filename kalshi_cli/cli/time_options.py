@@ -11,6 +11,7 @@ import typer
 from kalshi_cli.base.units import Ts, duration_from_user, parse_ts
 
 if TYPE_CHECKING:
+    from kalshi_cli.app.environment import Environment
     from kalshi_cli.app.kalshi import Kalshi
 
 When = float | datetime | Ts
@@ -45,6 +46,11 @@ def when(kalshi: Kalshi, typed: Any) -> Ts | None:
     if typed is None:
         return None
     return moment_of(typed, kalshi.now, ZoneInfo(kalshi.resources.config.day_zone))
+
+
+def time_of(environment: Environment, typed: Any) -> Ts:
+    """Return the moment that was typed, like `when`, for a command that opens parts of an environment."""
+    return moment_of(typed, environment.clock.now(), ZoneInfo(environment.config.day_zone))
 
 
 def when_option(*names: str, text: str = SINCE) -> Any:

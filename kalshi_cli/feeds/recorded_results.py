@@ -94,9 +94,9 @@ def is_history(path: Path) -> bool:
 def read_history(path: Path) -> Iterator[Message]:
     """Yield the rows of a CSV file as messages, each at its time; the heading decides their kind.
 
-    `exchange_ts,recv_ns,price,...` are prices of a coin, `time,ticker,probability[,until]` fair values, and
-    `time,id,ticker,direction,confidence` news. Raises UsageError with the location of an invalid row, or of a row
-    earlier than the row above: then the order of events is unknown.
+    `exchange_ts,recv_ns,price,...` and `recv_ns,price` are prices of a coin, `time,ticker,probability[,until]` fair
+    values, and `time,id,ticker,direction,confidence` news. Raises UsageError with the location of an invalid row, or
+    of a row earlier than the row above: then the order of events is unknown.
     """
     heading: tuple[str, ...] = ()
     before = Ts(0)
@@ -124,9 +124,18 @@ def _prices(path: Path, cells: list[str]) -> Iterator[Message]:
 
     The price also replaces the index of that coin in the live feed.
     """
-    pair, ts, price = path.name.partition(".")[0].partition("-")[0].upper(), parse_ts(cells[0]), parse_price(cells[2])
+    return _price(path, parse_ts(cells[0]), cells[2])
+
+
+def _received_prices(path: Path, cells: list[str]) -> Iterator[Message]:
+    """Yield the price like `_prices`, at the time received, where the file has no other."""
+    return _price(path, Ts(int(cells[0]) // 1_000_000), cells[1])
+
+
+def _price(path: Path, ts: Ts, text: str) -> Iterator[Message]:
+    pair, price = path.name.removeprefix("spot-").partition(".")[0].partition("-")[0].upper(), parse_price(text)
     if price <= 0:
-        raise ValueError(f"invalid price {cells[2]:.40}")
+        raise ValueError(f"invalid price {text:.40}")
     yield ReferencePrice(ts, _INDEXES.get(pair, pair), price)
     yield SpotPrice(ts, pair.removesuffix("USD"), price, "recorded")
 
@@ -144,6 +153,7 @@ def _news(_path: Path, cells: list[str]) -> Iterator[NewsSignal]:
 
 _ROWS: dict[tuple[str, ...], Callable[[Path, list[str]], Iterable[Message]]] = {
     ("exchange_ts", "recv_ns", "price"): _prices,
+    ("recv_ns", "price"): _received_prices,
     ("time", "ticker", "probability"): _fairs,
     ("time", "id", "ticker", "direction", "confidence"): _news,
 }

@@ -34,6 +34,7 @@ class Recorder:
     """
 
     def __init__(self, path: Path, clock: Clock, *, max_bytes: int = MAX_BYTES) -> None:
+        self.path = path
         self._clock = clock
         self._max_bytes = max_bytes
         self._flushed = clock.monotonic()
@@ -87,6 +88,14 @@ class Recorder:
             "watch_market", market_ticker=market.ticker, close_time=format_ts(market.close_time),
             strike=market.floor_strike, status=market.status, market=market, fees=fees, family=family,
         )  # fmt: skip
+
+    def sync(self) -> None:
+        """Write all lines so far to the disk itself, so that a killed program or a power failure keeps them."""
+        with self._lock:
+            if not self._is_closed:
+                self._out.flush()
+                self._buffer.flush()
+                os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Write the remaining lines and close the file; later frames are ignored."""

@@ -17,16 +17,21 @@ import msgspec
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, parse_ts
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents
 from kalshi_cli.core.model import messages
-from kalshi_cli.core.model.markets import Family, FeeSchedule, Market, MarketStatus
+from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, Message
 from kalshi_cli.core.model.price_grid import CENT_GRID, PriceBand, PriceGrid
+from kalshi_cli.core.model.recorded import (
+    LifecycleNote,
+    RecordedConnection,
+    RecordedEvent,
+    RecordedInput,
+    WatchNote,
+)
+from kalshi_cli.feeds.recorded_events import FrameDecoder, recorded_events
 from kalshi_cli.feeds.recorded_results import MarketResult, is_history, read_history
-from kalshi_cli.feeds.recording_format import NO_TIME, at_line, decode_line, read_lines
-
-FrameDecoder = Callable[[bytes, Ts], Iterable[Message]]
-"""Decodes the frames of one connection and checks their sequence. A message without a time gets the given one."""
+from kalshi_cli.feeds.recording_format import NO_TIME
 
 NO_CLOSE = Ts(253_402_300_799_000)
 """Close time of a market if the recording has none (the end of the year 9999)."""
@@ -38,6 +43,9 @@ LONG_SILENCE_MS = 3_600_000
 
 RECONNECTED = "reconnected"
 """Reason of the gap between two connections of a recording, in contrast to a gap in a sequence."""
+
+ENDED = "the recording ended"
+"""Reason of the gap after a recording, where another one continues."""
 
 _TAIL = cents(10)
 _CENT = cents(1)
@@ -62,36 +70,6 @@ def coarsest_grid(prices: Iterable[Price]) -> PriceGrid:
     return next((grid for grid in _GRIDS if all(grid.is_valid(price) for price in seen)), _CENTI)
 
 
-class _Watched(msgspec.Struct):
-    """The note about a followed market; this program's recorder adds the whole market, its fees and its family."""
-
-    market_ticker: str
-    close_time: str | None = None
-    strike: float | None = None
-    status: str = "active"
-    market: Market | None = None
-    fees: FeeSchedule | None = None
-    family: Family | None = None
-
-
-class _Note(msgspec.Struct):
-    event: str = ""
-    use_yes_price: bool | None = None
-    spot: messages.SpotPrice | None = None
-    lost: messages.SpotUnavailable | None = None
-    fair: messages.FairValue | None = None
-    signal: messages.NewsSignal | None = None
-
-
-class _Heard(Message, frozen=True):
-    """An external input at the time it was received (`ts`); its own times are by other clocks."""
-
-    said: Message
-
-
-_decode_note = msgspec.json.Decoder(_Note).decode
-_decode_watched = msgspec.json.Decoder(_Watched).decode
-
 _Received = tuple[Ts, Message]
 
 
@@ -102,8 +80,9 @@ class Replay:
     (`*.csv[.gz]`; see `read_history`). `new_decoder` is called for each recorded connection with the `use_yes_price` of
     its subscription: the recorder's note, else the one given here (other recordings have NO levels in NO prices). At
     its close time a market becomes FINALIZED with its result in `results`, or CLOSED without one. `markets` are used
-    as they are; other markets are built from the recorder's notes and the prices of the first message. A Tick comes
-    every `interval_s` of recorded time, and `clock`, if given, is advanced. The feed can be iterated once.
+    as they are; other markets are built from the recorder's notes and the prices of the first message. `lanes` are
+    recordings that another reader (the lake) opens, each lane one after the other, and `histories` external inputs. A
+    Tick comes every `interval_s` of recorded time, and `clock`, if given, is advanced. The feed can be iterated once.
     """
 
     def __init__(
@@ -114,21 +93,27 @@ class Replay:
         use_yes_price: bool = False,
         results: Mapping[str, MarketResult] | None = None,
         markets: Iterable[Market] = (),
+        lanes: Iterable[Iterable[Iterable[RecordedEvent]]] = (),
+        histories: Iterable[Iterable[Message]] = (),
         interval_s: float = 1.0,
         clock: ManualClock | None = None,
     ) -> None:
-        self._streams = [path for path in files if not is_history(path)]
-        if not self._streams:
+        own = (path for path in files if not is_history(path))
+        self._lanes: list[Iterable[Iterable[RecordedEvent]]] = [
+            *([recorded_events(path, new_decoder, use_yes_price=use_yes_price)] for path in own),
+            *lanes,
+        ]
+        if not self._lanes:
             raise UsageError("No recording given", hint="name at least one .jsonl or .jsonl.gz file")
-        self._history = heapq.merge(*(read_history(path) for path in files if is_history(path)), key=lambda row: row.ts)
-        self._new_decoder = new_decoder
-        self._use_yes_price = use_yes_price
+        outside = [*(read_history(path) for path in files if is_history(path)), *histories]
+        self._history = heapq.merge(*outside, key=lambda row: row.ts)
         self._results = dict(results or {})
         self._given = {market.ticker: market for market in markets}
-        self._notes: dict[str, _Watched] = {}
+        self._notes: dict[str, WatchNote] = {}
         self._made_up: set[str] = set()
         self._interval_ms = max(1, round(interval_s * 1000))
         self._clock = clock
+        self._open_lanes = 0
         self._now = Ts(0)
         self.markets: dict[str, Market] = {}
         """Every market seen so far, in its current state."""
@@ -152,64 +137,57 @@ class Replay:
         self._now = message.ts
         if self._clock is not None:
             self._clock.set(message.ts)
-        return message.said if type(message) is _Heard else message
+        return message.said if type(message) is RecordedInput else message
 
     # -- lines to messages ----------------------------------------------------------------------------------------
 
     def _merged(self) -> Iterator[_Received]:
         """Yield all streams merged by the time received; each keeps its own order."""
-        if len(self._streams) == 1:
-            return self._received(self._streams[0])
-        return heapq.merge(*map(self._received, self._streams), key=itemgetter(0))
+        if len(self._lanes) == 1:
+            return self._in_turn(self._lanes[0])
+        return heapq.merge(*map(self._in_turn, self._lanes), key=itemgetter(0))
 
-    def _received(self, path: Path) -> Iterator[_Received]:
-        """Yield the messages of one stream with the time received, which is also the `ts` of a message without one."""
-        decoders: dict[int, FrameDecoder] = {}
-        followed: set[str] = set()
-        use_yes_price = self._use_yes_price
-        for number, raw in read_lines(path):
-            try:
-                line = decode_line(raw)
-                recv_ts = line.recv_ts
-                if raw_note := bytes(line.note):
-                    note = _decode_note(raw_note)
-                    if note.use_yes_price is not None:
-                        use_yes_price = note.use_yes_price
-                    if note.event == "watch_market":
-                        yield from self._watched(recv_ts, raw_note)
-                    elif said := note.spot or note.lost or note.fair or note.signal:
-                        yield recv_ts, _Heard(recv_ts, said)
-                    continue
-                decode = decoders.get(line.conn)
-                if decode is None:
-                    decode = decoders[line.conn] = self._new_decoder(use_yes_price)
-                    yield from _connected(recv_ts, line.conn, followed)
-                for message in decode(bytes(line.frame) or raw, recv_ts):
-                    if type(message) is BookDelta:
-                        if message.price % _CENT and message.ticker in self._made_up:
-                            yield from self._refined(recv_ts, message)
-                    else:
-                        yield from self._introduced(recv_ts, message, followed)
-                    yield recv_ts, message
-            except (ValueError, RecursionError) as error:
-                if raw[-1:] != b"\n":
-                    return  # The writer was killed within its last line.
-                raise at_line(path, number, error) from error
+    def _in_turn(self, lane: Iterable[Iterable[RecordedEvent]]) -> Iterator[_Received]:
+        """Yield the recordings of a lane. One that ends before another does is a gap: nothing updates its books."""
+        self._open_lanes += 1
+        coming = iter(lane)
+        events = next(coming, None)
+        while events is not None:
+            followed: set[str] = set()
+            recv_ts = NO_TIME
+            for recv_ts, message in self._received(events, followed):
+                yield recv_ts, message
+            events = next(coming, None)
+            self._open_lanes -= events is None
+            if followed and (events is not None or self._open_lanes):
+                yield recv_ts, messages.FeedGap(recv_ts, tuple(sorted(followed)), ENDED)
+
+    def _received(self, events: Iterable[RecordedEvent], followed: set[str]) -> Iterator[_Received]:
+        """Yield the messages of one recording with the time received, and each market before its first message."""
+        for recv_ts, item, _ in events:
+            if type(item) is BookDelta:
+                if item.price % _CENT and item.ticker in self._made_up:
+                    yield from self._refined(recv_ts, item)
+            elif isinstance(item, WatchNote):
+                self._notes[item.ticker] = item
+                continue
+            elif isinstance(item, RecordedConnection):
+                yield from _connected(recv_ts, item.number, followed)
+                continue
+            elif isinstance(item, messages.MarketChange):
+                market = self._learn(item.market)
+                yield recv_ts, item if market is item.market else msgspec.structs.replace(item, market=market)
+                continue
+            elif isinstance(item, LifecycleNote):
+                continue
+            else:
+                yield from self._introduced(recv_ts, item, followed)
+            yield recv_ts, item
 
     # -- markets --------------------------------------------------------------------------------------------------
 
-    def _watched(self, recv_ts: Ts, raw: bytes) -> Iterator[_Received]:
-        note = _decode_watched(raw)
-        if note.market is not None:
-            yield recv_ts, messages.MarketChange(recv_ts, self._learn(note.market), note.fees, note.family)
-        else:
-            self._notes[note.market_ticker] = note
-
     def _introduced(self, recv_ts: Ts, message: Message, followed: set[str]) -> Iterator[_Received]:
         """Yield the market before its first message."""
-        if isinstance(message, messages.MarketChange):
-            self._learn(message.market)
-            return
         if isinstance(message, BookSnapshot):
             followed.add(message.ticker)
         if not isinstance(message, BookSnapshot | messages.Quote | messages.PublicTrade):
@@ -221,7 +199,7 @@ class Replay:
     def _make_up(self, recv_ts: Ts, first: BookSnapshot | messages.Quote | messages.PublicTrade) -> Market:
         """Build a market from the recorder's note, the results and the prices of its first message."""
         self._made_up.add(first.ticker)
-        note = self._notes.pop(first.ticker, None) or _Watched(first.ticker)
+        note = self._notes.pop(first.ticker, None) or WatchNote(ticker=first.ticker)
         prices = [price for price, _ in first.bids + first.asks] if isinstance(first, BookSnapshot) else []
         return Market(
             ticker=first.ticker,
@@ -238,7 +216,7 @@ class Replay:
             volume_24h=Qty(0),
             open_interest=Qty(0),
             open_time=recv_ts if recv_ts != NO_TIME else Ts(0),
-            close_time=parse_ts(note.close_time) if note.close_time else NO_CLOSE,
+            close_time=NO_CLOSE if note.close_time is None else note.close_time,
             floor_strike=note.strike,
         )
 
@@ -303,7 +281,7 @@ class Replay:
                     last[delta.ticker] = len(held)
             held.append(message)
             if len(held) == MAX_HELD:
-                is_silent = type(message) is _Heard  # Only external inputs came, and nothing of the exchange.
+                is_silent = type(message) is RecordedInput  # Only external inputs came, and nothing of the exchange.
                 yield from self._placed(held, NO_TIME if is_silent or newest < 0 else newest)
                 held, last = [], {}
         yield from self._placed(held, NO_TIME)

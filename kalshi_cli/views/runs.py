@@ -60,7 +60,10 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
 
 
 class BacktestView(OutputRow, frozen=True, kw_only=True):
-    """A run over recordings, its maximum drawdown, and the result of each market."""
+    """A run over recordings, its maximum drawdown, and the result of each market.
+
+    `holes` counts the times at which messages of a market were lost; `unknown` names what the data does not say.
+    """
 
     strategy: str
     intents: int
@@ -77,6 +80,8 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     max_drawdown: Money
     balance: Money | None
     rows: tuple[PnlRow, ...]
+    holes: int
+    unknown: tuple[str, ...]
 
 
 class StatusView(OutputRow, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ class Taker(Strategy):
             yield Place(ticker, BID, ask, contracts(10), reason="an offer")
 
 
-def paid(path: Path, fees: FeeSchedule | None) -> tuple[Money, list[str]]:
+def paid(path: Path, fees: FeeSchedule | None) -> tuple[Money, tuple[str, ...]]:
     """Fees of buying ten at 44 cents in a backtest of a recording that knows this of the market, and what is said."""
     tape = Tape().snapshot(yes={"0.4000": "50.00"}, no={"0.5600": "50.00"})
     for _ in range(5):
@@ -60,15 +60,14 @@ def paid(path: Path, fees: FeeSchedule | None) -> tuple[Money, list[str]]:
         clock.set(line.recv_ts)
         recorder.frame(bytes(line.frame))
     recorder.close()
-    said: list[str] = []
     ids = count(1)
     report = over_recordings(
         BacktestRequest(strategies=("taker",), files=(path,)), PLAN, RiskLimits(min_edge=None),
         [Taker(StrategyParams())], cash=dollars(1_000), new_id=lambda: f"c{next(ids)}", references={},
-        order_expiry_s=90.0, note=said.append,
+        order_expiry_s=90.0,
     )  # fmt: skip
     assert report.summary.fills == 1
-    return report.summary.fees, said
+    return report.summary.fees, report.unknown
 
 
 @pytest.mark.parametrize(
@@ -78,7 +77,9 @@ def paid(path: Path, fees: FeeSchedule | None) -> tuple[Money, list[str]]:
 def test_a_backtest_pays_what_the_recording_says_that_the_market_charges(
     tmp_path: Path, fees: FeeSchedule, cost: int
 ) -> None:
-    assert paid(tmp_path / "tape.jsonl", fees) == (cost, [])
+    paid_fees, unknown = paid(tmp_path / "tape.jsonl", fees)
+    assert paid_fees == cost
+    assert [line.partition(" ")[0] for line in unknown] == ["result", "public"]
 
 
 class Noter(Strategy):
@@ -124,6 +125,4 @@ def test_the_index_behind_a_market_is_known_from_the_recorded_stream_or_from_a_f
 def test_where_the_recording_does_not_say_it_pays_what_most_charge_and_that_is_told(tmp_path: Path) -> None:
     cost, said = paid(tmp_path / "tape.jsonl", None)
     assert cost == paid(tmp_path / "other.jsonl", FeeSchedule())[0] > 0
-    assert [line.partition(":")[0] for line in said] == [
-        "The recording does not contain the fees of each series; the standard fee is assumed (taker 7% of p(1-p))"
-    ]
+    assert said[0] == "fees of 1 of 1 market; the standard fee is assumed (taker 7% of p(1-p))"

@@ -34,7 +34,7 @@ from kalshi_cli.core.model.messages import (
 from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.feeds import recording_format
 from kalshi_cli.feeds.recorded_results import MarketResult, read_results
-from kalshi_cli.feeds.replay import LONG_SILENCE_MS, NO_CLOSE, RECONNECTED, Replay, coarsest_grid
+from kalshi_cli.feeds.replay import ENDED, LONG_SILENCE_MS, NO_CLOSE, RECONNECTED, Replay, coarsest_grid
 
 DATA = SHARED / "data"
 needs_recordings = pytest.mark.skipif(not DATA.is_dir(), reason="no recordings beside the repository (shared/data)")
@@ -99,6 +99,17 @@ def test_recordings_are_played_in_the_order_of_time_not_of_their_names(tmp_path:
     messages = play(later.write(tmp_path / "a.jsonl"), first.write(tmp_path / "b.jsonl"))
     assert [delta.ticker for delta in only(messages, BookDelta)] == [TICKER, TICKER, "KXB-1"]
     assert [message.ts for message in messages] == sorted(message.ts for message in messages)
+
+
+def test_a_recording_that_ends_before_the_others_is_a_gap_for_its_books(tmp_path: Path) -> None:
+    first = Tape().snapshot(**BOOK).delta().delta(1_000)
+    later = Tape().snapshot(**BOOK, ticker="KXB-1")
+    later.now = Ts(T0 + 60_000)
+    later.delta(ticker="KXB-1")
+    files = [first.write(tmp_path / "a.jsonl"), later.write(tmp_path / "b.jsonl")]
+    (gap,) = only(play(*files), FeedGap)
+    assert (gap.tickers, gap.reason, gap.ts) == ((TICKER,), ENDED, T0 + 1_000)
+    assert only(play(files[1]), FeedGap) == []
 
 
 def test_outside_prices_come_at_the_time_of_their_own_exchange(tmp_path: Path, tape: Tape) -> None:
@@ -348,7 +359,7 @@ def test_a_line_that_is_no_recording_is_named_with_file_and_line(tmp_path: Path,
 def test_a_market_note_with_an_impossible_time_is_named(tmp_path: Path, tape: Tape) -> None:
     note = msgspec.json.encode({"event": "watch_market", "market_ticker": "KXB-1", "close_time": "soon"})
     tape.lines.append(b'{"recv_ns":1,"conn":0,"note":%s}' % note)
-    with pytest.raises(UsageError, match=r"a\.jsonl:3: "):
+    with pytest.raises(UsageError, match=r"a\.jsonl:2: "):
         play(tape.snapshot(ticker="KXB-1").write(tmp_path / "a.jsonl"))
 
 

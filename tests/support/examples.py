@@ -5,6 +5,7 @@ What an example names is replaced by what there is: markets, events, ids, files.
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
@@ -165,10 +166,21 @@ class Desk:
             (self.one.state / "sim" / "state.db").write_bytes(b"no state")
         if "--offline" in line:
             program("catalog", "refresh")
-        for file in self.one.home.glob("*.jsonl.gz"):
+        for file in (*self.one.home.glob("*.jsonl.gz"), *self.one.home.glob("trades.csv")):
             file.unlink()
-        if line.startswith("kalshi backtest"):
-            program("record", TWO_SIDED, "--out", "tape.jsonl.gz", "--duration", "0.3s")
+        if line.startswith(("kalshi backtest", "kalshi data")):
+            self._record(line)
+
+    def _record(self, line: str) -> None:
+        """A recording, below `tapes` or in the lake if the line has it there."""
+        program("record", TWO_SIDED, "--out", "tape.jsonl.gz", "--duration", "0.3s")
+        if "tapes/" in line:
+            (self.one.home / "tapes").mkdir(exist_ok=True)
+            (self.one.home / "tape.jsonl.gz").rename(self.one.home / "tapes" / "tape.jsonl.gz")
+            text = "exchange_ts,recv_ns,price\n2026-05-13T12:00:00Z,1,80000\n"
+            (self.one.home / "btcusd.csv.gz").write_bytes(gzip.compress(text.encode()))
+        elif "import" not in line:
+            program("data", "import", "tape.jsonl.gz")
 
     def named(self, line: str) -> str:
         """The line with what there is, instead of what it names."""
@@ -177,6 +189,7 @@ class Desk:
         line = line.replace("@70c", "@55c").replace("@0.30", "@0.40")
         line = line.replace("--to 2 ", "--to 1 ").replace("--from 2 ", "--from 1 ").replace("2=40", "1=40")
         line = re.sub(r" --duration \S+", "", re.sub("--wait (30s|1m)", "--wait 1s", line))
+        line = line.replace("tapes/*.jsonl.gz", "tapes/tape.jsonl.gz")
         line = re.sub(r"^kalshi (trade|watch|record) ", r"kalshi \1 --duration 0.3s ", line)
         line = re.sub(r"KXETH\w*-\S+", FINE, line)
         line = re.sub(rf"{NOT_OURS}-\w+-[\w.]+|\bTICKER\b", TWO_SIDED, line)

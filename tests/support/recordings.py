@@ -12,7 +12,8 @@ import msgspec
 from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
-from kalshi_cli.feeds.replay import FrameDecoder, Replay
+from kalshi_cli.feeds.recorded_events import FrameDecoder
+from kalshi_cli.feeds.replay import Replay
 
 T0 = Ts(1_780_000_000_000)
 """When the exchange sends the first delta of a test."""

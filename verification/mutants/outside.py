@@ -113,8 +113,8 @@ OUTSIDE = (
         "a price in a recording keeps its own time",
         "an old price is as good as a new one, and a backtest gains what a loop would not",
         "feeds/replay.py",
-        "        return message.said if type(message) is _Heard else message",
-        "        return msgspec.structs.replace(message.said, ts=message.ts) if type(message) is _Heard else message",
+        "        return message.said if type(message) is RecordedInput else message",
+        "        return msgspec.structs.replace(message.said, ts=message.ts) if type(message) is RecordedInput else message",
         ("tests/feeds/test_recorder.py",),
     ),
     Mutant(

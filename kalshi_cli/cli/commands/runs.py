@@ -12,8 +12,10 @@ from kalshi_cli.base.errors import HaltedError, KalshiError, UsageError
 from kalshi_cli.base.units import pluralize, show_money
 from kalshi_cli.cli.options import (
     CommandGroup,
+    LakeFolder,
     Paper,
     agreed,
+    choice_option,
     duration_option,
     environment_of,
     flags_of,
@@ -22,6 +24,7 @@ from kalshi_cli.cli.options import (
     show_view,
 )
 from kalshi_cli.cli.screen.output import info, warn
+from kalshi_cli.cli.time_options import time_of, when_option
 
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
@@ -37,6 +40,17 @@ Tuning = Annotated[
     list[str] | None,
     typer.Option("--param", metavar="NAME=VALUE", help="Set a strategy parameter, or STRATEGY.NAME=VALUE; repeatable."),
 ]
+
+
+LakeSeries = Annotated[
+    str | None, typer.Option("--series", metavar="SERIES[,SERIES]", help="Use the lake's recordings of this series.")
+]
+Results = Annotated[list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")]
+Latency = Annotated[int, typer.Option(min=0, max=60_000, help="Latency from decision to exchange, in milliseconds.")]
+Holes = Annotated[
+    str, choice_option("--holes", choices=("refuse", "forget", "ignore"), text="What to do where data was lost.")
+]
+Plot = Annotated[bool, typer.Option("--plot", help="Draw the equity curve, on the terminal or into FILE.svg.")]
 
 
 @app.command("trade")
@@ -200,16 +214,15 @@ def backtest(
     data: Annotated[
         list[Path] | None, typer.Option("--data", metavar="FILE", help="The same as FILE; repeatable.")
     ] = None,
-    results: Annotated[
-        list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")
-    ] = None,
-    latency_ms: Annotated[
-        int, typer.Option(min=0, max=60_000, help="Latency from decision to exchange, in milliseconds.")
-    ] = 150,
+    results: Results = None,
+    latency_ms: Latency = 150,
     param: Tuning = None,
-    plot: Annotated[
-        bool, typer.Option("--plot", help="Draw the equity curve, on the terminal or into FILE.svg.")
-    ] = False,
+    lake: LakeFolder = None,
+    series: LakeSeries = None,
+    since: Annotated[Any, when_option("--since", text="Use the lake from this time: 2026-05-13, 7d.")] = None,
+    until: Annotated[Any, when_option("--until", text="Use the lake up to this time.")] = None,
+    holes: Holes = "forget",
+    plot: Plot = False,
 ) -> None:
     """Run strategies over recorded data.
 
@@ -218,19 +231,24 @@ def backtest(
     is assumed. External inputs (prices, models, news) must be in the recording (`kalshi record --strategy`) or in a
     file with timestamps.
 
+    Instead of files, `--series`, or `--lake` with or without `--since` and `--until`, reads recordings of the lake
+    (`kalshi data`). Where messages were lost, a market is not traded until its next snapshot (`--holes forget`).
+
     \b
     kalshi backtest tape.jsonl.gz --strategy spike --results results.json
     kalshi backtest tape.jsonl.gz curve.svg --strategy spike --plot
+    kalshi backtest --strategy threshold --series KXBTC15M --since 2026-05-13
     """
     from kalshi_cli.app.trading import RunModes
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
-    from kalshi_cli.services.research.backtest import BacktestRequest, backtest_notes, backtest_view
+    from kalshi_cli.services.research.backtest import BacktestRequest, backtest_notes, backtest_view, backtest_warnings
 
     given = [*(data or ()), *(files or ())]
     picture = given.pop() if plot and given and given[-1].suffix == ".svg" else None
     if not plot and given and given[-1].suffix == ".svg":
         raise UsageError(f"{given[-1]} is not a recording", hint="add --plot to draw the equity curve into it")
-    if not given:
+    is_from_lake = any(each is not None for each in (lake, series, since, until))
+    if not given and not is_from_lake:
         raise UsageError("No recording given", hint=f"kalshi backtest FILE... --strategy {strategy}")
     if plot:
         require_curve(flags_of(ctx).form, picture, "kalshi backtest ... --plot curve.svg")
@@ -241,14 +259,31 @@ def backtest(
             results=tuple(results or ()),
             params=_params(param),
             latency_ms=latency_ms,
+            **(_lake_part(environment, lake, series, since, until) if is_from_lake else {}),
+            holes=holes,
         )
         report = RunModes(environment).backtest(request)
         if report.summary.failed:
             raise _failure(report.summary)
+        info(*backtest_warnings(report, holes))
         show_view(ctx, backtest_view(report), title=f"Backtest of {strategy}")
         info(*backtest_notes(report))
         if plot:
             show_curve(report.curve, picture)
+
+
+def _lake_part(
+    environment: Environment, lake: Path | None, series: str | None, since: Any, until: Any
+) -> dict[str, Any]:
+    """Return the fields of a backtest that select recordings of the lake."""
+    from kalshi_cli.services.research.service import lake_folder
+
+    return {
+        "lake": lake_folder(environment.config.env, lake),
+        "series": tuple(name.strip().upper() for name in (series or "").split(",") if name.strip()),
+        "since": None if since is None else time_of(environment, since),
+        "until": None if until is None else time_of(environment, until),
+    }
 
 
 @app.command("record")
@@ -256,37 +291,51 @@ def record(
     ctx: typer.Context,
     tickers: Annotated[list[str], typer.Argument(metavar="TICKER...", help="Markets to record.")],
     out: Annotated[
-        Path, typer.Option("--out", metavar="FILE", help="Output file; a name ending in .gz is compressed.")
-    ],
+        Path | None,
+        typer.Option("--file", "--out", metavar="FILE", help="Record to a file instead; .gz is compressed."),
+    ] = None,
     strategy: Annotated[
         str | None, typer.Option(metavar="NAME[,NAME]", help="Also record the external inputs of these strategies.")
     ] = None,
     duration: Annotated[Any, duration_option("--duration", text="Stop after this time.")] = None,
     param: Tuning = None,
+    lake: LakeFolder = None,
 ) -> None:
-    """Record market data to a file for backtests.
+    """Record market data for backtests.
 
-    Record the market data stream of some markets to a file that `kalshi backtest` reads. Nothing is traded. If a
-    strategy uses external inputs, name it with its parameters so that those inputs are recorded too.
+    Record the market data stream of some markets to the lake, or to one file, for `kalshi backtest`. Nothing is traded.
+    If a strategy uses external inputs, name it with its parameters so that those inputs are recorded too.
+
+    In the lake, a journal is synced to the disk at least every ten seconds, and becomes Parquet files every hour and at
+    the end. If the recorder is killed, the next one adds its journal. The lake needs the extra `research`.
 
     \b
-    kalshi record KXBTCD-26NOV2114-T86249.99 --out btc.jsonl.gz --duration 10m
-    kalshi record KXBTCD-26NOV2114-T86249.99 --out btc.jsonl.gz --strategy crypto-ta
+    kalshi record KXBTCD-26NOV2114-T86249.99 --duration 10m
+    kalshi record KXBTCD-26NOV2114-T86249.99 --file btc.jsonl.gz --strategy crypto-ta
     """
     from kalshi_cli.app.trading import RecordRequest, RunModes
 
     if param and not strategy:
         raise UsageError("--param needs the --strategy it belongs to", hint="add --strategy NAME")
+    if out is not None and lake is not None:
+        raise UsageError("--file and --lake cannot be combined", hint="use one of them")
     with environment_of(ctx) as environment:
         request = RecordRequest(
             tickers=tuple(name.upper() for name in tickers),
             path=out,
+            lake=lake,
             strategies=tuple(name.strip() for name in (strategy or "").split(",") if name.strip()),
             params=_params(param),
             duration_s=duration,
         )
         lines = RunModes(environment).record(request)
-        info(f"{pluralize(lines, 'line')} in {out}", f"Next: `kalshi backtest {out} --strategy {strategy or 'NAME'}`")
+        if out is not None:
+            next_step = f"kalshi backtest {out} --strategy {strategy or 'NAME'}"
+        else:
+            series = ",".join(sorted({name.partition("-")[0] for name in request.tickers}))
+            folder = f" --lake {lake}" if lake is not None else ""
+            next_step = f"kalshi backtest --strategy {strategy or 'NAME'} --series {series}{folder}"
+        info(f"{pluralize(lines, 'line')} in {out or 'the lake'}", f"Next: `{next_step}`")
 
 
 @app.command("status")

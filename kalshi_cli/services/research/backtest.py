@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.units import Money, Ts, format_ts
+from kalshi_cli.base.units import Money, Ts, format_ts, pluralize
 from kalshi_cli.core.account.pnl import ProfitAndLoss, group_by
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import Effect, OrderRefused
@@ -20,20 +20,36 @@ from kalshi_cli.views.runs import BacktestView
 
 
 class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A backtest: recordings in any order, and files with the results of their markets."""
+    """A backtest: recordings in any order, and files with the results of their markets.
+
+    With `lake`, its recordings of these `series` (all, if there are none) from `since` to before `until` too. `holes`
+    says what to do where messages were lost: `refuse`; `forget` the books until their next snapshot; or `ignore` it.
+    """
 
     strategies: tuple[str, ...]
     files: tuple[Path, ...]
     results: tuple[Path, ...] = ()
     params: dict[str, str] = {}
     latency_ms: int = 150
+    lake: Path | None = None
+    series: tuple[str, ...] = ()
+    since: Ts | None = None
+    until: Ts | None = None
+    holes: str = "forget"
+
+    @property
+    def sources(self) -> str:
+        """Return the names of the files and of the lake."""
+        names = [path.name for path in self.files]
+        return ", ".join([*names, *([f"the lake {self.lake}"] if self.lake is not None else [])])
 
 
 class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     """The summary of a backtest, its maximum drawdown, and the profit and loss of each market.
 
     `curve` has the cumulative profit and loss in recorded time, one point per change. `refusals` are the first refusal
-    of each code.
+    of each code. `holes` counts the times at which messages of a market were lost, `lost_s` the seconds until its next
+    snapshot; `unknown` names what the data does not say.
     """
 
     summary: RunSummary
@@ -41,6 +57,9 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     markets: dict[str, ProfitAndLoss]
     curve: tuple[tuple[Ts, Money], ...]
     refusals: tuple[OrderRefused, ...] = ()
+    holes: int = 0
+    lost_s: float = 0.0
+    unknown: tuple[str, ...] = ()
 
 
 MAX_POINTS = 20_000
@@ -111,7 +130,18 @@ def add_point(curve: list[tuple[Ts, Money]], ts: Ts, net: Money) -> None:
 def backtest_view(report: BacktestReport) -> BacktestView:
     """Return the results of a backtest in total and by market."""
     rows = tuple(PnlRow.of(part, key=ticker) for ticker, part in report.markets.items())
-    return BacktestView.of(report.summary, max_drawdown=report.max_drawdown, rows=rows)
+    return BacktestView.of(
+        report.summary, max_drawdown=report.max_drawdown, rows=rows, holes=report.holes, unknown=report.unknown
+    )
+
+
+def backtest_warnings(report: BacktestReport, mode: str) -> list[str]:
+    """Return what limits the report: holes in the data, and what the data does not say."""
+    lines = []
+    if report.holes:
+        done = "ignored" if mode == "ignore" else "no trading in a market until its next snapshot"
+        lines.append(f"Holes: {pluralize(report.holes, 'time')}, {report.lost_s:,.1f} s without a book; {done}")
+    return lines + [f"Unknown: {each}" for each in report.unknown]
 
 
 def backtest_notes(report: BacktestReport) -> list[str]:

@@ -62,7 +62,7 @@ class InputFilter:
                 what = f"{_WORDS[kind]} of {' or '.join(sorted(subjects))}" if subjects != {""} else _WORDS[kind]
                 names = ",".join(request.strategies)
                 raise UsageError(
-                    f"No {what} in {', '.join(path.name for path in request.files)}",
+                    f"No {what} in {request.sources}",
                     hint=f"record it with `kalshi record TICKER --out FILE --strategy {names}`, or add --data FILE.csv",
                     code="nothing_heard",
                 )

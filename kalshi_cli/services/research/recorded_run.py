@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import msgspec
+
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Ts
@@ -13,11 +15,9 @@ from kalshi_cli.core.model.inputs import Input
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
-from kalshi_cli.exchange.stream.sequencing import recorded_frames
-from kalshi_cli.feeds.recorded_results import MarketResult, read_results
-from kalshi_cli.feeds.replay import Replay
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, backtest
 from kalshi_cli.services.research.input_filter import InputFilter
+from kalshi_cli.services.research.recorded_data import HoleFilter, replay_of, unknown_of
 from kalshi_cli.services.trading.run_summary import RunPlan
 from kalshi_cli.simulator.paper.venue import PaperVenue
 
@@ -33,23 +33,13 @@ def over_recordings(
     references: Mapping[str, str],
     order_expiry_s: float | None,
     inputs: Iterable[Input] = (),
-    tell: Callable[[str], None] = lambda _text: None,
-    note: Callable[[str], None] = lambda _text: None,
 ) -> BacktestReport:
     """Run the live engine and strategies over recordings, in recorded time. The same `new_id` gives the same report.
 
     `inputs` are the data inputs of the strategies; UsageError if an input was not recorded.
     """
     clock = ManualClock(Ts(0))
-    results: dict[str, MarketResult] = {}
-    for path in request.results:
-        results.update(read_results(path))
-    replay = Replay(
-        request.files,
-        new_decoder=lambda use_yes_price: recorded_frames(use_yes_price=use_yes_price),
-        results=results,
-        clock=clock,
-    )
+    replay = replay_of(request, clock)
     engine = TradingEngine(
         EngineState(references=references, are_own_in_books=False, now=Ts(0)),
         limits,
@@ -66,13 +56,11 @@ def over_recordings(
     )
     engine.step(venue.snapshot(engine.state.now))  # strategies size their orders by the balance
     hearing = InputFilter(inputs)
-    report = backtest(plan, engine, hearing.of(replay), venue, clock)
+    holes = HoleFilter(request.holes)
+    report = backtest(plan, engine, hearing.of(holes.of(replay)), venue, clock)
     if not engine.state.markets:
-        names = ", ".join(path.name for path in request.files)
         hint = "use a file that `kalshi record` wrote: --data FILE"
-        raise UsageError(f"No market found in {names}", hint=hint, code="bad_recording")
-    if not fees.keys() >= engine.state.markets.keys():
-        note("The recording does not contain the fees of each series; the standard fee is assumed (taker 7% of p(1-p))")
-    for coin in hearing.missing_inputs(request):
-        tell(f"No outside price of {coin} in the data: its markets were not traded")
-    return report
+        raise UsageError(f"No market found in {request.sources}", hint=hint, code="bad_recording")
+    missing = hearing.missing_inputs(request)
+    unknown = unknown_of(engine.state.markets, fees, has_trades=holes.has_trades, missing=missing)
+    return msgspec.structs.replace(report, holes=holes.count, lost_s=holes.lost_s, unknown=unknown)

@@ -1,0 +1,150 @@
+"""`kalshi data`: recordings, prices and results as Parquet files, for backtests and notebooks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.units import pluralize
+from kalshi_cli.cli.options import CommandGroup, LakeFolder, open_services, show_list, show_view
+from kalshi_cli.cli.screen.output import info
+from kalshi_cli.cli.time_options import when, when_option
+
+app = CommandGroup(
+    "Manage the lake of research data.\n\n"
+    "Manage recordings, outside prices and results as Parquet files, which `kalshi backtest --lake`, duckdb and polars "
+    "read. It needs the extra `research`: pip install 'kalshi-cli[research]'"
+)
+
+Series = Annotated[str | None, typer.Option("--series", metavar="SERIES", help="Only this series.")]
+
+
+@app.command("import")
+def import_files(
+    ctx: typer.Context,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Recordings, .csv of outside prices, .json of results.")
+    ],
+    results: Annotated[
+        list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")
+    ] = None,
+    lake: LakeFolder = None,
+) -> None:
+    """Import recordings, outside prices and results.
+
+    Add files to the lake: recordings of `kalshi record` (also .gz), histories of outside prices, fair values or news
+    (.csv), and results of markets (.json). Data that the lake has already is left out, so that the same file or range
+    twice adds nothing. Each file is added whole or not at all.
+
+    \b
+    kalshi data import tape.jsonl.gz
+    kalshi data import tapes/*.jsonl.gz btcusd.csv.gz results.json --lake ./lake
+    """
+    from kalshi_cli.cli.screen.prompts import progress
+    from kalshi_cli.views.lake import LakeImportRow
+
+    with open_services(ctx) as kalshi:
+        found = kalshi.research.data_import(
+            files, results or (), folder=lake, watch=lambda chunks: progress(chunks, "Reading events", size=len)
+        )
+    show_list(ctx, LakeImportRow, found, title="import")
+    for row in found:
+        if row.unknown_books:
+            info(f"{row.file}: no snapshot, so no usable order book, of {', '.join(row.unknown_books)}")
+
+
+@app.command("list")
+def list_series(ctx: typer.Context, lake: LakeFolder = None) -> None:
+    """List the series in the lake.
+
+    List what the lake has of each series: times, recordings, markets, results, order book changes, trades, holes and
+    size. A hole is a time in which messages of a market were lost.
+
+    \b
+    kalshi data list
+    """
+    from kalshi_cli.views.lake import LakeSeriesRow
+
+    with open_services(ctx) as kalshi:
+        found = kalshi.research.data_list(lake)
+        show_list(ctx, LakeSeriesRow, found, title="lake", empty="The lake is empty", now=kalshi.now)
+
+
+@app.command("check")
+def check(ctx: typer.Context, lake: LakeFolder = None) -> None:
+    """Read every file of the lake.
+
+    Read every file of the lake and list those that cannot be used: unreadable, with foreign columns, with times of
+    another file, or out of order. The exit code is 1 if there is one.
+
+    \b
+    kalshi data check
+    """
+    from kalshi_cli.cli.screen.prompts import progress
+    from kalshi_cli.views.lake import LakeProblemRow
+
+    with open_services(ctx) as kalshi:
+        found = kalshi.research.data_check(lake, lambda paths: progress(paths, "Reading files"))
+    show_list(ctx, LakeProblemRow, found, title="problems", empty="Every file of the lake is usable")
+    if found:
+        raise KalshiError(
+            f"{pluralize(len(found), 'file')} of the lake cannot be used",
+            hint="delete them and import the recordings again",
+            code="lake_broken",
+        )
+
+
+@app.command("export")
+def export(
+    ctx: typer.Context,
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="book_changes, trades, tickers, markets, ...")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write, .parquet or .csv.")],
+    series: Series = None,
+    since: Annotated[Any, when_option("--since")] = None,
+    until: Annotated[Any, when_option("--until", text="Only before this time: 2026-11-02, 2h.")] = None,
+    lake: LakeFolder = None,
+) -> None:
+    """Export a table of the lake to one file.
+
+    \b
+    kalshi data export trades --series KXBTC15M --since 2026-05-13 --out trades.csv
+    """
+    with open_services(ctx) as kalshi:
+        view = kalshi.research.data_export(
+            table, out, series=(series or "").upper(), since=when(kalshi, since), until=when(kalshi, until), folder=lake
+        )
+        show_view(ctx, view, title="export")
+
+
+@app.command("prune")
+def prune(
+    ctx: typer.Context,
+    before: Annotated[Any, when_option("--before", text="Delete whole days (UTC) before this: 2026-11-01, 30d.")],
+    series: Series = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files; delete nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
+    lake: LakeFolder = None,
+) -> None:
+    """Delete old days from the lake.
+
+    Delete the files of whole days. What is known of markets (results, fees, strikes) stays.
+
+    \b
+    kalshi data prune --before 2026-05-14 --dry-run
+    """
+    from kalshi_cli.cli.screen.prompts import confirm
+    from kalshi_cli.views.lake import LakeFileRow
+
+    with open_services(ctx) as kalshi:
+        end = when(kalshi, before) or kalshi.now
+        chosen = (series or "").upper()
+        found = kalshi.research.data_prune(end, series=chosen, folder=lake, is_dry=True)
+        text = f"{pluralize(len(found), 'file')}, {sum(row.bytes for row in found):,} bytes"
+        if found and not dry_run:
+            confirm(f"Delete {text}?", (), hosts=(), yes=yes)
+            found = kalshi.research.data_prune(end, series=chosen, folder=lake)
+        show_list(ctx, LakeFileRow, found, title="files", empty="The lake has no files of these days")
+        info(f"Dry run: nothing was deleted; {text}" if dry_run else f"Deleted {text}")

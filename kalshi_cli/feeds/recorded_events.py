@@ -1,0 +1,85 @@
+"""The events of a recording, in the order of its lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from kalshi_cli.base.units import Ts, parse_ts
+from kalshi_cli.core.model import messages
+from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
+from kalshi_cli.core.model.recorded import RecordedConnection, RecordedEvent, RecordedInput, RecordedItem, WatchNote
+from kalshi_cli.feeds.recording_format import at_line, decode_line, read_lines
+
+FrameDecoder = Callable[[bytes, Ts], Iterable[RecordedItem]]
+"""Decodes the frames of one connection and checks their sequence. A message without a time gets the given one."""
+
+
+class _Watched(msgspec.Struct):
+    """The note about a followed market; this program's recorder adds the whole market, its fees and its family."""
+
+    market_ticker: str
+    close_time: str | None = None
+    strike: float | None = None
+    status: str = "active"
+    market: Market | None = None
+    fees: FeeSchedule | None = None
+    family: Family | None = None
+
+
+class _Note(msgspec.Struct):
+    event: str = ""
+    use_yes_price: bool | None = None
+    spot: messages.SpotPrice | None = None
+    lost: messages.SpotUnavailable | None = None
+    fair: messages.FairValue | None = None
+    signal: messages.NewsSignal | None = None
+
+
+_decode_note = msgspec.json.Decoder(_Note).decode
+_decode_watched = msgspec.json.Decoder(_Watched).decode
+
+
+def recorded_events(
+    path: Path, new_decoder: Callable[[bool], FrameDecoder], *, use_yes_price: bool = False
+) -> Iterator[RecordedEvent]:
+    """Yield what a recording says, each with the time received, which is also the `ts` of a message without one.
+
+    `new_decoder` is called for each connection with the `use_yes_price` of its subscription: the recorder's note, else
+    the one given here. An incomplete last line, whose writer was killed, is ignored. Raises UsageError with the
+    location of an invalid line.
+    """
+    decoders: dict[int, FrameDecoder] = {}
+    for number, raw in read_lines(path):
+        try:
+            line = decode_line(raw)
+            recv_ts = line.recv_ts
+            if raw_note := bytes(line.note):
+                note = _decode_note(raw_note)
+                if note.use_yes_price is not None:
+                    use_yes_price = note.use_yes_price
+                if note.event == "watch_market":
+                    yield recv_ts, _watched(recv_ts, _decode_watched(raw_note)), b""
+                elif said := note.spot or note.lost or note.fair or note.signal:
+                    yield recv_ts, RecordedInput(recv_ts, said), b""
+                continue
+            decode = decoders.get(line.conn)
+            if decode is None:
+                decode = decoders[line.conn] = new_decoder(use_yes_price)
+                yield recv_ts, RecordedConnection(recv_ts, line.conn), b""
+            frame = bytes(line.frame) or raw
+            for message in decode(frame, recv_ts):
+                yield recv_ts, message, frame
+        except (ValueError, RecursionError) as error:
+            if raw[-1:] != b"\n":
+                return  # The writer was killed within its last line.
+            raise at_line(path, number, error) from error
+
+
+def _watched(recv_ts: Ts, note: _Watched) -> RecordedItem:
+    if note.market is not None:
+        return messages.MarketChange(recv_ts, note.market, note.fees, note.family)
+    close_time = parse_ts(note.close_time) if note.close_time else None
+    return WatchNote(ticker=note.market_ticker, close_time=close_time, strike=note.strike, status=note.status)

@@ -1,0 +1,1 @@
+"""The lake: recordings, prices and results as Parquet files, for research."""

@@ -1,0 +1,184 @@
+"""Order book changes of a lake as columns, for compiled code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from kalshi_cli.core.model.messages import FeedGap
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.recorded import RecordedConnection
+from kalshi_cli.lake.lake import Lake, LakeSession
+from kalshi_cli.lake.reader import Selection, recordings, starting_books
+from kalshi_cli.lake.rows import events_of
+
+SNAPSHOT, FIRST, LOST = 1, 2, 4
+"""Flags of a row: a level of a snapshot; the first row of one, which empties the book before it (with a `delta` of 0:
+the book stays empty); and a book that is unusable until its next snapshot."""
+
+_KINDS = {
+    "ts_us": np.int64, "codes": np.int32, "side": np.int8, "price": np.int32, "delta": np.int64, "seq": np.int64,
+    "flags": np.uint8,
+}  # fmt: skip
+
+_READ = ("row", "ts_us", "market", "side", "price", "delta", "seq")
+
+Columns = dict[str, NDArray[Any]]
+
+
+class BookArrays(msgspec.Struct, frozen=True, kw_only=True):
+    """Changes of order books as columns of equal length, in the order of replay. `codes` index `markets`.
+
+    `ts_us` is the exchange's time in microseconds. `side` is 0 for a bid and 1 for an ask, `price` ten-thousandths of a
+    dollar on the YES scale, `delta` hundredths of a contract. A snapshot is a row for each level.
+    """
+
+    markets: tuple[str, ...]
+    ts_us: NDArray[np.int64]
+    codes: NDArray[np.int32]
+    side: NDArray[np.int8]
+    price: NDArray[np.int32]
+    delta: NDArray[np.int64]
+    seq: NDArray[np.int64]
+    flags: NDArray[np.uint8]
+
+
+def arrays(lake: Lake, chosen: Selection) -> BookArrays:
+    """Return the changes and snapshots of the selected order books, recording after recording, by their start.
+
+    Within a recording the time never goes back. One that began before `since` starts with its books as snapshots. At
+    the end of a recording, except the last, its books are LOST.
+    """
+    codes: dict[str, int] = {}
+    found = recordings(lake, chosen)
+    parts = [_columns(lake, each, chosen, codes, is_last=each is found[-1]) for each in found]
+    joined = {
+        name: np.concatenate([part[name] for part in parts]).astype(kind, copy=False) if parts else np.empty(0, kind)
+        for name, kind in _KINDS.items()
+    }
+    return BookArrays(markets=tuple(codes), **joined)
+
+
+def _columns(lake: Lake, session: LakeSession, chosen: Selection, codes: dict[str, int], *, is_last: bool) -> Columns:
+    own: dict[str, int] = {}
+    rare = [_start(lake, session, chosen, codes, own)]
+    changes: list[Columns] = []
+    for series in filter(chosen.has, session.series):
+        read = partial(_read, lake, session, series)
+        changes += [_changes(part, chosen, codes, own) for part in read("book_changes", _READ)]
+        rare += [_snapshots(part, chosen, codes, own) for part in read("book_snapshots")]
+    followed = sorted(own.values())
+    for series in filter(chosen.has, session.series):
+        rare += [_lost(part, codes, followed) for part in _read(lake, session, series, "lifecycle")]
+    columns = _merged(changes, rare)
+    columns["ts_us"] = np.maximum.accumulate(columns["ts_us"])
+    if session.from_us >= chosen.first_us and session.to_us <= chosen.last_us:
+        return columns if is_last else _ended(columns, followed)
+    is_in = (columns["ts_us"] >= chosen.first_us) & (columns["ts_us"] <= chosen.last_us)
+    columns = {name: column[is_in] for name, column in columns.items()}
+    return columns if is_last else _ended(columns, followed)
+
+
+def _read(
+    lake: Lake, session: LakeSession, series: str, table: str, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    where = ([series], session.from_us, session.to_us)
+    return lake.tables(table, *where, session=session.session, columns=columns)
+
+
+def _ended(columns: Columns, followed: list[int]) -> Columns:
+    """Add the loss of every book at the end."""
+    if not len(columns["ts_us"]):
+        return columns
+    end = _rows(len(followed), ts_us=columns["ts_us"][-1], codes=followed, flags=LOST)
+    return {name: np.concatenate([columns[name], end[name]]) for name in columns}
+
+
+def _merged(changes: list[Columns], rare: list[Columns]) -> Columns:
+    """Return all columns in the order of the recording. The changes of one series are in order as they are."""
+    names = ("row", *_KINDS)
+    parts = {name: np.concatenate([part[name] for part in (*changes, *rare)]) for name in names}
+    order = np.argsort(parts["row"], kind="stable")
+    return {name: column[order] for name, column in parts.items() if name != "row"}
+
+
+def _rows(count: int, **given: Any) -> Columns:
+    """Return columns of this length; those not given are zero."""
+    kinds = {"row": np.int64, **_KINDS}
+    return {name: np.broadcast_to(np.asarray(given.get(name, 0), kind), count) for name, kind in kinds.items()}
+
+
+def _codes(column: pa.ChunkedArray, chosen: Selection, codes: dict[str, int], own: dict[str, int]) -> NDArray[Any]:
+    """Return the code of each market, -1 for one that was not selected."""
+    found = []
+    for chunk in column.chunks:
+        words = chunk.dictionary.to_pylist()
+        table = np.full(len(words), -1, np.int32)
+        for index, word in enumerate(words):
+            if chosen.has_market(word):
+                table[index] = own[word] = codes.setdefault(word, len(codes))
+        found.append(table[chunk.indices.to_numpy(zero_copy_only=False)])
+    return np.concatenate(found) if found else np.empty(0, np.int32)
+
+
+def _changes(part: pa.Table, chosen: Selection, codes: dict[str, int], own: dict[str, int]) -> Columns:
+    code = _codes(part.column("market"), chosen, codes, own)
+    given = {name: part.column(name).to_numpy() for name in ("row", "ts_us", "side", "price", "delta", "seq")}
+    columns = _rows(len(code), codes=code, **given)
+    return {name: column[code >= 0] for name, column in columns.items()} if (code < 0).any() else columns
+
+
+def _snapshots(part: pa.Table, chosen: Selection, codes: dict[str, int], own: dict[str, int]) -> Columns:
+    code = _codes(part.column("market"), chosen, codes, own)
+    rows: list[tuple[Any, ...]] = []
+    names = ("row", "ts_us", "seq", "bid_prices", "bid_counts", "ask_prices", "ask_counts")
+    for market, row, ts_us, seq, *levels in zip(code, *(part.column(name).to_pylist() for name in names), strict=True):
+        if market >= 0:
+            bids, asks = zip(*levels[:2], strict=True), zip(*levels[2:], strict=True)
+            rows += _levels(
+                (row, ts_us, market, seq), [(0, *level) for level in bids] + [(1, *level) for level in asks]
+            )
+    return _of_levels(rows)
+
+
+def _levels(where: tuple[Any, ...], levels: Sequence[tuple[int, int, int]]) -> list[tuple[Any, ...]]:
+    """Return the rows of a snapshot; an empty one is a row without contracts."""
+    return [
+        (*where, *level, SNAPSHOT if number else SNAPSHOT | FIRST) for number, level in enumerate(levels or [(0, 0, 0)])
+    ]
+
+
+def _of_levels(rows: list[tuple[Any, ...]]) -> Columns:
+    names = ("row", "ts_us", "codes", "seq", "side", "price", "delta", "flags")
+    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
+    return _rows(len(rows), **dict(zip(names, columns, strict=True)))
+
+
+def _lost(part: pa.Table, codes: dict[str, int], followed: list[int]) -> Columns:
+    """Return the books that became unusable: those of a gap, or all at a new connection."""
+    rows: list[tuple[int, int, int]] = []
+    for event in events_of("lifecycle", part):
+        lost: list[int] = []
+        if isinstance(event.item, FeedGap):
+            lost = sorted(codes[ticker] for ticker in event.item.tickers if ticker in codes)
+        elif isinstance(event.item, RecordedConnection):
+            lost = followed
+        rows += [(event.number, event.ts_us, code) for code in lost]
+    row, ts_us, code = zip(*rows, strict=True) if rows else ((), (), ())
+    return _rows(len(rows), row=row, ts_us=ts_us, codes=code, flags=LOST)
+
+
+def _start(lake: Lake, session: LakeSession, chosen: Selection, codes: dict[str, int], own: dict[str, int]) -> Columns:
+    """Return the books at `since`, if the recording began before."""
+    rows: list[tuple[Any, ...]] = []
+    for ticker, book in sorted(starting_books(lake, session, chosen).items()):
+        code = own[ticker] = codes.setdefault(ticker, len(codes))
+        levels = [(number, *level) for number, side in enumerate((BID, ASK)) for level in book.levels(side)]
+        rows += _levels((-1, chosen.first_us, code, 0), levels)
+    return _of_levels(rows)

@@ -1,0 +1,63 @@
+"""Coverage: which markets were followed without a hole, from when to when. Times are microseconds."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Covered(NamedTuple):
+    """A market that was followed without a hole from `first` to `last`, and the reason of the end."""
+
+    market: str
+    first: int
+    last: int
+    ended: str = ""
+
+
+class CoverageTracker:
+    """Collects the coverage of a recording: from a snapshot of a market to a gap, or to the end."""
+
+    def __init__(self) -> None:
+        self.found: list[Covered] = []
+        self._since: dict[str, int] = {}
+
+    def followed(self, market: str, at: int) -> None:
+        """Note a snapshot of a market; a later one changes nothing."""
+        self._since.setdefault(market, at)
+
+    def lost(self, markets: Iterable[str], last: int, reason: str) -> None:
+        """Note that messages of these markets were lost after `last`."""
+        for market in markets:
+            since = self._since.pop(market, None)
+            if since is not None:
+                self.found.append(Covered(market, since, max(since, last), reason))
+
+    def end(self, last: int, reason: str) -> None:
+        """Note the end of a connection or of the recording."""
+        self.lost(sorted(self._since), last, reason)
+
+
+class CoveredTimes:
+    """The ranges of each market that a lake has, to ask whether a time is among them."""
+
+    def __init__(self, ranges: Iterable[Covered]) -> None:
+        self._ranges: dict[str, list[tuple[int, int]]] = {}
+        for each in sorted(ranges, key=lambda one: one.first):
+            known = self._ranges.setdefault(each.market, [])
+            if known and each.first <= known[-1][1]:
+                known[-1] = known[-1][0], max(known[-1][1], each.last)
+            else:
+                known.append((each.first, each.last))
+
+    def __contains__(self, market: str) -> bool:
+        return market in self._ranges
+
+    def has(self, market: str, at: int) -> bool:
+        """Return whether the market is covered at this time."""
+        ranges = self._ranges.get(market)
+        if ranges is None:
+            return False
+        index = bisect_right(ranges, at, key=lambda each: each[0])
+        return index > 0 and at <= ranges[index - 1][1]

@@ -1,0 +1,201 @@
+"""Reads a lake back: the events of its recordings, in their order."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Collection, Iterable, Iterator
+from operator import attrgetter
+from typing import NamedTuple
+
+import msgspec
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, MarketChange, Message
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.recorded import RecordedConnection, RecordedEvent, RecordedInput, RecordedItem, WatchNote
+from kalshi_cli.lake.lake import Lake, LakeSession
+from kalshi_cli.lake.layout import MAX_US, series_of
+from kalshi_cli.lake.rows import INPUT_TABLES, SESSION_TABLES, ReadEvent, events_of
+
+
+class Selection(NamedTuple):
+    """Recordings to read: of these series or markets (all, if there are none), from `since` to before `until`."""
+
+    series: tuple[str, ...] = ()
+    markets: tuple[str, ...] = ()
+    since: Ts | None = None
+    until: Ts | None = None
+
+    @property
+    def first_us(self) -> int:
+        """Return the first time, in microseconds."""
+        return 0 if self.since is None else self.since * 1000
+
+    @property
+    def last_us(self) -> int:
+        """Return the last time, in microseconds."""
+        return MAX_US if self.until is None else self.until * 1000 - 1
+
+    def has(self, series: str) -> bool:
+        """Return whether markets of this series are selected."""
+        chosen = {*self.series, *map(series_of, self.markets)}
+        return not chosen or series in chosen
+
+    def has_market(self, ticker: str) -> bool:
+        """Return whether this market is selected."""
+        return ticker in self.markets if self.markets else self.has(series_of(ticker))
+
+
+def recordings(lake: Lake, chosen: Selection) -> list[LakeSession]:
+    """Return the recordings with such markets and times, by time."""
+    return [
+        each
+        for each in lake.sessions()
+        if each.kind == "recording"
+        and each.from_us <= chosen.last_us
+        and each.to_us >= chosen.first_us
+        and any(map(chosen.has, each.series))
+    ]
+
+
+def streams(lake: Lake, chosen: Selection) -> list[Iterator[Iterator[RecordedEvent]]]:
+    """Return the events of the selected recordings, in lanes: those of a lane do not overlap, and follow each other.
+
+    A recording that began before `since` starts with its books as they were then.
+    """
+    lanes: list[list[LakeSession]] = []
+    for each in sorted(recordings(lake, chosen), key=attrgetter("recv_from_ms", "session")):
+        lane = next((one for one in lanes if 0 <= one[-1].recv_to_ms < each.recv_from_ms), None)
+        if lane is None:
+            lanes.append(lane := [])
+        lane.append(each)
+    return [_in_turn(lake, lane, chosen) for lane in lanes]
+
+
+def _in_turn(lake: Lake, lane: Iterable[LakeSession], chosen: Selection) -> Iterator[Iterator[RecordedEvent]]:
+    return (session_events(lake, session, chosen) for session in lane)
+
+
+def session_events(lake: Lake, session: LakeSession, chosen: Selection) -> Iterator[RecordedEvent]:
+    """Yield the events of a recording, as its file had them."""
+    events: Iterator[ReadEvent] = heapq.merge(*_sources(lake, session, chosen), key=attrgetter("number"))
+    if session.from_us < chosen.first_us:
+        events = _from_books(events, chosen.first_us)
+    before = -1
+    for number, ts_us, recv_ts, item in events:
+        if ts_us > chosen.last_us and type(item) is not RecordedInput:
+            return
+        if number == before:
+            continue  # It belongs to every series, and this is the same one from another.
+        before = number
+        if isinstance(item, FeedGap):
+            tickers = tuple(filter(chosen.has_market, item.tickers))
+            if tickers:
+                yield recv_ts, msgspec.structs.replace(item, tickers=tickers), b""
+            continue
+        yield recv_ts, item, b""
+
+
+def _sources(lake: Lake, session: LakeSession, chosen: Selection) -> Iterator[Iterator[ReadEvent]]:
+    series = list(filter(chosen.has, session.series))
+    is_wanted = _filter_of(chosen.markets)
+    for table in ("book_changes", *SESSION_TABLES):
+        own = [each.partition("/")[2] for each in session.inputs if each.startswith(f"{table}/")]
+        for one in own if table in INPUT_TABLES else series:
+            yield _events(lake, table, one, session, is_wanted)
+
+
+def _events(
+    lake: Lake, table: str, series: str, session: LakeSession, is_wanted: Callable[[RecordedItem], bool]
+) -> Iterator[ReadEvent]:
+    for part in lake.tables(table, [series], session.from_us, session.to_us, session=session.session):
+        yield from (event for event in events_of(table, part) if is_wanted(event.item))
+
+
+def _filter_of(markets: Collection[str]) -> Callable[[RecordedItem], bool]:
+    """Return whether an item concerns one of these markets, or no market; every item without markets."""
+    if not markets:
+        return lambda _item: True
+    chosen = {None, *markets}
+
+    def is_wanted(item: RecordedItem) -> bool:
+        if isinstance(item, MarketChange):
+            return item.market.ticker in chosen
+        return getattr(item, "ticker", None) in chosen
+
+    return is_wanted
+
+
+def starting_books(lake: Lake, session: LakeSession, chosen: Selection) -> dict[str, OrderBook]:
+    """Return the usable order books of a recording at `since`; none if it began later."""
+    if session.from_us >= chosen.first_us:
+        return {}
+    own = chosen._replace(until=chosen.since)
+    books: dict[str, OrderBook] = {}
+    for _, item, _ in session_events(lake, session, own._replace(since=None)):
+        _apply(books, item)
+    return {ticker: book for ticker, book in books.items() if book.is_usable}
+
+
+def _apply(books: dict[str, OrderBook], item: RecordedItem) -> None:
+    if isinstance(item, BookSnapshot):
+        books.setdefault(item.ticker, OrderBook(item.ticker)).load(item.bids, item.asks, item.ts)
+    elif isinstance(item, BookDelta) and item.ticker in books:
+        books[item.ticker].apply(item.side, item.price, item.delta, item.ts)
+    elif isinstance(item, FeedGap):
+        for ticker in books.keys() & set(item.tickers):
+            books[ticker].invalidate(item.reason)
+    elif isinstance(item, RecordedConnection):
+        for book in books.values():
+            book.invalidate("reconnected")
+
+
+def _from_books(events: Iterable[ReadEvent], since_us: int) -> Iterator[ReadEvent]:
+    """Yield the events from a time on, after what came before in short: connection, markets and books."""
+    books: dict[str, OrderBook] = {}
+    kept: list[ReadEvent] = []
+    coming = iter(events)
+    for event in coming:
+        item = event.item
+        is_own_time = type(item) is not RecordedInput
+        if is_own_time and event.ts_us >= since_us:
+            yield from _in_short(kept, books, since_us)
+            yield event
+            break
+        if isinstance(item, RecordedConnection | MarketChange | WatchNote):
+            kept.append(event)
+        _apply(books, item)
+    yield from coming
+
+
+def _in_short(kept: Iterable[ReadEvent], books: dict[str, OrderBook], since_us: int) -> Iterator[ReadEvent]:
+    since = Ts(since_us // 1000)
+    for number, event in enumerate(kept):
+        item = event.item
+        if isinstance(item, Message):
+            item = msgspec.structs.replace(item, ts=since)
+        yield ReadEvent(number - 2**62, since_us, since, item)
+    for number, (ticker, book) in enumerate(sorted(books.items())):
+        if book.is_usable:
+            snapshot = BookSnapshot(since, ticker, tuple(book.levels(BID)), tuple(book.levels(ASK)))
+            yield ReadEvent(number - 2**61, since_us, since, snapshot)
+
+
+def histories(lake: Lake, chosen: Selection, first_us: int, last_us: int) -> list[Iterator[Message]]:
+    """Return the histories of external inputs that overlap these times, whole unless `since` or `until` cut them."""
+    found = []
+    for session in lake.sessions():
+        if session.kind == "history" and session.from_us <= last_us and session.to_us >= first_us:
+            tables = [each.partition("/")[::2] for each in session.inputs]
+            parts = [_events(lake, table, series, session, lambda _item: True) for table, series in tables]
+            found.append(_history(heapq.merge(*parts, key=attrgetter("number")), chosen))
+    return found
+
+
+def _history(events: Iterable[ReadEvent], chosen: Selection) -> Iterator[Message]:
+    for event in events:
+        if chosen.first_us <= event.ts_us <= chosen.last_us:
+            item = event.item
+            assert isinstance(item, Message)
+            yield item.said if isinstance(item, RecordedInput) else item

@@ -1,0 +1,119 @@
+"""The data of a backtest: its files and its part of a lake as one feed, the holes in it, and what it does not say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Ts, format_ts, pluralize
+from kalshi_cli.core.model.markets import FeeSchedule, Market
+from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, Message, PublicTrade
+from kalshi_cli.core.model.recorded import RecordedEvent
+from kalshi_cli.exchange.stream.sequencing import recorded_frames
+from kalshi_cli.feeds.recorded_results import MarketResult, read_results
+from kalshi_cli.feeds.replay import Replay
+from kalshi_cli.services.research.backtest import BacktestRequest
+
+HOLES = ("refuse", "forget", "ignore")
+"""What to do where messages were lost."""
+
+
+def replay_of(request: BacktestRequest, clock: ManualClock) -> Replay:
+    """Return the feed of a backtest. Results of the request's files replace those of the lake.
+
+    Raises UsageError if the lake has no such recording.
+    """
+    results: dict[str, MarketResult] = {}
+    lanes: list[Iterator[Iterator[RecordedEvent]]] = []
+    outside: list[Iterator[Message]] = []
+    if request.lake is not None:
+        from kalshi_cli.lake.extra import require_research
+
+        require_research()
+        from kalshi_cli.lake.lake import open_lake
+        from kalshi_cli.lake.reader import Selection, histories, recordings, streams
+        from kalshi_cli.services.research.lake_import import lake_results
+
+        lake = open_lake(request.lake)
+        chosen = Selection(series=request.series, since=request.since, until=request.until)
+        found = recordings(lake, chosen)
+        if not found:
+            what = f" of {', '.join(request.series)}" if request.series else ""
+            hint = "`kalshi data list` shows what it has; `kalshi data import FILE` adds a recording"
+            raise UsageError(f"No recording{what} at these times in the lake {request.lake}", hint=hint, code="no_data")
+        span = (min(each.from_us for each in found), max(each.to_us for each in found))
+        lanes, outside = streams(lake, chosen), histories(lake, chosen, *span)
+        results |= lake_results(lake, [one for each in found for one in each.series])
+    for path in request.results:
+        results.update(read_results(path))
+    return Replay(
+        request.files,
+        new_decoder=lambda use_yes_price: recorded_frames(use_yes_price=use_yes_price),
+        results=results,
+        clock=clock,
+        lanes=lanes,
+        histories=outside,
+    )
+
+
+class HoleFilter:
+    """Counts the holes of a feed, and passes, drops or refuses them."""
+
+    def __init__(self, mode: str) -> None:
+        self._mode = mode
+        self._since: dict[str, Ts] = {}
+        self._lost_ms = 0
+        self._last = Ts(0)
+        self.count = 0
+        self.has_trades = False
+
+    @property
+    def lost_s(self) -> float:
+        """Return the seconds without a book, summed over the markets that got a snapshot again."""
+        return self._lost_ms / 1000
+
+    def of(self, messages: Iterable[Message]) -> Iterator[Message]:
+        """Yield the messages; without those about holes if they are ignored. UsageError if they are refused."""
+        for message in messages:
+            if type(message) is BookDelta:
+                self._last = message.ts
+            elif isinstance(message, BookSnapshot):
+                since = self._since.pop(message.ticker, None)
+                self._lost_ms += 0 if since is None else message.ts - since
+            elif isinstance(message, PublicTrade):
+                self.has_trades = True
+            elif isinstance(message, FeedGap):
+                self._lose(message)
+                if self._mode == "ignore":
+                    continue
+            yield message
+
+    def _lose(self, gap: FeedGap) -> None:
+        if self._mode == "refuse":
+            raise UsageError(
+                f"A hole in the data at {format_ts(gap.ts)}: {gap.reason} ({', '.join(gap.tickers)})",
+                hint="--holes forget stops trading in these markets until their next snapshot",
+                code="hole",
+            )
+        self.count += len(gap.tickers)
+        for ticker in gap.tickers:
+            self._since.setdefault(ticker, self._last or gap.ts)
+
+
+def unknown_of(
+    markets: Mapping[str, Market], fees: Mapping[str, FeeSchedule], *, has_trades: bool, missing: Iterable[str]
+) -> tuple[str, ...]:
+    """Return what the data of a backtest does not say, each in one line."""
+    total = pluralize(len(markets), "market")
+    without_fees = len(markets.keys() - fees.keys())
+    without_result = sum(not market.result for market in markets.values())
+    found = []
+    if without_fees:
+        found.append(f"fees of {without_fees} of {total}; the standard fee is assumed (taker 7% of p(1-p))")
+    if without_result:
+        found.append(f"result of {without_result} of {total}; open positions there have their last closing price")
+    if not has_trades:
+        found.append("public trades: the data has none, so resting orders fill only where the book shows it")
+    found += [f"outside price of {coin}; its markets were not traded" for coin in missing]
+    return tuple(found)

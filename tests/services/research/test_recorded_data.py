@@ -1,0 +1,119 @@
+"""A backtest from the lake is the backtest of its files; holes are counted, and refused or ignored where asked."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from support.lake import lake_of
+from support.places import SHARED
+from support.recordings import TICKER, Tape
+from support.trading import PLAN
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import contracts, dollars
+from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
+from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, backtest_warnings
+from kalshi_cli.services.research.recorded_run import over_recordings
+from kalshi_cli.strategies import registry
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+
+TAPES = sorted((SHARED / "data" / "tapes").glob("*.jsonl.gz"))[:2] if SHARED.is_dir() else []
+
+
+class Buyer(Strategy):
+    """Buys a contract at the ask at each tick."""
+
+    name = "buyer"
+
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
+        ask = view.book(TICKER).best_ask if view.market(TICKER) is not None else None
+        if ask is not None and not view.orders(TICKER):
+            yield Place(TICKER, BID, ask, contracts(1), reason="an offer")
+
+
+def run(strategy: Strategy | None = None, **request: Any) -> BacktestReport:
+    ids = itertools.count(1)
+    given = {"files": (), **request}
+    return over_recordings(
+        BacktestRequest(strategies=("buyer",), **given), PLAN, RiskLimits(min_edge=None),
+        [strategy or Buyer(StrategyParams())], cash=dollars(1_000), new_id=lambda: f"c{next(ids)}", references={},
+        order_expiry_s=90.0,
+    )  # fmt: skip
+
+
+def holed() -> Tape:
+    """Changes before, within and after a hole of five seconds."""
+    tape = Tape().snapshot(yes={"0.4000": "50.00"}, no={"0.5600": "50.00"})
+    for _ in range(3):
+        tape.delta(1_000)
+    tape.skip(4)
+    for _ in range(5):
+        tape.delta(1_000)
+    tape.snapshot(yes={"0.3000": "50.00"}, no={"0.6600": "50.00"})
+    for _ in range(3):
+        tape.delta(1_000)
+    return tape
+
+
+def test_a_backtest_from_the_lake_is_the_backtest_of_its_file(tmp_path: Path) -> None:
+    path = holed().write(tmp_path / "tape.jsonl")
+    results = tmp_path / "results.json"
+    results.write_bytes(msgspec.json.encode({TICKER: "yes"}))
+    lake = lake_of(tmp_path, path, results)
+    report = run(lake=lake.root)
+    assert report == run(files=(path,), results=(results,))
+    assert report.summary.fills > 3
+
+
+def test_without_results_and_fees_the_report_says_so_first(tmp_path: Path) -> None:
+    report = run(files=(holed().write(tmp_path / "tape.jsonl"),))
+    lines = backtest_warnings(report, "forget")
+    assert [line.partition(" of ")[0] for line in lines] == [
+        "Holes: 1 time, 5.0 s without a book; no trading in a market until its next snapshot",
+        "Unknown: fees", "Unknown: result",
+        "Unknown: public trades: the data has none, so resting orders fill only where the book shows it",
+    ]  # fmt: skip
+
+
+def test_nothing_is_traded_in_a_hole_unless_it_is_ignored(tmp_path: Path) -> None:
+    path = holed().write(tmp_path / "tape.jsonl")
+    forgotten, ignored = run(files=(path,)), run(files=(path,), holes="ignore")
+    assert ignored.holes == forgotten.holes == 1
+    assert ignored.summary.fills > forgotten.summary.fills
+    assert backtest_warnings(ignored, "ignore")[0].endswith("; ignored")
+
+
+def test_a_hole_is_refused_where_asked(tmp_path: Path) -> None:
+    path = holed().write(tmp_path / "tape.jsonl")
+    with pytest.raises(UsageError, match=r"A hole in the data at 2026-.*expected seq 5 of sid 2, got 9") as caught:
+        run(files=(path,), holes="refuse")
+    assert caught.value.code == "hole"
+    whole = Tape().snapshot(yes={"0.4000": "50.00"}, no={"0.5600": "50.00"}).delta(1_000).delta(1_000)
+    assert run(files=(whole.write(tmp_path / "whole.jsonl"),), holes="refuse").holes == 0
+
+
+def test_a_lake_without_such_a_recording_is_named(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, holed().write(tmp_path / "tape.jsonl"))
+    with pytest.raises(UsageError, match="No recording of KXNONE at these times in the lake"):
+        run(lake=lake.root, series=("KXNONE",))
+
+
+@pytest.mark.skipif(not TAPES, reason="no recordings beside the repository")
+@pytest.mark.parametrize("name", ["threshold", "market-maker"])
+def test_tapes_of_the_exchange_give_the_same_report_from_the_lake(tmp_path: Path, name: str) -> None:
+    results = SHARED / "data" / "tapes" / "results.json"
+    lake = lake_of(tmp_path, TAPES[0], results)
+    first, second = (
+        run(registry.make(name, {}), lake=lake.root),
+        run(registry.make(name, {}), files=(TAPES[0],), results=(results,)),
+    )
+    assert first == second
+    assert first.summary.fills > 0
