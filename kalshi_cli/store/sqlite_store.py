@@ -2,8 +2,7 @@
 
 Every write is one short `BEGIN IMMEDIATE` transaction (a transaction that reads first and then upgrades fails at once,
 whatever the timeout). Order requests, fills, settlements and halts are on the disk when a method returns. Data that the
-exchange can repeat, or that only informs, survives `kill -9` but not a power cut, and does not wait for the disk. Use a
-store from the thread that opened it.
+exchange can repeat, or that only informs, survives `kill -9` but not a power cut. Use a store in one thread.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ OUTSIDE = (
         "an old price is as good as a new one, and a backtest gains what a loop would not",
         "feeds/replay.py",
         "        return message.said if type(message) is RecordedInput else message",
-        "        return msgspec.structs.replace(message.said, ts=message.ts) if type(message) is RecordedInput else message",
+        "        return msgspec.structs.replace(message.said, ts=message.ts) if type(message) is RecordedInput else message",  # noqa: E501
         ("tests/feeds/test_recorder.py",),
     ),
     Mutant(
