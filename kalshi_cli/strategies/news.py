@@ -80,6 +80,7 @@ class News(Strategy):
     """
 
     name = "news"
+    watches = "price"
     Params = NewsParams
     params: NewsParams
 

@@ -68,6 +68,7 @@ class Spike(Strategy):
     """
 
     name = "spike"
+    watches = "price"
     Params = SpikeParams
     params: SpikeParams
 
@@ -81,8 +82,7 @@ class Spike(Strategy):
         if mid is None:
             return
         track = self._tracks.setdefault(ticker, SpikeState(deque(maxlen=MAX_POINTS)))
-        if track.points and track.points[-1].ts > view.now + AHEAD_MS:
-            track.points.clear()  # the clock was set back
+        self._drop_old(view, track)
         if track.entered is not None or view.position(ticker) or view.orders(ticker):
             yield from self._tend(view, ticker, track)
         else:
@@ -90,18 +90,26 @@ class Spike(Strategy):
         self._remember(view, ticker, track, mid)
 
     def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
-        """Close trades in time in quiet markets too."""
+        """Close trades in time in quiet markets too, and enter once a cooldown is over."""
         for ticker, track in self._tracks.items():
+            book = view.book(ticker)
             if track.entered is not None or view.position(ticker) or view.orders(ticker):
                 yield from self._tend(view, ticker, track)
+            elif book.is_decidable and book.mid is not None:
+                self._drop_old(view, track)
+                yield from self._enter(view, ticker, track, book.mid)
 
     def _remember(self, view: StrategyContext, ticker: str, track: SpikeState, mid: Price) -> None:
         points, reference = track.points, view.reference(ticker)
         track.has_reference = track.has_reference or reference is not None
         if not points or points[-1].mid != mid:
             points.append(Point(view.now, mid, reference))
-        # The last point before the window is the mid at its start.
-        begin = view.now - int(self.params.window_s * 1000)
+
+    def _drop_old(self, view: StrategyContext, track: SpikeState) -> None:
+        """Forget the mids before the window, but for the last one: the mid at its start."""
+        points, begin = track.points, view.now - int(self.params.window_s * 1000)
+        if points and points[-1].ts > view.now + AHEAD_MS:
+            points.clear()  # the clock was set back
         while len(points) > 1 and points[1].ts <= begin:
             points.popleft()
 

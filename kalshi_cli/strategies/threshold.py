@@ -33,6 +33,7 @@ class Threshold(Strategy):
     """
 
     name = "threshold"
+    watches = "price"
     Params = ThresholdParams
     params: ThresholdParams
 
@@ -44,6 +45,12 @@ class Threshold(Strategy):
             problem = "buy_below, fair and sell_above must be in rising order"
             raise parameter_error("threshold", problem, "--param buy_below=30c --param fair=50c --param sell_above=70c")
         self._throttle = OrderThrottle()
+
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
+        """Decide again at unchanged prices once the pause after an order is over."""
+        for ticker in view.tickers:
+            if view.book(ticker).is_decidable and self._throttle.has_ended(view, ticker):
+                yield from self.on_book(view, ticker)
 
     def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         book, params, held = view.book(ticker), self.params, view.position(ticker)

@@ -321,6 +321,7 @@ class TradingEngine:
         guarded = self._guards.order(message, before, order)
         if order is None or self._guards.external.is_undecided(order):
             return guarded
+        self._hooks.forget(order.ticker)
         if not order.status.is_live:
             self._cancelling.pop(order.order_id, None)
         if isinstance(message, messages.OrderRejected):
@@ -339,6 +340,7 @@ class TradingEngine:
         before, order = message.known, self.state.orders.apply(message)
         if order is None:
             return []
+        self._hooks.forget(order.ticker)
         self._cancelling.pop(before.order_id, None)
         effects = [
             *self._guards.order(message, before, order),
@@ -358,6 +360,7 @@ class TradingEngine:
             return []
         after = self.state.ledger.position(fill.ticker, fill.subaccount)
         is_closing = before.qty * fill.side.sign < 0
+        self._hooks.forget(fill.ticker)
         self.tally.count_fill(fill, Money(after.realized - before.realized) if is_closing else None)
         known = self._known(fill.order_id, fill.client_order_id)
         changed = self.state.orders.apply(message)
@@ -399,6 +402,7 @@ class TradingEngine:
         holds = self._settle(settlement)
         if holds is None:
             return []
+        self._hooks.forget(settlement.ticker)
         for before in held:
             after = self.state.ledger.position(settlement.ticker, before.subaccount)
             self.tally.count_close(Money(after.realized - before.realized))

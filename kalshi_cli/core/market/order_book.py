@@ -148,6 +148,11 @@ class OrderBook:
         """
         return self.best_bid is not None and self.best_ask is not None and self.best_bid >= self.best_ask
 
+    @property
+    def is_decidable(self) -> bool:
+        """Return whether the book is usable and not crossed, so that a decision may depend on it."""
+        return self.is_usable and not self.is_crossed
+
     def levels(self, side: Side, depth: int | None = None) -> list[Level]:
         """Return the levels of a side, best first, at most `depth` of them."""
         levels = sorted(self._bids.items(), reverse=True) if side is BID else sorted(self._asks.items())
