@@ -11,7 +11,7 @@ from kalshi_cli.core.account.order_index import DUPLICATE_ID, ids_of
 from kalshi_cli.core.engine.book_validity import BookWatch
 from kalshi_cli.core.engine.market_updates import MarketUpdates
 from kalshi_cli.core.engine.order_group_watch import OrderGroupWatch
-from kalshi_cli.core.engine.strategy_runner import StrategyCall, StrategyProtocol, StrategyRunner
+from kalshi_cli.core.engine.strategy_runner import StrategyCall, StrategyProtocol, StrategyRunner, Watches
 from kalshi_cli.core.engine.tally import RunCounters
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.effects import (
@@ -149,6 +149,21 @@ class TradingEngine:
         """Return the strategy call that is running, if any. Other threads may read it."""
         return self._hooks.asked
 
+    @property
+    def watches(self) -> Watches | None:
+        """Return the part of order books whose changes matter to the strategies and the exits; None for no part."""
+        return "depth" if self._exits.are_used else self._hooks.watches
+
+    @property
+    def calls(self) -> int:
+        """Return how many hooks of strategies were called."""
+        return self._hooks.calls
+
+    @property
+    def due_books(self) -> set[str]:
+        """Return the markets in which the next end of a group of changes matters, whatever changed in the book."""
+        return self._hooks.due | self._book_watch.crossed.keys()
+
     def _may_ask(self) -> bool:
         """Return whether strategies may be called."""
         return not (
@@ -209,7 +224,7 @@ class TradingEngine:
 
     def _look_at_exits(self, ticker: str = "") -> list[Effect]:
         """Check the exits, also of failed strategies, unless strategies may not be called."""
-        return self._exits.look(ticker) if self._may_ask() else []
+        return self._exits.look(ticker) if self._exits.are_used and self._may_ask() else []
 
     def _consider(self, strategy: str, intent: Intent) -> list[Effect]:
         if isinstance(intent, Cancel):

@@ -30,6 +30,7 @@ class MarketUpdates:
         self.reactions: dict[type[Message], Callable[[Any], list[Effect]]] = {
             messages.BookDelta: self._on_delta,
             messages.GroupEnd: self._on_group_end,
+            messages.BookChanged: self._on_changed,
             messages.BookSnapshot: self._on_snapshot,
             messages.Quote: self._on_quote,
             messages.PublicTrade: self.hooks.on_trade,
@@ -64,6 +65,10 @@ class MarketUpdates:
                 effects += self.hooks.on_group_end(book)
         return effects
 
+    def _on_changed(self, message: messages.BookChanged) -> list[Effect]:
+        self.state.feed_ts = message.ts
+        return self._decide(self.state.books[message.ticker])
+
     def _on_snapshot(self, message: messages.BookSnapshot) -> list[Effect]:
         self.state.feed_ts = message.ts
         book = self.state.books.get(message.ticker)
@@ -75,7 +80,7 @@ class MarketUpdates:
 
     def _decide(self, book: OrderBook, *, is_end: bool = True) -> list[Effect]:
         """Check the exits and call the strategies after a change of a reliable book, or at the end of a group."""
-        if not book.is_usable or book.is_crossed:
+        if not book.is_decidable:
             return self.book_watch.check_changed_book(book)
         if self.book_watch.crossed:
             self.book_watch.crossed.pop(book.ticker, None)

@@ -106,7 +106,7 @@ class _Running:
 
     def top(self, book: OrderBook) -> object:
         """Return the watched part of a book: its best prices, also with their sizes."""
-        return (book.best_bid, book.best_ask) if self.watches == "price" else (book.bid, book.ask)
+        return (book.best_bid, book.best_ask) if self.watches == "price" else book.top
 
 
 _HOOKS = ("on_book", "on_trade", "on_fill", "on_spot", "on_fair", "on_signal", "on_tick")
@@ -144,7 +144,7 @@ class StrategyRunner:
         """Set only while a strategy's own code runs; another thread or a signal handler may read it."""
         self.due: set[str] = set()
         """Markets in which the next end of a group of changes calls every strategy, whatever changed in the book."""
-        self._calls = 0
+        self.calls = 0
 
     @property
     def waiting(self) -> str:
@@ -260,8 +260,8 @@ class StrategyRunner:
         effects: list[Effect] = []
         if not self._may_ask():
             return effects
-        self._calls += 1
-        asked, count = StrategyCall(self._calls, each.name), 0
+        self.calls += 1
+        asked, count = StrategyCall(self.calls, each.name), 0
         try:
             self.asked = asked
             answer = hook(*args)

@@ -55,6 +55,12 @@ class GroupEnd(Message, frozen=True):
     tickers: tuple[str, ...]
 
 
+class BookChanged(Message, frozen=True, gc=False):
+    """The end of a group of changes that were applied to the book of a market elsewhere: in a compiled backtest."""
+
+    ticker: str
+
+
 class BookVerification(Message, frozen=True):
     """An order book read by REST at `ts`, to verify the book of the stream. Not for trading decisions."""
 

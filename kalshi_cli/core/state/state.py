@@ -155,7 +155,10 @@ class EngineState:
         It never exceeds the account's position: what the user closed is gone for the strategy too (see
         `core/account/strategy_positions.py`).
         """
-        shares, untold = self._booked_shares(ticker), self.orders.untold(ticker)
+        untold = self.orders.untold(ticker)
+        if not untold and not self.ledger.changes(ticker):
+            return Qty(0)  # nobody ever traded there; strategies ask this at every call
+        shares = self._booked_shares(ticker)
         if untold:
             shares = shares.with_trades(
                 (order.subaccount, order.strategy or UNOWNED_STRATEGY, order.side.sign * qty, order.price)
@@ -173,8 +176,7 @@ class EngineState:
         return Position(ticker, qty, cost, subaccount=subaccount)
 
     def _booked_shares(self, ticker: str) -> StrategyPositions:
-        ledgers = [self.ledger, *self.by_strategy.values()]
-        changes = [ledger.changes(ticker) for ledger in ledgers]
+        changes = [self.ledger.changes(ticker), *(ledger.changes(ticker) for ledger in self.by_strategy.values())]
         counted, shares = self._shares.get(ticker, ([], None))
         if shares is None or counted != changes:
             shares = StrategyPositions(self.ledger.entries_of(ticker), self._owner_of)

@@ -20,6 +20,7 @@ from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.messages import (
     AccountSnapshot,
     AccountStale,
+    BookChanged,
     BookDelta,
     BookSnapshot,
     FeedGap,
@@ -293,9 +294,9 @@ def test_a_hook_that_a_strategy_does_not_have_is_not_called() -> None:
     engine = engine_of(type("Idle", (Strategy,), {"name": "idle"})(None))
     engine.step(snapshot())
     engine.step(Tick(NOW))
-    assert engine._hooks._calls == 0
-    assert engine._hooks.watches is None
-    assert engine_of(Watching("price"), Watching("top"))._hooks.watches == "top"
+    assert engine.calls == 0
+    assert engine.watches is None
+    assert engine_of(Watching("price"), Watching("top")).watches == "top"
 
 
 def test_an_answer_of_any_kind_of_iterable_is_taken_and_an_alert_counts_them() -> None:
@@ -309,3 +310,30 @@ def test_an_answer_of_any_kind_of_iterable_is_taken_and_an_alert_counts_them() -
     engine.step(snapshot())
     effects = engine.step(Tick(NOW))
     assert [type(effect) for effect in effects if not isinstance(effect, AlertRaised)] == [SubmitOrder] * 2
+
+
+def test_a_book_that_was_changed_elsewhere_is_judged_like_one_changed_here() -> None:
+    strategy = Watching("price")
+    engine = engine_of(strategy)
+    engine.step(snapshot())
+    book = engine.state.books[TICKER]
+    book.apply(BID, cents(41), contracts(1), Ts(NOW + 1))
+    engine.step(BookChanged(Ts(NOW + 1), TICKER))
+    assert prices(strategy.tops[-1]) == (cents(41), cents(44))
+    assert (engine.state.now, engine.state.feed_ts) == (NOW + 1, NOW + 1)
+
+
+def test_the_engine_says_which_books_it_must_see_next_and_how_much_of_them() -> None:
+    engine = engine_of(Watching("price"))
+    engine.step(snapshot())
+    assert (engine.watches, engine.due_books) == ("price", set())
+    engine.step(delta(BID, 45, 1))
+    assert engine.due_books == {TICKER}, "crossed: it must see how that ends"
+    engine.step(delta(BID, 45, -1))
+    assert engine.due_books == set()
+    engine.step(MarketChange(NOW, make_market(TICKER)))
+    assert engine.due_books == {TICKER}
+    exits = RiskLimits(stop_loss_pct=50)
+    state = EngineState(markets=[make_market(TICKER)], now=NOW)
+    guarded = TradingEngine(state, exits, [Watching("price")], new_id=str, order_expiry_s=None)
+    assert guarded.watches == "depth", "an exit may depend on any change"
