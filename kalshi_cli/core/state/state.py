@@ -157,7 +157,7 @@ class EngineState:
         """
         untold = self.orders.untold(ticker)
         if not untold and not self.ledger.changes(ticker):
-            return Qty(0)  # nobody ever traded there; strategies ask this at every call
+            return Qty(0)  # without any trade there; strategies ask this at every call
         shares = self._booked_shares(ticker)
         if untold:
             shares = shares.with_trades(
