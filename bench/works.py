@@ -26,6 +26,8 @@ _OURS = "ours"
 _SDK, _PYKALSHI, _SQLALCHEMY = "official SDK 3.2.0", "pykalshi 2.0.0", "SQLAlchemy 2.0"
 _SIGNATURE, _PLAIN = "one RSA-2048 signature", "json.loads and dicts"
 _NOTHING = "an engine that trades nothing"
+_NAUTILUS, _REFERENCE = "nautilus_trader 1.221.0", "the reference engine"
+_TAPES = Path(__file__).parents[2] / "shared" / "data" / "tapes"
 _EMPTY, _BARE = "an empty Typer program", "a bare interpreter"
 
 
@@ -150,6 +152,47 @@ def _decision(scale: Scale, scratch: Path) -> Iterator[Row]:
         yield Row(title, _NOTHING, compare(cost, result.costs[_NOTHING]), None)
 
 
+def _quotes(scale: Scale, _scratch: Path) -> Iterator[Row]:
+    """One strategy over a stream of quotes, with orders, risk, ledger and fees: the same trades in both programs."""
+    for work, title in (("quotes", "quotes"), ("quotes_and_trades", "quotes, with a trade every hundred")):
+        entries = [
+            _Entry(_OURS, "bench.workers.ours_quotes", ()),
+            _Entry(_NAUTILUS, "bench.workers.nautilus_quotes", (), peers.NAUTILUS),
+        ]
+        result = _race(scale, work, "cpu", 50_000, entries)
+        title = f"a backtest over {title}, CPU a quote ({median(result.costs[_OURS]) / 1000:.1f} us)"
+        yield _row(result, title, _NAUTILUS, 0.5)
+
+
+def _backtest(scale: Scale, scratch: Path) -> Iterator[Row]:
+    """The changes of books a second and core that a whole backtest replays, and the reference engine beside it."""
+    paths = sorted(_TAPES.glob("*.jsonl.gz"))[::8]
+    where = f"{len(paths)} tapes of May 2026" if paths else "made-up changes, no tapes"
+    if not paths:
+        paths = [scratch / "tape.jsonl"]
+        paths[0].write_text("\n".join(frames(20_000)) + "\n")
+    names = ("nothing", "imbalance", *BUILT_IN)
+    with Contestant("ours", "bench.workers.backtest", *map(str, paths)) as ours:
+        compiled_s, loaded_s = (float(part) for part in ours.line().split())
+        ours.line()  # it is ready
+        changes = max(1, round(int(ours.ask("changes", 1, "cpu")[1]) * scale.factor))
+        costs: dict[str, list[float]] = {f"{kind}:{name}": [] for name in names for kind in ("compiled", "reference")}
+        for number in range(-1, min(scale.rounds, 5)):  # the first round warms up and does not count
+            for work, found in costs.items():
+                cost, _ = ours.ask(work, changes, "cpu")
+                if number >= 0:
+                    found.append(cost)
+    targets = {"threshold": 1.0, "imbalance": 0.4} if paths[0].parent == _TAPES else {}
+    for name in names:
+        ratio = compare(costs[f"reference:{name}"], costs[f"compiled:{name}"])
+        rates = sorted(1000 / cost for cost in costs[f"compiled:{name}"])
+        million = Ratio(median(rates), rates[0], rates[-1])
+        title = f"million book changes a second, {name} ({ratio.median:.1f} times the reference engine)"
+        yield Row(title, where, million, targets.get(name), is_share=True)
+    yield Row("loading the compiled loop from its cache, s", "", Ratio(loaded_s, loaded_s, loaded_s), None)
+    yield Row("compiling it, once, s", "", Ratio(compiled_s, compiled_s, compiled_s), None)
+
+
 def _help(scale: Scale, _scratch: Path) -> Iterator[Row]:
     result = _race(
         scale,
@@ -258,6 +301,8 @@ WORKS: dict[str, Callable[[Scale, Path], Iterator[Row]]] = {
     "rest": _rest,
     "book": _book,
     "decision": _decision,
+    "backtest": _backtest,
+    "quotes": _quotes,
     "help": _help,
     "command": _command,
     "store": _store,

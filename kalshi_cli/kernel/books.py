@@ -33,10 +33,16 @@ class KernelBook(OrderBook):
 
     def show(self, bid: int, bid_qty: int, ask: int, ask_qty: int, ts: int) -> None:
         """Take over the top of the book and the time of its last change."""
-        self.best_bid = Price(bid) if bid != c.NO_BID else None
-        self.best_ask = Price(ask) if ask != c.NO_ASK else None
-        self._bid_qty, self._ask_qty = bid_qty, ask_qty
-        self.ts = Ts(ts)
+        self.best_bid = bid if bid != c.NO_BID else None  # type: ignore[assignment]
+        self.best_ask = ask if ask != c.NO_ASK else None  # type: ignore[assignment]
+        self._bid_qty, self._ask_qty, self.ts = bid_qty, ask_qty, ts  # type: ignore[assignment]
+
+    def read(self) -> None:
+        """Take over the top of the book from the arrays."""
+        bid, ask, _, ts = self._kernel.tops[self._who, self._code].tolist()
+        levels = self._kernel.levels[self._who, self._code]
+        bid_qty, ask_qty = levels[0, bid] if bid != c.NO_BID else 0, levels[1, ask] if ask != c.NO_ASK else 0
+        self.show(bid, int(bid_qty), ask, int(ask_qty), ts)
 
     def _side(self, side: Side) -> Any:
         return self._kernel.levels[self._who, self._code, 0 if side is BID else 1]
@@ -59,7 +65,10 @@ class KernelBook(OrderBook):
         levels[:] = 0
         for number, side in enumerate((self._bids, self._asks)):
             if side:
-                levels[number, list(side)] = list(side.values())
+                prices = np.fromiter(side, np.int64)
+                levels[number, prices] = list(side.values())
+                counts = np.bincount(prices >> c.BLOCK_BITS)
+                levels[number, c.BLOCKS : c.BLOCKS + len(counts)] = counts
         self._bids, self._asks = {}, {}
         self._store()
         self._kernel.unsee(self._code)
@@ -67,23 +76,15 @@ class KernelBook(OrderBook):
     def apply(self, side: Side, price: Price, delta: Qty, ts: Ts) -> None:
         if not self.is_usable:
             return
-        self.ts = ts
-        levels = self._side(side)
-        qty = int(levels[price]) + delta if 0 < price < c.ONE else -1
+        qty = int(self._side(side)[price]) + delta if 0 < price < c.ONE else -1
         if qty < 0:
+            self.ts = ts
             self._lost(price, delta)
             return
-        levels[price] = qty
-        best = self.best_bid if side is BID else self.best_ask
-        if qty and (best is None or (price - best) * side.sign > 0):
-            best = price
-        elif not qty and price == best:
-            best = next((at for at, _ in self.levels(side, 1)), None)
-        if side is BID:
-            self.best_bid = best
-        else:
-            self.best_ask = best
-        self._store()
+        levels, top = self._kernel.levels[self._who, self._code], self._kernel.tops[self._who, self._code]
+        c.apply(levels, top, 0 if side is BID else 1, int(price), qty)
+        top[c.TS] = ts
+        self.read()
 
     def invalidate(self, reason: str) -> None:
         super().invalidate(reason)
@@ -104,7 +105,7 @@ class KernelBook(OrderBook):
         return self.best_bid, self._bid_qty, self.best_ask, self._ask_qty
 
     def levels(self, side: Side, depth: int | None = None) -> list[Level]:
-        levels = self._side(side)
+        levels = self._side(side)[: c.ONE]
         prices = np.flatnonzero(levels)
         prices = (prices[::-1] if side is BID else prices)[:depth]
         return [(Price(price), Qty(qty)) for price, qty in zip(prices.tolist(), levels[prices].tolist(), strict=True)]
@@ -124,8 +125,14 @@ class BookKernel:
         self._mode = c.NOTHING
         self._forced: set[str] = set()
         self._armed: dict[int, PaperMarket] = {}
+        self._late: set[int] = set()
+        """Markets whose changes the venue's books do not show yet."""
+        self.last_ts = 0
+        """The time of the last row that was applied."""
+        self.judged_market = ""
+        """The market after whose change the loop stopped."""
         self._rows: tuple[object, int, Any] = (None, 0, None)
-        self.levels = np.zeros((2, 0, 2, c.ONE + 2), np.int64)
+        self.levels = np.zeros((2, 0, 2, c.WIDTH), np.int64)
         self.tops = np.zeros((2, 0, c.FIELDS), np.int64)
         self._notes = np.zeros((0, c.NOTES), np.int64)
         self._orders = np.zeros((0, c.MAX_ORDERS, c.ORDER_FIELDS), np.int64)
@@ -194,7 +201,7 @@ class BookKernel:
         if due != self._forced:
             for ticker in due ^ self._forced:
                 self._notes[self.code(ticker), c.FORCED] = ticker in due
-            self._forced = due
+            self._forced = set(due)
 
     def judged(self, ticker: str) -> None:
         """Remember the top of a book that the engine has judged itself."""
@@ -228,28 +235,36 @@ class BookKernel:
 
     # -- the loop -------------------------------------------------------------------------------------------------
 
-    def advance(self, batch: BookRows, start: int, markets: Mapping[str, PaperMarket]) -> tuple[int, int]:
-        """Apply rows from `start` until a stop, and show the changed books; return the next row and why it stopped."""
-        codes = self._codes_of(batch)
-        at, why = c.advance(
-            batch.rows, start, codes, self.levels, self.tops, self._notes, self._orders, self._taken, self._control,
-            self._changed,
+    def advance(self, batch: BookRows, start: int) -> tuple[int, int]:
+        """Apply rows from `start` until a stop, and show the engine's changed books; return the next row, and why."""
+        at, why, self.last_ts, count, judged = c.advance(
+            batch.rows, start, self._codes_of(batch), self.levels, self.tops, self._notes, self._orders, self._taken,
+            self._control, self._changed,
         )  # fmt: skip
-        _, _, last_ts, count, judged = self._control.tolist()
-        for code, between, shrunk, *tops in self._changed[:count].tolist():
-            venue, engine, ticker = self._books[code]
-            if venue is not None and venue.is_usable:
-                venue.show(*tops[:5])
+        late, books = self._late, self._books
+        for code, *top in self._changed[:count].tolist():
+            late.add(code)
+            engine = books[code][1]
             if engine is not None and engine.is_usable:
-                engine.show(*tops[5:])
-            paper = markets.get(ticker)
-            if paper is not None:
-                paper.is_between = between != 0
-                if shrunk:
-                    self._restore(code, paper)
-        self.last_ts = Ts(last_ts)
-        self.judged_market = self._tickers[judged] if why == c.AFTER_ROW else ""
+                engine.show(*top)
+        self.judged_market = self._tickers[judged]
         return at, why
+
+    def show_venue(self, markets: Mapping[str, PaperMarket]) -> None:
+        """Show the venue's books that changed since, and give our orders their queue positions."""
+        for code in self._late:
+            book, _, ticker = self._books[code]
+            paper = markets.get(ticker)
+            if book is None or paper is None:
+                continue
+            if book.is_usable:
+                book.read()
+            note = self._notes[code]
+            paper.is_between = bool(note[c.BETWEEN])
+            if note[c.SHRUNK]:
+                note[c.SHRUNK] = 0
+                self._restore(code, paper)
+        self._late.clear()
 
     def _restore(self, code: int, paper: PaperMarket) -> None:
         """Give our orders their queue positions."""
@@ -259,7 +274,7 @@ class BookKernel:
 
     def _codes_of(self, batch: BookRows) -> Any:
         tickers, count, codes = self._rows
-        if tickers is not batch.tickers or count != len(batch.tickers):
+        if tickers is not batch.tickers or count < len(batch.tickers):
             codes = np.array([self.code(ticker) for ticker in batch.tickers], np.int64)
             self._rows = batch.tickers, len(batch.tickers), codes
         return codes

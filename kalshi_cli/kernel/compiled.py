@@ -18,6 +18,10 @@ NO_BID, NO_ASK = -1, ONE + 1
 UNSEEN = -2
 """A best price that equals no real one: the next end of a group is judged."""
 
+BLOCK_BITS, BLOCKS, WIDTH = 6, 10_048, 10_048 + 157
+"""A side is its quantities by price and, from `BLOCKS` on, how many of 64 prices each have a quantity: a best price is
+found soon in a book with few levels, too."""
+
 VENUE, ENGINE = 0, 1
 """The first index of the arrays of levels and tops."""
 
@@ -43,35 +47,57 @@ WAKE, NOW, LAST_TS, COUNT, MARKET, STATES = range(6)
 """The places of `control`: the time at which the venue must act, and its time, which an outside price may have moved
 ahead; set by the loop: the time of the last row applied, how many markets changed, the market that was judged."""
 
-SHOWN = 13
-"""The columns of `changed`: market, BETWEEN, SHRUNK, and of each copy the best bid, its quantity, the best ask, its
-quantity, and the time of its last change."""
+SHOWN = 6
+"""The columns of `changed`: market, and of the engine's copy the best bid, its quantity, the best ask, its quantity and
+its time."""
 
 END, BEFORE_ROW, AFTER_ROW = range(3)
 """Why the loop stopped."""
 
 
 @numba.njit(cache=True)
-def _apply(levels: Any, top: Any, side: int, price: int, qty: int) -> None:
-    """Set a level, and move the best price."""
-    levels[side, price] = qty
+def _below(levels: Any, price: int) -> int:
+    """Return the highest price with a quantity below a price; NO_BID without one."""
+    price -= 1
+    while price > 0:
+        if levels[BLOCKS + (price >> BLOCK_BITS)] == 0:
+            price = ((price >> BLOCK_BITS) << BLOCK_BITS) - 1
+        elif levels[price] != 0:
+            return price
+        else:
+            price -= 1
+    return NO_BID
+
+
+@numba.njit(cache=True)
+def _above(levels: Any, price: int) -> int:
+    """Return the lowest price with a quantity above a price; NO_ASK without one."""
+    price += 1
+    while price < ONE:
+        if levels[BLOCKS + (price >> BLOCK_BITS)] == 0:
+            price = ((price >> BLOCK_BITS) + 1) << BLOCK_BITS
+        elif levels[price] != 0:
+            return price
+        else:
+            price += 1
+    return NO_ASK
+
+
+@numba.njit(cache=True)
+def apply(levels: Any, top: Any, side: int, price: int, qty: int) -> None:
+    """Set a level of a book, and move its best price."""
+    own = levels[side]
+    own[BLOCKS + (price >> BLOCK_BITS)] += (qty > 0) - (own[price] > 0)
+    own[price] = qty
     if side == 0:
         if qty > 0:
-            if price > top[BID]:
-                top[BID] = price
+            top[BID] = max(top[BID], price)
         elif price == top[BID]:
-            price -= 1
-            while price > 0 and levels[0, price] == 0:
-                price -= 1
-            top[BID] = price if price > 0 else NO_BID
+            top[BID] = _below(own, price)
     elif qty > 0:
-        if price < top[ASK]:
-            top[ASK] = price
+        top[ASK] = min(top[ASK], price)
     elif price == top[ASK]:
-        price += 1
-        while price < ONE and levels[1, price] == 0:
-            price += 1
-        top[ASK] = price if price < ONE else NO_ASK
+        top[ASK] = _above(own, price)
 
 
 @numba.njit(cache=True)
@@ -114,10 +140,10 @@ def _take(
     old, bid, ask = levels[side, price], top[BID], top[ASK]
     if old + delta < 0:
         return False
-    _apply(levels, top, side, price, old + delta)
+    apply(levels, top, side, price, old + delta)
     if note[ORDERS] > 0:
         if is_end and top[BID] < top[ASK] and _must_meet(orders, note[ORDERS], top[BID], top[ASK]):
-            levels[side, price] = old
+            apply(levels, top, side, price, old)
             top[BID] = bid
             top[ASK] = ask
             return False
@@ -147,23 +173,18 @@ def _is_judged(note: Any, levels: Any, bid: int, ask: int) -> bool:
 
 @numba.njit(cache=True)
 def _show(levels: Any, tops: Any, notes: Any, control: Any, changed: Any) -> None:
-    """Write what Python must know of the changed markets, and begin anew."""
+    """Write the tops of the changed markets, and begin anew."""
     for number in range(control[COUNT]):
         shown = changed[number]
         market = shown[0]
-        note = notes[market]
-        shown[1] = note[BETWEEN]
-        shown[2] = note[SHRUNK]
-        note[SHRUNK] = 0
-        note[CHANGED] = 0
-        for who in range(2):
-            top, at = tops[who, market], 3 + 5 * who
-            bid, ask = top[BID], top[ASK]
-            shown[at] = bid
-            shown[at + 1] = levels[who, market, 0, bid] if bid > 0 else 0
-            shown[at + 2] = ask
-            shown[at + 3] = levels[who, market, 1, ask] if ask < ONE else 0
-            shown[at + 4] = top[TS]
+        top = tops[ENGINE, market]
+        bid, ask = top[BID], top[ASK]
+        notes[market, CHANGED] = 0
+        shown[1] = bid
+        shown[2] = levels[ENGINE, market, 0, bid] if bid > 0 else 0
+        shown[3] = ask
+        shown[4] = levels[ENGINE, market, 1, ask] if ask < ONE else 0
+        shown[5] = top[TS]
 
 
 @numba.njit(cache=True)
@@ -179,6 +200,7 @@ def _replay(
         now = max(now, ts)
         if now >= wake:
             return at, BEFORE_ROW
+        control[NOW] = now
         note, is_end = notes[market], row.has_more == 0
         venue, engine = tops[VENUE, market], tops[ENGINE, market]
         if engine[USABLE] > venue[USABLE]:
@@ -197,7 +219,7 @@ def _replay(
             changed[control[COUNT], 0] = market
             control[COUNT] += 1
         if engine[USABLE] != 0:
-            _apply(levels[ENGINE, market], engine, side, price, levels[ENGINE, market, side, price] + delta)
+            apply(levels[ENGINE, market], engine, side, price, levels[ENGINE, market, side, price] + delta)
             engine[TS] = ts
             if is_end and _is_judged(note, levels[ENGINE, market], engine[BID], engine[ASK]):
                 control[MARKET] = market
@@ -209,12 +231,16 @@ def _replay(
 def advance(
     rows: Any, start: int, codes: Any, levels: Any, tops: Any, notes: Any, orders: Any, taken: Any, control: Any,
     changed: Any,
-) -> tuple[int, int]:  # fmt: skip
-    """Apply rows from `start` until a stop; return the number of the next row, and why it stopped."""
+) -> tuple[int, int, int, int, int]:  # fmt: skip
+    """Apply rows from `start` until a stop.
+
+    Return the number of the next row, why it stopped, the time of the last row applied, how many markets changed, and
+    the market that was judged.
+    """
     control[COUNT] = 0
     at, why = _replay(rows, start, codes, levels, tops, notes, orders, taken, control, changed)
     _show(levels, tops, notes, control, changed)
-    return at, why
+    return at, why, control[LAST_TS], control[COUNT], control[MARKET]
 
 
 def new_control() -> np.ndarray[Any, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +14,12 @@ from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.messages import BookDelta
 from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.kernel import compiled as c
 from kalshi_cli.kernel.books import BookKernel
 from kalshi_cli.kernel.compiled import END
 from kalshi_cli.kernel.rows import BookRows, pack
+from kalshi_cli.simulator.paper.market import PaperMarket
+from kalshi_cli.simulator.paper.queue_position import QueuePlace
 
 PRICES = st.one_of(st.integers(4_990, 5_010), st.sampled_from((-1, 0, 1, 2, 9_999, 10_000))).map(Price)
 LEVELS = st.lists(st.tuples(PRICES, st.integers(-1, 500).map(Qty)), max_size=6).map(tuple)
@@ -76,8 +80,30 @@ def test_the_loop_changes_both_copies_like_the_books_themselves(
     kernel.wake_at(Ts(2**62), Ts(0))
     for item in pack(made):
         assert isinstance(item, BookRows)
-        assert kernel.advance(item, 0, {}) == (len(made), END)
+        assert kernel.advance(item, 0) == (len(made), END)
+        kernel.show_venue({"KXA-1": PaperMarket(books[0])})
     for each in made:
         reference.apply(each.side, each.price, each.delta, each.ts)
     for book in books:
         assert seen(book) == seen(reference)
+
+
+@given(
+    state=st.tuples(st.integers(0, 900), st.integers(0, 900), st.integers(0, 900), st.integers(0, 3_000)),
+    steps=st.lists(st.tuples(st.integers(1, 900), st.integers(0, 900), st.integers(0, 1_500)), max_size=6),
+)
+def test_a_queue_shrinks_as_at_the_venue(state: tuple[int, int, int, int], steps: list[tuple[int, int, int]]) -> None:
+    queue, now = QueuePlace(Qty(0)), state[3]
+    queue.state = state
+    orders = np.zeros((3, c.ORDER_FIELDS), np.int64)
+    orders[:, c.O_PRICE] = 5_000, 5_000, 5_001
+    orders[:, c.O_QUEUED] = 1, 0, 1
+    orders[0, c.O_AHEAD :] = state
+    others = orders[1:].copy()
+    for by, left, pause in steps:
+        now += pause
+        queue.shrink(Qty(by), Qty(left), Ts(now))
+        assert c._shrink(orders, 3, 0, 5_000, by, left, now)
+        assert tuple(orders[0, c.O_AHEAD :].tolist()) == queue.state
+    assert (orders[1:] == others).all(), "without a place in a queue, or at another price"
+    assert not c._shrink(orders, 3, 1, 5_000, 1, 1, now), "of the other side"

@@ -162,7 +162,8 @@ class TradingEngine:
     @property
     def due_books(self) -> set[str]:
         """Return the markets in which the next end of a group of changes matters, whatever changed in the book."""
-        return self._hooks.due | self._book_watch.crossed.keys()
+        crossed = self._book_watch.crossed
+        return self._hooks.due | crossed.keys() if crossed else self._hooks.due
 
     def _may_ask(self) -> bool:
         """Return whether strategies may be called."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.messages import (
@@ -58,7 +59,7 @@ def run_compiled(
 ) -> None:
     """Drive the loop until the tape ends. The engine and the venue have the books of `kernel`.
 
-    `done` is called for each message that was processed as such, after all of its effects.
+    `done` is called for each message that was processed as one, after all of its effects.
     """
     kernel.watch(engine.watches)
     for item in tape:
@@ -80,16 +81,20 @@ def _replay(
     at, state = 0, engine.state
     while True:
         before = at
-        at, why = kernel.advance(batch, at, venue.markets)
+        at, why = kernel.advance(batch, at)
         if at > before:
-            state.feed_ts = kernel.last_ts
+            state.feed_ts = Ts(kernel.last_ts)
+        if why == AFTER_ROW:
+            changed = BookChanged(state.feed_ts, kernel.judged_market)
+            if effects := engine.step(changed):
+                venue.observe(changed)  # its time; nothing is due, or the loop would have stopped before that row
+                process_messages((), engine, venue, store, effects)
+                kernel.wake_at(venue.wake, venue.now)
+            kernel.force(engine.due_books)
+            continue
+        kernel.show_venue(venue.markets)
         if why == END:
             return
-        if why == AFTER_ROW:
-            changed = BookChanged(kernel.last_ts, kernel.judged_market)
-            _process(changed, engine, venue, store, kernel)
-            done(changed)
-            continue
         delta = batch.delta(at)
         at += 1
         _process(delta, engine, venue, store, kernel)
