@@ -16,7 +16,8 @@ def test_the_short_bench_runs_without_peers_and_prints_every_row() -> None:
     said = json.loads(ran.stdout)
     rows = {(row["work"], row["peer"]): row for row in said["rows"]}
     works = {work for work, _ in rows}
-    named = ("signed GET", "signed create-order", "frame bytes", "a book change", "kalshi --help", "durable", "limiter")
+    named = ("signed GET", "signed create-order", "frame bytes", "a book change", "kalshi --help", "durable", "limiter",
+             "threshold", "quotes")  # fmt: skip
     for words in named:
         assert any(words in work for work in works), words
     # What needs a peer says that it was left out; what needs none was measured.

@@ -105,10 +105,12 @@ class KernelBook(OrderBook):
         return self.best_bid, self._bid_qty, self.best_ask, self._ask_qty
 
     def levels(self, side: Side, depth: int | None = None) -> list[Level]:
-        levels = self._side(side)[: c.ONE]
-        prices = np.flatnonzero(levels)
-        prices = (prices[::-1] if side is BID else prices)[:depth]
-        return [(Price(price), Qty(qty)) for price, qty in zip(prices.tolist(), levels[prices].tolist(), strict=True)]
+        best = self.best_bid if side is BID else self.best_ask
+        if best is None:
+            return []
+        found, most = self._kernel.found, c.ONE if depth is None else depth
+        count = c.walk(self._side(side), 0 if side is BID else 1, int(best), most, found)
+        return [(Price(price), Qty(qty)) for price, qty in found[:count].tolist()]
 
     def qty_at(self, side: Side, price: Price) -> Qty:
         return Qty(int(self._side(side)[price])) if 0 < price < c.ONE else Qty(0)
@@ -138,6 +140,8 @@ class BookKernel:
         self._orders = np.zeros((0, c.MAX_ORDERS, c.ORDER_FIELDS), np.int64)
         self._taken = np.zeros((0, 2, c.ONE + 2), np.int8)
         self._changed = np.zeros((0, c.SHOWN), np.int64)
+        self.found = np.zeros((c.ONE, 2), np.int64)
+        """The levels that a book reads."""
         self._control = c.new_control()
 
     # -- markets --------------------------------------------------------------------------------------------------
@@ -237,8 +241,11 @@ class BookKernel:
 
     def advance(self, batch: BookRows, start: int) -> tuple[int, int]:
         """Apply rows from `start` until a stop, and show the engine's changed books; return the next row, and why."""
+        tickers, known, codes = self._rows
+        if tickers is not batch.tickers or known < len(batch.tickers):
+            codes = self._codes_of(batch)
         at, why, self.last_ts, count, judged = c.advance(
-            batch.rows, start, self._codes_of(batch), self.levels, self.tops, self._notes, self._orders, self._taken,
+            batch.rows, start, codes, self.levels, self.tops, self._notes, self._orders, self._taken,
             self._control, self._changed,
         )  # fmt: skip
         late, books = self._late, self._books
@@ -273,8 +280,7 @@ class BookKernel:
                 placed.queue.state = tuple(self._orders[code, number, c.O_AHEAD :].tolist())
 
     def _codes_of(self, batch: BookRows) -> Any:
-        tickers, count, codes = self._rows
-        if tickers is not batch.tickers or count < len(batch.tickers):
-            codes = np.array([self.code(ticker) for ticker in batch.tickers], np.int64)
-            self._rows = batch.tickers, len(batch.tickers), codes
+        """Return the numbers of a tape's markets here. A tape's list of tickers only grows."""
+        codes = np.array([self.code(ticker) for ticker in batch.tickers], np.int64)
+        self._rows = batch.tickers, len(batch.tickers), codes
         return codes

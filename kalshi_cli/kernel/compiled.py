@@ -101,6 +101,18 @@ def apply(levels: Any, top: Any, side: int, price: int, qty: int) -> None:
 
 
 @numba.njit(cache=True)
+def walk(own: Any, side: int, best: int, depth: int, found: Any) -> int:
+    """Write the levels of a side into `found`, best first, at most `depth`; return how many there are."""
+    count, price = 0, best
+    while count < depth and 0 < price < ONE:
+        found[count, 0] = price
+        found[count, 1] = own[price]
+        count += 1
+        price = _below(own, price) if side == 0 else _above(own, price)
+    return count
+
+
+@numba.njit(cache=True)
 def _must_meet(orders: Any, count: int, bid: int, ask: int) -> bool:
     """Return whether one of our orders is reached by the other side, or has no queue position yet."""
     for number in range(count):

@@ -84,7 +84,9 @@ class MarketUpdates:
             return self.book_watch.check_changed_book(book)
         if self.book_watch.crossed:
             self.book_watch.crossed.pop(book.ticker, None)
-        return self.look_at_exits(book.ticker) + self.hooks.on_book(book, is_end=is_end)
+        exits = self.look_at_exits(book.ticker)
+        effects = self.hooks.on_book(book, is_end=is_end)
+        return exits + effects if exits else effects
 
     def _on_quote(self, message: messages.Quote) -> list[Effect]:
         if message.ticker in self.state.books:

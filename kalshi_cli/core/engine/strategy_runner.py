@@ -131,6 +131,7 @@ class StrategyRunner:
     ) -> None:
         self._state = state
         self._running = [_Running(each, StrategyContext(state, each.name, limits)) for each in strategies]
+        """Replaced, never changed, where a strategy fails: loops over it go on."""
         self._consider = consider
         self._withdraw = withdraw
         self._may_ask = may_ask
@@ -166,7 +167,7 @@ class StrategyRunner:
         (`is_end`), if the top of the book differs from that at their last call, or if the market is `due`.
         """
         effects: list[Effect] = []
-        for each in tuple(self._running):
+        for each in self._running:
             hook = each.hooks.get("on_book")
             if hook is not None and (each.watches == "depth" or (is_end and self._has_moved(each, book))):
                 effects += self._ask(each, hook, each.view, book.ticker)
@@ -177,7 +178,7 @@ class StrategyRunner:
     def on_group_end(self, book: OrderBook) -> list[Effect]:
         """Report a book at the end of a group to the strategies that do not watch every change."""
         effects: list[Effect] = []
-        for each in tuple(self._running):
+        for each in self._running:
             hook = each.hooks.get("on_book")
             if hook is not None and each.watches != "depth" and self._has_moved(each, book):
                 effects += self._ask(each, hook, each.view, book.ticker)
@@ -234,7 +235,7 @@ class StrategyRunner:
     def on_fill(self, owner: str, fill: Fill) -> list[Effect]:
         """Report a fill to the strategy that placed the order."""
         effects: list[Effect] = []
-        for each in tuple(self._running):
+        for each in self._running:
             hook = each.hooks.get("on_fill")
             if each.name == owner and hook is not None:
                 effects += self._ask(each, hook, each.view, fill)
@@ -246,7 +247,7 @@ class StrategyRunner:
 
     def _ask_all(self, name: str, *args: object) -> list[Effect]:
         effects: list[Effect] = []
-        for each in tuple(self._running):
+        for each in self._running:
             hook = each.hooks.get(name)
             if hook is not None:
                 effects += self._ask(each, hook, each.view, *args)

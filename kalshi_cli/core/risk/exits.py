@@ -123,6 +123,9 @@ class ProtectiveExits:
     ) -> None:
         self._state = state
         self._limits = limits
+        used = limits.stop_loss_pct, limits.take_profit_pct, limits.max_spread
+        self.are_used = used != (None, None, None)
+        """Whether a change of a book can matter: an exit is configured, or a limit on the spread."""
         self._names = sorted(names)
         self._watched = [name for name in self._names if name not in hedged]
         self._place = place
@@ -134,12 +137,6 @@ class ProtectiveExits:
         self._tops: dict[str, _QuoteHistory] = {}
         self._ways: dict[tuple[str, Side], Ts] = {}
         """Sides of markets on which no strategy may open until a time, because another strategy closes against them."""
-
-    @property
-    def are_used(self) -> bool:
-        """Return whether a change of a book can matter: an exit is configured, or a limit on the spread."""
-        limits = self._limits
-        return not (limits.stop_loss_pct is None and limits.take_profit_pct is None and limits.max_spread is None)
 
     def refusal_reason(self, strategy: str, intent: Place) -> tuple[str, str] | None:
         """Return why a strategy's order must not be sent, None if it may.
