@@ -6,7 +6,7 @@ BASE_STAMP := $(VENV)/.installed-base
 STAMP  := $(VENV)/.installed
 DOCS   := .venv-docs
 
-.PHONY: setup base demo test compiled lint types unit core rest search check docs browser bench feed strategies simulate machine mutants nth crash store start-up reference structure kill lock clean
+.PHONY: setup base demo test compiled lint types unit core rest search check docs browser bench feed strategies simulate machine mutants nth crash store replay start-up reference structure kill lock clean
 
 setup: $(STAMP)  ## the virtual environment, with everything for tests, from the lock files
 
@@ -92,6 +92,9 @@ store: setup  ## the state file under load: speed of a commit, three programs at
 
 feed: setup  ## gaps, dead streams, a million changes, a soak: no order from a wrong order book (ARGS=--full)
 	@$(BIN)/python -m verification.feed $(ARGS)
+
+replay: setup  ## each tape with every strategy twice, reference engine and compiled kernel: the same trades: JOBS=2
+	@$(BIN)/python -m verification.replay --jobs $(or $(JOBS),2) $(ARGS)
 
 start-up: setup  ## how soon an unconfirmed order is resolved (T7); how long a start on a large account takes (T10)
 	@$(BIN)/python -m verification.start --times $(or $(TIMES),50)

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from bench import peers
-from bench.contest import Ratio, compare
+from bench.contest import Contestant, Ratio, compare
 from bench.deltas import frames
 from bench.market_path import listing, memory, printing, stream
 from bench.order_path import command, order, rest, store
@@ -20,6 +20,7 @@ from kalshi_cli.strategies.registry import BUILT_IN
 
 _PYKALSHI, _NAUTILUS, _PLAIN = "pykalshi 2.0.0", "nautilus_trader 1.221.0", "json.loads and dicts"
 _NOTHING = "an engine that trades nothing"
+_TAPES = Path(__file__).parents[2] / "shared" / "data" / "tapes"
 _EMPTY, _BARE = "an empty Typer program", "a bare interpreter"
 
 
@@ -61,6 +62,47 @@ def _decision(scale: Scale, scratch: Path) -> Iterator[Row]:
         cost = result.costs[name]
         title = f"a book change, with {name}, CPU ({median(cost) / 1000:.1f} us)"
         yield Row(title, _NOTHING, compare(cost, result.costs[_NOTHING]), None)
+
+
+def _quotes(scale: Scale, _scratch: Path) -> Iterator[Row]:
+    """One strategy over a stream of quotes, with orders, risk, ledger and fees: the same trades in both programs."""
+    for work, title in (("quotes", "quotes"), ("quotes_and_trades", "quotes, with a trade every hundred")):
+        entries = [
+            Entry(OURS, "bench.workers.ours_quotes", ()),
+            Entry(_NAUTILUS, "bench.workers.nautilus_quotes", (), peers.NAUTILUS),
+        ]
+        result = race_entries(scale, work, "cpu", 50_000, entries)
+        title = f"a backtest over {title}, CPU a quote ({median(result.costs[OURS]) / 1000:.1f} us)"
+        yield row(result, title, _NAUTILUS, 0.5)
+
+
+def _backtest(scale: Scale, scratch: Path) -> Iterator[Row]:
+    """The changes of books a second and core that a whole backtest replays, and the reference engine beside it."""
+    paths = sorted(_TAPES.glob("*.jsonl.gz"))[::8]
+    where = f"{len(paths)} tapes of May 2026" if paths else "made-up changes, no tapes"
+    if not paths:
+        paths = [scratch / "tape.jsonl"]
+        paths[0].write_text("\n".join(frames(20_000)) + "\n")
+    names = ("nothing", "imbalance", *BUILT_IN)
+    with Contestant("ours", "bench.workers.backtest", *map(str, paths)) as ours:
+        compiled_s, loaded_s = (float(part) for part in ours.line().split())
+        ours.line()  # it is ready
+        changes = max(1, round(int(ours.ask("changes", 1, "cpu")[1]) * scale.factor))
+        costs: dict[str, list[float]] = {f"{kind}:{name}": [] for name in names for kind in ("compiled", "reference")}
+        for number in range(-1, min(scale.rounds, 5)):  # the first round warms up and does not count
+            for work, found in costs.items():
+                cost, _ = ours.ask(work, changes, "cpu")
+                if number >= 0:
+                    found.append(cost)
+    targets = {"threshold": 1.0, "imbalance": 0.4} if paths[0].parent == _TAPES else {}
+    for name in names:
+        ratio = compare(costs[f"reference:{name}"], costs[f"compiled:{name}"])
+        rates = sorted(1000 / cost for cost in costs[f"compiled:{name}"])
+        million = Ratio(median(rates), rates[0], rates[-1])
+        title = f"million book changes a second, {name} ({ratio.median:.1f} times the reference engine)"
+        yield Row(title, where, million, targets.get(name), is_share=True)
+    yield Row("loading the compiled loop from its cache, s", "", Ratio(loaded_s, loaded_s, loaded_s), None)
+    yield Row("compiling it, once, s", "", Ratio(compiled_s, compiled_s, compiled_s), None)
 
 
 def _help(scale: Scale, _scratch: Path) -> Iterator[Row]:
@@ -110,6 +152,8 @@ WORKS: dict[str, Callable[[Scale, Path], Iterator[Row]]] = {
     "decision": _decision,
     "store": store,
     "command": command,
+    "backtest": _backtest,
+    "quotes": _quotes,
     "help": _help,
     "printing": printing,
     "memory": memory,

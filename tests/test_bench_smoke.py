@@ -20,6 +20,7 @@ def test_the_short_bench_runs_without_peers_and_prints_every_row() -> None:
         "signed GET", "signed create-order, RSA", "signed create-order, Ed25519", "order, signed inline",
         "order, ready signature", "frame bytes", "WebSocket frame", "markets to typed rows", "a book change", "durable",
         "whole command", "kalshi --help", "printing", "MB resident", "limiter",
+        "threshold", "quotes",
     )  # fmt: skip
     for words in named:
         assert any(words in work for work in works), words

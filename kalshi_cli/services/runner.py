@@ -55,22 +55,30 @@ def run(
     `done` is called for each message after all of its effects have settled.
     """
     for message in feed:
-        process_messages((*venue.observe(message), message), engine, venue, store)
+        replies = (*venue.observe(message),)
+        if replies:
+            process_messages((*replies, message), engine, venue, store)
+        elif effects := engine.step(message):
+            process_messages((), engine, venue, store, effects)
         if done is not None:
             done(message)
 
 
 def process_messages(
-    messages: Iterable[Message], engine: EngineProtocol, venue: VenueProtocol, store: RecorderProtocol
+    messages: Iterable[Message],
+    engine: EngineProtocol,
+    venue: VenueProtocol,
+    store: RecorderProtocol,
+    before: Iterable[Effect] = (),
 ) -> None:
-    """Pass messages, and all messages that they trigger, through the engine.
+    """Pass messages, and all messages that they trigger, through the engine; first, perform the effects `before`.
 
     Replies come before the next message, or the engine would decide on stale order state. They also come, with all
     their effects, before the next order or amend is sent: they may stop it. Every effect is recorded before it is
     performed: no commit, no order. Where recording or performing fails, the engine still takes the replies that had
     arrived, so that it knows which orders are live, and nothing more is performed.
     """
-    coming, replies, effects = deque(messages), deque[Message](), deque[Effect]()
+    coming, replies, effects = deque(messages), deque[Message](), deque(before)
     steps = 0
     try:
         while effects or replies or coming:

@@ -74,6 +74,7 @@ class Arbitrage(Strategy):
     """
 
     name = "arbitrage"
+    watches = "price"
     is_hedged = True
     Params = ArbitrageParams
     params: ArbitrageParams

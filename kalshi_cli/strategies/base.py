@@ -6,12 +6,13 @@ paper and live.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.core.engine.strategy_runner import UNUSED, Watches
 from kalshi_cli.core.model.inputs import Input
 from kalshi_cli.core.model.intents import Intent
 from kalshi_cli.core.model.messages import FairValue, NewsSignal, PublicTrade, SpotPrice
@@ -46,6 +47,15 @@ class StrategyParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """
 
 
+_Hook = TypeVar("_Hook", bound=Callable[..., object])
+
+
+def _unused(hook: _Hook) -> _Hook:
+    """Mark a hook that does nothing: the engine does not call it."""
+    setattr(hook, UNUSED, True)
+    return hook
+
+
 class Strategy:
     """The base class of all strategies.
 
@@ -59,6 +69,9 @@ class Strategy:
     waiting: str = ""
     """The data that the strategy still waits for ("12 of 30 samples in KXA-1"), set by its hooks; empty if it can
     decide. `kalshi status` and `kalshi why` show it, so that waiting differs from having found no edge."""
+    watches: ClassVar[Watches] = "depth"
+    """The part of an order book on which decisions depend: `price` (the best prices), `top` (with their sizes) or
+    `depth` (every level). `on_book` is called only when that changed, or the orders or the position in the market."""
     is_hedged: ClassVar[bool] = False
     """True if positions in several markets offset each other: stop-loss and take-profit then ignore the strategy."""
 
@@ -69,23 +82,30 @@ class Strategy:
         """Return the data inputs from outside the exchange that the strategy needs; none by default."""
         return ()
 
+    @_unused
     def on_book(self, view: StrategyContext, ticker: str) -> Iterable[Intent] | None:
-        """Handle a change of the order book of `ticker`, which is usable."""
+        """Handle a change of the watched part of the order book of `ticker`, which is usable."""
 
+    @_unused
     def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterable[Intent] | None:
         """Handle a public trade."""
 
+    @_unused
     def on_fill(self, view: StrategyContext, fill: Fill) -> Iterable[Intent] | None:
         """Handle a fill of this strategy's own order."""
 
+    @_unused
     def on_spot(self, view: StrategyContext, spot: SpotPrice) -> Iterable[Intent] | None:
         """Handle an outside price of a coin. Called only if `inputs` requests it."""
 
+    @_unused
     def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterable[Intent] | None:
         """Handle an outside model's fair value of a market. Called only if `inputs` requests it."""
 
+    @_unused
     def on_signal(self, view: StrategyContext, signal: NewsSignal) -> Iterable[Intent] | None:
         """Handle a news signal. Called only if `inputs` requests it."""
 
+    @_unused
     def on_tick(self, view: StrategyContext) -> Iterable[Intent] | None:
         """Handle the passing of time. Called about once per interval, whatever else happens."""

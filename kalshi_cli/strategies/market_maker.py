@@ -111,6 +111,7 @@ class MarketMaker(Strategy):
     """
 
     name = "market-maker"
+    watches = "top"
     Params = MarketMakerParams
     params: MarketMakerParams
 
@@ -132,12 +133,18 @@ class MarketMaker(Strategy):
         yield from self._decide(view, ticker)
 
     def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterator[Intent]:
+        self._note_changes(view)
         yield from self._decide(view, fair.ticker)
 
     def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         """Extend and cancel quotes without a new book too."""
+        self._note_changes(view)
         for ticker in view.tickers:
             yield from self._decide(view, ticker)
+
+    def _note_changes(self, view: StrategyContext) -> None:
+        """Note the last change of any book, which may have been below its top."""
+        self._changed = max(self._changed, *(view.book(ticker).ts for ticker in view.tickers))
 
     def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterator[Intent]:
         """Count consecutive takers of one side; a taker that trades with several orders at once counts once."""

@@ -69,6 +69,7 @@ class MeanReversion(Strategy):
     """
 
     name = "mean-reversion"
+    watches = "price"
     Params = MeanReversionParams
     params: MeanReversionParams
 

@@ -47,6 +47,7 @@ class ModelEdge(Strategy):
     """
 
     name = "model-edge"
+    watches = "price"
     Params = ModelEdgeParams
     params: ModelEdgeParams
 

@@ -81,6 +81,7 @@ class News(Strategy):
     """
 
     name = "news"
+    watches = "price"
     Params = NewsParams
     params: NewsParams
 

@@ -26,6 +26,13 @@ class OrderThrottle:
         """Return whether the pause in a market lasts. It ends early if the clock was set back."""
         return 0 < self._until.get(ticker, 0) - view.now <= self._pause_ms
 
+    def has_ended(self, view: StrategyContext, ticker: str) -> bool:
+        """Return whether there was a pause in a market and it is over; true once for each pause."""
+        has_ended = ticker in self._until and not self.is_waiting(view, ticker)
+        if has_ended:
+            del self._until[ticker]
+        return has_ended
+
     def send(self, view: StrategyContext, order: Place | None) -> Iterator[Place]:
         """Yield the order, if any, and start a pause in its market; yield nothing during a pause."""
         if order is not None and not self.is_waiting(view, order.ticker):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -22,6 +22,7 @@ from kalshi_cli.base.file_trust import doubt_file
 from kalshi_cli.base.files import open_regular, read_regular
 from kalshi_cli.base.units import Price, Qty, price_from_user, qty_from_user
 from kalshi_cli.core.account.sizing import RESERVED
+from kalshi_cli.core.engine.strategy_runner import Watches
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 BUILT_IN = {
@@ -423,6 +424,12 @@ def _checked(kind: Any, spec: str) -> type[Strategy]:
         )
     checked: type[Strategy] = kind
     _check_hooks(checked)
+    if checked.watches not in get_args(Watches):
+        raise UsageError(
+            f"Strategy {checked.name}: watches = {checked.watches!r} is not a part of an order book",
+            hint=f"choose one of {', '.join(get_args(Watches))}",
+            code="bad_strategy",
+        )
     taken = sorted(set(RESERVED).intersection(checked.Params.__struct_fields__))
     if taken:
         raise UsageError(

@@ -52,12 +52,39 @@ class Point(NamedTuple):
 class SpikeState(msgspec.Struct):
     """The state of one market: recent points, and the open trade if any."""
 
-    points: deque[Point]
+    points: deque[Point] = msgspec.field(default_factory=deque)
+    lows: deque[Point] = msgspec.field(default_factory=deque)
+    """Points that no later one is below: the first is the lowest, and the earliest of them."""
+    highs: deque[Point] = msgspec.field(default_factory=deque)
     has_reference: bool = False
     """Whether the market has an index: then a move without a current index value is unexplained and not traded."""
     entered: Ts | None = None
     entry: Price = Price(0)
     quiet_until: Ts = Ts(0)
+
+    def add(self, point: Point) -> None:
+        """Add a point; of too many, the oldest goes."""
+        if len(self.points) == MAX_POINTS:
+            self.drop()
+        self.points.append(point)
+        while self.lows and self.lows[-1].mid > point.mid:
+            self.lows.pop()
+        self.lows.append(point)
+        while self.highs and self.highs[-1].mid < point.mid:
+            self.highs.pop()
+        self.highs.append(point)
+
+    def drop(self) -> None:
+        """Drop the oldest point."""
+        oldest = self.points.popleft()
+        for extremes in (self.lows, self.highs):
+            if extremes[0] is oldest:
+                extremes.popleft()
+
+    def clear(self) -> None:
+        """Forget all points."""
+        for points in (self.points, self.lows, self.highs):
+            points.clear()
 
 
 class Spike(Strategy):
@@ -68,6 +95,7 @@ class Spike(Strategy):
     """
 
     name = "spike"
+    watches = "price"
     Params = SpikeParams
     params: SpikeParams
 
@@ -80,9 +108,8 @@ class Spike(Strategy):
         mid = view.book(ticker).mid
         if mid is None:
             return
-        track = self._tracks.setdefault(ticker, SpikeState(deque(maxlen=MAX_POINTS)))
-        if track.points and track.points[-1].ts > view.now + AHEAD_MS:
-            track.points.clear()  # the clock was set back
+        track = self._tracks.setdefault(ticker, SpikeState())
+        self._drop_old(view, track)
         if track.entered is not None or view.position(ticker) or view.orders(ticker):
             yield from self._tend(view, ticker, track)
         else:
@@ -90,27 +117,34 @@ class Spike(Strategy):
         self._remember(view, ticker, track, mid)
 
     def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
-        """Close trades in time in quiet markets too."""
+        """Close trades in time in quiet markets too, and enter once a cooldown is over."""
         for ticker, track in self._tracks.items():
+            book = view.book(ticker)
             if track.entered is not None or view.position(ticker) or view.orders(ticker):
                 yield from self._tend(view, ticker, track)
+            elif book.is_decidable and book.mid is not None:
+                self._drop_old(view, track)
+                yield from self._enter(view, ticker, track, book.mid)
 
     def _remember(self, view: StrategyContext, ticker: str, track: SpikeState, mid: Price) -> None:
         points, reference = track.points, view.reference(ticker)
         track.has_reference = track.has_reference or reference is not None
         if not points or points[-1].mid != mid:
-            points.append(Point(view.now, mid, reference))
-        # The last point before the window is the mid at its start.
-        begin = view.now - int(self.params.window_s * 1000)
+            track.add(Point(view.now, mid, reference))
+
+    def _drop_old(self, view: StrategyContext, track: SpikeState) -> None:
+        """Forget the mids before the window, but for the last one: the mid at its start."""
+        points, begin = track.points, view.now - int(self.params.window_s * 1000)
+        if points and points[-1].ts > view.now + AHEAD_MS:
+            track.clear()  # the clock was set back
         while len(points) > 1 and points[1].ts <= begin:
-            points.popleft()
+            track.drop()
 
     def _enter(self, view: StrategyContext, ticker: str, track: SpikeState, mid: Price) -> Iterator[Intent]:
         params = self.params
         if view.now < track.quiet_until or not track.points:
             return
-        low = min(track.points, key=lambda point: point.mid)
-        high = max(track.points, key=lambda point: point.mid)
+        low, high = track.lows[0], track.highs[0]
         side, before = (ASK, low) if mid - low.mid >= high.mid - mid else (BID, high)
         if not self._is_spike(track, before, mid, view.reference(ticker)):
             return
@@ -182,5 +216,5 @@ class Spike(Strategy):
 
     def _forget(self, view: StrategyContext, track: SpikeState) -> None:
         track.entered = None
-        track.points.clear()
+        track.clear()
         track.quiet_until = Ts(view.now + int(self.params.cooldown_s * 1000))

@@ -33,6 +33,7 @@ class Threshold(Strategy):
     """
 
     name = "threshold"
+    watches = "price"
     Params = ThresholdParams
     params: ThresholdParams
 
@@ -45,10 +46,14 @@ class Threshold(Strategy):
             raise parameter_error("threshold", problem, "--param buy_below=30c --param fair=50c --param sell_above=70c")
         self._throttle = OrderThrottle()
 
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
+        """Decide again at unchanged prices once the pause after an order is over."""
+        for ticker in view.tickers:
+            if view.book(ticker).is_decidable and self._throttle.has_ended(view, ticker):
+                yield from self.on_book(view, ticker)
+
     def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
-        book, params, held = view.book(ticker), self.params, view.position(ticker)
-        if view.orders(ticker) or self._throttle.is_waiting(view, ticker):
-            return
+        book, params = view.book(ticker), self.params
         ask, bid = book.best_ask, book.best_bid
         if ask is not None and ask <= params.buy_below:
             side, price = BID, ask
@@ -56,15 +61,20 @@ class Threshold(Strategy):
             side, price = ASK, bid
         else:
             return
+        if self._throttle.is_waiting(view, ticker) or view.orders(ticker):
+            return
+        held = view.position(ticker)
         closing = abs(held) if held * side.sign < 0 else 0
         if closing:
             qty, reason = Qty(closing), "crossed back"
         elif is_inside(price, params.min_price):
-            qty = Qty(min(view.size(ticker, side, price, self._fair, params.size), params.max_position - abs(held)))
-            reason = f"at {show_price(price)}, fair value {show_price(self._fair)}"
+            room = params.max_position - abs(held)
+            qty = Qty(min(view.size(ticker, side, price, self._fair, params.size), room) if room > 0 else 0)
+            reason = ""
         else:
             return
         if qty > 0:
+            reason = reason or f"at {show_price(price)}, fair value {show_price(self._fair)}"
             place = Place(
                 ticker, side, price, qty, fair=self._fair, reason=reason, tif=TimeInForce.IOC, reduce_only=closing > 0
             )

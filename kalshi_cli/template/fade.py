@@ -34,6 +34,7 @@ class Fade(Strategy):
     """
 
     name = "fade"
+    watches = "price"  # on_book is called when a best price changed; also "top" (with sizes) or "depth" (every level)
     Params = FadeParams
     params: FadeParams
 

@@ -56,10 +56,11 @@ class Noted(CryptoTa):
         self.heard: list[tuple[Any, ...]] = []
         self.wanted: dict[str, tuple[Side, int]] = {}
 
-    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> None:
-        super().on_spot(view, spot)
+    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> Iterator[Intent]:
+        intents = super().on_spot(view, spot)
         bars = self._bars[spot.symbol]
         self.heard.append((spot, bars.count, bars.vol, bars.signals))
+        return self._noted(view, intents)
 
     def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         yield from self._noted(view, super().on_book(view, ticker))

@@ -64,9 +64,9 @@ def levels(played: StrategyHarness, bid: tuple[int, int], ask: tuple[int, int], 
     return played.play(BookSnapshot(played.now, TICKER, *sides))
 
 
-def still(played: StrategyHarness, seconds: int, bid: int = 39, ask: int = 45) -> list[Effect]:
-    """The same book again, every second."""
-    return [effect for _ in range(seconds) for effect in played.book(bid, ask)]
+def still(played: StrategyHarness, seconds: int, bid: int = 39, ask: int = 45, size: int = 100) -> list[Effect]:
+    """The same book again, and a tick, every second."""
+    return [effect for _ in range(seconds) for effect in (*played.book(bid, ask, size=size), *played.tick(0.0))]
 
 
 # -- where it quotes --------------------------------------------------------------------------------------------------
@@ -262,14 +262,14 @@ def test_a_quote_that_reduces_is_never_for_more_than_is_held() -> None:
 
 def test_a_quote_that_is_off_by_less_than_requote_keeps_its_place() -> None:
     played = quoting(requote="3c")
-    moved = amends([effect for _ in range(12) for effect in played.book(41, 47, size=10_000)])
+    moved = amends(still(played, 12, 41, 47, size=10_000))
     assert {side for side, *_ in moved} == {ASK}, "the bid is two cents too low; the ask had lost all of its edge"
 
 
 def test_a_quote_is_amended_and_never_replaced() -> None:
     played = quoting(requote="0.5c")
     before = {order.order_id for order in played.engine.state.orders.live(TICKER)}
-    effects = [effect for _ in range(20) for effect in played.book(41, 47, size=10_000)]
+    effects = still(played, 20, 41, 47, size=10_000)
     assert {side for side, *_ in amends(effects)} == {BID, ASK}
     assert submitted_orders(effects) == []
     assert cancel_reasons(effects) == []
@@ -500,7 +500,8 @@ def test_at_the_end_it_does_not_sell_into_a_book_that_was_emptied_a_moment_ago(i
 
     def bid(price: int) -> list[Effect]:
         """Somebody offers so much for what is held."""
-        return played.book(98 - price, 100 - price) if is_short else played.book(price, price + 2)
+        book = played.book(98 - price, 100 - price) if is_short else played.book(price, price + 2)
+        return [*book, *played.tick(0.0)]
 
     bid(42)
     emptied = [effect for price in (25, 12, *[12] * 8) for effect in bid(price)]

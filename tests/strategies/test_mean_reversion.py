@@ -129,8 +129,9 @@ def test_far_is_both_in_deviations_and_in_cents(given: dict[str, str], orders: i
 
 def test_where_nothing_ever_moved_the_first_sample_off_it_counts() -> None:
     played = tape()
+    played.book(45, 47)
     for _ in range(40):
-        assert submitted_orders(played.book(45, 47)) == [], "no deviation, no reason"
+        assert submitted_orders(played.tick()) == [], "no deviation, no reason"
     assert len(submitted_orders(played.book(40, 42))) == 1
 
 

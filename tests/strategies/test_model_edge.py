@@ -207,7 +207,7 @@ def test_it_opens_only_so_long_before_the_close() -> None:
     model.tape.play(MarketChange(model.tape.now, market(close_time=Ts(T0 + 70_000)), FeeSchedule()))
     model.say(50)
     assert submitted_orders(model.book(40, 44)) == []
-    assert len(submitted_orders(model.book(40, 44, after=7))) == 1
+    assert len(submitted_orders(model.tape.tick(7))) == 1
 
 
 @pytest.mark.parametrize("case", ["min price", "unknown market", "no book", "gap"])

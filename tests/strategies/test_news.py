@@ -231,7 +231,7 @@ def test_an_entry_that_a_limit_refused_is_tried_again_while_the_news_lasts() -> 
     paper = Paper(limits=RiskLimits(min_edge=None, max_order_qty=contracts(1), max_book_age_ms=None))
     assert submitted_orders(paper.tell(0.5)) == []
     denied = len(paper.tape.effects)
-    paper.book(49, 51)
+    paper.tape.tick(3)
     assert len(paper.tape.effects) > denied, "refused again, and recorded"
 
 

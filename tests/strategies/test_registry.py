@@ -247,6 +247,13 @@ def test_a_misspelled_hook_is_refused_with_the_name_that_was_meant(file: Path) -
     assert error.message == "Strategy fade: on_boook is not a hook; did you mean on_book?"
 
 
+def test_a_part_of_the_book_that_does_not_exist_is_refused(file: Path) -> None:
+    file.write_text(file.read_text() + '\n    watches = "prices"\n')
+    error = refusal(str(file))
+    assert error.message == "Strategy fade: watches = 'prices' is not a part of an order book"
+    assert error.hint == "choose one of price, top, depth"
+
+
 def test_other_methods_may_have_any_name(file: Path) -> None:
     file.write_text(file.read_text() + "\n    def on_start(self):\n        pass\n")
     assert registry.load(str(file)).name == "fade"

@@ -123,7 +123,7 @@ def test_an_order_is_as_large_as_the_configuration_says() -> None:
     played.book(40, 42)
     assert submitted_orders(played.book(46, 48)) == [], "until the balance is known"
     played.engine.state.cash_besides = dollars(1_000)
-    (order,) = submitted_orders(played.book(46, 48))
+    (order,) = submitted_orders(played.tick())
     assert order.qty == contracts(18), "for ten dollars at 52c, with a taker's fee"
 
 

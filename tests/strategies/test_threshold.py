@@ -62,7 +62,7 @@ def test_it_goes_on_up_to_its_position_and_not_further() -> None:
     played = tape(max_position="8")
     assert [order.qty for order in submitted_orders(played.book(28, 30))] == [contracts(5)]
     assert submitted_orders(played.book(28, 30)) == [], "not twice within three seconds"
-    assert [order.qty for order in submitted_orders(played.book(28, 30, after=3))] == [contracts(3)]
+    assert [order.qty for order in submitted_orders(played.tick(3))] == [contracts(3)]
     played.tick()
     assert played.position == contracts(8)
     assert submitted_orders(played.book(28, 30, after=3)) == []

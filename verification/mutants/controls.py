@@ -418,7 +418,7 @@ CONTROLS = (
         "a strategy that raises is taken out",
         "its exception ends the loop, or it goes on (F17)",
         "core/engine/strategy_runner.py",
-        "            self._running = [(other, seen) for other, seen in self._running if other is not strategy]",
+        "            self._running = [other for other in self._running if other is not each]",
         "            pass",
         ("tests/core/engine/test_strategy_runner.py", "tests/core/engine/test_engine.py"),
     ),

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
+from kalshi_cli.core.engine.strategy_runner import Watches
 from kalshi_cli.core.model.intents import Cancel, Intent, Place
 from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, PublicTrade, SpotPrice, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
@@ -123,6 +124,10 @@ class Troubled(Strategy):
     @property
     def is_hedged(self) -> bool:  # type: ignore[override]
         return self._inner.is_hedged
+
+    @property
+    def watches(self) -> Watches:  # type: ignore[override]
+        return self._inner.watches
 
     @property
     def waiting(self) -> str:  # type: ignore[override]

@@ -130,8 +130,11 @@ class StrategyPositions:
 
     def of(self, owner: str, subaccount: int | None = None) -> Qty:
         """Return the signed position of an owner in a subaccount, or over all of them."""
-        found = (held for number, held in self._held.items() if subaccount in (None, number))
-        return Qty(sum(held.get(owner, _NONE).qty for held in found))
+        total = 0
+        for number, held in self._held.items():
+            if owner in held and (subaccount is None or subaccount == number):
+                total += held[owner].qty
+        return Qty(total)
 
     def losses(self, owner: str) -> LossStreak:
         """Return the losses of an owner from closing."""

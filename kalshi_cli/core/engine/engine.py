@@ -12,7 +12,7 @@ from kalshi_cli.core.account.order_index import DUPLICATE_ID, ids_of
 from kalshi_cli.core.engine.book_validity import BookWatch
 from kalshi_cli.core.engine.market_updates import MarketUpdates
 from kalshi_cli.core.engine.order_group_watch import OrderGroupWatch
-from kalshi_cli.core.engine.strategy_runner import StrategyCall, StrategyProtocol, StrategyRunner
+from kalshi_cli.core.engine.strategy_runner import StrategyCall, StrategyProtocol, StrategyRunner, Watches
 from kalshi_cli.core.engine.tally import RunCounters
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.effects import (
@@ -152,6 +152,22 @@ class TradingEngine:
         """Return the strategy call that is running, if any. Other threads may read it."""
         return self._hooks.asked
 
+    @property
+    def watches(self) -> Watches | None:
+        """Return the part of order books whose changes matter to the strategies and the exits; None for no part."""
+        return "depth" if self._exits.are_used else self._hooks.watches
+
+    @property
+    def calls(self) -> int:
+        """Return how many hooks of strategies were called."""
+        return self._hooks.calls
+
+    @property
+    def due_books(self) -> set[str]:
+        """Return the markets in which the next end of a group of changes matters, whatever changed in the book."""
+        crossed = self._book_watch.crossed
+        return self._hooks.due | crossed.keys() if crossed else self._hooks.due
+
     def _may_ask(self) -> bool:
         """Return whether strategies may be called."""
         return not (
@@ -225,7 +241,7 @@ class TradingEngine:
 
     def _look_at_exits(self, ticker: str = "") -> list[Effect]:
         """Check the exits, also of failed strategies, unless strategies may not be called."""
-        return self._exits.look(ticker) if self._may_ask() else []
+        return self._exits.look(ticker) if self._exits.are_used and self._may_ask() else []
 
     def _consider(self, strategy: str, intent: Intent) -> list[Effect]:
         if isinstance(intent, Cancel):
@@ -339,6 +355,7 @@ class TradingEngine:
         guarded = self._guards.order(message, before, order)
         if order is None or self._guards.external.is_undecided(order):
             return guarded
+        self._hooks.forget(order.ticker)
         if not order.status.is_live:
             self._cancelling.pop(order.order_id, None)
         if isinstance(message, messages.OrderRejected):
@@ -357,6 +374,7 @@ class TradingEngine:
         before, order = message.known, self.state.orders.apply(message)
         if order is None:
             return []
+        self._hooks.forget(order.ticker)
         self._cancelling.pop(before.order_id, None)
         effects = [
             *self._guards.order(message, before, order),
@@ -377,6 +395,7 @@ class TradingEngine:
             return []
         after = self.state.ledger.position(fill.ticker, fill.subaccount)
         is_closing = before.qty * fill.side.sign < 0
+        self._hooks.forget(fill.ticker)
         self.tally.count_fill(fill, Money(after.realized - before.realized) if is_closing else None)
         known = self._known(fill.order_id, fill.client_order_id)
         changed = self.state.orders.apply(message)
@@ -419,6 +438,7 @@ class TradingEngine:
         holds = self._settle(settlement)
         if holds is None:
             return []
+        self._hooks.forget(settlement.ticker)
         for before in held:
             after = self.state.ledger.position(settlement.ticker, before.subaccount)
             self.tally.count_close(Money(after.realized - before.realized))

@@ -29,6 +29,8 @@ class MarketUpdates:
     def __post_init__(self) -> None:
         self.reactions: dict[type[Message], Callable[[Any], list[Effect]]] = {
             messages.BookDelta: self._on_delta,
+            messages.GroupEnd: self._on_group_end,
+            messages.BookChanged: self._on_changed,
             messages.BookSnapshot: self._on_snapshot,
             messages.Quote: self._on_quote,
             messages.PublicTrade: self.hooks.on_trade,
@@ -53,7 +55,19 @@ class MarketUpdates:
         book.apply(message.side, message.price, message.delta, message.ts)
         if self.book_watch.differing:
             self.book_watch.moved(message.ticker, message.side, message.price)
-        return [] if message.has_more else self._decide(book)
+        return [] if message.has_more else self._decide(book, is_end=not message.may_continue)
+
+    def _on_group_end(self, message: messages.GroupEnd) -> list[Effect]:
+        effects: list[Effect] = []
+        for ticker in message.tickers:
+            book = self.state.books.get(ticker)
+            if book is not None and book.is_decidable:
+                effects += self.hooks.on_group_end(book)
+        return effects
+
+    def _on_changed(self, message: messages.BookChanged) -> list[Effect]:
+        self.state.feed_ts = message.ts
+        return self._decide(self.state.books[message.ticker])
 
     def _on_snapshot(self, message: messages.BookSnapshot) -> list[Effect]:
         self.state.feed_ts = message.ts
@@ -64,13 +78,15 @@ class MarketUpdates:
         self.book_watch.crossed.pop(message.ticker, None)
         return self._decide(book)
 
-    def _decide(self, book: OrderBook) -> list[Effect]:
-        """Check the exits and call the strategies after a change of a reliable book."""
-        if not book.is_usable or book.is_crossed:
+    def _decide(self, book: OrderBook, *, is_end: bool = True) -> list[Effect]:
+        """Check the exits and call the strategies after a change of a reliable book, or at the end of a group."""
+        if not book.is_decidable:
             return self.book_watch.check_changed_book(book)
         if self.book_watch.crossed:
             self.book_watch.crossed.pop(book.ticker, None)
-        return self.look_at_exits(book.ticker) + self.hooks.on_book(book.ticker)
+        exits = self.look_at_exits(book.ticker)
+        effects = self.hooks.on_book(book, is_end=is_end)
+        return exits + effects if exits else effects
 
     def _on_quote(self, message: messages.Quote) -> list[Effect]:
         if message.ticker in self.state.books:
@@ -114,7 +130,9 @@ class MarketUpdates:
         if message.family is not None:
             self.state.families[market.event_ticker] = message.family
         self.state.exposures.refresh((market.ticker,))
-        self.state.books.setdefault(market.ticker, OrderBook(market.ticker))
+        if market.ticker not in self.state.books:
+            self.state.books[market.ticker] = self.state.new_book(market.ticker)
+        self.hooks.forget(market.ticker)
         return self.guards.loss()
 
     def _on_locks(self, message: messages.MarketLocks) -> list[Effect]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
-from typing import NamedTuple, Protocol
+from types import GeneratorType
+from typing import Literal, NamedTuple, Protocol
 
 from kalshi_cli.base.text import redact, safe_text
+from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.effects import AlertRaised, Effect
 from kalshi_cli.core.model.intents import Intent
 from kalshi_cli.core.model.messages import FairValue, NewsSignal, PublicTrade, SpotPrice
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
@@ -20,6 +23,14 @@ MAX_WAITING_LENGTH = 300
 
 MAX_INTENTS = 100
 """The most intents that one hook call may yield; the rest is discarded with an alert."""
+
+
+Watches = Literal["price", "top", "depth"]
+"""The part of an order book that a strategy watches: the best prices, the best prices with their sizes, or every
+level."""
+
+UNUSED = "is_unused"
+"""The attribute of a hook that does nothing, so that it need not be called."""
 
 
 class StrategyProtocol(Protocol):
@@ -36,6 +47,10 @@ class StrategyProtocol(Protocol):
     @property
     def waiting(self) -> str:
         """Return the data that it waits for, empty if none."""
+
+    @property
+    def watches(self) -> Watches:
+        """Return the part of an order book whose changes it must see."""
 
     def on_book(self, view: StrategyContext, ticker: str) -> Iterable[Intent] | None:
         """Handle a changed order book."""
@@ -70,6 +85,34 @@ class StrategyTimeoutError(BaseException):
     """Raised inside a hook that does not return, by the watchdog. A strategy must not catch it."""
 
 
+_Hook = Callable[..., Iterable[Intent] | None]
+
+
+class _Running:
+    """A strategy that runs: its context, the hooks that it has, and the tops of the books at its last calls."""
+
+    __slots__ = ("hooks", "name", "seen", "strategy", "view", "watches")
+
+    def __init__(self, strategy: StrategyProtocol, view: StrategyContext) -> None:
+        self.strategy = strategy
+        self.name = strategy.name
+        self.view = view
+        self.watches = strategy.watches
+        found = {name: getattr(strategy, name, None) for name in _HOOKS}
+        self.hooks: dict[str, _Hook] = {
+            name: hook for name, hook in found.items() if hook is not None and not getattr(hook, UNUSED, False)
+        }
+        self.seen: dict[str, object] = {}
+
+    def top(self, book: OrderBook) -> object:
+        """Return the watched part of a book: its best prices, also with their sizes."""
+        return (book.best_bid, book.best_ask) if self.watches == "price" else book.top
+
+
+_HOOKS = ("on_book", "on_trade", "on_fill", "on_spot", "on_fair", "on_signal", "on_tick")
+_END = object()
+
+
 class StrategyRunner:
     """The runner of all strategies.
 
@@ -87,7 +130,8 @@ class StrategyRunner:
         may_ask: Callable[[], bool],
     ) -> None:
         self._state = state
-        self._running = [(strategy, StrategyContext(state, strategy.name, limits)) for strategy in strategies]
+        self._running = [_Running(each, StrategyContext(state, each.name, limits)) for each in strategies]
+        """Replaced, never changed, where a strategy fails: loops over it go on."""
         self._consider = consider
         self._withdraw = withdraw
         self._may_ask = may_ask
@@ -99,104 +143,157 @@ class StrategyRunner:
         """Disabled strategies and their errors."""
         self.asked: StrategyCall | None = None
         """Set only while a strategy's own code runs; another thread or a signal handler may read it."""
-        self._calls = 0
+        self.due: set[str] = set()
+        """Markets in which the next end of a group of changes calls every strategy, whatever changed in the book."""
+        self.calls = 0
 
     @property
     def waiting(self) -> str:
         """Return which strategies wait for data, in their own words."""
-        said = ((strategy.name, strategy.waiting) for strategy, _ in self._running)
+        said = ((each.name, each.strategy.waiting) for each in self._running)
         return safe_text("; ".join(f"{name}: {what}" for name, what in said if what), MAX_WAITING_LENGTH)
 
-    def on_book(self, ticker: str) -> list[Effect]:
-        """Report a changed book."""
-        return self._ask_all(lambda strategy: strategy.on_book, ticker)
+    @property
+    def watches(self) -> Watches | None:
+        """Return the most that a running strategy watches; None if none has a hook for books."""
+        watched = {each.watches for each in self._running if "on_book" in each.hooks}
+        order: tuple[Watches, ...] = ("depth", "top", "price")
+        return next((watches for watches in order if watches in watched), None)
+
+    def on_book(self, book: OrderBook, *, is_end: bool = True) -> list[Effect]:
+        """Report a changed book to the strategies that watch what changed.
+
+        A strategy that watches `depth` is called every time. The others are called at the end of a group of changes
+        (`is_end`), if the top of the book differs from that at their last call, or if the market is `due`.
+        """
+        effects: list[Effect] = []
+        for each in self._running:
+            hook = each.hooks.get("on_book")
+            if hook is not None and (each.watches == "depth" or (is_end and self._has_moved(each, book))):
+                effects += self._ask(each, hook, each.view, book.ticker)
+        if is_end and self.due and self._may_ask():
+            self.due.discard(book.ticker)
+        return effects
+
+    def on_group_end(self, book: OrderBook) -> list[Effect]:
+        """Report a book at the end of a group to the strategies that do not watch every change."""
+        effects: list[Effect] = []
+        for each in self._running:
+            hook = each.hooks.get("on_book")
+            if hook is not None and each.watches != "depth" and self._has_moved(each, book):
+                effects += self._ask(each, hook, each.view, book.ticker)
+        if self._may_ask():
+            self.due.discard(book.ticker)
+        return effects
+
+    def forget(self, ticker: str) -> None:
+        """Call every strategy at the next end of a group in this market: more than its book changed."""
+        if ticker in self._state.books:
+            self.due.add(ticker)
+            for each in self._running:
+                each.seen.pop(ticker, None)
+
+    def _has_moved(self, each: _Running, book: OrderBook) -> bool:
+        """Return whether the watched part of a book differs from that at the last call, and remember it.
+
+        Where the strategy's own order is the best one, the external market is the level behind it, so each change
+        counts.
+        """
+        ticker, top = book.ticker, each.top(book)
+        if each.seen.get(ticker) == top and not self._is_behind_own(each, book):
+            return False
+        if not self._may_ask():
+            self.due.add(ticker)
+            return False
+        each.seen[ticker] = top
+        return True
+
+    def _is_behind_own(self, each: _Running, book: OrderBook) -> bool:
+        if each.watches == "price" or not self._state.are_own_in_books:
+            return False
+        return any(
+            order.price == (book.best_bid if order.side is BID else book.best_ask)
+            for order in each.view.orders(book.ticker)
+        )
 
     def on_trade(self, trade: PublicTrade) -> list[Effect]:
         """Report a public trade."""
-        return self._ask_all(lambda strategy: strategy.on_trade, trade)
+        return self._ask_all("on_trade", trade)
 
     def on_spot(self, spot: SpotPrice) -> list[Effect]:
         """Report an outside price."""
-        return self._ask_all(lambda strategy: strategy.on_spot, spot)
+        return self._ask_all("on_spot", spot)
 
     def on_fair(self, fair: FairValue) -> list[Effect]:
         """Report an outside fair value."""
-        return self._ask_all(lambda strategy: strategy.on_fair, fair)
+        return self._ask_all("on_fair", fair)
 
     def on_signal(self, signal: NewsSignal) -> list[Effect]:
         """Report a news signal."""
-        return self._ask_all(lambda strategy: strategy.on_signal, signal)
+        return self._ask_all("on_signal", signal)
 
     def on_fill(self, owner: str, fill: Fill) -> list[Effect]:
         """Report a fill to the strategy that placed the order."""
         effects: list[Effect] = []
-        for strategy, view in tuple(self._running):
-            if strategy.name == owner:
-                effects += self._ask(strategy, strategy.on_fill, view, fill)
+        for each in self._running:
+            hook = each.hooks.get("on_fill")
+            if each.name == owner and hook is not None:
+                effects += self._ask(each, hook, each.view, fill)
         return effects
 
     def on_tick(self) -> list[Effect]:
         """Report that time passed."""
-        return self._ask_all(lambda strategy: strategy.on_tick)
+        return self._ask_all("on_tick")
 
-    def _ask_all(
-        self, hook: Callable[[StrategyProtocol], Callable[..., Iterable[Intent] | None]], *args: object
-    ) -> list[Effect]:
+    def _ask_all(self, name: str, *args: object) -> list[Effect]:
         effects: list[Effect] = []
-        for strategy, view in tuple(self._running):
-            effects += self._ask(strategy, hook(strategy), view, *args)
+        for each in self._running:
+            hook = each.hooks.get(name)
+            if hook is not None:
+                effects += self._ask(each, hook, each.view, *args)
         return effects
 
-    def _ask(
-        self, strategy: StrategyProtocol, hook: Callable[..., Iterable[Intent] | None], *args: object
-    ) -> list[Effect]:
-        """Call one hook. A strategy that raises is disabled, its orders are canceled, and an alert is raised."""
+    def _ask(self, each: _Running, hook: _Hook, *args: object) -> list[Effect]:
+        """Call one hook. A strategy that raises is disabled, its orders are canceled, and an alert is raised.
+
+        `asked` is set only while its own code runs.
+        """
         effects: list[Effect] = []
         if not self._may_ask():
             return effects
-        try:
-            for count, intent in enumerate(self._answers(strategy.name, hook, args)):
-                if count == MAX_INTENTS:
-                    text = f"More than {MAX_INTENTS} order requests at once; the rest was discarded"
-                    effects.append(AlertRaised(self._state.now, "warning", "STRATEGY_FLOOD", strategy.name, text))
-                    break
-                effects += self._consider(strategy.name, intent)
-        except (Exception, SystemExit, StrategyTimeoutError) as error:
-            self._running = [(other, seen) for other, seen in self._running if other is not strategy]
-            why = redact(f"{type(error).__name__}: {error}{_meant(error)}{_where(error, hook)}")  # the text is stored
-            self.failed[strategy.name] = why
-            text = f"{why}; its orders are being canceled"
-            code = "STRATEGY_HUNG" if isinstance(error, StrategyTimeoutError) else "STRATEGY_FAILED"
-            effects.append(AlertRaised(self._state.now, "critical", code, strategy.name, text))
-            effects += self._withdraw()
-        return effects
-
-    def _answers(
-        self, name: str, hook: Callable[..., Iterable[Intent] | None], args: tuple[object, ...]
-    ) -> Iterator[Intent]:
-        """Yield the strategy's intents. `asked` is set only while its own code runs."""
-        self._calls += 1
-        asked = StrategyCall(self._calls, name)
+        self.calls += 1
+        asked, count = StrategyCall(self.calls, each.name), 0
         try:
             self.asked = asked
             answer = hook(*args)
-            if answer is None:
-                return
-            wants = _requests(hook, answer)
-            while True:
-                self.asked = asked
-                try:
-                    intent = next(wants)
-                except StopIteration:
-                    return
+            wants = iter(()) if answer is None else _requests(hook, answer)
+            while (intent := next(wants, _END)) is not _END:
                 self.asked = None
-                yield intent
+                if count == MAX_INTENTS:
+                    text = f"More than {MAX_INTENTS} order requests at once; the rest was discarded"
+                    effects.append(AlertRaised(self._state.now, "warning", "STRATEGY_FLOOD", each.name, text))
+                    break
+                effects += self._consider(each.name, intent)  # type: ignore[arg-type]
+                count += 1
+                self.asked = asked
+        except (Exception, SystemExit, StrategyTimeoutError) as error:
+            self.asked = None
+            self._running = [other for other in self._running if other is not each]
+            why = redact(f"{type(error).__name__}: {error}{_meant(error)}{_where(error, hook)}")  # the text is stored
+            self.failed[each.name] = why
+            text = f"{why}; its orders are being canceled"
+            code = "STRATEGY_HUNG" if isinstance(error, StrategyTimeoutError) else "STRATEGY_FAILED"
+            effects.append(AlertRaised(self._state.now, "critical", code, each.name, text))
+            effects += self._withdraw()
         finally:
             self.asked = None
+        return effects
 
 
 def _requests(hook: Callable[..., object], answer: Iterable[Intent]) -> Iterator[Intent]:
     """Return an iterator over the answer of a hook; TypeError if it returned a request or another single value."""
+    if type(answer) is GeneratorType:
+        return answer
     if isinstance(answer, Intent) or not isinstance(answer, Iterable):
         name = getattr(hook, "__name__", "the hook")
         raise TypeError(f"{name} returned {type(answer).__name__}; order requests are yielded: `yield Place(...)`")

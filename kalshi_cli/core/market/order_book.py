@@ -127,6 +127,12 @@ class OrderBook:
         return None if self.best_ask is None else PriceLevel(self.best_ask, Qty(self._asks[self.best_ask]))
 
     @property
+    def top(self) -> tuple[Price | None, int, Price | None, int]:
+        """Return the best bid, its quantity, the best ask and its quantity."""
+        bid, ask = self.best_bid, self.best_ask
+        return bid, 0 if bid is None else self._bids[bid], ask, 0 if ask is None else self._asks[ask]
+
+    @property
     def mid(self) -> Price | None:
         """Return the middle of the best prices, rounded down; None without both."""
         if self.best_bid is None or self.best_ask is None:
@@ -147,6 +153,12 @@ class OrderBook:
         Between deltas of the same `ts` this is normal.
         """
         return self.best_bid is not None and self.best_ask is not None and self.best_bid >= self.best_ask
+
+    @property
+    def is_decidable(self) -> bool:
+        """Return whether the book is usable and not crossed, so that a decision may depend on it."""
+        bid, ask = self.best_bid, self.best_ask
+        return self.is_usable and (bid is None or ask is None or bid < ask)
 
     def levels(self, side: Side, depth: int | None = None) -> list[Level]:
         """Return the levels of a side, best first, at most `depth` of them."""

@@ -37,6 +37,8 @@ class BookDelta(Message, frozen=True, gc=False):
 
     The exchange publishes one match as several deltas with the same `ts`, between which the book can be locked or
     crossed. `has_more` marks a delta that another of the same match follows: do not decide on this state of the book.
+    `may_continue` marks the last delta that has arrived so far, where the feed cannot know yet whether another with the
+    same `ts` follows: a GroupEnd comes later.
     """
 
     ticker: str
@@ -44,6 +46,19 @@ class BookDelta(Message, frozen=True, gc=False):
     price: Price
     delta: Qty
     has_more: bool = False
+    may_continue: bool = False
+
+
+class GroupEnd(Message, frozen=True):
+    """The end of a group of deltas that had the same `ts`, in these markets: a later delta came, or silence."""
+
+    tickers: tuple[str, ...]
+
+
+class BookChanged(Message, frozen=True, gc=False):
+    """The end of a group of changes that were applied to the book of a market elsewhere: in a compiled backtest."""
+
+    ticker: str
 
 
 class BookVerification(Message, frozen=True):

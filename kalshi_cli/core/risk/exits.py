@@ -123,6 +123,9 @@ class ProtectiveExits:
     ) -> None:
         self._state = state
         self._limits = limits
+        used = limits.stop_loss_pct, limits.take_profit_pct, limits.max_spread
+        self.are_used = used != (None, None, None)
+        """Whether a change of a book can matter: an exit is configured, or a limit on the spread."""
         self._names = sorted(names)
         self._watched = [name for name in self._names if name not in hedged]
         self._place = place

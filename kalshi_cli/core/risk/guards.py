@@ -357,12 +357,16 @@ class _UnconfirmedOrderGuard:
     def look(self) -> list[Effect]:
         """Raise an alert once for each lasting case."""
         now, orders = self._state.now, self._state.orders
+        live, lacking = orders.live(), orders.untold()
+        if not live and not lacking:
+            self._told, self._missing = set(), {}
+            return []
         long = [
             order
-            for order in orders.live()
+            for order in live
             if order.status in UNCONFIRMED_STATUSES and now - order.updated > UNCONFIRMED_ALERT_MS
         ]
-        untold = {order.order_id: (order, qty) for order, qty in orders.untold()}
+        untold = {order.order_id: (order, qty) for order, qty in lacking}
         self._missing = {order_id: self._missing.get(order_id, now) for order_id in untold}
         missing = [untold[order_id] for order_id, since in self._missing.items() if now - since > UNCONFIRMED_ALERT_MS]
         found = {f"order {order.client_order_id}": self._unknown(order) for order in long}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account.closed_markets import StrategyResult
@@ -48,6 +48,7 @@ class EngineState:
         families: Mapping[str, Family] | None = None,
         lock: int | None = None,
         are_own_in_books: bool = True,
+        new_book: Callable[[str], OrderBook] = OrderBook,
         now: Ts,
     ) -> None:
         self.now = now
@@ -57,7 +58,9 @@ class EngineState:
         """True if the books contain our own quotes. They do not where fills are simulated against a recorded book."""
         self.trading = TradingState.ACTIVE
         self.markets: dict[str, Market] = {market.ticker: market for market in markets}
-        self.books: dict[str, OrderBook] = {ticker: OrderBook(ticker) for ticker in self.markets}
+        self.new_book = new_book
+        """Creates the book of a market; a compiled backtest has its own kind."""
+        self.books: dict[str, OrderBook] = {ticker: new_book(ticker) for ticker in self.markets}
         self.valued: dict[str, Market] = {}
         """Markets with a position that this run does not trade, as last read; used only for their price."""
         self.fees: dict[str, FeeSchedule] = dict(fees or {})
@@ -184,7 +187,10 @@ class EngineState:
         It never exceeds the account's position: what the user closed is gone for the strategy too (see
         `core/account/strategy_positions.py`).
         """
-        shares, untold = self._booked_shares(ticker), self.orders.untold(ticker)
+        untold = self.orders.untold(ticker)
+        if not untold and not self.ledger.changes(ticker):
+            return Qty(0)  # without any trade there; strategies ask this at every call
+        shares = self._booked_shares(ticker)
         if untold:
             shares = shares.with_trades(
                 (order.subaccount, order.strategy or UNOWNED_STRATEGY, order.side.sign * qty, order.price)

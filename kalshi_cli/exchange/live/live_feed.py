@@ -43,6 +43,9 @@ MARKETS_EVERY_S = 30.0
 POLLED_FOR_S = 5.0
 """Order books of one read are used for this long. A slower consumer, or a suspended one, reads again."""
 
+GROUP_SILENCE_S = 0.005
+"""Without a message for this long, no further delta with the time of the last one is expected."""
+
 POLL_AFTER_S = 2.0
 """Without a stream for this long, read the books over REST meanwhile."""
 
@@ -53,7 +56,8 @@ class LiveFeed:
 
     `discover` returns tradable markets, some of them new; it is called once a minute, and new ones are followed.
     `charge` reads the fees of a market again when the stream announces a change. `quoted` returns markets with resting
-    orders, whose books are verified first.
+    orders, whose books are verified first. `ends_groups` adds a GroupEnd after deltas of one time, for strategies that
+    do not watch every change.
 
     Raise the stream's own failure (CredentialsError: the key is rejected) when it has stopped for good. Without a
     stream, which needs a key, the books are polled.
@@ -70,6 +74,7 @@ class LiveFeed:
     discover: Callable[[], Iterable[messages.MarketChange]] = tuple
     charge: Callable[[Market], FeeSchedule] | None = None
     quoted: Callable[[], Iterable[str]] = tuple
+    ends_groups: bool = False
     tell: Callable[[str], None] = lambda _text: None
 
     def __post_init__(self, markets: Iterable[Market]) -> None:
@@ -84,6 +89,10 @@ class LiveFeed:
         self._watch.follow(markets)
         self._inbox: MessageQueue[Said] = self.stream.inbox if self.stream is not None else MessageQueue(0)
         self._pending: deque[Said] = deque()
+        self._group: dict[str, Ts] = {}
+        """Markets whose last delta may be followed by another with the same time, which is `_group_ts` on the wire."""
+        self._group_ts = Ts(0)
+        self._group_until = 0.0
         self._commands: deque[messages.StateCommand] = deque()
         self._outside: deque[Message] = deque(maxlen=MAX_OUTSIDE)
         self._down_since: float | None = None
@@ -142,6 +151,9 @@ class LiveFeed:
                     self._inbox.take(self._pending)
                 owed = min(len(self._pending) + len(self._inbox), TURN)
                 overdue = clock.monotonic() + TURN_S
+            elif self._group and self._is_group_over(now):
+                yield messages.GroupEnd(max(self._group.values()), tuple(self._group))
+                self._group.clear()
             elif self._outside and not (was_outside and self._pending):  # alternate: neither starves the other
                 was_outside = True
                 yield self._outside.popleft()
@@ -154,7 +166,8 @@ class LiveFeed:
             else:
                 if self.stream is not None and self.stream.failure is not None and not len(self._inbox):
                     raise self.stream.failure
-                wake_at = next_tick if len(self._inbox) else min(next_tick, self.client.sign_ahead())
+                until = min(next_tick, self._group_until) if self._group else next_tick
+                wake_at = until if len(self._inbox) else min(until, self.client.sign_ahead())
                 self._inbox.take(self._pending, max(0.001, wake_at - now))
 
     def _next(self, now: float, wall: Ts) -> Message | None:
@@ -172,16 +185,33 @@ class LiveFeed:
                 self._worst_lag_ms = max(0, lag_ms)
                 if lag_ms > MAX_LAG_MS:
                     return self._distrust(f"messages are {lag_ms / 1000:.0f} s late")
-            if isinstance(said, BookDelta) and self._pending:
-                following = self._pending[0]
-                if isinstance(following, BookDelta) and following.ts == ts and following.ticker == said.ticker:
-                    return BookDelta(said.ts, said.ticker, said.side, said.price, said.delta, has_more=True)
-            return said
+            return self._grouped(said, ts, now) if isinstance(said, BookDelta) else said
         if isinstance(said, MarketLifecycleEvent):
             return self._live_on(said)
         if isinstance(said, messages.FeedState) and said.is_live:
             self._watch.mark(self._watch.tickers)  # changes during the outage were not announced
         return said
+
+    def _grouped(self, delta: BookDelta, ts: Ts, now: float) -> BookDelta:
+        """Mark a delta that another of the same time `ts` follows, or may follow."""
+        following = self._pending[0] if self._pending else None
+        if isinstance(following, BookDelta) and following.ts == ts and following.ticker == delta.ticker:
+            return BookDelta(delta.ts, delta.ticker, delta.side, delta.price, delta.delta, has_more=True)
+        if not self.ends_groups:
+            return delta
+        if isinstance(following, BookDelta) and following.ts != ts:
+            self._group.pop(delta.ticker, None)
+            return delta
+        self._group[delta.ticker] = delta.ts
+        self._group_ts, self._group_until = ts, now + GROUP_SILENCE_S
+        return BookDelta(delta.ts, delta.ticker, delta.side, delta.price, delta.delta, may_continue=True)
+
+    def _is_group_over(self, now: float) -> bool:
+        """Return whether the next delta has another time, or none came for long enough."""
+        following = self._pending[0] if self._pending else None
+        if isinstance(following, BookDelta):
+            return following.ts != self._group_ts
+        return now >= self._group_until
 
     def _live_on(self, said: MarketLifecycleEvent) -> Message | None:
         """Mark the market for a new read; only an earlier close is applied at once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,7 @@ from kalshi_cli.core.account.pnl import ProfitAndLoss, group_by
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import Effect, OrderRefused
 from kalshi_cli.core.model.messages import Message, Tick
-from kalshi_cli.services.runner import VenueProtocol, run
+from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol, run
 from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary, StrategyResults, summarize
 from kalshi_cli.views.positions import PnlRow
 from kalshi_cli.views.runs import BacktestView
@@ -78,10 +78,19 @@ class Unrecorded:
             self.refusals.setdefault(effect.code, effect)
 
 
+Drive = Callable[[Iterable[Message], TradingEngine, VenueProtocol, RecorderProtocol, Callable[[Message], None]], None]
+"""A trading loop; `runner.run` is the reference."""
+
+
 def backtest(
-    plan: RunPlan, engine: TradingEngine, feed: Iterable[Message], venue: VenueProtocol, clock: Clock
+    plan: RunPlan,
+    engine: TradingEngine,
+    feed: Iterable[Message],
+    venue: VenueProtocol,
+    clock: Clock,
+    drive: Drive = run,
 ) -> BacktestReport:
-    """Run the trading loop over a recording, and measure equity on every tick."""
+    """Run the trading loop `drive` over a recording, and measure equity on every tick."""
     score, store = StrategyResults(engine), Unrecorded()
     started = clock.now()
     cycles, peak, deepest = 0, 0, 0
@@ -97,7 +106,7 @@ def backtest(
             deepest = max(deepest, peak - net)
             add_point(curve, message.ts, net)
 
-    run(feed, engine, venue, store, look)
+    drive(feed, engine, venue, store, look)
     state = engine.state
     entries = state.ledger.entries
     summary = summarize(

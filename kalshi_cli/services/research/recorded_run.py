@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.util import find_spec
 
 import msgspec
 
@@ -11,15 +12,20 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.engine.strategy_runner import StrategyProtocol
+from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.inputs import Input
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
-from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, backtest
+from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, Drive, backtest
 from kalshi_cli.services.research.input_filter import InputFilter
 from kalshi_cli.services.research.recorded_data import HoleFilter, replay_of, unknown_of
+from kalshi_cli.services.runner import run
 from kalshi_cli.services.trading.run_summary import RunPlan
 from kalshi_cli.simulator.paper.venue import PaperVenue
+
+COMPILED_FROM = 8 * 1024 * 1024
+"""The size of recordings in bytes from which loading the compiled loop pays off. The trades are the same."""
 
 
 def over_recordings(
@@ -40,8 +46,46 @@ def over_recordings(
     """
     clock = ManualClock(Ts(0))
     replay = replay_of(request, clock)
+    engine, venue, drive = set_up(
+        limits, strategies, cash=cash, new_id=new_id, references=references, order_expiry_s=order_expiry_s,
+        latency_ms=request.latency_ms, is_compiled=sum(path.stat().st_size for path in request.files) >= COMPILED_FROM,
+    )  # fmt: skip
+    fees = engine.state.fees
+    hearing = InputFilter(inputs)
+    holes = HoleFilter(request.holes)
+    report = backtest(plan, engine, hearing.of(holes.of(replay)), venue, clock, drive)
+    if not engine.state.markets:
+        hint = "use a file that `kalshi record` wrote: --data FILE"
+        raise UsageError(f"No market found in {request.sources}", hint=hint, code="bad_recording")
+    missing = hearing.missing_inputs(request)
+    unknown = unknown_of(engine.state.markets, fees, has_trades=holes.has_trades, missing=missing)
+    return msgspec.structs.replace(report, holes=holes.count, lost_s=holes.lost_s, unknown=unknown)
+
+
+def set_up(
+    limits: RiskLimits,
+    strategies: Sequence[StrategyProtocol],
+    *,
+    cash: Money,
+    new_id: Callable[[], str],
+    references: Mapping[str, str],
+    order_expiry_s: float | None,
+    latency_ms: int,
+    is_compiled: bool,
+) -> tuple[TradingEngine, PaperVenue, Drive]:
+    """Return the engine, the venue and the trading loop of a backtest.
+
+    With `is_compiled`, and the packages of the extra `[research]`, the loop replays order books compiled: its feed may
+    contain `kernel.rows.BookRows`, and the trades are the same.
+    """
+    new_books: tuple[Callable[[str], OrderBook], Callable[[str], OrderBook]] = (OrderBook, OrderBook)
+    drive: Drive = run
+    if is_compiled and find_spec("numba") is not None:
+        from kalshi_cli.services.research.compiled_run import compiled_drive  # numba takes half a second to import
+
+        drive, new_books = compiled_drive()
     engine = TradingEngine(
-        EngineState(references=references, are_own_in_books=False, now=Ts(0)),
+        EngineState(references=references, are_own_in_books=False, new_book=new_books[0], now=Ts(0)),
         limits,
         strategies,
         new_id=new_id,
@@ -52,15 +96,8 @@ def over_recordings(
         cash=cash,
         fees=lambda ticker: fees.get(ticker, FeeSchedule()),
         new_id=new_id,
-        latency_ms=request.latency_ms,
+        latency_ms=latency_ms,
+        new_book=new_books[1],
     )
     engine.step(venue.snapshot(engine.state.now))  # strategies size their orders by the balance
-    hearing = InputFilter(inputs)
-    holes = HoleFilter(request.holes)
-    report = backtest(plan, engine, hearing.of(holes.of(replay)), venue, clock)
-    if not engine.state.markets:
-        hint = "use a file that `kalshi record` wrote: --data FILE"
-        raise UsageError(f"No market found in {request.sources}", hint=hint, code="bad_recording")
-    missing = hearing.missing_inputs(request)
-    unknown = unknown_of(engine.state.markets, fees, has_trades=holes.has_trades, missing=missing)
-    return msgspec.structs.replace(report, holes=holes.count, lost_s=holes.lost_s, unknown=unknown)
+    return engine, venue, drive

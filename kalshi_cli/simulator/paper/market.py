@@ -43,8 +43,8 @@ class PaperMarket:
 
     __slots__ = ("book", "is_between", "market", "orders", "taken")
 
-    def __init__(self, ticker: str) -> None:
-        self.book = OrderBook(ticker)
+    def __init__(self, book: OrderBook) -> None:
+        self.book = book
         self.market: Market | None = None
         self.is_between = False
         self.orders: list[Placed] = []

@@ -39,6 +39,16 @@ class QueuePlace:
         self._foreseen = 0  # taken off `ahead` for decreases that a trade report may still explain
         self._traded = 0  # trades whose decrease has not arrived yet
 
+    @property
+    def state(self) -> tuple[int, int, int, int]:
+        """Return everything that changes: the size ahead, both halves that wait for their counterpart, and the time."""
+        return self.ahead, self._foreseen, self._traded, self._ts
+
+    @state.setter
+    def state(self, state: tuple[int, int, int, int]) -> None:
+        ahead, self._foreseen, self._traded, ts = state
+        self.ahead, self._ts = Qty(ahead), Ts(ts)
+
     def trade(self, qty: Qty, ts: Ts) -> Qty:
         """Process a trade of `qty` at our price; return how much of it reaches us."""
         self._pair(ts)
@@ -90,6 +100,11 @@ class Taken:
     def is_any(self) -> bool:
         """Return whether anything is taken."""
         return bool(self._taken)
+
+    @property
+    def levels(self) -> list[tuple[Side, Price]]:
+        """Return the levels from which something is taken."""
+        return list(self._taken)
 
     def take(self, side: Side, price: Price, qty: Qty) -> None:
         """Record that `qty` was taken from the level of `side` at this price."""

@@ -13,13 +13,14 @@ would cancel.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.core.market.fees import estimate, trade_fee
+from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, Effect, ResyncBook, SubmitOrder
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
@@ -59,12 +60,14 @@ class PaperVenue:
         settlements: Iterable[Settlement] = (),
         stale: Iterable[Order] = (),
         resync: Callable[[str], None] = lambda _ticker: None,
+        new_book: Callable[[str], OrderBook] = OrderBook,
     ) -> None:
         self._resync = resync
         self._fees = fees
         self._new_id = new_id
         self._latency_ms = latency_ms
         self._now = Ts(0)
+        self._new_book = new_book
         self._markets: dict[str, PaperMarket] = {}
         self._on_the_way: deque[tuple[Ts, _Sent]] = deque()
         self._wake = FAR_FUTURE
@@ -86,6 +89,21 @@ class PaperVenue:
     def cash(self) -> Money:
         """Return the cash of the account, including reservations for resting orders."""
         return self._account.cash
+
+    @property
+    def now(self) -> Ts:
+        """Return the latest time that it has seen."""
+        return self._now
+
+    @property
+    def wake(self) -> Ts:
+        """Return the time of the next arrival, expiry or close of a market with resting orders."""
+        return self._wake
+
+    @property
+    def markets(self) -> Mapping[str, PaperMarket]:
+        """Return the markets with a book or an order."""
+        return self._markets
 
     def observe(self, message: messages.Message) -> Iterable[messages.Message]:
         """Return the replies that are due, then the effects of the message on our orders."""
@@ -395,7 +413,7 @@ class PaperVenue:
     # -- parts ----------------------------------------------------------------------------------------------------
 
     def _at(self, ticker: str) -> PaperMarket:
-        return self._markets.get(ticker) or self._markets.setdefault(ticker, PaperMarket(ticker))
+        return self._markets.get(ticker) or self._markets.setdefault(ticker, PaperMarket(self._new_book(ticker)))
 
     def _take(
         self, paper: PaperMarket, placed: Placed, takes: list[messages.Level], *, is_taker: bool = True

@@ -68,6 +68,7 @@ class CryptoTa(Strategy):
     """
 
     name = "crypto-ta"
+    watches = "price"
     Params = CryptoTaParams
     params: CryptoTaParams
 
@@ -80,11 +81,18 @@ class CryptoTa(Strategy):
     def inputs(self) -> tuple[Input, ...]:
         return tuple(SpotInput(symbol=coin) for coin in self._bars)
 
-    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> None:  # noqa: ARG002
+    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> Iterator[Intent]:
         bars = self._bars.get(spot.symbol)
         if bars is not None:  # without a size, a price counts as one coin, so that VWAP is a mean of prices
             size = 1.0 if spot.size is None else spot.size / _SIZE_UNIT
             bars.add(spot.ts, spot.price / _SPOT_UNIT, size)
+        return self._decide_all(view, spot.symbol)
+
+    def _decide_all(self, view: StrategyContext, coin: str) -> Iterator[Intent]:
+        """Decide in the markets of a coin whose books can be relied on."""
+        for ticker in view.tickers:
+            if self._coin(ticker) == coin and view.book(ticker).is_decidable:
+                yield from self._decide(view, ticker)
 
     def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         if self._coin(ticker) is not None:

@@ -20,6 +20,7 @@ from kalshi_cli.core.engine.book_validity import (
     markets_without_book,
 )
 from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.engine.strategy_runner import Watches
 from kalshi_cli.core.model.effects import AlertRaised, CancelOrder, Effect, ResyncBook
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import MarketStatus
@@ -47,6 +48,7 @@ class Watcher:
 
     name = "watcher"
     is_hedged = False
+    watches: Watches = "depth"
 
     def __init__(self) -> None:
         self.asked = 0

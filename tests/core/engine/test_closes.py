@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from support.values import NOW, make_book, make_engine, make_market, make_order, make_state
 
 from kalshi_cli.base.units import Money, Qty, cents, contracts
+from kalshi_cli.core.engine.strategy_runner import Watches
 from kalshi_cli.core.model.effects import AlertRaised, CloseOrder, OrderRefused
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Close, Intent, Place
@@ -151,6 +152,7 @@ class Wishing:
 
     name = "wishing"
     is_hedged = False
+    watches: Watches = "depth"
 
     def on_book(self, *_: object) -> None: ...
     def on_trade(self, *_: object) -> None: ...

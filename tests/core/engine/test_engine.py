@@ -24,7 +24,7 @@ from kalshi_cli.core.account.order_index import MAX_ENDED_ORDERS
 from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS
 from kalshi_cli.core.engine.book_validity import CROSSED_MS
 from kalshi_cli.core.engine.engine import CANCEL_AGAIN_MS, TradingEngine
-from kalshi_cli.core.engine.strategy_runner import MAX_INTENTS
+from kalshi_cli.core.engine.strategy_runner import MAX_INTENTS, Watches
 from kalshi_cli.core.model.effects import (
     AlertRaised,
     CancelOrder,
@@ -81,6 +81,7 @@ class Probe:
 
     name = "probe"
     is_hedged = False
+    watches: Watches = "depth"
 
     def __init__(self, answer: Hook | None = None) -> None:
         self.answer = answer

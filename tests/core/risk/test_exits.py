@@ -10,6 +10,7 @@ import pytest
 from support.values import HOUR, NOW, make_book, make_engine, make_fill, make_market, make_order
 
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts
+from kalshi_cli.core.engine.strategy_runner import Watches
 from kalshi_cli.core.model.effects import AlertRaised, CancelOrder, Effect, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.exchange import ExchangeStatus, TradingState
 from kalshi_cli.core.model.intents import Amend, Intent, Place
@@ -45,6 +46,7 @@ class Wishes:
     """A strategy that wants what the test put there, once; or raises."""
 
     is_hedged = False
+    watches: Watches = "depth"
 
     def __init__(self, name: str = "s") -> None:
         self.name = name

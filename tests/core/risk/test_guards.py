@@ -11,6 +11,7 @@ from support.values import NOW, make_balance, make_book, make_engine, make_fill,
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts
 from kalshi_cli.core.account.order_index import OWN_ID
 from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.engine.strategy_runner import Watches
 from kalshi_cli.core.model.effects import (
     AlertRaised,
     CancelOrder,
@@ -52,6 +53,7 @@ class Quiet:
 
     name = "quiet"
     is_hedged = False
+    watches: Watches = "depth"
 
     def __init__(self) -> None:
         self.answers: list[Place] = []

@@ -10,6 +10,7 @@ from support.values import NOW, make_engine, make_fill, make_market, make_order,
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.engine.strategy_runner import Watches
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.effects import OrderRefused, StateChanged, SubmitOrder
 from kalshi_cli.core.model.intents import Place
@@ -181,6 +182,7 @@ def test_a_fill_is_told_to_its_own_strategy_only() -> None:
 
     class Listener:
         is_hedged = False
+        watches: Watches = "depth"
 
         def __init__(self, name: str) -> None:
             self.name = name

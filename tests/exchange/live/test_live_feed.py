@@ -23,6 +23,7 @@ from kalshi_cli.core.model.messages import (
     FeedGap,
     FeedState,
     Filled,
+    GroupEnd,
     MarketChange,
     Message,
     StateCommand,
@@ -521,3 +522,38 @@ def test_a_market_followed_later_is_subscribed_to(live: Setting, server: Scripte
     server.levels["C"] = ([["0.1000", "1.00"]], [])
     live.feed.follow([market("C", close_time=Ts(SystemClock().now() + 86_400_000))])
     assert live.until(lambda each: isinstance(each, BookSnapshot) and each.ticker == "C")
+
+
+def test_the_end_of_a_group_is_told_once_a_later_delta_or_silence_shows_it(live: Setting, server: ScriptedWs):
+    assert live.stream is not None
+    live.feed.ends_groups = True
+    start = SystemClock().now()
+    for ticker, ts in (("A", 1), ("A", 1), ("B", 1), ("A", 2), ("A", 3)):
+        server.delta(ticker, "0.4700", "1.00", ts=start + ts)
+    wait_until(lambda: len(live.stream.inbox) >= 5)  # type: ignore[union-attr]
+    live.until(lambda message: isinstance(message, GroupEnd) and message.ts == start + 3)
+    told: list[Any] = [
+        (each.ticker, each.ts - start, each.has_more, each.may_continue)
+        if isinstance(each, BookDelta)
+        else (each.tickers, each.ts - start)
+        for each in live.seen
+        if isinstance(each, BookDelta | GroupEnd)
+    ]
+    assert told == [
+        ("A", 1, True, False),
+        ("A", 1, False, True),
+        ("B", 1, False, False),
+        (("A",), 1),
+        ("A", 2, False, False),
+        ("A", 3, False, True),
+        (("A",), 3),
+    ]
+    server.delta("A", "0.4700", "1.00", ts=start + 3)
+    assert live.until_a(BookDelta).may_continue
+    assert live.until_a(GroupEnd).ts == start + 3, "a late one has an end as well"
+
+
+def test_without_a_strategy_that_needs_it_no_end_of_a_group_is_told(live: Setting, server: ScriptedWs):
+    server.delta("A", "0.4700", "1.00")
+    assert not live.until_a(BookDelta).may_continue
+    assert not any(isinstance(message, GroupEnd) for message in live.ticks(2))

@@ -12,6 +12,7 @@ from support.simulation import OTHER, TICKER, Simulation
 
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.core.engine.strategy_runner import Watches
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import FeeSchedule
@@ -66,6 +67,7 @@ class Buyer:
 
     name = "buyer"
     is_hedged = False
+    watches: Watches = "depth"
 
     def _bid(self, _view: StrategyContext, *_what: object) -> list[Place]:
         return [Place(TICKER, BID, cents(29), contracts(1))]

@@ -10,6 +10,7 @@ from support.places import SHARED
 
 from kalshi_cli.base.units import Ts, contracts, dollars
 from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.engine.strategy_runner import Watches
 from kalshi_cli.core.model.effects import Effect, SettlementBooked, SubmitOrder
 from kalshi_cli.core.model.intents import Cancel, Intent, Place
 from kalshi_cli.core.model.markets import FeeSchedule
@@ -35,6 +36,7 @@ class Quoter:
 
     name = "quoter"
     is_hedged = False
+    watches: Watches = "depth"
 
     def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         book = view.book(ticker)

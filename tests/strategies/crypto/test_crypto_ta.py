@@ -156,16 +156,14 @@ def test_a_price_of_another_coin_is_none_of_this_one() -> None:
     coin.tape.at += 10.1
     coin.spot(100.0, "ETH")
     assert submitted_orders(coin.book(40, 44)) == []
-    coin.spot(100.0)
-    assert submitted_orders(coin.book(40, 44)) != []
+    assert submitted_orders(coin.spot(100.0)) != []
 
 
 def test_an_order_whose_edge_is_gone_is_taken_back() -> None:
     coin = Coin()
     coin.book(40, 44, size=2)
     assert cancel_reasons(coin.tape.tick(1)) == []
-    coin.spot(99.5)
-    assert cancel_reasons(coin.tape.tick(1)) == ["edge is gone"]
+    assert cancel_reasons(coin.spot(99.5)) == ["edge is gone"], "at once"
 
 
 def test_what_does_not_fill_in_time_is_taken_back() -> None:

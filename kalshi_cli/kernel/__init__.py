@@ -1,0 +1,1 @@
+"""Compiled replay of order books for backtests, from the extra `[research]`."""

@@ -1,0 +1,118 @@
+"""The trading loop of a backtest over compiled book changes: the same trades as `runner.run`, several times as fast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.messages import (
+    BookChanged,
+    BookDelta,
+    BookSnapshot,
+    FeedGap,
+    FeedState,
+    MarketChange,
+    Message,
+    PublicTrade,
+)
+from kalshi_cli.kernel.books import BookKernel
+from kalshi_cli.kernel.compiled import AFTER_ROW, END
+from kalshi_cli.kernel.rows import BookRows, TapeItem, pack
+from kalshi_cli.services.research.backtest import Drive
+from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol, process_messages
+from kalshi_cli.simulator.paper.venue import PaperVenue
+
+_TO_ORDERS = (BookDelta, BookSnapshot, PublicTrade, FeedGap, FeedState, MarketChange)
+"""Messages after which the venue's orders or their queue positions may differ."""
+
+
+NewBook = Callable[[str], OrderBook]
+
+
+def compiled_drive() -> tuple[Drive, tuple[NewBook, NewBook]]:
+    """Return a trading loop for one backtest, and what creates the books of its engine and of its venue."""
+    kernel = BookKernel()
+
+    def drive(
+        feed: Iterable[TapeItem],
+        engine: TradingEngine,
+        venue: VenueProtocol,
+        store: RecorderProtocol,
+        done: Callable[[Message], None],
+    ) -> None:
+        if not isinstance(venue, PaperVenue):
+            raise TypeError("the compiled loop needs the paper venue")
+        run_compiled(pack(feed), engine, venue, store, done, kernel)
+
+    return drive, (kernel.engine_book, kernel.venue_book)
+
+
+def run_compiled(
+    tape: Iterable[TapeItem],
+    engine: TradingEngine,
+    venue: PaperVenue,
+    store: RecorderProtocol,
+    done: Callable[[Message], None],
+    kernel: BookKernel,
+) -> None:
+    """Drive the loop until the tape ends. The engine and the venue have the books of `kernel`.
+
+    `done` is called for each message that was processed as one, after all of its effects.
+    """
+    kernel.watch(engine.watches)
+    for item in tape:
+        if isinstance(item, BookRows):
+            _replay(item, engine, venue, store, done, kernel)
+        else:
+            _process(item, engine, venue, store, kernel)
+            done(item)
+
+
+def _replay(
+    batch: BookRows,
+    engine: TradingEngine,
+    venue: PaperVenue,
+    store: RecorderProtocol,
+    done: Callable[[Message], None],
+    kernel: BookKernel,
+) -> None:
+    at, state = 0, engine.state
+    while True:
+        before = at
+        at, why = kernel.advance(batch, at)
+        if at > before:
+            state.feed_ts = Ts(kernel.last_ts)
+        if why == AFTER_ROW:
+            changed = BookChanged(state.feed_ts, kernel.judged_market)
+            if effects := engine.step(changed):
+                venue.observe(changed)  # its time; nothing is due, or the loop would have stopped before that row
+                process_messages((), engine, venue, store, effects)
+                kernel.wake_at(venue.wake, venue.now)
+            kernel.force(engine.due_books)
+            continue
+        kernel.show_venue(venue.markets)
+        if why == END:
+            return
+        delta = batch.delta(at)
+        at += 1
+        _process(delta, engine, venue, store, kernel)
+        if not delta.has_more:
+            kernel.judged(delta.ticker)
+        done(delta)
+
+
+def _process(
+    message: Message, engine: TradingEngine, venue: PaperVenue, store: RecorderProtocol, kernel: BookKernel
+) -> None:
+    """Process a message like `runner.run`, and tell the kernel what may have changed."""
+    replies = (*venue.observe(message),)
+    if replies:
+        process_messages((*replies, message), engine, venue, store)
+    elif effects := engine.step(message):
+        process_messages((), engine, venue, store, effects)
+    if replies or isinstance(message, _TO_ORDERS):
+        kernel.arm(venue.markets)
+    kernel.wake_at(venue.wake, venue.now)
+    kernel.force(engine.due_books)
