@@ -70,7 +70,7 @@ def command(scale: Scale, scratch: Path) -> Iterator[Row]:
         )
         programs, title = "bench.workers.programs", "one signed read as a whole command, wall"
         entries = [
-            Entry(OURS, programs, (*settings, "-m", "kalshi_cli", "balance", "--json")),
+            Entry(OURS, programs, (*settings, "-m", "kalshi_cli", "api", "GET", "/portfolio/balance")),
             Entry(SDK, programs, (*settings, "-m", "bench.workers.sdk_balance"), peers.SDK),
             Entry(PYKALSHI, programs, (*settings, "-m", "bench.workers.pykalshi_balance"), peers.PYKALSHI),
         ]

@@ -7,7 +7,7 @@ import sys
 from bench.worker import repeat, serve
 
 given = sys.argv[1:]
-settings = [each for each in given if not each.startswith("-") and each.partition("=")[0].isupper()]
+settings = [each for each in given if "=" in each and each.partition("=")[0].isupper()]
 environment = {**os.environ, **dict(each.split("=", 1) for each in settings)}
 command = [sys.executable, *given[len(settings) :]]
 serve({"program": repeat(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment))})

@@ -55,6 +55,7 @@ from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 
 if TYPE_CHECKING:
+    from kalshi_cli.core.monitoring.source_watch import Source
     from kalshi_cli.exchange.stream.reader import Stream
     from kalshi_cli.feeds.recorder import Recorder
     from kalshi_cli.services.research.journal import JournalRecorder
@@ -155,8 +156,7 @@ class RunModes:
             sources = stack.enter_context(
                 run_inputs(resources, strategies, feed.enqueue, lambda: tuple(engine.state.markets.values()))
             )
-            feeds = (_tested(stream), *(f"{each.name} started" for each in sources()))
-            banner(msgspec.structs.replace(plan, balance=engine.cash, feeds=feeds))
+            banner(msgspec.structs.replace(plan, balance=engine.cash, feeds=_started(stream, sources())))
             session = Session(
                 plan, engine, decision.over(with_locks(feed, store)), venue, store, clock,
                 ask=feed.request, tell=resources.tell, note=resources.note, show=show,
@@ -247,7 +247,7 @@ class RunModes:
 
         is_clear = partial(cancel_orders, resources.client, engine.state.orders.live, resources.tell)
         watchdog = Watchdog(
-            lambda: engine.asked, max(2 * interval_s, self.config.trade.strategy_limit_s), resources.clock,
+            lambda: engine.hooks.asked, max(2 * interval_s, self.config.trade.strategy_limit_s), resources.clock,
             tell=resources.tell, remember=remember, withdraw=is_clear if home.is_at_exchange else lambda: True,
         )  # fmt: skip
         with watchdog.watching():
@@ -422,11 +422,10 @@ def _events(resources: Resources, stack: ExitStack, home: Home, store: Store) ->
     return None
 
 
-def _tested(stream: Stream | None) -> str:
-    """Return the state of the market data at the start of a loop."""
-    if stream is None:
-        return "order books polled"
-    return "stream connected" if stream.is_live else "stream connecting"
+def _started(stream: Stream | None, sources: tuple[Source, ...]) -> tuple[str, ...]:
+    """Return the state of the market data, and of the data inputs, at the start of a loop."""
+    data = "order books polled" if stream is None else "stream connected" if stream.is_live else "stream connecting"
+    return (data, *(f"{each.name} started" for each in sources))
 
 
 def courier(resources: Resources, home: Home) -> AlertDispatcher:

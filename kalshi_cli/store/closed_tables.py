@@ -19,6 +19,7 @@ from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.store import records, rows
 from kalshi_cli.store.database import Database, UnreadableRowError, damaged
+from kalshi_cli.store.records import NEVER
 
 LOOK_AGAIN_MS = 86_400_000
 """The time after which a market that was due, but not final, is looked at again. A booking there sets its own time."""
@@ -125,9 +126,6 @@ _PUT_EDGE = rows.insert("edge", records.CountedEdge, key="id", verb="INSERT OR R
 _by_name = attrgetter("strategy")
 
 MAX_SUBACCOUNTS = 64
-
-NEVER = Ts(2**62)
-"""A time after every booking: only what is open is counted."""
 
 
 class HistoryTables:

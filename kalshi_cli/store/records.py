@@ -15,6 +15,8 @@ from kalshi_cli.core.monitoring.source_watch import Source
 
 ALL_TIME = Ts(0)
 """The start of time: everything."""
+NEVER = Ts(2**62)
+"""A time after every booking: only what is open is counted."""
 ALL_FILLS = 2**63 - 1
 """A number that no market's fills exceed."""
 PAUSED = "PAUSED"

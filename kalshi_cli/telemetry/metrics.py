@@ -96,7 +96,7 @@ class Metrics:
         # Prometheus must see a series at 0 first: one that starts at 1 shows no increase.
         for status in _STATUSES:
             self.orders.labels(status)
-        for strategy in (*filter(None, run.get("strategy", "").split(",")), MANUAL):
+        for strategy in (*filter(None, safe_text(run.get("strategy", "")).split(",")), MANUAL):
             self.trades.labels(strategy)
             self.orders_filled.labels(strategy)
             self.expected.labels(strategy)
@@ -117,7 +117,7 @@ class Metrics:
 
     def traded(self, strategy: str, *, is_first: bool, kept: Money | None, qty: Qty) -> None:
         """Count a fill; `is_first` of its order, `kept` is its edge after the fee, None without a fair value."""
-        strategy = strategy or MANUAL
+        strategy = safe_text(strategy) or MANUAL
         self.trades.labels(strategy).inc()
         if is_first:
             self.orders_filled.labels(strategy).inc()

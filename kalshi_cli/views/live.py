@@ -90,7 +90,7 @@ class RecentAlertRow(OutputRow, frozen=True, kw_only=True):
     named = names(time="ts")
 
 
-class LiveEvent(OutputRow, frozen=True, kw_only=True):
+class LiveEvent(msgspec.Struct, frozen=True, kw_only=True):
     """The parts that changed since the last event; the first event has every part.
 
     `orders` are live orders, `fills` and `alerts` the newest, newest first. `books` are those asked for.

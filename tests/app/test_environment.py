@@ -317,7 +317,7 @@ def test_while_the_only_loop_runs_on_paper_it_is_shown_with_what_the_account_is_
         status = run_status(app)
         assert (status.mode, status.halt.state) == ("paper", TradingState.ACTIVE), "the halt is of the account"
         assert "the only loop that is running" in status.preface
-        assert "MANUAL test" in status.preface
+        assert "test (MANUAL)" in status.preface
         assert "1 order may be resting" in status.preface
         assert run_status(app, app.home).halt.code == TradingControl(app).now().code == "MANUAL"
         with lock(desk.state / "sim" / "trade.lock", app.machine):

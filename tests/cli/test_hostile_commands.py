@@ -120,6 +120,7 @@ LINES: dict[str, tuple[str, ...]] = {
     "alerts list": ("alerts",),
     "check all": ("check all --no-notify",),
     "check schema": ("check schema",),
+    "check disk": ("check disk",),
     **{f"check {name}": (f"check {name} --no-notify",) for name in (
         "drift", "positions", "pnl", "orders", "balance", "exchange", "feed", "api", "execution", "errors", "heartbeat",
     )},
@@ -146,7 +147,8 @@ EXCUSED = {
     ),
     **dict.fromkeys(
         ("pause", "resume", "stop", "lock", "unlock", "alerts test", "alerts silence", "alerts unsilence",
-         "alerts retry", "backtest", "record"),
+         "alerts retry", "backtest", "record", "top", "serve", "data import", "data list", "data check", "data export",
+         "data prune"),
         "shows its user's words, numbers, and errors like all others",
     ),
 }  # fmt: skip

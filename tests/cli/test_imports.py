@@ -113,19 +113,16 @@ def test_one_signed_read_imports_only_what_it_uses(tmp_path: Path) -> None:
     with receiving() as exchange:
         exchange.reply = BALANCE
         found = imported(
-            "balance",
-            "--json",
+            "api",
+            "GET",
+            "/portfolio/balance",
             KALSHI_ENV="demo",
             KALSHI_REST_URL=exchange.url("trade-api/v2"),
             KALSHI_API_KEY_ID="00000000-0000-0000-0000-000000000000",
             KALSHI_PRIVATE_KEY_PATH=str(key),
             KALSHI_STATE=str(tmp_path / "state"),
         )
-        assert [asked.path for asked in exchange.asked] == [
-            "/trade-api/v2/portfolio/balance",
-            "/trade-api/v2/portfolio/summary/total_resting_order_value",
-        ]
-    assert "kalshi_cli.exchange.wire.account" in found
+        assert [asked.path for asked in exchange.asked] == ["/trade-api/v2/portfolio/balance"]
     assert found & set(UNUSED_BY_A_READ) == set()
 
 

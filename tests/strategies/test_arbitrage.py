@@ -272,7 +272,7 @@ def test_a_paused_market_is_in_no_basket() -> None:
 def test_messages_that_leave_the_best_prices_alone_are_not_looked_at() -> None:
     played = Played()
     looked: list[str] = []
-    strategy = played.tape.engine._hooks._running[0].strategy
+    strategy = played.tape.engine.hooks._running[0].strategy
     inner = strategy._look  # type: ignore[attr-defined]
     strategy._look = lambda view, name: looked.append(name) or inner(view, name)  # type: ignore[attr-defined]
     played.books(*CLEAR)

@@ -66,13 +66,13 @@ def test_with_the_thirtieth_sample_it_trades() -> None:
 def test_until_then_it_says_how_many_it_has() -> None:
     played = tape()
     played.tick()
-    assert played.engine.waiting == f"mean-reversion: 0 of 30 samples in {TICKER}"
+    assert played.engine.hooks.waiting == f"mean-reversion: 0 of 30 samples in {TICKER}"
     played = settled(11)
     played.tick()
-    assert played.engine.waiting == f"mean-reversion: 12 of 30 samples in {TICKER}"
+    assert played.engine.hooks.waiting == f"mean-reversion: 12 of 30 samples in {TICKER}"
     played = settled(MIN_SAMPLES)
     played.tick()
-    assert played.engine.waiting == ""
+    assert played.engine.hooks.waiting == ""
 
 
 def test_of_several_markets_it_names_the_one_that_is_nearest() -> None:
@@ -80,7 +80,7 @@ def test_of_several_markets_it_names_the_one_that_is_nearest() -> None:
     for name in ("KXOTHER-1", "KXOTHER-2"):
         played.play(MarketChange(played.now, market(name), FeeSchedule()))
     played.tick()
-    assert played.engine.waiting == f"mean-reversion: 12 of 30 samples in {TICKER}, fewer in 2 others"
+    assert played.engine.hooks.waiting == f"mean-reversion: 12 of 30 samples in {TICKER}, fewer in 2 others"
 
 
 def test_books_that_come_faster_than_samples_are_no_samples() -> None:

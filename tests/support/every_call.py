@@ -216,7 +216,7 @@ A_UUID = "11111111-2222-4333-8444-555555555555"
 NOT_CALLS = {
     "close", "request", "refresh_limits", "pace", "largest_batch",
     "clock_skew_ms", "measure_clock_skew", "max_server_time", "notices", "limit_reads", "reading_within", "check_path",
-    "whose",
+    "whose", "sign_ahead",
 }  # fmt: skip
 """Public names of the client that are no call of their own."""
 
@@ -300,6 +300,7 @@ CALLS: dict[str, Callable[[FullExchange], object]] = {
     "endpoint_costs": lambda s: s.client.endpoint_costs(),
     # markets
     "markets": lambda s: [*s.client.markets(status="open"), *s.client.markets(tickers=[TICKER, OTHER])],
+    "listed_markets": lambda s: [*s.client.listed_markets(status="open")],
     "market": lambda s: s.client.market(TICKER),
     "event": lambda s: s.client.event("KXSIM-26JUN"),
     "series": lambda s: s.client.series("KXSIM"),

@@ -20,7 +20,8 @@ def test_the_line_is_there_exactly_once_and_so_are_its_tests(mutant: Mutant) -> 
     text = (ROOT / "kalshi_cli" / mutant.file).read_text()
     assert mutated(mutant, text) != text
     assert [test for test in mutant.tests if not (ROOT / test).is_file()] == []
-    compile(mutated(mutant, text), mutant.file, "exec")
+    if mutant.file.endswith(".py"):
+        compile(mutated(mutant, text), mutant.file, "exec")
 
 
 def test_a_line_that_moved_away_is_told() -> None:

@@ -147,7 +147,8 @@ def judge(mutant: Mutant, root: Path, command: Command = tests) -> Verdict:
     healthy = at.read_text()
     try:
         at.write_text(mutated(mutant, healthy))
-        compile(at.read_text(), str(at), "exec")
+        if at.suffix == ".py":
+            compile(at.read_text(), str(at), "exec")
         code, first = outcome(root, command(mutant))
     except (ValueError, SyntaxError) as error:
         return Verdict(mutant, "", f"NOT TRIED: {error}")

@@ -50,7 +50,7 @@ STOPPING = (
         "orders that add risk rest on after a guard, because a person changed the strategies of the loop",
         "core/engine/engine.py",
         "for order in review.adding(self.state)]",
-        "for order in review.adding(self.state) if order.strategy in self._hooks.names]",
+        "for order in review.adding(self.state) if order.strategy in self.hooks.names]",
         ("tests/core/risk/test_guards.py",),
     ),
     Mutant(

@@ -163,7 +163,7 @@ def replay(tape: Sequence[TapeItem], name: str, limits: RiskLimits, *, is_compil
         refused=tuple(sorted(summary.denied.items())),
         failed=engine.failed,
         curve=report.curve[:-1],
-        calls=engine.calls,
+        calls=engine.hooks.calls,
     ), took
 
 

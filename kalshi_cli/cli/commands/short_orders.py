@@ -35,8 +35,8 @@ class ShortOrderCommand(HelpCommand):
             return hint
         for option in (param for param in self.params if not param.expose_value):
             option.handle_parse_result(ctx, given, [])  # an --env behind the missing value counts too
-        with suppress(KalshiError), open_services(ctx) as kalshi, kalshi.resources.client.reading_within(QUOTE_S):
-            (book,) = kalshi.markets.order_books([name.upper()])
+        with suppress(KalshiError), open_services(ctx) as kalshi:
+            book = kalshi.markets.best_prices(name.upper(), QUOTE_S)
             bid, ask = (show_price(price) if price is not None else "none" for price in (book.best_bid, book.best_ask))
             return f"{name.upper()} has best bid {bid}, best ask {ask} (YES); {hint}"
         return hint

@@ -12,7 +12,7 @@ from kalshi_cli.core.account.order_index import DUPLICATE_ID, ids_of
 from kalshi_cli.core.engine.book_validity import BookWatch
 from kalshi_cli.core.engine.market_updates import MarketUpdates
 from kalshi_cli.core.engine.order_group_watch import OrderGroupWatch
-from kalshi_cli.core.engine.strategy_runner import StrategyCall, StrategyProtocol, StrategyRunner, Watches
+from kalshi_cli.core.engine.strategy_runner import StrategyProtocol, StrategyRunner, Watches
 from kalshi_cli.core.engine.tally import RunCounters
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.effects import (
@@ -50,15 +50,9 @@ CANCEL_AGAIN_MS = 2_000
 _Verdict = TypeVar("_Verdict", bound=SubmitOrder | CloseOrder | AmendOrder | OrderRefused)
 
 _ORDER_MESSAGES = (
-    messages.OrderAccepted,
-    messages.OrderRejected,
-    messages.OrderUnknown,
-    messages.OrderNeverArrived,
-    messages.OrderState,
-    messages.OrderCanceled,
-    messages.CancelFailed,
-    messages.AmendEnded,
-)
+    messages.OrderAccepted, messages.OrderRejected, messages.OrderUnknown, messages.OrderNeverArrived,
+    messages.OrderState, messages.OrderCanceled, messages.CancelFailed, messages.AmendEnded,
+)  # fmt: skip
 
 
 class TradingEngine:
@@ -84,8 +78,8 @@ class TradingEngine:
         self.is_stopping = False
         self.disputed: tuple[Order, ...] = ()
         """Orders that the last account read contradicts without final proof."""
-        self._hooks = StrategyRunner(state, limits, strategies, self._consider, self._withdraw, self._may_ask)
-        state.strategies = self._hooks.names
+        self.hooks = StrategyRunner(state, limits, strategies, self._consider, self._withdraw, self._may_ask)
+        state.strategies = self.hooks.names
         self._new_id = new_id
         self._order_expiry_s = order_expiry_s
         self._on_file = on_file
@@ -97,12 +91,12 @@ class TradingEngine:
         self._drift = reconciliation.DriftWatch()
         self._groups = OrderGroupWatch(state)
         self._guards = Guards(state, limits, self._tighten, self._known)
-        self._exits = ProtectiveExits(state, limits, self._hooks.names, self.place, self._cancel, self._hooks.hedged)
+        self._exits = ProtectiveExits(state, limits, self.hooks.names, self.place, self._cancel, self.hooks.hedged)
         self._unreported_fills: list[tuple[str, Fill]] | None = None
         self._unowned: dict[str, list[Fill]] = {}
         self._reactions: dict[type[messages.Message], Callable[[Any], list[Effect]]] = {
             **dict.fromkeys(_ORDER_MESSAGES, self._on_order),
-            **MarketUpdates(state, self._book_watch, self._hooks, self._guards, self._look_at_exits).reactions,
+            **MarketUpdates(state, self._book_watch, self.hooks, self._guards, self._look_at_exits).reactions,
             **exchange_state.exchange_reactions(state, self._cancelling.clear),
             messages.BookVerification: self._book_watch.check,
             messages.Tick: self._on_tick,
@@ -135,38 +129,23 @@ class TradingEngine:
     @property
     def strategies(self) -> tuple[str, ...]:
         """Return the names of the strategies in calling order."""
-        return tuple(self._hooks.names)
+        return tuple(self.hooks.names)
 
     @property
     def failed(self) -> tuple[str, ...]:
         """Return the disabled strategies with their errors."""
-        return tuple(f"{name}: {why}" for name, why in sorted(self._hooks.failed.items()))
-
-    @property
-    def waiting(self) -> str:
-        """Return which strategies wait for data, in their own words."""
-        return self._hooks.waiting
-
-    @property
-    def asked(self) -> StrategyCall | None:
-        """Return the strategy call that is running, if any. Other threads may read it."""
-        return self._hooks.asked
+        return tuple(f"{name}: {why}" for name, why in sorted(self.hooks.failed.items()))
 
     @property
     def watches(self) -> Watches | None:
         """Return the part of order books whose changes matter to the strategies and the exits; None for no part."""
-        return "depth" if self._exits.are_used else self._hooks.watches
-
-    @property
-    def calls(self) -> int:
-        """Return how many hooks of strategies were called."""
-        return self._hooks.calls
+        return "depth" if self._exits.are_used else self.hooks.watches
 
     @property
     def due_books(self) -> set[str]:
         """Return the markets in which the next end of a group of changes matters, whatever changed in the book."""
         crossed = self._book_watch.crossed
-        return self._hooks.due | crossed.keys() if crossed else self._hooks.due
+        return self.hooks.due | crossed.keys() if crossed else self.hooks.due
 
     def _may_ask(self) -> bool:
         """Return whether strategies may be called."""
@@ -237,7 +216,7 @@ class TradingEngine:
         for order, reason in self._book_watch.orders_to_cancel():
             effects += self._cancel(order, reason)
         effects += self._book_watch.tick() + self._look_at_exits()
-        return effects + self._hooks.on_tick()
+        return effects + self.hooks.on_tick()
 
     def _look_at_exits(self, ticker: str = "") -> list[Effect]:
         """Check the exits, also of failed strategies, unless strategies may not be called."""
@@ -324,7 +303,7 @@ class TradingEngine:
         even of strategies that no longer run; and always those of failed strategies. This repeats on every tick,
         because a cancel can fail and an order can turn out to exist later.
         """
-        trading, failed = self.state.trading, self._hooks.failed
+        trading, failed = self.state.trading, self.hooks.failed
         doomed: list[tuple[Order, str]] = []
         if self.is_stopping or trading is TradingState.HALTED:
             doomed = [(order, "stopping") for order in self.state.orders.live() if order.strategy]
@@ -355,7 +334,7 @@ class TradingEngine:
         guarded = self._guards.order(message, before, order)
         if order is None or self._guards.external.is_undecided(order):
             return guarded
-        self._hooks.forget(order.ticker)
+        self.hooks.forget(order.ticker)
         if not order.status.is_live:
             self._cancelling.pop(order.order_id, None)
         if isinstance(message, messages.OrderRejected):
@@ -374,7 +353,7 @@ class TradingEngine:
         before, order = message.known, self.state.orders.apply(message)
         if order is None:
             return []
-        self._hooks.forget(order.ticker)
+        self.hooks.forget(order.ticker)
         self._cancelling.pop(before.order_id, None)
         effects = [
             *self._guards.order(message, before, order),
@@ -395,7 +374,7 @@ class TradingEngine:
             return []
         after = self.state.ledger.position(fill.ticker, fill.subaccount)
         is_closing = before.qty * fill.side.sign < 0
-        self._hooks.forget(fill.ticker)
+        self.hooks.forget(fill.ticker)
         self.tally.count_fill(fill, Money(after.realized - before.realized) if is_closing else None)
         known = self._known(fill.order_id, fill.client_order_id)
         changed = self.state.orders.apply(message)
@@ -424,7 +403,7 @@ class TradingEngine:
         if self._unreported_fills is not None:
             self._unreported_fills.append((order.strategy, fill))
             return effects
-        return effects + self._hooks.on_fill(order.strategy, fill)
+        return effects + self.hooks.on_fill(order.strategy, fill)
 
     def _count_day(self, entry: Fill | Settlement) -> list[Effect]:
         """Count the day before anyone acts on it; an account read is counted when all of it is booked."""
@@ -438,7 +417,7 @@ class TradingEngine:
         holds = self._settle(settlement)
         if holds is None:
             return []
-        self._hooks.forget(settlement.ticker)
+        self.hooks.forget(settlement.ticker)
         for before in held:
             after = self.state.ledger.position(settlement.ticker, before.subaccount)
             self.tally.count_close(Money(after.realized - before.realized))
@@ -499,7 +478,7 @@ class TradingEngine:
         held = {p.ticker: p.qty for p in self.state.ledger.positions.values() if p.subaccount == self.state.home}
         effects += self._drift.look(held, message, booked_until=self.state.last_entry) + self._guards.loss()
         for strategy, fill in unreported:
-            effects += self._hooks.on_fill(strategy, fill)
+            effects += self.hooks.on_fill(strategy, fill)
         return effects
 
     def _on_account_unread(self, _message: messages.AccountStale) -> list[Effect]:

@@ -84,7 +84,10 @@ class ListedMarket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Market(ListedMarket, frozen=True, kw_only=True, gc=False):
-    """A market: one yes/no question. `previous_price`, the last price a day ago, is None if nothing had traded yet."""
+    """A market: one yes/no question.
+
+    `previous_price` is the last price a day ago; None stands for no trade until then.
+    """
 
     grid: PriceGrid
     yes_bid_size: Qty

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -23,9 +24,10 @@ from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.resources import Resources
-from kalshi_cli.store.closed_tables import NEVER
-from kalshi_cli.store.records import ALL_TIME, ClosedResult
-from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.store.records import ALL_TIME, NEVER, ClosedResult
+
+if TYPE_CHECKING:
+    from kalshi_cli.store.sqlite_store import Store
 
 KEYS = ("market", "event", "series", "strategy", "day", "month")
 

@@ -119,6 +119,11 @@ class MarketService(PlanningService):
             fee_changes=self._coming_fee_changes(event, now),
         )
 
+    def best_prices(self, ticker: str, within_s: float) -> OrderbookView:
+        """Return the best level of each side of a book; UnreachableError without a response within `within_s`."""
+        with self._client.reading_within(within_s):
+            return self.order_books([ticker], 1)[0]
+
     def order_books(self, tickers: Sequence[str], depth: int = 10, size: Qty | None = None) -> Sequence[OrderbookView]:
         """Return the order books in this order, read in one request. NotFoundError for an unknown ticker.
 

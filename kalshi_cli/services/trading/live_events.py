@@ -140,7 +140,7 @@ def loop_view(
         daily_loss_limit=engine.limits.max_daily_loss,
         feed_age_s=feed_age_s,
         feed_lag_ms=feed_lag_ms,
-        waiting=TruncatableText(engine.waiting) if engine.waiting else None,
+        waiting=TruncatableText(engine.hooks.waiting) if engine.hooks.waiting else None,
         denied=dict(sorted(engine.tally.denied.items())),
         problem=None,
         **_halt_fields(halt),

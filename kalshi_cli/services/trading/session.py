@@ -283,7 +283,7 @@ class Session:
                 day_pnl=self.engine.day_net,
                 feed_lag_ms=self.feed_lag_ms(),
                 no_book=markets_without_book(self.engine.state),
-                waiting=self.engine.waiting,
+                waiting=self.engine.hooks.waiting,
                 sources=pack_sources(self.sources()),
                 gained=self.engine.gained,
                 stopped_by=safe_text(why or summary.stopped_by, MAX_WHY_LENGTH) if summary is not None else "",

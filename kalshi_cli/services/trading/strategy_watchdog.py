@@ -1,7 +1,7 @@
 """The watchdog of hung strategies: a thread that interrupts them and cancels the loop's orders if that fails.
 
 The loop is one thread, so a hook that hangs stops everything: fills, cancels, the heartbeat. The watchdog sees that
-`engine.asked` stays the same call and interrupts the hook with a signal whose handler raises there. If that does not
+`hooks.asked` stays the same call and interrupts the hook with a signal whose handler raises there. If that does not
 help (C code that never returns, a bare `except` in a loop), it cancels the loop's orders itself and says so. Code that
 never releases Python's lock stops the watchdog as well: then the orders end by their short expiry.
 """

@@ -55,7 +55,7 @@ def test_who_is_asked_is_known_exactly_while_its_own_code_runs() -> None:
 
         @property
         def orders(self) -> Any:
-            seen.extend(engine.asked for engine in engines)
+            seen.extend(engine.hooks.asked for engine in engines)
             return self._orders
 
         @orders.setter
@@ -63,21 +63,21 @@ def test_who_is_asked_is_known_exactly_while_its_own_code_runs() -> None:
             self._orders = value
 
     def answer() -> Iterator[Cancel]:
-        seen.append(engine.asked)
+        seen.append(engine.hooks.asked)
         yield Cancel("nothing")
-        seen.append(engine.asked)
+        seen.append(engine.hooks.asked)
 
     state = Watched(now=NOW)
     engine = TradingEngine(state, RiskLimits(), [Told(answer)], new_id=lambda: "c", order_expiry_s=90.0)
     engines.append(engine)
     engine.step(Tick(Ts(NOW + 1)))
     assert seen[-3:] == [StrategyCall(1, "told"), None, StrategyCall(1, "told")], "its code, ours, its code"
-    assert engine.asked is None
+    assert engine.hooks.asked is None
 
 
 def test_every_call_of_a_hook_has_a_number_of_its_own() -> None:
     seen: list[StrategyCall | None] = []
-    engine = engine_of(Told(lambda: seen.append(engine.asked)))
+    engine = engine_of(Told(lambda: seen.append(engine.hooks.asked)))
     for n in range(3):
         engine.step(Tick(Ts(NOW + n)))
     assert seen == [StrategyCall(1, "told"), StrategyCall(2, "told"), StrategyCall(3, "told")]
@@ -97,7 +97,7 @@ def test_a_strategy_that_hangs_is_taken_out_and_the_others_go_on(how: Callable[[
     stuck, other = Told(how), Told(lambda: None)
     engine = engine_of(stuck, other)
     assert alerts(engine.step(Tick(NOW))) == [("STRATEGY_HUNG", "told")]
-    assert engine.asked is None
+    assert engine.hooks.asked is None
     engine.step(Tick(Ts(NOW + 1)))
     assert (stuck.ticks, other.ticks) == (1, 2)
     assert "did not come back" in engine.failed[0]
@@ -137,12 +137,12 @@ def test_who_lacks_something_to_decide_by_is_named_and_who_was_taken_out_is_not(
     content.name, gone.name = "content", "gone"  # type: ignore[misc]
     patient.waiting = gone.waiting = "12 of 30 samples"
     engine = engine_of(patient, content, gone)
-    assert engine.waiting == "told: 12 of 30 samples; gone: 12 of 30 samples"
+    assert engine.hooks.waiting == "told: 12 of 30 samples; gone: 12 of 30 samples"
     engine.step(Tick(NOW))
-    assert engine.waiting == "told: 12 of 30 samples"
+    assert engine.hooks.waiting == "told: 12 of 30 samples"
     patient.waiting = "\x1b" + "x" * 1000
-    assert len(engine.waiting) <= MAX_WAITING_LENGTH
-    assert engine.waiting.isprintable()
+    assert len(engine.hooks.waiting) <= MAX_WAITING_LENGTH
+    assert engine.hooks.waiting.isprintable()
 
 
 def failure(do: Callable[[], Any]) -> str:

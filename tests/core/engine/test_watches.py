@@ -294,7 +294,7 @@ def test_a_hook_that_a_strategy_does_not_have_is_not_called() -> None:
     engine = engine_of(type("Idle", (Strategy,), {"name": "idle"})(None))
     engine.step(snapshot())
     engine.step(Tick(NOW))
-    assert engine.calls == 0
+    assert engine.hooks.calls == 0
     assert engine.watches is None
     assert engine_of(Watching("price"), Watching("top")).watches == "top"
 

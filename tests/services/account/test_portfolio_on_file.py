@@ -16,8 +16,7 @@ from kalshi_cli.services.account import portfolio
 from kalshi_cli.services.account.portfolio import KEYS, Portfolio, group_pnl
 from kalshi_cli.services.account.recovery import load_engine
 from kalshi_cli.simulator.model.listing import ExchangeOptions
-from kalshi_cli.store.closed_tables import NEVER
-from kalshi_cli.store.records import ALL_TIME
+from kalshi_cli.store.records import ALL_TIME, NEVER
 
 OPTIONS = ExchangeOptions(read_rate=0, write_rate=0, clock_past_ms=10**12, subaccounts_need_advanced=False)
 

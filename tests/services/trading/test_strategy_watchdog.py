@@ -63,7 +63,7 @@ class Watched:
         self._remembers = remembers
         self._withdrawn_after = withdrawn_after
         self.dog = Watchdog(
-            lambda: self.engine.asked, limit_s, SystemClock(),
+            lambda: self.engine.hooks.asked, limit_s, SystemClock(),
             tell=self.said.append, remember=self._remember, withdraw=self._withdraw,
         )  # fmt: skip
 
@@ -153,7 +153,7 @@ def test_nothing_but_the_hook_that_hung_is_ever_broken_into() -> None:
     asked: list[StrategyCall | None] = []
 
     def late() -> None:
-        asked.append(watched.engine.asked)
+        asked.append(watched.engine.hooks.asked)
         signal.raise_signal(INTERRUPT_SIGNAL)
 
     watched.strategies[1].do = late

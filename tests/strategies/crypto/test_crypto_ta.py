@@ -247,7 +247,7 @@ def test_indicators_move_what_it_believes_by_no_more_than_they_may() -> None:
 def test_until_it_has_enough_bars_of_a_coin_whose_markets_it_trades_it_says_so() -> None:
     coin = Coin(bars=5, series="KXA:BTC,KXETH:ETH")
     coin.tape.tick()
-    assert coin.tape.engine.waiting == "crypto-ta: 4 of 10 bars of BTC"
+    assert coin.tape.engine.hooks.waiting == "crypto-ta: 4 of 10 bars of BTC"
     coin = Coin(series="KXA:BTC,KXETH:ETH")
     coin.tape.tick()
-    assert coin.tape.engine.waiting == ""
+    assert coin.tape.engine.hooks.waiting == ""
