@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -172,6 +173,11 @@ class Served:
         receipt = self.call(lambda: self.exchange.submit(who, order, self.clock.now()))
         assert isinstance(receipt, OrderReceipt), receipt
         return receipt
+
+    def retitle(self, ticker: str, title: str) -> None:
+        """Give a market another title, as whoever lists it could."""
+        market = self.exchange._state.markets[ticker]
+        self.call(lambda: setattr(market, "spec", msgspec.structs.replace(market.spec, title=title)))
 
     def trade_a_little(self) -> None:
         """Gives the account a past: 6 YES at a loss, 20 NO, one resting order on each side."""
