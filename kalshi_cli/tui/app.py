@@ -251,7 +251,7 @@ class TopApp(App[None]):
             if newest is not None:
                 page.show(self._state)
             return
-        if page is not self.screen_stack[0]:
+        if page is not self.screen_stack[0] or not page.query("#head"):  # a dialog, or the app is closing
             return
         width = self.size.width
         head = picture.header(self._state, self._clock.now(), width)

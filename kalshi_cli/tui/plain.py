@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
 from kalshi_cli.tui import picture
 from kalshi_cli.views.live import LiveEvent, TopRow
@@ -23,7 +24,8 @@ def lines(
         now = whole.run.time if whole.run is not None else Ts(0)
         if whole.silent_s or now >= due:
             due = Ts(now + every_ms)
-            yield " | ".join(text.plain.strip() for text in picture.header(whole, now, 1_000) if text.plain.strip())
+            header = (text.plain.strip() for text in picture.header(whole, now, 1_000))
+            yield safe_text(" | ".join(filter(None, header)))
             listed = prices()
         for panel in picture.PANELS:  # without a list, prices are left out: they change all the time
             rows = panel.rows(whole if panel is not picture.PANELS[-1] else LiveEvent(markets=listed))
@@ -31,4 +33,4 @@ def lines(
             shown[panel.name] = rows
             for row in rows:
                 if row not in before:
-                    yield f"{panel.title}: {', '.join(part for part in row.cells if part)}"
+                    yield safe_text(f"{panel.title}: {', '.join(part for part in row.cells if part)}")

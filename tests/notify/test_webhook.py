@@ -69,6 +69,7 @@ def test_the_json_is_what_the_contract_says() -> None:
         "subjects": ["A", "B", "C"],
         "runbook": "unknown-order",
         "command": "kalshi order reconcile",
+        "page": "",
     }
 
 

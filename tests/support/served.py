@@ -418,6 +418,12 @@ class Terminal:
         self.text = ""
         os.write(self.screen, f"{answer}\n".encode())
 
+    def read_until(self, text: str) -> None:
+        """Read what it writes until the text comes."""
+        self._read_until(lambda: text in self.text)
+        assert text in self.text, self.text[-2000:]
+        self.text = ""
+
     def finish(self) -> int:
         self._read_until(lambda: False)
         os.close(self.screen)

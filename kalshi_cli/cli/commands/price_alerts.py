@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 import typer
@@ -93,6 +94,7 @@ def remove(
 def run(
     ctx: typer.Context,
     interval: Annotated[Any, duration_option("--interval", text="Time between two checks")] = "5s",
+    duration: Annotated[Any, duration_option("--duration", text="Stop after this time")] = None,
     paper: Paper = False,
 ) -> None:
     """Check price and fill alerts until Ctrl-C.
@@ -123,7 +125,9 @@ def run(
         info(f"Checking {len(alerts.list())} price and fill alerts every {interval:g} s; Ctrl-C stops")
         if not kalshi.resources.config.alerts.channels:
             info("No alert channels configured: alerts are only shown here. See `kalshi alerts test`")
-        rows = (alert_row(alert) for alert in alerts.run(interval, lambda: bool(stopped)))
+        clock = kalshi.resources.machine
+        until = math.inf if duration is None else clock.monotonic() + duration
+        rows = (alert_row(alert) for alert in alerts.run(interval, lambda: bool(stopped) or clock.monotonic() >= until))
         if form in (Format.TABLE, Format.PLAIN):
             for row in rows:
                 write_out(f"{row.code} {row.subject}: {row.text}\n", flush=True)
