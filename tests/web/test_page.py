@@ -163,8 +163,8 @@ def test_a_hostile_title_is_only_text(tab: Tab) -> None:
 
 def test_a_hostile_market_is_only_text_from_the_exchange_to_the_page(tab: Tab, exchange: Served, page: Page) -> None:
     exchange.retitle(TWO_SIDED, TITLE)
-    tab.goto(f"{page.address}/#markets/{TWO_SIDED}")
-    expect(tab.locator("main")).to_contain_text("onerror=document.title", timeout=WITHIN_MS)
+    tab.goto(f"{page.address}/#market/{TWO_SIDED}")
+    expect(tab.locator("main h1")).to_contain_text("onerror=document.title", timeout=WITHIN_MS)
     tab.click("nav a[href='#positions']")
     expect(tab.locator("td.wrap").first).to_contain_text("onerror=document.title", timeout=WITHIN_MS)
     assert tab.locator("main img, main script").count() == 0

@@ -46,7 +46,7 @@ def test_every_read_returns_what_its_description_says(page: Page) -> None:
 
 def test_a_hostile_title_does_nothing_in_an_answer(page: Page, exchange: Served) -> None:
     exchange.retitle(TWO_SIDED, TITLE)
-    for path in (f"markets/{TWO_SIDED}", "markets", "positions", "portfolio"):
+    for path in (f"markets/{TWO_SIDED}", "markets", "portfolio"):
         reply = page.get(path)
         assert reply.status_code == 200, reply.text
         assert reply.headers["content-type"].startswith("application/json")

@@ -11,8 +11,13 @@ from typing import Any
 import pytest
 from support.served import EMPTY, ME, ONE_SIDED, TWO_SIDED, Served, eventually, finish, program, said, start
 
+from kalshi_cli.base.clock import ManualClock, SystemClock
 from kalshi_cli.base.errors import ExitCode
+from kalshi_cli.base.units import Ts, cents
 from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.monitoring.price_alerts import PriceAlert, TopPrices
+from kalshi_cli.services.trading.price_alerts import PriceAlertWatch
+from kalshi_cli.store.user_files import PriceAlerts, price_alert_file
 
 
 def left() -> list[tuple[str, str, str | None]]:
@@ -142,3 +147,59 @@ def test_a_damaged_file_does_not_harm_a_loop(exchange: Served) -> None:
         assert finish(loop).code == ExitCode.TERMINATED
     assert path.read_text() == "{"
     assert program("alerts", "prices").code == ExitCode.STATE
+
+
+class Reader:
+    """What a loop, or `kalshi alerts run`, would read: prices by market, and reasons for those without."""
+
+    def __init__(self) -> None:
+        self.unread: dict[str, str] = {}
+
+    def __call__(self, alerts: tuple[PriceAlert, ...]) -> tuple[dict[str, TopPrices], dict[str, str]]:
+        return {
+            each.ticker: TopPrices(cents(90), None) for each in alerts if each.ticker not in self.unread
+        }, self.unread
+
+
+def an_alert(home: Path, ticker: str = "KXA-1") -> None:
+    with price_alert_file(home).changing(SystemClock(), 5.0) as draft:
+        alert = PriceAlert(alert_id="1", ticker=ticker, kind="above", price=cents(50), created=Ts(0))
+        draft.value = PriceAlerts(2, (*draft.value.alerts, alert))
+
+
+def test_an_alert_that_could_not_be_recorded_stays_and_fires_again(tmp_path: Path) -> None:
+    an_alert(tmp_path)
+    watch = PriceAlertWatch(tmp_path, (), SystemClock())
+    cut_off = watch.look(Reader())
+    assert next(cut_off).code == "PRICE_ALERT"
+    cut_off.close()  # type: ignore[attr-defined]  # as an error while it is recorded does
+    assert len(price_alert_file(tmp_path).read().alerts) == 1
+    assert [alert.code for alert in watch.look(Reader())] == ["PRICE_ALERT"]
+    assert price_alert_file(tmp_path).read().alerts == ()
+    assert list(watch.look(Reader())) == []
+
+
+def test_of_two_programs_only_one_fires_an_alert(tmp_path: Path) -> None:
+    an_alert(tmp_path)
+    one, other = (PriceAlertWatch(tmp_path, (), SystemClock()) for _ in range(2))
+    first = one.look(Reader())
+    assert next(first).code == "PRICE_ALERT"
+    assert list(other.look(Reader())) == [], "the first one holds the file"
+    assert list(first) == []
+    assert list(other.look(Reader())) == []
+
+
+def test_prices_unread_for_a_minute_and_a_damaged_file_are_alerts(tmp_path: Path) -> None:
+    an_alert(tmp_path)
+    clock, reader = ManualClock(Ts(1_780_000_000_000)), Reader()
+    watch = PriceAlertWatch(tmp_path, (), clock)
+    reader.unread = {"KXA-1": "the exchange does not answer"}
+    assert list(watch.look(reader)) == []
+    clock.advance(60)
+    assert [(each.code, each.subject) for each in watch.look(reader)] == [("PRICE_ALERT_BLIND", "KXA-1")]
+    (tmp_path / "price_alerts.json").write_text("{")
+    assert [each.code for each in watch.look(reader)] == ["PRICE_ALERT_SIGHTED"]
+    clock.advance(60)
+    (alert,) = watch.look(reader)
+    assert (alert.code, alert.subject) == ("PRICE_ALERT_BLIND", "price alerts")
+    assert "damaged" in alert.text
