@@ -33,7 +33,7 @@ class PriceAlert(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TopPrices(NamedTuple):
-    """The best prices of a market on the YES scale; None where nobody bids or offers."""
+    """The best prices of a market on the YES scale; None for an empty side."""
 
     bid: Price | None
     ask: Price | None

@@ -132,7 +132,8 @@ class _ExchangeReader:
         for ticker in tickers:
             market = found.get(ticker)
             if market is None or market.status is not MarketStatus.ACTIVE:
-                unread[ticker] = f"the market is {'unknown' if market is None else market.status.value}"
+                status = MarketStatus.UNKNOWN if market is None else market.status
+                unread[ticker] = f"the market is {status.value}"
             else:
                 prices[ticker] = TopPrices(market.yes_bid, market.yes_ask)
         return prices, unread
