@@ -10,8 +10,8 @@ from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_l
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(
-    "Keep named lists of markets.\n\n"
-    "Keep named lists of markets, for `kalshi watch --list NAME` and `kalshi top --list NAME`.",
+    "Show and change watchlists.\n\n"
+    "Show and change named lists of markets, for `kalshi watch --list NAME` and `kalshi top --list NAME`.",
     default="list",
 )
 
