@@ -143,6 +143,16 @@ def _limiter(_scale: Scale, _scratch: Path) -> Iterator[Row]:
     yield Row(title, "the exchange's bucket", Ratio(share, share, share), 0.97, is_share=True)
 
 
+def _screen(scale: Scale, _scratch: Path) -> Iterator[Row]:
+    """`kalshi top`: each figure over its target, so 1 is the limit; the figure itself stands in the title."""
+    from bench.screen import measure, spread
+
+    for title, unit, values, target in measure(min(scale.rounds, 5), max(1.0, 10 * scale.factor)):
+        middle, least, most = spread(values)
+        ratio = Ratio(*(value / target for value in (middle, least, most)))
+        yield Row(f"{title} ({middle:.3g} {unit})", f"{target:g} {unit}", ratio, 1.0)
+
+
 WORKS: dict[str, Callable[[Scale, Path], Iterator[Row]]] = {
     "rest": rest,
     "order": order,
@@ -158,5 +168,6 @@ WORKS: dict[str, Callable[[Scale, Path], Iterator[Row]]] = {
     "printing": printing,
     "memory": memory,
     "limiter": _limiter,
+    "screen": _screen,
 }
 """What may be asked for by name. The path is an empty directory on the disk that a state file would be on."""

@@ -86,3 +86,23 @@ def _refuse(path: Path | str, status: os.stat_result) -> None:
     kind = stat.S_IFMT(status.st_mode)
     if kind != stat.S_IFREG:
         raise OtherKindError(errno.EINVAL, f"it is {_KINDS.get(kind, 'something else')}, not a regular file", str(path))
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file durably: a reader, or a crash, finds the whole old or the whole new content.
+
+    Its folder is created. Raise OSError where that fails; the old file then stays as it is.
+    """
+    make_folder(path.parent)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    file = open_own(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        with open(file, "wb") as writer:
+            writer.write(content)
+            writer.flush()
+            os.fsync(writer.fileno())
+        draft.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()
+        raise

@@ -28,8 +28,8 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
     (
         _STATE,
         """init; catalog status; execution; status; why; pause; resume; lock; unlock; alerts list;
-        alerts silence; alerts unsilence; alerts retry; alerts test; backtest;
-        data import; data list; data check; data export; data prune""",
+        alerts silence; alerts unsilence; alerts retry; alerts test; alerts prices; alerts remove; watchlist list;
+        watchlist remove; backtest; data import; data list; data check; data export; data prune""",
     ),
     (_ALONE, "catalog clear"),
     (_STATE | {ExitCode.UNKNOWN_OUTCOME}, "stop"),
@@ -50,7 +50,7 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
         order group show; rfq list; rfq show; rfq quotes; quote list; combos list; combos show; balance; positions;
         fills; settlements; pnl; export fills; export pnl; export tax-lots; transfer list; transfer show;
         allocation show; subaccounts list; subaccounts transfers; portfolio; deposits; withdrawals; record; limits show;
-        keys; top; serve""",
+        keys; top; serve; alerts add; watchlist add""",
     ),
     (
         _WRITE,
@@ -61,6 +61,7 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
         transfer send; allocation set; subaccounts create; subaccounts netting; subaccounts transfer; limits upgrade;
         api; state rebuild""",
     ),
+    (_READ | {ExitCode.INSTANCE, ExitCode.REFUSED}, "alerts run"),
     (_TRADE, "trade"),
 )
 

@@ -37,6 +37,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "trades": "history",
         "candles": "history",
         "watch": "watch",
+        "watchlist": "watchlist",
         "scan": "scan",
         "events": "events",
         "event": "events",

@@ -486,3 +486,8 @@ LIMIT_OR_ALL = "--limit N or --all"
 def ticker() -> Any:
     """Return the argument that names a market."""
     return typer.Argument(metavar="TICKER", help="Market ticker, such as KXHIGHNY-26NOV21-B53.5", show_default=False)
+
+
+def watchlist_option() -> Any:
+    """Return the option that names a watchlist."""
+    return typer.Option("--list", metavar="NAME", help="The markets of this watchlist (see `kalshi watchlist`)")

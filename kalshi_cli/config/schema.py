@@ -163,6 +163,7 @@ TIERS = ("critical", "warning", "info")
 
 EVENTS = (
     "emergency_stop", "drawdown_warning", "error", "trade_executed", "big_win", "daily_summary", "check", "state",
+    "price_alert",
 )  # fmt: skip
 """Subject of an alert; every alert has one of them."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import UTC, datetime
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
@@ -69,12 +70,23 @@ def to_body(notice: Notice) -> str:
         lines.append(f"{notice.count} of them: {named}" + ("" if len(notice.subjects) >= notice.count else ", ..."))
     if notice.runbook:
         lines.append(f"runbook: kalshi runbook {notice.runbook}")
-    return "\n".join(escape_markup(line, MAX_LINE_LENGTH) for line in lines if line)
+    shown = [escape_markup(line, MAX_LINE_LENGTH) for line in lines if line]
+    if notice.page:  # from the configuration, so it may stay a link
+        shown.append(f"page: {safe_text(notice.page, MAX_LINE_LENGTH)}")
+    return "\n".join(shown)
 
 
 _LOOKALIKES = str.maketrans(
     {"@": "＠", "<": "‹", ">": "›", "&": "＆", "`": "ˋ", "*": "∗", "~": "∼", "|": "¦", "#": "＃", "\\": "＼"}
 )
+
+
+def public_page(url: str) -> str:
+    """Return an address as notices carry it: without a user, a password, a query or a fragment, which may be secret."""
+    if not url:
+        return ""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
 def escape_markup(text: str, limit: int) -> str:

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec.structs import replace
+
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.base.text import conceal_address
@@ -19,6 +21,7 @@ from kalshi_cli.config.secret_file import read_address
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.net.address_guard import AddressError, Resolve, resolve_here
 from kalshi_cli.net.delivery import TOTAL_S, DeliveryResult
+from kalshi_cli.notify.notice_text import public_page
 
 if TYPE_CHECKING:
     from kalshi_cli.config.schema import AlertChannel
@@ -41,10 +44,14 @@ class OpenChannel(Protocol):
 class Notifier:
     """The channels by name. Creating it never fails and only reads addresses.
 
-    `problems` returns the unusable channels; a delivery to one is refused with the same text.
+    `problems` returns the unusable channels; a delivery to one is refused with the same text. `page` is the address of
+    the web page, which every notice then carries.
     """
 
-    def __init__(self, sinks: Mapping[str, AlertChannel], clock: Clock, resolve: Resolve = resolve_here) -> None:
+    def __init__(
+        self, sinks: Mapping[str, AlertChannel], clock: Clock, resolve: Resolve = resolve_here, *, page: str = ""
+    ) -> None:
+        self._page = public_page(page)
         self._clock = clock
         self._resolve = resolve
         self._opened: dict[str, OpenChannel] = {}
@@ -83,7 +90,7 @@ class Notifier:
 
     def deliver(self, name: str, notice: Notice, within_s: float = TOTAL_S) -> DeliveryResult:
         """Make one attempt and return its result within `within_s` seconds. Safe from any thread."""
-        opened = self._opened.get(name)
+        opened, notice = self._opened.get(name), replace(notice, page=self._page)
         if opened is None:
             return DeliveryResult(outcome="refused", text=self._unusable.get(name, f"no alert channel {name}"))
         before = self._attempts.get(name)

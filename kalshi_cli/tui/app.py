@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+from msgspec.structs import replace
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
@@ -17,12 +18,13 @@ from textual.widgets import Input, Static
 
 from kalshi_cli.app.event_source import EventSource, OpenAccount
 from kalshi_cli.app.kalshi import Kalshi
+from kalshi_cli.app.list_prices import ListPrices, merged
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.tui import picture
 from kalshi_cli.tui.actions import Action, ActionThread, AnyPlan, Execute
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog
-from kalshi_cli.views.live import LiveEvent
+from kalshi_cli.views.live import LiveEvent, TopRow
 
 FRAME_S = 0.2
 """Seconds between two frames."""
@@ -181,9 +183,12 @@ class TopApp(App[None]):
         Binding("q", "quit", "Quit"),
     ]
 
-    def __init__(self, open_account: OpenAccount, clock: Clock) -> None:
+    def __init__(self, open_account: OpenAccount, clock: Clock, tickers: Sequence[str] = ()) -> None:
         super().__init__()
         self._clock = clock
+        self._list = ListPrices(open_account, tickers, clock)
+        self._listed: tuple[TopRow, ...] = ()
+        self._followed: tuple[TopRow, ...] = ()
         self._source = EventSource(open_account, clock)
         self._actions = ActionThread(open_account, self._ask, self._tell_from_thread)
         self._from_thread: deque[Callable[[], object]] = deque()
@@ -206,12 +211,14 @@ class TopApp(App[None]):
         self.query_one("#positions").focus()
         self._source.start()
         self._actions.start()
+        self._list.start()
         self.set_interval(FRAME_S, self._frame)
 
     def on_unmount(self) -> None:
         """Stop the threads."""
         self._source.stop()
         self._actions.stop()
+        self._list.stop()
 
     def on_resize(self, event: Resize) -> None:
         """Show all lists where there is room, else the focused one."""
@@ -236,7 +243,7 @@ class TopApp(App[None]):
         """Draw what changed; times are drawn anew each time, because a number grows old by itself."""
         while self._from_thread:
             self._from_thread.popleft()()
-        newest = self._source.newest()
+        newest = self._newest()
         if newest is not None:
             self._state = newest
         page = self.screen
@@ -244,7 +251,7 @@ class TopApp(App[None]):
             if newest is not None:
                 page.show(self._state)
             return
-        if page is not self.screen_stack[0]:
+        if page is not self.screen_stack[0] or not page.query("#head"):  # a dialog, or the app is closing
             return
         width = self.size.width
         head = picture.header(self._state, self._clock.now(), width)
@@ -258,6 +265,17 @@ class TopApp(App[None]):
                 each.show(self._state, self._words)
             else:
                 each.draw()
+
+    def _newest(self) -> LiveEvent | None:
+        """Return the state if it changed, with the markets of the watchlist first."""
+        state, listed = self._source.newest(), self._list.newest()
+        if state is not None:
+            self._followed = state.markets or ()
+        if listed is not None:
+            self._listed = listed
+        if state is None and not listed:
+            return None
+        return replace(state or self._state, markets=merged(self._listed, self._followed))
 
     # -- keys ---------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Price, Ts
 from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.row import OutputRow, names
 
@@ -106,3 +106,13 @@ class DeliveryRow(OutputRow, frozen=True, kw_only=True):
     sink: str
     delivered: bool
     detail: TruncatableText
+
+
+class PriceAlertRow(OutputRow, frozen=True, kw_only=True):
+    """A price or fill alert that has not fired. `price` is on the YES scale; missing for `fills`."""
+
+    alert_id: str
+    ticker: str
+    kind: Literal["above", "below", "fills"]
+    price: Price | None
+    created: Ts

@@ -20,11 +20,12 @@ from support.places import ROOT
 from support.receivers import BRIEFLY_S, HUGE, PATIENCE_S, nobody, notice, notifier, receiving
 from support.served import eventually
 
-from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock, SystemClock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.schema import AlertChannel
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.net.delivery import MAX_WAIT_S, USUAL_WAIT_S, DeliveryResult, waiting_time
+from kalshi_cli.notify.notice_text import public_page, to_body
 from kalshi_cli.notify.notifier import Notifier
 
 NOW = Ts(1_795_258_800_000)
@@ -68,6 +69,7 @@ def test_the_json_is_what_the_contract_says() -> None:
         "subjects": ["A", "B", "C"],
         "runbook": "unknown-order",
         "command": "kalshi order reconcile",
+        "page": "",
     }
 
 
@@ -255,3 +257,22 @@ def test_a_certificate_that_proves_nothing_is_not_accepted(
     assert outcome.outcome == "retry"
     assert outcome.text.endswith("failed: certificate does not match this host")
     assert hosts == []
+
+
+@pytest.mark.parametrize(
+    ("configured", "carried"),
+    [
+        ("", ""),
+        ("https://trade.example.com/", "https://trade.example.com"),
+        ("https://me:secret@trade.example.com:8443/k/?token=secret#secret", "https://trade.example.com:8443/k"),
+    ],
+)
+def test_every_notice_carries_the_page_and_never_a_secret(configured: str, carried: str) -> None:
+    with receiving() as receiver:
+        sinks = Notifier({"a": AlertChannel(url=receiver.url("200"))}, SystemClock(), page=configured)
+        assert sinks.deliver("a", notice()).outcome == "delivered"
+        body = receiver.asked[-1].body
+    assert json.loads(body)["page"] == carried
+    assert b"secret" not in body
+    lines = to_body(notice(page=public_page(configured))).splitlines()
+    assert [line for line in lines if line.startswith("page: ")] == ([f"page: {carried}"] if carried else [])

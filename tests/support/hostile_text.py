@@ -48,6 +48,11 @@ WIDE = (
 LONE = ("\ud800", "\udfff", "\udc80x")
 """Halves of a pair, which no UTF-8 and so no answer of an exchange has; an argument or a file name can."""
 
+TITLE = "".join(
+    (*MARKUP, *ESCAPES, *INVISIBLE, "<img src=x onerror=document.title='bad'>", "{{7*7}}", "</script>", "end")
+)
+"""A title with every kind of trouble for a terminal and a page; its last word is plain."""
+
 HUGE = "x\x1b[31m\u202e|=" * 15_000
 """100,000 characters and more."""
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -172,6 +173,11 @@ class Served:
         receipt = self.call(lambda: self.exchange.submit(who, order, self.clock.now()))
         assert isinstance(receipt, OrderReceipt), receipt
         return receipt
+
+    def retitle(self, ticker: str, title: str) -> None:
+        """Give a market another title, as whoever lists it could."""
+        market = self.exchange._state.markets[ticker]
+        self.call(lambda: setattr(market, "spec", msgspec.structs.replace(market.spec, title=title)))
 
     def trade_a_little(self) -> None:
         """Gives the account a past: 6 YES at a loss, 20 NO, one resting order on each side."""
@@ -411,6 +417,12 @@ class Terminal:
         assert question in self.text, self.text
         self.text = ""
         os.write(self.screen, f"{answer}\n".encode())
+
+    def read_until(self, text: str) -> None:
+        """Read what it writes until the text comes."""
+        self._read_until(lambda: text in self.text)
+        assert text in self.text, self.text[-2000:]
+        self.text = ""
 
     def finish(self) -> int:
         self._read_until(lambda: False)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import time
 from collections.abc import Awaitable, Callable
+from itertools import permutations
 from pathlib import Path
 
-from support.served import ME, TWO_SIDED, Served, eventually, finish, said, start
+from support.hostile_text import TITLE, harmful
+from support.served import EMPTY, FINE, ME, TWO_SIDED, Served, Terminal, eventually, finish, program, said, start
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -31,9 +36,13 @@ async def until(claim: Callable[[], object], pilot: Pilot[None]) -> None:
         await pilot.pause(0.05)
 
 
-def on_screen(what: Callable[[TopApp, Pilot[None]], Awaitable[None]], size: tuple[int, int] = (80, 24)) -> None:
+def on_screen(
+    what: Callable[[TopApp, Pilot[None]], Awaitable[None]],
+    size: tuple[int, int] = (80, 24),
+    tickers: tuple[str, ...] = (),
+) -> None:
     async def run() -> None:
-        app = TopApp(Kalshi.open, SystemClock())
+        app = TopApp(Kalshi.open, SystemClock(), tickers)
         async with app.run_test(size=size) as pilot:
             await until(lambda: app._state.run is not None, pilot)
             await pilot.pause(0.5)
@@ -183,3 +192,85 @@ def test_a_running_loop_is_paused_and_the_screen_leaves_it_alone(exchange: Serve
     finally:
         loop.kill()
         finish(loop)
+
+
+def test_a_watchlist_is_shown_without_a_loop_and_before_other_markets(exchange: Served) -> None:
+    exchange.trade_a_little()
+
+    async def look(app: TopApp, pilot: Pilot[None]) -> None:
+        await pilot.press("6")
+        await until(lambda: "$0.0310" in shown(app) or "$0.031" in shown(app), pilot)
+        tickers = [row.ticker for row in app.query_one("#markets", ListPanel).rows]
+        assert tickers[:2] == [EMPTY, FINE]
+        assert TWO_SIDED in tickers[2:]
+
+    on_screen(look, tickers=(FINE, EMPTY))
+
+
+def test_prices_of_a_watchlist_that_cannot_be_read_are_not_shown(exchange: Served) -> None:
+    async def look(app: TopApp, pilot: Pilot[None]) -> None:
+        await pilot.press("6")
+        await until(lambda: "0.031" in shown(app), pilot)
+        exchange.vanish()
+        await until(lambda: "cannot be read" in shown(app), pilot)
+        assert "0.031" not in shown(app)
+
+    on_screen(look, tickers=(FINE,))
+
+
+def test_a_hostile_title_is_only_text_on_the_screen(exchange: Served) -> None:
+    exchange.trade_a_little()
+    exchange.retitle(TWO_SIDED, TITLE)
+
+    async def look(app: TopApp, pilot: Pilot[None]) -> None:
+        for key in ("1", "6"):
+            await pilot.press(key)
+            await until(lambda: "[red]" in shown(app), pilot)  # markup is shown, not obeyed
+            assert harmful(shown(app)) == ""
+        await pilot.press("enter")
+        await until(lambda: "spread" in shown(app) and "[red]" in shown(app), pilot)
+        assert harmful(shown(app)) == ""
+
+    on_screen(look, (200, 50), tickers=(TWO_SIDED,))
+
+
+def test_a_hostile_title_is_only_text_in_lines(exchange: Served) -> None:
+    exchange.trade_a_little()
+    exchange.retitle(TWO_SIDED, TITLE)
+    program("watchlist", "add", "rain", TWO_SIDED)
+    screen = start(["top", "--plain", "--list", "rain"], exchange.variables(), exchange.home)
+    try:
+        for panel in ("Positions: ", "Markets: "):
+            line = next(line for line in screen.stdout or () if line.startswith(panel) and TWO_SIDED in line)
+            assert "[red]" in line
+            assert harmful(line) == ""
+    finally:
+        screen.kill()
+        finish(screen)
+
+
+def test_killing_the_screen_the_page_or_the_loop_harms_none_of_the_others(exchange: Served) -> None:
+    words = ["trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.3s", "--yes"]
+    variables, home = {**exchange.variables(), "TERM": "xterm-256color"}, exchange.home
+    for order in permutations(("loop", "page", "screen")):
+        terminal = Terminal("top", env={**os.environ, **variables})
+        running = {
+            "loop": start(words, variables, home, stdout=subprocess.DEVNULL),
+            "page": start(["serve", "--port", "0"], variables, home, stdout=subprocess.DEVNULL),
+            "screen": terminal.process,
+        }
+        try:
+            terminal.read_until("spike is running")
+            for number, name in enumerate(order):
+                running[name].kill()
+                running[name].wait(60)
+                time.sleep(0.5)
+                alive = {each for each in order if running[each].poll() is None}
+                assert alive == set(order[number + 1 :]), f"{name} was killed, in the order {order}"
+                if name == "loop" and "screen" in alive:
+                    terminal.read_until("no loop is running")
+        finally:
+            for each in running.values():
+                each.kill()
+                each.wait(60)
+            os.close(terminal.screen)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page as Tab
 from playwright.sync_api import expect, sync_playwright
+from support.hostile_text import TITLE
 from support.served import TWO_SIDED, Served, eventually, finish, said, start
 from support.web_page import Page
 
@@ -156,6 +157,16 @@ def test_a_hostile_title_is_only_text(tab: Tab) -> None:
         title,
     )
     expect(tab.locator("td.wrap").first).to_have_text(title)
+    assert tab.locator("main img, main script").count() == 0
+    assert tab.title() == "kalshi"
+
+
+def test_a_hostile_market_is_only_text_from_the_exchange_to_the_page(tab: Tab, exchange: Served, page: Page) -> None:
+    exchange.retitle(TWO_SIDED, TITLE)
+    tab.goto(f"{page.address}/#market/{TWO_SIDED}")
+    expect(tab.locator("main h1")).to_contain_text("onerror=document.title", timeout=WITHIN_MS)
+    tab.click("nav a[href='#positions']")
+    expect(tab.locator("td.wrap").first).to_contain_text("onerror=document.title", timeout=WITHIN_MS)
     assert tab.locator("main img, main script").count() == 0
     assert tab.title() == "kalshi"
 

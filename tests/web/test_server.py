@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from openapi_schema_validator import OAS31Validator
+from support.hostile_text import TITLE, harmful
 from support.served import ME, TWO_SIDED, Served, eventually, finish, said, start
 from support.web_page import Page
 
@@ -41,6 +42,17 @@ def test_every_read_returns_what_its_description_says(page: Page) -> None:
         assert rows or read.path in ("settlements", "candles", "alerts"), read.path
         for row in rows:
             validator.validate(row)
+
+
+def test_a_hostile_title_does_nothing_in_an_answer(page: Page, exchange: Served) -> None:
+    exchange.retitle(TWO_SIDED, TITLE)
+    for path in (f"markets/{TWO_SIDED}", "markets", "portfolio"):
+        reply = page.get(path)
+        assert reply.status_code == 200, reply.text
+        assert reply.headers["content-type"].startswith("application/json")
+        assert reply.headers["x-content-type-options"] == "nosniff"
+        assert harmful(reply.text) == "", path
+        assert "onerror" in reply.text, "it arrives, as text"
 
 
 def test_the_event_stream_begins_with_everything(page: Page) -> None:

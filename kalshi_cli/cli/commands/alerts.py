@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import KalshiError, UsageError
+from kalshi_cli.cli.commands import price_alerts
 from kalshi_cli.cli.options import CommandGroup, duration_option, home_of, open_services, show_list, show_view
 from kalshi_cli.cli.screen.output import info
 
@@ -142,6 +143,9 @@ def retry(ctx: typer.Context, paper: Paper = False) -> None:
                 hint="`kalshi alerts` shows the reason",
                 code="not_delivered",
             )
+
+
+app.add_typer(price_alerts.app)
 
 
 def _named(what: str) -> tuple[str, str]:

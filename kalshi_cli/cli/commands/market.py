@@ -6,23 +6,25 @@ from typing import Annotated
 
 import typer
 
+from kalshi_cli.cli.commands.pickers import pick_market
 from kalshi_cli.cli.options import CommandGroup, open_services, show_view, ticker
 
 app = CommandGroup("Show one market, or the exchange.")
 
 
 @app.command("market")
-def market(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
+def market(ctx: typer.Context, name: Annotated[str, ticker()] = "") -> None:
     """Show the details of one market.
 
     Show one market: rules, settlement source, strike, price grid, quotes, times, shard and fee schedule. It includes
     the fees for 100 contracts at the best price, and any scheduled fee change. `--json` returns every field of the
-    market.
+    market. Without a ticker, a terminal offers a choice.
 
     \b
     kalshi market KXHIGHNY-26NOV21-B53.5
     kalshi market KXHIGHNY-26NOV21-B53.5 --json
     """
+    name = name or pick_market(ctx)
     with open_services(ctx) as kalshi:
         view = kalshi.markets.get(name.upper())
         show_view(ctx, view, title=view.ticker, now=kalshi.now)

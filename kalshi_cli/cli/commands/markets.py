@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kalshi_cli.cli.commands.pickers import pick_market
 from kalshi_cli.cli.options import (
     LIMIT_OR_ALL,
     All,
@@ -81,7 +82,7 @@ def markets(
 @app.command("orderbook")
 def orderbook(
     ctx: typer.Context,
-    names: Annotated[list[str], ticker()],
+    names: Annotated[list[str] | None, ticker()] = None,
     depth: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Price levels per side")] = 10,
     size: Annotated[
         Any, count_option("--size", text="Add the cost and slippage of filling this many contracts, each way")
@@ -93,7 +94,7 @@ def orderbook(
     """Show the order book of one or more markets.
 
     Show the order book on the YES scale: bids for YES, and the asks implied by bids for NO. Several markets are read
-    in one request.
+    in one request. Without a ticker, a terminal offers a choice.
 
     \b
     kalshi orderbook KXBTCD-26NOV2114-T86249.99
@@ -104,6 +105,7 @@ def orderbook(
     from kalshi_cli.cli.commands.watch import watch_book
     from kalshi_cli.cli.screen.render import render_books
 
+    names = names or [pick_market(ctx)]
     if watch:
         watch_book(ctx, names, depth, size)
         return

@@ -10,6 +10,7 @@ import typer
 from kalshi_cli.base.errors import OutcomeUnknownError
 from kalshi_cli.base.units import format_ts
 from kalshi_cli.cli.commands import cancel_all, order_changes, order_groups
+from kalshi_cli.cli.commands.pickers import pick_order
 from kalshi_cli.cli.options import (
     CommandGroup,
     choice_option,
@@ -151,15 +152,17 @@ def show(ctx: typer.Context, order_id: Annotated[str, order_argument()]) -> None
 def cancel(
     ctx: typer.Context,
     ids: Annotated[
-        list[str],
-        typer.Argument(metavar="ID... | -", help="Order ids or client order ids; - reads standard input."),
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="ID... | -", help="Order ids or client order ids; - reads standard input.", show_default=False
+        ),
+    ] = None,
     yes: Yes = False,
 ) -> None:
     """Cancel orders by id.
 
     Give order ids, the first 6 or more characters of them, or client order ids. With `-`, ids are read from standard
-    input. `kalshi cancel` is the short form.
+    input. Without an id, a terminal offers a choice. `kalshi cancel` is the short form.
 
     \b
     kalshi cancel 2597b999
@@ -168,6 +171,7 @@ def cancel(
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.views.orders import CancelRow
 
+    ids = ids or [pick_order(ctx)]
     wanted = [line.strip() for line in sys.stdin if line.strip()][:MAX_IDS] if ids == ["-"] else ids
     with open_app(ctx) as resources:
         orders = OrderService(resources)

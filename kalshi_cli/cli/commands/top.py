@@ -13,11 +13,15 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.files import open_regular
 from kalshi_cli.cli.extras import account_opener, require_extra
-from kalshi_cli.cli.options import CommandGroup
+from kalshi_cli.cli.options import CommandGroup, watchlist_option
 from kalshi_cli.cli.screen.output import info, write_out
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kalshi_cli.app.environment import Environment
+    from kalshi_cli.app.kalshi import Kalshi
+    from kalshi_cli.views.live import TopRow
 
 app = CommandGroup("Watch and steer trading on one screen.")
 
@@ -34,14 +38,17 @@ def top(
     plain: Annotated[
         bool, typer.Option("--plain", help="Print lines instead of a screen: for a screen reader or a pipe.")
     ] = False,
+    list_name: Annotated[str, watchlist_option()] = "",
 ) -> None:
     """Watch and steer trading on one screen.
 
     Show the running loop, or the account where none runs: equity, positions, live orders, fills, P&L by strategy,
-    alerts and prices, and act on them with keys. `?` lists the keys. Leaving the screen does not stop a loop.
+    alerts and prices, and act on them with keys. `?` lists the keys. Leaving the screen does not stop a loop. With
+    `--list`, the prices of a watchlist come first, also those of markets that no loop follows.
 
     \b
     kalshi top
+    kalshi top --list nfl
     kalshi top --plain
     """
     open_account = account_opener(ctx)
@@ -49,13 +56,28 @@ def top(
         from kalshi_cli.tui.plain import lines
 
         with open_account() as kalshi:
-            for text in lines(kalshi.trading.events(), STATUS_EVERY_MS):
+            tickers = kalshi.markets.watchlist(list_name) if list_name else ()
+            for text in lines(kalshi.trading.events(), STATUS_EVERY_MS, lambda: _prices(kalshi, tickers)):
                 write_out(text + "\n", flush=True)
         return
     _require_terminal()
     from kalshi_cli.tui.app import TopApp
 
-    TopApp(open_account, SystemClock()).run()
+    tickers = ()
+    if list_name:
+        with open_account() as kalshi:
+            tickers = kalshi.markets.watchlist(list_name)
+    TopApp(open_account, SystemClock(), tickers).run()
+
+
+def _prices(kalshi: Kalshi, tickers: Sequence[str]) -> tuple[TopRow, ...]:
+    """Return the prices of a watchlist; rows that say why where they cannot be read."""
+    from kalshi_cli.app.list_prices import empty_rows
+
+    try:
+        return kalshi.trading.best_prices(tickers) if tickers else ()
+    except KalshiError as error:
+        return empty_rows(tickers, f"cannot be read: {error.message}")
 
 
 def _require_terminal() -> None:

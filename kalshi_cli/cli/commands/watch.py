@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, duration_option, environment_of, flags_of, load_config
+from kalshi_cli.cli.commands.pickers import pick_market
+from kalshi_cli.cli.options import (
+    CommandGroup,
+    duration_option,
+    environment_of,
+    flags_of,
+    load_config,
+    open_services,
+    watchlist_option,
+)
 from kalshi_cli.cli.screen.output import Format, info, write_out
 
 if TYPE_CHECKING:
@@ -22,17 +31,22 @@ app = CommandGroup("Stream live prices and trades of markets.")
 @app.command("watch")
 def watch(
     ctx: typer.Context,
-    tickers: Annotated[list[str], typer.Argument(metavar="TICKER...", help="One or more market tickers")],
+    tickers: Annotated[
+        list[str] | None, typer.Argument(metavar="TICKER...", help="One or more market tickers", show_default=False)
+    ] = None,
+    list_name: Annotated[str, watchlist_option()] = "",
     duration: Annotated[Any, duration_option("--duration", text="Stop after this time")] = None,
 ) -> None:
     """Stream live prices and trades of markets.
 
     Stream prices, sizes and trades of markets until Ctrl-C, and show whether the feed is current. On a terminal this
     is a live screen; piped, it is NDJSON with one object per line of type `quote`, `trade`, `feed` or `gap`. Without
-    an API key there is no stream, and prices are read every two seconds.
+    an API key there is no stream, and prices are read every two seconds. Without a market or a list, a terminal offers
+    a choice.
 
     \b
     kalshi watch KXBTCD-26NOV2114-T86249.99 KXETHD-26NOV2114-T2979.99
+    kalshi watch --list nfl
     kalshi watch KXBTCD-26NOV2114-T86249.99 --duration 1m --format ndjson | jq .yes_bid
     """
     from kalshi_cli.app.watching import LiveWatch
@@ -43,7 +57,7 @@ def watch(
     form = live_format(flags_of(ctx).form)
     if form is Format.JSON and duration is None:
         raise UsageError("--format json needs an end", hint="add --duration 1m, or use --format ndjson")
-    names = list(dict.fromkeys(name.upper() for name in tickers))
+    names = list(dict.fromkeys(name.upper() for name in _wanted(ctx, tickers or [], list_name)))
     is_screen = form is Format.TABLE
     with (
         environment_of(ctx) as environment,
@@ -59,6 +73,14 @@ def watch(
             render_rows(StreamRow, _tape(watching), form)
     if watching.stopped_by:
         raise typer.Exit(SIGNALS[watching.stopped_by])
+
+
+def _wanted(ctx: typer.Context, tickers: list[str], list_name: str) -> list[str]:
+    """Return the markets of the arguments and of the watchlist; without either, those that the user picks."""
+    if not list_name:
+        return tickers or [pick_market(ctx)]
+    with open_services(ctx) as kalshi:
+        return [*tickers, *kalshi.markets.watchlist(list_name)]
 
 
 def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: object) -> None:

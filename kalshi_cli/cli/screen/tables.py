@@ -178,17 +178,24 @@ def one_grid(row: OutputRow, now: Ts | None, *, is_cut: bool = False) -> Table:
 def draw_book(view: OrderbookView, bids: Sequence[LevelRow], asks: Sequence[LevelRow]) -> None:
     """Draw asks above bids, with the best prices in the middle and bars for the sizes."""
     console = _console()
-    _draw(console, view.ticker, ladder(view, bids, asks, console.width))
+    widest = None if console.is_terminal else MAX_BAR_LENGTH
+    _draw(console, view.ticker, ladder(view, bids, asks, console.width, widest))
 
 
-def ladder(view: OrderbookView, bids: Sequence[LevelRow], asks: Sequence[LevelRow], width: int) -> Table:
-    """Return an order book as a grid, as `draw_book` draws it."""
+def ladder(
+    view: OrderbookView, bids: Sequence[LevelRow], asks: Sequence[LevelRow], width: int, widest: int | None = None
+) -> Table:
+    """Return an order book as a grid. Its bars take the width that is left, but at most `widest` if that is given."""
     largest = max((row.count for row in chain(bids, asks)), default=Qty(1))
     table = _grid()
     for name in ("price", "count", "total"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column()
-    room = max(8, min(MAX_BAR_LENGTH, width - 40))
+    numbers = [
+        tuple(map(len, (show_price(row.price), show_qty(row.count), show_qty(row.total)))) for row in (*bids, *asks)
+    ]
+    used = sum(max(5, *lengths) + GAP for lengths in zip(*numbers, strict=True))
+    room = max(8, width - used - 1) if widest is None else max(8, min(widest, width - 40))
     for row in (*reversed(asks), None, *bids):
         if row is None:
             text = f"spread {show_price(view.spread)}   mid {show_price(view.mid)}"

@@ -27,6 +27,7 @@ ENDS: dict[str, tuple[str, ...]] = {
     "TRADING_PAUSED": ("EXCHANGE_PAUSED",),
     "FLATTENED": ("FLATTEN_FAILED",),
     "SOURCE_ANSWERS": ("SOURCE_STALE",),
+    "PRICE_ALERT_SIGHTED": ("PRICE_ALERT_BLIND",),
 }
 """The codes that each alert of a loop ends for its subject. Codes that can end are lasting; all others are events."""
 

@@ -21,7 +21,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
     `notice_id` is the same for every delivery attempt, so a receiver can drop duplicates. `value` and `limit` are text
     for the user, empty if the code has none, and `unit` is their unit. `since` is the start of the incident, `ts` the
-    time of this notice.
+    time of this notice. `page` is the address of the web page, where one is configured.
     """
 
     notice_id: str
@@ -41,6 +41,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     subjects: tuple[str, ...] = ()
     runbook: str = ""
     command: str = ""
+    page: str = ""
 
     @property
     def title(self) -> str:

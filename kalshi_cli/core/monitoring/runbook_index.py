@@ -75,6 +75,9 @@ _CODES: tuple[tuple[Remedy, str], ...] = (
         "POSITION_LIMIT OPEN_POSITIONS MARKET_EXPOSURE EVENT_EXPOSURE CATEGORY_EXPOSURE EXPOSURE",
     ),
     (Remedy("position-limit", "kalshi order list"), "LIVE_ORDERS"),
+    (Remedy("price-alert", "kalshi alerts prices", "price_alert"), "PRICE_ALERT FILL_ALERT"),
+    (Remedy("price-alert", "kalshi alerts prices"), "PRICE_ALERT_BLIND"),
+    (Remedy("price-alert", "kalshi alerts prices", "state"), "PRICE_ALERT_SIGHTED"),
     (
         Remedy("schema", "kalshi check schema", "check"),
         "ROUTE_ENDS MISSING_FIELD CHANGED_TYPE UNREADABLE GONE DEPRECATED LEGACY_LIVES LEGACY_ANSWERS "

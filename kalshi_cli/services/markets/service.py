@@ -16,7 +16,7 @@ from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL
 from kalshi_cli.exchange.live.families import current_fees
 from kalshi_cli.exchange.wire.events import FeeChange
 from kalshi_cli.feeds.market_map import MarketPair
-from kalshi_cli.services.markets import catalog
+from kalshi_cli.services.markets import catalog, watchlists
 from kalshi_cli.services.markets.cross_venue import compare_venues, venue_row
 from kalshi_cli.services.markets.exchange_hours import read_exchange
 from kalshi_cli.services.markets.market_query import EventQuery, MarketQuery, Sort
@@ -44,6 +44,7 @@ from kalshi_cli.views.markets import CachedMarketRow, FeeChangeRow, MarketRow, M
 from kalshi_cli.views.order_book import OrderbookView, orderbook_view
 from kalshi_cli.views.plans import RequestPlan
 from kalshi_cli.views.scan import VenueRow
+from kalshi_cli.views.watchlists import WatchlistRow
 
 T = TypeVar("T")
 Progress = Callable[[Iterator[T]], Iterable[T]]
@@ -386,6 +387,24 @@ class MarketService(PlanningService):
         ways = [(each, [way.each for way in (each.buy, each.sell) if way is not None]) for each in found]
         now = self._now
         return [venue_row(each, now) for each, edges in ways if min_edge is None or max(edges, default=-1) >= min_edge]
+
+    # -- watchlists -----------------------------------------------------------------------------------------------
+
+    def watchlists(self) -> Sequence[WatchlistRow]:
+        """Return the watchlists by name."""
+        return watchlists.listed(self._resources)
+
+    def watchlist(self, name: str) -> Sequence[str]:
+        """Return the tickers of a watchlist. KalshiError for an unknown name."""
+        return watchlists.tickers(self._resources, name)
+
+    def add_to_watchlist(self, name: str, tickers: Sequence[str]) -> WatchlistRow:
+        """Add markets to a watchlist, which is created with its first one. NotFoundError for an unknown market."""
+        return watchlists.add(self._resources, name, tickers)
+
+    def remove_from_watchlist(self, name: str, tickers: Sequence[str] = ()) -> WatchlistRow | None:
+        """Remove markets, or without any the whole watchlist; return what is left of it. KalshiError if unknown."""
+        return watchlists.remove(self._resources, name, tickers)
 
     # -- the local catalog ----------------------------------------------------------------------------------------
 

@@ -46,9 +46,8 @@ def alerting(
 
     with resources.open_store(home, busy_ms=busy_ms) as store:
         terms = _terms(resources, sinks)
-        yield Alerting(
-            store.alert_book, store, terms, Notifier(sinks, resources.machine), resources.clock, resources.new_id, stop
-        )
+        notifier = Notifier(sinks, resources.machine, page=resources.config.web.public_url)
+        yield Alerting(store.alert_book, store, terms, notifier, resources.clock, resources.new_id, stop)
 
 
 def _terms(resources: Resources, sinks: Mapping[str, AlertChannel]) -> AlertTerms:
@@ -72,7 +71,7 @@ def notify_directly(resources: Resources, alert: AlertRaised, within_s: float = 
         subject=alert.subject, text=f"{alert.text}; the state file cannot be used", env=resources.config.env,
         since=alert.ts, ts=now, runbook=remedy.runbook, command=remedy.command,
     )  # fmt: skip
-    notifier, failing = Notifier(sinks, resources.machine), []
+    notifier, failing = Notifier(sinks, resources.machine, page=resources.config.web.public_url), []
 
     def deliver(name: str) -> None:
         delivery = notifier.deliver(name, notice, within_s)

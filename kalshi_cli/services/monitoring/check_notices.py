@@ -82,7 +82,7 @@ def _send_directly(
 ) -> None:
     from kalshi_cli.notify.notifier import Notifier
 
-    notifier, failing = Notifier(sinks, resources.machine), []
+    notifier, failing = Notifier(sinks, resources.machine, page=resources.config.web.public_url), []
     severities = ("critical", "warning") if is_doubt_new else ("critical", "warning", "unknown")
     for source, found in findings.items():
         breaches = [each for each in found if each.severity in severities]

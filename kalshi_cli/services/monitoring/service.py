@@ -23,6 +23,7 @@ from kalshi_cli.services.monitoring.alerts import alerting, overview
 from kalshi_cli.services.monitoring.check_runner import ALL, CheckRequest, run_checks
 from kalshi_cli.services.monitoring.config_check import require_usable_channels
 from kalshi_cli.services.monitoring.health import health_of, worst
+from kalshi_cli.services.monitoring.price_alerts import PriceAlertService
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.trading.status import shown_account
 from kalshi_cli.views.alerts import AlertsView, DeliveryRow, SilenceRow
@@ -124,6 +125,10 @@ class MonitoringService:
         """Return active alerts, undeliverable notices, silences and the state of the channels."""
         return alerts_view(overview(self._resources, home), self._resources.config.alerts.channels)
 
+    def price_alerts(self, home: Home | None = None) -> PriceAlertService:
+        """Return the price and fill alerts: to add, list, remove and check them."""
+        return PriceAlertService(self._resources, home)
+
     def silence(
         self, code: str, subject: str, lasts_s: float, reason: str = "", home: Home | None = None
     ) -> SilenceRow:
@@ -164,7 +169,7 @@ class MonitoringService:
             names = ", ".join(sinks) or "none"
             raise UsageError(f"Unknown alert channel: {only}", hint=f"configured in alerts.channels: {names}")
         require_usable_channels(own.config, own.machine)
-        notifier, now = Notifier(sinks, own.machine), own.clock.now()
+        notifier, now = Notifier(sinks, own.machine, page=own.config.web.public_url), own.clock.now()
         notice = Notice(
             notice_id=own.new_id(), kind="test", tier="info", event="state", code="TEST", subject="alerts",
             text="Test notice from `kalshi alerts test`", env=own.config.env, since=now, ts=now,

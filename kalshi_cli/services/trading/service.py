@@ -11,11 +11,11 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.trading.halts import MarketLockService, TradingControl, describe
-from kalshi_cli.services.trading.live_events import follow
+from kalshi_cli.services.trading.live_events import follow, top_rows
 from kalshi_cli.services.trading.status import run_status, status_view
 from kalshi_cli.views.formats import TradingStateCell, TruncatableText, format_time
 from kalshi_cli.views.halts import HaltView, ResumeView, StopView
-from kalshi_cli.views.live import LiveEvent
+from kalshi_cli.views.live import LiveEvent, TopRow
 from kalshi_cli.views.locks import LockRow
 from kalshi_cli.views.plans import ControlPlan
 from kalshi_cli.views.runs import StatusView
@@ -45,6 +45,11 @@ class TradingService(PlanningService):
         comes at least every few seconds; `silent_s` says how long the loop has sent nothing.
         """
         return follow(self._resources, home, tuple(ticker.upper() for ticker in tickers))
+
+    def best_prices(self, tickers: Sequence[str]) -> tuple[TopRow, ...]:
+        """Read the best prices of these markets from the exchange; an unknown one is left out."""
+        names = [ticker.upper() for ticker in tickers]
+        return top_rows({}, {market.ticker: market for market in self._resources.client.markets(tickers=names)})
 
     def halt(self) -> HaltView:
         """Return the most severe halt or pause now in effect."""

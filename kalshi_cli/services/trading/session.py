@@ -19,6 +19,7 @@ from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.monitoring.source_watch import Source, SourceWatch
 from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol, run
 from kalshi_cli.services.trading.live_events import LoopEvents, loop_view
+from kalshi_cli.services.trading.price_alerts import PriceAlertWatch
 from kalshi_cli.services.trading.run_reporter import CycleReport, EventLog
 from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary, StrategyResults, summarize
 from kalshi_cli.services.trading.stop_signals import exit_code_of, truthful
@@ -44,6 +45,7 @@ class ReportingRecorder:
     tell: Callable[[str], None]
     note: Callable[[str], None]
     events: LoopEvents | None = None
+    price_alerts: PriceAlertWatch | None = None
 
     def __post_init__(self) -> None:
         self._moved = ("", "")
@@ -57,6 +59,8 @@ class ReportingRecorder:
         if self.events is not None and isinstance(effect, AlertRaised | FillBooked):
             order = effect.order if isinstance(effect, FillBooked) else None
             self.events.note(effect, order.strategy if order is not None else "")
+        if self.price_alerts is not None and isinstance(effect, FillBooked):
+            self.price_alerts.note(effect.fill)
         if isinstance(effect, AlertRaised):
             if (effect.code, effect.text) != self._moved:
                 self.tell(f"{effect.tier.upper()} {effect.code} {effect.subject}: {effect.text}")
@@ -114,10 +118,13 @@ class Session:
     sources: Callable[[], tuple[Source, ...]] = tuple
     is_at_exchange: bool = True
     events: LoopEvents | None = None
+    price_alerts: PriceAlertWatch | None = None
 
     def __post_init__(self, journal: EventLog | None) -> None:
         self._journal = journal or EventLog(self.clock)
-        self._recorder = ReportingRecorder(self.store, self.engine, self.tell, self.note, self.events)
+        self._recorder = ReportingRecorder(
+            self.store, self.engine, self.tell, self.note, self.events, self.price_alerts
+        )
         self._score = StrategyResults(self.engine)
         self._started_at = self.clock.now()
         self._started = self.clock.monotonic()
@@ -210,6 +217,8 @@ class Session:
         self._cycles += 1
         self._write_traffic()
         self._record_all(self._source_watch.look(self.sources(), self.clock.now()))
+        if self.price_alerts is not None:
+            self._record_all(self.price_alerts.look_in_loop(self.engine))
         if self.engine.state.blind_since is None:  # A heartbeat says that the account is being managed.
             self._beat(is_running=True)
         self._obey_halt()

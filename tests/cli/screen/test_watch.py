@@ -353,3 +353,12 @@ def test_the_ladder_is_as_deep_as_the_screen_is_high() -> None:
     assert "Waiting for the order book" in drawn(draw_ladder(empty, "sim", NOW, 10, 80, 24))
     empty.take(BookSnapshot(NOW, A, (), ()), NOW)
     assert "No quotes" in drawn(draw_ladder(empty, "sim", NOW, 10, 80, 24))
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_the_ladder_takes_the_whole_width_and_no_more(width: int) -> None:
+    lines = [line.rstrip() for line in drawn(draw_ladder(a_board(1), "sim", NOW, 10, width, 24), width).splitlines()]
+    bars = [line for line in lines if "█" in line]
+    assert bars
+    assert max(map(len, lines)) <= width
+    assert max(map(len, bars)) >= width - 3

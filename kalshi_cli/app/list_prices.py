@@ -1,0 +1,74 @@
+"""The best prices of a watchlist for a screen, read in a thread of its own: no loop needs to follow its markets."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from kalshi_cli.app.event_source import OpenAccount
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.live import TopRow
+
+EVERY_S = 5.0
+NAP_S = 0.2
+
+
+def empty_rows(tickers: Sequence[str], text: str) -> tuple[TopRow, ...]:
+    """Return rows without prices, which say why instead of their title."""
+    return tuple(
+        TopRow(ticker=ticker, title=TruncatableText(text), bid=None, bid_count=None, ask=None, ask_count=None)
+        for ticker in tickers
+    )
+
+
+def merged(listed: Sequence[TopRow], followed: Sequence[TopRow]) -> tuple[TopRow, ...]:
+    """Return the rows of a watchlist, then all others. A row of the loop is newer, so it replaces one of the list."""
+    live = {row.ticker: row for row in followed}
+    first = {row.ticker: live.get(row.ticker, row) for row in listed}
+    return (*first.values(), *(row for row in followed if row.ticker not in first))
+
+
+class ListPrices:
+    """Reads the prices of some markets every few seconds. Prices that cannot be read are not shown: the row says so."""
+
+    def __init__(self, open_account: OpenAccount, tickers: Sequence[str], clock: Clock) -> None:
+        self._open = open_account
+        self._tickers = tuple(tickers)
+        self._clock = clock
+        self._is_open = True
+        self._rows = empty_rows(self._tickers, "reading")
+        self._taken: tuple[TopRow, ...] = ()
+
+    def start(self) -> None:
+        """Start to read, if there are markets."""
+        if self._tickers:
+            threading.Thread(target=self._read, name="list prices", daemon=True).start()
+
+    def stop(self) -> None:
+        """Read no further."""
+        self._is_open = False
+
+    def newest(self) -> tuple[TopRow, ...] | None:
+        """Return the rows if they were read since the last call."""
+        if self._rows is self._taken:
+            return None
+        self._taken = self._rows
+        return self._taken
+
+    def _read(self) -> None:
+        while self._is_open:
+            try:
+                with self._open() as kalshi:
+                    while self._is_open:
+                        self._rows = kalshi.trading.best_prices(self._tickers)
+                        self._wait()
+            except KalshiError as error:
+                self._rows = empty_rows(self._tickers, f"cannot be read: {error.message}")
+                self._wait()
+
+    def _wait(self) -> None:
+        until = self._clock.monotonic() + EVERY_S
+        while self._is_open and self._clock.monotonic() < until:
+            self._clock.sleep(NAP_S)

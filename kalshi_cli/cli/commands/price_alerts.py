@@ -1,0 +1,137 @@
+"""`kalshi alerts add|prices|remove|run`: price and fill alerts, each of which fires once."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+import typer
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.cli.options import (
+    CommandGroup,
+    duration_option,
+    flags_of,
+    home_of,
+    open_services,
+    price_option,
+    show_list,
+    show_view,
+    ticker,
+)
+from kalshi_cli.cli.screen.output import Format, info, write_out
+
+app = CommandGroup()
+
+Paper = Annotated[bool, typer.Option("--paper", help="Alerts of paper trading")]
+MIN_INTERVAL_S, MAX_INTERVAL_S = 1.0, 3600.0
+
+
+@app.command("add")
+def add(
+    ctx: typer.Context,
+    name: Annotated[str, ticker()],
+    above: Annotated[Any, price_option("--above", text="When the best YES bid is at or above this price")] = None,
+    below: Annotated[Any, price_option("--below", text="When the best YES ask is at or below this price")] = None,
+    fills: Annotated[bool, typer.Option("--fills", help="When an order of yours fills")] = False,
+    paper: Paper = False,
+) -> None:
+    """Add a price or fill alert.
+
+    The alert goes to the alert channels once, and is then removed. A running loop checks the markets that it follows;
+    `kalshi alerts run` checks every market. If neither runs, nothing is checked.
+
+    \b
+    kalshi alerts add KXHIGHNY-26NOV21-B53.5 --above 60c
+    kalshi alerts add KXHIGHNY-26NOV21-B53.5 --fills
+    """
+    with open_services(ctx) as kalshi:
+        alerts = kalshi.monitoring.price_alerts(home_of(kalshi.resources, paper=paper))
+        row = alerts.add(name.upper(), above=above, below=below, fills=fills)
+        show_view(ctx, row, title="price alert", now=kalshi.now)
+        info("Checked by a running loop that follows this market, or by `kalshi alerts run`")
+        if not kalshi.resources.config.alerts.channels:
+            info("No alert channels configured: it will only be listed. See `kalshi alerts test`")
+
+
+@app.command("prices")
+def prices(ctx: typer.Context, paper: Paper = False) -> None:
+    """List price and fill alerts.
+
+    List the price and fill alerts that have not fired.
+
+    \b
+    kalshi alerts prices
+    """
+    from kalshi_cli.views.alerts import PriceAlertRow
+
+    with open_services(ctx) as kalshi:
+        rows = kalshi.monitoring.price_alerts(home_of(kalshi.resources, paper=paper)).list()
+        show_list(ctx, PriceAlertRow, rows, empty="No price or fill alerts", now=kalshi.now)
+
+
+@app.command("remove")
+def remove(
+    ctx: typer.Context,
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of `kalshi alerts prices`")],
+    paper: Paper = False,
+) -> None:
+    """Remove price and fill alerts.
+
+    \b
+    kalshi alerts remove 1
+    """
+    from kalshi_cli.views.alerts import PriceAlertRow
+
+    with open_services(ctx) as kalshi:
+        rows = kalshi.monitoring.price_alerts(home_of(kalshi.resources, paper=paper)).remove(*ids)
+        info(f"Removed: {', '.join(row.alert_id for row in rows)}")
+        if flags_of(ctx).form is not None:
+            show_list(ctx, PriceAlertRow, rows, now=kalshi.now)
+
+
+@app.command("run")
+def run(
+    ctx: typer.Context,
+    interval: Annotated[Any, duration_option("--interval", text="Time between two checks")] = "5s",
+    duration: Annotated[Any, duration_option("--duration", text="Stop after this time")] = None,
+    paper: Paper = False,
+) -> None:
+    """Check price and fill alerts until Ctrl-C.
+
+    Read prices and fills at intervals and send the alerts that are due, until Ctrl-C. No order is placed. It may run
+    beside a loop. Prices that cannot be read for a minute are an alert too (PRICE_ALERT_BLIND).
+
+    \b
+    kalshi alerts run
+    kalshi alerts run --interval 30s
+    """
+    from kalshi_cli.cli.screen.live import SIGNALS, live_format
+    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.services.trading.live_events import alert_row
+    from kalshi_cli.services.trading.stop_signals import StopSignals
+    from kalshi_cli.views.live import RecentAlertRow
+
+    if not MIN_INTERVAL_S <= interval <= MAX_INTERVAL_S:
+        raise UsageError("The interval must be from 1s to 1h", hint="--interval 5s")
+    form, stopped = live_format(flags_of(ctx).form), list[str]()
+    if form is Format.JSON:
+        raise UsageError("A command without an end cannot write one JSON document", hint="use --format ndjson")
+    with (
+        open_services(ctx) as kalshi,
+        StopSignals(kalshi.resources.machine, lambda command: stopped.append(command.source)),
+    ):
+        alerts = kalshi.monitoring.price_alerts(home_of(kalshi.resources, paper=paper))
+        info(f"Checking {len(alerts.list())} price and fill alerts every {interval:g} s; Ctrl-C stops")
+        if not kalshi.resources.config.alerts.channels:
+            info("No alert channels configured: alerts are only shown here. See `kalshi alerts test`")
+        clock = kalshi.resources.machine
+        until = math.inf if duration is None else clock.monotonic() + duration
+        rows = (alert_row(alert) for alert in alerts.run(interval, lambda: bool(stopped) or clock.monotonic() >= until))
+        if form in (Format.TABLE, Format.PLAIN):
+            for row in rows:
+                write_out(f"{row.code} {row.subject}: {row.text}\n", flush=True)
+        else:
+            render_rows(RecentAlertRow, rows, form)
+    if stopped:
+        raise typer.Exit(SIGNALS[stopped[0]])

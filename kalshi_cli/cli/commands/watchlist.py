@@ -1,0 +1,82 @@
+"""`kalshi watchlist`: named lists of markets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_list, show_view
+from kalshi_cli.cli.screen.output import info
+
+app = CommandGroup(
+    "Show and change watchlists.\n\n"
+    "Show and change named lists of markets, for `kalshi watch --list NAME` and `kalshi top --list NAME`.",
+    default="list",
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the watchlist, such as nfl", show_default=False)]
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Only this watchlist", show_default=False)] = "",
+) -> None:
+    """List the watchlists and their markets.
+
+    \b
+    kalshi watchlist
+    kalshi watchlist list nfl --json
+    """
+    from kalshi_cli.views.watchlists import WatchlistRow
+
+    with open_services(ctx) as kalshi:
+        if name:
+            kalshi.markets.watchlist(name)  # an unknown name is an error
+        rows = [row for row in kalshi.markets.watchlists() if name.lower() in ("", row.name)]
+        show_list(ctx, WatchlistRow, rows, empty="No watchlists; add one with `kalshi watchlist add NAME TICKER`")
+
+
+@app.command("add")
+def add(
+    ctx: typer.Context,
+    name: Name,
+    tickers: Annotated[list[str], typer.Argument(metavar="TICKER...", help="Markets to add", show_default=False)],
+) -> None:
+    """Add markets to a watchlist.
+
+    The first market of a new name creates the watchlist.
+
+    \b
+    kalshi watchlist add nfl KXNFLGAME-26NOV22KCDEN-KC KXNFLGAME-26NOV22BUFMIA-BUF
+    """
+    with open_services(ctx) as kalshi:
+        show_view(ctx, kalshi.markets.add_to_watchlist(name, tickers), title="watchlist")
+
+
+@app.command("remove")
+def remove(
+    ctx: typer.Context,
+    name: Name,
+    tickers: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TICKER]...", help="Markets to remove; without any, the whole list"),
+    ] = None,
+) -> None:
+    """Remove markets, or a whole watchlist.
+
+    Without a market, the whole watchlist is removed; so is one without a market left.
+
+    \b
+    kalshi watchlist remove nfl KXNFLGAME-26NOV22KCDEN-KC
+    kalshi watchlist remove nfl
+    """
+    with open_services(ctx) as kalshi:
+        left = kalshi.markets.remove_from_watchlist(name, tickers or [])
+        if left is None:
+            info(f"Watchlist {name.lower()} was removed")
+        if left is not None or flags_of(ctx).form is not None:
+            from kalshi_cli.views.watchlists import WatchlistRow
+
+            show_list(ctx, WatchlistRow, [left] if left is not None else [])

@@ -1,0 +1,106 @@
+"""Price and fill alerts of the user: each fires once. Prices that cannot be read are an alert too."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from kalshi_cli.base.units import Price, Ts, show_price, show_qty
+from kalshi_cli.core.model.effects import AlertRaised
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Fill
+
+REACHED, FILLED, UNREAD, READ_AGAIN = "PRICE_ALERT", "FILL_ALERT", "PRICE_ALERT_BLIND", "PRICE_ALERT_SIGHTED"
+
+UNREAD_MS = 60_000
+"""Time without prices after which that is an alert."""
+
+
+class PriceAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert that the user asked for, about one market.
+
+    It fires when the best YES bid is at or `above` the price, when the best YES ask is at or `below` it, or when an
+    order of the account `fills`; `price` is then None.
+    """
+
+    alert_id: str
+    ticker: str
+    kind: Literal["above", "below", "fills"]
+    price: Price | None
+    created: Ts
+
+
+class TopPrices(NamedTuple):
+    """The best prices of a market on the YES scale; None for an empty side."""
+
+    bid: Price | None
+    ask: Price | None
+
+
+class FiredAlert(NamedTuple):
+    """A price alert whose condition came true, and what to tell the user."""
+
+    alert: PriceAlert
+    told: AlertRaised
+
+
+def fired(
+    alerts: Iterable[PriceAlert], prices: Mapping[str, TopPrices], fills: Collection[Fill], now: Ts
+) -> list[FiredAlert]:
+    """Return the alerts that are due. A fill counts if it came after the alert was added."""
+    found = []
+    for alert in alerts:
+        code, text = FILLED, ""
+        if alert.price is None:
+            fill = next((each for each in fills if each.ticker == alert.ticker and each.ts >= alert.created), None)
+            text = "" if fill is None else _fill_text(fill)
+        elif (top := prices.get(alert.ticker)) is not None:
+            code, text = REACHED, _reached(alert.kind, alert.price, top)
+        if text:
+            found.append(FiredAlert(alert, AlertRaised(now, "warning", code, alert.ticker, text)))
+    return found
+
+
+def _fill_text(fill: Fill) -> str:
+    return f"{'bought' if fill.side is BID else 'sold'} {show_qty(fill.qty)} YES at {show_price(fill.price)}"
+
+
+def _reached(kind: str, price: Price, top: TopPrices) -> str:
+    """Return the text of a price alert that is due; "" while it is not."""
+    if kind == "above" and top.bid is not None and top.bid >= price:
+        return f"the best YES bid is {show_price(top.bid)}, at or above {show_price(price)}"
+    if kind == "below" and top.ask is not None and top.ask <= price:
+        return f"the best YES ask is {show_price(top.ask)}, at or below {show_price(price)}"
+    return ""
+
+
+class UnreadPrices:
+    """Tells of markets whose alerts cannot be checked, after a while, and when they can be checked again.
+
+    `recorded` are the stored alerts, newest first: those that an earlier run left open are ended here.
+    """
+
+    def __init__(self, recorded: Iterable[AlertRaised]) -> None:
+        newest: dict[str, str] = {}
+        for alert in recorded:
+            if alert.code in (UNREAD, READ_AGAIN):
+                newest.setdefault(alert.subject, alert.code)
+        self._told = {subject for subject, code in newest.items() if code == UNREAD}
+        self._since: dict[str, Ts] = {}
+
+    def look(self, unread: Mapping[str, str], now: Ts) -> list[AlertRaised]:
+        """Return what changed. `unread` maps each market that cannot be checked now to the reason."""
+        self._since = {ticker: self._since.get(ticker, now) for ticker in unread}
+        alerts = [
+            AlertRaised(now, "info", READ_AGAIN, ticker, "its alerts are checked again, or removed")
+            for ticker in sorted(self._told - unread.keys())
+        ]
+        due = [each for each, since in self._since.items() if now - since >= UNREAD_MS and each not in self._told]
+        alerts += [
+            AlertRaised(now, "warning", UNREAD, each, f"its price and fill alerts cannot be checked: {unread[each]}")
+            for each in due
+        ]
+        self._told = (self._told & unread.keys()) | set(due)
+        return alerts

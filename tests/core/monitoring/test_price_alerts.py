@@ -1,0 +1,93 @@
+"""Price and fill alerts: when one is due, and what is told of prices that cannot be read."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytest
+from support.values import NOW, make_fill
+
+from kalshi_cli.base.units import Price, Ts, cents
+from kalshi_cli.core.model.effects import AlertRaised
+from kalshi_cli.core.model.order_terms import ASK
+from kalshi_cli.core.monitoring.price_alerts import UNREAD_MS, PriceAlert, TopPrices, UnreadPrices, fired
+
+A, B = "KXA-1", "KXB-1"
+
+
+def alert(kind: Literal["above", "below", "fills"], price: Price | None = None, ticker: str = A) -> PriceAlert:
+    return PriceAlert(alert_id="1", ticker=ticker, kind=kind, price=price, created=NOW)
+
+
+def due(one: PriceAlert, *fills: Any, **prices: int | None) -> list[tuple[str, str]]:
+    top = (
+        TopPrices(**{side: None if price is None else cents(price) for side, price in prices.items()})
+        if prices
+        else None
+    )
+    found = fired([one], {A: top} if top is not None else {}, fills, NOW)
+    assert all(each.alert is one and each.told.tier == "warning" and each.told.subject == A for each in found)
+    return [(each.told.code, each.told.text) for each in found]
+
+
+@pytest.mark.parametrize(
+    ("kind", "bid", "ask", "is_due"),
+    [
+        ("above", 59, 61, False), ("above", 60, 61, True), ("above", 75, None, True), ("above", None, 99, False),
+        ("below", 1, 61, False), ("below", 1, 60, True), ("below", None, 40, True), ("below", 1, None, False),
+    ],
+)  # fmt: skip
+def test_a_price_alert_is_due_at_its_price_and_beyond(
+    kind: Literal["above", "below"], bid: int | None, ask: int | None, is_due: bool
+) -> None:
+    found = due(alert(kind, cents(60)), bid=bid, ask=ask)
+    assert bool(found) is is_due
+    assert not found or (found[0][0] == "PRICE_ALERT" and "$0.60" in found[0][1])
+
+
+def test_without_prices_nothing_is_due() -> None:
+    assert due(alert("above", cents(1))) == []
+    assert due(alert("below", cents(99))) == []
+
+
+def test_a_fill_counts_in_its_market_after_the_alert_was_added() -> None:
+    assert due(alert("fills")) == []
+    assert due(alert("fills"), make_fill(ticker=B, ts=NOW), make_fill(ticker=A, ts=Ts(NOW - 1))) == []
+    ((code, text),) = due(alert("fills"), make_fill(ticker=A, ts=NOW))
+    assert (code, text[:6]) == ("FILL_ALERT", "bought")
+    ((_, sold),) = due(alert("fills"), make_fill(ticker=A, ts=NOW, side=ASK))
+    assert sold.startswith("sold")
+
+
+def told(alerts: list[AlertRaised]) -> list[tuple[str, str]]:
+    return [(each.code, each.subject) for each in alerts]
+
+
+def test_prices_that_stay_unread_are_told_once_and_their_return_too() -> None:
+    watch = UnreadPrices(())
+    assert watch.look({A: "no answer"}, NOW) == []
+    assert watch.look({A: "no answer"}, Ts(NOW + UNREAD_MS - 1)) == []
+    (alert,) = watch.look({A: "no answer"}, Ts(NOW + UNREAD_MS))
+    assert told([alert]) == [("PRICE_ALERT_BLIND", A)]
+    assert "no answer" in alert.text
+    assert watch.look({A: "no answer"}, Ts(NOW + 2 * UNREAD_MS)) == []
+    assert told(watch.look({}, Ts(NOW + 3 * UNREAD_MS))) == [("PRICE_ALERT_SIGHTED", A)]
+    assert watch.look({}, Ts(NOW + 4 * UNREAD_MS)) == []
+
+
+def test_a_short_gap_is_not_told_and_does_not_add_up() -> None:
+    watch = UnreadPrices(())
+    watch.look({A: "x"}, NOW)
+    watch.look({}, Ts(NOW + 1))
+    assert watch.look({A: "x"}, Ts(NOW + UNREAD_MS)) == []
+
+
+def test_what_an_earlier_run_left_open_is_ended() -> None:
+    kept = [
+        AlertRaised(NOW, "info", "PRICE_ALERT_SIGHTED", B, ""),
+        AlertRaised(NOW, "warning", "PRICE_ALERT_BLIND", A, ""),
+    ]
+    watch = UnreadPrices(
+        [*kept, AlertRaised(NOW, "warning", "PRICE_ALERT_BLIND", B, ""), AlertRaised(NOW, "info", "X", A, "")]
+    )
+    assert told(watch.look({}, NOW)) == [("PRICE_ALERT_SIGHTED", A)]
