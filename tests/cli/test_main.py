@@ -104,8 +104,8 @@ def every_list_line() -> list[tuple[str, str]]:
 
 VERBS = """
 Accept Add Allow Block Buy Cancel Change Check Close Compare Confirm Create Decrease Delete Determine End Explain Export
-Find Halt Hold Import Inject List Make Manage Move Open Pause Place Print Quote Read Rebuild Record Reduce Remove Request
-Reset Retry Run Scan Search Sell Send Serve Set Show Shuffle Silence Start Stop Stream Test Trigger Watch
+Find Halt Hold Import Inject List Make Manage Move Open Pause Place Print Quote Read Rebuild Record Reduce Remove
+Request Reset Retry Run Scan Search Sell Send Serve Set Show Shuffle Silence Start Stop Stream Test Trigger Watch
 """
 
 
