@@ -10,10 +10,12 @@ import typer
 
 from kalshi_cli.base.errors import HaltedError, KalshiError, UsageError
 from kalshi_cli.base.units import pluralize, show_money
+from kalshi_cli.cli.backtest_files import FILLS, compare_reports, latency_of, require_files, show_report
 from kalshi_cli.cli.options import (
     CommandGroup,
     Paper,
     agreed,
+    choice_option,
     duration_option,
     environment_of,
     flags_of,
@@ -190,7 +192,7 @@ def _params(given: list[str] | None) -> dict[str, str]:
 @app.command("backtest")
 def backtest(
     ctx: typer.Context,
-    strategy: Names,
+    strategy: Names = "",
     files: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -203,10 +205,21 @@ def backtest(
     results: Annotated[
         list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")
     ] = None,
-    latency_ms: Annotated[
-        int, typer.Option(min=0, max=60_000, help="Latency from decision to exchange, in milliseconds.")
-    ] = 150,
+    latency: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Latency to the exchange: 150ms (default), or recorded: a distribution."),
+    ] = None,
+    latency_ms: Annotated[int | None, typer.Option(min=0, max=60_000, help="The same in milliseconds.")] = None,
+    fills: Annotated[
+        Any, choice_option("--fills", choices=FILLS, text="Where cancels ahead stood: " + ", ".join(FILLS) + ".")
+    ] = "proportional",
     param: Tuning = None,
+    page: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page with charts.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write trades, equity and markets as Parquet.")
+    ] = None,
     plot: Annotated[
         bool, typer.Option("--plot", help="Draw the equity curve, on the terminal or into FILE.svg.")
     ] = False,
@@ -216,17 +229,28 @@ def backtest(
     Recordings are made by `kalshi record`; the engine is that of live trading, fills are simulated and time is
     recorded. Fills depend on queue position, latency and fees; where a recording is ambiguous, the worse case for you
     is assumed. External inputs (prices, models, news) must be in the recording (`kalshi record --strategy`) or in a
-    file with timestamps.
+    file with timestamps. `--fills both` runs the optimistic and the pessimistic bound of the queue position and shows
+    both. Market impact is not modeled.
+
+    `kalshi backtest compare A B` compares two reports: JSON files of `--json`, or folders of `--out`.
 
     \b
     kalshi backtest tape.jsonl.gz --strategy spike --results results.json
+    kalshi backtest tape.jsonl.gz --strategy spike --fills both --latency recorded --html report.html
     kalshi backtest tape.jsonl.gz curve.svg --strategy spike --plot
+    kalshi backtest compare monday.json tuesday.json
     """
     from kalshi_cli.app.trading import RunModes
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
     from kalshi_cli.services.research.backtest import BacktestRequest, backtest_notes, backtest_view
 
     given = [*(data or ()), *(files or ())]
+    if files and files[0] == Path("compare"):
+        compare_reports(ctx, files[1:])
+        return
+    if not strategy:
+        raise UsageError("Missing option --strategy", hint="kalshi backtest FILE... --strategy NAME")
+    require_files(page, out)
     picture = given.pop() if plot and given and given[-1].suffix == ".svg" else None
     if not plot and given and given[-1].suffix == ".svg":
         raise UsageError(f"{given[-1]} is not a recording", hint="add --plot to draw the equity curve into it")
@@ -240,12 +264,13 @@ def backtest(
             files=tuple(given),
             results=tuple(results or ()),
             params=_params(param),
-            latency_ms=latency_ms,
+            latency_ms=latency_of(latency, latency_ms),
+            fill_model="proportional" if fills == "both" else fills,
         )
-        report = RunModes(environment).backtest(request)
+        report = RunModes(environment).backtest(request, has_both_bounds=fills == "both")
         if report.summary.failed:
             raise _failure(report.summary)
-        show_view(ctx, backtest_view(report), title=f"Backtest of {strategy}")
+        show_report(ctx, backtest_view(report), f"Backtest of {strategy}", page, out)
         info(*backtest_notes(report))
         if plot:
             show_curve(report.curve, picture)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -13,27 +14,36 @@ from kalshi_cli.core.account.pnl import ProfitAndLoss, group_by
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import Effect, OrderRefused
 from kalshi_cli.core.model.messages import Message, Tick
+from kalshi_cli.services.research.report.measures import BacktestFacts, Measurements, report_fields
 from kalshi_cli.services.runner import VenueProtocol, run
 from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary, StrategyResults, summarize
+from kalshi_cli.views.backtests import FillBoundRow
+from kalshi_cli.views.formats import Ratio
 from kalshi_cli.views.positions import PnlRow
 from kalshi_cli.views.runs import BacktestView
 
+FillChoice = Literal["proportional", "optimistic", "pessimistic"]
+
 
 class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A backtest: recordings in any order, and files with the results of their markets."""
+    """A backtest: recordings in any order, and files with the results of their markets.
+
+    `latency_ms` is None for latencies drawn from the recorded distribution.
+    """
 
     strategies: tuple[str, ...]
     files: tuple[Path, ...]
     results: tuple[Path, ...] = ()
     params: dict[str, str] = {}
-    latency_ms: int = 150
+    latency_ms: int | None = 150
+    fill_model: FillChoice = "proportional"
 
 
 class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     """The summary of a backtest, its maximum drawdown, and the profit and loss of each market.
 
     `curve` has the cumulative profit and loss in recorded time, one point per change. `refusals` are the first refusal
-    of each code.
+    of each code. `bounds` are the other fill models under which the same backtest ran.
     """
 
     summary: RunSummary
@@ -41,6 +51,16 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     markets: dict[str, ProfitAndLoss]
     curve: tuple[tuple[Ts, Money], ...]
     refusals: tuple[OrderRefused, ...] = ()
+    facts: BacktestFacts = BacktestFacts()
+    fill_model: str = "proportional"
+    latency: str = ""
+    bounds: tuple[BacktestReport, ...] = ()
+
+    @property
+    def total_return(self) -> Ratio | None:
+        """Return the net as a share of the starting balance."""
+        start = self.facts.starting_balance
+        return Ratio(self.summary.net / start) if start else None
 
 
 MAX_POINTS = 20_000
@@ -48,22 +68,26 @@ MAX_POINTS = 20_000
 
 
 class Unrecorded:
-    """A store that keeps nothing but the first refusal of each code."""
+    """A store that keeps nothing but the first refusal of each code, and counts orders and fills."""
 
-    def __init__(self) -> None:
+    def __init__(self, measured: Measurements) -> None:
         self.refusals: dict[str, OrderRefused] = {}
+        self._measured = measured
 
     def record(self, effect: Effect) -> None:
-        """Keep the first refusal of a code, and drop all other effects."""
+        """Keep the first refusal of a code, and count the other effects."""
         if isinstance(effect, OrderRefused):
             self.refusals.setdefault(effect.code, effect)
+        else:
+            self._measured.on_effect(effect)
 
 
 def backtest(
     plan: RunPlan, engine: TradingEngine, feed: Iterable[Message], venue: VenueProtocol, clock: Clock
 ) -> BacktestReport:
     """Run the trading loop over a recording, and measure equity on every tick."""
-    score, store = StrategyResults(engine), Unrecorded()
+    score, measured = StrategyResults(engine), Measurements(engine)
+    store = Unrecorded(measured)
     started = clock.now()
     cycles, peak, deepest = 0, 0, 0
     curve: list[tuple[Ts, Money]] = []
@@ -71,12 +95,14 @@ def backtest(
     def look(message: Message) -> None:
         nonlocal cycles, peak, deepest, started
         started = started or message.ts
+        measured.on_message(message)
         if isinstance(message, Tick):
             cycles += 1
             net = score.gained().net
             peak = max(peak, net)
             deepest = max(deepest, peak - net)
             add_point(curve, message.ts, net)
+            measured.on_tick(message.ts, net)
 
     run(feed, engine, venue, store, look)
     state = engine.state
@@ -93,10 +119,11 @@ def backtest(
     markets = group_by(entries, state.marks(), lambda ticker, _: ticker)
     return BacktestReport(
         summary=summary,
-        max_drawdown=Money(deepest),
+        max_drawdown=Money(max(deepest, peak - summary.net)),
         markets=dict(sorted(markets.items())),
         curve=(*curve, (clock.now(), summary.net)),
         refusals=tuple(store.refusals.values()),
+        facts=measured.facts(summary.net),
     )
 
 
@@ -109,9 +136,16 @@ def add_point(curve: list[tuple[Ts, Money]], ts: Ts, net: Money) -> None:
 
 
 def backtest_view(report: BacktestReport) -> BacktestView:
-    """Return the results of a backtest in total and by market."""
-    rows = tuple(PnlRow.of(part, key=ticker) for ticker, part in report.markets.items())
-    return BacktestView.of(report.summary, max_drawdown=report.max_drawdown, rows=rows)
+    """Return the results of a backtest in total, and by market, hour, price and time to close."""
+    return BacktestView.of(
+        report.summary,
+        fill_model=report.fill_model,
+        latency=report.latency,
+        max_drawdown=report.max_drawdown,
+        bounds=tuple(FillBoundRow.of(bound) for bound in report.bounds),
+        rows=tuple(PnlRow.of(part, key=ticker) for ticker, part in report.markets.items()),
+        **report_fields(report.facts, report.summary.net, report.curve),
+    )
 
 
 def backtest_notes(report: BacktestReport) -> list[str]:
