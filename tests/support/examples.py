@@ -169,6 +169,9 @@ class Desk:
             file.unlink()
         if line.startswith("kalshi backtest"):
             program("record", TWO_SIDED, "--out", "tape.jsonl.gz", "--duration", "0.3s")
+            report = program("backtest", "tape.jsonl.gz", "--strategy", "spike", "--json")
+            for name in ("monday.json", "tuesday.json"):
+                (self.one.home / name).write_text(report.out)
 
     def named(self, line: str) -> str:
         """The line with what there is, instead of what it names."""

@@ -211,7 +211,7 @@ def backtest(
     ] = None,
     latency_ms: Annotated[int | None, typer.Option(min=0, max=60_000, help="The same in milliseconds.")] = None,
     fills: Annotated[
-        Any, choice_option("--fills", choices=FILLS, text="Where cancels ahead stood: " + ", ".join(FILLS) + ".")
+        Any, choice_option("--fills", choices=FILLS, text="Queue position: where canceled contracts stood.")
     ] = "proportional",
     param: Tuning = None,
     page: Annotated[

@@ -23,13 +23,17 @@ _TILES = (
     "win_rate", "markets", "markets_traded", "starting_balance", "balance",
 )  # fmt: skip
 
+_NOT_ON_PAGE = ("event_ticker", "order_id")
+"""Columns of trades that are in JSON and Parquet only, so that a line fits on a printed page."""
+
 STYLE = """
 :root{color-scheme:light dark;--text:#1b1f24;--dim:#57606a;--back:#fff;--panel:#f6f8fa;--rule:#d0d7de;--line:#0969da;
 --gain:#1a7f37;--loss:#cf222e}
 @media (prefers-color-scheme:dark){:root{--text:#e6edf3;--dim:#9198a1;--back:#0d1117;--panel:#161b22;--rule:#30363d;
 --line:#58a6ff;--gain:#3fb950;--loss:#f85149}}
 @media print{:root{--text:#000;--dim:#444;--back:#fff;--panel:#fff;--rule:#bbb;--line:#0550ae;--gain:#116329;
---loss:#a40e26}section{break-inside:avoid}.long{break-inside:auto}tr{break-inside:avoid}body{font-size:11px}}
+--loss:#a40e26}section{break-inside:avoid}.long{break-inside:auto}tr{break-inside:avoid}body{font-size:11px;margin:0}
+table{font-size:8px}th,td{padding:.1rem .3rem}}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--back);max-width:60rem;margin:2rem auto;
 padding:0 1rem;-webkit-print-color-adjust:exact;print-color-adjust:exact}
 h1{font-size:1.6rem;margin:0;overflow-wrap:anywhere}h2{font-size:1.15rem;margin:2rem 0 .5rem}.dim{color:var(--dim)}
@@ -40,6 +44,7 @@ dl div{background:var(--panel);border:1px solid var(--rule);border-radius:6px;pa
 dt{color:var(--dim);font-size:.8rem}dd{margin:0;font-size:1.15rem;font-variant-numeric:tabular-nums}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.85rem;font-variant-numeric:tabular-nums}
 th,td{padding:.2rem .6rem;text-align:left;border-bottom:1px solid var(--rule);white-space:nowrap}th{color:var(--dim)}
+dt::first-letter,th::first-letter{text-transform:uppercase}
 .number{text-align:right}.green{color:var(--gain)}.red{color:var(--loss)}
 svg{width:100%;height:auto;display:block}svg text{font:12px system-ui,sans-serif;fill:var(--dim)}
 path{fill:none}.grid{stroke:var(--rule);stroke-dasharray:2 4}.zero{stroke:var(--dim)}
@@ -130,10 +135,10 @@ def _section(title: str, body: str, *, about: str = "", kind: str = "") -> str:
     return f'<section class="{kind}"><h2>{text(title)}</h2>{told}{body}</section>\n' if body else ""
 
 
-def _table(of: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> str:
+def _table(of: type[msgspec.Struct], rows: Sequence[msgspec.Struct], *, hidden: tuple[str, ...] = ()) -> str:
     if not rows:
         return ""
-    shown = columns(of)
+    shown = [column for column in columns(of) if column.name not in hidden]
     head = "".join(f'<th class="{_align(column)}">{text(column.label)}</th>' for column in shown)
     lines = []
     for row in rows:
@@ -179,5 +184,5 @@ def _parts(title: str, rows: Sequence[ProfitPartRow]) -> str:
 def _trades(rows: Sequence[BacktestTradeRow]) -> str:
     left_out = len(rows) - MAX_TRADES
     about = f"The first {MAX_TRADES}; {left_out} more are in --out and --json." if left_out > 0 else ""
-    body = _table(BacktestTradeRow, rows[:MAX_TRADES]) or "<p>No trades.</p>"
+    body = _table(BacktestTradeRow, rows[:MAX_TRADES], hidden=_NOT_ON_PAGE) or "<p>No trades.</p>"
     return _section(f"Trades: {pluralize(len(rows), 'fill')}", body, about=about, kind="long")
