@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -12,7 +12,7 @@ import typer
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import duration_from_user, pluralize
 from kalshi_cli.cli.extras import require_extra
-from kalshi_cli.cli.options import flags_of, show_list, show_view
+from kalshi_cli.cli.options import choice_option, flags_of, show_list, show_view
 from kalshi_cli.cli.screen.output import Format, default_format, info
 
 if TYPE_CHECKING:
@@ -20,6 +20,21 @@ if TYPE_CHECKING:
 
 MAX_LATENCY_MS = 60_000
 FILLS = ("proportional", "optimistic", "pessimistic", "both")
+
+Latency = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Latency to the exchange: 150ms (default), or recorded: a distribution."),
+]
+LatencyMs = Annotated[int | None, typer.Option(min=0, max=MAX_LATENCY_MS, help="The same in milliseconds.")]
+FillChoice = Annotated[
+    Any, choice_option("--fills", choices=FILLS, text="Queue position: where canceled contracts stood.")
+]
+PageFile = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page with charts.")
+]
+OutFolder = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Write trades, equity and markets as Parquet.")
+]
 
 
 def latency_of(given: str | None, given_ms: int | None) -> int | None:
@@ -42,6 +57,18 @@ def latency_of(given: str | None, given_ms: int | None) -> int | None:
     if latency_ms > MAX_LATENCY_MS:
         raise UsageError(f"--latency is at most {MAX_LATENCY_MS // 1000}s", hint="use recorded, 150ms or 1s")
     return round(latency_ms)
+
+
+def picture_of(given: list[Path], strategy: str, *, is_plotted: bool) -> Path | None:
+    """Take the picture off the end of the recordings. UsageError for missing or unfit options."""
+    if not strategy:
+        raise UsageError("Missing option --strategy", hint="kalshi backtest FILE... --strategy NAME")
+    picture = given.pop() if is_plotted and given and given[-1].suffix == ".svg" else None
+    if not is_plotted and given and given[-1].suffix == ".svg":
+        raise UsageError(f"{given[-1]} is not a recording", hint="add --plot to draw the equity curve into it")
+    if not given:
+        raise UsageError("No recording given", hint=f"kalshi backtest FILE... --strategy {strategy}")
+    return picture
 
 
 def require_files(page: Path | None, folder: Path | None) -> None:

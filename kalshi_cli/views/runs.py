@@ -67,8 +67,8 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     are those of the pessimistic one.
     """
 
-    unknown: tuple[str, ...]
     strategy: str
+    unknown: tuple[str, ...]
     fill_model: str
     latency: str
     started: Ts | None

@@ -10,12 +10,22 @@ import typer
 
 from kalshi_cli.base.errors import HaltedError, KalshiError, UsageError
 from kalshi_cli.base.units import pluralize, show_money
-from kalshi_cli.cli.backtest_files import FILLS, compare_reports, latency_of, require_files, show_report
+from kalshi_cli.cli.backtest_files import (
+    FillChoice,
+    Latency,
+    LatencyMs,
+    OutFolder,
+    PageFile,
+    compare_reports,
+    latency_of,
+    picture_of,
+    require_files,
+    show_report,
+)
 from kalshi_cli.cli.options import (
     CommandGroup,
     Paper,
     agreed,
-    choice_option,
     duration_option,
     environment_of,
     flags_of,
@@ -205,21 +215,12 @@ def backtest(
     results: Annotated[
         list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")
     ] = None,
-    latency: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Latency to the exchange: 150ms (default), or recorded: a distribution."),
-    ] = None,
-    latency_ms: Annotated[int | None, typer.Option(min=0, max=60_000, help="The same in milliseconds.")] = None,
-    fills: Annotated[
-        Any, choice_option("--fills", choices=FILLS, text="Queue position: where canceled contracts stood.")
-    ] = "proportional",
+    latency: Latency = None,
+    latency_ms: LatencyMs = None,
+    fills: FillChoice = "proportional",
     param: Tuning = None,
-    page: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page with charts.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Write trades, equity and markets as Parquet.")
-    ] = None,
+    page: PageFile = None,
+    out: OutFolder = None,
     plot: Annotated[
         bool, typer.Option("--plot", help="Draw the equity curve, on the terminal or into FILE.svg.")
     ] = False,
@@ -248,14 +249,8 @@ def backtest(
     if files and files[0] == Path("compare"):
         compare_reports(ctx, files[1:])
         return
-    if not strategy:
-        raise UsageError("Missing option --strategy", hint="kalshi backtest FILE... --strategy NAME")
     require_files(page, out)
-    picture = given.pop() if plot and given and given[-1].suffix == ".svg" else None
-    if not plot and given and given[-1].suffix == ".svg":
-        raise UsageError(f"{given[-1]} is not a recording", hint="add --plot to draw the equity curve into it")
-    if not given:
-        raise UsageError("No recording given", hint=f"kalshi backtest FILE... --strategy {strategy}")
+    picture = picture_of(given, strategy, is_plotted=plot)
     if plot:
         require_curve(flags_of(ctx).form, picture, "kalshi backtest ... --plot curve.svg")
     with environment_of(ctx) as environment:

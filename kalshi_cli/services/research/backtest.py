@@ -28,7 +28,7 @@ FillChoice = Literal["proportional", "optimistic", "pessimistic"]
 class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A backtest: recordings in any order, and files with the results of their markets.
 
-    `latency_ms` is None for latencies drawn from the recorded distribution.
+    Without `latency_ms`, latencies are drawn from the recorded distribution.
     """
 
     strategies: tuple[str, ...]

@@ -31,7 +31,7 @@ def reaches(side: Side, price: Price, other: Price) -> bool:
 
 
 class FillModel(StrEnum):
-    """Where the contracts stood that left a level without a trade: in proportion, ahead of us, or behind us."""
+    """The assumed place of contracts that left a level without a trade: in proportion, ahead of us, or behind us."""
 
     PROPORTIONAL = "proportional"
     OPTIMISTIC = "optimistic"
