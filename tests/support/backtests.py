@@ -81,7 +81,10 @@ def ran(messages: Iterator[Message], *strategies: Strategy) -> BacktestReport:
         EngineState(now=Ts(0)), RiskLimits(min_edge=None), strategies, new_id=lambda: f"c{next(ids)}",
         order_expiry_s=90.0,
     )  # fmt: skip
-    venue = PaperVenue(cash=dollars(1_000), fees=lambda _: FeeSchedule(), new_id=lambda: f"v{next(ids)}")
+    fees = engine.state.fees
+    venue = PaperVenue(
+        cash=dollars(1_000), fees=lambda ticker: fees.get(ticker, FeeSchedule()), new_id=lambda: f"v{next(ids)}"
+    )
     engine.step(venue.snapshot(engine.state.now))
     clock = ManualClock(Ts(0))
 

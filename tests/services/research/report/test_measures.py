@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
-from support.backtests import START, TICKERS, losing, messages_of, ran
+from collections.abc import Iterator
 
-from kalshi_cli.base.units import Money
-from kalshi_cli.core.model.messages import FeedGap, PublicTrade
+import pytest
+from support.backtests import START, TICKERS, Loser, losing, messages_of, ran
+
+from kalshi_cli import testing
+from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.messages import FeedGap, MarketChange, Message, PublicTrade
 from kalshi_cli.services.research.backtest import backtest_view
 from kalshi_cli.services.research.report.measures import ratio_rows
 from kalshi_cli.strategies import registry
+from kalshi_cli.strategies.base import StrategyParams
 from kalshi_cli.views.runs import BacktestView
 
 
@@ -58,6 +63,27 @@ def test_shares_are_of_contracts(view: BacktestView) -> None:
     assert (view.markets, view.markets_traded) == (2, 2)
     assert (view.started, view.ended) == (START, START + 300_000)
     assert 0 < view.highest_exposure <= 2 * 5_000_000
+
+
+def test_a_fill_pays_the_fee_in_force_at_its_time() -> None:
+    """The fee of both markets is waived after 150 seconds: the recording says so with a new schedule."""
+
+    def changed() -> Iterator[Message]:
+        is_old = True
+        for message in messages_of(1, has_result=False):
+            if is_old and message.ts >= START + 150_000:
+                is_old = False
+                for ticker in TICKERS:
+                    market = testing.market(ticker=ticker, close_time=Ts(START + 300_000))
+                    yield MarketChange(message.ts, market, FeeSchedule(multiplier=0))
+            yield message
+
+    trades = backtest_view(ran(changed(), Loser(StrategyParams()))).trades
+    early = [row for row in trades if row.time < START + 150_000]
+    late = [row for row in trades if row.time > START + 151_000]
+    assert min(len(early), len(late)) > 5
+    assert all(row.fee > 0 for row in early)
+    assert not any(row.fee for row in late)
 
 
 def test_a_result_that_is_not_known_is_in_the_first_lines() -> None:

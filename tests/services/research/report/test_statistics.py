@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from support.simulation import T0
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.core.account.pnl import LedgerEntry
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
@@ -127,7 +128,7 @@ def settlement(at: int, value: Price, ticker: str = "KXA-1") -> Settlement:
 
 def test_the_highest_exposure_is_the_cost_of_all_positions_at_once() -> None:
     """Ten YES at 40 cents and five NO at 70 cents (a sale of YES at 30) cost $7.50; later ones are cheaper."""
-    entries = [
+    entries: list[LedgerEntry] = [
         fill(0, BID, 40, 10),
         fill(1, ASK, 30, 5, "KXA-2"),
         fill(2, ASK, 50, 10),
