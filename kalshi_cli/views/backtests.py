@@ -80,3 +80,5 @@ class ComparisonRow(OutputRow, frozen=True, kw_only=True):
     a: str | None
     b: str | None
     difference: str | None
+
+    vital = ("b",)

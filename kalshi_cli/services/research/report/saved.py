@@ -93,6 +93,8 @@ def _parquet(of: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> bytes:
 def compare(first: Path, second: Path) -> list[ComparisonRow]:
     """Return the measures of two saved reports and their differences, then the net of each market of either.
 
+    A measure that both reports lack is left out.
+
     A report is a JSON file of `kalshi backtest --json`, or a folder of `--out`. UsageError for anything else.
     """
     reports = [_read(path) for path in (first, second)]
@@ -100,9 +102,11 @@ def compare(first: Path, second: Path) -> list[ComparisonRow]:
     ratios = [_ratios(each) for each in reports]
     pairs += [(name, [each.get(name) for each in ratios]) for name in dict.fromkeys((*ratios[0], *ratios[1]))]
     nets = [{row["key"]: row["net"] for row in each["rows"]} for each in reports]
-    pairs += [(f"net of {name}", [each.get(name) for each in nets]) for name in sorted({*nets[0], *nets[1]})]
+    pairs += [(f"net {name}", [each.get(name) for each in nets]) for name in sorted({*nets[0], *nets[1]})]
     return [
-        ComparisonRow(measure=name, a=_shown(a), b=_shown(b), difference=_difference(a, b)) for name, (a, b) in pairs
+        ComparisonRow(measure=name, a=_shown(name, a), b=_shown(name, b), difference=_difference(a, b))
+        for name, (a, b) in pairs
+        if a is not None or b is not None
     ]
 
 
@@ -156,7 +160,10 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def _shown(value: object) -> str | None:
+def _shown(name: str, value: object) -> str | None:
+    """Return a value as text, a time to the minute so that both reports fit on a narrow screen."""
+    if name in ("started", "ended") and isinstance(value, str):
+        return f"{value[:16]}Z"
     return None if value is None else str(value)
 
 

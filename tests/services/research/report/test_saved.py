@@ -50,8 +50,9 @@ def test_two_reports_side_by_side(view: BacktestView, tmp_path: Path) -> None:
     assert float(rows["net"].difference or 0) == pytest.approx((other.net - view.net) / 10**6)
     assert rows["fills"].difference == str(other.fills - view.fills)
     assert (rows["strategy"].a, rows["strategy"].difference) == (view.strategy, None)
-    assert rows["sharpe_by_day"].a is None
-    markets = [name for name in rows if name.startswith("net of ")]
+    assert "sharpe_by_day" not in rows, "missing in both"
+    assert rows["started"].a == "2026-05-28T20:26Z"
+    markets = [name for name in rows if name.startswith("net ")]
     assert len(markets) == 2
     assert all(row.difference in (None, "0", "0.000000") for row in compare(first, first))
 
