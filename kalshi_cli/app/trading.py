@@ -266,8 +266,18 @@ class RunModes:
         fees.update({market.ticker: resources.families.fees(market) for market in found})
         return [MarketChange(now, m, fees[m.ticker], resources.families.family(m)) for m in found]
 
-    def backtest(self, request: BacktestRequest) -> BacktestReport:
-        """Run the same engine and strategies over recordings, with simulated fills, in recorded time."""
+    def backtest(self, request: BacktestRequest, *, has_both_bounds: bool = False) -> BacktestReport:
+        """Run the same engine and strategies over recordings, with simulated fills, in recorded time.
+
+        With both bounds, the result is that of the pessimistic fill model, and its `bounds` are both.
+        """
+        if not has_both_bounds:
+            return self._backtest(request)
+        best = self._backtest(msgspec.structs.replace(request, fill_model="optimistic"))
+        worst = self._backtest(msgspec.structs.replace(request, fill_model="pessimistic"))
+        return msgspec.structs.replace(worst, bounds=(worst, best))
+
+    def _backtest(self, request: BacktestRequest) -> BacktestReport:
         from kalshi_cli.services.research.recorded_run import over_recordings
 
         config = self.config
@@ -279,7 +289,7 @@ class RunModes:
             strategies,
             cash=config.sim.starting_cash,
             new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),
-            references=config.references, order_expiry_s=config.trade.order_expiry_s,
+            references=config.references, order_expiry_s=config.trade.order_expiry_s, seed=config.sim.seed,
             inputs=[wanted for strategy in strategies for wanted in strategy.inputs()],
         )  # fmt: skip
 

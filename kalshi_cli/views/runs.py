@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.views.backtests import BacktestTradeRow, EquityRow, FillBoundRow, ProfitPartRow, RatioRow
 from kalshi_cli.views.formats import Ratio, SignedMoney, TradingStateCell, TruncatableText
 from kalshi_cli.views.positions import PnlRow
 from kalshi_cli.views.row import OutputRow, names
@@ -60,12 +61,21 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
 
 
 class BacktestView(OutputRow, frozen=True, kw_only=True):
-    """A run over recordings, its maximum drawdown, and the result of each market.
+    """A run over recordings: its results, ratios, parts of the profit, trades and equity curve.
 
-    `holes` counts the times at which messages of a market were lost; `unknown` names what the data does not say.
+    `holes` counts the times at which messages of a market were lost; `unknown` says what the recording does not tell.
+    With both fill models, `bounds` has both runs, and all other fields are those of the pessimistic one.
     """
 
     strategy: str
+    unknown: tuple[str, ...]
+    fill_model: str
+    latency: str
+    started: Ts | None
+    ended: Ts | None
+    markets: int
+    markets_traded: int
+    starting_balance: Money | None
     intents: int
     orders: int
     fills: int
@@ -77,11 +87,29 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     unrealized: SignedMoney
     fees: Money
     net: SignedMoney
+    total_return: Ratio | None
     max_drawdown: Money
     balance: Money | None
+    maker_share: Ratio | None
+    fill_rate: Ratio | None
+    turnover: Money
+    highest_exposure: Money
+    bounds: tuple[FillBoundRow, ...]
+    ratios: tuple[RatioRow, ...]
     rows: tuple[PnlRow, ...]
     holes: int
-    unknown: tuple[str, ...]
+    by_hour: tuple[ProfitPartRow, ...]
+    by_price: tuple[ProfitPartRow, ...]
+    by_time_to_close: tuple[ProfitPartRow, ...]
+    trades: tuple[BacktestTradeRow, ...]
+    curve: tuple[EquityRow, ...]
+
+    screen = (
+        "strategy", "fill_model", "latency", "started", "ended", "markets", "markets_traded", "starting_balance",
+        "net", "total_return", "realized", "unrealized", "fees", "max_drawdown", "highest_exposure", "turnover",
+        "intents", "orders", "denied", "fills", "maker_fills", "taker_fills", "maker_share", "fill_rate", "win_rate",
+        "balance",
+    )  # fmt: skip
 
 
 class StatusView(OutputRow, frozen=True, kw_only=True):

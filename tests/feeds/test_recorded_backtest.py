@@ -67,7 +67,7 @@ def paid(path: Path, fees: FeeSchedule | None) -> tuple[Money, tuple[str, ...]]:
         order_expiry_s=90.0,
     )  # fmt: skip
     assert report.summary.fills == 1
-    return report.summary.fees, report.unknown
+    return report.summary.fees, report.facts.unknown
 
 
 @pytest.mark.parametrize(

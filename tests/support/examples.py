@@ -181,6 +181,10 @@ class Desk:
             (self.one.home / "btcusd.csv.gz").write_bytes(gzip.compress(text.encode()))
         elif "import" not in line:
             program("data", "import", "tape.jsonl.gz")
+        if "compare" in line:
+            report = program("backtest", "tape.jsonl.gz", "--strategy", "spike", "--json")
+            for name in ("monday.json", "tuesday.json"):
+                (self.one.home / name).write_text(report.out)
 
     def named(self, line: str) -> str:
         """The line with what there is, instead of what it names."""

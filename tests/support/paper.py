@@ -29,7 +29,7 @@ def market(**changes: Any) -> Market:
 class Desk:
     """Time moves by `wait`; everything else happens now. Each call returns what the venue said."""
 
-    def __init__(self, *, cash: Money | None = None, latency_ms: int = LATENCY_MS, **options: Any) -> None:
+    def __init__(self, *, cash: Money | None = None, latency_ms: Any = LATENCY_MS, **options: Any) -> None:
         numbers = count(1)
         self.now = T0
         self.said: list[Message] = []

@@ -10,6 +10,18 @@ import typer
 
 from kalshi_cli.base.errors import HaltedError, KalshiError, UsageError
 from kalshi_cli.base.units import pluralize, show_money
+from kalshi_cli.cli.backtest_files import (
+    FillChoice,
+    Latency,
+    LatencyMs,
+    OutFolder,
+    PageFile,
+    compare_reports,
+    latency_of,
+    picture_of,
+    require_files,
+    show_report,
+)
 from kalshi_cli.cli.options import (
     CommandGroup,
     LakeFolder,
@@ -46,7 +58,6 @@ LakeSeries = Annotated[
     str | None, typer.Option("--series", metavar="SERIES[,SERIES]", help="Use the lake's recordings of this series.")
 ]
 Results = Annotated[list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")]
-Latency = Annotated[int, typer.Option(min=0, max=60_000, help="Latency from decision to exchange, in milliseconds.")]
 Holes = Annotated[
     str, choice_option("--holes", choices=("refuse", "forget", "ignore"), text="What to do where data was lost.")
 ]
@@ -204,7 +215,7 @@ def _params(given: list[str] | None) -> dict[str, str]:
 @app.command("backtest")
 def backtest(
     ctx: typer.Context,
-    strategy: Names,
+    strategy: Names = "",
     files: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -215,13 +226,17 @@ def backtest(
         list[Path] | None, typer.Option("--data", metavar="FILE", help="The same as FILE; repeatable.")
     ] = None,
     results: Results = None,
-    latency_ms: Latency = 150,
+    latency: Latency = None,
+    latency_ms: LatencyMs = None,
+    fills: FillChoice = "proportional",
     param: Tuning = None,
     lake: LakeFolder = None,
     series: LakeSeries = None,
     since: Annotated[Any, when_option("--since", text="Use the lake from this time: 2026-05-13, 7d.")] = None,
     until: Annotated[Any, when_option("--until", text="Use the lake up to this time.")] = None,
     holes: Holes = "forget",
+    page: PageFile = None,
+    out: OutFolder = None,
     plot: Plot = False,
 ) -> None:
     """Run strategies over recorded data.
@@ -229,27 +244,32 @@ def backtest(
     Recordings are made by `kalshi record`; the engine is that of live trading, fills are simulated and time is
     recorded. Fills depend on queue position, latency and fees; where a recording is ambiguous, the worse case for you
     is assumed. External inputs (prices, models, news) must be in the recording (`kalshi record --strategy`) or in a
-    file with timestamps.
+    file with timestamps. `--fills both` runs the optimistic and the pessimistic bound of the queue position and shows
+    both. Market impact is not modeled.
+
+    `kalshi backtest compare A B` compares two reports: JSON files of `--json`, or folders of `--out`.
 
     Instead of files, `--series`, or `--lake` with or without `--since` and `--until`, reads recordings of the lake
     (`kalshi data`). Where messages were lost, a market is not traded until its next snapshot (`--holes forget`).
 
     \b
     kalshi backtest tape.jsonl.gz --strategy spike --results results.json
+    kalshi backtest tape.jsonl.gz --strategy spike --fills both --latency recorded --html report.html
     kalshi backtest tape.jsonl.gz curve.svg --strategy spike --plot
     kalshi backtest --strategy threshold --series KXBTC15M --since 2026-05-13
+    kalshi backtest compare monday.json tuesday.json
     """
     from kalshi_cli.app.trading import RunModes
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
     from kalshi_cli.services.research.backtest import BacktestRequest, backtest_notes, backtest_view, backtest_warnings
 
     given = [*(data or ()), *(files or ())]
-    picture = given.pop() if plot and given and given[-1].suffix == ".svg" else None
-    if not plot and given and given[-1].suffix == ".svg":
-        raise UsageError(f"{given[-1]} is not a recording", hint="add --plot to draw the equity curve into it")
+    if files and files[0] == Path("compare"):
+        compare_reports(ctx, files[1:])
+        return
+    require_files(page, out)
     is_from_lake = any(each is not None for each in (lake, series, since, until))
-    if not given and not is_from_lake:
-        raise UsageError("No recording given", hint=f"kalshi backtest FILE... --strategy {strategy}")
+    picture = picture_of(given, strategy, is_plotted=plot, is_from_lake=is_from_lake)
     if plot:
         require_curve(flags_of(ctx).form, picture, "kalshi backtest ... --plot curve.svg")
     with environment_of(ctx) as environment:
@@ -258,15 +278,16 @@ def backtest(
             files=tuple(given),
             results=tuple(results or ()),
             params=_params(param),
-            latency_ms=latency_ms,
+            latency_ms=latency_of(latency, latency_ms),
+            fill_model="proportional" if fills == "both" else fills,
             **(_lake_part(environment, lake, series, since, until) if is_from_lake else {}),
             holes=holes,
         )
-        report = RunModes(environment).backtest(request)
+        report = RunModes(environment).backtest(request, has_both_bounds=fills == "both")
         if report.summary.failed:
             raise _failure(report.summary)
         info(*backtest_warnings(report, holes))
-        show_view(ctx, backtest_view(report), title=f"Backtest of {strategy}")
+        show_report(ctx, backtest_view(report), f"Backtest of {strategy}", page, out)
         info(*backtest_notes(report))
         if plot:
             show_curve(report.curve, picture)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -13,10 +14,15 @@ from kalshi_cli.core.account.pnl import ProfitAndLoss, group_by
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import Effect, OrderRefused
 from kalshi_cli.core.model.messages import Message, Tick
+from kalshi_cli.services.research.report.measures import BacktestFacts, Measurements, report_fields
 from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol, run
 from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary, StrategyResults, summarize
+from kalshi_cli.views.backtests import FillBoundRow
+from kalshi_cli.views.formats import Ratio
 from kalshi_cli.views.positions import PnlRow
 from kalshi_cli.views.runs import BacktestView
+
+FillChoice = Literal["proportional", "optimistic", "pessimistic"]
 
 
 class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,13 +30,15 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     With `lake`, its recordings of these `series` (all, if there are none) from `since` to before `until` too. `holes`
     says what to do where messages were lost: `refuse`; `forget` the books until their next snapshot; or `ignore` it.
+    Without `latency_ms`, latencies are drawn from the recorded distribution.
     """
 
     strategies: tuple[str, ...]
     files: tuple[Path, ...]
     results: tuple[Path, ...] = ()
     params: dict[str, str] = {}
-    latency_ms: int = 150
+    latency_ms: int | None = 150
+    fill_model: FillChoice = "proportional"
     lake: Path | None = None
     series: tuple[str, ...] = ()
     since: Ts | None = None
@@ -49,7 +57,8 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
 
     `curve` has the cumulative profit and loss in recorded time, one point per change. `refusals` are the first refusal
     of each code. `holes` counts the times at which messages of a market were lost, `lost_s` the seconds until its next
-    snapshot; `unknown` names what the data does not say.
+    snapshot; `bounds` are the other fill models under which the same backtest
+    ran.
     """
 
     summary: RunSummary
@@ -59,7 +68,16 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     refusals: tuple[OrderRefused, ...] = ()
     holes: int = 0
     lost_s: float = 0.0
-    unknown: tuple[str, ...] = ()
+    facts: BacktestFacts = BacktestFacts()
+    fill_model: str = "proportional"
+    latency: str = ""
+    bounds: tuple[BacktestReport, ...] = ()
+
+    @property
+    def total_return(self) -> Ratio | None:
+        """Return the net as a share of the starting balance."""
+        start = self.facts.starting_balance
+        return Ratio(self.summary.net / start) if start else None
 
 
 MAX_POINTS = 20_000
@@ -67,15 +85,18 @@ MAX_POINTS = 20_000
 
 
 class Unrecorded:
-    """A store that keeps nothing but the first refusal of each code."""
+    """A store that keeps nothing but the first refusal of each code, and counts orders and fills."""
 
-    def __init__(self) -> None:
+    def __init__(self, measured: Measurements) -> None:
         self.refusals: dict[str, OrderRefused] = {}
+        self._measured = measured
 
     def record(self, effect: Effect) -> None:
-        """Keep the first refusal of a code, and drop all other effects."""
+        """Keep the first refusal of a code, and count the other effects."""
         if isinstance(effect, OrderRefused):
             self.refusals.setdefault(effect.code, effect)
+        else:
+            self._measured.on_effect(effect)
 
 
 Drive = Callable[[Iterable[Message], TradingEngine, VenueProtocol, RecorderProtocol, Callable[[Message], None]], None]
@@ -91,7 +112,8 @@ def backtest(
     drive: Drive = run,
 ) -> BacktestReport:
     """Run the trading loop `drive` over a recording, and measure equity on every tick."""
-    score, store = StrategyResults(engine), Unrecorded()
+    score, measured = StrategyResults(engine), Measurements(engine)
+    store = Unrecorded(measured)
     started = clock.now()
     cycles, peak, deepest = 0, 0, 0
     curve: list[tuple[Ts, Money]] = []
@@ -99,12 +121,14 @@ def backtest(
     def look(message: Message) -> None:
         nonlocal cycles, peak, deepest, started
         started = started or message.ts
+        measured.on_message(message)
         if isinstance(message, Tick):
             cycles += 1
             net = score.gained().net
             peak = max(peak, net)
             deepest = max(deepest, peak - net)
             add_point(curve, message.ts, net)
+            measured.on_tick(message.ts, net)
 
     drive(feed, engine, venue, store, look)
     state = engine.state
@@ -121,10 +145,11 @@ def backtest(
     markets = group_by(entries, state.marks(), lambda ticker, _: ticker)
     return BacktestReport(
         summary=summary,
-        max_drawdown=Money(deepest),
+        max_drawdown=Money(max(deepest, peak - summary.net)),
         markets=dict(sorted(markets.items())),
         curve=(*curve, (clock.now(), summary.net)),
         refusals=tuple(store.refusals.values()),
+        facts=measured.facts(summary.net),
     )
 
 
@@ -137,10 +162,16 @@ def add_point(curve: list[tuple[Ts, Money]], ts: Ts, net: Money) -> None:
 
 
 def backtest_view(report: BacktestReport) -> BacktestView:
-    """Return the results of a backtest in total and by market."""
-    rows = tuple(PnlRow.of(part, key=ticker) for ticker, part in report.markets.items())
+    """Return the results of a backtest in total, and by market, hour, price and time to close."""
     return BacktestView.of(
-        report.summary, max_drawdown=report.max_drawdown, rows=rows, holes=report.holes, unknown=report.unknown
+        report.summary,
+        fill_model=report.fill_model,
+        latency=report.latency,
+        max_drawdown=report.max_drawdown,
+        bounds=tuple(FillBoundRow.of(bound) for bound in report.bounds),
+        holes=report.holes,
+        rows=tuple(PnlRow.of(part, key=ticker) for ticker, part in report.markets.items()),
+        **report_fields(report.facts, report.summary.net, report.curve),
     )
 
 
@@ -150,7 +181,7 @@ def backtest_warnings(report: BacktestReport, mode: str) -> list[str]:
     if report.holes:
         done = "ignored" if mode == "ignore" else "no trading in a market until its next snapshot"
         lines.append(f"Holes: {pluralize(report.holes, 'time')}, {report.lost_s:,.1f} s without a book; {done}")
-    return lines + [f"Unknown: {each}" for each in report.unknown]
+    return lines + [f"Unknown: {each}" for each in report.facts.unknown]
 
 
 def backtest_notes(report: BacktestReport) -> list[str]:

@@ -19,9 +19,11 @@ from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, Drive, backtest
 from kalshi_cli.services.research.input_filter import InputFilter
+from kalshi_cli.services.research.latency import recorded_latency
 from kalshi_cli.services.research.recorded_data import HoleFilter, replay_of, unknown_of
 from kalshi_cli.services.runner import run
 from kalshi_cli.services.trading.run_summary import RunPlan
+from kalshi_cli.simulator.paper.queue_position import FillModel
 from kalshi_cli.simulator.paper.venue import PaperVenue
 
 COMPILED_FROM = 8 * 1024 * 1024
@@ -38,17 +40,20 @@ def over_recordings(
     new_id: Callable[[], str],
     references: Mapping[str, str],
     order_expiry_s: float | None,
+    seed: int = 0,
     inputs: Iterable[Input] = (),
 ) -> BacktestReport:
     """Run the live engine and strategies over recordings, in recorded time. The same `new_id` gives the same report.
 
-    `inputs` are the data inputs of the strategies; UsageError if an input was not recorded.
+    `inputs` are the data inputs of the strategies; UsageError if an input was not recorded. `seed` is that of drawn
+    latencies.
     """
     clock = ManualClock(Ts(0))
     replay = replay_of(request, clock)
     engine, venue, drive = set_up(
         limits, strategies, cash=cash, new_id=new_id, references=references, order_expiry_s=order_expiry_s,
-        latency_ms=request.latency_ms, is_compiled=sum(path.stat().st_size for path in request.files) >= COMPILED_FROM,
+        latency_ms=request.latency_ms, fill_model=request.fill_model, seed=seed,
+        is_compiled=sum(path.stat().st_size for path in request.files) >= COMPILED_FROM,
     )  # fmt: skip
     fees = engine.state.fees
     hearing = InputFilter(inputs)
@@ -59,7 +64,14 @@ def over_recordings(
         raise UsageError(f"No market found in {request.sources}", hint=hint, code="bad_recording")
     missing = hearing.missing_inputs(request)
     unknown = unknown_of(engine.state.markets, fees, has_trades=holes.has_trades, missing=missing)
-    return msgspec.structs.replace(report, holes=holes.count, lost_s=holes.lost_s, unknown=unknown)
+    return msgspec.structs.replace(
+        report,
+        holes=holes.count,
+        lost_s=holes.lost_s,
+        facts=msgspec.structs.replace(report.facts, unknown=(*unknown, *report.facts.unknown)),
+        fill_model=request.fill_model,
+        latency="recorded" if request.latency_ms is None else f"{request.latency_ms}ms",
+    )
 
 
 def set_up(
@@ -70,8 +82,10 @@ def set_up(
     new_id: Callable[[], str],
     references: Mapping[str, str],
     order_expiry_s: float | None,
-    latency_ms: int,
+    latency_ms: int | None,
     is_compiled: bool,
+    fill_model: str = "proportional",
+    seed: int = 0,
 ) -> tuple[TradingEngine, PaperVenue, Drive]:
     """Return the engine, the venue and the trading loop of a backtest.
 
@@ -96,7 +110,8 @@ def set_up(
         cash=cash,
         fees=lambda ticker: fees.get(ticker, FeeSchedule()),
         new_id=new_id,
-        latency_ms=latency_ms,
+        latency_ms=recorded_latency(seed) if latency_ms is None else latency_ms,
+        fill_model=FillModel(fill_model),
         new_book=new_books[1],
     )
     engine.step(venue.snapshot(engine.state.now))  # strategies size their orders by the balance

@@ -4,15 +4,17 @@ The true position cannot be known from outside, so the rules are conservative:
 
 - An order joins behind everything that is displayed at its price.
 - A public trade at the price first takes the contracts ahead; the remainder reaches us.
-- A level that shrinks without a trade shrinks evenly, ahead of us and behind, and never fills us. In the recordings of
-  May 2026 at most one in twenty decreases of a best level coincides with a trade report; the others are cancellations
-  as far as is known.
+- A level that shrinks without a trade never fills us. It shrinks evenly, ahead of us and behind; or, for an optimistic
+  bound, ahead of us first; or, for a pessimistic one, behind us first. In the recordings of May 2026 at most one in
+  twenty decreases of a best level coincides with a trade report; the others are cancellations as far as is known.
 - A trade and the decrease that it causes arrive on two channels, in either order, and count once if they are at most a
   second apart.
 - The size that we took from a level stays taken as long as the level exists; only added size can be taken again.
 """
 
 from __future__ import annotations
+
+from enum import StrEnum
 
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.market.order_book import OrderBook
@@ -28,13 +30,22 @@ def reaches(side: Side, price: Price, other: Price) -> bool:
     return price >= other if side is BID else price <= other
 
 
+class FillModel(StrEnum):
+    """The assumed place of contracts that left a level without a trade: in proportion, ahead of us, or behind us."""
+
+    PROPORTIONAL = "proportional"
+    OPTIMISTIC = "optimistic"
+    PESSIMISTIC = "pessimistic"
+
+
 class QueuePlace:
     """The queue position of one order. `ahead` is the size that must trade or leave before it; it only falls."""
 
-    __slots__ = ("_foreseen", "_traded", "_ts", "ahead")
+    __slots__ = ("_foreseen", "_model", "_traded", "_ts", "ahead")
 
-    def __init__(self, ahead: Qty) -> None:
+    def __init__(self, ahead: Qty, model: FillModel = FillModel.PROPORTIONAL) -> None:
         self.ahead = ahead
+        self._model = model
         self._ts = Ts(0)
         self._foreseen = 0  # taken off `ahead` for decreases that a trade report may still explain
         self._traded = 0  # trades whose decrease has not arrived yet
@@ -64,10 +75,19 @@ class QueuePlace:
         self._pair(ts)
         explained = min(by, self._traded)
         self._traded -= explained
-        evenly = self.ahead - self.ahead * (by - explained) // (left + by)
-        ahead = Qty(min(evenly, left))
+        ahead = Qty(min(self.ahead - self._gone_ahead(by - explained, left + by), left))
         self._foreseen += self.ahead - ahead
         self.ahead = ahead
+
+    def _gone_ahead(self, gone: int, level: int) -> int:
+        """Return how many of the canceled contracts of a level stood ahead; `min` with what is left does the rest."""
+        match self._model:
+            case FillModel.OPTIMISTIC:
+                return min(self.ahead, gone)
+            case FillModel.PESSIMISTIC:
+                return 0
+            case FillModel.PROPORTIONAL:
+                return self.ahead * gone // level
 
     def _pair(self, ts: Ts) -> None:
         """Forget halves that no longer wait for their counterpart."""

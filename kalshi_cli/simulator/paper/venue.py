@@ -30,7 +30,7 @@ from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.state import mark
 from kalshi_cli.simulator.paper.account import PaperAccount
 from kalshi_cli.simulator.paper.market import FAR_FUTURE, PaperMarket, Placed
-from kalshi_cli.simulator.paper.queue_position import QueuePlace, reaches
+from kalshi_cli.simulator.paper.queue_position import FillModel, QueuePlace, reaches
 
 MAX_ENDED = 10_000
 """Ended orders that are kept, so that a late cancel gets their final state."""
@@ -41,12 +41,18 @@ _Sent = SubmitOrder | CancelOrder | AmendOrder
 _VALUES = {"yes": Price(ONE_DOLLAR), "no": Price(0)}
 
 
+def _name(effect: _Sent) -> str:
+    """Return the client order id that a message is about."""
+    return (effect.before if isinstance(effect, AmendOrder) else effect.order).client_order_id
+
+
 class PaperVenue:
     """Performs effects against observed books. Deterministic: the same messages and ids give the same replies.
 
     `cash` is the starting cash of the account, before the `fills` and `settlements` of earlier runs. `stale` are orders
     that earlier runs left live: paper orders end with their process, and `snapshot` reports that. `fees` returns the
-    schedule of a ticker, `new_id` the ids of orders and trades. `resync` requests a new book of a market.
+    schedule of a ticker, `new_id` the ids of orders and trades. `resync` requests a new book of a market. `latency_ms`
+    may be drawn anew for each message; messages about the same order never overtake each other.
     """
 
     def __init__(
@@ -55,7 +61,8 @@ class PaperVenue:
         cash: Money,
         fees: Callable[[str], FeeSchedule],
         new_id: Callable[[], str],
-        latency_ms: int = 150,
+        latency_ms: int | Callable[[], int] = 150,
+        fill_model: FillModel = FillModel.PROPORTIONAL,
         fills: Iterable[Fill] = (),
         settlements: Iterable[Settlement] = (),
         stale: Iterable[Order] = (),
@@ -66,6 +73,7 @@ class PaperVenue:
         self._fees = fees
         self._new_id = new_id
         self._latency_ms = latency_ms
+        self._model = fill_model
         self._now = Ts(0)
         self._new_book = new_book
         self._markets: dict[str, PaperMarket] = {}
@@ -118,12 +126,21 @@ class PaperVenue:
     def perform(self, effect: Effect) -> Iterable[messages.Message]:
         """Send an effect; its reply arrives with a later message."""
         if isinstance(effect, _Sent):
-            arrives = Ts(self._now + self._latency_ms)
+            arrives = self._arrival(effect)
             self._on_the_way.append((arrives, effect))
             self._wake = min(self._wake, arrives)
         elif isinstance(effect, ResyncBook):
             self._resync(effect.ticker)
         return ()
+
+    def _arrival(self, effect: _Sent) -> Ts:
+        """Return when a message arrives; never before an earlier one about the same order."""
+        latency = self._latency_ms
+        if isinstance(latency, int):
+            return Ts(self._now + latency)
+        name = _name(effect)
+        before = (at for at, sent in self._on_the_way if _name(sent) == name)
+        return Ts(max(self._now + latency(), max(before, default=0)))
 
     def snapshot(self, now: Ts) -> messages.AccountSnapshot:
         """Return a complete snapshot of the paper account, for start-up and reconciliation."""
@@ -204,7 +221,7 @@ class PaperVenue:
         if not rests and placed.left:
             self._end(paper, placed, OrderStatus.CANCELED)
         elif rests and paper.is_decidable:
-            placed.queue = QueuePlace(paper.book.qty_at(order.side, order.price))
+            placed.queue = QueuePlace(paper.book.qty_at(order.side, order.price), self._model)
 
     def _amend(self, paper: PaperMarket, effect: AmendOrder) -> Iterator[messages.Message]:
         """Process an amend like the exchange.
@@ -328,7 +345,7 @@ class PaperVenue:
         paper.taken.follow_all(paper.book)
         for placed in paper.orders:
             if placed.queue is not None:
-                placed.queue = QueuePlace(paper.book.qty_at(placed.order.side, placed.order.price))
+                placed.queue = QueuePlace(paper.book.qty_at(placed.order.side, placed.order.price), self._model)
         return self._meet(paper)
 
     def _meet(self, paper: PaperMarket) -> list[messages.Message]:
@@ -347,7 +364,7 @@ class PaperVenue:
                 replies.append(self._withdraw(paper, placed, "PostOnlyCrossCancel"))
             else:
                 replies += self._take(paper, placed, takes)
-                placed.queue = QueuePlace(paper.book.qty_at(order.side, order.price))
+                placed.queue = QueuePlace(paper.book.qty_at(order.side, order.price), self._model)
         return replies
 
     def _on_trade(self, message: messages.PublicTrade) -> list[messages.Message]:
@@ -360,8 +377,9 @@ class PaperVenue:
         for placed in paper.on(side):
             price = placed.order.price
             if placed.queue is not None and reaches(side, price, message.price):
-                reached = placed.queue.trade(message.qty, self._now) if price == message.price else left
-                if qty := Qty(min(reached, left, placed.left)):
+                if price == message.price:  # contracts ahead of us took theirs; only the rest is shared among us
+                    left = Qty(min(left, placed.queue.trade(message.qty, self._now)))
+                if qty := Qty(min(left, placed.left)):
                     left = Qty(left - qty)
                     replies.append(self._fill(paper, placed, price, qty, is_taker=False))
         return replies

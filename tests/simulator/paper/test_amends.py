@@ -155,7 +155,7 @@ def test_a_refusal_leaves_the_order_and_its_place(
     said = ended(amend(desk, before, price, qty, **changes))
     assert (said.code, said.order) == (code, before)
     assert resting(desk) == [(40, 10), (40, 10)]
-    assert reached(desk, 40, 25) == 10, "five of it for each: the twenty stood ahead of both"
+    assert reached(desk, 40, 35) == 15, "ten for the first and five for the second: twenty stood ahead of both"
     assert second.filled == 0
 
 

@@ -1,0 +1,110 @@
+"""The options of `kalshi backtest` for fills, latency and files of its report, and `kalshi backtest compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import duration_from_user, pluralize
+from kalshi_cli.cli.extras import require_extra
+from kalshi_cli.cli.options import choice_option, flags_of, show_list, show_view
+from kalshi_cli.cli.screen.output import Format, default_format, info
+
+if TYPE_CHECKING:
+    from kalshi_cli.views.runs import BacktestView
+
+MAX_LATENCY_MS = 60_000
+FILLS = ("proportional", "optimistic", "pessimistic", "both")
+
+Latency = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Latency to the exchange: 150ms (default), or recorded: a distribution."),
+]
+LatencyMs = Annotated[int | None, typer.Option(min=0, max=MAX_LATENCY_MS, help="The same in milliseconds.")]
+FillChoice = Annotated[
+    Any, choice_option("--fills", choices=FILLS, text="Queue position: where canceled contracts stood.")
+]
+PageFile = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page with charts.")
+]
+OutFolder = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Write trades, equity and markets as Parquet.")
+]
+
+
+def latency_of(given: str | None, given_ms: int | None) -> int | None:
+    """Return the latency in milliseconds, or None for the recorded distribution; 150 by default.
+
+    `--latency` takes `recorded` or a duration such as 150ms or 0ms; UsageError for anything else.
+    """
+    if given is None:
+        return 150 if given_ms is None else given_ms
+    if given_ms is not None:
+        raise UsageError("--latency and --latency-ms cannot be combined", hint="keep --latency")
+    typed = given.strip().lower()
+    if typed == "recorded":
+        return None
+    number = typed.removesuffix("ms").strip()
+    try:
+        latency_ms = int(number) if typed.endswith("ms") and number.isdecimal() else duration_from_user(typed) * 1000
+    except ValueError as error:
+        raise UsageError(f"Invalid --latency: {error}", hint="use recorded, 150ms or 1s") from error
+    if latency_ms > MAX_LATENCY_MS:
+        raise UsageError(f"--latency is at most {MAX_LATENCY_MS // 1000}s", hint="use recorded, 150ms or 1s")
+    return round(latency_ms)
+
+
+def picture_of(given: list[Path], strategy: str, *, is_plotted: bool, is_from_lake: bool = False) -> Path | None:
+    """Take the picture off the end of the recordings. UsageError for missing or unfit options."""
+    if not strategy:
+        raise UsageError("Missing option --strategy", hint="kalshi backtest FILE... --strategy NAME")
+    picture = given.pop() if is_plotted and given and given[-1].suffix == ".svg" else None
+    if not is_plotted and given and given[-1].suffix == ".svg":
+        raise UsageError(f"{given[-1]} is not a recording", hint="add --plot to draw the equity curve into it")
+    if not given and not is_from_lake:
+        raise UsageError("No recording given", hint=f"kalshi backtest FILE... --strategy {strategy}")
+    return picture
+
+
+def require_files(page: Path | None, folder: Path | None) -> None:
+    """Raise UsageError before a long run if its report could not be written."""
+    if page is not None and page.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{page} must end in .html", hint="kalshi backtest ... --html report.html")
+    if page is not None and (page.is_dir() or not page.absolute().parent.is_dir()):
+        raise UsageError(f"Cannot write {page}: its folder does not exist, or it is a folder", hint="create the folder")
+    if folder is not None:
+        require_extra("research", "pyarrow")
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is not a folder", hint="--out takes a folder for several files")
+
+
+def show_report(ctx: typer.Context, view: BacktestView, title: str, page: Path | None, folder: Path | None) -> None:
+    """Print the report, and write its files. A screen shows neither each trade nor the curve: JSON and files do."""
+    from kalshi_cli.services.research.report.saved import write_folder, write_page
+
+    form = flags_of(ctx).form or default_format()
+    on_screen = form in (Format.TABLE, Format.PLAIN)
+    show_view(ctx, msgspec.structs.replace(view, trades=(), curve=()) if on_screen else view, title=title)
+    if page is not None:
+        write_page(view, page)
+        info(f"Wrote {page}")
+    if folder is not None:
+        write_folder(view, folder)
+        info(f"Wrote trades, equity and by_market (Parquet) and report.json to {folder}")
+    if on_screen and view.trades and page is None and folder is None:
+        info(f"{pluralize(len(view.trades), 'fill')} in detail: --html FILE, --out DIR or --json")
+
+
+def compare_reports(ctx: typer.Context, paths: Sequence[Path]) -> None:
+    """Print two saved reports and their differences."""
+    from kalshi_cli.services.research.report.saved import compare
+    from kalshi_cli.views.backtests import ComparisonRow
+
+    if len(paths) != 2:
+        raise UsageError("compare takes two reports", hint="kalshi backtest compare a.json b.json")
+    show_list(ctx, ComparisonRow, compare(*paths), title=f"{paths[0]} and {paths[1]}")

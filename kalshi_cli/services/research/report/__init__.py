@@ -1,0 +1,1 @@
+"""The report of a backtest: its statistics, tables, page and files."""

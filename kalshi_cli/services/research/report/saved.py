@@ -1,0 +1,179 @@
+"""Saved reports: an HTML page, a folder for notebooks, and the comparison of two of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.files import make_folder, read_regular
+from kalshi_cli.base.units import Money, Price, Qty, Ts, format_money, parse_money
+from kalshi_cli.services.research.report.page import report_page
+from kalshi_cli.views.backtests import BacktestTradeRow, ComparisonRow, EquityRow
+from kalshi_cli.views.formats import Ratio, SignedMoney, columns, to_machine, without_none
+from kalshi_cli.views.positions import PnlRow
+from kalshi_cli.views.runs import BacktestView
+
+REPORT_FILE = "report.json"
+MAX_REPORT_LENGTH = 512 * 1024 * 1024
+"""Bytes of a saved report that are read, at most."""
+
+_COMPARED = (
+    "strategy", "fill_model", "latency", "started", "ended", "markets", "markets_traded", "starting_balance", "net",
+    "total_return", "realized", "unrealized", "fees", "max_drawdown", "highest_exposure", "turnover", "intents",
+    "orders", "fills", "maker_share", "fill_rate", "win_rate", "balance",
+)  # fmt: skip
+
+
+def write_page(view: BacktestView, path: Path) -> None:
+    """Write the report as one HTML page; an existing file is replaced at once, never half."""
+    _write(path, report_page(view).encode())
+
+
+def write_folder(view: BacktestView, folder: Path) -> None:
+    """Write trades, equity curve and results by market as Parquet, and the whole report as JSON.
+
+    Amounts are dollars and contracts as floating-point numbers, times are UTC; `report.json` has the exact decimals.
+    """
+    make_folder(folder)
+    for name, of, rows in (
+        ("trades", BacktestTradeRow, view.trades),
+        ("equity", EquityRow, view.curve),
+        ("by_market", PnlRow, view.rows),
+    ):
+        _write(folder / f"{name}.parquet", _parquet(of, rows))
+    _write(folder / REPORT_FILE, msgspec.json.format(msgspec.json.encode(to_machine(BacktestView)(view))))
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Replace a file by way of a new one beside it."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644), "wb") as file:
+            file.write(data)
+        draft.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()
+        raise
+
+
+_SCALES: dict[Any, int] = {Money: 1_000_000, SignedMoney: 1_000_000, Price: 10_000, Qty: 100}
+
+
+def _parquet(of: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> bytes:
+    import pyarrow as arrow
+    from pyarrow import parquet
+
+    kinds = {Ts: arrow.timestamp("ms", "UTC"), int: arrow.int64(), float: arrow.float64(), Ratio: arrow.float64()}
+    arrays, names = [], []
+    for column in columns(of):
+        kind = without_none(column.kind)
+        values = [getattr(row, column.name) for row in rows]
+        if kind in _SCALES:
+            values = [None if value is None else value / _SCALES[kind] for value in values]
+            wanted = arrow.float64()
+        else:
+            wanted = arrow.bool_() if kind is bool else kinds.get(kind, arrow.string())
+        arrays.append(arrow.array(values, wanted))
+        names.append(column.name)
+    sink = arrow.BufferOutputStream()
+    parquet.write_table(arrow.table(arrays, names=names), sink, compression="zstd")
+    return bytes(sink.getvalue())
+
+
+# -- comparison ---------------------------------------------------------------------------------------------------
+
+
+def compare(first: Path, second: Path) -> list[ComparisonRow]:
+    """Return the measures of two saved reports and their differences, then the net of each market of either.
+
+    A measure that both reports lack is left out.
+
+    A report is a JSON file of `kalshi backtest --json`, or a folder of `--out`. UsageError for anything else.
+    """
+    reports = [_read(path) for path in (first, second)]
+    pairs: list[tuple[str, list[Any]]] = [(name, [each.get(name) for each in reports]) for name in _COMPARED]
+    ratios = [_ratios(each) for each in reports]
+    pairs += [(name, [each.get(name) for each in ratios]) for name in dict.fromkeys((*ratios[0], *ratios[1]))]
+    nets = [{row["key"]: row["net"] for row in each["rows"]} for each in reports]
+    pairs += [(f"net {name}", [each.get(name) for each in nets]) for name in sorted({*nets[0], *nets[1]})]
+    return [
+        ComparisonRow(measure=name, a=_shown(name, a), b=_shown(name, b), difference=_difference(a, b))
+        for name, (a, b) in pairs
+        if a is not None or b is not None
+    ]
+
+
+def _ratios(report: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for row in report["ratios"]:
+        name = f"{row['measure']}_by_{row['per']}"
+        found |= {name: row["value"], f"{name}_error": row["standard_error"]}
+    return found
+
+
+class _SavedRatio(msgspec.Struct):
+    measure: str
+    per: str
+    value: float | None
+    standard_error: float | None
+
+
+class _SavedMarket(msgspec.Struct):
+    key: str
+    net: str
+
+
+class _SavedParts(msgspec.Struct):
+    """The parts of a report that a comparison cannot do without."""
+
+    strategy: str
+    net: str
+    rows: list[_SavedMarket]
+    ratios: list[_SavedRatio]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    file = path / REPORT_FILE if path.is_dir() else path
+    try:
+        data = read_regular(file, MAX_REPORT_LENGTH)
+        msgspec.json.decode(data, type=_SavedParts)
+        found: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
+    except OSError as error:
+        raise UsageError(
+            f"Cannot read {file}: {error.strerror or error}",
+            hint="name a file of `kalshi backtest --json`, or a folder of `--out`",
+            code="bad_report",
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{file} is not a report of a backtest: {error}",
+            hint="name a file of `kalshi backtest --json`, or a folder of `--out`",
+            code="bad_report",
+        ) from error
+    return found
+
+
+def _shown(name: str, value: object) -> str | None:
+    """Return a value as text, a time to the minute so that both reports fit on a narrow screen."""
+    if name in ("started", "ended") and isinstance(value, str):
+        return f"{value[:16]}Z"
+    return None if value is None else str(value)
+
+
+def _difference(a: object, b: object) -> str | None:
+    """Return the second less the first: exactly for integers and amounts, rounded for ratios; None for other values."""
+    if isinstance(a, bool) or isinstance(b, bool):
+        return None
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return str(b - a) if isinstance(a, int) and isinstance(b, int) else f"{b - a:.6f}"
+    if isinstance(a, str) and isinstance(b, str):
+        with suppress(ValueError):
+            return format_money(Money(parse_money(b) - parse_money(a)))
+    return None

@@ -1,0 +1,80 @@
+"""The report of `kalshi backtest` in its files and formats, on a recording of the simulated exchange's wire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.examples import with_fade
+from support.served import Served, program, served, set_variables
+
+FADE = ("backtest", "tape.jsonl", "--strategy", "./fade.py:Fade", "--param", "limit=30c")
+
+
+@pytest.fixture
+def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    with served(tmp_path) as one:
+        set_variables(monkeypatch, one.home, one.variables())
+        with_fade(one)
+        yield one
+
+
+@pytest.mark.usefixtures("exchange")
+def test_one_run_writes_a_page_a_folder_and_json_that_agree() -> None:
+    pytest.importorskip("pyarrow", reason="the extra research is not installed")
+    ended = program(*FADE, "--html", "report.html", "--out", "run", "--json", "--fills", "both")
+    assert ended.code == 0, ended.err
+    report = ended.json
+    assert json.loads(Path("run/report.json").read_text()) == report
+    assert report["fills"] == len(report["trades"]) > 0
+    assert [bound["fill_model"] for bound in report["bounds"]] == ["pessimistic", "optimistic"]
+    assert report["fill_model"] == "pessimistic"
+    assert report["bounds"][0]["net"] == report["net"]
+    assert report["curve"][-1]["net"] == report["net"]
+    assert Path("report.html").read_text().count("<svg") >= 4
+    assert report["unknown"][0] in ended.err
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_screen_shows_the_parts_and_says_where_the_trades_are() -> None:
+    ended = program(*FADE, "--format", "table")
+    assert ended.code == 0
+    assert "by price" in ended.out
+    assert "trades" not in ended.out
+    assert "--html FILE, --out DIR or --json" in ended.err
+    assert program(*FADE, "--format", "csv").out.startswith('"key","realized"')
+
+
+@pytest.mark.usefixtures("exchange")
+def test_saved_reports_are_compared() -> None:
+    for name, latency in (("a.json", "0ms"), ("b.json", "recorded")):
+        ended = program(*FADE, "--latency", latency, "--json")
+        assert ended.json["latency"] == latency
+        Path(name).write_text(ended.out)
+    rows = {row["measure"]: row for row in program("backtest", "compare", "a.json", "b.json", "--json").json}
+    assert (rows["latency"]["a"], rows["latency"]["b"]) == ("0ms", "recorded")
+    assert rows["fills"]["difference"] is not None
+
+
+@pytest.mark.usefixtures("exchange")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("tape.jsonl",), "Missing option --strategy"),
+        ((*FADE[1:], "--html", "report.pdf"), "must end in .html"),
+        ((*FADE[1:], "--html", "none/report.html"), "its folder does not exist"),
+        ((*FADE[1:], "--out", "tape.jsonl"), "is not a folder"),
+        ((*FADE[1:], "--latency", "fast"), "use recorded, 150ms or 1s"),
+        ((*FADE[1:], "--latency", "2m"), "at most 60s"),
+        ((*FADE[1:], "--latency", "1s", "--latency-ms", "5"), "cannot be combined"),
+        ((*FADE[1:], "--fills", "lucky"), "lucky"),
+        (("compare", "a.json"), "compare takes two reports"),
+        (("compare", "tape.jsonl", "tape.jsonl"), "is not a report of a backtest"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_the_run(words: tuple[str, ...], said: str) -> None:
+    ended = program("backtest", *words)
+    assert (ended.code, ended.out) == (2, "")
+    assert said in ended.err

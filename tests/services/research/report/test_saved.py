@@ -1,0 +1,84 @@
+"""Saved reports: a folder for notebooks, and two of them compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from support.backtests import losing
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.services.research.backtest import backtest_view
+from kalshi_cli.services.research.report.saved import compare, write_folder, write_page
+from kalshi_cli.views.formats import to_machine
+from kalshi_cli.views.runs import BacktestView
+
+
+@pytest.fixture(scope="module")
+def view() -> BacktestView:
+    return backtest_view(losing())
+
+
+def save(view: BacktestView, path: Path) -> Path:
+    path.write_bytes(msgspec.json.encode(to_machine(BacktestView)(view)))
+    return path
+
+
+def test_a_folder_has_the_tables_that_a_notebook_reads(view: BacktestView, tmp_path: Path) -> None:
+    polars = pytest.importorskip("polars", reason="the extra research is not installed")
+    write_folder(view, tmp_path / "run")
+    write_folder(view, tmp_path / "run")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "by_market.parquet", "equity.parquet", "report.json", "trades.parquet",
+    ]  # fmt: skip
+    trades = polars.read_parquet(tmp_path / "run" / "trades.parquet")
+    assert trades.height == view.fills
+    assert trades["fee"].sum() == pytest.approx(view.fees / 1_000_000)
+    assert trades["price"][0] == pytest.approx(view.trades[0].price / 10_000)
+    assert trades["count"][0] == pytest.approx(view.trades[0].count / 100)
+    assert trades["time"].dtype == polars.Datetime("ms", "UTC")
+    assert polars.read_parquet(tmp_path / "run" / "by_market.parquet")["net"].sum() == pytest.approx(view.net / 10**6)
+    assert polars.read_parquet(tmp_path / "run" / "equity.parquet")["net"][-1] == pytest.approx(view.net / 10**6)
+
+
+def test_two_reports_side_by_side(view: BacktestView, tmp_path: Path) -> None:
+    other = backtest_view(losing(seed=5))
+    first, second = save(view, tmp_path / "a.json"), save(other, tmp_path / "b.json")
+    rows = {row.measure: row for row in compare(first, second)}
+    assert float(rows["net"].difference or 0) == pytest.approx((other.net - view.net) / 10**6)
+    assert rows["fills"].difference == str(other.fills - view.fills)
+    assert (rows["strategy"].a, rows["strategy"].difference) == (view.strategy, None)
+    assert "sharpe_by_day" not in rows, "missing in both"
+    assert rows["started"].a == "2026-05-28T20:26Z"
+    markets = [name for name in rows if name.startswith("net ")]
+    assert len(markets) == 2
+    assert all(row.difference in (None, "0", "0.000000") for row in compare(first, first))
+
+
+def test_a_market_of_only_one_report_has_no_difference(view: BacktestView, tmp_path: Path) -> None:
+    first = save(view, tmp_path / "a.json")
+    second = save(msgspec.structs.replace(view, rows=view.rows[:1]), tmp_path / "b.json")
+    row = compare(first, second)[-1]
+    assert (row.b, row.difference) == (None, None)
+    assert row.a is not None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"net": 5}', "[" * 5_000, '{"strategy":"a","net":"1","rows":[{}]}'])
+def test_what_is_no_report_is_refused_by_name(text: str, view: BacktestView, tmp_path: Path) -> None:
+    good, bad = save(view, tmp_path / "a.json"), tmp_path / "bad.json"
+    bad.write_text(text)
+    with pytest.raises(UsageError, match=r"bad\.json is not a report"):
+        compare(good, bad)
+    with pytest.raises(UsageError, match=r"Cannot read .*none\.json"):
+        compare(tmp_path / "none.json", good)
+
+
+def test_a_page_replaces_the_old_one_and_leaves_no_draft(view: BacktestView, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    page.write_text("old")
+    write_page(view, page)
+    assert page.read_text().startswith("<!doctype html>")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert json.loads(save(view, tmp_path / "a.json").read_text())["unknown"] == []
