@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kalshi_cli.services.orders.group_service import OrderGroupService
     from kalshi_cli.services.orders.quote_service import QuoteService
     from kalshi_cli.services.orders.service import OrderService
+    from kalshi_cli.services.research.service import ResearchService
     from kalshi_cli.services.resources import Resources
     from kalshi_cli.services.trading.service import TradingService
 
@@ -130,3 +131,10 @@ class Kalshi:
         from kalshi_cli.services.monitoring.service import MonitoringService
 
         return MonitoringService(self._resources)
+
+    @cached_property
+    def research(self) -> ResearchService:
+        """Run backtests, list recordings, and search for parameters."""
+        from kalshi_cli.services.research.service import ResearchService
+
+        return ResearchService(self._resources)

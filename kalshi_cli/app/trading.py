@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
@@ -14,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from kalshi_cli.app.environment import Environment, new_id, opened
+from kalshi_cli.app.environment import Environment, opened
 from kalshi_cli.app.inputs import run_inputs
 from kalshi_cli.app.outputs import outputs_of_loop
 from kalshi_cli.base.errors import CredentialsError
@@ -262,23 +260,34 @@ class RunModes:
         fees.update({market.ticker: resources.families.fees(market) for market in found})
         return [MarketChange(now, m, fees[m.ticker], resources.families.family(m)) for m in found]
 
-    def backtest(self, request: BacktestRequest) -> BacktestReport:
-        """Run the same engine and strategies over recordings, with simulated fills, in recorded time."""
-        from kalshi_cli.services.research.recorded_run import over_recordings
+    def backtest(
+        self,
+        request: BacktestRequest,
+        jobs: int | None = None,
+        show: Callable[[int, int], None] = lambda _done, _known: None,
+    ) -> BacktestReport:
+        """Run the same engine and strategies over recordings, with simulated fills, in recorded time.
 
-        config = self.config
-        numbers = random.Random(config.sim.seed)
-        strategies = self._strategies(request)
-        return over_recordings(
-            request, self._plan(request.strategies, "backtest", 0, new_id()),
-            msgspec.structs.replace(limits_of(config), max_daily_loss=None, max_drawdown=None),  # no resume
-            strategies,
-            cash=config.sim.starting_cash,
-            new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),
-            references=config.references, order_expiry_s=config.trade.order_expiry_s,
-            inputs=[wanted for strategy in strategies for wanted in strategy.inputs()],
-            tell=self.environment.tell, note=self.environment.note,
-        )  # fmt: skip
+        With `jobs`, each recording is a run of its own, so many at a time; `show` gets the finished runs and all.
+        """
+        from kalshi_cli.services.research.tape_runs import (
+            BacktestSetup,
+            merge_reports,
+            run_backtest,
+            run_tapes,
+            split_by_tape,
+        )
+
+        setup = BacktestSetup.of(self.config)
+        self._strategies(request)  # the likely misspelled names of the configuration, and invalid parameters
+        if jobs is None:
+            return run_backtest(setup, request, self.environment.tell, self.environment.note)
+        runs = run_tapes(setup, split_by_tape(request), jobs, show)
+        for text in dict.fromkeys(text for run in runs for text in run.warnings):
+            self.environment.tell(text)
+        for text in dict.fromkeys(text for run in runs for text in run.notices):
+            self.environment.note(text)
+        return merge_reports([run.report for run in runs], setup.cash)
 
     def record(self, request: RecordRequest) -> int:
         """Write the stream of some markets, and the inputs of strategies, to a file until interrupted.
@@ -368,7 +377,6 @@ class RunModes:
         env = self.config.env
         words = {
             "paper": f"PAPER TRADING: real order books of {env}, simulated fills, no real money",
-            "backtest": "BACKTEST: recorded order books, simulated fills",
             "sim": "SIMULATED EXCHANGE: no real money",
             "live": "LIVE TRADING on Kalshi: REAL MONEY" if env == "prod" else "DEMO EXCHANGE: play money",
         }

@@ -31,6 +31,7 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
         alerts silence; alerts unsilence; alerts retry; alerts test""",
     ),
     (_ALONE, "catalog clear"),
+    (_ALONE | {ExitCode.UNREACHABLE}, "optimize"),
     (_STATE | {ExitCode.UNKNOWN_OUTCOME}, "stop"),
     (
         _CONTROL,

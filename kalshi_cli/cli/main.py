@@ -79,6 +79,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Research": {
         "record": "runs",
         "backtest": "runs",
+        "optimize": "optimize",
     },
     "Monitoring": {
         "check": "check",

@@ -206,7 +206,13 @@ def backtest(
     latency_ms: Annotated[
         int, typer.Option(min=0, max=60_000, help="Latency from decision to exchange, in milliseconds.")
     ] = 150,
-    param: Tuning = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", metavar="NAME=VALUE", help="Set a strategy parameter; NAME=A,B,C compares values."),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, max=64, help="Run each recording alone, in N processes.")
+    ] = None,
     plot: Annotated[
         bool, typer.Option("--plot", help="Draw the equity curve, on the terminal or into FILE.svg.")
     ] = False,
@@ -218,11 +224,16 @@ def backtest(
     is assumed. External inputs (prices, models, news) must be in the recording (`kalshi record --strategy`) or in a
     file with timestamps.
 
+    Several recordings are one run, merged by time. With `--jobs`, and when values of a parameter are compared, each is
+    a run of its own, from the starting cash, and the results are added up in the order of the files.
+
     \b
     kalshi backtest tape.jsonl.gz --strategy spike --results results.json
+    kalshi backtest tape.jsonl.gz --strategy threshold --param buy_below=20c,30c,40c --jobs 2
     kalshi backtest tape.jsonl.gz curve.svg --strategy spike --plot
     """
     from kalshi_cli.app.trading import RunModes
+    from kalshi_cli.cli.commands.sweep import backtest_progress, show_sweep
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
     from kalshi_cli.services.research.backtest import BacktestRequest, backtest_notes, backtest_view
 
@@ -242,7 +253,10 @@ def backtest(
             params=_params(param),
             latency_ms=latency_ms,
         )
-        report = RunModes(environment).backtest(request)
+        if show_sweep(ctx, environment, request, jobs or 1, has_plot=plot):
+            return
+        with backtest_progress(jobs) as show:
+            report = RunModes(environment).backtest(request, jobs, show)
         if report.summary.failed:
             raise _failure(report.summary)
         show_view(ctx, backtest_view(report), title=f"Backtest of {strategy}")

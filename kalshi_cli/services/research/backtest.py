@@ -9,10 +9,11 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.units import Money, Ts, format_ts
-from kalshi_cli.core.account.pnl import ProfitAndLoss, group_by
+from kalshi_cli.core.account.pnl import ProfitAndLoss, group_by, sort_by_time
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import Effect, OrderRefused
 from kalshi_cli.core.model.messages import Message, Tick
+from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.services.runner import VenueProtocol, run
 from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary, StrategyResults, summarize
 from kalshi_cli.views.positions import PnlRow
@@ -33,7 +34,7 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     """The summary of a backtest, its maximum drawdown, and the profit and loss of each market.
 
     `curve` has the cumulative profit and loss in recorded time, one point per change. `refusals` are the first refusal
-    of each code.
+    of each code, `fills` every fill in order of time.
     """
 
     summary: RunSummary
@@ -41,6 +42,7 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     markets: dict[str, ProfitAndLoss]
     curve: tuple[tuple[Ts, Money], ...]
     refusals: tuple[OrderRefused, ...] = ()
+    fills: tuple[Fill, ...] = ()
 
 
 MAX_POINTS = 20_000
@@ -97,6 +99,7 @@ def backtest(
         markets=dict(sorted(markets.items())),
         curve=(*curve, (clock.now(), summary.net)),
         refusals=tuple(store.refusals.values()),
+        fills=tuple(entry for entry in sort_by_time(entries) if isinstance(entry, Fill)),
     )
 
 

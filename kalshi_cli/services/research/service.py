@@ -1,0 +1,161 @@
+"""Research in Python: backtests and recordings as polars frames, and parameter searches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.config.config import state_dir
+from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, backtest_view
+from kalshi_cli.services.research.tape_runs import (
+    BacktestSetup,
+    merge_reports,
+    run_backtest,
+    run_tapes,
+    split_by_tape,
+)
+from kalshi_cli.views.runs import BacktestView
+
+if TYPE_CHECKING:
+    from kalshi_cli.services.research.search.optimize import OptimizeRequest
+    from kalshi_cli.services.resources import Resources
+    from kalshi_cli.views.research import OptimizeView
+
+_DOLLAR = 1_000_000
+"""Micro-dollars of a dollar."""
+
+MAX_TAPES = 100_000
+"""Recordings that are listed, at most."""
+
+
+class BacktestResult:
+    """The result of a backtest: `view` as `kalshi backtest` shows it, and polars frames.
+
+    The frames are for analysis and charts: amounts and prices are floating-point dollars, times are UTC.
+    """
+
+    def __init__(self, report: BacktestReport) -> None:
+        self.report = report
+        self.view: BacktestView = backtest_view(report)
+
+    @cached_property
+    def trades(self) -> Any:
+        """Return a row for each fill: ts, ticker, side (bid buys YES), price, count, fee, is_taker."""
+        rows = [
+            {
+                "ts": fill.ts, "ticker": fill.ticker, "side": str(fill.side), "price": fill.price / 10_000,
+                "count": fill.qty / 100, "fee": fill.fee / _DOLLAR, "is_taker": fill.is_taker,
+            }
+            for fill in self.report.fills
+        ]  # fmt: skip
+        return _frame(
+            rows, ts="time", ticker="str", side="str", price="float", count="float", fee="float", is_taker="bool"
+        )
+
+    @cached_property
+    def equity(self) -> Any:
+        """Return a row for each change of the net profit and loss: ts, net."""
+        rows = [{"ts": ts, "net": net / _DOLLAR} for ts, net in self.report.curve]
+        return _frame(rows, ts="time", net="float")
+
+    @cached_property
+    def by_market(self) -> Any:
+        """Return a row for each market: ticker, realized, unrealized, fees, net, wins, losses."""
+        rows = [
+            {
+                "ticker": ticker, "realized": part.realized / _DOLLAR, "unrealized": part.unrealized / _DOLLAR,
+                "fees": part.fees / _DOLLAR, "net": part.net / _DOLLAR, "wins": part.wins, "losses": part.losses,
+            }
+            for ticker, part in self.report.markets.items()
+        ]  # fmt: skip
+        return _frame(
+            rows, ticker="str", realized="float", unrealized="float", fees="float", net="float", wins="int",
+            losses="int",
+        )  # fmt: skip
+
+
+class ResearchService:
+    """Backtests, recordings and parameter searches with the limits and strategies of one configuration."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+
+    @cached_property
+    def setup(self) -> BacktestSetup:
+        """Return the part of the configuration that backtests use."""
+        return BacktestSetup.of(self._resources.config)
+
+    def backtest(
+        self,
+        strategy: str,
+        files: Iterable[str | Path],
+        *,
+        results: Iterable[str | Path] = (),
+        latency_ms: int = 150,
+        jobs: int | None = None,
+        **params: object,
+    ) -> BacktestResult:
+        """Run a strategy over recordings and return its result. Keyword arguments are its parameters, as typed.
+
+        With `jobs`, each recording is a run of its own, so many at a time. UsageError for a bad parameter or recording;
+        a program that uses more than one job needs the guard `if __name__ == "__main__":`.
+        """
+        request = BacktestRequest(
+            strategies=tuple(name.strip() for name in strategy.split(",")),
+            files=tuple(map(Path, files)),
+            results=tuple(map(Path, results)),
+            params={name: _as_typed(value) for name, value in params.items()},
+            latency_ms=latency_ms,
+        )
+        if jobs is None:
+            tell, note = self._resources.tell, self._resources.note
+            return BacktestResult(run_backtest(self.setup, request, tell, note))
+        runs = run_tapes(self.setup, split_by_tape(request), jobs)
+        return BacktestResult(merge_reports([run.report for run in runs], self.setup.cash))
+
+    def tapes(self, folder: str | Path = ".") -> Any:
+        """Return the recordings of a folder by time, as a polars frame: path, start, bytes. Other files are skipped."""
+        from kalshi_cli.services.research.search.windows import start_of
+
+        rows = []
+        for number, path in enumerate(sorted(Path(folder).glob("*.jsonl*"))):
+            if number >= MAX_TAPES:
+                raise UsageError(f"More than {MAX_TAPES} files in {folder}")
+            try:
+                rows.append({"path": str(path), "start": start_of(path), "bytes": path.stat().st_size})
+            except UsageError:
+                continue
+        rows.sort(key=lambda row: (row["start"], row["path"]))
+        return _frame(rows, path="str", start="time", bytes="int")
+
+    def optimize(
+        self, request: OptimizeRequest, show: Callable[[int, int], None] = lambda _done, _known: None
+    ) -> OptimizeView:
+        """Search for parameters and return the report of the study. `show` gets the finished trials and all."""
+        from kalshi_cli.services.research.search.optimize import optimize
+
+        folder = state_dir(self._resources.config) / "studies"
+        return optimize(self.setup, request, self._resources.machine, folder, show, self._resources.note)
+
+
+def _as_typed(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _frame(rows: list[dict[str, Any]], **columns: str) -> Any:
+    """Return a polars frame with these columns, also where there are no rows. UsageError without polars."""
+    try:
+        polars = import_module("polars")
+    except ImportError as error:
+        raise UsageError(
+            "polars is not installed", hint="pip install 'kalshi-cli[research]'", code="not_installed"
+        ) from error
+    kinds = {
+        "str": polars.String, "float": polars.Float64, "int": polars.Int64, "bool": polars.Boolean,
+        "time": polars.Datetime("ms", "UTC"),
+    }  # fmt: skip
+    return polars.DataFrame(rows, schema={name: kinds[kind] for name, kind in columns.items()})
