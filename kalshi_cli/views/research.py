@@ -57,3 +57,9 @@ class OptimizeView(OutputRow, frozen=True, kw_only=True):
     holdout_net: SignedMoney | None
     study: str
     rows: tuple[WindowChoiceRow, ...]
+
+    screen = (
+        "strategy", "params", "score", "variants", "trials", "pruned", "failed", "recordings", "windows", "sampler",
+        "holdout_recordings", "holdout_opened", "holdout_params", "holdout_variants", "holdout_score", "holdout_net",
+        "study",
+    )  # fmt: skip

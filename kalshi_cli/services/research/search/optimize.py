@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.feeds.recorded_results import is_history
 from kalshi_cli.services.research.backtest import BacktestRequest
-from kalshi_cli.services.research.search.cluster import SchedulerAddress, trial_cluster
+from kalshi_cli.services.research.search.cluster import SchedulerAddress, TrialCluster, trial_cluster
 from kalshi_cli.services.research.search.space import read_space
 from kalshi_cli.services.research.search.study import (
     ParameterSearch,
@@ -97,15 +98,23 @@ def optimize(
             return False
         return True
 
-    with open_study(path, clock) as storage, trial_cluster(request.jobs, request.scheduler) as cluster:
-        cluster.check([*windows.tapes, *shared, *base.results])
+    with ExitStack() as stack:
+        storage = stack.enter_context(open_study(path, clock))
+        found: list[TrialCluster] = []
+
+        def cluster() -> TrialCluster:
+            """Return the workers, which start when something is to be run."""
+            if not found:
+                found.append(stack.enter_context(trial_cluster(request.jobs, request.scheduler)))
+                found[0].check([*windows.tapes, *shared, *base.results])
+            return found[0]
 
         def evaluate(runs: Sequence[Run], keep: Callable[[int, TapeScore | None], None]) -> None:
             requests = [
                 msgspec.structs.replace(base, files=(windows.tapes[tape], *shared), params={**fixed, **point})
                 for tape, point in runs
             ]
-            cluster.evaluate(setup, requests, keep)
+            cluster().evaluate(setup, requests, keep)
 
         search = ParameterSearch(plan, storage, evaluate, is_valid, show)
         if request.opens_holdout:
