@@ -167,7 +167,7 @@ class Desk:
             program("catalog", "refresh")
         for file in self.one.home.glob("*.jsonl.gz"):
             file.unlink()
-        if line.startswith("kalshi backtest"):
+        if line.startswith(("kalshi backtest", "kalshi optimize")):
             program("record", TWO_SIDED, "--out", "tape.jsonl.gz", "--duration", "0.3s")
 
     def named(self, line: str) -> str:
@@ -178,6 +178,8 @@ class Desk:
         line = line.replace("--to 2 ", "--to 1 ").replace("--from 2 ", "--from 1 ").replace("2=40", "1=40")
         line = re.sub(r" --duration \S+", "", re.sub("--wait (30s|1m)", "--wait 1s", line))
         line = re.sub(r"^kalshi (trade|watch|record) ", r"kalshi \1 --duration 0.3s ", line)
+        if line.startswith("kalshi optimize"):
+            line = re.sub(r"\S*\*\.jsonl\.gz", "tape.jsonl.gz", line) + " --windows 1 --holdout 0 --trials 1 --jobs 1"
         line = re.sub(r"KXETH\w*-\S+", FINE, line)
         line = re.sub(rf"{NOT_OURS}-\w+-[\w.]+|\bTICKER\b", TWO_SIDED, line)
         line = re.sub(rf"{NOT_OURS}-\w+(?= |$)", "KXRAIN-40JAN01", line)

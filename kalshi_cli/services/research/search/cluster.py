@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
@@ -94,6 +95,11 @@ def worker_facts(paths: Sequence[str]) -> tuple[str, list[str], list[str]]:
     """Return the version of a worker, the files that it cannot read, and the names of its KALSHI_ variables."""
     missing = [path for path in paths if not os.access(path, os.R_OK)]
     return __version__, missing, [name for name in os.environ if name.startswith(OWN_PREFIX)]
+
+
+def ignore_interrupt() -> None:
+    """Ignore Ctrl-C in a local worker: a terminal sends it to every process, and the parent ends the workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class TrialCluster:
@@ -195,6 +201,8 @@ def trial_cluster(jobs: int, scheduler: SchedulerAddress | None = None) -> Itera
             raise UnreachableError(
                 "The scheduler has no workers", hint="start one: dask worker ADDRESS --nworkers 2 --nthreads 1"
             ) from None
+        if scheduler is None:
+            client.run(ignore_interrupt)
         yield TrialCluster(client)
 
 
