@@ -9,7 +9,7 @@ import pytest
 from support.places import ROOT
 from support.served import Served
 
-PAGES = ("docs/python.md", "docs/screens.md")
+PAGES = ("docs/notebook.md", "docs/python.md", "docs/screens.md")
 
 
 def blocks_of(page: str) -> list[str]:

@@ -134,7 +134,7 @@ class Kalshi:
 
     @cached_property
     def research(self) -> ResearchService:
-        """Import, list and export research data."""
+        """Run backtests, search for parameters, and keep recordings in the lake."""
         from kalshi_cli.services.research.service import ResearchService
 
         return ResearchService(self._resources)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
@@ -14,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from kalshi_cli.app.environment import Environment, new_id, opened
+from kalshi_cli.app.environment import Environment, opened
 from kalshi_cli.app.inputs import run_inputs
 from kalshi_cli.app.outputs import outputs_of_loop
 from kalshi_cli.base.errors import CredentialsError
@@ -266,32 +264,39 @@ class RunModes:
         fees.update({market.ticker: resources.families.fees(market) for market in found})
         return [MarketChange(now, m, fees[m.ticker], resources.families.family(m)) for m in found]
 
-    def backtest(self, request: BacktestRequest, *, has_both_bounds: bool = False) -> BacktestReport:
+    def backtest(
+        self,
+        request: BacktestRequest,
+        jobs: int | None = None,
+        show: Callable[[int, int], None] = lambda _done, _known: None,
+        *,
+        has_both_bounds: bool = False,
+    ) -> BacktestReport:
         """Run the same engine and strategies over recordings, with simulated fills, in recorded time.
 
-        With both bounds, the result is that of the pessimistic fill model, and its `bounds` are both.
+        With `jobs`, each recording is a run of its own, so many at a time; `show` gets the finished runs and all. With
+        both bounds, the result is that of the pessimistic fill model, and its `bounds` are both.
         """
+        from kalshi_cli.services.research.tape_runs import (
+            BacktestSetup,
+            merge_reports,
+            run_backtest,
+            run_tapes,
+            split_by_tape,
+        )
+
+        setup = BacktestSetup.of(self.config)
+        self._strategies(request)  # the likely misspelled names of the configuration, and invalid parameters
+
+        def run(one: BacktestRequest) -> BacktestReport:
+            if jobs is None:
+                return run_backtest(setup, one)
+            return merge_reports([each.report for each in run_tapes(setup, split_by_tape(one), jobs, show)], setup.cash)
+
         if not has_both_bounds:
-            return self._backtest(request)
-        best = self._backtest(msgspec.structs.replace(request, fill_model="optimistic"))
-        worst = self._backtest(msgspec.structs.replace(request, fill_model="pessimistic"))
+            return run(request)
+        best, worst = (run(msgspec.structs.replace(request, fill_model=name)) for name in ("optimistic", "pessimistic"))
         return msgspec.structs.replace(worst, bounds=(worst, best))
-
-    def _backtest(self, request: BacktestRequest) -> BacktestReport:
-        from kalshi_cli.services.research.recorded_run import over_recordings
-
-        config = self.config
-        numbers = random.Random(config.sim.seed)
-        strategies = self._strategies(request)
-        return over_recordings(
-            request, self._plan(request.strategies, "backtest", 0, new_id()),
-            msgspec.structs.replace(limits_of(config), max_daily_loss=None, max_drawdown=None),  # no resume
-            strategies,
-            cash=config.sim.starting_cash,
-            new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),
-            references=config.references, order_expiry_s=config.trade.order_expiry_s, seed=config.sim.seed,
-            inputs=[wanted for strategy in strategies for wanted in strategy.inputs()],
-        )  # fmt: skip
 
     def record(self, request: RecordRequest) -> int:
         """Write the stream of some markets, and the inputs of strategies, to a file or lake until interrupted.
@@ -400,7 +405,6 @@ class RunModes:
         env = self.config.env
         words = {
             "paper": f"PAPER TRADING: real order books of {env}, simulated fills, no real money",
-            "backtest": "BACKTEST: recorded order books, simulated fills",
             "sim": "SIMULATED EXCHANGE: no real money",
             "live": "LIVE TRADING on Kalshi: REAL MONEY" if env == "prod" else "DEMO EXCHANGE: play money",
         }

@@ -32,6 +32,7 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
         watchlist remove; backtest; data import; data list; data check; data export; data prune""",
     ),
     (_ALONE, "catalog clear"),
+    (_ALONE | {ExitCode.UNREACHABLE}, "optimize"),
     (_STATE | {ExitCode.UNKNOWN_OUTCOME}, "stop"),
     (
         _CONTROL,

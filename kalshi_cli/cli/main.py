@@ -81,6 +81,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "record": "runs",
         "backtest": "runs",
         "data": "lake",
+        "optimize": "optimize",
     },
     "Monitoring": {
         "check": "check",

@@ -168,7 +168,7 @@ class Desk:
             program("catalog", "refresh")
         for file in (*self.one.home.glob("*.jsonl.gz"), *self.one.home.glob("trades.csv")):
             file.unlink()
-        if line.startswith(("kalshi backtest", "kalshi data")):
+        if line.startswith(("kalshi backtest", "kalshi data", "kalshi optimize")):
             self._record(line)
 
     def _record(self, line: str) -> None:
@@ -195,6 +195,8 @@ class Desk:
         line = re.sub(r" --duration \S+", "", re.sub("--wait (30s|1m)", "--wait 1s", line))
         line = line.replace("tapes/*.jsonl.gz", "tapes/tape.jsonl.gz")
         line = re.sub(r"^kalshi (trade|watch|record) ", r"kalshi \1 --duration 0.3s ", line)
+        if line.startswith("kalshi optimize"):
+            line = re.sub(r"\S*\*\.jsonl\.gz", "tape.jsonl.gz", line) + " --windows 1 --holdout 0 --trials 1 --jobs 1"
         line = re.sub(r"KXETH\w*-\S+", FINE, line)
         line = re.sub(rf"{NOT_OURS}-\w+-[\w.]+|\bTICKER\b", TWO_SIDED, line)
         line = re.sub(rf"{NOT_OURS}-\w+(?= |$)", "KXRAIN-40JAN01", line)

@@ -53,7 +53,13 @@ Tuning = Annotated[
     typer.Option("--param", metavar="NAME=VALUE", help="Set a strategy parameter, or STRATEGY.NAME=VALUE; repeatable."),
 ]
 
+Compared = Annotated[
+    list[str] | None,
+    typer.Option("--param", metavar="NAME=VALUE", help="Set a strategy parameter; NAME=A,B,C compares values."),
+]
 
+
+Jobs = Annotated[int | None, typer.Option("--jobs", min=1, max=64, help="Run each recording alone, in N processes.")]
 LakeSeries = Annotated[
     str | None, typer.Option("--series", metavar="SERIES[,SERIES]", help="Use the lake's recordings of this series.")
 ]
@@ -229,7 +235,8 @@ def backtest(
     latency: Latency = None,
     latency_ms: LatencyMs = None,
     fills: FillChoice = "proportional",
-    param: Tuning = None,
+    param: Compared = None,
+    jobs: Jobs = None,
     lake: LakeFolder = None,
     series: LakeSeries = None,
     since: Annotated[Any, when_option("--since", text="Use the lake from this time: 2026-05-13, 7d.")] = None,
@@ -252,14 +259,19 @@ def backtest(
     Instead of files, `--series`, or `--lake` with or without `--since` and `--until`, reads recordings of the lake
     (`kalshi data`). Where messages were lost, a market is not traded until its next snapshot (`--holes forget`).
 
+    Several recordings are one run, merged by time. With `--jobs`, and when values of a parameter are compared, each is
+    a run of its own, from the starting cash, and the results are added up in the order of the files.
+
     \b
     kalshi backtest tape.jsonl.gz --strategy spike --results results.json
     kalshi backtest tape.jsonl.gz --strategy spike --fills both --latency recorded --html report.html
+    kalshi backtest tape.jsonl.gz --strategy threshold --param buy_below=20c,30c,40c --jobs 2
     kalshi backtest tape.jsonl.gz curve.svg --strategy spike --plot
     kalshi backtest --strategy threshold --series KXBTC15M --since 2026-05-13
     kalshi backtest compare monday.json tuesday.json
     """
     from kalshi_cli.app.trading import RunModes
+    from kalshi_cli.cli.commands.sweep import backtest_progress, show_sweep
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
     from kalshi_cli.services.research.backtest import BacktestRequest, backtest_notes, backtest_view, backtest_warnings
 
@@ -283,7 +295,10 @@ def backtest(
             **(_lake_part(environment, lake, series, since, until) if is_from_lake else {}),
             holes=holes,
         )
-        report = RunModes(environment).backtest(request, has_both_bounds=fills == "both")
+        if show_sweep(ctx, environment, request, jobs or 1, has_plot=plot):
+            return
+        with backtest_progress(jobs) as show:
+            report = RunModes(environment).backtest(request, jobs, show, has_both_bounds=fills == "both")
         if report.summary.failed:
             raise _failure(report.summary)
         info(*backtest_warnings(report, holes))
@@ -297,7 +312,7 @@ def _lake_part(
     environment: Environment, lake: Path | None, series: str | None, since: Any, until: Any
 ) -> dict[str, Any]:
     """Return the fields of a backtest that select recordings of the lake."""
-    from kalshi_cli.services.research.service import lake_folder
+    from kalshi_cli.services.research.lake_service import lake_folder
 
     return {
         "lake": lake_folder(environment.config.env, lake),

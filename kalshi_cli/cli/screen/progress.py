@@ -14,23 +14,37 @@ EVERY_S = 2.0
 
 @contextmanager
 def progress(what: str, monotonic: Callable[[], float]) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function that takes the done and the total number. Notices scroll above the bar."""
+    """Yield a function that takes the done and the total number. Notices scroll above the bar.
+
+    Once some is done, the time of the rest is estimated from the time of that.
+    """
     if not is_live():
-        shown = monotonic()
+        began = shown = monotonic()
 
         def line(done: int, known: int) -> None:
             nonlocal shown
             if monotonic() - shown >= EVERY_S:
                 shown = monotonic()
-                info(f"{done} of {known} {what}")
+                left = f", about {(shown - began) / done * (known - done):.0f}s left" if 0 < done < known else ""
+                info(f"{done} of {known} {what}{left}")
 
         yield line
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("left", markup=False), TimeRemainingColumn(),
+    )  # fmt: skip
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, known: bar.update(task, completed=done, total=known)

@@ -14,6 +14,7 @@ from kalshi_cli.core.account.pnl import ProfitAndLoss, group_by
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import Effect, OrderRefused
 from kalshi_cli.core.model.messages import Message, Tick
+from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.services.research.report.measures import BacktestFacts, Measurements, report_fields
 from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol, run
 from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary, StrategyResults, summarize
@@ -57,8 +58,7 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
 
     `curve` has the cumulative profit and loss in recorded time, one point per change. `refusals` are the first refusal
     of each code. `holes` counts the times at which messages of a market were lost, `lost_s` the seconds until its next
-    snapshot; `bounds` are the other fill models under which the same backtest
-    ran.
+    snapshot; `bounds` are the other fill models under which the same backtest ran.
     """
 
     summary: RunSummary
@@ -72,6 +72,11 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     fill_model: str = "proportional"
     latency: str = ""
     bounds: tuple[BacktestReport, ...] = ()
+
+    @property
+    def fills(self) -> tuple[Fill, ...]:
+        """Return every fill in the order of time."""
+        return tuple(entry for entry in self.facts.entries if isinstance(entry, Fill))
 
     @property
     def total_return(self) -> Ratio | None:

@@ -1,142 +1,157 @@
-"""The research service: imports, lists, checks, exports and prunes the lake."""
+"""Research in Python: the lake, backtests and recordings as polars frames, and parameter searches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from kalshi_cli.base.errors import StateFileError
-from kalshi_cli.base.units import Ts
-from kalshi_cli.lake.extra import require_research
-from kalshi_cli.services.resources import Resources
-from kalshi_cli.views.formats import TruncatableText
-from kalshi_cli.views.lake import LakeExportView, LakeFileRow, LakeImportRow, LakeProblemRow, LakeSeriesRow
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.config.config import state_dir
+from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, backtest_view
+from kalshi_cli.services.research.lake_service import LakeService
+from kalshi_cli.services.research.tape_runs import (
+    BacktestSetup,
+    merge_reports,
+    run_backtest,
+    run_tapes,
+    split_by_tape,
+)
+from kalshi_cli.views.runs import BacktestView
 
 if TYPE_CHECKING:
-    from kalshi_cli.lake.lake import Lake
-    from kalshi_cli.lake.layout import DataFile
-    from kalshi_cli.services.research.lake_import import ImportedFile, Watch
+    from kalshi_cli.services.research.search.optimize import OptimizeRequest
+    from kalshi_cli.views.research import OptimizeView
 
-    WatchFiles = Callable[[Iterable[DataFile]], Iterable[DataFile]]
+_DOLLAR = 1_000_000
+"""Micro-dollars of a dollar."""
 
-
-def lake_folder(env: str, given: Path | None) -> Path:
-    """Return the folder of the lake: the given one, or that of the environment in the platform's data directory."""
-    import platformdirs
-
-    if given is not None:
-        return given.expanduser().absolute()
-    return Path(platformdirs.user_data_dir("kalshi")) / "lake" / env
+MAX_TAPES = 100_000
+"""Recordings that are listed, at most."""
 
 
-class ResearchService:
-    """Recordings, prices and results in a lake. `folder` of each method is another lake than the environment's."""
+class BacktestResult:
+    """The result of a backtest: `view` as `kalshi backtest` shows it, and polars frames.
 
-    def __init__(self, resources: Resources) -> None:
-        self._resources = resources
+    The frames are for analysis and charts: amounts and prices are floating-point dollars, times are UTC.
+    """
 
-    def lake(self, folder: Path | None = None, *, is_new: bool = False) -> Lake:
-        """Open the lake; with `is_new`, create it if it does not exist. UsageError without the extra `research`."""
-        require_research()
-        from kalshi_cli.lake.lake import open_lake
+    def __init__(self, report: BacktestReport) -> None:
+        self.report = report
+        self.view: BacktestView = backtest_view(report)
 
-        return open_lake(lake_folder(self._resources.config.env, folder), is_new=is_new)
-
-    def data_import(
-        self,
-        files: Iterable[Path],
-        results: Iterable[Path] = (),
-        *,
-        folder: Path | None = None,
-        watch: Watch = lambda chunks: chunks,
-    ) -> list[LakeImportRow]:
-        """Add recordings, histories (`.csv`) and results (`.json`) to the lake. What it has already adds nothing.
-
-        Each file is added whole or not at all; the files before an invalid one stay.
-        """
-        lake = self.lake(folder, is_new=True)
-        from kalshi_cli.services.research.lake_import import import_file
-
-        clock = self._resources.machine
-        found = [import_file(lake, path, clock, watch=watch) for path in files]
-        found += [import_file(lake, path, clock, is_results=True, watch=watch) for path in results]
-        return [_import_row(each) for each in found]
-
-    def data_list(self, folder: Path | None = None) -> list[LakeSeriesRow]:
-        """Return what the lake has of each series."""
-        lake = self.lake(folder)
-        from kalshi_cli.lake.upkeep import statistics
-
-        return [
-            LakeSeriesRow(
-                series=each.series, from_time=_ms(each.first), to_time=_ms(each.last), recordings=each.recordings,
-                markets=each.markets, results=each.results, changes=each.rows["book_changes"],
-                trades=each.rows["trades"], inputs=sum(each.rows[name] for name in ("spot", "fair", "news")),
-                holes=each.holes, covered_h=round(each.covered_us / 3.6e9, 2), bytes=each.size,
-            )
-            for each in statistics(lake)
-        ]  # fmt: skip
-
-    def data_check(self, folder: Path | None = None, watch: WatchFiles = lambda paths: paths) -> list[LakeProblemRow]:
-        """Read every file of the lake, and return those that cannot be used."""
-        lake = self.lake(folder)
-        from kalshi_cli.lake.upkeep import check
-
-        return [
-            LakeProblemRow(file=TruncatableText(str(each.path)), problem=TruncatableText(each.text))
-            for each in check(lake, watch)
-        ]
-
-    def data_export(
-        self,
-        table: str,
-        target: Path,
-        *,
-        series: str = "",
-        since: Ts | None = None,
-        until: Ts | None = None,
-        folder: Path | None = None,
-    ) -> LakeExportView:
-        """Write the rows of a table to one Parquet or CSV file."""
-        lake = self.lake(folder)
-        from kalshi_cli.lake.reader import Selection
-        from kalshi_cli.lake.upkeep import export
-
-        chosen = Selection(series=(series,) if series else (), since=since, until=until)
-        return LakeExportView(file=TruncatableText(str(target)), table=table, rows=export(lake, table, chosen, target))
-
-    def data_prune(
-        self, before: Ts, *, series: str = "", folder: Path | None = None, is_dry: bool = False
-    ) -> list[LakeFileRow]:
-        """Delete the files of whole days (UTC) before this time. What is known of markets stays. Return the files."""
-        lake = self.lake(folder)
-        from kalshi_cli.lake.upkeep import old_files
-
-        paths = old_files(lake, before * 1000, series)
+    @cached_property
+    def trades(self) -> Any:
+        """Return a row for each fill: ts, ticker, side (bid buys YES), price, count, fee, is_taker."""
         rows = [
-            LakeFileRow(file=TruncatableText(str(path.relative_to(lake.root))), bytes=path.stat().st_size)
-            for path in paths
-        ]
-        if paths and not is_dry:
-            with lake.writing(self._resources.machine) as changes:
-                if paths != old_files(lake, before * 1000, series):
-                    raise StateFileError("The lake changed meanwhile; nothing was deleted", code="lake_busy")
-                for path in paths:
-                    changes.delete(path)
-        return rows
+            {
+                "ts": fill.ts, "ticker": fill.ticker, "side": str(fill.side), "price": fill.price / 10_000,
+                "count": fill.qty / 100, "fee": fill.fee / _DOLLAR, "is_taker": fill.is_taker,
+            }
+            for fill in self.report.fills
+        ]  # fmt: skip
+        return _frame(
+            rows, ts="time", ticker="str", side="str", price="float", count="float", fee="float", is_taker="bool"
+        )
+
+    @cached_property
+    def equity(self) -> Any:
+        """Return a row for each change of the net profit and loss: ts, net."""
+        rows = [{"ts": ts, "net": net / _DOLLAR} for ts, net in self.report.curve]
+        return _frame(rows, ts="time", net="float")
+
+    @cached_property
+    def by_market(self) -> Any:
+        """Return a row for each market: ticker, realized, unrealized, fees, net, wins, losses."""
+        rows = [
+            {
+                "ticker": ticker, "realized": part.realized / _DOLLAR, "unrealized": part.unrealized / _DOLLAR,
+                "fees": part.fees / _DOLLAR, "net": part.net / _DOLLAR, "wins": part.wins, "losses": part.losses,
+            }
+            for ticker, part in self.report.markets.items()
+        ]  # fmt: skip
+        return _frame(
+            rows, ticker="str", realized="float", unrealized="float", fees="float", net="float", wins="int",
+            losses="int",
+        )  # fmt: skip
 
 
-def _import_row(each: ImportedFile) -> LakeImportRow:
-    found, session = each.found, each.found.session
-    return LakeImportRow(
-        file=TruncatableText(each.source), kind=each.kind, rows=found.rows, changes=found.changes, known=found.known,
-        markets=len({one.market for one in found.covered}) if each.kind == "recording" else 0,
-        holes=sum(one.ended in ("gap", "reconnected") for one in found.covered),
-        unknown_books=found.unknown_books, from_time=_ms(session.from_us) if session else None,
-        to_time=_ms(session.to_us) if session else None,
-    )  # fmt: skip
+class ResearchService(LakeService):
+    """Backtests, recordings and parameter searches with the limits and strategies of one configuration."""
+
+    @cached_property
+    def setup(self) -> BacktestSetup:
+        """Return the part of the configuration that backtests use."""
+        return BacktestSetup.of(self._resources.config)
+
+    def backtest(
+        self,
+        strategy: str,
+        files: Iterable[str | Path],
+        *,
+        results: Iterable[str | Path] = (),
+        latency_ms: int = 150,
+        jobs: int | None = None,
+        **params: object,
+    ) -> BacktestResult:
+        """Run a strategy over recordings and return its result. Keyword arguments are its parameters, as typed.
+
+        With `jobs`, each recording is a run of its own, so many at a time. UsageError for a bad parameter or recording;
+        a program that uses more than one job needs the guard `if __name__ == "__main__":`.
+        """
+        request = BacktestRequest(
+            strategies=tuple(name.strip() for name in strategy.split(",")),
+            files=tuple(map(Path, files)),
+            results=tuple(map(Path, results)),
+            params={name: _as_typed(value) for name, value in params.items()},
+            latency_ms=latency_ms,
+        )
+        if jobs is None:
+            return BacktestResult(run_backtest(self.setup, request))
+        runs = run_tapes(self.setup, split_by_tape(request), jobs)
+        return BacktestResult(merge_reports([run.report for run in runs], self.setup.cash))
+
+    def tapes(self, folder: str | Path = ".") -> Any:
+        """Return the recordings of a folder by time, as a polars frame: path, start, bytes. Other files are skipped."""
+        from kalshi_cli.services.research.search.windows import start_of
+
+        rows = []
+        for number, path in enumerate(sorted(Path(folder).glob("*.jsonl*"))):
+            if number >= MAX_TAPES:
+                raise UsageError(f"More than {MAX_TAPES} files in {folder}")
+            try:
+                rows.append({"path": str(path), "start": start_of(path), "bytes": path.stat().st_size})
+            except UsageError:
+                continue
+        rows.sort(key=lambda row: (row["start"], row["path"]))
+        return _frame(rows, path="str", start="time", bytes="int")
+
+    def optimize(
+        self, request: OptimizeRequest, show: Callable[[int, int], None] = lambda _done, _known: None
+    ) -> OptimizeView:
+        """Search for parameters and return the report of the study. `show` gets the finished trials and all."""
+        from kalshi_cli.services.research.search.optimize import optimize
+
+        folder = state_dir(self._resources.config) / "studies"
+        return optimize(self.setup, request, self._resources.machine, folder, show, self._resources.note)
 
 
-def _ms(us: int) -> Ts | None:
-    return Ts(us // 1000) if us else None
+def _as_typed(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _frame(rows: list[dict[str, Any]], **columns: str) -> Any:
+    """Return a polars frame with these columns, also where there are no rows. UsageError without polars."""
+    try:
+        polars = import_module("polars")
+    except ImportError as error:
+        raise UsageError(
+            "polars is not installed", hint="pip install 'kalshi-cli[research]'", code="not_installed"
+        ) from error
+    kinds = {
+        "str": polars.String, "float": polars.Float64, "int": polars.Int64, "bool": polars.Boolean,
+        "time": polars.Datetime("ms", "UTC"),
+    }  # fmt: skip
+    return polars.DataFrame(rows, schema={name: kinds[kind] for name, kind in columns.items()})

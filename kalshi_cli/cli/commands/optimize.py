@@ -1,0 +1,103 @@
+"""`kalshi optimize`: search for the parameters of a strategy."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.cli.options import CommandGroup, choice_option, open_services, show_view
+from kalshi_cli.cli.screen.output import info
+
+if TYPE_CHECKING:
+    from kalshi_cli.services.research.search.cluster import SchedulerAddress
+
+app = CommandGroup("Search for the parameters of a strategy.")
+
+
+@app.command("optimize")
+def optimize(
+    ctx: typer.Context,
+    strategy: Annotated[str, typer.Argument(metavar="STRATEGY", help="A built-in name, or FILE.py:Class.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings or files of outside prices.")],
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", metavar="NAME=RANGE", help="Search A..B, A..B/STEP or A,B,C; NAME=VALUE sets it."),
+    ] = None,
+    trials: Annotated[int, typer.Option("--trials", min=1, max=100_000, help="Trials for each window.")] = 50,
+    sampler: Annotated[
+        Any, choice_option("--sampler", choices=("tpe", "random", "grid"), text="How trials are chosen (tpe).")
+    ] = "tpe",
+    windows: Annotated[int, typer.Option("--windows", min=1, max=50, help="Time windows of the search.")] = 3,
+    holdout: Annotated[
+        float, typer.Option("--holdout", min=0, max=0.9, help="Share of the recordings, the latest, kept apart.")
+    ] = 0.2,
+    open_holdout: Annotated[
+        bool, typer.Option("--open-holdout", help="Judge the choice on the holdout; only once for a study.")
+    ] = False,
+    prune: Annotated[bool, typer.Option("--prune/--no-prune", help="End poor trials early.")] = True,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the sampler.")] = 1,
+    study: Annotated[Path | None, typer.Option("--study", metavar="FILE", help="Study file, to resume it.")] = None,
+    results: Annotated[
+        list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")
+    ] = None,
+    latency_ms: Annotated[
+        int, typer.Option(min=0, max=60_000, help="Latency from decision to exchange, in milliseconds.")
+    ] = 150,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, max=64, help="Local worker processes (one for each core).")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Use the workers of a Dask scheduler.")
+    ] = None,
+    tls_ca: Annotated[Path | None, typer.Option("--tls-ca", metavar="FILE", help="CA certificate.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="Client certificate.")] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Client private key.")] = None,
+) -> None:
+    """Search for strategy parameters.
+
+    Try parameters over recordings. The score is the net less half of the maximum drawdown, median over time windows.
+    Parameters are chosen on the first windows and judged on the next one. The latest recordings are a holdout, which
+    `--open-holdout` opens once.
+
+    The study is a file. The same command resumes it, also after Ctrl-C, and more --trials continue it. The number of
+    workers changes no result. A worker never has KALSHI_ variables. A scheduler on another machine must be tls://.
+
+    \b
+    kalshi optimize threshold tapes/*.jsonl.gz --param buy_below=20c..40c --param sell_above=60c..80c --trials 50
+    kalshi optimize ./fade.py tapes/*.jsonl.gz --param limit=10c,20c,30c --sampler grid --windows 2
+    """
+    from kalshi_cli.base.clock import SystemClock
+    from kalshi_cli.cli.extras import require_extra
+    from kalshi_cli.cli.screen.progress import progress
+
+    require_extra("research", "optuna", "distributed", "sqlalchemy")
+    from kalshi_cli.services.research.search.optimize import OptimizeRequest, optimize_notes
+
+    request = OptimizeRequest(
+        strategy=strategy, files=tuple(files), params=tuple(param or ()), trials=trials,
+        results=tuple(results or ()), latency_ms=latency_ms, windows=windows, holdout=holdout, sampler=sampler,
+        seed=seed, is_pruned=prune, jobs=jobs or min(os.cpu_count() or 1, 64),
+        scheduler=_scheduler(scheduler, tls_ca, tls_cert, tls_key), study=study, opens_holdout=open_holdout,
+    )  # fmt: skip
+    with open_services(ctx) as kalshi:
+        with progress("trials", SystemClock().monotonic) as show:
+            view = kalshi.research.optimize(request, show)
+        show_view(ctx, view, title=f"Parameters of {strategy}")
+        info(*optimize_notes(view))
+
+
+def _scheduler(address: str | None, *files: Path | None) -> SchedulerAddress | None:
+    from kalshi_cli.services.research.search.cluster import SchedulerAddress
+
+    if address is None:
+        if any(files):
+            raise UsageError("--tls-ca, --tls-cert and --tls-key need --scheduler", hint="--scheduler tls://HOST:8786")
+        return None
+    ca, cert, key = files
+    found = SchedulerAddress(address=address, ca=ca, cert=cert, key=key)
+    found.check()
+    return found

@@ -1,0 +1,69 @@
+"""The comparison of parameters for `kalshi backtest`, and the progress of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.errors import KalshiError, UsageError
+from kalshi_cli.base.units import pluralize
+from kalshi_cli.cli.options import show_list
+from kalshi_cli.cli.screen.output import info
+from kalshi_cli.cli.screen.progress import progress
+
+if TYPE_CHECKING:
+    import typer
+
+    from kalshi_cli.app.environment import Environment
+    from kalshi_cli.services.research.backtest import BacktestRequest
+
+
+@contextmanager
+def backtest_progress(jobs: int | None) -> Iterator[Callable[[int, int], None]]:
+    """Show the progress of separate runs; nothing for a single one."""
+    if jobs is None:
+        yield lambda _done, _known: None
+        return
+    with progress("recordings", SystemClock().monotonic) as show:
+        yield show
+
+
+def show_sweep(
+    ctx: typer.Context, environment: Environment, request: BacktestRequest, jobs: int, *, has_plot: bool
+) -> bool:
+    """Compare the listed values of parameters, best score first; return False if nothing is listed."""
+    from kalshi_cli.services.research.search.optimize import show_params
+    from kalshi_cli.services.research.search.space import sweep_variants
+    from kalshi_cli.services.research.sweep import compare_variants
+    from kalshi_cli.services.research.tape_runs import BacktestSetup
+    from kalshi_cli.views.research import VariantRow
+
+    variants = sweep_variants(request.strategies, request.params)
+    if len(variants) == 1:
+        return False
+    if has_plot:
+        raise UsageError("--plot draws one run, not a comparison", hint="give each parameter one value")
+    setup = BacktestSetup.of(environment.config)
+    with progress("runs", SystemClock().monotonic) as show:
+        found = compare_variants(setup, request, variants, jobs, show)
+    if failed := next((text for variant in found for text in variant.failed), ""):
+        raise KalshiError(f"Strategy failed: {failed}", hint="fix the strategy and restart", code="strategy_failed")
+    varied = {name for name in request.params if len({variant.params[name] for variant in found}) > 1}
+    rows = [
+        VariantRow.of(
+            variant.result,
+            params=show_params({name: value for name, value in variant.params.items() if name in varied}),
+            score=variant.score,
+        )
+        for variant in found
+    ]
+    show_list(ctx, VariantRow, rows)
+    info(
+        *dict.fromkeys(text for variant in found for text in variant.notices),
+        f"{pluralize(len(variants), 'variant')} tried; score = net less half of the maximum drawdown, median over the "
+        "recordings",
+        "The best of many looks good by luck: judge it on other recordings, or with `kalshi optimize`",
+    )
+    return True

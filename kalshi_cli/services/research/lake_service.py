@@ -1,0 +1,142 @@
+"""The lake as a service: imports, lists, checks, exports and prunes the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kalshi_cli.base.errors import StateFileError
+from kalshi_cli.base.units import Ts
+from kalshi_cli.lake.extra import require_research
+from kalshi_cli.services.resources import Resources
+from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.lake import LakeExportView, LakeFileRow, LakeImportRow, LakeProblemRow, LakeSeriesRow
+
+if TYPE_CHECKING:
+    from kalshi_cli.lake.lake import Lake
+    from kalshi_cli.lake.layout import DataFile
+    from kalshi_cli.services.research.lake_import import ImportedFile, Watch
+
+    WatchFiles = Callable[[Iterable[DataFile]], Iterable[DataFile]]
+
+
+def lake_folder(env: str, given: Path | None) -> Path:
+    """Return the folder of the lake: the given one, or that of the environment in the platform's data directory."""
+    import platformdirs
+
+    if given is not None:
+        return given.expanduser().absolute()
+    return Path(platformdirs.user_data_dir("kalshi")) / "lake" / env
+
+
+class LakeService:
+    """Recordings, prices and results in a lake. `folder` of each method is another lake than the environment's."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+
+    def lake(self, folder: Path | None = None, *, is_new: bool = False) -> Lake:
+        """Open the lake; with `is_new`, create it if it does not exist. UsageError without the extra `research`."""
+        require_research()
+        from kalshi_cli.lake.lake import open_lake
+
+        return open_lake(lake_folder(self._resources.config.env, folder), is_new=is_new)
+
+    def data_import(
+        self,
+        files: Iterable[Path],
+        results: Iterable[Path] = (),
+        *,
+        folder: Path | None = None,
+        watch: Watch = lambda chunks: chunks,
+    ) -> list[LakeImportRow]:
+        """Add recordings, histories (`.csv`) and results (`.json`) to the lake. What it has already adds nothing.
+
+        Each file is added whole or not at all; the files before an invalid one stay.
+        """
+        lake = self.lake(folder, is_new=True)
+        from kalshi_cli.services.research.lake_import import import_file
+
+        clock = self._resources.machine
+        found = [import_file(lake, path, clock, watch=watch) for path in files]
+        found += [import_file(lake, path, clock, is_results=True, watch=watch) for path in results]
+        return [_import_row(each) for each in found]
+
+    def data_list(self, folder: Path | None = None) -> list[LakeSeriesRow]:
+        """Return what the lake has of each series."""
+        lake = self.lake(folder)
+        from kalshi_cli.lake.upkeep import statistics
+
+        return [
+            LakeSeriesRow(
+                series=each.series, from_time=_ms(each.first), to_time=_ms(each.last), recordings=each.recordings,
+                markets=each.markets, results=each.results, changes=each.rows["book_changes"],
+                trades=each.rows["trades"], inputs=sum(each.rows[name] for name in ("spot", "fair", "news")),
+                holes=each.holes, covered_h=round(each.covered_us / 3.6e9, 2), bytes=each.size,
+            )
+            for each in statistics(lake)
+        ]  # fmt: skip
+
+    def data_check(self, folder: Path | None = None, watch: WatchFiles = lambda paths: paths) -> list[LakeProblemRow]:
+        """Read every file of the lake, and return those that cannot be used."""
+        lake = self.lake(folder)
+        from kalshi_cli.lake.upkeep import check
+
+        return [
+            LakeProblemRow(file=TruncatableText(str(each.path)), problem=TruncatableText(each.text))
+            for each in check(lake, watch)
+        ]
+
+    def data_export(
+        self,
+        table: str,
+        target: Path,
+        *,
+        series: str = "",
+        since: Ts | None = None,
+        until: Ts | None = None,
+        folder: Path | None = None,
+    ) -> LakeExportView:
+        """Write the rows of a table to one Parquet or CSV file."""
+        lake = self.lake(folder)
+        from kalshi_cli.lake.reader import Selection
+        from kalshi_cli.lake.upkeep import export
+
+        chosen = Selection(series=(series,) if series else (), since=since, until=until)
+        return LakeExportView(file=TruncatableText(str(target)), table=table, rows=export(lake, table, chosen, target))
+
+    def data_prune(
+        self, before: Ts, *, series: str = "", folder: Path | None = None, is_dry: bool = False
+    ) -> list[LakeFileRow]:
+        """Delete the files of whole days (UTC) before this time. What is known of markets stays. Return the files."""
+        lake = self.lake(folder)
+        from kalshi_cli.lake.upkeep import old_files
+
+        paths = old_files(lake, before * 1000, series)
+        rows = [
+            LakeFileRow(file=TruncatableText(str(path.relative_to(lake.root))), bytes=path.stat().st_size)
+            for path in paths
+        ]
+        if paths and not is_dry:
+            with lake.writing(self._resources.machine) as changes:
+                if paths != old_files(lake, before * 1000, series):
+                    raise StateFileError("The lake changed meanwhile; nothing was deleted", code="lake_busy")
+                for path in paths:
+                    changes.delete(path)
+        return rows
+
+
+def _import_row(each: ImportedFile) -> LakeImportRow:
+    found, session = each.found, each.found.session
+    return LakeImportRow(
+        file=TruncatableText(each.source), kind=each.kind, rows=found.rows, changes=found.changes, known=found.known,
+        markets=len({one.market for one in found.covered}) if each.kind == "recording" else 0,
+        holes=sum(one.ended in ("gap", "reconnected") for one in found.covered),
+        unknown_books=found.unknown_books, from_time=_ms(session.from_us) if session else None,
+        to_time=_ms(session.to_us) if session else None,
+    )  # fmt: skip
+
+
+def _ms(us: int) -> Ts | None:
+    return Ts(us // 1000) if us else None

@@ -1,0 +1,1 @@
+"""The search for parameters: ranges, time windows, studies, and the processes that run the trials."""

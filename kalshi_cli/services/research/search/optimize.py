@@ -1,0 +1,213 @@
+"""Parameter searches: from recordings, ranges and workers to a study and its report."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from kalshi_cli import __version__
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.feeds.recorded_results import is_history
+from kalshi_cli.services.research.backtest import BacktestRequest
+from kalshi_cli.services.research.search.cluster import SchedulerAddress, TrialCluster, trial_cluster
+from kalshi_cli.services.research.search.space import read_space
+from kalshi_cli.services.research.search.study import (
+    ParameterSearch,
+    Point,
+    Run,
+    Sampler,
+    StudyPlan,
+    StudyReport,
+    open_study,
+)
+from kalshi_cli.services.research.search.windows import TapeScore, WindowPlan, plan_windows, start_of
+from kalshi_cli.services.research.tape_runs import BacktestSetup, absolute
+from kalshi_cli.strategies import registry
+from kalshi_cli.views.formats import SignedMoney
+from kalshi_cli.views.research import OptimizeView, WindowChoiceRow
+
+
+class OptimizeRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A search for the parameters of one strategy. `params` are texts as `read_space` takes them.
+
+    `trials` are those of each window; `study` is the file of the study, by default one in the state directory that
+    the same request finds again.
+    """
+
+    strategy: str
+    files: tuple[Path, ...]
+    params: tuple[str, ...]
+    trials: int
+    results: tuple[Path, ...] = ()
+    latency_ms: int = 150
+    windows: int = 3
+    holdout: float = 0.2
+    sampler: Sampler = "tpe"
+    seed: int = 1
+    is_pruned: bool = True
+    jobs: int = 1
+    scheduler: SchedulerAddress | None = None
+    study: Path | None = None
+    opens_holdout: bool = False
+
+
+def optimize(
+    setup: BacktestSetup,
+    request: OptimizeRequest,
+    clock: Clock,
+    folder: Path,
+    show: Callable[[int, int], None] = lambda _done, _known: None,
+    note: Callable[[str], None] = lambda _text: None,
+) -> OptimizeView:
+    """Run the trials that a study still misses, and return its report. Finished trials survive any end.
+
+    `folder` is where studies without a name are. UsageError for invalid parameters, recordings or workers; RefusedError
+    for a second look at the holdout.
+    """
+    spec = _absolute_spec(request.strategy)
+    kind = registry.load(spec)
+    ranges, fixed = read_space(kind, request.params)
+    shared = tuple(absolute(path) for path in request.files if is_history(path))
+    tapes = list(dict.fromkeys(absolute(path) for path in request.files if not is_history(path)))
+    if not tapes:
+        raise UsageError("No recording given", hint="kalshi optimize STRATEGY FILE... --param NAME=1c..5c")
+    windows = plan_windows(tapes, [start_of(path) for path in tapes], request.windows, request.holdout)
+    own = setup.configured.get(request.strategy, {})
+    setup = msgspec.structs.replace(setup, configured={**setup.configured, spec: own})
+    base = BacktestRequest(
+        strategies=(spec,), files=(), results=tuple(map(absolute, request.results)), params=fixed,
+        latency_ms=request.latency_ms,
+    )  # fmt: skip
+    plan = StudyPlan(
+        ranges=ranges, windows=windows, trials=request.trials, sampler=request.sampler, seed=request.seed,
+        is_pruned=request.is_pruned,
+        definition=_definition(setup, request, base, msgspec.json.encode(ranges), (*windows.tapes, *shared)),
+    )  # fmt: skip
+    path = absolute(request.study) if request.study else folder / f"{kind.name}-{_digest(plan.definition)}.db"
+
+    def is_valid(point: Point) -> bool:
+        try:
+            registry.make_all((spec,), setup.configured, {**fixed, **point}, setup.allotted)
+        except UsageError:
+            return False
+        return True
+
+    with ExitStack() as stack:
+        storage = stack.enter_context(open_study(path, clock))
+        found: list[TrialCluster] = []
+
+        def cluster() -> TrialCluster:
+            """Return the workers, which start when something is to be run."""
+            if not found:
+                found.append(stack.enter_context(trial_cluster(request.jobs, request.scheduler)))
+                found[0].check([*windows.tapes, *shared, *base.results])
+            return found[0]
+
+        def evaluate(runs: Sequence[Run], keep: Callable[[int, TapeScore | None], None]) -> None:
+            requests = [
+                msgspec.structs.replace(base, files=(windows.tapes[tape], *shared), params={**fixed, **point})
+                for tape, point in runs
+            ]
+            cluster().evaluate(setup, requests, keep)
+
+        search = ParameterSearch(plan, storage, evaluate, is_valid, show)
+        if request.opens_holdout:
+            search.check_holdout()
+        try:
+            search.run()
+        except KeyboardInterrupt:
+            note(f"Stopped. Finished trials are kept in {path}; repeat the command to resume")
+            raise
+        if request.opens_holdout:
+            search.open_holdout(clock.now())
+        return _view(request, windows, path, search.report())
+
+
+def optimize_notes(view: OptimizeView) -> list[str]:
+    """Return what a reader of the report must know: how many variants were tried, and the state of the holdout."""
+    notes = [
+        f"{view.variants} variants were tried. The best of many looks good by luck: believe the scores of next windows"
+    ]
+    if view.reasons:
+        notes.append(f"{view.failed} trials failed: {'; '.join(view.reasons)}")
+    if not view.holdout_recordings:
+        notes.append("No holdout: nothing is left to judge the choice on")
+    elif view.holdout_opened is None:
+        notes.append("The holdout is closed. Open it once, at the very end: repeat the command with --open-holdout")
+    elif view.holdout_variants != view.variants or view.holdout_params != view.params:
+        notes.append("The holdout was opened before the last trials: it is no judge of the present choice")
+    return notes
+
+
+def _view(request: OptimizeRequest, windows: WindowPlan, path: Path, report: StudyReport) -> OptimizeView:
+    best, held = report.choices[-1], report.holdout
+    rows = tuple(
+        WindowChoiceRow(
+            chosen_on=f"1-{choice.last}" if choice.last > 1 else "1",
+            params=show_params(choice.params),
+            score=SignedMoney(choice.score),
+            next_score=SignedMoney(choice.judged.score) if choice.judged else None,
+            next_net=SignedMoney(choice.judged.net) if choice.judged else None,
+            next_max_drawdown=choice.judged.max_drawdown if choice.judged else None,
+            next_fills=choice.judged.fills if choice.judged else None,
+        )
+        for choice in report.choices
+    )
+    return OptimizeView(
+        strategy=request.strategy, study=str(path), sampler=request.sampler, recordings=len(windows.tapes),
+        windows=len(windows.windows), trials=report.trials, variants=report.variants, pruned=report.pruned,
+        failed=report.failed, reasons=report.reasons, params=show_params(best.params), score=SignedMoney(best.score),
+        holdout_recordings=len(windows.holdout),
+        holdout_opened=held.opened if held else None,
+        holdout_params=show_params(held.params) if held else None,
+        holdout_variants=held.variants if held else None,
+        holdout_score=SignedMoney(held.result.score) if held else None,
+        holdout_net=SignedMoney(held.result.net) if held else None,
+        rows=rows,
+    )  # fmt: skip
+
+
+def show_params(params: Point) -> str:
+    """Return parameters as options of a command take them: `edge=2c size=5`."""
+    return " ".join(f"{name}={value}" for name, value in params.items())
+
+
+def _absolute_spec(spec: str) -> str:
+    """Return a strategy as a worker with another working directory finds it."""
+    file, dot_py, rest = spec.partition(".py")
+    return f"{absolute(Path(file + dot_py))}{rest}" if dot_py else spec
+
+
+def _definition(
+    setup: BacktestSetup, request: OptimizeRequest, base: BacktestRequest, ranges: bytes, files: Sequence[Path]
+) -> dict[str, str]:
+    """Return everything that the results of a study depend on, by the name that an error shows."""
+    sizes = [f"{path.name} {path.stat().st_size}" for path in (*files, *base.results)]
+    return {
+        "version of kalshi": __version__,
+        "strategy": registry.fingerprint(base.strategies[0]) or request.strategy,
+        "range of parameters": ranges.decode(),
+        "fixed parameter": msgspec.json.encode(sorted(base.params.items())).decode(),
+        "set of recordings": _digest({"files": "\n".join(sizes)}),
+        "windows or holdout": f"{request.windows} {request.holdout:g}",
+        "sampler, seed or pruning": f"{request.sampler} {request.seed} {request.is_pruned}",
+        "latency": str(request.latency_ms),
+        "configuration": hashlib.sha256(msgspec.json.encode(setup, enc_hook=_encode)).hexdigest()[:16],
+    }
+
+
+def _encode(value: object) -> object:
+    """Return a function of the limits, such as that of the trading day, as its name and arguments."""
+    if isinstance(value, partial):
+        return [value.func.__qualname__, *map(str, value.args), sorted((k, str(v)) for k, v in value.keywords.items())]
+    return str(value)
+
+
+def _digest(definition: dict[str, str]) -> str:
+    return hashlib.sha256(msgspec.json.encode(sorted(definition.items()))).hexdigest()[:12]

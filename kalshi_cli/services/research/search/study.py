@@ -1,0 +1,375 @@
+"""Studies: trials of parameters in batches, chosen on the past, judged on the next window, and kept in SQLite.
+
+Each window but the last has a study of its own over all windows up to it, so that the search itself never sees the
+window on which its choice is judged; the last study has all windows. Trials are asked in batches of BATCH and told in
+the order asked, and a sampler is made for each batch from the seed and the number of the batch. The number of workers
+and an interruption therefore change no result.
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from kalshi_cli.base.errors import AnotherInstanceError, KalshiError, RefusedError, UsageError
+from kalshi_cli.base.files import make_folder
+from kalshi_cli.base.units import Money, Ts, format_ts
+from kalshi_cli.services.research.search.space import ParameterRange, grid_points
+from kalshi_cli.services.research.search.windows import (
+    TapeScore,
+    WindowPlan,
+    WindowScore,
+    median_score,
+)
+from kalshi_cli.store.lock import lock
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.samplers import BaseSampler
+    from optuna.storages import RDBStorage
+
+    from kalshi_cli.base.clock import Clock
+
+BATCH = 8
+"""Trials that are asked at once. A constant, because the choice of the next batch depends on it."""
+
+MAX_TRIALS = 100_000
+"""Trials of one study, at most."""
+
+SAMPLERS = ("tpe", "random", "grid")
+Sampler = Literal["tpe", "random", "grid"]
+
+Point = Mapping[str, str]
+Run = tuple[int, Point]
+"""A recording, by its number, with the parameters to try on it."""
+Evaluate = Callable[[Sequence[Run], Callable[[int, TapeScore | None], None]], None]
+"""Runs recordings; calls the function with the number of each in the sequence and its score, None if it was lost."""
+
+_PARAMS, _TAPE, _DEFINITION, _HOLDOUT, _REASON = "params", "tape-", "definition", "holdout", "reason"
+
+
+class StudyPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """The ranges, windows and method of a study. `definition` names everything that changes its results."""
+
+    ranges: tuple[ParameterRange, ...]
+    windows: WindowPlan
+    trials: int
+    sampler: Sampler = "tpe"
+    seed: int = 1
+    is_pruned: bool = True
+    definition: dict[str, str] = {}
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """The best parameters of the windows up to `last`, and their result on the window that follows, if one does."""
+
+    last: int
+    params: dict[str, str]
+    score: Money
+    windows: tuple[WindowScore, ...]
+    judged: WindowScore | None
+
+
+class Holdout(msgspec.Struct, frozen=True, kw_only=True):
+    """The one look at the holdout: when, with which parameters, after how many variants, and the result."""
+
+    opened: Ts
+    params: dict[str, str]
+    variants: int
+    result: WindowScore
+
+
+class StudyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a study. `variants` are the different parameters that were tried in all of its windows."""
+
+    trials: int
+    variants: int
+    pruned: int
+    failed: int
+    reasons: tuple[str, ...]
+    choices: tuple[Choice, ...]
+    holdout: Holdout | None
+
+
+class ParameterSearch:
+    """A search in a study file. `show` gets the finished trials and all; `is_valid` refuses parameters at no cost."""
+
+    def __init__(
+        self,
+        plan: StudyPlan,
+        storage: RDBStorage,
+        evaluate: Evaluate,
+        is_valid: Callable[[Point], bool],
+        show: Callable[[int, int], None] = lambda _done, _known: None,
+    ) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+        self._optuna = optuna
+        self._plan = plan
+        self._storage = storage
+        self._evaluate = evaluate
+        self._is_valid = is_valid
+        self._show = show
+        self._known: dict[tuple[str, int], TapeScore] = {}
+        self._finished, self._ran, self._share = 0, 0, 0.0
+        self._variants: set[str] = set()
+        self._points = grid_points(plan.ranges) if plan.sampler == "grid" else []
+        random.Random(plan.seed).shuffle(self._points)  # noqa: S311
+        self._goal = min(plan.trials, len(self._points)) if self._points else plan.trials
+        count = len(plan.windows.windows)
+        self._studies = [self._open(f"windows 1 to {number + 1}") for number in range(count)]
+        self._check_definition()
+        for study in self._studies:
+            self._recover(study)
+
+    def run(self) -> None:
+        """Run the trials that are still missing, window by window. KalshiError if the strategy always fails."""
+        for number, study in enumerate(self._studies):
+            while (done := len(self._settled(study))) < self._goal:
+                self._finished = self._done()
+                self._show(self._finished, self._goal * len(self._studies))
+                self._batch(study, number + 1, done, min(BATCH - done % BATCH, self._goal - done))
+        self._show(self._done(), self._goal * len(self._studies))
+
+    def _done(self) -> int:
+        return sum(min(len(self._settled(study)), self._goal) for study in self._studies)
+
+    def report(self) -> StudyReport:
+        """Return the choices of each window and their results on the next one."""
+        settled = [trial for study in self._studies for trial in self._settled(study)]
+        states = self._optuna.trial.TrialState
+        failed = [trial for trial in settled if trial.state is states.FAIL]
+        return StudyReport(
+            trials=len(settled),
+            variants=len(self._variants),
+            pruned=sum(trial.state is states.PRUNED for trial in settled),
+            failed=len(failed),
+            reasons=tuple(dict.fromkeys(trial.user_attrs.get(_REASON, "") for trial in failed)),
+            choices=tuple(self._choice(number) for number in range(len(self._studies))),
+            holdout=self._read_holdout(),
+        )
+
+    def check_holdout(self) -> None:
+        """Raise RefusedError if the holdout of the study was opened before."""
+        if (before := self._read_holdout()) is not None:
+            raise RefusedError(
+                f"Refused: the holdout of this study was opened on {format_ts(before.opened)}. "
+                "A second look would choose by it",
+                hint="record new data and begin a new study; without --open-holdout the report shows the first look",
+                code="HOLDOUT_OPENED",
+            )
+
+    def open_holdout(self, now: Ts) -> Holdout:
+        """Run the chosen parameters on the holdout, once for a study. RefusedError if it was opened before."""
+        plan = self._plan.windows
+        if not plan.holdout:
+            raise UsageError("This study has no holdout", hint="begin a new study with --holdout 0.2")
+        self.check_holdout()
+        params = self._choice(len(self._studies) - 1).params
+        scores = self._scores([(tape, params) for tape in plan.holdout])
+        found = Holdout(opened=now, params=params, variants=len(self._variants), result=WindowScore.of(_whole(scores)))
+        self._studies[-1].set_user_attr(_HOLDOUT, msgspec.to_builtins(found))
+        return found
+
+    # -- one batch ----------------------------------------------------------------------------------------------------
+
+    def _batch(self, study: Study, windows: int, done: int, count: int) -> None:
+        """Ask for trials, run them window by window, and tell them in the order asked."""
+        states = self._optuna.trial.TrialState
+        study.sampler = self._sampler(done // BATCH)
+        trials = [self._ask(study, done + number) for number in range(count)]
+        ends: dict[int, tuple[float | None, Any]] = {}
+        points = [self._point(trial) for trial in trials]
+        for number, point in enumerate(points):
+            self._variants.add(_key(point))
+            trials[number].set_user_attr(_PARAMS, point)
+            if not self._is_valid(point):
+                trials[number].set_user_attr(_REASON, "the strategy refuses these parameters")
+                ends[number] = (None, states.PRUNED)
+        results: dict[int, list[WindowScore]] = {number: [] for number in range(count)}
+        self._ran, self._share = 0, 1 / sum(map(len, self._plan.windows.windows[:windows]))
+        for step, window in enumerate(self._plan.windows.windows[:windows]):
+            live = [number for number in range(count) if number not in ends]
+            runs = [(tape, points[number]) for number in live for tape in window]
+            found = iter(self._scores(runs, [trials[number] for number in live for _ in window]))
+            for number in live:
+                scores = [next(found) for _ in window]
+                trial, problem = trials[number], next((text for score in scores if (text := _problem(score))), "")
+                if problem:
+                    trial.set_user_attr(_REASON, problem)
+                    ends[number] = (None, states.FAIL)
+                    continue
+                results[number].append(WindowScore.of(_whole(scores)))
+                trial.report(float(median_score(results[number])), step)
+                if self._plan.is_pruned and step + 1 < windows and trial.should_prune():
+                    ends[number] = (None, states.PRUNED)
+        for number, trial in enumerate(trials):
+            value, state = ends.get(number) or (float(median_score(results[number])), states.COMPLETE)
+            study.tell(trial, value, state=state)
+        if not any(trial.state is states.COMPLETE for trial in study.get_trials(deepcopy=False)):
+            reasons = [trial.user_attrs.get(_REASON, "") for trial in study.get_trials(deepcopy=False)]
+            raise KalshiError(f"No trial could be run: {reasons[-1]}", hint="try one variant with `kalshi backtest`")
+
+    def _scores(self, runs: Sequence[Run], trials: Sequence[Trial] = ()) -> list[TapeScore | None]:
+        """Return the score of each run. Known ones are not run again; new ones are kept with their trial at once."""
+        keys = [(_key(point), tape) for tape, point in runs]
+        missing: dict[tuple[str, int], int] = {}
+        for number, key in enumerate(keys):
+            if key not in self._known:
+                missing.setdefault(key, number)
+        order = list(missing)
+
+        def keep(position: int, score: TapeScore | None) -> None:
+            self._ran += 1
+            self._show(self._finished + int(self._ran * self._share), self._goal * len(self._studies))
+            if score is None:
+                return
+            self._known[order[position]] = score
+            if trials:
+                name = f"{_TAPE}{order[position][1]}"
+                trials[missing[order[position]]].set_user_attr(name, msgspec.to_builtins(score))
+
+        if missing:
+            self._evaluate([runs[number] for number in missing.values()], keep)
+        return [self._known.get(key) for key in keys]
+
+    def _ask(self, study: Study, number: int) -> Trial:
+        if self._points:
+            study.enqueue_trial(self._points[number])
+        return study.ask()
+
+    def _point(self, trial: Trial) -> dict[str, str]:
+        """Return the parameters that the sampler chooses, as a user types them."""
+        found = {}
+        for each in self._plan.ranges:
+            if self._points:
+                found[each.name] = str(trial.suggest_categorical(each.name, each.values()))
+            elif each.type == "choice":
+                found[each.name] = str(trial.suggest_categorical(each.name, list(each.choices)))
+            else:
+                found[each.name] = each.text_of(
+                    trial.suggest_float(each.name, each.low, each.high, step=each.step or None)
+                )
+        return found
+
+    def _sampler(self, batch: int) -> BaseSampler:
+        seed = random.Random(f"{self._plan.seed} {batch}").getrandbits(32)  # noqa: S311
+        if self._plan.sampler != "tpe":
+            return self._optuna.samplers.RandomSampler(seed=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # constant_liar is marked experimental; it spreads the trials of a batch
+            return self._optuna.samplers.TPESampler(seed=seed, constant_liar=True, multivariate=True)
+
+    # -- the study file -----------------------------------------------------------------------------------------------
+
+    def _open(self, name: str) -> Study:
+        return self._optuna.create_study(
+            storage=self._storage, study_name=name, direction="maximize", load_if_exists=True,
+            pruner=self._optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=0),
+        )  # fmt: skip
+
+    def _check_definition(self) -> None:
+        """Keep the definition of a new study; UsageError if the file holds a different one."""
+        last, now = self._studies[-1], self._plan.definition
+        before = self._studies[0].user_attrs.get(_DEFINITION)
+        if before is None:
+            for study in self._studies:
+                study.set_user_attr(_DEFINITION, now)
+            return
+        if changed := [name for name in {**before, **now} if before.get(name) != now.get(name)]:
+            raise UsageError(
+                f"The study file was made with another {', '.join(changed)}; it has {len(self._settled(last))} trials",
+                hint="repeat the command that began it, or name a new file with --study FILE",
+                code="other_study",
+            )
+
+    def _recover(self, study: Study) -> None:
+        """Read known scores, and end the trials of an interrupted batch, which is asked again."""
+        states = self._optuna.trial.TrialState
+        for trial in study.get_trials(deepcopy=False):
+            params = trial.user_attrs.get(_PARAMS)
+            if params is not None:
+                self._variants.add(_key(params))
+                for name, value in trial.user_attrs.items():
+                    if name.startswith(_TAPE):
+                        score = msgspec.convert(value, TapeScore)
+                        self._known[_key(params), int(name.removeprefix(_TAPE))] = score
+            if trial.state in (states.RUNNING, states.WAITING):
+                self._storage.set_trial_user_attr(trial._trial_id, "interrupted", value=True)
+                self._storage.set_trial_state_values(trial._trial_id, state=states.FAIL)
+
+    def _settled(self, study: Study) -> list[Any]:
+        """Return the ended trials without those of an interrupted batch."""
+        return [
+            trial for trial in study.get_trials(deepcopy=False)
+            if trial.state.is_finished() and "interrupted" not in trial.user_attrs
+        ]  # fmt: skip
+
+    def _choice(self, number: int) -> Choice:
+        study = self._studies[number]
+        params = dict(study.best_trial.user_attrs[_PARAMS])
+        windows = self._plan.windows.windows
+        after = windows[number + 1] if number + 1 < len(windows) else ()
+        runs = [(tape, params) for window in windows[: number + 1] for tape in window]
+        past = iter(_whole(self._scores(runs)))
+        judged = self._scores([(tape, params) for tape in after])
+        return Choice(
+            last=number + 1,
+            params=params,
+            score=Money(int(study.best_value)),
+            windows=tuple(WindowScore.of([next(past) for _ in window]) for window in windows[: number + 1]),
+            judged=WindowScore.of(_whole(judged)) if after else None,
+        )
+
+    def _read_holdout(self) -> Holdout | None:
+        found = self._studies[-1].user_attrs.get(_HOLDOUT)
+        return None if found is None else msgspec.convert(found, Holdout)
+
+
+def _key(point: Point) -> str:
+    return msgspec.json.encode(sorted(point.items())).decode()
+
+
+def _problem(score: TapeScore | None) -> str:
+    return "its worker process died" if score is None else score.failed
+
+
+def _whole(scores: Sequence[TapeScore | None]) -> list[TapeScore]:
+    """Return the scores; KalshiError if one was lost."""
+    found = [score for score in scores if score is not None]
+    if len(found) < len(scores):
+        raise KalshiError("A worker process died", hint="repeat the command: finished trials are kept")
+    return found
+
+
+@contextmanager
+def open_study(path: Path, clock: Clock) -> Iterator[RDBStorage]:
+    """Open or create a study file for this process alone. AnotherInstanceError if another one uses it."""
+    from optuna.storages import RDBStorage
+
+    DatabaseError = import_module("sqlalchemy.exc").DatabaseError  # noqa: N806 (of the library that optuna uses)
+    make_folder(path.parent)
+    try:
+        with lock(path.with_name(f"{path.name}.lock"), clock):
+            try:
+                storage = RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 10}})
+            except (DatabaseError, RuntimeError) as error:
+                raise UsageError(
+                    f"{path} is not a study file of this version", hint="name another file: --study FILE"
+                ) from error
+            try:
+                yield storage
+            finally:
+                storage.engine.dispose()
+    except AnotherInstanceError:
+        raise AnotherInstanceError(
+            f"Another `kalshi optimize` is using {path}", hint="wait for it, or name another file: --study FILE"
+        ) from None

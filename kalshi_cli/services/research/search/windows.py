@@ -1,0 +1,124 @@
+"""Time windows of recordings and their scores: parameters are chosen on the past and judged on the next window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+import msgspec
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Money, Ts, pluralize
+from kalshi_cli.feeds.recording_format import NO_TIME, at_line, decode_line, read_lines
+from kalshi_cli.services.research.backtest import BacktestReport
+from kalshi_cli.services.research.tape_runs import DrawdownSum, extremes
+
+MAX_WINDOWS = 50
+"""Time windows of a study, at most."""
+
+FIRST_LINES = 1_000
+"""Lines in which the first time of a recording must be."""
+
+
+class TapeScore(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of one recording, small enough to keep for every trial. `high` and `low` are its extreme net.
+
+    `failed` is the error of the strategy; empty if there was none.
+    """
+
+    net: Money
+    fees: Money
+    max_drawdown: Money
+    high: Money
+    low: Money
+    orders: int
+    fills: int
+    failed: str = ""
+
+    @classmethod
+    def of(cls, report: BacktestReport) -> TapeScore:
+        """Return the score of a report."""
+        summary, (high, low) = report.summary, extremes(report)
+        return cls(
+            net=summary.net, fees=summary.fees, max_drawdown=report.max_drawdown, high=high, low=low,
+            orders=summary.orders, fills=summary.fills, failed="; ".join(summary.failed),
+        )  # fmt: skip
+
+
+class WindowScore(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of the recordings of one window, one after the other."""
+
+    net: Money
+    fees: Money
+    max_drawdown: Money
+    orders: int
+    fills: int
+
+    @property
+    def score(self) -> Money:
+        """Return the net less half of the maximum drawdown."""
+        return Money(self.net - self.max_drawdown // 2)
+
+    @classmethod
+    def of(cls, tapes: Iterable[TapeScore]) -> WindowScore:
+        """Return the sum of these recordings, in order of time."""
+        sums, fees, orders, fills = DrawdownSum(), 0, 0, 0
+        for tape in tapes:
+            sums.add(tape.net, tape.max_drawdown, tape.high, tape.low)
+            fees, orders, fills = fees + tape.fees, orders + tape.orders, fills + tape.fills
+        return cls(net=sums.net, fees=Money(fees), max_drawdown=sums.deepest, orders=orders, fills=fills)
+
+
+def median_score(windows: Sequence[WindowScore]) -> Money:
+    """Return the median of the scores of these windows."""
+    return Money(int(median(window.score for window in windows)))
+
+
+class WindowPlan(msgspec.Struct, frozen=True):
+    """Recordings by time: windows for the search, and the latest ones for the holdout. Numbers index `tapes`."""
+
+    tapes: tuple[Path, ...]
+    windows: tuple[tuple[int, ...], ...]
+    holdout: tuple[int, ...]
+
+
+def plan_windows(tapes: Sequence[Path], starts: Sequence[Ts], windows: int, holdout: float) -> WindowPlan:
+    """Split recordings, in order of their starts, into windows of nearly equal number and a holdout at the end.
+
+    UsageError if there are fewer recordings than windows and holdout need.
+    """
+    ordered = [path for _, path in sorted(zip(starts, tapes, strict=True))]
+    kept = max(1, round(len(ordered) * holdout)) if holdout else 0
+    searched = len(ordered) - kept
+    if searched < windows:
+        raise UsageError(
+            f"{pluralize(len(ordered), 'recording')} cannot fill {windows} windows"
+            + (f" and a holdout of {kept}" if kept else ""),
+            hint="record in more files, or use fewer windows: --windows N, --holdout 0",
+        )
+    edges = [number * searched // windows for number in range(windows + 1)]
+    return WindowPlan(
+        tuple(ordered),
+        tuple(tuple(range(first, last)) for first, last in pairwise(edges)),
+        tuple(range(searched, len(ordered))),
+    )
+
+
+def start_of(path: Path) -> Ts:
+    """Return the time of the first line of a recording. UsageError if none of its first lines has one."""
+    for number, line in read_lines(path):
+        try:
+            found = decode_line(line).recv_ts
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise at_line(path, number, error) from None
+        if found != NO_TIME:
+            return found
+        if number >= FIRST_LINES:
+            break
+    raise UsageError(
+        f"{path}: no line has a time, so its window is unknown",
+        hint="use a file that `kalshi record` wrote",
+        code="bad_recording",
+    )

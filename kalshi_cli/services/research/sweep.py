@@ -1,0 +1,55 @@
+"""A comparison of parameters: every variant over every recording, sorted by score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from kalshi_cli.base.units import Money
+from kalshi_cli.services.research.backtest import BacktestRequest
+from kalshi_cli.services.research.search.windows import TapeScore, WindowScore, median_score
+from kalshi_cli.services.research.tape_runs import BacktestSetup, run_tapes, split_by_tape
+from kalshi_cli.strategies import registry
+
+
+class VariantResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of one set of parameters: `score` is the median over the recordings, `result` their sum."""
+
+    params: dict[str, str]
+    score: Money
+    result: WindowScore
+    failed: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+def compare_variants(
+    setup: BacktestSetup,
+    request: BacktestRequest,
+    variants: Sequence[Mapping[str, str]],
+    jobs: int,
+    show: Callable[[int, int], None] = lambda _done, _known: None,
+) -> list[VariantResult]:
+    """Run every variant over every recording in `jobs` processes; return the best first, ties in the order given.
+
+    UsageError for invalid parameters, before anything runs.
+    """
+    requests = []
+    for params in variants:
+        registry.make_all(request.strategies, setup.configured, params, setup.allotted)
+        requests += split_by_tape(msgspec.structs.replace(request, params=dict(params)))
+    runs = iter(run_tapes(setup, requests, jobs, show))
+    found = []
+    for params in variants:
+        own = [next(runs) for _ in range(len(requests) // len(variants))]
+        tapes = [TapeScore.of(run.report) for run in own]
+        found.append(
+            VariantResult(
+                params=dict(params),
+                score=median_score([WindowScore.of([tape]) for tape in tapes]),
+                result=WindowScore.of(tapes),
+                failed=tuple(tape.failed for tape in tapes if tape.failed),
+                notices=tuple(text for run in own for text in run.notices),
+            )
+        )
+    return sorted(found, key=lambda variant: -variant.score)

@@ -1,0 +1,296 @@
+"""Backtests of several recordings, each a run of its own, in this process or in several.
+
+A run in another process gets a `BacktestSetup` and a `BacktestRequest`, and nothing else of this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from kalshi_cli.base.errors import KalshiError, UsageError
+from kalshi_cli.base.units import Money, Qty, Ts
+from kalshi_cli.core.account.pnl import ProfitAndLoss, sort_by_time, total
+from kalshi_cli.core.model.effects import OrderRefused
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.feeds.recorded_results import is_history
+from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest
+from kalshi_cli.services.research.recorded_run import over_recordings
+from kalshi_cli.services.research.report.measures import BacktestFacts
+from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
+from kalshi_cli.strategies import registry
+from kalshi_cli.views.formats import Ratio, SignedMoney
+from kalshi_cli.views.runs import StrategyPartRow
+
+if TYPE_CHECKING:
+    from kalshi_cli.config.config import Config
+
+MAX_JOBS = 64
+"""Worker processes, at most."""
+
+OWN_PREFIX = "KALSHI_"
+"""Variables with this prefix may hold a key; no worker process has them."""
+
+
+class BacktestSetup(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of the configuration that a backtest uses. It has no key and no path of the account."""
+
+    env: str
+    limits: RiskLimits
+    cash: Money
+    seed: int
+    references: dict[str, str]
+    order_expiry_s: float | None
+    configured: dict[str, dict[str, Any]]
+    allotted: tuple[str, ...]
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """Return the setup of a configuration. Loss limits are off: a halt would end every later day."""
+        from kalshi_cli.config.limits import limits_of
+
+        return cls(
+            env=config.env,
+            limits=msgspec.structs.replace(limits_of(config), max_daily_loss=None, max_drawdown=None),
+            cash=config.sim.starting_cash,
+            seed=config.sim.seed,
+            references=dict(config.references),
+            order_expiry_s=config.trade.order_expiry_s,
+            configured={name: dict(given) for name, given in config.strategies.items()},
+            allotted=tuple(config.allotments),
+        )
+
+
+class TapeRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The report of one run, and what its data does not say."""
+
+    report: BacktestReport
+    notices: tuple[str, ...] = ()
+
+
+def run_backtest(setup: BacktestSetup, request: BacktestRequest) -> BacktestReport:
+    """Run the engine and strategies over the recordings of a request, merged by time. Equal calls give equal reports.
+
+    UsageError for invalid parameters or recordings.
+    """
+    numbers = random.Random(setup.seed)  # noqa: S311 (ids of simulated orders)
+    strategies = registry.make_all(request.strategies, setup.configured, request.params, setup.allotted)
+    plan = RunPlan(
+        run_id="backtest", pid=0, strategy=",".join(request.strategies), env=setup.env, mode="backtest",
+        words="BACKTEST: recorded order books, simulated fills", markets=0, duration_s=None, status_every_s=60.0,
+        stop_budget_s=0.0,
+    )  # fmt: skip
+    return over_recordings(
+        request, plan, setup.limits, strategies,
+        cash=setup.cash,
+        new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),
+        references=setup.references, order_expiry_s=setup.order_expiry_s, seed=setup.seed,
+        inputs=[wanted for strategy in strategies for wanted in strategy.inputs()],
+    )  # fmt: skip
+
+
+def run_tape(setup: BacktestSetup, request: BacktestRequest) -> TapeRun:
+    """Run one backtest and return its report, for another process to show."""
+    report = run_backtest(setup, request)
+    return TapeRun(report=report, notices=report.facts.unknown)
+
+
+def split_by_tape(request: BacktestRequest) -> list[BacktestRequest]:
+    """Return a request for each recording; files of outside inputs belong to all. UsageError without a recording."""
+    shared = tuple(path for path in request.files if is_history(path))
+    tapes = [path for path in request.files if not is_history(path)]
+    if not tapes:
+        raise UsageError(
+            f"No recording among {', '.join(path.name for path in request.files)}",
+            hint="add a file that `kalshi record` wrote",
+            code="bad_recording",
+        )
+    return [msgspec.structs.replace(request, files=(tape, *shared)) for tape in tapes]
+
+
+def run_tapes(
+    setup: BacktestSetup,
+    requests: Sequence[BacktestRequest],
+    jobs: int,
+    show: Callable[[int, int], None] = lambda _done, _known: None,
+) -> list[TapeRun]:
+    """Run backtests in `jobs` processes and return them in the order given; the number of jobs changes no result.
+
+    `show` gets the number of finished runs and of all. KalshiError if a process dies.
+    """
+    found: list[TapeRun] = []
+    for run in _in_order(setup, requests, jobs):
+        found.append(run)
+        show(len(found), len(requests))
+    return found
+
+
+def _in_order(setup: BacktestSetup, requests: Sequence[BacktestRequest], jobs: int) -> Iterator[TapeRun]:
+    if jobs == 1 or len(requests) == 1:
+        yield from (run_tape(setup, request) for request in requests)
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
+    with without_secrets(os.environ):
+        pool = ProcessPoolExecutor(
+            min(jobs, len(requests)), mp_context=get_context("spawn"), initializer=_end_on_interrupt
+        )
+        try:
+            for future in [pool.submit(run_tape, setup, request) for request in requests]:
+                yield future.result()
+        except BrokenProcessPool:
+            raise KalshiError(
+                "A worker process ended unexpectedly; no result is shown",
+                hint="each process needs memory for one recording: use fewer with --jobs N",
+                code="worker_died",
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _end_on_interrupt() -> None:
+    """End a worker at Ctrl-C without a traceback: the parent reports it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@contextmanager
+def without_secrets(variables: MutableMapping[str, str]) -> Iterator[None]:
+    """Remove every KALSHI_ variable for a time, so that processes started meanwhile have none."""
+    removed = {name: variables.pop(name) for name in list(variables) if name.startswith(OWN_PREFIX)}
+    try:
+        yield
+    finally:
+        variables.update(removed)
+
+
+def merge_reports(reports: Sequence[BacktestReport], cash: Money) -> BacktestReport:
+    """Return one report of several runs, as if the profit of each came after that of the one before it.
+
+    Every run started with `cash` and no position. The drawdown is that of the joined curve.
+    """
+    first, *others = reports
+    if not others:
+        return first
+    summaries = [report.summary for report in reports]
+    curve: list[tuple[Ts, Money]] = []
+    sums = DrawdownSum()
+    markets: dict[str, list[ProfitAndLoss]] = {}
+    refusals: dict[str, OrderRefused] = {}
+    for report in reports:
+        curve += [(ts, Money(net + sums.net)) for ts, net in report.curve]
+        sums.add(report.summary.net, report.max_drawdown, *extremes(report))
+        for ticker, part in report.markets.items():
+            markets.setdefault(ticker, []).append(part)
+        for refusal in report.refusals:
+            refusals.setdefault(refusal.code, refusal)
+    return BacktestReport(
+        summary=_merged_summary(summaries, cash, total(part for parts in markets.values() for part in parts)),
+        max_drawdown=sums.deepest,
+        markets={ticker: total(parts) for ticker, parts in sorted(markets.items())},
+        curve=tuple(curve),
+        refusals=tuple(refusals.values()),
+        holes=sum(report.holes for report in reports),
+        lost_s=sum(report.lost_s for report in reports),
+        facts=merge_facts([report.facts for report in reports], cash),
+        fill_model=first.fill_model,
+        latency=first.latency,
+    )
+
+
+def merge_facts(parts: Sequence[BacktestFacts], cash: Money) -> BacktestFacts:
+    """Return the measures of several runs as those of one."""
+    started = [part.started for part in parts if part.started is not None]
+    ended = [part.ended for part in parts if part.ended is not None]
+    return BacktestFacts(
+        started=min(started, default=None),
+        ended=max(ended, default=None),
+        markets=sum(part.markets for part in parts),
+        starting_balance=cash,
+        ordered=Qty(sum(part.ordered for part in parts)),
+        entries=tuple(sort_by_time(entry for part in parts for entry in part.entries)),
+        marks={ticker: price for part in parts for ticker, price in part.marks.items()},
+        events={ticker: event for part in parts for ticker, event in part.events.items()},
+        closes={ticker: close for part in parts for ticker, close in part.closes.items()},
+        strategies={key: name for part in parts for key, name in part.strategies.items()},
+        days=tuple(day for part in parts for day in part.days),
+        unknown=tuple(dict.fromkeys(text for part in parts for text in part.unknown)),
+    )
+
+
+def extremes(report: BacktestReport) -> tuple[Money, Money]:
+    """Return the highest and the lowest net of a run, both from its start at zero."""
+    values = [net for _, net in report.curve]
+    return Money(max([0, *values])), Money(min([0, *values]))
+
+
+class DrawdownSum:
+    """The net and the maximum drawdown of runs that follow each other."""
+
+    def __init__(self) -> None:
+        self.net = Money(0)
+        self.deepest = Money(0)
+        self._peak = 0
+
+    def add(self, net: Money, drawdown: Money, high: Money, low: Money) -> None:
+        """Add a run with its own net, drawdown, and highest and lowest net."""
+        self.deepest = Money(max(self.deepest, drawdown, self._peak - (self.net + low)))
+        self._peak = max(self._peak, self.net + high)
+        self.net = Money(self.net + net)
+
+
+_COUNTED = (
+    "cycles", "intents", "orders", "fills", "maker_fills", "taker_fills", "open_positions", "live_orders", "realized",
+    "unrealized", "fees", "net", "day_net",
+)  # fmt: skip
+
+
+def _merged_summary(summaries: Sequence[RunSummary], cash: Money, whole: ProfitAndLoss) -> RunSummary:
+    denied: Counter[str] = Counter()
+    for summary in summaries:
+        denied.update(summary.denied)
+    balances = [summary.balance for summary in summaries]
+    known = [balance for balance in balances if balance is not None]
+    closed = whole.wins + whole.losses
+    return msgspec.structs.replace(
+        summaries[0],
+        **{name: sum(getattr(summary, name) for summary in summaries) for name in _COUNTED},
+        uptime_s=round(sum(summary.uptime_s for summary in summaries), 1),
+        denied=dict(sorted(denied.items())),
+        balance=Money(sum(known) - cash * (len(known) - 1)) if len(known) == len(balances) else None,
+        win_rate=Ratio(whole.wins / closed) if closed else None,
+        failed=tuple(dict.fromkeys(text for summary in summaries for text in summary.failed)),
+        strategies=tuple(_merged_parts(summaries)),
+    )
+
+
+def _merged_parts(summaries: Sequence[RunSummary]) -> Iterator[StrategyPartRow]:
+    parts: dict[str, list[StrategyPartRow]] = {}
+    for summary in summaries:
+        for part in summary.strategies:
+            parts.setdefault(part.strategy, []).append(part)
+    for found in parts.values():
+        yield msgspec.structs.replace(
+            found[0],
+            live_orders=sum(part.live_orders for part in found),
+            at_risk=Money(sum(part.at_risk for part in found)),
+            realized=SignedMoney(Money(sum(part.realized for part in found))),
+            unrealized=SignedMoney(Money(sum(part.unrealized for part in found))),
+            fees=Money(sum(part.fees for part in found)),
+            net=SignedMoney(Money(sum(part.net for part in found))),
+        )
+
+
+def absolute(path: Path) -> Path:
+    """Return the absolute path, as another process or machine with the same folder opens it."""
+    return path.expanduser().absolute()

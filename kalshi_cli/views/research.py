@@ -1,0 +1,65 @@
+"""Views of sweeps and parameter searches. Rules as in `row`."""
+
+from __future__ import annotations
+
+from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.views.formats import SignedMoney
+from kalshi_cli.views.row import OutputRow
+
+
+class VariantRow(OutputRow, frozen=True, kw_only=True):
+    """The result of one set of parameters in a sweep. `score` is the net less half of the maximum drawdown."""
+
+    params: str
+    score: SignedMoney
+    net: SignedMoney
+    max_drawdown: Money
+    fees: Money
+    orders: int
+    fills: int
+
+    vital = ("params", "score")
+
+
+class WindowChoiceRow(OutputRow, frozen=True, kw_only=True):
+    """The parameters chosen on some time windows, and their result on the next one."""
+
+    chosen_on: str
+    params: str
+    score: SignedMoney
+    next_score: SignedMoney | None
+    next_net: SignedMoney | None
+    next_max_drawdown: Money | None
+    next_fills: int | None
+
+    vital = ("params", "next_score")
+
+
+class OptimizeView(OutputRow, frozen=True, kw_only=True):
+    """A parameter search: its choice, the number of variants tried, and each choice judged on the next window."""
+
+    strategy: str
+    params: str
+    score: SignedMoney
+    variants: int
+    trials: int
+    pruned: int
+    failed: int
+    reasons: tuple[str, ...]
+    recordings: int
+    windows: int
+    sampler: str
+    holdout_recordings: int
+    holdout_opened: Ts | None
+    holdout_params: str | None
+    holdout_variants: int | None
+    holdout_score: SignedMoney | None
+    holdout_net: SignedMoney | None
+    study: str
+    rows: tuple[WindowChoiceRow, ...]
+
+    screen = (
+        "strategy", "params", "score", "variants", "trials", "pruned", "failed", "recordings", "windows", "sampler",
+        "holdout_recordings", "holdout_opened", "holdout_params", "holdout_variants", "holdout_score", "holdout_net",
+        "study",
+    )  # fmt: skip

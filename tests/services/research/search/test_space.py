@@ -1,0 +1,93 @@
+"""Ranges, lists and single values of parameters, from what a user types."""
+
+from __future__ import annotations
+
+import pytest
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.services.research.search.space import ParameterRange, grid_points, read_space, sweep_variants
+from kalshi_cli.strategies import registry
+from kalshi_cli.strategies.mean_reversion import MeanReversion
+from kalshi_cli.strategies.threshold import Threshold
+
+
+def only(*given: str) -> ParameterRange:
+    (found,), _ = read_space(Threshold, given)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("buy_below=20c..23c", ["20c", "21c", "22c", "23c"]),
+        ("buy_below=0.20..0.21", ["20c", "21c"]),
+        ("buy_below=20c..21c/0.5c", ["20c", "20.5c", "21c"]),
+        ("buy_below=20c..23c/2c", ["20c", "22c"]),
+        ("threshold.buy_below=30c,20c,30c", ["30c", "20c"]),
+        ("size=1..3", ["1", "2", "3"]),
+        ("size=1.5..1.52", ["1.5", "1.51", "1.52"]),
+        ("size=9998..10000", ["9998", "9999", "10000"]),
+    ],
+)
+def test_a_range_has_these_values(text: str, values: list[str]) -> None:
+    assert only(text).values() == values
+    assert only(text).size == len(values)
+
+
+def test_a_name_alone_is_the_declared_range() -> None:
+    values = only("buy_below").values()
+    assert (values[0], values[-1], len(values)) == ("1c", "99c", 99)
+
+
+def test_single_values_are_fixed_and_every_value_of_a_range_is_valid() -> None:
+    ranges, fixed = read_space(Threshold, ["buy_below=10c..12c", "size=3"])
+    assert fixed == {"size": "3"}
+    for point in grid_points(ranges):
+        registry.make("threshold", {**fixed, **point})
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ([], "No parameter of threshold to search"),
+        (["size=3"], "No parameter of threshold to search"),
+        (["by_below=1c..2c"], "did you mean buy_below"),
+        (["size=1..20000"], "outside"),
+        (["buy_below=1c..200c"], "out of range"),
+        (["buy_below=3c..2c"], "not a range"),
+        (["buy_below=1c..2c/0c"], "out of range"),
+        (["size=1..2/0"], "size"),
+        (["buy_below=1c..x"], "buy_below"),
+        (["buy_below=1c..2c..3c"], "buy_below"),
+        (["buy_below=1c,x"], "buy_below"),
+        (["fair"], "no declared range"),
+        (["size=1..2", "size=3"], "given twice"),
+    ],
+)
+def test_a_bad_range_is_one_clear_error(given: list[str], problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        read_space(Threshold, given)
+
+
+def test_a_grid_needs_steps_and_has_a_limit() -> None:
+    (free,), _ = read_space(MeanReversion, ["entry_z=1..3"])
+    assert free.size == 0
+    with pytest.raises(UsageError, match="a grid needs a step"):
+        grid_points([free])
+    (stepped,), _ = read_space(MeanReversion, ["entry_z=1..2/0.5"])
+    assert stepped.values() == ["1", "1.5", "2"]
+    wide, _ = read_space(Threshold, ["buy_below", "sell_above", "min_price=1c..20c"])
+    with pytest.raises(UsageError, match="The grid has"):
+        grid_points(wide)
+
+
+def test_a_sweep_lists_combinations_in_order_and_leaves_text_alone() -> None:
+    found = sweep_variants(["threshold"], {"buy_below": "1c,2c", "size": "5", "min_price": "1c,3c"})
+    assert [(each["buy_below"], each["min_price"]) for each in found] == [
+        ("1c", "1c"), ("1c", "3c"), ("2c", "1c"), ("2c", "3c"),
+    ]  # fmt: skip
+    text = {"source": "command:model a,b"}
+    assert sweep_variants(["model-edge"], text) == [text]
+    assert len(sweep_variants(["threshold", "spike"], {"threshold.buy_below": "1c,2c", "move": "3c,4c"})) == 4
+    with pytest.raises(UsageError, match="exceed the limit of 1000"):
+        sweep_variants(["threshold"], dict.fromkeys(("buy_below", "sell_above"), ",".join(f"{n}c" for n in range(40))))

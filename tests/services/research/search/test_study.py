@@ -1,0 +1,179 @@
+"""A study: chosen on the past, the same after an interruption, one look at the holdout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.errors import AnotherInstanceError, KalshiError, RefusedError, UsageError
+from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.services.research.search.space import ParameterRange
+from kalshi_cli.services.research.search.study import (
+    BATCH,
+    ParameterSearch,
+    Point,
+    Run,
+    StudyPlan,
+    StudyReport,
+    open_study,
+)
+from kalshi_cli.services.research.search.windows import TapeScore, WindowPlan
+
+X = ParameterRange(name="x", type="int", low=0, high=1_000, step=1)
+Y = ParameterRange(name="y", choices=("a", "b"))
+PLAN = StudyPlan(
+    ranges=(X, Y), windows=WindowPlan(tuple(Path(str(n)) for n in range(5)), ((0, 1), (2,), (3,)), (4,)), trials=20,
+    definition={"strategy": "parabola"},
+)  # fmt: skip
+CLOCK = ManualClock(Ts(1_000))
+Keep = Callable[[int, TapeScore | None], None]
+
+
+def score_of(tape: int, point: Point) -> TapeScore:
+    """Best where x is 300 plus 100 for each recording, and y is b."""
+    net = -((int(point["x"]) - 300 - 100 * tape) ** 2) + (500 if point["y"] == "b" else 0)
+    return TapeScore(
+        net=Money(net), fees=Money(1), max_drawdown=Money(10), high=Money(max(net, 0)), low=Money(min(net, 0)),
+        orders=2, fills=1,
+    )  # fmt: skip
+
+
+class Workers:
+    """Runs what it is asked for in another order, and stops after a number of runs, as Ctrl-C does."""
+
+    def __init__(self, stop_after: int = 10**9, score: Callable[[int, Point], TapeScore | None] = score_of) -> None:
+        self.runs: list[Run] = []
+        self._stop_after = stop_after
+        self._score = score
+
+    def __call__(self, runs: Sequence[Run], keep: Keep) -> None:
+        for number in reversed(range(len(runs))):
+            if len(self.runs) == self._stop_after:
+                raise KeyboardInterrupt
+            self.runs.append(runs[number])
+            keep(number, self._score(*runs[number]))
+
+
+def search(path: Path, workers: Workers, plan: StudyPlan = PLAN, **more: Any) -> StudyReport:
+    with open_study(path, CLOCK) as storage:
+        found = ParameterSearch(plan, storage, workers, more.get("is_valid", lambda _point: True))
+        found.run()
+        return found.report()
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_an_interrupted_study_ends_like_an_undisturbed_one_and_runs_nothing_twice(tmp_path: Path, sampler: Any) -> None:
+    plan = msgspec.structs.replace(PLAN, sampler=sampler)
+    whole = Workers()
+    report = search(tmp_path / "whole.db", whole, plan)
+    first, second, third = Workers(13), Workers(40), Workers()
+    for workers in (first, second):
+        with pytest.raises(KeyboardInterrupt):
+            search(tmp_path / "cut.db", workers, plan)
+    assert search(tmp_path / "cut.db", third, plan) == report
+    again = [*first.runs, *second.runs, *third.runs]
+    assert len(again) == len(whole.runs) == len({(tape, str(sorted(point.items()))) for tape, point in again})
+
+
+def test_a_study_is_continued_with_more_trials(tmp_path: Path) -> None:
+    more = msgspec.structs.replace(PLAN, trials=3 * BATCH)
+    search(tmp_path / "a.db", Workers(), msgspec.structs.replace(PLAN, trials=BATCH))
+    assert search(tmp_path / "a.db", Workers(), more) == search(tmp_path / "b.db", Workers(), more)
+
+
+def test_the_past_is_chosen_without_the_window_that_judges_it(tmp_path: Path) -> None:
+    def other_future(tape: int, point: Point) -> TapeScore:
+        return score_of(tape if tape < 3 else 9 - tape, point)
+
+    one = search(tmp_path / "one.db", Workers())
+    two = search(tmp_path / "two.db", Workers(score=other_future))
+    assert [choice.params for choice in one.choices[:2]] == [choice.params for choice in two.choices[:2]]
+    assert one.choices[1].judged != two.choices[1].judged
+    assert one.choices[2] != two.choices[2]
+    assert one.choices[2].judged is None
+    assert [choice.last for choice in one.choices] == [1, 2, 3]
+    judged = one.choices[0].judged
+    assert judged is not None
+    assert judged.net == score_of(2, one.choices[0].params).net
+
+
+def test_the_holdout_is_run_once_and_only_when_opened(tmp_path: Path) -> None:
+    workers = Workers()
+    with open_study(tmp_path / "a.db", CLOCK) as storage:
+        found = ParameterSearch(PLAN, storage, workers, lambda _point: True)
+        found.run()
+        assert found.report().holdout is None
+        assert 4 not in {tape for tape, _ in workers.runs}
+        looked = found.open_holdout(Ts(5_000))
+        assert looked.params == found.report().choices[-1].params
+        assert looked.result.net == score_of(4, looked.params).net
+        assert looked.variants == found.report().variants
+    with open_study(tmp_path / "a.db", CLOCK) as storage:
+        again = ParameterSearch(PLAN, storage, Workers(), lambda _point: True)
+        again.run()
+        assert again.report().holdout == looked
+        with pytest.raises(RefusedError, match="opened on 1970-01-01T00:00:05"):
+            again.open_holdout(Ts(6_000))
+
+
+def test_a_grid_is_tried_once_each(tmp_path: Path) -> None:
+    ranges = (ParameterRange(name="x", choices=("100", "400", "900")), Y)
+    plan = msgspec.structs.replace(PLAN, ranges=ranges, sampler="grid", trials=100)
+    report = search(tmp_path / "grid.db", Workers(), plan)
+    assert (report.variants, report.trials) == (6, 18)
+    assert report.choices[-1].params == {"x": "400", "y": "b"}
+
+
+def test_poor_trials_are_pruned_and_less_is_run(tmp_path: Path) -> None:
+    plan = msgspec.structs.replace(PLAN, trials=3 * BATCH, sampler="random")
+    pruned, whole = Workers(), Workers()
+    assert search(tmp_path / "a.db", pruned, plan).pruned > 0
+    assert search(tmp_path / "b.db", whole, msgspec.structs.replace(plan, is_pruned=False)).pruned == 0
+    assert len(pruned.runs) < len(whole.runs)
+
+
+def test_parameters_that_the_strategy_refuses_are_never_run(tmp_path: Path) -> None:
+    workers = Workers()
+    search(
+        tmp_path / "a.db",
+        workers,
+        msgspec.structs.replace(PLAN, sampler="random"),
+        is_valid=lambda point: point["y"] == "b",
+    )
+    assert {point["y"] for _, point in workers.runs} == {"b"}
+
+
+def test_a_lost_run_loses_its_trial_only(tmp_path: Path) -> None:
+    def score(tape: int, point: Point) -> TapeScore | None:
+        return None if int(point["x"]) % 2 else score_of(tape, point)
+
+    report = search(tmp_path / "a.db", Workers(score=score))
+    assert report.trials == 60
+    assert 0 < report.failed < 60
+    assert report.reasons == ("its worker process died",)
+    assert int(report.choices[-1].params["x"]) % 2 == 0
+    with pytest.raises(KalshiError, match="No trial could be run: its worker process died"):
+        search(tmp_path / "b.db", Workers(score=lambda _tape, _point: None))
+
+
+def test_a_study_of_something_else_is_refused(tmp_path: Path) -> None:
+    search(tmp_path / "a.db", Workers())
+    with pytest.raises(UsageError, match="made with another strategy, latency"):
+        search(tmp_path / "a.db", Workers(), msgspec.structs.replace(PLAN, definition={"latency": "1"}))
+    (tmp_path / "text.db").write_text("not a database, only a line of text that is long enough" * 20)
+    with pytest.raises(UsageError, match="not a study file"):
+        search(tmp_path / "text.db", Workers())
+
+
+def test_a_study_is_used_by_one_process(tmp_path: Path) -> None:
+    with (
+        open_study(tmp_path / "a.db", CLOCK),
+        pytest.raises(AnotherInstanceError, match="Another `kalshi optimize`"),
+        open_study(tmp_path / "a.db", CLOCK),
+    ):
+        pass

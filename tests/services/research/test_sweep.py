@@ -1,0 +1,36 @@
+"""A comparison of parameters, best first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.tapes import SETUP, swinging_tapes
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.services.research.backtest import BacktestRequest
+from kalshi_cli.services.research.search.space import sweep_variants
+from kalshi_cli.services.research.sweep import compare_variants
+from kalshi_cli.services.research.tape_runs import run_tape
+
+
+def test_variants_are_sorted_by_score_whatever_the_number_of_jobs(tmp_path: Path) -> None:
+    tapes = swinging_tapes(tmp_path)[:2]
+    request = BacktestRequest(strategies=("threshold",), files=tapes)
+    variants = sweep_variants(["threshold"], {"buy_below": "10c,35c", "sell_above": "50c,90c"})
+    assert variants[0] == {"buy_below": "10c", "sell_above": "50c"}
+    found = compare_variants(SETUP, request, variants, 1)
+    assert found == compare_variants(SETUP, request, variants, 2)
+    scores = [variant.score for variant in found]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] > scores[-1]
+    best = BacktestRequest(strategies=("threshold",), files=(tapes[0],), params=found[0].params)
+    second = BacktestRequest(strategies=("threshold",), files=(tapes[1],), params=found[0].params)
+    nets = [run_tape(SETUP, each).report.summary.net for each in (best, second)]
+    assert found[0].result.net == sum(nets)
+
+
+def test_a_bad_value_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    request = BacktestRequest(strategies=("threshold",), files=(tmp_path / "none.jsonl",))
+    with pytest.raises(UsageError, match="buy_below"):
+        compare_variants(SETUP, request, sweep_variants(["threshold"], {"buy_below": "10c,2000c"}), 1)
