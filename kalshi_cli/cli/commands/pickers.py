@@ -24,7 +24,7 @@ MAX_QUESTIONS = 20
 """Answers that are no choice until the command gives up."""
 
 
-class Choice(NamedTuple):
+class Pick(NamedTuple):
     """Something to choose: its ticker or id, and the text that describes it."""
 
     value: str
@@ -50,7 +50,7 @@ def pick_order(ctx: typer.Context) -> str:
         return choose(lambda words: _orders(kalshi, words), "Order: words to search for", "No matching orders", found)
 
 
-def choose(search: Callable[[str], Sequence[Choice]], question: str, nothing: str, first: Sequence[Choice] = ()) -> str:
+def choose(search: Callable[[str], Sequence[Pick]], question: str, nothing: str, first: Sequence[Pick] = ()) -> str:
     """Ask for words and then for a number, on stderr, until a choice is made; return its value.
 
     An answer is a number of the list, or other words. UsageError at the end of input, or after too many answers.
@@ -75,7 +75,7 @@ def choose(search: Callable[[str], Sequence[Choice]], question: str, nothing: st
     raise UsageError("Nothing was chosen", hint="name it on the command line")
 
 
-def _show(choices: Sequence[Choice]) -> None:
+def _show(choices: Sequence[Pick]) -> None:
     width = _width()
     for number, each in enumerate(choices, 1):
         warn(safe_text(f"{number:>3}  {each.value}  {each.text}", width), is_wrapped=False)
@@ -95,16 +95,14 @@ def _require_terminal(ctx: typer.Context) -> None:
         raise UsageError(f"Missing {missing}", hint=command.usage_hint(ctx, {}))
 
 
-def _markets(kalshi: Kalshi, words: str) -> list[Choice]:
+def _markets(kalshi: Kalshi, words: str) -> list[Pick]:
     found = islice(kalshi.markets.list(search=words, limit=MAX_CHOICES), MAX_CHOICES)
-    return [
-        Choice(each.ticker, f"{show_price(each.yes_bid)}/{show_price(each.yes_ask)}  {each.title}") for each in found
-    ]
+    return [Pick(each.ticker, f"{show_price(each.yes_bid)}/{show_price(each.yes_ask)}  {each.title}") for each in found]
 
 
-def _orders(kalshi: Kalshi, words: str) -> list[Choice]:
+def _orders(kalshi: Kalshi, words: str) -> list[Pick]:
     choices = [
-        Choice(
+        Pick(
             each.order_id or each.client_order_id or "",
             f"{each.action} {each.side.upper()} {each.ticker}, {show_qty(each.remaining)} at {show_price(each.price)}",
         )

@@ -39,8 +39,12 @@ from kalshi_cli.cli.screen.output import info, warn
 from kalshi_cli.cli.time_options import time_of, when_option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kalshi_cli.app.environment import Environment
     from kalshi_cli.app.trading import TradeRequest
+    from kalshi_cli.base.units import Money, Ts
+    from kalshi_cli.services.research.backtest import BacktestRequest
     from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
 
 app = CommandGroup("Run strategies and watch them.")
@@ -60,6 +64,13 @@ Compared = Annotated[
 
 
 Jobs = Annotated[int | None, typer.Option("--jobs", min=1, max=64, help="Run each recording alone, in N processes.")]
+Recordings = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="FILE...", help="Recordings or files of outside prices; with --plot, a FILE.svg to write."),
+]
+MoreRecordings = Annotated[
+    list[Path] | None, typer.Option("--data", metavar="FILE", help="The same as FILE; repeatable.")
+]
 LakeSeries = Annotated[
     str | None, typer.Option("--series", metavar="SERIES[,SERIES]", help="Use the lake's recordings of this series.")
 ]
@@ -222,15 +233,8 @@ def _params(given: list[str] | None) -> dict[str, str]:
 def backtest(
     ctx: typer.Context,
     strategy: Names = "",
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="FILE...", help="Recordings or files of outside prices; with --plot, a FILE.svg to write."
-        ),
-    ] = None,
-    data: Annotated[
-        list[Path] | None, typer.Option("--data", metavar="FILE", help="The same as FILE; repeatable.")
-    ] = None,
+    files: Recordings = None,
+    data: MoreRecordings = None,
     results: Results = None,
     latency: Latency = None,
     latency_ms: LatencyMs = None,
@@ -270,10 +274,9 @@ def backtest(
     kalshi backtest --strategy threshold --series KXBTC15M --since 2026-05-13
     kalshi backtest compare monday.json tuesday.json
     """
-    from kalshi_cli.app.trading import RunModes
-    from kalshi_cli.cli.commands.sweep import backtest_progress, show_sweep
+    from kalshi_cli.cli.commands.sweep import show_sweep
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
-    from kalshi_cli.services.research.backtest import BacktestRequest, backtest_notes, backtest_view, backtest_warnings
+    from kalshi_cli.services.research.backtest import BacktestRequest
 
     given = [*(data or ()), *(files or ())]
     if files and files[0] == Path("compare"):
@@ -286,26 +289,40 @@ def backtest(
         require_curve(flags_of(ctx).form, picture, "kalshi backtest ... --plot curve.svg")
     with environment_of(ctx) as environment:
         request = BacktestRequest(
-            strategies=tuple(name.strip() for name in strategy.split(",")),
-            files=tuple(given),
-            results=tuple(results or ()),
-            params=_params(param),
-            latency_ms=latency_of(latency, latency_ms),
-            fill_model="proportional" if fills == "both" else fills,
+            strategies=tuple(name.strip() for name in strategy.split(",")), files=tuple(given),
+            results=tuple(results or ()), params=_params(param), latency_ms=latency_of(latency, latency_ms),
+            fill_model="proportional" if fills == "both" else fills, holes=holes,
             **(_lake_part(environment, lake, series, since, until) if is_from_lake else {}),
-            holes=holes,
-        )
-        if show_sweep(ctx, environment, request, jobs or 1, has_plot=plot):
-            return
-        with backtest_progress(jobs) as show:
-            report = RunModes(environment).backtest(request, jobs, show, has_both_bounds=fills == "both")
-        if report.summary.failed:
-            raise _failure(report.summary)
-        info(*backtest_warnings(report, holes))
-        show_report(ctx, backtest_view(report), f"Backtest of {strategy}", page, out)
-        info(*backtest_notes(report))
-        if plot:
-            show_curve(report.curve, picture)
+        )  # fmt: skip
+        if not show_sweep(ctx, environment, request, jobs or 1, has_plot=plot):
+            curve = _show_backtest(ctx, environment, request, jobs, page, out, has_both_bounds=fills == "both")
+            if plot:
+                show_curve(curve, picture)
+
+
+def _show_backtest(
+    ctx: typer.Context,
+    environment: Environment,
+    request: BacktestRequest,
+    jobs: int | None,
+    page: Path | None,
+    out: Path | None,
+    *,
+    has_both_bounds: bool,
+) -> Sequence[tuple[Ts, Money]]:
+    """Run a backtest, show and write its report, and return its curve."""
+    from kalshi_cli.app.trading import RunModes
+    from kalshi_cli.cli.commands.sweep import backtest_progress
+    from kalshi_cli.services.research.backtest import backtest_notes, backtest_view, backtest_warnings
+
+    with backtest_progress(jobs) as show:
+        report = RunModes(environment).backtest(request, jobs, show, has_both_bounds=has_both_bounds)
+    if report.summary.failed:
+        raise _failure(report.summary)
+    info(*backtest_warnings(report, request.holes))
+    show_report(ctx, backtest_view(report), f"Backtest of {','.join(request.strategies)}", page, out)
+    info(*backtest_notes(report))
+    return report.curve
 
 
 def _lake_part(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 
 import msgspec
 
@@ -53,7 +54,7 @@ def over_recordings(
     engine, venue, drive = set_up(
         limits, strategies, cash=cash, new_id=new_id, references=references, order_expiry_s=order_expiry_s,
         latency_ms=request.latency_ms, fill_model=request.fill_model, seed=seed,
-        is_compiled=sum(path.stat().st_size for path in request.files) >= COMPILED_FROM,
+        is_compiled=sum(map(_size, request.files)) >= COMPILED_FROM,
     )  # fmt: skip
     fees = engine.state.fees
     hearing = InputFilter(inputs)
@@ -72,6 +73,14 @@ def over_recordings(
         fill_model=request.fill_model,
         latency="recorded" if request.latency_ms is None else f"{request.latency_ms}ms",
     )
+
+
+def _size(path: Path) -> int:
+    """Return the size of a file in bytes; 0 for one that cannot be read, which the replay reports."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def set_up(

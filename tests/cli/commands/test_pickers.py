@@ -10,7 +10,7 @@ from support.hostile_text import HOSTILE, harmful
 from support.served import FINE, TWO_SIDED, Served, Terminal, program
 
 from kalshi_cli.base.errors import ExitCode
-from kalshi_cli.cli.commands.pickers import Choice, _show
+from kalshi_cli.cli.commands.pickers import Pick, _show
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_without_a_terminal_the_argument_is_missing(command: str, missing: str) 
 
 def test_hostile_titles_stay_one_harmless_line(capsys: pytest.CaptureFixture[str]) -> None:
     for text in HOSTILE:
-        _show([Choice("KXA-1", text)])
+        _show([Pick("KXA-1", text)])
         shown = capsys.readouterr().err
         assert shown.count("\n") == 1
         assert not harmful(shown)
