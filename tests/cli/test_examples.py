@@ -26,8 +26,11 @@ UNTIL_CTRL_C = (
 )
 """Examples that end when a person has seen enough: typed in a process of their own."""
 
-ON_A_SCREEN = ("kalshi top", "kalshi trade --strategy market-maker --screen")
+ON_A_SCREEN = ("kalshi top", "kalshi top --list nfl", "kalshi trade --strategy market-maker --screen")
 """Examples that need a terminal: tests/tui and tests/cli/test_top.py."""
+
+UNTIL_AN_ALERT = ("kalshi alerts run", "kalshi alerts run --interval 30s")
+"""Examples that wait for an alert to fire: tests/services/monitoring."""
 
 CRITICAL = 2
 ENDS_OTHERWISE = {
@@ -56,7 +59,7 @@ def wrong(desk: Desk | Simulated, lines: list[str], monkeypatch: pytest.MonkeyPa
     """What is to be said of those lines that did not end as they should."""
     found = []
     for line in lines:
-        if line in (*UNTIL_CTRL_C, *ON_A_SCREEN):
+        if line in (*UNTIL_CTRL_C, *ON_A_SCREEN, *UNTIL_AN_ALERT):
             continue
         desk.prepare(line)
         words = desk.named(line)

@@ -148,7 +148,8 @@ EXCUSED = {
     **dict.fromkeys(
         ("pause", "resume", "stop", "lock", "unlock", "alerts test", "alerts silence", "alerts unsilence",
          "alerts retry", "backtest", "record", "top", "serve", "data import", "data list", "data check", "data export",
-         "data prune"),
+         "data prune", "optimize", "alerts add", "alerts prices", "alerts remove", "alerts run", "watchlist add",
+         "watchlist list", "watchlist remove"),
         "shows its user's words, numbers, and errors like all others",
     ),
 }  # fmt: skip
@@ -307,7 +308,7 @@ def test_what_was_put_in_comes_out(stage: Stage) -> None:
     hostile, _ = stage
     seen = ""
     with lying(hostile, "prose"):
-        for line in ("markets", "events", "series-info KXRAIN", "milestones --past"):
+        for line in 4 * ("markets", "events", "series-info KXRAIN", "milestones --past"):
             seen += program(*line.split(), "--json").out
     assert sum(1 for text in hostile.put if len(safe_text(text)) > 5 and json.dumps(safe_text(text))[1:-1] in seen) > 5
     assert any(harmful(text) for text in hostile.put)

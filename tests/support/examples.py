@@ -164,6 +164,8 @@ class Desk:
             self.one.call(self._close_requests)
         if line.startswith("kalshi state rebuild"):
             (self.one.state / "sim" / "state.db").write_bytes(b"no state")
+        if "nfl" in line and " add " not in line:
+            program("watchlist", "add", "nfl", TWO_SIDED)
         if "--offline" in line:
             program("catalog", "refresh")
         for file in (*self.one.home.glob("*.jsonl.gz"), *self.one.home.glob("trades.csv")):

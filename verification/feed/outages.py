@@ -55,6 +55,7 @@ class Quoter:
     """Wants to buy in every market, always."""
 
     name = "quoter"
+    watches = "depth"
     is_hedged = False
 
     def on_book(self, view: StrategyContext, ticker: str) -> Iterable[Place]:

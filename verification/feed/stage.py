@@ -68,6 +68,7 @@ class Eager:
     """Wants an order in every market whenever it is asked anything, whatever the books look like."""
 
     name = "eager"
+    watches = "depth"
     is_hedged = False
 
     def on_book(self, view: StrategyContext, ticker: str) -> Iterable[Place]:

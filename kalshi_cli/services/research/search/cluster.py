@@ -186,7 +186,7 @@ def trial_cluster(jobs: int, scheduler: SchedulerAddress | None = None) -> Itera
         if scheduler is None:
             cluster = stack.enter_context(
                 distributed.LocalCluster(
-                    n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address=None,
+                    n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0",
                     protocol="tls", security=distributed.Security.temporary(), silence_logs=60,
                 )
             )  # fmt: skip
