@@ -123,7 +123,7 @@ class BookKernel:
         self._codes: dict[str, int] = {}
         self._tickers: list[str] = []
         self._books: list[tuple[KernelBook | None, KernelBook | None, str]] = []
-        """By number: the venue's and the engine's book of a market, once they exist, and its ticker."""
+        """The venue's and the engine's book of each market, if they exist yet, and its ticker."""
         self._mode = c.NOTHING
         self._forced: set[str] = set()
         self._armed: dict[int, PaperMarket] = {}

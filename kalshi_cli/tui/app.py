@@ -192,7 +192,7 @@ class TopApp(App[None]):
         self._source = EventSource(open_account, clock)
         self._actions = ActionThread(open_account, self._ask, self._tell_from_thread)
         self._from_thread: deque[Callable[[], object]] = deque()
-        """What the thread of actions wants to show; the next frame does it."""
+        """Calls from the thread of actions; the next frame makes them."""
         self._state = LiveEvent()
         self._words = ""
 

@@ -125,7 +125,7 @@ class ProtectiveExits:
         self._limits = limits
         used = limits.stop_loss_pct, limits.take_profit_pct, limits.max_spread
         self.are_used = used != (None, None, None)
-        """Whether a change of a book can matter: an exit is configured, or a limit on the spread."""
+        """A change of a book can matter, because an exit or a limit on the spread is configured."""
         self._names = sorted(names)
         self._watched = [name for name in self._names if name not in hedged]
         self._place = place

@@ -16,7 +16,7 @@ from kalshi_cli.feeds.replay import Replay
 from kalshi_cli.services.research.backtest import BacktestRequest
 
 HOLES = ("refuse", "forget", "ignore")
-"""What to do where messages were lost."""
+"""The ways to treat lost messages."""
 
 
 def replay_of(request: BacktestRequest, clock: ManualClock) -> Replay:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -104,8 +105,16 @@ class LoopEvents:
             books=tuple(book_view(book, MAX_LEVELS) for book in asked),
         )
         fields = msgspec.structs.asdict(event).items()
-        parts = {name: msgspec.json.encode(value) for name, value in fields if isinstance(value, tuple | LiveRunView)}
+        parts = {name: encode_part(value) for name, value in fields if isinstance(value, tuple | LiveRunView)}
         self._publisher.publish(parts)
+
+
+def encode_part(value: object) -> bytes:
+    """Return a part of an event as JSON. Text that is not valid Unicode is replaced: it must not end the loop."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value), ensure_ascii=False).encode("utf-8", "replace")
 
 
 def loop_view(

@@ -6,12 +6,15 @@ import signal
 from collections.abc import Iterator
 from itertools import islice
 
+import msgspec
 from support.served import ME, TWO_SIDED, Served, eventually, finish, said, start
 
 from kalshi_cli import Kalshi
-from kalshi_cli.base.units import cents, dollars, format_price
+from kalshi_cli.base.units import Ts, cents, dollars, format_price
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.views.live import LiveEvent
+from kalshi_cli.services.trading.live_events import encode_part
+from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.live import LiveEvent, RecentAlertRow
 
 
 def merged(events: Iterator[LiveEvent]) -> Iterator[LiveEvent]:
@@ -20,6 +23,12 @@ def merged(events: Iterator[LiveEvent]) -> Iterator[LiveEvent]:
     for event in events:
         whole = event.after(whole)
         yield whole
+
+
+def test_text_that_is_no_unicode_ends_no_loop() -> None:
+    row = RecentAlertRow(time=Ts(1), tier="info", code="X", subject="a\ud800b", text=TruncatableText("plain"))
+    (found,) = msgspec.json.decode(encode_part((row,)), type=tuple[RecentAlertRow, ...])
+    assert (found.subject, found.text) == ("a?b", "plain")
 
 
 def test_without_a_loop_the_account_is_shown(exchange: Served) -> None:
