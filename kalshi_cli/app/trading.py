@@ -208,7 +208,7 @@ class RunModes:
     ) -> _Account:
         """Load and reconcile the account at the exchange, and open its order groups; or load the paper account."""
         from kalshi_cli.exchange.live.live_venue import LiveVenue
-        from kalshi_cli.services.trading.paper_account import load_paper
+        from kalshi_cli.services.account.paper_account import load_paper
 
         config, clock = self.config, resources.clock
         if not home.is_at_exchange:

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
 from msgspec import Meta
 
 from kalshi_cli.base import units
+from kalshi_cli.base.ranges import parse_range
 from kalshi_cli.base.text import is_loopback
 from kalshi_cli.base.units import Money, Price, Qty
-from kalshi_cli.core.monitoring.ranges import parse_range
 
 MAX_TEXT = 500
 MAX_WORDS = 50

@@ -46,7 +46,7 @@ MAX_LINES = 18
 
 
 def _range(text: str) -> str:
-    from kalshi_cli.core.monitoring.ranges import parse_range
+    from kalshi_cli.base.ranges import parse_range
 
     try:
         return parse_range(text).text

@@ -12,8 +12,8 @@ from functools import partial
 
 import msgspec
 
+from kalshi_cli.base.ranges import parse_range
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.core.monitoring.ranges import parse_range
 from kalshi_cli.core.monitoring.runbook_index import runbook_for
 
 

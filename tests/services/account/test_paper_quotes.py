@@ -12,8 +12,8 @@ from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.messages import BookSnapshot, OrderAccepted
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.services.account.paper_account import load_paper
 from kalshi_cli.services.account.recovery import load_engine
-from kalshi_cli.services.trading.paper_account import load_paper
 
 
 def on_paper(sim: Simulation) -> TradingEngine:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from kalshi_cli.core.monitoring.ranges import parse_range
+from kalshi_cli.base.ranges import parse_range
 
 
 @pytest.mark.parametrize(
