@@ -325,7 +325,7 @@ class Checker:
 
     def _within_limits(self) -> None:
         exchange = self._stage.exchange
-        self.say(within_limits(exchange, ME, self._limits, Slack(self.slack, self.slack_qty)))
+        self.say(within_limits(exchange, ME, self._limits, Slack(self.slack, self.slack_qty, self.slack_orders)))
 
     def _note_statuses(self, orders: dict[str, Order]) -> None:
         for name, order in orders.items():
