@@ -224,12 +224,22 @@ def opens_own(exchange: SimulatedExchange, account: str, wanted: Open, owners: M
     return before + wanted.qty > max(0, -wanted.side.sign * held)
 
 
-def own_held(exchange: SimulatedExchange, account: str, wanted: Open, owners: Mapping[str, str]) -> int | None:
-    """What the strategy's own fills in the market came to, signed; None where others traded there."""
+def own_held(
+    exchange: SimulatedExchange,
+    account: str,
+    wanted: Open,
+    owners: Mapping[str, str],
+    untold: frozenset[str] = frozenset(),
+) -> int | None:
+    """What the strategy's own fills in the market came to, signed; None where others traded there.
+
+    Without the fills of `untold`, client order ids.
+    """
     fills = [fill for fill in truth(exchange, account).fills if fill.ticker == wanted.ticker]
     if any(not owners.get(fill.client_order_id) for fill in fills):
         return None
-    return sum(fill.side.sign * fill.qty for fill in fills if owners[fill.client_order_id] == wanted.owner)
+    own = [fill for fill in fills if owners[fill.client_order_id] == wanted.owner]
+    return sum(fill.side.sign * fill.qty for fill in own if fill.client_order_id not in untold)
 
 
 def objections(

@@ -51,23 +51,27 @@ class Admission:
         self._rate: deque[Ts] = deque()
         self._is_unhedged = False
 
-    def decided(self, effect: SubmitOrder, *, is_guarded: bool) -> list[str]:
-        """It is on file: whose it is, and when it was decided. `is_guarded`: API_GUARD holds."""
+    def decided(self, effect: SubmitOrder, untold: frozenset[str], *, is_guarded: bool) -> list[str]:
+        """It is on file: whose it is, and when it was decided. `is_guarded`: API_GUARD holds.
+
+        `untold` are the client order ids of which the program was told one of two copies, and has read none since.
+        """
         order = effect.order
         self._owners[order.client_order_id] = order.strategy
         self._decided[order.client_order_id] = order.created
         if not order.strategy:
             return []
-        return self._closes_nothing_of_others(effect) + self._backs_off(order, is_guarded=is_guarded)
+        return self._closes_nothing_of_others(effect, untold) + self._backs_off(order, is_guarded=is_guarded)
 
-    def _closes_nothing_of_others(self, effect: SubmitOrder) -> list[str]:
+    def _closes_nothing_of_others(self, effect: SubmitOrder, untold: frozenset[str]) -> list[str]:
         """What only reduces, and all while trading only reduces, closes what its strategy holds itself."""
         order, exchange = effect.order, self._stage.exchange
         wanted = Open("", order.ticker, order.side, order.price, order.qty, order.strategy)
         held = reckoned.own_held(exchange, ME, wanted, self._owners)
         if effect.reviewed is TradingState.REDUCING and reckoned.opens_own(exchange, ME, wanted, self._owners):
             return [f"I-HALT {order.strategy} holds {held} and sends {wanted} while trading only reduces"]
-        if order.reduce_only and held is not None and held * order.side.sign >= 0:
+        known = reckoned.own_held(exchange, ME, wanted, self._owners, untold)
+        if order.reduce_only and all(each is not None and each * order.side.sign >= 0 for each in (held, known)):
             return [f"I-RISK {order.strategy} holds {held}, and would reduce what others hold with {wanted}"]
         return []
 

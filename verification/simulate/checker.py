@@ -247,7 +247,8 @@ class Checker:
         self._is_dirty = True
         if isinstance(effect, SubmitOrder):
             is_guarded = self._file().halt().code == API_GUARD
-            self.say(self.admission.decided(effect, is_guarded=is_guarded))
+            untold = frozenset(name for name, seen in self._twins.items() if seen >= 0)
+            self.say(self.admission.decided(effect, untold, is_guarded=is_guarded))
             self._stage.count["sent under API_GUARD"] += is_guarded and bool(effect.order.strategy)
             self._stage.count["intents"] += 1
         elif isinstance(effect, StateChanged) and effect.state is TradingState.HALTED:
