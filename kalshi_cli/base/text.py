@@ -116,6 +116,8 @@ _KEY_BEGINS = (
     r"-----BEGIN [A-Z ]*PRIVATE KEY"  # or the base64 of PKCS#1 and PKCS#8: RSA, Ed25519, elliptic curves
     r"|(?<![A-Za-z0-9+/])(?:MII[A-Za-z0-9+/]{3}IBA|MC4CAQAw|MHcCAQEE|MIGHAgEA)[A-Za-z0-9+/]{8,}"
 )
+_SHORTEST_KEY = 16
+"""Characters of the shortest text that `_KEY_BEGINS` finds."""
 _BREAK = r"(?:\\[nr]|\s)+"
 _KEY_LINES = (
     rf"[A-Za-z0-9+/]{{{MIN_KEY_LINE_LENGTH},}}={{0,2}}(?:{_BREAK}[A-Za-z0-9+/]{{{MIN_KEY_LINE_LENGTH},}}={{0,2}})*"
@@ -125,6 +127,8 @@ _KEY_LINES = (
 
 def holds_private_key(text: str) -> bool:
     """Return whether a text contains a private key or lines of one, with or without the PEM header."""
+    if len(text) < _SHORTEST_KEY:
+        return False
     found = re.fullmatch(_KEY_LINES, text.strip())
     return re.search(_KEY_BEGINS, text) is not None or (found is not None and _is_random(text))
 
