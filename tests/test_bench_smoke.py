@@ -59,3 +59,12 @@ def test_a_peer_that_stops_leaves_the_race_to_the_others(tmp_path: Path) -> None
         assert stopped == {"peer": "peer stopped: KeyError: 'create'"}
         with pytest.raises(ContestError, match="peer stopped"):
             race([ours, peer], work="create", clock="cpu", count=1, rounds=1)
+
+
+def test_the_parts_of_a_create_add_up_to_it() -> None:
+    command = [sys.executable, "-m", "bench.parts", "create"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
+    shares = [float(line.split()[-1]) for line in ran.stdout.splitlines()[2:-1]]
+    assert abs(sum(shares) - 1) < 0.1, ran.stdout
+    assert "signature" in ran.stdout
