@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
@@ -89,21 +89,39 @@ Costs = dict[str, list[float]]
 
 
 def race(
-    contestants: Sequence[Contestant], *, work: str, clock: str, count: int, rounds: int, warms_up: bool = True
-) -> Costs:
-    """What the work costs everybody. ContestError where they did not do the same work."""
+    contestants: Sequence[Contestant],
+    *,
+    work: str,
+    clock: str,
+    count: int,
+    rounds: int,
+    peers: Container[str] = (),
+    warms_up: bool = True,
+) -> tuple[Costs, dict[str, str]]:
+    """What the work costs everybody, and why each of the `peers` that stopped did: the others race on without it.
+
+    ContestError where they did not do the same work, or one that is no peer stopped.
+    """
     costs: Costs = {each.name: [] for each in contestants}
+    stopped: dict[str, str] = {}
     for number in range(-1 if warms_up else 0, rounds):  # a round that warms up does not count
         outcomes = set()
-        for place in range(len(contestants)):
-            each = contestants[(place + number) % len(contestants)]
-            cost, outcome = each.ask(work, count, clock)
+        racing = [each for each in contestants if each.name not in stopped]
+        for place in range(len(racing)):
+            each = racing[(place + number) % len(racing)]
+            try:
+                cost, outcome = each.ask(work, count, clock)
+            except ContestError as error:
+                if each.name not in peers:
+                    raise
+                stopped[each.name] = str(error)
+                continue
             outcomes.add(outcome)
             if number >= 0:
                 costs[each.name].append(cost)
         if len(outcomes) > 1:
             raise ContestError(f"{work}: the contestants came to different ends: {sorted(outcomes)}")
-    return costs
+    return costs, stopped
 
 
 def compare(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:

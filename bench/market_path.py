@@ -46,9 +46,9 @@ def listing(scale: Scale, scratch: Path) -> Iterator[Row]:
         yield row(page, "1,000 markets to typed rows, CPU a page", PYKALSHI)
         if scale.factor < 1:
             return
-        whole = race_entries(scale._replace(rounds=2), "all markets", "cpu", loopback.PAGES, [ours, sdk])
+        whole = race_entries(scale._replace(rounds=2), "all", "cpu", loopback.PAGES, [ours, sdk])
         yield row(whole, f"{loopback.PAGES},000 markets to typed rows, CPU", SDK, 0.12)
-        held = race_entries(scale._replace(rounds=1), "all markets", "memory", 10, [ours, sdk])
+        held = race_entries(scale._replace(rounds=1), "all", "memory", 10, [ours, sdk])
         yield row(held, "10,000 markets to typed rows, memory at most", SDK, 0.25)
 
 

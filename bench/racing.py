@@ -84,7 +84,9 @@ def race_entries(scale: Scale, work: str, clock: str, count: int, entries: Seque
                     raise
                 absent[entry.name] = str(error)
         calls = max(1, round(count * scale.factor))
-        return Result(race(present, work=work, clock=clock, count=calls, rounds=scale.rounds), absent)
+        others = {entry.name for entry in entries if entry.requirement}
+        costs, stopped = race(present, work=work, clock=clock, count=calls, rounds=scale.rounds, peers=others)
+        return Result(costs, absent | stopped)
 
 
 def row(result: Result, title: str, peer: str, target: float | None = None, *, of: str = OURS) -> Row:

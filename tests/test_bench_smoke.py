@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
 from support.places import ROOT
+
+from bench.contest import Contestant, ContestError, race
+from bench.racing import write_key
 
 
 def test_the_short_bench_runs_without_peers_and_prints_every_row() -> None:
@@ -38,3 +43,28 @@ def test_the_table_has_a_verdict_beside_each_target() -> None:
     assert ran.returncode == 0, ran.stderr
     assert "share of the allowance" in ran.stdout
     assert "reached" in ran.stdout
+
+
+def test_a_peer_that_stops_leaves_the_race_to_the_others(tmp_path: Path) -> None:
+    frames = tmp_path / "frames.jsonl"
+    frames.write_text("")
+    with (
+        Contestant("ours", "bench.workers.signature", write_key(tmp_path / "key.pem")) as ours,
+        Contestant("peer", "bench.workers.json_book", str(frames)) as peer,  # it has no `create`
+    ):
+        for each in (ours, peer):
+            assert each.line() == "ready"
+        costs, stopped = race([peer, ours], work="create", clock="cpu", count=1, rounds=2, peers={"peer"})
+        assert len(costs["ours"]) == 2
+        assert stopped == {"peer": "peer stopped: KeyError: 'create'"}
+        with pytest.raises(ContestError, match="peer stopped"):
+            race([ours, peer], work="create", clock="cpu", count=1, rounds=1)
+
+
+def test_the_parts_of_a_create_add_up_to_it() -> None:
+    command = [sys.executable, "-m", "bench.parts", "create"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
+    shares = [float(line.split()[-1]) for line in ran.stdout.splitlines()[2:-1]]
+    assert abs(sum(shares) - 1) < 0.1, ran.stdout
+    assert "signature" in ran.stdout

@@ -39,7 +39,7 @@ with KalshiClient(
         {
             "get": repeat(client.balance),
             "create": repeat(lambda: client.create_order(order)),
-            "all markets": lambda pages: lambda: list(client.listed_markets(status="open", series=f"P{pages}")),
+            "all": lambda pages: lambda: list(client.listed_markets(status="open", series=f"P{pages}")),
             "markets": repeat(lambda: list(client.listed_markets(status="open", limit=1000))),
         },
         lambda found: str(len(found)) if found else "",

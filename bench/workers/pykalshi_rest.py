@@ -2,7 +2,7 @@
 
 import sys
 
-from pykalshi import Action, KalshiClient, Side
+from pykalshi import Action, KalshiClient, MarketStatus, Side
 
 from bench.loopback import CLIENT_ORDER_ID, TICKER
 from bench.worker import repeat, serve
@@ -17,5 +17,7 @@ with KalshiClient(api_key_id="bench", private_key_path=key_path, api_base=base_u
                     TICKER, Action.BUY, Side.YES, "10.00", yes_price_dollars="0.4700", client_order_id=CLIENT_ORDER_ID
                 )
             ),
-        }
+            "markets": repeat(lambda: client.get_markets(status=MarketStatus.OPEN, limit=1000)),
+        },
+        lambda found: str(len(found)) if found else "",
     )

@@ -28,7 +28,7 @@ def all_markets(pages: int):  # type: ignore[no-untyped-def]
 
 serve(
     {
-        "all markets": all_markets,
+        "all": all_markets,
         "get": repeat(portfolio.get_balance),
         "create": repeat(
             lambda: orders.create_order(

@@ -12,9 +12,11 @@ Three kinds of text are separate: fixed-point strings of the exchange (`parse_*`
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import NewType
+from typing import TYPE_CHECKING, NewType
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 Price = NewType("Price", int)
 Qty = NewType("Qty", int)
@@ -123,10 +125,12 @@ def format_ts(ts: Ts) -> str:
 
 
 def _decimal(text: str) -> Decimal:
-    """Return a typed number; InvalidOperation if it is invalid or has too many digits.
+    """Return a typed number; an ArithmeticError (InvalidOperation) if it is invalid or has too many digits.
 
     Decimal limits neither length nor exponent, and converting a huge number to an integer takes time.
     """
+    from decimal import Decimal, InvalidOperation  # not needed by `kalshi --help`, of which it takes a sixtieth
+
     value = Decimal(text if len(text) <= _LONGEST else "too long")
     if value.is_finite() and abs(value.adjusted()) > _LONGEST:
         raise InvalidOperation
@@ -144,7 +148,7 @@ def price_from_user(text: str) -> Price:
             if "." not in typed and not typed.startswith("$") and value >= 1:
                 cent = f"0.{int(value):02d}" if 0 < value < 100 else "0.47"
                 raise ValueError(f"prices are in dollars; did you mean {cent}?")
-    except InvalidOperation as error:
+    except ArithmeticError as error:
         raise ValueError(f"invalid price: {typed[:20]!r}; use dollars (0.47) or cents (47c)") from error
     if not value.is_finite() or not 0 < value < 1:
         raise ValueError(f"{typed[:20]} is out of range; a price is between $0.0001 and $0.9999")
@@ -181,7 +185,7 @@ def qty_from_user(text: str) -> Qty:
     typed = text.strip()
     try:
         value = _decimal(typed)
-    except InvalidOperation as error:
+    except ArithmeticError as error:
         raise ValueError(f"invalid count: {typed[:20]!r}; use contracts, such as 10 or 2.5") from error
     if not value.is_finite() or value <= 0:
         raise ValueError(f"the count must be greater than zero, not {typed[:20]}")
@@ -202,7 +206,7 @@ def duration_from_user(text: str) -> float:
     unit = _SECONDS.get(typed[-1:], 0)
     try:
         amount = float(_decimal(typed[:-1] if unit else typed))
-    except InvalidOperation as error:
+    except ArithmeticError as error:
         raise ValueError(f"invalid duration: {typed[:20]!r}; use 90s, 10m, 24h or 7d") from error
     if not unit and 0 < amount < float("inf"):
         number = typed[:20]

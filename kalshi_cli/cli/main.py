@@ -10,7 +10,6 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, cast
 
 import typer
@@ -142,7 +141,8 @@ def _commands(file: str) -> Any:
 @cache
 def _source(file: str) -> str:
     """Return the text of a file of commands."""
-    return (Path(__file__).with_name("commands") / f"{file}.py").read_text("utf-8")
+    with open(f"{os.path.dirname(__file__)}/commands/{file}.py", encoding="utf-8") as source:  # pathlib takes twice
+        return source.read()
 
 
 def summary(name: str) -> str:

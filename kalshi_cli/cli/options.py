@@ -17,10 +17,9 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -46,8 +45,7 @@ OLD_OPTIONS = ("--exchange-index", "--sink")
 DAY_S = 86_400
 
 
-@dataclass
-class GlobalOptions:
+class GlobalOptions(SimpleNamespace):  # not a dataclass, whose import takes a fiftieth of `kalshi --help`
     """The global options of this invocation: `ctx.obj` of every command. None means "not given"."""
 
     env: str | None = None
@@ -56,9 +54,13 @@ class GlobalOptions:
     form: Format | None = None
     tz: str | None = None
     verbose: bool = False
-    allow_hosts: list[str] = field(default_factory=list)
+    allow_hosts: list[str]
     started_s: float | None = None
     """The start of the program, on the monotonic clock."""
+
+    def __init__(self, **given: Any) -> None:
+        """Set the options that were given."""
+        super().__init__(**{"allow_hosts": [], **given})
 
     @property
     def age_s(self) -> float:

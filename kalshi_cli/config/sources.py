@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_origin
 
@@ -223,9 +224,12 @@ def _masked(key: Key, text: str) -> str:
 
 
 # -- the schema, derived from the structs -------------------------------------------------------------------------
+_fields = cache(msgspec.structs.fields)
+
+
 def _kinds(kind: type[msgspec.Struct], at: Key = ()) -> Iterator[tuple[Key, Any]]:
     """Yield the path and type of every value of a struct; maps, whose names users choose, are listed in `_KINDS`."""
-    for field in msgspec.structs.fields(kind):
+    for field in _fields(kind):
         key = (*at, field.name)
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             yield from _kinds(field.type, key)

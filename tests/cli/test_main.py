@@ -462,7 +462,9 @@ def test_a_terminal_that_knows_only_ascii_gets_something_it_can_show() -> None:
 
 
 def test_flags_start_out_as_not_given() -> None:
-    assert GlobalOptions() == GlobalOptions(env=None, config=None, state=None, form=None, verbose=False)
+    flags = GlobalOptions()
+    assert (flags.env, flags.config, flags.state, flags.form, flags.tz, flags.started_s) == (None,) * 6
+    assert (flags.verbose, flags.allow_hosts) == (False, [])
 
 
 def test_a_stderr_that_cannot_be_written_stops_nothing(home: Path) -> None:

@@ -86,6 +86,12 @@ def test_what_is_no_private_key_may_be_given(text: str) -> None:
     assert not holds_private_key(text)
 
 
+@pytest.mark.parametrize("start", ["MC4CAQAw", "MHcCAQEE", "MIGHAgEA", "MIIEpQIBA"])
+def test_eight_characters_after_the_start_of_a_key_are_enough(start: str) -> None:
+    assert holds_private_key(start + "x" * 8)
+    assert not holds_private_key(start + "x" * 7)
+
+
 @given(st.binary(min_size=48, max_size=48))
 def test_every_line_of_random_bytes_is_hidden_or_has_fewer_kinds_of_characters(line: bytes) -> None:
     text = base64.b64encode(hashlib.sha512(line).digest()[:48]).decode()

@@ -321,8 +321,10 @@ class RestTransport:
             self._note(what, notice)
         if reply.is_kept:
             return _Failure(self._kept(what), is_unknown=True)
+        if reply.status < 300 and reply.status in answered:
+            return reply.body
         refusal = replies.read_refusal(b"" if reply.status < 300 else reply.body)
-        if reply.status in answered and (reply.status < 300 or method == "GET" or replies.is_taken(refusal.code)):
+        if reply.status in answered and (method == "GET" or replies.is_taken(refusal.code)):
             return reply.body
         wait_s = 0.0
         if reply.status == 429:
@@ -384,20 +386,20 @@ class RestTransport:
         sent_s = self.clock.monotonic()
         response = self._transport.handle_request(request)
         try:
-            headers = response.headers
+            headers = dict(response.headers.items())  # in lower case; httpx would search its list for each
             body = read_body(response, MAX_REPLY_LENGTH)
             if body.count(b"{") > MAX_OBJECTS or body.count(b",") > MAX_VALUES:
                 raise httpx.DecodingError(f"response with more than {MAX_OBJECTS:,} objects or {MAX_VALUES:,} values")
         finally:
             response.close()
         wait = headers.get("retry-after", "")  # the exchange sends none; a gateway may
-        notice = "; ".join(f"{name}: {text}" for name in _NOTICES if (text := headers.get(name)))
+        notice = "; ".join(f"{name}: {text}" for name in _NOTICES if (text := headers.get(name.lower())))
         wait_s = float(wait) if _DIGITS.fullmatch(wait) else 0.0
         status = response.status_code
         is_kept = self._is_kept(request, headers, sent_s, is_theirs=replies.is_of_exchange(status, body))
         return _Reply(status, body, wait_s, notice, is_kept)
 
-    def _is_kept(self, request: httpx.Request, headers: httpx.Headers, sent_s: float, *, is_theirs: bool) -> bool:
+    def _is_kept(self, request: httpx.Request, headers: Mapping[str, str], sent_s: float, *, is_theirs: bool) -> bool:
         """Return whether a cache answered this read, by the age or the date of the response."""
         is_read = request.method == "GET"
         if is_read and _DIGITS.fullmatch(age := headers.get("age", "")) and age.strip("0"):

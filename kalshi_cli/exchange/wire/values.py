@@ -334,7 +334,7 @@ def _unit(hint: Any) -> Unit | None:
 
 
 # -- whole bodies -------------------------------------------------------------------------------------------------
-
+# A decoder is made when first used: all of them take 4 ms, and a command needs one or two.
 
 encoder = msgspec.json.Encoder()
 
@@ -346,14 +346,14 @@ def body_of(fields: Json, **optional: object) -> bytes:
 
 def whole(wire: type[W], make: Callable[[W], T], what: str) -> Callable[[bytes], T]:
     """Return the reader of a body that is one object."""
-    decoder = msgspec.json.Decoder(wire)
-    return lambda body: read(decoder, make, body, what)
+    decoder = cache(lambda: msgspec.json.Decoder(wire))
+    return lambda body: read(decoder(), make, body, what)
 
 
 def single(key: str, wire: type[W], make: Callable[[W], T], what: str) -> Callable[[bytes], T]:
     """Return the reader of a body with one object below `key`."""
     decoder = _decoder((key, wire))
-    return lambda body: read(decoder, lambda found: make(getattr(found, key)), body, what)
+    return lambda body: read(decoder(), lambda found: make(getattr(found, key)), body, what)
 
 
 def listed(
@@ -361,7 +361,7 @@ def listed(
 ) -> Callable[[bytes], list[T]]:
     """Return the reader of a body with a whole list below `key`; null or a missing key is an empty list."""
     decoder = _decoder(_items(key, wire, is_required))
-    return lambda body: read(decoder, lambda found: [make(each) for each in getattr(found, key) or ()], body, what)
+    return lambda body: read(decoder(), lambda found: [make(each) for each in getattr(found, key) or ()], body, what)
 
 
 def paged(
@@ -373,12 +373,12 @@ def paged(
     def page(found: Any) -> Page[T]:
         return Page([make(each) for each in getattr(found, key) or ()], getattr(found, cursor) or "")
 
-    return lambda body: read(decoder, page, body, what)
+    return lambda body: read(decoder(), page, body, what)
 
 
 def _items(key: str, wire: Any, is_required: bool) -> tuple[Any, ...]:
     return (key, list[wire]) if is_required else (key, list[wire] | None, None)
 
 
-def _decoder(*fields: tuple[Any, ...]) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(msgspec.defstruct("Body", fields))
+def _decoder(*fields: tuple[Any, ...]) -> Callable[[], msgspec.json.Decoder[Any]]:
+    return cache(lambda: msgspec.json.Decoder(msgspec.defstruct("Body", fields)))
