@@ -24,7 +24,7 @@ def test_words_then_a_number_choose_a_market(variables: dict[str, str]) -> None:
     terminal.answer("words to search for", "no such words")
     terminal.answer("words to search for", "Wind")
     terminal.answer("Number 1-1", "7")
-    terminal.answer("Number 1-1", "1")
+    terminal.answer("Number 1,", "1")
     assert terminal.finish() == 0
     assert FINE in terminal.text
 
