@@ -198,6 +198,6 @@ def test_a_dry_run_on_a_terminal_shows_the_plan_without_a_table(exchange: Served
 
 
 def test_a_reason_without_quotes_is_kept_whole(exchange: Served) -> None:
-    program("pause")
+    assert program("cancel-all").code == 0
     assert program("resume", "--reason", "checked", "the", "account").code == 0
     assert program("status", "--json").json["state_reason"] == "checked the account"
