@@ -128,7 +128,8 @@ class Background:
             process = self._spawn(log)
         finally:
             os.close(log)
-        self._note(f"Started the simulated exchange (pid {process.pid}); it stops when it is not used")
+        ends = f"it stops after {self._idle_s:g} s without use, and keeps all data"
+        self._note(f"Started the simulated exchange (pid {process.pid}); {ends}")
         while self._clock.monotonic() < until:
             if self._simulator.serving() is not None:
                 break

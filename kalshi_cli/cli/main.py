@@ -52,6 +52,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "close": "close",
         "flatten": "close",
         "cancel-all": "cancel_all",
+        "resume": "halts",
         "lock": "locks",
         "unlock": "locks",
     },
@@ -64,16 +65,15 @@ SECTIONS: dict[str, dict[str, str]] = {
         "pnl": "portfolio",
         "execution": "execution",
         "export": "export",
+        "top": "top",
+        "serve": "serve",
     },
     "Automated trading": {
         "trade": "runs",
         "strategies": "strategies",
         "status": "runs",
-        "top": "top",
-        "serve": "serve",
         "why": "why",
         "pause": "halts",
-        "resume": "halts",
         "stop": "halts",
     },
     "Research": {
@@ -123,7 +123,7 @@ EXAMPLES = """\b
 Examples:
   kalshi markets --search "high temp" --limit 10
   kalshi orderbook TICKER --env prod
-  kalshi order place TICKER --side yes --action buy --count 10 --price 0.24
+  kalshi buy TICKER 10 @0.24 --dry-run
   kalshi positions
   kalshi trade --strategy spike --duration 10m
 
@@ -186,7 +186,7 @@ class Root(HelpGroup):
             super().format_options(ctx, formatter)
             return
         self.format_commands(ctx, formatter)
-        formatter.write("\nStrategies: kalshi trade -h. Everything: kalshi -h\n")
+        formatter.write("\nPrice alerts: kalshi alerts. Strategies: kalshi trade -h. All: kalshi -h\n")
 
 
 def _print_version(ctx: typer.Context, param: typer.CallbackParam, value: bool) -> None:  # noqa: ARG001 - a callback

@@ -386,6 +386,8 @@ class HelpGroup(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         is_bare = not args or (args[0].startswith("-") and not set(args) & {"-h", "--help", *self.commands})
         is_word = self.takes_words and bool(args) and not args[0].startswith("-") and args[0] not in self.commands
+        if is_word and args[1:] and not args[1].startswith("-"):  # two words: rather a mistyped command
+            is_word = not get_close_matches(args[0], self.commands, 1)
         if self.default and (is_bare or is_word) and not ctx.resilient_parsing:
             args = [self.default, *args]
         if not args and self.needs_name and not ctx.resilient_parsing:

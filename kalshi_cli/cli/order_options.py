@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from kalshi_cli.base.units import show_money, show_price, show_qty
+from kalshi_cli.base.units import ONE_DOLLAR, Price, show_money, show_price, show_qty
 from kalshi_cli.cli.options import agreed, choice_option, duration_option, flags_of, show_view
-from kalshi_cli.cli.screen.output import Format, default_format, write_out
+from kalshi_cli.cli.screen.output import Format, default_format, write_sentence
 
 if TYPE_CHECKING:
     from kalshi_cli.base.units import Ts
     from kalshi_cli.services.orders.place import OrderTicket
     from kalshi_cli.services.plans import PlanningService
     from kalshi_cli.services.resources import Resources
-    from kalshi_cli.views.orders import OrderRow
+    from kalshi_cli.views.orders import OrderChangeView, OrderRow
     from kalshi_cli.views.plans import Plan
 
     P = TypeVar("P", bound=Plan[Any])
@@ -129,22 +129,52 @@ def consented(resources: Resources, service: PlanningService, plan: P, question:
     return service.renew(plan) if is_asked else plan
 
 
+def is_terse(ctx: typer.Context) -> bool:
+    """Return whether a result is one sentence: on a terminal, without `-v` and without a format."""
+    flags = flags_of(ctx)
+    return flags.form is None and not flags.verbose and default_format() is Format.TABLE
+
+
 def show_order(ctx: typer.Context, order: OrderRow, now: Ts) -> None:
     """Show an order: one sentence on a terminal, all fields with `-v`, with a format or in a pipe."""
-    flags = flags_of(ctx)
-    if flags.form is None and not flags.verbose and default_format() is Format.TABLE:
-        write_out(f"{order_sentence(order)}\n")
+    if is_terse(ctx):
+        write_sentence(order_sentence(order))
+    else:
+        show_view(ctx, order, title=order.ticker, now=now)
+
+
+def show_change(ctx: typer.Context, order: OrderChangeView, now: Ts) -> None:
+    """Show a changed order as `show_order` does, with its terms before."""
+    if is_terse(ctx):
+        before = f"{show_qty(order.remaining_before)} at {show_price(order.price_before)}"
+        write_sentence(f"{order_sentence(order)}. Before: {before}")
     else:
         show_view(ctx, order, title=order.ticker, now=now)
 
 
 def order_sentence(order: OrderRow) -> str:
     """Return what happened to an order in one sentence."""
+    average = f" at {show_price(order.average_fill_price)}" if order.average_fill_price is not None else ""
+    fees = f", fees {show_money(order.fees)}" if order.fees else ""
+    return f"{_order(order)} is {order.status}: {_filled(order)}{average}{fees}"
+
+
+def cancel_sentence(order: OrderRow) -> str:
+    """Return which order was canceled, in one sentence."""
+    return f"{_order(order)} is canceled: {_filled(order)}"
+
+
+def _filled(order: OrderRow) -> str:
+    return f"{show_qty(order.filled)} of {show_qty(order.count)} filled"
+
+
+def _order(order: OrderRow) -> str:
+    """Return the order with its terms; one for NO also as the order for YES that the exchange lists."""
     from kalshi_cli.views.formats import SHORT_ID_LENGTH
 
-    wanted = f"{order.action} {show_qty(order.count)} {order.side.upper()} at {show_price(order.price)}"
-    average = f" at {show_price(order.average_fill_price)}" if order.average_fill_price is not None else ""
-    filled = f"{show_qty(order.filled)} of {show_qty(order.count)} filled{average}"
-    fees = f", fees {show_money(order.fees)}" if order.fees else ""
-    name = (order.order_id or order.client_order_id or "")[:SHORT_ID_LENGTH]
-    return f"Order {name} on {order.ticker} ({wanted}) is {order.status}: {filled}{fees}"
+    name, count = (order.order_id or order.client_order_id or "")[:SHORT_ID_LENGTH], show_qty(order.count)
+    terms = f"{order.action} {count} {order.side.upper()} at {show_price(order.price)}"
+    if order.side == "no":
+        opposite = "sell" if order.action == "buy" else "buy"
+        terms += f", listed as {opposite} {count} YES at {show_price(Price(ONE_DOLLAR - order.price))}"
+    return f"Order {name} on {order.ticker} ({terms})"

@@ -38,6 +38,11 @@ WIDE, HIGH = 120, 30
 LOCK_S = 3600.0
 
 
+def title_of(panel: picture.Panel) -> str:
+    """Return the title of a list with the key that goes to it."""
+    return f"{picture.PANELS.index(panel) + 1} {panel.title}"
+
+
 class ListPanel(Static, can_focus=True):
     """A list with a selected row. Drawn as lines, because a table widget costs ten times as much a frame."""
 
@@ -53,7 +58,7 @@ class ListPanel(Static, can_focus=True):
     def __init__(self, panel: picture.Panel) -> None:
         super().__init__(id=panel.name, markup=False)
         self.panel = panel
-        self.border_title = panel.title
+        self.border_title = title_of(panel)
         self.rows: list[picture.Row] = []
         self.cursor = 0
         self._key: tuple[str, str] | None = None
@@ -186,6 +191,7 @@ class TopApp(App[None]):
     def __init__(self, open_account: OpenAccount, clock: Clock, tickers: Sequence[str] = ()) -> None:
         super().__init__()
         self._clock = clock
+        self._tickers = tickers
         self._list = ListPrices(open_account, tickers, clock)
         self._listed: tuple[TopRow, ...] = ()
         self._followed: tuple[TopRow, ...] = ()
@@ -204,11 +210,11 @@ class TopApp(App[None]):
             yield from (ListPanel(panel) for panel in picture.PANELS)
         yield Input(placeholder="words that a row must contain", id="search", compact=True)
         yield Static(id="said", markup=False)
-        yield Static("1-6 lists  / search  Enter market  c cancel  x close  p pause  K kill  ? help  q quit", id="keys")
+        yield Static("/ search  Enter market  c cancel  x close  p pause  K kill  ? all keys  q quit", id="keys")
 
     def on_mount(self) -> None:
         """Start the threads and the frames."""
-        self.query_one("#positions").focus()
+        self.query_one("#markets" if self._tickers else "#positions").focus()
         self._source.start()
         self._actions.start()
         self._list.start()
@@ -238,6 +244,8 @@ class TopApp(App[None]):
             return
         for each in lists:
             each.display = is_wide or each is focused
+            titles = (("▸" if panel is each.panel else "") + title_of(panel) for panel in picture.PANELS)
+            each.border_title = title_of(each.panel) if is_wide else "  ".join(titles)
 
     def _frame(self) -> None:
         """Draw what changed; times are drawn anew each time, because a number grows old by itself."""

@@ -317,7 +317,7 @@ def ladder(book: OrderbookView, width: int, height: int) -> list[Text]:
     most = max((qty for _, qty in (*asks, *bids)), default=Qty(1))
     room = max(4, width - 24)
     lines = [_level(price, qty, most, room, "red") for price, qty in reversed(asks)]
-    spread = "no spread" if book.spread is None else f"spread {show_price(book.spread)}, middle {show_price(book.mid)}"
+    spread = "no spread" if book.spread is None else f"spread {show_price(book.spread)}, mid {show_price(book.mid)}"
     lines.append(Text(f"{'':8}{spread}", style="dim"))
     return lines + [_level(price, qty, most, room, "green") for price, qty in bids]
 

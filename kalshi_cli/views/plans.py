@@ -36,12 +36,14 @@ class Plan(OutputRow, Generic[R], frozen=True, kw_only=True):
 class PlanOutcome(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     """The result of a plan with several parts, one row each.
 
-    `error` is the most severe failure, None where every part succeeded. `errors` has the error of each row.
+    `error` is the most severe failure, None where every part succeeded. `errors` has the error of each row, `orders`
+    those that a cancel ended, as far as the exchange stated them.
     """
 
     rows: tuple[R, ...]
     error: KalshiError | None = None
     errors: tuple[KalshiError | None, ...] = ()
+    orders: tuple[OrderRow, ...] = ()
 
 
 class RequestPlan(Plan[R], Generic[T, R], frozen=True, kw_only=True):

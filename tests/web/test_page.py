@@ -112,6 +112,35 @@ def test_the_keyboard_alone_is_enough(tab: Tab, exchange: Served) -> None:
     assert len(exchange.resting()) == 1
 
 
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+def test_what_is_typed_into_an_order_stays_while_the_numbers_move(tab: Tab, exchange: Served) -> None:
+    tab.click("nav a[href='#orders']")
+    tab.fill("main input[name=ticker]", TWO_SIDED)
+    tab.select_option("main select[name=side]", "no")
+    tab.select_option("main select[name=action]", "buy")
+    tab.fill("main input[name=price]", "0.50")
+    tab.evaluate("document.activeElement.blur(); draw()")
+    tab.fill("main input[name=count]", "3")
+    tab.evaluate("draw()")
+    expect(tab.locator("main input[name=count]")).to_be_focused()
+    tab.click("main form button")
+    expect(tab.locator("#facts")).to_contain_text("buy 3 NO at $0.50", timeout=WITHIN_MS)
+    expect(tab.locator("#no")).to_have_text("Go back")
+    tab.click("#yes")
+    expect(tab.locator("#outcome")).to_have_text("Done", timeout=WITHIN_MS)
+    assert len(exchange.resting()) == 3
+
+
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+def test_an_order_from_the_page_of_a_market_has_its_ticker_and_no_preset_side(tab: Tab) -> None:
+    tab.click("nav a[href='#positions']")
+    tab.click(f"main a:text('{TWO_SIDED}')")
+    expect(tab.locator("main input[name=ticker]")).to_have_value(TWO_SIDED, timeout=WITHIN_MS)
+    assert tab.locator("main select[name=side]").input_value() == ""
+    tab.click("main form button")
+    expect(tab.locator("dialog")).to_be_hidden()
+
+
 def contrast(tab: Tab, selector: str) -> float:
     """The contrast of a text with what is behind it, as WCAG defines it."""
     found: float = tab.evaluate(

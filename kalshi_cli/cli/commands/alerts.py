@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import KalshiError, UsageError
+from kalshi_cli.base.units import pluralize
 from kalshi_cli.cli.commands import price_alerts
 from kalshi_cli.cli.options import CommandGroup, duration_option, home_of, open_services, show_list, show_view
 from kalshi_cli.cli.screen.output import info
@@ -44,7 +45,9 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
         view = kalshi.monitoring.alerts(home_of(kalshi.resources, paper=paper))
         show_view(ctx, view, title="alerts", now=kalshi.now)
         if view.firing and not kalshi.resources.config.alerts.channels:
-            info("No alert channels configured: alerts are only listed here, not sent. See `kalshi alerts test`")
+            info("No alert channels configured: alerts are only listed here, not sent. To add one: `kalshi init`")
+        if waiting := len(kalshi.monitoring.price_alerts(home_of(kalshi.resources, paper=paper)).list()):
+            info(f"Waiting: {pluralize(waiting, 'price or fill alert')}; `kalshi alerts prices` lists them")
 
 
 @app.command("test")

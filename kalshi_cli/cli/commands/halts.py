@@ -59,7 +59,7 @@ def resume(
     kalshi resume --reason "checked positions with the web site"
     """
     with open_services(ctx) as kalshi:
-        reason = reason.strip() or " ".join(words or ()).strip()
+        reason = " ".join([reason, *(words or ())]).strip()  # `--reason checked it` without quotes is one reason
         state = kalshi.trading.halt_description()
         if not reason and sys.stdin.isatty():
             warn(state)

@@ -23,7 +23,9 @@ from kalshi_cli.cli.order_options import (
     TickerGlob,
     Yes,
     consented,
+    is_terse,
     order_argument,
+    show_change,
     subaccount_option,
 )
 from kalshi_cli.cli.screen.output import info
@@ -72,10 +74,11 @@ def amend(
         plan = orders.plan_amend(order_id, change)
         if dry_run:
             note_unsent(*plan.facts)
-            show_view(ctx, plan.order, title="Not sent", now=resources.clock.now())
+            if not is_terse(ctx):
+                show_view(ctx, plan.order, title="Not sent", now=resources.clock.now())
             return
         after = orders.execute(consented(resources, orders, plan, "Amend this order?", yes=yes))
-        show_view(ctx, after, title=after.ticker, now=resources.clock.now())
+        show_change(ctx, after, resources.clock.now())
 
 
 @app.command("decrease")
@@ -102,7 +105,7 @@ def decrease(
         orders = OrderService(resources)
         plan = orders.plan_decrease(order_id, by=by, to=to)
         after = orders.execute(consented(resources, orders, plan, "Decrease this order?", yes=yes))
-        show_view(ctx, after, title=after.ticker, now=resources.clock.now())
+        show_change(ctx, after, resources.clock.now())
 
 
 @app.command("queue")

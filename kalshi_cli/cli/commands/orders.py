@@ -26,14 +26,16 @@ from kalshi_cli.cli.options import (
 from kalshi_cli.cli.order_options import (
     TickerGlob,
     Yes,
+    cancel_sentence,
     consented,
+    is_terse,
     order_argument,
     order_ticket,
     show_order,
     subaccount_option,
     takes_order_terms,
 )
-from kalshi_cli.cli.screen.output import info
+from kalshi_cli.cli.screen.output import info, write_sentence
 
 app = CommandGroup(
     "Place, change, list and cancel orders.\n\nEvery order is checked against your risk limits before it is sent."
@@ -92,6 +94,8 @@ def place_order(
             info(f"Other unconfirmed orders, counted as live: {plan.unknown_orders}. Run `kalshi order reconcile`")
         if dry_run:
             note_unsent(*plan.facts, *plan.warnings)
+            if is_terse(ctx):
+                return
             row = msgspec.structs.replace(plan.order, client_order_id=None, status="dry_run")
             show_view(ctx, row, title="Not sent", now=resources.clock.now())
             return
@@ -177,7 +181,11 @@ def cancel(
         orders = OrderService(resources)
         plan = consented(resources, orders, orders.plan_cancel(*wanted), "Cancel these orders?", yes=yes)
         outcome = orders.execute(plan)
-        show_list(ctx, CancelRow, outcome.rows, empty="No order ids given")
+        if is_terse(ctx) and outcome.error is None and len(outcome.orders) == len(outcome.rows):
+            for order in outcome.orders:
+                write_sentence(cancel_sentence(order))
+        else:
+            show_list(ctx, CancelRow, outcome.rows, empty="No order ids given")
     if outcome.error is not None:
         raise outcome.error
 

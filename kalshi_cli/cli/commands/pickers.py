@@ -25,10 +25,11 @@ MAX_QUESTIONS = 20
 
 
 class Pick(NamedTuple):
-    """Something to choose: its ticker or id, and the text that describes it."""
+    """Something to choose: its ticker or id, the text that describes it, and a shorter name to show."""
 
     value: str
     text: str
+    name: str = ""
 
 
 def pick_market(ctx: typer.Context) -> str:
@@ -58,7 +59,8 @@ def choose(search: Callable[[str], Sequence[Pick]], question: str, nothing: str,
     shown = list(first)
     _show(shown)
     for _ in range(MAX_QUESTIONS):
-        asked = f"Number 1-{len(shown)}, or other words" if shown else question
+        numbers = f"1-{len(shown)}" if len(shown) > 1 else "1"
+        asked = f"Number {numbers}, or other words" if shown else question
         answer = prompt(f"{asked} (Ctrl-C leaves):")
         number = int(answer) if answer.isascii() and answer.isdigit() and len(answer) < 4 else 0
         if 1 <= number <= len(shown):
@@ -78,7 +80,7 @@ def choose(search: Callable[[str], Sequence[Pick]], question: str, nothing: str,
 def _show(choices: Sequence[Pick]) -> None:
     width = _width()
     for number, each in enumerate(choices, 1):
-        warn(safe_text(f"{number:>3}  {each.value}  {each.text}", width), is_wrapped=False)
+        warn(safe_text(f"{number:>3}  {each.name or each.value}  {each.text}", width), is_wrapped=False)
 
 
 def _width() -> int:
@@ -101,12 +103,17 @@ def _markets(kalshi: Kalshi, words: str) -> list[Pick]:
 
 
 def _orders(kalshi: Kalshi, words: str) -> list[Pick]:
+    from kalshi_cli.views.formats import short_ids
+
+    orders = kalshi.orders.list("resting")
+    ids = [each.order_id or each.client_order_id or "" for each in orders]
     choices = [
         Pick(
-            each.order_id or each.client_order_id or "",
-            f"{each.action} {each.side.upper()} {each.ticker}, {show_qty(each.remaining)} at {show_price(each.price)}",
+            value,
+            f"{each.action} {show_qty(each.remaining)} {each.side.upper()} at {show_price(each.price)}  {each.ticker}",
+            name,
         )
-        for each in kalshi.orders.list("resting")
+        for each, value, name in zip(orders, ids, short_ids(ids), strict=True)
     ]
     wanted = words.lower().split()
     return [each for each in choices if all(word in each.text.lower() for word in wanted)][:MAX_CHOICES]

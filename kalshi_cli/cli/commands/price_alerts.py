@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import pluralize
 from kalshi_cli.cli.options import (
     CommandGroup,
     duration_option,
@@ -49,9 +50,9 @@ def add(
         alerts = kalshi.monitoring.price_alerts(home_of(kalshi.resources, paper=paper))
         row = alerts.add(name.upper(), above=above, below=below, fills=fills)
         show_view(ctx, row, title="price alert", now=kalshi.now)
-        info("Checked by a running loop that follows this market, or by `kalshi alerts run`")
+        info("It is checked while `kalshi alerts run` runs, or a loop that follows this market")
         if not kalshi.resources.config.alerts.channels:
-            info("No alert channels configured: it will only be listed. See `kalshi alerts test`")
+            info("No alert channel is configured, so it is only shown there. To add one: `kalshi init`")
 
 
 @app.command("prices")
@@ -67,7 +68,13 @@ def prices(ctx: typer.Context, paper: Paper = False) -> None:
 
     with open_services(ctx) as kalshi:
         rows = kalshi.monitoring.price_alerts(home_of(kalshi.resources, paper=paper)).list()
-        show_list(ctx, PriceAlertRow, rows, empty="No price or fill alerts", now=kalshi.now)
+        show_list(
+            ctx,
+            PriceAlertRow,
+            rows,
+            empty="No price or fill alerts; add one with `kalshi alerts add TICKER --above 60c`",
+            now=kalshi.now,
+        )
 
 
 @app.command("remove")
@@ -122,9 +129,12 @@ def run(
         StopSignals(kalshi.resources.machine, lambda command: stopped.append(command.source)),
     ):
         alerts = kalshi.monitoring.price_alerts(home_of(kalshi.resources, paper=paper))
-        info(f"Checking {len(alerts.list())} price and fill alerts every {interval:g} s; Ctrl-C stops")
+        count = len(alerts.list())
+        info(f"Checking {pluralize(count, 'price or fill alert')} every {interval:g} s; Ctrl-C stops")
+        if not count:
+            info("Add one, also while this runs: `kalshi alerts add TICKER --above 60c`")
         if not kalshi.resources.config.alerts.channels:
-            info("No alert channels configured: alerts are only shown here. See `kalshi alerts test`")
+            info("No alert channel is configured, so alerts are only shown here. To add one: `kalshi init`")
         clock = kalshi.resources.machine
         until = math.inf if duration is None else clock.monotonic() + duration
         rows = (alert_row(alert) for alert in alerts.run(interval, lambda: bool(stopped) or clock.monotonic() >= until))

@@ -12,7 +12,7 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.cli.extras import account_opener, require_extra
 from kalshi_cli.cli.options import CommandGroup, load_config
-from kalshi_cli.cli.screen.output import write_out
+from kalshi_cli.cli.screen.output import info, write_out
 
 app = CommandGroup("Serve a web page and a JSON API of the account.")
 
@@ -78,9 +78,18 @@ def serve(
         options = WebOptions(
             may_stop=allow_stop, may_write=allow_writes, is_secure=scheme == "https" or public.startswith("https:")
         )
+        info(f"{_allowed(allow_stop, allow_writes)}. Each link works once. Ctrl-C stops the page, not a loop")
         web = WebApp(account_opener(ctx), clock, access, options, show_link)
         show_link()
         run(web, listener, tls_cert, tls_key)
+
+
+def _allowed(may_stop: bool, may_write: bool) -> str:
+    if may_write:
+        return "The page can do everything, orders included; each write shows its plan and asks"
+    if may_stop:
+        return "The page can pause, cancel and use the kill switch; for orders, add --allow-writes"
+    return "The page is read-only; to act on it, add --allow-stop or --allow-writes"
 
 
 def _listen(host: str, port: int) -> socket.socket:

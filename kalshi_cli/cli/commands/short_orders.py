@@ -9,13 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.base.errors import KalshiError
-from kalshi_cli.base.units import Price, price_from_user, qty_from_user, show_price
+from kalshi_cli.base.errors import KalshiError, UsageError
+from kalshi_cli.base.units import ONE_DOLLAR, Price, price_from_user, qty_from_user, show_price
 from kalshi_cli.cli.commands.orders import place_order
 from kalshi_cli.cli.options import CommandGroup, HelpCommand, open_services, ticker, typed_by
 from kalshi_cli.cli.order_options import takes_order_terms
 
 app = CommandGroup("Buy and sell contracts.")
+
+HALF = Price(5_000)
+"""The price of an example without a quote."""
 
 QUOTE_S = 2.0
 """The longest time of the read of the prices in a hint."""
@@ -23,23 +26,56 @@ QUOTE_S = 2.0
 
 def price_after_at(text: str) -> Price:
     """Read `@0.24`, `0.24`, `24c` or `@24c` as a price. ValueError for anything else."""
-    return price_from_user(text.strip().removeprefix("@"))
+    typed = text.strip().removeprefix("@")
+    if typed.lower() in ("market", "mkt"):
+        raise ValueError("there are no market orders; to fill at once or never, give your worst price and --tif ioc")
+    return price_from_user(typed)
 
 
 class ShortOrderCommand(HelpCommand):
     """A command whose hint about a missing count or price also has the best prices, on a terminal."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words. UsageError for a negative count, and for the `--side` of `kalshi order place`."""
+        for word in args[: args.index("--")] if "--" in args else args:
+            if word[:1] == "-" and word[1:2].isdigit():
+                raise UsageError(f"The count and the price must be greater than zero, not {word}", hint=_usage(ctx))
+            if word.partition("=")[0] == "--side":
+                raise UsageError(f"No such option: --side. `{ctx.command_path}` trades YES", hint="for NO, add --no")
+        return super().parse_args(ctx, args)
+
     def usage_hint(self, ctx: Any, given: Mapping[str, Any]) -> str:
-        hint, name = super().usage_hint(ctx, given), given.get("name")
+        name = given.get("name")
         if not (isinstance(name, str) and sys.stderr.isatty()):
-            return hint
+            return super().usage_hint(ctx, given)
         for option in (param for param in self.params if not param.expose_value):
             option.handle_parse_result(ctx, given, [])  # an --env behind the missing value counts too
         with suppress(KalshiError), open_services(ctx) as kalshi:
             book = kalshi.markets.best_prices(name.upper(), QUOTE_S)
-            bid, ask = (show_price(price) if price is not None else "none" for price in (book.best_bid, book.best_ask))
-            return f"{name.upper()} has best bid {bid}, best ask {ask} (YES); {hint}"
-        return hint
+            bid, ask, outcome = book.best_bid, book.best_ask, "YES"
+            if given.get("no"):
+                bid, ask, outcome = _of_no(ask), _of_no(bid), "NO"
+            wanted = ask if ctx.info_name == "buy" else bid
+            example = (
+                f"{ctx.command_path} {name.upper()} {given.get('count') or 10} @{(wanted or HALF) / ONE_DOLLAR:.2f}"
+            )
+            return (
+                f"{name.upper()} has best bid {_shown(bid)}, best ask {_shown(ask)} ({outcome}); for example "
+                f"`{example}{' --no' if outcome == 'NO' else ''}`; see `{ctx.command_path} -h`"
+            )
+        return super().usage_hint(ctx, given)
+
+
+def _of_no(price: Price | None) -> Price | None:
+    return None if price is None else Price(ONE_DOLLAR - price)
+
+
+def _shown(price: Price | None) -> str:
+    return "none" if price is None else show_price(price)
+
+
+def _usage(ctx: Any) -> str:
+    return f"see `{ctx.command_path} -h`"
 
 
 def short_order(documented: Callable[[], None]) -> Callable[..., None]:

@@ -44,7 +44,7 @@ def top(
 
     Show the running loop, or the account where none runs: equity, positions, live orders, fills, P&L by strategy,
     alerts and prices, and act on them with keys. `?` lists the keys. Leaving the screen does not stop a loop. With
-    `--list`, the prices of a watchlist come first, also those of markets that no loop follows.
+    `--list` it opens with the list of markets, those of the watchlist first, also if no loop follows them.
 
     \b
     kalshi top

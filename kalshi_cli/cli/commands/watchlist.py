@@ -13,6 +13,7 @@ app = CommandGroup(
     "Show and change watchlists.\n\n"
     "Show and change named lists of markets, for `kalshi watch --list NAME` and `kalshi top --list NAME`.",
     default="list",
+    takes_words=True,
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the watchlist, such as nfl", show_default=False)]
@@ -27,7 +28,7 @@ def list_(
 
     \b
     kalshi watchlist
-    kalshi watchlist list nfl --json
+    kalshi watchlist nfl --json
     """
     from kalshi_cli.views.watchlists import WatchlistRow
 

@@ -75,10 +75,22 @@ def live_format(form: Format | None) -> Format:
 
 @contextmanager
 def screen() -> Iterator[tuple[Console, Callable[[RenderableType], None]]]:
-    """Take over the terminal; yield its console and a function that draws on it. Restore the terminal at the end."""
+    """Take over the terminal; yield its console and a function that draws on it.
+
+    At the end, restore the terminal and leave the last drawing on it.
+    """
     from rich.console import Console
     from rich.live import Live
 
     console = Console(highlight=False, markup=False, emoji=False)
-    with Live(console=console, auto_refresh=False, screen=True) as live:
-        yield console, lambda drawn: live.update(drawn, refresh=True)
+    last: list[RenderableType] = []
+
+    def draw(drawn: RenderableType) -> None:
+        last[:] = [drawn]
+        live.update(drawn, refresh=True)
+
+    try:
+        with Live(console=console, auto_refresh=False, screen=True) as live:
+            yield console, draw
+    finally:
+        console.print(*last)

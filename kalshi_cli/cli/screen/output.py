@@ -44,6 +44,12 @@ def write_out(text: str, *, flush: bool = False) -> None:
             raise
 
 
+def write_sentence(text: str) -> None:
+    """Write a sentence to stdout; a terminal breaks it between words."""
+    width = _columns_of(sys.stdout) if sys.stdout.isatty() else 0
+    write_out(f"{_wrap(one_line(text), width)}\n")
+
+
 def flush_out() -> None:
     """Flush stdout. A reader that has gone is not an error, a full disk is."""
     try:
@@ -99,17 +105,17 @@ def warn(*lines: str, is_wrapped: bool = True) -> None:
     with suppress(OSError):  # the final flush reports it
         flush_out()
     try:
-        width = _stderr_width() if is_wrapped else 0
+        width = _columns_of(sys.stderr) if is_wrapped else 0
         sys.stderr.write("".join(f"{_wrap(one_line(redact(line)), width)}\n" for line in lines))
         sys.stderr.flush()
     except (OSError, ValueError):  # a full disk or a closed terminal must not stop the cancels
         _drop(sys.stderr)
 
 
-def _stderr_width() -> int:
-    """Return the columns of the terminal at stderr; 0 without a terminal, or without a known size."""
+def _columns_of(stream: TextIO) -> int:
+    """Return the columns of the terminal at a stream; 0 without a terminal, or without a known size."""
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns
+        return os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError):
         return 0
 

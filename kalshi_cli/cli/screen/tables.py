@@ -188,22 +188,24 @@ def ladder(
     """Return an order book as a grid. Its bars take the width that is left, but at most `widest` if that is given."""
     largest = max((row.count for row in chain(bids, asks)), default=Qty(1))
     table = _grid()
+    table.add_column()
     for name in ("price", "count", "total"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column()
     numbers = [
         tuple(map(len, (show_price(row.price), show_qty(row.count), show_qty(row.total)))) for row in (*bids, *asks)
     ]
-    used = sum(max(5, *lengths) + GAP for lengths in zip(*numbers, strict=True))
+    used = len("ask") + GAP + sum(max(5, *lengths) + GAP for lengths in zip(*numbers, strict=True))
     room = max(8, width - used - 1) if widest is None else max(8, min(widest, width - 40))
     for row in (*reversed(asks), None, *bids):
         if row is None:
             text = f"spread {show_price(view.spread)}   mid {show_price(view.mid)}"
-            table.add_row("", "", "", Text(text, style="dim"))
+            table.add_row("", "", "", "", Text(text, style="dim"))
             continue
         colour = "green" if row.side == "bid" else "red"
         bar = "█" * max(1, room * row.count // largest)
         table.add_row(
+            Text(row.side, style=colour),
             Text(show_price(row.price), style=colour),
             Text(show_qty(row.count)),
             Text(show_qty(row.total), style="dim"),

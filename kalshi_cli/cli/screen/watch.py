@@ -112,10 +112,10 @@ def _markets(board: WatchBoard, lines: Sequence[WatchedMarket], now: Ts, width: 
 
     columns = [
         _Column("ticker", 0, [Text(safe_text(line.ticker)) for line in lines]),
-        _Column("count", 5, size("bid_size", "bid")),
+        _Column("bid size", 5, size("bid_size", "bid")),
         _Column("bid", 1, price("bid", "green")),
         _Column("ask", 1, price("ask", "red")),
-        _Column("count", 5, size("ask_size", "ask")),
+        _Column("ask size", 5, size("ask_size", "ask")),
         _Column("last", 3, [Text(show_price(line.last), style="" if fresh[line.ticker] else "dim") for line in lines]),
         _Column(
             "volume", 6, [Text(show_qty(line.volume), style="" if fresh[line.ticker] else "dim") for line in lines]

@@ -20,8 +20,8 @@ from kalshi_cli.base.errors import (
     UnreachableError,
     UsageError,
 )
-from kalshi_cli.base.units import pluralize
-from kalshi_cli.core.model.messages import Message, OrderState
+from kalshi_cli.base.units import Qty, pluralize
+from kalshi_cli.core.model.messages import Message, OrderCanceled, OrderState
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.account.recovery import record_reports
@@ -89,6 +89,17 @@ class CancelResult(msgspec.Struct, frozen=True, kw_only=True):
     is_unknown: bool = False
     is_unreached: bool = False
     reports: tuple[Message, ...] = ()
+
+    @property
+    def order(self) -> Order | None:
+        """Return the order after the cancel, as far as the exchange stated it; None if it did not."""
+        stated = next((each.order for each in reversed(self.reports) if isinstance(each, OrderState)), None)
+        reply = next((each for each in self.reports if isinstance(each, OrderCanceled)), None)
+        if stated is None or reply is None or reply.reduced is None:
+            return stated
+        reduced = Qty(stated.reduced + reply.reduced)
+        filled = Qty(stated.qty - reduced)
+        return msgspec.structs.replace(stated, status=OrderStatus.CANCELED, reduced=reduced, filled=filled)
 
 
 def cancel_orders(client: KalshiClient, order_ids: list[str]) -> list[CancelResult]:

@@ -318,7 +318,7 @@ class KillSwitch:
             self._list()
         if not self._known:
             return
-        text = f"{len(self._known)} resting"
+        text = f"Found {pluralize(len(self._known), 'resting order')}"
         if self._is_ours is not None:
             strange = sum(not self._is_ours(order) for order in self._known.values())
             text += f", {strange} of them external" if strange else ""

@@ -11,6 +11,8 @@ import msgspec
 
 from kalshi_cli.base.errors import RefusedError, UsageError
 from kalshi_cli.base.units import (
+    ONE_DOLLAR,
+    Price,
     Qty,
     pluralize,
     price_from_user,
@@ -20,6 +22,7 @@ from kalshi_cli.base.units import (
     show_qty,
 )
 from kalshi_cli.core.model.messages import OrderState
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.services.account.recovery import reconcile, reconciled_row, record_reports
 from kalshi_cli.services.orders import amend, batch, cancel, close
@@ -268,7 +271,8 @@ class OrderService(OrderPlanningService):
 
         def execute(_age_s: float) -> PlanOutcome[CancelRow]:
             found = cancel.cancel_by_any_id(self._resources, [*order_ids])
-            return PlanOutcome(rows=tuple(map(CancelRow.of, found)), error=cancel.failure(found))
+            stated = [order_row(each.order) for each in found if each.canceled and each.order is not None]
+            return PlanOutcome(rows=tuple(map(CancelRow.of, found)), error=cancel.failure(found), orders=tuple(stated))
 
         what = pluralize(len(order_ids), "order")
         return self._book.add(
@@ -341,10 +345,12 @@ class OrderService(OrderPlanningService):
 
 def _amend_facts(env: str, proposal: amend.AmendProposal) -> tuple[str, ...]:
     before, wanted = proposal.amend.before, proposal.amend.wanted
-    was = f"{show_qty(before.remaining)} at {show_price(before.price)}"
-    will = f"{show_qty(wanted.remaining)} at {show_price(wanted.price)}"
+    action, opposite = ("buy", "sell") if before.side is BID else ("sell", "buy")
+    was = f"{action} {show_qty(before.remaining)} YES at {show_price(before.price)}"
+    will = f"{action} {show_qty(wanted.remaining)} YES at {show_price(wanted.price)}"
+    as_no = f"{opposite} {show_qty(wanted.remaining)} NO at {show_price(Price(ONE_DOLLAR - wanted.price))}"
     return (
-        f"{env}: {before.side.value} on {before.ticker} (YES scale), remaining {was}; after the change {will}",
+        f"{env}: change the order on {before.ticker} from {was} to {will} (= {as_no})",
         f"cost {show_money(proposal.cost)}, fee up to {show_money(proposal.fee)}",
     )
 

@@ -117,7 +117,7 @@ async function act(words, request, field) {
     } catch (error) { fail(error); }
     $("yes").disabled = false;
   };
-  $("no").textContent = "Cancel";
+  $("no").textContent = "Go back";
   $("no").onclick = () => dialog.close();
   dialog.showModal();
   $("no").focus();
@@ -196,7 +196,7 @@ const pages = {
   positions: () => [element("h1", {}, "Positions"),
     table("Open positions", positionColumns, state.parts.positions, "No open positions")],
   orders: () => [element("h1", {}, "Orders"), table("Live orders", orderColumns, state.parts.orders, "No live orders"),
-    allowed.write ? orderForm() : null],
+    allowed.write ? (state.form ||= orderForm()) : null],
   fills: () => [element("h1", {}, "Fills"),
     table("Of the last day", fillColumns, state.parts.fills, "No fills in the last day")],
   alerts: () => [element("h1", {}, "Alerts"),
@@ -236,6 +236,7 @@ const reading = {
       cards(["Best bid", price(book.best_bid)], ["Best ask", price(book.best_ask)], ["Status", found.status],
         ["Closes", day(found.close_time)]),
       element("h2", {}, "Price, last week by the hour"), curve(closes, "Price"),
+      ...(allowed.write ? [element("h2", {}, "New order"), orderForm(ticker)] : []),
       element("h2", {}, "Asks"), element("div", { class: "ladder asks" }, ...book.yes_asks.slice().reverse().flatMap(level)),
       element("h2", {}, "Bids"), element("div", { class: "ladder" }, ...book.yes_bids.flatMap(level)),
       element("h2", {}, "Rules"), element("p", {}, found.rules_primary || "")];
@@ -249,9 +250,14 @@ const reading = {
   },
 };
 
-function orderForm() {
-  const fields = [["ticker", "Market"], ["side", "yes or no"], ["action", "buy or sell"], ["count", "Count"], ["price", "Price, like 0.47"]];
-  const inputs = fields.map(([name, words]) => [name, element("input", { name, "aria-label": words, placeholder: words })]);
+// The side and the action are chosen, never preset: a wrong default would be an order that nobody meant.
+function orderForm(ticker = "") {
+  const options = { side: ["yes or no", "yes", "no"], action: ["buy or sell", "buy", "sell"] };
+  const fields = [["ticker", "Market"], ["side", "YES or NO"], ["action", "buy or sell"], ["count", "Count"], ["price", "Price, like 0.47"]];
+  const inputs = fields.map(([name, words]) => [name, options[name]
+    ? element("select", { name, "aria-label": words, required: "required" }, ...options[name].map((each, at) =>
+      Object.assign(element("option", {}, name === "side" ? each.toUpperCase() : each), { value: at ? each : "" })))
+    : element("input", { name, "aria-label": words, placeholder: words, required: "required", value: name === "ticker" ? ticker : "" })]);
   return element("form", { onsubmit: (event) => { event.preventDefault();
     act("Place this order?", { do: "place", ...Object.fromEntries(inputs.map(([name, input]) => [name, input.value.trim()])) }); } },
   ...inputs.map(([, input]) => input), element("button", {}, "Review order"));
@@ -285,11 +291,16 @@ async function open() {
 function draw() {
   const [name] = parts();
   if (!pages[name]) return;
-  if ($("main").contains(document.activeElement) && document.activeElement.tagName === "INPUT") return;
   const focused = document.activeElement, main = $("main");
   const at = main.contains(focused) ? [...main.querySelectorAll("a, button")].indexOf(focused) : -1;
-  main.replaceChildren(...pages[name]().filter(Boolean));
-  if (at >= 0) main.querySelectorAll("a, button")[at]?.focus();
+  const made = pages[name]().filter(Boolean);
+  if (made.at(-1) === main.lastElementChild) {  // the order form stays: what is typed in it must not be lost
+    for (const old of [...main.children].slice(0, -1)) old.remove();
+    main.prepend(...made.slice(0, -1));
+  } else {
+    main.replaceChildren(...made);
+  }
+  if (at >= 0 && !main.contains(document.activeElement)) main.querySelectorAll("a, button")[at]?.focus();
 }
 
 function head() {

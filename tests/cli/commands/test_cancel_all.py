@@ -85,7 +85,7 @@ def test_it_says_how_many_orders_are_not_ours(exchange: Served) -> None:
     assert buy().code == 0
     exchange.submit(ME, TWO_SIDED, BID, "0.3900", "1")
     ended = program("cancel-all")
-    assert "2 resting, 1 of them external" in ended.err
+    assert "Found 2 resting orders, 1 of them external" in ended.err
     assert exchange.resting() == []
 
 

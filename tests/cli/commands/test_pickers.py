@@ -23,8 +23,8 @@ def test_words_then_a_number_choose_a_market(variables: dict[str, str]) -> None:
     terminal = Terminal("market", env=variables)
     terminal.answer("words to search for", "no such words")
     terminal.answer("words to search for", "Wind")
-    terminal.answer("Number 1-1", "7")
-    terminal.answer("Number 1-1", "1")
+    terminal.answer("Number 1,", "7")
+    terminal.answer("Number 1,", "1")
     assert terminal.finish() == 0
     assert FINE in terminal.text
 
@@ -32,7 +32,7 @@ def test_words_then_a_number_choose_a_market(variables: dict[str, str]) -> None:
 def test_orderbook_takes_the_chosen_market_too(variables: dict[str, str]) -> None:
     terminal = Terminal("orderbook", env=variables)
     terminal.answer("words to search for", "above 1.0")
-    terminal.answer("Number 1-1", "1")
+    terminal.answer("Number 1,", "1")
     assert terminal.finish() == 0
     assert TWO_SIDED in terminal.text
     assert "spread" in terminal.text
@@ -41,7 +41,7 @@ def test_orderbook_takes_the_chosen_market_too(variables: dict[str, str]) -> Non
 def test_an_order_is_chosen_from_those_that_rest(variables: dict[str, str], exchange: Served) -> None:
     terminal = Terminal("cancel", env=variables)
     terminal.answer("Number 1-2", "sell")
-    terminal.answer("Number 1-1", "1")
+    terminal.answer("Number 1,", "1")
     assert terminal.finish() == 0
     ((_, side, price, _),) = exchange.resting()
     assert (side.value, price) == ("bid", 4_000)

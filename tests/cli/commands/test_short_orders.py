@@ -13,6 +13,11 @@ from kalshi_cli.cli.commands.short_orders import price_after_at
 from kalshi_cli.core.model.order_terms import ASK, BID
 
 
+def plain(text: str) -> str:
+    """The text of a terminal without its line breaks."""
+    return " ".join(text.split())
+
+
 @pytest.mark.parametrize("typed", ["@0.24", "0.24", "24c", "@24c", " @$0.24 "])
 def test_a_price_may_follow_an_at_sign(typed: str) -> None:
     assert price_after_at(typed) == Price(2_400)
@@ -59,7 +64,10 @@ def test_missing_options_are_named_at_once(exchange: Served) -> None:
 def test_on_a_terminal_the_hint_about_a_missing_price_has_the_best_prices(exchange: Served) -> None:
     typed = Terminal("sell", TWO_SIDED, "3", "--env", "sim", env=dict(os.environ))
     assert typed.finish() == 2
-    assert "best bid $0.44, best ask $0.47 (YES); for example" in typed.text, typed.text
+    assert f"best bid $0.44, best ask $0.47 (YES); for example `kalshi sell {TWO_SIDED} 3 @0.44`" in plain(typed.text)
+    typed = Terminal("buy", TWO_SIDED, "--no", "--env", "sim", env=dict(os.environ))
+    assert typed.finish() == 2
+    assert f"best ask $0.56 (NO); for example `kalshi buy {TWO_SIDED} 10 @0.56 --no`" in plain(typed.text)
 
 
 def test_the_state_file_agrees_with_what_was_typed_at_once(exchange: Served) -> None:
@@ -131,3 +139,65 @@ def test_a_unique_prefix_of_six_characters_names_an_order(exchange: Served) -> N
     assert program("order", "queue", "rainy-", "--json").json[0]["order_id"] == order_id
     assert program("cancel", "rainy-d").code == 0
     assert exchange.resting() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says", "hint"),
+    [
+        (("-5", "@0.41"), "must be greater than zero, not -5", "kalshi buy -h"),
+        (("5", "@0.41", "--side", "no"), "No such option: --side", "for NO, add --no"),
+        (("5", "@0.41", "--side=no"), "No such option: --side", "for NO, add --no"),
+        (("5", "market"), "there are no market orders", "kalshi buy -h"),
+    ],
+)
+def test_a_mistyped_order_is_refused_with_the_way_to_type_it(
+    exchange: Served, words: tuple[str, ...], says: str, hint: str
+) -> None:
+    ended = program("buy", TWO_SIDED, *words)
+    assert (ended.code, says in ended.err, hint in ended.err) == (2, True, True), ended.err
+    assert exchange.resting() == []
+
+
+def test_a_series_or_an_event_in_place_of_a_market_leads_to_its_markets(exchange: Served) -> None:
+    assert "kalshi markets --series KXRAIN" in program("buy", "KXRAIN", "5", "@0.41").err
+    assert "kalshi markets --event KXRAIN-40JAN01" in program("market", "KXRAIN-40JAN01").err
+    assert "--event" not in program("market", "KXRAIN-40JAN01-T9.0").err
+
+
+def test_an_order_for_no_is_named_as_the_exchange_lists_it(exchange: Served) -> None:
+    typed = Terminal("buy", TWO_SIDED, "2", "@50c", "--no", "--env", "sim", env=dict(os.environ))
+    assert typed.finish() == 0
+    said = plain(typed.text)
+    assert "(buy 2 NO at $0.50, listed as sell 2 YES at $0.50) is resting: 0 of 2 filled" in said
+    (row,) = program("order", "list", "--json").json
+    assert (row["action"], row["side"], row["price"]) == ("sell", "yes", "0.5000")
+
+
+def test_a_change_and_a_cancel_are_one_sentence_on_a_terminal(exchange: Served) -> None:
+    order_id = program("buy", TWO_SIDED, "10", "@0.41", "--json").json["order_id"]
+    short, env = order_id[:8], dict(os.environ)
+    named = f"Order {order_id[:8]} on {TWO_SIDED}"
+    for words, says in (
+        (("order", "amend", short, "--price", "0.40", "--env", "sim"), "(buy 10 YES at $0.40) is resting"),
+        (("order", "decrease", short, "--to", "4", "--env", "sim"), "Before: 10 at $0.40"),
+        (("cancel", short, "--env", "sim"), "is canceled: 0 of "),
+    ):
+        typed = Terminal(*words, env=env)
+        assert typed.finish() == 0, typed.text
+        assert named in plain(typed.text)
+        assert says in plain(typed.text)
+    assert exchange.resting() == []
+
+
+def test_a_dry_run_on_a_terminal_shows_the_plan_without_a_table(exchange: Served) -> None:
+    typed = Terminal("buy", TWO_SIDED, "10", "@0.41", "--dry-run", "--env", "sim", env=dict(os.environ))
+    assert typed.finish() == 0
+    assert "Cost $4.10" in typed.text
+    assert "self trade prevention" not in typed.text
+    assert exchange.resting() == []
+
+
+def test_a_reason_without_quotes_is_kept_whole(exchange: Served) -> None:
+    assert program("cancel-all").code == 0
+    assert program("resume", "--reason", "checked", "the", "account").code == 0
+    assert program("status", "--json").json["state_reason"] == "checked the account"

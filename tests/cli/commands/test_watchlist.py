@@ -19,6 +19,7 @@ def test_a_list_grows_shrinks_and_ends() -> None:
     whole = [{"name": "rain", "tickers": [TWO_SIDED, ONE_SIDED, EMPTY]}]
     assert program("watchlist", "--json").json == whole
     assert program("watchlist", "list", "RAIN", "--json").json == whole
+    assert program("watchlist", "rain", "--json").json == whole
     assert program("watchlist", "remove", "rain", ONE_SIDED, "--json").json[0]["tickers"] == [TWO_SIDED, EMPTY]
     assert program("watchlist", "remove", "rain", "--json").json == []
     assert program("watchlist", "--json").json == []
@@ -31,6 +32,8 @@ def test_a_list_grows_shrinks_and_ends() -> None:
         (("add", "../rain", TWO_SIDED), ExitCode.USAGE, "Invalid watchlist name"),
         (("add", "", TWO_SIDED), ExitCode.USAGE, "Invalid watchlist name"),
         (("list", "none"), ExitCode.FAILED, "No watchlist none"),
+        (("none",), ExitCode.FAILED, "No watchlist none"),
+        (("ad", "rain", TWO_SIDED), ExitCode.USAGE, "Unknown command: kalshi watchlist ad"),
         (("remove", "none"), ExitCode.FAILED, "No watchlist none"),
         (("remove", "wet", TWO_SIDED, EMPTY), ExitCode.FAILED, f"Not in wet: {EMPTY}"),
     ],

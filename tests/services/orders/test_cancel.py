@@ -177,7 +177,7 @@ def test_while_the_exchange_is_paused_what_remains_is_told_within_the_deadline(s
     assert (outcome.canceled, outcome.remaining) == (0, 3)
     assert len(outcome.remaining_orders) == 3
     assert 5 <= outcome.seconds <= 6
-    assert "3 resting" in sim.said
+    assert "Found 3 resting orders" in sim.said
 
 
 def test_a_pause_of_trading_does_not_stop_a_cancel(sim: Simulation) -> None:

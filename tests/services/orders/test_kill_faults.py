@@ -205,7 +205,7 @@ def test_an_order_cancelled_by_somebody_else_meanwhile_is_no_trouble(sim: Simula
 def test_orders_of_other_programs_are_cancelled_and_counted(sim: Simulation) -> None:
     ours = set(rest(sim, 3)[:2])
     press(sim, is_ours=lambda order: order.order_id in ours)
-    assert "3 resting, 1 of them external" in sim.said
+    assert "Found 3 resting orders, 1 of them external" in sim.said
 
 
 def test_one_refusal_of_the_key_is_gone_through(sim: Simulation) -> None:
