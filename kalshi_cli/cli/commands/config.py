@@ -31,7 +31,7 @@ def show(ctx: typer.Context) -> None:
 def path(ctx: typer.Context) -> None:
     """Show the paths of the files in use.
 
-    Show the paths of the configuration, the state directory and the private key.
+    Show the paths of the configuration, the state directory, the log and the private key.
 
     \b
     kalshi config path --env demo
