@@ -36,13 +36,15 @@ def path(ctx: typer.Context) -> None:
     \b
     kalshi config path --env demo
     """
-    from kalshi_cli.config.config import config_dir, state_dir
+    from kalshi_cli.config.config import config_dir, log_folder, state_dir
+    from kalshi_cli.telemetry.logs import LOG
     from kalshi_cli.views.settings import FilePathRow, path_row
 
     config = load_config(ctx)
     rows = [
         path_row("configuration", config.file or config_dir() / "config.yaml"),
         path_row("state", state_dir(config)),
+        path_row("log", log_folder(config, state_dir(config)) / LOG),
     ]
     if config.credential.private_key_path is not None:
         rows.append(path_row("private key", config.credential.private_key_path.expanduser()))
