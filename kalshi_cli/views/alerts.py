@@ -33,7 +33,7 @@ class AlertRow(OutputRow, frozen=True, kw_only=True):
     text: TruncatableText
 
     named = names(waiting="untold", limit="wanted")
-    shown = ("tier", "code", "subject", "text", "state", "since", "told", "silenced")
+    shown = ("code", "subject", "text", "state", "since", "told", "tier", "silenced")
     vital = ("code", "text", "state", "since")
     wraps = True
 

@@ -372,12 +372,13 @@ def test_an_alert_says_what_happened_at_80_columns(
     monkeypatch.setenv("COLUMNS", "80")
     row = AlertRow(
         tier="critical", code="ORDER_UNKNOWN_LONG", subject=TruncatableText("2597b999-f887-4195-8bac-c3f97a1f2021"),
-        state="firing", since=CLOSE, count=1, told=CLOSE, waiting=0, silenced=False, source="loop", value=None,
-        limit=None, unit="", text=TruncatableText("unconfirmed since noon, expected a response within 30 s"),
+        state="firing", since=CLOSE, count=1, told=CLOSE, waiting=0, silenced=False, source="loop",
+        value=TruncatableText(""), limit=TruncatableText(""), unit="",
+        text=TruncatableText("unconfirmed since noon, expected a response within 30 s"),
     )  # fmt: skip
     render_rows(AlertRow, [row], Format.TABLE, now=CLOSE)
     words = set(capsys.readouterr().out.split())
-    assert {"critical", "ORDER_UNKNOWN_LONG", "unconfirmed", "expected"} <= words
+    assert {"ORDER_UNKNOWN_LONG", "firing", "unconfirmed", "expected"} <= words
 
 
 @pytest.mark.parametrize(("of", "is_whole"), [(ParameterRow, True), (StrategyRow, True), (SettingRow, False)])
