@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -16,8 +17,9 @@ from support.places import ROOT
 from kalshi_cli.base.errors import ExitCode
 
 SCRIPTS = ROOT / "scripts"
+ENVIRONMENT = SCRIPTS / "systemd/kalshi.env"
 PROGRAM = Path(sys.executable).parent / "kalshi"
-UNITS = sorted((SCRIPTS / "systemd").iterdir())
+UNITS = sorted((SCRIPTS / "systemd").glob("kalshi-*"))
 
 
 def cron(home: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -76,9 +78,50 @@ def test_the_set_up_tells_whether_it_works(tmp_path: Path, settings: dict[str, s
 def test_the_crontab_tries_itself_with_its_own_variables() -> None:
     text = (SCRIPTS / "cron/kalshi.crontab").read_text()
     tried, used = text.split("SHELL=", 1)
-    for name in ("PATH", "KALSHI_ENV", "KALSHI_STATE", "KALSHI_CONFIG"):
-        (value,) = {line for line in used.splitlines() if line.startswith(f"{name}=")}
-        assert f" {value} " in tried.replace("\\\n", " "), value
+    (path,) = {line for line in used.splitlines() if line.startswith("PATH=")}
+    assert f" {path} " in tried
+    assert "KALSHI_" not in used, "kalshi-cron reads /etc/kalshi/kalshi.env"
+
+
+def installed(script: Path, folder: Path) -> Path:
+    """A copy of a script for this user, that reads and runs files in the folder, as it would those of a server."""
+    text = script.read_text().replace("/etc/kalshi/", f"{folder}/").replace("!= kalshi ]", f"!= {folder.owner()} ]")
+    copy = folder / script.name
+    copy.write_text(text.replace("/opt/kalshi/bin/kalshi", f"{folder}/program"))
+    copy.chmod(0o700)
+    (folder / "program").write_text('#!/bin/sh\necho "$KALSHI_ENV $KALSHI_CONFIG $KALSHI_STATE: $*"\nexit 7\n')
+    (folder / "program").chmod(0o700)
+    return copy
+
+
+@pytest.mark.parametrize("script", ["systemd/kalshi", "cron/kalshi-cron"])
+def test_a_manual_command_and_cron_use_the_account_of_the_units(tmp_path: Path, script: str) -> None:
+    copy = installed(SCRIPTS / script, tmp_path)
+    names = dict(line.split("=", 1) for line in ENVIRONMENT.read_text().splitlines() if line.startswith("KALSHI_"))
+    lines = [f"{name}={value}" for name, value in names.items()]
+    lines[1:] = [f"KALSHI_CONFIG={ENVIRONMENT}", f"KALSHI_STATE={tmp_path}/state"]
+    (tmp_path / "kalshi.env").write_text("\n".join(lines) + "\n")
+    bare = {"PATH": "/usr/bin:/bin", "KALSHI_BIN": str(tmp_path / "program")}
+    ended = subprocess.run([copy, "cancel-all", "--json"], env=bare, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 7
+    assert ended.stdout.startswith(f"demo {ENVIRONMENT} {tmp_path}/state: cancel-all --json")
+
+
+def test_without_its_variables_the_command_runs_nothing(tmp_path: Path) -> None:
+    copy = installed(SCRIPTS / "systemd/kalshi", tmp_path)
+    ended = subprocess.run([copy, "status"], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"cannot read {tmp_path}/kalshi.env" in ended.stderr
+
+
+def test_every_unit_uses_the_same_account() -> None:
+    services = [path.read_text() for path in UNITS if path.suffix == ".service"]
+    assert len(services) == 3
+    for text in services:
+        assert text.count("EnvironmentFile=/etc/kalshi/kalshi.env\n") == 1
+        assert not {"KALSHI_ENV", "KALSHI_CONFIG", "KALSHI_STATE"} & set(
+            re.findall(r"^Environment=(\w+)", text, re.MULTILINE)
+        )
 
 
 @pytest.fixture
@@ -165,8 +208,8 @@ def units(tmp_path: Path) -> list[str]:
     """The units, as installed: with the program where it is here."""
     for path in UNITS:
         text = path.read_text()
-        assert problems("\n".join(line.replace("/usr/local/bin/", "") for line in text.splitlines())) == []
-        (tmp_path / path.name).write_text(text.replace("/usr/local/bin/kalshi", str(PROGRAM)))
+        assert problems("\n".join(line.replace("/opt/kalshi/bin/", "") for line in text.splitlines())) == []
+        (tmp_path / path.name).write_text(text.replace("/opt/kalshi/bin/kalshi", str(PROGRAM)))
     return [str(tmp_path / path.name) for path in UNITS]
 
 

@@ -19,7 +19,7 @@ class AlertRow(OutputRow, frozen=True, kw_only=True):
 
     tier: str
     code: str
-    subject: str
+    subject: TruncatableText
     state: Literal["firing", "over", "event"]
     since: Ts
     count: int
@@ -33,8 +33,9 @@ class AlertRow(OutputRow, frozen=True, kw_only=True):
     text: TruncatableText
 
     named = names(waiting="untold", limit="wanted")
-    shown = ("code", "subject", "state", "since", "told", "tier", "silenced", "text")
-    vital = ("code", "subject", "state", "since", "told")
+    shown = ("code", "subject", "text", "state", "since", "told", "tier", "silenced")
+    vital = ("code", "text", "state", "since")
+    wraps = True
 
 
 class UndeliveredNoticeRow(OutputRow, frozen=True, kw_only=True):

@@ -196,6 +196,7 @@ LABELS = {
     "side_price": "price",
     "sink": "channel",
     "taker": "taker bought",
+    "sinks": "channels",
     "told": "delivered",
     "unknown_orders": "unconfirmed orders",
     "uptime_s": "uptime (s)",
@@ -211,6 +212,11 @@ WORDS = {
 """Values on a terminal, by field, whose word in JSON, which is stable, is not the word that people read."""
 
 
+def label_of(name: str) -> str:
+    """Return the heading of a field on a terminal."""
+    return LABELS.get(name, name.replace("_", " "))
+
+
 class OutputColumn(NamedTuple):
     """A field of a row, and its declared type."""
 
@@ -220,7 +226,7 @@ class OutputColumn(NamedTuple):
     @property
     def label(self) -> str:
         """Return the heading of the column."""
-        return LABELS.get(self.name, self.name.replace("_", " "))
+        return label_of(self.name)
 
     @property
     def is_prose(self) -> bool:

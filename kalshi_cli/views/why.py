@@ -21,7 +21,7 @@ class RefusedOrdersRow(OutputRow, frozen=True, kw_only=True):
     detail: TruncatableText
     last: Ts | None
 
-    shown = ("by", "code", "count", "decided_by", "ticker", "detail")
+    shown = ("by", "code", "count", "ticker", "detail", "decided_by")
     wraps = True
 
 

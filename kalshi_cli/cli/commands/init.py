@@ -87,7 +87,8 @@ def init(
             "A few questions: exchange, API key, three risk limits, alerts.",
             "Press Enter to accept the value in [brackets].",
         )
-    env = flags.env or _asked("Exchange: sim (simulated, no account needed), demo or prod", "sim", _checked("env"))
+    named = flags.env or os.environ.get("KALSHI_ENV", "")
+    env = _asked("Exchange: sim (simulated, no account needed), demo or prod", "sim", _checked("env"), named)
     answers: dict[str, Answer] = {"env": env}
     if env in WHERE_KEYS_ARE_MADE:
         answers |= _credentials(env, key_id, key)
@@ -123,11 +124,11 @@ def _asked(question: str, default: str, check: Callable[[str], str], given: str 
     if given or not sys.stdin.isatty():
         return check(given or default)
     for _ in range(MAX_TRIES):
-        answer = prompt(f"{question} [{default}]" if default else question).strip() or default
+        answer = prompt(f"{question} [{default}]:" if default else f"{question}:").strip() or default
         try:
             return check(answer)
         except ConfigError as error:
-            warn(error.message)
+            warn(error.message.removesuffix(" (flag)"))
     raise UsageError("No valid answer after several tries", hint="kalshi init -h")
 
 
@@ -167,16 +168,21 @@ def _credentials(env: str, key_id: str, key: Path | None) -> dict[str, str]:
             f"Create an API key at {WHERE_KEYS_ARE_MADE[env]}. Choose Ed25519, which signs faster than RSA.",
             "Save the key file and copy the key id.",
         )
-    found = _asked("API key id", "", _checked(f"credentials.{env}.key_id"), key_id)
-    if not found:
-        raise UsageError(
-            "An API key id is required to sign requests", hint=f"create a key at {WHERE_KEYS_ARE_MADE[env]}"
-        )
+    found = _asked("API key id", "", _usable_key_id(env), key_id)
     path = Path(_asked("Private key file", "", _usable_key, str(key or "")))
     return {
         f"credentials.{env}.key_id": found,
         f"credentials.{env}.private_key_path": str(path.expanduser().absolute()),
     }
+
+
+def _usable_key_id(env: str) -> Callable[[str], str]:
+    def check(answer: str) -> str:
+        if not answer:
+            raise ConfigError("An API key id is required to sign requests. Ctrl-C leaves without a change")
+        return _checked(f"credentials.{env}.key_id")(answer)
+
+    return check
 
 
 def _usable_key(text: str) -> str:

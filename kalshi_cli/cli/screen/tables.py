@@ -12,7 +12,7 @@ from itertools import chain, zip_longest
 
 from msgspec import Struct
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -36,6 +36,8 @@ from kalshi_cli.views.row import OutputRow
 GAP = 2
 MIN_PROSE_LENGTH, MIN_LINE_LENGTH = 12, 16
 """The least width of prose that is cut, and of prose that is wrapped."""
+MIN_TABLE_WIDTH = 60
+"""On a narrower screen, such as that of a phone, rows that do not fit are drawn one below the other, in full."""
 MAX_BAR_LENGTH = 40
 
 
@@ -43,7 +45,7 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     """Draw a list with as many columns of the row type as fit; a type that is not a view shows all columns."""
     of = kind if issubclass(kind, OutputRow) else OutputRow
     by_name = {column.name: column for column in columns(kind)}
-    fields = [by_name[name] for name in of.shown or by_name]
+    fields = every = [by_name[name] for name in of.shown or by_name]
     cells = [{column.name: cell(column, getattr(row, column.name), now) for column in fields} for row in rows]
     shorten_ids(fields, cells)
     console = _console()
@@ -59,6 +61,10 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
             moments = {name: getattr(row, name) for name in of.vital if is_moment(by_name[name].kind)}
             line |= {name: format_age(ts, now) for name, ts in moments.items() if ts is not None}
         fitted = fit(fields, _widths(fields, cells), console.width, vital, shortest)
+    if console.width < MIN_TABLE_WIDTH and len(fitted) < len(fields):
+        console.width = max(console.width, *(cell_len(line[fields[0].name]) for line in cells))
+        _draw(console, title, Group(*(_block(every, line, console.width) for line in cells)))
+        return
     if not of.wraps:
         for name in (column.name for column in fields if column.is_prose and column.name in fitted):
             show_differences(cells, name, fitted[name])
@@ -76,13 +82,36 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     for row, line in zip(rows, cells, strict=True):
         table.add_row(*(Text(line[c.name], style=style(c.name, c.kind, getattr(row, c.name))) for c in shown))
     _draw(console, title, table)
-    for row, line in zip(rows, cells, strict=True):
-        hint = getattr(row, "hint", None)
-        if hint and cell_len(hint) > fitted.get("hint", 0):
-            info(f"{line[fields[0].name]}: {safe_text(hint)}")  # in full, so that a command in it can be copied
+    _show_hints(rows, [line[fields[0].name] for line in cells], fitted.get("hint", 0))
     if len(shown) < len(fields):
         left_out = ", ".join(column.label for column in fields if column.name not in fitted)
         info(f"Hidden, the terminal is too narrow: {left_out}. Use a wider terminal or --format plain")
+
+
+def _show_hints(rows: Sequence[Struct], names: Sequence[str], room: int) -> None:
+    """Print hints that the table cuts in full, so that a command in them can be copied."""
+    for row, name in zip(rows, names, strict=True):
+        hint = getattr(row, "hint", None)
+        if hint and cell_len(hint) > room:
+            info(f"{name}: {safe_text(hint)}")
+
+
+def _block(fields: Sequence[OutputColumn], line: dict[str, str], width: int) -> Text:
+    """Return a row as its first cell and, below it, its other values with their headings, in lines of this width."""
+    text, room = Text(line[fields[0].name], style="bold", end=""), 0
+    for column in fields[1:]:
+        if line[column.name] == MISSING:
+            continue
+        length = GAP + cell_len(column.label) + 1 + cell_len(line[column.name])
+        if length > room:
+            text.append("\n")
+            room = width
+        text.append(" " * GAP)
+        text.append(column.label, style="dim not bold")
+        text.append(f" {line[column.name]}", style="not bold")
+        room -= length
+    text.end = "\n"
+    return text
 
 
 def shorten_ids(fields: Sequence[OutputColumn], cells: Sequence[dict[str, str]]) -> None:

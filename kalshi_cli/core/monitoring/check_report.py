@@ -66,7 +66,8 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """Return the breach in one line: `DAY_LOSS account: $60.00 lost (limit 50)`; words are not a limit."""
-        word = "limit" if any(map(str.isdigit, self.limit)) else "expected:"
+        is_number = any(map(str.isdigit, self.limit)) and not self.limit[0].isalpha()
+        word = "limit" if is_number else "expected:"
         return f"{self.code} {self.subject}: {self.value}" + (f" ({word} {self.limit})" if self.limit else "")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.config.schema import AlertChannel
@@ -84,10 +84,7 @@ def _send_directly(
 
     notifier, failing = Notifier(sinks, resources.machine, page=resources.config.web.public_url), []
     severities = ("critical", "warning") if is_doubt_new else ("critical", "warning", "unknown")
-    for source, found in findings.items():
-        breaches = [each for each in found if each.severity in severities]
-        if not breaches:
-            continue
+    for source, breaches in by_cause(findings, severities):
         notice = _notice(resources, source, breaches, why)
         for name in [name for name, sink in sinks.items() if receives(sink, notice.tier, notice.event)]:
             left_s = until - SPARE_S - resources.machine.monotonic()
@@ -95,6 +92,21 @@ def _send_directly(
             if delivery is None or delivery.outcome != "delivered":
                 failing.append(f"{name}: {delivery.text if delivery is not None else 'no time left'}")
     _warn(resources, failing)
+
+
+def by_cause(findings: Findings, severities: Collection[str]) -> list[tuple[str, list[Breach]]]:
+    """Return the breaches of these severities with their sources, those with the same first finding together.
+
+    A damaged state file is found by most checks, and is one notice.
+    """
+    causes: dict[tuple[str, str, str], tuple[list[str], list[Breach]]] = {}
+    for source, found in findings.items():
+        if breaches := [each for each in found if each.severity in severities]:
+            first = breaches[0]
+            sources, together = causes.setdefault((first.severity, first.code, first.value), ([], []))
+            sources.append(source)
+            together.extend(breaches)
+    return [(", ".join(sources), together) for sources, together in causes.values()]
 
 
 def _notice(resources: Resources, source: str, breaches: Sequence[Breach], why: str) -> Notice:

@@ -147,9 +147,10 @@ class KillSwitch:
         if groups is not None:
             self._trigger(self._listed(), min(self._until, self._clock.monotonic() + GROUPS_S))
         if self._triggered:
-            ids = ", ".join(list(self._triggered)[:5])
+            ids = list(self._triggered)[:5]
+            which = ids[0] if len(ids) == 1 else f"ID ({', '.join(ids)})"
             text = f"{pluralize(len(self._triggered), 'order group')} triggered; to use one again:"
-            self._say(f"{text} kalshi order group reset ID ({ids})")
+            self._say(f"{text} kalshi order group reset {which}")
         resting = self._emptied({} if is_gone else self._known)
         left = tuple((self._known if resting is None else resting).values())
         by_group = {order.order_id for order in rested if order.order_group_id in self._triggered}

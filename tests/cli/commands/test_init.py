@@ -56,6 +56,15 @@ def test_it_writes_to_the_file_that_the_variable_names(
     assert str(home / "c.yaml") in capsys.readouterr().err
 
 
+def test_the_exchange_that_the_variable_names_is_not_asked_for(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KALSHI_ENV", "demo")
+    assert main(["init", "--config", str(home / "made.yaml")]) == 2
+    assert "demo requires an API key" in capsys.readouterr().err
+    assert not (home / "made.yaml").exists()
+
+
 def test_what_to_do_next_is_paper_only_where_it_would_be_real(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "--config", str(home / "made.yaml")]) == 0
     said = capsys.readouterr().err
@@ -113,15 +122,18 @@ def test_on_a_terminal_it_asks_again_until_an_answer_can_be_used(home: Path) -> 
         terminal = Terminal("init", "--config", str(path), env={**os.environ, **variables, "COLUMNS": "200"})
         terminal.answer("A few questions", "demoo")
         terminal.answer("Exchange: sim", "demo")
-        terminal.answer("API key id", key_id)
+        terminal.answer("API key id:", "")
+        terminal.answer("An API key id is required", key_id)
         terminal.answer("Private key file", str(home / "nowhere.key"))
         terminal.answer("Private key file", str(key))
         terminal.answer("chmod 600", "y")
-        terminal.answer("Maximum loss per day", "")
+        terminal.answer("Maximum loss per day", "20%")
+        terminal.answer("not '20%'", "")
         terminal.answer("Maximum total loss", "200")
         terminal.answer("in one market", "")
         terminal.answer("Alert channel URL", "")
         assert terminal.finish() == 0, terminal.text
+        assert "(flag)" not in terminal.text
         config = load(path, {}, {})
         assert (config.env, config.credential.key_id, config.credential.private_key_path) == ("demo", key_id, key)
         assert config.risk.max_exposure == Money(200_000_000)

@@ -30,6 +30,7 @@ from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.services.orders.place import OrderTicket
 from kalshi_cli.views import runs as run_rows
 from kalshi_cli.views import scan as scan_rows
+from kalshi_cli.views.alerts import AlertRow
 from kalshi_cli.views.cash import SettlementRow, UpcomingRow
 from kalshi_cli.views.checks import HealthRow
 from kalshi_cli.views.formats import (
@@ -340,7 +341,44 @@ def test_a_table_fits_its_screen_and_never_cuts_a_ticker(
     shown = capsys.readouterr()
     assert "KXHIGHNY-26NOV21-B53.5" in shown.out
     assert max(len(line.rstrip()) for line in shown.out.splitlines()) <= max(width, 22)
-    assert ("terminal is too narrow" in shown.err) is (width < 100)
+    assert ("terminal is too narrow" in shown.err) is (60 <= width < 100)
+
+
+def test_a_phone_shows_every_value_with_its_heading(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    long = order(ticker="KXQUICKSETTLE-26NOV23H0052-1")
+    first = msgspec.structs.replace(order_row(long), order_id="2597b999-f887-4195-8bac-c3f97a1f2021")
+    second = msgspec.structs.replace(first, order_id="3697b999-f887-4195-8bac-c3f97a1f2021", status="canceled")
+    render_rows(OrderRow, [first, second], Format.TABLE)
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert [line.rstrip() for line in shown.out.splitlines()] == [
+        "2597b999",
+        "  ticker KXQUICKSETTLE-26NOV23H0052-1",
+        "  action buy  side yes  price $0.40",
+        "  left 10  filled 0  status resting",
+        "3697b999",
+        "  ticker KXQUICKSETTLE-26NOV23H0052-1",
+        "  action buy  side yes  price $0.40",
+        "  left 10  filled 0  status canceled",
+    ]
+
+
+def test_an_alert_says_what_happened_at_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    row = AlertRow(
+        tier="critical", code="ORDER_UNKNOWN_LONG", subject=TruncatableText("2597b999-f887-4195-8bac-c3f97a1f2021"),
+        state="firing", since=CLOSE, count=1, told=CLOSE, waiting=0, silenced=False, source="loop",
+        value=TruncatableText(""), limit=TruncatableText(""), unit="",
+        text=TruncatableText("unconfirmed since noon, expected a response within 30 s"),
+    )  # fmt: skip
+    render_rows(AlertRow, [row], Format.TABLE, now=CLOSE)
+    words = set(capsys.readouterr().out.split())
+    assert {"ORDER_UNKNOWN_LONG", "firing", "unconfirmed", "expected"} <= words
 
 
 @pytest.mark.parametrize(("of", "is_whole"), [(ParameterRow, True), (StrategyRow, True), (SettingRow, False)])

@@ -38,6 +38,21 @@ def test_the_first_line_is_what_monitoring_systems_parse() -> None:
     assert report.first_line == "KALSHI SCHEMA CRITICAL - 2 routes / 1 critical | routes=2;; missing=1;;0"
 
 
+@pytest.mark.parametrize(
+    ("limit", "shown"),
+    [
+        ("50", "DAY_LOSS account: x (limit 50)"),
+        ("-2:", "DAY_LOSS account: x (limit -2:)"),
+        ("$1.00", "DAY_LOSS account: x (limit $1.00)"),
+        ("canceled after 90 s", "DAY_LOSS account: x (expected: canceled after 90 s)"),
+        ("active", "DAY_LOSS account: x (expected: active)"),
+        ("", "DAY_LOSS account: x"),
+    ],
+)
+def test_a_limit_is_a_number_and_words_are_expected(limit: str, shown: str) -> None:
+    assert Breach(subject="account", value="x", limit=limit, severity="critical", code="DAY_LOSS").text == shown
+
+
 def test_without_numbers_there_is_no_bar() -> None:
     report = CheckReport(check="schema", verdict=Verdict.UNKNOWN, summary="no answer")
     assert report.first_line == "KALSHI SCHEMA UNKNOWN - no answer"
