@@ -50,10 +50,11 @@ def main() -> None:
         return
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
     print()
-    headers = ("work", "against", "ours", "min-max", "target", "verdict")
+    headers = ("work", "against", "ours", "min-max", "best", "target", "verdict")
     print(tabulate([_cells(row) for row in rows], headers=headers, disable_numparse=True))
     print()
     print("ours: what we need over what the other needs, the median of interleaved rounds; less is better.")
+    print("best: our least over the least of the other.")
 
 
 def _plain(row: Row) -> dict[str, object]:
@@ -70,9 +71,11 @@ def _cells(row: Row) -> tuple[str, ...]:
     mark = ">=" if row.is_share else "<="
     target = "" if row.target is None else f"{mark} {row.target}"
     if row.ratio is None:
-        return row.work, row.peer, "", "", target, row.verdict
+        return row.work, row.peer, "", "", "", target, row.verdict
     ratio = row.ratio
-    return row.work, row.peer, f"{ratio.median:.3f}", f"{ratio.least:.3f}-{ratio.most:.3f}", target, row.verdict
+    best = "" if ratio.best is None else f"{ratio.best:.3f}"
+    spread = f"{ratio.least:.3f}-{ratio.most:.3f}"
+    return row.work, row.peer, f"{ratio.median:.3f}", spread, best, target, row.verdict
 
 
 if __name__ == "__main__":

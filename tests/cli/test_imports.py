@@ -16,6 +16,8 @@ HEAVY = (
     "apprise",
     "asyncio",
     "cryptography",
+    "dataclasses",
+    "decimal",
     "httpcore",
     "httpx",
     "kalshi_cli.app",
