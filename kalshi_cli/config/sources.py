@@ -61,14 +61,19 @@ def load(
 
     `file` is the value of --config; `flags` has options by dotted path, None if not given. With `needed`, only problems
     at or below those paths raise: others are in `problems`, and defaults apply. So an error in a section that
-    `cancel-all` does not need cannot stop it, and neither can an unreadable file if an option or a variable names the
-    environment. `distrust` decides about a file that other users may write.
+    `cancel-all` does not need cannot stop it, and neither can a missing or unreadable file if an option or a variable
+    names the environment. `distrust` decides about a file that other users may write.
     """
-    path = find_file(file, env)
     is_env_named = bool(flags.get("env") or env.get("KALSHI_ENV"))
+    problems: list[Problem] = []
+    try:
+        path = find_file(file, env)
+    except ConfigError as error:
+        _refuse_without_file(error, needed, is_env_named)
+        path = None
+        problems.append(Problem(("file",), error.message, "--config, KALSHI_CONFIG"))
     if path is not None and distrust is not refuse and path == _here() and _is_of_another_user(path):
         path = _without_file_of_another(path, distrust, is_env_named=is_env_named)
-    problems: list[Problem] = []
     found: ConfigSources = {}
     if path is not None:
         origin = f"file {path}"

@@ -52,7 +52,8 @@ def unconfirmed_orders(live: Iterable[Order], now: Ts) -> list[Breach]:
 def orphaned_orders(resting: Iterable[Resting], now: Ts, *, alone_after_ms: int | None) -> list[Breach]:
     """Return own orders that rest past their expiration, and strategy orders without a loop after `alone_after_ms`.
 
-    A running loop manages its own orders, and the user those placed by hand.
+    A running loop manages its own orders, and the user those placed by hand. A loop extends the expiration of its
+    orders, so an old order may be about to expire: one that the exchange ends within `alone_after_ms` is no orphan.
     """
     breaches = []
     for each in resting:
@@ -63,7 +64,9 @@ def orphaned_orders(resting: Iterable[Resting], now: Ts, *, alone_after_ms: int 
         if expires is not None and now - expires > LATE_MS:
             text = f"resting past its expiration at {format_ts(expires)}"
             breaches.append(_breach("ORDER_STALE", order, text, "canceled or expired by then"))
-        elif alone_after_ms is not None and known.strategy and now - order.created > alone_after_ms + LATE_MS:
+        elif alone_after_ms is None or (order.expires is not None and order.expires - now <= alone_after_ms):
+            continue
+        elif known.strategy and now - order.created > alone_after_ms + LATE_MS:
             since = format_ts(order.created)
             text = f"of {known.strategy}, resting since {since}, no trading loop is running"
             breaches.append(_breach("ORDER_STALE", order, text, f"canceled after {alone_after_ms / 1000:g} s"))

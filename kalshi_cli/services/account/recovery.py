@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 
 from msgspec.structs import asdict
@@ -17,7 +17,7 @@ from kalshi_cli.core.account.reconciliation import provable_at
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.engine.strategy_runner import StrategyProtocol
 from kalshi_cli.core.engine.tally import RunCounters
-from kalshi_cli.core.model.effects import Effect, OrderChanged
+from kalshi_cli.core.model.effects import AlertRaised, Effect, OrderChanged
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.messages import AccountSnapshot, Message
 from kalshi_cli.core.model.orders import Order, OrderStatus
@@ -139,8 +139,12 @@ def read_account(
     *,
     since: Ts | None = None,
     lookup: Sequence[Order] = (),
+    expected: Collection[str] = (),
 ) -> tuple[AccountSnapshot, list[Effect]]:
-    """Read the whole account and repair differences; return the snapshot and the repairs, which are saved."""
+    """Read the whole account and repair differences; return the snapshot and the repairs, which are saved.
+
+    Alerts of the `expected` codes are not saved.
+    """
     start = since if since is not None else Ts(max(0, engine.state.last_entry - OVERLAP_MS))
     orders = [*engine.state.orders.looked_for(), *lookup]
     known = engine.state.orders.by_order_id
@@ -148,7 +152,8 @@ def read_account(
     effects = engine.step(snapshot)
     with store.together() if len(effects) > MANY else nullcontext():
         for effect in effects:
-            store.record(effect)
+            if not (isinstance(effect, AlertRaised) and effect.code in expected):
+                store.record(effect)
     return snapshot, effects
 
 

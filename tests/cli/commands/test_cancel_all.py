@@ -239,11 +239,15 @@ def test_what_could_not_be_verified_is_not_zero(exchange: Served, monkeypatch: p
     assert (ended.code, ended.json["remaining"], ended.json["halted"]) == (7, None, True)
 
 
-def test_a_configuration_that_is_no_yaml_says_that_nothing_was_done_unless_the_environment_is_named(
-    exchange: Served, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_missing", [True, False])
+def test_a_configuration_that_cannot_be_read_says_that_nothing_was_done_unless_the_environment_is_named(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch, is_missing: bool
 ) -> None:
     assert buy().code == 0
-    Path("config.yaml").write_text("strategies:\n  spike: [1, 2\n")
+    if is_missing:
+        monkeypatch.setenv("KALSHI_CONFIG", "moved.yaml")
+    else:
+        Path("config.yaml").write_text("strategies:\n  spike: [1, 2\n")
     monkeypatch.delenv("KALSHI_ENV", raising=False)
     ended = program("cancel-all", "--json")
     assert (ended.code, len(exchange.resting())) == (2, 1)

@@ -53,6 +53,8 @@ def test_a_damaged_file_is_kept_aside_and_the_account_read_again_and_nothing_tra
     assert "could not be read and are lost" in ended.err
     assert (told["state"], told["code"]) == ("halted", "REBUILT")
     assert len(exchange.resting()) == 3, "nothing is canceled unasked"
+    with Store.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
+        assert store.alerts() == (), "an alert about each old order would pause the next loop"
     assert program("status", "--json").json["state"] == "halted"
     assert place().error["code"] == "HALTED"
     resumed = program("resume", "--reason", "compared", "--json").json

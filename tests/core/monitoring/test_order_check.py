@@ -61,6 +61,15 @@ def test_without_a_loop_what_a_strategy_left_is_stale_and_what_a_person_placed_i
     assert orphaned_orders(left, NOW, alone_after_ms=None) == []
 
 
+def test_without_a_loop_an_old_order_that_the_exchange_ends_soon_is_not_stale() -> None:
+    def one(name: str, expires_in_ms: int) -> Resting:  # a loop extends the expiration of its orders while it runs
+        found = order(name, created=Ts(NOW - 900_000), expires=Ts(NOW + expires_in_ms))
+        return Resting(found, order(name, created=found.created, strategy="spike"))
+
+    left = [one("soon", 90_000), one("later", 90_001)]
+    assert said(orphaned_orders(left, NOW, alone_after_ms=90_000)) == [("xlater", "critical", "ORDER_STALE")]
+
+
 def test_what_was_not_placed_from_here_is_a_stranger_and_never_stale() -> None:
     resting = [
         Resting(order("web", expires=Ts(0)), None),
