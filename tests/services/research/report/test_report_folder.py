@@ -90,7 +90,8 @@ def test_reports_of_another_shape_or_size_are_refused(
 ) -> None:
     path = save(view, tmp_path / "run.json")
     saved = json.loads(path.read_text())
-    for changed in ({"net": "<b>"}, {"trades": [{}]}, {"curve": "x"}, {"rows": None}):
+    changes: list[dict[str, object]] = [{"net": "<b>"}, {"trades": [{}]}, {"curve": "x"}, {"rows": None}]
+    for changed in changes:
         path.write_text(json.dumps({**saved, **changed}))
         with pytest.raises(KalshiError, match="not a report"):
             read_report(tmp_path, "run")
