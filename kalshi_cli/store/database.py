@@ -89,7 +89,7 @@ class Database:
         self._is_durable: bool | None = None
         self._is_grouped = False
         self._is_handed_over = is_handed_over
-        self._is_mounted_read_only = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+        self._is_mounted_read_only = _is_mounted_read_only(path)
         self._frozen: tuple[int, ...] | None = None
         self._connection = self._connect()
         try:
@@ -320,6 +320,13 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR,
 
 The last two: a column is gone, because our statements are constants; and text that is invalid (no code).
 """
+
+
+def _is_mounted_read_only(path: Path) -> bool:
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:  # SQLite says what is wrong
+        return False
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

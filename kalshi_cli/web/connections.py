@@ -22,13 +22,13 @@ class WebConnection(H11Protocol):
     """A connection that is closed if it waits too long without a request, or if too many others wait."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin; where many wait, the one that has waited the longest ends."""
+        """Begin; where many wait, one ends: one that never sent a request before others, and the oldest of those."""
         super().connection_made(transport)
         self.waits_since = self.loop.time()
         self._watch = self.loop.call_later(REQUEST_S, self._look)
         waiting = [each for each in self.connections if isinstance(each, WebConnection) and not each.is_serving]
         if len(waiting) > MAX_CONNECTIONS - SPARE:
-            min(waiting, key=lambda each: each.waits_since).transport.abort()
+            min(waiting, key=lambda each: (each.cycle is not None, each.waits_since)).transport.abort()
 
     @property
     def is_serving(self) -> bool:
@@ -37,7 +37,7 @@ class WebConnection(H11Protocol):
 
     def _look(self) -> None:
         now = self.loop.time()
-        if self.is_serving:
+        if self.is_serving or self.timeout_keep_alive_task is not None:  # uvicorn ends one that is kept after a reply
             self.waits_since = now
         elif now - self.waits_since >= REQUEST_S:
             self.transport.abort()

@@ -12,7 +12,7 @@ from playwright.sync_api import Page as Tab
 from playwright.sync_api import expect, sync_playwright
 from support.backtests import save_report
 from support.hostile_text import TITLE
-from support.served import TWO_SIDED, Served, eventually, finish, said, start
+from support.served import EMPTY, TWO_SIDED, Served, eventually, finish, said, start
 from support.web_page import Page
 
 from kalshi_cli.core.model.order_terms import BID
@@ -95,29 +95,36 @@ def test_a_saved_report_is_drawn_from_its_numbers(tab: Tab, exchange: Served, pa
 
 
 @pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
-def test_a_market_is_put_on_a_watchlist_and_taken_off(tab: Tab, page: Page) -> None:
+def test_a_market_is_locked_put_on_a_watchlist_and_taken_off(tab: Tab, page: Page) -> None:
+    page.do(do="watch", list="rain", tickers=EMPTY)
     tab.goto(f"{page.address}/#market/{TWO_SIDED}")
+    tab.click("text=Lock for 1h")
+    expect(tab.locator("#facts li").first).to_be_visible(timeout=WITHIN_MS)
+    tab.click("#yes")
+    expect(tab.locator("#outcome")).to_have_text("Done", timeout=WITHIN_MS)
+    tab.click("#no")
     tab.fill("[aria-label='Name of the watchlist']", "rain", timeout=WITHIN_MS)
     tab.click("text=Add to watchlist")
     expect(tab.locator("#facts")).to_contain_text("to the watchlist rain", timeout=WITHIN_MS)
-    assert page.get("watchlists").json() == []
+    assert page.get("watchlists").json() == [{"name": "rain", "tickers": [EMPTY]}]
     tab.click("#yes")
     expect(tab.locator("#outcome")).to_have_text("Done", timeout=WITHIN_MS)
     tab.click("#no")
     tab.click("nav a[href='#markets']")
-    tab.click("main a:text('rain (1)')", timeout=WITHIN_MS)
-    expect(tab.locator("tbody tr")).to_contain_text("$0.44", timeout=WITHIN_MS)
-    tab.click("text=Remove")
+    tab.click("main a:text('rain (2)')", timeout=WITHIN_MS)
+    row = tab.locator("tbody tr", has_text=TWO_SIDED)
+    expect(row).to_contain_text("$0.44", timeout=WITHIN_MS)
+    row.get_by_text("Remove").click()
     expect(tab.locator("#facts li").first).to_be_visible(timeout=WITHIN_MS)
     tab.click("#yes")
     expect(tab.locator("#outcome")).to_have_text("Done", timeout=WITHIN_MS)
-    assert page.get("watchlists").json() == []
+    assert page.get("watchlists").json() == [{"name": "rain", "tickers": [EMPTY]}]
 
 
 @pytest.mark.parametrize("page", [["--allow-stop"]], indirect=True)
 def test_on_a_phone_no_number_is_beyond_the_edge(tab: Tab) -> None:
     tab.set_viewport_size(PHONE)  # type: ignore[arg-type]
-    for name in ("positions", "orders", "fills", "markets"):
+    for name in ("positions", "orders", "markets"):
         tab.click(f"nav a[href='#{name}']")
         expect(tab.locator("td").first).to_be_visible(timeout=WITHIN_MS)
         edges = tab.locator("td").evaluate_all("cells => cells.map((cell) => cell.getBoundingClientRect().right)")

@@ -249,8 +249,9 @@ const reading = {
     await call("watchlists/" + encodeURIComponent(name)), "None of its markets is on the exchange")],
   market: async (ticker) => {
     const at = "markets/" + encodeURIComponent(ticker);
-    const [found, book, candles, trades] = await Promise.all([call(at), call(at + "/orderbook?depth=10"),
-      call(at + "/candles"), call(at + "/trades?limit=20")]);
+    const [found, book, trades] = await Promise.all([call(at), call(at + "/orderbook?depth=10"), call(at + "/trades?limit=20")]);
+    const isYoung = Date.now() - Date.parse(found.open_time) < 12 * 3600 * 1000;
+    const candles = await call(at + "/candles?interval=" + (isYoung ? "1m" : "1h"));
     const most = Math.max(...[...book.yes_bids, ...book.yes_asks].map((level) => Number(level[1])), 1);
     const level = ([at, size]) => [element("span", { class: "number" }, price(at)), element("span", { class: "number" },
       count(size)), element("meter", { min: 0, max: most, value: Number(size), "aria-label": `${count(size)} at ${price(at)}` })];
@@ -259,7 +260,8 @@ const reading = {
       cards(["Best bid", price(book.best_bid)], ["Best ask", price(book.best_ask)], ["Status", found.status],
         ["Closes", day(found.close_time)]),
       allowed.write ? watchForm(ticker) : null,
-      element("h2", {}, "Price, last week by the hour"), curve(closes, "Price", price, "a week ago"),
+      element("h2", {}, isYoung ? "Price, last three hours by the minute" : "Price, last week by the hour"),
+      curve(closes, "Price", price, isSet(candles[0]) ? day(candles[0].end) : ""),
       element("h2", {}, "Asks"), element("div", { class: "ladder asks" }, ...book.yes_asks.slice().reverse().flatMap(level)),
       element("h2", {}, "Bids"), element("div", { class: "ladder" }, ...book.yes_bids.flatMap(level)),
       element("h2", {}, "Trades"), table("Public trades, newest first", [["Time", (row) => day(row.time)],
@@ -318,7 +320,9 @@ function watchForm(ticker) {
   const input = element("input", { "aria-label": "Name of the watchlist", placeholder: "Watchlist, like nfl" });
   return element("form", { onsubmit: (event) => { event.preventDefault();
     act(`Add ${ticker} to the watchlist?`, { do: "watch", list: input.value.trim(), tickers: ticker }); } },
-  input, element("button", {}, "Add to watchlist"));
+  input, element("button", {}, "Add to watchlist"),
+  element("button", { type: "button", onclick: () => act(`Block new positions in ${ticker} for an hour?`,
+    { do: "lock", ticker, for: "1h" }) }, "Lock for 1h"));
 }
 
 function orderForm() {
