@@ -183,7 +183,7 @@ class TopApp(App[None]):
     #curve.high { height: 4; }
     #lists { height: 1fr; layout: vertical; }
     #lists.wide { layout: grid; grid-size: 2 3; }
-    ListPanel { border: round $surface-lighten-2; height: 1fr; }
+    ListPanel { border: round $surface-lighten-2; border-title-color: $foreground; height: 1fr; }
     ListPanel:focus { border: round $accent; }
     #search { display: none; height: 1; border: none; }
     #search.open { display: block; }

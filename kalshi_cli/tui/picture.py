@@ -212,7 +212,7 @@ def line(cells: Sequence[str], columns: Sequence[Column], width: int) -> str:
     room = width
     for text, column in zip(cells, columns, strict=False):
         wide = min(column.width or room, room)
-        if wide < (column.width if column.is_number else min(column.width, 4)) or wide <= 0:
+        if wide < (column.width if column.is_number else min(column.width or 4, 4)):
             break
         parts.append(cell(text, wide, is_number=column.is_number))
         room -= wide + 1
@@ -344,8 +344,9 @@ def chart(values: Sequence[int], width: int, height: int, show: Callable[[int], 
     """Return a curve with its highest and lowest value on the left; empty for fewer than two values."""
     if len(values) < 2:
         return []
-    label = max(len(show(value)) for value in values)
-    shown = values[-max(2, width - label - 1) :]
+    recent = values[-width:]
+    label = max(len(show(max(recent))), len(show(min(recent))))
+    shown = recent[-max(2, width - label - 1) :]
     lines = area(shown, len(shown), height)
     ends = {0: show(max(shown)), height - 1: show(min(shown))}
     return [Text.assemble((f"{ends.get(n, ''):>{label}} ", "dim"), (text, "cyan")) for n, text in enumerate(lines)]
@@ -381,7 +382,7 @@ def trade_lines(trades: Sequence[PublicTradeRow], height: int) -> list[Text]:
 
 
 def own_lines(state: LiveEvent, ticker: str, width: int) -> list[Text]:
-    """Return our position, orders and fills in a market; what there is none of takes one line together."""
+    """Return our position, orders and fills in a market; empty lists share one line."""
     lines: list[Text] = []
     nothing = []
     for panel in PANELS[:3]:

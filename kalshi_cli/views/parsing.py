@@ -1,4 +1,4 @@
-"""Views read again from their JSON: the inverse of `formats.to_machine`, for files that somebody may have changed."""
+"""Views read again from their JSON: the inverse of `formats.to_machine`, for files that were kept by the user."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def read_report(folder: Path, name: str) -> BacktestView:
 
 
 def _file_of(folder: Path, name: str) -> Path | None:
-    """Return the file of a report; None if there is none, or if its name or a link leads out of the folder."""
+    """Return the file of a report; None for a missing one, or a name or link that leads out of the folder."""
     if not _NAME.fullmatch(name):
         return None
     inside = folder.resolve()
