@@ -60,7 +60,7 @@ def draw_page(link: str) -> None:
         tab = browser.new_page(viewport={"width": 1100, "height": 760})
         tab.goto(link)
         tab.wait_for_selector("td")
-        tab.wait_for_timeout(12_000)
+        tab.wait_for_timeout(30_000)
         tab.screenshot(path=HERE / "docs/page.png")
         browser.close()
 

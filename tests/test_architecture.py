@@ -198,7 +198,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "requests": ("kalshi_cli/notify/pinned_plugins.py",),
     "smtplib": ("kalshi_cli/notify/pinned_plugins.py",),
     "cryptography": ("kalshi_cli/exchange/", "kalshi_cli/simulator/", "kalshi_cli/services/simulated_exchange.py"),
-    "uvicorn": ("kalshi_cli/simulator/serving/server.py", "kalshi_cli/web/server.py"),
+    "uvicorn": ("kalshi_cli/simulator/serving/server.py", "kalshi_cli/web/"),
     "starlette": ("kalshi_cli/web/",),
     "textual": ("kalshi_cli/tui/",),
     "wsproto": ("kalshi_cli/simulator/",),

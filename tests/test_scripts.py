@@ -236,3 +236,16 @@ def test_the_loop_can_reach_little_of_the_machine(units: list[str]) -> None:
     ended = analyzed("security", "--offline=true", "--json=short", "--threshold=20", unit)
     assert ended.returncode == 0, ended.stdout  # an exposure of at most 2.0 of 10
     assert json.loads(ended.stdout)
+
+
+def test_the_dashboard_cannot_change_the_state_directory(units: list[str]) -> None:
+    """What the mount then does is tested in tests/store/test_read_only_mount.py and tests/web/test_server.py."""
+    (unit,) = [unit for unit in units if unit.endswith("kalshi-dashboard.service")]
+    lines = Path(unit).read_text().splitlines()
+    assert {"ProtectSystem=strict", "ReadOnlyPaths=/var/lib/kalshi", "Environment=KALSHI_READ_ONLY=true"} <= set(lines)
+    writable = " ".join(line.partition("=")[2] for line in lines if line.startswith("ReadWritePaths=")).split()
+    assert writable
+    assert all(Path(path).name == "pace" for path in writable), "the counters of the rate limit, and nothing else"
+    assert not any(line.startswith("StateDirectory=") for line in lines), "systemd would make it writable"
+    ended = analyzed("security", "--offline=true", "--json=short", "--threshold=20", unit)
+    assert ended.returncode == 0, ended.stdout

@@ -80,7 +80,8 @@ class EventSource:
             self._state = event.after(self._state)
             self._is_new = True
             self.problem = ""
-            equity = event.run.equity if event.run is not None else None
+            run = event.run
+            equity = None if run is None or (run.settling and not run.running) else run.equity
             if equity is not None and (not self.equity or self.equity[-1] != equity):
                 self.equity.append(equity)
                 del self.equity[:-MAX_POINTS]

@@ -227,9 +227,13 @@ class MetricsConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The web page. `public_url` is its address for other machines, behind a proxy with TLS; alerts carry it."""
+    """The web page. `public_url` is its address for other machines, behind a proxy with TLS; alerts carry it.
+
+    `reports` is the folder of the backtest reports that it shows; without it, `reports` in the state directory.
+    """
 
     public_url: str = ""
+    reports: Path | None = None
 
 
 SPOT_VENUES = ("coinbase", "kraken", "binance", "binance_us")

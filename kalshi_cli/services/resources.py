@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -145,10 +146,23 @@ class Resources:
         return store
 
     def remembered(self, home: Home | None = None, busy_ms: int | None = None) -> Store | None:
-        """Open the state file of this account, or of another home, if it exists; reading creates nothing."""
+        """Open the state file of this account, or of another home, if it exists; reading creates nothing.
+
+        It stays open for the next call of this thread, unless the file was replaced: a screen asks every few seconds.
+        """
         home = home or self.home
-        if not os.path.lexists(home.folder / "state.db"):
+        key = (home.folder, home is self.home, busy_ms, threading.get_ident())
+        try:
+            status = os.lstat(home.folder / "state.db")
+        except OSError:
             return None
+        identity = (status.st_dev, status.st_ino)
+        known, store = self._remembered.get(key, (None, None))
+        if store is not None and known == identity:
+            return store
+        if store is not None:
+            store.close()
+            del self._remembered[key]
         try:
             store = self.open_store(home, create=False, busy_ms=busy_ms, is_reported=home is self.home)
         except StateFileError as error:
@@ -156,7 +170,13 @@ class Resources:
                 return None
             raise
         self.stack.callback(store.close)
+        self._remembered[key] = identity, store
         return store
+
+    @cached_property
+    def _remembered(self) -> dict[tuple[object, ...], tuple[tuple[int, int], Store]]:
+        """The state files that `remembered` opened, with the identity of the file, by home and thread."""
+        return {}
 
     @cached_property
     def catalogue(self) -> Catalogue | None:

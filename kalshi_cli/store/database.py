@@ -80,20 +80,18 @@ class Database:
 
         Only the thread that opened it may use it, unless it `is_handed_over` to another one: never two at a time. A
         write waits at most `busy_ms`, by default BUSY_TIMEOUT_MS.
+
+        On a file system that is mounted read-only, the file is only read; a write is a StateFileError.
         """
         self.path = path
         _ensure_file(path, create=create)
         self._busy_ms = BUSY_TIMEOUT_MS if busy_ms is None else busy_ms
         self._is_durable: bool | None = None
         self._is_grouped = False
-        with self._explained():
-            self._connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=rw",
-                uri=True,
-                isolation_level=None,
-                timeout=self._busy_ms / 1000,
-                check_same_thread=not is_handed_over,
-            )
+        self._is_handed_over = is_handed_over
+        self._is_mounted_read_only = _is_mounted_read_only(path)
+        self._frozen: tuple[int, ...] | None = None
+        self._connection = self._connect()
         try:
             opened = os.stat(path)
             self._identity = opened.st_dev, opened.st_ino
@@ -103,6 +101,30 @@ class Database:
         except BaseException:
             self._connection.close()
             raise
+
+    def _connect(self) -> sqlite3.Connection:
+        """Open the file. SQLite cannot create its -shm file on a read-only mount: without one, it reads the file alone.
+
+        Then it does not notice a program that writes through another mount; see `_follow_writers`.
+        """
+        mode, self._frozen = "rw", None
+        if self._is_mounted_read_only:
+            has_log = os.path.lexists(f"{self.path}-wal")
+            mode, self._frozen = ("ro", None) if has_log else ("ro&immutable=1", _stamp(self.path))
+        with self._explained():
+            return sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                isolation_level=None,
+                timeout=self._busy_ms / 1000,
+                check_same_thread=not self._is_handed_over,
+            )
+
+    def _follow_writers(self) -> None:
+        """Open the file again if it was opened without its log, and a program has written to it since."""
+        if self._frozen is not None and self._frozen != _stamp(self.path):
+            self._connection.close()
+            self._connection = self._connect()
 
     def _prepare(self, steps: Sequence[migrations.Migration]) -> None:
         """Check that the file is a valid state file and not newer than this program, before anything is written."""
@@ -120,6 +142,14 @@ class Database:
             raise StateFileError(f"{self.path} is not a kalshi state file", hint="move it away", code="state_unusable")
         if self.is_read_through and (found := self._damage()) != "ok":
             raise damaged(self.path, found)
+        if self._is_mounted_read_only:
+            if version < len(steps):
+                raise StateFileError(
+                    f"{self.path} has the format of an older version, and is mounted read-only",
+                    hint="run `kalshi status` once where the directory can be written",
+                    code="state_unwritable",
+                )
+            return
         self._switch_to_wal()
         execute("PRAGMA foreign_keys = ON")
         if 0 < version < len(steps):
@@ -263,6 +293,7 @@ class Database:
             if self._connection.in_transaction:
                 yield self._connection.execute
                 return
+            self._follow_writers()
             self._patiently("BEGIN")
             try:
                 yield self._connection.execute
@@ -273,6 +304,7 @@ class Database:
     def read(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a SELECT."""
         with self._explained():
+            self._follow_writers()
             return self._patiently(sql, values).fetchall()
 
     def close(self) -> None:
@@ -288,6 +320,19 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR,
 
 The last two: a column is gone, because our statements are constants; and text that is invalid (no code).
 """
+
+
+def _is_mounted_read_only(path: Path) -> bool:
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:  # SQLite says what is wrong
+        return False
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Return what differs once a program has opened the file for writing: its log, its size, its time."""
+    status = os.stat(path)
+    return int(os.path.lexists(f"{path}-wal")), status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _ensure_file(path: Path, *, create: bool) -> None:

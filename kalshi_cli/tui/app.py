@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container
+from textual.containers import Container, Horizontal
 from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Input, Static
@@ -19,8 +19,10 @@ from textual.widgets import Input, Static
 from kalshi_cli.app.event_source import EventSource, OpenAccount
 from kalshi_cli.app.kalshi import Kalshi
 from kalshi_cli.app.list_prices import ListPrices, merged
+from kalshi_cli.app.market_history import MarketHistory
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import Money, Price, show_money, show_price
 from kalshi_cli.tui import picture
 from kalshi_cli.tui.actions import Action, ActionThread, AnyPlan, Execute
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog
@@ -36,6 +38,8 @@ WIDE, HIGH = 120, 30
 """From this size on, all lists are shown at once."""
 
 LOCK_S = 3600.0
+
+NO_BOOK = "No order book: the loop does not follow this market, or it is not reliable"
 
 
 def title_of(panel: picture.Panel) -> str:
@@ -118,38 +122,59 @@ class MarketPage(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter", "app.leave", "Back")]
 
-    def __init__(self, ticker: str) -> None:
+    def __init__(self, ticker: str, history: MarketHistory) -> None:
         super().__init__()
         self.ticker = ticker
+        self._history = history
         self._middles: list[int] = []
 
     def compose(self) -> ComposeResult:
         """Lay out the page."""
         yield Static(id="title", markup=False)
-        yield Static(id="ladder", markup=False)
+        yield Static(id="chart", markup=False)
+        with Horizontal(id="depth"):
+            yield Static(id="ladder", markup=False)
+            yield Static(id="trades", markup=False)
         yield Static(id="own", markup=False)
         yield Static("Esc back   c cancel all orders of this market   x close the position   l lock", id="keys")
+
+    def on_mount(self) -> None:
+        """Start to read trades and prices."""
+        self._history.start()
+
+    def on_unmount(self) -> None:
+        """Stop reading."""
+        self._history.stop()
 
     def show(self, state: LiveEvent) -> None:
         """Show the market in a state."""
         title = next((each.title for each in state.markets or () if each.ticker == self.ticker), "")
         book = next((each for each in state.books or () if each.ticker == self.ticker), None)
         head = Text(f"{self.ticker}  {safe_text(title)}", style="bold")
-        ladder = self.query_one("#ladder", Static)
-        if book is None:
-            ladder.update(Text("No order book: the loop does not follow this market, or it is not reliable"))
-        else:
+        if book is not None:
             if book.mid is not None and self._middles[-1:] != [book.mid]:
                 self._middles = [*self._middles, int(book.mid)][-500:]
-            head.append(f"   chance {picture.odds(book.mid)}  {picture.spark(self._middles, 40)}")
-            width, height = ladder.content_size
-            ladder.update(Text("\n", no_wrap=True).join(picture.ladder(book, width, height)))
+            head.append(f"   chance {picture.odds(book.mid)}")
         self.query_one("#title", Static).update(head)
-        lines: list[Text] = []
-        for panel in picture.PANELS[:3]:
-            rows = [row for row in panel.rows(state) if row.ticker == self.ticker][:8]
-            lines += [Text(panel.title, style="bold"), *picture.list_lines(panel, rows, self.size.width - 2, None)]
-        self.query_one("#own", Static).update(Text("\n", no_wrap=True).join(lines))
+        self._show("chart", self._chart)
+        self._show("ladder", lambda width, height: picture.ladder(book, width, height) if book else [Text(NO_BOOK)])
+        self._show("trades", self._trades)
+        self._show("own", lambda width, _height: picture.own_lines(state, self.ticker, width))
+
+    def _show(self, name: str, draw: Callable[[int, int], Sequence[Text]]) -> None:
+        """Draw a part of the page into its room."""
+        part = self.query_one(f"#{name}", Static)
+        part.update(Text("\n", no_wrap=True).join(draw(*part.content_size)))
+
+    def _chart(self, width: int, height: int) -> Sequence[Text]:
+        points = (*self._history.newest.closes, *self._middles)
+        return picture.chart(points, width, max(1, height), lambda value: show_price(Price(value)))
+
+    def _trades(self, _width: int, height: int) -> Sequence[Text]:
+        found = self._history.newest
+        if found.problem:
+            return [Text(f"Trades cannot be read: {safe_text(found.problem)}", style="bold red")]
+        return picture.trade_lines(found.trades, height)
 
 
 class TopApp(App[None]):
@@ -159,17 +184,21 @@ class TopApp(App[None]):
     CSS = """
     Screen { layout: vertical; }
     #head { height: 3; }
-    #curve { height: 1; color: $accent; }
+    #curve { height: 1; }
+    #curve.high { height: 4; }
     #lists { height: 1fr; layout: vertical; }
     #lists.wide { layout: grid; grid-size: 2 3; }
-    ListPanel { border: round $surface-lighten-2; height: 1fr; }
+    ListPanel { border: round $surface-lighten-2; border-title-color: $foreground; height: 1fr; }
     ListPanel:focus { border: round $accent; }
     #search { display: none; height: 1; border: none; }
     #search.open { display: block; }
     #said { height: 1; }
     #keys { height: 1; color: $text-muted; }
-    #title { height: 2; }
-    #ladder { height: 1fr; min-height: 8; }
+    #title { height: 1; }
+    #chart { height: 15%; min-height: 3; max-height: 8; }
+    #depth { height: 1fr; min-height: 8; }
+    #ladder { width: 1fr; height: 100%; }
+    #trades { width: 32; height: 100%; margin-left: 1; }
     #own { height: auto; max-height: 60%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -192,6 +221,7 @@ class TopApp(App[None]):
         super().__init__()
         self._clock = clock
         self._tickers = tickers
+        self._open = open_account
         self._list = ListPrices(open_account, tickers, clock)
         self._listed: tuple[TopRow, ...] = ()
         self._followed: tuple[TopRow, ...] = ()
@@ -230,6 +260,7 @@ class TopApp(App[None]):
         """Show all lists where there is room, else the focused one."""
         is_wide = event.size.width >= WIDE and event.size.height >= HIGH
         self.query_one("#lists").set_class(is_wide, "wide")
+        self.query_one("#curve").set_class(is_wide and event.size.height >= HIGH + 6, "high")
         self._choose_lists()
 
     def on_descendant_focus(self) -> None:
@@ -267,7 +298,9 @@ class TopApp(App[None]):
             head[2] = Text(f"PROBLEM: {safe_text(self._source.problem)}", style="bold red")
         self.query_one("#head", Static).update(Text("\n", no_wrap=True).join(head))
         if newest is not None:
-            self.query_one("#curve", Static).update(Text(picture.spark(self._source.equity, width)))
+            curve = self.query_one("#curve", Static)
+            lines = picture.chart(self._source.equity, width, curve.content_size.height, lambda v: show_money(Money(v)))
+            curve.update(Text("\n", no_wrap=True).join(lines))
         for each in self.query(ListPanel):
             if newest is not None:
                 each.show(self._state, self._words)
@@ -341,7 +374,7 @@ class TopApp(App[None]):
         row = self._selected()
         if row is not None and row.ticker and not isinstance(self.screen, MarketPage):
             self._source.follow(row.ticker)
-            self.push_screen(MarketPage(row.ticker))
+            self.push_screen(MarketPage(row.ticker, MarketHistory(self._open, row.ticker, self._clock)))
 
     def action_pause(self) -> None:
         """Pause at once: it stops orders and places none."""

@@ -20,18 +20,18 @@ BOX = """
 """
 
 KEYS = (
-    ("1 to 6", "go to a list: positions, orders, fills, strategies, alerts, markets"),
+    ("1 to 6", "positions, orders, fills, strategies, alerts, markets"),
     ("Tab", "go to the next list"),
     ("arrows, j, k", "select a row"),
     ("/", "show only rows that contain the words; Esc shows all"),
-    ("Enter", "page of the selected market: depth, chart, own orders"),
+    ("Enter", "market page: chart, depth, trades, own orders and fills"),
     ("c", "cancel the selected order, at once"),
     ("x", "close the selected position; shows the plan and asks"),
-    ("l", "lock the selected market for an hour: no new positions; asks"),
+    ("l", "lock the market for an hour: no new positions; asks"),
     ("p", "pause trading, at once"),
     ("r", "resume trading; asks for the reason"),
     ("f", "close every position; asks for the word flatten"),
-    ("K", "halt trading and cancel every order; asks for the word kill"),
+    ("K", "halt, and cancel every order; asks for the word kill"),
     ("q", "leave the screen; a running loop goes on"),
 )
 

@@ -14,6 +14,7 @@ from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money, show_price, show_qty
 from kalshi_cli.views.formats import local_time
 from kalshi_cli.views.live import LiveEvent, LiveRunView
+from kalshi_cli.views.market_history import PublicTradeRow
 from kalshi_cli.views.order_book import OrderbookView
 
 STALE_S = 3.0
@@ -99,7 +100,7 @@ def _fills(state: LiveEvent) -> list[Row]:
     return [
         Row(
             (
-                _clock(each.time), each.ticker, "bought" if each.book_side.value == "bid" else "sold",
+                _clock(each.time), each.ticker, "buy" if each.book_side.value == "bid" else "sell",
                 show_qty(each.count), show_price(each.price), _money(each.fee),
                 "taker" if each.is_taker else "maker", each.strategy or "manual",
             ),
@@ -170,7 +171,7 @@ PANELS = (
     ),
     Panel(
         "fills", "Fills",
-        (Column("time", 8), Column("ticker", 34), Column("YES", 6), _number("count", 7), _number("price", 8),
+        (Column("time", 8), Column("ticker", 34), Column("YES", 4), _number("count", 7), _number("price", 8),
          _number("fee", 6), Column("role", 5), Column("strategy", 0)),
         _fills, "No fills in the last day",
     ),
@@ -203,12 +204,15 @@ def cell(text: str, width: int, *, is_number: bool = False) -> str:
 
 
 def line(cells: Sequence[str], columns: Sequence[Column], width: int) -> str:
-    """Return the cells side by side, in `width` characters. Columns without room are left out, the last ones first."""
+    """Return the cells side by side, in `width` characters. Columns without room are left out, the last ones first.
+
+    A number is whole or left out: a cut one would look like a smaller one.
+    """
     parts: list[str] = []
     room = width
     for text, column in zip(cells, columns, strict=False):
         wide = min(column.width or room, room)
-        if wide < min(column.width, 4) or wide <= 0:
+        if wide < (column.width if column.is_number else min(column.width or 4, 4)):
             break
         parts.append(cell(text, wide, is_number=column.is_number))
         room -= wide + 1
@@ -263,16 +267,35 @@ def header(state: LiveEvent, now: Ts, width: int) -> list[Text]:
     top = Text.assemble((f" {safe_text(run.place)} ", "reverse bold red" if run.real_money else "reverse"))
     top.append(f"  {safe_text(loop)}")
     top.append(f"  {_clock(now)}", style="dim")
-    money = Text.assemble(
-        ("equity ", "dim"), _money(run.equity), ("  today ", "dim"),
-        (_money(run.day_pnl, signed=True), _tone(run.day_pnl)), ("  exposure ", "dim"),
-        _used(run.exposure, run.exposure_limit), ("  feed ", "dim"),
-        ("—", "") if run.feed_age_s is None else (f"{run.feed_age_s:.1f} s", "red" if run.feed_age_s > STALE_S else ""),
-        ("  cash ", "dim"), _money(run.cash),
-    )  # fmt: skip
-    for each in (top, money, said := attention(state, now)):
+    feed = (
+        Text("—")
+        if run.feed_age_s is None
+        else Text(f"{run.feed_age_s:.1f} s", "red" if run.feed_age_s > STALE_S else "")
+    )
+    money = _beside(
+        width,
+        ("equity", Text.assemble(_money(run.equity), (" settling", "yellow") if run.settling else "")),
+        ("today", Text(_money(run.day_pnl, signed=True), _tone(run.day_pnl))),
+        ("exposure", Text(_used(run.exposure, run.exposure_limit))),
+        ("feed", feed),
+        ("cash", Text(_money(run.cash))),
+        ("loss limit", Text(_money(run.daily_loss_limit))),
+        ("lag", Text("—" if run.feed_lag_ms is None else f"{run.feed_lag_ms} ms")),
+    )
+    for each in (top, said := attention(state, now)):
         each.truncate(width, overflow="ellipsis")
     return [top, money, said]
+
+
+def _beside(width: int, *parts: tuple[str, Text]) -> Text:
+    """Return names and values in one line; those without room are left out, the last ones first."""
+    found = Text()
+    for name, value in parts:
+        part = Text.assemble("  " if found else "", (f"{name} ", "dim"), value)
+        if len(found) + len(part) > width:
+            break
+        found.append(part)
+    return found
 
 
 def _used(amount: Money | None, limit: Money | None) -> str:
@@ -299,12 +322,34 @@ def attention(state: LiveEvent, now: Ts) -> Text:
 
 def spark(values: Sequence[int], width: int) -> str:
     """Return a curve of one line, the newest value on the right; empty for fewer than two values."""
+    return "".join(area(values, width, 1))
+
+
+def area(values: Sequence[int], width: int, height: int) -> list[str]:
+    """Return a curve as an area of `height` lines, the newest value on the right; empty for fewer than two values."""
     shown = values[-width:]
     if len(shown) < 2:
-        return ""
+        return []
     low, high = min(shown), max(shown)
-    steps = len(SPARKS) - 1
-    return "".join(SPARKS[(value - low) * steps // (high - low) if high > low else 0] for value in shown)
+    steps = len(SPARKS) * height - 1
+    tops = [(value - low) * steps // (high - low) + 1 if high > low else 1 for value in shown]
+    return ["".join(_block(top - len(SPARKS) * line) for top in tops) for line in reversed(range(height))]
+
+
+def _block(eighths: int) -> str:
+    return " " if eighths <= 0 else SPARKS[min(eighths, len(SPARKS)) - 1]
+
+
+def chart(values: Sequence[int], width: int, height: int, show: Callable[[int], str]) -> list[Text]:
+    """Return a curve with its highest and lowest value on the left; empty for fewer than two values."""
+    if len(values) < 2:
+        return []
+    recent = values[-width:]
+    label = max(len(show(max(recent))), len(show(min(recent))))
+    shown = recent[-max(2, width - label - 1) :]
+    lines = area(shown, len(shown), height)
+    ends = {0: show(max(shown)), height - 1: show(min(shown))}
+    return [Text.assemble((f"{ends.get(n, ''):>{label}} ", "dim"), (text, "cyan")) for n, text in enumerate(lines)]
 
 
 # -- a market -----------------------------------------------------------------------------------------------------
@@ -325,6 +370,28 @@ def ladder(book: OrderbookView, width: int, height: int) -> list[Text]:
 def _level(price: Price, qty: Qty, most: Qty, room: int, style: str) -> Text:
     bar = "█" * max(1, qty * room // most)
     return Text.assemble(f"{show_price(price):>8} {show_qty(qty):>12} ", (bar, style))
+
+
+def trade_lines(trades: Sequence[PublicTradeRow], height: int) -> list[Text]:
+    """Return public trades, the newest on top; green where the taker bought YES, red where it bought NO."""
+    lines = [Text(f"{'time':8} {'price':>7} {'count':>8} taker", style="dim")]
+    for each in trades[: max(0, height - 1)]:
+        words = f"{_clock(each.time)} {show_price(each.price):>7} {show_qty(each.count):>8} {each.taker.upper()}"
+        lines.append(Text(safe_text(words), style="green" if each.taker == "yes" else "red"))
+    return lines if len(lines) > 1 else [Text("No trades read yet", style="dim")]
+
+
+def own_lines(state: LiveEvent, ticker: str, width: int) -> list[Text]:
+    """Return our position, orders and fills in a market; empty lists share one line."""
+    lines: list[Text] = []
+    nothing = []
+    for panel in PANELS[:3]:
+        rows = [row for row in panel.rows(state) if row.ticker == ticker][:8]
+        if rows:
+            lines += [Text(panel.title, style="bold"), *list_lines(panel, rows, width, None)]
+        else:
+            nothing.append(panel.empty)
+    return [*lines, Text(", ".join(nothing).capitalize(), style="dim")] if nothing else lines
 
 
 def odds(price: Price | None) -> str:

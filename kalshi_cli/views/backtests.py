@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.order_terms import Side
-from kalshi_cli.views.formats import Ratio, SignedMoney
+from kalshi_cli.views.formats import Ratio, SignedMoney, TruncatableText
 from kalshi_cli.views.row import OutputRow, names
 
 
@@ -82,3 +82,24 @@ class ComparisonRow(OutputRow, frozen=True, kw_only=True):
     difference: str | None
 
     vital = ("b",)
+
+
+class SavedReportRow(OutputRow, frozen=True, kw_only=True):
+    """A saved report of a backtest. Its results are missing, with the reason in `problem`, if it cannot be read."""
+
+    name: str
+    modified: Ts
+    bytes: int
+    strategy: str | None = None
+    started: Ts | None = None
+    ended: Ts | None = None
+    fills: int | None = None
+    net: SignedMoney | None = None
+    problem: TruncatableText | None = None
+
+
+class ReportFolderView(OutputRow, frozen=True, kw_only=True):
+    """The folder of saved reports (`web.reports`), the newest report first."""
+
+    folder: TruncatableText
+    reports: tuple[SavedReportRow, ...]

@@ -18,8 +18,8 @@ class LiveRunView(OutputRow, frozen=True, kw_only=True):
     """The trading loop in numbers, or the account where no loop runs.
 
     `time` is when the numbers were true. `equity` is cash plus positions at their closing prices, one without a price
-    at its cost; `exposure` is the maximum loss of all positions and orders together. `problem` says why the numbers are
-    old or missing.
+    at its cost. While `settling`, cash and positions were read at different times and do not agree yet. `exposure` is
+    the maximum loss of all positions and orders together. `problem` says why the numbers are old or missing.
     """
 
     env: str
@@ -47,6 +47,7 @@ class LiveRunView(OutputRow, frozen=True, kw_only=True):
     waiting: TruncatableText | None
     denied: dict[str, int]
     problem: TruncatableText | None
+    settling: bool = False
 
     @property
     def place(self) -> str:

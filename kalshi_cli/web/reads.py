@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
 from kalshi_cli.app.kalshi import Kalshi
-from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.errors import NotFoundError, UsageError
 from kalshi_cli.views.alerts import AlertsView
+from kalshi_cli.views.backtests import ReportFolderView
 from kalshi_cli.views.cash import BalanceView, SettlementRow
 from kalshi_cli.views.exchange import ExchangeView
+from kalshi_cli.views.live import TopRow
 from kalshi_cli.views.market_history import CandleRow, PublicTradeRow
 from kalshi_cli.views.markets import MarketRow, MarketView
 from kalshi_cli.views.order_book import OrderbookView
@@ -19,10 +21,14 @@ from kalshi_cli.views.portfolio import PortfolioView
 from kalshi_cli.views.positions import AccountFillRow, PnlView, PositionRow
 from kalshi_cli.views.row import OutputRow
 from kalshi_cli.views.runbooks import RunbookRow, RunbookView
-from kalshi_cli.views.runs import StatusView
+from kalshi_cli.views.runs import BacktestView, StatusView
+from kalshi_cli.views.watchlists import WatchlistRow
 
 MAX_ROWS = 1_000
 USUAL_ROWS = 100
+
+ORDER_STATUSES = ("resting", "canceled", "executed", "all")
+MARKET_STATUSES = ("unopened", "open", "paused", "closed", "settled", "all")
 
 
 class ReadQuery:
@@ -34,6 +40,13 @@ class ReadQuery:
     def text(self, name: str, default: str = "") -> str:
         """Take a text."""
         return self._given.pop(name, default)
+
+    def choice(self, name: str, choices: Iterable[str], default: str) -> str:
+        """Take one of several texts."""
+        given = self.text(name, default)
+        if given not in choices:
+            raise UsageError(f"Invalid {name}: {given}", hint=f"one of {', '.join(choices)}")
+        return given
 
     def rows(self) -> int:
         """Take `limit`: a number of rows from 1 to MAX_ROWS."""
@@ -64,7 +77,7 @@ class Read(NamedTuple):
 
 
 def _orders(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) -> list[OrderRow]:
-    found = kalshi.orders.list(query.text("status", "resting"), ticker=query.text("ticker").upper())
+    found = kalshi.orders.list(query.choice("status", ORDER_STATUSES, "resting"), ticker=query.text("ticker").upper())
     return list(islice(found, query.rows()))
 
 
@@ -78,7 +91,9 @@ def _settlements(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) ->
 
 def _markets(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) -> list[MarketRow]:
     found = kalshi.markets.list(
-        status=query.text("status", "open"), search=query.text("search"), series=query.text("series").upper()
+        status=query.choice("status", MARKET_STATUSES, "open"),
+        search=query.text("search"),
+        series=query.text("series").upper(),
     )
     return list(islice(found, query.rows()))
 
@@ -92,7 +107,16 @@ def _trades(kalshi: Kalshi, names: Mapping[str, str], query: ReadQuery) -> list[
 
 
 def _candles(kalshi: Kalshi, names: Mapping[str, str], query: ReadQuery) -> list[CandleRow]:
-    return list(kalshi.markets.candles(names["ticker"].upper(), query.text("interval", "1h")))
+    from kalshi_cli.services.markets.service import INTERVALS
+
+    return list(kalshi.markets.candles(names["ticker"].upper(), query.choice("interval", INTERVALS, "1h")))
+
+
+def _watchlist(kalshi: Kalshi, names: Mapping[str, str], _query: ReadQuery) -> tuple[TopRow, ...]:
+    name = names["name"].lower()
+    if name not in (each.name for each in kalshi.markets.watchlists()):
+        raise NotFoundError(f"No watchlist {name}", hint="see /api/v1/watchlists")
+    return kalshi.trading.best_prices(kalshi.markets.watchlist(name))
 
 
 def _runbook(_kalshi: Kalshi, names: Mapping[str, str], _query: ReadQuery) -> RunbookView:
@@ -133,6 +157,13 @@ READS = (
     Read("markets/{ticker}/orderbook", "The order book of a market", OrderbookView, False, ("depth",), _book),
     Read("markets/{ticker}/trades", "Public trades, newest first", PublicTradeRow, True, ("limit",), _trades),
     Read("markets/{ticker}/candles", "Candles of a market", CandleRow, True, ("interval",), _candles),
+    Read("watchlists", "Watchlists and their markets", WatchlistRow, True, (),
+         lambda k, _n, _q: k.markets.watchlists()),
+    Read("watchlists/{name}", "The best prices of the markets of a watchlist", TopRow, True, (), _watchlist),
+    Read("reports", "The saved reports of backtests, the newest first", ReportFolderView, False, (),
+         lambda k, _n, _q: k.research.reports()),
+    Read("reports/{name}", "A saved report: its first 500 trades, and its curve for a chart", BacktestView, False, (),
+         lambda k, n, _q: k.research.report(n["name"])),
     Read("runbooks", "Runbooks", RunbookRow, True, (), _runbooks),
     Read("runbooks/{name}", "A runbook, by name, alert code or exit code", RunbookView, False, (), _runbook),
 )  # fmt: skip

@@ -61,8 +61,10 @@ MAX_BODY = 16_384
 MAX_WAITING = 32
 """Requests to the account that wait; a further one is answered with 503."""
 
+BODY_S = 10.0
+"""Seconds within which a request must be complete."""
+
 MAX_STREAMS = 16
-MAX_CONNECTIONS = 64
 FRAME_S = 0.2
 STILL_S = 5.0
 """Seconds after which a stream without news gets a comment, so that a dead connection is noticed."""
@@ -155,9 +157,9 @@ class WebApp:
             Route("/api/v1/plans/{plan_id}/execute", self._execute, methods=["POST"]),
             *(Route(f"/api/v1/{read.path}", partial(self._read, read)) for read in READS),
         ]
-        self.asgi: ASGIApp = Guard(
-            Starlette(routes=routes, exception_handlers={404: _no_page, 405: _no_page, Exception: _bug}), access
-        )
+        app = Starlette(routes=routes, exception_handlers={404: _no_page, 405: _no_page, Exception: _bug})
+        app.router.redirect_slashes = False
+        self.asgi: ASGIApp = Guard(app, access)
 
     def start(self) -> None:
         """Start to follow the event stream."""
@@ -333,10 +335,14 @@ async def _body(request: Request) -> object:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise UsageError("The body must be application/json")
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise UsageError(f"The body is longer than {MAX_BODY} bytes")
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    raise UsageError(f"The body is longer than {MAX_BODY} bytes")
+    except TimeoutError as error:
+        raise UsageError(f"The body was not complete within {BODY_S:g} s") from error
     try:
         return msgspec.json.decode(body)
     except msgspec.MsgspecError as error:
@@ -382,10 +388,13 @@ def serve(app: WebApp, listener: socket.socket, certificate: Path | None = None,
     """Serve until a signal ends it. With `certificate` and `key`, over TLS."""
     import uvicorn
 
+    from kalshi_cli.web.connections import MAX_CONNECTIONS, WebConnection, drop_unread
+
+    drop_unread(listener)
     config = uvicorn.Config(
         app.asgi, lifespan="off", log_level="warning", access_log=False, server_header=False, date_header=False,
         proxy_headers=False, limit_concurrency=MAX_CONNECTIONS, timeout_keep_alive=15, timeout_graceful_shutdown=1,
-        ssl_certfile=certificate, ssl_keyfile=key,
+        http=WebConnection, ws="none", ssl_certfile=certificate, ssl_keyfile=key,
     )  # fmt: skip
     app.start()
     try:

@@ -29,6 +29,7 @@ class Write(NamedTuple):
     plan: Callable[[Any, Fields], Plan[Any]]
 
 
+# `tickers` are separated by spaces.
 WRITES: dict[str, Write] = {
     "pause": Write(
         "Pause trading", ("reason",), True, "trading", lambda trading, given: trading.plan_pause(given["reason"])
@@ -53,6 +54,14 @@ WRITES: dict[str, Write] = {
     "close": Write(
         "Close the position in a market", ("ticker",), False, "orders",
         lambda orders, given: orders.plan_close(given["ticker"].upper()),
+    ),
+    "watch": Write(
+        "Add markets to a watchlist", ("list", "tickers"), False, "markets",
+        lambda markets, given: markets.plan_watchlist_addition(given["list"], _tickers(given["tickers"])),
+    ),
+    "unwatch": Write(
+        "Remove markets from a watchlist; without any, the whole list", ("list", "tickers"), False, "markets",
+        lambda markets, given: markets.plan_watchlist_removal(given["list"], given["tickers"].split()),
     ),
     "place": Write(
         "Place a limit order", ("ticker", "side", "action", "count", "price"), False, "orders",
@@ -80,6 +89,12 @@ def plan(kalshi: Kalshi, request: object, *, may_stop: bool, may_write: bool) ->
     if set(given) != set(write.fields):
         raise UsageError(f"{name} needs exactly the fields: {', '.join(write.fields) or 'none'}")
     return write.service, write.plan(getattr(kalshi, write.service), given)
+
+
+def _tickers(text: str) -> list[str]:
+    if not (found := text.split()):
+        raise UsageError("tickers needs at least one market")
+    return found
 
 
 class NotAllowedError(UsageError):

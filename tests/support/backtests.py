@@ -5,6 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
+
+import msgspec
 
 from kalshi_cli import testing
 from kalshi_cli.base.clock import ManualClock
@@ -17,9 +20,11 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.core.state.view import StrategyContext
-from kalshi_cli.services.research.backtest import BacktestReport, backtest
+from kalshi_cli.services.research.backtest import BacktestReport, backtest, backtest_view
 from kalshi_cli.simulator.paper.venue import PaperVenue
 from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.views.formats import to_machine
+from kalshi_cli.views.runs import BacktestView
 from support.trading import PLAN
 
 START = Ts(1_780_000_000_000)
@@ -99,3 +104,11 @@ def ran(messages: Iterator[Message], *strategies: Strategy) -> BacktestReport:
 def losing(seed: int = 1, *, has_result: bool = True) -> BacktestReport:
     """Return the report of the losing strategy."""
     return ran(messages_of(seed, has_result=has_result), Loser(StrategyParams()))
+
+
+def save_report(path: Path, **changes: object) -> BacktestView:
+    """Write the report of the losing backtest as `kalshi backtest` does, with some fields changed; return it."""
+    view = msgspec.structs.replace(backtest_view(losing()), **changes)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.encode(to_machine(BacktestView)(view)))
+    return view

@@ -15,6 +15,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import termios
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -405,8 +406,10 @@ def written(exchange: Served) -> list[str]:
 class Terminal:
     """The installed program on a terminal, and a person who answers what it asks."""
 
-    def __init__(self, *words: str, env: dict[str, str]) -> None:
+    def __init__(self, *words: str, env: dict[str, str], size: tuple[int, int] = (0, 0)) -> None:
+        """`size` is in columns and lines; (0, 0) says nothing of it."""
         ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, size[::-1])
         self.screen = ours
         self.process = start_program(words, env, Path.cwd(), stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)

@@ -14,10 +14,11 @@ from support.served import Served, eventually, finish, said, start
 class Page:
     """The server as a process, and a client with its session."""
 
-    def __init__(self, exchange: Served, *options: str | Path) -> None:
+    def __init__(self, exchange: Served, *options: str | Path, first: str = "") -> None:
         self.output = exchange.home / "serve.out"
         with self.output.open("w") as stdout:
-            self.process = start(["serve", "--port", "0", *options], exchange.variables(), exchange.home, stdout=stdout)
+            words = ["serve", "--port", "0", *options]
+            self.process = start(words, exchange.variables(), exchange.home, stdout=stdout, first=first)
         eventually(lambda: "Open http" in self.output.read_text() or self.process.poll() is not None)
         assert self.process.poll() is None, said(self.process)
         link = self.link()

@@ -88,6 +88,8 @@ def test_keys_search_and_open_a_market(exchange: Served) -> None:
         await pilot.press("enter")
         await until(lambda: "spread $0.03" in shown(app), pilot)
         assert "Rain above 1.0 inch?" in shown(app)
+        await until(lambda: "taker" in shown(app), pilot)  # the public trades
+        await until(lambda: "$0.45       10 YES" in shown(app), pilot)
         await pilot.press("escape")
         await pilot.pause()
         assert app.screen is app.screen_stack[0]

@@ -9,7 +9,7 @@ from support.hostile_text import HOSTILE
 from support.values import make_fill, make_order
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.tui.picture import PANELS, header, ladder, line, list_lines, matching, spark
+from kalshi_cli.tui.picture import PANELS, area, chart, header, ladder, line, list_lines, matching, own_lines, spark
 from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText
 from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveOrderRow, LiveRunView, RecentAlertRow, TopRow
 from kalshi_cli.views.order_book import OrderbookView
@@ -120,6 +120,38 @@ def test_a_curve_goes_from_its_lowest_to_its_highest() -> None:
     assert spark([5, 5], 10) == "▁▁"
     assert spark([5], 10) == ""
     assert spark(list(range(100)), 8) == "▁▂▃▄▅▆▇█"
+
+
+def test_a_number_is_whole_or_left_out() -> None:
+    columns = (ORDERS.columns[0]._replace(width=6), ORDERS.columns[2]._replace(width=8), ORDERS.columns[3])
+    assert line(("KXRAIN", "$1234.56", "0/5"), columns, 14) == "KXRAIN"
+    assert line(("KXRAIN", "$1234.56", "0/5"), columns, 15) == "KXRAIN $1234.56"
+    for width in range(20, 160):
+        money = plain_head(LiveEvent(run=run()), width=width)[1]
+        assert len(money) <= width
+        assert money.endswith(("equity $120.00", "today -$2.00", "of $500.00", "feed 0.2 s", "cash $100.00", "—", "ms"))
+
+
+def test_equity_that_settles_is_marked() -> None:
+    assert "equity $120.00 settling  today" in plain_head(LiveEvent(run=run(settling=True)))[1]
+
+
+def test_a_chart_has_its_highest_and_lowest_value_and_keeps_its_size() -> None:
+    shown = [text.plain for text in chart([100, 900, 500], 20, 3, lambda value: f"${value}")]
+    assert shown == ["$900  █ ", "      █▄", "$100 ▁██"]
+    assert area([1, 1], 10, 2) == ["  ", "▁▁"]
+    assert chart([5], 20, 3, str) == []
+    for height in (1, 2, 5, 9):
+        assert len(chart(list(range(500)), 60, height, str)) == height
+        assert all(len(text.plain) <= 60 for text in chart(list(range(500)), 60, height, str))
+
+
+def test_the_own_part_of_a_market_says_in_one_line_what_there_is_none_of() -> None:
+    order = LiveOrderRow.of(order_row(make_order(ticker="AAA")), strategy="spike")
+    shown = [text.plain for text in own_lines(LiveEvent(orders=(order,)), "AAA", 78)]
+    assert shown[0] == "Orders"
+    assert shown[-1] == "No open positions, no fills in the last day"
+    assert len(own_lines(LiveEvent(orders=(order,)), "BBB", 78)) == 1
 
 
 def test_the_ladder_has_asks_above_bids_and_bars_by_size() -> None:

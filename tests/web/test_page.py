@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page as Tab
 from playwright.sync_api import expect, sync_playwright
+from support.backtests import save_report
 from support.hostile_text import TITLE
-from support.served import TWO_SIDED, Served, eventually, finish, said, start
+from support.served import EMPTY, TWO_SIDED, Served, eventually, finish, said, start
 from support.web_page import Page
+
+from kalshi_cli.core.model.order_terms import BID
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; `make browser` says what to install")
@@ -49,7 +52,8 @@ def tab(page: Page) -> Iterator[Tab]:
 def test_every_page_shows_the_account(tab: Tab) -> None:
     for name, text in (
         ("overview", "Equity"), ("positions", TWO_SIDED), ("orders", "$0.55"), ("fills", "Fills"),
-        ("pnl", "By strategy"), ("markets", "Rain above"), ("alerts", "Alerts"), ("runbooks", "kill-switch"),
+        ("pnl", "By strategy"), ("markets", "Rain above"), ("reports", "No reports"), ("alerts", "Alerts"),
+        ("runbooks", "kill-switch"),
     ):  # fmt: skip
         tab.click(f"nav a[href='#{name}']")
         expect(tab.locator("main")).to_contain_text(text, timeout=WITHIN_MS)
@@ -63,6 +67,69 @@ def test_a_market_has_depth_chart_and_rules(tab: Tab) -> None:
     expect(tab.locator(".ladder meter").first).to_be_visible()
     assert tab.locator(".ladder meter").count() >= 4
     expect(tab.locator("main")).to_contain_text("resolves to Yes")
+    expect(tab.locator("table", has_text="Public trades").locator("tbody tr")).to_have_count(2)
+
+
+def test_prices_of_a_market_move_while_it_is_shown(tab: Tab, exchange: Served, page: Page) -> None:
+    tab.goto(f"{page.address}/#market/{TWO_SIDED}")
+    expect(tab.locator(".card").first).to_contain_text("$0.44", timeout=WITHIN_MS)
+    exchange.submit("maker", TWO_SIDED, BID, "0.4600", "7")
+    expect(tab.locator(".card").first).to_contain_text("$0.46", timeout=WITHIN_MS)
+
+
+def test_a_saved_report_is_drawn_from_its_numbers(tab: Tab, exchange: Served, page: Page) -> None:
+    folder = exchange.state / "sim" / "reports"
+    save_report(folder / "monday" / "report.json", strategy=TITLE, unknown=(TITLE,))
+    (folder / "broken.json").write_text("<script>document.title='bad'</script>")
+    (folder / "page.html").write_text("<script>document.title='bad'</script>")
+    tab.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    tab.click("nav a[href='#reports']")
+    expect(tab.locator("tbody tr")).to_have_count(2, timeout=WITHIN_MS)
+    tab.click("main a:text('monday')")
+    expect(tab.locator("main h1")).to_contain_text("onerror=document.title", timeout=WITHIN_MS)
+    expect(tab.locator("svg.chart")).to_have_count(2)
+    expect(tab.locator("nav a[href='#reports']")).to_have_attribute("aria-current", "page")
+    assert tab.locator("main img, main script").count() == 0
+    assert tab.title() == "kalshi"
+    assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+def test_a_market_is_locked_put_on_a_watchlist_and_taken_off(tab: Tab, page: Page) -> None:
+    page.do(do="watch", list="rain", tickers=EMPTY)
+    tab.goto(f"{page.address}/#market/{TWO_SIDED}")
+    tab.click("text=Lock for 1h")
+    expect(tab.locator("#facts li").first).to_be_visible(timeout=WITHIN_MS)
+    tab.click("#yes")
+    expect(tab.locator("#outcome")).to_have_text("Done", timeout=WITHIN_MS)
+    tab.click("#no")
+    tab.fill("[aria-label='Name of the watchlist']", "rain", timeout=WITHIN_MS)
+    tab.click("text=Add to watchlist")
+    expect(tab.locator("#facts")).to_contain_text("to the watchlist rain", timeout=WITHIN_MS)
+    assert page.get("watchlists").json() == [{"name": "rain", "tickers": [EMPTY]}]
+    tab.click("#yes")
+    expect(tab.locator("#outcome")).to_have_text("Done", timeout=WITHIN_MS)
+    tab.click("#no")
+    tab.click("nav a[href='#markets']")
+    tab.click("main a:text('rain (2)')", timeout=WITHIN_MS)
+    row = tab.locator("tbody tr", has_text=TWO_SIDED)
+    expect(row).to_contain_text("$0.44", timeout=WITHIN_MS)
+    row.get_by_text("Remove").click()
+    expect(tab.locator("#facts li").first).to_be_visible(timeout=WITHIN_MS)
+    tab.click("#yes")
+    expect(tab.locator("#outcome")).to_have_text("Done", timeout=WITHIN_MS)
+    assert page.get("watchlists").json() == [{"name": "rain", "tickers": [EMPTY]}]
+
+
+@pytest.mark.parametrize("page", [["--allow-stop"]], indirect=True)
+def test_on_a_phone_no_number_is_beyond_the_edge(tab: Tab) -> None:
+    tab.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    for name in ("positions", "orders", "markets"):
+        tab.click(f"nav a[href='#{name}']")
+        expect(tab.locator("td").first).to_be_visible(timeout=WITHIN_MS)
+        edges = tab.locator("td").evaluate_all("cells => cells.map((cell) => cell.getBoundingClientRect().right)")
+        assert max(edges) <= PHONE["width"], name
+        assert tab.get_by_role("table").get_by_role("cell").count() > 1, "still a table for a screen reader"
 
 
 @pytest.mark.parametrize("page", [["--allow-stop"]], indirect=True)

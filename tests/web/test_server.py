@@ -10,10 +10,13 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from openapi_schema_validator import OAS31Validator
+from support.backtests import save_report
 from support.hostile_text import TITLE, harmful
-from support.served import ME, TWO_SIDED, Served, eventually, finish, said, start
+from support.read_only import code, is_possible
+from support.served import EMPTY, ME, TWO_SIDED, Served, eventually, finish, program, said, start
 from support.web_page import Page
 
+from kalshi_cli.base.units import format_money
 from kalshi_cli.web.openapi import openapi
 from kalshi_cli.web.reads import READS
 from kalshi_cli.web.writes import WRITES
@@ -29,13 +32,15 @@ def page(exchange: Served, request: pytest.FixtureRequest) -> Iterator[Page]:
     made.close()
 
 
-def test_every_read_returns_what_its_description_says(page: Page) -> None:
+def test_every_read_returns_what_its_description_says(page: Page, exchange: Served) -> None:
     described = openapi()
     assert page.get("openapi.json").json() == described
     components = described["components"]["schemas"]
-    names = {"ticker": TWO_SIDED, "name": "kill-switch"}
+    program("watchlist", "add", "rain", TWO_SIDED, EMPTY)
+    save_report(exchange.state / "sim" / "reports" / "monday" / "report.json")
+    names = {"runbooks": "kill-switch", "watchlists": "rain", "reports": "monday"}
     for read in READS:
-        reply = page.get(read.path.format(**names))
+        reply = page.get(read.path.format(ticker=TWO_SIDED, name=names.get(read.path.partition("/")[0])))
         assert reply.status_code == 200, (read.path, reply.text)
         rows = reply.json() if read.is_list else [reply.json()]
         validator = OAS31Validator(components[read.view.__name__])
@@ -162,7 +167,16 @@ def test_bad_input_gets_one_clear_line(page: Page, path: str, body: object, stat
 
 
 def test_queries_are_checked(page: Page) -> None:
-    for path in ("orders?limit=0", "orders?limit=1e9", "orders?nonsense=1", "pnl?by=color", "markets/NOPE/orderbook"):
+    for path in (
+        "orders?limit=0",
+        "orders?limit=1e9",
+        "orders?nonsense=1",
+        "pnl?by=color",
+        f"markets/{TWO_SIDED}/candles?interval=5m",
+        "orders?status=odd",
+        "markets?status=odd",
+        "markets/NOPE/orderbook",
+    ):
         reply = page.get(path)
         assert reply.status_code in (400, 404), (path, reply.text)
         assert reply.json()["error"]["message"]
@@ -231,3 +245,58 @@ def test_server_and_loop_do_not_harm_each_other(exchange: Served) -> None:
     finally:
         loop.kill()
         finish(loop)
+
+
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+def test_a_watchlist_is_changed_through_a_plan(page: Page) -> None:
+    assert page.get("watchlists").json() == []
+    assert page.do(do="watch", list="Rain", tickers=f"{TWO_SIDED.lower()} {EMPTY}").status_code == 200
+    assert page.get("watchlists").json() == [{"name": "rain", "tickers": [TWO_SIDED, EMPTY]}]
+    assert {row["ticker"]: row["bid"] for row in page.get("watchlists/rain").json()} == {
+        TWO_SIDED: "0.4400", EMPTY: None,
+    }  # fmt: skip
+    assert page.post("plans", {"do": "watch", "list": "rain", "tickers": "NOPE"}).status_code == 404
+    assert page.post("plans", {"do": "watch", "list": "../x", "tickers": EMPTY}).status_code == 400
+    assert page.post("plans", {"do": "watch", "list": "rain", "tickers": " "}).status_code == 400
+    assert page.get("watchlists/unknown").status_code == 404
+    assert page.do(do="unwatch", list="rain", tickers=EMPTY).status_code == 200
+    assert page.get("watchlists").json() == [{"name": "rain", "tickers": [TWO_SIDED]}]
+    assert page.do(do="unwatch", list="rain", tickers="").status_code == 200
+    assert page.get("watchlists").json() == []
+
+
+def test_reports_are_found_by_name_and_nothing_else_is(page: Page, exchange: Served) -> None:
+    assert page.get("reports").json() == {"folder": str(exchange.state / "sim" / "reports"), "reports": []}
+    view = save_report(exchange.state / "sim" / "reports" / "monday.json", strategy=TITLE)
+    save_report(exchange.state / "sim" / "secret.json")
+    (row,) = page.get("reports").json()["reports"]
+    assert (row["name"], row["fills"]) == ("monday", view.fills)
+    found = page.get("reports/monday")
+    assert found.json()["net"] == format_money(view.net)
+    assert harmful(found.text) == ""
+    for name in ("../secret", "..%2fsecret", "%2e%2e%2fsecret", "secret", "monday.json", "%00", "x" * 5_000):
+        assert page.get(f"reports/{name}").status_code in (404, 400), name
+
+
+@pytest.mark.skipif(not is_possible(), reason="mounting a folder read-only needs root on Linux")
+def test_the_page_works_where_the_state_directory_is_mounted_read_only(exchange: Served) -> None:
+    exchange.trade_a_little()
+    assert program("status").code == 0
+    program("watchlist", "add", "rain", TWO_SIDED)
+    assert program("pause", "--reason", "a test").code == 0
+    before = {path: path.stat().st_mtime_ns for path in exchange.state.rglob("*") if "pace" not in path.name}
+    page = Page(exchange, "--allow-writes", first=code(exchange.state))
+    try:
+        for path in ("status", "portfolio", "orders", "fills", "pnl", "alerts", "watchlists", "reports"):
+            reply = page.get(path)
+            assert reply.status_code == 200, (path, reply.text)
+        assert page.get("status").json()["paused"] is True
+        eventually(lambda: page.get("state").json().get("run", {}).get("equity"))
+        planned = page.post("plans", {"do": "resume", "reason": "a test"})
+        if planned.status_code == 200:
+            plan = planned.json()
+            assert page.post(f"plans/{plan['plan_id']}/execute", {"digest": plan["digest"]}).status_code >= 400
+        assert page.get("status").json()["paused"] is True
+    finally:
+        page.close()
+    assert {path: path.stat().st_mtime_ns for path in exchange.state.rglob("*") if "pace" not in path.name} == before

@@ -406,6 +406,21 @@ class MarketService(PlanningService):
         """Remove markets, or without any the whole watchlist; return what is left of it. KalshiError if unknown."""
         return watchlists.remove(self._resources, name, tickers)
 
+    def plan_watchlist_addition(self, name: str, tickers: Sequence[str]) -> RequestPlan[WatchlistRow, WatchlistRow]:
+        """Plan to add markets to a watchlist. NotFoundError for an unknown market."""
+        row = watchlists.wanted_row(self._resources, name, tickers)
+        fact = f"Add {', '.join(row.tickers)} to the watchlist {row.name}"
+        return self._request("watch", row, lambda: self.add_to_watchlist(row.name, row.tickers), fact)
+
+    def plan_watchlist_removal(
+        self, name: str, tickers: Sequence[str] = ()
+    ) -> RequestPlan[WatchlistRow, WatchlistRow | None]:
+        """Plan to remove markets, or without any the whole watchlist. KalshiError for an unknown watchlist."""
+        self.watchlist(name)
+        row = WatchlistRow(name=name.lower(), tickers=tuple(ticker.upper() for ticker in tickers))
+        fact = f"Remove {', '.join(row.tickers) or 'all markets'} from the watchlist {row.name}"
+        return self._request("unwatch", row, lambda: self.remove_from_watchlist(row.name, row.tickers), fact)
+
     # -- the local catalog ----------------------------------------------------------------------------------------
 
     def refresh_catalog(self, *, is_full: bool = False, progress: Progress[int] = _unseen) -> RefreshView:

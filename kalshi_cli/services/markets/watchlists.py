@@ -30,13 +30,20 @@ def tickers(resources: Resources, name: str) -> Sequence[str]:
     return _found(watchlist_file(resources.state_dir).read(), name.lower())
 
 
-def add(resources: Resources, name: str, wanted: Sequence[str]) -> WatchlistRow:
-    """Add markets to a watchlist. UsageError for an invalid name or too many, NotFoundError for an unknown market."""
+def wanted_row(resources: Resources, name: str, wanted: Sequence[str]) -> WatchlistRow:
+    """Return what `add` would add. UsageError for an invalid name, NotFoundError for an unknown market."""
     name = name.lower()
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", name):
         raise UsageError(f"Invalid watchlist name: {name}", hint="use up to 32 letters, digits, - and _, such as nfl")
-    more = [ticker.upper() for ticker in wanted]
-    run_markets(resources.client, resources.clock.now(), more, "")
+    more = tuple(ticker.upper() for ticker in wanted)
+    run_markets(resources.client, resources.clock.now(), list(more), "")
+    return WatchlistRow(name=name, tickers=more)
+
+
+def add(resources: Resources, name: str, wanted: Sequence[str]) -> WatchlistRow:
+    """Add markets to a watchlist. UsageError for an invalid name or too many, NotFoundError for an unknown market."""
+    row = wanted_row(resources, name, wanted)
+    name, more = row.name, row.tickers
     with watchlist_file(resources.state_dir).changing(resources.machine, BUSY_S) as draft:
         lists = draft.value.lists
         kept = tuple(dict.fromkeys((*lists.get(name, ()), *more)))

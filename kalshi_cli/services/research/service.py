@@ -12,6 +12,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.config.config import state_dir
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, backtest_view
 from kalshi_cli.services.research.lake_service import LakeService
+from kalshi_cli.services.research.report.report_folder import list_reports, read_report
 from kalshi_cli.services.research.tape_runs import (
     BacktestSetup,
     merge_reports,
@@ -19,6 +20,7 @@ from kalshi_cli.services.research.tape_runs import (
     run_tapes,
     split_by_tape,
 )
+from kalshi_cli.views.backtests import ReportFolderView
 from kalshi_cli.views.runs import BacktestView
 
 if TYPE_CHECKING:
@@ -127,6 +129,20 @@ class ResearchService(LakeService):
                 continue
         rows.sort(key=lambda row: (row["start"], row["path"]))
         return _frame(rows, path="str", start="time", bytes="int")
+
+    @property
+    def report_folder(self) -> Path:
+        """Return the folder of saved reports: `web.reports`, or `reports` in the state directory."""
+        config = self._resources.config
+        return config.web.reports or state_dir(config) / "reports"
+
+    def reports(self) -> ReportFolderView:
+        """Return the saved reports of `report_folder`, the newest first."""
+        return list_reports(self.report_folder)
+
+    def report(self, name: str) -> BacktestView:
+        """Return a saved report by its name, for a screen: with its first trades and a thinned curve."""
+        return read_report(self.report_folder, name)
 
     def optimize(
         self, request: OptimizeRequest, show: Callable[[int, int], None] = lambda _done, _known: None

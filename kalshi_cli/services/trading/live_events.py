@@ -60,6 +60,25 @@ MAX_LEVELS = 50
 _DECODER = msgspec.json.Decoder(LiveEvent)
 
 
+class UnconfirmedCash:
+    """The part of the cash that only the last read of the account shows.
+
+    The balance is read after fills and settlements: one that was paid in between is in the cash, and its position is
+    not closed yet. Such a difference has gone at the next read; a deposit is still there. Until then it is unconfirmed.
+    """
+
+    def __init__(self) -> None:
+        self._read: Ts | None = None
+        self._seen = self._confirmed = Money(0)
+
+    def after(self, read: Ts | None, besides: Money) -> Money:
+        """Return the unconfirmed part; `besides` is the balance of the read at that time, less all bookings."""
+        if self._read is None or (read != self._read and besides == self._seen):
+            self._confirmed = besides
+        self._read, self._seen = read, besides
+        return Money(besides - self._confirmed)
+
+
 class LoopEvents:
     """Publishes the state of a running loop for readers; without a reader it costs next to nothing.
 
@@ -74,6 +93,7 @@ class LoopEvents:
         self._host = host
         self._has_real_money = has_real_money
         self._due = 0.0
+        self._cash = UnconfirmedCash()
         self._fills = deque(recent_fills(store, clock.now()), MAX_RECENT)
         self._alerts = deque(recent_alerts(store, clock.now()), MAX_RECENT)
 
@@ -94,8 +114,15 @@ class LoopEvents:
         self._due = self._clock.monotonic() + PUBLISH_EVERY_S
         state = engine.state
         asked = (state.books[ticker] for ticker in sorted(self._publisher.topics) if ticker in state.books)
+        early = Money(0) if state.cash_besides is None else self._cash.after(state.account_read, state.cash_besides)
         event = LiveEvent(
-            run=msgspec.structs.replace(run, host=self._host, real_money=self._has_real_money),
+            run=msgspec.structs.replace(
+                run,
+                host=self._host,
+                real_money=self._has_real_money,
+                settling=bool(early),
+                equity=None if run.equity is None else Money(run.equity - early),
+            ),
             positions=holding_rows(engine),
             orders=tuple(live_order(order) for order in state.orders.live()),
             fills=tuple(self._fills),
@@ -209,12 +236,18 @@ def account_event(resources: Resources, home: Home, tickers: tuple[str, ...]) ->
 
 
 def _with_account(resources: Resources, event: LiveEvent, store: Store | None, tickers: tuple[str, ...]) -> LiveEvent:
-    client, whole = resources.client, portfolio_summary(resources)
+    client, cash = resources.client, resources.client.balance().cash
+    whole = portfolio_summary(resources)
     watched = sorted({*tickers, *(each.ticker for each in whole.positions)})[:MAX_MARKETS]
     markets = {market.ticker: market for market in client.markets(tickers=watched)} if watched else {}
     assert event.run is not None
     run = msgspec.structs.replace(
-        event.run, cash=whole.cash, equity=whole.total, day_pnl=whole.pnl_today, exposure=whole.exposure
+        event.run,
+        cash=whole.cash,
+        equity=whole.total,
+        day_pnl=whole.pnl_today,
+        exposure=whole.exposure,
+        settling=whole.cash != cash,
     )
     return msgspec.structs.replace(
         event,

@@ -26,9 +26,11 @@ function drawing(name, attributes, ...children) {
 }
 
 const isSet = (value) => value !== null && value !== undefined;
-const money = (text) => (isSet(text) ? (Number(text) < 0 ? "-$" : "$") + Math.abs(Number(text)).toFixed(2) : "—");
-const gain = (text) => (isSet(text) ? (Number(text) >= 0 ? "+" : "") + money(text) : "—");
-const price = (text) => (isSet(text) ? "$" + String(Number(text)) : "—");
+const dollars = (number, places) => number.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: places });
+const money = (text) => (isSet(text) ? (Number(text) < 0 ? "-$" : "$") + dollars(Math.abs(Number(text)), 2) : "—");
+const gain = (text) => (isSet(text) ? (Number(text) > 0 ? "+" : "") + money(text) : "—");
+const price = (text) => (isSet(text) ? "$" + dollars(Number(text), 4) : "—");
+const share = (text) => (isSet(text) ? (100 * Number(text)).toFixed(1) + "%" : "—");
 const count = (text) => (isSet(text) ? String(Number(text)) : "—");
 const clock = (text) => (isSet(text) ? new Date(text).toLocaleTimeString() : "—");
 const day = (text) => (isSet(text) ? new Date(text).toLocaleString() : "—");
@@ -38,32 +40,38 @@ const market = (ticker) => element("a", { href: "#market/" + encodeURIComponent(
 // A column: heading, the cell of a row (text or element), and the class of the cell.
 function table(caption, columns, rows, empty) {
   if (!rows || !rows.length) return element("p", { class: "soft" }, empty);
-  const head = element("tr", {}, ...columns.map(([name, , kind]) => element("th", { scope: "col", class: kind }, name)));
+  // The roles keep it a table for screen readers where a phone shows rows as cards.
+  const head = element("tr", { role: "row" }, ...columns.map(([name, , kind]) => element("th", { scope: "col", role: "columnheader", class: kind }, name)));
   const body = rows.map((row) =>
-    element("tr", {}, ...columns.map(([, cell, kind, style]) =>
-      element("td", { class: [kind, style ? style(row) : ""].filter(Boolean).join(" ") }, cell(row)))));
+    element("tr", { role: "row" }, ...columns.map(([name, cell, kind, style]) =>
+      element("td", { role: "cell", "data-name": name, class: [kind, style ? style(row) : ""].filter(Boolean).join(" ") }, cell(row)))));
   return element("div", { class: "table" },
-    element("table", {}, element("caption", {}, caption), element("thead", {}, head), element("tbody", {}, ...body)));
+    element("table", { role: "table" }, element("caption", {}, caption), element("thead", { role: "rowgroup" }, head),
+      element("tbody", { role: "rowgroup" }, ...body)));
 }
 
 function cards(...pairs) {
-  return element("dl", { class: "cards" }, ...pairs.map(([name, value, style]) =>
-    element("div", { class: "card" }, element("dt", {}, name), element("dd", { class: style }, value))));
+  return element("dl", { class: "cards" }, ...pairs.map(([name, value, style, more]) => element("div", { class: "card" },
+    element("dt", {}, name), element("dd", { class: style }, value), more ? element("dd", { class: "more" }, more) : null)));
 }
 
-function curve(points, words) {
+// A line over time: the values, what they are, and the times of the first and the last one.
+function curve(points, words, show = money, from = "", to = "now") {
   if (points.length < 2) return element("p", { class: "soft" }, "The curve begins with the second value");
   const low = Math.min(...points), high = Math.max(...points), span = high - low || 1;
-  const line = points.map((value, at) =>
-    (at / (points.length - 1) * 100).toFixed(2) + "," + (98 - (value - low) / span * 96).toFixed(2)).join(" ");
-  return drawing("svg", { class: "chart", viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img",
-    "aria-label": `${words}: from ${money(points[0])} to ${money(points.at(-1))}` },
-  drawing("polyline", { class: "curve", points: line }));
+  const at = (value) => (98 - (value - low) / span * 96).toFixed(2);
+  const line = points.map((value, n) => (n / (points.length - 1) * 100).toFixed(2) + "," + at(value)).join(" ");
+  const zero = low < 0 && high > 0 ? [drawing("line", { class: "zero", x1: 0, x2: 100, y1: at(0), y2: at(0) })] : [];
+  return element("figure", {}, element("div", { class: "scale" }, element("span", {}, show(high)), element("span", {}, show(low))),
+    drawing("svg", { class: "chart", viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img",
+      "aria-label": `${words}: from ${show(points[0])} to ${show(points.at(-1))}, at least ${show(low)}, at most ${show(high)}` },
+    ...zero, drawing("polyline", { class: "curve", points: line })),
+    element("figcaption", {}, element("span", {}, from), element("span", {}, to)));
 }
 
 function bars(rows, words) {
   const values = rows.map((row) => Number(row.net));
-  const most = Math.max(...values.map(Math.abs), 0.01), wide = 100 / Math.max(rows.length, 1);
+  const most = Math.max(...values.map(Math.abs), 0.01), wide = 100 / Math.max(rows.length, 12);
   return drawing("svg", { class: "chart", viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img",
     "aria-label": words + ": " + rows.map((row) => `${row.key} ${gain(row.net)}`).join(", ") },
   drawing("line", { class: "zero", x1: 0, x2: 100, y1: 50, y2: 50 }),
@@ -128,9 +136,9 @@ async function act(words, request, field) {
 
 const positionColumns = [
   ["Market", (row) => market(row.ticker)],
-  ["Held", (row) => `${count(row.count)} ${row.side.toUpperCase()}`, "number"],
-  ["Average", (row) => price(row.average_price), "number"],
-  ["Mark", (row) => price(row.mark), "number"],
+  ["Quantity", (row) => `${count(row.count)} ${row.side.toUpperCase()}`, "number"],
+  ["Avg price", (row) => price(row.average_price), "number"],
+  ["Closing price", (row) => price(row.mark), "number"],
   ["Value", (row) => money(row.value), "number"],
   ["Unrealized", (row) => gain(row.unrealized), "number", (row) => tone(row.unrealized)],
   ["Title", (row) => row.title || "", "wrap"],
@@ -151,10 +159,10 @@ const fillColumns = [
   ["Time", (row) => day(row.time)],
   ["Market", (row) => market(row.ticker)],
   ["YES", (row) => (row.book_side === "bid" ? "bought" : "sold")],
-  ["Count", (row) => count(row.count), "number"],
+  ["Quantity", (row) => count(row.count), "number"],
   ["Price", (row) => price(row.price), "number"],
   ["Fee", (row) => money(row.fee), "number"],
-  ["Role", (row) => (row.is_taker ? "taker" : "maker")],
+  ["Liquidity", (row) => (row.is_taker ? "taker" : "maker")],
   ["Strategy", (row) => row.strategy || "manual"],
 ];
 const alertColumns = [
@@ -176,14 +184,19 @@ const pages = {
   overview: () => {
     const run = state.parts.run;
     if (!run) return [element("p", {}, "Reading the account ...")];
-    const limit = isSet(run.exposure_limit) ? ` of ${money(run.exposure_limit)}` : "";
     const denied = Object.entries(run.denied || {});
     return [
       element("h1", {}, "Overview"),
-      cards(["Equity", money(run.equity)], ["Cash", money(run.cash)], ["P&L today", gain(run.day_pnl), tone(run.day_pnl)],
-        ["Exposure", money(run.exposure) + limit], ["Positions", String((state.parts.positions || []).length)],
-        ["Live orders", String((state.parts.orders || []).length)]),
-      element("h2", {}, "Equity since this page follows it"), curve(state.equity, "Equity"),
+      cards([run.settling ? "Equity, settling" : "Equity", money(run.equity), run.settling ? "warn" : ""],
+        ["Cash", money(run.cash)], ["P&L today", gain(run.day_pnl), tone(run.day_pnl), isSet(run.daily_loss_limit)
+          ? `loss limit ${money(run.daily_loss_limit)}` : ""],
+        ["Exposure", money(run.exposure), "", isSet(run.exposure_limit) ? `of ${money(run.exposure_limit)}` : ""],
+        ["Positions", String((state.parts.positions || []).length)], ["Live orders", String((state.parts.orders || []).length)],
+        ["Feed", isSet(run.feed_age_s) ? run.feed_age_s.toFixed(1) + " s" : "—", run.feed_age_s > 3 ? "bad" : "",
+          isSet(run.feed_lag_ms) ? `lag ${run.feed_lag_ms} ms` : ""]),
+      run.settling ? element("p", { class: "warn" },
+        "Settling: cash and positions were read at different times and do not agree yet.") : null,
+      element("h2", {}, "Equity since the server follows it"), curve(state.equity, "Equity"),
       element("h2", {}, "P&L by strategy"),
       table("Since the loop began", partColumns("Strategy"), state.parts.strategies, "No strategy is running"),
       denied.length ? table("Orders refused by kalshi", [["Limit", (row) => row[0]], ["Times", (row) => String(row[1]), "number"]],
@@ -196,7 +209,7 @@ const pages = {
   positions: () => [element("h1", {}, "Positions"),
     table("Open positions", positionColumns, state.parts.positions, "No open positions")],
   orders: () => [element("h1", {}, "Orders"), table("Live orders", orderColumns, state.parts.orders, "No live orders"),
-    allowed.write ? (state.form ||= orderForm()) : null],
+    allowed.write ? orderForm() : null],
   fills: () => [element("h1", {}, "Fills"),
     table("Of the last day", fillColumns, state.parts.fills, "No fills in the last day")],
   alerts: () => [element("h1", {}, "Alerts"),
@@ -215,19 +228,30 @@ const reading = {
   },
   markets: async () => {
     const words = new URLSearchParams(location.hash.split("?")[1] || "").get("search") || "";
-    const rows = await call("markets?limit=100&search=" + encodeURIComponent(words));
+    const [rows, lists] = await Promise.all([call("markets?limit=100&search=" + encodeURIComponent(words)), call("watchlists")]);
     const input = element("input", { id: "words", value: words });
     return [element("h1", {}, "Markets"),
       element("form", { onsubmit: (event) => { event.preventDefault();
         location.hash = "#markets?search=" + encodeURIComponent(input.value); } },
       element("label", {}, "Words of the title ", input), element("button", {}, "Search")),
+      lists.length ? element("p", {}, "Watchlists: ", ...lists.flatMap((list) =>
+        [element("a", { href: "#watchlist/" + encodeURIComponent(list.name) }, `${list.name} (${list.tickers.length})`), " "])) : null,
       table("At most 100 open markets", [["Market", (row) => market(row.ticker)], ["Title", (row) => row.title || "", "wrap"],
         ["Bid", (row) => price(row.yes_bid), "number"], ["Ask", (row) => price(row.yes_ask), "number"],
         ["Closes", (row) => day(row.close_time)]], rows, "No market matches")];
   },
+  watchlist: async (name) => [element("h1", {}, `Watchlist ${name}`),
+    table("Best prices on the YES scale", [["Market", (row) => market(row.ticker)], ["Title", (row) => row.title, "wrap"],
+      ["Bid", (row) => price(row.bid), "number"], ["Quantity", (row) => count(row.bid_count), "number"],
+      ["Ask", (row) => price(row.ask), "number"], ["Quantity", (row) => count(row.ask_count), "number"],
+      ["", (row) => allowed.write ? element("button", { onclick: () => act(`Remove ${row.ticker} from ${name}?`,
+        { do: "unwatch", list: name, tickers: row.ticker }) }, "Remove") : ""]],
+    await call("watchlists/" + encodeURIComponent(name)), "None of its markets is on the exchange")],
   market: async (ticker) => {
     const at = "markets/" + encodeURIComponent(ticker);
-    const [found, book, candles] = await Promise.all([call(at), call(at + "/orderbook?depth=10"), call(at + "/candles")]);
+    const [found, book, trades] = await Promise.all([call(at), call(at + "/orderbook?depth=10"), call(at + "/trades?limit=20")]);
+    const isYoung = Date.now() - Date.parse(found.open_time) < 12 * 3600 * 1000;
+    const candles = await call(at + "/candles?interval=" + (isYoung ? "1m" : "1h"));
     const most = Math.max(...[...book.yes_bids, ...book.yes_asks].map((level) => Number(level[1])), 1);
     const level = ([at, size]) => [element("span", { class: "number" }, price(at)), element("span", { class: "number" },
       count(size)), element("meter", { min: 0, max: most, value: Number(size), "aria-label": `${count(size)} at ${price(at)}` })];
@@ -235,11 +259,54 @@ const reading = {
     return [element("h1", {}, found.title || ticker), element("p", { class: "soft" }, ticker),
       cards(["Best bid", price(book.best_bid)], ["Best ask", price(book.best_ask)], ["Status", found.status],
         ["Closes", day(found.close_time)]),
-      element("h2", {}, "Price, last week by the hour"), curve(closes, "Price"),
+      allowed.write ? watchForm(ticker) : null,
+      element("h2", {}, isYoung ? "Price, last three hours by the minute" : "Price, last week by the hour"),
+      curve(closes, "Price", price, isSet(candles[0]) ? day(candles[0].end) : ""),
       ...(allowed.write ? [element("h2", {}, "New order"), orderForm(ticker)] : []),
       element("h2", {}, "Asks"), element("div", { class: "ladder asks" }, ...book.yes_asks.slice().reverse().flatMap(level)),
       element("h2", {}, "Bids"), element("div", { class: "ladder" }, ...book.yes_bids.flatMap(level)),
+      element("h2", {}, "Trades"), table("Public trades, newest first", [["Time", (row) => day(row.time)],
+        ["Price", (row) => price(row.price), "number"], ["Quantity", (row) => count(row.count), "number"],
+        ["Taker", (row) => "buy " + row.taker.toUpperCase()]], trades, "No trades yet"),
       element("h2", {}, "Rules"), element("p", {}, found.rules_primary || "")];
+  },
+  reports: async () => {
+    const found = await call("reports");
+    return [element("h1", {}, "Backtest reports"), table(`In ${found.folder}, newest first`, [
+      ["Name", (row) => row.problem ? row.name : element("a", { href: "#report/" + encodeURIComponent(row.name) }, row.name)],
+      ["Strategy", (row) => row.strategy || row.problem, "wrap"], ["From", (row) => day(row.started)],
+      ["Net", (row) => gain(row.net), "number", (row) => tone(row.net)], ["Fills", (row) => row.fills ?? "—", "number"],
+      ["Saved", (row) => day(row.modified)]],
+    found.reports, `No reports in ${found.folder}. kalshi backtest ... --out ${found.folder}/NAME writes one.`)];
+  },
+  report: async (name) => {
+    const found = await call("reports/" + encodeURIComponent(name));
+    const part = (title, rows) => [element("h2", {}, title), table("Net of fees", [["", (row) => row.part],
+      ["Round trips", (row) => String(row.round_trips), "number"], ["Quantity", (row) => count(row.count), "number"],
+      ["Fees", (row) => money(row.fees), "number"], ["Net", (row) => gain(row.net), "number", (row) => tone(row.net)]],
+    rows, "No round trips")];
+    const over = (field, words) => curve(found.curve.map((row) => Number(row[field])), words, money, day(found.started), day(found.ended));
+    return [element("h1", {}, `Backtest of ${found.strategy}`),
+      element("p", { class: "soft" }, `${name}: ${day(found.started)} to ${day(found.ended)}. Fill model ${found.fill_model}, latency ${found.latency}.`),
+      found.unknown.length ? element("ul", { class: "warn" }, ...found.unknown.map((each) => element("li", {}, each))) : null,
+      cards(["Net", gain(found.net), tone(found.net)], ["Return", share(found.total_return)], ["Fees", money(found.fees)],
+        ["Max drawdown", money(found.max_drawdown)], ["Highest exposure", money(found.highest_exposure)],
+        ["Fills", String(found.fills)], ["Maker share", share(found.maker_share)], ["Fill rate", share(found.fill_rate)],
+        ["Win rate", share(found.win_rate)]),
+      element("h2", {}, "Profit and loss"), over("net", "Profit and loss"),
+      element("h2", {}, "Drawdown"), over("drawdown", "Drawdown"),
+      element("h2", {}, "Ratios"), table("Per observation, not annualized", [
+        ["Ratio", (row) => `${row.measure} per ${row.per}`], ["Value", (row) => isSet(row.value) ? row.value.toFixed(3) : "—", "number"],
+        ["Standard error", (row) => isSet(row.standard_error) ? row.standard_error.toFixed(3) : "—", "number"],
+        ["Note", (row) => row.note || "", "wrap"]], found.ratios, "None"),
+      element("h2", {}, "By market"), table("Net of fees", partColumns("Market"), found.rows, "No trades"),
+      ...part("By hour of the day, UTC", found.by_hour), ...part("By price paid", found.by_price),
+      ...part("By time to close", found.by_time_to_close),
+      element("h2", {}, "Trades"), table(`${found.trades.length} of ${found.fills} fills; a file of --out has all`,
+        [["Time", (row) => day(row.time)], ["Market", (row) => row.ticker],
+          ["YES", (row) => (row.book_side === "bid" ? "bought" : "sold")], ["Quantity", (row) => count(row.count), "number"],
+          ["Price", (row) => price(row.price), "number"], ["Fee", (row) => money(row.fee), "number"],
+          ["Realized", (row) => gain(row.realized), "number", (row) => tone(row.realized)]], found.trades, "No trades")];
   },
   runbooks: async () => [element("h1", {}, "Runbooks"), table("What to do when something is wrong", [
     ["Name", (row) => element("a", { href: "#runbook/" + row.name }, row.name)], ["Title", (row) => row.title, "wrap"]],
@@ -250,6 +317,15 @@ const reading = {
   },
 };
 
+function watchForm(ticker) {
+  const input = element("input", { "aria-label": "Name of the watchlist", placeholder: "Watchlist, like nfl" });
+  return element("form", { "data-key": "watch " + ticker, onsubmit: (event) => { event.preventDefault();
+    act(`Add ${ticker} to the watchlist?`, { do: "watch", list: input.value.trim(), tickers: ticker }); } },
+  input, element("button", {}, "Add to watchlist"),
+  element("button", { type: "button", onclick: () => act(`Block new positions in ${ticker} for an hour?`,
+    { do: "lock", ticker, for: "1h" }) }, "Lock for 1h"));
+}
+
 // The side and the action are chosen, never preset: a wrong default would be an order that nobody meant.
 function orderForm(ticker = "") {
   const options = { side: ["yes or no", "yes", "no"], action: ["buy or sell", "buy", "sell"] };
@@ -258,7 +334,7 @@ function orderForm(ticker = "") {
     ? element("select", { name, "aria-label": words, required: "required" }, ...options[name].map((each, at) =>
       Object.assign(element("option", {}, name === "side" ? each.toUpperCase() : each), { value: at ? each : "" })))
     : element("input", { name, "aria-label": words, placeholder: words, required: "required", value: name === "ticker" ? ticker : "" })]);
-  return element("form", { onsubmit: (event) => { event.preventDefault();
+  return element("form", { "data-key": "order " + ticker, onsubmit: (event) => { event.preventDefault();
     act("Place this order?", { do: "place", ...Object.fromEntries(inputs.map(([name, input]) => [name, input.value.trim()])) }); } },
   ...inputs.map(([, input]) => input), element("button", {}, "Review order"));
 }
@@ -266,6 +342,9 @@ function orderForm(ticker = "") {
 // -- drawing --------------------------------------------------------------------------------------------------------
 
 const allowed = { stop: false, write: false };
+const LIVE = ["market", "watchlist"]; // pages of prices, which are read again while they are visible
+const AGAIN_MS = 4000;
+const NAV = { market: "markets", watchlist: "markets", report: "reports", runbook: "runbooks" };
 let turn = 0;
 
 function parts() {
@@ -276,31 +355,50 @@ function parts() {
 async function open() {
   const [name, argument] = parts(), mine = ++turn, main = $("main");
   for (const link of document.querySelectorAll("nav a")) {
-    if (link.hash === "#" + name) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
+    if (link.hash === "#" + (NAV[name] || name)) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
   }
   if (pages[name]) { draw(); return; }
   main.replaceChildren(element("p", { class: "soft" }, "Reading ..."));
+  await read(name, argument, mine);
+}
+
+async function read(name, argument, mine) {
+  const main = $("main");
   try {
     const made = reading[name] ? await reading[name](argument) : [element("p", {}, "No such page")];
-    if (mine === turn) main.replaceChildren(...made.filter(Boolean));
+    if (mine !== turn) return;
+    if (!isTyping()) replace(made);
   } catch (error) {
     if (mine === turn) main.replaceChildren(element("p", { class: "bad", role: "alert" }, error.message));
   }
+  if (LIVE.includes(name)) setTimeout(() => again(name, argument, mine), AGAIN_MS);
+}
+
+function again(name, argument, mine) {
+  if (mine !== turn) return;
+  if (document.hidden) setTimeout(() => again(name, argument, mine), AGAIN_MS); else read(name, argument, mine);
+}
+
+const isTyping = () => $("main").contains(document.activeElement)
+  && ["INPUT", "SELECT"].includes(document.activeElement.tagName) && !document.activeElement.closest("form[data-key]");
+
+// Shows other content, and leaves the keyboard at the same link or button. A form with a key stays in the page as it is:
+// what is typed in it, and the focus, must not be lost.
+function replace(content) {
+  const focused = document.activeElement, main = $("main");
+  const at = main.contains(focused) ? [...main.querySelectorAll("a, button")].indexOf(focused) : -1;
+  const kept = new Map([...main.querySelectorAll(":scope > form[data-key]")].map((form) => [form.dataset.key, form]));
+  const made = content.filter(Boolean).map((each) => kept.get(each.dataset.key) || each);
+  for (const old of [...main.childNodes]) if (!made.includes(old)) old.remove();
+  let place = main.firstChild;
+  for (const each of made) if (each === place) place = place.nextSibling; else main.insertBefore(each, place);
+  if (at >= 0 && !main.contains(document.activeElement)) main.querySelectorAll("a, button")[at]?.focus({ preventScroll: true });
 }
 
 function draw() {
   const [name] = parts();
   if (!pages[name]) return;
-  const focused = document.activeElement, main = $("main");
-  const at = main.contains(focused) ? [...main.querySelectorAll("a, button")].indexOf(focused) : -1;
-  const made = pages[name]().filter(Boolean);
-  if (made.at(-1) === main.lastElementChild) {  // the order form stays: what is typed in it must not be lost
-    for (const old of [...main.children].slice(0, -1)) old.remove();
-    main.prepend(...made.slice(0, -1));
-  } else {
-    main.replaceChildren(...made);
-  }
-  if (at >= 0 && !main.contains(document.activeElement)) main.querySelectorAll("a, button")[at]?.focus();
+  if (!isTyping()) replace(pages[name]());
 }
 
 function head() {
@@ -327,7 +425,7 @@ function head() {
 function take(news) {
   Object.assign(state.parts, news);
   state.heard = Date.now();
-  const equity = news.run && Number(news.run.equity);
+  const equity = news.run && (news.run.running || !news.run.settling) && Number(news.run.equity);
   if (equity && state.equity.at(-1) !== equity) state.equity = [...state.equity, equity].slice(-2000);
   head();
   draw();
@@ -338,7 +436,7 @@ async function begin() {
   $("resume").onclick = () => act("Resume trading?", { do: "resume", reason: "" }, "Why is it safe again?");
   $("kill").onclick = () => act("Halt trading and cancel EVERY order?", { do: "kill" });
   $("logout").onclick = async () => { await call("logout", {}); location.reload(); };
-  addEventListener("hashchange", () => { open(); $("main").focus(); });
+  addEventListener("hashchange", () => { open(); scrollTo(0, 0); $("main").focus({ preventScroll: true }); });
   setInterval(head, 1000);
   try {
     Object.assign(allowed, await call("allowed"));

@@ -5,14 +5,17 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
 import msgspec
+import pytest
+from support.fault_proxy import Fault, fault_proxy
 from support.served import ME, TWO_SIDED, Served, eventually, finish, said, start
 
 from kalshi_cli import Kalshi
-from kalshi_cli.base.units import Ts, cents, dollars, format_price
+from kalshi_cli.base.units import Money, Ts, cents, dollars, format_price
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.services.trading.live_events import encode_part
+from kalshi_cli.services.trading.live_events import UnconfirmedCash, account_event, encode_part
 from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.live import LiveEvent, RecentAlertRow
 
@@ -29,6 +32,30 @@ def test_text_that_is_no_unicode_ends_no_loop() -> None:
     row = RecentAlertRow(time=Ts(1), tier="info", code="X", subject="a\ud800b", text=TruncatableText("plain"))
     (found,) = msgspec.json.decode(encode_part((row,)), type=tuple[RecentAlertRow, ...])
     assert (found.subject, found.text) == ("a?b", "plain")
+
+
+def test_cash_that_was_paid_before_its_booking_is_not_shown_twice() -> None:
+    cash = UnconfirmedCash()
+    shown = []
+    for read, balance, booking, held in (
+        (1, 100, 0, 5),
+        (1, 100, 0, 5),
+        (2, 110, 0, 5),  # a position was paid out with 10; its settlement is not booked yet
+        (2, 110, 0, 5),
+        (2, 110, 10, 0),  # booked
+        (3, 110, 10, 0),
+        (4, 110, 10, 0),
+        (5, 160, 10, 0),  # a deposit of 50
+        (6, 160, 10, 0),
+    ):
+        booked = booking if read != 2 else 0  # bookings at the time of the read
+        besides = balance - booked
+        early = cash.after(Ts(read), Money(besides))
+        shown.append((besides + booking + held - early, bool(early)))
+    assert shown == [
+        (105, False), (105, False), (105, True), (105, True), (110, True), (110, False), (110, False), (110, True),
+        (160, False),
+    ]  # fmt: skip
 
 
 def test_without_a_loop_the_account_is_shown(exchange: Served) -> None:
@@ -116,3 +143,46 @@ def test_the_loop_does_not_mind_a_reader_that_comes_and_goes(exchange: Served) -
     assert finish(loop).code == 0
     assert not (exchange.state / "sim" / "events.sock").exists()
     assert exchange.call(lambda: exchange.exchange.resting(ME)) == []
+
+
+def test_an_account_that_is_paid_while_it_is_read_is_settling(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange.trade_a_little()
+    with fault_proxy(exchange.server.rest_url) as proxy:
+        monkeypatch.setenv("KALSHI_REST_URL", proxy.moved(exchange.server.rest_url))
+        with Kalshi.open() as kalshi:
+
+            def run() -> tuple[bool, bool]:
+                found = next(kalshi.trading.events()).run
+                assert found is not None
+                assert found.equity is not None
+                return found.settling, found.running
+
+            assert run() == (False, False)
+            less = Fault(
+                "rewrite", "GET", "/portfolio/balance", edit=lambda body: {**body, "balance_dollars": "1.0000"}
+            )
+            proxy.faults.append(less)
+            assert run() == (True, False)
+            assert run() == (False, False)
+
+
+def test_a_screen_that_stays_open_opens_the_state_file_once(exchange: Served) -> None:
+    exchange.trade_a_little()
+    with Kalshi.open() as kalshi:
+        kalshi.resources.store.halt()
+        opened = kalshi.resources.remembered()
+        count = _open_files()
+        for _ in range(20):
+            kalshi.trading.status()
+            account_event(kalshi.resources, kalshi.resources.home, ())
+        assert _open_files() <= count + 2
+        assert kalshi.resources.remembered() is opened
+        path = exchange.state / "sim" / "state.db"
+        path.rename(path.with_name("old.db"))
+        assert kalshi.resources.remembered() is None, "not the file that was moved away"
+
+
+def _open_files() -> int:
+    return sum("state.db" in str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink())
