@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from kalshi_cli.base.units import ONE_DOLLAR, Price, show_money, show_price, show_qty
+from kalshi_cli.base.units import show_price, show_qty
 from kalshi_cli.cli.options import agreed, choice_option, duration_option, flags_of, show_view
 from kalshi_cli.cli.screen.output import Format, default_format, write_sentence
 
@@ -138,6 +138,8 @@ def is_terse(ctx: typer.Context) -> bool:
 def show_order(ctx: typer.Context, order: OrderRow, now: Ts) -> None:
     """Show an order: one sentence on a terminal, all fields with `-v`, with a format or in a pipe."""
     if is_terse(ctx):
+        from kalshi_cli.views.order_text import order_sentence
+
         write_sentence(order_sentence(order))
     else:
         show_view(ctx, order, title=order.ticker, now=now)
@@ -146,35 +148,9 @@ def show_order(ctx: typer.Context, order: OrderRow, now: Ts) -> None:
 def show_change(ctx: typer.Context, order: OrderChangeView, now: Ts) -> None:
     """Show a changed order as `show_order` does, with its terms before."""
     if is_terse(ctx):
+        from kalshi_cli.views.order_text import order_sentence
+
         before = f"{show_qty(order.remaining_before)} at {show_price(order.price_before)}"
         write_sentence(f"{order_sentence(order)}. Before: {before}")
     else:
         show_view(ctx, order, title=order.ticker, now=now)
-
-
-def order_sentence(order: OrderRow) -> str:
-    """Return what happened to an order in one sentence."""
-    average = f" at {show_price(order.average_fill_price)}" if order.average_fill_price is not None else ""
-    fees = f", fees {show_money(order.fees)}" if order.fees else ""
-    return f"{_order(order)} is {order.status}: {_filled(order)}{average}{fees}"
-
-
-def cancel_sentence(order: OrderRow) -> str:
-    """Return which order was canceled, in one sentence."""
-    return f"{_order(order)} is canceled: {_filled(order)}"
-
-
-def _filled(order: OrderRow) -> str:
-    return f"{show_qty(order.filled)} of {show_qty(order.count)} filled"
-
-
-def _order(order: OrderRow) -> str:
-    """Return the order with its terms; one for NO also as the order for YES that the exchange lists."""
-    from kalshi_cli.views.formats import SHORT_ID_LENGTH
-
-    name, count = (order.order_id or order.client_order_id or "")[:SHORT_ID_LENGTH], show_qty(order.count)
-    terms = f"{order.action} {count} {order.side.upper()} at {show_price(order.price)}"
-    if order.side == "no":
-        opposite = "sell" if order.action == "buy" else "buy"
-        terms += f", listed as {opposite} {count} YES at {show_price(Price(ONE_DOLLAR - order.price))}"
-    return f"Order {name} on {order.ticker} ({terms})"

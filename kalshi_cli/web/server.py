@@ -36,6 +36,7 @@ from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.base.units import format_ts
 from kalshi_cli.views.formats import to_machine
 from kalshi_cli.views.live import LiveEvent
+from kalshi_cli.views.order_text import outcome_text
 from kalshi_cli.views.plans import Plan
 from kalshi_cli.web.access import COOKIE, Access, Refusal
 from kalshi_cli.web.openapi import openapi
@@ -291,7 +292,7 @@ class WebApp:
             if (error := getattr(outcome, "error", None)) is not None:
                 raise error
             self._source.refresh()
-            return _json({"done": safe_text(made.subject)})
+            return _json({"done": safe_text(made.subject), "result": safe_text(outcome_text(outcome))})
 
         return await _answer(reply)
 

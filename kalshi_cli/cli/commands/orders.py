@@ -26,7 +26,6 @@ from kalshi_cli.cli.options import (
 from kalshi_cli.cli.order_options import (
     TickerGlob,
     Yes,
-    cancel_sentence,
     consented,
     is_terse,
     order_argument,
@@ -173,6 +172,7 @@ def cancel(
     kalshi order list --format csv | cut -d, -f1 | tr -d '"' | tail -n +2 | kalshi order cancel -
     """
     from kalshi_cli.services.orders.service import OrderService
+    from kalshi_cli.views import order_text
     from kalshi_cli.views.orders import CancelRow
 
     ids = ids or [pick_order(ctx)]
@@ -183,7 +183,7 @@ def cancel(
         outcome = orders.execute(plan)
         if is_terse(ctx) and outcome.error is None and len(outcome.orders) == len(outcome.rows):
             for order in outcome.orders:
-                write_sentence(cancel_sentence(order))
+                write_sentence(order_text.cancel_sentence(order))
         else:
             show_list(ctx, CancelRow, outcome.rows, empty="No order ids given")
     if outcome.error is not None:

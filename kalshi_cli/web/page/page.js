@@ -116,8 +116,8 @@ async function act(words, request, field) {
     $("yes").disabled = true;
     try {
       if (!plan) { await show(); } else {
-        await call(`plans/${plan.plan_id}/execute`, { digest: plan.digest });
-        $("outcome").textContent = "Done";
+        const done = await call(`plans/${plan.plan_id}/execute`, { digest: plan.digest });
+        $("outcome").textContent = done.result || "Done";
         $("yes").hidden = true;
         $("no").textContent = "Close";
         open();
@@ -318,7 +318,7 @@ const reading = {
 };
 
 function watchForm(ticker) {
-  const input = element("input", { "aria-label": "Name of the watchlist", placeholder: "Watchlist, like nfl" });
+  const input = element("input", { "aria-label": "Name of the watchlist", required: "required", placeholder: "Watchlist, like nfl" });
   return element("form", { "data-key": "watch " + ticker, onsubmit: (event) => { event.preventDefault();
     act(`Add ${ticker} to the watchlist?`, { do: "watch", list: input.value.trim(), tickers: ticker }); } },
   input, element("button", {}, "Add to watchlist"),

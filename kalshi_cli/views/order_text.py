@@ -1,0 +1,51 @@
+"""The result of an order, a cancel or a close in one sentence, for a terminal and the page."""
+
+from __future__ import annotations
+
+from kalshi_cli.base.units import ONE_DOLLAR, Price, show_money, show_price, show_qty
+from kalshi_cli.views.close import CloseRow
+from kalshi_cli.views.formats import SHORT_ID_LENGTH
+from kalshi_cli.views.orders import OrderRow
+from kalshi_cli.views.plans import PlanOutcome
+
+
+def outcome_text(outcome: object) -> str:
+    """Return what came of an executed plan; empty where its success says everything."""
+    if isinstance(outcome, OrderRow):
+        return order_sentence(outcome)
+    if isinstance(outcome, PlanOutcome):
+        closed = [close_sentence(row) for row in outcome.rows if isinstance(row, CloseRow)]
+        return "; ".join(closed or map(cancel_sentence, outcome.orders))
+    return ""
+
+
+def close_sentence(row: CloseRow) -> str:
+    """Return how much of a position was closed, in one sentence."""
+    average = f" at {show_price(row.average_price)} on average" if row.average_price is not None else ""
+    return f"Closed {show_qty(row.closed)} {row.side.upper()} of {row.ticker}{average}, {show_qty(row.left)} left"
+
+
+def order_sentence(order: OrderRow) -> str:
+    """Return what happened to an order in one sentence."""
+    average = f" at {show_price(order.average_fill_price)}" if order.average_fill_price is not None else ""
+    fees = f", fees {show_money(order.fees)}" if order.fees else ""
+    return f"{_order(order)} is {order.status}: {_filled(order)}{average}{fees}"
+
+
+def cancel_sentence(order: OrderRow) -> str:
+    """Return which order was canceled, in one sentence."""
+    return f"{_order(order)} is canceled: {_filled(order)}"
+
+
+def _filled(order: OrderRow) -> str:
+    return f"{show_qty(order.filled)} of {show_qty(order.count)} filled"
+
+
+def _order(order: OrderRow) -> str:
+    """Return the order with its terms; one for NO also as the order for YES that the exchange lists."""
+    name, count = (order.order_id or order.client_order_id or "")[:SHORT_ID_LENGTH], show_qty(order.count)
+    terms = f"{order.action} {count} {order.side.upper()} at {show_price(order.price)}"
+    if order.side == "no":
+        opposite = "sell" if order.action == "buy" else "buy"
+        terms += f", listed as {opposite} {count} YES at {show_price(Price(ONE_DOLLAR - order.price))}"
+    return f"Order {name} on {order.ticker} ({terms})"
