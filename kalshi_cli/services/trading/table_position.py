@@ -1,4 +1,4 @@
-"""How far a loop has written its tables, so that the next one reads only newer bookings at its start.
+"""The position of a loop in its tables, so that the next start reads only newer bookings.
 
 The position is three marks of the state file: the last booking that is in the tables, and the size and the checksum of
 `trades.csv`. All of history is read where they do not fit: the first time, and where a table was moved or edited.
