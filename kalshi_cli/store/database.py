@@ -33,11 +33,17 @@ starve a program that wants to write once.
 LARGE = 64 * 2**20
 """The size in bytes from which opening a file reads only the tables that do not grow with history.
 
-A command would otherwise cost a second for each million of fills. Damage elsewhere is found where it is read, and by
-the daily recount of `check drift`.
+A command would otherwise cost a second for each million of fills, and an order or a stop would wait for it. The tables
+that decide what may be sent are still read whole: halts, locks, marks, open markets, sums. For the others:
+
+- SQLite refuses a damaged page as soon as it reads one, and a value that does not fit is an error too. So a start stops
+  at damage in what it reads: orders that are live or recent, and the fills of open markets.
+- A page that no start reads changes no order and no limit. `check drift` reads all fills and orders of closed markets,
+  a part in each run, and compares their results with the saved ones (RECOUNT).
+- Neither this nor `quick_check` finds a changed number in a readable row; the comparison with the exchange does.
 """
 
-GROWING = ("fills", "orders", "intents", "settlements", "closed_markets")
+GROWING = ("fills", "orders", "intents", "settlements", "closed_markets", "closed_totals")
 
 PARTS = ("-wal", "-shm", "-journal", "")
 """The files of a database, by the end of the name; the file itself is last."""

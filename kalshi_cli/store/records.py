@@ -188,6 +188,13 @@ class CountedEdge(msgspec.Struct, frozen=True, kw_only=True):
     counted: Ts
 
 
+class Recount(msgspec.Struct, frozen=True, kw_only=True):
+    """The closed markets whose saved result is wrong, and the market after which the next recount goes on, or ""."""
+
+    wrong: tuple[str, ...]
+    after: str
+
+
 class CountedHistory(msgspec.Struct, frozen=True, kw_only=True):
     """The part of history that a report counts entry by entry, and the results of all other markets."""
 

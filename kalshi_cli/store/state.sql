@@ -339,3 +339,55 @@ CREATE TABLE edge (id INTEGER PRIMARY KEY CHECK (id = 1), sigma REAL, fills INTE
 
 -- How far the results of closed markets were counted again, and the last time that all of them were.
 CREATE TABLE recount (id INTEGER PRIMARY KEY CHECK (id = 1), ticker TEXT NOT NULL, completed INTEGER NOT NULL);
+
+-- step 19: Statistics of closed markets, so that no check reads their entries. The next recount of all of them writes the
+-- missing rows and then the mark `totals`; until then, checks read the entries.
+CREATE TABLE closed_totals (
+    ticker TEXT PRIMARY KEY,
+    event_ticker TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    wins INTEGER NOT NULL,
+    losses INTEGER NOT NULL,
+    bets INTEGER NOT NULL,
+    earned REAL NOT NULL,
+    deviation REAL NOT NULL
+) WITHOUT ROWID;
+
+CREATE INDEX closed_totals_by_time ON closed_totals (last);
+
+-- The sum of `closed_markets` by strategy, reopened markets included: a start reads this and not a row for each market.
+CREATE TABLE closed_sums (
+    strategy TEXT PRIMARY KEY,
+    realized INTEGER NOT NULL,
+    fees INTEGER NOT NULL,
+    wins INTEGER NOT NULL,
+    losses INTEGER NOT NULL,
+    markets INTEGER NOT NULL
+) WITHOUT ROWID;
+
+INSERT INTO closed_sums SELECT strategy, SUM(realized), SUM(fees), SUM(wins), SUM(losses), COUNT(*)
+    FROM closed_markets GROUP BY strategy;
+
+CREATE TRIGGER closed_market_is_added AFTER INSERT ON closed_markets BEGIN
+    INSERT INTO closed_sums VALUES (NEW.strategy, NEW.realized, NEW.fees, NEW.wins, NEW.losses, 1)
+        ON CONFLICT (strategy) DO UPDATE SET realized = realized + excluded.realized, fees = fees + excluded.fees,
+            wins = wins + excluded.wins, losses = losses + excluded.losses, markets = markets + 1;
+END;
+
+CREATE TRIGGER closed_market_is_removed AFTER DELETE ON closed_markets BEGIN
+    UPDATE closed_sums SET realized = realized - OLD.realized, fees = fees - OLD.fees, wins = wins - OLD.wins,
+        losses = losses - OLD.losses, markets = markets - 1 WHERE strategy = OLD.strategy;
+END;
+
+CREATE TRIGGER closed_market_is_changed AFTER UPDATE ON closed_markets BEGIN
+    UPDATE closed_sums SET realized = realized - OLD.realized, fees = fees - OLD.fees, wins = wins - OLD.wins,
+        losses = losses - OLD.losses, markets = markets - 1 WHERE strategy = OLD.strategy;
+    INSERT INTO closed_sums VALUES (NEW.strategy, NEW.realized, NEW.fees, NEW.wins, NEW.losses, 1)
+        ON CONFLICT (strategy) DO UPDATE SET realized = realized + excluded.realized, fees = fees + excluded.fees,
+            wins = wins + excluded.wins, losses = losses + excluded.losses, markets = markets + 1;
+END;
+
+DELETE FROM recount;
+
+INSERT INTO alert_marks SELECT 'totals', 1 WHERE NOT EXISTS (SELECT 1 FROM closed_markets);

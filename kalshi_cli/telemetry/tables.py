@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import csv
 import os
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
@@ -55,6 +56,13 @@ class DayRow(msgspec.Struct, frozen=True, kw_only=True):
     balance: Money | None
 
 
+class TableEnd(NamedTuple):
+    """The size of `trades.csv` in bytes, and a checksum of its end."""
+
+    size: int
+    check: int
+
+
 Cell = Callable[[Any], str]
 
 _TRADE: dict[str, Cell] = {
@@ -68,6 +76,7 @@ _DAY: dict[str, Cell] = {
     "unrealized": format_money, "balance": format_money,
 }  # fmt: skip
 _IS_TEXT = frozenset({"ticker", "strategy", "trade_id", "order_id", "client_order_id"})
+_BLOCK = 65_536
 _LAST_KNOWN = ("unrealized", "balance")
 """Columns of a past day that keep their last written value."""
 
@@ -80,6 +89,35 @@ class Tables:
         self._tell = tell
         self._known: set[tuple[str, ...]] | None = None
         self._has_told = False
+
+    def resume(self, end: TableEnd) -> bool:
+        """Go on after this end of the trades; return False where the tables are not those, so that all is read.
+
+        Then `missing` knows only the trades after it.
+        """
+        path = self._folder / TRADES
+        try:
+            _mend(path)
+            with open(path, "rb", opener=_private) as file:
+                if not (self._folder / DAYS).exists() or _end_at(file, end.size) != end:
+                    return False
+                file.seek(end.size)
+                lines = file.read().decode().splitlines(keepends=True)
+            found = list(csv.DictReader(lines, list(_TRADE), strict=True))
+            self._known = {(row["trade_id"], row["order_id"]) for row in found}
+        except (OSError, ValueError, csv.Error):
+            return False
+        return not any(None in row or None in row.values() for row in found)
+
+    def end(self) -> TableEnd | None:
+        """Return the end of the trades; None where they cannot be read or written."""
+        if self._known is None:
+            return None
+        try:
+            with open(self._folder / TRADES, "rb", opener=_private) as file:
+                return _end_at(file, file.seek(0, os.SEEK_END))
+        except OSError:
+            return None
 
     def missing(self, fills: Sequence[Fill]) -> list[Fill]:
         """Return the fills that are not in the file; none if the file cannot be read, so that it is not changed."""
@@ -104,8 +142,8 @@ class Tables:
             return
         self._known.update(_written((row.trade_id, row.order_id)) for row in rows)
 
-    def put_days(self, rows: Mapping[str, DayRow], today: str) -> None:
-        """Write these days and keep the other days of the file."""
+    def put_days(self, rows: Mapping[str, DayRow], today: str) -> bool:
+        """Write these days and keep the other days of the file; return whether they are written."""
         path = self._folder / DAYS
         try:
             days = {row["day"]: row for row in _read(path, _DAY)}
@@ -122,6 +160,8 @@ class Tables:
             draft.replace(path)
         except (OSError, ValueError, csv.Error) as error:
             self._complain(path, error)
+            return False
+        return True
 
     def _read_known(self) -> set[tuple[str, ...]] | None:
         path = self._folder / TRADES
@@ -177,6 +217,18 @@ def _mend(path: Path) -> None:
     if not os.path.lexists(path):
         return
     with open(path, "r+b", opener=_private) as file:
-        text = file.read()
+        size = start = file.seek(0, os.SEEK_END)
+        text = b""
+        while start and b"\n" not in text:
+            start = max(0, start - _BLOCK)
+            file.seek(start)
+            text = file.read(size - start)
         if text and not text.endswith(b"\n"):
-            file.truncate(text.rfind(b"\n") + 1)
+            file.truncate(start + text.rfind(b"\n") + 1)
+
+
+def _end_at(file: BinaryIO, size: int) -> TableEnd:
+    """Return the end that the file has, or had, at this size."""
+    start = max(0, size - _BLOCK)
+    file.seek(start)
+    return TableEnd(size, zlib.crc32(file.read(size - start)))

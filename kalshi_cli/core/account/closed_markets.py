@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from kalshi_cli.base.units import Money
+from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.account.pnl import build_ledger, group_by, total
+from kalshi_cli.core.account.realized_edge import MarketEdge, bets_of, market_edges
 from kalshi_cli.core.account.strategy_positions import UNOWNED_STRATEGY, StrategyPositions
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
@@ -34,6 +35,23 @@ class StrategyResult(msgspec.Struct, frozen=True):
     fees: Money
     wins: int = 0
     losses: int = 0
+
+
+class ClosedTotals(msgspec.Struct, frozen=True):
+    """The statistics of a closed market over the whole account, so that no report needs its entries.
+
+    `first` and `last` are the times of its entries. `wins` and `losses` count as in `ProfitAndLoss`; `bets`, `earned`
+    and `deviation` are those of `MarketEdge`.
+    """
+
+    event_ticker: str
+    first: Ts
+    last: Ts
+    wins: int
+    losses: int
+    bets: int = 0
+    earned: float = 0.0
+    deviation: float = 0.0
 
 
 class ClosedMarket(msgspec.Struct, frozen=True):
@@ -57,6 +75,26 @@ class FillOwners:
         """Return the strategy of a fill; "" without one, or if its order is unknown."""
         found = self._strategies.get(fill.client_order_id) if fill.client_order_id else None
         return found if found is not None else self._strategies.get(fill.order_id, UNOWNED_STRATEGY)
+
+
+def closing_totals(entries: Sequence[Fill | Settlement], orders: Sequence[Order]) -> ClosedTotals:
+    """Return the statistics of one market, which has entries and is not open."""
+    paid = [entry for entry in entries if isinstance(entry, Settlement)]
+    whole = total(group_by(entries, {}, lambda ticker, _: ticker).values())
+    fairs = {order.order_id: order.fair for order in orders if order.order_id and order.fair is not None}
+    bets = bets_of((entry for entry in entries if isinstance(entry, Fill)), fairs)
+    values, events = ({one.ticker: one.value for one in paid}, {one.ticker: one.event_ticker for one in paid})
+    edge = next(market_edges(bets, values, events), MarketEdge("", 0, 0.0, 0.0))
+    return ClosedTotals(
+        event_ticker=paid[-1].event_ticker if paid else entries[0].ticker,
+        first=min(entry.ts for entry in entries),
+        last=max(entry.ts for entry in entries),
+        wins=whole.wins,
+        losses=whole.losses,
+        bets=edge.fills,
+        earned=edge.earned,
+        deviation=edge.deviation,
+    )
 
 
 def closing_results(entries: Sequence[Fill | Settlement], orders: Sequence[Order]) -> tuple[StrategyResult, ...] | None:

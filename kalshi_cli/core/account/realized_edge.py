@@ -10,7 +10,7 @@ correlated, which delays a verdict but makes no false one more likely.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -29,6 +29,18 @@ class EdgeSample(msgspec.Struct, frozen=True, kw_only=True):
     ts: Ts
     qty: int
     fair: Price
+
+
+class MarketEdge(msgspec.Struct, frozen=True):
+    """The fills of a market that is over, or of several of one event: how many, and the profit beyond expectation.
+
+    `earned` and `deviation` are in units of `Price` times `Qty`.
+    """
+
+    event: str
+    fills: int
+    earned: float
+    deviation: float
 
 
 class EdgeRealization(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,17 +65,28 @@ def edge_kept(
     bets: Mapping[str, Sequence[EdgeSample]], values: Mapping[str, Price], event_of: Mapping[str, str]
 ) -> EdgeRealization:
     """Compare earned with expected profit over settled markets (`values`: YES payouts) and closed positions."""
-    luck, fills = 0.0, 0
-    deviations: dict[str, float] = {}
+    return edge_of(market_edges(bets, values, event_of))
+
+
+def market_edges(
+    bets: Mapping[str, Sequence[EdgeSample]], values: Mapping[str, Price], event_of: Mapping[str, str]
+) -> Iterator[MarketEdge]:
+    """Yield the edge of each market that is over: settled, or without a position."""
     for ticker, placed in bets.items():
         counted = _counted(placed, values.get(ticker))
-        if counted is None:
-            continue
-        earned, variance = counted
-        event = event_of.get(ticker, ticker)
-        luck += earned
-        fills += len(placed)
-        deviations[event] = deviations.get(event, 0.0) + math.sqrt(variance)
+        if counted is not None:
+            earned, variance = counted
+            yield MarketEdge(event_of.get(ticker, ticker), len(placed), earned, math.sqrt(variance))
+
+
+def edge_of(markets: Iterable[MarketEdge]) -> EdgeRealization:
+    """Compare earned with expected profit over these markets."""
+    luck, fills = 0.0, 0
+    deviations: dict[str, float] = {}
+    for market in markets:
+        luck += market.earned
+        fills += market.fills
+        deviations[market.event] = deviations.get(market.event, 0.0) + market.deviation
     spread = math.sqrt(sum(each * each for each in deviations.values()))
     says_something = fills >= MIN_FILLS and len(deviations) >= MIN_EVENTS and spread > 0
     return EdgeRealization(sigma=luck / spread if says_something else None, fills=fills, events=len(deviations))

@@ -53,11 +53,34 @@ def compare(
     Both sides have the entries from `since` on, ours also some before; `ledger` has all of ours.
     Entries after `read_until` need not be in our records yet, and may be missing on the exchange, whose lists lag.
     """
+    breaches, unread = compare_entries(ours, theirs, read_until=read_until, now=now, since=since)
+    ledger = build_ledger((*ours.fills, *ours.settlements)) if ledger is None else ledger
+    for entry in sort_by_time(unread):
+        ledger.add(entry)
+    return Compared(breaches=(*breaches, *_positions(ledger, stated)), unread=len(unread), ledger=ledger)
+
+
+def compare_entries(
+    ours: AccountHistory,
+    theirs: AccountHistory,
+    *,
+    read_until: Ts,
+    now: Ts,
+    since: Ts = Ts(0),  # noqa: B008 - an integer
+    until: Ts | None = None,
+) -> tuple[list[Breach], list[Fill | Settlement]]:
+    """Return the fills and settlements from `since` to before `until` that differ, and those that are too new.
+
+    Either side may have entries outside that time: the times of one entry can differ a little.
+    """
     mine, their = {fill.key: fill for fill in ours.fills}, {fill.key: fill for fill in theirs.fills}
+    end = until if until is not None else Ts(2**62)
     breaches: list[Breach] = []
     unread: list[Fill | Settlement] = []
     for key, fill in their.items():
         known = mine.get(key)
+        if known is None and not since <= fill.ts < end:
+            continue
         if known is None and fill.ts > read_until:
             unread.append(fill)
         elif known is None:
@@ -74,10 +97,12 @@ def compare(
     breaches += [
         critical("FILLS_NOT_THERE", fill.ticker, f"only in the state file: {_words(fill)}", "on the exchange")
         for key, fill in mine.items()
-        if key not in their and since <= fill.ts <= read_until
+        if key not in their and since <= fill.ts <= min(read_until, end - 1)
     ]
     paid = {settlement.ticker: (settlement.result, settlement.value) for settlement in ours.settlements}
     for settlement in theirs.settlements:
+        if not since <= settlement.ts < end:
+            continue
         if paid.get(settlement.ticker) == (settlement.result, settlement.value):
             continue
         if settlement.ts > min(read_until, now - LATE_SETTLEMENT_MS):
@@ -85,10 +110,18 @@ def compare(
         else:
             what = f"settlement missing in the state file: {settlement.result} at {show_price(settlement.value)}"
             breaches.append(critical("SETTLEMENT_MISSING", settlement.ticker, what, "stored"))
-    ledger = build_ledger((*ours.fills, *ours.settlements)) if ledger is None else ledger
-    for entry in sort_by_time(unread):
-        ledger.add(entry)
-    return Compared(breaches=(*breaches, *_positions(ledger, stated)), unread=len(unread), ledger=ledger)
+    return breaches, unread
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """The time within which all entries of both sides were compared and found equal: from `start` to `end`."""
+
+    start: Ts
+    end: Ts
+
+    def extend(self, since: Ts, now: Ts) -> Verified:
+        """Return this with the time from `since` to now; that alone where a gap is between them."""
+        return Verified(min(self.start, since) if since <= self.end else since, now)
 
 
 def _positions(ledger: Ledger, stated: Mapping[Place, Qty]) -> Iterable[Breach]:

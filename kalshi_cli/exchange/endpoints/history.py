@@ -139,10 +139,16 @@ class HistoryEndpoints(Endpoints):
     # -- the account --
 
     def historical_fills(
-        self, ticker: str | None = None, min_ts: Ts | None = None, subaccount: int | None = None
+        self,
+        ticker: str | None = None,
+        min_ts: Ts | None = None,
+        subaccount: int | None = None,
+        max_ts: Ts | None = None,
     ) -> Iterator[Fill]:
         """Return the account's fills from before the cutoff, newest first; of all subaccounts, or of one."""
-        params = {"ticker": ticker, "min_ts": seconds(min_ts), "subaccount": subaccount}
+        params = {
+            "ticker": ticker, "min_ts": seconds(min_ts), "max_ts": seconds(max_ts), "subaccount": subaccount
+        }  # fmt: skip
         return self._pages("/historical/fills", params, wire.orders.read_fills)
 
     def historical_orders(

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class PortfolioEndpoints(Endpoints):
     """The account's money and positions."""
 
-    def fills(self, ticker: str | None = None, min_ts: Ts | None = None) -> Iterator[Fill]:
+    def fills(self, ticker: str | None = None, min_ts: Ts | None = None, max_ts: Ts | None = None) -> Iterator[Fill]:
         """Return the account's fills, newest first, without client order ids."""
-        params = {"ticker": ticker, "min_ts": seconds(min_ts)}
+        params = {"ticker": ticker, "min_ts": seconds(min_ts), "max_ts": seconds(max_ts)}
         return self._pages("/portfolio/fills", params, wire.orders.read_fills)
 
     def positions(
@@ -33,9 +33,10 @@ class PortfolioEndpoints(Endpoints):
         params = {"settlement_status": settlement_status, "subaccount": self.whose(subaccount), "ticker": ticker}
         return self._pages("/portfolio/positions", params, wire.account.read_positions)
 
-    def settlements(self, min_ts: Ts | None = None) -> Iterator[Settlement]:
+    def settlements(self, min_ts: Ts | None = None, max_ts: Ts | None = None) -> Iterator[Settlement]:
         """Return settlements."""
-        return self._pages("/portfolio/settlements", {"min_ts": seconds(min_ts)}, wire.account.read_settlements)
+        params = {"min_ts": seconds(min_ts), "max_ts": seconds(max_ts)}
+        return self._pages("/portfolio/settlements", params, wire.account.read_settlements)
 
     def payouts(
         self, ticker: str | None = None, event: str | None = None, min_ts: Ts | None = None

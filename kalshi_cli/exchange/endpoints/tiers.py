@@ -41,12 +41,14 @@ class FullHistoryReads(MarketEndpoints, EventEndpoints, HistoryEndpoints, OrderE
         old = self.historical_trades(ticker, min_ts, max_ts, limit)
         return newest_first(live, old, lambda trade: trade.trade_id, lambda trade: trade.ts)[:limit]
 
-    def all_fills(self, ticker: str | None = None, min_ts: Ts | None = None, limit: int | None = None) -> list[Fill]:
+    def all_fills(
+        self, ticker: str | None = None, min_ts: Ts | None = None, limit: int | None = None, max_ts: Ts | None = None
+    ) -> list[Fill]:
         """Return the account's fills of a period, of all subaccounts, newest first: all, or the newest `limit`."""
-        live = list(islice(self.fills(ticker, min_ts), limit))
+        live = list(islice(self.fills(ticker, min_ts, max_ts), limit))
         if len(live) == limit or not self._reaches_back(min_ts, lambda cutoff: cutoff.trades):
             return live
-        old = islice(self.historical_fills(ticker, min_ts), limit)
+        old = islice(self.historical_fills(ticker, min_ts, max_ts=max_ts), limit)
         # A trade between two subaccounts of the account is two fills with one id.
         return newest_first(live, old, lambda fill: (fill.trade_id, fill.order_id), lambda fill: fill.ts)[:limit]
 

@@ -97,30 +97,39 @@ def closing_value(positions: Iterable[Position], marks: Mapping[str, Price | Non
     return Money(sum(cost if value is None else value for cost, value in values))
 
 
-def read(client: KalshiClient, store: Store | None = None, since: Ts = NEVER, *, by_market: bool = False) -> Portfolio:
+def read(
+    client: KalshiClient,
+    store: Store | None = None,
+    since: Ts = NEVER,
+    *,
+    by_market: bool = False,
+    also: Iterable[str] = (),
+) -> Portfolio:
     """Return the bookings and positions of the account, and the markets of open positions.
 
     With a state file, only newer bookings are read from the exchange, and markets that are closed and had no booking
-    since `since` are only results, `by_market` or summed up. Everything is read from the exchange where the file cannot
-    be read or does not explain the positions.
+    since `since` are only results, `by_market` or summed up, except for those in `also`. Everything is read from the
+    exchange where the file cannot be read or does not explain the positions.
     """
     if store is not None:
         with suppress(StateFileError):
-            found = _read_newer(client, store, since, by_market=by_market)
+            found = _read_newer(client, store, since, also, by_market=by_market)
             if found is not None and not found.drifting:
                 return found
     # They come newest first; entries of the same millisecond keep the given order.
     return _portfolio(client, tuple(client.all_fills())[::-1], tuple(client.settlements())[::-1])
 
 
-def _read_newer(client: KalshiClient, store: Store, since: Ts, *, by_market: bool) -> Portfolio | None:
+def _read_newer(
+    client: KalshiClient, store: Store, since: Ts, also: Iterable[str], *, by_market: bool
+) -> Portfolio | None:
     """Return the portfolio from the state file and what is newer; None without anything on file."""
     newest = store.history.newest()
     if not newest:
         return None
     late = tuple(client.all_fills(min_ts=Ts(newest - OVERLAP_MS)))[::-1]
     paid = tuple(client.settlements(min_ts=Ts(newest - PAID_LATE_MS)))[::-1]
-    moved = {fill.ticker for fill in late} | {settlement.ticker for settlement in paid}
+    moved = {fill.ticker for fill in late} | {settlement.ticker for settlement in paid} | set(also)
     known = store.history.counted(since, moved, by_market=by_market)
     keys = {fill.key for fill in known.fills}
     return _portfolio(

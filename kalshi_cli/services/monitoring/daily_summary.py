@@ -136,8 +136,7 @@ class DailySummary:
 
     def _summary(self, since: Ts, until: Ts) -> AlertRaised | None:
         """Return the summary from midnight to midnight, of several days if none was summarized; None without trades."""
-        entries: list[LedgerEntry] = [*self._store.fills(), *self._store.settlements()]
-        entries = [entry for entry in entries if entry.ts < until]
+        entries: list[LedgerEntry] = [entry for entry in self._store.history.entries(since) if entry.ts < until]
         moved = {entry.ticker for entry in entries if entry.ts >= since}
         if not moved:
             return None

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from kalshi_cli.core.engine.engine import TradingEngine
     from kalshi_cli.core.state.state import EngineState
     from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
+    from kalshi_cli.services.trading.table_position import TablePosition
     from kalshi_cli.store.sqlite_store import Store
     from kalshi_cli.telemetry.heartbeat import HeartbeatPinger
     from kalshi_cli.telemetry.metrics import Metrics
@@ -131,6 +132,7 @@ class EventLog:
         self._causes_minute = 0
         self._engine: TradingEngine | None = None
         self._book: TradeBook | None = None
+        self._position: TablePosition | None = None
         self._days_due_at = self._heartbeat_due_at = 0.0
         self._heartbeat_every_s = DAYS_EVERY_S
         self._edge_kept = Money(0)
@@ -172,10 +174,11 @@ class EventLog:
         if self._out.heartbeat is not None:
             self._out.heartbeat.start()
         if self._out.tables is not None:
-            from kalshi_cli.telemetry.trade_book import TradeBook
+            from kalshi_cli.services.trading.table_position import TablePosition
 
-            self._book = TradeBook(self._out.tables, store.order, self._day_of)
-            self._book.open((*store.fills(), *store.settlements()))
+            self._position = TablePosition(self._out.tables, store, self._day_of)
+            self._position.open()
+            self._book = self._position.book
 
     def heard(self, message: Message) -> None:
         """Report a message after the loop has processed it; only feed gaps, and news with `is_debug`, are logged."""
@@ -441,5 +444,7 @@ class EventLog:
         return self._causes[cause] == 1
 
     def _write_days(self) -> None:
-        if self._book is not None and self._engine is not None and self._unrealized is not None:
-            self._book.write_days(self._clock.now(), self._unrealized, self._engine.cash)
+        if self._book is None or self._position is None or self._engine is None or self._unrealized is None:
+            return
+        if self._book.write_days(self._clock.now(), self._unrealized, self._engine.cash):
+            self._position.save()

@@ -6,7 +6,14 @@ import pytest
 from support.values import NOW, make_engine, make_fill, make_order, make_settlement, make_state
 
 from kalshi_cli.base.units import Money, Price, Ts, cents, contracts
-from kalshi_cli.core.account.closed_markets import ClosedMarket, FillOwners, StrategyResult, closing_results
+from kalshi_cli.core.account.closed_markets import (
+    ClosedMarket,
+    ClosedTotals,
+    FillOwners,
+    StrategyResult,
+    closing_results,
+    closing_totals,
+)
 from kalshi_cli.core.account.ledger import Ledger
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import FillBooked, SettlementBooked
@@ -85,6 +92,18 @@ def test_the_own_order_names_the_owner_first() -> None:
     assert FillOwners([met, own]).strategy(fill("a")) == "one"
     assert FillOwners([own]).strategy(fill("a", client_order_id="")) == "one"
     assert FillOwners([own]).strategy(fill("z")) == ""
+
+
+def test_the_statistics_of_a_market_count_over_the_whole_account() -> None:
+    orders = (order("a", "one", fair=cents(50)), order("b", "two", side=ASK))
+    # Ten contracts bought at a fair 50 cents paid a dollar; their deviation is half a dollar.
+    assert closing_totals([BOUGHT, SOLD, PAID], orders) == ClosedTotals(
+        "KXA", OLD, Ts(OLD + 2), wins=1, losses=0, bets=1, earned=5_000_000.0, deviation=5_000_000.0
+    )
+
+
+def test_a_flat_market_without_fair_values_has_no_edge_and_is_its_own_event() -> None:
+    assert closing_totals([SOLD, BOUGHT], ORDERS) == ClosedTotals("KXA-1", OLD, Ts(OLD + 1), wins=1, losses=0)
 
 
 # -- a running engine ---------------------------------------------------------------------------------------------

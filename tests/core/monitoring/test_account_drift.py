@@ -10,7 +10,15 @@ from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dolla
 from kalshi_cli.core.account.pnl import build_ledger
 from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.core.model.orders import Fill
-from kalshi_cli.core.monitoring.account_drift import LATE_SETTLEMENT_MS, AccountHistory, Compared, cash_drift, compare
+from kalshi_cli.core.monitoring.account_drift import (
+    LATE_SETTLEMENT_MS,
+    AccountHistory,
+    Compared,
+    Verified,
+    cash_drift,
+    compare,
+    compare_entries,
+)
 
 LATER = Ts(NOW + 2 * HOUR)
 
@@ -108,3 +116,25 @@ def test_cash_is_what_was_there_what_came_and_what_trading_did() -> None:
     cash = Money(dollars(100) + dollars(20) - dollars(4) + Money(1_800_000) - Money(70_000))
     assert cash_drift(ledger, cash, dollars(20), dollars(100)) == 0
     assert cash_drift(ledger, Money(cash + 10_000), dollars(20), dollars(100)) == 10_000
+
+
+def test_only_entries_within_the_time_are_compared_and_either_side_may_have_more() -> None:
+    fills = [fill(f"t{ts}", ticker=f"KX{ts}", ts=Ts(NOW + ts)) for ts in (-1, 0, 10)]
+    paid = [make_settlement(ticker=f"KX{ts}", ts=Ts(NOW + ts)) for ts in (-1, 0, 10)]
+    all_, none = AccountHistory(fills=fills, settlements=paid), AccountHistory()
+    for ours, theirs, wanted in (
+        (all_, none, [("FILLS_NOT_THERE", "KX0")]),
+        (none, all_, [("FILLS_MISSING", "KX0"), ("SETTLEMENT_MISSING", "KX0")]),
+        (all_, all_, []),
+    ):
+        found, unread = compare_entries(
+            ours, theirs, read_until=Ts(2**50), now=Ts(2**50), since=NOW, until=Ts(NOW + 10)
+        )  # fmt: skip
+        assert ([(each.code, each.subject) for each in found], unread) == (wanted, [])
+
+
+def test_the_verified_time_grows_and_begins_anew_after_a_gap() -> None:
+    known = Verified(Ts(100), Ts(200))
+    assert known.extend(Ts(200), Ts(300)) == Verified(Ts(100), Ts(300))
+    assert known.extend(Ts(50), Ts(300)) == Verified(Ts(50), Ts(300))
+    assert known.extend(Ts(201), Ts(300)) == Verified(Ts(201), Ts(300))

@@ -21,7 +21,7 @@ from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.services.monitoring.daily_summary import result_of_close
 from kalshi_cli.telemetry.tables import DAYS, Tables
-from kalshi_cli.telemetry.trade_book import TradeBook
+from kalshi_cli.telemetry.trade_book import PastEntries, TradeBook
 
 UTC = ZoneInfo("UTC")
 TRADES = st.lists(
@@ -61,8 +61,11 @@ def day(ts: Ts) -> str:
 
 def written(folder: Path, entries: list[LedgerEntry], before: int = 0) -> dict[str, tuple[str, Money, Money]]:
     """The days as a loop leaves them that learned of the entries in this order, the first ones before it began."""
-    book = TradeBook(Tables(folder, lambda text: pytest.fail(text)), lambda _any_id: None, day)
-    book.open(entries[:before])
+    book = TradeBook(
+        Tables(folder, lambda text: pytest.fail(text)), lambda _any_id: None, day,
+        since=lambda _ts: pytest.fail("all days are known"), closed=lambda _ticker: (),
+    )  # fmt: skip
+    book.open(PastEntries(entries[:before], ""))
     book.write_days(T0, Money(0), None)
     for entry in entries[before:]:
         book.book(entry)

@@ -7,8 +7,16 @@ import msgspec
 from kalshi_cli.base.errors import ExchangeError, KalshiError, UnreachableError
 from kalshi_cli.base.units import DOLLAR, Money, Qty, Ts, format_ts, pluralize, show_money
 from kalshi_cli.core.account.pnl import build_ledger
-from kalshi_cli.core.account.realized_edge import MIN_EVENTS, MIN_FILLS, bets_of, edge_kept
-from kalshi_cli.core.monitoring.account_drift import AccountHistory, Compared, Place, cash_drift, compare
+from kalshi_cli.core.account.realized_edge import MIN_EVENTS, MIN_FILLS, bets_of, edge_of, market_edges
+from kalshi_cli.core.monitoring.account_drift import (
+    AccountHistory,
+    Compared,
+    Place,
+    Verified,
+    cash_drift,
+    compare,
+    compare_entries,
+)
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, critical, report
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.monitoring.checks.readings import CheckData, confirm_by_second_read, measured, run_part
@@ -26,14 +34,23 @@ TRIES = 3
 COMPARED = "compared"
 """The mark of the time of the last comparison that found nothing: the next one goes back to it, and further."""
 
+COMPARED_FROM = "compared_from"
+"""The mark of the time from which everything was compared until COMPARED; 1 is the beginning of the account."""
+
 BACK_MS = 3 * 86_400_000
 """The time before the last comparison from which entries are compared again: some become readable late."""
 
 MAX_COMPARED = 5_000
 """The newest fills that are compared at most: the exchange lists 1,000 in each response, and a check has a deadline."""
 
-MAX_RECOUNTED = 20_000
-"""The fills of closed markets that one check counts again, about a second of work. Each is counted once a day."""
+MAX_OLDER = 1_000
+"""The older fills that each check compares besides, until all are compared."""
+
+OLDER_S = 5.0
+"""The seconds that must be left of the deadline to compare older fills."""
+
+MAX_RECOUNTED = 1_000
+"""The fills of closed markets that one check counts again, about 0.1 s of work. Each is counted once a day at most."""
 
 
 class ExchangeAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,18 +82,82 @@ def examine(readings: CheckData) -> CheckReport:
         return [*compared.breaches, *differ, *money]
 
     breaches = confirm_by_second_read(readings, look, "exchange account", "pockets", "balance", "moved", *READ)
+    verified = _verified(store)
     if not found[0].breaches:
-        store.alert_book.set_mark(COMPARED, readings.clock.now())
-    breaches += _recounted(readings, store)
+        now = readings.clock.now()
+        verified = verified.extend(since, now) if verified is not None else Verified(since, now)
+        _save(store, verified)
+    if verified is not None:
+        verified, older = _older(readings, store, verified)
+        breaches += older
+    breaches += _recounted(readings, store, remarks)
     breaches += _edge(readings, store, measures, remarks)
-    fills, markets = (pluralize(*count) for count in zip(store.history.size(), ("fill", "market"), strict=True))
-    known = f"{fills} and the positions in {markets}"
-    agree = (
-        f"{known}: some differ" if any(b.severity == "critical" for b in breaches) else f"{known} match the exchange"
-    )
+    agree = _agree(store, verified, is_different=any(each.severity == "critical" for each in breaches))
     if found[0].unread:
         remarks.insert(0, f"{pluralize(found[0].unread, 'newer fill')} on the exchange, not in the state file yet")
     return report("drift", "; ".join([agree, *remarks]), breaches, measures)
+
+
+def _agree(store: Store, verified: Verified | None, *, is_different: bool) -> str:
+    """Return what was compared, and how far back in time."""
+    fills, markets = (pluralize(*count) for count in zip(store.history.size(), ("fill", "market"), strict=True))
+    known, more = f"{fills} and the positions in {markets}", ""
+    if verified is not None and verified.start:
+        known = f"the positions in {markets} and the fills since {format_ts(verified.start)[:16]}"
+        more = f"; of {fills}, each run compares up to {MAX_OLDER:,} older ones"
+    return f"{known}: some differ{more}" if is_different else f"{known} match the exchange{more}"
+
+
+def _verified(store: Store) -> Verified | None:
+    """Return the time within which everything was compared; None before the first comparison."""
+    start, end = store.alert_book.mark(COMPARED_FROM), store.alert_book.mark(COMPARED)
+    return Verified(Ts(start - 1), Ts(end)) if start > 0 else None
+
+
+def _save(store: Store, verified: Verified) -> None:
+    store.alert_book.set_mark(COMPARED, verified.end)
+    store.alert_book.set_mark(COMPARED_FROM, verified.start + 1)
+
+
+def _older(readings: CheckData, store: Store, verified: Verified) -> tuple[Verified, list[Breach]]:
+    """Compare the fills and settlements before those that were verified, a part in each run.
+
+    Without a difference the next run goes on from there. Nothing is read where little of the deadline is left.
+    """
+    if not verified.start or readings.left_s < OLDER_S:
+        return verified, []
+    until, begin = verified.start, store.history.oldest_of(verified.start, MAX_OLDER)
+    reached: list[Ts] = []
+
+    def look() -> list[Breach]:
+        theirs, since = readings.once("older", lambda: _exchange_part(readings.account, begin, until))
+        reached[:] = [since]
+        ours = AccountHistory(
+            fills=store.history.part(Ts(since - GRACE_MS), Ts(until + GRACE_MS)),
+            settlements=store.history.settlements_of(each.ticker for each in theirs.settlements),
+        )
+        now = readings.clock.now()
+        return compare_entries(ours, theirs, read_until=now, now=now, since=since, until=until)[0]
+
+    breaches = run_part("older fills", lambda: confirm_by_second_read(readings, look, "older"))
+    if breaches or not reached:
+        return verified, breaches
+    verified = Verified(min(reached[0], until), verified.end)
+    _save(store, verified)
+    return verified, []
+
+
+def _exchange_part(client: KalshiClient, begin: Ts, until: Ts) -> tuple[AccountHistory, Ts]:
+    """Return the exchange's fills and settlements from `begin` to `until`, and the time from which they are complete.
+
+    It lists whole seconds, and at most twice the fills that the state file has there.
+    """
+    since, end = Ts(max(0, begin - GRACE_MS)), Ts(until + GRACE_MS)
+    most = 2 * MAX_OLDER + MAX_COMPARED
+    fills = client.all_fills(min_ts=since or None, max_ts=end, limit=most)
+    first = begin if len(fills) < most else Ts(max(begin, fills[-1].ts + 1))
+    settlements = tuple(client.settlements(min_ts=first or None, max_ts=end))
+    return AccountHistory(fills=tuple(fills), settlements=settlements), first
 
 
 def _without_file(readings: CheckData) -> CheckReport:
@@ -139,9 +220,12 @@ def _compared(readings: CheckData, store: Store, account: ExchangeAccount, since
     return compare(ours, theirs, account.stated, read_until=read_until, now=now, since=since, ledger=ledger)
 
 
-def _recounted(readings: CheckData, store: Store) -> list[Breach]:
+def _recounted(readings: CheckData, store: Store, remarks: list[str]) -> list[Breach]:
     """Return a breach for each closed market whose saved result is not that of its entries."""
-    wrong = store.history.recount(readings.clock.now(), MAX_RECOUNTED)
+    recount = store.history.recount(readings.clock.now(), MAX_RECOUNTED)
+    if recount.after:
+        remarks.append(f"closed markets counted again up to {recount.after}")
+    wrong = recount.wrong
     return [critical("RECOUNT", ticker, "its saved result differs from its fills", "the same") for ticker in wrong]
 
 
@@ -200,7 +284,10 @@ def _edge(readings: CheckData, store: Store, measures: list[Measure], remarks: l
     kept = store.history.edge(now)
     if kept is None:
         kept = _counted_edge(store, now)
-        store.history.set_edge(kept)
+        if store.history.has_totals:
+            store.history.set_edge(kept)
+        else:
+            remarks.append("edge of older markets not counted yet")
     if kept.sigma is None:
         of = f"{kept.fills} of {MIN_FILLS} fills in {kept.events} of {MIN_EVENTS} events"
         remarks.append(f"sample too small to judge the edge ({of})")
@@ -213,10 +300,10 @@ def _edge(readings: CheckData, store: Store, measures: list[Measure], remarks: l
 
 
 def _counted_edge(store: Store, now: Ts) -> CountedEdge:
-    """Count the edge over all of history, which is done once a day."""
-    fairs = {order.order_id: order.fair for order in store.orders() if order.order_id and order.fair is not None}
-    settlements = store.settlements()
-    values = {settlement.ticker: settlement.value for settlement in settlements}
-    event_of = {settlement.ticker: settlement.event_ticker for settlement in settlements}
-    kept = edge_kept(bets_of(store.fills(), fairs), values, event_of)
+    """Count the edge of open markets from their fills, and add that of closed markets; this is done once a day."""
+    found = store.history.counted()
+    fairs = {order.order_id: order.fair for order in found.orders if order.order_id and order.fair is not None}
+    values = {settlement.ticker: settlement.value for settlement in found.settlements}
+    event_of = {settlement.ticker: settlement.event_ticker for settlement in found.settlements}
+    kept = edge_of((*store.history.edges(), *market_edges(bets_of(found.fills, fairs), values, event_of)))
     return CountedEdge(sigma=kept.sigma, fills=kept.fills, events=kept.events, counted=now)

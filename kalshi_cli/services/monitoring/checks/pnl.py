@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 from kalshi_cli.base.units import DOLLAR, Money, Ts, show_money
 from kalshi_cli.config.schema import CheckRange
 from kalshi_cli.config.values import RangeText
-from kalshi_cli.core.account.pnl import ProfitAndLoss
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
 from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.services.account.portfolio import Portfolio
@@ -31,7 +30,7 @@ def examine(readings: CheckData) -> CheckReport:
     day = today.net
     breaches, measures = _day(readings, day)
     fallen, day_fall = _day_fall(readings, found, day)
-    won, win_rate = _win_rate(readings, pnl_since(found, Ts(now - MONTH_MS)))
+    won, win_rate = _win_rate(readings, _closes(readings, found, Ts(now - MONTH_MS)))
     breaches += [*fallen, *won]
     measures += [*day_fall, *win_rate]
     summary = f"today {show_money(day, signed=True)}"
@@ -84,13 +83,23 @@ def _day_fall(readings: CheckData, found: Portfolio, net: Money) -> tuple[list[B
     return run_part("account value", look), measures
 
 
-def _win_rate(readings: CheckData, month: ProfitAndLoss) -> tuple[tuple[Breach, ...], list[Measure]]:
+def _closes(readings: CheckData, found: Portfolio, start: Ts) -> tuple[int, int]:
+    """Return the wins and losses since a moment: of the bookings that were read, and of all other closed markets."""
+    month = pnl_since(found, start)
+    wins, losses = (0, 0)
+    if found.closed and readings.store is not None:
+        wins, losses = readings.store.history.closes(start, found.ledger.tickers)
+    return month.wins + wins, month.losses + losses
+
+
+def _win_rate(readings: CheckData, month: tuple[int, int]) -> tuple[tuple[Breach, ...], list[Measure]]:
     """Return the share of closing trades that won; none from fewer than MIN_CLOSES."""
-    closed = month.wins + month.losses
+    wins, losses = month
+    closed = wins + losses
     if closed < MIN_CLOSES:
         return (), []
-    measure = measured("win_rate_pct", round(100 * month.wins / closed, 1), readings.checks.win_rate_pct, "%")
-    text = f"{month.wins} of {closed} closing trades of the last 30 days won ({measure.value:g}%)"
+    measure = measured("win_rate_pct", round(100 * wins / closed, 1), readings.checks.win_rate_pct, "%")
+    text = f"{wins} of {closed} closing trades of the last 30 days won ({measure.value:g}%)"
     return measure.breach("WIN_RATE", "closing trades", text), [measure]
 
 

@@ -15,6 +15,7 @@ from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError,
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.config.config import Config
 from kalshi_cli.config.schema import CheckRange
+from kalshi_cli.core.account.closed_markets import FINAL_MS
 from kalshi_cli.core.model.exchange import ExchangeStatus
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.model.positions import Balance, ExchangePosition
@@ -151,13 +152,19 @@ class CheckData:
 
     @property
     def portfolio(self) -> Portfolio:
-        """Return the portfolio: positions and results, and the bookings of open markets and of the last 30 days."""
+        """Return the portfolio: positions and results, and the bookings of open markets and of the last two days.
+
+        Also those of markets that are closed and were traded both within the last 30 days and before.
+        """
 
         def look() -> Portfolio:
-            store = None
+            store, month = None, Ts(self.clock.now() - MONTH_MS)
             with suppress(StateFileError):  # the exchange knows everything
                 store = self.store
-            return read(self.account, store, Ts(self.clock.now() - MONTH_MS))
+                if store is not None and store.history.has_totals:
+                    also = store.history.straddling(month)
+                    return read(self.account, store, Ts(self.clock.now() - FINAL_MS), also=also)
+            return read(self.account, store, month)
 
         return self.once("portfolio", look)
 

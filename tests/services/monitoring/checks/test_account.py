@@ -33,7 +33,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Settlement
-from kalshi_cli.services.monitoring.checks import readings
+from kalshi_cli.services.monitoring.checks import drift, readings
 from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Halt, Heartbeat
@@ -717,6 +717,42 @@ def test_an_account_that_traded_and_is_not_remembered_is_unknown(proxy: FaultPro
     ended = check("drift")
     assert (ended.code, codes(ended)) == (3, {("unknown", "COULD_NOT_LOOK")})
     assert "no state file" in ended.json["summary"]
+
+
+@pytest.fixture
+def old(proxy: FaultProxy, store: Store, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Six fills on both sides, from before the time that an earlier program compared; a check compares two of them.
+
+    Change the list to change those of the exchange.
+    """
+    monkeypatch.setattr(drift, "MAX_OLDER", 2)
+    now, fills = SystemClock().now(), list[dict[str, Any]]()
+    store.alert_book.set_mark(drift.COMPARED, now)
+    for number in range(6):
+        fill = _fill(f"old{number}", TWO_SIDED, 1, Ts(now - (9 - number) * 86_400_000))
+        fill = msgspec.structs.replace(fill, side=BID if number % 2 else ASK)
+        store.record(FillBooked(fill))
+        fills.append(_wire(fill))
+    proxy.edits[r"/portfolio/fills\?"] = lambda body: body | {"fills": [*body["fills"], *fills[::-1]]}
+    return fills
+
+
+@pytest.mark.usefixtures("read", "old")
+def test_older_fills_are_compared_in_parts_and_each_run_says_how_far() -> None:
+    ended = [check("drift") for _ in range(4)]
+    assert [each.code for each in ended] == [0] * 4, ended[0].out
+    summaries = [each.json["summary"] for each in ended]
+    assert [" fills since " in each for each in summaries] == [True, True, False, False]
+    assert len(set(summaries[:3])) == 3, "each run came further"
+
+
+@pytest.mark.usefixtures("read")
+def test_a_missing_older_fill_is_found_and_no_run_goes_past_it(old: list[dict[str, Any]]) -> None:
+    del old[1]
+    found = [check("drift") for _ in range(4)]
+    assert [ended.code for ended in found] == [0, 0, 2, 2]
+    assert {each for _, each in codes(found[-1])} == {"FILLS_NOT_THERE"}
+    assert " fills since " in found[-1].json["summary"]
 
 
 @pytest.mark.parametrize(("won", "code"), [(6, 0), (1, 2)])
