@@ -11,7 +11,7 @@ from bench.contest import Contestant, Ratio, compare
 from bench.deltas import frames
 from bench.market_path import listing, memory, printing, stream
 from bench.order_path import command, order, rest, store
-from bench.racing import OURS, Entry, Row, Scale, race_entries, row
+from bench.racing import FULL, OURS, Entry, Row, Scale, race_entries, row
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import RateLimitedError
 from kalshi_cli.base.units import Ts
@@ -78,7 +78,7 @@ def _quotes(scale: Scale, _scratch: Path) -> Iterator[Row]:
 
 def _backtest(scale: Scale, scratch: Path) -> Iterator[Row]:
     """The changes of books a second and core that a whole backtest replays, and the reference engine beside it."""
-    paths = sorted(_TAPES.glob("*.jsonl.gz"))[::8]
+    paths = sorted(_TAPES.glob("*.jsonl.gz"))[::8] if scale.factor == FULL.factor else []
     where = f"{len(paths)} tapes of May 2026" if paths else "made-up changes, no tapes"
     if not paths:
         paths = [scratch / "tape.jsonl"]
