@@ -53,7 +53,8 @@ def serve(connection: socket.socket) -> dict[str, Any] | None:
     listener.listen(8)
     callers = [connection]  # the tests, then the forks that ask for a fork
     while True:
-        ready, _, _ = select.select([*callers, listener, woken], [], [])
+        watched: list[Any] = [*callers, listener, woken]
+        ready, _, _ = select.select(watched, [], [])
         if woken in ready:
             os.read(woken, 4096)
             reap(running)
