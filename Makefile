@@ -41,8 +41,11 @@ unit: core rest  ## the tests alone
 # everything again. These targets write it all the same.
 compiled core rest: export PYTHONDONTWRITEBYTECODE :=
 
-compiled: setup  ## compile the tests once, instead of in each process of `rest` (20 seconds each the first time)
+compiled: $(VENV)/.compiled  ## compile the tests once after a change, instead of in each process of `rest` (20 seconds each)
+
+$(VENV)/.compiled: $(STAMP) $(shell find tests -name '*.py')
 	@$(BIN)/python -m pytest --ignore=tests/core --collect-only -qq >/dev/null || true # `rest` reports the errors
+	@touch $@
 
 core: setup  ## the core with coverage of every branch, in one process: in several, the marker no_cover has no effect
 	$(BIN)/python -m pytest tests/core --cov=kalshi_cli/core --cov-report=

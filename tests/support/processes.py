@@ -67,9 +67,12 @@ class ForkServer(Forks):
     def __init__(self) -> None:
         connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         super().__init__(connection)
+        ours = str(SERVER.parents[2])  # the package that the tests import, whichever is installed
+        path = os.pathsep.join(filter(None, (ours, OURS.get("PYTHONPATH"))))
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, SERVER, str(theirs.fileno())], pass_fds=[theirs.fileno()], env=OURS, cwd=SERVER.parent,
+                [sys.executable, SERVER, str(theirs.fileno())], pass_fds=[theirs.fileno()],
+                env={**OURS, "PYTHONPATH": path}, cwd=SERVER.parent,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             )  # fmt: skip
         assert self.connection.recv(16) == b"ready", "the fork server could not import the program"
