@@ -33,8 +33,7 @@ check: setup lint types  ## before a commit: lint, types, and the tests of what 
 	$(BIN)/python -m pytest -n 2 --dist worksteal $$($(BIN)/python scripts/changed_tests.py $(BASE))
 
 test: setup  ## everything that CI runs
-	@$(MAKE) --no-print-directory -j3 core types compiled lint
-	@$(MAKE) --no-print-directory rest
+	@$(MAKE) --no-print-directory -j3 core rest types lint
 
 unit: core rest  ## the tests alone
 
@@ -42,15 +41,18 @@ unit: core rest  ## the tests alone
 # everything again. These targets write it all the same.
 compiled core rest: export PYTHONDONTWRITEBYTECODE :=
 
-compiled: setup  ## compile the tests once, instead of in each process of `rest` (20 seconds each)
+compiled: $(VENV)/.compiled  ## compile the tests once after a change, instead of in each process of `rest` (20 seconds each)
+
+$(VENV)/.compiled: $(STAMP) $(shell find tests -name '*.py')
 	@$(BIN)/python -m pytest --ignore=tests/core --collect-only -qq >/dev/null || true # `rest` reports the errors
+	@touch $@
 
 core: setup  ## the core with coverage of every branch, in one process: in several, the marker no_cover has no effect
 	$(BIN)/python -m pytest tests/core --cov=kalshi_cli/core --cov-report=
 	$(BIN)/coverage report --include='kalshi_cli/core/*' --skip-covered --fail-under=100
 
-rest: setup  ## all other tests; more processes than cores, because many tests wait for a process
-	$(BIN)/python -m pytest --ignore=tests/core -n 5 --dist worksteal
+rest: setup compiled  ## all other tests; more processes than cores, because many tests wait for a process
+	$(BIN)/python -m pytest --ignore=tests/core -n 4 --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -90,6 +91,16 @@ def no_server_left_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Itera
     """The same of what fixtures made that live longer than a test."""
     yield
     assert end_servers(tmp_path_factory.getbasetemp()) == []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_servers() -> Iterator[None]:
+    """The background servers of exchanges are forks, as the programs of `start` are."""
+    from support import processes
+
+    processes.route()
+    yield
+    subprocess.Popen = processes.FRESH  # type: ignore[misc]
 
 
 @pytest.fixture(scope="session")

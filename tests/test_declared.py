@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sys
 import tomllib
@@ -29,10 +30,13 @@ def imported(text: str) -> set[str]:
     return found - set(sys.stdlib_module_names) - {"kalshi_cli"}
 
 
+distributions = functools.cache(packages_distributions)
+
+
 def undeclared(packages: set[str], requirements: list[str]) -> set[str]:
     """Those of which no distribution is required."""
     declared = {plain(re.split(r"[<>=!~;\[ ]", line)[0]) for line in requirements}
-    by_package = packages_distributions()
+    by_package = distributions()
     return {name for name in packages if not declared & {plain(each) for each in by_package.get(name, [name])}}
 
 

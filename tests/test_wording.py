@@ -38,7 +38,8 @@ def faults(text: str) -> list[str]:
     """List the docstrings, comments and strings of Python source that match a pattern."""
     tree = ast.parse(text)
     found = [f"{line}: opens with {said[:60]!r}" for line, said in docstrings(tree) if OPENING.match(said)]
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline) if WORDS.search(text) else ()
+    for token in tokens:
         spoken = token.type in (tokenize.COMMENT, tokenize.STRING) or tokenize.tok_name[token.type] == "FSTRING_MIDDLE"
         match = WORDS.search(token.string) if spoken else None
         if match:

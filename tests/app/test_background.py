@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 import websocket
+from support.processes import FRESH
 from support.served import bare_variables, eventually, finish, program, said, set_variables, start
 
 from kalshi_cli.app.background import Background
@@ -91,6 +93,7 @@ def test_a_caller_that_reads_the_output_to_its_end_does_not_wait_for_the_server(
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 def test_no_key_of_the_real_exchange_is_kept_in_it(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", FRESH)  # a fork shows the variables of its fork server
     monkeypatch.setenv("KALSHI_API_KEY_ID", "of-the-real-exchange")
     found = state.find()
     assert b"of-the-real" not in Path(f"/proc/{found.pid}/environ").read_bytes()

@@ -60,10 +60,13 @@ BODIES = {
     "bare": b'{"msg":"Parameter validation failed"}',
     "unknown": nested("brand_new_refusal"),
 }
+
+# Each status with two of the bodies, and each body with three statuses: `exchange/wire/test_replies.py` has all pairs.
 FOREIGN = {
     f"{status} {name}": (status, body)
-    for status in (400, 401, 403, 404, 409, 410, 425, 429)
-    for name, body in BODIES.items()
+    for place, status in enumerate((400, 401, 403, 404, 409, 410, 425, 429))
+    for number, (name, body) in enumerate(BODIES.items())
+    if (place + number) % len(BODIES) < 2
 } | {
     "408": (408, b""),
     "413": (413, nested("invalid_order")),

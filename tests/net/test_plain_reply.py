@@ -36,7 +36,7 @@ def _by_http_client(received: bytes) -> http.client.HTTPResponse:
     return answer
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=500)
 @given(
     st.lists(st.sampled_from(PIECES), max_size=8).map("".join),
     st.sampled_from(("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", "HTTP/1.1 429 \r\n", "")),

@@ -5,6 +5,7 @@ Nothing in it moves by itself: fixed markets that close in 2040, fixed books, id
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 import json
@@ -51,7 +52,7 @@ from kalshi_cli.simulator.protocol.replies import Request, Response
 from kalshi_cli.simulator.serving.server import SimServer
 from kalshi_cli.store.shared_counters import SharedCounters
 from support.processes import start_program
-from support.specification import SPECS, check_request, check_response
+from support.specification import SPECS, check_answered, check_asked, operation
 
 TWO_SIDED = "KXRAIN-40JAN01-T1.0"
 ONE_SIDED = "KXRAIN-40JAN01-T2.0"
@@ -100,10 +101,9 @@ class CheckedExchange(SimulatedExchange):
         # What was refused may be what a person typed: `kalshi api` sends anything.
         if SPECS.exists() and response.status < 300:
             try:
-                check_request(request.method, request.path, request.query, request.body)
-                check_response(
-                    request.method, request.path, response.status, json.loads(response.body) if response.body else None
-                )
+                asked = operation(request.method, request.path)
+                check_asked(asked, tuple((name, tuple(values)) for name, values in request.query.items()), request.body)
+                check_answered(asked, response.status, response.body)
             except AssertionError as problem:
                 self.problems.append(str(problem))
         return response
@@ -267,9 +267,13 @@ ANYWHERE = (ExitCode.BUG, ExitCode.INTERRUPTED, ExitCode.TERMINATED)
 TAKES_VALUE = ("--env", "--config", "--state", "--format", "--allow-host")
 
 
+commands = functools.cache(root)
+"""The tree of the commands, to look their names up in; each run of the program makes its own."""
+
+
 def command_of(words: Sequence[str]) -> str:
     """The whole name of the command in a line, like `transfer send` of `transfer`; empty where none is named."""
-    command: Any = root()
+    command: Any = commands()
     name = []
     for before, word in itertools.pairwise(["", *words]):
         if word.startswith("-") or before in TAKES_VALUE:

@@ -152,23 +152,26 @@ class CheckedTransport(httpx.BaseTransport):
         body = request.read()
         if SPECS.exists():
             asked = operation(request.method, unquote(path))
-            _check_asked(asked, query, body)
+            values = parse_qs(query, keep_blank_values=True)
+            check_asked(asked, tuple((name, tuple(each)) for name, each in values.items()), body)
             if body:
                 assert request.headers.get("content-type") == "application/json"
             self.seen.add(asked)
         response = self._inner.handle_request(request)
         if SPECS.exists():
-            _check_answered(asked, response.status_code, response.read())
+            check_answered(asked, response.status_code, response.read())
         return response
 
 
-@functools.lru_cache(50_000)  # the long proofs send and receive the same bytes again and again
-def _check_asked(of: Operation, query: str, body: bytes) -> None:
-    check_request(*of, parse_qs(query, keep_blank_values=True), body)
+@functools.lru_cache(50_000)  # the same bytes are sent and received again and again
+def check_asked(of: Operation, query: tuple[tuple[str, tuple[str, ...]], ...], body: bytes) -> None:
+    """Check a request of an operation, once for the same bytes."""
+    check_request(*of, dict(query), body)
 
 
 @functools.lru_cache(50_000)
-def _check_answered(of: Operation, status: int, body: bytes) -> None:
+def check_answered(of: Operation, status: int, body: bytes) -> None:
+    """Check a response to an operation, once for the same bytes."""
     check_response(*of, status, json.loads(body) if body else None)
 
 

@@ -15,13 +15,28 @@ from verification.mutants.simulated import SIMULATED
 CLOSING = next(mutant for mutant in MUTANTS if mutant.name == "closing only closes")
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_the_line_is_there_exactly_once_and_so_are_its_tests(mutant: Mutant) -> None:
+def fault(mutant: Mutant) -> str:
+    """What does not fit the program as it is; empty where all does."""
     text = (ROOT / "kalshi_cli" / mutant.file).read_text()
-    assert mutated(mutant, text) != text
-    assert [test for test in mutant.tests if not (ROOT / test).is_file()] == []
-    if mutant.file.endswith(".py"):
-        compile(mutated(mutant, text), mutant.file, "exec")
+    try:
+        broken = mutated(mutant, text)
+        if mutant.file.endswith(".py"):
+            compile(broken, mutant.file, "exec")
+    except (ValueError, SyntaxError) as error:
+        return f"{mutant.name}: {error}"
+    missing = [test for test in mutant.tests if not (ROOT / test).is_file()]
+    return f"{mutant.name}: no {missing}" if missing or broken == text else ""
+
+
+def test_every_line_is_there_exactly_once_and_so_are_its_tests() -> None:
+    assert [said for mutant in MUTANTS if (said := fault(mutant))] == []
+
+
+def test_what_does_not_fit_is_told() -> None:
+    assert "no such" in fault(CLOSING._replace(tests=("tests/no such test.py",)))
+    assert "found 0 times" in fault(CLOSING._replace(old="no such line"))
+    assert CLOSING.name in fault(CLOSING._replace(new=CLOSING.old))
+    assert "unmatched" in fault(CLOSING._replace(new=f"{CLOSING.old} )"))
 
 
 def test_a_line_that_moved_away_is_told() -> None:

@@ -50,14 +50,13 @@ def sample(kind: Any, *, is_empty: bool) -> Any:
     return "text"
 
 
-@pytest.mark.parametrize("is_empty", [False, True])
 @pytest.mark.parametrize("name", all_views())
-def test_what_is_printed_of_a_view_fits_its_schema(name: str, *, is_empty: bool) -> None:
+def test_what_is_printed_of_a_view_fits_its_schema(name: str) -> None:
     view = all_views()[name]
     schema = schema_of(view)
     Draft202012Validator.check_schema(schema)
-    printed = msgspec.to_builtins(to_machine(view)(sample(view, is_empty=is_empty)))
-    errors = [error.message for error in Draft202012Validator(schema).iter_errors(printed)]
+    printed = [msgspec.to_builtins(to_machine(view)(sample(view, is_empty=is_empty))) for is_empty in (False, True)]
+    errors = [error.message for each in printed for error in Draft202012Validator(schema).iter_errors(each)]
     assert errors == []
 
 

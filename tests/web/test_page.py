@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
 from playwright.sync_api import Page as Tab
-from playwright.sync_api import expect, sync_playwright
 from support.backtests import save_report
 from support.hostile_text import TITLE
 from support.served import EMPTY, TWO_SIDED, Served, eventually, finish, said, start
@@ -31,13 +31,21 @@ def page(exchange: Served, request: pytest.FixtureRequest) -> Iterator[Page]:
     made.close()
 
 
-@pytest.fixture
-def tab(page: Page) -> Iterator[Tab]:
-    """A browser with a session; any error on its console fails the test."""
-    problems: list[str] = []
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests of this file; each has its own session in it."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        opened = browser.new_page()
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def tab(page: Page, browser: Browser) -> Iterator[Tab]:
+    """A tab with a session; any error on its console fails the test."""
+    problems: list[str] = []
+    with browser.new_context() as context:
+        opened = context.new_page()
         opened.set_default_timeout(WITHIN_MS)
         opened.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
         opened.on("pageerror", lambda error: problems.append(str(error)))
@@ -45,7 +53,6 @@ def tab(page: Page) -> Iterator[Tab]:
         opened.goto(page.link())
         expect(opened.locator(".card").first).to_be_visible(timeout=WITHIN_MS)
         yield opened
-        browser.close()
     assert problems == []
 
 
@@ -267,7 +274,7 @@ def test_a_hostile_market_is_only_text_from_the_exchange_to_the_page(tab: Tab, e
     assert tab.title() == "kalshi"
 
 
-def test_a_loop_that_stops_answering_is_shown_as_old(exchange: Served) -> None:
+def test_a_loop_that_stops_answering_is_shown_as_old(exchange: Served, browser: Browser) -> None:
     words = ["trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.3s", "--yes"]
     loop = start(words, exchange.variables(), exchange.home)
     socket: Path = exchange.state / "sim" / "events.sock"
@@ -275,9 +282,8 @@ def test_a_loop_that_stops_answering_is_shown_as_old(exchange: Served) -> None:
         eventually(lambda: socket.exists() or loop.poll() is not None)
         assert loop.poll() is None, said(loop)
         page = Page(exchange)
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            opened = browser.new_page()
+        with browser.new_context() as context:
+            opened = context.new_page()
             opened.goto(page.link())
             expect(opened.locator("#loop")).to_have_text("spike is running", timeout=WITHIN_MS)
             expect(opened.locator("#attention")).not_to_contain_text("OLD")
@@ -286,7 +292,6 @@ def test_a_loop_that_stops_answering_is_shown_as_old(exchange: Served) -> None:
             expect(opened.locator("body")).to_have_class("stale")
             loop.send_signal(signal.SIGCONT)
             expect(opened.locator("#attention")).not_to_contain_text("OLD", timeout=WITHIN_MS)
-            browser.close()
         page.close()
     finally:
         loop.kill()

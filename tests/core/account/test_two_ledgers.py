@@ -93,9 +93,9 @@ def test_both_ledgers_agree_after_every_act_of_random_traffic() -> None:
     )
 
 
-def run_some(**hers: Any) -> None:
+def run_some(seeds: Sequence[int] = (), **hers: Any) -> None:
     """Long enough that whatever is wrong with hers must come out."""
-    for seed in SEEDS:
+    for seed in seeds or SEEDS:
         run(seed, 500, **hers)
 
 
@@ -248,7 +248,7 @@ def down(schedule: FeeSchedule, price: Price, qty: Qty, *, is_taker: bool) -> Mo
 @pytest.mark.parametrize("fee_of", [takers_all, full_fee, down])
 def test_a_fee_that_is_wrong_in_one_thing_is_found_out(fee_of: Any) -> None:
     with pytest.raises(AssertionError, match="should have cost"):
-        run_some(fee_of=fee_of)
+        run_some(SEEDS[::-1], fee_of=fee_of)  # the last seed has the fills that tell these apart
 
 
 @pytest.mark.parametrize("unheard", [OrderState, Filled, AccountSnapshot, BookDelta])

@@ -58,35 +58,36 @@ def test_the_exchange_has_the_published_structures_and_no_others() -> None:
     assert len(TABLE) == 12
 
 
-def mistakes(name: str, grid: PriceGrid) -> list[str]:
+def mistakes(name: str, grid: PriceGrid) -> Iterator[str]:
     """In what a grid is not what is published: every price there can be is tried, on both sides."""
-    valid, found = walk(name), []
+    valid = walk(name)
     known = set(valid)
     for price in map(Price, range(-1, ONE_DOLLAR + 2)):
         at = bisect_right(valid, price)
         below = valid[at - 1] if at else None
         above = price if price in known else valid[at] if at < len(valid) else None
         if grid.is_valid(price) != (price in known):
-            found.append(f"{price} is_valid")
+            yield f"{price} is_valid"
         for side, nearest in ((BID, below), (ASK, above)):
             if grid.snap(side, price) != nearest:
-                found.append(f"{price} snap {side}")
-    return found
+                yield f"{price} snap {side}"
 
 
+@pytest.mark.no_cover  # ten thousand prices; fixed examples reach every branch
 @each_structure
 def test_a_grid_takes_and_snaps_as_the_naive_walk_does(name: str) -> None:
     """Never worse for us, to the nearest, and nothing where there is nothing: all 10,003 prices, both sides."""
-    assert mistakes(name, STRUCTURES[name]) == []
+    assert list(mistakes(name, STRUCTURES[name])) == []
 
 
 def test_a_grid_that_is_off_in_one_step_is_found_out() -> None:
     for name, grid in STRUCTURES.items():
         first, *rest = grid.bands
         wrong = PriceGrid((PriceBand(first.start, first.end, Price(first.step * 5)), *rest))
-        assert mistakes(name, wrong), name
+        assert any(mistakes(name, wrong)), name
 
 
+@pytest.mark.no_cover  # ten thousand prices; fixed examples reach every branch
 @each_structure
 def test_what_was_snapped_is_valid_and_stays_where_it_is(name: str) -> None:
     grid = STRUCTURES[name]
@@ -99,6 +100,7 @@ def test_what_was_snapped_is_valid_and_stays_where_it_is(name: str) -> None:
                 assert (price - snapped) * side.sign >= 0, "worse for us"
 
 
+@pytest.mark.no_cover  # ten thousand prices; fixed examples reach every branch
 @each_structure
 def test_a_price_of_no_is_snapped_after_converting_and_is_no_worse_in_its_own_terms(name: str) -> None:
     """Buying NO at q is an ask at 1 - q: rounded up, so that NO costs q or less; and NO prices have the same grid."""

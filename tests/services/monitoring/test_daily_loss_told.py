@@ -13,9 +13,9 @@ from support.served import KEY_ID, ME, TWO_SIDED, Served, eventually, program, s
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.store.sqlite_store import Store
 
-RESUMED_S = 10.0
+RESUMED_S = 7.0
 QUICK = f"from kalshi_cli.core.monitoring import incidents; incidents.RESUMED_MS = {RESUMED_S * 1000:.0f}"
-"""A third of the time that a stop must stay away, so that the test takes no minute."""
+"""A quarter of the time that a stop must stay away, so that the test takes no minute."""
 
 
 @pytest.fixture
@@ -54,13 +54,13 @@ def test_a_daily_loss_is_resolved_once_and_after_a_resume_that_lasts(
     path.chmod(0o600)
     exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "30")
     exchange.submit(ME, TWO_SIDED, BID, "0.4700", "90")  # bought dear: it closes at 44 cents
-    run_for(exchange, phone, 3.0, "firing")
-    run_for(exchange, phone, 3.0, "firing")
+    run_for(exchange, phone, 1.5, "firing")
+    run_for(exchange, phone, 1.5, "firing")
     assert program("resume", "--reason", "looked into").code == 0
-    run_for(exchange, phone, 2.0, "firing", "firing")
+    run_for(exchange, phone, 1.0, "firing", "firing")
     assert program("resume", "--reason", "a higher limit").code == 0
     begun = time.monotonic()
-    run_for(exchange, phone, 8.0, "firing", "firing", "resolved", max_loss="100")
+    run_for(exchange, phone, 3.0, "firing", "firing", "resolved", max_loss="100")
     assert time.monotonic() - begun > RESUMED_S
     with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
         assert store.halt().state.value == "active"

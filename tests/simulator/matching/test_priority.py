@@ -162,7 +162,7 @@ class Both:
         assert sum(self.exchange.position(name, TICKER) for name in self.exchange.accounts()) == 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(acts, min_size=10, max_size=30))
 def test_the_queue_is_that_of_a_naive_model_after_every_change(entries: list[Act]) -> None:
     both = Both()

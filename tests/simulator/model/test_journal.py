@@ -161,7 +161,7 @@ def act(exchange: SimulatedExchange, step: tuple[str, Side, Price, Qty, str], no
         exchange.submit(account, NewOrder(ticker=TICKER, side=side, price=price, qty=qty, tif=tif), now)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(steps)
 def test_killed_after_any_step_the_users_see_what_they_saw(entries: list[Any]) -> None:
     journal = MemoryJournal()

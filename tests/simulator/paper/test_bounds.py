@@ -98,7 +98,7 @@ def filled(script: list[Any], model: FillModel) -> list[Counter[str]]:
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(plays)
 def test_the_pessimistic_bound_never_fills_earlier_or_more(script: list[Any]) -> None:
     best, middle, worst = (filled(script, model) for model in MODELS)

@@ -89,11 +89,11 @@ def search(folder: Path, jobs: int, *, opens_holdout: bool = False) -> OptimizeV
     return optimize(SETUP, request, ManualClock(Ts(1_000)), folder)
 
 
-def test_one_and_four_workers_find_the_same_and_the_holdout_opens_once(tmp_path: Path) -> None:
+def test_one_and_two_workers_find_the_same_and_the_holdout_opens_once(tmp_path: Path) -> None:
     swinging_tapes(tmp_path)
-    one, four = search(tmp_path, 1), search(tmp_path, 4)
+    one, two = search(tmp_path, 1), search(tmp_path, 2)
     assert [getattr(one, name) for name in one.__struct_fields__ if name != "study"] == [
-        getattr(four, name) for name in four.__struct_fields__ if name != "study"
+        getattr(two, name) for name in two.__struct_fields__ if name != "study"
     ]
     assert one.trials == 20
     assert one.score > 0

@@ -30,6 +30,11 @@ PLAN = StudyPlan(
     ranges=(X, Y), windows=WindowPlan(tuple(Path(str(n)) for n in range(5)), ((0, 1), (2,), (3,)), (4,)), trials=20,
     definition={"strategy": "parabola"},
 )  # fmt: skip
+SHORT = msgspec.structs.replace(PLAN, trials=6)
+"""Enough where nothing depends on the number of trials: each of them takes some ten milliseconds in the study file."""
+TWO_WINDOWS = msgspec.structs.replace(
+    PLAN, windows=WindowPlan(tuple(Path(str(n)) for n in range(5)), ((0, 1), (2,)), (4,))
+)
 CLOCK = ManualClock(Ts(1_000))
 Keep = Callable[[int, TapeScore | None], None]
 
@@ -66,12 +71,15 @@ def search(path: Path, workers: Workers, plan: StudyPlan = PLAN, **more: Any) ->
         return found.report()
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_an_interrupted_study_ends_like_an_undisturbed_one_and_runs_nothing_twice(tmp_path: Path, sampler: Any) -> None:
-    plan = msgspec.structs.replace(PLAN, sampler=sampler)
+@pytest.mark.parametrize(("sampler", "trials"), [("tpe", 20), ("random", BATCH + 3)])
+def test_an_interrupted_study_ends_like_an_undisturbed_one_and_runs_nothing_twice(
+    tmp_path: Path, sampler: Any, trials: int
+) -> None:
+    """The third batch of `tpe` is the first that depends on results."""
+    plan = msgspec.structs.replace(TWO_WINDOWS, sampler=sampler, trials=trials)
     whole = Workers()
     report = search(tmp_path / "whole.db", whole, plan)
-    first, second, third = Workers(13), Workers(40), Workers()
+    first, second, third = Workers(13), Workers(15), Workers()
     for workers in (first, second):
         with pytest.raises(KeyboardInterrupt):
             search(tmp_path / "cut.db", workers, plan)
@@ -81,8 +89,8 @@ def test_an_interrupted_study_ends_like_an_undisturbed_one_and_runs_nothing_twic
 
 
 def test_a_study_is_continued_with_more_trials(tmp_path: Path) -> None:
-    more = msgspec.structs.replace(PLAN, trials=3 * BATCH)
-    search(tmp_path / "a.db", Workers(), msgspec.structs.replace(PLAN, trials=BATCH))
+    more = msgspec.structs.replace(TWO_WINDOWS, trials=2 * BATCH + 4)
+    search(tmp_path / "a.db", Workers(), msgspec.structs.replace(TWO_WINDOWS, trials=BATCH))
     assert search(tmp_path / "a.db", Workers(), more) == search(tmp_path / "b.db", Workers(), more)
 
 
@@ -90,8 +98,8 @@ def test_the_past_is_chosen_without_the_window_that_judges_it(tmp_path: Path) ->
     def other_future(tape: int, point: Point) -> TapeScore:
         return score_of(tape if tape < 3 else 9 - tape, point)
 
-    one = search(tmp_path / "one.db", Workers())
-    two = search(tmp_path / "two.db", Workers(score=other_future))
+    one = search(tmp_path / "one.db", Workers(), SHORT)
+    two = search(tmp_path / "two.db", Workers(score=other_future), SHORT)
     assert [choice.params for choice in one.choices[:2]] == [choice.params for choice in two.choices[:2]]
     assert one.choices[1].judged != two.choices[1].judged
     assert one.choices[2] != two.choices[2]
@@ -105,7 +113,7 @@ def test_the_past_is_chosen_without_the_window_that_judges_it(tmp_path: Path) ->
 def test_the_holdout_is_run_once_and_only_when_opened(tmp_path: Path) -> None:
     workers = Workers()
     with open_study(tmp_path / "a.db", CLOCK) as storage:
-        found = ParameterSearch(PLAN, storage, workers, lambda _point: True)
+        found = ParameterSearch(SHORT, storage, workers, lambda _point: True)
         found.run()
         assert found.report().holdout is None
         assert 4 not in {tape for tape, _ in workers.runs}
@@ -114,7 +122,7 @@ def test_the_holdout_is_run_once_and_only_when_opened(tmp_path: Path) -> None:
         assert looked.result.net == score_of(4, looked.params).net
         assert looked.variants == found.report().variants
     with open_study(tmp_path / "a.db", CLOCK) as storage:
-        again = ParameterSearch(PLAN, storage, Workers(), lambda _point: True)
+        again = ParameterSearch(SHORT, storage, Workers(), lambda _point: True)
         again.run()
         assert again.report().holdout == looked
         with pytest.raises(RefusedError, match="opened on 1970-01-01T00:00:05"):
@@ -130,7 +138,7 @@ def test_a_grid_is_tried_once_each(tmp_path: Path) -> None:
 
 
 def test_poor_trials_are_pruned_and_less_is_run(tmp_path: Path) -> None:
-    plan = msgspec.structs.replace(PLAN, trials=3 * BATCH, sampler="random")
+    plan = msgspec.structs.replace(PLAN, trials=2 * BATCH, sampler="random")
     pruned, whole = Workers(), Workers()
     assert search(tmp_path / "a.db", pruned, plan).pruned > 0
     assert search(tmp_path / "b.db", whole, msgspec.structs.replace(plan, is_pruned=False)).pruned == 0
@@ -142,7 +150,7 @@ def test_parameters_that_the_strategy_refuses_are_never_run(tmp_path: Path) -> N
     search(
         tmp_path / "a.db",
         workers,
-        msgspec.structs.replace(PLAN, sampler="random"),
+        msgspec.structs.replace(SHORT, sampler="random"),
         is_valid=lambda point: point["y"] == "b",
     )
     assert {point["y"] for _, point in workers.runs} == {"b"}
@@ -152,9 +160,9 @@ def test_a_lost_run_loses_its_trial_only(tmp_path: Path) -> None:
     def score(tape: int, point: Point) -> TapeScore | None:
         return None if int(point["x"]) % 2 else score_of(tape, point)
 
-    report = search(tmp_path / "a.db", Workers(score=score))
-    assert report.trials == 60
-    assert 0 < report.failed < 60
+    report = search(tmp_path / "a.db", Workers(score=score), SHORT)
+    assert report.trials == 18
+    assert 0 < report.failed < 18
     assert report.reasons == ("its worker process died",)
     assert int(report.choices[-1].params["x"]) % 2 == 0
     with pytest.raises(KalshiError, match="No trial could be run: its worker process died"):
@@ -162,9 +170,9 @@ def test_a_lost_run_loses_its_trial_only(tmp_path: Path) -> None:
 
 
 def test_a_study_of_something_else_is_refused(tmp_path: Path) -> None:
-    search(tmp_path / "a.db", Workers())
+    search(tmp_path / "a.db", Workers(), SHORT)
     with pytest.raises(UsageError, match="made with another strategy, latency"):
-        search(tmp_path / "a.db", Workers(), msgspec.structs.replace(PLAN, definition={"latency": "1"}))
+        search(tmp_path / "a.db", Workers(), msgspec.structs.replace(SHORT, definition={"latency": "1"}))
     (tmp_path / "text.db").write_text("not a database, only a line of text that is long enough" * 20)
     with pytest.raises(UsageError, match="not a study file"):
         search(tmp_path / "text.db", Workers())
