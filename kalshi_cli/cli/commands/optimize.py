@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, choice_option, open_services, show_view
+from kalshi_cli.cli.backtest_files import LakeSeries, LakeSince, LakeUntil, lake_part
+from kalshi_cli.cli.options import CommandGroup, LakeFolder, choice_option, open_services, show_view
 from kalshi_cli.cli.screen.output import info
+from kalshi_cli.cli.time_options import when
 
 if TYPE_CHECKING:
     from kalshi_cli.services.research.search.cluster import SchedulerAddress
@@ -22,7 +24,9 @@ app = CommandGroup("Search for the parameters of a strategy.")
 def optimize(
     ctx: typer.Context,
     strategy: Annotated[str, typer.Argument(metavar="STRATEGY", help="A built-in name, or FILE.py:Class.")],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings or files of outside prices.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE...", help="Recordings or files of outside prices.")
+    ] = None,
     param: Annotated[
         list[str] | None,
         typer.Option("--param", metavar="NAME=RANGE", help="Search A..B, A..B/STEP or A,B,C; NAME=VALUE sets it."),
@@ -44,6 +48,10 @@ def optimize(
     results: Annotated[
         list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")
     ] = None,
+    lake: LakeFolder = None,
+    series: LakeSeries = None,
+    since: LakeSince = None,
+    until: LakeUntil = None,
     latency_ms: Annotated[
         int, typer.Option(min=0, max=60_000, help="Latency from decision to exchange, in milliseconds.")
     ] = 150,
@@ -63,11 +71,15 @@ def optimize(
     Parameters are chosen on the first windows and judged on the next one. The latest recordings are a holdout, which
     `--open-holdout` opens once.
 
+    Instead of files, `--series`, or `--lake` with or without `--since` and `--until`, uses the recordings of the lake
+    (`kalshi data`). Give dates, not durations, to resume a study.
+
     The study is a file. The same command resumes it, also after Ctrl-C, and more --trials continue it. The number of
     workers changes no result. A worker never has KALSHI_ variables. A scheduler on another machine must be tls://.
 
     \b
     kalshi optimize threshold tapes/*.jsonl.gz --param buy_below=20c..40c --param sell_above=60c..80c --trials 50
+    kalshi optimize threshold --series KXBTC15M --since 2026-05-13 --until 2026-05-15 --param buy_below=20c..40c
     kalshi optimize ./fade.py tapes/*.jsonl.gz --param limit=10c,20c,30c --sampler grid --windows 2
     """
     from kalshi_cli.base.clock import SystemClock
@@ -77,13 +89,15 @@ def optimize(
     require_extra("research", "optuna", "distributed", "sqlalchemy")
     from kalshi_cli.services.research.search.optimize import OptimizeRequest, optimize_notes
 
-    request = OptimizeRequest(
-        strategy=strategy, files=tuple(files), params=tuple(param or ()), trials=trials,
-        results=tuple(results or ()), latency_ms=latency_ms, windows=windows, holdout=holdout, sampler=sampler,
-        seed=seed, is_pruned=prune, jobs=jobs or min(os.cpu_count() or 1, 64),
-        scheduler=_scheduler(scheduler, tls_ca, tls_cert, tls_key), study=study, opens_holdout=open_holdout,
-    )  # fmt: skip
+    remote = _scheduler(scheduler, tls_ca, tls_cert, tls_key)
     with open_services(ctx) as kalshi:
+        request = OptimizeRequest(
+            strategy=strategy, files=tuple(files or ()), params=tuple(param or ()), trials=trials,
+            results=tuple(results or ()), latency_ms=latency_ms, windows=windows, holdout=holdout, sampler=sampler,
+            seed=seed, is_pruned=prune, jobs=jobs or min(os.cpu_count() or 1, 64), scheduler=remote, study=study,
+            opens_holdout=open_holdout,
+            **lake_part(kalshi.env, lake, series, when(kalshi, since), when(kalshi, until)),
+        )  # fmt: skip
         with progress("trials", SystemClock().monotonic) as show:
             view = kalshi.research.optimize(request, show)
         show_view(ctx, view, title=f"Parameters of {strategy}")
