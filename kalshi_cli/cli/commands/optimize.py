@@ -17,6 +17,9 @@ from kalshi_cli.cli.time_options import when
 if TYPE_CHECKING:
     from kalshi_cli.services.research.search.cluster import SchedulerAddress
 
+Recordings = Annotated[
+    list[Path] | None, typer.Argument(metavar="FILE...", help="Recordings or files of outside prices.")
+]
 app = CommandGroup("Search for the parameters of a strategy.")
 
 
@@ -24,9 +27,7 @@ app = CommandGroup("Search for the parameters of a strategy.")
 def optimize(
     ctx: typer.Context,
     strategy: Annotated[str, typer.Argument(metavar="STRATEGY", help="A built-in name, or FILE.py:Class.")],
-    files: Annotated[
-        list[Path] | None, typer.Argument(metavar="FILE...", help="Recordings or files of outside prices.")
-    ] = None,
+    files: Recordings = None,
     param: Annotated[
         list[str] | None,
         typer.Option("--param", metavar="NAME=RANGE", help="Search A..B, A..B/STEP or A,B,C; NAME=VALUE sets it."),

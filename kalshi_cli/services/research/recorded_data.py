@@ -54,7 +54,7 @@ def replay_of(request: BacktestRequest, clock: ManualClock) -> Replay:
 
 
 def lake_recordings(folder: Path, request: BacktestRequest) -> tuple[Lake, Selection, list[LakeSession]]:
-    """Return a lake, what a backtest selects in it, and these recordings by time. UsageError if there is none."""
+    """Return a lake, what a backtest selects in it, and these recordings by time. UsageError without one."""
     from kalshi_cli.lake.extra import require_research
 
     require_research()

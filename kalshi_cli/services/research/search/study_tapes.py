@@ -30,7 +30,7 @@ class StudyTape(NamedTuple):
 
 
 def list_tapes(request: BacktestRequest) -> list[StudyTape]:
-    """Return the recordings of a request. UsageError if there is none, or one has no time."""
+    """Return the recordings of a request. UsageError without one, or if one has no time."""
     if not request.files and request.lake is None:
         raise UsageError("No recording given", hint="kalshi optimize STRATEGY FILE... --param NAME=1c..5c")
     found: list[StudyTape] = []
