@@ -42,7 +42,8 @@ def compare_books(lake: Lake, session: LakeSession) -> Agreement:
     """Compare every ticker message with the book at its exchange time.
 
     A message is comparable if the market has a change up to its time and one after it, with neither a snapshot nor a
-    gap between them, and if both sides of both have prices. A snapshot has no exchange time of its own.
+    gap between them, and if both sides of both have prices. A snapshot has no exchange time of its own. A message of
+    the very microsecond of a matching event may show the book before, within or after it.
     """
     quotes: dict[str, list[ReadEvent]] = defaultdict(list)
     for event in _events(lake, session, ("tickers",)):
@@ -53,6 +54,8 @@ def compare_books(lake: Lake, session: LakeSession) -> Agreement:
     total = sum(map(len, quotes.values()))
     books: dict[str, OrderBook] = {}
     since: dict[str, int] = {}
+    event_us: dict[str, int] = {}
+    within: dict[str, list[tuple[object, ...]]] = {}
     found = equal = 0
     for event in _events(lake, session, ("book_changes", "book_snapshots", "lifecycle")):
         item = event.item
@@ -62,9 +65,12 @@ def compare_books(lake: Lake, session: LakeSession) -> Agreement:
                 if book is None or at is None or quote.ts_us < at or None in (*book.top, *_top(quote)):
                     continue
                 found += 1
-                equal += book.top == _top(quote)
+                equal += _top(quote) in _shown(book, within[item.ticker], quote.ts_us == event_us[item.ticker])
             if book is not None and book.is_usable:
+                if event_us.get(item.ticker) != event.ts_us:
+                    event_us[item.ticker], within[item.ticker] = event.ts_us, [book.top]
                 book.apply(item.side, item.price, item.delta, item.ts)
+                within[item.ticker].append(book.top)
                 since.setdefault(item.ticker, event.ts_us)
         elif isinstance(item, BookSnapshot):
             books.setdefault(item.ticker, OrderBook(item.ticker)).load(item.bids, item.asks, item.ts)
@@ -74,6 +80,10 @@ def compare_books(lake: Lake, session: LakeSession) -> Agreement:
                 books.pop(ticker, None)
                 since.pop(ticker, None)
     return Agreement(session.source, total, found, equal)
+
+
+def _shown(book: OrderBook, within: list[tuple[object, ...]], is_at_once: bool) -> Iterable[tuple[object, ...]]:
+    return within if is_at_once else [book.top]
 
 
 def _before(quotes: list[ReadEvent], ts_us: int) -> Iterator[ReadEvent]:
