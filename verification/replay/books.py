@@ -45,12 +45,7 @@ def compare_books(lake: Lake, session: LakeSession) -> Agreement:
     gap between them, and if both sides of both have prices. A snapshot has no exchange time of its own. A message of
     the very microsecond of a matching event may show the book before, within or after it.
     """
-    quotes: dict[str, list[ReadEvent]] = defaultdict(list)
-    for event in _events(lake, session, ("tickers",)):
-        if isinstance(event.item, Quote):
-            quotes[event.item.ticker].append(event)
-    for each in quotes.values():
-        each.sort(key=attrgetter("ts_us"), reverse=True)
+    quotes = _tickers(lake, session)
     total = sum(map(len, quotes.values()))
     books: dict[str, OrderBook] = {}
     since: dict[str, int] = {}
@@ -80,6 +75,17 @@ def compare_books(lake: Lake, session: LakeSession) -> Agreement:
                 books.pop(ticker, None)
                 since.pop(ticker, None)
     return Agreement(session.source, total, found, equal)
+
+
+def _tickers(lake: Lake, session: LakeSession) -> dict[str, list[ReadEvent]]:
+    """Return the ticker messages of each market, the latest first."""
+    quotes: dict[str, list[ReadEvent]] = defaultdict(list)
+    for event in _events(lake, session, ("tickers",)):
+        if isinstance(event.item, Quote):
+            quotes[event.item.ticker].append(event)
+    for each in quotes.values():
+        each.sort(key=attrgetter("ts_us"), reverse=True)
+    return quotes
 
 
 def _shown(book: OrderBook, within: list[tuple[object, ...]], is_at_once: bool) -> Iterable[tuple[object, ...]]:
