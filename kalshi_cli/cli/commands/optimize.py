@@ -20,6 +20,22 @@ if TYPE_CHECKING:
 Recordings = Annotated[
     list[Path] | None, typer.Argument(metavar="FILE...", help="Recordings or files of outside prices.")
 ]
+Ranges = Annotated[
+    list[str] | None,
+    typer.Option("--param", metavar="NAME=RANGE", help="Search A..B, A..B/STEP or A,B,C; NAME=VALUE sets it."),
+]
+Holdout = Annotated[
+    float, typer.Option("--holdout", min=0, max=0.9, help="Share of the recordings, the latest, kept apart.")
+]
+OpenHoldout = Annotated[
+    bool, typer.Option("--open-holdout", help="Judge the choice on the holdout; only once for a study.")
+]
+Results = Annotated[list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")]
+LatencyMs = Annotated[int, typer.Option(min=0, max=60_000, help="Latency from decision to exchange, in milliseconds.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", min=1, max=64, help="Local worker processes (one for each core).")]
+Scheduler = Annotated[
+    str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Use the workers of a Dask scheduler.")
+]
 app = CommandGroup("Search for the parameters of a strategy.")
 
 
@@ -28,40 +44,25 @@ def optimize(
     ctx: typer.Context,
     strategy: Annotated[str, typer.Argument(metavar="STRATEGY", help="A built-in name, or FILE.py:Class.")],
     files: Recordings = None,
-    param: Annotated[
-        list[str] | None,
-        typer.Option("--param", metavar="NAME=RANGE", help="Search A..B, A..B/STEP or A,B,C; NAME=VALUE sets it."),
-    ] = None,
+    param: Ranges = None,
     trials: Annotated[int, typer.Option("--trials", min=1, max=100_000, help="Trials for each window.")] = 50,
     sampler: Annotated[
         Any, choice_option("--sampler", choices=("tpe", "random", "grid"), text="How trials are chosen (tpe).")
     ] = "tpe",
     windows: Annotated[int, typer.Option("--windows", min=1, max=50, help="Time windows of the search.")] = 3,
-    holdout: Annotated[
-        float, typer.Option("--holdout", min=0, max=0.9, help="Share of the recordings, the latest, kept apart.")
-    ] = 0.2,
-    open_holdout: Annotated[
-        bool, typer.Option("--open-holdout", help="Judge the choice on the holdout; only once for a study.")
-    ] = False,
+    holdout: Holdout = 0.2,
+    open_holdout: OpenHoldout = False,
     prune: Annotated[bool, typer.Option("--prune/--no-prune", help="End poor trials early.")] = True,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the sampler.")] = 1,
     study: Annotated[Path | None, typer.Option("--study", metavar="FILE", help="Study file, to resume it.")] = None,
-    results: Annotated[
-        list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")
-    ] = None,
+    results: Results = None,
     lake: LakeFolder = None,
     series: LakeSeries = None,
     since: LakeSince = None,
     until: LakeUntil = None,
-    latency_ms: Annotated[
-        int, typer.Option(min=0, max=60_000, help="Latency from decision to exchange, in milliseconds.")
-    ] = 150,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, max=64, help="Local worker processes (one for each core).")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Use the workers of a Dask scheduler.")
-    ] = None,
+    latency_ms: LatencyMs = 150,
+    jobs: Jobs = None,
+    scheduler: Scheduler = None,
     tls_ca: Annotated[Path | None, typer.Option("--tls-ca", metavar="FILE", help="CA certificate.")] = None,
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="Client certificate.")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Client private key.")] = None,
