@@ -207,6 +207,10 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "rich": ("kalshi_cli/cli/", "kalshi_cli/tui/"),
     "tabulate": ("kalshi_cli/cli/screen/render.py",),
     "apprise": ("kalshi_cli/notify/apprise_channels.py",),
+    "optuna": ("kalshi_cli/services/research/search/",),
+    "dask": ("kalshi_cli/services/research/search/",),
+    "distributed": ("kalshi_cli/services/research/search/",),
+    "sqlalchemy": ("kalshi_cli/services/research/search/",),
     "httpcore": (),
     "click": (),
 }

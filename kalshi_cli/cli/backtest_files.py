@@ -1,4 +1,4 @@
-"""The options of `kalshi backtest` for fills, latency and files of its report, and `kalshi backtest compare`."""
+"""The options of `kalshi backtest` for fills, latency, the lake and report files, and `kalshi backtest compare`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import msgspec
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import duration_from_user, pluralize
+from kalshi_cli.base.units import Ts, duration_from_user, pluralize
 from kalshi_cli.cli.extras import require_extra
 from kalshi_cli.cli.options import choice_option, flags_of, show_list, show_view
 from kalshi_cli.cli.screen.output import Format, default_format, info
+from kalshi_cli.cli.time_options import when_option
 
 if TYPE_CHECKING:
     from kalshi_cli.views.runs import BacktestView
@@ -25,6 +26,11 @@ Latency = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Latency to the exchange: 150ms (default), or recorded: a distribution."),
 ]
+LakeSeries = Annotated[
+    str | None, typer.Option("--series", metavar="SERIES[,SERIES]", help="Use the lake's recordings of this series.")
+]
+LakeSince = Annotated[Any, when_option("--since", text="Use the lake from this time: 2026-05-13, 7d.")]
+LakeUntil = Annotated[Any, when_option("--until", text="Use the lake up to this time.")]
 LatencyMs = Annotated[int | None, typer.Option(min=0, max=MAX_LATENCY_MS, help="The same in milliseconds.")]
 FillChoice = Annotated[
     Any, choice_option("--fills", choices=FILLS, text="Queue position: where canceled contracts stood.")
@@ -69,6 +75,16 @@ def picture_of(given: list[Path], strategy: str, *, is_plotted: bool, is_from_la
     if not given and not is_from_lake:
         raise UsageError("No recording given", hint=f"kalshi backtest FILE... --strategy {strategy}")
     return picture
+
+
+def lake_part(env: str, lake: Path | None, series: str | None, since: Ts | None, until: Ts | None) -> dict[str, Any]:
+    """Return the fields of a request that select recordings of the lake; none if no option names it."""
+    from kalshi_cli.services.research.lake_service import lake_folder
+
+    if all(each is None for each in (lake, series, since, until)):
+        return {}
+    names = tuple(name.strip().upper() for name in (series or "").split(",") if name.strip())
+    return {"lake": lake_folder(env, lake), "series": names, "since": since, "until": until}
 
 
 def require_files(page: Path | None, folder: Path | None) -> None:

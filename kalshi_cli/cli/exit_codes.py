@@ -51,7 +51,7 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
         order group show; rfq list; rfq show; rfq quotes; quote list; combos list; combos show; balance; positions;
         fills; settlements; pnl; export fills; export pnl; export tax-lots; transfer list; transfer show;
         allocation show; subaccounts list; subaccounts transfers; portfolio; deposits; withdrawals; record; limits show;
-        keys; top; serve; alerts add; watchlist add""",
+        keys; top; serve; alerts add; watchlist add; data download""",
     ),
     (
         _WRITE,

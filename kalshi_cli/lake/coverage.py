@@ -61,3 +61,16 @@ class CoveredTimes:
             return False
         index = bisect_right(ranges, at, key=lambda each: each[0])
         return index > 0 and at <= ranges[index - 1][1]
+
+    def missing(self, market: str, first: int, last: int) -> list[tuple[int, int]]:
+        """Return the parts of a range that are not covered, by time; both ends are included."""
+        found: list[tuple[int, int]] = []
+        for covered_first, covered_last in self._ranges.get(market, ()):
+            if covered_last < first:
+                continue
+            if covered_first > last:
+                break
+            if covered_first > first:
+                found.append((first, covered_first - 1))
+            first = covered_last + 1
+        return [*found, (first, last)] if first <= last else found

@@ -26,6 +26,8 @@ class Selection(NamedTuple):
     markets: tuple[str, ...] = ()
     since: Ts | None = None
     until: Ts | None = None
+    sessions: tuple[str, ...] = ()
+    """Only these recordings; all, if there are none."""
 
     @property
     def first_us(self) -> int:
@@ -53,6 +55,7 @@ def recordings(lake: Lake, chosen: Selection) -> list[LakeSession]:
         each
         for each in lake.sessions()
         if each.kind == "recording"
+        and (not chosen.sessions or each.session in chosen.sessions)
         and each.from_us <= chosen.last_us
         and each.to_us >= chosen.first_us
         and any(map(chosen.has, each.series))

@@ -11,9 +11,10 @@ import pyarrow as pa
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model import messages
-from kalshi_cli.core.model.markets import Family, FeeSchedule, Market, MarketStatus
+from kalshi_cli.core.model.markets import Candle, Family, FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, Level, PublicTrade, Quote
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.recorded import (
     LifecycleNote,
     RecordedConnection,
@@ -107,6 +108,21 @@ def _trade(event: PlacedEvent) -> tuple[str, str, Row]:
 def trade_columns(item: PublicTrade) -> Row:
     """Return the columns of a public trade."""
     return item.ticker, item.trade_id, item.price, item.qty, SIDES.index(item.taker_side), item.is_block
+
+
+def candle_columns(ticker: str, candle: Candle) -> Row:
+    """Return the columns of a candle."""
+    sides = (candle.yes_bid, candle.yes_ask, candle.price)
+    prices = [price for side in sides for price in (side.open, side.low, side.high, side.close)]
+    return ticker, *prices, candle.mean, candle.volume, candle.open_interest
+
+
+def fill_columns(fill: Fill) -> Row:
+    """Return the columns of a fill of the account."""
+    return (
+        fill.ticker, fill.trade_id, fill.order_id, fill.client_order_id or None, SIDES.index(fill.side), fill.price,
+        fill.qty, fill.fee, fill.is_taker, fill.subaccount,
+    )  # fmt: skip
 
 
 def _require_time(event: PlacedEvent) -> None:

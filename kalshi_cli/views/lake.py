@@ -29,6 +29,25 @@ class LakeImportRow(OutputRow, frozen=True, kw_only=True):
     vital = ("file", "rows", "known")
 
 
+class LakeDownloadRow(OutputRow, frozen=True, kw_only=True):
+    """A series whose past was downloaded. `results`, `trades`, `candles` and `own_fills` are the rows added.
+
+    `markets` were open in the period. `known` counts lists of trades or of candles that the lake had, `missing` are
+    markets whose trades or candles the exchange no longer has.
+    """
+
+    series: str
+    markets: int
+    results: int
+    trades: int
+    candles: int
+    own_fills: int
+    known: int
+    missing: tuple[str, ...]
+
+    vital = ("series", "trades", "candles")
+
+
 class LakeSeriesRow(OutputRow, frozen=True, kw_only=True):
     """A series of a lake, or a source of prices. `covered_h` are hours of order books, summed over its markets."""
 
@@ -40,14 +59,16 @@ class LakeSeriesRow(OutputRow, frozen=True, kw_only=True):
     results: int
     changes: int
     trades: int
+    candles: int
+    own_fills: int
     inputs: int
     holes: int
     covered_h: float
     bytes: int
 
     shown = (
-        "series", "from_time", "to_time", "recordings", "markets", "results", "changes", "trades", "holes", "inputs",
-        "covered_h", "bytes",
+        "series", "from_time", "to_time", "recordings", "markets", "results", "changes", "trades", "candles",
+        "own_fills", "holes", "inputs", "covered_h", "bytes",
     )  # fmt: skip
     vital = ("series",)
 

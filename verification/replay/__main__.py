@@ -1,7 +1,8 @@
-"""python -m verification.replay [--jobs N] [--first N] [--only NAME,NAME] [--seeds N]
+"""python -m verification.replay [--jobs N] [--first N] [--only NAME,NAME] [--seeds N] [--books]
 
 Replays every tape of ../shared/data, and recordings of the simulated exchange, with every built-in strategy: once with
 the reference engine, once with the compiled kernel. Fills, P&L, refusals, equity and calls must be the same.
+With --books: imports each tape into a lake, and compares the books rebuilt from it with the ticker channel.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import multiprocessing
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from verification.replay.books import Agreement, compare_tape
 from verification.replay.compare import CASES
 from verification.replay.tapes import DATA, recordings
 from verification.replay.task import Line, Task, work
@@ -23,11 +26,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--first", type=int, default=0, help="only so many of the tapes")
     parser.add_argument("--seeds", type=int, default=2, help="recordings of the simulated exchange")
     parser.add_argument("--only", default="", help="these strategies")
+    parser.add_argument("--books", action="store_true", help="compare order books of a lake with the tickers")
     given = parser.parse_args(arguments)
     names = tuple(given.only.split(",")) if given.only else tuple(CASES)
     paths = recordings()
     if not paths:
         print(f"skipped the real tapes: none in {DATA}", file=sys.stderr)
+    if given.books:
+        return tell_books(paths[: given.first or None], given.jobs)
     tasks: list[Task] = [(str(path), 0, names) for path in paths[: given.first or None]]
     tasks += [("", seed, names) for seed in range(1, given.seeds + 1)]
     lines: list[Line] = []
@@ -55,6 +61,18 @@ def tell(lines: Sequence[Line]) -> int:
             f" {sum(bool(line.difference) for line in found):10}"
         )
     return 1 if any(line.difference for line in lines) else 0
+
+
+def tell_books(paths: Sequence[Path], jobs: int) -> int:
+    """A row per tape, and the sum; 1 where a book differs from the ticker channel."""
+    found: list[Agreement] = []
+    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=4) as pool:
+        for each in pool.imap(compare_tape, map(str, paths)):
+            found.append(each)
+            print(f"{each.source:40} {each.tickers:7} tickers {each.equal:7} of {each.comparable:7} equal", flush=True)
+    total, comparable, equal = (sum(getattr(each, name) for each in found) for name in Agreement._fields[1:])
+    print(f"{len(found)} tapes: {total:,} tickers, {equal:,} of {comparable:,} comparable ones equal the rebuilt book")
+    return 1 if equal < comparable else 0
 
 
 def _results(tasks: Sequence[Task], jobs: int) -> Iterator[list[Line]]:

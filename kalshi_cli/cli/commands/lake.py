@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import pluralize
 from kalshi_cli.cli.options import CommandGroup, LakeFolder, open_services, show_list, show_view
 from kalshi_cli.cli.screen.output import info
@@ -54,6 +54,46 @@ def import_files(
     for row in found:
         if row.unknown_books:
             info(f"{row.file}: no snapshot, so no usable order book, of {', '.join(row.unknown_books)}")
+
+
+@app.command("download")
+def download(
+    ctx: typer.Context,
+    series: Annotated[
+        str, typer.Option("--series", metavar="SERIES", help="One series, or several separated by commas.")
+    ],
+    since: Annotated[Any, when_option("--since", text="From this time: 30d or a date such as 2026-11-01.")],
+    until: Annotated[Any, when_option("--until", text="Only before this time (now).")] = None,
+    own: Annotated[bool, typer.Option("--own", help="Your own fills too; needs an API key.")] = False,
+    lake: LakeFolder = None,
+) -> None:
+    """Download past trades, candles and results.
+
+    Read the markets of a series that were open in a period: results and fees of settled ones, trades, and candles of a
+    minute, from the full history. With --own, also the fills of your account.
+
+    What the lake has is not read again. Ctrl-C, a lost connection or a full disk keep what was read before; repeat the
+    command to continue. Reads keep to the rate limit of your account.
+
+    \b
+    kalshi data download --series KXBTC15M --since 30d
+    kalshi data download --series KXHIGHNY --since 2026-10-01 --until 2026-11-01 --own
+    """
+    from kalshi_cli.base.clock import SystemClock
+    from kalshi_cli.cli.screen.progress import progress
+    from kalshi_cli.views.lake import LakeDownloadRow
+
+    names = [name.strip().upper() for name in series.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--series names no series", hint="kalshi data download --series KXBTC15M --since 30d")
+    with open_services(ctx) as kalshi:
+        start, end = when(kalshi, since) or kalshi.now, when(kalshi, until)
+        with progress("periods", SystemClock().monotonic) as show:
+            found = kalshi.research.data_download(names, start, end, has_own=own, folder=lake, show=show)
+        show_list(ctx, LakeDownloadRow, found, title="download")
+    for row in found:
+        if row.missing:
+            info(f"{row.series}: the exchange no longer has all data of {', '.join(row.missing[:5])}")
 
 
 @app.command("list")

@@ -12,11 +12,15 @@ from kalshi_cli.base.errors import HaltedError, KalshiError, UsageError
 from kalshi_cli.base.units import pluralize, show_money
 from kalshi_cli.cli.backtest_files import (
     FillChoice,
+    LakeSeries,
+    LakeSince,
+    LakeUntil,
     Latency,
     LatencyMs,
     OutFolder,
     PageFile,
     compare_reports,
+    lake_part,
     latency_of,
     picture_of,
     require_files,
@@ -36,7 +40,7 @@ from kalshi_cli.cli.options import (
     show_view,
 )
 from kalshi_cli.cli.screen.output import info, warn
-from kalshi_cli.cli.time_options import time_of, when_option
+from kalshi_cli.cli.time_options import time_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,9 +74,6 @@ Recordings = Annotated[
 ]
 MoreRecordings = Annotated[
     list[Path] | None, typer.Option("--data", metavar="FILE", help="The same as FILE; repeatable.")
-]
-LakeSeries = Annotated[
-    str | None, typer.Option("--series", metavar="SERIES[,SERIES]", help="Use the lake's recordings of this series.")
 ]
 Results = Annotated[list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")]
 Holes = Annotated[
@@ -243,8 +244,8 @@ def backtest(
     jobs: Jobs = None,
     lake: LakeFolder = None,
     series: LakeSeries = None,
-    since: Annotated[Any, when_option("--since", text="Use the lake from this time: 2026-05-13, 7d.")] = None,
-    until: Annotated[Any, when_option("--until", text="Use the lake up to this time.")] = None,
+    since: LakeSince = None,
+    until: LakeUntil = None,
     holes: Holes = "forget",
     page: PageFile = None,
     out: OutFolder = None,
@@ -292,12 +293,16 @@ def backtest(
             strategies=tuple(name.strip() for name in strategy.split(",")), files=tuple(given),
             results=tuple(results or ()), params=_params(param), latency_ms=latency_of(latency, latency_ms),
             fill_model="proportional" if fills == "both" else fills, holes=holes,
-            **(_lake_part(environment, lake, series, since, until) if is_from_lake else {}),
+            **lake_part(environment.config.env, lake, series, *_times(environment, since, until)),
         )  # fmt: skip
         if not show_sweep(ctx, environment, request, jobs or 1, has_plot=plot):
             curve = _show_backtest(ctx, environment, request, jobs, page, out, has_both_bounds=fills == "both")
             if plot:
                 show_curve(curve, picture)
+
+
+def _times(environment: Environment, *typed: Any) -> list[Ts | None]:
+    return [None if each is None else time_of(environment, each) for each in typed]
 
 
 def _show_backtest(
@@ -323,20 +328,6 @@ def _show_backtest(
     show_report(ctx, backtest_view(report), f"Backtest of {','.join(request.strategies)}", page, out)
     info(*backtest_notes(report))
     return report.curve
-
-
-def _lake_part(
-    environment: Environment, lake: Path | None, series: str | None, since: Any, until: Any
-) -> dict[str, Any]:
-    """Return the fields of a backtest that select recordings of the lake."""
-    from kalshi_cli.services.research.lake_service import lake_folder
-
-    return {
-        "lake": lake_folder(environment.config.env, lake),
-        "series": tuple(name.strip().upper() for name in (series or "").split(",") if name.strip()),
-        "since": None if since is None else time_of(environment, since),
-        "until": None if until is None else time_of(environment, until),
-    }
 
 
 @app.command("record")

@@ -29,9 +29,9 @@ FillChoice = Literal["proportional", "optimistic", "pessimistic"]
 class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A backtest: recordings in any order, and files with the results of their markets.
 
-    With `lake`, its recordings of these `series` (all, if there are none) from `since` to before `until` too. `holes`
-    says what to do where messages were lost: `refuse`; `forget` the books until their next snapshot; or `ignore` it.
-    Without `latency_ms`, latencies are drawn from the recorded distribution.
+    With `lake`, its recordings of these `series` and `sessions` (all, if there are none) from `since` to before `until`
+    too. `holes` says what to do where messages were lost: `refuse`; `forget` the books until their next snapshot; or
+    `ignore` it. Without `latency_ms`, latencies are drawn from the recorded distribution.
     """
 
     strategies: tuple[str, ...]
@@ -42,6 +42,7 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
     fill_model: FillChoice = "proportional"
     lake: Path | None = None
     series: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
     since: Ts | None = None
     until: Ts | None = None
     holes: str = "forget"
@@ -190,10 +191,14 @@ def backtest_warnings(report: BacktestReport, mode: str) -> list[str]:
 
 
 def backtest_notes(report: BacktestReport) -> list[str]:
-    """Return the first refusal of each code in words, or the likely causes if the strategies requested nothing."""
+    """Return the first refusal of each code in words, and why live fills differ.
+
+    If the strategies requested nothing, return the likely causes.
+    """
     if not report.summary.intents:
         return ["No orders were requested. Check the parameters, the markets, and that each hook uses `yield`"]
-    return [
+    simulated = f"latency {report.latency}, {report.fill_model} queue positions, no market impact"
+    return [f"Fills are simulated ({simulated}); live fills differ for these reasons"] * bool(report.fills) + [
         f"Refused {report.summary.denied.get(refusal.code, 1)} by {refusal.code}; first {format_ts(refusal.ts)} "
         f"{refusal.ticker}" + (f": {refusal.detail}" if refusal.detail else "")
         for refusal in report.refusals

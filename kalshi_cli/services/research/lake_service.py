@@ -11,7 +11,14 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.lake.extra import require_research
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.views.formats import TruncatableText
-from kalshi_cli.views.lake import LakeExportView, LakeFileRow, LakeImportRow, LakeProblemRow, LakeSeriesRow
+from kalshi_cli.views.lake import (
+    LakeDownloadRow,
+    LakeExportView,
+    LakeFileRow,
+    LakeImportRow,
+    LakeProblemRow,
+    LakeSeriesRow,
+)
 
 if TYPE_CHECKING:
     from kalshi_cli.lake.lake import Lake
@@ -63,6 +70,43 @@ class LakeService:
         found += [import_file(lake, path, clock, is_results=True, watch=watch) for path in results]
         return [_import_row(each) for each in found]
 
+    def data_download(
+        self,
+        series: Iterable[str],
+        since: Ts,
+        until: Ts | None = None,
+        *,
+        has_own: bool = False,
+        folder: Path | None = None,
+        show: Callable[[int, int], None] = lambda _done, _known: None,
+    ) -> list[LakeDownloadRow]:
+        """Add the past of these series to the lake: settled markets, trades, candles; with `has_own` the own fills.
+
+        What the lake has is not read again, and any end keeps what was read. `show` gets the periods of a series that
+        were read, and all. NotFoundError for an unknown series, UsageError for a period in the future.
+        """
+        require_research()
+        from kalshi_cli.services.research.download.history import DownloadRequest, check_request, download
+
+        resources = self._resources
+        now = resources.clock.now()
+        account = resources.account if has_own else ""
+        requests = [
+            check_request(DownloadRequest(series=name, since=since, until=until or now, account=account), now)
+            for name in dict.fromkeys(series)
+        ]
+        details = [resources.client.series(request.series) for request in requests]
+        lake = self.lake(folder, is_new=True)
+        try:
+            found = [
+                download(resources.client, lake, resources.machine, detail, request, show)
+                for detail, request in zip(details, requests, strict=True)
+            ]
+        except KeyboardInterrupt:
+            resources.note("Stopped. What was read is in the lake; repeat the command to continue")
+            raise
+        return [LakeDownloadRow.of(each) for each in found]
+
     def data_list(self, folder: Path | None = None) -> list[LakeSeriesRow]:
         """Return what the lake has of each series."""
         lake = self.lake(folder)
@@ -72,8 +116,9 @@ class LakeService:
             LakeSeriesRow(
                 series=each.series, from_time=_ms(each.first), to_time=_ms(each.last), recordings=each.recordings,
                 markets=each.markets, results=each.results, changes=each.rows["book_changes"],
-                trades=each.rows["trades"], inputs=sum(each.rows[name] for name in ("spot", "fair", "news")),
-                holes=each.holes, covered_h=round(each.covered_us / 3.6e9, 2), bytes=each.size,
+                trades=each.rows["trades"], candles=each.rows["candles"], own_fills=each.rows["own_fills"],
+                inputs=sum(each.rows[name] for name in ("spot", "fair", "news")), holes=each.holes,
+                covered_h=round(each.covered_us / 3.6e9, 2), bytes=each.size,
             )
             for each in statistics(lake)
         ]  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
@@ -14,6 +16,10 @@ from kalshi_cli.exchange.stream.sequencing import recorded_frames
 from kalshi_cli.feeds.recorded_results import MarketResult, read_results
 from kalshi_cli.feeds.replay import Replay
 from kalshi_cli.services.research.backtest import BacktestRequest
+
+if TYPE_CHECKING:
+    from kalshi_cli.lake.lake import Lake, LakeSession
+    from kalshi_cli.lake.reader import Selection
 
 HOLES = ("refuse", "forget", "ignore")
 """The ways to treat lost messages."""
@@ -28,20 +34,10 @@ def replay_of(request: BacktestRequest, clock: ManualClock) -> Replay:
     lanes: list[Iterator[Iterator[RecordedEvent]]] = []
     outside: list[Iterator[Message]] = []
     if request.lake is not None:
-        from kalshi_cli.lake.extra import require_research
-
-        require_research()
-        from kalshi_cli.lake.lake import open_lake
-        from kalshi_cli.lake.reader import Selection, histories, recordings, streams
+        lake, chosen, found = lake_recordings(request.lake, request)
+        from kalshi_cli.lake.reader import histories, streams
         from kalshi_cli.services.research.lake_import import lake_results
 
-        lake = open_lake(request.lake)
-        chosen = Selection(series=request.series, since=request.since, until=request.until)
-        found = recordings(lake, chosen)
-        if not found:
-            what = f" of {', '.join(request.series)}" if request.series else ""
-            hint = "`kalshi data list` shows what it has; `kalshi data import FILE` adds a recording"
-            raise UsageError(f"No recording{what} at these times in the lake {request.lake}", hint=hint, code="no_data")
         span = (min(each.from_us for each in found), max(each.to_us for each in found))
         lanes, outside = streams(lake, chosen), histories(lake, chosen, *span)
         results |= lake_results(lake, [one for each in found for one in each.series])
@@ -55,6 +51,24 @@ def replay_of(request: BacktestRequest, clock: ManualClock) -> Replay:
         lanes=lanes,
         histories=outside,
     )
+
+
+def lake_recordings(folder: Path, request: BacktestRequest) -> tuple[Lake, Selection, list[LakeSession]]:
+    """Return a lake, what a backtest selects in it, and these recordings by time. UsageError without one."""
+    from kalshi_cli.lake.extra import require_research
+
+    require_research()
+    from kalshi_cli.lake.lake import open_lake
+    from kalshi_cli.lake.reader import Selection, recordings
+
+    lake = open_lake(folder)
+    chosen = Selection(series=request.series, since=request.since, until=request.until, sessions=request.sessions)
+    found = recordings(lake, chosen)
+    if not found:
+        what = f" of {', '.join(request.series)}" if request.series else ""
+        hint = "`kalshi data list` shows what it has; `kalshi data import FILE` adds a recording"
+        raise UsageError(f"No recording{what} at these times in the lake {folder}", hint=hint, code="no_data")
+    return lake, chosen, found
 
 
 class HoleFilter:
@@ -110,7 +124,9 @@ def unknown_of(
     without_result = sum(not market.result for market in markets.values())
     found = []
     if without_fees:
-        found.append(f"fees of {without_fees} of {total}; the standard fee is assumed (taker 7% of p(1-p))")
+        found.append(
+            f"fees and fee waivers of {without_fees} of {total}; the standard fee is assumed (taker 7% of p(1-p))"
+        )
     if without_result:
         found.append(f"result of {without_result} of {total}; open positions there have their last closing price")
     if not has_trades:

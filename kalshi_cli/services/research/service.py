@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.config.config import state_dir
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, backtest_view
-from kalshi_cli.services.research.lake_service import LakeService
+from kalshi_cli.services.research.lake_service import LakeService, lake_folder
 from kalshi_cli.services.research.report.report_folder import list_reports, read_report
 from kalshi_cli.services.research.tape_runs import (
     BacktestSetup,
@@ -91,8 +91,10 @@ class ResearchService(LakeService):
     def backtest(
         self,
         strategy: str,
-        files: Iterable[str | Path],
+        files: Iterable[str | Path] = (),
         *,
+        lake: str | Path | bool = False,
+        sessions: Iterable[str] = (),
         results: Iterable[str | Path] = (),
         latency_ms: int = 150,
         jobs: int | None = None,
@@ -100,12 +102,16 @@ class ResearchService(LakeService):
     ) -> BacktestResult:
         """Run a strategy over recordings and return its result. Keyword arguments are its parameters, as typed.
 
-        With `jobs`, each recording is a run of its own, so many at a time. UsageError for a bad parameter or recording;
-        a program that uses more than one job needs the guard `if __name__ == "__main__":`.
+        `lake` is the folder of a lake, or True for that of the environment; `sessions` are those of `tapes(lake=...)`,
+        all of its recordings if there are none. With `jobs`, each recording is a run of its own, so many at a time.
+        UsageError for a bad parameter or recording; a program that uses more than one job needs the guard
+        `if __name__ == "__main__":`.
         """
         request = BacktestRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")),
             files=tuple(map(Path, files)),
+            lake=self._lake_folder(lake) if lake else None,
+            sessions=tuple(sessions),
             results=tuple(map(Path, results)),
             params={name: _as_typed(value) for name, value in params.items()},
             latency_ms=latency_ms,
@@ -115,8 +121,14 @@ class ResearchService(LakeService):
         runs = run_tapes(self.setup, split_by_tape(request), jobs)
         return BacktestResult(merge_reports([run.report for run in runs], self.setup.cash))
 
-    def tapes(self, folder: str | Path = ".") -> Any:
-        """Return the recordings of a folder by time, as a polars frame: path, start, bytes. Other files are skipped."""
+    def tapes(self, folder: str | Path = ".", *, lake: str | Path | bool = False) -> Any:
+        """Return the recordings of a folder by time, as a polars frame: path, start, bytes. Other files are skipped.
+
+        With `lake`, a folder or True for that of the environment, return those of a lake: session, start, end, series
+        (joined by commas), rows.
+        """
+        if lake:
+            return self._lake_tapes(self._lake_folder(lake))
         from kalshi_cli.services.research.search.windows import start_of
 
         rows = []
@@ -144,6 +156,21 @@ class ResearchService(LakeService):
         """Return a saved report by its name, for a screen: with its first trades and a thinned curve."""
         return read_report(self.report_folder, name)
 
+    def _lake_folder(self, lake: str | Path | bool) -> Path:
+        return lake_folder(self._resources.config.env, None if isinstance(lake, bool) else Path(lake))
+
+    def _lake_tapes(self, folder: Path) -> Any:
+        from kalshi_cli.lake.reader import Selection, recordings
+
+        rows = [
+            {
+                "session": each.session, "start": each.from_us // 1000, "end": each.to_us // 1000,
+                "series": ",".join(each.series), "rows": each.rows,
+            }
+            for each in recordings(self.lake(folder), Selection())
+        ]  # fmt: skip
+        return _frame(rows, session="str", start="time", end="time", series="str", rows="int")
+
     def optimize(
         self, request: OptimizeRequest, show: Callable[[int, int], None] = lambda _done, _known: None
     ) -> OptimizeView:
@@ -158,7 +185,7 @@ def _as_typed(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _frame(rows: list[dict[str, Any]], **columns: str) -> Any:
+def _frame(rows: list[dict[str, Any]], /, **columns: str) -> Any:
     """Return a polars frame with these columns, also where there are no rows. UsageError without polars."""
     try:
         polars = import_module("polars")

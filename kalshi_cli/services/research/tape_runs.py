@@ -24,6 +24,7 @@ from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.feeds.recorded_results import is_history
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest
+from kalshi_cli.services.research.recorded_data import lake_recordings
 from kalshi_cli.services.research.recorded_run import over_recordings
 from kalshi_cli.services.research.report.measures import BacktestFacts
 from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
@@ -105,16 +106,23 @@ def run_tape(setup: BacktestSetup, request: BacktestRequest) -> TapeRun:
 
 
 def split_by_tape(request: BacktestRequest) -> list[BacktestRequest]:
-    """Return a request for each recording; files of outside inputs belong to all. UsageError without a recording."""
+    """Return a request for each recording, of files, then of the lake by time. UsageError without a recording.
+
+    Files of outside inputs belong to all.
+    """
     shared = tuple(path for path in request.files if is_history(path))
     tapes = [path for path in request.files if not is_history(path)]
-    if not tapes:
+    found = [msgspec.structs.replace(request, files=(tape, *shared), lake=None) for tape in tapes]
+    if request.lake is not None:
+        *_, sessions = lake_recordings(request.lake, request)
+        found += [msgspec.structs.replace(request, files=shared, sessions=(each.session,)) for each in sessions]
+    if not found:
         raise UsageError(
             f"No recording among {', '.join(path.name for path in request.files)}",
             hint="add a file that `kalshi record` wrote",
             code="bad_recording",
         )
-    return [msgspec.structs.replace(request, files=(tape, *shared)) for tape in tapes]
+    return found
 
 
 def run_tapes(

@@ -78,7 +78,7 @@ def test_without_results_and_fees_the_report_says_so_first(tmp_path: Path) -> No
     lines = backtest_warnings(report, "forget")
     assert [line.partition(" of ")[0] for line in lines] == [
         "Holes: 1 time, 5.0 s without a book; no trading in a market until its next snapshot",
-        "Unknown: fees", "Unknown: result",
+        "Unknown: fees and fee waivers", "Unknown: result",
         "Unknown: public trades: the data has none, so resting orders fill only where the book shows it",
         "Unknown: No price for 1 market with an open position: valued at cost",
     ]  # fmt: skip

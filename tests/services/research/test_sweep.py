@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.lake import lake_of
 from support.tapes import SETUP, swinging_tapes
 
 from kalshi_cli.base.errors import UsageError
@@ -28,6 +29,16 @@ def test_variants_are_sorted_by_score_whatever_the_number_of_jobs(tmp_path: Path
     second = BacktestRequest(strategies=("threshold",), files=(tapes[1],), params=found[0].params)
     nets = [run_tape(SETUP, each).report.summary.net for each in (best, second)]
     assert found[0].result.net == sum(nets)
+
+
+def test_variants_over_a_lake_are_those_over_its_files(tmp_path: Path) -> None:
+    tapes = swinging_tapes(tmp_path)[:2]
+    variants = sweep_variants(["threshold"], {"buy_below": "10c,35c", "sell_above": "50c"})
+    of_files = BacktestRequest(strategies=("threshold",), files=tapes)
+    of_lake = BacktestRequest(strategies=("threshold",), files=(), lake=lake_of(tmp_path, *tapes).root)
+    found = compare_variants(SETUP, of_lake, variants, 1)
+    assert found == compare_variants(SETUP, of_files, variants, 1)
+    assert found[0].result.fills > 0
 
 
 def test_a_bad_value_is_refused_before_anything_runs(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.lake import lake_of
+from support.recordings import T0
 from support.tapes import SETUP, swinging_tapes
 
 from kalshi_cli.base.errors import KalshiError, UsageError
-from kalshi_cli.base.units import Money
+from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.tape_runs import (
     DrawdownSum,
@@ -56,6 +58,24 @@ def test_files_of_outside_inputs_belong_to_every_recording(tmp_path: Path) -> No
     assert [each.files for each in found] == [(first, spot), (second, spot)]
     with pytest.raises(UsageError, match=r"No recording among spot\.csv"):
         split_by_tape(request(spot))
+
+
+def test_recordings_of_a_lake_are_split_like_their_files(tmp_path: Path) -> None:
+    """By time, whatever the names of the files."""
+    tapes = swinging_tapes(tmp_path)
+    lake = lake_of(tmp_path, *tapes)
+    base = msgspec.structs.replace(request(), lake=lake.root)
+    requests = split_by_tape(base)
+    assert len({each.sessions for each in requests}) == 5
+    assert run_tapes(SETUP, requests, 2) == run_tapes(SETUP, split_by_tape(request(*tapes)), 1)
+    later = Ts(T0 + 3 * 86_400_000)
+    assert split_by_tape(msgspec.structs.replace(base, since=later)) == [
+        msgspec.structs.replace(each, since=later) for each in requests[3:]
+    ]
+    one = msgspec.structs.replace(base, sessions=requests[1].sessions)
+    assert split_by_tape(one) == [requests[1]]
+    mixed = split_by_tape(msgspec.structs.replace(one, files=(tapes[4],)))
+    assert [(each.files, each.lake) for each in mixed] == [((tapes[4],), None), ((), lake.root)]
 
 
 def test_a_refused_recording_in_a_process_is_the_same_error(tmp_path: Path) -> None:

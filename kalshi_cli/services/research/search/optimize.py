@@ -13,7 +13,7 @@ import msgspec
 from kalshi_cli import __version__
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.feeds.recorded_results import is_history
+from kalshi_cli.base.units import Ts
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.search.cluster import SchedulerAddress, TrialCluster, trial_cluster
 from kalshi_cli.services.research.search.space import read_space
@@ -26,7 +26,8 @@ from kalshi_cli.services.research.search.study import (
     StudyReport,
     open_study,
 )
-from kalshi_cli.services.research.search.windows import TapeScore, WindowPlan, plan_windows, start_of
+from kalshi_cli.services.research.search.study_tapes import StudyTape, list_tapes
+from kalshi_cli.services.research.search.windows import TapeScore, WindowPlan, plan_windows
 from kalshi_cli.services.research.tape_runs import BacktestSetup, absolute
 from kalshi_cli.strategies import registry
 from kalshi_cli.views.formats import SignedMoney
@@ -35,6 +36,8 @@ from kalshi_cli.views.research import OptimizeView, WindowChoiceRow
 
 class OptimizeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A search for the parameters of one strategy. `params` are texts as `read_space` takes them.
+
+    The recordings are `files`, and with `lake` those of its `series` (all, if there are none) in a period.
 
     `trials` are those of each window; `study` is the file of the study, by default one in the state directory that
     the same request finds again.
@@ -45,6 +48,10 @@ class OptimizeRequest(msgspec.Struct, frozen=True, kw_only=True):
     params: tuple[str, ...]
     trials: int
     results: tuple[Path, ...] = ()
+    lake: Path | None = None
+    series: tuple[str, ...] = ()
+    since: Ts | None = None
+    until: Ts | None = None
     latency_ms: int = 150
     windows: int = 3
     holdout: float = 0.2
@@ -73,21 +80,21 @@ def optimize(
     spec = _absolute_spec(request.strategy)
     kind = registry.load(spec)
     ranges, fixed = read_space(kind, request.params)
-    shared = tuple(absolute(path) for path in request.files if is_history(path))
-    tapes = list(dict.fromkeys(absolute(path) for path in request.files if not is_history(path)))
-    if not tapes:
-        raise UsageError("No recording given", hint="kalshi optimize STRATEGY FILE... --param NAME=1c..5c")
-    windows = plan_windows(tapes, [start_of(path) for path in tapes], request.windows, request.holdout)
     own = setup.configured.get(request.strategy, {})
     setup = msgspec.structs.replace(setup, configured={**setup.configured, spec: own})
     base = BacktestRequest(
-        strategies=(spec,), files=(), results=tuple(map(absolute, request.results)), params=fixed,
-        latency_ms=request.latency_ms,
+        strategies=(spec,), files=tuple(dict.fromkeys(map(absolute, request.files))),
+        results=tuple(map(absolute, request.results)), params=fixed, latency_ms=request.latency_ms,
+        lake=None if request.lake is None else absolute(request.lake), series=request.series, since=request.since,
+        until=request.until,
     )  # fmt: skip
+    tapes = {each.name: each for each in list_tapes(base)}
+    windows = plan_windows(list(tapes), [each.start for each in tapes.values()], request.windows, request.holdout)
+    searched = [tapes[name] for name in windows.tapes]
     plan = StudyPlan(
         ranges=ranges, windows=windows, trials=request.trials, sampler=request.sampler, seed=request.seed,
         is_pruned=request.is_pruned,
-        definition=_definition(setup, request, base, msgspec.json.encode(ranges), (*windows.tapes, *shared)),
+        definition=_definition(setup, request, base, msgspec.json.encode(ranges), searched),
     )  # fmt: skip
     path = absolute(request.study) if request.study else folder / f"{kind.name}-{_digest(plan.definition)}.db"
 
@@ -106,13 +113,12 @@ def optimize(
             """Return the workers, which start when something is to be run."""
             if not found:
                 found.append(stack.enter_context(trial_cluster(request.jobs, request.scheduler)))
-                found[0].check([*windows.tapes, *shared, *base.results])
+                found[0].check(list(dict.fromkeys(path for each in searched for path in each.paths)))
             return found[0]
 
         def evaluate(runs: Sequence[Run], keep: Callable[[int, TapeScore | None], None]) -> None:
             requests = [
-                msgspec.structs.replace(base, files=(windows.tapes[tape], *shared), params={**fixed, **point})
-                for tape, point in runs
+                msgspec.structs.replace(searched[tape].request, params={**fixed, **point}) for tape, point in runs
             ]
             cluster().evaluate(setup, requests, keep)
 
@@ -185,16 +191,19 @@ def _absolute_spec(spec: str) -> str:
 
 
 def _definition(
-    setup: BacktestSetup, request: OptimizeRequest, base: BacktestRequest, ranges: bytes, files: Sequence[Path]
+    setup: BacktestSetup, request: OptimizeRequest, base: BacktestRequest, ranges: bytes, tapes: Sequence[StudyTape]
 ) -> dict[str, str]:
     """Return everything that the results of a study depend on, by the name that an error shows."""
-    sizes = [f"{path.name} {path.stat().st_size}" for path in (*files, *base.results)]
+    files = dict.fromkeys(path for each in tapes for path in each.paths)
+    contents = [each.content for each in tapes if each.content] + [
+        f"{path.name} {path.stat().st_size}" for path in files
+    ]
     return {
         "version of kalshi": __version__,
         "strategy": registry.fingerprint(base.strategies[0]) or request.strategy,
         "range of parameters": ranges.decode(),
         "fixed parameter": msgspec.json.encode(sorted(base.params.items())).decode(),
-        "set of recordings": _digest({"files": "\n".join(sizes)}),
+        "set of recordings": _digest({"files": "\n".join(contents)}),
         "windows or holdout": f"{request.windows} {request.holdout:g}",
         "sampler, seed or pruning": f"{request.sampler} {request.seed} {request.is_pruned}",
         "latency": str(request.latency_ms),

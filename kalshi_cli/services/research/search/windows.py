@@ -79,24 +79,24 @@ def median_score(windows: Sequence[WindowScore]) -> Money:
 class WindowPlan(msgspec.Struct, frozen=True):
     """Recordings by time: windows for the search, and the latest ones for the holdout. Numbers index `tapes`."""
 
-    tapes: tuple[Path, ...]
+    tapes: tuple[str, ...]
     windows: tuple[tuple[int, ...], ...]
     holdout: tuple[int, ...]
 
 
-def plan_windows(tapes: Sequence[Path], starts: Sequence[Ts], windows: int, holdout: float) -> WindowPlan:
-    """Split recordings, in order of their starts, into windows of nearly equal number and a holdout at the end.
+def plan_windows(tapes: Sequence[str], starts: Sequence[Ts], windows: int, holdout: float) -> WindowPlan:
+    """Split recordings, by name in order of their starts, into windows of nearly equal number and a holdout at the end.
 
     UsageError if there are fewer recordings than windows and holdout need.
     """
-    ordered = [path for _, path in sorted(zip(starts, tapes, strict=True))]
+    ordered = [tape for _, tape in sorted(zip(starts, tapes, strict=True))]
     kept = max(1, round(len(ordered) * holdout)) if holdout else 0
     searched = len(ordered) - kept
     if searched < windows:
         raise UsageError(
             f"{pluralize(len(ordered), 'recording')} cannot fill {windows} windows"
             + (f" and a holdout of {kept}" if kept else ""),
-            hint="record in more files, or use fewer windows: --windows N, --holdout 0",
+            hint="make more recordings, or use fewer windows: --windows N, --holdout 0",
         )
     edges = [number * searched // windows for number in range(windows + 1)]
     return WindowPlan(

@@ -27,7 +27,7 @@ from kalshi_cli.services.research.search.windows import TapeScore, WindowPlan
 X = ParameterRange(name="x", type="int", low=0, high=1_000, step=1)
 Y = ParameterRange(name="y", choices=("a", "b"))
 PLAN = StudyPlan(
-    ranges=(X, Y), windows=WindowPlan(tuple(Path(str(n)) for n in range(5)), ((0, 1), (2,), (3,)), (4,)), trials=20,
+    ranges=(X, Y), windows=WindowPlan(tuple(str(n) for n in range(5)), ((0, 1), (2,), (3,)), (4,)), trials=20,
     definition={"strategy": "parabola"},
 )  # fmt: skip
 SHORT = msgspec.structs.replace(PLAN, trials=6)

@@ -12,17 +12,17 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.services.research.search.windows import WindowScore, median_score, plan_windows, start_of
 
-PATHS = [Path(f"{number}.jsonl") for number in range(10)]
+TAPES = [f"{number}.jsonl" for number in range(10)]
 
 
 def test_windows_follow_each_other_in_time_and_the_holdout_is_last() -> None:
     starts = [Ts(1_000 - number) for number in range(10)]
-    plan = plan_windows(PATHS, starts, 3, 0.2)
-    assert plan.tapes == tuple(reversed(PATHS))
+    plan = plan_windows(TAPES, starts, 3, 0.2)
+    assert plan.tapes == tuple(reversed(TAPES))
     assert (plan.windows, plan.holdout) == (((0, 1), (2, 3, 4), (5, 6, 7)), (8, 9))
-    assert plan_windows(PATHS, starts, 10, 0).holdout == ()
+    assert plan_windows(TAPES, starts, 10, 0).holdout == ()
     with pytest.raises(UsageError, match="10 recordings cannot fill 9 windows and a holdout of 2"):
-        plan_windows(PATHS, starts, 9, 0.2)
+        plan_windows(TAPES, starts, 9, 0.2)
 
 
 def test_a_recording_starts_with_its_first_time(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Downloads of past data of the exchange into a lake."""

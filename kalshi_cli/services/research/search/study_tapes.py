@@ -1,0 +1,61 @@
+"""The recordings of a study: files, and recordings of a lake, each with its name, start and content."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Ts
+from kalshi_cli.services.research.backtest import BacktestRequest
+from kalshi_cli.services.research.recorded_data import lake_recordings
+from kalshi_cli.services.research.search.windows import start_of
+from kalshi_cli.services.research.tape_runs import split_by_tape
+
+
+class StudyTape(NamedTuple):
+    """A recording of a study: the backtest of it alone, and the files that a worker needs.
+
+    `content` changes where the recording, or what a lake knows of its markets, changes.
+    """
+
+    name: str
+    start: Ts
+    content: str
+    request: BacktestRequest
+    paths: tuple[Path, ...]
+
+
+def list_tapes(request: BacktestRequest) -> list[StudyTape]:
+    """Return the recordings of a request. UsageError without one, or if one has no time."""
+    if not request.files and request.lake is None:
+        raise UsageError("No recording given", hint="kalshi optimize STRATEGY FILE... --param NAME=1c..5c")
+    found: list[StudyTape] = []
+    lake = {} if request.lake is None else _of_lake(request.lake, request)
+    for each in split_by_tape(request):
+        paths = (*each.files, *each.results)
+        if each.lake is None:
+            found.append(StudyTape(str(each.files[0]), start_of(each.files[0]), "", each, paths))
+        else:
+            start, content = lake[each.sessions[0]]
+            found.append(StudyTape(each.sessions[0], start, content, each, (*paths, each.lake / "lake.json")))
+    return found
+
+
+def _of_lake(folder: Path, request: BacktestRequest) -> dict[str, tuple[Ts, str]]:
+    """Return the start and the content of each recording of a lake."""
+    from kalshi_cli.services.research.lake_import import lake_results
+
+    lake, chosen, sessions = lake_recordings(folder, request)
+    results = lake_results(lake, {one for each in sessions for one in each.series})
+    known = hashlib.sha256(msgspec.json.encode(sorted(results.items()))).hexdigest()[:12]
+    return {
+        each.session: (
+            Ts(max(each.from_us, chosen.first_us) // 1000),
+            f"{each.session} {each.rows} {known} {','.join(request.series)} {request.since} {request.until}",
+        )
+        for each in sessions
+    }

@@ -1,0 +1,57 @@
+"""The recordings of a study: of files and of a lake, each alone, with a content that changes when its results do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from support.lake import add, lake_of
+from support.recordings import T0, TICKER
+from support.tapes import SETUP, swinging_tapes
+
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.services.research.backtest import BacktestRequest
+from kalshi_cli.services.research.search.optimize import OptimizeRequest, optimize
+from kalshi_cli.services.research.search.study_tapes import list_tapes
+
+
+def test_files_and_recordings_of_a_lake_have_the_same_starts(tmp_path: Path) -> None:
+    tapes = swinging_tapes(tmp_path)
+    base = BacktestRequest(strategies=("threshold",), files=())
+    of_files = list_tapes(msgspec.structs.replace(base, files=tapes))
+    of_lake = list_tapes(msgspec.structs.replace(base, lake=lake_of(tmp_path, *tapes).root))
+    assert [each.start for each in of_files] == [each.start for each in of_lake]
+    assert [each.start for each in of_files] == [T0 + number * 86_400_000 for number in range(5)]
+    assert all(path.is_file() for each in (*of_files, *of_lake) for path in each.paths)
+    with pytest.raises(UsageError, match="No recording given"):
+        list_tapes(base)
+
+
+def test_a_new_result_changes_the_content(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, swinging_tapes(tmp_path)[0])
+    request = BacktestRequest(strategies=("threshold",), files=(), lake=lake.root)
+    (before,) = list_tapes(request)
+    results = tmp_path / "results.json"
+    results.write_bytes(msgspec.json.encode({TICKER: "yes"}))
+    add(lake, results)
+    (after,) = list_tapes(request)
+    assert before.content != after.content
+    assert before._replace(content="") == after._replace(content="")
+
+
+def test_a_study_of_a_lake_has_the_result_of_its_files(tmp_path: Path) -> None:
+    tapes = swinging_tapes(tmp_path)
+    lake = lake_of(tmp_path, *tapes).root
+    base = OptimizeRequest(
+        strategy="threshold", files=(), params=("buy_below=10c,35c", "sell_above=50c"), trials=2, sampler="grid",
+        windows=2, jobs=1,
+    )  # fmt: skip
+    views = [
+        optimize(SETUP, request, ManualClock(T0), tmp_path / "studies")
+        for request in (msgspec.structs.replace(base, files=tapes), msgspec.structs.replace(base, lake=lake))
+    ]
+    assert views[0].study != views[1].study
+    assert msgspec.structs.replace(views[0], study="") == msgspec.structs.replace(views[1], study="")
+    assert views[0].rows[-1].params
