@@ -181,7 +181,7 @@ class BookKernel:
         tops[:, :, c.BID], tops[:, :, c.ASK] = c.NO_BID, c.NO_ASK
         self.tops = np.concatenate([self.tops, tops], axis=1)
         notes = np.zeros((more, c.NOTES), np.int64)
-        notes[:, c.MODE], notes[:, c.SEEN_BID] = self._mode, c.UNSEEN
+        notes[:, c.MODE], notes[:, c.SEEN_BID] = self._mode, c.UNSEEN  # and LOOK_AT is 0: all are judged once
         self._notes = np.concatenate([self._notes, notes])
         self._orders = np.concatenate([self._orders, np.zeros((more, *self._orders.shape[1:]), np.int64)])
         self._taken = np.concatenate([self._taken, np.zeros((more, *self._taken.shape[1:]), np.int8)])
@@ -206,6 +206,10 @@ class BookKernel:
             for ticker in due ^ self._forced:
                 self._notes[self.code(ticker), c.FORCED] = ticker in due
             self._forced = set(due)
+
+    def look_again(self, ticker: str, at: Ts) -> None:
+        """Set the time from which the next end of a group in a market is judged, whatever changed."""
+        self._notes[self._codes[ticker], c.LOOK_AT] = at
 
     def judged(self, ticker: str) -> None:
         """Remember the top of a book that the engine has judged itself."""

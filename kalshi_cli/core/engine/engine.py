@@ -47,6 +47,8 @@ MAX_UNOWNED = 1_000
 CANCEL_AGAIN_MS = 2_000
 """The time after which an unanswered cancel is sent again."""
 
+_NEVER = Ts(2**62)
+
 _Verdict = TypeVar("_Verdict", bound=SubmitOrder | CloseOrder | AmendOrder | OrderRefused)
 
 _ORDER_MESSAGES = (
@@ -138,8 +140,19 @@ class TradingEngine:
 
     @property
     def watches(self) -> Watches | None:
-        """Return the part of order books whose changes matter to the strategies and the exits; None for no part."""
-        return "depth" if self._exits.are_used else self.hooks.watches
+        """Return the part of order books whose changes matter to the strategies and the exits; None for no part.
+
+        At `look_again_at`, any change matters.
+        """
+        if not self._exits.are_used:
+            return self.hooks.watches
+        return "depth" if self._exits.sell else self.hooks.watches or "price"
+
+    def look_again_at(self, ticker: str) -> Ts:
+        """Return the time from which the next end of a group matters, whatever changed in the book."""
+        if not self._exits.are_used:
+            return _NEVER
+        return self._exits.look_again_at(ticker) if self._may_ask() else Ts(0)
 
     @property
     def due_books(self) -> set[str]:

@@ -85,12 +85,14 @@ def _replay(
         if at > before:
             state.feed_ts = Ts(kernel.last_ts)
         if why == AFTER_ROW:
-            changed = BookChanged(state.feed_ts, kernel.judged_market)
+            ticker = kernel.judged_market
+            changed = BookChanged(state.feed_ts, ticker)
             if effects := engine.step(changed):
                 venue.observe(changed)  # its time; nothing is due, or the loop would have stopped before that row
                 process_messages((), engine, venue, store, effects)
                 kernel.wake_at(venue.wake, venue.now)
             kernel.force(engine.due_books)
+            kernel.look_again(ticker, engine.look_again_at(ticker))
             continue
         kernel.show_venue(venue.markets)
         if why == END:
@@ -100,6 +102,7 @@ def _replay(
         _process(delta, engine, venue, store, kernel)
         if not delta.has_more:
             kernel.judged(delta.ticker)
+            kernel.look_again(delta.ticker, engine.look_again_at(delta.ticker))
         done(delta)
 
 
