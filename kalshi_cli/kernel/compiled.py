@@ -15,6 +15,8 @@ import numpy as np
 ONE = 10_000
 NO_BID, NO_ASK = -1, ONE + 1
 """The best price of an empty side."""
+NEVER = 2**62
+"""A time that does not come."""
 UNSEEN = -2
 """A best price that equals no real one: the next end of a group is judged."""
 
@@ -245,16 +247,17 @@ def _replay(
 def advance(
     rows: Any, start: int, codes: Any, levels: Any, tops: Any, notes: Any, orders: Any, taken: Any, control: Any,
     changed: Any,
-) -> tuple[int, int, int, int, int]:  # fmt: skip
+) -> tuple[int, int, int, int, int, int, int, int, int, int, int]:  # fmt: skip
     """Apply rows from `start` until a stop.
 
-    Return the number of the next row, why it stopped, the time of the last row applied, how many markets changed, and
-    the market that was judged.
+    Return the number of the next row, why it stopped, the time of the last row applied, how many markets changed, the
+    market that was judged, and the first row of `changed`.
     """
     control[COUNT] = 0
     at, why = _replay(rows, start, codes, levels, tops, notes, orders, taken, control, changed)
     _show(levels, tops, notes, control, changed)
-    return at, why, control[LAST_TS], control[COUNT], control[MARKET]
+    one = changed[0]
+    return at, why, control[LAST_TS], control[COUNT], control[MARKET], one[0], one[1], one[2], one[3], one[4], one[5]
 
 
 @numba.njit(cache=True)

@@ -47,8 +47,6 @@ MAX_UNOWNED = 1_000
 CANCEL_AGAIN_MS = 2_000
 """The time after which an unanswered cancel is sent again."""
 
-_NEVER = Ts(2**62)
-
 _Verdict = TypeVar("_Verdict", bound=SubmitOrder | CloseOrder | AmendOrder | OrderRefused)
 
 _ORDER_MESSAGES = (
@@ -142,16 +140,19 @@ class TradingEngine:
     def watches(self) -> Watches | None:
         """Return the part of order books whose changes matter to the strategies and the exits; None for no part.
 
-        At `look_again_at`, any change matters.
+        If `looks_again`, any change matters from `look_again_at` on.
         """
         if not self._exits.are_used:
             return self.hooks.watches
         return "depth" if self._exits.sell else self.hooks.watches or "price"
 
+    @property
+    def looks_again(self) -> bool:
+        """Return whether passing time makes a book matter, because there is a limit on the spread."""
+        return self._exits.are_used
+
     def look_again_at(self, ticker: str) -> Ts:
         """Return the time from which the next end of a group matters, whatever changed in the book."""
-        if not self._exits.are_used:
-            return _NEVER
         return self._exits.look_again_at(ticker) if self._may_ask() else Ts(0)
 
     @property

@@ -61,7 +61,7 @@ def run_compiled(
 
     `done` is called for each message that was processed as one, after all of its effects.
     """
-    kernel.watch(engine.watches)
+    kernel.watch(engine.watches, is_timed=engine.looks_again)
     for item in tape:
         if isinstance(item, BookRows):
             _replay(item, engine, venue, store, done, kernel)
@@ -78,7 +78,7 @@ def _replay(
     done: Callable[[Message], None],
     kernel: BookKernel,
 ) -> None:
-    at, state = 0, engine.state
+    at, state, is_timed = 0, engine.state, engine.looks_again
     while True:
         before = at
         at, why = kernel.advance(batch, at)
@@ -92,7 +92,8 @@ def _replay(
                 process_messages((), engine, venue, store, effects)
                 kernel.wake_at(venue.wake, venue.now)
             kernel.force(engine.due_books)
-            kernel.look_again(ticker, engine.look_again_at(ticker))
+            if is_timed:
+                kernel.look_again(ticker, engine.look_again_at(ticker))
             continue
         kernel.show_venue(venue.markets)
         if why == END:
@@ -102,7 +103,8 @@ def _replay(
         _process(delta, engine, venue, store, kernel)
         if not delta.has_more:
             kernel.judged(delta.ticker)
-            kernel.look_again(delta.ticker, engine.look_again_at(delta.ticker))
+            if is_timed:
+                kernel.look_again(delta.ticker, engine.look_again_at(delta.ticker))
         done(delta)
 
 
