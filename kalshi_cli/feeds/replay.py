@@ -328,7 +328,7 @@ class Replay:
                     if index is not None:
                         held[index] = msgspec.structs.replace(held[index], has_more=True)
                     last[delta.ticker] = len(held)
-            held.append(message)
+            held.append(message)  # type: ignore[arg-type]
             if len(held) == MAX_HELD:
                 is_silent = type(message) is RecordedInput  # Only external inputs came, and nothing of the exchange.
                 yield from self._placed(held, NO_TIME if is_silent or self._newest < 0 else self._newest)

@@ -105,6 +105,7 @@ class Outcome(NamedTuple):
     failed: tuple[str, ...]
     curve: tuple[tuple[Ts, int], ...]
     calls: int
+    look_again_at: tuple[Ts, ...]
 
 
 class Comparison(NamedTuple):
@@ -169,6 +170,7 @@ def replay(tape: Sequence[TapeItem], name: str, limits: RiskLimits, *, is_compil
         failed=engine.failed,
         curve=report.curve[:-1],
         calls=engine.hooks.calls,
+        look_again_at=tuple(map(engine.exits.look_again_at, engine.state.books)),
     ), took
 
 

@@ -61,7 +61,7 @@ def run_compiled(
 
     `done` is called for each message that was processed as one, after all of its effects.
     """
-    kernel.watch(engine.watches, is_timed=engine.looks_again)
+    kernel.watch(engine.watches, is_timed=engine.exits.are_used)
     for item in tape:
         if isinstance(item, BookRows):
             _replay(item, engine, venue, store, done, kernel)
@@ -78,7 +78,7 @@ def _replay(
     done: Callable[[Message], None],
     kernel: BookKernel,
 ) -> None:
-    at, state, is_timed = 0, engine.state, engine.looks_again
+    at, state, is_timed = 0, engine.state, engine.exits.are_used
     while True:
         before = at
         at, why = kernel.advance(batch, at)
@@ -93,7 +93,7 @@ def _replay(
                 kernel.wake_at(venue.wake, venue.now)
             kernel.force(engine.due_books)
             if is_timed:
-                kernel.look_again(ticker, engine.look_again_at(ticker))
+                kernel.look_again(ticker, _look_again_at(engine, ticker))
             continue
         kernel.show_venue(venue.markets)
         if why == END:
@@ -104,8 +104,13 @@ def _replay(
         if not delta.has_more:
             kernel.judged(delta.ticker)
             if is_timed:
-                kernel.look_again(delta.ticker, engine.look_again_at(delta.ticker))
+                kernel.look_again(delta.ticker, _look_again_at(engine, delta.ticker))
         done(delta)
+
+
+def _look_again_at(engine: TradingEngine, ticker: str) -> Ts:
+    """Return the time from which the next end of a group must be judged: the memory of the best prices rolls on."""
+    return engine.exits.look_again_at(ticker) if engine.hooks.may_ask() else Ts(0)
 
 
 def _process(

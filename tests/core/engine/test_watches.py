@@ -344,9 +344,6 @@ def test_a_limit_on_the_spread_needs_prices_and_a_look_every_ten_seconds() -> No
         state = EngineState(markets=[make_market(TICKER)], now=NOW)
         limits = RiskLimits(max_spread=cents(20))
         engine = TradingEngine(state, limits, strategies, new_id=str, order_expiry_s=None)
-        assert (engine.watches, engine.looks_again, engine.look_again_at(TICKER)) == (wanted, True, 0)
+        assert (engine.watches, engine.exits.look_again_at(TICKER)) == (wanted, 0)
         engine.step(snapshot())
-        assert engine.look_again_at(TICKER) == NOW + 10_000
-        engine.is_stopping = True
-        assert engine.look_again_at(TICKER) == 0
-    assert not engine_of(Watching("price")).looks_again
+        assert engine.exits.look_again_at(TICKER) == NOW + 10_000
