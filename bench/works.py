@@ -109,6 +109,29 @@ def _backtest(scale: Scale, scratch: Path) -> Iterator[Row]:
     yield Row("compiling it, once, s", "", Ratio(compiled_s, compiled_s, compiled_s), None)
 
 
+def _lake(scale: Scale, scratch: Path) -> Iterator[Row]:
+    """Recordings in a lake: their import, their size, and how soon their changes of books are arrays."""
+    paths = sorted(_TAPES.glob("*.jsonl.gz"))[::8]
+    if not paths:
+        yield Row("loading a lake", "pyarrow.read_table", None, 2.0, "no tapes beside the repository")
+        return
+    with Contestant("ours", "bench.workers.ours_lake", str(scratch / "lake"), *map(str, paths)) as ours:
+        imported, size = (float(part) for part in ours.line().split())
+        ours.line()  # it is ready
+        costs: dict[str, list[float]] = {"ours": [], "pyarrow": []}
+        for number in range(-1, scale.rounds):  # the first round warms up and does not count
+            for work, found in costs.items():
+                cost, _ = ours.ask(work, max(1, round(5 * scale.factor)), "cpu")
+                if number >= 0:
+                    found.append(cost)
+    title = f"loading a lake as arrays, CPU ({median(costs['ours']) / 1e6:.0f} ms)"
+    yield Row(title, "pyarrow.read_table", compare(costs["ours"], costs["pyarrow"]), 2.0)
+    yield Row(
+        "thousand events a second imported", f"{len(paths)} tapes of May 2026", Ratio(*[imported / 1000] * 3), None
+    )
+    yield Row("bytes of a book change in a lake", "", Ratio(size, size, size), None)
+
+
 def _help(scale: Scale, _scratch: Path) -> Iterator[Row]:
     result = race_entries(
         scale,
@@ -167,6 +190,7 @@ WORKS: dict[str, Callable[[Scale, Path], Iterator[Row]]] = {
     "store": store,
     "command": command,
     "backtest": _backtest,
+    "lake": _lake,
     "quotes": _quotes,
     "help": _help,
     "printing": printing,

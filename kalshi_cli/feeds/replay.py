@@ -23,9 +23,10 @@ from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, Message
 from kalshi_cli.core.model.price_grid import CENT_GRID, PriceBand, PriceGrid
 from kalshi_cli.core.model.recorded import (
+    ChangeRows,
+    LaneEvent,
     LifecycleNote,
     RecordedConnection,
-    RecordedEvent,
     RecordedInput,
     WatchNote,
 )
@@ -70,7 +71,7 @@ def coarsest_grid(prices: Iterable[Price]) -> PriceGrid:
     return next((grid for grid in _GRIDS if all(grid.is_valid(price) for price in seen)), _CENTI)
 
 
-_Received = tuple[Ts, Message]
+_Received = tuple[Ts, Message | ChangeRows]
 
 
 class Replay:
@@ -81,8 +82,9 @@ class Replay:
     its subscription: the recorder's note, else the one given here (other recordings have NO levels in NO prices). At
     its close time a market becomes FINALIZED with its result in `results`, or CLOSED without one. `markets` are used
     as they are; other markets are built from the recorder's notes and the prices of the first message. `lanes` are
-    recordings that another reader (the lake) opens, each lane one after the other, and `histories` external inputs. A
-    Tick comes every `interval_s` of recorded time, and `clock`, if given, is advanced. The feed can be iterated once.
+    recordings that another reader (the lake) opens, each lane one after the other, and `histories` external inputs; a
+    single lane may have rows of changes, and so has the feed then. A Tick comes every `interval_s` of recorded time,
+    and `clock`, if given, is advanced. The feed can be iterated once.
     """
 
     def __init__(
@@ -93,13 +95,13 @@ class Replay:
         use_yes_price: bool = False,
         results: Mapping[str, MarketResult] | None = None,
         markets: Iterable[Market] = (),
-        lanes: Iterable[Iterable[Iterable[RecordedEvent]]] = (),
+        lanes: Iterable[Iterable[Iterable[LaneEvent]]] = (),
         histories: Iterable[Iterable[Message]] = (),
         interval_s: float = 1.0,
         clock: ManualClock | None = None,
     ) -> None:
         own = (path for path in files if not is_history(path))
-        self._lanes: list[Iterable[Iterable[RecordedEvent]]] = [
+        self._lanes: list[Iterable[Iterable[LaneEvent]]] = [
             *([recorded_events(path, new_decoder, use_yes_price=use_yes_price)] for path in own),
             *lanes,
         ]
@@ -115,6 +117,8 @@ class Replay:
         self._clock = clock
         self._open_lanes = 0
         self._now = Ts(0)
+        self._newest = Ts(-1)
+        """The latest time of the exchange so far; messages that are not later belong to the same millisecond."""
         self.markets: dict[str, Market] = {}
         """Every market seen so far, in its current state."""
         self._closings: list[tuple[Ts, str]] = []
@@ -123,7 +127,11 @@ class Replay:
         self._next_due = Ts(0)
 
     def __iter__(self) -> Iterator[Message]:
+        """Yield the messages, and any rows of the lanes, which are no message but replace some."""
         for message in self._in_time(self._merged()):
+            if type(message) is not BookDelta and isinstance(message, ChangeRows):
+                yield from self._between_dues(message)  # type: ignore[misc]
+                continue
             if message.ts >= self._next_due:
                 for due in self._due(message.ts):
                     yield self._moved(due)
@@ -133,10 +141,24 @@ class Replay:
                 at = self._now if market.close_time == NO_CLOSE else max(self._now, market.close_time)
                 yield from map(self._moved, self._close(at, market))
 
-    def _moved(self, message: Message) -> Message:
-        self._now = message.ts
+    def _between_dues(self, rows: ChangeRows) -> Iterator[Message | ChangeRows]:
+        """Yield rows, cut where a tick, a close or an external input is due."""
+        while len(rows):
+            stop = rows.count_before(self._next_due)
+            if stop:
+                now, rows = rows.cut(0, stop), rows.cut(stop, len(rows))
+                self._move_to(now.last_ts)
+                yield now
+            else:
+                yield from map(self._moved, self._due(rows.ts))
+
+    def _move_to(self, ts: Ts) -> None:
+        self._now = ts
         if self._clock is not None:
-            self._clock.set(message.ts)
+            self._clock.set(ts)
+
+    def _moved(self, message: Message) -> Message:
+        self._move_to(message.ts)
         return message.said if type(message) is RecordedInput else message
 
     # -- lines to messages ----------------------------------------------------------------------------------------
@@ -147,7 +169,7 @@ class Replay:
             return self._in_turn(self._lanes[0])
         return heapq.merge(*map(self._in_turn, self._lanes), key=itemgetter(0))
 
-    def _in_turn(self, lane: Iterable[Iterable[RecordedEvent]]) -> Iterator[_Received]:
+    def _in_turn(self, lane: Iterable[Iterable[LaneEvent]]) -> Iterator[_Received]:
         """Yield the recordings of a lane. One that ends before another does is a gap: nothing updates its books."""
         self._open_lanes += 1
         coming = iter(lane)
@@ -162,12 +184,15 @@ class Replay:
             if followed and (events is not None or self._open_lanes):
                 yield recv_ts, messages.FeedGap(recv_ts, tuple(sorted(followed)), ENDED)
 
-    def _received(self, events: Iterable[RecordedEvent], followed: set[str]) -> Iterator[_Received]:
+    def _received(self, events: Iterable[LaneEvent], followed: set[str]) -> Iterator[_Received]:
         """Yield the messages of one recording with the time received, and each market before its first message."""
         for recv_ts, item, _ in events:
             if type(item) is BookDelta:
                 if item.price % _CENT and item.ticker in self._made_up:
-                    yield from self._refined(recv_ts, item)
+                    yield from self._refined(recv_ts, item.ticker, item.price)
+            elif isinstance(item, ChangeRows):
+                yield from self._of_rows(recv_ts, item)
+                continue
             elif isinstance(item, WatchNote):
                 self._notes[item.ticker] = item
                 continue
@@ -183,6 +208,26 @@ class Replay:
             else:
                 yield from self._introduced(recv_ts, item, followed)
             yield recv_ts, item
+
+    def _of_rows(self, recv_ts: Ts, rows: ChangeRows) -> Iterator[_Received]:
+        """Yield rows, and before the first one off its market's grid that market with a finer grid."""
+        begin = 0
+        for at, ticker, price in rows.off_step(_CENT):
+            if ticker in self._made_up and not self.markets[ticker].grid.is_valid(price):
+                yield from self._whole(recv_ts, rows.cut(begin, at))
+                yield from self._refined(rows.received(at), ticker, price)
+                begin = at
+        yield from self._whole(recv_ts, rows.cut(begin, len(rows)))
+
+    def _whole(self, recv_ts: Ts, rows: ChangeRows) -> Iterator[_Received]:
+        """Yield the rows of whole milliseconds as rows, and those that share theirs with other messages one by one."""
+        first, last = rows.place(Ts(max(self._newest, self._now)), MAX_HELD)
+        for delta in rows.cut(0, first):
+            yield recv_ts, delta
+        if first < last:
+            yield recv_ts, rows.cut(first, last)
+        for delta in rows.cut(last, len(rows)):
+            yield recv_ts, delta
 
     # -- markets --------------------------------------------------------------------------------------------------
 
@@ -220,11 +265,11 @@ class Replay:
             floor_strike=note.strike,
         )
 
-    def _refined(self, recv_ts: Ts, delta: BookDelta) -> Iterator[_Received]:
+    def _refined(self, recv_ts: Ts, ticker: str, price: Price) -> Iterator[_Received]:
         """Yield the market with a finer grid if a price shows that the first guess was too coarse."""
-        market = self.markets[delta.ticker]
-        if not market.grid.is_valid(delta.price):
-            grid = max(market.grid, coarsest_grid((delta.price,)), key=_GRIDS.index)
+        market = self.markets[ticker]
+        if not market.grid.is_valid(price):
+            grid = max(market.grid, coarsest_grid((price,)), key=_GRIDS.index)
             yield recv_ts, messages.MarketChange(recv_ts, self._learn(msgspec.structs.replace(market, grid=grid)))
 
     def _learn(self, market: Market) -> Market:
@@ -257,7 +302,7 @@ class Replay:
 
     # -- time -----------------------------------------------------------------------------------------------------
 
-    def _in_time(self, received: Iterable[_Received]) -> Iterator[Message]:
+    def _in_time(self, received: Iterable[_Received]) -> Iterator[Message | ChangeRows]:
         """Place every message in time, and mark the deltas that another delta of the same matching event follows.
 
         A ticker message may come between two deltas of one event (33 times in the recordings of May 2026), so all
@@ -265,24 +310,28 @@ class Replay:
         """
         held: list[Message] = []
         last: dict[str, int] = {}
-        newest = Ts(-1)
         for recv_ts, message in received:
             at = message.ts
             is_delta = type(message) is BookDelta
+            if not is_delta and isinstance(message, ChangeRows):
+                yield from self._placed(held, at)
+                held, last, self._newest = [], {}, message.last_ts
+                yield message
+                continue
             if is_delta or at != recv_ts:
-                if at > newest:
+                if at > self._newest:
                     yield from self._placed(held, at)
-                    held, last, newest = [], {}, at
+                    held, last, self._newest = [], {}, at
                 if is_delta:
                     delta = cast(BookDelta, message)
                     index = last.get(delta.ticker)
                     if index is not None:
                         held[index] = msgspec.structs.replace(held[index], has_more=True)
                     last[delta.ticker] = len(held)
-            held.append(message)
+            held.append(message)  # type: ignore[arg-type]
             if len(held) == MAX_HELD:
                 is_silent = type(message) is RecordedInput  # Only external inputs came, and nothing of the exchange.
-                yield from self._placed(held, NO_TIME if is_silent or newest < 0 else newest)
+                yield from self._placed(held, NO_TIME if is_silent or self._newest < 0 else self._newest)
                 held, last = [], {}
         yield from self._placed(held, NO_TIME)
 

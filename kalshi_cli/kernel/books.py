@@ -124,7 +124,7 @@ class BookKernel:
         self._tickers: list[str] = []
         self._books: list[tuple[KernelBook | None, KernelBook | None, str]] = []
         """The venue's and the engine's book of each market, if they exist yet, and its ticker."""
-        self._mode = c.NOTHING
+        self._mode, self._look_at = c.NOTHING, c.NEVER
         self._forced: set[str] = set()
         self._armed: dict[int, PaperMarket] = {}
         self._late: set[int] = set()
@@ -181,7 +181,7 @@ class BookKernel:
         tops[:, :, c.BID], tops[:, :, c.ASK] = c.NO_BID, c.NO_ASK
         self.tops = np.concatenate([self.tops, tops], axis=1)
         notes = np.zeros((more, c.NOTES), np.int64)
-        notes[:, c.MODE], notes[:, c.SEEN_BID] = self._mode, c.UNSEEN
+        notes[:, c.MODE], notes[:, c.LOOK_AT], notes[:, c.SEEN_BID] = self._mode, self._look_at, c.UNSEEN
         self._notes = np.concatenate([self._notes, notes])
         self._orders = np.concatenate([self._orders, np.zeros((more, *self._orders.shape[1:]), np.int64)])
         self._taken = np.concatenate([self._taken, np.zeros((more, *self._taken.shape[1:]), np.int8)])
@@ -193,12 +193,10 @@ class BookKernel:
 
     # -- what Python changed --------------------------------------------------------------------------------------
 
-    def watch(self, watches: Watches | None) -> None:
-        """Set which changes of books the engine must judge."""
-        mode = MODES[watches]
-        if mode != self._mode:
-            self._mode = mode
-            self._notes[:, c.MODE] = mode
+    def watch(self, watches: Watches | None, *, is_timed: bool) -> None:
+        """Set which changes of books the engine must judge; with `is_timed`, also as `look_again` says."""
+        self._mode, self._look_at = MODES[watches], 0 if is_timed else c.NEVER
+        self._notes[:, c.MODE], self._notes[:, c.LOOK_AT] = self._mode, self._look_at
 
     def force(self, due: set[str]) -> None:
         """Set the markets whose next end of a group is judged, whatever changed."""
@@ -206,6 +204,10 @@ class BookKernel:
             for ticker in due ^ self._forced:
                 self._notes[self.code(ticker), c.FORCED] = ticker in due
             self._forced = set(due)
+
+    def look_again(self, ticker: str, at: Ts) -> None:
+        """Set the time from which the next end of a group in a market is judged, whatever changed."""
+        self._notes[self._codes[ticker], c.LOOK_AT] = at
 
     def judged(self, ticker: str) -> None:
         """Remember the top of a book that the engine has judged itself."""
@@ -244,12 +246,12 @@ class BookKernel:
         tickers, known, codes = self._rows
         if tickers is not batch.tickers or known < len(batch.tickers):
             codes = self._codes_of(batch)
-        at, why, self.last_ts, count, judged = c.advance(
+        at, why, self.last_ts, count, judged, *first = c.advance(
             batch.rows, start, codes, self.levels, self.tops, self._notes, self._orders, self._taken,
             self._control, self._changed,
         )  # fmt: skip
         late, books = self._late, self._books
-        for code, *top in self._changed[:count].tolist():
+        for code, *top in (first,) if count == 1 else self._changed[:count].tolist():
             late.add(code)
             engine = books[code][1]
             if engine is not None and engine.is_usable:

@@ -15,6 +15,8 @@ import numpy as np
 ONE = 10_000
 NO_BID, NO_ASK = -1, ONE + 1
 """The best price of an empty side."""
+NEVER = 2**62
+"""A time that does not come."""
 UNSEEN = -2
 """A best price that equals no real one: the next end of a group is judged."""
 
@@ -28,10 +30,12 @@ VENUE, ENGINE = 0, 1
 BID, ASK, USABLE, TS, FIELDS = 0, 1, 2, 3, 4
 """The columns of `tops`: best bid, best ask, whether the book is usable, the time of its last change."""
 
-MODE, FORCED, BETWEEN, SEEN_BID, SEEN_BID_QTY, SEEN_ASK, SEEN_ASK_QTY, ORDERS, SHRUNK, CHANGED, NOTES = range(11)
+(
+    MODE, FORCED, BETWEEN, SEEN_BID, SEEN_BID_QTY, SEEN_ASK, SEEN_ASK_QTY, ORDERS, SHRUNK, CHANGED, LOOK_AT, NOTES,
+) = range(12)  # fmt: skip
 """The columns of `notes`: what the strategies watch, whether the next end of a group is judged in any case, whether the
-last row has more to come, the top at the last judgement, the number of our resting orders, and whether the queue
-positions, or the book, changed since the last stop."""
+last row has more to come, the top at the last judgement, the number of our resting orders, whether the queue positions,
+or the book, changed since the last stop, and the time from which the next end of a group is judged in any case."""
 
 NOTHING, PRICE, TOP, DEPTH = range(4)
 """Values of MODE."""
@@ -165,12 +169,12 @@ def _take(
 
 
 @numba.njit(cache=True)
-def _is_judged(note: Any, levels: Any, bid: int, ask: int) -> bool:
+def _is_judged(note: Any, levels: Any, bid: int, ask: int, ts: int) -> bool:
     """Return whether the engine must decide at this end of a group, and remember the top if so."""
     bid_qty = levels[0, bid] if bid > 0 else 0
     ask_qty = levels[1, ask] if ask < ONE else 0
     mode = note[MODE]
-    is_due = bid >= ask or note[FORCED] != 0 or mode == DEPTH
+    is_due = bid >= ask or note[FORCED] != 0 or mode == DEPTH or ts >= note[LOOK_AT]
     if not is_due and mode != NOTHING:
         is_due = bid != note[SEEN_BID] or ask != note[SEEN_ASK]
         if not is_due and mode == TOP:
@@ -233,7 +237,7 @@ def _replay(
         if engine[USABLE] != 0:
             apply(levels[ENGINE, market], engine, side, price, levels[ENGINE, market, side, price] + delta)
             engine[TS] = ts
-            if is_end and _is_judged(note, levels[ENGINE, market], engine[BID], engine[ASK]):
+            if is_end and _is_judged(note, levels[ENGINE, market], engine[BID], engine[ASK], ts):
                 control[MARKET] = market
                 return at + 1, AFTER_ROW
     return len(rows), END
@@ -243,16 +247,45 @@ def _replay(
 def advance(
     rows: Any, start: int, codes: Any, levels: Any, tops: Any, notes: Any, orders: Any, taken: Any, control: Any,
     changed: Any,
-) -> tuple[int, int, int, int, int]:  # fmt: skip
+) -> tuple[int, int, int, int, int, int, int, int, int, int, int]:  # fmt: skip
     """Apply rows from `start` until a stop.
 
-    Return the number of the next row, why it stopped, the time of the last row applied, how many markets changed, and
-    the market that was judged.
+    Return the number of the next row, why it stopped, the time of the last row applied, how many markets changed, the
+    market that was judged, and the first row of `changed`.
     """
     control[COUNT] = 0
     at, why = _replay(rows, start, codes, levels, tops, notes, orders, taken, control, changed)
     _show(levels, tops, notes, control, changed)
-    return at, why, control[LAST_TS], control[COUNT], control[MARKET]
+    one = changed[0]
+    return at, why, control[LAST_TS], control[COUNT], control[MARKET], one[0], one[1], one[2], one[3], one[4], one[5]
+
+
+@numba.njit(cache=True)
+def place(rows: Any, after: int, limit: int, latest: Any) -> tuple[int, int]:
+    """Place the rows of whole milliseconds in time, as `ChangeRows.place` says.
+
+    `latest` has a place of -1 for each market.
+    """
+    count, first, last, newest = len(rows), 0, 0, -1
+    for at in range(count):
+        ts = rows[at].ts
+        if ts > newest:
+            if newest <= after:
+                first = at
+            newest, last = ts, at
+        elif at - last >= limit - 1:
+            return count, count
+    if newest <= after or last <= first:
+        return count, count
+    newest = -1
+    for at in range(first, last):
+        newest = max(newest, rows[at].ts)
+        rows[at].ts = newest
+    for at in range(last - 1, first - 1, -1):
+        row = rows[at]
+        row.has_more = latest[row.market] == row.ts
+        latest[row.market] = row.ts
+    return first, last
 
 
 def new_control() -> np.ndarray[Any, Any]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts
+from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.messages import BookDelta, Message
 from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.recorded import ChangeRows
+from kalshi_cli.kernel.compiled import place
 
 ROW = np.dtype(
     [("ts", "i8"), ("delta", "i8"), ("market", "i4"), ("price", "i4"), ("side", "i1"), ("has_more", "i1")], align=True
@@ -23,19 +26,58 @@ MAX_ROWS = 65_536
 _SIDES = (BID, ASK)
 
 
-class BookRows:
+class BookRows(ChangeRows):
     """Changes of books that no other message interrupts."""
 
-    __slots__ = ("rows", "tickers")
+    __slots__ = ("recv_ms", "rows", "tickers")
 
-    def __init__(self, rows: np.ndarray[Any, Any], tickers: Sequence[str]) -> None:
+    def __init__(
+        self, rows: np.ndarray[Any, Any], tickers: Sequence[str], recv_ms: np.ndarray[Any, Any] | None = None
+    ) -> None:
         self.rows = rows
         self.tickers = tickers
+        self.recv_ms = rows["ts"] if recv_ms is None else recv_ms
 
     def delta(self, number: int) -> BookDelta:
         """Return a row as the message that it was."""
         ts, delta, market, price, side, has_more = self.rows[number].item()
         return BookDelta(Ts(ts), self.tickers[market], _SIDES[side], Price(price), Qty(delta), bool(has_more))
+
+    @property
+    def ts(self) -> Ts:
+        return Ts(int(self.rows[0]["ts"]))
+
+    @property
+    def last_ts(self) -> Ts:
+        return Ts(int(self.rows[-1]["ts"]))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[BookDelta]:
+        return map(self.delta, range(len(self.rows)))
+
+    def received(self, position: int) -> Ts:
+        return Ts(int(self.recv_ms[position]))
+
+    def cut(self, start: int, stop: int) -> Self:
+        return type(self)(self.rows[start:stop], self.tickers, self.recv_ms[start:stop])
+
+    def count_before(self, ts: Ts) -> int:
+        return bisect_left(self.rows["ts"], ts)
+
+    def off_step(self, step: Price) -> list[tuple[int, str, Price]]:
+        prices = self.rows["price"]
+        positions = np.flatnonzero(prices % step)
+        first: dict[tuple[int, int], int] = {}
+        markets = self.rows["market"][positions].tolist()
+        for at, market, price in zip(positions.tolist(), markets, prices[positions].tolist(), strict=True):
+            first.setdefault((market, price), at)
+        return [(at, self.tickers[market], Price(price)) for (market, price), at in first.items()]
+
+    def place(self, after: Ts, limit: int) -> tuple[int, int]:
+        first, last = place(self.rows, after, limit, np.full(len(self.tickers), -1, np.int64))
+        return first, last
 
 
 TapeItem = BookRows | Message
@@ -69,27 +111,15 @@ def pack(feed: Iterable[TapeItem], tickers: list[str] | None = None) -> Iterator
 
 def from_columns(
     tickers: Sequence[str],
-    *,
-    ts_us: np.ndarray[Any, Any],
+    recv_ms: np.ndarray[Any, Any],
+    ts: np.ndarray[Any, Any],
     market: np.ndarray[Any, Any],
     side: np.ndarray[Any, Any],
     price: np.ndarray[Any, Any],
     delta: np.ndarray[Any, Any],
-    are_no_prices: bool = True,
-) -> np.ndarray[Any, Any]:
-    """Return rows of columns: microseconds, number in `tickers`, 0 yes or 1 no, price, hundredths of a contract.
-
-    The changes are in the order of the stream, and their times never go back. `are_no_prices`: levels of NO are at
-    prices of NO. As in a recording, the changes of a market within one millisecond are one group.
-    """
-    rows = np.zeros(len(ts_us), ROW)
-    rows["ts"] = ts_us // 1000
-    if len(rows) and (np.diff(rows["ts"]).min(initial=0) < 0 or not 0 <= market.min() <= market.max() < len(tickers)):
-        raise ValueError("book changes must be in the order of time, and name known markets")
-    rows["market"], rows["side"], rows["delta"] = market, side, delta
-    rows["price"] = np.where((side == 1) & are_no_prices, int(ONE_DOLLAR) - price, price)
-    order = np.lexsort((np.arange(len(rows)), rows["market"], rows["ts"]))
-    grouped = rows[order]
-    is_same = (grouped["ts"][1:] == grouped["ts"][:-1]) & (grouped["market"][1:] == grouped["market"][:-1])
-    rows["has_more"][order[:-1]] = is_same
-    return rows
+) -> BookRows:
+    """Return rows of columns with the units of `ROW`. No row says yet that another one follows: `place` does."""
+    rows = np.zeros(len(ts), ROW)
+    for name, column in (("ts", ts), ("market", market), ("side", side), ("price", price), ("delta", delta)):
+        rows[name] = column
+    return BookRows(rows, tickers, recv_ms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -102,10 +103,28 @@ def _ended(columns: Columns, followed: list[int]) -> Columns:
 
 def _merged(changes: list[Columns], rare: list[Columns]) -> Columns:
     """Return all columns in the order of the recording. The changes of one series are in order as they are."""
-    names = ("row", *_KINDS)
-    parts = {name: np.concatenate([part[name] for part in (*changes, *rare)]) for name in names}
-    order = np.argsort(parts["row"], kind="stable")
-    return {name: column[order] for name, column in parts.items() if name != "row"}
+    many, few = _joined(changes), _joined(rare)
+    begins, firsts = np.unique(np.searchsorted(many["row"], few["row"]), return_index=True)
+    spans = list(pairwise([0, *begins, len(many["row"])])), list(pairwise([*firsts, len(few["row"])]))
+    merged = {}
+    for name in _KINDS:
+        pieces = [many[name][slice(*spans[0][0])]]
+        for old, new in zip(spans[0][1:], spans[1], strict=True):
+            pieces += [few[name][slice(*new)], many[name][slice(*old)]]
+        merged[name] = np.concatenate(pieces)
+    return merged
+
+
+def _joined(parts: list[Columns]) -> Columns:
+    """Return columns one after the other, in the order of the recording."""
+    if not parts:
+        return _rows(0)
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in ("row", *_KINDS)}
+    rows = joined["row"]
+    if (rows[1:] >= rows[:-1]).all():
+        return joined
+    order = np.argsort(rows, kind="stable")
+    return {name: column[order] for name, column in joined.items()}
 
 
 def _rows(count: int, **given: Any) -> Columns:

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
+import pyarrow as pa
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, MarketChange, Message
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.core.model.recorded import RecordedConnection, RecordedEvent, RecordedInput, RecordedItem, WatchNote
+from kalshi_cli.core.model.recorded import (
+    LaneEvent,
+    RecordedConnection,
+    RecordedEvent,
+    RecordedInput,
+    RecordedItem,
+    WatchNote,
+)
+from kalshi_cli.lake.changes import (
+    COLUMNS,
+    NewRows,
+    ReadChanges,
+    ReadItem,
+    TickerNumbers,
+    columns_of,
+    in_order,
+    interleaved,
+)
 from kalshi_cli.lake.lake import Lake, LakeSession
 from kalshi_cli.lake.layout import MAX_US, series_of
 from kalshi_cli.lake.rows import INPUT_TABLES, SESSION_TABLES, ReadEvent, events_of
@@ -62,10 +80,11 @@ def recordings(lake: Lake, chosen: Selection) -> list[LakeSession]:
     ]
 
 
-def streams(lake: Lake, chosen: Selection) -> list[Iterator[Iterator[RecordedEvent]]]:
+def streams(lake: Lake, chosen: Selection, new_rows: NewRows | None = None) -> list[Iterator[Iterator[LaneEvent]]]:
     """Return the events of the selected recordings, in lanes: those of a lane do not overlap, and follow each other.
 
-    A recording that began before `since` starts with its books as they were then.
+    A recording that began before `since` starts with its books as they were then. With `new_rows`, and if there is one
+    lane, changes of books are rows.
     """
     lanes: list[list[LakeSession]] = []
     for each in sorted(recordings(lake, chosen), key=attrgetter("recv_from_ms", "session")):
@@ -73,6 +92,9 @@ def streams(lake: Lake, chosen: Selection) -> list[Iterator[Iterator[RecordedEve
         if lane is None:
             lanes.append(lane := [])
         lane.append(each)
+    if new_rows is not None and len(lanes) == 1:
+        tickers = TickerNumbers(chosen.has_market)
+        return [(session_rows(lake, session, chosen, tickers, new_rows) for session in lanes[0])]
     return [_in_turn(lake, lane, chosen) for lane in lanes]
 
 
@@ -82,11 +104,37 @@ def _in_turn(lake: Lake, lane: Iterable[LakeSession], chosen: Selection) -> Iter
 
 def session_events(lake: Lake, session: LakeSession, chosen: Selection) -> Iterator[RecordedEvent]:
     """Yield the events of a recording, as its file had them."""
-    events: Iterator[ReadEvent] = heapq.merge(*_sources(lake, session, chosen), key=attrgetter("number"))
+    tables = ("book_changes", *SESSION_TABLES)
+    events: Iterator[ReadItem] = heapq.merge(*_sources(lake, session, chosen, tables), key=attrgetter("number"))
+    return _selected(events, session, chosen)  # type: ignore[return-value]
+
+
+def session_rows(
+    lake: Lake, session: LakeSession, chosen: Selection, tickers: TickerNumbers, new_rows: NewRows
+) -> Iterator[LaneEvent]:
+    """Yield the events of a recording, but the changes of its books as rows, with the time the last was received."""
+    changes = in_order(
+        (columns_of(part, tickers) for part in _parts(lake, "book_changes", series, session, COLUMNS))
+        for series in filter(chosen.has, session.series)
+    )
+    others = heapq.merge(*_sources(lake, session, chosen, SESSION_TABLES), key=attrgetter("number"))
+    return _selected(interleaved(changes, others, tickers.tickers, new_rows), session, chosen)
+
+
+def _selected(events: Iterator[ReadItem], session: LakeSession, chosen: Selection) -> Iterator[LaneEvent]:
+    """Yield the events of the selected times and markets, each once."""
     if session.from_us < chosen.first_us:
         events = _from_books(events, chosen.first_us)
     before = -1
-    for number, ts_us, recv_ts, item in events:
+    for event in events:
+        if isinstance(event, ReadChanges):
+            stop = event.count_before(chosen.last_us + 1)
+            if stop:
+                yield event.rows.received(stop - 1), event.rows.cut(0, stop), b""
+            if stop < len(event.numbers):
+                return
+            continue
+        number, ts_us, recv_ts, item = event
         if ts_us > chosen.last_us and type(item) is not RecordedInput:
             return
         if number == before:
@@ -100,10 +148,12 @@ def session_events(lake: Lake, session: LakeSession, chosen: Selection) -> Itera
         yield recv_ts, item, b""
 
 
-def _sources(lake: Lake, session: LakeSession, chosen: Selection) -> Iterator[Iterator[ReadEvent]]:
+def _sources(
+    lake: Lake, session: LakeSession, chosen: Selection, tables: Iterable[str]
+) -> Iterator[Iterator[ReadEvent]]:
     series = list(filter(chosen.has, session.series))
     is_wanted = _filter_of(chosen.markets)
-    for table in ("book_changes", *SESSION_TABLES):
+    for table in tables:
         own = [each.partition("/")[2] for each in session.inputs if each.startswith(f"{table}/")]
         for one in own if table in INPUT_TABLES else series:
             yield _events(lake, table, one, session, is_wanted)
@@ -112,8 +162,15 @@ def _sources(lake: Lake, session: LakeSession, chosen: Selection) -> Iterator[It
 def _events(
     lake: Lake, table: str, series: str, session: LakeSession, is_wanted: Callable[[RecordedItem], bool]
 ) -> Iterator[ReadEvent]:
-    for part in lake.tables(table, [series], session.from_us, session.to_us, session=session.session):
+    for part in _parts(lake, table, series, session):
         yield from (event for event in events_of(table, part) if is_wanted(event.item))
+
+
+def _parts(
+    lake: Lake, table: str, series: str, session: LakeSession, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    where = session.from_us, session.to_us
+    return lake.tables(table, [series], *where, session=session.session, columns=columns)
 
 
 def _filter_of(markets: Collection[str]) -> Callable[[RecordedItem], bool]:
@@ -154,12 +211,21 @@ def _apply(books: dict[str, OrderBook], item: RecordedItem) -> None:
             book.invalidate("reconnected")
 
 
-def _from_books(events: Iterable[ReadEvent], since_us: int) -> Iterator[ReadEvent]:
+def _from_books(events: Iterable[ReadItem], since_us: int) -> Iterator[ReadItem]:
     """Yield the events from a time on, after what came before in short: connection, markets and books."""
     books: dict[str, OrderBook] = {}
     kept: list[ReadEvent] = []
     coming = iter(events)
     for event in coming:
+        if isinstance(event, ReadChanges):
+            early = event.count_before(since_us)
+            for delta in event.rows.cut(0, early):
+                _apply(books, delta)
+            if early == len(event.numbers):
+                continue
+            yield from _in_short(kept, books, since_us)
+            yield event.cut(early, len(event.numbers))
+            break
         item = event.item
         is_own_time = type(item) is not RecordedInput
         if is_own_time and event.ts_us >= since_us:

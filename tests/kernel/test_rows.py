@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -40,34 +43,53 @@ def test_every_message_keeps_its_place_and_its_content(feed: list[Message], most
     assert list(pack(items)) == items, "rows stay rows"
 
 
-COLUMNS = st.lists(st.tuples(st.integers(0, 2_500), st.integers(0, 2), st.integers(0, 1), st.integers(1, 9_999)))
-"""Microseconds since the row above, market, side, price."""
+STEPS = st.lists(st.tuples(st.integers(-2, 3), st.integers(0, 2), st.integers(1, 9_999)), max_size=30)
+"""Milliseconds since the row above, market, price."""
 
 
-@given(COLUMNS, st.booleans())
-def test_columns_become_rows_whose_groups_end_with_their_last_change(
-    made: list[tuple[int, int, int, int]], are_no_prices: bool
+@given(STEPS, st.integers(-1, 20), st.integers(2, 12))
+def test_rows_of_whole_milliseconds_are_placed_in_time(
+    made: list[tuple[int, int, int]], after: int, limit: int
 ) -> None:
-    pauses, market, side, price = (
-        np.array(column, np.int64) for column in (zip(*made, strict=True) if made else ((), (), (), ()))
-    )
-    ts_us = np.cumsum(pauses) + 1_780_000_000_000_000
-    delta = np.arange(len(made)) - 5
-    found = from_columns(
-        ("A", "B", "C"), ts_us=ts_us, market=market, side=side, price=price, delta=delta, are_no_prices=are_no_prices
-    )
-    groups = [(int(ts) // 1000, int(code)) for ts, code in zip(ts_us, market, strict=True)]
-    assert found["has_more"].tolist() == [group in groups[at + 1 :] for at, group in enumerate(groups)]
-    assert found["ts"].tolist() == [ts for ts, _ in groups]
-    assert found["delta"].tolist() == delta.tolist()
-    flipped = [10_000 - p if s and are_no_prices else p for p, s in zip(price.tolist(), side.tolist(), strict=True)]
-    assert found["price"].tolist() == flipped
+    pauses, market, price = (np.array(column, np.int64) for column in zip(*[*made, (1, 0, 1)], strict=True))
+    ts = np.maximum(np.cumsum(pauses) + 10, 0)
+    delta = np.arange(len(ts)) - 5
+    found = from_columns(("A", "B", "C"), ts, ts, market, np.zeros(len(ts)), price, delta)
+    plain = list(found)
+    assert [(each.ts, each.price, each.delta) for each in plain] == list(zip(ts, price, delta, strict=True))
+    first, last = found.place(Ts(after), limit)
+    latest = np.maximum.accumulate(ts).tolist()
+    groups = Counter(latest)
+    if max(groups[at] for at in latest[:-1] or [latest[-1]]) >= limit or first == last:
+        return
+    assert first == bisect_right(latest, after)
+    assert last == latest.index(latest[-1])
+    placed = list(found.cut(first, last))
+    keys = list(zip(latest[first:last], market.tolist()[first:last], strict=True))
+    assert [(each.ts, each.ticker, each.delta) for each in placed] == [
+        (at, "ABC"[code], by) for (at, code), by in zip(keys, delta[first:last], strict=True)
+    ]
+    assert [each.has_more for each in placed] == [key in keys[at + 1 :] for at, key in enumerate(keys)]
+    assert [*found.cut(0, first), *found.cut(last, len(found))] == plain[:first] + plain[last:], "left as they were"
 
 
-@pytest.mark.parametrize(("ts_us", "market"), [((2_000, 1_000), (0, 0)), ((1_000, 2_000), (0, 1)), ((1, 2), (-1, 0))])
-def test_columns_out_of_order_or_of_an_unknown_market_are_refused(
-    ts_us: tuple[int, int], market: tuple[int, int]
-) -> None:
-    rest = np.ones(2, np.int64)
-    with pytest.raises(ValueError, match="in the order of time, and name known markets"):
-        from_columns(("A",), ts_us=np.array(ts_us), market=np.array(market), side=rest, price=rest, delta=rest)
+@given(STEPS, st.integers(0, 12))
+def test_no_row_is_placed_where_a_millisecond_has_too_many(made: list[tuple[int, int, int]], most: int) -> None:
+    market = np.array([code for _, code, _ in made] + [0] * 12)
+    ts = np.array([5] * len(made) + [6] * 12)
+    found = from_columns(("A", "B", "C"), ts, ts, market, market * 0, market * 0 + 1, market)
+    first, last = found.place(Ts(1), most + 1)
+    has_room = 0 < len(made) <= most and most >= 12
+    assert (first, last) == ((0, len(made)) if has_room else (len(ts), len(ts)))
+
+
+@given(STEPS, st.sampled_from((1, 10, 100)), st.integers(0, 60))
+def test_rows_are_found_by_price_and_time(made: list[tuple[int, int, int]], step: int, ts: int) -> None:
+    market, price = (np.array([row[at] for row in made], np.int64) for at in (1, 2))
+    found = from_columns(("A", "B", "C"), market, np.arange(len(made)) * 2, market, market * 0, price, market)
+    first: dict[tuple[str, int], int] = {}
+    for at, (_, code, each) in enumerate(made):
+        if each % step:
+            first.setdefault(("ABC"[code], each), at)
+    assert found.off_step(Price(step)) == [(at, *key) for key, at in first.items()]
+    assert found.count_before(Ts(ts)) == sum(2 * at < ts for at in range(len(made)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from support.lake import ALL, add, content, lake_of, play_lake
 from support.places import SHARED
@@ -33,11 +33,13 @@ from kalshi_cli.core.model.messages import (
 )
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.price_grid import CENT_GRID
+from kalshi_cli.core.model.recorded import ChangeRows
 from kalshi_cli.feeds.recorder import Recorder
 from kalshi_cli.feeds.recording_format import decode_line
+from kalshi_cli.kernel.rows import from_columns
 from kalshi_cli.lake.arrays import FIRST, LOST, SNAPSHOT, BookArrays, arrays
 from kalshi_cli.lake.lake import Lake
-from kalshi_cli.lake.reader import Selection
+from kalshi_cli.lake.reader import Selection, recordings
 
 BOOK: dict[str, Any] = {"yes": {"0.4000": "5.00"}, "no": {"0.5600": "5.00"}}
 OTHER = "KXB-26MAY01-T1"
@@ -97,7 +99,17 @@ def test_the_lake_replays_what_the_file_replays(steps: list[tuple[int, str]], sk
         path = tape_of(steps, skew_ms=skew_ms).write(Path(folder) / "a.jsonl")
         lake = lake_of(Path(folder), path)
         assert play_lake(lake) == play(path)
+        assert play_rows(lake) == play(path)
         assert same_books(arrays(lake, ALL), play(path))
+
+
+@given(moves, st.integers(-1, 20), st.integers(1, 40))
+def test_rows_begin_and_end_where_messages_do(steps: list[tuple[int, str]], since_ms: int, for_ms: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        lake = lake_of(Path(folder), tape_of(steps).write(Path(folder) / "a.jsonl"))
+        chosen = Selection(since=Ts(T0 + since_ms), until=Ts(T0 + since_ms + for_ms))
+        assume(recordings(lake, chosen))
+        assert play_rows(lake, chosen) == play_lake(lake, chosen)
 
 
 @settings(max_examples=25)
@@ -109,7 +121,17 @@ def test_two_recordings_of_different_markets_replay_in_the_order_of_time(
         other = tape_of(second, start_ms=after_ms)
         other.lines = [line.replace(b"KXA-", b"KXC-").replace(b"KXB-", b"KXD-") for line in other.lines]
         files = [tape_of(first).write(Path(folder) / "a.jsonl"), other.write(Path(folder) / "b.jsonl.gz")]
-        assert play_lake(lake_of(Path(folder), *files)) == play(*files)
+        lake = lake_of(Path(folder), *files)
+        assert play_lake(lake) == play(*files)
+        assert play_rows(lake) == play(*files)
+
+
+def play_rows(lake: Lake, chosen: Selection = ALL) -> list[Message]:
+    """The messages of a replay with rows, each row as a message."""
+    found: list[Message] = []
+    for each in play_lake(lake, chosen, from_columns):
+        found += list(each) if isinstance(each, ChangeRows) else [each]
+    return found
 
 
 def same_books(columns: BookArrays, messages: list[Message]) -> bool:

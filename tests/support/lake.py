@@ -9,6 +9,7 @@ from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.feeds.replay import Replay
+from kalshi_cli.lake.changes import NewRows
 from kalshi_cli.lake.ingest import Ingested
 from kalshi_cli.lake.lake import Lake, open_lake
 from kalshi_cli.lake.reader import Selection, histories, streams
@@ -31,10 +32,10 @@ def add(lake: Lake, path: Path) -> Ingested:
     return import_file(lake, path, ManualClock(NOW)).found
 
 
-def play_lake(lake: Lake, chosen: Selection = ALL, **options: Any) -> list[Message]:
-    """The messages of a replay from the lake."""
+def play_lake(lake: Lake, chosen: Selection = ALL, new_rows: NewRows | None = None, **options: Any) -> list[Message]:
+    """The messages of a replay from the lake; with `new_rows`, rows beside them."""
     outside = histories(lake, chosen, 0, 2**62)
-    replay = Replay([], new_decoder=new_decoder, lanes=streams(lake, chosen), histories=outside, **options)
+    replay = Replay([], new_decoder=new_decoder, lanes=streams(lake, chosen, new_rows), histories=outside, **options)
     return list(replay)
 
 

@@ -38,6 +38,8 @@ LOOSE = RiskLimits(
 )  # fmt: skip
 GUARDED = RiskLimits(max_daily_loss=None, max_drawdown=None, max_spread=cents(20), stop_loss_pct=80)
 """With exits, which look at every change of a book."""
+SPREAD = RiskLimits(max_daily_loss=None, max_drawdown=None, max_spread=cents(5), min_edge=None)
+"""With the limit on the spread that every configuration has: a book is looked at when its prices change, and later."""
 REQUIRED = {"model-edge": {"source": "tape"}, "news": {"source": "tape"}}
 REFERENCES: Mapping[str, str] = Config().references
 
@@ -85,7 +87,10 @@ class Restless(Strategy):
             tif = dice.choice((TimeInForce.GTC, TimeInForce.GTC, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK))
             is_post_only = tif is TimeInForce.GTC and dice.random() < 0.5
             qty = contracts(dice.randrange(1, 40))
-            yield Place(ticker, side, at, qty, fair=Price(5_000), tif=tif, post_only=is_post_only, expires_in_s=30.0)
+            yield Place(
+                ticker, side, at, qty, fair=Price(5_000), tif=tif, post_only=is_post_only, expires_in_s=30.0,
+                reduce_only=tif is TimeInForce.IOC and dice.random() < 0.5,
+            )  # fmt: skip
 
 
 class Outcome(NamedTuple):
@@ -100,6 +105,7 @@ class Outcome(NamedTuple):
     failed: tuple[str, ...]
     curve: tuple[tuple[Ts, int], ...]
     calls: int
+    look_again_at: tuple[Ts, ...]
 
 
 class Comparison(NamedTuple):
@@ -164,6 +170,7 @@ def replay(tape: Sequence[TapeItem], name: str, limits: RiskLimits, *, is_compil
         failed=engine.failed,
         curve=report.curve[:-1],
         calls=engine.hooks.calls,
+        look_again_at=tuple(map(engine.exits.look_again_at, engine.state.books)),
     ), took
 
 

@@ -91,7 +91,7 @@ class TradingEngine:
         self._drift = reconciliation.DriftWatch()
         self._groups = OrderGroupWatch(state)
         self._guards = Guards(state, limits, self._tighten, self._known)
-        self._exits = ProtectiveExits(state, limits, self.hooks.names, self.place, self._cancel, self.hooks.hedged)
+        self.exits = ProtectiveExits(state, limits, self.hooks.names, self.place, self._cancel, self.hooks.hedged)
         self._unreported_fills: list[tuple[str, Fill]] | None = None
         self._unowned: dict[str, list[Fill]] = {}
         self._reactions: dict[type[messages.Message], Callable[[Any], list[Effect]]] = {
@@ -139,7 +139,8 @@ class TradingEngine:
     @property
     def watches(self) -> Watches | None:
         """Return the part of order books whose changes matter to the strategies and the exits; None for no part."""
-        return "depth" if self._exits.are_used else self.hooks.watches
+        of_exits: Watches | None = None if not self.exits.are_used else "depth" if self.exits.sell else "price"
+        return "depth" if of_exits == "depth" else self.hooks.watches or of_exits
 
     @property
     def due_books(self) -> set[str]:
@@ -220,7 +221,7 @@ class TradingEngine:
 
     def _look_at_exits(self, ticker: str = "") -> list[Effect]:
         """Check the exits, also of failed strategies, unless strategies may not be called."""
-        return self._exits.look(ticker) if self._exits.are_used and self._may_ask() else []
+        return self.exits.look(ticker) if self.exits.are_used and self._may_ask() else []
 
     def _consider(self, strategy: str, intent: Intent) -> list[Effect]:
         if isinstance(intent, Cancel):
@@ -228,19 +229,19 @@ class TradingEngine:
             return self._cancel(order, intent.reason) if order is not None and order.strategy == strategy else []
         if isinstance(intent, Amend):
             before = self.state.orders.by_order_id(intent.order_id)
-            if before is None or before.strategy != strategy or not self._exits.blocks_exit(before, intent):
+            if before is None or before.strategy != strategy or not self.exits.blocks_exit(before, intent):
                 return [self.amend(intent, strategy)]
             return [self._denied(strategy, before.ticker, BLOCKED_BY_EXIT)]
         if not isinstance(intent, Place):
             raise TypeError(f"a strategy yields Place, Amend or Cancel, not {type(intent).__name__}")
         needs = intent.needs if isinstance(intent.needs, tuple) else ()
         belong = (intent, *(each for each in needs if isinstance(each, Place)))  # the review reports invalid needs
-        asked = (self._exits.refusal_reason(strategy, each) for each in belong)
+        asked = (self.exits.refusal_reason(strategy, each) for each in belong)
         objection = next((each for each in asked if each is not None), None)
         if objection is None:
             verdict = self.place(intent, strategy)
             is_met = isinstance(verdict, OrderRefused) and verdict.code == "SELF_CROSS" and intent.reduce_only
-            return [verdict, *(self._exits.cancel_opposing_quotes(strategy, intent) if is_met else ())]
+            return [verdict, *(self.exits.cancel_opposing_quotes(strategy, intent) if is_met else ())]
         return [self._denied(strategy, intent.ticker, objection)]
 
     def _denied(self, strategy: str, ticker: str, objection: tuple[str, str]) -> OrderRefused:

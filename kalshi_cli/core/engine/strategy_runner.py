@@ -134,7 +134,7 @@ class StrategyRunner:
         """Replaced, never changed, where a strategy fails: loops over it go on."""
         self._consider = consider
         self._withdraw = withdraw
-        self._may_ask = may_ask
+        self.may_ask = may_ask
         self.names = {strategy.name: None for strategy in strategies}.keys()
         """In calling order."""
         self.hedged = frozenset(strategy.name for strategy in strategies if strategy.is_hedged)
@@ -169,9 +169,13 @@ class StrategyRunner:
         effects: list[Effect] = []
         for each in self._running:
             hook = each.hooks.get("on_book")
-            if hook is not None and (each.watches == "depth" or (is_end and self._has_moved(each, book))):
+            if hook is None:
+                continue
+            if each.watches == "depth":
                 effects += self._ask(each, hook, each.view, book.ticker)
-        if is_end and self.due and self._may_ask():
+            elif is_end and self._has_moved(each, book):  # which says that it may be called
+                effects += self._call(each, hook, each.view, book.ticker)
+        if is_end and self.due and self.may_ask():
             self.due.discard(book.ticker)
         return effects
 
@@ -182,7 +186,7 @@ class StrategyRunner:
             hook = each.hooks.get("on_book")
             if hook is not None and each.watches != "depth" and self._has_moved(each, book):
                 effects += self._ask(each, hook, each.view, book.ticker)
-        if self._may_ask():
+        if self.may_ask():
             self.due.discard(book.ticker)
         return effects
 
@@ -202,7 +206,7 @@ class StrategyRunner:
         ticker, top = book.ticker, each.top(book)
         if each.seen.get(ticker) == top and not self._is_behind_own(each, book):
             return False
-        if not self._may_ask():
+        if not self.may_ask():
             self.due.add(ticker)
             return False
         each.seen[ticker] = top
@@ -254,19 +258,21 @@ class StrategyRunner:
         return effects
 
     def _ask(self, each: _Running, hook: _Hook, *args: object) -> list[Effect]:
+        """Call one hook if strategies may be called."""
+        return self._call(each, hook, *args) if self.may_ask() else []
+
+    def _call(self, each: _Running, hook: _Hook, *args: object) -> list[Effect]:
         """Call one hook. A strategy that raises is disabled, its orders are canceled, and an alert is raised.
 
         `asked` is set only while its own code runs.
         """
         effects: list[Effect] = []
-        if not self._may_ask():
-            return effects
         self.calls += 1
         asked, count = StrategyCall(self.calls, each.name), 0
         try:
             self.asked = asked
             answer = hook(*args)
-            wants = iter(()) if answer is None else _requests(hook, answer)
+            wants = answer if type(answer) is GeneratorType else _requests(hook, answer)
             while (intent := next(wants, _END)) is not _END:
                 self.asked = None
                 if count == MAX_INTENTS:
@@ -290,10 +296,10 @@ class StrategyRunner:
         return effects
 
 
-def _requests(hook: Callable[..., object], answer: Iterable[Intent]) -> Iterator[Intent]:
+def _requests(hook: Callable[..., object], answer: Iterable[Intent] | None) -> Iterator[Intent]:
     """Return an iterator over the answer of a hook; TypeError if it returned a request or another single value."""
-    if type(answer) is GeneratorType:
-        return answer
+    if answer is None:
+        return iter(())
     if isinstance(answer, Intent) or not isinstance(answer, Iterable):
         name = getattr(hook, "__name__", "the hook")
         raise TypeError(f"{name} returned {type(answer).__name__}; order requests are yielded: `yield Place(...)`")

@@ -126,6 +126,8 @@ class ProtectiveExits:
         used = limits.stop_loss_pct, limits.take_profit_pct, limits.max_spread
         self.are_used = used != (None, None, None)
         """A change of a book can matter, because an exit or a limit on the spread is configured."""
+        self.sell = used[:2] != (None, None)
+        """Positions are sold at a price, so that each change of a book and all time matters."""
         self._names = sorted(names)
         self._watched = [name for name in self._names if name not in hedged]
         self._place = place
@@ -199,7 +201,7 @@ class ProtectiveExits:
         """Check the positions in one market, or in all, and sell those that are due."""
         effects: list[Effect] = []
         self._remember(ticker)
-        if self._limits.stop_loss_pct is None and self._limits.take_profit_pct is None:
+        if not self.sell:
             return effects
         for name in self._watched:
             ledger = self._state.by_strategy.get(name)
@@ -278,6 +280,11 @@ class ProtectiveExits:
         if ticker not in self._tops:
             self._tops[ticker] = _QuoteHistory(self._state.now, shown, shown, shown)
         self._tops[ticker].show(self._state.now, shown)
+
+    def look_again_at(self, ticker: str) -> Ts:
+        """Return the time from which `look` changes something even if the best prices stay, where nothing is sold."""
+        top = self._tops.get(ticker)
+        return Ts(0) if top is None else Ts(top.since + STUCK_MS)
 
     def _is_unclear(self, ticker: str, side: Side) -> bool:
         """Return whether the price is unclear.

@@ -61,7 +61,7 @@ def run_compiled(
 
     `done` is called for each message that was processed as one, after all of its effects.
     """
-    kernel.watch(engine.watches)
+    kernel.watch(engine.watches, is_timed=engine.exits.are_used)
     for item in tape:
         if isinstance(item, BookRows):
             _replay(item, engine, venue, store, done, kernel)
@@ -78,19 +78,22 @@ def _replay(
     done: Callable[[Message], None],
     kernel: BookKernel,
 ) -> None:
-    at, state = 0, engine.state
+    at, state, is_timed = 0, engine.state, engine.exits.are_used
     while True:
         before = at
         at, why = kernel.advance(batch, at)
         if at > before:
             state.feed_ts = Ts(kernel.last_ts)
         if why == AFTER_ROW:
-            changed = BookChanged(state.feed_ts, kernel.judged_market)
+            ticker = kernel.judged_market
+            changed = BookChanged(state.feed_ts, ticker)
             if effects := engine.step(changed):
                 venue.observe(changed)  # its time; nothing is due, or the loop would have stopped before that row
                 process_messages((), engine, venue, store, effects)
                 kernel.wake_at(venue.wake, venue.now)
             kernel.force(engine.due_books)
+            if is_timed:
+                kernel.look_again(ticker, _look_again_at(engine, ticker))
             continue
         kernel.show_venue(venue.markets)
         if why == END:
@@ -100,7 +103,14 @@ def _replay(
         _process(delta, engine, venue, store, kernel)
         if not delta.has_more:
             kernel.judged(delta.ticker)
+            if is_timed:
+                kernel.look_again(delta.ticker, _look_again_at(engine, delta.ticker))
         done(delta)
+
+
+def _look_again_at(engine: TradingEngine, ticker: str) -> Ts:
+    """Return the time from which the next end of a group must be judged: the memory of the best prices rolls on."""
+    return engine.exits.look_again_at(ticker) if engine.hooks.may_ask() else Ts(0)
 
 
 def _process(

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, format_ts, pluralize
 from kalshi_cli.core.model.markets import FeeSchedule, Market
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, Message, PublicTrade
-from kalshi_cli.core.model.recorded import RecordedEvent
+from kalshi_cli.core.model.recorded import ChangeRows, LaneEvent
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
-from kalshi_cli.feeds.recorded_results import MarketResult, read_results
+from kalshi_cli.feeds.recorded_results import MarketResult, is_history, read_results
 from kalshi_cli.feeds.replay import Replay
 from kalshi_cli.services.research.backtest import BacktestRequest
 
 if TYPE_CHECKING:
+    from kalshi_cli.lake.changes import NewRows
     from kalshi_cli.lake.lake import Lake, LakeSession
     from kalshi_cli.lake.reader import Selection
 
@@ -25,25 +27,43 @@ HOLES = ("refuse", "forget", "ignore")
 """The ways to treat lost messages."""
 
 
-def replay_of(request: BacktestRequest, clock: ManualClock) -> Replay:
+COMPILED_FROM = 8 * 1024 * 1024
+"""The size of recordings in bytes from which loading the compiled loop pays off. The trades are the same."""
+COMPILED_ROWS = 200_000
+"""The same in rows of the chosen recordings of a lake."""
+
+
+class BacktestFeed(NamedTuple):
+    """The feed of a backtest, and whether it is for the compiled loop: it may have rows of changes then."""
+
+    replay: Replay
+    is_compiled: bool
+
+
+def replay_of(request: BacktestRequest, clock: ManualClock) -> BacktestFeed:
     """Return the feed of a backtest. Results of the request's files replace those of the lake.
 
     Raises UsageError if the lake has no such recording.
     """
     results: dict[str, MarketResult] = {}
-    lanes: list[Iterator[Iterator[RecordedEvent]]] = []
+    lanes: Sequence[Iterable[Iterable[LaneEvent]]] = []
     outside: list[Iterator[Message]] = []
+    is_compiled = sum(map(_size, request.files)) >= COMPILED_FROM
     if request.lake is not None:
         lake, chosen, found = lake_recordings(request.lake, request)
         from kalshi_cli.lake.reader import histories, streams
         from kalshi_cli.services.research.lake_import import lake_results
 
         span = (min(each.from_us for each in found), max(each.to_us for each in found))
-        lanes, outside = streams(lake, chosen), histories(lake, chosen, *span)
+        is_compiled |= sum(each.rows for each in found) >= COMPILED_ROWS
+        is_compiled &= find_spec("numba") is not None
+        has_rows = is_compiled and all(map(is_history, request.files))
+        lanes = streams(lake, chosen, _new_rows() if has_rows else None)
+        outside = histories(lake, chosen, *span)
         results |= lake_results(lake, [one for each in found for one in each.series])
     for path in request.results:
         results.update(read_results(path))
-    return Replay(
+    replay = Replay(
         request.files,
         new_decoder=lambda use_yes_price: recorded_frames(use_yes_price=use_yes_price),
         results=results,
@@ -51,6 +71,21 @@ def replay_of(request: BacktestRequest, clock: ManualClock) -> Replay:
         lanes=lanes,
         histories=outside,
     )
+    return BacktestFeed(replay, is_compiled)
+
+
+def _size(path: Path) -> int:
+    """Return the size of a file in bytes; 0 for one that cannot be read, which the replay reports."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _new_rows() -> NewRows:
+    from kalshi_cli.kernel.rows import from_columns  # numba takes half a second to import
+
+    return from_columns
 
 
 def lake_recordings(folder: Path, request: BacktestRequest) -> tuple[Lake, Selection, list[LakeSession]]:
@@ -92,6 +127,8 @@ class HoleFilter:
         for message in messages:
             if type(message) is BookDelta:
                 self._last = message.ts
+            elif isinstance(message, ChangeRows):
+                self._last = message.last_ts
             elif isinstance(message, BookSnapshot):
                 since = self._since.pop(message.ticker, None)
                 self._lost_ms += 0 if since is None else message.ts - since

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 
 import msgspec
 
@@ -28,9 +27,6 @@ from kalshi_cli.services.trading.run_summary import RunPlan
 from kalshi_cli.simulator.paper.queue_position import FillModel
 from kalshi_cli.simulator.paper.venue import PaperVenue
 
-COMPILED_FROM = 8 * 1024 * 1024
-"""The size of recordings in bytes from which loading the compiled loop pays off. The trades are the same."""
-
 
 def over_recordings(
     request: BacktestRequest,
@@ -51,11 +47,11 @@ def over_recordings(
     latencies.
     """
     clock = ManualClock(Ts(0))
-    replay = replay_of(request, clock)
+    replay, is_compiled = replay_of(request, clock)
     engine, venue, drive = set_up(
         limits, strategies, cash=cash, new_id=new_id, references=references, order_expiry_s=order_expiry_s,
         latency_ms=request.latency_ms, fill_model=request.fill_model, seed=seed,
-        is_compiled=sum(map(_size, request.files)) >= COMPILED_FROM,
+        is_compiled=is_compiled,
     )  # fmt: skip
     fees = engine.state.fees
     hearing = InputFilter(inputs)
@@ -74,14 +70,6 @@ def over_recordings(
         fill_model=request.fill_model,
         latency="recorded" if request.latency_ms is None else f"{request.latency_ms}ms",
     )
-
-
-def _size(path: Path) -> int:
-    """Return the size of a file in bytes; 0 for one that cannot be read, which the replay reports."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
 
 
 def set_up(

@@ -122,7 +122,7 @@ class StrategyResults:
             position.ticker: {name: [*self._own(name).holdings(position.ticker)] for name in engine.strategies}
             | {UNOWNED_STRATEGY: [*engine.state.ledger.holdings(position.ticker)]}
             for position in engine.state.ledger.positions.values()
-            if position.qty and self._price(position.ticker) is None
+            if position.qty and self._price(position.ticker, position.qty) is None
         }
 
     def gained(self) -> ProfitAndLoss:
@@ -148,7 +148,7 @@ class StrategyResults:
         return self._engine.state.by_strategy.get(strategy) or Ledger()
 
     def _price_the_start(self) -> None:
-        for ticker in [ticker for ticker in self._unpriced if self._price(ticker) is not None]:
+        for ticker in [ticker for ticker in self._unpriced if self._price(ticker, Qty(0)) is not None]:
             for name, held in self._unpriced.pop(ticker).items():
                 before = ProfitAndLoss(Money(0), self._open(held), Money(0))
                 if name == UNOWNED_STRATEGY:
@@ -156,15 +156,19 @@ class StrategyResults:
                 else:
                     self._start_of[name] = _combined(self._start_of[name], before, 1)
 
-    def _price(self, ticker: str) -> Price | None:
+    def _price(self, ticker: str, of_all: Qty) -> Price | None:
         """Return one price per market for all strategies, so that their results add up to the account's."""
         state = self._engine.state
-        of_all = sum(each.qty for each in state.ledger.holdings(ticker))
-        return mark(state.books.get(ticker), state.seen(ticker), Qty(of_all))
+        return mark(state.books.get(ticker), state.seen(ticker), of_all)
 
     def _open(self, positions: Iterable[Position]) -> Money:
         """Return the value of these positions less their cost."""
-        return Money(sum(each.unrealized(self._price(each.ticker)) or 0 for each in positions if each.qty))
+        held, net = [each for each in positions if each.qty], 0
+        if held:
+            of_all = self._engine.state.net_held()
+            for each in held:
+                net += each.unrealized(self._price(each.ticker, of_all.get(each.ticker, Qty(0)))) or 0
+        return Money(net)
 
     def _now(self, ledger: Ledger) -> ProfitAndLoss:
         return ProfitAndLoss(ledger.realized, self._open(ledger.positions.values()), ledger.fees)

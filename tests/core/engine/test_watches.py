@@ -337,3 +337,13 @@ def test_the_engine_says_which_books_it_must_see_next_and_how_much_of_them() -> 
     state = EngineState(markets=[make_market(TICKER)], now=NOW)
     guarded = TradingEngine(state, exits, [Watching("price")], new_id=str, order_expiry_s=None)
     assert guarded.watches == "depth", "an exit may depend on any change"
+
+
+def test_a_limit_on_the_spread_needs_prices_and_a_look_every_ten_seconds() -> None:
+    for strategies, wanted in (([Watching("top")], "top"), ([], "price")):
+        state = EngineState(markets=[make_market(TICKER)], now=NOW)
+        limits = RiskLimits(max_spread=cents(20))
+        engine = TradingEngine(state, limits, strategies, new_id=str, order_expiry_s=None)
+        assert (engine.watches, engine.exits.look_again_at(TICKER)) == (wanted, 0)
+        engine.step(snapshot())
+        assert engine.exits.look_again_at(TICKER) == NOW + 10_000

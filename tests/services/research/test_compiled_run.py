@@ -32,7 +32,7 @@ from kalshi_cli.kernel.rows import pack
 from kalshi_cli.services.research.recorded_run import set_up
 from kalshi_cli.services.runner import run
 from verification.replay import compare as comparison
-from verification.replay.compare import CASES, GUARDED, LOOSE, compare
+from verification.replay.compare import CASES, GUARDED, LOOSE, SPREAD, compare
 from verification.replay.tapes import read_tape, record_world
 
 TICKERS = ("KXA-1", "KXA-2")
@@ -127,6 +127,16 @@ def test_on_any_messages_the_trades_are_the_same(name: str, seed: int) -> None:
 def test_so_they_are_where_exits_look_at_every_change(seed: int) -> None:
     messages = list(_World(seed).messages(300))
     assert compare(messages, list(pack(messages)), "restless-price", GUARDED).difference == ""
+
+
+@pytest.mark.parametrize("name", ["restless-price", "restless-top"])
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_so_they_are_with_a_limit_on_the_spread(name: str, seed: int) -> None:
+    messages = list(_World(seed).messages(400))
+    made = compare(messages, list(pack(messages)), name, SPREAD)
+    assert made.difference == ""
+    event(f"refused for the spread: {'SPREAD' in dict(made.reference.refused)}")
 
 
 @pytest.fixture(scope="module")

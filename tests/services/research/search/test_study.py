@@ -32,9 +32,7 @@ PLAN = StudyPlan(
 )  # fmt: skip
 SHORT = msgspec.structs.replace(PLAN, trials=6)
 """Enough where nothing depends on the number of trials: each of them takes some ten milliseconds in the study file."""
-TWO_WINDOWS = msgspec.structs.replace(
-    PLAN, windows=WindowPlan(tuple(Path(str(n)) for n in range(5)), ((0, 1), (2,)), (4,))
-)
+TWO_WINDOWS = msgspec.structs.replace(PLAN, windows=WindowPlan(tuple(str(n) for n in range(5)), ((0, 1), (2,)), (4,)))
 CLOCK = ManualClock(Ts(1_000))
 Keep = Callable[[int, TapeScore | None], None]
 
