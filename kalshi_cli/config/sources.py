@@ -64,14 +64,9 @@ def load(
     `cancel-all` does not need cannot stop it, and neither can a missing or unreadable file if an option or a variable
     names the environment. `distrust` decides about a file that other users may write.
     """
-    is_env_named = bool(flags.get("env") or env.get("KALSHI_ENV"))
     problems: list[Problem] = []
-    try:
-        path = find_file(file, env)
-    except ConfigError as error:
-        _refuse_without_file(error, needed, is_env_named)
-        path = None
-        problems.append(Problem(("file",), error.message, "--config, KALSHI_CONFIG"))
+    is_env_named = bool(flags.get("env") or env.get("KALSHI_ENV"))
+    path = _file_or_none(file, env, needed, problems, is_env_named=is_env_named)
     if path is not None and distrust is not refuse and path == _here() and _is_of_another_user(path):
         path = _without_file_of_another(path, distrust, is_env_named=is_env_named)
     found: ConfigSources = {}
@@ -122,6 +117,23 @@ def load(
     return msgspec.structs.replace(
         config, allow_hosts=allowed, file=path, origins=origins, problems=tuple(problems), notices=notices
     )
+
+
+def _file_or_none(
+    file: Path | None,
+    env: Mapping[str, str],
+    needed: Collection[str] | None,
+    problems: list[Problem],
+    *,
+    is_env_named: bool,
+) -> Path | None:
+    """Return the file; None without one, and with a problem where a named one is missing and not needed."""
+    try:
+        return find_file(file, env)
+    except ConfigError as error:
+        _refuse_without_file(error, needed, is_env_named)
+        problems.append(Problem(("file",), error.message, "--config, KALSHI_CONFIG"))
+        return None
 
 
 def _refuse_without_file(error: ConfigError, needed: Collection[str] | None, is_env_named: bool) -> None:
