@@ -22,7 +22,7 @@ from kalshi_cli.base.text import csv_line, csv_text, one_line, redact
 from kalshi_cli.base.units import Qty, Ts, show_money
 from kalshi_cli.cli.screen.output import Format, default_format, info, write_out
 from kalshi_cli.core.model.messages import Level
-from kalshi_cli.views.formats import columns, inner_rows, is_number, is_text, to_machine, to_text
+from kalshi_cli.views.formats import OutputColumn, columns, inner_rows, is_number, is_text, to_machine, to_text
 from kalshi_cli.views.order_book import FillCostRow, LevelRow, MarketLevelRow, OrderbookView
 from kalshi_cli.views.row import OutputRow
 
@@ -98,8 +98,8 @@ def render_one(row: OutputRow, form: Format | None = None, *, title: str = "", n
         filled = [part for part in parts if part[2]]
         for name, kind, rows in filled:
             write_out("\n")
-            is_titled = len(filled) > 1 and name != "rows"
-            render_rows(kind, rows, form, title=name.replace("_", " ") if is_titled else "", now=now)
+            heading = of.rows_title if name == "rows" else OutputColumn(name, kind).label if len(filled) > 1 else ""
+            render_rows(kind, rows, form, title=heading, now=now)
 
 
 def render_book(view: OrderbookView, form: Format | None = None) -> None:

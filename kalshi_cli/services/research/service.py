@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import pluralize, show_money
 from kalshi_cli.config.config import state_dir
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, backtest_view
 from kalshi_cli.services.research.lake_service import LakeService
@@ -41,6 +42,14 @@ class BacktestResult:
     def __init__(self, report: BacktestReport) -> None:
         self.report = report
         self.view: BacktestView = backtest_view(report)
+
+    def __repr__(self) -> str:
+        """Return the main results on one line, as a notebook shows it."""
+        view = self.view
+        return (
+            f"<BacktestResult {view.strategy}: net {show_money(view.net, signed=True)}, fees {show_money(view.fees)}, "
+            f"{pluralize(view.fills, 'fill')}, max drawdown {show_money(view.max_drawdown)}>"
+        )
 
     @cached_property
     def trades(self) -> Any:
