@@ -23,9 +23,6 @@ REPORT_FILE = "report.json"
 MAX_REPORT_LENGTH = 512 * 1024 * 1024
 """Bytes of a saved report that are read, at most."""
 
-_CENT = 10_000
-"""Micro-dollars of a cent."""
-
 _REPORTS = "name a file of `kalshi backtest --json` or `kalshi trade --json`, or a folder of `backtest --out`"
 
 _COMPARED = (
@@ -117,9 +114,9 @@ def compare(first: Path, second: Path) -> list[ComparisonRow]:
 
 
 def readable(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
-    """Return the rows of a comparison for a terminal: amounts in dollars and cents, ratios in percent, fields in words.
+    """Return the rows of a comparison for a terminal: amounts in dollars, ratios in percent, fields in words.
 
-    A difference below a cent is shown exactly, because it decides whether two reports agree.
+    Amounts are exact, because a difference below a cent decides whether two reports agree.
     """
     kinds = {column.name: without_none(column.kind) for column in columns(BacktestView)}
     return [
@@ -141,10 +138,9 @@ def _worded(kind: object, value: str | None, *, is_difference: bool = False) -> 
         points = to_text(Ratio)(Ratio(float(value)))
         return f"{points[:-1]} points" if is_difference else points
     if kind in (Money, SignedMoney):
-        money = parse_money(value)
-        if is_difference and 0 < abs(money) < _CENT:
-            return value
-        return to_text(SignedMoney if is_difference else kind)(money)
+        sign = "-" if value.startswith("-") else "+" if parse_money(value) and (is_difference or kind != Money) else ""
+        whole, _, part = value.lstrip("-").partition(".")
+        return f"{sign}${int(whole):,}.{part.rstrip('0'):0<2}"
     return value
 
 

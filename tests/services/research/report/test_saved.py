@@ -82,7 +82,7 @@ def test_a_comparison_on_a_terminal_has_dollars_and_words(view: BacktestView, tm
     near = msgspec.structs.replace(view, net=Money(view.net + 300), fees=Money(view.fees + 2_000_000), total_return=0.5)
     first, second = save(view, tmp_path / "a.json"), save(near, tmp_path / "b.json")
     rows = {row.measure: row for row in readable(compare(first, second))}
-    assert rows["net"].difference == "0.000300", "below a cent, so exact: it is a difference"
+    assert rows["net"].difference == "+$0.0003", "exact: below a cent it is still a difference"
     assert rows["fees"].difference == "+$2.00"
     assert rows["starting balance"].a == "$1,000.00"
     assert rows["total return"].b == "50.0%"
