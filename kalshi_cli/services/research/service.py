@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import pluralize, show_money
 from kalshi_cli.config.config import state_dir
-from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, backtest_view
+from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, FillChoice, backtest_view
 from kalshi_cli.services.research.lake_service import LakeService
 from kalshi_cli.services.research.tape_runs import (
     BacktestSetup,
@@ -101,21 +101,26 @@ class ResearchService(LakeService):
         files: Iterable[str | Path],
         *,
         results: Iterable[str | Path] = (),
-        latency_ms: int = 150,
+        latency_ms: int | None = 150,
+        fills: FillChoice = "proportional",
         jobs: int | None = None,
         **params: object,
     ) -> BacktestResult:
         """Run a strategy over recordings and return its result. Keyword arguments are its parameters, as typed.
 
-        With `jobs`, each recording is a run of its own, so many at a time. UsageError for a bad parameter or recording;
-        a program that uses more than one job needs the guard `if __name__ == "__main__":`.
+        With `jobs`, each recording is a run of its own, so many at a time. `fills` is the assumption about the queue
+        position; without `latency_ms`, latencies are drawn from the recorded distribution. UsageError for a bad
+        parameter or recording; a program that uses more than one job needs the guard `if __name__ == "__main__":`.
         """
+        if fills not in get_args(FillChoice):
+            raise UsageError(f"Invalid fills: {fills!r}", hint=f"use {', '.join(get_args(FillChoice))}")
         request = BacktestRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")),
             files=tuple(map(Path, files)),
             results=tuple(map(Path, results)),
             params={name: _as_typed(value) for name, value in params.items()},
             latency_ms=latency_ms,
+            fill_model=fills,
         )
         if jobs is None:
             return BacktestResult(run_backtest(self.setup, request))
