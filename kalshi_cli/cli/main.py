@@ -187,7 +187,7 @@ class Root(HelpGroup):
             return
         self.format_commands(ctx, formatter)
         formatter.write("\nStrategies: kalshi strategies, record, backtest, optimize, trade, why\n")
-        formatter.write("Price alerts: kalshi alerts. All: kalshi -h\n")
+        formatter.write("Price alerts: kalshi alerts. Everything: kalshi -h\n")
 
 
 def _print_version(ctx: typer.Context, param: typer.CallbackParam, value: bool) -> None:  # noqa: ARG001 - a callback
