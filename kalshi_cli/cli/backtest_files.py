@@ -118,9 +118,12 @@ def show_report(ctx: typer.Context, view: BacktestView, title: str, page: Path |
 
 def compare_reports(ctx: typer.Context, paths: Sequence[Path]) -> None:
     """Print two saved reports and their differences."""
-    from kalshi_cli.services.research.report.saved import compare
+    from kalshi_cli.services.research.report.saved import compare, readable
     from kalshi_cli.views.backtests import ComparisonRow
 
     if len(paths) != 2:
         raise UsageError("compare takes two reports", hint="kalshi backtest compare a.json b.json")
-    show_list(ctx, ComparisonRow, compare(*paths), title=f"{paths[0]} and {paths[1]}")
+    rows = compare(*paths)
+    if (flags_of(ctx).form or default_format()) is Format.TABLE:
+        rows = readable(rows)
+    show_list(ctx, ComparisonRow, rows, title=f"{paths[0]} and {paths[1]}")

@@ -186,7 +186,8 @@ class Root(HelpGroup):
             super().format_options(ctx, formatter)
             return
         self.format_commands(ctx, formatter)
-        formatter.write("\nPrice alerts: kalshi alerts. Strategies: kalshi trade -h. All: kalshi -h\n")
+        formatter.write("\nStrategies: kalshi strategies, record, backtest, optimize, trade, why\n")
+        formatter.write("Price alerts: kalshi alerts. Everything: kalshi -h\n")
 
 
 def _print_version(ctx: typer.Context, param: typer.CallbackParam, value: bool) -> None:  # noqa: ARG001 - a callback

@@ -79,7 +79,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     except EOFError:
         return
     except FileNotFoundError:
-        hint = "`kalshi record TICKER --out FILE` records one"
+        hint = "`kalshi record TICKER --file FILE` records one"
         raise UsageError(f"Recording not found: {path}", hint=hint, code="bad_recording") from None
     except (OSError, zlib.error) as error:
         raise at_line(path, number + 1, getattr(error, "strerror", None) or error) from error

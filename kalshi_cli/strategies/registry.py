@@ -320,7 +320,7 @@ def _from_path(spec: str) -> type[Strategy]:
         exec(compile(source, str(path), "exec", dont_inherit=True), vars(module))  # noqa: S102 (a strategy is code)
 
     try:
-        _run(run, str(path), f"fix the file; `python {path}` shows the error")
+        _run(run, str(path), f"`python {path}` shows the error; a strategy cannot import files beside it")
     except UsageError:
         del sys.modules[module_name]
         raise

@@ -30,7 +30,7 @@ from kalshi_cli.base.units import (
 SignedMoney = NewType("SignedMoney", Money)
 """Gained or lost money, shown with its sign, green or red."""
 Ratio = NewType("Ratio", float)
-"""A ratio: 0.5 is shown as 50.0%."""
+"""A ratio: 0.5 is shown as 50.0%, and less than 1% with two decimals, so that a small return is not 0.0%."""
 TruncatableText = NewType("TruncatableText", str)
 """Text that a narrow table may cut short. A plain `str` (a ticker, an id) is never cut."""
 ShortId = NewType("ShortId", str)
@@ -122,13 +122,19 @@ def to_machine(kind: Any) -> Write:
     raise TypeError(f"a row cannot hold {kind!r}: no way to write it")
 
 
+def _percent(ratio: float) -> str:
+    if not math.isfinite(ratio):
+        return MISSING
+    return f"{ratio:z.2%}" if 0 < abs(ratio) < 0.01 else f"{ratio:z.1%}"
+
+
 _HUMAN: dict[Any, Show] = {
     Price: show_price,
     Qty: show_qty,
     Money: show_money,
     SignedMoney: lambda gain: show_money(gain, signed=True),
     Ts: format_ts,
-    Ratio: lambda ratio: f"{ratio:.1%}" if math.isfinite(ratio) else MISSING,
+    Ratio: _percent,
     float: lambda number: f"{number:,.2f}".removesuffix(".00") if math.isfinite(number) else MISSING,
     int: str,
     bool: lambda value: "yes" if value else "no",
@@ -171,6 +177,7 @@ def to_text(kind: Any) -> Show:
 LABELS = {
     "average_fill_price": "avg fill price",
     "average_price": "avg price",
+    "by_hour": "by hour (UTC)",
     "dead": "undeliverable",
     "decided_by": "rule",
     "denied": "refused",

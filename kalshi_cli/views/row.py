@@ -27,7 +27,8 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
     `shown` are the columns of a list on a terminal, the most important first (a narrow terminal leaves out the last);
     all, if empty. `screen` are the lines of one object there, without missing values; all, if empty. `vital` are
     columns that are never left out. Long text is cut; with `wraps` it goes on in the next line. `named` maps a field to
-    the name, or the path like `market.ticker`, that its source uses.
+    the name, or the path like `market.ticker`, that its source uses. `rows_title` is the heading of its `rows` on a
+    terminal.
     """
 
     shown: ClassVar[tuple[str, ...]] = ()
@@ -35,6 +36,7 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
     vital: ClassVar[tuple[str, ...]] = ()
     wraps: ClassVar[bool] = False
     named: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    rows_title: ClassVar[str] = ""
 
     @classmethod
     def of(cls, source: object, **given: object) -> Self:

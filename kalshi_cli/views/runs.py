@@ -110,6 +110,7 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
         "intents", "orders", "denied", "fills", "maker_fills", "taker_fills", "maker_share", "fill_rate", "win_rate",
         "balance",
     )  # fmt: skip
+    rows_title = "by market"
 
 
 class StatusView(OutputRow, frozen=True, kw_only=True):

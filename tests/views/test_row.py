@@ -12,7 +12,7 @@ import pytest
 
 import kalshi_cli.views as all_views
 from kalshi_cli.base.units import Ts
-from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.formats import Ratio, TruncatableText, to_text
 from kalshi_cli.views.row import OutputRow, names
 
 
@@ -85,3 +85,12 @@ def test_a_path_is_of_a_field_of_the_view() -> None:
         if name not in kind.__struct_fields__
     }
     assert unknown == set()
+
+
+@pytest.mark.parametrize(
+    ("ratio", "shown"),
+    [(0.5, "50.0%"), (0.0, "0.0%"), (0.01, "1.0%"), (0.000332, "0.03%"), (-0.00023, "-0.02%"), (-1e-9, "0.00%")],
+)
+def test_a_small_ratio_has_two_decimals(ratio: float, shown: str) -> None:
+    """A return of 0.03% is not shown as 0.0%, and a rounded loss not as -0.0%."""
+    assert to_text(Ratio)(Ratio(ratio)) == shown

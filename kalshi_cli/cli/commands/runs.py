@@ -146,6 +146,8 @@ def trade(
             summary = RunModes(environment).trade(request, _banner, show)
         end.count_with(lambda: summary.live_orders)
         show_view(ctx, trade_summary(summary), title="Summary")
+        if not summary.intents:
+            info("No orders were requested. `kalshi strategies NAME` shows the parameters that decide")
         environment.close()  # before the exit code is chosen: a second Ctrl-C often comes here
         _end(summary)
 
@@ -254,12 +256,13 @@ def backtest(
     """Run strategies over recorded data.
 
     Recordings are made by `kalshi record`; the engine is that of live trading, fills are simulated and time is
-    recorded. Fills depend on queue position, latency and fees; where a recording is ambiguous, the worse case for you
-    is assumed. External inputs (prices, models, news) must be in the recording (`kalshi record --strategy`) or in a
-    file with timestamps. `--fills both` runs the optimistic and the pessimistic bound of the queue position and shows
-    both. Market impact is not modeled.
+    recorded. Fills depend on queue position, latency and fees. Where a recording does not show the queue position,
+    `--fills` sets the assumption, and `--fills both` shows the optimistic and the pessimistic bound. External inputs
+    (prices, models, news) must be in the recording (`kalshi record --strategy`) or in a file with timestamps. Market
+    impact is not modeled.
 
-    `kalshi backtest compare A B` compares two reports: JSON files of `--json`, or folders of `--out`.
+    `kalshi backtest compare A B` compares two reports: JSON files of `--json`, or folders of `--out`. A JSON file of
+    `kalshi trade --json` compares a run with its backtest.
 
     Instead of files, `--series`, or `--lake` with or without `--since` and `--until`, reads recordings of the lake
     (`kalshi data`). Where messages were lost, a market is not traded until its next snapshot (`--holes forget`).

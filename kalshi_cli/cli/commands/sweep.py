@@ -61,7 +61,7 @@ def show_sweep(
     ]
     show_list(ctx, VariantRow, rows)
     info(
-        *dict.fromkeys(text for variant in found for text in variant.notices),
+        *dict.fromkeys(f"Unknown: {text}" for variant in found for text in variant.notices),
         f"{pluralize(len(variants), 'variant')} tried; score = net less half of the maximum drawdown, median over the "
         "recordings",
         "The best of many looks good by luck: judge it on other recordings, or with `kalshi optimize`",

@@ -98,8 +98,8 @@ def render_one(row: OutputRow, form: Format | None = None, *, title: str = "", n
         filled = [part for part in parts if part[2]]
         for name, kind, rows in filled:
             write_out("\n")
-            is_titled = len(filled) > 1 and name != "rows"
-            render_rows(kind, rows, form, title=label_of(name) if is_titled else "", now=now)
+            heading = of.rows_title if name == "rows" else label_of(name) if len(filled) > 1 else ""
+            render_rows(kind, rows, form, title=heading, now=now)
 
 
 def render_book(view: OrderbookView, form: Format | None = None) -> None:

@@ -60,10 +60,10 @@ class InputFilter:
         for kind, subjects in self._asked.items():
             if not self._heard[kind]:
                 what = f"{_WORDS[kind]} of {' or '.join(sorted(subjects))}" if subjects != {""} else _WORDS[kind]
-                names = ",".join(request.strategies)
+                command = f"kalshi record TICKER --file FILE --strategy {','.join(request.strategies)}"
                 raise UsageError(
                     f"No {what} in {request.sources}",
-                    hint=f"record it with `kalshi record TICKER --out FILE --strategy {names}`, or add --data FILE.csv",
+                    hint=f"record it with `{command}`, or add --data FILE.csv",
                     code="nothing_heard",
                 )
         return [one for kind, subjects in self._asked.items() for one in sorted(subjects - self._heard[kind])]

@@ -165,7 +165,10 @@ def unknown_of(
             f"fees and fee waivers of {without_fees} of {total}; the standard fee is assumed (taker 7% of p(1-p))"
         )
     if without_result:
-        found.append(f"result of {without_result} of {total}; open positions there have their last closing price")
+        found.append(
+            f"result of {without_result} of {total} (--results gives it); a position that is open at the end is valued "
+            "at the price at which it could be closed"
+        )
     if not has_trades:
         found.append("public trades: the data has none, so resting orders fill only where the book shows it")
     found += [f"outside price of {coin}; its markets were not traded" for coin in missing]

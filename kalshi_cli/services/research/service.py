@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import pluralize, show_money
 from kalshi_cli.config.config import state_dir
-from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, backtest_view
+from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, FillChoice, backtest_view
 from kalshi_cli.services.research.lake_service import LakeService, lake_folder
 from kalshi_cli.services.research.report.report_folder import list_reports, read_report
 from kalshi_cli.services.research.tape_runs import (
@@ -43,6 +44,14 @@ class BacktestResult:
     def __init__(self, report: BacktestReport) -> None:
         self.report = report
         self.view: BacktestView = backtest_view(report)
+
+    def __repr__(self) -> str:
+        """Return the main results on one line, as a notebook shows it."""
+        view = self.view
+        return (
+            f"<BacktestResult {view.strategy}: net {show_money(view.net, signed=True)}, fees {show_money(view.fees)}, "
+            f"{pluralize(view.fills, 'fill')}, max drawdown {show_money(view.max_drawdown)}>"
+        )
 
     @cached_property
     def trades(self) -> Any:
@@ -96,17 +105,21 @@ class ResearchService(LakeService):
         lake: str | Path | bool = False,
         sessions: Iterable[str] = (),
         results: Iterable[str | Path] = (),
-        latency_ms: int = 150,
+        latency_ms: int | None = 150,
+        fills: FillChoice = "proportional",
         jobs: int | None = None,
         **params: object,
     ) -> BacktestResult:
         """Run a strategy over recordings and return its result. Keyword arguments are its parameters, as typed.
 
         `lake` is the folder of a lake, or True for that of the environment; `sessions` are those of `tapes(lake=...)`,
-        all of its recordings if there are none. With `jobs`, each recording is a run of its own, so many at a time.
-        UsageError for a bad parameter or recording; a program that uses more than one job needs the guard
-        `if __name__ == "__main__":`.
+        all of its recordings if there are none. `fills` is the assumption about the queue position; without
+        `latency_ms`, latencies are drawn from the recorded distribution. With `jobs`, each recording is a run of its
+        own, so many at a time. UsageError for a bad parameter or recording; a program that uses more than one job needs
+        the guard `if __name__ == "__main__":`.
         """
+        if fills not in get_args(FillChoice):
+            raise UsageError(f"Invalid fills: {fills!r}", hint=f"use {', '.join(get_args(FillChoice))}")
         request = BacktestRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")),
             files=tuple(map(Path, files)),
@@ -115,6 +128,7 @@ class ResearchService(LakeService):
             results=tuple(map(Path, results)),
             params={name: _as_typed(value) for name, value in params.items()},
             latency_ms=latency_ms,
+            fill_model=fills,
         )
         if jobs is None:
             return BacktestResult(run_backtest(self.setup, request))

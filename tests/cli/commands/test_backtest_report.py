@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.examples import with_fade
-from support.served import Served, program, served, set_variables
+from support.served import TWO_SIDED, Served, program, served, set_variables
 
 FADE = ("backtest", "tape.jsonl", "--strategy", "./fade.py:Fade", "--param", "limit=30c")
 
@@ -41,6 +41,8 @@ def test_one_run_writes_a_page_a_folder_and_json_that_agree() -> None:
 def test_a_screen_shows_the_parts_and_says_where_the_trades_are() -> None:
     ended = program(*FADE, "--format", "table")
     assert ended.code == 0
+    assert "\nby market\ngroup" in ended.out
+    assert "\nby hour (UTC)\n" in ended.out
     assert "by price" in ended.out
     assert "trades" not in ended.out
     assert "--html FILE, --out DIR or --json" in ended.err
@@ -56,6 +58,26 @@ def test_saved_reports_are_compared() -> None:
     rows = {row["measure"]: row for row in program("backtest", "compare", "a.json", "b.json", "--json").json}
     assert (rows["latency"]["a"], rows["latency"]["b"]) == ("0ms", "recorded")
     assert rows["fills"]["difference"] is not None
+    shown = program("backtest", "compare", "a.json", "b.json", "--format", "table").out.split()
+    assert shown[shown.index("balance") + 1] == "$1,000.00"
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_comparison_of_values_says_what_the_recording_does_not() -> None:
+    ended = program(*FADE[:-2], "--param", "limit=20c,30c")
+    assert "Unknown: result of 1 of 1 market (--results gives it)" in ended.err
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_run_is_compared_with_a_backtest() -> None:
+    run = program("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--duration", "0.5s", "--json")
+    assert "No orders were requested. `kalshi strategies NAME`" in run.err
+    Path("run.json").write_text(run.out)
+    Path("backtest.json").write_text(program(*FADE, "--json").out)
+    rows = {row["measure"]: row for row in program("backtest", "compare", "run.json", "backtest.json", "--json").json}
+    assert (rows["strategy"]["a"], rows["strategy"]["b"]) == ("spike", "./fade.py:Fade")
+    assert rows["orders"]["a"] == "0"
+    assert "markets" not in rows, "a summary of a run does not count them"
 
 
 @pytest.mark.usefixtures("exchange")

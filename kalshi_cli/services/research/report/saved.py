@@ -15,13 +15,15 @@ from kalshi_cli.base.files import make_folder, read_regular
 from kalshi_cli.base.units import Money, Price, Qty, Ts, format_money, parse_money
 from kalshi_cli.services.research.report.page import report_page
 from kalshi_cli.views.backtests import BacktestTradeRow, ComparisonRow, EquityRow
-from kalshi_cli.views.formats import Ratio, SignedMoney, columns, to_machine, without_none
+from kalshi_cli.views.formats import OutputColumn, Ratio, SignedMoney, columns, to_machine, to_text, without_none
 from kalshi_cli.views.positions import PnlRow
 from kalshi_cli.views.runs import BacktestView
 
 REPORT_FILE = "report.json"
 MAX_REPORT_LENGTH = 512 * 1024 * 1024
 """Bytes of a saved report that are read, at most."""
+
+_REPORTS = "name a file of `kalshi backtest --json` or `kalshi trade --json`, or a folder of `backtest --out`"
 
 _COMPARED = (
     "strategy", "fill_model", "latency", "started", "ended", "markets", "markets_traded", "starting_balance", "net",
@@ -93,26 +95,58 @@ def _parquet(of: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> bytes:
 def compare(first: Path, second: Path) -> list[ComparisonRow]:
     """Return the measures of two saved reports and their differences, then the net of each market of either.
 
-    A measure that both reports lack is left out.
-
-    A report is a JSON file of `kalshi backtest --json`, or a folder of `--out`. UsageError for anything else.
+    A measure that both reports lack is left out. A report is a JSON file of `kalshi backtest --json`, a folder of
+    `--out`, or the summary of a run, a JSON file of `kalshi trade --json`. With a summary, which has fewer measures
+    and no markets, only the measures of both are compared. UsageError for anything else.
     """
     reports = [_read(path) for path in (first, second)]
+    has_run = not all("rows" in each for each in reports)
     pairs: list[tuple[str, list[Any]]] = [(name, [each.get(name) for each in reports]) for name in _COMPARED]
     ratios = [_ratios(each) for each in reports]
     pairs += [(name, [each.get(name) for each in ratios]) for name in dict.fromkeys((*ratios[0], *ratios[1]))]
-    nets = [{row["key"]: row["net"] for row in each["rows"]} for each in reports]
+    nets = [{row["key"]: row["net"] for row in each.get("rows", ())} for each in reports]
     pairs += [(f"net {name}", [each.get(name) for each in nets]) for name in sorted({*nets[0], *nets[1]})]
     return [
         ComparisonRow(measure=name, a=_shown(name, a), b=_shown(name, b), difference=_difference(a, b))
         for name, (a, b) in pairs
-        if a is not None or b is not None
+        if (None not in (a, b) if has_run else (a, b) != (None, None))
     ]
+
+
+def readable(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
+    """Return the rows of a comparison for a terminal: amounts in dollars, ratios in percent, fields in words.
+
+    Amounts are exact, because a difference below a cent decides whether two reports agree.
+    """
+    kinds = {column.name: without_none(column.kind) for column in columns(BacktestView)}
+    return [
+        ComparisonRow(
+            measure=OutputColumn(row.measure, str).label,
+            a=_worded(kind, row.a),
+            b=_worded(kind, row.b),
+            difference=_worded(kind, row.difference, is_difference=True),
+        )
+        for row in rows
+        for kind in [SignedMoney if row.measure.startswith("net ") else kinds.get(row.measure)]
+    ]
+
+
+def _worded(kind: object, value: str | None, *, is_difference: bool = False) -> str | None:
+    if value is None:
+        return None
+    if kind is Ratio:
+        points = to_text(Ratio)(Ratio(float(value)))
+        return f"{points[:-1]} points" if is_difference else points
+    if kind in (Money, SignedMoney):
+        sign = "-" if value.startswith("-") else "+" if parse_money(value) and (is_difference or kind != Money) else ""
+        whole, _, part = value.lstrip("-").partition(".")
+        return f"{sign}${int(whole):,}.{part.rstrip('0'):0<2}"
+    return value
 
 
 def _ratios(report: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for row in report["ratios"]:
+    for row in report.get("ratios", ()):
         name = f"{row['measure']}_by_{row['per']}"
         found |= {name: row["value"], f"{name}_error": row["standard_error"]}
     return found
@@ -139,22 +173,31 @@ class _SavedParts(msgspec.Struct):
     ratios: list[_SavedRatio]
 
 
+class _SavedSummary(msgspec.Struct):
+    """The parts of the summary of a run that tell it from other JSON."""
+
+    strategy: str
+    net: str
+    mode: str
+    stopped_by: str
+
+
 def _read(path: Path) -> dict[str, Any]:
     file = path / REPORT_FILE if path.is_dir() else path
     try:
         data = read_regular(file, MAX_REPORT_LENGTH)
-        msgspec.json.decode(data, type=_SavedParts)
         found: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
+        msgspec.convert(found, type=_SavedSummary if "stopped_by" in found else _SavedParts)
     except OSError as error:
         raise UsageError(
             f"Cannot read {file}: {error.strerror or error}",
-            hint="name a file of `kalshi backtest --json`, or a folder of `--out`",
+            hint=_REPORTS,
             code="bad_report",
         ) from error
     except (ValueError, RecursionError) as error:
         raise UsageError(
-            f"{file} is not a report of a backtest: {error}",
-            hint="name a file of `kalshi backtest --json`, or a folder of `--out`",
+            f"{file} is not a report of a backtest or a run: {error}",
+            hint=_REPORTS,
             code="bad_report",
         ) from error
     return found

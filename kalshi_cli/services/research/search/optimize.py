@@ -137,9 +137,7 @@ def optimize(
 
 def optimize_notes(view: OptimizeView) -> list[str]:
     """Return what a reader of the report must know: how many variants were tried, and the state of the holdout."""
-    notes = [
-        f"{view.variants} variants were tried. The best of many looks good by luck: believe the scores of next windows"
-    ]
+    notes = [f"{view.variants} variants were tried. The best of many looks good by luck: judge by the next scores"]
     if view.reasons:
         notes.append(f"{view.failed} trials failed: {'; '.join(view.reasons)}")
     if not view.holdout_recordings:

@@ -10,8 +10,9 @@ import pytest
 from support.backtests import losing
 
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Money
 from kalshi_cli.services.research.backtest import backtest_view
-from kalshi_cli.services.research.report.saved import compare, write_folder, write_page
+from kalshi_cli.services.research.report.saved import compare, readable, write_folder, write_page
 from kalshi_cli.views.formats import to_machine
 from kalshi_cli.views.runs import BacktestView
 
@@ -65,7 +66,34 @@ def test_a_market_of_only_one_report_has_no_difference(view: BacktestView, tmp_p
     assert row.a is not None
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"net": 5}', "[" * 5_000, '{"strategy":"a","net":"1","rows":[{}]}'])
+def test_a_run_and_its_backtest_side_by_side(view: BacktestView, tmp_path: Path) -> None:
+    """Only the measures of both are compared, so a run without markets adds no empty lines."""
+    run = tmp_path / "run.json"
+    run.write_text(
+        json.dumps({"strategy": "fade", "mode": "sim", "stopped_by": "duration", "net": "1.000001", "fills": 7})
+    )
+    rows = {row.measure: row for row in compare(run, save(view, tmp_path / "a.json"))}
+    assert list(rows) == ["strategy", "net", "fills"]
+    assert float(rows["net"].difference or 0) == pytest.approx(view.net / 10**6 - 1.000001)
+    assert rows["fills"].difference == str(view.fills - 7)
+
+
+def test_a_comparison_on_a_terminal_has_dollars_and_words(view: BacktestView, tmp_path: Path) -> None:
+    near = msgspec.structs.replace(view, net=Money(view.net + 300), fees=Money(view.fees + 2_000_000), total_return=0.5)
+    first, second = save(view, tmp_path / "a.json"), save(near, tmp_path / "b.json")
+    rows = {row.measure: row for row in readable(compare(first, second))}
+    assert rows["net"].difference == "+$0.0003", "exact: below a cent it is still a difference"
+    assert rows["fees"].difference == "+$2.00"
+    assert rows["starting balance"].a == "$1,000.00"
+    assert rows["total return"].b == "50.0%"
+    assert (rows["total return"].difference or "").endswith(" points")
+    assert rows["requested"].a == str(view.intents)
+    assert {row.difference for row in rows.values() if row.measure.startswith("net K")} == {"$0.00"}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"net": 5}', "[" * 5_000, '{"strategy":"a","net":"1","rows":[{}]}', '{"stopped_by": "x"}']
+)
 def test_what_is_no_report_is_refused_by_name(text: str, view: BacktestView, tmp_path: Path) -> None:
     good, bad = save(view, tmp_path / "a.json"), tmp_path / "bad.json"
     bad.write_text(text)
