@@ -98,6 +98,7 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     ratios: tuple[RatioRow, ...]
     rows: tuple[PnlRow, ...]
     holes: int
+    by_strategy: tuple[ProfitPartRow, ...]
     by_hour: tuple[ProfitPartRow, ...]
     by_price: tuple[ProfitPartRow, ...]
     by_time_to_close: tuple[ProfitPartRow, ...]

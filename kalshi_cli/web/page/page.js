@@ -300,6 +300,7 @@ const reading = {
         ["Standard error", (row) => isSet(row.standard_error) ? row.standard_error.toFixed(3) : "—", "number"],
         ["Note", (row) => row.note || "", "wrap"]], found.ratios, "None"),
       element("h2", {}, "By market"), table("Net of fees", partColumns("Market"), found.rows, "No trades"),
+      ...(found.by_strategy.length ? part("By strategy", found.by_strategy) : []),
       ...part("By hour of the day, UTC", found.by_hour), ...part("By price paid", found.by_price),
       ...part("By time to close", found.by_time_to_close),
       element("h2", {}, "Trades"), table(`${found.trades.length} of ${found.fills} fills; a file of --out has all`,

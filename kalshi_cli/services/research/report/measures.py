@@ -153,6 +153,7 @@ def report_fields(facts: BacktestFacts, net: Money, curve: Sequence[tuple[Ts, Mo
         "turnover": Money(sum(trip.traded_value for trip in trips)),
         "highest_exposure": highest_cost(facts.entries),
         "ratios": tuple(ratio_rows(facts.days, list(by_event.values()))),
+        "by_strategy": tuple(_by_strategy(facts)),
         "by_hour": tuple(parts(trips, hour_of)),
         "by_price": tuple(parts(trips, price_band)),
         "by_time_to_close": tuple(_by_time_to_close(trips, facts.closes)),
@@ -201,6 +202,18 @@ def parts(trips: Iterable[RoundTrip], key: Callable[[RoundTrip], str]) -> list[P
         )
         for name, group in sorted(groups.items())
     ]
+
+
+def _by_strategy(facts: BacktestFacts) -> Iterable[ProfitPartRow]:
+    """Yield the profit of each strategy from its own fills, where several traded; they add up to the net."""
+    names = sorted(set(facts.strategies.values()))
+    for name in names if len(names) > 1 else ():
+        own = [
+            entry
+            for entry in facts.entries
+            if not isinstance(entry, Fill) or facts.strategies.get(entry.key, "") == name
+        ]
+        yield from parts(round_trips(own, facts.marks), lambda _trip, name=name: name)
 
 
 def hour_of(trip: RoundTrip) -> str:

@@ -70,6 +70,7 @@ def report_page(view: BacktestView) -> str:
         *(
             _parts(title, rows)
             for title, rows in (
+                ("Profit by strategy", view.by_strategy),
                 ("Profit by hour of the day, UTC, at which contracts were opened", view.by_hour),
                 ("Profit by price paid", view.by_price),
                 ("Profit by time to close at the opening", view.by_time_to_close),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from support.backtests import START, TICKERS, Loser, losing, messages_of, ran
 
@@ -39,6 +40,16 @@ def test_the_parts_add_up_to_the_net(view: BacktestView) -> None:
     assert [row.part for row in view.by_time_to_close] == ["under 1m", "1m to 5m", "5m to 15m"][
         : len(view.by_time_to_close)
     ]
+
+
+def test_the_parts_of_several_strategies_add_up_to_the_net(view: BacktestView) -> None:
+    assert view.by_strategy == (), "of one strategy there is nothing to split"
+    report = losing()
+    names = {key: "one" if number % 3 else "two" for number, key in enumerate(report.facts.strategies)}
+    shared = msgspec.structs.replace(report, facts=msgspec.structs.replace(report.facts, strategies=names))
+    rows = backtest_view(shared).by_strategy
+    assert [row.part for row in rows] == ["one", "two"]
+    assert (sum(row.net for row in rows), sum(row.fees for row in rows)) == (view.net, view.fees)
 
 
 def test_every_trade_is_listed_in_time_with_what_it_realized(view: BacktestView) -> None:
