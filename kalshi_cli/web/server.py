@@ -40,7 +40,7 @@ from kalshi_cli.views.plans import Plan
 from kalshi_cli.web.access import COOKIE, Access, Refusal
 from kalshi_cli.web.openapi import openapi
 from kalshi_cli.web.reads import READS, Read, ReadQuery
-from kalshi_cli.web.writes import NotAllowedError, plan
+from kalshi_cli.web.writes import NotAllowedError, plan, rows_of
 
 PAGE = Path(__file__).parent / "page"
 FILES = {"": "index.html", "page.js": "page.js", "page.css": "page.css", "icon.svg": "icon.svg"}
@@ -289,7 +289,7 @@ class WebApp:
             if (error := getattr(outcome, "error", None)) is not None:
                 raise error
             self._source.refresh()
-            return _json({"done": safe_text(made.subject)})
+            return _json({"done": safe_text(made.subject), "rows": rows_of(outcome)})
 
         return await _answer(reply)
 
@@ -331,7 +331,7 @@ def _needs_session(path: str) -> bool:
 async def _body(request: Request) -> object:
     """Return the JSON body of a request."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise UsageError("The body must be application/json")
+        raise UsageError("The body must be application/json", hint="send the header Content-Type: application/json")
     body = b""
     async for chunk in request.stream():
         body += chunk
@@ -366,7 +366,7 @@ async def _bug(_request: Request, error: Exception) -> Response:
 
 def refused(refusal: Refusal) -> Response:
     """Return the reply to a request that is not served."""
-    return _problem(refusal.status, refusal.code, refusal.message, "")
+    return _problem(refusal.status, refusal.code, refusal.message, refusal.hint)
 
 
 def _problem(status: int, code: str, message: str, hint: str) -> Response:
