@@ -129,7 +129,7 @@ class Access:
             if session is None or now - session.used_s > SESSION_S:
                 return Refusal(
                     401, "no_session", "Open the link that `kalshi serve` shows in its terminal",
-                    "a program sends Authorization: Bearer TOKEN; see `kalshi serve --token-file`",
+                    "a program sends a line of its --token-file; see docs/screens.md",
                 )  # fmt: skip
             if method not in SAFE_METHODS and headers.get("origin", "") not in self._origins:
                 return Refusal(403, "foreign_origin", "A write must come from the page itself")

@@ -85,7 +85,7 @@ def test_strangers_get_nothing(page: Page) -> None:
 def _strangers(page: Page, stranger: httpx.Client) -> None:
     error = stranger.get("/api/v1/portfolio").json()["error"]
     assert error["code"] == "no_session"
-    assert "Authorization: Bearer" in error["hint"]
+    assert error["hint"] == "a program sends a line of its --token-file; see docs/screens.md"
     assert stranger.get("/", headers={"host": "evil.example"}).status_code == 421
     assert stranger.get("/api/v1/portfolio/../../../etc/passwd").status_code in (401, 404)
     assert page.visitor.get("/page/../server.py").status_code == 404
