@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kalshi_cli.services.orders.amend import AmendRequest as AmendRequest
     from kalshi_cli.services.orders.close import ClosePolicy as ClosePolicy
     from kalshi_cli.services.orders.place import OrderTicket as OrderTicket
+    from kalshi_cli.views.frames import to_dict as to_dict
     from kalshi_cli.views.frames import to_dicts as to_dicts
     from kalshi_cli.views.frames import to_pandas as to_pandas
     from kalshi_cli.views.frames import to_polars as to_polars
@@ -23,6 +24,7 @@ _FOUND_IN = {
     "AmendRequest": "kalshi_cli.services.orders.amend",
     "ClosePolicy": "kalshi_cli.services.orders.close",
     "OrderTicket": "kalshi_cli.services.orders.place",
+    "to_dict": "kalshi_cli.views.frames",
     "to_dicts": "kalshi_cli.views.frames",
     "to_pandas": "kalshi_cli.views.frames",
     "to_polars": "kalshi_cli.views.frames",

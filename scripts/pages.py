@@ -70,6 +70,10 @@ returns. `make reference` writes this page from the program.
 | time | text, RFC 3339 in UTC: `"2026-11-21T14:00:00.000Z"` | integer, milliseconds since 1970 |
 | number (share) | number: 0.5 is 50% | float |
 
+CSV has the same fields and values, each in quotes: a missing value is empty, and text that a spreadsheet would run as a
+formula begins with an apostrophe. A list of texts is JSON, a list of objects is left out: use JSON for those. An object
+with a field `rows` becomes these rows, an order book one line per level, from the highest price down.
+
 A field marked "or null" is `null` if the value is missing or does not apply. Adding a field is a compatible change;
 renaming or removing one is not.
 """

@@ -29,5 +29,10 @@ def test_every_block_of_the_page_runs(exchange: Served, page: str) -> None:
     assert blocks
 
 
+def test_the_page_about_python_names_no_market() -> None:
+    """Markets of the simulated exchange come and go, so a page that names one fails for its reader."""
+    assert "KX" not in "".join(blocks_of("docs/python.md"))
+
+
 def test_the_page_about_python_has_its_examples() -> None:
     assert len(blocks_of("docs/python.md")) > 10

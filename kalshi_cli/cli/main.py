@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from itertools import pairwise
@@ -363,8 +364,22 @@ def _usage(error: Any) -> UsageError:
     path = error.ctx.command_path if error.ctx is not None else "kalshi"
     message = (error.message if near else error.format_message()).rstrip(".")
     return UsageError(
-        message[:1].upper() + message[1:], hint=f"did you mean {near[0]}?" if near else f"see `{path} -h`"
+        message[:1].upper() + message[1:],
+        hint=_option_hint(getattr(error, "option_name", ""), near) or f"see `{path} -h`",
     )
+
+
+_FIELD_OPTIONS = frozenset({"--fields", "--columns", "--jq", "--query"})
+"""Options of other programs that choose fields."""
+
+
+def _option_hint(typed: str, near: Sequence[str] | None) -> str:
+    """Return what to write instead of an unknown option; nothing if no option is close."""
+    if typed in _FIELD_OPTIONS:
+        return "choose fields with jq, such as `--format ndjson | jq .ticker`"
+    names = {name.lstrip("-"): name for name in near or ()}  # the dashes alone would make short names similar
+    similar = get_close_matches(typed.lstrip("-"), names, 1)
+    return f"did you mean {names[similar[0]]}?" if similar else ""
 
 
 def _trace(error: Exception) -> str:

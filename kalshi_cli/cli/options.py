@@ -401,7 +401,7 @@ class HelpGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         names = self.list_commands(ctx)
         if args[0] not in names and not args[0].startswith("-") and not ctx.resilient_parsing:
-            near = get_close_matches(args[0], names, 1)
+            near = get_close_matches(args[0], names, 1, cutoff=0.7)
             near = [name for name in near if is_harmless(f"{ctx.command_path} {name}".partition(" ")[2])]
             raise UsageError(
                 f"Unknown command: {ctx.command_path} {args[0]}",

@@ -27,11 +27,18 @@ def when_from_user(text: str) -> When:
         moment = datetime.fromisoformat(typed)
     except ValueError:
         if not typed[:4].isdigit() or "-" not in typed:
-            return duration_from_user(typed)
+            return _duration(typed)
         raise ValueError(f"{typed[:40]!r} is not a date; use 2026-11-01 or 2026-11-01T15:00:00Z") from None
     if typed.isdigit():
         return duration_from_user(typed)  # 20261101 is a date to Python, and a number without a unit to the user
     return moment if moment.tzinfo is None else parse_ts(moment.isoformat())
+
+
+def _duration(typed: str) -> float:
+    """Read a duration. A word may be meant as a date, so its error names both."""
+    if typed[:1].isalpha():
+        raise ValueError(f"{typed[:40]!r} is not a time; use 24h, 7d or a date such as 2026-11-01")
+    return duration_from_user(typed)
 
 
 def moment_of(when: When, now: Ts, zone: ZoneInfo) -> Ts:

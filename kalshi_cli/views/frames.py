@@ -6,14 +6,24 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
+import msgspec
+
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.views.formats import to_machine
 from kalshi_cli.views.row import OutputRow
 
 
+def to_dict(view: OutputRow) -> dict[str, Any]:
+    """Return one view as `--json` shows it: prices, counts and money as exact texts, times as RFC 3339."""
+    plain: dict[str, Any] = msgspec.to_builtins(to_machine(type(view))(view))
+    return plain
+
+
 def to_dicts(views: Iterable[OutputRow]) -> list[dict[str, Any]]:
-    """Return each view as `--json` shows it: prices, counts and money as exact texts, times as RFC 3339."""
-    return [to_machine(type(view))(view) for view in views]
+    """Return each view of a list like `to_dict`. UsageError for a single view."""
+    if isinstance(views, OutputRow):
+        raise UsageError(f"to_dicts takes a list of views, not one {type(views).__name__}", hint="use to_dict(view)")
+    return [to_dict(view) for view in views]
 
 
 def to_polars(views: Iterable[OutputRow]) -> Any:

@@ -32,11 +32,12 @@ SAFE_METHODS = ("GET", "HEAD")
 
 
 class Refusal(NamedTuple):
-    """Why a request is not served: the HTTP status, a code, and the words for the user."""
+    """Why a request is not served: the HTTP status, a code, the words for the user, and what to do."""
 
     status: int
     code: str
     message: str
+    hint: str = ""
 
 
 class _Bucket:
@@ -121,12 +122,15 @@ class Access:
         if bearer:
             token = next((each for each in self._tokens if _same(bearer, f"Bearer {each}")), None)
             if token is None:
-                return Refusal(401, "wrong_token", "The token is not known")
+                return Refusal(401, "wrong_token", "The token is not known", "send a line of the --token-file")
             bucket = self._tokens[token]
         else:
             session = next((held for name, held in self._sessions.items() if _same(_cookie(headers), name)), None)
             if session is None or now - session.used_s > SESSION_S:
-                return Refusal(401, "no_session", "Open the link that `kalshi serve` shows in its terminal")
+                return Refusal(
+                    401, "no_session", "Open the link that `kalshi serve` shows in its terminal",
+                    "a program sends a line of its --token-file; see docs/screens.md",
+                )  # fmt: skip
             if method not in SAFE_METHODS and headers.get("origin", "") not in self._origins:
                 return Refusal(403, "foreign_origin", "A write must come from the page itself")
             session.used_s = now

@@ -41,7 +41,7 @@ from kalshi_cli.views.plans import Plan
 from kalshi_cli.web.access import COOKIE, Access, Refusal
 from kalshi_cli.web.openapi import openapi
 from kalshi_cli.web.reads import READS, Read, ReadQuery
-from kalshi_cli.web.writes import NotAllowedError, plan
+from kalshi_cli.web.writes import NotAllowedError, plan, rows_of
 
 PAGE = Path(__file__).parent / "page"
 FILES = {"": "index.html", "page.js": "page.js", "page.css": "page.css", "icon.svg": "icon.svg"}
@@ -292,7 +292,8 @@ class WebApp:
             if (error := getattr(outcome, "error", None)) is not None:
                 raise error
             self._source.refresh()
-            return _json({"done": safe_text(made.subject), "result": safe_text(outcome_text(outcome))})
+            said = {"done": made.subject, "result": outcome_text(outcome)}
+            return _json({name: safe_text(words) for name, words in said.items()} | {"rows": rows_of(outcome)})
 
         return await _answer(reply)
 
@@ -334,7 +335,7 @@ def _needs_session(path: str) -> bool:
 async def _body(request: Request) -> object:
     """Return the JSON body of a request."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise UsageError("The body must be application/json")
+        raise UsageError("The body must be application/json", hint="send the header Content-Type: application/json")
     body = b""
     try:
         async with asyncio.timeout(BODY_S):
@@ -373,7 +374,7 @@ async def _bug(_request: Request, error: Exception) -> Response:
 
 def refused(refusal: Refusal) -> Response:
     """Return the reply to a request that is not served."""
-    return _problem(refusal.status, refusal.code, refusal.message, "")
+    return _problem(refusal.status, refusal.code, refusal.message, refusal.hint)
 
 
 def _problem(status: int, code: str, message: str, hint: str) -> Response:

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 from kalshi_cli.app.kalshi import Kalshi
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import duration_from_user
+from kalshi_cli.views.frames import to_dict
 from kalshi_cli.views.plans import Plan
+from kalshi_cli.views.row import OutputRow
 
 MAX_TEXT = 200
 """Characters of a text in a request."""
@@ -103,11 +105,20 @@ class NotAllowedError(UsageError):
     default_code = "not_allowed"
 
 
+def rows_of(outcome: object) -> list[dict[str, Any]]:
+    """Return the result of an executed plan as `--json` shows it: one view for each part of the plan."""
+    rows = getattr(outcome, "rows", (outcome,))
+    return [to_dict(row) for row in rows if isinstance(row, OutputRow)]
+
+
 def _fields(request: object) -> Fields:
     """Return the fields of a request: an object of short texts, with `do` as the action."""
     if not isinstance(request, dict) or not all(
         isinstance(name, str) and isinstance(value, str) and len(value) <= MAX_TEXT for name, value in request.items()
     ):
-        raise UsageError(f"The request must be an object of texts of at most {MAX_TEXT} characters")
+        raise UsageError(
+            f"The request must be an object of texts of at most {MAX_TEXT} characters",
+            hint='numbers are texts too: {"count": "10", "price": "0.24"}',
+        )
     fields = dict(request)
     return {"action_name": fields.pop("do", ""), **fields}

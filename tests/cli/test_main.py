@@ -84,7 +84,7 @@ def test_without_arguments_the_first_groups_are_shown_and_with_h_all(capsys: Cap
     whole = capsys.readouterr().out
     assert all(f"\n  {name} " in whole for name in ENTRIES)
     assert [title for title in SECTIONS if f"\n{title}:\n" in short] == list(SECTIONS)[:BASIC_SECTIONS]
-    assert "Everything: kalshi -h" in short
+    assert "All: kalshi -h" in short
     assert "--config" not in short
     assert "Examples:" in short
     assert "Examples:" in whole
@@ -158,7 +158,10 @@ def test_the_shell_completes_command_names() -> None:
         (["clos"], "see `kalshi -h`"),
         (["resum"], "see `kalshi -h`"),
         (["zzzzzz"], "see `kalshi -h`"),
+        (["completion"], "see `kalshi -h`"),
         (["config", "show", "--fromat", "json"], "did you mean --format?"),
+        (["config", "show", "--fields", "env"], "choose fields with jq"),
+        (["markets", "--fieds", "ticker"], "see `kalshi markets -h`"),
         (["config", "show", "surplus"], "see `kalshi config show -h`"),
         (["config", "show", "--format", "jsn"], "did you mean json?"),
         (["config", "show", "--env", "prdo"], "did you mean prod?"),

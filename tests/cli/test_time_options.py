@@ -35,6 +35,11 @@ def test_anything_else_is_an_error(typed: str) -> None:
         when_from_user(typed)
 
 
+def test_the_error_of_a_word_names_durations_and_dates() -> None:
+    with pytest.raises(ValueError, match="'yesterday' is not a time; use 24h, 7d or a date such as 2026-11-01"):
+        when_from_user("yesterday")
+
+
 def test_a_year_begins_and_ends_at_midnight_of_the_zone() -> None:
     assert year_of(2026, NEW_YORK) == (parse_ts("2026-01-01T05:00:00Z"), parse_ts("2027-01-01T05:00:00Z"))
     assert year_of(2026, ZoneInfo("UTC"))[0] == Ts(parse_ts("2026-01-01T00:00:00Z"))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 
+import msgspec
 import pytest
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.views.formats import TruncatableText
-from kalshi_cli.views.frames import to_dicts, to_pandas, to_polars
+from kalshi_cli.views.frames import to_dict, to_dicts, to_pandas, to_polars
 from kalshi_cli.views.locks import LockRow
 
 LOCK = LockRow(ticker="KX-1", until=Ts(60_000), since=Ts(0), reason=TruncatableText("news"))
@@ -20,6 +22,19 @@ def test_views_become_what_json_shows() -> None:
         {"ticker": "KX-1", "until": "1970-01-01T00:01:00Z", "since": "1970-01-01T00:00:00Z", "reason": "news"}
     ]
     assert to_dicts([]) == []
+    assert to_dict(LOCK) == to_dicts([LOCK])[0]
+
+
+def test_one_view_is_not_taken_for_a_list() -> None:
+    with pytest.raises(UsageError, match="not one LockRow") as caught:
+        to_dicts(LOCK)  # type: ignore[arg-type]
+    assert "to_dict(view)" in (caught.value.hint or "")
+
+
+def test_an_enumeration_becomes_plain_text() -> None:
+    lock = msgspec.structs.replace(LOCK, ticker=MarketStatus.ACTIVE)
+    assert type(to_dict(lock)["ticker"]) is str
+    assert to_dict(lock)["ticker"] == "active"
 
 
 def test_a_library_that_is_missing_is_named_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

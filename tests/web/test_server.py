@@ -88,7 +88,9 @@ def test_strangers_get_nothing(page: Page) -> None:
 
 
 def _strangers(page: Page, stranger: httpx.Client) -> None:
-    assert stranger.get("/api/v1/portfolio").json()["error"]["code"] == "no_session"
+    error = stranger.get("/api/v1/portfolio").json()["error"]
+    assert error["code"] == "no_session"
+    assert error["hint"] == "a program sends a line of its --token-file; see docs/screens.md"
     assert stranger.get("/", headers={"host": "evil.example"}).status_code == 421
     assert stranger.get("/api/v1/portfolio/../../../etc/passwd").status_code in (401, 404)
     assert page.visitor.get("/page/../server.py").status_code == 404
@@ -116,7 +118,9 @@ def test_without_an_option_nothing_can_be_changed(page: Page, exchange: Served) 
 @pytest.mark.parametrize("page", [["--allow-stop"]], indirect=True)
 def test_stop_allows_pause_cancel_and_kill_and_no_more(page: Page, exchange: Served) -> None:
     order_id = page.get("orders").json()[0]["order_id"]
-    assert page.do(do="cancel", order_id=order_id).status_code == 200
+    canceled = page.do(do="cancel", order_id=order_id)
+    assert canceled.status_code == 200
+    assert canceled.json()["rows"] == [{"order_id": order_id, "canceled": True, "detail": None}]
     assert order_id not in [each for each, *_ in exchange.resting()]
     assert page.do(do="pause", reason="a test").status_code == 200
     assert page.get("status").json()["paused"] is True
@@ -136,7 +140,11 @@ def test_a_write_is_planned_shown_and_executed_once(page: Page, exchange: Served
     assert page.post(where, {"digest": "wrong"}).json()["error"]["code"] == "NO_PLAN"
     plan = page.post("plans", order).json()
     where = f"plans/{plan['plan_id']}/execute"
-    assert page.post(where, {"digest": plan["digest"]}).status_code == 200
+    reply = page.post(where, {"digest": plan["digest"]})
+    assert reply.status_code == 200
+    (row,) = reply.json()["rows"]
+    assert (row["ticker"], row["price"], row["remaining"]) == (TWO_SIDED, "0.1000", "3.00")
+    assert row["order_id"] in [each for each, *_ in exchange.resting()]
     assert len(exchange.resting()) == 3
     assert page.post(where, {"digest": plan["digest"]}).status_code == 409
     assert len(exchange.resting()) == 3

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.commands.pickers import pick_market
 from kalshi_cli.cli.options import (
     LIMIT_OR_ALL,
@@ -90,6 +91,7 @@ def orderbook(
     watch: Annotated[
         bool, typer.Option("--watch", help="Stream one order book until Ctrl-C; NDJSON when piped")
     ] = False,
+    duration: Annotated[Any, duration_option("--duration", text="With --watch: stop after this time")] = None,
 ) -> None:
     """Show the order book of one or more markets.
 
@@ -106,8 +108,10 @@ def orderbook(
     from kalshi_cli.cli.screen.render import render_books
 
     names = names or [pick_market(ctx)]
+    if duration is not None and not watch:
+        raise UsageError("--duration is the time of --watch", hint="add --watch")
     if watch:
-        watch_book(ctx, names, depth, size)
+        watch_book(ctx, names, depth, size, duration)
         return
     with open_services(ctx) as kalshi:
         render_books(kalshi.markets.order_books([name.upper() for name in names], depth, size), flags_of(ctx).form)

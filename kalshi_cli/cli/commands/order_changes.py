@@ -147,13 +147,15 @@ def batch(
     One JSON object per line, with the same keys as the options of `kalshi order place`. Every risk limit applies to
     every order, and counts the orders before it in the batch. If any line is not a valid order, nothing is sent. A
     valid order that is refused or rejected does not stop the others: each output line reports its own result. Exit code
-    0 if all orders were placed; otherwise the most severe code.
+    0 if all orders were placed; otherwise the most severe code. A dry run ends with 0 if every line is a valid order:
+    the `status` of a line that a risk limit would refuse is `denied`.
 
     \b
     {"ticker": "T", "side": "yes", "action": "buy", "count": 10, "price": "0.24"}
 
     \b
     kalshi order batch o.ndjson --dry-run
+    kalshi order batch o.ndjson --dry-run --json | jq -e 'all(.[]; .status == "dry_run")'
     kalshi order batch - --yes < o.ndjson
     """
     from kalshi_cli.cli.commands.batch_lines import read_lines

@@ -83,7 +83,7 @@ def _wanted(ctx: typer.Context, tickers: list[str], list_name: str) -> list[str]
         return [*tickers, *kalshi.markets.watchlist(list_name)]
 
 
-def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: object) -> None:
+def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: object, duration: float | None) -> None:
     """Run `kalshi orderbook TICKER --watch`: a live ladder; in a pipe the order book after each change."""
     from kalshi_cli.app.watching import LiveWatch
     from kalshi_cli.cli.screen.live import SIGNALS, live_format
@@ -102,7 +102,7 @@ def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: objec
     tell = ignore_message if is_screen else info
     with (
         environment_of(ctx) as environment,
-        LiveWatch(environment).open([names[0].upper()], None, tell, is_book=True) as watching,
+        LiveWatch(environment).open([names[0].upper()], duration, tell, is_book=True) as watching,
     ):
         if is_screen:
             from kalshi_cli.cli.screen.watch import show_ladder

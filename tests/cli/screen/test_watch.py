@@ -155,6 +155,7 @@ def test_a_market_that_does_not_exist_ends_it_at_once(one: Served, words: tuple[
     [
         (("watch", TWO_SIDED, "--json"), "--duration"),
         (("orderbook", TWO_SIDED, "--watch", "--json"), "ndjson"),
+        (("orderbook", TWO_SIDED, "--duration", "1s"), "add --watch"),
         (("orderbook", TWO_SIDED, ONE_SIDED, "--watch"), "kalshi watch"),
         (("orderbook", TWO_SIDED, "--watch", "--size", "3"), "kalshi watch"),
         (("status", "--watch", "--json"), "ndjson"),
@@ -176,6 +177,12 @@ def test_a_duration_ends_it_with_a_whole_document(one: Served, form: str) -> Non
         assert {row["type"] for row in ended.json} == {"quote", "feed"}
     if form == "plain":
         assert "stream connected" in ended.out
+
+
+def test_a_duration_ends_a_watched_book(one: Served) -> None:
+    ended = program("orderbook", TWO_SIDED, "--watch", "--duration", "1.5s", "--format", "ndjson")
+    assert ended.code == 0
+    assert f'"ticker":"{TWO_SIDED}"' in ended.out
 
 
 def test_the_simulated_exchange_is_watched_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
