@@ -39,7 +39,11 @@ def openapi() -> dict[str, Any]:
     plan = _operation("Make a plan; nothing is sent", _json({"type": "object"}))
     plan["requestBody"] = {"required": True, "content": _json({"oneOf": [_request(name) for name in WRITES]})}
     paths["/plans"] = {"post": plan}
-    done = {"done": {"type": "string"}, "rows": {"type": "array", "items": {"type": "object"}}}
+    done = {
+        "done": {"type": "string"},
+        "result": {"type": "string"},
+        "rows": {"type": "array", "items": {"type": "object"}},
+    }
     result = {"type": "object", "properties": done, "required": [*done]}
     execute = _operation("Execute a plan once, unchanged, before it expires", _json(result))
     execute["parameters"] = [_parameter("plan_id", "path")]

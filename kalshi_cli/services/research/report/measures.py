@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import msgspec
@@ -213,7 +214,11 @@ def _by_strategy(facts: BacktestFacts) -> Iterable[ProfitPartRow]:
             for entry in facts.entries
             if not isinstance(entry, Fill) or facts.strategies.get(entry.key, "") == name
         ]
-        yield from parts(round_trips(own, facts.marks), lambda _trip, name=name: name)
+        yield from parts(round_trips(own, facts.marks), partial(_always, name))
+
+
+def _always(name: str, _trip: RoundTrip) -> str:
+    return name
 
 
 def hour_of(trip: RoundTrip) -> str:
