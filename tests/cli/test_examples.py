@@ -23,10 +23,16 @@ UNTIL_CTRL_C = (
     "kalshi top --plain",
     "kalshi serve",
     "kalshi serve --allow-stop",
+    "kalshi serve --allow-writes",
 )
 """Examples that end when a person has seen enough: typed in a process of their own."""
 
-ON_A_SCREEN = ("kalshi top", "kalshi top --list nfl", "kalshi trade --strategy market-maker --screen")
+ON_A_SCREEN = (
+    "kalshi top",
+    "kalshi top --list mine",
+    "kalshi top --list nfl",
+    "kalshi trade --strategy market-maker --screen",
+)
 """Examples that need a terminal: tests/tui and tests/cli/test_top.py."""
 
 UNTIL_AN_ALERT = ("kalshi alerts run", "kalshi alerts run --interval 30s")

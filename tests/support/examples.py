@@ -206,9 +206,11 @@ class Desk:
         line = line.replace("KXMVECROSSCATEGORY-R", COLLECTION).replace(f"{TWO_SIDED}:no", f"{FINE}:no")
         line = line.replace("KXNBAGAME-26NOV21BOSMIA", "KXNBAGAME-24JUN01BOSMIA")
         line = line.replace("--key-id ID", f"--key-id {KEY_ID}")
+        if line.startswith("kalshi serve") and "--port" not in line:
+            line += " --port 0"  # two tests may serve at a time
         if "cross-venue" in line:
             line += " " + " ".join(self.theirs.options)
-        line = line.replace(" cancel ID", f" cancel {ID}")
+        line = re.sub(r" (cancel|amend) ID\b", rf" \1 {ID}", line)
         if PREFIX in line:  # the ids of `served` differ in their last characters only
             line = line.replace(ID, PREFIX).replace(PREFIX, self._an_id(line))
         return self._talked(line)
