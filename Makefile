@@ -125,7 +125,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 	--no-emit-find-links --no-header --no-annotate
 
 lock:  ## refresh the lock files: versions and hashes, no addresses (needs uv)
-	$(LOCK) --extra build -o requirements.lock pyproject.toml
+	$(LOCK) --extra build --extra screens -o requirements.lock pyproject.toml
 	$(LOCK) --extra build --extra dev --extra research --extra screens -c requirements.lock -o requirements-dev.lock pyproject.toml
 	echo "mkdocs-material>=9.7" | $(LOCK) -o requirements-docs.lock -
 
