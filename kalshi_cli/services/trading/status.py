@@ -14,6 +14,7 @@ from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.monitoring.error_check import disabled_strategies
+from kalshi_cli.core.monitoring.runbook_index import DEFAULT_RUNBOOK, runbook_for
 from kalshi_cli.core.monitoring.source_watch import Source
 from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.services.resources import Home, Resources
@@ -145,6 +146,10 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     yield from (f"External source is stale: {source}" for source in status.stale_sources)
     if status.halt.is_pause:
         yield "PAUSED: no new orders until `kalshi resume --reason TEXT`"
+    elif status.halt.state is not TradingState.ACTIVE:
+        limit = "HALTED: no new orders" if status.halt.state is TradingState.HALTED else "REDUCE-ONLY: no new positions"
+        steps = runbook_for(status.halt.code).runbook or DEFAULT_RUNBOOK.runbook
+        yield f"{limit} until `kalshi resume --reason TEXT`; first: `kalshi runbook {steps}`"
     if status.flatten_asked is not None:
         asked = format_time(status.flatten_asked, None)
         yield (
