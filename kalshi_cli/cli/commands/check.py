@@ -402,9 +402,8 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
         render_rows(BreachRow, [BreachRow.of(breach) for breach in found.breaches], form)
     else:
         if form is Format.TABLE:
-            ordered = sorted(
-                parts or (found,), key=lambda part: part.verdict is not Verdict.OK
-            )  # Findings stay on screen.
+            # Findings come last, so that they stay on a small screen.
+            ordered = sorted(parts or (found,), key=lambda part: part.verdict is not Verdict.OK)
             rows = [CheckLine.of(part, summary=redact(part.summary)) for part in ordered]
             render_rows(CheckLine, rows, form)
             breaches = tuple(each for each in breaches if not any(each.text in row.summary for row in rows))

@@ -481,9 +481,9 @@ def test_what_is_missing_in_cron_s_environment_is_named(proxy: FaultProxy, monke
 def test_a_terminal_shows_findings_last_and_names_them_below(capsys: pytest.CaptureFixture[str]) -> None:
     lost = Breach(subject="the loop", value="never ran", limit="a loop", severity="critical", code="HEARTBEAT_LOST")
     parts = (report("heartbeat", "none", [lost]), report("disk", "free"), report("pnl", "none"))
-    show(report(ALL, "2 of 3 OK", [lost]), Format.TABLE, parts)
+    show(report("all", "2 of 3 OK", [lost]), Format.TABLE, parts)
     shown = capsys.readouterr()
     assert [line.split()[0] for line in shown.out.splitlines()[1:4]] == ["disk", "pnl", "heartbeat"]
     assert "CRITICAL: heartbeat; 2 of 3 checks OK\n" in shown.err
-    show(report(ALL, "2 of 2 OK"), Format.TABLE, parts[1:])
+    show(report("all", "2 of 2 OK"), Format.TABLE, parts[1:])
     assert "OK: 2 of 2 checks OK\n" in capsys.readouterr().err
