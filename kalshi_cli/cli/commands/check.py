@@ -402,7 +402,9 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
         render_rows(BreachRow, [BreachRow.of(breach) for breach in found.breaches], form)
     else:
         if form is Format.TABLE:
-            rows = [CheckLine.of(part, summary=redact(part.summary)) for part in parts or (found,)]
+            # Findings come last, so that they stay on a small screen.
+            ordered = sorted(parts or (found,), key=lambda part: part.verdict is not Verdict.OK)
+            rows = [CheckLine.of(part, summary=redact(part.summary)) for part in ordered]
             render_rows(CheckLine, rows, form)
             breaches = tuple(each for each in breaches if not any(each.text in row.summary for row in rows))
         else:
@@ -415,7 +417,9 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
         if len(breaches) > most:
             info(f"... and {len(breaches) - most} more; --json shows all")
         if form is Format.TABLE and parts:
-            info(f"{found.verdict.name}: {sum(part.verdict is Verdict.OK for part in parts)} of {len(parts)} checks OK")
+            failed = [part.check for part in parts if part.verdict is not Verdict.OK]
+            named = f" {', '.join(failed)};" if failed else ""
+            info(f"{found.verdict.name}:{named} {len(parts) - len(failed)} of {len(parts)} checks OK")
         if found.verdict is not Verdict.OK:
             info(f"What to do: kalshi runbook {found.runbook}")
 

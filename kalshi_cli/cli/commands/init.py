@@ -26,7 +26,7 @@ WHERE_KEYS_ARE_MADE = {
 LIMITS = {
     "risk.max_daily_loss": (
         "daily_loss",
-        "Maximum loss per day, in dollars (trading stops for the day after it)",
+        "Maximum loss per day, in dollars (then no new positions until you resume)",
         "100",
     ),
     "risk.max_exposure": ("exposure", "Maximum total loss over all markets, in dollars", "500"),

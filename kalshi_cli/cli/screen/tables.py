@@ -7,6 +7,9 @@ out; a ticker, an id or a number is never shortened.
 
 from __future__ import annotations
 
+import os
+import pydoc
+import sys
 from collections.abc import Collection, Sequence
 from itertools import chain, zip_longest
 
@@ -137,10 +140,17 @@ def show_differences(cells: Sequence[dict[str, str]], name: str, width: int) -> 
 
 
 def draw_markdown(text: str) -> None:
-    """Draw Markdown text of this program, as wide as the screen."""
+    """Draw Markdown text of this program, as wide as the screen; longer than the screen, in the pager (`PAGER`)."""
     from rich.markdown import Markdown
 
-    _draw(_console(), "", Markdown(text, hyperlinks=False))
+    console = _console()
+    with console.capture() as drawn:
+        console.print(Markdown(text, hyperlinks=False), crop=False)
+    if console.is_terminal and sys.stdin.isatty() and drawn.get().count("\n") >= console.height:
+        os.environ.setdefault("LESS", "FRX")  # As git does: colors, and the text stays on the screen.
+        pydoc.pager(drawn.get())
+    else:
+        write_out(drawn.get())
 
 
 def _needed(widths: dict[str, int]) -> int:

@@ -108,6 +108,7 @@ def _what_is_wrong(resources: Resources) -> str:
         return error.message
     raise RefusedError(
         f"{path} is usable; nothing was done",
-        hint="missing data is read at the next start, or by `kalshi order reconcile`",
+        hint="missing data is read at the next start, or by `kalshi order reconcile`. If the file was lost "
+        "and a command has created this one: `kalshi runbook state-file`, step 3",
         code="STATE_IS_WHOLE",
     )

@@ -306,6 +306,6 @@ def _state_text(state: TradingState, code: str, reason: str) -> str:
     if state is TradingState.ACTIVE:
         return "TRADING IS ACTIVE"
     if code == PAUSED:
-        return f"TRADING IS PAUSED: {reason or 'no reason given'}. No new orders until `kalshi resume`"
+        return f"TRADING IS PAUSED: {reason or 'no reason given'}. No new orders until `kalshi resume --reason TEXT`"
     word = "REDUCE-ONLY" if state is TradingState.REDUCING else state.value.upper()
     return f"TRADING IS {word}: {code} {reason}".rstrip(": ")

@@ -14,6 +14,7 @@ from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.monitoring.error_check import disabled_strategies
+from kalshi_cli.core.monitoring.runbook_index import DEFAULT_RUNBOOK, REMEDIES, runbook_for
 from kalshi_cli.core.monitoring.source_watch import Source
 from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.services.resources import Home, Resources
@@ -21,7 +22,7 @@ from kalshi_cli.services.trading.halts import describe
 from kalshi_cli.store.alert_tables import FLATTEN
 from kalshi_cli.store.halt_file import read_marker_files
 from kalshi_cli.store.lock import LockHolder, holder
-from kalshi_cli.store.records import NO_HALT, Halt, Heartbeat
+from kalshi_cli.store.records import ALERT_REASON_PREFIX, NO_HALT, Halt, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.views.formats import format_clock, format_time
 from kalshi_cli.views.runs import StatusView
@@ -144,7 +145,11 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     yield from (disabled_strategy_text(alert) for alert in status.failed)
     yield from (f"External source is stale: {source}" for source in status.stale_sources)
     if status.halt.is_pause:
-        yield "PAUSED: no new orders until `kalshi resume --reason TEXT`"
+        yield "PAUSED: no new orders until `kalshi resume --reason TEXT`" + _after_alert(status.halt)
+    elif status.halt.state is not TradingState.ACTIVE:
+        limit = "HALTED: no new orders" if status.halt.state is TradingState.HALTED else "REDUCE-ONLY: no new positions"
+        steps = runbook_for(status.halt.code).runbook or DEFAULT_RUNBOOK.runbook
+        yield f"{limit} until `kalshi resume --reason TEXT`; first: `kalshi runbook {steps}`"
     if status.flatten_asked is not None:
         asked = format_time(status.flatten_asked, None)
         yield (
@@ -153,6 +158,14 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
         )
     for group_id in status.triggered_groups:
         yield from triggered_group_text(group_id)
+
+
+def _after_alert(pause: Halt) -> str:
+    """Return where to read on if an alert paused trading (`alert DRIFT KXA`); "" after a manual pause."""
+    if not pause.reason.startswith(ALERT_REASON_PREFIX):
+        return ""
+    remedy = REMEDIES.get(pause.reason.removeprefix(ALERT_REASON_PREFIX).split(" ")[0])
+    return f"; first: `kalshi runbook {remedy.runbook}`" if remedy is not None and remedy.runbook else ""
 
 
 def disabled_strategy_text(alert: AlertRaised) -> str:

@@ -21,10 +21,11 @@ from support.served import Served, bare_variables, finish, program, served, set_
 
 from kalshi_cli.app.environment import opened
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.cli.commands.check import MIN_TIME_S, left_s
+from kalshi_cli.cli.commands.check import MIN_TIME_S, left_s, show
 from kalshi_cli.cli.options import GlobalOptions
+from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.config.sources import load
-from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, report
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Verdict, report
 from kalshi_cli.services.monitoring import check_runner
 from kalshi_cli.services.monitoring.check_runner import ALL, CheckRequest, run_checks
 from kalshi_cli.services.monitoring.check_turns import MAX_SKIPPED
@@ -475,3 +476,14 @@ def test_what_is_missing_in_cron_s_environment_is_named(proxy: FaultProxy, monke
     ended = program(*CHECK)
     assert (ended.code, ended.out.partition(" - ")[0]) == (3, "KALSHI BALANCE UNKNOWN")
     assert "API key" in ended.out
+
+
+def test_a_terminal_shows_findings_last_and_names_them_below(capsys: pytest.CaptureFixture[str]) -> None:
+    lost = Breach(subject="the loop", value="never ran", limit="a loop", severity="critical", code="HEARTBEAT_LOST")
+    parts = (report("heartbeat", "none", [lost]), report("disk", "free"), report("pnl", "none"))
+    show(report("all", "2 of 3 OK", [lost]), Format.TABLE, parts)
+    shown = capsys.readouterr()
+    assert [line.split()[0] for line in shown.out.splitlines()[1:4]] == ["disk", "pnl", "heartbeat"]
+    assert "CRITICAL: heartbeat; 2 of 3 checks OK\n" in shown.err
+    show(report("all", "2 of 2 OK"), Format.TABLE, parts[1:])
+    assert "OK: 2 of 2 checks OK\n" in capsys.readouterr().err

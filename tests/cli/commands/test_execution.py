@@ -338,7 +338,7 @@ def test_few_orders_say_nothing(store: Store) -> None:
     remember(store, 19, rate=0.0, latency_ms=60_000)
     ended = check()
     assert (ended.code, measures(ended)) == (0, {"orders": 19, "fills": 0})
-    assert "sample too small for placement: 19 of 20" in ended.json["summary"]
+    assert "sample too small (20 needed): fill rate 19, placement 19, " in ended.json["summary"]
 
 
 def test_bounds_on_the_command_line_are_of_the_fill_rate(store: Store) -> None:

@@ -151,6 +151,7 @@ def test_a_file_that_can_be_used_is_not_made_anew(exchange: Served) -> None:
     before = program("order", "list", "--json").json
     ended = program("state", "rebuild", "--json")
     assert (ended.code, ended.error["code"]) == (3, "STATE_IS_WHOLE")
+    assert "kalshi runbook state-file" in ended.error["hint"]
     assert program("order", "list", "--json").json == before
     assert program("status", "--json").json["state"] == "active"
 

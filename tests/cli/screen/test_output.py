@@ -6,10 +6,12 @@ import os
 import pty
 import sys
 import termios
+from pathlib import Path
 
 import pytest
 
 from kalshi_cli.cli.screen.output import warn
+from kalshi_cli.cli.screen.tables import draw_markdown
 
 LONG = "Hidden, the terminal is too narrow: average price. Use a wider terminal or --format plain"
 
@@ -48,3 +50,25 @@ def test_a_line_for_programs_stays_one_line(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_pipe_gets_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
     warn(LONG)
     assert capsys.readouterr().err == f"{LONG}\n"
+
+
+@pytest.mark.parametrize(("lines", "is_paged"), [(3, False), (60, True)])
+def test_a_text_longer_than_the_terminal_is_shown_in_the_pager(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lines: int, is_paged: bool
+) -> None:
+    paged = tmp_path / "paged"
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "r") as stdin, os.fdopen(os.dup(theirs), "w") as stdout, os.fdopen(ours, "rb", 0) as screen:
+        with monkeypatch.context() as patched:
+            for name, value in {"PAGER": f"cat > {paged}", "TERM": "xterm", "COLUMNS": "80", "LINES": "24"}.items():
+                patched.setenv(name, value)
+            patched.delenv("MANPAGER", raising=False)
+            patched.setenv("LESS", "FRX")
+            patched.setattr(sys, "stdin", stdin)
+            patched.setattr(sys, "stdout", stdout)
+            draw_markdown("\n\n".join(f"step {n}" for n in range(lines)))
+            stdout.flush()
+        os.write(stdin.fileno(), b"end")
+        shown = screen.read(65_536).decode()
+    assert paged.exists() is is_paged
+    assert ("step 0" in shown) is not is_paged

@@ -199,6 +199,35 @@ def test_a_triggered_order_group_is_told_with_the_command_that_resets_it(sim: Si
 # -- the block of a running loop --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("trading", "code", "told"),
+    [
+        (TradingState.HALTED, "CANCEL_ALL", "HALTED: no new orders until {}; first: `kalshi runbook kill-switch`"),
+        (
+            TradingState.REDUCING,
+            "DAILY_LOSS",
+            "REDUCE-ONLY: no new positions until {}; first: `kalshi runbook daily-loss`",
+        ),
+        (TradingState.HALTED, "A_NEW_CODE", "HALTED: no new orders until {}; first: `kalshi runbook halted`"),
+    ],
+)
+def test_a_halt_names_the_command_that_ends_it_and_its_runbook(
+    sim: Simulation, trading: TradingState, code: str, told: str
+) -> None:
+    assert said(sim) == ""
+    sim.store.record(StateChanged(sim.clock.now(), trading, code, "why"))
+    assert said(sim) == told.format("`kalshi resume --reason TEXT`")
+
+
+@pytest.mark.parametrize(
+    ("reason", "end"),
+    [("alert DAILY_LOSS account", "; first: `kalshi runbook daily-loss`"), ("alert me later", ""), ("DRIFT", "")],
+)
+def test_only_a_pause_by_an_alert_names_the_runbook_of_the_alert(sim: Simulation, reason: str, end: str) -> None:
+    pause(sim.path.parent, reason)
+    assert said(sim) == f"PAUSED: no new orders until `kalshi resume --reason TEXT`{end}"
+
+
 def test_the_block_of_a_loop_says_why_it_is_reducing_and_which_group_is_triggered(sim: Simulation) -> None:
     run = TradingSession(sim, status_every_s=2.0)
 

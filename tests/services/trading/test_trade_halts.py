@@ -39,7 +39,7 @@ def test_a_run_that_starts_into_a_pause_waits_for_its_end(sim: Simulation) -> No
 
     summary = run.over(run.ticks(6, resume))
     assert sim.said[:2] == [
-        "TRADING IS PAUSED: lunch. No new orders until `kalshi resume`", "TRADING IS ACTIVE",
+        "TRADING IS PAUSED: lunch. No new orders until `kalshi resume --reason TEXT`", "TRADING IS ACTIVE",
     ]  # fmt: skip
     assert (orders[:4], summary.orders, summary.cycles) == ([0, 0, 0, 0], 1, 6)
     assert (summary.halt, summary.is_paused) == ("", False)
@@ -74,7 +74,7 @@ def test_a_halt_behind_a_pause_is_told_and_is_what_remains(sim: Simulation) -> N
 
     summary = run.over(run.ticks(8, tighten))
     assert [line for line in sim.said if line.startswith("TRADING")] == [
-        "TRADING IS PAUSED: lunch. No new orders until `kalshi resume`",
+        "TRADING IS PAUSED: lunch. No new orders until `kalshi resume --reason TEXT`",
         "TRADING IS HALTED: DAILY_LOSS lost 100",
     ]
     assert (summary.halt, summary.is_paused) == ("DAILY_LOSS", False)

@@ -50,13 +50,16 @@ def examine(readings: CheckData) -> CheckReport:
         summary = "; ".join([*remarks, "no orders in the last 24 hours"])
         return report("execution", summary, breaches, measures)
     measures += [Measure(label="orders", value=last.judged), Measure(label="fills", value=last.fills)]
+    small = []
     for code, subject, size, value, label, unit in _numbers(last):
         if size < MIN_RECENT_SAMPLE or value is None:
-            remarks.append(f"sample too small for {subject}: {size} of {MIN_RECENT_SAMPLE}")
+            small.append(f"{subject} {size}")
             continue
         measure = measured(label, value, getattr(readings.checks, label), unit)
         measures.append(measure)
         breaches += measure.breach(code, subject, f"{value:g} {unit or 'cents'}")
+    if small:
+        remarks.append(f"sample too small ({MIN_RECENT_SAMPLE} needed): {', '.join(small)}")
     breaches += [_worse(drop) for drop in found.drops]
     return report("execution", "; ".join([_summary(last), *remarks]), breaches, measures)
 
@@ -100,6 +103,8 @@ def _numbers(last: ExecutionQuality) -> tuple[tuple[str, str, int, float | None,
 
 def _summary(last: ExecutionQuality) -> str:
     text = f"{last.in_time} of the last {pluralize(last.judged, 'order')} filled within {WITHIN_MS // 1000} s"
+    if not last.judged:
+        text = f"no order is older than {WITHIN_MS // 1000} s"
     if last.latencies:
         text += f", placement median {last.placement_ms(50)} ms (p99 {last.placement_ms(99)} ms)"
     if last.slippage is not None and last.edge_at_order is not None:

@@ -66,7 +66,7 @@ def _summary(readings: CheckData, breaches: list[Breach]) -> str:
         return "resting orders could not be read"
     bad = sum(breach.severity != "note" for breach in breaches)
     resting = pluralize(len(readings.resting), "resting order")
-    return f"{resting}, {bad} need attention" if bad else f"{resting}, none needs attention"
+    return f"{resting}, {pluralize(bad, 'finding')}" if bad else f"{resting}, none needs attention"
 
 
 def _too_few(sent: Sequence[Order]) -> str:
