@@ -15,6 +15,7 @@ SDK = "kalshi_python_sync==3.2.0"
 PYKALSHI = "pykalshi==2.0.0"
 SQLALCHEMY = "sqlalchemy==2.0.44"
 NAUTILUS = "nautilus_trader==1.221.0"
+HFTBACKTEST = "hftbacktest==2.4.4"
 RICH = "rich==14.2.0"
 
 _LONGEST_INSTALL_S = 600

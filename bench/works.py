@@ -19,6 +19,7 @@ from kalshi_cli.exchange.rest.rate_limits import BASIC, RateLimiter, TokenBucket
 from kalshi_cli.strategies.registry import BUILT_IN
 
 _PYKALSHI, _NAUTILUS, _PLAIN = "pykalshi 2.0.0", "nautilus_trader 1.221.0", "json.loads and dicts"
+_HFTBACKTEST = "hftbacktest 2.4.4, no risk, no ledger"
 _NOTHING = "an engine that trades nothing"
 _TAPES = Path(__file__).parents[2] / "shared" / "data" / "tapes"
 _EMPTY, _BARE = "an empty Typer program", "a bare interpreter"
@@ -65,15 +66,17 @@ def _decision(scale: Scale, scratch: Path) -> Iterator[Row]:
 
 
 def _quotes(scale: Scale, _scratch: Path) -> Iterator[Row]:
-    """One strategy over a stream of quotes, with orders, risk, ledger and fees: the same trades in both programs."""
+    """One strategy over a stream of quotes: the same trades in all programs; hftbacktest has no risk and no ledger."""
     for work, title in (("quotes", "quotes"), ("quotes_and_trades", "quotes, with a trade every hundred")):
         entries = [
             Entry(OURS, "bench.workers.ours_quotes", ()),
             Entry(_NAUTILUS, "bench.workers.nautilus_quotes", (), peers.NAUTILUS),
+            Entry(_HFTBACKTEST, "bench.workers.hftbacktest_quotes", (), peers.HFTBACKTEST),
         ]
         result = race_entries(scale, work, "cpu", 50_000, entries)
         title = f"a backtest over {title}, CPU a quote ({median(result.costs[OURS]) / 1000:.1f} us)"
         yield row(result, title, _NAUTILUS, 0.5)
+        yield row(result, title, _HFTBACKTEST)
 
 
 def _backtest(scale: Scale, scratch: Path) -> Iterator[Row]:
