@@ -123,8 +123,8 @@ def list_(
     """List your orders.
 
     The exchange reports them. Only resting orders are listed unless `--status` says otherwise. The exchange lists an
-    order to buy NO as one to sell YES; on a terminal, `as NO` shows it in NO too, unless you hold YES. `-v` shows all
-    columns.
+    order to buy NO as one to sell YES; on a terminal, `as NO` shows it in NO too, unless you hold YES. `-v` leaves
+    that out, and shows the contracts left.
 
     \b
     kalshi order list
@@ -208,7 +208,7 @@ def cancel(
         if is_terse(ctx) and outcome.error is None and len(outcome.orders) == len(outcome.rows):
             for order in outcome.orders:
                 write_sentence(order_text.cancel_sentence(order))
-        else:
+        elif not (is_terse(ctx) and outcome.error is not None and len(outcome.rows) == 1):  # the error says it all
             show_list(ctx, CancelRow, outcome.rows, empty="No order ids given")
     if outcome.error is not None:
         raise outcome.error

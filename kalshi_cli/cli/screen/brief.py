@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, show_money, show_price, show_qty
-from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.views.formats import MISSING, ShortId, TruncatableText
 from kalshi_cli.views.markets import MarketView
 from kalshi_cli.views.orders import OrderRow
@@ -40,10 +39,11 @@ def no_terms(order: OrderRow, held: Qty) -> str | None:
     `held` is the position in YES, negative for NO; it says nothing about an order that no longer rests. The exchange
     keeps one book: an order to buy NO is listed as one to sell YES, and one to sell NO as one to buy YES.
     """
-    if order.status != "resting" or held > 0 or (order.book_side is BID and not held):
+    is_bid = order.book_side.value == "bid"
+    if order.status != "resting" or held > 0 or (is_bid and not held):
         return None
     yes_price = order.price if order.side == "yes" else ONE_DOLLAR - order.price
-    return f"{'sell' if order.book_side is BID else 'buy'} {show_price(Price(ONE_DOLLAR - yes_price))}"
+    return f"{'sell' if is_bid else 'buy'} {show_price(Price(ONE_DOLLAR - yes_price))}"
 
 
 def order_lines(
@@ -108,11 +108,11 @@ def market_brief(market: MarketView) -> MarketBrief:
 
 def _quote(bid: Price | None, bid_size: Qty, ask: Price | None, ask_size: Qty) -> str:
     """Return the best prices with the contracts there."""
-    pairs = (("bid", bid, bid_size), ("ask", ask, ask_size))
-    return "   ".join(
-        f"{name} {MISSING if price is None else f'{show_price(price)} for {show_qty(size)}'}"
-        for name, price, size in pairs
-    )
+    return f"bid {_level(bid, bid_size)}   ask {_level(ask, ask_size)}"
+
+
+def _level(price: Price | None, size: Qty) -> str:
+    return MISSING if price is None else f"{show_price(price)} for {show_qty(size)}"
 
 
 def _cut(text: str | None) -> str | None:
