@@ -175,6 +175,7 @@ def to_text(kind: Any) -> Show:
 
 
 LABELS = {
+    "as_no": "as NO",
     "average_fill_price": "avg fill price",
     "average_price": "avg price",
     "by_hour": "by hour (UTC)",
@@ -187,6 +188,7 @@ LABELS = {
     "exchange_index": "shard",
     "feed_age_s": "feed age (s)",
     "feed_lag_s": "feed delay (s)",
+    "fees_of_100": "fee for 100",
     "flatten_asked": "flatten requested",
     "hears": "receives",
     "in_doubt": "unconfirmed",

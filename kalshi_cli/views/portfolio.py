@@ -61,3 +61,8 @@ class PortfolioView(OutputRow, frozen=True, kw_only=True):
     as_of: Ts
     positions: tuple[HoldingRow, ...]
     limits: tuple[LimitUsageRow, ...]
+
+    screen = (
+        "cash", "positions_value", "total", "unrealized", "resting_orders", "pnl_today", "realized_today", "fees_today",
+        "as_of",
+    )  # fmt: skip

@@ -8,6 +8,8 @@ import typer
 
 from kalshi_cli.cli.commands.pickers import pick_market
 from kalshi_cli.cli.options import CommandGroup, open_services, show_view, ticker
+from kalshi_cli.cli.order_options import is_terse
+from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup("Show one market, or the exchange.")
 
@@ -17,17 +19,24 @@ def market(ctx: typer.Context, name: Annotated[str, ticker()] = "") -> None:
     """Show the details of one market.
 
     Show one market: rules, settlement source, strike, price grid, quotes, times, shard and fee schedule. It includes
-    the fees for 100 contracts at the best price, and any scheduled fee change. `--json` returns every field of the
-    market. Without a ticker, a terminal offers a choice.
+    the fees for 100 contracts at the best price, and any scheduled fee change. A terminal shows prices, times and rules
+    on one screen; `-v` shows the rest, `--json` every field. Without a ticker, a terminal offers a choice.
 
     \b
     kalshi market KXHIGHNY-26NOV21-B53.5
+    kalshi market KXHIGHNY-26NOV21-B53.5 -v
     kalshi market KXHIGHNY-26NOV21-B53.5 --json
     """
     name = name or pick_market(ctx)
     with open_services(ctx) as kalshi:
         view = kalshi.markets.get(name.upper())
-        show_view(ctx, view, title=view.ticker, now=kalshi.now)
+        if is_terse(ctx):
+            from kalshi_cli.cli.screen.brief import market_brief
+
+            show_view(ctx, market_brief(view), title=view.ticker, now=kalshi.now)
+            info(f"All fields: kalshi market {view.ticker} -v")
+        else:
+            show_view(ctx, view, title=view.ticker, now=kalshi.now)
 
 
 @app.command("exchange")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.base.errors import OutcomeUnknownError
+from kalshi_cli.base.errors import KalshiError, OutcomeUnknownError
 from kalshi_cli.base.units import format_ts
 from kalshi_cli.cli.commands import cancel_all, order_changes, order_groups
 from kalshi_cli.cli.commands.pickers import pick_order
@@ -35,6 +36,11 @@ from kalshi_cli.cli.order_options import (
     takes_order_terms,
 )
 from kalshi_cli.cli.screen.output import info, write_sentence
+
+if TYPE_CHECKING:
+    from kalshi_cli.services.orders.service import OrderService
+    from kalshi_cli.views.orders import OrderRow
+    from kalshi_cli.views.row import OutputRow
 
 app = CommandGroup(
     "Place, change, list and cancel orders.\n\nEvery order is checked against your risk limits before it is sent."
@@ -116,7 +122,9 @@ def list_(
 ) -> None:
     """List your orders.
 
-    The exchange reports them. Only resting orders are listed unless `--status` says otherwise.
+    The exchange reports them. Only resting orders are listed unless `--status` says otherwise. The exchange lists an
+    order to buy NO as one to sell YES; on a terminal, `as NO` shows it in NO too, unless you hold YES. `-v` leaves
+    that out, and shows the contracts left.
 
     \b
     kalshi order list
@@ -126,14 +134,30 @@ def list_(
     from kalshi_cli.views.orders import OrderRow
 
     with open_app(ctx) as resources:
-        rows = OrderService(resources).list(status, ticker=pattern, event=event or "", subaccount=subaccount)
+        orders = OrderService(resources)
+        rows = orders.list(status, ticker=pattern, event=event or "", subaccount=subaccount)
+        of, lines = _lines(orders, rows, status) if rows and is_terse(ctx) else (OrderRow, rows)
         show_list(
             ctx,
-            OrderRow,
-            rows,
+            of,
+            lines,
             empty="No orders" if status == "all" else f"No {status} orders",
             now=resources.clock.now(),
         )
+
+
+def _lines(orders: OrderService, rows: Sequence[OrderRow], status: str) -> tuple[type[OutputRow], Sequence[OutputRow]]:
+    """Return orders for a terminal, in NO too; as they are, with a notice, where the positions cannot be read."""
+    from kalshi_cli.cli.screen.brief import OrderLine, OrderStatusLine, order_lines
+    from kalshi_cli.views.orders import OrderRow
+
+    try:
+        held = orders.held(rows)
+    except KalshiError as error:
+        info(f"The column `as NO` is missing: the positions could not be read: {error.message}")
+        return OrderRow, rows
+    kind = OrderStatusLine if status == "all" else OrderLine
+    return kind, order_lines(rows, held, kind)
 
 
 @app.command("show")
@@ -184,7 +208,7 @@ def cancel(
         if is_terse(ctx) and outcome.error is None and len(outcome.orders) == len(outcome.rows):
             for order in outcome.orders:
                 write_sentence(order_text.cancel_sentence(order))
-        else:
+        elif not (is_terse(ctx) and outcome.error is not None and len(outcome.rows) == 1):  # the error says it all
             show_list(ctx, CancelRow, outcome.rows, empty="No order ids given")
     if outcome.error is not None:
         raise outcome.error

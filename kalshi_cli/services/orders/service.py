@@ -83,6 +83,14 @@ class OrderService(OrderPlanningService):
         )
         return [order_row(order) for order in found if scope.holds(order)]
 
+    def held(self, orders: Collection[OrderRow]) -> dict[tuple[int, str], Qty]:
+        """Return the positions in the markets of these orders by subaccount and market, negative for NO."""
+        return {
+            (number, position.ticker): position.position
+            for number in {each.subaccount for each in orders}
+            for position in self._resources.client.positions(subaccount=number or None)
+        }
+
     def queue(
         self, order_ids: Sequence[str] = (), *, ticker: str = "", subaccount: int | None = None
     ) -> Sequence[QueueRow]:

@@ -46,7 +46,7 @@ def refusal(denied: OrderRefused, halt: Halt) -> RefusedError:
     """Return the error for an order that a risk control refused; one refused by the saved `halt` shows that halt."""
     if denied.code == halt.state.value.upper():
         return RefusedError(f"Refused. {describe(halt)} ({denied.code})", hint=resume_hint(halt), code=denied.code)
-    hint = _HINTS.get(denied.code, "nothing was sent")
+    hint = _HINTS.get(denied.code, "nothing was sent").replace("TICKER", denied.ticker or "TICKER")
     return RefusedError(f"Refused: {denied.detail} ({denied.code})", hint=hint, code=denied.code)
 
 
@@ -118,6 +118,6 @@ _HINTS = {
     "SELF_CROSS": "cancel that order first: `kalshi cancel ID`, with the id above",
     "BAD_FLAGS": "see `kalshi order place -h`",
     "NOT_RESTING": "only a resting order can be amended; see `kalshi order list` or `kalshi order reconcile`",
-    "NOT_CLOSING": ("your open orders close it too; cancel them: `kalshi cancel-all --ticker TICKER --no-halt`"),
+    "NOT_CLOSING": "your open orders close it too; cancel them: `kalshi cancel-all --ticker TICKER --no-halt`",
     "BAD_COUNT": "use at least 0.01; to cancel the whole order: `kalshi order cancel ID`",
 }

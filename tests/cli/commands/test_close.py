@@ -119,6 +119,8 @@ def test_beside_a_running_loop_it_says_that_the_loop_may_trade_against_it_and_ho
     alone = program("close", TWO_SIDED, "--json")
     assert error_of(alone) == (3, "NOT_CLOSING")
     assert beside not in alone.err
+    assert f"cancel-all --ticker {TWO_SIDED} --no-halt" in alone.err, "the hint names the market"
+    assert "kalshi pause" not in alone.err
     assert "kalshi pause" not in alone.err
     with lock(exchange.state / "sim" / "trade.lock", SystemClock()):
         assert beside in program("flatten", "--dry-run").err
