@@ -74,10 +74,12 @@ _COUNTED_ORDERS = rows.ORDERS + (  # noqa: S608
     f" WHERE key IN (SELECT client_order_id FROM fills WHERE ticker {_COUNTED})"  # noqa: S608
     f" OR order_id <> '' AND order_id IN (SELECT order_id FROM fills WHERE ticker {_COUNTED}) ORDER BY created, key"
 )
+# One row for each market: `strategy` is empty.
 _UNCOUNTED = (
-    "SELECT c.ticker, COALESCE(s.event_ticker, ''), c.strategy, c.realized, c.fees, c.wins, c.losses"  # noqa: S608
-    " FROM closed_markets c LEFT JOIN settlements s ON s.ticker = c.ticker"
-    f" WHERE c.ticker NOT {_COUNTED} ORDER BY c.ticker, c.strategy"
+    "SELECT c.ticker, COALESCE(s.event_ticker, ''), '', c.realized, c.fees, c.wins, c.losses FROM"  # noqa: S608
+    " (SELECT ticker, SUM(realized) AS realized, SUM(fees) AS fees, SUM(wins) AS wins, SUM(losses) AS losses"
+    f" FROM closed_markets WHERE ticker NOT {_COUNTED} GROUP BY ticker) AS c"
+    " LEFT JOIN settlements AS s ON s.ticker = c.ticker ORDER BY c.ticker"
 )
 _UNCOUNTED_SUMS = f"SELECT '', '', {_SUMS_WITHOUT.format(_COUNTED)}"
 _IS_SUBACCOUNT_USED = "SELECT 1 FROM fills WHERE subaccount = ? AND subaccount <> 0 LIMIT 1"
@@ -126,9 +128,11 @@ _PUT_RECOUNTED = "INSERT OR REPLACE INTO recount (id, ticker, completed) VALUES 
 _CLOSED_AFTER = (
     f"SELECT DISTINCT ticker FROM closed_markets WHERE ticker > ? AND ticker NOT {_OPEN} ORDER BY ticker LIMIT 10000"  # noqa: S608
 )
+# Triggers keep the sizes; a market that was opened again is counted once.
 _SIZE = (
-    "SELECT (SELECT COUNT(*) FROM fills), (SELECT COUNT(*) FROM open_markets)"  # noqa: S608
-    f" + (SELECT COUNT(DISTINCT ticker) FROM closed_markets WHERE ticker NOT {_OPEN})"
+    "SELECT (SELECT count FROM sizes WHERE name = 'fills'), (SELECT count FROM sizes WHERE name = 'closed_markets')"
+    " + (SELECT COUNT(*) FROM open_markets AS o"
+    " WHERE NOT EXISTS (SELECT 1 FROM closed_markets WHERE ticker = o.ticker))"
 )
 _EDGE = f"SELECT {rows.columns(records.CountedEdge)} FROM edge"  # noqa: S608
 _PUT_EDGE = rows.insert("edge", records.CountedEdge, key="id", verb="INSERT OR REPLACE")
@@ -194,7 +198,7 @@ class HistoryTables:
     ) -> records.CountedHistory:
         """Return the history of open markets, of those with a booking since then, and of those named.
 
-        Of all other markets it has the results by strategy: `by_market`, or summed up.
+        Of all other markets it has the results: one `by_market`, or the sum of all by strategy.
         """
         values = (since, json.dumps(sorted(also)))
         with self._database.snapshot():
@@ -315,6 +319,10 @@ class HistoryTables:
     def edges(self) -> tuple[MarketEdge, ...]:
         """Return the edge of closed markets by event."""
         return self._select(MarketEdge, _EDGES, ())
+
+    def placements(self, client_order_ids: Iterable[str]) -> dict[str, int]:
+        """Return the placement time of these orders in milliseconds, by client order id, as far as it is saved."""
+        return dict(self._database.read(rows.PLACEMENTS, (json.dumps(list(client_order_ids)),)))
 
     def part(self, since: Ts, until: Ts) -> tuple[Fill, ...]:
         """Return the fills from `since` to before `until`, oldest first."""

@@ -159,7 +159,7 @@ class Undelivered(msgspec.Struct, frozen=True):
 
 
 class ClosedResult(msgspec.Struct, frozen=True):
-    """The result of a strategy in a closed market, or in all of them: then `ticker` is empty.
+    """The result of a closed market (`strategy` is empty), or of a strategy in all of them (`ticker` is empty).
 
     `event_ticker` is empty for a market without a settlement.
     """

@@ -138,7 +138,8 @@ ADD_DENIALS = """INSERT INTO denials (minute, code, strategy, ticker, count, ts,
 TRIM_DENIALS = "DELETE FROM denials WHERE rowid <= (SELECT MAX(rowid) FROM denials) - ?"
 ADD_PLACEMENT = "INSERT INTO placements (client_order_id, latency_ms) VALUES (?, ?)"
 TRIM_PLACEMENTS = "DELETE FROM placements WHERE rowid <= (SELECT MAX(rowid) FROM placements) - ?"
-PLACEMENTS = "SELECT client_order_id, latency_ms FROM placements ORDER BY rowid"
+PLACEMENTS = """SELECT client_order_id, latency_ms FROM placements
+    WHERE client_order_id IN (SELECT value FROM json_each(?)) ORDER BY rowid"""
 TRADED_LATELY = """SELECT order_id, SUM(qty) FROM fills WHERE ticker IN (SELECT ticker FROM orders
     WHERE status NOT IN ('submitted', 'unknown', 'resting') AND filled > 0 AND updated >= ?) GROUP BY order_id"""
 TRIM_ALERTS = "DELETE FROM alerts WHERE id <= (SELECT MAX(id) FROM alerts) - ?"

@@ -438,10 +438,6 @@ class Store:
         """Return the fills since then, in the order of their time."""
         return self._select(Fill, rows.FILLS, (since,))
 
-    def placements(self) -> dict[str, int]:
-        """Return the placement time of recent orders in milliseconds, by client order id."""
-        return dict(self._database.read(rows.PLACEMENTS))
-
     def settlements(self, since: Ts = records.ALL_TIME) -> tuple[Settlement, ...]:
         """Return the settlements since then, in the order of their time."""
         return self._select(Settlement, rows.SETTLEMENTS, (since,))

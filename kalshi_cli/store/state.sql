@@ -391,3 +391,27 @@ END;
 DELETE FROM recount;
 
 INSERT INTO alert_marks SELECT 'totals', 1 WHERE NOT EXISTS (SELECT 1 FROM closed_markets);
+
+-- step 20: The number of fills, and of markets with saved results: `check drift` shows both and counts no history.
+CREATE TABLE sizes (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+
+INSERT INTO sizes SELECT 'fills', COUNT(*) FROM fills
+    UNION ALL SELECT 'closed_markets', COUNT(DISTINCT ticker) FROM closed_markets;
+
+CREATE TRIGGER fill_is_counted AFTER INSERT ON fills BEGIN
+    UPDATE sizes SET count = count + 1 WHERE name = 'fills';
+END;
+
+CREATE TRIGGER fill_is_removed AFTER DELETE ON fills BEGIN
+    UPDATE sizes SET count = count - 1 WHERE name = 'fills';
+END;
+
+CREATE TRIGGER closed_market_is_counted AFTER INSERT ON closed_markets
+WHEN (SELECT COUNT(*) FROM closed_markets WHERE ticker = NEW.ticker) = 1 BEGIN
+    UPDATE sizes SET count = count + 1 WHERE name = 'closed_markets';
+END;
+
+CREATE TRIGGER closed_market_is_forgotten AFTER DELETE ON closed_markets
+WHEN NOT EXISTS (SELECT 1 FROM closed_markets WHERE ticker = OLD.ticker) BEGIN
+    UPDATE sizes SET count = count - 1 WHERE name = 'closed_markets';
+END;

@@ -69,6 +69,25 @@ def test_size_counts_every_market_once(store: Store) -> None:
     assert store.history.size() == (4, 4)
     store.record(FillBooked(full_fill("more", order_id="A", ticker="A", client_order_id=""), None))
     assert store.history.size() == (5, 4)
+    with store._database.writing(durable=True) as execute:
+        execute("DELETE FROM closed_markets WHERE ticker = 'B'")
+        for strategy in ("x", "y"):
+            execute("INSERT INTO closed_markets VALUES ('B', ?, 0, 0, 0, 0)", (strategy,))
+        execute("DELETE FROM fills WHERE ticker = 'D'")
+    assert store.history.size() == (4, 4), "a result of each strategy is one market"
+    with store._database.writing(durable=True) as execute:
+        execute("DELETE FROM closed_markets WHERE ticker = 'B'")
+    assert store.history.size() == (4, 3)
+
+
+def test_an_older_file_is_counted_when_it_is_opened(store: Store, open_store: Open) -> None:
+    with store._database.writing(durable=True) as execute:
+        for name in ("fill_is_counted", "fill_is_removed", "closed_market_is_counted", "closed_market_is_forgotten"):
+            execute(f"DROP TRIGGER {name}")
+        execute("DROP TABLE sizes")
+        execute("PRAGMA user_version = 19")
+    store.close()
+    assert open_store().history.size() == (4, 4)
 
 
 def forget_totals(store: Store) -> None:

@@ -36,7 +36,9 @@ def carried_out(
     store: Store | None, orders: Sequence[Order], since: Ts
 ) -> tuple[list[PlacementSample], list[FillSample]]:
     """Return the placement and the fills of these orders, which were decided on since then."""
-    return match(orders, store.fills(since), store.placements()) if store is not None else ([], [])
+    if store is None:
+        return [], []
+    return match(orders, store.fills(since), store.history.placements(order.client_order_id for order in orders))
 
 
 def executed(store: Store | None, by: str, *, since: Ts, within_ms: int, now: Ts, zone: ZoneInfo) -> ExecutionView:

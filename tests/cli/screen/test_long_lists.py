@@ -173,6 +173,17 @@ def test_columns_only_become_wider_on_the_way_down(monkeypatch: pytest.MonkeyPat
     assert ends[0] == ends[1] == ends[2] == ends[3] == ends[4] < ends[5] == ends[6]
 
 
+def test_parts_of_the_same_width_are_the_whole_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [Pair(left="a" * (9 - number % 9), right=10 ** (number % 7)) for number in range(40)]
+    out = {}
+    for size in (1_000, 10):
+        monkeypatch.setattr(render, "ALIGN_ROWS", size)
+        with redirect_stdout(io.StringIO()) as text:
+            render_rows(Pair, rows, Format.PLAIN)
+        out[size] = text.getvalue()
+    assert out[10] == out[1_000]
+
+
 # -- what ends it -------------------------------------------------------------------------------------------------
 
 

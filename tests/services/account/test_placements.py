@@ -49,7 +49,7 @@ def test_the_time_until_the_answer_outlives_the_program(sim: Simulation) -> None
     listened(sim)
     answers_after(sim, 0.25)
     order = sim.place(price=cents(41))
-    assert again(sim).placements() == {order.client_order_id: 250}
+    assert again(sim).history.placements([order.client_order_id, "other"]) == {order.client_order_id: 250}
     (sent,), traded = read(sim.store, T0)
     assert (sent.order.order_id, sent.latency_ms, traded) == (order.order_id, 250, [])
 
@@ -62,8 +62,7 @@ def test_in_a_loop_it_begins_with_the_decision(sim: Simulation) -> None:
     begun = sim.clock.monotonic()
     loop.ticks(1)
     (order,) = loop.live
-    ((name, latency_ms),) = sim.store.placements().items()
-    assert name == order.client_order_id
+    latency_ms = sim.store.history.placements([order.client_order_id])[order.client_order_id]
     assert latency_ms == round((sim.clock.monotonic() + 1.0) * 1000) > (sim.clock.monotonic() - begun) * 1000
 
 
@@ -80,7 +79,7 @@ def test_an_answer_that_is_lost_counts_until_the_order_is_found(sim: Simulation)
     sim.wire.after = lose
     order = sim.place(price=cents(41))
     assert order.status is OrderStatus.RESTING
-    (latency_ms,) = sim.store.placements().values()
+    (latency_ms,) = sim.store.history.placements([order.client_order_id]).values()
     assert latency_ms >= 500
 
 
@@ -94,7 +93,7 @@ def test_an_order_that_was_refused_was_not_placed(sim: Simulation) -> None:
     )
     with pytest.raises(ExchangeError):
         sim.place(price=cents(41))
-    assert sim.store.placements() == {}
+    assert sim.store.history.placements(order.client_order_id for order in sim.store.orders()) == {}
 
 
 def test_a_measurement_that_cannot_be_kept_keeps_no_order_from_its_place(sim: Simulation) -> None:
@@ -112,13 +111,13 @@ def test_the_oldest_measurements_go_first(sim: Simulation, monkeypatch: pytest.M
     monkeypatch.setattr(sqlite_store, "MAX_PLACEMENTS", 3)
     for number in range(5):
         sim.store.record_placement(f"c{number}", number)
-    assert again(sim).placements() == {"c2": 2, "c3": 3, "c4": 4}
+    assert again(sim).history.placements(f"c{number}" for number in range(5)) == {"c2": 2, "c3": 3, "c4": 4}
 
 
 def test_an_order_of_before_has_no_measurement(sim: Simulation) -> None:
     sim.market()
     order = sim.place(price=cents(41))
-    (sent,), _ = match(sim.store.orders(), sim.store.fills(), sim.store.placements())
+    (sent,), _ = match(sim.store.orders(), sim.store.fills(), sim.store.history.placements([order.client_order_id]))
     assert (sent.order.ticker, sent.latency_ms) == (TICKER, None)
     assert read(sim.store, Ts(order.created)) == ([sent], [])
 
