@@ -81,7 +81,7 @@ TYPED = (
     Typed("off the grid", "1", "0.415", TWO_SIDED, 2, ("$0.415 is off the price grid of", "$0.41 and $0.42")),
     Typed("off the coarse part of a fine grid", "1", "0.415", FINE, 2, ("$0.41 and $0.42",)),
     Typed("an unknown market", "1", "0.41", "KXNOWHERE-1", 4, ("market KXNOWHERE-1", "markets --search")),
-    Typed("a closed market", "1", "0.41", CLOSED, 3, ("MARKET_NOT_OPEN", "kalshi market TICKER")),
+    Typed("a closed market", "1", "0.41", CLOSED, 3, ("MARKET_NOT_OPEN", f"kalshi market {CLOSED}")),
     Typed("far through the book", "1", "0.99", TWO_SIDED, 3, ("PRICE_COLLAR", "risk.price_collar")),
 )
 

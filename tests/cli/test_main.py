@@ -84,7 +84,7 @@ def test_without_arguments_the_first_groups_are_shown_and_with_h_all(capsys: Cap
     whole = capsys.readouterr().out
     assert all(f"\n  {name} " in whole for name in ENTRIES)
     assert [title for title in SECTIONS if f"\n{title}:\n" in short] == list(SECTIONS)[:BASIC_SECTIONS]
-    assert "All: kalshi -h" in short
+    assert "Everything: kalshi -h" in short
     assert "--config" not in short
     assert "Examples:" in short
     assert "Examples:" in whole
@@ -104,9 +104,10 @@ def every_list_line() -> list[tuple[str, str]]:
 
 
 VERBS = """
-Accept Add Allow Block Buy Cancel Change Check Close Compare Confirm Create Decrease Delete Determine End Explain Export
-Find Halt Hold Import Inject List Make Manage Move Open Pause Place Print Quote Read Rebuild Record Reduce Remove
-Request Reset Retry Run Scan Search Sell Send Serve Set Show Shuffle Silence Start Stop Stream Test Trigger Watch
+Accept Add Allow Block Buy Cancel Change Check Close Compare Confirm Create Decrease Delete Determine Download End
+Explain Export Find Halt Hold Import Inject List Make Manage Move Open Pause Place Print Quote Read Rebuild Record
+Reduce Remove Request Reset Retry Run Scan Search Sell Send Serve Set Show Shuffle Silence Start Stop Stream Test
+Trigger Watch
 """
 
 

@@ -104,7 +104,7 @@ def test_a_dry_run_says_what_lies_where_and_moves_nothing(exchange: Served, monk
         ("allocation set 0=100 --reserve nun", 2, "max, sum, none"),
         ("limits upgrade", 5, "kalshi order place"),
         ("balance --subaccount 64", 2, "--subaccount"),
-        ("settlements --since soon", 2, "duration"),
+        ("settlements --since soon", 2, "is not a time"),
         ("deposits --limit 0", 2, "--limit"),
     ],
 )

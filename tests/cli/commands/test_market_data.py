@@ -169,7 +169,7 @@ def test_several_books_come_from_one_request_and_one_book_stays_an_object() -> N
         (["candles", "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
         (["orderbook", TWO_SIDED, "KXNONE-1-A"], 4, "No order book for KXNONE-1-A"),
         (["candles", TWO_SIDED, "--interval", "5m"], 2, "'5m' is invalid; use one of 1m, 1h, 1d"),
-        (["candles", TWO_SIDED, "--since", "yesterday"], 2, "invalid duration"),
+        (["candles", TWO_SIDED, "--since", "yesterday"], 2, "is not a time"),
         (["candles", TWO_SIDED, "--interval", "1m", "--since", "3650d"], 2, "Too many candles"),
         (["events", "--status", "closd"], 2, "did you mean closed"),
         (["event", ""], 2, "Invalid ticker"),

@@ -38,6 +38,8 @@ SYSTEM = (
     "sudo chown UID FILE",
     "kill -9",
     "systemctl start kalshi-trade",
+    "systemctl stop kalshi-check.timer",
+    "systemctl start kalshi-check.timer",
     "journalctl -u kalshi-trade -n 50",
     "journalctl -k -n 50",
     "tail -n 50 logs/kalshi.jsonl",

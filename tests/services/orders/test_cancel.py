@@ -59,7 +59,7 @@ def test_everything_is_cancelled_and_verified_though_reads_trail(trailing: Simul
     assert (outcome.canceled, outcome.remaining, outcome.remaining_orders) == (120, 0, ())
     assert trailing.exchange.resting("alice") == []
     assert len(trailing.exchange.resting("maker")) == 1
-    assert trailing.said == ["120 resting"]
+    assert trailing.said == ["Found 120 resting orders"]
     assert outcome.seconds < 3
 
 
