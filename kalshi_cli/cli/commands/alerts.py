@@ -9,7 +9,7 @@ import typer
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import pluralize
 from kalshi_cli.cli.commands import price_alerts
-from kalshi_cli.cli.options import CommandGroup, duration_option, home_of, open_services, show_list, show_view
+from kalshi_cli.cli.options import CommandGroup, duration_option, flags_of, home_of, open_services, show_list, show_view
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(
@@ -108,6 +108,8 @@ def silence(
     with open_services(ctx) as kalshi:
         home = home_of(kalshi.resources, paper=paper)
         made = kalshi.monitoring.silence(code, subject, lasts, reason.strip(), home)
+        if flags_of(ctx).form is not None:
+            show_view(ctx, made)
         info(f"{code} {subject} is silenced until {format_time(made.until, None)}")
 
 

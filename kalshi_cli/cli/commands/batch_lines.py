@@ -30,8 +30,11 @@ def read_lines(source: str) -> list[BatchLine]:
     """
     if source == "-":
         return _lines(sys.stdin)
-    with open(source, encoding="utf-8", errors="replace") as file:
-        return _lines(file)
+    try:
+        with open(source, encoding="utf-8", errors="replace") as file:
+            return _lines(file)
+    except OSError as error:
+        raise UsageError(f"Cannot read {source}: {error.strerror}", hint="- reads standard input") from error
 
 
 def _lines(texts: Iterable[str]) -> list[BatchLine]:

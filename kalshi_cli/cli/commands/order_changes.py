@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.errors import RefusedError, UsageError
 from kalshi_cli.cli.options import (
     CommandGroup,
     choice_option,
@@ -147,15 +147,14 @@ def batch(
     One JSON object per line, with the same keys as the options of `kalshi order place`. Every risk limit applies to
     every order, and counts the orders before it in the batch. If any line is not a valid order, nothing is sent. A
     valid order that is refused or rejected does not stop the others: each output line reports its own result. Exit code
-    0 if all orders were placed; otherwise the most severe code. A dry run ends with 0 if every line is a valid order:
-    the `status` of a line that a risk limit would refuse is `denied`.
+    0 if all orders were placed; otherwise the most severe code. A dry run ends with 3 if a risk limit would refuse a
+    line: the `status` of that line is `denied`.
 
     \b
     {"ticker": "T", "side": "yes", "action": "buy", "count": 10, "price": "0.24"}
 
     \b
     kalshi order batch o.ndjson --dry-run
-    kalshi order batch o.ndjson --dry-run --json | jq -e 'all(.[]; .status == "dry_run")'
     kalshi order batch - --yes < o.ndjson
     """
     from kalshi_cli.cli.commands.batch_lines import read_lines
@@ -170,6 +169,13 @@ def batch(
         if dry_run:
             note_unsent(*plan.facts)
             show_list(ctx, BatchRow, plan.orders)
+            denied = [row for row in plan.orders if row.status == "denied"]
+            if denied:
+                raise RefusedError(
+                    f"{len(denied)} of {len(plan.orders)} orders would be refused",
+                    hint="`code` and `detail` of each line say why",
+                    code=denied[0].code or "",
+                )
             return
         plan = consented(resources, orders, plan, "Place these orders?", yes=yes)
         with in_flight(plan.subject):

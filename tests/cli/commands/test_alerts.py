@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from kalshi_cli.cli.main import main
 from kalshi_cli.cli.screen.tables import draw_rows
 from kalshi_cli.views.alerts import AlertRow
 from kalshi_cli.views.formats import TruncatableText
+
+Capture = pytest.CaptureFixture[str]
 
 ROW = AlertRow(
     tier="critical", code="ORDER_UNKNOWN_LONG", subject=TruncatableText("account"), state="firing",
@@ -44,9 +47,16 @@ def test_a_silence_of_no_alert_is_refused_with_the_nearest(
     assert near in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("what", ["FEED_*", "*", "position_limit:KXNEVER*"])
+@pytest.mark.parametrize(
+    ("what", "code", "subject"),
+    [("FEED_*", "FEED_*", "*"), ("*", "*", "*"), ("position_limit:KXNEVER*", "POSITION_LIMIT", "KXNEVER*")],
+)
 def test_a_silence_may_cover_codes_like_it_and_any_subject(
-    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    what: str, code: str, subject: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.setenv("KALSHI_STATE", str(tmp_path / "state"))
     assert main(["alerts", "silence", what, "--for", "2h"]) == ExitCode.OK
+    assert capsys.readouterr().out == ""
+    assert main(["alerts", "silence", what, "--for", "2h", "--json"]) == ExitCode.OK
+    silence = json.loads(capsys.readouterr().out)
+    assert (silence["code"], silence["subject"]) == (code, subject)

@@ -176,7 +176,7 @@ def test_a_batch_has_an_end(exchange: Served, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_file_that_is_not_there_is_said_so(exchange: Served) -> None:
-    assert_error(program("order", "batch", "missing.ndjson"), 1, "missing.ndjson")
+    assert_error(program("order", "batch", "missing.ndjson"), 2, "missing.ndjson")
 
 
 def test_the_gravest_reason_decides_the_exit_code(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +213,8 @@ def test_a_batch_whose_reply_was_lost_is_found_and_not_doubled(
 def test_a_dry_run_of_a_batch_leaves_no_trace(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     exchange.leave_no_trace()
     ended = batch(monkeypatch, line(), line(count=1_000), words=("--dry-run", "--json"))
-    assert (ended.code, [row["status"] for row in ended.json]) == (0, ["dry_run", "denied"])
+    assert (ended.code, [row["status"] for row in ended.json]) == (3, ["dry_run", "denied"])
+    assert "1 of 2 orders would be refused" in ended.error["message"]
     assert "maximum loss $4.27" in ended.err
     assert (exchange.resting(), exchange.state.exists()) == ([], False)
 
