@@ -31,7 +31,7 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Price, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.net.local_events import EventPublisher
-from kalshi_cli.services.trading.live_events import PUBLISH_EVERY_S
+from kalshi_cli.services.trading.reports.live_events import PUBLISH_EVERY_S
 from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.listing import EventSpec, ExchangeOptions, MarketSpec, NewOrder, SeriesSpec
 from kalshi_cli.simulator.protocol.replies import Request, Response

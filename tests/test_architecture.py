@@ -555,7 +555,7 @@ def test_no_public_class_name_is_used_twice(modules: list[Module]) -> None:
 
 
 def test_a_name_that_is_used_twice_is_caught() -> None:
-    plan, other, private = "class Plan: pass", "kalshi_cli/services/trading/run_summary.py", "class _Plan: pass"
+    plan, other, private = "class Plan: pass", "kalshi_cli/services/trading/reports/run_summary.py", "class _Plan: pass"
     assert named_twice([Module("kalshi_cli/views/close.py", plan), Module(other, plan)]) != []
     assert named_twice([Module("kalshi_cli/services/orders/close.py", private), Module(other, private)]) == []
     assert named_twice([Module("kalshi_cli/simulator/model/listing.py", plan), Module(other, plan)]) == [], (
@@ -590,7 +590,7 @@ CAUGHT = [
     ("clients", CLI, "found = kalshi.resources.client.markets()"),
     ("clients", CLI, "def f(desk):\n    ask(lambda: desk.public)"),
     ("layers", CORE, "from ...exchange import wire"),
-    ("layers", "kalshi_cli/views/why.py", "from kalshi_cli.services.trading.order_funnel import funnel"),
+    ("layers", "kalshi_cli/views/why.py", "from kalshi_cli.services.trading.reports.order_funnel import funnel"),
     ("layers", "kalshi_cli/views/halts.py", "from kalshi_cli.store.records import Halt"),
     ("layers", "kalshi_cli/store/records.py", "from kalshi_cli.views.halts import HaltView"),
     ("layers", "kalshi_cli/oddments.py", ""),

@@ -24,7 +24,7 @@ from kalshi_cli.feeds.replay import Replay
 from kalshi_cli.kernel.rows import TapeItem, pack
 from kalshi_cli.services.research.backtest import backtest
 from kalshi_cli.services.research.recorded_run import set_up
-from kalshi_cli.services.trading.run_summary import RunPlan
+from kalshi_cli.services.trading.reports.run_summary import RunPlan
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.order_edges import OrderThrottle

@@ -25,7 +25,7 @@ from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.account.order_index import OWN_ID
 from kalshi_cli.exchange.rest.signing import Signer, load_key, parse_key
 from kalshi_cli.services.resources import Home, RefuseOrder, Resources
-from kalshi_cli.services.trading.run_reporter import EventLog, LogOutputs
+from kalshi_cli.services.trading.reports.run_reporter import EventLog, LogOutputs
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.config.config import log_folder
 from kalshi_cli.services.resources import Home, Resources
-from kalshi_cli.services.trading.run_reporter import LogOutputs
+from kalshi_cli.services.trading.reports.run_reporter import LogOutputs
 from kalshi_cli.telemetry.systemd import SystemdNotifier
 
 if TYPE_CHECKING:

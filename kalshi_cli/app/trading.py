@@ -39,11 +39,11 @@ from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.runner import VenueProtocol
 from kalshi_cli.services.trading.decision_deadline import DecisionDeadline
 from kalshi_cli.services.trading.halts import refuse_to_start, with_locks
-from kalshi_cli.services.trading.live_events import LoopEvents, host_of
 from kalshi_cli.services.trading.price_alerts import watch_of_loop
+from kalshi_cli.services.trading.reports.live_events import LoopEvents, host_of
+from kalshi_cli.services.trading.reports.run_reporter import EventLog
+from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary
 from kalshi_cli.services.trading.run_order_groups import RunOrderGroups
-from kalshi_cli.services.trading.run_reporter import EventLog
-from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
 from kalshi_cli.services.trading.session import Session
 from kalshi_cli.services.trading.start import reconcile_at_start
 from kalshi_cli.services.trading.stop_signals import PauseSignal, RunEnd, StopSignals

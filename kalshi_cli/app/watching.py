@@ -13,7 +13,7 @@ from kalshi_cli.config.config import Config
 from kalshi_cli.core.model.messages import Message, StateCommand
 from kalshi_cli.services.markets.market_query import run_markets
 from kalshi_cli.services.markets.watch_board import PollingFeed, Told, WatchBoard
-from kalshi_cli.services.trading.status import RunStatus, run_status
+from kalshi_cli.services.trading.reports.status import RunStatus, run_status
 from kalshi_cli.services.trading.stop_signals import StopSignals
 
 INTERVAL_S = 0.5

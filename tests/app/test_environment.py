@@ -29,8 +29,8 @@ from kalshi_cli.services.orders.cancel_all import cancel_everything
 from kalshi_cli.services.orders.place import OrderTicket, open_order_entry
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.trading.halts import TradingControl
-from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
-from kalshi_cli.services.trading.status import run_status, shown_account
+from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary
+from kalshi_cli.services.trading.reports.status import run_status, shown_account
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.store.sqlite_store import Store

@@ -33,7 +33,7 @@ from kalshi_cli.services.markets.market_query import run_markets
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.recorded_run import over_recordings
 from kalshi_cli.services.runner import run
-from kalshi_cli.services.trading.run_summary import RunPlan
+from kalshi_cli.services.trading.reports.run_summary import RunPlan
 from kalshi_cli.strategies.crypto.crypto_ta import CryptoTa, CryptoTaParams
 
 HOUR_MS, HALF_MS = 3_600_000, 1_800_000

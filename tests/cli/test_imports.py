@@ -94,7 +94,7 @@ UNUSED_BY_A_READ = (
     "kalshi_cli.services.account.rebuild",
     "kalshi_cli.services.account.summary",
     "kalshi_cli.services.trading.halts",
-    "kalshi_cli.services.trading.order_funnel",
+    "kalshi_cli.services.trading.reports.order_funnel",
     "kalshi_cli.simulator",
     "kalshi_cli.store.sqlite_store",
     "kalshi_cli.strategies",

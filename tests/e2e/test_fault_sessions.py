@@ -21,7 +21,7 @@ from kalshi_cli.core.model.messages import ExchangeChange, Filled, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.exchange.live.account_snapshot import account_snapshot
-from kalshi_cli.services.trading.status import read_status
+from kalshi_cli.services.trading.reports.status import read_status
 from kalshi_cli.simulator.model.listing import ExchangeOptions
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Heartbeat

@@ -27,7 +27,7 @@ from kalshi_cli.services.research.backtest import BacktestReport, BacktestReques
 from kalshi_cli.services.research.journal import JournalRecorder
 from kalshi_cli.services.research.recorded_run import over_recordings
 from kalshi_cli.services.runner import process_messages
-from kalshi_cli.services.trading.run_summary import StrategyResults
+from kalshi_cli.services.trading.reports.run_summary import StrategyResults
 from kalshi_cli.services.trading.start import reconcile_at_start
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies.base import Strategy, StrategyParams

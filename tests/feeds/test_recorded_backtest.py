@@ -22,7 +22,7 @@ from kalshi_cli.feeds.recorder import Recorder
 from kalshi_cli.feeds.recording_format import decode_line
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.recorded_run import over_recordings
-from kalshi_cli.services.trading.run_summary import RunPlan
+from kalshi_cli.services.trading.reports.run_summary import RunPlan
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 PLAN = RunPlan(

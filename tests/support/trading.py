@@ -21,8 +21,8 @@ from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.account.recovery import load_engine
 from kalshi_cli.services.runner import process_messages
-from kalshi_cli.services.trading.run_reporter import EventLog
-from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
+from kalshi_cli.services.trading.reports.run_reporter import EventLog
+from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary
 from kalshi_cli.services.trading.session import Session
 from kalshi_cli.services.trading.start import reconcile_at_start
 from kalshi_cli.strategies.base import Strategy, StrategyParams

@@ -19,7 +19,7 @@ TELLING = (
         "core/engine/book_validity.py",
         "    return is_read and state.blind_since is None and (",
         "    return state.blind_since is None and (",
-        ("tests/services/trading/test_run_reporter.py",),
+        ("tests/services/trading/reports/test_run_reporter.py",),
     ),
     Mutant(
         "what stopped trading is resolved after a resume",
@@ -56,10 +56,10 @@ TELLING = (
     Mutant(
         "a halt is no success",
         "a halted loop looks alive to the dead man's switch (F68)",
-        "services/trading/run_reporter.py",
+        "services/trading/reports/run_reporter.py",
         "        if pulse.halt.is_wrong:\n",
         "        if False:\n",
-        ("tests/services/trading/test_run_reporter.py",),
+        ("tests/services/trading/reports/test_run_reporter.py",),
     ),
     Mutant(
         "no secret in the log",

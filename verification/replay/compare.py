@@ -22,7 +22,7 @@ from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.kernel.rows import BookRows, TapeItem
 from kalshi_cli.services.research.backtest import backtest
 from kalshi_cli.services.research.recorded_run import set_up
-from kalshi_cli.services.trading.run_summary import RunPlan
+from kalshi_cli.services.trading.reports.run_summary import RunPlan
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.registry import BUILT_IN

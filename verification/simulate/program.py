@@ -29,7 +29,7 @@ from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.resources import Home, RefuseOrder, Resources
 from kalshi_cli.services.trading.halts import refuse_if_halted
-from kalshi_cli.services.trading.run_reporter import EventLog
+from kalshi_cli.services.trading.reports.run_reporter import EventLog
 from kalshi_cli.services.trading.session import Session
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store

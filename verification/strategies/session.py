@@ -27,7 +27,7 @@ from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.account.recovery import load_engine, read_account
 from kalshi_cli.services.markets.market_query import run_markets
 from kalshi_cli.services.runner import process_messages
-from kalshi_cli.services.trading.run_summary import StrategyResults
+from kalshi_cli.services.trading.reports.run_summary import StrategyResults
 from kalshi_cli.services.trading.start import reconcile_at_start
 from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
 from kalshi_cli.store.sqlite_store import Store

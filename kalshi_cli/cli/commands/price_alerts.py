@@ -115,7 +115,7 @@ def run(
     """
     from kalshi_cli.cli.screen.live import SIGNALS, live_format
     from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.services.trading.live_events import alert_row
+    from kalshi_cli.services.trading.reports.live_events import alert_row
     from kalshi_cli.services.trading.stop_signals import StopSignals
     from kalshi_cli.views.live import RecentAlertRow
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from kalshi_cli.app.trading import TradeRequest
     from kalshi_cli.base.units import Money, Ts
     from kalshi_cli.services.research.backtest import BacktestRequest
-    from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
+    from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary
 
 app = CommandGroup("Run strategies and watch them.")
 
@@ -123,7 +123,7 @@ def trade(
     from kalshi_cli.app.trading import RunModes, TradeRequest
     from kalshi_cli.cli.commands.top import open_on_screen
     from kalshi_cli.cli.screen.live import is_live, status_display
-    from kalshi_cli.services.trading.run_summary import trade_summary
+    from kalshi_cli.services.trading.reports.run_summary import trade_summary
     from kalshi_cli.services.trading.stop_signals import RunEnd
 
     _check_options(paper=paper, live=live, chosen=(tickers, series), interval=interval)
@@ -175,7 +175,7 @@ def _confirm_live(
     ctx: typer.Context, environment: Environment, request: TradeRequest, *, is_live: bool, yes: bool
 ) -> None:
     """Show what `--live` would use (balance, limits, budgets, markets, host), and ask on prod."""
-    from kalshi_cli.services.trading.briefing import live_briefing
+    from kalshi_cli.services.trading.reports.briefing import live_briefing
 
     if not is_live:
         return
@@ -407,7 +407,7 @@ def status(
     kalshi status --watch
     kalshi status --paper
     """
-    from kalshi_cli.services.trading.status import run_status, status_notes, status_view
+    from kalshi_cli.services.trading.reports.status import run_status, status_notes, status_view
 
     if watch:
         from kalshi_cli.cli.commands.watch import watch_status

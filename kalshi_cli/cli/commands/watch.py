@@ -143,7 +143,7 @@ def watch_status(ctx: typer.Context, *, is_paper: bool) -> None:
     from kalshi_cli.app.watching import statuses
     from kalshi_cli.cli.screen.live import SIGNALS, live_format, screen
     from kalshi_cli.cli.screen.render import render_one, render_rows
-    from kalshi_cli.services.trading.status import status_view
+    from kalshi_cli.services.trading.reports.status import status_view
     from kalshi_cli.views.runs import StatusView
 
     form = live_format(flags_of(ctx).form)

@@ -33,8 +33,8 @@ def why(
     kalshi why
     kalshi why KXHIGHNY-26NOV21-T50 --since 1d --json
     """
-    from kalshi_cli.services.trading.order_funnel import funnel
-    from kalshi_cli.services.trading.status import shown_account
+    from kalshi_cli.services.trading.reports.order_funnel import funnel
+    from kalshi_cli.services.trading.reports.status import shown_account
 
     with open_app(ctx) as resources:
         now, zone = resources.clock.now(), ZoneInfo(resources.config.day_zone)

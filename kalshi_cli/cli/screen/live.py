@@ -19,7 +19,7 @@ from kalshi_cli.cli.screen.render import status_block
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from kalshi_cli.services.trading.run_summary import RunSummary
+    from kalshi_cli.services.trading.reports.run_summary import RunSummary
 
 
 def is_live() -> bool:

@@ -27,7 +27,7 @@ from kalshi_cli.views.order_book import FillCostRow, LevelRow, MarketLevelRow, O
 from kalshi_cli.views.row import OutputRow
 
 if TYPE_CHECKING:
-    from kalshi_cli.services.trading.run_summary import RunSummary
+    from kalshi_cli.services.trading.reports.run_summary import RunSummary
     from kalshi_cli.views.runs import StrategyPartRow
 
 MAX_IN_MEMORY_LENGTH = 8 * 1024 * 1024
@@ -251,7 +251,7 @@ def _part_line(part: StrategyPartRow) -> str:
 
 def status_block(now: RunSummary) -> str:
     """Return the status of a run: three lines, one for each of several strategies, and any problems."""
-    from kalshi_cli.services.trading.status import triggered_group_text
+    from kalshi_cli.services.trading.reports.status import triggered_group_text
 
     won = "" if now.win_rate is None else f", {now.win_rate:.0%} won"
     gains = {"realized": now.realized, "unrealized": now.unrealized, "net": now.net, "today": now.day_net}

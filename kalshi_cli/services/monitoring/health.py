@@ -274,7 +274,7 @@ def health_of(resources: Resources) -> list[HealthResult]:
 
 
 def _feeds(resources: Resources) -> tuple[Verdict, str, str]:
-    from kalshi_cli.services.trading.status import run_status
+    from kalshi_cli.services.trading.reports.status import run_status
 
     status = run_status(resources)
     return feeds(status.cycle, is_running=status.is_running)

@@ -25,7 +25,7 @@ from kalshi_cli.services.monitoring.config_check import require_usable_channels
 from kalshi_cli.services.monitoring.health import health_of, worst
 from kalshi_cli.services.monitoring.price_alerts import PriceAlertService
 from kalshi_cli.services.resources import Home, Resources
-from kalshi_cli.services.trading.status import shown_account
+from kalshi_cli.services.trading.reports.status import shown_account
 from kalshi_cli.views.alerts import AlertsView, DeliveryRow, SilenceRow
 from kalshi_cli.views.checks import CheckLine, CheckView, HealthRow
 from kalshi_cli.views.execution import ExecutionView

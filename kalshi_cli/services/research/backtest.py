@@ -17,7 +17,7 @@ from kalshi_cli.core.model.messages import Message, Tick
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.services.research.report.measures import BacktestFacts, Measurements, report_fields
 from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol, run
-from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary, StrategyResults, summarize
+from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary, StrategyResults, summarize
 from kalshi_cli.views.backtests import FillBoundRow
 from kalshi_cli.views.formats import Ratio
 from kalshi_cli.views.positions import PnlRow

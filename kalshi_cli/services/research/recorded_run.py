@@ -23,7 +23,7 @@ from kalshi_cli.services.research.input_filter import InputFilter
 from kalshi_cli.services.research.latency import recorded_latency
 from kalshi_cli.services.research.recorded_data import HoleFilter, replay_of, unknown_of
 from kalshi_cli.services.runner import run
-from kalshi_cli.services.trading.run_summary import RunPlan
+from kalshi_cli.services.trading.reports.run_summary import RunPlan
 from kalshi_cli.simulator.paper.queue_position import FillModel
 from kalshi_cli.simulator.paper.venue import PaperVenue
 

@@ -27,7 +27,7 @@ from kalshi_cli.services.research.backtest import BacktestReport, BacktestReques
 from kalshi_cli.services.research.recorded_data import lake_recordings
 from kalshi_cli.services.research.recorded_run import over_recordings
 from kalshi_cli.services.research.report.measures import BacktestFacts
-from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
+from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary
 from kalshi_cli.strategies import registry
 from kalshi_cli.views.formats import Ratio, SignedMoney
 from kalshi_cli.views.runs import StrategyPartRow

@@ -11,8 +11,8 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.trading.halts import MarketLockService, TradingControl, describe
-from kalshi_cli.services.trading.live_events import follow, top_rows
-from kalshi_cli.services.trading.status import run_status, status_view
+from kalshi_cli.services.trading.reports.live_events import follow, top_rows
+from kalshi_cli.services.trading.reports.status import run_status, status_view
 from kalshi_cli.views.formats import TradingStateCell, TruncatableText, format_time
 from kalshi_cli.views.halts import HaltView, ResumeView, StopView
 from kalshi_cli.views.live import LiveEvent, TopRow

@@ -18,10 +18,10 @@ from kalshi_cli.core.model.messages import Message, StateCommand, Tick
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.monitoring.source_watch import Source, SourceWatch
 from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol, run
-from kalshi_cli.services.trading.live_events import LoopEvents, loop_view
 from kalshi_cli.services.trading.price_alerts import PriceAlertWatch
-from kalshi_cli.services.trading.run_reporter import CycleReport, EventLog
-from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary, StrategyResults, summarize
+from kalshi_cli.services.trading.reports.live_events import LoopEvents, loop_view
+from kalshi_cli.services.trading.reports.run_reporter import CycleReport, EventLog
+from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary, StrategyResults, summarize
 from kalshi_cli.services.trading.stop_signals import exit_code_of, truthful
 from kalshi_cli.services.trading.wind_down import MAX_WHY_LENGTH, WindDown, list_open_positions, own_live, tell_live
 from kalshi_cli.store.records import PAUSED, Heartbeat

@@ -327,7 +327,7 @@ function watchForm(ticker) {
     { do: "lock", ticker, for: "1h" }) }, "Lock for 1h"));
 }
 
-// The side and the action are chosen, never preset: a wrong default would be an order that nobody meant.
+// Side and action have no default: a wrong one could be confirmed unread.
 function orderForm(ticker = "") {
   const options = { side: ["yes or no", "yes", "no"], action: ["buy or sell", "buy", "sell"] };
   const fields = [["ticker", "Market"], ["side", "YES or NO"], ["action", "buy or sell"], ["count", "Count"], ["price", "Price, like 0.47"]];

@@ -16,7 +16,7 @@ from kalshi_cli.core.account.execution_quality import match
 from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.services.account.execution import read
-from kalshi_cli.services.trading.run_reporter import EventLog
+from kalshi_cli.services.trading.reports.run_reporter import EventLog
 from kalshi_cli.store import sqlite_store
 from kalshi_cli.store.sqlite_store import Store
 

@@ -13,7 +13,7 @@ from kalshi_cli.core.model.messages import Tick
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.view import StrategyContext
-from kalshi_cli.services.trading.run_summary import StrategyResults
+from kalshi_cli.services.trading.reports.run_summary import StrategyResults
 
 LOSS = RiskLimits(min_edge=None, max_daily_loss=dollars(10))
 

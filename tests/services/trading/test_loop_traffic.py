@@ -11,7 +11,7 @@ from support.trading import TradingSession
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.messages import FeedGap, Message
 from kalshi_cli.core.monitoring.request_traffic import RequestMinute
-from kalshi_cli.services.trading.run_reporter import EventLog
+from kalshi_cli.services.trading.reports.run_reporter import EventLog
 from kalshi_cli.store.sqlite_store import MAX_MINUTES
 from kalshi_cli.telemetry.request_counts import MOST_MINUTES, RequestCounters
 

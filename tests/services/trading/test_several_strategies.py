@@ -21,7 +21,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.view import StrategyContext
-from kalshi_cli.services.trading.run_summary import StrategyResults, summarize
+from kalshi_cli.services.trading.reports.run_summary import StrategyResults, summarize
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.views.runs import StrategyPartRow
 

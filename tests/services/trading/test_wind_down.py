@@ -22,7 +22,7 @@ from kalshi_cli.base.errors import (
 from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.services.trading.status import RunStatus, read_status, status_notes
+from kalshi_cli.services.trading.reports.status import RunStatus, read_status, status_notes
 from kalshi_cli.services.trading.stop_signals import RunEnd, StopSignals
 from kalshi_cli.services.trading.wind_down import cancel_left, left_on_file, starting
 from kalshi_cli.store.records import Heartbeat

@@ -39,8 +39,8 @@ from kalshi_cli.telemetry.request_counts import RequestCounters
 if TYPE_CHECKING:
     from kalshi_cli.core.engine.engine import TradingEngine
     from kalshi_cli.core.state.state import EngineState
-    from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
-    from kalshi_cli.services.trading.table_position import TablePosition
+    from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary
+    from kalshi_cli.services.trading.reports.table_position import TablePosition
     from kalshi_cli.store.sqlite_store import Store
     from kalshi_cli.telemetry.heartbeat import HeartbeatPinger
     from kalshi_cli.telemetry.metrics import Metrics
@@ -155,7 +155,7 @@ class EventLog:
         """Write to these outputs from now on."""
         self._out = outputs
         if outputs.metrics is not None:
-            from kalshi_cli.services.trading.order_funnel import RULE_OF_CODE
+            from kalshi_cli.services.trading.reports.order_funnel import RULE_OF_CODE
 
             for code in RULE_OF_CODE:  # A counter must start at 0, so that the first refusal is an increase.
                 outputs.metrics.denied.labels(code)
@@ -174,7 +174,7 @@ class EventLog:
         if self._out.heartbeat is not None:
             self._out.heartbeat.start()
         if self._out.tables is not None:
-            from kalshi_cli.services.trading.table_position import TablePosition
+            from kalshi_cli.services.trading.reports.table_position import TablePosition
 
             self._position = TablePosition(self._out.tables, store, self._day_of)
             self._position.open()

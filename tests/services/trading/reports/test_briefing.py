@@ -6,7 +6,7 @@ from kalshi_cli.base.units import contracts, dollars
 from kalshi_cli.config.config import Config
 from kalshi_cli.config.schema import RiskConfig
 from kalshi_cli.core.account.sizing import StrategyAllocation
-from kalshi_cli.services.trading.briefing import limit_lines
+from kalshi_cli.services.trading.reports.briefing import limit_lines
 
 
 def test_limits_and_budgets_are_named_with_their_values() -> None:

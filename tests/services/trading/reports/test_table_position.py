@@ -17,7 +17,7 @@ from kalshi_cli.core.account.pnl import LedgerEntry, group_by
 from kalshi_cli.core.model.effects import FillBooked, SettlementBooked
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill
-from kalshi_cli.services.trading.table_position import TablePosition
+from kalshi_cli.services.trading.reports.table_position import TablePosition
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.telemetry.tables import DAYS, TRADES, Tables
 

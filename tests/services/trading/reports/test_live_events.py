@@ -15,7 +15,7 @@ from support.served import ME, TWO_SIDED, Served, eventually, finish, said, star
 from kalshi_cli import Kalshi
 from kalshi_cli.base.units import Money, Ts, cents, dollars, format_price
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.services.trading.live_events import UnconfirmedCash, account_event, encode_part
+from kalshi_cli.services.trading.reports.live_events import UnconfirmedCash, account_event, encode_part
 from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.live import LiveEvent, RecentAlertRow
 

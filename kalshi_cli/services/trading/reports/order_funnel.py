@@ -11,7 +11,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.risk.controls import NO_FAIR_VALUE
 from kalshi_cli.services.trading.halts import describe
-from kalshi_cli.services.trading.status import RunStatus, disabled_strategy_text
+from kalshi_cli.services.trading.reports.status import RunStatus, disabled_strategy_text
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.views.formats import TruncatableText, format_time
 from kalshi_cli.views.why import RefusedOrdersRow, StrategyFunnelRow, WhyView

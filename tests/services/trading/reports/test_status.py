@@ -18,7 +18,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import StateCommand
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.services.trading.status import RunStatus, read_status, status_notes, status_view
+from kalshi_cli.services.trading.reports.status import RunStatus, read_status, status_notes, status_view
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import Heartbeat, RunGroup

@@ -43,8 +43,8 @@ from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.view import StrategyContext
-from kalshi_cli.services.trading.run_reporter import CycleReport, EventLog, LogOutputs
-from kalshi_cli.services.trading.run_summary import RunSummary
+from kalshi_cli.services.trading.reports.run_reporter import CycleReport, EventLog, LogOutputs
+from kalshi_cli.services.trading.reports.run_summary import RunSummary
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import ALERT_REASON_PREFIX, PAUSED, Halt
 from kalshi_cli.strategies.base import Strategy, StrategyParams

@@ -16,8 +16,8 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.risk.controls import min_edge
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
-from kalshi_cli.services.trading.order_funnel import funnel
-from kalshi_cli.services.trading.status import read_status
+from kalshi_cli.services.trading.reports.order_funnel import funnel
+from kalshi_cli.services.trading.reports.status import read_status
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Halt, Heartbeat
 from kalshi_cli.views.formats import format_time

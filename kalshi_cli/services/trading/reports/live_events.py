@@ -23,7 +23,7 @@ from kalshi_cli.core.model.orders import Order
 from kalshi_cli.net.local_events import EventPublisher, NoPublisherError, read_events
 from kalshi_cli.services.account.summary import holding_row, portfolio_summary
 from kalshi_cli.services.resources import Home, Resources
-from kalshi_cli.services.trading.status import RunStatus, run_status
+from kalshi_cli.services.trading.reports.status import RunStatus, run_status
 from kalshi_cli.store.lock import holder
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
@@ -35,7 +35,7 @@ from kalshi_cli.views.portfolio import HoldingRow
 
 if TYPE_CHECKING:
     from kalshi_cli.core.engine.engine import TradingEngine
-    from kalshi_cli.services.trading.run_summary import RunPlan, StrategyResults
+    from kalshi_cli.services.trading.reports.run_summary import RunPlan, StrategyResults
 
 PUBLISH_EVERY_S = 0.2
 """Seconds between two events of a loop: a person cannot follow more than five a second."""
