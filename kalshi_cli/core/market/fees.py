@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, notional
-from kalshi_cli.core.model.markets import FeeSchedule, FeeType
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType, Market
+
+NO_FEES: Final = FeeSchedule(multiplier=0)
 
 DIRECT: Final = Money(100)
 """Balance precision of a direct member (an ordinary API account): $0.0001."""
@@ -34,6 +36,12 @@ _RATES: dict[FeeType, tuple[int, int]] = {
 
 # k, multiplier, contracts and the two prices have 4 + 3 + 2 + 4 + 4 decimals; a fee has 4.
 _SCALE = 10 ** (4 + 3 + 2 + 4 + 4 - 4)
+
+
+def fees_now(market: Market | None, fees: FeeSchedule, now: Ts) -> FeeSchedule:
+    """Return the fee schedule, or no fees while they are waived for this market."""
+    until = market.fee_waiver_until if market is not None else None
+    return NO_FEES if until is not None and now < until else fees
 
 
 def trade_fee(schedule: FeeSchedule, price: Price, qty: Qty, *, is_taker: bool) -> Money:

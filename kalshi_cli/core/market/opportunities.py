@@ -23,8 +23,6 @@ REFERENCE_SIZE = Qty(100 * ONE_CONTRACT)
 MAX_LEGS = 20
 """The most legs of one basket."""
 
-NO_FEES = FeeSchedule(multiplier=0)
-
 
 class ScannedMarket(msgspec.Struct, frozen=True):
     """An open market, its event, and its current fees."""
@@ -32,11 +30,6 @@ class ScannedMarket(msgspec.Struct, frozen=True):
     market: Market
     event: Event
     fees: FeeSchedule
-
-
-def fees_now(market: Market, fees: FeeSchedule, now: Ts) -> FeeSchedule:
-    """Return the fee schedule, or no fees while they are waived for this market."""
-    return NO_FEES if market.fee_waiver_until is not None and now < market.fee_waiver_until else fees
 
 
 # -- one market ---------------------------------------------------------------------------------------------------

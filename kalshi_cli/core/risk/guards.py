@@ -15,7 +15,7 @@ import msgspec
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Money, Price, Qty, Ts, show_money, show_price, show_qty
 from kalshi_cli.core.account.order_index import OWN_ID, is_as_sent
-from kalshi_cli.core.market.fees import estimate
+from kalshi_cli.core.market.fees import estimate, fees_now
 from kalshi_cli.core.model.effects import AlertRaised, Effect, OrderChanged, ResyncBook
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import AmendEnded, Message, OrderAccepted, OrderRejected, OrderUnknown, ReadFailed
@@ -243,7 +243,8 @@ class _Fees:
         sums = self._charged.setdefault(fill.order_id, _FeeTotals())
         sums.qty = Qty(sums.qty + fill.qty)
         sums.fees = Money(sums.fees + fill.fee)
-        sums.estimate = Money(sums.estimate + estimate(schedule, fill.price, fill.qty, is_taker=fill.is_taker))
+        charged = fees_now(self._state.seen(fill.ticker), schedule, fill.ts)
+        sums.estimate = Money(sums.estimate + estimate(charged, fill.price, fill.qty, is_taker=fill.is_taker))
         sums.fills += 1
         if len(self._charged) > MAX_WATCHED:
             del self._charged[next(iter(self._charged))]

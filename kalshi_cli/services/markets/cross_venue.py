@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
-from kalshi_cli.core.market.opportunities import CrossVenueEdge, edge, fees_now
+from kalshi_cli.core.market.fees import fees_now
+from kalshi_cli.core.market.opportunities import CrossVenueEdge, edge
 from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import Level
 from kalshi_cli.core.model.order_terms import ASK, BID

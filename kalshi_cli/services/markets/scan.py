@@ -9,11 +9,11 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.market import opportunities
 from kalshi_cli.core.market.baskets import Basket, EventRelation, find, offer
+from kalshi_cli.core.market.fees import fees_now
 from kalshi_cli.core.market.opportunities import (
     MAX_LEGS,
     ScannedMarket,
     disjoint,
-    fees_now,
     legs_of,
     listed_offer,
     open_markets,

@@ -105,7 +105,7 @@ class LakeService:
         except KeyboardInterrupt:
             resources.note("Stopped. What was read is in the lake; repeat the command to continue")
             raise
-        return [LakeDownloadRow.of(each) for each in found]
+        return found
 
     def data_list(self, folder: Path | None = None) -> list[LakeSeriesRow]:
         """Return what the lake has of each series."""

@@ -12,7 +12,6 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.engine.strategy_runner import StrategyProtocol
-from kalshi_cli.core.market.opportunities import fees_now
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.inputs import Input
 from kalshi_cli.core.model.markets import FeeSchedule
@@ -104,15 +103,9 @@ def set_up(
         order_expiry_s=order_expiry_s,
     )
     state = engine.state
-
-    def charged(ticker: str) -> FeeSchedule:
-        """Return the fees of a fill now; none while they are waived."""
-        market, schedule = state.markets.get(ticker), state.fees.get(ticker, FeeSchedule())
-        return schedule if market is None else fees_now(market, schedule, venue.now)
-
     venue = PaperVenue(
         cash=cash,
-        fees=charged,
+        fees=lambda ticker: state.fees.get(ticker, FeeSchedule()),
         new_id=new_id,
         latency_ms=recorded_latency(seed) if latency_ms is None else latency_ms,
         fill_model=FillModel(fill_model),

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
-from kalshi_cli.core.market.fees import estimate, trade_fee
+from kalshi_cli.core.market.fees import estimate, fees_now, trade_fee
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, Effect, ResyncBook, SubmitOrder
@@ -282,7 +282,8 @@ class PaperVenue:
             return "fill_or_kill_insufficient_resting_volume", ""
         if not placed.opening:
             return None  # closing a position brings more cash than its fee
-        fee = estimate(self._fees(order.ticker), order.price, wanted, is_taker=not order.post_only)
+        fees = fees_now(paper.market, self._fees(order.ticker), self._now)
+        fee = estimate(fees, order.price, wanted, is_taker=not order.post_only)
         free = self.cash - sum(other.reserved for other in self._live.values() if other is not placed)
         return ("insufficient_balance", "") if placed.reserved + fee > free else None
 
@@ -446,7 +447,8 @@ class PaperVenue:
     def _fill(self, paper: PaperMarket, placed: Placed, price: Price, qty: Qty, *, is_taker: bool) -> messages.Filled:
         order = placed.order
         amount = notional(price, qty)
-        fee = trade_fee(self._fees(order.ticker), price, qty, is_taker=is_taker)
+        fees = fees_now(paper.market, self._fees(order.ticker), self._now)
+        fee = trade_fee(fees, price, qty, is_taker=is_taker)
         fill = Fill(
             trade_id=self._new_id(),
             order_id=order.order_id,

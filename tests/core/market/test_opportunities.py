@@ -10,15 +10,13 @@ from hypothesis import strategies as st
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.market.baskets import Basket, BasketLeg
-from kalshi_cli.core.market.fees import estimate, trade_fee
+from kalshi_cli.core.market.fees import NO_FEES, estimate, fees_now, trade_fee
 from kalshi_cli.core.market.opportunities import (
-    NO_FEES,
     REFERENCE_SIZE,
     ScannedMarket,
     cheap,
     disjoint,
     edge,
-    fees_now,
     is_undecided,
     legs_of,
     listed_offer,

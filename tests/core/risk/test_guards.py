@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import pytest
 from support.values import NOW, make_balance, make_book, make_engine, make_fill, make_order, make_state
 
@@ -544,6 +545,19 @@ def test_a_charge_of_more_than_a_cent_beside_the_estimate_is_told_when_the_order
 @pytest.mark.parametrize("fees", [(10_000,), (5_000, 5_100), (0, 0, 0)])
 def test_rounding_is_no_mismatch(engine: TradingEngine, fees: tuple[int, ...]) -> None:
     assert "FEE_MISMATCH" not in codes(filled(engine, *fees))
+
+
+@pytest.mark.parametrize(("waived_ms", "is_alert"), [(1, False), (0, True)])
+def test_a_fill_while_fees_are_waived_is_expected_to_cost_nothing(
+    engine: TradingEngine, waived_ms: int, is_alert: bool
+) -> None:
+    market = msgspec.structs.replace(engine.state.markets["KXA-1"], fee_waiver_until=Ts(NOW + waived_ms))
+    engine.state.markets["KXA-1"] = market
+    engine.state.fees["KXA-1"] = FeeSchedule()
+    order = rest(engine, qty=10)
+    fill = make_fill(order_id="o1", qty=contracts(10), is_taker=True, fee=Money(0))
+    assert order.strategy
+    assert ("FEE_MISMATCH" in codes(engine.step(Filled(NOW, fill)))) is is_alert
 
 
 def test_fees_of_others_and_of_markets_without_a_schedule_are_not_compared(engine: TradingEngine) -> None:

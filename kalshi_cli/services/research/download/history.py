@@ -25,6 +25,7 @@ from kalshi_cli.lake.lake import Lake
 from kalshi_cli.lake.layout import series_of
 from kalshi_cli.lake.rows import candle_columns, fill_columns, market_columns, trade_columns
 from kalshi_cli.services.research.download.batch import DataRow, DownloadBatch, Period, period_of
+from kalshi_cli.views.lake import LakeDownloadRow
 
 MINUTE_MS = 60_000
 
@@ -47,19 +48,6 @@ class DownloadRequest(msgspec.Struct, frozen=True, kw_only=True):
     since: Ts
     until: Ts
     account: str = ""
-
-
-class DownloadResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows added. `known` counts the tables of markets that the lake had, `missing` are markets without data."""
-
-    series: str
-    markets: int
-    results: int
-    trades: int
-    candles: int
-    own_fills: int
-    known: int
-    missing: tuple[str, ...]
 
 
 class ListedPeriod(NamedTuple):
@@ -96,7 +84,7 @@ def download(
     series: Series,
     request: DownloadRequest,
     show: Callable[[int, int], None] = lambda _done, _known: None,
-) -> DownloadResult:
+) -> LakeDownloadRow:
     """Add what the lake does not have of a series; `request` is one of `check_request`.
 
     `show` gets the periods read and all. Any end, an error or Ctrl-C included, keeps the periods that were read.
@@ -122,7 +110,7 @@ def download(
     finally:
         batch.write()
     count = batch.added.get
-    return DownloadResult(
+    return LakeDownloadRow(
         series=request.series, markets=len(markets), results=count("markets", 0), trades=count("trades", 0),
         candles=count("candles", 0), own_fills=count("own_fills", 0), known=known, missing=tuple(lost),
     )  # fmt: skip

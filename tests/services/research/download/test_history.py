@@ -26,13 +26,13 @@ from kalshi_cli.services.research.download import batch as batches
 from kalshi_cli.services.research.download import history
 from kalshi_cli.services.research.download.history import (
     DownloadRequest,
-    DownloadResult,
     check_request,
     download,
     fees_at,
 )
 from kalshi_cli.services.research.lake_import import lake_results
 from kalshi_cli.simulator.model.listing import ExchangeOptions
+from kalshi_cli.views.lake import LakeDownloadRow
 
 SERIES = series_of(TICKER)
 HISTORY = ExchangeOptions(read_rate=0, write_rate=0, clock_past_ms=10**12, history_after_ms=20 * DAY_MS)
@@ -68,7 +68,7 @@ def lake_in(folder: Path) -> Lake:
     return open_lake(folder / "lake", is_new=True)
 
 
-def run(sim: Simulation, lake: Lake, since: int = T0, **fields: Any) -> DownloadResult:
+def run(sim: Simulation, lake: Lake, since: int = T0, **fields: Any) -> LakeDownloadRow:
     now = sim.clock.now()
     request = check_request(DownloadRequest(series=SERIES, since=Ts(since), until=now, **fields), now)
     return download(sim.client, lake, sim.clock, sim.client.series(SERIES), request)
