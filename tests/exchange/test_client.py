@@ -324,6 +324,15 @@ def test_a_cancel_names_the_market_and_its_shard(serve, connect):
     assert query == "market_ticker=KXTEST-26NOV20-T1.5&exchange_index=2"
 
 
+def test_an_id_that_no_address_can_hold_is_one_error_and_sends_nothing(serve, connect):
+    server = serve()
+    with pytest.raises(UnreachableError) as caught:
+        connect(server.url).cancel_order(msgspec.structs.replace(LIVE, order_id="x" * 70_000))
+    assert (caught.value.code, len(server.seen)) == ("invalid_address", 0)
+    assert "nothing was sent" in caught.value.message
+    assert len(caught.value.message) < 200
+
+
 @pytest.mark.parametrize("end", [DROP, HANG, Reply(500, ""), Reply(503, ""), TOO_MANY])
 def test_a_cancel_without_an_answer_is_repeated(serve, connect, end):
     server = serve(end, Reply(200, CANCELED))

@@ -249,7 +249,12 @@ class RestTransport:
         """
         self._check_allowed(method, is_public)
         until = self._ends_at(method, path)
-        url = self._url(path + _query(params))
+        try:
+            url = self._url(path + _query(params))
+        except httpx.InvalidURL as error:  # an id of the exchange may be a text of any length
+            raise errors.UnreachableError(
+                f"{method} {path[:60]}: the address is invalid ({error}); nothing was sent", code="invalid_address"
+            ) from error
         may_go = partial(self.before_create, reviewed)
         is_unknown, refusals = False, 0
         failure: _Failure | None = None
