@@ -25,7 +25,6 @@ from kalshi_cli.cli.options import CommandGroup, duration_option, load_config, s
 from kalshi_cli.cli.screen.output import info, prompt, warn
 
 if TYPE_CHECKING:
-    from kalshi_cli.config.config import Config
     from kalshi_cli.services.orders.cancel import CancelScope
     from kalshi_cli.services.orders.cancel_all import KillRun
     from kalshi_cli.services.resources import Resources
@@ -95,7 +94,7 @@ def cancel_all(
 
         scope = CancelScope(event=(event or "").upper(), ticker=(pattern or "").upper())
         with opened(config, warn, info, _warn) as resources, _with_a_key(resources):
-            _introduce(config)
+            _introduce(resources)
             shown = partial(progress, "canceled", resources.clock.monotonic)
             with KillRun(resources, scope, lock, within, interrupts=signals, progress=shown) as kill:
                 if not yes and resources.needs_confirmation and sys.stdin.isatty():
@@ -156,13 +155,19 @@ def _refuse_empty(*scopes: str | None) -> None:
         raise UsageError("An empty scope would mean every order", hint="omit the option to cancel everything")
 
 
-def _introduce(config: Config) -> None:
-    """Show each host that is not the environment's own, and the configuration errors that are ignored."""
+def _introduce(resources: Resources) -> None:
+    """Show each host that is not the environment's own, the ignored configuration errors, and what they leave open."""
+    config = resources.config
     for other in config.other_hosts:
         if other.setting in NEEDED:
             warn(f"Not a host of {config.env}: {other}")
     for problem in config.problems:
         info(f"Ignored configuration problem: {problem}")
+    if config.state is None and any(problem.path == ("file",) for problem in config.problems):
+        warn(
+            f"The state directory of the unread file is unknown; {resources.state_dir} is used. "
+            "A loop with another one is NOT halted: run this again with --state DIR"
+        )
 
 
 def _warn(error: KalshiError) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import io
 import itertools
+import json
 import os
 import signal
 import sqlite3
@@ -14,12 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from support.served import KEY_ID, ME, TWO_SIDED, Ended, Served, program, served, set_variables
 
-from kalshi_cli.base.units import cents, contracts
+from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
+from kalshi_cli.simulator.protocol.replies import Request, Response
 from kalshi_cli.store.lock import KILL_LOCK
 from kalshi_cli.store.records import NO_HALT, RunGroup
 from kalshi_cli.store.sqlite_store import Store
@@ -232,6 +235,26 @@ def test_after_the_kill_switch_the_group_of_a_loop_waits_for_a_reset(exchange: S
     assert kept(exchange) == (RunGroup(group_id, 0),)
 
 
+def test_an_order_id_that_no_address_can_hold_leaves_the_other_orders_to_be_canceled(exchange: Served) -> None:
+    assert buy().code == 0
+    real, ghost = exchange.exchange.handle, dict[str, Any]()
+
+    def handle(request: Request, now: Ts) -> Response:
+        response = real(request, now)
+        found = json.loads(response.body) if response.body else {}
+        if request.method == "GET" and "orders" in found:
+            ghost.update({**found["orders"][0], "order_id": "x" * 100_000} if found["orders"] else {})
+            found["orders"].append(ghost)
+            return msgspec.structs.replace(response, body=json.dumps(found).encode())
+        return response
+
+    exchange.exchange.handle = handle  # type: ignore[method-assign]
+    ended = program("cancel-all", "--within", "3s", "--json")
+    assert (ended.code, ended.json["halted"]) == (7, True), ended.err
+    assert "Traceback" not in ended.err
+    assert exchange.resting() == []
+
+
 def test_what_could_not_be_verified_is_not_zero(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     assert buy().code == 0
     monkeypatch.setenv("KALSHI_REST_URL", "http://127.0.0.1:9/trade-api/v2")
@@ -255,6 +278,18 @@ def test_a_configuration_that_cannot_be_read_says_that_nothing_was_done_unless_t
     assert "--env" in ended.error["hint"]
     assert program("--env", "sim", "cancel-all").code == 0
     assert exchange.resting() == []
+
+
+def test_a_halt_in_a_state_directory_that_may_be_the_wrong_one_says_so(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KALSHI_CONFIG", "moved.yaml")
+    assert "NOT halted" not in program("--env", "sim", "cancel-all").err, "KALSHI_STATE names it"
+    monkeypatch.delenv("KALSHI_STATE")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other"))
+    ended = program("--env", "sim", "cancel-all", "-q")
+    assert str(tmp_path / "other" / "kalshi" / "sim") in ended.err
+    assert "NOT halted: run this again with --state DIR" in ended.err
 
 
 def test_resume_says_what_still_holds_up_trading(exchange: Served) -> None:
