@@ -42,6 +42,8 @@ MIN_PROSE_LENGTH, MIN_LINE_LENGTH = 12, 16
 MIN_TABLE_WIDTH = 60
 """On a narrower screen, such as that of a phone, rows that do not fit are drawn one below the other, in full."""
 MAX_BAR_LENGTH = 40
+LONGEST_AGE, LONGEST_TIME = len("in 59m"), len("Jun 11 06:29 EDT (in 59m)")
+"""Room for a time, whatever it is now: columns must not come and go from one minute to the next."""
 
 
 def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | None) -> None:
@@ -158,7 +160,13 @@ def _needed(widths: dict[str, int]) -> int:
 
 
 def _widths(fields: Sequence[OutputColumn], cells: Sequence[dict[str, str]]) -> dict[str, int]:
-    return {c.name: max(cell_len(c.label), *(cell_len(line[c.name]) for line in cells)) for c in fields}
+    return {c.name: max(cell_len(c.label), *(_room_for(c, line[c.name]) for line in cells)) for c in fields}
+
+
+def _room_for(column: OutputColumn, text: str) -> int:
+    if not is_moment(column.kind) or text == MISSING:
+        return cell_len(text)
+    return max(cell_len(text), LONGEST_TIME if text.endswith(")") else LONGEST_AGE)
 
 
 def fit(

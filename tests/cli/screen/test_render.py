@@ -487,6 +487,18 @@ def test_what_closes_soon_has_both_prices_and_the_time_on_a_narrow_screen(
     assert {"in", "13m", "$0.15", "$0.258", row.ticker} <= set(lines[1].split())
 
 
+@pytest.mark.parametrize("width", [60, 70, 80, 90, 100, 120])
+def test_a_table_has_the_same_columns_a_few_minutes_later(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    headings = []
+    for later in (0, 7_000, 47_000, 11 * 60_000):
+        render_rows(MarketRow, [market()], Format.TABLE, now=Ts(CLOSE + later))
+        headings.append(capsys.readouterr().out.splitlines()[0].split())
+    assert len(set(map(tuple, headings))) == 1
+
+
 STATUS = (
     "sim spike,market-maker on sim: up 8 s, 9 cycles\n"
     "  realized -$0.12, unrealized -$2.29, net -$3.28, today -$3.28, fees $0.88, balance $983.27"
