@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -24,8 +24,8 @@ SNAPSHOT, FIRST, LOST = 1, 2, 4
 the book stays empty); and a book that is unusable until its next snapshot."""
 
 _KINDS = {
-    "ts_us": np.int64, "codes": np.int32, "side": np.int8, "price": np.int32, "delta": np.int64, "seq": np.int64,
-    "flags": np.uint8,
+    "row": np.int64, "ts_us": np.int64, "codes": np.int32, "side": np.int8, "price": np.int32, "delta": np.int64,
+    "seq": np.int64, "flags": np.uint8,
 }  # fmt: skip
 
 _READ = ("row", "ts_us", "market", "side", "price", "delta", "seq")
@@ -58,15 +58,23 @@ def arrays(lake: Lake, chosen: Selection) -> BookArrays:
     """
     codes: dict[str, int] = {}
     found = recordings(lake, chosen)
-    parts = [_columns(lake, each, chosen, codes, is_last=each is found[-1]) for each in found]
-    joined = {
-        name: np.concatenate([part[name] for part in parts]).astype(kind, copy=False) if parts else np.empty(0, kind)
-        for name, kind in _KINDS.items()
-    }
-    return BookArrays(markets=tuple(codes), **joined)
+    parts = [_pieces(lake, each, chosen, codes, is_last=each is found[-1]) for each in found]
+    columns = _joined([piece for part in parts for piece in part], BookArrays.__struct_fields__[1:])
+    end = 0
+    for part in parts:
+        begin, end = end, end + sum(len(piece["ts_us"]) for piece in part)
+        _never_back(columns["ts_us"][begin:end])
+    return BookArrays(markets=tuple(codes), **columns)
 
 
-def _columns(lake: Lake, session: LakeSession, chosen: Selection, codes: dict[str, int], *, is_last: bool) -> Columns:
+def _never_back(times: NDArray[np.int64]) -> None:
+    np.maximum.accumulate(times, out=times)
+
+
+def _pieces(
+    lake: Lake, session: LakeSession, chosen: Selection, codes: dict[str, int], *, is_last: bool
+) -> list[Columns]:
+    """Return a recording as pieces, in its order."""
     own: dict[str, int] = {}
     rare = [_start(lake, session, chosen, codes, own)]
     changes: list[Columns] = []
@@ -77,13 +85,15 @@ def _columns(lake: Lake, session: LakeSession, chosen: Selection, codes: dict[st
     followed = sorted(own.values())
     for series in filter(chosen.has, session.series):
         rare += [_lost(part, codes, followed) for part in _read(lake, session, series, "lifecycle")]
-    columns = _merged(changes, rare)
-    columns["ts_us"] = np.maximum.accumulate(columns["ts_us"])
-    if session.from_us >= chosen.first_us and session.to_us <= chosen.last_us:
-        return columns if is_last else _ended(columns, followed)
-    is_in = (columns["ts_us"] >= chosen.first_us) & (columns["ts_us"] <= chosen.last_us)
-    columns = {name: column[is_in] for name, column in columns.items()}
-    return columns if is_last else _ended(columns, followed)
+    pieces = _merged(_in_order(changes), _in_order(rare))
+    if session.from_us < chosen.first_us or session.to_us > chosen.last_us:
+        columns = _joined(pieces)
+        _never_back(columns["ts_us"])
+        is_in = (columns["ts_us"] >= chosen.first_us) & (columns["ts_us"] <= chosen.last_us)
+        pieces = [{name: column[is_in] for name, column in columns.items()}]
+    if is_last or not any(len(piece["row"]) for piece in pieces):
+        return pieces
+    return [*pieces, _rows(len(followed), codes=followed, flags=LOST)]  # The loss of every book, at the last time.
 
 
 def _read(
@@ -93,33 +103,23 @@ def _read(
     return lake.tables(table, *where, session=session.session, columns=columns)
 
 
-def _ended(columns: Columns, followed: list[int]) -> Columns:
-    """Add the loss of every book at the end."""
-    if not len(columns["ts_us"]):
-        return columns
-    end = _rows(len(followed), ts_us=columns["ts_us"][-1], codes=followed, flags=LOST)
-    return {name: np.concatenate([columns[name], end[name]]) for name in columns}
-
-
-def _merged(changes: list[Columns], rare: list[Columns]) -> Columns:
-    """Return all columns in the order of the recording. The changes of one series are in order as they are."""
-    many, few = _joined(changes), _joined(rare)
+def _merged(many: Columns, few: Columns) -> list[Columns]:
+    """Return pieces in the order of the recording, without copying them."""
     begins, firsts = np.unique(np.searchsorted(many["row"], few["row"]), return_index=True)
-    spans = list(pairwise([0, *begins, len(many["row"])])), list(pairwise([*firsts, len(few["row"])]))
-    merged = {}
-    for name in _KINDS:
-        pieces = [many[name][slice(*spans[0][0])]]
-        for old, new in zip(spans[0][1:], spans[1], strict=True):
-            pieces += [few[name][slice(*new)], many[name][slice(*old)]]
-        merged[name] = np.concatenate(pieces)
-    return merged
+    spans = [slice(*span) for span in pairwise([0, *begins, len(many["row"])])]
+    pieces = [_part(many, spans[0])]
+    for old, new in zip(spans[1:], pairwise([*firsts, len(few["row"])]), strict=True):
+        pieces += [_part(few, slice(*new)), _part(many, old)]
+    return pieces
 
 
-def _joined(parts: list[Columns]) -> Columns:
-    """Return columns one after the other, in the order of the recording."""
-    if not parts:
-        return _rows(0)
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in ("row", *_KINDS)}
+def _part(columns: Columns, span: slice) -> Columns:
+    return {name: column[span] for name, column in columns.items()}
+
+
+def _in_order(parts: list[Columns]) -> Columns:
+    """Return the columns of all parts in the order of the recording. Those of one series are in order as they are."""
+    joined = parts[0] if len(parts) == 1 else _joined(parts)
     rows = joined["row"]
     if (rows[1:] >= rows[:-1]).all():
         return joined
@@ -127,10 +127,24 @@ def _joined(parts: list[Columns]) -> Columns:
     return {name: column[order] for name, column in joined.items()}
 
 
+def _joined(parts: list[Columns], names: Iterable[str] = tuple(_KINDS)) -> Columns:
+    """Return columns one after the other, copied.
+
+    All columns share one allocation: to a large one the system gives large pages, which cost a tenth of small ones.
+    """
+    count = sum(len(part["row"]) for part in parts)
+    kinds = sorted(((np.dtype(_KINDS[name]), name) for name in names), key=lambda each: -each[0].itemsize)
+    room = np.empty(count * sum(kind.itemsize for kind, _ in kinds), np.uint8)
+    columns: Columns = {}
+    for kind, name in kinds:
+        columns[name], room = room[: count * kind.itemsize].view(kind), room[count * kind.itemsize :]
+        np.concatenate([columns[name][:0], *(part[name] for part in parts)], out=columns[name], casting="same_kind")
+    return columns
+
+
 def _rows(count: int, **given: Any) -> Columns:
     """Return columns of this length; those not given are zero."""
-    kinds = {"row": np.int64, **_KINDS}
-    return {name: np.broadcast_to(np.asarray(given.get(name, 0), kind), count) for name, kind in kinds.items()}
+    return {name: np.broadcast_to(np.asarray(given.get(name, 0), kind), count) for name, kind in _KINDS.items()}
 
 
 def _codes(column: pa.ChunkedArray, chosen: Selection, codes: dict[str, int], own: dict[str, int]) -> NDArray[Any]:

@@ -167,9 +167,9 @@ def _groups(path: Path, session: str, columns: Sequence[str] | None) -> Iterator
             if not group.num_rows or (session and not lowest <= session <= highest):
                 continue
             if not session or lowest == highest:
-                yield file.read_row_group(number, columns)
+                yield file.read_row_group(number, columns, use_threads=False)
                 continue
-            found = file.read_row_group(number, None if columns is None else [*columns, "session"])
+            found = file.read_row_group(number, None if columns is None else [*columns, "session"], use_threads=False)
             found = found.filter(pc.equal(found.column("session"), session))
             if found.num_rows:
                 yield found

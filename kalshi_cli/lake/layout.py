@@ -65,8 +65,7 @@ def _clock(us: int) -> str:
 
 
 def _us(day: int, clock: str) -> int:
-    moment = datetime.strptime(clock, "%H%M%S.%f").replace(year=1970, tzinfo=UTC)
-    return day * DAY_US + (moment - _EPOCH) // _MICROSECOND
+    return day * DAY_US + (int(clock[:2]) * 60 + int(clock[2:4])) * 60_000_000 + int(clock[4:].replace(".", ""))
 
 
 def data_files(folder: Path) -> list[DataFile]:

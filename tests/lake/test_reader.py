@@ -182,6 +182,21 @@ def test_the_columns_have_the_promised_types_and_a_time_that_never_goes_back(tmp
     assert [int(flags) for flags in columns.flags if flags & SNAPSHOT] == [3, 1, 3, 1, 3, 3, 1]
 
 
+def test_the_columns_of_two_recordings_are_one_after_the_other_each_with_its_own_time(tmp_path: Path) -> None:
+    first, second = Tape(), Tape()
+    first.watch().snapshot(**BOOK).delta(10).delta(-6)  # the exchange's time went back
+    second.now = Ts(T0 + 7)
+    second.watch(ticker=OTHER).snapshot(**BOOK, ticker=OTHER).delta(1, ticker=OTHER)
+    lake = lake_of(tmp_path, first.write(tmp_path / "a.jsonl"), second.write(tmp_path / "b.jsonl"))
+    columns = arrays(lake, ALL)
+    assert ((columns.ts_us - T0 * 1000) / 1000).tolist() == [0, 0, 0, 10, 10, 10, 7, 7, 7, 8]
+    assert columns.codes.tolist() == [0] * 6 + [1] * 4
+    assert columns.flags.tolist() == [LOST, 3, 1, 0, 0, LOST, LOST, 3, 1, 0]
+    earlier = arrays(lake, Selection(until=Ts(T0 + 8)))
+    assert ((earlier.ts_us - T0 * 1000) / 1000).tolist() == [0, 0, 0, 0, 7, 7, 7]
+    assert earlier.flags.tolist() == [LOST, 3, 1, LOST, LOST, 3, 1]
+
+
 def test_a_market_with_fees_and_all_inputs_comes_back_as_recorded(tmp_path: Path) -> None:
     market = Market(
         ticker=TICKER, event_ticker="KXA", title="Will it, really?", status=MarketStatus.ACTIVE, grid=CENT_GRID,

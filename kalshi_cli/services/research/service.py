@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import pluralize, show_money
+from kalshi_cli.base.units import Ts, pluralize, show_money
 from kalshi_cli.config.config import state_dir
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, FillChoice, backtest_view
 from kalshi_cli.services.research.lake_service import LakeService, lake_folder
@@ -156,6 +157,47 @@ class ResearchService(LakeService):
         rows.sort(key=lambda row: (row["start"], row["path"]))
         return _frame(rows, path="str", start="time", bytes="int")
 
+    def book_changes(
+        self,
+        lake: str | Path | bool = True,
+        *,
+        markets: Iterable[str] = (),
+        sessions: Iterable[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Any:
+        """Return the order book changes of a lake in the order of replay, as a polars frame.
+
+        Its columns: ts (microseconds), market, side, price, delta (contracts), seq, and kind: `change`; `reset`, the
+        first level of a snapshot, before which the order book is empty; `level`, another one; `lost`, after which the
+        order book is not usable until a reset. `markets` are tickers, `sessions` recordings; all, if there are none.
+        UsageError without the lake, a time without zone, or polars.
+        """
+        polars = _polars()
+        from kalshi_cli.lake.arrays import FIRST, LOST, SNAPSHOT, arrays
+        from kalshi_cli.lake.reader import Selection
+
+        chosen = Selection((), tuple(markets), _ts_of(since), _ts_of(until), tuple(sessions))
+        found = arrays(self.lake(self._lake_folder(lake)), chosen)
+        kinds = {0: "change", SNAPSHOT: "level", SNAPSHOT | FIRST: "reset", LOST: "lost"}
+
+        def named(names: Iterable[str | None], numbers: Any) -> Any:
+            known = list(names)
+            enum = polars.Enum([name for name in known if name is not None])
+            return polars.Series(known, dtype=enum).gather(numbers)
+
+        return polars.DataFrame(
+            {
+                "ts": polars.Series(found.ts_us).cast(polars.Datetime("us", "UTC")),
+                "market": named(found.markets, found.codes),
+                "side": named(("bid", "ask"), found.side),
+                "price": found.price / 10_000,
+                "delta": found.delta / 100,
+                "seq": found.seq,
+                "kind": named(map(kinds.get, range(LOST + 1)), found.flags),
+            }
+        )
+
     @property
     def report_folder(self) -> Path:
         """Return the folder of saved reports: `web.reports`, or `reports` in the state directory."""
@@ -199,14 +241,24 @@ def _as_typed(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _frame(rows: list[dict[str, Any]], /, **columns: str) -> Any:
-    """Return a polars frame with these columns, also where there are no rows. UsageError without polars."""
+def _polars() -> Any:
     try:
-        polars = import_module("polars")
+        return import_module("polars")
     except ImportError as error:
         raise UsageError(
             "polars is not installed", hint="pip install 'kalshi-cli[research]'", code="not_installed"
         ) from error
+
+
+def _ts_of(moment: datetime | None) -> Ts | None:
+    if moment is not None and moment.tzinfo is None:
+        raise UsageError(f"{moment} has no time zone", hint="datetime(2026, 5, 11, tzinfo=UTC)")
+    return None if moment is None else Ts(int(moment.timestamp() * 1000))
+
+
+def _frame(rows: list[dict[str, Any]], /, **columns: str) -> Any:
+    """Return a polars frame with these columns, also where there are no rows. UsageError without polars."""
+    polars = _polars()
     kinds = {
         "str": polars.String, "float": polars.Float64, "int": polars.Int64, "bool": polars.Boolean,
         "time": polars.Datetime("ms", "UTC"),
