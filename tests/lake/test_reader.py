@@ -103,6 +103,7 @@ def test_the_lake_replays_what_the_file_replays(steps: list[tuple[int, str]], sk
         assert same_books(arrays(lake, ALL), play(path))
 
 
+@settings(max_examples=30)
 @given(moves, st.integers(-1, 20), st.integers(1, 40))
 def test_rows_begin_and_end_where_messages_do(steps: list[tuple[int, str]], since_ms: int, for_ms: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
