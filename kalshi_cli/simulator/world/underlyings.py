@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from itertools import accumulate, repeat
+from operator import truediv
 
 import msgspec
 
@@ -51,7 +53,10 @@ class PricePath:
         self.source = source
         self._seed = seed
         self._rate = source.daily_sd / math.sqrt(86_400)  # standard deviation per square root of a second
+        first = self._rate * math.sqrt(_BLOCK_S) / 2
+        self._scales = list(accumulate(repeat(math.sqrt(2), _LEVELS - 1), truediv, initial=first))  # of each level
         self._drawn: dict[int, tuple[int, float]] = {}  # level -> its last draw, because time moves in small steps
+        self._slot = (math.nan, 0.0, 0.0)  # the last slot of jumps, its jump and when in it
         self._points: dict[float, float] = {}  # offsets, because several markets use the same moments
         self._known: tuple[tuple[int, Ts, int], tuple[float, float]] | None = (
             None  # the last outlook, which many strikes use
@@ -107,13 +112,11 @@ class PricePath:
         share = t / _BLOCK_S - block
         end_sd = self._rate * math.sqrt(_BLOCK_S / 2)
         value = end_sd * ((1 - share) * self._draw(-2, block) + share * self._draw(-1, block + 1))
-        scale = self._rate * math.sqrt(_BLOCK_S) / 2
-        for level in range(_LEVELS):
-            count = 1 << level
-            place = share * count
-            tent = min(place - int(place), int(place) + 1 - place) * 2
-            value += scale * tent * self._draw(level, block * count + int(place))
-            scale /= math.sqrt(2)
+        for level, scale in enumerate(self._scales):
+            place = share * (1 << level)
+            index = int(place)
+            tent = min(place - index, index + 1 - place) * 2
+            value += scale * tent * self._draw(level, (block << level) + index)
         return value + self._jump(t)
 
     def _draw(self, level: int, index: int) -> float:
@@ -126,9 +129,10 @@ class PricePath:
     def _jump(self, t: float) -> float:
         """Return one jump per slot, offset by a slow drift over the slot: within minutes it is permanent."""
         slot, inside = divmod(t, self.source.jump_every_s)
-        rng = SeededRandom(self._seed, self.source.name, "jump", int(slot))
-        size = self.source.jump_sd * rng.normal()
-        at = rng.between(0.1, 0.9)
+        if self._slot[0] != slot:
+            rng = SeededRandom(self._seed, self.source.name, "jump", int(slot))
+            self._slot = (slot, self.source.jump_sd * rng.normal(), rng.between(0.1, 0.9))
+        _, size, at = self._slot
         share = inside / self.source.jump_every_s
         return size * ((share >= at) - share)
 
