@@ -312,6 +312,8 @@ class _Prompt(uvicorn.Server):
             await asyncio.sleep(LOOK_EVERY_S)
         for task in state.tasks:
             task.cancel()
+        for connection in list(state.connections):  # whoever takes no answer, and who came meanwhile
+            connection.transport.abort()
 
 
 RESET = "websocket.reset"

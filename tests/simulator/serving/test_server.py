@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import signal
 import socket
@@ -203,6 +205,22 @@ def test_it_ends_when_no_request_and_no_open_stream_was_there_for_a_while(exchan
 
 def test_without_an_interval_it_never_ends_by_itself(server: SimServer) -> None:
     assert server.ends_in_s is None
+
+
+def test_a_visitor_who_reads_no_answer_is_disconnected_when_it_stops(exchange: SimulatedExchange) -> None:
+    server = SimServer(exchange, ManualClock(T0))
+    server.start()
+    port = int(server.rest_url.split(":")[2].split("/")[0])
+    with socket.create_connection(("127.0.0.1", port)) as visitor:
+        visitor.setblocking(False)
+        asked = f"GET /trade-api/v2/markets HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode() * 1_000
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(1_000):  # until the server reads no more, because nobody takes its answers
+                visitor.send(asked)
+                time.sleep(0.01)
+        server.stop()
+        del server
+        gc.collect()  # an open transport would be reported here
 
 
 def test_an_error_in_a_call_reaches_the_caller(server: SimServer) -> None:
