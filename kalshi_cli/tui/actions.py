@@ -16,6 +16,8 @@ AnyPlan = Plan[Any]
 Execute = Callable[[Kalshi, AnyPlan], object]
 """Executes a plan and returns its result."""
 
+FINISH_S = 60.0
+"""Seconds to wait, at most, for the actions that were asked before the end."""
 AGAIN_S = 1.0
 MAX_ACTIONS = 8
 """Actions that wait for the one in progress; a further one is refused."""
@@ -51,8 +53,14 @@ class ActionThread:
         threading.Thread(target=self._work, name="actions", daemon=True).start()
 
     def stop(self) -> None:
-        """Take no further action; the one in progress is finished."""
+        """Take no further action."""
         self._is_open = False
+
+    def finish(self) -> None:
+        """Stop, and wait for what was asked before: the end of the program would cut it off."""
+        self.stop()
+        with self._queue.all_tasks_done:
+            self._queue.all_tasks_done.wait_for(lambda: not self._queue.unfinished_tasks, FINISH_S)
 
     def do(self, action: Action) -> None:
         """Do this after those that wait."""
@@ -64,12 +72,15 @@ class ActionThread:
     def _work(self) -> None:
         with self._open() as kalshi:
             self._warm_up(kalshi)
-            while self._is_open:
+            while self._is_open or self._queue.unfinished_tasks:
                 try:
                     action = self._queue.get(timeout=AGAIN_S)
                 except Empty:
                     continue
-                self._perform(kalshi, action)
+                try:
+                    self._perform(kalshi, action)
+                finally:
+                    self._queue.task_done()
 
     def _warm_up(self, kalshi: Kalshi) -> None:
         """Connect before the first key, because a cancel must not wait for a handshake."""

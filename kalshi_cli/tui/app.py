@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -21,6 +24,7 @@ from kalshi_cli.app.kalshi import Kalshi
 from kalshi_cli.app.list_prices import ListPrices, merged
 from kalshi_cli.app.market_history import MarketHistory
 from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import ExitCode, TerminationRequested
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Money, Price, show_money, show_price
 from kalshi_cli.tui import picture
@@ -30,6 +34,9 @@ from kalshi_cli.views.live import LiveEvent, TopRow
 
 FRAME_S = 0.2
 """Seconds between two frames."""
+
+LOOK_S = 0.2
+"""Seconds after which a question sees that the screen is over."""
 
 ASK_S = 60.0
 """Seconds that a question waits for its answer: as long as a plan lives."""
@@ -227,6 +234,7 @@ class TopApp(App[None]):
         self._followed: tuple[TopRow, ...] = ()
         self._source = EventSource(open_account, clock)
         self._actions = ActionThread(open_account, self._ask, self._tell_from_thread)
+        self._is_over = threading.Event()
         self._from_thread: deque[Callable[[], object]] = deque()
         """Calls from the thread of actions; the next frame makes them."""
         self._state = LiveEvent()
@@ -244,6 +252,9 @@ class TopApp(App[None]):
 
     def on_mount(self) -> None:
         """Start the threads and the frames."""
+        if not self.is_headless and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            # An exception out of the usual handler would end the loop in the middle of a frame.
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
         self.query_one("#markets" if self._tickers else "#positions").focus()
         self._source.start()
         self._actions.start()
@@ -252,9 +263,29 @@ class TopApp(App[None]):
 
     def on_unmount(self) -> None:
         """Stop the threads."""
+        self._is_over.set()
         self._source.stop()
         self._actions.stop()
         self._list.stop()
+
+    def run_to_end(self) -> None:
+        """Run until the user leaves; what was asked before is done. TerminationRequested after SIGHUP."""
+        self.run()
+        self._actions.finish()
+        if self.return_code:
+            raise TerminationRequested
+
+    def _hang_up(self) -> None:
+        self._end_without_terminal()
+        self.exit(return_code=ExitCode.TERMINATED)
+
+    def _end_without_terminal(self) -> None:
+        """End the process if its terminal was closed: textual 8.2.8 would read and write there for ever."""
+        if self.is_headless or os.isatty(0):
+            return
+        self._is_over.set()
+        self._actions.finish()
+        os._exit(ExitCode.TERMINATED)
 
     def on_resize(self, event: Resize) -> None:
         """Show all lists where there is room, else the focused one."""
@@ -280,6 +311,7 @@ class TopApp(App[None]):
 
     def _frame(self) -> None:
         """Draw what changed; times are drawn anew each time, because a number grows old by itself."""
+        self._end_without_terminal()
         while self._from_thread:
             self._from_thread.popleft()()
         newest = self._newest()
@@ -459,7 +491,9 @@ class TopApp(App[None]):
             answered.set()
 
         self._from_thread.append(lambda: self.push_screen(ConfirmDialog(words, plan.facts, plan.warnings), take))
-        answered.wait(ASK_S)
+        for _ in range(int(ASK_S / LOOK_S)):
+            if answered.wait(LOOK_S) or self._is_over.is_set():
+                break
         return answers[0]
 
     def _tell_from_thread(self, words: str, is_error: bool) -> None:

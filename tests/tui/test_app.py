@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pty
+import select
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
 from support.hostile_text import TITLE, harmful
 from support.served import EMPTY, FINE, ME, TWO_SIDED, Served, Terminal, eventually, finish, program, said, start
 from textual.pilot import Pilot
@@ -16,9 +21,12 @@ from textual.widgets import Static
 
 from kalshi_cli import Kalshi
 from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.tui.actions import Action, ActionThread
 from kalshi_cli.tui.app import ListPanel, TopApp
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog
+from kalshi_cli.views.plans import Plan
 
 WITHIN_S = 30.0
 
@@ -275,3 +283,51 @@ def test_killing_the_screen_the_page_or_the_loop_harms_none_of_the_others(exchan
                 each.kill()
                 each.wait(60)
             os.close(terminal.screen)
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_a_screen_whose_terminal_is_closed_ends(exchange: Served, ignored: bool) -> None:
+    """Also under `nohup`, where no signal tells of it: such a screen once used a whole core for two hours."""
+    variables = {**os.environ, **exchange.variables(), "TERM": "xterm-256color"}
+    screen, theirs = pty.openpty()
+    # The terminal that the first process of a session opens is that of the session: the system sends it the signal.
+    trap = "trap '' HUP; " if ignored else ""
+    line = f"exec 0<>{os.ttyname(theirs)} 1>&0 2>&0; {trap}exec {sys.executable} -m kalshi_cli top"
+    process = subprocess.Popen(["/bin/sh", "-c", line], env=variables, start_new_session=True)
+    text = b""
+    try:
+        while b"no loop is running" not in text:
+            assert select.select([screen], [], [], WITHIN_S)[0], text
+            text += os.read(screen, 65_536)
+        os.close(theirs)
+        os.close(screen)
+        assert process.wait(WITHIN_S) == ExitCode.TERMINATED
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_hang_up_with_an_open_terminal_ends_the_screen(exchange: Served) -> None:
+    terminal = Terminal("top", env={**os.environ, **exchange.variables(), "TERM": "xterm-256color"}, size=(80, 24))
+    terminal.read_until("no loop is running")
+    terminal.process.send_signal(signal.SIGHUP)
+    assert terminal.finish() == ExitCode.TERMINATED
+
+
+def test_what_was_asked_before_the_end_is_done(exchange: Served) -> None:
+    done: list[str] = []
+    plan: Plan[object] = Plan(plan_id="p", subject="", facts=(), expires=exchange.clock.now())
+
+    def act(number: int) -> Action:
+        def execute(_kalshi: Kalshi, _plan: object) -> None:
+            time.sleep(0.2)
+            done.append(str(number))
+
+        return Action(str(number), lambda _kalshi: plan, execute, needs_consent=False)
+
+    thread = ActionThread(Kalshi.open, lambda *_: False, lambda *_: None)
+    thread.start()
+    for number in range(3):
+        thread.do(act(number))
+    thread.finish()
+    assert done == ["0", "1", "2"]

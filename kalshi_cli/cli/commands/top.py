@@ -67,7 +67,7 @@ def top(
     if list_name:
         with open_account() as kalshi:
             tickers = kalshi.markets.watchlist(list_name)
-    TopApp(open_account, SystemClock(), tickers).run()
+    TopApp(open_account, SystemClock(), tickers).run_to_end()
 
 
 def _prices(kalshi: Kalshi, tickers: Sequence[str]) -> tuple[TopRow, ...]:
@@ -110,7 +110,7 @@ def open_on_screen(ctx: typer.Context, environment: Environment) -> None:
     if loop.poll() is not None:
         lines = output.read_text("utf-8", "replace").strip().splitlines()[-MAX_LINES:]
         raise KalshiError("The loop ended at its start", more=lines, hint=f"its whole output is in {output}")
-    TopApp(account_opener(ctx), clock).run()
+    TopApp(account_opener(ctx), clock).run_to_end()
     if loop.poll() is None:
         info(f"The loop goes on (pid {loop.pid}); its output is in {output}. Stop it with `kalshi stop`")
 
