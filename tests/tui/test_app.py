@@ -24,8 +24,9 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.tui.actions import Action, ActionThread
-from kalshi_cli.tui.app import ListPanel, TopApp
+from kalshi_cli.tui.app import TopApp
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog
+from kalshi_cli.tui.list_panel import ListPanel
 from kalshi_cli.views.plans import Plan
 
 WITHIN_S = 30.0

@@ -312,7 +312,7 @@ class _Prompt(uvicorn.Server):
             await asyncio.sleep(LOOK_EVERY_S)
         for task in state.tasks:
             task.cancel()
-        for connection in list(state.connections):  # whoever takes no answer, and who came meanwhile
+        for connection in list(state.connections):  # one that takes no answer, or came meanwhile
             connection.transport.abort()
 
 

@@ -1,0 +1,87 @@
+"""A list of the terminal screen, with a selected row."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.widgets import Static
+
+from kalshi_cli.tui import picture
+from kalshi_cli.views.live import LiveEvent
+
+
+def title_of(panel: picture.Panel) -> str:
+    """Return the title of a list with the key that goes to it."""
+    return f"{picture.PANELS.index(panel) + 1} {panel.title}"
+
+
+class ListPanel(Static, can_focus=True):
+    """A list with a selected row. Drawn as lines, because a table widget costs ten times as much a frame."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", show=False),
+        Binding("down,j", "move(1)", show=False),
+        Binding("pageup", "move(-10)", show=False),
+        Binding("pagedown", "move(10)", show=False),
+        Binding("home", "move(-100000)", show=False),
+        Binding("end", "move(100000)", show=False),
+    ]
+
+    def __init__(self, panel: picture.Panel) -> None:
+        super().__init__(id=panel.name, markup=False)
+        self.panel = panel
+        self.border_title = title_of(panel)
+        self.rows: list[picture.Row] = []
+        self.cursor = 0
+        self._key: tuple[str, str] | None = None
+        self._shown: object = None
+
+    @property
+    def selected(self) -> picture.Row | None:
+        """Return the selected row; None if it has vanished.
+
+        A key must not act on the row that took its place.
+        """
+        row = self.rows[self.cursor] if self.cursor < len(self.rows) else None
+        return row if row is not None and row.key == self._key else None
+
+    def show(self, state: LiveEvent, words: str) -> None:
+        """Show the rows of a state that contain the words; draw only what changed."""
+        self.rows = picture.matching(self.panel.rows(state), words)
+        keys = [row.key for row in self.rows]
+        if self._key is None and keys:
+            self._key = keys[0]
+        if self._key in keys:
+            self.cursor = keys.index(self._key)
+        self.cursor = max(0, min(self.cursor, len(self.rows) - 1))
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw the part of the list around the selected row."""
+        width, height = self.content_size
+        shown = (self.rows, self.cursor, self._key, self.has_focus, width, height)
+        if width <= 0 or height <= 0 or shown == self._shown or not self.display:
+            return
+        self._shown = shown
+        room = max(1, height - 1)
+        first = max(0, min(self.cursor - room // 2, len(self.rows) - room))
+        selected = self.cursor - first if self.has_focus and self.selected is not None else None
+        lines = picture.list_lines(self.panel, self.rows[first : first + room], width, selected)
+        self.border_subtitle = f"{self.cursor + 1}/{len(self.rows)}" if len(self.rows) > room else None
+        self.update(Text("\n", no_wrap=True).join(lines))
+
+    def action_move(self, by: int) -> None:
+        """Select another row."""
+        self.cursor = max(0, min(self.cursor + by, len(self.rows) - 1))
+        self._key = self.rows[self.cursor].key if self.rows else None
+        self.draw()
+
+    def on_focus(self) -> None:
+        """Mark the selected row."""
+        self.draw()
+
+    def on_blur(self) -> None:
+        """Remove the mark."""
+        self.draw()
