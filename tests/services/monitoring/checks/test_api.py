@@ -114,7 +114,7 @@ FAILURES = {
 @pytest.mark.parametrize("kind", FAILURES)
 def test_a_check_that_saw_only_failures_is_critical_whatever_their_kind(proxy: FaultProxy, kind: str) -> None:
     proxy.faults.append(replace(FAILURES[kind]))
-    ended = check("--within", "4s")
+    ended = check()
     assert ended.code == 2
     assert ("critical", "API_ERRORS", "requests") in found(ended)[1]
 
@@ -124,7 +124,7 @@ def test_failures_now_are_critical_however_well_it_went_before(proxy: FaultProxy
     """One hour of good answers must not outweigh an exchange that has stopped answering."""
     store.add_traffic([RequestMinute(minute=minute(at), requests=300, p99_ms=40) for at in range(4, 60)])
     proxy.faults.append(replace(FAILURES[kind]))
-    ended = check("--within", "4s")
+    ended = check()
     assert (ended.code, ("critical", "API_ERRORS", "requests") in found(ended)[1]) == (2, True)
 
 
@@ -134,7 +134,7 @@ def test_where_only_the_loop_gets_answers_the_check_could_not_find_out(
 ) -> None:
     store.add_traffic([RequestMinute(minute=minute(at), requests=3_000, p99_ms=40) for at in range(60)])
     proxy.faults.append(replace(FAILURES[kind]))
-    assert found(check("--within", "4s")) == (3, [("unknown", "COULD_NOT_LOOK", "requests")])
+    assert found(check()) == (3, [("unknown", "COULD_NOT_LOOK", "requests")])
 
 
 def test_requests_that_never_left_say_nothing_about_the_exchange(
@@ -143,13 +143,13 @@ def test_requests_that_never_left_say_nothing_about_the_exchange(
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setenv("KALSHI_REST_URL", f"http://127.0.0.1:{taken.getsockname()[1]}/trade-api/v2")
-        assert found(check("--within", "4s")) == (3, [("unknown", "COULD_NOT_LOOK", "requests")])
+        assert found(check()) == (3, [("unknown", "COULD_NOT_LOOK", "requests")])
 
 
 def test_a_probe_that_was_cut_off_by_the_rate_limit_is_unknown(proxy: FaultProxy) -> None:
     fault = replace(FAILURES["429"], nth=3)
     proxy.faults.append(fault)
-    ended = check("--within", "4s")
+    ended = check()
     assert fault.hits > 3
     assert found(ended) == (3, [("unknown", "COULD_NOT_LOOK", "requests")])
 
@@ -158,7 +158,7 @@ def test_what_the_loop_counted_decides_also_where_we_get_no_answer(proxy: FaultP
     store.add_traffic([RequestMinute(minute=minute(at), requests=30, failures=15, p99_ms=40) for at in range(12)])
     assert found(check()) == (2, [("critical", "API_ERRORS", "requests")])
     proxy.faults.append(Fault("reset", "GET", "", times=1_000))
-    ended = check("--within", "4s")
+    ended = check()
     assert ended.code == 2
     assert ("unknown", "COULD_NOT_LOOK", "requests") in found(ended)[1]
 

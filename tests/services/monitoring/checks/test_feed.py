@@ -249,9 +249,9 @@ def test_without_a_loop_a_stream_that_does_not_answer_is_critical_but_for_a_paus
 ) -> None:
     proxy.cut_stream()
     one, _ = shared
-    assert found(check("--within", "3s")) == (2, [("critical", "FEED_DOWN", "stream")])
+    assert found(check("--within", "6s")) == (2, [("critical", "FEED_DOWN", "stream")])
     one.call(lambda: one.exchange.pause("exchange", one.clock.now()))
-    ended = check("--within", "3s")
+    ended = check("--within", "6s")
     assert (ended.code, "the exchange is paused" in ended.json["summary"]) == (0, True)
 
 
