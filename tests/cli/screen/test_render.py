@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kalshi_cli.views as all_rows
+from kalshi_cli.base.local_time import set_time_zone
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.cli.screen.live import folded
 from kalshi_cli.cli.screen.output import Format
@@ -41,7 +42,6 @@ from kalshi_cli.views.formats import (
     columns,
     format_clock,
     format_time,
-    set_time_zone,
     short_ids,
     to_machine,
     to_text,
