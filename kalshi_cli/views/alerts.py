@@ -80,6 +80,7 @@ class AlertChannelRow(OutputRow, frozen=True, kw_only=True):
     named = names(retry="retry_at")
     shown = ("sink", "last_delivered", "failures", "last_failed", "error", "hears", "address")
     vital = ("last_delivered",)
+    wraps = True
 
 
 class AlertsView(OutputRow, frozen=True, kw_only=True):

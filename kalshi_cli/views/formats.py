@@ -218,6 +218,7 @@ WORDS = {
     ("by", "here"): "kalshi",
     ("check", "sinks"): "alerts",
     ("key", "(none)"): "manual",
+    ("last_delivered", MISSING): "never",
     ("strategy", "(none)"): "manual",
     ("told", MISSING): "no",
 }

@@ -51,10 +51,10 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
     with open_services(ctx) as kalshi:
         view = kalshi.monitoring.alerts(home_of(kalshi.resources, paper=paper))
         show_view(ctx, view, title="alerts", now=kalshi.now)
-        firing = [each for each in view.alerts if each.state == "firing"]
-        if firing and not kalshi.resources.config.alerts.channels:
+        firing = [each for each in view.alerts if each.state == "firing" and not each.silenced]
+        if view.firing and not kalshi.resources.config.alerts.channels:
             info("No alert channels configured: alerts are only listed here, not sent. To add one: `kalshi init`")
-        elif untold := ", ".join(_codes(each for each in firing if each.told is None and not each.silenced)):
+        elif untold := ", ".join(_codes(each for each in firing if each.told is None)):
             info(f"Active, and not delivered: {untold}")
         info(*(f"What to do: kalshi runbook {code}" for code in _codes(firing)[:MAX_RUNBOOKS]))
         if waiting := len(kalshi.monitoring.price_alerts(home_of(kalshi.resources, paper=paper)).list()):
@@ -88,7 +88,7 @@ def try_(
         if failed := [row.sink for row in rows if not row.delivered]:
             raise KalshiError(
                 f"Not delivered: {', '.join(failed)}",
-                hint="steps: `kalshi runbook alert-undelivered`",
+                hint="run `kalshi runbook alert-undelivered`",
                 code="not_delivered",
             )
 

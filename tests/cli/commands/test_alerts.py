@@ -60,3 +60,19 @@ def test_a_silence_may_cover_codes_like_it_and_any_subject(
     assert main(["alerts", "silence", what, "--for", "2h", "--json"]) == ExitCode.OK
     silence = json.loads(capsys.readouterr().out)
     assert (silence["code"], silence["subject"]) == (code, subject)
+
+
+def test_the_last_lines_say_what_reached_nobody_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("alerts: {channels: {phone: {url: 'http://127.0.0.1:1/'}}}\n")
+    config.chmod(0o600)
+    monkeypatch.setenv("KALSHI_STATE", str(tmp_path / "state"))
+    main(["alerts", "--config", str(config)])
+    assert "runbook" not in capsys.readouterr().err
+    main(["check", "heartbeat", "--config", str(config)])
+    capsys.readouterr()
+    assert main(["alerts", "--config", str(config)]) == ExitCode.OK
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-2:] == ["Active, and not delivered: HEARTBEAT_LOST", "What to do: kalshi runbook HEARTBEAT_LOST"]

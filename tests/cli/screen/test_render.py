@@ -774,3 +774,25 @@ def test_a_table_shortens_order_ids_no_further_than_they_differ() -> None:
     assert short_ids(["0123456789a", "0123456789b"]) == ["0123456789a", "0123456789b"]
     assert short_ids(["0123456789a", "0123456789a"]) == ["01234567", "01234567"]
     assert short_ids([]) == []
+
+
+class AllLines(OutputRow, frozen=True, kw_only=True):
+    """A view that shows every field."""
+
+    pid: int | None
+    state: str
+
+
+class ChosenLines(AllLines, frozen=True, kw_only=True):
+    """A view that chooses its lines."""
+
+    screen = ("pid", "state")
+
+
+def test_plain_text_leaves_out_missing_values_of_a_view_that_chooses_its_lines(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    render_one(ChosenLines(pid=None, state="active"), Format.PLAIN)
+    assert capsys.readouterr().out == "state  active\n"
+    render_one(AllLines(pid=None, state="active"), Format.PLAIN)
+    assert capsys.readouterr().out == "pid    —\nstate  active\n"

@@ -142,6 +142,12 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
             f"The loop (pid {status.pid}) is stalled: its last cycle was {seconds} s ago. Its orders may be live: "
             "`kalshi cancel-all` cancels them"
         )
+    if status.stalled_since is not None or (status.ended_in_order is False and status.is_at_exchange):
+        yield "What to do: kalshi runbook heartbeat-lost"
+    if status.blind_since is not None:
+        since = format_clock(status.blind_since)
+        yield f"The account cannot be read since {since}: nothing watches its resting orders"
+        yield "What to do: kalshi runbook BLIND"
     yield from (disabled_strategy_text(alert) for alert in status.failed)
     yield from (f"External source is stale: {source}" for source in status.stale_sources)
     if status.halt.is_pause:
