@@ -53,7 +53,7 @@ class UndeliveredNoticeRow(OutputRow, frozen=True, kw_only=True):
 
     named = names(code="notice.code", subject="notice.subject")
     shown = ("sink", "code", "status", "created", "error", "tries", "tier", "subject")
-    vital = ("status", "created")
+    vital = ("code", "status", "created")
 
 
 class SilenceRow(OutputRow, frozen=True, kw_only=True):

@@ -219,6 +219,7 @@ WORDS = {
     ("check", "sinks"): "alerts",
     ("key", "(none)"): "manual",
     ("last_delivered", MISSING): "never",
+    ("status", "dead"): "undeliverable",
     ("strategy", "(none)"): "manual",
     ("told", MISSING): "no",
 }

@@ -408,7 +408,7 @@ def status(
     kalshi status --paper
     """
     from kalshi_cli.cli.order_options import is_terse
-    from kalshi_cli.services.trading.reports.status import run_status, status_notes, status_view
+    from kalshi_cli.services.trading.reports.status import run_status, status_brief, status_notes, status_view
 
     if watch:
         from kalshi_cli.cli.commands.watch import watch_status
@@ -421,8 +421,6 @@ def status(
             info(found.preface)
         view = status_view(found)
         if is_terse(ctx):
-            from kalshi_cli.cli.screen.brief import status_brief
-
             view = status_brief(view)
         show_view(ctx, view, title="Status", now=now)
         for remark in status_notes(found, now):

@@ -1,18 +1,14 @@
-"""Views for a terminal only: orders with their meaning in NO, a market on one screen, a short status."""
+"""Views for a terminal only: orders with their meaning in NO, and a market on one screen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from msgspec import structs
-
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, show_money, show_price, show_qty
-from kalshi_cli.core.monitoring.feed_check import without_books
 from kalshi_cli.views.formats import MISSING, ShortId, TruncatableText
 from kalshi_cli.views.markets import MarketView
 from kalshi_cli.views.orders import OrderRow
 from kalshi_cli.views.row import OutputRow
-from kalshi_cli.views.runs import StatusView
 
 MAX_TEXT_LENGTH = 200
 """Characters of a rule on a screen; the rest is shown with `-v`."""
@@ -108,15 +104,6 @@ def market_brief(market: MarketView) -> MarketBrief:
         rules_primary=_cut(market.rules_primary),
         rules_secondary=_cut(market.rules_secondary),
     )
-
-
-def status_brief(view: StatusView) -> StatusView:
-    """Return a status that names the first market without an order book and counts the others."""
-    missing, count = without_books(view.no_book or "")
-    if count < 2:
-        return view
-    first = f"{count} markets; {missing[0].subject}: {missing[0].value}"
-    return structs.replace(view, no_book=TruncatableText(first))
 
 
 def _quote(bid: Price | None, bid_size: Qty, ask: Price | None, ask_size: Qty) -> str:

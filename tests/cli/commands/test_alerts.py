@@ -62,7 +62,7 @@ def test_a_silence_may_cover_codes_like_it_and_any_subject(
     assert (silence["code"], silence["subject"]) == (code, subject)
 
 
-def test_the_last_lines_say_what_reached_nobody_and_what_to_do(
+def test_the_last_lines_say_what_was_not_delivered_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     config = tmp_path / "config.yaml"

@@ -18,7 +18,13 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import StateCommand
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.services.trading.reports.status import RunStatus, read_status, status_notes, status_view
+from kalshi_cli.services.trading.reports.status import (
+    RunStatus,
+    read_status,
+    status_brief,
+    status_notes,
+    status_view,
+)
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import Heartbeat, RunGroup
@@ -366,3 +372,16 @@ def test_positions_that_an_alert_wants_closed_are_named_until_they_are_closed_or
     assert "kalshi flatten" in said(sim)
     book.set_mark("flatten", 0)
     assert status(sim).flatten_asked is None
+
+
+def test_a_short_status_names_the_first_market_without_an_order_book_and_counts_the_others(sim: Simulation) -> None:
+    view = status_view(status(sim))
+    for no_book, short in (
+        (None, None),
+        ("KXA: no snapshot", "KXA: no snapshot"),
+        (
+            "KXA: the stream ended (1012); KXB: the stream ended (1012); and 45 more",
+            "47 markets; KXA: the stream ended (1012)",
+        ),
+    ):
+        assert status_brief(msgspec.structs.replace(view, no_book=no_book)).no_book == short
