@@ -103,11 +103,13 @@ def _reads_badly(of: type[OutputRow], fitted: dict[str, int], widths: dict[str, 
 
 
 def _show_hints(rows: Sequence[Struct], names: Sequence[str], room: int) -> None:
-    """Print hints that the table cuts in full, so that a command in them can be copied."""
+    """Print hints that the table cuts in full, so that a command in them can be copied; the same hint only once."""
+    of: dict[str, list[str]] = {}
     for row, name in zip(rows, names, strict=True):
         hint = getattr(row, "hint", None)
         if hint and cell_len(hint) > room:
-            info(f"{name}: {safe_text(hint)}")
+            of.setdefault(safe_text(hint), []).append(name)
+    info(*(f"{', '.join(named)}: {hint}" for hint, named in of.items()))
 
 
 def _block(fields: Sequence[OutputColumn], line: dict[str, str], width: int) -> Text:
@@ -125,7 +127,7 @@ def _block(fields: Sequence[OutputColumn], line: dict[str, str], width: int) -> 
         head = GAP + cell_len(column.label)
         value = textwrap.fill(
             line[column.name], width, initial_indent=" " * (head + 1), subsequent_indent=" " * 2 * GAP,
-            break_on_hyphens=False,
+            break_on_hyphens=False, break_long_words=False,
         )  # fmt: skip
         text.append(value[head:], style="not bold")
         room -= length

@@ -520,6 +520,22 @@ def test_a_part_that_is_wider_than_the_screen_loses_nothing() -> None:
     assert "".join(words.split()) == f"HALTED,{'x' * 70}forareason:resume"
 
 
+def test_a_hint_of_several_rows_is_told_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    hints = {"exchange": "check the network", "clock": "check the network", "disk": "free space", "key": None}
+    rows = [
+        HealthRow(
+            check=name, status=Verdict("UNKNOWN"), latency_ms=1.0, detail=TruncatableText("no usable response " * 4),
+            hint=None if hint is None else TruncatableText(hint),
+        )
+        for name, hint in hints.items()
+    ]  # fmt: skip
+    render_rows(HealthRow, rows, Format.TABLE)
+    assert capsys.readouterr().err.splitlines() == ["exchange, clock: check the network", "disk: free space"]
+
+
 @pytest.mark.parametrize(("width", "told"), [(80, 1), (200, 0)])
 def test_a_hint_that_a_narrow_table_cuts_is_told_whole_so_that_its_command_can_be_copied(
     width: int, told: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

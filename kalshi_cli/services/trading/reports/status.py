@@ -161,11 +161,10 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     yield from (disabled_strategy_text(alert) for alert in status.failed)
     yield from (f"External source is stale: {source}" for source in status.stale_sources)
     if status.halt.is_pause:
-        yield "PAUSED: no new orders until `kalshi resume --reason TEXT`" + _after_alert(status.halt)
+        yield "PAUSED: no new orders until `kalshi resume --reason TEXT`" + first_steps(status.halt)
     elif status.halt.state is not TradingState.ACTIVE:
         limit = "HALTED: no new orders" if status.halt.state is TradingState.HALTED else "REDUCE-ONLY: no new positions"
-        steps = runbook_for(status.halt.code).runbook or DEFAULT_RUNBOOK.runbook
-        yield f"{limit} until `kalshi resume --reason TEXT`; first: `kalshi runbook {steps}`"
+        yield f"{limit} until `kalshi resume --reason TEXT`{first_steps(status.halt)}"
     if status.flatten_asked is not None:
         asked = format_time(status.flatten_asked, None)
         yield (
@@ -176,11 +175,13 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
         yield from triggered_group_text(group_id)
 
 
-def _after_alert(pause: Halt) -> str:
-    """Return where to read on if an alert paused trading (`alert DRIFT KXA`); "" after a manual pause."""
-    if not pause.reason.startswith(ALERT_REASON_PREFIX):
+def first_steps(halt: Halt) -> str:
+    """Return the runbook to read before a resume, of the halt or of the alert that paused; "" after a manual pause."""
+    if not halt.is_pause:
+        return f"; first: `kalshi runbook {runbook_for(halt.code).runbook or DEFAULT_RUNBOOK.runbook}`"
+    if not halt.reason.startswith(ALERT_REASON_PREFIX):
         return ""
-    remedy = REMEDIES.get(pause.reason.removeprefix(ALERT_REASON_PREFIX).split(" ")[0])
+    remedy = REMEDIES.get(halt.reason.removeprefix(ALERT_REASON_PREFIX).split(" ")[0])
     return f"; first: `kalshi runbook {remedy.runbook}`" if remedy is not None and remedy.runbook else ""
 
 
