@@ -87,8 +87,8 @@ def load_config(
     `distrust` decides about a configuration and a state directory that other users may write. Without a choice of
     the environment, a notice says that this is the simulated exchange.
     """
+    from kalshi_cli.base.local_time import set_time_zone
     from kalshi_cli.config import sources
-    from kalshi_cli.views.formats import set_time_zone
 
     gc.freeze()  # modules stay to the end: the collector, which `run` disabled, need not visit them again
     gc.enable()

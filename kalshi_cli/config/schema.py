@@ -340,7 +340,7 @@ def hidden_address(url: str) -> str:
 
 
 class DisplayConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of tables and screens."""
+    """Settings of tables, screens and messages."""
 
     time_zone: str = "local"
     """`local`, or a name of the time zone database. JSON is always UTC."""

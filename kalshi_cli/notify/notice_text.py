@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from kalshi_cli.base.local_time import show_times
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.monitoring.check_report import with_unit
@@ -46,6 +47,7 @@ def to_json(notice: Notice) -> bytes:
         for name, value in msgspec.structs.asdict(notice).items()
     }
     fields["subjects"] = [safe_text(subject) for subject in notice.subjects[:MAX_SUBJECTS]]
+    fields["text"] = show_times(safe_text(notice.text))  # for people; all other values are for programs
     fields["since"], fields["ts"] = rfc3339(notice.since), rfc3339(notice.ts)
     return msgspec.json.encode({"version": VERSION, "key": alert_key(notice), **fields})
 
@@ -70,7 +72,7 @@ def to_body(notice: Notice) -> str:
         lines.append(f"{notice.count} of them: {named}" + ("" if len(notice.subjects) >= notice.count else ", ..."))
     if notice.runbook:
         lines.append(f"runbook: kalshi runbook {notice.runbook}")
-    shown = [escape_markup(line, MAX_LINE_LENGTH) for line in lines if line]
+    shown = [escape_markup(show_times(line), MAX_LINE_LENGTH) for line in lines if line]
     if notice.page:  # from the configuration, so it may stay a link
         shown.append(f"page: {safe_text(notice.page, MAX_LINE_LENGTH)}")
     return "\n".join(shown)

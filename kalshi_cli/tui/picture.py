@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from rich.text import Text
 
+from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money, show_price, show_qty
-from kalshi_cli.views.formats import local_time
 from kalshi_cli.views.live import LiveEvent, LiveRunView
 from kalshi_cli.views.market_history import PublicTradeRow
 from kalshi_cli.views.order_book import OrderbookView

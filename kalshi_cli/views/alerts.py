@@ -34,7 +34,7 @@ class AlertRow(OutputRow, frozen=True, kw_only=True):
 
     named = names(waiting="untold", limit="wanted")
     shown = ("code", "subject", "text", "state", "since", "told", "tier", "silenced")
-    vital = ("code", "text", "state", "since")
+    vital = ("code", "subject", "text", "state", "since", "told")
     wraps = True
 
 
@@ -52,7 +52,8 @@ class UndeliveredNoticeRow(OutputRow, frozen=True, kw_only=True):
     notice_id: str
 
     named = names(code="notice.code", subject="notice.subject")
-    shown = ("sink", "status", "tier", "code", "subject", "created", "tries", "error")
+    shown = ("sink", "code", "status", "created", "error", "tries", "tier", "subject")
+    vital = ("code", "status", "created")
 
 
 class SilenceRow(OutputRow, frozen=True, kw_only=True):
@@ -77,15 +78,9 @@ class AlertChannelRow(OutputRow, frozen=True, kw_only=True):
     error: TruncatableText
 
     named = names(retry="retry_at")
-    shown = (
-        "sink",
-        "address",
-        "hears",
-        "failures",
-        "last_delivered",
-        "last_failed",
-        "error",
-    )
+    shown = ("sink", "last_delivered", "failures", "last_failed", "error", "hears", "address")
+    vital = ("last_delivered",)
+    wraps = True
 
 
 class AlertsView(OutputRow, frozen=True, kw_only=True):

@@ -64,3 +64,4 @@ class HealthRow(OutputRow, frozen=True, kw_only=True):
     hint: TruncatableText | None
 
     named = names(status="verdict.name")
+    wraps = True

@@ -49,3 +49,8 @@ class ExchangeView(OutputRow, frozen=True, kw_only=True):
     shards: tuple[ShardStatusRow, ...]
     maintenance: tuple[MaintenanceRow, ...]
     hours: tuple[HoursRow, ...]
+
+    screen = (
+        "exchange_active", "trading_active", "transfers_active", "estimated_resume", "hours_today", "next_maintenance",
+        "maintenance_ends", "maintenance_kind",
+    )  # fmt: skip

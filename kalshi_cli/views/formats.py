@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, tzinfo
 from enum import Enum
 from functools import cache
 from types import UnionType
@@ -12,6 +11,7 @@ from typing import Any, Literal, NamedTuple, NewType, TypeVar, Union, get_args, 
 
 import msgspec
 
+from kalshi_cli.base.local_time import local_time, show_times
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import (
     Money,
@@ -139,7 +139,7 @@ _HUMAN: dict[Any, Show] = {
     int: str,
     bool: lambda value: "yes" if value else "no",
     str: safe_text,
-    TruncatableText: safe_text,
+    TruncatableText: lambda text: show_times(safe_text(text)),
     ShortId: safe_text,
     Verdict: safe_text,
     TradingStateCell: safe_text,
@@ -196,6 +196,7 @@ LABELS = {
     "is_block": "block trade",
     "is_taker": "taker",
     "key": "group",
+    "letters": "notices not delivered",
     "no_book": "no order book",
     "pnl_today": "P&L today",
     "pnl_today_share": "P&L today (share)",
@@ -207,6 +208,7 @@ LABELS = {
     "taker": "taker bought",
     "sinks": "channels",
     "told": "delivered",
+    "undelivered": "waiting",
     "unknown_orders": "unconfirmed orders",
     "uptime_s": "uptime (s)",
 }
@@ -216,7 +218,10 @@ WORDS = {
     ("by", "here"): "kalshi",
     ("check", "sinks"): "alerts",
     ("key", "(none)"): "manual",
+    ("last_delivered", MISSING): "never",
+    ("status", "dead"): "undeliverable",
     ("strategy", "(none)"): "manual",
+    ("told", MISSING): "no",
 }
 """Values on a terminal, by field, whose word in JSON, which is stable, is not the word that people read."""
 
@@ -324,23 +329,6 @@ def style(name: str, kind: Any, value: Any) -> str:
 
 
 _STEPS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"))
-
-
-_zone: tzinfo | None = UTC
-"""The time zone of tables and screens; None is the machine's."""
-
-
-def set_time_zone(name: str) -> None:
-    """Set the time zone of tables and screens: `local`, or a name of the time zone database."""
-    global _zone
-    from zoneinfo import ZoneInfo
-
-    _zone = None if name == "local" else ZoneInfo(name)
-
-
-def local_time(ts: Ts) -> datetime:
-    """Return the time, to the second, in the time zone of tables and screens."""
-    return datetime.fromtimestamp(ts // 1000, UTC).astimezone(_zone)
 
 
 def format_clock(ts: Ts) -> str:

@@ -169,6 +169,6 @@ class StatusView(OutputRow, frozen=True, kw_only=True):
         "env", "mode", "running", "stalled_since", "state", "state_code", "state_reason", "state_since", "blind_since",
         "flatten_asked", "triggered_groups", "failed_strategies", "stale_sources", "trading_day", "day_pnl", "cash",
         "open_positions", "resting_orders", "resting_until", "unknown_orders", "strategy", "pid", "started",
-        "uptime_s", "last_cycle", "cycles", "ended", "ended_in_order", "stopped_by", "exit_code", "feed_age_s",
+        "last_cycle", "cycles", "ended", "ended_in_order", "stopped_by", "exit_code", "feed_age_s",
         "feed_lag_s", "no_book", "waiting", "sources",
     )  # fmt: skip

@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.text import Text
 from support.served import TWO_SIDED, Served, Terminal
 
+from kalshi_cli.base.local_time import set_time_zone
 from kalshi_cli.base.units import Price, Ts, cents, contracts
 from kalshi_cli.cli.screen.chart import draw
 from kalshi_cli.tui import picture
-from kalshi_cli.views.formats import set_time_zone
 from kalshi_cli.views.market_history import CandleRow, PublicTradeRow
 from kalshi_cli.views.order_book import OrderbookView
 

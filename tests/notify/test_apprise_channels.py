@@ -142,7 +142,7 @@ def test_what_happened_and_what_to_do_arrive(scheme: str, receiver: Receiver, mo
     if scheme != "twilio":  # one text message is 160 characters: what happened comes first
         assert "kalshi order reconcile" in body
         assert "kalshi runbook unknown-order" in body
-        assert "since 2026-11-21T11:00:00.000Z" in body
+        assert "since 2026-11-21 11:00:00 UTC" in body
     assert "github.com" not in body
     assert "ppris" not in body
 
@@ -305,11 +305,11 @@ def test_the_lines_for_people() -> None:
         "value 3, limit 0 orders",
         "command: kalshi order reconcile",
         "an order whose fate is not known",
-        "since 2026-11-21T11:00:00.000Z",
+        "since 2026-11-21 11:00:00 UTC",
         "7 of them: A, B, ...",
         "runbook: kalshi runbook unknown-order",
     ]
     bare = notice(text="gone well", value="", limit="", runbook="", command="", kind="event", tier="info")
-    assert to_body(bare).splitlines() == ["gone well", "since 2026-11-21T11:00:00.000Z"]
+    assert to_body(bare).splitlines() == ["gone well", "since 2026-11-21 11:00:00 UTC"]
     assert len(to_title(notice(subject="x" * 999))) <= MAX_TITLE_LENGTH
     assert all(len(line) <= MAX_LINE_LENGTH for line in to_body(notice(text="x" * 999)).splitlines())

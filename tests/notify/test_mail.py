@@ -33,7 +33,7 @@ def test_a_letter_says_what_happened_and_what_to_do() -> None:
         "value 1, limit 0 orders",
         "command: kalshi order reconcile",
         "an order whose fate is not known",
-        "since 2026-11-21T11:00:00.000Z",
+        "since 2026-11-21 11:00:00 UTC",
         "runbook: kalshi runbook unknown-order",
     ]
 

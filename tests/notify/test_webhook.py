@@ -40,7 +40,8 @@ def delivered_to(path: str, within_s: float = PATIENCE_S) -> DeliveryResult:
 
 
 def test_the_json_is_what_the_contract_says() -> None:
-    told = notice(count=3, subjects=("A", "B", "C"))
+    text = "an order whose fate is not known since 2026-11-21T10:59:30.250Z"
+    told = notice(count=3, subjects=("A", "B", "C"), text=text)
     with receiving() as receiver:
         assert notifier(a=receiver.url("200/hook?token=x")).deliver("a", told, PATIENCE_S).outcome == "delivered"
     (asked,) = receiver.asked
@@ -58,7 +59,7 @@ def test_the_json_is_what_the_contract_says() -> None:
         "event": "error",
         "code": "ORDER_UNKNOWN",
         "subject": "KXBTC-26NOV21",
-        "text": "an order whose fate is not known",
+        "text": "an order whose fate is not known since 2026-11-21 10:59:30 UTC",
         "env": "demo",
         "since": "2026-11-21T11:00:00.000Z",
         "ts": "2026-11-21T11:00:01.500Z",

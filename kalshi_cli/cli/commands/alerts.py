@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,9 @@ from kalshi_cli.base.units import pluralize
 from kalshi_cli.cli.commands import price_alerts
 from kalshi_cli.cli.options import CommandGroup, duration_option, flags_of, home_of, open_services, show_list, show_view
 from kalshi_cli.cli.screen.output import info
+
+if TYPE_CHECKING:
+    from kalshi_cli.views.alerts import AlertRow
 
 app = CommandGroup(
     "Show, test and silence alerts.\n\n"
@@ -25,6 +29,9 @@ What = Annotated[
     ),
 ]
 Paper = Annotated[bool, typer.Option("--paper", help="Alerts of paper trading")]
+
+MAX_RUNBOOKS = 3
+"""Codes of active alerts whose runbook is named, the gravest first."""
 
 MAX_SILENCE_S = 30 * 86_400
 """Thirty days: a longer silence is forgotten."""
@@ -44,8 +51,12 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
     with open_services(ctx) as kalshi:
         view = kalshi.monitoring.alerts(home_of(kalshi.resources, paper=paper))
         show_view(ctx, view, title="alerts", now=kalshi.now)
+        firing = [each for each in view.alerts if each.state == "firing" and not each.silenced]
         if view.firing and not kalshi.resources.config.alerts.channels:
             info("No alert channels configured: alerts are only listed here, not sent. To add one: `kalshi init`")
+        elif untold := ", ".join(_codes(each for each in firing if each.told is None)):
+            info(f"Active, and not delivered: {untold}")
+        info(*(f"What to do: kalshi runbook {code}" for code in _codes(firing)[:MAX_RUNBOOKS]))
         if waiting := len(kalshi.monitoring.price_alerts(home_of(kalshi.resources, paper=paper)).list()):
             info(f"Waiting: {pluralize(waiting, 'price or fill alert')}; `kalshi alerts prices` lists them")
 
@@ -77,7 +88,7 @@ def try_(
         if failed := [row.sink for row in rows if not row.delivered]:
             raise KalshiError(
                 f"Not delivered: {', '.join(failed)}",
-                hint="`kalshi alerts list` shows the last error of each channel",
+                hint="run `kalshi runbook alert-undelivered`",
                 code="not_delivered",
             )
 
@@ -141,7 +152,7 @@ def retry(ctx: typer.Context, paper: Paper = False) -> None:
 
     with open_services(ctx) as kalshi:
         woken, waiting = kalshi.monitoring.retry_alerts(home_of(kalshi.resources, paper=paper))
-        info(f"{pluralize(woken, 'undeliverable notice')} queued again")
+        info(f"{pluralize(woken, 'undeliverable notice')} queued again" + ("" if waiting else "; nothing is waiting"))
         if waiting:
             raise KalshiError(
                 f"{pluralize(waiting, 'notice')} still not delivered",
@@ -151,6 +162,10 @@ def retry(ctx: typer.Context, paper: Paper = False) -> None:
 
 
 app.add_typer(price_alerts.app)
+
+
+def _codes(alerts: Iterable[AlertRow]) -> list[str]:
+    return list(dict.fromkeys(each.code for each in alerts))
 
 
 def _named(what: str) -> tuple[str, str]:

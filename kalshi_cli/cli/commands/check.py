@@ -13,9 +13,10 @@ from typing import Annotated, Any
 
 import typer
 
+from kalshi_cli.base.local_time import show_times
 from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.cli.options import CommandGroup, duration_option, flags_of, home_of, open_services
-from kalshi_cli.cli.screen.output import Format, close_out, default_format, info, warn, write_out
+from kalshi_cli.cli.screen.output import Format, close_out, default_format, info, warn, write_out, write_sentence
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict
 
 app = CommandGroup(
@@ -408,12 +409,12 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
             render_rows(CheckLine, rows, form)
             breaches = tuple(each for each in breaches if not any(each.text in row.summary for row in rows))
         else:
-            write_out(f"{safe_text(redact(found.first_line), MAX_LINE_LENGTH)}\n")
+            write_out(f"{_shown(found.first_line)}\n")
             for part in parts:
-                write_out(f"{part.verdict.name} {part.check}: {safe_text(redact(part.summary), MAX_LINE_LENGTH)}\n")
+                write_out(f"{part.verdict.name} {part.check}: {_shown(part.summary)}\n")
         most = MAX_LINES - 3 - len(parts)
         for breach in breaches[:most]:  # no table: it would cut the text
-            write_out(f"{breach.severity.upper()} {safe_text(redact(breach.text), MAX_LINE_LENGTH)}\n")
+            write_sentence(f"{breach.severity.upper()} {_shown(breach.text)}")
         if len(breaches) > most:
             info(f"... and {len(breaches) - most} more; --json shows all")
         if form is Format.TABLE and parts:
@@ -422,6 +423,11 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
             info(f"{found.verdict.name}:{named} {len(parts) - len(failed)} of {len(parts)} checks OK")
         if found.verdict is not Verdict.OK:
             info(f"What to do: kalshi runbook {found.runbook}")
+
+
+def _shown(text: str) -> str:
+    """Return a text of a check as one line for people, with local times and without secrets."""
+    return show_times(safe_text(redact(text), MAX_LINE_LENGTH))
 
 
 _TAKES_VALUE = (

@@ -407,7 +407,8 @@ def status(
     kalshi status --watch
     kalshi status --paper
     """
-    from kalshi_cli.services.trading.reports.status import run_status, status_notes, status_view
+    from kalshi_cli.cli.order_options import is_terse
+    from kalshi_cli.services.trading.reports.status import run_status, status_brief, status_notes, status_view
 
     if watch:
         from kalshi_cli.cli.commands.watch import watch_status
@@ -418,6 +419,9 @@ def status(
         found, now = run_status(resources, home_of(resources, paper=paper)), resources.clock.now()
         if found.preface:
             info(found.preface)
-        show_view(ctx, status_view(found), title="Status", now=now)
+        view = status_view(found)
+        if is_terse(ctx):
+            view = status_brief(view)
+        show_view(ctx, view, title="Status", now=now)
         for remark in status_notes(found, now):
             info(remark)

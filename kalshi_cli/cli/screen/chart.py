@@ -10,9 +10,9 @@ import shutil
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.units import Price, Qty, show_price, show_qty
 from kalshi_cli.cli.screen.output import Format, default_format, info, write_out
-from kalshi_cli.views.formats import local_time
 from kalshi_cli.views.market_history import CandleRow
 
 HEIGHT = 14

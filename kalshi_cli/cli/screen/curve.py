@@ -13,10 +13,10 @@ from pathlib import Path
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.files import open_regular
+from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Money, Ts, show_money
 from kalshi_cli.cli.screen.output import Format, info, write_out
-from kalshi_cli.views.formats import local_time
 
 Point = tuple[Ts, Money]
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TextIO
 
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.local_time import show_times
 from kalshi_cli.base.text import conceal_key, holds_private_key, one_line, redact
 
 
@@ -45,9 +46,9 @@ def write_out(text: str, *, flush: bool = False) -> None:
 
 
 def write_sentence(text: str) -> None:
-    """Write a sentence to stdout; a terminal breaks it between words."""
+    """Write a sentence to stdout, with local times; a terminal breaks it between words."""
     width = _columns_of(sys.stdout) if sys.stdout.isatty() else 0
-    write_out(f"{_wrap(one_line(text), width)}\n")
+    write_out(f"{_wrap(show_times(one_line(text)), width)}\n")
 
 
 def flush_out() -> None:
@@ -99,14 +100,17 @@ def info(*lines: str) -> None:
 def warn(*lines: str, is_wrapped: bool = True) -> None:
     """Write warnings and errors to stderr, after the output on stdout so far.
 
-    Each argument becomes one line without secrets; quoted text from outside cannot start a second line. A terminal
-    breaks lines between words, unless they are for a program.
+    Each argument becomes one line without secrets; quoted text from outside cannot start a second line. Unless they
+    are for a program, lines have local times, and a terminal breaks them between words.
     """
     with suppress(OSError):  # the final flush reports it
         flush_out()
     try:
-        width = _columns_of(sys.stderr) if is_wrapped else 0
-        sys.stderr.write("".join(f"{_wrap(one_line(redact(line)), width)}\n" for line in lines))
+        shown = (one_line(redact(line)) for line in lines)
+        if is_wrapped:
+            width = _columns_of(sys.stderr)
+            shown = (_wrap(show_times(line), width) for line in shown)
+        sys.stderr.write("".join(f"{line}\n" for line in shown))
         sys.stderr.flush()
     except (OSError, ValueError):  # a full disk or a closed terminal must not stop the cancels
         _drop(sys.stderr)
@@ -145,7 +149,7 @@ def prompt(question: str) -> str:
 
     UsageError for a pasted private key: its other lines would answer the next questions.
     """
-    sys.stderr.write(one_line(question) + " ")
+    sys.stderr.write(_wrap(show_times(one_line(question)), _columns_of(sys.stderr)) + " ")
     sys.stderr.flush()
     answer = sys.stdin.readline(MAX_ANSWER_LENGTH).strip()
     if holds_private_key(answer):

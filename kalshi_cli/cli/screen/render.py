@@ -22,7 +22,7 @@ from kalshi_cli.base.text import csv_line, csv_text, one_line, redact
 from kalshi_cli.base.units import Qty, Ts, show_money
 from kalshi_cli.cli.screen.output import Format, default_format, info, write_out
 from kalshi_cli.core.model.messages import Level
-from kalshi_cli.views.formats import columns, inner_rows, is_number, is_text, label_of, to_machine, to_text
+from kalshi_cli.views.formats import MISSING, columns, inner_rows, is_number, is_text, label_of, to_machine, to_text
 from kalshi_cli.views.order_book import FillCostRow, LevelRow, MarketLevelRow, OrderbookView
 from kalshi_cli.views.row import OutputRow
 
@@ -232,9 +232,10 @@ def _plain(of: type[Struct], rows: Iterable[Struct]) -> None:
 
 
 def _plain_one(row: OutputRow) -> None:
-    fields = columns(type(row))
-    width = max(len(column.name) for column in fields)
-    write_out("".join(f"{c.name:<{width}}  {to_text(c.kind)(getattr(row, c.name))}\n" for c in fields))
+    """Write the fields of one object; a view with chosen lines for a screen has no missing values here either."""
+    lines = [(column.name, to_text(column.kind)(getattr(row, column.name))) for column in columns(type(row))]
+    width = max(len(name) for name, _ in lines)
+    write_out("".join(f"{name:<{width}}  {text}\n" for name, text in lines if text != MISSING or not row.screen))
 
 
 # -- the status of a running loop ----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pydoc
 import sys
+import textwrap
 from collections.abc import Collection, Sequence
 from itertools import chain, zip_longest
 
@@ -41,6 +42,8 @@ MIN_PROSE_LENGTH, MIN_LINE_LENGTH = 12, 16
 """The least width of prose that is cut, and of prose that is wrapped."""
 MIN_TABLE_WIDTH = 60
 """On a narrower screen, such as that of a phone, rows that do not fit are drawn one below the other, in full."""
+MIN_TEXT_LENGTH = 24
+"""Sentences in a narrower column read badly: where it is vital, rows are drawn one below the other."""
 MAX_BAR_LENGTH = 40
 LONGEST_AGE, LONGEST_TIME = len("in 59m"), len("Jun 11 06:29 EDT (in 59m)")
 """Room for a time, whatever it is now: columns must not come and go from one minute to the next."""
@@ -66,7 +69,8 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
             moments = {name: getattr(row, name) for name in of.vital if is_moment(by_name[name].kind)}
             line |= {name: format_age(ts, now) for name, ts in moments.items() if ts is not None}
         fitted = fit(fields, _widths(fields, cells), console.width, vital, shortest)
-    if console.width < MIN_TABLE_WIDTH and len(fitted) < len(fields):
+    is_narrow = console.width < MIN_TABLE_WIDTH or _reads_badly(of, fitted, _widths(fields, cells))
+    if is_narrow and len(fitted) < len(fields):
         console.width = max(console.width, *(cell_len(line[fields[0].name]) for line in cells))
         _draw(console, title, Group(*(_block(every, line, console.width) for line in cells)))
         return
@@ -93,12 +97,19 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
         info(f"Hidden, the terminal is too narrow: {left_out}. Use a wider terminal or --format plain")
 
 
+def _reads_badly(of: type[OutputRow], fitted: dict[str, int], widths: dict[str, int]) -> bool:
+    """Return whether a wrapped column that must be shown is too narrow for its sentences."""
+    return of.wraps and any(fitted[name] < min(MIN_TEXT_LENGTH, widths[name]) for name in fitted if name in of.vital)
+
+
 def _show_hints(rows: Sequence[Struct], names: Sequence[str], room: int) -> None:
-    """Print hints that the table cuts in full, so that a command in them can be copied."""
+    """Print hints that the table cuts in full, so that a command in them can be copied; the same hint only once."""
+    of: dict[str, list[str]] = {}
     for row, name in zip(rows, names, strict=True):
         hint = getattr(row, "hint", None)
         if hint and cell_len(hint) > room:
-            info(f"{name}: {safe_text(hint)}")
+            of.setdefault(safe_text(hint), []).append(name)
+    info(*(f"{', '.join(named)}: {hint}" for hint, named in of.items()))
 
 
 def _block(fields: Sequence[OutputColumn], line: dict[str, str], width: int) -> Text:
@@ -113,7 +124,12 @@ def _block(fields: Sequence[OutputColumn], line: dict[str, str], width: int) -> 
             room = width
         text.append(" " * GAP)
         text.append(column.label, style="dim not bold")
-        text.append(f" {line[column.name]}", style="not bold")
+        head = GAP + cell_len(column.label)
+        value = textwrap.fill(
+            line[column.name], width, initial_indent=" " * (head + 1), subsequent_indent=" " * 2 * GAP,
+            break_on_hyphens=False, break_long_words=False,
+        )  # fmt: skip
+        text.append(value[head:], style="not bold")
         room -= length
     text.end = "\n"
     return text

@@ -13,13 +13,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts, show_price, show_qty
 from kalshi_cli.cli.screen.live import REDRAW_MS, screen
 from kalshi_cli.cli.screen.tables import GAP, ladder, one_grid
 from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.views.formats import format_clock, local_time
+from kalshi_cli.views.formats import format_clock
 
 if TYPE_CHECKING:
     from kalshi_cli.app.watching import WatchSession

@@ -66,9 +66,17 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """Return the breach in one line: `DAY_LOSS account: $60.00 lost (limit 50)`; words are not a limit."""
-        is_number = any(map(str.isdigit, self.limit)) and not self.limit[0].isalpha()
-        word = "limit" if is_number else "expected:"
+        word = "limit" if self._is_number else "expected:"
         return f"{self.code} {self.subject}: {self.value}" + (f" ({word} {self.limit})" if self.limit else "")
+
+    @property
+    def bound(self) -> str:
+        """Return the limit for a sentence: `limit 80 %`, `expected a running loop`; "" without a limit."""
+        return f"{'limit' if self._is_number else 'expected'} {self.wanted}" if self.limit else ""
+
+    @property
+    def _is_number(self) -> bool:
+        return any(map(str.isdigit, self.limit)) and not self.limit[0].isalpha()
 
 
 def breach(severity: str, code: str, subject: str, value: str, limit: str, unit: str = "") -> Breach:

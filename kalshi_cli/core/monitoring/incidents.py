@@ -176,12 +176,12 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 
 def from_check(source: str, breach: Breach, now: Ts, event: str) -> Incident:
     """Return the incident of a check's breach; an unknown result is not certain yet."""
-    value, wanted = safe_text(breach.value, MAX_TEXT_LENGTH), safe_text(breach.wanted, MAX_SUBJECT_LENGTH)
+    value, bound = safe_text(breach.value, MAX_TEXT_LENGTH), safe_text(breach.bound, MAX_SUBJECT_LENGTH)
     is_unknown = breach.severity == "unknown"
     return Incident(
         code=breach.code, subject=safe_text(breach.subject, MAX_SUBJECT_LENGTH), source=source,
         tier="warning" if is_unknown else breach.severity, event=event or runbook_for(breach.code).event,
-        text=f"{value}, expected {wanted}" if wanted else value, value=value,
+        text=f"{value}, {bound}" if bound else value, value=value,
         wanted=safe_text(breach.limit, MAX_SUBJECT_LENGTH), unit=breach.unit,
         since=now, seen=now, lasts=True, is_unknown=is_unknown, untold=0 if is_unknown else 1,
     )  # fmt: skip

@@ -218,7 +218,7 @@ def cooldown(state: EngineState, limits: RiskLimits, intent: Place, strategy: st
     until = Ts(losses.at + limits.cooldown_after_loss_ms * 2**doubled)
     if state.now >= until:
         return None
-    return "COOLDOWN", f"cooling down until {format_ts(until)} after {losses.rounds} losing trades"
+    return "COOLDOWN", f"cooling down until {format_ts(until)} after {pluralize(losses.rounds, 'losing trade')}"
 
 
 def _is_closing_untold(state: EngineState, ticker: str, strategy: str) -> bool:

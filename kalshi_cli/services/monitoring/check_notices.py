@@ -115,7 +115,7 @@ def _notice(resources: Resources, source: str, breaches: Sequence[Breach], why: 
     return Notice(
         notice_id=resources.new_id(), kind="firing", tier="critical" if first.severity == "critical" else "warning",
         event=remedy.event, code=first.code, subject=first.subject,
-        text=f"{source}: {first.value}, expected {first.wanted}; repeated at every run because {why}",
+        text=f"{source}: {first.value}, {first.bound}; repeated at every run because {why}",
         env=resources.config.env, since=now, ts=now, value=first.value, limit=first.limit, unit=first.unit,
         count=len(breaches),
         subjects=tuple(breach.subject for breach in breaches[:5]), runbook=remedy.runbook, command=remedy.command,

@@ -23,6 +23,7 @@ from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.monitoring.alerting import AlertOverview
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.trading.halts import describe, resume_hint
+from kalshi_cli.services.trading.reports.status import first_steps
 from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 
@@ -235,7 +236,7 @@ def state(store: Store) -> tuple[Verdict, str, str]:
     """Check that the state file is readable, trading is not halted and no order is unconfirmed."""
     halt = store.halt()
     if halt.state is not TradingState.ACTIVE:
-        return Verdict.WARNING, describe(halt), resume_hint(halt)
+        return Verdict.WARNING, describe(halt), resume_hint(halt) + first_steps(halt)
     unknown = sum(order.status is OrderStatus.UNKNOWN for order in store.live_orders())
     if unknown:
         return Verdict.CRITICAL, pluralize(unknown, "unconfirmed order"), "run `kalshi order reconcile`"

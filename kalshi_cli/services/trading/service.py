@@ -102,7 +102,7 @@ class TradingService(PlanningService):
     def _resume(self, reason: str) -> ResumeView:
         before, now, note = self._control.resume(reason), self._resources.clock.now(), self._resources.note
         was_active = before.state is TradingState.ACTIVE
-        note("Trading was already active" if was_active else f"Trading is active again. {describe(before, 'was')}")
+        note("Trading was already active" if was_active else f"Trading is active again. {describe(before, 'had been')}")
         for remark in (self._control.would_halt_again(before), *self._control.leftovers()):
             if remark:
                 note(remark)

@@ -9,7 +9,7 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.base.units import Ts, format_ts, show_money, show_price, show_qty
+from kalshi_cli.base.units import Ts, show_money, show_price, show_qty
 from kalshi_cli.core.engine.book_validity import can_trade, markets_without_book
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import AlertRaised, Effect, FillBooked, OrderRefused, SettlementBooked, StateChanged
@@ -27,6 +27,7 @@ from kalshi_cli.services.trading.wind_down import MAX_WHY_LENGTH, WindDown, list
 from kalshi_cli.store.records import PAUSED, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.store.state_store import pack_sources
+from kalshi_cli.views.formats import format_clock
 from kalshi_cli.views.live import LiveRunView
 
 TRAFFIC_EVERY_S = 5.0
@@ -84,7 +85,7 @@ class ReportingRecorder:
 
     def _show(self, ts: Ts, strategy: str, text: str) -> None:
         today = show_money(self.engine.day_net, signed=True)
-        self.note(" ".join(filter(None, (f"{format_ts(ts)[11:19]}Z", strategy, f"{text}; P&L today {today}"))))
+        self.note(" ".join(filter(None, (format_clock(ts), strategy, f"{text}; P&L today {today}"))))
 
     def _is_new(self, denial: OrderRefused) -> bool:
         """Return whether a denial is the first of its cause within this minute."""

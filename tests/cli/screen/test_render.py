@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kalshi_cli.views as all_rows
+from kalshi_cli.base.local_time import set_time_zone
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.cli.screen.live import folded
 from kalshi_cli.cli.screen.output import Format
@@ -41,7 +42,6 @@ from kalshi_cli.views.formats import (
     columns,
     format_clock,
     format_time,
-    set_time_zone,
     short_ids,
     to_machine,
     to_text,
@@ -520,6 +520,22 @@ def test_a_part_that_is_wider_than_the_screen_loses_nothing() -> None:
     assert "".join(words.split()) == f"HALTED,{'x' * 70}forareason:resume"
 
 
+def test_a_hint_of_several_rows_is_told_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    hints = {"exchange": "check the network", "clock": "check the network", "disk": "free space", "key": None}
+    rows = [
+        HealthRow(
+            check=name, status=Verdict("UNKNOWN"), latency_ms=1.0, detail=TruncatableText("no usable response " * 4),
+            hint=None if hint is None else TruncatableText(hint),
+        )
+        for name, hint in hints.items()
+    ]  # fmt: skip
+    render_rows(HealthRow, rows, Format.TABLE)
+    assert capsys.readouterr().err.splitlines() == ["exchange, clock: check the network", "disk: free space"]
+
+
 @pytest.mark.parametrize(("width", "told"), [(80, 1), (200, 0)])
 def test_a_hint_that_a_narrow_table_cuts_is_told_whole_so_that_its_command_can_be_copied(
     width: int, told: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -774,3 +790,25 @@ def test_a_table_shortens_order_ids_no_further_than_they_differ() -> None:
     assert short_ids(["0123456789a", "0123456789b"]) == ["0123456789a", "0123456789b"]
     assert short_ids(["0123456789a", "0123456789a"]) == ["01234567", "01234567"]
     assert short_ids([]) == []
+
+
+class AllLines(OutputRow, frozen=True, kw_only=True):
+    """A view that shows every field."""
+
+    pid: int | None
+    state: str
+
+
+class ChosenLines(AllLines, frozen=True, kw_only=True):
+    """A view that chooses its lines."""
+
+    screen = ("pid", "state")
+
+
+def test_plain_text_leaves_out_missing_values_of_a_view_that_chooses_its_lines(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    render_one(ChosenLines(pid=None, state="active"), Format.PLAIN)
+    assert capsys.readouterr().out == "state  active\n"
+    render_one(AllLines(pid=None, state="active"), Format.PLAIN)
+    assert capsys.readouterr().out == "pid    —\nstate  active\n"

@@ -109,7 +109,7 @@ def test_the_first_is_told_at_once_and_not_again_while_it_holds(desk: Desk) -> N
 def test_a_notice_says_what_was_found_what_is_wanted_and_what_to_do(desk: Desk) -> None:
     desk.holds("KXA")
     (notice,) = desk.told
-    assert (notice.value, notice.limit, notice.text, notice.since) == ("12", "10", "12, expected 10", T0)
+    assert (notice.value, notice.limit, notice.text, notice.since) == ("12", "10", "12, limit 10", T0)
     assert (notice.runbook, notice.command, notice.tier) == ("position-limit", "kalshi positions", "critical")
     desk.finds(breach(code="HALF_SAID", limit=""), source="check pnl")
     assert desk.told[-1].text == "12"
@@ -131,7 +131,7 @@ def test_a_notice_says_what_its_numbers_are_counted_in(
     desk.finds(*Measure(label=label, value=93 if limit != "100:" else 9, unit=unit, crit=limit).breach("API_SLOW", "x"))
     (notice,) = desk.told
     assert (notice.limit, notice.unit) == (limit, counted_in)
-    assert notice.text.endswith(f"{unit}, expected {wanted}")
+    assert notice.text.endswith(f"{unit}, limit {wanted}")
 
 
 def test_a_unit_that_is_in_the_limit_already_is_not_said_twice(desk: Desk) -> None:
@@ -139,8 +139,8 @@ def test_a_unit_that_is_in_the_limit_already_is_not_said_twice(desk: Desk) -> No
         breach(value="$60.00", limit="$50.00", unit="$"),
         breach("KXB", value="93 (116 %)", limit="80", unit="contracts"),
     )
-    assert desk.told[0].text == "$60.00, expected $50.00"
-    assert desk.matter("POSITION_LIMIT", "KXB").text == "93 (116 %), expected 80 contracts"
+    assert desk.told[0].text == "$60.00, limit $50.00"
+    assert desk.matter("POSITION_LIMIT", "KXB").text == "93 (116 %), limit 80 contracts"
 
 
 def test_what_still_holds_is_reminded_after_each_repeat_interval(desk: Desk) -> None:
@@ -499,7 +499,7 @@ def test_a_warning_that_is_back_waits_for_its_window(desk: Desk) -> None:
 def test_an_end_says_that_it_is_over(desk: Desk) -> None:
     desk.holds("KXA")
     desk.holds()
-    assert desk.told[-1].text == "over: 12, expected 10"
+    assert desk.told[-1].text == "over: 12, limit 10"
 
 
 def test_what_was_over_before_its_cause_is_never_told(desk: Desk) -> None:

@@ -29,6 +29,7 @@ HERE = ROOT
 NAMES = [each.name for each in runbooks()]
 QUOTED = re.compile(r"`([^`]+)`")
 SYSTEM = (
+    "echo $?",
     "timedatectl",
     "sudo timedatectl set-ntp true",
     "df -h",

@@ -250,7 +250,7 @@ def test_a_fill_is_shown_with_its_time_its_strategy_and_the_result_of_the_day(si
     run.over(run.ticks(3, lambda n: n == 2 and sim.take(ASK, 40, 4)))
     (line,) = [line for line in run.noted if "bought" in line]
     assert re.fullmatch(
-        rf"\d\d:\d\d:\d\dZ bidder bought 4 YES {TICKER} at \$0.40 \(maker, fee .*\); P&L today .*", line
+        rf"\d\d:\d\d:\d\d UTC bidder bought 4 YES {TICKER} at \$0.40 \(maker, fee .*\); P&L today .*", line
     )
 
 
@@ -270,5 +270,5 @@ def test_a_denial_is_shown_once_a_minute_for_each_cause(sim: Simulation) -> None
         ts = Ts(T0 + 1000 * seconds)
         recorder.record(OrderRefused(ts, "fade", TICKER, "ORDER_SIZE", "too many"))
     assert [line.partition("; ")[0] for line in noted] == [
-        f"{time}Z fade refused {TICKER}: too many (ORDER_SIZE)" for time in ("20:26:40", "20:27:50")
+        f"{time} UTC fade refused {TICKER}: too many (ORDER_SIZE)" for time in ("20:26:40", "20:27:50")
     ]

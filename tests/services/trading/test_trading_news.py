@@ -164,7 +164,7 @@ def test_a_fall_from_the_best_of_the_day_is_told_while_it_lasts(desk_of: Open) -
     assert desk.tell() == []
     beat(desk, -20)
     assert desk.tell() == ["[sim] WARNING DAY_DRAWDOWN account"]
-    assert texts(desk, "DAY_DRAWDOWN") == ["$50.00 below the day's high of $30.00, expected $50.00"]
+    assert texts(desk, "DAY_DRAWDOWN") == ["$50.00 below the day's high of $30.00, limit $50.00"]
     beat(desk, 0)
     assert desk.tell() == ["[sim] RESOLVED WARNING DAY_DRAWDOWN account"]
 

@@ -103,7 +103,7 @@ def _agree(store: Store, verified: Verified | None, *, is_different: bool) -> st
     fills, markets = (pluralize(*count) for count in zip(store.history.size(), ("fill", "market"), strict=True))
     known, more = f"{fills} and the positions in {markets}", ""
     if verified is not None and verified.start:
-        known = f"the positions in {markets} and the fills since {format_ts(verified.start)[:16]}"
+        known = f"the positions in {markets} and the fills since {format_ts(verified.start)[:16]}Z"
         more = f"; of {fills}, each run compares up to {MAX_OLDER:,} older ones"
     return f"{known}: some differ{more}" if is_different else f"{known} match the exchange{more}"
 
@@ -258,7 +258,7 @@ def _cash(
     drift = cash_drift(compared.ledger, cash, moved, base.cash)
     measure = measured("drift_usd", abs(drift) / DOLLAR, readings.checks.drift_usd)
     measures.append(measure)
-    remarks.append(f"cash difference {show_money(drift, signed=True)} since {format_ts(base.ts)[:16]}")
+    remarks.append(f"cash difference {show_money(drift, signed=True)} since {format_ts(base.ts)[:16]}Z")
     return measure.breach("CASH_DRIFT", "cash", f"{show_money(drift, signed=True)} unexplained")
 
 

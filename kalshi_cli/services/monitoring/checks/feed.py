@@ -128,7 +128,7 @@ def _summary(measures: list[Measure], *, is_polled: bool) -> str:
     said = ["order books are polled" if is_polled else f"last message {value['feed_age_s']:g} s ago"]
     if "feed_lag_ms" in value:
         said.append(f"{value['feed_lag_ms']:g} ms delay")
-    said.append(f"{value.get('feed_gaps', 0):g} gaps in {GAP_MINUTES} minutes")
+    said.append(f"{pluralize(int(value.get('feed_gaps', 0)), 'gap')} in {GAP_MINUTES} minutes")
     return ", ".join([*said, f"{value['no_book']:g} markets without an order book"])
 
 

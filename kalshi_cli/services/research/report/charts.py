@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Money, Ts, show_money
-from kalshi_cli.views.formats import local_time
 
 WIDTH = 900
 _LEFT, _RIGHT, _TOP, _BOTTOM = 84, 16, 12, 28

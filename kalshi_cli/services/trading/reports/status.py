@@ -14,6 +14,7 @@ from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.monitoring.error_check import disabled_strategies
+from kalshi_cli.core.monitoring.feed_check import without_books
 from kalshi_cli.core.monitoring.runbook_index import DEFAULT_RUNBOOK, REMEDIES, runbook_for
 from kalshi_cli.core.monitoring.source_watch import Source
 from kalshi_cli.core.state.trading_day import day_of
@@ -24,7 +25,7 @@ from kalshi_cli.store.halt_file import read_marker_files
 from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.records import ALERT_REASON_PREFIX, NO_HALT, Halt, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
-from kalshi_cli.views.formats import format_clock, format_time
+from kalshi_cli.views.formats import TruncatableText, format_clock, format_time
 from kalshi_cli.views.runs import StatusView
 
 STALLED_MS = 15_000
@@ -123,6 +124,15 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
         return f"{pluralize(self.resting_orders, 'order')} may be resting {until}"
 
 
+def status_brief(view: StatusView) -> StatusView:
+    """Return a status that names the first market without an order book and counts the others."""
+    missing, count = without_books(view.no_book or "")
+    if count < 2:
+        return view
+    first = f"{count} markets; {missing[0].subject}: {missing[0].value}"
+    return msgspec.structs.replace(view, no_book=TruncatableText(first))
+
+
 def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     """Yield a line for each problem that needs the user, with the command that solves it."""
     if status.ended_in_order is False and not status.is_at_exchange:
@@ -142,14 +152,19 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
             f"The loop (pid {status.pid}) is stalled: its last cycle was {seconds} s ago. Its orders may be live: "
             "`kalshi cancel-all` cancels them"
         )
+    if status.stalled_since is not None or (status.ended_in_order is False and status.is_at_exchange):
+        yield "What to do: kalshi runbook heartbeat-lost"
+    if status.blind_since is not None:
+        since = format_clock(status.blind_since)
+        yield f"The account cannot be read since {since}: nothing watches its resting orders"
+        yield "What to do: kalshi runbook BLIND"
     yield from (disabled_strategy_text(alert) for alert in status.failed)
     yield from (f"External source is stale: {source}" for source in status.stale_sources)
     if status.halt.is_pause:
-        yield "PAUSED: no new orders until `kalshi resume --reason TEXT`" + _after_alert(status.halt)
+        yield "PAUSED: no new orders until `kalshi resume --reason TEXT`" + first_steps(status.halt)
     elif status.halt.state is not TradingState.ACTIVE:
         limit = "HALTED: no new orders" if status.halt.state is TradingState.HALTED else "REDUCE-ONLY: no new positions"
-        steps = runbook_for(status.halt.code).runbook or DEFAULT_RUNBOOK.runbook
-        yield f"{limit} until `kalshi resume --reason TEXT`; first: `kalshi runbook {steps}`"
+        yield f"{limit} until `kalshi resume --reason TEXT`{first_steps(status.halt)}"
     if status.flatten_asked is not None:
         asked = format_time(status.flatten_asked, None)
         yield (
@@ -160,11 +175,13 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
         yield from triggered_group_text(group_id)
 
 
-def _after_alert(pause: Halt) -> str:
-    """Return where to read on if an alert paused trading (`alert DRIFT KXA`); "" after a manual pause."""
-    if not pause.reason.startswith(ALERT_REASON_PREFIX):
+def first_steps(halt: Halt) -> str:
+    """Return the runbook to read before a resume, of the halt or of the alert that paused; "" after a manual pause."""
+    if not halt.is_pause:
+        return f"; first: `kalshi runbook {runbook_for(halt.code).runbook or DEFAULT_RUNBOOK.runbook}`"
+    if not halt.reason.startswith(ALERT_REASON_PREFIX):
         return ""
-    remedy = REMEDIES.get(pause.reason.removeprefix(ALERT_REASON_PREFIX).split(" ")[0])
+    remedy = REMEDIES.get(halt.reason.removeprefix(ALERT_REASON_PREFIX).split(" ")[0])
     return f"; first: `kalshi runbook {remedy.runbook}`" if remedy is not None and remedy.runbook else ""
 
 

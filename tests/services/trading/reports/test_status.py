@@ -18,7 +18,13 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import StateCommand
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.services.trading.reports.status import RunStatus, read_status, status_notes, status_view
+from kalshi_cli.services.trading.reports.status import (
+    RunStatus,
+    read_status,
+    status_brief,
+    status_notes,
+    status_view,
+)
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import Heartbeat, RunGroup
@@ -88,7 +94,8 @@ def test_after_a_loop_was_killed_its_orders_are_told_and_when_the_last_of_them_e
     assert (found.resting_orders, found.resting_until, found.unknown_orders) == (2, last, 1)
     assert said(sim) == (
         f"The last run did not stop gracefully: 2 orders may be resting until {format_clock(last)}, "
-        "1 unconfirmed order. Check with `kalshi order list`; cancel with `kalshi cancel-all`"
+        "1 unconfirmed order. Check with `kalshi order list`; cancel with `kalshi cancel-all`\n"
+        "What to do: kalshi runbook heartbeat-lost"
     )
     sim.clock.advance(60)
     assert status(sim).resting_orders == 1
@@ -167,6 +174,16 @@ def test_a_loop_that_holds_its_lock_and_completes_no_cycle_is_stalled(sim: Simul
         beat(sim, pid=1)
         sim.clock.advance(60)
         assert status(sim).stalled_since is None, "that was another loop; this one has not begun yet"
+
+
+def test_an_account_that_cannot_be_read_is_said_with_its_runbook(sim: Simulation) -> None:
+    beat(sim)
+    with lock(sim.path.parent / "trade.lock", sim.clock):
+        now = sim.clock.now()
+        assert list(status_notes(msgspec.structs.replace(status(sim), blind_since=now), now)) == [
+            f"The account cannot be read since {format_clock(now)}: nothing watches its resting orders",
+            "What to do: kalshi runbook BLIND",
+        ]
 
 
 def test_a_loop_with_long_intervals_is_not_stalled_between_two_cycles(sim: Simulation) -> None:
@@ -355,3 +372,16 @@ def test_positions_that_an_alert_wants_closed_are_named_until_they_are_closed_or
     assert "kalshi flatten" in said(sim)
     book.set_mark("flatten", 0)
     assert status(sim).flatten_asked is None
+
+
+def test_a_short_status_names_the_first_market_without_an_order_book_and_counts_the_others(sim: Simulation) -> None:
+    view = status_view(status(sim))
+    for no_book, short in (
+        (None, None),
+        ("KXA: no snapshot", "KXA: no snapshot"),
+        (
+            "KXA: the stream ended (1012); KXB: the stream ended (1012); and 45 more",
+            "47 markets; KXA: the stream ended (1012)",
+        ),
+    ):
+        assert status_brief(msgspec.structs.replace(view, no_book=no_book)).no_book == short
