@@ -13,7 +13,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, duration_from_user, pluralize
 from kalshi_cli.cli.extras import require_extra
 from kalshi_cli.cli.options import choice_option, flags_of, show_list, show_view
-from kalshi_cli.cli.screen.output import Format, default_format, info
+from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info
 from kalshi_cli.cli.time_options import when_option
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def show_report(ctx: typer.Context, view: BacktestView, title: str, page: Path |
     from kalshi_cli.services.research.report.saved import write_folder, write_page
 
     form = flags_of(ctx).form or default_format()
-    on_screen = form in (Format.TABLE, Format.PLAIN)
+    on_screen = form in (Format.TABLE, Format.PLAIN) and not chosen_fields()
     show_view(ctx, msgspec.structs.replace(view, trades=(), curve=()) if on_screen else view, title=title)
     if page is not None:
         write_page(view, page)

@@ -114,6 +114,14 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     rows_title = "by market"
 
 
+class RecordedView(OutputRow, frozen=True, kw_only=True):
+    """A finished recording: its markets, its file (missing for the lake), and the number of lines."""
+
+    tickers: tuple[str, ...]
+    file: str | None
+    lines: int
+
+
 class StatusView(OutputRow, frozen=True, kw_only=True):
     """The running loop and its state.
 

@@ -361,6 +361,7 @@ def record(
     kalshi record KXBTCD-26NOV2114-T86249.99 --file btc.jsonl.gz --strategy crypto-ta
     """
     from kalshi_cli.app.trading import RecordRequest, RunModes
+    from kalshi_cli.views.runs import RecordedView
 
     if param and not strategy:
         raise UsageError("--param needs the --strategy it belongs to", hint="add --strategy NAME")
@@ -383,6 +384,9 @@ def record(
             folder = f" --lake {lake}" if lake is not None else ""
             next_step = f"kalshi backtest --strategy {strategy or 'NAME'} --series {series}{folder}"
         info(f"{pluralize(lines, 'line')} in {out or 'the lake'}", f"Next: `{next_step}`")
+        if flags_of(ctx).wants_data:
+            file = None if out is None else str(out)
+            show_view(ctx, RecordedView(tickers=request.tickers, file=file, lines=lines))
 
 
 @app.command("status")
