@@ -17,6 +17,7 @@ from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, 
 from kalshi_cli.cli.time_options import when_option
 
 if TYPE_CHECKING:
+    from kalshi_cli.config.config import Config
     from kalshi_cli.views.runs import BacktestView
 
 MAX_LATENCY_MS = 60_000
@@ -77,14 +78,16 @@ def picture_of(given: list[Path], strategy: str, *, is_plotted: bool, is_from_la
     return picture
 
 
-def lake_part(env: str, lake: Path | None, series: str | None, since: Ts | None, until: Ts | None) -> dict[str, Any]:
+def lake_part(
+    config: Config, lake: Path | None, series: str | None, since: Ts | None, until: Ts | None
+) -> dict[str, Any]:
     """Return the fields of a request that select recordings of the lake; none if no option names it."""
     from kalshi_cli.services.research.lake_service import lake_folder
 
     if all(each is None for each in (lake, series, since, until)):
         return {}
     names = tuple(name.strip().upper() for name in (series or "").split(",") if name.strip())
-    return {"lake": lake_folder(env, lake), "series": names, "since": since, "until": until}
+    return {"lake": lake_folder(config, lake), "series": names, "since": since, "until": until}
 
 
 def require_files(page: Path | None, folder: Path | None) -> None:

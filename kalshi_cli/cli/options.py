@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from kalshi_cli.services.resources import Home, Resources
     from kalshi_cli.views.row import OutputRow
 
-OLD_OPTIONS = ("--exchange-index", "--sink")
+OLD_OPTIONS = ("--exchange-index", "--sink", "--holes")
 """Names of options that were renamed. They still work; the help does not list them."""
 DAY_S = 86_400
 

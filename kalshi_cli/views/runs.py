@@ -63,7 +63,7 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
 class BacktestView(OutputRow, frozen=True, kw_only=True):
     """A run over recordings: its results, ratios, parts of the profit, trades and equity curve.
 
-    `holes` counts the times at which messages of a market were lost; `unknown` says what the recording does not tell.
+    `holes` counts the gaps, in which messages of a market were lost; `unknown` says what the recording does not tell.
     With both fill models, `bounds` has both runs, and all other fields are those of the pessimistic one.
     """
 

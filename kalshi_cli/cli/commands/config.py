@@ -31,18 +31,20 @@ def show(ctx: typer.Context) -> None:
 def path(ctx: typer.Context) -> None:
     """Show the paths of the files in use.
 
-    Show the paths of the configuration, the state directory, the logs and the private key.
+    Show the paths of the configuration, the state directory, the lake, the logs and the private key.
 
     \b
     kalshi config path --env demo
     """
     from kalshi_cli.config.config import config_dir, log_folder, state_dir
+    from kalshi_cli.services.research.lake_service import lake_folder
     from kalshi_cli.views.settings import FilePathRow, path_row
 
     config = load_config(ctx)
     rows = [
         path_row("configuration", config.file or config_dir() / "config.yaml"),
         path_row("state", state_dir(config)),
+        path_row("lake", lake_folder(config, None)),
         path_row("logs", log_folder(config, state_dir(config))),
     ]
     if config.credential.private_key_path is not None:
