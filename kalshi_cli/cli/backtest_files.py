@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Ts, duration_from_user, pluralize
+from kalshi_cli.base.units import Ts, duration_from_user, pluralize, show_money
 from kalshi_cli.cli.extras import require_extra
 from kalshi_cli.cli.options import choice_option, flags_of, show_list, show_view
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info
@@ -108,7 +108,9 @@ def show_report(ctx: typer.Context, view: BacktestView, title: str, page: Path |
 
     form = flags_of(ctx).form or default_format()
     on_screen = form in (Format.TABLE, Format.PLAIN) and not chosen_fields()
-    show_view(ctx, msgspec.structs.replace(view, trades=(), curve=()) if on_screen else view, title=title)
+    shown, notes = _for_screen(view, is_table=form is Format.TABLE) if on_screen else (view, [])
+    show_view(ctx, shown, title=title)
+    info(*notes)
     if page is not None:
         write_page(view, page)
         info(f"Wrote {page}")
@@ -117,6 +119,22 @@ def show_report(ctx: typer.Context, view: BacktestView, title: str, page: Path |
         info(f"Wrote trades, equity and by_market (Parquet) and report.json to {folder}")
     if on_screen and view.trades and page is None and folder is None:
         info(f"{pluralize(len(view.trades), 'fill')} in detail: --html FILE, --out DIR or --json")
+
+
+def _for_screen(view: BacktestView, *, is_table: bool) -> tuple[BacktestView, list[str]]:
+    """Return the report without its trades and curve, and notes below it.
+
+    A table leaves out ratios without a value; the report may be longer than the screen, so the result is repeated.
+    """
+    shown = msgspec.structs.replace(view, trades=(), curve=())
+    if not is_table:
+        return shown, []
+    known = tuple(row for row in view.ratios if row.value is not None)
+    why = sorted({row.note for row in view.ratios if row.value is None and row.note})
+    notes = [f"Some ratios are missing: {', '.join(why)}"] if why else []
+    result = f"net {show_money(view.net, signed=True)}, fees {show_money(view.fees)}, {pluralize(view.fills, 'fill')}"
+    notes.append(f"Result: {result}, max drawdown {show_money(view.max_drawdown)}")
+    return msgspec.structs.replace(shown, ratios=known), notes
 
 
 def compare_reports(ctx: typer.Context, paths: Sequence[Path]) -> None:

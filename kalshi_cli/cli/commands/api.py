@@ -16,7 +16,7 @@ import typer
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import CommandGroup, flags_of, note_unsent, open_services, show_done
 from kalshi_cli.cli.order_options import DryRun, consented
-from kalshi_cli.cli.screen.output import Format, default_format, write_out
+from kalshi_cli.cli.screen.output import Format, default_format, info, write_out
 
 app = CommandGroup("Send a signed request to any API path.")
 
@@ -154,7 +154,9 @@ def _print(answer: bytes, form: Format, names: Sequence[str]) -> None:
     if names or form is Format.CSV:
         from kalshi_cli.cli.screen.response_rows import row_lines, rows_of
 
-        for line in row_lines(rows_of(answer), names, form):
+        if not (rows := rows_of(answer)):
+            info("The response has no rows")
+        for line in row_lines(rows, names, form):
             write_out(line.translate(_visible))
         return
     if form in (Format.TABLE, Format.JSON):
