@@ -74,6 +74,9 @@ CSV has the same fields and values, each in quotes: a missing value is empty, an
 formula begins with an apostrophe. A list of texts is JSON, a list of objects is left out: use JSON for those. An object
 with a field `rows` becomes these rows, an order book one line per level, from the highest price down.
 
+`--fields ticker,yes_bid` prints only these fields, in this order, in every format; [cli.md](cli.md) links each command
+to its fields. Fields of an object inside another one cannot be chosen, except those of `rows`.
+
 A field marked "or null" is `null` if the value is missing or does not apply. Adding a field is a compatible change;
 renaming or removing one is not.
 """

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from kalshi_cli.cli.exit_codes import exit_codes_of
+from kalshi_cli.cli.fields import views_of
+from kalshi_cli.cli.global_options import global_options
 from kalshi_cli.cli.main import SECTIONS, root
-from kalshi_cli.cli.options import OLD_OPTIONS, global_options
+from kalshi_cli.cli.options import OLD_OPTIONS
 
 TARGET = Path(__file__).parents[1] / "docs/cli.md"
 
@@ -52,6 +54,8 @@ def _described(name: str, command: Any) -> Iterator[str]:
     yield f"### {name}\n\n`{usage}`\n\n{' '.join(text.split())}\n"
     yield "\n".join(["```sh", *(line.strip() for line in examples.splitlines() if line.strip()), "```\n"])
     yield f"Exit codes: {', '.join(str(int(code)) for code in sorted(exit_codes_of(name)))}.\n"
+    if views := [view.__name__ for view in views_of(name)]:
+        yield f"Fields: {', '.join(f'[{view}](views.md#{view.lower()})' for view in views)}.\n"
     if options:
         rows = [f"| `{_flags(option)}` | {_help(option)} |" for option in options]
         yield "\n".join(["| option | |", "|---|---|", *rows]) + "\n"

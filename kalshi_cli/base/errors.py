@@ -62,6 +62,8 @@ class KalshiError(Exception):
         self.hint = one_line(redact(hint))
         super().__init__(self.message)
         self.code = code or self.default_code
+        if self.hint:
+            self.add_note(f"hint: {self.hint}")  # a traceback in a notebook shows it
 
 
 class UsageError(KalshiError):

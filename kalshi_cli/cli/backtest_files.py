@@ -10,13 +10,14 @@ import msgspec
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Ts, duration_from_user, pluralize
+from kalshi_cli.base.units import Ts, duration_from_user, pluralize, show_money
 from kalshi_cli.cli.extras import require_extra
 from kalshi_cli.cli.options import choice_option, flags_of, show_list, show_view
-from kalshi_cli.cli.screen.output import Format, default_format, info
+from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info
 from kalshi_cli.cli.time_options import when_option
 
 if TYPE_CHECKING:
+    from kalshi_cli.config.config import Config
     from kalshi_cli.views.runs import BacktestView
 
 MAX_LATENCY_MS = 60_000
@@ -77,14 +78,16 @@ def picture_of(given: list[Path], strategy: str, *, is_plotted: bool, is_from_la
     return picture
 
 
-def lake_part(env: str, lake: Path | None, series: str | None, since: Ts | None, until: Ts | None) -> dict[str, Any]:
+def lake_part(
+    config: Config, lake: Path | None, series: str | None, since: Ts | None, until: Ts | None
+) -> dict[str, Any]:
     """Return the fields of a request that select recordings of the lake; none if no option names it."""
     from kalshi_cli.services.research.lake_service import lake_folder
 
     if all(each is None for each in (lake, series, since, until)):
         return {}
     names = tuple(name.strip().upper() for name in (series or "").split(",") if name.strip())
-    return {"lake": lake_folder(env, lake), "series": names, "since": since, "until": until}
+    return {"lake": lake_folder(config, lake), "series": names, "since": since, "until": until}
 
 
 def require_files(page: Path | None, folder: Path | None) -> None:
@@ -104,8 +107,10 @@ def show_report(ctx: typer.Context, view: BacktestView, title: str, page: Path |
     from kalshi_cli.services.research.report.saved import write_folder, write_page
 
     form = flags_of(ctx).form or default_format()
-    on_screen = form in (Format.TABLE, Format.PLAIN)
-    show_view(ctx, msgspec.structs.replace(view, trades=(), curve=()) if on_screen else view, title=title)
+    on_screen = form in (Format.TABLE, Format.PLAIN) and not chosen_fields()
+    shown, notes = _for_screen(view, is_table=form is Format.TABLE) if on_screen else (view, [])
+    show_view(ctx, shown, title=title)
+    info(*notes)
     if page is not None:
         write_page(view, page)
         info(f"Wrote {page}")
@@ -114,6 +119,22 @@ def show_report(ctx: typer.Context, view: BacktestView, title: str, page: Path |
         info(f"Wrote trades, equity and by_market (Parquet) and report.json to {folder}")
     if on_screen and view.trades and page is None and folder is None:
         info(f"{pluralize(len(view.trades), 'fill')} in detail: --html FILE, --out DIR or --json")
+
+
+def _for_screen(view: BacktestView, *, is_table: bool) -> tuple[BacktestView, list[str]]:
+    """Return the report without its trades and curve, and notes below it.
+
+    A table leaves out ratios without a value; the report may be longer than the screen, so the result is repeated.
+    """
+    shown = msgspec.structs.replace(view, trades=(), curve=())
+    if not is_table:
+        return shown, []
+    known = tuple(row for row in view.ratios if row.value is not None)
+    why = sorted({row.note for row in view.ratios if row.value is None and row.note})
+    notes = [f"Some ratios are missing: {', '.join(why)}"] if why else []
+    result = f"net {show_money(view.net, signed=True)}, fees {show_money(view.fees)}, {pluralize(view.fills, 'fill')}"
+    notes.append(f"Result: {result}, max drawdown {show_money(view.max_drawdown)}")
+    return msgspec.structs.replace(shown, ratios=known), notes
 
 
 def compare_reports(ctx: typer.Context, paths: Sequence[Path]) -> None:

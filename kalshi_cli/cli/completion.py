@@ -44,6 +44,8 @@ def _completer(metavar: str, is_argument: bool) -> Any:
     if named is not None:
         kind = _KINDS.get(named[1], "market")
         return lambda ctx, _args, typed: completions(kind, ctx.obj, typed)
+    if metavar == "FIELDS":
+        return lambda ctx, _args, typed: _begin_so(_fields(ctx.command_path), typed)
     word = metavar.split(" ")[0]
     find = _FINDERS.get(word) or _FINDERS.get(word.rstrip("."))
     if find is not None and (is_argument or find is not _orders):
@@ -65,6 +67,12 @@ def _matching(find: Callable[[Any], Iterable[str]], flags: Any, typed: str) -> O
         return [word for word in _begin_so(find(flags), typed) if _SAFE.fullmatch(str(word))]
     except (KalshiError, OSError):
         return []
+
+
+def _fields(command: str) -> Iterable[str]:
+    from kalshi_cli.cli.fields import fields_of
+
+    return fields_of(command)
 
 
 def _strategies(_flags: Any) -> Iterable[str]:

@@ -19,8 +19,9 @@ from typer.main import get_group, get_install_completion_arguments
 
 from kalshi_cli.base.errors import ExitCode, KalshiError, OutcomeUnknownError, TerminationRequested, UsageError
 from kalshi_cli.base.text import conceal_key, holds_private_key, one_line, redact, safe_lines, safe_text
-from kalshi_cli.cli.options import GlobalOptions, HelpGroup
-from kalshi_cli.cli.screen.output import close_out, flush_out, set_quiet, warn, write_out
+from kalshi_cli.cli.global_options import GlobalOptions
+from kalshi_cli.cli.options import HelpGroup
+from kalshi_cli.cli.screen.output import close_out, flush_out, set_fields, set_quiet, warn, write_out
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Get started": {
@@ -241,6 +242,7 @@ def main(argv: Sequence[str] | None = None, *, started_s: float | None = None) -
     words = list(sys.argv[1:] if argv is None else argv)
     flags = GlobalOptions(started_s=started_s)
     set_quiet(False)
+    set_fields(())
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # the terminal may not have this character
@@ -369,14 +371,14 @@ def _usage(error: Any) -> UsageError:
     )
 
 
-_FIELD_OPTIONS = frozenset({"--fields", "--columns", "--jq", "--query"})
+_FIELD_OPTIONS = frozenset({"--columns", "--jq", "--query"})
 """Options of other programs that choose fields."""
 
 
 def _option_hint(typed: str, near: Sequence[str] | None) -> str:
     """Return what to write instead of an unknown option; nothing if no option is close."""
     if typed in _FIELD_OPTIONS:
-        return "choose fields with jq, such as `--format ndjson | jq .ticker`"
+        return "choose fields with --fields, such as `--json --fields ticker,yes_bid`"
     names = {name.lstrip("-"): name for name in near or ()}  # the dashes alone would make short names similar
     similar = get_close_matches(typed.lstrip("-"), names, 1)
     return f"did you mean {names[similar[0]]}?" if similar else ""
@@ -409,7 +411,7 @@ def _wants_json(words: Sequence[str]) -> bool:
     return form in ("json", "ndjson")
 
 
-_TAKES_VALUE = ("--env", "--config", "--state", "--format", "--tz", "--allow-host")
+_TAKES_VALUE = ("--env", "--config", "--state", "--format", "--fields", "--tz", "--allow-host")
 
 
 def _command(words: Sequence[str]) -> str:

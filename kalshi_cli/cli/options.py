@@ -19,18 +19,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
-from types import MappingProxyType, SimpleNamespace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup, TyperOption
+from typer.core import TyperCommand, TyperGroup
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import Distrust, ExitCode, KalshiError, UsageError, refuse
 from kalshi_cli.base.units import Ts, duration_from_user, money_from_user, parse_ts, price_from_user, qty_from_user
 from kalshi_cli.cli.completion import add_completion
 from kalshi_cli.cli.exit_codes import ENDS
-from kalshi_cli.cli.screen.output import Format, info, set_quiet, warn, write_out
+from kalshi_cli.cli.global_options import GLOBAL, GlobalOptions, choice, global_options
+from kalshi_cli.cli.screen.output import Format, info, warn, write_out
 
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
@@ -39,33 +40,9 @@ if TYPE_CHECKING:
     from kalshi_cli.services.resources import Home, Resources
     from kalshi_cli.views.row import OutputRow
 
-ENVIRONMENTS = ("sim", "demo", "prod")
-OLD_OPTIONS = ("--exchange-index", "--sink")
+OLD_OPTIONS = ("--exchange-index", "--sink", "--holes")
 """Names of options that were renamed. They still work; the help does not list them."""
 DAY_S = 86_400
-
-
-class GlobalOptions(SimpleNamespace):  # not a dataclass, whose import takes a fiftieth of `kalshi --help`
-    """The global options of this invocation: `ctx.obj` of every command. None means "not given"."""
-
-    env: str | None = None
-    config: Path | None = None
-    state: Path | None = None
-    form: Format | None = None
-    tz: str | None = None
-    verbose: bool = False
-    allow_hosts: list[str]
-    started_s: float | None = None
-    """The start of the program, on the monotonic clock."""
-
-    def __init__(self, **given: Any) -> None:
-        """Set the options that were given."""
-        super().__init__(**{"allow_hosts": [], **given})
-
-    @property
-    def age_s(self) -> float:
-        """Return the seconds since the program started; 0 for a call from another program."""
-        return SystemClock().monotonic() - self.started_s if self.started_s is not None else 0.0
 
 
 def flags_of(ctx: typer.Context) -> GlobalOptions:
@@ -186,6 +163,15 @@ def show_list(
         info(f"Showing the first {limit}; use {more}")
 
 
+def show_done(ctx: typer.Context, done: str, subject: str | None = None) -> None:
+    """Print what a command did, where a format or fields were asked for: its notice says it to people."""
+    if flags_of(ctx).wants_data:
+        from kalshi_cli.views.done import DoneView
+        from kalshi_cli.views.formats import TruncatableText
+
+        show_view(ctx, DoneView(done=done, subject=None if subject is None else TruncatableText(subject)))
+
+
 def ago(kalshi: Kalshi, seconds: float | None) -> Ts | None:
     """Return the time that many seconds ago; None for None."""
     return None if seconds is None else Ts(kalshi.now - int(seconds * 1000))
@@ -218,69 +204,7 @@ def is_harmless(command: str) -> bool:
     return ExitCode.UNKNOWN_OUTCOME not in ends and command not in _UNLOCKS
 
 
-# -- the global options -------------------------------------------------------------------------------------------
-
-
-def _choice(text: str, choices: Sequence[str]) -> str:
-    if text not in choices:
-        near = get_close_matches(text, choices, 1)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        raise typer.BadParameter(f"{text!r} is invalid; use one of {', '.join(choices)}{meant}")
-    return text
-
-
-_CONVERT: dict[str, tuple[str, Callable[[Any], object]]] = {
-    "env": ("env", lambda text: _choice(text, ENVIRONMENTS)),
-    "config": ("config", Path),
-    "state": ("state", Path),
-    "format": ("form", lambda text: Format(_choice(text, tuple(Format)))),
-    "json": ("form", lambda _: Format.JSON),
-    "tz": ("tz", str),
-    "verbose": ("verbose", bool),
-}
-"""The name of an option -> the flag that it sets, and the conversion of its value."""
-_GLOBAL = frozenset({*_CONVERT, "quiet", "allow_host"})
-
-
-def _keep(ctx: typer.Context, param: typer.CallbackParam, value: object) -> None:
-    """Set the flag if the option was given; the last one on the line wins."""
-    if value and param.name == "quiet":
-        set_quiet(True)
-    elif value and param.name == "allow_host":
-        flags_of(ctx).allow_hosts.extend(value)  # type: ignore[arg-type]
-    elif value:
-        flag, convert = _CONVERT[param.name or ""]
-        setattr(flags_of(ctx), flag, convert(value))
-
-
-def global_options() -> list[TyperOption]:
-    """Return new option objects; every command and group has its own."""
-
-    def option(*names: str, is_flag: bool = False, **more: Any) -> TyperOption:
-        return TyperOption(
-            param_decls=list(names), is_flag=is_flag, expose_value=False, callback=_keep, show_default=False, **more
-        )
-
-    return [
-        option("--env", metavar="ENV", help="Environment: sim (no account needed), demo or prod [default: sim]"),
-        option("--config", metavar="FILE", help="Configuration file"),
-        option("--state", metavar="DIR", help="State directory"),
-        option(
-            "--allow-host", metavar="HOST", multiple=True,
-            help="Also connect to this host, and send it signed requests [repeatable]",
-        ),
-        option(
-            "--format", metavar="FORMAT",
-            help=f"Output format: {', '.join(Format)} (default: table on a terminal, plain when piped)",
-        ),
-        option("--json", is_flag=True, help="Same as --format json"),
-        option(
-            "--tz", metavar="ZONE",
-            help="Time zone of tables: local, UTC or a name such as America/New_York [default: local]",
-        ),
-        option("-v", "--verbose", is_flag=True, help="Show more detail on stderr"),
-        option("-q", "--quiet", is_flag=True, help="Suppress notices on stderr"),
-    ]  # fmt: skip
+# -- the help of a command ------------------------------------------------------------------------------------------
 
 
 def _list_line(text: str | None) -> str:
@@ -304,7 +228,7 @@ def _write_options(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any)
             flags, text = record
             for old in OLD_OPTIONS:
                 flags = flags.replace(f", {old}", "")
-            kind = "Options" if param.name not in _GLOBAL else common
+            kind = "Options" if param.name not in GLOBAL else common
             text = "Show this help" if param.name == "help" else _without_period(text)
             sections["Arguments" if param.param_type_name == "argument" else kind].append((flags, text))
     for name, lines in sections.items():
@@ -317,9 +241,19 @@ class HelpCommand(TyperCommand):
     """A command that also takes the global options."""
 
     def __init__(self, *args: Any, params: list[Any], **more: Any) -> None:
+        for param in params:
+            if param.metavar is None and "range" in getattr(param.type, "name", ""):
+                param.metavar = "N"  # not `<int range>`
         params = [*params, *global_options()]
         add_completion(params)
         super().__init__(*args, params=params, **more)
+
+    def invoke(self, ctx: Any) -> Any:
+        if flags_of(ctx).fields:
+            from kalshi_cli.cli.fields import choose_fields
+
+            choose_fields(ctx.command_path, flags_of(ctx).fields)  # before anything is read or sent
+        return super().invoke(ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         typed = list(args)
@@ -473,7 +407,7 @@ def choice_option(*names: str, choices: Sequence[str], text: str, old: Mapping[s
     """
 
     def convert(word: str) -> str:
-        return word and _choice(old.get(word, word), choices)
+        return word and choice(old.get(word, word), choices)
 
     return typer.Option(*names, parser=convert, metavar="|".join(choices), help=text)
 

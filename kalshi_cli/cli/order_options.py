@@ -132,7 +132,7 @@ def consented(resources: Resources, service: PlanningService, plan: P, question:
 def is_terse(ctx: typer.Context) -> bool:
     """Return whether a result is one sentence: on a terminal, without `-v` and without a format."""
     flags = flags_of(ctx)
-    return flags.form is None and not flags.verbose and default_format() is Format.TABLE
+    return not flags.wants_data and not flags.verbose and default_format() is Format.TABLE
 
 
 def show_order(ctx: typer.Context, order: OrderRow, now: Ts) -> None:

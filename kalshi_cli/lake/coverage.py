@@ -1,4 +1,4 @@
-"""Coverage: which markets were followed without a hole, from when to when. Times are microseconds."""
+"""Coverage: which markets were followed without a gap, from when to when. Times are microseconds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Covered(NamedTuple):
-    """A market that was followed without a hole from `first` to `last`, and the reason of the end."""
+    """A market that was followed without a gap from `first` to `last`, and the reason of the end."""
 
     market: str
     first: int

@@ -22,7 +22,7 @@ TABLES = tuple(SCHEMAS)
 
 
 class SeriesStatistics(NamedTuple):
-    """The statistics of a series: times in microseconds, rows by table, bytes, markets, holes and hours covered."""
+    """The statistics of a series: times in microseconds, rows by table, bytes, markets, gaps and hours covered."""
 
     series: str
     first: int

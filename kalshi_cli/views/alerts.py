@@ -104,6 +104,13 @@ class DeliveryRow(OutputRow, frozen=True, kw_only=True):
     detail: TruncatableText
 
 
+class RetriedView(OutputRow, frozen=True, kw_only=True):
+    """The undeliverable notices that were queued again, and all notices that still wait for delivery."""
+
+    queued: int
+    waiting: int
+
+
 class PriceAlertRow(OutputRow, frozen=True, kw_only=True):
     """A price or fill alert that has not fired. `price` is on the YES scale; missing for `fills`."""
 

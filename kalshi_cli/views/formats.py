@@ -191,6 +191,7 @@ LABELS = {
     "fees_of_100": "fee for 100",
     "flatten_asked": "flatten requested",
     "hears": "receives",
+    "holes": "gaps",
     "in_doubt": "unconfirmed",
     "intents": "requested",
     "is_block": "block trade",

@@ -10,8 +10,8 @@ from kalshi_cli.views.row import OutputRow
 class LakeImportRow(OutputRow, frozen=True, kw_only=True):
     """A file that was imported. `rows` and `changes` (of order books) were added; `known` the lake had before.
 
-    `holes` are the times at which a market was no longer followed before the end; `unknown_books` are markets with
-    changes but without a snapshot, which cannot be used.
+    `holes` are the gaps: times at which a market was no longer followed before the end. `unknown_books` are markets
+    with changes but without a snapshot, which cannot be used.
     """
 
     file: TruncatableText
@@ -67,10 +67,10 @@ class LakeSeriesRow(OutputRow, frozen=True, kw_only=True):
     bytes: int
 
     shown = (
-        "series", "from_time", "to_time", "recordings", "markets", "results", "changes", "trades", "candles",
-        "own_fills", "holes", "inputs", "covered_h", "bytes",
+        "series", "from_time", "to_time", "holes", "covered_h", "markets", "results", "changes", "trades", "candles",
+        "recordings", "own_fills", "inputs", "bytes",
     )  # fmt: skip
-    vital = ("series",)
+    vital = ("series", "holes")
 
 
 class LakeProblemRow(OutputRow, frozen=True, kw_only=True):

@@ -63,7 +63,7 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
 class BacktestView(OutputRow, frozen=True, kw_only=True):
     """A run over recordings: its results, ratios, parts of the profit, trades and equity curve.
 
-    `holes` counts the times at which messages of a market were lost; `unknown` says what the recording does not tell.
+    `holes` counts the gaps, in which messages of a market were lost; `unknown` says what the recording does not tell.
     With both fill models, `bounds` has both runs, and all other fields are those of the pessimistic one.
     """
 
@@ -112,6 +112,14 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
         "balance",
     )  # fmt: skip
     rows_title = "by market"
+
+
+class RecordedView(OutputRow, frozen=True, kw_only=True):
+    """A finished recording: its markets, its file (missing for the lake), and the number of lines."""
+
+    tickers: tuple[str, ...]
+    file: str | None
+    lines: int
 
 
 class StatusView(OutputRow, frozen=True, kw_only=True):

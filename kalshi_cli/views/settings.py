@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.formats import TruncatableText, Verdict
 from kalshi_cli.views.row import OutputRow
 
 
@@ -14,6 +14,15 @@ class SettingRow(OutputRow, frozen=True, kw_only=True):
     path: str
     value: TruncatableText
     origin: TruncatableText
+
+
+class ConfigCheckView(OutputRow, frozen=True, kw_only=True):
+    """A configuration without errors; `unknown_strategies` are sections of strategies that are not installed."""
+
+    status: Verdict
+    env: str
+    file: str | None
+    unknown_strategies: tuple[str, ...]
 
 
 class FilePathRow(OutputRow, frozen=True, kw_only=True):

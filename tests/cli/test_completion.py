@@ -15,8 +15,8 @@ from support.served import FINE, ONE_SIDED, TWO_SIDED, Served, bare_variables, p
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.completion import MAX_TITLE_LENGTH, completions
+from kalshi_cli.cli.global_options import GlobalOptions
 from kalshi_cli.cli.main import ENTRIES, root
-from kalshi_cli.cli.options import GlobalOptions
 from kalshi_cli.config.sources import load
 from kalshi_cli.store.catalog.entries import Entry, Kind, RefreshProgress
 from kalshi_cli.store.catalog.sqlite_catalog import catalogue_path, open_catalogue
@@ -71,6 +71,7 @@ def in_bash(line: str) -> subprocess.CompletedProcess[str]:
         ("kalshi markets --status un", ["unopened"]),
         ("kalshi --env d", ["demo"]),
         ("kalshi balance --format nd", ["ndjson"]),
+        ("kalshi balance --fields total,ca", ["total,cash"]),
         ("kalshi trade --strategy spike,cry", ["spike,crypto-ta"]),
         ("kalshi strategies mean", ["mean-reversion"]),
         ("kalshi runbook kill", ["kill-switch"]),
@@ -156,7 +157,8 @@ def test_a_hostile_listing_reaches_no_shell(tmp_path: Path, monkeypatch: pytest.
 def test_what_completion_imports_is_little(one: Served) -> None:
     program = (
         "import sys, json\nfrom kalshi_cli.cli.completion import completions\n"
-        "from kalshi_cli.cli.options import GlobalOptions\nassert completions('market', GlobalOptions(), 'KXW')\n"
+        "from kalshi_cli.cli.global_options import GlobalOptions\n"
+        "assert completions('market', GlobalOptions(), 'KXW')\n"
         "print(json.dumps(sorted(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)

@@ -83,6 +83,10 @@ def halted(one: Served) -> None:
     store.close()
 
 
+def locked(_one: Served) -> None:
+    assert program("lock", TWO_SIDED, "--for", "3h").code == 0
+
+
 def with_group(_one: Served) -> None:
     """One order group, and an order in it; its id is the first that is free."""
     made = program("order", "group", "create", "--limit", "100", "--json").json
@@ -295,6 +299,10 @@ WRITES = [
     Case("lock", f"lock {TWO_SIDED} --for 3h --reason lunch"),
     Case("lock_none", "lock"),
     Case("unlock_nothing", f"unlock {TWO_SIDED}"),
+    Case("unlock", f"unlock {TWO_SIDED}", locked),
+    Case("alerts_unsilence", "alerts unsilence FEED_DOWN", with_alerts),
+    Case("alerts_retry", "alerts retry"),
+    Case("catalogue_clear", "catalog clear", with_catalogue),
     Case("stop_nothing", "stop"),
     Case("trade", "trade --strategy spike --interval 0.1s --duration 0.3s"),
     Case("scan_arbitrage", "scan arbitrage", with_ladder),
@@ -408,6 +416,7 @@ _STEADY = (
     (r'("latency_ms":|"uptime_s": ?|"seconds": ?)\d+(\.\d+)?', r"\1…"),
     (r"((?:uptime[ _]s|seconds) +)\d+(\.\d+)?", r"\1…"),
     (r'("cycles": ?"?|cycles +)\d+', r"\1…"),
+    (r'(?m)("lines": |^lines +)\d+', r"\1…"),
     (r"((?:OK|WARNING|CRITICAL|UNKNOWN) +)\d+(\.\d+)?", r"\1…"),
     (r"\d+\.\d GB free", "… GB free"),
     (r"127\.0\.0\.1:\d+", "127.0.0.1:<port>"),

@@ -24,8 +24,8 @@ from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Price, Ts, contracts
 from kalshi_cli.cli.completion import completions
+from kalshi_cli.cli.global_options import GlobalOptions
 from kalshi_cli.cli.main import root
-from kalshi_cli.cli.options import GlobalOptions
 from kalshi_cli.core.model.effects import AlertRaised, OrderChanged
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import BID

@@ -17,8 +17,9 @@ import kalshi_cli
 from kalshi_cli.base import errors
 from kalshi_cli.base.errors import ExitCode, KalshiError
 from kalshi_cli.cli import main as shell
+from kalshi_cli.cli.global_options import GlobalOptions
 from kalshi_cli.cli.main import BASIC_SECTIONS, ENTRIES, SECTIONS, main, report, root, summary
-from kalshi_cli.cli.options import GlobalOptions, HelpCommand, HelpGroup
+from kalshi_cli.cli.options import HelpCommand, HelpGroup
 
 Capture = pytest.CaptureFixture[str]
 
@@ -161,8 +162,8 @@ def test_the_shell_completes_command_names() -> None:
         (["zzzzzz"], "see `kalshi -h`"),
         (["completion"], "see `kalshi -h`"),
         (["config", "show", "--fromat", "json"], "did you mean --format?"),
-        (["config", "show", "--fields", "env"], "choose fields with jq"),
-        (["markets", "--fieds", "ticker"], "see `kalshi markets -h`"),
+        (["config", "show", "--columns", "env"], "choose fields with --fields"),
+        (["markets", "--fieds", "ticker"], "did you mean --fields?"),
         (["config", "show", "surplus"], "see `kalshi config show -h`"),
         (["config", "show", "--format", "jsn"], "did you mean json?"),
         (["config", "show", "--env", "prdo"], "did you mean prod?"),

@@ -264,7 +264,7 @@ def program(*words: str | Path, err: io.StringIO | None = None) -> Ended:
 
 
 ANYWHERE = (ExitCode.BUG, ExitCode.INTERRUPTED, ExitCode.TERMINATED)
-TAKES_VALUE = ("--env", "--config", "--state", "--format", "--allow-host")
+TAKES_VALUE = ("--env", "--config", "--state", "--format", "--fields", "--allow-host")
 
 
 commands = functools.cache(root)

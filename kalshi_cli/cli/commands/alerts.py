@@ -10,7 +10,16 @@ import typer
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import pluralize
 from kalshi_cli.cli.commands import price_alerts
-from kalshi_cli.cli.options import CommandGroup, duration_option, flags_of, home_of, open_services, show_list, show_view
+from kalshi_cli.cli.options import (
+    CommandGroup,
+    duration_option,
+    flags_of,
+    home_of,
+    open_services,
+    show_done,
+    show_list,
+    show_view,
+)
 from kalshi_cli.cli.screen.output import info
 
 if TYPE_CHECKING:
@@ -119,7 +128,7 @@ def silence(
     with open_services(ctx) as kalshi:
         home = home_of(kalshi.resources, paper=paper)
         made = kalshi.monitoring.silence(code, subject, lasts, reason.strip(), home)
-        if flags_of(ctx).form is not None:
+        if flags_of(ctx).wants_data:
             show_view(ctx, made)
         info(f"{code} {subject} is silenced until {format_time(made.until, None)}")
 
@@ -137,6 +146,7 @@ def unsilence(ctx: typer.Context, what: What, paper: Paper = False) -> None:
     with open_services(ctx) as kalshi:
         kalshi.monitoring.unsilence(code, subject, home_of(kalshi.resources, paper=paper))
         info(f"{code} {subject} is no longer silenced")
+        show_done(ctx, "unsilenced", f"{code}:{subject}")
 
 
 @app.command("retry")
@@ -148,11 +158,13 @@ def retry(ctx: typer.Context, paper: Paper = False) -> None:
     \b
     kalshi alerts retry
     """
-    from kalshi_cli.base.units import pluralize
+    from kalshi_cli.views.alerts import RetriedView
 
     with open_services(ctx) as kalshi:
         woken, waiting = kalshi.monitoring.retry_alerts(home_of(kalshi.resources, paper=paper))
         info(f"{pluralize(woken, 'undeliverable notice')} queued again" + ("" if waiting else "; nothing is waiting"))
+        if flags_of(ctx).wants_data:
+            show_view(ctx, RetriedView(queued=woken, waiting=waiting))
         if waiting:
             raise KalshiError(
                 f"{pluralize(waiting, 'notice')} still not delivered",

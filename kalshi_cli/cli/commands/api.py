@@ -14,9 +14,9 @@ from urllib.parse import parse_qsl
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, flags_of, note_unsent, open_services
+from kalshi_cli.cli.options import CommandGroup, flags_of, note_unsent, open_services, show_done
 from kalshi_cli.cli.order_options import DryRun, consented
-from kalshi_cli.cli.screen.output import Format, default_format, write_out
+from kalshi_cli.cli.screen.output import Format, default_format, info, write_out
 
 app = CommandGroup("Send a signed request to any API path.")
 
@@ -86,18 +86,19 @@ def api(
     The exchange expects prices and counts as strings (`-f`) and most other numbers as numbers (`-F`). `NAME[]=VALUE`
     builds a list.
 
-    The response is printed unchanged when piped; on a terminal, or with `--json`, it is indented.
+    The response is printed unchanged when piped; on a terminal, or with `--json`, it is indented. With
+    `--format csv`, or with `--fields`, the rows of the one list in the response to a GET are printed.
 
     \b
     kalshi api GET /portfolio/orders -f status=resting --paginate
+    kalshi api GET /portfolio/fills --paginate --fields ticker,count_fp --format csv
     kalshi api POST /portfolio/order_groups/create -F contracts_limit=100
     kalshi api DELETE /portfolio/events/orders/2597b999-f887-4195-8bac-c3f97a1f2021
     """
     import msgspec
 
     method = method.upper()
-    if method not in METHODS:
-        raise UsageError(f"Invalid method: {method[:20]!r}", hint=f"use one of {', '.join(METHODS)}")
+    form = _checked_form(ctx, method, paginate=paginate)
     path, _, query = path.partition("?")
     path = path if path.startswith("/") else f"/{path}"
     fields = _fields(texts or [], typed or [])
@@ -106,8 +107,6 @@ def api(
         raise UsageError(
             "The body comes either from --input or from fields, not both", hint="put the fields in the file"
         )
-    if paginate and method != "GET":
-        raise UsageError("--paginate works with GET only", hint="remove --paginate")
     params = _params(query, {} if has_body else fields)
     body = _read(source) if source else msgspec.json.encode(_object(fields)) if has_body else b""
     with open_services(ctx) as kalshi:
@@ -117,10 +116,23 @@ def api(
             plan = kalshi.account.plan_raw_call(method, path, params, body)
             if dry_run:
                 note_unsent(*plan.facts)
+                show_done(ctx, "dry_run", f"{method} {path}")
                 return
             plan = consented(kalshi.resources, kalshi.account, plan, "Send this request?", yes=yes)
             answer = kalshi.account.execute(plan)
-    _print(answer, flags_of(ctx).form or default_format())
+    _print(answer, form, flags_of(ctx).fields)
+
+
+def _checked_form(ctx: typer.Context, method: str, *, paginate: bool) -> Format:
+    """Return the output format. UsageError, before a request is sent, for options that do not fit the method."""
+    form, names = flags_of(ctx).form or default_format(), flags_of(ctx).fields
+    if method not in METHODS:
+        raise UsageError(f"Invalid method: {method[:20]!r}", hint=f"use one of {', '.join(METHODS)}")
+    if paginate and method != "GET":
+        raise UsageError("--paginate works with GET only", hint="remove --paginate")
+    if method != "GET" and (names or form is Format.CSV):
+        raise UsageError("--format csv and --fields work with GET only; nothing was sent", hint="use --json")
+    return form
 
 
 def _params(query: str, fields: Fields) -> dict[str, list[str]]:
@@ -131,12 +143,22 @@ def _params(query: str, fields: Fields) -> dict[str, list[str]]:
     return params | {name: [field.text for field in given] for name, given in fields.items()}
 
 
-def _print(answer: bytes, form: Format) -> None:
+def _print(answer: bytes, form: Format, names: Sequence[str]) -> None:
     """Write the response unchanged, or indented for a table or JSON; an empty response prints nothing.
+
+    For CSV, and for the fields `names`, write its rows.
 
     Control characters are written as JSON escapes in every format, because stdout may be a terminal. The values of a
     JSON document stay the same.
     """
+    if names or form is Format.CSV:
+        from kalshi_cli.cli.screen.response_rows import row_lines, rows_of
+
+        if not (rows := rows_of(answer)):
+            info("The response has no rows")
+        for line in row_lines(rows, names, form):
+            write_out(line.translate(_visible))
+        return
     if form in (Format.TABLE, Format.JSON):
         answer = _indented(answer)
     if not (answer := answer.rstrip(b"\n")).strip():

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, open_services, show_view
+from kalshi_cli.cli.options import CommandGroup, open_services, show_done, show_view
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(
@@ -70,3 +70,4 @@ def clear(ctx: typer.Context) -> None:
     with open_services(ctx) as kalshi:
         path = kalshi.markets.clear_catalog()
         info(f"Deleted {path}" if path is not None else "No local catalog to delete")
+        show_done(ctx, "nothing" if path is None else "deleted", None if path is None else str(path))

@@ -16,7 +16,16 @@ import typer
 from kalshi_cli.base.local_time import show_times
 from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.cli.options import CommandGroup, duration_option, flags_of, home_of, open_services
-from kalshi_cli.cli.screen.output import Format, close_out, default_format, info, warn, write_out, write_sentence
+from kalshi_cli.cli.screen.output import (
+    Format,
+    chosen_fields,
+    close_out,
+    default_format,
+    info,
+    warn,
+    write_out,
+    write_sentence,
+)
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict
 
 app = CommandGroup(
@@ -397,7 +406,7 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
     from kalshi_cli.views.checks import BreachRow, CheckLine, CheckView
 
     form, breaches = form or default_format(), found.breaches
-    if form in (Format.JSON, Format.NDJSON):
+    if form in (Format.JSON, Format.NDJSON) or (chosen_fields() and form is not Format.CSV):
         render_one(CheckView.of(found, checks=tuple(map(CheckLine.of, parts))), form)
     elif form is Format.CSV:
         render_rows(BreachRow, [BreachRow.of(breach) for breach in found.breaches], form)
@@ -431,7 +440,7 @@ def _shown(text: str) -> str:
 
 
 _TAKES_VALUE = (
-    "--env", "--config", "--state", "--format", "--tz", "--allow-host",
+    "--env", "--config", "--state", "--format", "--fields", "--tz", "--allow-host",
     "-w", "--warn", "-c", "--crit", "--within", "--notify",
 )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, load_config, show_list
+from kalshi_cli.cli.options import CommandGroup, flags_of, load_config, show_list, show_view
 
 app = CommandGroup(
     "Show, find and check the configuration.\n\n"
@@ -31,18 +31,20 @@ def show(ctx: typer.Context) -> None:
 def path(ctx: typer.Context) -> None:
     """Show the paths of the files in use.
 
-    Show the paths of the configuration, the state directory, the logs and the private key.
+    Show the paths of the configuration, the state directory, the lake, the logs and the private key.
 
     \b
     kalshi config path --env demo
     """
     from kalshi_cli.config.config import config_dir, log_folder, state_dir
+    from kalshi_cli.services.research.lake_service import lake_folder
     from kalshi_cli.views.settings import FilePathRow, path_row
 
     config = load_config(ctx)
     rows = [
         path_row("configuration", config.file or config_dir() / "config.yaml"),
         path_row("state", state_dir(config)),
+        path_row("lake", lake_folder(config, None)),
         path_row("logs", log_folder(config, state_dir(config))),
     ]
     if config.credential.private_key_path is not None:
@@ -62,8 +64,15 @@ def check(ctx: typer.Context) -> None:
     from kalshi_cli.base.clock import SystemClock
     from kalshi_cli.cli.screen.output import info
     from kalshi_cli.services.monitoring.config_check import check_config
+    from kalshi_cli.views.formats import Verdict
+    from kalshi_cli.views.settings import ConfigCheckView
 
     config = load_config(ctx)
-    for name in check_config(config, SystemClock()):
+    unknown = check_config(config, SystemClock())
+    for name in unknown:
         info(f"strategies.{name} is kept for a strategy of your own; no built-in or installed strategy has that name")
     info(f"OK: {config.file or 'no configuration file, all defaults'} ({config.env})")
+    if flags_of(ctx).wants_data:
+        file = str(config.file) if config.file else None
+        view = ConfigCheckView(status=Verdict("OK"), env=config.env, file=file, unknown_strategies=tuple(unknown))
+        show_view(ctx, view)

@@ -105,5 +105,5 @@ def _sentence(text: str) -> str:
 
 def _shown(ctx: typer.Context, view: OutputRow, now: Ts, title: str) -> None:
     """Print the view only where a format was requested: the notices have said it already."""
-    if flags_of(ctx).form is not None:
+    if flags_of(ctx).wants_data:
         show_view(ctx, view, title=title, now=now)

@@ -100,8 +100,8 @@ def download(
 def list_series(ctx: typer.Context, lake: LakeFolder = None) -> None:
     """List the series in the lake.
 
-    List what the lake has of each series: times, recordings, markets, results, order book changes, trades, holes and
-    size. A hole is a time in which messages of a market were lost.
+    List what the lake has of each series: times, recordings, markets, results, order book changes, trades, gaps and
+    size. A gap is a time in which messages of a market were lost.
 
     \b
     kalshi data list

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, duration_option, flags_of, open_services, show_list
+from kalshi_cli.cli.options import CommandGroup, duration_option, flags_of, open_services, show_done, show_list
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup("Block new positions in a market.")
@@ -46,7 +46,7 @@ def lock(
             locked = kalshi.trading.execute(kalshi.trading.plan_lock(ticker, lasts, reason))
             until, way_out = format_time(locked.until, None), f"kalshi unlock {locked.ticker}"
             info(f"No new positions in {locked.ticker} until {until}. To end the lock: {way_out}")
-            if flags_of(ctx).form is None:
+            if not flags_of(ctx).wants_data:
                 return
         held = [row for row in kalshi.trading.locks() if not ticker or row.ticker == ticker.upper()]
         show_list(ctx, LockRow, held, empty="No locked markets", now=kalshi.now)
@@ -67,3 +67,4 @@ def unlock(
     with open_services(ctx) as kalshi:
         kalshi.trading.execute(kalshi.trading.plan_unlock(ticker))
         info(f"{ticker.upper()} is unlocked")
+        show_done(ctx, "unlocked", ticker.upper())

@@ -193,7 +193,7 @@ def cancel(
 
     \b
     kalshi cancel 2597b999
-    kalshi order list --format csv | cut -d, -f1 | tr -d '"' | tail -n +2 | kalshi order cancel -
+    kalshi order list --format ndjson --fields order_id | jq -r .order_id | kalshi order cancel -
     """
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.views import order_text

@@ -93,7 +93,7 @@ def remove(
     with open_services(ctx) as kalshi:
         rows = kalshi.monitoring.price_alerts(home_of(kalshi.resources, paper=paper)).remove(*ids)
         info(f"Removed: {', '.join(row.alert_id for row in rows)}")
-        if flags_of(ctx).form is not None:
+        if flags_of(ctx).wants_data:
             show_list(ctx, PriceAlertRow, rows, now=kalshi.now)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.cli.options import CommandGroup, flags_of
-from kalshi_cli.cli.screen.output import Format, default_format, write_out
+from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, write_out
 
 app = CommandGroup("Show step-by-step instructions for an incident.")
 
@@ -37,9 +37,9 @@ def runbook(
         render_rows(RunbookRow, [RunbookRow.of(each) for each in runbooks.runbooks()], form, title="runbooks")
         return
     found = runbooks.runbook(name)
-    if form is Format.PLAIN:
+    if form is Format.PLAIN and not chosen_fields():
         write_out(found.text)
-    elif form is Format.TABLE:
+    elif form is Format.TABLE and not chosen_fields():
         from kalshi_cli.cli.screen.tables import draw_markdown
 
         draw_markdown(found.text)

@@ -77,7 +77,8 @@ MoreRecordings = Annotated[
 ]
 Results = Annotated[list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")]
 Holes = Annotated[
-    str, choice_option("--holes", choices=("refuse", "forget", "ignore"), text="What to do where data was lost.")
+    str,
+    choice_option("--gaps", "--holes", choices=("refuse", "forget", "ignore"), text="What to do where data was lost."),
 ]
 Plot = Annotated[bool, typer.Option("--plot", help="Draw the equity curve, on the terminal or into FILE.svg.")]
 
@@ -265,7 +266,7 @@ def backtest(
     `kalshi trade --json` compares a run with its backtest.
 
     Instead of files, `--series`, or `--lake` with or without `--since` and `--until`, reads recordings of the lake
-    (`kalshi data`). Where messages were lost, a market is not traded until its next snapshot (`--holes forget`).
+    (`kalshi data`). Where messages were lost, a market is not traded until its next snapshot (`--gaps forget`).
 
     Several recordings are one run, merged by time. With `--jobs`, and when values of a parameter are compared, each is
     a run of its own, from the starting cash, and the results are added up in the order of the files.
@@ -296,7 +297,7 @@ def backtest(
             strategies=tuple(name.strip() for name in strategy.split(",")), files=tuple(given),
             results=tuple(results or ()), params=_params(param), latency_ms=latency_of(latency, latency_ms),
             fill_model="proportional" if fills == "both" else fills, holes=holes,
-            **lake_part(environment.config.env, lake, series, *_times(environment, since, until)),
+            **lake_part(environment.config, lake, series, *_times(environment, since, until)),
         )  # fmt: skip
         if not show_sweep(ctx, environment, request, jobs or 1, has_plot=plot):
             curve = _show_backtest(ctx, environment, request, jobs, page, out, has_both_bounds=fills == "both")
@@ -361,6 +362,7 @@ def record(
     kalshi record KXBTCD-26NOV2114-T86249.99 --file btc.jsonl.gz --strategy crypto-ta
     """
     from kalshi_cli.app.trading import RecordRequest, RunModes
+    from kalshi_cli.views.runs import RecordedView
 
     if param and not strategy:
         raise UsageError("--param needs the --strategy it belongs to", hint="add --strategy NAME")
@@ -383,6 +385,9 @@ def record(
             folder = f" --lake {lake}" if lake is not None else ""
             next_step = f"kalshi backtest --strategy {strategy or 'NAME'} --series {series}{folder}"
         info(f"{pluralize(lines, 'line')} in {out or 'the lake'}", f"Next: `{next_step}`")
+        if flags_of(ctx).wants_data:
+            file = None if out is None else str(out)
+            show_view(ctx, RecordedView(tickers=request.tickers, file=file, lines=lines))
 
 
 @app.command("status")

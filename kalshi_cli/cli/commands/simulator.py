@@ -16,6 +16,7 @@ from kalshi_cli.cli.options import (
     choice_option,
     duration_option,
     environment_of,
+    show_done,
     show_view,
     ticker,
     time_option,
@@ -100,6 +101,7 @@ def stop(ctx: typer.Context) -> None:
     with environment_of(ctx, flags={"env": "sim"}) as environment:
         ended = environment.simulator.stop()
         info("The simulated exchange is not running" if ended is None else f"Stopped: pid {ended.pid} has ended")
+        show_done(ctx, "nothing" if ended is None else "stopped", None if ended is None else f"pid {ended.pid}")
 
 
 @app.command("reset")
@@ -114,6 +116,7 @@ def reset(ctx: typer.Context) -> None:
     with environment_of(ctx, flags={"env": "sim"}) as environment:
         environment.reset()
         info("The simulated exchange was reset")
+        show_done(ctx, "reset", "simulated exchange")
 
 
 class _Serving(NamedTuple):

@@ -18,7 +18,7 @@ from kalshi_cli.cli.options import (
     open_services,
     watchlist_option,
 )
-from kalshi_cli.cli.screen.output import Format, info, write_out
+from kalshi_cli.cli.screen.output import Format, chosen_fields, info, write_out
 
 if TYPE_CHECKING:
     from kalshi_cli.app.watching import WatchSession
@@ -95,6 +95,10 @@ def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: objec
         raise UsageError(
             "--watch takes one market and cannot be combined with --size",
             hint="to watch several markets, use `kalshi watch`",
+        )
+    if not set(chosen_fields()) <= set(OrderbookView.__struct_fields__):
+        raise UsageError(
+            "--watch prints whole order books", hint=f"choose from {', '.join(OrderbookView.__struct_fields__)}"
         )
     if form in (Format.JSON, Format.CSV):
         raise UsageError(f"A live order book cannot be written as {form}", hint="use --format ndjson")

@@ -77,7 +77,7 @@ def remove(
         left = kalshi.markets.remove_from_watchlist(name, tickers or [])
         if left is None:
             info(f"Watchlist {name.lower()} was removed")
-        if left is not None or flags_of(ctx).form is not None:
+        if left is not None or flags_of(ctx).wants_data:
             from kalshi_cli.views.watchlists import WatchlistRow
 
             show_list(ctx, WatchlistRow, [left] if left is not None else [])

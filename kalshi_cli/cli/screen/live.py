@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from kalshi_cli.cli.screen.output import Format, info
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.cli.screen.output import Format, chosen_fields, info
 from kalshi_cli.cli.screen.render import status_block
 
 if TYPE_CHECKING:
@@ -66,8 +67,15 @@ REDRAW_MS = 150
 
 
 def live_format(form: Format | None) -> Format:
-    """Return the format of live output: a screen (TABLE) on a terminal, lines on a simple one, NDJSON when piped."""
+    """Return the format of live output: a screen (TABLE) on a terminal, lines on a simple one, NDJSON when piped.
+
+    With `--fields` it is NDJSON everywhere.
+    """
     can_redraw = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    if chosen_fields():
+        if form in (Format.TABLE, Format.PLAIN):
+            raise UsageError("--fields does not fit a live screen", hint="use --format ndjson or --format csv")
+        return form or Format.NDJSON
     if form is None:
         return Format.TABLE if can_redraw else Format.PLAIN if sys.stdout.isatty() else Format.NDJSON
     return Format.PLAIN if form is Format.TABLE and not can_redraw else form

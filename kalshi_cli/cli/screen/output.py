@@ -91,6 +91,20 @@ def set_quiet(is_quiet: bool) -> None:
     _is_quiet = is_quiet
 
 
+_fields: tuple[str, ...] = ()
+
+
+def set_fields(names: tuple[str, ...]) -> None:
+    """Set the fields that views print, in their order (--fields); all, if empty."""
+    global _fields
+    _fields = names
+
+
+def chosen_fields() -> tuple[str, ...]:
+    """Return the fields that views print; empty means all."""
+    return _fields
+
+
 def info(*lines: str) -> None:
     """Write notices to stderr, one line each; nothing with --quiet."""
     if not _is_quiet:

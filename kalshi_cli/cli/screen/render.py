@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from kalshi_cli.base.text import csv_line, csv_text, one_line, redact
 from kalshi_cli.base.units import Qty, Ts, show_money
-from kalshi_cli.cli.screen.output import Format, default_format, info, write_out
+from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, write_out
 from kalshi_cli.core.model.messages import Level
 from kalshi_cli.views.formats import MISSING, columns, inner_rows, is_number, is_text, label_of, to_machine, to_text
 from kalshi_cli.views.order_book import FillCostRow, LevelRow, MarketLevelRow, OrderbookView
@@ -59,6 +59,23 @@ def render_rows(
     NDJSON and CSV of an iterator are flushed row by row, so that the reader of a live feed sees each row at once.
     """
     form = form or default_format()
+    if names := chosen_fields():
+        from kalshi_cli.cli.screen.picked import pick_rows
+
+        of, rows = pick_rows(of, rows, names, has_cells=form not in (Format.JSON, Format.NDJSON))
+    _rows(of, rows, form, title=title, empty=empty, now=now)
+
+
+def _rows(
+    of: type[Struct],
+    rows: Iterable[Struct],
+    form: Format,
+    *,
+    title: str = "",
+    empty: str = "No results",
+    now: Ts | None = None,
+) -> None:
+    """Print a list with all of its fields."""
     if form in (Format.NDJSON, Format.CSV):
         write = _ndjson if form is Format.NDJSON else _csv
         write(of, rows, is_live=not isinstance(rows, Sequence))
@@ -81,6 +98,19 @@ def render_rows(
 def render_one(row: OutputRow, form: Format | None = None, *, title: str = "", now: Ts | None = None) -> None:
     """Print one object. Its inner rows follow as tables; in CSV only the field `rows` is written if there is one."""
     form = form or default_format()
+    if names := chosen_fields():
+        from kalshi_cli.cli.screen.picked import has_all, pick, picked
+
+        rows_of = dict(inner_rows(type(row))).get("rows")
+        if rows_of and has_all(rows_of, names) and (form is Format.CSV or not has_all(type(row), names)):
+            render_rows(rows_of, getattr(row, "rows"), form, title=title, now=now)  # noqa: B009 - as above
+            return
+        row = pick(row, picked(type(row), names, has_cells=form is Format.CSV))
+    _one(row, form, title, now)
+
+
+def _one(row: OutputRow, form: Format, title: str, now: Ts | None) -> None:
+    """Print one object with all of its fields."""
     of = type(row)
     parts = [(name, kind, getattr(row, name)) for name, kind in inner_rows(of)]
     if form is Format.JSON:
@@ -88,21 +118,23 @@ def render_one(row: OutputRow, form: Format | None = None, *, title: str = "", n
     elif form in (Format.NDJSON, Format.CSV):
         listed = [kind for name, kind in inner_rows(of) if name == "rows"]
         if listed and form is Format.CSV:
-            render_rows(listed[0], getattr(row, "rows"), form)  # noqa: B009 - only some rows have rows
+            _rows(listed[0], getattr(row, "rows"), form)  # noqa: B009 - only some rows have rows
         else:
-            render_rows(of, [row], form)
+            _rows(of, [row], form)
     else:
         if form is Format.TABLE:
             from kalshi_cli.cli.screen.tables import draw_one
 
-            draw_one(row, title, now)
-        else:
+            if columns(of):
+                draw_one(row, title, now)
+        elif columns(of):
             _plain_one(row)
         filled = [part for part in parts if part[2]]
         for name, kind, rows in filled:
-            write_out("\n")
+            if columns(of) or name != filled[0][0]:
+                write_out("\n")
             heading = of.rows_title if name == "rows" else label_of(name) if len(filled) > 1 else ""
-            render_rows(kind, rows, form, title=heading, now=now)
+            _rows(kind, rows, form, title=heading, now=now)
 
 
 def render_book(view: OrderbookView, form: Format | None = None) -> None:
@@ -116,20 +148,26 @@ def render_book(view: OrderbookView, form: Format | None = None) -> None:
 
         draw_book(view, bids, asks)
     else:
-        render_rows(LevelRow, _ladder(view), form, empty=f"No quotes for {view.ticker}")
+        _rows(LevelRow, _ladder(view), form, empty=f"No quotes for {view.ticker}")
     if view.to_fill and form in (Format.TABLE, Format.PLAIN):
         write_out("\n")
-        render_rows(FillCostRow, view.to_fill, form)
+        _rows(FillCostRow, view.to_fill, form)
 
 
 def render_books(views: Sequence[OrderbookView], form: Format | None = None) -> None:
-    """Print several books, one after the other; as JSON a list, unless there is only one."""
-    form = form or default_format()
-    if len(views) == 1:
+    """Print several books, one after the other; as JSON a list, unless there is only one.
+
+    Chosen fields are those of the books, or else those of their levels.
+    """
+    form, names = form or default_format(), chosen_fields()
+    is_of_books = set(names) <= set(OrderbookView.__struct_fields__)
+    if names and len(views) == 1 and is_of_books:
+        render_one(views[0], form)
+    elif len(views) == 1 and not names:
         render_book(views[0], form)
-    elif form in (Format.JSON, Format.NDJSON):
+    elif is_of_books and (names or form in (Format.JSON, Format.NDJSON)):
         render_rows(OrderbookView, views, form)
-    elif form is Format.CSV:
+    elif names or form is Format.CSV:
         rows = [MarketLevelRow.of(row, ticker=view.ticker) for view in views for row in _ladder(view)]
         render_rows(MarketLevelRow, rows, form)
     else:

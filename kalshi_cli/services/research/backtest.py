@@ -182,11 +182,11 @@ def backtest_view(report: BacktestReport) -> BacktestView:
 
 
 def backtest_warnings(report: BacktestReport, mode: str) -> list[str]:
-    """Return what limits the report: holes in the data, and what the data does not say."""
+    """Return what limits the report: gaps in the data, and what the data does not say."""
     lines = []
     if report.holes:
         done = "ignored" if mode == "ignore" else "no trading in a market until its next snapshot"
-        lines.append(f"Holes: {pluralize(report.holes, 'time')}, {report.lost_s:,.1f} s without a book; {done}")
+        lines.append(f"{pluralize(report.holes, 'gap')} in the data, {report.lost_s:,.1f} s without a book: {done}")
     return lines + [f"Unknown: {each}" for each in report.facts.unknown]
 
 

@@ -34,7 +34,7 @@ LOCK_WAIT_S = 60.0
 class JournalRecorder:
     """A recorder into a lake, used by any thread.
 
-    A new journal starts every hour, with the markets and new snapshots of their books: a hole of about a second. The
+    A new journal starts every hour, with the markets and new snapshots of their books: a gap of about a second. The
     one before is added to the lake in the background. `tell` receives what went wrong with that.
     """
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import Ts
+from kalshi_cli.config.config import Config
 from kalshi_cli.lake.extra import require_research
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.views.formats import TruncatableText
@@ -28,12 +29,19 @@ if TYPE_CHECKING:
     WatchFiles = Callable[[Iterable[DataFile]], Iterable[DataFile]]
 
 
-def lake_folder(env: str, given: Path | None) -> Path:
-    """Return the folder of the lake: the given one, or that of the environment in the platform's data directory."""
-    import platformdirs
+def lake_folder(config: Config, given: Path | None) -> Path:
+    """Return the folder of the lake: the given one, or that of the environment.
 
+    That is in the state directory where one was chosen (`--state`), else in the platform's data directory.
+    """
     if given is not None:
         return given.expanduser().absolute()
+    return _default_folder(config.env) if config.state is None else config.state.absolute() / "lake" / config.env
+
+
+def _default_folder(env: str) -> Path:
+    import platformdirs
+
     return Path(platformdirs.user_data_dir("kalshi")) / "lake" / env
 
 
@@ -48,7 +56,11 @@ class LakeService:
         require_research()
         from kalshi_cli.lake.lake import open_lake
 
-        return open_lake(lake_folder(self._resources.config.env, folder), is_new=is_new)
+        config = self._resources.config
+        root, default = lake_folder(config, folder), _default_folder(config.env)
+        if folder is None and not root.exists() and default.exists():
+            self._resources.note(f"Another lake is in {default}: to use it, add --lake, or move it to {root}")
+        return open_lake(root, is_new=is_new)
 
     def data_import(
         self,

@@ -1,4 +1,4 @@
-"""The data of a backtest: its files and its part of a lake as one feed, the holes in it, and what it does not say."""
+"""The data of a backtest: its files and its part of a lake as one feed, the gaps in it, and what it does not say."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def lake_recordings(folder: Path, request: BacktestRequest) -> tuple[Lake, Selec
 
 
 class HoleFilter:
-    """Counts the holes of a feed, and passes, drops or refuses them."""
+    """Counts the gaps of a feed, and passes, drops or refuses them."""
 
     def __init__(self, mode: str) -> None:
         self._mode = mode
@@ -123,7 +123,7 @@ class HoleFilter:
         return self._lost_ms / 1000
 
     def of(self, messages: Iterable[Message]) -> Iterator[Message]:
-        """Yield the messages; without those about holes if they are ignored. UsageError if they are refused."""
+        """Yield the messages; without those about gaps if they are ignored. UsageError if they are refused."""
         for message in messages:
             if type(message) is BookDelta:
                 self._last = message.ts
@@ -143,8 +143,8 @@ class HoleFilter:
     def _lose(self, gap: FeedGap) -> None:
         if self._mode == "refuse":
             raise UsageError(
-                f"A hole in the data at {format_ts(gap.ts)}: {gap.reason} ({', '.join(gap.tickers)})",
-                hint="--holes forget stops trading in these markets until their next snapshot",
+                f"A gap in the data at {format_ts(gap.ts)}: {gap.reason} ({', '.join(gap.tickers)})",
+                hint="--gaps forget stops trading in these markets until their next snapshot",
                 code="hole",
             )
         self.count += len(gap.tickers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
 from importlib import import_module
@@ -15,6 +15,7 @@ from kalshi_cli.config.config import state_dir
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, FillChoice, backtest_view
 from kalshi_cli.services.research.lake_service import LakeService, lake_folder
 from kalshi_cli.services.research.report.report_folder import list_reports, read_report
+from kalshi_cli.services.research.report.saved import frame_columns
 from kalshi_cli.services.research.tape_runs import (
     BacktestSetup,
     merge_reports,
@@ -22,15 +23,14 @@ from kalshi_cli.services.research.tape_runs import (
     run_tapes,
     split_by_tape,
 )
-from kalshi_cli.views.backtests import ReportFolderView
+from kalshi_cli.views.backtests import BacktestTradeRow, EquityRow, ReportFolderView
+from kalshi_cli.views.positions import PnlRow
+from kalshi_cli.views.row import OutputRow
 from kalshi_cli.views.runs import BacktestView
 
 if TYPE_CHECKING:
     from kalshi_cli.services.research.search.optimize import OptimizeRequest
     from kalshi_cli.views.research import OptimizeView
-
-_DOLLAR = 1_000_000
-"""Micro-dollars of a dollar."""
 
 MAX_TAPES = 100_000
 """Recordings that are listed, at most."""
@@ -39,7 +39,8 @@ MAX_TAPES = 100_000
 class BacktestResult:
     """The result of a backtest: `view` as `kalshi backtest` shows it, and polars frames.
 
-    The frames are for analysis and charts: amounts and prices are floating-point dollars, times are UTC.
+    The frames are for analysis and charts: amounts and prices are floating-point dollars, times are UTC. Their columns
+    are named like the fields of the view, and like those of the Parquet files of `--out`.
     """
 
     def __init__(self, report: BacktestReport) -> None:
@@ -56,38 +57,18 @@ class BacktestResult:
 
     @cached_property
     def trades(self) -> Any:
-        """Return a row for each fill: ts, ticker, side (bid buys YES), price, count, fee, is_taker."""
-        rows = [
-            {
-                "ts": fill.ts, "ticker": fill.ticker, "side": str(fill.side), "price": fill.price / 10_000,
-                "count": fill.qty / 100, "fee": fill.fee / _DOLLAR, "is_taker": fill.is_taker,
-            }
-            for fill in self.report.fills
-        ]  # fmt: skip
-        return _frame(
-            rows, ts="time", ticker="str", side="str", price="float", count="float", fee="float", is_taker="bool"
-        )
+        """Return a row for each fill, with the columns of `trades.parquet` (`--out`): time, ticker, price, count..."""
+        return _frame_of(BacktestTradeRow, self.view.trades)
 
     @cached_property
     def equity(self) -> Any:
-        """Return a row for each change of the net profit and loss: ts, net."""
-        rows = [{"ts": ts, "net": net / _DOLLAR} for ts, net in self.report.curve]
-        return _frame(rows, ts="time", net="float")
+        """Return a row for each change of the net profit and loss: time, net, drawdown."""
+        return _frame_of(EquityRow, self.view.curve)
 
     @cached_property
     def by_market(self) -> Any:
-        """Return a row for each market: ticker, realized, unrealized, fees, net, wins, losses."""
-        rows = [
-            {
-                "ticker": ticker, "realized": part.realized / _DOLLAR, "unrealized": part.unrealized / _DOLLAR,
-                "fees": part.fees / _DOLLAR, "net": part.net / _DOLLAR, "wins": part.wins, "losses": part.losses,
-            }
-            for ticker, part in self.report.markets.items()
-        ]  # fmt: skip
-        return _frame(
-            rows, ticker="str", realized="float", unrealized="float", fees="float", net="float", wins="int",
-            losses="int",
-        )  # fmt: skip
+        """Return a row for each market, whose ticker is `key`: realized, unrealized, fees, net, wins, losses."""
+        return _frame_of(PnlRow, self.view.rows)
 
 
 class ResearchService(LakeService):
@@ -213,7 +194,7 @@ class ResearchService(LakeService):
         return read_report(self.report_folder, name)
 
     def _lake_folder(self, lake: str | Path | bool) -> Path:
-        return lake_folder(self._resources.config.env, None if isinstance(lake, bool) else Path(lake))
+        return lake_folder(self._resources.config, None if isinstance(lake, bool) else Path(lake))
 
     def _lake_tapes(self, folder: Path) -> Any:
         from kalshi_cli.lake.reader import Selection, recordings
@@ -241,6 +222,19 @@ def _as_typed(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _frame(rows: list[dict[str, Any]], /, **kinds: str) -> Any:
+    """Return a polars frame with these columns, also where there are no rows. UsageError without polars."""
+    polars = _polars()
+    return polars.DataFrame(rows, schema={name: _polars_kind(polars, kind) for name, kind in kinds.items()})
+
+
+def _frame_of(of: type[OutputRow], rows: Sequence[OutputRow]) -> Any:
+    """Return a polars frame of views, with the columns of their fields. UsageError without polars."""
+    polars, columns = _polars(), list(frame_columns(of, rows))
+    schema = {name: _polars_kind(polars, kind) for name, kind, _ in columns}
+    return polars.DataFrame({name: values for name, _, values in columns}, schema=schema)
+
+
 def _polars() -> Any:
     try:
         return import_module("polars")
@@ -256,11 +250,6 @@ def _ts_of(moment: datetime | None) -> Ts | None:
     return None if moment is None else Ts(int(moment.timestamp() * 1000))
 
 
-def _frame(rows: list[dict[str, Any]], /, **columns: str) -> Any:
-    """Return a polars frame with these columns, also where there are no rows. UsageError without polars."""
-    polars = _polars()
-    kinds = {
-        "str": polars.String, "float": polars.Float64, "int": polars.Int64, "bool": polars.Boolean,
-        "time": polars.Datetime("ms", "UTC"),
-    }  # fmt: skip
-    return polars.DataFrame(rows, schema={name: kinds[kind] for name, kind in columns.items()})
+def _polars_kind(polars: Any, kind: str) -> Any:
+    kinds = {"str": polars.String, "float": polars.Float64, "int": polars.Int64, "bool": polars.Boolean}
+    return polars.Datetime("ms", "UTC") if kind == "time" else kinds[kind]

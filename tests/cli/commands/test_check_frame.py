@@ -22,7 +22,7 @@ from support.served import Served, bare_variables, finish, program, served, set_
 from kalshi_cli.app.environment import opened
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.cli.commands.check import MIN_TIME_S, left_s, show
-from kalshi_cli.cli.options import GlobalOptions
+from kalshi_cli.cli.global_options import GlobalOptions
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.config.sources import load
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Verdict, report

@@ -1,4 +1,4 @@
-"""A backtest from the lake is the backtest of its files; holes are counted, and refused or ignored where asked."""
+"""A backtest from the lake is the backtest of its files; gaps are counted, and refused or ignored where asked."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_without_results_and_fees_the_report_says_so_first(tmp_path: Path) -> No
     report = run(files=(holed().write(tmp_path / "tape.jsonl"),))
     lines = backtest_warnings(report, "forget")
     assert [line.partition(" of ")[0] for line in lines] == [
-        "Holes: 1 time, 5.0 s without a book; no trading in a market until its next snapshot",
+        "1 gap in the data, 5.0 s without a book: no trading in a market until its next snapshot",
         "Unknown: fees and fee waivers", "Unknown: result",
         "Unknown: public trades: the data has none, so resting orders fill only where the book shows it",
         "Unknown: No price for 1 market with an open position: valued at cost",
@@ -89,12 +89,12 @@ def test_nothing_is_traded_in_a_hole_unless_it_is_ignored(tmp_path: Path) -> Non
     forgotten, ignored = run(files=(path,)), run(files=(path,), holes="ignore")
     assert ignored.holes == forgotten.holes == 1
     assert ignored.summary.fills > forgotten.summary.fills
-    assert backtest_warnings(ignored, "ignore")[0].endswith("; ignored")
+    assert backtest_warnings(ignored, "ignore")[0].endswith(": ignored")
 
 
 def test_a_hole_is_refused_where_asked(tmp_path: Path) -> None:
     path = holed().write(tmp_path / "tape.jsonl")
-    with pytest.raises(UsageError, match=r"A hole in the data at 2026-.*expected seq 5 of sid 2, got 9") as caught:
+    with pytest.raises(UsageError, match=r"A gap in the data at 2026-.*expected seq 5 of sid 2, got 9") as caught:
         run(files=(path,), holes="refuse")
     assert caught.value.code == "hole"
     whole = Tape().snapshot(yes={"0.4000": "50.00"}, no={"0.5600": "50.00"}).delta(1_000).delta(1_000)

@@ -6,12 +6,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 import pytest
 from support.backtests import losing
 from support.recordings import T0, TICKER, Tape
+from support.served import Served, program
 
 from kalshi_cli import Kalshi, errors
+from kalshi_cli.base.errors import ExitCode
+from kalshi_cli.config.sources import load
+from kalshi_cli.lake.lake import open_lake
+from kalshi_cli.services.research import service
+from kalshi_cli.services.research.lake_service import lake_folder
+from kalshi_cli.services.research.report.saved import write_folder
 from kalshi_cli.services.research.service import BacktestResult
+from kalshi_cli.views.backtests import BacktestTradeRow
 
 
 @pytest.mark.usefixtures("exchange")
@@ -45,3 +54,42 @@ def test_changes_of_order_books_are_a_frame_in_dollars_and_contracts(tmp_path: P
         assert later.is_empty()
         with pytest.raises(errors.UsageError, match="has no time zone"):
             kalshi.research.book_changes(tmp_path / "lake", since=start.replace(tzinfo=None))
+
+
+def test_the_frames_of_a_result_are_the_saved_tables(tmp_path: Path) -> None:
+    polars = pytest.importorskip("polars", reason="the extra research is not installed")
+    result = BacktestResult(losing())
+    write_folder(result.view, tmp_path)
+    for name in ("trades", "equity", "by_market"):
+        frame, saved = getattr(result, name), polars.read_parquet(tmp_path / f"{name}.parquet")
+        assert frame.height
+        assert frame.schema == saved.schema
+        assert frame.equals(saved)
+    assert result.trades["book_side"].unique().to_list() in (["bid"], ["ask"], ["bid", "ask"], ["ask", "bid"])
+
+
+def test_the_frames_of_a_result_without_a_trade_have_their_columns() -> None:
+    pytest.importorskip("polars", reason="the extra research is not installed")
+    frame = service._frame_of(BacktestTradeRow, ())
+    assert frame.columns == list(BacktestTradeRow.__struct_fields__)
+    assert frame.height == 0
+
+
+def test_the_lake_is_in_the_state_directory_that_was_chosen(tmp_path: Path) -> None:
+    def folder(**given: object) -> Path:
+        return lake_folder(load(None, {}, {"env": "demo", **given}, ("env", "state")), None)
+
+    assert folder(state=tmp_path) == tmp_path / "lake" / "demo"
+    assert folder() == Path(platformdirs.user_data_dir("kalshi")) / "lake" / "demo"
+    config = load(None, {}, {"state": tmp_path}, ("env", "state"))
+    assert lake_folder(config, tmp_path / "mine") == tmp_path / "mine"
+
+
+def test_an_earlier_lake_elsewhere_is_named(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(exchange.home / "data"))
+    earlier = exchange.home / "data" / "kalshi" / "lake" / "sim"
+    open_lake(earlier, is_new=True)
+    ended = program("data", "list")
+    assert ended.code == ExitCode.USAGE
+    assert f"Another lake is in {earlier}" in ended.err
+    assert program("data", "list", "--lake", str(earlier), "--json").json == []

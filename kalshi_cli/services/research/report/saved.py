@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -68,24 +68,34 @@ def _write(path: Path, data: bytes) -> None:
 _SCALES: dict[Any, int] = {Money: 1_000_000, SignedMoney: 1_000_000, Price: 10_000, Qty: 100}
 
 
+_KINDS: dict[Any, str] = {Ts: "time", int: "int", float: "float", Ratio: "float", bool: "bool"}
+
+
+def frame_columns(of: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> Iterator[tuple[str, str, list[Any]]]:
+    """Yield the columns of a data frame of these views: name, kind (time, int, float, bool, str), values.
+
+    Amounts are dollars and contracts as floating-point numbers, times are milliseconds.
+    """
+    for column in columns(of):
+        kind = without_none(column.kind)
+        values, scale = [getattr(row, column.name) for row in rows], _SCALES.get(kind)
+        name = "float" if scale else _KINDS.get(kind, "str")
+        if scale or name == "str":
+            values = [None if value is None else value / scale if scale else str(value) for value in values]
+        yield column.name, name, values
+
+
 def _parquet(of: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> bytes:
     import pyarrow as arrow
     from pyarrow import parquet
 
-    kinds = {Ts: arrow.timestamp("ms", "UTC"), int: arrow.int64(), float: arrow.float64(), Ratio: arrow.float64()}
-    arrays, names = [], []
-    for column in columns(of):
-        kind = without_none(column.kind)
-        values = [getattr(row, column.name) for row in rows]
-        if kind in _SCALES:
-            values = [None if value is None else value / _SCALES[kind] for value in values]
-            wanted = arrow.float64()
-        else:
-            wanted = arrow.bool_() if kind is bool else kinds.get(kind, arrow.string())
-        arrays.append(arrow.array(values, wanted))
-        names.append(column.name)
+    kinds = {
+        "time": arrow.timestamp("ms", "UTC"), "int": arrow.int64(), "float": arrow.float64(), "bool": arrow.bool_(),
+        "str": arrow.string(),
+    }  # fmt: skip
+    arrays = {name: arrow.array(values, kinds[kind]) for name, kind, values in frame_columns(of, rows)}
     sink = arrow.BufferOutputStream()
-    parquet.write_table(arrow.table(arrays, names=names), sink, compression="zstd")
+    parquet.write_table(arrow.table(arrays), sink, compression="zstd")
     return bytes(sink.getvalue())
 
 

@@ -1,0 +1,189 @@
+"""`--fields`: the views that each command prints, and the check of the chosen fields before the command runs.
+
+Imported only for `--fields`, its completion, and the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+
+import msgspec
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.cli.screen.output import set_fields
+from kalshi_cli.views.formats import inner_rows
+
+_PRINTED = {
+    "alerts.AlertsView": "alerts list",
+    "alerts.DeliveryRow": "alerts test",
+    "alerts.PriceAlertRow": "alerts add; alerts prices; alerts remove",
+    "alerts.RetriedView": "alerts retry",
+    "alerts.SilenceRow": "alerts silence",
+    "live.RecentAlertRow": "alerts run",
+    "backtests.ComparisonRow": "backtest",
+    "research.VariantRow": "backtest",
+    "research.OptimizeView": "optimize",
+    "runs.BacktestView": "backtest",
+    "runs.RecordedView": "record",
+    "runs.StatusView": "status",
+    "runs.TradeSummary": "trade",
+    "why.WhyView": "why",
+    "cash.AllocationView": "allocation show; allocation set",
+    "cash.BalanceView": "balance",
+    "cash.CashMovementRow": "deposits; withdrawals",
+    "cash.KeysView": "keys",
+    "cash.LimitsView": "limits show; limits upgrade",
+    "cash.NettingRow": "subaccounts netting",
+    "cash.NewSubaccountView": "subaccounts create",
+    "cash.SettlementRow": "settlements",
+    "cash.SubaccountMoveView": "subaccounts transfer",
+    "cash.SubaccountRow": "subaccounts list",
+    "cash.SubaccountTransferRow": "subaccounts transfers",
+    "cash.TransferRow": "transfer send; transfer list; transfer show",
+    "cash.UpcomingRow": "settlements",
+    "execution.ExecutionView": "execution",
+    "exports.FillExport": "export fills",
+    "exports.LotExport": "export tax-lots",
+    "portfolio.PortfolioView": "portfolio",
+    "positions.AccountFillRow": "fills",
+    "positions.PnlRow": "export pnl",
+    "positions.PnlView": "pnl",
+    "positions.PositionRow": "positions",
+    "positions.SubaccountPositionRow": "positions",
+    "rebuild.RebuiltView": "state rebuild",
+    "catalog.CatalogView": "catalog status",
+    "catalog.RefreshView": "catalog refresh",
+    "checks.CheckView": """check positions; check pnl; check orders; check balance; check exchange; check disk;
+        check api; check execution; check errors; check feed; check heartbeat; check drift; check schema; check all""",
+    "checks.BreachRow": """check positions; check pnl; check orders; check balance; check exchange; check disk;
+        check api; check execution; check errors; check feed; check heartbeat; check drift; check schema; check all""",
+    "checks.HealthRow": "health-check; init",
+    "settings.ConfigCheckView": "config check",
+    "settings.FilePathRow": "config path",
+    "settings.SettingRow": "config show",
+    "done.DoneView": "unlock; alerts unsilence; catalog clear; sim stop; sim reset",
+    "simulator.SimulatorStatusView": """sim start; sim status; sim pause; sim halt; sim resume; sim close; sim settle;
+        sim dispute; sim amend; sim clock; sim shuffle; sim stream; sim spot""",
+    "runbooks.RunbookRow": "runbook",
+    "runbooks.RunbookView": "runbook",
+    "combos.CollectionRow": "combos list",
+    "combos.CollectionView": "combos show",
+    "combos.ComboView": "combos create",
+    "events.EventRow": "events",
+    "events.EventView": "event",
+    "events.WholeEvent": "event",
+    "events.SeriesRow": "series",
+    "events.SeriesView": "series-info",
+    "exchange.ExchangeView": "exchange",
+    "market_data.IncentiveRow": "incentives",
+    "market_data.LiveView": "live",
+    "market_data.MilestoneRow": "milestones",
+    "market_data.SportRow": "tags",
+    "market_data.TagRow": "tags",
+    "market_data.TargetRow": "targets",
+    "market_data.WeatherRow": "live",
+    "market_history.CandleRow": "candles",
+    "market_history.MarketCandleRow": "candles",
+    "market_history.PublicTradeRow": "trades",
+    "markets.MarketRow": "markets",
+    "markets.CachedMarketRow": "markets",
+    "markets.MarketView": "market",
+    "order_book.OrderbookView": "orderbook",
+    "order_book.MarketLevelRow": "orderbook",
+    "scan.ArbitrageRow": "scan arbitrage",
+    "scan.CheapRow": "scan cheap",
+    "scan.ClosingRow": "scan closing",
+    "scan.MoverRow": "scan movers",
+    "scan.SpreadRow": "scan spread",
+    "scan.VenueRow": "scan cross-venue",
+    "watch.StreamRow": "watch",
+    "watchlists.WatchlistRow": "watchlist list; watchlist add; watchlist remove",
+    "strategies.NewStrategyView": "strategies new",
+    "strategies.StrategyRow": "strategies show",
+    "strategies.StrategyView": "strategies show",
+    "lake.LakeDownloadRow": "data download",
+    "lake.LakeExportView": "data export",
+    "lake.LakeFileRow": "data prune",
+    "lake.LakeImportRow": "data import",
+    "lake.LakeProblemRow": "data check",
+    "lake.LakeSeriesRow": "data list",
+    "halts.HaltView": "pause",
+    "halts.ResumeView": "resume",
+    "halts.StopView": "stop",
+    "locks.LockRow": "lock",
+    "close.CloseRow": "close; flatten",
+    "close.PlanRow": "close; flatten",
+    "close.FlattenView": "cancel-all; order cancel-all",
+    "orders.BatchRow": "order batch",
+    "orders.CancelAllView": "cancel-all; order cancel-all",
+    "orders.CancelRow": "cancel; order cancel",
+    "orders.GroupActionResult": "order group limit; order group trigger; order group reset; order group delete",
+    "orders.GroupRow": "order group list",
+    "orders.GroupView": "order group create; order group show",
+    "orders.OrderChangeView": "order amend; order decrease",
+    "orders.OrderRow": "buy; sell; order place; order list; order show",
+    "orders.QueueRow": "order queue",
+    "orders.ReconciledRow": "order reconcile",
+    "quotes.DeletedView": "quote delete; rfq delete",
+    "quotes.NewQuoteView": "quote create",
+    "quotes.QuoteRow": "quote list; quote confirm; rfq accept; rfq quotes",
+    "quotes.QuoteTradeRow": "quote create; quote confirm; rfq accept",
+    "quotes.RfqRow": "rfq create; rfq list; rfq show",
+}
+"""A view -> the commands that print it. A command that prints several views is named several times."""
+
+_ANY = "api"
+"""The command whose fields are those of the response."""
+_OLD_NAMES = {"doctor": "health-check", "catalogue": "catalog"}
+
+
+def views_of(command: str) -> list[type[msgspec.Struct]]:
+    """Return the views that a command prints, by its full name such as `order place`; none of `top` and the like."""
+    first, space, rest = command.partition(" ")
+    command = _OLD_NAMES.get(first, first) + space + rest
+    printed = [view for view, names in _PRINTED.items() if command in " ".join(names.split()).split("; ")]
+    return [getattr(import_module(f"kalshi_cli.views.{module}"), name) for module, _, name in map(_parts, printed)]
+
+
+def _parts(view: str) -> tuple[str, str, str]:
+    return view.partition(".")
+
+
+def fields_of(command_path: str) -> list[str]:
+    """Return the fields that `--fields` takes, for a command path such as `kalshi order list`."""
+    return list(dict.fromkeys(name for names in _known(command_path) for name in names))
+
+
+def _known(command_path: str) -> list[tuple[str, ...]]:
+    """Return the fields of each object that a command prints: of its views, and of the `rows` of a view."""
+    views = views_of(command_path.partition(" ")[2])
+    rows = [kind for view in views for name, kind in inner_rows(view) if name == "rows"]
+    known = [view.__struct_fields__ for view in (*views, *rows)]
+    return [names for names in known if not any(set(names) < set(other) for other in known)]
+
+
+def choose_fields(command_path: str, chosen: Sequence[str]) -> None:
+    """Set the fields that this command prints.
+
+    Raises UsageError for a field that it does not print. Call this before the command reads or sends anything.
+    """
+    known = _known(command_path)
+    if not known and command_path != f"kalshi {_ANY}":
+        raise UsageError(f"--fields: `{command_path}` prints no fields", hint=f"see `{command_path} -h`")
+    every = fields_of(command_path)
+    unknown = [name for name in chosen if name not in every]
+    if known and unknown:
+        near = get_close_matches(unknown[0], every, 1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(f"Unknown field: {unknown[0] or '(empty)'}", hint=f"{meant}Fields: {_listed(known)}")
+    if known and not any(set(chosen) <= set(names) for names in known):
+        raise UsageError(
+            f"No object has all of these fields: {', '.join(chosen)}", hint=f"choose from {_listed(known)}"
+        )
+    set_fields(tuple(chosen))
+
+
+def _listed(known: Sequence[Sequence[str]]) -> str:
+    return "; or from: ".join(", ".join(names) for names in known)
