@@ -99,7 +99,9 @@ class ListPanel(Static, can_focus=True):
         first = max(0, min(self.cursor - room // 2, len(self.rows) - room))
         selected = self.cursor - first if self.has_focus and self.selected is not None else None
         lines = picture.list_lines(self.panel, self.rows[first : first + room], width, selected)
-        self.border_subtitle = f"{self.cursor + 1}/{len(self.rows)}" if len(self.rows) > room else None
+        place = f"{self.cursor + 1}/{len(self.rows)}" if len(self.rows) > room else ""
+        title = self.rows[first + selected].title if selected is not None else ""
+        self.border_subtitle = picture.below(title, place, width) or None
         self.update(Text("\n", no_wrap=True).join(lines))
 
     def action_move(self, by: int) -> None:
@@ -198,7 +200,7 @@ class TopApp(App[None]):
     #chart { height: 15%; min-height: 3; max-height: 8; }
     #depth { height: 1fr; min-height: 8; }
     #ladder { width: 1fr; height: 100%; }
-    #trades { width: 32; height: 100%; margin-left: 1; }
+    #trades { width: 38; height: 100%; margin-left: 1; }
     #own { height: auto; max-height: 60%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
