@@ -67,6 +67,7 @@ class ListPanel(Static, can_focus=True):
         self.cursor = 0
         self._key: tuple[str, str] | None = None
         self._shown: object = None
+        self._is_read = False
 
     @property
     def selected(self) -> picture.Row | None:
@@ -80,6 +81,7 @@ class ListPanel(Static, can_focus=True):
     def show(self, state: LiveEvent, words: str) -> None:
         """Show the rows of a state that contain the words; draw only what changed."""
         self.rows = picture.matching(self.panel.rows(state), words)
+        self._is_read = getattr(state, self.panel.name) is not None
         keys = [row.key for row in self.rows]
         if self._key is None and keys:
             self._key = keys[0]
@@ -91,14 +93,15 @@ class ListPanel(Static, can_focus=True):
     def draw(self) -> None:
         """Draw the part of the list around the selected row."""
         width, height = self.content_size
-        shown = (self.rows, self.cursor, self._key, self.has_focus, width, height)
+        shown = (self.rows, self.cursor, self._key, self.has_focus, width, height, self._is_read)
         if width <= 0 or height <= 0 or shown == self._shown or not self.display:
             return
         self._shown = shown
         room = max(1, height - 1)
         first = max(0, min(self.cursor - room // 2, len(self.rows) - room))
         selected = self.cursor - first if self.has_focus and self.selected is not None else None
-        lines = picture.list_lines(self.panel, self.rows[first : first + room], width, selected)
+        panel = self.panel if self._is_read else self.panel._replace(empty="Not read yet")
+        lines = picture.list_lines(panel, self.rows[first : first + room], width, selected)
         place = f"{self.cursor + 1}/{len(self.rows)}" if len(self.rows) > room else ""
         title = self.rows[first + selected].title if selected is not None else ""
         self.border_subtitle = picture.below(title, place, width) or None
@@ -152,16 +155,18 @@ class MarketPage(Screen[None]):
         """Show the market in a state."""
         title = next((each.title for each in state.markets or () if each.ticker == self.ticker), "")
         book = next((each for each in state.books or () if each.ticker == self.ticker), None)
-        head = Text(f"{self.ticker}  {safe_text(title)}", style="bold")
+        head = Text(self.ticker, style="bold", no_wrap=True, overflow="ellipsis")
         if book is not None:
             if book.mid is not None and self._middles[-1:] != [book.mid]:
                 self._middles = [*self._middles, int(book.mid)][-500:]
-            head.append(f"   chance {picture.odds(book.mid)}")
+            head.append(f"  chance {picture.odds(book.mid)}")
+        head.append(f"  {safe_text(title)}")
         self.query_one("#title", Static).update(head)
         self._show("chart", self._chart)
         self._show("ladder", lambda width, height: picture.ladder(book, width, height) if book else [Text(NO_BOOK)])
         self._show("trades", self._trades)
-        self._show("own", lambda width, _height: picture.own_lines(state, self.ticker, width))
+        most = 8 if self.app.size.height >= HIGH else 2
+        self._show("own", lambda width, _height: picture.own_lines(state, self.ticker, width, most))
 
     def _show(self, name: str, draw: Callable[[int, int], Sequence[Text]]) -> None:
         """Draw a part of the page into its room."""

@@ -12,7 +12,6 @@ from rich.text import Text
 
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money, show_price, show_qty
-from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.views.formats import local_time
 from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveRunView
 from kalshi_cli.views.market_history import PublicTradeRow
@@ -84,7 +83,7 @@ def _positions(state: LiveEvent) -> list[Row]:
         Row(
             (
                 each.ticker, f"{show_qty(each.count)} {each.side.upper()}", show_price(each.average_price),
-                show_price(each.mark), _money(each.value), _money(each.unrealized, signed=True), each.title or "",
+                _money(each.unrealized, signed=True), show_price(each.mark), _money(each.value), each.title or "",
             ),
             ticker=each.ticker,
             style=_tone(each.unrealized),
@@ -129,7 +128,7 @@ def _fills(state: LiveEvent) -> list[Row]:
 def _fill_terms(fill: LiveFillRow) -> OwnTerms:
     """Return the terms of a fill; those of YES where an older loop does not say them."""
     if fill.action is None or fill.side is None or fill.side_price is None:
-        return OwnTerms("buy" if fill.book_side is BID else "sell", "yes", fill.price)
+        return OwnTerms("buy" if fill.book_side.value == "bid" else "sell", "yes", fill.price)
     return OwnTerms(fill.action, fill.side, fill.side_price)
 
 
@@ -183,8 +182,8 @@ def _number(name: str, width: int) -> Column:
 PANELS = (
     Panel(
         "positions", "Positions",
-        (Column("ticker", 34), _number("quantity", 10), _number("avg price", 9), _number("closing price", 13),
-         _number("value", 9), _number("unrealized", 10), Column("title", 0)),
+        (Column("ticker", 34), _number("quantity", 10), _number("avg price", 9), _number("unrealized", 10),
+         _number("closing price", 13), _number("value", 9), Column("title", 0)),
         _positions, "No open positions",
     ),
     Panel(
@@ -413,14 +412,15 @@ def trade_lines(trades: Sequence[PublicTradeRow], height: int) -> list[Text]:
     return lines if len(lines) > 1 else [Text("No trades read yet", style="dim")]
 
 
-def own_lines(state: LiveEvent, ticker: str, width: int) -> list[Text]:
-    """Return our position, orders and fills in a market; empty lists share one line."""
+def own_lines(state: LiveEvent, ticker: str, width: int, most: int = 8) -> list[Text]:
+    """Return our position, orders and fills in a market, `most` of each; empty lists share one line."""
     lines: list[Text] = []
     nothing = []
     for panel in PANELS[:3]:
-        rows = [row for row in panel.rows(state) if row.ticker == ticker][:8]
+        rows = [row for row in panel.rows(state) if row.ticker == ticker]
         if rows:
-            lines += [Text(panel.title, style="bold"), *list_lines(panel, rows, width, None)]
+            more = f" ({most} of {len(rows)})" if len(rows) > most else ""
+            lines += [Text(panel.title + more, style="bold"), *list_lines(panel, rows[:most], width, None)]
         else:
             nothing.append(panel.empty)
     return [*lines, Text(", ".join(nothing).capitalize(), style="dim")] if nothing else lines

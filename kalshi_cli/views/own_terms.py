@@ -24,7 +24,7 @@ R = TypeVar("R", bound=OrderRow)
 
 
 class OwnTerms(NamedTuple):
-    """What an order or a fill does: `price` is that of `side`."""
+    """The terms of an order or a fill; `price` is that of `side`."""
 
     action: Action
     side: Outcome

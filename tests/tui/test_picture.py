@@ -211,6 +211,9 @@ def test_the_own_part_of_a_market_says_in_one_line_what_there_is_none_of() -> No
     assert shown[0] == "Orders"
     assert shown[-1] == "No open positions, no fills in the last day"
     assert len(own_lines(LiveEvent(orders=(order,)), "BBB", 78)) == 1
+    many = own_lines(LiveEvent(orders=(order,) * 5), "AAA", 78, 2)
+    assert many[0].plain == "Orders (2 of 5)"
+    assert len(many) == 1 + 1 + 2 + 1
 
 
 def test_the_ladder_has_asks_above_bids_and_bars_by_size() -> None:

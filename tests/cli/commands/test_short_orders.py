@@ -176,7 +176,7 @@ def test_an_order_for_no_keeps_its_words_on_a_terminal_and_json_has_those_of_the
         assert "$0.52" in line
     assert re.search(r"side +NO", on_terminal("order", "show", short))
     assert "Left: 1 at $0.52, before: 2 at $0.52" in on_terminal("order", "decrease", short, "--to", "1")
-    assert "(buy 2 NO at $0.52) is canceled" in on_terminal("cancel", short)
+    assert "(buy 1 NO at $0.52) is canceled" in on_terminal("cancel", short)
 
 
 def test_a_new_price_of_an_order_for_no_says_of_which_outcome_it_is(exchange: Served) -> None:
