@@ -15,6 +15,7 @@ from kalshi_cli.cli.screen.output import Format, default_format, write_sentence
 if TYPE_CHECKING:
     from kalshi_cli.base.units import Ts
     from kalshi_cli.services.orders.place import OrderTicket
+    from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.plans import PlanningService
     from kalshi_cli.services.resources import Resources
     from kalshi_cli.views.orders import OrderChangeView, OrderRow
@@ -145,12 +146,14 @@ def show_order(ctx: typer.Context, order: OrderRow, now: Ts) -> None:
         show_view(ctx, order, title=order.ticker, now=now)
 
 
-def show_change(ctx: typer.Context, order: OrderChangeView, now: Ts) -> None:
+def show_change(ctx: typer.Context, orders: OrderService, order: OrderChangeView, now: Ts) -> None:
     """Show a changed order as `show_order` does, with its terms before."""
     if is_terse(ctx):
         from kalshi_cli.views.order_text import order_sentence
 
+        (order,) = orders.in_own_terms([order])
+        left = f"{show_qty(order.remaining)} at {show_price(order.price)}"
         before = f"{show_qty(order.remaining_before)} at {show_price(order.price_before)}"
-        write_sentence(f"{order_sentence(order)}. Before: {before}")
+        write_sentence(f"{order_sentence(order)}. Left: {left}, before: {before}")
     else:
         show_view(ctx, order, title=order.ticker, now=now)

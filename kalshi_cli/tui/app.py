@@ -83,16 +83,18 @@ class MarketPage(Screen[None]):
         """Show the market in a state."""
         title = next((each.title for each in state.markets or () if each.ticker == self.ticker), "")
         book = next((each for each in state.books or () if each.ticker == self.ticker), None)
-        head = Text(f"{self.ticker}  {safe_text(title)}", style="bold")
+        head = Text(self.ticker, style="bold", no_wrap=True, overflow="ellipsis")
         if book is not None:
             if book.mid is not None and self._middles[-1:] != [book.mid]:
                 self._middles = [*self._middles, int(book.mid)][-500:]
-            head.append(f"   chance {picture.odds(book.mid)}")
+            head.append(f"  chance {picture.odds(book.mid)}")
+        head.append(f"  {safe_text(title)}")
         self.query_one("#title", Static).update(head)
         self._show("chart", self._chart)
         self._show("ladder", lambda width, height: picture.ladder(book, width, height) if book else [Text(NO_BOOK)])
         self._show("trades", self._trades)
-        self._show("own", lambda width, _height: picture.own_lines(state, self.ticker, width))
+        most = 8 if self.app.size.height >= HIGH else 2
+        self._show("own", lambda width, _height: picture.own_lines(state, self.ticker, width, most))
 
     def _show(self, name: str, draw: Callable[[int, int], Sequence[Text]]) -> None:
         """Draw a part of the page into its room."""
@@ -131,7 +133,7 @@ class TopApp(App[None]):
     #chart { height: 15%; min-height: 3; max-height: 8; }
     #depth { height: 1fr; min-height: 8; }
     #ladder { width: 1fr; height: 100%; }
-    #trades { width: 32; height: 100%; margin-left: 1; }
+    #trades { width: 38; height: 100%; margin-left: 1; }
     #own { height: auto; max-height: 60%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

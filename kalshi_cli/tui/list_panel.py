@@ -37,6 +37,7 @@ class ListPanel(Static, can_focus=True):
         self.cursor = 0
         self._key: tuple[str, str] | None = None
         self._shown: object = None
+        self._is_read = False
 
     @property
     def selected(self) -> picture.Row | None:
@@ -50,6 +51,7 @@ class ListPanel(Static, can_focus=True):
     def show(self, state: LiveEvent, words: str) -> None:
         """Show the rows of a state that contain the words; draw only what changed."""
         self.rows = picture.matching(self.panel.rows(state), words)
+        self._is_read = getattr(state, self.panel.name) is not None
         keys = [row.key for row in self.rows]
         if self._key is None and keys:
             self._key = keys[0]
@@ -61,15 +63,18 @@ class ListPanel(Static, can_focus=True):
     def draw(self) -> None:
         """Draw the part of the list around the selected row."""
         width, height = self.content_size
-        shown = (self.rows, self.cursor, self._key, self.has_focus, width, height)
+        shown = (self.rows, self.cursor, self._key, self.has_focus, width, height, self._is_read)
         if width <= 0 or height <= 0 or shown == self._shown or not self.display:
             return
         self._shown = shown
         room = max(1, height - 1)
         first = max(0, min(self.cursor - room // 2, len(self.rows) - room))
         selected = self.cursor - first if self.has_focus and self.selected is not None else None
-        lines = picture.list_lines(self.panel, self.rows[first : first + room], width, selected)
-        self.border_subtitle = f"{self.cursor + 1}/{len(self.rows)}" if len(self.rows) > room else None
+        panel = self.panel if self._is_read else self.panel._replace(empty="Not read yet")
+        lines = picture.list_lines(panel, self.rows[first : first + room], width, selected)
+        place = f"{self.cursor + 1}/{len(self.rows)}" if len(self.rows) > room else ""
+        title = self.rows[first + selected].title if selected is not None else ""
+        self.border_subtitle = picture.below(title, place, width) or None
         self.update(Text("\n", no_wrap=True).join(lines))
 
     def action_move(self, by: int) -> None:

@@ -5,7 +5,7 @@ A row is text with the id of what it shows, so that a key can act on the selecte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from rich.text import Text
@@ -13,9 +13,10 @@ from rich.text import Text
 from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money, show_price, show_qty
-from kalshi_cli.views.live import LiveEvent, LiveRunView
+from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveRunView
 from kalshi_cli.views.market_history import PublicTradeRow
 from kalshi_cli.views.order_book import OrderbookView
+from kalshi_cli.views.own_terms import OwnTerms, held_by_market, order_terms
 
 STALE_S = 3.0
 """Seconds after which numbers are shown as old."""
@@ -24,12 +25,16 @@ SPARKS = "▁▂▃▄▅▆▇█"
 
 
 class Row(NamedTuple):
-    """A line of a list: what it shows in columns, and the market and order that a key would act on."""
+    """A line of a list: what it shows in columns, and the market and order that a key would act on.
+
+    `title` is that of the market; a list shows the one of its selected row, because the column is often too narrow.
+    """
 
     cells: tuple[str, ...]
     ticker: str = ""
     order_id: str = ""
     style: str = ""
+    title: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -67,47 +72,64 @@ def _clock(ts: Ts) -> str:
     return f"{local_time(ts):%H:%M:%S}"
 
 
+def _titles(state: LiveEvent) -> Mapping[str, str]:
+    """Return the titles of markets as far as the state has them."""
+    followed = {each.ticker: each.title for each in state.markets or ()}
+    return followed | {each.ticker: each.title for each in state.positions or () if each.title}
+
+
 def _positions(state: LiveEvent) -> list[Row]:
     return [
         Row(
             (
                 each.ticker, f"{show_qty(each.count)} {each.side.upper()}", show_price(each.average_price),
-                show_price(each.mark), _money(each.value), _money(each.unrealized, signed=True), each.title or "",
+                _money(each.unrealized, signed=True), show_price(each.mark), _money(each.value), each.title or "",
             ),
             ticker=each.ticker,
             style=_tone(each.unrealized),
+            title=each.title or "",
         )
         for each in state.positions or ()
     ]  # fmt: skip
 
 
 def _orders(state: LiveEvent) -> list[Row]:
+    held, titles = held_by_market(state.positions or ()), _titles(state)
     return [
         Row(
             (
-                each.ticker, f"{each.action} {each.side.upper()}", show_price(each.price),
+                each.ticker, terms.words, show_price(terms.price),
                 f"{show_qty(each.filled)}/{show_qty(each.count)}", each.status.lower(), each.strategy or "manual",
                 (each.order_id or "not confirmed")[:8],
             ),
             ticker=each.ticker,
             order_id=each.order_id or each.client_order_id or "",
+            title=titles.get(each.ticker, ""),
         )
-        for each in state.orders or ()
+        for each, terms in ((order, order_terms(order, held)) for order in state.orders or ())
     ]  # fmt: skip
 
 
 def _fills(state: LiveEvent) -> list[Row]:
+    titles = _titles(state)
     return [
         Row(
             (
-                _clock(each.time), each.ticker, "buy" if each.book_side.value == "bid" else "sell",
-                show_qty(each.count), show_price(each.price), _money(each.fee),
-                "taker" if each.is_taker else "maker", each.strategy or "manual",
+                _clock(each.time), each.ticker, terms.words, show_price(terms.price), show_qty(each.count),
+                _money(each.fee), "taker" if each.is_taker else "maker", each.strategy or "manual",
             ),
             ticker=each.ticker,
+            title=titles.get(each.ticker, ""),
         )
-        for each in state.fills or ()
+        for each, terms in ((fill, _fill_terms(fill)) for fill in state.fills or ())
     ]  # fmt: skip
+
+
+def _fill_terms(fill: LiveFillRow) -> OwnTerms:
+    """Return the terms of a fill; those of YES where an older loop does not say them."""
+    if fill.action is None or fill.side is None or fill.side_price is None:
+        return OwnTerms("buy" if fill.book_side.value == "bid" else "sell", "yes", fill.price)
+    return OwnTerms(fill.action, fill.side, fill.side_price)
 
 
 def _strategies(state: LiveEvent) -> list[Row]:
@@ -147,6 +169,7 @@ def _markets(state: LiveEvent) -> list[Row]:
                 show_qty(each.ask_count), each.title,
             ),
             ticker=each.ticker,
+            title=each.title,
         )
         for each in state.markets or ()
     ]  # fmt: skip
@@ -159,20 +182,20 @@ def _number(name: str, width: int) -> Column:
 PANELS = (
     Panel(
         "positions", "Positions",
-        (Column("ticker", 34), _number("held", 10), _number("average", 8), _number("mark", 8), _number("value", 9),
-         _number("unrealized", 10), Column("title", 0)),
+        (Column("ticker", 34), _number("quantity", 10), _number("avg price", 9), _number("unrealized", 10),
+         _number("closing price", 13), _number("value", 9), Column("title", 0)),
         _positions, "No open positions",
     ),
     Panel(
         "orders", "Orders",
-        (Column("ticker", 34), Column("order", 8), _number("price", 8), _number("filled", 9), Column("status", 9),
-         Column("strategy", 12), Column("id", 0)),
+        (Column("ticker", 34), Column("side", 8), _number("price", 8), _number("filled", 9), Column("status", 9),
+         Column("strategy", 12), Column("order id", 0)),
         _orders, "No live orders",
     ),
     Panel(
         "fills", "Fills",
-        (Column("time", 8), Column("ticker", 34), Column("YES", 4), _number("count", 7), _number("price", 8),
-         _number("fee", 6), Column("role", 5), Column("strategy", 0)),
+        (Column("time", 8), Column("ticker", 34), Column("side", 8), _number("price", 8), _number("quantity", 8),
+         _number("fee", 6), Column("liquidity", 9), Column("strategy", 0)),
         _fills, "No fills in the last day",
     ),
     Panel(
@@ -188,7 +211,7 @@ PANELS = (
     ),
     Panel(
         "markets", "Markets",
-        (Column("ticker", 34), _number("bid", 8), _number("count", 8), _number("ask", 8), _number("count", 8),
+        (Column("ticker", 34), _number("bid", 8), _number("quantity", 8), _number("ask", 8), _number("quantity", 8),
          Column("title", 0)),
         _markets, "No markets",
     ),
@@ -232,6 +255,14 @@ def list_lines(panel: Panel, rows: Sequence[Row], width: int, selected: int | No
     return lines
 
 
+def below(title: str, place: str, width: int) -> Text:
+    """Return the line below a list: the title of the selected market, and the place of the row in a long list."""
+    words = safe_text(title)
+    return Text(
+        cell(words, min(len(words), max(0, width - len(place) - 4))) + ("  " if words and place else "") + place
+    )
+
+
 def fitted(columns: Sequence[Column], rows: Iterable[Row]) -> tuple[Column, ...]:
     """Return the columns, each only as wide as its heading and values need."""
     widest = [len(column.name) for column in columns]
@@ -272,13 +303,13 @@ def header(state: LiveEvent, now: Ts, width: int) -> list[Text]:
         if run.feed_age_s is None
         else Text(f"{run.feed_age_s:.1f} s", "red" if run.feed_age_s > STALE_S else "")
     )
+    cash, fed = ("cash", Text(_money(run.cash))), ("feed", feed)
     money = _beside(
         width,
         ("equity", Text.assemble(_money(run.equity), (" settling", "yellow") if run.settling else "")),
-        ("today", Text(_money(run.day_pnl, signed=True), _tone(run.day_pnl))),
+        ("P&L today", Text(_money(run.day_pnl, signed=True), _tone(run.day_pnl))),
         ("exposure", Text(_used(run.exposure, run.exposure_limit))),
-        ("feed", feed),
-        ("cash", Text(_money(run.cash))),
+        *((fed, cash) if run.running else (cash, fed)),
         ("loss limit", Text(_money(run.daily_loss_limit))),
         ("lag", Text("—" if run.feed_lag_ms is None else f"{run.feed_lag_ms} ms")),
     )
@@ -374,21 +405,22 @@ def _level(price: Price, qty: Qty, most: Qty, room: int, style: str) -> Text:
 
 def trade_lines(trades: Sequence[PublicTradeRow], height: int) -> list[Text]:
     """Return public trades, the newest on top; green where the taker bought YES, red where it bought NO."""
-    lines = [Text(f"{'time':8} {'price':>7} {'count':>8} taker", style="dim")]
+    lines = [Text(f"{'time':8} {'price':>7} {'quantity':>8} taker bought", style="dim")]
     for each in trades[: max(0, height - 1)]:
         words = f"{_clock(each.time)} {show_price(each.price):>7} {show_qty(each.count):>8} {each.taker.upper()}"
         lines.append(Text(safe_text(words), style="green" if each.taker == "yes" else "red"))
     return lines if len(lines) > 1 else [Text("No trades read yet", style="dim")]
 
 
-def own_lines(state: LiveEvent, ticker: str, width: int) -> list[Text]:
-    """Return our position, orders and fills in a market; empty lists share one line."""
+def own_lines(state: LiveEvent, ticker: str, width: int, most: int = 8) -> list[Text]:
+    """Return our position, orders and fills in a market, `most` of each; empty lists share one line."""
     lines: list[Text] = []
     nothing = []
     for panel in PANELS[:3]:
-        rows = [row for row in panel.rows(state) if row.ticker == ticker][:8]
+        rows = [row for row in panel.rows(state) if row.ticker == ticker]
         if rows:
-            lines += [Text(panel.title, style="bold"), *list_lines(panel, rows, width, None)]
+            more = f" ({most} of {len(rows)})" if len(rows) > most else ""
+            lines += [Text(panel.title + more, style="bold"), *list_lines(panel, rows[:most], width, None)]
         else:
             nothing.append(panel.empty)
     return [*lines, Text(", ".join(nothing).capitalize(), style="dim")] if nothing else lines

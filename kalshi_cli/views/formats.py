@@ -175,10 +175,11 @@ def to_text(kind: Any) -> Show:
 
 
 LABELS = {
-    "as_no": "as NO",
     "average_fill_price": "avg fill price",
     "average_price": "avg price",
     "by_hour": "by hour (UTC)",
+    "day_net": "P&L today",
+    "day_pnl": "P&L today",
     "dead": "undeliverable",
     "decided_by": "rule",
     "denied": "refused",
@@ -195,13 +196,15 @@ LABELS = {
     "in_doubt": "unconfirmed",
     "intents": "requested",
     "is_block": "block trade",
-    "is_taker": "taker",
+    "is_taker": "liquidity",
     "key": "group",
     "letters": "notices not delivered",
+    "mark": "closing price",
     "no_book": "no order book",
     "pnl_today": "P&L today",
     "pnl_today_share": "P&L today (share)",
     "remaining": "left",
+    "role": "liquidity",
     "reported_value": "value at last prices",
     "settlement_timer_s": "settlement timer (s)",
     "side_price": "price",
@@ -216,11 +219,19 @@ LABELS = {
 """Headings on a terminal for fields whose name in JSON, which is stable, is not the word that people read."""
 
 WORDS = {
+    ("action", "buy yes"): "buy YES",
+    ("action", "sell yes"): "sell YES",
     ("by", "here"): "kalshi",
     ("check", "sinks"): "alerts",
+    ("is_taker", "no"): "maker",
+    ("is_taker", "yes"): "taker",
     ("key", "(none)"): "manual",
     ("last_delivered", MISSING): "never",
     ("status", "dead"): "undeliverable",
+    ("outcome", "no"): "NO",
+    ("outcome", "yes"): "YES",
+    ("side", "no"): "NO",
+    ("side", "yes"): "YES",
     ("strategy", "(none)"): "manual",
     ("told", MISSING): "no",
 }
@@ -240,8 +251,9 @@ class OutputColumn(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Return the heading of the column."""
-        return label_of(self.name)
+        """Return the heading of the column: a count of contracts is a quantity."""
+        label = label_of(self.name)
+        return label.replace("count", "quantity") if without_none(self.kind) is Qty else label
 
     @property
     def is_prose(self) -> bool:

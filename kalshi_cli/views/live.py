@@ -5,12 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText
 from kalshi_cli.views.order_book import OrderbookView
 from kalshi_cli.views.orders import OrderRow
+from kalshi_cli.views.own_terms import own_terms
 from kalshi_cli.views.portfolio import HoldingRow
 from kalshi_cli.views.positions import FillRow
-from kalshi_cli.views.row import OutputRow, names
+from kalshi_cli.views.row import Action, Outcome, OutputRow, names
 from kalshi_cli.views.runs import StrategyPartRow
 
 
@@ -63,9 +65,22 @@ class LiveOrderRow(OrderRow, frozen=True, kw_only=True):
 
 
 class LiveFillRow(FillRow, frozen=True, kw_only=True):
-    """A fill with its strategy; "" for a manual order."""
+    """A fill with its strategy; "" for a manual order.
+
+    `action` and `side` are what it did to the position before it, as in `kalshi fills`; `side_price` is the price of
+    that side. All three are missing in an event of an older loop.
+    """
 
     strategy: str
+    action: Action | None = None
+    side: Outcome | None = None
+    side_price: Price | None = None
+
+
+def live_fill(fill: Fill, strategy: str, held_before: Qty) -> LiveFillRow:
+    """Return a fill with its strategy; `held_before` is the position that it met, negative for NO."""
+    terms = own_terms(fill.side, fill.price, held_before)
+    return LiveFillRow.of(fill, strategy=strategy, action=terms.action, side=terms.side, side_price=terms.price)
 
 
 class TopRow(OutputRow, frozen=True, kw_only=True):

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from kalshi_cli.base.units import ONE_DOLLAR, Price, show_money, show_price, show_qty
+from kalshi_cli.base.units import show_money, show_price, show_qty
 from kalshi_cli.views.close import CloseRow
 from kalshi_cli.views.formats import SHORT_ID_LENGTH
 from kalshi_cli.views.orders import OrderRow
+from kalshi_cli.views.own_terms import HeldByMarket, in_own_terms
 from kalshi_cli.views.plans import PlanOutcome
 
 
-def outcome_text(outcome: object) -> str:
-    """Return what came of an executed plan; empty where its success says everything."""
+def outcome_text(outcome: object, held: HeldByMarket) -> str:
+    """Return what came of an executed plan; empty where its success says everything.
+
+    `held` has the positions, which tell how the user means an order that was canceled.
+    """
     if isinstance(outcome, OrderRow):
         return order_sentence(outcome)
     if isinstance(outcome, PlanOutcome):
         closed = [close_sentence(row) for row in outcome.rows if isinstance(row, CloseRow)]
-        return "; ".join(closed or map(cancel_sentence, outcome.orders))
+        return "; ".join(closed or (cancel_sentence(in_own_terms(each, held)) for each in outcome.orders))
     return ""
 
 
@@ -42,10 +46,7 @@ def _filled(order: OrderRow) -> str:
 
 
 def _order(order: OrderRow) -> str:
-    """Return the order with its terms; one for NO also as the order for YES that the exchange lists."""
+    """Return the order with its terms."""
     name, count = (order.order_id or order.client_order_id or "")[:SHORT_ID_LENGTH], show_qty(order.count)
     terms = f"{order.action} {count} {order.side.upper()} at {show_price(order.price)}"
-    if order.side == "no":
-        opposite = "sell" if order.action == "buy" else "buy"
-        terms += f", listed as {opposite} {count} YES at {show_price(Price(ONE_DOLLAR - order.price))}"
     return f"Order {name} on {order.ticker} ({terms})"

@@ -149,8 +149,10 @@ class QueueRow(OutputRow, frozen=True, kw_only=True):
     price: Price
     remaining: Qty
     ahead: Qty | None
+    subaccount: int
 
     named = names(book_side="side")
+    shown = ("order_id", "ticker", "book_side", "price", "remaining", "ahead")
 
 
 class GroupRow(OutputRow, frozen=True, kw_only=True):

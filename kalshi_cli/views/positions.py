@@ -8,9 +8,10 @@ from typing import ClassVar
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.account.pnl import ProfitAndLoss
-from kalshi_cli.core.model.order_terms import BID, Side
+from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.views.formats import SignedMoney
+from kalshi_cli.views.own_terms import own_terms
 from kalshi_cli.views.row import Action, Outcome, OutputRow, names, own_price
 
 
@@ -90,11 +91,8 @@ class AccountFillRow(FillRow, frozen=True, kw_only=True):
 
 def fill_row(fill: Fill, held_before: Qty) -> AccountFillRow:
     """Return a fill as a row; `held_before` is the position that it met, signed, plus for YES."""
-    is_bid = fill.side is BID
-    is_closing = held_before < 0 if is_bid else held_before > 0
-    side: Outcome = "yes" if is_bid is not is_closing else "no"
-    action: Action = "sell" if is_closing else "buy"
-    return AccountFillRow.of(fill, action=action, side=side, side_price=own_price(side, fill.price))
+    terms = own_terms(fill.side, fill.price, held_before)
+    return AccountFillRow.of(fill, action=terms.action, side=terms.side, side_price=terms.price)
 
 
 class PnlRow(OutputRow, frozen=True, kw_only=True):

@@ -37,6 +37,7 @@ from kalshi_cli.base.units import format_ts
 from kalshi_cli.views.formats import to_machine
 from kalshi_cli.views.live import LiveEvent
 from kalshi_cli.views.order_text import outcome_text
+from kalshi_cli.views.own_terms import held_by_market
 from kalshi_cli.views.plans import Plan
 from kalshi_cli.web.access import COOKIE, Access, Refusal
 from kalshi_cli.web.openapi import openapi
@@ -292,7 +293,8 @@ class WebApp:
             if (error := getattr(outcome, "error", None)) is not None:
                 raise error
             self._source.refresh()
-            said = {"done": made.subject, "result": outcome_text(outcome)}
+            held = held_by_market((self._state.positions if self._state is not None else None) or ())
+            said = {"done": made.subject, "result": outcome_text(outcome, held)}
             return _json({name: safe_text(words) for name, words in said.items()} | {"rows": rows_of(outcome)})
 
         return await _answer(reply)

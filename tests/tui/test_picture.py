@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from support.hostile_text import HOSTILE
 from support.values import make_fill, make_order
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.tui.picture import PANELS, area, chart, header, ladder, line, list_lines, matching, own_lines, spark
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.tui.picture import (
+    PANELS,
+    area,
+    below,
+    chart,
+    header,
+    ladder,
+    line,
+    list_lines,
+    matching,
+    own_lines,
+    spark,
+)
 from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText
-from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveOrderRow, LiveRunView, RecentAlertRow, TopRow
+from kalshi_cli.views.live import LiveEvent, LiveOrderRow, LiveRunView, RecentAlertRow, TopRow, live_fill
 from kalshi_cli.views.order_book import OrderbookView
 from kalshi_cli.views.orders import order_row
+from kalshi_cli.views.portfolio import HoldingRow
 
 NOW = Ts(1_795_000_000_000)
 POSITIONS, ORDERS, FILLS, STRATEGIES, ALERTS, MARKETS = PANELS
@@ -39,7 +54,7 @@ def test_the_head_says_where_money_is_and_fits_80_columns() -> None:
     head = plain_head(LiveEvent(run=run()))
     assert head[0].startswith(" PROD LIVE REAL MONEY api.elections.kalshi.com   spike is running")
     assert "equity $120.00" in head[1]
-    assert "today -$2.00" in head[1]
+    assert "P&L today -$2.00" in head[1]
     assert "exposure $20.00 of $500.00" in head[1]
     assert all(len(text) <= 80 for text in head)
 
@@ -67,6 +82,50 @@ def test_the_third_line_has_what_matters_most(
     assert ("red" in str(text.style)) == ("OLD" in said or "PROBLEM" in said or "HALTED" in said)
 
 
+def test_without_a_loop_the_cash_comes_before_the_feed() -> None:
+    money = plain_head(LiveEvent(run=run(running=False)))[1]
+    assert money.endswith("exposure $20.00 of $500.00  cash $100.00")
+    assert money.startswith("equity $120.00  P&L today -$2.00")
+
+
+def position(ticker: str, side: str) -> HoldingRow:
+    return HoldingRow(
+        ticker=ticker, title=TruncatableText(f"Title of {ticker}"), subaccount=0, side=side, count=contracts(5),  # type: ignore[arg-type]
+        average_price=cents(40), mark=cents(42), cost=dollars(2), value=dollars("2.1"),
+        unrealized=SignedMoney(dollars("0.1")), max_payout=dollars(5),
+    )  # fmt: skip
+
+
+def test_orders_and_fills_have_the_words_of_the_user() -> None:
+    event = LiveEvent(
+        positions=(position("YYY", "yes"), position("NNN", "no")),
+        orders=tuple(
+            LiveOrderRow.of(order_row(make_order(ticker=ticker, side=side, price=cents(38))), strategy="")
+            for ticker, side in (("AAA", ASK), ("YYY", ASK), ("NNN", BID))
+        ),
+        fills=(live_fill(make_fill(ticker="AAA", side=ASK, price=cents(38)), "", Qty(0)),),
+    )
+    assert [row.cells[1:3] for row in ORDERS.rows(event)] == [
+        ("buy NO", "$0.62"), ("sell YES", "$0.38"), ("sell NO", "$0.62"),
+    ]  # fmt: skip
+    assert [row.cells[2:4] for row in FILLS.rows(event)] == [("buy NO", "$0.62")]
+    old = msgspec.structs.replace((event.fills or ())[0], action=None, side=None, side_price=None)
+    assert [row.cells[2:4] for row in FILLS.rows(LiveEvent(fills=(old,)))] == [("sell YES", "$0.38")], "an older loop"
+
+
+def test_a_row_knows_the_title_of_its_market_and_the_line_below_fits() -> None:
+    event = LiveEvent(
+        positions=(position("YYY", "yes"),),
+        orders=tuple(LiveOrderRow.of(order_row(make_order(ticker=name)), strategy="") for name in ("YYY", "AAA")),
+    )
+    assert [row.title for row in (*POSITIONS.rows(event), *ORDERS.rows(event))] == ["Title of YYY"] * 2 + [""]
+    assert below("Title of YYY", "", 40).plain == "Title of YYY"
+    assert below("Title of YYY", "3/90", 40).plain == "Title of YYY  3/90"
+    assert below("Title of YYY", "3/90", 16).plain == "Title o…  3/90"
+    assert below("", "3/90", 40).plain == "3/90"
+    assert below("", "", 40).plain == ""
+
+
 def test_a_list_keeps_its_width_and_marks_the_selected_row() -> None:
     order = make_order(ticker="KXBTCD-26NOV2214-T86249.99", strategy="market-maker")
     event = LiveEvent(orders=(LiveOrderRow.of(order_row(order), strategy=order.strategy),))
@@ -92,7 +151,7 @@ def _show(text: str) -> None:
         run=run(problem=TruncatableText(text)),
         alerts=(RecentAlertRow(time=NOW, tier="critical", code="X", subject=text, text=TruncatableText(text)),),
         markets=(TopRow(ticker="T", title=TruncatableText(text), bid=None, bid_count=None, ask=None, ask_count=None),),
-        fills=(LiveFillRow.of(make_fill(), strategy=text),),
+        fills=(live_fill(make_fill(), text, Qty(0)),),
     )
     lines = [*header(event, NOW, 80)]
     for panel in (ALERTS, MARKETS, FILLS):
@@ -104,7 +163,7 @@ def _show(text: str) -> None:
 
 
 def test_rows_are_found_by_words_in_any_order() -> None:
-    fills = tuple(LiveFillRow.of(make_fill(ticker=name), strategy=s) for name, s in (("AAA", "spike"), ("BBB", "")))
+    fills = tuple(live_fill(make_fill(ticker=name), s, Qty(0)) for name, s in (("AAA", "spike"), ("BBB", "")))
     rows = FILLS.rows(LiveEvent(fills=fills))
     assert [row.ticker for row in matching(rows, "SPIKE aa")] == ["AAA"]
     assert [row.ticker for row in matching(rows, "manual")] == ["BBB"]
@@ -133,7 +192,7 @@ def test_a_number_is_whole_or_left_out() -> None:
 
 
 def test_equity_that_settles_is_marked() -> None:
-    assert "equity $120.00 settling  today" in plain_head(LiveEvent(run=run(settling=True)))[1]
+    assert "equity $120.00 settling  P&L today" in plain_head(LiveEvent(run=run(settling=True)))[1]
 
 
 def test_a_chart_has_its_highest_and_lowest_value_and_keeps_its_size() -> None:
@@ -152,6 +211,9 @@ def test_the_own_part_of_a_market_says_in_one_line_what_there_is_none_of() -> No
     assert shown[0] == "Orders"
     assert shown[-1] == "No open positions, no fills in the last day"
     assert len(own_lines(LiveEvent(orders=(order,)), "BBB", 78)) == 1
+    many = own_lines(LiveEvent(orders=(order,) * 5), "AAA", 78, 2)
+    assert many[0].plain == "Orders (2 of 5)"
+    assert len(many) == 1 + 1 + 2 + 1
 
 
 def test_the_ladder_has_asks_above_bids_and_bars_by_size() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.base.errors import RefusedError, UsageError
+from kalshi_cli.base.errors import KalshiError, RefusedError, UsageError
+from kalshi_cli.base.units import Price, show_price
 from kalshi_cli.cli.options import (
     CommandGroup,
     choice_option,
@@ -30,6 +32,10 @@ from kalshi_cli.cli.order_options import (
 )
 from kalshi_cli.cli.screen.output import info
 
+if TYPE_CHECKING:
+    from kalshi_cli.services.orders.service import OrderService
+    from kalshi_cli.views.row import OutputRow
+
 app = CommandGroup()
 
 
@@ -40,8 +46,8 @@ def amend(
     price: Annotated[Any, price_option("--price", text="New limit price, of the outcome given by --side.")] = None,
     count: Annotated[Any, count_option("--count", text="Contracts left to trade.")] = None,
     side: Annotated[
-        str, choice_option("--side", choices=("yes", "no"), text="Outcome that --price refers to.")
-    ] = "yes",
+        str | None, choice_option("--side", choices=("yes", "no"), text="Outcome that --price refers to; else YES.")
+    ] = None,
     expires_in: ExpiresIn = None,
     no_expiry: Annotated[bool, typer.Option("--no-expiry", help="Remove the expiration.")] = False,
     yes: Yes = False,
@@ -51,7 +57,8 @@ def amend(
 
     What you do not give stays the same. `--count` is the quantity left to trade from now on, regardless of what has
     already filled. A new price or a larger size moves the order to the back of the queue; a smaller size or a new
-    expiration does not. An amend that raises the price or size must pass every risk limit, like a new order.
+    expiration does not. An amend that raises the price or size must pass every risk limit, like a new order. On a
+    terminal, a price for an order that `kalshi order list` shows as NO needs `--side`.
 
     \b
     kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --price 0.25
@@ -68,9 +75,10 @@ def amend(
     life = 0.0 if no_expiry else expires_in
     if price is None and count is None and life is None:
         raise UsageError("Nothing to change", hint="give --price, --count, --expires-in or --no-expiry")
-    change = AmendRequest(outcome=side, price=price, qty=count, expires_in_s=life)  # type: ignore[arg-type]
     with open_app(ctx) as resources:
         orders = OrderService(resources, is_rehearsal=dry_run)
+        outcome = side or (_listed_outcome(orders, order_id, price) if is_terse(ctx) else "yes")
+        change = AmendRequest(outcome=outcome, price=price, qty=count, expires_in_s=life)  # type: ignore[arg-type]
         plan = orders.plan_amend(order_id, change)
         if dry_run:
             note_unsent(*plan.facts)
@@ -78,7 +86,23 @@ def amend(
                 show_view(ctx, plan.order, title="Not sent", now=resources.clock.now())
             return
         after = orders.execute(consented(resources, orders, plan, "Amend this order?", yes=yes))
-        show_change(ctx, after, resources.clock.now())
+        show_change(ctx, orders, after, resources.clock.now())
+
+
+def _listed_outcome(orders: OrderService, order_id: str, price: Price | None) -> str:
+    """Return the outcome that `kalshi order list` shows for an order.
+
+    UsageError for a new price of an order to trade NO: that list shows the price of NO, and without `--side` a price is
+    that of YES.
+    """
+    (order,) = orders.in_own_terms([orders.get(order_id)])
+    if price is None or order.side == "yes":
+        return order.side
+    raise UsageError(
+        f"This order is to {order.action} NO at {show_price(order.price)}: say whether {show_price(price)} is the new "
+        "price of NO or of YES",
+        hint="add --side no, or --side yes",
+    )
 
 
 @app.command("decrease")
@@ -105,7 +129,7 @@ def decrease(
         orders = OrderService(resources)
         plan = orders.plan_decrease(order_id, by=by, to=to)
         after = orders.execute(consented(resources, orders, plan, "Decrease this order?", yes=yes))
-        show_change(ctx, after, resources.clock.now())
+        show_change(ctx, orders, after, resources.clock.now())
 
 
 @app.command("queue")
@@ -129,8 +153,15 @@ def queue(
     from kalshi_cli.views.orders import QueueRow
 
     with open_app(ctx) as resources:
-        rows = OrderService(resources).queue(ids or (), ticker=pattern, subaccount=subaccount)
-        show_list(ctx, QueueRow, rows, empty="No resting orders")
+        orders = OrderService(resources)
+        rows = orders.queue(ids or (), ticker=pattern, subaccount=subaccount)
+        of: type[OutputRow] = QueueRow
+        if rows and is_terse(ctx):
+            from kalshi_cli.cli.screen.brief import QueueLine, queue_lines
+
+            with suppress(KalshiError):  # the list of the exchange, on the YES book
+                of, rows = QueueLine, queue_lines(rows, orders.held(rows))  # type: ignore[assignment]
+        show_list(ctx, of, rows, empty="No resting orders")
 
 
 @app.command("batch")

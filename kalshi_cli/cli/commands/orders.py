@@ -122,9 +122,9 @@ def list_(
 ) -> None:
     """List your orders.
 
-    The exchange reports them. Only resting orders are listed unless `--status` says otherwise. The exchange lists an
-    order to buy NO as one to sell YES; on a terminal, `as NO` shows it in NO too, unless you hold YES. `-v` leaves
-    that out, and shows the contracts left.
+    The exchange reports them. Only resting orders are listed unless `--status` says otherwise. On a terminal, an order
+    that reduces your position sells what you hold; any other buys, YES or NO, at the price of that outcome. The
+    exchange keeps one book, and lists an order to buy NO as one to sell YES: so do `-v`, JSON, and orders that ended.
 
     \b
     kalshi order list
@@ -147,14 +147,14 @@ def list_(
 
 
 def _lines(orders: OrderService, rows: Sequence[OrderRow], status: str) -> tuple[type[OutputRow], Sequence[OutputRow]]:
-    """Return orders for a terminal, in NO too; as they are, with a notice, where the positions cannot be read."""
+    """Return orders for a terminal; as the exchange lists them, with a notice, where the positions cannot be read."""
     from kalshi_cli.cli.screen.brief import OrderLine, OrderStatusLine, order_lines
     from kalshi_cli.views.orders import OrderRow
 
     try:
         held = orders.held(rows)
     except KalshiError as error:
-        info(f"The column `as NO` is missing: the positions could not be read: {error.message}")
+        info(f"An order to buy NO is listed as one to sell YES: the positions could not be read: {error.message}")
         return OrderRow, rows
     kind = OrderStatusLine if status == "all" else OrderLine
     return kind, order_lines(rows, held, kind)
@@ -172,7 +172,11 @@ def show(ctx: typer.Context, order_id: Annotated[str, order_argument()]) -> None
     from kalshi_cli.services.orders.service import OrderService
 
     with open_app(ctx) as resources:
-        show_view(ctx, OrderService(resources).get(order_id), title=order_id, now=resources.clock.now())
+        orders = OrderService(resources)
+        order = orders.get(order_id)
+        if is_terse(ctx) and order.status == "resting":
+            (order,) = orders.in_own_terms([order])
+        show_view(ctx, order, title=order_id, now=resources.clock.now())
 
 
 @app.command("cancel")
@@ -206,7 +210,7 @@ def cancel(
         plan = consented(resources, orders, orders.plan_cancel(*wanted), "Cancel these orders?", yes=yes)
         outcome = orders.execute(plan)
         if is_terse(ctx) and outcome.error is None and len(outcome.orders) == len(outcome.rows):
-            for order in outcome.orders:
+            for order in orders.in_own_terms(outcome.orders):
                 write_sentence(order_text.cancel_sentence(order))
         elif not (is_terse(ctx) and outcome.error is not None and len(outcome.rows) == 1):  # the error says it all
             show_list(ctx, CancelRow, outcome.rows, empty="No order ids given")

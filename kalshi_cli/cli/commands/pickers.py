@@ -105,7 +105,7 @@ def _markets(kalshi: Kalshi, words: str) -> list[Pick]:
 def _orders(kalshi: Kalshi, words: str) -> list[Pick]:
     from kalshi_cli.views.formats import short_ids
 
-    orders = kalshi.orders.list("resting")
+    orders = kalshi.orders.in_own_terms(kalshi.orders.list("resting"))
     ids = [each.order_id or each.client_order_id or "" for each in orders]
     choices = [
         Pick(

@@ -9,7 +9,8 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import CommandGroup, choice_option, flags_of, open_services, show_list, show_view
-from kalshi_cli.cli.order_options import subaccount_option
+from kalshi_cli.cli.order_options import is_terse, subaccount_option
+from kalshi_cli.cli.screen.output import Format, default_format
 from kalshi_cli.cli.time_options import when, when_option
 
 app = CommandGroup("Balance, positions, fills, profit and loss.")
@@ -25,15 +26,21 @@ def portfolio(ctx: typer.Context) -> None:
     """Show cash, positions, risk and today's P&L.
 
     One screen: cash and totals, today's profit and loss since midnight of `day_zone`, each open position with its
-    title, valued at its closing price, and how much of each risk limit is in use. Exposure is the maximum loss of all
-    positions and resting orders together.
+    title, its cost, its value at the closing price and its maximum payout, and the risk limits that are used most.
+    Exposure is the maximum loss of all positions and resting orders together. `-v` lists every limit.
 
     \b
     kalshi portfolio
     kalshi portfolio --json
     """
     with open_services(ctx) as kalshi:
-        show_view(ctx, kalshi.account.portfolio(), title=f"Portfolio ({kalshi.env})", now=kalshi.now)
+        view, title = kalshi.account.portfolio(), f"Portfolio ({kalshi.env})"
+        if flags_of(ctx).verbose or (flags_of(ctx).form or default_format()) is not Format.TABLE:
+            show_view(ctx, view, title=title, now=kalshi.now)
+        else:
+            from kalshi_cli.cli.screen.portfolio import draw_portfolio
+
+            draw_portfolio(view, title, kalshi.now)
 
 
 @app.command("balance")
@@ -67,11 +74,13 @@ def positions(
     kalshi positions
     kalshi positions --subaccount 1
     """
+    from kalshi_cli.cli.screen.brief import position_lines
     from kalshi_cli.views.positions import PositionRow
 
     with open_services(ctx) as kalshi:
         rows = kalshi.account.positions(subaccount)
-        show_list(ctx, type(rows[0]) if rows else PositionRow, rows, empty="No open positions")
+        lines = position_lines(rows) if is_terse(ctx) else rows
+        show_list(ctx, type(lines[0]) if lines else PositionRow, lines, empty="No open positions")
 
 
 @app.command("fills")
@@ -92,11 +101,13 @@ def fills(
     kalshi fills --since 24h --format csv
     kalshi fills --since 2026-11-01
     """
+    from kalshi_cli.cli.screen.brief import FillLine, fill_lines
     from kalshi_cli.views.positions import AccountFillRow
 
     with open_services(ctx) as kalshi:
         found = kalshi.account.fills(name.upper(), when(kalshi, since), limit + 1)
-        show_list(ctx, AccountFillRow, found, limit=limit, empty="No fills", now=kalshi.now)
+        of, lines = (FillLine, fill_lines(found)) if is_terse(ctx) else (AccountFillRow, found)
+        show_list(ctx, of, lines, limit=limit, empty="No fills", now=kalshi.now)
 
 
 @app.command("settlements")

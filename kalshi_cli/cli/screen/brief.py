@@ -1,13 +1,15 @@
-"""Views for a terminal only: orders with their meaning in NO, and a market on one screen."""
+"""Views for a terminal only: orders and fills as the user means them, and a market on one screen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, show_money, show_price, show_qty
-from kalshi_cli.views.formats import MISSING, ShortId, TruncatableText
+from kalshi_cli.base.units import Money, Price, Qty, Ts, show_money, show_price, show_qty
+from kalshi_cli.views.formats import MISSING, ShortId, SignedMoney, TruncatableText
 from kalshi_cli.views.markets import MarketView
-from kalshi_cli.views.orders import OrderRow
+from kalshi_cli.views.orders import OrderRow, QueueRow
+from kalshi_cli.views.own_terms import HeldByMarket, in_own_terms, own_terms
+from kalshi_cli.views.positions import AccountFillRow, PositionRow
 from kalshi_cli.views.row import OutputRow
 
 MAX_TEXT_LENGTH = 200
@@ -15,13 +17,12 @@ MAX_TEXT_LENGTH = 200
 
 
 class OrderLine(OutputRow, frozen=True, kw_only=True):
-    """An order as the exchange lists it; `as_no` is the same order in NO where it trades no YES that is held."""
+    """An order; `side` and `price` are those of the outcome that the user trades, such as `buy NO`."""
 
     order_id: ShortId | None
     ticker: str
-    order: str
+    side: str
     price: Price
-    as_no: str | None
     filled: str
 
 
@@ -33,32 +34,86 @@ class OrderStatusLine(OrderLine, frozen=True, kw_only=True):
     vital = ("status",)
 
 
-def no_terms(order: OrderRow, held: Qty) -> str | None:
-    """Return an order for YES in NO, such as `buy $0.62`; None where it buys YES or sells YES that is held.
-
-    `held` is the position in YES, negative for NO; it says nothing about an order that no longer rests. The exchange
-    keeps one book: an order to buy NO is listed as one to sell YES, and one to sell NO as one to buy YES.
-    """
-    is_bid = order.book_side.value == "bid"
-    if order.status != "resting" or held > 0 or (is_bid and not held):
-        return None
-    yes_price = order.price if order.side == "yes" else ONE_DOLLAR - order.price
-    return f"{'sell' if is_bid else 'buy'} {show_price(Price(ONE_DOLLAR - yes_price))}"
-
-
-def order_lines(
-    orders: Iterable[OrderRow], held: Mapping[tuple[int, str], Qty], kind: type[OrderLine] = OrderLine
-) -> list[OrderLine]:
-    """Return the lines of orders; `held` has the positions by subaccount and market."""
+def order_lines(orders: Iterable[OrderRow], held: HeldByMarket, kind: type[OrderLine] = OrderLine) -> list[OrderLine]:
+    """Return the lines of orders; `held` has the positions of now, which say nothing about an order that has ended."""
     return [
         kind.of(
             each,
-            order=f"{each.action} {each.side.upper()}",
-            as_no=no_terms(each, held.get((each.subaccount, each.ticker), Qty(0))),
+            side=f"{each.action} {each.side.upper()}",
             filled=f"{show_qty(each.filled)}/{show_qty(each.count)}",
         )
-        for each in orders
+        for each in (in_own_terms(order, held) if order.status == "resting" else order for order in orders)
     ]
+
+
+class QueueLine(OutputRow, frozen=True, kw_only=True):
+    """A resting order in its queue, in the words of `OrderLine`."""
+
+    order_id: ShortId
+    ticker: str
+    side: str
+    price: Price
+    remaining: Qty
+    ahead: Qty | None
+
+
+def queue_lines(orders: Iterable[QueueRow], held: HeldByMarket) -> list[QueueLine]:
+    """Return the lines of resting orders; `held` has the positions of now."""
+    lines = []
+    for each in orders:
+        terms = own_terms(each.book_side, each.price, held.get((each.subaccount, each.ticker), Qty(0)))
+        lines.append(QueueLine.of(each, side=terms.words, price=terms.price))
+    return lines
+
+
+class FillLine(OutputRow, frozen=True, kw_only=True):
+    """A trade, in the words of `OrderLine`."""
+
+    time: Ts
+    ticker: str
+    side: str
+    price: Price
+    count: Qty
+    fee: Money
+    is_taker: bool
+
+    vital = ("time",)
+
+
+def fill_lines(fills: Iterable[AccountFillRow]) -> list[FillLine]:
+    """Return the lines of trades."""
+    return [FillLine.of(each, side=f"{each.action} {each.side.upper()}", price=each.side_price) for each in fills]
+
+
+class PositionLine(OutputRow, frozen=True, kw_only=True):
+    """A position; `quantity` has its outcome, such as `20 NO`."""
+
+    ticker: str
+    quantity: str
+    average_price: Price | None
+    mark: Price | None
+    value: Money | None
+    unrealized: SignedMoney | None
+    realized: SignedMoney
+    fees: Money
+
+    vital = ("quantity", "value", "unrealized")
+
+
+class SubaccountPositionLine(PositionLine, frozen=True, kw_only=True):
+    """A position with its subaccount, where not all are in the primary account."""
+
+    subaccount: int
+
+    shown = (
+        "ticker", "subaccount", "quantity", "average_price", "mark", "value", "unrealized", "realized", "fees",
+    )  # fmt: skip
+
+
+def position_lines(rows: Sequence[PositionRow]) -> list[PositionLine]:
+    """Return the lines of positions."""
+    kind = SubaccountPositionLine if any(row.subaccount for row in rows) else PositionLine
+    return [kind.of(row, quantity=f"{show_qty(row.count)} {row.side.upper()}") for row in rows]
 
 
 class MarketBrief(OutputRow, frozen=True, kw_only=True):

@@ -252,13 +252,14 @@ def ladder(
     largest = max((row.count for row in chain(bids, asks)), default=Qty(1))
     table = _grid()
     table.add_column()
-    for name in ("price", "count", "total"):
+    headings = ("price", "quantity", "total")
+    for name in headings:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column()
     numbers = [
         tuple(map(len, (show_price(row.price), show_qty(row.count), show_qty(row.total)))) for row in (*bids, *asks)
     ]
-    used = len("ask") + GAP + sum(max(5, *lengths) + GAP for lengths in zip(*numbers, strict=True))
+    used = len("ask") + GAP + sum(max(lengths) + GAP for lengths in zip(map(len, headings), *numbers, strict=True))
     room = max(8, width - used - 1) if widest is None else max(8, min(widest, width - 40))
     for row in (*reversed(asks), None, *bids):
         if row is None:

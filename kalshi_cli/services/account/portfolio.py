@@ -233,14 +233,22 @@ def positions_before(fills: Iterable[Fill]) -> dict[tuple[str, str], Qty]:
 
     A market trades no more once it is settled, so settlements do not matter here.
     """
-    held: dict[tuple[int, str], int] = {}
-    before = {}
-    for fill in fills:
+    held = FillCounter()
+    return {fill.key: held.before(fill) for fill in fills}
+
+
+class FillCounter:
+    """The positions that fills made, counted one fill after the other."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[int, str], int] = {}
+
+    def before(self, fill: Fill) -> Qty:
+        """Return the position that this fill met, negative for NO, and count the fill."""
         place = (fill.subaccount, fill.ticker)
-        now = held.get(place, 0)
-        before[fill.key] = Qty(now)
-        held[place] = now + (fill.qty if fill.side is BID else -fill.qty)
-    return before
+        held = self._held.get(place, 0)
+        self._held[place] = held + (fill.qty if fill.side is BID else -fill.qty)
+        return Qty(held)
 
 
 def account_portfolio(resources: Resources, since: Ts = NEVER) -> Portfolio:

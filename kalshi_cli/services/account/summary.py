@@ -25,7 +25,11 @@ def portfolio_summary(resources: Resources) -> PortfolioView:
     The orders are read before the positions, so that a trade between the two reads counts twice rather than not at all.
     """
     orders = list(resources.client.all_orders(status="resting"))
-    found = account_portfolio(resources)
+    return summary_of(resources, orders, account_portfolio(resources))
+
+
+def summary_of(resources: Resources, orders: Sequence[Order], found: Portfolio) -> PortfolioView:
+    """Return the summary of resting orders and of a portfolio that was read after them; reads the cash."""
     cash = resources.client.balance().cash
     now = resources.clock.now()
     today = pnl_since(found, day_start(now, ZoneInfo(resources.config.day_zone)))

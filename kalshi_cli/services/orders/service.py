@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from decimal import Decimal
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from kalshi_cli.base.errors import RefusedError, UsageError
+from kalshi_cli.base.errors import KalshiError, RefusedError, UsageError
 from kalshi_cli.base.units import (
-    ONE_DOLLAR,
-    Price,
     Qty,
     pluralize,
     price_from_user,
@@ -50,6 +48,7 @@ from kalshi_cli.views.orders import (
     change_view,
     order_row,
 )
+from kalshi_cli.views.own_terms import in_own_terms
 from kalshi_cli.views.plans import (
     AmendPlan,
     BatchPlan,
@@ -60,6 +59,7 @@ from kalshi_cli.views.plans import (
     OrderPlan,
     PlanOutcome,
 )
+from kalshi_cli.views.row import Outcome, own_price
 
 Orders = list[OrderRow]
 
@@ -83,13 +83,23 @@ class OrderService(OrderPlanningService):
         )
         return [order_row(order) for order in found if scope.holds(order)]
 
-    def held(self, orders: Collection[OrderRow]) -> dict[tuple[int, str], Qty]:
+    def held(self, orders: Collection[OrderRow | QueueRow]) -> dict[tuple[int, str], Qty]:
         """Return the positions in the markets of these orders by subaccount and market, negative for NO."""
         return {
             (number, position.ticker): position.position
             for number in {each.subaccount for each in orders}
             for position in self._resources.client.positions(subaccount=number or None)
         }
+
+    def in_own_terms(self, orders: Sequence[R]) -> Sequence[R]:
+        """Return orders that trade, or did until now, as the user means them, for a sentence about them.
+
+        They stay as they are where the positions cannot be read within WORDS_S: a sentence must not wait for them.
+        """
+        with suppress(KalshiError), self._resources.client.reading_within(WORDS_S):
+            held = self.held(orders)
+            return [in_own_terms(each, held) for each in orders]
+        return orders
 
     def queue(
         self, order_ids: Sequence[str] = (), *, ticker: str = "", subaccount: int | None = None
@@ -352,18 +362,26 @@ class OrderService(OrderPlanningService):
 
 
 def _amend_facts(env: str, proposal: amend.AmendProposal) -> tuple[str, ...]:
-    before, wanted = proposal.amend.before, proposal.amend.wanted
-    action, opposite = ("buy", "sell") if before.side is BID else ("sell", "buy")
-    was = f"{action} {show_qty(before.remaining)} YES at {show_price(before.price)}"
-    will = f"{action} {show_qty(wanted.remaining)} YES at {show_price(wanted.price)}"
-    as_no = f"{opposite} {show_qty(wanted.remaining)} NO at {show_price(Price(ONE_DOLLAR - wanted.price))}"
+    before, wanted, outcome = proposal.amend.before, proposal.amend.wanted, proposal.change.outcome
+    was, will = _terms(before, outcome), _terms(wanted, outcome)
+    other = _terms(wanted, "no" if outcome == "yes" else "yes")
     return (
-        f"{env}: change the order on {before.ticker} from {was} to {will} (= {as_no})",
+        f"{env}: change the order on {before.ticker} from {was} to {will} (= {other})",
         f"cost {show_money(proposal.cost)}, fee up to {show_money(proposal.fee)}",
     )
 
 
+def _terms(order: Order, outcome: Outcome) -> str:
+    """Return what is left of an order as a trade of this outcome: `buy 10 NO at $0.62`."""
+    action = "buy" if (order.side is BID) == (outcome == "yes") else "sell"
+    return f"{action} {show_qty(order.remaining)} {outcome.upper()} at {show_price(own_price(outcome, order.price))}"
+
+
 T = TypeVar("T")
+R = TypeVar("R", bound=OrderRow)
+
+WORDS_S = 2.0
+"""The longest time of a read that only improves the words of a result."""
 
 
 def _from_text(name: str, parse: Callable[[str], T], value: str | Decimal) -> T:

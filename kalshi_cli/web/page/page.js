@@ -145,11 +145,21 @@ const positionColumns = [
   ["", (row) => allowed.write ? element("button", { onclick: () =>
     act(`Close ${row.ticker}?`, { do: "close", ticker: row.ticker }) }, "Close") : ""],
 ];
+// An order as the user means it: one that reduces the position sells what is held, any other buys. The exchange lists all
+// orders on the book of YES, so the price of NO is one dollar less. Prices are counted in ten-thousandths of a dollar.
+function ownTerms(order) {
+  const held = (state.parts.positions || []).find((row) => row.ticker === order.ticker && row.subaccount === order.subaccount);
+  const isBid = order.book_side === "bid", isClosing = isSet(held) && held.side === (isBid ? "no" : "yes");
+  const side = isBid !== isClosing ? "yes" : "no";
+  const at = side === order.side ? order.price : (10000 - Math.round(10000 * Number(order.price))) / 10000;
+  return { words: `${isClosing ? "sell" : "buy"} ${side.toUpperCase()}`, price: at };
+}
+
 const orderColumns = [
   ["Market", (row) => market(row.ticker)],
-  ["Order", (row) => `${row.action} ${row.side.toUpperCase()}`],
-  ["Price", (row) => price(row.price), "number"],
-  ["Filled", (row) => `${count(row.filled)} of ${count(row.count)}`, "number"],
+  ["Side", (row) => ownTerms(row).words],
+  ["Price", (row) => price(ownTerms(row).price), "number"],
+  ["Filled", (row) => `${count(row.filled)}/${count(row.count)}`, "number"],
   ["Status", (row) => row.status.toLowerCase()],
   ["Strategy", (row) => row.strategy || "manual"],
   ["", (row) => allowed.stop && row.order_id ? element("button", { onclick: () =>
@@ -158,9 +168,9 @@ const orderColumns = [
 const fillColumns = [
   ["Time", (row) => day(row.time)],
   ["Market", (row) => market(row.ticker)],
-  ["YES", (row) => (row.book_side === "bid" ? "bought" : "sold")],
+  ["Side", (row) => (isSet(row.action) ? `${row.action} ${row.side.toUpperCase()}` : row.book_side === "bid" ? "buy YES" : "sell YES")],
+  ["Price", (row) => price(row.side_price ?? row.price), "number"],
   ["Quantity", (row) => count(row.count), "number"],
-  ["Price", (row) => price(row.price), "number"],
   ["Fee", (row) => money(row.fee), "number"],
   ["Liquidity", (row) => (row.is_taker ? "taker" : "maker")],
   ["Strategy", (row) => row.strategy || "manual"],
@@ -267,7 +277,7 @@ const reading = {
       element("h2", {}, "Bids"), element("div", { class: "ladder" }, ...book.yes_bids.flatMap(level)),
       element("h2", {}, "Trades"), table("Public trades, newest first", [["Time", (row) => day(row.time)],
         ["Price", (row) => price(row.price), "number"], ["Quantity", (row) => count(row.count), "number"],
-        ["Taker", (row) => "buy " + row.taker.toUpperCase()]], trades, "No trades yet"),
+        ["Taker bought", (row) => row.taker.toUpperCase()]], trades, "No trades yet"),
       element("h2", {}, "Rules"), element("p", {}, found.rules_primary || "")];
   },
   reports: async () => {
@@ -330,7 +340,7 @@ function watchForm(ticker) {
 // Side and action have no default: a wrong one could be confirmed unread.
 function orderForm(ticker = "") {
   const options = { side: ["yes or no", "yes", "no"], action: ["buy or sell", "buy", "sell"] };
-  const fields = [["ticker", "Market"], ["side", "YES or NO"], ["action", "buy or sell"], ["count", "Count"], ["price", "Price, like 0.47"]];
+  const fields = [["ticker", "Market"], ["side", "YES or NO"], ["action", "buy or sell"], ["count", "Quantity"], ["price", "Price, like 0.47"]];
   const inputs = fields.map(([name, words]) => [name, options[name]
     ? element("select", { name, "aria-label": words, required: "required" }, ...options[name].map((each, at) =>
       Object.assign(element("option", {}, name === "side" ? each.toUpperCase() : each), { value: at ? each : "" })))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 from support.served import ME, TWO_SIDED, Served, Terminal, program
@@ -164,13 +165,38 @@ def test_a_series_or_an_event_in_place_of_a_market_leads_to_its_markets(exchange
     assert "--event" not in program("market", "KXRAIN-40JAN01-T9.0").err
 
 
-def test_an_order_for_no_is_named_as_the_exchange_lists_it(exchange: Served) -> None:
-    typed = Terminal("buy", TWO_SIDED, "2", "@50c", "--no", "--env", "sim", env=dict(os.environ))
-    assert typed.finish() == 0
-    said = plain(typed.text)
-    assert "(buy 2 NO at $0.50, listed as sell 2 YES at $0.50) is resting: 0 of 2 filled" in said
+def test_an_order_for_no_keeps_its_words_on_a_terminal_and_json_has_those_of_the_exchange(exchange: Served) -> None:
+    assert "(buy 2 NO at $0.52) is resting: 0 of 2 filled" in on_terminal("buy", TWO_SIDED, "2", "@52c", "--no")
     (row,) = program("order", "list", "--json").json
-    assert (row["action"], row["side"], row["price"]) == ("sell", "yes", "0.5000")
+    assert (row["action"], row["side"], row["price"]) == ("sell", "yes", "0.4800")
+    short = row["order_id"][:8]
+    for words in (("order", "list"), ("order", "queue")):
+        (line,) = [line for line in on_terminal(*words, keeps_lines=True).splitlines() if short in line]
+        assert "buy NO" in line
+        assert "$0.52" in line
+    assert re.search(r"side +NO", on_terminal("order", "show", short))
+    assert "Left: 1 at $0.52, before: 2 at $0.52" in on_terminal("order", "decrease", short, "--to", "1")
+    assert "(buy 1 NO at $0.52) is canceled" in on_terminal("cancel", short)
+
+
+def test_a_new_price_of_an_order_for_no_says_of_which_outcome_it_is(exchange: Served) -> None:
+    order_id = program("buy", TWO_SIDED, "2", "@0.52", "--no", "--json").json["order_id"]
+    said = on_terminal("order", "amend", order_id, "--price", "0.50", code=2)
+    assert "This order is to buy NO at $0.52: say whether $0.50 is the new price of NO or of YES" in said
+    assert program("order", "show", order_id, "--json").json["price"] == "0.4800", "nothing was sent"
+    said = on_terminal("order", "amend", order_id, "--price", "0.50", "--side", "no")
+    assert "(buy 2 NO at $0.50) is resting" in said
+    assert "Left: 2 at $0.50, before: 2 at $0.52" in said
+    assert "(buy 1 NO at $0.50) is resting" in on_terminal("order", "amend", order_id, "--count", "1")
+    assert program("order", "amend", order_id, "--price", "0.49", "--json").json["price"] == "0.4900", (
+        "a script means YES"
+    )
+
+
+def on_terminal(*words: str, code: int = 0, keeps_lines: bool = False) -> str:
+    typed = Terminal(*words, "--env", "sim", env=dict(os.environ))
+    assert typed.finish() == code, typed.text
+    return re.sub(r"\x1b\[[0-9;]*m", "", typed.text if keeps_lines else plain(typed.text))
 
 
 def test_a_change_and_a_cancel_are_one_sentence_on_a_terminal(exchange: Served) -> None:
@@ -179,7 +205,7 @@ def test_a_change_and_a_cancel_are_one_sentence_on_a_terminal(exchange: Served) 
     named = f"Order {order_id[:8]} on {TWO_SIDED}"
     for words, says in (
         (("order", "amend", short, "--price", "0.40", "--env", "sim"), "(buy 10 YES at $0.40) is resting"),
-        (("order", "decrease", short, "--to", "4", "--env", "sim"), "Before: 10 at $0.40"),
+        (("order", "decrease", short, "--to", "4", "--env", "sim"), "Left: 4 at $0.40, before: 10 at $0.40"),
         (("cancel", short, "--env", "sim"), "is canceled: 0 of "),
     ):
         typed = Terminal(*words, env=env)

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from support.values import make_fill
 
-from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
-from kalshi_cli.cli.screen.brief import MAX_TEXT_LENGTH, OrderStatusLine, market_brief, no_terms, order_lines
+from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.cli.screen.brief import (
+    MAX_TEXT_LENGTH,
+    OrderStatusLine,
+    fill_lines,
+    market_brief,
+    order_lines,
+    position_lines,
+    queue_lines,
+)
+from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.model.price_grid import PriceBand
+from kalshi_cli.views.formats import ShortId
 from kalshi_cli.views.markets import FeeRow, MarketView
-from kalshi_cli.views.orders import OrderRow, order_row
+from kalshi_cli.views.orders import OrderRow, QueueRow, order_row
+from kalshi_cli.views.positions import SubaccountPositionRow, fill_row, position_row
 
 NOW = Ts(1_781_159_370_164)
 
@@ -26,41 +38,43 @@ def order(side: Side, price: int = 38) -> OrderRow:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("side", "held", "text"),
-    [
-        (ASK, 0, "buy $0.62"),
-        (ASK, -5, "buy $0.62"),
-        (ASK, 5, None),
-        (BID, 0, None),
-        (BID, 5, None),
-        (BID, -5, "sell $0.62"),
-    ],
-)
-def test_an_order_is_shown_in_no_unless_it_trades_held_yes(side: Side, held: int, text: str | None) -> None:
-    assert no_terms(order(side), contracts(held)) == text
-
-
-def test_an_order_typed_as_no_is_shown_in_no_once() -> None:
-    assert no_terms(order_row_typed(), Qty(0)) == "buy $0.62"
-
-
-def test_an_order_that_no_longer_rests_is_not_shown_in_no() -> None:
-    ended = msgspec.structs.replace(order(ASK), status="filled")
-    assert no_terms(ended, Qty(0)) is None, "the position of today says nothing about that time"
-
-
-def order_row_typed() -> OrderRow:
-    return msgspec.structs.replace(order(ASK), side="no", action="buy", price=cents(62))
-
-
-def test_positions_of_another_subaccount_do_not_count() -> None:
+def test_an_order_has_the_words_of_the_user_and_of_its_subaccount() -> None:
     (line,) = order_lines([order(ASK)], {(1, "KXRAIN"): contracts(5)}, OrderStatusLine)
-    assert (line.order, line.price, line.as_no, line.filled) == ("sell YES", cents(38), "buy $0.62", "3/10")
+    assert (line.side, line.price, line.filled) == ("buy NO", cents(62), "3/10")
     assert isinstance(line, OrderStatusLine)
     assert line.status == "resting"
     (line,) = order_lines([order(ASK)], {(0, "KXRAIN"): contracts(5)})
-    assert line.as_no is None
+    assert (line.side, line.price) == ("sell YES", cents(38))
+
+
+def test_an_order_that_no_longer_rests_is_shown_as_the_exchange_lists_it() -> None:
+    ended = msgspec.structs.replace(order(ASK), status="filled")
+    (line,) = order_lines([ended], {})
+    assert (line.side, line.price) == ("sell YES", cents(38)), "the position of today says nothing about that time"
+
+
+def test_an_order_in_its_queue_has_the_same_words() -> None:
+    row = QueueRow(
+        order_id=ShortId("o"), ticker="KXRAIN", book_side=BID, price=cents(38), remaining=contracts(7),
+        ahead=contracts(3), subaccount=2,
+    )  # fmt: skip
+    shown = [
+        (line.side, line.price) for held in ({}, {(2, "KXRAIN"): contracts(-5)}) for line in queue_lines([row], held)
+    ]
+    assert shown == [("buy YES", cents(38)), ("sell NO", cents(62))]
+
+
+def test_a_fill_has_the_price_of_the_outcome_that_it_traded() -> None:
+    (line,) = fill_lines([fill_row(make_fill(side=ASK, price=cents(38)), Qty(0))])
+    assert (line.side, line.price) == ("buy NO", cents(62))
+
+
+@pytest.mark.parametrize("subaccount", [0, 3])
+def test_a_position_has_its_outcome_beside_its_quantity(subaccount: int) -> None:
+    held = Position(ticker="KXRAIN", qty=contracts(-20), cost=dollars(15), subaccount=subaccount)
+    (line,) = position_lines([position_row(held, cents(30), SubaccountPositionRow)])
+    assert (line.quantity, line.mark, line.value) == ("20 NO", cents(70), dollars(14))
+    assert ("subaccount" in line.shown) is bool(subaccount)
 
 
 def view(**changes: object) -> MarketView:

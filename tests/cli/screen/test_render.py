@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import kalshi_cli.views as all_rows
 from kalshi_cli.base.local_time import set_time_zone
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
+from kalshi_cli.cli.screen.brief import FillLine, PositionLine
 from kalshi_cli.cli.screen.live import folded
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.screen.render import MAX_TABLE_ROWS, render_book, render_one, render_rows
@@ -49,7 +50,7 @@ from kalshi_cli.views.formats import (
 from kalshi_cli.views.markets import MarketRow
 from kalshi_cli.views.order_book import OrderbookView, orderbook_view
 from kalshi_cli.views.orders import CancelAllView, OrderRow, ReconciledRow, order_row
-from kalshi_cli.views.positions import FillRow, PnlRow, PnlView, PositionRow
+from kalshi_cli.views.positions import PnlRow, PnlView, PositionRow
 from kalshi_cli.views.quotes import QuoteRow
 from kalshi_cli.views.row import Action, Outcome, OutputRow
 from kalshi_cli.views.settings import SettingRow
@@ -357,11 +358,11 @@ def test_a_phone_shows_every_value_with_its_heading(
     assert [line.rstrip() for line in shown.out.splitlines()] == [
         "2597b999",
         "  ticker KXQUICKSETTLE-26NOV23H0052-1",
-        "  action buy  side yes  price $0.40",
+        "  action buy  side YES  price $0.40",
         "  left 10  filled 0  status resting",
         "3697b999",
         "  ticker KXQUICKSETTLE-26NOV23H0052-1",
-        "  action buy  side yes  price $0.40",
+        "  action buy  side YES  price $0.40",
         "  left 10  filled 0  status canceled",
     ]
 
@@ -445,8 +446,8 @@ WIDE |= {"key": 26, "strategy": 14, "found": 13, "close_time": 26, "expected_tim
     [
         (OrderRow, "order_id ticker action side price remaining status", "order_id ticker action side status"),
         (ReconciledRow, "ticker action side price found filled", "ticker action side price"),
-        (PositionRow, "ticker side count value unrealized average_price mark", "ticker side count value unrealized"),
-        (FillRow, "ticker book_side price count fee", "ticker book_side price count fee"),
+        (PositionLine, "ticker quantity value unrealized average_price mark", "ticker quantity value unrealized"),
+        (FillLine, "time ticker side price count", "time ticker side"),
         (SettlementRow, "ticker result net time", "ticker result net"),
         (UpcomingRow, "ticker side count close_time", "ticker side count"),
         (QuoteRow, "buy_yes buy_no status quote_id", "buy_yes buy_no status"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,16 +19,25 @@ from kalshi_cli.core.market.order_book import OrderBook, PriceLevel
 from kalshi_cli.core.model.effects import AlertRaised, Effect, FillBooked
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.markets import Market
-from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.net.local_events import EventPublisher, NoPublisherError, read_events
-from kalshi_cli.services.account.summary import holding_row, portfolio_summary
+from kalshi_cli.services.account.portfolio import FillCounter, account_portfolio
+from kalshi_cli.services.account.summary import holding_row, summary_of
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.trading.reports.status import RunStatus, run_status
 from kalshi_cli.store.lock import holder
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText
-from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveOrderRow, LiveRunView, RecentAlertRow, TopRow
+from kalshi_cli.views.live import (
+    LiveEvent,
+    LiveFillRow,
+    LiveOrderRow,
+    LiveRunView,
+    RecentAlertRow,
+    TopRow,
+    live_fill,
+)
 from kalshi_cli.views.order_book import book_view, orderbook_view
 from kalshi_cli.views.orders import order_row
 from kalshi_cli.views.portfolio import HoldingRow
@@ -94,7 +103,8 @@ class LoopEvents:
         self._has_real_money = has_real_money
         self._due = 0.0
         self._cash = UnconfirmedCash()
-        self._fills = deque(recent_fills(store, clock.now()), MAX_RECENT)
+        self._counter = FillCounter()
+        self._fills = deque(recent_fills(store, history(store, clock.now()), clock.now(), self._counter), MAX_RECENT)
         self._alerts = deque(recent_alerts(store, clock.now()), MAX_RECENT)
 
     @property
@@ -105,7 +115,7 @@ class LoopEvents:
     def note(self, effect: Effect, strategy: str = "") -> None:
         """Keep a fill or an alert for the next event."""
         if isinstance(effect, FillBooked):
-            self._fills.appendleft(LiveFillRow.of(effect.fill, strategy=strategy))
+            self._fills.appendleft(live_fill(effect.fill, strategy, self._counter.before(effect.fill)))
         elif isinstance(effect, AlertRaised):
             self._alerts.appendleft(alert_row(effect))
 
@@ -219,7 +229,7 @@ def account_event(resources: Resources, home: Home, tickers: tuple[str, ...]) ->
     store = resources.remembered(home)
     event = LiveEvent(
         run=_account_view(resources, status, now),
-        fills=tuple(recent_fills(store, now)) if store is not None else (),
+        fills=tuple(recent_fills(store, history(store, now), now)) if store is not None else (),
         strategies=(),
         alerts=tuple(recent_alerts(store, now)) if store is not None else (),
         markets=(),
@@ -237,7 +247,9 @@ def account_event(resources: Resources, home: Home, tickers: tuple[str, ...]) ->
 
 def _with_account(resources: Resources, event: LiveEvent, store: Store | None, tickers: tuple[str, ...]) -> LiveEvent:
     client, cash = resources.client, resources.client.balance().cash
-    whole = portfolio_summary(resources)
+    orders = list(client.all_orders(status="resting"))
+    found = account_portfolio(resources)
+    whole = summary_of(resources, orders, found)
     watched = sorted({*tickers, *(each.ticker for each in whole.positions)})[:MAX_MARKETS]
     markets = {market.ticker: market for market in client.markets(tickers=watched)} if watched else {}
     assert event.run is not None
@@ -253,7 +265,8 @@ def _with_account(resources: Resources, event: LiveEvent, store: Store | None, t
         event,
         run=run,
         positions=whole.positions,
-        orders=tuple(live_order(_on_file(order, store)) for order in client.all_orders(status="resting")),
+        orders=tuple(live_order(_on_file(order, store)) for order in orders),
+        fills=tuple(recent_fills(store, sorted(found.fills, key=lambda fill: fill.ts), run.time)),
         markets=top_rows({}, markets),
         books=tuple(orderbook_view(client.orderbook(ticker), MAX_LEVELS) for ticker in tickers if ticker in markets),
     )
@@ -326,11 +339,23 @@ def alert_row(alert: AlertRaised) -> RecentAlertRow:
     return RecentAlertRow.of(alert)
 
 
-def recent_fills(store: Store, now: Ts) -> Iterator[LiveFillRow]:
-    """Yield the fills of the last day, newest first, at most MAX_RECENT."""
-    for fill in store.fills(Ts(now - RECENT_MS))[: -MAX_RECENT - 1 : -1]:
-        order = store.order(fill.order_id)
-        yield LiveFillRow.of(fill, strategy="" if order is None else order.strategy)
+def history(store: Store, now: Ts) -> tuple[Fill, ...]:
+    """Return all fills on file of markets that are open or were traded in the last day, oldest first."""
+    return store.history.counted(Ts(now - RECENT_MS)).fills
+
+
+def recent_fills(
+    store: Store | None, fills: Iterable[Fill], now: Ts, counter: FillCounter | None = None
+) -> Iterator[LiveFillRow]:
+    """Yield the fills of the last day, newest first, at most MAX_RECENT.
+
+    `fills` is the whole history of their markets, oldest first; the counter then has counted it.
+    """
+    counter = counter or FillCounter()
+    met = [(fill, counter.before(fill)) for fill in fills]
+    for fill, held_before in [each for each in met if each[0].ts >= now - RECENT_MS][: -MAX_RECENT - 1 : -1]:
+        order = store.order(fill.order_id) if store is not None else None
+        yield live_fill(fill, "" if order is None else order.strategy, held_before)
 
 
 def recent_alerts(store: Store, now: Ts) -> list[RecentAlertRow]:

@@ -11,11 +11,13 @@ import msgspec
 import pytest
 from support.fault_proxy import Fault, fault_proxy
 from support.served import ME, TWO_SIDED, Served, eventually, finish, said, start
+from support.values import make_fill
 
 from kalshi_cli import Kalshi
-from kalshi_cli.base.units import Money, Ts, cents, dollars, format_price
+from kalshi_cli.base.units import Money, Ts, cents, contracts, dollars, format_price
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.services.trading.reports.live_events import UnconfirmedCash, account_event, encode_part
+from kalshi_cli.services.account.portfolio import FillCounter
+from kalshi_cli.services.trading.reports.live_events import UnconfirmedCash, account_event, encode_part, recent_fills
 from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.live import LiveEvent, RecentAlertRow
 
@@ -75,6 +77,26 @@ def test_without_a_loop_the_account_is_shown(exchange: Served) -> None:
     assert TWO_SIDED in [row.ticker for row in event.markets]
 
 
+def test_the_fills_of_an_account_are_those_of_the_exchange_in_the_words_of_the_user(exchange: Served) -> None:
+    exchange.trade_a_little()
+    with Kalshi.open() as kalshi:
+        whole = kalshi.account.fills()
+        event = next(kalshi.trading.events())
+    assert whole, "no order of these was placed from here, and the state file has none of them"
+    assert [(each.trade_id, each.action, each.side, each.side_price) for each in event.fills or ()] == [
+        (each.trade_id, each.action, each.side, each.side_price) for each in whole
+    ]
+
+
+def test_only_fills_of_the_last_day_are_shown_and_older_ones_count() -> None:
+    old = make_fill(trade_id="old", side=ASK, price=cents(38), qty=contracts(5), ts=Ts(0))
+    new = make_fill(trade_id="new", side=BID, price=cents(40), qty=contracts(5), ts=Ts(90_000_000))
+    counter = FillCounter()
+    (found,) = recent_fills(None, (old, new), Ts(90_000_000), counter)
+    assert (found.trade_id, found.action, found.side, found.side_price) == ("new", "sell", "no", cents(60))
+    assert counter.before(new) == 0, "both were counted"
+
+
 def test_an_exchange_that_cannot_be_reached_is_said(exchange: Served) -> None:
     exchange.vanish()
     with Kalshi.open() as kalshi:
@@ -104,6 +126,7 @@ def test_a_loop_is_followed_from_its_first_order_to_its_death(exchange: Served) 
             exchange.submit("taker", TWO_SIDED, ASK, format_price(price), "1000")
             traded = next(state for state in islice(states, 200) if state.fills)
             assert {(fill.strategy, fill.price) for fill in traded.fills or ()} == {("market-maker", price)}
+            assert {(fill.action, fill.side, fill.side_price) for fill in traded.fills or ()} == {("buy", "yes", price)}
 
             loop.send_signal(signal.SIGKILL)
             dead = next(state for state in islice(states, 200) if state.run is not None and not state.run.running)

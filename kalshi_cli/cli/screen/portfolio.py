@@ -1,0 +1,157 @@
+"""`kalshi portfolio` on a terminal: money, positions and limits, on one screen of 80x24 for up to five positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import Ts, show_money, show_price, show_qty
+from kalshi_cli.cli.screen.output import write_out
+from kalshi_cli.views.formats import Ratio, SignedMoney, format_time, style, to_text
+from kalshi_cli.views.portfolio import HoldingRow, LimitUsageRow, PortfolioView
+
+GAP = 2
+TWO_COLUMNS = 66
+"""From this width on, the money is shown in two columns."""
+
+LEAST_LIMITS = 3
+"""Limits that are shown however many positions there are."""
+
+OF_ACCOUNT = ("EXPOSURE", "DAILY_LOSS")
+"""Limits of the whole account, which stand beside the money."""
+
+NEARLY_USED = 0.9
+"""The share from which on the use of a limit is shown in color."""
+
+Fact = tuple[str, str, str]
+"""A name, a value and its color."""
+
+
+def portfolio_lines(view: PortfolioView, title: str, now: Ts | None, width: int, height: int) -> list[Text]:
+    """Return the screen in lines of `width`: at most `height` of them, if the positions leave room for that.
+
+    The limits take the room that is left, the most used first.
+    """
+    head = Text(safe_text(f"{title}, {format_time(view.as_of, now)}"), style="bold")
+    lines = [head, *_money_lines(view, width), Text(), *position_lines(view.positions, width)]
+    others = [use for use in view.limits if use.limit_code not in OF_ACCOUNT]
+    if others:
+        lines.append(Text())
+        lines += limit_lines(others, max(LEAST_LIMITS, height - len(lines) - 2))
+    for each in lines:
+        each.truncate(width, overflow="ellipsis")
+    return lines
+
+
+def draw_portfolio(view: PortfolioView, title: str, now: Ts | None) -> None:
+    """Print the screen; where the output is no terminal, with every limit."""
+    console = Console(highlight=False, emoji=False, markup=False)
+    height = console.height - 1 if console.is_terminal else len(view.limits) + 1_000  # the prompt needs a line
+    with console.capture() as drawn:
+        console.print(Text("\n").join(portfolio_lines(view, title, now, console.width, height)), no_wrap=True)
+    write_out(drawn.get())
+
+
+def _money_lines(view: PortfolioView, width: int) -> list[Text]:
+    left: list[Fact] = [
+        ("cash", show_money(view.cash), ""),
+        ("positions value", show_money(view.positions_value), ""),
+        ("equity", show_money(view.total), ""),
+        ("unrealized", *_gain(view.unrealized)),
+        ("resting orders", str(view.resting_orders), ""),
+    ]
+    gained, color = _gain(view.pnl_today)
+    share = "" if view.pnl_today_share is None else f" ({to_text(Ratio)(view.pnl_today_share)})"
+    limits = {use.limit_code: use for use in view.limits}
+    right: list[Fact] = [
+        ("P&L today", gained + share, color),
+        ("realized today", f"{_gain(view.realized_today)[0]}, fees {show_money(view.fees_today)}", ""),
+        ("closed today", f"{view.wins_today} won, {view.losses_today} lost", ""),
+        ("exposure", _of_limit(limits.get("EXPOSURE")) or f"{show_money(view.exposure)}, no limit", ""),
+        ("daily loss", _of_limit(limits.get("DAILY_LOSS")) or "no limit", ""),
+    ]
+    names, values = (max(len(fact[part]) for fact in left) for part in (0, 1))
+    lefts = [_fact(fact, names, values) for fact in left]
+    rights = [_fact(fact, max(len(name) for name, *_ in right)) for fact in right]
+    if width < TWO_COLUMNS:
+        return [*lefts, *rights]
+    return [Text("   ").join(pair) for pair in zip(lefts, rights, strict=True)]
+
+
+def _fact(fact: Fact, name_width: int, value_width: int = 0) -> Text:
+    name, value, color = fact
+    return Text.assemble((name.ljust(name_width + GAP), "dim"), (value.rjust(value_width), color))
+
+
+def _gain(amount: SignedMoney | None) -> tuple[str, str]:
+    return to_text(SignedMoney | None)(amount), style("", SignedMoney, amount)
+
+
+def _of_limit(use: LimitUsageRow | None) -> str:
+    return "" if use is None else safe_text(f"{use.used} of {use.limit} ({to_text(Ratio)(use.used_share)})")
+
+
+# -- positions ----------------------------------------------------------------------------------------------------
+
+DROPPED_FIRST = ("cost", "avg price", "value", "closing price", "max payout")
+"""The columns that a narrow terminal leaves out."""
+
+
+def position_lines(rows: Sequence[HoldingRow], width: int) -> list[Text]:
+    """Return two lines for each position: its market with the title, and its numbers under their headings."""
+    if not rows:
+        return [Text("No open positions")]
+    cells = [_cells(row) for row in rows]
+    widths = {name: max(len(name), *(len(line[name]) for line in cells)) for name in cells[0]}
+    for name in DROPPED_FIRST:
+        if sum(widths.values()) + len(widths) > width:
+            del widths[name]
+    gap = GAP if sum(widths.values()) + GAP * len(widths) <= width else 1
+    lines = [Text("".join(" " * gap + name.rjust(wide) for name, wide in widths.items()), style="bold")]
+    for row, line in zip(rows, cells, strict=True):
+        where = f" (subaccount {row.subaccount})" if row.subaccount else ""
+        lines.append(Text.assemble((safe_text(row.ticker + where), "bold"), "  ", (safe_text(row.title or ""), "")))
+        numbers = ((name, line[name].rjust(wide)) for name, wide in widths.items())
+        lines.append(Text.assemble(*((" " * gap + text, _color(name, row)) for name, text in numbers)))
+    return lines
+
+
+def _cells(row: HoldingRow) -> dict[str, str]:
+    return {
+        "quantity": f"{show_qty(row.count)} {row.side.upper()}",
+        "avg price": show_price(row.average_price),
+        "closing price": show_price(row.mark),
+        "cost": show_money(row.cost),
+        "value": show_money(row.value),
+        "unrealized": _gain(row.unrealized)[0],
+        "max payout": show_money(row.max_payout),
+    }
+
+
+def _color(name: str, row: HoldingRow) -> str:
+    return _gain(row.unrealized)[1] if name == "unrealized" else ""
+
+
+# -- limits -------------------------------------------------------------------------------------------------------
+
+
+def limit_lines(rows: Sequence[LimitUsageRow], height: int) -> list[Text]:
+    """Return a heading and the most used limits, in at most `height` lines, of which the last counts the rest."""
+    room = len(rows) if len(rows) < height else max(1, height - 2)
+    shown, rest = rows[:room], rows[room:]
+    cells = [
+        (to_text(Ratio)(use.used_share), safe_text(f"{use.used} of {use.limit}"), safe_text(use.subject))
+        for use in shown
+    ]
+    share, amounts, subject = (max(map(len, column)) for column in zip(*cells, strict=True))
+    lines = [Text("limits, the most used first", style="bold")]
+    for use, (used, amount, what) in zip(shown, cells, strict=True):
+        text = f"  {used:>{share}}  {amount:<{amounts}}  {what:<{subject}}  {use.limit_code}"
+        lines.append(Text(text, style="yellow" if use.used_share >= NEARLY_USED else ""))
+    if rest:
+        most = to_text(Ratio)(rest[0].used_share)
+        lines.append(Text(f"  and {len(rest)} more, used {most} at most; -v shows all", style="dim"))
+    return lines

@@ -1,0 +1,78 @@
+"""Orders and fills as the user means them: bought or sold, YES or NO, at the price of that outcome.
+
+The exchange keeps one book, that of YES: it lists an order to buy NO at $0.62 as one to sell YES at $0.38. The position
+tells the two apart, for orders and fills alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, TypeVar
+
+from msgspec.structs import replace
+
+from kalshi_cli.base.units import Price, Qty
+from kalshi_cli.core.model.order_terms import BID, Side
+from kalshi_cli.views.orders import OrderChangeView, OrderRow
+from kalshi_cli.views.portfolio import HoldingRow
+from kalshi_cli.views.row import Action, Outcome, own_price
+
+HeldByMarket = Mapping[tuple[int, str], Qty]
+"""Positions by subaccount and market, negative for NO."""
+
+R = TypeVar("R", bound=OrderRow)
+
+
+class OwnTerms(NamedTuple):
+    """The terms of an order or a fill; `price` is that of `side`."""
+
+    action: Action
+    side: Outcome
+    price: Price
+
+    @property
+    def words(self) -> str:
+        """Return the words of a table: `buy NO`."""
+        return f"{self.action} {self.side.upper()}"
+
+
+def own_terms(book_side: Side, price: Price, held: Qty) -> OwnTerms:
+    """Return the terms of an order or a fill; `price` is on the YES scale, `held` the position before it.
+
+    One that reduces the position sells the outcome that is held; any other buys.
+    """
+    is_bid = book_side is BID
+    is_closing = held < 0 if is_bid else held > 0
+    side: Outcome = "yes" if is_bid is not is_closing else "no"
+    return OwnTerms("sell" if is_closing else "buy", side, own_price(side, price))
+
+
+def order_terms(order: OrderRow, held: HeldByMarket) -> OwnTerms:
+    """Return the terms of an order that may trade now, or could until now."""
+    position = held.get((order.subaccount, order.ticker), Qty(0))
+    return own_terms(order.book_side, own_price(order.side, order.price), position)
+
+
+def in_own_terms(order: R, held: HeldByMarket) -> R:
+    """Return an order with side, action and prices as the user means them."""
+    terms = order_terms(order, held)
+    if terms.side == order.side:
+        return replace(order, action=terms.action)
+    average = order.average_fill_price
+    turned = replace(
+        order,
+        side=terms.side,
+        action=terms.action,
+        price=terms.price,
+        average_fill_price=None if average is None else own_price("no", average),
+    )
+    if isinstance(turned, OrderChangeView):
+        return replace(turned, price_before=own_price("no", turned.price_before))
+    return turned
+
+
+def held_by_market(positions: Iterable[HoldingRow]) -> dict[tuple[int, str], Qty]:
+    """Return the quantities of positions by subaccount and market, negative for NO."""
+    return {
+        (each.subaccount, each.ticker): each.count if each.side == "yes" else Qty(-each.count) for each in positions
+    }

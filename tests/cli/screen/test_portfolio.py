@@ -1,0 +1,109 @@
+"""The portfolio on a terminal: everything that a hand trader decides by, on one screen."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+from support.hostile_text import HOSTILE
+
+from kalshi_cli.base.units import Money, Qty, Ts, cents, dollars
+from kalshi_cli.cli.screen.portfolio import limit_lines, portfolio_lines, position_lines
+from kalshi_cli.views.formats import Ratio, SignedMoney, TruncatableText
+from kalshi_cli.views.portfolio import HoldingRow, LimitUsageRow, PortfolioView
+
+NOW = Ts(1_795_424_400_000)
+TITLE = TruncatableText("45° to 46°: Highest temperature in NYC on Nov 23, 2026?")
+
+
+def holding(number: int = 0, **changed: object) -> HoldingRow:
+    row = HoldingRow(
+        ticker=f"KXHIGHNY-26NOV23-B{number}5.5", title=TITLE, subaccount=0, side="no", count=Qty(6502),
+        average_price=cents(91), mark=cents(90), cost=dollars("59.17"), value=dollars("58.52"),
+        unrealized=SignedMoney(dollars("-0.65")), max_payout=dollars("65.02"),
+    )  # fmt: skip
+    return replace(row, **changed)
+
+
+def usage(code: str, share: float, subject: str = "KXHIGHNY-26NOV23-B45.5") -> LimitUsageRow:
+    return LimitUsageRow(
+        limit_code=code, subject=subject, used=f"{share * 100:.0f}", limit="100", used_share=Ratio(share)
+    )
+
+
+def portfolio(positions: int, limits: tuple[LimitUsageRow, ...] = ()) -> PortfolioView:
+    return PortfolioView(
+        cash=dollars("951.37"), positions_value=dollars("47.16"), total=dollars("998.53"), cost=dollars("48.06"),
+        unrealized=SignedMoney(dollars("-0.9")), exposure=dollars("115.5"), resting_orders=5,
+        pnl_today=SignedMoney(dollars("-1.47")), realized_today=SignedMoney(Money(0)), fees_today=dollars("0.57"),
+        pnl_today_share=Ratio(-0.00147), wins_today=1, losses_today=2, as_of=NOW,
+        positions=tuple(map(holding, range(positions))), limits=limits,
+    )  # fmt: skip
+
+
+def shown(view: PortfolioView, width: int = 80, height: int = 24) -> list[str]:
+    return [line.plain for line in portfolio_lines(view, "Portfolio (sim)", NOW, width, height)]
+
+
+def test_money_has_names_values_and_limits() -> None:
+    lines = shown(portfolio(0, (usage("EXPOSURE", 0.231, "all markets"),)))
+    assert lines[1:6] == [
+        "cash             $951.37   P&L today       -$1.47 (-0.15%)",
+        "positions value   $47.16   realized today  $0.00, fees $0.57",
+        "equity           $998.53   closed today    1 won, 2 lost",
+        "unrealized        -$0.90   exposure        23 of 100 (23.1%)",
+        "resting orders         5   daily loss      no limit",
+    ]
+    assert lines[6:] == ["", "No open positions"]
+    assert "exposure        $115.50, no limit" in shown(portfolio(0))[4]
+
+
+def test_a_position_has_its_title_and_every_number_at_80_columns() -> None:
+    assert [line.plain for line in position_lines([holding(4)], 80)] == [
+        "  quantity  avg price  closing price    cost   value  unrealized  max payout",
+        "KXHIGHNY-26NOV23-B45.5  45° to 46°: Highest temperature in NYC on Nov 23, 2026?",
+        "  65.02 NO      $0.91          $0.90  $59.17  $58.52      -$0.65      $65.02",
+    ]
+
+
+@pytest.mark.parametrize("width", range(20, 130, 7))
+def test_numbers_are_whole_or_left_out_at_any_width(width: int) -> None:
+    rows = [holding(), holding(cost=dollars("12345.67"), value=dollars("12345.67"), max_payout=dollars("20000"))]
+    lines = [line.plain for line in position_lines(rows, width)]
+    whole = [line.plain for line in position_lines(rows, 200)]
+    for at in (0, 2, 4):
+        assert set(lines[at].split()) <= set(whole[at].split())
+    assert len(lines[2]) == len(lines[4]) == len(lines[0])
+    assert all(len(line) <= max(width, 40) for line in (lines[0], lines[2], lines[4]))
+
+
+def test_a_position_of_a_subaccount_says_so() -> None:
+    assert position_lines([holding(subaccount=3)], 80)[1].plain.startswith("KXHIGHNY-26NOV23-B05.5 (subaccount 3)  45°")
+
+
+@pytest.mark.parametrize("positions", range(6))
+def test_up_to_five_positions_fit_one_screen_with_the_limits(positions: int) -> None:
+    limits = tuple(usage(f"LIMIT_{number}", 0.9 - number / 20) for number in range(15))
+    lines = shown(portfolio(positions, limits), height=23)
+    assert len(lines) <= 23
+    assert all(len(line) <= 80 for line in lines)
+    assert "LIMIT_0" in "\n".join(lines)
+
+
+def test_the_limits_that_have_no_room_are_counted() -> None:
+    limits = [usage("POSITION_LIMIT", share) for share in (1.0, 0.5, 0.123, 0.1)]
+    assert [line.plain for line in limit_lines(limits, 4)] == [
+        "limits, the most used first",
+        "  100.0%  100 of 100  KXHIGHNY-26NOV23-B45.5  POSITION_LIMIT",
+        "   50.0%  50 of 100   KXHIGHNY-26NOV23-B45.5  POSITION_LIMIT",
+        "  and 2 more, used 12.3% at most; -v shows all",
+    ]
+    assert len(limit_lines(limits, 5)) == 5
+    assert "more" not in limit_lines(limits, 5)[-1].plain
+
+
+def test_hostile_text_does_nothing() -> None:
+    for text in HOSTILE:
+        view = portfolio(0, (usage("CODE", 0.5, text),))
+        rows = (holding(ticker=text, title=TruncatableText(text)),)
+        lines = portfolio_lines(replace(view, positions=rows), text, NOW, 80, 24)
+        assert all(char.isprintable() for line in lines for char in line.plain), lines
