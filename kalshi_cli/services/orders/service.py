@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from kalshi_cli.base.errors import KalshiError, RefusedError, UsageError
+from kalshi_cli.base.errors import KalshiError, NotFoundError, RefusedError, UsageError
 from kalshi_cli.base.units import (
     Qty,
     pluralize,
@@ -33,7 +33,6 @@ from kalshi_cli.services.orders.place import (
     OrderPlanningService,
     OrderTicket,
 )
-from kalshi_cli.services.orders.queue_positions import queue_positions
 from kalshi_cli.services.plans import REVIEW_AGAIN_S, plan_prices
 from kalshi_cli.services.trading.stop_signals import in_flight
 from kalshi_cli.views.close import CloseRow, PlanRow
@@ -107,8 +106,18 @@ class OrderService(OrderPlanningService):
         """Return how many contracts must trade before each of these orders, or before every resting order."""
         wanted = [cancel.find_order(self._resources, each) for each in order_ids]
         scope = cancel.CancelScope(ticker=ticker.upper())
-        found = queue_positions(self._resources.client, scope, wanted, subaccount)
-        return [QueueRow.of(order, ahead=ahead) for order, ahead in found]
+        client = self._resources.client
+        ahead: dict[str, Qty] = {}  # an order without an entry was filled or canceled meanwhile
+        for order in wanted:
+            with suppress(NotFoundError):
+                ahead[order.order_id] = client.queue_position(order.order_id)
+        if not wanted:
+            wanted = [each for each in client.orders(status="resting", subaccount=subaccount) if scope.holds(each)]
+            for owner in sorted({each.subaccount for each in wanted}):  # one list covers one subaccount
+                tickers = sorted({each.ticker for each in wanted if each.subaccount == owner})
+                found = client.queue_positions(tickers, subaccount=owner or None)
+                ahead |= {each.order_id: each.ahead for each in found}
+        return [QueueRow.of(order, ahead=ahead.get(order.order_id)) for order in wanted]
 
     def reconcile(self, wait_s: float = 60.0) -> Sequence[ReconciledRow]:
         """Find out what became of every unconfirmed order. Sends nothing.
