@@ -99,7 +99,7 @@ def test_what_is_asked_before_a_write_is_one_line_a_fact(answers: list[Response]
 # -- a raw call ---------------------------------------------------------------------------------------------------
 
 OBEYED = "".join(("\x7f", "\x85", "\x9b31m", "\u202e", "\u2066", "\u200b", "\ufeff", "\U000e0041", "日本"))
-FORMS = ("table", "plain", "json", "ndjson", "csv")
+FORMS = ("table", "plain", "json", "ndjson")
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -119,6 +119,18 @@ def test_a_raw_answer_that_is_no_json_steers_no_terminal(answers: list[Response]
     assert ended.code == 0
     assert harmful(ended.out) == ""
     assert "\\u001b]0;title\\u0007" in ended.out
+
+
+def test_the_rows_of_a_raw_answer_steer_no_terminal(answers: list[Response]) -> None:
+    body = {"markets": [{"title": OBEYED, "ticker": "\x1b[2J\t\r\n"}]}
+    answers.append(answer(200, json.dumps(body, ensure_ascii=False).encode()))
+    ended = program("api", "GET", "/markets", "--format", "csv")
+    assert ended.code == 0
+    assert harmful(ended.out) == ""
+    assert "日本" in ended.out
+    answers[:] = [answer(200, "".join((*CONTROLS, *INVISIBLE)).encode() + b"\xff\xc3")]
+    ended = program("api", "GET", "/markets", "--format", "csv")
+    assert (ended.code, ended.out, harmful(ended.err)) == (2, "", "")
 
 
 def test_a_character_on_the_border_of_two_pieces_is_whole(answers: list[Response]) -> None:
