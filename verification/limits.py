@@ -209,18 +209,25 @@ def opens(exchange: SimulatedExchange, account: str, wanted: Open, owners: Mappi
     return bool(wanted.owner) and opens_own(exchange, account, wanted, owners)
 
 
-def opens_own(exchange: SimulatedExchange, account: str, wanted: Open, owners: Mapping[str, str]) -> bool:
+def opens_own(
+    exchange: SimulatedExchange,
+    account: str,
+    wanted: Open,
+    owners: Mapping[str, str],
+    untold: frozenset[str] = frozenset(),
+) -> bool:
     """Whether it could do anything but make what its strategy's own fills came to smaller, its own orders first.
 
     Not where others traded in the market: what they closed of it is gone for the strategy, and how much that was is not
-    the exchange's to say.
+    the exchange's to say. Without `untold` orders on its side, as `own_held`.
     """
-    held = own_held(exchange, account, wanted, owners)
+    held = own_held(exchange, account, wanted, owners, untold)
     if held is None:
         return False
     resting = exchange._state.members[account].orders(wanted.ticker)
     own = [order for order in resting if owners.get(order.client_order_id) == wanted.owner]
-    before = sum(o.remaining for o in own if o.side is wanted.side and o.order_id != wanted.order_id)
+    left_out = untold | {wanted.order_id}
+    before = sum(o.remaining for o in own if o.side is wanted.side and o.order_id not in left_out)
     return before + wanted.qty > max(0, -wanted.side.sign * held)
 
 
@@ -233,13 +240,13 @@ def own_held(
 ) -> int | None:
     """What the strategy's own fills in the market came to, signed; None where others traded there.
 
-    Without the fills of `untold`, client order ids.
+    Without the fills of `untold` orders on the side of `wanted`, by exchange id: they leave less for it to close.
     """
     fills = [fill for fill in truth(exchange, account).fills if fill.ticker == wanted.ticker]
     if any(not owners.get(fill.client_order_id) for fill in fills):
         return None
     own = [fill for fill in fills if owners[fill.client_order_id] == wanted.owner]
-    return sum(fill.side.sign * fill.qty for fill in own if fill.client_order_id not in untold)
+    return sum(f.side.sign * f.qty for f in own if f.side is not wanted.side or f.order_id not in untold)
 
 
 def objections(

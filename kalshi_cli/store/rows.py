@@ -45,7 +45,13 @@ INSERT_INTENT = insert("orders", Order, key="key")
 PUT_REPAIRED = insert("orders", Order, key="key") + (
     f" ON CONFLICT (key) DO UPDATE SET {', '.join(f'{each} = excluded.{each}' for each in Order.__struct_fields__)}"
 )
-PUT_ORDER = PUT_REPAIRED + (
+# The end on file stays as it is, too: only the stream tells an expiry from a cancel, so two programs may record the
+# same end differently. Fills that came late and the reason still change.
+PUT_ORDER = PUT_REPAIRED.replace(
+    "status = excluded.status",
+    "status = CASE WHEN orders.status IN ('filled', 'canceled', 'expired') AND excluded.qty <= orders.qty"
+    " THEN orders.status ELSE excluded.status END",
+) + (
     " WHERE NOT (orders.status IN ('filled', 'canceled', 'expired')"
     " AND excluded.status IN ('submitted', 'unknown', 'resting') AND excluded.qty <= orders.qty)"
 )

@@ -209,6 +209,24 @@ def test_what_one_program_knows_to_be_over_is_not_made_live_by_one_whose_stream_
     assert loop.order("c1") == raised, "somebody raised it elsewhere: what is left of it may trade"
 
 
+@pytest.mark.parametrize("later", [OrderStatus.EXPIRED, OrderStatus.FILLED])
+def test_an_end_on_file_stays_as_the_first_program_recorded_it(open_store: Open, later: OrderStatus) -> None:
+    """A read shows an expired order as canceled, and the stream of another program tells why: it is one end."""
+    loop, command = open_store(), open_store()
+    loop.record(OrderChanged(full_order(order_id="o1", status=OrderStatus.UNKNOWN)))
+    over = full_order(order_id="o1", status=OrderStatus.CANCELED)
+    command.record(OrderChanged(over))
+    told = replace(over, status=later, code="ExpiryCancel", filled=over.qty)
+    loop.record(OrderChanged(told))
+    assert loop.order("c1") == replace(told, status=OrderStatus.CANCELED), "its reason and late fills are kept"
+    raised = replace(told, qty=Qty(told.qty + 100))
+    loop.record(OrderChanged(raised))
+    assert loop.order("c1") == raised, "increased elsewhere since then: it ended once more"
+    repaired = replace(raised, status=OrderStatus.CANCELED)
+    loop.record(OrderChanged(repaired, "a fresh read proved it"))
+    assert loop.order("c1") == repaired
+
+
 def test_load_gives_the_orders_that_are_live_or_belong_to_an_open_position(open_store: Open) -> None:
     store = open_store()
     over = {"status": OrderStatus.FILLED, "ticker": "A"}

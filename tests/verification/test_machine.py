@@ -8,6 +8,7 @@ import pytest
 from support.simulation import OTHER, TICKER
 
 from kalshi_cli.base.units import cents, contracts, dollars
+from kalshi_cli.core.account.open_amends import AMEND_UNANSWERED
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
@@ -83,6 +84,25 @@ def test_an_order_through_all_that_can_happen_to_it(machine: Machine) -> None:
     wanted |= {"drop frame", "duplicate frame", "reorder frame", "pause of trading", "pause of exchange", "dispute"}
     wanted |= {"reset_group", "kill", "kill is clean", "crash", "second_instance", "lose_reply on delete"}
     assert wanted - set(machine.stage.seen) == set()
+
+
+def test_an_order_that_expired_ends_once_although_two_programs_see_its_end() -> None:
+    """The lookup of the kill switch reads "canceled"; the stream of the loop, which was late, says that it expired."""
+    do = Machine()
+    do.begin(client_ids="forever", lag_ms=0)
+    do.amend(at=0, price=44, count=1)  # it trades
+    do.next_request_meets("lose_request")
+    do.amend(at=0, price=35, count=1)  # its order is never seen, and has to be looked up
+    do.amend(at=0, price=44, count=1)  # it rests
+    do.next_request_meets("lose_request")
+    do.settle_market(OTHER, value=0, is_disputed=True)  # takes longer than the order lasts
+    do.amend(at=0, price=44, count=1)
+    assert [order.code for order in do.stage.ours().values()].count(AMEND_UNANSWERED) == 1
+    do.kill()
+    do.holds()
+    do.deliver_all_frames()
+    do.holds()
+    do.teardown()
 
 
 def test_nothing_is_sent_once_a_halt_is_committed(machine: Machine) -> None:

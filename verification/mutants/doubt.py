@@ -130,6 +130,14 @@ DOUBT = (
         ("tests/core/engine/test_amends.py",),
     ),
     Mutant(
+        "what a copy of an order traded when first seen counts",
+        "a closing order is sent again for what the copy closed",
+        "core/account/order_index.py",
+        "        if is_copy:  #",
+        "        if False:  #",
+        ("tests/core/account/test_order_index.py",),
+    ),
+    Mutant(
         "a fill proves only that an order exists",
         "a given-up order stays given up, and trades (F04)",
         "core/account/order_index.py",

@@ -230,6 +230,14 @@ DURABILITY = (
         ("tests/store/test_sqlite_store.py",),
     ),
     Mutant(
+        "an end on file stays as the first program recorded it",
+        "one end is two: a canceled order expires",
+        "store/rows.py",
+        " THEN orders.status ELSE",
+        " THEN excluded.status ELSE",
+        ("tests/store/test_sqlite_store.py",),
+    ),
+    Mutant(
         "the best that was seen only rises",
         "the drawdown is counted from a worse day after each beat",
         "store/rows.py",

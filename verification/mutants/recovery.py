@@ -290,6 +290,14 @@ RECOVERY = (
         ("tests/services/trading/test_wind_down.py",),
     ),
     Mutant(
+        "a graceful stop reads the account although nothing is live",
+        "a fill while the process was suspended is not booked when it ends",
+        "services/trading/wind_down.py",
+        "is_over = cause is not None and not own_live(self.engine)",
+        "is_over = not own_live(self.engine)",
+        ("tests/services/trading/test_last_read.py",),
+    ),
+    Mutant(
         "messages that come late are not believed",
         "orders are priced from a book of a minute ago",
         "exchange/live/live_feed.py",

@@ -54,7 +54,8 @@ class Admission:
     def decided(self, effect: SubmitOrder, untold: frozenset[str], *, is_guarded: bool) -> list[str]:
         """It is on file: whose it is, and when it was decided. `is_guarded`: API_GUARD holds.
 
-        `untold` are the client order ids of which the program was told one of two copies, and has read none since.
+        `untold` are the exchange ids of orders that the network made and no reply told of, until the stream or a read
+        showed them.
         """
         order = effect.order
         self._owners[order.client_order_id] = order.strategy
@@ -64,14 +65,18 @@ class Admission:
         return self._closes_nothing_of_others(effect, untold) + self._backs_off(order, is_guarded=is_guarded)
 
     def _closes_nothing_of_others(self, effect: SubmitOrder, untold: frozenset[str]) -> list[str]:
-        """What only reduces, and all while trading only reduces, closes what its strategy holds itself."""
+        """What only reduces, and all while trading only reduces, closes what its strategy holds itself.
+
+        What the untold orders did counts where it leaves the strategy more to close, and not where it leaves less: of
+        each the program may know or not.
+        """
         order, exchange = effect.order, self._stage.exchange
         wanted = Open("", order.ticker, order.side, order.price, order.qty, order.strategy)
-        held = reckoned.own_held(exchange, ME, wanted, self._owners)
-        if effect.reviewed is TradingState.REDUCING and reckoned.opens_own(exchange, ME, wanted, self._owners):
+        held = reckoned.own_held(exchange, ME, wanted, self._owners, untold)
+        is_reducing = effect.reviewed is TradingState.REDUCING
+        if is_reducing and reckoned.opens_own(exchange, ME, wanted, self._owners, untold):
             return [f"I-HALT {order.strategy} holds {held} and sends {wanted} while trading only reduces"]
-        known = reckoned.own_held(exchange, ME, wanted, self._owners, untold)
-        if order.reduce_only and all(each is not None and each * order.side.sign >= 0 for each in (held, known)):
+        if order.reduce_only and held is not None and held * order.side.sign >= 0:
             return [f"I-RISK {order.strategy} holds {held}, and would reduce what others hold with {wanted}"]
         return []
 

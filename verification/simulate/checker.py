@@ -187,12 +187,12 @@ class Checker:
         if order is not None and delay_s < LATE_S and order.status is OrderStatus.NEVER_ARRIVED:
             self.say([f"I-ONCE {sent.name} landed after {delay_s:.0f} s, and was given up before that"])
 
-    def twice(self, sent: Sent, first: int, second: int) -> None:
-        """The network delivered a create twice."""
+    def twice(self, sent: Sent, first: int, second: int, told: str = "") -> None:
+        """The network delivered a create twice; the reply that came told of the order `told`."""
         if (first, second) == (201, 201):
             self._twins.setdefault(sent.name, self._stage.timeline.seconds)
             self._stage.hit("F09 accepted twice")
-            self._excuse(sent.name, 1)
+            self._excuse(sent.name, told)
         elif first >= 400 and second == 201:
             self.misled(sent)
         elif first == 201:
@@ -204,11 +204,13 @@ class Checker:
         The program lets go of it, as it must; its next read of the account finds it.
         """
         self._late[sent.name] = self._stage.timeline.now()
-        self._excuse(sent.name, 0)
+        self._excuse(sent.name)
 
-    def _excuse(self, name: str, after: int) -> None:
-        """Orders that no reservation can cover, because nobody here could know of them."""
-        for order in invariants.truth(self._stage.exchange, ME).named(name)[after:]:
+    def _excuse(self, name: str, told: str = "") -> None:
+        """Orders that no reservation can cover, because nobody here could know of them: all but the one told of."""
+        for order in invariants.truth(self._stage.exchange, ME).named(name):
+            if order.order_id == told:
+                continue
             leg = order.price if order.side is BID else 10_000 - order.price
             self.excuse(leg * order.qty, order.qty)
             self._unseen[order.order_id] = self._stage.timeline.now()  # no budget can have room for it before a read
@@ -247,15 +249,16 @@ class Checker:
         self._is_dirty = True
         if isinstance(effect, SubmitOrder):
             is_guarded = self._file().halt().code == API_GUARD
-            untold = frozenset(name for name, seen in self._twins.items() if seen >= 0)
-            self.say(self.admission.decided(effect, untold, is_guarded=is_guarded))
+            self.say(self.admission.decided(effect, frozenset(self._unseen), is_guarded=is_guarded))
             self._stage.count["sent under API_GUARD"] += is_guarded and bool(effect.order.strategy)
             self._stage.count["intents"] += 1
         elif isinstance(effect, StateChanged) and effect.state is TradingState.HALTED:
             self._has_halted = True
             self.stops.moved(effect.state)
-        elif isinstance(effect, AlertRaised) and effect.code == "DOUBLE_ORDER" and self._has_halted:
-            self._noticed(effect.subject)
+        elif isinstance(effect, AlertRaised) and effect.code == "DOUBLE_ORDER":
+            self._unseen.pop(effect.subject, None)  # the stream told of it before a read: it counts from here on
+            if self._has_halted:
+                self._noticed(effect.subject)
         elif isinstance(effect, FillBooked):
             self._stage.count["fills booked"] += 1
         elif isinstance(effect, SettlementBooked):

@@ -217,14 +217,14 @@ class Wire(httpx.BaseTransport):
 
             def again() -> None:
                 stage.late -= 1
-                stage.checker.twice(sent, first.status_code, self._give(sent).status)
+                stage.checker.twice(sent, first.status_code, self._give(sent).status, _order_id(first))
 
             stage.timeline.after(0.1 + fault.size / 300, again)
             return first
         self._pass(fault.size / 2_000)
         second = self._forward(sent)
         seen = first if fault.size % 3 == 1 else second
-        stage.checker.twice(sent, first.status_code, second.status_code)
+        stage.checker.twice(sent, first.status_code, second.status_code, _order_id(seen))
         if seen.status_code == 409 and b"order_already_exists" in seen.content:
             stage.hit("F08")
         elif seen.status_code >= 400:
@@ -405,6 +405,11 @@ def _creates_in(request: httpx.Request) -> tuple[tuple[str, ...], bool]:
     body = msgspec.json.decode(request.read())
     orders = body["orders"] if request.url.path == BATCHES else [body]
     return tuple(str(order["client_order_id"]) for order in orders), all(order.get("reduce_only") for order in orders)
+
+
+def _order_id(reply: httpx.Response) -> str:
+    """The order that a reply tells of; empty where it tells of none."""
+    return str(msgspec.json.decode(reply.content).get("order_id", ""))
 
 
 def _without_times(request: httpx.Request) -> str:

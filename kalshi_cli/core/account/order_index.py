@@ -223,7 +223,9 @@ class OrderRegistry:
         if tracked is None:
             twin = self.get(stated.client_order_id)
             strategy = twin.strategy if twin and twin.order_id else ""
-            return self._insert(msgspec.structs.replace(stated, is_foreign=True, strategy=strategy), stated.updated)
+            found = msgspec.structs.replace(stated, is_foreign=True, strategy=strategy)
+            is_copy = twin is not None and twin.order_id != "" and not twin.is_foreign
+            return self._insert(found, stated.updated, is_copy=is_copy)
         if (stated.ticker, stated.side) != (tracked.order.ticker, tracked.order.side):
             return None
         known = tracked.order
@@ -361,9 +363,11 @@ class OrderRegistry:
         if len(self._held) > MAX_HELD_FILLS:
             del self._held[next(iter(self._held))]
 
-    def _insert(self, order: Order, stated: Ts | None = None) -> Order:
+    def _insert(self, order: Order, stated: Ts | None = None, *, is_copy: bool = False) -> Order:
         tracked = Tracked(order)
         tracked.stated = stated
+        if is_copy:  # of our own request: what it traded before it was first seen is as recent, and will be booked
+            tracked.before = Qty(0)
         if order.client_order_id:
             self._by_client_id.setdefault(order.client_order_id, tracked)
         self._place(tracked)

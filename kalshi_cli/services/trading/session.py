@@ -23,7 +23,14 @@ from kalshi_cli.services.trading.reports.live_events import LoopEvents, loop_vie
 from kalshi_cli.services.trading.reports.run_reporter import CycleReport, EventLog
 from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary, StrategyResults, summarize
 from kalshi_cli.services.trading.stop_signals import exit_code_of, truthful
-from kalshi_cli.services.trading.wind_down import MAX_WHY_LENGTH, WindDown, list_open_positions, own_live, tell_live
+from kalshi_cli.services.trading.wind_down import (
+    MAX_WHY_LENGTH,
+    WindDown,
+    list_open_positions,
+    own_live,
+    tell_live,
+    tell_unbooked,
+)
 from kalshi_cli.store.records import PAUSED, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.store.state_store import pack_sources
@@ -168,6 +175,8 @@ class Session:
                 self._wind_down.run(error)
                 raise
             self._wind_down.run()
+            if self.is_at_exchange:
+                tell_unbooked(self.engine, self.tell, is_account_read=self._wind_down.is_account_read)
             why, failure = "", None
         except BaseException as error:
             failure = truthful(error, len(own_live(self.engine)), self.tell)

@@ -14,7 +14,7 @@ from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Qty, pluralize, show_money, show_price, show_qty
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import CancelOrder
-from kalshi_cli.core.model.messages import FeedGap, Message, StateCommand, Tick
+from kalshi_cli.core.model.messages import AccountSnapshot, FeedGap, Message, StateCommand, Tick
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
@@ -60,6 +60,18 @@ def tell_live(orders: Sequence[Order], tell: Tell) -> None:
         )
 
 
+def tell_unbooked(engine: TradingEngine, tell: Tell, *, is_account_read: bool) -> None:
+    """Say that the state file may lack fills at the end of a run, and what books them."""
+    lacking = len(engine.state.orders.untold())
+    if lacking:
+        what = f"Fills of {pluralize(lacking, 'order')} are not in the state file yet"
+    elif not is_account_read:
+        what = "The account was not read while stopping, so fills may be missing from the state file"
+    else:
+        return
+    tell(f"{what}. The next start books them; to book them now, run `kalshi order reconcile`")
+
+
 def list_open_positions(engine: TradingEngine, note: Tell, *, is_at_exchange: bool) -> None:
     """List the positions that stay open after a run; those on the exchange with the command that closes them."""
     positions = engine.state.ledger.positions.values()
@@ -93,6 +105,8 @@ class WindDown:
         self._can_record = True
         self._asked: set[str] = set()
         self._complaints: set[str] = set()
+        self.is_account_read = False
+        """Whether the account was read while stopping."""
 
     def run(self, cause: BaseException | None = None) -> None:
         """Cancel, wait for the outcomes and look for unconfirmed orders. `cause` is the error that ended the run."""
@@ -105,16 +119,23 @@ class WindDown:
             self.note(f"Stopping: canceling {pluralize(len(live), 'own order')}, for up to {self.budget_s:g} s")
         self._withdraw(until)
         heard: Message = FeedGap(self.clock.now(), (), "stopping")
-        while own_live(self.engine) and self.clock.monotonic() < until:
+        # A graceful stop reads the account once even if nothing is live: a fill that the stream did not bring, because
+        # the process was suspended or the order filled just before its cancel, is booked before the run ends.
+        is_over = cause is not None and not own_live(self.engine)
+        while not is_over and self.clock.monotonic() < until:
             self._withdraw(until, heard)
-            self.clock.sleep(0.2)
-            heard = Tick(self.clock.now())
+            is_over = not own_live(self.engine)
+            if not is_over:
+                self.clock.sleep(0.2)
+                heard = Tick(self.clock.now())
 
     def _withdraw(self, until: float, *heard: Message) -> None:
         """Send the cancels whatever else fails: the next start finds again what could not be saved."""
         for message in heard:
             try:
-                self._take(self.venue.observe(message))
+                replies = tuple(self.venue.observe(message))
+                self.is_account_read |= any(isinstance(reply, AccountSnapshot) for reply in replies)
+                self._take(replies)
             except KalshiError as error:
                 self._complain(error)
         last = self.clock.monotonic() + LAST_S

@@ -532,6 +532,22 @@ def test_a_second_order_under_our_id_counts_beside_the_first() -> None:
     assert index.live() == []
 
 
+def test_what_a_second_order_had_traded_when_first_seen_counts_until_its_fills_are_there() -> None:
+    """Its fills are as new as the request, so a read will bring them: until then no order may close them again."""
+    index = after([accepted(0, 1_000)])
+    index.apply(stated(FILLED, order_id="x2", updated=60, filled=1_000))
+    assert [(order.order_id, qty) for order, qty in index.untold("T")] == [("x2", 1_000)]
+    index.apply(fill("a", 1_000, order_id="x2"))
+    assert index.untold() == []
+
+
+def test_a_second_order_whose_fills_came_first_lacks_none() -> None:
+    index = after([accepted(0, 1_000)])
+    index.apply(fill("a", 1_000, order_id="x2"))
+    index.apply(stated(FILLED, order_id="x2", updated=60, filled=1_000))
+    assert index.untold() == []
+
+
 def test_an_order_under_our_id_with_other_terms_is_not_ours() -> None:
     """F08: compare before adopting. Both count until a person has looked."""
     index = after([OrderUnknown(Ts(111), "c1", "order_already_exists")])
