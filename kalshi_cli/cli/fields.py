@@ -64,6 +64,7 @@ _PRINTED = {
     "settings.FilePathRow": "config path",
     "settings.SettingRow": "config show",
     "done.DoneView": "unlock; alerts unsilence; catalog clear; sim stop; sim reset",
+    "done.ServeView": "serve",
     "simulator.SimulatorStatusView": """sim start; sim status; sim pause; sim halt; sim resume; sim close; sim settle;
         sim dispute; sim amend; sim clock; sim shuffle; sim stream; sim spot""",
     "runbooks.RunbookRow": "runbook",

@@ -94,8 +94,9 @@ def _markets(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) -> lis
         status=query.choice("status", MARKET_STATUSES, "open"),
         search=query.text("search"),
         series=query.text("series").upper(),
+        limit=query.rows(),
     )
-    return list(islice(found, query.rows()))
+    return list(found)
 
 
 def _book(kalshi: Kalshi, names: Mapping[str, str], query: ReadQuery) -> OrderbookView:

@@ -16,7 +16,7 @@ from kalshi_cli.cli.fields import _PRINTED, fields_of, views_of
 from kalshi_cli.cli.main import root
 
 GOLDEN = Path(__file__).parent / "golden"
-NO_VIEW = {"top", "serve", "sim serve", "api"}
+NO_VIEW = {"top", "sim serve", "api"}
 """Commands that print no view: screens, one line when the server is ready, and responses of the exchange."""
 
 

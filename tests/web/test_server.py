@@ -224,6 +224,22 @@ def test_an_unsafe_start_is_refused(exchange: Served, options: list[str], words:
     assert "hint:" in ended.err
 
 
+def test_a_script_reads_the_address_of_the_api(exchange: Served) -> None:
+    (exchange.home / "tokens").touch(mode=0o600)
+    (exchange.home / "tokens").write_text(TOKEN)
+    words = ["serve", "--port", "0", "--token-file", "tokens", "--json"]
+    process = start(words, exchange.variables(), exchange.home)
+    try:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        assert "/login?link=" in told["link"]
+        token = {"Authorization": f"Bearer {TOKEN}"}
+        assert len(httpx.get(f"{told['api']}/markets", params={"limit": "1"}, headers=token).json()) == 1
+    finally:
+        process.terminate()
+        finish(process)
+
+
 def test_a_port_in_use_is_said(page: Page, exchange: Served) -> None:
     port = page.address.rpartition(":")[2]
     ended = finish(start(["serve", "--port", port], exchange.variables(), exchange.home))
