@@ -124,6 +124,10 @@ def test_an_order_book_has_its_fields_or_those_of_its_levels(exchange: Served) -
     assert "or from: side, price, count" in ended.err
 
 
+def test_fields_that_two_views_of_a_command_share_are_listed_once() -> None:
+    assert program("positions", "--fields", "none").err.count("average_price") == 1
+
+
 def test_a_command_that_prints_a_sentence_prints_the_fields(exchange: Served) -> None:
     assert program("lock", TWO_SIDED, "--for", "1h", "--fields", "ticker", "--format", "ndjson").json == {
         "ticker": TWO_SIDED
