@@ -178,7 +178,7 @@ def ignore_message(_text: str) -> None:
 
 
 def _while_read(items: Iterable[T]) -> Iterator[T]:
-    """Yield the items; BrokenPipeError once nobody reads stdout, even if a quiet market has no next line to write."""
+    """Yield the items; BrokenPipeError once stdout has no reader, even if a quiet market has no next line to write."""
     for item in items:
         require_reader()
         yield item
