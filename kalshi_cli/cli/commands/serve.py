@@ -48,7 +48,7 @@ def serve(
     \b
     kalshi serve
     kalshi serve --allow-stop
-    kalshi serve --port 0 --token-file tokens --json
+    kalshi serve --port 0 --json
     curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8765/api/v1/portfolio
     """
     require_extra("screens", "starlette")
