@@ -67,8 +67,11 @@ returns. `make reference` writes this page from the program.
 | price | text, dollars with four decimals: `"0.4700"` | integer, 1/10,000 dollar |
 | count | text, contracts with two decimals: `"10.00"` | integer, 1/100 contract |
 | money | text, dollars with six decimals: `"12.345600"` | integer, 1/1,000,000 dollar |
-| time | text, RFC 3339 in UTC: `"2026-11-21T14:00:00.000Z"` | integer, milliseconds since 1970 |
+| time | text, RFC 3339 in UTC: `"2026-11-21T14:00:00.250Z"` | integer, milliseconds since 1970 |
 | number (share) | number: 0.5 is 50% | float |
+
+A whole second has no fraction: `"2026-11-21T14:00:00Z"`. The `fromdate` of jq does not read fractions; remove them with
+`.time | sub("[.][0-9]+"; "") | fromdate`.
 
 CSV has the same fields and values, each in quotes: a missing value is empty, and text that a spreadsheet would run as a
 formula begins with an apostrophe. A list of texts is JSON, a list of objects is left out: use JSON for those. An object

@@ -64,6 +64,7 @@ _PRINTED = {
     "settings.FilePathRow": "config path",
     "settings.SettingRow": "config show",
     "done.DoneView": "unlock; alerts unsilence; catalog clear; sim stop; sim reset",
+    "done.ServeView": "serve",
     "simulator.SimulatorStatusView": """sim start; sim status; sim pause; sim halt; sim resume; sim close; sim settle;
         sim dispute; sim amend; sim clock; sim shuffle; sim stream; sim spot""",
     "runbooks.RunbookRow": "runbook",
@@ -161,7 +162,8 @@ def _known(command_path: str) -> list[tuple[str, ...]]:
     views = views_of(command_path.partition(" ")[2])
     rows = [kind for view in views for name, kind in inner_rows(view) if name == "rows"]
     known = [view.__struct_fields__ for view in (*views, *rows)]
-    return [names for names in known if not any(set(names) < set(other) for other in known)]
+    kept = [names for names in known if not any(set(names) < set(other) for other in known)]
+    return list(dict.fromkeys(kept))  # views of one command may have the same fields
 
 
 def choose_fields(command_path: str, chosen: Sequence[str]) -> None:

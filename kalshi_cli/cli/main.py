@@ -21,7 +21,7 @@ from kalshi_cli.base.errors import ExitCode, KalshiError, OutcomeUnknownError, T
 from kalshi_cli.base.text import conceal_key, holds_private_key, one_line, redact, safe_lines, safe_text
 from kalshi_cli.cli.global_options import GlobalOptions
 from kalshi_cli.cli.options import HelpGroup
-from kalshi_cli.cli.screen.output import close_out, flush_out, set_fields, set_quiet, warn, write_out
+from kalshi_cli.cli.screen.output import STDOUT, close_out, flush_out, set_fields, set_quiet, warn, write_out
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Get started": {
@@ -351,6 +351,11 @@ def _known(error: Exception) -> KalshiError:
         return error
     if isinstance(error, CliUsageError):
         return _usage(error)
+    if isinstance(error, OSError) and error.filename == STDOUT:
+        return KalshiError(
+            f"{error.strerror or error}: the output was not written",
+            hint="only the output is lost: an order or a cancel that was sent stays sent (`kalshi order list`)",
+        )
     if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
         return KalshiError(f"{error.strerror or error}{where}", hint="check the path, its permissions and the disk")

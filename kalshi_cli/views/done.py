@@ -1,4 +1,4 @@
-"""The view of a command whose effect has no other view. Rules as in `row`."""
+"""The views of commands whose effect has no other view. Rules as in `row`."""
 
 from __future__ import annotations
 
@@ -11,3 +11,10 @@ class DoneView(OutputRow, frozen=True, kw_only=True):
 
     done: str
     subject: TruncatableText | None = None
+
+
+class ServeView(OutputRow, frozen=True, kw_only=True):
+    """The addresses of a running `kalshi serve`: `link` opens the page once."""
+
+    link: str
+    api: str

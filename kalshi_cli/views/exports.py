@@ -5,12 +5,13 @@ from __future__ import annotations
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.views.formats import SignedMoney
+from kalshi_cli.views.own_terms import own_terms
 from kalshi_cli.views.positions import FillRow
-from kalshi_cli.views.row import OutputRow, names
+from kalshi_cli.views.row import Action, Outcome, OutputRow, names
 
 
 class FillExport(FillRow, frozen=True, kw_only=True):
-    """A fill with the fair value of its order.
+    """A fill with the fair value of its order, and what it did to the position before it.
 
     `edge` is the fair value of a contract minus its price, before fees, where the order had a fair value.
     """
@@ -20,10 +21,14 @@ class FillExport(FillRow, frozen=True, kw_only=True):
     strategy: str | None
     fair: Price | None
     edge: Price | None
+    action: Action
+    side: Outcome
+    side_price: Price
 
 
-def fill_export(fill: Fill, order: Order | None) -> FillExport:
-    """Return a fill with the strategy and fair value of its order."""
+def fill_export(fill: Fill, order: Order | None, held_before: Qty) -> FillExport:
+    """Return a fill with the strategy and fair value of its order; `held_before` is the position that it met."""
+    terms = own_terms(fill.side, fill.price, held_before)
     fair = order.fair if order is not None else None
     return FillExport.of(
         fill,
@@ -31,6 +36,9 @@ def fill_export(fill: Fill, order: Order | None) -> FillExport:
         strategy=(order.strategy or None) if order is not None else None,
         fair=fair,
         edge=None if fair is None else Price(fill.side.sign * (fair - fill.price)),
+        action=terms.action,
+        side=terms.side,
+        side_price=terms.price,
     )
 
 

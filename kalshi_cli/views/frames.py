@@ -14,7 +14,12 @@ from kalshi_cli.views.row import OutputRow
 
 
 def to_dict(view: OutputRow) -> dict[str, Any]:
-    """Return one view as `--json` shows it: prices, counts and money as exact texts, times as RFC 3339."""
+    """Return one view as `--json` shows it: prices, counts and money as exact texts, times as RFC 3339.
+
+    UsageError for a list.
+    """
+    if not isinstance(view, OutputRow):
+        raise UsageError(f"to_dict takes one view, not a {type(view).__name__}", hint="use to_dicts(views)")
     plain: dict[str, Any] = msgspec.to_builtins(to_machine(type(view))(view))
     return plain
 

@@ -8,9 +8,11 @@ from typing import Any
 import msgspec
 
 from kalshi_cli import __version__
+from kalshi_cli.services.account.portfolio import KEYS
+from kalshi_cli.services.markets.service import INTERVALS
 from kalshi_cli.views.live import LiveEvent
 from kalshi_cli.views.schema import schema_of
-from kalshi_cli.web.reads import READS, Read
+from kalshi_cli.web.reads import MARKET_STATUSES, MAX_ROWS, ORDER_STATUSES, READS, USUAL_DEPTH, USUAL_ROWS, Read
 from kalshi_cli.web.writes import WRITES
 
 _ERROR = {
@@ -18,12 +20,43 @@ _ERROR = {
     "properties": {
         "error": {
             "type": "object",
-            "properties": {name: {"type": "string"} for name in ("code", "message", "hint")},
+            "properties": {
+                **{name: {"type": "string"} for name in ("code", "message", "hint")},
+                "exit_code": {
+                    "type": "integer",
+                    "description": "that of the same command; 7: outcome unknown",
+                },
+            },
             "required": ["code", "message", "hint"],
         }
     },
     "required": ["error"],
 }
+
+_TEXTS = {"type": "array", "items": {"type": "string"}}
+_PLAN = {
+    "type": "object",
+    "properties": {
+        "plan_id": {"type": "string"},
+        "subject": {"type": "string"},
+        "facts": _TEXTS,
+        "warnings": _TEXTS,
+        "expires": {"type": "string", "format": "date-time"},
+        "digest": {"type": "string"},
+    },
+    "required": ["plan_id", "subject", "facts", "warnings", "expires", "digest"],
+}
+
+_ROWS = {"type": "integer", "minimum": 1, "maximum": MAX_ROWS}
+_QUERY: dict[str, dict[str, Any]] = {
+    "limit": {**_ROWS, "default": USUAL_ROWS},
+    "depth": {**_ROWS, "default": USUAL_DEPTH},
+    "by": {"enum": list(KEYS), "default": "market"},
+    "interval": {"enum": list(INTERVALS), "default": "1h"},
+    "orders status": {"enum": list(ORDER_STATUSES), "default": "resting"},
+    "markets status": {"enum": list(MARKET_STATUSES), "default": "open"},
+}
+"""The values of query parameters that are no free texts; those of `status` differ by path."""
 
 
 def openapi() -> dict[str, Any]:
@@ -36,7 +69,7 @@ def openapi() -> dict[str, Any]:
             {"text/event-stream": {"schema": _ref(LiveEvent)}},
         )
     }
-    plan = _operation("Make a plan; nothing is sent", _json({"type": "object"}))
+    plan = _operation("Make a plan; nothing is sent", _json(_PLAN))
     plan["requestBody"] = {"required": True, "content": _json({"oneOf": [_request(name) for name in WRITES]})}
     paths["/plans"] = {"post": plan}
     done = {
@@ -72,7 +105,7 @@ def _read(read: Read) -> dict[str, Any]:
     found = _operation(read.words, _json({"type": "array", "items": schema} if read.is_list else schema))
     in_path = re.findall(r"{(\w+)}", read.path)
     found["parameters"] = [_parameter(name, "path") for name in in_path] + [
-        _parameter(name, "query") for name in read.parameters
+        _parameter(name, "query", _QUERY.get(name) or _QUERY.get(f"{read.path} {name}")) for name in read.parameters
     ]
     return found
 
@@ -82,8 +115,8 @@ def _operation(words: str, content: dict[str, Any]) -> dict[str, Any]:
     return {"summary": words, "responses": {"200": {"description": words, "content": content}, "default": error}}
 
 
-def _parameter(name: str, place: str) -> dict[str, Any]:
-    return {"name": name, "in": place, "required": place == "path", "schema": {"type": "string"}}
+def _parameter(name: str, place: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"name": name, "in": place, "required": place == "path", "schema": schema or {"type": "string"}}
 
 
 def _json(schema: dict[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from kalshi_cli.views.watchlists import WatchlistRow
 
 MAX_ROWS = 1_000
 USUAL_ROWS = 100
+USUAL_DEPTH = 20
 
 ORDER_STATUSES = ("resting", "canceled", "executed", "all")
 MARKET_STATUSES = ("unopened", "open", "paused", "closed", "settled", "all")
@@ -94,12 +95,13 @@ def _markets(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) -> lis
         status=query.choice("status", MARKET_STATUSES, "open"),
         search=query.text("search"),
         series=query.text("series").upper(),
+        limit=query.rows(),
     )
-    return list(islice(found, query.rows()))
+    return list(found)
 
 
 def _book(kalshi: Kalshi, names: Mapping[str, str], query: ReadQuery) -> OrderbookView:
-    return kalshi.markets.order_books([names["ticker"].upper()], query.number("depth", 20))[0]
+    return kalshi.markets.order_books([names["ticker"].upper()], query.number("depth", USUAL_DEPTH))[0]
 
 
 def _trades(kalshi: Kalshi, names: Mapping[str, str], query: ReadQuery) -> list[PublicTradeRow]:

@@ -361,7 +361,7 @@ async def _answer(reply: Callable[[], Awaitable[Response]]) -> Response:
         status = next(
             (STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), HTTPStatus.INTERNAL_SERVER_ERROR
         )
-        return _problem(status, error.code, error.message, error.hint)
+        return _problem(status, error.code, error.message, error.hint, error.exit_code)
 
 
 async def _no_page(_request: Request, _error: Exception) -> Response:
@@ -379,9 +379,10 @@ def refused(refusal: Refusal) -> Response:
     return _problem(refusal.status, refusal.code, refusal.message, refusal.hint)
 
 
-def _problem(status: int, code: str, message: str, hint: str) -> Response:
+def _problem(status: int, code: str, message: str, hint: str, exit_code: int | None = None) -> Response:
     words: Mapping[str, str] = {name: safe_text(redact(text)) for name, text in (("message", message), ("hint", hint))}
-    return _json({"error": {"code": code, **words}}, status)
+    number = {} if exit_code is None else {"exit_code": int(exit_code)}
+    return _json({"error": {"code": code, **words, **number}}, status)
 
 
 def _json(value: object, status: int = 200) -> Response:

@@ -24,6 +24,7 @@ UNTIL_CTRL_C = (
     "kalshi serve",
     "kalshi serve --allow-stop",
     "kalshi serve --allow-writes",
+    "kalshi serve --port 0 --json",
 )
 """Examples that end when a person has seen enough: typed in a process of their own."""
 

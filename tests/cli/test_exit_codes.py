@@ -128,7 +128,8 @@ def test_0_a_cancel_whose_answer_was_lost_is_repeated_and_found_done(exchange: S
     assert (ended.code, ended.json) == (0, [{"order_id": order_id, "canceled": True, "detail": None}])
     assert exchange.resting() == []
     assert proxy.faults[0].hits == 2
-    assert program("order", "cancel", order_id, "--json").code == 4
+    again = program("order", "cancel", order_id, "--json")
+    assert (again.code, again.json[0]["detail"]) == (4, f"order {order_id} is already canceled")
 
 
 def test_7_a_cancel_that_is_never_answered(exchange: Served, proxy: FaultProxy) -> None:

@@ -16,7 +16,7 @@ from kalshi_cli.cli.fields import _PRINTED, fields_of, views_of
 from kalshi_cli.cli.main import root
 
 GOLDEN = Path(__file__).parent / "golden"
-NO_VIEW = {"top", "serve", "sim serve", "api"}
+NO_VIEW = {"top", "sim serve", "api"}
 """Commands that print no view: screens, one line when the server is ready, and responses of the exchange."""
 
 
@@ -122,6 +122,10 @@ def test_an_order_book_has_its_fields_or_those_of_its_levels(exchange: Served) -
     ended = program("orderbook", TWO_SIDED, "--fields", "price,spread", "--json")
     assert (ended.code, ended.out) == (ExitCode.USAGE, "")
     assert "or from: side, price, count" in ended.err
+
+
+def test_fields_that_two_views_of_a_command_share_are_listed_once() -> None:
+    assert program("positions", "--fields", "none").err.count("average_price") == 1
 
 
 def test_a_command_that_prints_a_sentence_prints_the_fields(exchange: Served) -> None:

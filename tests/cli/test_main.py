@@ -455,7 +455,8 @@ def test_a_full_disk_is_an_error_of_one_line(unbuffered: str) -> None:
             env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
         )  # fmt: skip
     assert done.returncode == ExitCode.FAILED
-    assert done.stderr.startswith("error: No space left on device\n")
+    assert done.stderr.startswith("error: No space left on device: the output was not written\n")
+    assert "stays sent" in done.stderr, "a script must not send the order again"
     assert done.stderr.count("\n") == 2
 
 

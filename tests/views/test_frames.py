@@ -29,6 +29,9 @@ def test_one_view_is_not_taken_for_a_list() -> None:
     with pytest.raises(UsageError, match="not one LockRow") as caught:
         to_dicts(LOCK)  # type: ignore[arg-type]
     assert "to_dict(view)" in (caught.value.hint or "")
+    with pytest.raises(UsageError) as caught:
+        to_dict([LOCK])  # type: ignore[arg-type]
+    assert "to_dicts(views)" in caught.value.hint
 
 
 def test_an_enumeration_becomes_plain_text() -> None:

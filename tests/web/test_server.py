@@ -134,6 +134,8 @@ def test_stop_allows_pause_cancel_and_kill_and_no_more(page: Page, exchange: Ser
 def test_a_write_is_planned_shown_and_executed_once(page: Page, exchange: Served) -> None:
     order = {"do": "place", "ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": "3", "price": "0.10"}
     plan = page.post("plans", order).json()
+    described = openapi()["paths"]["/plans"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    OAS31Validator({**described, "additionalProperties": False}).validate(plan)
     assert any("0.10" in fact for fact in plan["facts"])
     assert len(exchange.resting()) == 2, "a plan sends nothing"
     where = f"plans/{plan['plan_id']}/execute"
@@ -171,7 +173,9 @@ def test_a_write_is_planned_shown_and_executed_once(page: Page, exchange: Served
 def test_bad_input_gets_one_clear_line(page: Page, path: str, body: object, status: int) -> None:
     reply = page.post(path, body)
     assert reply.status_code == status, reply.text
-    assert set(reply.json()["error"]) == {"code", "message", "hint"}
+    assert set(reply.json()["error"]) == {"code", "message", "hint", "exit_code"}
+    assert reply.json()["error"]["exit_code"] == (3 if status == 409 else 2)
+    OAS31Validator(openapi()["components"]["schemas"]["Error"]).validate(reply.json())
 
 
 def test_queries_are_checked(page: Page) -> None:
@@ -222,6 +226,22 @@ def test_an_unsafe_start_is_refused(exchange: Served, options: list[str], words:
     assert ended.code == 2
     assert words in ended.err or "access" in ended.err
     assert "hint:" in ended.err
+
+
+def test_a_script_reads_the_address_of_the_api(exchange: Served) -> None:
+    (exchange.home / "tokens").touch(mode=0o600)
+    (exchange.home / "tokens").write_text(TOKEN)
+    words = ["serve", "--port", "0", "--token-file", "tokens", "--json"]
+    process = start(words, exchange.variables(), exchange.home)
+    try:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        assert "/login?link=" in told["link"]
+        token = {"Authorization": f"Bearer {TOKEN}"}
+        assert len(httpx.get(f"{told['api']}/markets", params={"limit": "1"}, headers=token).json()) == 1
+    finally:
+        process.terminate()
+        finish(process)
 
 
 def test_a_port_in_use_is_said(page: Page, exchange: Served) -> None:

@@ -77,7 +77,9 @@ def markets(
         now = kalshi.now
         print_catalog_age(found, search, now)
         kind = CachedMarketRow if offline else MarketRow
-        show_list(ctx, kind, found, limit=most, more=LIMIT_OR_ALL, is_live=True, empty="No matching markets", now=now)
+        show_list(
+            ctx, kind, found.items, limit=most, more=LIMIT_OR_ALL, is_live=True, empty="No matching markets", now=now
+        )
 
 
 @app.command("orderbook")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import typer
@@ -98,7 +97,7 @@ def _require_terminal(ctx: typer.Context) -> None:
 
 
 def _markets(kalshi: Kalshi, words: str) -> list[Pick]:
-    found = islice(kalshi.markets.list(search=words, limit=MAX_CHOICES), MAX_CHOICES)
+    found = kalshi.markets.list(search=words, limit=MAX_CHOICES)
     return [Pick(each.ticker, f"{show_price(each.yes_bid)}/{show_price(each.yes_ask)}  {each.title}") for each in found]
 
 

@@ -368,6 +368,8 @@ def record(
         raise UsageError("--param needs the --strategy it belongs to", hint="add --strategy NAME")
     if out is not None and lake is not None:
         raise UsageError("--file and --lake cannot be combined", hint="use one of them")
+    if out == Path("-"):
+        raise UsageError("A recording is not written to stdout", hint="name a file; for a pipe: `kalshi watch TICKER`")
     with environment_of(ctx) as environment:
         request = RecordRequest(
             tickers=tuple(name.upper() for name in tickers),

@@ -11,8 +11,8 @@ import typer
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.cli.extras import account_opener, require_extra
-from kalshi_cli.cli.options import CommandGroup, load_config
-from kalshi_cli.cli.screen.output import info, write_out
+from kalshi_cli.cli.options import CommandGroup, flags_of, load_config
+from kalshi_cli.cli.screen.output import Format, flush_out, info, write_out
 
 app = CommandGroup("Serve a web page and a JSON API of the account.")
 
@@ -41,12 +41,14 @@ def serve(
     """Serve a web page and a JSON API of the account.
 
     Show the running loop, or the account where none runs. The page opens with the link printed at the start, which
-    works once; a new one follows each login. Read-only unless --allow-stop or --allow-writes. Every write shows its
-    plan and asks. The API is under /api/v1; its description is /api/v1/openapi.json.
+    works once; a new one follows each login. With `--json`, each is an object on one line. Read-only unless
+    --allow-stop or --allow-writes. Every write shows its plan and asks. The API is under /api/v1; its description is
+    /api/v1/openapi.json.
 
     \b
     kalshi serve
     kalshi serve --allow-stop
+    kalshi serve --port 0 --json
     curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8765/api/v1/portfolio
     """
     require_extra("screens", "starlette")
@@ -60,6 +62,8 @@ def serve(
             hint="add --tls-cert, --tls-key and --token-file, or use an ssh tunnel: docs/screens.md",
         )
     from kalshi_cli.app.environment import new_secret
+    from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.done import ServeView
     from kalshi_cli.web.access import Access
     from kalshi_cli.web.server import WebApp, WebOptions
     from kalshi_cli.web.server import serve as run
@@ -72,8 +76,16 @@ def serve(
         clock = SystemClock()
         access = Access((*own, *([public] if public else [])), tokens, clock.monotonic, new_secret)
 
+        is_for_program = flags_of(ctx).form in (Format.JSON, Format.NDJSON)
+
         def show_link() -> None:
-            write_out(f"Open {public or own[0]}/login?link={access.new_link()}\n", flush=True)
+            base = public or own[0]
+            link = f"{base}/login?link={access.new_link()}"
+            if is_for_program:
+                render_one(ServeView(link=link, api=f"{base}/api/v1"), Format.NDJSON)
+                flush_out()
+            else:
+                write_out(f"Open {link}\n", flush=True)
 
         options = WebOptions(
             may_stop=allow_stop, may_write=allow_writes, is_secure=scheme == "https" or public.startswith("https:")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -18,12 +18,14 @@ from kalshi_cli.cli.options import (
     open_services,
     watchlist_option,
 )
-from kalshi_cli.cli.screen.output import Format, chosen_fields, info, write_out
+from kalshi_cli.cli.screen.output import Format, chosen_fields, info, require_reader, write_out
 
 if TYPE_CHECKING:
     from kalshi_cli.app.watching import WatchSession
     from kalshi_cli.views.order_book import OrderbookView
     from kalshi_cli.views.watch import StreamRow
+
+T = TypeVar("T")
 
 app = CommandGroup("Stream live prices and trades of markets.")
 
@@ -128,7 +130,7 @@ def _books(watching: WatchSession, depth: int) -> Iterator[OrderbookView]:
 
     line = next(iter(watching.board.lines.values()))
     before, was_stale = None, False
-    for _ in watching:
+    for _ in _while_read(watching):
         is_stale = watching.board.stale_since(line, watching.now) is not None
         if is_stale and not was_stale:
             why = f"ended: the market is {line.status}" if line.is_over else f"STALE: {watching.board.state}"
@@ -154,7 +156,7 @@ def watch_status(ctx: typer.Context, *, is_paper: bool) -> None:
     if form is Format.JSON:
         raise UsageError("--watch cannot write one JSON document", hint="use --format ndjson")
     with statuses(load_config(ctx), info, is_paper=is_paper) as watched:
-        views = ((now, status_view(status)) for now, status in watched)
+        views = ((now, status_view(status)) for now, status in _while_read(watched))
         if form is Format.TABLE:
             from kalshi_cli.cli.screen.watch import draw_status
 
@@ -175,10 +177,17 @@ def ignore_message(_text: str) -> None:
     """Do nothing: the screen already shows the state of the connection."""
 
 
+def _while_read(items: Iterable[T]) -> Iterator[T]:
+    """Yield the items; BrokenPipeError once stdout has no reader, even if a quiet market has no next line to write."""
+    for item in items:
+        require_reader()
+        yield item
+
+
 def _tape(watching: WatchSession) -> Iterator[StreamRow]:
     from kalshi_cli.views.watch import tape_rows
 
-    for told in watching:
+    for told in _while_read(watching):
         if told is not None:
             yield from tape_rows(told)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import sys
 import textwrap
 from contextlib import suppress
@@ -43,6 +44,8 @@ def write_out(text: str, *, flush: bool = False) -> None:
         _drop_stdout()
         if flush:
             raise
+    except OSError as error:
+        raise _unwritten(error) from error
 
 
 def write_sentence(text: str) -> None:
@@ -57,6 +60,17 @@ def flush_out() -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         _drop_stdout()
+    except OSError as error:
+        raise _unwritten(error) from error
+
+
+STDOUT = "standard output"
+"""The file name in the error of output that could not be written."""
+
+
+def _unwritten(error: OSError) -> OSError:
+    """Return the error with the name of the stream: a bare `No space left on device` leaves open which file it is."""
+    return OSError(error.errno, error.strerror, STDOUT)
 
 
 def close_out() -> None:
@@ -65,6 +79,18 @@ def close_out() -> None:
         sys.stdout.flush()
     except OSError:
         _drop_stdout()
+
+
+def require_reader() -> None:
+    """Raise BrokenPipeError if the reader of stdout has closed it; a write would find out only with the next line."""
+    try:
+        stdout = sys.stdout.fileno()
+    except (OSError, ValueError):  # not a file
+        return
+    poll = select.poll()
+    poll.register(stdout, 0)
+    if any(events & select.POLLERR for _, events in poll.poll(0)):
+        raise BrokenPipeError
 
 
 def _drop_stdout() -> None:

@@ -124,10 +124,19 @@ class AccountService(PlanningService):
     # -- exports --------------------------------------------------------------------------------------------------
 
     def fill_export(self, since: Ts | None = None) -> Sequence[FillExport]:
-        """Return every fill, oldest first, with the strategy and fair value of its order where known."""
+        """Return every fill, oldest first, with the strategy and fair value of its order where known.
+
+        The whole history is read, as in `fills`.
+        """
         store = self._resources.remembered()
         orders = {order.order_id: order for order in store.orders()} if store is not None else {}
-        return [fill_export(fill, orders.get(fill.order_id)) for fill in self._client.all_fills(None, since)[::-1]]
+        history = self._client.all_fills(None)[::-1]
+        before = positions_before(history)
+        return [
+            fill_export(fill, orders.get(fill.order_id), before.get(fill.key, Qty(0)))
+            for fill in history
+            if since is None or fill.ts >= since
+        ]
 
     def tax_lots(
         self, since: Ts | None = None, until: Ts | None = None, *, with_open: bool = True

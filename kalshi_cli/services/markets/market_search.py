@@ -38,8 +38,9 @@ S = TypeVar("S")
 
 
 class MarketSelection(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """The matching items, one more than the limit if there are more.
+    """The matching items, at most `limit`, read as they are iterated over, once.
 
+    `items` has one more than the limit if there are more.
     `as_of` is the time of the catalog, None if the exchange's list was read. `has_all` is False if no item has every
     word of the search. `seen` has the time of each item by its ticker, if the exchange was not asked.
     """
@@ -48,13 +49,16 @@ class MarketSelection(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     as_of: Ts | None = None
     has_all: bool = True
     seen: Mapping[str, Ts] = {}
+    limit: int | None = None
 
     def __iter__(self) -> Iterator[T]:
-        return iter(self.items)
+        return islice(self.items, self.limit)
 
     def shown_as(self, view: Callable[[T], S]) -> MarketSelection[S]:
         """Return the same selection with `view` applied to each item."""
-        return MarketSelection(items=map(view, self.items), as_of=self.as_of, has_all=self.has_all, seen=self.seen)
+        return MarketSelection(
+            items=map(view, self.items), as_of=self.as_of, has_all=self.has_all, seen=self.seen, limit=self.limit
+        )
 
 
 class CatalogSearch(msgspec.Struct, frozen=True):

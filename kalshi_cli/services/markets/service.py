@@ -55,6 +55,7 @@ INTERVALS = {"1m": (1, 3 * 3_600_000), "1h": (60, 7 * 86_400_000), "1d": (1440, 
 
 DAY_MS = 86_400_000
 MAX_LEGS = 100
+STATUSES = ("unopened", "open", "paused", "closed", "settled", "all")
 
 
 def _unseen(found: Iterator[T]) -> Iterator[T]:
@@ -92,16 +93,20 @@ class MarketService(PlanningService):
         is_offline: bool = False,
         progress: Progress[ListedMarket] = _unseen,
     ) -> MarketSelection[MarketRow]:
-        """Return the matching markets, read as they are iterated over; one more than the limit if there are more.
+        """Return the matching markets, read as they are iterated over, once; all of them without a `limit`.
 
-        With `is_offline` they come from the catalog (`CachedMarketRow`). UsageError without a catalog.
+        With `is_offline` they come from the catalog (`CachedMarketRow`). UsageError without a catalog, or for an
+        unknown status.
         """
+        if status and status not in STATUSES:
+            raise UsageError(f"status must be one of {', '.join(STATUSES)}, not {status!r}")
         query = MarketQuery(
             status=_or_any(status), series=series, event=event, search=search, min_volume=min_volume or Qty(0),
             closing_within_s=closing_within_s, sort=sort, limit=limit, combos=combos,
         )  # fmt: skip
         known = self._resources.catalogue if search or is_offline else None
         found = select_markets(query, self._now, known, lambda: self._client, is_offline=is_offline, show=progress)
+        found = msgspec.structs.replace(found, limit=limit)
         if is_offline:
             return found.shown_as(lambda market: CachedMarketRow.of(market, as_of=found.seen[market.ticker]))
         return found.shown_as(MarketRow.of)

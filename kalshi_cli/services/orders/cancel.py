@@ -125,7 +125,7 @@ def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
     except CredentialsError:
         raise
     except NotFoundError as error:
-        detail = error.message if reports else f"No live or recent order has the id {order_id}"
+        detail = _ended(reports) or (error.message if reports else f"No live or recent order has the id {order_id}")
         return CancelResult(order_id=order_id, canceled=False, detail=detail, is_missing=True, reports=tuple(reports))
     except OutcomeUnknownError as error:
         return CancelResult(order_id=order_id, canceled=False, detail=error.message, is_unknown=True)
@@ -134,6 +134,14 @@ def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
     except ExchangeError as error:
         return CancelResult(order_id=order_id, canceled=False, detail=error.message)
     return CancelResult(order_id=order_id, canceled=True, reports=tuple(reports))
+
+
+def _ended(reports: Sequence[Message]) -> str:
+    """Return how the order of a rejected cancel had ended, by the last read; empty if no read showed an end."""
+    last = reports[-1] if reports else None
+    if not isinstance(last, OrderState) or last.order.status.is_live:
+        return ""
+    return f"order {last.order.order_id} is already {last.order.status.value}"
 
 
 def failure(results: Sequence[CancelResult]) -> KalshiError | None:

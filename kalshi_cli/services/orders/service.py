@@ -75,7 +75,8 @@ class OrderService(OrderPlanningService):
     def list(
         self, status: str = "resting", *, ticker: str = "", event: str = "", subaccount: int | None = None
     ) -> Orders:
-        """Return orders from the exchange; `ticker` may be a pattern, `status` may be "all"."""
+        """Return orders from the exchange; `ticker` may be a pattern. UsageError for an unknown status."""
+        _one_of("status", status, ("resting", "canceled", "executed", "all"))
         scope = cancel.CancelScope(ticker=ticker.upper())
         found = self._resources.client.all_orders(
             status=None if status == "all" else status, event=event.upper() or None, subaccount=subaccount

@@ -266,6 +266,12 @@ def test_a_resume_on_a_terminal_offers_to_reset_a_triggered_order_group(
         assert [group.is_triggered for group in store.groups()] == [False]
 
 
+def test_a_recording_is_not_written_to_a_file_named_like_stdout(exchange: Served) -> None:
+    ended = program("record", TWO_SIDED, "--file", "-")
+    assert (ended.code, "kalshi watch" in ended.err) == (2, True)
+    assert not (exchange.home / "-").exists()
+
+
 def test_a_backtest_takes_its_files_as_arguments(exchange: Served) -> None:
     ended = program("backtest", "--strategy", "spike")
     assert (ended.code, "No recording given" in ended.err) == (2, True)

@@ -8,6 +8,7 @@ import os
 import pty
 import select
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -191,6 +192,21 @@ def test_the_simulated_exchange_is_watched_too(tmp_path: Path, monkeypatch: pyte
     rows = program("watch", ticker, "--duration", "2s", "--json").json
     assert {"quote", "feed"} <= {row["type"] for row in rows}
     assert {row["ticker"] for row in rows} <= {ticker, None}
+
+
+@pytest.mark.parametrize("words", [("watch", EMPTY), ("orderbook", EMPTY, "--watch")])
+def test_it_ends_when_its_reader_has_gone_although_nothing_happens(one: Served, words: tuple[str, ...]) -> None:
+    """As in `kalshi watch TICKER | jq -n 'first(inputs)'`: no next line would fail."""
+    process = start_program(words, one.variables(), one.home, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        assert process.stdout is not None
+        while '"ticker":"' not in process.stdout.readline():
+            pass
+        process.stdout.close()
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_book_comes_each_time_it_changed(one: Served, piped: Callable[..., Piped]) -> None:

@@ -9,7 +9,7 @@ from support.opened import resources_of
 from support.served import TWO_SIDED, served
 
 from kalshi_cli.base.errors import KalshiError, RefusedError, UsageError
-from kalshi_cli.base.units import contracts, dollars
+from kalshi_cli.base.units import Ts, contracts, dollars
 from kalshi_cli.services.account.service import AccountService
 
 
@@ -36,6 +36,18 @@ def test_fills_come_newest_first_and_are_exported_oldest_first(account: AccountS
     shown, exported = account.fills(limit=2), account.fill_export()
     assert len(shown) == 2
     assert [fill.trade_id for fill in exported[::-1]][:2] == [fill.trade_id for fill in shown]
+
+
+def test_an_export_names_what_a_fill_bought_or_sold_as_the_list_does(account: AccountService) -> None:
+    listed = {fill.trade_id: fill for fill in account.fills()}
+    whole = account.fill_export()
+    assert {(row.action, row.side) for row in whole} > {("buy", "yes")}, "not every fill is a purchase of YES"
+    for row in whole:
+        known = listed[row.trade_id]
+        assert (row.action, row.side, row.side_price) == (known.action, known.side, known.side_price)
+    since = whole[-1].time
+    assert account.fill_export(since) == [row for row in whole if row.time >= since], "a period changes no row"
+    assert account.fill_export(Ts(since + 1)) == []
 
 
 def test_lots_that_are_still_open_can_be_left_out(account: AccountService) -> None:

@@ -25,8 +25,14 @@ def test_markets_are_listed_as_they_are_iterated_over(markets: MarketService) ->
     assert found.as_of is None, "without a catalog the exchange's list is read"
 
 
-def test_a_list_that_is_cut_has_one_more_than_its_limit(markets: MarketService) -> None:
-    assert len(list(markets.list(limit=1))) == 2
+def test_a_list_has_at_most_its_limit_and_shows_whether_there_are_more(markets: MarketService) -> None:
+    assert len(list(markets.list(limit=1))) == 1
+    assert len(list(markets.list(limit=1).items)) == 2
+
+
+def test_an_unknown_status_is_refused_before_anything_is_read(markets: MarketService) -> None:
+    with pytest.raises(UsageError, match="one of unopened, open"):
+        markets.list(status="opne")
 
 
 def test_one_market_has_what_its_event_and_series_decide(markets: MarketService) -> None:

@@ -49,6 +49,8 @@ def test_what_was_planned_is_placed_once_and_seen(kalshi: Kalshi, exchange: Serv
     with pytest.raises(RefusedError, match="executed already"):
         kalshi.orders.execute(plan)
     assert [row.order_id for row in kalshi.orders.list()] == [order.order_id]
+    with pytest.raises(UsageError, match="one of resting"):
+        kalshi.orders.list("open")
     assert kalshi.orders.get(order.order_id or "").price == cents(41)
     assert [row.ahead for row in kalshi.orders.queue()] == [contracts(350)]
     assert kalshi.orders.reconcile(wait_s=0) == []

@@ -1,0 +1,120 @@
+"""Each script of the page about scripts does what it says, against an exchange behind real sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.places import ROOT
+from support.served import ME, ONE_SIDED, TWO_SIDED, Served, program
+
+from kalshi_cli.base.errors import ExitCode
+from kalshi_cli.base.units import cents, contracts
+from kalshi_cli.core.model.order_terms import ASK, BID
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("jq") is None or shutil.which("bash") is None, reason="the scripts need bash and jq"
+)
+
+BLOCKS = re.findall(r"```sh\n(#!.*?)```", (ROOT / "docs/scripts.md").read_text(), re.DOTALL)
+SCRIPTS = {re.findall(r"^# ([\w-]+\.sh)", block, re.MULTILINE)[0]: block for block in BLOCKS}
+
+
+def script(home: Path, name: str, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a script of the page, without a terminal."""
+    file = home / name
+    file.write_text(SCRIPTS[name])
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", str(file), *words], env={**os.environ, "PATH": path}, cwd=cwd or home, capture_output=True, text=True,
+        timeout=120, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def proxy(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
+    with fault_proxy(exchange.server.rest_url) as one:
+        monkeypatch.setenv("KALSHI_REST_URL", one.moved(exchange.server.rest_url))
+        yield one
+
+
+def test_every_script_of_the_page_is_tested() -> None:
+    tested = set(re.findall(r'script\([\w.]+, "([\w-]+\.sh)"', Path(__file__).read_text()))
+    assert tested == set(SCRIPTS)
+
+
+def test_it_trades_to_a_position_of_either_outcome(exchange: Served) -> None:
+    def held() -> float:
+        return sum(float(row["position"]) for row in program("positions", "--json").json if row["ticker"] == TWO_SIDED)
+
+    for target in (5, 2, -3):
+        ended = script(exchange.home, "rebalance.sh", TWO_SIDED, str(target))
+        assert (ended.returncode, held()) == (0, target), ended.stderr
+    again = script(exchange.home, "rebalance.sh", TWO_SIDED, "-3")
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "already at -3\n")
+    assert exchange.resting() == []
+
+
+def test_it_buys_when_the_price_is_there_and_refuses_a_price_too_far_away(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "4")
+    ended = script(exchange.home, "buy-below.sh", TWO_SIDED, "3", "0.45")
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["filled"] == "3.00"
+    assert script(exchange.home, "buy-below.sh", TWO_SIDED, "3", "0.99").returncode == 3
+
+
+def test_it_cancels_old_orders_alone(exchange: Served) -> None:
+    exchange.submit(ME, TWO_SIDED, BID, "0.4000", "5")
+    assert json.loads(script(exchange.home, "cancel-old.sh", "3600").stdout) == []
+    assert len(exchange.resting()) == 1
+    ended = script(exchange.home, "cancel-old.sh", "-60")
+    assert (ended.returncode, [row["canceled"] for row in json.loads(ended.stdout)]) == (0, [True])
+    assert exchange.resting() == []
+
+
+def test_it_places_an_order_at_each_price(exchange: Served) -> None:
+    ended = script(exchange.home, "ladder.sh", TWO_SIDED, "2", "40c", "0.41")
+    assert [json.loads(line)["status"] for line in ended.stdout.splitlines()] == ["resting", "resting"], ended.stderr
+    assert {(price, count) for _, _, price, count in exchange.resting()} == {
+        (cents(40), contracts(2)),
+        (cents(41), contracts(2)),
+    }
+
+
+def test_it_exports_fills_and_reports_losses(exchange: Served) -> None:
+    exchange.trade_a_little()
+    ended = script(exchange.home, "export-fills.sh", str(exchange.home))
+    lines = Path(ended.stdout.strip()).read_text().splitlines()
+    assert lines[0] == '"time","ticker","action","side","count","side_price","fee"'
+    assert len(lines) == 4
+    assert list(exchange.home.glob("*.part")) == []
+    losing = script(exchange.home, "losses.sh", "0.01")
+    assert (losing.returncode, losing.stderr) == (0, "")
+    assert {line.split()[0] for line in losing.stdout.splitlines()} <= {TWO_SIDED, ONE_SIDED}
+    assert losing.stdout != ""
+    assert script(exchange.home, "losses.sh", "500").stdout == ""
+
+
+def test_it_repeats_while_the_exchange_is_busy_and_explains_what_it_does_not_repeat(
+    exchange: Served, proxy: FaultProxy
+) -> None:
+    proxy.faults.append(Fault("status_500", "GET", r"/orderbook", times=99))
+    assert program("buy", TWO_SIDED, "1", "@0.41").code == ExitCode.UNREACHABLE
+    reads_of_one_try = proxy.faults[0].hits
+    proxy.faults[:] = [Fault("status_500", "GET", r"/orderbook", times=reads_of_one_try)]
+    ended = script(exchange.home, "buy-retry.sh", TWO_SIDED, "1", "0.41")
+    assert (ended.returncode, ended.stderr) == (0, ""), ended.stderr
+    assert json.loads(ended.stdout)["status"] == "resting"
+    assert len(exchange.resting()) == 1
+    assert proxy.faults[0].hits > reads_of_one_try
+    refused = script(exchange.home, "buy-retry.sh", TWO_SIDED, "1000", "0.41")
+    assert (refused.returncode, refused.stdout) == (3, "")
+    assert refused.stderr.startswith("ORDER_SIZE: Refused: 1000 contracts")
