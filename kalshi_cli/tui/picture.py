@@ -13,10 +13,11 @@ from rich.text import Text
 from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money, show_price, show_qty
+from kalshi_cli.core.model.order_terms import OwnTerms
 from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveRunView
 from kalshi_cli.views.market_history import PublicTradeRow
 from kalshi_cli.views.order_book import OrderbookView
-from kalshi_cli.views.own_terms import OwnTerms, held_by_market, order_terms
+from kalshi_cli.views.own_terms import held_by_market, order_terms
 
 STALE_S = 3.0
 """Seconds after which numbers are shown as old."""
