@@ -138,6 +138,13 @@ def test_the_confirmation_shows_the_market_its_best_prices_and_what_can_be_lost_
     assert "NO: best bid $0.53, best ask $0.56" in program("buy", TWO_SIDED, "10", "@0.51", "--no", "--dry-run").err
 
 
+def test_too_few_characters_of_an_order_id_are_named_as_the_cause(exchange: Served) -> None:
+    for words in (("cancel", "00000"), ("order", "show", "00000")):
+        ended = program(*words)
+        assert (ended.code, "type at least 6 characters of the order id" in ended.err) == (4, True), ended.err
+    assert "characters" not in program("cancel", "abcdef").err
+
+
 def test_cancel_takes_ids(exchange: Served) -> None:
     order_id = program("buy", TWO_SIDED, "10", "@0.41", "--json").json["order_id"]
     assert program("cancel", order_id).code == 0
