@@ -83,8 +83,8 @@ def _positions(state: LiveEvent) -> list[Row]:
     return [
         Row(
             (
-                each.ticker, f"{show_qty(each.count)} {each.side.upper()}", show_price(each.average_price),
-                _money(each.unrealized, signed=True), show_price(each.mark), _money(each.value), each.title or "",
+                each.ticker, f"{show_qty(each.count)} {each.side.upper()}", _money(each.unrealized, signed=True),
+                show_price(each.average_price), show_price(each.mark), _money(each.value), each.title or "",
             ),
             ticker=each.ticker,
             style=_tone(each.unrealized),
@@ -145,7 +145,7 @@ def _strategies(state: LiveEvent) -> list[Row]:
         for each in state.strategies or ()
     ]  # fmt: skip
     denied = state.run.denied if state.run is not None else {}
-    return [*rows, *(Row((f"denied {code}", str(count)), style="yellow") for code, count in sorted(denied.items()))]
+    return [*rows, *(Row((f"refused {code}", str(count)), style="yellow") for code, count in sorted(denied.items()))]
 
 
 _TIERS = {"critical": "bold red", "warning": "yellow"}
@@ -183,7 +183,7 @@ def _number(name: str, width: int) -> Column:
 PANELS = (
     Panel(
         "positions", "Positions",
-        (Column("ticker", 34), _number("quantity", 10), _number("avg price", 9), _number("unrealized", 10),
+        (Column("ticker", 34), _number("quantity", 10), _number("unrealized", 10), _number("avg price", 9),
          _number("closing price", 13), _number("value", 9), Column("title", 0)),
         _positions, "No open positions",
     ),
@@ -428,5 +428,5 @@ def own_lines(state: LiveEvent, ticker: str, width: int, most: int = 8) -> list[
 
 
 def odds(price: Price | None) -> str:
-    """Return a price as a chance: Price(4700) -> "47 %"."""
-    return "—" if price is None else f"{100 * price / ONE_DOLLAR:.0f} %"
+    """Return a price as a chance: Price(4700) -> "47%"."""
+    return "—" if price is None else f"{100 * price / ONE_DOLLAR:.0f}%"
