@@ -13,11 +13,10 @@ from rich.text import Text
 from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money, show_price, show_qty
-from kalshi_cli.core.model.order_terms import OwnTerms
 from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveRunView
 from kalshi_cli.views.market_history import PublicTradeRow
 from kalshi_cli.views.order_book import OrderbookView
-from kalshi_cli.views.own_terms import held_by_market, order_terms
+from kalshi_cli.views.own_terms import OwnTerms, held_by_market, order_terms
 
 STALE_S = 3.0
 """Seconds after which numbers are shown as old."""
@@ -310,9 +309,9 @@ def header(state: LiveEvent, now: Ts, width: int) -> list[Text]:
         ("equity", Text.assemble(_money(run.equity), (" settling", "yellow") if run.settling else "")),
         ("P&L today", Text(_money(run.day_pnl, signed=True), _tone(run.day_pnl))),
         ("exposure", Text(_used(run.exposure, run.exposure_limit))),
-        *((fed, cash) if run.running else (cash, fed)),
+        *((fed, cash) if run.running else (cash,)),
         ("loss limit", Text(_money(run.daily_loss_limit))),
-        ("lag", Text("—" if run.feed_lag_ms is None else f"{run.feed_lag_ms} ms")),
+        *((("lag", Text("—" if run.feed_lag_ms is None else f"{run.feed_lag_ms} ms")),) if run.running else ()),
     )
     for each in (top, said := attention(state, now)):
         each.truncate(width, overflow="ellipsis")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, show_money, show_price, show_qty
-from kalshi_cli.core.model.order_terms import own_terms
 from kalshi_cli.views.formats import MISSING, ShortId, SignedMoney, TruncatableText
 from kalshi_cli.views.markets import MarketView
 from kalshi_cli.views.orders import OrderRow, QueueRow
-from kalshi_cli.views.own_terms import HeldByMarket
+from kalshi_cli.views.own_terms import HeldByMarket, own_terms
 from kalshi_cli.views.positions import AccountFillRow, PositionRow
 from kalshi_cli.views.row import OutputRow
 

@@ -40,7 +40,7 @@ def place_warnings(engine: TradingEngine, ticket: OrderTicket, proposal: OrderPr
 
 
 def closing_note(ticket: OrderTicket, held: Qty) -> str:
-    """Say that a purchase of the other outcome sells what is held, as it is listed; empty for any other order."""
+    """Say that a purchase of the other outcome sells the position, and is listed so; empty for any other order."""
     own = max(0, -held if ticket.outcome == "yes" else held)
     if ticket.action != "buy" or own == 0:
         return ""

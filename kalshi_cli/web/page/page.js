@@ -205,7 +205,7 @@ const pages = {
           ? `loss limit ${money(run.daily_loss_limit)}` : ""],
         ["Exposure", money(run.exposure), "", isSet(run.exposure_limit) ? `of ${money(run.exposure_limit)}` : ""],
         ["Positions", String((state.parts.positions || []).length)], ["Live orders", String((state.parts.orders || []).length)],
-        ...(isSet(run.feed_age_s) ? [["Feed", run.feed_age_s.toFixed(1) + " s", run.feed_age_s > 3 ? "bad" : "",
+        ...(run.running ? [["Feed", isSet(run.feed_age_s) ? run.feed_age_s.toFixed(1) + " s" : "—", run.feed_age_s > 3 ? "bad" : "",
           isSet(run.feed_lag_ms) ? `lag ${run.feed_lag_ms} ms` : ""]] : [])),
       run.settling ? element("p", { class: "warn" },
         "Settling: cash and positions were read at different times and do not agree yet.") : null,
