@@ -138,6 +138,13 @@ def test_the_confirmation_shows_the_market_its_best_prices_and_what_can_be_lost_
     assert "NO: best bid $0.53, best ask $0.56" in program("buy", TWO_SIDED, "10", "@0.51", "--no", "--dry-run").err
 
 
+def test_a_price_of_no_far_from_the_market_is_refused_in_the_terms_of_no_too(exchange: Served) -> None:
+    ended = program("buy", TWO_SIDED, "1", "@0.80", "--no")
+    assert (ended.code, exchange.resting()) == (3, [])
+    assert "$0.20 (NO $0.80) is more than $0.10 from the market ($0.44, NO $0.56) (PRICE_COLLAR)" in ended.err
+    assert "(NO" not in program("buy", TWO_SIDED, "1", "@0.80").err
+
+
 def test_too_few_characters_of_an_order_id_are_named_as_the_cause(exchange: Served) -> None:
     for words in (("cancel", "00000"), ("order", "show", "00000")):
         ended = program(*words)
