@@ -166,7 +166,7 @@ const orderColumns = [
   ["Status", (row) => row.status.toLowerCase()],
   ["Strategy", (row) => row.strategy || "manual"],
   ["", (row) => allowed.stop && row.order_id ? element("button", { onclick: () =>
-    act(`Cancel order ${row.order_id.slice(0, 8)}?`, { do: "cancel", order_id: row.order_id }) }, "Cancel") : ""],
+    act(`Cancel order ${row.order_id.slice(0, 8)}: ${ownTerms(row).words}, ${count(row.remaining)} at ${price(ownTerms(row).price)}?`, { do: "cancel", order_id: row.order_id }) }, "Cancel") : ""],
 ];
 const fillColumns = [
   ["Time", (row) => day(row.time)],
