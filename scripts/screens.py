@@ -16,7 +16,7 @@ from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).resolve().parents[1]
 KALSHI = str(HERE / ".venv/bin/kalshi")
-SECONDS = 40
+SECONDS = 70
 
 
 def main() -> None:

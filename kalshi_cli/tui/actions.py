@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from kalshi_cli.app.event_source import OpenAccount
 from kalshi_cli.app.kalshi import Kalshi
 from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.views.order_text import closes_text
 from kalshi_cli.views.plans import Plan
 
 AnyPlan = Plan[Any]
@@ -99,6 +100,6 @@ class ActionThread:
                 error = getattr(outcome, "error", None)
                 if error is not None:
                     raise error
-                self._tell(f"Done: {action.words}", False)
+                self._tell(closes_text(outcome) or f"Done: {action.words}", False)
         except KalshiError as error:
             self._tell(f"{action.words}: {error.message}" + (f" ({error.hint})" if error.hint else ""), True)

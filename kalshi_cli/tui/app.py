@@ -127,7 +127,7 @@ class TopApp(App[None]):
     ListPanel:focus { border: round $accent; }
     #search { display: none; height: 1; border: none; }
     #search.open { display: block; }
-    #said { height: 1; }
+    #said { height: auto; min-height: 1; max-height: 4; }
     #keys { height: 1; color: $text-muted; }
     #title { height: 1; }
     #chart { height: 15%; min-height: 3; max-height: 8; }

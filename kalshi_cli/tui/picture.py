@@ -82,8 +82,8 @@ def _positions(state: LiveEvent) -> list[Row]:
     return [
         Row(
             (
-                each.ticker, f"{show_qty(each.count)} {each.side.upper()}", show_price(each.average_price),
-                _money(each.unrealized, signed=True), show_price(each.mark), _money(each.value), each.title or "",
+                each.ticker, f"{show_qty(each.count)} {each.side.upper()}", _money(each.unrealized, signed=True),
+                show_price(each.average_price), show_price(each.mark), _money(each.value), each.title or "",
             ),
             ticker=each.ticker,
             style=_tone(each.unrealized),
@@ -144,7 +144,7 @@ def _strategies(state: LiveEvent) -> list[Row]:
         for each in state.strategies or ()
     ]  # fmt: skip
     denied = state.run.denied if state.run is not None else {}
-    return [*rows, *(Row((f"denied {code}", str(count)), style="yellow") for code, count in sorted(denied.items()))]
+    return [*rows, *(Row((f"refused {code}", str(count)), style="yellow") for code, count in sorted(denied.items()))]
 
 
 _TIERS = {"critical": "bold red", "warning": "yellow"}
@@ -182,7 +182,7 @@ def _number(name: str, width: int) -> Column:
 PANELS = (
     Panel(
         "positions", "Positions",
-        (Column("ticker", 34), _number("quantity", 10), _number("avg price", 9), _number("unrealized", 10),
+        (Column("ticker", 34), _number("quantity", 10), _number("unrealized", 10), _number("avg price", 9),
          _number("closing price", 13), _number("value", 9), Column("title", 0)),
         _positions, "No open positions",
     ),
@@ -309,9 +309,9 @@ def header(state: LiveEvent, now: Ts, width: int) -> list[Text]:
         ("equity", Text.assemble(_money(run.equity), (" settling", "yellow") if run.settling else "")),
         ("P&L today", Text(_money(run.day_pnl, signed=True), _tone(run.day_pnl))),
         ("exposure", Text(_used(run.exposure, run.exposure_limit))),
-        *((fed, cash) if run.running else (cash, fed)),
+        *((fed, cash) if run.running else (cash,)),
         ("loss limit", Text(_money(run.daily_loss_limit))),
-        ("lag", Text("—" if run.feed_lag_ms is None else f"{run.feed_lag_ms} ms")),
+        *((("lag", Text("—" if run.feed_lag_ms is None else f"{run.feed_lag_ms} ms")),) if run.running else ()),
     )
     for each in (top, said := attention(state, now)):
         each.truncate(width, overflow="ellipsis")
@@ -427,5 +427,5 @@ def own_lines(state: LiveEvent, ticker: str, width: int, most: int = 8) -> list[
 
 
 def odds(price: Price | None) -> str:
-    """Return a price as a chance: Price(4700) -> "47 %"."""
-    return "—" if price is None else f"{100 * price / ONE_DOLLAR:.0f} %"
+    """Return a price as a chance: Price(4700) -> "47%"."""
+    return "—" if price is None else f"{100 * price / ONE_DOLLAR:.0f}%"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.core.model.order_terms import own_terms
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText
 from kalshi_cli.views.order_book import OrderbookView
 from kalshi_cli.views.orders import OrderRow
-from kalshi_cli.views.own_terms import own_terms
 from kalshi_cli.views.portfolio import HoldingRow
 from kalshi_cli.views.positions import FillRow
 from kalshi_cli.views.row import Action, Outcome, OutputRow, names

@@ -18,9 +18,14 @@ def outcome_text(outcome: object, held: HeldByMarket) -> str:
     if isinstance(outcome, OrderRow):
         return order_sentence(outcome)
     if isinstance(outcome, PlanOutcome):
-        closed = [close_sentence(row) for row in outcome.rows if isinstance(row, CloseRow)]
-        return "; ".join(closed or (cancel_sentence(in_own_terms(each, held)) for each in outcome.orders))
+        return closes_text(outcome) or "; ".join(cancel_sentence(in_own_terms(each, held)) for each in outcome.orders)
     return ""
+
+
+def closes_text(outcome: object) -> str:
+    """Return how much of each position an executed plan closed; empty for any other plan."""
+    rows = outcome.rows if isinstance(outcome, PlanOutcome) else ()
+    return "; ".join(close_sentence(row) for row in rows if isinstance(row, CloseRow))
 
 
 def close_sentence(row: CloseRow) -> str:

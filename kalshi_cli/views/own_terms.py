@@ -7,44 +7,22 @@ tells the two apart, for orders and fills alike.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from msgspec.structs import replace
 
-from kalshi_cli.base.units import Price, Qty
-from kalshi_cli.core.model.order_terms import BID, Side
+from kalshi_cli.base.units import Qty
+from kalshi_cli.core.model.order_terms import OwnTerms, own_terms
 from kalshi_cli.views.orders import OrderChangeView, OrderRow
 from kalshi_cli.views.portfolio import HoldingRow
-from kalshi_cli.views.row import Action, Outcome, own_price
+from kalshi_cli.views.row import own_price
+
+__all__ = ["HeldByMarket", "OwnTerms", "held_by_market", "in_own_terms", "order_terms", "own_terms"]
 
 HeldByMarket = Mapping[tuple[int, str], Qty]
 """Positions by subaccount and market, negative for NO."""
 
 R = TypeVar("R", bound=OrderRow)
-
-
-class OwnTerms(NamedTuple):
-    """The terms of an order or a fill; `price` is that of `side`."""
-
-    action: Action
-    side: Outcome
-    price: Price
-
-    @property
-    def words(self) -> str:
-        """Return the words of a table: `buy NO`."""
-        return f"{self.action} {self.side.upper()}"
-
-
-def own_terms(book_side: Side, price: Price, held: Qty) -> OwnTerms:
-    """Return the terms of an order or a fill; `price` is on the YES scale, `held` the position before it.
-
-    One that reduces the position sells the outcome that is held; any other buys.
-    """
-    is_bid = book_side is BID
-    is_closing = held < 0 if is_bid else held > 0
-    side: Outcome = "yes" if is_bid is not is_closing else "no"
-    return OwnTerms("sell" if is_closing else "buy", side, own_price(side, price))
 
 
 def order_terms(order: OrderRow, held: HeldByMarket) -> OwnTerms:

@@ -8,10 +8,9 @@ from typing import ClassVar
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.account.pnl import ProfitAndLoss
-from kalshi_cli.core.model.order_terms import Side
+from kalshi_cli.core.model.order_terms import Side, own_terms
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.views.formats import SignedMoney
-from kalshi_cli.views.own_terms import own_terms
 from kalshi_cli.views.row import Action, Outcome, OutputRow, names, own_price
 
 

@@ -22,7 +22,7 @@ from textual.widgets import Static
 from kalshi_cli import Kalshi
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ExitCode
-from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.tui.actions import Action, ActionThread
 from kalshi_cli.tui.app import TopApp
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog
@@ -154,8 +154,7 @@ def test_a_close_shows_its_plan_and_only_yes_closes(exchange: Served) -> None:
             await pilot.press("down")
         before = held()
         await pilot.press("x")
-        await until(lambda: isinstance(app.screen, ConfirmDialog), pilot)
-        assert TWO_SIDED in shown(app)
+        await until(lambda: isinstance(app.screen, ConfirmDialog) and TWO_SIDED in shown(app), pilot)
         await pilot.press("enter")
         await until(lambda: "Not done" in str(app.screen_stack[0].query_one("#said", Static).render()), pilot)
         assert held() == before
@@ -163,6 +162,27 @@ def test_a_close_shows_its_plan_and_only_yes_closes(exchange: Served) -> None:
         await until(lambda: isinstance(app.screen, ConfirmDialog), pilot)
         await pilot.press("y")
         await until(lambda: held() == 0, pilot)
+        await until(lambda: f"Closed 6 YES of {TWO_SIDED} at $0.44" in shown(app), pilot)
+
+    on_screen(act)
+
+
+def test_a_long_answer_is_whole_on_a_small_terminal(exchange: Served) -> None:
+    exchange.trade_a_little()
+    exchange.submit(ME, TWO_SIDED, ASK, "0.5600", "6")
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        positions, told = app.query_one("#positions", ListPanel), app.query_one("#said", Static)
+        while positions.selected is None or positions.selected.ticker != TWO_SIDED:
+            await pilot.press("down")
+        assert told.size.height == 1
+        await pilot.press("x")
+        await until(lambda: isinstance(app.screen, ConfirmDialog), pilot)
+        await pilot.press("y")
+        await until(lambda: "in open orders exceeds" in str(told.render()), pilot)
+        await pilot.pause()
+        assert len(str(told.render())) > 80
+        assert told.size.height > 1
 
     on_screen(act)
 

@@ -82,7 +82,10 @@ def test_the_third_line_has_what_matters_most(
     assert ("red" in str(text.style)) == ("OLD" in said or "PROBLEM" in said or "HALTED" in said)
 
 
-def test_without_a_loop_the_cash_comes_before_the_feed() -> None:
+def test_without_a_loop_there_is_no_feed_whose_age_could_be_shown() -> None:
+    wide = plain_head(LiveEvent(run=run(running=False)), width=200)[1]
+    assert "feed" not in wide
+    assert "lag" not in wide
     money = plain_head(LiveEvent(run=run(running=False)))[1]
     assert money.endswith("exposure $20.00 of $500.00  cash $100.00")
     assert money.startswith("equity $120.00  P&L today -$2.00")

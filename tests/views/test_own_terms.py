@@ -2,41 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec.structs import replace
 from support.values import make_order
 
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, cents, contracts, dollars
-from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.base.units import Qty, cents, contracts, dollars
+from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.views.orders import change_view, order_row
-from kalshi_cli.views.own_terms import held_by_market, in_own_terms, order_terms, own_terms
+from kalshi_cli.views.own_terms import held_by_market, in_own_terms, order_terms
 from kalshi_cli.views.portfolio import HoldingRow
-
-
-@pytest.mark.parametrize(
-    ("side", "held", "words", "price"),
-    [
-        (BID, 0, "buy YES", 38),
-        (BID, 5, "buy YES", 38),
-        (BID, -5, "sell NO", 62),
-        (ASK, 0, "buy NO", 62),
-        (ASK, -5, "buy NO", 62),
-        (ASK, 5, "sell YES", 38),
-    ],
-)
-def test_what_reduces_the_position_sells_it_and_all_else_buys(side: Side, held: int, words: str, price: int) -> None:
-    terms = own_terms(side, cents(38), contracts(held))
-    assert (terms.words, terms.price) == (words, cents(price))
-
-
-@given(st.sampled_from(Side), st.integers(1, 99), st.integers(-5, 5))
-def test_the_words_mean_the_order_that_the_exchange_has(side: Side, price: int, held: int) -> None:
-    terms = own_terms(side, cents(price), contracts(held))
-    buys_yes = (terms.action == "buy") == (terms.side == "yes")
-    assert buys_yes == (side is BID)
-    assert (terms.price if terms.side == "yes" else Price(ONE_DOLLAR - terms.price)) == cents(price)
 
 
 def test_an_order_typed_as_no_and_the_same_order_read_back_have_the_same_terms() -> None:

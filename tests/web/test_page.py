@@ -77,6 +77,15 @@ def test_a_market_has_depth_chart_and_rules(tab: Tab) -> None:
     expect(tab.locator("table", has_text="Public trades").locator("tbody tr")).to_have_count(2)
 
 
+def test_a_minute_without_a_price_is_left_out_of_the_chart(tab: Tab, page: Page) -> None:
+    ends = [f"2026-11-23T13:0{minute}:00.000Z" for minute in range(4)]
+    candles = [{"end": end, "close": close} for end, close in zip(ends, (None, "0.9800", None, "0.9900"), strict=True)]
+    tab.route("**/candles?*", lambda route: route.fulfill(json=candles))
+    tab.goto(f"{page.address}/#market/{TWO_SIDED}")
+    chart = tab.locator("svg.chart")
+    expect(chart).to_have_attribute("aria-label", "Price: from $0.98 to $0.99, at least $0.98, at most $0.99")
+
+
 def test_prices_of_a_market_move_while_it_is_shown(tab: Tab, exchange: Served, page: Page) -> None:
     tab.goto(f"{page.address}/#market/{TWO_SIDED}")
     expect(tab.locator(".card").first).to_contain_text("$0.44", timeout=WITHIN_MS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -123,8 +124,9 @@ def list_(
     """List your orders.
 
     The exchange reports them. Only resting orders are listed unless `--status` says otherwise. On a terminal, an order
-    that reduces your position sells what you hold; any other buys, YES or NO, at the price of that outcome. The
-    exchange keeps one book, and lists an order to buy NO as one to sell YES: so do `-v`, JSON, and orders that ended.
+    that reduces your position sells what you hold; any other buys, YES or NO, at the price of that outcome. For an
+    order that ended, the position when it was placed counts. The exchange keeps one book, and lists an order to buy NO
+    as one to sell YES: so do `-v` and JSON.
 
     \b
     kalshi order list
@@ -152,12 +154,12 @@ def _lines(orders: OrderService, rows: Sequence[OrderRow], status: str) -> tuple
     from kalshi_cli.views.orders import OrderRow
 
     try:
-        held = orders.held(rows)
+        meant = orders.as_meant(rows)
     except KalshiError as error:
-        info(f"An order to buy NO is listed as one to sell YES: the positions could not be read: {error.message}")
+        info(f"An order to buy NO is listed as one to sell YES: positions or fills cannot be read: {error.message}")
         return OrderRow, rows
     kind = OrderStatusLine if status == "all" else OrderLine
-    return kind, order_lines(rows, held, kind)
+    return kind, order_lines(meant, kind)
 
 
 @app.command("show")
@@ -174,8 +176,9 @@ def show(ctx: typer.Context, order_id: Annotated[str, order_argument()]) -> None
     with open_app(ctx) as resources:
         orders = OrderService(resources)
         order = orders.get(order_id)
-        if is_terse(ctx) and order.status == "resting":
-            (order,) = orders.in_own_terms([order])
+        if is_terse(ctx):
+            with suppress(KalshiError):  # the order as the exchange lists it is true as well
+                (order,) = orders.as_meant([order])
         show_view(ctx, order, title=order_id, now=resources.clock.now())
 
 

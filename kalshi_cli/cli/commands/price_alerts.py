@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import pluralize
+from kalshi_cli.base.units import pluralize, show_price
 from kalshi_cli.cli.options import (
     CommandGroup,
     duration_option,
@@ -21,6 +21,10 @@ from kalshi_cli.cli.options import (
     ticker,
 )
 from kalshi_cli.cli.screen.output import Format, info, write_out
+from kalshi_cli.views.row import own_price
+
+if TYPE_CHECKING:
+    from kalshi_cli.views.alerts import PriceAlertRow
 
 app = CommandGroup()
 
@@ -50,9 +54,19 @@ def add(
         alerts = kalshi.monitoring.price_alerts(home_of(kalshi.resources, paper=paper))
         row = alerts.add(name.upper(), above=above, below=below, fills=fills)
         show_view(ctx, row, title="price alert", now=kalshi.now)
-        info("It is checked while `kalshi alerts run` runs, or a loop that follows this market")
+        info(_meaning(row), "It is checked while `kalshi alerts run` runs, or a loop that follows this market")
         if not kalshi.resources.config.alerts.channels:
             info("No alert channel is configured, so it is only shown there. To add one: `kalshi init`")
+
+
+def _meaning(row: PriceAlertRow) -> str:
+    """Return when an alert fires; a price also as that of NO."""
+    if row.price is None:
+        return f"It fires once, when an order of yours in {row.ticker} fills"
+    at, no = show_price(row.price), show_price(own_price("no", row.price))
+    if row.kind == "above":
+        return f"It fires once, when the best YES bid is {at} or more: NO then costs {no} or less"
+    return f"It fires once, when the best YES ask is {at} or less: NO then sells for {no} or more"
 
 
 @app.command("prices")

@@ -8,7 +8,7 @@ from kalshi_cli.base.units import Money, Price, Qty, Ts, show_money, show_price,
 from kalshi_cli.views.formats import MISSING, ShortId, SignedMoney, TruncatableText
 from kalshi_cli.views.markets import MarketView
 from kalshi_cli.views.orders import OrderRow, QueueRow
-from kalshi_cli.views.own_terms import HeldByMarket, in_own_terms, own_terms
+from kalshi_cli.views.own_terms import HeldByMarket, own_terms
 from kalshi_cli.views.positions import AccountFillRow, PositionRow
 from kalshi_cli.views.row import OutputRow
 
@@ -34,15 +34,15 @@ class OrderStatusLine(OrderLine, frozen=True, kw_only=True):
     vital = ("status",)
 
 
-def order_lines(orders: Iterable[OrderRow], held: HeldByMarket, kind: type[OrderLine] = OrderLine) -> list[OrderLine]:
-    """Return the lines of orders; `held` has the positions of now, which say nothing about an order that has ended."""
+def order_lines(orders: Iterable[OrderRow], kind: type[OrderLine] = OrderLine) -> list[OrderLine]:
+    """Return the lines of orders that are as the user means them."""
     return [
         kind.of(
             each,
             side=f"{each.action} {each.side.upper()}",
             filled=f"{show_qty(each.filled)}/{show_qty(each.count)}",
         )
-        for each in (in_own_terms(order, held) if order.status == "resting" else order for order in orders)
+        for each in orders
     ]
 
 

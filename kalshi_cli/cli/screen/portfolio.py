@@ -90,8 +90,13 @@ def _gain(amount: SignedMoney | None) -> tuple[str, str]:
     return to_text(SignedMoney | None)(amount), style("", SignedMoney, amount)
 
 
+def _used(use: LimitUsageRow) -> str:
+    """Return the use of a limit in percent, with the one decimal place that it has."""
+    return f"{use.used_share:.1%}"
+
+
 def _of_limit(use: LimitUsageRow | None) -> str:
-    return "" if use is None else safe_text(f"{use.used} of {use.limit} ({to_text(Ratio)(use.used_share)})")
+    return "" if use is None else safe_text(f"{use.used} of {use.limit} ({_used(use)})")
 
 
 # -- positions ----------------------------------------------------------------------------------------------------
@@ -142,16 +147,13 @@ def limit_lines(rows: Sequence[LimitUsageRow], height: int) -> list[Text]:
     """Return a heading and the most used limits, in at most `height` lines, of which the last counts the rest."""
     room = len(rows) if len(rows) < height else max(1, height - 2)
     shown, rest = rows[:room], rows[room:]
-    cells = [
-        (to_text(Ratio)(use.used_share), safe_text(f"{use.used} of {use.limit}"), safe_text(use.subject))
-        for use in shown
-    ]
+    cells = [(_used(use), safe_text(f"{use.used} of {use.limit}"), safe_text(use.subject)) for use in shown]
     share, amounts, subject = (max(map(len, column)) for column in zip(*cells, strict=True))
     lines = [Text("limits, the most used first", style="bold")]
     for use, (used, amount, what) in zip(shown, cells, strict=True):
         text = f"  {used:>{share}}  {amount:<{amounts}}  {what:<{subject}}  {use.limit_code}"
         lines.append(Text(text, style="yellow" if use.used_share >= NEARLY_USED else ""))
     if rest:
-        most = to_text(Ratio)(rest[0].used_share)
+        most = _used(rest[0])
         lines.append(Text(f"  and {len(rest)} more, used {most} at most; -v shows all", style="dim"))
     return lines

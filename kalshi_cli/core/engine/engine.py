@@ -379,7 +379,7 @@ class TradingEngine:
         self.tally.count_fill(fill, Money(after.realized - before.realized) if is_closing else None)
         known = self._known(fill.order_id, fill.client_order_id)
         changed = self.state.orders.apply(message)
-        effects: list[Effect] = [FillBooked(fill, changed)]
+        effects: list[Effect] = [FillBooked(fill, changed, before.qty)]
         if changed is not None:  # the guards come first, as in `_on_order`
             effects = [*self._guards.order(message, known, changed), *effects, OrderChanged(changed)]
         effects += self._count_day(fill)

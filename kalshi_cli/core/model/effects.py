@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import msgspec
 
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Qty, Ts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.order_terms import TimeInForce
+from kalshi_cli.core.model.order_terms import OwnTerms, TimeInForce, own_terms
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
 
@@ -74,10 +74,19 @@ class OrderChanged(Effect, frozen=True):
 
 
 class FillBooked(Effect, frozen=True):
-    """A new fill, and the order as the fill left it (None if the order did not change). Both are stored together."""
+    """A new fill, and the order as the fill left it (None if the order did not change). Both are stored together.
+
+    `held_before` is the position that it met, negative for NO; it is not stored.
+    """
 
     fill: Fill
     order: Order | None = None
+    held_before: Qty = Qty(0)
+
+    @property
+    def terms(self) -> OwnTerms:
+        """Return what the fill did, in the terms of the user."""
+        return own_terms(self.fill.side, self.fill.price, self.held_before)
 
 
 class OrderGroupStateChanged(Effect, frozen=True):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal, NamedTuple
 
-from kalshi_cli.base.units import ONE_DOLLAR, Price
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty
 
 
 class Side(StrEnum):
@@ -50,3 +51,34 @@ def other_outcome(side: Side, price: Price) -> tuple[Side, Price]:
 def leg_price(side: Side, price: Price) -> Price:
     """Return the price of the contract that a side buys: YES for a bid, NO (one dollar less) for an ask."""
     return price if side is BID else Price(ONE_DOLLAR - price)
+
+
+class OwnTerms(NamedTuple):
+    """An order or a fill as the user means it; `price` is that of `side`."""
+
+    action: Literal["buy", "sell"]
+    side: Literal["yes", "no"]
+    price: Price
+
+    @property
+    def words(self) -> str:
+        """Return the words of a table: `buy NO`."""
+        return f"{self.action} {self.side.upper()}"
+
+    @property
+    def verb(self) -> str:
+        """Return what a fill did: `bought` or `sold`."""
+        return "bought" if self.action == "buy" else "sold"
+
+
+def own_terms(book_side: Side, price: Price, held: Qty) -> OwnTerms:
+    """Return the terms of an order or a fill; `price` is on the YES scale, `held` the position before it.
+
+    One that reduces the position sells the outcome that is held; any other buys.
+    """
+    is_bid = book_side is BID
+    is_closing = held < 0 if is_bid else held > 0
+    is_yes = is_bid is not is_closing
+    return OwnTerms(
+        "sell" if is_closing else "buy", "yes" if is_yes else "no", price if is_yes else Price(ONE_DOLLAR - price)
+    )

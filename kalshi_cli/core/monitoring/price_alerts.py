@@ -8,8 +8,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from kalshi_cli.base.units import Price, Ts, show_price, show_qty
-from kalshi_cli.core.model.effects import AlertRaised
-from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.effects import AlertRaised, FillBooked
 from kalshi_cli.core.model.orders import Fill
 
 REACHED, FILLED, UNREAD, READ_AGAIN = "PRICE_ALERT", "FILL_ALERT", "PRICE_ALERT_BLIND", "PRICE_ALERT_SIGHTED"
@@ -47,14 +46,14 @@ class FiredAlert(NamedTuple):
 
 
 def fired(
-    alerts: Iterable[PriceAlert], prices: Mapping[str, TopPrices], fills: Collection[Fill], now: Ts
+    alerts: Iterable[PriceAlert], prices: Mapping[str, TopPrices], fills: Collection[FillBooked], now: Ts
 ) -> list[FiredAlert]:
     """Return the alerts that are due. A fill counts if it came after the alert was added."""
     found = []
     for alert in alerts:
         code, text = FILLED, ""
         if alert.price is None:
-            fill = next((each for each in fills if each.ticker == alert.ticker and each.ts >= alert.created), None)
+            fill = next((each for each in fills if _is_awaited(each.fill, alert)), None)
             text = "" if fill is None else _fill_text(fill)
         elif (top := prices.get(alert.ticker)) is not None:
             code, text = REACHED, _reached(alert.kind, alert.price, top)
@@ -63,8 +62,13 @@ def fired(
     return found
 
 
-def _fill_text(fill: Fill) -> str:
-    return f"{'bought' if fill.side is BID else 'sold'} {show_qty(fill.qty)} YES at {show_price(fill.price)}"
+def _is_awaited(fill: Fill, alert: PriceAlert) -> bool:
+    return fill.ticker == alert.ticker and fill.ts >= alert.created
+
+
+def _fill_text(booked: FillBooked) -> str:
+    terms = booked.terms
+    return f"{terms.verb} {show_qty(booked.fill.qty)} {terms.side.upper()} at {show_price(terms.price)}"
 
 
 def _reached(kind: str, price: Price, top: TopPrices) -> str:

@@ -10,7 +10,7 @@ from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import FeeSchedule, MarketStatus
-from kalshi_cli.core.model.order_terms import BID, SelfTradePrevention, Side, TimeInForce, leg_price
+from kalshi_cli.core.model.order_terms import ASK, BID, SelfTradePrevention, Side, TimeInForce, leg_price
 from kalshi_cli.core.risk import exposure_controls
 from kalshi_cli.core.risk.budget import budget
 from kalshi_cli.core.risk.exposure_controls import Control, Objection, closes_own, cooldown, is_reducing
@@ -236,6 +236,9 @@ def _too_far(limits: RiskLimits, intent: Place, name: str, anchor: Price) -> Obj
     if limits.price_collar is None or beyond <= limits.price_collar:
         return None
     price, compared, collar = map(show_price, (intent.price, anchor, limits.price_collar))
+    if intent.side is ASK:  # it may have been typed as a purchase of NO
+        price += f" (NO {show_price(Price(ONE_DOLLAR - intent.price))})"
+        compared += f", NO {show_price(Price(ONE_DOLLAR - anchor))}"
     return "PRICE_COLLAR", f"{price} is more than {collar} from the {name} ({compared})"
 
 

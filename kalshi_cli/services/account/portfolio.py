@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
@@ -249,6 +250,23 @@ class FillCounter:
         held = self._held.get(place, 0)
         self._held[place] = held + (fill.qty if fill.side is BID else -fill.qty)
         return Qty(held)
+
+
+class PastPositions:
+    """The positions that the orders of the account met, from the whole history of its fills, oldest first."""
+
+    def __init__(self, fills: Iterable[Fill]) -> None:
+        self._after: dict[tuple[int, str], list[tuple[Ts, str, Qty]]] = {}
+        counter = FillCounter()
+        for fill in fills:
+            after = Qty(counter.before(fill) + fill.side.sign * fill.qty)
+            self._after.setdefault((fill.subaccount, fill.ticker), []).append((fill.ts, fill.order_id, after))
+
+    def when_placed(self, place: tuple[int, str], order_id: str | None, created: Ts) -> Qty:
+        """Return the position in a market when an order was placed, negative for NO; its own fills do not count."""
+        found = self._after.get(place, [])
+        at = bisect_right(found, created, key=lambda each: each[0])
+        return next((after for _, its_order, after in reversed(found[:at]) if its_order != order_id), Qty(0))
 
 
 def account_portfolio(resources: Resources, since: Ts = NEVER) -> Portfolio:

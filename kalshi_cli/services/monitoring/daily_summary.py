@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from kalshi_cli.base.units import Money, Ts, pluralize, show_money, show_price, show_qty
+from kalshi_cli.base.units import Money, Qty, Ts, pluralize, show_money, show_price, show_qty
 from kalshi_cli.core.account.ledger import Ledger
 from kalshi_cli.core.account.pnl import LedgerEntry, build_ledger, closes, group_by, sort_by_time, total
 from kalshi_cli.core.model.effects import AlertRaised
-from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.order_terms import OwnTerms, own_terms
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.alert_board import Board
 from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.core.state.trading_day import day_start
+from kalshi_cli.services.account.portfolio import positions_before
 from kalshi_cli.store.alert_tables import AlertStore
 from kalshi_cli.store.sqlite_store import Store
 
@@ -33,7 +34,7 @@ def fill_alerts(
 ) -> list[AlertRaised]:
     """Return alerts for the entries booked after `begin`: trades if a channel receives them, and gains of `big_win`."""
     fills, settlements = book.fills_after(begin, limit), book.settlements_after(begin, limit)
-    found = [_trade(fill) for fill in fills] if is_heard else []
+    found = _trades(book, fills) if is_heard else []
     if big_win is not None:
         gains: dict[str, list[tuple[LedgerEntry, Money | None]]] = {}
         booked: list[LedgerEntry] = [*fills, *settlements]
@@ -62,9 +63,16 @@ def result_of_close(entries: Iterable[LedgerEntry]) -> list[tuple[LedgerEntry, M
     return found
 
 
-def _trade(fill: Fill) -> AlertRaised:
-    verb, how = "bought" if fill.side is BID else "sold", "taker" if fill.is_taker else "maker"
-    text = f"{verb} {show_qty(fill.qty)} YES at {show_price(fill.price)} ({how}, fee {show_money(fill.fee)})"
+def _trades(book: AlertStore, fills: Sequence[Fill]) -> list[AlertRaised]:
+    """Return an alert for each fill, in the terms of the user: a sale of what was held, or a purchase of YES or NO."""
+    entries = sort_by_time(each for ticker in {fill.ticker for fill in fills} for each in book.entries_of(ticker))
+    held = positions_before(each for each in entries if isinstance(each, Fill))
+    return [_trade(fill, own_terms(fill.side, fill.price, held.get(fill.key, Qty(0)))) for fill in fills]
+
+
+def _trade(fill: Fill, terms: OwnTerms) -> AlertRaised:
+    what, how = f"{terms.verb} {show_qty(fill.qty)} {terms.side.upper()}", "taker" if fill.is_taker else "maker"
+    text = f"{what} at {show_price(terms.price)} ({how}, fee {show_money(fill.fee)})"
     return AlertRaised(fill.ts, "info", "TRADE_EXECUTED", fill.ticker, text)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from kalshi_cli.base.errors import AnotherInstanceError, ExchangeError, KalshiError, UnreachableError, UsageError
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
-from kalshi_cli.core.model.effects import AlertRaised
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts
+from kalshi_cli.core.model.effects import AlertRaised, FillBooked
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.monitoring.price_alerts import PriceAlert, TopPrices
+from kalshi_cli.services.account.portfolio import positions_before
 from kalshi_cli.services.markets.market_query import run_markets
 from kalshi_cli.services.monitoring.alerts import alerting
 from kalshi_cli.services.resources import Home, Resources
@@ -139,9 +140,10 @@ class _ExchangeReader:
         return prices, unread
 
     def _note_fills(self, ticker: str, since: Ts) -> None:
-        for fill in self._resources.client.fills(ticker, since):
-            if fill.trade_id not in self._seen:
-                self._seen[fill.trade_id] = None
-                self._watch.note(fill)
+        new = [fill for fill in self._resources.client.fills(ticker, since) if fill.trade_id not in self._seen]
+        held = positions_before(self._resources.client.all_fills(ticker)[::-1]) if new else {}
+        for fill in new:
+            self._seen[fill.trade_id] = None
+            self._watch.note(FillBooked(fill, None, held.get(fill.key, Qty(0))))
         while len(self._seen) > SEEN_FILLS:
             del self._seen[next(iter(self._seen))]

@@ -165,7 +165,7 @@ def failure(results: Sequence[CancelResult]) -> KalshiError | None:
     if failed and len(results) == 1:
         is_missing, detail = failed[0].is_missing, failed[0].detail
         return (NotFoundError if is_missing else ExchangeError)(
-            f"The order was not canceled: {detail}", hint="`kalshi order list` shows your orders"
+            f"The order was not canceled: {detail}", hint=_hint(failed[0].order_id, "kalshi order list")
         )
     if failed:
         kind = NotFoundError if all(each.is_missing for each in failed) else ExchangeError
@@ -236,12 +236,17 @@ def _only_one(any_id: str, candidates: Sequence[Order]) -> str:
     return candidates[0].order_id if candidates else any_id
 
 
+def _hint(any_id: str, command: str) -> str:
+    short = f"type at least {MIN_PREFIX} characters of the order id; " if len(any_id) < MIN_PREFIX else ""
+    return f"{short}`{command}` shows your orders"
+
+
 def find_order(resources: Resources, any_id: str) -> Order:
     """Return an order by its order id, a prefix of that, or its client order id."""
     try:
         return resources.client.order(resolve_ids(resources, [any_id])[0])
     except NotFoundError as error:
-        hint = "`kalshi order list --status all` shows your orders"
+        hint = _hint(any_id, "kalshi order list --status all")
         raise NotFoundError(f"No live or recent order has the id {any_id}", hint=hint, code=error.code) from error
 
 

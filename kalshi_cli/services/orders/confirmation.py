@@ -34,9 +34,22 @@ def place_warnings(engine: TradingEngine, ticket: OrderTicket, proposal: OrderPr
     if market.yes_bid is market.yes_ask is market.last is None:
         warnings.append("This market has no quotes and no trades yet, so the price could not be compared")
     held = engine.state.ledger.position(ticket.ticker, ticket.subaccount or 0).qty
-    if text := short_sale_warning(ticket, held):
+    if text := short_sale_warning(ticket, held) or closing_note(ticket, held):
         warnings.append(text)
     return tuple(warnings)
+
+
+def closing_note(ticket: OrderTicket, held: Qty) -> str:
+    """Say that a purchase of the other outcome sells the position, and is listed so; empty for any other order."""
+    own = max(0, -held if ticket.outcome == "yes" else held)
+    if ticket.action != "buy" or own == 0:
+        return ""
+    sold, closed = "NO" if ticket.outcome == "yes" else "YES", Qty(min(own, ticket.qty))
+    price = show_price(_no_price(ticket.price))
+    return (
+        f"You hold {show_qty(Qty(own))} {sold} of {ticket.ticker}: this order sells {show_qty(closed)} {sold} at "
+        f"{price}, and is listed as `sell {sold}`"
+    )
 
 
 def short_sale_warning(ticket: OrderTicket, held: Qty) -> str:

@@ -22,6 +22,7 @@ from kalshi_cli.base.units import (
 from kalshi_cli.core.model.messages import OrderState
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.services.account.portfolio import PastPositions
 from kalshi_cli.services.account.recovery import reconcile, reconciled_row, record_reports
 from kalshi_cli.services.orders import amend, batch, cancel, close
 from kalshi_cli.services.orders.cancel_all import KillRun
@@ -90,6 +91,23 @@ class OrderService(OrderPlanningService):
             for number in {each.subaccount for each in orders}
             for position in self._resources.client.positions(subaccount=number or None)
         }
+
+    def as_meant(self, orders: Sequence[OrderRow]) -> Sequence[OrderRow]:
+        """Return orders as the user means them, by the positions of now; those that ended by the positions of then.
+
+        Raises what reading positions and fills raises.
+        """
+        held, past = self.held([each for each in orders if each.status == "resting"]), None
+        if any(each.status != "resting" for each in orders):
+            past = PastPositions(self._resources.client.all_fills()[::-1])
+        found = []
+        for each in orders:
+            place = (each.subaccount, each.ticker)
+            if past is not None and each.status != "resting":
+                found.append(in_own_terms(each, {place: past.when_placed(place, each.order_id, each.created)}))
+            else:
+                found.append(in_own_terms(each, held))
+        return found
 
     def in_own_terms(self, orders: Sequence[R]) -> Sequence[R]:
         """Return orders that trade, or did until now, as the user means them, for a sentence about them.

@@ -9,8 +9,7 @@ from pathlib import Path
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.core.engine.engine import TradingEngine
-from kalshi_cli.core.model.effects import AlertRaised
-from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.effects import AlertRaised, FillBooked
 from kalshi_cli.core.monitoring.price_alerts import FiredAlert, PriceAlert, TopPrices, UnreadPrices, fired
 from kalshi_cli.store.lock import holder
 from kalshi_cli.store.sqlite_store import Store
@@ -34,10 +33,10 @@ class PriceAlertWatch:
         self._file: UserFile[PriceAlerts] = price_alert_file(home)
         self._run_lock = home / RUN_LOCK
         self._unread = UnreadPrices(recorded)
-        self._fills: deque[Fill] = deque(maxlen=MAX_FILLS)
+        self._fills: deque[FillBooked] = deque(maxlen=MAX_FILLS)
         self._clock = clock
 
-    def note(self, fill: Fill) -> None:
+    def note(self, fill: FillBooked) -> None:
         """Keep a fill of the account for the next look."""
         self._fills.append(fill)
 

@@ -15,7 +15,6 @@ from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import AlertRaised, Effect, FillBooked, OrderRefused, SettlementBooked, StateChanged
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import Message, StateCommand, Tick
-from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.monitoring.source_watch import Source, SourceWatch
 from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol, run
 from kalshi_cli.services.trading.price_alerts import PriceAlertWatch
@@ -68,7 +67,7 @@ class ReportingRecorder:
             order = effect.order if isinstance(effect, FillBooked) else None
             self.events.note(effect, order.strategy if order is not None else "")
         if self.price_alerts is not None and isinstance(effect, FillBooked):
-            self.price_alerts.note(effect.fill)
+            self.price_alerts.note(effect)
         if isinstance(effect, AlertRaised):
             if (effect.code, effect.text) != self._moved:
                 self.tell(f"{effect.tier.upper()} {effect.code} {effect.subject}: {effect.text}")
@@ -78,9 +77,9 @@ class ReportingRecorder:
         elif isinstance(effect, FillBooked):
             fill = effect.fill
             order = effect.order or self.engine.state.orders.by_order_id(fill.order_id)
-            verb, how = "bought" if fill.side is BID else "sold", "taker" if fill.is_taker else "maker"
-            price, fee = show_price(fill.price), show_money(fill.fee)
-            text = f"{verb} {show_qty(fill.qty)} YES {fill.ticker} at {price} ({how}, fee {fee})"
+            terms, how = effect.terms, "taker" if fill.is_taker else "maker"
+            what = f"{terms.verb} {show_qty(fill.qty)} {terms.side.upper()} {fill.ticker}"
+            text = f"{what} at {show_price(terms.price)} ({how}, fee {show_money(fill.fee)})"
             self._show(fill.ts, order.strategy if order is not None else "", text)
         elif isinstance(effect, SettlementBooked):
             settled = effect.settlement

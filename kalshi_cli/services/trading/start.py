@@ -22,7 +22,7 @@ from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import Effect, FillBooked, OrderChanged, SettlementBooked
 from kalshi_cli.core.model.messages import AccountSnapshot
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.core.model.orders import Fill, Order
+from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.account.recovery import (
@@ -54,7 +54,7 @@ class AccountDifferences:
         self._before = {_name(order): order for order in orders}
         self._after: dict[str, Order] = {}
         self._repaired: dict[str, str] = {}
-        self.fills: list[Fill] = []
+        self.fills: list[FillBooked] = []
         self.settlements: list[Settlement] = []
         self.latest: AccountSnapshot | None = None
 
@@ -63,7 +63,7 @@ class AccountDifferences:
         self.latest = snapshot
         for effect in effects:
             if isinstance(effect, FillBooked):
-                self.fills.append(effect.fill)
+                self.fills.append(effect)
             elif isinstance(effect, SettlementBooked):
                 self.settlements.append(effect.settlement)
             elif isinstance(effect, OrderChanged):
@@ -234,6 +234,7 @@ def _order_line(kind: str, order: Order, repaired: str) -> str:
     return f"{text}; an earlier reply was wrong: {repaired}" if repaired else text
 
 
-def _fill_line(fill: Fill) -> str:
-    verb = "bought" if fill.side is BID else "sold"
-    return f"  {verb} {show_qty(fill.qty)} YES {fill.ticker} at {show_price(fill.price)} on {format_ts(fill.ts)}"
+def _fill_line(booked: FillBooked) -> str:
+    fill, terms = booked.fill, booked.terms
+    what = f"{terms.verb} {show_qty(fill.qty)} {terms.side.upper()} {fill.ticker}"
+    return f"  {what} at {show_price(terms.price)} on {format_ts(fill.ts)}"

@@ -57,7 +57,7 @@ function cards(...pairs) {
 
 // A line over time: the values, what they are, and the times of the first and the last one.
 function curve(points, words, show = money, from = "", to = "now") {
-  if (points.length < 2) return element("p", { class: "soft" }, "The curve begins with the second value");
+  if (points.length < 2) return element("p", { class: "soft" }, "Nothing to draw yet: a chart needs two values");
   const low = Math.min(...points), high = Math.max(...points), span = high - low || 1;
   const at = (value) => (98 - (value - low) / span * 96).toFixed(2);
   const line = points.map((value, n) => (n / (points.length - 1) * 100).toFixed(2) + "," + at(value)).join(" ");
@@ -134,6 +134,9 @@ async function act(words, request, field) {
 
 // -- pages ----------------------------------------------------------------------------------------------------------
 
+// The price of NO for a price of YES, and the other way round.
+const noPrice = (at) => (isSet(at) ? (10000 - Math.round(10000 * Number(at))) / 10000 : null);
+
 const positionColumns = [
   ["Market", (row) => market(row.ticker)],
   ["Quantity", (row) => `${count(row.count)} ${row.side.toUpperCase()}`, "number"],
@@ -151,7 +154,7 @@ function ownTerms(order) {
   const held = (state.parts.positions || []).find((row) => row.ticker === order.ticker && row.subaccount === order.subaccount);
   const isBid = order.book_side === "bid", isClosing = isSet(held) && held.side === (isBid ? "no" : "yes");
   const side = isBid !== isClosing ? "yes" : "no";
-  const at = side === order.side ? order.price : (10000 - Math.round(10000 * Number(order.price))) / 10000;
+  const at = side === order.side ? order.price : noPrice(order.price);
   return { words: `${isClosing ? "sell" : "buy"} ${side.toUpperCase()}`, price: at };
 }
 
@@ -163,7 +166,7 @@ const orderColumns = [
   ["Status", (row) => row.status.toLowerCase()],
   ["Strategy", (row) => row.strategy || "manual"],
   ["", (row) => allowed.stop && row.order_id ? element("button", { onclick: () =>
-    act(`Cancel order ${row.order_id.slice(0, 8)}?`, { do: "cancel", order_id: row.order_id }) }, "Cancel") : ""],
+    act(`Cancel order ${row.order_id.slice(0, 8)}: ${ownTerms(row).words}, ${count(row.remaining)} at ${price(ownTerms(row).price)}?`, { do: "cancel", order_id: row.order_id }) }, "Cancel") : ""],
 ];
 const fillColumns = [
   ["Time", (row) => day(row.time)],
@@ -183,7 +186,7 @@ const alertColumns = [
   ["What happened", (row) => row.text, "wrap"],
 ];
 const partColumns = (name) => [
-  [name, (row) => row.key ?? (row.strategy || "manual")],
+  [name, (row) => (row.key ?? row.strategy).replace(/^(\(none\))?$/, "manual")],
   ["Net", (row) => gain(row.net), "number", (row) => tone(row.net)],
   ["Realized", (row) => gain(row.realized), "number"],
   ["Unrealized", (row) => gain(row.unrealized), "number"],
@@ -202,28 +205,28 @@ const pages = {
           ? `loss limit ${money(run.daily_loss_limit)}` : ""],
         ["Exposure", money(run.exposure), "", isSet(run.exposure_limit) ? `of ${money(run.exposure_limit)}` : ""],
         ["Positions", String((state.parts.positions || []).length)], ["Live orders", String((state.parts.orders || []).length)],
-        ["Feed", isSet(run.feed_age_s) ? run.feed_age_s.toFixed(1) + " s" : "—", run.feed_age_s > 3 ? "bad" : "",
-          isSet(run.feed_lag_ms) ? `lag ${run.feed_lag_ms} ms` : ""]),
+        ...(run.running ? [["Feed", isSet(run.feed_age_s) ? run.feed_age_s.toFixed(1) + " s" : "—", run.feed_age_s > 3 ? "bad" : "",
+          isSet(run.feed_lag_ms) ? `lag ${run.feed_lag_ms} ms` : ""]] : [])),
       run.settling ? element("p", { class: "warn" },
         "Settling: cash and positions were read at different times and do not agree yet.") : null,
-      element("h2", {}, "Equity since the server follows it"), curve(state.equity, "Equity"),
+      element("h2", {}, "Equity since this page server started"), curve(state.equity, "Equity"),
       element("h2", {}, "P&L by strategy"),
       table("Since the loop began", partColumns("Strategy"), state.parts.strategies, "No strategy is running"),
       denied.length ? table("Orders refused by kalshi", [["Limit", (row) => row[0]], ["Times", (row) => String(row[1]), "number"]],
         denied, "") : null,
       element("h2", {}, "Positions"), table("Open positions", positionColumns, state.parts.positions, "No open positions"),
       element("h2", {}, "Alerts"),
-      table("Of the last day", alertColumns, (state.parts.alerts || []).slice(0, 5), "No alerts in the last day"),
+      table("Last 24 hours", alertColumns, (state.parts.alerts || []).slice(0, 5), "No alerts in the last 24 hours"),
     ];
   },
   positions: () => [element("h1", {}, "Positions"),
     table("Open positions", positionColumns, state.parts.positions, "No open positions")],
   orders: () => [element("h1", {}, "Orders"), table("Live orders", orderColumns, state.parts.orders, "No live orders"),
-    allowed.write ? orderForm() : null],
+    ...(allowed.write ? [element("h2", {}, "New order"), orderForm()] : [])],
   fills: () => [element("h1", {}, "Fills"),
-    table("Of the last day", fillColumns, state.parts.fills, "No fills in the last day")],
+    table("Last 24 hours", fillColumns, state.parts.fills, "No fills in the last 24 hours")],
   alerts: () => [element("h1", {}, "Alerts"),
-    table("Of the last day", alertColumns, state.parts.alerts, "No alerts in the last day")],
+    table("Last 24 hours", alertColumns, state.parts.alerts, "No alerts in the last 24 hours")],
 };
 
 const reading = {
@@ -247,7 +250,7 @@ const reading = {
       lists.length ? element("p", {}, "Watchlists: ", ...lists.flatMap((list) =>
         [element("a", { href: "#watchlist/" + encodeURIComponent(list.name) }, `${list.name} (${list.tickers.length})`), " "])) : null,
       table("At most 100 open markets", [["Market", (row) => market(row.ticker)], ["Title", (row) => row.title || "", "wrap"],
-        ["Bid", (row) => price(row.yes_bid), "number"], ["Ask", (row) => price(row.yes_ask), "number"],
+        ["YES bid", (row) => price(row.yes_bid), "number"], ["YES ask", (row) => price(row.yes_ask), "number"],
         ["Closes", (row) => day(row.close_time)]], rows, "No market matches")];
   },
   watchlist: async (name) => [element("h1", {}, `Watchlist ${name}`),
@@ -265,18 +268,20 @@ const reading = {
     const most = Math.max(...[...book.yes_bids, ...book.yes_asks].map((level) => Number(level[1])), 1);
     const level = ([at, size]) => [element("span", { class: "number" }, price(at)), element("span", { class: "number" },
       count(size)), element("meter", { min: 0, max: most, value: Number(size), "aria-label": `${count(size)} at ${price(at)}` })];
-    const closes = candles.map((each) => Number(each.close)).filter((value) => Number.isFinite(value));
+    // A minute without a trade, or with one side of the book empty, has no price: it is not a price of 0.
+    const priced = candles.filter((each) => isSet(each.close)), closes = priced.map((each) => Number(each.close));
     return [element("h1", {}, found.title || ticker), element("p", { class: "soft" }, ticker),
-      cards(["Best bid", price(book.best_bid)], ["Best ask", price(book.best_ask)], ["Status", found.status],
+      cards(["Buy YES at", price(book.best_ask), "", `sell at ${price(book.best_bid)}`],
+        ["Buy NO at", price(noPrice(book.best_bid)), "", `sell at ${price(noPrice(book.best_ask))}`], ["Status", found.status],
         ["Closes", day(found.close_time)]),
       allowed.write ? watchForm(ticker) : null,
       element("h2", {}, isYoung ? "Price, last three hours by the minute" : "Price, last week by the hour"),
-      curve(closes, "Price", price, isSet(candles[0]) ? day(candles[0].end) : ""),
+      curve(closes, "Price", price, isSet(priced[0]) ? day(priced[0].end) : ""),
       ...(allowed.write ? [element("h2", {}, "New order"), orderForm(ticker)] : []),
-      element("h2", {}, "Asks"), element("div", { class: "ladder asks" }, ...book.yes_asks.slice().reverse().flatMap(level)),
-      element("h2", {}, "Bids"), element("div", { class: "ladder" }, ...book.yes_bids.flatMap(level)),
+      element("h2", {}, "YES asks"), element("div", { class: "ladder asks" }, ...book.yes_asks.slice().reverse().flatMap(level)),
+      element("h2", {}, "YES bids"), element("div", { class: "ladder" }, ...book.yes_bids.flatMap(level)),
       element("h2", {}, "Trades"), table("Public trades, newest first", [["Time", (row) => day(row.time)],
-        ["Price", (row) => price(row.price), "number"], ["Quantity", (row) => count(row.count), "number"],
+        ["YES price", (row) => price(row.price), "number"], ["Quantity", (row) => count(row.count), "number"],
         ["Taker bought", (row) => row.taker.toUpperCase()]], trades, "No trades yet"),
       element("h2", {}, "Rules"), element("p", {}, found.rules_primary || "")];
   },
@@ -340,7 +345,7 @@ function watchForm(ticker) {
 // Side and action have no default: a wrong one could be confirmed unread.
 function orderForm(ticker = "") {
   const options = { side: ["yes or no", "yes", "no"], action: ["buy or sell", "buy", "sell"] };
-  const fields = [["ticker", "Market"], ["side", "YES or NO"], ["action", "buy or sell"], ["count", "Quantity"], ["price", "Price, like 0.47"]];
+  const fields = [["ticker", "Market"], ["side", "YES or NO"], ["action", "buy or sell"], ["count", "Quantity"], ["price", "Its price, like 0.47"]];
   const inputs = fields.map(([name, words]) => [name, options[name]
     ? element("select", { name, "aria-label": words, required: "required" }, ...options[name].map((each, at) =>
       Object.assign(element("option", {}, name === "side" ? each.toUpperCase() : each), { value: at ? each : "" })))

@@ -33,13 +33,19 @@ def running(exchange: Served, *words: str) -> subprocess.Popen[str]:
     return start(["alerts", "run", "--interval", "1s", *words], exchange.variables(), exchange.home)
 
 
+def test_an_alert_says_when_it_fires_also_at_the_price_of_no(exchange: Served) -> None:
+    above = program("alerts", "add", TWO_SIDED, "--above", "60c").err
+    assert "the best YES bid is $0.60 or more: NO then costs $0.40 or less" in above
+
+
 def test_alerts_are_added_listed_and_removed(exchange: Served) -> None:
     added = program("alerts", "add", TWO_SIDED.lower(), "--above", "60c", "--json").json
     assert {name: added[name] for name in ("alert_id", "ticker", "kind", "price")} == {
         "alert_id": "1", "ticker": TWO_SIDED, "kind": "above", "price": "0.6000",
     }  # fmt: skip
-    program("alerts", "add", TWO_SIDED, "--below", "0.30")
-    program("alerts", "add", EMPTY, "--fills")
+    below = program("alerts", "add", TWO_SIDED, "--below", "0.30").err
+    assert "the best YES ask is $0.30 or less: NO then sells for $0.70 or more" in below
+    assert f"when an order of yours in {EMPTY} fills" in program("alerts", "add", EMPTY, "--fills").err
     assert left() == [(TWO_SIDED, "above", "0.6000"), (TWO_SIDED, "below", "0.3000"), (EMPTY, "fills", None)]
     assert program("alerts", "remove", "2", "9").code == ExitCode.FAILED
     assert len(left()) == 3, "a wrong id removes nothing"

@@ -108,11 +108,48 @@ def test_a_sale_of_what_is_not_held_says_that_it_opens_a_short_position(exchange
     assert "short position" not in program("buy", TWO_SIDED, "4", "@0.41", "--dry-run").err
 
 
+def test_an_order_that_ended_keeps_the_words_of_the_time_when_it_was_placed(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3")  # holds 3 YES
+    resting = program("buy", TWO_SIDED, "3", "@0.52", "--no", "--json").json["order_id"]  # would sell the 3 YES
+    program("cancel", resting)
+    program("buy", TWO_SIDED, "3", "@0.56", "--no")  # sells them
+    flat = program("buy", TWO_SIDED, "3", "@0.51", "--no", "--json").json["order_id"]
+    program("cancel", flat)
+    said = on_terminal("order", "list", "--status", "all", keeps_lines=True)
+    words = [" ".join(each.split()) for each in re.findall(r"(?:buy|sell) \w+ +\$\S+", said)]
+    assert words == ["buy NO $0.51", "sell YES $0.44", "sell YES $0.48", "buy YES $0.45"]
+    assert re.search(r"side +NO", on_terminal("order", "show", flat))
+
+
+def test_a_purchase_of_the_other_outcome_says_that_it_sells_what_is_held(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3")
+    told = program("buy", TWO_SIDED, "4", "@0.52", "--no", "--dry-run").err.replace("\n", " ")
+    assert f"You hold 3 YES of {TWO_SIDED}: this order sells 3 YES at $0.48, and is listed as `sell YES`" in told
+    assert "You hold" not in program("buy", TWO_SIDED, "4", "@0.41", "--dry-run").err
+    assert "You hold" not in program("sell", TWO_SIDED, "3", "@0.48", "--dry-run").err
+
+
 def test_the_confirmation_shows_the_market_its_best_prices_and_what_can_be_lost_and_won(exchange: Served) -> None:
     told = program("buy", TWO_SIDED, "10", "@0.41", "--dry-run").err
     assert "YES: best bid $0.44, best ask $0.47" in told
     assert "Cost $4.10, fee up to $0.17, maximum loss $4.27, maximum payout $10.00" in told
     assert "NO: best bid $0.53, best ask $0.56" in program("buy", TWO_SIDED, "10", "@0.51", "--no", "--dry-run").err
+
+
+def test_a_price_of_no_far_from_the_market_is_refused_in_the_terms_of_no_too(exchange: Served) -> None:
+    ended = program("buy", TWO_SIDED, "1", "@0.80", "--no")
+    assert (ended.code, exchange.resting()) == (3, [])
+    assert "$0.20 (NO $0.80) is more than $0.10 from the market ($0.44, NO $0.56) (PRICE_COLLAR)" in ended.err
+    assert "(NO" not in program("buy", TWO_SIDED, "1", "@0.80").err
+
+
+def test_too_few_characters_of_an_order_id_are_named_as_the_cause(exchange: Served) -> None:
+    for words in (("cancel", "00000"), ("order", "show", "00000")):
+        ended = program(*words)
+        assert (ended.code, "type at least 6 characters of the order id" in ended.err) == (4, True), ended.err
+    assert "characters" not in program("cancel", "abcdef").err
 
 
 def test_cancel_takes_ids(exchange: Served) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from support.values import NOW, make_fill
 
 from kalshi_cli.base.units import Price, Ts, cents
-from kalshi_cli.core.model.effects import AlertRaised
+from kalshi_cli.core.model.effects import AlertRaised, FillBooked
 from kalshi_cli.core.model.order_terms import ASK
+from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.monitoring.price_alerts import UNREAD_MS, PriceAlert, TopPrices, UnreadPrices, fired
 
 A, B = "KXA-1", "KXB-1"
@@ -19,13 +20,13 @@ def alert(kind: Literal["above", "below", "fills"], price: Price | None = None, 
     return PriceAlert(alert_id="1", ticker=ticker, kind=kind, price=price, created=NOW)
 
 
-def due(one: PriceAlert, *fills: Any, **prices: int | None) -> list[tuple[str, str]]:
+def due(one: PriceAlert, *fills: Fill, **prices: int | None) -> list[tuple[str, str]]:
     top = (
         TopPrices(**{side: None if price is None else cents(price) for side, price in prices.items()})
         if prices
         else None
     )
-    found = fired([one], {A: top} if top is not None else {}, fills, NOW)
+    found = fired([one], {A: top} if top is not None else {}, [FillBooked(each) for each in fills], NOW)
     assert all(each.alert is one and each.told.tier == "warning" and each.told.subject == A for each in found)
     return [(each.told.code, each.told.text) for each in found]
 
@@ -56,7 +57,7 @@ def test_a_fill_counts_in_its_market_after_the_alert_was_added() -> None:
     ((code, text),) = due(alert("fills"), make_fill(ticker=A, ts=NOW))
     assert (code, text[:6]) == ("FILL_ALERT", "bought")
     ((_, sold),) = due(alert("fills"), make_fill(ticker=A, ts=NOW, side=ASK))
-    assert sold.startswith("sold")
+    assert sold.startswith("bought 10 NO at "), "it sold nothing that was held"
 
 
 def told(alerts: list[AlertRaised]) -> list[tuple[str, str]]:
