@@ -20,6 +20,7 @@ import msgspec
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.file_trust import doubt_file
 from kalshi_cli.base.files import open_regular, read_regular
+from kalshi_cli.base.text import redact
 from kalshi_cli.base.units import Price, Qty, price_from_user, qty_from_user
 from kalshi_cli.core.account.sizing import RESERVED
 from kalshi_cli.core.engine.strategy_runner import Watches
@@ -279,6 +280,16 @@ def parameters(kind: type[Strategy]) -> list[Parameter]:
         low, high = (meta.ge if meta.ge is not None else meta.gt, meta.le) if meta else (None, None)
         default, minimum, maximum = (_show(plain[field.name], value) for value in (field.default, low, high))
         found.append(Parameter(field.name, default, minimum, maximum, (meta.description or "") if meta else ""))
+    return found
+
+
+def settings(strategies: Sequence[Strategy]) -> dict[str, str]:
+    """Return the value of every parameter as a user types it, named `spike.move` if there are several strategies."""
+    found = {}
+    for strategy in strategies:
+        prefix = f"{strategy.name}." if len(strategies) > 1 else ""
+        for name, hint in get_type_hints(strategy.Params).items():
+            found[prefix + name] = redact(_show(hint, getattr(strategy.params, name)))
     return found
 
 
