@@ -363,7 +363,8 @@ def _read_source(path: Path) -> bytes:
             source = b"" if doubt is not None else file.read(MAX_SOURCE + 1)
     except OSError as error:
         text = f"No strategy file {path}" + ("" if isinstance(error, FileNotFoundError) else f": {error.strerror}")
-        raise UsageError(text, hint="give FILE.py:ClassName", code="unknown_strategy") from error
+        hint = "check the path; `kalshi strategies new NAME` writes a first strategy"
+        raise UsageError(text, hint=hint, code="unknown_strategy") from error
     if doubt is not None:
         raise UsageError(f"Refused the strategy {path}: {doubt.why}", hint=doubt.remedy, code="unsafe_strategy")
     if len(source) > MAX_SOURCE:
