@@ -141,6 +141,8 @@ def _table(of: type[msgspec.Struct], rows: Sequence[msgspec.Struct], *, hidden: 
     if not rows:
         return ""
     shown = [column for column in columns(of) if column.name not in hidden]
+    if of is PnlRow:
+        shown = [column._replace(heading="market") if column.name == "key" else column for column in shown]
     head = "".join(f'<th class="{_align(column)}">{text(column.label)}</th>' for column in shown)
     lines = []
     for row in rows:
