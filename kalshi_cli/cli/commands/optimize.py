@@ -42,8 +42,13 @@ app = CommandGroup("Search for the parameters of a strategy.")
 @app.command("optimize")
 def optimize(
     ctx: typer.Context,
-    strategy: Annotated[str, typer.Argument(metavar="STRATEGY", help="A built-in name, or FILE.py:Class.")],
+    strategy: Annotated[
+        str | None, typer.Argument(metavar="STRATEGY", help="A built-in name, or FILE.py:Class.")
+    ] = None,
     files: Recordings = None,
+    named: Annotated[
+        str | None, typer.Option("--strategy", metavar="NAME", help="The same as STRATEGY, as `backtest` takes it.")
+    ] = None,
     param: Ranges = None,
     trials: Annotated[int, typer.Option("--trials", min=1, max=100_000, help="Trials for each window.")] = 50,
     sampler: Annotated[
@@ -88,6 +93,10 @@ def optimize(
     from kalshi_cli.cli.extras import require_extra
     from kalshi_cli.cli.screen.progress import progress
 
+    if named:
+        strategy, files = named, [*map(Path, filter(None, [strategy])), *(files or ())]
+    if not strategy:
+        raise UsageError("No strategy given", hint="kalshi optimize threshold FILE... --param buy_below=20c..40c")
     require_extra("research", "optuna", "distributed", "sqlalchemy")
     from kalshi_cli.services.research.search.optimize import OptimizeRequest, optimize_notes
 

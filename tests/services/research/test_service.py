@@ -119,3 +119,14 @@ def test_a_series_is_recorded_and_the_list_names_what_is_not_in_it_yet(exchange:
     assert "not in the list yet" not in listed.err
     (exchange.home / "state" / "lake" / "sim" / "journal" / "1-1-1.jsonl").touch()
     assert "1 recording not in the list yet" in program("data", "list", "--json").err
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_search_takes_its_strategy_as_a_backtest_does(tmp_path: Path) -> None:
+    tape = str(tmp_path / "gone.jsonl")
+    named = program("optimize", tape, "--strategy", "threshold", "--param", "buy_below=20c,30c")
+    assert (named.code, named.err) == (
+        ExitCode.USAGE, program("optimize", "threshold", tape, "--param", "buy_below=20c,30c").err
+    )  # fmt: skip
+    assert "gone.jsonl" in named.err
+    assert "No strategy given" in program("optimize").err
