@@ -60,8 +60,8 @@ class LakeService:
         root, default = lake_folder(config, folder), _default_folder(config.env)
         if folder is None and not root.exists() and default.exists():
             self._resources.note(
-                f"The lake of this state directory, {root}, is new. Another lake is in {default}: to use it, add "
-                f"--lake {default}, or move it there"
+                f"The lake is in the state directory that was chosen: {root}. Another lake is in {default}: to use "
+                f"it, add --lake {default}, or move it to {root}"
             )
         return open_lake(root, is_new=is_new)
 
