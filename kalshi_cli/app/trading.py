@@ -121,6 +121,7 @@ class RunModes:
         orders of this run, or of an earlier one, may be live.
         """
         from kalshi_cli.exchange.live.live_feed import LiveFeed
+        from kalshi_cli.strategies.registry import settings
 
         config, clock = self.config, self.environment.clock
         is_paper = request.fills == "paper" or (config.env == "prod" and request.fills != "live")
@@ -163,6 +164,7 @@ class RunModes:
                 ends_groups=any(strategy.watches != "depth" for strategy in strategies), tell=resources.tell,
             )  # fmt: skip
             plan = self._plan(request.strategies, home.name, len(markets), resources.run_id, request)
+            plan = msgspec.structs.replace(plan, params=settings(strategies))
             telling.begin(lambda: len(shards(engine.state.exchange)) if engine.state.exchange is not None else 0)
             sources = stack.enter_context(
                 run_inputs(resources, strategies, feed.enqueue, lambda: tuple(engine.state.markets.values()))

@@ -39,6 +39,7 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
     """
 
     strategy: str
+    params: dict[str, str] = msgspec.field(default_factory=dict)
     env: str
     mode: str
     uptime_s: float

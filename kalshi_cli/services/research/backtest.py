@@ -59,8 +59,7 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
 
     `curve` has the cumulative profit and loss in recorded time, one point per change. `refusals` are the first refusal
     of each code. `holes` counts the times at which messages of a market were lost, `lost_s` the seconds until its next
-    snapshot; `params` are the values of all parameters; `bounds` are the other fill models under which the same
-    backtest ran.
+    snapshot; `bounds` are the other fill models under which the same backtest ran.
     """
 
     summary: RunSummary
@@ -73,7 +72,6 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     facts: BacktestFacts = BacktestFacts()
     fill_model: str = "proportional"
     latency: str = ""
-    params: dict[str, str] = {}
     bounds: tuple[BacktestReport, ...] = ()
 
     @property
@@ -175,7 +173,6 @@ def backtest_view(report: BacktestReport) -> BacktestView:
         report.summary,
         fill_model=report.fill_model,
         latency=report.latency,
-        params=report.params,
         max_drawdown=report.max_drawdown,
         bounds=tuple(FillBoundRow.of(bound) for bound in report.bounds),
         holes=report.holes,

@@ -88,16 +88,15 @@ def run_backtest(setup: BacktestSetup, request: BacktestRequest) -> BacktestRepo
     plan = RunPlan(
         run_id="backtest", pid=0, strategy=",".join(request.strategies), env=setup.env, mode="backtest",
         words="BACKTEST: recorded order books, simulated fills", markets=0, duration_s=None, status_every_s=60.0,
-        stop_budget_s=0.0,
+        stop_budget_s=0.0, params=registry.settings(strategies),
     )  # fmt: skip
-    report = over_recordings(
+    return over_recordings(
         request, plan, setup.limits, strategies,
         cash=setup.cash,
         new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),
         references=setup.references, order_expiry_s=setup.order_expiry_s, seed=setup.seed,
         inputs=[wanted for strategy in strategies for wanted in strategy.inputs()],
     )  # fmt: skip
-    return msgspec.structs.replace(report, params=registry.settings(strategies))
 
 
 def run_tape(setup: BacktestSetup, request: BacktestRequest) -> TapeRun:
@@ -214,7 +213,6 @@ def merge_reports(reports: Sequence[BacktestReport], cash: Money) -> BacktestRep
         facts=merge_facts([report.facts for report in reports], cash),
         fill_model=first.fill_model,
         latency=first.latency,
-        params=first.params,
     )
 
 

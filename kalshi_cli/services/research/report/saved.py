@@ -120,9 +120,7 @@ def compare(first: Path, second: Path) -> list[ComparisonRow]:
     reports = [_read(path) for path in (first, second)]
     has_run = not all("rows" in each for each in reports)
     pairs: list[tuple[str, list[Any]]] = [(name, [each.get(name) for each in reports]) for name in _COMPARED]
-    params = [each.get("params", {}) for each in reports]
-    names = [name for name in dict.fromkeys((*params[0], *params[1])) if params[0].get(name) != params[1].get(name)]
-    pairs[1:1] = [(_PARAM + name, [each.get(name) for each in params]) for name in names]
+    pairs[1:1] = _params(reports)
     ratios = [_ratios(each) for each in reports]
     pairs += [(name, [each.get(name) for each in ratios]) for name in dict.fromkeys((*ratios[0], *ratios[1]))]
     nets = [{row["key"]: row["net"] for row in each.get("rows", ())} for each in reports]
@@ -132,6 +130,13 @@ def compare(first: Path, second: Path) -> list[ComparisonRow]:
         for name, (a, b) in pairs
         if (None not in (a, b) if has_run else (a, b) != (None, None))
     ]
+
+
+def _params(reports: Sequence[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
+    """Return the parameters that differ; none if a report is from before reports had them."""
+    first, second = (each.get("params") or {} for each in reports)
+    names = [name for name in dict.fromkeys((*first, *second)) if first.get(name) != second.get(name)]
+    return [(_PARAM + name, [first.get(name), second.get(name)]) for name in names] if first and second else []
 
 
 def readable(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
@@ -200,6 +205,7 @@ class _SavedParts(msgspec.Struct):
     net: str
     rows: list[_SavedMarket]
     ratios: list[_SavedRatio]
+    params: dict[str, str] = {}
 
 
 class _SavedSummary(msgspec.Struct):
@@ -209,6 +215,7 @@ class _SavedSummary(msgspec.Struct):
     net: str
     mode: str
     stopped_by: str
+    params: dict[str, str] = {}
 
 
 def _read(path: Path) -> dict[str, Any]:

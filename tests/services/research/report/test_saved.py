@@ -72,6 +72,8 @@ def test_parameters_that_differ_are_named(view: BacktestView, tmp_path: Path) ->
     rows = [(row.measure, row.a, row.b, row.difference) for row in readable(compare(first, second))]
     assert rows[1:3] == [("param hold_s", "5", "10", None), ("param x", None, "1", None)]
     assert "limit" not in str(rows)
+    old = save(msgspec.structs.replace(view, params={}), tmp_path / "old.json")
+    assert not [row for row in compare(first, old) if row.measure.startswith("param")], "it did not keep them"
 
 
 def test_a_run_and_its_backtest_side_by_side(view: BacktestView, tmp_path: Path) -> None:
