@@ -121,7 +121,6 @@ class RunModes:
         orders of this run, or of an earlier one, may be live.
         """
         from kalshi_cli.exchange.live.live_feed import LiveFeed
-        from kalshi_cli.strategies.registry import settings
 
         config, clock = self.config, self.environment.clock
         is_paper = request.fills == "paper" or (config.env == "prod" and request.fills != "live")
@@ -163,8 +162,7 @@ class RunModes:
                 quoted=lambda: [order.ticker for order in engine.state.orders.live()],
                 ends_groups=any(strategy.watches != "depth" for strategy in strategies), tell=resources.tell,
             )  # fmt: skip
-            plan = self._plan(request.strategies, home.name, len(markets), resources.run_id, request)
-            plan = msgspec.structs.replace(plan, params=settings(strategies))
+            plan = self._plan(request, strategies, home.name, len(markets), resources.run_id)
             telling.begin(lambda: len(shards(engine.state.exchange)) if engine.state.exchange is not None else 0)
             sources = stack.enter_context(
                 run_inputs(resources, strategies, feed.enqueue, lambda: tuple(engine.state.markets.values()))
@@ -412,9 +410,9 @@ class RunModes:
         return made
 
     def _plan(
-        self, strategies: Sequence[str], mode: str, markets: int, run_id: str, request: TradeRequest | None = None
+        self, request: TradeRequest, strategies: Sequence[Strategy], mode: str, markets: int, run_id: str
     ) -> RunPlan:
-        from kalshi_cli.strategies.registry import fingerprint
+        from kalshi_cli.strategies.registry import fingerprint, settings
 
         env = self.config.env
         words = {
@@ -422,13 +420,11 @@ class RunModes:
             "sim": "SIMULATED EXCHANGE: no real money",
             "live": "LIVE TRADING on Kalshi: REAL MONEY" if env == "prod" else "DEMO EXCHANGE: play money",
         }
-        trade = self.config.trade
         return RunPlan(
-            run_id=run_id, pid=os.getpid(), strategy=",".join(strategies), env=env, mode=mode,
-            words=words[mode], code=tuple(filter(None, map(fingerprint, strategies))), markets=markets,
-            duration_s=request.duration_s if request else None,
-            status_every_s=request.status_every_s if request else trade.status_every_s,
-            stop_budget_s=trade.stop_budget_s,
+            run_id=run_id, pid=os.getpid(), strategy=",".join(request.strategies), env=env, mode=mode,
+            words=words[mode], code=tuple(filter(None, map(fingerprint, request.strategies))), markets=markets,
+            duration_s=request.duration_s, status_every_s=request.status_every_s,
+            stop_budget_s=self.config.trade.stop_budget_s, params=settings(strategies),
         )  # fmt: skip
 
 
