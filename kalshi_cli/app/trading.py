@@ -16,6 +16,7 @@ from kalshi_cli.app.environment import Environment, opened
 from kalshi_cli.app.inputs import run_inputs
 from kalshi_cli.app.outputs import outputs_of_loop
 from kalshi_cli.base.errors import CredentialsError
+from kalshi_cli.base.units import pluralize
 from kalshi_cli.config.config import refuse_other_hosts
 from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.engine.engine import TradingEngine
@@ -75,14 +76,25 @@ class TradeRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to record markets, and the data inputs of strategies with them: to the file `path`, or to a lake."""
+    """A request to record markets, and the data inputs of strategies with them: to the file `path`, or to a lake.
 
-    tickers: tuple[str, ...]
+    Without tickers: the most active open markets of `series`.
+    """
+
+    tickers: tuple[str, ...] = ()
+    series: str = ""
     path: Path | None = None
     lake: Path | None = None
     strategies: tuple[str, ...] = ()
     params: dict[str, str] = {}
     duration_s: float | None = None
+
+
+class Recorded(NamedTuple):
+    """A finished recording: its markets, and the lines written."""
+
+    tickers: tuple[str, ...]
+    lines: int
 
 
 class _Account(NamedTuple):
@@ -150,7 +162,7 @@ class RunModes:
                 quoted=lambda: [order.ticker for order in engine.state.orders.live()],
                 ends_groups=any(strategy.watches != "depth" for strategy in strategies), tell=resources.tell,
             )  # fmt: skip
-            plan = self._plan(request.strategies, home.name, len(markets), resources.run_id, request)
+            plan = self._plan(request, strategies, home.name, len(markets), resources.run_id)
             telling.begin(lambda: len(shards(engine.state.exchange)) if engine.state.exchange is not None else 0)
             sources = stack.enter_context(
                 run_inputs(resources, strategies, feed.enqueue, lambda: tuple(engine.state.markets.values()))
@@ -298,18 +310,15 @@ class RunModes:
         best, worst = (run(msgspec.structs.replace(request, fill_model=name)) for name in ("optimistic", "pessimistic"))
         return msgspec.structs.replace(worst, bounds=(worst, best))
 
-    def record(self, request: RecordRequest) -> int:
-        """Write the stream of some markets, and the inputs of strategies, to a file or lake until interrupted.
-
-        Return the number of lines.
-        """
+    def record(self, request: RecordRequest) -> Recorded:
+        """Write the stream of some markets, and the inputs of strategies, to a file or lake until interrupted."""
         from kalshi_cli.exchange.live.live_feed import LiveFeed
 
         strategies = self._strategies(request)
         resources = self.environment.open()
         client, clock, families = resources.client, resources.clock, resources.families
         with ExitStack() as stack:
-            markets = run_markets(client, clock.now(), request.tickers, "")
+            markets = run_markets(client, clock.now(), request.tickers, request.series)
             recorder, upkeep = self._recorder(request, resources)
             begun = stack.enter_context(ExitStack())
             begun.callback(recorder.path.unlink, missing_ok=True)  # a refused start leaves no file behind
@@ -324,6 +333,9 @@ class RunModes:
             )
             stack.enter_context(run_inputs(resources, strategies, recorder.heard, lambda: markets))
             begun.pop_all()
+            resources.note(
+                f"Recording {pluralize(len(markets), 'market')} to {request.path or 'the lake'}; press Ctrl-C to stop"
+            )
             until = None if request.duration_s is None else clock.monotonic() + request.duration_s
             with StopSignals(clock, feed.request):
                 for message in feed:
@@ -337,7 +349,7 @@ class RunModes:
                         break
                     if isinstance(message, StateCommand) or (until is not None and clock.monotonic() >= until):
                         break
-            return recorder.lines
+            return Recorded(tuple(market.ticker for market in markets), recorder.lines)
 
     def _recorder(
         self, request: RecordRequest, resources: Resources
@@ -398,9 +410,9 @@ class RunModes:
         return made
 
     def _plan(
-        self, strategies: Sequence[str], mode: str, markets: int, run_id: str, request: TradeRequest | None = None
+        self, request: TradeRequest, strategies: Sequence[Strategy], mode: str, markets: int, run_id: str
     ) -> RunPlan:
-        from kalshi_cli.strategies.registry import fingerprint
+        from kalshi_cli.strategies.registry import fingerprint, settings
 
         env = self.config.env
         words = {
@@ -408,13 +420,11 @@ class RunModes:
             "sim": "SIMULATED EXCHANGE: no real money",
             "live": "LIVE TRADING on Kalshi: REAL MONEY" if env == "prod" else "DEMO EXCHANGE: play money",
         }
-        trade = self.config.trade
         return RunPlan(
-            run_id=run_id, pid=os.getpid(), strategy=",".join(strategies), env=env, mode=mode,
-            words=words[mode], code=tuple(filter(None, map(fingerprint, strategies))), markets=markets,
-            duration_s=request.duration_s if request else None,
-            status_every_s=request.status_every_s if request else trade.status_every_s,
-            stop_budget_s=trade.stop_budget_s,
+            run_id=run_id, pid=os.getpid(), strategy=",".join(request.strategies), env=env, mode=mode,
+            words=words[mode], code=tuple(filter(None, map(fingerprint, request.strategies))), markets=markets,
+            duration_s=request.duration_s, status_every_s=request.status_every_s,
+            stop_budget_s=self.config.trade.stop_budget_s, params=settings(strategies),
         )  # fmt: skip
 
 

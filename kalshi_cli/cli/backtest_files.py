@@ -74,7 +74,9 @@ def picture_of(given: list[Path], strategy: str, *, is_plotted: bool, is_from_la
     if not is_plotted and given and given[-1].suffix == ".svg":
         raise UsageError(f"{given[-1]} is not a recording", hint="add --plot to draw the equity curve into it")
     if not given and not is_from_lake:
-        raise UsageError("No recording given", hint=f"kalshi backtest FILE... --strategy {strategy}")
+        raise UsageError(
+            "No recording given", hint=f"kalshi backtest FILE... --strategy {strategy}, or --series of the lake"
+        )
     return picture
 
 

@@ -186,7 +186,9 @@ def open_lake(root: Path, *, is_new: bool = False) -> Lake:
     except FileNotFoundError:
         if not is_new:
             raise UsageError(
-                f"No lake at {root}", hint="`kalshi data import FILE` creates it", code="no_lake"
+                f"No lake at {root}",
+                hint="`kalshi record TICKER` or `kalshi data import FILE` creates it",
+                code="no_lake",
             ) from None
         return _create(root)
     except (OSError, msgspec.DecodeError) as error:

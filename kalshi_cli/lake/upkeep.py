@@ -21,6 +21,10 @@ from kalshi_cli.lake.tables import SCHEMAS, open_writer
 TABLES = tuple(SCHEMAS)
 
 
+_ABOUT = ("lifecycle", "coverage", "sessions")
+"""Tables about recordings and news of markets, which are no data of a series."""
+
+
 class SeriesStatistics(NamedTuple):
     """The statistics of a series: times in microseconds, rows by table, bytes, markets, gaps and hours covered."""
 
@@ -37,7 +41,10 @@ class SeriesStatistics(NamedTuple):
 
 
 def statistics(lake: Lake) -> list[SeriesStatistics]:
-    """Return the statistics of each series, from the footers of its files."""
+    """Return the statistics of each series with data, from the footers of its files.
+
+    A series that the exchange only named in its news of markets, while another one was recorded, is left out.
+    """
     sessions = lake.sessions()
     found = []
     for series in sorted({one for table in TABLES for one in series_in(lake.root, table)}):
@@ -47,6 +54,8 @@ def statistics(lake: Lake) -> list[SeriesStatistics]:
             for each in files_of(lake.root, table, [series]):
                 rows[table] += pq.read_metadata(each.path).num_rows
                 size += each.path.stat().st_size
+        if not any(rows[table] for table in TABLES if table not in _ABOUT):
+            continue
         own = [one for one in sessions if series in one.series or any(_is_of(name, series) for name in one.inputs)]
         covered = lake.coverage("book", [series])
         markets = lake.rows("markets", [series])

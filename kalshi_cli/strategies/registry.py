@@ -20,6 +20,7 @@ import msgspec
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.file_trust import doubt_file
 from kalshi_cli.base.files import open_regular, read_regular
+from kalshi_cli.base.text import redact
 from kalshi_cli.base.units import Price, Qty, price_from_user, qty_from_user
 from kalshi_cli.core.account.sizing import RESERVED
 from kalshi_cli.core.engine.strategy_runner import Watches
@@ -282,6 +283,16 @@ def parameters(kind: type[Strategy]) -> list[Parameter]:
     return found
 
 
+def settings(strategies: Sequence[Strategy]) -> dict[str, str]:
+    """Return the value of every parameter as a user types it, named `spike.move` if there are several strategies."""
+    found = {}
+    for strategy in strategies:
+        prefix = f"{strategy.name}." if len(strategies) > 1 else ""
+        for name, hint in get_type_hints(strategy.Params).items():
+            found[prefix + name] = redact(_show(hint, getattr(strategy.params, name)))
+    return found
+
+
 def _parse(hint: object, value: object) -> object:
     if hint in (Price, Price | None):
         return price_from_user(str(value))
@@ -352,7 +363,8 @@ def _read_source(path: Path) -> bytes:
             source = b"" if doubt is not None else file.read(MAX_SOURCE + 1)
     except OSError as error:
         text = f"No strategy file {path}" + ("" if isinstance(error, FileNotFoundError) else f": {error.strerror}")
-        raise UsageError(text, hint="give FILE.py:ClassName", code="unknown_strategy") from error
+        hint = "check the path; `kalshi strategies new NAME` writes a first strategy"
+        raise UsageError(text, hint=hint, code="unknown_strategy") from error
     if doubt is not None:
         raise UsageError(f"Refused the strategy {path}: {doubt.why}", hint=doubt.remedy, code="unsafe_strategy")
     if len(source) > MAX_SOURCE:

@@ -31,6 +31,7 @@ class Fade(Strategy):
     """Buy YES at an ask of `limit` or less, once per market, and keep it until the market settles.
 
     The fair value is assumed to be `edge` above the price. Explain here why that is true, and when it is wrong.
+    To sell earlier, yield `exit_at_best(view, ticker, held, reason)` of the same module from `on_tick`.
     """
 
     name = "fade"

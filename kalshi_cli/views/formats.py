@@ -244,15 +244,16 @@ def label_of(name: str) -> str:
 
 
 class OutputColumn(NamedTuple):
-    """A field of a row, and its declared type."""
+    """A field of a row, its declared type, and its heading if that is not the one of its name."""
 
     name: str
     kind: Any
+    heading: str = ""
 
     @property
     def label(self) -> str:
         """Return the heading of the column: a count of contracts is a quantity."""
-        label = label_of(self.name)
+        label = self.heading or label_of(self.name)
         return label.replace("count", "quantity") if without_none(self.kind) is Qty else label
 
     @property

@@ -70,7 +70,7 @@ class LakeSeriesRow(OutputRow, frozen=True, kw_only=True):
         "series", "from_time", "to_time", "holes", "covered_h", "markets", "results", "changes", "trades", "candles",
         "recordings", "own_fills", "inputs", "bytes",
     )  # fmt: skip
-    vital = ("series", "holes")
+    vital = ("series", "from_time", "to_time", "holes")
 
 
 class LakeProblemRow(OutputRow, frozen=True, kw_only=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.views.backtests import BacktestTradeRow, EquityRow, FillBoundRow, ProfitPartRow, RatioRow
 from kalshi_cli.views.formats import Ratio, SignedMoney, TradingStateCell, TruncatableText
@@ -37,6 +39,7 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
     """
 
     strategy: str
+    params: dict[str, str] = msgspec.field(default_factory=dict)
     env: str
     mode: str
     uptime_s: float
@@ -68,6 +71,7 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     """
 
     strategy: str
+    params: dict[str, str] = msgspec.field(default_factory=dict)
     unknown: tuple[str, ...]
     fill_model: str
     latency: str
@@ -106,7 +110,8 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     curve: tuple[EquityRow, ...]
 
     screen = (
-        "strategy", "fill_model", "latency", "started", "ended", "markets", "markets_traded", "starting_balance",
+        "strategy", "params", "fill_model", "latency", "started", "ended", "markets", "markets_traded",
+        "starting_balance",
         "net", "total_return", "realized", "unrealized", "fees", "max_drawdown", "highest_exposure", "turnover",
         "intents", "orders", "denied", "fills", "maker_fills", "taker_fills", "maker_share", "fill_rate", "win_rate",
         "balance",

@@ -331,7 +331,7 @@ def test_a_recording_can_be_tested_against(desk: Desk, tmp_path: Path) -> None:
     with desk.app() as app:
         ticker, _ = busy_market(app)
     with desk.environment() as environment:
-        assert RunModes(environment).record(RecordRequest(tickers=(ticker,), path=path, duration_s=1.0)) > 3
+        assert RunModes(environment).record(RecordRequest(tickers=(ticker,), path=path, duration_s=1.0)).lines > 3
     with desk.environment() as environment:
         request = BacktestRequest(strategies=("spike",), files=(path,))
         first, second = (RunModes(environment).backtest(request) for _ in range(2))

@@ -372,6 +372,22 @@ def test_several_are_asked_in_the_order_in_which_they_are_named(file: Path) -> N
     assert [made.name for made in several(["spike", str(file)])] == ["spike", "fade"]
 
 
+def test_the_settings_of_a_run_are_as_a_user_types_them() -> None:
+    one = registry.make_all(["threshold"], {}, {"buy_below": "0.25", "size": "2"})
+    assert registry.settings(one)["buy_below"] == "25c"
+    assert (registry.settings(one)["size"], registry.settings(one)["fair"]) == ("2", "")
+    assert registry.make("threshold", {k: v for k, v in registry.settings(one).items() if v}).params == one[0].params
+    two = registry.make_all(["threshold", "spike"], {}, {"spike.size": "3"})
+    assert registry.settings(two)["spike.size"] == "3"
+    assert "size" not in registry.settings(two)
+
+
+def test_the_settings_of_a_run_show_no_secret() -> None:
+    secret = "https://hooks.slack.com/services/T00000000/B00000000/abcdefghijklmnopqrstuvwx"
+    (made,) = registry.make_all(["model-edge"], {}, {"source": secret})
+    assert "abcdefghijkl" not in registry.settings([made])["source"]
+
+
 def test_a_parameter_goes_to_the_only_one_that_has_it(file: Path) -> None:
     fade, spike = several([str(file), "spike"], edge="4c", move="5c")
     assert (fade.params.edge, spike.params.move) == (cents(4), cents(5))

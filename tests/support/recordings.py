@@ -68,6 +68,10 @@ class Tape:
         msg = {"market_ticker": ticker, **fields, **sizes, "ts_ms": self.now if at is None else at}
         return self._line(frame={"type": "ticker", "sid": 1, "msg": msg})
 
+    def news(self, kind: str, **fields: Any) -> Tape:
+        """A frame of a channel that is not numbered by market."""
+        return self._line(frame={"type": kind, "sid": 3, "msg": fields})
+
     def skip(self, numbers: int) -> Tape:
         """So many frames of the book were never recorded."""
         self._seq += numbers

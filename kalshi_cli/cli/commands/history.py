@@ -77,11 +77,14 @@ def candles(
     kalshi candles --event KXHIGHNY-26NOV21 --interval 1d --format csv
     """
     from kalshi_cli.cli.screen.chart import render_chart
+    from kalshi_cli.cli.screen.output import chosen_fields
     from kalshi_cli.views.market_history import CandleRow, MarketCandleRow
 
     tickers = [name.upper() for name in names or ()]
     if bool(tickers) == bool(event):
         raise UsageError("Give one or more markets, or --event EVENT", hint="kalshi candles TICKER --interval 1h")
+    if plot and chosen_fields():
+        raise UsageError("--plot and --fields cannot be combined", hint="use one of them")
     if plot and len(tickers) != 1:
         raise UsageError("--plot shows one market at a time", hint="kalshi candles TICKER --plot")
     with open_services(ctx) as kalshi:

@@ -110,7 +110,7 @@ def list_series(ctx: typer.Context, lake: LakeFolder = None) -> None:
 
     with open_services(ctx) as kalshi:
         found = kalshi.research.data_list(lake)
-        show_list(ctx, LakeSeriesRow, found, title="lake", empty="The lake is empty", now=kalshi.now)
+        show_list(ctx, LakeSeriesRow, found, title="lake", empty="The lake is empty")
 
 
 @app.command("check")

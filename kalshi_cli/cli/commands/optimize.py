@@ -17,6 +17,10 @@ from kalshi_cli.cli.time_options import when
 if TYPE_CHECKING:
     from kalshi_cli.services.research.search.cluster import SchedulerAddress
 
+StrategyName = Annotated[str | None, typer.Argument(metavar="STRATEGY", help="A built-in name, or FILE.py:Class.")]
+Named = Annotated[
+    str | None, typer.Option("--strategy", metavar="NAME", help="The same as STRATEGY, as `backtest` takes it.")
+]
 Recordings = Annotated[
     list[Path] | None, typer.Argument(metavar="FILE...", help="Recordings or files of outside prices.")
 ]
@@ -42,8 +46,9 @@ app = CommandGroup("Search for the parameters of a strategy.")
 @app.command("optimize")
 def optimize(
     ctx: typer.Context,
-    strategy: Annotated[str, typer.Argument(metavar="STRATEGY", help="A built-in name, or FILE.py:Class.")],
+    strategy: StrategyName = None,
     files: Recordings = None,
+    named: Named = None,
     param: Ranges = None,
     trials: Annotated[int, typer.Option("--trials", min=1, max=100_000, help="Trials for each window.")] = 50,
     sampler: Annotated[
@@ -88,13 +93,14 @@ def optimize(
     from kalshi_cli.cli.extras import require_extra
     from kalshi_cli.cli.screen.progress import progress
 
+    strategy, files = _strategy_and_files(named, strategy, files or [])
     require_extra("research", "optuna", "distributed", "sqlalchemy")
     from kalshi_cli.services.research.search.optimize import OptimizeRequest, optimize_notes
 
     remote = _scheduler(scheduler, tls_ca, tls_cert, tls_key)
     with open_services(ctx) as kalshi:
         request = OptimizeRequest(
-            strategy=strategy, files=tuple(files or ()), params=tuple(param or ()), trials=trials,
+            strategy=strategy, files=tuple(files), params=tuple(param or ()), trials=trials,
             results=tuple(results or ()), latency_ms=latency_ms, windows=windows, holdout=holdout, sampler=sampler,
             seed=seed, is_pruned=prune, jobs=jobs or min(os.cpu_count() or 1, 64), scheduler=remote, study=study,
             opens_holdout=open_holdout,
@@ -104,6 +110,15 @@ def optimize(
             view = kalshi.research.optimize(request, show)
         show_view(ctx, view, title=f"Parameters of {strategy}")
         info(*optimize_notes(view))
+
+
+def _strategy_and_files(named: str | None, first: str | None, files: list[Path]) -> tuple[str, list[Path]]:
+    """Return the strategy and the recordings: after `--strategy` the first argument is a recording as well."""
+    if named:
+        return named, [*map(Path, filter(None, [first])), *files]
+    if not first:
+        raise UsageError("No strategy given", hint="kalshi optimize threshold FILE... --param buy_below=20c..40c")
+    return first, files
 
 
 def _scheduler(address: str | None, *files: Path | None) -> SchedulerAddress | None:

@@ -10,7 +10,7 @@ import typer
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import CommandGroup, choice_option, flags_of, open_services, show_list, show_view
 from kalshi_cli.cli.order_options import is_terse, subaccount_option
-from kalshi_cli.cli.screen.output import Format, default_format
+from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format
 from kalshi_cli.cli.time_options import when, when_option
 
 app = CommandGroup("Balance, positions, fills, profit and loss.")
@@ -178,6 +178,8 @@ def _plot(ctx: typer.Context, since: Any, picture: Path | None) -> None:
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
 
     require_curve(flags_of(ctx).form, picture, "kalshi pnl --plot curve.svg")
+    if chosen_fields():
+        raise UsageError("--plot and --fields cannot be combined", hint="use one of them")
     with open_services(ctx) as kalshi:
         points = kalshi.account.equity_curve(when(kalshi, since))
     show_curve(points, picture)

@@ -334,10 +334,28 @@ def _show_backtest(
     return report.curve
 
 
+def _check_recording(
+    tickers: Sequence[str] | None, series: str | None, *, has_stray_param: bool, has_two_places: bool
+) -> None:
+    """Raise UsageError for options of `record` that are missing or contradict each other."""
+    if bool(tickers) == bool(series):
+        raise UsageError(
+            "Markets and --series cannot be combined" if tickers else "No market to record",
+            hint="use one of them" if tickers else "kalshi record TICKER, or --series KXBTCD",
+        )
+    if has_stray_param:
+        raise UsageError("--param needs the --strategy it belongs to", hint="add --strategy NAME")
+    if has_two_places:
+        raise UsageError("--file and --lake cannot be combined", hint="use one of them")
+
+
 @app.command("record")
 def record(
     ctx: typer.Context,
-    tickers: Annotated[list[str], typer.Argument(metavar="TICKER...", help="Markets to record.")],
+    tickers: Annotated[list[str] | None, typer.Argument(metavar="TICKER...", help="Markets to record.")] = None,
+    series: Annotated[
+        str | None, typer.Option(metavar="SERIES", help="Record the most active open markets of this series.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--file", "--out", metavar="FILE", help="Record to a file instead; .gz is compressed."),
@@ -357,39 +375,43 @@ def record(
     In the lake, a journal is synced to the disk at least every ten seconds, and becomes Parquet files every hour and at
     the end. If the recorder is killed, the next one adds its journal. The lake needs the extra `research`.
 
+    `--series` records its open markets, at most 50, the most active ones, as `kalshi trade --series` chooses them.
+    Markets that open later are not added: start another recording.
+
     \b
     kalshi record KXBTCD-26NOV2114-T86249.99 --duration 10m
+    kalshi record --series KXBTCD --duration 1h
     kalshi record KXBTCD-26NOV2114-T86249.99 --file btc.jsonl.gz --strategy crypto-ta
     """
     from kalshi_cli.app.trading import RecordRequest, RunModes
     from kalshi_cli.views.runs import RecordedView
 
-    if param and not strategy:
-        raise UsageError("--param needs the --strategy it belongs to", hint="add --strategy NAME")
-    if out is not None and lake is not None:
-        raise UsageError("--file and --lake cannot be combined", hint="use one of them")
     if out == Path("-"):
         raise UsageError("A recording is not written to stdout", hint="name a file; for a pipe: `kalshi watch TICKER`")
+    _check_recording(
+        tickers, series, has_stray_param=bool(param and not strategy), has_two_places=None not in (out, lake)
+    )
     with environment_of(ctx) as environment:
         request = RecordRequest(
-            tickers=tuple(name.upper() for name in tickers),
+            tickers=tuple(name.upper() for name in tickers or ()),
+            series=(series or "").upper(),
             path=out,
             lake=lake,
             strategies=tuple(name.strip() for name in (strategy or "").split(",") if name.strip()),
             params=_params(param),
             duration_s=duration,
         )
-        lines = RunModes(environment).record(request)
+        found = RunModes(environment).record(request)
         if out is not None:
             next_step = f"kalshi backtest {out} --strategy {strategy or 'NAME'}"
         else:
-            series = ",".join(sorted({name.partition("-")[0] for name in request.tickers}))
+            names = ",".join(sorted({name.partition("-")[0] for name in found.tickers}))
             folder = f" --lake {lake}" if lake is not None else ""
-            next_step = f"kalshi backtest --strategy {strategy or 'NAME'} --series {series}{folder}"
-        info(f"{pluralize(lines, 'line')} in {out or 'the lake'}", f"Next: `{next_step}`")
+            next_step = f"kalshi backtest --strategy {strategy or 'NAME'} --series {names}{folder}"
+        info(f"{pluralize(found.lines, 'line')} in {out or 'the lake'}", f"Next: `{next_step}`")
         if flags_of(ctx).wants_data:
             file = None if out is None else str(out)
-            show_view(ctx, RecordedView(tickers=request.tickers, file=file, lines=lines))
+            show_view(ctx, RecordedView(tickers=found.tickers, file=file, lines=found.lines))
 
 
 @app.command("status")

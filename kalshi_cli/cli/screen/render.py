@@ -74,6 +74,7 @@ def _rows(
     title: str = "",
     empty: str = "No results",
     now: Ts | None = None,
+    group: str = "",
 ) -> None:
     """Print a list with all of its fields."""
     if form in (Format.NDJSON, Format.CSV):
@@ -90,7 +91,7 @@ def _rows(
     elif form is Format.TABLE and len(first) <= MAX_TABLE_ROWS:
         from kalshi_cli.cli.screen.tables import draw_rows
 
-        draw_rows(of, first, title, now)
+        draw_rows(of, first, title, now, group)
     else:
         _plain(of, chain(first, coming))
 
@@ -103,7 +104,8 @@ def render_one(row: OutputRow, form: Format | None = None, *, title: str = "", n
 
         rows_of = dict(inner_rows(type(row))).get("rows")
         if rows_of and has_all(rows_of, names) and (form is Format.CSV or not has_all(type(row), names)):
-            render_rows(rows_of, getattr(row, "rows"), form, title=title, now=now)  # noqa: B009 - as above
+            heading = type(row).rows_title or title
+            render_rows(rows_of, getattr(row, "rows"), form, title=heading, now=now)  # noqa: B009 - as above
             return
         row = pick(row, picked(type(row), names, has_cells=form is Format.CSV))
     _one(row, form, title, now)
@@ -129,12 +131,17 @@ def _one(row: OutputRow, form: Format, title: str, now: Ts | None) -> None:
                 draw_one(row, title, now)
         elif columns(of):
             _plain_one(row)
+        group = ""
+        if form is Format.TABLE:
+            from kalshi_cli.cli.screen.tables import group_of
+
+            group = group_of(of.rows_title or title)
         filled = [part for part in parts if part[2]]
         for name, kind, rows in filled:
             if columns(of) or name != filled[0][0]:
                 write_out("\n")
             heading = of.rows_title if name == "rows" else label_of(name) if len(filled) > 1 else ""
-            _rows(kind, rows, form, title=heading, now=now)
+            _rows(kind, rows, form, title=heading, now=now, group=group if name == "rows" else "")
 
 
 def render_book(view: OrderbookView, form: Format | None = None) -> None:

@@ -49,10 +49,15 @@ LONGEST_AGE, LONGEST_TIME = len("in 59m"), len("Jun 11 06:29 EDT (in 59m)")
 """Room for a time, whatever it is now: columns must not come and go from one minute to the next."""
 
 
-def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | None) -> None:
-    """Draw a list with as many columns of the row type as fit; a type that is not a view shows all columns."""
+def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | None, group: str = "") -> None:
+    """Draw a list with as many columns of the row type as fit; a type that is not a view shows all columns.
+
+    `group` is the heading of `key`; the default is the word after "by" in the title.
+    """
     of = kind if issubclass(kind, OutputRow) else OutputRow
     by_name = {column.name: column for column in columns(kind)}
+    if "key" in by_name:
+        by_name["key"] = by_name["key"]._replace(heading=group or group_of(title))
     fields = every = [by_name[name] for name in of.shown or by_name]
     cells = [{column.name: cell(column, getattr(row, column.name), now) for column in fields} for row in rows]
     shorten_ids(fields, cells)
@@ -95,6 +100,12 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     if len(shown) < len(fields):
         left_out = ", ".join(column.label for column in fields if column.name not in fitted)
         info(f"Hidden, the terminal is too narrow: {left_out}. Use a wider terminal or --format plain")
+
+
+def group_of(title: str) -> str:
+    """Return the word after "by" at the end of a title such as "by market", by which its rows are grouped."""
+    *_, before, last = ["", "", *title.split()]
+    return last if before == "by" else ""
 
 
 def _reads_badly(of: type[OutputRow], fitted: dict[str, int], widths: dict[str, int]) -> bool:

@@ -27,6 +27,8 @@ SYNC_S = 5.0
 ROTATE_S = 3_600.0
 """Seconds after which a journal is closed and added to the lake."""
 
+_FOLDER = "journal"
+
 LOCK_WAIT_S = 60.0
 """Seconds to wait for another writer of the lake."""
 
@@ -53,7 +55,7 @@ class JournalRecorder:
 
     def _open(self) -> None:
         self._count += 1
-        folder = self._lake.root / "journal"
+        folder = self._lake.root / _FOLDER
         make_folder(folder)
         self.path = folder / f"{self._clock.now()}-{os.getpid()}-{self._count}.jsonl"
         self._recorder = Recorder(self.path, self._clock, max_bytes=MAX_BYTES)
@@ -147,9 +149,14 @@ def add_journal(lake: Lake, path: Path, machine: Clock) -> None:
     path.unlink()
 
 
+def journals(lake: Lake) -> list[Path]:
+    """Return the journals of running and killed recorders, which are not in the lake yet."""
+    return sorted((lake.root / _FOLDER).glob("*.jsonl"))
+
+
 def add_leftovers(lake: Lake, machine: Clock, tell: Callable[[str], None]) -> None:
     """Add the journals of recorders that were killed."""
-    for path in sorted((lake.root / "journal").glob("*.jsonl")):
+    for path in journals(lake):
         held = hold(path)
         if held < 0:
             continue  # Its recorder is at work.

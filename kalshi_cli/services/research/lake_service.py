@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kalshi_cli.base.errors import StateFileError
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.config.config import Config
 from kalshi_cli.lake.extra import require_research
 from kalshi_cli.services.resources import Resources
@@ -59,7 +59,10 @@ class LakeService:
         config = self._resources.config
         root, default = lake_folder(config, folder), _default_folder(config.env)
         if folder is None and not root.exists() and default.exists():
-            self._resources.note(f"Another lake is in {default}: to use it, add --lake, or move it to {root}")
+            self._resources.note(
+                f"The lake is in the state directory that was chosen: {root}. Another lake is in {default}: to use "
+                f"it, add --lake {default}, or move it to {root}"
+            )
         return open_lake(root, is_new=is_new)
 
     def data_import(
@@ -120,10 +123,17 @@ class LakeService:
         return found
 
     def data_list(self, folder: Path | None = None) -> list[LakeSeriesRow]:
-        """Return what the lake has of each series."""
+        """Return what the lake has of each series. A note says how many recordings are not in it yet."""
         lake = self.lake(folder)
         from kalshi_cli.lake.upkeep import statistics
+        from kalshi_cli.services.research.journal import journals
 
+        waiting = len(journals(lake))
+        if waiting:
+            self._resources.note(
+                f"{pluralize(waiting, 'recording')} not in the list yet: running ones are added every hour and at the "
+                "end, interrupted ones by the next `kalshi record`"
+            )
         return [
             LakeSeriesRow(
                 series=each.series, from_time=_ms(each.first), to_time=_ms(each.last), recordings=each.recordings,

@@ -88,7 +88,7 @@ def run_backtest(setup: BacktestSetup, request: BacktestRequest) -> BacktestRepo
     plan = RunPlan(
         run_id="backtest", pid=0, strategy=",".join(request.strategies), env=setup.env, mode="backtest",
         words="BACKTEST: recorded order books, simulated fills", markets=0, duration_s=None, status_every_s=60.0,
-        stop_budget_s=0.0,
+        stop_budget_s=0.0, params=registry.settings(strategies),
     )  # fmt: skip
     return over_recordings(
         request, plan, setup.limits, strategies,

@@ -41,7 +41,7 @@ def test_one_run_writes_a_page_a_folder_and_json_that_agree() -> None:
 def test_a_screen_shows_the_parts_and_says_where_the_trades_are() -> None:
     ended = program(*FADE, "--format", "table")
     assert ended.code == 0
-    assert "\nby market\ngroup" in ended.out
+    assert "\nby market\nmarket" in ended.out
     assert "\nby hour (UTC)\n" in ended.out
     assert "by price" in ended.out
     assert "trades" not in ended.out

@@ -168,6 +168,7 @@ def test_several_books_come_from_one_request_and_one_book_stays_an_object() -> N
         (["trades", "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
         (["candles", "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
         (["orderbook", TWO_SIDED, "KXNONE-1-A"], 4, "No order book for KXNONE-1-A"),
+        (["candles", TWO_SIDED, "--plot", "--fields", "close"], 2, "--plot and --fields cannot be combined"),
         (["candles", TWO_SIDED, "--interval", "5m"], 2, "'5m' is invalid; use one of 1m, 1h, 1d"),
         (["candles", TWO_SIDED, "--since", "yesterday"], 2, "is not a time"),
         (["candles", TWO_SIDED, "--interval", "1m", "--since", "3650d"], 2, "Too many candles"),

@@ -85,6 +85,7 @@ def test_pnl_draws_here_or_into_a_file_or_says_why_not(exchange: Served, tmp_pat
         (("curve.svg",), "--plot curve.svg"),
         (("--plot", "x.png"), "must end in .svg"),
         (("--plot", "--json"), "--plot cannot be combined"),
+        (("--plot", "--fields", "net"), "--plot and --fields cannot be combined"),
     ):
         ended = program("pnl", *words)
         assert (ended.code, ended.out) == (2, "")

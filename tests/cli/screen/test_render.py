@@ -813,3 +813,23 @@ def test_plain_text_leaves_out_missing_values_of_a_view_that_chooses_its_lines(
     assert capsys.readouterr().out == "state  active\n"
     render_one(AllLines(pid=None, state="active"), Format.PLAIN)
     assert capsys.readouterr().out == "pid    —\nstate  active\n"
+
+
+@pytest.mark.parametrize(
+    ("title", "heading"),
+    [("Profit and loss by strategy", "strategy"), ("by market", "market"), ("trend", "group"), ("", "group")],
+)
+def test_rows_are_headed_by_what_they_are_grouped_by(
+    title: str, heading: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = PnlRow(
+        key="x",
+        realized=SignedMoney(Money(0)),
+        unrealized=SignedMoney(Money(0)),
+        fees=Money(0),
+        net=SignedMoney(Money(0)),
+        wins=0,
+        losses=0,
+    )
+    render_rows(PnlRow, [row], Format.TABLE, title=title)
+    assert f"\n{heading} " in "\n" + capsys.readouterr().out

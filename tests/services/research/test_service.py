@@ -10,7 +10,7 @@ import platformdirs
 import pytest
 from support.backtests import losing
 from support.recordings import T0, TICKER, Tape
-from support.served import Served, program
+from support.served import TWO_SIDED, Served, program
 
 from kalshi_cli import Kalshi, errors
 from kalshi_cli.base.errors import ExitCode
@@ -91,5 +91,42 @@ def test_an_earlier_lake_elsewhere_is_named(exchange: Served, monkeypatch: pytes
     open_lake(earlier, is_new=True)
     ended = program("data", "list")
     assert ended.code == ExitCode.USAGE
-    assert f"Another lake is in {earlier}" in ended.err
+    assert f"Another lake is in {earlier}: to use it, add --lake {earlier}" in ended.err
     assert program("data", "list", "--lake", str(earlier), "--json").json == []
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_series_that_was_only_named_in_news_is_not_listed(tmp_path: Path) -> None:
+    tape = Tape().watch().snapshot(yes={"0.4000": "5.00"}).delta(5, "yes", "0.4100", "1.00")
+    tape.news("market_lifecycle_v2", market_ticker="KXNEWS-1", event_type="determined", result="yes")
+    with Kalshi.open(env="sim") as kalshi:
+        kalshi.research.data_import([tape.write(tmp_path / "a.jsonl")], folder=tmp_path / "lake")
+        assert (tmp_path / "lake" / "table=lifecycle" / "series=KXNEWS").is_dir()
+        assert [row.series for row in kalshi.research.data_list(tmp_path / "lake")] == ["KXA"]
+
+
+def test_a_series_is_recorded_and_the_list_names_what_is_not_in_it_yet(exchange: Served) -> None:
+    series = TWO_SIDED.partition("-")[0]
+    refused = program("record", "--duration", "1s")
+    assert (refused.code, "No market to record" in refused.err) == (ExitCode.USAGE, True)
+    assert program("record", TWO_SIDED, "--series", series).code == ExitCode.USAGE
+    ended = program("record", "--series", series.lower(), "--duration", "1s", "--json")
+    assert TWO_SIDED in ended.json["tickers"]
+    assert f"Recording {len(ended.json['tickers'])} market" in ended.err
+    assert f"--series {series}`" in ended.err
+    listed = program("data", "list", "--json")
+    assert [row["series"] for row in listed.json if row["markets"]] == [series]
+    assert "not in the list yet" not in listed.err
+    (exchange.home / "state" / "lake" / "sim" / "journal" / "1-1-1.jsonl").touch()
+    assert "1 recording not in the list yet" in program("data", "list", "--json").err
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_search_takes_its_strategy_as_a_backtest_does(tmp_path: Path) -> None:
+    tape = str(tmp_path / "gone.jsonl")
+    named = program("optimize", tape, "--strategy", "threshold", "--param", "buy_below=20c,30c")
+    assert (named.code, named.err) == (
+        ExitCode.USAGE, program("optimize", "threshold", tape, "--param", "buy_below=20c,30c").err
+    )  # fmt: skip
+    assert "gone.jsonl" in named.err
+    assert "No strategy given" in program("optimize").err

@@ -13,11 +13,12 @@ import pytest
 from support.places import ROOT
 from support.served import program
 from support.simulation import TICKER, Simulation
+from support.tape import StrategyHarness, submitted_orders
 from support.trading import TradingLoop
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.research.strategies import TEMPLATE, write_strategy
 from kalshi_cli.strategies import registry
@@ -125,6 +126,32 @@ def test_the_page_of_strategies_shows_the_template() -> None:
     found = re.search(r"```python\n(.*?)```", (ROOT / "docs/strategies.md").read_text(), re.DOTALL)
     assert found is not None
     assert found[1] == (TEMPLATE / "fade.py").read_text()
+
+
+def rebound(folder: Path, **given: object) -> StrategyHarness:
+    """Return a harness with the strategy that the page shows for leaving a position."""
+    found = re.search(r"<!-- test: exit -->\n```python\n(.*?)```", (ROOT / "docs/strategies.md").read_text(), re.DOTALL)
+    assert found is not None
+    (folder / "rebound.py").write_text(found[1])
+    return StrategyHarness(registry.make(str(folder / "rebound.py"), given))
+
+
+@pytest.mark.parametrize(("bid", "ask", "reason"), [(30, 32, "gain"), (17, 19, "stop")])
+def test_the_strategy_of_the_page_leaves_its_position(bid: int, ask: int, reason: str, tmp_path: Path) -> None:
+    played = rebound(tmp_path)
+    (entry,) = submitted_orders(played.book(22, 24))
+    played.tick()
+    assert (entry.side, played.position) == (BID, contracts(5))
+    played.book(23, 25)
+    assert submitted_orders(played.tick()) == []
+    played.book(bid, ask)
+    (order,) = submitted_orders(played.tick())
+    played.tick()
+    assert (order.side, order.reason, order.reduce_only, played.position) == (ASK, reason, True, 0)
+
+
+def test_the_strategy_of_the_page_needs_an_edge_after_the_fee(tmp_path: Path) -> None:
+    assert submitted_orders(rebound(tmp_path, fair="27c").book(22, 24)) == []
 
 
 def test_it_is_in_the_wheel() -> None:

@@ -86,6 +86,7 @@ def report_page(view: BacktestView) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{title}</title><style>{STYLE}</style></head><body>\n"
         f'<h1>{title}</h1><p class="dim">{text(_period(view.started, view.ended))}</p>\n'
+        f'<p class="dim">{text(" ".join(f"{name}={value}" for name, value in view.params.items()))}</p>\n'
         f"{_unknown(view.unknown)}{_tiles(view)}{''.join(sections)}</body></html>\n"
     )
 
@@ -140,6 +141,8 @@ def _table(of: type[msgspec.Struct], rows: Sequence[msgspec.Struct], *, hidden: 
     if not rows:
         return ""
     shown = [column for column in columns(of) if column.name not in hidden]
+    if of is PnlRow:
+        shown = [column._replace(heading="market") if column.name == "key" else column for column in shown]
     head = "".join(f'<th class="{_align(column)}">{text(column.label)}</th>' for column in shown)
     lines = []
     for row in rows:

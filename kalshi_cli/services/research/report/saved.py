@@ -32,6 +32,12 @@ _COMPARED = (
 )  # fmt: skip
 
 
+_TIMES = ("started", "ended")
+
+_PARAM = "param "
+"""The beginning of a measure that is a parameter."""
+
+
 def write_page(view: BacktestView, path: Path) -> None:
     """Write the report as one HTML page; an existing file is replaced at once, never half."""
     _write(path, report_page(view).encode())
@@ -105,6 +111,8 @@ def _parquet(of: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> bytes:
 def compare(first: Path, second: Path) -> list[ComparisonRow]:
     """Return the measures of two saved reports and their differences, then the net of each market of either.
 
+    Parameters are listed where they differ.
+
     A measure that both reports lack is left out. A report is a JSON file of `kalshi backtest --json`, a folder of
     `--out`, or the summary of a run, a JSON file of `kalshi trade --json`. With a summary, which has fewer measures
     and no markets, only the measures of both are compared. UsageError for anything else.
@@ -112,15 +120,23 @@ def compare(first: Path, second: Path) -> list[ComparisonRow]:
     reports = [_read(path) for path in (first, second)]
     has_run = not all("rows" in each for each in reports)
     pairs: list[tuple[str, list[Any]]] = [(name, [each.get(name) for each in reports]) for name in _COMPARED]
+    pairs[1:1] = _params(reports)
     ratios = [_ratios(each) for each in reports]
     pairs += [(name, [each.get(name) for each in ratios]) for name in dict.fromkeys((*ratios[0], *ratios[1]))]
     nets = [{row["key"]: row["net"] for row in each.get("rows", ())} for each in reports]
     pairs += [(f"net {name}", [each.get(name) for each in nets]) for name in sorted({*nets[0], *nets[1]})]
     return [
-        ComparisonRow(measure=name, a=_shown(name, a), b=_shown(name, b), difference=_difference(a, b))
+        ComparisonRow(measure=name, a=_shown(name, a), b=_shown(name, b), difference=_difference(name, a, b))
         for name, (a, b) in pairs
         if (None not in (a, b) if has_run else (a, b) != (None, None))
     ]
+
+
+def _params(reports: Sequence[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
+    """Return the parameters that differ; none if a report is from before reports had them."""
+    first, second = (each.get("params") or {} for each in reports)
+    names = [name for name in dict.fromkeys((*first, *second)) if first.get(name) != second.get(name)]
+    return [(_PARAM + name, [first.get(name), second.get(name)]) for name in names] if first and second else []
 
 
 def readable(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
@@ -131,7 +147,7 @@ def readable(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
     kinds = {column.name: without_none(column.kind) for column in columns(BacktestView)}
     return [
         ComparisonRow(
-            measure=OutputColumn(row.measure, str).label,
+            measure=_label(row.measure),
             a=_worded(kind, row.a),
             b=_worded(kind, row.b),
             difference=_worded(kind, row.difference, is_difference=True),
@@ -141,9 +157,17 @@ def readable(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
     ]
 
 
+def _label(measure: str) -> str:
+    if measure in _TIMES:
+        return f"{measure} UTC"
+    return measure if measure.startswith(_PARAM) else OutputColumn(measure, str).label
+
+
 def _worded(kind: object, value: str | None, *, is_difference: bool = False) -> str | None:
     if value is None:
         return None
+    if kind == Ts:
+        return value.replace("T", " ").removesuffix("Z")  # two of them and the longest ticker fit on 80 columns
     if kind is Ratio:
         points = to_text(Ratio)(Ratio(float(value)))
         return f"{points[:-1]} points" if is_difference else points
@@ -181,6 +205,7 @@ class _SavedParts(msgspec.Struct):
     net: str
     rows: list[_SavedMarket]
     ratios: list[_SavedRatio]
+    params: dict[str, str] = {}
 
 
 class _SavedSummary(msgspec.Struct):
@@ -190,6 +215,7 @@ class _SavedSummary(msgspec.Struct):
     net: str
     mode: str
     stopped_by: str
+    params: dict[str, str] = {}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -215,14 +241,14 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _shown(name: str, value: object) -> str | None:
     """Return a value as text, a time to the minute so that both reports fit on a narrow screen."""
-    if name in ("started", "ended") and isinstance(value, str):
+    if name in _TIMES and isinstance(value, str):
         return f"{value[:16]}Z"
     return None if value is None else str(value)
 
 
-def _difference(a: object, b: object) -> str | None:
+def _difference(name: str, a: object, b: object) -> str | None:
     """Return the second less the first: exactly for integers and amounts, rounded for ratios; None for other values."""
-    if isinstance(a, bool) or isinstance(b, bool):
+    if isinstance(a, bool) or isinstance(b, bool) or name.startswith(_PARAM):
         return None
     if isinstance(a, int | float) and isinstance(b, int | float):
         return str(b - a) if isinstance(a, int) and isinstance(b, int) else f"{b - a:.6f}"

@@ -22,7 +22,7 @@ from kalshi_cli.views.runs import StrategyPartRow, TradeSummary
 
 
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """The plan of a run. `words` names the mode unmistakably, `code` holds the strategy files.
+    """The plan of a run. `words` names the mode unmistakably, `code` holds the strategy files, `params` all parameters.
 
     `balance` is the cash at the start, and `feeds` names each data input with the result of its test.
     """
@@ -40,6 +40,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     stop_budget_s: float
     balance: Money | None = None
     feeds: tuple[str, ...] = ()
+    params: dict[str, str] = {}
 
 
 class RunSummary(TradeSummary, frozen=True, kw_only=True):
@@ -76,6 +77,7 @@ def summarize(
     tally, gained = engine.tally, score.gained()
     return RunSummary(
         strategy=plan.strategy,
+        params=plan.params,
         env=plan.env,
         mode=plan.mode,
         uptime_s=round(uptime_s, 1),

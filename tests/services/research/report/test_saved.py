@@ -66,6 +66,16 @@ def test_a_market_of_only_one_report_has_no_difference(view: BacktestView, tmp_p
     assert row.a is not None
 
 
+def test_parameters_that_differ_are_named(view: BacktestView, tmp_path: Path) -> None:
+    first = save(msgspec.structs.replace(view, params={"hold_s": "5", "limit": "20c"}), tmp_path / "a.json")
+    second = save(msgspec.structs.replace(view, params={"hold_s": "10", "limit": "20c", "x": "1"}), tmp_path / "b.json")
+    rows = [(row.measure, row.a, row.b, row.difference) for row in readable(compare(first, second))]
+    assert rows[1:3] == [("param hold_s", "5", "10", None), ("param x", None, "1", None)]
+    assert "limit" not in str(rows)
+    old = save(msgspec.structs.replace(view, params={}), tmp_path / "old.json")
+    assert not [row for row in compare(first, old) if row.measure.startswith("param")], "it did not keep them"
+
+
 def test_a_run_and_its_backtest_side_by_side(view: BacktestView, tmp_path: Path) -> None:
     """Only the measures of both are compared, so a run without markets adds no empty lines."""
     run = tmp_path / "run.json"
@@ -87,6 +97,7 @@ def test_a_comparison_on_a_terminal_has_dollars_and_words(view: BacktestView, tm
     assert rows["starting balance"].a == "$1,000.00"
     assert rows["total return"].b == "50.0%"
     assert (rows["total return"].difference or "").endswith(" points")
+    assert rows["started UTC"].a == "2026-05-28 20:26"
     assert rows["requested"].a == str(view.intents)
     assert {row.difference for row in rows.values() if row.measure.startswith("net K")} == {"$0.00"}
 
