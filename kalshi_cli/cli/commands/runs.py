@@ -334,19 +334,17 @@ def _show_backtest(
     return report.curve
 
 
-def _check_recording(
-    tickers: Sequence[str] | None, series: str | None, *, has_stray_param: bool, has_two_places: bool
-) -> None:
+def _check_recording(tickers: Sequence[str] | None, series: str | None, out: Path | None, lake: Path | None) -> None:
     """Raise UsageError for options of `record` that are missing or contradict each other."""
     if bool(tickers) == bool(series):
         raise UsageError(
             "Markets and --series cannot be combined" if tickers else "No market to record",
             hint="use one of them" if tickers else "kalshi record TICKER, or --series KXBTCD",
         )
-    if has_stray_param:
-        raise UsageError("--param needs the --strategy it belongs to", hint="add --strategy NAME")
-    if has_two_places:
+    if out is not None and lake is not None:
         raise UsageError("--file and --lake cannot be combined", hint="use one of them")
+    if out == Path("-"):
+        raise UsageError("A recording is not written to stdout", hint="name a file; for a pipe: `kalshi watch TICKER`")
 
 
 @app.command("record")
@@ -386,11 +384,9 @@ def record(
     from kalshi_cli.app.trading import RecordRequest, RunModes
     from kalshi_cli.views.runs import RecordedView
 
-    if out == Path("-"):
-        raise UsageError("A recording is not written to stdout", hint="name a file; for a pipe: `kalshi watch TICKER`")
-    _check_recording(
-        tickers, series, has_stray_param=bool(param and not strategy), has_two_places=None not in (out, lake)
-    )
+    if param and not strategy:
+        raise UsageError("--param needs the --strategy it belongs to", hint="add --strategy NAME")
+    _check_recording(tickers, series, out, lake)
     with environment_of(ctx) as environment:
         request = RecordRequest(
             tickers=tuple(name.upper() for name in tickers or ()),
