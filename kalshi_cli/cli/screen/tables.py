@@ -220,21 +220,28 @@ def draw_one(row: OutputRow, title: str, now: Ts | None) -> None:
     _draw(_console(), title, one_grid(row, now))
 
 
-def one_grid(row: OutputRow, now: Ts | None, *, is_cut: bool = False) -> Table:
+def one_grid(row: OutputRow, now: Ts | None, *, width: int | None = None) -> Table:
     """Return the grid of keys and values of one object; long text is wrapped.
 
-    With `is_cut` each value is one line, and missing values are left out.
+    With a `width` each value is one line, cut at that width, and missing values are left out.
     """
-    grid = _grid(has_header=False)
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="ellipsis" if is_cut else "fold", no_wrap=is_cut)
+    lines: list[tuple[Text, Text]] = []
     by_name = {column.name: column for column in columns(type(row))}
     for column in (by_name[name] for name in row.screen or by_name):
         value = getattr(row, column.name)
         text = cell(column, value, now)
-        if (row.screen or is_cut) and text == MISSING:
+        if (row.screen or width) and text == MISSING:
             continue
-        grid.add_row(Text(column.label, style="dim"), Text(text, style=style(column.name, column.kind, value)))
+        lines.append((Text(column.label, style="dim"), Text(text, style=style(column.name, column.kind, value))))
+    labels = max((label.cell_len for label, _ in lines), default=0)
+    grid = _grid(has_header=False)
+    grid.add_column(no_wrap=True, min_width=labels)
+    if width:
+        grid.add_column(overflow="ellipsis", no_wrap=True, max_width=max(1, width - labels - GAP))
+    else:
+        grid.add_column(overflow="fold")
+    for line in lines:
+        grid.add_row(*line)
     return grid
 
 

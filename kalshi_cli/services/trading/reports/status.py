@@ -146,6 +146,9 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
         )
     elif status.cycle is None and status.rest:
         yield f"By the state file, {status.rest}. `kalshi order list` reads the exchange"
+    if status.unknown_orders and not status.is_running and status.ended_in_order is not False:
+        orders = pluralize(status.unknown_orders, "unconfirmed order")
+        yield f"{orders} may be live: `kalshi order reconcile`, then `kalshi runbook unknown-order`"
     if status.stalled_since is not None:
         seconds = (now - status.stalled_since) // 1000
         yield (
@@ -156,7 +159,7 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
         yield "What to do: kalshi runbook heartbeat-lost"
     if status.blind_since is not None:
         since = format_clock(status.blind_since)
-        yield f"The account cannot be read since {since}: nothing watches its resting orders"
+        yield f"The account has been unreadable since {since}: nothing watches its resting orders"
         yield "What to do: kalshi runbook BLIND"
     yield from (disabled_strategy_text(alert) for alert in status.failed)
     yield from (f"External source is stale: {source}" for source in status.stale_sources)
@@ -187,7 +190,7 @@ def first_steps(halt: Halt) -> str:
 
 def disabled_strategy_text(alert: AlertRaised) -> str:
     """Return a line about a disabled strategy: since when, code and cause."""
-    return f"Strategy {alert.subject} is disabled since {format_time(alert.ts, None)}: {alert.code} {alert.text}"
+    return f"Strategy {alert.subject} has been disabled since {format_time(alert.ts, None)}: {alert.code} {alert.text}"
 
 
 def triggered_group_text(group_id: str) -> tuple[str, str]:
