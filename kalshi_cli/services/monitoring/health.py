@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import ConfigError, CredentialsError, KalshiError, RefusedError
+from kalshi_cli.base.errors import ConfigError, CredentialsError, KalshiError, RefusedError, UnreachableError
 from kalshi_cli.base.units import Ts, pluralize, show_money
 from kalshi_cli.config.config import refuse_other_hosts
 from kalshi_cli.config.hosts import OtherHost
@@ -45,6 +45,7 @@ class HealthResult(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     hint: str = ""
     latency_ms: float | None = None
+    is_unreachable: bool = False
 
 
 Check = Callable[[], tuple[Verdict, str, str]]
@@ -52,15 +53,18 @@ Check = Callable[[], tuple[Verdict, str, str]]
 
 def examine(name: str, clock: Clock, check: Check) -> HealthResult:
     """Run one check and return its result. A CredentialsError is CRITICAL, any other known error UNKNOWN."""
-    started = clock.monotonic()
+    started, is_unreachable = clock.monotonic(), False
     try:
         verdict, detail, hint = check()
     except CredentialsError as error:
         verdict, detail, hint = Verdict.CRITICAL, error.message, error.hint
     except KalshiError as error:
         verdict, detail, hint = Verdict.UNKNOWN, error.message, error.hint
+        is_unreachable = isinstance(error, UnreachableError)
     took = round((clock.monotonic() - started) * 1000, 1)
-    return HealthResult(check=name, verdict=verdict, detail=detail, hint=hint, latency_ms=took)
+    return HealthResult(
+        check=name, verdict=verdict, detail=detail, hint=hint, latency_ms=took, is_unreachable=is_unreachable
+    )
 
 
 def worst(findings: list[HealthResult]) -> Verdict:
@@ -176,6 +180,11 @@ def needs_key() -> tuple[Verdict, str, str]:
     return Verdict.UNKNOWN, "requires an API key", "see the API key line above"
 
 
+def needs_exchange() -> tuple[Verdict, str, str]:
+    """Return the result of a check that would only wait again for an exchange that does not respond."""
+    return Verdict.UNKNOWN, "not checked: the exchange does not respond", "see the exchange line above"
+
+
 def stream(
     ws_url: str, signer: Signer | None, clock: Clock, rng: random.Random, *, within_s: float = STREAM_WITHIN_S
 ) -> tuple[Verdict, str, str]:
@@ -247,6 +256,9 @@ def state(store: Store) -> tuple[Verdict, str, str]:
 
 NEED_KEY = ("account", "limits", "stream")
 
+NEED_EXCHANGE = ("clock", "account", "limits")
+"""Checks that would only wait for the same host again; the stream has a host of its own."""
+
 
 def health_of(resources: Resources) -> list[HealthResult]:
     """Run every check, in the order in which they depend on each other; report a problem with the key once."""
@@ -269,8 +281,12 @@ def health_of(resources: Resources) -> list[HealthResult]:
     findings: list[HealthResult] = []
     for name, check in checks.items():
         is_refused = any(each.check in ("key", "account") and each.verdict is Verdict.CRITICAL for each in findings)
-        is_held_up = is_refused and name in NEED_KEY
-        findings.append(examine(name, resources.clock, needs_key if is_held_up else check))
+        is_silent = any(each.check == "exchange" and each.is_unreachable for each in findings)
+        if is_refused and name in NEED_KEY:
+            check = needs_key
+        elif is_silent and (name in NEED_EXCHANGE or (name == "stream" and resources.config.env == "sim")):
+            check = needs_exchange
+        findings.append(examine(name, resources.clock, check))
     return findings
 
 
