@@ -41,8 +41,21 @@ FOLLOWS = ("HEARTBEAT_LOST", "CYCLE_LATE", "BLIND", "FEED_DOWN")
 
 
 def with_unit(number: str, unit: str) -> str:
-    """Return a number with its unit (`80 %`), unless the unit is empty or the number contains it."""
-    return f"{number} {unit}" if number and unit and unit not in number else number
+    """Return a number with its unit (`80 %`), unless the unit is empty or the number contains it.
+
+    A range with one end becomes words: `5000:` of dollars is `$5000 or more`, `~:3` cents is `3 cents or less`.
+    """
+    if not number or not unit or unit in number:
+        return number
+    if number.endswith(":"):
+        return f"{_with_sign(number[:-1], unit)} or more"
+    if number.startswith("~:"):
+        return f"{_with_sign(number[2:], unit)} or less"
+    return _with_sign(number, unit)
+
+
+def _with_sign(number: str, unit: str) -> str:
+    return f"${number}" if unit == "$" else f"{number} {unit}"
 
 
 class Breach(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +73,7 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def wanted(self) -> str:
-        """Return the limit with its unit: `80 %`, `10 contracts`."""
+        """Return the limit with its unit: `80 %`, `10 contracts`, `$5000 or more`."""
         return with_unit(self.limit, self.unit)
 
     @property
@@ -72,7 +85,8 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def bound(self) -> str:
         """Return the limit for a sentence: `limit 80 %`, `expected a running loop`; "" without a limit."""
-        return f"{'limit' if self._is_number else 'expected'} {self.wanted}" if self.limit else ""
+        is_limit = self._is_number and not self.wanted.endswith(("or more", "or less"))
+        return f"{'limit' if is_limit else 'expected'} {self.wanted}" if self.limit else ""
 
     @property
     def _is_number(self) -> bool:

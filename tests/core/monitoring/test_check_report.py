@@ -125,13 +125,14 @@ def test_money_is_also_a_text_that_nothing_rounds() -> None:
     assert Measure(label="age", value=1.5, unit="s").text == "1.5s"
     assert Measure(label="disk_free_inodes", value=16_222_629).text == "16222629", "not 1.62226e+07"
     (low,) = Measure(label="disk_free_gb", value=0.5, warn="1:").breach("DISK_SPACE", "/var", "0.50 GB free")
-    assert low.wanted == "1: GB"
+    assert low.wanted == "1 GB or more"
 
 
 @pytest.mark.parametrize(
     ("limit", "unit", "bound"),
-    [("20", "%", "limit 20 %"), ("$50.00", "", "limit $50.00"), ("a running loop", "", "expected a running loop")],
-)
+    [("20", "%", "limit 20 %"), ("$50.00", "", "limit $50.00"), ("a running loop", "", "expected a running loop"),
+     ("5000:", "$", "expected $5000 or more"), ("~:3", "cents", "expected 3 cents or less"), ("12", "$", "limit $12")],
+)  # fmt: skip
 def test_a_sentence_calls_a_number_a_limit_and_words_an_expectation(limit: str, unit: str, bound: str) -> None:
     assert replace(breach("critical"), limit=limit, unit=unit).bound == bound
 
