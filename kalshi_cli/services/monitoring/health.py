@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from shutil import disk_usage
 from typing import TYPE_CHECKING
@@ -175,14 +176,14 @@ def key(signer: Signer | None, env: str, *, presign: bool = False) -> tuple[Verd
     return Verdict.OK, "; ".join(filter(None, ("valid, readable by its owner only", *notes))), ""
 
 
-def needs_key() -> tuple[Verdict, str, str]:
-    """Return the result of a check that would only repeat the problem with the key."""
-    return Verdict.UNKNOWN, "requires an API key", "see the API key line above"
+def needs_key(failed: str) -> tuple[Verdict, str, str]:
+    """Return the result of a check that would only repeat the problem with the key, which the check `failed` named."""
+    return Verdict.UNKNOWN, "not checked: requires a valid API key", f"see the line `{failed}` above"
 
 
 def needs_exchange() -> tuple[Verdict, str, str]:
     """Return the result of a check that would only wait again for an exchange that does not respond."""
-    return Verdict.UNKNOWN, "not checked: the exchange does not respond", "see the exchange line above"
+    return Verdict.UNKNOWN, "not checked: the exchange does not respond", "see the line `exchange` above"
 
 
 def stream(
@@ -192,7 +193,7 @@ def stream(
     if not ws_url:
         return Verdict.OK, "no stream address configured", ""
     if signer is None:
-        return Verdict.UNKNOWN, "the stream requires an API key", "see the API key line above"
+        return Verdict.UNKNOWN, "the stream requires an API key", "see the line `key` above"
     from kalshi_cli.exchange.stream.reader import Stream, StreamTimings
 
     wait_s = max(within_s - HANG_UP_S, 0.1)
@@ -280,10 +281,11 @@ def health_of(resources: Resources) -> list[HealthResult]:
         del checks["host"]
     findings: list[HealthResult] = []
     for name, check in checks.items():
-        is_refused = any(each.check in ("key", "account") and each.verdict is Verdict.CRITICAL for each in findings)
+        is_bad = {each.check for each in findings if each.verdict is Verdict.CRITICAL}
+        refused = next((each for each in ("key", "account") if each in is_bad), "")
         is_silent = any(each.check == "exchange" and each.is_unreachable for each in findings)
-        if is_refused and name in NEED_KEY:
-            check = needs_key
+        if refused and name in NEED_KEY:
+            check = partial(needs_key, refused)
         elif is_silent and (name in NEED_EXCHANGE or (name == "stream" and resources.config.env == "sim")):
             check = needs_exchange
         findings.append(examine(name, resources.clock, check))
