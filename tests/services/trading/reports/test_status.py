@@ -189,6 +189,19 @@ def test_an_account_that_cannot_be_read_is_said_with_its_runbook(sim: Simulation
         ]
 
 
+def test_a_pause_of_the_exchange_is_said_until_it_ends(sim: Simulation) -> None:
+    beat(sim)
+    now = sim.clock.now()
+    text = "Trading is paused until it resumes: new orders are rejected, cancels still work"
+    sim.store.record(AlertRaised(now, "info", "EXCHANGE_RESUMED", "shard 0", "Orders and cancels are accepted again"))
+    sim.store.record(AlertRaised(Ts(now + 1), "critical", "TRADING_PAUSED", "shard 0", text))
+    assert said(sim).startswith("The last run did not stop gracefully"), "no running loop sees a pause"
+    with lock(sim.path.parent / "trade.lock", sim.clock):
+        assert said(sim) == f"Shard 0: {text}. What to do: kalshi runbook TRADING_PAUSED"
+        sim.store.record(AlertRaised(Ts(now + 2), "info", "EXCHANGE_RESUMED", "shard 0", "accepted again"))
+        assert said(sim) == ""
+
+
 def test_an_unconfirmed_order_of_a_command_is_said_with_what_settles_it(sim: Simulation) -> None:
     on_file(sim, "being-sent", 90, order_id="", status=OrderStatus.SUBMITTED)
     told = "1 unconfirmed order may be live: `kalshi order reconcile`, then `kalshi runbook unknown-order`"
