@@ -11,7 +11,6 @@ from inspect import Parameter, Signature
 from itertools import pairwise
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from kalshi_cli.base.local_time import show_times
@@ -27,7 +26,7 @@ from kalshi_cli.cli.screen.output import (
     write_out,
     write_sentence,
 )
-from kalshi_cli.core.monitoring.check_report import MAX_LEAD_LENGTH, Breach, CheckReport, Verdict
+from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, each_cause_once, without_repeated_causes
 
 app = CommandGroup(
     "Run monitoring checks of account, loop and exchange.\n\n"
@@ -406,7 +405,7 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
     from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.views.checks import BreachRow, CheckLine, CheckView
 
-    form, breaches = form or default_format(), _each_cause_once(found.breaches)
+    form, breaches = form or default_format(), each_cause_once(found.breaches)
     if form in (Format.JSON, Format.NDJSON) or (chosen_fields() and form is not Format.CSV):
         render_one(CheckView.of(found, checks=tuple(map(CheckLine.of, parts))), form)
     elif form is Format.CSV:
@@ -414,13 +413,15 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
     else:
         if form is Format.TABLE:
             # Findings come last, so that they stay on a small screen.
-            ordered = _shortened(sorted(parts or (found,), key=lambda part: part.verdict is not Verdict.OK))
+            ordered = without_repeated_causes(
+                sorted(parts or (found,), key=lambda part: part.verdict is not Verdict.OK)
+            )
             rows = [CheckLine.of(part, summary=redact(part.summary)) for part in ordered]
             render_rows(CheckLine, rows, form)
             breaches = [each for each in breaches if not any(each.text in row.summary for row in rows)]
         else:
             write_out(f"{_shown(found.first_line)}\n")
-            for part in _shortened(parts):
+            for part in without_repeated_causes(parts):
                 write_out(f"{part.verdict.name} {part.check}: {_shown(part.summary)}\n")
         most = MAX_LINES - 3 - len(parts)
         for breach in breaches[:most]:  # no table: it would cut the text
@@ -433,29 +434,6 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
             info(f"{found.verdict.name}:{named} {len(parts) - len(failed)} of {len(parts)} checks OK")
         if found.verdict is not Verdict.OK:
             info(f"What to do: kalshi runbook {found.runbook}")
-
-
-def _each_cause_once(breaches: Sequence[Breach]) -> list[Breach]:
-    """Return the breaches, of several UNKNOWN ones with the same cause the first."""
-    return list(
-        {(each.code, each.value if each.severity == "unknown" else each): each for each in reversed(breaches)}.values()
-    )[::-1]
-
-
-def _shortened(parts: Sequence[CheckReport]) -> list[CheckReport]:
-    """Return the reports; one that is UNKNOWN for the same cause as an earlier one names that check instead."""
-    first: dict[tuple[str, str], str] = {}
-    shown = []
-    for part in parts:
-        for each in part.breaches:
-            at = first.setdefault((each.code, each.value), part.check)
-            if each.severity == "unknown" and at != part.check:
-                text = part.summary.replace(
-                    safe_text(each.text, MAX_LEAD_LENGTH), f"{each.code}, the same cause as {at}"
-                )
-                part = msgspec.structs.replace(part, summary=text)
-        shown.append(part)
-    return shown
 
 
 def _shown(text: str) -> str:

@@ -210,3 +210,27 @@ def cause_of(ordered: Sequence[Breach]) -> Breach:
 
 def _cause_rank(breach: Breach) -> int:
     return CAUSES.index(breach.code) if breach.code in CAUSES else len(CAUSES)
+
+
+def each_cause_once(breaches: Sequence[Breach]) -> list[Breach]:
+    """Return the breaches; of several UNKNOWN ones with the same cause only the first."""
+    kept: dict[object, Breach] = {}
+    for each in breaches:
+        kept.setdefault((each.code, each.value) if each.severity == "unknown" else each, each)
+    return list(kept.values())
+
+
+def without_repeated_causes(reports: Sequence[CheckReport]) -> list[CheckReport]:
+    """Return the reports; one that is UNKNOWN for the same cause as an earlier one names that check instead."""
+    first: dict[tuple[str, str], str] = {}
+    return [_referring(each, first) for each in reports]
+
+
+def _referring(found: CheckReport, first: dict[tuple[str, str], str]) -> CheckReport:
+    """Replace each cause that is in `first`, with the check that named it; add the others."""
+    summary = found.summary
+    for each in found.breaches:
+        at = first.setdefault((each.code, each.value), found.check)
+        if each.severity == "unknown" and at != found.check:
+            summary = summary.replace(safe_text(each.text, MAX_LEAD_LENGTH), f"{each.code}, the same cause as {at}")
+    return msgspec.structs.replace(found, summary=summary)

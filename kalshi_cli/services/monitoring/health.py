@@ -286,7 +286,7 @@ def health_of(resources: Resources) -> list[HealthResult]:
         is_silent = any(each.check == "exchange" and each.is_unreachable for each in findings)
         if refused and name in NEED_KEY:
             check = partial(needs_key, refused)
-        elif is_silent and (name in NEED_EXCHANGE or (name == "stream" and resources.config.env == "sim")):
+        elif is_silent and name in NEED_EXCHANGE:
             check = needs_exchange
         findings.append(examine(name, resources.clock, check))
     return findings

@@ -418,8 +418,8 @@ def test_a_wrapped_table_breaks_no_name_of_a_setting(
 ) -> None:
     row = RefusedOrdersRow(
         by="kalshi", code="COOLDOWN", count=2, ticker="KXHIGHNY-26NOV21-B53.5", last=None,
-        decided_by="risk.min_time_to_close_s, risk.cooldown_after_loss_s",
-        detail="cooling down until 2026-11-23 13:08:24 UTC after 1 losing trade",
+        decided_by=TruncatableText("risk.min_time_to_close_s, risk.cooldown_after_loss_s"),
+        detail=TruncatableText("cooling down until 2026-11-23 13:08:24 UTC after 1 losing trade"),
     )  # fmt: skip
     monkeypatch.setenv("COLUMNS", str(width))
     render_rows(RefusedOrdersRow, [row], Format.TABLE)
@@ -429,7 +429,7 @@ def test_a_wrapped_table_breaks_no_name_of_a_setting(
 
 
 def test_a_block_leaves_out_what_is_empty(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    silence = SilenceRow(code="HEARTBEAT_LOST", subject="*" * 60, until=Ts(1_780_000_000_000), reason="")
+    silence = SilenceRow(code="HEARTBEAT_LOST", subject="*" * 60, until=Ts(1_780_000_000_000), reason=TruncatableText(""))
     monkeypatch.setenv("COLUMNS", "50")
     render_rows(SilenceRow, [silence], Format.TABLE)
     assert "reason" not in capsys.readouterr().out

@@ -6,7 +6,16 @@ import pytest
 from msgspec.structs import replace
 
 from kalshi_cli.base.units import pluralize
-from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict, report, verdict_of
+from kalshi_cli.core.monitoring.check_report import (
+    Breach,
+    CheckReport,
+    Measure,
+    Verdict,
+    each_cause_once,
+    report,
+    verdict_of,
+    without_repeated_causes,
+)
 
 
 def breach(severity: str) -> Breach:
@@ -139,3 +148,18 @@ def test_a_sentence_calls_a_number_a_limit_and_words_an_expectation(limit: str, 
 
 def test_a_breach_without_a_limit_has_no_bound() -> None:
     assert replace(breach("critical"), limit="").bound == ""
+
+
+def test_a_cause_of_several_unknown_checks_is_said_once() -> None:
+    def found(check: str, severity: str, summary: str) -> CheckReport:
+        each = replace(breach(severity), subject=check, code="STATE_UNUSABLE", value="damaged", limit="")
+        return report(check, summary, [each])
+
+    parts = [found("heartbeat", "unknown", "s"), found("pnl", "unknown", "today $1.00"), found("api", "critical", "s")]
+    assert [each.summary for each in without_repeated_causes(parts)] == [
+        "STATE_UNUSABLE heartbeat: damaged; s",
+        "STATE_UNUSABLE, the same cause as heartbeat; today $1.00",
+        "STATE_UNUSABLE api: damaged; s",
+    ]
+    breaches = [each for part in parts for each in part.breaches]
+    assert [each.subject for each in each_cause_once(breaches)] == ["heartbeat", "api"]
