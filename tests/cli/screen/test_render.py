@@ -429,7 +429,9 @@ def test_a_wrapped_table_breaks_no_name_of_a_setting(
 
 
 def test_a_block_leaves_out_what_is_empty(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    silence = SilenceRow(code="HEARTBEAT_LOST", subject="*" * 60, until=Ts(1_780_000_000_000), reason=TruncatableText(""))
+    silence = SilenceRow(
+        code="HEARTBEAT_LOST", subject="*" * 60, until=Ts(1_780_000_000_000), reason=TruncatableText("")
+    )
     monkeypatch.setenv("COLUMNS", "50")
     render_rows(SilenceRow, [silence], Format.TABLE)
     assert "reason" not in capsys.readouterr().out
