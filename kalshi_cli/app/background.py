@@ -82,7 +82,7 @@ class Background:
                         self._start(until)
             if self._clock.monotonic() > until:
                 raise UnreachableError(
-                    f"The simulated exchange does not respond: {self._last_line()}",
+                    f'The simulated exchange does not respond; the last line of its log: "{self._last_line()}"',
                     hint=f"stop it with `kalshi sim stop`; see {self._log}",
                 )
             self._clock.sleep(LOOK_EVERY_S)

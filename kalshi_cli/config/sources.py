@@ -178,7 +178,8 @@ def find_file(file: Path | None, env: Mapping[str, str]) -> Path | None:
     if path is None:
         return next((each for each in (_here(), config_dir() / "config.yaml") if os.path.lexists(each)), None)
     if not os.path.lexists(path):
-        raise ConfigError(f"No configuration file at {path}", hint="check --config and KALSHI_CONFIG")
+        hint = "check --config and KALSHI_CONFIG; `kalshi init` creates the file"
+        raise ConfigError(f"No configuration file at {path}", hint=hint)
     return path
 
 

@@ -359,6 +359,8 @@ def _ensure_file(path: Path, *, create: bool) -> None:
             hint="choose a writable directory with --state or KALSHI_STATE",
             code="state_unwritable",
         ) from error
+    except sqlite3.DatabaseError as error:  # such as a full disk
+        raise _explain(path, error) from error
 
 
 def _refuse_planted(path: Path) -> None:
@@ -414,10 +416,14 @@ def _primary(error: sqlite3.Error) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
+_HEADING = re.compile(r"^\*\*\* in database \w+ \*\*\*\s*")
+"""SQLite's heading of the problems that it found; a line of its own."""
+
+
 def damaged(path: Path, detail: object) -> StateFileError:
     """Return the error for a damaged state file."""
     return StateFileError(
-        f"The state file {path} is damaged: {detail}",
+        f"The state file {path} is damaged: {_HEADING.sub('', str(detail))}",
         hint="the file is unchanged; `kalshi state rebuild` keeps a copy and reads the account from the exchange",
         code="state_damaged",
     )
@@ -435,11 +441,15 @@ def _explain(path: Path, error: sqlite3.DatabaseError) -> StateFileError:
             code="state_locked",
         )
     if found == sqlite3.SQLITE_FULL:
-        return StateFileError(f"No space left to write {path}", hint="free some disk space", code="state_full")
+        hint = "free some disk space: `kalshi runbook disk-full`"
+        return StateFileError(f"No space left to write {path}", hint=hint, code="state_full")
     if found in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return StateFileError(
             f"Cannot write {path}: {error}",
             hint="check who owns the file and its directory, or choose another with --state",
             code="state_unwritable",
         )
+    if found == sqlite3.SQLITE_IOERR:  # a full disk too, if SQLite cannot create the files beside it
+        hint = "run `kalshi check disk`; if the disk is full: `kalshi runbook disk-full`"
+        return StateFileError(f"State file error in {path}: {error}", hint=hint)
     return StateFileError(f"State file error in {path}: {error}", hint="run `kalshi health-check`")

@@ -47,11 +47,22 @@ def lock(path: Path, clock: Clock) -> Iterator[None]:
                 f"Another instance is using this account ({_written(file)})",
                 hint="stop it first with `kalshi stop`, or Ctrl-C where it runs; `kalshi status` shows it",
             )
-        os.ftruncate(file, 0)
-        os.pwrite(file, msgspec.json.encode(LockHolder(os.getpid(), clock.now())), 0)
+        _write_down(file, path, LockHolder(os.getpid(), clock.now()))
         yield
     finally:
         os.close(file)  # the file stays: removing it would let two processes lock two files of one name
+
+
+def _write_down(file: int, path: Path, who: LockHolder) -> None:
+    try:
+        os.ftruncate(file, 0)
+        os.pwrite(file, msgspec.json.encode(who), 0)
+    except OSError as error:
+        raise StateFileError(
+            f"Cannot write {path}: {error.strerror}",
+            hint="run `kalshi check disk`; if the disk is full: `kalshi runbook disk-full`",
+            code="state_unwritable",
+        ) from error
 
 
 def holder(path: Path) -> LockHolder | None:

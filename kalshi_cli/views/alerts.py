@@ -103,6 +103,8 @@ class DeliveryRow(OutputRow, frozen=True, kw_only=True):
     delivered: bool
     detail: TruncatableText
 
+    wraps = True
+
 
 class RetriedView(OutputRow, frozen=True, kw_only=True):
     """The undeliverable notices that were queued again, and all notices that still wait for delivery."""

@@ -12,6 +12,8 @@ class RunbookRow(OutputRow, frozen=True, kw_only=True):
     name: str
     title: TruncatableText
 
+    wraps = True
+
 
 class RunbookView(RunbookRow, frozen=True, kw_only=True):
     """A runbook, for programs; `lines` are Markdown."""

@@ -62,6 +62,12 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
     stopped_by: str
     strategies: tuple[StrategyPartRow, ...]
 
+    screen = (
+        "strategy", "env", "mode", "uptime_s", "cycles", "intents", "orders", "fills", "maker_fills", "taker_fills",
+        "open_positions", "live_orders", "win_rate", "denied", "realized", "unrealized", "fees", "net", "balance",
+        "day_net", "stopped_by",
+    )  # fmt: skip
+
 
 class BacktestView(OutputRow, frozen=True, kw_only=True):
     """A run over recordings: its results, ratios, parts of the profit, trades and equity curve.

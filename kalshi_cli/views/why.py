@@ -22,6 +22,7 @@ class RefusedOrdersRow(OutputRow, frozen=True, kw_only=True):
     last: Ts | None
 
     shown = ("by", "code", "count", "ticker", "detail", "decided_by")
+    vital = ("code", "detail", "decided_by")
     wraps = True
 
 

@@ -167,6 +167,8 @@ def test_without_a_key_every_check_says_so_and_none_raises(desk: Desk) -> None:
         findings = {finding.check: finding for finding in health_of(app)}
         assert findings["key"].verdict is Verdict.CRITICAL
         assert findings["exchange"].verdict is Verdict.UNKNOWN
+        assert findings["clock"].detail == "not checked: the exchange does not respond", "it would wait once more"
+        assert findings["clock"].verdict is Verdict.UNKNOWN
         assert worst(list(findings.values())) is Verdict.CRITICAL
         with pytest.raises(CredentialsError):
             _ = app.account

@@ -43,6 +43,20 @@ def test_nobody_holds_a_lock_that_is_missing_or_released(file: Path) -> None:
     assert holder(file) is None
 
 
+def test_a_lock_that_cannot_be_written_on_a_full_disk_is_an_error_of_the_state(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    told = f"Cannot write {file}: No space left on device"
+    with pytest.raises(StateFileError, match=told) as caught, lock(file, ManualClock(NOW)):
+        pytest.fail("the lock was taken")
+    assert "kalshi check disk" in caught.value.hint
+    assert holder(file) is None
+
+
 def test_the_lock_is_released_when_the_work_raises(file: Path) -> None:
     with pytest.raises(RuntimeError), lock(file, ManualClock(NOW)):
         raise RuntimeError

@@ -107,6 +107,26 @@ def test_a_new_file_is_never_empty_and_leaves_no_draft(path: Path) -> None:
         database._create_state_file(path)
 
 
+def test_a_new_file_without_room_is_a_state_error_and_leaves_no_draft(path: Path, in_child: Child) -> None:
+    def create() -> None:
+        import resource
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        try:
+            Store.open(path, account="account-1", environment="sim")
+        except StateFileError as error:
+            os._exit(42 if str(path) in error.message and "disk-full" in error.hint else 43)
+
+    assert in_child(create) == 42
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_damage_that_sqlite_describes_is_one_line(path: Path) -> None:
+    found = database.damaged(path, "*** in database main ***\nPage 2: btreeInitPage() returns error code 11")
+    assert found.message == f"The state file {path} is damaged: Page 2: btreeInitPage() returns error code 11"
+
+
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(open_store: Open, path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"once upon a time" * 1_000)

@@ -26,7 +26,7 @@ from kalshi_cli.cli.screen.output import (
     write_out,
     write_sentence,
 )
-from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict
+from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, each_cause_once, without_repeated_causes
 
 app = CommandGroup(
     "Run monitoring checks of account, loop and exchange.\n\n"
@@ -405,7 +405,7 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
     from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.views.checks import BreachRow, CheckLine, CheckView
 
-    form, breaches = form or default_format(), found.breaches
+    form, breaches = form or default_format(), each_cause_once(found.breaches)
     if form in (Format.JSON, Format.NDJSON) or (chosen_fields() and form is not Format.CSV):
         render_one(CheckView.of(found, checks=tuple(map(CheckLine.of, parts))), form)
     elif form is Format.CSV:
@@ -413,13 +413,15 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
     else:
         if form is Format.TABLE:
             # Findings come last, so that they stay on a small screen.
-            ordered = sorted(parts or (found,), key=lambda part: part.verdict is not Verdict.OK)
+            ordered = without_repeated_causes(
+                sorted(parts or (found,), key=lambda part: part.verdict is not Verdict.OK)
+            )
             rows = [CheckLine.of(part, summary=redact(part.summary)) for part in ordered]
             render_rows(CheckLine, rows, form)
-            breaches = tuple(each for each in breaches if not any(each.text in row.summary for row in rows))
+            breaches = [each for each in breaches if not any(each.text in row.summary for row in rows)]
         else:
             write_out(f"{_shown(found.first_line)}\n")
-            for part in parts:
+            for part in without_repeated_causes(parts):
                 write_out(f"{part.verdict.name} {part.check}: {_shown(part.summary)}\n")
         most = MAX_LINES - 3 - len(parts)
         for breach in breaches[:most]:  # no table: it would cut the text

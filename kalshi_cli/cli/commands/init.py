@@ -212,6 +212,7 @@ def _look(ctx: typer.Context, path: Path, env: str, *, has_sink: bool) -> None:
 
     flags = flags_of(ctx)
     flags.config = path
+    info("Checking that everything is ready to trade ...")
     code = show_health(ctx)
     if code:
         warn("Some health checks failed. Each line shows its fix; then run `kalshi health-check` again")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.cli.options import CommandGroup, flags_of
-from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, write_out
+from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, write_out
 
 app = CommandGroup("Show step-by-step instructions for an incident.")
 
@@ -35,6 +35,7 @@ def runbook(
     form = flags_of(ctx).form or default_format()
     if not name:
         render_rows(RunbookRow, [RunbookRow.of(each) for each in runbooks.runbooks()], form, title="runbooks")
+        info("To read one: kalshi runbook NAME, or an alert code: kalshi runbook DAILY_LOSS")
         return
     found = runbooks.runbook(name)
     if form is Format.PLAIN and not chosen_fields():

@@ -149,26 +149,27 @@ def watch_status(ctx: typer.Context, *, is_paper: bool) -> None:
     from kalshi_cli.app.watching import statuses
     from kalshi_cli.cli.screen.live import SIGNALS, live_format, screen
     from kalshi_cli.cli.screen.render import render_one, render_rows
-    from kalshi_cli.services.trading.reports.status import status_view
+    from kalshi_cli.services.trading.reports.status import status_notes, status_view
     from kalshi_cli.views.runs import StatusView
 
     form = live_format(flags_of(ctx).form)
     if form is Format.JSON:
         raise UsageError("--watch cannot write one JSON document", hint="use --format ndjson")
     with statuses(load_config(ctx), info, is_paper=is_paper) as watched:
-        views = ((now, status_view(status)) for now, status in _while_read(watched))
         if form is Format.TABLE:
             from kalshi_cli.cli.screen.watch import draw_status
 
             with screen() as (console, draw):
-                for now, view in views:
-                    draw(draw_status(view, now, console.width, console.height))
+                for now, status in _while_read(watched):
+                    notes = tuple(status_notes(status, now))
+                    draw(draw_status(status_view(status), notes, now, console.width, console.height))
         elif form is Format.PLAIN:
-            for now, view in views:
-                render_one(view, form, now=now)
+            for now, status in _while_read(watched):
+                render_one(status_view(status), form, now=now)
+                info(*status_notes(status, now))
                 write_out("\n", flush=True)
         else:
-            render_rows(StatusView, (view for _, view in views), form)
+            render_rows(StatusView, (status_view(status) for _, status in _while_read(watched)), form)
     if watched.stopped_by:
         raise typer.Exit(SIGNALS[watched.stopped_by])
 

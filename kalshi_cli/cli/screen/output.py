@@ -51,7 +51,7 @@ def write_out(text: str, *, flush: bool = False) -> None:
 def write_sentence(text: str) -> None:
     """Write a sentence to stdout, with local times; a terminal breaks it between words."""
     width = _columns_of(sys.stdout) if sys.stdout.isatty() else 0
-    write_out(f"{_wrap(show_times(one_line(text)), width)}\n")
+    write_out(f"{wrap(show_times(one_line(text)), width)}\n")
 
 
 def flush_out() -> None:
@@ -149,7 +149,7 @@ def warn(*lines: str, is_wrapped: bool = True) -> None:
         shown = (one_line(redact(line)) for line in lines)
         if is_wrapped:
             width = _columns_of(sys.stderr)
-            shown = (_wrap(show_times(line), width) for line in shown)
+            shown = (wrap(show_times(line), width) for line in shown)
         sys.stderr.write("".join(f"{line}\n" for line in shown))
         sys.stderr.flush()
     except (OSError, ValueError):  # a full disk or a closed terminal must not stop the cancels
@@ -164,7 +164,7 @@ def _columns_of(stream: TextIO) -> int:
         return 0
 
 
-def _wrap(line: str, width: int) -> str:
+def wrap(line: str, width: int) -> str:
     """Break a line between words, with its indentation.
 
     A longer word stays whole, and so does a command: the half of a copied command could be another one.
@@ -189,7 +189,7 @@ def prompt(question: str) -> str:
 
     UsageError for a pasted private key: its other lines would answer the next questions.
     """
-    sys.stderr.write(_wrap(show_times(one_line(question)), _columns_of(sys.stderr)) + " ")
+    sys.stderr.write(wrap(show_times(one_line(question)), _columns_of(sys.stderr)) + " ")
     sys.stderr.flush()
     answer = sys.stdin.readline(MAX_ANSWER_LENGTH).strip()
     if holds_private_key(answer):

@@ -11,7 +11,7 @@ import os
 import pydoc
 import sys
 import textwrap
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain, zip_longest
 
 from msgspec import Struct
@@ -40,6 +40,8 @@ from kalshi_cli.views.row import OutputRow
 GAP = 2
 MIN_PROSE_LENGTH, MIN_LINE_LENGTH = 12, 16
 """The least width of prose that is cut, and of prose that is wrapped."""
+MAX_WORD_LENGTH = 32
+"""A longer word, such as an id or a path, may be broken by the end of a line."""
 MIN_TABLE_WIDTH = 60
 """On a narrower screen, such as that of a phone, rows that do not fit are drawn one below the other, in full."""
 MIN_TEXT_LENGTH = 24
@@ -62,7 +64,7 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     cells = [{column.name: cell(column, getattr(row, column.name), now) for column in fields} for row in rows]
     shorten_ids(fields, cells)
     console = _console()
-    shortest = MIN_LINE_LENGTH if of.wraps else MIN_PROSE_LENGTH
+    shortest = {column.name: _shortest(column, cells) if of.wraps else MIN_PROSE_LENGTH for column in fields}
     vital = {*of.vital, *(column.name for column in fields if column.is_short_id)}
     if _needed(_widths(fields, cells)) > console.width:
         fields = [c for c in fields if c is fields[0] or any(line[c.name] != MISSING for line in cells)]
@@ -127,7 +129,7 @@ def _block(fields: Sequence[OutputColumn], line: dict[str, str], width: int) -> 
     """Return a row as its first cell and, below it, its other values with their headings, in lines of this width."""
     text, room = Text(line[fields[0].name], style="bold", end=""), 0
     for column in fields[1:]:
-        if line[column.name] == MISSING:
+        if line[column.name] in ("", MISSING):
             continue
         length = GAP + cell_len(column.label) + 1 + cell_len(line[column.name])
         if length > room:
@@ -190,6 +192,12 @@ def _widths(fields: Sequence[OutputColumn], cells: Sequence[dict[str, str]]) -> 
     return {c.name: max(cell_len(c.label), *(_room_for(c, line[c.name]) for line in cells)) for c in fields}
 
 
+def _shortest(column: OutputColumn, cells: Sequence[dict[str, str]]) -> int:
+    """Return the least width of a wrapped column: no name of a setting is broken."""
+    longest = max((len(word) for line in cells for word in line[column.name].split()), default=0)
+    return max(MIN_LINE_LENGTH, min(longest, MAX_WORD_LENGTH))
+
+
 def _room_for(column: OutputColumn, text: str) -> int:
     if not is_moment(column.kind) or text == MISSING:
         return cell_len(text)
@@ -201,19 +209,22 @@ def fit(
     widths: dict[str, int],
     room: int,
     vital: Collection[str] = (),
-    shortest: int = MIN_PROSE_LENGTH,
+    shortest: Mapping[str, int] | None = None,
 ) -> dict[str, int]:
     """Return the width of each visible column. Prose becomes narrower first, then columns are left out.
 
-    Columns are left out from the right; vital ones never. Those that fit into the room that is left come back.
+    Prose becomes no narrower than its `shortest`, by default MIN_PROSE_LENGTH. Columns are left out from the right;
+    vital ones never. Those that fit into the room that is left come back.
     """
     kept = list(fields)
+    least = {each.name: min(widths[each.name], (shortest or {}).get(each.name, MIN_PROSE_LENGTH)) for each in fields}
     while True:
         prose = sorted((column.name for column in kept if column.is_prose), key=widths.__getitem__)
         found = {column.name: widths[column.name] for column in kept}
         left = room - GAP * (len(kept) - 1) - sum(found[c.name] for c in kept if not c.is_prose)
-        for sharing, name in zip(range(len(prose), 0, -1), prose, strict=True):
-            found[name] = min(widths[name], max(left // sharing, shortest))
+        for index, name in enumerate(prose):
+            share = min(left // (len(prose) - index), left - sum(least[after] for after in prose[index + 1 :]))
+            found[name] = min(widths[name], max(share, least[name]))
             left -= found[name]
         loose = [column for column in kept[1:] if column.name not in vital]
         droppable = [column for column in loose if not column.is_prose] or loose
@@ -231,21 +242,28 @@ def draw_one(row: OutputRow, title: str, now: Ts | None) -> None:
     _draw(_console(), title, one_grid(row, now))
 
 
-def one_grid(row: OutputRow, now: Ts | None, *, is_cut: bool = False) -> Table:
+def one_grid(row: OutputRow, now: Ts | None, *, width: int | None = None) -> Table:
     """Return the grid of keys and values of one object; long text is wrapped.
 
-    With `is_cut` each value is one line, and missing values are left out.
+    With a `width` each value is one line, cut at that width, and missing values are left out.
     """
-    grid = _grid(has_header=False)
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="ellipsis" if is_cut else "fold", no_wrap=is_cut)
+    lines: list[tuple[Text, Text]] = []
     by_name = {column.name: column for column in columns(type(row))}
     for column in (by_name[name] for name in row.screen or by_name):
         value = getattr(row, column.name)
         text = cell(column, value, now)
-        if (row.screen or is_cut) and text == MISSING:
+        if (row.screen or width) and text == MISSING:
             continue
-        grid.add_row(Text(column.label, style="dim"), Text(text, style=style(column.name, column.kind, value)))
+        lines.append((Text(column.label, style="dim"), Text(text, style=style(column.name, column.kind, value))))
+    labels = max((label.cell_len for label, _ in lines), default=0)
+    grid = _grid(has_header=False)
+    grid.add_column(no_wrap=True, min_width=labels)
+    if width:
+        grid.add_column(overflow="ellipsis", no_wrap=True, max_width=max(1, width - labels - GAP))
+    else:
+        grid.add_column(overflow="fold")
+    for line in lines:
+        grid.add_row(*line)
     return grid
 
 

@@ -17,6 +17,7 @@ from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts, show_price, show_qty
 from kalshi_cli.cli.screen.live import REDRAW_MS, screen
+from kalshi_cli.cli.screen.output import wrap
 from kalshi_cli.cli.screen.tables import GAP, ladder, one_grid
 from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.order_terms import BID
@@ -204,9 +205,13 @@ def draw_ladder(board: WatchBoard, env: str, now: Ts, depth: int, width: int, he
 # -- the status ---------------------------------------------------------------------------------------------------
 
 
-def draw_status(view: StatusView, now: Ts, width: int, height: int) -> RenderableType:
-    """Return the status below the time, which shows that the screen is alive. Lines that do not fit are cut."""
-    grid = one_grid(view, now, is_cut=True)
-    hidden = grid.row_count - (height - 1)
+def draw_status(view: StatusView, notes: Sequence[str], now: Ts, width: int, height: int) -> RenderableType:
+    """Return the time, which shows that the screen is alive, what needs the user, and the status.
+
+    A value that does not fit is cut; a line about a problem is wrapped.
+    """
+    grid = one_grid(view, now, width=width)
+    warnings = [line for note in notes for line in wrap(safe_text(note), width).splitlines()]
+    hidden = grid.row_count + len(warnings) - (height - 1)
     title = f"status  {format_clock(now)}" + (f"  ({hidden} lines hidden; use a taller terminal)" if hidden > 0 else "")
-    return Group(_cut(Text(title, style="bold"), width), grid)
+    return Group(_cut(Text(title, style="bold"), width), *(Text(line, style="yellow") for line in warnings), grid)

@@ -41,8 +41,21 @@ FOLLOWS = ("HEARTBEAT_LOST", "CYCLE_LATE", "BLIND", "FEED_DOWN")
 
 
 def with_unit(number: str, unit: str) -> str:
-    """Return a number with its unit (`80 %`), unless the unit is empty or the number contains it."""
-    return f"{number} {unit}" if number and unit and unit not in number else number
+    """Return a number with its unit (`80 %`), unless the unit is empty or the number contains it.
+
+    A range with one end becomes words: `5000:` of dollars is `$5000 or more`, `~:3` cents is `3 cents or less`.
+    """
+    if not number or not unit or unit in number:
+        return number
+    if number.endswith(":"):
+        return f"{_with_sign(number[:-1], unit)} or more"
+    if number.startswith("~:"):
+        return f"{_with_sign(number[2:], unit)} or less"
+    return _with_sign(number, unit)
+
+
+def _with_sign(number: str, unit: str) -> str:
+    return f"${number}" if unit == "$" else f"{number} {unit}"
 
 
 class Breach(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +73,7 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def wanted(self) -> str:
-        """Return the limit with its unit: `80 %`, `10 contracts`."""
+        """Return the limit with its unit: `80 %`, `10 contracts`, `$5000 or more`."""
         return with_unit(self.limit, self.unit)
 
     @property
@@ -72,7 +85,8 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def bound(self) -> str:
         """Return the limit for a sentence: `limit 80 %`, `expected a running loop`; "" without a limit."""
-        return f"{'limit' if self._is_number else 'expected'} {self.wanted}" if self.limit else ""
+        is_limit = self._is_number and not self.wanted.endswith(("or more", "or less"))
+        return f"{'limit' if is_limit else 'expected'} {self.wanted}" if self.limit else ""
 
     @property
     def _is_number(self) -> bool:
@@ -196,3 +210,27 @@ def cause_of(ordered: Sequence[Breach]) -> Breach:
 
 def _cause_rank(breach: Breach) -> int:
     return CAUSES.index(breach.code) if breach.code in CAUSES else len(CAUSES)
+
+
+def each_cause_once(breaches: Sequence[Breach]) -> list[Breach]:
+    """Return the breaches; of several UNKNOWN ones with the same cause only the first."""
+    kept: dict[object, Breach] = {}
+    for each in breaches:
+        kept.setdefault((each.code, each.value) if each.severity == "unknown" else each, each)
+    return list(kept.values())
+
+
+def without_repeated_causes(reports: Sequence[CheckReport]) -> list[CheckReport]:
+    """Return the reports; one that is UNKNOWN for the same cause as an earlier one names that check instead."""
+    first: dict[tuple[str, str], str] = {}
+    return [_referring(each, first) for each in reports]
+
+
+def _referring(found: CheckReport, first: dict[tuple[str, str], str]) -> CheckReport:
+    """Replace each cause that is in `first`, with the check that named it; add the others."""
+    summary = found.summary
+    for each in found.breaches:
+        at = first.setdefault((each.code, each.value), found.check)
+        if each.severity == "unknown" and at != found.check:
+            summary = summary.replace(safe_text(each.text, MAX_LEAD_LENGTH), f"{each.code}, the same cause as {at}")
+    return msgspec.structs.replace(found, summary=summary)

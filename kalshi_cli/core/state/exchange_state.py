@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kalshi_cli.base.units import format_ts
+from kalshi_cli.base.units import format_ts, pluralize
 from kalshi_cli.core.model.effects import AlertRaised, Effect
 from kalshi_cli.core.model.exchange import ExchangeStatus
 from kalshi_cli.core.model.messages import AccountVisibility, ExchangeChange, Message
@@ -82,8 +82,8 @@ def _on_sight(state: EngineState, message: AccountVisibility) -> list[Effect]:
     if message.blind_since is not None and was is None:
         live = len(state.orders.live())
         since = format_ts(message.blind_since)
-        text = f"The account cannot be read since {since} ({message.reason}); {live} orders may be live"
-        text += "; you can cancel them on the web site"
+        orders = f"{pluralize(live, 'order')} may be live: cancel on the web site" if live else "no own order is live"
+        text = f"The account has been unreadable since {since} ({message.reason}); {orders}"
         return [AlertRaised(message.blind_since, "critical", "BLIND", "account", text)]
     if message.blind_since is None and was is not None:
         text = f"The account can be read again, after {(message.ts - was) // 1000} s"

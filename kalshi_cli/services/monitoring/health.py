@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from shutil import disk_usage
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import ConfigError, CredentialsError, KalshiError, RefusedError
+from kalshi_cli.base.errors import ConfigError, CredentialsError, KalshiError, RefusedError, UnreachableError
 from kalshi_cli.base.units import Ts, pluralize, show_money
 from kalshi_cli.config.config import refuse_other_hosts
 from kalshi_cli.config.hosts import OtherHost
@@ -45,6 +46,7 @@ class HealthResult(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     hint: str = ""
     latency_ms: float | None = None
+    is_unreachable: bool = False
 
 
 Check = Callable[[], tuple[Verdict, str, str]]
@@ -52,15 +54,18 @@ Check = Callable[[], tuple[Verdict, str, str]]
 
 def examine(name: str, clock: Clock, check: Check) -> HealthResult:
     """Run one check and return its result. A CredentialsError is CRITICAL, any other known error UNKNOWN."""
-    started = clock.monotonic()
+    started, is_unreachable = clock.monotonic(), False
     try:
         verdict, detail, hint = check()
     except CredentialsError as error:
         verdict, detail, hint = Verdict.CRITICAL, error.message, error.hint
     except KalshiError as error:
         verdict, detail, hint = Verdict.UNKNOWN, error.message, error.hint
+        is_unreachable = isinstance(error, UnreachableError)
     took = round((clock.monotonic() - started) * 1000, 1)
-    return HealthResult(check=name, verdict=verdict, detail=detail, hint=hint, latency_ms=took)
+    return HealthResult(
+        check=name, verdict=verdict, detail=detail, hint=hint, latency_ms=took, is_unreachable=is_unreachable
+    )
 
 
 def worst(findings: list[HealthResult]) -> Verdict:
@@ -171,9 +176,14 @@ def key(signer: Signer | None, env: str, *, presign: bool = False) -> tuple[Verd
     return Verdict.OK, "; ".join(filter(None, ("valid, readable by its owner only", *notes))), ""
 
 
-def needs_key() -> tuple[Verdict, str, str]:
-    """Return the result of a check that would only repeat the problem with the key."""
-    return Verdict.UNKNOWN, "requires an API key", "see the API key line above"
+def needs_key(failed: str) -> tuple[Verdict, str, str]:
+    """Return the result of a check that would only repeat the problem with the key, which the check `failed` named."""
+    return Verdict.UNKNOWN, "not checked: requires a valid API key", f"see the line `{failed}` above"
+
+
+def needs_exchange() -> tuple[Verdict, str, str]:
+    """Return the result of a check that would only wait again for an exchange that does not respond."""
+    return Verdict.UNKNOWN, "not checked: the exchange does not respond", "see the line `exchange` above"
 
 
 def stream(
@@ -183,7 +193,7 @@ def stream(
     if not ws_url:
         return Verdict.OK, "no stream address configured", ""
     if signer is None:
-        return Verdict.UNKNOWN, "the stream requires an API key", "see the API key line above"
+        return Verdict.UNKNOWN, "the stream requires an API key", "see the line `key` above"
     from kalshi_cli.exchange.stream.reader import Stream, StreamTimings
 
     wait_s = max(within_s - HANG_UP_S, 0.1)
@@ -247,6 +257,9 @@ def state(store: Store) -> tuple[Verdict, str, str]:
 
 NEED_KEY = ("account", "limits", "stream")
 
+NEED_EXCHANGE = ("clock", "account", "limits")
+"""Checks that would only wait for the same host again; the stream has a host of its own."""
+
 
 def health_of(resources: Resources) -> list[HealthResult]:
     """Run every check, in the order in which they depend on each other; report a problem with the key once."""
@@ -268,9 +281,14 @@ def health_of(resources: Resources) -> list[HealthResult]:
         del checks["host"]
     findings: list[HealthResult] = []
     for name, check in checks.items():
-        is_refused = any(each.check in ("key", "account") and each.verdict is Verdict.CRITICAL for each in findings)
-        is_held_up = is_refused and name in NEED_KEY
-        findings.append(examine(name, resources.clock, needs_key if is_held_up else check))
+        is_bad = {each.check for each in findings if each.verdict is Verdict.CRITICAL}
+        refused = next((each for each in ("key", "account") if each in is_bad), "")
+        is_silent = any(each.check == "exchange" and each.is_unreachable for each in findings)
+        if refused and name in NEED_KEY:
+            check = partial(needs_key, refused)
+        elif is_silent and name in NEED_EXCHANGE:
+            check = needs_exchange
+        findings.append(examine(name, resources.clock, check))
     return findings
 
 

@@ -47,7 +47,7 @@ def most_severe(halts: list[Halt]) -> Halt:
     return next((halt for is_so in ranks for halt in halts if is_so(halt)), halts[0] if halts else NO_HALT)
 
 
-def describe(halt: Halt, verb: str = "is") -> str:
+def describe(halt: Halt, verb: str = "has been") -> str:
     """Return the trading state in one sentence: state, time, code and reason."""
     code = "" if halt.is_pause else f"({halt.code})"
     cause = " ".join(filter(None, (halt.reason, code)))

@@ -487,3 +487,22 @@ def test_a_terminal_shows_findings_last_and_names_them_below(capsys: pytest.Capt
     assert "CRITICAL: heartbeat; 2 of 3 checks OK\n" in shown.err
     show(report("all", "2 of 2 OK"), Format.TABLE, parts[1:])
     assert "OK: 2 of 2 checks OK\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", [Format.TABLE, Format.PLAIN])
+def test_a_cause_of_several_unknown_checks_is_shown_once(capsys: pytest.CaptureFixture[str], form: Format) -> None:
+    """Each has its line, which names the check with the cause, and keeps what it found itself."""
+
+    def unknown(check: str, summary: str) -> CheckReport:
+        why = Breach(
+            subject=check, value="The state file is damaged", limit="a response", severity="unknown",
+            code="STATE_UNUSABLE",
+        )  # fmt: skip
+        return report(check, summary, [why])
+
+    parts = [unknown("heartbeat", "The state file is damaged"), unknown("positions", "4 positions")]
+    show(report("all", "0 of 2 OK", [each for part in parts for each in part.breaches], of="heartbeat"), form, parts)
+    out = capsys.readouterr().out
+    assert "positions: STATE_UNUSABLE, the same cause as heartbeat; 4 positions" in out.replace("  UNKNOWN  ", ": ")
+    assert out.count("is damaged") == (1 if form is Format.TABLE else 3), out
+    assert "STATE_UNUSABLE positions" not in out

@@ -430,10 +430,10 @@ def test_a_halt_lets_no_group_be_armed_again_or_take_more(exchange: Served) -> N
     name = group("create", "--limit", "5", "--json").json["order_group_id"]
     buy("0.41", "--group", name)
     halt(exchange)
-    assert_error(group("limit", name, "--limit", "6"), 3, "Trading is halted", "kalshi resume")
+    assert_error(group("limit", name, "--limit", "6"), 3, "Trading has been halted", "kalshi resume")
     assert group("limit", name, "--limit", "4").code == 0
     assert group("trigger", name).code == 0
-    assert_error(group("reset", name), 3, "Trading is halted", "kalshi resume")
+    assert_error(group("reset", name), 3, "Trading has been halted", "kalshi resume")
     assert group("show", name, "--json").json["limit"] == "4.00"
     assert buy("0.41", "--group", name).code != 0
     assert group("delete", name).code == 0

@@ -243,7 +243,7 @@ def test_a_resume_needs_a_reason_and_its_error_names_the_pause_and_the_command()
     assert program("pause", "--reason", "jobs report").code == 0
     ended = program("resume")
     assert ended.code == 2
-    assert "Trading is paused" in ended.err
+    assert "Trading has been paused" in ended.err
     assert "jobs report" in ended.err
     assert "kalshi resume --reason" in ended.err
     assert program("resume", "the", "report", "is", "out", "--json").json["reason"] == "the report is out"

@@ -32,7 +32,7 @@ from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.services.orders.place import OrderTicket
 from kalshi_cli.views import runs as run_rows
 from kalshi_cli.views import scan as scan_rows
-from kalshi_cli.views.alerts import AlertRow
+from kalshi_cli.views.alerts import AlertRow, SilenceRow
 from kalshi_cli.views.cash import SettlementRow, UpcomingRow
 from kalshi_cli.views.checks import HealthRow
 from kalshi_cli.views.formats import (
@@ -55,6 +55,7 @@ from kalshi_cli.views.quotes import QuoteRow
 from kalshi_cli.views.row import Action, Outcome, OutputRow
 from kalshi_cli.views.settings import SettingRow
 from kalshi_cli.views.strategies import ParameterRow, StrategyRow
+from kalshi_cli.views.why import RefusedOrdersRow
 
 CLOSE = Ts(1_781_159_370_164)
 
@@ -409,6 +410,31 @@ def test_fitting_keeps_numbers_whole_and_uses_no_more_than_there_is(sizes: list[
     assert sum(found.values()) + 2 * (len(found) - 1) <= room or len(found) == 1
     if sum(sizes) + 2 * 10 <= room:
         assert found == widths
+
+
+@pytest.mark.parametrize("width", [60, 70, 80])
+def test_a_wrapped_table_breaks_no_name_of_a_setting(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = RefusedOrdersRow(
+        by="kalshi", code="COOLDOWN", count=2, ticker="KXHIGHNY-26NOV21-B53.5", last=None,
+        decided_by=TruncatableText("risk.min_time_to_close_s, risk.cooldown_after_loss_s"),
+        detail=TruncatableText("cooling down until 2026-11-23 13:08:24 UTC after 1 losing trade"),
+    )  # fmt: skip
+    monkeypatch.setenv("COLUMNS", str(width))
+    render_rows(RefusedOrdersRow, [row], Format.TABLE)
+    shown = capsys.readouterr().out
+    assert {"risk.min_time_to_close_s,", "risk.cooldown_after_loss_s"} <= set(shown.split())
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= width
+
+
+def test_a_block_leaves_out_what_is_empty(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    silence = SilenceRow(
+        code="HEARTBEAT_LOST", subject="*" * 60, until=Ts(1_780_000_000_000), reason=TruncatableText("")
+    )
+    monkeypatch.setenv("COLUMNS", "50")
+    render_rows(SilenceRow, [silence], Format.TABLE)
+    assert "reason" not in capsys.readouterr().out
 
 
 def test_a_narrow_column_stands_in_the_room_that_a_wide_one_could_not_use() -> None:

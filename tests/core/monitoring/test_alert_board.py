@@ -116,22 +116,22 @@ def test_a_notice_says_what_was_found_what_is_wanted_and_what_to_do(desk: Desk) 
 
 
 @pytest.mark.parametrize(
-    ("label", "unit", "limit", "wanted", "counted_in"),
+    ("label", "unit", "limit", "bound", "counted_in"),
     [
-        ("day_loss_pct", "%", "80", "80 %", "%"),
-        ("api_p99_ms", "ms", "50", "50 ms", "ms"),
-        ("cash_usd", "", "100:", "100: $", "$"),
-        ("slippage_cents", "", "1", "1 cents", "cents"),
-        ("feed_gaps", "", "5", "5 feed gaps", "feed gaps"),
+        ("day_loss_pct", "%", "80", "limit 80 %", "%"),
+        ("api_p99_ms", "ms", "50", "limit 50 ms", "ms"),
+        ("cash_usd", "", "100:", "expected $100 or more", "$"),
+        ("slippage_cents", "", "1", "limit 1 cents", "cents"),
+        ("feed_gaps", "", "5", "limit 5 feed gaps", "feed gaps"),
     ],
 )
 def test_a_notice_says_what_its_numbers_are_counted_in(
-    desk: Desk, label: str, unit: str, limit: str, wanted: str, counted_in: str
+    desk: Desk, label: str, unit: str, limit: str, bound: str, counted_in: str
 ) -> None:
     desk.finds(*Measure(label=label, value=93 if limit != "100:" else 9, unit=unit, crit=limit).breach("API_SLOW", "x"))
     (notice,) = desk.told
     assert (notice.limit, notice.unit) == (limit, counted_in)
-    assert notice.text.endswith(f"{unit}, limit {wanted}")
+    assert notice.text.endswith(f"{unit}, {bound}")
 
 
 def test_a_unit_that_is_in_the_limit_already_is_not_said_twice(desk: Desk) -> None:

@@ -6,7 +6,16 @@ import pytest
 from msgspec.structs import replace
 
 from kalshi_cli.base.units import pluralize
-from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict, report, verdict_of
+from kalshi_cli.core.monitoring.check_report import (
+    Breach,
+    CheckReport,
+    Measure,
+    Verdict,
+    each_cause_once,
+    report,
+    verdict_of,
+    without_repeated_causes,
+)
 
 
 def breach(severity: str) -> Breach:
@@ -125,16 +134,32 @@ def test_money_is_also_a_text_that_nothing_rounds() -> None:
     assert Measure(label="age", value=1.5, unit="s").text == "1.5s"
     assert Measure(label="disk_free_inodes", value=16_222_629).text == "16222629", "not 1.62226e+07"
     (low,) = Measure(label="disk_free_gb", value=0.5, warn="1:").breach("DISK_SPACE", "/var", "0.50 GB free")
-    assert low.wanted == "1: GB"
+    assert low.wanted == "1 GB or more"
 
 
 @pytest.mark.parametrize(
     ("limit", "unit", "bound"),
-    [("20", "%", "limit 20 %"), ("$50.00", "", "limit $50.00"), ("a running loop", "", "expected a running loop")],
-)
+    [("20", "%", "limit 20 %"), ("$50.00", "", "limit $50.00"), ("a running loop", "", "expected a running loop"),
+     ("5000:", "$", "expected $5000 or more"), ("~:3", "cents", "expected 3 cents or less"), ("12", "$", "limit $12")],
+)  # fmt: skip
 def test_a_sentence_calls_a_number_a_limit_and_words_an_expectation(limit: str, unit: str, bound: str) -> None:
     assert replace(breach("critical"), limit=limit, unit=unit).bound == bound
 
 
 def test_a_breach_without_a_limit_has_no_bound() -> None:
     assert replace(breach("critical"), limit="").bound == ""
+
+
+def test_a_cause_of_several_unknown_checks_is_said_once() -> None:
+    def found(check: str, severity: str, summary: str) -> CheckReport:
+        each = replace(breach(severity), subject=check, code="STATE_UNUSABLE", value="damaged", limit="")
+        return report(check, summary, [each])
+
+    parts = [found("heartbeat", "unknown", "s"), found("pnl", "unknown", "today $1.00"), found("api", "critical", "s")]
+    assert [each.summary for each in without_repeated_causes(parts)] == [
+        "STATE_UNUSABLE heartbeat: damaged; s",
+        "STATE_UNUSABLE, the same cause as heartbeat; today $1.00",
+        "STATE_UNUSABLE api: damaged; s",
+    ]
+    breaches = [each for part in parts for each in part.breaches]
+    assert [each.subject for each in each_cause_once(breaches)] == ["heartbeat", "api"]

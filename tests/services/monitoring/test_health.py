@@ -101,3 +101,8 @@ def test_letters_that_wait_for_longer_than_a_minute_are_a_warning() -> None:
     assert health.sinks(("desk", "phone"), AlertOverview(waiting=(fresh,)), NOW)[0] is Verdict.OK
     verdict, said, _ = health.sinks(("desk", "phone"), AlertOverview(waiting=(fresh, late)), NOW)
     assert (verdict, said) == (Verdict.WARNING, "waiting for more than a minute: phone")
+
+
+def test_what_needs_the_key_names_the_line_with_the_problem() -> None:
+    told = (Verdict.UNKNOWN, "not checked: requires a valid API key", "see the line `account` above")
+    assert health.needs_key("account") == told

@@ -216,19 +216,19 @@ def test_orders_of_other_programs_count_against_the_limits(sim: Simulation) -> N
         (
             Halt(TradingState.HALTED, "DAILY_LOSS", "lost $25.10", T0),
             "HALTED",
-            "Trading is halted since 2026-05-28 20:26 UTC: lost $25.10 (DAILY_LOSS)",
+            "Trading has been halted since 2026-05-28 20:26 UTC: lost $25.10 (DAILY_LOSS)",
             "find the cause, then run `kalshi resume --reason TEXT`",
         ),
         (
             Halt(TradingState.HALTED, PAUSED, "the jobs report", T0),
             "HALTED",
-            "Trading is paused since 2026-05-28 20:26 UTC: the jobs report",
+            "Trading has been paused since 2026-05-28 20:26 UTC: the jobs report",
             "no new orders until `kalshi resume --reason TEXT`",
         ),
         (
             Halt(TradingState.REDUCING, "API_GUARD", "no answers", T0),
             "REDUCING",
-            "Trading is reduce-only since 2026-05-28 20:26 UTC: no answers (API_GUARD)",
+            "Trading has been reduce-only since 2026-05-28 20:26 UTC: no answers (API_GUARD)",
             "only orders that reduce a position are accepted until `kalshi resume --reason TEXT`",
         ),
     ],
@@ -464,7 +464,7 @@ def test_a_halt_that_comes_while_an_order_waits_for_its_next_try_refuses_it(sim:
         return httpx.Response(429, content=b'{"error": "too many requests"}')
 
     sim.wire.before = slow_down
-    with pytest.raises(RefusedError, match="Trading is halted") as caught:
+    with pytest.raises(RefusedError, match="Trading has been halted") as caught:
         sim.desk().send(engine, proposal)
     assert caught.value.exit_code == 3
     assert sim.exchange.resting("alice") == []

@@ -50,9 +50,9 @@ def _stopped(readings: CheckData, loop: LoopRecord, name: str) -> tuple[str, lis
     elif cycle.is_running:
         what = f"did not stop gracefully; last cycle at {format_ts(cycle.completed)}"
     else:
-        code = f" with exit code {cycle.exit_code}" if cycle.exit_code is not None else ""
-        by = f" by {cycle.stopped_by}{code}" if cycle.stopped_by else ""
-        what = f"is not running; stopped at {format_ts(cycle.completed)}{by}"
+        code = f"exit code {cycle.exit_code}" if cycle.exit_code is not None else ""
+        why = ": ".join(filter(None, (code, cycle.stopped_by)))
+        what = f"is not running; stopped at {format_ts(cycle.completed)}" + (f" ({why})" if why else "")
     is_in_order = cycle is None or cycle.ended_in_order
     if is_in_order and readings.is_stop_allowed:
         return f"no trading loop is running: {name} {what}", []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,6 +15,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.monitoring.error_check import disabled_strategies
 from kalshi_cli.core.monitoring.feed_check import without_books
+from kalshi_cli.core.monitoring.incidents import PAUSES
 from kalshi_cli.core.monitoring.runbook_index import DEFAULT_RUNBOOK, REMEDIES, runbook_for
 from kalshi_cli.core.monitoring.source_watch import Source
 from kalshi_cli.core.state.trading_day import day_of
@@ -62,6 +63,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     """No loop runs, and the last run was killed instead of stopping gracefully."""
     failed: tuple[AlertRaised, ...] = ()
     """The alerts about strategies that were disabled in the last run, which continued without them."""
+    exchange_pauses: tuple[AlertRaised, ...] = ()
+    """The alerts about pauses of the exchange that the running loop sees, by shard."""
     is_at_exchange: bool = True
     """The resting orders are on the exchange, where other programs can see and cancel them."""
     preface: str = ""
@@ -146,6 +149,9 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
         )
     elif status.cycle is None and status.rest:
         yield f"By the state file, {status.rest}. `kalshi order list` reads the exchange"
+    if status.unknown_orders and not status.is_running and status.ended_in_order is not False:
+        orders = pluralize(status.unknown_orders, "unconfirmed order")
+        yield f"{orders} may be live: `kalshi order reconcile`, then `kalshi runbook unknown-order`"
     if status.stalled_since is not None:
         seconds = (now - status.stalled_since) // 1000
         yield (
@@ -154,10 +160,7 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
         )
     if status.stalled_since is not None or (status.ended_in_order is False and status.is_at_exchange):
         yield "What to do: kalshi runbook heartbeat-lost"
-    if status.blind_since is not None:
-        since = format_clock(status.blind_since)
-        yield f"The account cannot be read since {since}: nothing watches its resting orders"
-        yield "What to do: kalshi runbook BLIND"
+    yield from _exchange_notes(status)
     yield from (disabled_strategy_text(alert) for alert in status.failed)
     yield from (f"External source is stale: {source}" for source in status.stale_sources)
     if status.halt.is_pause:
@@ -175,6 +178,15 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
         yield from triggered_group_text(group_id)
 
 
+def _exchange_notes(status: RunStatus) -> Iterator[str]:
+    if status.blind_since is not None:
+        since = format_clock(status.blind_since)
+        yield f"The account has been unreadable since {since}: nothing watches its resting orders"
+        yield "What to do: kalshi runbook BLIND"
+    for alert in status.exchange_pauses:
+        yield f"{alert.subject.capitalize()}: {alert.text}. What to do: kalshi runbook {alert.code}"
+
+
 def first_steps(halt: Halt) -> str:
     """Return the runbook to read before a resume, of the halt or of the alert that paused; "" after a manual pause."""
     if not halt.is_pause:
@@ -187,7 +199,7 @@ def first_steps(halt: Halt) -> str:
 
 def disabled_strategy_text(alert: AlertRaised) -> str:
     """Return a line about a disabled strategy: since when, code and cause."""
-    return f"Strategy {alert.subject} is disabled since {format_time(alert.ts, None)}: {alert.code} {alert.text}"
+    return f"Strategy {alert.subject} has been disabled since {format_time(alert.ts, None)}: {alert.code} {alert.text}"
 
 
 def triggered_group_text(group_id: str) -> tuple[str, str]:
@@ -220,7 +232,8 @@ def read_status(
     asked = store.alert_book.mark(FLATTEN) if store is not None else 0
     resting = [order for order in live if _rests(order, now)]
     ends = [order.expires for order in resting if order.expires is not None]
-    blind_since = _blind_since(store, cycle) if store is not None and cycle is not None and who is not None else None
+    said = store.alerts(cycle.started) if store is not None and cycle is not None else ()
+    blind_since = _blind_since(said) if who is not None else None
     return RunStatus(
         env=env,
         mode=mode,
@@ -240,7 +253,8 @@ def read_status(
         # No cycle is saved while the account cannot be read.
         stalled_since=_stalled_since(who, cycle, now) if blind_since is None else None,
         is_abandoned=who is None and cycle is not None and cycle.is_running,
-        failed=disabled_strategies(store.alerts(cycle.started)) if store is not None and cycle is not None else (),
+        failed=disabled_strategies(said),
+        exchange_pauses=_exchange_pauses(said) if who is not None else (),
     )
 
 
@@ -262,11 +276,17 @@ def _stalled_since(who: LockHolder | None, cycle: Heartbeat | None, now: Ts) -> 
     return cycle.completed if now - cycle.completed > max(STALLED_MS, STALLED_CYCLES * pace) else None
 
 
-def _blind_since(store: Store, cycle: Heartbeat) -> Ts | None:
+def _blind_since(alerts: Sequence[AlertRaised]) -> Ts | None:
     """Return since when the account cannot be read, by the newest alert of this run about it."""
-    about = (alert for alert in store.alerts(cycle.started) if alert.code in ("BLIND", "SIGHTED"))
-    newest = next(about, None)
+    newest = next((alert for alert in alerts if alert.code in ("BLIND", "SIGHTED")), None)
     return newest.ts if newest is not None and newest.code == "BLIND" else None
+
+
+def _exchange_pauses(alerts: Sequence[AlertRaised]) -> tuple[AlertRaised, ...]:
+    """Return the pauses that last, by the newest alert of this run about each shard."""
+    about = (alert for alert in reversed(alerts) if alert.code in (*PAUSES, "EXCHANGE_RESUMED"))
+    newest = {alert.subject: alert for alert in about}
+    return tuple(alert for _, alert in sorted(newest.items()) if alert.code in PAUSES)
 
 
 def run_status(resources: Resources, home: Home | None = None) -> RunStatus:

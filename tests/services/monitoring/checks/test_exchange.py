@@ -158,7 +158,7 @@ def test_what_is_wrong_with_the_key_is_told_of_the_key_and_not_of_the_exchange(
     assert [name for name, (verdict, _) in status.items() if verdict == "CRITICAL"] == [
         "account" if is_readable else "key"
     ]
-    assert (status["limits"], status["stream"]) == (("UNKNOWN", "requires an API key"),) * 2
+    assert (status["limits"], status["stream"]) == (("UNKNOWN", "not checked: requires a valid API key"),) * 2
 
 
 def test_a_schedule_that_cannot_be_read_takes_nothing_from_what_is_so(proxy: FaultProxy) -> None:

@@ -116,7 +116,7 @@ def test_what_else_keeps_a_loop_from_trading_is_said(sim: Simulation) -> None:
         )  # fmt: skip
         assert look(sim).remarks[0] == f"No usable order book: {TICKER} no snapshot yet"
         sim.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", now))
-        assert look(sim).remarks[0].startswith("Trading is halted since ")
+        assert look(sim).remarks[0].startswith("Trading has been halted since ")
 
 
 def test_a_strategy_that_failed_is_why_and_not_that_it_wanted_nothing(sim: Simulation) -> None:
@@ -130,7 +130,9 @@ def test_a_strategy_that_failed_is_why_and_not_that_it_wanted_nothing(sim: Simul
         )  # fmt: skip
         assert look(sim).remarks == ("No strategy requested an order: its conditions were not met",)
         sim.store.record(AlertRaised(now, "critical", "STRATEGY_FAILED", "fade", "LookupError: lost my way"))
-        out = f"Strategy fade is disabled since {format_time(now, None)}: STRATEGY_FAILED LookupError: lost my way"
+        out = (
+            f"Strategy fade has been disabled since {format_time(now, None)}: STRATEGY_FAILED LookupError: lost my way"
+        )
         assert look(sim).remarks == (out,)
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 from support.simulation import TICKER, Simulation
 from support.trading import NO_EDGE, TradingSession
 
 from kalshi_cli.base.errors import UnreachableError
 from kalshi_cli.base.units import Money, Ts, cents, contracts
 from kalshi_cli.cli.screen.render import status_block
+from kalshi_cli.cli.screen.watch import draw_status
 from kalshi_cli.core.model.effects import AlertRaised, OrderChanged, StateChanged
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import StateCommand
@@ -74,7 +77,7 @@ def test_a_strategy_that_failed_in_the_last_run_is_named_with_its_code_and_its_e
     )
     assert status_view(status(sim)).failed_strategies == ("fade STRATEGY_FAILED",)
     told = (
-        f"Strategy fade is disabled since {format_time(now, None)}: "
+        f"Strategy fade has been disabled since {format_time(now, None)}: "
         "STRATEGY_FAILED LookupError: lost my way (fade.py line 7)"
     )
     assert told in said(sim)
@@ -181,9 +184,49 @@ def test_an_account_that_cannot_be_read_is_said_with_its_runbook(sim: Simulation
     with lock(sim.path.parent / "trade.lock", sim.clock):
         now = sim.clock.now()
         assert list(status_notes(msgspec.structs.replace(status(sim), blind_since=now), now)) == [
-            f"The account cannot be read since {format_clock(now)}: nothing watches its resting orders",
+            f"The account has been unreadable since {format_clock(now)}: nothing watches its resting orders",
             "What to do: kalshi runbook BLIND",
         ]
+
+
+def test_a_pause_of_the_exchange_is_said_until_it_ends(sim: Simulation) -> None:
+    beat(sim)
+    now = sim.clock.now()
+    text = "Trading is paused until it resumes: new orders are rejected, cancels still work"
+    sim.store.record(AlertRaised(now, "info", "EXCHANGE_RESUMED", "shard 0", "Orders and cancels are accepted again"))
+    sim.store.record(AlertRaised(Ts(now + 1), "critical", "TRADING_PAUSED", "shard 0", text))
+    assert said(sim).startswith("The last run did not stop gracefully"), "no running loop sees a pause"
+    with lock(sim.path.parent / "trade.lock", sim.clock):
+        assert said(sim) == f"Shard 0: {text}. What to do: kalshi runbook TRADING_PAUSED"
+        sim.store.record(AlertRaised(Ts(now + 2), "info", "EXCHANGE_RESUMED", "shard 0", "accepted again"))
+        assert said(sim) == ""
+
+
+def test_an_unconfirmed_order_of_a_command_is_said_with_what_settles_it(sim: Simulation) -> None:
+    on_file(sim, "being-sent", 90, order_id="", status=OrderStatus.SUBMITTED)
+    told = "1 unconfirmed order may be live: `kalshi order reconcile`, then `kalshi runbook unknown-order`"
+    assert said(sim) == told
+    with lock(sim.path.parent / "trade.lock", sim.clock):
+        assert said(sim) == "", "a running loop settles it by itself"
+
+
+def test_a_watched_status_says_what_needs_the_user_and_cuts_no_label(sim: Simulation) -> None:
+    view = msgspec.structs.replace(status_view(status(sim)), triggered_groups=("0" * 36,))
+    notes = ("HALTED: no new orders until `kalshi resume --reason TEXT`; first: `kalshi runbook kill-switch`",)
+
+    def drawn(height: int) -> str:
+        console = Console(file=io.StringIO(), width=50, color_system=None)
+        console.print(draw_status(view, notes, sim.clock.now(), 50, height))
+        return console.file.getvalue()  # type: ignore[attr-defined]
+
+    lines = drawn(30).splitlines()
+    assert [line.rstrip() for line in lines[1:4]] == [
+        "HALTED: no new orders until", "`kalshi resume --reason TEXT`; first:", "`kalshi runbook kill-switch`",
+    ]  # fmt: skip
+    assert any(line.startswith("unconfirmed orders  0") for line in lines)
+    assert any(line.startswith("triggered groups") and line.rstrip().endswith("…") for line in lines)
+    assert "lines hidden" not in lines[0]
+    assert "lines hidden" in drawn(6)
 
 
 def test_a_loop_with_long_intervals_is_not_stalled_between_two_cycles(sim: Simulation) -> None:
