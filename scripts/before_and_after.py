@@ -23,6 +23,7 @@ HERE = Path(__file__).resolve().parents[1]
 KEPT = HERE / "scripts/screens_before.json"
 COLUMNS, MAX_LINES = 80, 24
 SEED = "7"
+SERIES = ("KXHIGHNY", "KXBTCD", "KXETHD")  # the first that has a market in doubt at this hour
 BUY = "order place {ticker} --side yes --action buy --count"
 
 SETUP = (f"{BUY} 5 --price {{ask}}", f"{BUY} 5 --price 0.02", "cancel-all --no-halt", f"{BUY} 3 --price 0.03")
@@ -75,8 +76,8 @@ def captured(which: int) -> list[str]:
     with tempfile.TemporaryDirectory() as state:
         try:
             markets = json.loads(run("markets --sort volume --limit 200 --json", state, on_terminal=False))
-            liquid = (each for each in markets if each["ticker"].startswith("KXHIGHNY") and each["yes_bid"])
-            market = next(each for each in liquid if 0.2 < float(each["yes_ask"] or 1) < 0.8)
+            lasting = [each for series in SERIES for each in markets if each["ticker"].startswith(series)]
+            market = next(each for each in lasting if each["yes_bid"] and 0.2 < float(each["yes_ask"] or 1) < 0.8)
             facts = {"ticker": market["ticker"], "ask": f"{float(market['yes_ask']) + 0.02:.2f}"}
             for line in SETUP:
                 run(line.format(**facts), state, on_terminal=False)
