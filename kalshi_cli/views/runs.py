@@ -63,9 +63,9 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
     strategies: tuple[StrategyPartRow, ...]
 
     screen = (
-        "strategy", "env", "mode", "uptime_s", "cycles", "intents", "orders", "fills", "maker_fills", "taker_fills",
-        "open_positions", "live_orders", "win_rate", "denied", "realized", "unrealized", "fees", "net", "balance",
-        "day_net", "stopped_by",
+        "strategy", "params", "env", "mode", "uptime_s", "cycles", "intents", "orders", "fills", "maker_fills",
+        "taker_fills", "open_positions", "live_orders", "win_rate", "denied", "realized", "unrealized", "fees", "net",
+        "balance", "day_net", "stopped_by",
     )  # fmt: skip
 
 
