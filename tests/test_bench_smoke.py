@@ -13,8 +13,6 @@ from support.places import ROOT
 
 from bench.contest import Contestant, ContestError, race
 from bench.racing import write_key
-from bench.works import WORKS
-
 
 REPLAYS = {
     "backtest": ("million book changes a second", "loading the compiled loop"), "lake": ("a lake",),
@@ -30,6 +28,8 @@ OTHERS = {
 
 
 def test_every_work_of_the_bench_is_run_here() -> None:
+    from bench.works import WORKS  # its imports would cost each process of the tests
+
     assert {*REPLAYS, *OTHERS} == set(WORKS)
 
 
