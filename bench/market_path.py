@@ -44,7 +44,7 @@ def listing(scale: Scale, scratch: Path) -> Iterator[Row]:
         page = race_entries(scale, "markets", "cpu", 4, [ours, sdk, pykalshi])
         yield row(page, "1,000 markets to typed rows, CPU a page", SDK, 0.12)
         yield row(page, "1,000 markets to typed rows, CPU a page", PYKALSHI)
-        if scale.factor < 1:
+        if scale.is_quick:
             return
         whole = race_entries(scale._replace(rounds=2), "all", "cpu", loopback.PAGES, [ours, sdk])
         yield row(whole, f"{loopback.PAGES},000 markets to typed rows, CPU", SDK, 0.12)
@@ -70,7 +70,7 @@ def memory(scale: Scale, scratch: Path) -> Iterator[Row]:
     """The resident memory of a process with all parts of a loop, which follows 1,000 markets with full books."""
     file = scratch / "memory.jsonl"
     file.write_text("\n".join(frames(1)))
-    markets = "1000" if scale.factor >= 1 else "20"
+    markets = "20" if scale.is_quick else "1000"
     with Contestant(OURS, "bench.workers.ours_memory", str(file), str(scratch), markets) as ours:
         ours.line()
         bytes_held, _ = ours.ask("memory", 1, "resident")

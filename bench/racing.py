@@ -40,15 +40,20 @@ class Row(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """How much is done: rounds, and the factor on the calls of each."""
+    """How much is done: rounds, the factor on the calls of each, and whether a round warms up first."""
 
     rounds: int
     factor: float
     has_peers: bool
+    warms_up: bool = True
+
+    @property
+    def is_quick(self) -> bool:
+        return self.factor < 1
 
 
 FULL = Scale(15, 1.0, has_peers=True)
-QUICK = Scale(1, 0.02, has_peers=True)
+QUICK = Scale(1, 0.02, has_peers=True, warms_up=False)
 
 
 class Entry(NamedTuple):
@@ -85,7 +90,9 @@ def race_entries(scale: Scale, work: str, clock: str, count: int, entries: Seque
                 absent[entry.name] = str(error)
         calls = max(1, round(count * scale.factor))
         others = {entry.name for entry in entries if entry.requirement}
-        costs, stopped = race(present, work=work, clock=clock, count=calls, rounds=scale.rounds, peers=others)
+        costs, stopped = race(
+            present, work=work, clock=clock, count=calls, rounds=scale.rounds, peers=others, warms_up=scale.warms_up
+        )
         return Result(costs, absent | stopped)
 
 

@@ -11,7 +11,7 @@ from bench.contest import Contestant, Ratio, compare
 from bench.deltas import frames
 from bench.market_path import listing, memory, printing, stream
 from bench.order_path import command, order, rest, store
-from bench.racing import FULL, OURS, Entry, Row, Scale, race_entries, row
+from bench.racing import OURS, Entry, Row, Scale, race_entries, row
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import RateLimitedError
 from kalshi_cli.base.units import Ts
@@ -81,19 +81,19 @@ def _quotes(scale: Scale, _scratch: Path) -> Iterator[Row]:
 
 def _backtest(scale: Scale, scratch: Path) -> Iterator[Row]:
     """The changes of books a second and core that a whole backtest replays, and the reference engine beside it."""
-    is_quick = scale.factor < FULL.factor
+    is_quick = scale.is_quick
     paths = [] if is_quick else sorted(_TAPES.glob("*.jsonl.gz"))[::8]
     where = f"{len(paths)} tapes of May 2026" if paths else "made-up changes, no tapes"
     if not paths:
         paths = [scratch / "tape.jsonl"]
-        paths[0].write_text("\n".join(frames(20_000)) + "\n")
+        paths[0].write_text("\n".join(frames(round(20_000 * scale.factor))) + "\n")
     names = ("nothing", "imbalance", *BUILT_IN)
     with Contestant("ours", "bench.workers.backtest", *map(str, paths), *(["--quick"] if is_quick else ())) as ours:
         compiled_s, loaded_s = (float(part) for part in ours.line().split())
         ours.line()  # it is ready
-        changes = max(1, round(int(ours.ask("changes", 1, "cpu")[1]) * scale.factor))
+        changes = int(ours.ask("changes", 1, "cpu")[1])
         costs: dict[str, list[float]] = {f"{kind}:{name}": [] for name in names for kind in ("compiled", "reference")}
-        for number in range(-1, min(scale.rounds, 5)):  # the first round warms up and does not count
+        for number in range(-1 if scale.warms_up else 0, min(scale.rounds, 5)):  # a round that warms up does not count
             for work, found in costs.items():
                 cost, _ = ours.ask(work, changes, "cpu")
                 if number >= 0:
@@ -114,7 +114,7 @@ def _backtest(scale: Scale, scratch: Path) -> Iterator[Row]:
 
 def _lake(scale: Scale, scratch: Path) -> Iterator[Row]:
     """Recordings in a lake: their import, their size, and how soon their changes of books are arrays."""
-    paths = sorted(_TAPES.glob("*.jsonl.gz"))[::8]
+    paths = sorted(_TAPES.glob("*.jsonl.gz"))[::8][: 1 if scale.is_quick else None]
     if not paths:
         yield Row("loading a lake", "pyarrow.read_table", None, 2.0, "no tapes beside the repository")
         return
@@ -122,7 +122,7 @@ def _lake(scale: Scale, scratch: Path) -> Iterator[Row]:
         imported, size = (float(part) for part in ours.line().split())
         ours.line()  # it is ready
         costs: dict[str, list[float]] = {"ours": [], "pyarrow": []}
-        for number in range(-1, scale.rounds):  # the first round warms up and does not count
+        for number in range(-1 if scale.warms_up else 0, scale.rounds):  # a round that warms up does not count
             for work, found in costs.items():
                 cost, _ = ours.ask(work, max(1, round(5 * scale.factor)), "cpu")
                 if number >= 0:

@@ -11,7 +11,7 @@ import re
 import sys
 import tokenize
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -26,10 +26,10 @@ SKIPPED = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tok
 class Source:
     """One file of the package: `path` from its root, and its text."""
 
-    def __init__(self, path: str, text: str) -> None:
+    def __init__(self, path: str, text: str, parse: Callable[[str], ast.Module] = ast.parse) -> None:
         self.path = path
         self.text = text
-        self.tree = ast.parse(text)
+        self.tree = parse(text)
 
     @property
     def name(self) -> str:
@@ -68,9 +68,9 @@ class Source:
         return len(lines)
 
 
-def read_package(folder: Path = PACKAGE) -> list[Source]:
+def read_package(folder: Path = PACKAGE, parse: Callable[[str], ast.Module] = ast.parse) -> list[Source]:
     """Read every Python file below a folder."""
-    return [Source(str(path.relative_to(folder)), path.read_text()) for path in sorted(folder.rglob("*.py"))]
+    return [Source(str(path.relative_to(folder)), path.read_text(), parse) for path in sorted(folder.rglob("*.py"))]
 
 
 def arrows_of(sources: Iterable[Source]) -> dict[str, set[str]]:

@@ -14,6 +14,7 @@ from functools import cached_property
 
 import pytest
 from support.places import ROOT
+from support.sources import parsed
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Module:
 
     @cached_property
     def tree(self) -> ast.Module:
-        return ast.parse(self.text)
+        return parsed(self.text)
 
     @property
     def name(self) -> str:

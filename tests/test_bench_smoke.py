@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -13,28 +14,39 @@ from support.places import ROOT
 from bench.contest import Contestant, ContestError, race
 from bench.racing import write_key
 
+REPLAYS = {
+    "backtest": ("million book changes a second", "loading the compiled loop"), "lake": ("a lake",),
+    "quotes": ("quotes, with a trade",),
+}  # fmt: skip
+OTHERS = {
+    "rest": ("signed GET", "signed create-order, RSA", "signed create-order, Ed25519"),
+    "order": ("order, signed inline", "order, ready signature"), "book": ("frame bytes",),
+    "stream": ("WebSocket frame",), "listing": ("markets to typed rows",), "decision": ("a book change", "threshold"),
+    "store": ("durable",), "command": ("whole command",), "help": ("kalshi --help",), "printing": ("printing",),
+    "memory": ("MB resident",), "limiter": ("limiter",), "screen": ("kalshi top",),
+}  # fmt: skip
 
-def test_the_short_bench_runs_without_peers_and_prints_every_row() -> None:
-    command = [sys.executable, "-m", "bench", "--quick", "--no-peers", "--json"]
+
+def test_every_work_of_the_bench_is_run_here() -> None:
+    from bench.works import WORKS  # its imports would cost each process of the tests
+
+    assert {*REPLAYS, *OTHERS} == set(WORKS)
+
+
+@pytest.mark.parametrize("works", [REPLAYS, OTHERS], ids=["replays", "others"])
+def test_the_short_bench_runs_without_peers_and_prints_every_row(works: dict[str, tuple[str, ...]]) -> None:
+    command = [sys.executable, "-m", "bench", "--quick", "--no-peers", "--json", *works]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert ran.returncode == 0, ran.stderr
-    said = json.loads(ran.stdout)
-    rows = {(row["work"], row["peer"]): row for row in said["rows"]}
-    works = {work for work, _ in rows}
-    named = (
-        "signed GET", "signed create-order, RSA", "signed create-order, Ed25519", "order, signed inline",
-        "order, ready signature", "frame bytes", "WebSocket frame", "markets to typed rows", "a book change", "durable",
-        "whole command", "kalshi --help", "printing", "MB resident", "limiter",
-        "threshold", "quotes",
-    )  # fmt: skip
-    for words in named:
-        assert any(words in work for work in works), words
+    rows = json.loads(ran.stdout)["rows"]
+    for words in itertools.chain.from_iterable(works.values()):
+        assert any(words in row["work"] for row in rows), words
     # What needs a peer says that it was left out; what needs none was measured.
-    assert any(row["verdict"].startswith("skipped") for row in rows.values())
-    assert all(row["ratio"] or row["verdict"].startswith("skipped") for row in rows.values())
-    measured = [work for (work, _), row in rows.items() if row["ratio"]]
-    assert any("frame bytes" in work for work in measured)
-    assert any("rate limiter" in work for work in measured)
+    assert any(row["verdict"].startswith("skipped") for row in rows)
+    assert all(row["ratio"] or row["verdict"].startswith("skipped") for row in rows)
+    measured = [row["work"] for row in rows if row["ratio"]]
+    for words in ("million book changes",) if works is REPLAYS else ("frame bytes", "rate limiter"):
+        assert any(words in work for work in measured), words
 
 
 def test_the_table_has_a_verdict_beside_each_target() -> None:

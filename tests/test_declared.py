@@ -11,6 +11,7 @@ from importlib.metadata import packages_distributions
 
 import pytest
 from support.places import ROOT
+from support.sources import parsed
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -22,7 +23,7 @@ def plain(name: str) -> str:
 def imported(text: str) -> set[str]:
     """The packages that a file imports, ours and Python's own left out."""
     found = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parsed(text)):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -44,6 +45,7 @@ EXTRAS = {"lake": "research", "kernel": "research", "services/research": "resear
 """The rooms that may import the packages of an extra."""
 
 
+@functools.cache
 def used() -> dict[str, set[str]]:
     """What each room of the package imports; a room of `EXTRAS` is apart from its parent."""
     found: dict[str, set[str]] = {}

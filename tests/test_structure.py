@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.places import ROOT
+from support.sources import parsed
 
 _SPEC = importlib.util.spec_from_file_location("structure", ROOT / "scripts/structure.py")
 assert _SPEC is not None
@@ -15,7 +16,7 @@ assert _SPEC.loader is not None
 structure = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(structure)
 Source = structure.Source
-package = functools.cache(structure.read_package)
+package = functools.cache(functools.partial(structure.read_package, parse=parsed))
 
 
 def test_a_line_of_code_is_neither_blank_comment_nor_docstring() -> None:

@@ -14,6 +14,7 @@ from types import FunctionType, ModuleType
 
 import pytest
 from support.places import ROOT
+from support.sources import parsed
 
 PACKAGE = ROOT / "kalshi_cli"
 RULES = [line.split(": ", 1) for line in (ROOT / "tests/reading.txt").read_text().splitlines() if line[:1] not in "# "]
@@ -36,7 +37,7 @@ def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 def faults(text: str) -> list[str]:
     """List the docstrings, comments and strings of Python source that match a pattern."""
-    tree = ast.parse(text)
+    tree = parsed(text)
     found = [f"{line}: opens with {said[:60]!r}" for line, said in docstrings(tree) if OPENING.match(said)]
     tokens = tokenize.generate_tokens(io.StringIO(text).readline) if WORDS.search(text) else ()
     for token in tokens:

@@ -414,7 +414,7 @@ _STEADY = (
     ),
     # How long things took, and how much room is on the disk.
     (r'("latency_ms":|"uptime_s": ?|"seconds": ?)\d+(\.\d+)?', r"\1…"),
-    (r"((?:uptime[ _]s|seconds) +)\d+(\.\d+)?", r"\1…"),
+    (r"((?:uptime(?:_s| \(s\))|seconds) +)\d+(\.\d+)?", r"\1…"),
     (r'("cycles": ?"?|cycles +)\d+', r"\1…"),
     (r'(?m)("lines": |^lines +)\d+', r"\1…"),
     (r"((?:OK|WARNING|CRITICAL|UNKNOWN) +)\d+(\.\d+)?", r"\1…"),

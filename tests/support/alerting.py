@@ -22,6 +22,7 @@ from kalshi_cli.services.trading.halts import resume
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import ALERT_REASON_PREFIX, ALL_TIME, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
+from support.state_files import new_state_file
 
 T0 = Ts(1_780_000_000_000)
 TAKEN = DeliveryResult(outcome="delivered", text="taken")
@@ -83,7 +84,7 @@ class AlertProgram:
     ) -> None:
         policy = {"on_critical": "none"} | policy
         self.clock = clock or ManualClock(T0)
-        self.path = folder / "state.db"
+        self.path = new_state_file(folder / "state.db")
         self.store = WatchedStore.open(self.path, account="alice", environment="sim")
         self.receiver = receiver or Sinks()
         self.stopped: list[Incident] = []

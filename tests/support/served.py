@@ -15,6 +15,7 @@ import select
 import shutil
 import socket
 import sqlite3
+import ssl
 import subprocess
 import termios
 import time
@@ -62,6 +63,9 @@ CLOSED = "KXRAIN-24JUN01-T1.0"
 
 PACE = 100_000
 """Tokens a second, of reads and of writes: no test of commands comes near."""
+
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients of addresses without TLS: otherwise each reads all certificates, 20 ms of CPU time."""
 
 KEY_ID = "00000000-0000-4000-8000-0000000a11ce"
 ME = "alice"

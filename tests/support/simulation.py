@@ -34,6 +34,7 @@ from kalshi_cli.simulator.model.listing import (
 from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 from kalshi_cli.store.sqlite_store import Store
 from support.specification import CheckedTransport
+from support.state_files import new_state_file
 
 T0 = Ts(1_780_000_000_000)
 DAY_MS = 86_400_000
@@ -100,7 +101,7 @@ class Simulation:
         self.checked = CheckedTransport(SimTransport(self.exchange, self.clock))
         self.wire = Wire(self.checked)
         self.client = self.connect()
-        self.path = folder / "state.db"
+        self.path = new_state_file(folder / "state.db")
         self.store = Store.open(self.path, account="alice", environment="sim")
         self.said: list[str] = []
 

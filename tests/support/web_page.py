@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from support.served import Served, eventually, finish, said, start
+from support.served import NO_TLS, Served, eventually, finish, said, start
 
 
 class Page:
@@ -23,7 +23,7 @@ class Page:
         assert self.process.poll() is None, said(self.process)
         link = self.link()
         self.address = link.partition("/login")[0]
-        self.visitor = httpx.Client(base_url=self.address, headers={"origin": self.address}, timeout=30)
+        self.visitor = httpx.Client(base_url=self.address, headers={"origin": self.address}, timeout=30, verify=NO_TLS)
         assert self.visitor.get(link).status_code == 303
 
     def link(self) -> str:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 
 import httpx
 import pytest
-from support.served import Served, eventually, said
+from support.served import NO_TLS, Served, eventually, said
 from support.web_page import Page
 
 from kalshi_cli.web.access import COOKIE
@@ -128,7 +128,9 @@ def test_writes_of_other_sites_are_refused_whatever_their_form(page: Page) -> No
         assert (reply.status_code, reply.json()["error"]["code"]) == (403, "foreign_origin"), headers
     own = {"cookie": cookie, "origin": page.address}
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
-        reply = httpx.post(f"{page.address}/api/v1/plans", content=plan, headers={**own, "content-type": kind})
+        reply = httpx.post(
+            f"{page.address}/api/v1/plans", content=plan, headers={**own, "content-type": kind}, verify=NO_TLS
+        )
         assert reply.status_code == 400, kind
     for method in ("PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
         assert page.visitor.request(method, "/api/v1/plans").status_code in (404, 405)
@@ -157,8 +159,8 @@ def test_no_secret_reaches_a_log_or_an_answer(page: Page, exchange: Served) -> N
     secrets = [TOKEN, page.visitor.cookies[COOKIE], page.link().rpartition("=")[2]]
     page.get("status")
     page.get("nonsense")
-    httpx.get(f"{page.address}/api/v1/status", headers={"authorization": f"Bearer {TOKEN}x"})
-    httpx.get(f"{page.address}/login", params={"link": secrets[2] + "x"})
+    httpx.get(f"{page.address}/api/v1/status", headers={"authorization": f"Bearer {TOKEN}x"}, verify=NO_TLS)
+    httpx.get(f"{page.address}/login", params={"link": secrets[2] + "x"}, verify=NO_TLS)
     ask(page, f"GET /login?link={secrets[2]} HTTP/9.9\nAuthorization: Bearer {TOKEN}\n\n")
     answers = "".join(page.get(path).text for path in ("status", "openapi.json", "state", "allowed", "alerts"))
     logs = "".join(

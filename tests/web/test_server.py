@@ -13,7 +13,7 @@ from openapi_schema_validator import OAS31Validator
 from support.backtests import save_report
 from support.hostile_text import TITLE, harmful
 from support.read_only import code, is_possible
-from support.served import EMPTY, ME, TWO_SIDED, Served, eventually, finish, program, said, start
+from support.served import EMPTY, ME, NO_TLS, TWO_SIDED, Served, eventually, finish, program, said, start
 from support.web_page import Page
 
 from kalshi_cli.base.units import format_money
@@ -73,7 +73,7 @@ def test_the_event_stream_begins_with_everything(page: Page) -> None:
 def test_the_page_is_served_with_strict_headers_and_nothing_remote(page: Page) -> None:
     total = 0
     for path in ("/", "/page.js", "/page.css", "/icon.svg"):
-        reply = httpx.get(page.address + path)
+        reply = httpx.get(page.address + path, verify=NO_TLS)
         assert reply.status_code == 200
         assert reply.headers["content-security-policy"].startswith("default-src 'self'")
         assert reply.headers["x-frame-options"] == "DENY"
@@ -83,7 +83,7 @@ def test_the_page_is_served_with_strict_headers_and_nothing_remote(page: Page) -
 
 
 def test_strangers_get_nothing(page: Page) -> None:
-    with httpx.Client(base_url=page.address) as stranger:
+    with httpx.Client(base_url=page.address, verify=NO_TLS) as stranger:
         _strangers(page, stranger)
 
 
@@ -202,7 +202,9 @@ def test_programs_use_a_token_of_a_private_file(exchange: Served) -> None:
     tokens.write_text(TOKEN + "\n")
     page = Page(exchange, "--token-file", tokens)
     try:
-        reply = httpx.get(f"{page.address}/api/v1/portfolio", headers={"authorization": f"Bearer {TOKEN}"})
+        reply = httpx.get(
+            f"{page.address}/api/v1/portfolio", headers={"authorization": f"Bearer {TOKEN}"}, verify=NO_TLS
+        )
         assert reply.status_code == 200
     finally:
         page.close()

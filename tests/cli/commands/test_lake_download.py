@@ -17,6 +17,11 @@ from kalshi_cli.lake.tables import FORMAT
 DOWNLOAD = ("data", "download", "--series", "kxrain", "--since", "2024-01-01", "--lake", "lake")
 
 
+def recent(exchange: Served) -> tuple[str, ...]:
+    """A download of the last day: one of years takes seconds, and a minute at the rate without a key."""
+    return *DOWNLOAD, "--since", format_ts(Ts(exchange.clock.now() - 86_400_000))
+
+
 @pytest.fixture
 def traded(exchange: Served) -> Served:
     """The account traded three minutes ago, and an old market paid out."""
@@ -75,8 +80,7 @@ def test_own_fills_need_a_key(exchange: Served, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
     assert program(*DOWNLOAD, "--own").code == ExitCode.CREDENTIALS
     assert not Path("lake").exists()
-    a_day_ago = format_ts(Ts(exchange.clock.now() - 86_400_000))  # More takes a minute at the rate without a key.
-    assert program(*DOWNLOAD, "--since", a_day_ago).code == ExitCode.OK
+    assert program(*recent(exchange)).code == ExitCode.OK
 
 
 def test_a_full_disk_is_one_line_and_leaves_a_usable_lake(traded: Served, tmp_path: Path) -> None:
@@ -85,12 +89,12 @@ def test_a_full_disk_is_one_line_and_leaves_a_usable_lake(traded: Served, tmp_pa
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
     try:
-        ended = program(*DOWNLOAD)
+        ended = program(*recent(traded))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (ended.code, "Cannot write to the lake" in ended.err) == (ExitCode.STATE, True), ended.err
     assert open_lake(Path("lake")).rows("trades") == []
-    assert program(*DOWNLOAD).code == ExitCode.OK
+    assert program(*recent(traded)).code == ExitCode.OK
     assert len(open_lake(Path("lake")).rows("trades")) == 3
 
 
@@ -105,9 +109,9 @@ def test_a_killed_download_leaves_nothing_half_written(traded: Served, tmp_path:
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "os.replace = replace"
     )
-    process = start(DOWNLOAD, traded.variables(), tmp_path, first=code)
+    process = start(recent(traded), traded.variables(), tmp_path, first=code)
     assert finish(process).code == -9
-    assert program(*DOWNLOAD).code == ExitCode.OK
+    assert program(*recent(traded)).code == ExitCode.OK
     rows = open_lake(Path("lake")).rows("trades")
     assert len(rows) == len({row["trade_id"] for row in rows}) == 3
     assert program("data", "check", "--lake", "lake").code == ExitCode.OK

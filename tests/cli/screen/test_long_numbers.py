@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import subprocess
 import sys
 import time
@@ -58,8 +59,13 @@ YAML = {
 }
 
 
-@pytest.mark.parametrize("name", YAML)
-@pytest.mark.parametrize("place", ["risk: {{max_position: {}}}", "sim: {{seed: [{}]}}", "? {}\n: 1", "? [{}]\n: 1"])
+PLACES = ("risk: {{max_position: {}}}", "sim: {{seed: [{}]}}", "? {}\n: 1", "? [{}]\n: 1")
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [*((name, PLACES[0]) for name in YAML), *itertools.product(("digits", "sexagesimal"), PLACES[1:])],
+)
 def test_a_number_of_a_configuration_is_refused_soon(tmp_path: Path, name: str, place: str) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(place.format(YAML[name]) + "\n")

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from support.state_files import new_state_file
 from support.values import NOW, make_fill, make_market, make_order, make_settlement
 
 from kalshi_cli.base.units import Money, Price, Ts, cents, contracts
@@ -83,7 +84,7 @@ class History:
     """A state file, written as a loop writes it, and the time."""
 
     def __init__(self, path: Path) -> None:
-        self.store = Store.open(path, account="account-1", environment="sim")
+        self.store = Store.open(new_state_file(path), account="account-1", environment="sim")
         self.now = NOW
         self.number = 0
         self.fills: list[Fill] = []

@@ -17,7 +17,7 @@ import httpx
 import pytest
 import websocket
 from support.exchange import ORDERS, T0, TICKER, create_body, make_exchange, quote, signed
-from support.served import eventually
+from support.served import NO_TLS, eventually
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts
@@ -47,7 +47,7 @@ def open_stream(server: SimServer, headers: dict[str, str]) -> websocket.WebSock
 
 
 def test_requests_are_answered_over_a_real_socket(server: SimServer) -> None:
-    with httpx.Client(base_url=server.rest_url) as client:
+    with httpx.Client(base_url=server.rest_url, verify=NO_TLS) as client:
         headers = signed("alice", "GET", "/trade-api/v2/portfolio/balance", T0)
         answer = client.get("/portfolio/balance?subaccount=0", headers=headers)
         assert answer.json()["balance"] == 100_000
@@ -65,7 +65,7 @@ def test_requests_are_answered_over_a_real_socket(server: SimServer) -> None:
 
 def test_both_transports_give_the_same_answer(server: SimServer, exchange: SimulatedExchange) -> None:
     query = f"/markets?tickers={TICKER}&limit=5"
-    with httpx.Client(base_url=server.rest_url) as over_socket:
+    with httpx.Client(base_url=server.rest_url, verify=NO_TLS) as over_socket:
         first = over_socket.get(query)
     transport = SimTransport(exchange, ManualClock(T0))
     with httpx.Client(base_url="http://sim/trade-api/v2", transport=transport) as straight:
@@ -170,7 +170,7 @@ def test_it_ends_when_no_request_and_no_open_stream_was_there_for_a_while(exchan
     def answers() -> bool:
         """A request is a use."""
         try:
-            return httpx.get(f"{server.rest_url}/exchange/status").status_code == 200
+            return httpx.get(f"{server.rest_url}/exchange/status", verify=NO_TLS).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -243,7 +243,7 @@ def test_served_forever_it_ends_with_the_signal() -> None:
     try:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        assert httpx.get(f"{url}/exchange/status", timeout=30).json()["trading_active"] is True
+        assert httpx.get(f"{url}/exchange/status", timeout=30, verify=NO_TLS).json()["trading_active"] is True
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) in (0, -signal.SIGTERM)
     finally:

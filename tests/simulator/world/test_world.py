@@ -250,14 +250,17 @@ def test_a_gap_of_days_is_jumped_not_walked() -> None:
 
 
 def test_a_world_that_starts_again_goes_on_where_it_would_have_been() -> None:
-    """The process dies with markets open; meanwhile some of them close. The new one settles and quotes them."""
+    """The process dies with markets open; meanwhile some of them close. The new one settles and quotes them.
+
+    One closes at each whole minute; two minutes end between 50 and 125 seconds after the start.
+    """
     journal = MemoryJournal()
-    before = SeededExchange(journal=journal)
+    before = SeededExchange(now=Ts(START + 45_000), journal=journal)
     before.forward(5)
     before.exchange.advance(before.now)
     dying = set(before.exchange.tickers())
-    after = SeededExchange(now=Ts(before.now + 100_000), journal=copy.deepcopy(journal))
-    before.forward(100)
+    after = SeededExchange(now=Ts(before.now + 75_000), journal=copy.deepcopy(journal))
+    before.forward(75)
     due = [ticker for ticker in dying if ticker not in after.exchange.tickers()]
     assert len(due) >= 2
     assert not after.exchange.tickers("closed")

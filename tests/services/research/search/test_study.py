@@ -33,6 +33,7 @@ PLAN = StudyPlan(
 SHORT = msgspec.structs.replace(PLAN, trials=6)
 """Enough where nothing depends on the number of trials: each of them takes some ten milliseconds in the study file."""
 TWO_WINDOWS = msgspec.structs.replace(PLAN, windows=WindowPlan(tuple(str(n) for n in range(5)), ((0, 1), (2,)), (4,)))
+ONE_WINDOW = msgspec.structs.replace(PLAN, windows=WindowPlan(tuple(str(n) for n in range(3)), ((0, 1),), (2,)))
 CLOCK = ManualClock(Ts(1_000))
 Keep = Callable[[int, TapeScore | None], None]
 
@@ -69,12 +70,14 @@ def search(path: Path, workers: Workers, plan: StudyPlan = PLAN, **more: Any) ->
         return found.report()
 
 
-@pytest.mark.parametrize(("sampler", "trials"), [("tpe", 20), ("random", BATCH + 3)])
+@pytest.mark.parametrize(
+    ("sampler", "of", "trials"), [("tpe", ONE_WINDOW, 2 * BATCH + 1), ("random", TWO_WINDOWS, BATCH + 3)]
+)
 def test_an_interrupted_study_ends_like_an_undisturbed_one_and_runs_nothing_twice(
-    tmp_path: Path, sampler: Any, trials: int
+    tmp_path: Path, sampler: Any, of: StudyPlan, trials: int
 ) -> None:
     """The third batch of `tpe` is the first that depends on results."""
-    plan = msgspec.structs.replace(TWO_WINDOWS, sampler=sampler, trials=trials)
+    plan = msgspec.structs.replace(of, sampler=sampler, trials=trials)
     whole = Workers()
     report = search(tmp_path / "whole.db", whole, plan)
     first, second, third = Workers(13), Workers(15), Workers()
@@ -87,8 +90,8 @@ def test_an_interrupted_study_ends_like_an_undisturbed_one_and_runs_nothing_twic
 
 
 def test_a_study_is_continued_with_more_trials(tmp_path: Path) -> None:
-    more = msgspec.structs.replace(TWO_WINDOWS, trials=2 * BATCH + 4)
-    search(tmp_path / "a.db", Workers(), msgspec.structs.replace(TWO_WINDOWS, trials=BATCH))
+    more = msgspec.structs.replace(ONE_WINDOW, trials=2 * BATCH + 1)
+    search(tmp_path / "a.db", Workers(), msgspec.structs.replace(ONE_WINDOW, trials=BATCH))
     assert search(tmp_path / "a.db", Workers(), more) == search(tmp_path / "b.db", Workers(), more)
 
 
@@ -136,7 +139,7 @@ def test_a_grid_is_tried_once_each(tmp_path: Path) -> None:
 
 
 def test_poor_trials_are_pruned_and_less_is_run(tmp_path: Path) -> None:
-    plan = msgspec.structs.replace(PLAN, trials=2 * BATCH, sampler="random")
+    plan = msgspec.structs.replace(TWO_WINDOWS, trials=2 * BATCH, sampler="random")
     pruned, whole = Workers(), Workers()
     assert search(tmp_path / "a.db", pruned, plan).pruned > 0
     assert search(tmp_path / "b.db", whole, msgspec.structs.replace(plan, is_pruned=False)).pruned == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.state_files import new_state_file
 from support.values import NOW, full_fill, full_settlement
 
 from kalshi_cli.base.units import Money, Price, Ts, cents, contracts, format_ts, parse_money
@@ -55,7 +56,7 @@ class Books:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.warned: list[str] = []
-        self.store = Store.open(folder / "state.db", account="a", environment="sim")
+        self.store = Store.open(new_state_file(folder / "state.db"), account="a", environment="sim")
 
     def start(self) -> TablePosition:
         position = TablePosition(Tables(self.folder / "logs", self.warned.append), self.store, day_of)
