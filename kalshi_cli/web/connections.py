@@ -28,7 +28,9 @@ class WebConnection(H11Protocol):
         self._watch = self.loop.call_later(REQUEST_S, self._look)
         waiting = [each for each in self.connections if isinstance(each, WebConnection) and not each.is_serving]
         if len(waiting) > MAX_CONNECTIONS - SPARE:
-            min(waiting, key=lambda each: (each.cycle is not None, each.waits_since)).transport.abort()
+            oldest = min(waiting, key=lambda each: (each.cycle is not None, each.waits_since))
+            self.connections.discard(oldest)  # uvicorn counts it until the next turn, and answers others with 503
+            oldest.transport.abort()
 
     @property
     def is_serving(self) -> bool:
