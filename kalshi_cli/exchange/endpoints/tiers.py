@@ -23,8 +23,11 @@ from kalshi_cli.exchange.endpoints.portfolio import PortfolioEndpoints
 if TYPE_CHECKING:
     from kalshi_cli.exchange.wire.candles import Cutoff
 
-RECENT_MS = 7 * 86_400_000
-"""Newer data is never historical: half of the shortest period that was announced (24 September 2026)."""
+RECENT_MS = 26 * 3_600_000
+"""Newer data is never historical, so loops and checks, which read one day, do not ask for the cutoff.
+
+The shortest period that was announced is two weeks (24 September 2026), but a shorter one must lose no data.
+"""
 _ENDED = {"canceled": (OrderStatus.CANCELED, OrderStatus.EXPIRED), "executed": (OrderStatus.FILLED,)}
 
 
