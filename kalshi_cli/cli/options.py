@@ -428,4 +428,4 @@ def ticker() -> Any:
 
 def watchlist_option() -> Any:
     """Return the option that names a watchlist."""
-    return typer.Option("--list", metavar="NAME", help="The markets of this watchlist (see `kalshi watchlist`)")
+    return typer.Option("--list", metavar="LIST", help="The markets of this watchlist (see `kalshi watchlist`)")
