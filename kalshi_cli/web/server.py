@@ -372,7 +372,10 @@ async def _wrong_method(request: Request, error: Exception) -> Response:
     headers = getattr(error, "headers", None) or {}
     allowed = ", ".join(sorted(headers.get("Allow", "").split(", ")))
     reply = _problem(
-        HTTPStatus.METHOD_NOT_ALLOWED, "wrong_method", f"{request.method} is not possible here", f"use {allowed}"
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        "wrong_method",
+        f"{request.method} is not possible here",
+        f"use {allowed.replace(', ', ' or ')}",
     )
     reply.headers["Allow"] = allowed
     return reply

@@ -185,7 +185,8 @@ def test_bad_input_gets_one_clear_line(page: Page, path: str, body: object, stat
 def test_a_wrong_method_names_the_right_one(page: Page, method: str, path: str, allowed: str) -> None:
     reply = page.visitor.request(method, f"/api/v1/{path}")
     assert (reply.status_code, reply.json()["error"]["code"]) == (405, "wrong_method")
-    assert (reply.headers["allow"], reply.json()["error"]["hint"]) == (allowed, f"use {allowed}")
+    assert reply.headers["allow"] == allowed
+    assert reply.json()["error"]["hint"] == f"use {allowed}".replace(", ", " or ")
     OAS31Validator(openapi()["components"]["schemas"]["Error"]).validate(reply.json())
 
 
