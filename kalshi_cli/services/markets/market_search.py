@@ -58,6 +58,10 @@ class MarketSelection(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         self._begun.append(True)
         return islice(self.items, self.limit)
 
+    def __repr__(self) -> str:
+        most = "all" if self.limit is None else f"at most {self.limit}"
+        return f"<{type(self).__name__}: {most}, read by one loop; list(...) keeps them>"
+
     def shown_as(self, view: Callable[[T], S]) -> MarketSelection[S]:
         """Return the same selection with `view` applied to each item."""
         return MarketSelection(

@@ -27,6 +27,7 @@ def test_markets_are_listed_as_they_are_iterated_over(markets: MarketService) ->
 
 def test_a_list_is_never_silently_empty_the_second_time(markets: MarketService) -> None:
     found = markets.list(series="KXRAIN")
+    assert repr(found) == "<MarketSelection: at most 50, read by one loop; list(...) keeps them>"
     assert list(found)
     with pytest.raises(UsageError, match="already read"):
         list(found)
