@@ -32,8 +32,7 @@ def main() -> None:
             "kalshi markets --sort volume --limit 6",
             f"kalshi orderbook $({BUSIEST}) --depth 4",
             f"kalshi trade --strategy spike --duration {SECONDS}s",
-            "kalshi positions",
-            "kalshi pnl --by series",
+            "kalshi portfolio",
         ]
         script = Path(state) / "session.sh"
         lines = [f"export PATH={HERE}/.venv/bin:$PATH KALSHI_ENV=sim KALSHI_STATE={state}/state", "clear"]
@@ -51,6 +50,8 @@ def main() -> None:
             tmux("kill-server")
             stop = [f"{HERE}/.venv/bin/kalshi", "-q", "--state", f"{state}/state", "sim", "stop"]
             subprocess.run(stop, check=False)  # noqa: S603
+        if "error: " in screen or not (Path(state) / "done").exists():
+            raise SystemExit(f"The session failed; docs/demo.svg was not changed:\n{screen.rstrip()}")
     with open("/dev/null", "w") as nowhere:
         console = Console(record=True, width=WIDTH, file=nowhere, force_terminal=True)
         console.print(Text.from_ansi(screen.rstrip()))

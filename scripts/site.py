@@ -14,6 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGES = ("*.md", "docs/*.md", "docs/decisions/*.md", "runbooks/*.md", "tests/README.md")
 LINK = re.compile(r"(\]\()([^)#\s]+)(#[^)]*)?\)")
+MERMAID = re.compile(r"```mermaid\n.*?```", re.DOTALL)
+"""A picture that GitHub draws; the site would need a script from another host for it, and shows a list."""
 SHIM = ROOT / "scripts/site_files/iframe-worker.js"
 """Let the search run from a folder, where a browser starts no worker."""
 RUNBOOKS = "# Runbooks\n\nOne page per problem. `kalshi runbook` lists them too, without a network.\n\n"
@@ -29,7 +31,7 @@ def copy(target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     for page in pages():
         text = LINK.sub(lambda link, page=page: rewritten(link, page, target), (ROOT / page).read_text())
-        place(target / page).write_text(text)
+        place(target / page).write_text(MERMAID.sub(lambda picture: arrows(picture[0]), text))
     rows = [f"- [{title(path)}]({path.name})" for path in sorted((ROOT / "runbooks").glob("*.md"))]
     place(target / "runbooks/index.md").write_text(RUNBOOKS + "\n".join(rows) + "\n")
     shutil.copy(SHIM, target / SHIM.name)
@@ -50,6 +52,14 @@ def rewritten(link: re.Match[str], page: Path, target: Path) -> str:
     copied = inside if inside.suffix else inside.with_suffix(".txt")
     shutil.copy(path, place(target / copied))
     return f"{link[1]}{link[2]}{'' if inside.suffix else '.txt'}{link[3] or ''})"
+
+
+def arrows(picture: str) -> str:
+    """Return the arrows of a Mermaid picture as a list: one line for each beginning of arrows."""
+    ends: dict[str, list[str]] = {}
+    for begin, end in re.findall(r"(\w+) --> (\w+)", picture):
+        ends.setdefault(begin, []).append(f"`{end}`")
+    return "\n".join(f"- `{begin}` → {', '.join(them)}" for begin, them in ends.items())
 
 
 def title(page: Path) -> str:

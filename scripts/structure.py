@@ -1,4 +1,4 @@
-"""Measure the structure of the package: `make structure`. `--picture` draws the rooms into docs/architecture.md.
+"""Measure the structure of the package: `make structure`. `--picture` draws the folders into docs/architecture.md.
 
 Counts are of `kalshi_cli/` alone; a line of code is one that is neither blank, comment nor docstring.
 """

@@ -95,6 +95,13 @@ def test_the_navigation_of_the_site_has_every_page_and_no_other() -> None:
     assert nav == listed | made
 
 
+@pytest.mark.parametrize("name", ["demo.svg", "top.svg"])
+def test_a_picture_shows_no_error(name: str) -> None:
+    shown = (HERE / "docs" / name).read_text()
+    assert "kalshi" in shown
+    assert "error:" not in shown
+
+
 RUNBOOKS = sorted(HERE.glob("runbooks/*.md"))
 OPENING = ("- First command: ", "- Critical if: ", "- Over when: ")
 

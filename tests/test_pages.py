@@ -51,7 +51,8 @@ def test_every_meaning_belongs_to_a_field(pages: ModuleType) -> None:
 def test_a_meaning_of_one_view_comes_before_that_of_all(pages: ModuleType) -> None:
     from kalshi_cli.views.orders import GroupView, OrderRow
 
-    assert pages.meaning(OrderRow, "status") == pages.MEANINGS["status"]
+    assert pages.meaning(OrderRow, "ticker") == pages.MEANINGS["ticker"]
+    assert pages.meaning(OrderRow, "status") != pages.MEANINGS["status"], "an order has its own values"
     assert pages.meaning(GroupView, "limit") != pages.MEANINGS["limit"], "a view inherits what its base says"
     assert pages.meaning(OrderRow, "no_such_field") is None
 

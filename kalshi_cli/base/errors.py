@@ -115,7 +115,7 @@ class ExchangeError(KalshiError):
 
 
 class NotFoundError(ExchangeError):
-    """The exchange does not know the object (404)."""
+    """The exchange does not know the object (404), or the local files have no such watchlist or price alert."""
 
     default_code = "not_found"
 

@@ -103,11 +103,20 @@ def _orders(flags: Any) -> Iterable[str]:
     return [order.order_id or order.client_order_id for order in orders[:MAX_ORDERS]]
 
 
+def _watchlists(flags: Any) -> Iterable[str]:
+    from kalshi_cli.config.config import state_dir
+    from kalshi_cli.services.markets.watchlists import names
+
+    return names(state_dir(_load(flags)))
+
+
 _FINDERS: dict[str, Callable[[Any], Iterable[str]]] = {
     "ENV": lambda _flags: ("sim", "demo", "prod"),
     "FORMAT": lambda _flags: ("table", "plain", "json", "ndjson", "csv"),
     "ID": _orders,
     "[NAME]": _strategies,
+    "LIST": _watchlists,
+    "[LIST]": _watchlists,
     "NAME[,NAME]": _strategies,
     "[NAME|CODE]": _runbooks,
     "ZONE": _zones,

@@ -28,9 +28,10 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
     (
         _STATE,
         """init; catalog status; execution; status; why; pause; resume; lock; unlock; alerts list;
-        alerts silence; alerts unsilence; alerts retry; alerts test; alerts prices; alerts remove; watchlist list;
-        watchlist remove; backtest; data import; data list; data check; data export; data prune""",
+        alerts silence; alerts unsilence; alerts retry; alerts test; alerts prices; backtest; data import; data list;
+        data check; data export; data prune""",
     ),
+    (_STATE | {ExitCode.REJECTED}, "alerts remove; watchlist list; watchlist remove"),
     (_ALONE, "catalog clear"),
     (_ALONE | {ExitCode.UNREACHABLE}, "optimize"),
     (_STATE | {ExitCode.UNKNOWN_OUTCOME}, "stop"),

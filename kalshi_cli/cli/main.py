@@ -132,6 +132,7 @@ Examples:
 kalshi COMMAND -h shows options and examples. Exit codes: docs/cli.md.
 """
 _BARE = "kalshi.is_bare"
+_JSON = "kalshi.wants_json"
 
 
 @cache
@@ -175,6 +176,7 @@ class Root(HelpGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.meta[_BARE] = not args
+        ctx.meta[_JSON] = _wants_json(args)
         return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -198,7 +200,13 @@ def _print_version(ctx: typer.Context, param: typer.CallbackParam, value: bool) 
 
         from kalshi_cli import __version__
 
-        write_out(f"kalshi {__version__} (Python {platform.python_version()}, {platform.platform()})\n")
+        python, system = platform.python_version(), platform.platform()
+        if ctx.meta[_JSON]:
+            import json
+
+            write_out(json.dumps({"version": __version__, "python": python, "platform": system}) + "\n")
+        else:
+            write_out(f"kalshi {__version__} (Python {python}, {system})\n")
         raise typer.Exit(0)
 
 
@@ -365,11 +373,22 @@ def _known(error: Exception) -> KalshiError:
     )
 
 
+_NUMBERS = (
+    ("is not a valid int range", "is not a whole number"),
+    ("is not a valid int", "is not a whole number"),
+    ("is not a valid float range", "is not a number"),
+    ("is not a valid float", "is not a number"),
+)
+"""Words of the parser -> plain words."""
+
+
 def _usage(error: Any) -> UsageError:
     """Convert an error of the parser; the hint is the nearest option or the help."""
     near = getattr(error, "possibilities", None)
     path = error.ctx.command_path if error.ctx is not None else "kalshi"
     message = (error.message if near else error.format_message()).rstrip(".")
+    for kind, plain in _NUMBERS:
+        message = message.removesuffix(kind) + plain if message.endswith(kind) else message
     return UsageError(
         message[:1].upper() + message[1:],
         hint=_option_hint(getattr(error, "option_name", ""), near) or f"see `{path} -h`",

@@ -306,7 +306,18 @@ class HelpGroup(TyperGroup):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         self.format_commands(ctx, formatter)
-        _write_options(self, ctx, formatter)
+        if ctx.parent is None:
+            _write_options(self, ctx, formatter)
+            return
+        from textwrap import fill
+
+        shared = ", ".join(param.opts[0] for param in self.params if param.name in GLOBAL)
+        text = (  # and no table of options, so that the commands fit a screen of 24 lines
+            f"`{ctx.command_path} COMMAND -h` shows the options and examples of a command, `kalshi -h` explains the "
+            f"global options: {shared}."
+        )
+        lines = fill(text, formatter.width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+        formatter.write(f"\n{lines}\n")
 
     def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002 - never cut
         return _list_line(self.help)
@@ -428,4 +439,4 @@ def ticker() -> Any:
 
 def watchlist_option() -> Any:
     """Return the option that names a watchlist."""
-    return typer.Option("--list", metavar="NAME", help="The markets of this watchlist (see `kalshi watchlist`)")
+    return typer.Option("--list", metavar="LIST", help="The markets of this watchlist (see `kalshi watchlist`)")

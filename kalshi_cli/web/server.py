@@ -159,7 +159,7 @@ class WebApp:
             Route("/api/v1/plans/{plan_id}/execute", self._execute, methods=["POST"]),
             *(Route(f"/api/v1/{read.path}", partial(self._read, read)) for read in READS),
         ]
-        app = Starlette(routes=routes, exception_handlers={404: _no_page, 405: _no_page, Exception: _bug})
+        app = Starlette(routes=routes, exception_handlers={404: _no_page, 405: _wrong_method, Exception: _bug})
         app.router.redirect_slashes = False
         self.asgi: ASGIApp = Guard(app, access)
 
@@ -366,6 +366,19 @@ async def _answer(reply: Callable[[], Awaitable[Response]]) -> Response:
 
 async def _no_page(_request: Request, _error: Exception) -> Response:
     return _problem(HTTPStatus.NOT_FOUND, "no_page", "There is no such page", "see /api/v1/openapi.json")
+
+
+async def _wrong_method(request: Request, error: Exception) -> Response:
+    headers = getattr(error, "headers", None) or {}
+    allowed = ", ".join(sorted(headers.get("Allow", "").split(", ")))
+    reply = _problem(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        "wrong_method",
+        f"{request.method} is not possible here",
+        f"use {allowed.replace(', ', ' or ')}",
+    )
+    reply.headers["Allow"] = allowed
+    return reply
 
 
 async def _bug(_request: Request, error: Exception) -> Response:

@@ -84,6 +84,15 @@ def test_bash_is_told_what_fits(one: Served, line: str, found: list[str]) -> Non
     assert (done.stdout.split(), done.stderr) == (found, "")
 
 
+@pytest.mark.parametrize(
+    "line", ["kalshi watch --list m", "kalshi top --list m", "kalshi watchlist m", "kalshi watchlist remove m"]
+)
+def test_the_name_of_a_watchlist_is_offered(one: Served, line: str) -> None:
+    program("watchlist", "add", "mine", TWO_SIDED)
+    done = in_bash(line)
+    assert (done.stdout.split(), done.stderr) == (["mine"], "")
+
+
 def test_the_environment_on_the_line_chooses_the_catalogue(one: Served) -> None:
     assert in_bash("kalshi --env sim market KXW").stdout.split() == [FINE]
     done = in_bash("kalshi --env prod market KXW")

@@ -142,6 +142,13 @@ def test_version_names_python_and_platform(capsys: Capture) -> None:
     assert out == f"kalshi {kalshi_cli.__version__} (Python {platform.python_version()}, {platform.platform()})\n"
 
 
+@pytest.mark.parametrize("words", [["--version", "--json"], ["--json", "--version"], ["--version", "--format=ndjson"]])
+def test_version_is_an_object_for_scripts(words: list[str], capsys: Capture) -> None:
+    assert main(words) == 0
+    versions = {"version": kalshi_cli.__version__, "python": platform.python_version(), "platform": platform.platform()}
+    assert json.loads(capsys.readouterr().out) == versions
+
+
 def test_the_shell_completes_command_names() -> None:
     done = run(env={**os.environ, "_KALSHI_COMPLETE": "complete_bash", "COMP_WORDS": "kalshi conf", "COMP_CWORD": "1"})
     assert done.stdout.split() == ["config"]
@@ -154,6 +161,8 @@ def test_the_shell_completes_command_names() -> None:
     ("words", "said"),
     [
         (["makrets"], "did you mean `kalshi markets`?"),
+        (["markets", "--limit", "x"], "'x' is not a whole number"),
+        (["api", "POST", "/orders", "--input", "missing.json"], "Cannot read missing.json: No such file"),
         (["config", "shwo"], "did you mean `kalshi config show`?"),
         (["cancl-all"], "see `kalshi -h`"),
         (["flaten"], "see `kalshi -h`"),

@@ -178,6 +178,18 @@ def test_bad_input_gets_one_clear_line(page: Page, path: str, body: object, stat
     OAS31Validator(openapi()["components"]["schemas"]["Error"]).validate(reply.json())
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("DELETE", "orders", "GET, HEAD"), ("GET", "plans", "POST"), ("PUT", "plans", "POST")],
+)
+def test_a_wrong_method_names_the_right_one(page: Page, method: str, path: str, allowed: str) -> None:
+    reply = page.visitor.request(method, f"/api/v1/{path}")
+    assert (reply.status_code, reply.json()["error"]["code"]) == (405, "wrong_method")
+    assert reply.headers["allow"] == allowed
+    assert reply.json()["error"]["hint"] == f"use {allowed}".replace(", ", " or ")
+    OAS31Validator(openapi()["components"]["schemas"]["Error"]).validate(reply.json())
+
+
 def test_queries_are_checked(page: Page) -> None:
     for path in (
         "orders?limit=0",

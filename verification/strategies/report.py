@@ -54,7 +54,7 @@ def by_strategy(results: Iterable[Result]) -> str:
     for owner in owners:
         nets = [result.by_strategy.get(owner, 0) for result in shared]
         fills = sum(result.fills_of.get(owner, 0) for result in shared)
-        rows.append((owner or "a person", str(fills), _dollars(statistics.fmean(nets)), _dollars(min(nets))))
+        rows.append((owner or "manual", str(fills), _dollars(statistics.fmean(nets)), _dollars(min(nets))))
     return tabulate(rows, headers=("all at once", "fills", "net, mean", "worst"), disable_numparse=True)
 
 

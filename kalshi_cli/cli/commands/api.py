@@ -235,8 +235,11 @@ def _read(source: str) -> bytes:
     if source == "-":
         body = sys.stdin.read(MAX_BODY_LENGTH + 1).encode()
     else:
-        with Path(source).open("rb") as file:
-            body = file.read(MAX_BODY_LENGTH + 1)
+        try:
+            with Path(source).open("rb") as file:
+                body = file.read(MAX_BODY_LENGTH + 1)
+        except OSError as error:
+            raise UsageError(f"Cannot read {source}: {error.strerror}", hint="- reads standard input") from error
     if len(body) > MAX_BODY_LENGTH:
         raise UsageError(f"The body is larger than {MAX_BODY_LENGTH} bytes", hint="split it into several requests")
     try:

@@ -11,18 +11,19 @@ from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(
     "Show and change watchlists.\n\n"
-    "Show and change named lists of markets, for `kalshi watch --list NAME` and `kalshi top --list NAME`.",
+    "Show and change named lists of markets, for `kalshi watch --list LIST` and `kalshi top --list LIST`.\n\n"
+    "\b\nkalshi watchlist\nkalshi watchlist nfl\nkalshi watchlist add nfl KXNFLGAME-26NOV22KCDEN-KC",
     default="list",
     takes_words=True,
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the watchlist, such as nfl", show_default=False)]
+Name = Annotated[str, typer.Argument(metavar="LIST", help="Name of the watchlist, such as nfl", show_default=False)]
 
 
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Only this watchlist", show_default=False)] = "",
+    name: Annotated[str, typer.Argument(metavar="[LIST]", help="Only this watchlist", show_default=False)] = "",
 ) -> None:
     """List the watchlists and their markets.
 

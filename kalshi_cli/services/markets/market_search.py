@@ -38,7 +38,7 @@ S = TypeVar("S")
 
 
 class MarketSelection(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """The matching items, at most `limit`, read as they are iterated over, once.
+    """The matching items, at most `limit`, read as they are iterated over, once; UsageError the second time.
 
     `items` has one more than the limit if there are more.
     `as_of` is the time of the catalog, None if the exchange's list was read. `has_all` is False if no item has every
@@ -50,9 +50,17 @@ class MarketSelection(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     has_all: bool = True
     seen: Mapping[str, Ts] = {}
     limit: int | None = None
+    _begun: list[bool] = []
 
     def __iter__(self) -> Iterator[T]:
+        if self._begun:
+            raise UsageError("This list was already read", hint="keep it: rows = list(kalshi.markets.list())")
+        self._begun.append(True)
         return islice(self.items, self.limit)
+
+    def __repr__(self) -> str:
+        most = "all" if self.limit is None else f"at most {self.limit}"
+        return f"<{type(self).__name__}: {most}, read by one loop; list(...) keeps them>"
 
     def shown_as(self, view: Callable[[T], S]) -> MarketSelection[S]:
         """Return the same selection with `view` applied to each item."""

@@ -400,7 +400,7 @@ class MarketService(PlanningService):
         return watchlists.listed(self._resources)
 
     def watchlist(self, name: str) -> Sequence[str]:
-        """Return the tickers of a watchlist. KalshiError for an unknown name."""
+        """Return the tickers of a watchlist. NotFoundError for an unknown name."""
         return watchlists.tickers(self._resources, name)
 
     def add_to_watchlist(self, name: str, tickers: Sequence[str]) -> WatchlistRow:
@@ -408,7 +408,7 @@ class MarketService(PlanningService):
         return watchlists.add(self._resources, name, tickers)
 
     def remove_from_watchlist(self, name: str, tickers: Sequence[str] = ()) -> WatchlistRow | None:
-        """Remove markets, or without any the whole watchlist; return what is left of it. KalshiError if unknown."""
+        """Remove markets, or without any the whole watchlist; return what is left of it. NotFoundError if unknown."""
         return watchlists.remove(self._resources, name, tickers)
 
     def plan_watchlist_addition(self, name: str, tickers: Sequence[str]) -> RequestPlan[WatchlistRow, WatchlistRow]:
@@ -420,7 +420,7 @@ class MarketService(PlanningService):
     def plan_watchlist_removal(
         self, name: str, tickers: Sequence[str] = ()
     ) -> RequestPlan[WatchlistRow, WatchlistRow | None]:
-        """Plan to remove markets, or without any the whole watchlist. KalshiError for an unknown watchlist."""
+        """Plan to remove markets, or without any the whole watchlist. NotFoundError for an unknown watchlist."""
         self.watchlist(name)
         row = WatchlistRow(name=name.lower(), tickers=tuple(ticker.upper() for ticker in tickers))
         fact = f"Remove {', '.join(row.tickers) or 'all markets'} from the watchlist {row.name}"

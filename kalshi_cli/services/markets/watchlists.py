@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
-from kalshi_cli.base.errors import KalshiError, UsageError
+from kalshi_cli.base.errors import NotFoundError, UsageError
 from kalshi_cli.services.markets.market_query import run_markets
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.store.user_files import Watchlists, watchlist_file
@@ -25,8 +26,13 @@ def listed(resources: Resources) -> Sequence[WatchlistRow]:
     return [WatchlistRow(name=name, tickers=tickers) for name, tickers in sorted(found.items())]
 
 
+def names(state_dir: Path) -> Sequence[str]:
+    """Return the names of the watchlists in a state directory."""
+    return sorted(watchlist_file(state_dir).read().lists)
+
+
 def tickers(resources: Resources, name: str) -> Sequence[str]:
-    """Return the tickers of a watchlist. KalshiError for an unknown name."""
+    """Return the tickers of a watchlist. NotFoundError for an unknown name."""
     return _found(watchlist_file(resources.state_dir).read(), name.lower())
 
 
@@ -57,12 +63,12 @@ def add(resources: Resources, name: str, wanted: Sequence[str]) -> WatchlistRow:
 
 
 def remove(resources: Resources, name: str, unwanted: Sequence[str]) -> WatchlistRow | None:
-    """Remove markets, or without any the whole watchlist; return what is left. KalshiError if one is not there."""
+    """Remove markets, or without any the whole watchlist; return what is left. NotFoundError if one is not there."""
     name, gone = name.lower(), {ticker.upper() for ticker in unwanted}
     with watchlist_file(resources.state_dir).changing(resources.machine, BUSY_S) as draft:
         before = _found(draft.value, name)
         if missing := sorted(gone - set(before)):
-            raise KalshiError(f"Not in {name}: {', '.join(missing)}", hint=f"kalshi watchlist list {name}")
+            raise NotFoundError(f"Not in {name}: {', '.join(missing)}", hint=f"kalshi watchlist list {name}")
         kept = tuple(ticker for ticker in before if gone and ticker not in gone)
         others = {each: found for each, found in draft.value.lists.items() if each != name}
         draft.value = Watchlists({**others, name: kept} if kept else others)
@@ -72,5 +78,5 @@ def remove(resources: Resources, name: str, unwanted: Sequence[str]) -> Watchlis
 def _found(watchlists: Watchlists, name: str) -> tuple[str, ...]:
     if name not in watchlists.lists:
         known = ", ".join(sorted(watchlists.lists)) or "none; kalshi watchlist add NAME TICKER"
-        raise KalshiError(f"No watchlist {name}", hint=f"watchlists: {known}")
+        raise NotFoundError(f"No watchlist {name}", hint=f"watchlists: {known}")
     return watchlists.lists[name]

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from kalshi_cli.base.errors import AnotherInstanceError, ExchangeError, KalshiError, UnreachableError, UsageError
+from kalshi_cli.base.errors import (
+    AnotherInstanceError,
+    ExchangeError,
+    NotFoundError,
+    UnreachableError,
+    UsageError,
+)
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts
 from kalshi_cli.core.model.effects import AlertRaised, FillBooked
 from kalshi_cli.core.model.markets import MarketStatus
@@ -65,11 +71,11 @@ class PriceAlertService:
         return PriceAlertRow.of(made)
 
     def remove(self, *ids: str) -> Sequence[PriceAlertRow]:
-        """Remove alerts and return them. KalshiError, and nothing is removed, if one does not exist."""
+        """Remove alerts and return them. NotFoundError, and nothing is removed, if one does not exist."""
         with self._file.changing(self._resources.machine, BUSY_S) as draft:
             gone = [alert for alert in draft.value.alerts if alert.alert_id in ids]
             if missing := sorted(set(ids) - {alert.alert_id for alert in gone}):
-                raise KalshiError(f"No price alert {', '.join(missing)}", hint="kalshi alerts prices")
+                raise NotFoundError(f"No price alert {', '.join(missing)}", hint="kalshi alerts prices")
             draft.value = PriceAlerts(
                 draft.value.next_number, tuple(alert for alert in draft.value.alerts if alert not in gone)
             )

@@ -47,7 +47,7 @@ def test_alerts_are_added_listed_and_removed(exchange: Served) -> None:
     assert "the best YES ask is $0.30 or less: NO then sells for $0.70 or more" in below
     assert f"when an order of yours in {EMPTY} fills" in program("alerts", "add", EMPTY, "--fills").err
     assert left() == [(TWO_SIDED, "above", "0.6000"), (TWO_SIDED, "below", "0.3000"), (EMPTY, "fills", None)]
-    assert program("alerts", "remove", "2", "9").code == ExitCode.FAILED
+    assert program("alerts", "remove", "2", "9").code == ExitCode.REJECTED
     assert len(left()) == 3, "a wrong id removes nothing"
     assert program("alerts", "remove", "2", "--json").json[0]["alert_id"] == "2"
     assert [each[1] for each in left()] == ["above", "fills"]

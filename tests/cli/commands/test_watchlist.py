@@ -31,11 +31,11 @@ def test_a_list_grows_shrinks_and_ends() -> None:
         (("add", "rain", "KXNONE-1"), ExitCode.REJECTED, "KXNONE-1"),
         (("add", "../rain", TWO_SIDED), ExitCode.USAGE, "Invalid watchlist name"),
         (("add", "", TWO_SIDED), ExitCode.USAGE, "Invalid watchlist name"),
-        (("list", "none"), ExitCode.FAILED, "No watchlist none"),
-        (("none",), ExitCode.FAILED, "No watchlist none"),
+        (("list", "none"), ExitCode.REJECTED, "No watchlist none"),
+        (("none",), ExitCode.REJECTED, "No watchlist none"),
         (("ad", "rain", TWO_SIDED), ExitCode.USAGE, "Unknown command: kalshi watchlist ad"),
-        (("remove", "none"), ExitCode.FAILED, "No watchlist none"),
-        (("remove", "wet", TWO_SIDED, EMPTY), ExitCode.FAILED, f"Not in wet: {EMPTY}"),
+        (("remove", "none"), ExitCode.REJECTED, "No watchlist none"),
+        (("remove", "wet", TWO_SIDED, EMPTY), ExitCode.REJECTED, f"Not in wet: {EMPTY}"),
     ],
 )
 def test_a_wrong_name_or_market_is_refused_and_nothing_is_lost(words: tuple[str, ...], code: int, says: str) -> None:

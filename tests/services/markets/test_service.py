@@ -25,6 +25,14 @@ def test_markets_are_listed_as_they_are_iterated_over(markets: MarketService) ->
     assert found.as_of is None, "without a catalog the exchange's list is read"
 
 
+def test_a_list_is_never_silently_empty_the_second_time(markets: MarketService) -> None:
+    found = markets.list(series="KXRAIN")
+    assert repr(found) == "<MarketSelection: at most 50, read by one loop; list(...) keeps them>"
+    assert list(found)
+    with pytest.raises(UsageError, match="already read"):
+        list(found)
+
+
 def test_a_list_has_at_most_its_limit_and_shows_whether_there_are_more(markets: MarketService) -> None:
     assert len(list(markets.list(limit=1))) == 1
     assert len(list(markets.list(limit=1).items)) == 2
