@@ -90,7 +90,9 @@ def trade(
     tickers: Annotated[
         str | None, typer.Option("--ticker", metavar="TICKER[,TICKER]", help="Trade only these markets.")
     ] = None,
-    series: Annotated[str | None, typer.Option(metavar="SERIES", help="Trade the open markets of this series.")] = None,
+    series: Annotated[
+        str | None, typer.Option(metavar="SERIES[,SERIES]", help="Trade the open markets of these series.")
+    ] = None,
     paper: Annotated[bool, typer.Option("--paper", help="Trade on paper: simulated fills (default on prod).")] = False,
     live: Annotated[bool, typer.Option("--live", help="Trade with real money on prod.")] = False,
     interval: Annotated[
@@ -127,7 +129,8 @@ def trade(
     from kalshi_cli.services.trading.reports.run_summary import trade_summary
     from kalshi_cli.services.trading.stop_signals import RunEnd
 
-    _check_options(paper=paper, live=live, chosen=(tickers, series), interval=interval)
+    _check_options(paper=paper, live=live, chosen=(tickers, series))
+    _check_interval(interval)
     with RunEnd(warn) as end, environment_of(ctx) as environment:
         request = TradeRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")),
@@ -153,10 +156,8 @@ def trade(
         _end(summary)
 
 
-def _check_options(*, paper: bool, live: bool, chosen: tuple[str | None, ...], interval: float | None) -> None:
+def _check_options(*, paper: bool, live: bool, chosen: tuple[str | None, ...]) -> None:
     """Raise UsageError for options that contradict each other or would select more than was meant."""
-    from kalshi_cli.config.schema import MAX_INTERVAL_S
-
     if paper and live:
         raise UsageError("--paper and --live cannot be combined")
     for given in chosen:
@@ -165,6 +166,11 @@ def _check_options(*, paper: bool, live: bool, chosen: tuple[str | None, ...], i
                 "An empty --ticker or --series would select the most active markets",
                 hint="omit the option if you want that",
             )
+
+
+def _check_interval(interval: float | None) -> None:
+    from kalshi_cli.config.schema import MAX_INTERVAL_S
+
     if interval is not None and interval > MAX_INTERVAL_S:
         raise UsageError(
             f"--interval is at most {MAX_INTERVAL_S}s",
@@ -243,6 +249,9 @@ def backtest(
     latency: Latency = None,
     latency_ms: LatencyMs = None,
     fills: FillChoice = "proportional",
+    interval: Annotated[
+        Any, duration_option("--interval", text="Recorded time between ticks, at most 10s (2s).")
+    ] = None,
     param: Compared = None,
     jobs: Jobs = None,
     lake: LakeFolder = None,
@@ -257,10 +266,10 @@ def backtest(
     """Run strategies over recorded data.
 
     Recordings are made by `kalshi record`; the engine is that of live trading, fills are simulated and time is
-    recorded. Fills depend on queue position, latency and fees. Where a recording does not show the queue position,
-    `--fills` sets the assumption, and `--fills both` shows the optimistic and the pessimistic bound. External inputs
-    (prices, models, news) must be in the recording (`kalshi record --strategy`) or in a file with timestamps. Market
-    impact is not modeled.
+    recorded. Ticks come as often as in a run: every `trade.interval_s`, or `--interval`. Fills depend on queue
+    position, latency and fees. Where a recording does not show the queue position, `--fills` sets the assumption, and
+    `--fills both` shows the optimistic and the pessimistic bound. External inputs (prices, models, news) must be in the
+    recording (`kalshi record --strategy`) or in a file with timestamps. Market impact is not modeled.
 
     `kalshi backtest compare A B` compares two reports: JSON files of `--json`, or folders of `--out`. A JSON file of
     `kalshi trade --json` compares a run with its backtest.
@@ -288,6 +297,7 @@ def backtest(
         compare_reports(ctx, files[1:])
         return
     require_files(page, out)
+    _check_interval(interval)
     is_from_lake = any(each is not None for each in (lake, series, since, until))
     picture = picture_of(given, strategy, is_plotted=plot, is_from_lake=is_from_lake)
     if plot:
@@ -296,7 +306,7 @@ def backtest(
         request = BacktestRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")), files=tuple(given),
             results=tuple(results or ()), params=_params(param), latency_ms=latency_of(latency, latency_ms),
-            fill_model="proportional" if fills == "both" else fills, holes=holes,
+            fill_model="proportional" if fills == "both" else fills, holes=holes, interval_s=interval,
             **lake_part(environment.config, lake, series, *_times(environment, since, until)),
         )  # fmt: skip
         if not show_sweep(ctx, environment, request, jobs or 1, has_plot=plot):
@@ -352,7 +362,8 @@ def record(
     ctx: typer.Context,
     tickers: Annotated[list[str] | None, typer.Argument(metavar="TICKER...", help="Markets to record.")] = None,
     series: Annotated[
-        str | None, typer.Option(metavar="SERIES", help="Record the most active open markets of this series.")
+        str | None,
+        typer.Option(metavar="SERIES[,SERIES]", help="Record the most active open markets of these series."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -374,7 +385,7 @@ def record(
     the end. If the recorder is killed, the next one adds its journal. The lake needs the extra `research`.
 
     `--series` records its open markets, at most 50, the most active ones, as `kalshi trade --series` chooses them.
-    Markets that open later are not added: start another recording.
+    Markets that open later are added within a minute.
 
     \b
     kalshi record KXBTCD-26NOV2114-T86249.99 --duration 10m

@@ -103,6 +103,26 @@ def test_a_series_that_was_only_named_in_news_is_not_listed(tmp_path: Path) -> N
         kalshi.research.data_import([tape.write(tmp_path / "a.jsonl")], folder=tmp_path / "lake")
         assert (tmp_path / "lake" / "table=lifecycle" / "series=KXNEWS").is_dir()
         assert [row.series for row in kalshi.research.data_list(tmp_path / "lake")] == ["KXA"]
+        assert kalshi.research.tapes(lake=tmp_path / "lake")["series"].to_list() == ["KXA"]
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_backtest_takes_the_recordings_of_a_series_and_of_a_time(tmp_path: Path) -> None:
+    lake, start = tmp_path / "lake", datetime.fromtimestamp(T0 / 1000, UTC)
+    tape = Tape().watch().snapshot(yes={"0.4000": "5.00"}, no={"0.5600": "2.50"}).delta(5_000, "yes", "0.4100", "1.00")
+    with Kalshi.open(env="sim") as kalshi:
+        kalshi.research.data_import([tape.write(tmp_path / "a.jsonl")], folder=lake)
+
+        def cycles(**chosen: Any) -> int:
+            return kalshi.research.backtest("threshold", lake=lake, **chosen).report.summary.cycles
+
+        assert cycles(series="kxa", since=start, interval_s=1.0) == 5
+        assert cycles(series=["KXA"], interval_s=2.0) == 2
+        for unfit in ({"series": "KXB"}, {"since": start + timedelta(days=1)}, {"until": start - timedelta(days=1)}):
+            with pytest.raises(errors.UsageError, match="No recording"):
+                cycles(**unfit)
+        with pytest.raises(errors.UsageError, match="series, since and until choose recordings of a lake"):
+            kalshi.research.backtest("threshold", [tmp_path / "a.jsonl"], series="KXA")
 
 
 def test_a_series_is_recorded_and_the_list_names_what_is_not_in_it_yet(exchange: Served) -> None:
