@@ -20,6 +20,7 @@ from kalshi_cli.cli.backtest_files import (
     OutFolder,
     PageFile,
     compare_reports,
+    joined,
     lake_part,
     latency_of,
     picture_of,
@@ -88,10 +89,10 @@ def trade(
     ctx: typer.Context,
     strategy: Names,
     tickers: Annotated[
-        str | None, typer.Option("--ticker", metavar="TICKER[,TICKER]", help="Trade only these markets.")
+        list[str] | None, typer.Option("--ticker", metavar="TICKER[,TICKER]", help="Trade only these markets.")
     ] = None,
     series: Annotated[
-        str | None, typer.Option(metavar="SERIES[,SERIES]", help="Trade the open markets of these series.")
+        list[str] | None, typer.Option(metavar="SERIES[,SERIES]", help="Trade the open markets of these series.")
     ] = None,
     paper: Annotated[bool, typer.Option("--paper", help="Trade on paper: simulated fills (default on prod).")] = False,
     live: Annotated[bool, typer.Option("--live", help="Trade with real money on prod.")] = False,
@@ -129,13 +130,14 @@ def trade(
     from kalshi_cli.services.trading.reports.run_summary import trade_summary
     from kalshi_cli.services.trading.stop_signals import RunEnd
 
-    _check_options(paper=paper, live=live, chosen=(tickers, series))
+    chosen, of_series = joined(tickers), joined(series)
+    _check_options(paper=paper, live=live, chosen=(chosen, of_series))
     _check_interval(interval)
     with RunEnd(warn) as end, environment_of(ctx) as environment:
         request = TradeRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")),
-            tickers=tuple(name.strip().upper() for name in (tickers or "").split(",") if name.strip()),
-            series=(series or "").upper(),
+            tickers=tuple(name.strip().upper() for name in (chosen or "").split(",") if name.strip()),
+            series=(of_series or "").upper(),
             fills="paper" if paper else "live" if live else "",
             interval_s=interval or environment.config.trade.interval_s,
             duration_s=duration,
@@ -298,7 +300,7 @@ def backtest(
         return
     require_files(page, out)
     _check_interval(interval)
-    is_from_lake = any(each is not None for each in (lake, series, since, until))
+    is_from_lake = any(each is not None for each in (lake, joined(series), since, until))
     picture = picture_of(given, strategy, is_plotted=plot, is_from_lake=is_from_lake)
     if plot:
         require_curve(flags_of(ctx).form, picture, "kalshi backtest ... --plot curve.svg")
@@ -362,7 +364,7 @@ def record(
     ctx: typer.Context,
     tickers: Annotated[list[str] | None, typer.Argument(metavar="TICKER...", help="Markets to record.")] = None,
     series: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(metavar="SERIES[,SERIES]", help="Record the most active open markets of these series."),
     ] = None,
     out: Annotated[
@@ -397,11 +399,12 @@ def record(
 
     if param and not strategy:
         raise UsageError("--param needs the --strategy it belongs to", hint="add --strategy NAME")
-    _check_recording(tickers, series, out, lake)
+    of_series = joined(series)
+    _check_recording(tickers, of_series, out, lake)
     with environment_of(ctx) as environment:
         request = RecordRequest(
             tickers=tuple(name.upper() for name in tickers or ()),
-            series=(series or "").upper(),
+            series=(of_series or "").upper(),
             path=out,
             lake=lake,
             strategies=tuple(name.strip() for name in (strategy or "").split(",") if name.strip()),

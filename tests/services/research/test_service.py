@@ -130,13 +130,18 @@ def test_a_series_is_recorded_and_the_list_names_what_is_not_in_it_yet(exchange:
     refused = program("record", "--duration", "1s")
     assert (refused.code, "No market to record" in refused.err) == (ExitCode.USAGE, True)
     assert program("record", TWO_SIDED, "--series", series).code == ExitCode.USAGE
-    ended = program("record", "--series", series.lower(), "--duration", "1s", "--json")
+    ended = program("record", "--series", "KXNONE", "--series", series.lower(), "--duration", "1s", "--json")
     assert TWO_SIDED in ended.json["tickers"]
     assert f"Recording {len(ended.json['tickers'])} market" in ended.err
     assert f"--series {series}`" in ended.err
     listed = program("data", "list", "--json")
     assert [row["series"] for row in listed.json if row["markets"]] == [series]
     assert "not in the list yet" not in listed.err
+    took_an_option = program("backtest", "--strategy", "threshold", "--lake", "--series", series)
+    assert took_an_option.code == ExitCode.USAGE
+    assert "--lake takes a folder, not --series" in took_an_option.err
+    words = ("backtest", "--strategy", "threshold", "--json", "--series", "KXNONE", "--series", series)
+    assert program(*words).json["markets"] == len(ended.json["tickers"])
     (exchange.home / "state" / "lake" / "sim" / "journal" / "1-1-1.jsonl").touch()
     assert "1 recording not in the list yet" in program("data", "list", "--json").err
 
