@@ -81,6 +81,7 @@ Holes = Annotated[
     str,
     choice_option("--gaps", "--holes", choices=("refuse", "forget", "ignore"), text="What to do where data was lost."),
 ]
+TickInterval = Annotated[Any, duration_option("--interval", text="Recorded time between ticks, at most 10s (2s).")]
 Plot = Annotated[bool, typer.Option("--plot", help="Draw the equity curve, on the terminal or into FILE.svg.")]
 
 
@@ -131,8 +132,7 @@ def trade(
     from kalshi_cli.services.trading.stop_signals import RunEnd
 
     chosen, of_series = joined(tickers), joined(series)
-    _check_options(paper=paper, live=live, chosen=(chosen, of_series))
-    _check_interval(interval)
+    _check_options(paper=paper, live=live, chosen=(chosen, of_series), interval=interval)
     with RunEnd(warn) as end, environment_of(ctx) as environment:
         request = TradeRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")),
@@ -158,7 +158,7 @@ def trade(
         _end(summary)
 
 
-def _check_options(*, paper: bool, live: bool, chosen: tuple[str | None, ...]) -> None:
+def _check_options(*, paper: bool, live: bool, chosen: tuple[str | None, ...], interval: float | None) -> None:
     """Raise UsageError for options that contradict each other or would select more than was meant."""
     if paper and live:
         raise UsageError("--paper and --live cannot be combined")
@@ -168,9 +168,11 @@ def _check_options(*, paper: bool, live: bool, chosen: tuple[str | None, ...]) -
                 "An empty --ticker or --series would select the most active markets",
                 hint="omit the option if you want that",
             )
+    _checked(interval)
 
 
-def _check_interval(interval: float | None) -> None:
+def _checked(interval: float | None) -> float | None:
+    """Return the interval; UsageError for a longer one than the trade loop takes."""
     from kalshi_cli.config.schema import MAX_INTERVAL_S
 
     if interval is not None and interval > MAX_INTERVAL_S:
@@ -178,6 +180,7 @@ def _check_interval(interval: float | None) -> None:
             f"--interval is at most {MAX_INTERVAL_S}s",
             hint="account reads, halts and cancels wait for the next cycle; a strategy may skip cycles by itself",
         )
+    return interval
 
 
 def _confirm_live(
@@ -251,9 +254,7 @@ def backtest(
     latency: Latency = None,
     latency_ms: LatencyMs = None,
     fills: FillChoice = "proportional",
-    interval: Annotated[
-        Any, duration_option("--interval", text="Recorded time between ticks, at most 10s (2s).")
-    ] = None,
+    interval: TickInterval = None,
     param: Compared = None,
     jobs: Jobs = None,
     lake: LakeFolder = None,
@@ -299,7 +300,6 @@ def backtest(
         compare_reports(ctx, files[1:])
         return
     require_files(page, out)
-    _check_interval(interval)
     is_from_lake = any(each is not None for each in (lake, joined(series), since, until))
     picture = picture_of(given, strategy, is_plotted=plot, is_from_lake=is_from_lake)
     if plot:
@@ -308,7 +308,7 @@ def backtest(
         request = BacktestRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")), files=tuple(given),
             results=tuple(results or ()), params=_params(param), latency_ms=latency_of(latency, latency_ms),
-            fill_model="proportional" if fills == "both" else fills, holes=holes, interval_s=interval,
+            fill_model="proportional" if fills == "both" else fills, holes=holes, interval_s=_checked(interval),
             **lake_part(environment.config, lake, series, *_times(environment, since, until)),
         )  # fmt: skip
         if not show_sweep(ctx, environment, request, jobs or 1, has_plot=plot):
@@ -418,7 +418,7 @@ def record(
             names = ",".join(sorted({name.partition("-")[0] for name in found.tickers}))
             folder = f" --lake {lake}" if lake is not None else ""
             next_step = f"kalshi backtest --strategy {strategy or 'NAME'} --series {names}{folder}"
-        info(f"{pluralize(found.lines, 'line')} in {out or 'the lake'}", f"Next: `{next_step}`")
+        info(f"Recorded {pluralize(found.lines, 'line')} to {out or 'the lake'}", f"Next: `{next_step}`")
         if flags_of(ctx).wants_data:
             file = None if out is None else str(out)
             show_view(ctx, RecordedView(tickers=found.tickers, file=file, lines=found.lines))
