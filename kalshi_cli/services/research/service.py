@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, pluralize, show_money
 from kalshi_cli.config.config import state_dir
+from kalshi_cli.config.schema import MAX_INTERVAL_S
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, FillChoice, backtest_view
 from kalshi_cli.services.research.lake_service import LakeService, lake_folder
 from kalshi_cli.services.research.report.report_folder import list_reports, read_report
@@ -106,6 +107,8 @@ class ResearchService(LakeService):
         UsageError for a bad parameter or recording; a program that uses more than one job needs the guard
         `if __name__ == "__main__":`.
         """
+        if interval_s is not None and not 0 < interval_s <= MAX_INTERVAL_S:
+            raise UsageError(f"Invalid interval_s: {interval_s}", hint=f"use up to {MAX_INTERVAL_S} seconds, as a run")
         chosen = _series_of(series)
         if not lake and (chosen or since or until):
             raise UsageError(
@@ -269,6 +272,8 @@ def _polars() -> Any:
 
 
 def _ts_of(moment: datetime | None) -> Ts | None:
+    if moment is not None and not isinstance(moment, datetime):
+        raise UsageError(f"{moment!r} is not a time", hint="datetime(2026, 5, 11, tzinfo=UTC)")
     if moment is not None and moment.tzinfo is None:
         raise UsageError(f"{moment} has no time zone", hint="datetime(2026, 5, 11, tzinfo=UTC)")
     return None if moment is None else Ts(int(moment.timestamp() * 1000))

@@ -121,6 +121,14 @@ def test_a_backtest_takes_the_recordings_of_a_series_and_of_a_time(tmp_path: Pat
         for unfit in ({"series": "KXB"}, {"since": start + timedelta(days=1)}, {"until": start - timedelta(days=1)}):
             with pytest.raises(errors.UsageError, match="No recording"):
                 cycles(**unfit)
+        refused: list[tuple[dict[str, Any], str]] = [
+            ({"since": "2026-05-28"}, "'2026-05-28' is not a time"),
+            ({"interval_s": 0}, "Invalid interval_s: 0"),
+            ({"interval_s": 11}, "Invalid interval_s: 11"),
+        ]
+        for given, message in refused:
+            with pytest.raises(errors.UsageError, match=message):
+                cycles(**given)
         with pytest.raises(errors.UsageError, match="series, since and until choose recordings of a lake"):
             kalshi.research.backtest("threshold", [tmp_path / "a.jsonl"], series="KXA")
 
