@@ -265,9 +265,13 @@ class RunModes:
             yield
 
     def _newly_open(
-        self, resources: Resources, request: TradeRequest, fees: dict[str, FeeSchedule], groups: RunOrderGroups | None
+        self,
+        resources: Resources,
+        request: TradeRequest | RecordRequest,
+        fees: dict[str, FeeSchedule],
+        groups: RunOrderGroups | None = None,
     ) -> list[MarketChange]:
-        """Return new markets that a loop would start on now; none if markets were named."""
+        """Return new markets that a loop would start on now, and add their `fees`; none if markets were named."""
         if request.tickers:
             return []
         now = resources.clock.now()
@@ -323,15 +327,25 @@ class RunModes:
             begun = stack.enter_context(ExitStack())
             begun.callback(recorder.path.unlink, missing_ok=True)  # a refused start leaves no file behind
             stack.callback(recorder.close)
+            fees = {market.ticker: families.fees(market) for market in markets}
             for market in markets:
-                recorder.watch(market, families.fees(market), families.family(market))
+                recorder.watch(market, fees[market.ticker], families.family(market))
             stream = self._stream(resources, stack, markets, recorder)
             if stream is None:
                 raise CredentialsError("Recording requires an API key")
+
+            def newly_open() -> list[MarketChange]:
+                found = self._newly_open(resources, request, fees)
+                for change in found:  # before the stream sends their books
+                    recorder.watch(change.market, change.fees, change.family)
+                markets.extend(change.market for change in found)
+                return found
+
             feed = LiveFeed(
-                stream, client, clock, markets=markets, interval_s=1.0, charge=families.fees_anew, tell=resources.tell
-            )
-            stack.enter_context(run_inputs(resources, strategies, recorder.heard, lambda: markets))
+                stream, client, clock, markets=markets, interval_s=1.0,
+                discover=newly_open, charge=families.fees_anew, tell=resources.tell,
+            )  # fmt: skip
+            stack.enter_context(run_inputs(resources, strategies, recorder.heard, lambda: tuple(markets)))
             begun.pop_all()
             resources.note(
                 f"Recording {pluralize(len(markets), 'market')} to {request.path or 'the lake'}; press Ctrl-C to stop"

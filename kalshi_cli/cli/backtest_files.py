@@ -28,7 +28,8 @@ Latency = Annotated[
     typer.Option(metavar="TIME", help="Latency to the exchange: 150ms (default), or recorded: a distribution."),
 ]
 LakeSeries = Annotated[
-    str | None, typer.Option("--series", metavar="SERIES[,SERIES]", help="Use the lake's recordings of this series.")
+    list[str] | None,
+    typer.Option("--series", metavar="SERIES[,SERIES]", help="Use the lake's recordings of this series."),
 ]
 LakeSince = Annotated[Any, when_option("--since", text="Use the lake from this time: 2026-05-13, 7d.")]
 LakeUntil = Annotated[Any, when_option("--until", text="Use the lake up to this time.")]
@@ -80,15 +81,23 @@ def picture_of(given: list[Path], strategy: str, *, is_plotted: bool, is_from_la
     return picture
 
 
+def joined(values: Sequence[str] | None) -> str | None:
+    """Return the values of a repeated option as one list with commas; None if the option was not given."""
+    return ",".join(values) if values else None
+
+
 def lake_part(
-    config: Config, lake: Path | None, series: str | None, since: Ts | None, until: Ts | None
+    config: Config, lake: Path | None, series: Sequence[str] | None, since: Ts | None, until: Ts | None
 ) -> dict[str, Any]:
     """Return the fields of a request that select recordings of the lake; none if no option names it."""
     from kalshi_cli.services.research.lake_service import lake_folder
 
-    if all(each is None for each in (lake, series, since, until)):
+    typed = joined(series)
+    if all(each is None for each in (lake, typed, since, until)):
         return {}
-    names = tuple(name.strip().upper() for name in (series or "").split(",") if name.strip())
+    if str(lake).startswith("-"):
+        raise UsageError(f"--lake takes a folder, not {lake}", hint="omit --lake for the lake of the environment")
+    names = tuple(name.strip().upper() for name in (typed or "").split(",") if name.strip())
     return {"lake": lake_folder(config, lake), "series": names, "since": since, "until": until}
 
 

@@ -40,6 +40,11 @@ class SeriesStatistics(NamedTuple):
     covered_us: int
 
 
+def series_with_data(lake: Lake) -> set[str]:
+    """Return the series of the lake, without those that the exchange only named in its news of markets."""
+    return {one for table in TABLES if table not in _ABOUT for one in series_in(lake.root, table)}
+
+
 def statistics(lake: Lake) -> list[SeriesStatistics]:
     """Return the statistics of each series with data, from the footers of its files.
 
@@ -47,7 +52,7 @@ def statistics(lake: Lake) -> list[SeriesStatistics]:
     """
     sessions = lake.sessions()
     found = []
-    for series in sorted({one for table in TABLES for one in series_in(lake.root, table)}):
+    for series in sorted(series_with_data(lake)):
         rows: Counter[str] = Counter()
         size = 0
         for table in TABLES:

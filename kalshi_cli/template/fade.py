@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from msgspec import Meta
-
 from kalshi_cli.strategies.api import (
     BID,
     Intent,
@@ -16,15 +14,16 @@ from kalshi_cli.strategies.api import (
     StrategyParams,
     cents,
     contracts,
+    within,
 )
 
 
 class FadeParams(StrategyParams, frozen=True):
     """Parameters of `fade`; users set them with `--param limit=20c`."""
 
-    limit: Annotated[Price, Meta(ge=1, le=4_900, description="buy when the YES ask is at or below this")] = cents(20)
-    edge: Annotated[Price, Meta(ge=1, le=5_000, description="fair value above the price")] = cents(5)
-    size: Annotated[Qty, Meta(ge=1, le=1_000_000, description="contracts per order")] = contracts(5)
+    limit: Annotated[Price, within(1, 4_900, "buy when the YES ask is at or below this")] = cents(20)
+    edge: Annotated[Price, within(1, 5_000, "fair value above the price")] = cents(5)
+    size: Annotated[Qty, within(1, 1_000_000, "contracts per order")] = contracts(5)
 
 
 class Fade(Strategy):

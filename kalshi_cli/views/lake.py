@@ -67,8 +67,8 @@ class LakeSeriesRow(OutputRow, frozen=True, kw_only=True):
     bytes: int
 
     shown = (
-        "series", "from_time", "to_time", "holes", "covered_h", "markets", "results", "changes", "trades", "candles",
-        "recordings", "own_fills", "inputs", "bytes",
+        "series", "from_time", "to_time", "holes", "covered_h", "markets", "results", "changes", "trades", "inputs",
+        "recordings", "candles", "own_fills", "bytes",
     )  # fmt: skip
     vital = ("series", "from_time", "to_time", "holes")
 

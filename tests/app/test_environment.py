@@ -14,7 +14,14 @@ import pytest
 from kalshi_cli.app.environment import Environment, opened
 from kalshi_cli.app.trading import RecordRequest, RunModes, TradeRequest
 from kalshi_cli.base.clock import Clock, SystemClock
-from kalshi_cli.base.errors import AnotherInstanceError, CredentialsError, HaltedError, RefusedError, UnreachableError
+from kalshi_cli.base.errors import (
+    AnotherInstanceError,
+    CredentialsError,
+    HaltedError,
+    NotFoundError,
+    RefusedError,
+    UnreachableError,
+)
 from kalshi_cli.base.units import Price, cents, contracts, dollars
 from kalshi_cli.config.config import Config
 from kalshi_cli.config.schema import RiskConfig, SimulatorConfig, TradeConfig
@@ -23,6 +30,7 @@ from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.monitoring.check_report import Verdict
 from kalshi_cli.services.account.portfolio import KEYS, account_pnl, account_portfolio
 from kalshi_cli.services.account.recovery import reconcile
+from kalshi_cli.services.markets import market_query
 from kalshi_cli.services.monitoring.health import health_of, worst
 from kalshi_cli.services.orders.cancel import CancelScope, find_order
 from kalshi_cli.services.orders.cancel_all import cancel_everything
@@ -340,6 +348,32 @@ def test_a_recording_can_be_tested_against(desk: Desk, tmp_path: Path) -> None:
         assert msgspec.structs.replace(first.summary) == second.summary
         assert first == second
         assert first.summary.mode == "backtest"
+
+
+def test_a_recording_of_series_adds_markets_that_open_later(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "tape.jsonl"
+    monkeypatch.setattr(market_query, "MAX_MARKETS", 1)
+    monkeypatch.setattr("kalshi_cli.exchange.live.live_feed.DISCOVER_EVERY_S", 0.2)
+    with desk.environment() as environment:
+        request = RecordRequest(series="KXHIGHNY,KXETHD", path=path, duration_s=4.0)
+        more = threading.Timer(1.5, monkeypatch.setattr, (market_query, "MAX_MARKETS", 50))
+        more.start()
+        recorded = RunModes(environment).record(request)
+        more.join()
+        with pytest.raises(NotFoundError, match="No market of KXNONE, KXNOWHERE is open"):
+            RunModes(environment).record(msgspec.structs.replace(request, series="KXNONE,KXNOWHERE"))
+    assert {ticker.partition("-")[0] for ticker in recorded.tickers} == {"KXHIGHNY", "KXETHD"}
+    assert len(set(recorded.tickers)) == len(recorded.tickers)
+    lines = path.read_text().splitlines()
+    assert sum("watch_market" in line for line in lines[:5]) == 1, "it began with one market"
+    for ticker in recorded.tickers:
+        first = {
+            kind: next(number for number, line in enumerate(lines) if kind in line and ticker in line)
+            for kind in ("watch_market", "orderbook_snapshot")
+        }
+        assert first["watch_market"] < first["orderbook_snapshot"]
 
 
 def test_a_reset_forgets_the_exchange_and_what_was_traded_there(desk: Desk) -> None:

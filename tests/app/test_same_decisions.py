@@ -147,7 +147,7 @@ def test_crypto_ta_hears_and_decides_the_same_in_a_loop_and_in_the_backtest_of_i
     request = BacktestRequest(strategies=("crypto-ta",), files=(tape,))
     over_recordings(
         request, PLAN, LIMITS, [again], cash=Config().sim.starting_cash,
-        new_id=lambda: f"c{next(ids)}", references={}, order_expiry_s=90.0, inputs=again.inputs(),
+        new_id=lambda: f"c{next(ids)}", references={}, order_expiry_s=90.0, interval_s=1.0, inputs=again.inputs(),
     )  # fmt: skip
     assert len(live.heard) >= 60
     assert again.heard[: len(live.heard)] == live.heard, "every price, and every bar and indicator made of it"

@@ -123,6 +123,7 @@ def replayed(lake: Lake) -> tuple[Buyer, BacktestReport]:
     report = over_recordings(
         BacktestRequest(strategies=("buyer",), files=(), lake=lake.root, latency_ms=80), PLAN, LOOSE, [strategy],
         cash=dollars(10_000), new_id=lambda: f"b{next(ids)}", references=REFERENCES, order_expiry_s=90.0,
+        interval_s=2.0,
     )  # fmt: skip
     return strategy, report
 

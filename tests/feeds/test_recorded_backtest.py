@@ -64,7 +64,7 @@ def paid(path: Path, fees: FeeSchedule | None) -> tuple[Money, tuple[str, ...]]:
     report = over_recordings(
         BacktestRequest(strategies=("taker",), files=(path,)), PLAN, RiskLimits(min_edge=None),
         [Taker(StrategyParams())], cash=dollars(1_000), new_id=lambda: f"c{next(ids)}", references={},
-        order_expiry_s=90.0,
+        order_expiry_s=90.0, interval_s=1.0,
     )  # fmt: skip
     assert report.summary.fills == 1
     return report.summary.fees, report.facts.unknown
@@ -117,7 +117,7 @@ def test_the_index_behind_a_market_is_known_from_the_recorded_stream_or_from_a_f
     noter = Noter()
     over_recordings(
         BacktestRequest(strategies=("noter",), files=tuple(files)), PLAN, RiskLimits(), [noter], cash=dollars(1_000),
-        new_id=str, references={"KXA": "BRTI"}, order_expiry_s=90.0,
+        new_id=str, references={"KXA": "BRTI"}, order_expiry_s=90.0, interval_s=1.0,
     )  # fmt: skip
     assert noter.seen == [None, None, 855_748_000]
 

@@ -10,8 +10,8 @@ from kalshi_cli.services.research.tape_runs import BacktestSetup
 from support.recordings import T0, Tape
 
 SETUP = BacktestSetup(
-    env="sim", limits=RiskLimits(), cash=dollars(1_000), seed=1, references={}, order_expiry_s=90.0, configured={},
-    allotted=(),
+    env="sim", limits=RiskLimits(), cash=dollars(1_000), seed=1, references={}, order_expiry_s=90.0, interval_s=1.0,
+    configured={}, allotted=(),
 )  # fmt: skip
 
 PRICES = ((20, 70), (32, 60), (15, 80), (25, 55), (36, 75))

@@ -20,6 +20,7 @@ from kalshi_cli.cli.backtest_files import (
     OutFolder,
     PageFile,
     compare_reports,
+    joined,
     lake_part,
     latency_of,
     picture_of,
@@ -80,6 +81,7 @@ Holes = Annotated[
     str,
     choice_option("--gaps", "--holes", choices=("refuse", "forget", "ignore"), text="What to do where data was lost."),
 ]
+TickInterval = Annotated[Any, duration_option("--interval", text="Recorded time between ticks, at most 10s (2s).")]
 Plot = Annotated[bool, typer.Option("--plot", help="Draw the equity curve, on the terminal or into FILE.svg.")]
 
 
@@ -88,9 +90,11 @@ def trade(
     ctx: typer.Context,
     strategy: Names,
     tickers: Annotated[
-        str | None, typer.Option("--ticker", metavar="TICKER[,TICKER]", help="Trade only these markets.")
+        list[str] | None, typer.Option("--ticker", metavar="TICKER[,TICKER]", help="Trade only these markets.")
     ] = None,
-    series: Annotated[str | None, typer.Option(metavar="SERIES", help="Trade the open markets of this series.")] = None,
+    series: Annotated[
+        list[str] | None, typer.Option(metavar="SERIES[,SERIES]", help="Trade the open markets of these series.")
+    ] = None,
     paper: Annotated[bool, typer.Option("--paper", help="Trade on paper: simulated fills (default on prod).")] = False,
     live: Annotated[bool, typer.Option("--live", help="Trade with real money on prod.")] = False,
     interval: Annotated[
@@ -127,12 +131,13 @@ def trade(
     from kalshi_cli.services.trading.reports.run_summary import trade_summary
     from kalshi_cli.services.trading.stop_signals import RunEnd
 
-    _check_options(paper=paper, live=live, chosen=(tickers, series), interval=interval)
+    chosen, of_series = joined(tickers), joined(series)
+    _check_options(paper=paper, live=live, chosen=(chosen, of_series), interval=interval)
     with RunEnd(warn) as end, environment_of(ctx) as environment:
         request = TradeRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")),
-            tickers=tuple(name.strip().upper() for name in (tickers or "").split(",") if name.strip()),
-            series=(series or "").upper(),
+            tickers=tuple(name.strip().upper() for name in (chosen or "").split(",") if name.strip()),
+            series=(of_series or "").upper(),
             fills="paper" if paper else "live" if live else "",
             interval_s=interval or environment.config.trade.interval_s,
             duration_s=duration,
@@ -155,8 +160,6 @@ def trade(
 
 def _check_options(*, paper: bool, live: bool, chosen: tuple[str | None, ...], interval: float | None) -> None:
     """Raise UsageError for options that contradict each other or would select more than was meant."""
-    from kalshi_cli.config.schema import MAX_INTERVAL_S
-
     if paper and live:
         raise UsageError("--paper and --live cannot be combined")
     for given in chosen:
@@ -165,11 +168,19 @@ def _check_options(*, paper: bool, live: bool, chosen: tuple[str | None, ...], i
                 "An empty --ticker or --series would select the most active markets",
                 hint="omit the option if you want that",
             )
+    _checked(interval)
+
+
+def _checked(interval: float | None) -> float | None:
+    """Return the interval; UsageError for a longer one than the trade loop takes."""
+    from kalshi_cli.config.schema import MAX_INTERVAL_S
+
     if interval is not None and interval > MAX_INTERVAL_S:
         raise UsageError(
             f"--interval is at most {MAX_INTERVAL_S}s",
             hint="account reads, halts and cancels wait for the next cycle; a strategy may skip cycles by itself",
         )
+    return interval
 
 
 def _confirm_live(
@@ -243,6 +254,7 @@ def backtest(
     latency: Latency = None,
     latency_ms: LatencyMs = None,
     fills: FillChoice = "proportional",
+    interval: TickInterval = None,
     param: Compared = None,
     jobs: Jobs = None,
     lake: LakeFolder = None,
@@ -257,10 +269,10 @@ def backtest(
     """Run strategies over recorded data.
 
     Recordings are made by `kalshi record`; the engine is that of live trading, fills are simulated and time is
-    recorded. Fills depend on queue position, latency and fees. Where a recording does not show the queue position,
-    `--fills` sets the assumption, and `--fills both` shows the optimistic and the pessimistic bound. External inputs
-    (prices, models, news) must be in the recording (`kalshi record --strategy`) or in a file with timestamps. Market
-    impact is not modeled.
+    recorded. Ticks come as often as in a run: every `trade.interval_s`, or `--interval`. Fills depend on queue
+    position, latency and fees. Where a recording does not show the queue position, `--fills` sets the assumption, and
+    `--fills both` shows the optimistic and the pessimistic bound. External inputs (prices, models, news) must be in the
+    recording (`kalshi record --strategy`) or in a file with timestamps. Market impact is not modeled.
 
     `kalshi backtest compare A B` compares two reports: JSON files of `--json`, or folders of `--out`. A JSON file of
     `kalshi trade --json` compares a run with its backtest.
@@ -288,7 +300,7 @@ def backtest(
         compare_reports(ctx, files[1:])
         return
     require_files(page, out)
-    is_from_lake = any(each is not None for each in (lake, series, since, until))
+    is_from_lake = any(each is not None for each in (lake, joined(series), since, until))
     picture = picture_of(given, strategy, is_plotted=plot, is_from_lake=is_from_lake)
     if plot:
         require_curve(flags_of(ctx).form, picture, "kalshi backtest ... --plot curve.svg")
@@ -296,7 +308,7 @@ def backtest(
         request = BacktestRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")), files=tuple(given),
             results=tuple(results or ()), params=_params(param), latency_ms=latency_of(latency, latency_ms),
-            fill_model="proportional" if fills == "both" else fills, holes=holes,
+            fill_model="proportional" if fills == "both" else fills, holes=holes, interval_s=_checked(interval),
             **lake_part(environment.config, lake, series, *_times(environment, since, until)),
         )  # fmt: skip
         if not show_sweep(ctx, environment, request, jobs or 1, has_plot=plot):
@@ -352,7 +364,8 @@ def record(
     ctx: typer.Context,
     tickers: Annotated[list[str] | None, typer.Argument(metavar="TICKER...", help="Markets to record.")] = None,
     series: Annotated[
-        str | None, typer.Option(metavar="SERIES", help="Record the most active open markets of this series.")
+        list[str] | None,
+        typer.Option(metavar="SERIES[,SERIES]", help="Record the most active open markets of these series."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -374,7 +387,7 @@ def record(
     the end. If the recorder is killed, the next one adds its journal. The lake needs the extra `research`.
 
     `--series` records its open markets, at most 50, the most active ones, as `kalshi trade --series` chooses them.
-    Markets that open later are not added: start another recording.
+    Markets that open later are added within a minute.
 
     \b
     kalshi record KXBTCD-26NOV2114-T86249.99 --duration 10m
@@ -386,11 +399,12 @@ def record(
 
     if param and not strategy:
         raise UsageError("--param needs the --strategy it belongs to", hint="add --strategy NAME")
-    _check_recording(tickers, series, out, lake)
+    of_series = joined(series)
+    _check_recording(tickers, of_series, out, lake)
     with environment_of(ctx) as environment:
         request = RecordRequest(
             tickers=tuple(name.upper() for name in tickers or ()),
-            series=(series or "").upper(),
+            series=(of_series or "").upper(),
             path=out,
             lake=lake,
             strategies=tuple(name.strip() for name in (strategy or "").split(",") if name.strip()),
@@ -404,7 +418,7 @@ def record(
             names = ",".join(sorted({name.partition("-")[0] for name in found.tickers}))
             folder = f" --lake {lake}" if lake is not None else ""
             next_step = f"kalshi backtest --strategy {strategy or 'NAME'} --series {names}{folder}"
-        info(f"{pluralize(found.lines, 'line')} in {out or 'the lake'}", f"Next: `{next_step}`")
+        info(f"Recorded {pluralize(found.lines, 'line')} to {out or 'the lake'}", f"Next: `{next_step}`")
         if flags_of(ctx).wants_data:
             file = None if out is None else str(out)
             show_view(ctx, RecordedView(tickers=found.tickers, file=file, lines=found.lines))

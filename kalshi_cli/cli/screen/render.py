@@ -141,7 +141,7 @@ def _one(row: OutputRow, form: Format, title: str, now: Ts | None) -> None:
             if columns(of) or name != filled[0][0]:
                 write_out("\n")
             heading = of.rows_title if name == "rows" else label_of(name) if len(filled) > 1 else ""
-            _rows(kind, rows, form, title=heading, now=now, group=group if name == "rows" else "")
+            _rows(kind, rows, form, title=heading, now=now, group=group if name == "rows" else label_of(name))
 
 
 def render_book(view: OrderbookView, form: Format | None = None) -> None:
@@ -320,5 +320,5 @@ def status_block(now: RunSummary) -> str:
         remark, remedy = triggered_group_text(group_id)
         lines += [f"  {remark}", remedy]
     if now.denied:
-        lines.append("  denied: " + ", ".join(f"{code} {count}" for code, count in sorted(now.denied.items())))
+        lines.append("  refused: " + ", ".join(f"{code} {count}" for code, count in sorted(now.denied.items())))
     return "\n".join(one_line(redact(line)) for line in lines)

@@ -77,7 +77,7 @@ def filter_markets(found: Iterable[ListedMarket], query: MarketQuery, now: Ts) -
 
 
 def run_markets(client: KalshiClient, now: Ts, tickers: Sequence[str], series: str) -> list[Market]:
-    """Return the markets of a loop: the named ones, those of a series, or the most active open ones.
+    """Return the markets of a loop: the named ones, the most active open ones of series (joined by commas), or of all.
 
     NotFoundError if a name is unknown or no market is open; a loop never starts on fewer markets than requested.
     """
@@ -87,11 +87,16 @@ def run_markets(client: KalshiClient, now: Ts, tickers: Sequence[str], series: s
         if missing:
             raise NotFoundError(f"No market {', '.join(missing)}", hint="kalshi markets --search TEXT")
         return markets
+    names = list(dict.fromkeys(name.strip() for name in series.split(",") if name.strip()))
     markets = [
-        market for market in client.markets(status="open", series=series or None) if market.close_time > now + SOON_MS
+        market
+        for name in names or [""]
+        for market in client.markets(status="open", series=name or None)
+        if market.close_time > now + SOON_MS
     ]
     if not markets:
-        raise NotFoundError("No market is open for trading", hint="kalshi markets --status open")
+        what = f" of {', '.join(names)}" if names else ""
+        raise NotFoundError(f"No market{what} is open for trading", hint="kalshi markets --status open")
     return sorted(markets, key=_ORDERS["volume"])[:MAX_MARKETS]
 
 

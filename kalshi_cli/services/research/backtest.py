@@ -31,7 +31,8 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     With `lake`, its recordings of these `series` and `sessions` (all, if there are none) from `since` to before `until`
     too. `holes` says what to do where messages were lost: `refuse`; `forget` the books until their next snapshot; or
-    `ignore` it. Without `latency_ms`, latencies are drawn from the recorded distribution.
+    `ignore` it. Without `latency_ms`, latencies are drawn from the recorded distribution. `interval_s` is the recorded
+    time between two ticks; None is that of the trade loop.
     """
 
     strategies: tuple[str, ...]
@@ -46,6 +47,7 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
     since: Ts | None = None
     until: Ts | None = None
     holes: str = "forget"
+    interval_s: float | None = None
 
     @property
     def sources(self) -> str:

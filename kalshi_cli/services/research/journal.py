@@ -15,7 +15,7 @@ from pathlib import Path
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.files import make_folder, open_regular
-from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
+from kalshi_cli.core.model.markets import Family, FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.feeds.recorder import MAX_BYTES, Recorder
 from kalshi_cli.lake.lake import Lake
@@ -107,6 +107,9 @@ class JournalRecorder:
             self._recorder.close()
             self._lines += self._recorder.lines
             self._open()
+            self._watched = {
+                ticker: each for ticker, each in self._watched.items() if each[0].status is not MarketStatus.FINALIZED
+            }
             for each in self._watched.values():
                 self._recorder.watch(*each)
             self._recorder.connected(use_yes_price=self._use_yes_price)

@@ -40,8 +40,8 @@ class BacktestFeed(NamedTuple):
     is_compiled: bool
 
 
-def replay_of(request: BacktestRequest, clock: ManualClock) -> BacktestFeed:
-    """Return the feed of a backtest. Results of the request's files replace those of the lake.
+def replay_of(request: BacktestRequest, clock: ManualClock, interval_s: float) -> BacktestFeed:
+    """Return the feed of a backtest, with a tick every `interval_s`. The request's results replace those of the lake.
 
     Raises UsageError if the lake has no such recording.
     """
@@ -67,6 +67,7 @@ def replay_of(request: BacktestRequest, clock: ManualClock) -> BacktestFeed:
         request.files,
         new_decoder=lambda use_yes_price: recorded_frames(use_yes_price=use_yes_price),
         results=results,
+        interval_s=interval_s,
         clock=clock,
         lanes=lanes,
         histories=outside,

@@ -37,16 +37,17 @@ def over_recordings(
     new_id: Callable[[], str],
     references: Mapping[str, str],
     order_expiry_s: float | None,
+    interval_s: float,
     seed: int = 0,
     inputs: Iterable[Input] = (),
 ) -> BacktestReport:
     """Run the live engine and strategies over recordings, in recorded time. The same `new_id` gives the same report.
 
     `inputs` are the data inputs of the strategies; UsageError if an input was not recorded. `seed` is that of drawn
-    latencies.
+    latencies. A tick comes every `interval_s` of recorded time.
     """
     clock = ManualClock(Ts(0))
-    replay, is_compiled = replay_of(request, clock)
+    replay, is_compiled = replay_of(request, clock, interval_s)
     engine, venue, drive = set_up(
         limits, strategies, cash=cash, new_id=new_id, references=references, order_expiry_s=order_expiry_s,
         latency_ms=request.latency_ms, fill_model=request.fill_model, seed=seed,

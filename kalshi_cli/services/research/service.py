@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, pluralize, show_money
 from kalshi_cli.config.config import state_dir
+from kalshi_cli.config.schema import MAX_INTERVAL_S
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, FillChoice, backtest_view
 from kalshi_cli.services.research.lake_service import LakeService, lake_folder
 from kalshi_cli.services.research.report.report_folder import list_reports, read_report
@@ -86,20 +87,34 @@ class ResearchService(LakeService):
         *,
         lake: str | Path | bool = False,
         sessions: Iterable[str] = (),
+        series: str | Iterable[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
         results: Iterable[str | Path] = (),
         latency_ms: int | None = 150,
         fills: FillChoice = "proportional",
+        interval_s: float | None = None,
         jobs: int | None = None,
         **params: object,
     ) -> BacktestResult:
         """Run a strategy over recordings and return its result. Keyword arguments are its parameters, as typed.
 
-        `lake` is the folder of a lake, or True for that of the environment; `sessions` are those of `tapes(lake=...)`,
-        all of its recordings if there are none. `fills` is the assumption about the queue position; without
-        `latency_ms`, latencies are drawn from the recorded distribution. With `jobs`, each recording is a run of its
-        own, so many at a time. UsageError for a bad parameter or recording; a program that uses more than one job needs
-        the guard `if __name__ == "__main__":`.
+        `lake` is the folder of a lake, or True for that of the environment, of which `series`, `since`, `until` and
+        `sessions` (those of `tapes(lake=...)`) choose recordings; without them, all. A parameter of one of these names
+        is passed with its strategy: `**{"crypto-ta.series": "KXBTC:BTC"}`. `fills` is the assumption about the queue
+        position; without `latency_ms`, latencies are drawn from the recorded distribution; a tick comes every
+        `interval_s`, as in a run by default. With `jobs`, each recording is a run of its own, so many at a time.
+        UsageError for a bad parameter or recording; a program that uses more than one job needs the guard
+        `if __name__ == "__main__":`.
         """
+        if interval_s is not None and not 0 < interval_s <= MAX_INTERVAL_S:
+            raise UsageError(f"Invalid interval_s: {interval_s}", hint=f"use up to {MAX_INTERVAL_S} seconds, as a run")
+        chosen = _series_of(series)
+        if not lake and (chosen or since or until):
+            raise UsageError(
+                "series, since and until choose recordings of a lake",
+                hint="add lake=True; a parameter of that name is passed as **{'STRATEGY.series': ...}",
+            )
         if fills not in get_args(FillChoice):
             raise UsageError(f"Invalid fills: {fills!r}", hint=f"use {', '.join(get_args(FillChoice))}")
         request = BacktestRequest(
@@ -107,6 +122,10 @@ class ResearchService(LakeService):
             files=tuple(map(Path, files)),
             lake=self._lake_folder(lake) if lake else None,
             sessions=tuple(sessions),
+            series=chosen,
+            since=_ts_of(since),
+            until=_ts_of(until),
+            interval_s=interval_s,
             results=tuple(map(Path, results)),
             params={name: _as_typed(value) for name, value in params.items()},
             latency_ms=latency_ms,
@@ -198,13 +217,16 @@ class ResearchService(LakeService):
 
     def _lake_tapes(self, folder: Path) -> Any:
         from kalshi_cli.lake.reader import Selection, recordings
+        from kalshi_cli.lake.upkeep import series_with_data
 
+        lake = self.lake(folder)
+        listed = series_with_data(lake)
         rows = [
             {
                 "session": each.session, "start": each.from_us // 1000, "end": each.to_us // 1000,
-                "series": ",".join(each.series), "rows": each.rows,
+                "series": ",".join(name for name in each.series if name in listed), "rows": each.rows,
             }
-            for each in recordings(self.lake(folder), Selection())
+            for each in recordings(lake, Selection())
         ]  # fmt: skip
         return _frame(rows, session="str", start="time", end="time", series="str", rows="int")
 
@@ -216,6 +238,11 @@ class ResearchService(LakeService):
 
         folder = state_dir(self._resources.config) / "studies"
         return optimize(self.setup, request, self._resources.machine, folder, show, self._resources.note)
+
+
+def _series_of(given: str | Iterable[str]) -> tuple[str, ...]:
+    names = given.split(",") if isinstance(given, str) else given
+    return tuple(name.strip().upper() for name in names if name.strip())
 
 
 def _as_typed(value: object) -> str:
@@ -245,6 +272,8 @@ def _polars() -> Any:
 
 
 def _ts_of(moment: datetime | None) -> Ts | None:
+    if moment is not None and not isinstance(moment, datetime):
+        raise UsageError(f"{moment!r} is not a time", hint="datetime(2026, 5, 11, tzinfo=UTC)")
     if moment is not None and moment.tzinfo is None:
         raise UsageError(f"{moment} has no time zone", hint="datetime(2026, 5, 11, tzinfo=UTC)")
     return None if moment is None else Ts(int(moment.timestamp() * 1000))

@@ -51,6 +51,7 @@ class BacktestSetup(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     references: dict[str, str]
     order_expiry_s: float | None
+    interval_s: float
     configured: dict[str, dict[str, Any]]
     allotted: tuple[str, ...]
 
@@ -66,6 +67,7 @@ class BacktestSetup(msgspec.Struct, frozen=True, kw_only=True):
             seed=config.sim.seed,
             references=dict(config.references),
             order_expiry_s=config.trade.order_expiry_s,
+            interval_s=config.trade.interval_s,
             configured={name: dict(given) for name, given in config.strategies.items()},
             allotted=tuple(config.allotments),
         )
@@ -95,6 +97,7 @@ def run_backtest(setup: BacktestSetup, request: BacktestRequest) -> BacktestRepo
         cash=setup.cash,
         new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),
         references=setup.references, order_expiry_s=setup.order_expiry_s, seed=setup.seed,
+        interval_s=setup.interval_s if request.interval_s is None else request.interval_s,
         inputs=[wanted for strategy in strategies for wanted in strategy.inputs()],
     )  # fmt: skip
 

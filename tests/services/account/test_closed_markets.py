@@ -224,6 +224,7 @@ def test_a_closed_market_is_not_read_at_a_start(history: History) -> None:
     assert memory.settlements == ()
     assert {order.ticker for order in memory.orders} == {"KXA-1"}
     assert [(each.strategy, each.realized, each.fees) for each in memory.closed] == [("one", 1_200_000, 100)]
+    assert facts(history.short()) == facts(history.whole())
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,12 @@ from support.places import ROOT
 from support.recordings import Tape
 
 from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.messages import BookDelta, FeedGap
 from kalshi_cli.feeds.recording_format import decode_line
 from kalshi_cli.lake.lake import Lake
 from kalshi_cli.services.research.journal import ROTATE_S, SYNC_S, JournalRecorder, add_leftovers
+from kalshi_cli.testing import market
 
 WRITER = """
 import sys, time
@@ -125,6 +127,20 @@ def test_a_new_journal_begins_every_hour_with_the_snapshots_it_asks_for(tmp_path
     assert gaps
     assert deltas(lake) == 3
     assert not list((lake.root / "journal").iterdir())
+
+
+def test_a_new_journal_notes_no_settled_market(tmp_path: Path) -> None:
+    clock, asked = ManualClock(NOW), list[str]()
+    recorder = JournalRecorder(lake_of(tmp_path), clock, clock, print)
+    recorder.watch(market("KXA-1"))
+    recorder.watch(market("KXA-2"))
+    recorder.watch(market("KXA-1", status=MarketStatus.FINALIZED))
+    clock.sleep(ROTATE_S + 1)
+    recorder.upkeep(asked.append)
+    assert asked == ["KXA-2"]
+    recorder._recorder.sync()
+    assert "KXA-1" not in recorder.path.read_text()
+    recorder.close()
 
 
 def test_a_recording_without_data_leaves_nothing(tmp_path: Path) -> None:

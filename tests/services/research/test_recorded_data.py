@@ -45,7 +45,7 @@ def run(strategy: Strategy | None = None, **request: Any) -> BacktestReport:
     return over_recordings(
         BacktestRequest(strategies=("buyer",), **given), PLAN, RiskLimits(min_edge=None),
         [strategy or Buyer(StrategyParams())], cash=dollars(1_000), new_id=lambda: f"c{next(ids)}", references={},
-        order_expiry_s=90.0,
+        order_expiry_s=90.0, interval_s=1.0,
     )  # fmt: skip
 
 

@@ -103,6 +103,34 @@ def test_a_series_that_was_only_named_in_news_is_not_listed(tmp_path: Path) -> N
         kalshi.research.data_import([tape.write(tmp_path / "a.jsonl")], folder=tmp_path / "lake")
         assert (tmp_path / "lake" / "table=lifecycle" / "series=KXNEWS").is_dir()
         assert [row.series for row in kalshi.research.data_list(tmp_path / "lake")] == ["KXA"]
+        assert kalshi.research.tapes(lake=tmp_path / "lake")["series"].to_list() == ["KXA"]
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_backtest_takes_the_recordings_of_a_series_and_of_a_time(tmp_path: Path) -> None:
+    lake, start = tmp_path / "lake", datetime.fromtimestamp(T0 / 1000, UTC)
+    tape = Tape().watch().snapshot(yes={"0.4000": "5.00"}, no={"0.5600": "2.50"}).delta(5_000, "yes", "0.4100", "1.00")
+    with Kalshi.open(env="sim") as kalshi:
+        kalshi.research.data_import([tape.write(tmp_path / "a.jsonl")], folder=lake)
+
+        def cycles(**chosen: Any) -> int:
+            return kalshi.research.backtest("threshold", lake=lake, **chosen).report.summary.cycles
+
+        assert cycles(series="kxa", since=start, interval_s=1.0) == 5
+        assert cycles(series=["KXA"], interval_s=2.0) == 2
+        for unfit in ({"series": "KXB"}, {"since": start + timedelta(days=1)}, {"until": start - timedelta(days=1)}):
+            with pytest.raises(errors.UsageError, match="No recording"):
+                cycles(**unfit)
+        refused: list[tuple[dict[str, Any], str]] = [
+            ({"since": "2026-05-28"}, "'2026-05-28' is not a time"),
+            ({"interval_s": 0}, "Invalid interval_s: 0"),
+            ({"interval_s": 11}, "Invalid interval_s: 11"),
+        ]
+        for given, message in refused:
+            with pytest.raises(errors.UsageError, match=message):
+                cycles(**given)
+        with pytest.raises(errors.UsageError, match="series, since and until choose recordings of a lake"):
+            kalshi.research.backtest("threshold", [tmp_path / "a.jsonl"], series="KXA")
 
 
 def test_a_series_is_recorded_and_the_list_names_what_is_not_in_it_yet(exchange: Served) -> None:
@@ -110,13 +138,18 @@ def test_a_series_is_recorded_and_the_list_names_what_is_not_in_it_yet(exchange:
     refused = program("record", "--duration", "1s")
     assert (refused.code, "No market to record" in refused.err) == (ExitCode.USAGE, True)
     assert program("record", TWO_SIDED, "--series", series).code == ExitCode.USAGE
-    ended = program("record", "--series", series.lower(), "--duration", "1s", "--json")
+    ended = program("record", "--series", "KXNONE", "--series", series.lower(), "--duration", "1s", "--json")
     assert TWO_SIDED in ended.json["tickers"]
     assert f"Recording {len(ended.json['tickers'])} market" in ended.err
     assert f"--series {series}`" in ended.err
     listed = program("data", "list", "--json")
     assert [row["series"] for row in listed.json if row["markets"]] == [series]
     assert "not in the list yet" not in listed.err
+    took_an_option = program("backtest", "--strategy", "threshold", "--lake", "--series", series)
+    assert took_an_option.code == ExitCode.USAGE
+    assert "--lake takes a folder, not --series" in took_an_option.err
+    words = ("backtest", "--strategy", "threshold", "--json", "--series", "KXNONE", "--series", series)
+    assert program(*words).json["markets"] == len(ended.json["tickers"])
     (exchange.home / "state" / "lake" / "sim" / "journal" / "1-1-1.jsonl").touch()
     assert "1 recording not in the list yet" in program("data", "list", "--json").err
 

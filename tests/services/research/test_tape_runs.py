@@ -14,8 +14,11 @@ from support.tapes import SETUP, swinging_tapes
 
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.config.config import Config
+from kalshi_cli.config.schema import TradeConfig
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.tape_runs import (
+    BacktestSetup,
     DrawdownSum,
     merge_reports,
     run_tape,
@@ -50,6 +53,19 @@ def test_one_and_two_processes_give_the_same_report_in_the_order_of_the_files(tm
 def test_a_single_run_is_its_own_sum(tmp_path: Path) -> None:
     run = run_tape(SETUP, request(swinging_tapes(tmp_path)[0]))
     assert merge_reports([run.report], SETUP.cash) == run.report
+
+
+def test_ticks_come_at_the_interval_of_the_trade_loop_or_of_the_request(tmp_path: Path) -> None:
+    tape = request(swinging_tapes(tmp_path)[0])
+    slow = msgspec.structs.replace(SETUP, interval_s=4.0)
+    every_second = msgspec.structs.replace(tape, interval_s=1.0)
+    cycles = run_tape(SETUP, tape).report.summary.cycles
+    assert run_tape(slow, tape).report.summary.cycles == cycles // 4 > 1
+    assert run_tape(slow, every_second).report.summary.cycles == cycles
+
+
+def test_the_interval_of_the_configuration_is_that_of_a_backtest() -> None:
+    assert BacktestSetup.of(Config(trade=TradeConfig(interval_s=3.0))).interval_s == 3.0
 
 
 def test_files_of_outside_inputs_belong_to_every_recording(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import msgspec
 
 from kalshi_cli.base.units import Money, Ts, pluralize
+from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.services.research.report.charts import bar_chart, line_chart, moment, text
 from kalshi_cli.views.backtests import BacktestTradeRow, FillBoundRow, ProfitPartRow, RatioRow
-from kalshi_cli.views.formats import OutputColumn, columns, is_number, style, to_text, without_none
+from kalshi_cli.views.formats import OutputColumn, cell, columns, is_number, style, to_text, without_none
 from kalshi_cli.views.positions import PnlRow
 from kalshi_cli.views.runs import BacktestView
 
@@ -26,6 +27,9 @@ _TILES = (
 _NOT_ON_PAGE = ("event_ticker", "order_id")
 """Columns of trades that are in JSON and Parquet only, so that a line fits on a printed page."""
 
+_SIDES = {Side.BID: "buy YES", Side.ASK: "sell YES"}
+"""The sides of a fill, whose price is on the YES scale."""
+
 STYLE = """
 :root{color-scheme:light dark;--text:#1b1f24;--dim:#57606a;--back:#fff;--panel:#f6f8fa;--rule:#d0d7de;--line:#0969da;
 --gain:#1a7f37;--loss:#cf222e}
@@ -34,7 +38,7 @@ STYLE = """
 @media print{:root{--text:#000;--dim:#444;--back:#fff;--panel:#fff;--rule:#bbb;--line:#0550ae;--gain:#116329;
 --loss:#a40e26}section{break-inside:avoid}.long{break-inside:auto}tr{break-inside:avoid}body{font-size:11px;margin:0}
 table{font-size:8px}th,td{padding:.1rem .3rem}}
-body{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--back);max-width:60rem;margin:2rem auto;
+body{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--back);max-width:68rem;margin:2rem auto;
 padding:0 1rem;-webkit-print-color-adjust:exact;print-color-adjust:exact}
 h1{font-size:1.6rem;margin:0;overflow-wrap:anywhere}h2{font-size:1.15rem;margin:2rem 0 .5rem}.dim{color:var(--dim)}
 .note{border-left:4px solid var(--line);background:var(--panel);padding:.5rem 1rem;margin:1rem 0}
@@ -141,8 +145,8 @@ def _table(of: type[msgspec.Struct], rows: Sequence[msgspec.Struct], *, hidden: 
     if not rows:
         return ""
     shown = [column for column in columns(of) if column.name not in hidden]
-    if of is PnlRow:
-        shown = [column._replace(heading="market") if column.name == "key" else column for column in shown]
+    headings = {"key": "market"} if of is PnlRow else {"book_side": "side"}
+    shown = [column._replace(heading=headings.get(column.name, "")) for column in shown]
     head = "".join(f'<th class="{_align(column)}">{text(column.label)}</th>' for column in shown)
     lines = []
     for row in rows:
@@ -161,7 +165,9 @@ def _table(of: type[msgspec.Struct], rows: Sequence[msgspec.Struct], *, hidden: 
 
 def _cell(column: OutputColumn, value: object) -> str:
     is_time = without_none(column.kind) is Ts and isinstance(value, int)
-    return moment(Ts(value)) if is_time and isinstance(value, int) else to_text(column.kind)(value)
+    if is_time and isinstance(value, int):
+        return moment(Ts(value))
+    return _SIDES.get(value, "") if isinstance(value, Side) else cell(column, value, None)
 
 
 def _align(column: OutputColumn) -> str:

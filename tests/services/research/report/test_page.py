@@ -69,6 +69,11 @@ def test_the_page_has_every_part_and_loads_nothing(view: BacktestView) -> None:
     for title in ("Drawdown", "Ratios", "Profit by market", "Profit by price paid", "Method"):
         assert f"<h2>{title}</h2>" in text
     assert "Market impact is not modeled" in page.text
+    bought, taken = (
+        sum(is_so) for is_so in zip(*((f.book_side == "bid", f.is_taker) for f in view.trades), strict=True)
+    )
+    assert text.count('<td class=" ">buy YES</td>') == bought > 0
+    assert text.count('<td class=" ">taker</td>') == taken > 0
 
 
 def test_hostile_names_are_text(view: BacktestView) -> None:
