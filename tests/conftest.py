@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from kalshi_cli.base import text
 
@@ -29,6 +29,9 @@ settings.register_profile(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     derandomize="KALSHI_SEARCH" not in os.environ,
+)
+settings.register_profile(  # for `make mutants`: that an example fails is enough; the least one takes minutes
+    "unshrunk", settings.get_profile("untimed"), phases=(Phase.explicit, Phase.generate)
 )
 settings.load_profile("untimed")
 

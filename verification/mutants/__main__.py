@@ -64,7 +64,8 @@ _NOTICED = re.compile(r"^(?:(?:FAILED|ERROR) (\S+)|(seed \d+: .+))", re.MULTILIN
 
 def tests(mutant: Mutant) -> tuple[str, ...]:
     """The tests that are named for it."""
-    return ("pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "-rfE", *mutant.tests)
+    quick = ("-p", "no:cacheprovider", "--hypothesis-profile", "unshrunk")
+    return ("pytest", "-x", "-q", *quick, "--no-header", "-rfE", *mutant.tests)
 
 
 def sessions(seeds: int) -> Command:
