@@ -201,7 +201,7 @@ def test_what_one_program_knows_to_be_over_is_not_made_live_by_one_whose_stream_
     loop.record(OrderChanged(unknown))
     over = replace(unknown, status=OrderStatus.CANCELED, order_id="o1")
     command.record(OrderChanged(over))
-    resting = replace(over, status=OrderStatus.RESTING)
+    resting = replace(over, status=OrderStatus.RESTING, code="Late")
     loop.record(OrderChanged(resting))
     assert loop.order("c1") == over
     raised = replace(resting, qty=Qty(resting.qty + 100))
