@@ -17,6 +17,7 @@ from kalshi_cli.services.trading.price_alerts import RUN_LOCK, PriceAlertWatch
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.user_files import PriceAlerts, price_alert_file
 from kalshi_cli.views.alerts import PriceAlertRow
+from kalshi_cli.views.row import Outcome
 
 MAX_ALERTS = 200
 BUSY_S = 5.0
@@ -40,12 +41,18 @@ class PriceAlertService:
 
     def list(self) -> Sequence[PriceAlertRow]:
         """Return the alerts that have not fired, in the order in which they were added."""
-        return [PriceAlertRow.of(alert) for alert in self._file.read().alerts]
+        return [_row(alert) for alert in self._file.read().alerts]
 
     def add(
-        self, ticker: str, *, above: Price | None = None, below: Price | None = None, fills: bool = False
+        self,
+        ticker: str,
+        *,
+        above: Price | None = None,
+        below: Price | None = None,
+        fills: bool = False,
+        side: Outcome = "yes",
     ) -> PriceAlertRow:
-        """Add an alert. NotFoundError for an unknown market: its alert could never fire."""
+        """Add an alert; its price is that of `side`. NotFoundError for an unknown market: it could never fire."""
         if (above is not None) + (below is not None) + fills != 1:
             raise UsageError("Choose one: --above, --below or --fills", hint="kalshi alerts add TICKER --above 60c")
         price = above if above is not None else below
@@ -58,11 +65,11 @@ class PriceAlertService:
             if len(before.alerts) >= MAX_ALERTS:
                 raise UsageError(f"There are {MAX_ALERTS} alerts already", hint="kalshi alerts remove ID")
             made = PriceAlert(
-                alert_id=str(before.next_number), ticker=ticker, price=price, created=own.clock.now(),
+                alert_id=str(before.next_number), ticker=ticker, price=price, created=own.clock.now(), side=side,
                 kind="above" if above is not None else "below" if below is not None else "fills",
             )  # fmt: skip
             draft.value = PriceAlerts(before.next_number + 1, (*before.alerts, made))
-        return PriceAlertRow.of(made)
+        return _row(made)
 
     def remove(self, *ids: str) -> Sequence[PriceAlertRow]:
         """Remove alerts and return them. KalshiError, and nothing is removed, if one does not exist."""
@@ -73,7 +80,7 @@ class PriceAlertService:
             draft.value = PriceAlerts(
                 draft.value.next_number, tuple(alert for alert in draft.value.alerts if alert not in gone)
             )
-        return [PriceAlertRow.of(alert) for alert in gone]
+        return [_row(alert) for alert in gone]
 
     def run(self, every_s: float, is_stopped: Callable[[], bool]) -> Iterator[AlertRaised]:
         """Check the alerts every `every_s` seconds until stopped; send what is due, and yield it. Places nothing.
@@ -98,6 +105,10 @@ class PriceAlertService:
             raise AnotherInstanceError(
                 "`kalshi alerts run` is already running for this account", hint="one is enough for all alerts"
             ) from error
+
+
+def _row(alert: PriceAlert) -> PriceAlertRow:
+    return PriceAlertRow.of(alert, side=None if alert.price is None else alert.side)
 
 
 class _ExchangeReader:
