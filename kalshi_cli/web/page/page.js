@@ -278,6 +278,8 @@ const reading = {
       element("h2", {}, isYoung ? "Price, last three hours by the minute" : "Price, last week by the hour"),
       curve(closes, "Price", price, isSet(priced[0]) ? day(priced[0].end) : ""),
       ...(allowed.write ? [element("h2", {}, "New order"), orderForm(ticker)] : []),
+      ...own("Your position", positionColumns, state.parts.positions, ticker),
+      ...own("Your orders", orderColumns, state.parts.orders, ticker),
       element("h2", {}, "YES asks"), element("div", { class: "ladder asks" }, ...book.yes_asks.slice().reverse().flatMap(level)),
       element("h2", {}, "YES bids"), element("div", { class: "ladder" }, ...book.yes_bids.flatMap(level)),
       element("h2", {}, "Trades"), table("Public trades, newest first", [["Time", (row) => day(row.time)],
@@ -342,14 +344,22 @@ function watchForm(ticker) {
     { do: "lock", ticker, for: "1h" }) }, "Lock for 1h"));
 }
 
+// The rows of one market, without its name; nothing where there are none.
+function own(title, columns, rows, ticker) {
+  const found = (rows || []).filter((row) => row.ticker === ticker);
+  const rest = columns.filter(([name]) => !["Market", "Title"].includes(name));
+  return found.length ? [element("h2", {}, title), table("In this market", rest, found, "")] : [];
+}
+
 // Side and action have no default: a wrong one could be confirmed unread.
 function orderForm(ticker = "") {
-  const options = { side: ["yes or no", "yes", "no"], action: ["buy or sell", "buy", "sell"] };
+  const options = { side: ["YES or NO", "yes", "no"], action: ["buy or sell", "buy", "sell"] };
   const fields = [["ticker", "Market"], ["side", "YES or NO"], ["action", "buy or sell"], ["count", "Quantity"], ["price", "Its price, like 0.47"]];
   const inputs = fields.map(([name, words]) => [name, options[name]
     ? element("select", { name, "aria-label": words, required: "required" }, ...options[name].map((each, at) =>
-      Object.assign(element("option", {}, name === "side" ? each.toUpperCase() : each), { value: at ? each : "" })))
-    : element("input", { name, "aria-label": words, placeholder: words, required: "required", value: name === "ticker" ? ticker : "" })]);
+      Object.assign(element("option", {}, name === "side" && at ? each.toUpperCase() : each), { value: at ? each : "" })))
+    : element("input", { name, "aria-label": words, placeholder: words, required: "required",
+      inputmode: name === "ticker" ? "text" : "decimal", value: name === "ticker" ? ticker : "" })]);
   return element("form", { "data-key": "order " + ticker, onsubmit: (event) => { event.preventDefault();
     act("Place this order?", { do: "place", ...Object.fromEntries(inputs.map(([name, input]) => [name, input.value.trim()])) }); } },
   ...inputs.map(([, input]) => input), element("button", {}, "Review order"));
