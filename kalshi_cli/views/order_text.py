@@ -17,6 +17,8 @@ def outcome_text(outcome: object, held: HeldByMarket) -> str:
 
     `held` has the positions, which tell how the user means an order that was canceled.
     """
+    if isinstance(outcome, OrderChangeView):
+        return change_sentence(outcome)
     if isinstance(outcome, OrderRow):
         return order_sentence(outcome)
     if isinstance(outcome, PlanOutcome):

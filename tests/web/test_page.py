@@ -211,6 +211,25 @@ def test_the_keyboard_alone_is_enough(tab: Tab, exchange: Served) -> None:
 
 
 @pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+def test_the_price_of_an_order_is_changed_in_the_words_of_its_outcome(tab: Tab, exchange: Served, page: Page) -> None:
+    ordered = {"ticker": EMPTY, "side": "no", "action": "buy", "count": "2", "price": "0.30"}
+    page.do(do="place", **ordered)
+    tab.click("nav a[href='#orders']")
+    row = tab.locator("tbody tr", has_text=EMPTY)
+    row.locator("text=Change price").click(timeout=WITHIN_MS)
+    expect(tab.locator("#answer span")).to_have_text("New price of NO, like 0.47")
+    tab.fill("#answer input", "0.35")
+    before = exchange.resting()
+    tab.click("#yes")
+    expect(tab.locator("#facts")).to_contain_text("to buy 2 NO at $0.35", timeout=WITHIN_MS)
+    expect(tab.locator("#answer input")).to_be_disabled()
+    assert exchange.resting() == before, "a plan sends nothing"
+    tab.click("#yes")
+    expect(tab.locator("#outcome")).to_contain_text("Changed: price $0.30 to $0.35", timeout=WITHIN_MS)
+    expect(row).to_contain_text("$0.35", timeout=WITHIN_MS)
+
+
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
 def test_what_is_typed_into_an_order_stays_while_the_numbers_move(tab: Tab, exchange: Served) -> None:
     tab.click("nav a[href='#orders']")
     tab.fill("main input[name=ticker]", TWO_SIDED)

@@ -90,8 +90,8 @@ async function call(path, body) {
   return found;
 }
 
-// Shows a plan and executes it only after the user confirmed what it shows.
-async function act(words, request, field) {
+// Shows a plan and executes it only after the user confirmed what it shows. `field` asks first for the text `name`.
+async function act(words, request, field, name = "reason") {
   const dialog = $("dialog"), input = $("answer").querySelector("input");
   $("question").textContent = words;
   $("outcome").textContent = "";
@@ -100,12 +100,14 @@ async function act(words, request, field) {
   $("answer").hidden = !field;
   $("answer").querySelector("span").textContent = field || "";
   input.value = "";
+  input.disabled = false;
   $("yes").hidden = false;
   $("yes").disabled = false;
   let plan = null;
   const show = async () => {
-    if (field) request.reason = input.value;
+    if (field) request[name] = input.value;
     plan = await call("plans", request);
+    input.disabled = true; // what is confirmed is what was reviewed
     $("facts").replaceChildren(...plan.facts.map((fact) => element("li", {}, fact)));
     $("warnings").replaceChildren(...plan.warnings.map((warning) => element("li", {}, warning)));
     $("yes").textContent = "Confirm";
@@ -155,7 +157,21 @@ function ownTerms(order) {
   const isBid = order.book_side === "bid", isClosing = isSet(held) && held.side === (isBid ? "no" : "yes");
   const side = isBid !== isClosing ? "yes" : "no";
   const at = side === order.side ? order.price : noPrice(order.price);
-  return { words: `${isClosing ? "sell" : "buy"} ${side.toUpperCase()}`, price: at };
+  return { words: `${isClosing ? "sell" : "buy"} ${side.toUpperCase()}`, price: at, side };
+}
+
+// The order in words, for a question.
+function named(row) {
+  const terms = ownTerms(row);
+  return `order ${row.order_id.slice(0, 8)}: ${terms.words}, ${count(row.remaining)} at ${price(terms.price)}`;
+}
+
+function orderButtons(row) {
+  const side = ownTerms(row).side;
+  return element("span", { class: "buttons" },
+    element("button", { onclick: () => act(`Cancel ${named(row)}?`, { do: "cancel", order_id: row.order_id }) }, "Cancel"),
+    allowed.write ? element("button", { onclick: () => act(`Change the price of ${named(row)}?`,
+      { do: "amend", order_id: row.order_id, side }, `New price of ${side.toUpperCase()}, like 0.47`, "price") }, "Change price") : null);
 }
 
 const orderColumns = [
@@ -165,8 +181,7 @@ const orderColumns = [
   ["Filled", (row) => `${count(row.filled)}/${count(row.count)}`, "number"],
   ["Status", (row) => row.status.toLowerCase()],
   ["Strategy", (row) => row.strategy || "manual"],
-  ["", (row) => allowed.stop && row.order_id ? element("button", { onclick: () =>
-    act(`Cancel order ${row.order_id.slice(0, 8)}: ${ownTerms(row).words}, ${count(row.remaining)} at ${price(ownTerms(row).price)}?`, { do: "cancel", order_id: row.order_id }) }, "Cancel") : ""],
+  ["", (row) => allowed.stop && row.order_id ? orderButtons(row) : ""],
 ];
 const fillColumns = [
   ["Time", (row) => day(row.time)],
