@@ -34,7 +34,7 @@ KEYS = (
     ("K", "halt, and cancel every order; asks for the word kill"),
     ("q", "leave the screen; a running strategy goes on"),
     ("", ""),
-    ("a loop", "a running kalshi trade; it follows its markets and runs the strategies"),
+    ("loop", "a running kalshi trade"),
     ("tier", "how urgent an alert is: critical, warning or info"),
 )
 

@@ -136,7 +136,7 @@ def run(
     """
     from kalshi_cli.cli.screen.live import SIGNALS, live_format
     from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.core.monitoring.price_alerts import FILLED, REACHED
+    from kalshi_cli.services.monitoring.price_alerts import FIRED_CODES
     from kalshi_cli.services.trading.reports.live_events import alert_row
     from kalshi_cli.services.trading.stop_signals import StopSignals
     from kalshi_cli.views.live import RecentAlertRow
@@ -164,7 +164,7 @@ def run(
         def due() -> Iterator[RecentAlertRow]:
             nonlocal sent
             for alert in alerts.run(interval, lambda: bool(stopped) or clock.monotonic() >= until):
-                sent += alert.code in (REACHED, FILLED)
+                sent += alert.code in FIRED_CODES
                 yield alert_row(alert)
 
         if form in (Format.TABLE, Format.PLAIN):

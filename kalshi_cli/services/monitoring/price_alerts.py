@@ -8,7 +8,7 @@ from kalshi_cli.base.errors import AnotherInstanceError, ExchangeError, KalshiEr
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts
 from kalshi_cli.core.model.effects import AlertRaised, FillBooked
 from kalshi_cli.core.model.markets import MarketStatus
-from kalshi_cli.core.monitoring.price_alerts import PriceAlert, TopPrices
+from kalshi_cli.core.monitoring.price_alerts import FILLED, REACHED, PriceAlert, TopPrices
 from kalshi_cli.services.account.portfolio import positions_before
 from kalshi_cli.services.markets.market_query import run_markets
 from kalshi_cli.services.monitoring.alerts import alerting
@@ -18,6 +18,9 @@ from kalshi_cli.store.lock import lock
 from kalshi_cli.store.user_files import PriceAlerts, price_alert_file
 from kalshi_cli.views.alerts import PriceAlertRow
 from kalshi_cli.views.row import Outcome
+
+FIRED_CODES = (REACHED, FILLED)
+"""The codes of an alert that the user asked for, unlike those about prices that cannot be read."""
 
 MAX_ALERTS = 200
 BUSY_S = 5.0
