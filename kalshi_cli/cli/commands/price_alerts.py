@@ -159,12 +159,12 @@ def run(
             info("No alert channel is configured, so alerts are only shown here. To add one: `kalshi init`")
         clock = kalshi.resources.machine
         until = math.inf if duration is None else clock.monotonic() + duration
-        sent = 0
+        fired = 0
 
         def due() -> Iterator[RecentAlertRow]:
-            nonlocal sent
+            nonlocal fired
             for alert in alerts.run(interval, lambda: bool(stopped) or clock.monotonic() >= until):
-                sent += alert.code in FIRED_CODES
+                fired += alert.code in FIRED_CODES
                 yield alert_row(alert)
 
         if form in (Format.TABLE, Format.PLAIN):
@@ -172,7 +172,8 @@ def run(
                 write_out(f"{row.code} {row.subject}: {row.text}\n", flush=True)
         else:
             render_rows(RecentAlertRow, due(), form)
-        left = pluralize(len(alerts.list()), "price or fill alert")
-        info(f"Stopped checking: {sent} sent, {left} left; to list what is left: `kalshi alerts prices`")
+        left = len(alerts.list())
+        listed = "; `kalshi alerts prices` lists them" if left else ""
+        info(f"Stopped checking: {fired} fired, {pluralize(left, 'price or fill alert')} left{listed}")
     if stopped:
         raise typer.Exit(SIGNALS[stopped[0]])

@@ -49,7 +49,7 @@ def test_an_alert_may_name_the_price_of_no(exchange: Served) -> None:
     ]  # fmt: skip
     ended = program("alerts", "run", "--interval", "1s", "--duration", "2s")
     assert "the best NO bid is $0.53, at or above $0.50" in ended.out
-    assert "Stopped checking: 1 sent, 1 price or fill alert left" in " ".join(ended.err.split())
+    assert "Stopped checking: 1 fired, 1 price or fill alert left" in " ".join(ended.err.split())
     assert program("alerts", "add", TWO_SIDED, "--fills", "--no").code == ExitCode.USAGE
 
 
