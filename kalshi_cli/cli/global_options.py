@@ -94,7 +94,7 @@ def global_options() -> list[TyperOption]:
     return [
         option("--env", metavar="ENV", help="Environment: sim (no account needed), demo or prod [default: sim]"),
         option("--config", metavar="FILE", help="Configuration file"),
-        option("--state", metavar="DIR", help="State directory; the lake is in it too"),
+        option("--state", metavar="DIR", help="State directory, which also has the recorded data"),
         option(
             "--allow-host", metavar="HOST", multiple=True,
             help="Also connect to this host, and send it signed requests [repeatable]",

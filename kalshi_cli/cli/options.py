@@ -204,6 +204,21 @@ def is_harmless(command: str) -> bool:
     return ExitCode.UNKNOWN_OUTCOME not in ends and command not in _UNLOCKS
 
 
+OTHER_NAMES = {
+    "orders": "kalshi order list",
+    "order get": "kalshi order show ID",
+    "order status": "kalshi order show ID",
+    "order history": "kalshi order list --status all",
+    "order all": "kalshi order list --status all",
+    "account": "kalshi portfolio",
+    "history": "kalshi fills",
+    "book": "kalshi orderbook TICKER",
+    "price": "kalshi orderbook TICKER",
+    "search": "kalshi markets --search WORDS",
+}
+"""Names that users of other programs type -> the command that reads the same; none of them sends an order."""
+
+
 # -- the help of a command ------------------------------------------------------------------------------------------
 
 
@@ -219,7 +234,10 @@ def _without_period(text: str) -> str:
 
 
 def _write_options(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any) -> None:
-    """Write the arguments, the command's own options and the global options as three sections of the help."""
+    """Write the arguments, the command's own options and the global options as three sections of the help.
+
+    Only `kalshi -h` explains the global options: with them, the help of a short command would not fit a terminal.
+    """
     common = "Global options (the same in every command)"
     sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": [], common: []}
     for param in command.get_params(ctx):
@@ -231,6 +249,9 @@ def _write_options(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any)
             kind = "Options" if param.name not in GLOBAL else common
             text = "Show this help" if param.name == "help" else _without_period(text)
             sections["Arguments" if param.param_type_name == "argument" else kind].append((flags, text))
+    if ctx.parent is not None:
+        known = ", ".join(flags.partition(", --")[0] for flags, _ in sections.pop(common))
+        sections["Options"].append(("global options", f"{known}: see `kalshi -h`"))
     for name, lines in sections.items():
         if lines:
             with formatter.section(name):
@@ -348,9 +369,11 @@ class HelpGroup(TyperGroup):
         if args[0] not in names and not args[0].startswith("-") and not ctx.resilient_parsing:
             near = get_close_matches(args[0], names, 1, cutoff=0.7)
             near = [name for name in near if is_harmless(f"{ctx.command_path} {name}".partition(" ")[2])]
+            typed = f"{ctx.command_path} {args[0]}"
+            meant = OTHER_NAMES.get(typed.partition(" ")[2]) or (f"{ctx.command_path} {near[0]}" if near else "")
             raise UsageError(
-                f"Unknown command: {ctx.command_path} {args[0]}",
-                hint=f"did you mean `{ctx.command_path} {near[0]}`?" if near else self._known_names(ctx, names),
+                f"Unknown command: {typed}",
+                hint=f"did you mean `{meant}`?" if meant else self._known_names(ctx, names),
             )
         return super().resolve_command(ctx, args)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from kalshi_cli.base.units import show_price, show_qty
 from kalshi_cli.cli.options import agreed, choice_option, duration_option, flags_of, show_view
 from kalshi_cli.cli.screen.output import Format, default_format, write_sentence
 
@@ -147,13 +146,10 @@ def show_order(ctx: typer.Context, order: OrderRow, now: Ts) -> None:
 
 
 def show_change(ctx: typer.Context, orders: OrderService, order: OrderChangeView, now: Ts) -> None:
-    """Show a changed order as `show_order` does, with its terms before."""
+    """Show a changed order as `show_order` does, and say what changed."""
     if is_terse(ctx):
-        from kalshi_cli.views.order_text import order_sentence
+        from kalshi_cli.views.order_text import change_sentence
 
-        (order,) = orders.in_own_terms([order])
-        left = f"{show_qty(order.remaining)} at {show_price(order.price)}"
-        before = f"{show_qty(order.remaining_before)} at {show_price(order.price_before)}"
-        write_sentence(f"{order_sentence(order)}. Left: {left}, before: {before}")
+        write_sentence(change_sentence(*orders.in_own_terms([order])))
     else:
         show_view(ctx, order, title=order.ticker, now=now)

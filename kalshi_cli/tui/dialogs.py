@@ -32,7 +32,10 @@ KEYS = (
     ("r", "resume trading; asks for the reason"),
     ("f", "close every position; asks for the word flatten"),
     ("K", "halt, and cancel every order; asks for the word kill"),
-    ("q", "leave the screen; a running loop goes on"),
+    ("q", "leave the screen; a running strategy goes on"),
+    ("", ""),
+    ("loop", "a running kalshi trade"),
+    ("tier", "how urgent an alert is: critical, warning or info"),
 )
 
 

@@ -21,13 +21,19 @@ from kalshi_cli.views.own_terms import OwnTerms, held_by_market, order_terms
 STALE_S = 3.0
 """Seconds after which numbers are shown as old."""
 
+MIN_NAME_WIDTH, MIN_TEXT_WIDTH = 14, 8
+"""The least width of the name of a market, and of another text, that is cut: less of it says nothing."""
+
+_NAMES = ("ticker", "subject")
+
 SPARKS = "▁▂▃▄▅▆▇█"
 
 
 class Row(NamedTuple):
     """A line of a list: what it shows in columns, and the market and order that a key would act on.
 
-    `title` is that of the market; a list shows the one of its selected row, because the column is often too narrow.
+    `title` is that of the market, or the text of an alert; a list shows that of its selected row below it, because the
+    column is often too narrow.
     """
 
     cells: tuple[str, ...]
@@ -51,13 +57,17 @@ class Column(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """A list of the screen: title, columns, the rows of a state, and the words for an empty list."""
+    """A list of the screen: title, columns, the rows of a state, and the words for an empty list.
+
+    The first `least` columns are the ones that matter: the names of markets are cut for them where room is short.
+    """
 
     name: str
     title: str
     columns: tuple[Column, ...]
     rows: Callable[[LiveEvent], list[Row]]
     empty: str
+    least: int
 
 
 def _money(amount: Money | None, *, signed: bool = False) -> str:
@@ -156,6 +166,7 @@ def _alerts(state: LiveEvent) -> list[Row]:
             (_clock(each.time), each.tier, each.code, each.subject, each.text),
             ticker=each.subject,
             style=_TIERS.get(each.tier.lower(), ""),
+            title=each.text,
         )
         for each in state.alerts or ()
     ]
@@ -184,36 +195,36 @@ PANELS = (
         "positions", "Positions",
         (Column("ticker", 34), _number("quantity", 10), _number("unrealized", 10), _number("avg price", 9),
          _number("closing price", 13), _number("value", 9), Column("title", 0)),
-        _positions, "No open positions",
+        _positions, "No open positions", 4,
     ),
     Panel(
         "orders", "Orders",
         (Column("ticker", 34), Column("side", 8), _number("price", 8), _number("filled", 9), Column("status", 9),
          Column("strategy", 12), Column("order id", 0)),
-        _orders, "No live orders",
+        _orders, "No live orders", 5,
     ),
     Panel(
         "fills", "Fills",
         (Column("time", 8), Column("ticker", 34), Column("side", 8), _number("price", 8), _number("quantity", 8),
          _number("fee", 6), Column("liquidity", 9), Column("strategy", 0)),
-        _fills, "No fills in the last day",
+        _fills, "No fills in the last day", 5,
     ),
     Panel(
         "strategies", "P&L by strategy",
         (Column("strategy", 18), _number("net", 10), _number("realized", 10), _number("unrealized", 10),
          _number("fees", 8), _number("at risk", 9), _number("orders", 6)),
-        _strategies, "No strategy is running",
+        _strategies, "No strategy is running", 1,
     ),
     Panel(
         "alerts", "Alerts",
         (Column("time", 8), Column("tier", 8), Column("code", 18), Column("subject", 20), Column("text", 0)),
-        _alerts, "No alerts in the last day",
+        _alerts, "No alerts in the last day", 5,
     ),
     Panel(
         "markets", "Markets",
         (Column("ticker", 34), _number("bid", 8), _number("quantity", 8), _number("ask", 8), _number("quantity", 8),
          Column("title", 0)),
-        _markets, "No markets",
+        _markets, "No markets", 5,
     ),
 )  # fmt: skip
 
@@ -226,6 +237,13 @@ def cell(text: str, width: int, *, is_number: bool = False) -> str:
     return plain.rjust(width) if is_number else plain.ljust(width)
 
 
+def market_name(text: str, width: int) -> str:
+    """Return the name of a market in at most this width: what follows the date tells it from its neighbors."""
+    plain = safe_text(text)
+    tail = (width - 1) // 2
+    return plain if len(plain) <= width or tail < 1 else f"{plain[: width - 1 - tail]}…{plain[-tail:]}"
+
+
 def line(cells: Sequence[str], columns: Sequence[Column], width: int) -> str:
     """Return the cells side by side, in `width` characters. Columns without room are left out, the last ones first.
 
@@ -235,16 +253,17 @@ def line(cells: Sequence[str], columns: Sequence[Column], width: int) -> str:
     room = width
     for text, column in zip(cells, columns, strict=False):
         wide = min(column.width or room, room)
-        if wide < (column.width if column.is_number else min(column.width or 4, 4)):
+        if wide < (column.width if column.is_number else min(column.width or MIN_TEXT_WIDTH, MIN_TEXT_WIDTH)):
             break
-        parts.append(cell(text, wide, is_number=column.is_number))
+        said = market_name(text, wide) if column.name in _NAMES else text
+        parts.append(cell(said, wide, is_number=column.is_number))
         room -= wide + 1
     return " ".join(parts)[:width]
 
 
 def list_lines(panel: Panel, rows: Sequence[Row], width: int, selected: int | None) -> list[Text]:
     """Return the heading and a line for each row; the selected row is marked, also without color."""
-    columns = fitted(panel.columns, rows)
+    columns = with_room(fitted(panel.columns, rows), panel.least, width - 2)
     lines = [Text("  " + line([column.name for column in panel.columns], columns, width - 2), style="dim")]
     if not rows:
         lines.append(Text(f"  {panel.empty}", style="dim"))
@@ -275,6 +294,17 @@ def fitted(columns: Sequence[Column], rows: Iterable[Row]) -> tuple[Column, ...]
     )
 
 
+def with_room(columns: Sequence[Column], least: int, width: int) -> tuple[Column, ...]:
+    """Return the columns, the names of markets cut if the first `least` columns then fit in `width`."""
+    missing = sum((column.width or MIN_TEXT_WIDTH) + 1 for column in columns[:least]) - 1 - width
+    return tuple(
+        column._replace(width=column.width - missing)
+        if column.name in _NAMES and 0 < missing <= column.width - MIN_NAME_WIDTH
+        else column
+        for column in columns
+    )
+
+
 def matching(rows: Iterable[Row], words: str) -> list[Row]:
     """Return the rows that contain every one of the words, in any case."""
     wanted = words.lower().split()
@@ -294,7 +324,7 @@ def header(state: LiveEvent, now: Ts, width: int) -> list[Text]:
     run = state.run
     if run is None:
         return [Text("connecting ..."), Text(), Text()]
-    loop = f"{run.strategy} is running" if run.running else "no loop is running"
+    loop = f"{run.strategy} is running" if run.running else "no strategy is running"
     top = Text.assemble((f" {safe_text(run.place)} ", "reverse bold red" if run.real_money else "reverse"))
     top.append(f"  {safe_text(loop)}")
     top.append(f"  {_clock(now)}", style="dim")

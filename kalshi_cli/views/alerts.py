@@ -114,10 +114,11 @@ class RetriedView(OutputRow, frozen=True, kw_only=True):
 
 
 class PriceAlertRow(OutputRow, frozen=True, kw_only=True):
-    """A price or fill alert that has not fired. `price` is on the YES scale; missing for `fills`."""
+    """A price or fill alert that has not fired. `price` is that of `side`; both are missing for `fills`."""
 
     alert_id: str
     ticker: str
     kind: Literal["above", "below", "fills"]
+    side: Literal["yes", "no"] | None
     price: Price | None
     created: Ts

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from kalshi_cli.base.units import show_money, show_price, show_qty
+from msgspec.structs import replace
+
+from kalshi_cli.base.units import Qty, show_money, show_price, show_qty
 from kalshi_cli.views.close import CloseRow
 from kalshi_cli.views.formats import SHORT_ID_LENGTH
-from kalshi_cli.views.orders import OrderRow
+from kalshi_cli.views.orders import OrderChangeView, OrderRow
 from kalshi_cli.views.own_terms import HeldByMarket, in_own_terms
 from kalshi_cli.views.plans import PlanOutcome
 
@@ -15,6 +17,8 @@ def outcome_text(outcome: object, held: HeldByMarket) -> str:
 
     `held` has the positions, which tell how the user means an order that was canceled.
     """
+    if isinstance(outcome, OrderChangeView):
+        return change_sentence(outcome)
     if isinstance(outcome, OrderRow):
         return order_sentence(outcome)
     if isinstance(outcome, PlanOutcome):
@@ -39,6 +43,20 @@ def order_sentence(order: OrderRow) -> str:
     average = f" at {show_price(order.average_fill_price)}" if order.average_fill_price is not None else ""
     fees = f", fees {show_money(order.fees)}" if order.fees else ""
     return f"{_order(order)} is {order.status}: {_filled(order)}{average}{fees}"
+
+
+def change_sentence(order: OrderChangeView) -> str:
+    """Return an order after an amend or a decrease, and what changed, in one or two sentences."""
+    changes = []
+    if order.price != order.price_before:
+        changes.append(f"price {show_price(order.price_before)} to {show_price(order.price)}")
+    if order.remaining != order.remaining_before:
+        changes.append(f"quantity left {show_qty(order.remaining_before)} to {show_qty(order.remaining)}")
+    if order.expires != order.expires_before:
+        changes.append("expiration")
+    # The count of a reduced order still has the contracts that were removed.
+    now = replace(order, count=Qty(order.filled + order.remaining)) if order.remaining else order
+    return order_sentence(now) + (f". Changed: {', '.join(changes)}" if changes else ". Nothing changed")
 
 
 def cancel_sentence(order: OrderRow) -> str:

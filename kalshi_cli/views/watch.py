@@ -67,8 +67,8 @@ def text_line(row: StreamRow) -> str:
         ask = f"ask {show_price(row.yes_ask)}" + (f" x {show_qty(row.yes_ask_count)}" if row.yes_ask_count else "")
         text = f"{row.ticker} {bid}, {ask}, last {show_price(row.last)}, volume {show_qty(row.volume)}"
     elif row.type == "trade":
-        what = "bought" if row.taker_side is BID else "sold"
-        text = f"{row.ticker} {show_qty(row.count)} YES {what} at {show_price(row.price)}"
+        taker = "YES" if row.taker_side is BID else "NO"
+        text = f"{row.ticker} {show_qty(row.count)} traded at {show_price(row.price)}, taker bought {taker}"
     elif row.type == "feed":
         text = "stream connected" if row.is_live else f"no stream: {row.reason or 'not connected'}"
     else:

@@ -42,6 +42,10 @@ WRITES: dict[str, Write] = {
     "cancel": Write(
         "Cancel an order", ("order_id",), True, "orders", lambda orders, given: orders.plan_cancel(given["order_id"])
     ),
+    "amend": Write(
+        "Change the price of a resting order", ("order_id", "side", "price"), False, "orders",
+        lambda orders, given: orders.plan_new_price(given["order_id"], side=given["side"], price=given["price"]),
+    ),
     "resume": Write(
         "Resume trading", ("reason",), False, "trading", lambda trading, given: trading.plan_resume(given["reason"])
     ),

@@ -19,7 +19,7 @@ from kalshi_cli.base.errors import ExitCode, KalshiError
 from kalshi_cli.cli import main as shell
 from kalshi_cli.cli.global_options import GlobalOptions
 from kalshi_cli.cli.main import BASIC_SECTIONS, ENTRIES, SECTIONS, main, report, root, summary
-from kalshi_cli.cli.options import HelpCommand, HelpGroup
+from kalshi_cli.cli.options import OTHER_NAMES, HelpCommand, HelpGroup, is_harmless
 
 Capture = pytest.CaptureFixture[str]
 
@@ -65,6 +65,26 @@ def test_help_works_everywhere_and_creates_nothing(
     assert "--format" in shown.out
     assert shown.err == ""
     assert list(home.iterdir()) == []
+
+
+def test_only_the_help_of_kalshi_explains_the_global_options(capsys: Capture) -> None:
+    assert main(["order", "decrease", "-h"]) == 0
+    short = capsys.readouterr().out
+    assert "--format FORMAT, --json, --fields FIELDS" in " ".join(short.split())
+    assert "see `kalshi -h`" in short
+    assert "plain when piped" not in short
+    assert main(["-h"]) == 0
+    assert "plain when piped" in capsys.readouterr().out
+
+
+def test_another_name_of_a_command_leads_to_one_that_exists_and_sends_no_order() -> None:
+    known = {" ".join(words) for words in every_command()}
+    for typed, meant in OTHER_NAMES.items():
+        words = meant.split()[1:]
+        command = next((name for end in (2, 1) if (name := " ".join(words[:end])) in known), "")
+        assert command, meant
+        assert is_harmless(command)
+        assert typed not in known
 
 
 def test_every_command_says_what_it_does() -> None:
@@ -163,6 +183,9 @@ def test_the_shell_completes_command_names() -> None:
         (["makrets"], "did you mean `kalshi markets`?"),
         (["markets", "--limit", "x"], "'x' is not a whole number"),
         (["api", "POST", "/orders", "--input", "missing.json"], "Cannot read missing.json: No such file"),
+        (["orders"], "did you mean `kalshi order list`?"),
+        (["order", "get", "abc"], "did you mean `kalshi order show ID`?"),
+        (["order", "history"], "did you mean `kalshi order list --status all`?"),
         (["config", "shwo"], "did you mean `kalshi config show`?"),
         (["cancl-all"], "see `kalshi -h`"),
         (["flaten"], "see `kalshi -h`"),

@@ -17,7 +17,7 @@ def leave(terminal: Terminal, once: str) -> int:
 
 
 def test_the_screen_opens_and_closes(exchange: Served) -> None:
-    assert leave(Terminal("top", env=exchange.variables()), "no loop is running") == 0
+    assert leave(Terminal("top", env=exchange.variables()), "no strategy is running") == 0
 
 
 def test_without_a_terminal_the_screen_says_what_to_do(exchange: Served) -> None:

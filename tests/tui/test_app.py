@@ -64,7 +64,7 @@ def test_an_account_without_a_loop_is_shown(exchange: Served) -> None:
 
     async def look(app: TopApp, pilot: Pilot[None]) -> None:
         text = shown(app)
-        assert "no loop is running" in text
+        assert "no strategy is running" in text
         assert TWO_SIDED in text
         assert [each.id for each in app.query(ListPanel) if each.display] == ["positions"], "one list on a small screen"
         await pilot.press("2")
@@ -298,7 +298,7 @@ def test_killing_the_screen_the_page_or_the_loop_harms_none_of_the_others(exchan
                 alive = {each for each in order if running[each].poll() is None}
                 assert alive == set(order[number + 1 :]), f"{name} was killed, in the order {order}"
                 if name == "loop" and "screen" in alive:
-                    terminal.read_until("no loop is running")
+                    terminal.read_until("no strategy is running")
         finally:
             for each in running.values():
                 each.kill()
@@ -317,7 +317,7 @@ def test_a_screen_whose_terminal_is_closed_ends(exchange: Served, ignored: bool)
     process = subprocess.Popen(["/bin/sh", "-c", line], env=variables, start_new_session=True)
     text = b""
     try:
-        while b"no loop is running" not in text:
+        while b"no strategy is running" not in text:
             assert select.select([screen], [], [], WITHIN_S)[0], text
             text += os.read(screen, 65_536)
         os.close(theirs)
@@ -330,7 +330,7 @@ def test_a_screen_whose_terminal_is_closed_ends(exchange: Served, ignored: bool)
 
 def test_a_hang_up_with_an_open_terminal_ends_the_screen(exchange: Served) -> None:
     terminal = Terminal("top", env={**os.environ, **exchange.variables(), "TERM": "xterm-256color"}, size=(80, 24))
-    terminal.read_until("no loop is running")
+    terminal.read_until("no strategy is running")
     terminal.process.send_signal(signal.SIGHUP)
     assert terminal.finish() == ExitCode.TERMINATED
 

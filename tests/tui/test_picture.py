@@ -177,6 +177,28 @@ def test_columns_without_room_are_left_out() -> None:
     assert line(("abc", "1"), (ORDERS.columns[0]._replace(width=3), ORDERS.columns[2]._replace(width=8)), 4) == "abc"
 
 
+def test_the_name_of_a_market_makes_room_for_what_matters() -> None:
+    fill = live_fill(make_fill(ticker="KXQUICKSETTLE-26NOV23H0912-2"), "", Qty(0))
+    rows = FILLS.rows(LiveEvent(fills=(fill,)))
+    head, row = list_lines(FILLS, rows, 56, None)
+    assert head.plain.split() == ["time", "ticker", "side", "price", "quantity"]
+    assert row.plain.split()[1:] == ["KXQUICKSETT…V23H0912-2", "buy", "YES", "$0.40", "10"]
+    assert "KXQUICKSETTLE-26NOV23H0912-2" in list_lines(FILLS, rows, 78, None)[1].plain, "cut only where it must be"
+    assert "KXQUICKSETTLE-26NOV23H0912-2" in list_lines(FILLS, rows, 40, None)[1].plain, "no cut makes room for all"
+
+
+def test_a_text_that_would_be_a_few_letters_is_left_out() -> None:
+    order = make_order(ticker="KXHIGHNY-26NOV23-B47.5", strategy="market-maker")
+    rows = ORDERS.rows(LiveEvent(orders=(LiveOrderRow.of(order_row(order), strategy=order.strategy),)))
+    assert "str" not in list_lines(ORDERS, rows, 58, None)[0].plain
+
+
+def test_the_selected_alert_has_its_whole_text_below_the_list() -> None:
+    alert = RecentAlertRow(time=NOW, tier="warning", code="PRICE_ALERT", subject="T", text=TruncatableText("long " * 9))
+    (row,) = ALERTS.rows(LiveEvent(alerts=(alert,)))
+    assert row.title == "long " * 9
+
+
 def test_a_curve_goes_from_its_lowest_to_its_highest() -> None:
     assert spark([1, 2, 8], 10) == "▁▂█"
     assert spark([5, 5], 10) == "▁▁"

@@ -86,6 +86,21 @@ def test_a_minute_without_a_price_is_left_out_of_the_chart(tab: Tab, page: Page)
     expect(chart).to_have_attribute("aria-label", "Price: from $0.98 to $0.99, at least $0.98, at most $0.99")
 
 
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+def test_a_market_shows_your_position_and_orders_in_it_and_no_others(tab: Tab, page: Page) -> None:
+    tab.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    tab.goto(f"{page.address}/#market/{TWO_SIDED}")
+    expect(tab.locator("main")).to_contain_text("Your position", timeout=WITHIN_MS)
+    expect(tab.locator("main")).to_contain_text("Your orders")
+    assert tab.locator("main button:text-is('Close')").count() == 1
+    expect(tab.locator("select[name=side] option").first).to_have_text("YES or NO")
+    expect(tab.locator("input[name=price]")).to_have_attribute("inputmode", "decimal")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    tab.goto(f"{page.address}/#market/{EMPTY}")
+    expect(tab.locator("main h1")).to_be_visible(timeout=WITHIN_MS)
+    expect(tab.locator("main")).not_to_contain_text("Your position")
+
+
 def test_prices_of_a_market_move_while_it_is_shown(tab: Tab, exchange: Served, page: Page) -> None:
     tab.goto(f"{page.address}/#market/{TWO_SIDED}")
     expect(tab.locator(".card").first).to_contain_text("$0.44", timeout=WITHIN_MS)
@@ -193,6 +208,25 @@ def test_the_keyboard_alone_is_enough(tab: Tab, exchange: Served) -> None:
     tab.keyboard.press("Enter")
     expect(tab.locator("#outcome")).to_contain_text("is canceled: 0 of 2.5 filled", timeout=WITHIN_MS)
     assert len(exchange.resting()) == 1
+
+
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+def test_the_price_of_an_order_is_changed_in_the_words_of_its_outcome(tab: Tab, exchange: Served, page: Page) -> None:
+    ordered = {"ticker": EMPTY, "side": "no", "action": "buy", "count": "2", "price": "0.30"}
+    page.do(do="place", **ordered)
+    tab.click("nav a[href='#orders']")
+    row = tab.locator("tbody tr", has_text=EMPTY)
+    row.locator("text=Change price").click(timeout=WITHIN_MS)
+    expect(tab.locator("#answer span")).to_have_text("New price of NO, like 0.47")
+    tab.fill("#answer input", "0.35")
+    before = exchange.resting()
+    tab.click("#yes")
+    expect(tab.locator("#facts")).to_contain_text("to buy 2 NO at $0.35", timeout=WITHIN_MS)
+    expect(tab.locator("#answer input")).to_be_disabled()
+    assert exchange.resting() == before, "a plan sends nothing"
+    tab.click("#yes")
+    expect(tab.locator("#outcome")).to_contain_text("Changed: price $0.30 to $0.35", timeout=WITHIN_MS)
+    expect(row).to_contain_text("$0.35", timeout=WITHIN_MS)
 
 
 @pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)

@@ -24,6 +24,8 @@ from kalshi_cli.cli.screen.output import Format, info, write_out
 from kalshi_cli.views.row import own_price
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kalshi_cli.views.alerts import PriceAlertRow
 
 app = CommandGroup()
@@ -36,8 +38,9 @@ MIN_INTERVAL_S, MAX_INTERVAL_S = 1.0, 3600.0
 def add(
     ctx: typer.Context,
     name: Annotated[str, ticker()],
-    above: Annotated[Any, price_option("--above", text="When the best YES bid is at or above this price")] = None,
-    below: Annotated[Any, price_option("--below", text="When the best YES ask is at or below this price")] = None,
+    above: Annotated[Any, price_option("--above", text="When the best bid is at or above this price")] = None,
+    below: Annotated[Any, price_option("--below", text="When the best ask is at or below this price")] = None,
+    no: Annotated[bool, typer.Option("--no", help="The price is that of NO, not of YES")] = False,
     fills: Annotated[bool, typer.Option("--fills", help="When an order of yours fills")] = False,
     paper: Paper = False,
 ) -> None:
@@ -48,11 +51,14 @@ def add(
 
     \b
     kalshi alerts add KXHIGHNY-26NOV21-B53.5 --above 60c
+    kalshi alerts add KXHIGHNY-26NOV21-B53.5 --above 60c --no
     kalshi alerts add KXHIGHNY-26NOV21-B53.5 --fills
     """
     with open_services(ctx) as kalshi:
         alerts = kalshi.monitoring.price_alerts(home_of(kalshi.resources, paper=paper))
-        row = alerts.add(name.upper(), above=above, below=below, fills=fills)
+        if no and fills:
+            raise UsageError("--no is for the price of an alert, not for fills", hint="leave out --no")
+        row = alerts.add(name.upper(), above=above, below=below, fills=fills, side="no" if no else "yes")
         show_view(ctx, row, title="price alert", now=kalshi.now)
         info(_meaning(row), "It is checked while `kalshi alerts run` runs, or a loop that follows this market")
         if not kalshi.resources.config.alerts.channels:
@@ -60,13 +66,14 @@ def add(
 
 
 def _meaning(row: PriceAlertRow) -> str:
-    """Return when an alert fires; a price also as that of NO."""
-    if row.price is None:
+    """Return when an alert fires; a price also as that of the other outcome."""
+    if row.price is None or row.side is None:
         return f"It fires once, when an order of yours in {row.ticker} fills"
-    at, no = show_price(row.price), show_price(own_price("no", row.price))
+    at, other_price = show_price(row.price), show_price(own_price("no", row.price))
+    side, other = ("YES", "NO") if row.side == "yes" else ("NO", "YES")
     if row.kind == "above":
-        return f"It fires once, when the best YES bid is {at} or more: NO then costs {no} or less"
-    return f"It fires once, when the best YES ask is {at} or less: NO then sells for {no} or more"
+        return f"It fires once, when the best {side} bid is {at} or more: {other} then costs {other_price} or less"
+    return f"It fires once, when the best {side} ask is {at} or less: {other} then sells for {other_price} or more"
 
 
 @app.command("prices")
@@ -129,6 +136,7 @@ def run(
     """
     from kalshi_cli.cli.screen.live import SIGNALS, live_format
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.services.monitoring.price_alerts import FIRED_CODES
     from kalshi_cli.services.trading.reports.live_events import alert_row
     from kalshi_cli.services.trading.stop_signals import StopSignals
     from kalshi_cli.views.live import RecentAlertRow
@@ -151,11 +159,21 @@ def run(
             info("No alert channel is configured, so alerts are only shown here. To add one: `kalshi init`")
         clock = kalshi.resources.machine
         until = math.inf if duration is None else clock.monotonic() + duration
-        rows = (alert_row(alert) for alert in alerts.run(interval, lambda: bool(stopped) or clock.monotonic() >= until))
+        fired = 0
+
+        def due() -> Iterator[RecentAlertRow]:
+            nonlocal fired
+            for alert in alerts.run(interval, lambda: bool(stopped) or clock.monotonic() >= until):
+                fired += alert.code in FIRED_CODES
+                yield alert_row(alert)
+
         if form in (Format.TABLE, Format.PLAIN):
-            for row in rows:
+            for row in due():
                 write_out(f"{row.code} {row.subject}: {row.text}\n", flush=True)
         else:
-            render_rows(RecentAlertRow, rows, form)
+            render_rows(RecentAlertRow, due(), form)
+        left = len(alerts.list())
+        listed = "; `kalshi alerts prices` lists them" if left else ""
+        info(f"Stopped checking: {fired} fired, {pluralize(left, 'price or fill alert')} left{listed}")
     if stopped:
         raise typer.Exit(SIGNALS[stopped[0]])

@@ -127,8 +127,8 @@ def buy() -> None:
 def sell() -> None:
     """Sell contracts at a limit price.
 
-    Sell YES contracts, or NO contracts with `--no`. A sale of contracts that you do not hold opens a short position:
-    it buys the other outcome. This is the short form of `kalshi order place` and takes the same options.
+    Sell YES contracts, or NO contracts with `--no`. A sale of contracts that you do not hold buys the
+    other outcome. This is the short form of `kalshi order place` and takes the same options.
 
     \b
     kalshi sell KXHIGHNY-26NOV21-B53.5 10 @0.30

@@ -170,10 +170,11 @@ def _ago(ts: Ts, now: Ts) -> str:
 
 def _trade(trade: PublicTrade, width: int) -> Text:
     is_bought = trade.taker_side is BID
-    what = "bought" if is_bought else "sold"
+    taker = "YES" if is_bought else "NO"
     text = Text(f"{local_time(trade.ts):%H:%M:%S}  ", style="dim")
     text.append(f"{safe_text(trade.ticker)}  ", style="")
-    text.append(f"{show_qty(trade.qty)} YES {what} at {show_price(trade.price)}", style="green" if is_bought else "red")
+    words = f"{show_qty(trade.qty)} traded at {show_price(trade.price)}, taker bought {taker}"
+    text.append(words, style="green" if is_bought else "red")
     return _cut(text, width)
 
 

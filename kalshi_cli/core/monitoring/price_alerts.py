@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from kalshi_cli.base.units import Price, Ts, show_price, show_qty
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, show_price, show_qty
 from kalshi_cli.core.model.effects import AlertRaised, FillBooked
 from kalshi_cli.core.model.orders import Fill
 
@@ -20,8 +20,8 @@ UNREAD_MS = 60_000
 class PriceAlert(msgspec.Struct, frozen=True, kw_only=True):
     """An alert that the user asked for, about one market.
 
-    It fires when the best YES bid is at or `above` the price, when the best YES ask is at or `below` it, or when an
-    order of the account `fills`; `price` is then None.
+    It fires when the best bid of its `side` is at or `above` the price, when the best ask is at or `below` it, or when
+    an order of the account `fills`; `price` is then None.
     """
 
     alert_id: str
@@ -29,6 +29,7 @@ class PriceAlert(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["above", "below", "fills"]
     price: Price | None
     created: Ts
+    side: Literal["yes", "no"] = "yes"
 
 
 class TopPrices(NamedTuple):
@@ -36,6 +37,13 @@ class TopPrices(NamedTuple):
 
     bid: Price | None
     ask: Price | None
+
+    def of(self, side: Literal["yes", "no"]) -> TopPrices:
+        """Return the best prices of an outcome: one dollar less the YES ask is the bid of NO."""
+        if side == "yes":
+            return self
+        bid, ask = (None if each is None else Price(ONE_DOLLAR - each) for each in (self.ask, self.bid))
+        return TopPrices(bid, ask)
 
 
 class FiredAlert(NamedTuple):
@@ -56,7 +64,7 @@ def fired(
             fill = next((each for each in fills if _is_awaited(each.fill, alert)), None)
             text = "" if fill is None else _fill_text(fill)
         elif (top := prices.get(alert.ticker)) is not None:
-            code, text = REACHED, _reached(alert.kind, alert.price, top)
+            code, text = REACHED, _reached(alert, alert.price, top.of(alert.side))
         if text:
             found.append(FiredAlert(alert, AlertRaised(now, "warning", code, alert.ticker, text)))
     return found
@@ -71,12 +79,13 @@ def _fill_text(booked: FillBooked) -> str:
     return f"{terms.verb} {show_qty(booked.fill.qty)} {terms.side.upper()} at {show_price(terms.price)}"
 
 
-def _reached(kind: str, price: Price, top: TopPrices) -> str:
-    """Return the text of a price alert that is due; "" while it is not."""
-    if kind == "above" and top.bid is not None and top.bid >= price:
-        return f"the best YES bid is {show_price(top.bid)}, at or above {show_price(price)}"
-    if kind == "below" and top.ask is not None and top.ask <= price:
-        return f"the best YES ask is {show_price(top.ask)}, at or below {show_price(price)}"
+def _reached(alert: PriceAlert, price: Price, top: TopPrices) -> str:
+    """Return the text of a price alert that is due; "" while it is not. `top` has the prices of its side."""
+    side = alert.side.upper()
+    if alert.kind == "above" and top.bid is not None and top.bid >= price:
+        return f"the best {side} bid is {show_price(top.bid)}, at or above {show_price(price)}"
+    if alert.kind == "below" and top.ask is not None and top.ask <= price:
+        return f"the best {side} ask is {show_price(top.ask)}, at or below {show_price(price)}"
     return ""
 
 

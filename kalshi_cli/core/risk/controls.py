@@ -286,7 +286,7 @@ def self_cross(state: EngineState, _limits: RiskLimits, intent: Place, _strategy
     """Refuse an order that would trade with one of our own."""
     for order in state.orders.live(intent.ticker):
         if order.side is not intent.side and (intent.price - order.price) * intent.side.sign >= 0:
-            name = order.client_order_id or order.order_id
+            name = order.order_id or order.client_order_id  # the id that `kalshi order list` shows
             return "SELF_CROSS", f"it would trade against your own order {name} at {show_price(order.price)}"
     return None
 

@@ -14,7 +14,7 @@ from kalshi_cli.base.errors import (
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts
 from kalshi_cli.core.model.effects import AlertRaised, FillBooked
 from kalshi_cli.core.model.markets import MarketStatus
-from kalshi_cli.core.monitoring.price_alerts import PriceAlert, TopPrices
+from kalshi_cli.core.monitoring.price_alerts import FILLED, REACHED, PriceAlert, TopPrices
 from kalshi_cli.services.account.portfolio import positions_before
 from kalshi_cli.services.markets.market_query import run_markets
 from kalshi_cli.services.monitoring.alerts import alerting
@@ -23,6 +23,10 @@ from kalshi_cli.services.trading.price_alerts import RUN_LOCK, PriceAlertWatch
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.user_files import PriceAlerts, price_alert_file
 from kalshi_cli.views.alerts import PriceAlertRow
+from kalshi_cli.views.row import Outcome
+
+FIRED_CODES = (REACHED, FILLED)
+"""The codes of an alert that the user asked for, unlike those about prices that cannot be read."""
 
 MAX_ALERTS = 200
 BUSY_S = 5.0
@@ -46,12 +50,18 @@ class PriceAlertService:
 
     def list(self) -> Sequence[PriceAlertRow]:
         """Return the alerts that have not fired, in the order in which they were added."""
-        return [PriceAlertRow.of(alert) for alert in self._file.read().alerts]
+        return [_row(alert) for alert in self._file.read().alerts]
 
     def add(
-        self, ticker: str, *, above: Price | None = None, below: Price | None = None, fills: bool = False
+        self,
+        ticker: str,
+        *,
+        above: Price | None = None,
+        below: Price | None = None,
+        fills: bool = False,
+        side: Outcome = "yes",
     ) -> PriceAlertRow:
-        """Add an alert. NotFoundError for an unknown market: its alert could never fire."""
+        """Add an alert; its price is that of `side`. NotFoundError for an unknown market: it could never fire."""
         if (above is not None) + (below is not None) + fills != 1:
             raise UsageError("Choose one: --above, --below or --fills", hint="kalshi alerts add TICKER --above 60c")
         price = above if above is not None else below
@@ -64,11 +74,11 @@ class PriceAlertService:
             if len(before.alerts) >= MAX_ALERTS:
                 raise UsageError(f"There are {MAX_ALERTS} alerts already", hint="kalshi alerts remove ID")
             made = PriceAlert(
-                alert_id=str(before.next_number), ticker=ticker, price=price, created=own.clock.now(),
+                alert_id=str(before.next_number), ticker=ticker, price=price, created=own.clock.now(), side=side,
                 kind="above" if above is not None else "below" if below is not None else "fills",
             )  # fmt: skip
             draft.value = PriceAlerts(before.next_number + 1, (*before.alerts, made))
-        return PriceAlertRow.of(made)
+        return _row(made)
 
     def remove(self, *ids: str) -> Sequence[PriceAlertRow]:
         """Remove alerts and return them. NotFoundError, and nothing is removed, if one does not exist."""
@@ -79,7 +89,7 @@ class PriceAlertService:
             draft.value = PriceAlerts(
                 draft.value.next_number, tuple(alert for alert in draft.value.alerts if alert not in gone)
             )
-        return [PriceAlertRow.of(alert) for alert in gone]
+        return [_row(alert) for alert in gone]
 
     def run(self, every_s: float, is_stopped: Callable[[], bool]) -> Iterator[AlertRaised]:
         """Check the alerts every `every_s` seconds until stopped; send what is due, and yield it. Places nothing.
@@ -104,6 +114,10 @@ class PriceAlertService:
             raise AnotherInstanceError(
                 "`kalshi alerts run` is already running for this account", hint="one is enough for all alerts"
             ) from error
+
+
+def _row(alert: PriceAlert) -> PriceAlertRow:
+    return PriceAlertRow.of(alert, side=None if alert.price is None else alert.side)
 
 
 class _ExchangeReader:

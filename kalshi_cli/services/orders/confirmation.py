@@ -29,41 +29,45 @@ def _no_price(price: Price | None) -> Price | None:
 
 
 def place_warnings(engine: TradingEngine, ticket: OrderTicket, proposal: OrderProposal) -> tuple[str, ...]:
-    """Return the warnings of an order: no quotes to compare its price with, a sale that opens a short position."""
-    market, warnings = proposal.market, []
+    """Return the warnings of an order: no quotes to compare its price with, and what else it does than it says."""
+    market, order, warnings = proposal.market, proposal.submit.order, []
     if market.yes_bid is market.yes_ask is market.last is None:
         warnings.append("This market has no quotes and no trades yet, so the price could not be compared")
-    held = engine.state.ledger.position(ticket.ticker, ticket.subaccount or 0).qty
-    if text := short_sale_warning(ticket, held) or closing_note(ticket, held):
+    held = engine.state.ledger.position(order.ticker, order.subaccount).qty
+    pending = sum(
+        each.remaining
+        for each in engine.state.orders.live(order.ticker)
+        if (each.side, each.subaccount) == (order.side, order.subaccount)
+        and each.client_order_id != order.client_order_id  # the engine counts the proposed order too
+    )
+    if text := effect_note(ticket, held, Qty(pending)):
         warnings.append(text)
     return tuple(warnings)
 
 
-def closing_note(ticket: OrderTicket, held: Qty) -> str:
-    """Say that a purchase of the other outcome sells the position, and is listed so; empty for any other order."""
-    own = max(0, -held if ticket.outcome == "yes" else held)
-    if ticket.action != "buy" or own == 0:
-        return ""
-    sold, closed = "NO" if ticket.outcome == "yes" else "YES", Qty(min(own, ticket.qty))
-    price = show_price(_no_price(ticket.price))
-    return (
-        f"You hold {show_qty(Qty(own))} {sold} of {ticket.ticker}: this order sells {show_qty(closed)} {sold} at "
-        f"{price}, and is listed as `sell {sold}`"
-    )
+def effect_note(ticket: OrderTicket, held: Qty, pending: Qty) -> str:
+    """Say what an order sells and buys where its words do not: a purchase that sells, a sale that buys.
 
-
-def short_sale_warning(ticket: OrderTicket, held: Qty) -> str:
-    """Say what a sale of contracts that are not held does; empty where the position covers it or the order buys.
-
-    `held` is signed, plus for YES.
+    `held` is signed, plus for YES. `pending` is the open quantity of other orders on the same side of the book, which
+    may sell the position first.
     """
-    own = max(0, held if ticket.outcome == "yes" else -held)
-    short = Qty(ticket.qty - own)
-    if ticket.action != "sell" or ticket.reduce_only or short <= 0:
+    is_bid = (ticket.outcome == "yes") == (ticket.action == "buy")
+    sold, bought = ("NO", "YES") if is_bid else ("YES", "NO")
+    own = max(0, -held if is_bid else held)
+    pledged = 0 if ticket.reduce_only else min(own, pending)
+    closed = min(ticket.qty, own - pledged)
+    opened = 0 if ticket.reduce_only else ticket.qty - closed
+    if (own == 0 and ticket.action == "buy") or (opened == 0 and ticket.action == "sell"):
         return ""
-    sold, bought = ("YES", "NO") if ticket.outcome == "yes" else ("NO", "YES")
-    price = show_price(_no_price(ticket.price))
-    have = f"You hold {show_qty(Qty(own))} {sold}" if own else f"You hold no {sold}"
-    return (
-        f"{have} of {ticket.ticker}: this sale opens a short position (it buys {show_qty(short)} {bought} at {price})"
-    )
+    typed, other = show_price(ticket.price), show_price(_no_price(ticket.price))
+    sells, buys = (other, typed) if ticket.action == "buy" else (typed, other)
+    purchase = f"buys {show_qty(Qty(opened))} {bought} at {buys}"
+    if own == 0:
+        return f"You hold no {sold} of {ticket.ticker}: this order {purchase}, and is listed as `buy {bought}`"
+    have = f"{show_qty(Qty(own))} {sold} of {ticket.ticker}"
+    listed = f"is listed as `sell {sold}`"
+    if closed == 0:
+        return f"Your open orders already sell your {have}: if they fill first, this order {purchase}. It {listed}"
+    others = f", and your open orders sell {show_qty(Qty(pledged))} of them" if pledged else ""
+    sale = f"sells {show_qty(Qty(closed))} {sold} at {sells}" + (f", then {purchase}" if opened else "")
+    return f"You hold {have}{others}: this order {sale}, and {listed}"

@@ -286,6 +286,12 @@ class OrderService(OrderPlanningService):
             **plan_prices([(proposal.cost, proposal.fee, wanted.remaining)]),
         )
 
+    def plan_new_price(self, order_id: str, *, side: Literal["yes", "no"], price: str | Decimal) -> AmendPlan:
+        """Plan another price of a resting order; `price` is that of `side`, a text as in `plan_place`."""
+        outcome = _one_of("side", side, ("yes", "no"))
+        change = amend.AmendRequest(outcome=outcome, price=_from_text("price", price_from_user, price))
+        return self.plan_amend(order_id, change)
+
     def plan_decrease(self, order_id: str, *, by: Qty | None = None, to: Qty | None = None) -> DecreasePlan:
         """Plan to decrease a resting order, which keeps its place in the queue. Give one of `by` and `to`."""
         if (by is None) == (to is None):

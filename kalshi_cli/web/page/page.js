@@ -90,8 +90,8 @@ async function call(path, body) {
   return found;
 }
 
-// Shows a plan and executes it only after the user confirmed what it shows.
-async function act(words, request, field) {
+// Shows a plan and executes it only after the user confirmed what it shows. `field` asks first for the text `name`.
+async function act(words, request, field, name = "reason") {
   const dialog = $("dialog"), input = $("answer").querySelector("input");
   $("question").textContent = words;
   $("outcome").textContent = "";
@@ -100,12 +100,14 @@ async function act(words, request, field) {
   $("answer").hidden = !field;
   $("answer").querySelector("span").textContent = field || "";
   input.value = "";
+  input.disabled = false;
   $("yes").hidden = false;
   $("yes").disabled = false;
   let plan = null;
   const show = async () => {
-    if (field) request.reason = input.value;
+    if (field) request[name] = input.value;
     plan = await call("plans", request);
+    input.disabled = true; // what is confirmed is what was reviewed
     $("facts").replaceChildren(...plan.facts.map((fact) => element("li", {}, fact)));
     $("warnings").replaceChildren(...plan.warnings.map((warning) => element("li", {}, warning)));
     $("yes").textContent = "Confirm";
@@ -155,7 +157,21 @@ function ownTerms(order) {
   const isBid = order.book_side === "bid", isClosing = isSet(held) && held.side === (isBid ? "no" : "yes");
   const side = isBid !== isClosing ? "yes" : "no";
   const at = side === order.side ? order.price : noPrice(order.price);
-  return { words: `${isClosing ? "sell" : "buy"} ${side.toUpperCase()}`, price: at };
+  return { words: `${isClosing ? "sell" : "buy"} ${side.toUpperCase()}`, price: at, side };
+}
+
+// The order in words, for a question.
+function named(row) {
+  const terms = ownTerms(row);
+  return `order ${row.order_id.slice(0, 8)}: ${terms.words}, ${count(row.remaining)} at ${price(terms.price)}`;
+}
+
+function orderButtons(row) {
+  const side = ownTerms(row).side;
+  return element("span", { class: "buttons" },
+    element("button", { onclick: () => act(`Cancel ${named(row)}?`, { do: "cancel", order_id: row.order_id }) }, "Cancel"),
+    allowed.write ? element("button", { onclick: () => act(`Change the price of ${named(row)}?`,
+      { do: "amend", order_id: row.order_id, side }, `New price of ${side.toUpperCase()}, like 0.47`, "price") }, "Change price") : null);
 }
 
 const orderColumns = [
@@ -165,8 +181,7 @@ const orderColumns = [
   ["Filled", (row) => `${count(row.filled)}/${count(row.count)}`, "number"],
   ["Status", (row) => row.status.toLowerCase()],
   ["Strategy", (row) => row.strategy || "manual"],
-  ["", (row) => allowed.stop && row.order_id ? element("button", { onclick: () =>
-    act(`Cancel order ${row.order_id.slice(0, 8)}: ${ownTerms(row).words}, ${count(row.remaining)} at ${price(ownTerms(row).price)}?`, { do: "cancel", order_id: row.order_id }) }, "Cancel") : ""],
+  ["", (row) => allowed.stop && row.order_id ? orderButtons(row) : ""],
 ];
 const fillColumns = [
   ["Time", (row) => day(row.time)],
@@ -278,6 +293,8 @@ const reading = {
       element("h2", {}, isYoung ? "Price, last three hours by the minute" : "Price, last week by the hour"),
       curve(closes, "Price", price, isSet(priced[0]) ? day(priced[0].end) : ""),
       ...(allowed.write ? [element("h2", {}, "New order"), orderForm(ticker)] : []),
+      ...own("Your position", positionColumns, state.parts.positions, ticker),
+      ...own("Your orders", orderColumns, state.parts.orders, ticker),
       element("h2", {}, "YES asks"), element("div", { class: "ladder asks" }, ...book.yes_asks.slice().reverse().flatMap(level)),
       element("h2", {}, "YES bids"), element("div", { class: "ladder" }, ...book.yes_bids.flatMap(level)),
       element("h2", {}, "Trades"), table("Public trades, newest first", [["Time", (row) => day(row.time)],
@@ -342,14 +359,22 @@ function watchForm(ticker) {
     { do: "lock", ticker, for: "1h" }) }, "Lock for 1h"));
 }
 
+// The rows of one market, without its name; nothing where there are none.
+function own(title, columns, rows, ticker) {
+  const found = (rows || []).filter((row) => row.ticker === ticker);
+  const rest = columns.filter(([name]) => !["Market", "Title"].includes(name));
+  return found.length ? [element("h2", {}, title), table("In this market", rest, found, "")] : [];
+}
+
 // Side and action have no default: a wrong one could be confirmed unread.
 function orderForm(ticker = "") {
-  const options = { side: ["yes or no", "yes", "no"], action: ["buy or sell", "buy", "sell"] };
+  const options = { side: ["YES or NO", "yes", "no"], action: ["buy or sell", "buy", "sell"] };
   const fields = [["ticker", "Market"], ["side", "YES or NO"], ["action", "buy or sell"], ["count", "Quantity"], ["price", "Its price, like 0.47"]];
   const inputs = fields.map(([name, words]) => [name, options[name]
     ? element("select", { name, "aria-label": words, required: "required" }, ...options[name].map((each, at) =>
-      Object.assign(element("option", {}, name === "side" ? each.toUpperCase() : each), { value: at ? each : "" })))
-    : element("input", { name, "aria-label": words, placeholder: words, required: "required", value: name === "ticker" ? ticker : "" })]);
+      Object.assign(element("option", {}, name === "side" && at ? each.toUpperCase() : each), { value: at ? each : "" })))
+    : element("input", { name, "aria-label": words, placeholder: words, required: "required",
+      inputmode: name === "ticker" ? "text" : "decimal", value: name === "ticker" ? ticker : "" })]);
   return element("form", { "data-key": "order " + ticker, onsubmit: (event) => { event.preventDefault();
     act("Place this order?", { do: "place", ...Object.fromEntries(inputs.map(([name, input]) => [name, input.value.trim()])) }); } },
   ...inputs.map(([, input]) => input), element("button", {}, "Review order"));
@@ -423,7 +448,7 @@ function head() {
   const mode = run.mode === run.env ? "" : run.mode.toUpperCase();
   $("place").textContent = [run.env.toUpperCase(), mode, run.real_money ? "REAL MONEY" : "", run.host].filter(Boolean).join(" ");
   $("place").className = "place" + (run.real_money ? " live" : "");
-  $("loop").textContent = run.running ? `${run.strategy} is running` : "no loop is running";
+  $("loop").textContent = run.running ? `${run.strategy} is running` : "no strategy is running";
   const age = Math.max(state.parts.silent_s || 0, (Date.now() - state.heard) / 1000);
   const isOld = age > (run.running ? OLD_S : 4 * OLD_S);
   document.body.classList.toggle("stale", isOld);

@@ -38,6 +38,21 @@ def test_an_alert_says_when_it_fires_also_at_the_price_of_no(exchange: Served) -
     assert "the best YES bid is $0.60 or more: NO then costs $0.40 or less" in above
 
 
+def test_an_alert_may_name_the_price_of_no(exchange: Served) -> None:
+    above = program("alerts", "add", TWO_SIDED, "--above", "50c", "--no")
+    assert "the best NO bid is $0.50 or more: YES then costs $0.50 or less" in above.err
+    below = program("alerts", "add", TWO_SIDED, "--below", "40c", "--no").err
+    assert "the best NO ask is $0.40 or less: YES then sells for $0.60 or more" in below
+    rows = program("alerts", "prices", "--json").json
+    assert [(row["kind"], row["side"], row["price"]) for row in rows] == [
+        ("above", "no", "0.5000"), ("below", "no", "0.4000"),
+    ]  # fmt: skip
+    ended = program("alerts", "run", "--interval", "1s", "--duration", "2s")
+    assert "the best NO bid is $0.53, at or above $0.50" in ended.out
+    assert "Stopped checking: 1 fired, 1 price or fill alert left" in " ".join(ended.err.split())
+    assert program("alerts", "add", TWO_SIDED, "--fills", "--no").code == ExitCode.USAGE
+
+
 def test_alerts_are_added_listed_and_removed(exchange: Served) -> None:
     added = program("alerts", "add", TWO_SIDED.lower(), "--above", "60c", "--json").json
     assert {name: added[name] for name in ("alert_id", "ticker", "kind", "price")} == {

@@ -98,14 +98,33 @@ def test_a_cancel_that_comes_too_late_records_the_end_of_the_order(exchange: Ser
     assert program("status", "--json").json["resting_orders"] == 0
 
 
-def test_a_sale_of_what_is_not_held_says_that_it_opens_a_short_position(exchange: Served) -> None:
-    assert "You hold no YES" in program("sell", TWO_SIDED, "4", "@0.48", "--dry-run").err
-    assert "it buys 4 NO at $0.52" in program("sell", TWO_SIDED, "4", "@0.48", "--dry-run").err
+def test_a_sale_of_what_is_not_held_says_what_it_buys(exchange: Served) -> None:
+    told = plain(program("sell", TWO_SIDED, "4", "@0.48", "--dry-run").err)
+    assert f"You hold no YES of {TWO_SIDED}: this order buys 4 NO at $0.52, and is listed as `buy NO`" in told
     exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
     exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3")
-    assert "it buys 1 NO at $0.52" in program("sell", TWO_SIDED, "4", "@0.48", "--dry-run").err
-    assert "short position" not in program("sell", TWO_SIDED, "3", "@0.48", "--dry-run").err
-    assert "short position" not in program("buy", TWO_SIDED, "4", "@0.41", "--dry-run").err
+    told = plain(program("sell", TWO_SIDED, "4", "@0.48", "--dry-run").err)
+    assert "this order sells 3 YES at $0.48, then buys 1 NO at $0.52, and is listed as `sell YES`" in told
+    told = plain(program("sell", TWO_SIDED, "4", "@0.56", "--no", "--dry-run").err)
+    assert f"You hold no NO of {TWO_SIDED}: this order buys 4 YES at $0.44, and is listed as `buy YES`" in told
+    assert "this order" not in program("sell", TWO_SIDED, "3", "@0.48", "--dry-run").err
+    assert "this order" not in program("buy", TWO_SIDED, "4", "@0.41", "--dry-run").err
+
+
+def test_an_order_beside_others_that_sell_the_position_says_what_is_left_to_sell(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3")
+    assert program("sell", TWO_SIDED, "2", "@0.49").err.count("You hold") == 0
+    told = plain(program("buy", TWO_SIDED, "2", "@0.52", "--no").err)
+    assert f"You hold 3 YES of {TWO_SIDED}, and your open orders sell 2 of them" in told
+    assert "this order sells 1 YES at $0.48, then buys 1 NO at $0.52, and is listed as `sell YES`" in told
+    told = plain(program("sell", TWO_SIDED, "1", "@0.50", "--dry-run").err)
+    assert f"Your open orders already sell your 3 YES of {TWO_SIDED}" in told
+    assert "if they fill first, this order buys 1 NO at $0.50. It is listed as `sell YES`" in told
+    reducing = ("--reduce-only", "--tif", "ioc", "--dry-run")
+    assert "open orders" not in program("sell", TWO_SIDED, "1", "@0.44", *reducing).err
+    told = plain(program("buy", TWO_SIDED, "4", "@0.56", "--no", *reducing).err)
+    assert "this order sells 3 YES at $0.44, and is listed as `sell YES`" in told
 
 
 def test_an_order_that_ended_keeps_the_words_of_the_time_when_it_was_placed(exchange: Served) -> None:
@@ -125,8 +144,10 @@ def test_an_order_that_ended_keeps_the_words_of_the_time_when_it_was_placed(exch
 def test_a_purchase_of_the_other_outcome_says_that_it_sells_what_is_held(exchange: Served) -> None:
     exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
     exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3")
-    told = program("buy", TWO_SIDED, "4", "@0.52", "--no", "--dry-run").err.replace("\n", " ")
+    told = plain(program("buy", TWO_SIDED, "3", "@0.52", "--no", "--dry-run").err)
     assert f"You hold 3 YES of {TWO_SIDED}: this order sells 3 YES at $0.48, and is listed as `sell YES`" in told
+    told = plain(program("buy", TWO_SIDED, "4", "@0.52", "--no", "--dry-run").err)
+    assert "this order sells 3 YES at $0.48, then buys 1 NO at $0.52, and is listed as `sell YES`" in told
     assert "You hold" not in program("buy", TWO_SIDED, "4", "@0.41", "--dry-run").err
     assert "You hold" not in program("sell", TWO_SIDED, "3", "@0.48", "--dry-run").err
 
@@ -212,7 +233,9 @@ def test_an_order_for_no_keeps_its_words_on_a_terminal_and_json_has_those_of_the
         assert "buy NO" in line
         assert "$0.52" in line
     assert re.search(r"side +NO", on_terminal("order", "show", short))
-    assert "Left: 1 at $0.52, before: 2 at $0.52" in on_terminal("order", "decrease", short, "--to", "1")
+    assert "(buy 1 NO at $0.52) is resting: 0 of 1 filled. Changed: quantity left 2 to 1" in on_terminal(
+        "order", "decrease", short, "--to", "1"
+    )
     assert "(buy 1 NO at $0.52) is canceled" in on_terminal("cancel", short)
 
 
@@ -223,7 +246,7 @@ def test_a_new_price_of_an_order_for_no_says_of_which_outcome_it_is(exchange: Se
     assert program("order", "show", order_id, "--json").json["price"] == "0.4800", "nothing was sent"
     said = on_terminal("order", "amend", order_id, "--price", "0.50", "--side", "no")
     assert "(buy 2 NO at $0.50) is resting" in said
-    assert "Left: 2 at $0.50, before: 2 at $0.52" in said
+    assert "Changed: price $0.52 to $0.50" in said
     assert "(buy 1 NO at $0.50) is resting" in on_terminal("order", "amend", order_id, "--count", "1")
     assert program("order", "amend", order_id, "--price", "0.49", "--json").json["price"] == "0.4900", (
         "a script means YES"
@@ -242,7 +265,7 @@ def test_a_change_and_a_cancel_are_one_sentence_on_a_terminal(exchange: Served) 
     named = f"Order {order_id[:8]} on {TWO_SIDED}"
     for words, says in (
         (("order", "amend", short, "--price", "0.40", "--env", "sim"), "(buy 10 YES at $0.40) is resting"),
-        (("order", "decrease", short, "--to", "4", "--env", "sim"), "Left: 4 at $0.40, before: 10 at $0.40"),
+        (("order", "decrease", short, "--to", "4", "--env", "sim"), "0 of 4 filled. Changed: quantity left 10 to 4"),
         (("cancel", short, "--env", "sim"), "is canceled: 0 of "),
     ):
         typed = Terminal(*words, env=env)

@@ -304,7 +304,7 @@ def test_a_fresh_market_shows_its_prices_and_one_without_a_book_waits() -> None:
     assert "Stream live since 20:26:40" in shown[0]
     assert shown[3].split() == [A, "3", "$0.47", "$0.52", "2", "$0.52", "3", "0s"]
     assert shown[4].split() == [MARKETS[1].ticker, "—", "—", "$0.50", "2", "waiting"]
-    assert "2 YES bought at $0.52" in shown[6]
+    assert "2 traded at $0.52, taker bought YES" in shown[6]
 
 
 def test_a_stale_price_is_not_shown() -> None:

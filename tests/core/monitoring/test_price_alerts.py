@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
+from msgspec.structs import replace
 from support.values import NOW, make_fill
 
 from kalshi_cli.base.units import Price, Ts, cents
@@ -44,6 +45,16 @@ def test_a_price_alert_is_due_at_its_price_and_beyond(
     found = due(alert(kind, cents(60)), bid=bid, ask=ask)
     assert bool(found) is is_due
     assert not found or (found[0][0] == "PRICE_ALERT" and "$0.60" in found[0][1])
+
+
+def test_an_alert_on_the_price_of_no_compares_with_the_prices_of_no() -> None:
+    above = replace(alert("above", cents(60)), side="no")
+    assert due(above, bid=30, ask=41) == []
+    assert due(above, bid=None, ask=None) == []
+    assert due(above, bid=30, ask=40) == [("PRICE_ALERT", "the best NO bid is $0.60, at or above $0.60")]
+    below = replace(alert("below", cents(60)), side="no")
+    assert due(below, bid=39, ask=99) == []
+    assert due(below, bid=41, ask=99) == [("PRICE_ALERT", "the best NO ask is $0.59, at or below $0.60")]
 
 
 def test_without_prices_nothing_is_due() -> None:
