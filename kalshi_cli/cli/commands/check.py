@@ -26,7 +26,13 @@ from kalshi_cli.cli.screen.output import (
     write_out,
     write_sentence,
 )
-from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, each_cause_once, without_repeated_causes
+from kalshi_cli.core.monitoring.check_report import (
+    SEVERITIES,
+    CheckReport,
+    Verdict,
+    each_cause_once,
+    without_repeated_causes,
+)
 
 app = CommandGroup(
     "Run monitoring checks of account, loop and exchange.\n\n"
@@ -429,11 +435,20 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
         if len(breaches) > most:
             info(f"... and {len(breaches) - most} more; --json shows all")
         if form is Format.TABLE and parts:
-            failed = [part.check for part in parts if part.verdict is not Verdict.OK]
-            named = f" {', '.join(failed)};" if failed else ""
-            info(f"{found.verdict.name}:{named} {len(parts) - len(failed)} of {len(parts)} checks OK")
+            info(_counts(parts))
         if found.verdict is not Verdict.OK:
             info(f"What to do: kalshi runbook {found.runbook}")
+
+
+def _counts(parts: Sequence[CheckReport]) -> str:
+    """Return the checks by result, the worst first, and how many are OK."""
+    failed = [
+        f"{verdict.name}: {', '.join(names)}"
+        for verdict in SEVERITIES.values()
+        if verdict is not Verdict.OK and (names := [part.check for part in parts if part.verdict is verdict])
+    ]
+    good = sum(part.verdict is Verdict.OK for part in parts)
+    return "; ".join((*failed, f"{good} of {len(parts)} checks OK"))
 
 
 def _shown(text: str) -> str:

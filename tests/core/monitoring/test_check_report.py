@@ -163,3 +163,11 @@ def test_a_cause_of_several_unknown_checks_is_said_once() -> None:
     ]
     breaches = [each for part in parts for each in part.breaches]
     assert [each.subject for each in each_cause_once(breaches)] == ["heartbeat", "api"]
+
+
+def test_an_alert_of_before_comes_after_what_is_found_now_and_has_its_own_runbook() -> None:
+    before = Breach(subject="API_GUARD orders", value="v", limit="0", severity="warning", code="RECENT_ERRORS")
+    now = replace(before, subject="g1", limit="reset", code="GROUP_TRIGGERED")
+    assert report("all", "", [before, now]).runbook == "group-triggered"
+    assert (report("errors", "", [before]).runbook, before.text) == ("api-guard", "RECENT_ERRORS API_GUARD orders: v")
+    assert report("errors", "", [replace(before, subject="NEWS a")]).runbook == "guard-tripped"
