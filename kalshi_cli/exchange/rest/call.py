@@ -138,7 +138,7 @@ def _keeps_doubt(call: Callable[P, T]) -> Callable[P, T]:
             _, method, path, *_ = args
             if method != "GET":
                 subject, hint = more.get("subject") or f"{method} {path}", more.get("if_unknown", _RECONCILE)
-                text = f"{subject}: interrupted; unknown whether this happened"
+                text = f"{subject}: interrupted; outcome unknown"
                 interrupt.__cause__ = errors.OutcomeUnknownError(text, hint=str(hint))
             raise
 
@@ -448,7 +448,7 @@ class RestTransport:
 
 def _not_known(subject: str, error: KalshiError, hint: str) -> errors.OutcomeUnknownError:
     return errors.OutcomeUnknownError(
-        f"{subject}: unknown whether this happened. {error}",
+        f"{subject}: outcome unknown. {error}",
         hint=hint,
         code=ID_TAKEN if error.code == ID_TAKEN else "",
     )
