@@ -463,7 +463,13 @@ _TAKES_VALUE = (
 
 
 def show_unknown(words: Sequence[str], why: str, *, is_json: bool) -> None:
-    """Print the result of a check that could not start. `words` are the arguments of `kalshi check`."""
+    """Print the result of a check that could not start. `words` are the arguments of `kalshi check`.
+
+    The error follows; on a terminal it alone says why.
+    """
+    if default_format() is Format.TABLE and not is_json:
+        info(f"UNKNOWN: the check could not start. What to do: kalshi runbook {_unknown('', why).runbook}")
+        return
     pairs = pairwise(["", *words])
     name = next((word for before, word in pairs if word.isalpha() and before not in _TAKES_VALUE), "check")
     show(_unknown(name, why), Format.JSON if is_json else Format.PLAIN)

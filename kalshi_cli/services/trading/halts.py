@@ -268,7 +268,7 @@ class TradingControl:
     def leftovers(self) -> list[str]:
         """Return what still blocks orders or is unconfirmed after a resume, each with its command."""
         remarks = [
-            f"Order group {group_id} is still triggered and accepts no orders: kalshi order group reset {group_id}"
+            f"Order group {group_id} is still triggered and accepts no orders: kalshi order group reset {group_id[:8]}"
             for group_id in self.triggered_groups()
         ]
         for store in (store for _, store in self._stores() if store is not None):

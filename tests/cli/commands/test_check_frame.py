@@ -22,7 +22,7 @@ from support.served import Served, bare_variables, finish, program, served, set_
 
 from kalshi_cli.app.environment import opened
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.cli.commands.check import MIN_TIME_S, left_s, show
+from kalshi_cli.cli.commands.check import MIN_TIME_S, left_s, show, show_unknown
 from kalshi_cli.cli.global_options import GlobalOptions
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.config.sources import load
@@ -491,6 +491,20 @@ def test_a_terminal_shows_findings_last_and_names_them_below(capsys: pytest.Capt
     assert "CRITICAL: heartbeat; WARNING: errors; 1 of 3 checks OK\n" in capsys.readouterr().err
     show(report("all", "2 of 2 OK"), Format.TABLE, parts[1:])
     assert "\n2 of 2 checks OK\n" in "\n" + capsys.readouterr().err
+
+
+def test_a_check_that_cannot_start_says_why_once_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    show_unknown(["pnl"], "no such key", is_json=False)
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == (
+        "", "UNKNOWN: the check could not start. What to do: kalshi runbook could-not-look\n"
+    )  # fmt: skip
+    show_unknown(["pnl"], "no such key", is_json=True)
+    assert '"summary": "no such key"' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("form", [Format.TABLE, Format.PLAIN])

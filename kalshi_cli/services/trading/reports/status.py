@@ -213,7 +213,7 @@ def triggered_group_text(group_id: str) -> tuple[str, str]:
     """Return a line about a triggered order group, and a line with the command that resets it."""
     return (
         f"Order group {group_id} is triggered: no new orders in it, including exits. Run:",
-        f"    kalshi order group reset {group_id}",
+        f"    kalshi order group reset {group_id[:8]}",
     )
 
 
