@@ -49,7 +49,7 @@ def _running(readings: CheckData, said: str, name: str, since: Ts | None) -> tup
 def _stopped(readings: CheckData, loop: LoopRecord, name: str) -> tuple[str, list[Breach]]:
     cycle = loop.cycle
     if cycle is None:
-        what = "no run on record"
+        what = "has no run on record"
     elif cycle.is_running:
         what = f"was killed; last cycle at {format_ts(cycle.completed)}"
     else:
