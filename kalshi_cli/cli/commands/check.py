@@ -26,13 +26,7 @@ from kalshi_cli.cli.screen.output import (
     write_out,
     write_sentence,
 )
-from kalshi_cli.core.monitoring.check_report import (
-    SEVERITIES,
-    CheckReport,
-    Verdict,
-    each_cause_once,
-    without_repeated_causes,
-)
+from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, each_cause_once
 
 app = CommandGroup(
     "Run monitoring checks of account, loop and exchange.\n\n"
@@ -409,6 +403,7 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
     A terminal gets a table of checks instead, without the numbers for monitoring systems.
     """
     from kalshi_cli.cli.screen.render import render_one, render_rows
+    from kalshi_cli.core.monitoring.check_report import counts_by_verdict, without_repeated_causes
     from kalshi_cli.views.checks import BreachRow, CheckLine, CheckView
 
     form, breaches = form or default_format(), each_cause_once(found.breaches)
@@ -435,20 +430,9 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
         if len(breaches) > most:
             info(f"... and {len(breaches) - most} more; --json shows all")
         if form is Format.TABLE and parts:
-            info(_counts(parts))
+            info(counts_by_verdict(parts))
         if found.verdict is not Verdict.OK:
             info(f"What to do: kalshi runbook {found.runbook}")
-
-
-def _counts(parts: Sequence[CheckReport]) -> str:
-    """Return the checks by result, the worst first, and how many are OK."""
-    failed = [
-        f"{verdict.name}: {', '.join(names)}"
-        for verdict in SEVERITIES.values()
-        if verdict is not Verdict.OK and (names := [part.check for part in parts if part.verdict is verdict])
-    ]
-    good = sum(part.verdict is Verdict.OK for part in parts)
-    return "; ".join((*failed, f"{good} of {len(parts)} checks OK"))
 
 
 def _shown(text: str) -> str:
@@ -463,10 +447,7 @@ _TAKES_VALUE = (
 
 
 def show_unknown(words: Sequence[str], why: str, *, is_json: bool) -> None:
-    """Print the result of a check that could not start. `words` are the arguments of `kalshi check`.
-
-    The error follows; on a terminal it alone says why.
-    """
+    """Print the result of a check with the arguments `words` that could not start; on a terminal the error says why."""
     if default_format() is Format.TABLE and not is_json:
         info(f"UNKNOWN: the check could not start. What to do: kalshi runbook {_unknown('', why).runbook}")
         return

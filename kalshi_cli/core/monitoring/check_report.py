@@ -246,3 +246,14 @@ def _referring(found: CheckReport, first: dict[tuple[str, str], str]) -> CheckRe
         if each.severity == "unknown" and at != found.check:
             summary = summary.replace(safe_text(each.text, MAX_LEAD_LENGTH), f"{each.code}, the same cause as {at}")
     return msgspec.structs.replace(found, summary=summary)
+
+
+def counts_by_verdict(parts: Sequence[CheckReport]) -> str:
+    """Return the checks by result, the worst first, and how many are OK."""
+    failed = [
+        f"{verdict.name}: {', '.join(names)}"
+        for verdict in SEVERITIES.values()
+        if verdict is not Verdict.OK and (names := [part.check for part in parts if part.verdict is verdict])
+    ]
+    good = sum(part.verdict is Verdict.OK for part in parts)
+    return "; ".join((*failed, f"{good} of {len(parts)} checks OK"))
