@@ -196,7 +196,7 @@ def retry(ctx: typer.Context, paper: Paper = False) -> None:
         if waiting:
             raise KalshiError(
                 f"{pluralize(waiting, 'notice')} still not delivered",
-                hint="`kalshi alerts` shows the reason",
+                hint="`kalshi alerts` shows the reason; without one, an attempt is in progress: run this again in 30 s",
                 code="not_delivered",
             )
 
