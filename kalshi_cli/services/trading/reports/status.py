@@ -166,7 +166,7 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     if status.stalled_since is not None or (status.ended_in_order is False and status.is_at_exchange):
         yield "What to do: kalshi runbook heartbeat-lost"
     yield from _exchange_notes(status)
-    yield from (disabled_strategy_text(alert) for alert in status.failed)
+    yield from _strategy_notes(status)
     yield from (f"External source is stale: {source}" for source in status.stale_sources)
     if status.paused_by is not None:
         yield f"{status.paused_by.code}: {status.paused_by.text.split('. ')[0]}"
@@ -183,6 +183,13 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
         )
     for group_id in status.triggered_groups:
         yield from triggered_group_text(group_id)
+
+
+def _strategy_notes(status: RunStatus) -> Iterator[str]:
+    for alert in status.failed:
+        yield disabled_strategy_text(alert)
+    if status.failed:
+        yield f"What to do: kalshi runbook {runbook_for(status.failed[0].code).runbook}"
 
 
 def _exchange_notes(status: RunStatus) -> Iterator[str]:

@@ -80,7 +80,7 @@ def test_a_strategy_that_failed_in_the_last_run_is_named_with_its_code_and_its_e
         f"Strategy fade has been disabled since {format_time(now, None)}: "
         "STRATEGY_FAILED LookupError: lost my way (fade.py line 7)"
     )
-    assert told in said(sim)
+    assert f"{told}\nWhat to do: kalshi runbook guard-tripped" in said(sim)
 
 
 # -- what a killed loop leaves behind ---------------------------------------------------------------------------------
