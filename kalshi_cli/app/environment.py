@@ -189,7 +189,12 @@ class Environment:
         """Find the server of the simulated exchange, or start one in the background."""
         from kalshi_cli.app.background import Background
 
-        return Background(self.simulator, self.machine, self.note).find()
+        was_served = self.simulator.serving() is not None
+        found = Background(self.simulator, self.machine, self.note).find()
+        credential = self.config.credential
+        if found.is_background and not was_served and (credential.key_id or credential.private_key_path is not None):
+            self.note("It has a key of its own; yours is for another exchange: choose with --env or KALSHI_ENV")
+        return found
 
     def control(self, command: str, fields: dict[str, object]) -> ControlReport:
         """Send a control command, which no member can, to the simulated exchange."""

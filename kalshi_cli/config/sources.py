@@ -460,7 +460,7 @@ _CHECKS: dict[Key, Callable[[Any], object]] = {
 
 def _error(problems: list[Problem]) -> ConfigError:
     """Return one error with all problems, a line each."""
-    shown = [str(problem) for problem in problems[:50]]
+    shown, hint = [str(problem) for problem in problems[:50]], "correct it, then run `kalshi config check`"
     if len(shown) == 1:
-        return ConfigError(shown[0], hint="kalshi config check")
-    return ConfigError(f"{len(problems)} problems in the configuration:", more=shown, hint="kalshi config check")
+        return ConfigError(shown[0], hint=hint)
+    return ConfigError(f"{len(problems)} problems in the configuration:", more=shown, hint=hint)

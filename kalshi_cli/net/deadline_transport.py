@@ -237,7 +237,7 @@ class _Connection:
         try:
             answer.begin()
         except (http.client.HTTPException, ConnectionResetError) as error:
-            raise httpx.RemoteProtocolError(f"no usable answer: {str(error)[:200] or type(error).__name__}") from error
+            raise httpx.RemoteProtocolError(str(error)[:200] or type(error).__name__) from error
         _check(answer)
         return httpx.Response(
             answer.status,

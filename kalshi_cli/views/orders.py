@@ -156,13 +156,18 @@ class QueueRow(OutputRow, frozen=True, kw_only=True):
 
 
 class GroupRow(OutputRow, frozen=True, kw_only=True):
-    """An order group; `limit` is in contracts matched within 15 seconds."""
+    """An order group; `limit` is in contracts matched within 15 seconds.
+
+    `is_triggered` is from the state file, because the exchange does not list it: None for a group of no loop.
+    """
 
     order_group_id: str
     limit: Qty | None
     is_auto_cancel_enabled: bool
     exchange_index: int
+    is_triggered: bool | None
 
+    shown = ("order_group_id", "is_triggered", "limit", "exchange_index")
     named = names(order_group_id="group_id")
 
 

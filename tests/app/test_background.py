@@ -66,6 +66,13 @@ def state(tmp_path: Path, begin: Callable[[Path], None], monkeypatch: pytest.Mon
     return made
 
 
+def test_the_start_says_that_a_configured_key_is_not_used(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_API_KEY_ID", "mine")
+    monkeypatch.setenv("KALSHI_PRIVATE_KEY_PATH", "/nowhere")
+    first, second = program("balance", "--json"), program("balance", "--json")
+    assert [(each.code, "It has a key of its own" in each.err) for each in (first, second)] == [(0, True), (0, False)]
+
+
 # -- the process ------------------------------------------------------------------------------------------------------
 
 

@@ -106,8 +106,9 @@ def test_an_order_lives_from_one_command_to_the_next(desk: Desk) -> None:
 def test_a_halt_lasts_until_somebody_resumes(desk: Desk) -> None:
     with desk.app() as app:
         assert TradingControl(app).halt("MANUAL", "test")
-    with desk.app() as app, pytest.raises(RefusedError, match="HALTED"):
+    with desk.app() as app, pytest.raises(RefusedError, match=r"halted since .* \(MANUAL\): test") as caught:
         place(app)
+    assert caught.value.code == "HALTED"
     with desk.environment() as environment, pytest.raises(HaltedError):
         RunModes(environment).trade(TradeRequest(strategies=("spike",)), lambda _plan: None, lambda _summary: None)
     with desk.app() as app:
@@ -127,8 +128,9 @@ def test_a_halt_holds_where_the_state_file_is_broken_and_goes_with_it_into_a_new
     path.unlink()
     with desk.app() as app:
         assert run_status(app).halt.code == "MANUAL", "also where there is no state file"
-        with pytest.raises(RefusedError, match="HALTED"):
+        with pytest.raises(RefusedError, match=r"halted since .* \(MANUAL\): test") as caught:
             place(app)
+        assert caught.value.code == "HALTED"
     path.unlink()
     with desk.app() as app:
         assert TradingControl(app).resume("looked into it").code == "MANUAL"
@@ -327,7 +329,7 @@ def test_while_the_only_loop_runs_on_paper_it_is_shown_with_what_the_account_is_
         status = run_status(app)
         assert (status.mode, status.halt.state) == ("paper", TradingState.ACTIVE), "the halt is of the account"
         assert "the only loop that is running" in status.preface
-        assert "test (MANUAL)" in status.preface
+        assert "(MANUAL): test" in status.preface
         assert "1 order may be resting" in status.preface
         assert run_status(app, app.home).halt.code == TradingControl(app).now().code == "MANUAL"
         with lock(desk.state / "sim" / "trade.lock", app.machine):

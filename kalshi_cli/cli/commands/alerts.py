@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from kalshi_cli.base.errors import KalshiError, UsageError
@@ -20,10 +21,12 @@ from kalshi_cli.cli.options import (
     show_list,
     show_view,
 )
+from kalshi_cli.cli.order_options import is_terse
 from kalshi_cli.cli.screen.output import info
+from kalshi_cli.views.formats import TruncatableText
 
 if TYPE_CHECKING:
-    from kalshi_cli.views.alerts import AlertRow
+    from kalshi_cli.views.alerts import AlertRow, AlertsView
 
 app = CommandGroup(
     "Show, test and silence alerts.\n\n"
@@ -42,6 +45,9 @@ Paper = Annotated[bool, typer.Option("--paper", help="Alerts of paper trading")]
 MAX_RUNBOOKS = 3
 """Codes of active alerts whose runbook is named, the gravest first."""
 
+MAX_ENDED, MAX_ENDED_LENGTH = 5, 80
+"""Alerts that are not active on a terminal without -v, and the characters of their texts."""
+
 MAX_SILENCE_S = 30 * 86_400
 """Thirty days: a longer silence is forgotten."""
 
@@ -59,7 +65,10 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
     """
     with open_services(ctx) as kalshi:
         view = kalshi.monitoring.alerts(home_of(kalshi.resources, paper=paper))
-        show_view(ctx, view, title="alerts", now=kalshi.now)
+        show_view(ctx, brief(view) if is_terse(ctx) else view, title="alerts", now=kalshi.now)
+        ended = sum(each.state != "firing" for each in view.alerts)
+        if is_terse(ctx) and ended > MAX_ENDED:
+            info(f"{ended - MAX_ENDED} older alerts that ended are hidden; -v shows them, and all in full")
         firing = [each for each in view.alerts if each.state == "firing" and not each.silenced]
         if view.firing and not kalshi.resources.config.alerts.channels:
             info("No alert channels configured: alerts are only listed here, not sent. To add one: `kalshi init`")
@@ -68,6 +77,25 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
         info(*(f"What to do: kalshi runbook {code}" for code in _codes(firing)[:MAX_RUNBOOKS]))
         if waiting := len(kalshi.monitoring.price_alerts(home_of(kalshi.resources, paper=paper)).list()):
             info(f"Waiting: {pluralize(waiting, 'price or fill alert')}; `kalshi alerts prices` lists them")
+
+
+def brief(view: AlertsView) -> AlertsView:
+    """Return the active alerts in full, and the first sentence of the newest others."""
+    ended = [each for each in view.alerts if each.state != "firing"]
+    shown = sorted(ended, key=lambda each: each.since, reverse=True)[:MAX_ENDED]
+    return msgspec.structs.replace(
+        view,
+        alerts=tuple(
+            each if each.state == "firing" else msgspec.structs.replace(each, text=_first_sentence(each.text))
+            for each in view.alerts
+            if each.state == "firing" or each in shown
+        ),
+    )
+
+
+def _first_sentence(text: str) -> TruncatableText:
+    first = text.split(". ")[0]
+    return TruncatableText(first if len(first) <= MAX_ENDED_LENGTH else f"{first[: MAX_ENDED_LENGTH - 1]}…")
 
 
 @app.command("test")
@@ -168,7 +196,7 @@ def retry(ctx: typer.Context, paper: Paper = False) -> None:
         if waiting:
             raise KalshiError(
                 f"{pluralize(waiting, 'notice')} still not delivered",
-                hint="`kalshi alerts` shows the reason",
+                hint="`kalshi alerts` shows the reason; without one, an attempt is in progress: run this again in 30 s",
                 code="not_delivered",
             )
 

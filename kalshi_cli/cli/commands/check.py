@@ -26,7 +26,7 @@ from kalshi_cli.cli.screen.output import (
     write_out,
     write_sentence,
 )
-from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, each_cause_once, without_repeated_causes
+from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, each_cause_once
 
 app = CommandGroup(
     "Run monitoring checks of account, loop and exchange.\n\n"
@@ -403,6 +403,7 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
     A terminal gets a table of checks instead, without the numbers for monitoring systems.
     """
     from kalshi_cli.cli.screen.render import render_one, render_rows
+    from kalshi_cli.core.monitoring.check_report import counts_by_verdict, without_repeated_causes
     from kalshi_cli.views.checks import BreachRow, CheckLine, CheckView
 
     form, breaches = form or default_format(), each_cause_once(found.breaches)
@@ -429,9 +430,7 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
         if len(breaches) > most:
             info(f"... and {len(breaches) - most} more; --json shows all")
         if form is Format.TABLE and parts:
-            failed = [part.check for part in parts if part.verdict is not Verdict.OK]
-            named = f" {', '.join(failed)};" if failed else ""
-            info(f"{found.verdict.name}:{named} {len(parts) - len(failed)} of {len(parts)} checks OK")
+            info(counts_by_verdict(parts))
         if found.verdict is not Verdict.OK:
             info(f"What to do: kalshi runbook {found.runbook}")
 
@@ -448,7 +447,10 @@ _TAKES_VALUE = (
 
 
 def show_unknown(words: Sequence[str], why: str, *, is_json: bool) -> None:
-    """Print the result of a check that could not start. `words` are the arguments of `kalshi check`."""
+    """Print the result of a check with the arguments `words` that could not start; on a terminal the error says why."""
+    if default_format() is Format.TABLE and not is_json:
+        info(f"UNKNOWN: the check could not start. What to do: kalshi runbook {_unknown('', why).runbook}")
+        return
     pairs = pairwise(["", *words])
     name = next((word for before, word in pairs if word.isalpha() and before not in _TAKES_VALUE), "check")
     show(_unknown(name, why), Format.JSON if is_json else Format.PLAIN)

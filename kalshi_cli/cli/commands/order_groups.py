@@ -18,7 +18,10 @@ app = CommandGroup(
     "cancels all orders of the group and accepts no new ones until it is reset."
 )
 
-Group = Annotated[str, typer.Argument(metavar="GROUP_ID", help="Order group id.", show_default=False)]
+Group = Annotated[
+    str,
+    typer.Argument(metavar="GROUP_ID", help="Order group id; its first 6 characters are enough.", show_default=False),
+]
 Whose = Annotated[int | None, subaccount_option("Subaccount of the order group.")]
 Limit = Annotated[Any, count_option("--limit", text="Contracts that may match within 15 seconds, 1 to 1,000,000.")]
 
@@ -29,8 +32,8 @@ def list_(
 ) -> None:
     """List order groups.
 
-    The exchange does not report here whether a group was triggered. A triggered group has no orders, and rejects new
-    ones until `kalshi order group reset`.
+    A triggered group has no orders, and rejects new ones until `kalshi order group reset`. Whether a group is triggered
+    is from the state file, for the groups of the loop; the exchange does not list it.
 
     \b
     kalshi order group list

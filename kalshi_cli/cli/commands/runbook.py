@@ -35,7 +35,7 @@ def runbook(
     form = flags_of(ctx).form or default_format()
     if not name:
         render_rows(RunbookRow, [RunbookRow.of(each) for each in runbooks.runbooks()], form, title="runbooks")
-        info("To read one: kalshi runbook NAME, or an alert code: kalshi runbook DAILY_LOSS")
+        info("To read one: `kalshi runbook NAME`, or an alert code: `kalshi runbook DAILY_LOSS`")
         return
     found = runbooks.runbook(name)
     if form is Format.PLAIN and not chosen_fields():

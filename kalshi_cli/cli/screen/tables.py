@@ -178,7 +178,8 @@ def draw_markdown(text: str) -> None:
     with console.capture() as drawn:
         console.print(Markdown(text, hyperlinks=False), crop=False)
     if console.is_terminal and sys.stdin.isatty() and drawn.get().count("\n") >= console.height:
-        os.environ.setdefault("LESS", "FRX")  # As git does: colors, and the text stays on the screen.
+        # As git does: colors, and the text stays on the screen. P is the prompt.
+        os.environ.setdefault("LESS", "FRXPsspace = more, q = end$")
         pydoc.pager(drawn.get())
     else:
         write_out(drawn.get())

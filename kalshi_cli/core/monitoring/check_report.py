@@ -14,7 +14,7 @@ import msgspec
 
 from kalshi_cli.base.ranges import parse_range
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.core.monitoring.runbook_index import runbook_for
+from kalshi_cli.core.monitoring.runbook_index import REMEDIES, runbook_for
 
 
 class Verdict(IntEnum):
@@ -35,6 +35,9 @@ MAX_LEAD_LENGTH = 240
 
 CAUSES = ("CREDENTIALS", "CLOCK", "STATE_UNUSABLE", "EXCHANGE_PAUSED")
 """Codes that cause others, the gravest first. Among equally severe breaches they come first."""
+
+ECHO = "RECENT_ERRORS"
+"""The code of alerts that were sent before: it comes last among equals, and its runbook is that of the alert."""
 
 FOLLOWS = ("HEARTBEAT_LOST", "CYCLE_LATE", "BLIND", "FEED_DOWN")
 """Codes that a cause explains, even if the check could only not look."""
@@ -80,7 +83,8 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
     def text(self) -> str:
         """Return the breach in one line: `DAY_LOSS account: $60.00 lost (limit 50)`; words are not a limit."""
         word = "limit" if self._is_number else "expected:"
-        return f"{self.code} {self.subject}: {self.value}" + (f" ({word} {self.limit})" if self.limit else "")
+        limit = f" ({word} {self.limit})" if self.limit and self.code != ECHO else ""
+        return f"{self.code} {self.subject}: {self.value}{limit}"
 
     @property
     def bound(self) -> str:
@@ -167,6 +171,12 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
         return f"{line} | {' '.join(map(str, self.measures))}" if self.measures else line
 
 
+def _runbook(lead: Breach) -> str:
+    """Return the runbook of a breach; of a repeated alert that of the alert, if it has one."""
+    alert = lead.subject.split(" ")[0] if lead.code == ECHO else ""
+    return (alert in REMEDIES and REMEDIES[alert].runbook) or runbook_for(lead.code).runbook
+
+
 def verdict_of(breaches: Sequence[Breach]) -> Verdict:
     """Return the verdict of breaches: CRITICAL, then UNKNOWN, WARNING and OK."""
     found = {breach.severity for breach in breaches}
@@ -187,7 +197,7 @@ def report(
         lead = cause_of(ordered)
         said = safe_text(f"{of}: {lead.text}" if of else lead.text, MAX_LEAD_LENGTH)
         is_all = summary in (lead.value, f"{lead.subject} {lead.value}")
-        summary, runbook = said if is_all else f"{said}; {summary}", runbook_for(lead.code).runbook
+        summary, runbook = said if is_all else f"{said}; {summary}", _runbook(lead)
     return CheckReport(
         check=check, verdict=verdict, summary=summary, breaches=ordered, measures=tuple(measures), runbook=runbook
     )
@@ -209,7 +219,9 @@ def cause_of(ordered: Sequence[Breach]) -> Breach:
 
 
 def _cause_rank(breach: Breach) -> int:
-    return CAUSES.index(breach.code) if breach.code in CAUSES else len(CAUSES)
+    if breach.code in CAUSES:
+        return CAUSES.index(breach.code)
+    return len(CAUSES) + (breach.code == ECHO)
 
 
 def each_cause_once(breaches: Sequence[Breach]) -> list[Breach]:
@@ -234,3 +246,14 @@ def _referring(found: CheckReport, first: dict[tuple[str, str], str]) -> CheckRe
         if each.severity == "unknown" and at != found.check:
             summary = summary.replace(safe_text(each.text, MAX_LEAD_LENGTH), f"{each.code}, the same cause as {at}")
     return msgspec.structs.replace(found, summary=summary)
+
+
+def counts_by_verdict(parts: Sequence[CheckReport]) -> str:
+    """Return the checks by result, the worst first, and how many are OK."""
+    failed = [
+        f"{verdict.name}: {', '.join(names)}"
+        for verdict in SEVERITIES.values()
+        if verdict is not Verdict.OK and (names := [part.check for part in parts if part.verdict is verdict])
+    ]
+    good = sum(part.verdict is Verdict.OK for part in parts)
+    return "; ".join((*failed, f"{good} of {len(parts)} checks OK"))

@@ -168,6 +168,6 @@ def unreadable_reply_error(subject: str, error: ResponseFormatError, hint: str =
     """Return the error for an unreadable response to a write; without a `hint` it quotes the response."""
     said = f"; response: {error.said}" if error.said else "; the response was empty"
     return OutcomeUnknownError(
-        f"{subject}: unknown whether this happened. {error}{'' if hint else said}",
+        f"{subject}: outcome unknown. {error}{'' if hint else said}",
         hint=hint or "run `kalshi order reconcile` first",
     )

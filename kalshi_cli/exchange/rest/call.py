@@ -138,7 +138,7 @@ def _keeps_doubt(call: Callable[P, T]) -> Callable[P, T]:
             _, method, path, *_ = args
             if method != "GET":
                 subject, hint = more.get("subject") or f"{method} {path}", more.get("if_unknown", _RECONCILE)
-                text = f"{subject}: interrupted; unknown whether this happened"
+                text = f"{subject}: interrupted; outcome unknown"
                 interrupt.__cause__ = errors.OutcomeUnknownError(text, hint=str(hint))
             raise
 
@@ -442,13 +442,13 @@ class RestTransport:
         why = str(error) or type(error).__name__
         return kind(
             f"{what}: no usable response from {self._host} ({why[:200]})",
-            hint="check the network; `kalshi exchange` shows whether the exchange is open",
+            hint="check the network and the status page of the exchange; `kalshi health-check` shows what responds",
         )
 
 
 def _not_known(subject: str, error: KalshiError, hint: str) -> errors.OutcomeUnknownError:
     return errors.OutcomeUnknownError(
-        f"{subject}: unknown whether this happened. {error}",
+        f"{subject}: outcome unknown. {error}",
         hint=hint,
         code=ID_TAKEN if error.code == ID_TAKEN else "",
     )

@@ -58,7 +58,9 @@ def tell_sinks(
             states = alerts.book.sinks()
             _warn(resources, [f"{each.sink}: {each.error}" for each in states if (each.last_failed or 0) >= now])
     except KalshiError as error:
-        resources.tell(f"Alert history unavailable, so this alert may be a repeat: {error.message}")
+        is_said = any(error.message in each.value for found in findings.values() for each in found)
+        why = "" if is_said else f": {error.message}"
+        resources.tell(f"Alert history unavailable, so this alert may be a repeat{why}")
         _send_directly(resources, sinks, findings, until, "the state file cannot be used", is_doubt_new=is_doubt_new)
 
 

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 SKEW_WARN_MS, SKEW_CRITICAL_MS = 1_000, 5_000
 STREAM_WITHIN_S, HANG_UP_S = 5.0, 0.5
+STREAM_AFTER_SILENCE_S = 2.0
+"""Time limit of the stream if the exchange has not responded to a request: it most likely does not either."""
+
 WAITING_WARN_MS = 60_000
 DISK_WARN, DISK_CRITICAL = 1_000_000_000, 100_000_000
 SET_CLOCK = "set the clock: sudo timedatectl set-ntp true"
@@ -288,8 +291,18 @@ def health_of(resources: Resources) -> list[HealthResult]:
             check = partial(needs_key, refused)
         elif is_silent and name in NEED_EXCHANGE:
             check = needs_exchange
+        elif is_silent and name == "stream":
+            check = partial(_stream_after_silence, resources)
         findings.append(examine(name, resources.clock, check))
     return findings
+
+
+def _stream_after_silence(resources: Resources) -> tuple[Verdict, str, str]:
+    """Check the stream for a short time; its hint is that of the exchange, which does not respond either."""
+    verdict, detail, hint = stream(
+        resources.ws_url, resources.signer, resources.clock, resources.rng, within_s=STREAM_AFTER_SILENCE_S
+    )
+    return verdict, detail, "see the line `exchange` above" if verdict is Verdict.CRITICAL else hint
 
 
 def _feeds(resources: Resources) -> tuple[Verdict, str, str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from kalshi_cli.base.errors import RefusedError
+from kalshi_cli.base.errors import RefusedError, StateFileError, UsageError
 from kalshi_cli.base.units import Qty, format_qty, pluralize, show_qty
 from kalshi_cli.exchange.wire.groups import OrderGroup
+from kalshi_cli.services.orders.cancel import ID_LENGTH, MIN_PREFIX
 from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.services.trading.refusals import translate_halt
 from kalshi_cli.services.trading.run_order_groups import note_group, reset_group
@@ -21,11 +22,14 @@ class OrderGroupService(PlanningService):
 
     def list(self, subaccount: int | None = None) -> Sequence[GroupRow]:
         """Return the order groups, of all subaccounts unless one is given."""
-        return [GroupRow.of(group) for group in self._resources.client.order_groups(subaccount)]
+        triggered = self._triggered()
+        groups = self._resources.client.order_groups(subaccount)
+        return [GroupRow.of(group, is_triggered=triggered.get(group.group_id)) for group in groups]
 
     def get(self, group_id: str, subaccount: int | None = None) -> GroupView:
         """Return one order group with the ids of its orders."""
-        return GroupView.of(self._resources.client.order_group(group_id, subaccount))
+        group = self._read(group_id, subaccount)
+        return GroupView.of(group, is_triggered=self._triggered().get(group.group_id))
 
     def plan_create(
         self, limit: Qty, *, subaccount: int | None = None, shard: int = 0
@@ -35,7 +39,9 @@ class OrderGroupService(PlanningService):
         return self._request(
             "create_order_group",
             {"limit": format_qty(limit), "subaccount": subaccount, "exchange_index": shard},
-            lambda: GroupView.of(client.create_order_group(limit, subaccount=subaccount, exchange_index=shard)),
+            lambda: GroupView.of(
+                client.create_order_group(limit, subaccount=subaccount, exchange_index=shard), is_triggered=False
+            ),
             f"an order group of {show_qty(limit)} contracts within 15 seconds",
         )
 
@@ -56,7 +62,7 @@ class OrderGroupService(PlanningService):
 
         def send(group: OrderGroup) -> None:
             self._resources.client.trigger_order_group(group)
-            note_group(self._resources, group_id, is_triggered=True)
+            note_group(self._resources, group.group_id, is_triggered=True)
 
         return self._change("trigger", "triggered", group_id, subaccount, send)
 
@@ -80,11 +86,34 @@ class OrderGroupService(PlanningService):
         """Plan a change of a group. Reads the group first: each write must name its shard."""
         if self._resources.config.read_only:
             raise RefusedError("KALSHI_READ_ONLY blocks all writes", hint="unset KALSHI_READ_ONLY", code="READ_ONLY")
-        group = self._resources.client.order_group(group_id, subaccount)
+        group = self._read(group_id, subaccount)
 
         def change() -> GroupActionResult:
             send(group)
             return GroupActionResult(order_group_id=group.group_id, done=done)
 
-        fact = f"order group {group_id} with {pluralize(len(group.orders or ()), 'order')}"
-        return self._request(f"{action}_order_group", {"order_group_id": group_id, **terms}, change, fact)
+        fact = f"order group {group.group_id} with {pluralize(len(group.orders or ()), 'order')}"
+        return self._request(f"{action}_order_group", {"order_group_id": group.group_id, **terms}, change, fact)
+
+    def _read(self, group_id: str, subaccount: int | None) -> OrderGroup:
+        """Return the group with this id, or the only one whose id begins so."""
+        client = self._resources.client
+        if MIN_PREFIX <= len(group_id) < ID_LENGTH:
+            found = [each.group_id for each in client.order_groups(subaccount) if each.group_id.startswith(group_id)]
+            if len(found) > 1:
+                raise UsageError(
+                    f"{group_id} is ambiguous: {pluralize(len(found), 'order group')} begin with it",
+                    hint="nothing was sent; type more characters of the order group id",
+                    code="AMBIGUOUS_ID",
+                )
+            group_id = found[0] if found else group_id
+        return client.order_group(group_id, subaccount)
+
+    def _triggered(self) -> dict[str, bool]:
+        """Return whether each group of the loop is triggered, by the state file; nothing if it is unusable."""
+        try:
+            store = self._resources.remembered()
+            return {each.group_id: each.is_triggered for each in store.groups()} if store is not None else {}
+        except StateFileError as error:
+            self._resources.tell(f"The state file does not say which groups are triggered: {error.message}")
+            return {}

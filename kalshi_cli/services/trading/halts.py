@@ -48,10 +48,10 @@ def most_severe(halts: list[Halt]) -> Halt:
 
 
 def describe(halt: Halt, verb: str = "has been") -> str:
-    """Return the trading state in one sentence: state, time, code and reason."""
-    code = "" if halt.is_pause else f"({halt.code})"
-    cause = " ".join(filter(None, (halt.reason, code)))
-    return f"Trading {verb} {state_word(halt)} since {format_time(halt.since, None)}: {cause}".removesuffix(": ")
+    """Return the trading state in one sentence: state, time, code and reason, which may end with a command."""
+    code = "" if halt.is_pause else f" ({halt.code})"
+    text = f"Trading {verb} {state_word(halt)} since {format_time(halt.since, None)}{code}: {halt.reason}"
+    return text.removesuffix(": ")
 
 
 def state_word(halt: Halt) -> str:
@@ -268,7 +268,7 @@ class TradingControl:
     def leftovers(self) -> list[str]:
         """Return what still blocks orders or is unconfirmed after a resume, each with its command."""
         remarks = [
-            f"Order group {group_id} is still triggered and accepts no orders: kalshi order group reset {group_id}"
+            f"Order group {group_id} is still triggered and accepts no orders: kalshi order group reset {group_id[:8]}"
             for group_id in self.triggered_groups()
         ]
         for store in (store for _, store in self._stores() if store is not None):

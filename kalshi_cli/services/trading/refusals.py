@@ -45,7 +45,7 @@ def id_conflict(order: Order) -> OutcomeUnknownError:
 def refusal(denied: OrderRefused, halt: Halt) -> RefusedError:
     """Return the error for an order that a risk control refused; one refused by the saved `halt` shows that halt."""
     if denied.code == halt.state.value.upper():
-        return RefusedError(f"Refused. {describe(halt)} ({denied.code})", hint=resume_hint(halt), code=denied.code)
+        return RefusedError(f"Refused. {describe(halt)}", hint=resume_hint(halt), code=denied.code)
     hint = _HINTS.get(denied.code, "nothing was sent").replace("TICKER", denied.ticker or "TICKER")
     return RefusedError(f"Refused: {denied.detail} ({denied.code})", hint=hint, code=denied.code)
 

@@ -42,6 +42,9 @@ TRAFFIC_EVERY_S = 5.0
 MAX_DENIALS = 20
 """Denials shown within one minute; each cause is shown once."""
 
+IN_EVERY_MARKET = ("GROUP_TRIGGERED", "REDUCING")
+"""Codes of denials with one cause for all markets: they are shown for the first market only."""
+
 
 @dataclass(eq=False, repr=False)
 class ReportingRecorder:
@@ -94,8 +97,9 @@ class ReportingRecorder:
         self.note(" ".join(filter(None, (format_clock(ts), strategy, f"{text}; P&L today {today}"))))
 
     def _is_new(self, denial: OrderRefused) -> bool:
-        """Return whether a denial is the first of its cause within this minute."""
-        cause, minute = (denial.strategy, denial.ticker, denial.code), denial.ts // 60_000
+        """Return whether a denial is the first of its cause within this minute, in its market or in all."""
+        ticker = "" if denial.code in IN_EVERY_MARKET else denial.ticker
+        cause, minute = (denial.strategy, ticker, denial.code), denial.ts // 60_000
         if minute != self._denied_minute:
             self._denied, self._denied_minute = set(), minute
         if cause in self._denied or len(self._denied) == MAX_DENIALS:

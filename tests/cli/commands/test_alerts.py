@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.base.units import Ts
+from kalshi_cli.cli.commands.alerts import MAX_ENDED, MAX_ENDED_LENGTH, brief
 from kalshi_cli.cli.main import main
 from kalshi_cli.cli.screen.tables import draw_rows
-from kalshi_cli.views.alerts import AlertRow
+from kalshi_cli.views.alerts import AlertRow, AlertsView
 from kalshi_cli.views.formats import TruncatableText
 
 Capture = pytest.CaptureFixture[str]
@@ -76,3 +77,17 @@ def test_the_last_lines_say_what_was_not_delivered_and_what_to_do(
     assert main(["alerts", "--config", str(config)]) == ExitCode.OK
     lines = capsys.readouterr().err.splitlines()
     assert lines[-2:] == ["Active, and not delivered: HEARTBEAT_LOST", "What to do: kalshi runbook HEARTBEAT_LOST"]
+
+
+def test_on_a_terminal_ended_alerts_are_few_and_brief_and_active_ones_complete() -> None:
+    long = TruncatableText("It failed. And then more happened")
+    ended = [replace(ROW, state="over", since=Ts(number), text=long) for number in range(MAX_ENDED + 2)]
+    view = AlertsView(
+        firing=1, undelivered=0, dead=0, dropped=0, letters=(), silences=(), sinks=(),
+        alerts=(replace(ROW, text=long), *ended),
+    )  # fmt: skip
+    shown = brief(view).alerts
+    assert [(each.state, each.text) for each in shown[:2]] == [("firing", long), ("over", "It failed")]
+    assert [each.since for each in shown[1:]] == list(range(2, MAX_ENDED + 2)), "the newest"
+    cut = brief(replace(view, alerts=(replace(ended[0], text=TruncatableText("x" * 200)),))).alerts[0].text
+    assert cut == f"{'x' * (MAX_ENDED_LENGTH - 1)}…"

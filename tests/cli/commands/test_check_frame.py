@@ -14,6 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from types import ModuleType
 
+import msgspec
 import pytest
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
 from support.notice_receiver import Receiver, receiving
@@ -21,7 +22,7 @@ from support.served import Served, bare_variables, finish, program, served, set_
 
 from kalshi_cli.app.environment import opened
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.cli.commands.check import MIN_TIME_S, left_s, show
+from kalshi_cli.cli.commands.check import MIN_TIME_S, left_s, show, show_unknown
 from kalshi_cli.cli.global_options import GlobalOptions
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.config.sources import load
@@ -421,7 +422,7 @@ def test_a_state_file_that_is_locked_holds_a_check_up_for_a_moment_only(
         other.execute("BEGIN IMMEDIATE")
         ended = program("check", "pnl", "--notify", sink.url, "--json")
     assert (ended.code, ended.json["breaches"][0]["code"]) == (3, "STATE_UNUSABLE")
-    assert "Alert history unavailable" in ended.err
+    assert "Alert history unavailable, so this alert may be a repeat\n" in ended.err, "the finding says why"
 
 
 def test_a_loop_on_paper_needs_no_key_to_be_told_of(
@@ -485,8 +486,25 @@ def test_a_terminal_shows_findings_last_and_names_them_below(capsys: pytest.Capt
     shown = capsys.readouterr()
     assert [line.split()[0] for line in shown.out.splitlines()[1:4]] == ["disk", "pnl", "heartbeat"]
     assert "CRITICAL: heartbeat; 2 of 3 checks OK\n" in shown.err
+    late = msgspec.structs.replace(lost, severity="warning", code="PAUSED")
+    show(report("all", "1 of 3 OK", [lost, late]), Format.TABLE, (*parts[:2], report("errors", "none", [late])))
+    assert "CRITICAL: heartbeat; WARNING: errors; 1 of 3 checks OK\n" in capsys.readouterr().err
     show(report("all", "2 of 2 OK"), Format.TABLE, parts[1:])
-    assert "OK: 2 of 2 checks OK\n" in capsys.readouterr().err
+    assert "\n2 of 2 checks OK\n" in "\n" + capsys.readouterr().err
+
+
+def test_a_check_that_cannot_start_says_why_once_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    show_unknown(["pnl"], "no such key", is_json=False)
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == (
+        "", "UNKNOWN: the check could not start. What to do: kalshi runbook could-not-look\n"
+    )  # fmt: skip
+    show_unknown(["pnl"], "no such key", is_json=True)
+    assert '"summary": "no such key"' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("form", [Format.TABLE, Format.PLAIN])

@@ -261,7 +261,7 @@ def test_read_only_refuses_every_write(exchange: Served, mine: str, name: str, m
 def test_a_halt_stops_amend_and_batch_and_lets_a_decrease_pass(exchange: Served, mine: str) -> None:
     (exchange.home / "orders.ndjson").write_text(line())
     halt(exchange)
-    assert_error(program(*commands(mine)["amend"]), 3, "HALTED")
+    assert_error(program(*commands(mine)["amend"]), 3, "Trading has been halted since")
     assert program(*commands(mine)["batch"]).code == 3
     assert program(*commands(mine)["decrease"]).code == 0
     assert left(exchange) == [("0.41", "5")]

@@ -259,7 +259,7 @@ def test_a_resume_on_a_terminal_offers_to_reset_a_triggered_order_group(
     monkeypatch.setattr("sys.stdin", Keyboard("n\n"))
     asked = program("resume", "--reason", "checked")
     assert f"Reset order group {group_id}" in asked.err
-    assert f"kalshi order group reset {group_id}" in asked.err
+    assert f"kalshi order group reset {group_id[:8]}" in asked.err
     monkeypatch.setattr("sys.stdin", Keyboard("y\n"))
     assert "was reset" in program("resume", "--reason", "checked").err
     with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:

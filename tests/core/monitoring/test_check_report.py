@@ -11,6 +11,7 @@ from kalshi_cli.core.monitoring.check_report import (
     CheckReport,
     Measure,
     Verdict,
+    counts_by_verdict,
     each_cause_once,
     report,
     verdict_of,
@@ -163,3 +164,18 @@ def test_a_cause_of_several_unknown_checks_is_said_once() -> None:
     ]
     breaches = [each for part in parts for each in part.breaches]
     assert [each.subject for each in each_cause_once(breaches)] == ["heartbeat", "api"]
+
+
+def test_an_alert_of_before_comes_after_what_is_found_now_and_has_its_own_runbook() -> None:
+    before = Breach(subject="API_GUARD orders", value="v", limit="0", severity="warning", code="RECENT_ERRORS")
+    now = replace(before, subject="g1", limit="reset", code="GROUP_TRIGGERED")
+    assert report("all", "", [before, now]).runbook == "group-triggered"
+    assert (report("errors", "", [before]).runbook, before.text) == ("api-guard", "RECENT_ERRORS API_GUARD orders: v")
+    assert report("errors", "", [replace(before, subject="NEWS a")]).runbook == "guard-tripped"
+
+
+def test_the_checks_are_counted_by_result_the_worst_first() -> None:
+    severities = ("warning", "critical", "unknown", "note", "critical")
+    parts = [report(f"c{number}", "", [breach(severity)]) for number, severity in enumerate(severities)]
+    assert counts_by_verdict(parts) == "CRITICAL: c1, c4; UNKNOWN: c2; WARNING: c0; 1 of 5 checks OK"
+    assert counts_by_verdict(parts[3:4]) == "1 of 1 checks OK"

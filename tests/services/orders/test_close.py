@@ -365,8 +365,9 @@ def test_a_close_passes_a_halt_and_nothing_else_does(sim: Simulation, state: Tra
     _, proposal = sim.desk().propose(_sell())
     halt(sim, state)
     if state is TradingState.HALTED:
-        with pytest.raises(RefusedError, match="HALTED"):  # the review
+        with pytest.raises(RefusedError, match="Trading has been halted since") as refused:  # the review
             sim.desk().propose(_sell())
+        assert refused.value.code == "HALTED"
         assert isinstance(proposal.submit, SubmitOrder)
         with pytest.raises(HaltedError):  # the state file
             sim.store.record(proposal.submit)

@@ -8,9 +8,11 @@ import pytest
 from support.served import Served
 
 from kalshi_cli import Kalshi
-from kalshi_cli.base.errors import NotFoundError, RefusedError
+from kalshi_cli.base.errors import NotFoundError, RefusedError, UsageError
 from kalshi_cli.base.units import contracts
+from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.services.orders.group_service import OrderGroupService
+from kalshi_cli.store.records import RunGroup
 
 
 @pytest.fixture
@@ -55,3 +57,27 @@ def test_writes_that_are_switched_off_are_refused_before_the_exchange_is_asked(
     with Kalshi.open(env="sim") as kalshi, pytest.raises(RefusedError) as caught:
         kalshi.order_groups.plan_delete("any")
     assert caught.value.code == "READ_ONLY"
+
+
+def test_the_first_characters_name_a_group_and_its_trigger_is_listed(groups: OrderGroupService) -> None:
+    group = groups.execute(groups.plan_create(contracts(100))).order_group_id
+    assert [row.is_triggered for row in groups.list()] == [None], "no loop made this group"
+    groups._resources.store.save_order_group(RunGroup(group, 0))
+    assert [row.is_triggered for row in groups.list()] == [False]
+    plan = groups.plan_trigger(group[:8])
+    assert plan.terms == {"order_group_id": group}
+    groups.execute(plan)
+    assert ([row.is_triggered for row in groups.list()], groups.get(group[:8]).is_triggered) == ([True], True)
+    groups.execute(groups.plan_reset(group[:8]))
+    assert not groups.get(group).is_triggered
+    with pytest.raises(NotFoundError):
+        groups.plan_reset(group[:5])
+
+
+def test_an_ambiguous_beginning_of_a_group_id_is_refused(groups: OrderGroupService) -> None:
+    client = groups._resources.client
+    twins = [OrderGroup(group_id=f"abcdef{number}", exchange_index=0) for number in range(2)]
+    client.order_groups = lambda *_: twins  # type: ignore[method-assign]
+    with pytest.raises(UsageError) as caught:
+        groups.plan_delete("abcdef")
+    assert caught.value.code == "AMBIGUOUS_ID"

@@ -216,7 +216,7 @@ def test_orders_of_other_programs_count_against_the_limits(sim: Simulation) -> N
         (
             Halt(TradingState.HALTED, "DAILY_LOSS", "lost $25.10", T0),
             "HALTED",
-            "Trading has been halted since 2026-05-28 20:26 UTC: lost $25.10 (DAILY_LOSS)",
+            "Trading has been halted since 2026-05-28 20:26 UTC (DAILY_LOSS): lost $25.10",
             "find the cause, then run `kalshi resume --reason TEXT`",
         ),
         (
@@ -228,7 +228,7 @@ def test_orders_of_other_programs_count_against_the_limits(sim: Simulation) -> N
         (
             Halt(TradingState.REDUCING, "API_GUARD", "no answers", T0),
             "REDUCING",
-            "Trading has been reduce-only since 2026-05-28 20:26 UTC: no answers (API_GUARD)",
+            "Trading has been reduce-only since 2026-05-28 20:26 UTC (API_GUARD): no answers",
             "only orders that reduce a position are accepted until `kalshi resume --reason TEXT`",
         ),
     ],

@@ -272,3 +272,13 @@ def test_a_denial_is_shown_once_a_minute_for_each_cause(sim: Simulation) -> None
     assert [line.partition("; ")[0] for line in noted] == [
         f"{time} UTC fade refused {TICKER}: too many (ORDER_SIZE)" for time in ("20:26:40", "20:27:50")
     ]
+
+
+def test_a_denial_with_one_cause_in_every_market_is_shown_for_the_first_market_only(sim: Simulation) -> None:
+    noted: list[str] = []
+    recorder = ReportingRecorder(sim.store, TradingSession(sim).engine, noted.append, noted.append)
+    for code in ("GROUP_TRIGGERED", "ORDER_SIZE"):
+        for ticker in ("KXA-1", "KXB-1"):
+            recorder.record(OrderRefused(T0, "fade", ticker, code, "why"))
+    shown = [line.partition("refused ")[2].partition(";")[0] for line in noted]
+    assert shown == ["KXA-1: why (GROUP_TRIGGERED)", "KXA-1: why (ORDER_SIZE)", "KXB-1: why (ORDER_SIZE)"]

@@ -28,7 +28,10 @@ def examine(readings: CheckData) -> CheckReport:
         since = pulse.completed if pulse is not None else loop.who.started
         verb = "completed a cycle" if pulse is not None else "started"
         summary, breaches, measures = _running(readings, f"{name} (pid {loop.who.pid}) {verb}", name, since)
-    return report("heartbeat", summary, [*breaches, *_halt(loop, name)], measures)
+    halts = _halt(loop, name)
+    # During a halt no loop can start, so the halt comes first; but a killed loop may have left orders.
+    is_ended_by_halt = loop.who is None and loop.halt.is_final and (loop.cycle is None or not loop.cycle.is_running)
+    return report("heartbeat", summary, [*halts, *breaches] if is_ended_by_halt else [*breaches, *halts], measures)
 
 
 def _running(readings: CheckData, said: str, name: str, since: Ts | None) -> tuple[str, list[Breach], list[Measure]]:
@@ -46,13 +49,13 @@ def _running(readings: CheckData, said: str, name: str, since: Ts | None) -> tup
 def _stopped(readings: CheckData, loop: LoopRecord, name: str) -> tuple[str, list[Breach]]:
     cycle = loop.cycle
     if cycle is None:
-        what = "never ran"
+        what = "has no run on record"
     elif cycle.is_running:
-        what = f"did not stop gracefully; last cycle at {format_ts(cycle.completed)}"
+        what = f"was killed; last cycle at {format_ts(cycle.completed)}"
     else:
         code = f"exit code {cycle.exit_code}" if cycle.exit_code is not None else ""
         why = ": ".join(filter(None, (code, cycle.stopped_by)))
-        what = f"is not running; stopped at {format_ts(cycle.completed)}" + (f" ({why})" if why else "")
+        what = f"stopped at {format_ts(cycle.completed)}" + (f" ({why})" if why else "")
     is_in_order = cycle is None or cycle.ended_in_order
     if is_in_order and readings.is_stop_allowed:
         return f"no trading loop is running: {name} {what}", []

@@ -33,6 +33,9 @@ STALLED_MS = 15_000
 STALLED_CYCLES = 5
 """A loop is stalled if its last cycle is older than this time and than this many of its average cycles."""
 
+PAUSED_WITHIN_MS = 60_000
+"""How long before a pause the alert may be that caused it."""
+
 
 class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The status of one home. `pid` is the process that holds its lock, `cycle` the last completed cycle of any run."""
@@ -59,6 +62,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Since when the running loop cannot read the account; None if it can, or if none runs."""
     stalled_since: Ts | None
     """The last cycle of a running loop that is stalled; None otherwise."""
+    paused_by: AlertRaised | None
+    """The alert that paused trading; None if it is not paused, or by something else than an alert of a loop."""
     is_abandoned: bool
     """No loop runs, and the last run was killed instead of stopping gracefully."""
     failed: tuple[AlertRaised, ...] = ()
@@ -161,8 +166,10 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     if status.stalled_since is not None or (status.ended_in_order is False and status.is_at_exchange):
         yield "What to do: kalshi runbook heartbeat-lost"
     yield from _exchange_notes(status)
-    yield from (disabled_strategy_text(alert) for alert in status.failed)
+    yield from _strategy_notes(status)
     yield from (f"External source is stale: {source}" for source in status.stale_sources)
+    if status.paused_by is not None:
+        yield f"{status.paused_by.code}: {status.paused_by.text.split('. ')[0]}"
     if status.halt.is_pause:
         yield "PAUSED: no new orders until `kalshi resume --reason TEXT`" + first_steps(status.halt)
     elif status.halt.state is not TradingState.ACTIVE:
@@ -176,6 +183,13 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
         )
     for group_id in status.triggered_groups:
         yield from triggered_group_text(group_id)
+
+
+def _strategy_notes(status: RunStatus) -> Iterator[str]:
+    for alert in status.failed:
+        yield disabled_strategy_text(alert)
+    if status.failed:
+        yield f"What to do: kalshi runbook {runbook_for(status.failed[0].code).runbook}"
 
 
 def _exchange_notes(status: RunStatus) -> Iterator[str]:
@@ -206,7 +220,7 @@ def triggered_group_text(group_id: str) -> tuple[str, str]:
     """Return a line about a triggered order group, and a line with the command that resets it."""
     return (
         f"Order group {group_id} is triggered: no new orders in it, including exits. Run:",
-        f"    kalshi order group reset {group_id}",
+        f"    kalshi order group reset {group_id[:8]}",
     )
 
 
@@ -252,10 +266,19 @@ def read_status(
         blind_since=blind_since,
         # No cycle is saved while the account cannot be read.
         stalled_since=_stalled_since(who, cycle, now) if blind_since is None else None,
+        paused_by=_paused_by(halt, store),
         is_abandoned=who is None and cycle is not None and cycle.is_running,
         failed=disabled_strategies(said),
         exchange_pauses=_exchange_pauses(said) if who is not None else (),
     )
+
+
+def _paused_by(halt: Halt, store: Store | None) -> AlertRaised | None:
+    """Return the newest alert that the reason of a pause names."""
+    if store is None or not (halt.is_pause and halt.reason.startswith(ALERT_REASON_PREFIX)):
+        return None
+    alerts = store.alerts(Ts(halt.since - PAUSED_WITHIN_MS))
+    return next((each for each in alerts if halt.reason == f"{ALERT_REASON_PREFIX}{each.code} {each.subject}"), None)
 
 
 def _rests(order: Order, now: Ts) -> bool:

@@ -556,6 +556,17 @@ def test_a_loop_that_may_not_trade_is_named_by_the_code_of_its_halt(
     assert (ended.code, {found for _, found in codes(ended)}) == (exit_code, {code})
 
 
+@pytest.mark.parametrize(("is_running", "runbook"), [(False, "state-file"), (True, "heartbeat-lost")])
+def test_a_halt_comes_before_the_loop_that_it_keeps_stopped_but_not_before_a_killed_one(
+    proxy: FaultProxy, store: Store, is_running: bool, runbook: str
+) -> None:
+    store.beat(_cycle(is_running=is_running))
+    store.set_halt(Halt(TradingState.HALTED, "REBUILT", "why", SystemClock().now()))
+    ended = check("heartbeat")
+    assert (ended.code, codes(ended)) == (2, {("critical", "HEARTBEAT_LOST"), ("critical", "REBUILT")})
+    assert ended.json["runbook"] == runbook
+
+
 def test_a_state_file_that_cannot_be_read_leaves_the_heartbeat_unknown(proxy: FaultProxy, tmp_path: Path) -> None:
     path = tmp_path / "state" / "sim" / "state.db"
     path.parent.mkdir(parents=True)

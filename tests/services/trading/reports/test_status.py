@@ -30,7 +30,7 @@ from kalshi_cli.services.trading.reports.status import (
 )
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.pause import pause
-from kalshi_cli.store.records import Heartbeat, RunGroup
+from kalshi_cli.store.records import PAUSED, Halt, Heartbeat, RunGroup
 from kalshi_cli.views.formats import format_clock, format_time
 
 
@@ -80,7 +80,7 @@ def test_a_strategy_that_failed_in_the_last_run_is_named_with_its_code_and_its_e
         f"Strategy fade has been disabled since {format_time(now, None)}: "
         "STRATEGY_FAILED LookupError: lost my way (fade.py line 7)"
     )
-    assert told in said(sim)
+    assert f"{told}\nWhat to do: kalshi runbook guard-tripped" in said(sim)
 
 
 # -- what a killed loop leaves behind ---------------------------------------------------------------------------------
@@ -428,3 +428,16 @@ def test_a_short_status_names_the_first_market_without_an_order_book_and_counts_
         ),
     ):
         assert status_brief(msgspec.structs.replace(view, no_book=no_book)).no_book == short
+
+
+def test_a_pause_by_an_alert_shows_the_values_of_that_alert(sim: Simulation) -> None:
+    now = sim.clock.now()
+    lost = "Lost $3.04 today; the limit is $3.00 (risk.max_daily_loss). Only closing orders are sent"
+    sim.store.record(AlertRaised(Ts(now - 1), "critical", "DAILY_LOSS", "account", lost))
+    sim.store.record(AlertRaised(now, "critical", "DRIFT", "account", "not the cause"))
+    sim.store.set_halt(Halt(TradingState.HALTED, PAUSED, "alert DAILY_LOSS account", now))
+    shown, paused, *_ = said(sim).splitlines()
+    assert shown == "DAILY_LOSS: Lost $3.04 today; the limit is $3.00 (risk.max_daily_loss)"
+    assert paused.startswith("PAUSED: ")
+    sim.store.set_halt(Halt(TradingState.HALTED, PAUSED, "DAILY_LOSS account", now))
+    assert said(sim).startswith("PAUSED: "), "a manual pause"
