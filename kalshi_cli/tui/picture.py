@@ -324,7 +324,7 @@ def header(state: LiveEvent, now: Ts, width: int) -> list[Text]:
     run = state.run
     if run is None:
         return [Text("connecting ..."), Text(), Text()]
-    names = run.strategy.replace(",", ", ")
+    names = (run.strategy or "").replace(",", ", ")
     loop = f"{names} {'are' if ',' in names else 'is'} running" if run.running else "no strategy is running"
     top = Text.assemble((f" {safe_text(run.place)} ", "reverse bold red" if run.real_money else "reverse"))
     top.append(f"  {safe_text(loop)}")

@@ -448,7 +448,7 @@ function head() {
   const mode = run.mode === run.env ? "" : run.mode.toUpperCase();
   $("place").textContent = [run.env.toUpperCase(), mode, run.real_money ? "REAL MONEY" : "", run.host].filter(Boolean).join(" ");
   $("place").className = "place" + (run.real_money ? " live" : "");
-  const names = run.strategy.replaceAll(",", ", ");
+  const names = (run.strategy || "").replaceAll(",", ", ");
   $("loop").textContent = run.running ? `${names} ${names.includes(",") ? "are" : "is"} running` : "no strategy is running";
   const age = Math.max(state.parts.silent_s || 0, (Date.now() - state.heard) / 1000);
   const isOld = age > (run.running ? OLD_S : 4 * OLD_S);
