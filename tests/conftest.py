@@ -68,6 +68,17 @@ def concealed() -> Iterator[None]:
     text._concealed.intersection_update(before)
 
 
+@pytest.fixture(autouse=True)
+def started_alike() -> Iterator[None]:
+    """Dask leaves MALLOC_TRIM_THRESHOLD_ behind: programs of later tests would start afresh, half a second each."""
+    from support import processes
+
+    yield
+    for name in os.environ.keys() - processes.OURS.keys():
+        if name.startswith(processes.AT_START):
+            del os.environ[name]
+
+
 def end_servers(home: Path) -> list[str]:
     """End every background server of a state directory below this one; return what else has an exchange open."""
     left = []

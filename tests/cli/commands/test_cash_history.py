@@ -255,7 +255,7 @@ def test_all_pages_become_one_list(exchange: Served) -> None:
         ("api POST /portfolio/orders -f x=1", 4, "V2 endpoints"),
         ("api DELETE /portfolio/orders/x", 4, "V2 endpoints"),
         (f"api POST {ORDERS} --paginate", 2, "--paginate works with GET only"),
-        (f"api POST {ORDERS} --input missing.json", 1, "missing.json"),
+        (f"api POST {ORDERS} --input missing.json", 2, "missing.json"),
         (f"api POST {ORDERS} --input body.txt", 2, "not valid JSON"),
         (f"api POST {ORDERS} --input body.txt -f a=b", 2, "either from --input"),
     ],
