@@ -512,6 +512,13 @@ def test_a_server_that_drips_bytes_is_given_up_at_the_deadline_of_the_whole_call
     assert server.count("GET") == 1
 
 
+def test_a_pause_that_would_end_after_the_time_of_the_call_is_not_made(serve, connect, clock):
+    server, started = serve(Reply(429, "", {"Retry-After": "9"}), Reply(200, STATUS)), clock.monotonic()
+    with pytest.raises(RateLimitedError):
+        connect(server.url, timeouts=Timeouts(connect=3, read=5, total=8)).exchange_status()
+    assert (server.count("GET"), clock.monotonic() - started) == (1, 0)
+
+
 def test_redirects_are_refused_not_followed(serve, connect):
     elsewhere = serve(Reply(200, STATUS))
     server = serve(*[Reply(302, "", {"Location": elsewhere.url})] * 9)

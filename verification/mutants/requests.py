@@ -182,6 +182,14 @@ REQUESTS = (
         ("tests/net/test_deadline_transport.py",),
     ),
     Mutant(
+        "the body of a usual reply is whole",
+        "half a list of orders is taken for the list",
+        "net/deadline_transport.py",
+        "        if self._left:",
+        "        if False:",
+        ("tests/net/test_deadline_transport.py",),
+    ),
+    Mutant(
         "a body is whole",
         "half a list of orders is taken for the list",
         "net/deadline_transport.py",
