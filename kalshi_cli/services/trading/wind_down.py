@@ -106,7 +106,7 @@ class WindDown:
         self._asked: set[str] = set()
         self._complaints: set[str] = set()
         self.is_account_read = False
-        """Whether the account was read while stopping."""
+        """True once the account was read while stopping."""
 
     def run(self, cause: BaseException | None = None) -> None:
         """Cancel, wait for the outcomes and look for unconfirmed orders. `cause` is the error that ended the run."""

@@ -77,6 +77,11 @@ def market(ticker: str = "KXHIGHNY-26NOV21-B53.5", title: str = "High in NYC?", 
     return MarketRow(**(given | more))  # type: ignore[arg-type]
 
 
+def pnl_row(key: str, *, realized: int = 0, wins: int = 0) -> PnlRow:
+    net = SignedMoney(Money(realized))
+    return PnlRow(key=key, realized=net, unrealized=SignedMoney(Money(0)), fees=Money(0), net=net, wins=wins, losses=0)
+
+
 def listed(title: str = "", subtitle: str = "") -> Market:
     return Market(
         ticker="KX", event_ticker="KX", title=title, subtitle=subtitle, status=MarketStatus.ACTIVE, grid=CENT_GRID,
@@ -234,30 +239,14 @@ def test_csv_reads_back_and_no_text_is_a_formula(titles: list[str]) -> None:
 
 
 def test_csv_quotes_everything_and_leaves_negative_numbers_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    row = PnlRow(
-        key="-KX",
-        realized=SignedMoney(Money(-5)),
-        unrealized=SignedMoney(Money(0)),
-        fees=Money(0),
-        net=SignedMoney(Money(-5)),
-        wins=1,
-        losses=0,
-    )
+    row = pnl_row("-KX", realized=-5, wins=1)
     render_rows(PnlRow, [row], Format.CSV)
     _, line = capsys.readouterr().out.splitlines()
     assert line == '"\'-KX","-0.000005","0.000000","0.000000","-0.000005","1","0"'
 
 
 def test_csv_of_an_object_with_rows_is_the_rows(capsys: pytest.CaptureFixture[str]) -> None:
-    part = PnlRow(
-        key="KX",
-        realized=SignedMoney(Money(1)),
-        unrealized=SignedMoney(Money(0)),
-        fees=Money(0),
-        net=SignedMoney(Money(1)),
-        wins=1,
-        losses=0,
-    )
+    part = pnl_row("KX", realized=1, wins=1)
     whole = PnlView(
         realized=SignedMoney(Money(1)),
         unrealized=SignedMoney(Money(0)),
@@ -446,15 +435,7 @@ def test_a_narrow_column_stands_in_the_room_that_a_wide_one_could_not_use() -> N
 
 
 def test_a_terminal_shows_the_words_that_people_read(capsys: pytest.CaptureFixture[str]) -> None:
-    row = PnlRow(
-        key="(none)",
-        realized=SignedMoney(Money(0)),
-        unrealized=SignedMoney(Money(0)),
-        fees=Money(0),
-        net=SignedMoney(Money(0)),
-        wins=0,
-        losses=0,
-    )
+    row = pnl_row("(none)")
     render_rows(PnlRow, [row], Format.TABLE)
     head, line = capsys.readouterr().out.splitlines()
     assert (head.split()[0], line.split()[0]) == ("group", "manual")
@@ -848,14 +829,6 @@ def test_plain_text_leaves_out_missing_values_of_a_view_that_chooses_its_lines(
 def test_rows_are_headed_by_what_they_are_grouped_by(
     title: str, heading: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    row = PnlRow(
-        key="x",
-        realized=SignedMoney(Money(0)),
-        unrealized=SignedMoney(Money(0)),
-        fees=Money(0),
-        net=SignedMoney(Money(0)),
-        wins=0,
-        losses=0,
-    )
+    row = pnl_row("x")
     render_rows(PnlRow, [row], Format.TABLE, title=title)
     assert f"\n{heading} " in "\n" + capsys.readouterr().out

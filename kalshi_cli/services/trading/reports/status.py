@@ -34,7 +34,7 @@ STALLED_CYCLES = 5
 """A loop is stalled if its last cycle is older than this time and than this many of its average cycles."""
 
 PAUSED_WITHIN_MS = 60_000
-"""How long before a pause the alert may be that caused it."""
+"""An alert raised at most this long before a pause is shown as its cause."""
 
 
 class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
