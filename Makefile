@@ -95,7 +95,7 @@ store: setup  ## the state file under load: speed of a commit, three programs at
 feed: setup  ## gaps, dead streams, a million changes, a soak: no order from a wrong order book (ARGS=--full)
 	@$(BIN)/python -m verification.feed $(ARGS)
 
-replay: setup  ## each tape with every strategy twice, reference engine and compiled kernel: the same trades: JOBS=2
+replay: setup  ## each tape with every strategy twice, reference engine and compiled loop: the same trades: JOBS=2
 	@$(BIN)/python -m verification.replay --jobs $(or $(JOBS),2) $(ARGS)
 
 start-up: setup  ## how soon an unconfirmed order is resolved (T7); how long a start on a large account takes (T10)

@@ -41,7 +41,13 @@ def undeclared(packages: set[str], requirements: list[str]) -> set[str]:
     return {name for name in packages if not declared & {plain(each) for each in by_package.get(name, [name])}}
 
 
-EXTRAS = {"lake": "research", "kernel": "research", "services/research": "research", "tui": "screens", "web": "screens"}
+EXTRAS = {
+    "lake": "research",
+    "compiled": "research",
+    "services/research": "research",
+    "tui": "screens",
+    "web": "screens",
+}
 """The rooms that may import the packages of an extra."""
 
 

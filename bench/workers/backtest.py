@@ -14,6 +14,7 @@ from pathlib import Path
 from bench.worker import serve
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Price, Ts, contracts, dollars
+from kalshi_cli.compiled.rows import TapeItem, pack
 from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.messages import BookDelta, Message
 from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
@@ -21,7 +22,6 @@ from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
 from kalshi_cli.feeds.replay import Replay
-from kalshi_cli.kernel.rows import TapeItem, pack
 from kalshi_cli.services.research.backtest import backtest
 from kalshi_cli.services.research.recorded_run import set_up
 from kalshi_cli.services.trading.reports.run_summary import RunPlan
@@ -118,10 +118,10 @@ def seconds_to_first_use(is_cache_empty: bool) -> float:
     """How long a new process takes from importing the loop to its first stop."""
     code = (
         "import time; t = time.perf_counter()\n"
-        "from kalshi_cli.core.model.messages import BookDelta; from kalshi_cli.kernel.books import BookKernel\n"
-        "from kalshi_cli.kernel.rows import pack; from kalshi_cli.core.model.order_terms import BID\n"
-        "kernel = BookKernel()\n"
-        "for rows in pack([BookDelta(1, 'A', BID, 5_000, 1)]): kernel.advance(rows, 0)\n"
+        "from kalshi_cli.core.model.messages import BookDelta; from kalshi_cli.compiled.books import CompiledBooks\n"
+        "from kalshi_cli.compiled.rows import pack; from kalshi_cli.core.model.order_terms import BID\n"
+        "compiled = CompiledBooks()\n"
+        "for rows in pack([BookDelta(1, 'A', BID, 5_000, 1)]): compiled.advance(rows, 0)\n"
         "print(time.perf_counter() - t)"
     )
     with tempfile.TemporaryDirectory() as empty:

@@ -7,6 +7,7 @@ from bench.quotes import BUY_AT, SELL_AT, SIZE, quotes
 from bench.worker import serve
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.compiled.rows import pack
 from kalshi_cli.core.engine.strategy_runner import Watches
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.intents import Intent, Place
@@ -17,7 +18,6 @@ from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.view import StrategyContext
-from kalshi_cli.kernel.rows import pack
 from kalshi_cli.services.research.backtest import backtest
 from kalshi_cli.services.research.recorded_run import set_up
 from kalshi_cli.services.trading.reports.run_summary import RunPlan

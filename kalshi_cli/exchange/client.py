@@ -117,7 +117,7 @@ class KalshiClient(
 
         It is measured by the `Date` of responses; None until there was one.
         """
-        return self._rest.their_clock.skew_ms
+        return self._rest.exchange_clock.skew_ms
 
     def max_server_time(self, at_s: float) -> Ts:
         """Return the latest time that the exchange's clock can have shown at the monotonic time `at_s`.
@@ -126,7 +126,7 @@ class KalshiClient(
         `clock`.
         """
         ahead_ms = 0 if self._machine is self._clock else self._clock.now() - self._machine.now()
-        return Ts(self._rest.their_clock.latest(at_s) + ahead_ms)
+        return Ts(self._rest.exchange_clock.latest(at_s) + ahead_ms)
 
     @staticmethod
     def check_path(path: str) -> str:

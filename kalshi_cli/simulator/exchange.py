@@ -19,7 +19,7 @@ from kalshi_cli.core.model.price_grid import PriceGrid
 from kalshi_cli.simulator.matching.member import SimAccount
 from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model import listing
-from kalshi_cli.simulator.model.agenda import EventQueue
+from kalshi_cli.simulator.model.event_queue import EventQueue
 from kalshi_cli.simulator.model.journal import ExchangeJournal
 from kalshi_cli.simulator.model.quote_records import QuoteRecord, QuoteTerms, RfqRecord
 from kalshi_cli.simulator.model.records import AccountRecord, IndexTick, KeyRecord, PythTick, StateRecord
@@ -71,9 +71,9 @@ class SimulatedExchange:
         self.options = options or listing.ExchangeOptions()
         self._offset_ms = offset_ms
         self._state = SimulatorState(new_id, self.options, journal)
-        agenda = EventQueue()
-        self._gateway = OrderGateway(self._state, agenda)
-        self._life = Lifecycle(self._state, self._gateway, agenda)
+        queue = EventQueue()
+        self._gateway = OrderGateway(self._state, queue)
+        self._life = Lifecycle(self._state, self._gateway, queue)
         self._funds = CashService(self._state, self._gateway)
         self._fees = FeeChanges(self._state, self._life)
         self._pauses = PauseController(self._state, self._gateway)

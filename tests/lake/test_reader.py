@@ -18,6 +18,7 @@ from support.recordings import T0, TICKER, Tape, play
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Price, Qty, Ts, format_ts
+from kalshi_cli.compiled.rows import from_columns
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.messages import (
@@ -36,7 +37,6 @@ from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.core.model.recorded import ChangeRows
 from kalshi_cli.feeds.recorder import Recorder
 from kalshi_cli.feeds.recording_format import decode_line
-from kalshi_cli.kernel.rows import from_columns
 from kalshi_cli.lake.arrays import FIRST, LOST, SNAPSHOT, BookArrays, arrays
 from kalshi_cli.lake.lake import Lake
 from kalshi_cli.lake.reader import Selection, recordings

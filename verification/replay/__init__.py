@@ -1,1 +1,1 @@
-"""Each backtest twice, with the reference engine and with the compiled kernel: every fill and every cent must agree."""
+"""Each backtest twice, with the reference engine and with the compiled loop: every fill and every cent must agree."""

@@ -1,7 +1,7 @@
 """python -m verification.replay [--jobs N] [--first N] [--only NAME,NAME] [--seeds N] [--books]
 
 Replays every tape of ../shared/data, and recordings of the simulated exchange, with every built-in strategy: once with
-the reference engine, once with the compiled kernel. Fills, P&L, refusals, equity and calls must be the same.
+the reference engine, once with the compiled loop. Fills, P&L, refusals, equity and calls must be the same.
 With --books: imports each tape into a lake, and compares the books rebuilt from it with the ticker channel.
 """
 

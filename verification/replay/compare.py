@@ -1,4 +1,4 @@
-"""One tape under one set of strategies: what came of it with the reference engine, and with the compiled kernel."""
+"""One tape under one set of strategies: what came of it with the reference engine, and with the compiled loop."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, cents, contracts, dollars
+from kalshi_cli.compiled.rows import BookRows, TapeItem
 from kalshi_cli.config.config import Config
 from kalshi_cli.core.engine.strategy_runner import Watches
 from kalshi_cli.core.model.intents import Amend, Cancel, Intent, Place
@@ -19,7 +20,6 @@ from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.view import StrategyContext
-from kalshi_cli.kernel.rows import BookRows, TapeItem
 from kalshi_cli.services.research.backtest import backtest
 from kalshi_cli.services.research.recorded_run import set_up
 from kalshi_cli.services.trading.reports.run_summary import RunPlan
@@ -177,7 +177,7 @@ def replay(tape: Sequence[TapeItem], name: str, limits: RiskLimits, *, is_compil
 def compare(
     messages: Sequence[Message], tape: Sequence[TapeItem], name: str, limits: RiskLimits | None = None
 ) -> Comparison:
-    """Replay the messages with the reference engine, and the same as rows with the kernel."""
+    """Replay the messages with the reference engine, and the same as rows with the compiled loop."""
     limits = CASES[name] if limits is None else limits
     reference, reference_s = replay(messages, name, limits, is_compiled=False)
     compiled, compiled_s = replay(tape, name, limits, is_compiled=True)

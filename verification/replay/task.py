@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from kalshi_cli.kernel.rows import pack
+from kalshi_cli.compiled.rows import pack
 from verification.replay.compare import compare
 from verification.replay.tapes import DATA, read_tape, record_world
 

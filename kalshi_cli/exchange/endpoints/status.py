@@ -9,7 +9,7 @@ from kalshi_cli.core.model.exchange import ExchangeStatus
 from kalshi_cli.exchange import wire
 from kalshi_cli.exchange.endpoints.base import Endpoints
 from kalshi_cli.exchange.rest.call import ANY_SUCCESS, READ
-from kalshi_cli.exchange.rest.their_clock import STANDS_STILL_S
+from kalshi_cli.exchange.rest.exchange_clock import STANDS_STILL_S
 
 if TYPE_CHECKING:
     from kalshi_cli.exchange.wire.account import ApiLimits, RequestCosts
@@ -35,10 +35,10 @@ class ExchangeEndpoints(Endpoints):
         moved on: NoAnswerError if it did not.
         """
         self.exchange_status()
-        if (self._rest.their_clock.skew_ms or 0) > FAR_AHEAD_MS:
+        if (self._rest.exchange_clock.skew_ms or 0) > FAR_AHEAD_MS:
             self._clock.sleep(STANDS_STILL_S)
             self.exchange_status()
-        return self._rest.their_clock.skew_ms
+        return self._rest.exchange_clock.skew_ms
 
     def schedule(self) -> Schedule:
         """Return opening hours and announced maintenance."""
@@ -50,7 +50,7 @@ class ExchangeEndpoints(Endpoints):
         It is never later than the exchange's clock can show by now, because no read covers the future.
         """
         as_of = wire.status.read_user_data_timestamp(self._public("/exchange/user_data_timestamp"))
-        return min(as_of, Ts(self._clock.now() + self._rest.their_clock.most_ahead_ms))
+        return min(as_of, Ts(self._clock.now() + self._rest.exchange_clock.most_ahead_ms))
 
     def limits(self) -> ApiLimits:
         """Return the account's tier and rate limits."""

@@ -31,10 +31,10 @@ from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.text import is_loopback, safe_text
 from kalshi_cli.core.account.order_index import ID_TAKEN
 from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.exchange.rest.exchange_clock import MOVES_ON_S, ExchangeClock
 from kalshi_cli.exchange.rest.rate_limits import RateLimiter
 from kalshi_cli.exchange.rest.ready_signatures import NEVER, ReadySignatures
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.exchange.rest.their_clock import MOVES_ON_S, TheirClock
 from kalshi_cli.exchange.wire import replies
 from kalshi_cli.net.body import read_body
 from kalshi_cli.net.deadline_transport import DeadlineTransport
@@ -179,13 +179,13 @@ class RestTransport:
         self.read_total_s = self.timeouts.total
         """Seconds for a whole GET; a loop, which waits for each, sets less."""
         self._reading = threading.local()
-        self.their_clock = TheirClock(self.clock)
+        self.exchange_clock = ExchangeClock(self.clock)
         self._ready: ReadySignatures | None = None
         signer, create = self.signer, self._url(CREATE_PATH).raw_path
         self._create_target = create
         if presign and signer is not None:
             self._ready = ReadySignatures(
-                self.clock, partial(signer.sign, "POST", create.decode()), lambda: self.their_clock.max_skew_ms
+                self.clock, partial(signer.sign, "POST", create.decode()), lambda: self.exchange_clock.max_skew_ms
             )
         self.notices: dict[str, str] = {}
         """Routes that announced that they are or will be switched off, with the announcement."""
@@ -337,7 +337,7 @@ class RestTransport:
             wait_s = reply.wait_s
         if method != "GET" and not replies.is_definite(refusal.code, reply.status):
             return _Failure(replies.unproven(what, reply.status, refusal), is_unknown=True, wait_s=wait_s)
-        no = replies.rejection_error(what, reply.status, reply.body, self.their_clock.skew_ms)
+        no = replies.rejection_error(what, reply.status, reply.body, self.exchange_clock.skew_ms)
         if reply.status == 429 or reply.status >= 500:  # a read after a 5xx may be repeated
             return _Failure(no, is_unknown=False, wait_s=wait_s)
         raise no
@@ -410,7 +410,9 @@ class RestTransport:
         if is_read and _DIGITS.fullmatch(age := headers.get("age", "")) and age.strip("0"):
             return _OF_ACCOUNT.match(request.url.path.removeprefix(self._root)) is not None
         target = request.url.raw_path.decode("ascii", "replace")
-        return not self.their_clock.take(target, headers.get("date", ""), sent_s, is_read=is_read, is_theirs=is_theirs)
+        return not self.exchange_clock.take(
+            target, headers.get("date", ""), sent_s, is_read=is_read, is_theirs=is_theirs
+        )
 
     def _kept(self, what: str) -> errors.NoAnswerError:
         return errors.NoAnswerError(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from kalshi_cli.base.units import Ts
+from kalshi_cli.compiled.books import CompiledBooks
+from kalshi_cli.compiled.loop import AFTER_ROW, END
+from kalshi_cli.compiled.rows import BookRows, TapeItem, pack
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.messages import (
@@ -17,9 +20,6 @@ from kalshi_cli.core.model.messages import (
     Message,
     PublicTrade,
 )
-from kalshi_cli.kernel.books import BookKernel
-from kalshi_cli.kernel.compiled import AFTER_ROW, END
-from kalshi_cli.kernel.rows import BookRows, TapeItem, pack
 from kalshi_cli.services.research.backtest import Drive
 from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol, process_messages
 from kalshi_cli.simulator.paper.venue import PaperVenue
@@ -33,7 +33,7 @@ NewBook = Callable[[str], OrderBook]
 
 def compiled_drive() -> tuple[Drive, tuple[NewBook, NewBook]]:
     """Return a trading loop for one backtest, and what creates the books of its engine and of its venue."""
-    kernel = BookKernel()
+    compiled = CompiledBooks()
 
     def drive(
         feed: Iterable[TapeItem],
@@ -44,9 +44,9 @@ def compiled_drive() -> tuple[Drive, tuple[NewBook, NewBook]]:
     ) -> None:
         if not isinstance(venue, PaperVenue):
             raise TypeError("the compiled loop needs the paper venue")
-        run_compiled(pack(feed), engine, venue, store, done, kernel)
+        run_compiled(pack(feed), engine, venue, store, done, compiled)
 
-    return drive, (kernel.engine_book, kernel.venue_book)
+    return drive, (compiled.engine_book, compiled.venue_book)
 
 
 def run_compiled(
@@ -55,18 +55,18 @@ def run_compiled(
     venue: PaperVenue,
     store: RecorderProtocol,
     done: Callable[[Message], None],
-    kernel: BookKernel,
+    compiled: CompiledBooks,
 ) -> None:
-    """Drive the loop until the tape ends. The engine and the venue have the books of `kernel`.
+    """Drive the loop until the tape ends. The engine and the venue have the books of `compiled`.
 
     `done` is called for each message that was processed as one, after all of its effects.
     """
-    kernel.watch(engine.watches, is_timed=engine.exits.are_used)
+    compiled.watch(engine.watches, is_timed=engine.exits.are_used)
     for item in tape:
         if isinstance(item, BookRows):
-            _replay(item, engine, venue, store, done, kernel)
+            _replay(item, engine, venue, store, done, compiled)
         else:
-            _process(item, engine, venue, store, kernel)
+            _process(item, engine, venue, store, compiled)
             done(item)
 
 
@@ -76,35 +76,35 @@ def _replay(
     venue: PaperVenue,
     store: RecorderProtocol,
     done: Callable[[Message], None],
-    kernel: BookKernel,
+    compiled: CompiledBooks,
 ) -> None:
     at, state, is_timed = 0, engine.state, engine.exits.are_used
     while True:
         before = at
-        at, why = kernel.advance(batch, at)
+        at, why = compiled.advance(batch, at)
         if at > before:
-            state.feed_ts = Ts(kernel.last_ts)
+            state.feed_ts = Ts(compiled.last_ts)
         if why == AFTER_ROW:
-            ticker = kernel.judged_market
+            ticker = compiled.judged_market
             changed = BookChanged(state.feed_ts, ticker)
             if effects := engine.step(changed):
                 venue.observe(changed)  # its time; nothing is due, or the loop would have stopped before that row
                 process_messages((), engine, venue, store, effects)
-                kernel.wake_at(venue.wake, venue.now)
-            kernel.force(engine.due_books)
+                compiled.wake_at(venue.wake, venue.now)
+            compiled.force(engine.due_books)
             if is_timed:
-                kernel.look_again(ticker, _look_again_at(engine, ticker))
+                compiled.look_again(ticker, _look_again_at(engine, ticker))
             continue
-        kernel.show_venue(venue.markets)
+        compiled.show_venue(venue.markets)
         if why == END:
             return
         delta = batch.delta(at)
         at += 1
-        _process(delta, engine, venue, store, kernel)
+        _process(delta, engine, venue, store, compiled)
         if not delta.has_more:
-            kernel.judged(delta.ticker)
+            compiled.judged(delta.ticker)
             if is_timed:
-                kernel.look_again(delta.ticker, _look_again_at(engine, delta.ticker))
+                compiled.look_again(delta.ticker, _look_again_at(engine, delta.ticker))
         done(delta)
 
 
@@ -114,15 +114,15 @@ def _look_again_at(engine: TradingEngine, ticker: str) -> Ts:
 
 
 def _process(
-    message: Message, engine: TradingEngine, venue: PaperVenue, store: RecorderProtocol, kernel: BookKernel
+    message: Message, engine: TradingEngine, venue: PaperVenue, store: RecorderProtocol, compiled: CompiledBooks
 ) -> None:
-    """Process a message like `runner.run`, and tell the kernel what may have changed."""
+    """Process a message like `runner.run`, and tell the compiled books what may have changed."""
     replies = (*venue.observe(message),)
     if replies:
         process_messages((*replies, message), engine, venue, store)
     elif effects := engine.step(message):
         process_messages((), engine, venue, store, effects)
     if replies or isinstance(message, _TO_ORDERS):
-        kernel.arm(venue.markets)
-    kernel.wake_at(venue.wake, venue.now)
-    kernel.force(engine.due_books)
+        compiled.arm(venue.markets)
+    compiled.wake_at(venue.wake, venue.now)
+    compiled.force(engine.due_books)

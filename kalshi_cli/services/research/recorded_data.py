@@ -84,7 +84,7 @@ def _size(path: Path) -> int:
 
 
 def _new_rows() -> NewRows:
-    from kalshi_cli.kernel.rows import from_columns  # numba takes half a second to import
+    from kalshi_cli.compiled.rows import from_columns  # numba takes half a second to import
 
     return from_columns
 

@@ -88,7 +88,7 @@ def set_up(
     """Return the engine, the venue and the trading loop of a backtest.
 
     With `is_compiled`, and the packages of the extra `[research]`, the loop replays order books compiled: its feed may
-    contain `kernel.rows.BookRows`, and the trades are the same.
+    contain `compiled.rows.BookRows`, and the trades are the same.
     """
     new_books: tuple[Callable[[str], OrderBook], Callable[[str], OrderBook]] = (OrderBook, OrderBook)
     drive: Drive = run

@@ -12,7 +12,7 @@ from kalshi_cli.simulator.matching.member import NONE
 from kalshi_cli.simulator.matching.order_book import MatchPlan
 from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model import records
-from kalshi_cli.simulator.model.agenda import EventQueue
+from kalshi_cli.simulator.model.event_queue import EventQueue
 
 _OF_ORDER = ("order_id", "client_order_id", "account", "ticker", "side", "subaccount", "exchange_index")
 """The attributes that a fill copies from its order."""
@@ -23,9 +23,9 @@ GROUP_WINDOW_MS = 15_000
 class MatchingEngine:
     """Moves orders, contracts and money. Every method leaves books, balances and reservations consistent."""
 
-    def __init__(self, state: SimulatorState, agenda: EventQueue) -> None:
+    def __init__(self, state: SimulatorState, queue: EventQueue) -> None:
         self.state = state
-        self.agenda = agenda
+        self.queue = queue
 
     def can_pay(self, order: records.OrderRecord, instead_of: records.OrderRecord | None = None) -> bool:
         """Return whether the balance covers this order beside all resting ones.
@@ -61,7 +61,7 @@ class MatchingEngine:
         order.remaining = left
         if rests:
             self.state.add_live(order)
-            self.agenda.put(order.expires, "expire", order.order_id)
+            self.queue.put(order.expires, "expire", order.order_id)
         elif order.filled == order.qty:
             order.status = records.EXECUTED
         else:

@@ -128,4 +128,4 @@ class OrderAmends:
             self.state.members[order.account].client_ids[wish.updated_client_order_id] = order.order_id
         if wish.expires != KEEP:
             order.expires = wish.expires
-            self.engine.agenda.put(wish.expires, "expire", order.order_id)
+            self.engine.queue.put(wish.expires, "expire", order.order_id)

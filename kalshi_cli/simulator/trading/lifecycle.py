@@ -13,7 +13,7 @@ from kalshi_cli.simulator.matching.collateral import payout
 from kalshi_cli.simulator.matching.member import AccountBalance, SimAccount
 from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model import records
-from kalshi_cli.simulator.model.agenda import EventQueue
+from kalshi_cli.simulator.model.event_queue import EventQueue
 from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, SeriesSpec
 from kalshi_cli.simulator.model.price_grids import STRUCTURES
 from kalshi_cli.simulator.trading.order_gateway import OrderGateway
@@ -34,18 +34,18 @@ KEEP_SETTLED_MS = 3_600_000
 class Lifecycle:
     """The changes of markets that do not follow from orders."""
 
-    def __init__(self, state: SimulatorState, gateway: OrderGateway, agenda: EventQueue) -> None:
+    def __init__(self, state: SimulatorState, gateway: OrderGateway, queue: EventQueue) -> None:
         self.state = state
         self.gateway = gateway
-        self.agenda = agenda
+        self.queue = queue
         self._old = EventQueue()
         self.paid: list[str] = []
         """The markets that paid since `ComboService` last emptied this list."""
 
     def restart(self) -> None:
-        """Put everything that will be due on the agenda after a restore."""
+        """Put everything that will be due into the queue after a restore."""
         for order in self.state.live.values():
-            self.agenda.put(order.expires, "expire", order.order_id)
+            self.queue.put(order.expires, "expire", order.order_id)
         for ticker, market in self.state.markets.items():
             self._plan(ticker, market)
             if market.settled is not None:
@@ -55,9 +55,9 @@ class Lifecycle:
         if market.settled is not None:
             return
         if market.determined is not None:
-            self.agenda.put(Ts(market.determined + market.spec.settlement_timer_s * 1000), "pay", ticker)
+            self.queue.put(Ts(market.determined + market.spec.settlement_timer_s * 1000), "pay", ticker)
         if not market.is_cleared:
-            self.agenda.put(Ts(market.close_time + linger_ms(ticker)), "close", ticker)
+            self.queue.put(Ts(market.close_time + linger_ms(ticker)), "close", ticker)
 
     # -- listing --
 
@@ -169,8 +169,8 @@ class Lifecycle:
         However late the call, an order ends when it expires and a market pays when its timer ends. Call again until it
         returns None: one event can make another due.
         """
-        due = self.agenda.due(now)
-        while due is not None and (entry := self.agenda.take(due)) is not None:
+        due = self.queue.due(now)
+        while due is not None and (entry := self.queue.take(due)) is not None:
             what, which = entry
             if what == "expire":
                 order = self.state.live.get(which)

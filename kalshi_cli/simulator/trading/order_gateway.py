@@ -12,7 +12,7 @@ from kalshi_cli.simulator.matching.matching_engine import MatchingEngine
 from kalshi_cli.simulator.matching.member import SimAccount
 from kalshi_cli.simulator.matching.order_book import MatchPlan
 from kalshi_cli.simulator.matching.state import SimulatorState
-from kalshi_cli.simulator.model.agenda import EventQueue
+from kalshi_cli.simulator.model.event_queue import EventQueue
 from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt, OrderTerms
 from kalshi_cli.simulator.model.records import MarketRecord, OrderRecord
 from kalshi_cli.simulator.protocol.replies import RejectionError, existing, not_found
@@ -26,9 +26,9 @@ BalanceKey = tuple[int, int]
 class OrderGateway:
     """Places and cancels orders, and moves cash."""
 
-    def __init__(self, state: SimulatorState, agenda: EventQueue) -> None:
+    def __init__(self, state: SimulatorState, queue: EventQueue) -> None:
         self.state = state
-        self.engine = MatchingEngine(state, agenda)
+        self.engine = MatchingEngine(state, queue)
         self.groups = OrderGroups(state, self.engine)
 
     # -- placing --

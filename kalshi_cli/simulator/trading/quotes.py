@@ -17,7 +17,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.simulator.matching.collateral import FeeTerms
 from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model import quote_records as status
-from kalshi_cli.simulator.model.agenda import EventQueue
+from kalshi_cli.simulator.model.event_queue import EventQueue
 from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt, is_combo
 from kalshi_cli.simulator.model.quote_records import QuoteRecord, QuoteTerms, RfqRecord, RfqTerms
 from kalshi_cli.simulator.protocol.quote_json import quote_msgs, rfq_msg
@@ -41,10 +41,10 @@ class RfqService:
     def __init__(self, state: SimulatorState, gateway: OrderGateway) -> None:
         self.state = state
         self.gateway = gateway
-        self._agenda = EventQueue()
+        self._queue = EventQueue()
 
     def restart(self) -> None:
-        """Put everything that will be due on the agenda after a restore."""
+        """Put everything that will be due into the queue after a restore."""
         for rfq in self.state.talks.rfqs.values():
             self._plan_rfq(rfq)
         for quote in self.state.talks.quotes.values():
@@ -237,7 +237,7 @@ class RfqService:
 
     def advance(self, now: Ts) -> None:
         """Do everything that is due."""
-        while (entry := self._agenda.take(now)) is not None:
+        while (entry := self._queue.take(now)) is not None:
             what, which = entry
             if what == "rfq":
                 self._pass_rfq(which, now)
@@ -292,14 +292,14 @@ class RfqService:
         return None
 
     def _plan_quote(self, quote: QuoteRecord) -> None:
-        self._agenda.put(self._due(quote), "quote", quote.quote_id)
+        self._queue.put(self._due(quote), "quote", quote.quote_id)
 
     def _plan_rfq(self, rfq: RfqRecord) -> None:
         market = self.state.markets.get(rfq.ticker)
         if rfq.closed is not None:
-            self._agenda.put(Ts(rfq.closed + KEEP_CLOSED_MS), "rfq", rfq.rfq_id)
+            self._queue.put(Ts(rfq.closed + KEEP_CLOSED_MS), "rfq", rfq.rfq_id)
         elif market is not None:
-            self._agenda.put(market.close_time, "rfq", rfq.rfq_id)
+            self._queue.put(market.close_time, "rfq", rfq.rfq_id)
 
     def _keep_rfq(self, rfq: RfqRecord, now: Ts) -> None:
         rfq.updated = now

@@ -15,7 +15,7 @@ from kalshi_cli.base.units import Price, Qty, parse_ts
 from kalshi_cli.core.model.messages import OrderAccepted
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.exchange.rest.their_clock import TheirClock, moment
+from kalshi_cli.exchange.rest.exchange_clock import ExchangeClock, moment
 
 ORDER = Order(
     client_order_id="11111111-2222-4333-8444-555555555555", ticker="KXTEST-26NOV20-T1.5", side=BID, price=Price(4700),
@@ -84,7 +84,7 @@ def test_no_header_ends_a_read_or_a_cancel_but_as_an_error_of_ours(serve, connec
 @example("Wed, 10 Jun 2026 06:29:20 GMT")
 def test_whatever_is_called_a_date_moves_no_clock_into_next_week(text: str) -> None:
     clock = ManualClock(NOW)
-    theirs = TheirClock(clock)
+    theirs = ExchangeClock(clock)
     assert theirs.take("/", text, 0.0, is_read=True)
     assert theirs.latest(clock.monotonic()) <= NOW + 86_401_000
 

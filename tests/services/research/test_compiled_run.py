@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from support.values import NOW, make_market
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, dollars
+from kalshi_cli.compiled.books import CompiledBook
+from kalshi_cli.compiled.rows import pack
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.markets import FeeSchedule, MarketStatus
 from kalshi_cli.core.model.messages import (
@@ -27,8 +29,6 @@ from kalshi_cli.core.model.messages import (
     Tick,
 )
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.kernel.books import KernelBook
-from kalshi_cli.kernel.rows import pack
 from kalshi_cli.services.research.recorded_run import set_up
 from kalshi_cli.services.runner import run
 from verification.replay import compare as comparison
@@ -181,7 +181,7 @@ def test_the_compiled_loop_has_books_of_its_own() -> None:
         latency_ms=0, is_compiled=True,
     )  # fmt: skip
     drive(messages, engine, venue, _Nothing(), lambda _message: None)
-    assert all(isinstance(book, KernelBook) for book in engine.state.books.values())
+    assert all(isinstance(book, CompiledBook) for book in engine.state.books.values())
     with pytest.raises(TypeError, match="paper venue"):
         drive(messages, engine, _Nothing(), _Nothing(), lambda _message: None)
 

@@ -54,7 +54,7 @@ def test_a_new_exchange_shows_what_the_old_one_acknowledged() -> None:
     alice = Caller(exchange)
     assert alice.place("bid", "0.4", "1", client_order_id="first")[0] == 409, "ids stay used"
     exchange.advance(Ts(T0 + 60_000))
-    assert exchange.resting("alice") == [], "the expiry is still on the agenda"
+    assert exchange.resting("alice") == [], "the expiry is still in the queue"
 
 
 def test_the_queue_keeps_its_order() -> None:

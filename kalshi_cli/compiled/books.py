@@ -8,27 +8,27 @@ from typing import Any
 import numpy as np
 
 from kalshi_cli.base.units import Price, Qty, Ts
+from kalshi_cli.compiled import loop as c
+from kalshi_cli.compiled.rows import BookRows
 from kalshi_cli.core.engine.strategy_runner import Watches
 from kalshi_cli.core.market.order_book import OrderBook, PriceLevel
 from kalshi_cli.core.model.messages import Level
 from kalshi_cli.core.model.order_terms import BID, Side
-from kalshi_cli.kernel import compiled as c
-from kalshi_cli.kernel.rows import BookRows
 from kalshi_cli.simulator.paper.market import PaperMarket
 
 MODES: Mapping[Watches | None, int] = {None: c.NOTHING, "price": c.PRICE, "top": c.TOP, "depth": c.DEPTH}
 
 
-class KernelBook(OrderBook):
+class CompiledBook(OrderBook):
     """A book whose levels are in an array. The loop's changes become visible by `show`."""
 
-    __slots__ = ("_ask_qty", "_bid_qty", "_code", "_kernel", "_who")
+    __slots__ = ("_ask_qty", "_bid_qty", "_code", "_compiled", "_who")
 
-    def __init__(self, kernel: BookKernel, who: int, ticker: str) -> None:
+    def __init__(self, compiled: CompiledBooks, who: int, ticker: str) -> None:
         super().__init__(ticker)
-        self._kernel = kernel
+        self._compiled = compiled
         self._who = who
-        self._code = kernel.code(ticker)
+        self._code = compiled.code(ticker)
         self._bid_qty = self._ask_qty = 0
 
     def show(self, bid: int, bid_qty: int, ask: int, ask_qty: int, ts: int) -> None:
@@ -39,20 +39,20 @@ class KernelBook(OrderBook):
 
     def read(self) -> None:
         """Take over the top of the book from the arrays."""
-        bid, ask, _, ts = self._kernel.tops[self._who, self._code].tolist()
-        levels = self._kernel.levels[self._who, self._code]
+        bid, ask, _, ts = self._compiled.tops[self._who, self._code].tolist()
+        levels = self._compiled.levels[self._who, self._code]
         bid_qty, ask_qty = levels[0, bid] if bid != c.NO_BID else 0, levels[1, ask] if ask != c.NO_ASK else 0
         self.show(bid, int(bid_qty), ask, int(ask_qty), ts)
 
     def _side(self, side: Side) -> Any:
-        return self._kernel.levels[self._who, self._code, 0 if side is BID else 1]
+        return self._compiled.levels[self._who, self._code, 0 if side is BID else 1]
 
     def _store(self) -> None:
         """Write the best prices and the time into the array of tops, and read the quantities."""
-        levels = self._kernel.levels[self._who, self._code]
+        levels = self._compiled.levels[self._who, self._code]
         self._bid_qty = 0 if self.best_bid is None else int(levels[0, self.best_bid])
         self._ask_qty = 0 if self.best_ask is None else int(levels[1, self.best_ask])
-        self._kernel.tops[self._who, self._code] = (
+        self._compiled.tops[self._who, self._code] = (
             c.NO_BID if self.best_bid is None else self.best_bid,
             c.NO_ASK if self.best_ask is None else self.best_ask,
             self.is_usable,
@@ -61,7 +61,7 @@ class KernelBook(OrderBook):
 
     def load(self, bids: Iterable[Level], asks: Iterable[Level], ts: Ts) -> None:
         super().load(bids, asks, ts)
-        levels = self._kernel.levels[self._who, self._code]
+        levels = self._compiled.levels[self._who, self._code]
         levels[:] = 0
         for number, side in enumerate((self._bids, self._asks)):
             if side:
@@ -71,7 +71,7 @@ class KernelBook(OrderBook):
                 levels[number, c.BLOCKS : c.BLOCKS + len(counts)] = counts
         self._bids, self._asks = {}, {}
         self._store()
-        self._kernel.unsee(self._code)
+        self._compiled.unsee(self._code)
 
     def apply(self, side: Side, price: Price, delta: Qty, ts: Ts) -> None:
         if not self.is_usable:
@@ -81,16 +81,16 @@ class KernelBook(OrderBook):
             self.ts = ts
             self._lost(price, delta)
             return
-        levels, top = self._kernel.levels[self._who, self._code], self._kernel.tops[self._who, self._code]
+        levels, top = self._compiled.levels[self._who, self._code], self._compiled.tops[self._who, self._code]
         c.apply(levels, top, 0 if side is BID else 1, int(price), qty)
         top[c.TS] = ts
         self.read()
 
     def invalidate(self, reason: str) -> None:
         super().invalidate(reason)
-        self._kernel.levels[self._who, self._code] = 0
+        self._compiled.levels[self._who, self._code] = 0
         self._store()
-        self._kernel.unsee(self._code)
+        self._compiled.unsee(self._code)
 
     @property
     def bid(self) -> PriceLevel | None:
@@ -108,7 +108,7 @@ class KernelBook(OrderBook):
         best = self.best_bid if side is BID else self.best_ask
         if best is None:
             return []
-        found, most = self._kernel.found, c.ONE if depth is None else depth
+        found, most = self._compiled.found, c.ONE if depth is None else depth
         count = c.walk(self._side(side), 0 if side is BID else 1, int(best), most, found)
         return [(Price(price), Qty(qty)) for price, qty in found[:count].tolist()]
 
@@ -116,13 +116,13 @@ class KernelBook(OrderBook):
         return Qty(int(self._side(side)[price])) if 0 < price < c.ONE else Qty(0)
 
 
-class BookKernel:
+class CompiledBooks:
     """The arrays of all markets. `advance` runs the loop; `arm` and `judged` tell it what Python changed."""
 
     def __init__(self) -> None:
         self._codes: dict[str, int] = {}
         self._tickers: list[str] = []
-        self._books: list[tuple[KernelBook | None, KernelBook | None, str]] = []
+        self._books: list[tuple[CompiledBook | None, CompiledBook | None, str]] = []
         """The venue's and the engine's book of each market, if they exist yet, and its ticker."""
         self._mode, self._look_at = c.NOTHING, c.NEVER
         self._forced: set[str] = set()
@@ -154,12 +154,12 @@ class BookKernel:
         """Return the book of a market as strategies see it."""
         return self._book(c.ENGINE, ticker)
 
-    def _book(self, who: int, ticker: str) -> KernelBook:
+    def _book(self, who: int, ticker: str) -> CompiledBook:
         code = self.code(ticker)
         venue, engine, _ = self._books[code]
         book = venue if who == c.VENUE else engine
         if book is None:
-            book = KernelBook(self, who, ticker)
+            book = CompiledBook(self, who, ticker)
             self._books[code] = (book, engine, ticker) if who == c.VENUE else (venue, book, ticker)
         return book
 

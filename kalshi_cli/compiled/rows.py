@@ -9,10 +9,10 @@ from typing import Any, Self
 import numpy as np
 
 from kalshi_cli.base.units import Price, Qty, Ts
+from kalshi_cli.compiled.loop import place
 from kalshi_cli.core.model.messages import BookDelta, Message
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.recorded import ChangeRows
-from kalshi_cli.kernel.compiled import place
 
 ROW = np.dtype(
     [("ts", "i8"), ("delta", "i8"), ("market", "i4"), ("price", "i4"), ("side", "i1"), ("has_more", "i1")], align=True

@@ -54,7 +54,7 @@ class _Bounds(NamedTuple):
         return both if both.least <= both.most else None
 
 
-class TheirClock:
+class ExchangeClock:
     """Tracks the date of every response, and detects cached responses to reads."""
 
     def __init__(self, clock: Clock) -> None:

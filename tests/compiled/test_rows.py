@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Price, Qty, Ts
+from kalshi_cli.compiled import rows
+from kalshi_cli.compiled.rows import BookRows, from_columns, pack
 from kalshi_cli.core.model.messages import BookDelta, Message, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.kernel import rows
-from kalshi_cli.kernel.rows import BookRows, from_columns, pack
 
 DELTAS = st.builds(
     BookDelta,

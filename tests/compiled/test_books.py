@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Price, Qty, Ts
+from kalshi_cli.compiled import loop as c
+from kalshi_cli.compiled.books import CompiledBooks
+from kalshi_cli.compiled.loop import END
+from kalshi_cli.compiled.rows import BookRows, pack
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.messages import BookDelta
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.kernel import compiled as c
-from kalshi_cli.kernel.books import BookKernel
-from kalshi_cli.kernel.compiled import END
-from kalshi_cli.kernel.rows import BookRows, pack
 from kalshi_cli.simulator.paper.market import PaperMarket
 from kalshi_cli.simulator.paper.queue_position import QueuePlace
 
@@ -45,15 +45,15 @@ def seen(book: OrderBook) -> list[Any]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("new", [BookKernel.venue_book, BookKernel.engine_book])
+@pytest.mark.parametrize("new", [CompiledBooks.venue_book, CompiledBooks.engine_book])
 @given(steps=STEPS)
 def test_it_answers_like_a_book_of_dictionaries(
-    new: Callable[[BookKernel, str], OrderBook], steps: list[tuple[Any, ...]]
+    new: Callable[[CompiledBooks, str], OrderBook], steps: list[tuple[Any, ...]]
 ) -> None:
-    kernel = BookKernel()
-    others = [new(kernel, f"KXB-{number}") for number in range(5)]
-    mine, reference = new(kernel, "KXA-1"), OrderBook("KXA-1")
-    assert new(kernel, "KXA-1") is mine
+    compiled = CompiledBooks()
+    others = [new(compiled, f"KXB-{number}") for number in range(5)]
+    mine, reference = new(compiled, "KXA-1"), OrderBook("KXA-1")
+    assert new(compiled, "KXA-1") is mine
     for ts, (step, *given_) in enumerate(steps, 1):
         for book in (mine, reference):
             getattr(book, step)(*given_, *(() if step == "invalidate" else (Ts(ts),)))
@@ -73,15 +73,15 @@ def test_the_loop_changes_both_copies_like_the_books_themselves(
         if number < len(changes):
             side, price, qty = changes[number]
             made.append(BookDelta(Ts(6), "KXA-1", side, Price(price), Qty(-qty), has_more=True))
-    kernel, reference = BookKernel(), OrderBook("KXA-1")
-    books = [kernel.venue_book("KXA-1"), kernel.engine_book("KXA-1")]
+    compiled, reference = CompiledBooks(), OrderBook("KXA-1")
+    books = [compiled.venue_book("KXA-1"), compiled.engine_book("KXA-1")]
     for book in (*books, reference):
         book.load((), (), Ts(1))
-    kernel.wake_at(Ts(2**62), Ts(0))
+    compiled.wake_at(Ts(2**62), Ts(0))
     for item in pack(made):
         assert isinstance(item, BookRows)
-        assert kernel.advance(item, 0) == (len(made), END)
-        kernel.show_venue({"KXA-1": PaperMarket(books[0])})
+        assert compiled.advance(item, 0) == (len(made), END)
+        compiled.show_venue({"KXA-1": PaperMarket(books[0])})
     for each in made:
         reference.apply(each.side, each.price, each.delta, each.ts)
     for book in books:

@@ -19,7 +19,7 @@ from kalshi_cli.exchange.client import KalshiClient
 NOW = Ts(1_780_000_000_000)
 
 
-class TheirClock(httpx.BaseTransport):
+class DatedReplies(httpx.BaseTransport):
     """Answers anything, dated by a clock that is `ahead_ms` of ours; each way takes some time."""
 
     def __init__(self, clock: ManualClock, ahead_ms: int) -> None:
@@ -44,7 +44,7 @@ class TheirClock(httpx.BaseTransport):
         return httpx.Response(self.status, headers={"Date": date}, content=self.body)
 
 
-def client_of(transport: TheirClock, within_s: float = 10.0) -> KalshiClient:
+def client_of(transport: DatedReplies, within_s: float = 10.0) -> KalshiClient:
     """`within_s` of one second leaves no read the time to be tried again after an old reply."""
     client = KalshiClient(
         "http://localhost/trade-api/v2", clock=transport.clock, rng=random.Random(1), transport=transport
@@ -57,8 +57,8 @@ WAYS = st.tuples(st.floats(0, 0.4), st.floats(0, 0.4), st.floats(0, 3))
 
 
 @given(st.integers(-60_000, 60_000), st.lists(WAYS, min_size=1, max_size=12))
-def test_their_clock_never_showed_more_than_we_say(ahead_ms: int, calls: list[tuple[float, float, float]]) -> None:
-    transport = TheirClock(ManualClock(NOW), ahead_ms)
+def test_exchange_clock_never_showed_more_than_we_say(ahead_ms: int, calls: list[tuple[float, float, float]]) -> None:
+    transport = DatedReplies(ManualClock(NOW), ahead_ms)
     client = client_of(transport)
     for there, back, pause in calls:
         transport.clock.advance(pause)
@@ -71,7 +71,7 @@ def test_their_clock_never_showed_more_than_we_say(ahead_ms: int, calls: list[tu
 
 
 def test_after_a_second_of_replies_it_is_known_closely() -> None:
-    transport = TheirClock(ManualClock(NOW), 12_345)
+    transport = DatedReplies(ManualClock(NOW), 12_345)
     client = client_of(transport)
     for _ in range(15):
         client.request("GET", "/exchange/status")
@@ -82,7 +82,7 @@ def test_after_a_second_of_replies_it_is_known_closely() -> None:
 
 def test_a_clock_that_was_set_meanwhile_is_believed_anew() -> None:
     """Or a host that slept, while its monotonic clock stood still."""
-    transport = TheirClock(ManualClock(NOW), 0)
+    transport = DatedReplies(ManualClock(NOW), 0)
     client = client_of(transport)
     for _ in range(15):
         client.request("GET", "/exchange/status")
@@ -92,14 +92,14 @@ def test_a_clock_that_was_set_meanwhile_is_believed_anew() -> None:
     assert client.max_server_time(transport.clock.monotonic()) >= transport.now()
 
 
-def keep(transport: TheirClock) -> None:
+def keep(transport: DatedReplies) -> None:
     """From now on reads are answered with a reply of now."""
     transport.kept = format_datetime(datetime.fromtimestamp(transport.now() // 1000, UTC), usegmt=True)
 
 
 @given(st.lists(st.floats(0, 3), max_size=6), st.floats(3.2, 3_600), st.lists(st.floats(0.0, 30), max_size=12))
 def test_a_reply_that_was_kept_is_never_believed(before: list[float], age_s: float, after: list[float]) -> None:
-    transport = TheirClock(ManualClock(NOW), 0)
+    transport = DatedReplies(ManualClock(NOW), 0)
     client = client_of(transport)
     keep(transport)
     transport.clock.advance(age_s)
@@ -118,7 +118,7 @@ def test_a_reply_that_was_kept_is_never_believed(before: list[float], age_s: flo
 
 
 def test_one_of_their_machines_that_is_a_little_behind_is_believed() -> None:
-    transport = TheirClock(ManualClock(NOW), 0)
+    transport = DatedReplies(ManualClock(NOW), 0)
     client = client_of(transport)
     for number in range(40):
         transport.ahead_ms = -900 * (number % 2)
@@ -128,7 +128,7 @@ def test_one_of_their_machines_that_is_a_little_behind_is_believed() -> None:
 
 
 def test_what_answers_a_write_is_believed_whatever_reads_said() -> None:
-    transport = TheirClock(ManualClock(NOW), 0)
+    transport = DatedReplies(ManualClock(NOW), 0)
     client = client_of(transport, within_s=1.0)
     transport.ahead_ms = 40_000
     client.request("GET", "/exchange/status")
@@ -141,7 +141,7 @@ def test_what_answers_a_write_is_believed_whatever_reads_said() -> None:
 
 
 def test_a_clock_that_was_set_back_is_believed_once_the_same_read_moves_on_with_ours() -> None:
-    transport = TheirClock(ManualClock(NOW), 0)
+    transport = DatedReplies(ManualClock(NOW), 0)
     client = client_of(transport, within_s=1.0)
     client.request("GET", "/exchange/status")
     transport.ahead_ms = -40_000
@@ -157,7 +157,7 @@ def test_a_clock_that_was_set_back_is_believed_once_the_same_read_moves_on_with_
 
 @pytest.mark.parametrize("wild_ms", [3_000, 40_000, 86_000_000])
 def test_one_reply_that_is_dated_far_ahead_costs_the_next_read_a_second_try(wild_ms: int) -> None:
-    transport = TheirClock(ManualClock(NOW), wild_ms)
+    transport = DatedReplies(ManualClock(NOW), wild_ms)
     client = client_of(transport, within_s=3.0)
     client.request("GET", "/exchange/status")
     transport.ahead_ms = 0
@@ -172,7 +172,7 @@ def test_one_reply_that_is_dated_far_ahead_costs_the_next_read_a_second_try(wild
 @pytest.mark.parametrize("status", [302, 400, 404, 429, 502, 503])
 @pytest.mark.parametrize("body", [b"<html>gateway</html>", b"{}", b'{"code": "bad_gateway"}'])
 def test_the_date_of_a_page_that_is_not_the_exchange_s_moves_no_clock(status: int, body: bytes) -> None:
-    transport = TheirClock(ManualClock(NOW), 0)
+    transport = DatedReplies(ManualClock(NOW), 0)
     client = client_of(transport, within_s=1.0)
     client.request("GET", "/exchange/status")
     transport.ahead_ms, transport.status, transport.body = 40_000, status, body
@@ -193,7 +193,7 @@ def test_the_date_of_a_page_that_is_not_the_exchange_s_moves_no_clock(status: in
     ],
 )
 def test_the_date_of_the_exchange_s_own_error_counts(status: int, body: bytes) -> None:
-    transport = TheirClock(ManualClock(NOW), 30_000)
+    transport = DatedReplies(ManualClock(NOW), 30_000)
     transport.status, transport.body = status, body
     client = client_of(transport, within_s=1.0)
     with pytest.raises(KalshiError):
@@ -208,7 +208,7 @@ def test_two_of_their_machines_further_apart_than_a_second_refuse_no_read(
     clock = ManualClock(NOW)
     machines = iter([number % 2 == 1 for number in range(1_000)] if is_alternating else [turn for turn, _ in turns] * 9)
 
-    class Apart(TheirClock):
+    class Apart(DatedReplies):
         def now(self) -> int:
             return self.clock.now() - 1_200 * next(machines, False)
 
@@ -221,7 +221,7 @@ def test_two_of_their_machines_further_apart_than_a_second_refuse_no_read(
 
 
 def test_a_clock_that_seems_ahead_is_asked_again() -> None:
-    transport = TheirClock(ManualClock(NOW), -8_000)
+    transport = DatedReplies(ManualClock(NOW), -8_000)
     transport.body = b'{"exchange_active": true, "trading_active": true}'
     assert client_of(transport).measure_clock_skew() == pytest.approx(8_000, abs=501)
     assert transport.asked == 2
@@ -235,13 +235,13 @@ def test_a_clock_that_seems_ahead_is_asked_again() -> None:
 
 def test_without_any_date_our_own_clock_stands_in() -> None:
     clock = ManualClock(NOW)
-    client = client_of(TheirClock(clock, 0))
+    client = client_of(DatedReplies(clock, 0))
     clock.advance(2)
     assert client.max_server_time(0.5) == NOW + 500
 
 
 def test_a_refusal_for_pace_is_tried_three_times_and_not_more() -> None:
-    transport = TheirClock(ManualClock(NOW), 0)
+    transport = DatedReplies(ManualClock(NOW), 0)
     transport.status = 429
     with pytest.raises(RateLimitedError):
         client_of(transport).request("GET", "/exchange/status")
