@@ -120,8 +120,8 @@ class _Fault:
     def could_tell_at(self, behind_ms: int) -> Ts:
         """When the exchange's reads, which trail by so much, first show what became of the order.
 
-        An order that arrived is in them once they are past its arrival. One that never arrived is disproved once they
-        are past the documented margin and past its expiry.
+        An order that the exchange took is in them once they are past its arrival. One that it never took is disproved
+        once they are past the documented margin and past its expiry.
         """
         assert self.sent_at is not None
         if self.arrived_at is not None:
@@ -142,9 +142,11 @@ class _Fault:
         raise httpx.RemoteProtocolError("cut")
 
     def _arrive(self, request: httpx.Request) -> None:
+        """Deliver the create. The exchange refuses one that is past its expiry: such an order never exists."""
         self._late = None
-        self.arrived_at = self._one.clock.now()
-        SimTransport(self._one.exchange, self._one.clock).handle_request(request)
+        answer = SimTransport(self._one.exchange, self._one.clock).handle_request(request)
+        if answer.status_code == httpx.codes.CREATED:
+            self.arrived_at = self._one.clock.now()
 
 
 def resolve(kind: Kind, seed: int, folder: Path, expiry_s: float | None = 90.0) -> Resolved:
@@ -194,7 +196,7 @@ def _judged(kind: Kind, loop: TradingLoop, fault: _Fault, told_at: Ts | None) ->
     could_tell = fault.could_tell_at(_behind_ms(one))
     took = (one.clock.now() - max(fault.answers_at, could_tell)) / 1000
     problem = ""
-    if kind.arrives is (order.status is OrderStatus.NEVER_ARRIVED):
+    if (fault.arrived_at is not None) is (order.status is OrderStatus.NEVER_ARRIVED):
         problem = f"ended as {order.status.value}"
     elif order.status is OrderStatus.NEVER_ARRIVED and one.clock.now() < could_tell:
         problem = "given up before the exchange could tell"

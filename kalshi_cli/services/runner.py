@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from kalshi_cli.base.errors import HaltedError, KalshiError
@@ -13,6 +13,10 @@ from kalshi_cli.store.records import ConcurrentChangeError
 
 MAX_CASCADE = 10_000
 """The most messages that one feed message may trigger; more means a loop that triggers itself."""
+
+
+NOT_SENT = "not_sent"
+"""The code of an order that was not sent, because it or something before it could not be saved or performed."""
 
 
 class EngineProtocol(Protocol):
@@ -75,23 +79,24 @@ def process_messages(
 
     Replies come before the next message, or the engine would decide on stale order state. They also come, with all
     their effects, before the next order or amend is sent: they may stop it. Every effect is recorded before it is
-    performed: no commit, no order. Where recording or performing fails, the engine still takes the replies that had
-    arrived, so that it knows which orders are live, and nothing more is performed.
+    performed: no commit, no order. Where recording or performing fails, nothing more is performed, but the engine still
+    takes the replies that had arrived, and learns what was not sent, so that it knows which orders are live.
     """
     coming, replies, effects = deque(messages), deque[Message](), deque(before)
     steps = 0
     try:
         while effects or replies or coming:
             if effects and not (replies and isinstance(effects[0], SubmitOrder | AmendOrder)):
-                replies.extend(_act_unless_halted(effects.popleft(), venue, store))
+                refusals = _record(effects[0], store)
+                effect = effects.popleft()  # Until it is recorded, it counts as not sent.
+                replies.extend(venue.perform(effect) if refusals is None else refusals)
                 continue
             if steps == MAX_CASCADE:
                 break
             steps += 1
             effects.extendleft(reversed(list(engine.step((replies or coming).popleft()))))
-    except BaseException:
-        for message in (*replies, *coming):
-            engine.step(message)
+    except BaseException as error:
+        _settle(engine, (*replies, *coming), effects, str(error) or type(error).__name__)
         raise
     if replies or coming:
         raise KalshiError(
@@ -100,26 +105,45 @@ def process_messages(
         )
 
 
-def _act_unless_halted(effect: Effect, venue: VenueProtocol, store: RecorderProtocol) -> Iterable[Message]:
-    """Perform an effect like `perform_effects`, unless another process has halted or changed trading.
+def _settle(engine: EngineProtocol, messages: Iterable[Message], unsent: Iterable[Effect], why: str) -> None:
+    """Pass the last messages through the engine without performing anything.
 
-    An order that is not sent for that reason is over, and an order that is not amended keeps its terms. Orders that the
-    other process placed count from here on.
+    No order and no amend is sent any more, neither those in `unsent` nor those that a message triggers.
+    """
+    left, effects = deque(messages), deque(unsent)
+    for _ in range(MAX_CASCADE):
+        if effects:
+            left.extend(_ended(effects.popleft(), NOT_SENT, why))
+        elif left:
+            effects.extend(engine.step(left.popleft()))
+        else:
+            break
+
+
+def _record(effect: Effect, store: RecorderProtocol) -> Sequence[Message] | None:
+    """Record an effect, or return what the engine must know if another process has halted or changed trading.
+
+    Orders that the other process placed count from here on.
     """
     try:
-        return perform_effects(effect, venue, store)
+        store.record(effect)
     except HaltedError as error:
+        ended = _ended(effect, error.code.upper(), error.message)
+        if not ended:
+            raise
         beside = error.orders if isinstance(error, ConcurrentChangeError) else ()
-        code, text = error.code.upper(), error.message
-        if isinstance(effect, SubmitOrder):
-            order = effect.order
-            return ExternalOrders(order.created, beside), OrderRejected(
-                order.created, order.client_order_id, code, text
-            )
-        if isinstance(effect, AmendOrder):
-            ts = effect.doubtful.updated
-            return ExternalOrders(ts, beside), AmendEnded(ts, effect.before, code, text)
-        raise
+        return ExternalOrders(ended[0].ts, beside), *ended
+    return None
+
+
+def _ended(effect: Effect, code: str, why: str) -> tuple[Message, ...]:
+    """Return the end of an order or an amend that is not sent: the order is over, or keeps its terms."""
+    if isinstance(effect, SubmitOrder):
+        order = effect.order
+        return (OrderRejected(order.created, order.client_order_id, code, why),)
+    if isinstance(effect, AmendOrder):
+        return (AmendEnded(effect.doubtful.updated, effect.before, code, why),)
+    return ()
 
 
 def perform_effects(effect: Effect, venue: VenueProtocol, store: RecorderProtocol) -> Iterable[Message]:

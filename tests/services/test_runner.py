@@ -9,10 +9,10 @@ import pytest
 from kalshi_cli.base.errors import HaltedError, KalshiError, StateFileError
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.effects import AlertRaised, AmendOrder, Effect, ResyncBook, SubmitOrder
-from kalshi_cli.core.model.messages import AmendEnded, ExternalOrders, Message, Quote, Tick
+from kalshi_cli.core.model.messages import AmendEnded, ExternalOrders, Message, OrderRejected, Quote, Tick
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.services.runner import MAX_CASCADE, process_messages, run
+from kalshi_cli.services.runner import MAX_CASCADE, NOT_SENT, process_messages, run
 
 
 def said(ts: int) -> Quote:
@@ -166,7 +166,52 @@ def test_an_order_is_not_sent_where_what_the_one_before_it_set_off_fails() -> No
     parts.last = order("3")
     with pytest.raises(StateFileError):
         process_messages([Tick(Ts(7)), said(200)], parts, parts, parts)
-    assert parts.log == ["step Tick 7", *lines(1, 2), "step Quote 10", "step Quote 20", "step Quote 200"]
+    heard = ["step Quote 10", "step Quote 20", "step Quote 200"]
+    assert parts.log == ["step Tick 7", *lines(1, 2), *heard, "step OrderRejected 1"], "and the engine knows of it"
+
+
+class Deciding(Parts):
+    """Every message but the end of an order sets off an order, and an amend; the state file takes the first order."""
+
+    def __init__(self, ends_at: str) -> None:
+        super().__init__()
+        self.heard: list[Message] = []
+        self._ends_at = ends_at
+
+    def step(self, message: Message) -> list[Effect]:
+        self.heard.append(message)
+        is_end = isinstance(message, OrderRejected | AmendEnded)
+        return [] if is_end else [order(f"o{message.ts}"), amend(f"a{message.ts}")]
+
+    def record(self, effect: Effect) -> None:
+        self._fail("record", effect)
+
+    def perform(self, effect: Effect) -> Iterable[Message]:
+        self._fail("perform", effect)
+        return [said(2)]
+
+    def _fail(self, verb: str, effect: Effect) -> None:
+        if f"{verb} {getattr(named(effect), 'ticker', '')}" == self._ends_at:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("ends_at", "unsent"),
+    [
+        ("record o1", ["o1", "a1", "o9", "a9"]),
+        ("perform o1", ["a1", "o9", "a9"]),
+        ("record o2", ["o2", "a2", "a1", "o9", "a9"]),
+    ],
+)
+def test_what_was_not_sent_before_a_failure_is_not_taken_for_live(ends_at: str, unsent: list[str]) -> None:
+    """An order is in doubt only where it was recorded and its request begun."""
+    parts = Deciding(ends_at)
+    with pytest.raises(KeyboardInterrupt):
+        process_messages([Tick(Ts(1)), said(9)], parts, parts, parts)
+    ended = [message for message in parts.heard if isinstance(message, OrderRejected | AmendEnded)]
+    names = [each.client_order_id if isinstance(each, OrderRejected) else each.order.ticker for each in ended]
+    assert sorted(names) == sorted(unsent)
+    assert {each.code for each in ended} == {NOT_SENT}
 
 
 def test_a_loop_that_feeds_itself_is_ended() -> None:

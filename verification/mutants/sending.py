@@ -15,11 +15,38 @@ SENDING = (
     ),
     Mutant(
         "commit before send",
+        "a crash between the two forgets an order of a loop that is live (F12)",
+        "services/runner.py",
+        "                refusals = _record(effects[0], store)\n",
+        "                sent = list(venue.perform(effects[0]))\n"
+        "                refusals = _record(effects[0], store) or sent\n",
+        ("tests/services/test_runner.py",),
+    ),
+    Mutant(
+        "commit before send by hand",
         "a crash between the two forgets an order that is live (F12)",
         "services/runner.py",
         "    store.record(effect)\n    return venue.perform(effect)",
         "    replies = list(venue.perform(effect))\n    store.record(effect)\n    return replies",
-        ("tests/services/test_runner.py", "tests/services/orders/test_place.py"),
+        ("tests/services/orders/test_place.py",),
+    ),
+    Mutant(
+        "an order whose request had begun is in doubt however the loop ends",
+        "it is taken for one that was not sent, and is left resting",
+        "services/runner.py",
+        "                effect = effects.popleft()  # Until it is recorded, it counts as not sent.\n"
+        "                replies.extend(venue.perform(effect) if refusals is None else refusals)\n",
+        "                replies.extend(venue.perform(effects[0]) if refusals is None else refusals)\n"
+        "                effects.popleft()\n",
+        ("tests/services/test_runner.py",),
+    ),
+    Mutant(
+        "an order that was not sent is not live",
+        "a loop whose state file fails ends with 7 and names orders that never were",
+        "services/runner.py",
+        "            left.extend(_ended(effects.popleft(), NOT_SENT, why))",
+        "            effects.popleft()",
+        ("tests/services/test_runner.py", "tests/services/trading/test_session.py"),
     ),
     Mutant(
         "halt inside the transaction of an intent",

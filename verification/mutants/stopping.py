@@ -245,8 +245,8 @@ STOPPING = (
         "replies that had come count after a failure",
         "an order that the exchange took is not cancelled when the loop ends",
         "services/runner.py",
-        "        for message in (*replies, *coming):\n            engine.step(message)\n        raise",
-        "        raise",
+        "_settle(engine, (*replies, *coming), effects,",
+        "_settle(engine, coming, effects,",
         ("tests/services/test_runner.py",),
     ),
     Mutant(

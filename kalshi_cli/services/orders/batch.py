@@ -35,7 +35,7 @@ from kalshi_cli.services.orders.place import (
     wait_for_orders,
 )
 from kalshi_cli.services.plans import REVIEW_AGAIN_S
-from kalshi_cli.services.runner import process_messages
+from kalshi_cli.services.runner import NOT_SENT, process_messages
 from kalshi_cli.services.trading.refusals import NEVER_THERE, duplicate, halted, refusal, rejection, sent_but_not_saved
 from kalshi_cli.store.records import NO_HALT, Halt
 from kalshi_cli.views.formats import TruncatableText
@@ -48,7 +48,6 @@ MAX_MARKETS = 100
 LOOK_AGAIN_MS = int(1000 * REVIEW_AGAIN_S)
 """The highest age of the books and the account data when an order is reviewed before its turn."""
 
-NOT_SENT = "not_sent"
 RECONCILE = "kalshi order reconcile"
 
 

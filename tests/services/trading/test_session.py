@@ -12,7 +12,7 @@ from support.trading import Bidder, Broken, Many, TradingSession
 
 from kalshi_cli.base.errors import HaltedError, StateFileError, UnreachableError
 from kalshi_cli.base.units import Money, Ts, cents, contracts, dollars
-from kalshi_cli.core.model.effects import OrderChanged, OrderRefused
+from kalshi_cli.core.model.effects import OrderChanged, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import Message, StateCommand
 from kalshi_cli.core.model.order_terms import ASK, BID
@@ -208,6 +208,32 @@ def test_a_full_disk_ends_the_run_and_the_orders_are_cancelled_all_the_same(sim:
         run.over(run.ticks(3))
     assert sim.exchange.resting("alice") == []
     assert sim.said == ["While stopping: disk full"]
+    sim.store = store
+
+
+@pytest.mark.parametrize("saved", [0, 1, 5])
+def test_an_order_that_could_not_be_saved_is_not_taken_for_live_when_the_run_ends(sim: Simulation, saved: int) -> None:
+    """It was not sent, nor what was decided beside it: the run ends with the fault of the file, not with 7."""
+    run = TradingSession(sim, Many(StrategyParams()))
+    store = sim.store
+    left = [saved]
+
+    class Full:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store, name)
+
+        def record(self, effect: Any) -> None:
+            if isinstance(effect, SubmitOrder):
+                left[0] -= 1
+            if left[0] < 0:
+                raise StateFileError("disk full")
+            store.record(effect)
+
+    sim.store = Full()  # type: ignore[assignment]
+    with pytest.raises(StateFileError):
+        run.over(run.ticks(3))
+    assert sim.exchange.resting("alice") == []
+    assert not [line for line in sim.said if "LIVE" in line]
     sim.store = store
 
 
