@@ -149,7 +149,7 @@ class RunModes:
             require_ready_to_trade(resources.client, home.folder, resources.tell)
             if resources.signer is not None:
                 resources.client.refresh_limits()
-            markets = run_markets(resources.client, clock.now(), request.tickers, request.series)
+            markets = run_markets(resources.client, clock.now(), request.tickers, request.series, resources.tell)
             fees = {market.ticker: resources.families.fees(market) for market in markets}
             families = {market.event_ticker: resources.families.family(market) for market in markets}
             stream = self._stream(resources, stack, markets, has_account=home.is_at_exchange)
@@ -322,7 +322,7 @@ class RunModes:
         resources = self.environment.open()
         client, clock, families = resources.client, resources.clock, resources.families
         with ExitStack() as stack:
-            markets = run_markets(client, clock.now(), request.tickers, request.series)
+            markets = run_markets(client, clock.now(), request.tickers, request.series, resources.tell)
             recorder, upkeep = self._recorder(request, resources)
             begun = stack.enter_context(ExitStack())
             begun.callback(recorder.path.unlink, missing_ok=True)  # a refused start leaves no file behind

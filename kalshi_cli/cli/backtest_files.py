@@ -13,7 +13,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, duration_from_user, pluralize, show_money
 from kalshi_cli.cli.extras import require_extra
 from kalshi_cli.cli.options import choice_option, flags_of, show_list, show_view
-from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info
+from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, warn
 from kalshi_cli.cli.time_options import when_option
 
 if TYPE_CHECKING:
@@ -89,8 +89,12 @@ def joined(values: Sequence[str] | None) -> str | None:
 def lake_part(
     config: Config, lake: Path | None, series: Sequence[str] | None, since: Ts | None, until: Ts | None
 ) -> dict[str, Any]:
-    """Return the fields of a request that select recordings of the lake; none if no option names it."""
+    """Return the fields of a request that select recordings of the lake; none if no option names it.
+
+    Warns of a series without a recording.
+    """
     from kalshi_cli.services.research.lake_service import lake_folder
+    from kalshi_cli.services.research.recorded_data import tell_unrecorded
 
     typed = joined(series)
     if all(each is None for each in (lake, typed, since, until)):
@@ -98,7 +102,9 @@ def lake_part(
     if str(lake).startswith("-"):
         raise UsageError(f"--lake takes a folder, not {lake}", hint="omit --lake for the lake of the environment")
     names = tuple(name.strip().upper() for name in (typed or "").split(",") if name.strip())
-    return {"lake": lake_folder(config, lake), "series": names, "since": since, "until": until}
+    folder = lake_folder(config, lake)
+    tell_unrecorded(folder, names, since, until, warn)
+    return {"lake": folder, "series": names, "since": since, "until": until}
 
 
 def require_files(page: Path | None, folder: Path | None) -> None:

@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperOption
 
 from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.cli.repeated_options import option_name, refuse_values
 from kalshi_cli.cli.screen.output import Format, set_quiet
 
 ENVIRONMENTS = ("sim", "demo", "prod")
@@ -73,14 +74,16 @@ GLOBAL = frozenset({*_CONVERT, "quiet", "allow_host"})
 
 
 def _keep(ctx: typer.Context, param: typer.CallbackParam, value: object) -> None:
-    """Set the flag if the option was given; the last one on the line wins."""
+    """Set the flag if the option was given. UsageError for another value than before the name of the command."""
     if value and param.name == "quiet":
         set_quiet(True)
     elif value and param.name == "allow_host":
         ctx.obj.allow_hosts.extend(value)
     elif value or (param.name == "fields" and value is not None):
         flag, convert = _CONVERT[param.name or ""]
-        setattr(ctx.obj, flag, convert(value))
+        chosen = convert(value)
+        refuse_values("--format" if flag == "form" else option_name(param), (vars(ctx.obj).get(flag, chosen), chosen))
+        setattr(ctx.obj, flag, chosen)
 
 
 def global_options() -> list[TyperOption]:

@@ -422,7 +422,7 @@ _OF_STACK = ("  File ", "Traceback ", "\n")
 
 
 def _wants_json(words: Sequence[str]) -> bool:
-    """Return whether the user asked for JSON errors. The last format option decides, as in the parser."""
+    """Return whether the user asked for JSON errors. Of several formats, which are refused, the last one decides."""
     form = ""
     given = list(words[: words.index("--")] if "--" in words else words)
     for word, after in pairwise([*given, ""]):

@@ -31,6 +31,7 @@ from kalshi_cli.base.units import Ts, duration_from_user, money_from_user, parse
 from kalshi_cli.cli.completion import add_completion
 from kalshi_cli.cli.exit_codes import ENDS
 from kalshi_cli.cli.global_options import GLOBAL, GlobalOptions, choice, global_options
+from kalshi_cli.cli.repeated_options import refuse_repeats
 from kalshi_cli.cli.screen.output import Format, info, warn, write_out
 
 if TYPE_CHECKING:
@@ -279,7 +280,7 @@ class HelpCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         typed = list(args)
         try:
-            return super().parse_args(ctx, args)
+            left = super().parse_args(ctx, args)
         except typer.BadParameter as error:
             if type(error) is typer.BadParameter:
                 raise
@@ -288,6 +289,8 @@ class HelpCommand(TyperCommand):
             if not missing:
                 raise
             raise UsageError(f"Missing {', '.join(missing)}", hint=self.usage_hint(ctx, given)) from error
+        refuse_repeats(self, ctx, typed)
+        return left
 
     def usage_hint(self, ctx: Any, given: Mapping[str, Any]) -> str:  # noqa: ARG002 - commands may use them
         """Return the hint of a command line without a required value: an example from the help."""
@@ -362,7 +365,10 @@ class HelpGroup(TyperGroup):
         if not args and not ctx.resilient_parsing:
             write_out(ctx.get_help() + "\n")
             raise typer.Exit(0)
-        return super().parse_args(ctx, args)
+        typed = list(args)
+        left = super().parse_args(ctx, args)
+        refuse_repeats(self, ctx, typed)
+        return left
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         names = self.list_commands(ctx)

@@ -249,10 +249,6 @@ def test_global_options_stand_on_either_side_of_the_command(capsys: Capture) -> 
     assert shown_env(capsys, "config", "show", "--json", "--env=demo") == "demo"
 
 
-def test_the_option_further_right_wins(capsys: Capture) -> None:
-    assert shown_env(capsys, "--env", "demo", "--format", "csv", "config", "show", "--json", "--env", "prod") == "prod"
-
-
 def test_a_terminal_shows_the_default_environment(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert main(["config", "show", "--json"]) == 0

@@ -198,7 +198,7 @@ class Desk:
         line = line.replace("tapes/*.jsonl.gz", "tapes/tape.jsonl.gz")
         line = re.sub(r"^kalshi (trade|watch|record) ", r"kalshi \1 --duration 0.3s ", line)
         if line.startswith("kalshi optimize"):
-            line = re.sub(r" --(since|until) \S+", "", line)
+            line = re.sub(r" --(since|until|windows|holdout|trials|jobs) \S+", "", line)
             line = re.sub(r"\S*\*\.jsonl\.gz", "tape.jsonl.gz", line) + " --windows 1 --holdout 0 --trials 1 --jobs 1"
         line = re.sub(r"KXETH\w*-\S+", FINE, line)
         line = re.sub(rf"{NOT_OURS}-\w+-[\w.]+|\bTICKER\b", TWO_SIDED, line)

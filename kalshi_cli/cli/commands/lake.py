@@ -9,6 +9,7 @@ import typer
 
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import pluralize
+from kalshi_cli.cli.backtest_files import joined
 from kalshi_cli.cli.options import CommandGroup, LakeFolder, open_services, show_list, show_view
 from kalshi_cli.cli.screen.output import info
 from kalshi_cli.cli.time_options import when, when_option
@@ -60,7 +61,8 @@ def import_files(
 def download(
     ctx: typer.Context,
     series: Annotated[
-        str, typer.Option("--series", metavar="SERIES", help="One series, or several separated by commas.")
+        list[str],
+        typer.Option("--series", metavar="SERIES[,SERIES]", help="One series, or several separated by commas."),
     ],
     since: Annotated[Any, when_option("--since", text="From this time: 30d or a date such as 2026-11-01.")],
     until: Annotated[Any, when_option("--until", text="Only before this time (now).")] = None,
@@ -83,7 +85,7 @@ def download(
     from kalshi_cli.cli.screen.progress import progress
     from kalshi_cli.views.lake import LakeDownloadRow
 
-    names = [name.strip().upper() for name in series.split(",") if name.strip()]
+    names = [name.strip().upper() for name in (joined(series) or "").split(",") if name.strip()]
     if not names:
         raise UsageError("--series names no series", hint="kalshi data download --series KXBTC15M --since 30d")
     with open_services(ctx) as kalshi:

@@ -76,10 +76,17 @@ def filter_markets(found: Iterable[ListedMarket], query: MarketQuery, now: Ts) -
     return islice(kept, query.limit + 1)
 
 
-def run_markets(client: KalshiClient, now: Ts, tickers: Sequence[str], series: str) -> list[Market]:
+def run_markets(
+    client: KalshiClient,
+    now: Ts,
+    tickers: Sequence[str],
+    series: str,
+    tell: Callable[[str], None] = lambda _text: None,
+) -> list[Market]:
     """Return the markets of a loop: the named ones, the most active open ones of series (joined by commas), or of all.
 
-    NotFoundError if a name is unknown or no market is open; a loop never starts on fewer markets than requested.
+    NotFoundError if the ticker of a market is unknown, or if no market is open. `tell` gets a line about each series
+    that has no open market while another one has.
     """
     if tickers:
         markets = list(client.markets(tickers=tickers))
@@ -88,16 +95,26 @@ def run_markets(client: KalshiClient, now: Ts, tickers: Sequence[str], series: s
             raise NotFoundError(f"No market {', '.join(missing)}", hint="kalshi markets --search TEXT")
         return markets
     names = list(dict.fromkeys(name.strip() for name in series.split(",") if name.strip()))
-    markets = [
-        market
+    of_series = {
+        name: [m for m in client.markets(status="open", series=name or None) if m.close_time > now + SOON_MS]
         for name in names or [""]
-        for market in client.markets(status="open", series=name or None)
-        if market.close_time > now + SOON_MS
-    ]
+    }
+    markets = [market for found in of_series.values() for market in found]
     if not markets:
         what = f" of {', '.join(names)}" if names else ""
         raise NotFoundError(f"No market{what} is open for trading", hint="kalshi markets --status open")
+    for name in (name for name, found in of_series.items() if not found):
+        tell(_without_market(client, name))
     return sorted(markets, key=_ORDERS["volume"])[:MAX_MARKETS]
+
+
+def _without_market(client: KalshiClient, series: str) -> str:
+    """Return a line about a series without an open market: whether it is misspelled, or has none at this time."""
+    try:
+        client.series(series)
+    except NotFoundError:
+        return f"Warning: no series {series}; check the spelling (`kalshi series`)"
+    return f"Warning: {series} has no open market now; markets that open later are added"
 
 
 class EventQuery(msgspec.Struct, frozen=True, kw_only=True):

@@ -136,9 +136,7 @@ class MonitoringService:
 
         Raises UsageError for an unknown code: such a silence would have no effect.
         """
-        if not matching(REMEDIES, code):
-            near = get_close_matches(code, REMEDIES, 1, cutoff=0.0)[0]
-            raise UsageError(f"Unknown alert code: {code}", hint=f"did you mean {near}?", code="no_code")
+        _require_known(code)
         with alerting(self._resources, home) as alerts:
             now = self._resources.clock.now()
             silence = AlertSilence(code, subject, Ts(now + int(lasts_s * 1000)), reason, now)
@@ -146,9 +144,10 @@ class MonitoringService:
             return SilenceRow.of(silence)
 
     def unsilence(self, code: str, subject: str, home: Home | None = None) -> None:
-        """Remove a silence. Raises KalshiError if it does not exist."""
+        """Remove a silence. Raises KalshiError if it does not exist, UsageError if its code is unknown too."""
         with alerting(self._resources, home) as alerts:
             if not alerts.book.unsilence(code, subject):
+                _require_known(code)
                 raise KalshiError(f"No silence for {code} {subject}", hint="`kalshi alerts` lists the silences")
 
     def retry_alerts(self, home: Home | None = None, within_s: float = RETRY_WITHIN_S) -> RetriedNotices:
@@ -182,3 +181,10 @@ class MonitoringService:
                 DeliveryRow(sink=name, delivered=sent.outcome == "delivered", detail=TruncatableText(sent.text))
             )
         return rows
+
+
+def _require_known(code: str) -> None:
+    """Raise UsageError with the nearest code if this one, or a pattern, matches none."""
+    if not matching(REMEDIES, code):
+        near = get_close_matches(code, REMEDIES, 1, cutoff=0.0)[0]
+        raise UsageError(f"Unknown alert code: {code}", hint=f"did you mean {near}?", code="no_code")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -105,6 +105,22 @@ def lake_recordings(folder: Path, request: BacktestRequest) -> tuple[Lake, Selec
         hint = "`kalshi data list` shows what it has; `kalshi data import FILE` adds a recording"
         raise UsageError(f"No recording{what} at these times in the lake {folder}", hint=hint, code="no_data")
     return lake, chosen, found
+
+
+def tell_unrecorded(
+    folder: Path, series: Sequence[str], since: Ts | None, until: Ts | None, tell: Callable[[str], None]
+) -> None:
+    """Pass on a line about each of several series that the lake has no recording of, while it has others.
+
+    UsageError if it has no recording of any of them.
+    """
+    if len(series) < 2:
+        return  # a single one without a recording is refused
+    chosen = BacktestRequest(strategies=(), files=(), series=tuple(series), since=since, until=until)
+    *_, found = lake_recordings(folder, chosen)
+    recorded = {name for each in found for name in each.series}
+    for name in (name for name in series if name not in recorded):
+        tell(f"Warning: no recording of {name} at these times in the lake; `kalshi data list` shows what it has")
 
 
 class HoleFilter:

@@ -15,6 +15,7 @@ from kalshi_cli.config.config import state_dir
 from kalshi_cli.config.schema import MAX_INTERVAL_S
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, FillChoice, backtest_view
 from kalshi_cli.services.research.lake_service import LakeService, lake_folder
+from kalshi_cli.services.research.recorded_data import tell_unrecorded
 from kalshi_cli.services.research.report.report_folder import list_reports, read_report
 from kalshi_cli.services.research.report.saved import frame_columns
 from kalshi_cli.services.research.tape_runs import (
@@ -131,6 +132,8 @@ class ResearchService(LakeService):
             latency_ms=latency_ms,
             fill_model=fills,
         )
+        if request.lake is not None:
+            tell_unrecorded(request.lake, request.series, request.since, request.until, self._resources.tell)
         if jobs is None:
             return BacktestResult(run_backtest(self.setup, request))
         runs = run_tapes(self.setup, split_by_tape(request), jobs)

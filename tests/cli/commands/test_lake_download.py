@@ -14,12 +14,20 @@ from kalshi_cli.base.units import Price, Ts, format_ts
 from kalshi_cli.lake.lake import open_lake
 from kalshi_cli.lake.tables import FORMAT
 
-DOWNLOAD = ("data", "download", "--series", "kxrain", "--since", "2024-01-01", "--lake", "lake")
+GIVEN = {"--series": "kxrain", "--since": "2024-01-01", "--lake": "lake"}
+
+
+def download(**changed: str) -> tuple[str, ...]:
+    given = GIVEN | {f"--{name}": value for name, value in changed.items()}
+    return "data", "download", *(word for option in given.items() for word in option)
+
+
+DOWNLOAD = download()
 
 
 def recent(exchange: Served) -> tuple[str, ...]:
     """A download of the last day: one of years takes seconds, and a minute at the rate without a key."""
-    return *DOWNLOAD, "--since", format_ts(Ts(exchange.clock.now() - 86_400_000))
+    return download(since=format_ts(Ts(exchange.clock.now() - 86_400_000)))
 
 
 @pytest.fixture
@@ -48,18 +56,19 @@ def test_a_download_continues_and_is_listed(traded: Served, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "text"),
+    ("changed", "code", "text"),
     [
-        (("--series", "KXNONE"), ExitCode.REJECTED, "No series KXNONE"),
-        (("--series", ","), ExitCode.USAGE, "--series names no series"),
-        (("--since", "2040-01-01"), ExitCode.USAGE, "is in the future"),
-        (("--until", "2023-01-01"), ExitCode.USAGE, "--until is not after --since"),
+        ({"series": "KXNONE"}, ExitCode.REJECTED, "No series KXNONE"),
+        ({"series": "kxrain,KXNONE"}, ExitCode.REJECTED, "No series KXNONE"),
+        ({"series": ","}, ExitCode.USAGE, "--series names no series"),
+        ({"since": "2040-01-01"}, ExitCode.USAGE, "is in the future"),
+        ({"until": "2023-01-01"}, ExitCode.USAGE, "--until is not after --since"),
     ],
 )
 def test_a_mistake_is_one_line_and_makes_no_lake(
-    exchange: Served, tmp_path: Path, words: tuple[str, ...], code: ExitCode, text: str
+    exchange: Served, tmp_path: Path, changed: dict[str, str], code: ExitCode, text: str
 ) -> None:
-    ended = program(*DOWNLOAD, *words)
+    ended = program(*download(**changed))
     assert ended.code == code
     assert text in ended.err
     assert "hint:" in ended.err

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
 
+import httpx
 import pytest
-from support.long_listing import ListingTransport, LongListing
+from support.long_listing import ListingTransport, LongListing, market_body, series_body
 
 from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.errors import NotFoundError
 from kalshi_cli.base.units import Ts, contracts
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.services.markets.market_query import MarketQuery, select
+from kalshi_cli.services.markets.market_query import MarketQuery, run_markets, select
 
 NOW = Ts(1_780_000_000_000)
 
@@ -52,3 +55,31 @@ def test_a_whole_list_and_a_sorted_one_are_read_to_the_end_without_a_page_too_ma
     assert (len(found), sizes) == (2_500, ["1000"] * 3)
     found, sizes = asked(MarketQuery(limit=3, sort="volume"))
     assert (len(found), sizes) == (4, ["1000"] * 3)
+
+
+class TwoSeries(httpx.BaseTransport):
+    """Two series, of which KXLONG0 has an open market and KXLONG1 has none."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        name = request.url.params.get("series_ticker") or request.url.path.rpartition("/")[2]
+        if request.url.path.endswith("/markets"):
+            return httpx.Response(200, content=json.dumps({"markets": [market_body(0)] * (name == "KXLONG0")}))
+        if name not in ("KXLONG0", "KXLONG1"):
+            return httpx.Response(404, content=b'{"error": {"code": "not_found", "message": "not found"}}')
+        return httpx.Response(200, content=json.dumps({"series": series_body(1)}))
+
+
+def test_a_series_without_a_market_is_named_beside_one_that_has_markets() -> None:
+    client = KalshiClient(
+        "http://localhost/trade-api/v2", clock=ManualClock(NOW), rng=random.Random(1), transport=TwoSeries()
+    )
+    told: list[str] = []
+    for names in ("KXLONG0", "KXLONG0,KXLONG1,KXLOGN0"):
+        assert [each.ticker for each in run_markets(client, NOW, (), names, told.append)] == [market_body(0)["ticker"]]
+    assert told == [
+        "Warning: KXLONG1 has no open market now; markets that open later are added",
+        "Warning: no series KXLOGN0; check the spelling (`kalshi series`)",
+    ]
+    with pytest.raises(NotFoundError, match="No market of KXLONG1, KXLOGN0 is open for trading"):
+        run_markets(client, NOW, (), "KXLONG1,KXLOGN0", told.append)
+    assert len(told) == 2

@@ -107,7 +107,9 @@ def test_a_series_that_was_only_named_in_news_is_not_listed(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("exchange")
-def test_a_backtest_takes_the_recordings_of_a_series_and_of_a_time(tmp_path: Path) -> None:
+def test_a_backtest_takes_the_recordings_of_a_series_and_of_a_time(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     lake, start = tmp_path / "lake", datetime.fromtimestamp(T0 / 1000, UTC)
     tape = Tape().watch().snapshot(yes={"0.4000": "5.00"}, no={"0.5600": "2.50"}).delta(5_000, "yes", "0.4100", "1.00")
     with Kalshi.open(env="sim") as kalshi:
@@ -118,6 +120,9 @@ def test_a_backtest_takes_the_recordings_of_a_series_and_of_a_time(tmp_path: Pat
 
         assert cycles(series="kxa", since=start, interval_s=1.0) == 5
         assert cycles(series=["KXA"], interval_s=2.0) == 2
+        assert "Warning" not in caplog.text
+        assert cycles(series=["KXA", "KXB"], interval_s=2.0) == 2
+        assert "Warning: no recording of KXB at these times" in caplog.text
         for unfit in ({"series": "KXB"}, {"since": start + timedelta(days=1)}, {"until": start - timedelta(days=1)}):
             with pytest.raises(errors.UsageError, match="No recording"):
                 cycles(**unfit)
@@ -142,6 +147,9 @@ def test_a_series_is_recorded_and_the_list_names_what_is_not_in_it_yet(exchange:
     assert TWO_SIDED in ended.json["tickers"]
     assert f"Recording {len(ended.json['tickers'])} market" in ended.err
     assert f"--series {series}`" in ended.err
+    assert [line for line in ended.err.splitlines() if "Warning" in line] == [
+        "Warning: no series KXNONE; check the spelling (`kalshi series`)"
+    ]
     listed = program("data", "list", "--json")
     assert [row["series"] for row in listed.json if row["markets"]] == [series]
     assert "not in the list yet" not in listed.err
@@ -149,7 +157,13 @@ def test_a_series_is_recorded_and_the_list_names_what_is_not_in_it_yet(exchange:
     assert took_an_option.code == ExitCode.USAGE
     assert "--lake takes a folder, not --series" in took_an_option.err
     words = ("backtest", "--strategy", "threshold", "--json", "--series", "KXNONE", "--series", series)
-    assert program(*words).json["markets"] == len(ended.json["tickers"])
+    beside = program(*words)
+    assert beside.json["markets"] == len(ended.json["tickers"])
+    assert beside.err.count("Warning: no recording of KXNONE at these times in the lake") == 1
+    alone = program("backtest", "--strategy", "threshold", "--json", "--series", series)
+    assert (alone.json, "Warning" in alone.err) == (beside.json, False)
+    search = ("optimize", "threshold", "--series", f"{series},KXNONE", "--param", "buy_below=20c,30c", "--trials", "1")
+    assert "Warning: no recording of KXNONE" in program(*search).err
     (exchange.home / "state" / "lake" / "sim" / "journal" / "1-1-1.jsonl").touch()
     assert "1 recording not in the list yet" in program("data", "list", "--json").err
 

@@ -36,6 +36,8 @@ _TIMES = ("started", "ended")
 
 _PARAM = "param "
 """The beginning of a measure that is a parameter."""
+_DENIED = "denied "
+"""The beginning of a measure that counts the refusals with a code."""
 
 
 def write_page(view: BacktestView, path: Path) -> None:
@@ -111,7 +113,7 @@ def _parquet(of: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> bytes:
 def compare(first: Path, second: Path) -> list[ComparisonRow]:
     """Return the measures of two saved reports and their differences, then the net of each market of either.
 
-    Parameters are listed where they differ.
+    Parameters are listed where they differ, refusals by code.
 
     A measure that both reports lack is left out. A report is a JSON file of `kalshi backtest --json`, a folder of
     `--out`, or the summary of a run, a JSON file of `kalshi trade --json`. With a summary, which has fewer measures
@@ -121,6 +123,9 @@ def compare(first: Path, second: Path) -> list[ComparisonRow]:
     has_run = not all("rows" in each for each in reports)
     pairs: list[tuple[str, list[Any]]] = [(name, [each.get(name) for each in reports]) for name in _COMPARED]
     pairs[1:1] = _params(reports)
+    denied = [each.get("denied", {}) for each in reports]
+    codes = sorted({*denied[0], *denied[1]})
+    pairs += [(_DENIED + code, [each.get(code, 0) for each in denied]) for code in codes]
     ratios = [_ratios(each) for each in reports]
     pairs += [(name, [each.get(name) for each in ratios]) for name in dict.fromkeys((*ratios[0], *ratios[1]))]
     nets = [{row["key"]: row["net"] for row in each.get("rows", ())} for each in reports]
@@ -160,6 +165,8 @@ def readable(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
 def _label(measure: str) -> str:
     if measure in _TIMES:
         return f"{measure} UTC"
+    if measure.startswith(_DENIED):
+        return f"refused {measure.removeprefix(_DENIED)}"
     return measure if measure.startswith(_PARAM) else OutputColumn(measure, str).label
 
 
@@ -206,6 +213,7 @@ class _SavedParts(msgspec.Struct):
     rows: list[_SavedMarket]
     ratios: list[_SavedRatio]
     params: dict[str, str] = {}
+    denied: dict[str, int] = {}
 
 
 class _SavedSummary(msgspec.Struct):
@@ -216,6 +224,7 @@ class _SavedSummary(msgspec.Struct):
     mode: str
     stopped_by: str
     params: dict[str, str] = {}
+    denied: dict[str, int] = {}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def optimize(
         is_pruned=request.is_pruned,
         definition=_definition(setup, request, base, msgspec.json.encode(ranges), searched),
     )  # fmt: skip
-    path = absolute(request.study) if request.study else folder / f"{kind.name}-{_digest(plan.definition)}.db"
+    path = absolute(request.study) if request.study else _study_of(kind.name, plan.definition, folder, note)
 
     def is_valid(point: Point) -> bool:
         try:
@@ -147,6 +147,17 @@ def optimize_notes(view: OptimizeView) -> list[str]:
     elif view.holdout_variants != view.variants or view.holdout_params != view.params:
         notes.append("The holdout was opened before the last trials: it is no judge of the present choice")
     return notes
+
+
+def _study_of(name: str, definition: dict[str, str], folder: Path, note: Callable[[str], None]) -> Path:
+    """Return the study of this definition in a folder; say if it is new there and the strategy has earlier ones."""
+    path = folder / f"{name}-{_digest(definition)}.db"
+    if not path.exists() and any(folder.glob(f"{name}-*.db")):
+        note(
+            f"A new study, {path}: earlier ones of {name} have other recordings, parameters or settings, or are of "
+            "another version of kalshi"
+        )
+    return path
 
 
 def _view(request: OptimizeRequest, windows: WindowPlan, path: Path, report: StudyReport) -> OptimizeView:

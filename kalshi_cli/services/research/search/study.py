@@ -287,7 +287,8 @@ class ParameterSearch:
         if changed := [name for name in {**before, **now} if before.get(name) != now.get(name)]:
             raise UsageError(
                 f"The study file was made with another {', '.join(changed)}; it has {len(self._settled(last))} trials",
-                hint="repeat the command that began it, or name a new file with --study FILE",
+                hint="name a new file with --study FILE: a study resumes only with the command, recordings, "
+                "configuration and version of kalshi that began it",
                 code="other_study",
             )
 

@@ -20,7 +20,7 @@ def live_briefing(resources: Resources, strategies: Sequence[str], tickers: Sequ
     """Return what a live run would use: host, balance, limits, budgets and markets, one a line. Reads the exchange."""
     client = learn_key(resources)
     held = client.balance()
-    markets = run_markets(client, resources.clock.now(), tickers, series)
+    markets = run_markets(client, resources.clock.now(), tickers, series, resources.tell)
     names = ", ".join(market.ticker for market in markets[:MAX_TICKERS])
     more = f" and {len(markets) - MAX_TICKERS} more" if len(markets) > MAX_TICKERS else ""
     return [

@@ -82,10 +82,23 @@ def test_a_run_and_its_backtest_side_by_side(view: BacktestView, tmp_path: Path)
     run.write_text(
         json.dumps({"strategy": "fade", "mode": "sim", "stopped_by": "duration", "net": "1.000001", "fills": 7})
     )
-    rows = {row.measure: row for row in compare(run, save(view, tmp_path / "a.json"))}
+    rows = {
+        row.measure: row for row in compare(run, save(msgspec.structs.replace(view, denied={}), tmp_path / "a.json"))
+    }
     assert list(rows) == ["strategy", "net", "fills"]
     assert float(rows["net"].difference or 0) == pytest.approx(view.net / 10**6 - 1.000001)
     assert rows["fills"].difference == str(view.fills - 7)
+
+
+def test_refusals_are_compared_by_code(view: BacktestView, tmp_path: Path) -> None:
+    """A cooldown from before a run refuses orders that its backtest sends."""
+    run = tmp_path / "run.json"
+    summary = {"strategy": "fade", "mode": "sim", "stopped_by": "duration", "net": "1.0", "denied": {"COOLDOWN": 12}}
+    run.write_text(json.dumps(summary))
+    other = save(msgspec.structs.replace(view, denied={"PRICE_COLLAR": 2}), tmp_path / "a.json")
+    rows = [(row.measure, row.a, row.b, row.difference) for row in readable(compare(run, other))]
+    assert rows[-2:] == [("refused COOLDOWN", "12", "0", "-12"), ("refused PRICE_COLLAR", "0", "2", "2")]
+    assert [row.measure for row in compare(run, other)][-2:] == ["denied COOLDOWN", "denied PRICE_COLLAR"]
 
 
 def test_a_comparison_on_a_terminal_has_dollars_and_words(view: BacktestView, tmp_path: Path) -> None:

@@ -172,8 +172,9 @@ def test_a_lost_run_loses_its_trial_only(tmp_path: Path) -> None:
 
 def test_a_study_of_something_else_is_refused(tmp_path: Path) -> None:
     search(tmp_path / "a.db", Workers(), SHORT)
-    with pytest.raises(UsageError, match="made with another strategy, latency"):
+    with pytest.raises(UsageError, match="made with another strategy, latency") as refused:
         search(tmp_path / "a.db", Workers(), msgspec.structs.replace(SHORT, definition={"latency": "1"}))
+    assert refused.value.hint.startswith("name a new file with --study FILE")
     (tmp_path / "text.db").write_text("not a database, only a line of text that is long enough" * 20)
     with pytest.raises(UsageError, match="not a study file"):
         search(tmp_path / "text.db", Workers())

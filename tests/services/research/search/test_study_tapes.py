@@ -15,6 +15,10 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.search.optimize import OptimizeRequest, optimize
 from kalshi_cli.services.research.search.study_tapes import list_tapes
+from kalshi_cli.services.research.tape_runs import BacktestSetup
+from kalshi_cli.views.research import OptimizeView
+
+OTHER = "earlier ones of threshold have other recordings, parameters or settings, or are of another version of kalshi"
 
 
 def test_files_and_recordings_of_a_lake_have_the_same_starts(tmp_path: Path) -> None:
@@ -48,10 +52,21 @@ def test_a_study_of_a_lake_has_the_result_of_its_files(tmp_path: Path) -> None:
         strategy="threshold", files=(), params=("buy_below=10c,35c", "sell_above=50c"), trials=2, sampler="grid",
         windows=2, jobs=1,
     )  # fmt: skip
-    views = [
-        optimize(SETUP, request, ManualClock(T0), tmp_path / "studies")
-        for request in (msgspec.structs.replace(base, files=tapes), msgspec.structs.replace(base, lake=lake))
-    ]
+    told: list[str] = []
+
+    def view_of(request: OptimizeRequest, setup: BacktestSetup = SETUP) -> OptimizeView:
+        return optimize(setup, request, ManualClock(T0), tmp_path / "studies", note=told.append)
+
+    views = [view_of(msgspec.structs.replace(base, files=tapes))]
+    assert told == []
+    views.append(view_of(msgspec.structs.replace(base, lake=lake)))
+    assert told == [f"A new study, {views[1].study}: {OTHER}"]
+    assert view_of(msgspec.structs.replace(base, lake=lake)) == views[1]
+    assert len(told) == 1, "a study that is resumed is not new"
+    slower = msgspec.structs.replace(SETUP, interval_s=SETUP.interval_s + 1)
+    own = msgspec.structs.replace(base, lake=lake, study=Path(views[1].study))
+    with pytest.raises(UsageError, match="made with another configuration; it has 2 trials"):
+        view_of(own, slower)
     assert views[0].study != views[1].study
     assert msgspec.structs.replace(views[0], study="") == msgspec.structs.replace(views[1], study="")
     assert views[0].rows[-1].params

@@ -1,0 +1,63 @@
+"""The refusal of an option that has two values: the parser would keep the last one and drop the other silently.
+
+Every command imports this module, so it imports little itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.text import redact, safe_text
+
+_ALL_VALUES = {"store": "append", "store_const": "append_const"}
+"""What the parser does with an option that keeps its last value -> what it does to keep all of them."""
+
+_OF_VARIABLES = frozenset({"--env", "--config", "--state"})
+"""Options that have a variable each: an alias sets the variable, and the option still chooses something else."""
+
+
+class _EveryValue:
+    """A parser of options that keep every value."""
+
+    def __init__(self, parser: Any) -> None:
+        self._parser = parser
+
+    def add_option(self, *, action: str, **option: Any) -> None:
+        """Add the option, in place of the one that keeps its last value."""
+        self._parser.add_option(action=_ALL_VALUES.get(action, action), **option)
+
+
+def refuse_repeats(command: Any, ctx: Any, words: Sequence[str]) -> None:
+    """Raise UsageError if these words give two values to an option that takes one. The same value twice is harmless."""
+    if ctx.resilient_parsing:
+        return  # the shell completes a line that is not finished
+    parser = command.make_parser(ctx)
+    single = [each for each in command.get_params(ctx) if each.param_type_name == "option" and not each.multiple]
+    for option in single:
+        option.add_to_parser(_EveryValue(parser), ctx)
+    given, _, _ = parser.parse_args(list(words))
+    for option in single:
+        values = given.get(option.name, ())
+        if option.metavar == "SERIES":  # with a comma these are several, and the exchange knows none of that name
+            values = [name for value in values for name in value.split(",")]
+        if option.secondary_opts and len(set(values)) > 1:
+            both = f"{option.opts[0]} and {option.secondary_opts[0]}"
+            raise UsageError(f"{both} cannot be combined", hint="use one of them")
+        refuse_values(option_name(option), values)
+
+
+def refuse_values(name: str, values: Sequence[Any]) -> None:
+    """Raise UsageError if these values of one option differ."""
+    different = list(dict.fromkeys(values))
+    if len(different) > 1:
+        words = (" ".join(value) if isinstance(value, tuple) else str(value) for value in different)
+        shown = ", ".join(safe_text(redact(each), 60) for each in words)
+        variable = f"; an alias can set KALSHI_{name.lstrip('-').upper()} instead" if name in _OF_VARIABLES else ""
+        raise UsageError(f"{name} takes one value, not {len(different)}: {shown}", hint=f"give one value{variable}")
+
+
+def option_name(option: Any) -> str:
+    """Return the long name of an option, such as `--warn`."""
+    return next((name for name in option.opts if name.startswith("--")), str(option.opts[0]))

@@ -1,0 +1,127 @@
+"""An option that takes one value is refused with a second, different one, in every command and on either side of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.cli.main import main, root
+from kalshi_cli.cli.options import HelpCommand, HelpGroup
+from kalshi_cli.cli.repeated_options import refuse_repeats
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A person with nothing configured, in an empty directory."""
+    for name in [name for name in os.environ if name.startswith("KALSHI_")]:
+        monkeypatch.delenv(name)
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def commands(path: tuple[str, ...], command: Any) -> Iterator[tuple[str, Any]]:
+    yield " ".join(path), command
+    for name in command.list_commands(None) if hasattr(command, "list_commands") else ():
+        yield from commands((*path, name), command.get_command(None, name))
+
+
+EVERY_COMMAND = dict(commands((), root()))
+EVERY_OPTION = [
+    (path, name, option.nargs)
+    for path, command in EVERY_COMMAND.items()
+    for option in command.params
+    if option.param_type_name == "option" and not option.is_flag and not option.multiple
+    for name in option.opts
+]
+
+
+@pytest.mark.parametrize(("path", "name", "words"), EVERY_OPTION, ids=str)
+def test_every_option_with_one_value_is_refused_with_two(path: str, name: str, words: int) -> None:
+    command = EVERY_COMMAND[path]
+    context = typer.Context(command, info_name=path, help_option_names=["-h", "--help"])  # which a command keeps
+    first, other = ["a"] * words, ["b"] * words
+    refuse_repeats(command, context, [name, *first, name, *first])
+    with pytest.raises(UsageError, match=f"takes one value, not 2: {' '.join(first)}, {' '.join(other)}"):
+        refuse_repeats(command, context, [name, *first, name, *other])
+
+
+def test_no_command_parses_its_options_elsewhere() -> None:
+    assert {type(each) for each in EVERY_COMMAND.values() if not isinstance(each, HelpCommand | HelpGroup)} == set()
+    assert ("markets", "--status", 1) in EVERY_OPTION
+    assert ("order place", "--count", 1) in EVERY_OPTION
+
+
+REFUSED = [
+    ("markets --status open --status=closed", "--status takes one value, not 2: open, closed"),
+    ("orderbook T --depth 3 --depth 4 --depth 3", "--depth takes one value, not 2: 3, 4"),
+    ("order place T --side yes --action buy --count 1 --price 0.2 --count 2", "--count takes one value, not 2: 1, 2"),
+    ("buy T 10 @0.2 --tif gtc --tif ioc", "--tif takes one value, not 2: gtc, ioc"),
+    ("subaccounts create --shard 1 --exchange-index 2", "--shard takes one value, not 2: 1, 2"),
+    ("markets --series KXBTCD,KXETHD", "--series takes one value, not 2: KXBTCD, KXETHD"),
+    ("data export trades --out a.csv --series KXA --series KXB", "--series takes one value, not 2: KXA, KXB"),
+    ("optimize spike tape --prune --no-prune", "--prune and --no-prune cannot be combined"),
+    ("config path --env sim --env demo", "--env takes one value, not 2: sim, demo"),
+    ("--env sim config path --env demo", "--env takes one value, not 2: sim, demo"),
+    ("config --env sim path --env demo", "--env takes one value, not 2: sim, demo"),
+    ("--state a config path --state b", "--state takes one value, not 2: a, b"),
+    ("--tz UTC --tz local config path", "--tz takes one value, not 2: UTC, local"),
+    ("config path --fields what --fields path", "--fields takes one value, not 2: what, path"),
+    ("--format csv config path --format plain", "--format takes one value, not 2: csv, plain"),
+    ("config path --format csv --format plain", "--format takes one value, not 2: csv, plain"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), REFUSED, ids=[line for line, _ in REFUSED])
+def test_two_values_are_refused_with_both_of_them(line: str, said: str, capsys: Capture) -> None:
+    assert main(line.split()) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines()[0] == f"error: {said}"
+
+
+def test_json_and_another_format_contradict_each_other(capsys: Capture) -> None:
+    assert main(["config", "path", "--format", "csv", "--json"]) == 2
+    assert json.loads(capsys.readouterr().err)["error"]["message"] == "--format takes one value, not 2: csv, json"
+
+
+def test_an_alias_is_told_which_variable_an_option_overrides(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["--env", "sim", "config", "path", "--env", "demo"]) == 2
+    assert "KALSHI_ENV" in capsys.readouterr().err
+    monkeypatch.setenv("KALSHI_ENV", "sim")
+    assert main(["config", "show", "--env", "demo", "--json", "--fields", "path,value"]) == 0
+    assert {"path": "env", "value": "demo"} in json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "config path --env sim --env sim",
+        "--env sim -v config path --env sim -v -v",
+        "--json config path --json --format json",
+        "--allow-host a.example config path --allow-host b.example --allow-host c.example",
+    ],
+)
+def test_the_same_value_twice_is_harmless(line: str, capsys: Capture) -> None:
+    assert main(line.split()) == 0
+    assert capsys.readouterr().out
+
+
+def test_help_comes_before_the_refusal(capsys: Capture) -> None:
+    assert main(["markets", "--status", "open", "--status", "closed", "-h"]) == 0
+    assert capsys.readouterr().out.startswith("Usage: kalshi markets ")
+
+
+def test_a_check_with_two_values_is_unknown(capsys: Capture) -> None:
+    assert main(["check", "positions", "-w", "5", "--warn", "6"]) == 3
+    assert "--warn takes one value, not 2: 5, 6" in capsys.readouterr().out
