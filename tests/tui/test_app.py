@@ -23,7 +23,7 @@ from kalshi_cli import Kalshi
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.tui.actions import Action, ActionThread
+from kalshi_cli.tui.actions import Action, ActionThread, with_keys
 from kalshi_cli.tui.app import TopApp
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog
 from kalshi_cli.tui.list_panel import ListPanel
@@ -167,6 +167,24 @@ def test_a_close_shows_its_plan_and_only_yes_closes(exchange: Served) -> None:
     on_screen(act)
 
 
+@pytest.mark.parametrize(
+    ("hint", "said"),
+    [
+        ("cancel that order first: `kalshi cancel ID`, with the id above",
+         "cancel that order first: c in the list of orders (2), with the id above"),
+        ("your open orders close it too; cancel them: `kalshi cancel-all --ticker KXA-1 --no-halt`",
+         "your open orders close it too; cancel them: c on the market page (Enter)"),
+        ("check `kalshi orderbook KXA-1`; nothing was sent", "check the market page (Enter); nothing was sent"),
+        ("check `kalshi order list`. Then run `kalshi resume --reason TEXT`",
+         "check the list of orders (2). Then press r"),
+        ("run `kalshi order reconcile`", "run `kalshi order reconcile`"),
+        ("run `kalshi cancel-all` again", "run `kalshi cancel-all` again"),
+    ],
+)  # fmt: skip
+def test_a_hint_names_the_key_where_there_is_one(hint: str, said: str) -> None:
+    assert with_keys(hint) == said
+
+
 def test_a_long_answer_is_whole_on_a_small_terminal(exchange: Served) -> None:
     exchange.trade_a_little()
     exchange.submit(ME, TWO_SIDED, ASK, "0.5600", "6")
@@ -183,6 +201,8 @@ def test_a_long_answer_is_whole_on_a_small_terminal(exchange: Served) -> None:
         await pilot.pause()
         assert len(str(told.render())) > 80
         assert told.size.height > 1
+        assert "c on the market page (Enter)" in str(told.render())
+        assert "`kalshi" not in str(told.render())
 
     on_screen(act)
 
