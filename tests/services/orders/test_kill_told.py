@@ -202,7 +202,7 @@ def test_a_notice_that_another_program_delivers_is_waited_for(exchange: Served, 
                 are_out()
                 time.sleep(0.5)
                 beside.book.settle(replace(letter, status="delivered"), replace(state, claimed_until=Ts(0)))
-    assert [text for text in said if "not confirmed" in text] == []
+    assert [text for text in said if "phone" in text] == []
     assert channels.asked == [], "it is not told twice"
 
 
