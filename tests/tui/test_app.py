@@ -121,6 +121,20 @@ def test_one_key_cancels_the_selected_order_and_nothing_else(exchange: Served) -
     on_screen(act)
 
 
+def test_without_an_order_the_key_says_what_it_needs(exchange: Served) -> None:
+    exchange.trade_a_little()
+    exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        told = app.query_one("#said", Static)
+        await pilot.press("c")
+        await until(lambda: "Select an order to cancel: 2" in str(told.render()), pilot)
+        await pilot.press("enter", "c")
+        await until(lambda: "No live orders in this market" in str(told.render()), pilot)
+
+    on_screen(act)
+
+
 def test_a_vanished_order_gives_its_place_to_no_other(exchange: Served) -> None:
     exchange.trade_a_little()
 
