@@ -169,7 +169,7 @@ EVENTS = (
 
 
 class AlertChannel(msgspec.Struct, frozen=True, kw_only=True):
-    """A recipient of alerts: those of its `tiers` and those about its `events`. Its address is a secret."""
+    """A recipient of alerts: those of its `tiers` (severity) and those about its `events`. Its address is a secret."""
 
     url: str = ""
     url_file: Path | None = None

@@ -72,6 +72,14 @@ class AlertChannelState(msgspec.Struct, frozen=True, kw_only=True):
     last_failed: Ts | None = None
     error: str = ""
 
+    def is_claimed(self, now: Ts) -> bool:
+        """Return whether a program delivers to this channel now.
+
+        A claim further ahead than any that is ever written was written before the clock was set back, and is ignored.
+        The margin is double, because `now` was read before another program's `now`, whose transaction came first.
+        """
+        return 0 < self.claimed_until - now <= 2 * CLAIM_MS
+
 
 def recover_notices(path: Path) -> tuple[list[QueuedNotice], bool]:
     """Return the undelivered notices of an unusable state file, and whether these are all. Raises nothing."""
@@ -274,13 +282,8 @@ MAX_RETRY_MS = 900_000
 
 
 def _is_free(state: AlertChannelState, now: Ts) -> bool:
-    """Return whether a channel may be tried now.
-
-    Times further ahead than any that is ever written were written before the clock was set back, and are ignored. The
-    margin is double, because `now` was read before another program's `now`, whose transaction came first.
-    """
-    is_claimed = 0 < state.claimed_until - now <= 2 * CLAIM_MS
-    return not is_claimed and not 0 < state.retry_at - now <= 2 * MAX_RETRY_MS
+    """Return whether a channel may be tried now; a retry too far ahead is ignored, as a claim is."""
+    return not state.is_claimed(now) and not 0 < state.retry_at - now <= 2 * MAX_RETRY_MS
 
 
 def _post(execute: rows.Execute, notice: Notice, sink: str, now: Ts) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from queue import Empty, Full, Queue
@@ -22,6 +23,24 @@ FINISH_S = 60.0
 AGAIN_S = 1.0
 MAX_ACTIONS = 8
 """Actions that wait for the one in progress; a further one is refused."""
+
+
+_KEYS = (
+    (r"run `kalshi resume --reason TEXT`", "press r"),
+    (r"`kalshi cancel-all --ticker \S+ --no-halt`", "c on the market page (Enter)"),
+    (r"`kalshi cancel [^`]+`", "c in the list of orders (2)"),
+    (r"`kalshi order list`", "the list of orders (2)"),
+    (r"`kalshi positions`", "the list of positions (1)"),
+    (r"`kalshi (?:orderbook|market) [^`]+`", "the market page (Enter)"),
+)
+"""Commands that have a key on the screen, with that key."""
+
+
+def with_keys(hint: str) -> str:
+    """Return a hint that names keys in place of the commands that have one."""
+    for command, key in _KEYS:
+        hint = re.sub(command, key, hint)
+    return hint
 
 
 class Action(NamedTuple):
@@ -102,4 +121,5 @@ class ActionThread:
                     raise error
                 self._tell(closes_text(outcome) or f"Done: {action.words}", False)
         except KalshiError as error:
-            self._tell(f"{action.words}: {error.message}" + (f" ({error.hint})" if error.hint else ""), True)
+            hint = with_keys(error.hint or "")
+            self._tell(f"{action.words}: {error.message}" + (f". {hint[:1].upper()}{hint[1:]}" if hint else ""), True)

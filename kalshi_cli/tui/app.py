@@ -356,7 +356,9 @@ class TopApp(App[None]):
             return
         ids = [row.order_id] if row.order_id else self._orders_of(row.ticker)
         if not ids:
-            self._tell("Select an order to cancel: 2, then the arrow keys", is_error=False)
+            is_page = isinstance(self.screen, MarketPage)
+            words = "No live orders in this market" if is_page else "Select an order to cancel: 2, then the arrow keys"
+            self._tell(words, is_error=False)
             return
         words = f"cancel {len(ids)} orders of {row.ticker}" if len(ids) > 1 else f"cancel order {ids[0][:8]}"
         self._do(words, lambda kalshi: kalshi.orders.plan_cancel(*ids), _orders, ask=False)

@@ -35,7 +35,7 @@ KEYS = (
     ("q", "leave the screen; a running strategy goes on"),
     ("", ""),
     ("loop", "a running kalshi trade"),
-    ("tier", "how urgent an alert is: critical, warning or info"),
+    ("severity", "how urgent an alert is: critical, warning or info"),
 )
 
 

@@ -217,7 +217,7 @@ PANELS = (
     ),
     Panel(
         "alerts", "Alerts",
-        (Column("time", 8), Column("tier", 8), Column("code", 18), Column("subject", 20), Column("text", 0)),
+        (Column("time", 8), Column("severity", 8), Column("code", 18), Column("subject", 20), Column("text", 0)),
         _alerts, "No alerts in the last day", 5,
     ),
     Panel(

@@ -214,6 +214,7 @@ LABELS = {
     "sink": "channel",
     "sinks": "channels",
     "taker": "taker bought",
+    "tier": "severity",
     "told": "delivered",
     "undelivered": "waiting",
     "unknown_orders": "unconfirmed orders",

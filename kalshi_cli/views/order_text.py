@@ -42,7 +42,7 @@ def order_sentence(order: OrderRow) -> str:
     """Return what happened to an order in one sentence."""
     average = f" at {show_price(order.average_fill_price)}" if order.average_fill_price is not None else ""
     fees = f", fees {show_money(order.fees)}" if order.fees else ""
-    return f"{_order(order)} is {order.status}: {_filled(order)}{average}{fees}"
+    return f"{order_words(order)} is {order.status}: {_filled(order)}{average}{fees}"
 
 
 def change_sentence(order: OrderChangeView) -> str:
@@ -61,15 +61,16 @@ def change_sentence(order: OrderChangeView) -> str:
 
 def cancel_sentence(order: OrderRow) -> str:
     """Return which order was canceled, in one sentence."""
-    return f"{_order(order)} is canceled: {_filled(order)}"
+    return f"{order_words(order)} is canceled: {_filled(order)}"
 
 
 def _filled(order: OrderRow) -> str:
     return f"{show_qty(order.filled)} of {show_qty(order.count)} filled"
 
 
-def _order(order: OrderRow) -> str:
-    """Return the order with its terms."""
-    name, count = (order.order_id or order.client_order_id or "")[:SHORT_ID_LENGTH], show_qty(order.count)
+def order_words(order: OrderRow) -> str:
+    """Return the order with its terms: `Order 2597b999 on TICKER (buy 10 YES at $0.24)`."""
+    # A client order id begins like all others of this program, and does not name the order if it is cut.
+    name, count = (order.order_id or "")[:SHORT_ID_LENGTH] or order.client_order_id, show_qty(order.count)
     terms = f"{order.action} {count} {order.side.upper()} at {show_price(order.price)}"
     return f"Order {name} on {order.ticker} ({terms})"

@@ -132,7 +132,10 @@ def _request(name: str) -> dict[str, Any]:
     return {
         "title": write.words,
         "type": "object",
-        "properties": {"do": {"const": name}, **{field: {"type": "string"} for field in write.fields}},
+        "properties": {
+            "do": {"const": name},
+            **{field: {"type": "string"} for field in (*write.fields, *write.optional)},
+        },
         "required": ["do", *write.fields],
         "additionalProperties": False,
     }

@@ -21,7 +21,8 @@ Fields = dict[str, str]
 class Write(NamedTuple):
     """An action: its words, the fields that it needs, whether it only stops or reduces, and its plan.
 
-    `service` names the service of the account that makes and executes the plan.
+    `service` names the service of the account that makes and executes the plan; `optional` are fields that may be left
+    out.
     """
 
     words: str
@@ -29,6 +30,7 @@ class Write(NamedTuple):
     is_stop: bool
     service: str
     plan: Callable[[Any, Fields], Plan[Any]]
+    optional: tuple[str, ...] = ()
 
 
 # `tickers` are separated by spaces.
@@ -43,8 +45,11 @@ WRITES: dict[str, Write] = {
         "Cancel an order", ("order_id",), True, "orders", lambda orders, given: orders.plan_cancel(given["order_id"])
     ),
     "amend": Write(
-        "Change the price of a resting order", ("order_id", "side", "price"), False, "orders",
-        lambda orders, given: orders.plan_new_price(given["order_id"], side=given["side"], price=given["price"]),
+        "Change the price, the count left to trade, or both, of a resting order", ("order_id", "side"), False, "orders",
+        lambda orders, given: orders.plan_new_terms(
+            given["order_id"], side=given["side"], price=given.get("price"), count=given.get("count")
+        ),
+        optional=("price", "count"),
     ),
     "resume": Write(
         "Resume trading", ("reason",), False, "trading", lambda trading, given: trading.plan_resume(given["reason"])
@@ -92,8 +97,9 @@ def plan(kalshi: Kalshi, request: object, *, may_stop: bool, may_write: bool) ->
     if not (may_write or (may_stop and write.is_stop)):
         option = "--allow-stop" if write.is_stop else "--allow-writes"
         raise NotAllowedError(f"This server does not allow: {write.words.lower()}", hint=f"kalshi serve {option}")
-    if set(given) != set(write.fields):
-        raise UsageError(f"{name} needs exactly the fields: {', '.join(write.fields) or 'none'}")
+    if not set(write.fields) <= set(given) <= {*write.fields, *write.optional}:
+        more = f", and can have: {', '.join(write.optional)}" if write.optional else ""
+        raise UsageError(f"{name} needs exactly the fields: {', '.join(write.fields) or 'none'}{more}")
     return write.service, write.plan(getattr(kalshi, write.service), given)
 
 

@@ -23,7 +23,7 @@ from kalshi_cli import Kalshi
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.tui.actions import Action, ActionThread
+from kalshi_cli.tui.actions import Action, ActionThread, with_keys
 from kalshi_cli.tui.app import TopApp
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog
 from kalshi_cli.tui.list_panel import ListPanel
@@ -121,6 +121,20 @@ def test_one_key_cancels_the_selected_order_and_nothing_else(exchange: Served) -
     on_screen(act)
 
 
+def test_without_an_order_the_key_says_what_it_needs(exchange: Served) -> None:
+    exchange.trade_a_little()
+    exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        told = app.query_one("#said", Static)
+        await pilot.press("c")
+        await until(lambda: "Select an order to cancel: 2" in str(told.render()), pilot)
+        await pilot.press("enter", "c")
+        await until(lambda: "No live orders in this market" in str(told.render()), pilot)
+
+    on_screen(act)
+
+
 def test_a_vanished_order_gives_its_place_to_no_other(exchange: Served) -> None:
     exchange.trade_a_little()
 
@@ -167,6 +181,24 @@ def test_a_close_shows_its_plan_and_only_yes_closes(exchange: Served) -> None:
     on_screen(act)
 
 
+@pytest.mark.parametrize(
+    ("hint", "said"),
+    [
+        ("cancel that order first: `kalshi cancel ID`, with the id above",
+         "cancel that order first: c in the list of orders (2), with the id above"),
+        ("your open orders close it too; cancel them: `kalshi cancel-all --ticker KXA-1 --no-halt`",
+         "your open orders close it too; cancel them: c on the market page (Enter)"),
+        ("check `kalshi orderbook KXA-1`; nothing was sent", "check the market page (Enter); nothing was sent"),
+        ("check `kalshi order list`. Then run `kalshi resume --reason TEXT`",
+         "check the list of orders (2). Then press r"),
+        ("run `kalshi order reconcile`", "run `kalshi order reconcile`"),
+        ("run `kalshi cancel-all` again", "run `kalshi cancel-all` again"),
+    ],
+)  # fmt: skip
+def test_a_hint_names_the_key_where_there_is_one(hint: str, said: str) -> None:
+    assert with_keys(hint) == said
+
+
 def test_a_long_answer_is_whole_on_a_small_terminal(exchange: Served) -> None:
     exchange.trade_a_little()
     exchange.submit(ME, TWO_SIDED, ASK, "0.5600", "6")
@@ -183,6 +215,8 @@ def test_a_long_answer_is_whole_on_a_small_terminal(exchange: Served) -> None:
         await pilot.pause()
         assert len(str(told.render())) > 80
         assert told.size.height > 1
+        assert "c on the market page (Enter)" in str(told.render())
+        assert "`kalshi" not in str(told.render())
 
     on_screen(act)
 

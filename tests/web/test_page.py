@@ -230,6 +230,25 @@ def test_the_price_of_an_order_is_changed_in_the_words_of_its_outcome(tab: Tab, 
 
 
 @pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+def test_the_quantity_of_an_order_is_changed_to_what_is_left_to_trade(tab: Tab, exchange: Served, page: Page) -> None:
+    tab.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    tab.goto(f"{page.address}/#market/{TWO_SIDED}")
+    row = tab.locator("table", has_text="In this market").locator("tbody tr", has_text="$0.55")
+    row.locator("text=Change quantity").click(timeout=WITHIN_MS)
+    expect(tab.locator("#question")).to_contain_text("sell YES, 2.5 at $0.55")
+    expect(tab.locator("#answer span")).to_have_text("New quantity left to trade, like 10")
+    tab.fill("#answer input", "1.5")
+    before = exchange.resting()
+    tab.click("#yes")
+    expect(tab.locator("#facts")).to_contain_text("from sell 2.5 YES at $0.55 to sell 1.5 YES", timeout=WITHIN_MS)
+    assert exchange.resting() == before, "a plan sends nothing"
+    tab.click("#yes")
+    expect(tab.locator("#outcome")).to_contain_text("Changed: quantity left 2.5 to 1.5", timeout=WITHIN_MS)
+    assert sorted(qty for *_, qty in exchange.resting()) == [150, 500]
+    assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
 def test_what_is_typed_into_an_order_stays_while_the_numbers_move(tab: Tab, exchange: Served) -> None:
     tab.click("nav a[href='#orders']")
     tab.fill("main input[name=ticker]", TWO_SIDED)

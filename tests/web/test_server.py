@@ -115,6 +115,26 @@ def test_without_an_option_nothing_can_be_changed(page: Page, exchange: Served) 
     assert len(exchange.resting()) == 2
 
 
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+def test_an_amend_takes_a_price_a_count_or_both(page: Page, exchange: Served) -> None:
+    (order,) = (each for each in page.get("orders").json() if each["price"] == "0.5500")
+    amend = {"do": "amend", "order_id": order["order_id"], "side": "yes"}
+    assert page.post("plans", amend).status_code == 400
+    assert page.post("plans", {**amend, "count": "0.001"}).status_code == 400
+    assert page.post("plans", {**amend, "size": "1"}).status_code == 400
+    for change, wanted in (
+        ({"count": "4"}, (5_500, 400)),
+        ({"price": "0.56"}, (5_600, 400)),
+        ({"price": "0.57", "count": "2"}, (5_700, 200)),
+    ):
+        assert page.do(**amend, **change).status_code == 200
+        assert wanted in [(price, qty) for _, _, price, qty in exchange.resting()]
+    body = openapi()["paths"]["/plans"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    (described,) = (each for each in body["oneOf"] if each["properties"]["do"]["const"] == "amend")
+    assert described["required"] == ["do", "order_id", "side"]
+    assert {"price", "count"} <= described["properties"].keys()
+
+
 @pytest.mark.parametrize("page", [["--allow-stop"]], indirect=True)
 def test_stop_allows_pause_cancel_and_kill_and_no_more(page: Page, exchange: Served) -> None:
     order_id = page.get("orders").json()[0]["order_id"]

@@ -69,18 +69,25 @@ def resume(
                 f"A reason is required to resume. {state}", hint='kalshi resume --reason "..."', code="no_reason"
             )
         view = kalshi.trading.execute(kalshi.trading.plan_resume(reason))
-        _offer_reset(kalshi)
+        _offer_resets(kalshi)
         _shown(ctx, view, view.since, "resume")
 
 
-def _offer_reset(kalshi: Kalshi) -> None:
-    """Ask on a terminal whether to reset each triggered order group, and reset those that the user confirms."""
-    if not sys.stdin.isatty():
-        return
-    for group_id in kalshi.trading.triggered_groups():
-        if prompt(f"Reset order group {group_id}, so that it accepts orders again? [y/N]").lower() in ("y", "yes"):
+def _offer_resets(kalshi: Kalshi) -> None:
+    """Name each triggered order group with its command; on a terminal, ask whether to reset it."""
+    from kalshi_cli.views.formats import short_ids
+
+    groups = kalshi.trading.triggered_groups()
+    for group_id, name in zip(groups, short_ids(groups), strict=True):
+        command = f"`kalshi order group reset {name}`"
+        text = f"Order group {name} is still triggered and accepts no orders"
+        if not sys.stdin.isatty():
+            info(f"{text}: {command}")
+        elif prompt(f"{text}. Reset it now? [y/N]").lower() in ("y", "yes"):
             kalshi.order_groups.execute(kalshi.order_groups.plan_reset(group_id))
-            info(f"Order group {group_id} was reset")
+            info("It was reset and accepts orders again")
+        else:
+            info(f"Not reset. To do it later: {command}")
 
 
 @app.command("stop")

@@ -9,6 +9,7 @@ import typer
 
 from kalshi_cli.base.errors import KalshiError, RefusedError, UsageError
 from kalshi_cli.base.units import Price, show_price
+from kalshi_cli.cli.commands.pickers import pick_order, require_terminal
 from kalshi_cli.cli.options import (
     CommandGroup,
     choice_option,
@@ -42,7 +43,7 @@ app = CommandGroup()
 @app.command("amend")
 def amend(
     ctx: typer.Context,
-    order_id: Annotated[str, order_argument()],
+    order_id: Annotated[str, order_argument()] = "",
     price: Annotated[Any, price_option("--price", text="New limit price, of the outcome given by --side.")] = None,
     count: Annotated[Any, count_option("--count", text="Contracts left to trade.")] = None,
     side: Annotated[
@@ -58,7 +59,8 @@ def amend(
     What you do not give stays the same. `--count` is the quantity left to trade from now on, regardless of what has
     already filled. A new price or a larger size moves the order to the back of the queue; a smaller size or a new
     expiration does not. An amend that raises the price or size must pass every risk limit, like a new order. On a
-    terminal, a price for an order that `kalshi order list` shows as NO needs `--side`.
+    terminal, a price for an order that `kalshi order list` shows as NO needs `--side`. Without an id, a terminal offers
+    a choice.
 
     \b
     kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --price 0.25
@@ -68,6 +70,8 @@ def amend(
     from kalshi_cli.services.orders.amend import AmendRequest
     from kalshi_cli.services.orders.service import OrderService
 
+    if not order_id:
+        require_terminal(ctx)
     if no_expiry and expires_in is not None:
         raise UsageError("--expires-in and --no-expiry cannot be combined", hint="use one of them")
     if expires_in is not None and expires_in < 1:
@@ -75,6 +79,7 @@ def amend(
     life = 0.0 if no_expiry else expires_in
     if price is None and count is None and life is None:
         raise UsageError("Nothing to change", hint="give --price, --count, --expires-in or --no-expiry")
+    order_id = order_id or pick_order(ctx)
     with open_app(ctx) as resources:
         orders = OrderService(resources, is_rehearsal=dry_run)
         outcome = side or (_listed_outcome(orders, order_id, price) if is_terse(ctx) else "yes")
@@ -108,14 +113,14 @@ def _listed_outcome(orders: OrderService, order_id: str, price: Price | None) ->
 @app.command("decrease")
 def decrease(
     ctx: typer.Context,
-    order_id: Annotated[str, order_argument()],
+    order_id: Annotated[str, order_argument()] = "",
     by: Annotated[Any, count_option("--by", text="Contracts to remove.")] = None,
     to: Annotated[Any, count_option("--to", text="Contracts to leave.")] = None,
     yes: Yes = False,
 ) -> None:
     """Reduce the size of a resting order.
 
-    It keeps its place in the queue. This also works while trading is halted.
+    It keeps its place in the queue. This also works while trading is halted. Without an id, a terminal offers a choice.
 
     \b
     kalshi order decrease 2597b999-f887-4195-8bac-c3f97a1f2021 --to 5
@@ -123,8 +128,11 @@ def decrease(
     """
     from kalshi_cli.services.orders.service import OrderService
 
+    if not order_id:
+        require_terminal(ctx)
     if (by is None) == (to is None):
         raise UsageError("Give either --by or --to", hint="--to 5")
+    order_id = order_id or pick_order(ctx)
     with open_app(ctx) as resources:
         orders = OrderService(resources)
         plan = orders.plan_decrease(order_id, by=by, to=to)

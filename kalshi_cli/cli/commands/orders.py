@@ -126,7 +126,8 @@ def list_(
     The exchange reports them. Only resting orders are listed unless `--status` says otherwise. On a terminal, an order
     that reduces your position sells what you hold; any other buys, YES or NO, at the price of that outcome. For an
     order that ended, the position when it was placed counts. The exchange keeps one book, and lists an order to buy NO
-    as one to sell YES: so do `-v` and JSON.
+    as one to sell YES: so do `-v` and JSON. It does not store the side that you typed: when your position changes, the
+    same order can read `buy NO` instead of `sell YES`.
 
     \b
     kalshi order list

@@ -36,14 +36,14 @@ def pick_market(ctx: typer.Context) -> str:
 
     UsageError where there is no terminal, as for any missing argument.
     """
-    _require_terminal(ctx)
+    require_terminal(ctx)
     with open_services(ctx) as kalshi:
         return choose(lambda words: _markets(kalshi, words), "Market: words to search for", "No matching markets")
 
 
 def pick_order(ctx: typer.Context) -> str:
     """Let the user choose a resting order by its number; return its id. UsageError where there is no terminal."""
-    _require_terminal(ctx)
+    require_terminal(ctx)
     with open_services(ctx) as kalshi:
         if not (found := _orders(kalshi, "")):
             raise KalshiError("No resting orders")
@@ -89,7 +89,8 @@ def _width() -> int:
         return 80
 
 
-def _require_terminal(ctx: typer.Context) -> None:
+def require_terminal(ctx: typer.Context) -> None:
+    """Raise UsageError where there is no terminal: the error of a missing argument."""
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         command = cast("HelpCommand", ctx.command)
         missing = next(each.metavar for each in command.params if each.param_type_name == "argument")

@@ -64,7 +64,8 @@ def _with_sign(number: str, unit: str) -> str:
 class Breach(msgspec.Struct, frozen=True, kw_only=True):
     """A violated limit: the subject, the value found and the limit. `code` is stable.
 
-    `unit` is the unit of the limit, and of the value if that is a bare number; empty if they are words.
+    `unit` is the unit of the limit, and of the value if that is a bare number; empty if they are words. `runbook` is
+    the one to read, if it is not that of the code.
     """
 
     subject: str
@@ -73,6 +74,7 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
     severity: str
     code: str
     unit: str = ""
+    runbook: str = ""
 
     @property
     def wanted(self) -> str:
@@ -172,9 +174,9 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _runbook(lead: Breach) -> str:
-    """Return the runbook of a breach; of a repeated alert that of the alert, if it has one."""
+    """Return the runbook of a breach: its own, or that of its code; of a repeated alert that of the alert."""
     alert = lead.subject.split(" ")[0] if lead.code == ECHO else ""
-    return (alert in REMEDIES and REMEDIES[alert].runbook) or runbook_for(lead.code).runbook
+    return lead.runbook or (alert in REMEDIES and REMEDIES[alert].runbook) or runbook_for(lead.code).runbook
 
 
 def verdict_of(breaches: Sequence[Breach]) -> Verdict:

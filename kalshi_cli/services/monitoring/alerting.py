@@ -313,6 +313,11 @@ class Alerting:
             self._attempt(*claimed, min(left, ATTEMPT_S))
         return self.book.count_waiting(names)
 
+    def is_delivering(self, name: str) -> bool:
+        """Return whether a program delivers a notice to this channel now."""
+        now = self.clock.now()
+        return any(state.sink == name and state.is_claimed(now) for state in self.book.sinks())
+
     def _attempt(self, letter: QueuedNotice, state: AlertChannelState, within_s: float) -> None:
         delivery = self.notifier.deliver(letter.sink, letter.notice, within_s)
         now, tries = self.clock.now(), letter.tries + 1

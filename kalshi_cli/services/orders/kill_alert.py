@@ -18,6 +18,9 @@ HEAD_START_S = 1.0
 WITHIN_S = 4.5
 """The longest wait for the channels. Undelivered notices stay in the outbox."""
 
+POLL_S = 0.1
+"""The time between two looks at a notice that another program delivers."""
+
 BUSY_MS = 500
 """The longest wait for a locked state file. After it the channels are notified without the outbox."""
 
@@ -42,7 +45,7 @@ def telling(resources: Resources, *, does_halt: bool) -> Iterator[Callable[[], N
             with suppress(KeyboardInterrupt):  # an interrupt ends the wait but must not hide the result of the cancels
                 thread.join(max(0.0, until - resources.machine.monotonic()))
         if untold:
-            resources.tell(f"Not notified yet: {', '.join(sorted(untold))}; see `kalshi alerts`")
+            resources.tell(f"Notice not confirmed yet: {', '.join(sorted(untold))}; see `kalshi alerts`")
 
 
 def _tell(resources: Resources, are_out: threading.Event, until: float, untold: set[str]) -> None:
@@ -59,7 +62,11 @@ def _tell(resources: Resources, are_out: threading.Event, until: float, untold: 
 
     def deliver(name: str) -> None:
         with suppress(StateFileError), alerting(resources, busy_ms=int(1000 * WITHIN_S)) as told:
-            if not told.deliver(until - resources.machine.monotonic(), [name]):
+            while told.deliver(until - resources.machine.monotonic(), [name]) and told.is_delivering(name):
+                if resources.machine.monotonic() >= until:
+                    break
+                resources.machine.sleep(POLL_S)  # a running loop delivers it
+            if not told.deliver(0.0, [name]):
                 untold.discard(name)
 
     threads = [threading.Thread(target=deliver, args=(name,), daemon=True) for name in sorted(untold)]

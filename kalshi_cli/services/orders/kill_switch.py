@@ -25,6 +25,7 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.exchange.wire.quotes import RfqQuote
 from kalshi_cli.services.orders.cancel import SETTLE_S, CancelScope, is_list_current
+from kalshi_cli.views.formats import short_ids
 
 DEADLINE_S = 60.0
 
@@ -147,7 +148,7 @@ class KillSwitch:
         if groups is not None:
             self._trigger(self._listed(), min(self._until, self._clock.monotonic() + GROUPS_S))
         if self._triggered:
-            ids = list(self._triggered)[:5]
+            ids = short_ids([*self._triggered][:5])
             which = ids[0] if len(ids) == 1 else f"ID ({', '.join(ids)})"
             text = f"{pluralize(len(self._triggered), 'order group')} triggered; to use one again:"
             self._say(f"{text} kalshi order group reset {which}")

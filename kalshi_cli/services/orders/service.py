@@ -286,10 +286,25 @@ class OrderService(OrderPlanningService):
             **plan_prices([(proposal.cost, proposal.fee, wanted.remaining)]),
         )
 
-    def plan_new_price(self, order_id: str, *, side: Literal["yes", "no"], price: str | Decimal) -> AmendPlan:
-        """Plan another price of a resting order; `price` is that of `side`, a text as in `plan_place`."""
-        outcome = _one_of("side", side, ("yes", "no"))
-        change = amend.AmendRequest(outcome=outcome, price=_from_text("price", price_from_user, price))
+    def plan_new_terms(
+        self,
+        order_id: str,
+        *,
+        side: Literal["yes", "no"],
+        price: str | Decimal | None = None,
+        count: str | Decimal | None = None,
+    ) -> AmendPlan:
+        """Plan another price, count left to trade, or both, of a resting order.
+
+        `price` is that of `side`; price and count are texts as in `plan_place`.
+        """
+        change = amend.AmendRequest(
+            outcome=_one_of("side", side, ("yes", "no")),
+            price=None if price is None else _from_text("price", price_from_user, price),
+            qty=None if count is None else _from_text("count", qty_from_user, count),
+        )
+        if change.price is None and change.qty is None:
+            raise UsageError("Nothing to change", hint="give a price, a count, or both")
         return self.plan_amend(order_id, change)
 
     def plan_decrease(self, order_id: str, *, by: Qty | None = None, to: Qty | None = None) -> DecreasePlan:

@@ -266,11 +266,8 @@ class TradingControl:
         return [group.group_id for store in stores for group in store.groups() if group.is_triggered]
 
     def leftovers(self) -> list[str]:
-        """Return what still blocks orders or is unconfirmed after a resume, each with its command."""
-        remarks = [
-            f"Order group {group_id} is still triggered and accepts no orders: kalshi order group reset {group_id[:8]}"
-            for group_id in self.triggered_groups()
-        ]
+        """Return what is unconfirmed after a resume, each with its command."""
+        remarks = []
         for store in (store for _, store in self._stores() if store is not None):
             unknown = sum(order.status is OrderStatus.UNKNOWN for order in store.live_orders())
             if unknown:

@@ -22,6 +22,7 @@ from kalshi_cli.services.trading.refusals import translate_halt
 from kalshi_cli.store.lock import no_kill
 from kalshi_cli.store.records import RunGroup
 from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.views.formats import SHORT_ID_LENGTH
 
 GONE = 410
 
@@ -114,9 +115,10 @@ class RunOrderGroups:
 
 
 def _until_reset(group_id: str, shard: int) -> str:
+    name = group_id[:SHORT_ID_LENGTH]
     return (
-        f"Order group {group_id} was triggered: no strategy can place orders on shard {shard} until"
-        f" `kalshi order group reset {group_id}`"
+        f"Order group {name} was triggered: no strategy can place orders on shard {shard} until"
+        f" `kalshi order group reset {name}`"
     )
 
 

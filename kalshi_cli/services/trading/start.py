@@ -16,12 +16,11 @@ from functools import partial
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, OutcomeUnknownError, RefusedError, UnreachableError
-from kalshi_cli.base.units import Ts, format_ts, pluralize, show_money, show_price, show_qty
+from kalshi_cli.base.units import Qty, Ts, format_ts, pluralize, show_money, show_price, show_qty
 from kalshi_cli.core.account.reconciliation import drift, provable_at
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import Effect, FillBooked, OrderChanged, SettlementBooked
 from kalshi_cli.core.model.messages import AccountSnapshot
-from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.exchange.client import KalshiClient
@@ -34,6 +33,9 @@ from kalshi_cli.services.account.recovery import (
     wait_until_resolved,
 )
 from kalshi_cli.store.state_store import OrderStore
+from kalshi_cli.views.order_text import order_sentence, order_words
+from kalshi_cli.views.orders import order_row
+from kalshi_cli.views.own_terms import in_own_terms
 
 UNREAD_S = 60.0
 """Seconds that a start waits for an account that cannot be read."""
@@ -82,7 +84,7 @@ class AccountDifferences:
             return "repaired"
         before = self._before.get(name)
         if before is None:
-            return "foreign" if order.is_foreign and order.status.is_live else ""
+            return "external" if order.is_foreign and order.status.is_live else ""
         if is_in_doubt(before):
             return "" if is_in_doubt(order) else reconciliation_result(order)
         if not order.status.is_live:
@@ -97,9 +99,11 @@ class AccountDifferences:
         parts += [f"{pluralize(kinds.count(kind), 'order')} {kind.replace('_', ' ')}" for kind in dict.fromkeys(kinds)]
         return "Reconciled: " + (", ".join(parts) if parts else "no differences")
 
-    def lines(self) -> list[str]:
-        """Return a line for each difference, at most `MAX_LINES`."""
-        found = [_order_line(kind, order, self._repaired.get(_name(order), "")) for kind, order in self.orders]
+    def lines(self, held: Callable[[Order], Qty]) -> list[str]:
+        """Return a line for each difference, at most `MAX_LINES`; `held` returns the position in the order's market."""
+        found = [
+            _order_line(kind, order, self._repaired.get(_name(order), ""), held(order)) for kind, order in self.orders
+        ]
         found += [
             f"  settled {each.ticker}: {each.result}, paid {show_money(each.revenue)}" for each in self.settlements
         ]
@@ -129,7 +133,8 @@ def reconcile_at_start(
         wait_until_resolved(client, store, clock, engine, until=until, note=tell, heard=differences.hear)
         unexplained = _unexplained(read, clock, engine, differences)
     finally:
-        lines = differences.lines()
+        ledger = engine.state.ledger
+        lines = differences.lines(lambda order: ledger.position(order.ticker, order.subaccount).qty)
         for line in (differences.summary(), *lines):
             (tell if lines else note)(line)
     _refuse_doubt(unconfirmed_orders(engine), clock.now(), tell)
@@ -226,11 +231,11 @@ def _name(order: Order) -> str:
     return order.client_order_id or order.order_id
 
 
-def _order_line(kind: str, order: Order, repaired: str) -> str:
-    side = "bid" if order.side is BID else "ask"
-    what = f"{side} {show_qty(order.qty)} {order.ticker} at {show_price(order.price)}"
-    filled = f", {show_qty(order.filled)} filled" if order.filled else ""
-    text = f"  order {kind.replace('_', ' ')}: {_name(order)} {what} is {order.status.value.lower()}{filled}"
+def _order_line(kind: str, order: Order, repaired: str, held: Qty) -> str:
+    """Return an order as the user means it; one that ended by the position before its fills."""
+    before = held if order.status.is_live else Qty(held - order.side.sign * order.filled)
+    row = in_own_terms(order_row(order), {(order.subaccount, order.ticker): before})
+    text = f"  {kind.replace('_', ' ')}: {order_sentence(row) if order.order_id else order_words(row)}"
     return f"{text}; an earlier reply was wrong: {repaired}" if repaired else text
 
 

@@ -170,8 +170,9 @@ function orderButtons(row) {
   const side = ownTerms(row).side;
   return element("span", { class: "buttons" },
     element("button", { onclick: () => act(`Cancel ${named(row)}?`, { do: "cancel", order_id: row.order_id }) }, "Cancel"),
-    allowed.write ? element("button", { onclick: () => act(`Change the price of ${named(row)}?`,
-      { do: "amend", order_id: row.order_id, side }, `New price of ${side.toUpperCase()}, like 0.47`, "price") }, "Change price") : null);
+    ...(allowed.write ? [["price", `New price of ${side.toUpperCase()}, like 0.47`, "Change price"],
+      ["count", "New quantity left to trade, like 10", "Change quantity"]] : []).map(([name, field, label]) => element("button",
+      { onclick: () => act(`${label} of ${named(row)}?`, { do: "amend", order_id: row.order_id, side }, field, name) }, label)));
 }
 
 const orderColumns = [
@@ -195,7 +196,7 @@ const fillColumns = [
 ];
 const alertColumns = [
   ["Time", (row) => day(row.time)],
-  ["Tier", (row) => row.tier, "", (row) => (row.tier.toLowerCase() === "critical" ? "bad" : "warn")],
+  ["Severity", (row) => row.tier, "", (row) => (row.tier.toLowerCase() === "critical" ? "bad" : "warn")],
   ["Code", (row) => element("a", { href: "#runbook/" + encodeURIComponent(row.code) }, row.code)],
   ["Subject", (row) => row.subject],
   ["What happened", (row) => row.text, "wrap"],

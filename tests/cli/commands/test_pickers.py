@@ -47,6 +47,25 @@ def test_an_order_is_chosen_from_those_that_rest(variables: dict[str, str], exch
     assert (side.value, price) == ("bid", 4_000)
 
 
+@pytest.mark.parametrize(("words", "left"), [("amend --count 1.5", 150), ("decrease --to 1.5", 150)])
+def test_the_order_to_change_is_chosen_in_the_same_way(
+    variables: dict[str, str], exchange: Served, words: str, left: int
+) -> None:
+    terminal = Terminal("order", *words.split(), env=variables)
+    terminal.answer("Number 1-2", "sell")
+    terminal.answer("Number 1,", "1")
+    assert terminal.finish() == 0
+    assert "is resting" in terminal.text
+    assert sorted(qty for _, side, _, qty in exchange.resting() if side.value == "ask") == [left]
+
+
+def test_an_amend_that_changes_nothing_is_refused_before_the_choice(variables: dict[str, str]) -> None:
+    terminal = Terminal("order", "amend", env=variables)
+    assert terminal.finish() == ExitCode.USAGE
+    assert "Nothing to change" in terminal.text
+    assert "Number" not in terminal.text
+
+
 def test_ctrl_c_leaves_with_130_and_changes_nothing(variables: dict[str, str], exchange: Served) -> None:
     before = exchange.resting()
     terminal = Terminal("cancel", env=variables)
@@ -71,6 +90,10 @@ def test_an_empty_answer_leaves(variables: dict[str, str]) -> None:
         ("watch", "TICKER..."),
         ("cancel", "ID... | -"),
         ("order cancel", "ID"),
+        ("order amend", "ID"),
+        ("order amend --price 0.25", "ID"),
+        ("order decrease", "ID"),
+        ("order decrease --to 1", "ID"),
     ],
 )
 @pytest.mark.usefixtures("exchange")

@@ -258,10 +258,12 @@ def test_a_resume_on_a_terminal_offers_to_reset_a_triggered_order_group(
     assert program("cancel-all").code == 0
     monkeypatch.setattr("sys.stdin", Keyboard("n\n"))
     asked = program("resume", "--reason", "checked")
-    assert f"Reset order group {group_id}" in asked.err
-    assert f"kalshi order group reset {group_id[:8]}" in asked.err
+    assert f"Order group {group_id[:8]} is still triggered and accepts no orders. Reset it now? [y/N]" in asked.err
+    assert f"Not reset. To do it later: `kalshi order group reset {group_id[:8]}`" in asked.err
     monkeypatch.setattr("sys.stdin", Keyboard("y\n"))
-    assert "was reset" in program("resume", "--reason", "checked").err
+    confirmed = program("resume", "--reason", "checked").err
+    assert "was reset" in confirmed
+    assert confirmed.count(group_id[:8]) == 1, "the question names it, and nothing else"
     with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
         assert [group.is_triggered for group in store.groups()] == [False]
 

@@ -128,6 +128,7 @@ def test_one_cause_is_named_before_what_follows_from_it() -> None:
     assert report("all", "s", [lost, replace(key, severity="critical")]).runbook == "credentials-refused"
     assert report("all", "s", [lost]).runbook == "heartbeat-lost"
     assert report("all", "s", [replace(lost, code="DAILY_LOSS"), key]).runbook == "daily-loss"
+    assert report("all", "s", [replace(lost, code="PAUSED", runbook="daily-loss")]).runbook == "daily-loss"
 
 
 def test_money_is_also_a_text_that_nothing_rounds() -> None:

@@ -12,10 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.receivers import Receiver, receiving
 from support.served import ME, TWO_SIDED, Ended, Served, program, served, set_variables, start
 
+from kalshi_cli import Kalshi
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.services.monitoring.alerts import alerting
+from kalshi_cli.services.orders.halt_marker import CODE, REASON
+from kalshi_cli.services.orders.kill_alert import telling
+from kalshi_cli.services.trading.halts import TradingControl
 
 TOLD_WITHIN_S = 5.0
 BOUND_S = 7.0  # of the whole command: the five seconds, and what a busy machine adds
@@ -109,7 +116,7 @@ def test_a_dead_channel_changes_no_exit_code_and_its_notice_is_kept(
     assert took < BOUND_S
     assert told(channels) == all_told("dead", "phone")
     assert last(channels) - begun < TOLD_WITHIN_S, "one channel waits for no other"
-    assert "Not notified yet: dead" in ended.err
+    assert "Notice not confirmed yet: dead" in ended.err
     letters = program("alerts", "--json").json["letters"]
     assert [(letter["sink"], letter["code"], letter["status"]) for letter in letters] == [
         ("dead", "CANCEL_ALL", "waiting")
@@ -137,7 +144,7 @@ def test_an_interrupt_ends_the_wait_for_the_channels_and_not_the_truth_about_the
     ended, _, _ = timed("--within", "1s")
     assert time.monotonic() - sent[0] < 1, "it does not wait for the rest of the time"
     assert (ended.code, ended.json["remaining"], ended.json["halted"]) == ((7, 1, True) if is_paused else (0, 0, True))
-    assert "Not notified yet: dead" in ended.err
+    assert "Notice not confirmed yet: dead" in ended.err
 
 
 def test_what_is_left_with_7_is_told_too(exchange: Served, channels: Receiver) -> None:
@@ -177,6 +184,26 @@ def test_what_halts_nothing_is_told_to_nobody(exchange: Served, channels: Receiv
     configure(exchange, phone=channels.url("200/phone"))
     ended, _, _ = timed(*words)
     assert (ended.code, told(channels)) == (0, [])
+
+
+def test_a_notice_that_another_program_delivers_is_waited_for(exchange: Served, channels: Receiver) -> None:
+    """A loop may take the notice first; it answers a moment later."""
+    configure(exchange, phone=channels.url("200/phone"))
+    said: list[str] = []
+    with Kalshi.open(warn=said.append) as kalshi:
+        resources = kalshi.resources
+        TradingControl(resources).halt(CODE, REASON)
+        with alerting(resources) as beside:
+            beside.look()
+            claimed = beside.book.claim_notice(["phone"], resources.clock.now())
+            assert claimed is not None
+            letter, state = claimed
+            with telling(resources, does_halt=True) as are_out:
+                are_out()
+                time.sleep(0.5)
+                beside.book.settle(replace(letter, status="delivered"), replace(state, claimed_until=Ts(0)))
+    assert [text for text in said if "phone" in text] == []
+    assert channels.asked == [], "it is not told twice"
 
 
 def test_a_loop_beside_tells_nothing_twice(exchange: Served, channels: Receiver) -> None:

@@ -18,7 +18,7 @@ from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import Filled
-from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Fill, OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.view import StrategyContext
@@ -87,13 +87,45 @@ def test_everything_that_happened_meanwhile_is_booked_and_shown_as_a_list(sim: S
     sim.clock.advance(7_200)
     engine = start(TICKER, OTHER)
     head, *lines = start.said
-    assert head == ("Reconciled: 1 fill, 1 settlement, 1 order foreign, 2 orders adopted, 1 order never arrived")
-    assert sorted(line.split()[0] for line in lines) == ["bought", "order", "order", "order", "order", "settled"]
+    assert head == ("Reconciled: 1 fill, 1 settlement, 1 order external, 2 orders adopted, 1 order never arrived")
+    assert sorted(line.split()[0].rstrip(":") for line in lines) == [
+        "adopted", "adopted", "bought", "external", "never", "settled",
+    ]  # fmt: skip
+    names = {order.client_order_id: order.order_id[:8] for order in sim.client.orders()}
+    filled, rests = (names[each] for each in ("filled", "rests"))
+    (line,) = (each for each in lines if "is filled" in each)
+    assert line.startswith(f"  adopted: Order {filled} on {TICKER} (buy 10 YES at $0.40) is filled: 10 of 10 filled")
+    assert f"  adopted: Order {rests} on {TICKER} (buy 10 YES at $0.38) is resting: 0 of 10 filled" in lines
+    assert f"  never arrived: Order lost on {TICKER} (buy 10 YES at $0.30)" in lines
     assert engine.state.ledger.position(TICKER).qty == contracts(10)
     assert engine.cash == sim.exchange.cash("alice")
     again = Start(sim)
     again(TICKER, OTHER)
     assert again.said == ["Reconciled: no differences"]
+
+
+@pytest.mark.parametrize(
+    ("held", "side", "words"),
+    [
+        ("yes", ASK, "sell 10 YES at $0.42"),
+        ("no", BID, "sell 10 NO at $0.60"),
+        ("", ASK, "buy 10 NO at $0.58"),
+    ],
+)
+@pytest.mark.parametrize("is_filled", [False, True])
+def test_an_order_is_named_as_the_user_means_it(
+    sim: Simulation, held: str, side: Side, words: str, is_filled: bool
+) -> None:
+    sim.market(39, 44)
+    if held:
+        sim.place(outcome=held, price=cents(44 if held == "yes" else 61), tif=TimeInForce.IOC)
+    price = cents(42 if side is ASK else 40)
+    sim.client.create_order(intend(sim, "mine", side=side, price=price))
+    if is_filled:
+        sim.take(side.opposite, 42 if side is ASK else 40, 10)
+    start = Start(sim)
+    start()
+    assert f"({words}) is {'filled' if is_filled else 'resting'}" in start.text
 
 
 def test_after_weeks_an_order_that_only_history_has_is_over_and_its_fills_are_booked(sim: Simulation) -> None:
@@ -193,7 +225,7 @@ def test_once_it_can_be_read_the_start_goes_on(sim: Simulation, start: Start) ->
     sim.quote(BID, 30, 4, who="alice")
     engine = start.sim and load_later(sim, start)
     assert len(engine.state.orders.live()) == 1  # type: ignore[union-attr]
-    assert "1 order foreign" in start.text
+    assert "1 order external" in start.text
 
 
 def load_later(sim: Simulation, start: Start) -> TradingEngine:

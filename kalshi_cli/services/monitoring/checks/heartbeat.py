@@ -7,6 +7,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
 from kalshi_cli.services.monitoring.checks.readings import CheckData, LoopRecord, from_the_future, measured
 from kalshi_cli.services.trading.halts import state_word
+from kalshi_cli.services.trading.reports.status import halt_runbook
 
 FIRST = "cycle_age_s"
 
@@ -71,4 +72,5 @@ def _halt(loop: LoopRecord, name: str) -> list[Breach]:
     what = state_word(halt) if halt.is_pause else f"{state_word(halt)} by {halt.code}"
     said = f"{what} since {format_ts(halt.since)}: {halt.reason}".rstrip(": ")
     severity = "warning" if halt.is_pause else "critical"
-    return [Breach(subject=name, value=said, limit="active", severity=severity, code=halt.code or "HALTED")]
+    code, runbook = halt.code or "HALTED", halt_runbook(halt)
+    return [Breach(subject=name, value=said, limit="active", severity=severity, code=code, runbook=runbook)]

@@ -26,7 +26,7 @@ from kalshi_cli.store.halt_file import read_marker_files
 from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.records import ALERT_REASON_PREFIX, NO_HALT, Halt, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
-from kalshi_cli.views.formats import TruncatableText, format_clock, format_time
+from kalshi_cli.views.formats import SHORT_ID_LENGTH, TruncatableText, format_clock, format_time
 from kalshi_cli.views.runs import StatusView
 
 STALLED_MS = 15_000
@@ -202,13 +202,19 @@ def _exchange_notes(status: RunStatus) -> Iterator[str]:
 
 
 def first_steps(halt: Halt) -> str:
-    """Return the runbook to read before a resume, of the halt or of the alert that paused; "" after a manual pause."""
+    """Return what to read before a resume; "" after a manual pause."""
+    name = halt_runbook(halt)
+    return f"; first: `kalshi runbook {name}`" if name else ""
+
+
+def halt_runbook(halt: Halt) -> str:
+    """Return the name of the runbook of the halt, or of the alert that paused; "" for a manual pause."""
     if not halt.is_pause:
-        return f"; first: `kalshi runbook {runbook_for(halt.code).runbook or DEFAULT_RUNBOOK.runbook}`"
+        return runbook_for(halt.code).runbook or DEFAULT_RUNBOOK.runbook
     if not halt.reason.startswith(ALERT_REASON_PREFIX):
         return ""
     remedy = REMEDIES.get(halt.reason.removeprefix(ALERT_REASON_PREFIX).split(" ")[0])
-    return f"; first: `kalshi runbook {remedy.runbook}`" if remedy is not None and remedy.runbook else ""
+    return remedy.runbook if remedy is not None else ""
 
 
 def disabled_strategy_text(alert: AlertRaised) -> str:
@@ -218,9 +224,10 @@ def disabled_strategy_text(alert: AlertRaised) -> str:
 
 def triggered_group_text(group_id: str) -> tuple[str, str]:
     """Return a line about a triggered order group, and a line with the command that resets it."""
+    name = group_id[:SHORT_ID_LENGTH]
     return (
-        f"Order group {group_id} is triggered: no new orders in it, including exits. Run:",
-        f"    kalshi order group reset {group_id[:8]}",
+        f"Order group {name} is triggered: no new orders in it, including exits. Run:",
+        f"    kalshi order group reset {name}",
     )
 
 

@@ -556,6 +556,20 @@ def test_a_loop_that_may_not_trade_is_named_by_the_code_of_its_halt(
     assert (ended.code, {found for _, found in codes(ended)}) == (exit_code, {code})
 
 
+@pytest.mark.parametrize(
+    ("reason", "runbook"),
+    [("alert DAILY_LOSS account", "daily-loss"), ("jobs report", "halted"), ("alert TAKE_PROFIT account", "halted")],
+)
+@pytest.mark.usefixtures("running")
+def test_a_pause_by_an_alert_names_the_runbook_of_the_alert(
+    proxy: FaultProxy, store: Store, reason: str, runbook: str
+) -> None:
+    store.beat(_cycle())
+    store.set_halt(Halt(TradingState.HALTED, "PAUSED", reason, SystemClock().now()))
+    ended = check("heartbeat")
+    assert (codes(ended), ended.json["runbook"]) == ({("warning", "PAUSED")}, runbook)
+
+
 @pytest.mark.parametrize(("is_running", "runbook"), [(False, "state-file"), (True, "heartbeat-lost")])
 def test_a_halt_comes_before_the_loop_that_it_keeps_stopped_but_not_before_a_killed_one(
     proxy: FaultProxy, store: Store, is_running: bool, runbook: str
