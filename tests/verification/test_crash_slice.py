@@ -30,7 +30,8 @@ def test_whatever_moment_the_program_is_killed_at_no_order_is_lost_or_doubled() 
 def test_a_loop_whose_state_file_fails_ends_with_the_fault_and_leaves_nothing() -> None:
     ended = crash("--trouble", "--seed", "10", "--workers", "1")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "read only" in ended.stdout
+    (row,) = [line.split() for line in ended.stdout.splitlines() if line.startswith("read only")]
+    assert row[2:4] == ["1", "1"], "the file failed"
 
 
 def test_a_program_that_sends_before_it_has_written_down_is_found_out() -> None:

@@ -79,7 +79,7 @@ def arm(death: Death) -> None:
     """Wrap what the point needs. Called in the child, before `main`."""
     _move_clock(death.ahead)
     if death.point in TROUBLES:
-        make_trouble(death.point, death.nth)
+        make_trouble(death.point, death.nth, death.mark)
     if death.sabotage:
         SABOTAGES[death.sabotage]()
     if death.point in BY_NAME and not BY_NAME[death.point].is_outside:

@@ -220,8 +220,9 @@ class Run:
             time.sleep(0.03)
         trouble.begin(stage, process)
         code, said = self._accompany(process), process.err.read_text()
-        result.is_hit = code == trouble.code
-        self._hold(code == trouble.code, f"{trouble.name}: trade ended with {code}: {said[-400:]}")
+        result.is_hit = trouble.inside is None or (stage.home / "mark").exists()
+        wanted = trouble.code if result.is_hit else 0  # a cooldown may keep a loop from its n-th order
+        self._hold(code == wanted, f"{trouble.name}: trade ended with {code}: {said[-400:]}")
         self._hold("Traceback" not in said, f"a traceback: {said[-800:]}")
         resting = [order_id for order_id, *_ in stage.served.resting()]
         self._hold(not resting or trouble.code == 0, f"{trouble.name}: {len(resting)} orders rest after the loop")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ def of_seed(seed: int) -> Trouble:
     return list(TROUBLES.values())[seed % len(TROUBLES)]
 
 
-def arm(name: str, nth: int) -> None:
-    """In the child: the trouble begins before the n-th intent."""
+def arm(name: str, nth: int, mark: str) -> None:
+    """In the child: the trouble begins before the n-th intent, and leaves a mark."""
     from kalshi_cli.core.model.effects import SubmitOrder
     from kalshi_cli.store.sqlite_store import Store
 
@@ -99,6 +100,7 @@ def arm(name: str, nth: int) -> None:
         if isinstance(effect, SubmitOrder):
             left[0] -= 1
             if left[0] == 0:
+                Path(mark).write_bytes(b"1")
                 inside(store._database)
         record(store, effect)
 
