@@ -99,6 +99,28 @@ def _server() -> Forks:
         return _servers[0]
 
 
+SHORT_CUT = """#!{python} -SE
+import os, sys
+sys.path[0] = {support!r}
+import processes
+processes.route({origin})
+words = [str(processes.PROGRAM), *sys.argv[1:]]
+program = processes.ForkedProgram("", words, env=os.environ, cwd=os.getcwd(), stdin=0, stdout=1, stderr=2)
+sys.exit(program.wait())
+"""
+"""A `kalshi` for scripts: the interpreter imports nothing of the program, and a fork runs it."""
+
+
+def write_short_cut(folder: Path) -> Path:
+    """Write a `kalshi` for scripts into a folder, which then comes first in PATH; return the folder."""
+    server = _server()
+    assert isinstance(server, ForkServer)
+    file = folder / "kalshi"
+    file.write_text(SHORT_CUT.format(python=sys.executable, support=str(SERVER.parent), origin=server.process.pid))
+    file.chmod(0o755)
+    return folder
+
+
 FRESH = subprocess.Popen
 """The class of the standard library, which starts what it is asked to."""
 
