@@ -52,7 +52,7 @@ core: setup  ## the core with coverage of every branch, in one process: in sever
 	$(BIN)/coverage report --include='kalshi_cli/core/*' --skip-covered --fail-under=100
 
 rest: setup compiled  ## all other tests; more processes than cores, because many tests wait for a process
-	$(BIN)/python -m pytest --ignore=tests/core -n 6 --dist worksteal
+	$(BIN)/python -m pytest --ignore=tests/core -n 7 --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench import peers
 from bench.contest import Contestant
 from bench.deltas import frames
-from bench.racing import OURS, Entry, Row, Scale, race_entries, row, write_key
+from bench.racing import OURS, Entry, Row, Scale, race_entries, race_works, row, write_key
 
 SDK, PYKALSHI, SQLALCHEMY = "official SDK 3.2.0", "pykalshi 2.0.0", "SQLAlchemy 2.0"
 _SIGNATURE = "one RSA-2048 signature"
@@ -27,10 +27,10 @@ def rest(scale: Scale, scratch: Path) -> Iterator[Row]:
             Entry(PYKALSHI, "bench.workers.pykalshi_rest", (url, key), peers.PYKALSHI),
             Entry(_SIGNATURE, "bench.workers.signature", (key,)),
         ]
-        for work, title in (("create", "signed create-order"), ("get", "signed GET")):
-            fine = scale._replace(rounds=4 * scale.rounds)  # short rounds: the speed of a busy machine changes often
-            result = race_entries(fine, work, "cpu", 50, entries)
-            is_order = work == "create"
+        fine = scale._replace(rounds=4 * scale.rounds)  # short rounds: the speed of a busy machine changes often
+        results = race_works(fine, [("create", "cpu"), ("get", "cpu")], 50, entries)
+        for title, result in zip(("signed create-order", "signed GET"), results, strict=True):
+            is_order = title == "signed create-order"
             yield row(result, f"{title}, RSA, CPU a call", SDK, 0.45 if is_order else None)
             yield row(result, f"{title}, RSA, CPU a call", PYKALSHI)
             yield row(result, f"{title}, RSA, CPU a call", _SIGNATURE)
@@ -50,9 +50,10 @@ def order(scale: Scale, scratch: Path) -> Iterator[Row]:
             Entry(_READY, "bench.workers.ours_order", (*given, "presign")),
             Entry(PYKALSHI, "bench.workers.pykalshi_order", given[:3], peers.PYKALSHI),
         ]
-        for clock, title in (("wall", "median"), ("cpu", "median CPU")):
-            result = race_entries(scale._replace(rounds=2 * scale.rounds), "order", clock, 50, entries)
-            limits = (0.75, 0.45) if clock == "wall" else (None, None)
+        works = [("order", "wall"), ("order", "cpu")]
+        results = race_works(scale._replace(rounds=2 * scale.rounds), works, 50, entries)
+        for title, result in zip(("median", "median CPU"), results, strict=True):
+            limits = (0.75, 0.45) if title == "median" else (None, None)
             for name, how, limit in ((OURS, "signed inline", limits[0]), (_READY, "ready signature", limits[1])):
                 yield row(result, f"book update to order, {how}, RSA, {title}", PYKALSHI, limit, of=name)
 

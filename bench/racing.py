@@ -73,7 +73,14 @@ class Result(NamedTuple):
 
 
 def race_entries(scale: Scale, work: str, clock: str, count: int, entries: Sequence[Entry]) -> Result:
-    absent = {}
+    """Start everybody, and race them at one work."""
+    (result,) = race_works(scale, [(work, clock)], count, entries)
+    return result
+
+
+def race_works(scale: Scale, works: Sequence[tuple[str, str]], count: int, entries: Sequence[Entry]) -> list[Result]:
+    """Start everybody once, and race them at each work by its clock, one after the other."""
+    absent: dict[str, str] = {}
     with ExitStack() as stack:
         present = []
         for entry in entries:
@@ -90,10 +97,13 @@ def race_entries(scale: Scale, work: str, clock: str, count: int, entries: Seque
                 absent[entry.name] = str(error)
         calls = max(1, round(count * scale.factor))
         others = {entry.name for entry in entries if entry.requirement}
-        costs, stopped = race(
-            present, work=work, clock=clock, count=calls, rounds=scale.rounds, peers=others, warms_up=scale.warms_up
-        )
-        return Result(costs, absent | stopped)
+        results = []
+        for work, clock in works:
+            costs, stopped = race(
+                present, work=work, clock=clock, count=calls, rounds=scale.rounds, peers=others, warms_up=scale.warms_up
+            )
+            results.append(Result(costs, absent | stopped))
+        return results
 
 
 def row(result: Result, title: str, peer: str, target: float | None = None, *, of: str = OURS) -> Row:

@@ -11,7 +11,7 @@ from bench.contest import Contestant, Ratio, compare
 from bench.deltas import frames
 from bench.market_path import listing, memory, printing, stream
 from bench.order_path import command, order, rest, store
-from bench.racing import OURS, Entry, Row, Scale, race_entries, row
+from bench.racing import OURS, Entry, Row, Scale, race_entries, race_works, row
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import RateLimitedError
 from kalshi_cli.base.units import Ts
@@ -67,13 +67,13 @@ def _decision(scale: Scale, scratch: Path) -> Iterator[Row]:
 
 def _quotes(scale: Scale, _scratch: Path) -> Iterator[Row]:
     """One strategy over a stream of quotes: the same trades in all programs; hftbacktest has no risk and no ledger."""
-    for work, title in (("quotes", "quotes"), ("quotes_and_trades", "quotes, with a trade every hundred")):
-        entries = [
-            Entry(OURS, "bench.workers.ours_quotes", ()),
-            Entry(_NAUTILUS, "bench.workers.nautilus_quotes", (), peers.NAUTILUS),
-            Entry(_HFTBACKTEST, "bench.workers.hftbacktest_quotes", (), peers.HFTBACKTEST),
-        ]
-        result = race_entries(scale, work, "cpu", 50_000, entries)
+    entries = [
+        Entry(OURS, "bench.workers.ours_quotes", ()),
+        Entry(_NAUTILUS, "bench.workers.nautilus_quotes", (), peers.NAUTILUS),
+        Entry(_HFTBACKTEST, "bench.workers.hftbacktest_quotes", (), peers.HFTBACKTEST),
+    ]
+    results = race_works(scale, [("quotes", "cpu"), ("quotes_and_trades", "cpu")], 50_000, entries)
+    for title, result in zip(("quotes", "quotes, with a trade every hundred"), results, strict=True):
         title = f"a backtest over {title}, CPU a quote ({median(result.costs[OURS]) / 1000:.1f} us)"
         yield row(result, title, _NAUTILUS, 0.5)
         yield row(result, title, _HFTBACKTEST)
@@ -114,7 +114,9 @@ def _backtest(scale: Scale, scratch: Path) -> Iterator[Row]:
 
 def _lake(scale: Scale, scratch: Path) -> Iterator[Row]:
     """Recordings in a lake: their import, their size, and how soon their changes of books are arrays."""
-    paths = sorted(_TAPES.glob("*.jsonl.gz"))[::8][: 1 if scale.is_quick else None]
+    paths = sorted(_TAPES.glob("*.jsonl.gz"))[::8]
+    if scale.is_quick:
+        paths = sorted(paths, key=lambda path: path.stat().st_size)[:1]
     if not paths:
         yield Row("loading a lake", "pyarrow.read_table", None, 2.0, "no tapes beside the repository")
         return

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, Phase, settings
 from kalshi_cli.base import text
 
 if TYPE_CHECKING:
+    from support.processes import ForkServer
     from support.served import Served
     from support.simulation import Simulation
 
@@ -58,6 +59,19 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.collect()
         gc.freeze()
         gc.enable()
+
+
+_forks: list[ForkServer] = []
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give the processes of a run one fork server, which imports the program while they collect the tests."""
+    from support.processes import ForkServer
+
+    if not _forks:
+        _forks.append(ForkServer())
+    node.workerinput["forks"] = _forks[0].process.pid
 
 
 @pytest.fixture(autouse=True)
@@ -114,11 +128,11 @@ def no_server_left_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(scope="session", autouse=True)
-def forked_servers() -> Iterator[None]:
+def forked_servers(request: pytest.FixtureRequest) -> Iterator[None]:
     """The background servers of exchanges are forks, as the programs of `start` are."""
     from support import processes
 
-    processes.route()
+    processes.route(*filter(None, [getattr(request.config, "workerinput", {}).get("forks")]))
     yield
     subprocess.Popen = processes.FRESH  # type: ignore[misc]
 

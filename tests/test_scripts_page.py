@@ -7,13 +7,13 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
 from support.places import ROOT
+from support.processes import write_short_cut
 from support.served import ME, ONE_SIDED, TWO_SIDED, Served, program
 
 from kalshi_cli.base.errors import ExitCode
@@ -32,7 +32,11 @@ def script(home: Path, name: str, *words: str, cwd: Path | None = None) -> subpr
     """Run a script of the page, without a terminal."""
     file = home / name
     file.write_text(SCRIPTS[name])
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    programs = home / "bin"
+    if not programs.exists():
+        programs.mkdir()
+        write_short_cut(programs)
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         ["bash", str(file), *words], env={**os.environ, "PATH": path}, cwd=cwd or home, capture_output=True, text=True,
         timeout=120, stdin=subprocess.DEVNULL,

@@ -97,7 +97,7 @@ def load(
     for key, (raw, _) in found.items():
         _conceal(key, raw)
     found, notices = _with_new_names(found)
-    origins = {".".join(key): "default" for key, _ in _leaves(Config())}
+    origins = dict.fromkeys(_default_keys(), "default")
     tree: dict[str, Any] = {"references": dict(Config().references)}
     for key, (raw, origin) in found.items():
         try:
@@ -309,6 +309,12 @@ def _leaves(section: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:
             yield from _leaves(value, at)
         elif at[0] not in _NOT_SETTINGS:
             yield at, value
+
+
+@cache
+def _default_keys() -> tuple[str, ...]:
+    """Return the dotted path of every setting that has a default."""
+    return tuple(".".join(key) for key, _ in _leaves(Config()))
 
 
 def _put(tree: dict[str, Any], key: Key, value: object) -> None:

@@ -145,6 +145,7 @@ def test_looking_at_it_does_not_keep_it(state: State) -> None:
     until = time.monotonic() + 60
     while (ended := program("sim", "status", "--json")).code == 0 and ended.json["served"]:
         assert time.monotonic() < until, "looking keeps it alive"
+        time.sleep(IDLE_S / 10)
     assert ended.code == 0, ended.err
     shown = ended.json
     assert (shown["pid"], shown["paused"], shown["open_markets"]) == (None, None, None)

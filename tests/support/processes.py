@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -39,6 +40,9 @@ sys.exit(serve(msgspec.json.decode(sys.argv[3], type=Settings)))
 
 def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith(AT_START)}
+
+
+LONGEST_IMPORT_S = 60.0
 
 
 def address_of(pid: int) -> str:
@@ -75,10 +79,18 @@ class ForkServer(Forks):
                 env={**OURS, "PYTHONPATH": path}, cwd=SERVER.parent,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             )  # fmt: skip
-        assert self.connection.recv(16) == b"ready", "the fork server could not import the program"
+        self._is_ready = False
         atexit.register(self.close)
 
+    def wait(self) -> ForkServer:
+        """Wait until it forks."""
+        assert self.connection.recv(16) == b"ready", "the fork server could not import the program"
+        self._is_ready = True
+        return self
+
     def close(self) -> None:
+        if not self._is_ready:
+            self.wait()  # closed with something unread, the socket would fail at the other end
         self.connection.close()
         self.process.wait()
 
@@ -91,12 +103,48 @@ _starting = threading.Lock()
 def _server() -> Forks:
     with _starting:
         if not _servers and _origins:
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            connection.connect(address_of(_origins[0]))
-            _servers.append(Forks(connection))
+            _servers.append(Forks(_connected(address_of(_origins[0]))))
         elif not _servers:
-            _servers.append(ForkServer())
+            _servers.append(ForkServer().wait())
         return _servers[0]
+
+
+def _connected(address: str) -> socket.socket:
+    """A connection to a fork server, which may still be importing the program."""
+    end = time.monotonic() + LONGEST_IMPORT_S
+    while True:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            connection.connect(address)
+        except ConnectionRefusedError:
+            connection.close()
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+        else:
+            return connection
+
+
+SHORT_CUT = """#!{python} -SE
+import os, sys
+sys.path[0] = {support!r}
+import processes
+processes.route({origin})
+words = [str(processes.PROGRAM), *sys.argv[1:]]
+program = processes.ForkedProgram("", words, env=os.environ, cwd=os.getcwd(), stdin=0, stdout=1, stderr=2)
+sys.exit(program.wait())
+"""
+"""A `kalshi` for scripts: the interpreter imports nothing of the program, and a fork runs it."""
+
+
+def write_short_cut(folder: Path) -> Path:
+    """Write a `kalshi` for scripts into a folder, which then comes first in PATH; return the folder."""
+    server = _server()
+    origin = server.process.pid if isinstance(server, ForkServer) else _origins[0]
+    file = folder / "kalshi"
+    file.write_text(SHORT_CUT.format(python=sys.executable, support=str(SERVER.parent), origin=origin))
+    file.chmod(0o755)
+    return folder
 
 
 FRESH = subprocess.Popen

@@ -36,7 +36,10 @@ def session() -> list[Effect]:
 
 
 def knife(home: Path, *, is_torn: bool = False) -> list[str]:
-    """Die after the 1st, 2nd, 3rd ... statement, until a session completes untouched; torn has no transactions."""
+    """Die after the 1st, 2nd, 3rd ... statement, until a session completes untouched.
+
+    Torn has no transactions, and ends with the first problem: it only shows that one is found.
+    """
     whole = _states(home / "whole")
     opened(home / "empty").close()
     problems: list[str] = []
@@ -59,6 +62,8 @@ def knife(home: Path, *, is_torn: bool = False) -> list[str]:
             continue
         if found not in whole:
             problems.append(f"knife: after statement {nth} the file is in none of the states of a session")
+        if is_torn and problems:
+            return problems
         if code != -signal.SIGKILL:
             say(f"knife: killed after each of {nth - 1} statements; the file was broken {len(problems)} times")
             return problems

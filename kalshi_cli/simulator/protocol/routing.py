@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 
@@ -138,17 +138,23 @@ write = partial(route, is_private=True, is_write=True)
 class Routes:
     """A table of endpoints. Its methods declare routes and return the body of a success, or None for no body."""
 
+    _declared: ClassVar[list[tuple[str, Route]]]
+
+    def __init_subclass__(cls) -> None:
+        """Keep the declared routes with the names of their methods, fixed paths before parameters."""
+        found = [
+            (name, declared)
+            for name, method in vars(cls).items()
+            for declared in getattr(method, "__dict__", {}).get("routes", ())
+        ]
+        cls._declared = sorted(found, key=lambda each: each[1].path.replace(":", "~"))
+
     def __init__(self, state: SimulatorState) -> None:
         self._state = state
 
     def routes(self) -> list[Route]:
         """Return the routes of these endpoints, fixed paths before parameters."""
-        found = [
-            msgspec.structs.replace(declared, answer=getattr(self, name))
-            for name, method in vars(type(self)).items()
-            for declared in getattr(method, "__dict__", {}).get("routes", ())
-        ]
-        return sorted(found, key=lambda route: route.path.replace(":", "~"))
+        return [msgspec.structs.replace(declared, answer=getattr(self, name)) for name, declared in self._declared]
 
     def _member(self, call: RouteCall) -> SimAccount:
         return self._state.members[call.caller]

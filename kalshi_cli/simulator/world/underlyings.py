@@ -55,7 +55,10 @@ class PricePath:
         self._rate = source.daily_sd / math.sqrt(86_400)  # standard deviation per square root of a second
         first = self._rate * math.sqrt(_BLOCK_S) / 2
         self._scales = list(accumulate(repeat(math.sqrt(2), _LEVELS - 1), truediv, initial=first))  # of each level
-        self._drawn: dict[int, tuple[int, float]] = {}  # level -> its last draw, because time moves in small steps
+        self._end_sd = self._rate * math.sqrt(_BLOCK_S / 2)
+        # The last draws, because time moves in small steps: of the ends of a block, and of a tent of each level.
+        self._block, self._ends = math.nan, (0.0, 0.0)
+        self._tents: list[tuple[float, float]] = [(math.nan, 0.0)] * _LEVELS
         self._slot = (math.nan, 0.0, 0.0)  # the last slot of jumps, its jump and when in it
         self._points: dict[float, float] = {}  # offsets, because several markets use the same moments
         self._known: tuple[tuple[int, Ts, int], tuple[float, float]] | None = (
@@ -110,21 +113,22 @@ class PricePath:
         """
         block = math.floor(t / _BLOCK_S)
         share = t / _BLOCK_S - block
-        end_sd = self._rate * math.sqrt(_BLOCK_S / 2)
-        value = end_sd * ((1 - share) * self._draw(-2, block) + share * self._draw(-1, block + 1))
-        for level, scale in enumerate(self._scales):
-            place = share * (1 << level)
-            index = int(place)
-            tent = min(place - index, index + 1 - place) * 2
-            value += scale * tent * self._draw(level, (block << level) + index)
+        if self._block != block:
+            self._block, self._ends = block, (self._draw("end", block), self._draw("end", block + 1))
+        value = self._end_sd * ((1 - share) * self._ends[0] + share * self._ends[1])
+        place, first = share, block  # in tents of this level, and the number of the first one of the block
+        for level, scale in enumerate(self._scales):  # the hot loop of a world: nothing is called without need
+            number = first + int(place)
+            inside = place % 1.0
+            known = self._tents[level]
+            if known[0] != number:
+                known = self._tents[level] = (number, self._draw(str(level), number))
+            value += scale * ((inside if inside < 0.5 else 1.0 - inside) * 2) * known[1]
+            place, first = place * 2, first * 2
         return value + self._jump(t)
 
-    def _draw(self, level: int, index: int) -> float:
-        known = self._drawn.get(level)
-        if known is None or known[0] != index:
-            stream = "end" if level < 0 else str(level)
-            known = self._drawn[level] = (index, SeededRandom(self._seed, self.source.name, stream, index).normal())
-        return known[1]
+    def _draw(self, stream: str, index: int) -> float:
+        return SeededRandom(self._seed, self.source.name, stream, index).normal()
 
     def _jump(self, t: float) -> float:
         """Return one jump per slot, offset by a slow drift over the slot: within minutes it is permanent."""

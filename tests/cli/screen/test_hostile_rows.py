@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import itertools
 import json
@@ -59,6 +60,9 @@ for _module in pkgutil.iter_modules(all_rows.__path__):
 ROWS = sorted(set(every()), key=lambda row: row.__name__)
 
 
+_fields = functools.cache(msgspec.structs.fields)
+
+
 def filled(kind: Any, texts: Iterator[str]) -> Any:
     """A value of this type, whose texts are the next ones; where anything may stand, a bit of each."""
     bare = without_none(kind)
@@ -74,7 +78,7 @@ def filled(kind: Any, texts: Iterator[str]) -> Any:
     if isinstance(bare, type) and issubclass(bare, Enum):
         return next(iter(bare))
     if isinstance(bare, type) and issubclass(bare, msgspec.Struct):
-        return bare(**{field.name: filled(field.type, texts) for field in msgspec.structs.fields(bare)})
+        return bare(**{field.name: filled(field.type, texts) for field in _fields(bare)})
     while hasattr(bare, "__supertype__") and bare is not Ratio:
         bare = bare.__supertype__
     return {str: lambda: next(texts), bool: lambda: True, int: lambda: 5_000, float: lambda: 0.5, Ratio: lambda: 0.5}[

@@ -11,7 +11,7 @@ import pytest
 from support.simulation import DAY_MS, OTHER, T0, TICKER, Simulation
 
 from kalshi_cli.base.errors import NotFoundError, UsageError
-from kalshi_cli.base.units import ONE_DOLLAR, Ts, cents
+from kalshi_cli.base.units import ONE_DOLLAR, Ts
 from kalshi_cli.core.model.markets import Candle, MarketDetails
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
@@ -31,12 +31,12 @@ def sim(tmp_path: Path) -> Iterator[Simulation]:
     for hour in range(10):
         one.clock.advance(3600)
         one.market(40, 44)
-        one.place(price=cents(44), qty=one_lot(hour))
-        one.place(price=cents(40), qty=one_lot(hour), action="sell")
+        one.quote(BID, 44, one_lot(hour), who="alice")
+        one.quote(ASK, 40, one_lot(hour), who="alice")
         one.take(BID, 44, 2)
     one.exchange.set_close_time(OTHER, Ts(T0 + 99 * DAY_MS), one.clock.now())
     one.market(50, 55, ticker=OTHER)
-    one.place(ticker=OTHER, price=cents(50), action="sell")
+    one.quote(ASK, 50, 10, who="alice", ticker=OTHER)
     one.clock.advance(86_400)
     one.exchange.settle(TICKER, ONE_DOLLAR, one.clock.now())
     one.exchange.advance(Ts(one.clock.now() + 2 * MINUTE))
@@ -46,7 +46,7 @@ def sim(tmp_path: Path) -> Iterator[Simulation]:
 
 
 def one_lot(hour: int) -> int:
-    return 100 * (1 + hour % 3)
+    return 1 + hour % 3
 
 
 def later(sim: Simulation, days: float) -> None:

@@ -13,9 +13,9 @@ from support.served import KEY_ID, ME, TWO_SIDED, Served, eventually, program, s
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.store.sqlite_store import Store
 
-RESUMED_S = 7.0
+RESUMED_S = 5.0
 QUICK = f"from kalshi_cli.core.monitoring import incidents; incidents.RESUMED_MS = {RESUMED_S * 1000:.0f}"
-"""A quarter of the time that a stop must stay away, so that the test takes no minute."""
+"""A sixth of the time that a stop must stay away, so that the test takes no minute."""
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_daily_loss_is_resolved_once_and_after_a_resume_that_lasts(
     run_for(exchange, phone, 1.0, "firing", "firing")
     assert program("resume", "--reason", "a higher limit").code == 0
     begun = time.monotonic()
-    run_for(exchange, phone, 3.0, "firing", "firing", "resolved", max_loss="100")
+    run_for(exchange, phone, 1.5, "firing", "firing", "resolved", max_loss="100")
     assert time.monotonic() - begun > RESUMED_S
     with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
         assert store.halt().state.value == "active"

@@ -14,9 +14,9 @@ from support.lake import content
 from support.simulation import DAY_MS, OTHER, T0, TICKER, Simulation
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import ONE_DOLLAR, Ts, cents
+from kalshi_cli.base.units import ONE_DOLLAR, Ts
 from kalshi_cli.core.model.markets import Event, FeeSchedule, FeeType, Series
-from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.exchange.wire.events import FeeChange
 from kalshi_cli.lake.coverage import Covered, CoveredTimes
 from kalshi_cli.lake.lake import Lake, open_lake
@@ -53,12 +53,12 @@ def sim(tmp_path: Path, history_after_days: int) -> Iterator[Simulation]:
     for _ in range(10):
         one.clock.advance(3600)
         one.market(40, 44)
-        one.place(price=cents(44), qty=100)
-        one.place(price=cents(40), qty=100, action="sell")
+        one.quote(BID, 44, 1, who="alice")
+        one.quote(ASK, 40, 1, who="alice")
         one.take(BID, 44, 2)
     one.exchange.set_close_time(OTHER, Ts(T0 + 99 * DAY_MS), one.clock.now())
     one.market(50, 55, ticker=OTHER)
-    one.place(ticker=OTHER, price=cents(50), action="sell")
+    one.quote(ASK, 50, 10, who="alice", ticker=OTHER)
     one.clock.advance(86_400)
     one.exchange.settle(TICKER, ONE_DOLLAR, one.clock.now())
     one.exchange.advance(Ts(one.clock.now() + 120_000))
@@ -120,7 +120,7 @@ def test_an_open_market_continues_where_the_last_download_ended(sim: Simulation,
     first = len(trade_ids(lake))
     later(sim, 2)
     sim.market(50, 55, ticker=OTHER)
-    sim.place(ticker=OTHER, price=cents(50), action="sell")
+    sim.quote(ASK, 50, 10, who="alice", ticker=OTHER)
     later(sim, 1)
     found = run(sim, lake)
     assert (found.trades, found.results, found.known) == (1, 0, 2)

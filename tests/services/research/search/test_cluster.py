@@ -84,7 +84,7 @@ def test_workers_survive_a_kill_have_no_variables_and_lose_only_what_kills_them(
 def search(folder: Path, jobs: int, *, opens_holdout: bool = False) -> OptimizeView:
     request = OptimizeRequest(
         strategy="threshold", files=tuple(folder.glob("*.jsonl")), params=("buy_below=10c..40c", "sell_above=50c..90c"),
-        trials=10, windows=2, jobs=jobs, study=folder / f"{jobs}.db", opens_holdout=opens_holdout,
+        trials=6, windows=2, jobs=jobs, study=folder / f"{jobs}.db", opens_holdout=opens_holdout,
     )  # fmt: skip
     return optimize(SETUP, request, ManualClock(Ts(1_000)), folder)
 
@@ -95,7 +95,7 @@ def test_one_and_two_workers_find_the_same_and_the_holdout_opens_once(tmp_path: 
     assert [getattr(one, name) for name in one.__struct_fields__ if name != "study"] == [
         getattr(two, name) for name in two.__struct_fields__ if name != "study"
     ]
-    assert one.trials == 20
+    assert one.trials == 12
     assert one.score > 0
     assert "variants were tried" in optimize_notes(one)[0]
     assert "holdout is closed" in optimize_notes(one)[1]

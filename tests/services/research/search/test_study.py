@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,7 +65,19 @@ class Workers:
             keep(number, self._score(*runs[number]))
 
 
+@functools.cache
+def empty_study() -> bytes:
+    """A study file in which nothing was searched: to make one takes longer than a search of a few trials in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        with open_study(path, CLOCK):
+            pass
+        return path.read_bytes()
+
+
 def search(path: Path, workers: Workers, plan: StudyPlan = PLAN, **more: Any) -> StudyReport:
+    if not path.exists():
+        path.write_bytes(empty_study())
     with open_study(path, CLOCK) as storage:
         found = ParameterSearch(plan, storage, workers, more.get("is_valid", lambda _point: True))
         found.run()
