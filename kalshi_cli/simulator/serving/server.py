@@ -305,6 +305,8 @@ class _Prompt(uvicorn.Server):
         for each in sockets or []:
             each.close()
         state, loop = self.server_state, asyncio.get_running_loop()
+        for _ in range(ACCEPT_STEPS):
+            await asyncio.sleep(0)
         for connection in list(state.connections):
             connection.shutdown()
         until = loop.time() + CLOSE_WITHIN_S
@@ -315,6 +317,9 @@ class _Prompt(uvicorn.Server):
         for connection in list(state.connections):  # one that takes no answer, or came meanwhile
             connection.transport.abort()
 
+
+ACCEPT_STEPS = 3
+"""Steps of asyncio's loop from an accepted connection to the one that uvicorn knows; until then, nobody closes it."""
 
 RESET = "websocket.reset"
 """Our message to the protocol class: end the connection without a close frame."""

@@ -223,6 +223,22 @@ def test_a_visitor_who_reads_no_answer_is_disconnected_when_it_stops(exchange: S
         gc.collect()  # an open transport would be reported here
 
 
+def test_a_visitor_who_comes_in_the_moment_it_stops_is_disconnected(exchange: SimulatedExchange) -> None:
+    server = SimServer(exchange, ManualClock(T0))
+    server.start()
+
+    def come() -> socket.socket:
+        """Nothing else runs in the server's thread meanwhile: it accepts the visitor and stops in one step."""
+        visitor = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+        server.end()
+        time.sleep(10 * server_module.LOOK_EVERY_S)
+        return visitor
+
+    with server.call(come) as visitor:
+        server.stop()
+        assert visitor.recv(1) == b""
+
+
 def test_an_error_in_a_call_reaches_the_caller(server: SimServer) -> None:
     with pytest.raises(ZeroDivisionError):
         server.call(lambda: 1 // 0)
