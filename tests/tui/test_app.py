@@ -181,6 +181,23 @@ def test_a_close_shows_its_plan_and_only_yes_closes(exchange: Served) -> None:
     on_screen(act)
 
 
+def test_a_close_that_resting_orders_forbid_is_refused_without_a_question(exchange: Served) -> None:
+    exchange.trade_a_little()
+    exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
+    exchange.submit(ME, TWO_SIDED, ASK, "0.6000", "1")
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        positions = app.query_one("#positions", ListPanel)
+        while positions.selected is None or positions.selected.ticker != TWO_SIDED:
+            await pilot.press("down")
+        await pilot.press("x")
+        await until(lambda: "Refused: closing 6 plus 1 in open orders exceeds the position of 6" in shown(app), pilot)
+        assert "cancel them: c on the market page (Enter)" in shown(app)
+        assert not isinstance(app.screen, ConfirmDialog)
+
+    on_screen(act, size=(140, 44))
+
+
 @pytest.mark.parametrize(
     ("hint", "said"),
     [
