@@ -13,7 +13,6 @@ from rich.text import Text
 from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money, show_price, show_qty
-from kalshi_cli.core.model.effects import shown_subject
 from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveRunView
 from kalshi_cli.views.market_history import PublicTradeRow
 from kalshi_cli.views.order_book import OrderbookView
@@ -164,7 +163,7 @@ _TIERS = {"critical": "bold red", "warning": "yellow"}
 def _alerts(state: LiveEvent) -> list[Row]:
     return [
         Row(
-            (_clock(each.time), each.tier, each.code, shown_subject(each.code, each.subject), each.text),
+            (_clock(each.time), each.tier, each.code, each.short_subject, each.text),
             ticker=each.subject,
             style=_TIERS.get(each.tier.lower(), ""),
             title=each.text,

@@ -23,7 +23,6 @@ from kalshi_cli.cli.options import (
 )
 from kalshi_cli.cli.order_options import is_terse
 from kalshi_cli.cli.screen.output import info
-from kalshi_cli.core.model.effects import shown_subject
 from kalshi_cli.views.formats import TruncatableText
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def brief(view: AlertsView) -> AlertsView:
         alerts=tuple(
             msgspec.structs.replace(
                 each,
-                subject=TruncatableText(shown_subject(each.code, each.subject)),
+                subject=TruncatableText(each.short_subject),
                 text=each.text if each.state == "firing" else _first_sentence(each.text),
             )
             for each in view.alerts

@@ -79,8 +79,8 @@ class OwnTerms(NamedTuple):
 def own_terms(book_side: Side, price: Price, held: Qty | None) -> OwnTerms:
     """Return the terms of an order or a fill; `price` is on the YES scale, `held` the position before it.
 
-    One that reduces the position sells the outcome that is held; any other buys. Where the position is None, which
-    means unknown, the terms are those of YES.
+    One that reduces the position sells the outcome that is held; any other buys. With an unknown position (None), the
+    terms are those of YES.
     """
     is_bid = book_side is BID
     if held is None:

@@ -78,6 +78,10 @@ def test_the_alert_has_the_whole_id_and_its_text_the_short_one(engine: TradingEn
     assert isinstance(alert, AlertRaised)
     assert alert.subject == group
     assert alert.text.endswith(": kalshi order group reset 11111111")
+    engine.state.groups = {0: group}
+    refused = engine.place(INTENT, "s")
+    assert isinstance(refused, OrderRefused)
+    assert refused.detail == "order group 11111111 is triggered"
 
 
 def test_a_trigger_told_twice_is_one_alert(engine: TradingEngine) -> None:
