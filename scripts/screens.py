@@ -1,4 +1,7 @@
-"""Draw docs/top.svg and docs/page.png from a running loop: `.venv/bin/python scripts/screens.py`. Needs Chromium."""
+"""Draw docs/top.svg, docs/page.png and docs/orders.png from a running loop: `.venv/bin/python scripts/screens.py`.
+
+It needs Chromium.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ def main() -> None:
             asyncio.run(draw_screen())
             output = Path(folder) / "serve.out"
             with output.open("w") as stdout:
-                server = subprocess.Popen([KALSHI, "-q", "serve", "--port", "0", "--allow-stop"], stdout=stdout)  # noqa: S603
+                server = subprocess.Popen([KALSHI, "-q", "serve", "--port", "0", "--allow-writes"], stdout=stdout)  # noqa: S603
             while "Open" not in output.read_text():
                 time.sleep(0.1)
             draw_page(re.findall(r"http\S+", output.read_text())[0])
@@ -54,7 +57,7 @@ async def draw_screen() -> None:
 
 
 def draw_page(link: str) -> None:
-    """Save the page at 1100x760."""
+    """Save the page and its orders, 1100 wide."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         tab = browser.new_page(viewport={"width": 1100, "height": 760})
@@ -62,6 +65,10 @@ def draw_page(link: str) -> None:
         tab.wait_for_selector("td")
         tab.wait_for_timeout(30_000)
         tab.screenshot(path=HERE / "docs/page.png")
+        tab.set_viewport_size({"width": 1100, "height": 480})
+        tab.goto(f"{tab.url.split('#')[0]}#orders")
+        tab.get_by_role("button", name="Change quantity").first.wait_for()
+        tab.screenshot(path=HERE / "docs/orders.png")
         browser.close()
 
 

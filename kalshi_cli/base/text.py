@@ -17,6 +17,9 @@ LONGEST = 2_000
 
 MASK = "[hidden]"
 
+SHORT_ID_LENGTH = 8
+"""Characters that a shortened id has at least; commands accept it."""
+
 
 def safe_text(text: str, limit: int = LONGEST) -> str:
     """Return one line without control, bidi, zero-width or unassigned characters, at most `limit` characters long.

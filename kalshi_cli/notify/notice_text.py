@@ -16,6 +16,7 @@ import msgspec
 from kalshi_cli.base.local_time import show_times
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model.effects import shown_subject
 from kalshi_cli.core.monitoring.check_report import with_unit
 from kalshi_cli.core.monitoring.notices import Notice
 
@@ -68,7 +69,7 @@ def to_body(notice: Notice) -> str:
         f"since {rfc3339(notice.since)}",
     ]
     if notice.count > 1:
-        named = ", ".join(notice.subjects[:MAX_SUBJECTS])
+        named = ", ".join(shown_subject(notice.code, each) for each in notice.subjects[:MAX_SUBJECTS])
         lines.append(f"{notice.count} of them: {named}" + ("" if len(notice.subjects) >= notice.count else ", ..."))
     if notice.runbook:
         lines.append(f"runbook: kalshi runbook {notice.runbook}")

@@ -373,7 +373,8 @@ class TopApp(App[None]):
         """Close the selected position after showing the plan."""
         row = self._selected()
         if row is not None and row.ticker:
-            self._do(f"close {row.ticker}", lambda kalshi: kalshi.orders.plan_close(row.ticker), _orders, ask=True)
+            plan = lambda kalshi: kalshi.orders.plan_close(row.ticker, is_reviewed=True)  # noqa: E731
+            self._do(f"close {row.ticker}", plan, _orders, ask=True)
 
     def action_lock(self) -> None:
         """Lock the selected market for an hour."""

@@ -16,7 +16,7 @@ from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money,
 from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveRunView
 from kalshi_cli.views.market_history import PublicTradeRow
 from kalshi_cli.views.order_book import OrderbookView
-from kalshi_cli.views.own_terms import OwnTerms, held_by_market, order_terms
+from kalshi_cli.views.own_terms import OwnTerms, held_by_market, order_terms, own_terms
 
 STALE_S = 3.0
 """Seconds after which numbers are shown as old."""
@@ -138,7 +138,7 @@ def _fills(state: LiveEvent) -> list[Row]:
 def _fill_terms(fill: LiveFillRow) -> OwnTerms:
     """Return the terms of a fill; those of YES where an older loop does not say them."""
     if fill.action is None or fill.side is None or fill.side_price is None:
-        return OwnTerms("buy" if fill.book_side.value == "bid" else "sell", "yes", fill.price)
+        return own_terms(fill.book_side, fill.price, None)
     return OwnTerms(fill.action, fill.side, fill.side_price)
 
 
@@ -163,7 +163,7 @@ _TIERS = {"critical": "bold red", "warning": "yellow"}
 def _alerts(state: LiveEvent) -> list[Row]:
     return [
         Row(
-            (_clock(each.time), each.tier, each.code, each.subject, each.text),
+            (_clock(each.time), each.tier, each.code, each.short_subject, each.text),
             ticker=each.subject,
             style=_TIERS.get(each.tier.lower(), ""),
             title=each.text,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from kalshi_cli.base.units import Price, Ts
+from kalshi_cli.core.model.effects import shown_subject
 from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.row import OutputRow, names
 
@@ -36,6 +37,11 @@ class AlertRow(OutputRow, frozen=True, kw_only=True):
     shown = ("code", "subject", "text", "state", "since", "told", "tier", "silenced")
     vital = ("code", "subject", "text", "state", "since", "told")
     wraps = True
+
+    @property
+    def short_subject(self) -> str:
+        """Return the subject as people read it."""
+        return shown_subject(self.code, self.subject)
 
 
 class UndeliveredNoticeRow(OutputRow, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, NewType, TypeVar, Union, get_args, 
 import msgspec
 
 from kalshi_cli.base.local_time import local_time, show_times
-from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.text import SHORT_ID_LENGTH, safe_text
 from kalshi_cli.base.units import (
     Money,
     Price,
@@ -289,10 +289,6 @@ def inner_row(kind: Any) -> type[msgspec.Struct] | None:
     args = get_args(kind)
     is_rows = get_origin(kind) is tuple and args[1:] == (...,) and isinstance(args[0], type)
     return args[0] if is_rows and issubclass(args[0], msgspec.Struct) else None
-
-
-SHORT_ID_LENGTH = 8
-"""Characters that a shortened id has at least."""
 
 
 def short_ids(ids: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.core.model.effects import shown_subject
 from kalshi_cli.core.model.order_terms import own_terms
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText
@@ -104,6 +105,11 @@ class RecentAlertRow(OutputRow, frozen=True, kw_only=True):
     text: TruncatableText
 
     named = names(time="ts")
+
+    @property
+    def short_subject(self) -> str:
+        """Return the subject as people read it."""
+        return shown_subject(self.code, self.subject)
 
 
 class LiveEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from kalshi_cli.base.text import SHORT_ID_LENGTH
 from kalshi_cli.base.units import Qty, show_money, show_price, show_qty
 from kalshi_cli.views.close import CloseRow
-from kalshi_cli.views.formats import SHORT_ID_LENGTH
 from kalshi_cli.views.orders import OrderChangeView, OrderRow
-from kalshi_cli.views.own_terms import HeldByMarket, in_own_terms
+from kalshi_cli.views.own_terms import HeldByMarket, OwnTerms, in_own_terms
 from kalshi_cli.views.plans import PlanOutcome
 
 
@@ -71,6 +71,6 @@ def _filled(order: OrderRow) -> str:
 def order_words(order: OrderRow) -> str:
     """Return the order with its terms: `Order 2597b999 on TICKER (buy 10 YES at $0.24)`."""
     # A client order id begins like all others of this program, and does not name the order if it is cut.
-    name, count = (order.order_id or "")[:SHORT_ID_LENGTH] or order.client_order_id, show_qty(order.count)
-    terms = f"{order.action} {count} {order.side.upper()} at {show_price(order.price)}"
-    return f"Order {name} on {order.ticker} ({terms})"
+    name = (order.order_id or "")[:SHORT_ID_LENGTH] or order.client_order_id
+    terms = OwnTerms(order.action, order.side, order.price)
+    return f"Order {name} on {order.ticker} ({terms.text(order.count)})"

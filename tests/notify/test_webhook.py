@@ -275,5 +275,7 @@ def test_every_notice_carries_the_page_and_never_a_secret(configured: str, carri
         body = receiver.asked[-1].body
     assert json.loads(body)["page"] == carried
     assert b"secret" not in body
-    lines = to_body(notice(page=public_page(configured))).splitlines()
+    told = notice(page=public_page(configured), code="GROUP_TRIGGERED", subjects=("0123456789", "9876543210"), count=2)
+    lines = to_body(told).splitlines()
+    assert "2 of them: 01234567, 98765432" in lines
     assert [line for line in lines if line.startswith("page: ")] == ([f"page: {carried}"] if carried else [])

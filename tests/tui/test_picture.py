@@ -195,7 +195,9 @@ def test_a_text_that_would_be_a_few_letters_is_left_out() -> None:
 
 def test_the_selected_alert_has_its_whole_text_below_the_list() -> None:
     alert = RecentAlertRow(time=NOW, tier="warning", code="PRICE_ALERT", subject="T", text=TruncatableText("long " * 9))
-    (row,) = ALERTS.rows(LiveEvent(alerts=(alert,)))
+    group = msgspec.structs.replace(alert, code="GROUP_TRIGGERED", subject="0123456789")
+    row, triggered = ALERTS.rows(LiveEvent(alerts=(alert, group)))
+    assert (triggered.cells[3], triggered.ticker) == ("01234567", "0123456789")
     assert row.title == "long " * 9
 
 

@@ -64,7 +64,8 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
     kalshi alerts list --json
     """
     with open_services(ctx) as kalshi:
-        view = kalshi.monitoring.alerts(home_of(kalshi.resources, paper=paper))
+        home = home_of(kalshi.resources, paper=paper)
+        view = kalshi.monitoring.alerts(home)
         show_view(ctx, brief(view) if is_terse(ctx) else view, title="alerts", now=kalshi.now)
         ended = sum(each.state != "firing" for each in view.alerts)
         if is_terse(ctx) and ended > MAX_ENDED:
@@ -74,8 +75,9 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
             info("No alert channels configured: alerts are only listed here, not sent. To add one: `kalshi init`")
         elif untold := ", ".join(_codes(each for each in firing if each.told is None)):
             info(f"Active, and not delivered: {untold}")
-        info(*(f"What to do: kalshi runbook {code}" for code in _codes(firing)[:MAX_RUNBOOKS]))
-        if waiting := len(kalshi.monitoring.price_alerts(home_of(kalshi.resources, paper=paper)).list()):
+        names = kalshi.monitoring.runbook_names(_codes(firing), home)
+        info(*(f"What to do: kalshi runbook {name}" for name in names[:MAX_RUNBOOKS]))
+        if waiting := len(kalshi.monitoring.price_alerts(home).list()):
             info(f"Waiting: {pluralize(waiting, 'price or fill alert')}; `kalshi alerts prices` lists them")
 
 
@@ -86,7 +88,11 @@ def brief(view: AlertsView) -> AlertsView:
     return msgspec.structs.replace(
         view,
         alerts=tuple(
-            each if each.state == "firing" else msgspec.structs.replace(each, text=_first_sentence(each.text))
+            msgspec.structs.replace(
+                each,
+                subject=TruncatableText(each.short_subject),
+                text=each.text if each.state == "firing" else _first_sentence(each.text),
+            )
             for each in view.alerts
             if each.state == "firing" or each in shown
         ),

@@ -345,7 +345,7 @@ class TradingEngine:
             self.tally.rejected += 1
         effects = [*guarded, OrderChanged(order)]  # after a crash, a stored order raises no alert again
         if isinstance(message, messages.OrderUnknown):
-            text = f"{order.ticker} {order.side.value} may be live: {message.reason}"
+            text = f"{self.state.order_words(order)} may be live: {message.reason}"
             effects.append(AlertRaised(self.state.now, "warning", "ORDER_UNKNOWN", order.client_order_id, text))
         return effects + self._credit_unowned(order)
 

@@ -5,13 +5,18 @@ Every effect has passed all risk controls and is stored before it is performed.
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
+from kalshi_cli.base.text import SHORT_ID_LENGTH
 from kalshi_cli.base.units import Qty, Ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import OwnTerms, TimeInForce, own_terms
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
+
+_ORDER_GROUP = re.compile(rf"(GROUP_TRIGGERED \S{{{SHORT_ID_LENGTH}}})\S*")
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -127,6 +132,16 @@ class AlertRaised(Effect, frozen=True):
     code: str
     subject: str
     text: str
+
+    @property
+    def line(self) -> str:
+        """Return the alert as one line for people: `CRITICAL DAILY_LOSS account: ...`."""
+        return f"{self.tier.upper()} {self.code} {shown_subject(self.code, self.subject)}: {self.text}"
+
+
+def shown_subject(code: str, subject: str) -> str:
+    """Return the subject of an alert as people read it: of an order group the short id, which commands accept."""
+    return _ORDER_GROUP.sub(r"\1", f"{code} {subject}").removeprefix(f"{code} ")
 
 
 class StateChanged(Effect, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, show_price, show_qty
 
 
 class Side(StrEnum):
@@ -70,13 +70,21 @@ class OwnTerms(NamedTuple):
         """Return what a fill did: `bought` or `sold`."""
         return "bought" if self.action == "buy" else "sold"
 
+    def text(self, qty: Qty, ticker: str = "") -> str:
+        """Return an order or a fill in words: `buy 15 YES TICKER at $0.30`."""
+        what = f"{self.side.upper()} {ticker}" if ticker else self.side.upper()
+        return f"{self.action} {show_qty(qty)} {what} at {show_price(self.price)}"
 
-def own_terms(book_side: Side, price: Price, held: Qty) -> OwnTerms:
+
+def own_terms(book_side: Side, price: Price, held: Qty | None) -> OwnTerms:
     """Return the terms of an order or a fill; `price` is on the YES scale, `held` the position before it.
 
-    One that reduces the position sells the outcome that is held; any other buys.
+    One that reduces the position sells the outcome that is held; any other buys. With an unknown position (None), the
+    terms are those of YES.
     """
     is_bid = book_side is BID
+    if held is None:
+        return OwnTerms("buy" if is_bid else "sell", "yes", price)
     is_closing = held < 0 if is_bid else held > 0
     is_yes = is_bid is not is_closing
     return OwnTerms(

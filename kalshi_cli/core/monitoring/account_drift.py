@@ -9,6 +9,7 @@ import msgspec
 from kalshi_cli.base.units import Money, Qty, Ts, show_money, show_price, show_qty
 from kalshi_cli.core.account.ledger import Ledger
 from kalshi_cli.core.account.pnl import build_ledger, sort_by_time
+from kalshi_cli.core.model.order_terms import own_terms
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.check_report import Breach, critical
@@ -144,5 +145,5 @@ def _terms(fill: Fill) -> tuple[object, ...]:
 
 
 def _words(fill: Fill) -> str:
-    what = f"{fill.side.value} {show_qty(fill.qty)} at {show_price(fill.price)}, fee {show_money(fill.fee)}"
-    return f"{what} (trade {fill.trade_id})"
+    what = own_terms(fill.side, fill.price, None).text(fill.qty)
+    return f"{what}, fee {show_money(fill.fee)} (trade {fill.trade_id})"

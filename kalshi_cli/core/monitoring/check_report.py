@@ -14,6 +14,7 @@ import msgspec
 
 from kalshi_cli.base.ranges import parse_range
 from kalshi_cli.base.text import safe_text
+from kalshi_cli.core.model.effects import shown_subject
 from kalshi_cli.core.monitoring.runbook_index import REMEDIES, runbook_for
 
 
@@ -86,7 +87,7 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
         """Return the breach in one line: `DAY_LOSS account: $60.00 lost (limit 50)`; words are not a limit."""
         word = "limit" if self._is_number else "expected:"
         limit = f" ({word} {self.limit})" if self.limit and self.code != ECHO else ""
-        return f"{self.code} {self.subject}: {self.value}{limit}"
+        return f"{self.code} {shown_subject(self.code, self.subject)}: {self.value}{limit}"
 
     @property
     def bound(self) -> str:

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model.effects import shown_subject
 
 Kind = Literal["firing", "reminder", "resolved", "event", "test"]
 """It started; it continues; it ended; it happened once; the user tests the channels."""
@@ -48,4 +49,5 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
         """Return one line for a phone: `[prod] RESOLVED CRITICAL UNKNOWN_ORDER kcli...`."""
         words = {"resolved": "RESOLVED ", "reminder": "STILL ", "test": "TEST "}.get(self.kind, "")
         more = f" (+{self.count - 1} more)" if self.count > 1 else ""
-        return f"[{self.env}] {words}{self.tier.upper()} {self.code} {self.subject}{more}".rstrip()
+        named = f"{self.code} {shown_subject(self.code, self.subject)}"
+        return f"[{self.env}] {words}{self.tier.upper()} {named}{more}".rstrip()

@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
-from kalshi_cli.base.units import Ts, format_ts, show_price, show_qty
+from kalshi_cli.base.text import SHORT_ID_LENGTH
+from kalshi_cli.base.units import Ts, format_ts, show_qty
 from kalshi_cli.core.account.order_index import DUPLICATE_ID, OWN_ID
+from kalshi_cli.core.model.order_terms import own_terms
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.monitoring.check_report import Breach, Measure, breach, warning
 from kalshi_cli.core.risk.guards import UNCONFIRMED_ALERT_MS, UNCONFIRMED_STATUSES
@@ -116,8 +118,9 @@ def orders_in_triggered_groups(resting: Sequence[Resting], triggered: Collection
     text = "triggered; it accepts no orders"
     closed = [warning("GROUP_TRIGGERED", group, text, "reset") for group in sorted(triggered)]
     inside = [each.order for each in resting if each.order.order_group_id in triggered]
+    where = "resting in triggered group"
     return closed + [
-        _breach("GROUP_TRIGGERED", order, f"resting in triggered group {order.order_group_id}", "canceled")
+        _breach("GROUP_TRIGGERED", order, f"{where} {order.order_group_id[:SHORT_ID_LENGTH]}", "canceled")
         for order in inside
     ]
 
@@ -153,5 +156,5 @@ def is_refused_here(order: Order) -> bool:
 
 
 def _breach(code: str, order: Order, what: str, limit: str, *, severity: str = "critical") -> Breach:
-    terms = f"{order.side.value} {show_qty(order.qty)} {order.ticker} at {show_price(order.price)}"
+    terms = own_terms(order.side, order.price, None).text(order.qty, order.ticker)
     return breach(severity, code, order.order_id or order.client_order_id, f"{terms} {what}", limit)

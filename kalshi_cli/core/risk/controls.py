@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from kalshi_cli.base.text import SHORT_ID_LENGTH
 from kalshi_cli.base.units import ONE_DOLLAR, Price, format_ts, notional, show_money, show_price, show_qty
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.model.exchange import TradingState
@@ -98,7 +99,8 @@ def not_locked(state: EngineState, _limits: RiskLimits, intent: Place, strategy:
 def group_is_open(state: EngineState, _limits: RiskLimits, intent: Place, _strategy: str) -> Objection | None:
     """Refuse orders of a triggered order group until it is reset."""
     group = intent.order_group_id
-    return ("GROUP_TRIGGERED", f"order group {group} is triggered") if group in state.triggered_groups else None
+    text = f"order group {group[:SHORT_ID_LENGTH]} is triggered"
+    return ("GROUP_TRIGGERED", text) if group in state.triggered_groups else None
 
 
 def market_is_open(state: EngineState, limits: RiskLimits, intent: Place, _strategy: str) -> Objection | None:

@@ -19,6 +19,7 @@ from kalshi_cli.core.market.fees import estimate, fees_now
 from kalshi_cli.core.model.effects import AlertRaised, Effect, OrderChanged, ResyncBook
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import AmendEnded, Message, OrderAccepted, OrderRejected, OrderUnknown, ReadFailed
+from kalshi_cli.core.model.order_terms import own_terms
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.risk.loss_guards import Drawdown, LossLimit, Tighten
 from kalshi_cli.core.state.back_off import API_GUARD, back_off_of
@@ -89,7 +90,7 @@ class Guards:
         """Raise an alert for an order that counted as lost or rejected and exists after all."""
         if before.status not in _GIVEN_UP or not _counts(order):
             return []
-        text = f"{_words(order)}: recorded as {before.status.value}, now {order.status.value}"
+        text = f"{self._state.order_words(order)}: recorded as {before.status.value}, now {order.status.value}"
         return [AlertRaised(self._state.now, "critical", "LATE_ORDER", order.client_order_id, text)]
 
     def loss(self) -> list[Effect]:
@@ -288,7 +289,8 @@ class _ExternalOrderGuard:
             if len(self._seconds) > MAX_WATCHED:
                 del self._seconds[next(iter(self._seconds))]
             return []
-        return self._told(order.order_id, order.client_order_id, _words(order)) if _counts(order) else []
+        words = self._state.order_words(order)
+        return self._told(order.order_id, order.client_order_id, words) if _counts(order) else []
 
     def doubles(self) -> list[Effect]:
         """Report second orders once the exchange confirmed the first: the id in a response may be wrong."""
@@ -305,9 +307,8 @@ class _ExternalOrderGuard:
         return effects
 
     def _double(self, own: Order, order: Order) -> list[Effect]:
-        text = (
-            f"{_words(order)} in addition to {own.order_id}: two orders for one order request. See `kalshi order list`"
-        )
+        words = self._state.order_words(order)
+        text = f"{words} in addition to {own.order_id}: two orders for one order request. See `kalshi order list`"
         return self._tighten(TradingState.HALTED, "DOUBLE_ORDER", order.order_id, text)
 
     def is_undecided(self, order: Order) -> bool:
@@ -318,7 +319,8 @@ class _ExternalOrderGuard:
         """Check the terms of an order when the exchange first reports one of our client order ids."""
         if before.order_id or not order.order_id or is_as_sent(before, order):
             return []
-        text = f"{_words(order)} uses the client order id of {_words(before)}. Is there another or an older state file?"
+        words, ours = self._state.order_words(order), self._state.order_words(before)
+        text = f"{words} uses the client order id of {ours}. Is there another or an older state file?"
         return self._tighten(TradingState.HALTED, "ID_CLASH", order.order_id, text)
 
     def traded(self, fill: Fill) -> None:
@@ -334,7 +336,7 @@ class _ExternalOrderGuard:
                 is_maybe_ours = any(not order.order_id for order in self._state.orders.live(fill.ticker))
                 if self._state.now - ts <= UNCONFIRMED_ALERT_MS or is_maybe_ours:
                     continue
-                what = f"{fill.side.value} {show_qty(fill.qty)} {fill.ticker} at {show_price(fill.price)} traded"
+                what = f"{own_terms(fill.side, fill.price, None).text(fill.qty, fill.ticker)} traded"
                 effects += self._told(order_id, fill.client_order_id, what)
             del self._unowned[order_id]
         return effects
@@ -378,20 +380,17 @@ class _UnconfirmedOrderGuard:
 
     def _unknown(self, order: Order) -> AlertRaised:
         since_s = UNCONFIRMED_ALERT_MS // 1000
-        text = f"{_words(order)} may be live; unconfirmed for {since_s} s: run `kalshi order reconcile`"
+        words = self._state.order_words(order)
+        text = f"{words} may be live; unconfirmed for {since_s} s: run `kalshi order reconcile`"
         return AlertRaised(self._state.now, "critical", "ORDER_UNKNOWN_LONG", order.client_order_id, text)
 
     def _lacking(self, order: Order, qty: Qty) -> AlertRaised:
         since_s = UNCONFIRMED_ALERT_MS // 1000
-        text = f"{_words(order)} traded {show_qty(qty)} contracts without matching fills for {since_s} s"
+        words = self._state.order_words(order)
+        text = f"{words} traded {show_qty(qty)} contracts without matching fills for {since_s} s"
         return AlertRaised(self._state.now, "warning", "FILLS_MISSING", order.client_order_id, text)
 
 
 def _counts(order: Order) -> bool:
     """Return whether the order may still trade or has traded."""
     return order.status.is_live or order.filled > 0
-
-
-def _words(order: Order) -> str:
-    """Return the order as text."""
-    return f"{order.side.value} {show_qty(order.qty)} {order.ticker} at {show_price(order.price)}"

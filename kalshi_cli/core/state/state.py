@@ -16,7 +16,7 @@ from kalshi_cli.core.model.exchange import ExchangeStatus, TradingState
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.messages import FairValue, Quote, ReferencePrice, SpotPrice
-from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, own_terms
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.back_off import BackOff
@@ -306,6 +306,11 @@ class EngineState:
     def seen(self, ticker: str) -> Market | None:
         """Return a market as last read, including one that is only valued."""
         return self.markets.get(ticker) or self.valued.get(ticker)
+
+    def order_words(self, order: Order) -> str:
+        """Return a live order as its position shows that the user means it; one that ended in the terms of YES."""
+        held = self.held(order.ticker, order.subaccount) if order.status.is_live else None
+        return own_terms(order.side, order.price, held).text(order.qty, order.ticker)
 
     def untraded_held_markets(self) -> list[str]:
         """Return markets with a position that are not traded here, those with the highest cost first."""

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.schema import AlertChannel, AlertsConfig, hidden_address
-from kalshi_cli.core.model.effects import AlertRaised
+from kalshi_cli.core.model.effects import AlertRaised, shown_subject
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.alert_board import Board, Decision
 from kalshi_cli.core.monitoring.check_report import Breach
@@ -256,7 +256,7 @@ class Alerting:
             return decision
         cause = decision.stoppers[0]
         self.stop(cause)
-        why = f"after {cause.code} {cause.subject}"
+        why = f"after {cause.code} {shown_subject(cause.code, cause.subject)}"
         if self.trading() is not TradingState.HALTED:
             text = f"trading continues; it was to be paused {why}. Stop it now: kalshi cancel-all"
             told = AlertRaised(now, "critical", "PAUSE_FAILED", "account", text)

@@ -14,7 +14,7 @@ from kalshi_cli.config.values import RangeText
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict
 from kalshi_cli.core.monitoring.incidents import AlertSilence
 from kalshi_cli.core.monitoring.notices import Notice
-from kalshi_cli.core.monitoring.runbook_index import REMEDIES
+from kalshi_cli.core.monitoring.runbook_index import REMEDIES, runbook_for
 from kalshi_cli.notify.notifier import Notifier
 from kalshi_cli.services.account.execution import executed
 from kalshi_cli.services.monitoring import runbooks
@@ -25,7 +25,8 @@ from kalshi_cli.services.monitoring.config_check import require_usable_channels
 from kalshi_cli.services.monitoring.health import health_of, worst
 from kalshi_cli.services.monitoring.price_alerts import PriceAlertService
 from kalshi_cli.services.resources import Home, Resources
-from kalshi_cli.services.trading.reports.status import shown_account
+from kalshi_cli.services.trading.reports.status import halt_runbook, shown_account
+from kalshi_cli.store.records import PAUSED
 from kalshi_cli.views.alerts import AlertsView, DeliveryRow, SilenceRow
 from kalshi_cli.views.checks import CheckLine, CheckView, HealthRow
 from kalshi_cli.views.execution import ExecutionView
@@ -124,6 +125,14 @@ class MonitoringService:
     def alerts(self, home: Home | None = None) -> AlertsView:
         """Return active alerts, undeliverable notices, silences and the state of the channels."""
         return alerts_view(overview(self._resources, home), self._resources.config.alerts.channels)
+
+    def runbook_names(self, codes: Sequence[str], home: Home | None = None) -> list[str]:
+        """Return a name for `runbook` for each of these codes; during a pause by an alert, that of the alert."""
+        by_alert = halt_runbook(shown_account(self._resources, home)[0].halt) if PAUSED in codes else ""
+        if not by_alert:
+            return list(codes)
+        others = {runbook_for(code).runbook for code in codes if code != PAUSED}
+        return [by_alert if code == PAUSED else code for code in codes if code != PAUSED or by_alert not in others]
 
     def price_alerts(self, home: Home | None = None) -> PriceAlertService:
         """Return the price and fill alerts: to add, list, remove and check them."""

@@ -13,6 +13,7 @@ import msgspec
 
 from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownError, RefusedError, UnreachableError
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, notional, show_money, show_price, show_qty
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.intents import Close
@@ -21,7 +22,7 @@ from kalshi_cli.core.model.messages import BookSnapshot
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.services.orders.cancel import is_list_current
-from kalshi_cli.services.orders.place import OrderEntry
+from kalshi_cli.services.orders.place import OrderEntry, OrderProposal
 from kalshi_cli.services.trading.stop_signals import in_flight
 from kalshi_cli.views.row import own_price
 
@@ -202,6 +203,19 @@ class PositionCloser:
         reach = None if limit is None else plan.own(limit)
         return limit if reach is not None and reach <= plan.own(plan.touch) else None
 
+    def review(self, plan: ClosePlan) -> None:
+        """Raise RefusedError where the first order of this close would be refused now. Sends nothing."""
+        if plan.refusal is not None:
+            raise plan.refusal
+        assert plan.touch is not None
+        engine = self._orders.engine([plan.market])
+        self._reviewed(engine, plan.market, plan.touch, plan.qty, plan.held)
+
+    def _reviewed(self, engine: TradingEngine, market: Market, limit: Price, qty: Qty, held: Qty) -> OrderProposal:
+        """Return the next order of a close; RefusedError where a control refuses it. `held` is below zero for NO."""
+        verdict = engine.close(Close(market.ticker, limit, qty, held=held, subaccount=self._subaccount))
+        return self._orders.judged(engine, market, verdict)
+
     # -- closing it -----------------------------------------------------------------------------------------------
 
     def close(self, plans: Sequence[ClosePlan]) -> list[CloseResult]:
@@ -258,8 +272,7 @@ class PositionCloser:
             filled = Qty(0)
             if limit is not None and best is not None and (limit - best) * plan.side.sign >= 0:
                 signed = Qty(-plan.side.sign * held)
-                verdict = engine.close(Close(ticker, limit, left, held=signed, subaccount=self._subaccount))
-                proposal = self._orders.judged(engine, market, verdict)
+                proposal = self._reviewed(engine, market, limit, left, signed)
                 with in_flight(f"order {proposal.submit.order.client_order_id}"):
                     order = self._orders.send(engine, proposal)
                 self._written = self._clock.monotonic()

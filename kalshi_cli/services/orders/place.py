@@ -184,7 +184,7 @@ class NotifyingStore(OrderStore):
     def record(self, effect: Effect) -> None:
         self._store.record(effect)
         if isinstance(effect, AlertRaised) and effect.tier == "critical":
-            self._tell(f"CRITICAL {effect.code} {effect.subject}: {effect.text}")
+            self._tell(effect.line)
 
     def together(self) -> AbstractContextManager[None]:
         return self._store.together()

@@ -387,12 +387,24 @@ class OrderService(OrderPlanningService):
         )
 
     def plan_close(
-        self, ticker: str = "", policy: close.ClosePolicy | None = None, *, subaccount: int | None = None
+        self,
+        ticker: str = "",
+        policy: close.ClosePolicy | None = None,
+        *,
+        subaccount: int | None = None,
+        is_reviewed: bool = False,
     ) -> CloseAllPlan:
-        """Plan to close the position in a market, or all positions, with a slippage limit."""
+        """Plan to close the position in a market, or all positions, with a slippage limit.
+
+        With `is_reviewed`, raise RefusedError where the first order would be refused now, for example because resting
+        orders close the position too. That takes another read of the account.
+        """
         policy = policy or close.ClosePolicy()
         closer = close.PositionCloser(self.entry, policy, self._resources.note, subaccount)
-        return self._close(closer, closer.plans(ticker.upper()))
+        plans = closer.plans(ticker.upper())
+        if is_reviewed and plans:
+            closer.review(plans[0])
+        return self._close(closer, plans)
 
     def _close(self, closer: close.PositionCloser, plans: Sequence[close.ClosePlan]) -> CloseAllPlan:
         def execute(_age_s: float) -> PlanOutcome[CloseRow]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from kalshi_cli.base.errors import ExchangeError, KalshiError, NotFoundError, StateFileError
+from kalshi_cli.base.text import SHORT_ID_LENGTH
 from kalshi_cli.base.units import Qty
 from kalshi_cli.core.model.effects import OrderGroupStateChanged
 from kalshi_cli.core.model.markets import Market
@@ -22,7 +23,6 @@ from kalshi_cli.services.trading.refusals import translate_halt
 from kalshi_cli.store.lock import no_kill
 from kalshi_cli.store.records import RunGroup
 from kalshi_cli.store.sqlite_store import Store
-from kalshi_cli.views.formats import SHORT_ID_LENGTH
 
 GONE = 410
 

@@ -73,7 +73,7 @@ class ReportingRecorder:
             self.price_alerts.note(effect)
         if isinstance(effect, AlertRaised):
             if (effect.code, effect.text) != self._moved:
-                self.tell(f"{effect.tier.upper()} {effect.code} {effect.subject}: {effect.text}")
+                self.tell(effect.line)
         elif isinstance(effect, StateChanged):
             self._moved = (effect.code, effect.reason)
             self.tell(_state_text(effect.state, effect.code, effect.reason))
@@ -187,7 +187,8 @@ class Session:
                 raise
             raise failure from error
         finally:
-            tell_live(own_live(self.engine), self.tell)
+            held = self.engine.state.held
+            tell_live(own_live(self.engine), self.tell, lambda order: held(order.ticker, order.subaccount))
             list_open_positions(self.engine, self.note, is_at_exchange=self.is_at_exchange)
             try:
                 self._record_all(self._source_watch.stopped(self.clock.now()))

@@ -99,7 +99,7 @@ class Watchdog:
     def _report_stuck(self, asked: StrategyCall) -> None:
         text = f"cannot be interrupted, and the loop is blocked: kill -9 {os.getpid()}; its orders are being canceled"
         alert = AlertRaised(self.clock.now(), "critical", "STRATEGY_STUCK", asked.strategy, text)
-        self.tell(f"CRITICAL {alert.code} {alert.subject}: {alert.text}")
+        self.tell(alert.line)
         try:
             self.remember(alert)
         except StateFileError as error:

@@ -11,10 +11,11 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import KalshiError, StateFileError
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.base.units import Qty, pluralize, show_money, show_price, show_qty
+from kalshi_cli.base.units import Qty, pluralize, show_money, show_qty
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import CancelOrder
 from kalshi_cli.core.model.messages import AccountSnapshot, FeedGap, Message, StateCommand, Tick
+from kalshi_cli.core.model.order_terms import own_terms
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
@@ -25,6 +26,7 @@ from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol
 from kalshi_cli.services.trading.stop_signals import StopSignals, exit_code_of, truthful
 from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.views.formats import short_ids
 
 MAX_WHY_LENGTH = 200
 
@@ -47,12 +49,16 @@ def left_on_file(store: Store) -> list[Order]:
     return [order for order in store.live_orders() if order.strategy and not order.is_foreign]
 
 
-def tell_live(orders: Sequence[Order], tell: Tell) -> None:
-    """List the orders that a run leaves behind, with the commands that end them."""
-    for order in orders[:MAX_TOLD]:
-        what = f"{order.side.value} {show_qty(order.remaining)} at {show_price(order.price)} {order.ticker}"
-        name = f"order {order.order_id}" if order.order_id else f"client order id {order.client_order_id}"
-        tell(f"{'STILL LIVE' if order.order_id else 'MAY BE LIVE'} {what}: {name}")
+def tell_live(orders: Sequence[Order], tell: Tell, held: Callable[[Order], Qty] | None = None) -> None:
+    """List the orders that a run leaves behind, with the commands that end them.
+
+    `held` returns the position in an order's market; without it the terms are those of YES.
+    """
+    ids = short_ids([order.order_id for order in orders])
+    for order, order_id in list(zip(orders, ids, strict=True))[:MAX_TOLD]:
+        terms = own_terms(order.side, order.price, held(order) if held is not None else None)
+        name = f"order {order_id}" if order_id else f"client order id {order.client_order_id}"
+        tell(f"{'STILL LIVE' if order_id else 'MAY BE LIVE'} {terms.text(order.remaining, order.ticker)}: {name}")
     if orders:
         more = f"and {len(orders) - MAX_TOLD} more; " if len(orders) > MAX_TOLD else ""
         tell(

@@ -89,5 +89,7 @@ def test_on_a_terminal_ended_alerts_are_few_and_brief_and_active_ones_complete()
     shown = brief(view).alerts
     assert [(each.state, each.text) for each in shown[:2]] == [("firing", long), ("over", "It failed")]
     assert [each.since for each in shown[1:]] == list(range(2, MAX_ENDED + 2)), "the newest"
+    group = replace(ROW, code="GROUP_TRIGGERED", subject=TruncatableText("0123456789"))
+    assert brief(replace(view, alerts=(group,))).alerts[0].subject == "01234567"
     cut = brief(replace(view, alerts=(replace(ended[0], text=TruncatableText("x" * 200)),))).alerts[0].text
     assert cut == f"{'x' * (MAX_ENDED_LENGTH - 1)}…"

@@ -354,6 +354,8 @@ def test_a_refusal_and_an_unknown_are_told_apart() -> None:
     assert kinds(engine.step(OrderRejected(NOW, first.order.client_order_id, "invalid_price"))) == ["OrderChanged"]
     effects = engine.step(OrderUnknown(NOW, second.order.client_order_id, "timeout"))
     assert kinds(effects) == ["OrderChanged", "AlertRaised"]
+    assert isinstance(effects[1], AlertRaised)
+    assert effects[1].text == "buy 10 YES KXA-1 at $0.40 may be live: timeout"
     assert engine.tally.rejected == 1
     assert [order.status for order in engine.state.orders.live()] == [OrderStatus.UNKNOWN]
     assert engine.step(OrderUnknown(NOW, "never heard of", "x")) == []

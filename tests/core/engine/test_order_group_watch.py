@@ -72,6 +72,18 @@ def test_a_group_that_tripped_takes_no_order_of_the_run_and_is_written_down(engi
     assert refused.code == "GROUP_TRIGGERED"
 
 
+def test_the_alert_has_the_whole_id_and_its_text_the_short_one(engine: TradingEngine) -> None:
+    group = "11111111-0000-4000-8000-000000000000"
+    [alert, _] = engine.step(GroupChange(Ts(NOW + 1), group, "triggered"))
+    assert isinstance(alert, AlertRaised)
+    assert alert.subject == group
+    assert alert.text.endswith(": kalshi order group reset 11111111")
+    engine.state.groups = {0: group}
+    refused = engine.place(INTENT, "s")
+    assert isinstance(refused, OrderRefused)
+    assert refused.detail == "order group 11111111 is triggered"
+
+
 def test_a_trigger_told_twice_is_one_alert(engine: TradingEngine) -> None:
     engine.step(GroupChange(Ts(NOW + 1), "g0", "triggered"))
     assert engine.step(GroupChange(Ts(NOW + 2), "g0", "triggered")) == []

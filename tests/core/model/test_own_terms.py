@@ -28,6 +28,15 @@ def test_what_reduces_the_position_sells_it_and_all_else_buys(side: Side, held: 
     assert (terms.words, terms.price) == (words, cents(price))
 
 
+@pytest.mark.parametrize(("side", "text"), [(BID, "buy 3 YES KXA-1 at $0.38"), (ASK, "sell 3 YES KXA-1 at $0.38")])
+def test_without_a_known_position_the_terms_are_those_of_yes(side: Side, text: str) -> None:
+    assert own_terms(side, cents(38), None).text(contracts(3), "KXA-1") == text
+
+
+def test_terms_in_words_have_the_quantity_the_outcome_and_its_price() -> None:
+    assert own_terms(ASK, cents(38), contracts(0)).text(contracts(3)) == "buy 3 NO at $0.62"
+
+
 @given(st.sampled_from(Side), st.integers(1, 99), st.integers(-5, 5))
 def test_the_words_mean_the_order_that_the_exchange_has(side: Side, price: int, held: int) -> None:
     terms = own_terms(side, cents(price), contracts(held))

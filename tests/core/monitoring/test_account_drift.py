@@ -46,6 +46,7 @@ def test_two_sides_that_agree_differ_in_nothing() -> None:
 def test_a_fill_that_we_lack_is_named_and_the_position_differs_too() -> None:
     found = held(AccountHistory(), AccountHistory(fills=[fill()]), there=10)
     assert codes(found) == ["FILLS_MISSING", "DRIFT"]
+    assert found.breaches[0].value == "missing in the state file: buy 10 YES at $0.40, fee $0.00 (trade t1)"
     assert "trade t1" in found.breaches[0].value
     assert (found.breaches[1].value, found.breaches[1].limit) == ("state file 0", "exchange 10")
 

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from kalshi_cli.base.units import pluralize
 from kalshi_cli.core.monitoring.check_report import (
+    ECHO,
     Breach,
     CheckReport,
     Measure,
@@ -61,6 +62,11 @@ def test_the_first_line_is_what_monitoring_systems_parse() -> None:
 )
 def test_a_limit_is_a_number_and_words_are_expected(limit: str, shown: str) -> None:
     assert Breach(subject="account", value="x", limit=limit, severity="critical", code="DAY_LOSS").text == shown
+
+
+def test_a_repeated_alert_of_a_group_names_it_by_the_short_id_too() -> None:
+    breach = Breach(subject="GROUP_TRIGGERED 0123456789", value="x", limit="0", severity="warning", code=ECHO)
+    assert breach.text == f"{ECHO} GROUP_TRIGGERED 01234567: x"
 
 
 def test_without_numbers_there_is_no_bar() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.core.monitoring.runbook_index import DEFAULT_RUNBOOK, REMEDIES, runbook_for
 
@@ -23,6 +24,17 @@ def test_the_title_says_on_a_phone_what_is_wrong_and_whether_it_still_is(kind, c
         since=Ts(1), ts=Ts(2), count=count,
     )  # fmt: skip
     assert notice.title == title
+
+
+@pytest.mark.parametrize(("code", "shown"), [("GROUP_TRIGGERED", "01234567"), ("ORDER_STALE", "0123456789")])
+def test_an_order_group_is_named_by_the_short_id_that_commands_accept(code: str, shown: str) -> None:
+    notice = Notice(
+        notice_id="n", kind="event", tier="critical", event="error", code=code, subject="0123456789", text="t",
+        env="prod", since=Ts(1), ts=Ts(2),
+    )  # fmt: skip
+    assert notice.title == f"[prod] CRITICAL {code} {shown}"
+    alert = AlertRaised(Ts(1), "critical", code, "0123456789", "t")
+    assert alert.line == f"CRITICAL {code} {shown}: t"
 
 
 def test_a_code_that_nobody_listed_still_has_something_to_do() -> None:

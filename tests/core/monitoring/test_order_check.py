@@ -9,6 +9,7 @@ from support.values import NOW, make_order
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.account.order_index import DUPLICATE_ID
+from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.monitoring.check_report import Breach, Measure
 from kalshi_cli.core.monitoring.order_check import (
@@ -86,11 +87,14 @@ def test_what_was_not_placed_from_here_is_a_stranger_and_never_stale() -> None:
 
 
 def test_a_triggered_group_warns_and_an_order_that_rests_in_it_is_critical() -> None:
-    inside, beside = order("in", order_group_id="g1"), order("out", order_group_id="g2")
+    group = "0123456789-g1"
+    inside, beside = order("in", order_group_id=group, side=ASK), order("out", order_group_id="g2")
     resting = [Resting(inside, inside), Resting(beside, beside)]
-    assert said(orders_in_triggered_groups(resting, {"g1"})) == [
-        ("g1", "warning", "GROUP_TRIGGERED"),
-        ("xin", "critical", "GROUP_TRIGGERED"),
+    found = orders_in_triggered_groups(resting, {group})
+    assert said(found) == [(group, "warning", "GROUP_TRIGGERED"), ("xin", "critical", "GROUP_TRIGGERED")]
+    assert [each.text for each in found] == [
+        "GROUP_TRIGGERED 01234567: triggered; it accepts no orders (expected: reset)",
+        "GROUP_TRIGGERED xin: sell 10 YES KXA-1 at $0.40 resting in triggered group 01234567 (expected: canceled)",
     ]
     assert orders_in_triggered_groups(resting, ()) == []
 

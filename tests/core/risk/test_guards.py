@@ -339,10 +339,28 @@ def test_an_order_of_others_is_told_once_counts_and_is_never_cancelled(
     effects = engine.step(OrderState(NOW, foreign))
     assert codes(effects, "critical") == [code]
     assert alert(effects, code).subject == "f1"
+    assert alert(effects, code).text.startswith("buy 30 YES KXA-1 at $0.40: placed by ")
     assert codes(engine.step(OrderState(Ts(NOW + 1), make_order(client_id, order_id="f1", qty=contracts(40))))) == []
     assert engine.state.orders.worst_case("KXA-1") == (contracts(40), 0)
     effects = engine.step(StateCommand(NOW, HALTED, "cancel-all")) + engine.step(StateCommand(NOW, None, "SIGTERM"))
     assert not any(isinstance(effect, CancelOrder) for effect in effects)
+
+
+@pytest.mark.parametrize(
+    ("held", "changes", "words"),
+    [
+        (0, {}, "buy 10 NO KXA-1 at $0.60"),
+        (10, {}, "sell 10 YES KXA-1 at $0.40"),
+        (0, {"status": OrderStatus.FILLED, "filled": contracts(10)}, "sell 10 YES KXA-1 at $0.40"),
+    ],
+)
+def test_an_alert_names_an_order_as_the_position_shows_that_it_is_meant(
+    engine: TradingEngine, held: int, changes: dict[str, Any], words: str
+) -> None:
+    if held:
+        hold(engine, make_fill(qty=contracts(held)))
+    effects = engine.step(OrderState(NOW, make_order("web", order_id="f1", side=ASK, **changes)))
+    assert alert(effects, "FOREIGN_ACTIVITY").text.startswith(f"{words}: placed by ")
 
 
 def test_an_order_of_others_that_is_over_and_never_traded_is_no_news(engine: TradingEngine) -> None:

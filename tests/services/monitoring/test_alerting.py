@@ -439,6 +439,14 @@ def test_what_is_critical_stops_trading_where_that_is_wished_and_that_is_told(de
     assert len(desk.stopped) == 1
 
 
+def test_the_stop_by_a_triggered_group_names_it_by_its_short_id(desk_of: Open) -> None:
+    desk = desk_of(on_critical="pause")
+    desk.record("GROUP_TRIGGERED", "0123456789", tier="critical")
+    assert desk.tell() == ["[sim] CRITICAL GROUP_TRIGGERED 01234567", "[sim] WARNING PAUSED_BY_ALERT account"]
+    (stop,) = [each for each in desk.alerting.overview().matters if each.code == "PAUSED_BY_ALERT"]
+    assert stop.text.startswith("after GROUP_TRIGGERED 01234567. ")
+
+
 def test_each_stop_after_a_resume_is_told_and_closes_again_and_what_comes_on_top_of_one_does_not(desk_of: Open) -> None:
     desk = desk_of(on_critical="flatten")
     for number in range(3):

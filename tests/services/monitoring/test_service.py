@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.opened import resources_of
 from support.served import served
 
 from kalshi_cli.base.errors import KalshiError, UsageError
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.services.monitoring.service import MonitoringService
+from kalshi_cli.store.records import PAUSED, Halt
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,23 @@ def test_a_silence_lasts_until_it_is_ended(monitoring: MonitoringService) -> Non
     for act in (lambda: monitoring.silence("FEED_DOWM", "*", 60.0), lambda: monitoring.unsilence("FEED_DOWM", "*")):
         with pytest.raises(UsageError, match="Unknown alert code: FEED_DOWM"):
             act()
+
+
+@pytest.mark.parametrize(
+    ("reason", "codes", "names"),
+    [
+        ("alert DAILY_LOSS account", ["FEED_DOWN", "PAUSED"], ["FEED_DOWN", "daily-loss"]),
+        ("alert DAILY_LOSS account", ["DAILY_LOSS", "PAUSED"], ["DAILY_LOSS"]),
+        ("alert DAILY_LOSS account", ["FEED_DOWN"], ["FEED_DOWN"]),
+        ("lunch", ["FEED_DOWN", "PAUSED"], ["FEED_DOWN", "PAUSED"]),
+    ],
+)
+def test_during_a_pause_by_an_alert_the_runbook_is_that_of_the_alert(
+    tmp_path: Path, reason: str, codes: list[str], names: list[str]
+) -> None:
+    with served(tmp_path) as one, resources_of(one) as resources:
+        resources.store.set_halt(Halt(TradingState.HALTED, PAUSED, reason, resources.clock.now()))
+        assert MonitoringService(resources).runbook_names(codes) == names
 
 
 def test_without_channels_nothing_is_sent(monitoring: MonitoringService) -> None:

@@ -327,6 +327,23 @@ def test_own_orders_that_would_close_it_too_are_to_be_canceled_first(sim: Simula
     assert close(sim).is_done
 
 
+def test_a_review_refuses_what_the_close_would_refuse_and_sends_nothing(sim: Simulation) -> None:
+    hold(sim, 10)
+    (closed,) = desk(sim).plans(TICKER)
+    with pytest.raises(RefusedError) as caught:
+        desk(sim).review(closed)
+    assert caught.value.code == "NO_BIDS"
+    sim.market(40, 44)
+    sim.quote(ASK, 60, 1, who="alice")
+    (plan,) = desk(sim).plans(TICKER)
+    with pytest.raises(RefusedError) as caught:
+        desk(sim).review(plan)
+    assert caught.value.code == "NOT_CLOSING"
+    sim.exchange.cancel_all("alice", sim.clock.now(), TICKER)
+    desk(sim).review(plan)
+    assert (sim.wire.posts(), position(sim)) == (0, contracts(10))
+
+
 def test_an_own_bid_is_not_met(sim: Simulation) -> None:
     hold(sim, 10)
     sim.quote(BID, 40, 5, who="alice")

@@ -152,6 +152,18 @@ def test_a_close_shows_the_positions_it_is_about(kalshi: Kalshi, exchange: Serve
     assert (outcome.error, [row.left for row in outcome.rows]) == (None, [0])
 
 
+def test_a_reviewed_close_is_refused_before_anybody_is_asked(kalshi: Kalshi, exchange: Served) -> None:
+    exchange.submit("maker", ONE_SIDED, ASK, "0.2000", "5")
+    exchange.submit(ME, ONE_SIDED, BID, "0.2000", "5")
+    assert kalshi.orders.plan_close(ONE_SIDED, is_reviewed=True).positions
+    exchange.submit(ME, ONE_SIDED, ASK, "0.3000", "1")
+    with pytest.raises(RefusedError) as caught:
+        kalshi.orders.plan_close(ONE_SIDED, is_reviewed=True)
+    assert caught.value.code == "NOT_CLOSING"
+    assert kalshi.orders.plan_close(ONE_SIDED).positions, "a plan alone is not reviewed"
+    assert kalshi.orders.plan_close(TWO_SIDED, is_reviewed=True).positions == ()
+
+
 def test_the_kill_switch_halts_cancels_and_lets_a_person_resume(
     kalshi: Kalshi, exchange: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,10 +14,12 @@ from kalshi_cli.base.errors import HaltedError, StateFileError, UnreachableError
 from kalshi_cli.base.units import Money, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.effects import OrderChanged, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.messages import Message, StateCommand
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.services.trading.session import ReportingRecorder
 from kalshi_cli.store.records import Halt
@@ -162,6 +164,20 @@ def test_a_strategy_that_raises_is_contained_and_its_orders_cancelled(sim: Simul
     assert [alert.code for alert in sim.store.alerts()] == ["STRATEGY_FAILED"]
 
 
+class Seller(Bidder):
+    """Sells what it does not hold: it buys NO."""
+
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
+        if not view.orders(ticker):
+            yield Place(ticker, ASK, cents(60), contracts(10))
+
+
+def test_an_order_left_live_is_named_by_what_it_does_to_the_position(sim: Simulation) -> None:
+    run = TradingSession(sim, Seller(StrategyParams()), stop_budget_s=1.0)
+    run.over(run.ticks(3, lambda n: sim.exchange.pause("exchange", sim.clock.now()) if n == 2 else None))
+    assert any(line.startswith(f"STILL LIVE buy 10 NO {TICKER} at $0.40: order ") for line in sim.said)
+
+
 def test_orders_that_cannot_be_cancelled_are_named_at_the_end(sim: Simulation) -> None:
     run = TradingSession(sim, stop_budget_s=3.0)
 
@@ -174,7 +190,7 @@ def test_orders_that_cannot_be_cancelled_are_named_at_the_end(sim: Simulation) -
     assert summary.live_orders == 1
     assert sim.clock.monotonic() - before < 6 + 3 + 2
     (order_id, *_) = sim.exchange.resting("alice")[0]
-    assert any(line.startswith("STILL LIVE") and order_id in line for line in sim.said)
+    assert any(line.startswith("STILL LIVE buy ") and line.endswith(f": order {order_id[:8]}") for line in sim.said)
     assert sim.said[-1].startswith("next: `kalshi cancel-all`")
 
 

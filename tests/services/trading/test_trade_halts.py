@@ -21,6 +21,7 @@ from kalshi_cli.services.trading.session import ReportingRecorder
 from kalshi_cli.store.pause import pause, remove_pause_file
 from kalshi_cli.store.records import Halt
 from kalshi_cli.strategies.base import StrategyParams
+from kalshi_cli.views.formats import short_ids
 
 
 def paused(sim: Simulation, reason: str = "lunch") -> None:
@@ -135,7 +136,7 @@ def test_what_may_be_live_at_the_end_is_said_with_the_next_command(sim: Simulati
     summary = run.over(run.ticks(1))
     (order,) = run.engine.state.orders.live()
     assert summary.live_orders == 1
-    assert f"MAY BE LIVE bid 10 at $0.40 {TICKER}: client order id {order.client_order_id}" in sim.said
+    assert f"MAY BE LIVE buy 10 YES {TICKER} at $0.40: client order id {order.client_order_id}" in sim.said
     assert "kalshi order reconcile" in sim.said[-1]
 
 
@@ -151,7 +152,8 @@ def test_a_second_interrupt_ends_it_at_once_with_a_list_of_what_is_live(sim: Sim
     assert caught.value.exit_code == 7
     resting = {order_id for order_id, *_ in sim.exchange.resting("alice")}
     assert len(resting) == 12, "nothing was canceled"
-    assert [line for line in sim.said if "STILL LIVE" in line and line.split()[-1] in resting] == sim.said[:-1]
+    told = [line.split(": order ")[1] for line in sim.said[:-1] if line.startswith("STILL LIVE buy ")]
+    assert sorted(told) == sorted(short_ids(list(resting))) != sorted(resting)
     assert sim.said[-1].startswith("next: `kalshi cancel-all`")
     cycle = sim.store.last_cycle()
     assert cycle is not None

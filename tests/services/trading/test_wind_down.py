@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from support.simulation import T0, Simulation, intend
 from support.trading import TradingSession
+from support.values import make_order
 
 from kalshi_cli.base.errors import (
     CredentialsError,
@@ -19,12 +20,14 @@ from kalshi_cli.base.errors import (
     TerminationRequested,
     UnreachableError,
 )
+from kalshi_cli.base.units import contracts
 from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.messages import Message
+from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.services.trading.reports.status import RunStatus, read_status, status_notes
 from kalshi_cli.services.trading.stop_signals import RunEnd, StopSignals
-from kalshi_cli.services.trading.wind_down import cancel_left, left_on_file, starting
+from kalshi_cli.services.trading.wind_down import cancel_left, left_on_file, starting, tell_live
 from kalshi_cli.store.records import Heartbeat
 
 CAUSES = {
@@ -167,6 +170,23 @@ def test_a_start_that_ends_is_exit_7_where_what_an_earlier_run_left_cannot_be_ca
     assert len([line for line in said if line.startswith("STILL LIVE")]) == 2
     found = status(sim)
     assert (found.ended_in_order, found.exit_code, found.resting_orders) == (False, 7, 2)
+
+
+@pytest.mark.parametrize(
+    ("position", "words"),
+    [(None, "sell 3 YES KXA-1 at $0.40"), (10, "sell 3 YES KXA-1 at $0.40"), (0, "buy 3 NO KXA-1 at $0.60")],
+)
+def test_an_order_left_live_is_named_in_own_terms_by_its_short_id_or_its_whole_client_id(
+    position: int | None, words: str
+) -> None:
+    said: list[str] = []
+    order = make_order("kcli-0123456789", order_id="2597b999-0000", side=ASK, filled=contracts(7))
+    held = None if position is None else (lambda _: contracts(position))
+    tell_live([order, msgspec.structs.replace(order, order_id="")], said.append, held)
+    assert said[:-1] == [
+        f"STILL LIVE {words}: order 2597b999",
+        f"MAY BE LIVE {words}: client order id kcli-0123456789",
+    ]
 
 
 def test_an_order_that_a_read_shows_after_the_time_is_up_is_canceled_all_the_same(sim: Simulation) -> None:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from kalshi_cli.base.text import SHORT_ID_LENGTH
 from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.core.account.pnl import build_ledger
 from kalshi_cli.core.model.effects import AlertRaised
@@ -26,7 +27,7 @@ from kalshi_cli.store.halt_file import read_marker_files
 from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.records import ALERT_REASON_PREFIX, NO_HALT, Halt, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
-from kalshi_cli.views.formats import SHORT_ID_LENGTH, TruncatableText, format_clock, format_time
+from kalshi_cli.views.formats import TruncatableText, format_clock, format_time
 from kalshi_cli.views.runs import StatusView
 
 STALLED_MS = 15_000
