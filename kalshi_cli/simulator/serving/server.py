@@ -319,7 +319,7 @@ class _Prompt(uvicorn.Server):
 
 
 ACCEPT_STEPS = 3
-"""Steps of asyncio's loop from an accepted connection to the one that uvicorn knows; until then, nobody closes it."""
+"""Steps of the event loop from an accepted connection to one in the list of uvicorn, which closes only those."""
 
 RESET = "websocket.reset"
 """Our message to the protocol class: end the connection without a close frame."""
