@@ -147,6 +147,36 @@ def test_a_market_that_closes_says_so(board: WatchBoard) -> None:
     assert (line.status, line.last, line.volume) == ("closed", cents(99), contracts(50))
 
 
+def test_a_close_by_the_clock_does_not_bring_older_values_back(board: WatchBoard) -> None:
+    """The market of such a change is the one that was read when the watch began."""
+    board.take(PublicTrade(later(1), A, "t1", cents(51), contracts(2), BID), later(1))
+    told = board.take(MarketChange(later(2), msgspec.structs.replace(ONE, status=MarketStatus.CLOSED)), later(2))
+    assert isinstance(told, Quote), "a new status is a line"
+    assert (told.last, told.volume) == (cents(51), ONE.volume + contracts(2))
+    assert (told.bid, told.ask) == (None, None), "nothing can be bought any more"
+    read = msgspec.structs.replace(
+        ONE, status=MarketStatus.CLOSED, last=cents(53), volume=Qty(ONE.volume + contracts(5))
+    )
+    told = board.take(MarketChange(later(7), read), later(7))
+    assert isinstance(told, Quote)
+    assert (told.last, told.volume) == (cents(53), ONE.volume + contracts(5)), "trades that the stream missed count"
+
+
+def test_a_poll_does_not_bring_older_values_back() -> None:
+    board = WatchBoard((ONE,), NOW, is_streamed=False)
+    for volume, last in ((contracts(9), cents(51)), (contracts(8), cents(49)), (contracts(9), cents(51))):
+        board.take(Quote(NOW, A, None, Qty(0), None, Qty(0), last, volume), NOW)
+        assert (board.lines[A].last, board.lines[A].volume) == (cents(51), contracts(9))
+
+
+def test_trading_is_over_once_it_has_ended_in_every_market(board: WatchBoard) -> None:
+    for market, is_over in ((ONE, False), (TWO, True)):
+        board.take(MarketChange(NOW, msgspec.structs.replace(market, status=MarketStatus.DETERMINED)), NOW)
+        assert board.is_over is is_over
+    board.take(MarketChange(NOW, TWO), NOW)
+    assert not board.is_over
+
+
 # -- without a stream ---------------------------------------------------------------------------------------------
 
 
