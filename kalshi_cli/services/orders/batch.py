@@ -98,7 +98,7 @@ class BatchOutcome(NamedTuple):
     @property
     def worst(self) -> KalshiError | None:
         """Return the error with the most severe exit code; orders that may be live come before refused ones."""
-        errors = [self.trouble, *(result.error for result in self.results)]
+        errors = [*(result.error for result in self.results), self.trouble]
         return max(filter(None, errors), key=_gravity, default=None)
 
 
@@ -282,7 +282,7 @@ def _send_few(
                 venue,
                 entry.store,
             )
-        return halted(error, entry.store.halt()) if isinstance(error, HaltedError) else error
+        return _stopped(error, entry.store.halt()) if isinstance(error, HaltedError) else error
     details.update({each.client_order_id: each.detail for each in replies if isinstance(each, OrderRejected)})
     try:
         process_messages(replies, engine, venue, entry.store)
@@ -292,6 +292,18 @@ def _send_few(
         if isinstance(reply, OrderRejected) and reply.code in NEVER_THERE:
             return rejection("Batch not placed", orders[0], reply.code, reply.detail)
     return None
+
+
+def _stopped(error: HaltedError, halt: Halt) -> RefusedError:
+    """Return the error for a request that was not sent; requests before it may have been."""
+    stopped = halted(error, halt)
+    if stopped.code != "STATE_MOVED":
+        return stopped
+    return RefusedError(
+        "Another program placed or amended an order at the same time; the orders left were not sent",
+        hint="send the lines again whose status is not_sent, or rejected with this code",
+        code=stopped.code,
+    )
 
 
 def _result(
