@@ -197,13 +197,12 @@ def _while_read(items: Iterable[T]) -> Iterator[T]:
 
 
 def _tape(watching: WatchSession) -> Iterator[StreamRow]:
-    from kalshi_cli.core.model.messages import Quote
     from kalshi_cli.views.watch import tape_rows
 
     for told in _while_read(watching):
         if told is not None:
-            status = watching.board.lines[told.ticker].status if isinstance(told, Quote) else None
-            yield from tape_rows(told, status)
+            line = watching.board.lines.get(getattr(told, "ticker", ""))
+            yield from tape_rows(told, line.status if line is not None else None)
 
 
 def _write_lines(rows: Iterable[StreamRow]) -> None:

@@ -197,8 +197,7 @@ def _catch_up(line: WatchedMarket, last: Price | None, volume: Qty) -> None:
 def _shown(line: WatchedMarket) -> tuple[object, ...]:
     """Return the values whose change is a new line; the first message of a market counts, even without quotes."""
     is_heard = line.heard is not None
-    prices = line.bid, line.bid_size, line.ask, line.ask_size, line.last, line.volume
-    return *prices, line.stale_since, is_heard, line.status
+    return line.quote(Ts(0)), line.stale_since, is_heard, line.status
 
 
 # -- without a stream ---------------------------------------------------------------------------------------------

@@ -154,6 +154,7 @@ def test_a_close_by_the_clock_does_not_bring_older_values_back(board: WatchBoard
     assert isinstance(told, Quote), "a new status is a line"
     assert (told.last, told.volume) == (cents(51), ONE.volume + contracts(2))
     assert (told.bid, told.ask) == (None, None), "nothing can be bought any more"
+    assert board.take(BookSnapshot(later(3), A, (), ()), later(3)) is None, "and that is no news"
     read = msgspec.structs.replace(
         ONE, status=MarketStatus.CLOSED, last=cents(53), volume=Qty(ONE.volume + contracts(5))
     )
