@@ -59,6 +59,8 @@ class WatchedMarket:
         self.ask_size = Qty(0)
         self.last = market.last
         self.volume = market.volume
+        self.traded = Ts(0)
+        """The time of the last trade that the stream reported."""
         self.changed: Ts | None = None
         self.heard: Ts | None = None
         self.stale_since: Ts | None = None
@@ -120,7 +122,7 @@ class WatchBoard:
             return None
         if isinstance(message, PublicTrade):
             self.trades.append(message)
-            line.last, line.changed = message.price, now
+            line.last, line.traded, line.changed = message.price, message.ts, now
             if self._is_streamed:
                 line.volume = Qty(line.volume + message.qty)
             return message
@@ -152,7 +154,7 @@ class WatchBoard:
         elif isinstance(message, Quote):
             # With an order book, the ticker channel adds only the other fields; it has no sequence number.
             if self._is_streamed:
-                line.last = message.last
+                line.last = message.last if message.ts >= line.traded else line.last
             else:
                 _catch_up(line, message.last, message.volume)
             if not line.book.ts:

@@ -91,7 +91,7 @@ def test_the_ticker_channel_does_not_overrule_the_book(board: WatchBoard) -> Non
 def test_volume_is_what_rest_said_and_the_trades_since(board: WatchBoard) -> None:
     trade = PublicTrade(later(1), A, "t1", cents(52), contracts(2), BID)
     assert board.take(trade, later(1)) == trade
-    board.take(Quote(NOW, A, None, Qty(0), None, Qty(0), cents(52), contracts(777)), NOW)
+    board.take(Quote(later(1), A, None, Qty(0), None, Qty(0), cents(52), contracts(777)), later(1))
     assert (board.lines[A].last, board.lines[A].volume) == (cents(52), ONE.volume + contracts(2))
     assert list(board.trades) == [trade]
 
@@ -161,6 +161,13 @@ def test_a_close_by_the_clock_does_not_bring_older_values_back(board: WatchBoard
     told = board.take(MarketChange(later(7), read), later(7))
     assert isinstance(told, Quote)
     assert (told.last, told.volume) == (cents(53), ONE.volume + contracts(5)), "trades that the stream missed count"
+
+
+def test_a_ticker_from_before_a_trade_does_not_bring_its_last_price_back(board: WatchBoard) -> None:
+    board.take(PublicTrade(later(2), A, "t1", cents(51), contracts(2), BID), later(2))
+    for ts, told, last in ((later(1), cents(40), cents(51)), (later(2), cents(48), cents(48))):
+        board.take(Quote(ts, A, None, Qty(0), None, Qty(0), told, contracts(777)), later(3))
+        assert board.lines[A].last == last
 
 
 def test_a_poll_does_not_bring_older_values_back() -> None:
