@@ -8,35 +8,42 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
 from support.places import ROOT
 from support.processes import write_short_cut
-from support.served import ME, ONE_SIDED, TWO_SIDED, Served, program
+from support.served import EMPTY, ME, ONE_SIDED, TWO_SIDED, Served, program
 
 from kalshi_cli.base.errors import ExitCode
-from kalshi_cli.base.units import cents, contracts
+from kalshi_cli.base.units import ONE_DOLLAR, cents, contracts
 from kalshi_cli.core.model.order_terms import ASK, BID
 
 pytestmark = pytest.mark.skipif(
-    shutil.which("jq") is None or shutil.which("bash") is None, reason="the scripts need bash and jq"
+    any(shutil.which(name) is None for name in ("bash", "jq", "flock")), reason="the scripts need bash, jq and flock"
 )
 
 BLOCKS = re.findall(r"```sh\n(#!.*?)```", (ROOT / "docs/scripts.md").read_text(), re.DOTALL)
 SCRIPTS = {re.findall(r"^# ([\w-]+\.sh)", block, re.MULTILINE)[0]: block for block in BLOCKS}
 
 
+def prepare(home: Path) -> None:
+    """Write the scripts, and a `kalshi` for them, unless they are there."""
+    programs = home / "bin"
+    if programs.exists():
+        return
+    programs.mkdir()
+    write_short_cut(programs)
+    for name, text in SCRIPTS.items():
+        (home / name).write_text(text)
+
+
 def script(home: Path, name: str, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a script of the page, without a terminal."""
-    file = home / name
-    file.write_text(SCRIPTS[name])
-    programs = home / "bin"
-    if not programs.exists():
-        programs.mkdir()
-        write_short_cut(programs)
-    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    prepare(home)
+    file, path = home / name, f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         ["bash", str(file), *words], env={**os.environ, "PATH": path}, cwd=cwd or home, capture_output=True, text=True,
         timeout=120, stdin=subprocess.DEVNULL,
@@ -65,6 +72,40 @@ def test_it_trades_to_a_position_of_either_outcome(exchange: Served) -> None:
     again = script(exchange.home, "rebalance.sh", TWO_SIDED, "-3")
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "already at -3\n")
     assert exchange.resting() == []
+
+
+def test_two_runs_at_once_trade_to_the_position_once(exchange: Served) -> None:
+    prepare(exchange.home)
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(script, exchange.home, "rebalance.sh", TWO_SIDED, "10") for _ in range(2)]
+    assert sorted(bool(run.result().stdout) for run in runs) == [False, True], [run.result().stderr for run in runs]
+    assert [row["position"] for row in program("positions", "--json").json] == ["10.00"]
+
+
+def test_it_names_the_side_that_has_no_quote(exchange: Served) -> None:
+    ended = script(exchange.home, "rebalance.sh", EMPTY, "5")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", f"{EMPTY} has no best_ask now\n")
+    assert script(exchange.home, "rebalance.sh", "NOPE", "5").returncode == ExitCode.REJECTED
+
+
+def test_it_stops_waiting_where_no_price_can_come(exchange: Served) -> None:
+    unknown = script(exchange.home, "buy-below.sh", "NOPE", "3", "0.45")
+    assert (unknown.returncode, unknown.stdout) == (ExitCode.REJECTED, "")
+    assert "NOPE" in unknown.stderr
+    assert "no such price" not in unknown.stderr
+    exchange.call(lambda: exchange.exchange.settle(TWO_SIDED, ONE_DOLLAR, exchange.clock.now()))
+    over = script(exchange.home, "buy-below.sh", TWO_SIDED, "3", "0.45")
+    assert (over.returncode, over.stderr) == (1, "no such price until trading ended, or for 8 hours\n")
+
+
+def test_an_order_whose_output_is_lost_is_placed_and_said_to_be(exchange: Served) -> None:
+    command = f"{Path(sys.executable).parent}/kalshi buy {TWO_SIDED} 1 @0.41 --json > /dev/full"
+    ended = subprocess.run(
+        ["bash", "-c", command], cwd=exchange.home, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
+    )
+    assert ended.returncode == ExitCode.FAILED
+    assert "stays sent" in json.loads(ended.stderr.splitlines()[-1])["error"]["hint"]
+    assert len(exchange.resting()) == 1
 
 
 def test_it_buys_when_the_price_is_there_and_refuses_a_price_too_far_away(exchange: Served) -> None:

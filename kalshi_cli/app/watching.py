@@ -20,15 +20,22 @@ INTERVAL_S = 0.5
 """Seconds between updates of a board without messages."""
 
 
+OVER_S = 10.0
+"""A watch ends after its markets have been closed for so many seconds: the stream may still say that a close moved."""
+
+
 class WatchSession:
     """A board, and the messages that update it: iterate, and read the board at any time.
 
-    `stopped_by` is the signal that ended it; empty before that, and at the end of its duration.
+    `stopped_by` is the signal that ended it; empty before that, and at the end of its duration. `is_over` says that it
+    ended because trading has ended in every market.
     """
 
     def __init__(self, board: WatchBoard, feed: Iterable[Message], clock: Clock, duration_s: float | None) -> None:
         self.board = board
         self.stopped_by = ""
+        self.is_over = False
+        self._over_since: float | None = None
         self._feed = feed
         self._clock = clock
         self._until = None if duration_s is None else clock.monotonic() + duration_s
@@ -39,14 +46,29 @@ class WatchSession:
         return self._clock.now()
 
     def __iter__(self) -> Iterator[Told | None]:
-        """Yield the line of the tape for each message; None if time passed or only details changed."""
+        """Yield the line of the tape for each message; None if time passed or only details changed.
+
+        Markets that were over before come first, because no message may follow about them.
+        """
+        yield from [line.quote(self.now) for line in self.board.lines.values() if line.is_over]
+        if self.board.is_over:
+            self.is_over = True
+            return
         for message in self._feed:
             if isinstance(message, StateCommand):
                 self.stopped_by = message.source
                 return
             yield self.board.take(message, self._clock.now())
-            if self._until is not None and self._clock.monotonic() >= self._until:
+            if self._has_ended(self._clock.monotonic()):
                 return
+
+    def _has_ended(self, now: float) -> bool:
+        if not self.board.is_over:
+            self._over_since = None
+        elif self._over_since is None:
+            self._over_since = now
+        self.is_over = self._over_since is not None and now - self._over_since >= OVER_S
+        return self.is_over or (self._until is not None and now >= self._until)
 
 
 class LiveWatch(RunModes):

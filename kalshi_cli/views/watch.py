@@ -16,9 +16,10 @@ from kalshi_cli.views.row import OutputRow
 class StreamRow(OutputRow, frozen=True, kw_only=True):
     """A line of the stream; fields of other types are missing.
 
-    quote: best prices and counts of YES, last price, volume. trade: `price` of YES, `count`, and the taker's action on
-    the YES book. feed: whether the stream is connected (`is_live` false: prices may still be polled, see `reason`).
-    gap: the prices of `ticker` (empty: of all markets) are unreliable until the next quote.
+    quote: best prices and counts of YES, last price, volume, and the status of the market. trade: `price` of YES,
+    `count`, and the taker's action on the YES book. feed: whether the stream is connected (`is_live` false: prices may
+    still be polled, see `reason`). gap: the prices of `ticker` (empty: of all markets) are unreliable until the next
+    quote.
     """
 
     type: Literal["quote", "trade", "feed", "gap"]
@@ -36,16 +37,17 @@ class StreamRow(OutputRow, frozen=True, kw_only=True):
     taker_side: Side | None = None
     is_live: bool | None = None
     reason: TruncatableText | None = None
+    status: str | None = None
 
 
-def tape_rows(told: Quote | PublicTrade | FeedState | FeedGap) -> Iterator[StreamRow]:
-    """Return the lines for a message of the feed."""
+def tape_rows(told: Quote | PublicTrade | FeedState | FeedGap, status: str | None = None) -> Iterator[StreamRow]:
+    """Return the lines for a message of the feed. `status` is that of the market of a quote."""
     if isinstance(told, Quote):
         yield StreamRow(
             type="quote", time=told.ts, ticker=told.ticker,
             yes_bid=told.bid, yes_bid_count=None if told.bid is None else told.bid_size,
             yes_ask=told.ask, yes_ask_count=None if told.ask is None else told.ask_size,
-            last=told.last, volume=told.volume,
+            last=told.last, volume=told.volume, status=status,
         )  # fmt: skip
     elif isinstance(told, PublicTrade):
         yield StreamRow(
@@ -66,6 +68,8 @@ def text_line(row: StreamRow) -> str:
         bid = f"bid {show_price(row.yes_bid)}" + (f" x {show_qty(row.yes_bid_count)}" if row.yes_bid_count else "")
         ask = f"ask {show_price(row.yes_ask)}" + (f" x {show_qty(row.yes_ask_count)}" if row.yes_ask_count else "")
         text = f"{row.ticker} {bid}, {ask}, last {show_price(row.last)}, volume {show_qty(row.volume)}"
+        if row.status not in (None, "active"):
+            text += f", {row.status}"
     elif row.type == "trade":
         taker = "YES" if row.taker_side is BID else "NO"
         text = f"{row.ticker} {show_qty(row.count)} traded at {show_price(row.price)}, taker bought {taker}"

@@ -78,7 +78,9 @@ def openapi() -> dict[str, Any]:
         "rows": {"type": "array", "items": {"type": "object"}},
     }
     result = {"type": "object", "properties": done, "required": [*done]}
-    execute = _operation("Execute a plan once, unchanged, before it expires", _json(result))
+    execute = _operation(
+        "Execute a plan once, unchanged, before it expires; a repeat gets the same reply", _json(result)
+    )
     execute["parameters"] = [_parameter("plan_id", "path")]
     digest = {"type": "object", "properties": {"digest": {"type": "string"}}, "required": ["digest"]}
     execute["requestBody"] = {"required": True, "content": _json(digest)}

@@ -40,6 +40,7 @@ from kalshi_cli.views.order_text import outcome_text
 from kalshi_cli.views.own_terms import held_by_market
 from kalshi_cli.views.plans import Plan
 from kalshi_cli.web.access import COOKIE, Access, Refusal
+from kalshi_cli.web.executions import AccountBusyError, PlanExecutions, UnknownPlanError
 from kalshi_cli.web.openapi import openapi
 from kalshi_cli.web.reads import READS, Read, ReadQuery
 from kalshi_cli.web.writes import NotAllowedError, plan, rows_of
@@ -77,6 +78,7 @@ STATUS: dict[type[KalshiError], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     HaltedError: HTTPStatus.CONFLICT,
     RefusedError: HTTPStatus.CONFLICT,
+    UnknownPlanError: HTTPStatus.CONFLICT,
     RateLimitedError: HTTPStatus.SERVICE_UNAVAILABLE,
     UnreachableError: HTTPStatus.SERVICE_UNAVAILABLE,
     CredentialsError: HTTPStatus.BAD_GATEWAY,
@@ -106,7 +108,7 @@ class AccountThread:
     async def call(self, what: Callable[[Kalshi], T]) -> T:
         """Return the result of `what`, called with the account in its thread."""
         if self._waiting >= MAX_WAITING:
-            raise RateLimitedError("Too many requests wait for the account", hint="try again in a second")
+            raise AccountBusyError("Too many requests wait for the account", hint="try again in a second")
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, partial(self._call, what))
@@ -141,7 +143,7 @@ class WebApp:
         self._reads = AccountThread(open_account, "web reads")
         self._writes = AccountThread(open_account, "web writes")
         self._source = EventSource(open_account, clock)
-        self._plans: dict[str, tuple[str, Plan[Any]]] = {}
+        self._executions = PlanExecutions(clock)
         self._state: LiveEvent | None = None
         self._parts: dict[str, tuple[int, object]] = {}
         self._version = 0
@@ -266,9 +268,7 @@ class WebApp:
             service, made = await self._writes.call(
                 lambda kalshi: plan(kalshi, body, may_stop=options.may_stop, may_write=options.may_write)
             )
-            self._plans[made.plan_id] = (service, made)
-            while len(self._plans) > MAX_WAITING:
-                del self._plans[next(iter(self._plans))]
+            self._executions.add(service, made)
             return _json(
                 {
                     "plan_id": made.plan_id,
@@ -283,12 +283,7 @@ class WebApp:
         return await _answer(reply)
 
     async def _execute(self, request: Request) -> Response:
-        async def reply() -> Response:
-            body = await _body(request)
-            kept = self._plans.pop(request.path_params["plan_id"], None)
-            if kept is None or not isinstance(body, dict) or body.get("digest") != kept[1].digest:
-                raise RefusedError("Unknown plan; nothing was sent", hint="make a new plan", code="NO_PLAN")
-            service, made = kept
+        async def run(service: str, made: Plan[Any]) -> Response:
             outcome = await self._writes.call(lambda kalshi: getattr(kalshi, service).execute(made))
             if (error := getattr(outcome, "error", None)) is not None:
                 raise error
@@ -296,6 +291,11 @@ class WebApp:
             held = held_by_market((self._state.positions if self._state is not None else None) or ())
             said = {"done": made.subject, "result": outcome_text(outcome, held)}
             return _json({name: safe_text(words) for name, words in said.items()} | {"rows": rows_of(outcome)})
+
+        async def reply() -> Response:
+            body = await _body(request)
+            digest = body.get("digest") if isinstance(body, dict) else None
+            return await self._executions.execute(request.path_params["plan_id"], digest, run)
 
         return await _answer(reply)
 

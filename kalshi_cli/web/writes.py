@@ -78,8 +78,9 @@ WRITES: dict[str, Write] = {
         "Place a limit order", ("ticker", "side", "action", "count", "price"), False, "orders",
         lambda orders, given: orders.plan_place(
             given["ticker"].upper(), side=given["side"], action=given["action"], count=given["count"],
-            price=given["price"],
+            price=given["price"], tif=given.get("tif", "gtc"), client_order_id=given.get("client_order_id", ""),
         ),
+        optional=("tif", "client_order_id"),
     ),
 }  # fmt: skip
 

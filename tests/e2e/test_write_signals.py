@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 
 import pytest
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
-from support.served import ME, TWO_SIDED, Served, eventually, finish, said, start
+from support.served import ME, TWO_SIDED, Served, eventually, finish, program, said, start
 
 from kalshi_cli.core.model.order_terms import BID
 
@@ -89,3 +90,28 @@ def test_a_write_that_is_interrupted_again_and_again_ends_with_7_all_the_same(
         command.communicate()
     assert (ended.code, "Traceback" in ended.err) == (7, False), ended.err
     assert len(exchange.resting()) == 1, "it is live indeed"
+
+
+def test_an_interrupted_batch_prints_every_line(exchange: Served, proxy: FaultProxy) -> None:
+    held = Fault("hang", "POST", "/batched$")
+    proxy.faults.append(held)
+    order = {"ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": 1, "price": "0.10"}
+    file = exchange.home / "orders.ndjson"
+    file.write_text("\n".join(json.dumps(each) for each in (order, order | {"count": 1_000_000}, order)))
+    words = ["order", "batch", str(file), "--format", "ndjson"]
+    command = start(words, exchange.variables(proxy.moved(exchange.server.rest_url)), exchange.home)
+    try:
+        eventually(lambda: held.hits or command.poll() is not None)
+        assert command.poll() is None, said(command)
+        command.send_signal(signal.SIGINT)
+        ended = finish(command)
+    finally:
+        command.kill()
+        command.communicate()
+    rows = [json.loads(line) for line in ended.out.splitlines()]
+    assert [(row["line"], row["status"]) for row in rows] == [(1, "unknown"), (2, "denied"), (3, "unknown")], ended.err
+    assert {rows[0]["code"], rows[2]["code"]} == {"outcome_unknown"}
+    assert (ended.code, ended.error["code"]) == (7, "outcome_unknown")
+    assert "nterrupted" in ended.error["message"]
+    listed = program("order", "reconcile", "--json").json
+    assert {row["client_order_id"] for row in listed} == {rows[0]["client_order_id"], rows[2]["client_order_id"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
 
@@ -159,16 +160,45 @@ def test_a_write_is_planned_shown_and_executed_once(page: Page, exchange: Served
     assert any("0.10" in fact for fact in plan["facts"])
     assert len(exchange.resting()) == 2, "a plan sends nothing"
     where = f"plans/{plan['plan_id']}/execute"
-    assert page.post(where, {"digest": "wrong"}).json()["error"]["code"] == "NO_PLAN"
-    plan = page.post("plans", order).json()
-    where = f"plans/{plan['plan_id']}/execute"
+    wrong = page.post(where, {"digest": "wrong"})
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (409, "WRONG_DIGEST")
     reply = page.post(where, {"digest": plan["digest"]})
     assert reply.status_code == 200
     (row,) = reply.json()["rows"]
     assert (row["ticker"], row["price"], row["remaining"]) == (TWO_SIDED, "0.1000", "3.00")
     assert row["order_id"] in [each for each, *_ in exchange.resting()]
     assert len(exchange.resting()) == 3
-    assert page.post(where, {"digest": plan["digest"]}).status_code == 409
+    again = page.post(where, {"digest": plan["digest"]})
+    assert (again.status_code, again.content) == (200, reply.content)
+    assert len(exchange.resting()) == 3
+
+
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+def test_a_repeat_after_a_lost_reply_gets_the_reply_and_sends_nothing(page: Page, exchange: Served) -> None:
+    order = {"do": "place", "ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": "3", "price": "0.10"}
+    plan = page.post("plans", order).json()
+    where = f"plans/{plan['plan_id']}/execute"
+    request = page.visitor.build_request("POST", f"/api/v1/{where}", json={"digest": plan["digest"]})
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    with socket.create_connection((request.url.host, request.url.port or 80)) as visitor:
+        visitor.sendall(f"POST {request.url.path} HTTP/1.1\r\n{head}\r\n".encode() + request.read())
+    eventually(lambda: len(exchange.resting()) == 3)
+    replies = [page.post(where, {"digest": plan["digest"]}) for _ in range(2)]
+    assert {(reply.status_code, reply.content) for reply in replies} == {(200, replies[0].content)}
+    assert replies[0].json()["rows"][0]["order_id"] in [each for each, *_ in exchange.resting()]
+    assert len(exchange.resting()) == 3
+
+
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+def test_an_order_takes_an_id_and_a_time_in_force(page: Page, exchange: Served) -> None:
+    order = {"do": "place", "ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": "3", "price": "0.10"}
+    (row,) = page.do(**order, client_order_id="daily-1").json()["rows"]
+    assert (row["client_order_id"], row["status"]) == ("daily-1", "resting")
+    used = page.post("plans", {**order, "client_order_id": "daily-1"})
+    assert (used.status_code, used.json()["error"]["code"]) == (409, "DUPLICATE_ID")
+    (row,) = page.do(**order, tif="ioc").json()["rows"]
+    assert (row["filled"], row["status"]) == ("0.00", "canceled")
+    assert page.post("plans", {**order, "tif": "day"}).status_code == 400
     assert len(exchange.resting()) == 3
 
 
@@ -194,7 +224,7 @@ def test_bad_input_gets_one_clear_line(page: Page, path: str, body: object, stat
     reply = page.post(path, body)
     assert reply.status_code == status, reply.text
     assert set(reply.json()["error"]) == {"code", "message", "hint", "exit_code"}
-    assert reply.json()["error"]["exit_code"] == (3 if status == 409 else 2)
+    assert reply.json()["error"]["exit_code"] == (7 if status == 409 else 2)
     OAS31Validator(openapi()["components"]["schemas"]["Error"]).validate(reply.json())
 
 

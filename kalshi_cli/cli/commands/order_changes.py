@@ -186,8 +186,9 @@ def batch(
     One JSON object per line, with the same keys as the options of `kalshi order place`. Every risk limit applies to
     every order, and counts the orders before it in the batch. If any line is not a valid order, nothing is sent. A
     valid order that is refused or rejected does not stop the others: each output line reports its own result. Exit code
-    0 if all orders were placed; otherwise the most severe code. A dry run ends with 3 if a risk limit would refuse a
-    line: the `status` of that line is `denied`.
+    0 if all orders were placed; otherwise the most severe code. After an interrupt, too, every line is printed:
+    `unknown` may be live, `not_sent` is not. A dry run ends with 3 if a risk limit would refuse a line: the `status` of
+    that line is `denied`.
 
     \b
     {"ticker": "T", "side": "yes", "action": "buy", "count": 10, "price": "0.24"}

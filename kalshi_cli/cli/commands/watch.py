@@ -42,9 +42,10 @@ def watch(
     """Stream live prices and trades of markets.
 
     Stream prices, sizes and trades of markets until Ctrl-C, and show whether the feed is current. On a terminal this
-    is a live screen; piped, it is NDJSON with one object per line of type `quote`, `trade`, `feed` or `gap`. Without
-    an API key there is no stream, and prices are read every two seconds. Without a market or a list, a terminal offers
-    a choice.
+    is a live screen; piped, it is NDJSON with one object per line of type `quote`, `trade`, `feed` or `gap`. The
+    `status` of a quote says when trading ends; when it has ended in every market, so does the watch, with exit code 0.
+    Without an API key there is no stream, and prices are read every two seconds. Without a market or a list, a terminal
+    offers a choice.
 
     \b
     kalshi watch KXBTCD-26NOV2114-T86249.99 KXETHD-26NOV2114-T2979.99
@@ -52,7 +53,7 @@ def watch(
     kalshi watch KXBTCD-26NOV2114-T86249.99 --duration 1m --format ndjson | jq .yes_bid
     """
     from kalshi_cli.app.watching import LiveWatch
-    from kalshi_cli.cli.screen.live import SIGNALS, live_format
+    from kalshi_cli.cli.screen.live import live_format
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.views.watch import StreamRow
 
@@ -73,8 +74,7 @@ def watch(
             _write_lines(_tape(watching))
         else:
             render_rows(StreamRow, _tape(watching), form)
-    if watching.stopped_by:
-        raise typer.Exit(SIGNALS[watching.stopped_by])
+    _end(watching)
 
 
 def _wanted(ctx: typer.Context, tickers: list[str], list_name: str) -> list[str]:
@@ -88,7 +88,7 @@ def _wanted(ctx: typer.Context, tickers: list[str], list_name: str) -> list[str]
 def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: object, duration: float | None) -> None:
     """Run `kalshi orderbook TICKER --watch`: a live ladder; in a pipe the order book after each change."""
     from kalshi_cli.app.watching import LiveWatch
-    from kalshi_cli.cli.screen.live import SIGNALS, live_format
+    from kalshi_cli.cli.screen.live import live_format
     from kalshi_cli.cli.screen.render import render_book, render_rows
     from kalshi_cli.views.order_book import OrderbookView
 
@@ -120,6 +120,17 @@ def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: objec
                 write_out("\n", flush=True)
         else:
             render_rows(OrderbookView, _books(watching, depth), form)
+    _end(watching)
+
+
+def _end(watching: WatchSession) -> None:
+    """Say that trading has ended; leave with the exit code of the signal that ended the watch."""
+    from kalshi_cli.cli.screen.live import SIGNALS
+
+    if watching.is_over:
+        lines = list(watching.board.lines.values())
+        one = f"{lines[0].ticker} is {lines[0].status}" if len(lines) == 1 else f"all {len(lines)} markets are closed"
+        info(f"Trading has ended: {one}")
     if watching.stopped_by:
         raise typer.Exit(SIGNALS[watching.stopped_by])
 
@@ -190,7 +201,8 @@ def _tape(watching: WatchSession) -> Iterator[StreamRow]:
 
     for told in _while_read(watching):
         if told is not None:
-            yield from tape_rows(told)
+            line = watching.board.lines.get(getattr(told, "ticker", ""))
+            yield from tape_rows(told, line.status if line is not None else None)
 
 
 def _write_lines(rows: Iterable[StreamRow]) -> None:

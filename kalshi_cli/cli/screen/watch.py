@@ -98,7 +98,7 @@ def _cut(text: Text, width: int) -> Text:
 
 def _markets(board: WatchBoard, lines: Sequence[WatchedMarket], now: Ts, width: int) -> Table:
     stale = {line.ticker: board.stale_since(line, now) for line in lines}
-    fresh = {line.ticker: line.heard is not None and stale[line.ticker] is None for line in lines}
+    fresh = {line.ticker: line.heard is not None and stale[line.ticker] is None and not line.is_over for line in lines}
 
     def price(name: str, style: str) -> list[Text]:
         return [Text(show_price(getattr(line, name) if fresh[line.ticker] else None), style=style) for line in lines]

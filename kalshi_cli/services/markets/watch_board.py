@@ -59,6 +59,8 @@ class WatchedMarket:
         self.ask_size = Qty(0)
         self.last = market.last
         self.volume = market.volume
+        self.traded = Ts(0)
+        """The time of the last trade that the stream reported."""
         self.changed: Ts | None = None
         self.heard: Ts | None = None
         self.stale_since: Ts | None = None
@@ -71,7 +73,9 @@ class WatchedMarket:
         return self.status in OVER
 
     def quote(self, ts: Ts) -> Quote:
-        """Return the current quote as a message."""
+        """Return the current quote as a message; without prices where trading has ended."""
+        if self.is_over:
+            return Quote(ts, self.ticker, None, Qty(0), None, Qty(0), self.last, self.volume)
         return Quote(ts, self.ticker, self.bid, self.bid_size, self.ask, self.ask_size, self.last, self.volume)
 
 
@@ -90,6 +94,11 @@ class WatchBoard:
         self.state = "connecting"
         self.since = now
         """The time when the stream became live or was lost."""
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether trading has ended in every market."""
+        return all(line.is_over for line in self.lines.values())
 
     def stale_since(self, line: WatchedMarket, now: Ts) -> Ts | None:
         """Return when the prices of this market became stale; None if they are valid, or if there were never any.
@@ -113,7 +122,7 @@ class WatchBoard:
             return None
         if isinstance(message, PublicTrade):
             self.trades.append(message)
-            line.last, line.changed = message.price, now
+            line.last, line.traded, line.changed = message.price, message.ts, now
             if self._is_streamed:
                 line.volume = Qty(line.volume + message.qty)
             return message
@@ -141,10 +150,13 @@ class WatchBoard:
         before = _shown(line)
         if isinstance(message, MarketChange):
             line.status, line.value = message.market.status.value, message.market.settlement_value
-            line.last, line.volume = message.market.last, message.market.volume
+            _catch_up(line, message.market.last, message.market.volume)
         elif isinstance(message, Quote):
             # With an order book, the ticker channel adds only the other fields; it has no sequence number.
-            line.last, line.volume = message.last, line.volume if self._is_streamed else message.volume
+            if self._is_streamed:
+                line.last = message.last if message.ts >= line.traded else line.last
+            else:
+                _catch_up(line, message.last, message.volume)
             if not line.book.ts:
                 self._show(line, message.bid, message.bid_size, message.ask, message.ask_size, now)
         elif isinstance(message, BookSnapshot | BookDelta):
@@ -178,10 +190,16 @@ class WatchBoard:
         line.heard, line.stale_since = now, None
 
 
+def _catch_up(line: WatchedMarket, last: Price | None, volume: Qty) -> None:
+    """Take the last price and the volume of a read, which may be older than the stream: a volume never falls."""
+    if volume > line.volume:
+        line.last, line.volume = last, volume
+
+
 def _shown(line: WatchedMarket) -> tuple[object, ...]:
     """Return the values whose change is a new line; the first message of a market counts, even without quotes."""
     is_heard = line.heard is not None
-    return line.bid, line.bid_size, line.ask, line.ask_size, line.last, line.volume, line.stale_since, is_heard
+    return line.quote(Ts(0)), line.stale_since, is_heard, line.status
 
 
 # -- without a stream ---------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -49,6 +49,10 @@ LOOK_AGAIN_MS = int(1000 * REVIEW_AGAIN_S)
 """The highest age of the books and the account data when an order is reviewed before its turn."""
 
 RECONCILE = "kalshi order reconcile"
+
+
+class BatchInterruptedError(OutcomeUnknownError):
+    """A batch that was interrupted while it was being sent: orders of it may be live."""
 
 
 class BatchLine(NamedTuple):
@@ -181,7 +185,7 @@ def send(entry: OrderEntry, engine: TradingEngine, judged: Sequence[ReviewedLine
 
     Each order is sent once. The rate limit can make a batch last for minutes, so each order is reviewed again when its
     turn comes. After an unanswered request its orders are looked up; while one of them is unknown, or after a rejected
-    request, nothing more is sent.
+    request, nothing more is sent. An interrupt ends the batch with what is known of each line.
     """
     looked, lines, venue = engine.state.now, list(judged), entry.venue(engine)
     passed = [at for at, each in enumerate(lines) if each.denied is None]
@@ -189,26 +193,35 @@ def send(entry: OrderEntry, engine: TradingEngine, judged: Sequence[ReviewedLine
         engine.take_back(submit.order)
     most, details = entry.client.largest_batch(), dict[str, str]()
     trouble: KalshiError | None = None
-    for start in range(0, len(passed), most):
-        turn = passed[start : start + most]
-        try:
-            looked = _look(entry, engine, looked)
-            for at in turn:
-                lines[at] = _reviewed(entry, engine, lines[at])
-        except KalshiError as error:  # this request was not sent
-            trouble = error
-            break
-        submits = _passing(lines[at] for at in turn)
-        trouble = _send_few(entry, engine, venue, submits, details) if submits else None
-        if trouble is not None:
-            break
-        few = [submit.order for submit in submits]
-        wait_for_orders(entry.client, entry.store, entry.clock, engine, few)
-        if any((engine.state.orders.get(o.client_order_id) or o).status is OrderStatus.UNKNOWN for o in few):
-            trouble = UnreachableError("Not sent, because an earlier request got no response", hint=RECONCILE)
-            break
-    results = tuple(_result(each, engine, details, trouble) for each in lines)
-    entry.book_fills(engine, [each.order for each in results if each.order is not None])
+    written: list[Order] = []
+    try:
+        for start in range(0, len(passed), most):
+            written.clear()
+            turn = passed[start : start + most]
+            try:
+                looked = _look(entry, engine, looked)
+                for at in turn:
+                    lines[at] = _reviewed(entry, engine, lines[at])
+            except KalshiError as error:  # this request was not sent
+                trouble = error
+                break
+            submits = _passing(lines[at] for at in turn)
+            trouble = _send_few(entry, engine, venue, submits, details, written) if submits else None
+            if trouble is not None:
+                break
+            few = [submit.order for submit in submits]
+            wait_for_orders(entry.client, entry.store, entry.clock, engine, few)
+            if any((engine.state.orders.get(o.client_order_id) or o).status is OrderStatus.UNKNOWN for o in few):
+                trouble = UnreachableError("Not sent, because an earlier request got no response", hint=RECONCILE)
+                break
+    except KeyboardInterrupt:
+        trouble = BatchInterruptedError(
+            "Interrupted while the batch was being sent. The status of each line is what is known of it", hint=RECONCILE
+        )
+    doubtful = frozenset(order.client_order_id for order in written)
+    results = tuple(_result(each, engine, details, trouble, doubtful) for each in lines)
+    if not isinstance(trouble, BatchInterruptedError):
+        entry.book_fills(engine, [each.order for each in results if each.order is not None])
     return BatchOutcome(results, trouble)
 
 
@@ -242,11 +255,18 @@ def _reviewed(entry: OrderEntry, engine: TradingEngine, judged: ReviewedLine) ->
 
 
 def _send_few(
-    entry: OrderEntry, engine: TradingEngine, venue: LiveVenue, submits: Sequence[SubmitOrder], details: dict[str, str]
+    entry: OrderEntry,
+    engine: TradingEngine,
+    venue: LiveVenue,
+    submits: Sequence[SubmitOrder],
+    details: dict[str, str],
+    written: list[Order],
 ) -> KalshiError | None:
-    """Send one request. Return the error after which no other request may follow."""
+    """Send one request. Return the error after which no other request may follow.
+
+    Adds each order to `written` once it is saved: from then on an interrupt leaves it in doubt.
+    """
     orders = [submit.order for submit in submits]
-    written: list[Order] = []
     try:
         for submit in submits:
             entry.store.record(submit)
@@ -262,7 +282,7 @@ def _send_few(
                 venue,
                 entry.store,
             )
-        return halted(error, entry.store.halt()) if isinstance(error, HaltedError) else error
+        return _stopped(error, entry.store.halt()) if isinstance(error, HaltedError) else error
     details.update({each.client_order_id: each.detail for each in replies if isinstance(each, OrderRejected)})
     try:
         process_messages(replies, engine, venue, entry.store)
@@ -274,16 +294,36 @@ def _send_few(
     return None
 
 
+def _stopped(error: HaltedError, halt: Halt) -> RefusedError:
+    """Return the error for a request that was not sent; requests before it may have been."""
+    stopped = halted(error, halt)
+    if stopped.code != "STATE_MOVED":
+        return stopped
+    return RefusedError(
+        "Another program placed or amended an order at the same time; the orders left were not sent",
+        hint="send the lines again whose status is not_sent, or rejected with this code",
+        code=stopped.code,
+    )
+
+
 def _result(
-    judged: ReviewedLine, engine: TradingEngine, details: dict[str, str], trouble: KalshiError | None
+    judged: ReviewedLine,
+    engine: TradingEngine,
+    details: dict[str, str],
+    trouble: KalshiError | None,
+    doubtful: Collection[str],
 ) -> BatchLineResult:
+    """Return the result of a line. The orders of the last request are `doubtful` where it was interrupted."""
     if isinstance(judged.verdict, OrderRefused):
         return BatchLineResult(judged.number, judged.ticket, None, OrderStatus.DENIED.value, judged.denied)
     name = judged.verdict.order.client_order_id
     order = engine.state.orders.get(name) or judged.verdict.order
     status = order.status.value
     error: KalshiError | None = None
-    if order.status is OrderStatus.SUBMITTED or order.code == NOT_SENT:
+    if isinstance(trouble, BatchInterruptedError) and order.status is OrderStatus.SUBMITTED:
+        status = OrderStatus.UNKNOWN.value if name in doubtful else NOT_SENT
+        error = trouble if name in doubtful else UnreachableError("Not sent, because the batch was interrupted")
+    elif order.status is OrderStatus.SUBMITTED or order.code == NOT_SENT:
         status = NOT_SENT
         is_said = trouble is not None and not isinstance(trouble, OutcomeUnknownError)
         error = trouble if is_said else UnreachableError("Not sent, because it could not be saved first")

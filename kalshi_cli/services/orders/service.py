@@ -319,7 +319,7 @@ class OrderService(OrderPlanningService):
         def execute(_age_s: float) -> OrderChangeView:
             after = amend.decrease(resources.client, resources.clock, before, by=by, to=to)
             record_reports(resources, [OrderState(after.updated, after)])
-            return change_view(before, after)
+            return change_view(before, self._as_listed(after))
 
         how = f"by {show_qty(by)}" if by is not None else f"to {show_qty(to or Qty(0))}"
         return self._book.add(
@@ -332,6 +332,16 @@ class OrderService(OrderPlanningService):
             by=by,
             to=to,
         )
+
+    def _as_listed(self, after: Order) -> Order:
+        """Return a decreased order as the exchange lists it, because its reply to a decrease has no original count.
+
+        The order stays as it is where that cannot be read within WORDS_S, or where the list does not show it yet.
+        """
+        with suppress(KalshiError), self._resources.client.reading_within(WORDS_S):
+            listed = self._resources.client.order(after.order_id)
+            return listed if listed.remaining <= after.remaining else after
+        return after
 
     def plan_cancel(self, *order_ids: str) -> CancelPlan:
         """Plan to cancel orders by order ids or client order ids. Reads nothing yet."""

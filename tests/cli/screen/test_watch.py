@@ -194,6 +194,33 @@ def test_the_simulated_exchange_is_watched_too(tmp_path: Path, monkeypatch: pyte
     assert {row["ticker"] for row in rows} <= {ticker, None}
 
 
+def test_a_watch_ends_when_trading_has_ended(exchange: Served) -> None:
+    out = exchange.home / "tape"
+    with out.open("w") as file:
+        process = start(["watch", TWO_SIDED, "--format", "ndjson"], exchange.variables(), exchange.home, stdout=file)
+    eventually(lambda: '"quote"' in out.read_text())
+    exchange.trade_a_little()
+    eventually(lambda: '"trade"' in out.read_text())
+    close = Ts(exchange.clock.now() + 1_000)
+    exchange.call(lambda: exchange.exchange.set_close_time(TWO_SIDED, close, exchange.clock.now()))
+    ended = finish(process)
+    quotes = [row for row in map(json.loads, out.read_text().splitlines()) if row["type"] == "quote"]
+    assert (quotes[0]["status"], quotes[0]["yes_bid"]) == ("active", "0.4400")
+    assert (quotes[-1]["status"], quotes[-1]["yes_bid"]) == ("closed", None)
+    volumes = [float(row["volume"]) for row in quotes]
+    assert volumes == sorted(volumes)
+    assert ended.code == 0
+    assert f"Trading has ended: {TWO_SIDED} is closed" in ended.err
+    again = program("watch", TWO_SIDED, "--json", "--duration", "1m")
+    assert (again.code, [row["status"] for row in again.json]) == (0, ["closed"])
+    assert f"{TWO_SIDED} is closed" in again.err
+    book = program("orderbook", TWO_SIDED, "--watch", "--format", "ndjson")
+    assert (book.code, book.out) == (0, "")
+    assert f"{TWO_SIDED} is closed" in book.err
+    plain = program("watch", TWO_SIDED, "--format", "plain")
+    assert plain.out.rstrip().endswith(", closed")
+
+
 @pytest.mark.parametrize("words", [("watch", EMPTY), ("orderbook", EMPTY, "--watch")])
 def test_it_ends_when_its_reader_has_gone_although_nothing_happens(one: Served, words: tuple[str, ...]) -> None:
     """As in `kalshi watch TICKER | jq -n 'first(inputs)'`: no next line would fail."""

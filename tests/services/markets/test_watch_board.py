@@ -91,7 +91,7 @@ def test_the_ticker_channel_does_not_overrule_the_book(board: WatchBoard) -> Non
 def test_volume_is_what_rest_said_and_the_trades_since(board: WatchBoard) -> None:
     trade = PublicTrade(later(1), A, "t1", cents(52), contracts(2), BID)
     assert board.take(trade, later(1)) == trade
-    board.take(Quote(NOW, A, None, Qty(0), None, Qty(0), cents(52), contracts(777)), NOW)
+    board.take(Quote(later(1), A, None, Qty(0), None, Qty(0), cents(52), contracts(777)), later(1))
     assert (board.lines[A].last, board.lines[A].volume) == (cents(52), ONE.volume + contracts(2))
     assert list(board.trades) == [trade]
 
@@ -145,6 +145,44 @@ def test_a_market_that_closes_says_so(board: WatchBoard) -> None:
     board.take(MarketChange(later(1), closed), later(1))
     line = board.lines[A]
     assert (line.status, line.last, line.volume) == ("closed", cents(99), contracts(50))
+
+
+def test_a_close_by_the_clock_does_not_bring_older_values_back(board: WatchBoard) -> None:
+    """The market of such a change is the one that was read when the watch began."""
+    board.take(PublicTrade(later(1), A, "t1", cents(51), contracts(2), BID), later(1))
+    told = board.take(MarketChange(later(2), msgspec.structs.replace(ONE, status=MarketStatus.CLOSED)), later(2))
+    assert isinstance(told, Quote), "a new status is a line"
+    assert (told.last, told.volume) == (cents(51), ONE.volume + contracts(2))
+    assert (told.bid, told.ask) == (None, None), "nothing can be bought any more"
+    assert board.take(BookSnapshot(later(3), A, (), ()), later(3)) is None, "and that is no news"
+    read = msgspec.structs.replace(
+        ONE, status=MarketStatus.CLOSED, last=cents(53), volume=Qty(ONE.volume + contracts(5))
+    )
+    told = board.take(MarketChange(later(7), read), later(7))
+    assert isinstance(told, Quote)
+    assert (told.last, told.volume) == (cents(53), ONE.volume + contracts(5)), "trades that the stream missed count"
+
+
+def test_a_ticker_from_before_a_trade_does_not_bring_its_last_price_back(board: WatchBoard) -> None:
+    board.take(PublicTrade(later(2), A, "t1", cents(51), contracts(2), BID), later(2))
+    for ts, told, last in ((later(1), cents(40), cents(51)), (later(2), cents(48), cents(48))):
+        board.take(Quote(ts, A, None, Qty(0), None, Qty(0), told, contracts(777)), later(3))
+        assert board.lines[A].last == last
+
+
+def test_a_poll_does_not_bring_older_values_back() -> None:
+    board = WatchBoard((ONE,), NOW, is_streamed=False)
+    for volume, last in ((contracts(9), cents(51)), (contracts(8), cents(49)), (contracts(9), cents(51))):
+        board.take(Quote(NOW, A, None, Qty(0), None, Qty(0), last, volume), NOW)
+        assert (board.lines[A].last, board.lines[A].volume) == (cents(51), contracts(9))
+
+
+def test_trading_is_over_once_it_has_ended_in_every_market(board: WatchBoard) -> None:
+    for market, is_over in ((ONE, False), (TWO, True)):
+        board.take(MarketChange(NOW, msgspec.structs.replace(market, status=MarketStatus.DETERMINED)), NOW)
+        assert board.is_over is is_over
+    board.take(MarketChange(NOW, TWO), NOW)
+    assert not board.is_over
 
 
 # -- without a stream ---------------------------------------------------------------------------------------------

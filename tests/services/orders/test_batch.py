@@ -244,6 +244,44 @@ def test_what_was_placed_before_the_trouble_is_told_as_placed(sim: Simulation) -
     assert isinstance(outcome.worst, OutcomeUnknownError)
 
 
+# -- an interrupt -----------------------------------------------------------------------------------------------------
+
+
+def test_an_interrupted_batch_says_what_is_known_of_each_line(sim: Simulation) -> None:
+    sim.market()
+    seen = iter(range(1_000))
+
+    def interrupt(request: httpx.Request) -> None:
+        if request.url.path == PATH and next(seen) == 1:
+            raise KeyboardInterrupt
+
+    sim.wire.after = interrupt
+    outcome = place(sim, *many(20))
+    assert statuses(outcome) == ["resting"] * 8 + ["unknown"] * 8 + ["not_sent"] * 4
+    assert outcome.worst is outcome.trouble
+    assert isinstance(outcome.worst, OutcomeUnknownError)
+    assert "nterrupted" in outcome.worst.message
+    assert requests(sim) == 2
+    assert len(sim.exchange.resting("alice")) == 16, "the orders in doubt were live"
+    saved = [order.client_order_id for order in sim.store.live_orders()]
+    told = [each.order.client_order_id for each in outcome.results[:16] if each.order is not None]
+    assert sorted(saved) == sorted(told), "`order reconcile` finds each of them"
+
+
+def test_an_interrupt_before_the_next_request_leaves_no_doubt_about_its_orders(sim: Simulation) -> None:
+    sim.market()
+    between(sim, lambda: None)  # so that the books are read again
+
+    def interrupt(request: httpx.Request) -> None:
+        if requests(sim) and request.url.path != PATH:
+            raise KeyboardInterrupt
+
+    sim.wire.before = interrupt
+    outcome = place(sim, *many(10))
+    assert statuses(outcome) == ["resting"] * 8 + ["not_sent"] * 2
+    assert isinstance(outcome.worst, OutcomeUnknownError)
+
+
 # -- halts and the state file -----------------------------------------------------------------------------------------
 
 

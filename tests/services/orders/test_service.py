@@ -106,6 +106,21 @@ def test_a_decimal_is_a_clear_term(kalshi: Kalshi) -> None:
     assert buy(kalshi, count=Decimal("2.5"), price=Decimal("0.4")).cost == dollars(1)
 
 
+def test_a_decreased_order_is_returned_as_the_exchange_lists_it(
+    kalshi: Kalshi, exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = kalshi.orders.execute(buy(kalshi, price="0.45")).order_id or ""
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "2")
+    row = kalshi.orders.execute(kalshi.orders.plan_decrease(order_id, to=contracts(4)))
+    listed = kalshi.orders.get(order_id)
+    assert {name: getattr(row, name) for name in listed.__struct_fields__} == msgspec.structs.asdict(listed)
+    assert (row.count, row.filled, row.remaining) == (contracts(6), contracts(2), contracts(4))
+    assert row.remaining_before == contracts(8)
+    monkeypatch.setattr(service, "WORDS_S", 0.0)
+    row = kalshi.orders.execute(kalshi.orders.plan_decrease(order_id, to=contracts(3)))
+    assert (row.remaining, row.status) == (contracts(3), "resting"), "a read that fails hides nothing"
+
+
 def test_an_amend_and_a_decrease_are_planned_first(kalshi: Kalshi, monkeypatch: pytest.MonkeyPatch) -> None:
     order_id = kalshi.orders.execute(buy(kalshi)).order_id or ""
     plan = kalshi.orders.plan_amend(order_id, AmendRequest(price=cents(42)))

@@ -121,6 +121,19 @@ def test_whoever_is_overtaken_again_and_again_is_told_so_and_nothing_is_sent(sim
     assert "Another program" in caught.value.message
 
 
+def test_a_batch_that_is_overtaken_says_which_lines_to_send_again(sim: Simulation, beside: Store) -> None:
+    sim.market()
+    store = Overtaken(sim.store, beside, sim)
+    desk = desk_of(sim, store)
+    outcome = batch.send(desk, *batch.propose(desk, [BatchLine(1, ticket()), BatchLine(2, ticket(price=cents(39)))]))
+    assert [(each.status, each.error and each.error.code) for each in outcome.results] == 2 * [
+        ("not_sent", "STATE_MOVED")
+    ]
+    assert isinstance(outcome.worst, RefusedError)
+    assert outcome.worst.hint.startswith("send the lines again whose status is not_sent")
+    assert bids(sim) == 0
+
+
 def test_an_order_that_was_confirmed_after_trading_became_reducing_is_not_sent(sim: Simulation, beside: Store) -> None:
     sim.market()
     desk = sim.desk()
