@@ -22,6 +22,7 @@ from kalshi_cli.cli.backtest_files import (
     compare_reports,
     joined,
     lake_part,
+    refuse_lake_without_folder,
     latency_of,
     picture_of,
     require_files,
@@ -295,10 +296,11 @@ def backtest(
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
     from kalshi_cli.services.research.backtest import BacktestRequest
 
-    given = [*(data or ()), *(files or ())]
+    given, has_both = [*(data or ()), *(files or ())], fills == "both"
     if files and files[0] == Path("compare"):
         compare_reports(ctx, files[1:])
         return
+    refuse_lake_without_folder(lake)
     require_files(page, out)
     is_from_lake = any(each is not None for each in (lake, joined(series), since, until))
     picture = picture_of(given, strategy, is_plotted=plot, is_from_lake=is_from_lake)
@@ -308,11 +310,12 @@ def backtest(
         request = BacktestRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")), files=tuple(given),
             results=tuple(results or ()), params=_params(param), latency_ms=latency_of(latency, latency_ms),
-            fill_model="proportional" if fills == "both" else fills, holes=holes, interval_s=_checked(interval),
-            **lake_part(environment.config, lake, series, *_times(environment, since, until)),
+            fill_model="pessimistic" if has_both else fills, holes=holes, interval_s=_checked(interval),
+            **lake_part(environment.config, given, lake, series, *_times(environment, since, until)),
         )  # fmt: skip
-        if not show_sweep(ctx, environment, request, jobs or 1, has_plot=plot):
-            curve = _show_backtest(ctx, environment, request, jobs, page, out, has_both_bounds=fills == "both")
+        of_one_run = {"--plot": plot, "--html": page, "--out": out}
+        if not show_sweep(ctx, environment, request, jobs or 1, of_one_run, has_both_bounds=has_both):
+            curve = _show_backtest(ctx, environment, request, jobs, page, out, has_both_bounds=has_both)
             if plot:
                 show_curve(curve, picture)
 

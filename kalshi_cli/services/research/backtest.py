@@ -55,6 +55,11 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
         names = [path.name for path in self.files]
         return ", ".join([*names, *([f"the lake {self.lake}"] if self.lake is not None else [])])
 
+    @property
+    def latency(self) -> str:
+        """Return the latency as a report shows it: 150ms, or recorded."""
+        return "recorded" if self.latency_ms is None else f"{self.latency_ms}ms"
+
 
 class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     """The summary of a backtest, its maximum drawdown, and the profit and loss of each market.

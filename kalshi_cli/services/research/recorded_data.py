@@ -90,7 +90,11 @@ def _new_rows() -> NewRows:
 
 
 def lake_recordings(folder: Path, request: BacktestRequest) -> tuple[Lake, Selection, list[LakeSession]]:
-    """Return a lake, what a backtest selects in it, and these recordings by time. UsageError without one."""
+    """Return a lake, what a backtest selects in it, and these recordings by time.
+
+    UsageError without one, and if the request has a recording in a file as well.
+    """
+    refuse_files_beside_lake(request.files)
     from kalshi_cli.lake.extra import require_research
 
     require_research()
@@ -105,6 +109,19 @@ def lake_recordings(folder: Path, request: BacktestRequest) -> tuple[Lake, Selec
         hint = "`kalshi data list` shows what it has; `kalshi data import FILE` adds a recording"
         raise UsageError(f"No recording{what} at these times in the lake {folder}", hint=hint, code="no_data")
     return lake, chosen, found
+
+
+def refuse_files_beside_lake(files: Iterable[Path]) -> None:
+    """Raise UsageError if a recording is among files that accompany a lake: files of outside prices may.
+
+    A series or time is chosen from a lake only; with a file, the run would be that of the file and of the lake.
+    """
+    tapes = [path.name for path in files if not is_history(path)]
+    if tapes:
+        raise UsageError(
+            f"--series, --since, --until and --lake choose from the lake, not from files such as {tapes[0]}",
+            hint="omit them to use the whole file; or add it with `kalshi data import FILE`, and choose from the lake",
+        )
 
 
 def tell_unrecorded(

@@ -68,7 +68,7 @@ def over_recordings(
         lost_s=holes.lost_s,
         facts=msgspec.structs.replace(report.facts, unknown=(*unknown, *report.facts.unknown)),
         fill_model=request.fill_model,
-        latency="recorded" if request.latency_ms is None else f"{request.latency_ms}ms",
+        latency=request.latency,
     )
 
 
