@@ -118,8 +118,9 @@ def lake_part(
     return {"lake": folder, "series": names, "since": since, "until": until}
 
 
-def require_files(page: Path | None, folder: Path | None) -> None:
-    """Raise UsageError before a long run if its report could not be written."""
+def require_files(page: Path | None, folder: Path | None, lake: Path | None) -> None:
+    """Raise UsageError before a long run if its report could not be written, or `--lake` is no folder."""
+    refuse_lake_without_folder(lake)
     if page is not None and page.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{page} must end in .html", hint="kalshi backtest ... --html report.html")
     if page is not None and (page.is_dir() or not page.absolute().parent.is_dir()):

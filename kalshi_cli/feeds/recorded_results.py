@@ -42,7 +42,7 @@ def read_results(path: Path) -> dict[str, MarketResult]:
     A market without a result is omitted. Raises UsageError with the location of an invalid entry, or without the file.
     """
     if not path.exists():
-        hint = "--results takes a file of settled markets, such as {\"TICKER\": \"yes\"}"
+        hint = '--results takes a file of settled markets, such as {"TICKER": "yes"}'
         raise UsageError(f"Results file not found: {path}", hint=hint, code="bad_results")
     found: dict[str, MarketResult] = {}
     if path.name.removesuffix(".gz").endswith(".jsonl"):

@@ -22,7 +22,6 @@ from kalshi_cli.cli.backtest_files import (
     compare_reports,
     joined,
     lake_part,
-    refuse_lake_without_folder,
     latency_of,
     picture_of,
     require_files,
@@ -270,10 +269,10 @@ def backtest(
     """Run strategies over recorded data.
 
     Recordings are made by `kalshi record`; the engine is that of live trading, fills are simulated and time is
-    recorded. Ticks come as often as in a run: every `trade.interval_s`, or `--interval`. Fills depend on queue
-    position, latency and fees. Where a recording does not show the queue position, `--fills` sets the assumption, and
-    `--fills both` shows the optimistic and the pessimistic bound. External inputs (prices, models, news) must be in the
-    recording (`kalshi record --strategy`) or in a file with timestamps. Market impact is not modeled.
+    recorded. Ticks come as often as in a run: every `trade.interval_s`, or `--interval`. Where a recording does not
+    show the queue position, `--fills` sets the assumption, and `--fills both` shows both bounds. External inputs
+    (prices, models, news) must be in the recording (`kalshi record --strategy`) or in a file with timestamps. Market
+    impact is not modeled.
 
     `kalshi backtest compare A B` compares two reports: JSON files of `--json`, or folders of `--out`. A JSON file of
     `kalshi trade --json` compares a run with its backtest.
@@ -300,8 +299,7 @@ def backtest(
     if files and files[0] == Path("compare"):
         compare_reports(ctx, files[1:])
         return
-    refuse_lake_without_folder(lake)
-    require_files(page, out)
+    require_files(page, out, lake)
     is_from_lake = any(each is not None for each in (lake, joined(series), since, until))
     picture = picture_of(given, strategy, is_plotted=plot, is_from_lake=is_from_lake)
     if plot:
@@ -313,8 +311,7 @@ def backtest(
             fill_model="pessimistic" if has_both else fills, holes=holes, interval_s=_checked(interval),
             **lake_part(environment.config, given, lake, series, *_times(environment, since, until)),
         )  # fmt: skip
-        of_one_run = {"--plot": plot, "--html": page, "--out": out}
-        if not show_sweep(ctx, environment, request, jobs or 1, of_one_run, has_both_bounds=has_both):
+        if not show_sweep(ctx, environment, request, jobs or 1, (plot, page, out), has_both_bounds=has_both):
             curve = _show_backtest(ctx, environment, request, jobs, page, out, has_both_bounds=has_both)
             if plot:
                 show_curve(curve, picture)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ from kalshi_cli.cli.screen.output import info
 from kalshi_cli.cli.screen.progress import progress
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import typer
 
     from kalshi_cli.app.environment import Environment
@@ -37,14 +39,14 @@ def show_sweep(
     environment: Environment,
     request: BacktestRequest,
     jobs: int,
-    of_one_run: Mapping[str, object],
+    of_one_run: tuple[bool, Path | None, Path | None],
     *,
     has_both_bounds: bool = False,
 ) -> bool:
     """Compare the listed values of parameters, best score first; return False if nothing is listed.
 
     With both bounds, each value runs under the pessimistic and the optimistic fill model, and the pessimistic score
-    decides. UsageError for a given option of those `of_one_run`.
+    decides. UsageError if an option `of_one_run` is given: `--plot`, `--html`, `--out`.
     """
     from kalshi_cli.services.research.search.optimize import show_params
     from kalshi_cli.services.research.search.space import sweep_variants
@@ -55,7 +57,7 @@ def show_sweep(
     variants = sweep_variants(request.strategies, request.params)
     if len(variants) == 1:
         return False
-    for option, given in of_one_run.items():
+    for option, given in zip(("--plot", "--html", "--out"), of_one_run, strict=True):
         if given:
             raise UsageError(f"{option} shows one run, not a comparison", hint="give each parameter one value")
     setup = BacktestSetup.of(environment.config)

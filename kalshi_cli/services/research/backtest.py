@@ -66,7 +66,8 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
 
     `curve` has the cumulative profit and loss in recorded time, one point per change. `refusals` are the first refusal
     of each code. `holes` counts the times at which messages of a market were lost, `lost_s` the seconds until its next
-    snapshot; `bounds` are the other fill models under which the same backtest ran.
+    snapshot, summed over markets; `bounds` are the other fill models under which the same backtest ran.
+    `unused_results` are the tickers of given results whose markets are not in the data, if a result is missing.
     """
 
     summary: RunSummary
@@ -76,6 +77,7 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     refusals: tuple[OrderRefused, ...] = ()
     holes: int = 0
     lost_s: float = 0.0
+    unused_results: tuple[str, ...] = ()
     facts: BacktestFacts = BacktestFacts()
     fill_model: str = "proportional"
     latency: str = ""
@@ -193,7 +195,12 @@ def backtest_warnings(report: BacktestReport, mode: str) -> list[str]:
     lines = []
     if report.holes:
         done = "ignored" if mode == "ignore" else "no trading in a market until its next snapshot"
-        lines.append(f"{pluralize(report.holes, 'gap')} in the data, {report.lost_s:,.1f} s without a book: {done}")
+        lost = f"{report.lost_s:,.1f} s without a book (summed over markets)"
+        lines.append(f"{pluralize(report.holes, 'gap')} in the data, {lost}: {done}")
+    if report.unused_results:
+        first, *others = report.unused_results
+        more = f" and of {pluralize(len(others), 'other market')}" if others else ""
+        lines.append(f"Warning: --results has the result of {first}{more}, which the data does not have")
     return lines + [f"Unknown: {each}" for each in report.facts.unknown]
 
 
