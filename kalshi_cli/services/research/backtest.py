@@ -29,10 +29,10 @@ FillChoice = Literal["proportional", "optimistic", "pessimistic"]
 class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A backtest: recordings in any order, and files with the results of their markets.
 
-    With `lake`, its recordings of these `series` and `sessions` (all, if there are none) from `since` to before `until`
-    too. `holes` says what to do where messages were lost: `refuse`; `forget` the books until their next snapshot; or
-    `ignore` it. Without `latency_ms`, latencies are drawn from the recorded distribution. `interval_s` is the recorded
-    time between two ticks; None is that of the trade loop.
+    With `lake`, the recordings are those of the lake, of these `series` and `sessions` (all, if there are none) from
+    `since` to before `until`, and `files` can only be outside prices. `holes` says what to do where messages were lost:
+    `refuse`; `forget` the books until their next snapshot; or `ignore` it. Without `latency_ms`, latencies are drawn
+    from the recorded distribution. `interval_s` is the recorded time between two ticks; None is that of the trade loop.
     """
 
     strategies: tuple[str, ...]

@@ -25,6 +25,7 @@ from kalshi_cli.services.research.recorded_run import HOOK_LIMIT_S, over_recordi
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
+BOOK: dict[str, Any] = {"yes": {"0.4000": "50.00"}, "no": {"0.5600": "50.00"}}
 TAPES = list((SHARED / "data" / "tapes").glob("*.jsonl.gz")) if SHARED.is_dir() else []
 
 
@@ -51,7 +52,7 @@ def run(strategy: Strategy | None = None, *, hook_limit_s: float = HOOK_LIMIT_S,
 
 def holed() -> Tape:
     """Changes before, within and after a hole of five seconds."""
-    tape = Tape().snapshot(yes={"0.4000": "50.00"}, no={"0.5600": "50.00"})
+    tape = Tape().snapshot(**BOOK)
     for _ in range(3):
         tape.delta(1_000)
     tape.skip(4)
@@ -71,6 +72,20 @@ def test_a_backtest_from_the_lake_is_the_backtest_of_its_file(tmp_path: Path) ->
     report = run(lake=lake.root)
     assert report == run(files=(path,), results=(results,))
     assert report.summary.fills > 3
+
+
+def test_news_of_markets_changes_no_backtest_from_the_lake(tmp_path: Path) -> None:
+    """Of a market of the recording and of another series, between two recorded series."""
+    tape = Tape().snapshot(**BOOK).snapshot(**BOOK, ticker="KXB-1")
+    for second, ticker in enumerate((TICKER, "KXNEWS-1") * 4):
+        tape.news("market_lifecycle_v2", event_type="determined", market_ticker=ticker, result="yes")
+        tape.delta(1_000, ticker=(TICKER, "KXB-1")[second % 2])
+    path = tape.write(tmp_path / "tape.jsonl")
+    lake = lake_of(tmp_path, path)
+    of_file = run(files=(path,))
+    assert of_file.holes == 0
+    assert of_file.summary.fills > 3
+    assert run(lake=lake.root) == run(lake=lake.root, series=("KXA", "KXB")) == of_file
 
 
 def test_without_results_and_fees_the_report_says_so_first(tmp_path: Path) -> None:
@@ -97,7 +112,7 @@ def test_a_hole_is_refused_where_asked(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"A gap in the data at 2026-.*expected seq 5 of sid 2, got 9") as caught:
         run(files=(path,), holes="refuse")
     assert caught.value.code == "hole"
-    whole = Tape().snapshot(yes={"0.4000": "50.00"}, no={"0.5600": "50.00"}).delta(1_000).delta(1_000)
+    whole = Tape().snapshot(**BOOK).delta(1_000).delta(1_000)
     assert run(files=(whole.write(tmp_path / "whole.jsonl"),), holes="refuse").holes == 0
 
 
