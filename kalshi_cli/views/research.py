@@ -23,6 +23,7 @@ class VariantRow(OutputRow, frozen=True, kw_only=True):
     fill_model: str
     latency: str
 
+    shown = ("params", "score", "net", "max_drawdown", "fills", "fees", "orders", "fill_model", "latency")
     vital = ("params", "score", "fill_model", "latency")
 
 
