@@ -81,34 +81,46 @@ def picture_of(given: list[Path], strategy: str, *, is_plotted: bool, is_from_la
     return picture
 
 
+def refuse_lake_without_folder(lake: Path | None) -> None:
+    """Raise UsageError if `--lake` took the next option for its folder."""
+    if str(lake).startswith("-"):
+        raise UsageError(f"--lake takes a folder, not {lake}", hint="omit --lake for the lake of the environment")
+
+
 def joined(values: Sequence[str] | None) -> str | None:
     """Return the values of a repeated option as one list with commas; None if the option was not given."""
     return ",".join(values) if values else None
 
 
 def lake_part(
-    config: Config, lake: Path | None, series: Sequence[str] | None, since: Ts | None, until: Ts | None
+    config: Config,
+    files: Sequence[Path],
+    lake: Path | None,
+    series: Sequence[str] | None,
+    since: Ts | None,
+    until: Ts | None,
 ) -> dict[str, Any]:
     """Return the fields of a request that select recordings of the lake; none if no option names it.
 
-    Warns of a series without a recording.
+    Warns of a series without a recording. UsageError if a recording is among the files.
     """
     from kalshi_cli.services.research.lake_service import lake_folder
-    from kalshi_cli.services.research.recorded_data import tell_unrecorded
+    from kalshi_cli.services.research.recorded_data import refuse_files_beside_lake, tell_unrecorded
 
     typed = joined(series)
     if all(each is None for each in (lake, typed, since, until)):
         return {}
-    if str(lake).startswith("-"):
-        raise UsageError(f"--lake takes a folder, not {lake}", hint="omit --lake for the lake of the environment")
+    refuse_lake_without_folder(lake)
+    refuse_files_beside_lake(files)
     names = tuple(name.strip().upper() for name in (typed or "").split(",") if name.strip())
     folder = lake_folder(config, lake)
     tell_unrecorded(folder, names, since, until, warn)
     return {"lake": folder, "series": names, "since": since, "until": until}
 
 
-def require_files(page: Path | None, folder: Path | None) -> None:
-    """Raise UsageError before a long run if its report could not be written."""
+def require_files(page: Path | None, folder: Path | None, lake: Path | None) -> None:
+    """Raise UsageError before a long run if its report could not be written, or `--lake` is no folder."""
+    refuse_lake_without_folder(lake)
     if page is not None and page.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{page} must end in .html", hint="kalshi backtest ... --html report.html")
     if page is not None and (page.is_dir() or not page.absolute().parent.is_dir()):

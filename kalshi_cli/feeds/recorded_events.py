@@ -11,7 +11,7 @@ from kalshi_cli.base.units import Ts, parse_ts
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.recorded import RecordedConnection, RecordedEvent, RecordedInput, RecordedItem, WatchNote
-from kalshi_cli.feeds.recording_format import at_line, decode_line, read_lines
+from kalshi_cli.feeds.recording_format import NO_TIME, at_line, decode_line, read_lines
 
 FrameDecoder = Callable[[bytes, Ts], Iterable[RecordedItem]]
 """Decodes the frames of one connection and checks their sequence. A message without a time gets the given one."""
@@ -43,16 +43,21 @@ _decode_watched = msgspec.json.Decoder(_Watched).decode
 
 
 def recorded_events(
-    path: Path, new_decoder: Callable[[bool], FrameDecoder], *, use_yes_price: bool = False
+    path: Path,
+    new_decoder: Callable[[bool], FrameDecoder],
+    *,
+    use_yes_price: bool = False,
+    on_cut: Callable[[Ts], None] = lambda _at: None,
 ) -> Iterator[RecordedEvent]:
     """Yield what a recording says, each with the time received, which is also the `ts` of a message without one.
 
     `new_decoder` is called for each connection with the `use_yes_price` of its subscription: the recorder's note, else
-    the one given here. An incomplete last line, whose writer was killed, is ignored. Raises UsageError with the
-    location of an invalid line.
+    the one given here. An incomplete last line, whose writer was killed, is ignored. Of a file that ends in the
+    middle, `on_cut` gets the time received of the last line. Raises UsageError with the location of an invalid line.
     """
+    recv_ts = NO_TIME
     decoders: dict[int, FrameDecoder] = {}
-    for number, raw in read_lines(path):
+    for number, raw in read_lines(path, lambda: on_cut(recv_ts)):  # noqa: B023 (the time of the last line is meant)
         try:
             line = decode_line(raw)
             recv_ts = line.recv_ts
@@ -74,6 +79,7 @@ def recorded_events(
                 yield recv_ts, message, frame
         except (ValueError, RecursionError) as error:
             if raw[-1:] != b"\n":
+                on_cut(recv_ts)
                 return  # The writer was killed within its last line.
             raise at_line(path, number, error) from error
 

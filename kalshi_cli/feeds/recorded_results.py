@@ -39,8 +39,11 @@ _decode_row = msgspec.json.Decoder(_Row).decode
 def read_results(path: Path) -> dict[str, MarketResult]:
     """Return results by ticker from a JSON list of markets, an object `{ticker: "yes" | "no"}`, or one market a line.
 
-    A market without a result is omitted. Raises UsageError with the location of an invalid entry.
+    A market without a result is omitted. Raises UsageError with the location of an invalid entry, or without the file.
     """
+    if not path.exists():
+        hint = '--results takes a file of settled markets, such as {"TICKER": "yes"}'
+        raise UsageError(f"Results file not found: {path}", hint=hint, code="bad_results")
     found: dict[str, MarketResult] = {}
     if path.name.removesuffix(".gz").endswith(".jsonl"):
         for number, line in read_lines(path):

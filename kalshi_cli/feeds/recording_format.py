@@ -13,7 +13,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -58,11 +58,12 @@ def at_line(path: Path, number: int, problem: object) -> UsageError:
     return UsageError(f"{path}:{number}: {problem}", hint=hint, code="bad_recording")
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def read_lines(path: Path, on_cut: Callable[[], None] = lambda: None) -> Iterator[tuple[int, bytes]]:
     """Yield the number and bytes of each line that is not blank, in constant memory.
 
     A gzip file without an end, because its writer was killed, is read as far as possible; its last line may be
-    incomplete. Raises UsageError if the file cannot be opened or unpacked, or has a line that is too long.
+    incomplete, and `on_cut` is called. Raises UsageError if the file cannot be opened or unpacked, or has a line that
+    is too long.
     """
     number = size = 0
     try:
@@ -77,7 +78,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 if not line.isspace():
                     yield number, line
     except EOFError:
-        return
+        on_cut()
     except FileNotFoundError:
         hint = "`kalshi record TICKER --file FILE` records one"
         raise UsageError(f"Recording not found: {path}", hint=hint, code="bad_recording") from None

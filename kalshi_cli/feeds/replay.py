@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import count
 from operator import itemgetter
 from pathlib import Path
 from typing import cast
@@ -17,7 +19,7 @@ import msgspec
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, format_ts
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, Message
@@ -83,7 +85,8 @@ class Replay:
     its close time a market becomes FINALIZED with its result in `results`, or CLOSED without one. `markets` are used
     as they are; other markets are built from the recorder's notes and the prices of the first message. `lanes` are
     recordings that another reader (the lake) opens, each lane one after the other, and `histories` external inputs; a
-    single lane may have rows of changes, and so has the feed then. A Tick comes every `interval_s` of recorded time,
+    single lane may have rows of changes, and so has the feed then. Iterating raises UsageError where two files have
+    the order book of a market at the same time. A Tick comes every `interval_s` of recorded time,
     and `clock`, if given, is advanced. The feed can be iterated once.
     """
 
@@ -100,11 +103,23 @@ class Replay:
         interval_s: float = 1.0,
         clock: ManualClock | None = None,
     ) -> None:
-        own = (path for path in files if not is_history(path))
+        own = [path for path in files if not is_history(path)]
+        self.cut: dict[str, Ts] = {}
+        """The files that ended in the middle, with the time received of their last line."""
         self._lanes: list[Iterable[Iterable[LaneEvent]]] = [
-            *([recorded_events(path, new_decoder, use_yes_price=use_yes_price)] for path in own),
+            *(
+                [
+                    recorded_events(
+                        path, new_decoder, use_yes_price=use_yes_price, on_cut=partial(self.cut.__setitem__, path.name)
+                    )
+                ]
+                for path in own
+            ),
             *lanes,
         ]
+        self._files = [path.name for path in own]
+        self._recorded_by: dict[str, int] = {}
+        """The number of the file, of those that have not ended, that has the order book of a market."""
         if not self._lanes:
             raise UsageError("No recording given", hint="name at least one .jsonl or .jsonl.gz file")
         outside = [*(read_history(path) for path in files if is_history(path)), *histories]
@@ -167,9 +182,9 @@ class Replay:
         """Yield all streams merged by the time received; each keeps its own order."""
         if len(self._lanes) == 1:
             return self._in_turn(self._lanes[0])
-        return heapq.merge(*map(self._in_turn, self._lanes), key=itemgetter(0))
+        return heapq.merge(*map(self._in_turn, self._lanes, count()), key=itemgetter(0))
 
-    def _in_turn(self, lane: Iterable[Iterable[LaneEvent]]) -> Iterator[_Received]:
+    def _in_turn(self, lane: Iterable[Iterable[LaneEvent]], number: int = 0) -> Iterator[_Received]:
         """Yield the recordings of a lane. One that ends before another does is a gap: nothing updates its books."""
         self._open_lanes += 1
         coming = iter(lane)
@@ -179,10 +194,24 @@ class Replay:
             recv_ts = NO_TIME
             for recv_ts, message in self._received(events, followed):
                 yield recv_ts, message
+                if type(message) is BookSnapshot and number < len(self._files):
+                    self._require_alone(message.ticker, number, recv_ts)
             events = next(coming, None)
             self._open_lanes -= events is None
+            self._recorded_by = {ticker: each for ticker, each in self._recorded_by.items() if each != number}
             if followed and (events is not None or self._open_lanes):
                 yield recv_ts, messages.FeedGap(recv_ts, tuple(sorted(followed)), ENDED)
+
+    def _require_alone(self, ticker: str, number: int, recv_ts: Ts) -> None:
+        """Raise UsageError if another file has the changes of this order book as well: each would count twice."""
+        other = self._recorded_by.setdefault(ticker, number)
+        if other != number:
+            at = "" if recv_ts == NO_TIME else f" at {format_ts(recv_ts)}"
+            raise UsageError(
+                f"{self._files[other]} and {self._files[number]} both have the order book of {ticker}{at}",
+                hint="give one of them; `kalshi data import` of both keeps each change once",
+                code="overlap",
+            )
 
     def _received(self, events: Iterable[LaneEvent], followed: set[str]) -> Iterator[_Received]:
         """Yield the messages of one recording with the time received, and each market before its first message."""

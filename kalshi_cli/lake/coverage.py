@@ -6,6 +6,9 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import NamedTuple
 
+HOLE_ENDS = frozenset({"gap", "reconnected", "truncated"})
+"""Reasons of an end after which messages of a market are missing; `truncated`: its file ends in the middle."""
+
 
 class Covered(NamedTuple):
     """A market that was followed without a gap from `first` to `last`, and the reason of the end."""

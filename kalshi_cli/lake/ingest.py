@@ -10,7 +10,7 @@ from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, Message
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.recorded import RecordedConnection
-from kalshi_cli.lake.coverage import CoverageTracker, Covered, CoveredTimes
+from kalshi_cli.lake.coverage import HOLE_ENDS, CoverageTracker, Covered, CoveredTimes
 from kalshi_cli.lake.lake import Lake, LakeSession
 from kalshi_cli.lake.layout import series_of
 from kalshi_cli.lake.placing import PlacedEvent
@@ -27,6 +27,11 @@ class Ingested(NamedTuple):
     known: int
     covered: tuple[Covered, ...]
     unknown_books: tuple[str, ...]
+
+    @property
+    def holes(self) -> int:
+        """Return the number of times at which messages of a market are missing."""
+        return sum(one.ended in HOLE_ENDS for one in self.covered)
 
 
 class SessionWriter:
@@ -122,9 +127,12 @@ class SessionWriter:
         self.changes += row.table == "book_changes"
         self._changes.add(row.table, row.series, row.placed_us, row.values)
 
-    def finish(self, lake: Lake, source: str, digest: str) -> Ingested:
-        """Add what concerns the whole session. Without any new event of a market or input, there is no session."""
-        self._tracker.end(self._last, "end")
+    def finish(self, lake: Lake, source: str, digest: str, ended: str = "end") -> Ingested:
+        """Add what concerns the whole session. Without any new event of a market or input, there is no session.
+
+        `ended` is the reason of its end.
+        """
+        self._tracker.end(self._last, ended)
         unknown = tuple(sorted(self._gaps - self._followed))
         if not self._is_new:
             return Ingested(None, 0, 0, self.left_out, (), unknown)

@@ -162,8 +162,11 @@ def _sources(
 def _events(
     lake: Lake, table: str, series: str, session: LakeSession, is_wanted: Callable[[RecordedItem], bool]
 ) -> Iterator[ReadEvent]:
-    for part in _parts(lake, table, series, session):
-        yield from (event for event in events_of(table, part) if is_wanted(event.item))
+    parts = _parts(lake, table, series, session)
+    events = (event for part in parts for event in events_of(table, part) if is_wanted(event.item))
+    if table == "lifecycle":  # Rows of the whole recording, such as its connections, come after the news of a series.
+        events = iter(sorted(events, key=attrgetter("number")))  # type: ignore[assignment]
+    yield from events
 
 
 def _parts(

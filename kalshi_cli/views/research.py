@@ -8,7 +8,10 @@ from kalshi_cli.views.row import OutputRow
 
 
 class VariantRow(OutputRow, frozen=True, kw_only=True):
-    """The result of one set of parameters in a sweep. `score` is the net less half of the maximum drawdown."""
+    """The result of one set of parameters in a sweep. `score` is the net less half of the maximum drawdown.
+
+    With `--fills both` there is a row for each bound of a set, in the order of the pessimistic scores.
+    """
 
     params: str
     score: SignedMoney
@@ -17,8 +20,11 @@ class VariantRow(OutputRow, frozen=True, kw_only=True):
     fees: Money
     orders: int
     fills: int
+    fill_model: str
+    latency: str
 
-    vital = ("params", "score")
+    shown = ("params", "score", "net", "max_drawdown", "fills", "fees", "orders", "fill_model", "latency")
+    vital = ("params", "score", "fill_model", "latency")
 
 
 class WindowChoiceRow(OutputRow, frozen=True, kw_only=True):

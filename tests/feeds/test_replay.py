@@ -373,7 +373,9 @@ def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_line_cut_off_by_a_crash_ends_the_recording(tmp_path: Path, tape: Tape) -> None:
     path = tape.delta(100).delta(100).write(tmp_path / "a.jsonl")
     path.write_bytes(path.read_bytes()[:-20])
-    assert len(only(play(path), BookDelta)) == 1
+    replay = Replay([path], new_decoder=new_decoder)
+    assert len(only(list(replay), BookDelta)) == 1
+    assert replay.cut == {"a.jsonl": T0 + 100}
 
 
 def test_a_packed_file_cut_off_by_a_crash_is_read_as_far_as_it_goes(tmp_path: Path, tape: Tape) -> None:
@@ -381,8 +383,32 @@ def test_a_packed_file_cut_off_by_a_crash_is_read_as_far_as_it_goes(tmp_path: Pa
     for _ in range(5_000):
         tape.delta(1)
     tape.write(path)
+    whole = Replay([path], new_decoder=new_decoder)
+    assert len(only(list(whole), BookDelta)) == 5_000
+    assert whole.cut == {}
     path.write_bytes(path.read_bytes()[:-2_000])
-    assert 0 < len(only(play(path), BookDelta)) < 5_000
+    replay = Replay([path], new_decoder=new_decoder)
+    deltas = only(list(replay), BookDelta)
+    assert 0 < len(deltas) < 5_000
+    assert replay.cut == {"a.jsonl.gz": deltas[-1].ts}
+
+
+@pytest.mark.parametrize("names", [("a.jsonl", "copy.jsonl.gz"), ("a.jsonl", "a.jsonl")])
+def test_two_files_with_the_same_order_book_at_one_time_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    """Every change would count twice, in a book and in the fills."""
+    paths = [Tape().snapshot(**BOOK).delta(100).delta(100).write(tmp_path / name) for name in names]
+    with pytest.raises(UsageError) as caught:
+        play(*paths)
+    assert f"{names[0]} and {names[1]} both have the order book of {TICKER} at 2026-" in caught.value.message
+    later = Tape()
+    later.now = Ts(T0 + 150)
+    later.snapshot(**BOOK).delta(100)
+    with pytest.raises(UsageError, match=r"c\.jsonl"):
+        play(paths[0], later.write(tmp_path / "c.jsonl"))
+    after = Tape()
+    after.now = Ts(T0 + 201)
+    after.snapshot(**BOOK).delta(100)
+    assert [gap.reason for gap in only(play(paths[0], after.write(tmp_path / "d.jsonl")), FeedGap)] == [ENDED]
 
 
 def test_what_is_no_gzip_file_is_refused(tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ from kalshi_cli.lake.reader import Selection, recordings
 
 BOOK: dict[str, Any] = {"yes": {"0.4000": "5.00"}, "no": {"0.5600": "5.00"}}
 OTHER = "KXB-26MAY01-T1"
+NEWS_ABOUT = (TICKER, "KXZ-26MAY01-T1")
+"""Markets that the exchange tells news of: one that is recorded, and one of a series that is not."""
 CAPTURES = [
     path
     for name in ("kxbtc15m-20260511T0531Z", "kxbtc15m-20260513T1752Z-holed")
@@ -55,7 +57,7 @@ moves = st.lists(
     st.tuples(
         st.integers(0, 3),
         st.sampled_from(
-            ["delta", "delta", "delta", "quote", "other", "snapshot", "skip", "reconnect", "empty", "trade"]
+            ["delta", "delta", "delta", "quote", "other", "snapshot", "skip", "reconnect", "empty", "trade", "news"]
         ),
     ),
     max_size=40,
@@ -76,6 +78,9 @@ def tape_of(steps: Iterable[tuple[int, str]], start_ms: int = 0, skew_ms: int = 
                 tape.snapshot(ticker=OTHER)
             case "skip":
                 tape.skip(2)
+            case "news":
+                told = NEWS_ABOUT[number % len(NEWS_ABOUT)]
+                tape.news("market_lifecycle_v2", event_type="determined", market_ticker=told, result="yes")
             case "reconnect":
                 tape.reconnect().snapshot(**BOOK)
             case "trade":
@@ -101,6 +106,16 @@ def test_the_lake_replays_what_the_file_replays(steps: list[tuple[int, str]], sk
         assert play_lake(lake) == play(path)
         assert play_rows(lake) == play(path)
         assert same_books(arrays(lake, ALL), play(path))
+
+
+def test_news_of_markets_is_no_new_connection(tmp_path: Path) -> None:
+    """Rows of the whole recording (its connection) are written after the news of a market."""
+    path = tape_of([(1, "news"), (1, "delta"), (1, "other"), (1, "news")]).write(tmp_path / "a.jsonl")
+    lake = lake_of(tmp_path, path)
+    assert [session.series for session in lake.sessions()] == [("KXA", "KXB", "KXZ")]
+    for chosen in (ALL, Selection(series=("KXA", "KXB"))):
+        assert play_lake(lake, chosen) == play(path)
+        assert not [each for each in play_lake(lake, chosen) if isinstance(each, FeedGap)]
 
 
 @settings(max_examples=30)

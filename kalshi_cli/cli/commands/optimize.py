@@ -104,7 +104,7 @@ def optimize(
             results=tuple(results or ()), latency_ms=latency_ms, windows=windows, holdout=holdout, sampler=sampler,
             seed=seed, is_pruned=prune, jobs=jobs or min(os.cpu_count() or 1, 64), scheduler=remote, study=study,
             opens_holdout=open_holdout,
-            **lake_part(kalshi.resources.config, lake, series, when(kalshi, since), when(kalshi, until)),
+            **lake_part(kalshi.resources.config, files, lake, series, when(kalshi, since), when(kalshi, until)),
         )  # fmt: skip
         with progress("trials", SystemClock().monotonic) as show:
             view = kalshi.research.optimize(request, show)

@@ -269,10 +269,10 @@ def backtest(
     """Run strategies over recorded data.
 
     Recordings are made by `kalshi record`; the engine is that of live trading, fills are simulated and time is
-    recorded. Ticks come as often as in a run: every `trade.interval_s`, or `--interval`. Fills depend on queue
-    position, latency and fees. Where a recording does not show the queue position, `--fills` sets the assumption, and
-    `--fills both` shows the optimistic and the pessimistic bound. External inputs (prices, models, news) must be in the
-    recording (`kalshi record --strategy`) or in a file with timestamps. Market impact is not modeled.
+    recorded. Ticks come as often as in a run: every `trade.interval_s`, or `--interval`. Where a recording does not
+    show the queue position, `--fills` sets the assumption, and `--fills both` shows both bounds. External inputs
+    (prices, models, news) must be in the recording (`kalshi record --strategy`) or in a file with timestamps. Market
+    impact is not modeled.
 
     `kalshi backtest compare A B` compares two reports: JSON files of `--json`, or folders of `--out`. A JSON file of
     `kalshi trade --json` compares a run with its backtest.
@@ -295,11 +295,11 @@ def backtest(
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
     from kalshi_cli.services.research.backtest import BacktestRequest
 
-    given = [*(data or ()), *(files or ())]
+    given, has_both = [*(data or ()), *(files or ())], fills == "both"
     if files and files[0] == Path("compare"):
         compare_reports(ctx, files[1:])
         return
-    require_files(page, out)
+    require_files(page, out, lake)
     is_from_lake = any(each is not None for each in (lake, joined(series), since, until))
     picture = picture_of(given, strategy, is_plotted=plot, is_from_lake=is_from_lake)
     if plot:
@@ -308,11 +308,11 @@ def backtest(
         request = BacktestRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")), files=tuple(given),
             results=tuple(results or ()), params=_params(param), latency_ms=latency_of(latency, latency_ms),
-            fill_model="proportional" if fills == "both" else fills, holes=holes, interval_s=_checked(interval),
-            **lake_part(environment.config, lake, series, *_times(environment, since, until)),
+            fill_model="pessimistic" if has_both else fills, holes=holes, interval_s=_checked(interval),
+            **lake_part(environment.config, given, lake, series, *_times(environment, since, until)),
         )  # fmt: skip
-        if not show_sweep(ctx, environment, request, jobs or 1, has_plot=plot):
-            curve = _show_backtest(ctx, environment, request, jobs, page, out, has_both_bounds=fills == "both")
+        if not show_sweep(ctx, environment, request, jobs or 1, (plot, page, out), has_both_bounds=has_both):
+            curve = _show_backtest(ctx, environment, request, jobs, page, out, has_both_bounds=has_both)
             if plot:
                 show_curve(curve, picture)
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import pluralize
@@ -14,6 +16,8 @@ from kalshi_cli.cli.screen.output import info
 from kalshi_cli.cli.screen.progress import progress
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import typer
 
     from kalshi_cli.app.environment import Environment
@@ -31,9 +35,19 @@ def backtest_progress(jobs: int | None) -> Iterator[Callable[[int, int], None]]:
 
 
 def show_sweep(
-    ctx: typer.Context, environment: Environment, request: BacktestRequest, jobs: int, *, has_plot: bool
+    ctx: typer.Context,
+    environment: Environment,
+    request: BacktestRequest,
+    jobs: int,
+    of_one_run: tuple[bool, Path | None, Path | None],
+    *,
+    has_both_bounds: bool = False,
 ) -> bool:
-    """Compare the listed values of parameters, best score first; return False if nothing is listed."""
+    """Compare the listed values of parameters, best score first; return False if nothing is listed.
+
+    With both bounds, each value runs under the pessimistic and the optimistic fill model, and the pessimistic score
+    decides. UsageError if an option `of_one_run` is given: `--plot`, `--html`, `--out`.
+    """
     from kalshi_cli.services.research.search.optimize import show_params
     from kalshi_cli.services.research.search.space import sweep_variants
     from kalshi_cli.services.research.sweep import compare_variants
@@ -43,11 +57,18 @@ def show_sweep(
     variants = sweep_variants(request.strategies, request.params)
     if len(variants) == 1:
         return False
-    if has_plot:
-        raise UsageError("--plot draws one run, not a comparison", hint="give each parameter one value")
+    for option, given in zip(("--plot", "--html", "--out"), of_one_run, strict=True):
+        if given:
+            raise UsageError(f"{option} shows one run, not a comparison", hint="give each parameter one value")
     setup = BacktestSetup.of(environment.config)
     with progress("runs", SystemClock().monotonic) as show:
         found = compare_variants(setup, request, variants, jobs, show)
+    if has_both_bounds:
+        in_order = [variant.params for variant in found]
+        optimistic = msgspec.structs.replace(request, fill_model="optimistic")
+        with progress("optimistic runs", SystemClock().monotonic) as show:
+            found += compare_variants(setup, optimistic, variants, jobs, show)
+        found.sort(key=lambda variant: in_order.index(variant.params))  # stable: the pessimistic one stays first
     if failed := next((text for variant in found for text in variant.failed), ""):
         raise KalshiError(f"Strategy failed: {failed}", hint="fix the strategy and restart", code="strategy_failed")
     varied = {name for name in request.params if len({variant.params[name] for variant in found}) > 1}
@@ -56,6 +77,8 @@ def show_sweep(
             variant.result,
             params=show_params({name: value for name, value in variant.params.items() if name in varied}),
             score=variant.score,
+            fill_model=variant.fill_model,
+            latency=request.latency,
         )
         for variant in found
     ]

@@ -29,10 +29,10 @@ FillChoice = Literal["proportional", "optimistic", "pessimistic"]
 class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A backtest: recordings in any order, and files with the results of their markets.
 
-    With `lake`, its recordings of these `series` and `sessions` (all, if there are none) from `since` to before `until`
-    too. `holes` says what to do where messages were lost: `refuse`; `forget` the books until their next snapshot; or
-    `ignore` it. Without `latency_ms`, latencies are drawn from the recorded distribution. `interval_s` is the recorded
-    time between two ticks; None is that of the trade loop.
+    With `lake`, the recordings are those of the lake, of these `series` and `sessions` (all, if there are none) from
+    `since` to before `until`, and `files` can only be outside prices. `holes` says what to do where messages were lost:
+    `refuse`; `forget` the books until their next snapshot; or `ignore` it. Without `latency_ms`, latencies are drawn
+    from the recorded distribution. `interval_s` is the recorded time between two ticks; None is that of the trade loop.
     """
 
     strategies: tuple[str, ...]
@@ -55,13 +55,19 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
         names = [path.name for path in self.files]
         return ", ".join([*names, *([f"the lake {self.lake}"] if self.lake is not None else [])])
 
+    @property
+    def latency(self) -> str:
+        """Return the latency as a report shows it: 150ms, or recorded."""
+        return "recorded" if self.latency_ms is None else f"{self.latency_ms}ms"
+
 
 class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     """The summary of a backtest, its maximum drawdown, and the profit and loss of each market.
 
     `curve` has the cumulative profit and loss in recorded time, one point per change. `refusals` are the first refusal
     of each code. `holes` counts the times at which messages of a market were lost, `lost_s` the seconds until its next
-    snapshot; `bounds` are the other fill models under which the same backtest ran.
+    snapshot, summed over markets; `bounds` are the other fill models under which the same backtest ran.
+    `unused_results` are the tickers of given results whose markets are not in the data, if a result is missing.
     """
 
     summary: RunSummary
@@ -71,6 +77,7 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     refusals: tuple[OrderRefused, ...] = ()
     holes: int = 0
     lost_s: float = 0.0
+    unused_results: tuple[str, ...] = ()
     facts: BacktestFacts = BacktestFacts()
     fill_model: str = "proportional"
     latency: str = ""
@@ -188,7 +195,12 @@ def backtest_warnings(report: BacktestReport, mode: str) -> list[str]:
     lines = []
     if report.holes:
         done = "ignored" if mode == "ignore" else "no trading in a market until its next snapshot"
-        lines.append(f"{pluralize(report.holes, 'gap')} in the data, {report.lost_s:,.1f} s without a book: {done}")
+        lost = f"{report.lost_s:,.1f} s without a book (summed over markets)"
+        lines.append(f"{pluralize(report.holes, 'gap')} in the data, {lost}: {done}")
+    if report.unused_results:
+        first, *others = report.unused_results
+        more = f" and of {pluralize(len(others), 'other market')}" if others else ""
+        lines.append(f"Warning: --results has the result of {first}{more}, which the data does not have")
     return lines + [f"Unknown: {each}" for each in report.facts.unknown]
 
 

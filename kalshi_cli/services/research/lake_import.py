@@ -37,11 +37,15 @@ Watch = Callable[[Iterable[list[Any]]], Iterable[list[Any]]]
 
 
 class ImportedFile(NamedTuple):
-    """A file and what its import added; nothing, if the lake has all of it already."""
+    """A file and what its import added; nothing, if the lake has all of it already.
+
+    `cut_at` is the time of the last line of a recording that ends in the middle.
+    """
 
     source: str
     kind: str
     found: Ingested
+    cut_at: Ts | None = None
 
 
 def import_file(
@@ -71,19 +75,22 @@ def import_file(
             session = f"{path.name.partition('.')[0]}-{digest[:8]}"
             found = ingest_history(lake, changes, rows, session=session, source=path.name, digest=digest)
             return ImportedFile(path.name, kind, found)
-        events = _watched(recorded_events(path, _whole_frames), watch)
-        return ImportedFile(path.name, kind, _add_recording(lake, changes, path.name, digest, events))
+        cuts: list[Ts] = []
+        events = _watched(recorded_events(path, _whole_frames, on_cut=cuts.append), watch)
+        found = _add_recording(lake, changes, path.name, digest, events, cuts)
+        return ImportedFile(path.name, kind, found, cuts[0] if cuts else None)
 
 
 def _add_recording(
-    lake: Lake, changes: Transaction, source: str, digest: str, events: Iterable[RecordedEvent]
+    lake: Lake, changes: Transaction, source: str, digest: str, events: Iterable[RecordedEvent], cuts: list[Ts]
 ) -> Ingested:
+    """Add the events of a recording; reading them adds to `cuts` if its file ends in the middle."""
     session = f"{source.partition('.')[0]}-{digest[:8]}"
     known, inputs = CoveredTimes(lake.coverage("book")), CoveredTimes(lake.coverage("heard"))
     writer = SessionWriter(changes, session, known, inputs)
     for event in placed(events, source):
         writer.add(event)
-    found = writer.finish(lake, source, digest)
+    found = writer.finish(lake, source, digest, "truncated" if cuts else "end")
     if not found.rows and not found.known:
         raise UsageError(
             f"{source} has no market data: no line has an order book, a trade or a price in the exchange's format",

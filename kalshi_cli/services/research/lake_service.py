@@ -79,9 +79,12 @@ class LakeService:
         """
         lake = self.lake(folder, is_new=True)
         from kalshi_cli.services.research.lake_import import import_file
+        from kalshi_cli.services.research.recorded_data import cut_text
 
         clock = self._resources.machine
         found = [import_file(lake, path, clock, watch=watch) for path in files]
+        for cut in (each for each in found if each.cut_at is not None):
+            self._resources.tell(f"Warning: {cut_text(cut.source, cut.cut_at)}; the rest is not covered")
         found += [import_file(lake, path, clock, is_results=True, watch=watch) for path in results]
         return [_import_row(each) for each in found]
 
@@ -199,7 +202,7 @@ def _import_row(each: ImportedFile) -> LakeImportRow:
     return LakeImportRow(
         file=TruncatableText(each.source), kind=each.kind, rows=found.rows, changes=found.changes, known=found.known,
         markets=len({one.market for one in found.covered}) if each.kind == "recording" else 0,
-        holes=sum(one.ended in ("gap", "reconnected") for one in found.covered),
+        holes=found.holes,
         unknown_books=found.unknown_books, from_time=_ms(session.from_us) if session else None,
         to_time=_ms(session.to_us) if session else None,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, Mes
 from kalshi_cli.core.model.recorded import ChangeRows, LaneEvent
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
 from kalshi_cli.feeds.recorded_results import MarketResult, is_history, read_results
+from kalshi_cli.feeds.recording_format import NO_TIME
 from kalshi_cli.feeds.replay import Replay
 from kalshi_cli.services.research.backtest import BacktestRequest
 
@@ -48,7 +49,7 @@ def replay_of(request: BacktestRequest, clock: ManualClock, interval_s: float) -
     results: dict[str, MarketResult] = {}
     lanes: Sequence[Iterable[Iterable[LaneEvent]]] = []
     outside: list[Iterator[Message]] = []
-    is_compiled = sum(map(_size, request.files)) >= COMPILED_FROM
+    is_compiled = sum(map(size_of, request.files)) >= COMPILED_FROM
     if request.lake is not None:
         lake, chosen, found = lake_recordings(request.lake, request)
         from kalshi_cli.lake.reader import histories, streams
@@ -75,7 +76,7 @@ def replay_of(request: BacktestRequest, clock: ManualClock, interval_s: float) -
     return BacktestFeed(replay, is_compiled)
 
 
-def _size(path: Path) -> int:
+def size_of(path: Path) -> int:
     """Return the size of a file in bytes; 0 for one that cannot be read, which the replay reports."""
     try:
         return path.stat().st_size
@@ -90,7 +91,11 @@ def _new_rows() -> NewRows:
 
 
 def lake_recordings(folder: Path, request: BacktestRequest) -> tuple[Lake, Selection, list[LakeSession]]:
-    """Return a lake, what a backtest selects in it, and these recordings by time. UsageError without one."""
+    """Return a lake, what a backtest selects in it, and these recordings by time.
+
+    UsageError without one, and if the request has a recording in a file as well.
+    """
+    refuse_files_beside_lake(request.files)
     from kalshi_cli.lake.extra import require_research
 
     require_research()
@@ -105,6 +110,19 @@ def lake_recordings(folder: Path, request: BacktestRequest) -> tuple[Lake, Selec
         hint = "`kalshi data list` shows what it has; `kalshi data import FILE` adds a recording"
         raise UsageError(f"No recording{what} at these times in the lake {folder}", hint=hint, code="no_data")
     return lake, chosen, found
+
+
+def refuse_files_beside_lake(files: Iterable[Path]) -> None:
+    """Raise UsageError if a recording is among files that accompany a lake: files of outside prices may.
+
+    A series or time is chosen from a lake only; with a file, the run would be that of the file and of the lake.
+    """
+    tapes = [path.name for path in files if not is_history(path)]
+    if tapes:
+        raise UsageError(
+            f"--series, --since, --until and --lake choose from the lake, not from files such as {tapes[0]}",
+            hint="omit them to use the whole file; or add it with `kalshi data import FILE`, and choose from the lake",
+        )
 
 
 def tell_unrecorded(
@@ -167,6 +185,12 @@ class HoleFilter:
         self.count += len(gap.tickers)
         for ticker in gap.tickers:
             self._since.setdefault(ticker, self._last or gap.ts)
+
+
+def cut_text(name: str, at: Ts | None) -> str:
+    """Return what to say of a file that ends in the middle, after the time received of its last line."""
+    after = "" if at is None or at == NO_TIME else f" after {format_ts(at)}"
+    return f"{name} ends in the middle: TRUNCATED{after}"
 
 
 def unknown_of(

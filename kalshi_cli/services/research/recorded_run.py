@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
+from pathlib import Path
 
 import msgspec
 
-from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.clock import Clock, ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.engine.strategy_runner import StrategyProtocol
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.inputs import Input
-from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.markets import FeeSchedule, Market
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
+from kalshi_cli.feeds.recorded_results import read_results
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, Drive, backtest
 from kalshi_cli.services.research.input_filter import InputFilter
 from kalshi_cli.services.research.latency import recorded_latency
-from kalshi_cli.services.research.recorded_data import HoleFilter, replay_of, unknown_of
+from kalshi_cli.services.research.recorded_data import HoleFilter, cut_text, replay_of, unknown_of
 from kalshi_cli.services.runner import run
 from kalshi_cli.services.trading.reports.run_summary import RunPlan
+from kalshi_cli.services.trading.strategy_watchdog import Watchdog
 from kalshi_cli.simulator.paper.queue_position import FillModel
 from kalshi_cli.simulator.paper.venue import PaperVenue
+
+HOOK_LIMIT_S = 60.0
+"""Seconds of real time in which a hook of a strategy must return, in a backtest."""
 
 
 def over_recordings(
@@ -40,11 +48,13 @@ def over_recordings(
     interval_s: float,
     seed: int = 0,
     inputs: Iterable[Input] = (),
+    hook_limit_s: float = HOOK_LIMIT_S,
 ) -> BacktestReport:
     """Run the live engine and strategies over recordings, in recorded time. The same `new_id` gives the same report.
 
     `inputs` are the data inputs of the strategies; UsageError if an input was not recorded. `seed` is that of drawn
-    latencies. A tick comes every `interval_s` of recorded time.
+    latencies. A tick comes every `interval_s` of recorded time. A hook that does not return within `hook_limit_s` of
+    real time ends its strategy, if this is the main thread of the process: only there it can be interrupted.
     """
     clock = ManualClock(Ts(0))
     replay, is_compiled = replay_of(request, clock, interval_s)
@@ -56,20 +66,44 @@ def over_recordings(
     fees = engine.state.fees
     hearing = InputFilter(inputs)
     holes = HoleFilter(request.holes)
-    report = backtest(plan, engine, hearing.of(holes.of(replay)), venue, clock, drive)
+    with _ending_hung_hooks(engine, clock, hook_limit_s):
+        report = backtest(plan, engine, hearing.of(holes.of(replay)), venue, clock, drive)
     if not engine.state.markets:
         hint = "use a file that `kalshi record` wrote: --data FILE"
         raise UsageError(f"No market found in {request.sources}", hint=hint, code="bad_recording")
     missing = hearing.missing_inputs(request)
+    cuts = [f"the rest of a recording: {cut_text(name, at)}" for name, at in replay.cut.items()]
     unknown = unknown_of(engine.state.markets, fees, has_trades=holes.has_trades, missing=missing)
     return msgspec.structs.replace(
         report,
+        unused_results=_unused(request.results, engine.state.markets),
         holes=holes.count,
         lost_s=holes.lost_s,
-        facts=msgspec.structs.replace(report.facts, unknown=(*unknown, *report.facts.unknown)),
+        facts=msgspec.structs.replace(report.facts, unknown=(*cuts, *unknown, *report.facts.unknown)),
         fill_model=request.fill_model,
-        latency="recorded" if request.latency_ms is None else f"{request.latency_ms}ms",
+        latency=request.latency,
     )
+
+
+def _ending_hung_hooks(engine: TradingEngine, clock: Clock, limit_s: float) -> AbstractContextManager[None]:
+    """Return a context that interrupts a strategy whose hook does not return, as in live trading."""
+    if threading.current_thread() is not threading.main_thread():
+        return nullcontext()
+    watchdog = Watchdog(
+        lambda: engine.hooks.asked, limit_s, clock,
+        tell=lambda _text: None, remember=lambda _alert: None, withdraw=lambda: True,
+    )  # fmt: skip
+    return watchdog.watching()
+
+
+def _unused(results: Iterable[Path], markets: Mapping[str, Market]) -> tuple[str, ...]:
+    """Return the tickers of results whose markets are not in the data, if some of its markets have no result.
+
+    A file with the results of many recordings is usual; where a result is missing, a ticker may be mistyped.
+    """
+    if all(market.result for market in markets.values()):
+        return ()
+    return tuple(sorted({ticker for path in results for ticker in read_results(path)} - markets.keys()))
 
 
 def set_up(

@@ -101,7 +101,8 @@ class ResearchService(LakeService):
         """Run a strategy over recordings and return its result. Keyword arguments are its parameters, as typed.
 
         `lake` is the folder of a lake, or True for that of the environment, of which `series`, `since`, `until` and
-        `sessions` (those of `tapes(lake=...)`) choose recordings; without them, all. A parameter of one of these names
+        `sessions` (those of `tapes(lake=...)`) choose recordings; without them, all. Recordings come from files or from
+        a lake, not from both. A parameter of one of these names
         is passed with its strategy: `**{"crypto-ta.series": "KXBTC:BTC"}`. `fills` is the assumption about the queue
         position; without `latency_ms`, latencies are drawn from the recorded distribution; a tick comes every
         `interval_s`, as in a run by default. With `jobs`, each recording is a run of its own, so many at a time.

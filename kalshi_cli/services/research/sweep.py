@@ -17,6 +17,7 @@ class VariantResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one set of parameters: `score` is the median over the recordings, `result` their sum."""
 
     params: dict[str, str]
+    fill_model: str
     score: Money
     result: WindowScore
     failed: tuple[str, ...] = ()
@@ -46,6 +47,7 @@ def compare_variants(
         found.append(
             VariantResult(
                 params=dict(params),
+                fill_model=request.fill_model,
                 score=median_score([WindowScore.of([tape]) for tape in tapes]),
                 result=WindowScore.of(tapes),
                 failed=tuple(tape.failed for tape in tapes if tape.failed),

@@ -5,6 +5,7 @@ A run in another process gets a `BacktestSetup` and a `BacktestRequest`, and not
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import signal
@@ -24,7 +25,7 @@ from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.feeds.recorded_results import is_history
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest
-from kalshi_cli.services.research.recorded_data import lake_recordings
+from kalshi_cli.services.research.recorded_data import lake_recordings, size_of
 from kalshi_cli.services.research.recorded_run import over_recordings
 from kalshi_cli.services.research.report.measures import BacktestFacts
 from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary
@@ -111,10 +112,11 @@ def run_tape(setup: BacktestSetup, request: BacktestRequest) -> TapeRun:
 def split_by_tape(request: BacktestRequest) -> list[BacktestRequest]:
     """Return a request for each recording, of files, then of the lake by time. UsageError without a recording.
 
-    Files of outside inputs belong to all.
+    Files of outside inputs belong to all. UsageError for a recording that is given twice, or with a copy.
     """
     shared = tuple(path for path in request.files if is_history(path))
     tapes = [path for path in request.files if not is_history(path)]
+    _refuse_copies(tapes)
     found = [msgspec.structs.replace(request, files=(tape, *shared), lake=None) for tape in tapes]
     if request.lake is not None:
         *_, sessions = lake_recordings(request.lake, request)
@@ -126,6 +128,22 @@ def split_by_tape(request: BacktestRequest) -> list[BacktestRequest]:
             code="bad_recording",
         )
     return found
+
+
+def _refuse_copies(tapes: Sequence[Path]) -> None:
+    sizes = Counter(map(size_of, tapes))
+    known: dict[bytes, Path] = {}
+    for path in tapes:
+        if size_of(path) and sizes[size_of(path)] > 1:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").digest()
+            if digest in known:
+                raise UsageError(
+                    f"{known[digest].name} and {path.name} are the same recording",
+                    hint="its profit would count twice: give it once",
+                    code="overlap",
+                )
+            known[digest] = path
 
 
 def run_tapes(
@@ -213,6 +231,7 @@ def merge_reports(reports: Sequence[BacktestReport], cash: Money) -> BacktestRep
         refusals=tuple(refusals.values()),
         holes=sum(report.holes for report in reports),
         lost_s=sum(report.lost_s for report in reports),
+        unused_results=tuple(sorted(set.intersection(*(set(report.unused_results) for report in reports)))),
         facts=merge_facts([report.facts for report in reports], cash),
         fill_model=first.fill_model,
         latency=first.latency,

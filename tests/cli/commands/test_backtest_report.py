@@ -69,6 +69,52 @@ def test_a_comparison_of_values_says_what_the_recording_does_not() -> None:
 
 
 @pytest.mark.usefixtures("exchange")
+def test_a_comparison_runs_both_bounds_of_each_value_and_names_its_assumptions() -> None:
+    single = {
+        (limit, fills): program(*FADE[:-2], "--param", f"limit={limit}", "--fills", fills, "--json").json["net"]
+        for limit in ("20c", "30c")
+        for fills in ("pessimistic", "optimistic")
+    }
+    rows = program(*FADE[:-2], "--param", "limit=20c,30c", "--fills", "both", "--latency", "150ms", "--json").json
+    assert {(row["params"].removeprefix("limit="), row["fill_model"]): row["net"] for row in rows} == single
+    assert [row["fill_model"] for row in rows] == ["pessimistic", "optimistic"] * 2
+    assert {row["latency"] for row in rows} == {"150ms"}
+    assert rows[0]["score"] >= rows[2]["score"]
+    table = program(*FADE[:-2], "--param", "limit=20c,30c", "--format", "table")
+    assert "proportional" in table.out
+
+
+@pytest.mark.usefixtures("exchange")
+@pytest.mark.parametrize("option", [("--html", "a.html"), ("--out", "run"), ("--plot",)])
+def test_a_file_of_one_run_is_refused_for_a_comparison(option: tuple[str, ...]) -> None:
+    ended = program(*FADE[:-2], "--param", "limit=20c,30c", *option)
+    assert (ended.code, ended.out) == (2, "")
+    assert f"{option[0]} shows one run, not a comparison" in ended.err
+    assert not any(map(Path.exists, (Path("a.html"), Path("run"))))
+
+
+@pytest.mark.usefixtures("exchange")
+@pytest.mark.parametrize("option", [("--since", "1d"), ("--until", "1h"), ("--series", "KXA,KXB"), ("--lake", "lake")])
+def test_a_file_is_not_mixed_with_recordings_of_the_lake(option: tuple[str, ...]) -> None:
+    ended = program(*FADE, *option)
+    assert ended.code == 2
+    assert "choose from the lake, not from files such as tape.jsonl" in ended.err
+    pytest.importorskip("optuna", reason="the extra research is not installed")
+    searched = program("optimize", "threshold", "tape.jsonl", "--param", "buy_below=20c..30c", *option)
+    assert searched.code == 2
+    assert "choose from the lake, not from files such as tape.jsonl" in searched.err
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_lake_without_a_folder_and_missing_results_are_named() -> None:
+    ended = program("backtest", "--lake", "--strategy", "spike")
+    assert (ended.code, "--lake takes a folder, not --strategy" in ended.err) == (2, True)
+    ended = program(*FADE, "--results", "none.json")
+    assert (ended.code, "Results file not found: none.json" in ended.err) == (2, True)
+    assert "kalshi record" not in ended.err
+
+
+@pytest.mark.usefixtures("exchange")
 def test_a_run_is_compared_with_a_backtest() -> None:
     run = program("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--duration", "0.5s", "--json")
     assert "No orders were requested. `kalshi strategies NAME`" in run.err

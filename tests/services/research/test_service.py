@@ -96,6 +96,21 @@ def test_an_earlier_lake_elsewhere_is_named(exchange: Served, monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("exchange")
+def test_the_import_of_a_recording_that_ends_in_the_middle_says_so_and_covers_no_more(tmp_path: Path) -> None:
+    tape = Tape().watch().snapshot(yes={"0.4000": "5.00"})
+    for _ in range(100):
+        tape.delta(10, "yes", "0.4100", "1.00")
+    path, lake = tape.write(tmp_path / "a.jsonl.gz"), str(tmp_path / "lake")
+    path.write_bytes(path.read_bytes()[:-100])
+    ended = program("data", "import", str(path), "--lake", lake, "--json")
+    assert "Warning: a.jsonl.gz ends in the middle: TRUNCATED after 2026-" in ended.err
+    assert [row["holes"] for row in ended.json] == [1]
+    assert [row["holes"] for row in program("data", "list", "--lake", lake, "--json").json] == [1]
+    (covered,) = open_lake(tmp_path / "lake").coverage("book")
+    assert (covered.ended, covered.last < int(tape.now) * 1000) == ("truncated", True)
+
+
+@pytest.mark.usefixtures("exchange")
 def test_a_series_that_was_only_named_in_news_is_not_listed(tmp_path: Path) -> None:
     tape = Tape().watch().snapshot(yes={"0.4000": "5.00"}).delta(5, "yes", "0.4100", "1.00")
     tape.news("market_lifecycle_v2", market_ticker="KXNEWS-1", event_type="determined", result="yes")

@@ -90,8 +90,17 @@ def test_recordings_of_a_lake_are_split_like_their_files(tmp_path: Path) -> None
     ]
     one = msgspec.structs.replace(base, sessions=requests[1].sessions)
     assert split_by_tape(one) == [requests[1]]
-    mixed = split_by_tape(msgspec.structs.replace(one, files=(tapes[4],)))
-    assert [(each.files, each.lake) for each in mixed] == [((tapes[4],), None), ((), lake.root)]
+    with pytest.raises(UsageError, match="choose from the lake, not from files such as"):
+        split_by_tape(msgspec.structs.replace(one, files=(tapes[4],)))
+
+
+def test_a_recording_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    tapes = swinging_tapes(tmp_path)
+    copy = tmp_path / "copy.jsonl"
+    copy.write_bytes(tapes[1].read_bytes())
+    for twice in (tapes[1], copy):
+        with pytest.raises(UsageError, match=f"{tapes[1].name} and {twice.name} are the same recording"):
+            split_by_tape(request(*tapes, twice))
 
 
 def test_a_refused_recording_in_a_process_is_the_same_error(tmp_path: Path) -> None:

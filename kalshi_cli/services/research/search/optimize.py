@@ -37,7 +37,7 @@ from kalshi_cli.views.research import OptimizeView, WindowChoiceRow
 class OptimizeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A search for the parameters of one strategy. `params` are texts as `read_space` takes them.
 
-    The recordings are `files`, and with `lake` those of its `series` (all, if there are none) in a period.
+    The recordings are `files`, or with `lake` those of its `series` (all, if there are none) in a period.
 
     `trials` are those of each window; `study` is the file of the study, by default one in the state directory that
     the same request finds again.
