@@ -97,6 +97,25 @@ def test_5_a_key_that_the_exchange_does_not_know(exchange: Served, monkeypatch: 
     assert_error(program("balance", "--json"), 5, "authentication_error", "does not know this key id")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "lock KXA --for 1h",
+        "alerts silence HALTED --for 1h --reason x",
+        "alerts unsilence HALTED",
+        "alerts retry",
+        "init --env demo --key-id 00000000-0000-4000-8000-0000000000b0 --key /nope",
+    ],
+)
+def test_5_a_command_of_the_account_without_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    set_variables(monkeypatch, tmp_path, {"KALSHI_ENV": "demo", "KALSHI_REST_URL": "http://127.0.0.1:9/x"})
+    assert program(*line.split()).code == 5
+
+
+def test_4_a_lock_of_a_market_that_does_not_exist(exchange: Served) -> None:
+    assert_error(program("lock", "KXNOWHERE", "--for", "1h", "--json"), 4, "not_found", "KXNOWHERE")
+
+
 def test_6_nobody_answers(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KALSHI_REST_URL", "http://127.0.0.1:9/trade-api/v2")
     assert_error(program("balance", "--json"), 6, "unreachable", "127.0.0.1")

@@ -76,11 +76,16 @@ class OrderService(OrderPlanningService):
     def list(
         self, status: str = "resting", *, ticker: str = "", event: str = "", subaccount: int | None = None
     ) -> Orders:
-        """Return orders from the exchange; `ticker` may be a pattern. UsageError for an unknown status."""
-        _one_of("status", status, ("resting", "canceled", "executed", "all"))
+        """Return orders from the exchange; `ticker` may be a pattern. UsageError for an unknown status.
+
+        `filled` is the status of a row that the exchange calls `executed`.
+        """
+        _one_of("status", status, ("resting", "canceled", "filled", "executed", "all"))
         scope = cancel.CancelScope(ticker=ticker.upper())
         found = self._resources.client.all_orders(
-            status=None if status == "all" else status, event=event.upper() or None, subaccount=subaccount
+            status={"all": None, "filled": "executed"}.get(status, status),
+            event=event.upper() or None,
+            subaccount=subaccount,
         )
         return [order_row(order) for order in found if scope.holds(order)]
 
