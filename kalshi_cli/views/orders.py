@@ -68,10 +68,11 @@ def _per(amount: Money, count: Qty) -> Price:
 
 
 class CancelRow(OutputRow, frozen=True, kw_only=True):
-    """The result of a cancel; `detail` says why it was not confirmed."""
+    """The result of a cancel; `code` and `detail` say why it was not confirmed."""
 
     order_id: str
     canceled: bool
+    code: str | None
     detail: TruncatableText | None
 
 

@@ -78,13 +78,17 @@ def test_3_every_write_while_read_only(exchange: Served, monkeypatch: pytest.Mon
 
 
 def test_3_a_resume_without_a_reason(exchange: Served) -> None:
-    assert_error(program("resume", "--json"), 2, "no_reason", "--reason")
+    ended = program("resume", "--json")
+    assert_error(ended, 2, "no_reason", "--reason")
+    assert ended.error["message"] == "A reason is required to resume. Trading is active"
 
 
 def test_4_refused_by_the_exchange(exchange: Served) -> None:
     ended = place("--post-only", price="0.47")
     assert_error(ended, 4, "invalid_order", "post only cross", "No order was placed")
     assert exchange.resting() == []
+    again = place()
+    assert_error(again, 3, "DUPLICATE_ID", "not on the exchange, which rejected it: use another client order id")
 
 
 def test_4_not_found_there(exchange: Served) -> None:
@@ -144,11 +148,14 @@ def test_0_a_cancel_whose_answer_was_lost_is_repeated_and_found_done(exchange: S
     order_id = place().json["order_id"]
     proxy.faults.append(Fault("drop_reply", "DELETE", order_id))
     ended = program("order", "cancel", order_id, "--json")
-    assert (ended.code, ended.json) == (0, [{"order_id": order_id, "canceled": True, "detail": None}])
+    assert (ended.code, ended.json) == (0, [{"order_id": order_id, "canceled": True, "code": None, "detail": None}])
     assert exchange.resting() == []
     assert proxy.faults[0].hits == 2
     again = program("order", "cancel", order_id, "--json")
-    assert (again.code, again.json[0]["detail"]) == (4, f"order {order_id} is already canceled")
+    assert (again.code, again.json[0]["code"]) == (4, "already_canceled")
+    assert again.json[0]["detail"] == f"order {order_id} is already canceled"
+    unknown = program("order", "cancel", "00000000-0000-4000-8000-00000000dead", "--json")
+    assert (unknown.code, unknown.json[0]["code"]) == (4, "not_found")
 
 
 def test_7_a_cancel_that_is_never_answered(exchange: Served, proxy: FaultProxy) -> None:
@@ -156,6 +163,7 @@ def test_7_a_cancel_that_is_never_answered(exchange: Served, proxy: FaultProxy) 
     proxy.faults.append(Fault("status_500", "DELETE", order_id, times=99))
     ended = program("order", "cancel", order_id, "--json")
     assert (ended.code, ended.json[0]["canceled"], ended.error["code"]) == (7, False, "outcome_unknown")
+    assert ended.json[0]["code"] == "outcome_unknown"
     assert len(exchange.resting()) == 1
 
 
