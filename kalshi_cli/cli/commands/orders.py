@@ -142,12 +142,13 @@ def list_(
         orders = OrderService(resources)
         rows = orders.list(status, ticker=pattern, event=event or "", subaccount=subaccount)
         of: type[OutputRow] = OrderRow
+        lines: Sequence[OutputRow] = rows
         if rows and is_for_people(ctx):
-            of, rows = _lines(orders, rows, status, is_brief=is_terse(ctx))
+            of, lines = _lines(orders, rows, status, is_brief=is_terse(ctx))
         show_list(
             ctx,
             of,
-            rows,
+            lines,
             empty="No orders" if status == "all" else f"No {status} orders",
             now=resources.clock.now(),
         )
