@@ -136,8 +136,7 @@ def undescribed() -> list[str]:
     """List the fields without a meaning."""
     return [
         f"{view.__name__}.{field.name}"
-        for _, kinds in views()
-        for view in kinds
+        for view in (*(view for _, kinds in views() for view in kinds), *parts())
         for field in msgspec.structs.fields(view)
         if meaning(view, field.name) is None
     ]

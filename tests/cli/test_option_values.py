@@ -1,4 +1,4 @@
-"""Every command refuses an option with an empty value, and one with two values that takes one."""
+"""Every command refuses an empty value, and two values of an option that takes one."""
 
 from __future__ import annotations
 
@@ -79,12 +79,20 @@ EMPTY = [
     ("config path --allow-host=", "--allow-host"),
     ("api GET /markets -f=", "--raw-field"),
     ("trade --strategy spike --param=", "--param"),
+    ("close =", "TICKER"),
+    ("market =", "TICKER"),
+    ("lock =", "TICKER"),
+    ("order amend = --price 0.2", "ID"),
+    ("order cancel a =", "ID... | -"),
+    ("orderbook A =", "TICKER"),
+    ("pnl --plot =", "FILE.svg"),
 ]
 
 
 @pytest.mark.parametrize(("line", "name"), EMPTY, ids=[line for line, _ in EMPTY])
 def test_an_empty_value_is_refused_in_one_line(line: str, name: str, capsys: Capture) -> None:
-    assert main([word.replace("-f=", "-f") for word in line.split()] + [""] * line.endswith("-f=")) == 2
+    words = ["" if word == "=" else word for word in line.replace("-f=", "-f =").split()]
+    assert main(words) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.splitlines()[0] == f"error: {name} needs a value; it is empty"

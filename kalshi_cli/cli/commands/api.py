@@ -80,13 +80,11 @@ def api(
 ) -> None:
     """Send a signed request to any API path.
 
-    Send a signed request to any API path, like `gh api`. Fields become the query of a GET or DELETE, and the JSON body
-    of a POST or PUT. No risk limit applies, but a halt does.
+    It is like `gh api`. Fields become the query of a GET or DELETE, and the JSON body of a POST or PUT. No risk limit
+    applies, but a halt does.
 
-    The exchange expects prices and counts as strings (`-f`) and most other numbers as numbers (`-F`). `NAME[]=VALUE`
-    builds a list.
-
-    The response is printed unchanged when piped; on a terminal, or with `--json`, it is indented. With
+    The exchange expects prices and counts as strings (`-f`), most other numbers as numbers (`-F`). `NAME[]=VALUE` is
+    a list. The response is printed unchanged when piped; on a terminal, or with `--json`, it is indented. With
     `--format csv`, or with `--fields`, the rows of the one list in the response to a GET are printed; `--fields`
     looks for values beside the list first. With `--format ndjson`, a response that is a list is printed one object a
     line, any other one in one line.
