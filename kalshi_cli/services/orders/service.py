@@ -392,12 +392,17 @@ class OrderService(OrderPlanningService):
         )
 
     def plan_close(
-        self, ticker: str = "", policy: close.ClosePolicy | None = None, *, subaccount: int | None = None
+        self, ticker: str | None = None, policy: close.ClosePolicy | None = None, *, subaccount: int | None = None
     ) -> CloseAllPlan:
-        """Plan to close the position in a market, or all positions, with a slippage limit."""
+        """Plan to close the position in a market, or without a ticker all positions, with a slippage limit.
+
+        UsageError for an empty ticker, as of an unset variable: it does not mean every position.
+        """
+        if ticker is not None and not ticker.strip():
+            raise UsageError("An empty ticker would mean every position", hint="leave it out to close every position")
         policy = policy or close.ClosePolicy()
         closer = close.PositionCloser(self.entry, policy, self._resources.note, subaccount)
-        return self._close(closer, closer.plans(ticker.upper()))
+        return self._close(closer, closer.plans((ticker or "").upper()))
 
     def _close(self, closer: close.PositionCloser, plans: Sequence[close.ClosePlan]) -> CloseAllPlan:
         def execute(_age_s: float) -> PlanOutcome[CloseRow]:

@@ -152,6 +152,13 @@ def test_a_close_shows_the_positions_it_is_about(kalshi: Kalshi, exchange: Serve
     assert (outcome.error, [row.left for row in outcome.rows]) == (None, [0])
 
 
+def test_an_empty_ticker_does_not_close_every_position(kalshi: Kalshi) -> None:
+    for empty in ("", " "):
+        with pytest.raises(UsageError, match="would mean every position"):
+            kalshi.orders.plan_close(empty)
+    assert kalshi.orders.plan_close().positions == ()
+
+
 def test_the_kill_switch_halts_cancels_and_lets_a_person_resume(
     kalshi: Kalshi, exchange: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
