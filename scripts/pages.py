@@ -23,6 +23,7 @@ from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.views.formats import (
     ExchangeJson,
     Ratio,
+    ShortId,
     SignedMoney,
     TradingStateCell,
     TruncatableText,
@@ -52,6 +53,7 @@ KINDS: dict[Any, str] = {
     bool: "boolean",
     str: "text",
     TruncatableText: "text",
+    ShortId: "text",
     Verdict: "text",
     TradingStateCell: "text",
     ExchangeJson: "any JSON of the exchange",
@@ -117,7 +119,7 @@ def type_name(kind: Any) -> str:
         return f"object of {type_name(args[1])}"
     if isinstance(kind, type) and issubclass(kind, Enum):
         return ", ".join(f"`{each.value}`" for each in kind)
-    if isinstance(kind, type) and issubclass(kind, OutputRow):
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return f"[{kind.__name__}](#{kind.__name__.lower()})"
     return getattr(kind, "__name__", str(kind))
 
@@ -134,28 +136,49 @@ def undescribed() -> list[str]:
     """List the fields without a meaning."""
     return [
         f"{view.__name__}.{field.name}"
-        for _, kinds in views()
-        for view in kinds
+        for view in (*(view for _, kinds in views() for view in kinds), *parts())
         for field in msgspec.structs.fields(view)
         if meaning(view, field.name) is None
     ]
 
 
+def parts() -> list[type[msgspec.Struct]]:
+    """Return the objects inside views that are no views themselves, in the order of their first use."""
+    found: dict[type[msgspec.Struct], None] = {}
+
+    def search(kind: Any) -> None:
+        for inner in get_args(kind):
+            search(inner)
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and not issubclass(kind, OutputRow):
+            found[kind] = None
+
+    for _, kinds in views():
+        for view in kinds:
+            for field in msgspec.structs.fields(view):
+                search(field.type)
+    return list(found)
+
+
 def views_page() -> str:
     """Return docs/views.md."""
-    parts = [HEAD]
+    page = [HEAD]
     for module, kinds in views():
-        parts.append(f"## {module.replace('_', ' ').capitalize()}\n")
-        for view in kinds:
-            parts.append(f"### {view.__name__}\n")
-            if view.__doc__ and view.__doc__ != OutputRow.__doc__:
-                parts.append(" ".join(view.__doc__.split()) + "\n")
-            rows = [
-                f"| `{field.name}` | {type_name(field.type)} | {meaning(view, field.name) or _label(field.name)} |"
-                for field in msgspec.structs.fields(view)
-            ]
-            parts.append("\n".join(["| field | type | meaning |", "|---|---|---|", *rows]) + "\n")
-    return "\n".join(parts)
+        page.append(f"## {module.replace('_', ' ').capitalize()}\n")
+        page += map(_described, kinds)
+    page.append("## Parts of other objects\n")
+    page += map(_described, parts())
+    return "\n".join(page)
+
+
+def _described(kind: type[msgspec.Struct]) -> str:
+    """Return the heading, the text and the fields of an object."""
+    rows = [
+        f"| `{field.name}` | {type_name(field.type)} | {meaning(kind, field.name) or _label(field.name)} |"
+        for field in msgspec.structs.fields(kind)
+    ]
+    text = " ".join(kind.__doc__.split()) + "\n" if kind.__doc__ and kind.__doc__ != OutputRow.__doc__ else ""
+    table = "\n".join(["| field | type | meaning |", "|---|---|---|", *rows]) + "\n"
+    return "\n".join(part for part in (f"### {kind.__name__}\n", text, table) if part)
 
 
 def strategies_page() -> str:

@@ -42,7 +42,7 @@ def test_every_field_of_a_view_has_a_meaning(pages: ModuleType) -> None:
 
 
 def test_every_meaning_belongs_to_a_field(pages: ModuleType) -> None:
-    kinds = [kind for _, kinds in pages.views() for kind in kinds]
+    kinds = [*(kind for _, kinds in pages.views() for kind in kinds), *pages.parts()]
     fields = {field.name for kind in kinds for field in msgspec.structs.fields(kind)}
     whole = {f"{kind.__name__}.{field.name}" for kind in kinds for field in msgspec.structs.fields(kind)}
     assert [name for name in pages.MEANINGS if name not in fields | whole] == []

@@ -91,10 +91,11 @@ class RecordRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recorded(NamedTuple):
-    """A finished recording: its markets, and the lines written."""
+    """A finished recording: its markets, the lines written, and the signal that ended it ("" without one)."""
 
     tickers: tuple[str, ...]
     lines: int
+    stopped_by: str
 
 
 class _Account(NamedTuple):
@@ -351,7 +352,7 @@ class RunModes:
                 f"Recording {pluralize(len(markets), 'market')} to {request.path or 'the lake'}; press Ctrl-C to stop"
             )
             until = None if request.duration_s is None else clock.monotonic() + request.duration_s
-            with StopSignals(clock, feed.request):
+            with StopSignals(clock, feed.request) as signals:
                 for message in feed:
                     if isinstance(message, MarketChange):
                         recorder.watch(message.market, message.fees, message.family)
@@ -363,7 +364,7 @@ class RunModes:
                         break
                     if isinstance(message, StateCommand) or (until is not None and clock.monotonic() >= until):
                         break
-            return Recorded(tuple(market.ticker for market in markets), recorder.lines)
+        return Recorded(tuple(market.ticker for market in markets), recorder.lines, signals.heard)
 
     def _recorder(
         self, request: RecordRequest, resources: Resources

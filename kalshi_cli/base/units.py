@@ -145,9 +145,8 @@ def price_from_user(text: str) -> Price:
             value = _decimal(typed[:-1]) / 100
         else:
             value = _decimal(typed.removeprefix("$"))
-            if "." not in typed and not typed.startswith("$") and value >= 1:
-                cent = f"0.{int(value):02d}" if 0 < value < 100 else "0.47"
-                raise ValueError(f"prices are in dollars; did you mean {cent}?")
+            if "." not in typed and not typed.startswith("$") and 1 <= value < 100:
+                raise ValueError(f"prices are in dollars; did you mean 0.{int(value):02d}?")
     except ArithmeticError as error:
         raise ValueError(f"invalid price: {typed[:20]!r}; use dollars (0.47) or cents (47c)") from error
     if not value.is_finite() or not 0 < value < 1:

@@ -27,10 +27,12 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
     (_FILES, "runbook; strategies show; strategies new; config show; config path; config check"),
     (
         _STATE,
-        """init; catalog status; execution; status; why; pause; resume; lock; unlock; alerts list;
-        alerts silence; alerts unsilence; alerts retry; alerts test; alerts prices; backtest; data import; data list;
+        """catalog status; execution; status; why; pause; resume; alerts list;
+        alerts test; alerts prices; backtest; data import; data list;
         data check; data export; data prune""",
     ),
+    (_STATE | {ExitCode.CREDENTIALS}, "init; unlock; alerts silence; alerts unsilence; alerts retry"),
+    (_STATE | {ExitCode.REJECTED, ExitCode.CREDENTIALS}, "lock"),
     (_STATE | {ExitCode.REJECTED}, "alerts remove; watchlist list; watchlist remove"),
     (_ALONE, "catalog clear"),
     (_ALONE | {ExitCode.UNREACHABLE}, "optimize"),

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperOption
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.cli.repeated_options import option_name, refuse_values
+from kalshi_cli.cli.option_values import option_name, refuse_values
 from kalshi_cli.cli.screen.output import Format, set_quiet
 
 ENVIRONMENTS = ("sim", "demo", "prod")

@@ -422,17 +422,12 @@ _OF_STACK = ("  File ", "Traceback ", "\n")
 
 
 def _wants_json(words: Sequence[str]) -> bool:
-    """Return whether the user asked for JSON errors. Of several formats, which are refused, the last one decides."""
-    form = ""
+    """Return whether the user asked for JSON errors: by one of several formats, which are refused, too."""
     given = list(words[: words.index("--")] if "--" in words else words)
-    for word, after in pairwise([*given, ""]):
-        if word == "--json":
-            form = "json"
-        elif word == "--format":
-            form = after
-        elif word.startswith("--format="):
-            form = word.removeprefix("--format=")
-    return form in ("json", "ndjson")
+    return any(
+        word in ("--json", "--format=json", "--format=ndjson") or (word == "--format" and after in ("json", "ndjson"))
+        for word, after in pairwise([*given, ""])
+    )
 
 
 _TAKES_VALUE = ("--env", "--config", "--state", "--format", "--fields", "--tz", "--allow-host")

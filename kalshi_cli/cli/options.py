@@ -31,7 +31,7 @@ from kalshi_cli.base.units import Ts, duration_from_user, money_from_user, parse
 from kalshi_cli.cli.completion import add_completion
 from kalshi_cli.cli.exit_codes import ENDS
 from kalshi_cli.cli.global_options import GLOBAL, GlobalOptions, choice, global_options
-from kalshi_cli.cli.repeated_options import refuse_repeats
+from kalshi_cli.cli.option_values import refuse_option_values
 from kalshi_cli.cli.screen.output import Format, info, warn, write_out
 
 if TYPE_CHECKING:
@@ -282,6 +282,7 @@ class HelpCommand(TyperCommand):
         try:
             left = super().parse_args(ctx, args)
         except typer.BadParameter as error:
+            refuse_option_values(self, ctx, typed)  # an empty price is not a bad price
             if type(error) is typer.BadParameter:
                 raise
             given, _, _ = self.make_parser(ctx).parse_args(typed)
@@ -289,7 +290,7 @@ class HelpCommand(TyperCommand):
             if not missing:
                 raise
             raise UsageError(f"Missing {', '.join(missing)}", hint=self.usage_hint(ctx, given)) from error
-        refuse_repeats(self, ctx, typed)
+        refuse_option_values(self, ctx, typed)
         return left
 
     def usage_hint(self, ctx: Any, given: Mapping[str, Any]) -> str:  # noqa: ARG002 - commands may use them
@@ -367,7 +368,7 @@ class HelpGroup(TyperGroup):
             raise typer.Exit(0)
         typed = list(args)
         left = super().parse_args(ctx, args)
-        refuse_repeats(self, ctx, typed)
+        refuse_option_values(self, ctx, typed)
         return left
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

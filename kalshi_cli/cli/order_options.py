@@ -135,6 +135,11 @@ def is_terse(ctx: typer.Context) -> bool:
     return not flags.wants_data and not flags.verbose and default_format() is Format.TABLE
 
 
+def is_for_people(ctx: typer.Context) -> bool:
+    """Return whether the output is a table, on a terminal or in a pipe, and not JSON, NDJSON or CSV."""
+    return (flags_of(ctx).form or default_format()) in (Format.TABLE, Format.PLAIN)
+
+
 def show_order(ctx: typer.Context, order: OrderRow, now: Ts) -> None:
     """Show an order: one sentence on a terminal, all fields with `-v`, with a format or in a pipe."""
     if is_terse(ctx):

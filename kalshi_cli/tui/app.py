@@ -385,7 +385,7 @@ class TopApp(App[None]):
 
     def action_flatten(self) -> None:
         """Close every position, after the user typed the word."""
-        self._typed("flatten", "close EVERY position", lambda kalshi: kalshi.orders.plan_close(""), _orders)
+        self._typed("flatten", "close EVERY position", lambda kalshi: kalshi.orders.plan_close(), _orders)
 
     def action_kill(self) -> None:
         """Halt trading and cancel every order, after the user typed the word."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.base.units import Money, Price, Qty, Ts, notional
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.views.formats import SignedMoney
 from kalshi_cli.views.own_terms import own_terms
@@ -24,6 +24,7 @@ class FillExport(FillRow, frozen=True, kw_only=True):
     action: Action
     side: Outcome
     side_price: Price
+    value: Money
 
 
 def fill_export(fill: Fill, order: Order | None, held_before: Qty) -> FillExport:
@@ -39,6 +40,7 @@ def fill_export(fill: Fill, order: Order | None, held_before: Qty) -> FillExport
         action=terms.action,
         side=terms.side,
         side_price=terms.price,
+        value=notional(terms.price, fill.qty),
     )
 
 

@@ -14,7 +14,12 @@ from kalshi_cli.views.row import Action, Outcome, OutputRow, names, own_price
 
 
 class OrderRow(OutputRow, frozen=True, kw_only=True):
-    """An order: `side` and `action` as typed, `price` of that side; `book_side` is the side of the YES book."""
+    """An order: `price` is that of `side`; `book_side` is the side of the YES book.
+
+    `buy`, `sell` and `order place` give `side` and `action` as typed. Every other command gives the terms of the
+    exchange, which does not store what was typed: `side` is yes, and an order to buy NO at $0.62 reads as one to sell
+    YES at $0.38. The tables of `order list` and `order show` say `buy NO` and `sell NO`, by the position.
+    """
 
     order_id: ShortId | None
     client_order_id: str | None
@@ -63,10 +68,11 @@ def _per(amount: Money, count: Qty) -> Price:
 
 
 class CancelRow(OutputRow, frozen=True, kw_only=True):
-    """The result of a cancel; `detail` says why it was not confirmed."""
+    """The result of a cancel; `code` and `detail` say why it was not confirmed."""
 
     order_id: str
     canceled: bool
+    code: str | None
     detail: TruncatableText | None
 
 
@@ -80,7 +86,7 @@ class CancelAllView(OutputRow, frozen=True, kw_only=True):
 
 
 class OrderChangeView(OrderRow, frozen=True, kw_only=True):
-    """An order after a change, and its values before; prices are those of the typed `side`."""
+    """An order after a change, and its values before; prices are those of `side`: that of `--side`, else yes."""
 
     price_before: Price
     remaining_before: Qty

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.base.units import Money, Price, Qty, Ts, notional
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.account.pnl import ProfitAndLoss
 from kalshi_cli.core.model.order_terms import Side, own_terms
@@ -57,7 +57,11 @@ def position_row(position: Position, mark: Price | None, of: type[PositionRow] =
 
 
 class FillRow(OutputRow, frozen=True, kw_only=True):
-    """A fill of the account; `price` is on the YES scale, `cost` the amount paid before the fee."""
+    """A fill of the account; `price` is on the YES scale.
+
+    `cost` counts a sale as the purchase of the other outcome, as the exchange's book does: `count` times `price` for a
+    bid, `count` times $1 minus `price` for an ask.
+    """
 
     trade_id: str
     order_id: str
@@ -77,12 +81,13 @@ class FillRow(OutputRow, frozen=True, kw_only=True):
 class AccountFillRow(FillRow, frozen=True, kw_only=True):
     """A trade, and what it did to the position before it: a BID bought YES, or sold NO where NO was held.
 
-    `side_price` is the price of that side.
+    `side_price` is the price of that side, and `value` the amount that was paid for it, or received, before the fee.
     """
 
     action: Action
     side: Outcome
     side_price: Price
+    value: Money
 
     shown = ("ticker", "action", "side", "side_price", "count", "fee", "time", "is_taker")
     vital = ("time",)
@@ -91,7 +96,9 @@ class AccountFillRow(FillRow, frozen=True, kw_only=True):
 def fill_row(fill: Fill, held_before: Qty) -> AccountFillRow:
     """Return a fill as a row; `held_before` is the position that it met, signed, plus for YES."""
     terms = own_terms(fill.side, fill.price, held_before)
-    return AccountFillRow.of(fill, action=terms.action, side=terms.side, side_price=terms.price)
+    return AccountFillRow.of(
+        fill, action=terms.action, side=terms.side, side_price=terms.price, value=notional(terms.price, fill.qty)
+    )
 
 
 class PnlRow(OutputRow, frozen=True, kw_only=True):

@@ -188,7 +188,8 @@ def test_a_price_is_typed_in_dollars_or_cents(typed: str, price: int) -> None:
     [
         ("47", "did you mean 0.47"),
         ("5", "did you mean 0.05"),
-        ("470", "did you mean 0.47"),
+        ("100", "out of range"),
+        ("470", "out of range"),
         ("1", "did you mean 0.01"),
         ("$1", "out of range"),
         ("1.00", "out of range"),

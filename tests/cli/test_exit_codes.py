@@ -78,13 +78,17 @@ def test_3_every_write_while_read_only(exchange: Served, monkeypatch: pytest.Mon
 
 
 def test_3_a_resume_without_a_reason(exchange: Served) -> None:
-    assert_error(program("resume", "--json"), 2, "no_reason", "--reason")
+    ended = program("resume", "--json")
+    assert_error(ended, 2, "no_reason", "--reason")
+    assert ended.error["message"] == "A reason is required to resume. Trading is active"
 
 
 def test_4_refused_by_the_exchange(exchange: Served) -> None:
     ended = place("--post-only", price="0.47")
     assert_error(ended, 4, "invalid_order", "post only cross", "No order was placed")
     assert exchange.resting() == []
+    again = place()
+    assert_error(again, 3, "DUPLICATE_ID", "not on the exchange, which rejected it: use another client order id")
 
 
 def test_4_not_found_there(exchange: Served) -> None:
@@ -95,6 +99,25 @@ def test_4_not_found_there(exchange: Served) -> None:
 def test_5_a_key_that_the_exchange_does_not_know(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KALSHI_API_KEY_ID", "00000000-0000-4000-8000-00000000dead")
     assert_error(program("balance", "--json"), 5, "authentication_error", "does not know this key id")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "lock KXA --for 1h",
+        "alerts silence HALTED --for 1h --reason x",
+        "alerts unsilence HALTED",
+        "alerts retry",
+        "init --env demo --key-id 00000000-0000-4000-8000-0000000000b0 --key /nope",
+    ],
+)
+def test_5_a_command_of_the_account_without_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    set_variables(monkeypatch, tmp_path, {"KALSHI_ENV": "demo", "KALSHI_REST_URL": "http://127.0.0.1:9/x"})
+    assert program(*line.split()).code == 5
+
+
+def test_4_a_lock_of_a_market_that_does_not_exist(exchange: Served) -> None:
+    assert_error(program("lock", "KXNOWHERE", "--for", "1h", "--json"), 4, "not_found", "KXNOWHERE")
 
 
 def test_6_nobody_answers(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,11 +148,14 @@ def test_0_a_cancel_whose_answer_was_lost_is_repeated_and_found_done(exchange: S
     order_id = place().json["order_id"]
     proxy.faults.append(Fault("drop_reply", "DELETE", order_id))
     ended = program("order", "cancel", order_id, "--json")
-    assert (ended.code, ended.json) == (0, [{"order_id": order_id, "canceled": True, "detail": None}])
+    assert (ended.code, ended.json) == (0, [{"order_id": order_id, "canceled": True, "code": None, "detail": None}])
     assert exchange.resting() == []
     assert proxy.faults[0].hits == 2
     again = program("order", "cancel", order_id, "--json")
-    assert (again.code, again.json[0]["detail"]) == (4, f"order {order_id} is already canceled")
+    assert (again.code, again.json[0]["code"]) == (4, "already_canceled")
+    assert again.json[0]["detail"] == f"order {order_id} is already canceled"
+    unknown = program("order", "cancel", "00000000-0000-4000-8000-00000000dead", "--json")
+    assert (unknown.code, unknown.json[0]["code"]) == (4, "not_found")
 
 
 def test_7_a_cancel_that_is_never_answered(exchange: Served, proxy: FaultProxy) -> None:
@@ -137,6 +163,7 @@ def test_7_a_cancel_that_is_never_answered(exchange: Served, proxy: FaultProxy) 
     proxy.faults.append(Fault("status_500", "DELETE", order_id, times=99))
     ended = program("order", "cancel", order_id, "--json")
     assert (ended.code, ended.json[0]["canceled"], ended.error["code"]) == (7, False, "outcome_unknown")
+    assert ended.json[0]["code"] == "outcome_unknown"
     assert len(exchange.resting()) == 1
 
 

@@ -155,7 +155,8 @@ def test_an_unknown_field_names_the_known_ones(exchange: Served, line: str) -> N
 
 
 def test_an_empty_choice_is_refused(exchange: Served) -> None:
-    assert "Unknown field: (empty)" in program("balance", "--fields", "").err
+    assert "--fields needs a value; it is empty" in program("balance", "--fields", "").err
+    assert "Unknown field: (empty)" in program("balance", "--fields", ",").err
 
 
 def test_an_unknown_field_is_refused_before_an_order_is_sent(exchange: Served) -> None:

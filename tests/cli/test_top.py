@@ -27,6 +27,13 @@ def test_without_a_terminal_the_screen_says_what_to_do(exchange: Served) -> None
         assert "--plain" in ended.err
 
 
+@pytest.mark.parametrize("form", [["--json"], ["--format", "ndjson"], ["--format", "csv"]])
+def test_a_screen_is_no_data(exchange: Served, form: list[str]) -> None:
+    ended = program("top", "--plain", *form)
+    assert (ended.code, ended.out) == (2, "")
+    assert "kalshi status --watch --format ndjson" in ended.err
+
+
 def test_a_loop_that_was_started_with_a_screen_goes_on_without_it(exchange: Served) -> None:
     words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.3s", "--screen")
     terminal = Terminal(*words, env=exchange.variables())

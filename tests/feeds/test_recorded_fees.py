@@ -37,4 +37,4 @@ def test_a_recording_says_what_its_markets_charge_from_a_change_on(tmp_path: Pat
         finally:
             process.send_signal(signal.SIGINT)
             ended = finish(process)
-    assert ended.code == 0, ended.err
+    assert ended.code == 130, ended.err

@@ -141,7 +141,7 @@ def test_stop_allows_pause_cancel_and_kill_and_no_more(page: Page, exchange: Ser
     order_id = page.get("orders").json()[0]["order_id"]
     canceled = page.do(do="cancel", order_id=order_id)
     assert canceled.status_code == 200
-    assert canceled.json()["rows"] == [{"order_id": order_id, "canceled": True, "detail": None}]
+    assert canceled.json()["rows"] == [{"order_id": order_id, "canceled": True, "code": None, "detail": None}]
     assert order_id not in [each for each, *_ in exchange.resting()]
     assert page.do(do="pause", reason="a test").status_code == 200
     assert page.get("status").json()["paused"] is True

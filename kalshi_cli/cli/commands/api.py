@@ -80,14 +80,14 @@ def api(
 ) -> None:
     """Send a signed request to any API path.
 
-    Send a signed request to any API path, like `gh api`. Fields become the query of a GET or DELETE, and the JSON body
-    of a POST or PUT. No risk limit applies, but a halt does.
+    It is like `gh api`. Fields become the query of a GET or DELETE, and the JSON body of a POST or PUT. No risk limit
+    applies, but a halt does.
 
-    The exchange expects prices and counts as strings (`-f`) and most other numbers as numbers (`-F`). `NAME[]=VALUE`
-    builds a list.
-
-    The response is printed unchanged when piped; on a terminal, or with `--json`, it is indented. With
-    `--format csv`, or with `--fields`, the rows of the one list in the response to a GET are printed.
+    The exchange expects prices and counts as strings (`-f`), most other numbers as numbers (`-F`). `NAME[]=VALUE` is
+    a list. The response is printed unchanged when piped; on a terminal, or with `--json`, it is indented. With
+    `--format csv`, or with `--fields`, the rows of the one list in the response to a GET are printed; `--fields`
+    looks for values beside the list first. With `--format ndjson`, a response that is a list is printed one object a
+    line, any other one in one line.
 
     \b
     kalshi api GET /portfolio/orders -f status=resting --paginate
@@ -146,7 +146,7 @@ def _params(query: str, fields: Fields) -> dict[str, list[str]]:
 def _print(answer: bytes, form: Format, names: Sequence[str]) -> None:
     """Write the response unchanged, or indented for a table or JSON; an empty response prints nothing.
 
-    For CSV, and for the fields `names`, write its rows.
+    For CSV, and for the fields `names`, write its rows; for NDJSON those of a list with at most a cursor.
 
     Control characters are written as JSON escapes in every format, because stdout may be a terminal. The values of a
     JSON document stay the same.
@@ -154,12 +154,16 @@ def _print(answer: bytes, form: Format, names: Sequence[str]) -> None:
     if names or form is Format.CSV:
         from kalshi_cli.cli.screen.response_rows import row_lines, rows_of
 
-        if not (rows := rows_of(answer)):
+        if not (rows := rows_of(answer, names)):
             info("The response has no rows")
         for line in row_lines(rows, names, form):
             write_out(line.translate(_visible))
         return
-    if form in (Format.TABLE, Format.JSON):
+    if form is Format.NDJSON:
+        from kalshi_cli.cli.screen.response_rows import document_lines
+
+        answer = document_lines(answer)
+    elif form in (Format.TABLE, Format.JSON):
         answer = _indented(answer)
     if not (answer := answer.rstrip(b"\n")).strip():
         return

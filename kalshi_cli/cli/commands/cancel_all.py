@@ -73,7 +73,6 @@ def cancel_all(
     kalshi cancel-all --flatten
     kalshi cancel-all --ticker 'KXBTC*' --no-halt --json
     """
-    _refuse_empty(event, pattern)
     is_everything = event is None and pattern is None
     if flatten and (no_halt or not is_everything):
         raise UsageError(
@@ -147,12 +146,6 @@ def _ask(resources: Resources, scope: CancelScope, signals: KillSignals, *, is_h
         hint=f"to cancel them, run it again and answer y, or add --yes{resume}",
         code="not_confirmed",
     )
-
-
-def _refuse_empty(*scopes: str | None) -> None:
-    """Raise UsageError where a scope is given and empty."""
-    if any(scope is not None and not scope.strip() for scope in scopes):
-        raise UsageError("An empty scope would mean every order", hint="omit the option to cancel everything")
 
 
 def _introduce(resources: Resources) -> None:

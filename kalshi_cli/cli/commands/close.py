@@ -81,7 +81,7 @@ def flatten(
     """
     with open_app(ctx) as resources:
         walk = walk_of(max_slippage, step, tries, within)
-        close_positions(ctx, resources, walk, "", subaccount, yes=yes, dry_run=dry_run)
+        close_positions(ctx, resources, walk, None, subaccount, yes=yes, dry_run=dry_run)
 
 
 def walk_of(max_slippage: Any = None, step: Any = None, tries: int = DEFAULT_TRIES, within: Any = None) -> ClosePolicy:
@@ -97,7 +97,7 @@ def close_positions(
     ctx: typer.Context,
     resources: Resources,
     walk: ClosePolicy,
-    name: str,
+    name: str | None,
     subaccount: int | None,
     *,
     yes: bool,
@@ -146,7 +146,7 @@ def flattened(
         return FlattenView.of(view, positions=()), None
     try:
         orders = OrderService(resources)
-        outcome = orders.execute(confirmed(resources, orders, orders.plan_close("", walk_of()), yes=yes))
+        outcome = orders.execute(confirmed(resources, orders, orders.plan_close(policy=walk_of()), yes=yes))
     except KalshiError as error:  # what was canceled before must be shown too
         return FlattenView.of(view, positions=()), error
     return FlattenView.of(view, positions=outcome.rows), outcome.error

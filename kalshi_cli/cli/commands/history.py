@@ -77,12 +77,15 @@ def candles(
     kalshi candles --event KXHIGHNY-26NOV21 --interval 1d --format csv
     """
     from kalshi_cli.cli.screen.chart import render_chart
+    from kalshi_cli.cli.screen.curve import require_curve
     from kalshi_cli.cli.screen.output import chosen_fields
     from kalshi_cli.views.market_history import CandleRow, MarketCandleRow
 
     tickers = [name.upper() for name in names or ()]
     if bool(tickers) == bool(event):
         raise UsageError("Give one or more markets, or --event EVENT", hint="kalshi candles TICKER --interval 1h")
+    if plot:
+        require_curve(flags_of(ctx).form, None, "kalshi candles TICKER --plot")
     if plot and chosen_fields():
         raise UsageError("--plot and --fields cannot be combined", hint="use one of them")
     if plot and len(tickers) != 1:
@@ -91,7 +94,7 @@ def candles(
         span = interval, when(kalshi, since), when(kalshi, until)
         if len(tickers) == 1:
             found = kalshi.markets.candles(tickers[0], *span)
-            if not (plot and render_chart(found, f"{tickers[0]}  {interval}", flags_of(ctx).form)):
+            if not (plot and render_chart(found, f"{tickers[0]}  {interval}")):
                 show_list(ctx, CandleRow, found, empty="No candles", now=kalshi.now)
             return
         if event:

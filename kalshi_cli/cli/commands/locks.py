@@ -37,8 +37,10 @@ def lock(
     from kalshi_cli.views.formats import format_time
     from kalshi_cli.views.locks import LockRow
 
-    if ticker and (lasts is None or lasts > MAX_LOCK_S):
+    if ticker and lasts is None:
         raise UsageError("--for is required, at most 366d", hint=f"kalshi lock {ticker} --for 3h")
+    if lasts is not None and lasts > MAX_LOCK_S:
+        raise UsageError("A lock lasts at most 366d", hint=f"kalshi lock {ticker or 'TICKER'} --for 366d")
     if not ticker and (lasts is not None or reason):
         raise UsageError("Name a market", hint="kalshi lock TICKER --for 3h")
     with open_services(ctx) as kalshi:

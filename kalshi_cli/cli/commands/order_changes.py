@@ -47,7 +47,7 @@ def amend(
     price: Annotated[Any, price_option("--price", text="New limit price, of the outcome given by --side.")] = None,
     count: Annotated[Any, count_option("--count", text="Contracts left to trade.")] = None,
     side: Annotated[
-        str | None, choice_option("--side", choices=("yes", "no"), text="Outcome that --price refers to; else YES.")
+        str | None, choice_option("--side", choices=("yes", "no"), text="Outcome that --price refers to.")
     ] = None,
     expires_in: ExpiresIn = None,
     no_expiry: Annotated[bool, typer.Option("--no-expiry", help="Remove the expiration.")] = False,
@@ -58,9 +58,9 @@ def amend(
 
     What you do not give stays the same. `--count` is the quantity left to trade from now on, regardless of what has
     already filled. A new price or a larger size moves the order to the back of the queue; a smaller size or a new
-    expiration does not. An amend that raises the price or size must pass every risk limit, like a new order. On a
-    terminal, a price for an order that `kalshi order list` shows as NO needs `--side`. Without an id, a terminal offers
-    a choice.
+    expiration does not. An amend that raises the price or size must pass every risk limit, like a new order. A price
+    for an order that `kalshi order list` shows on a terminal as NO needs `--side`; of any other order it is the price
+    of YES. Without an id, a terminal offers a choice.
 
     \b
     kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --price 0.25
@@ -82,7 +82,7 @@ def amend(
     order_id = order_id or pick_order(ctx)
     with open_app(ctx) as resources:
         orders = OrderService(resources, is_rehearsal=dry_run)
-        outcome = side or (_listed_outcome(orders, order_id, price) if is_terse(ctx) else "yes")
+        outcome = side or _outcome_without_side(orders, order_id, price, in_words=is_terse(ctx))
         change = AmendRequest(outcome=outcome, price=price, qty=count, expires_in_s=life)  # type: ignore[arg-type]
         plan = orders.plan_amend(order_id, change)
         if dry_run:
@@ -94,15 +94,20 @@ def amend(
         show_change(ctx, orders, after, resources.clock.now())
 
 
-def _listed_outcome(orders: OrderService, order_id: str, price: Price | None) -> str:
-    """Return the outcome that `kalshi order list` shows for an order.
+def _outcome_without_side(orders: OrderService, order_id: str, price: Price | None, *, in_words: bool) -> str:
+    """Return the outcome of an amend without `--side`: YES, or in a sentence without a price that of the order.
 
-    UsageError for a new price of an order to trade NO: that list shows the price of NO, and without `--side` a price is
-    that of YES.
+    UsageError for a new price of an order to trade NO, which a terminal shows at the price of NO. A script is refused
+    too: the same command must not send another price there. Raises what reading positions raises.
     """
-    (order,) = orders.in_own_terms([orders.get(order_id)])
-    if price is None or order.side == "yes":
-        return order.side
+    from kalshi_cli.views.own_terms import in_own_terms
+
+    if price is None:
+        return orders.in_own_terms([orders.get(order_id)])[0].side if in_words else "yes"
+    order = orders.get(order_id)
+    order = in_own_terms(order, orders.held([order]))
+    if order.side == "yes":
+        return "yes"
     raise UsageError(
         f"This order is to {order.action} NO at {show_price(order.price)}: say whether {show_price(price)} is the new "
         "price of NO or of YES",

@@ -29,6 +29,7 @@ from kalshi_cli.cli.order_options import (
     TickerGlob,
     Yes,
     consented,
+    is_for_people,
     is_terse,
     order_argument,
     order_ticket,
@@ -47,7 +48,7 @@ app = CommandGroup(
     "Place, change, list and cancel orders.\n\nEvery order is checked against your risk limits before it is sent."
 )
 
-STATUSES = ("resting", "canceled", "executed", "all")
+STATUSES = ("resting", "canceled", "filled", "executed", "all")
 MAX_IDS = 10_000
 
 
@@ -123,11 +124,12 @@ def list_(
 ) -> None:
     """List your orders.
 
-    The exchange reports them. Only resting orders are listed unless `--status` says otherwise. On a terminal, an order
+    The exchange reports them. Only resting orders are listed unless `--status` says otherwise. In a table, an order
     that reduces your position sells what you hold; any other buys, YES or NO, at the price of that outcome. For an
     order that ended, the position when it was placed counts. The exchange keeps one book, and lists an order to buy NO
-    as one to sell YES: so do `-v` and JSON. It does not store the side that you typed: when your position changes, the
-    same order can read `buy NO` instead of `sell YES`.
+    as one to sell YES: so do JSON, NDJSON and CSV. It does not store the side that you typed: when your position
+    changes, the same order can read `buy NO` instead of `sell YES`. `--status filled` is the same as `executed`, the
+    word of the exchange.
 
     \b
     kalshi order list
@@ -139,7 +141,10 @@ def list_(
     with open_app(ctx) as resources:
         orders = OrderService(resources)
         rows = orders.list(status, ticker=pattern, event=event or "", subaccount=subaccount)
-        of, lines = _lines(orders, rows, status) if rows and is_terse(ctx) else (OrderRow, rows)
+        of: type[OutputRow] = OrderRow
+        lines: Sequence[OutputRow] = rows
+        if rows and is_for_people(ctx):
+            of, lines = _lines(orders, rows, status, is_brief=is_terse(ctx))
         show_list(
             ctx,
             of,
@@ -149,8 +154,10 @@ def list_(
         )
 
 
-def _lines(orders: OrderService, rows: Sequence[OrderRow], status: str) -> tuple[type[OutputRow], Sequence[OutputRow]]:
-    """Return orders for a terminal; as the exchange lists them, with a notice, where the positions cannot be read."""
+def _lines(
+    orders: OrderService, rows: Sequence[OrderRow], status: str, *, is_brief: bool
+) -> tuple[type[OutputRow], Sequence[OutputRow]]:
+    """Return orders for a table; as the exchange lists them, with a notice, where the positions cannot be read."""
     from kalshi_cli.cli.screen.brief import OrderLine, OrderStatusLine, order_lines
     from kalshi_cli.views.orders import OrderRow
 
@@ -159,6 +166,8 @@ def _lines(orders: OrderService, rows: Sequence[OrderRow], status: str) -> tuple
     except KalshiError as error:
         info(f"An order to buy NO is listed as one to sell YES: positions or fills cannot be read: {error.message}")
         return OrderRow, rows
+    if not is_brief:
+        return OrderRow, meant
     kind = OrderStatusLine if status == "all" else OrderLine
     return kind, order_lines(meant, kind)
 
@@ -177,7 +186,7 @@ def show(ctx: typer.Context, order_id: Annotated[str, order_argument()]) -> None
     with open_app(ctx) as resources:
         orders = OrderService(resources)
         order = orders.get(order_id)
-        if is_terse(ctx):
+        if is_for_people(ctx):
             with suppress(KalshiError):  # the order as the exchange lists it is true as well
                 (order,) = orders.as_meant([order])
         show_view(ctx, order, title=order_id, now=resources.clock.now())

@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, choice_option, flags_of, open_services, show_list, show_view
+from kalshi_cli.cli.options import (
+    LIMIT_OR_ALL,
+    All,
+    CommandGroup,
+    choice_option,
+    flags_of,
+    open_services,
+    show_list,
+    show_view,
+)
 from kalshi_cli.cli.order_options import is_terse, subaccount_option
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format
 from kalshi_cli.cli.time_options import when, when_option
@@ -91,6 +100,7 @@ def fills(
     limit: Annotated[
         int, typer.Option(min=1, max=1_000_000, metavar="N", help="Maximum number of fills, newest first.")
     ] = 50,
+    everything: All = False,
 ) -> None:
     """List your trades.
 
@@ -98,16 +108,17 @@ def fills(
     other trade is a purchase.
 
     \b
-    kalshi fills --since 24h --format csv
+    kalshi fills --since 24h --all --format csv
     kalshi fills --since 2026-11-01
     """
     from kalshi_cli.cli.screen.brief import FillLine, fill_lines
     from kalshi_cli.views.positions import AccountFillRow
 
     with open_services(ctx) as kalshi:
-        found = kalshi.account.fills(name.upper(), when(kalshi, since), limit + 1)
+        most = None if everything else limit
+        found = kalshi.account.fills(name.upper(), when(kalshi, since), None if most is None else most + 1)
         of, lines = (FillLine, fill_lines(found)) if is_terse(ctx) else (AccountFillRow, found)
-        show_list(ctx, of, lines, limit=limit, empty="No fills", now=kalshi.now)
+        show_list(ctx, of, lines, limit=most, more=LIMIT_OR_ALL, empty="No fills", now=kalshi.now)
 
 
 @app.command("settlements")
@@ -119,6 +130,7 @@ def settlements(
     limit: Annotated[
         int, typer.Option(min=1, max=1_000_000, metavar="N", help="Maximum number of settlements, newest first.")
     ] = 50,
+    everything: All = False,
     upcoming: Annotated[bool, typer.Option("--upcoming", help="List open positions by expected payout time.")] = False,
 ) -> None:
     """List settled markets and payouts.
@@ -127,19 +139,24 @@ def settlements(
     time and expected payout time.
 
     \b
-    kalshi settlements --since 7d
+    kalshi settlements --since 7d --all
     kalshi settlements --upcoming
     kalshi settlements --event KXHIGHNY-26NOV21 --format csv
     """
     from kalshi_cli.views.cash import SettlementRow, UpcomingRow
 
+    if upcoming and since is not None:
+        raise UsageError(
+            "--since is for past settlements, --upcoming for coming ones", hint="kalshi settlements --upcoming"
+        )
+    most = None if everything else limit
     with open_services(ctx) as kalshi:
         if upcoming:
             held = kalshi.account.upcoming_settlements(name.upper(), event.upper())
-            show_list(ctx, UpcomingRow, held[:limit], empty="No open positions", now=kalshi.now)
+            show_list(ctx, UpcomingRow, held, limit=most, more=LIMIT_OR_ALL, empty="No open positions", now=kalshi.now)
             return
         found = kalshi.account.settlements(name.upper(), event.upper(), when(kalshi, since))
-        show_list(ctx, SettlementRow, found, limit=limit, empty="No settlements", now=kalshi.now)
+        show_list(ctx, SettlementRow, found, limit=most, more=LIMIT_OR_ALL, empty="No settlements", now=kalshi.now)
 
 
 @app.command("pnl")

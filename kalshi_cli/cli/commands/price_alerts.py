@@ -145,7 +145,7 @@ def run(
         raise UsageError("The interval must be from 1s to 1h", hint="--interval 5s")
     form, stopped = live_format(flags_of(ctx).form), list[str]()
     if form is Format.JSON:
-        raise UsageError("A command without an end cannot write one JSON document", hint="use --format ndjson")
+        raise UsageError("Each alert is printed as it fires, not as one JSON document", hint="use --format ndjson")
     with (
         open_services(ctx) as kalshi,
         StopSignals(kalshi.resources.machine, lambda command: stopped.append(command.source)),

@@ -389,12 +389,15 @@ def record(
     `--series` records its open markets, at most 50, the most active ones, as `kalshi trade --series` chooses them.
     Markets that open later are added within a minute.
 
+    Ctrl-C and SIGTERM end a recording in an orderly way too, with exit code 130 and 143.
+
     \b
     kalshi record KXBTCD-26NOV2114-T86249.99 --duration 10m
     kalshi record --series KXBTCD --duration 1h
     kalshi record KXBTCD-26NOV2114-T86249.99 --file btc.jsonl.gz --strategy crypto-ta
     """
     from kalshi_cli.app.trading import RecordRequest, RunModes
+    from kalshi_cli.services.trading.stop_signals import SIGNALS
     from kalshi_cli.views.runs import RecordedView
 
     if param and not strategy:
@@ -422,6 +425,8 @@ def record(
         if flags_of(ctx).wants_data:
             file = None if out is None else str(out)
             show_view(ctx, RecordedView(tickers=found.tickers, file=file, lines=found.lines))
+    if found.stopped_by:
+        raise typer.Exit(SIGNALS[found.stopped_by])
 
 
 @app.command("status")

@@ -13,8 +13,8 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.files import open_regular
 from kalshi_cli.cli.extras import account_opener, require_extra
-from kalshi_cli.cli.options import CommandGroup, watchlist_option
-from kalshi_cli.cli.screen.output import info, write_out
+from kalshi_cli.cli.options import CommandGroup, flags_of, watchlist_option
+from kalshi_cli.cli.screen.output import Format, info, write_out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +51,8 @@ def top(
     kalshi top --list nfl
     kalshi top --plain
     """
+    if flags_of(ctx).form not in (None, Format.TABLE, Format.PLAIN):
+        raise UsageError("The screen has no such output format", hint="kalshi status --watch --format ndjson")
     open_account = account_opener(ctx)
     if plain:
         from kalshi_cli.tui.plain import lines

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.units import Price, Qty, show_price, show_qty
-from kalshi_cli.cli.screen.output import Format, default_format, info, write_out
+from kalshi_cli.cli.screen.output import write_out
 from kalshi_cli.views.market_history import CandleRow
 
 HEIGHT = 14
@@ -119,12 +119,8 @@ def _legend(candles: Sequence[CandleRow], columns: Sequence[ChartColumn], most: 
     return f"{zone}; {_CLOSE} close {_RANGE} range {_QUOTED} mid of quotes (no trade){volume}{each}"
 
 
-def render_chart(candles: Sequence[CandleRow], title: str, form: Format | None) -> bool:
-    """Draw the chart and return True; False with a notice for JSON or CSV, and False without a price."""
-    form = form or default_format()
-    if form not in (Format.TABLE, Format.PLAIN):
-        info("--plot draws for the terminal; it cannot be combined with this output format")
-        return False
+def render_chart(candles: Sequence[CandleRow], title: str) -> bool:
+    """Draw the chart and return True; False without a price."""
     lines = draw(candles, shutil.get_terminal_size((80, 24)).columns)
     write_out("\n".join([title, *lines]) + "\n" if lines else "")
     return bool(lines)

@@ -1,4 +1,4 @@
-"""The rows of an API response, for `kalshi api` with `--format csv` or `--fields`. Imported only for these."""
+"""The rows of an API response, for `kalshi api` with `--format csv|ndjson` or `--fields`. Imported only for these."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from kalshi_cli.cli.screen.output import Format
 Row = dict[str, Any]
 
 
-def rows_of(answer: bytes) -> list[Row]:
+def rows_of(answer: bytes, names: Sequence[str] = ()) -> list[Row]:
     """Return the objects of the one list of a response; without a list, the object itself or the only one in it.
 
-    UsageError if the response has several lists, or no object.
+    If all fields `names` are plain values of the response itself, it is the only row. UsageError if the response has
+    several lists, or no object.
     """
     try:
         whole = msgspec.json.decode(answer)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError("The response is not JSON, so it has no rows", hint="remove --format and --fields") from error
+    if isinstance(whole, dict) and names and not any(isinstance(whole.get(name, []), list | dict) for name in names):
+        return [whole]
     if isinstance(whole, dict):
         lists = [name for name, value in whole.items() if isinstance(value, list)]
         if len(lists) > 1:
@@ -36,6 +39,31 @@ def rows_of(answer: bytes) -> list[Row]:
     if not isinstance(whole, list) or not all(isinstance(row, dict) for row in whole):
         raise UsageError("The response has no list of objects, so it has no rows", hint="use --json")
     return whole
+
+
+def document_lines(answer: bytes) -> bytes:
+    """Return the objects of a response that is a list with at most a cursor, one a line; else the response in one line.
+
+    Numbers keep their digits. A response that is not JSON is returned unchanged.
+    """
+    try:
+        rows = _listed(answer)
+        return b"\n".join(msgspec.json.format(row, indent=-1) for row in ([answer] if rows is None else rows))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return answer
+
+
+def _listed(answer: bytes) -> list[msgspec.Raw] | None:
+    """Return the objects of a response that is a list with at most a cursor; None for any other one."""
+    if not answer.lstrip().startswith(b"{"):
+        parts = [msgspec.Raw(answer)]
+    else:
+        whole = msgspec.json.decode(answer, type=dict[str, msgspec.Raw])
+        parts = [value for name, value in whole.items() if not name.endswith("cursor")]
+    if len(parts) != 1 or not bytes(parts[0]).lstrip().startswith(b"["):
+        return None
+    rows = msgspec.json.decode(parts[0], type=list[msgspec.Raw])
+    return rows if all(bytes(row).startswith(b"{") for row in rows) else None
 
 
 def row_lines(rows: Sequence[Row], names: Sequence[str], form: Format) -> Iterator[str]:

@@ -80,10 +80,14 @@ def is_list_current(client: KalshiClient, clock: Clock, since_s: float) -> bool:
 
 
 class CancelResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of one cancel, or the error; `reports` are the exchange's statements about the order."""
+    """The result of one cancel, or the error; `reports` are the exchange's statements about the order.
+
+    `code` is that of the error, or `already_canceled` and the like for an order that had ended.
+    """
 
     order_id: str
     canceled: bool
+    code: str = ""
     detail: str = ""
     is_missing: bool = False
     is_unknown: bool = False
@@ -125,23 +129,31 @@ def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
     except CredentialsError:
         raise
     except NotFoundError as error:
-        detail = _ended(reports) or (error.message if reports else f"No live or recent order has the id {order_id}")
-        return CancelResult(order_id=order_id, canceled=False, detail=detail, is_missing=True, reports=tuple(reports))
+        status = _ended(reports)
+        detail = error.message if reports else f"No live or recent order has the id {order_id}"
+        return CancelResult(
+            order_id=order_id,
+            canceled=False,
+            code=f"already_{status}" if status else error.code,
+            detail=f"order {order_id} is already {status}" if status else detail,
+            is_missing=True,
+            reports=tuple(reports),
+        )
     except OutcomeUnknownError as error:
-        return CancelResult(order_id=order_id, canceled=False, detail=error.message, is_unknown=True)
+        return CancelResult(order_id=order_id, canceled=False, code=error.code, detail=error.message, is_unknown=True)
     except (RateLimitedError, UnreachableError) as error:
-        return CancelResult(order_id=order_id, canceled=False, detail=error.message, is_unreached=True)
+        return CancelResult(order_id=order_id, canceled=False, code=error.code, detail=error.message, is_unreached=True)
     except ExchangeError as error:
-        return CancelResult(order_id=order_id, canceled=False, detail=error.message)
+        return CancelResult(order_id=order_id, canceled=False, code=error.code, detail=error.message)
     return CancelResult(order_id=order_id, canceled=True, reports=tuple(reports))
 
 
 def _ended(reports: Sequence[Message]) -> str:
-    """Return how the order of a rejected cancel had ended, by the last read; empty if no read showed an end."""
+    """Return the status of the ended order of a rejected cancel, by the last read; empty if no read showed an end."""
     last = reports[-1] if reports else None
     if not isinstance(last, OrderState) or last.order.status.is_live:
         return ""
-    return f"order {last.order.order_id} is already {last.order.status.value}"
+    return last.order.status.value
 
 
 def failure(results: Sequence[CancelResult]) -> KalshiError | None:

@@ -270,8 +270,8 @@ class OrderEntry:
 
     def refuse_used(self, client_order_id: str) -> None:
         """Raise RefusedError where an order on file has this client order id."""
-        if client_order_id and self.store.order(client_order_id) is not None:
-            raise duplicate(client_order_id)
+        if client_order_id and (filed := self.store.order(client_order_id)) is not None:
+            raise duplicate(client_order_id, filed)
 
     def taken(self, engine: TradingEngine, tickets: Sequence[OrderTicket]) -> set[str]:
         """Return the typed client order ids that an order of the account already has, of any program.

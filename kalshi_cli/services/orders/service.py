@@ -76,11 +76,16 @@ class OrderService(OrderPlanningService):
     def list(
         self, status: str = "resting", *, ticker: str = "", event: str = "", subaccount: int | None = None
     ) -> Orders:
-        """Return orders from the exchange; `ticker` may be a pattern. UsageError for an unknown status."""
-        _one_of("status", status, ("resting", "canceled", "executed", "all"))
+        """Return orders from the exchange; `ticker` may be a pattern. UsageError for an unknown status.
+
+        `filled` is the status of a row that the exchange calls `executed`.
+        """
+        _one_of("status", status, ("resting", "canceled", "filled", "executed", "all"))
         scope = cancel.CancelScope(ticker=ticker.upper())
         found = self._resources.client.all_orders(
-            status=None if status == "all" else status, event=event.upper() or None, subaccount=subaccount
+            status={"all": None, "filled": "executed"}.get(status, status),
+            event=event.upper() or None,
+            subaccount=subaccount,
         )
         return [order_row(order) for order in found if scope.holds(order)]
 
@@ -398,20 +403,23 @@ class OrderService(OrderPlanningService):
 
     def plan_close(
         self,
-        ticker: str = "",
+        ticker: str | None = None,
         policy: close.ClosePolicy | None = None,
         *,
         subaccount: int | None = None,
         is_reviewed: bool = False,
     ) -> CloseAllPlan:
-        """Plan to close the position in a market, or all positions, with a slippage limit.
+        """Plan to close the position in a market, or without a ticker all positions, with a slippage limit.
 
         With `is_reviewed`, raise RefusedError where the first order would be refused now, for example because resting
-        orders close the position too. That takes another read of the account.
+        orders close the position too. That takes another read of the account. UsageError for an empty ticker, as of an
+        unset variable: it does not mean every position.
         """
+        if ticker is not None and not ticker.strip():
+            raise UsageError("An empty ticker would mean every position", hint="leave it out to close every position")
         policy = policy or close.ClosePolicy()
         closer = close.PositionCloser(self.entry, policy, self._resources.note, subaccount)
-        plans = closer.plans(ticker.upper())
+        plans = closer.plans((ticker or "").upper())
         if is_reviewed and plans:
             closer.review(plans[0])
         return self._close(closer, plans)

@@ -49,6 +49,8 @@ def most_severe(halts: list[Halt]) -> Halt:
 
 def describe(halt: Halt, verb: str = "has been") -> str:
     """Return the trading state in one sentence: state, time, code and reason, which may end with a command."""
+    if halt == NO_HALT:
+        return "Trading is active"
     code = "" if halt.is_pause else f" ({halt.code})"
     text = f"Trading {verb} {state_word(halt)} since {format_time(halt.since, None)}{code}: {halt.reason}"
     return text.removesuffix(": ")

@@ -17,20 +17,33 @@ from kalshi_cli.base.errors import (
 )
 from kalshi_cli.core.account.order_index import DUPLICATE_ID
 from kalshi_cli.core.model.effects import OrderRefused
-from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.wire.replies import error_hint, short_of_cash
 from kalshi_cli.services.trading.halts import describe, resume_hint
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.state_store import OrderStore
 
 
-def duplicate(client_order_id: str) -> RefusedError:
-    """Return the error for a client order id that is already in use."""
+def duplicate(client_order_id: str, filed: Order | None = None) -> RefusedError:
+    """Return the error for a client order id that is already in use, by the order on file where that is known."""
+    hint = f"run `kalshi order show {client_order_id}`"
+    if filed is not None and filed.status in _NOT_THERE:
+        hint = f"its order is {_NOT_THERE[filed.status]}: use another client order id"
+    elif filed is not None and filed.status is OrderStatus.UNKNOWN:
+        hint = "its order is unconfirmed: run `kalshi order reconcile`"
     return RefusedError(
         f"Refused: client order id {client_order_id} is already in use; no order was placed",
-        hint=f"run `kalshi order show {client_order_id}`",
+        hint=hint,
         code=DUPLICATE_ID,
     )
+
+
+_NOT_THERE = {
+    OrderStatus.DENIED: "not on the exchange, because a risk limit refused it",
+    OrderStatus.REJECTED: "not on the exchange, which rejected it",
+    OrderStatus.NEVER_ARRIVED: "not on the exchange, where it never arrived",
+}
+"""The statuses of orders that `kalshi order show` does not find, in words."""
 
 
 def id_conflict(order: Order) -> OutcomeUnknownError:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 
 import pytest
 from support.served import TWO_SIDED, Served, program
 
 from kalshi_cli.base.errors import ExitCode, UsageError
 from kalshi_cli.cli.screen.output import Format
-from kalshi_cli.cli.screen.response_rows import Row, row_lines, rows_of
+from kalshi_cli.cli.screen.response_rows import Row, document_lines, row_lines, rows_of
 
 MARKETS = ("api", "GET", "/markets", "-f", f"tickers={TWO_SIDED}")
 
@@ -30,7 +31,42 @@ def test_fields_choose_from_the_rows(exchange: Served) -> None:
     assert program(*fields).json == [{"yes_bid_dollars": "0.4400", "ticker": TWO_SIDED}]
 
 
+def test_ndjson_has_one_object_a_line(exchange: Served) -> None:
+    (line,) = program(*MARKETS, "--format", "ndjson").out.splitlines()
+    assert json.loads(line)["ticker"] == TWO_SIDED
+    (line,) = program("api", "GET", "/portfolio/balance", "--format", "ndjson").out.splitlines()
+    assert {"balance", "balance_breakdown"} <= set(json.loads(line)), "a list is not all of it"
+
+
+@pytest.mark.parametrize(
+    ("answer", "lines"),
+    [
+        (b'{"a": [{"x": 1.10}, {"y":\n2}], "cursor": "c"}', b'{"x":1.10}\n{"y":2}'),
+        (b' [{"x": 1}]', b'{"x":1}'),
+        (b'{"a": [], "cursor": ""}', b""),
+        (b'{"a": [1]}', b'{"a":[1]}'),
+        (b'{"a": [{"x": 1}],\n"b": 2}', b'{"a":[{"x":1}],"b":2}'),
+        (b'{"a": {"x": 1}}', b'{"a":{"x":1}}'),
+        (b"7", b"7"),
+        (b"no", b"no"),
+        (b"", b""),
+        (b"[" * 100_000, b"[" * 100_000),
+    ],
+)
+def test_the_lines_of_a_response(answer: bytes, lines: bytes) -> None:
+    assert document_lines(answer) == lines
+
+
+def test_fields_beside_the_list_come_first() -> None:
+    answer = b'{"balance": 5, "shards": [{"balance": 2, "shard": 0}]}'
+    assert rows_of(answer, ("balance",)) == [{"balance": 5, "shards": [{"balance": 2, "shard": 0}]}]
+    assert rows_of(answer, ("balance", "shard")) == [{"balance": 2, "shard": 0}]
+
+
 def test_one_object_is_one_row(exchange: Served) -> None:
+    assert program("api", "GET", "/portfolio/balance", "--fields", "balance", "--json").json == [
+        {"balance": program("api", "GET", "/portfolio/balance", "--json").json["balance"]}
+    ]
     market = program("api", "GET", f"/markets/{TWO_SIDED}", "--fields", "ticker", "--json").json
     assert market == [{"ticker": TWO_SIDED}]
     assert list(program("api", "GET", "/portfolio/balance", "--fields", "balance", "--json").json[0]) == ["balance"]

@@ -236,15 +236,15 @@ def test_a_chart_is_never_wider_than_the_terminal_and_every_price_has_its_place(
         assert closes == sum(1 for shown, _ in moves if shown)
 
 
-def test_a_chart_is_text_without_escapes_and_a_program_gets_data_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_chart_is_text_without_escapes_and_no_data_for_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     drawn = program("candles", TWO_SIDED, "--interval", "1d", "--plot")
     assert "█ close" in drawn.out
     assert "\x1b" not in drawn.out
     assert all(len(line) <= 80 for line in drawn.out.splitlines())
-    data = program("candles", TWO_SIDED, "--interval", "1d", "--plot", "--json")
-    assert data.json[0]["close"] == "0.4400"
-    assert "--plot draws for the terminal" in data.err
+    ended = program("candles", TWO_SIDED, "--interval", "1d", "--plot", "--json")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.error["message"] == "--plot cannot be combined with this output format"
 
 
 # -- the weekly maintenance ---------------------------------------------------------------------------------------

@@ -94,7 +94,9 @@ def test_a_list_is_narrowed_by_event(exchange: Served, mine: str) -> None:
 def test_a_live_order_is_canceled_by_ones_own_id(exchange: Served) -> None:
     order_id = buy("0.41", "--client-order-id", "zz-1").json["order_id"]
     ended = program("order", "cancel", "zz-1", "--json")
-    assert (ended.code, ended.json) == (0, [{"order_id": order_id, "canceled": True, "detail": None}]), ended.err
+    assert (ended.code, ended.json) == (0, [{"order_id": order_id, "canceled": True, "code": None, "detail": None}]), (
+        ended.err
+    )
     assert exchange.resting() == []
 
 

@@ -106,6 +106,20 @@ def test_something_of_everything_that_could_be_counted_wrong_happened(lived: tup
     assert len(program("withdrawals", "--json").json) == 1
 
 
+def test_all_fills_and_all_settlements_have_no_limit(lived: tuple[Served, Money]) -> None:
+    some = program("fills", "--limit", "3", "--json")
+    every = program("fills", "--all", "--limit", "3", "--json")
+    assert "Showing the first 3; use --limit N or --all" in some.err
+    assert len(every.json) > len(some.json) == 3
+    assert "Showing" not in every.err
+    assert program("settlements", "--all", "--json").json == program("settlements", "--json").json != []
+
+
+def test_coming_settlements_have_no_past(lived: tuple[Served, Money]) -> None:
+    ended = program("settlements", "--upcoming", "--since", "7d")
+    assert (ended.code, "--since is for past settlements" in ended.err) == (2, True)
+
+
 def test_money_that_is_moved_between_shards_is_neither_gained_nor_lost(lived: tuple[Served, Money]) -> None:
     before = program("pnl", "--json").json
     moved = program("transfer", "--from", "0", "--to", "1", "--amount", "25.00", "--json")

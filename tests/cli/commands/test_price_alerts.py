@@ -47,6 +47,11 @@ def test_an_alert_may_name_the_price_of_no(exchange: Served) -> None:
     assert [(row["kind"], row["side"], row["price"]) for row in rows] == [
         ("above", "no", "0.5000"), ("below", "no", "0.4000"),
     ]  # fmt: skip
+    refused = program("alerts", "run", "--duration", "2s", "--json")
+    assert (refused.code, refused.error["message"]) == (
+        2,
+        "Each alert is printed as it fires, not as one JSON document",
+    )
     ended = program("alerts", "run", "--interval", "1s", "--duration", "2s")
     assert "the best NO bid is $0.53, at or above $0.50" in ended.out
     assert "Stopped checking: 1 fired, 1 price or fill alert left" in " ".join(ended.err.split())

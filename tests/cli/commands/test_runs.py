@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
 import re
+import signal
 import socket
 import sys
 import uuid
@@ -16,7 +18,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.notice_receiver import receiving
-from support.served import KEY_ID, TWO_SIDED, Served, program
+from support.served import KEY_ID, TWO_SIDED, Served, eventually, finish, program, said, start
 
 from kalshi_cli.cli.main import main
 from kalshi_cli.store.records import RunGroup
@@ -272,6 +274,26 @@ def test_a_recording_is_not_written_to_a_file_named_like_stdout(exchange: Served
     ended = program("record", TWO_SIDED, "--file", "-")
     assert (ended.code, "kalshi watch" in ended.err) == (2, True)
     assert not (exchange.home / "-").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_recording_that_a_signal_ends_is_whole_and_says_so_with_its_exit_code(
+    exchange: Served, number: signal.Signals, code: int
+) -> None:
+    tape = exchange.home / "tape.jsonl.gz"
+    words = ("record", TWO_SIDED, "--file", tape, "--duration", "1h", "--json")
+    recorder = start(words, exchange.variables(), exchange.home)
+    try:
+        eventually(lambda: "Recording 1 market" in said(recorder))
+        recorder.send_signal(number)
+        ended = finish(recorder)
+    finally:
+        recorder.kill()
+        recorder.communicate()
+    assert ended.code == code, ended.err
+    with gzip.open(tape, "rt") as lines:
+        assert ended.json["lines"] == sum(1 for _ in lines) > 0
+    assert program("backtest", str(tape), "--strategy", "spike").code == 0
 
 
 def test_a_backtest_takes_its_files_as_arguments(exchange: Served) -> None:

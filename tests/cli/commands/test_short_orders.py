@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 
@@ -227,6 +228,14 @@ def test_an_order_for_no_keeps_its_words_on_a_terminal_and_json_has_those_of_the
     assert "(buy 2 NO at $0.52) is resting: 0 of 2 filled" in on_terminal("buy", TWO_SIDED, "2", "@52c", "--no")
     (row,) = program("order", "list", "--json").json
     assert (row["action"], row["side"], row["price"]) == ("sell", "yes", "0.4800")
+    (cells,) = csv.DictReader(program("order", "list", "--format", "csv").out.splitlines())
+    assert (cells["action"], cells["side"], cells["price"]) == ("sell", "yes", "0.4800")
+    piped = program("order", "list").out.splitlines()
+    assert [piped[1].split()[piped[0].split().index(name)] for name in ("side", "action", "price")] == [
+        "no", "buy", "$0.52",
+    ]  # fmt: skip
+    assert "side                   no" in program("order", "show", row["order_id"]).out
+    assert program("order", "show", row["order_id"], "--json").json["side"] == "yes"
     short = row["order_id"][:8]
     for words in (("order", "list"), ("order", "queue")):
         (line,) = [line for line in on_terminal(*words, keeps_lines=True).splitlines() if short in line]
@@ -241,16 +250,30 @@ def test_an_order_for_no_keeps_its_words_on_a_terminal_and_json_has_those_of_the
 
 def test_a_new_price_of_an_order_for_no_says_of_which_outcome_it_is(exchange: Served) -> None:
     order_id = program("buy", TWO_SIDED, "2", "@0.52", "--no", "--json").json["order_id"]
-    said = on_terminal("order", "amend", order_id, "--price", "0.50", code=2)
-    assert "This order is to buy NO at $0.52: say whether $0.50 is the new price of NO or of YES" in said
+    question = "This order is to buy NO at $0.52: say whether $0.50 is the new price of NO or of YES"
+    assert question in on_terminal("order", "amend", order_id, "--price", "0.50", code=2)
+    in_a_script = program("order", "amend", order_id, "--price", "0.50", "--json")
+    assert (in_a_script.code, in_a_script.error["message"]) == (2, question)
     assert program("order", "show", order_id, "--json").json["price"] == "0.4800", "nothing was sent"
     said = on_terminal("order", "amend", order_id, "--price", "0.50", "--side", "no")
     assert "(buy 2 NO at $0.50) is resting" in said
     assert "Changed: price $0.52 to $0.50" in said
     assert "(buy 1 NO at $0.50) is resting" in on_terminal("order", "amend", order_id, "--count", "1")
-    assert program("order", "amend", order_id, "--price", "0.49", "--json").json["price"] == "0.4900", (
-        "a script means YES"
-    )
+    assert program("order", "amend", order_id, "--price", "0.49", "--side", "yes", "--json").json["price"] == "0.4900"
+    assert program("order", "amend", order_id, "--count", "2", "--json").json["side"] == "yes", "a script says YES"
+
+
+def test_filled_orders_are_found_under_the_status_that_is_printed(exchange: Served) -> None:
+    assert program("buy", TWO_SIDED, "2", "@0.48", "--json").json["status"] == "filled"
+    assert program("buy", TWO_SIDED, "1", "@0.02").code == 0
+    filled = program("order", "list", "--status", "filled", "--json").json
+    assert [row["status"] for row in filled] == ["filled"]
+    assert program("order", "list", "--status", "executed", "--json").json == filled
+
+
+def test_a_new_price_of_an_order_for_yes_needs_no_side(exchange: Served) -> None:
+    order_id = program("buy", TWO_SIDED, "2", "@0.02", "--json").json["order_id"]
+    assert program("order", "amend", order_id, "--price", "0.03", "--json").json["price"] == "0.0300"
 
 
 def on_terminal(*words: str, code: int = 0, keeps_lines: bool = False) -> str:

@@ -248,6 +248,8 @@ def test_an_older_copy_catches_up_with_what_it_does_not_know(exchange: Served, t
 
 
 def test_what_a_person_locked_is_locked_in_the_new_file_too(exchange: Served) -> None:
+    assert "A lock lasts at most 366d" in program("lock", TWO_SIDED, "--for", "400d").err
+    assert "--for is required" in program("lock", TWO_SIDED).err
     locked = program("lock", TWO_SIDED, "--for", "3h", "--reason", "a hunch", "--json").json
     assert place().error["code"] == "LOCKED"
     with closing(sqlite3.connect(state_of(exchange))) as connection:

@@ -9,7 +9,7 @@ from support.opened import resources_of
 from support.served import TWO_SIDED, served
 
 from kalshi_cli.base.errors import KalshiError, RefusedError, UsageError
-from kalshi_cli.base.units import Ts, contracts, dollars
+from kalshi_cli.base.units import ONE_DOLLAR, Ts, contracts, dollars
 from kalshi_cli.services.account.service import AccountService
 
 
@@ -45,9 +45,17 @@ def test_an_export_names_what_a_fill_bought_or_sold_as_the_list_does(account: Ac
     for row in whole:
         known = listed[row.trade_id]
         assert (row.action, row.side, row.side_price) == (known.action, known.side, known.side_price)
+        assert row.value == known.value
     since = whole[-1].time
     assert account.fill_export(since) == [row for row in whole if row.time >= since], "a period changes no row"
     assert account.fill_export(Ts(since + 1)) == []
+
+
+def test_a_fill_is_worth_its_count_at_the_price_of_the_outcome_that_was_traded(account: AccountService) -> None:
+    fills = {(fill.book_side.value, fill.action, fill.side): fill for fill in account.fills()}
+    bought, sold = fills["bid", "buy", "yes"], fills["ask", "sell", "yes"]
+    assert bought.value == bought.cost == bought.count * bought.price
+    assert (sold.value, sold.cost) == (sold.count * sold.price, sold.count * (ONE_DOLLAR - sold.price))
 
 
 def test_lots_that_are_still_open_can_be_left_out(account: AccountService) -> None:

@@ -179,6 +179,13 @@ def test_a_reviewed_close_is_refused_before_anybody_is_asked(kalshi: Kalshi, exc
     assert kalshi.orders.plan_close(TWO_SIDED, is_reviewed=True).positions == ()
 
 
+def test_an_empty_ticker_does_not_close_every_position(kalshi: Kalshi) -> None:
+    for empty in ("", " "):
+        with pytest.raises(UsageError, match="would mean every position"):
+            kalshi.orders.plan_close(empty)
+    assert kalshi.orders.plan_close().positions == ()
+
+
 def test_the_kill_switch_halts_cancels_and_lets_a_person_resume(
     kalshi: Kalshi, exchange: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:

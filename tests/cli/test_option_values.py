@@ -1,4 +1,4 @@
-"""An option that takes one value is refused with a second, different one, in every command and on either side of it."""
+"""Every command refuses an empty value, and two values of an option that takes one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.main import main, root
+from kalshi_cli.cli.option_values import refuse_option_values
 from kalshi_cli.cli.options import HelpCommand, HelpGroup
-from kalshi_cli.cli.repeated_options import refuse_repeats
 
 Capture = pytest.CaptureFixture[str]
 
@@ -51,9 +51,61 @@ def test_every_option_with_one_value_is_refused_with_two(path: str, name: str, w
     command = EVERY_COMMAND[path]
     context = typer.Context(command, info_name=path, help_option_names=["-h", "--help"])  # which a command keeps
     first, other = ["a"] * words, ["b"] * words
-    refuse_repeats(command, context, [name, *first, name, *first])
+    refuse_option_values(command, context, [name, *first, name, *first])
     with pytest.raises(UsageError, match=f"takes one value, not 2: {' '.join(first)}, {' '.join(other)}"):
-        refuse_repeats(command, context, [name, *first, name, *other])
+        refuse_option_values(command, context, [name, *first, name, *other])
+
+
+@pytest.mark.parametrize(("path", "name", "words"), [each for each in EVERY_OPTION if each[1] != "--config"], ids=str)
+def test_every_option_is_refused_with_an_empty_value(path: str, name: str, words: int) -> None:
+    command = EVERY_COMMAND[path]
+    context = typer.Context(command, info_name=path, help_option_names=["-h", "--help"])
+    for empty in ("", " "):
+        with pytest.raises(UsageError, match=r"^--[a-z-]+ needs a value; it is empty\n"):
+            refuse_option_values(command, context, [name, *["a"] * (words - 1), empty])
+
+
+EMPTY = [
+    ("order place T --side yes --action buy --count 1 --price 0.2 --client-order-id=", "--client-order-id"),
+    ("buy T 1 @0.2 --group=", "--group"),
+    ("order place T --side yes --action buy --count 1 --price=", "--price"),
+    ("order place T --side= --action buy", "--side"),
+    ("order list --ticker=", "--ticker"),
+    ("order list --status=", "--status"),
+    ("cancel-all --ticker=", "--ticker"),
+    ("balance --fields=", "--fields"),
+    ("--env= balance", "--env"),
+    ("balance --env=", "--env"),
+    ("config path --allow-host=", "--allow-host"),
+    ("api GET /markets -f=", "--raw-field"),
+    ("trade --strategy spike --param=", "--param"),
+    ("close =", "TICKER"),
+    ("market =", "TICKER"),
+    ("lock =", "TICKER"),
+    ("order amend = --price 0.2", "ID"),
+    ("order cancel a =", "ID... | -"),
+    ("orderbook A =", "TICKER"),
+    ("pnl --plot =", "FILE.svg"),
+]
+
+
+@pytest.mark.parametrize(("line", "name"), EMPTY, ids=[line for line, _ in EMPTY])
+def test_an_empty_value_is_refused_in_one_line(line: str, name: str, capsys: Capture) -> None:
+    words = ["" if word == "=" else word for word in line.replace("-f=", "-f =").split()]
+    assert main(words) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines()[0] == f"error: {name} needs a value; it is empty"
+
+
+def test_an_empty_value_of_a_check_is_unknown(capsys: Capture) -> None:
+    assert main(["check", "positions", "--warn", ""]) == 3
+    assert "--warn needs a value; it is empty" in capsys.readouterr().out
+
+
+def test_an_empty_configuration_file_means_none_was_given(capsys: Capture) -> None:
+    assert main(["config", "path", "--config", ""]) == 0
+    assert capsys.readouterr().out
 
 
 def test_no_command_parses_its_options_elsewhere() -> None:
@@ -90,9 +142,10 @@ def test_two_values_are_refused_with_both_of_them(line: str, said: str, capsys: 
     assert shown.err.splitlines()[0] == f"error: {said}"
 
 
-def test_json_and_another_format_contradict_each_other(capsys: Capture) -> None:
-    assert main(["config", "path", "--format", "csv", "--json"]) == 2
-    assert json.loads(capsys.readouterr().err)["error"]["message"] == "--format takes one value, not 2: csv, json"
+@pytest.mark.parametrize("order", [1, -1])
+def test_json_and_another_format_contradict_each_other(order: int, capsys: Capture) -> None:
+    assert main(["config", "path", *["--format=csv", "--json"][::order]]) == 2
+    assert json.loads(capsys.readouterr().err)["error"]["message"].startswith("--format takes one value, not 2: ")
 
 
 def test_an_alias_is_told_which_variable_an_option_overrides(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,8 +170,9 @@ def test_the_same_value_twice_is_harmless(line: str, capsys: Capture) -> None:
     assert capsys.readouterr().out
 
 
-def test_help_comes_before_the_refusal(capsys: Capture) -> None:
-    assert main(["markets", "--status", "open", "--status", "closed", "-h"]) == 0
+@pytest.mark.parametrize("status", [("open", "--status", "closed"), ("",)])
+def test_help_comes_before_the_refusal(status: tuple[str, ...], capsys: Capture) -> None:
+    assert main(["markets", "--status", *status, "-h"]) == 0
     assert capsys.readouterr().out.startswith("Usage: kalshi markets ")
 
 

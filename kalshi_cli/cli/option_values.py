@@ -1,5 +1,8 @@
-"""The refusal of an option that has two values: the parser would keep the last one and drop the other silently.
+"""The refusal of options that have two values, and of empty values of options and arguments.
 
+Of two values the parser would keep the last one and drop the other silently. An empty value is what a shell makes of an
+unset variable: a command that ignored `--client-order-id "$ID"`, `order list --ticker "$TICKER"` or `close "$TICKER"`
+would do more than was meant.
 Every command imports this module, so it imports little itself.
 """
 
@@ -17,6 +20,9 @@ _ALL_VALUES = {"store": "append", "store_const": "append_const"}
 _OF_VARIABLES = frozenset({"--env", "--config", "--state"})
 """Options that have a variable each: an alias sets the variable, and the option still chooses something else."""
 
+_MAY_BE_EMPTY = frozenset({"--config"})
+"""Options whose empty value means "not given": earlier runbooks of the kill switch have it, which nothing may stop."""
+
 
 class _EveryValue:
     """A parser of options that keep every value."""
@@ -29,15 +35,26 @@ class _EveryValue:
         self._parser.add_option(action=_ALL_VALUES.get(action, action), **option)
 
 
-def refuse_repeats(command: Any, ctx: Any, words: Sequence[str]) -> None:
-    """Raise UsageError if these words give two values to an option that takes one. The same value twice is harmless."""
+def refuse_option_values(command: Any, ctx: Any, words: Sequence[str]) -> None:
+    """Raise UsageError if these words have an empty value, or give two values to an option that takes one.
+
+    The same value twice is harmless.
+    """
     if ctx.resilient_parsing:
         return  # the shell completes a line that is not finished
     parser = command.make_parser(ctx)
-    single = [each for each in command.get_params(ctx) if each.param_type_name == "option" and not each.multiple]
+    params = command.get_params(ctx)
+    single = [each for each in params if each.param_type_name == "option" and not each.multiple]
     for option in single:
         option.add_to_parser(_EveryValue(parser), ctx)
     given, _, _ = parser.parse_args(list(words))
+    for param in params:
+        is_option = param.param_type_name == "option"
+        values = given.get(param.name)
+        _refuse_empty(
+            option_name(param) if is_option else _argument_name(param.make_metavar(ctx)),
+            values if isinstance(values, list | tuple) else (values,),
+        )
     for option in single:
         values = given.get(option.name, ())
         if option.metavar == "SERIES":  # with a comma these are several, and the exchange knows none of that name
@@ -46,6 +63,19 @@ def refuse_repeats(command: Any, ctx: Any, words: Sequence[str]) -> None:
             both = f"{option.opts[0]} and {option.secondary_opts[0]}"
             raise UsageError(f"{both} cannot be combined", hint="use one of them")
         refuse_values(option_name(option), values)
+
+
+def _refuse_empty(name: str, values: Sequence[Any]) -> None:
+    """Raise UsageError if one of these values is empty or blank."""
+    words = [word for value in values for word in (value if isinstance(value, tuple) else (value,))]
+    if name not in _MAY_BE_EMPTY and any(isinstance(word, str) and not word.strip() for word in words):
+        raise UsageError(f"{name} needs a value; it is empty", hint="is a variable of the shell unset?")
+
+
+def _argument_name(metavar: str) -> str:
+    """Return the name of an argument: `TICKER` for `[TICKER]...`."""
+    name = metavar.removesuffix("...")
+    return name[1:-1] if name.startswith("[") and name.endswith("]") else name
 
 
 def refuse_values(name: str, values: Sequence[Any]) -> None:
