@@ -81,7 +81,8 @@ def list_open_positions(engine: TradingEngine, note: Tell, *, is_at_exchange: bo
         text = f"Open position: {count} {side} {position.ticker}, cost {show_money(position.cost)}"
         note(f"{text}. To close: `kalshi close {position.ticker}`" if is_at_exchange else text)
     if len(found) > MAX_TOLD:
-        note(f"and {len(found) - MAX_TOLD} more open positions: `kalshi positions`")
+        command = "kalshi positions" if is_at_exchange else "kalshi positions --paper"
+        note(f"and {len(found) - MAX_TOLD} more open positions: `{command}`")
 
 
 @dataclass(eq=False, repr=False)
