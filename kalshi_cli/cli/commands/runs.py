@@ -154,7 +154,7 @@ def trade(
         show_view(ctx, trade_summary(summary), title="Summary")
         if summary.mode == "paper" and (summary.fills or summary.open_positions):
             info("The paper account: `kalshi fills --paper`, also positions, pnl and portfolio")
-        if not summary.intents:
+        if not summary.intents and not summary.failed:
             info("No orders were requested. `kalshi strategies NAME` shows the parameters that decide")
         environment.close()  # before the exit code is chosen: a second Ctrl-C often comes here
         _end(summary)
