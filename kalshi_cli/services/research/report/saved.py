@@ -34,7 +34,7 @@ _COMPARED = (
 
 _TIMES = ("started", "ended")
 
-SAME_TIME_MS = 60_000
+SAME_TIME_MS = 5_000
 """The most by which the starts, and the ends, of two reports of the same time differ."""
 
 _PARAM = "param "
@@ -152,7 +152,7 @@ def _doubts(paths: Sequence[Path], reports: Sequence[dict[str, Any]]) -> Iterato
         one, other = (each.get(name) for each in reports)
         if one and other and abs(parse_ts(one) - parse_ts(other)) > SAME_TIME_MS:
             spans = (f"{each.get('started')} to {each.get('ended')}" for each in reports)
-            yield f"The reports cover different times: {' and '.join(spans)}. Choose both with --since and --until"
+            yield f"The reports cover different times: {' and '.join(spans)}. For a lake, `backtest --since` and `--until` choose the time"
             return
 
 
