@@ -44,6 +44,9 @@ OpenHoldout = Annotated[
     bool, typer.Option("--open-holdout", help="Judge the choice on the holdout; only once for a study.")
 ]
 Results = Annotated[list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")]
+SamplerChoice = Annotated[
+    Any, choice_option("--sampler", choices=("tpe", "random", "grid"), text="How trials are chosen (tpe).")
+]
 OneFillModel = Annotated[
     Any, choice_option("--fills", choices=FILLS[:-1], text="Queue position: where canceled contracts stood.")
 ]
@@ -66,9 +69,7 @@ def optimize(
     named: Named = None,
     param: Ranges = None,
     trials: Annotated[int, typer.Option("--trials", min=1, max=100_000, help="Trials for each window.")] = 50,
-    sampler: Annotated[
-        Any, choice_option("--sampler", choices=("tpe", "random", "grid"), text="How trials are chosen (tpe).")
-    ] = "tpe",
+    sampler: SamplerChoice = "tpe",
     windows: Annotated[int, typer.Option("--windows", min=1, max=50, help="Time windows of the search.")] = 3,
     holdout: Holdout = 0.2,
     open_holdout: OpenHoldout = False,
@@ -93,16 +94,15 @@ def optimize(
 ) -> None:
     """Search for strategy parameters.
 
-    Try parameters over recordings. The score is the net less half of the maximum drawdown, median over time windows.
-    Parameters are chosen on the first windows and judged on the next one. The latest recordings are a holdout, which
-    `--open-holdout` opens once.
+    The score is the net less half of the maximum drawdown, median over time windows. Parameters are chosen on the first
+    windows and judged on the next one. The latest recordings are a holdout, which `--open-holdout` opens once.
 
     Instead of files, `--series`, or `--lake` with or without `--since` and `--until`, uses the recordings of the lake
     (`kalshi data`). Give dates, not durations, to resume a study.
 
-    The study is a file. The same command resumes it, also after Ctrl-C, and more --trials continue it. The number of
-    workers changes no result. Fills, latency, interval and gaps are those of `kalshi backtest`; other ones begin a new
-    study. A worker never has KALSHI_ variables. A scheduler on another machine must be tls://.
+    The study is a file. The same command resumes it, also after Ctrl-C, and more --trials continue it. Other fills,
+    latency, interval or gaps begin a new one; they are those of `kalshi backtest`. The number of workers changes no
+    result. A worker never has KALSHI_ variables. A scheduler on another machine must be tls://.
 
     \b
     kalshi optimize threshold tapes/*.jsonl.gz --param buy_below=20c..40c --param sell_above=60c..80c --trials 50

@@ -87,14 +87,7 @@ def optimize(
     ranges, fixed = read_space(kind, texts_of(request.params, "params"))
     own = setup.configured.get(request.strategy, {})
     setup = msgspec.structs.replace(setup, configured={**setup.configured, spec: own})
-    base = BacktestRequest(
-        strategies=(spec,), files=tuple(dict.fromkeys(map(absolute, paths_of(request.files, "files")))),
-        results=tuple(map(absolute, paths_of(request.results, "results"))), params=fixed,
-        latency_ms=latency_of(request.latency_ms), fill_model=fills_of(request.fill_model), holes=request.holes,
-        interval_s=interval_of(request.interval_s),
-        lake=None if request.lake is None else absolute(Path(request.lake)), series=request.series,
-        since=request.since, until=request.until,
-    )  # fmt: skip
+    base = _base(request, spec, fixed)
     tapes = {each.name: each for each in list_tapes(base)}
     windows = plan_windows(list(tapes), [each.start for each in tapes.values()], request.windows, request.holdout)
     searched = [tapes[name] for name in windows.tapes]
@@ -201,6 +194,18 @@ def _view(request: OptimizeRequest, windows: WindowPlan, path: Path, report: Stu
 def show_params(params: Point) -> str:
     """Return parameters as options of a command take them: `edge=2c size=5`."""
     return " ".join(f"{name}={value}" for name, value in params.items())
+
+
+def _base(request: OptimizeRequest, spec: str, fixed: dict[str, str]) -> BacktestRequest:
+    """Return the backtest that every trial runs with its own parameters. UsageError for invalid settings."""
+    return BacktestRequest(
+        strategies=(spec,), files=tuple(dict.fromkeys(map(absolute, paths_of(request.files, "files")))),
+        results=tuple(map(absolute, paths_of(request.results, "results"))), params=fixed,
+        latency_ms=latency_of(request.latency_ms), fill_model=fills_of(request.fill_model), holes=request.holes,
+        interval_s=interval_of(request.interval_s),
+        lake=None if request.lake is None else absolute(Path(request.lake)), series=request.series,
+        since=request.since, until=request.until,
+    )  # fmt: skip
 
 
 def _absolute_spec(spec: str) -> str:
