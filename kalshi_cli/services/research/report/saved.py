@@ -152,7 +152,8 @@ def _doubts(paths: Sequence[Path], reports: Sequence[dict[str, Any]]) -> Iterato
         one, other = (each.get(name) for each in reports)
         if one and other and abs(parse_ts(one) - parse_ts(other)) > SAME_TIME_MS:
             spans = (f"{each.get('started')} to {each.get('ended')}" for each in reports)
-            yield f"The reports cover different times: {' and '.join(spans)}. For a lake, `backtest --since` and `--until` choose the time"
+            hint = "For a lake, `backtest --since` and `--until` choose the time"
+            yield f"The reports cover different times: {' and '.join(spans)}. {hint}"
             return
 
 
