@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from fnmatch import fnmatchcase
 
 from kalshi_cli.base.errors import StateFileError, UsageError
 from kalshi_cli.base.units import Money, Ts
@@ -21,9 +22,15 @@ from kalshi_cli.services.resources import Resources
 from kalshi_cli.store.lock import holder
 from kalshi_cli.store.records import ALL_TIME, NEVER, CountedHistory
 from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.views.orders import OrderRow, order_row
 from kalshi_cli.views.portfolio import PortfolioView
 from kalshi_cli.views.positions import AccountFillRow, PnlView, PositionRow, fill_row, pnl_view
 
+_STATUSES = {
+    "resting": (OrderStatus.RESTING,),
+    "canceled": (OrderStatus.CANCELED, OrderStatus.EXPIRED),
+    "executed": (OrderStatus.FILLED,),
+}
 _NOTHING = CountedHistory(fills=(), settlements=(), orders=(), closed=())
 
 
@@ -47,6 +54,22 @@ class PaperAccountService:
         before = positions_before(history)
         newest = [fill for fill in reversed(history) if since is None or fill.ts >= since]
         return [fill_row(fill, before[fill.key]) for fill in newest[:limit]]
+
+    def orders(self, status: str = "resting", ticker: str = "") -> list[OrderRow]:
+        """Return the paper orders, newest first; `ticker` may be a pattern. Resting ones end with their loop.
+
+        `status` is resting, canceled, executed or all.
+        """
+        home, store = self._resources.find_home(is_at_exchange=False), self._store()
+        is_running = holder(home.folder / "trade.lock") is not None
+        found = store.orders() if store is not None else ()
+        return [
+            order_row(order)
+            for order in reversed(found)
+            if (status == "all" or order.status in _STATUSES[status])
+            and (is_running or status != "resting")
+            and fnmatchcase(order.ticker, ticker or "*")
+        ]
 
     def pnl(self, by: str = "market", since: Ts | None = None) -> PnlView:
         """Return total profit and loss, and its parts by one of `portfolio.KEYS`."""

@@ -80,13 +80,22 @@ def test_the_paper_account_is_read_from_its_state_file(exchange: Served) -> None
     assert [row["key"] for row in pnl["rows"]] == ["fade"]
     days = program("pnl", "--paper", "--by", "day", "--json").json
     assert (days["net"], days["realized"]) == (pnl["net"], "1.300000")
+    assert program("order", "list", "--paper", "--json").json == []
+    orders = program("order", "list", "--paper", "--status", "executed", "--json").json
+    assert [(row["ticker"], row["book_side"], row["status"]) for row in orders] == [
+        ("KXGONE-1", "bid", "filled"), (TWO_SIDED, "ask", "filled"), (TWO_SIDED, "bid", "filled"),
+    ]  # fmt: skip
+    assert program("order", "list", "--paper", "--status", "canceled", "--json").json == []
+    every = program("order", "list", "--paper", "--status", "all", "--ticker", "KXGONE*", "--json").json
+    assert [row["ticker"] for row in every] == ["KXGONE-1"]
+    assert program("order", "list", "--paper", "--event", "KXGONE").code == 2
     whole = program("portfolio", "--paper", "--json").json
     assert whole["cash"] == "1000.070000", "1000 + 1.30 realized - 0.03 fees - 1.20 cost"
     assert (whole["resting_orders"], len(whole["positions"])) == (0, 1)
 
 
 def test_without_the_option_the_account_of_the_exchange_is_shown_with_a_notice(exchange: Served) -> None:
-    for words in (("fills",), ("positions",), ("pnl",), ("portfolio",)):
+    for words in (("fills",), ("positions",), ("pnl",), ("portfolio",), ("order", "list")):
         shown, paper = program(*words), program(*words, "--paper")
         assert NOTICE in shown.err, words
         assert NOTICE not in paper.err, words
