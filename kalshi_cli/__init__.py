@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kalshi_cli.services.orders.amend import AmendRequest as AmendRequest
     from kalshi_cli.services.orders.close import ClosePolicy as ClosePolicy
     from kalshi_cli.services.orders.place import OrderTicket as OrderTicket
+    from kalshi_cli.services.research.search.optimize import OptimizeRequest as OptimizeRequest
     from kalshi_cli.views.frames import to_dict as to_dict
     from kalshi_cli.views.frames import to_dicts as to_dicts
     from kalshi_cli.views.frames import to_pandas as to_pandas
@@ -22,6 +23,7 @@ __version__ = "0.2.0"
 _FOUND_IN = {
     "Kalshi": "kalshi_cli.app.kalshi",
     "AmendRequest": "kalshi_cli.services.orders.amend",
+    "OptimizeRequest": "kalshi_cli.services.research.search.optimize",
     "ClosePolicy": "kalshi_cli.services.orders.close",
     "OrderTicket": "kalshi_cli.services.orders.place",
     "to_dict": "kalshi_cli.views.frames",

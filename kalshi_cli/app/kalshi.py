@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
     from kalshi_cli.base.units import Ts
+    from kalshi_cli.services.account.paper_reads import PaperAccountService
     from kalshi_cli.services.account.service import AccountService
     from kalshi_cli.services.markets.service import MarketService
     from kalshi_cli.services.monitoring.service import MonitoringService
@@ -117,6 +118,13 @@ class Kalshi:
         from kalshi_cli.services.account.service import AccountService
 
         return AccountService(self._resources)
+
+    @cached_property
+    def paper(self) -> PaperAccountService:
+        """Read positions, fills and profit and loss of paper trading."""
+        from kalshi_cli.services.account.paper_reads import PaperAccountService
+
+        return PaperAccountService(self._resources)
 
     @cached_property
     def trading(self) -> TradingService:

@@ -221,7 +221,7 @@ class RunModes:
     ) -> _Account:
         """Load and reconcile the account at the exchange, and open its order groups; or load the paper account."""
         from kalshi_cli.exchange.live.live_venue import LiveVenue
-        from kalshi_cli.services.account.paper_account import load_paper
+        from kalshi_cli.services.account.paper_account import load_paper, markets_held
 
         config, clock = self.config, resources.clock
         if not home.is_at_exchange:
@@ -230,6 +230,7 @@ class RunModes:
                 new_id=resources.new_id, strategies=strategies, references=config.references, families=families,
                 order_expiry_s=config.trade.order_expiry_s,
                 resync=stream.resync if stream is not None else lambda _ticker: None,
+                read_held=partial(markets_held, resources.client, tell=resources.tell), tell=resources.tell,
             )  # fmt: skip
             return _Account(engine, paper, None)
         client = learn_key(resources, store)

@@ -173,7 +173,7 @@ def compare_reports(ctx: typer.Context, paths: Sequence[Path]) -> None:
 
     if len(paths) != 2:
         raise UsageError("compare takes two reports", hint="kalshi backtest compare a.json b.json")
-    rows = compare(*paths)
+    rows = compare(paths[0], paths[1], warn)
     if (flags_of(ctx).form or default_format()) is Format.TABLE:
         rows = readable(rows)
     show_list(ctx, ComparisonRow, rows, title=f"{paths[0]} and {paths[1]}")

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
     from kalshi_cli.app.kalshi import Kalshi
     from kalshi_cli.config.config import Config
+    from kalshi_cli.services.account.paper_reads import PaperAccountService
+    from kalshi_cli.services.account.service import AccountService
     from kalshi_cli.services.resources import Home, Resources
     from kalshi_cli.views.row import OutputRow
 
@@ -121,6 +123,17 @@ def open_services(ctx: typer.Context) -> Kalshi:
     from kalshi_cli.app.kalshi import Kalshi
 
     return Kalshi(environment_of(ctx))
+
+
+def account_of(kalshi: Kalshi, *, paper: bool) -> AccountService | PaperAccountService:
+    """Return the account to read; without `paper` that of the exchange, with a notice if the last run was on paper."""
+    if paper:
+        return kalshi.paper
+    from kalshi_cli.services.account.paper_reads import paper_notice
+
+    if notice := paper_notice(kalshi.resources):
+        info(notice)
+    return kalshi.account
 
 
 def home_of(resources: Resources, *, paper: bool) -> Home | None:

@@ -51,6 +51,17 @@ class BacktestTradeRow(OutputRow, frozen=True, kw_only=True):
     order_id: str
 
 
+class BacktestSettlementRow(OutputRow, frozen=True, kw_only=True):
+    """A position that a result paid: `position` is positive for YES, `realized` the payout less the cost."""
+
+    time: Ts
+    ticker: str
+    result: str
+    position: Qty
+    payout: Money
+    realized: SignedMoney
+
+
 class EquityRow(OutputRow, frozen=True, kw_only=True):
     """The profit of the run at a time, and its distance below the highest profit so far."""
 

@@ -42,7 +42,11 @@ class WindowChoiceRow(OutputRow, frozen=True, kw_only=True):
 
 
 class OptimizeView(OutputRow, frozen=True, kw_only=True):
-    """A parameter search: its choice, the number of variants tried, and each choice judged on the next window."""
+    """A parameter search: its choice, the number of variants tried, and each choice judged on the next window.
+
+    `best` are the ten variants with the highest score over all windows: scores near each other for parameters near each
+    other are a plateau, a single high one is luck. Their `score` is the median over windows, the rest are totals.
+    """
 
     strategy: str
     params: str
@@ -55,6 +59,8 @@ class OptimizeView(OutputRow, frozen=True, kw_only=True):
     recordings: int
     windows: int
     sampler: str
+    fill_model: str
+    latency: str
     holdout_recordings: int
     holdout_opened: Ts | None
     holdout_params: str | None
@@ -63,9 +69,10 @@ class OptimizeView(OutputRow, frozen=True, kw_only=True):
     holdout_net: SignedMoney | None
     study: str
     rows: tuple[WindowChoiceRow, ...]
+    best: tuple[VariantRow, ...]
 
     screen = (
         "strategy", "params", "score", "variants", "trials", "pruned", "failed", "recordings", "windows", "sampler",
-        "holdout_recordings", "holdout_opened", "holdout_params", "holdout_variants", "holdout_score", "holdout_net",
-        "study",
+        "fill_model", "latency", "holdout_recordings", "holdout_opened", "holdout_params", "holdout_variants",
+        "holdout_score", "holdout_net", "study",
     )  # fmt: skip

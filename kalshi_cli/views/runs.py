@@ -36,12 +36,18 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
     """A run of `trade` in numbers; `denied` counts refusals by code, `day_net` is the net of the trading day.
 
     Amounts are those of this run; `net` is realized plus unrealized minus fees, and the `strategies` add up to it.
+    `failed_strategies` were disabled because they raised an error or hung, each with the reason. `markets` counts those
+    of the run, `starting_balance` is the cash at its start.
     """
 
     strategy: str
     params: dict[str, str] = msgspec.field(default_factory=dict)
     env: str
     mode: str
+    started: Ts | None = None
+    ended: Ts | None = None
+    markets: int = 0
+    starting_balance: Money | None = None
     uptime_s: float
     cycles: int
     intents: int
@@ -60,12 +66,13 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
     balance: Money | None
     day_net: SignedMoney
     stopped_by: str
+    failed_strategies: tuple[str, ...] = ()
     strategies: tuple[StrategyPartRow, ...]
 
     screen = (
-        "strategy", "params", "env", "mode", "uptime_s", "cycles", "intents", "orders", "fills", "maker_fills",
-        "taker_fills", "open_positions", "live_orders", "win_rate", "denied", "realized", "unrealized", "fees", "net",
-        "balance", "day_net", "stopped_by",
+        "strategy", "params", "env", "mode", "started", "ended", "markets", "uptime_s", "cycles", "intents", "orders",
+        "fills", "maker_fills", "taker_fills", "open_positions", "live_orders", "win_rate", "denied", "realized",
+        "unrealized", "fees", "net", "balance", "day_net", "stopped_by", "failed_strategies",
     )  # fmt: skip
 
 

@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.backtest_files import LakeSeries, LakeSince, LakeUntil, lake_part
-from kalshi_cli.cli.options import CommandGroup, LakeFolder, choice_option, open_services, show_view
+from kalshi_cli.cli.backtest_files import (
+    FILLS,
+    LakeSeries,
+    LakeSince,
+    LakeUntil,
+    Latency,
+    LatencyMs,
+    lake_part,
+    latency_of,
+)
+from kalshi_cli.cli.options import CommandGroup, LakeFolder, choice_option, duration_option, open_services, show_view
 from kalshi_cli.cli.screen.output import info
 from kalshi_cli.cli.time_options import when
 
@@ -35,7 +44,16 @@ OpenHoldout = Annotated[
     bool, typer.Option("--open-holdout", help="Judge the choice on the holdout; only once for a study.")
 ]
 Results = Annotated[list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")]
-LatencyMs = Annotated[int, typer.Option(min=0, max=60_000, help="Latency from decision to exchange, in milliseconds.")]
+SamplerChoice = Annotated[
+    Any, choice_option("--sampler", choices=("tpe", "random", "grid"), text="How trials are chosen (tpe).")
+]
+OneFillModel = Annotated[
+    Any, choice_option("--fills", choices=FILLS[:-1], text="Queue position: where canceled contracts stood.")
+]
+Gaps = Annotated[
+    str, choice_option("--gaps", choices=("refuse", "forget", "ignore"), text="What to do where data was lost.")
+]
+TickInterval = Annotated[Any, duration_option("--interval", text="Recorded time between ticks, at most 10s (2s).")]
 Jobs = Annotated[int | None, typer.Option("--jobs", min=1, max=64, help="Local worker processes (one for each core).")]
 Scheduler = Annotated[
     str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Use the workers of a Dask scheduler.")
@@ -51,9 +69,7 @@ def optimize(
     named: Named = None,
     param: Ranges = None,
     trials: Annotated[int, typer.Option("--trials", min=1, max=100_000, help="Trials for each window.")] = 50,
-    sampler: Annotated[
-        Any, choice_option("--sampler", choices=("tpe", "random", "grid"), text="How trials are chosen (tpe).")
-    ] = "tpe",
+    sampler: SamplerChoice = "tpe",
     windows: Annotated[int, typer.Option("--windows", min=1, max=50, help="Time windows of the search.")] = 3,
     holdout: Holdout = 0.2,
     open_holdout: OpenHoldout = False,
@@ -65,7 +81,11 @@ def optimize(
     series: LakeSeries = None,
     since: LakeSince = None,
     until: LakeUntil = None,
-    latency_ms: LatencyMs = 150,
+    latency: Latency = None,
+    latency_ms: LatencyMs = None,
+    fills: OneFillModel = "proportional",
+    interval: TickInterval = None,
+    gaps: Gaps = "forget",
     jobs: Jobs = None,
     scheduler: Scheduler = None,
     tls_ca: Annotated[Path | None, typer.Option("--tls-ca", metavar="FILE", help="CA certificate.")] = None,
@@ -74,20 +94,20 @@ def optimize(
 ) -> None:
     """Search for strategy parameters.
 
-    Try parameters over recordings. The score is the net less half of the maximum drawdown, median over time windows.
-    Parameters are chosen on the first windows and judged on the next one. The latest recordings are a holdout, which
-    `--open-holdout` opens once.
+    The score is the net less half of the maximum drawdown, median over time windows. Parameters are chosen on the first
+    windows and judged on the next one. The latest recordings are a holdout, which `--open-holdout` opens once.
 
     Instead of files, `--series`, or `--lake` with or without `--since` and `--until`, uses the recordings of the lake
     (`kalshi data`). Give dates, not durations, to resume a study.
 
-    The study is a file. The same command resumes it, also after Ctrl-C, and more --trials continue it. The number of
-    workers changes no result. A worker never has KALSHI_ variables. A scheduler on another machine must be tls://.
+    The study is a file. The same command resumes it, also after Ctrl-C, and more --trials continue it. Other fills,
+    latency, interval or gaps begin a new one; they are those of `kalshi backtest`. The number of workers changes no
+    result. A worker never has KALSHI_ variables. A scheduler on another machine must be tls://.
 
     \b
     kalshi optimize threshold tapes/*.jsonl.gz --param buy_below=20c..40c --param sell_above=60c..80c --trials 50
     kalshi optimize threshold --series KXBTC15M --since 2026-05-13 --until 2026-05-15 --param buy_below=20c..40c
-    kalshi optimize ./fade.py tapes/*.jsonl.gz --param limit=10c,20c,30c --sampler grid --windows 2
+    kalshi optimize ./fade.py tapes/*.jsonl.gz --param limit=10c,20c,30c --sampler grid --windows 2 --fills pessimistic
     """
     from kalshi_cli.base.clock import SystemClock
     from kalshi_cli.cli.extras import require_extra
@@ -101,7 +121,8 @@ def optimize(
     with open_services(ctx) as kalshi:
         request = OptimizeRequest(
             strategy=strategy, files=tuple(files), params=tuple(param or ()), trials=trials,
-            results=tuple(results or ()), latency_ms=latency_ms, windows=windows, holdout=holdout, sampler=sampler,
+            results=tuple(results or ()), latency_ms=latency_of(latency, latency_ms), fill_model=fills,
+            interval_s=interval, holes=gaps, windows=windows, holdout=holdout, sampler=sampler,
             seed=seed, is_pruned=prune, jobs=jobs or min(os.cpu_count() or 1, 64), scheduler=remote, study=study,
             opens_holdout=open_holdout,
             **lake_part(kalshi.resources.config, files, lake, series, when(kalshi, since), when(kalshi, until)),

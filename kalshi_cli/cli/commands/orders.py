@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.base.errors import KalshiError, OutcomeUnknownError
+from kalshi_cli.base.errors import KalshiError, OutcomeUnknownError, UsageError
 from kalshi_cli.base.units import format_ts
 from kalshi_cli.cli.commands import cancel_all, order_changes, order_groups
 from kalshi_cli.cli.commands.pickers import pick_order
 from kalshi_cli.cli.options import (
     CommandGroup,
+    Paper,
     choice_option,
     count_option,
     duration_option,
     note_unsent,
     open_app,
+    open_services,
     price_option,
     show_list,
     show_view,
@@ -121,6 +123,7 @@ def list_(
     pattern: TickerGlob = "",
     event: Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event.")] = None,
     subaccount: Annotated[int | None, subaccount_option("Only this subaccount; 0 is the primary one.")] = None,
+    paper: Paper = False,
 ) -> None:
     """List your orders.
 
@@ -134,11 +137,22 @@ def list_(
     \b
     kalshi order list
     kalshi order list --status all --ticker 'KXBTC*' --json
+    kalshi order list --paper --status all
     """
+    from kalshi_cli.services.account.paper_reads import paper_notice
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.views.orders import OrderRow
 
+    if paper:
+        if event is not None or subaccount is not None:
+            raise UsageError("--paper cannot be combined with --event or --subaccount", hint="use --ticker")
+        with open_services(ctx) as kalshi:
+            none = "No orders" if status == "all" else f"No {status} orders"
+            show_list(ctx, OrderRow, kalshi.paper.orders(status, pattern.upper()), empty=none, now=kalshi.now)
+        return
     with open_app(ctx) as resources:
+        if notice := paper_notice(resources):
+            info(notice)
         orders = OrderService(resources)
         rows = orders.list(status, ticker=pattern, event=event or "", subaccount=subaccount)
         of: type[OutputRow] = OrderRow

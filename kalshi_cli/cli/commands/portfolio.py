@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,8 @@ from kalshi_cli.cli.options import (
     LIMIT_OR_ALL,
     All,
     CommandGroup,
+    Paper,
+    account_of,
     choice_option,
     flags_of,
     open_services,
@@ -22,6 +24,9 @@ from kalshi_cli.cli.order_options import is_terse, subaccount_option
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format
 from kalshi_cli.cli.time_options import when, when_option
 
+if TYPE_CHECKING:
+    from kalshi_cli.app.kalshi import Kalshi
+
 app = CommandGroup("Balance, positions, fills, profit and loss.")
 
 KEYS = ("market", "event", "series", "strategy", "day", "month")
@@ -31,7 +36,7 @@ Since = Annotated[Any, when_option("--since")]
 
 
 @app.command("portfolio")
-def portfolio(ctx: typer.Context) -> None:
+def portfolio(ctx: typer.Context, paper: Paper = False) -> None:
     """Show cash, positions, risk and today's P&L.
 
     One screen: cash and totals, today's profit and loss since midnight of `day_zone`, each open position with its
@@ -43,7 +48,7 @@ def portfolio(ctx: typer.Context) -> None:
     kalshi portfolio --json
     """
     with open_services(ctx) as kalshi:
-        view, title = kalshi.account.portfolio(), f"Portfolio ({kalshi.env})"
+        view, title = account_of(kalshi, paper=paper).portfolio(), f"Portfolio ({_name(kalshi, paper=paper)})"
         if flags_of(ctx).verbose or (flags_of(ctx).form or default_format()) is not Format.TABLE:
             show_view(ctx, view, title=title, now=kalshi.now)
         else:
@@ -72,7 +77,9 @@ def balance(
 
 @app.command("positions")
 def positions(
-    ctx: typer.Context, subaccount: Annotated[int | None, subaccount_option("Only this subaccount.")] = None
+    ctx: typer.Context,
+    subaccount: Annotated[int | None, subaccount_option("Only this subaccount.")] = None,
+    paper: Paper = False,
 ) -> None:
     """List open positions, marked to the closing price.
 
@@ -82,12 +89,13 @@ def positions(
     \b
     kalshi positions
     kalshi positions --subaccount 1
+    kalshi positions --paper
     """
     from kalshi_cli.cli.screen.brief import position_lines
     from kalshi_cli.views.positions import PositionRow
 
     with open_services(ctx) as kalshi:
-        rows = kalshi.account.positions(subaccount)
+        rows = account_of(kalshi, paper=paper).positions(subaccount)
         lines = position_lines(rows) if is_terse(ctx) else rows
         show_list(ctx, type(lines[0]) if lines else PositionRow, lines, empty="No open positions")
 
@@ -101,6 +109,7 @@ def fills(
         int, typer.Option(min=1, max=1_000_000, metavar="N", help="Maximum number of fills, newest first.")
     ] = 50,
     everything: All = False,
+    paper: Paper = False,
 ) -> None:
     """List your trades.
 
@@ -110,13 +119,15 @@ def fills(
     \b
     kalshi fills --since 24h --all --format csv
     kalshi fills --since 2026-11-01
+    kalshi fills --paper --json
     """
     from kalshi_cli.cli.screen.brief import FillLine, fill_lines
     from kalshi_cli.views.positions import AccountFillRow
 
     with open_services(ctx) as kalshi:
         most = None if everything else limit
-        found = kalshi.account.fills(name.upper(), when(kalshi, since), None if most is None else most + 1)
+        account = account_of(kalshi, paper=paper)
+        found = account.fills(name.upper(), when(kalshi, since), None if most is None else most + 1)
         of, lines = (FillLine, fill_lines(found)) if is_terse(ctx) else (AccountFillRow, found)
         show_list(ctx, of, lines, limit=most, more=LIMIT_OR_ALL, empty="No fills", now=kalshi.now)
 
@@ -168,6 +179,7 @@ def pnl(
     by: Annotated[str, choice_option("--by", choices=KEYS, text="Group by.")] = "market",
     since: Since = None,
     plot: Annotated[bool, typer.Option("--plot", help="Draw the chart, on the terminal or into FILE.svg.")] = False,
+    paper: Paper = False,
 ) -> None:
     """Show profit and loss by market, event, strategy or day.
 
@@ -180,17 +192,23 @@ def pnl(
     kalshi pnl --by month --since 2026-01-01
     kalshi pnl --since 30d --plot
     kalshi pnl --plot curve.svg
+    kalshi pnl --paper --by strategy
     """
     if picture is not None and not plot:
         raise UsageError(f"Unexpected argument: {picture}", hint=f"kalshi pnl --plot {picture}")
     if plot:
-        _plot(ctx, since, picture)
+        _plot(ctx, since, picture, paper=paper)
         return
     with open_services(ctx) as kalshi:
-        show_view(ctx, kalshi.account.pnl(by, when(kalshi, since)), title=f"Profit and loss by {by}")
+        view = account_of(kalshi, paper=paper).pnl(by, when(kalshi, since))
+        show_view(ctx, view, title=f"Profit and loss by {by}")
 
 
-def _plot(ctx: typer.Context, since: Any, picture: Path | None) -> None:
+def _name(kalshi: Kalshi, *, paper: bool) -> str:
+    return f"{kalshi.env}, paper" if paper else kalshi.env
+
+
+def _plot(ctx: typer.Context, since: Any, picture: Path | None, *, paper: bool) -> None:
     """Draw the equity curve of the account, on the terminal or into a file."""
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
 
@@ -198,5 +216,5 @@ def _plot(ctx: typer.Context, since: Any, picture: Path | None) -> None:
     if chosen_fields():
         raise UsageError("--plot and --fields cannot be combined", hint="use one of them")
     with open_services(ctx) as kalshi:
-        points = kalshi.account.equity_curve(when(kalshi, since))
+        points = account_of(kalshi, paper=paper).equity_curve(when(kalshi, since))
     show_curve(points, picture)

@@ -152,7 +152,7 @@ def trade(
             summary = RunModes(environment).trade(request, _banner, show)
         end.count_with(lambda: summary.live_orders)
         show_view(ctx, trade_summary(summary), title="Summary")
-        if not summary.intents:
+        if not summary.intents and not summary.failed:
             info("No orders were requested. `kalshi strategies NAME` shows the parameters that decide")
         environment.close()  # before the exit code is chosen: a second Ctrl-C often comes here
         _end(summary)

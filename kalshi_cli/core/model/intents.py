@@ -18,8 +18,8 @@ class Place(Intent, frozen=True):
     Attributes:
         ticker: The market.
         side: BID buys YES (or sells NO); ASK sells YES (or buys NO).
-        price: The limit price of YES.
-        qty: The number of contracts.
+        price: The limit price of YES, in ten-thousandths of a dollar: `cents(20)`.
+        qty: The number of contracts, in hundredths of a contract: `contracts(5)`. A bare 5 is 0.05 contracts.
         fair: The strategy's fair value of one YES contract.
         reason: A short text, stored with the order.
         tif: Good till canceled (GTC), immediate or cancel (IOC), or fill or kill (FOK).

@@ -26,6 +26,7 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.store.records import ALL_TIME, NEVER, ClosedResult
+from kalshi_cli.views.positions import PositionRow, SubaccountPositionRow, position_row
 
 if TYPE_CHECKING:
     from kalshi_cli.store.sqlite_store import Store
@@ -283,6 +284,14 @@ def _checked(resources: Resources, found: Portfolio) -> Portfolio:
     return found
 
 
+def position_rows(found: Portfolio, subaccount: int | None = None) -> list[PositionRow]:
+    """Return the open positions as rows with closing prices, of all subaccounts unless one is given."""
+    marks = found.marks
+    held = [each for each in found.open_positions if subaccount is None or each.subaccount == subaccount]
+    kind = SubaccountPositionRow if any(each.subaccount for each in held) else PositionRow
+    return [position_row(each, marks[each.ticker], kind) for each in held]
+
+
 def account_pnl(
     resources: Resources, by: str, since: Ts | None
 ) -> tuple[pnl.ProfitAndLoss, dict[str, pnl.ProfitAndLoss]]:
@@ -292,6 +301,13 @@ def account_pnl(
     client, store = learn_key(resources), resources.remembered()
     found = _checked(resources, read(client, store, start, by_market=by in ("market", "event", "series")))
     orders = found.orders if found.orders is not None or store is None else store.orders()
+    return group_account_pnl(resources, found, orders or (), by, since)
+
+
+def group_account_pnl(
+    resources: Resources, found: Portfolio, orders: Iterable[Order], by: str, since: Ts | None
+) -> tuple[pnl.ProfitAndLoss, dict[str, pnl.ProfitAndLoss]]:
+    """Return total profit and loss of a portfolio, and its parts by one of `KEYS`; `orders` name the strategies."""
     events = {each.ticker: each.event_ticker for each in found.closed if each.event_ticker}
 
     @cache
@@ -301,7 +317,7 @@ def account_pnl(
     parts = group_pnl(
         found, by,
         since=since, zone=ZoneInfo(resources.config.day_zone), now=resources.clock.now(),
-        strategy_of=FillOwners(orders or ()).strategy,
+        strategy_of=FillOwners(orders).strategy,
         event_of=event_of,
         series_of=lambda ticker: resources.families.event(event_of(ticker)).series_ticker,
     )  # fmt: skip

@@ -25,7 +25,7 @@ from kalshi_cli.services.account.cash import (
     transfer,
     unsent,
 )
-from kalshi_cli.services.account.portfolio import KEYS, account_pnl, account_portfolio, positions_before
+from kalshi_cli.services.account.portfolio import KEYS, account_pnl, account_portfolio, position_rows, positions_before
 from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.store.records import ALL_TIME
 from kalshi_cli.views import cash
@@ -36,10 +36,8 @@ from kalshi_cli.views.positions import (
     AccountFillRow,
     PnlView,
     PositionRow,
-    SubaccountPositionRow,
     fill_row,
     pnl_view,
-    position_row,
 )
 
 if TYPE_CHECKING:
@@ -63,11 +61,7 @@ class AccountService(PlanningService):
 
     def positions(self, subaccount: int | None = None) -> Sequence[PositionRow]:
         """Return the open positions with closing prices, of all subaccounts unless one is given."""
-        found = account_portfolio(self._resources)
-        marks = found.marks
-        held = [each for each in found.open_positions if subaccount is None or each.subaccount == subaccount]
-        kind = SubaccountPositionRow if any(each.subaccount for each in held) else PositionRow
-        return [position_row(each, marks[each.ticker], kind) for each in held]
+        return position_rows(account_portfolio(self._resources), subaccount)
 
     def portfolio(self) -> PortfolioView:
         """Return cash, positions, exposure against limits and today's profit and loss, with totals."""

@@ -28,9 +28,11 @@ def portfolio_summary(resources: Resources) -> PortfolioView:
     return summary_of(resources, orders, account_portfolio(resources))
 
 
-def summary_of(resources: Resources, orders: Sequence[Order], found: Portfolio) -> PortfolioView:
-    """Return the summary of resting orders and of a portfolio that was read after them; reads the cash."""
-    cash = resources.client.balance().cash
+def summary_of(
+    resources: Resources, orders: Sequence[Order], found: Portfolio, cash: Money | None = None
+) -> PortfolioView:
+    """Return the summary of resting orders and of a portfolio that was read after them; reads the cash if not given."""
+    cash = resources.client.balance().cash if cash is None else cash
     now = resources.clock.now()
     today = pnl_since(found, day_start(now, ZoneInfo(resources.config.day_zone)))
     exposures = market_exposures(found.open_positions, orders)

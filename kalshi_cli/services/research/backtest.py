@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.units import Money, Ts, format_ts, pluralize
+from kalshi_cli.base.units import Money, Ts, contracts, format_ts, pluralize
 from kalshi_cli.core.account.pnl import ProfitAndLoss, group_by
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import Effect, OrderRefused
@@ -205,14 +205,19 @@ def backtest_warnings(report: BacktestReport, mode: str) -> list[str]:
 
 
 def backtest_notes(report: BacktestReport) -> list[str]:
-    """Return the first refusal of each code in words, and why live fills differ.
+    """Return the first refusal of each code in words, why live fills differ, and orders below one contract.
 
     If the strategies requested nothing, return the likely causes.
     """
     if not report.summary.intents:
         return ["No orders were requested. Check the parameters, the markets, and that each hook uses `yield`"]
+    notes = []
+    if 0 < report.facts.ordered < contracts(1) * report.summary.orders:
+        notes.append("Orders were for less than one contract on average: a bare 5 is 0.05 contracts, contracts(5) is 5")
     simulated = f"latency {report.latency}, {report.fill_model} queue positions, no market impact"
-    return [f"Fills are simulated ({simulated}); live fills differ for these reasons"] * bool(report.fills) + [
+    if report.fills:
+        notes.append(f"Fills are simulated ({simulated}); live fills differ for these reasons")
+    return notes + [
         f"Refused {report.summary.denied.get(refusal.code, 1)} by {refusal.code}; first {format_ts(refusal.ts)} "
         f"{refusal.ticker}" + (f": {refusal.detail}" if refusal.detail else "")
         for refusal in report.refusals

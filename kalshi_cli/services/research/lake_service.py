@@ -10,6 +10,7 @@ from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.config.config import Config
 from kalshi_cli.lake.extra import require_research
+from kalshi_cli.services.research.arguments import paths_of
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.lake import (
@@ -29,13 +30,13 @@ if TYPE_CHECKING:
     WatchFiles = Callable[[Iterable[DataFile]], Iterable[DataFile]]
 
 
-def lake_folder(config: Config, given: Path | None) -> Path:
+def lake_folder(config: Config, given: str | Path | None) -> Path:
     """Return the folder of the lake: the given one, or that of the environment.
 
     That is in the state directory where one was chosen (`--state`), else in the platform's data directory.
     """
     if given is not None:
-        return given.expanduser().absolute()
+        return Path(given).expanduser().absolute()
     return _default_folder(config.env) if config.state is None else config.state.absolute() / "lake" / config.env
 
 
@@ -51,7 +52,7 @@ class LakeService:
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
 
-    def lake(self, folder: Path | None = None, *, is_new: bool = False) -> Lake:
+    def lake(self, folder: str | Path | None = None, *, is_new: bool = False) -> Lake:
         """Open the lake; with `is_new`, create it if it does not exist. UsageError without the extra `research`."""
         require_research()
         from kalshi_cli.lake.lake import open_lake
@@ -67,10 +68,10 @@ class LakeService:
 
     def data_import(
         self,
-        files: Iterable[Path],
-        results: Iterable[Path] = (),
+        files: str | Path | Iterable[str | Path],
+        results: str | Path | Iterable[str | Path] = (),
         *,
-        folder: Path | None = None,
+        folder: str | Path | None = None,
         watch: Watch = lambda chunks: chunks,
     ) -> list[LakeImportRow]:
         """Add recordings, histories (`.csv`) and results (`.json`) to the lake. What it has already adds nothing.
@@ -82,10 +83,10 @@ class LakeService:
         from kalshi_cli.services.research.recorded_data import cut_text
 
         clock = self._resources.machine
-        found = [import_file(lake, path, clock, watch=watch) for path in files]
+        found = [import_file(lake, path, clock, watch=watch) for path in paths_of(files, "files")]
         for cut in (each for each in found if each.cut_at is not None):
             self._resources.tell(f"Warning: {cut_text(cut.source, cut.cut_at)}; the rest is not covered")
-        found += [import_file(lake, path, clock, is_results=True, watch=watch) for path in results]
+        found += [import_file(lake, path, clock, is_results=True, watch=watch) for path in paths_of(results, "results")]
         return [_import_row(each) for each in found]
 
     def data_download(
@@ -95,7 +96,7 @@ class LakeService:
         until: Ts | None = None,
         *,
         has_own: bool = False,
-        folder: Path | None = None,
+        folder: str | Path | None = None,
         show: Callable[[int, int], None] = lambda _done, _known: None,
     ) -> list[LakeDownloadRow]:
         """Add the past of these series to the lake: settled markets, trades, candles; with `has_own` the own fills.
@@ -125,7 +126,7 @@ class LakeService:
             raise
         return found
 
-    def data_list(self, folder: Path | None = None) -> list[LakeSeriesRow]:
+    def data_list(self, folder: str | Path | None = None) -> list[LakeSeriesRow]:
         """Return what the lake has of each series. A note says how many recordings are not in it yet."""
         lake = self.lake(folder)
         from kalshi_cli.lake.upkeep import statistics
@@ -148,7 +149,9 @@ class LakeService:
             for each in statistics(lake)
         ]  # fmt: skip
 
-    def data_check(self, folder: Path | None = None, watch: WatchFiles = lambda paths: paths) -> list[LakeProblemRow]:
+    def data_check(
+        self, folder: str | Path | None = None, watch: WatchFiles = lambda paths: paths
+    ) -> list[LakeProblemRow]:
         """Read every file of the lake, and return those that cannot be used."""
         lake = self.lake(folder)
         from kalshi_cli.lake.upkeep import check
@@ -161,12 +164,12 @@ class LakeService:
     def data_export(
         self,
         table: str,
-        target: Path,
+        target: str | Path,
         *,
         series: str = "",
         since: Ts | None = None,
         until: Ts | None = None,
-        folder: Path | None = None,
+        folder: str | Path | None = None,
     ) -> LakeExportView:
         """Write the rows of a table to one Parquet or CSV file."""
         lake = self.lake(folder)
@@ -174,10 +177,12 @@ class LakeService:
         from kalshi_cli.lake.upkeep import export
 
         chosen = Selection(series=(series,) if series else (), since=since, until=until)
-        return LakeExportView(file=TruncatableText(str(target)), table=table, rows=export(lake, table, chosen, target))
+        return LakeExportView(
+            file=TruncatableText(str(target)), table=table, rows=export(lake, table, chosen, Path(target))
+        )
 
     def data_prune(
-        self, before: Ts, *, series: str = "", folder: Path | None = None, is_dry: bool = False
+        self, before: Ts, *, series: str = "", folder: str | Path | None = None, is_dry: bool = False
     ) -> list[LakeFileRow]:
         """Delete the files of whole days (UTC) before this time. What is known of markets stays. Return the files."""
         lake = self.lake(folder)

@@ -7,15 +7,16 @@ from datetime import datetime
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Ts, pluralize, show_money
+from kalshi_cli.base.units import pluralize, show_money
 from kalshi_cli.config.config import state_dir
-from kalshi_cli.config.schema import MAX_INTERVAL_S
+from kalshi_cli.services.research.arguments import fills_of, interval_of, latency_of, paths_of, strategy_of, ts_of
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, FillChoice, backtest_view
 from kalshi_cli.services.research.lake_service import LakeService, lake_folder
 from kalshi_cli.services.research.recorded_data import tell_unrecorded
+from kalshi_cli.services.research.report.measures import settlement_rows
 from kalshi_cli.services.research.report.report_folder import list_reports, read_report
 from kalshi_cli.services.research.report.saved import frame_columns
 from kalshi_cli.services.research.tape_runs import (
@@ -25,7 +26,7 @@ from kalshi_cli.services.research.tape_runs import (
     run_tapes,
     split_by_tape,
 )
-from kalshi_cli.views.backtests import BacktestTradeRow, EquityRow, ReportFolderView
+from kalshi_cli.views.backtests import BacktestSettlementRow, BacktestTradeRow, EquityRow, ReportFolderView
 from kalshi_cli.views.positions import PnlRow
 from kalshi_cli.views.row import OutputRow
 from kalshi_cli.views.runs import BacktestView
@@ -68,6 +69,14 @@ class BacktestResult:
         return _frame_of(EquityRow, self.view.curve)
 
     @cached_property
+    def settlements(self) -> Any:
+        """Return a row for each settled position: time, ticker, result, position, payout, realized.
+
+        `realized` of all trades and settlements, less the fees of the trades, is `net` without open positions.
+        """
+        return _frame_of(BacktestSettlementRow, settlement_rows(self.report.facts.entries))
+
+    @cached_property
     def by_market(self) -> Any:
         """Return a row for each market, whose ticker is `key`: realized, unrealized, fees, net, wins, losses."""
         return _frame_of(PnlRow, self.view.rows)
@@ -84,14 +93,14 @@ class ResearchService(LakeService):
     def backtest(
         self,
         strategy: str,
-        files: Iterable[str | Path] = (),
+        files: str | Path | Iterable[str | Path] = (),
         *,
         lake: str | Path | bool = False,
         sessions: Iterable[str] = (),
         series: str | Iterable[str] = (),
         since: datetime | None = None,
         until: datetime | None = None,
-        results: Iterable[str | Path] = (),
+        results: str | Path | Iterable[str | Path] = (),
         latency_ms: int | None = 150,
         fills: FillChoice = "proportional",
         interval_s: float | None = None,
@@ -99,6 +108,9 @@ class ResearchService(LakeService):
         **params: object,
     ) -> BacktestResult:
         """Run a strategy over recordings and return its result. Keyword arguments are its parameters, as typed.
+
+        `strategy` is a name, or a file with its class: "./fade.py:Fade". A class of a notebook is written to a file
+        first (`%%writefile fade.py`), because worker processes load it from there.
 
         `lake` is the folder of a lake, or True for that of the environment, of which `series`, `since`, `until` and
         `sessions` (those of `tapes(lake=...)`) choose recordings; without them, all. Recordings come from files or from
@@ -109,29 +121,25 @@ class ResearchService(LakeService):
         UsageError for a bad parameter or recording; a program that uses more than one job needs the guard
         `if __name__ == "__main__":`.
         """
-        if interval_s is not None and not 0 < interval_s <= MAX_INTERVAL_S:
-            raise UsageError(f"Invalid interval_s: {interval_s}", hint=f"use up to {MAX_INTERVAL_S} seconds, as a run")
         chosen = _series_of(series)
         if not lake and (chosen or since or until):
             raise UsageError(
                 "series, since and until choose recordings of a lake",
                 hint="add lake=True; a parameter of that name is passed as **{'STRATEGY.series': ...}",
             )
-        if fills not in get_args(FillChoice):
-            raise UsageError(f"Invalid fills: {fills!r}", hint=f"use {', '.join(get_args(FillChoice))}")
         request = BacktestRequest(
-            strategies=tuple(name.strip() for name in strategy.split(",")),
-            files=tuple(map(Path, files)),
+            strategies=tuple(name.strip() for name in strategy_of(strategy).split(",")),
+            files=paths_of(files, "files"),
             lake=self._lake_folder(lake) if lake else None,
             sessions=tuple(sessions),
             series=chosen,
-            since=_ts_of(since),
-            until=_ts_of(until),
-            interval_s=interval_s,
-            results=tuple(map(Path, results)),
+            since=ts_of(since),
+            until=ts_of(until),
+            interval_s=interval_of(interval_s),
+            results=paths_of(results, "results"),
             params={name: _as_typed(value) for name, value in params.items()},
-            latency_ms=latency_ms,
-            fill_model=fills,
+            latency_ms=latency_of(latency_ms),
+            fill_model=fills_of(fills),
         )
         if request.lake is not None:
             tell_unrecorded(request.lake, request.series, request.since, request.until, self._resources.tell)
@@ -150,6 +158,8 @@ class ResearchService(LakeService):
             return self._lake_tapes(self._lake_folder(lake))
         from kalshi_cli.services.research.search.windows import start_of
 
+        if not Path(folder).is_dir():
+            raise UsageError(f"No folder {folder}", hint="name the folder of the recordings; lake=True lists a lake")
         rows = []
         for number, path in enumerate(sorted(Path(folder).glob("*.jsonl*"))):
             if number >= MAX_TAPES:
@@ -181,7 +191,7 @@ class ResearchService(LakeService):
         from kalshi_cli.lake.arrays import FIRST, LOST, SNAPSHOT, arrays
         from kalshi_cli.lake.reader import Selection
 
-        chosen = Selection((), tuple(markets), _ts_of(since), _ts_of(until), tuple(sessions))
+        chosen = Selection((), tuple(markets), ts_of(since), ts_of(until), tuple(sessions))
         found = arrays(self.lake(self._lake_folder(lake)), chosen)
         kinds = {0: "change", SNAPSHOT: "level", SNAPSHOT | FIRST: "reset", LOST: "lost"}
 
@@ -237,7 +247,11 @@ class ResearchService(LakeService):
     def optimize(
         self, request: OptimizeRequest, show: Callable[[int, int], None] = lambda _done, _known: None
     ) -> OptimizeView:
-        """Search for parameters and return the report of the study. `show` gets the finished trials and all."""
+        """Search for parameters and return the report of the study. `show` gets the finished trials and all.
+
+        UsageError for a bad request; the workers are processes, so that a program needs the guard
+        `if __name__ == "__main__":`.
+        """
         from kalshi_cli.services.research.search.optimize import optimize
 
         folder = state_dir(self._resources.config) / "studies"
@@ -273,14 +287,6 @@ def _polars() -> Any:
         raise UsageError(
             "polars is not installed", hint="pip install 'kalshi-cli[research]'", code="not_installed"
         ) from error
-
-
-def _ts_of(moment: datetime | None) -> Ts | None:
-    if moment is not None and not isinstance(moment, datetime):
-        raise UsageError(f"{moment!r} is not a time", hint="datetime(2026, 5, 11, tzinfo=UTC)")
-    if moment is not None and moment.tzinfo is None:
-        raise UsageError(f"{moment} has no time zone", hint="datetime(2026, 5, 11, tzinfo=UTC)")
-    return None if moment is None else Ts(int(moment.timestamp() * 1000))
 
 
 def _polars_kind(polars: Any, kind: str) -> Any:

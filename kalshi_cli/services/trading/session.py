@@ -42,6 +42,9 @@ TRAFFIC_EVERY_S = 5.0
 MAX_DENIALS = 20
 """Denials shown within one minute; each cause is shown once."""
 
+ALL_FAILED = "strategy_failed"
+"""What ended a run with a duration whose every strategy was disabled."""
+
 IN_EVERY_MARKET = ("GROUP_TRIGGERED", "REDUCING")
 """Codes of denials with one cause for all markets: they are shown for the first market only."""
 
@@ -138,6 +141,7 @@ class Session:
         )
         self._score = StrategyResults(self.engine)
         self._started_at = self.clock.now()
+        self._starting_balance = self.engine.cash
         self._started = self.clock.monotonic()
         self._shown = self._started
         self._cycles = 0
@@ -209,6 +213,9 @@ class Session:
             uptime_s=self.clock.monotonic() - self._started,
             day_net=self.engine.day_net,
             stopped_by=self._stopped_by,
+            started=self._started_at,
+            ended=self.clock.now(),
+            starting_balance=self._starting_balance,
         )
         halt, state = self._halt, self.engine.state
         return msgspec.structs.replace(
@@ -252,8 +259,12 @@ class Session:
         if now - self._shown >= self.plan.status_every_s:
             self._shown = now
             self.show(self.summary())
-        if self.plan.duration_s is not None and now - self._started >= self.plan.duration_s:
+        if self.plan.duration_s is None:  # A service goes on without strategies: exits, fills, checks.
+            return
+        if now - self._started >= self.plan.duration_s:
             self.ask(StateCommand(self.clock.now(), None, "duration"))
+        elif 0 < len(self.engine.strategies) == len(self.engine.failed) and not self.engine.exits.sell:
+            self.ask(StateCommand(self.clock.now(), None, ALL_FAILED))
 
     def _loop_view(self) -> LiveRunView:
         return loop_view(

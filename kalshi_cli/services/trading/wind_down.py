@@ -79,7 +79,10 @@ def tell_unbooked(engine: TradingEngine, tell: Tell, *, is_account_read: bool) -
 
 
 def list_open_positions(engine: TradingEngine, note: Tell, *, is_at_exchange: bool) -> None:
-    """List the positions that stay open after a run; those on the exchange with the command that closes them."""
+    """List the positions that stay open after a run; those on the exchange with the command that closes them.
+
+    After a run on paper, name the commands that show its account.
+    """
     positions = engine.state.ledger.positions.values()
     found = sorted((position for position in positions if position.qty), key=lambda position: position.ticker)
     for position in found[:MAX_TOLD]:
@@ -87,7 +90,10 @@ def list_open_positions(engine: TradingEngine, note: Tell, *, is_at_exchange: bo
         text = f"Open position: {count} {side} {position.ticker}, cost {show_money(position.cost)}"
         note(f"{text}. To close: `kalshi close {position.ticker}`" if is_at_exchange else text)
     if len(found) > MAX_TOLD:
-        note(f"and {len(found) - MAX_TOLD} more open positions: `kalshi positions`")
+        command = "kalshi positions" if is_at_exchange else "kalshi positions --paper"
+        note(f"and {len(found) - MAX_TOLD} more open positions: `{command}`")
+    if not is_at_exchange and (found or engine.tally.fills):
+        note("The paper account: `kalshi fills --paper`, also positions, pnl and portfolio")
 
 
 @dataclass(eq=False, repr=False)

@@ -135,6 +135,25 @@ def test_a_backtest_without_orders_names_the_likely_causes() -> None:
     assert note.startswith("No orders were requested.")
 
 
+class Small(Strategy):
+    """Places 5 hundredths of a contract, and means 5 contracts."""
+
+    name = "small"
+
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
+        yield Place(TICKER, BID, cents(1), Qty(5))
+
+
+def test_a_backtest_names_orders_below_one_contract() -> None:
+    text = "Orders were for less than one contract on average: a bare 5 is 0.05 contracts, contracts(5) is 5"
+    small, usual = (
+        replayed(recording(3), each, min_edge=None) for each in (Small(StrategyParams()), Bidder(StrategyParams()))
+    )
+    assert small.summary.orders > 0
+    assert text in backtest_notes(small)
+    assert text not in backtest_notes(usual)
+
+
 def test_a_backtest_explains_the_first_refusal_of_each_code() -> None:
     (note,) = backtest_notes(replayed(recording(3), Mistaken(StrategyParams())))
     assert note.startswith("Refused 600 by BAD_INTENT; first 2")

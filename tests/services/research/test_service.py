@@ -8,19 +8,24 @@ from typing import Any
 
 import platformdirs
 import pytest
+from msgspec.structs import replace
 from support.backtests import losing
 from support.recordings import T0, TICKER, Tape
 from support.served import TWO_SIDED, Served, program
 
 from kalshi_cli import Kalshi, errors
 from kalshi_cli.base.errors import ExitCode
+from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.config.sources import load
+from kalshi_cli.core.account.pnl import sort_by_time
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.lake.lake import open_lake
 from kalshi_cli.services.research import service
 from kalshi_cli.services.research.lake_service import lake_folder
 from kalshi_cli.services.research.report.saved import write_folder
 from kalshi_cli.services.research.service import BacktestResult
-from kalshi_cli.views.backtests import BacktestTradeRow
+from kalshi_cli.views.backtests import BacktestSettlementRow, BacktestTradeRow
 
 
 @pytest.mark.usefixtures("exchange")
@@ -192,3 +197,21 @@ def test_a_search_takes_its_strategy_as_a_backtest_does(tmp_path: Path) -> None:
     )  # fmt: skip
     assert "gone.jsonl" in named.err
     assert "No strategy given" in program("optimize").err
+
+
+def test_net_is_rebuilt_from_the_frames_of_trades_and_settlements() -> None:
+    pytest.importorskip("polars", reason="the extra research is not installed")
+    report = losing()
+    first, *_ = report.fills
+    bought = replace(first, ticker="KXPAID-1", side=BID, price=cents(40), qty=contracts(5), trade_id="a", fee=Money(0))
+    sold = replace(bought, side=ASK, price=cents(45), qty=contracts(2), trade_id="b", ts=Ts(first.ts + 1))
+    paid = Settlement(
+        ticker="KXPAID-1", event_ticker="KXPAID", result="yes", value=cents(100), yes_qty=contracts(3), no_qty=Qty(0),
+        revenue=dollars(3), fee=Money(0), ts=Ts(first.ts + 2),
+    )  # fmt: skip
+    entries = tuple(sort_by_time((*report.facts.entries, bought, sold, paid)))
+    result = BacktestResult(replace(report, facts=replace(report.facts, entries=entries)))
+    assert result.settlements.drop("time").rows() == [("KXPAID-1", "yes", 3.0, 3.0, 1.8)]
+    assert result.settlements.columns == list(BacktestSettlementRow.__struct_fields__)
+    net = result.trades["realized"].sum() + result.settlements["realized"].sum() - result.trades["fee"].sum()
+    assert net == pytest.approx(report.summary.net / 10**6 + 2 * 0.05 + 3 * 0.60)

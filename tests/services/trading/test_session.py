@@ -324,3 +324,32 @@ def test_a_denial_with_one_cause_in_every_market_is_shown_for_the_first_market_o
             recorder.record(OrderRefused(T0, "fade", ticker, code, "why"))
     shown = [line.partition("refused ")[2].partition(";")[0] for line in noted]
     assert shown == ["KXA-1: why (GROUP_TRIGGERED)", "KXA-1: why (ORDER_SIZE)", "KXB-1: why (ORDER_SIZE)"]
+
+
+def test_a_bounded_run_ends_when_every_strategy_is_disabled(sim: Simulation) -> None:
+    sim.market()
+    run = TradingSession(sim, Broken(StrategyParams()), duration_s=100)
+    summary = run.over(run.ticks(40))
+    assert (summary.stopped_by, summary.exit_code) == ("strategy_failed", 1)
+    assert summary.cycles < 10
+    (text,) = summary.failed_strategies
+    assert text.startswith("broken: LookupError: lost my way")
+    assert (summary.started, summary.markets) == (T0, 1)
+    assert summary.ended is not None
+    assert summary.ended - T0 == pytest.approx(summary.uptime_s * 1000, abs=100)
+    assert summary.starting_balance == dollars(10_000)
+
+
+def test_it_goes_on_with_another_strategy_without_a_duration_and_with_exits(sim: Simulation) -> None:
+    sim.market()
+    cases: tuple[tuple[tuple[Bidder, ...], float | None, bool], ...] = (
+        ((Broken(StrategyParams()), Bidder(StrategyParams())), 20, False),
+        ((Broken(StrategyParams()),), None, False),
+        ((Broken(StrategyParams()),), 20, True),
+    )
+    for strategies, duration_s, has_exits in cases:
+        run = TradingSession(sim, *strategies, duration_s=duration_s)
+        run.engine.exits.sell = has_exits
+        summary = run.over(run.ticks(12))
+        assert summary.failed
+        assert summary.cycles >= 10, strategies

@@ -15,6 +15,7 @@ from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import AmendOrder, Effect, FillBooked, SubmitOrder
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.services.research.report.round_trips import RoundTrip, round_trips
 from kalshi_cli.services.research.report.statistics import (
     MIN_OBSERVATIONS,
@@ -24,7 +25,7 @@ from kalshi_cli.services.research.report.statistics import (
     sharpe,
     sortino,
 )
-from kalshi_cli.views.backtests import BacktestTradeRow, EquityRow, ProfitPartRow, RatioRow
+from kalshi_cli.views.backtests import BacktestSettlementRow, BacktestTradeRow, EquityRow, ProfitPartRow, RatioRow
 from kalshi_cli.views.formats import Ratio, SignedMoney
 
 DAY_MS = 86_400_000
@@ -244,6 +245,23 @@ def _by_time_to_close(trips: Iterable[RoundTrip], closes: dict[str, Ts]) -> list
     order = {name: number for number, (_, name) in enumerate(_TO_CLOSE)}
     rows = parts(trips, lambda trip: time_to_close(trip, closes.get(trip.ticker)))
     return sorted(rows, key=lambda row: order.get(row.part, len(order)))
+
+
+def settlement_rows(entries: Iterable[LedgerEntry]) -> list[BacktestSettlementRow]:
+    """Return every settlement of an open position with its profit, at average cost as in `pnl`."""
+    ledger, rows = Ledger(), []
+    for entry in entries:
+        before = ledger.position(entry.ticker)
+        ledger.add(entry)
+        if isinstance(entry, Settlement):
+            realized = Money(ledger.position(entry.ticker).realized - before.realized)
+            rows.append(
+                BacktestSettlementRow(
+                    time=entry.ts, ticker=entry.ticker, result=entry.result, position=before.qty,
+                    payout=entry.revenue, realized=SignedMoney(realized),
+                )
+            )  # fmt: skip
+    return rows
 
 
 def trade_rows(facts: BacktestFacts) -> Iterable[BacktestTradeRow]:

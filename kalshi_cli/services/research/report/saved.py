@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import msgspec
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.files import make_folder, read_regular
-from kalshi_cli.base.units import Money, Price, Qty, Ts, format_money, parse_money
+from kalshi_cli.base.units import Money, Price, Qty, Ts, format_money, parse_money, parse_ts
 from kalshi_cli.services.research.report.page import report_page
 from kalshi_cli.views.backtests import BacktestTradeRow, ComparisonRow, EquityRow
 from kalshi_cli.views.formats import OutputColumn, Ratio, SignedMoney, columns, to_machine, to_text, without_none
@@ -33,6 +33,9 @@ _COMPARED = (
 
 
 _TIMES = ("started", "ended")
+
+SAME_TIME_MS = 5_000
+"""The most by which the starts, and the ends, of two reports of the same time differ."""
 
 _PARAM = "param "
 """The beginning of a measure that is a parameter."""
@@ -110,16 +113,19 @@ def _parquet(of: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> bytes:
 # -- comparison ---------------------------------------------------------------------------------------------------
 
 
-def compare(first: Path, second: Path) -> list[ComparisonRow]:
+def compare(first: Path, second: Path, tell: Callable[[str], None] = lambda _text: None) -> list[ComparisonRow]:
     """Return the measures of two saved reports and their differences, then the net of each market of either.
 
     Parameters are listed where they differ, refusals by code.
 
     A measure that both reports lack is left out. A report is a JSON file of `kalshi backtest --json`, a folder of
     `--out`, or the summary of a run, a JSON file of `kalshi trade --json`. With a summary, which has fewer measures
-    and no markets, only the measures of both are compared. UsageError for anything else.
+    and no markets, only the measures of both are compared. `tell` gets a line where the two should not be compared as
+    they are: they cover different times, or a strategy of one was disabled. UsageError for anything else.
     """
     reports = [_read(path) for path in (first, second)]
+    for line in _doubts((first, second), reports):
+        tell(line)
     has_run = not all("rows" in each for each in reports)
     pairs: list[tuple[str, list[Any]]] = [(name, [each.get(name) for each in reports]) for name in _COMPARED]
     pairs[1:1] = _params(reports)
@@ -135,6 +141,20 @@ def compare(first: Path, second: Path) -> list[ComparisonRow]:
         for name, (a, b) in pairs
         if (None not in (a, b) if has_run else (a, b) != (None, None))
     ]
+
+
+def _doubts(paths: Sequence[Path], reports: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield why the numbers of two reports are not those of the same time, or of a whole run."""
+    for path, report in zip(paths, reports, strict=True):
+        for text in report.get("failed_strategies", ()):
+            yield f"{path}: a strategy was disabled during the run, so its numbers are not those of a whole run: {text}"
+    for name in _TIMES:
+        one, other = (each.get(name) for each in reports)
+        if one and other and abs(parse_ts(one) - parse_ts(other)) > SAME_TIME_MS:
+            spans = (f"{each.get('started')} to {each.get('ended')}" for each in reports)
+            hint = "For a lake, `backtest --since` and `--until` choose the time"
+            yield f"The reports cover different times: {' and '.join(spans)}. {hint}"
+            return
 
 
 def _params(reports: Sequence[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
@@ -225,6 +245,7 @@ class _SavedSummary(msgspec.Struct):
     stopped_by: str
     params: dict[str, str] = {}
     denied: dict[str, int] = {}
+    failed_strategies: list[str] = []
 
 
 def _read(path: Path) -> dict[str, Any]:

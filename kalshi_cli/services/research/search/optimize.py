@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,8 @@ from kalshi_cli import __version__
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.services.research.backtest import BacktestRequest
+from kalshi_cli.services.research.arguments import fills_of, interval_of, latency_of, paths_of, strategy_of, texts_of
+from kalshi_cli.services.research.backtest import BacktestRequest, FillChoice
 from kalshi_cli.services.research.search.cluster import SchedulerAddress, TrialCluster, trial_cluster
 from kalshi_cli.services.research.search.space import read_space
 from kalshi_cli.services.research.search.study import (
@@ -31,28 +32,32 @@ from kalshi_cli.services.research.search.windows import TapeScore, WindowPlan, p
 from kalshi_cli.services.research.tape_runs import BacktestSetup, absolute
 from kalshi_cli.strategies import registry
 from kalshi_cli.views.formats import SignedMoney
-from kalshi_cli.views.research import OptimizeView, WindowChoiceRow
+from kalshi_cli.views.research import OptimizeView, VariantRow, WindowChoiceRow
 
 
 class OptimizeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A search for the parameters of one strategy. `params` are texts as `read_space` takes them.
+    """A search for the parameters of one strategy. `params` are texts as of `kalshi optimize`: `buy_below=20c..40c`.
 
-    The recordings are `files`, or with `lake` those of its `series` (all, if there are none) in a period.
+    The recordings are `files`, or with `lake` those of its `series` (all, if there are none) in a period. `latency_ms`
+    (None: drawn from the recorded distribution), `fill_model`, `interval_s` and `holes` are those of a backtest.
 
     `trials` are those of each window; `study` is the file of the study, by default one in the state directory that
     the same request finds again.
     """
 
     strategy: str
-    files: tuple[Path, ...]
-    params: tuple[str, ...]
-    trials: int
-    results: tuple[Path, ...] = ()
-    lake: Path | None = None
+    files: str | Path | Iterable[str | Path] = ()
+    params: str | Sequence[str]
+    trials: int = 50
+    results: str | Path | Iterable[str | Path] = ()
+    lake: str | Path | None = None
     series: tuple[str, ...] = ()
     since: Ts | None = None
     until: Ts | None = None
-    latency_ms: int = 150
+    latency_ms: int | None = 150
+    fill_model: FillChoice = "proportional"
+    interval_s: float | None = None
+    holes: str = "forget"
     windows: int = 3
     holdout: float = 0.2
     sampler: Sampler = "tpe"
@@ -60,7 +65,7 @@ class OptimizeRequest(msgspec.Struct, frozen=True, kw_only=True):
     is_pruned: bool = True
     jobs: int = 1
     scheduler: SchedulerAddress | None = None
-    study: Path | None = None
+    study: str | Path | None = None
     opens_holdout: bool = False
 
 
@@ -77,17 +82,12 @@ def optimize(
     `folder` is where studies without a name are. UsageError for invalid parameters, recordings or workers; RefusedError
     for a second look at the holdout.
     """
-    spec = _absolute_spec(request.strategy)
+    spec = _absolute_spec(strategy_of(request.strategy))
     kind = registry.load(spec)
-    ranges, fixed = read_space(kind, request.params)
+    ranges, fixed = read_space(kind, texts_of(request.params, "params"))
     own = setup.configured.get(request.strategy, {})
     setup = msgspec.structs.replace(setup, configured={**setup.configured, spec: own})
-    base = BacktestRequest(
-        strategies=(spec,), files=tuple(dict.fromkeys(map(absolute, request.files))),
-        results=tuple(map(absolute, request.results)), params=fixed, latency_ms=request.latency_ms,
-        lake=None if request.lake is None else absolute(request.lake), series=request.series, since=request.since,
-        until=request.until,
-    )  # fmt: skip
+    base = _base(request, spec, fixed)
     tapes = {each.name: each for each in list_tapes(base)}
     windows = plan_windows(list(tapes), [each.start for each in tapes.values()], request.windows, request.holdout)
     searched = [tapes[name] for name in windows.tapes]
@@ -96,7 +96,7 @@ def optimize(
         is_pruned=request.is_pruned,
         definition=_definition(setup, request, base, msgspec.json.encode(ranges), searched),
     )  # fmt: skip
-    path = absolute(request.study) if request.study else _study_of(kind.name, plan.definition, folder, note)
+    path = absolute(Path(request.study)) if request.study else _study_of(kind.name, plan.definition, folder, note)
 
     def is_valid(point: Point) -> bool:
         try:
@@ -175,7 +175,10 @@ def _view(request: OptimizeRequest, windows: WindowPlan, path: Path, report: Stu
         for choice in report.choices
     )
     return OptimizeView(
-        strategy=request.strategy, study=str(path), sampler=request.sampler, recordings=len(windows.tapes),
+        strategy=request.strategy, study=str(path), fill_model=request.fill_model,
+        latency="recorded" if latency_of(request.latency_ms) is None else f"{request.latency_ms}ms",
+        best=tuple(VariantRow.of(each, params=show_params(each.params)) for each in report.best),
+        sampler=request.sampler, recordings=len(windows.tapes),
         windows=len(windows.windows), trials=report.trials, variants=report.variants, pruned=report.pruned,
         failed=report.failed, reasons=report.reasons, params=show_params(best.params), score=SignedMoney(best.score),
         holdout_recordings=len(windows.holdout),
@@ -191,6 +194,18 @@ def _view(request: OptimizeRequest, windows: WindowPlan, path: Path, report: Stu
 def show_params(params: Point) -> str:
     """Return parameters as options of a command take them: `edge=2c size=5`."""
     return " ".join(f"{name}={value}" for name, value in params.items())
+
+
+def _base(request: OptimizeRequest, spec: str, fixed: dict[str, str]) -> BacktestRequest:
+    """Return the backtest that every trial runs with its own parameters. UsageError for invalid settings."""
+    return BacktestRequest(
+        strategies=(spec,), files=tuple(dict.fromkeys(map(absolute, paths_of(request.files, "files")))),
+        results=tuple(map(absolute, paths_of(request.results, "results"))), params=fixed,
+        latency_ms=latency_of(request.latency_ms), fill_model=fills_of(request.fill_model), holes=request.holes,
+        interval_s=interval_of(request.interval_s),
+        lake=None if request.lake is None else absolute(Path(request.lake)), series=request.series,
+        since=request.since, until=request.until,
+    )  # fmt: skip
 
 
 def _absolute_spec(spec: str) -> str:
@@ -215,8 +230,18 @@ def _definition(
         "set of recordings": _digest({"files": "\n".join(contents)}),
         "windows or holdout": f"{request.windows} {request.holdout:g}",
         "sampler, seed or pruning": f"{request.sampler} {request.seed} {request.is_pruned}",
-        "latency": str(request.latency_ms),
+        "latency": str(base.latency_ms),
         "configuration": hashlib.sha256(msgspec.json.encode(setup, enc_hook=_encode)).hexdigest()[:16],
+        **{name: str(value) for name, (value, usual) in _chosen(base).items() if value != usual},
+    }
+
+
+def _chosen(base: BacktestRequest) -> dict[str, tuple[object, object]]:
+    """Return settings with their usual values, which a study of earlier versions does not name."""
+    return {
+        "fill model": (base.fill_model, "proportional"),
+        "interval": (base.interval_s, None),
+        "treatment of gaps": (base.holes, "forget"),
     }
 
 

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 BATCH = 8
 """Trials that are asked at once. A constant, because the choice of the next batch depends on it."""
 
+MAX_BEST = 10
+"""Variants that a report lists, at most."""
+
 MAX_TRIALS = 100_000
 """Trials of one study, at most."""
 
@@ -86,6 +89,18 @@ class Holdout(msgspec.Struct, frozen=True, kw_only=True):
     result: WindowScore
 
 
+class RankedVariant(msgspec.Struct, frozen=True, kw_only=True):
+    """Parameters that were tried in all windows: the median score of the windows, and the sums of their results."""
+
+    params: dict[str, str]
+    score: Money
+    net: Money
+    max_drawdown: Money
+    fees: Money
+    orders: int
+    fills: int
+
+
 class StudyReport(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a study. `variants` are the different parameters that were tried in all of its windows."""
 
@@ -95,6 +110,7 @@ class StudyReport(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     reasons: tuple[str, ...]
     choices: tuple[Choice, ...]
+    best: tuple[RankedVariant, ...]
     holdout: Holdout | None
 
 
@@ -154,6 +170,7 @@ class ParameterSearch:
             failed=len(failed),
             reasons=tuple(dict.fromkeys(trial.user_attrs.get(_REASON, "") for trial in failed)),
             choices=tuple(self._choice(number) for number in range(len(self._studies))),
+            best=tuple(self._best()),
             holdout=self._read_holdout(),
         )
 
@@ -329,6 +346,21 @@ class ParameterSearch:
             windows=tuple(WindowScore.of([next(past) for _ in window]) for window in windows[: number + 1]),
             judged=WindowScore.of(_whole(judged)) if after else None,
         )
+
+    def _best(self) -> Iterator[RankedVariant]:
+        """Yield the variants with the highest scores over all windows, at most `MAX_BEST`."""
+        done = self._optuna.trial.TrialState.COMPLETE
+        complete = [trial for trial in self._settled(self._studies[-1]) if trial.state is done]
+        ranked: dict[str, Any] = {}
+        for trial in sorted(complete, key=lambda each: (-each.value, each.number)):
+            ranked.setdefault(_key(trial.user_attrs[_PARAMS]), trial)
+        tapes = [tape for window in self._plan.windows.windows for tape in window]
+        for key, trial in list(ranked.items())[:MAX_BEST]:
+            whole = WindowScore.of(_whole([self._known.get((key, tape)) for tape in tapes]))
+            yield RankedVariant(
+                params=dict(trial.user_attrs[_PARAMS]), score=Money(int(trial.value)), net=whole.net,
+                max_drawdown=whole.max_drawdown, fees=whole.fees, orders=whole.orders, fills=whole.fills,
+            )  # fmt: skip
 
     def _read_holdout(self) -> Holdout | None:
         found = self._studies[-1].user_attrs.get(_HOLDOUT)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import msgspec
 
 from kalshi_cli.base.errors import ExitCode
-from kalshi_cli.base.units import Money, Price, Qty
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account.ledger import Ledger, Position
 from kalshi_cli.core.account.pnl import ProfitAndLoss
 from kalshi_cli.core.account.sizing import NO_ALLOTMENT
@@ -19,6 +20,9 @@ from kalshi_cli.core.state.state import mark
 from kalshi_cli.services.trading.stop_signals import exit_code
 from kalshi_cli.views.formats import Ratio, SignedMoney
 from kalshi_cli.views.runs import StrategyPartRow, TradeSummary
+
+MAX_FAILURE_LENGTH = 200
+"""The most characters of the reason why a strategy was disabled that a summary shows."""
 
 
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +76,9 @@ def summarize(
     uptime_s: float,
     day_net: Money,
     stopped_by: str,
+    started: Ts | None = None,
+    ended: Ts | None = None,
+    starting_balance: Money | None = None,
 ) -> RunSummary:
     """Return the results of a run so far."""
     tally, gained = engine.tally, score.gained()
@@ -80,6 +87,10 @@ def summarize(
         params=plan.params,
         env=plan.env,
         mode=plan.mode,
+        started=started,
+        ended=ended,
+        markets=len(engine.state.markets),
+        starting_balance=starting_balance,
         uptime_s=round(uptime_s, 1),
         cycles=cycles,
         intents=tally.intents,
@@ -98,6 +109,7 @@ def summarize(
         balance=engine.cash,
         day_net=SignedMoney(day_net),
         failed=engine.failed,
+        failed_strategies=tuple(safe_text(text, MAX_FAILURE_LENGTH) for text in engine.failed),
         strategies=score.parts(),
         stopped_by=stopped_by or ("halt" if engine.state.trading is TradingState.HALTED else "end of data"),
     )

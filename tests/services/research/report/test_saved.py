@@ -10,9 +10,9 @@ import pytest
 from support.backtests import losing
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Money
+from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.services.research.backtest import backtest_view
-from kalshi_cli.services.research.report.saved import compare, readable, write_folder, write_page
+from kalshi_cli.services.research.report.saved import SAME_TIME_MS, compare, readable, write_folder, write_page
 from kalshi_cli.views.formats import to_machine
 from kalshi_cli.views.runs import BacktestView
 
@@ -134,3 +134,28 @@ def test_a_page_replaces_the_old_one_and_leaves_no_draft(view: BacktestView, tmp
     assert page.read_text().startswith("<!doctype html>")
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     assert json.loads(save(view, tmp_path / "a.json").read_text())["unknown"] == []
+
+
+def test_reports_of_different_times_or_with_a_disabled_strategy_are_named(view: BacktestView, tmp_path: Path) -> None:
+    assert view.started is not None
+    assert view.ended is not None
+    later = msgspec.structs.replace(view, ended=Ts(view.ended + SAME_TIME_MS + 1))
+    near = msgspec.structs.replace(view, started=Ts(view.started - SAME_TIME_MS))
+    first = save(view, tmp_path / "a.json")
+    run = tmp_path / "run.json"
+    run.write_text(
+        json.dumps(
+            {"strategy": "fade", "net": "1.000000", "mode": "paper", "stopped_by": "duration",
+             "failed_strategies": ["fade: ZeroDivisionError: division by zero"]}
+        )
+    )  # fmt: skip
+    said: list[str] = []
+    compare(first, save(near, tmp_path / "b.json"), said.append)
+    assert said == []
+    compare(first, save(later, tmp_path / "b.json"), said.append)
+    assert len(said) == 1
+    assert "cover different times" in said[0]
+    said.clear()
+    compare(run, first, said.append)
+    assert len(said) == 1
+    assert said[0].endswith("fade: ZeroDivisionError: division by zero")

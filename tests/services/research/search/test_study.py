@@ -17,6 +17,7 @@ from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.services.research.search.space import ParameterRange
 from kalshi_cli.services.research.search.study import (
     BATCH,
+    MAX_BEST,
     ParameterSearch,
     Point,
     Run,
@@ -24,7 +25,7 @@ from kalshi_cli.services.research.search.study import (
     StudyReport,
     open_study,
 )
-from kalshi_cli.services.research.search.windows import TapeScore, WindowPlan
+from kalshi_cli.services.research.search.windows import TapeScore, WindowPlan, WindowScore, median_score
 
 X = ParameterRange(name="x", type="int", low=0, high=1_000, step=1)
 Y = ParameterRange(name="y", choices=("a", "b"))
@@ -201,3 +202,19 @@ def test_a_study_is_used_by_one_process(tmp_path: Path) -> None:
         open_study(tmp_path / "a.db", CLOCK),
     ):
         pass
+
+
+def test_the_best_variants_of_all_windows_are_ranked(tmp_path: Path) -> None:
+    report = search(tmp_path / "s.db", Workers())
+    assert 1 < len(report.best) <= MAX_BEST
+    scores = [each.score for each in report.best]
+    assert scores == sorted(scores, reverse=True)
+    assert (report.best[0].params, report.best[0].score) == (report.choices[-1].params, report.choices[-1].score)
+    assert len({tuple(sorted(each.params.items())) for each in report.best}) == len(report.best)
+    for each in report.best:
+        tapes = [score_of(tape, each.params) for tape in range(4)]
+        assert (each.net, each.fees, each.orders, each.fills) == (sum(tape.net for tape in tapes), 4, 8, 4)
+        windows = [WindowScore.of(tapes[first:last]) for first, last in ((0, 2), (2, 3), (3, 4))]
+        assert each.score == median_score(windows)
+    again = search(tmp_path / "s.db", Workers(stop_after=0))
+    assert again.best == report.best, "nothing is run for the list"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -70,3 +71,33 @@ def test_a_study_of_a_lake_has_the_result_of_its_files(tmp_path: Path) -> None:
     assert views[0].study != views[1].study
     assert msgspec.structs.replace(views[0], study="") == msgspec.structs.replace(views[1], study="")
     assert views[0].rows[-1].params
+
+
+def test_fills_latency_interval_and_gaps_are_those_of_the_study(tmp_path: Path) -> None:
+    base = OptimizeRequest(
+        strategy="threshold", files=swinging_tapes(tmp_path), params=("buy_below=10c,35c", "sell_above=50c"), trials=2,
+        sampler="grid", windows=2, jobs=1, study=tmp_path / "one.db",
+    )  # fmt: skip
+
+    def view_of(request: OptimizeRequest) -> OptimizeView:
+        return optimize(SETUP, request, ManualClock(T0), tmp_path / "studies")
+
+    usual = view_of(base)
+    assert (usual.fill_model, usual.latency) == ("proportional", "150ms")
+    assert [row.params for row in usual.best] == ["buy_below=35c", "buy_below=10c"]
+    assert usual.best[0].score == usual.score
+    others: dict[str, dict[str, Any]] = {
+        "fill model": {"fill_model": "pessimistic"},
+        "latency": {"latency_ms": None},
+        "interval": {"interval_s": 1},
+        "treatment of gaps": {"holes": "ignore"},
+    }
+    for name, changes in others.items():
+        with pytest.raises(UsageError, match=f"made with another {name}"):
+            view_of(msgspec.structs.replace(base, **changes))
+    other = view_of(msgspec.structs.replace(base, fill_model="pessimistic", latency_ms=None, study=None))
+    assert (other.fill_model, other.latency) == ("pessimistic", "recorded")
+    slow = view_of(msgspec.structs.replace(base, latency_ms=60_000, interval_s=10, study=None))
+    assert slow.best[0].net != usual.best[0].net, "the runs take them"
+    with pytest.raises(UsageError, match="Invalid latency_ms"):
+        view_of(msgspec.structs.replace(base, latency_ms=-1))
