@@ -258,7 +258,9 @@ def test_a_start_repairs_it_rather_than_refusing(sim: Simulation, edit: Edit) ->
     falsify(sim, "POST", edit)
     sim.place(client_order_id="mine")
     loop = TradingLoop(sim)
-    assert any("order repaired: mine" in line and " was " in line for line in loop.said)
+    (line,) = [line for line in loop.said if line.startswith("  repaired: Order ")]
+    assert "(buy 10 YES at $0.40) is resting: 0 of 10 filled; an earlier reply was wrong: " in line
+    assert " was " in line
     assert any("1 order repaired" in line for line in loop.said)
     assert [order.order_id for order in loop.live] == [order_id for order_id, _ in resting(sim)]
 
