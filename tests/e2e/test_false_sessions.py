@@ -89,7 +89,7 @@ def test_a_trade_loop_starts_and_repairs_it(world: tuple[Served, FaultProxy], ca
     ended = program(*words)
     assert ended.code == 0, ended.err
     assert "1 order repaired" in ended.err
-    assert "order repaired: false-one" in ended.err
+    assert "\n  repaired: Order " in ended.err
     assert_right(exchange)
 
 

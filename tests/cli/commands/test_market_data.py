@@ -173,7 +173,7 @@ def test_several_books_come_from_one_request_and_one_book_stays_an_object() -> N
         (["candles", TWO_SIDED, "--since", "yesterday"], 2, "is not a time"),
         (["candles", TWO_SIDED, "--interval", "1m", "--since", "3650d"], 2, "Too many candles"),
         (["events", "--status", "closd"], 2, "did you mean closed"),
-        (["event", ""], 2, "Invalid ticker"),
+        (["event", ""], 2, "EVENT needs a value"),
     ],
     ids=str,
 )

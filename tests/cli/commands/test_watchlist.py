@@ -30,7 +30,7 @@ def test_a_list_grows_shrinks_and_ends() -> None:
     [
         (("add", "rain", "KXNONE-1"), ExitCode.REJECTED, "KXNONE-1"),
         (("add", "../rain", TWO_SIDED), ExitCode.USAGE, "Invalid watchlist name"),
-        (("add", "", TWO_SIDED), ExitCode.USAGE, "Invalid watchlist name"),
+        (("add", "", TWO_SIDED), ExitCode.USAGE, "LIST needs a value"),
         (("list", "none"), ExitCode.REJECTED, "No watchlist none"),
         (("none",), ExitCode.REJECTED, "No watchlist none"),
         (("ad", "rain", TWO_SIDED), ExitCode.USAGE, "Unknown command: kalshi watchlist ad"),

@@ -174,10 +174,11 @@ def _view(request: OptimizeRequest, windows: WindowPlan, path: Path, report: Stu
         )
         for choice in report.choices
     )
+    latency = "recorded" if latency_of(request.latency_ms) is None else f"{request.latency_ms}ms"
+    of_all = {"fill_model": request.fill_model, "latency": latency}
     return OptimizeView(
-        strategy=request.strategy, study=str(path), fill_model=request.fill_model,
-        latency="recorded" if latency_of(request.latency_ms) is None else f"{request.latency_ms}ms",
-        best=tuple(VariantRow.of(each, params=show_params(each.params)) for each in report.best),
+        strategy=request.strategy, study=str(path), **of_all,
+        best=tuple(VariantRow.of(each, params=show_params(each.params), **of_all) for each in report.best),
         sampler=request.sampler, recordings=len(windows.tapes),
         windows=len(windows.windows), trials=report.trials, variants=report.variants, pruned=report.pruned,
         failed=report.failed, reasons=report.reasons, params=show_params(best.params), score=SignedMoney(best.score),
