@@ -10,7 +10,7 @@ import typer
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import CommandGroup, choice_option, flags_of, open_services, show_list, show_view
 from kalshi_cli.cli.order_options import is_terse, subaccount_option
-from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format
+from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info
 from kalshi_cli.cli.time_options import when, when_option
 
 app = CommandGroup("Balance, positions, fills, profit and loss.")
@@ -67,20 +67,23 @@ def positions(
 ) -> None:
     """List open positions, marked to the closing price.
 
-    The positions of all subaccounts, computed from fills and settlements. Each one is valued at the price at which it
-    could be closed now.
+    The positions of all subaccounts, computed from fills and settlements. The closing price is the best bid for the
+    outcome that you hold, your own orders included; without a bid, an estimate: the lower of the last price and the
+    best ask. Once the result is known, it is the payout.
 
     \b
     kalshi positions
     kalshi positions --subaccount 1
     """
     from kalshi_cli.cli.screen.brief import position_lines
-    from kalshi_cli.views.positions import PositionRow
+    from kalshi_cli.views.positions import PositionRow, mark_note
 
     with open_services(ctx) as kalshi:
         rows = kalshi.account.positions(subaccount)
         lines = position_lines(rows) if is_terse(ctx) else rows
         show_list(ctx, type(lines[0]) if lines else PositionRow, lines, empty="No open positions")
+        if is_terse(ctx):
+            info(*(f"{row.ticker}: {note}" for row in rows if (note := mark_note(row))))
 
 
 @app.command("fills")

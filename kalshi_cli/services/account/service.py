@@ -25,7 +25,13 @@ from kalshi_cli.services.account.cash import (
     transfer,
     unsent,
 )
-from kalshi_cli.services.account.portfolio import KEYS, account_pnl, account_portfolio, positions_before
+from kalshi_cli.services.account.portfolio import (
+    KEYS,
+    account_pnl,
+    account_portfolio,
+    mark_sources,
+    positions_before,
+)
 from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.store.records import ALL_TIME
 from kalshi_cli.views import cash
@@ -64,10 +70,10 @@ class AccountService(PlanningService):
     def positions(self, subaccount: int | None = None) -> Sequence[PositionRow]:
         """Return the open positions with closing prices, of all subaccounts unless one is given."""
         found = account_portfolio(self._resources)
-        marks = found.marks
+        marks, sources = found.marks, mark_sources(found.open_positions, found.markets)
         held = [each for each in found.open_positions if subaccount is None or each.subaccount == subaccount]
         kind = SubaccountPositionRow if any(each.subaccount for each in held) else PositionRow
-        return [position_row(each, marks[each.ticker], kind) for each in held]
+        return [position_row(each, marks[each.ticker], kind, sources[each.ticker]) for each in held]
 
     def portfolio(self) -> PortfolioView:
         """Return cash, positions, exposure against limits and today's profit and loss, with totals."""
