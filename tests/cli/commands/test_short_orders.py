@@ -9,7 +9,7 @@ import pytest
 from support.served import ME, TWO_SIDED, Served, Terminal, program
 
 from kalshi_cli import Kalshi
-from kalshi_cli.base.units import Price, contracts
+from kalshi_cli.base.units import ONE_DOLLAR, Price, contracts
 from kalshi_cli.cli.commands.short_orders import price_after_at
 from kalshi_cli.core.model.order_terms import ASK, BID
 
@@ -339,3 +339,17 @@ def test_a_sale_of_no_that_is_held_shows_what_it_closes(exchange: Served) -> Non
     told = plain(program("sell", TWO_SIDED, "5", "@0.60", "--no", "--dry-run").err)
     assert "Closes 5 of your 5 NO: proceeds $3.00 or more, fee up to $0.08, no new risk" in told
     assert "P&L +$0.21 or better against their cost of $2.70" in told
+
+
+def test_a_market_whose_result_is_known_shows_no_quotes_and_the_payout_that_is_due(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "42")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "42")
+    assert re.search(r"YES +bid \$0\.44", on_terminal("market", TWO_SIDED, keeps_lines=True))
+    exchange.call(lambda: exchange.exchange.settle(TWO_SIDED, ONE_DOLLAR, exchange.clock.now()))
+    shown = on_terminal("market", TWO_SIDED)
+    assert ("determined" in shown, "bid" in shown, "as taker" in shown) == (True, False, False)
+    refused = program("buy", TWO_SIDED, "1", "@0.44")
+    assert "Refused: the market is determined; trading has ended (MARKET_NOT_OPEN)" in refused.err
+    assert f"`kalshi market {TWO_SIDED}` shows its status, times and result" in plain(refused.err)
+    assert f"{TWO_SIDED}: result known: payout of $42.00 is due" in plain(on_terminal("positions"))
+    assert "result known: payout of $42.00 is due" in on_terminal("portfolio")

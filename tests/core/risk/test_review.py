@@ -138,6 +138,7 @@ def test_a_strategy_gets_out_of_what_another_has_netted_in_part(state: EngineSta
     [
         ({"status": MarketStatus.CLOSED}, "MARKET_NOT_OPEN"),
         ({"status": MarketStatus.UNKNOWN}, "MARKET_NOT_OPEN"),
+        ({"status": MarketStatus.INACTIVE}, "MARKET_NOT_OPEN"),
         ({"close_time": Ts(NOW + 4_000)}, "MARKET_CLOSING"),
         ({"close_time": Ts(NOW - 1)}, "MARKET_CLOSING"),
     ],
