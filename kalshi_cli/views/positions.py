@@ -18,8 +18,8 @@ from kalshi_cli.views.row import Action, Outcome, OutputRow, names, own_price
 class PositionRow(OutputRow, frozen=True, kw_only=True):
     """A position: `position` is positive for YES; prices and `mark` are those of the position's `side`.
 
-    `mark_source` says whether `mark` is a `quote` at which the position could be closed, an `estimate` because nobody
-    bids for that side, or the `settlement` value.
+    `mark_source` says whether `mark` is a `quote` at which the position could be closed, an `estimate` because there is
+    no bid for that side, or the `settlement` value.
     """
 
     ticker: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, show_money, show_price, show_qty
-from kalshi_cli.core.model.markets import ENDED, MarketStatus
 from kalshi_cli.views.formats import MISSING, ShortId, SignedMoney, TruncatableText
 from kalshi_cli.views.markets import MarketView
 from kalshi_cli.views.orders import OrderRow, QueueRow
@@ -145,15 +144,14 @@ class MarketBrief(OutputRow, frozen=True, kw_only=True):
 
 def market_brief(market: MarketView) -> MarketBrief:
     """Return what decides a trade in this market, with long rules cut; no quotes and fees once trading has ended."""
-    has_ended = MarketStatus(market.status) in ENDED
     steps = sorted({band.step for band in market.price_grid})
     taker = next((row for row in market.fees if row.role == "taker"), None)
-    waiting = len(market.fee_changes)
+    waiting, ended = len(market.fee_changes), market.has_ended
     return MarketBrief.of(
         market,
-        YES=None if has_ended else _quote(market.yes_bid, market.yes_bid_size, market.yes_ask, market.yes_ask_size),
-        NO=None if has_ended else _quote(market.no_bid, market.yes_ask_size, market.no_ask, market.yes_bid_size),
-        fees_of_100=None if has_ended else taker and f"{show_money(taker.fee)} as taker at {show_price(taker.price)}",
+        YES=None if ended else _quote(market.yes_bid, market.yes_bid_size, market.yes_ask, market.yes_ask_size),
+        NO=None if ended else _quote(market.no_bid, market.yes_ask_size, market.no_ask, market.yes_bid_size),
+        fees_of_100=None if ended else taker and f"{show_money(taker.fee)} as taker at {show_price(taker.price)}",
         price_step=" to ".join(show_price(step) for step in dict.fromkeys((steps[0], steps[-1]))) if steps else None,
         fee_changes=f"{waiting} scheduled; -v shows them" if waiting else None,
         open_time=None if market.status == "active" else market.open_time,

@@ -1,4 +1,4 @@
-"""What an order closes of a position and what it opens, in amounts and in words."""
+"""The effect of an order: the contracts that it closes and those that it opens, in amounts and in words."""
 
 from __future__ import annotations
 
