@@ -148,6 +148,10 @@ def price_from_user(text: str) -> Price:
             if "." not in typed and not typed.startswith("$") and 1 <= value < 100:
                 raise ValueError(f"prices are in dollars; did you mean 0.{int(value):02d}?")
     except ArithmeticError as error:
+        shell, _, digits = typed.rpartition(".")
+        if shell.endswith("sh") and digits.isdigit():
+            text = f"the shell replaced $0 by its own name ({typed[:20]!r})"
+            raise ValueError(f"{text}; type 0.{digits[:4]} without the dollar sign, or quote the price") from error
         raise ValueError(f"invalid price: {typed[:20]!r}; use dollars (0.47) or cents (47c)") from error
     if not value.is_finite() or not 0 < value < 1:
         raise ValueError(f"{typed[:20]} is out of range; a price is between $0.0001 and $0.9999")

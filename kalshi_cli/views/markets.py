@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, contracts, notional
 from kalshi_cli.core.market.fees import trade_fee
-from kalshi_cli.core.model.markets import ComboLeg, FeeSchedule, Market
+from kalshi_cli.core.model.markets import ENDED, ComboLeg, FeeSchedule, Market
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.price_grid import PriceBand
 from kalshi_cli.views.formats import ExchangeJson, TruncatableText
@@ -170,3 +170,8 @@ class MarketView(MarketDetailsRow, frozen=True, kw_only=True):
         "functional_strike", "custom_strike", "exchange_index", "fee_type", "fee_multiplier", "fee_waiver_until",
         "settlement_sources", "rules_primary", "rules_secondary",
     )  # fmt: skip
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether trading has stopped for good."""
+        return self.status in ENDED

@@ -54,12 +54,18 @@ class RequestPlan(Plan[R], Generic[T, R], frozen=True, kw_only=True):
 
 
 class PricedPlan(Plan[R], Generic[R], frozen=True, kw_only=True):
-    """A plan of orders. The amounts assume that every order fills; the payout is before fees."""
+    """A plan of orders. The amounts assume that every order fills; the payout is before fees.
+
+    `cost`, `max_loss` and `max_payout` count every order as a purchase, of NO where it sells YES. Of these contracts,
+    `closing` are held and sold instead: they bring `proceeds` before fees, at the limit price, and add no risk.
+    """
 
     cost: Money
     fees: Money
     max_loss: Money
     max_payout: Money
+    closing: Qty = Qty(0)
+    proceeds: Money = Money(0)
 
 
 class OrderPlan(PricedPlan[OrderRow], frozen=True, kw_only=True):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.views.formats import Ratio, SignedMoney, TruncatableText
 from kalshi_cli.views.row import Outcome, OutputRow
 
 
 class HoldingRow(OutputRow, frozen=True, kw_only=True):
-    """An open position with the title of its market; prices are those of `side`, `mark` is the closing price."""
+    """An open position with the title of its market; prices are those of `side`, `mark` is the closing price.
+
+    `mark_source` is that of `PositionRow`; a running loop leaves it out.
+    """
 
     ticker: str
     title: TruncatableText | None
@@ -21,6 +26,7 @@ class HoldingRow(OutputRow, frozen=True, kw_only=True):
     value: Money | None
     unrealized: SignedMoney | None
     max_payout: Money
+    mark_source: Literal["quote", "estimate", "settlement"] | None = None
 
     shown = ("ticker", "side", "count", "average_price", "mark", "value", "unrealized", "cost", "title", "max_payout")
     vital = ("side", "count", "average_price", "mark", "value", "unrealized")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from kalshi_cli.base.units import Money, Price, Qty, Ts, notional
+from kalshi_cli.base.units import Money, Price, Qty, Ts, notional, show_money, show_price
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.account.pnl import ProfitAndLoss
 from kalshi_cli.core.model.order_terms import Side, own_terms
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.views.formats import SignedMoney
+from kalshi_cli.views.portfolio import HoldingRow
 from kalshi_cli.views.row import Action, Outcome, OutputRow, names, own_price
 
 
 class PositionRow(OutputRow, frozen=True, kw_only=True):
-    """A position: `position` is positive for YES; prices and `mark` are those of the position's `side`."""
+    """A position: `position` is positive for YES; prices and `mark` are those of the position's `side`.
+
+    `mark_source` says whether `mark` is a `quote` at which the position could be closed, an `estimate` because there is
+    no bid for that side, or the `settlement` value.
+    """
 
     ticker: str
     position: Qty
@@ -29,6 +34,7 @@ class PositionRow(OutputRow, frozen=True, kw_only=True):
     realized: SignedMoney
     fees: Money
     subaccount: int
+    mark_source: Literal["quote", "estimate", "settlement"] | None = None
 
     named = names(position="qty")
     shown: ClassVar[tuple[str, ...]] = (
@@ -43,8 +49,13 @@ class SubaccountPositionRow(PositionRow, frozen=True, kw_only=True):
     shown = ("ticker", "subaccount", *PositionRow.shown[1:])
 
 
-def position_row(position: Position, mark: Price | None, of: type[PositionRow] = PositionRow) -> PositionRow:
-    """Return a position as a row. `mark` is the closing price on the YES scale; None without quotes."""
+def position_row(
+    position: Position,
+    mark: Price | None,
+    of: type[PositionRow] = PositionRow,
+    source: Literal["quote", "estimate", "settlement"] | None = None,
+) -> PositionRow:
+    """Return a position as a row. `mark` is the closing price on the YES scale, from `source`; None without quotes."""
     side: Outcome = "yes" if position.qty >= 0 else "no"
     return of.of(
         position,
@@ -53,7 +64,17 @@ def position_row(position: Position, mark: Price | None, of: type[PositionRow] =
         mark=None if mark is None else own_price(side, mark),
         value=position.value(mark),
         unrealized=position.unrealized(mark),
+        mark_source=source,
     )
+
+
+def mark_note(row: PositionRow | HoldingRow) -> str:
+    """Say in a few words why a position cannot be closed at its closing price; empty where it can."""
+    if row.mark_source == "settlement":
+        return f"result known: payout of {show_money(row.value)} is due" if row.value else "result known: no payout"
+    if row.mark_source == "estimate":
+        return f"no bids for {row.side.upper()}: {show_price(row.mark)} is an estimate"
+    return ""
 
 
 class FillRow(OutputRow, frozen=True, kw_only=True):

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.errors import KalshiError, RefusedError
 from kalshi_cli.cli.options import CommandGroup, duration_option, note_unsent, open_app, price_option, show_list, ticker
-from kalshi_cli.cli.order_options import DryRun, Yes, subaccount_option
+from kalshi_cli.cli.order_options import DryRun, Yes, is_terse, subaccount_option
 from kalshi_cli.cli.screen.output import info, warn
 
 if TYPE_CHECKING:
     from kalshi_cli.services.orders.close import ClosePolicy
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.resources import Resources
+    from kalshi_cli.store.lock import LockHolder
     from kalshi_cli.views.orders import CancelAllView
     from kalshi_cli.views.plans import CloseAllPlan
 
@@ -115,23 +117,43 @@ def close_positions(
             "To pause it first: kalshi pause"
         )
     orders = OrderService(resources, is_rehearsal=dry_run)
-    plan = orders.plan_close(name, walk, subaccount=subaccount)
+    # On a terminal a close that would be refused ends before its plan is shown; data has a row for each position.
+    is_reviewed = bool(name) and not dry_run and is_terse(ctx)
+    try:
+        plan = orders.plan_close(name, walk, subaccount=subaccount, is_reviewed=is_reviewed)
+    except RefusedError as error:
+        _explain_blocked([name] if error.code == "NOT_CLOSING" else [], who)
+        raise
     if dry_run:
         note_unsent()
         show_list(ctx, PlanRow, plan.positions, empty="No open positions")
+        if name and plan.positions and plan.positions[0].detail is None:
+            _warn_if_refused(lambda: orders.plan_close(name, walk, subaccount=subaccount, is_reviewed=True))
         return
     outcome = orders.execute(confirmed(resources, orders, plan, yes=yes))
     show_list(ctx, CloseRow, outcome.rows, empty="No open positions")
     if outcome.error is not None:
         pairs = zip(outcome.rows, outcome.errors, strict=True)
-        stuck = [row.ticker for row, error in pairs if error and error.code == "NOT_CLOSING"]
-        if stuck and who is not None:
-            info(
-                f"Your own resting orders (for example the running loop's) block closing {', '.join(stuck)}, and a "
-                "loop replaces orders that are only canceled. Run `kalshi pause` (the loop cancels its own orders), "
-                "then close again"
-            )
+        _explain_blocked([row.ticker for row, error in pairs if error and error.code == "NOT_CLOSING"], who)
         raise outcome.error
+
+
+def _warn_if_refused(review: Callable[[], object]) -> None:
+    """Warn where the first order of a close would be refused now."""
+    try:
+        review()
+    except RefusedError as error:
+        warn(f"A close would be refused now. {error.message}", f"hint: {error.hint}")
+
+
+def _explain_blocked(tickers: Sequence[str], who: LockHolder | None) -> None:
+    """Say how to close these positions while a trading loop runs, `who`, whose orders may block the close."""
+    if tickers and who is not None:
+        info(
+            f"Your own resting orders (for example the running loop's) block closing {', '.join(tickers)}, and a "
+            "loop replaces orders that are only canceled. Run `kalshi pause` (the loop cancels its own orders), "
+            "then close again"
+        )
 
 
 def flattened(

@@ -21,7 +21,7 @@ from kalshi_cli.cli.options import (
     show_view,
 )
 from kalshi_cli.cli.order_options import is_terse, subaccount_option
-from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format
+from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info
 from kalshi_cli.cli.time_options import when, when_option
 
 if TYPE_CHECKING:
@@ -83,8 +83,9 @@ def positions(
 ) -> None:
     """List open positions, marked to the closing price.
 
-    The positions of all subaccounts, computed from fills and settlements. Each one is valued at the price at which it
-    could be closed now.
+    The positions of all subaccounts, computed from fills and settlements. The closing price is the best bid for the
+    outcome that you hold, your own orders included; without a bid, an estimate: the lower of the last price and the
+    best ask. Once the result is known, it is the payout.
 
     \b
     kalshi positions
@@ -92,12 +93,14 @@ def positions(
     kalshi positions --paper
     """
     from kalshi_cli.cli.screen.brief import position_lines
-    from kalshi_cli.views.positions import PositionRow
+    from kalshi_cli.views.positions import PositionRow, mark_note
 
     with open_services(ctx) as kalshi:
         rows = account_of(kalshi, paper=paper).positions(subaccount)
         lines = position_lines(rows) if is_terse(ctx) else rows
         show_list(ctx, type(lines[0]) if lines else PositionRow, lines, empty="No open positions")
+        if is_terse(ctx):
+            info(*(f"{row.ticker}: {note}" for row in rows if (note := mark_note(row))))
 
 
 @app.command("fills")

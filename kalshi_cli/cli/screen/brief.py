@@ -122,8 +122,8 @@ class MarketBrief(OutputRow, frozen=True, kw_only=True):
     title: str
     status: str
     result: str | None
-    YES: str
-    NO: str
+    YES: str | None
+    NO: str | None
     last: Price | None
     volume_24h: Qty
     open_interest: Qty
@@ -143,15 +143,15 @@ class MarketBrief(OutputRow, frozen=True, kw_only=True):
 
 
 def market_brief(market: MarketView) -> MarketBrief:
-    """Return what decides a trade in this market, with long rules cut."""
+    """Return what decides a trade in this market, with long rules cut; no quotes and fees once trading has ended."""
     steps = sorted({band.step for band in market.price_grid})
     taker = next((row for row in market.fees if row.role == "taker"), None)
-    waiting = len(market.fee_changes)
+    waiting, ended = len(market.fee_changes), market.has_ended
     return MarketBrief.of(
         market,
-        YES=_quote(market.yes_bid, market.yes_bid_size, market.yes_ask, market.yes_ask_size),
-        NO=_quote(market.no_bid, market.yes_ask_size, market.no_ask, market.yes_bid_size),
-        fees_of_100=taker and f"{show_money(taker.fee)} as taker at {show_price(taker.price)}",
+        YES=None if ended else _quote(market.yes_bid, market.yes_bid_size, market.yes_ask, market.yes_ask_size),
+        NO=None if ended else _quote(market.no_bid, market.yes_ask_size, market.no_ask, market.yes_bid_size),
+        fees_of_100=None if ended else taker and f"{show_money(taker.fee)} as taker at {show_price(taker.price)}",
         price_step=" to ".join(show_price(step) for step in dict.fromkeys((steps[0], steps[-1]))) if steps else None,
         fee_changes=f"{waiting} scheduled; -v shows them" if waiting else None,
         open_time=None if market.status == "active" else market.open_time,

@@ -12,6 +12,7 @@ from kalshi_cli.base.units import Ts, show_money, show_price, show_qty
 from kalshi_cli.cli.screen.output import write_out
 from kalshi_cli.views.formats import Ratio, SignedMoney, format_time, style, to_text
 from kalshi_cli.views.portfolio import HoldingRow, LimitUsageRow, PortfolioView
+from kalshi_cli.views.positions import mark_note
 
 GAP = 2
 TWO_COLUMNS = 66
@@ -106,7 +107,7 @@ DROPPED_FIRST = ("cost", "avg price", "value", "closing price", "max payout")
 
 
 def position_lines(rows: Sequence[HoldingRow], width: int) -> list[Text]:
-    """Return two lines for each position: its market with the title, and its numbers under their headings."""
+    """Return lines for each position: its market with the title, a note if any, and its numbers under headings."""
     if not rows:
         return [Text("No open positions")]
     cells = [_cells(row) for row in rows]
@@ -119,6 +120,8 @@ def position_lines(rows: Sequence[HoldingRow], width: int) -> list[Text]:
     for row, line in zip(rows, cells, strict=True):
         where = f" (subaccount {row.subaccount})" if row.subaccount else ""
         lines.append(Text.assemble((safe_text(row.ticker + where), "bold"), "  ", (safe_text(row.title or ""), "")))
+        if note := mark_note(row):
+            lines.append(Text(" " * gap + note, style="yellow"))
         numbers = ((name, line[name].rjust(wide)) for name, wide in widths.items())
         lines.append(Text.assemble(*((" " * gap + text, _color(name, row)) for name, text in numbers)))
     return lines

@@ -28,6 +28,18 @@ class MarketStatus(StrEnum):
         return cls.UNKNOWN
 
 
+ENDED = frozenset(
+    (
+        MarketStatus.CLOSED,
+        MarketStatus.DETERMINED,
+        MarketStatus.DISPUTED,
+        MarketStatus.AMENDED,
+        MarketStatus.FINALIZED,
+    )
+)
+"""The statuses of a market that has stopped trading for good."""
+
+
 class FeeType(StrEnum):
     """The fee formula of a series. An unrecognized value becomes UNKNOWN, estimated at the highest rate."""
 

@@ -10,8 +10,8 @@ from kalshi_cli.base.units import ONE_DOLLAR, Price, format_ts, notional, show_m
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
-from kalshi_cli.core.model.markets import FeeSchedule, MarketStatus
-from kalshi_cli.core.model.order_terms import ASK, BID, SelfTradePrevention, Side, TimeInForce, leg_price
+from kalshi_cli.core.model.markets import ENDED, FeeSchedule, MarketStatus
+from kalshi_cli.core.model.order_terms import BID, SelfTradePrevention, Side, TimeInForce, leg_price, own_terms
 from kalshi_cli.core.risk import exposure_controls
 from kalshi_cli.core.risk.budget import budget
 from kalshi_cli.core.risk.exposure_controls import Control, Objection, closes_own, cooldown, is_reducing
@@ -110,7 +110,8 @@ def market_is_open(state: EngineState, limits: RiskLimits, intent: Place, _strat
     if pause:
         return pause, f"shard {market.exchange_index} is paused"
     if market.status is not MarketStatus.ACTIVE:
-        return "MARKET_NOT_OPEN", f"the market is {market.status.value}"
+        over = "; trading has ended" if market.status in ENDED else ""
+        return "MARKET_NOT_OPEN", f"the market is {market.status.value}{over}"
     if state.now >= market.close_time - limits.close_margin_ms:
         return "MARKET_CLOSING", f"the market closes in {max(0, market.close_time - state.now) // 1000} s"
     return None
@@ -207,7 +208,7 @@ def price_collar(state: EngineState, limits: RiskLimits, intent: Place, _strateg
     and limited; for strategies, `collar_of_fair` applies.
     """
     market_price = _market_price(state, intent)
-    return None if market_price is None else _too_far(limits, intent, "market", market_price)
+    return None if market_price is None else _too_far(state, limits, intent, "market", market_price)
 
 
 def collar_of_fair(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
@@ -222,7 +223,7 @@ def collar_of_fair(state: EngineState, limits: RiskLimits, intent: Place, strate
         return None
     if intent.fair is None:
         return "PRICE_COLLAR", f"no market price and no fair value to compare {show_price(intent.price)} with"
-    return _too_far(limits, intent, "fair value", intent.fair)
+    return _too_far(state, limits, intent, "fair value", intent.fair)
 
 
 def _market_price(state: EngineState, intent: Place) -> Price | None:
@@ -233,22 +234,32 @@ def _market_price(state: EngineState, intent: Place) -> Price | None:
     return next((price for price in (other, own, market.last) if price is not None), None)
 
 
-def _too_far(limits: RiskLimits, intent: Place, name: str, anchor: Price) -> Objection | None:
+def _too_far(state: EngineState, limits: RiskLimits, intent: Place, name: str, anchor: Price) -> Objection | None:
     beyond = (intent.price - anchor) * intent.side.sign
     if limits.price_collar is None or beyond <= limits.price_collar:
         return None
-    price, compared, collar = map(show_price, (intent.price, anchor, limits.price_collar))
-    if intent.side is ASK:  # it may have been typed as a purchase of NO
-        price += f" (NO {show_price(Price(ONE_DOLLAR - intent.price))})"
-        compared += f", NO {show_price(Price(ONE_DOLLAR - anchor))}"
-    return "PRICE_COLLAR", f"{price} is more than {collar} from the {name} ({compared})"
+    price, compared = (_of_both(state, intent, at) for at in (intent.price, anchor))
+    return "PRICE_COLLAR", f"{price} is more than {show_price(limits.price_collar)} from the {name}, {compared}"
 
 
-def order_size(_state: EngineState, limits: RiskLimits, intent: Place, _strategy: str) -> Objection | None:
-    """Refuse an order with too many contracts or too high a cost."""
+def _of_both(state: EngineState, intent: Place, price: Price) -> str:
+    """Return a YES price for both outcomes, that of the order first: `NO $0.60 (YES $0.40)`.
+
+    Which of them was typed is unknown here: a purchase of YES and a sale of NO are the same order.
+    """
+    yes, no = f"YES {show_price(price)}", f"NO {show_price(Price(ONE_DOLLAR - price))}"
+    terms = own_terms(intent.side, price, state.held(intent.ticker, intent.subaccount))
+    return f"{yes} ({no})" if terms.side == "yes" else f"{no} ({yes})"
+
+
+def order_size(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
+    """Refuse an order with too many contracts, a closing one too, or too high a cost.
+
+    The count protects against typing errors. Contracts that certainly close a position cost nothing.
+    """
     if limits.max_order_qty is not None and intent.qty > limits.max_order_qty:
         return "ORDER_SIZE", f"{show_qty(intent.qty)} contracts exceeds your limit of {show_qty(limits.max_order_qty)}"
-    cost = notional(leg_price(intent.side, intent.price), intent.qty)
+    cost = notional(leg_price(intent.side, intent.price), exposure_controls.opening_part(state, intent, strategy))
     if limits.max_order_cost is not None and cost > limits.max_order_cost:
         return "ORDER_COST", f"cost {show_money(cost)} exceeds your limit of {show_money(limits.max_order_cost)}"
     return None
@@ -289,7 +300,7 @@ def self_cross(state: EngineState, _limits: RiskLimits, intent: Place, _strategy
     for order in state.orders.live(intent.ticker):
         if order.side is not intent.side and (intent.price - order.price) * intent.side.sign >= 0:
             name = order.order_id or order.client_order_id  # the id that `kalshi order list` shows
-            return "SELF_CROSS", f"it would trade against your own order {name} at {show_price(order.price)}"
+            return "SELF_CROSS", f"it would trade against your own order {name} ({state.order_words(order)})"
     return None
 
 

@@ -1,6 +1,7 @@
 """The risk controls of quantities: orders, contracts and maximum loss. `controls.py` has their order.
 
-An order that certainly reduces a position passes all of them, so that a position can always be closed. A strategy's
+An order that certainly reduces a position passes all of them, so that a position can always be closed. Only the count
+of one order is limited for it too (`order_size` in `controls.py`); `kalshi close` has no such limit. A strategy's
 order counts as reducing only if it reduces both the strategy's own position and the account's. Controls that apply only
 to strategies look at the strategy's own position.
 """
@@ -47,12 +48,24 @@ def adds_nothing(state: EngineState, intent: Place, strategy: str) -> bool:
 
     This holds even if all live orders on its side fill first.
     """
-    held = state.held(intent.ticker, intent.subaccount)
-    longest, shortest = state.orders.worst_case(intent.ticker, intent.subaccount)
-    pending = longest if intent.side is BID else shortest
-    if held * intent.side.sign >= 0 or pending + intent.qty > abs(held):
+    if _closing_part(state, intent) < intent.qty:
         return False
     return not strategy or closes_own(state, intent, strategy)
+
+
+def opening_part(state: EngineState, intent: Place, strategy: str) -> Qty:
+    """Return the contracts of an order that could open a position; of a strategy's, all or none."""
+    if is_reducing(state, intent, strategy):
+        return Qty(0)
+    return intent.qty if strategy else Qty(intent.qty - _closing_part(state, intent))
+
+
+def _closing_part(state: EngineState, intent: Place) -> Qty:
+    """Return the contracts that only reduce the account's position, even if all live orders on that side fill first."""
+    held = state.held(intent.ticker, intent.subaccount) * -intent.side.sign
+    longest, shortest = state.orders.worst_case(intent.ticker, intent.subaccount)
+    pending = longest if intent.side is BID else shortest
+    return Qty(min(intent.qty, max(0, held - pending)))
 
 
 def closes_own(state: EngineState, intent: Place, strategy: str) -> bool:

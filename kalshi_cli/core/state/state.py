@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Literal
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account.closed_markets import StrategyResult
@@ -321,8 +322,22 @@ class EngineState:
         return sorted(held, key=lambda ticker: (-held[ticker], ticker))
 
 
+MarkSource = Literal["quote", "estimate", "settlement"]
+"""Where a closing price comes from: the best price of the side that closes, a stand-in for it, or the payout."""
+
+
+def mark_source(market: Market | None, qty: Qty) -> MarkSource | None:
+    """Return where the mark of a position of `qty` comes from by the market's quotes; None without a mark."""
+    if market is None or mark(None, market, qty) is None:
+        return None
+    if market.settlement_value is not None:
+        return "settlement"
+    closing = market.yes_bid if qty > 0 else market.yes_ask
+    return "estimate" if closing is None else "quote"
+
+
 def mark(book: OrderBook | None, market: Market | None, qty: Qty) -> Price | None:
-    """Return the price at which a position of `qty` could be closed now.
+    """Return the closing price of a position of `qty`: the payout once it is known, else the best price that closes it.
 
     Without a bid, a long is marked at the lower of the last price and the ask. Without an ask, a short is marked at the
     higher of the last price and the bid.

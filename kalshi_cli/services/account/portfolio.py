@@ -20,7 +20,7 @@ from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import ExchangePosition, Settlement
-from kalshi_cli.core.state.state import mark
+from kalshi_cli.core.state.state import MarkSource, mark, mark_source
 from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.account.key_lock import learn_key
@@ -87,10 +87,19 @@ def closing_marks(positions: Iterable[Position], markets: Mapping[str, Market]) 
 
     One mark per market: where subaccounts hold both sides, the mark of the larger position.
     """
-    net: dict[str, int] = {}
+    return {name: mark(None, markets.get(name), qty) for name, qty in _net(positions).items()}
+
+
+def mark_sources(positions: Iterable[Position], markets: Mapping[str, Market]) -> dict[str, MarkSource | None]:
+    """Return where the closing price of each market with a position comes from; None without prices."""
+    return {name: mark_source(markets.get(name), qty) for name, qty in _net(positions).items()}
+
+
+def _net(positions: Iterable[Position]) -> dict[str, Qty]:
+    net: dict[str, Qty] = {}
     for held in positions:
-        net[held.ticker] = net.get(held.ticker, 0) + held.qty
-    return {ticker: mark(None, markets.get(ticker), Qty(qty)) for ticker, qty in net.items()}
+        net[held.ticker] = Qty(net.get(held.ticker, 0) + held.qty)
+    return net
 
 
 def closing_value(positions: Iterable[Position], marks: Mapping[str, Price | None]) -> Money:
@@ -286,10 +295,10 @@ def _checked(resources: Resources, found: Portfolio) -> Portfolio:
 
 def position_rows(found: Portfolio, subaccount: int | None = None) -> list[PositionRow]:
     """Return the open positions as rows with closing prices, of all subaccounts unless one is given."""
-    marks = found.marks
+    marks, sources = found.marks, mark_sources(found.open_positions, found.markets)
     held = [each for each in found.open_positions if subaccount is None or each.subaccount == subaccount]
     kind = SubaccountPositionRow if any(each.subaccount for each in held) else PositionRow
-    return [position_row(each, marks[each.ticker], kind) for each in held]
+    return [position_row(each, marks[each.ticker], kind, sources[each.ticker]) for each in held]
 
 
 def account_pnl(

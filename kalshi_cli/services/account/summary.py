@@ -11,8 +11,9 @@ from kalshi_cli.core.account.pnl import ProfitAndLoss, group_by, total
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.monitoring.limits_check import LimitUsage, MarketExposure, uses
+from kalshi_cli.core.state.state import MarkSource
 from kalshi_cli.core.state.trading_day import day_start
-from kalshi_cli.services.account.portfolio import Portfolio, account_portfolio
+from kalshi_cli.services.account.portfolio import Portfolio, account_portfolio, mark_sources
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.views.formats import Ratio, SignedMoney
 from kalshi_cli.views.portfolio import HoldingRow, LimitUsageRow, PortfolioView
@@ -37,7 +38,11 @@ def summary_of(
     today = pnl_since(found, day_start(now, ZoneInfo(resources.config.day_zone)))
     exposures = market_exposures(found.open_positions, orders)
     marks = found.marks
-    rows = [holding_row(each, marks[each.ticker], found.markets.get(each.ticker)) for each in found.open_positions]
+    sources = mark_sources(found.open_positions, found.markets)
+    rows = [
+        holding_row(each, marks[each.ticker], found.markets.get(each.ticker), sources[each.ticker])
+        for each in found.open_positions
+    ]
     value = found.value
     return PortfolioView(
         cash=cash,
@@ -122,10 +127,12 @@ def _usage(use: LimitUsage) -> LimitUsageRow:
     )
 
 
-def holding_row(position: Position, mark: Price | None, market: Market | None) -> HoldingRow:
+def holding_row(
+    position: Position, mark: Price | None, market: Market | None, source: MarkSource | None = None
+) -> HoldingRow:
     """Return an open position with the title of its market."""
     return HoldingRow.of(
-        position_row(position, mark),
+        position_row(position, mark, source=source),
         title=market.full_title if market is not None else None,
         max_payout=notional(ONE_DOLLAR, Qty(abs(position.qty))),
     )

@@ -29,6 +29,7 @@ from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import AmendEnded, Message, OrderState
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.services.orders.order_effect import OrderEffect, effect_at
 from kalshi_cli.services.orders.place import (
     RESOLVE_S,
     TRIES,
@@ -67,6 +68,7 @@ class AmendProposal(msgspec.Struct, frozen=True, kw_only=True):
     change: AmendRequest
     cost: Money
     fee: Money
+    effect: OrderEffect
 
 
 def propose(entry: OrderEntry, order: Order, change: AmendRequest) -> tuple[TradingEngine, AmendProposal]:
@@ -91,7 +93,8 @@ def propose(entry: OrderEntry, order: Order, change: AmendRequest) -> tuple[Trad
         raise refusal(verdict, entry.store.halt())
     left = msgspec.structs.replace(verdict.wanted, qty=verdict.wanted.remaining)
     cost, fee = price_of(left, engine.state.fees[market.ticker])
-    return engine, AmendProposal(market=market, amend=verdict, change=change, cost=cost, fee=fee)
+    closes = effect_at(engine, verdict.wanted)
+    return engine, AmendProposal(market=market, amend=verdict, change=change, cost=cost, fee=fee, effect=closes)
 
 
 def _intent(market: Market, order: Order, change: AmendRequest, now: Ts) -> Amend:

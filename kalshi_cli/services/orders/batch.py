@@ -28,6 +28,7 @@ from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import OrderRejected
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.live.live_venue import LiveVenue
+from kalshi_cli.services.orders.order_effect import OrderEffect, effect_at
 from kalshi_cli.services.orders.place import (
     OrderEntry,
     OrderTicket,
@@ -70,6 +71,8 @@ class ReviewedLine(msgspec.Struct, frozen=True, kw_only=True):
     verdict: SubmitOrder | OrderRefused
     cost: Money = Money(0)
     fee: Money = Money(0)
+    effect: OrderEffect | None = None
+    """What the order closes and opens; None for a refused line."""
     halt: Halt = NO_HALT
     """The halt on file at the time of the review."""
 
@@ -120,16 +123,16 @@ def propose(entry: OrderEntry, lines: Sequence[BatchLine]) -> tuple[TradingEngin
     judged = []
     for line, intent in zip(lines, intents, strict=True):
         verdict = engine.place(intent, client_order_id=line.ticket.client_order_id)
-        cost, fee = Money(0), Money(0)
+        cost, fee, effect = Money(0), Money(0), None
         if isinstance(verdict, OrderRefused):
             entry.store.record(verdict)
         else:
             cost, fee = price_of(verdict.order, engine.state.fees[intent.ticker])
-        judged.append(
-            ReviewedLine(
-                number=line.number, ticket=line.ticket, verdict=verdict, cost=cost, fee=fee, halt=entry.store.halt()
-            )
+            effect = effect_at(engine, verdict.order)
+        reviewed = ReviewedLine(
+            number=line.number, ticket=line.ticket, verdict=verdict, cost=cost, fee=fee, effect=effect
         )
+        judged.append(msgspec.structs.replace(reviewed, halt=entry.store.halt()))
     return engine, judged
 
 

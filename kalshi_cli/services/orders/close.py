@@ -192,7 +192,9 @@ class PositionCloser:
         plan = msgspec.structs.replace(plan, touch=touch)
         worst = self._limit(plan, self._slippage)
         if worst is None:
-            return _refused(plan, "AT_A_CENT", f"The best price for {plan.outcome.upper()} in {market.ticker} is $0.01")
+            best = f"The best price for {plan.outcome.upper()} in {market.ticker} is {show_price(plan.own(touch))}"
+            why = f"{best}, and a close sells at $0.01 or less only with --max-slippage"
+            return _refused(plan, "AT_A_CENT", why, f"`kalshi close {market.ticker} --max-slippage 1c` sells there")
         return _priced(plan, worst, book, self._orders.schedule_of(market))
 
     def _limit(self, plan: ClosePlan, away: int) -> Price | None:
@@ -346,8 +348,8 @@ def best_for(book: OrderBook, side: Side) -> Price | None:
     return book.best_bid if side is ASK else book.best_ask
 
 
-def _refused(plan: ClosePlan, code: str, text: str) -> ClosePlan:
-    hint = f"check `kalshi orderbook {plan.market.ticker}`; nothing was sent"
+def _refused(plan: ClosePlan, code: str, text: str, hint: str = "") -> ClosePlan:
+    hint = f"{hint or f'check `kalshi orderbook {plan.market.ticker}`'}; nothing was sent"
     return msgspec.structs.replace(plan, refusal=RefusedError(text, hint=hint, code=code))
 
 

@@ -38,6 +38,7 @@ from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.account.recovery import load_engine, read_account
 from kalshi_cli.services.monitoring.health import require_synced_clock
+from kalshi_cli.services.orders.order_effect import OrderEffect, effect_at
 from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.runner import perform_effects, process_messages
@@ -165,12 +166,13 @@ class OrderProposal(msgspec.Struct, frozen=True, kw_only=True):
     submit: SubmitOrder | CloseOrder
     cost: Money
     fee: Money
+    effect: OrderEffect
     ticket: OrderTicket | None = None
     """The order as typed, to propose it again; None for a close."""
 
     @property
     def worst_loss(self) -> Money:
-        """Return the loss if the order fills and the market settles the other way."""
+        """Return the loss if the order fills and the market settles the other way, as if all of it were a purchase."""
         return Money(self.cost + self.fee)
 
 
@@ -316,7 +318,8 @@ class OrderEntry:
             self.store.record(verdict)
             raise refusal(verdict, self.store.halt())
         cost, fee = price_of(verdict.order, engine.state.fees[market.ticker])
-        return OrderProposal(market=market, submit=verdict, cost=cost, fee=fee)
+        effect = effect_at(engine, verdict.order)
+        return OrderProposal(market=market, submit=verdict, cost=cost, fee=fee, effect=effect)
 
     def send(self, engine: TradingEngine, proposal: OrderProposal) -> Order:
         """Save the order, send it once, and return its result; OutcomeUnknownError where the outcome is unknown.

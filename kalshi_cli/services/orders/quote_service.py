@@ -9,6 +9,7 @@ from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import Money, Price, Qty, show_money, show_qty
 from kalshi_cli.exchange.wire.quotes import NewRfq
 from kalshi_cli.services.orders import quotes
+from kalshi_cli.services.orders.order_effect import closing_amounts
 from kalshi_cli.services.orders.place import OrderPlanningService
 from kalshi_cli.services.orders.quotes import QuoteTrade, deal_rows, new_rfq_row, quote_row
 from kalshi_cli.services.plans import REVIEW_AGAIN_S, plan_prices
@@ -188,5 +189,8 @@ class QuoteService(OrderPlanningService):
 def _prices(deal: QuoteTrade) -> dict[str, Any]:
     """Return the amounts of the more expensive bid: a requester accepts one of them."""
     pairs = zip(deal.tickets, deal.proposals, strict=True)
-    each = [plan_prices([(proposal.cost, proposal.fee, ticket.qty)]) for ticket, proposal in pairs]
+    each = [
+        plan_prices([(proposal.cost, proposal.fee, ticket.qty)]) | closing_amounts([proposal.effect])
+        for ticket, proposal in pairs
+    ]
     return {name: max(amounts[name] for amounts in each) for name in each[0]}

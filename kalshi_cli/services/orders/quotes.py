@@ -30,7 +30,7 @@ from kalshi_cli.base.errors import (
     UnreachableError,
     UsageError,
 )
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, show_money, show_price, show_qty
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, show_price, show_qty
 from kalshi_cli.core.model.effects import CloseOrder, OrderChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import TimeInForce
@@ -38,6 +38,7 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.quotes import NewRfq, Rfq, RfqQuote
 from kalshi_cli.exchange.wire.replies import short_of_cash
+from kalshi_cli.services.orders.order_effect import effect_phrases
 from kalshi_cli.services.orders.place import OrderEntry, OrderProposal, OrderTicket
 from kalshi_cli.services.trading.refusals import halted, translate_halt
 from kalshi_cli.views.quotes import QuoteRow, QuoteTradeRow, RfqRow
@@ -87,10 +88,7 @@ class QuoteTrade(msgspec.Struct, frozen=True, kw_only=True):
                 f"you buy {show_qty(ticket.qty)} {ticket.outcome.upper()} of {ticket.ticker} "
                 f"at {show_price(ticket.price)}"
             )
-            said.append(
-                f"cost {show_money(proposal.cost)}, fee up to {show_money(proposal.fee)}, "
-                f"maximum loss {show_money(proposal.worst_loss)}"
-            )
+            said += effect_phrases(proposal.effect, proposal.fee)
         return said
 
 

@@ -15,7 +15,6 @@ from kalshi_cli.base.units import (
     pluralize,
     price_from_user,
     qty_from_user,
-    show_money,
     show_price,
     show_qty,
 )
@@ -28,6 +27,7 @@ from kalshi_cli.services.orders import amend, batch, cancel, close
 from kalshi_cli.services.orders.cancel_all import KillRun
 from kalshi_cli.services.orders.confirmation import place_facts, place_warnings
 from kalshi_cli.services.orders.halt_marker import write_halt_marker
+from kalshi_cli.services.orders.order_effect import closing_amounts, effect_phrases, effects_phrase
 from kalshi_cli.services.orders.place import (
     SELF_TRADE_PREVENTIONS,
     TIMES_IN_FORCE,
@@ -225,10 +225,11 @@ class OrderService(OrderPlanningService):
             lambda: self.plan_ticket(ticket),
             subject=subject,
             facts=place_facts(self._env, ticket, proposal),
-            warnings=place_warnings(engine, ticket, proposal),
+            warnings=place_warnings(ticket, proposal),
             orders=(order_row(order, typed),),
             unknown_orders=sum(each.status is OrderStatus.UNKNOWN for each in engine.state.orders.live()),
             **plan_prices([(proposal.cost, proposal.fee, ticket.qty)]),
+            **closing_amounts([proposal.effect]),
         )
 
     def plan_batch(self, orders: Sequence[batch.BatchLine | OrderTicket]) -> BatchPlan:
@@ -250,14 +251,15 @@ class OrderService(OrderPlanningService):
 
         passed = [each for each in judged if each.denied is None]
         prices = plan_prices([(each.cost, each.fee, each.ticket.qty) for each in passed])
+        effects = [each.effect for each in passed if each.effect is not None]
+        amounts = prices | closing_amounts(effects)
         facts = (
             f"{self._env}: {len(passed)} of {len(judged)} orders pass the risk limits",
-            f"cost {show_money(prices['cost'])}, fee up to {show_money(prices['fees'])}, "
-            f"maximum loss {show_money(prices['max_loss'])}",
+            effects_phrase(effects, prices["fees"]),
         )
         rows = tuple(map(batch.batch_row, judged))
         return self._book.add(
-            BatchPlan, execute, lambda: self.plan_batch(lines), subject="the batch", facts=facts, orders=rows, **prices
+            BatchPlan, execute, lambda: self.plan_batch(lines), subject="the batch", facts=facts, orders=rows, **amounts
         )
 
     def plan_amend(self, order_id: str, change: amend.AmendRequest) -> AmendPlan:
@@ -289,6 +291,7 @@ class OrderService(OrderPlanningService):
             facts=_amend_facts(self._env, proposal),
             orders=(change_view(before, wanted, change.outcome, "dry_run"),),
             **plan_prices([(proposal.cost, proposal.fee, wanted.remaining)]),
+            **closing_amounts([proposal.effect]),
         )
 
     def plan_new_terms(
@@ -446,7 +449,7 @@ def _amend_facts(env: str, proposal: amend.AmendProposal) -> tuple[str, ...]:
     other = _terms(wanted, "no" if outcome == "yes" else "yes")
     return (
         f"{env}: change the order on {before.ticker} from {was} to {will} (= {other})",
-        f"cost {show_money(proposal.cost)}, fee up to {show_money(proposal.fee)}",
+        *effect_phrases(proposal.effect, proposal.fee),
     )
 
 

@@ -60,6 +60,8 @@ def refusal(denied: OrderRefused, halt: Halt) -> RefusedError:
     if denied.code == halt.state.value.upper():
         return RefusedError(f"Refused. {describe(halt)}", hint=resume_hint(halt), code=denied.code)
     hint = _HINTS.get(denied.code, "nothing was sent").replace("TICKER", denied.ticker or "TICKER")
+    if "risk." in hint:
+        hint += f". {WHERE_LIMITS_ARE}"
     return RefusedError(f"Refused: {denied.detail} ({denied.code})", hint=hint, code=denied.code)
 
 
@@ -105,28 +107,31 @@ NEVER_THERE: dict[str, type[KalshiError]] = {
 }
 """Codes of orders that provably never left this machine; their exit codes differ from those of a rejection."""
 
+WHERE_LIMITS_ARE = "`kalshi config path` names the file of the limits"
+"""The end of each hint that names a setting."""
+
 _HINTS = {
     "HALTED": "trading is halted; see `kalshi status`, then run `kalshi resume --reason TEXT`",
     "REDUCING": "only orders that reduce a position are accepted; see `kalshi status`",
     "STATE_MOVED": "nothing was sent; try again when the other program has finished",
     "DAILY_LOSS": "only orders that reduce a position are accepted today; the limit is risk.max_daily_loss",
     "LOCKED": "this market is locked; `kalshi lock` shows why, `kalshi unlock TICKER` ends it",
-    "MARKET_NOT_OPEN": "`kalshi market TICKER` shows the trading hours of the market",
+    "MARKET_NOT_OPEN": "`kalshi market TICKER` shows its status, times and result",
     "MARKET_CLOSING": "the market closes soon; choose another with `kalshi markets`",
     "STALE_BOOK": "the order book is not reliable; check `kalshi orderbook TICKER` and try again",
     "PRICE_COLLAR": "check the price; the limit is risk.price_collar",
-    "ORDER_SIZE": "lower the count, or raise risk.max_order_count",
-    "ORDER_COST": "lower the count, or raise risk.max_order_cost",
+    "ORDER_SIZE": "lower the count, or raise risk.max_order_count; to close a position: `kalshi close TICKER`",
+    "ORDER_COST": "lower the count, or raise risk.max_order_cost; to close a position: `kalshi close TICKER`",
     "ORDER_RATE": "wait a minute; the limit is risk.max_orders_per_minute",
     "MARKET_RATE": "wait a minute; the limit is risk.max_market_orders_per_minute",
-    "POSITION_LIMIT": "see `kalshi positions`; the limit is risk.max_position",
+    "POSITION_LIMIT": "orders count: see `kalshi order list` and `kalshi positions`; the limit is risk.max_position",
     "OPEN_POSITIONS": "see `kalshi positions` and `kalshi order list`; the limit is risk.max_open_positions",
     "MARKET_EXPOSURE": "see `kalshi check positions`; the limit is risk.max_market_exposure",
     "EVENT_EXPOSURE": "see `kalshi check positions`; the limit is risk.max_event_exposure",
     "CATEGORY_EXPOSURE": "see `kalshi check positions`; the limit is risk.max_category_exposure",
     "LIVE_ORDERS": "see `kalshi order list`; the limit is risk.max_live_orders",
     "CHURN": "wait until less has traded within the hour; the limit is risk.max_churn",
-    "EXPOSURE": "see `kalshi positions`; the limit is risk.max_exposure",
+    "EXPOSURE": "see `kalshi positions` and `kalshi order list`; the limit is risk.max_exposure",
     "GROUP_TRIGGERED": "the order group accepts no orders until `kalshi order group reset ID`",
     "SELF_CROSS": "cancel that order first: `kalshi cancel ID`, with the id above",
     "BAD_FLAGS": "see `kalshi order place -h`",

@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
-from support.served import FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Ended, Served, program, served, set_variables
+from support.served import (
+    FINE,
+    KEY_ID,
+    ME,
+    ONE_SIDED,
+    TWO_SIDED,
+    Ended,
+    Served,
+    Terminal,
+    program,
+    served,
+    set_variables,
+)
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import dollars
@@ -166,7 +178,10 @@ def test_a_part_is_a_failure_that_says_what_is_left(exchange: Served) -> None:
 def test_one_cent_is_taken_only_by_whoever_says_how_far(exchange: Served) -> None:
     exchange.call(lambda: exchange.exchange.cancel_all("maker", exchange.clock.now(), TWO_SIDED))
     exchange.submit("maker", TWO_SIDED, BID, "0.0100", "50")
-    assert error_of(program("close", TWO_SIDED, "--json")) == (3, "AT_A_CENT")
+    ended = program("close", TWO_SIDED, "--json")
+    assert error_of(ended) == (3, "AT_A_CENT")
+    assert "is $0.01, and a close sells at $0.01 or less only with --max-slippage" in ended.error["message"]
+    assert f"`kalshi close {TWO_SIDED} --max-slippage 1c` sells there" in ended.error["hint"]
     assert held() == {TWO_SIDED: "10.00"}
     assert program("close", TWO_SIDED, "--max-slippage", "1c").code == 0
     assert held() == {}
@@ -180,6 +195,19 @@ def test_bad_values_are_refused_in_one_line(words: list[str]) -> None:
     ended = program("close", TWO_SIDED, *words)
     assert ended.code == 2
     assert ended.out == ""
+
+
+def test_own_resting_sales_refuse_a_close_before_its_plan_is_shown(exchange: Served) -> None:
+    exchange.submit(ME, TWO_SIDED, ASK, "0.5500", "4")
+    dry = program("close", TWO_SIDED, "--dry-run")
+    assert dry.code == 0
+    assert "A close would be refused now. Refused: closing 10 plus 4 in open orders" in " ".join(dry.err.split())
+    terminal = Terminal("close", TWO_SIDED, env=exchange.variables())
+    assert terminal.finish() == 3
+    assert "NOT_CLOSING" in terminal.text
+    assert "best price" not in terminal.text
+    ended = program("close", TWO_SIDED, "--json")
+    assert (error_of(ended), ended.json[0]["left"]) == ((3, "NOT_CLOSING"), "10.00")
 
 
 # -- flatten ----------------------------------------------------------------------------------------------------------

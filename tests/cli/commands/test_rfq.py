@@ -192,7 +192,7 @@ def test_3_prod_asks_and_without_a_terminal_nothing_is_sent(exchange: Served, mo
     assert status(exchange, quote) == "open"
     asked = program("rfq", "accept", rfq, quote, "--side", "no")
     assert "prod: you buy 100 YES" in asked.err
-    assert "cost $48.00, fee up to $1.75, maximum loss $49.75" in asked.err
+    assert "cost $48.00, fee up to $1.75, maximum loss $49.75, maximum payout $100.00" in asked.err
     assert program("rfq", "accept", rfq, quote, "--side", "no", "--yes").code == 0
 
 

@@ -10,7 +10,7 @@ import pytest
 from support.served import ME, TWO_SIDED, Served, Terminal, program
 
 from kalshi_cli import Kalshi
-from kalshi_cli.base.units import Price, contracts
+from kalshi_cli.base.units import ONE_DOLLAR, Price, contracts
 from kalshi_cli.cli.commands.short_orders import price_after_at
 from kalshi_cli.core.model.order_terms import ASK, BID
 
@@ -163,8 +163,36 @@ def test_the_confirmation_shows_the_market_its_best_prices_and_what_can_be_lost_
 def test_a_price_of_no_far_from_the_market_is_refused_in_the_terms_of_no_too(exchange: Served) -> None:
     ended = program("buy", TWO_SIDED, "1", "@0.80", "--no")
     assert (ended.code, exchange.resting()) == (3, [])
-    assert "$0.20 (NO $0.80) is more than $0.10 from the market ($0.44, NO $0.56) (PRICE_COLLAR)" in ended.err
-    assert "(NO" not in program("buy", TWO_SIDED, "1", "@0.80").err
+    words = "NO $0.80 (YES $0.20) is more than $0.10 from the market, NO $0.56 (YES $0.44) (PRICE_COLLAR)"
+    assert words in ended.err
+    words = "YES $0.80 (NO $0.20) is more than $0.10 from the market, YES $0.47 (NO $0.53) (PRICE_COLLAR)"
+    assert words in program("buy", TWO_SIDED, "1", "@0.80").err
+    assert words in program("sell", TWO_SIDED, "1", "@0.20", "--no").err
+    assert "`kalshi config path` names the file" in plain(ended.err)
+
+
+def test_an_own_order_in_the_way_is_named_in_its_own_terms(exchange: Served) -> None:
+    program("buy", TWO_SIDED, "10", "@0.54", "--no")
+    ended = program("buy", TWO_SIDED, "1", "@0.46")
+    assert (ended.code, "SELF_CROSS" in ended.err) == (3, True)
+    assert f"(buy 10 NO {TWO_SIDED} at $0.54)" in plain(ended.err)
+
+
+def test_a_closing_sale_is_limited_in_count_only_and_the_refusal_says_how_to_close(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_RISK__MAX_ORDER_COST", "2")
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "110")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "110")
+    ended = program("sell", TWO_SIDED, "101", "@0.48", "--dry-run")
+    assert (ended.code, "(ORDER_SIZE)" in ended.err) == (3, True)
+    assert f"to close a position: `kalshi close {TWO_SIDED}`" in plain(ended.err)
+    assert program("sell", TWO_SIDED, "100", "@0.48", "--dry-run").code == 0
+    monkeypatch.setenv("KALSHI_RISK__MAX_ORDER_COUNT", "200")
+    monkeypatch.setenv("KALSHI_RISK__MAX_POSITION", "200")
+    assert program("sell", TWO_SIDED, "113", "@0.48", "--dry-run").code == 0
+    ended = program("sell", TWO_SIDED, "114", "@0.48", "--dry-run")
+    assert "Refused: cost $2.08 exceeds your limit of $2.00 (ORDER_COST)" in ended.err
 
 
 def test_too_few_characters_of_an_order_id_are_named_as_the_cause(exchange: Served) -> None:
@@ -310,3 +338,41 @@ def test_a_reason_without_quotes_is_kept_whole(exchange: Served) -> None:
     assert program("cancel-all").code == 0
     assert program("resume", "--reason", "checked", "the", "account").code == 0
     assert program("status", "--json").json["state_reason"] == "checked the account"
+
+
+def test_a_sale_of_what_is_held_shows_what_it_closes_and_brings(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "42")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "42")
+    for words in (("sell", "10", "@0.50"), ("buy", "10", "@0.50", "--no")):
+        told = plain(program(words[0], TWO_SIDED, *words[1:], "--dry-run").err)
+        assert "Closes 10 of your 42 YES: proceeds $5.00 or more, fee up to $0.18, no new risk" in told
+        assert "P&L +$0.32 or better against their cost of $4.50, after this fee" in told
+        assert ("maximum loss" in told, "Cost $" in told) == (False, False)
+    told = plain(program("sell", TWO_SIDED, "50", "@0.50", "--dry-run").err)
+    assert "Closes 42 of your 42 YES: proceeds $21.00 or more" in told
+    assert "Opens 8 NO: cost $4.00, fee up to $0.88, maximum loss $4.88, maximum payout $8.00" in told
+    order_id = program("sell", TWO_SIDED, "10", "@0.60", "--json").json["order_id"]
+    told = plain(program("order", "amend", order_id, "--price", "0.58", "--dry-run").err)
+    assert "closes 10 of your 42 YES: proceeds $5.80 or more, fee up to $0.17, no new risk" in told
+
+
+def test_a_sale_of_no_that_is_held_shows_what_it_closes(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, BID, "0.4600", "5")
+    exchange.submit(ME, TWO_SIDED, ASK, "0.4600", "5")  # holds 5 NO
+    told = plain(program("sell", TWO_SIDED, "5", "@0.60", "--no", "--dry-run").err)
+    assert "Closes 5 of your 5 NO: proceeds $3.00 or more, fee up to $0.08, no new risk" in told
+    assert "P&L +$0.21 or better against their cost of $2.70" in told
+
+
+def test_a_market_whose_result_is_known_shows_no_quotes_and_the_payout_that_is_due(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "42")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "42")
+    assert re.search(r"YES +bid \$0\.44", on_terminal("market", TWO_SIDED, keeps_lines=True))
+    exchange.call(lambda: exchange.exchange.settle(TWO_SIDED, ONE_DOLLAR, exchange.clock.now()))
+    shown = on_terminal("market", TWO_SIDED)
+    assert ("determined" in shown, "bid" in shown, "as taker" in shown) == (True, False, False)
+    refused = program("buy", TWO_SIDED, "1", "@0.44")
+    assert "Refused: the market is determined; trading has ended (MARKET_NOT_OPEN)" in refused.err
+    assert f"`kalshi market {TWO_SIDED}` shows its status, times and result" in plain(refused.err)
+    assert f"{TWO_SIDED}: result known: payout of $42.00 is due" in plain(on_terminal("positions"))
+    assert "result known: payout of $42.00 is due" in on_terminal("portfolio")

@@ -107,3 +107,15 @@ def test_hostile_text_does_nothing() -> None:
         rows = (holding(ticker=text, title=TruncatableText(text)),)
         lines = portfolio_lines(replace(view, positions=rows), text, NOW, 80, 24)
         assert all(char.isprintable() for line in lines for char in line.plain), lines
+
+
+def test_a_position_that_cannot_be_closed_at_its_closing_price_says_why() -> None:
+    estimate = holding(mark_source="estimate")
+    paid, lost = (holding(mark_source="settlement", value=value) for value in (dollars("65.02"), dollars(0)))
+    notes = [position_lines([row], 80)[2].plain.strip() for row in (estimate, paid, lost)]
+    assert notes == [
+        "no bids for NO: $0.90 is an estimate",
+        "result known: payout of $65.02 is due",
+        "result known: no payout",
+    ]
+    assert len(position_lines([holding(mark_source="quote")], 80)) == len(position_lines([holding()], 80)) == 3

@@ -138,6 +138,7 @@ def test_a_strategy_gets_out_of_what_another_has_netted_in_part(state: EngineSta
     [
         ({"status": MarketStatus.CLOSED}, "MARKET_NOT_OPEN"),
         ({"status": MarketStatus.UNKNOWN}, "MARKET_NOT_OPEN"),
+        ({"status": MarketStatus.INACTIVE}, "MARKET_NOT_OPEN"),
         ({"close_time": Ts(NOW + 4_000)}, "MARKET_CLOSING"),
         ({"close_time": Ts(NOW - 1)}, "MARKET_CLOSING"),
     ],
@@ -348,6 +349,24 @@ def test_size_and_cost_of_one_order_are_bounded(state: EngineState) -> None:
     assert code(state, place(BID, 40, 10), tight) == "approved"
     assert code(state, place(ASK, 45, 10), tight) == "ORDER_COST", "an ask costs one dollar less its price"
     assert code(state, place(), RiskLimits(max_order_cost=None)) == "approved"
+
+
+def test_only_the_contracts_that_could_open_a_position_cost_something(state: EngineState) -> None:
+    limits = RiskLimits(max_order_cost=Money(4_000_000), max_order_qty=contracts(20), max_position=None, min_edge=None)
+    state.ledger.book(make_fill(qty=contracts(10)))
+    assert code(state, place(ASK, 45, 10), limits) == "approved", "a sale of what is held has no cost"
+    assert code(state, place(ASK, 45, 17), limits) == "approved", "7 at 55 cents open"
+    assert code(state, place(ASK, 45, 18), limits) == "ORDER_COST"
+    assert code(state, place(ASK, 45, 21), limits) == "ORDER_SIZE", "the count of a sale is limited"
+    state.orders.add(make_order(side=ASK, price=cents(50), qty=contracts(3)))
+    assert code(state, place(ASK, 45, 14), limits) == "approved"
+    assert code(state, place(ASK, 45, 15), limits) == "ORDER_COST", "another order may sell 3 of them first"
+    state.orders.add(make_order("m-2", side=ASK, price=cents(50), qty=contracts(30)))
+    assert code(state, place(ASK, 45, 8), limits) == "ORDER_COST", "others may sell all of them first"
+    out = place(ASK, 45, 15, tif=TimeInForce.IOC, reduce_only=True)
+    assert code(state, out, limits) == "approved", "the exchange cuts it to the position"
+    assert code(state, out, limits, "s") == "NOT_CLOSING"
+    assert code(state, place(ASK, 45, 8, fair=cents(30)), limits, "s") == "ORDER_COST", "the position is not its own"
 
 
 def test_a_runaway_loop_meets_the_order_rate(state: EngineState) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import event, given
@@ -18,7 +20,7 @@ from kalshi_cli.core.model.messages import Filled, MarksUpdate, OrderAccepted, O
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, other_outcome
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
-from kalshi_cli.core.state.state import EngineState, mark
+from kalshi_cli.core.state.state import EngineState, mark, mark_source
 from kalshi_cli.core.state.view import StrategyContext
 
 OPEN = RiskLimits(min_edge=None, max_book_age_ms=None, max_position=contracts(15), max_exposure=None)
@@ -247,6 +249,25 @@ def test_what_nobody_takes_is_worth_no_more_than_others_ask_for_it(
 
 def test_nothing_is_known_of_a_market_without_book_and_quotes() -> None:
     assert mark(None, None, contracts(1)) is None
+    assert mark_source(None, contracts(1)) is None
+    assert mark_source(make_market(last=None, yes_bid=None, yes_ask=None), contracts(1)) is None
+
+
+@pytest.mark.parametrize(
+    ("qty", "quotes", "source"),
+    [
+        (10, {"yes_bid": cents(40)}, "quote"),
+        (10, {"yes_ask": cents(40)}, "estimate"),
+        (-10, {"yes_ask": cents(40)}, "quote"),
+        (-10, {"yes_bid": cents(40)}, "estimate"),
+        (10, {"last": cents(40)}, "estimate"),
+        (10, {"yes_bid": cents(40), "settlement_value": cents(0)}, "settlement"),
+    ],
+)
+def test_a_closing_price_that_nobody_bids_is_an_estimate(qty: int, quotes: dict[str, Price], source: str) -> None:
+    fields: dict[str, Any] = {"yes_bid": None, "yes_ask": None, "last": None, **quotes}
+    market = make_market(**fields)
+    assert mark_source(market, contracts(qty)) == source
 
 
 def test_what_is_held_but_not_traded_has_a_price_and_nothing_else() -> None:

@@ -41,6 +41,22 @@ def test_a_plan_says_what_it_costs_and_sends_nothing(kalshi: Kalshi, exchange: S
     assert "This market has no quotes" in buy(kalshi, EMPTY).warnings[0]
 
 
+def test_a_plan_that_closes_a_position_says_how_much_and_what_it_brings(kalshi: Kalshi, exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3")
+    plan = buy(kalshi, action="sell", count="4", price="0.48")
+    assert (plan.closing, plan.proceeds) == (contracts(3), dollars("1.44"))
+    assert (plan.cost, plan.max_payout) == (dollars("2.08"), dollars(4)), "as if all of it were bought"
+    assert (buy(kalshi).closing, buy(kalshi).proceeds) == (0, 0)
+    line = OrderTicket(ticker=TWO_SIDED, outcome="yes", action="sell", qty=contracts(2), price=cents(48))
+    batch = kalshi.orders.plan_batch([line, line])
+    assert (batch.closing, batch.proceeds) == (contracts(3), dollars("1.44"))
+    assert "closes 3 contracts: proceeds $1.44 or more, cost $0.52, " in batch.facts[1]
+    batch = kalshi.orders.plan_batch([line])
+    assert batch.facts[1].startswith("closes 2 contracts: proceeds $0.96 or more, fee up to ")
+    assert batch.facts[1].endswith(", no new risk")
+
+
 def test_what_was_planned_is_placed_once_and_seen(kalshi: Kalshi, exchange: Served) -> None:
     plan = buy(kalshi)
     order = kalshi.orders.execute(plan)

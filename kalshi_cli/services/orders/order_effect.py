@@ -1,0 +1,132 @@
+"""The effect of an order: the contracts that it closes and those that it opens, in amounts and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from kalshi_cli.base.units import DOLLAR, ONE_DOLLAR, Money, Price, Qty, notional, show_money, show_qty
+from kalshi_cli.core.account.ledger import Position
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Order
+
+A_CENT = DOLLAR // 100
+
+
+class OrderEffect(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as a sale of contracts that are held, as a purchase of the other outcome, or as both.
+
+    Attributes:
+        sold: The outcome that the order sells if it is held, "YES" or "NO".
+        bought: The other outcome, which the order buys with the rest.
+        sells: The limit price of `sold`.
+        buys: The limit price of `bought`: one dollar less `sells`.
+        own: The contracts of `sold` that are held.
+        pledged: Those of them that other open orders sell, perhaps first.
+        closed: The contracts that the order sells, after the pledged ones.
+        opened: The contracts that it buys.
+        basis: The cost of the closed contracts without fees; 0 if it is unknown.
+    """
+
+    sold: str
+    bought: str
+    sells: Price
+    buys: Price
+    own: Qty
+    pledged: Qty
+    closed: Qty
+    opened: Qty
+    basis: Money
+
+    @property
+    def proceeds(self) -> Money:
+        """Return what the closed contracts bring at the limit price, before fees."""
+        return notional(self.sells, self.closed)
+
+    @property
+    def cost(self) -> Money:
+        """Return what the opened contracts cost at the limit price, before fees."""
+        return notional(self.buys, self.opened)
+
+
+def order_effect(order: Order, position: Position, pending: Qty) -> OrderEffect:
+    """Return the effect of what is left of an order.
+
+    `pending` is the open quantity of other orders on the same side of the book, which may sell the position first.
+    """
+    is_bid = order.side is BID
+    sold, bought = ("NO", "YES") if is_bid else ("YES", "NO")
+    other = Price(ONE_DOLLAR - order.price)
+    own = max(0, -position.qty if is_bid else position.qty)
+    pledged = 0 if order.reduce_only else min(own, pending)
+    closed = min(order.remaining, own - pledged)
+    return OrderEffect(
+        sold=sold,
+        bought=bought,
+        sells=other if is_bid else order.price,
+        buys=order.price if is_bid else other,
+        own=Qty(own),
+        pledged=Qty(pledged),
+        closed=Qty(closed),
+        opened=Qty(0 if order.reduce_only else order.remaining - closed),
+        basis=Money(position.cost * closed // own if own else 0),
+    )
+
+
+def effect_at(engine: TradingEngine, order: Order) -> OrderEffect:
+    """Return the effect of an order on the account as the engine knows it."""
+    pending = sum(
+        each.remaining
+        for each in engine.state.orders.live(order.ticker)
+        if (each.side, each.subaccount) == (order.side, order.subaccount)
+        and each.client_order_id != order.client_order_id  # the engine counts the proposed order too
+    )
+    return order_effect(order, engine.state.ledger.position(order.ticker, order.subaccount), Qty(pending))
+
+
+def effect_phrases(effect: OrderEffect, fee: Money) -> tuple[str, ...]:
+    """Return the amounts of an order in phrases: what it closes and brings, what it opens and risks.
+
+    `fee` is the highest fee of the whole order.
+    """
+    phrases, no_risk = [], effect.opened == 0
+    if effect.closed:
+        fees = f", fee up to {show_money(fee)}, no new risk" if no_risk else ""
+        phrases.append(
+            f"closes {show_qty(effect.closed)} of your {show_qty(effect.own)} {effect.sold}: "
+            f"proceeds {show_money(effect.proceeds)} or more{fees}"
+        )
+    if effect.closed and effect.basis and no_risk:
+        pnl = effect.proceeds - effect.basis - fee
+        worst = Money(pnl - pnl % A_CENT)
+        cost = show_money(effect.basis)
+        phrases.append(f"P&L {show_money(worst, signed=True)} or better against their cost of {cost}, after this fee")
+    if not no_risk:
+        opens = f"opens {show_qty(effect.opened)} {effect.bought}: " if effect.closed else ""
+        phrases.append(
+            f"{opens}cost {show_money(effect.cost)}, fee up to {show_money(fee)}, "
+            f"maximum loss {show_money(Money(effect.cost + fee))}, "
+            f"maximum payout {show_money(notional(ONE_DOLLAR, effect.opened))}"
+        )
+    return tuple(phrases) or (f"fee up to {show_money(fee)}, no new risk",)
+
+
+def effects_phrase(effects: Sequence[OrderEffect], fees: Money) -> str:
+    """Return the amounts of several orders together in one phrase."""
+    closed, proceeds = Qty(sum(each.closed for each in effects)), Money(sum(each.proceeds for each in effects))
+    cost = Money(sum(each.cost for each in effects))
+    sale = f"closes {show_qty(closed)} contracts: proceeds {show_money(proceeds)} or more, " if closed else ""
+    if closed and not any(each.opened for each in effects):
+        return f"{sale}fee up to {show_money(fees)}, no new risk"
+    loss = Money(cost + fees)
+    return f"{sale}cost {show_money(cost)}, fee up to {show_money(fees)}, maximum loss {show_money(loss)}"
+
+
+def closing_amounts(effects: Sequence[OrderEffect]) -> dict[str, int]:
+    """Return the contracts that orders close, and their proceeds, as fields of a PricedPlan."""
+    return {
+        "closing": Qty(sum(each.closed for each in effects)),
+        "proceeds": Money(sum(each.proceeds for each in effects)),
+    }
