@@ -122,7 +122,7 @@ def close_positions(
     try:
         plan = orders.plan_close(name, walk, subaccount=subaccount, is_reviewed=is_reviewed)
     except RefusedError as error:
-        _explain_blocked([name] if error.code == "NOT_CLOSING" else [], who)
+        _explain_blocked([name] if name and error.code == "NOT_CLOSING" else [], who)
         raise
     if dry_run:
         note_unsent()
