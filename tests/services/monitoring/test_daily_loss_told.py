@@ -77,7 +77,8 @@ def test_a_higher_limit_counts_after_a_restart_and_then_a_resume_and_not_before(
     words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.2s")
 
     def state() -> str:
-        return str(program("status", "--json").json["state"])
+        found = program("status", "--json").json
+        return "paused" if found["paused"] else str(found["state"])
 
     def has_begun(process: Popen[str]) -> bool:
         found = program("status", "--json").json
