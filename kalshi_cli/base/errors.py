@@ -126,6 +126,11 @@ class CredentialsError(ExchangeError):
     exit_code = ExitCode.CREDENTIALS
     default_code = "credentials"
 
+    @property
+    def is_clock(self) -> bool:
+        """Return whether the clock of this machine is the cause, and the key may be right."""
+        return self.code in ("CLOCK", "header_timestamp_expired")
+
 
 class RateLimitedError(ExchangeError):
     """The rate limit is exhausted; the request was not processed."""

@@ -190,7 +190,8 @@ class Root(HelpGroup):
             super().format_options(ctx, formatter)
             return
         self.format_commands(ctx, formatter)
-        formatter.write("\nStrategies: kalshi strategies, record, backtest, optimize, trade, why\n")
+        formatter.write("\nRunning trading: kalshi status, check, why, pause, resume, stop\n")
+        formatter.write("Strategies: kalshi strategies, record, backtest, optimize, trade\n")
         formatter.write("Price alerts: kalshi alerts. Everything: kalshi -h\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -49,7 +50,21 @@ def read(path: Path, distrust: Distrust = refuse) -> Document:
         return Document(plain_yaml.construct(document), tuple(oddities), is_open)
     except plain_yaml.PlainYamlError as error:
         line = f" (line {error.line})" if error.line is not None else ""
-        raise ConfigError(f"{path}{line}: {error}", hint="see config.example.yaml for the format") from None
+        hint = _commented_section(text) or "see config.example.yaml for the format"
+        raise ConfigError(f"{path}{line}: {error}", hint=hint) from None
+
+
+def _commented_section(text: bytes) -> str:
+    """Return the hint for the first indented value whose section is still a comment; "" without one."""
+    section = ""
+    for number, line in enumerate(text.decode(errors="replace").splitlines(), 1):
+        if re.match(r"[^\s#]", line):
+            section = ""
+        elif header := re.match(r"# ?(\w+):\s*(?:#.*)?$", line):
+            section = header[1]
+        elif section and re.match(r" +[^\s#]", line):
+            return f"line {number} is in the commented section `# {section}:`; remove the `# ` before `{section}:` too"
+    return ""
 
 
 def _text(path: Path, distrust: Distrust) -> tuple[bytes, bool]:

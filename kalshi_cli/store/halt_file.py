@@ -40,7 +40,11 @@ def read_halt_file(home: Path) -> Halt | None:
     with suppress(OSError, msgspec.DecodeError, RecursionError):
         file = open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
         try:
-            found = msgspec.json.decode(os.read(file, _LONGEST), type=Halt)
+            content = os.read(file, _LONGEST)
+            if not content:
+                reason = f"the reason was not saved: {path} is empty, as on a full disk"
+                return Halt(TradingState.HALTED, "HALTED", reason, Ts(since))
+            found = msgspec.json.decode(content, type=Halt)
         finally:
             os.close(file)
         reason = safe_text(found.reason, _LONGEST)

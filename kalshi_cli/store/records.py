@@ -49,10 +49,15 @@ class Halt(msgspec.Struct, frozen=True):
         return self.state is TradingState.HALTED and self.code != PAUSED
 
     @property
+    def alert(self) -> str:
+        """Return the code of the alert that paused trading; "" for a manual pause and for any other state."""
+        is_by_alert = self.is_pause and self.reason.startswith(ALERT_REASON_PREFIX)
+        return self.reason.removeprefix(ALERT_REASON_PREFIX).split(" ")[0] if is_by_alert else ""
+
+    @property
     def is_wrong(self) -> bool:
         """Return whether trading is restricted by something else than a deliberate pause."""
-        is_on_purpose = self.is_pause and not self.reason.startswith(ALERT_REASON_PREFIX)
-        return self.state is not TradingState.ACTIVE and not is_on_purpose
+        return self.state is not TradingState.ACTIVE and not (self.is_pause and not self.alert)
 
 
 class ConcurrentChangeError(HaltedError):

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 RESUMED = "resumed"
 """The mark of a manual resume, for alerting, which reads it now and then: the loop may have stopped again by then."""
 
+ACCOUNT_READ = "account_read"
+"""The mark of the last complete account read of the loop; `kalshi status` shows its age when reads fail."""
+
 
 def pack_sources(sources: tuple[Source, ...]) -> str:
     """Return the sources as the text of `Heartbeat.sources`."""

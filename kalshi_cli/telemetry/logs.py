@@ -56,7 +56,9 @@ class LineFile:
                 self._lost += 1
                 if not self._has_told:
                     self._has_told = True
-                    self._tell(f"Warning: cannot write the log {self._path} ({error.strerror}); trading continues")
+                    self._tell(
+                        f"Warning: cannot write the log {self._path} ({error.strerror}); kalshi goes on without it"
+                    )
 
     def close(self) -> None:
         """Close the file."""

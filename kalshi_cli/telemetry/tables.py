@@ -176,7 +176,7 @@ class Tables:
         if not self._has_told:
             self._has_told = True
             why = error.strerror if isinstance(error, OSError) else error
-            self._tell(f"Warning: cannot write {path} ({why}); trading continues")
+            self._tell(f"Warning: cannot write {path} ({why}); kalshi goes on without it")
 
 
 def _written(key: Iterable[str]) -> tuple[str, ...]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from kalshi_cli.base.errors import ConfigError
+from kalshi_cli.config import yaml_file
 from kalshi_cli.config.config import event_socket
 
 
@@ -16,3 +20,17 @@ def test_a_long_socket_path_is_replaced_by_one_in_the_runtime_folder() -> None:
     assert found.parent == Path("/run/user/1000")
     assert found != event_socket(long / "x", "/run/user/1000")
     assert event_socket(long, "/run/" + "r" * 100) is None
+
+
+def test_a_value_below_a_section_that_is_still_a_comment_is_explained(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "env: sim\n# risk: # limits\n  # max_position: 100\n  max_daily_loss: 30\ntrade:\n  interval_s: 2\n"
+    )
+    with pytest.raises(ConfigError) as error:
+        yaml_file.read(path)
+    assert error.value.hint == "line 4 is in the commented section `# risk:`; remove the `# ` before `risk:` too"
+    path.write_text("env: sim\nrisk:\n  max_daily_loss: 30\n   max_position: 10\n")
+    with pytest.raises(ConfigError) as error:
+        yaml_file.read(path)
+    assert error.value.hint == "see config.example.yaml for the format"

@@ -107,3 +107,11 @@ def test_the_file_beside_is_for_its_owner_only_and_keeps_no_control_characters(p
     assert "\x1b" not in found.code + found.reason
     assert "\x07" not in found.code + found.reason
     assert found.since == NOW
+
+
+def test_a_halt_whose_reason_a_full_disk_lost_says_so(tmp_path: Path) -> None:
+    (tmp_path / FILE).touch()
+    found = read_halt_file(tmp_path)
+    assert found is not None
+    assert (found.state, found.code) == (TradingState.HALTED, "HALTED")
+    assert found.reason == f"the reason was not saved: {tmp_path / FILE} is empty, as on a full disk"

@@ -104,7 +104,7 @@ def test_a_full_disk_is_said_once_and_stops_nothing(tmp_path: Path) -> None:
             log.line("fill")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert said == [f"Warning: cannot write the log {tmp_path / LOG} (File too large); trading continues"]
+    assert said == [f"Warning: cannot write the log {tmp_path / LOG} (File too large); kalshi goes on without it"]
 
 
 def test_what_is_in_the_place_of_an_older_file_stops_no_lines(tmp_path: Path) -> None:

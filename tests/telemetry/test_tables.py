@@ -185,7 +185,7 @@ def test_what_was_planted_in_the_place_of_a_table_is_neither_followed_nor_waited
     running.join(30)
     assert not running.is_alive(), "it waits"
     assert len(told) == 1
-    assert "trading continues" in told[0]
+    assert "kalshi goes on without it" in told[0]
     assert (target.read_text() if kind == "link" else target.exists()) == ("mine\n" if kind == "link" else False)
     assert kind != "of another user" or path.read_text() == "mine\n"
 

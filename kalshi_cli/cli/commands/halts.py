@@ -74,20 +74,23 @@ def resume(
 
 
 def _offer_resets(kalshi: Kalshi) -> None:
-    """Name each triggered order group with its command; on a terminal, ask whether to reset it."""
+    """Name each triggered order group with its command; on a terminal, ask whether to reset it. Enter resets it.
+
+    Without a terminal nothing is reset.
+    """
     from kalshi_cli.views.formats import short_ids
 
     groups = kalshi.trading.triggered_groups()
     for group_id, name in zip(groups, short_ids(groups), strict=True):
         command = f"`kalshi order group reset {name}`"
-        text = f"Order group {name} is still triggered and accepts no orders"
+        text = f"Order group {name} is still triggered: the loop can place no order in it, not even an exit"
         if not sys.stdin.isatty():
-            info(f"{text}: {command}")
-        elif prompt(f"{text}. Reset it now? [y/N]").lower() in ("y", "yes"):
+            warn(f"{text}. To let it trade: {command}")
+        elif prompt(f"{text}. Reset it now? n leaves the loop blocked. [Y/n]", "y").lower() in ("y", "yes"):
             kalshi.order_groups.execute(kalshi.order_groups.plan_reset(group_id))
             info("It was reset and accepts orders again")
         else:
-            info(f"Not reset. To do it later: {command}")
+            warn(f"Not reset: the loop can neither trade nor exit. To let it trade: {command}")
 
 
 @app.command("stop")

@@ -184,14 +184,15 @@ _COMMAND, _GLUE = re.compile("`[^`]*`|(?<=: )kalshi .*$"), "\0"
 """A command in a sentence or at its end, and the sign for its spaces, which no line contains."""
 
 
-def prompt(question: str) -> str:
-    """Ask a question on stderr and return the typed line; "" at the end of input.
+def prompt(question: str, default: str = "") -> str:
+    """Ask a question on stderr and return the typed line, `default` for an empty line; "" at the end of input.
 
     UsageError for a pasted private key: its other lines would answer the next questions.
     """
     sys.stderr.write(wrap(show_times(one_line(question)), _columns_of(sys.stderr)) + " ")
     sys.stderr.flush()
-    answer = sys.stdin.readline(MAX_ANSWER_LENGTH).strip()
+    line = sys.stdin.readline(MAX_ANSWER_LENGTH)
+    answer = line.strip() or (default if line else "")
     if holds_private_key(answer):
         conceal_key(answer)
         _drop_typed()

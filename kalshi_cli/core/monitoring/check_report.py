@@ -66,7 +66,8 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
     """A violated limit: the subject, the value found and the limit. `code` is stable.
 
     `unit` is the unit of the limit, and of the value if that is a bare number; empty if they are words. `runbook` is
-    the one to read, if it is not that of the code.
+    the one to read, if it is not that of the code. `sent_as` is the code under which alert channels receive it as a
+    warning, because an alert of the loop about it was sent; empty if they receive it as it is shown.
     """
 
     subject: str
@@ -76,6 +77,14 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     unit: str = ""
     runbook: str = ""
+    sent_as: str = ""
+
+    @property
+    def as_sent(self) -> Breach:
+        """Return the breach as alert channels receive it: an alert that stopped trading is no new alert."""
+        if not self.sent_as:
+            return self
+        return msgspec.structs.replace(self, code=self.sent_as, severity="warning", sent_as="")
 
     @property
     def wanted(self) -> str:

@@ -113,10 +113,23 @@ def external_orders(resting: Iterable[Resting]) -> list[Breach]:
     ]  # fmt: skip
 
 
-def orders_in_triggered_groups(resting: Sequence[Resting], triggered: Collection[str]) -> list[Breach]:
-    """Return triggered groups, and orders that still rest in one."""
+def orders_in_triggered_groups(
+    resting: Sequence[Resting], triggered: Collection[str], *, is_blocking: bool = False
+) -> list[Breach]:
+    """Return triggered groups, and orders that still rest in one.
+
+    With `is_blocking` a loop trades and can place nothing in them: critical like the alert, which was sent before.
+    """
     text = "triggered; it accepts no orders"
     closed = [warning("GROUP_TRIGGERED", group, text, "reset") for group in sorted(triggered)]
+    if is_blocking:
+        text += ", so the running loop cannot trade or exit: kalshi order group reset {}"
+        closed = [
+            msgspec.structs.replace(
+                each, severity="critical", value=text.format(each.subject[:SHORT_ID_LENGTH]), sent_as=each.code
+            )
+            for each in closed
+        ]
     inside = [each.order for each in resting if each.order.order_group_id in triggered]
     where = "resting in triggered group"
     return closed + [

@@ -68,7 +68,8 @@ class LossLimit(_CapitalGuard):
             return []
         text = (
             f"Lost {show_money(Money(lost))} today; the limit is {show_money(self._limit)} (risk.max_daily_loss). Only "
-            "closing orders are sent. `kalshi resume --reason TEXT` ends it tomorrow, or today with a higher limit"
+            "closing orders are sent. To trade again: `kalshi resume --reason TEXT` tomorrow; today, first raise the "
+            "limit and restart the loop"
         )
         return self._tighten(TradingState.REDUCING, "DAILY_LOSS", "account", text)
 

@@ -20,6 +20,7 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.account_snapshot import OVERLAP_MS, account_snapshot, marks_update
 from kalshi_cli.exchange.live.dates import limit_future_times
+from kalshi_cli.exchange.wire.replies import SET_CLOCK
 
 if TYPE_CHECKING:
     from kalshi_cli.exchange.stream.reader import Stream
@@ -57,8 +58,6 @@ second no signature or date is right, and the run ends."""
 
 ELSEWHERE_EVERY_S = 30.0
 """Interval for reading the prices of positions in markets that are not traded."""
-
-_SET_CLOCK = "set the clock: sudo timedatectl set-ntp true"
 
 _IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
 
@@ -333,10 +332,10 @@ class LiveVenue:
             self._skewed = 0
             return
         if not self._skewed:
-            self.tell(f"Warning: {text}, and orders expire by the exchange's clock. {_SET_CLOCK}")
+            self.tell(f"Warning: {text}, and orders expire by the exchange's clock. {SET_CLOCK}")
         self._skewed += 1
         if self._skewed > 1 and abs(skew) > SKEW_REFUSED_MS:
-            raise errors.CredentialsError(f"Not ready to trade: {text}", hint=_SET_CLOCK, code="CLOCK")
+            raise errors.CredentialsError(f"Not ready to trade: {text}", hint=SET_CLOCK, code="CLOCK")
 
     def _note_refusal(self, error: errors.KalshiError, *, is_write: bool = False) -> None:
         """Count rejections of the key: one 401 can be a clock that was just set or a gateway, several are the key.
@@ -349,10 +348,11 @@ class LiveVenue:
             self._refused_writes += 1
         else:
             self._refusals += 1
+        why, hint = "with this key", f"cancel unwanted orders on the web site (Portfolio, Orders). {error.hint}"
+        if error.is_clock:
+            why, hint = "until the clock is set", error.hint
         self._refusal = errors.CredentialsError(
-            f"{error.message}; resting orders cannot be canceled with this key",
-            hint=f"cancel unwanted orders on the web site (Portfolio, Orders). {error.hint}",
-            code=error.code,
+            f"{error.message}; resting orders cannot be canceled {why}", hint=hint, code=error.code
         )
 
     def _hurry(self) -> None:

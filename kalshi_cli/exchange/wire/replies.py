@@ -115,6 +115,9 @@ _DETAIL_HINTS = {
     "no api-created order": "place one order through the API first (`kalshi order place`), then request it again",
 }
 
+SET_CLOCK = "set the clock: sudo timedatectl set-ntp true"
+"""The hint for a clock that differs from the exchange's."""
+
 _KEY_HINTS = {
     "not_found": "the exchange does not know this key id; demo and prod use separate keys. Check KALSHI_API_KEY_ID",
     "incorrect_api_key_signature": "the private key does not match this key id. Check KALSHI_PRIVATE_KEY_PATH",
@@ -196,7 +199,7 @@ def _bad_credentials(
 ) -> errors.CredentialsError:
     hint = _KEY_HINTS.get(refusal.details.lower(), "check the API key id and the private key")
     if refusal.code == "header_timestamp_expired":
-        hint = "set the clock of this machine (for example with NTP)"
+        hint = SET_CLOCK
         if skew_ms is not None:
             way = "ahead" if skew_ms > 0 else "behind"
             message = f"{message}. Your clock is {round(abs(skew_ms) / 1000)} s {way}"

@@ -85,7 +85,7 @@ class AlertDispatcher:
             yield
         except BaseException as error:
             if not isinstance(error, KeyboardInterrupt | TerminationRequested):
-                is_refused = self._is_trading and isinstance(error, CredentialsError) and error.code != "CLOCK"
+                is_refused = self._is_trading and isinstance(error, CredentialsError) and not error.is_clock
                 code = "CREDENTIALS" if is_refused else "LOOP_FAILED"
                 reason = error.message if isinstance(error, KalshiError) else f"{type(error).__name__}: {error}"
                 text = safe_text(redact(reason), 300)

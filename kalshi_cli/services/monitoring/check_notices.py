@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
 
 from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.files import make_folder, read_regular, write_atomically
+from kalshi_cli.base.units import Ts
 from kalshi_cli.config.schema import AlertChannel
 from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.core.monitoring.incidents import STOPS
@@ -17,6 +23,12 @@ from kalshi_cli.services.resources import Home, Resources
 
 Findings = Mapping[str, Sequence[Breach]]
 """Breaches by the source that found them."""
+
+SENT = "sent-directly.json"
+"""The file in the folder of the checks that says when a finding was sent without a state file."""
+
+MAX_SENT = 100
+"""The findings that it keeps."""
 
 SPARE_S = 0.5
 """Seconds at the end of a check in which nothing is delivered."""
@@ -37,9 +49,10 @@ def tell_sinks(
 ) -> None:
     """Send findings once, remind, resolve. Never raises; a line on stderr names the notices that were not delivered.
 
-    If the state file is unusable, it is unknown what was sent before: every finding is sent at every run, except a
-    first `unknown`. Without channels and without a state file, nothing is saved. If `may_stop` is False and a critical
-    finding would stop trading, nothing is saved either: a later run that may stop trading must find it new.
+    If the state file is unusable, a file of its own says what was sent: a finding is sent again after
+    `alerts.repeat_s`, and at every run if that file cannot be written; a first `unknown` is not sent. Without channels
+    and without a state file, nothing is saved. If `may_stop` is False and a critical finding would stop trading,
+    nothing is saved either: a later run that may stop trading must find it new.
     """
     more = {f"notify-{hashlib.sha256(notify.encode()).hexdigest()[:8]}": AlertChannel(url=notify)} if notify else {}
     sinks = {**resources.config.alerts.channels, **more}
@@ -57,11 +70,31 @@ def tell_sinks(
             alerts.deliver(until - SPARE_S - resources.machine.monotonic())
             states = alerts.book.sinks()
             _warn(resources, [f"{each.sink}: {each.error}" for each in states if (each.last_failed or 0) >= now])
+        with suppress(OSError):
+            _sent_path(resources).unlink(missing_ok=True)  # The next damage is news again.
     except KalshiError as error:
         is_said = any(error.message in each.value for found in findings.values() for each in found)
         why = "" if is_said else f": {error.message}"
         resources.tell(f"Alert history unavailable, so this alert may be a repeat{why}")
-        _send_directly(resources, sinks, findings, until, "the state file cannot be used", is_doubt_new=is_doubt_new)
+        known = _sent_before(resources)
+        why = "the state file cannot be used"
+        sent = _send_directly(resources, sinks, findings, until, why, is_doubt_new=is_doubt_new, known=known)
+        with suppress(OSError):
+            make_folder(_sent_path(resources).parent)
+            newest = sorted({**known, **sent}.items(), key=lambda item: -item[1])[:MAX_SENT]
+            write_atomically(_sent_path(resources), msgspec.json.encode(dict(newest)))
+
+
+def _sent_path(resources: Resources) -> Path:
+    return resources.state_dir / "checks" / SENT
+
+
+def _sent_before(resources: Resources) -> dict[str, Ts]:
+    """Return when each finding was last sent without a state file, within `alerts.repeat_s`."""
+    now, found = resources.clock.now(), dict[str, Ts]()
+    with suppress(OSError, msgspec.MsgspecError):
+        found = msgspec.json.decode(read_regular(_sent_path(resources)), type=dict[str, Ts])
+    return {key: at for key, at in found.items() if 0 <= now - at < resources.config.alerts.repeat_s * 1000}
 
 
 def _would_stop(findings: Findings) -> bool:
@@ -81,19 +114,29 @@ def _send_directly(
     why: str,
     *,
     is_doubt_new: bool,
-) -> None:
+    known: Mapping[str, Ts] | None = None,
+) -> dict[str, Ts]:
+    """Send the findings that are not in `known`; return when each of them was delivered."""
     from kalshi_cli.notify.notifier import Notifier
 
     notifier, failing = Notifier(sinks, resources.machine, page=resources.config.web.public_url), []
+    sent: dict[str, Ts] = {}
     severities = ("critical", "warning") if is_doubt_new else ("critical", "warning", "unknown")
     for source, breaches in by_cause(findings, severities):
-        notice = _notice(resources, source, breaches, why)
+        again = "every run" if known is None else f"most every {resources.config.alerts.repeat_s / 60:g} minutes"
+        notice = _notice(resources, source, breaches, f"repeated at {again} because {why}")
         for name in [name for name, sink in sinks.items() if receives(sink, notice.tier, notice.event)]:
+            key = f"{name} {notice.tier} {notice.code} {notice.subject}"
+            if key in (known or ()):
+                continue
             left_s = until - SPARE_S - resources.machine.monotonic()
             delivery = notifier.deliver(name, notice, left_s) if left_s > 0 else None
             if delivery is None or delivery.outcome != "delivered":
                 failing.append(f"{name}: {delivery.text if delivery is not None else 'no time left'}")
+            else:
+                sent[key] = resources.clock.now()
     _warn(resources, failing)
+    return sent
 
 
 def by_cause(findings: Findings, severities: Collection[str]) -> list[tuple[str, list[Breach]]]:
@@ -117,7 +160,7 @@ def _notice(resources: Resources, source: str, breaches: Sequence[Breach], why: 
     return Notice(
         notice_id=resources.new_id(), kind="firing", tier="critical" if first.severity == "critical" else "warning",
         event=remedy.event, code=first.code, subject=first.subject,
-        text=f"{source}: {first.value}, {first.bound}; repeated at every run because {why}",
+        text=f"{source}: {first.value}, {first.bound}; {why}",
         env=resources.config.env, since=now, ts=now, value=first.value, limit=first.limit, unit=first.unit,
         count=len(breaches),
         subjects=tuple(breach.subject for breach in breaches[:5]), runbook=remedy.runbook, command=remedy.command,

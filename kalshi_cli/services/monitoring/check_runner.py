@@ -127,7 +127,7 @@ def _conclude(
     whole = reports[0] if wanted.checks == (wanted.name,) else _together(reports)
     show(whole, () if len(reports) == 1 else reports)
     findings = {
-        f"check {each.check}": tuple(breach for breach in each.breaches if breach.code not in SHOWN_ONLY)
+        f"check {each.check}": tuple(breach.as_sent for breach in each.breaches if breach.code not in SHOWN_ONLY)
         for each in reports
     }
     past = turns.looked(whole.verdict)

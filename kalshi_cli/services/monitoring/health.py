@@ -20,6 +20,7 @@ from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.monitoring.check_report import Verdict
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
+from kalshi_cli.exchange.wire.replies import SET_CLOCK
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.monitoring.alerting import AlertOverview
 from kalshi_cli.services.resources import Resources
@@ -38,7 +39,6 @@ STREAM_AFTER_SILENCE_S = 2.0
 
 WAITING_WARN_MS = 60_000
 DISK_WARN, DISK_CRITICAL = 1_000_000_000, 100_000_000
-SET_CLOCK = "set the clock: sudo timedatectl set-ntp true"
 
 
 class HealthResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -425,11 +425,12 @@ class KillSwitch:
     def _locked_out(self, error: CredentialsError) -> OutcomeUnknownError:
         ids = ", ".join(list(self._known)[:5])
         known = pluralize(len(self._known), "order") if ids else "orders"
-        return OutcomeUnknownError(
-            f"{error.message}. This key cannot cancel, and {known} may be live{': ' * bool(ids)}{ids}",
-            hint="cancel them on the web site (kalshi.com, Portfolio, Orders) and check the key (Account, API keys)",
-            code=error.code,
-        )
+        why, hint = "This key cannot cancel", f"cancel them {_WEB_SITE} and check the key (Account, API keys)"
+        if error.is_clock:
+            why = "Nothing can be canceled until the clock is set"
+            hint = f"{error.hint}; then run `kalshi cancel-all` again, or cancel {_WEB_SITE}"
+        text = f"{error.message}. {why}, and {known} may be live{': ' * bool(ids)}{ids}"
+        return OutcomeUnknownError(text, hint=hint, code=error.code)
 
     def _rest(self, seconds: float) -> None:
         self._clock.sleep(max(0.0, min(seconds, self._until - self._clock.monotonic())))
@@ -442,6 +443,9 @@ class KillSwitch:
 
 
 _PAUSED_TEXT = "The exchange is paused and accepts no cancels until it resumes; trying again until the deadline"
+
+
+_WEB_SITE = "on the web site (kalshi.com, Portfolio, Orders)"
 
 
 def _words(error: KalshiError) -> str:

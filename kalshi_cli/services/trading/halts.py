@@ -234,11 +234,23 @@ class TradingControl:
             left = [resume(home.folder, store, reason, clock) for home, store in self._stores()]
         return most_severe(left)
 
-    def would_halt_again(self, before: Halt) -> str:
-        """Return a warning if today's loss exceeds the daily limit, "" otherwise.
+    def is_daily_loss(self) -> bool:
+        """Return whether a daily loss stopped trading, also below a pause."""
+        stores = [store for _, store in self._stores() if store is not None]
+        return any("DAILY_LOSS" in (store.halt().alert, store.stop_under_pause().code) for store in stores)
 
-        The loss is the one that a loop saved today, or else is implied by a DAILY_LOSS halt of today.
+    def would_halt_again(self, before: Halt, *, is_daily_loss: bool) -> str:
+        """Return a warning if today's loss exceeds the daily limit, or may exceed that of a running loop; "" otherwise.
+
+        The loss is the one that a loop saved today, or else is implied by a DAILY_LOSS stop of today.
         """
+        loops = [who for home in self._homes if (who := holder(home.folder / "trade.lock")) is not None]
+        if is_daily_loss and loops:
+            return (
+                f"The loop ({loops[0]}) still has the risk.max_daily_loss of its start, and stops again at once while "
+                "today's loss exceeds it. To trade with a higher limit, in this order: raise it in the configuration, "
+                "`kalshi stop`, start the loop again, `kalshi resume --reason TEXT`"
+            )
         limit, now = self._resources.config.risk.max_daily_loss, self._resources.clock.now()
         midnight = day_start(now, ZoneInfo(self._resources.config.day_zone))
         if limit is None:
@@ -246,7 +258,7 @@ class TradingControl:
         cycles = [store.last_cycle() for _, store in self._stores() if store is not None]
         days = [cycle.day_pnl for cycle in cycles if cycle is not None and cycle.completed >= midnight]
         lost = [-day for day in days if day is not None]
-        is_known = before.code == "DAILY_LOSS" and before.since >= midnight
+        is_known = is_daily_loss and before.since >= midnight
         if (lost and max(lost) <= limit) or not (lost or is_known):
             return ""
         return (

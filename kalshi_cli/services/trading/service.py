@@ -100,12 +100,14 @@ class TradingService(PlanningService):
         return self._plan("resume", lambda: self._resume(text), text, describe(self._control.now()))
 
     def _resume(self, reason: str) -> ResumeView:
+        is_daily_loss = self._control.is_daily_loss()
         before, now, note = self._control.resume(reason), self._resources.clock.now(), self._resources.note
         was_active = before.state is TradingState.ACTIVE
         note("Trading was already active" if was_active else f"Trading is active again. {describe(before, 'had been')}")
-        for remark in (self._control.would_halt_again(before), *self._control.leftovers()):
-            if remark:
-                note(remark)
+        if remark := self._control.would_halt_again(before, is_daily_loss=is_daily_loss):
+            self._resources.tell(remark)
+        for remark in self._control.leftovers():
+            note(remark)
         state, why = TradingStateCell("active"), TruncatableText(reason)
         return ResumeView.of(before, state=state, code="RESUMED", reason=why, since=now)
 

@@ -32,7 +32,7 @@ from kalshi_cli.services.trading.wind_down import (
 )
 from kalshi_cli.store.records import PAUSED, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
-from kalshi_cli.store.state_store import pack_sources
+from kalshi_cli.store.state_store import ACCOUNT_READ, pack_sources
 from kalshi_cli.views.formats import format_clock
 from kalshi_cli.views.live import LiveRunView
 
@@ -302,6 +302,8 @@ class Session:
         """Save the heartbeat row; `why` and `failure` say how the run ended, both empty after a graceful stop."""
         plan, age_s, summary = self.plan, self.feed_age_s(), self.summary() if not is_running else None
         code = exit_code_of(failure) if failure is not None else summary.exit_code if summary is not None else None
+        if is_running and self.engine.state.account_read is not None:
+            self.store.alert_book.set_mark(ACCOUNT_READ, self.engine.state.account_read)
         self.store.beat(
             Heartbeat(
                 run_id=plan.run_id,

@@ -47,8 +47,12 @@ def orders_left_live(count: int | StateFileError, cause: BaseException | None = 
     """
     is_asked = cause is None or isinstance(cause, KeyboardInterrupt)
     why = "" if is_asked else f"; the run ended by: {str(cause) or type(cause).__name__}"
-    more = f". {cause.hint}" if isinstance(cause, CredentialsError) and cause.hint else ""
-    return OutcomeUnknownError(f"Orders of this run may still be live: {count}{why}", hint=WAY_OUT + more)
+    hint = WAY_OUT
+    if isinstance(cause, CredentialsError) and cause.is_clock:
+        hint = f"{cause.hint}; then {WAY_OUT.split(';')[0]}. If it cannot be set now, cancel on the web site"
+    elif isinstance(cause, CredentialsError) and cause.hint:
+        hint = f"{WAY_OUT}. {cause.hint}"
+    return OutcomeUnknownError(f"Orders of this run may still be live: {count}{why}", hint=hint)
 
 
 def truthful(error: BaseException, live: int | StateFileError, tell: Callable[[str], None]) -> BaseException:

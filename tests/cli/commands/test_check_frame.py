@@ -401,8 +401,8 @@ def test_not_having_been_able_to_look_is_told_the_second_time_and_ends_nothing(
     assert sink.changes == [("firing", "LOW_BALANCE"), ("firing", "COULD_NOT_LOOK"), ("resolved", "COULD_NOT_LOOK")]
 
 
-def test_where_the_state_file_is_broken_it_is_told_all_the_same(
-    proxy: FaultProxy, sink: Receiver, tmp_path: Path
+def test_where_the_state_file_is_broken_it_is_told_all_the_same_and_again_after_a_while(
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state(tmp_path).mkdir(parents=True)
     (state(tmp_path) / "state.db").write_bytes(b"this is no state file" * 100)
@@ -410,8 +410,14 @@ def test_where_the_state_file_is_broken_it_is_told_all_the_same(
     ended = program(*words)
     assert (ended.code, "Alert history unavailable" in ended.err) == (1, True)
     assert program(*words).code == 1
+    assert sink.changes == [("firing", "LOW_BALANCE")], "it was sent a moment ago"
+    assert "repeated at most every 240 minutes because the state file cannot be used" in sink.notices[0]["text"]
+    monkeypatch.setenv("KALSHI_ALERTS__REPEAT_S", "0.001")
+    assert program(*words).code == 1
     assert sink.changes == [("firing", "LOW_BALANCE")] * 2
-    assert "repeated at every run" in sink.notices[0]["text"]
+    (state(tmp_path) / "state.db").unlink()
+    assert program(*words).code == 1, "with a state file it is sent and kept there"
+    assert not (state(tmp_path) / "checks" / "sent-directly.json").exists()
 
 
 def test_a_state_file_that_is_locked_holds_a_check_up_for_a_moment_only(

@@ -20,8 +20,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.notice_receiver import receiving
 from support.served import KEY_ID, TWO_SIDED, Served, eventually, finish, program, said, start
 
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.cli.main import main
-from kalshi_cli.store.records import RunGroup
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.store.lock import lock
+from kalshi_cli.store.pause import pause
+from kalshi_cli.store.records import Halt, RunGroup
 from kalshi_cli.store.sqlite_store import Store
 
 LOOP = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.5s")
@@ -203,7 +207,7 @@ def test_a_log_that_cannot_be_written_is_a_warning_and_trading_goes_on(
     monkeypatch.setenv("KALSHI_LOGS__FOLDER", str(exchange.home / "var"))
     ended = program(*LOOP)
     assert ended.code == 0
-    assert ended.err.count("trading continues") == 2, "of the log, and of the tables"
+    assert ended.err.count("kalshi goes on without it") == 2, "of the log, and of the tables"
 
 
 def test_a_bug_is_printed_without_secrets(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,14 +264,32 @@ def test_a_resume_on_a_terminal_offers_to_reset_a_triggered_order_group(
     assert program("cancel-all").code == 0
     monkeypatch.setattr("sys.stdin", Keyboard("n\n"))
     asked = program("resume", "--reason", "checked")
-    assert f"Order group {group_id[:8]} is still triggered and accepts no orders. Reset it now? [y/N]" in asked.err
-    assert f"Not reset. To do it later: `kalshi order group reset {group_id[:8]}`" in asked.err
-    monkeypatch.setattr("sys.stdin", Keyboard("y\n"))
+    said = " ".join(asked.err.split())
+    question = "is still triggered: the loop can place no order in it, not even an exit. Reset it now?"
+    assert f"Order group {group_id[:8]} {question} n leaves the loop blocked. [Y/n]" in said
+    reset = f"`kalshi order group reset {group_id[:8]}`"
+    assert f"Not reset: the loop can neither trade nor exit. To let it trade: {reset}" in said
+    monkeypatch.setattr("sys.stdin", Keyboard(""))
+    assert "Not reset" in program("resume", "--reason", "checked").err, "the end of input is no answer"
+    monkeypatch.setattr("sys.stdin", Keyboard("\n"))
     confirmed = program("resume", "--reason", "checked").err
     assert "was reset" in confirmed
     assert confirmed.count(group_id[:8]) == 1, "the question names it, and nothing else"
     with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
         assert [group.is_triggered for group in store.groups()] == [False]
+
+
+@pytest.mark.parametrize("reason", ["alert DAILY_LOSS account", "lunch", ""])
+def test_a_resume_after_a_daily_loss_says_that_a_running_loop_keeps_its_limit(exchange: Served, reason: str) -> None:
+    home = exchange.state / "sim"
+    with Store.open(home / "state.db", account=KEY_ID, environment="sim") as store:
+        store.set_halt(Halt(TradingState.REDUCING, "DAILY_LOSS", "lost $3.46", SystemClock().now()))
+    if reason:
+        pause(home, reason)
+    steps = "raise it in the configuration, `kalshi stop`, start the loop again, `kalshi resume --reason TEXT`"
+    with lock(home / "trade.lock", SystemClock()):
+        assert steps in " ".join(program("resume", "--reason", "raised").err.split())
+        assert steps not in " ".join(program("resume", "--reason", "again").err.split()), "there is no loss to resume"
 
 
 def test_a_recording_is_not_written_to_a_file_named_like_stdout(exchange: Served) -> None:
@@ -305,3 +327,11 @@ def test_a_backtest_takes_its_files_as_arguments(exchange: Served) -> None:
     assert by_name.code == by_option.code != 0
     assert "none.jsonl" in by_name.err
     assert by_name.err == by_option.err
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_run_during_a_pause_says_that_the_pause_is_why_it_requested_nothing() -> None:
+    assert program("pause", "--reason", "lunch").code == 0
+    ended = " ".join(program("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--duration", "0.5s").err.split())
+    assert "No orders were requested: trading is paused. `kalshi status` shows why" in ended
+    assert "kalshi strategies NAME" not in ended

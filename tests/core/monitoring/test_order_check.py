@@ -99,6 +99,13 @@ def test_a_triggered_group_warns_and_an_order_that_rests_in_it_is_critical() -> 
     assert orders_in_triggered_groups(resting, ()) == []
 
 
+def test_a_triggered_group_that_blocks_a_loop_is_critical_and_sent_as_a_warning() -> None:
+    (found,) = orders_in_triggered_groups((), {"01234567-89ab"}, is_blocking=True)
+    assert (found.severity, found.as_sent.severity, found.as_sent.code) == ("critical", "warning", "GROUP_TRIGGERED")
+    assert found.as_sent.as_sent == found.as_sent, "sent as it is"
+    assert found.value.endswith("the running loop cannot trade or exit: kalshi order group reset 01234567")
+
+
 def sent(refused: int, taken: int, **changes: Any) -> list[Order]:
     return [order(f"r{n}", status=OrderStatus.REJECTED, code="invalid_price", **changes) for n in range(refused)] + [
         order(f"t{n}", **changes) for n in range(taken)

@@ -123,7 +123,12 @@ def test_a_key_that_is_refused_while_the_loop_runs_stops_trading(beside: Beside)
 
 
 @pytest.mark.parametrize(
-    ("error", "is_begun"), [(CredentialsError("no key"), False), (CredentialsError("it is off", code="CLOCK"), True)]
+    ("error", "is_begun"),
+    [
+        (CredentialsError("no key"), False),
+        (CredentialsError("it is off", code="CLOCK"), True),
+        (CredentialsError("the exchange says so", code="header_timestamp_expired"), True),
+    ],
 )
 def test_a_key_that_was_never_accepted_and_a_wrong_clock_pause_nothing(
     beside: Beside, error: CredentialsError, *, is_begun: bool

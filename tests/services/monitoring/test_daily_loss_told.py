@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from subprocess import Popen
 
 import pytest
 from support.receivers import Receiver, receiving
@@ -64,3 +65,46 @@ def test_a_daily_loss_is_resolved_once_and_after_a_resume_that_lasts(
     assert time.monotonic() - begun > RESUMED_S
     with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
         assert store.halt().state.value == "active"
+
+
+def test_a_higher_limit_counts_after_a_restart_and_then_a_resume_and_not_before(exchange: Served) -> None:
+    """The steps of `runbook daily-loss`."""
+    path = exchange.home / "config.yaml"
+    path.write_text("alerts:\n  on_critical: pause\n")
+    path.chmod(0o600)
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "30")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4700", "90")
+    words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.2s")
+
+    def state() -> str:
+        found = program("status", "--json").json
+        return "paused" if found["paused"] else str(found["state"])
+
+    def has_begun(process: Popen[str]) -> bool:
+        found = program("status", "--json").json
+        return bool(found["running"] and found["pid"] == process.pid and found["uptime_s"])
+
+    def loop(max_loss: str) -> Popen[str]:
+        return start(words, {**exchange.variables(), "KALSHI_RISK__MAX_DAILY_LOSS": max_loss}, exchange.home)
+
+    first = loop("0.50")
+    try:
+        eventually(lambda: state() == "paused" or first.poll() is not None)
+        resumed = " ".join(program("resume", "--reason", "raised in the file").err.split())
+        assert "raise it in the configuration, `kalshi stop`, start the loop again, `kalshi resume" in resumed
+        eventually(lambda: state() == "paused" or first.poll() is not None)
+        assert first.poll() is None, said(first)
+        assert program("check", "heartbeat", "--json", "--no-notify").json["breaches"][0]["code"] == "DAILY_LOSS"
+    finally:
+        first.terminate()
+        first.communicate(timeout=60)
+    second = loop("100")
+    try:
+        eventually(lambda: has_begun(second) or second.poll() is not None)
+        assert state() == "paused", "a restart alone ends no stop"
+        assert program("resume", "--reason", "a higher limit").code == 0
+        time.sleep(1.5)
+        assert state() == "active", said(second)
+    finally:
+        second.terminate()
+        second.communicate(timeout=60)

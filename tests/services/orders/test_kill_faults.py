@@ -233,6 +233,16 @@ def test_a_key_revoked_half_way_ends_with_how_to_go_on(sim: Simulation) -> None:
     assert ids[-1] in refused.value.message
 
 
+def test_a_wrong_clock_ends_with_the_clock_and_not_with_the_key(sim: Simulation) -> None:
+    rest(sim, 1)
+    body = b'{"error": {"code": "header_timestamp_expired", "message": "header timestamp expired"}}'
+    sim.wire.before = lambda _: httpx.Response(401, content=body)
+    with pytest.raises(OutcomeUnknownError, match="Nothing can be canceled until the clock is set") as refused:
+        press(sim)
+    assert refused.value.hint.startswith("set the clock: sudo timedatectl set-ntp true; then run `kalshi cancel-all`")
+    assert "key" not in refused.value.hint
+
+
 FORBIDDEN = b'{"error": {"code": "forbidden", "message": "insufficient scope"}}'
 
 

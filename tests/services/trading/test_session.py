@@ -24,6 +24,7 @@ from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.services.trading.session import ReportingRecorder
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.store.state_store import ACCOUNT_READ
 from kalshi_cli.strategies.base import StrategyParams
 
 
@@ -144,6 +145,7 @@ def test_every_cycle_leaves_a_heartbeat(sim: Simulation) -> None:
     assert (last.run_id, last.pid, last.cycles, last.is_running, last.mode) == ("run-1", 4242, 4, False, "live")
     assert (last.started, last.completed) == (T0, sim.clock.now())
     assert last.cash == sim.exchange.cash("alice")
+    assert sim.store.alert_book.mark(ACCOUNT_READ) == run.engine.state.account_read != 0
 
 
 def test_the_status_is_shown_every_so_often(sim: Simulation) -> None:

@@ -75,6 +75,14 @@ def test_whatever_ends_a_run_exit_7_comes_first_where_an_order_may_be_live(sim: 
     assert "1 order may be resting until canceled" in "".join(status_notes(found, sim.clock.now()))
 
 
+def test_a_run_that_a_wrong_clock_ended_says_first_to_set_it_and_once(sim: Simulation) -> None:
+    error = CredentialsError("expired", hint="set the clock: now", code="header_timestamp_expired")
+    raised = ended_by(sim, error, lambda: sim.exchange.pause("exchange", sim.clock.now()))
+    assert isinstance(raised, OutcomeUnknownError)
+    assert raised.hint.startswith("set the clock: now; then run `kalshi order reconcile`, or `kalshi cancel-all`.")
+    assert raised.hint.count("web site") == 1
+
+
 @pytest.mark.parametrize("cause", CAUSES)
 def test_whatever_ends_a_run_it_is_told_by_its_own_code_where_all_is_canceled(sim: Simulation, cause: str) -> None:
     error, code = CAUSES[cause]

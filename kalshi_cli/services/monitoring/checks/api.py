@@ -46,7 +46,9 @@ def examine(readings: CheckData) -> CheckReport:
     if not failures and is_reached:
         failures = _unanswered(own, of_loop, now, is_doubted=bool(breaches))
     skew = _skew(readings)
-    breaches += [*failures, *(breach for measure in skew for breach in measure.breach("CLOCK", "clock"))]
+    breaches += failures
+    if not any(breach.code == "CLOCK" for breach in breaches):
+        breaches += [breach for measure in skew for breach in measure.breach("CLOCK", "clock")]
     measures = [*slow, *errors, *skew]
     return report("api", _summary(measures, [*own, *of_loop]), breaches, measures)
 
@@ -104,9 +106,11 @@ def _asked(readings: CheckData) -> list[Breach]:
 
 
 def _of_key(error: CredentialsError) -> Breach:
-    """Return a critical breach for a rejected key, and an `unknown` one for a missing key."""
+    """Return a critical breach for a rejected key or clock, and an `unknown` one for a missing key."""
     if error.status not in (401, 403):
         return could_not_read("key", error)
+    if error.is_clock:
+        return Breach(subject="clock", value=error.message, limit="a response", severity="critical", code="CLOCK")
     return Breach(subject="key", value=error.message, limit="a response", severity="critical", code="CREDENTIALS")
 
 

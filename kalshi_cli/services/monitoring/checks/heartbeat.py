@@ -7,7 +7,8 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
 from kalshi_cli.services.monitoring.checks.readings import CheckData, LoopRecord, from_the_future, measured
 from kalshi_cli.services.trading.halts import state_word
-from kalshi_cli.services.trading.reports.status import halt_runbook
+from kalshi_cli.services.trading.reports.status import alert_of_pause, halt_runbook
+from kalshi_cli.store.records import NO_HALT, Halt
 
 FIRST = "cycle_age_s"
 
@@ -16,7 +17,7 @@ def examine(readings: CheckData) -> CheckReport:
     """Check the age of the last cycle that was completed while the account could be read.
 
     No loop is critical, unless the last one stopped gracefully and that is allowed. A halt and a reduce-only state are
-    critical under their own codes; a pause is a warning.
+    critical under their own codes, a pause by an alert under that of the alert; a manual pause is a warning.
     """
     loop = readings.loop
     name = f"the loop{loop.mode and ' on ' + loop.mode}"
@@ -52,7 +53,7 @@ def _stopped(readings: CheckData, loop: LoopRecord, name: str) -> tuple[str, lis
     if cycle is None:
         what = "has no run on record"
     elif cycle.is_running:
-        what = f"was killed; last cycle at {format_ts(cycle.completed)}"
+        what = f"was killed, or could not write the state file; last cycle at {format_ts(cycle.completed)}"
     else:
         code = f"exit code {cycle.exit_code}" if cycle.exit_code is not None else ""
         why = ": ".join(filter(None, (code, cycle.stopped_by)))
@@ -65,12 +66,25 @@ def _stopped(readings: CheckData, loop: LoopRecord, name: str) -> tuple[str, lis
 
 
 def _halt(loop: LoopRecord, name: str) -> list[Breach]:
-    """Return a breach if the loop completes its cycles but may not trade."""
+    """Return a breach if the loop completes its cycles but may not trade: critical, or a warning for a manual pause.
+
+    A pause by an alert has the code of the alert. A reduce-only state or a halt below a pause is named as well.
+    """
     halt = loop.halt
     if halt.state is TradingState.ACTIVE:
         return []
+    found = [_breach(halt, name)]
+    below = loop.store.stop_under_pause() if halt.is_pause and loop.store is not None else NO_HALT
+    if below.state is not TradingState.ACTIVE and below.code != found[0].code:
+        found.append(_breach(below, name))
+    return found
+
+
+def _breach(halt: Halt, name: str) -> Breach:
     what = state_word(halt) if halt.is_pause else f"{state_word(halt)} by {halt.code}"
     said = f"{what} since {format_ts(halt.since)}: {halt.reason}".rstrip(": ")
-    severity = "warning" if halt.is_pause else "critical"
-    code, runbook = halt.code or "HALTED", halt_runbook(halt)
-    return [Breach(subject=name, value=said, limit="active", severity=severity, code=code, runbook=runbook)]
+    by_alert, runbook = alert_of_pause(halt), halt_runbook(halt)
+    return Breach(
+        subject=name, value=said, limit="active", severity="critical" if halt.is_wrong else "warning",
+        code=by_alert or halt.code or "HALTED", runbook=runbook, sent_as=halt.code if by_alert else "",
+    )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kalshi_cli.base.units import Ts, pluralize
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, report
 from kalshi_cli.core.monitoring.order_check import (
@@ -57,7 +58,9 @@ def _resting(readings: CheckData) -> list[Breach]:
         *differ,
         *orphaned_orders(resting, now, alone_after_ms=alone_after_ms),
         *external_orders(resting),
-        *orders_in_triggered_groups(resting, triggered),
+        *orders_in_triggered_groups(
+            resting, triggered, is_blocking=not is_alone and loop.halt.state is not TradingState.HALTED
+        ),
     ]
 
 

@@ -269,6 +269,8 @@ def could_not_read(subject: str, error: KalshiError) -> Breach:
     """Return an `unknown` breach for a failed read."""
     kinds = ((CredentialsError, "CREDENTIALS"), (StateFileError, "STATE_UNUSABLE"))
     code = next((code for kind, code in kinds if isinstance(error, kind)), "COULD_NOT_LOOK")
+    if isinstance(error, CredentialsError) and error.is_clock:
+        code = "CLOCK"
     return Breach(subject=subject, value=error.message, limit="a response", severity="unknown", code=code)
 
 

@@ -67,6 +67,17 @@ class RunSummary(TradeSummary, frozen=True, kw_only=True):
         )
 
 
+def no_orders_text(summary: RunSummary) -> str:
+    """Return why a run requested no orders, as far as its end shows it."""
+    if summary.is_paused or summary.halt or summary.reducing:
+        state = "paused" if summary.is_paused else "halted" if summary.halt else "reduce-only"
+        return (
+            f"No orders were requested: trading is {state}. `kalshi status` shows why; `kalshi resume --reason TEXT` "
+            "ends it"
+        )
+    return "No orders were requested. `kalshi strategies NAME` shows the parameters that decide"
+
+
 def summarize(
     engine: TradingEngine,
     score: StrategyResults,

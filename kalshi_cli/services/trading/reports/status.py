@@ -27,12 +27,16 @@ from kalshi_cli.store.halt_file import read_marker_files
 from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.records import ALERT_REASON_PREFIX, NO_HALT, Halt, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.store.state_store import ACCOUNT_READ
 from kalshi_cli.views.formats import TruncatableText, format_clock, format_time
 from kalshi_cli.views.runs import StatusView
 
 STALLED_MS = 15_000
 STALLED_CYCLES = 5
 """A loop is stalled if its last cycle is older than this time and than this many of its average cycles."""
+
+ACCOUNT_LATE_MS = 15_000
+"""A loop reads the account every 10 seconds. If its last read is older than this, the next one failed or is slow."""
 
 PAUSED_WITHIN_MS = 60_000
 """An alert raised at most this long before a pause is shown as its cause."""
@@ -61,6 +65,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     """When an alert requested that all positions be closed, until they are closed; None without such a request."""
     blind_since: Ts | None
     """Since when the running loop cannot read the account; None if it can, or if none runs."""
+    account_read: Ts | None
+    """The last account read of the running loop if it is late; None otherwise."""
     stalled_since: Ts | None
     """The last cycle of a running loop that is stalled; None otherwise."""
     paused_by: AlertRaised | None
@@ -73,6 +79,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The alerts about pauses of the exchange that the running loop sees, by shard."""
     is_at_exchange: bool = True
     """The resting orders are on the exchange, where other programs can see and cancel them."""
+    is_new: bool = False
+    """The state file does not exist, or has no run, order or fill: it is new, or the earlier one was lost."""
     preface: str = ""
     """A line to show first if the user did not choose a home."""
 
@@ -86,7 +94,7 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
         """Return the cause that ended the last run; "" while a loop runs or if the cause is unknown."""
         if self.cycle is None or self.running is not None:
             return ""
-        killed = "killed, or still starting" if self.is_running else "killed"
+        killed = "killed, or still starting" if self.is_running else "killed, or it could not write the state file"
         return killed if self.cycle.is_running else self.cycle.stopped_by
 
     @property
@@ -144,17 +152,7 @@ def status_brief(view: StatusView) -> StatusView:
 
 def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     """Yield a line for each problem that needs the user, with the command that solves it."""
-    if status.ended_in_order is False and not status.is_at_exchange:
-        yield "The last run did not stop gracefully; it left no orders on the exchange"
-    elif status.ended_in_order is False:
-        unknown = pluralize(status.unknown_orders, "unconfirmed order") if status.unknown_orders else ""
-        left = ", ".join(part for part in (status.rest, unknown) if part) or "no resting order on record"
-        yield (
-            f"The last run did not stop gracefully: {left}. Check with `kalshi order list`; cancel with "
-            "`kalshi cancel-all`"
-        )
-    elif status.cycle is None and status.rest:
-        yield f"By the state file, {status.rest}. `kalshi order list` reads the exchange"
+    yield from _last_run_notes(status)
     if status.unknown_orders and not status.is_running and status.ended_in_order is not False:
         orders = pluralize(status.unknown_orders, "unconfirmed order")
         yield f"{orders} may be live: `kalshi order reconcile`, then `kalshi runbook unknown-order`"
@@ -166,7 +164,7 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
         )
     if status.stalled_since is not None or (status.ended_in_order is False and status.is_at_exchange):
         yield "What to do: kalshi runbook heartbeat-lost"
-    yield from _exchange_notes(status)
+    yield from _exchange_notes(status, now)
     yield from _strategy_notes(status)
     yield from (f"External source is stale: {source}" for source in status.stale_sources)
     if status.paused_by is not None:
@@ -186,6 +184,26 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
         yield from triggered_group_text(group_id)
 
 
+def _last_run_notes(status: RunStatus) -> Iterator[str]:
+    """Yield what the last run left, or that the state file knows of none."""
+    if status.ended_in_order is False and not status.is_at_exchange:
+        yield "The last run did not stop gracefully; it left no orders on the exchange"
+    elif status.ended_in_order is False:
+        unknown = pluralize(status.unknown_orders, "unconfirmed order") if status.unknown_orders else ""
+        left = ", ".join(part for part in (status.rest, unknown) if part) or "no resting order on record"
+        yield (
+            f"The last run did not stop gracefully: {left}. Check with `kalshi order list`; cancel with "
+            "`kalshi cancel-all`"
+        )
+    elif status.is_new:
+        yield (
+            "The state file is new or missing: no run, order or fill is saved. `kalshi positions` asks the exchange."
+            " If kalshi traded here before, the file was lost: `kalshi runbook state-file`"
+        )
+    elif status.cycle is None and status.rest:
+        yield f"By the state file, {status.rest}. `kalshi order list` reads the exchange"
+
+
 def _strategy_notes(status: RunStatus) -> Iterator[str]:
     for alert in status.failed:
         yield disabled_strategy_text(alert)
@@ -193,7 +211,13 @@ def _strategy_notes(status: RunStatus) -> Iterator[str]:
         yield f"What to do: kalshi runbook {runbook_for(status.failed[0].code).runbook}"
 
 
-def _exchange_notes(status: RunStatus) -> Iterator[str]:
+def _exchange_notes(status: RunStatus, now: Ts) -> Iterator[str]:
+    if status.account_read is not None and status.stalled_since is None:
+        age_s = (now - status.account_read) // 1000
+        yield (
+            f"The account was last read {age_s} s ago: reads fail or are slow. Positions, cash and P&L are from then. "
+            "`kalshi health-check` shows why"
+        )
     if status.blind_since is not None:
         since = format_clock(status.blind_since)
         yield f"The account has been unreadable since {since}: nothing watches its resting orders"
@@ -212,10 +236,13 @@ def halt_runbook(halt: Halt) -> str:
     """Return the name of the runbook of the halt, or of the alert that paused; "" for a manual pause."""
     if not halt.is_pause:
         return runbook_for(halt.code).runbook or DEFAULT_RUNBOOK.runbook
-    if not halt.reason.startswith(ALERT_REASON_PREFIX):
-        return ""
-    remedy = REMEDIES.get(halt.reason.removeprefix(ALERT_REASON_PREFIX).split(" ")[0])
-    return remedy.runbook if remedy is not None else ""
+    code = alert_of_pause(halt)
+    return REMEDIES[code].runbook if code else ""
+
+
+def alert_of_pause(halt: Halt) -> str:
+    """Return the code of the alert that paused trading; "" for a manual pause, another stop or an unknown code."""
+    return halt.alert if halt.alert in REMEDIES and REMEDIES[halt.alert].runbook else ""
 
 
 def disabled_strategy_text(alert: AlertRaised) -> str:
@@ -272,10 +299,12 @@ def read_status(
         triggered_groups=tuple(g.group_id for g in store.groups() if g.is_triggered) if store is not None else (),
         flatten_asked=Ts(asked) if asked and halt.state is TradingState.HALTED else None,
         blind_since=blind_since,
+        account_read=_late_read(store, who, cycle, now) if blind_since is None else None,
         # No cycle is saved while the account cannot be read.
         stalled_since=_stalled_since(who, cycle, now) if blind_since is None else None,
         paused_by=_paused_by(halt, store),
         is_abandoned=who is None and cycle is not None and cycle.is_running,
+        is_new=is_at_exchange and cycle is None and who is None and not (store is not None and store.history.is_used),
         failed=disabled_strategies(said),
         exchange_pauses=_exchange_pauses(said) if who is not None else (),
     )
@@ -303,8 +332,20 @@ def _stalled_since(who: LockHolder | None, cycle: Heartbeat | None, now: Ts) -> 
     """Return the last cycle of a running loop if it is too old; None while the loop starts."""
     if who is None or cycle is None or who.pid != cycle.pid or not cycle.is_running:
         return None
-    pace = (cycle.completed - cycle.started) // max(1, cycle.cycles)
-    return cycle.completed if now - cycle.completed > max(STALLED_MS, STALLED_CYCLES * pace) else None
+    return cycle.completed if now - cycle.completed > max(STALLED_MS, STALLED_CYCLES * _pace(cycle)) else None
+
+
+def _pace(cycle: Heartbeat) -> int:
+    """Return the average time of a cycle in milliseconds."""
+    return (cycle.completed - cycle.started) // max(1, cycle.cycles)
+
+
+def _late_read(store: Store | None, who: LockHolder | None, cycle: Heartbeat | None, now: Ts) -> Ts | None:
+    """Return the last account read of the running loop if it is too old; None otherwise, and before the first."""
+    if store is None or who is None or cycle is None or who.pid != cycle.pid or not cycle.is_running:
+        return None
+    read = Ts(store.alert_book.mark(ACCOUNT_READ))
+    return read if read >= cycle.started and now - read > max(ACCOUNT_LATE_MS, 2 * _pace(cycle)) else None
 
 
 def _blind_since(alerts: Sequence[AlertRaised]) -> Ts | None:

@@ -36,6 +36,7 @@ from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.services.monitoring.checks import drift, readings
 from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec
 from kalshi_cli.store.lock import lock
+from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import Halt, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 
@@ -557,17 +558,48 @@ def test_a_loop_that_may_not_trade_is_named_by_the_code_of_its_halt(
 
 
 @pytest.mark.parametrize(
-    ("reason", "runbook"),
-    [("alert DAILY_LOSS account", "daily-loss"), ("jobs report", "halted"), ("alert TAKE_PROFIT account", "halted")],
+    ("reason", "found", "runbook"),
+    [
+        ("alert DAILY_LOSS account", ("critical", "DAILY_LOSS"), "daily-loss"),
+        ("jobs report", ("warning", "PAUSED"), "halted"),
+        ("alert TAKE_PROFIT account", ("critical", "PAUSED"), "halted"),
+    ],
 )
 @pytest.mark.usefixtures("running")
-def test_a_pause_by_an_alert_names_the_runbook_of_the_alert(
-    proxy: FaultProxy, store: Store, reason: str, runbook: str
+def test_a_pause_by_an_alert_is_critical_with_the_code_and_the_runbook_of_the_alert(
+    proxy: FaultProxy, store: Store, reason: str, found: tuple[str, str], runbook: str
 ) -> None:
     store.beat(_cycle())
     store.set_halt(Halt(TradingState.HALTED, "PAUSED", reason, SystemClock().now()))
     ended = check("heartbeat")
-    assert (codes(ended), ended.json["runbook"]) == ({("warning", "PAUSED")}, runbook)
+    assert (codes(ended), ended.json["runbook"]) == ({found}, runbook)
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("alert DAILY_LOSS account", {("critical", "DAILY_LOSS")}),
+        ("lunch", {("warning", "PAUSED"), ("critical", "DAILY_LOSS")}),
+        ("alert DRIFT account", {("critical", "DRIFT"), ("critical", "DAILY_LOSS")}),
+    ],
+)
+@pytest.mark.usefixtures("running")
+def test_a_pause_does_not_hide_the_daily_loss_below_it(
+    proxy: FaultProxy, store: Store, tmp_path: Path, reason: str, expected: set[tuple[str, str]]
+) -> None:
+    store.beat(_cycle())
+    store.set_halt(Halt(TradingState.REDUCING, "DAILY_LOSS", "lost $25", SystemClock().now()))
+    pause(tmp_path / "state" / "sim", reason)
+    assert codes(check("heartbeat")) == expected
+
+
+@pytest.mark.usefixtures("running")
+def test_the_alert_that_paused_trading_is_not_sent_again_under_its_code(proxy: FaultProxy, store: Store) -> None:
+    store.beat(_cycle())
+    store.set_halt(Halt(TradingState.HALTED, "PAUSED", "alert FOREIGN_ACTIVITY KXA-1", SystemClock().now()))
+    assert program("check", "heartbeat").code == 2
+    alerts = program("alerts", "--json").json["alerts"]
+    assert [(each["code"], each["tier"]) for each in alerts if each["subject"] == "the loop"] == [("PAUSED", "warning")]
 
 
 @pytest.mark.parametrize(("is_running", "runbook"), [(False, "state-file"), (True, "heartbeat-lost")])

@@ -187,6 +187,16 @@ def test_a_clock_that_is_off_is_told(
     assert ended.json["runbook"] == "clock-skew"
 
 
+def test_a_request_refused_for_its_time_is_the_clock_and_not_the_key(proxy: FaultProxy) -> None:
+    body = b'{"error": {"code": "header_timestamp_expired", "message": "header timestamp expired"}}'
+    proxy.faults.append(Fault("status", "GET", r"/portfolio/balance", times=1_000, status=401, body=body))
+    ended = check()
+    assert found(ended) == (2, [("critical", "CLOCK", "clock")])
+    assert ended.json["runbook"] == "clock-skew"
+    other = program("check", "balance", "--no-notify", "--json")
+    assert [(each["severity"], each["code"]) for each in other.json["breaches"]] == [("unknown", "CLOCK")]
+
+
 def test_a_key_that_is_refused_is_critical_and_one_that_is_missing_is_unknown(
     proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.store.lock import lock
+from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import RunGroup
 from kalshi_cli.store.sqlite_store import Store
 
@@ -212,3 +213,14 @@ def test_a_broken_state_file_is_unknown(proxy: FaultProxy, tmp_path: Path) -> No
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no state file " * 500)
     assert found() == (3, [("unknown", "STATE_UNUSABLE", "orders")])
+
+
+def test_a_triggered_group_of_a_trading_loop_is_critical(proxy: FaultProxy, store: Store, tmp_path: Path) -> None:
+    group = "11111111-0000-4000-8000-000000000000"
+    store.save_order_group(RunGroup(group, 0, is_triggered=True))
+    with lock(tmp_path / "state" / "sim" / "trade.lock", SystemClock()):
+        assert found()[1][0] == ("critical", "GROUP_TRIGGERED", group)
+        ended = program("check", "orders", "--no-notify", "--json")
+        assert (ended.json["runbook"], "cannot trade or exit" in ended.json["summary"]) == ("group-triggered", True)
+        pause(tmp_path / "state" / "sim", "lunch")
+        assert ("warning", "GROUP_TRIGGERED", group) in found()[1]

@@ -31,11 +31,14 @@ from kalshi_cli.services.trading.reports.status import (
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import PAUSED, Halt, Heartbeat, RunGroup
+from kalshi_cli.store.state_store import ACCOUNT_READ
 from kalshi_cli.views.formats import format_clock, format_time
 
 
 def status(sim: Simulation) -> RunStatus:
-    return read_status(sim.path.parent, sim.store, "sim", "2026-05-28", sim.clock.now())
+    """The status, as of a file that has records."""
+    found = read_status(sim.path.parent, sim.store, "sim", "2026-05-28", sim.clock.now())
+    return msgspec.structs.replace(found, is_new=False)
 
 
 def said(sim: Simulation) -> str:
@@ -392,7 +395,7 @@ def test_a_run_with_a_bug_has_the_exit_code_of_one(sim: Simulation) -> None:
 
 def test_a_run_that_was_killed_has_no_exit_code(sim: Simulation) -> None:
     beat(sim, pid=99_999)
-    assert ended(sim) == ("killed", None)
+    assert ended(sim) == ("killed, or it could not write the state file", None)
     with lock(sim.path.parent / "trade.lock", sim.clock):
         assert ended(sim) == ("killed, or still starting", None)
         beat(sim)
@@ -441,3 +444,22 @@ def test_a_pause_by_an_alert_shows_the_values_of_that_alert(sim: Simulation) -> 
     assert paused.startswith("PAUSED: ")
     sim.store.set_halt(Halt(TradingState.HALTED, PAUSED, "DAILY_LOSS account", now))
     assert said(sim).startswith("PAUSED: "), "a manual pause"
+
+
+def test_a_status_without_records_says_that_the_file_is_new_until_something_traded(sim: Simulation) -> None:
+    lost = "If kalshi traded here before, the file was lost: `kalshi runbook state-file`"
+    folder, now = sim.path.parent, sim.clock.now()
+    for store in (sim.store, None):
+        assert lost in "".join(status_notes(read_status(folder, store, "sim", "2026-05-28", now), now))
+    beat(sim)
+    assert lost not in "".join(status_notes(read_status(folder, sim.store, "sim", "2026-05-28", now), now))
+
+
+def test_a_late_account_read_of_a_running_loop_is_shown_with_its_age(sim: Simulation) -> None:
+    now = sim.clock.now()
+    with lock(sim.path.parent / "trade.lock", sim.clock):
+        beat(sim)
+        for age_ms, is_late in ((14_000, False), (16_000, True), (60_000, False)):  # the last is of the run before
+            sim.store.alert_book.set_mark(ACCOUNT_READ, now - age_ms)
+            assert ("The account was last read 16 s ago" in said(sim)) is is_late
+            assert ("last read" in said(sim)) is is_late
