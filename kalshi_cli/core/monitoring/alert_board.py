@@ -465,7 +465,7 @@ class Board:
 
 
 def _is_unstable(matter: Incident) -> bool:
-    """Return whether a condition returned, and this was sent. A halt is none: only the user ends it."""
+    """Return whether a condition returned, and this was sent; false for a halt, which only the user ends."""
     return matter.is_known and matter.has_returned and matter.source not in (HALT, REDUCING)
 
 

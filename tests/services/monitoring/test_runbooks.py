@@ -38,7 +38,7 @@ SYSTEM = (
     "chmod go-w FILE",
     "sudo chown UID FILE",
     "kill -9",
-    "systemctl start kalshi-trade",
+    "systemctl start kalshi-trade", "systemctl stop kalshi-trade",
     "systemctl stop kalshi-check.timer",
     "systemctl start kalshi-check.timer",
     "journalctl -u kalshi-trade -n 50",
