@@ -196,7 +196,10 @@ def retry(ctx: typer.Context, paper: Paper = False) -> None:
 
     with open_services(ctx) as kalshi:
         woken, waiting = kalshi.monitoring.retry_alerts(home_of(kalshi.resources, paper=paper))
-        info(f"{pluralize(woken, 'undeliverable notice')} queued again" + ("" if waiting else "; no notice is being sent"))
+        info(
+            f"{pluralize(woken, 'undeliverable notice')} queued again"
+            + ("" if waiting else "; no notice is being sent")
+        )
         view = kalshi.monitoring.alerts(home_of(kalshi.resources, paper=paper))
         if view.undelivered and not waiting:
             info(f"{pluralize(view.undelivered, 'notice')} waiting for a channel that is no longer configured")

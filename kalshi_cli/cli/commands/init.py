@@ -104,19 +104,11 @@ def init(
     if env in WHERE_KEYS_ARE_MADE:
         answers |= _credentials(env, key_id, key, answers, path)
     given = {"daily_loss": daily_loss, "exposure": exposure, "position": position}
-    for dotted, (name, question, default) in LIMITS.items():
-        current = _shown(answers[dotted]) if dotted in answers else default
-        answer = _asked(question, current, _limit(dotted), given[name])
-        if given[name] or answer != current:
-            answers[dotted] = answer
-    channels = answers.get("alerts.channels")
-    channels = channels if isinstance(channels, dict) else {}
-    question = f"Alert channel URL to add (empty keeps {', '.join(map(str, channels))})"
-    if url := _asked(question if channels else "Alert channel URL (empty for none)", "", _usable_sink, sink):
-        answers["alerts.channels"] = channels | {_free_channel(channels): {"url": url}}
+    _ask_limits(answers, given)
+    channels = _ask_channel(answers, sink)
     kept = write(path, filled(template(), answers, others))
     info(f"Wrote {path}" + (f"; its other values are kept, and the previous file is {kept.name}" if kept else ""))
-    _look(ctx, path, answers, has_sink=bool(url or channels))
+    _look(ctx, path, answers, has_sink=bool(channels))
 
 
 def _current(path: Path) -> tuple[dict[str, Answer], dict[KeyPath, Answer]]:
@@ -140,11 +132,33 @@ def _current(path: Path) -> tuple[dict[str, Answer], dict[KeyPath, Answer]]:
         wrong = ": ".join((".".join(oddities[0][0]), oddities[0][1])) if oddities else "it has no `name: value` lines"
         raise ConfigError(f"The values of {path} cannot be kept: {wrong}", hint=hint)
     answers, others = values_of(tree, template())
-    sinks = others.get(("alerts", "sinks"))
-    if isinstance(sinks, dict):  # the former name
-        channels = answers.get("alerts.channels")
-        answers["alerts.channels"] = others.pop(("alerts", "sinks")) | (channels if isinstance(channels, dict) else {})
+    if sinks := _section(others.get(("alerts", "sinks"))):  # the former name
+        del others["alerts", "sinks"]
+        answers["alerts.channels"] = sinks | _section(answers.get("alerts.channels"))
     return answers, others
+
+
+def _ask_limits(answers: dict[str, Answer], given: Mapping[str, str]) -> None:
+    """Set the limits that are given, or that the user changes; the others stay as in the file, or defaults."""
+    for dotted, (name, question, default) in LIMITS.items():
+        current = _shown(answers[dotted]) if dotted in answers else default
+        answer = _asked(question, current, _limit(dotted), given[name])
+        if given[name] or answer != current:
+            answers[dotted] = answer
+
+
+def _ask_channel(answers: dict[str, Answer], given: str) -> dict[str, object]:
+    """Add an alert channel if one is given or typed, and return all."""
+    channels = _section(answers.get("alerts.channels"))
+    question = f"Alert channel URL to add (empty keeps {', '.join(channels)})"
+    if url := _asked(question if channels else "Alert channel URL (empty for none)", "", _usable_sink, given):
+        channels[_free_channel(channels)] = {"url": url}
+        answers["alerts.channels"] = channels
+    return channels
+
+
+def _section(value: Answer) -> dict[str, object]:
+    return {str(name): below for name, below in value.items()} if isinstance(value, dict) else {}
 
 
 def _shown(value: Answer) -> str:
