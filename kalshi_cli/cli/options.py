@@ -233,6 +233,11 @@ OTHER_NAMES = {
 """Names that users of other programs type -> the command that reads the same; none of them sends an order."""
 
 
+STOP_NAMES = frozenset({"cancelall", "cancel_all", "kill", "killswitch", "halt", "panic"})
+STOP_HINT = "to halt trading and cancel all orders: `kalshi cancel-all`; only to stop new orders: `kalshi pause`"
+"""Names that users try for the kill switch, and its hint. Nothing is sent before they type the real name."""
+
+
 # -- the help of a command ------------------------------------------------------------------------------------------
 
 
@@ -390,6 +395,8 @@ class HelpGroup(TyperGroup):
             near = get_close_matches(args[0], names, 1, cutoff=0.7)
             near = [name for name in near if is_harmless(f"{ctx.command_path} {name}".partition(" ")[2])]
             typed = f"{ctx.command_path} {args[0]}"
+            if typed.partition(" ")[2].lower() in STOP_NAMES:
+                raise UsageError(f"Unknown command: {typed}", hint=STOP_HINT)
             meant = OTHER_NAMES.get(typed.partition(" ")[2]) or (f"{ctx.command_path} {near[0]}" if near else "")
             raise UsageError(
                 f"Unknown command: {typed}",

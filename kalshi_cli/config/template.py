@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.base.files import make_folder
@@ -18,7 +19,9 @@ PLACES = (PACKAGE / "config.example.yaml", PACKAGE.parent / "config.example.yaml
 
 MAX_BACKUPS = 100
 
-Answer = str | int | float | bool | None | dict[str, object]
+Answer = str | int | float | bool | None | dict[str, Any] | list[Any]
+KeyPath = tuple[str, ...]
+"""The path of a value in the file: sections, then name."""
 
 _LINE = re.compile(r"(?P<indent> *)(?P<name>[A-Za-z_][\w]*):(?: (?P<value>[^#\n]*?))?(?P<comment> +#.*)?")
 
@@ -39,30 +42,66 @@ HEAD = """\
 """
 
 
-def filled(text: str, answers: Mapping[str, Answer]) -> str:
-    """Return the text with these dotted paths set and all other values commented out, so that defaults stay defaults.
-
-    Comments stay. A section in which nothing is set is commented out with its header. Values are written as JSON, which
-    YAML reads, so that an answer cannot become anything but that value; not as ASCII, because YAML has no surrogate
-    pairs. ValueError for a path that the text does not contain.
-    """
-    left, lines = dict(answers), []
+def _settings(text: str) -> Iterator[tuple[str, re.Match[str] | None, str]]:
+    """Yield each line of the text, with the match and the dotted path of a setting or section."""
     path: list[str] = []
-    sections = {dotted[:at] for dotted in answers for at, sign in enumerate(dotted) if sign == "."}
     for line in text.splitlines():
         found = _LINE.fullmatch(line)
         if found is not None:
             path[len(found["indent"]) // 2 :] = [found["name"]]
-            dotted = ".".join(path)
-            if dotted in left:
-                value = json.dumps(left.pop(dotted), ensure_ascii=False)
-                line = f"{found['indent']}{found['name']}: {value}{found['comment'] or ''}"
-            elif dotted not in sections:
-                line = f"{found['indent']}# {line.lstrip()}"
-        lines.append(line)
+        yield line, found, ".".join(path)
+
+
+def values_of(tree: object, text: str) -> tuple[dict[str, Answer], dict[KeyPath, Answer]]:
+    """Return the values of a parsed configuration by the dotted paths of the text, and those without a line in it."""
+    known = [dotted for _, found, dotted in _settings(text) if found is not None]
+    sections = {dotted.rpartition(".")[0] for dotted in known}
+    values: dict[str, Answer] = {}
+    others: dict[KeyPath, Answer] = {}
+    todo: list[tuple[KeyPath, Any]] = [((), tree)]
+    while todo:
+        path, value = todo.pop()
+        dotted = ".".join(path)
+        if dotted in sections and isinstance(value, dict):
+            todo += [((*path, str(name)), below) for name, below in reversed(value.items())]
+        elif dotted in known and dotted not in sections:
+            values[dotted] = value
+        elif path and not (dotted in sections and value is None):
+            others[path] = value
+    return values, others
+
+
+def filled(text: str, answers: Mapping[str, Answer], others: Mapping[KeyPath, Answer] | None = None) -> str:
+    """Return the text with these dotted paths set and all other values commented out, so that defaults stay defaults.
+
+    Comments stay. A section in which nothing is set is commented out with its header. Values are written as JSON, which
+    YAML reads, so that an answer cannot become anything but that value; not as ASCII, because YAML has no surrogate
+    pairs. ValueError for a path that the text does not contain; `others` are added to their section, or at the end.
+    """
+    left, lines = dict(answers), []
+    added: dict[str, list[str]] = {}
+    for path, value in (others or {}).items():
+        pair = f"{'  ' * (len(path) - 1)}{_written(path[-1])}: {_written(value)}"
+        added.setdefault(".".join(path[:-1]), []).append(pair)
+    dotteds = [*answers, *(f"{section}." for section in added if section)]
+    sections = {dotted[:at] for dotted in dotteds for at, sign in enumerate(dotted) if sign == "."}
+    for line, found, dotted in _settings(text):
+        kept = line
+        if found is not None and dotted in left:
+            kept = f"{found['indent']}{found['name']}: {_written(left.pop(dotted))}{found['comment'] or ''}"
+        elif found is not None and dotted not in sections:
+            kept = f"{found['indent']}# {line.lstrip()}"
+        lines.append(kept)
+        if found is not None:
+            lines += added.pop(dotted, [])
+    lines += added.pop("", [])
     if left:
         raise ValueError(f"the template does not contain {', '.join(sorted(left))}")
     return HEAD + "\n".join(lines).removeprefix(EXAMPLE_HEAD) + "\n"
+
+
+def _written(value: Answer) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def write(path: Path, text: str) -> Path | None:

@@ -110,6 +110,18 @@ def test_a_missing_flag_is_named(exchange: Served) -> None:
     assert_refused(ended, 2, "--price", "kalshi order place -h")
 
 
+@pytest.mark.parametrize("typed", ["cancelall", "kill", "halt"])
+def test_a_name_that_is_tried_for_the_kill_switch_names_it_and_sends_nothing(exchange: Served, typed: str) -> None:
+    assert_refused(program(typed), 2, f"kalshi {typed}", "cancel all orders: `kalshi cancel-all`")
+
+
+def test_all_and_a_short_id_say_what_to_type(exchange: Served) -> None:
+    ended = program("cancel", "all")
+    assert ended.code == 4
+    assert "cancel all orders: `kalshi cancel-all`" in ended.err
+    assert_refused(program("order", "group", "reset", "62f5"), 4, "type at least 6 characters of its id")
+
+
 def test_an_unknown_command_suggests_the_nearest(exchange: Served) -> None:
     assert_refused(program("orderbok", TWO_SIDED), 2, "orderbok", "did you mean `kalshi orderbook`?")
     assert_refused(program("trade", "--stratgy", "spike"), 2, "--stratgy", "did you mean --strategy?")

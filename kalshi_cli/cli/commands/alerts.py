@@ -196,7 +196,15 @@ def retry(ctx: typer.Context, paper: Paper = False) -> None:
 
     with open_services(ctx) as kalshi:
         woken, waiting = kalshi.monitoring.retry_alerts(home_of(kalshi.resources, paper=paper))
-        info(f"{pluralize(woken, 'undeliverable notice')} queued again" + ("" if waiting else "; nothing is waiting"))
+        info(
+            f"{pluralize(woken, 'undeliverable notice')} queued again"
+            + ("" if waiting else "; no notice is being sent")
+        )
+        view = kalshi.monitoring.alerts(home_of(kalshi.resources, paper=paper))
+        if view.undelivered and not waiting:
+            info(f"{pluralize(view.undelivered, 'notice')} waiting for a channel that is no longer configured")
+        if unsent := sum(each.waiting > 0 for each in view.alerts):
+            info(f"{pluralize(unsent, 'alert')} not sent yet: sent with the next notice of its code (alerts.group_s)")
         if flags_of(ctx).wants_data:
             show_view(ctx, RetriedView(queued=woken, waiting=waiting))
         if waiting:

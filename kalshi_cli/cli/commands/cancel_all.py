@@ -53,9 +53,8 @@ def cancel_all(
     order list that none remains. It works with a damaged state file and with configuration errors in sections that it
     does not need. To trade again: `kalshi resume --reason TEXT`.
 
-    On a terminal and on prod it halts trading first, then shows the orders and asks before it cancels them; `--yes`
-    skips the question. Anywhere else it never asks. If you answer no, no order is canceled, trading stays halted, and
-    the exit code is 3.
+    It asks only on prod, on a terminal and without `--yes`: it halts trading, shows the orders, and then asks before it
+    cancels them. If you answer no, no order is canceled, trading stays halted, and the exit code is 3.
 
     Order groups are triggered first, so that no program can keep placing orders in them (not with `--no-halt` or a
     scope), and no other program on this account can write meanwhile. Orders of other programs are canceled too, and

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kalshi_cli.base.errors import ConfigError, CredentialsError, RefusedError, UsageError
+from kalshi_cli.base.errors import ConfigError, CredentialsError, RefusedError, UntrustedError, UsageError
 from kalshi_cli.base.text import mask
 from kalshi_cli.cli.options import CommandGroup, flags_of
 from kalshi_cli.cli.screen.output import info, prompt, warn
+
+if TYPE_CHECKING:
+    from kalshi_cli.config.template import Answer, KeyPath
 
 app = CommandGroup("Set up environment, key, limits and alerts.")
 
@@ -33,6 +37,8 @@ LIMITS = {
     "risk.max_position": ("position", "Maximum contracts in one market", "100"),
 }
 """Dotted path -> name, question, default."""
+OPTIONAL = ("risk.stop_loss_pct", "risk.take_profit_pct", "risk.max_drawdown")
+THOUSANDS = re.compile(r"\$?\d{1,3}(,\d{3})+(\.\d+)?")
 ALERT_CHANNEL_PATH = "alerts.channels.main.url"
 
 
@@ -60,7 +66,7 @@ def init(
         ),
     ] = "",
     force: Annotated[
-        bool, typer.Option("--force", help="Replace the configuration; the old one is kept as a copy")
+        bool, typer.Option("--force", help="Change an existing configuration; the old file is kept as a copy")
     ] = False,
 ) -> None:
     """Set up environment, key, limits and alerts.
@@ -68,6 +74,9 @@ def init(
     Set up environment, API key, risk limits and alerts, write a commented configuration, and run a health check. On a
     terminal it asks for values that are not given as options; otherwise defaults are used. The exit code is that of
     the health check: 0 when every line is OK.
+
+    With an existing configuration its values are the defaults, and everything else in it stays as it is, except your
+    comments. The old file is kept as a copy. Without a terminal, `--force` is required.
 
     The file is readable only by you (mode 0600).
 
@@ -77,7 +86,7 @@ def init(
     """
     from kalshi_cli.config.config import config_dir
     from kalshi_cli.config.sources import named_file
-    from kalshi_cli.config.template import Answer, filled, template, write
+    from kalshi_cli.config.template import filled, template, write
 
     flags = flags_of(ctx)
     path = named_file(flags.config, os.environ) or (config_dir() / "config.yaml").absolute()
@@ -88,20 +97,78 @@ def init(
             "Press Enter to accept the value in [brackets].",
         )
     named = flags.env or os.environ.get("KALSHI_ENV", "")
-    env = _asked("Exchange: sim (simulated, no account needed), demo or prod", "sim", _checked("env"), named)
-    answers: dict[str, Answer] = {"env": env}
+    answers, others = _current(path)
+    current = str(answers.get("env") or "sim")
+    env = _asked("Exchange: sim (simulated, no account needed), demo or prod", current, _checked("env"), named)
+    answers["env"] = env
     if env in WHERE_KEYS_ARE_MADE:
-        answers |= _credentials(env, key_id, key)
+        answers |= _credentials(env, key_id, key, answers, path)
     given = {"daily_loss": daily_loss, "exposure": exposure, "position": position}
+    _ask_limits(answers, given)
+    channels = _ask_channel(answers, sink)
+    kept = write(path, filled(template(), answers, others))
+    info(f"Wrote {path}" + (f"; its other values are kept, and the previous file is {kept.name}" if kept else ""))
+    _look(ctx, path, answers, has_sink=bool(channels))
+
+
+def _current(path: Path) -> tuple[dict[str, Answer], dict[KeyPath, Answer]]:
+    """Return the values of the existing file: those that the template has a line for, and all others.
+
+    ConfigError if it cannot be read: a new file would lose its limits.
+    """
+    from kalshi_cli.config import yaml_file
+    from kalshi_cli.config.template import template, values_of
+
+    if not path.is_file():
+        return {}, {}
+    hint = f"correct the file, or move it away to begin with defaults: mv {path} {path.name}.broken"
+    try:
+        tree, oddities, _ = yaml_file.read(path)
+    except UntrustedError:
+        raise
+    except ConfigError as error:
+        raise ConfigError(error.message, hint=hint) from error
+    if oddities or not isinstance(tree, dict | None):
+        wrong = ": ".join((".".join(oddities[0][0]), oddities[0][1])) if oddities else "it has no `name: value` lines"
+        raise ConfigError(f"The values of {path} cannot be kept: {wrong}", hint=hint)
+    answers, others = values_of(tree, template())
+    if sinks := _section(others.get(("alerts", "sinks"))):  # the former name
+        del others["alerts", "sinks"]
+        answers["alerts.channels"] = sinks | _section(answers.get("alerts.channels"))
+    return answers, others
+
+
+def _ask_limits(answers: dict[str, Answer], given: Mapping[str, str]) -> None:
+    """Set the limits that are given, or that the user changes; the others stay as in the file, or defaults."""
     for dotted, (name, question, default) in LIMITS.items():
-        answer = _asked(question, default, _checked(dotted), given[name])
-        if given[name] or answer != default:
+        current = _shown(answers[dotted]) if dotted in answers else default
+        answer = _asked(question, current, _limit(dotted), given[name])
+        if given[name] or answer != current:
             answers[dotted] = answer
-    if url := _asked("Alert channel URL (empty for none)", "", _usable_sink, sink):
-        answers["alerts.channels"] = {"main": {"url": url}}
-    kept = write(path, filled(template(), answers))
-    info(f"Wrote {path}" + (f"; the previous file is now {kept.name}" if kept else ""))
-    _look(ctx, path, env, has_sink=bool(url))
+
+
+def _ask_channel(answers: dict[str, Answer], given: str) -> dict[str, object]:
+    """Add an alert channel if one is given or typed, and return all."""
+    channels = _section(answers.get("alerts.channels"))
+    question = f"Alert channel URL to add (empty keeps {', '.join(channels)})"
+    if url := _asked(question if channels else "Alert channel URL (empty for none)", "", _usable_sink, given):
+        channels[_free_channel(channels)] = {"url": url}
+        answers["alerts.channels"] = channels
+    return channels
+
+
+def _section(value: Answer) -> dict[str, object]:
+    return {str(name): below for name, below in value.items()} if isinstance(value, dict) else {}
+
+
+def _shown(value: Answer) -> str:
+    return "null" if value is None else str(value)
+
+
+def _free_channel(channels: Mapping[str, object]) -> str:
+    """Return a name for a new alert channel that does not replace another one."""
+    names = ("main", *(f"main-{number}" for number in range(2, len(channels) + 3)))
+    return next(name for name in names if name not in channels)
 
 
 def _refuse_to_replace(path: Path, *, is_forced: bool) -> None:
@@ -112,19 +179,17 @@ def _refuse_to_replace(path: Path, *, is_forced: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise RefusedError(f"The configuration {path} already exists", hint="kalshi init --force", code="exists")
-    if (
-        prompt(f"{path} already exists. Write a new one and keep the old one as {path.name}.before? [y/N]").lower()
-        != "y"
-    ):
+    question = f"{path} already exists. Change it? Its values stay, and {path.name}.before is a copy of it [y/N]"
+    if prompt(question).lower() not in ("y", "yes"):
         raise RefusedError("Nothing was written", hint="kalshi config show", code="exists")
 
 
-def _asked(question: str, default: str, check: Callable[[str], str], given: str = "") -> str:
-    """Return the given value, else a valid answer of the user, else the default."""
+def _asked(question: str, default: str, check: Callable[[str], str], given: str = "", shown: str = "") -> str:
+    """Return the given value, else a valid answer of the user, else the default, for which `shown` may stand."""
     if given or not sys.stdin.isatty():
         return check(given or default)
     for _ in range(MAX_TRIES):
-        answer = prompt(f"{question} [{default}]:" if default else f"{question}:").strip() or default
+        answer = prompt(f"{question} [{shown or default}]:" if default else f"{question}:").strip() or default
         try:
             return check(answer)
         except ConfigError as error:
@@ -145,6 +210,16 @@ def _checked(dotted: str) -> Callable[[str], str]:
     return check
 
 
+def _limit(dotted: str) -> Callable[[str], str]:
+    """Return a check of a limit, which may be typed as `1,000`; the result has no commas."""
+    check = _checked(dotted)
+
+    def check_limit(answer: str) -> str:
+        return check(answer.replace(",", "") if THOUSANDS.fullmatch(answer.strip()) else answer)
+
+    return check_limit
+
+
 def _usable_sink(url: str) -> str:
     """Check an alert channel URL as far as that is possible without a connection, and return it."""
     from kalshi_cli.base.clock import SystemClock
@@ -157,22 +232,32 @@ def _usable_sink(url: str) -> str:
     return url
 
 
-def _credentials(env: str, key_id: str, key: Path | None) -> dict[str, str]:
-    """Return the credentials of an environment, after a check that the key file can be loaded and is private."""
+def _credentials(env: str, key_id: str, key: Path | None, current: Mapping[str, Answer], path: Path) -> dict[str, str]:
+    """Return the credentials of an environment, after a check that the key file can be loaded and is private.
+
+    Those in the current file, at `path`, are used where no others are given.
+    """
+    from kalshi_cli.config.schema import masked_secret
+
+    old_id = str(current.get(f"credentials.{env}.key_id") or "")
+    old_key = str(current.get(f"credentials.{env}.private_key_path") or "")
+    if not sys.stdin.isatty() and old_id and old_key:
+        key_id, key = key_id or old_id, key or path.parent / Path(old_key).expanduser()
     if not sys.stdin.isatty() and not (key_id and key):
         raise UsageError(
             f"{env} requires an API key", hint=f"--key-id ID --key FILE; create a key at {WHERE_KEYS_ARE_MADE[env]}"
         )
-    if not (key_id and key):
+    if not (key_id and key) and not (old_id and old_key):
         warn(
             f"Create an API key at {WHERE_KEYS_ARE_MADE[env]}. Choose Ed25519, which signs faster than RSA.",
             "Save the key file and copy the key id.",
         )
-    found = _asked("API key id", "", _usable_key_id(env), key_id)
-    path = Path(_asked("Private key file", "", _usable_key, str(key or "")))
+    found = _asked("API key id", old_id, _usable_key_id(env), key_id, masked_secret(old_id))
+    old_file = str(path.parent / Path(old_key).expanduser()) if old_key else ""
+    file = Path(_asked("Private key file", old_file, _usable_key, str(key or "")))
     return {
         f"credentials.{env}.key_id": found,
-        f"credentials.{env}.private_key_path": str(path.expanduser().absolute()),
+        f"credentials.{env}.private_key_path": str(file.expanduser().absolute()),
     }
 
 
@@ -206,7 +291,7 @@ def _usable_key(text: str) -> str:
     return text
 
 
-def _look(ctx: typer.Context, path: Path, env: str, *, has_sink: bool) -> None:
+def _look(ctx: typer.Context, path: Path, answers: Mapping[str, Answer], *, has_sink: bool) -> None:
     """Run the health check with the new configuration, and print the next steps."""
     from kalshi_cli.cli.commands.health import show_health
 
@@ -217,9 +302,10 @@ def _look(ctx: typer.Context, path: Path, env: str, *, has_sink: bool) -> None:
     if code:
         warn("Some health checks failed. Each line shows its fix; then run `kalshi health-check` again")
     else:
-        paper = " --paper" if env in WHERE_KEYS_ARE_MADE else ""
+        paper = " --paper" if answers["env"] in WHERE_KEYS_ARE_MADE else ""
         info(f"Next: kalshi markets --limit 10; kalshi trade --strategy spike{paper}; kalshi runbook")
-        info("Not set (optional): risk.stop_loss_pct, risk.take_profit_pct, risk.max_drawdown")
+        if unset := [name for name in OPTIONAL if answers.get(name) is None]:
+            info(f"Not set (optional): {', '.join(unset)}")
     if has_sink:
         info("Test the alert channel: kalshi alerts test")
     raise typer.Exit(code)

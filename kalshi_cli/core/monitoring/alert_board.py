@@ -5,9 +5,10 @@ repeated as a reminder, and is resolved once. Any other is an event: it happened
 
 The first incident of a code is sent at once and opens a window (`group_ms`). Later ones of the same code are sent
 together when the window closes, except graver ones, and critical ones that return after they were resolved. An incident
-is repeated after `repeat_ms`. It is sent sooner only once, if it returns after a resolved notice; its end is then sent
-after it was over for `repeat_ms` (for a halt sooner, because only the user ends one). An incident that stopped trading
-is over when its cause ended and the user resumed.
+is repeated after `repeat_ms`. It is sent sooner if it returns after a resolved notice; its end is then sent after it
+was over for QUIET_WINDOWS windows (for a halt sooner, because only the user ends one). A critical one that returns
+before that is sent again, ever less often: a window after the last notice, then after twice as long each time. So the
+last notice becomes the truth soon. An incident that stopped trading is over when its cause ended and the user resumed.
 
 Silenced incidents, and those that a greater cause explains (INHIBITS), are counted but not sent. They are sent later if
 they still hold; those of a check, once the check finds them again. Events of tier info are always sent, those of a
@@ -59,6 +60,8 @@ class Board:
         """The number of shards, 0 if unknown."""
         self.shard_of: Callable[[str], int | None] = lambda _subject: None
         """Returns the shard of a market, order or group, None if unknown."""
+        self.is_loop_here = False
+        """True in the program of the loop: a lost loop, found before this one began, is then no news."""
         self._policy = policy
         self._env = env
         self._new_id = new_id
@@ -192,19 +195,26 @@ class Board:
         """Return a continuing incident. It is sent again if it became graver or certain."""
         tier = worst((known.tier, matter.tier))
         is_certain = not matter.is_unknown or known.count + 1 >= incidents.LOOKS
-        is_repeated = matter.source in (HALT, REDUCING) or (stops_trading(matter) and not known.has_returned)
-        is_back = known.ended is not None and is_repeated
+        is_stop = matter.source in (HALT, REDUCING)
+        is_back = known.ended is not None and (
+            is_stop or stops_trading(matter) or (matter.tier == "critical" and known.ended < matter.seen)
+        )
+        is_first = is_back and not (is_stop or known.has_returned)
         is_news = tier != known.tier or is_back or not (known.untold or known.is_known)
         return replace(
-            matter, tier=tier, since=known.since, count=known.count + 1, told=known.told, hushed=known.hushed,
+            matter, tier=tier, since=matter.since if is_first else known.since, count=known.count + 1,
+            told=known.told, hushed=known.hushed,
             untold=max(known.untold, int(is_news and is_certain)),
             is_known=known.is_known, has_returned=known.has_returned or is_back, must_stop=known.must_stop,
         )  # fmt: skip
 
     def _over(self, matter: Incident, now: Ts) -> None:
-        """End an incident. One that was never certain is removed."""
+        """End an incident. One that was never certain is removed.
+
+        If its return was not sent yet, only its end is news: the last notice said that it holds.
+        """
         if matter.is_known or matter.untold:
-            self.put(replace(matter, ended=now))
+            self.put(replace(matter, ended=now, untold=0 if _is_unstable(matter) else matter.untold))
         elif matter.told is not None:
             self.put(replace(matter, ended=now, is_resolved=True))
         else:
@@ -258,6 +268,8 @@ class Board:
                 on_shard[shard] = on_shard.get(shard, frozenset()).union(incidents.INHIBITS[each.code])
         if 0 < self.shards <= len(on_shard):
             explaining |= frozenset.intersection(*on_shard.values())
+        if self.is_loop_here:
+            explaining.add("HEARTBEAT_LOST")
         return incidents.IncidentCauses(_explained_by(self._halts(now)) | explaining, on_shard)
 
     def _halts(self, now: Ts) -> frozenset[str]:
@@ -391,7 +403,8 @@ class Board:
         if matter.has_returned and matter.untold:
             return False
         is_stop = matter.source in (HALT, REDUCING)
-        quiet_ms = incidents.RESUMED_MS if is_stop else self._policy.repeat_ms if matter.has_returned else 0
+        returned_ms = incidents.QUIET_WINDOWS * self._policy.group_ms if matter.has_returned else 0
+        quiet_ms = incidents.RESUMED_MS if is_stop else returned_ms
         return now - (matter.ended or now) >= quiet_ms
 
     def _open_window(self, notice: Notice) -> None:
@@ -400,7 +413,14 @@ class Board:
         )
 
     def _is_due(self, matter: Incident, now: Ts) -> bool:
-        """Return whether an unsent incident is due; an event that was sent before is due again after `repeat_ms`."""
+        """Return whether an unsent incident is due; an event that was sent before is due again after `repeat_ms`.
+
+        One that returns again and again is due after it was unstable for as long again, and for a window at least.
+        """
+        if matter.told is not None and _is_unstable(matter):
+            unstable_ms = matter.told - matter.since
+            wait_ms = min(max(unstable_ms, self._policy.group_ms), self._policy.repeat_ms) if unstable_ms >= 0 else 0
+            return matter.untold > 0 and now - matter.told >= wait_ms
         is_early = matter.told is not None and not self._is_long_told(matter, now)
         is_news = matter.tier == "info" or matter.code in incidents.NOTIFY_EVERY_TIME
         may_be_early = matter.lasts or is_news or matter.subject == incidents.OTHER_SUBJECTS
@@ -442,6 +462,11 @@ class Board:
                 del self.matters[matter.code][matter.subject]
         self.matters = {code: group for code, group in self.matters.items() if group}
         self.windows = {code: window for code, window in self.windows.items() if now < window.until}
+
+
+def _is_unstable(matter: Incident) -> bool:
+    """Return whether a condition returned, and this was sent; false for a halt, which only the user ends."""
+    return matter.is_known and matter.has_returned and matter.source not in (HALT, REDUCING)
 
 
 def _explained_by(codes: Collection[str]) -> frozenset[str]:

@@ -77,6 +77,10 @@ NAMED = 20
 MAX_REPEAT_ALERTS = 3
 """The most critical incidents of one code that are sent at once within a window when they return."""
 
+QUIET_WINDOWS = 2
+"""Grouping windows for which an incident that returned must stay away before its end is sent: longer than the usual
+interval of a check from cron, so that one which every second check finds does not end each time."""
+
 MAX_TEXT_LENGTH, MAX_SUBJECT_LENGTH = 500, 200
 
 LOOP_GONE_MS, CHECK_GONE_MS = 300_000, 3_600_000

@@ -137,6 +137,7 @@ class Alerting:
 
     def __post_init__(self) -> None:
         self._day = DailySummary(self.book, self.store, self.terms.alerts.drawdown, self.terms.zone)
+        self._is_loop = False
         alerts = self.terms.alerts
         self._policy = AlertPolicy(
             int(alerts.group_s * 1000), int(alerts.repeat_s * 1000), int(alerts.give_up_s * 1000)
@@ -150,12 +151,22 @@ class Alerting:
         self._move(lambda board, now: board.observe(source, found, now))
 
     def begin(self) -> None:
-        """Start the alerts of a loop that has read the account: incidents of the last loop end or come again."""
+        """Start the alerts of a loop that has read the account.
+
+        Incidents of the last loop end or come again, and the loop is no longer lost.
+        """
         held = [("FLATTEN_FAILED", "account")] if self.book.mark(FLATTEN) else []
-        self._move(lambda board, now: board.end(LOOP, now, held))
+        self._is_loop = True
+
+        def act(board: Board, now: Ts) -> None:
+            board.end(LOOP, now, held)
+            board.end_code("HEARTBEAT_LOST", now)
+
+        self._move(act)
 
     def record_loop_presence(self, shards: int) -> None:
         """Save once a minute that a loop is present, even if it cannot read the account; save the number of shards."""
+        self._is_loop = True
         now = self.clock.now()
         if shards and shards != self.book.mark("shards"):
             self.book.set_mark("shards", shards)
@@ -212,6 +223,7 @@ class Alerting:
         board.loop_seen, board.shards = Ts(book.mark("loop")), book.mark("shards")
         board.is_stopped = book.mark(STOPPED) > 0
         board.shard_of = cache(book.shard_of)
+        board.is_loop_here = self._is_loop
         return board
 
     def _recorded(self) -> tuple[int, int, list[AlertRaised]]:

@@ -249,6 +249,8 @@ def _only_one(any_id: str, candidates: Sequence[Order]) -> str:
 
 
 def _hint(any_id: str, command: str) -> str:
+    if any_id.lower() == "all":
+        return "to halt trading and cancel all orders: `kalshi cancel-all`"
     short = f"type at least {MIN_PREFIX} characters of the order id; " if len(any_id) < MIN_PREFIX else ""
     return f"{short}`{command}` shows your orders"
 

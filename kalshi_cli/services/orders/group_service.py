@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from kalshi_cli.base.errors import RefusedError, StateFileError, UsageError
+from kalshi_cli.base.errors import NotFoundError, RefusedError, StateFileError, UsageError
 from kalshi_cli.base.units import Qty, format_qty, pluralize, show_qty
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.services.orders.cancel import ID_LENGTH, MIN_PREFIX
@@ -107,6 +107,11 @@ class OrderGroupService(PlanningService):
                     code="AMBIGUOUS_ID",
                 )
             group_id = found[0] if found else group_id
+        if len(group_id) < MIN_PREFIX:
+            raise NotFoundError(
+                f"No order group {group_id}",
+                hint=f"type at least {MIN_PREFIX} characters of its id; see `kalshi order group list`",
+            )
         return client.order_group(group_id, subaccount)
 
     def _triggered(self) -> dict[str, bool]:

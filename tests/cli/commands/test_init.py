@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from support.served import Terminal, served
 
 from kalshi_cli.base.units import Money, contracts
@@ -81,6 +82,91 @@ def test_nothing_is_replaced_unasked_and_nothing_is_lost(home: Path, capsys: pyt
     assert "kalshi init --force" in capsys.readouterr().err
     assert main(["init", "--config", str(path), "--force"]) == 0
     assert (home / "config.yaml.before").read_text() == "env: sim # mine\n"
+
+
+OLD = """\
+env: sim
+risk: {max_daily_loss: 2.50, max_exposure: 40, stop_loss_pct: 50, max_drawdown: null} # mine
+checks:
+  limit_used_pct: {warn: "70", crit: "90"}
+alerts:
+  sinks: {phone: {url: "https://alerts.example/hook", tiers: [critical]}}
+  repeat_s: 7200
+references: {KXHIGH: null}
+strategies:
+  spike: {budget: 50}
+heartbeat: {url: "https://hc.example/ping"}
+"""
+
+
+def test_an_existing_configuration_keeps_every_value(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = home / "config.yaml"
+    path.write_text(OLD)
+    path.chmod(0o600)
+    before = load(path, {}, {})
+    assert main(["init", "--config", str(path), "--force", "--max-exposure", "$1,000"]) == 0
+    after = load(path, {}, {})
+    assert after.risk == structs.replace(before.risk, max_exposure=Money(1_000_000_000))
+    for section in ("env", "checks", "alerts", "references", "strategies", "heartbeat", "allotments"):
+        assert getattr(after, section) == getattr(before, section)
+    assert (home / "config.yaml.before").read_text() == OLD
+    said = capsys.readouterr().err
+    assert "its other values are kept" in said
+    assert "Not set (optional): risk.take_profit_pct, risk.max_drawdown" in said
+
+
+def test_a_new_alert_channel_replaces_none(home: Path) -> None:
+    path = home / "config.yaml"
+    words = ["init", "--config", str(path), "--force", "--alert-channel"]
+    for host in ("a", "b"):
+        assert main([*words, f"https://{host}.example/hook"]) == 0
+    urls = {name: channel.url for name, channel in load(path, {}, {}).alerts.channels.items()}
+    assert urls == {"main": "https://a.example/hook", "main-2": "https://b.example/hook"}
+
+
+def test_a_move_to_another_exchange_keeps_the_limits_and_the_other_key(home: Path) -> None:
+    with served(home) as exchange:
+        variables = exchange.variables()
+        path = home / "config.yaml"
+        path.write_text(OLD.replace("env: sim", "credentials: {prod: {key_id: prod-key-1}}"))
+        path.chmod(0o600)
+        words = ["--key-id", variables["KALSHI_API_KEY_ID"], "--key", variables["KALSHI_PRIVATE_KEY_PATH"]]
+        main(["init", "--config", str(path), "--env", "demo", "--force", *words])
+        config = load(path, {}, {})
+        assert (config.env, config.risk.max_daily_loss) == ("demo", Money(2_500_000))
+        assert config.credentials.prod.key_id == "prod-key-1"
+        path.with_name("config.yaml.before").unlink()
+        main(["init", "--config", str(path), "--force", "--max-position", "5"])
+        assert load(path, {}, {}).credential == config.credential, "the key of the file is used again"
+
+
+@pytest.mark.parametrize("text", ["risk: [", "risk: {max_position: 1, max_position: 2}", "lots"])
+def test_a_configuration_that_cannot_be_read_is_not_replaced(
+    home: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    path = home / "config.yaml"
+    path.write_text(text)
+    path.chmod(0o600)
+    assert main(["init", "--config", str(path), "--force"]) == 2
+    assert path.read_text() == text
+    assert "move it away" in capsys.readouterr().err
+
+
+def test_on_a_terminal_the_values_of_the_file_are_offered(home: Path) -> None:
+    path = home / "config.yaml"
+    path.write_text(OLD)
+    path.chmod(0o600)
+    terminal = Terminal("init", "--config", str(path), env={**os.environ, "COLUMNS": "200"})
+    terminal.answer("Change it?", "y")
+    terminal.answer("Exchange: sim", "")
+    terminal.answer("[2.5]", "")
+    terminal.answer("[40]", "1,000")
+    terminal.answer("[100]", "")
+    terminal.answer("empty keeps phone", "")
+    assert terminal.finish() == 0, terminal.text
+    config = load(path, {}, {})
+    assert (config.risk.max_daily_loss, config.risk.max_exposure) == (Money(2_500_000), Money(1_000_000_000))
+    assert list(config.alerts.channels) == ["phone"]
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,10 @@ from kalshi_cli.core.monitoring.check_report import Breach, Measure
 from kalshi_cli.core.monitoring.incidents import (
     HALT,
     INHIBITS,
+    MAX_REPEAT_ALERTS,
     MAX_SUBJECTS,
     OTHER_SUBJECTS,
+    QUIET_WINDOWS,
     REDUCING,
     RESUMED_MS,
     STOPS,
@@ -33,6 +35,7 @@ SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 POLICY = AlertPolicy(group_ms=5 * MINUTE, repeat_ms=4 * HOUR, stale_ms=24 * HOUR)
 T0 = Ts(1_780_000_000_000)
 CHECK = "check positions"
+QUIET = QUIET_WINDOWS * POLICY.group_ms
 
 
 class Desk:
@@ -197,10 +200,74 @@ def test_what_is_back_after_its_end_was_told_is_told_and_then_only_believed_over
     desk.later(MINUTE)
     desk.holds()
     assert desk.holds("KXA") == ["firing POSITION_LIMIT KXA 1"]
-    for _ in range(20):
-        assert desk.later(MINUTE) == desk.holds() == desk.holds("KXA") == []
+    retold = [minute for minute in range(1, 21) if desk.later(MINUTE) + desk.holds() + desk.holds("KXA")]
+    assert retold == [5, 10, 20], "it is critical, and told ever less often"
     desk.holds()
-    assert desk.later(4 * HOUR) == ["resolved POSITION_LIMIT KXA 1"]
+    assert desk.later(QUIET - SECOND) == []
+    assert desk.later(SECOND) == ["resolved POSITION_LIMIT KXA 1"]
+
+
+LOST = "HEARTBEAT_LOST"
+
+
+def test_a_loop_that_dies_again_and_again_is_told_of_with_its_window_then_less_often_and_so_is_its_end(
+    desk: Desk,
+) -> None:
+    """Killed four times within five minutes, with a check after each death and each restart."""
+    told = []
+    for _ in range(3):
+        told += [desk.holds("the loop", code=LOST), desk.later(30 * SECOND), desk.holds(), desk.later(30 * SECOND)]
+    told.append(desk.holds("the loop", code=LOST))
+    firing, resolved = [f"firing {LOST} the loop 1"], [f"resolved {LOST} the loop 1"]
+    assert [each for each in told if each] == [firing, resolved, firing]
+    assert desk.later(3 * MINUTE - SECOND) == [], "the window of the second notice is open"
+    assert desk.later(SECOND) == firing
+    assert desk.later(20 * MINUTE) == [], "it stayed dead, and the phone knows"
+    desk.holds()
+    assert desk.later(QUIET) == resolved
+
+
+def test_what_dies_all_day_is_told_ever_less_often(desk: Desk) -> None:
+    for _ in range(24 * 60):
+        desk.holds("the loop", code=LOST)
+        desk.later(30 * SECOND)
+        desk.holds()
+        desk.later(30 * SECOND)
+    at = [(notice.ts - T0) // MINUTE for notice in desk.told]
+    assert at[:8] == [0, 0, 1, 6, 11, 21, 41, 81]
+    assert len(desk.told) <= 3 + 6 + 24 // 4
+
+
+def test_a_return_that_was_over_before_it_was_due_is_only_told_as_over(desk: Desk) -> None:
+    for _ in range(3):
+        desk.holds("the loop", code=LOST)
+        desk.holds()
+    assert desk.later(5 * MINUTE) == []
+    assert desk.later(5 * MINUTE) == [f"resolved {LOST} the loop 1"]
+
+
+def test_a_critical_one_that_is_back_while_its_end_waits_for_another_is_told(desk: Desk) -> None:
+    desk.holds("KXA", "KXB", code=LOST)
+    desk.later(MINUTE)
+    assert desk.holds("KXB", code=LOST) == desk.later(SECOND) == [], "its end waits for the window"
+    assert desk.holds("KXA", "KXB", code=LOST) == [f"firing {LOST} KXA 1"]
+
+
+def test_the_program_of_a_loop_does_not_tell_that_the_loop_is_lost(desk: Desk) -> None:
+    desk.board.is_heard = lambda _tier, _event: False
+    desk.holds("the loop", code=LOST)
+    desk.board.is_heard = lambda _tier, _event: True
+    desk.board.is_loop_here = True
+    assert desk.later(MINUTE) == []
+    desk.board.end_code(LOST, desk.now)
+    assert desk.later(HOUR) == []
+
+
+def test_a_lost_loop_that_was_told_is_over_once_a_loop_is_here(desk: Desk) -> None:
+    desk.holds("the loop", code=LOST)
+    desk.board.is_loop_here = True
+    desk.board.end_code(LOST, desk.now)
+    assert desk.decide() == [f"resolved {LOST} the loop 1"]
 
 
 def test_what_is_back_long_after_is_new(desk: Desk) -> None:
@@ -581,7 +648,7 @@ def test_what_is_critical_and_flaps_beside_another_is_told_a_handful_of_times(de
         desk.later(30 * SECOND)
         desk.holds("KXB")
         desk.later(30 * SECOND)
-    assert len(desk.told) <= 3 + 24 // 4 * 2
+    assert len(desk.told) <= 3 + 6 + 24 // 4 * 2, "after 5, 10, 20, 40, 80 and 160 minutes, then every 4 hours"
 
 
 NOT_FOUND_OUT = (
@@ -794,7 +861,7 @@ def test_more_subjects_than_can_be_known_are_still_told_with_each_window(desk: D
 
 def test_what_flaps_for_a_day_is_a_handful_of_notices(desk: Desk) -> None:
     for _ in range(24 * 60):
-        desk.holds("KXA")
+        desk.holds("KXA", severity="warning")
         desk.later(30 * SECOND)
         desk.holds()
         desk.later(30 * SECOND)
@@ -886,6 +953,40 @@ def test_a_key_is_told_once_a_repeat_interval_unless_it_was_said_to_be_over(scri
 def test_deciding_twice_at_one_moment_tells_nothing_more(script: list[tuple[str, Any, Any]]) -> None:
     desk, _ = play(script)
     assert desk.decide() == []
+
+
+flaps = st.lists(
+    st.tuples(
+        st.sets(st.sampled_from(SUBJECTS)),
+        st.sampled_from(("warning", "critical")),
+        st.sampled_from((0, SECOND, 30 * SECOND, 2 * MINUTE, 5 * MINUTE, 7 * MINUTE, 11 * MINUTE, HOUR, 5 * HOUR)),
+    ),
+    max_size=40,
+)
+
+
+@given(flaps)
+@example([({"KXA"}, "critical", 30 * SECOND), (set(), "critical", 30 * SECOND)] * 3)
+@example([({"KXA"}, "critical", 30 * SECOND), (set(), "critical", 30 * SECOND)] * 3 + [({"KXA"}, "critical", 0)])
+def test_the_last_that_was_told_becomes_the_truth_and_never_in_many_notices(
+    script: list[tuple[set[str], str, int]],
+) -> None:
+    desk, truth = Desk(), set[str]()
+    for subjects, tier, wait in script:
+        truth = subjects
+        desk.holds(*sorted(subjects), code=LOST, severity=tier)
+        for _ in range(0, wait, 30 * SECOND):
+            desk.later(min(wait, 30 * SECOND))
+    for _ in range(0, QUIET + 2 * POLICY.group_ms, 30 * SECOND):
+        desk.later(30 * SECOND)
+    last: dict[str, bool] = {}
+    for notice in desk.told:
+        is_firing = notice.kind != "resolved" and not notice.text.endswith("(already resolved)")
+        last |= dict.fromkeys(notice.subjects, is_firing)
+    assert {subject for subject, is_firing in last.items() if is_firing} == truth
+    for at in {notice.ts for notice in desk.told}:
+        window = [each for each in desk.told if at <= each.ts < at + POLICY.group_ms]
+        assert len(window) <= 2 * (1 + MAX_REPEAT_ALERTS) + 2, "a start and an end of each, and one graver"
 
 
 def test_the_scripts_do_reach_what_they_are_about() -> None:

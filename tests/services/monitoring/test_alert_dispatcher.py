@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from support.alerting import PHONE, T0, TAKEN, AlertProgram, Sinks
 from support.served import eventually
@@ -18,6 +19,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.config.schema import AlertChannel
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.net.delivery import DeliveryResult
 from kalshi_cli.services.monitoring.alert_dispatcher import FLATTEN_AGAIN_S, AlertDispatcher
 from kalshi_cli.services.monitoring.alerting import Alerting
@@ -191,6 +193,25 @@ def test_what_the_last_loop_left_open_is_over_once_this_one_has_read_the_account
         courier.begin(lambda: 2)
         eventually(lambda: beside.codes == ["BLIND", "BLIND"])
     assert beside.receiver.taken[-1][1].kind == "resolved"
+
+
+def test_a_loop_that_starts_does_not_tell_that_none_ran_before_and_ends_what_was_told_of_that(beside: Beside) -> None:
+    lost = Breach(
+        subject="the loop", value="has no run on record", limit="", severity="critical", code="HEARTBEAT_LOST"
+    )
+    with beside.opened() as alerting:
+        alerting.terms = msgspec.structs.replace(alerting.terms, sinks={})
+        alerting.observe("check heartbeat", [lost])
+        assert [each.code for each in alerting.overview().matters if each.is_firing] == ["HEARTBEAT_LOST"]
+    courier = beside.courier()
+    with courier.running("spike"):
+        beside.record("DRIFT", "warning")
+        eventually(lambda: beside.codes == ["DRIFT"])
+        courier.begin(lambda: 2)
+        beside.record("EDGE_DRIFT", "warning")
+        eventually(lambda: beside.codes == ["DRIFT", "EDGE_DRIFT"])
+    with beside.opened() as alerting:
+        assert not any(each.is_firing for each in alerting.overview().matters)
 
 
 # -- flattening ---------------------------------------------------------------------------------------------------

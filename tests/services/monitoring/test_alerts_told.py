@@ -299,6 +299,16 @@ def test_a_silence_without_a_code_or_for_ever_is_none(exchange: Served, words: S
     assert program("alerts", "silence", *words).code == 2
 
 
+def test_a_retry_says_what_waits_for_another_reason(exchange: Served, phone: Receiver) -> None:
+    configure(exchange, phone=phone.url("503"))
+    happened(exchange, ("DRIFT", "KXA"), ("DRIFT", "KXB"))
+    assert "still not delivered" in program("alerts", "retry").err
+    configure(exchange, own=phone.url("200"))
+    said = program("alerts", "retry").err
+    assert program("alerts", "--json").json["undelivered"] == 1
+    assert "1 notice waiting for a channel that is no longer configured" in said
+
+
 def test_a_dead_letter_is_listed_and_taken_up_again(exchange: Served, phone: Receiver) -> None:
     configure(exchange, phone=phone.url("410"))
     happened(exchange, ("DRIFT", "KXA"))

@@ -39,6 +39,7 @@ SYSTEM = (
     "sudo chown UID FILE",
     "kill -9",
     "systemctl start kalshi-trade",
+    "systemctl stop kalshi-trade",
     "systemctl stop kalshi-check.timer",
     "systemctl start kalshi-check.timer",
     "journalctl -u kalshi-trade -n 50",

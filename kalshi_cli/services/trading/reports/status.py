@@ -38,6 +38,9 @@ STALLED_CYCLES = 5
 ACCOUNT_LATE_MS = 15_000
 """A loop reads the account every 10 seconds. If its last read is older than this, the next one failed or is slow."""
 
+EXPIRE_SOON_MS = 180_000
+"""Resting orders that expire within this time need no cancel."""
+
 PAUSED_WITHIN_MS = 60_000
 """An alert raised at most this long before a pause is shown as its cause."""
 
@@ -152,7 +155,7 @@ def status_brief(view: StatusView) -> StatusView:
 
 def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     """Yield a line for each problem that needs the user, with the command that solves it."""
-    yield from _last_run_notes(status)
+    yield from _last_run_notes(status, now)
     if status.unknown_orders and not status.is_running and status.ended_in_order is not False:
         orders = pluralize(status.unknown_orders, "unconfirmed order")
         yield f"{orders} may be live: `kalshi order reconcile`, then `kalshi runbook unknown-order`"
@@ -162,7 +165,9 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
             f"The loop (pid {status.pid}) is stalled: its last cycle was {seconds} s ago. Its orders may be live: "
             "`kalshi cancel-all` cancels them"
         )
-    if status.stalled_since is not None or (status.ended_in_order is False and status.is_at_exchange):
+    has_other = status.halt.state is not TradingState.ACTIVE and bool(first_steps(status.halt))
+    is_lost = status.ended_in_order is False and status.is_at_exchange and not has_other
+    if status.stalled_since is not None or is_lost:
         yield "What to do: kalshi runbook heartbeat-lost"
     yield from _exchange_notes(status, now)
     yield from _strategy_notes(status)
@@ -184,17 +189,12 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
         yield from triggered_group_text(group_id)
 
 
-def _last_run_notes(status: RunStatus) -> Iterator[str]:
+def _last_run_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     """Yield what the last run left, or that the state file knows of none."""
     if status.ended_in_order is False and not status.is_at_exchange:
         yield "The last run did not stop gracefully; it left no orders on the exchange"
     elif status.ended_in_order is False:
-        unknown = pluralize(status.unknown_orders, "unconfirmed order") if status.unknown_orders else ""
-        left = ", ".join(part for part in (status.rest, unknown) if part) or "no resting order on record"
-        yield (
-            f"The last run did not stop gracefully: {left}. Check with `kalshi order list`; cancel with "
-            "`kalshi cancel-all`"
-        )
+        yield f"The last run did not stop gracefully: {_left_behind(status, now)}"
     elif status.is_new:
         yield (
             "The state file is new or missing: no run, order or fill is saved. `kalshi positions` asks the exchange."
@@ -202,6 +202,18 @@ def _last_run_notes(status: RunStatus) -> Iterator[str]:
         )
     elif status.cycle is None and status.rest:
         yield f"By the state file, {status.rest}. `kalshi order list` reads the exchange"
+
+
+def _left_behind(status: RunStatus, now: Ts) -> str:
+    """Return what a killed loop left by the state file, with the one next step that fits."""
+    unknown = pluralize(status.unknown_orders, "unconfirmed order") if status.unknown_orders else ""
+    left = ", ".join(part for part in (status.rest, unknown) if part) or "no resting order on record"
+    if unknown:
+        return f"{left}. Next: `kalshi order reconcile`"
+    if status.rest and (status.resting_until is None or status.resting_until - now > EXPIRE_SOON_MS):
+        return f"{left}. Next: `kalshi order list`; to halt trading and cancel them: `kalshi cancel-all`"
+    expiry = ", when the last one expires" if status.rest else ""
+    return f"{left}{expiry}. Next: `kalshi order list`"
 
 
 def _strategy_notes(status: RunStatus) -> Iterator[str]:

@@ -86,6 +86,26 @@ def test_a_strategy_that_failed_in_the_last_run_is_named_with_its_code_and_its_e
     assert f"{told}\nWhat to do: kalshi runbook guard-tripped" in said(sim)
 
 
+@pytest.mark.parametrize(
+    ("expires_s", "left"),
+    [
+        (None, "no resting order on record. Next: `kalshi order list`"),
+        (90, "when the last one expires. Next: `kalshi order list`"),
+        (3600, "Next: `kalshi order list`; to halt trading and cancel them: `kalshi cancel-all`"),
+    ],
+)
+def test_the_next_step_fits_what_a_killed_loop_left(sim: Simulation, expires_s: int | None, left: str) -> None:
+    beat(sim)
+    if expires_s is not None:
+        on_file(sim, "a", expires_s)
+    first, what_to_do = said(sim).splitlines()
+    assert first.endswith(left)
+    assert ("cancel-all" in first) is (expires_s == 3600)
+    assert what_to_do == "What to do: kalshi runbook heartbeat-lost"
+    sim.store.record(StateChanged(sim.clock.now(), TradingState.HALTED, "CANCEL_ALL", "asked for"))
+    assert said(sim).count("kalshi runbook") == 1, "a halt has one of its own"
+
+
 # -- what a killed loop leaves behind ---------------------------------------------------------------------------------
 
 
@@ -100,7 +120,7 @@ def test_after_a_loop_was_killed_its_orders_are_told_and_when_the_last_of_them_e
     assert (found.resting_orders, found.resting_until, found.unknown_orders) == (2, last, 1)
     assert said(sim) == (
         f"The last run did not stop gracefully: 2 orders may be resting until {format_clock(last)}, "
-        "1 unconfirmed order. Check with `kalshi order list`; cancel with `kalshi cancel-all`\n"
+        "1 unconfirmed order. Next: `kalshi order reconcile`\n"
         "What to do: kalshi runbook heartbeat-lost"
     )
     sim.clock.advance(60)
