@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from msgspec.structs import replace
 from rich.text import Text
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
 from textual.events import Resize
@@ -31,6 +31,7 @@ from kalshi_cli.tui import picture
 from kalshi_cli.tui.actions import Action, ActionThread, AnyPlan, Execute
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog
 from kalshi_cli.tui.list_panel import ListPanel, title_of
+from kalshi_cli.tui.ordered_keys import OrderedKeysApp
 from kalshi_cli.views.live import LiveEvent, TopRow
 
 FRAME_S = 0.2
@@ -112,7 +113,7 @@ class MarketPage(Screen[None]):
         return picture.trade_lines(found.trades, height)
 
 
-class TopApp(App[None]):
+class TopApp(OrderedKeysApp):
     """The terminal screen of an account."""
 
     ENABLE_COMMAND_PALETTE = False
