@@ -13,7 +13,7 @@ MAX_KEYS = 1_000
 """Keys that wait for the one before them; further ones are dropped."""
 
 CALM_ROUNDS = 3
-"""Rounds without a change after which a key has acted: Enter takes one to its input, one to the dialog, one to the app."""
+"""Rounds without a change after which a key has acted: Enter goes to its input, then to the dialog, then to the app."""
 
 MAX_ROUNDS = 20
 ROUND_S = 1.0

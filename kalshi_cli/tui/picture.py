@@ -11,7 +11,7 @@ from typing import NamedTuple
 from rich.text import Text
 
 from kalshi_cli.base.local_time import local_time
-from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.text import safe_text, shorten_title
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money, show_price, show_qty
 from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveRunView
 from kalshi_cli.views.market_history import PublicTradeRow
@@ -255,7 +255,8 @@ def line(cells: Sequence[str], columns: Sequence[Column], width: int) -> str:
         wide = min(column.width or room, room)
         if wide < (column.width if column.is_number else min(column.width or MIN_TEXT_WIDTH, MIN_TEXT_WIDTH)):
             break
-        said = market_name(text, wide) if column.name in _NAMES else text
+        shorten = market_name if column.name in _NAMES else shorten_title if column.name == "title" else None
+        said = shorten(safe_text(text), wide) if shorten else text
         parts.append(cell(said, wide, is_number=column.is_number))
         room -= wide + 1
     return " ".join(parts)[:width]
@@ -276,10 +277,8 @@ def list_lines(panel: Panel, rows: Sequence[Row], width: int, selected: int | No
 
 def below(title: str, place: str, width: int) -> Text:
     """Return the line below a list: the title of the selected market, and the place of the row in a long list."""
-    words = safe_text(title)
-    return Text(
-        cell(words, min(len(words), max(0, width - len(place) - 4))) + ("  " if words and place else "") + place
-    )
+    words = shorten_title(safe_text(title), max(0, width - len(place) - 4))
+    return Text(words + ("  " if words and place else "") + place)
 
 
 def fitted(columns: Sequence[Column], rows: Iterable[Row]) -> tuple[Column, ...]:

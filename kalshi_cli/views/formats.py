@@ -237,6 +237,8 @@ WORDS = {
     ("side", "no"): "NO",
     ("side", "yes"): "YES",
     ("strategy", "(none)"): "manual",
+    ("taker", "no"): "NO",
+    ("taker", "yes"): "YES",
     ("told", MISSING): "no",
 }
 """Values on a terminal, by field, whose word in JSON, which is stable, is not the word that people read."""

@@ -23,7 +23,7 @@ class HoldingRow(OutputRow, frozen=True, kw_only=True):
     max_payout: Money
 
     shown = ("ticker", "side", "count", "average_price", "mark", "value", "unrealized", "cost", "title", "max_payout")
-    vital = ("side", "count", "average_price", "mark", "value", "unrealized")
+    vital = ("side", "count", "mark", "value", "unrealized")
 
 
 class LimitUsageRow(OutputRow, frozen=True, kw_only=True):

@@ -30,6 +30,7 @@ from kalshi_cli.cli.order_options import (
     Yes,
     consented,
     is_terse,
+    note_halt,
     order_argument,
     order_ticket,
     show_order,
@@ -147,6 +148,7 @@ def list_(
             empty="No orders" if status == "all" else f"No {status} orders",
             now=resources.clock.now(),
         )
+        note_halt(ctx, resources)
 
 
 def _lines(orders: OrderService, rows: Sequence[OrderRow], status: str) -> tuple[type[OutputRow], Sequence[OutputRow]]:

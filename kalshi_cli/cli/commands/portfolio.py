@@ -9,7 +9,7 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import CommandGroup, choice_option, flags_of, open_services, show_list, show_view
-from kalshi_cli.cli.order_options import is_terse, subaccount_option
+from kalshi_cli.cli.order_options import is_terse, note_halt, subaccount_option
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format
 from kalshi_cli.cli.time_options import when, when_option
 
@@ -41,6 +41,7 @@ def portfolio(ctx: typer.Context) -> None:
             from kalshi_cli.cli.screen.portfolio import draw_portfolio
 
             draw_portfolio(view, title, kalshi.now)
+        note_halt(ctx, kalshi.resources)
 
 
 @app.command("balance")

@@ -36,10 +36,12 @@ from kalshi_cli.views.alerts import AlertRow, SilenceRow
 from kalshi_cli.views.cash import SettlementRow, UpcomingRow
 from kalshi_cli.views.checks import HealthRow
 from kalshi_cli.views.formats import (
+    OutputColumn,
     Ratio,
     SignedMoney,
     TruncatableText,
     Verdict,
+    cell,
     columns,
     format_clock,
     format_time,
@@ -575,6 +577,34 @@ def test_titles_that_differ_only_at_the_end_keep_the_part_that_differs() -> None
     cells = [{"title": f"Highest temperature in NYC on Nov {day}, 2026?"} for day in (21, 22)] + [{"title": "Rain?"}]
     show_differences(cells, "title", 20)
     assert [line["title"] for line in cells] == ["Highest te…21, 2026?", "Highest te…22, 2026?", "Rain?"]
+
+
+def test_a_narrow_title_keeps_the_name_of_yes_and_the_subtitle() -> None:
+    game = "Atlanta at Golden State Winner?"
+    cells = [{"title": f"{game} – Golden State"}]
+    show_differences(cells, "title", 20)
+    assert [line["title"] for line in cells] == ["Atlanta…Golden State"]
+    days = [{"title": f"{low}: Highest temperature on Nov {day}, 2026?"} for day in (21, 22) for low in ("49°", "51°")]
+    show_differences(days, "title", 12)
+    assert len({line["title"][:3] for line in days}) == 2
+
+
+def test_a_list_of_markets_on_a_small_terminal_shows_prices_and_closing_time(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ticker, title = "KXNBAGAME-26NOV23ATLGSW-GSW", "Atlanta at Golden State Winner?"
+    quotes = {"yes_bid": cents(53), "yes_ask": cents(57), "last": cents(55)}
+    game = msgspec.structs.replace(listed(title, "Golden State"), ticker=ticker, close_time=CLOSE, **quotes)
+    render_rows(MarketRow, [MarketRow.of(game)], Format.TABLE, now=Ts(game.close_time - 3_600_000))
+    out = capsys.readouterr().out
+    assert all(text in out for text in (game.ticker, "Golden State", "yes bid", "yes ask", "in 1h"))
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_the_outcome_that_a_taker_bought_is_not_an_answer() -> None:
+    assert cell(OutputColumn("taker", str), "no", None) == "NO"
+    assert cell(OutputColumn("is_block", bool), False, None) == "no"
 
 
 def test_a_narrow_list_of_orders_keeps_the_ids(
