@@ -213,7 +213,7 @@ PANELS = (
         "strategies", "P&L by strategy",
         (Column("strategy", 18), _number("net", 10), _number("realized", 10), _number("unrealized", 10),
          _number("fees", 8), _number("at risk", 9), _number("orders", 6)),
-        _strategies, "No strategy is running", 1,
+        _strategies, "No strategy is running: `kalshi pnl --by strategy` has the past", 1,
     ),
     Panel(
         "alerts", "Alerts",
@@ -318,6 +318,11 @@ def age_of(run: LiveRunView, silent_s: float, now: Ts) -> float:
     return max(silent_s, (now - run.time) / 1000)
 
 
+def place_mark(run: LiveRunView) -> Text:
+    """Return the environment and host, red where it is real money."""
+    return Text.assemble((f" {safe_text(run.place)} ", "reverse bold red" if run.real_money else "reverse"))
+
+
 def header(state: LiveEvent, now: Ts, width: int) -> list[Text]:
     """Return three lines: where and what runs, the money, and what needs attention."""
     run = state.run
@@ -325,7 +330,7 @@ def header(state: LiveEvent, now: Ts, width: int) -> list[Text]:
         return [Text("connecting ..."), Text(), Text()]
     names = (run.strategy or "").replace(",", ", ")
     loop = f"{names} {'are' if ',' in names else 'is'} running" if run.running else "no strategy is running"
-    top = Text.assemble((f" {safe_text(run.place)} ", "reverse bold red" if run.real_money else "reverse"))
+    top = place_mark(run)
     top.append(f"  {safe_text(loop)}")
     top.append(f"  {_clock(now)}", style="dim")
     feed = (

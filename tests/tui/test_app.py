@@ -24,6 +24,7 @@ from kalshi_cli import Kalshi
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.tui import app as top_screen
 from kalshi_cli.tui.actions import Action, ActionThread, with_keys
 from kalshi_cli.tui.app import TopApp
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog
@@ -235,6 +236,41 @@ def test_the_kill_switch_wants_its_word(exchange: Served) -> None:
         await until(lambda: "HALTED" not in shown(app), pilot)
 
     on_screen(act)
+
+
+def test_a_note_ends_and_an_empty_reason_is_answered(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(top_screen, "NOTE_S", 1.5)
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        told = app.query_one("#said", Static)
+        await pilot.press("p")
+        await until(lambda: "Done: pause trading" in str(told.render()), pilot)
+        await until(lambda: str(told.render()) == "", pilot)
+        assert "PAUSED" in shown(app)
+        await pilot.press("r", "enter")
+        await until(lambda: "type a reason" in str(told.render()), pilot)
+        assert "PAUSED" in shown(app)
+        await until(lambda: str(told.render()) == "", pilot)
+        await pilot.press("r", "escape")
+        await pilot.pause(0.5)
+        assert str(told.render()) == ""
+
+    on_screen(act)
+
+
+def test_a_screen_of_120_columns_shows_what_a_small_one_shows(exchange: Served) -> None:
+    exchange.trade_a_little()
+    program("alerts", "add", TWO_SIDED, "--above", "10c")
+    program("alerts", "run", "--interval", "1s", "--duration", "2s")
+
+    async def look(app: TopApp, pilot: Pilot[None]) -> None:
+        await until(lambda: "PRICE_ALERT" in shown(app), pilot)
+        assert all(word in shown(app) for word in ("closing price", "value", "at or above $0.10"))
+        assert all(each.region.height >= 4 for each in app.query(ListPanel))
+        await pilot.press("6", "enter")
+        await until(lambda: "SIM" in str(app.screen.query_one("#title", Static).render()), pilot)
+
+    on_screen(look, (120, 40))
 
 
 def burst(app: TopApp, keys: str) -> None:
