@@ -137,10 +137,9 @@ def is_terse(ctx: typer.Context) -> bool:
 
 def note_halt(ctx: typer.Context, resources: Resources) -> None:
     """Say on a terminal that trading is halted, paused or reduce-only."""
-    from kalshi_cli.core.model.exchange import TradingState
     from kalshi_cli.services.trading.halts import TradingControl, describe, resume_hint
 
-    if is_terse(ctx) and (halt := TradingControl(resources).now()).state is not TradingState.ACTIVE:
+    if is_terse(ctx) and (halt := TradingControl(resources).now()).state.value != "active":
         info(f"{describe(halt)}; {resume_hint(halt)}")
 
 
