@@ -403,7 +403,7 @@ _STEADY = (
     (r"\b20(?!24|40)\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z", "<a time of the run>"),
     (r"\b[A-Z][a-z]{2} \d+ \d\d:\d\d [A-Z]{2,5} \((?:now|in \d+[smhd]|\d+[smhd] ago)\)", "<a time of the run>"),
     (r"(?<=  )[A-Z][a-z]{2} \d{1,2}(?=  )", "<a time of the run>"),  # the days of a tax lot
-    (r"\bin \d{3,}d\b", "in <some> d"),  # until a market of 2040 closes
+    (r"(?<=  )in \d{3,}d\b", "in <some> d"),  # until a market of 2040 closes
     (r"\b20(?!24|40)\d\d-\d\d-\d\d \d\d:\d\d(?: [A-Z]{2,5})?\b", "<a time of the run>"),
     (r"\b20(?!24|40)\d\d-\d\d-\d\d\b", "<a day of>"),
     (r"(?m)^\d\d:\d\d:\d\d (?=\S)", "<a time of the run> "),
