@@ -21,6 +21,23 @@ SHORT_ID_LENGTH = 8
 """Characters that a shortened id has at least; commands accept it."""
 
 
+NAME_MARK = " – "
+"""Stands between the title of a market and the name of its YES, where titles of other markets are the same."""
+
+
+def shorten_title(text: str, width: int) -> str:
+    """Return a title in at most `width` characters, which are all of the name of YES at its end if that fits."""
+    if len(text) <= width:
+        return text
+    title, mark, name = text.rpartition(NAME_MARK)
+    if mark and len(name) == width:
+        return name
+    room = max(0, width - 1)
+    tail = name if mark and len(name) < room else ""
+    start = title if tail else name or text
+    return f"{start[: room - len(tail)]}…{tail}" if width > 0 else ""
+
+
 def safe_text(text: str, limit: int = LONGEST) -> str:
     """Return one line without control, bidi, zero-width or unassigned characters, at most `limit` characters long.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -390,9 +391,12 @@ def _usage(error: Any) -> UsageError:
     message = (error.message if near else error.format_message()).rstrip(".")
     for kind, plain in _NUMBERS:
         message = message.removesuffix(kind) + plain if message.endswith(kind) else message
+    hint = _option_hint(getattr(error, "option_name", ""), near) or f"see `{path} -h`"
+    if path == "kalshi order amend" and (extra := re.search(r"extra argument(?:\(s\))? \(([^\s)]+)\)", message)):
+        hint = f"write a new price as `{path} ID --price {extra[1]}`"
     return UsageError(
         message[:1].upper() + message[1:],
-        hint=_option_hint(getattr(error, "option_name", ""), near) or f"see `{path} -h`",
+        hint=hint,
     )
 
 

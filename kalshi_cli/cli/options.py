@@ -229,8 +229,15 @@ OTHER_NAMES = {
     "book": "kalshi orderbook TICKER",
     "price": "kalshi orderbook TICKER",
     "search": "kalshi markets --search WORDS",
+    "export lots": "kalshi export tax-lots",
 }
 """Names that users of other programs type -> the command that reads the same; none of them sends an order."""
+
+ORDER_FORMS = {
+    "by": "kalshi buy TICKER COUNT @PRICE",
+    "amend": "kalshi order amend ID --price PRICE",
+}
+"""Names that are typed for a command that sends an order -> its form, which sends nothing as it is."""
 
 
 STOP_NAMES = frozenset({"cancelall", "cancel_all", "kill", "killswitch", "halt", "panic"})
@@ -395,9 +402,10 @@ class HelpGroup(TyperGroup):
             near = get_close_matches(args[0], names, 1, cutoff=0.7)
             near = [name for name in near if is_harmless(f"{ctx.command_path} {name}".partition(" ")[2])]
             typed = f"{ctx.command_path} {args[0]}"
-            if typed.partition(" ")[2].lower() in STOP_NAMES:
+            name = typed.partition(" ")[2]
+            if name.lower() in STOP_NAMES:
                 raise UsageError(f"Unknown command: {typed}", hint=STOP_HINT)
-            meant = OTHER_NAMES.get(typed.partition(" ")[2]) or (f"{ctx.command_path} {near[0]}" if near else "")
+            meant = OTHER_NAMES.get(name) or ORDER_FORMS.get(name) or (f"{ctx.command_path} {near[0]}" if near else "")
             raise UsageError(
                 f"Unknown command: {typed}",
                 hint=f"did you mean `{meant}`?" if meant else self._known_names(ctx, names),

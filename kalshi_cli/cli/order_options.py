@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from kalshi_cli.cli.options import agreed, choice_option, duration_option, flags_of, show_view
-from kalshi_cli.cli.screen.output import Format, default_format, write_sentence
+from kalshi_cli.cli.screen.output import Format, default_format, info, write_sentence
 
 if TYPE_CHECKING:
     from kalshi_cli.base.units import Ts
@@ -138,6 +138,14 @@ def is_terse(ctx: typer.Context) -> bool:
 def is_for_people(ctx: typer.Context) -> bool:
     """Return whether the output is a table, on a terminal or in a pipe, and not JSON, NDJSON or CSV."""
     return (flags_of(ctx).form or default_format()) in (Format.TABLE, Format.PLAIN)
+
+
+def note_halt(ctx: typer.Context, resources: Resources) -> None:
+    """Say on a terminal that trading is halted, paused or reduce-only."""
+    from kalshi_cli.services.trading.halts import TradingControl, describe, resume_hint
+
+    if is_terse(ctx) and (halt := TradingControl(resources).now()).state.value != "active":
+        info(f"{describe(halt)}; {resume_hint(halt)}")
 
 
 def show_order(ctx: typer.Context, order: OrderRow, now: Ts) -> None:

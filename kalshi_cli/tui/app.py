@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import threading
@@ -12,7 +13,7 @@ from typing import ClassVar
 
 from msgspec.structs import replace
 from rich.text import Text
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
 from textual.events import Resize
@@ -31,6 +32,7 @@ from kalshi_cli.tui import picture
 from kalshi_cli.tui.actions import Action, ActionThread, AnyPlan, Execute
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog
 from kalshi_cli.tui.list_panel import ListPanel, title_of
+from kalshi_cli.tui.ordered_keys import OrderedKeysApp
 from kalshi_cli.views.live import LiveEvent, TopRow
 
 FRAME_S = 0.2
@@ -44,6 +46,12 @@ ASK_S = 60.0
 
 WIDE, HIGH = 120, 30
 """From this size on, all lists are shown at once."""
+
+WIDEST = 160
+"""From this width on, positions and alerts need no whole row of the screen."""
+
+NOTE_S, ERROR_S = 15.0, 60.0
+"""Seconds for which the result of an action is shown, and one that failed."""
 
 LOCK_S = 3600.0
 
@@ -83,7 +91,10 @@ class MarketPage(Screen[None]):
         """Show the market in a state."""
         title = next((each.title for each in state.markets or () if each.ticker == self.ticker), "")
         book = next((each for each in state.books or () if each.ticker == self.ticker), None)
-        head = Text(self.ticker, style="bold", no_wrap=True, overflow="ellipsis")
+        head = Text(no_wrap=True, overflow="ellipsis")
+        if state.run is not None:
+            head.append(picture.place_mark(state.run)).append("  ")
+        head.append(self.ticker, style="bold")
         if book is not None:
             if book.mid is not None and self._middles[-1:] != [book.mid]:
                 self._middles = [*self._middles, int(book.mid)][-500:]
@@ -112,7 +123,7 @@ class MarketPage(Screen[None]):
         return picture.trade_lines(found.trades, height)
 
 
-class TopApp(App[None]):
+class TopApp(OrderedKeysApp):
     """The terminal screen of an account."""
 
     ENABLE_COMMAND_PALETTE = False
@@ -123,6 +134,8 @@ class TopApp(App[None]):
     #curve.high { height: 4; }
     #lists { height: 1fr; layout: vertical; }
     #lists.wide { layout: grid; grid-size: 2 3; }
+    #lists.rows { grid-size: 2 4; }
+    #lists.rows #positions, #lists.rows #alerts { column-span: 2; }
     ListPanel { border: round $surface-lighten-2; border-title-color: $foreground; height: 1fr; }
     ListPanel:focus { border: round $accent; }
     #search { display: none; height: 1; border: none; }
@@ -167,13 +180,16 @@ class TopApp(App[None]):
         """Calls from the thread of actions; the next frame makes them."""
         self._state = LiveEvent()
         self._words = ""
+        self._note_ends = math.inf
+        """When the note below the lists ends, in the seconds of the clock: what it says is over then."""
 
     def compose(self) -> ComposeResult:
         """Lay out the main screen."""
         yield Static(id="head", markup=False)
         yield Static(id="curve", markup=False)
         with Container(id="lists"):
-            yield from (ListPanel(panel) for panel in picture.PANELS)
+            # Alerts come last, so that they may have a row of their own.
+            yield from (ListPanel(panel) for panel in sorted(picture.PANELS, key=lambda each: each.name == "alerts"))
         yield Input(placeholder="words that a row must contain", id="search", compact=True)
         yield Static(id="said", markup=False)
         yield Static("/ search  Enter market  c cancel  x close  p pause  K kill  ? all keys  q quit", id="keys")
@@ -219,6 +235,7 @@ class TopApp(App[None]):
         """Show all lists where there is room, else the focused one."""
         is_wide = event.size.width >= WIDE and event.size.height >= HIGH
         self.query_one("#lists").set_class(is_wide, "wide")
+        self.query_one("#lists").set_class(is_wide and event.size.width < WIDEST, "rows")
         self.query_one("#curve").set_class(is_wide and event.size.height >= HIGH + 6, "high")
         self._choose_lists()
 
@@ -242,6 +259,9 @@ class TopApp(App[None]):
         self._end_without_terminal()
         while self._from_thread:
             self._from_thread.popleft()()
+        if self._clock.monotonic() >= self._note_ends:
+            self._note_ends = math.inf
+            self.screen_stack[0].query_one("#said", Static).update("")
         newest = self._newest()
         if newest is not None:
             self._state = newest
@@ -344,7 +364,9 @@ class TopApp(App[None]):
         """Ask for the reason, then resume."""
 
         def resume(reason: str | None) -> None:
-            if reason:
+            if reason == "":
+                self._tell("Not resumed: press r again and type a reason", is_error=False)
+            elif reason:
                 self._do("resume trading", lambda kalshi: kalshi.trading.plan_resume(reason), _control, ask=False)
 
         self.push_screen(TextDialog("Resume trading. Why is it safe again?"), resume)
@@ -409,6 +431,7 @@ class TopApp(App[None]):
         ask: bool,
     ) -> None:
         self._tell(f"{words} ...", is_error=False)
+        self._note_ends = math.inf
         self._actions.do(Action(words, plan, execute, ask))
 
     # -- answers ------------------------------------------------------------------------------------------------------
@@ -433,6 +456,7 @@ class TopApp(App[None]):
 
     def _tell(self, words: str, *, is_error: bool) -> None:
         found = self.screen_stack[0].query_one("#said", Static)
+        self._note_ends = self._clock.monotonic() + (ERROR_S if is_error else NOTE_S)
         found.update(Text(safe_text(words), style="bold red" if is_error else "bold"))
         if self.screen is not self.screen_stack[0]:
             self.notify(safe_text(words), severity="error" if is_error else "information", markup=False)

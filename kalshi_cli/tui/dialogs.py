@@ -68,7 +68,7 @@ class ConfirmDialog(ModalScreen[bool]):
 
 
 class TextDialog(ModalScreen[str]):
-    """Asks for a line of text; Esc gives none."""
+    """Asks for a line of text; Esc gives None."""
 
     CSS = BOX.format(name="TextDialog")
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel")]
@@ -95,7 +95,7 @@ class TextDialog(ModalScreen[str]):
 
     def action_cancel(self) -> None:
         """Close without a text."""
-        self.dismiss("")
+        self.dismiss(None)
 
 
 class HelpDialog(ModalScreen[None]):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from rich.text import Text
 
 from kalshi_cli.base.local_time import local_time
-from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.text import safe_text, shorten_title
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money, show_price, show_qty
 from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveRunView
 from kalshi_cli.views.market_history import PublicTradeRow
@@ -213,7 +213,7 @@ PANELS = (
         "strategies", "P&L by strategy",
         (Column("strategy", 18), _number("net", 10), _number("realized", 10), _number("unrealized", 10),
          _number("fees", 8), _number("at risk", 9), _number("orders", 6)),
-        _strategies, "No strategy is running", 1,
+        _strategies, "No strategy is running: `kalshi pnl --by strategy` has the past", 1,
     ),
     Panel(
         "alerts", "Alerts",
@@ -255,7 +255,8 @@ def line(cells: Sequence[str], columns: Sequence[Column], width: int) -> str:
         wide = min(column.width or room, room)
         if wide < (column.width if column.is_number else min(column.width or MIN_TEXT_WIDTH, MIN_TEXT_WIDTH)):
             break
-        said = market_name(text, wide) if column.name in _NAMES else text
+        shorten = market_name if column.name in _NAMES else shorten_title if column.name == "title" else None
+        said = shorten(safe_text(text), wide) if shorten else text
         parts.append(cell(said, wide, is_number=column.is_number))
         room -= wide + 1
     return " ".join(parts)[:width]
@@ -276,10 +277,8 @@ def list_lines(panel: Panel, rows: Sequence[Row], width: int, selected: int | No
 
 def below(title: str, place: str, width: int) -> Text:
     """Return the line below a list: the title of the selected market, and the place of the row in a long list."""
-    words = safe_text(title)
-    return Text(
-        cell(words, min(len(words), max(0, width - len(place) - 4))) + ("  " if words and place else "") + place
-    )
+    words = shorten_title(safe_text(title), max(0, width - len(place) - 4))
+    return Text(words + ("  " if words and place else "") + place)
 
 
 def fitted(columns: Sequence[Column], rows: Iterable[Row]) -> tuple[Column, ...]:
@@ -319,6 +318,11 @@ def age_of(run: LiveRunView, silent_s: float, now: Ts) -> float:
     return max(silent_s, (now - run.time) / 1000)
 
 
+def place_mark(run: LiveRunView) -> Text:
+    """Return the environment and host, red where it is real money."""
+    return Text.assemble((f" {safe_text(run.place)} ", "reverse bold red" if run.real_money else "reverse"))
+
+
 def header(state: LiveEvent, now: Ts, width: int) -> list[Text]:
     """Return three lines: where and what runs, the money, and what needs attention."""
     run = state.run
@@ -326,7 +330,7 @@ def header(state: LiveEvent, now: Ts, width: int) -> list[Text]:
         return [Text("connecting ..."), Text(), Text()]
     names = (run.strategy or "").replace(",", ", ")
     loop = f"{names} {'are' if ',' in names else 'is'} running" if run.running else "no strategy is running"
-    top = Text.assemble((f" {safe_text(run.place)} ", "reverse bold red" if run.real_money else "reverse"))
+    top = place_mark(run)
     top.append(f"  {safe_text(loop)}")
     top.append(f"  {_clock(now)}", style="dim")
     feed = (

@@ -29,6 +29,8 @@ class PlanRow(OutputRow, frozen=True, kw_only=True):
         ticker="market.ticker", side="outcome", count="qty", price="own_touch", worst_price="own_worst",
         fees="fee", detail="refusal.message",
     )  # fmt: skip
+    shown = ("ticker", "side", "count", "price", "worst_price", "expected", "least", "fees", "fillable", "detail")
+    vital = ("side", "count", "price", "expected", "least", "fees")
 
 
 class CloseRow(OutputRow, frozen=True, kw_only=True):

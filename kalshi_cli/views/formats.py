@@ -216,7 +216,7 @@ LABELS = {
     "taker": "taker bought",
     "tier": "severity",
     "told": "delivered",
-    "undelivered": "waiting",
+    "undelivered": "notices to send",
     "unknown_orders": "unconfirmed orders",
     "uptime_s": "uptime (s)",
 }
@@ -237,7 +237,9 @@ WORDS = {
     ("side", "no"): "NO",
     ("side", "yes"): "YES",
     ("strategy", "(none)"): "manual",
-    ("told", MISSING): "no",
+    ("taker", "no"): "NO",
+    ("taker", "yes"): "YES",
+    ("told", MISSING): "not sent",
 }
 """Values on a terminal, by field, whose word in JSON, which is stable, is not the word that people read."""
 

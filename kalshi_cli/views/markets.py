@@ -80,6 +80,7 @@ class MarketRow(OutputRow, frozen=True, kw_only=True):
 
     named = names(title="full_title")
     shown: ClassVar[tuple[str, ...]] = ("ticker", "title", "yes_bid", "yes_ask", "last", "volume_24h", "close_time")
+    vital: ClassVar[tuple[str, ...]] = ("yes_bid", "yes_ask", "close_time")
 
 
 class CachedMarketRow(MarketRow, frozen=True, kw_only=True):

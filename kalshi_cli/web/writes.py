@@ -64,7 +64,7 @@ WRITES: dict[str, Write] = {
     ),
     "close": Write(
         "Close the position in a market", ("ticker",), False, "orders",
-        lambda orders, given: orders.plan_close(given["ticker"].upper()),
+        lambda orders, given: orders.plan_close(given["ticker"].upper(), is_reviewed=True),
     ),
     "watch": Write(
         "Add markets to a watchlist", ("list", "tickers"), False, "markets",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kalshi_cli.base.text import MASK, mask, redact, safe_lines, safe_text
+from kalshi_cli.base.text import MASK, mask, redact, safe_lines, safe_text, shorten_title
 
 HOSTILE = [
     "\x1b[31mred\x1b[0m",
@@ -93,3 +93,14 @@ def test_a_word_too_short_to_be_a_secret_is_not_concealed() -> None:
 def test_a_token_whose_number_is_hidden_already_is_hidden_whole() -> None:
     shown = redact("https://api.telegram.org/bot[hidden]:CANARYabcdefghijklmnopqrstuvwxyz/send")
     assert shown == "https://api.telegram.org/bot[hidden]/send"
+
+
+def test_a_short_title_keeps_the_name_of_yes() -> None:
+    title = "Atlanta at Golden State Winner? – Golden State"
+    assert shorten_title(title, 60) == title
+    assert shorten_title(title, 24) == "Atlanta at …Golden State"
+    assert shorten_title(title, 12) == "Golden State"
+    assert shorten_title(title, 8) == "Golden …"
+    assert shorten_title("Highest temperature in NYC?", 8) == "Highest…"
+    for width in range(len(title) + 2):
+        assert len(shorten_title(title, width)) <= width

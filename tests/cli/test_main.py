@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.served import Served, program
 
 import kalshi_cli
 from kalshi_cli.base import errors
@@ -19,7 +20,7 @@ from kalshi_cli.base.errors import ExitCode, KalshiError
 from kalshi_cli.cli import main as shell
 from kalshi_cli.cli.global_options import GlobalOptions
 from kalshi_cli.cli.main import BASIC_SECTIONS, ENTRIES, SECTIONS, main, report, root, summary
-from kalshi_cli.cli.options import OTHER_NAMES, HelpCommand, HelpGroup, is_harmless
+from kalshi_cli.cli.options import ORDER_FORMS, OTHER_NAMES, HelpCommand, HelpGroup, is_harmless
 
 Capture = pytest.CaptureFixture[str]
 
@@ -85,6 +86,16 @@ def test_another_name_of_a_command_leads_to_one_that_exists_and_sends_no_order()
         assert command, meant
         assert is_harmless(command)
         assert typed not in known
+
+
+def test_a_form_of_an_order_is_suggested_and_sends_nothing_as_it_is(exchange: Served) -> None:
+    for typed, form in ORDER_FORMS.items():
+        assert f"did you mean `{form}`?" in program(typed).err
+        assert program(*form.split()[1:]).code == ExitCode.USAGE, "its words are no values"
+    assert program("amend", "2597b999", "0.13").code == ExitCode.USAGE
+    ended = program("order", "amend", "2597b999", "0.13")
+    assert ended.code == ExitCode.USAGE
+    assert "--price 0.13" in ended.err
 
 
 def test_every_command_says_what_it_does() -> None:

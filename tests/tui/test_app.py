@@ -16,13 +16,15 @@ from pathlib import Path
 import pytest
 from support.hostile_text import TITLE, harmful
 from support.served import EMPTY, FINE, ME, TWO_SIDED, Served, Terminal, eventually, finish, program, said, start
+from textual.events import Key
 from textual.pilot import Pilot
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from kalshi_cli import Kalshi
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.tui import app as top_screen
 from kalshi_cli.tui.actions import Action, ActionThread, with_keys
 from kalshi_cli.tui.app import TopApp
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog
@@ -234,6 +236,85 @@ def test_the_kill_switch_wants_its_word(exchange: Served) -> None:
         await until(lambda: "HALTED" not in shown(app), pilot)
 
     on_screen(act)
+
+
+def test_a_note_ends_and_an_empty_reason_is_answered(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(top_screen, "NOTE_S", 1.5)
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        told = app.query_one("#said", Static)
+        await pilot.press("p")
+        await until(lambda: "Done: pause trading" in str(told.render()), pilot)
+        await until(lambda: str(told.render()) == "", pilot)
+        assert "PAUSED" in shown(app)
+        await pilot.press("r", "enter")
+        await until(lambda: "type a reason" in str(told.render()), pilot)
+        assert "PAUSED" in shown(app)
+        await until(lambda: str(told.render()) == "", pilot)
+        await pilot.press("r", "escape")
+        await pilot.pause(0.5)
+        assert str(told.render()) == ""
+
+    on_screen(act)
+
+
+def test_a_screen_of_120_columns_shows_what_a_small_one_shows(exchange: Served) -> None:
+    exchange.trade_a_little()
+    program("alerts", "add", TWO_SIDED, "--above", "10c")
+    program("alerts", "run", "--interval", "1s", "--duration", "2s")
+
+    async def look(app: TopApp, pilot: Pilot[None]) -> None:
+        await until(lambda: "PRICE_ALERT" in shown(app), pilot)
+        assert all(word in shown(app) for word in ("closing price", "value", "at or above $0.10"))
+        assert all(each.region.height >= 4 for each in app.query(ListPanel))
+        await pilot.press("6", "enter")
+        await until(lambda: "SIM" in str(app.screen.query_one("#title", Static).render()), pilot)
+
+    on_screen(look, (120, 40))
+
+
+def burst(app: TopApp, keys: str) -> None:
+    """Send keys at once, as a terminal does that was read late."""
+    for key in keys:
+        name = {"/": "slash", "\n": "enter", "?": "question_mark", " ": "space"}.get(key, key)
+        app.post_message(Key(name, "\r" if key == "\n" else key))
+
+
+def test_keys_of_one_burst_act_as_if_typed_slowly(exchange: Served) -> None:
+    exchange.trade_a_little()
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        told = app.query_one("#said", Static)
+        await pilot.press("2")
+        await until(lambda: app.query_one("#orders", ListPanel).selected, pilot)
+        burst(app, "/bitcapx\n")
+        await until(lambda: app.query_one("#search", Input).value == "bitcapx", pilot)
+        await until(lambda: not app.query_one("#search", Input).has_class("open"), pilot)
+        assert str(told.render()) == ""
+        assert len(exchange.resting()) == 2
+        await pilot.press("escape")
+        burst(app, "Kklil\n/t1\n")
+        await until(lambda: "The word was not" in str(told.render()), pilot)
+        await until(lambda: app._words == "t1", pilot)
+        assert len(exchange.resting()) == 2
+        burst(app, "/\nKkill\nrall is well\n?")
+        await until(lambda: exchange.resting() == [], pilot)
+        await until(lambda: isinstance(app.screen, HelpDialog), pilot)
+        await pilot.press("escape")
+        await until(lambda: "Done: resume trading" in shown(app), pilot)
+
+    on_screen(act)
+
+
+def test_the_kill_switch_fires_from_one_burst_on_a_real_terminal(exchange: Served) -> None:
+    exchange.trade_a_little()
+    terminal = Terminal("top", env={**os.environ, **exchange.variables(), "TERM": "xterm-256color"}, size=(80, 24))
+    terminal.read_until("no strategy is running")
+    os.write(terminal.screen, b"2/bitc\rKkill\r")
+    terminal.read_until("HALTED")
+    assert exchange.resting() == []
+    os.write(terminal.screen, b"q")
+    assert terminal.finish() == 0
 
 
 def test_a_running_loop_is_paused_and_the_screen_leaves_it_alone(exchange: Served) -> None:

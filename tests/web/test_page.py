@@ -220,7 +220,7 @@ def test_the_price_of_an_order_is_changed_in_the_words_of_its_outcome(tab: Tab, 
     expect(tab.locator("#answer span")).to_have_text("New price of NO, like 0.47")
     tab.fill("#answer input", "0.35")
     before = exchange.resting()
-    tab.click("#yes")
+    tab.press("#answer input", "Enter")
     expect(tab.locator("#facts")).to_contain_text("to buy 2 NO at $0.35", timeout=WITHIN_MS)
     expect(tab.locator("#answer input")).to_be_disabled()
     assert exchange.resting() == before, "a plan sends nothing"

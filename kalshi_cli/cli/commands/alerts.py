@@ -71,14 +71,14 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
         if is_terse(ctx) and ended > MAX_ENDED:
             info(f"{ended - MAX_ENDED} older alerts that ended are hidden; -v shows them, and all in full")
         firing = [each for each in view.alerts if each.state == "firing" and not each.silenced]
-        if view.firing and not kalshi.resources.config.alerts.channels:
+        if view.alerts and not kalshi.resources.config.alerts.channels:
             info("No alert channels configured: alerts are only listed here, not sent. To add one: `kalshi init`")
         elif untold := ", ".join(_codes(each for each in firing if each.told is None)):
             info(f"Active, and not delivered: {untold}")
         names = kalshi.monitoring.runbook_names(_codes(firing), home)
         info(*(f"What to do: kalshi runbook {name}" for name in names[:MAX_RUNBOOKS]))
         if waiting := len(kalshi.monitoring.price_alerts(home).list()):
-            info(f"Waiting: {pluralize(waiting, 'price or fill alert')}; `kalshi alerts prices` lists them")
+            info(f"Not fired yet: {pluralize(waiting, 'price or fill alert')}; `kalshi alerts prices` lists them")
 
 
 def brief(view: AlertsView) -> AlertsView:

@@ -9,7 +9,7 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import CommandGroup, choice_option, flags_of, open_services, show_list
-from kalshi_cli.cli.screen.output import Format
+from kalshi_cli.cli.screen.output import Format, chosen_fields
 from kalshi_cli.cli.time_options import when, when_option, year_of
 
 app = CommandGroup("Export fills, P&L and tax lots.\n\nWrites the full history, as CSV unless --format says otherwise.")
@@ -67,7 +67,8 @@ def lots(
     """Export tax lots, first in, first out.
 
     When contracts were bought and when they were sold or paid out, with their share of the fees. `--year` exports the
-    lots closed in that calendar year of `day_zone`, without open ones. This is not tax advice: ask a tax adviser which
+    lots closed in that calendar year of `day_zone`, without open ones. `--format table` shows the days and a total of
+    the closed lots; `-v` adds times. This is not tax advice: ask a tax adviser which
     method applies to event contracts.
 
     \b
@@ -83,7 +84,12 @@ def lots(
         if year is not None:
             start, end = year_of(year, ZoneInfo(kalshi.resources.config.day_zone))
         found = kalshi.account.tax_lots(start, end, with_open=not is_open_left_out and year is None)
-        show_list(ctx, LotExport, found, form=_form(ctx), empty="No tax lots", now=kalshi.now)
+        if _form(ctx) is Format.TABLE and not (flags_of(ctx).verbose or chosen_fields()):
+            from kalshi_cli.cli.screen.brief import LotLine, lot_lines
+
+            show_list(ctx, LotLine, lot_lines(found, kalshi.now), form=Format.TABLE, empty="No tax lots")
+        else:
+            show_list(ctx, LotExport, found, form=_form(ctx), empty="No tax lots", now=kalshi.now)
 
 
 def _form(ctx: typer.Context) -> Format:

@@ -33,6 +33,7 @@ from kalshi_cli.cli.order_options import (
     consented,
     is_for_people,
     is_terse,
+    note_halt,
     order_argument,
     order_ticket,
     show_order,
@@ -166,6 +167,7 @@ def list_(
             empty="No orders" if status == "all" else f"No {status} orders",
             now=resources.clock.now(),
         )
+        note_halt(ctx, resources)
 
 
 def _lines(

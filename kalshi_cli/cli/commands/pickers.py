@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import typer
 
 from kalshi_cli.base.errors import KalshiError, UsageError
-from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.text import safe_text, shorten_title
 from kalshi_cli.base.units import show_price, show_qty
 from kalshi_cli.cli.options import HelpCommand, open_services
 from kalshi_cli.cli.screen.output import prompt, warn
@@ -79,7 +79,8 @@ def choose(search: Callable[[str], Sequence[Pick]], question: str, nothing: str,
 def _show(choices: Sequence[Pick]) -> None:
     width = _width()
     for number, each in enumerate(choices, 1):
-        warn(safe_text(f"{number:>3}  {each.name or each.value}  {each.text}", width), is_wrapped=False)
+        name = safe_text(f"{number:>3}  {each.name or each.value}  ", width)
+        warn(name + shorten_title(safe_text(each.text), width - len(name)), is_wrapped=False)
 
 
 def _width() -> int:

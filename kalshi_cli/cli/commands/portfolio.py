@@ -20,7 +20,7 @@ from kalshi_cli.cli.options import (
     show_list,
     show_view,
 )
-from kalshi_cli.cli.order_options import is_terse, subaccount_option
+from kalshi_cli.cli.order_options import is_terse, note_halt, subaccount_option
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info
 from kalshi_cli.cli.time_options import when, when_option
 
@@ -55,6 +55,7 @@ def portfolio(ctx: typer.Context, paper: Paper = False) -> None:
             from kalshi_cli.cli.screen.portfolio import draw_portfolio
 
             draw_portfolio(view, title, kalshi.now)
+        note_halt(ctx, kalshi.resources)
 
 
 @app.command("balance")

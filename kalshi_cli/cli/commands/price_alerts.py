@@ -61,6 +61,8 @@ def add(
         row = alerts.add(name.upper(), above=above, below=below, fills=fills, side="no" if no else "yes")
         show_view(ctx, row, title="price alert", now=kalshi.now)
         info(_meaning(row), "It is checked while `kalshi alerts run` runs, or a loop that follows this market")
+        if met := alerts.met(row):
+            info(f"It is met already, and fires with the next check: {met}")
         if not kalshi.resources.config.alerts.channels:
             info("No alert channel is configured, so it is only shown there. To add one: `kalshi init`")
 
@@ -139,6 +141,7 @@ def run(
     from kalshi_cli.services.monitoring.price_alerts import FIRED_CODES
     from kalshi_cli.services.trading.reports.live_events import alert_row
     from kalshi_cli.services.trading.stop_signals import StopSignals
+    from kalshi_cli.views.formats import format_clock
     from kalshi_cli.views.live import RecentAlertRow
 
     if not MIN_INTERVAL_S <= interval <= MAX_INTERVAL_S:
@@ -169,7 +172,7 @@ def run(
 
         if form in (Format.TABLE, Format.PLAIN):
             for row in due():
-                write_out(f"{row.code} {row.subject}: {row.text}\n", flush=True)
+                write_out(f"{format_clock(row.time)} {row.code} {row.subject}: {row.text}\n", flush=True)
         else:
             render_rows(RecentAlertRow, due(), form)
         left = len(alerts.list())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.units import Money, Price, Qty, Ts, show_money, show_price, show_qty
+from kalshi_cli.views.exports import LotExport
 from kalshi_cli.views.formats import MISSING, ShortId, SignedMoney, TruncatableText
 from kalshi_cli.views.markets import MarketView
 from kalshi_cli.views.orders import OrderRow, QueueRow
@@ -83,6 +85,47 @@ class FillLine(OutputRow, frozen=True, kw_only=True):
 def fill_lines(fills: Iterable[AccountFillRow]) -> list[FillLine]:
     """Return the lines of trades."""
     return [FillLine.of(each, side=f"{each.action} {each.side.upper()}", price=each.side_price) for each in fills]
+
+
+class LotLine(OutputRow, frozen=True, kw_only=True):
+    """A tax lot with its days instead of its times, or the total of the closed lots."""
+
+    ticker: str
+    quantity: str
+    opened: str
+    closed: str
+    cost: Money
+    proceeds: Money | None
+    gain: SignedMoney | None
+    fees: Money
+
+    vital = ("quantity", "opened", "closed", "cost", "proceeds", "gain")
+
+
+def lot_lines(lots: Sequence[LotExport], now: Ts) -> list[LotLine]:
+    """Return the lines of tax lots, and a last one with the total of those that are closed."""
+    lines = [
+        LotLine.of(
+            lot,
+            quantity=f"{show_qty(lot.count)} {lot.outcome.upper()}",
+            opened=_day(lot.opened, now),
+            closed="open" if lot.closed is None else _day(lot.closed, now),
+        )
+        for lot in lots
+    ]
+    closed = [lot for lot in lots if lot.closed is not None]
+    total = LotLine(
+        ticker="Total closed", quantity="", opened="", closed="", cost=Money(sum(lot.cost for lot in closed)),
+        proceeds=Money(sum(lot.proceeds or 0 for lot in closed)), fees=Money(sum(lot.fees for lot in closed)),
+        gain=SignedMoney(Money(sum(lot.gain or 0 for lot in closed))),
+    )  # fmt: skip
+    return [*lines, total] if closed else lines
+
+
+def _day(ts: Ts, now: Ts) -> str:
+    """Return a local day, with its year if that is not the current one."""
+    day = local_time(ts)
+    return f"{day:%b} {day.day}" if day.year == local_time(now).year else f"{day:%Y-%m-%d}"
 
 
 class PositionLine(OutputRow, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.text import safe_text, shorten_title
 from kalshi_cli.base.units import Ts, show_money, show_price, show_qty
 from kalshi_cli.cli.screen.output import write_out
 from kalshi_cli.views.formats import Ratio, SignedMoney, format_time, style, to_text
@@ -119,7 +119,9 @@ def position_lines(rows: Sequence[HoldingRow], width: int) -> list[Text]:
     lines = [Text("".join(" " * gap + name.rjust(wide) for name, wide in widths.items()), style="bold")]
     for row, line in zip(rows, cells, strict=True):
         where = f" (subaccount {row.subaccount})" if row.subaccount else ""
-        lines.append(Text.assemble((safe_text(row.ticker + where), "bold"), "  ", (safe_text(row.title or ""), "")))
+        name = safe_text(row.ticker + where)
+        title = shorten_title(safe_text(row.title or ""), max(0, width - len(name) - GAP))
+        lines.append(Text.assemble((name, "bold"), " " * GAP, (title, "")))
         if note := mark_note(row):
             lines.append(Text(" " * gap + note, style="yellow"))
         numbers = ((name, line[name].rjust(wide)) for name, wide in widths.items())

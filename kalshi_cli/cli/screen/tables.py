@@ -20,7 +20,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.text import NAME_MARK, safe_text, shorten_title
 from kalshi_cli.base.units import Qty, Ts, show_price, show_qty
 from kalshi_cli.cli.screen.output import info, write_out
 from kalshi_cli.views.formats import (
@@ -156,9 +156,14 @@ def shorten_ids(fields: Sequence[OutputColumn], cells: Sequence[dict[str, str]])
 
 
 def show_differences(cells: Sequence[dict[str, str]], name: str, width: int) -> None:
-    """Cut texts in the middle that would look the same after a cut at the end: keep the part that differs."""
+    """Cut texts in the middle that would look the same after a cut at the end: keep the part that differs.
+
+    The name of YES at the end of a title differs, as does the subtitle before it.
+    """
     alike: dict[str, set[str]] = {}
     for line in cells:
+        if NAME_MARK in line[name]:
+            line[name] = shorten_title(line[name], width)
         if cell_len(line[name]) > width:
             alike.setdefault(line[name][: width - 1], set()).add(line[name])
     for line in cells:
@@ -167,7 +172,9 @@ def show_differences(cells: Sequence[dict[str, str]], name: str, width: int) -> 
             first, last = min(texts), max(texts)
             common = next(at for at, pair in enumerate(zip_longest(first, last)) if pair[0] != pair[1])
             tail = line[name][line[name].rfind(" ", 0, common) + 1 :]
-            line[name] = f"{line[name][: max(0, width - 1 - len(tail))]}…{tail}"
+            room = max(0, width - 1 - len(tail))
+            if line[name].find(": ") <= room:  # The subtitle before the title says more than the date in it.
+                line[name] = f"{line[name][:room]}…{tail}"
 
 
 def draw_markdown(text: str) -> None:

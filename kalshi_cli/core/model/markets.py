@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from kalshi_cli.base.text import NAME_MARK
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts
 from kalshi_cli.core.model.price_grid import PriceGrid
 
@@ -87,12 +88,18 @@ class ListedMarket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def full_title(self) -> str:
-        """Return the title, preceded by the subtitle that distinguishes this market from its siblings.
+        """Return the title with the subtitle, which is the name of YES and tells this market from its siblings.
 
-        The subtitle comes first because tables cut the end of a long title.
+        The subtitle comes first because tables cut the end of a long title. A name that the title has already comes
+        last (`Atlanta at Golden State Winner? – Golden State`): the title of a game has the names of both teams. A
+        number that the title has is its own.
         """
-        is_apart = self.subtitle and self.subtitle not in self.title
-        return f"{self.subtitle}: {self.title}" if is_apart else self.title
+        name = self.subtitle
+        if not name or self.title.rstrip("?. ") == name:
+            return self.title
+        if name not in self.title:
+            return f"{name}: {self.title}"
+        return self.title if any(map(str.isdigit, name)) else f"{self.title}{NAME_MARK}{name}"
 
 
 class Market(ListedMarket, frozen=True, kw_only=True, gc=False):

@@ -14,7 +14,7 @@ from kalshi_cli.base.errors import (
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts
 from kalshi_cli.core.model.effects import AlertRaised, FillBooked
 from kalshi_cli.core.model.markets import MarketStatus
-from kalshi_cli.core.monitoring.price_alerts import FILLED, REACHED, PriceAlert, TopPrices
+from kalshi_cli.core.monitoring.price_alerts import FILLED, REACHED, PriceAlert, TopPrices, fired
 from kalshi_cli.services.account.portfolio import positions_before
 from kalshi_cli.services.markets.market_query import run_markets
 from kalshi_cli.services.monitoring.alerts import alerting
@@ -79,6 +79,16 @@ class PriceAlertService:
             )  # fmt: skip
             draft.value = PriceAlerts(before.next_number + 1, (*before.alerts, made))
         return _row(made)
+
+    def met(self, row: PriceAlertRow) -> str:
+        """Return how the prices of now meet the condition of an alert; "" where they do not, or cannot be read."""
+        alerts = [each for each in self._file.read().alerts if each.alert_id == row.alert_id]
+        try:
+            found = list(self._resources.client.markets(tickers=[row.ticker])) if row.price is not None else []
+        except (ExchangeError, UnreachableError):
+            return ""
+        prices = {each.ticker: TopPrices(each.yes_bid, each.yes_ask) for each in found}
+        return next((each.told.text for each in fired(alerts, prices, (), self._resources.clock.now())), "")
 
     def remove(self, *ids: str) -> Sequence[PriceAlertRow]:
         """Remove alerts and return them. NotFoundError, and nothing is removed, if one does not exist."""

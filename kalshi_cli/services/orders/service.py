@@ -447,8 +447,11 @@ def _amend_facts(env: str, proposal: amend.AmendProposal) -> tuple[str, ...]:
     before, wanted, outcome = proposal.amend.before, proposal.amend.wanted, proposal.change.outcome
     was, will = _terms(before, outcome), _terms(wanted, outcome)
     other = _terms(wanted, "no" if outcome == "yes" else "yes")
+    market = proposal.market
+    bid, ask = (market.yes_bid, market.yes_ask) if outcome == "yes" else (market.no_bid, market.no_ask)
     return (
         f"{env}: change the order on {before.ticker} from {was} to {will} (= {other})",
+        f"{outcome.upper()}: best bid {show_price(bid)}, best ask {show_price(ask)}",
         *effect_phrases(proposal.effect, proposal.fee),
     )
 

@@ -127,6 +127,7 @@ async function act(words, request, field, name = "reason") {
     } catch (error) { fail(error); }
     $("yes").disabled = false;
   };
+  input.onkeydown = (event) => { if (event.key === "Enter" && !plan && !$("yes").hidden) { event.preventDefault(); $("yes").click(); } };
   $("no").textContent = "Go back";
   $("no").onclick = () => dialog.close();
   dialog.showModal();

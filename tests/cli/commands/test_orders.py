@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
-from support.served import KEY_ID, ME, TWO_SIDED, Ended, Served, program, set_variables
+from support.served import KEY_ID, ME, TWO_SIDED, Ended, Served, Terminal, program, set_variables
 
 from kalshi_cli.base.units import parse_price, parse_qty
 from kalshi_cli.core.model.exchange import TradingState
@@ -502,3 +503,20 @@ def test_an_order_in_a_subaccount_is_placed_listed_amended_and_cancelled_there(e
 def test_a_group_or_subaccount_that_is_not_there_is_said_so(exchange: Served) -> None:
     assert_error(buy("0.41", "--group", "00000000-0000-4000-8000-00000000dead"), 4, "kalshi order group list")
     assert_error(buy("0.41", "--subaccount", "9"), 4, "kalshi subaccounts list")
+
+
+def test_a_halt_is_named_below_the_orders_and_the_portfolio_on_a_terminal(exchange: Served) -> None:
+    variables = {**os.environ, **exchange.variables(), "TERM": "xterm-256color"}
+
+    def shown(*words: str) -> str:
+        terminal = Terminal(*words, env=variables, size=(80, 24))
+        assert terminal.finish() == 0
+        return " ".join(terminal.text.split())
+
+    assert "no new orders" not in shown("order", "list")
+    program("pause", "--reason", "lunch")
+    for words in (("order", "list"), ("portfolio",)):
+        text = shown(*words)
+        assert "Trading has been paused since" in text
+        assert "lunch; no new orders until `kalshi resume --reason TEXT`" in text
+    assert "lunch" not in shown("portfolio", "-q")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -41,8 +42,10 @@ def test_an_alert_says_when_it_fires_also_at_the_price_of_no(exchange: Served) -
 def test_an_alert_may_name_the_price_of_no(exchange: Served) -> None:
     above = program("alerts", "add", TWO_SIDED, "--above", "50c", "--no")
     assert "the best NO bid is $0.50 or more: YES then costs $0.50 or less" in above.err
+    assert "met already, and fires with the next check: the best NO bid is $0.53" in " ".join(above.err.split())
     below = program("alerts", "add", TWO_SIDED, "--below", "40c", "--no").err
     assert "the best NO ask is $0.40 or less: YES then sells for $0.60 or more" in below
+    assert "met already" not in below
     rows = program("alerts", "prices", "--json").json
     assert [(row["kind"], row["side"], row["price"]) for row in rows] == [
         ("above", "no", "0.5000"), ("below", "no", "0.4000"),
@@ -52,8 +55,8 @@ def test_an_alert_may_name_the_price_of_no(exchange: Served) -> None:
         2,
         "Each alert is printed as it fires, not as one JSON document",
     )
-    ended = program("alerts", "run", "--interval", "1s", "--duration", "2s")
-    assert "the best NO bid is $0.53, at or above $0.50" in ended.out
+    ended = program("alerts", "run", "--interval", "1s", "--duration", "2s", "--format", "plain")
+    assert re.fullmatch(r"\d\d:\d\d:\d\d \S+ PRICE_ALERT .*the best NO bid is \$0.53, at or above \$0.50\n", ended.out)
     assert "Stopped checking: 1 fired, 1 price or fill alert left" in " ".join(ended.err.split())
     assert program("alerts", "add", TWO_SIDED, "--fills", "--no").code == ExitCode.USAGE
 

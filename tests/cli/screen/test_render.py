@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 
 import kalshi_cli.views as all_rows
 from kalshi_cli.base.local_time import set_time_zone
-from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
-from kalshi_cli.cli.screen.brief import FillLine, PositionLine
+from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.cli.screen.brief import FillLine, LotLine, PositionLine, lot_lines
 from kalshi_cli.cli.screen.live import folded
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.screen.render import MAX_TABLE_ROWS, render_book, render_one, render_rows
 from kalshi_cli.cli.screen.tables import fit, show_differences
+from kalshi_cli.core.account.tax_lots import Lot
 from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
@@ -35,11 +36,14 @@ from kalshi_cli.views import scan as scan_rows
 from kalshi_cli.views.alerts import AlertRow, SilenceRow
 from kalshi_cli.views.cash import SettlementRow, UpcomingRow
 from kalshi_cli.views.checks import HealthRow
+from kalshi_cli.views.exports import LotExport
 from kalshi_cli.views.formats import (
+    OutputColumn,
     Ratio,
     SignedMoney,
     TruncatableText,
     Verdict,
+    cell,
     columns,
     format_clock,
     format_time,
@@ -575,6 +579,55 @@ def test_titles_that_differ_only_at_the_end_keep_the_part_that_differs() -> None
     cells = [{"title": f"Highest temperature in NYC on Nov {day}, 2026?"} for day in (21, 22)] + [{"title": "Rain?"}]
     show_differences(cells, "title", 20)
     assert [line["title"] for line in cells] == ["Highest te…21, 2026?", "Highest te…22, 2026?", "Rain?"]
+
+
+def test_a_narrow_title_keeps_the_name_of_yes_and_the_subtitle() -> None:
+    game = "Atlanta at Golden State Winner?"
+    cells = [{"title": f"{game} – Golden State"}]
+    show_differences(cells, "title", 20)
+    assert [line["title"] for line in cells] == ["Atlanta…Golden State"]
+    days = [{"title": f"{low}: Highest temperature on Nov {day}, 2026?"} for day in (21, 22) for low in ("49°", "51°")]
+    show_differences(days, "title", 12)
+    assert len({line["title"][:3] for line in days}) == 2
+
+
+def test_a_list_of_markets_on_a_small_terminal_shows_prices_and_closing_time(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ticker, title = "KXNBAGAME-26NOV23ATLGSW-GSW", "Atlanta at Golden State Winner?"
+    quotes = {"yes_bid": cents(53), "yes_ask": cents(57), "last": cents(55)}
+    game = msgspec.structs.replace(listed(title, "Golden State"), ticker=ticker, close_time=CLOSE, **quotes)
+    render_rows(MarketRow, [MarketRow.of(game)], Format.TABLE, now=Ts(game.close_time - 3_600_000))
+    out = capsys.readouterr().out
+    assert all(text in out for text in (game.ticker, "Golden State", "yes bid", "yes ask", "in 1h"))
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_tax_lots_on_a_small_terminal_show_what_was_gained_and_the_total(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    year_ago = Ts(CLOSE - 365 * 86_400_000)
+    lots = [
+        Lot(ticker="KXNBAGAME-26NOV23ATLGSW-GSW", subaccount=0, outcome="yes", qty=contracts(10), opened=year_ago,
+            cost=dollars(6), fees=dollars("0.1"), closed=CLOSE, closed_by="trade", proceeds=dollars(8)),
+        Lot(ticker="KXNBAGAME-26NOV23ATLGSW-GSW", subaccount=0, outcome="no", qty=contracts(5), opened=CLOSE,
+            cost=dollars(2), fees=dollars(0)),
+        Lot(ticker="KXRAIN", subaccount=0, outcome="no", qty=contracts(1), opened=CLOSE, closed=CLOSE,
+            cost=dollars("0.5"), fees=dollars("0.05"), proceeds=dollars(0), closed_by="settlement"),
+    ]  # fmt: skip
+    render_rows(LotLine, lot_lines([LotExport.of(lot) for lot in lots], CLOSE), Format.TABLE, now=CLOSE)
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert shown[0] == ["ticker", "quantity", "opened", "closed", "cost", "proceeds", "gain"]
+    assert shown[1][1:] == ["10", "YES", "2025-06-11", "Jun", "11", "$6.00", "$8.00", "+$1.90"]
+    assert shown[2][1:] == ["5", "NO", "Jun", "11", "open", "$2.00", "—", "—"]
+    assert shown[-1] == ["Total", "closed", "$6.50", "$8.00", "+$1.35"]
+
+
+def test_the_outcome_that_a_taker_bought_is_not_an_answer() -> None:
+    assert cell(OutputColumn("taker", str), "no", None) == "NO"
+    assert cell(OutputColumn("is_block", bool), False, None) == "no"
 
 
 def test_a_narrow_list_of_orders_keeps_the_ids(

@@ -15,6 +15,13 @@ def test_the_subtitle_stands_before_a_title_that_does_not_have_it() -> None:
     assert make_market(title="Will it?", subtitle="").full_title == "Will it?"
 
 
+def test_a_title_with_the_names_of_both_teams_says_which_of_them_yes_is() -> None:
+    game = "Atlanta at Golden State Winner?"
+    assert make_market(title=game, subtitle="Golden State").full_title == f"{game} – Golden State"
+    assert make_market(title=game, subtitle="Atlanta").full_title == f"{game} – Atlanta"
+    assert make_market(title="Golden State?", subtitle="Golden State").full_title == "Golden State?"
+
+
 def test_prices_of_no_are_the_other_side_of_yes() -> None:
     market = make_market(yes_bid=cents(40), yes_ask=cents(44))
     assert (market.no_bid, market.no_ask) == (cents(56), cents(60))

@@ -141,6 +141,8 @@ def test_an_amend_and_a_decrease_are_planned_first(kalshi: Kalshi, monkeypatch: 
     order_id = kalshi.orders.execute(buy(kalshi)).order_id or ""
     plan = kalshi.orders.plan_amend(order_id, AmendRequest(price=cents(42)))
     assert (plan.order.price_before, plan.order.price, plan.cost) == (cents(41), cents(42), dollars("4.20"))
+    assert "YES: best bid $0.44, best ask $0.47" in plan.facts
+    assert "NO: best bid $0.53, best ask $0.56" in kalshi.orders.plan_new_terms(order_id, side="no", price="57c").facts
     assert kalshi.orders.execute(plan).price == cents(42)
     less = kalshi.orders.plan_decrease(order_id, to=contracts(4))
     assert (less.order.remaining, less.to) == (contracts(10), contracts(4))
