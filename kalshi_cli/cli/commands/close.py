@@ -126,16 +126,20 @@ def close_positions(
         raise
     if dry_run:
         note_unsent()
-        show_list(ctx, PlanRow, plan.positions, empty="No open positions")
+        show_list(ctx, PlanRow, plan.positions, empty=_none_open(name))
         if name and plan.positions and plan.positions[0].detail is None:
             _warn_if_refused(lambda: orders.plan_close(name, walk, subaccount=subaccount, is_reviewed=True))
         return
     outcome = orders.execute(confirmed(resources, orders, plan, yes=yes))
-    show_list(ctx, CloseRow, outcome.rows, empty="No open positions")
+    show_list(ctx, CloseRow, outcome.rows, empty=_none_open(name))
     if outcome.error is not None:
         pairs = zip(outcome.rows, outcome.errors, strict=True)
         _explain_blocked([row.ticker for row, error in pairs if error and error.code == "NOT_CLOSING"], who)
         raise outcome.error
+
+
+def _none_open(ticker: str | None) -> str:
+    return f"No open position in {ticker}" if ticker else "No open positions"
 
 
 def _warn_if_refused(review: Callable[[], object]) -> None:

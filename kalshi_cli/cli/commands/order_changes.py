@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import KalshiError, RefusedError, UsageError
-from kalshi_cli.base.units import Price, show_price
+from kalshi_cli.base.units import ONE_DOLLAR, Price, show_price
 from kalshi_cli.cli.commands.pickers import pick_order, require_terminal
 from kalshi_cli.cli.options import (
     CommandGroup,
@@ -97,8 +97,9 @@ def amend(
 def _outcome_without_side(orders: OrderService, order_id: str, price: Price | None, *, in_words: bool) -> str:
     """Return the outcome of an amend without `--side`: YES, or in a sentence without a price that of the order.
 
-    UsageError for a new price of an order to trade NO, which a terminal shows at the price of NO. A script is refused
-    too: the same command must not send another price there. Raises what reading positions raises.
+    UsageError for a new price of an order to trade NO, which a terminal shows at the price of NO, and of one to sell
+    YES, which may have been typed as a purchase of NO: the typed side is not stored. A script is refused too: the same
+    command must not send another price there. Raises what reading positions raises.
     """
     from kalshi_cli.views.own_terms import in_own_terms
 
@@ -106,11 +107,12 @@ def _outcome_without_side(orders: OrderService, order_id: str, price: Price | No
         return orders.in_own_terms([orders.get(order_id)])[0].side if in_words else "yes"
     order = orders.get(order_id)
     order = in_own_terms(order, orders.held([order]))
-    if order.side == "yes":
+    if (order.side, order.action) == ("yes", "buy"):
         return "yes"
+    other = f" (= buy NO at {show_price(Price(ONE_DOLLAR - order.price))})" if order.side == "yes" else ""
     raise UsageError(
-        f"This order is to {order.action} NO at {show_price(order.price)}: say whether {show_price(price)} is the new "
-        "price of NO or of YES",
+        f"This order is to {order.action} {order.side.upper()} at {show_price(order.price)}{other}: say whether "
+        f"{show_price(price)} is the new price of NO or of YES",
         hint="add --side no, or --side yes",
     )
 

@@ -291,6 +291,20 @@ def test_a_new_price_of_an_order_for_no_says_of_which_outcome_it_is(exchange: Se
     assert program("order", "amend", order_id, "--count", "2", "--json").json["side"] == "yes", "a script says YES"
 
 
+def test_a_new_price_of_a_sale_of_yes_says_of_which_outcome_it_is(exchange: Served) -> None:
+    """It may have been typed as a purchase of NO, which closes the YES that are held."""
+    assert program("buy", TWO_SIDED, "2", "@0.48", "--json").json["status"] == "filled"
+    order_id = program("buy", TWO_SIDED, "2", "@0.30", "--no", "--json").json["order_id"]
+    refused = program("order", "amend", order_id, "--price", "0.31", "--json")
+    assert (refused.code, refused.error["message"]) == (
+        2,
+        "This order is to sell YES at $0.70 (= buy NO at $0.30): say whether $0.31 is the new price of NO or of YES",
+    )
+    assert program("order", "show", order_id, "--json").json["price"] == "0.7000", "nothing was sent"
+    assert program("order", "amend", order_id, "--price", "0.31", "--side", "no", "--json").json["price"] == "0.3100"
+    assert program("order", "show", order_id, "--json").json["price"] == "0.6900"
+
+
 def test_filled_orders_are_found_under_the_status_that_is_printed(exchange: Served) -> None:
     assert program("buy", TWO_SIDED, "2", "@0.48", "--json").json["status"] == "filled"
     assert program("buy", TWO_SIDED, "1", "@0.02").code == 0
@@ -352,7 +366,7 @@ def test_a_sale_of_what_is_held_shows_what_it_closes_and_brings(exchange: Served
     assert "Closes 42 of your 42 YES: proceeds $21.00 or more" in told
     assert "Opens 8 NO: cost $4.00, fee up to $0.88, maximum loss $4.88, maximum payout $8.00" in told
     order_id = program("sell", TWO_SIDED, "10", "@0.60", "--json").json["order_id"]
-    told = plain(program("order", "amend", order_id, "--price", "0.58", "--dry-run").err)
+    told = plain(program("order", "amend", order_id, "--price", "0.58", "--side", "yes", "--dry-run").err)
     assert "closes 10 of your 42 YES: proceeds $5.80 or more, fee up to $0.17, no new risk" in told
 
 
