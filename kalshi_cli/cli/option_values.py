@@ -15,7 +15,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.text import redact, safe_text
 
 _ALL_VALUES = {"store": "append", "store_const": "append_const"}
-"""What the parser does with an option that keeps its last value -> what it does to keep all of them."""
+"""Actions of click's parser that keep the last value -> those that keep all values."""
 
 _OF_VARIABLES = frozenset({"--env", "--config", "--state"})
 """Options that have a variable each: an alias sets the variable, and the option still chooses something else."""

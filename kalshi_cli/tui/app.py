@@ -181,7 +181,7 @@ class TopApp(OrderedKeysApp):
         self._state = LiveEvent()
         self._words = ""
         self._note_ends = math.inf
-        """When the note below the lists ends, in the seconds of the clock: what it says is over then."""
+        """The monotonic second at which the note below the lists is removed."""
 
     def compose(self) -> ComposeResult:
         """Lay out the main screen."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.core.model.positions import MarkSource
 from kalshi_cli.views.formats import Ratio, SignedMoney, TruncatableText
 from kalshi_cli.views.row import Outcome, OutputRow
 
@@ -26,7 +25,7 @@ class HoldingRow(OutputRow, frozen=True, kw_only=True):
     value: Money | None
     unrealized: SignedMoney | None
     max_payout: Money
-    mark_source: Literal["quote", "estimate", "settlement"] | None = None
+    mark_source: MarkSource | None = None
 
     shown = ("ticker", "side", "count", "average_price", "mark", "value", "unrealized", "cost", "title", "max_payout")
     vital = ("side", "count", "mark", "value", "unrealized")

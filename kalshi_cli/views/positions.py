@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, notional, show_money, show_price
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.account.pnl import ProfitAndLoss
 from kalshi_cli.core.model.order_terms import Side, own_terms
 from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.positions import MarkSource
 from kalshi_cli.views.formats import SignedMoney
 from kalshi_cli.views.portfolio import HoldingRow
 from kalshi_cli.views.row import Action, Outcome, OutputRow, names, own_price
@@ -34,7 +35,7 @@ class PositionRow(OutputRow, frozen=True, kw_only=True):
     realized: SignedMoney
     fees: Money
     subaccount: int
-    mark_source: Literal["quote", "estimate", "settlement"] | None = None
+    mark_source: MarkSource | None = None
 
     named = names(position="qty")
     shown: ClassVar[tuple[str, ...]] = (
@@ -53,7 +54,7 @@ def position_row(
     position: Position,
     mark: Price | None,
     of: type[PositionRow] = PositionRow,
-    source: Literal["quote", "estimate", "settlement"] | None = None,
+    source: MarkSource | None = None,
 ) -> PositionRow:
     """Return a position as a row. `mark` is the closing price on the YES scale, from `source`; None without quotes."""
     side: Outcome = "yes" if position.qty >= 0 else "no"

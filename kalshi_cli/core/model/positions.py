@@ -5,9 +5,14 @@ Positions are signed: positive is long YES, negative is long NO.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
+
+MarkSource = Literal["quote", "estimate", "settlement"]
+"""The source of a closing price: the best price that closes the position, an estimate without one, or the payout."""
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Literal
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account.closed_markets import StrategyResult
@@ -19,7 +18,7 @@ from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.messages import FairValue, Quote, ReferencePrice, SpotPrice
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, own_terms
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
-from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.model.positions import MarkSource, Settlement
 from kalshi_cli.core.state.back_off import BackOff
 from kalshi_cli.core.state.order_rate import SentOrder, SentOrders
 
@@ -320,10 +319,6 @@ class EngineState:
             if position.qty and position.ticker not in self.markets:
                 held[position.ticker] = held.get(position.ticker, 0) + position.cost
         return sorted(held, key=lambda ticker: (-held[ticker], ticker))
-
-
-MarkSource = Literal["quote", "estimate", "settlement"]
-"""Where a closing price comes from: the best price of the side that closes, a stand-in for it, or the payout."""
 
 
 def mark_source(market: Market | None, qty: Qty) -> MarkSource | None:

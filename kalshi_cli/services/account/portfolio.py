@@ -19,8 +19,8 @@ from kalshi_cli.core.account.ledger import Ledger, Position
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Fill, Order
-from kalshi_cli.core.model.positions import ExchangePosition, Settlement
-from kalshi_cli.core.state.state import MarkSource, mark, mark_source
+from kalshi_cli.core.model.positions import ExchangePosition, MarkSource, Settlement
+from kalshi_cli.core.state.state import mark, mark_source
 from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.account.key_lock import learn_key

@@ -10,8 +10,8 @@ from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.account.pnl import ProfitAndLoss, group_by, total
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.model.positions import MarkSource
 from kalshi_cli.core.monitoring.limits_check import LimitUsage, MarketExposure, uses
-from kalshi_cli.core.state.state import MarkSource
 from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.services.account.portfolio import Portfolio, account_portfolio, mark_sources
 from kalshi_cli.services.resources import Resources

@@ -72,7 +72,7 @@ class ReviewedLine(msgspec.Struct, frozen=True, kw_only=True):
     cost: Money = Money(0)
     fee: Money = Money(0)
     effect: OrderEffect | None = None
-    """What the order closes and opens; None for a refused line."""
+    """The contracts that the order closes and opens; None for a refused line."""
     halt: Halt = NO_HALT
     """The halt on file at the time of the review."""
 

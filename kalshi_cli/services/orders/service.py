@@ -25,9 +25,14 @@ from kalshi_cli.services.account.portfolio import PastPositions
 from kalshi_cli.services.account.recovery import reconcile, reconciled_row, record_reports
 from kalshi_cli.services.orders import amend, batch, cancel, close
 from kalshi_cli.services.orders.cancel_all import KillRun
-from kalshi_cli.services.orders.confirmation import place_facts, place_warnings
 from kalshi_cli.services.orders.halt_marker import write_halt_marker
-from kalshi_cli.services.orders.order_effect import closing_amounts, effect_phrases, effects_phrase
+from kalshi_cli.services.orders.order_effect import (
+    closing_amounts,
+    effect_phrases,
+    effects_phrase,
+    place_facts,
+    place_warnings,
+)
 from kalshi_cli.services.orders.place import (
     SELF_TRADE_PREVENTIONS,
     TIMES_IN_FORCE,

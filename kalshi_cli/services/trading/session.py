@@ -43,7 +43,7 @@ MAX_DENIALS = 20
 """Denials shown within one minute; each cause is shown once."""
 
 ALL_FAILED = "strategy_failed"
-"""What ended a run with a duration whose every strategy was disabled."""
+"""The reason (`stopped_by`) of a run with a duration that ended because all its strategies were disabled."""
 
 IN_EVERY_MARKET = ("GROUP_TRIGGERED", "REDUCING")
 """Codes of denials with one cause for all markets: they are shown for the first market only."""

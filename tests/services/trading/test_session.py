@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from support.trading import Bidder, Broken, Many, TradingSession
 
 from kalshi_cli.base.errors import HaltedError, StateFileError, UnreachableError
 from kalshi_cli.base.units import Money, Ts, cents, contracts, dollars
-from kalshi_cli.core.model.effects import OrderChanged, OrderRefused, SubmitOrder
+from kalshi_cli.core.model.effects import Effect, OrderChanged, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.messages import Message, StateCommand
@@ -208,82 +209,69 @@ def test_an_error_in_the_loop_still_cancels_and_is_raised(sim: Simulation) -> No
     assert sim.exchange.resting("alice") == []
 
 
-def test_a_full_disk_ends_the_run_and_the_orders_are_cancelled_all_the_same(sim: Simulation) -> None:
-    run = TradingSession(sim)
+@contextmanager
+def full_disk(sim: Simulation, is_full: Callable[[Effect], bool]) -> Iterator[None]:
+    """The store of `sim` takes no effect for which `is_full` is true."""
     store = sim.store
 
     class Full:
         def __getattr__(self, name: str) -> Any:
             return getattr(store, name)
 
-        def record(self, effect: Any) -> None:
-            if isinstance(effect, OrderChanged):
+        def record(self, effect: Effect) -> None:
+            if is_full(effect):
                 raise StateFileError("disk full")
             store.record(effect)
 
     sim.store = Full()  # type: ignore[assignment]
-    with pytest.raises(StateFileError):
+    yield
+    sim.store = store
+
+
+def test_a_full_disk_ends_the_run_and_the_orders_are_cancelled_all_the_same(sim: Simulation) -> None:
+    run = TradingSession(sim)
+    with full_disk(sim, lambda effect: isinstance(effect, OrderChanged)), pytest.raises(StateFileError):
         run.over(run.ticks(3))
     assert sim.exchange.resting("alice") == []
     assert sim.said == ["While stopping: disk full"]
-    sim.store = store
 
 
 @pytest.mark.parametrize("saved", [0, 1, 5])
 def test_an_order_that_could_not_be_saved_is_not_taken_for_live_when_the_run_ends(sim: Simulation, saved: int) -> None:
     """It was not sent, nor what was decided beside it: the run ends with the fault of the file, not with 7."""
     run = TradingSession(sim, Many(StrategyParams()))
-    store = sim.store
-    left = [saved]
+    orders: list[Effect] = []
 
-    class Full:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(store, name)
+    def is_full(effect: Effect) -> bool:
+        orders.extend([effect] if isinstance(effect, SubmitOrder) else [])
+        return len(orders) > saved
 
-        def record(self, effect: Any) -> None:
-            if isinstance(effect, SubmitOrder):
-                left[0] -= 1
-            if left[0] < 0:
-                raise StateFileError("disk full")
-            store.record(effect)
-
-    sim.store = Full()  # type: ignore[assignment]
-    with pytest.raises(StateFileError):
+    with full_disk(sim, is_full), pytest.raises(StateFileError):
         run.over(run.ticks(3))
     assert sim.exchange.resting("alice") == []
     assert not [line for line in sim.said if "LIVE" in line]
-    sim.store = store
 
 
 def test_a_store_that_fails_while_stopping_leaves_no_order_resting(sim: Simulation) -> None:
     run = TradingSession(sim, Many(StrategyParams()))
-    store = sim.store
-    state = {"is_full": False, "tries": 0}
+    stopped: list[int] = []
+    tried: list[Effect] = []
 
-    class Full:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(store, name)
-
-        def record(self, effect: Any) -> None:
-            if state["is_full"]:
-                state["tries"] += 1
-                raise StateFileError("disk full")
-            store.record(effect)
-
-    sim.store = Full()  # type: ignore[assignment]
+    def is_full(effect: Effect) -> bool:
+        tried.extend([effect] if stopped else [])
+        return bool(stopped)
 
     def fill_the_disk(n: int) -> None:
         if n == 2:
             assert len(sim.exchange.resting("alice")) == 12
-            state["is_full"] = True
+            stopped.append(n)
             run.asked.append(StateCommand(sim.clock.now(), None, "SIGTERM"))
 
-    with pytest.raises(StateFileError):
+    with full_disk(sim, is_full), pytest.raises(StateFileError):
         run.over(run.ticks(3, fill_the_disk))
     assert sim.exchange.resting("alice") == []
     assert [line for line in sim.said if "disk full" in line] == ["While stopping: disk full"]
-    assert state["tries"] == 1, "a locked file costs five seconds each time, and the cancels have ten"
-    sim.store = store
+    assert len(tried) == 1, "a locked file costs five seconds each time, and the cancels have ten"
 
 
 # -- the lines of a run -------------------------------------------------------------------------------------------
