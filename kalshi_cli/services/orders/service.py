@@ -30,14 +30,14 @@ from kalshi_cli.services.orders.order_effect import (
     closing_amounts,
     effect_phrases,
     effects_phrase,
-    place_facts,
-    place_warnings,
 )
 from kalshi_cli.services.orders.place import (
     SELF_TRADE_PREVENTIONS,
     TIMES_IN_FORCE,
     OrderPlanningService,
     OrderTicket,
+    place_facts,
+    place_warnings,
 )
 from kalshi_cli.services.plans import REVIEW_AGAIN_S, plan_prices
 from kalshi_cli.services.trading.stop_signals import in_flight
