@@ -5,10 +5,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from kalshi_cli.base.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from kalshi_cli.app.kalshi import Kalshi as Kalshi
     from kalshi_cli.base import errors as errors
     from kalshi_cli.base import units as units
+    from kalshi_cli.core.model.order_terms import SelfTradePrevention as SelfTradePrevention
+    from kalshi_cli.core.model.order_terms import TimeInForce as TimeInForce
     from kalshi_cli.services.orders.amend import AmendRequest as AmendRequest
     from kalshi_cli.services.orders.close import ClosePolicy as ClosePolicy
     from kalshi_cli.services.orders.place import OrderTicket as OrderTicket
@@ -18,14 +22,14 @@ if TYPE_CHECKING:
     from kalshi_cli.views.frames import to_pandas as to_pandas
     from kalshi_cli.views.frames import to_polars as to_polars
 
-__version__ = "0.2.0"
-
 _FOUND_IN = {
     "Kalshi": "kalshi_cli.app.kalshi",
     "AmendRequest": "kalshi_cli.services.orders.amend",
     "OptimizeRequest": "kalshi_cli.services.research.search.optimize",
     "ClosePolicy": "kalshi_cli.services.orders.close",
     "OrderTicket": "kalshi_cli.services.orders.place",
+    "SelfTradePrevention": "kalshi_cli.core.model.order_terms",
+    "TimeInForce": "kalshi_cli.core.model.order_terms",
     "to_dict": "kalshi_cli.views.frames",
     "to_dicts": "kalshi_cli.views.frames",
     "to_pandas": "kalshi_cli.views.frames",

@@ -38,9 +38,10 @@ def run() -> None:
     protect_memory()
     sys.modules["httpx._main"] = None  # type: ignore[assignment]  # httpx's own command line: a sixth of a start
     # A service or a shell (`>&-`) may start the process without these streams; Python then sets them to None.
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+    # Output to a stdout that is closed is lost: it fails as on a full disk, because this file is open for reading.
+    for name, mode, flags in (("stdin", "r", os.O_RDONLY), ("stdout", "w", os.O_RDONLY), ("stderr", "w", os.O_WRONLY)):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - open until the process ends
+            setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode))
     from kalshi_cli.base.errors import TerminationRequested
     from kalshi_cli.cli.kill_signals import hold_early
 

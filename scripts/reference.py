@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kalshi_cli.base import errors
+from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.cli.exit_codes import exit_codes_of
 from kalshi_cli.cli.fields import views_of
 from kalshi_cli.cli.global_options import global_options
@@ -13,6 +16,7 @@ from kalshi_cli.cli.main import SECTIONS, root
 from kalshi_cli.cli.options import OLD_OPTIONS
 
 TARGET = Path(__file__).parents[1] / "docs/cli.md"
+PACKAGE = Path(__file__).parents[1] / "kalshi_cli"
 
 HEAD = """# Commands
 
@@ -27,6 +31,70 @@ check).
 """
 
 
+CODES = """
+## Error codes
+
+The `code` of an error, for scripts; codes stay, messages may change. A code in small letters names a kind of failure:
+of the command line, a file, the connection, or a rejection of the exchange. A code in capitals names a rule of kalshi
+that decided, such as a risk limit, a halt or the state of an order; alerts, `kalshi why` and runbooks use the same.
+
+Not in this table: the codes of the [risk controls](risk.md) (exit code 3), those that the exchange gives for a
+rejection, in small letters (`insufficient_balance`, `invalid_price`; exit code 4), `already_canceled` and the like of
+`kalshi cancel` (4), and `interrupted` and `terminated` (130, 143). `…` is a value.
+
+| code | exit code | an error with it |
+|---|---|---|
+"""
+
+_PLAIN = {"failed": "Failed, none of the others.", "bug": "A bug in kalshi; please report it."}
+_SHORT = 90
+"""Characters of a message in the table of error codes."""
+
+
+def error_codes() -> dict[str, tuple[str, str]]:
+    """Return each code that the program gives an error: its exit codes, and the text of one such error."""
+    nodes = [node for path in sorted(PACKAGE.rglob("*.py")) for node in ast.walk(ast.parse(path.read_text()))]
+    ends = {name: int(kind.exit_code) for name, kind in vars(errors).items() if hasattr(kind, "default_code")}
+    found: dict[str, tuple[set[int], str]] = {}
+    constants: dict[str, str] = {}
+    for node in nodes:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            constants |= {target.id: node.value.value for target in node.targets if isinstance(target, ast.Name)}
+        if not isinstance(node, ast.ClassDef) or not {node.name, *map(_name, node.bases)} & ends.keys():
+            continue
+        own = {_name(each.targets[0]): each.value for each in node.body if isinstance(each, ast.Assign)}
+        base = next((ends[_name(each)] for each in node.bases if _name(each) in ends), 1)
+        ends.setdefault(node.name, int(getattr(ExitCode, own["exit_code"].attr)) if "exit_code" in own else base)
+        if "default_code" in own:
+            code = str(own["default_code"].value)
+            text = _PLAIN.get(code) or (ast.get_docstring(node) or "").partition("\n")[0]
+            found.setdefault(code, (set(), text))[0].add(ends[node.name])
+    for node in nodes:
+        if not isinstance(node, ast.Call) or _name(node.func) not in ends or not node.args:
+            continue
+        given = next((each.value for each in node.keywords if each.arg == "code"), None)
+        code = str(given.value) if isinstance(given, ast.Constant) else constants.get(_name(given), "")
+        if code:
+            found.setdefault(code, (set(), _text(node.args[0])))[0].add(ends[_name(node.func)])
+    ordered = sorted(found.items(), key=lambda each: each[0].lower())
+    return {code: (", ".join(map(str, sorted(known))), text) for code, (known, text) in ordered}
+
+
+def _name(node: ast.expr | None) -> str:
+    """Return the last part of a name, empty for any other expression."""
+    return str(getattr(node, "id", getattr(node, "attr", "")))
+
+
+def _text(node: ast.expr) -> str:
+    """Return a message as it stands in the code, with `…` for each value."""
+    if isinstance(node, ast.JoinedStr):
+        text = "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+    else:
+        text = str(node.value) if isinstance(node, ast.Constant) else "…"
+    text = text if len(text) <= _SHORT else text[:_SHORT].rpartition(" ")[0] + " …"
+    return text.replace("|", "\\|")
+
+
 def reference() -> str:
     """Return the whole document."""
     flags = ", ".join(f"`{max(option.opts, key=len)}`" for option in global_options())
@@ -36,6 +104,7 @@ def reference() -> str:
         parts.append(f"\n## {title}\n")
         for name in entries:
             parts += _described(name, tree.get_command(None, name))
+    parts.append(CODES + "".join(f"| `{code}` | {ends} | {text} |\n" for code, (ends, text) in error_codes().items()))
     return "\n".join(parts).rstrip() + "\n"
 
 

@@ -1,6 +1,7 @@
 """Measure the structure of the package: `make structure`. `--picture` draws the folders into docs/architecture.md.
 
-Counts are of `kalshi_cli/` alone; a line of code is one that is neither blank, comment nor docstring.
+Counts are of `kalshi_cli/` alone; a line of code is one that is neither blank, comment nor docstring. Circles of
+imports are also looked for in `verification/`, `bench/` and `scripts/`.
 """
 
 from __future__ import annotations
@@ -18,39 +19,41 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "kalshi_cli"
+FOLDERS = (PACKAGE, ROOT / "verification", ROOT / "bench", ROOT / "scripts")
+"""No file in them may import itself through others."""
+
 DOCUMENT = ROOT / "docs/architecture.md"
 MARKS = ("<!-- picture: made by `make structure` -->", "<!-- end of the picture -->")
 SKIPPED = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 
 
 class Source:
-    """One file of the package: `path` from its root, and its text."""
+    """One file: its `path` below the package `root`, and its text. Without a root the path begins at the repository."""
 
-    def __init__(self, path: str, text: str, parse: Callable[[str], ast.Module] = ast.parse) -> None:
+    def __init__(
+        self, path: str, text: str, parse: Callable[[str], ast.Module] = ast.parse, root: str = PACKAGE.name
+    ) -> None:
         self.path = path
         self.text = text
         self.tree = parse(text)
+        self.root = root
 
     @property
     def name(self) -> str:
-        """Return the dotted name below the package: `core.model.orders`; a package is named like its folder."""
+        """Return the dotted name of the path: `core.model.orders`; a package is named like its folder."""
         return self.path.removesuffix(".py").removesuffix("__init__").rstrip("/").replace("/", ".")
 
     @cached_property
     def imports(self) -> set[str]:
-        """Return the dotted names that it imports from the package, also inside functions and for types."""
+        """Return the dotted names that it imports from below the root, also inside functions and for types."""
         found = set()
         for node in ast.walk(self.tree):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "kalshi_cli":
-                base = (node.module or "").removeprefix("kalshi_cli").lstrip(".")
-                found |= {f"{base}.{alias.name}".lstrip(".") for alias in node.names}
+            if isinstance(node, ast.ImportFrom):
+                found |= {f"{node.module}.{alias.name}" for alias in node.names}
             elif isinstance(node, ast.Import):
-                found |= {
-                    alias.name.removeprefix("kalshi_cli.")
-                    for alias in node.names
-                    if alias.name.startswith("kalshi_cli.")
-                }
-        return found
+                found |= {alias.name for alias in node.names}
+        prefix = f"{self.root}." if self.root else ""
+        return {name.removeprefix(prefix) for name in found if name.startswith(prefix)}
 
     def count_code(self) -> int:
         """Count the lines that are neither blank, comment nor docstring."""
@@ -68,9 +71,15 @@ class Source:
         return len(lines)
 
 
-def read_package(folder: Path = PACKAGE, parse: Callable[[str], ast.Module] = ast.parse) -> list[Source]:
-    """Read every Python file below a folder."""
-    return [Source(str(path.relative_to(folder)), path.read_text(), parse) for path in sorted(folder.rglob("*.py"))]
+def read_package(parse: Callable[[str], ast.Module] = ast.parse) -> list[Source]:
+    """Read every Python file of the package."""
+    return [Source(str(path.relative_to(PACKAGE)), path.read_text(), parse) for path in sorted(PACKAGE.rglob("*.py"))]
+
+
+def read_folders(parse: Callable[[str], ast.Module] = ast.parse) -> list[Source]:
+    """Read every Python file of FOLDERS, named from the repository: `verification.limits`."""
+    paths = (path for folder in FOLDERS for path in sorted(folder.rglob("*.py")))
+    return [Source(str(path.relative_to(ROOT)), path.read_text(), parse, root="") for path in paths]
 
 
 def arrows_of(sources: Iterable[Source]) -> dict[str, set[str]]:
@@ -169,13 +178,12 @@ def with_picture(text: str, picture: str) -> str:
     )
 
 
-def report(sources: list[Source]) -> Iterator[str]:
-    """Return the lines that `make structure` prints."""
+def report(sources: list[Source], circle: list[str]) -> Iterator[str]:
+    """Return the lines that `make structure` prints of the package, and of a circle of imports in FOLDERS."""
     folders = Counter(str(Path(source.path).parent) for source in sources)
     yield f"{'folder':<28} files"
     yield from (f"{folder:<28} {count:>5}" for folder, count in sorted(folders.items()))
     lengths = sorted((source.text.count("\n"), source.path) for source in sources)
-    circle = find_circle(arrows_of(sources))
     doubles = find_doubles(sources)
     long, where = longest_function(sources)
     yield ""
@@ -183,7 +191,8 @@ def report(sources: list[Source]) -> Iterator[str]:
     yield f"files {len(sources)}, folders {len(folders)}, lines of code {code}"
     yield f"median file {lengths[len(lengths) // 2][0]} lines, longest {lengths[-1][0]} ({lengths[-1][1]})"
     yield f"longest function {long} lines ({where})"
-    yield f"import circles {1 if circle else 0}{': ' + ' -> '.join(circle) if circle else ''}"
+    where = ", ".join(folder.name for folder in FOLDERS)
+    yield f"import circles in {where}: {' -> '.join(circle) or 'none'}"
     yield f"public classes defined twice {len(doubles)}"
     yield from (f"  {name}: {', '.join(paths)}" for name, paths in doubles.items())
 
@@ -193,7 +202,8 @@ def main() -> None:
     sources = read_package()
     if "--picture" in sys.argv[1:]:
         DOCUMENT.write_text(with_picture(DOCUMENT.read_text(), draw(sources)))
-    sys.stdout.write("\n".join([*report(sources), ""]))
+    circle = find_circle(arrows_of(read_folders()))
+    sys.stdout.write("\n".join([*report(sources, circle), ""]))
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ Rule = Callable[[Module], Iterator[str]]
 
 # -- who may know whom --------------------------------------------------------------------------------------------
 
-BASE = ("base", "__version__")
+BASE = ("base",)
 CONFIG = (*BASE, "core", "config")
 NET = (*CONFIG, "net")
 SIBLINGS = ("exchange", "simulator", "feeds", "lake", "store", "notify", "telemetry")
@@ -111,7 +111,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "tui": (*BASE, "views", "services", "app", "tui"),
     "web": (*BASE, "views", "services", "app", "web"),
     "__main__": ("cli", "base"),
-    "__init__": (),
+    "__init__": BASE,
 }
 """Layer -> the layers it may import. Imports for annotations only do not count."""
 

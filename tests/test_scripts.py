@@ -114,6 +114,19 @@ def test_without_its_variables_the_command_runs_nothing(tmp_path: Path) -> None:
     assert f"cannot read {tmp_path}/kalshi.env" in ended.stderr
 
 
+def test_a_python_that_the_service_user_cannot_run_is_named(tmp_path: Path) -> None:
+    copy = installed(SCRIPTS / "systemd/kalshi", tmp_path)
+    copy.write_text(copy.read_text().replace("/opt/kalshi/bin/python", f"{tmp_path}/python"))
+    (tmp_path / "kalshi.env").write_text("KALSHI_ENV=demo\n")
+    for target, code in (("/nowhere/python3.11", 2), ("/bin/sh", 7)):
+        (tmp_path / "python").symlink_to(target)
+        bare = {"PATH": "/usr/bin:/bin"}
+        ended = subprocess.run([copy, "status"], env=bare, capture_output=True, text=True, timeout=60)
+        assert ended.returncode == code
+        assert ("cannot run /nowhere/python3.11" in ended.stderr) == (code == 2)
+        (tmp_path / "python").unlink()
+
+
 def test_every_unit_uses_the_same_account() -> None:
     services = [path.read_text() for path in UNITS if path.suffix == ".service"]
     assert len(services) == 3

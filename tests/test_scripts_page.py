@@ -109,12 +109,14 @@ def test_an_order_whose_output_is_lost_is_placed_and_said_to_be(exchange: Served
     assert len(exchange.resting()) == 1
 
 
-def test_it_buys_when_the_price_is_there_and_refuses_a_price_too_far_away(exchange: Served) -> None:
-    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "4")
-    ended = script(exchange.home, "buy-below.sh", TWO_SIDED, "3", "0.45")
-    assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout)["filled"] == "3.00"
-    assert script(exchange.home, "buy-below.sh", TWO_SIDED, "3", "0.99").returncode == 3
+def test_it_buys_at_the_price_that_is_there_also_far_below_the_limit(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "8")
+    for limit in ("0.45", "0.99"):  # farther from the ask than the price collar allows
+        ended = script(exchange.home, "buy-below.sh", TWO_SIDED, "3", limit)
+        assert ended.returncode == 0, ended.stderr
+        row = json.loads(ended.stdout)
+        assert (row["filled"], row["price"]) == ("3.00", "0.4500")
+    assert program("buy", TWO_SIDED, "3", "@0.99").code == 3, "so this limit alone is refused"
 
 
 def test_it_cancels_old_orders_alone(exchange: Served) -> None:

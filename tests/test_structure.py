@@ -40,6 +40,19 @@ def test_an_import_of_a_name_is_an_arrow_to_its_file_also_for_types() -> None:
     assert structure.rooms_of(arrows) == {"core": set(), "app": {"core"}}
 
 
+def test_files_outside_the_package_are_named_from_the_repository_and_may_import_it() -> None:
+    sources = [
+        Source("verification/run.py", "from bench import works\nimport kalshi_cli.core.money\n", root=""),
+        Source("bench/works.py", "import os\n", root=""),
+        Source("kalshi_cli/core/money.py", "", root=""),
+    ]
+    assert structure.arrows_of(sources) == {
+        "verification.run": {"bench.works", "kalshi_cli.core.money"},
+        "bench.works": set(),
+        "kalshi_cli.core.money": set(),
+    }
+
+
 def test_a_circle_is_found_and_a_diamond_is_none() -> None:
     assert structure.find_circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) != []
     assert structure.find_circle({"a": {"b", "c"}, "b": {"d"}, "c": {"d"}, "d": set()}) == []
@@ -55,8 +68,10 @@ def test_a_public_class_in_two_files_is_named_and_a_private_one_is_not() -> None
     assert structure.find_doubles([Source("a.py", text), Source("b.py", text)]) == {"Book": ["a.py", "b.py"]}
 
 
-def test_the_package_has_no_circle_of_imports() -> None:
-    assert structure.find_circle(structure.arrows_of(package())) == []
+def test_no_file_imports_itself_through_others() -> None:
+    sources = structure.read_folders(parsed)
+    assert {source.path.split("/")[0] for source in sources} == {"kalshi_cli", "verification", "bench", "scripts"}
+    assert structure.find_circle(structure.arrows_of(sources)) == []
 
 
 BESIDE_THE_PACKAGE = {"cli/golden", "e2e", "third_party", "support", "verification"}

@@ -129,9 +129,9 @@ class Background:
         finally:
             os.close(log)
         ends = f"it stops after {self._idle_s:g} s without use, and keeps all data"
-        self._note(f"Started the simulated exchange (pid {process.pid}); {ends}")
         while self._clock.monotonic() < until:
             if self._simulator.serving() is not None:
+                self._note(f"Started the simulated exchange (pid {process.pid}); {ends}")
                 break
             code = process.poll()
             if code == ExitCode.INSTANCE:

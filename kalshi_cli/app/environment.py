@@ -58,6 +58,9 @@ def _refuse_if_halted(store: Store, reviewed: TradingState) -> None:
     refuse_if_halted(store, reviewed)
 
 
+SIM_KEY = "the simulated exchange has its own; choose another with --env or KALSHI_ENV"
+
+
 class Environment:
     """The environment of a configuration. As a context manager it closes everything that it opened.
 
@@ -140,9 +143,12 @@ class Environment:
         return resources
 
     def _signer(self) -> Signer | None:
-        if self._is_simulated:
-            return Signer(*self.simulator.credentials(), self.machine)
         credential = self.config.credential
+        if self._is_simulated:
+            if given := [name for name in ("key_id", "private_key_path", "private_key") if getattr(credential, name)]:
+                origin = self.config.origins[f"credentials.sim.{given[0]}"]
+                self.note(f"Your key ({origin}) is not used: {SIM_KEY}")
+            return Signer(*self.simulator.credentials(), self.machine)
         key_path, section = credential.private_key_path, f"credentials.{self.config.env}"
         has_key = bool(credential.private_key) or key_path is not None
         if not credential.key_id and not has_key:
@@ -189,12 +195,7 @@ class Environment:
         """Find the server of the simulated exchange, or start one in the background."""
         from kalshi_cli.app.background import Background
 
-        was_served = self.simulator.serving() is not None
-        found = Background(self.simulator, self.machine, self.note).find()
-        credential = self.config.credential
-        if found.is_background and not was_served and (credential.key_id or credential.private_key_path is not None):
-            self.note("It has a key of its own; yours is for another exchange: choose with --env or KALSHI_ENV")
-        return found
+        return Background(self.simulator, self.machine, self.note).find()
 
     def control(self, command: str, fields: dict[str, object]) -> ControlReport:
         """Send a control command, which no member can, to the simulated exchange."""

@@ -66,8 +66,11 @@ class Kalshi:
         self.close()
 
     def close(self) -> None:
-        """Close connections and files."""
-        self._environment.close()
+        """Close connections and files; after that, every call is a UsageError. Close it in the thread that used it."""
+        if not self._resources.ended.is_set():
+            self._resources.require_open()
+            self._environment.close()
+            self._resources.ended.set()
 
     @property
     def resources(self) -> Resources:

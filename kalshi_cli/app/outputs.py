@@ -66,7 +66,7 @@ def log_line(resources: Resources, stack: ExitStack, folder: Path, mode: str) ->
 
 def _metrics(resources: Resources, stack: ExitStack, home: Home, strategy: str, places: list[str]) -> Metrics:
     """Serve the metrics and add the address to `places`. If the port is in use, warn and continue without them."""
-    from kalshi_cli import __version__
+    from kalshi_cli.base.version import __version__
     from kalshi_cli.telemetry.metrics import Metrics, MetricsServer
 
     config = resources.config

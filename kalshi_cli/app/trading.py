@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -53,6 +53,7 @@ from kalshi_cli.services.trading.wind_down import cancel_left, left_on_file, own
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.strategies.own_code import stdout_to_stderr
 
 if TYPE_CHECKING:
     from kalshi_cli.core.monitoring.source_watch import Source
@@ -178,7 +179,7 @@ class RunModes:
             )  # fmt: skip
             end.count_with(lambda: len(own_live(engine)))
             signals.pass_to(feed.request)
-            with self._watched(resources, home, engine, request.interval_s):
+            with self._watched(resources, home, engine, request.interval_s), stdout_to_stderr():
                 summary = session.run()
             if groups is not None:
                 groups.close(engine.state.orders.live())
@@ -238,7 +239,7 @@ class RunModes:
             client, store, clock, resources.limits, markets=markets, fees=fees, new_id=resources.new_order_id,
             strategies=strategies, references=config.references, families=families,
             order_expiry_s=config.trade.order_expiry_s,
-            agree=partial(reconcile_at_start, tell=resources.tell, note=resources.note),
+            agree=partial(reconcile_at_start, tell=resources.tell, note=resources.note, last=store.last_cycle()),
         )  # fmt: skip
         venue = LiveVenue(
             client, stream, clock,
@@ -306,14 +307,17 @@ class RunModes:
         setup = BacktestSetup.of(self.config)
         self._strategies(request)  # the likely misspelled names of the configuration, and invalid parameters
 
-        def run(one: BacktestRequest) -> BacktestReport:
+        parts = [] if jobs is None else split_by_tape(request, self.environment.tell)
+
+        def run(**model: Any) -> BacktestReport:
             if jobs is None:
-                return run_backtest(setup, one)
-            return merge_reports([each.report for each in run_tapes(setup, split_by_tape(one), jobs, show)], setup.cash)
+                return run_backtest(setup, msgspec.structs.replace(request, **model))
+            requests = [msgspec.structs.replace(part, **model) for part in parts]
+            return merge_reports([each.report for each in run_tapes(setup, requests, jobs, show)], setup.cash)
 
         if not has_both_bounds:
-            return run(request)
-        best, worst = (run(msgspec.structs.replace(request, fill_model=name)) for name in ("optimistic", "pessimistic"))
+            return run()
+        best, worst = (run(fill_model=name) for name in ("optimistic", "pessimistic"))
         return msgspec.structs.replace(worst, bounds=(worst, best))
 
     def record(self, request: RecordRequest) -> Recorded:
@@ -420,6 +424,8 @@ class RunModes:
 
         configured, allotted = self.config.strategies, self.config.allotments
         made = registry.make_all(request.strategies, configured, request.params, allotted)
+        for text in filter(None, map(registry.unrepeatable_text, request.strategies)):
+            self.environment.tell(text)
         for name, meant in registry.likely_misspelled((*configured, *allotted), made):
             text = f"strategies.{name} in the configuration matches no strategy; did you mean {meant}?"
             self.environment.tell(text)

@@ -77,9 +77,13 @@ def make_folder(path: Path) -> None:
 
     `Path.mkdir(parents=True)` applies its mode to the last one only.
     """
-    if not os.path.lexists(path.parent):
+    if path != path.parent and not os.path.lexists(path.parent):  # "." cannot be seen where it cannot be read
         make_folder(path.parent)
-    path.mkdir(mode=0o700, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
 
 
 def _refuse(path: Path | str, status: os.stat_result) -> None:

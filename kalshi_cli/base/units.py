@@ -13,7 +13,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import index
 from typing import TYPE_CHECKING, NewType
+
+from kalshi_cli.base.errors import UsageError
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -27,25 +30,49 @@ ONE_DOLLAR = Price(10_000)
 ONE_CONTRACT = Qty(100)
 DOLLAR = Money(1_000_000)
 
+__all__ = [
+    "DOLLAR", "ONE_CONTRACT", "ONE_DOLLAR", "Money", "Price", "Qty", "Ts", "cents", "contracts", "dollars",
+    "duration_from_user", "format_money", "format_price", "format_qty", "format_ts", "money_from_user", "notional",
+    "parse_money", "parse_price", "parse_qty", "parse_ts", "pluralize", "price_from_user", "qty_from_user",
+    "show_money", "show_price", "show_qty",
+]  # fmt: skip
+
 _LONGEST = 24  # maximum characters of an outside number; a longer one is not an amount
 
 
-def cents(value: int) -> Price:
-    """Return a price in cents: `cents(47)` is $0.47."""
-    return Price(value * 100)
+def cents(value: int | str) -> Price:
+    """Return a price in cents: `cents(47)` is $0.47, `cents("4.5")` is $0.045. UsageError for a float."""
+    return Price(value * 100 if type(value) is int else _exact("cents", value, 2))
 
 
-def contracts(value: int) -> Qty:
-    """Return a count in whole contracts: `contracts(10)` is 10."""
-    return Qty(value * 100)
+def contracts(value: int | str) -> Qty:
+    """Return a count of contracts: `contracts(10)` is 10, `contracts("2.5")` is 2.5. UsageError for a float."""
+    return Qty(value * 100 if type(value) is int else _exact("contracts", value, 2))
 
 
-def dollars(text: str | int) -> Money:
-    """Return dollars as Money: `dollars("12.50")`."""
-    return parse_money(str(text))
+def dollars(value: str | int) -> Money:
+    """Return dollars as Money: `dollars("12.50")`, `dollars(5)`. UsageError for a float."""
+    return Money(value * 1_000_000 if type(value) is int else _exact("dollars", value, 6))
 
 
-def notional(price: Price, qty: Qty) -> Money:
+def _exact(name: str, value: object, scale: int) -> int:
+    """Return a number as typed, or a whole one of any type, as an integer of 10**-scale."""
+    from decimal import Decimal
+
+    try:
+        if isinstance(value, str | Decimal):
+            return _fixed(str(value), scale)
+        if not isinstance(value, bool):
+            return index(value) * int(10**scale)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}", hint=f"write {name}(10) or {name}('2.5')") from error
+    except TypeError:
+        pass
+    typed = f"{name}('{value}')" if isinstance(value, float) else f"{name}(10) or {name}('2.5')"
+    raise UsageError(f"{name} takes a whole number or a text, not {value!r:.60}", hint=f"write {typed}")
+
+
+def notional(price: int, qty: int) -> Money:
     """Return price times count, exactly."""
     return Money(price * qty)
 
@@ -81,22 +108,34 @@ def parse_money(text: str) -> Money:
     return Money(_fixed(text, 6))
 
 
+def _whole(value: object) -> int:
+    """Return a whole number of units of any integer type. A float would be shown as another amount."""
+    if not isinstance(value, bool | float) and hasattr(value, "__index__"):
+        return index(value)
+    raise UsageError(
+        f"{value!r:.60} is not a Price, Qty or Money",
+        hint="cents('4.5') makes a Price, contracts('2.5') a Qty, dollars('12.50') a Money",
+    )
+
+
 def _text(value: int, scale: int) -> str:
+    if type(value) is not int:
+        value = _whole(value)
     digits = str(value).zfill(scale + (2 if value < 0 else 1))  # zfill keeps a sign in front
     return f"{digits[:-scale]}.{digits[-scale:]}"
 
 
-def format_price(price: Price) -> str:
+def format_price(price: int) -> str:
     """Format a price: Price(4700) -> "0.4700"."""
     return _text(price, 4)
 
 
-def format_qty(qty: Qty) -> str:
+def format_qty(qty: int) -> str:
     """Format a count: Qty(1000) -> "10.00"."""
     return _text(qty, 2)
 
 
-def format_money(money: Money) -> str:
+def format_money(money: int) -> str:
     """Format an amount: Money(12345600) -> "12.345600"."""
     return _text(money, 6)
 
@@ -114,7 +153,7 @@ def parse_ts(text: str) -> Ts:
 
 
 @lru_cache(maxsize=4_096)  # the closing times of a list of markets repeat
-def format_ts(ts: Ts) -> str:
+def format_ts(ts: int) -> str:
     """Format a time: "2026-06-11T06:29:30.164Z"; a whole second has no fraction."""
     seconds, ms = divmod(ts, 1000)
     text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
@@ -131,7 +170,8 @@ def _decimal(text: str) -> Decimal:
     """
     from decimal import Decimal, InvalidOperation  # not needed by `kalshi --help`, of which it takes a sixtieth
 
-    value = Decimal(text if len(text) <= _LONGEST else "too long")
+    is_plain = len(text) <= _LONGEST and text.isascii() and "_" not in text  # Python reads 1_0 as 10
+    value = Decimal(text if is_plain else "invalid")
     if value.is_finite() and abs(value.adjusted()) > _LONGEST:
         raise InvalidOperation
     return value
@@ -159,6 +199,20 @@ def price_from_user(text: str) -> Price:
     if ticks != int(ticks):
         raise ValueError(f"{typed[:20]} is off the price grid; the smallest step is $0.0001")
     return Price(int(ticks))
+
+
+def distance_from_user(text: str) -> Price:
+    """Parse a distance between prices, like `price_from_user`; it may be zero."""
+    typed = text.strip()
+    try:
+        if _decimal(typed.lower().removesuffix("c").removeprefix("$")) == 0:
+            return Price(0)
+    except ArithmeticError:
+        pass  # the error of a price says what is wrong
+    try:
+        return price_from_user(typed)
+    except ValueError as error:
+        raise ValueError(str(error).replace("a price is between $0.0001", "a distance is between $0")) from error
 
 
 def money_from_user(text: str) -> Money:
@@ -223,24 +277,24 @@ def duration_from_user(text: str) -> float:
 # -- display ------------------------------------------------------------------------------------------------------
 
 
-def show_price(price: Price | None) -> str:
+def show_price(price: int | None) -> str:
     """Show a price: Price(4700) -> "$0.47"; Price(985) -> "$0.0985"; Price(-50) -> "-$0.005"; None -> an em dash."""
     if price is None:
         return "—"
-    text = format_price(Price(abs(price)))
+    text = format_price(abs(_whole(price)))
     return f"{'-' if price < 0 else ''}${text[:-2]}{text[-2:].rstrip('0')}"
 
 
-def show_qty(qty: Qty | None) -> str:
+def show_qty(qty: int | None) -> str:
     """Show a count: Qty(1000) -> "10"; Qty(250) -> "2.5"; None -> an em dash."""
     return "—" if qty is None else format_qty(qty).rstrip("0").rstrip(".")
 
 
-def show_money(money: Money | None, *, signed: bool = False) -> str:
+def show_money(money: int | None, *, signed: bool = False) -> str:
     """Show an amount to the cent, rounded half away from zero: Money(-1234567) -> "-$1.23"; None -> an em dash."""
     if money is None:
         return "—"
-    cent = (abs(money) + 5_000) // 10_000
+    cent = (abs(_whole(money)) + 5_000) // 10_000
     sign = "-" if money < 0 and cent else "+" if signed and money > 0 and cent else ""
     return f"{sign}${cent // 100:,}.{cent % 100:02d}"
 
@@ -248,3 +302,7 @@ def show_money(money: Money | None, *, signed: bool = False) -> str:
 def pluralize(number: int, what: str) -> str:
     """Return a number with its noun: `1 note`, `2 notes`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Ts, duration_from_user, pluralize, show_money
+from kalshi_cli.base.units import Ts, duration_from_user, format_ts, pluralize, show_money
 from kalshi_cli.cli.extras import require_extra
 from kalshi_cli.cli.options import choice_option, flags_of, show_list, show_view
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, warn
@@ -31,8 +31,8 @@ LakeSeries = Annotated[
     list[str] | None,
     typer.Option("--series", metavar="SERIES[,SERIES]", help="Use the lake's recordings of this series."),
 ]
-LakeSince = Annotated[Any, when_option("--since", text="Use the lake from this time: 2026-05-13, 7d.")]
-LakeUntil = Annotated[Any, when_option("--until", text="Use the lake up to this time.")]
+LakeSince = Annotated[Any, when_option("--since", text="Begin at this recorded time: 2026-05-13, 7d.")]
+LakeUntil = Annotated[Any, when_option("--until", text="End before this recorded time.")]
 LatencyMs = Annotated[int | None, typer.Option(min=0, max=MAX_LATENCY_MS, help="The same in milliseconds.")]
 FillChoice = Annotated[
     Any, choice_option("--fills", choices=FILLS, text="Queue position: where canceled contracts stood.")
@@ -102,15 +102,20 @@ def lake_part(
 ) -> dict[str, Any]:
     """Return the fields of a request that select recordings of the lake; none if no option names it.
 
-    Warns of a series without a recording. UsageError if a recording is among the files.
+    Times alone belong to the recordings among the files, if there are any. Warns of a series without a recording.
+    UsageError if a recording is among the files of a lake, and for times that are not in order.
     """
     from kalshi_cli.services.research.lake_service import lake_folder
-    from kalshi_cli.services.research.recorded_data import refuse_files_beside_lake, tell_unrecorded
+    from kalshi_cli.services.research.recorded_data import recordings_among, refuse_files_beside_lake, tell_unrecorded
 
     typed = joined(series)
     if all(each is None for each in (lake, typed, since, until)):
         return {}
+    if since is not None and until is not None and since >= until:
+        raise UsageError(f"--since {format_ts(since)} is not before --until {format_ts(until)}", hint="swap them")
     refuse_lake_without_folder(lake)
+    if lake is None and typed is None and recordings_among(files):
+        return {"since": since, "until": until}
     refuse_files_beside_lake(files)
     names = tuple(name.strip().upper() for name in (typed or "").split(",") if name.strip())
     folder = lake_folder(config, lake)
@@ -145,7 +150,7 @@ def show_report(ctx: typer.Context, view: BacktestView, title: str, page: Path |
         info(f"Wrote {page}")
     if folder is not None:
         write_folder(view, folder)
-        info(f"Wrote trades, equity and by_market (Parquet) and report.json to {folder}")
+        info(f"Wrote trades, settlements, equity and by_market (Parquet) and report.json to {folder}")
     if on_screen and view.trades and page is None and folder is None:
         info(f"{pluralize(len(view.trades), 'fill')} in detail: --html FILE, --out DIR or --json")
 
@@ -155,7 +160,7 @@ def _for_screen(view: BacktestView, *, is_table: bool) -> tuple[BacktestView, li
 
     A table leaves out ratios without a value; the report may be longer than the screen, so the result is repeated.
     """
-    shown = msgspec.structs.replace(view, trades=(), curve=())
+    shown = msgspec.structs.replace(view, trades=(), settlements=(), curve=())
     if not is_table:
         return shown, []
     known = tuple(row for row in view.ratios if row.value is not None)
@@ -174,6 +179,6 @@ def compare_reports(ctx: typer.Context, paths: Sequence[Path]) -> None:
     if len(paths) != 2:
         raise UsageError("compare takes two reports", hint="kalshi backtest compare a.json b.json")
     rows = compare(paths[0], paths[1], warn)
-    if (flags_of(ctx).form or default_format()) is Format.TABLE:
+    if (flags_of(ctx).form or default_format()) in (Format.TABLE, Format.PLAIN):
         rows = readable(rows)
     show_list(ctx, ComparisonRow, rows, title=f"{paths[0]} and {paths[1]}")

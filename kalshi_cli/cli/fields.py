@@ -92,6 +92,7 @@ _PRINTED = {
     "markets.CachedMarketRow": "markets",
     "markets.MarketView": "market",
     "order_book.OrderbookView": "orderbook",
+    "order_book.NoOrderbookView": "orderbook",
     "order_book.MarketLevelRow": "orderbook",
     "scan.ArbitrageRow": "scan arbitrage",
     "scan.CheapRow": "scan cheap",

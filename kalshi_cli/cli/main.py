@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from errno import EBADF
 from functools import cache
 from importlib import import_module
 from itertools import pairwise
@@ -200,7 +201,7 @@ def _print_version(ctx: typer.Context, param: typer.CallbackParam, value: bool) 
     if value:
         import platform
 
-        from kalshi_cli import __version__
+        from kalshi_cli.base.version import __version__
 
         python, system = platform.python_version(), platform.platform()
         if ctx.meta[_JSON]:
@@ -263,8 +264,13 @@ def main(argv: Sequence[str] | None = None, *, started_s: float | None = None) -
     except (KeyboardInterrupt, typer.Abort) as error:
         if (left := cut_off(error)) is not None:
             return report(left, words, is_verbose=flags.verbose)
-        warn("terminated" if isinstance(error, TerminationRequested) else "interrupted")
-        return exit_code_after(error)
+        code = exit_code_after(error)
+        word = "terminated" if code == ExitCode.TERMINATED else "interrupted"
+        if _wants_json(words):
+            _write_error(word, "The command was " + word, "", code)
+        else:
+            warn(word)
+        return code
     except Exception as error:
         if "_KALSHI_COMPLETE" in os.environ:
             return ExitCode.FAILED  # an error message would overwrite the command line that is being typed
@@ -311,7 +317,12 @@ def _run(words: Sequence[str], flags: GlobalOptions) -> int:
             code = int(ctx.command.invoke(ctx) or 0)
     except typer.Exit as end:
         code = end.exit_code
-    flush_out()
+    try:
+        flush_out()
+    except OSError as error:
+        if not code:
+            raise
+        warn(f"error: {_known(error).message}")  # and the code of the command stays: it says more
     return code
 
 
@@ -336,11 +347,7 @@ def report(error: Exception, words: Sequence[str], *, is_verbose: bool) -> int:
             show_unknown(words[words.index("check") + 1 :], known.message, is_json=_wants_json(words))
     trace = _trace(error) if is_verbose or isinstance(known, _BugError) else ""
     if _wants_json(words):
-        import json
-
-        body: dict[str, object] = {"code": known.code, "message": safe_lines(redact(known.message))}
-        body |= {"hint": safe_lines(redact(known.hint)), "exit_code": code} | ({"traceback": trace} if trace else {})
-        warn(json.dumps({"error": body}), is_wrapped=False)
+        _write_error(known.code, known.message, known.hint, code, **({"traceback": trace} if trace else {}))
         return code
     if trace:
         warn(*trace.splitlines())
@@ -348,6 +355,14 @@ def report(error: Exception, words: Sequence[str], *, is_verbose: bool) -> int:
     if known.hint:
         warn(f"hint: {known.hint}")
     return code
+
+
+def _write_error(code: str, message: str, hint: str, exit_code: int, **more: str) -> None:
+    """Write an error to stderr as one JSON object on a line."""
+    import json
+
+    body = {"code": code, "message": safe_lines(redact(message)), "hint": safe_lines(redact(hint))}
+    warn(json.dumps({"error": {**body, "exit_code": int(exit_code), **more}}), is_wrapped=False)
 
 
 class _BugError(KalshiError):
@@ -362,8 +377,9 @@ def _known(error: Exception) -> KalshiError:
     if isinstance(error, CliUsageError):
         return _usage(error)
     if isinstance(error, OSError) and error.filename == STDOUT:
+        why = "Standard output is closed" if error.errno == EBADF else error.strerror or error
         return KalshiError(
-            f"{error.strerror or error}: the output was not written",
+            f"{why}: the output was not written",
             hint="only the output is lost: an order or a cancel that was sent stays sent (`kalshi order list`)",
         )
     if isinstance(error, OSError):
@@ -392,13 +408,25 @@ def _usage(error: Any) -> UsageError:
     for kind, plain in _NUMBERS:
         message = message.removesuffix(kind) + plain if message.endswith(kind) else message
     hint = _option_hint(getattr(error, "option_name", ""), near) or f"see `{path} -h`"
-    if path == "kalshi order amend" and (extra := re.search(r"extra argument(?:\(s\))? \(([^\s)]+)\)", message)):
-        hint = f"write a new price as `{path} ID --price {extra[1]}`"
+    if path in _EXTRA_WORDS and (extra := re.search(r"extra argument(?:\(s\))? \(([^\s)]+)\)", message)):
+        hint = _EXTRA_WORDS[path].format(extra[1])
     return UsageError(
         message[:1].upper() + message[1:],
         hint=hint,
     )
 
+
+_EXTRA_WORDS = {
+    "kalshi order amend": "write a new price as `kalshi order amend ID --price {}`",
+    "kalshi close": "to close a part, write `kalshi close TICKER --count {}`",
+}
+"""The hint of a word too many, by command."""
+
+_OTHER_OPTIONS = {
+    "--today": "use --since with today's date, such as --since 2026-11-01, or --since 24h",
+    "--limit": "this list has no limit; choose with --ticker, --event or --status where the command has them",
+}
+"""The hints of options that only other commands have, or none."""
 
 _FIELD_OPTIONS = frozenset({"--columns", "--jq", "--query"})
 """Options of other programs that choose fields."""
@@ -410,6 +438,8 @@ def _option_hint(typed: str, near: Sequence[str] | None) -> str:
         return "choose fields with --fields, such as `--json --fields ticker,yes_bid`"
     names = {name.lstrip("-"): name for name in near or ()}  # the dashes alone would make short names similar
     similar = get_close_matches(typed.lstrip("-"), names, 1)
+    if typed in _OTHER_OPTIONS and typed.lstrip("-") not in names:
+        return _OTHER_OPTIONS[typed]
     return f"did you mean {names[similar[0]]}?" if similar else ""
 
 

@@ -8,6 +8,7 @@ Every command imports this module, so it imports little itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -91,3 +92,12 @@ def refuse_values(name: str, values: Sequence[Any]) -> None:
 def option_name(option: Any) -> str:
     """Return the long name of an option, such as `--warn`."""
     return next((name for name in option.opts if name.startswith("--")), str(option.opts[0]))
+
+
+def with_placeholders(example: str) -> str:
+    """Return an example of the help for a hint, without its tickers: by then their markets may have closed."""
+    return _EVENT.sub("EVENT", _MARKET.sub("TICKER", example))
+
+
+_EVENT = re.compile(r"\bKX[A-Z0-9]+-\d\d[A-Z]{3}\w+")
+_MARKET = re.compile(_EVENT.pattern + r"-[\w.]+")

@@ -26,13 +26,13 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.base.errors import Distrust, ExitCode, KalshiError, UsageError, refuse
+from kalshi_cli.base.errors import Distrust, KalshiError, UsageError, refuse
 from kalshi_cli.base.units import Ts, duration_from_user, money_from_user, parse_ts, price_from_user, qty_from_user
 from kalshi_cli.cli.completion import add_completion
-from kalshi_cli.cli.exit_codes import ENDS
 from kalshi_cli.cli.global_options import GLOBAL, GlobalOptions, choice, global_options
-from kalshi_cli.cli.option_values import refuse_option_values
+from kalshi_cli.cli.option_values import refuse_option_values, with_placeholders
 from kalshi_cli.cli.screen.output import Format, info, warn, write_out
+from kalshi_cli.cli.unknown_commands import hint_for
 
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 OLD_OPTIONS = ("--exchange-index", "--sink", "--holes")
 """Names of options that were renamed. They still work; the help does not list them."""
-DAY_S = 86_400
 
 
 def flags_of(ctx: typer.Context) -> GlobalOptions:
@@ -76,8 +75,7 @@ def load_config(
     given = {"env": flags.env, "state": flags.state, "allow_hosts": flags.allow_hosts, "display.time_zone": flags.tz}
     loaded = sources.load(flags.config, os.environ, {**given, **(more or {})}, needed, distrust)
     sources.judge_state(loaded, distrust)
-    for notice in loaded.notices:
-        info(notice)
+    info(*loaded.notices, *(sources.unknown_variables(os.environ) if sys.stderr.isatty() else ()))
     set_time_zone(loaded.display.time_zone)
     if loaded.origins["env"] == "default" and not loaded.rest_url and sys.stderr.isatty():
         _show_default_environment(loaded)
@@ -91,7 +89,7 @@ def _show_default_environment(config: Config) -> None:
 
     shown = state_dir(config) / ".environment-shown"
     with suppress(OSError):
-        if SystemClock().now() / 1000 - shown.stat().st_mtime < DAY_S:
+        if SystemClock().now() / 1000 - shown.stat().st_mtime < 86_400:
             return
     info("Simulated exchange: no account, no real money. To change: kalshi init, --env")
     with suppress(OSError, KalshiError):
@@ -164,7 +162,8 @@ def show_list(
 ) -> None:
     """Print rows as views, at most `limit` of them, and say if there are more (see `render_rows`).
 
-    Nothing is written before everything has been read, unless the list `is_live`.
+    Nothing is written before everything has been read, unless the list `is_live`. `-q` hides the notice only where the
+    user gave the limit.
     """
     from itertools import islice
 
@@ -174,7 +173,8 @@ def show_list(
     views = map(of.of, islice(coming, limit))
     render_rows(of, views if is_live else list(views), form or flags_of(ctx).form, **shown)
     if limit is not None and next(coming, None) is not None:
-        info(f"Showing the first {limit}; use {more}")
+        is_own = getattr(ctx.get_parameter_source("limit"), "name", "") == "COMMANDLINE"
+        (info if is_own else warn)(f"Showing the first {limit}; use {more}")
 
 
 def show_done(ctx: typer.Context, done: str, subject: str | None = None) -> None:
@@ -207,42 +207,6 @@ def agreed(resources: Resources | Environment, question: str, *facts: str, yes: 
 def note_unsent(*facts: str) -> None:
     """Show the facts of a request that a dry run does not send."""
     info(*facts, "Dry run: nothing was sent")
-
-
-_UNLOCKS = frozenset({"resume", "unlock", "stop", "state rebuild", "catalogue clear"})
-
-
-def is_harmless(command: str) -> bool:
-    """Return whether a mistyped name may be corrected to this command: one that sends no order and ends no halt."""
-    ends = ENDS.get(command, frozenset())
-    return ExitCode.UNKNOWN_OUTCOME not in ends and command not in _UNLOCKS
-
-
-OTHER_NAMES = {
-    "orders": "kalshi order list",
-    "order get": "kalshi order show ID",
-    "order status": "kalshi order show ID",
-    "order history": "kalshi order list --status all",
-    "order all": "kalshi order list --status all",
-    "account": "kalshi portfolio",
-    "history": "kalshi fills",
-    "book": "kalshi orderbook TICKER",
-    "price": "kalshi orderbook TICKER",
-    "search": "kalshi markets --search WORDS",
-    "export lots": "kalshi export tax-lots",
-}
-"""Names that users of other programs type -> the command that reads the same; none of them sends an order."""
-
-ORDER_FORMS = {
-    "by": "kalshi buy TICKER COUNT @PRICE",
-    "amend": "kalshi order amend ID --price PRICE",
-}
-"""Names that are typed for a command that sends an order -> its form, which sends nothing as it is."""
-
-
-STOP_NAMES = frozenset({"cancelall", "cancel_all", "kill", "killswitch", "halt", "panic"})
-STOP_HINT = "to halt trading and cancel all orders: `kalshi cancel-all`; only to stop new orders: `kalshi pause`"
-"""Names that users try for the kill switch, and its hint. Nothing is sent before they type the real name."""
 
 
 # -- the help of a command ------------------------------------------------------------------------------------------
@@ -322,7 +286,7 @@ class HelpCommand(TyperCommand):
         """Return the hint of a command line without a required value: an example from the help."""
         lines = (line.strip() for line in (self.help or "").splitlines())
         example = next((line for line in lines if line.startswith(f"{ctx.command_path} ")), "")
-        return f"for example `{example}`; see `{ctx.command_path} -h`" if example else f"see `{ctx.command_path} -h`"
+        return (f"for example `{with_placeholders(example)}`; " if example else "") + f"see `{ctx.command_path} -h`"
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_options(self, ctx, formatter)
@@ -399,16 +363,9 @@ class HelpGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         names = self.list_commands(ctx)
         if args[0] not in names and not args[0].startswith("-") and not ctx.resilient_parsing:
-            near = get_close_matches(args[0], names, 1, cutoff=0.7)
-            near = [name for name in near if is_harmless(f"{ctx.command_path} {name}".partition(" ")[2])]
-            typed = f"{ctx.command_path} {args[0]}"
-            name = typed.partition(" ")[2]
-            if name.lower() in STOP_NAMES:
-                raise UsageError(f"Unknown command: {typed}", hint=STOP_HINT)
-            meant = OTHER_NAMES.get(name) or ORDER_FORMS.get(name) or (f"{ctx.command_path} {near[0]}" if near else "")
             raise UsageError(
-                f"Unknown command: {typed}",
-                hint=f"did you mean `{meant}`?" if meant else self._known_names(ctx, names),
+                f"Unknown command: {ctx.command_path} {args[0]}",
+                hint=hint_for(ctx.command_path, args[0], names) or self._known_names(ctx, names),
             )
         return super().resolve_command(ctx, args)
 

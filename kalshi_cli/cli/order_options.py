@@ -113,7 +113,7 @@ def order_ticket(
         post_only=terms["post_only"],
         reduce_only=terms["reduce_only"],
         expires_in_s=terms["expires_in"],
-        client_order_id=terms["client_order_id"],
+        client_order_id=terms["client_order_id"] or None,
         order_group_id=terms["group"],
         cancel_on_pause=terms["cancel_on_pause"],
         subaccount=terms["subaccount"],

@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from kalshi_cli.base.units import Ts, duration_from_user, parse_ts
+from kalshi_cli.base.units import Ts, duration_from_user, format_ts, parse_ts
 
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
     from kalshi_cli.app.kalshi import Kalshi
+    from kalshi_cli.config.config import Config
 
 When = float | datetime | Ts
 """Seconds before now, a local date or time, or a moment with its zone."""
@@ -21,8 +22,13 @@ SINCE = "Only this period: 24h, 7d or a date such as 2026-11-01."
 
 
 def when_from_user(text: str) -> When:
-    """Read `24h`, `2026-11-01`, `2026-11-01T15:00` or `2026-11-01T15:00:00Z`. ValueError for anything else."""
+    """Read `24h`, `2026-11-01`, `2026-11-01T15:00` or `2026-11-01T15:00:00Z`. ValueError for anything else.
+
+    ` UTC` at the end means the same as `Z`: the program prints times in that form.
+    """
     typed = text.strip()
+    if typed.upper().endswith(" UTC"):
+        typed = f"{typed[:-4].rstrip()}Z"
     try:
         moment = datetime.fromisoformat(typed)
     except ValueError:
@@ -36,6 +42,8 @@ def when_from_user(text: str) -> When:
 
 def _duration(typed: str) -> float:
     """Read a duration. A word may be meant as a date, so its error names both."""
+    if ":" in typed:
+        raise ValueError(f"{typed[:40]!r} has no date; use 2026-11-01T15:00, 2026-11-01T15:00:00Z or 24h")
     if typed[:1].isalpha():
         raise ValueError(f"{typed[:40]!r} is not a time; use 24h, 7d or a date such as 2026-11-01")
     return duration_from_user(typed)
@@ -58,6 +66,18 @@ def when(kalshi: Kalshi, typed: Any) -> Ts | None:
 def time_of(environment: Environment, typed: Any) -> Ts:
     """Return the moment that was typed, like `when`, for a command that opens parts of an environment."""
     return moment_of(typed, environment.clock.now(), ZoneInfo(environment.config.day_zone))
+
+
+def show_period(config: Config, since: Ts | None, until: Ts | None) -> list[str]:
+    """Return the times to which recordings are cut, in UTC like a report, and the zone of a typed time without one."""
+    parts = [f"{word} {show_utc(ts)}" for word, ts in (("from", since), ("to before", until)) if ts is not None]
+    zone = f"a time that was typed without a zone is in {config.day_zone} (day_zone)"
+    return [f"Recordings are cut {' '.join(parts)}; {zone}"] if parts else []
+
+
+def show_utc(ts: Ts) -> str:
+    """Return a time as `2026-11-01 15:00:00 UTC`, in a form that no output converts to local time."""
+    return format_ts(ts).replace("T", " ").replace("Z", " UTC")
 
 
 def when_option(*names: str, text: str = SINCE) -> Any:

@@ -15,8 +15,14 @@ from kalshi_cli.core.market.order_book import OrderBook, PriceLevel
 from kalshi_cli.core.model.messages import Level
 from kalshi_cli.core.model.order_terms import BID, Side
 from kalshi_cli.simulator.paper.market import PaperMarket
+from kalshi_cli.simulator.paper.queue_position import FillModel
 
 MODES: Mapping[Watches | None, int] = {None: c.NOTHING, "price": c.PRICE, "top": c.TOP, "depth": c.DEPTH}
+MODELS: Mapping[FillModel, int] = {
+    FillModel.PROPORTIONAL: c.PROPORTIONAL,
+    FillModel.OPTIMISTIC: c.OPTIMISTIC,
+    FillModel.PESSIMISTIC: c.PESSIMISTIC,
+}
 
 
 class CompiledBook(OrderBook):
@@ -228,8 +234,8 @@ class CompiledBooks:
             self._notes[code, c.ORDERS] = len(paper.orders)
             for number, placed in enumerate(paper.orders[: c.MAX_ORDERS]):
                 order, queue = placed.order, placed.queue
-                state = (0, 0, 0, 0) if queue is None else queue.state
-                self._orders[code, number] = (order.side is not BID, order.price, queue is not None, *state)
+                place = (0, 0, 0, 0, 0) if queue is None else (MODELS[queue.model], *queue.state)
+                self._orders[code, number] = (order.side is not BID, order.price, queue is not None, *place)
             self._taken[code] = 0
             for side, price in paper.taken.levels:
                 self._taken[code, 0 if side is BID else 1, price] = 1

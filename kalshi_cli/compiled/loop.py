@@ -40,8 +40,10 @@ or the book, changed since the last stop, and the time from which the next end o
 NOTHING, PRICE, TOP, DEPTH = range(4)
 """Values of MODE."""
 
-O_SIDE, O_PRICE, O_QUEUED, O_AHEAD, O_FORESEEN, O_TRADED, O_TS, ORDER_FIELDS = range(8)
+O_SIDE, O_PRICE, O_QUEUED, O_MODEL, O_AHEAD, O_FORESEEN, O_TRADED, O_TS, ORDER_FIELDS = range(9)
 """The columns of `orders`."""
+PROPORTIONAL, OPTIMISTIC, PESSIMISTIC = range(3)
+"""Values of O_MODEL: where the contracts stood that left a level without a trade."""
 MAX_ORDERS = 32
 """The most orders of a market that are followed here; with more, the venue processes each row itself."""
 
@@ -141,8 +143,12 @@ def _shrink(orders: Any, count: int, side: int, price: int, by: int, left: int, 
         order[O_TS] = now
         explained = min(by, order[O_TRADED])
         order[O_TRADED] -= explained
-        evenly = order[O_AHEAD] - order[O_AHEAD] * (by - explained) // (left + by)
-        ahead = min(evenly, left)
+        gone = 0
+        if order[O_MODEL] == PROPORTIONAL:
+            gone = order[O_AHEAD] * (by - explained) // (left + by)
+        elif order[O_MODEL] == OPTIMISTIC:
+            gone = min(order[O_AHEAD], by - explained)
+        ahead = min(order[O_AHEAD] - gone, left)
         order[O_FORESEEN] += order[O_AHEAD] - ahead
         order[O_AHEAD] = ahead
     return has_shrunk

@@ -8,10 +8,8 @@ platformdirs and zoneinfo are imported where they are used: `kalshi --help` need
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_origin
@@ -19,10 +17,20 @@ from typing import Any, TypeVar, get_origin
 import msgspec
 
 from kalshi_cli.base.errors import ConfigError, Distrust, UntrustedError, refuse
-from kalshi_cli.base.file_trust import doubt_folder, is_anothers
+from kalshi_cli.base.file_trust import doubt_folder
 from kalshi_cli.base.text import MASK, conceal_address, conceal_key, holds_private_key, mask, redact
 from kalshi_cli.config import yaml_file
-from kalshi_cli.config.config import Config, Problem, config_dir, state_dir
+from kalshi_cli.config.config import Config, Problem, state_dir
+from kalshi_cli.config.file_place import (
+    HIDDEN_FILE,
+    file_here,
+    file_or_none,
+    is_hidden,
+    is_of_another_user,
+    named_file,
+    refuse_without_file,
+    without_file_of_another,
+)
 from kalshi_cli.config.hosts import ALLOW_HOSTS, allowed_hosts
 from kalshi_cli.config.schema import EVENTS, SPOT_VENUES, TIERS, AlertChannel, hidden_address, masked_secret
 from kalshi_cli.config.values import convert, list_of_choices, show, time_zone, url, variable_names, web_address
@@ -66,9 +74,9 @@ def load(
     """
     problems: list[Problem] = []
     is_env_named = bool(flags.get("env") or env.get("KALSHI_ENV"))
-    path = _file_or_none(file, env, needed, problems, is_env_named=is_env_named)
-    if path is not None and distrust is not refuse and path == _here() and _is_of_another_user(path):
-        path = _without_file_of_another(path, distrust, is_env_named=is_env_named)
+    path = file_or_none(file, env, needed, problems, is_env_named=is_env_named)
+    if path is not None and distrust is not refuse and path == file_here() and is_of_another_user(path):
+        path = without_file_of_another(path, distrust, is_env_named=is_env_named)
     found: ConfigSources = {}
     if path is not None:
         origin = f"file {path}"
@@ -76,7 +84,7 @@ def load(
             document = yaml_file.read(path, distrust)
             problems += [Problem(key, text, origin) for key, text in document.oddities]
         except ConfigError as error:
-            _refuse_without_file(error, needed, is_env_named)
+            refuse_without_file(error, needed, is_env_named)
             document = yaml_file.Document()
             problems.append(Problem(("file",), error.message, origin))
         for key, raw in _flatten(document.tree, (), origin, problems):
@@ -97,6 +105,8 @@ def load(
     for key, (raw, _) in found.items():
         _conceal(key, raw)
     found, notices = _with_new_names(found)
+    if path is None and named_file(file, env) is None and is_hidden(file_here()):
+        notices += (HIDDEN_FILE,)
     origins = dict.fromkeys(_default_keys(), "default")
     tree: dict[str, Any] = {"references": dict(Config().references)}
     for key, (raw, origin) in found.items():
@@ -119,35 +129,6 @@ def load(
     )
 
 
-def _file_or_none(
-    file: Path | None,
-    env: Mapping[str, str],
-    needed: Collection[str] | None,
-    problems: list[Problem],
-    *,
-    is_env_named: bool,
-) -> Path | None:
-    """Return the file; None without one, and with a problem where a named one is missing and not needed."""
-    try:
-        return find_file(file, env)
-    except ConfigError as error:
-        _refuse_without_file(error, needed, is_env_named)
-        problems.append(Problem(("file",), error.message, "--config, KALSHI_CONFIG"))
-        return None
-
-
-def _refuse_without_file(error: ConfigError, needed: Collection[str] | None, is_env_named: bool) -> None:
-    """Raise unless every needed value can be known without the file."""
-    if needed is None or isinstance(error, UntrustedError):
-        raise error
-    # Without the file only an option or a variable may name the environment: a guess could cancel in the wrong one.
-    if not is_env_named:
-        raise ConfigError(
-            f"NOTHING WAS DONE: {error.message}, and no other source names the environment",
-            hint="name it with --env prod, demo or sim, and put the key in variables; the file is then ignored",
-        ) from error
-
-
 def _conceal(key: Key, raw: object) -> None:
     """Conceal secrets before any message can quote them; an address in the wrong place is a secret too."""
     if key[-1] == "key_id":
@@ -163,51 +144,6 @@ def _conceal(key: Key, raw: object) -> None:
 def _is_below(path: Key, needed: Collection[str]) -> bool:
     """Return whether a path is at or below one of these dotted paths; the file as a whole is always needed."""
     return not path or any(path[: name.count(".") + 1] == tuple(name.split(".")) for name in needed)
-
-
-def named_file(file: Path | None, env: Mapping[str, str]) -> Path | None:
-    """Return the absolute path from --config or KALSHI_CONFIG, or None; the file may not exist."""
-    if file is None and env.get("KALSHI_CONFIG"):
-        file = Path(env["KALSHI_CONFIG"])
-    return None if file is None else file.expanduser().absolute()
-
-
-def find_file(file: Path | None, env: Mapping[str, str]) -> Path | None:
-    """Return the file of --config or KALSHI_CONFIG, which must exist, ./config.yaml, the user's own, or None."""
-    path = named_file(file, env)
-    if path is None:
-        return next((each for each in (_here(), config_dir() / "config.yaml") if os.path.lexists(each)), None)
-    if not os.path.lexists(path):
-        hint = "check --config and KALSHI_CONFIG; `kalshi init` creates the file"
-        raise ConfigError(f"No configuration file at {path}", hint=hint)
-    return path
-
-
-def _here() -> Path:
-    return Path("config.yaml").absolute()
-
-
-def _is_of_another_user(path: Path) -> bool:
-    """Return whether the file or link, or the target of the link, belongs to another user."""
-    with suppress(OSError):
-        return is_anothers(os.lstat(path)) or is_anothers(os.stat(path))
-    return False
-
-
-def _without_file_of_another(path: Path, distrust: Distrust, *, is_env_named: bool) -> Path | None:
-    """Return the user's own file instead of one that another user left in the current folder.
-
-    The user did not name that file, and it could change the environment in which the kill switch cancels.
-    """
-    error = UntrustedError(f"the configuration {path} belongs to another user and is ignored", hint=f"ls -l {path}")
-    own = config_dir() / "config.yaml"
-    if os.path.lexists(own):
-        distrust(error)
-        return own
-    if not is_env_named:
-        _refuse_without_file(ConfigError(error.message), (), is_env_named)
-    distrust(error)
-    return None
 
 
 def judge_state(config: Config, distrust: Distrust = refuse) -> None:
@@ -411,6 +347,29 @@ _CREDENTIAL_VARIABLES: dict[str, tuple[str, ...]] = {
     "private_key": ("KALSHI_PRIVATE_KEY",),
 }
 """If several are set, the first one here wins."""
+
+_OTHERS = ("KALSHI_CONFIG", "KALSHI_BIN", "KALSHI_DEMO_STATE", "KALSHI_DEMO_SECONDS", ALLOW_HOSTS)
+"""Variables that are no values of the configuration, those of the scripts included."""
+
+
+def unknown_variables(env: Mapping[str, str]) -> list[str]:
+    """Return a line for each variable KALSHI_... that nothing reads, with the nearest name that something does.
+
+    A name with `__` that is no value of the configuration is an error of `load`.
+    """
+    names = [name for name in env if name.startswith("KALSHI_") and "__" not in name and env[name]]
+    credentials = (name for group in _CREDENTIAL_VARIABLES.values() for name in group)
+    known = {*_OTHERS, *_VARIABLES, *credentials, *("KALSHI_" + "__".join(key).upper() for key in _KINDS)}
+    return [
+        f"Nothing reads the variable {name[:60]}: {_nearest(name, known)}" for name in sorted(set(names) - known)[:5]
+    ]
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, sorted(known), 1, cutoff=0.8)
+    return f"did you mean {near[0]}?" if near else "see `kalshi config show`"
 
 
 # -- one value ----------------------------------------------------------------------------------------------------

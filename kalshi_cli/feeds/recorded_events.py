@@ -48,12 +48,14 @@ def recorded_events(
     *,
     use_yes_price: bool = False,
     on_cut: Callable[[Ts], None] = lambda _at: None,
+    on_end: Callable[[Ts], None] = lambda _at: None,
 ) -> Iterator[RecordedEvent]:
     """Yield what a recording says, each with the time received, which is also the `ts` of a message without one.
 
     `new_decoder` is called for each connection with the `use_yes_price` of its subscription: the recorder's note, else
     the one given here. An incomplete last line, whose writer was killed, is ignored. Of a file that ends in the
-    middle, `on_cut` gets the time received of the last line. Raises UsageError with the location of an invalid line.
+    middle, `on_cut` gets the time received of the last line; `on_end` gets that of any file. Raises UsageError with
+    the location of an invalid line.
     """
     recv_ts = NO_TIME
     decoders: dict[int, FrameDecoder] = {}
@@ -80,8 +82,9 @@ def recorded_events(
         except (ValueError, RecursionError) as error:
             if raw[-1:] != b"\n":
                 on_cut(recv_ts)
-                return  # The writer was killed within its last line.
+                break  # The writer was killed within its last line.
             raise at_line(path, number, error) from error
+    on_end(recv_ts)
 
 
 def _watched(recv_ts: Ts, note: _Watched) -> RecordedItem:

@@ -32,6 +32,7 @@ from kalshi_cli.core.model.recorded import (
     RecordedInput,
     WatchNote,
 )
+from kalshi_cli.feeds.period import TapePeriod
 from kalshi_cli.feeds.recorded_events import FrameDecoder, recorded_events
 from kalshi_cli.feeds.recorded_results import MarketResult, is_history, read_history
 from kalshi_cli.feeds.recording_format import NO_TIME
@@ -87,7 +88,8 @@ class Replay:
     recordings that another reader (the lake) opens, each lane one after the other, and `histories` external inputs; a
     single lane may have rows of changes, and so has the feed then. Iterating raises UsageError where two files have
     the order book of a market at the same time. A Tick comes every `interval_s` of recorded time,
-    and `clock`, if given, is advanced. The feed can be iterated once.
+    and `clock`, if given, is advanced. `period` cuts files, but no lanes, which their reader cuts. The feed can be
+    iterated once.
     """
 
     def __init__(
@@ -102,15 +104,22 @@ class Replay:
         histories: Iterable[Iterable[Message]] = (),
         interval_s: float = 1.0,
         clock: ManualClock | None = None,
+        period: TapePeriod | None = None,
     ) -> None:
         own = [path for path in files if not is_history(path)]
         self.cut: dict[str, Ts] = {}
         """The files that ended in the middle, with the time received of their last line."""
+        self.last_line = Ts(0)
+        """The time received of the latest last line of the files that were read to their end."""
         self._lanes: list[Iterable[Iterable[LaneEvent]]] = [
             *(
                 [
                     recorded_events(
-                        path, new_decoder, use_yes_price=use_yes_price, on_cut=partial(self.cut.__setitem__, path.name)
+                        path,
+                        new_decoder,
+                        use_yes_price=use_yes_price,
+                        on_cut=partial(self.cut.__setitem__, path.name),
+                        on_end=self._on_end,
                     )
                 ]
                 for path in own
@@ -123,7 +132,9 @@ class Replay:
         if not self._lanes:
             raise UsageError("No recording given", hint="name at least one .jsonl or .jsonl.gz file")
         outside = [*(read_history(path) for path in files if is_history(path)), *histories]
-        self._history = heapq.merge(*outside, key=lambda row: row.ts)
+        heard = heapq.merge(*outside, key=lambda row: row.ts)
+        self._period = period
+        self._history = heard if period is None else (row for row in heard if period.has(row.ts))
         self._results = dict(results or {})
         self._given = {market.ticker: market for market in markets}
         self._notes: dict[str, WatchNote] = {}
@@ -143,7 +154,7 @@ class Replay:
 
     def __iter__(self) -> Iterator[Message]:
         """Yield the messages, and any rows of the lanes, which are no message but replace some."""
-        for message in self._in_time(self._merged()):
+        for message in self._of_period():
             if type(message) is not BookDelta and isinstance(message, ChangeRows):
                 yield from self._between_dues(message)  # type: ignore[misc]
                 continue
@@ -151,10 +162,22 @@ class Replay:
                 for due in self._due(message.ts):
                     yield self._moved(due)
             yield self._moved(message)
-        for market in sorted(self.markets.values(), key=lambda market: market.close_time):
+        markets = self.markets if self._period is None else self._period.markets
+        for market in sorted(markets.values(), key=lambda market: market.close_time):
             if market.ticker in self._results:
                 at = self._now if market.close_time == NO_CLOSE else max(self._now, market.close_time)
                 yield from map(self._moved, self._close(at, market))
+
+    def _of_period(self) -> Iterator[Message | ChangeRows]:
+        found = self._in_time(self._merged())
+        return found if self._period is None else self._period.of(cast(Iterator[Message], found), self._skip_to)
+
+    def _on_end(self, ts: Ts) -> None:
+        if ts != NO_TIME:
+            self.last_line = max(self.last_line, ts)
+
+    def _skip_to(self, ts: Ts) -> None:
+        self._now = ts
 
     def _between_dues(self, rows: ChangeRows) -> Iterator[Message | ChangeRows]:
         """Yield rows, cut where a tick, a close or an external input is due."""
@@ -327,6 +350,8 @@ class Replay:
                 settlement_ts=now,
             )
         self.markets[market.ticker] = closed
+        if self._period is not None:
+            self._period.markets[market.ticker] = closed
         yield messages.MarketChange(now, closed)
 
     # -- time -----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import certifi
@@ -57,6 +57,13 @@ class PinnedHttpClient:
         """Send once. Nothing of the response but its status is read."""
         return self._ask(method, body, headers, within_s, 0).delivery
 
+    def connect(self, *, within_s: float = TOTAL_S) -> DeliveryResult:
+        """Resolve, connect and complete the TLS handshake, and close the connection; no request is sent."""
+        try:
+            return self._ask("HEAD", b"", {}, within_s, 0, before_write=_stop_connected).delivery
+        except _ConnectedError:
+            return DeliveryResult(outcome="delivered", text=f"{self._address.host} accepts connections")
+
     def read(self, most: int, *, within_s: float = TOTAL_S) -> Answer:
         """Return the response to a GET; a body of more than `most` bytes is refused."""
         return self._ask("GET", b"", {}, within_s, most)
@@ -74,8 +81,10 @@ class PinnedHttpClient:
         most: int,
         *,
         is_any_status: bool = False,
+        before_write: Callable[[], None] | None = None,
     ) -> Answer:
-        address, where = self._address, f"{method} to {self._address.host}"
+        what = method if before_write is None else "connection"
+        address, where = self._address, f"{what} to {self._address.host}"
         ends_at = self._clock.monotonic() + within_s
         try:
             found = checked_addresses(
@@ -103,6 +112,7 @@ class PinnedHttpClient:
             extensions={
                 "timeout": {"connect": CONNECT_S, "read": within_s, "write": within_s},
                 "deadline": ends_at,
+                "before_write": before_write,
             },
         )
         try:
@@ -162,6 +172,14 @@ class PinnedHttpClient:
         context.load_default_certs()
         context.load_verify_locations(certifi.where())
         return context
+
+
+class _ConnectedError(Exception):
+    """Ends an exchange before anything of the request is written."""
+
+
+def _stop_connected() -> None:
+    raise _ConnectedError
 
 
 def _no_answer(outcome: Outcome, text: str) -> Answer:

@@ -59,9 +59,10 @@ def to_title(notice: Notice) -> str:
 
 
 def to_body(notice: Notice) -> str:
-    """Return the body lines: the numbers first, then the command, the text, the time and the runbook."""
+    """Return the body lines: the numbers of a current alert, the command, the text, the time and the runbook."""
     values = (("value", notice.value), ("limit", with_unit(notice.limit, notice.unit)))
-    numbers = ", ".join(f"{word} {text}" for word, text in values if text)
+    # The value of an alert that ended is that of its last report; its text says so.
+    numbers = "" if notice.kind == "resolved" else ", ".join(f"{word} {text}" for word, text in values if text)
     lines = [
         numbers or notice.text,
         f"command: {notice.command}" if notice.command else "",

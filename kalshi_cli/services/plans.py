@@ -10,7 +10,7 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import RefusedError
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, Ts, notional
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Ts, notional
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.views.plans import Plan, RequestPlan
 
@@ -78,7 +78,7 @@ class PlanBook:
         return cast(P, kept.renew())
 
     def _find(self, plan: Plan[Any]) -> _Kept:
-        kept = self._kept.get(plan.plan_id)
+        kept = self._kept.get(plan.plan_id) if isinstance(plan, Plan) else None
         if kept is None:
             raise RefusedError(
                 "unknown plan; nothing was sent", hint="execute a plan on the service that made it", code="NO_PLAN"
@@ -106,11 +106,15 @@ def digest_of(plan: Plan[Any]) -> str:
     return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(plan, digest=""))).hexdigest()
 
 
-def plan_prices(orders: Sequence[tuple[Money, Money, Qty]]) -> dict[str, Money]:
+def plan_prices(orders: Sequence[tuple[Money, Money, int]]) -> dict[str, Money]:
     """Return the amounts of a PricedPlan from the cost, the highest fee and the contracts of each order."""
     cost, fees = (Money(sum(each[at] for each in orders)) for at in (0, 1))
     payout = Money(sum(notional(ONE_DOLLAR, qty) for _, _, qty in orders))
     return {"cost": cost, "fees": fees, "max_loss": Money(cost + fees), "max_payout": payout}
+
+
+_OF_THE_COMMANDS = ("as_meant", "entry", "held", "in_own_terms", "renew")
+"""Methods that the command line and the screens need, and no program in Python: completion does not offer them."""
 
 
 class PlanningService:
@@ -132,6 +136,7 @@ class PlanningService:
         """
         if self._is_rehearsal:
             raise RefusedError("a rehearsal sends nothing", code="REHEARSAL")
+        self._resources.require_open()
         return self._book.execute(plan)
 
     def renew(self, plan: P) -> P:
@@ -140,6 +145,9 @@ class PlanningService:
         Plans that close, cancel, decrease or confirm stay as they were shown.
         """
         return self._book.renew(plan)
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in _OF_THE_COMMANDS]
 
     @property
     def _env(self) -> str:

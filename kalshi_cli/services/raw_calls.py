@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
-from kalshi_cli.base.errors import HaltedError, RefusedError
+from kalshi_cli.base.errors import ExchangeError, HaltedError, RefusedError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.call import Params
 from kalshi_cli.exchange.wire.values import ResponseFormatError
@@ -16,9 +18,36 @@ MAX_BYTES = 32 * 1024 * 1024
 """The most bytes of all pages together; they are joined in memory."""
 CURSORS = ("cursor", "next_cursor")
 
+GONE = 410
+ENDED = re.compile(r"(POST|DELETE) /portfolio/orders(?:/.*)?")
+"""The order routes that the exchange removed in June 2026; kalshi calls none of them."""
+
+_TRADES = re.compile(r"/portfolio/(events/)?orders(/.*)?|/communications/quotes(/.*)?")
+
+
+def passes_limits_by(method: str, path: str) -> bool:
+    """Return whether a raw write places, changes or accepts an order, which no risk limit then checks.
+
+    `path` is one that `KalshiClient.check_path` returned. A cancel adds no risk.
+    """
+    return method in ("POST", "PUT") and _TRADES.fullmatch(path) is not None
+
+
+def require_limits(method: str, path: str) -> None:
+    """Raise RefusedError for a raw write that no risk limit would check, UsageError for an invalid path."""
+    if passes_limits_by(method, KalshiClient.check_path(path)):
+        raise RefusedError(
+            f"Refused: no risk limit checks {method} {path}",
+            hint="run `kalshi buy`, `kalshi sell`, `kalshi order` or `kalshi quote`; --no-limits sends it as it is",
+            code="NO_LIMITS",
+        )
+
 
 def call(client: KalshiClient, method: str, path: str, params: Params, body: bytes = b"") -> bytes:
-    """Make one call and return the body. RefusedError where a halt blocks it: nothing was sent."""
+    """Make one call and return the body. RefusedError where a halt blocks it: nothing was sent.
+
+    For a path that the exchange removed (410), the hint names its successor.
+    """
     try:
         return client.request(method, path, params, body)
     except HaltedError as error:
@@ -26,6 +55,19 @@ def call(client: KalshiClient, method: str, path: str, params: Params, body: byt
             error.message,
             hint="cancels still work; see `kalshi status`, then run `kalshi resume --reason TEXT`",
             code="HALTED",
+        ) from error
+    except ExchangeError as error:
+        if error.status != GONE:
+            raise
+        path = client.check_path(path)
+        if ENDED.fullmatch(f"{method} {path}"):
+            hint = (
+                f"use {path.replace('/portfolio/', '/portfolio/events/', 1)}, whose fields differ, or `kalshi order -h`"
+            )
+        else:
+            hint = "look for its successor in the API reference of the exchange"
+        raise ExchangeError(
+            error.message, hint=hint, code=error.code, status=error.status, details=error.details
         ) from error
 
 

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import CredentialsError, KalshiError, StateFileError
+from kalshi_cli.base.errors import CredentialsError, KalshiError, StateFileError, UsageError
 from kalshi_cli.config.config import Config
 from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.model.effects import AlertRaised, Effect
@@ -25,6 +25,7 @@ from kalshi_cli.exchange.live.families import EventFamilyCache
 from kalshi_cli.exchange.rest.call import OnAnswer, Timeouts
 from kalshi_cli.exchange.rest.rate_limits import NUMBERS, RateLimiter
 from kalshi_cli.exchange.rest.signing import Signer
+from kalshi_cli.services.raw_calls import ENDED
 from kalshi_cli.telemetry.request_counts import RequestCounters
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ class Resources:
     on_answer: OnAnswer
     traffic: RequestCounters
     """Counts the calls that `on_answer` takes."""
+    ended: threading.Event = field(default_factory=threading.Event)
+    """Set once the account is closed for good; then nothing is opened any more."""
     transport: BaseTransport | None = None
     """Carries requests instead of sockets, for a caller with the exchange in its own process."""
 
@@ -138,18 +141,33 @@ class Resources:
         on_record = self.on_effect if is_reported else None
         return Store.open(path, account=account, environment=env, create=create, busy_ms=busy_ms, on_record=on_record)
 
-    @cached_property
+    @property
     def store(self) -> Store:
-        """Open or create the state file of this account."""
+        """Open or create the state file of this account, for the thread that does it first."""
+        self.require_open()
+        return self._own_store[0]
+
+    @cached_property
+    def _own_store(self) -> tuple[Store, int]:
         store = self.open_store(self.home, is_reported=True)
         self.stack.callback(store.close)
-        return store
+        return store, threading.get_ident()
+
+    def require_open(self) -> None:
+        """Raise UsageError after the end of the account, or in a second thread: orders need the first one's file."""
+        if self.ended.is_set():
+            raise UsageError("This account is closed", hint="open it again with Kalshi.open()")
+        own = self.__dict__.get("_own_store")
+        if own is not None and own[1] != threading.get_ident():
+            raise UsageError("This account is in use by another thread", hint="open one Kalshi for each thread")
 
     def remembered(self, home: Home | None = None, busy_ms: int | None = None) -> Store | None:
         """Open the state file of this account, or of another home, if it exists; reading creates nothing.
 
         It stays open for the next call of this thread, unless the file was replaced: a screen asks every few seconds.
         """
+        if self.ended.is_set():
+            self.require_open()
         home = home or self.home
         key = (home.folder, home is self.home, busy_ms, threading.get_ident())
         try:
@@ -216,9 +234,15 @@ class Resources:
         self.stack.callback(pace.close)
         return RateLimiter(self.clock, shared=pace, tell=self.note)
 
-    @cached_property
+    @property
     def client(self) -> KalshiClient:
         """Connect to the REST API; no request that could trade is sent after a halt."""
+        if self.ended.is_set():
+            self.require_open()
+        return self._own_client
+
+    @cached_property
+    def _own_client(self) -> KalshiClient:
         return self.connected(self._refuse, self._announced)
 
     @cached_property
@@ -264,6 +288,8 @@ class Resources:
 
     def _announced(self, route: str, notice: str) -> None:
         """Warn that a route in use was or will be switched off; save the warning where there is a state file."""
+        if ENDED.fullmatch(route):
+            return  # only a raw call goes there, and its error says enough
         text = f"The exchange announces: {notice}. Check for a newer version of kalshi"
         alert = AlertRaised(self.clock.now(), "critical", "ROUTE_ENDS", route, text)
         self.tell(f"CRITICAL {alert.code} {route}: {text}")

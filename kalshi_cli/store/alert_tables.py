@@ -108,6 +108,10 @@ class AlertStore:
         """Fill an empty board from the file."""
         self._fill(board, self._database.read)
 
+    def incidents(self) -> list[Incident]:
+        """Return every saved incident."""
+        return [rows.read(Incident, found) for found in self._database.read(_MATTERS)]
+
     def decide(
         self, board: Board, rule: Callable[[], Decision], hearers: Callable[[Notice], Sequence[str]], now: Ts
     ) -> Decision:

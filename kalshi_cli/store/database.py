@@ -23,6 +23,9 @@ from kalshi_cli.store.lock import is_running
 BUSY_TIMEOUT_MS = 5_000
 """The longest time that a write waits for another program to finish its own."""
 
+SIDE_FILE = 64 * 1024
+"""Bytes that the files beside a state file need: with less room, SQLite reports an I/O error on opening it."""
+
 _STEP_MS = 5
 """The length of one wait within BUSY_TIMEOUT_MS.
 
@@ -99,8 +102,8 @@ class Database:
         self._frozen: tuple[int, ...] | None = None
         self._connection = self._connect()
         try:
-            opened = os.stat(path)
-            self._identity = opened.st_dev, opened.st_ino
+            self._identity = _identity(path)
+            self._log_identity: tuple[int, int] | None = None
             with self._explained():
                 self._prepare(steps)
                 self._connection.execute(f"PRAGMA busy_timeout = {_STEP_MS}")
@@ -263,8 +266,7 @@ class Database:
             yield connection.execute
             return
         try:
-            if durable:
-                self._refuse_if_gone()
+            self._refuse_if_gone()
             if durable is not self._is_durable:
                 connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 self._is_durable = durable
@@ -280,12 +282,13 @@ class Database:
             raise
 
     def _refuse_if_gone(self) -> None:
-        """Raise StateFileError where the file was deleted or replaced: SQLite would go on writing, and lose it all."""
-        try:
-            found = os.stat(self.path)
-        except OSError:
-            found = None
-        if found is None or (found.st_dev, found.st_ino) != self._identity:
+        """Raise StateFileError where the file or its log was deleted or replaced: every later write would be lost.
+
+        SQLite keeps one log while any program has the file open, and goes on writing into a deleted one.
+        """
+        log = _identity(f"{self.path}-wal")
+        self._log_identity = self._log_identity or log
+        if _identity(self.path) != self._identity or log != self._log_identity:
             raise StateFileError(
                 f"{self.path} was deleted or replaced while in use",
                 hint="start again; missing data is read from the exchange",
@@ -333,6 +336,15 @@ def _is_mounted_read_only(path: Path) -> bool:
         return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
     except OSError:  # SQLite says what is wrong
         return False
+
+
+def _identity(path: Path | str) -> tuple[int, int] | None:
+    """Return what stays the same while a file is neither deleted nor replaced; None without a file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
@@ -437,10 +449,12 @@ def _explain(path: Path, error: sqlite3.DatabaseError) -> StateFileError:
     if found in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StateFileError(
             f"{path} is locked: another program has been writing to it for more than {BUSY_TIMEOUT_MS // 1000} s",
-            hint="close other programs that use it (such as a sqlite3 shell) and try again",
+            hint=f"close other programs that use it, such as a sqlite3 shell (`lsof {path}` lists them), and try again",
             code="state_locked",
         )
-    if found == sqlite3.SQLITE_FULL:
+    if found == sqlite3.SQLITE_FULL or (
+        found in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and is_full(path.parent)
+    ):
         hint = "free some disk space: `kalshi runbook disk-full`"
         return StateFileError(f"No space left to write {path}", hint=hint, code="state_full")
     if found in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
@@ -449,7 +463,16 @@ def _explain(path: Path, error: sqlite3.DatabaseError) -> StateFileError:
             hint="check who owns the file and its directory, or choose another with --state",
             code="state_unwritable",
         )
-    if found == sqlite3.SQLITE_IOERR:  # a full disk too, if SQLite cannot create the files beside it
-        hint = "run `kalshi check disk`; if the disk is full: `kalshi runbook disk-full`"
-        return StateFileError(f"State file error in {path}: {error}", hint=hint)
-    return StateFileError(f"State file error in {path}: {error}", hint="run `kalshi health-check`")
+    hint = "run `kalshi health-check`"
+    if found == sqlite3.SQLITE_IOERR:
+        hint = "the disk has room: look for a quota, and with `dmesg` for a failing disk; `kalshi runbook disk-full`"
+    return StateFileError(f"State file error in {path}: {error}", hint=hint)
+
+
+def is_full(folder: Path) -> bool:
+    """Return whether the disk has no room for the files that SQLite creates beside its file to open it."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < SIDE_FILE or (found.f_files > 0 and found.f_favail == 0)

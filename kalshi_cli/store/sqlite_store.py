@@ -26,10 +26,9 @@ from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.request_traffic import RequestMinute
 from kalshi_cli.core.state.back_off import API_GUARD
-from kalshi_cli.store import closed_tables, migrations, records, rows
+from kalshi_cli.store import closed_tables, halt_file, migrations, records, rows
 from kalshi_cli.store.alert_tables import AlertStore
 from kalshi_cli.store.database import Database, damaged
-from kalshi_cli.store.halt_file import read_halt_file, read_marker_files, remove_halt_file, write_halt_file
 from kalshi_cli.store.records import Halt, Heartbeat
 from kalshi_cli.store.state_store import RESUMED
 
@@ -206,7 +205,7 @@ class Store:
 
     def _or_beside(self, halt: Halt) -> Halt:
         """Return the state of the marker files where no halt is on file: it was lost, or there is a pause."""
-        return halt if halt.state is TradingState.HALTED else read_marker_files(self._home) or halt
+        return halt if halt.state is TradingState.HALTED else halt_file.read_marker_files(self._home) or halt
 
     def _put_order(self, effect: effects.OrderChanged) -> None:
         """Write the current order. Not durable: the exchange can repeat it, and the order request is on the disk."""
@@ -278,7 +277,7 @@ class Store:
                 execute(rows.PUT_MARK, (RESUMED, 1))
                 execute(rows.DROP_MARK, (API_GUARD,))
         if halt.state is not TradingState.HALTED:
-            remove_halt_file(self._home)
+            halt_file.remove_halt_file(self._home)
         self.on_record(effects.StateChanged(halt.since, halt.state, halt.code, halt.reason), self)
 
     def _keep_beside(self, halt: Halt) -> None:
@@ -288,7 +287,7 @@ class Store:
         """
         if halt.state is TradingState.HALTED:
             with suppress(StateFileError):
-                write_halt_file(self._home, halt)
+                halt_file.write_halt_file(self._home, halt)
 
     def lock_market(self, lock: records.MarketLock) -> None:
         """Save a lock durably."""
@@ -305,7 +304,8 @@ class Store:
         return self._select(records.MarketLock, rows.MARKET_LOCKS)
 
     def _switch_group(self, effect: effects.OrderGroupStateChanged) -> None:
-        self._write(rows.SWITCH_GROUP, (effect.is_triggered, effect.order_group_id))
+        with halt_file.keep_trigger(self._home, effect.order_group_id, is_triggered=effect.is_triggered):
+            self._write(rows.SWITCH_GROUP, (effect.is_triggered, effect.order_group_id))
 
     def save_order_group(self, group: records.RunGroup) -> None:
         """Save an order group of a run durably: a forgotten one stays at the exchange."""
@@ -408,11 +408,11 @@ class Store:
     def stop_under_pause(self) -> Halt:
         """Return the halt or the reduce-only state, even under a pause; ACTIVE without either."""
         stop = (*self._select(Halt, rows.HALT), records.NO_HALT)[0]
-        return stop if stop.state is TradingState.HALTED else read_halt_file(self._home) or stop
+        return stop if stop.state is TradingState.HALTED else halt_file.read_halt_file(self._home) or stop
 
     def groups(self) -> tuple[records.RunGroup, ...]:
         """Return the order groups of runs, by shard."""
-        return self._select(records.RunGroup, rows.GROUPS)
+        return halt_file.with_triggers(self._home, self._select(records.RunGroup, rows.GROUPS))
 
     def traffic(self, since: Ts) -> tuple[RequestMinute, ...]:
         """Return the requests that loops counted in each minute from that of `since` on, oldest first."""

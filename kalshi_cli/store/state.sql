@@ -415,3 +415,6 @@ CREATE TRIGGER closed_market_is_forgotten AFTER DELETE ON closed_markets
 WHEN NOT EXISTS (SELECT 1 FROM closed_markets WHERE ticker = OLD.ticker) BEGIN
     UPDATE sizes SET count = count - 1 WHERE name = 'closed_markets';
 END;
+
+-- step 21: The outcome of an order as it was typed here, yes or no; empty in all other orders and in older rows.
+ALTER TABLE orders ADD COLUMN outcome TEXT NOT NULL DEFAULT '';

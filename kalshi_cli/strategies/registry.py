@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, get_args, get_type_hints
 
 import msgspec
@@ -25,6 +26,7 @@ from kalshi_cli.base.units import Price, Qty, price_from_user, qty_from_user
 from kalshi_cli.core.account.sizing import RESERVED
 from kalshi_cli.core.engine.strategy_runner import Watches
 from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.own_code import stdout_to_stderr, unrepeatable_calls
 
 BUILT_IN = {
     "arbitrage": "kalshi_cli.strategies.arbitrage:Arbitrage",
@@ -44,9 +46,6 @@ MAX_SOURCE = 1_000_000
 
 NEAR = 0.7
 """The similarity at which a name in the configuration counts as a misspelling."""
-
-NEAR_HOOK = 0.85
-"""The same for a method; above it, so that methods of the author's own such as `on_start` are left alone."""
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -145,7 +144,7 @@ def load(spec: str) -> type[Strategy]:
 def _beside(name: str) -> list[str]:
     """Return the files of this name in the current folder, as they would be typed."""
     files = dict.fromkeys((f"{name}.py", f"{name.replace('-', '_')}.py"))
-    return [file if "/" in file else f"./{file}" for file in files if Path(file).is_file()]
+    return [file if "/" in file else f"./{file}" for file in files if os.path.isfile(file)]
 
 
 def make(spec: str, given: Mapping[str, object]) -> Strategy:
@@ -181,10 +180,12 @@ def make_all(
             )
         by_name[name] = spec
     own = _shared_out(kinds, given)
-    return [
-        kind(params_from(kind, {**configured.get(kind.name, {}), **configured.get(spec, {}), **own[spec]}, spec))
+    found = [
+        (kind, params_from(kind, {**configured.get(kind.name, {}), **configured.get(spec, {}), **own[spec]}, spec))
         for spec, kind in kinds.items()
     ]
+    with stdout_to_stderr():
+        return [kind(params) for kind, params in found]
 
 
 def misplaced_settings(kinds: Mapping[str, type[Strategy]], allotted: Collection[str]) -> list[str]:
@@ -336,6 +337,7 @@ def _from_path(spec: str) -> type[Strategy]:
         del sys.modules[module_name]
         raise
     _digests[path] = _digest(source)
+    _unrepeatable[path] = unrepeatable_calls(source)
     if not name:
         kinds = [kind for kind in vars(module).values() if _is_strategy(kind) and kind.__module__ == module_name]
         if len(kinds) != 1:
@@ -375,7 +377,8 @@ def _read_source(path: Path) -> bytes:
 def _run(code: Callable[[], Any], what: str, hint: str) -> Any:
     """Run a strategy's code while loading it; any error becomes a UsageError."""
     try:
-        return code()
+        with stdout_to_stderr():
+            return code()
     except (Exception, SystemExit) as error:  # a script that exits would end this program with success
         raise UsageError(
             f"Cannot load {what}: {type(error).__name__}: {error}", hint=hint, code="bad_strategy"
@@ -397,6 +400,21 @@ _digests: dict[Path, str] = {}
 """Hashes of the loaded strategy files: of the bytes that were executed, not of the current file."""
 
 
+_unrepeatable: dict[Path, tuple[str, ...]] = {}
+"""Calls of the loaded strategy files that read the clock or unseeded random numbers."""
+
+
+def unrepeatable_text(spec: str) -> str:
+    """Return a warning of a loaded strategy file whose backtests differ from each other; empty without one."""
+    calls = _unrepeatable.get(_path_of(spec), ()) if spec not in BUILT_IN and ".py" in spec else ()
+    if not calls:
+        return ""
+    return (
+        f"{_file_of(spec)} calls {', '.join(calls)}: the same recording gives another result each time. "
+        "Use view.now for the time, and random.Random(7) of `random` for numbers"
+    )
+
+
 def _digest(source: bytes) -> str:
     return hashlib.sha256(source).hexdigest()[:16]
 
@@ -415,16 +433,29 @@ def _is_strategy(kind: object) -> bool:
 
 
 def _check_hooks(kind: type[Strategy]) -> None:
-    """Refuse a misspelled hook: it would never be called, and the strategy would silently not trade."""
+    """Refuse a method `on_*` that is no hook: it would never be called, and the strategy would silently not trade.
+
+    A method that the strategy calls itself is one of its own.
+    """
     hooks = [name for name in vars(Strategy) if name.startswith("on_")]
-    for name in dir(kind):
-        near = get_close_matches(name, hooks, n=1, cutoff=NEAR_HOOK) if name.startswith("on_") else []
-        if near and name not in hooks:
+    methods = {name: method for name in dir(kind) if callable(method := getattr(kind, name))}
+    used = {name for method in methods.values() for name in _names_in(getattr(method, "__code__", None))}
+    for name in methods:
+        if name.startswith("on_") and name not in hooks and name not in used:
+            near = get_close_matches(name, hooks, n=1)
             raise UsageError(
-                f"Strategy {kind.name}: {name} is not a hook; did you mean {near[0]}?",
-                hint=f"the hooks are {', '.join(hooks)}; rename the method",
+                f"Strategy {kind.name}: {name} is not a hook" + (f"; did you mean {near[0]}?" if near else ""),
+                hint=f"the hooks are {', '.join(hooks)}; rename the method, which nothing calls",
                 code="bad_strategy",
             )
+
+
+def _names_in(code: CodeType | None) -> set[str]:
+    """Return the attributes and globals that a function and those inside it use."""
+    if code is None:
+        return set()
+    inner = (each for each in code.co_consts if isinstance(each, CodeType))
+    return set(code.co_names).union(*map(_names_in, inner))
 
 
 def _checked(kind: Any, spec: str) -> type[Strategy]:

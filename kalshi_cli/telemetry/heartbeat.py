@@ -14,6 +14,7 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.net.address_guard import AddressError, Resolve, parse_web_address, resolve_here
+from kalshi_cli.net.delivery import DeliveryResult
 from kalshi_cli.net.guarded_client import PinnedHttpClient
 
 PING_S = 5.0
@@ -103,4 +104,15 @@ class HeartbeatPinger:
             self.tell(f"Warning: heartbeat not delivered: {redact(outcome.text)}")
 
 
-__all__ = ["AddressError", "HeartbeatPinger"]
+def try_connection(
+    url: str, clock: Clock, *, allow_private: bool = False, resolve: Resolve = resolve_here
+) -> DeliveryResult:
+    """Connect to the host of the pings, with TLS, and send nothing: a ping would say that a loop is alive.
+
+    Raises AddressError for an address that is not allowed.
+    """
+    address = parse_web_address(url, allow_private=allow_private)
+    return PinnedHttpClient(address, clock, resolve).connect(within_s=PING_S)
+
+
+__all__ = ["AddressError", "HeartbeatPinger", "try_connection"]

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from kalshi_cli.app.event_source import OpenAccount
 from kalshi_cli.app.kalshi import Kalshi
 from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.tui.questions import Consent
 from kalshi_cli.views.order_text import closes_text
 from kalshi_cli.views.plans import Plan
 
@@ -44,26 +45,27 @@ def with_keys(hint: str) -> str:
 
 
 class Action(NamedTuple):
-    """Something to do: its words, how to plan it, how to execute it, and whether the user must agree first."""
+    """Something to do: its words, how to plan it, how to execute it, and how the user is asked first.
+
+    `ask` is called in the thread of actions with the words and the plan; None where the user has agreed already. `key`
+    is the key that asks for it again.
+    """
 
     words: str
     plan: Callable[[Kalshi], AnyPlan]
     execute: Execute
-    needs_consent: bool
+    ask: Callable[[str, AnyPlan], Consent] | None = None
+    key: str = ""
 
 
 class ActionThread:
     """Plans and executes one action after the other, over a connection that is open already.
 
-    `ask` is called in this thread with a plan that needs consent, and returns whether the user agreed. `tell` takes a
-    line about the result; `is_error` says that it failed.
+    `tell` takes a line about the result; `is_error` says that it failed.
     """
 
-    def __init__(
-        self, open_account: OpenAccount, ask: Callable[[str, AnyPlan], bool], tell: Callable[[str, bool], None]
-    ) -> None:
+    def __init__(self, open_account: OpenAccount, tell: Callable[[str, bool], None]) -> None:
         self._open = open_account
-        self._ask = ask
         self._tell = tell
         self._queue: Queue[Action] = Queue(MAX_ACTIONS)
         self._is_open = True
@@ -90,6 +92,12 @@ class ActionThread:
             self._tell(f"Not done: {action.words}. {MAX_ACTIONS} actions are waiting", True)
 
     def _work(self) -> None:
+        try:
+            self._act_until_stopped()
+        except KalshiError as error:  # the account could not be opened, or not be closed
+            self._tell(error.message, True)
+
+    def _act_until_stopped(self) -> None:
         with self._open() as kalshi:
             self._warm_up(kalshi)
             while self._is_open or self._queue.unfinished_tasks:
@@ -112,8 +120,11 @@ class ActionThread:
     def _perform(self, kalshi: Kalshi, action: Action) -> None:
         try:
             plan = action.plan(kalshi)
-            if action.needs_consent and not self._ask(action.words, plan):
+            answer = Consent.YES if action.ask is None else action.ask(action.words, plan)
+            if answer is Consent.NO:
                 self._tell(f"Not done: {action.words}", False)
+            elif answer is Consent.EXPIRED:
+                self._tell(f"Not done: {action.words}. The plan expired; press {action.key} again", True)
             else:
                 outcome = action.execute(kalshi, plan)
                 error = getattr(outcome, "error", None)

@@ -9,13 +9,14 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ClassVar
 
 from msgspec.structs import replace
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Horizontal
+from textual.containers import Container
 from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Input, Static
@@ -25,27 +26,29 @@ from kalshi_cli.app.kalshi import Kalshi
 from kalshi_cli.app.list_prices import ListPrices, merged
 from kalshi_cli.app.market_history import MarketHistory
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import ExitCode, TerminationRequested
+from kalshi_cli.base.errors import ExitCode, KalshiError, RefusedError, TerminationRequested
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.base.units import Money, Price, show_money, show_price
+from kalshi_cli.base.units import Money, show_money
 from kalshi_cli.tui import picture
 from kalshi_cli.tui.actions import Action, ActionThread, AnyPlan, Execute
-from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog
+from kalshi_cli.tui.curve import chart
+from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog, WordDialog
 from kalshi_cli.tui.list_panel import ListPanel, title_of
+from kalshi_cli.tui.market_page import HIGH, MarketPage
 from kalshi_cli.tui.ordered_keys import OrderedKeysApp
+from kalshi_cli.tui.questions import Changes, Consent, Question, change_of
+from kalshi_cli.views.close import no_position
 from kalshi_cli.views.live import LiveEvent, TopRow
+from kalshi_cli.views.plans import CloseAllPlan
 
 FRAME_S = 0.2
 """Seconds between two frames."""
 
-LOOK_S = 0.2
-"""Seconds after which a question sees that the screen is over."""
+WIDE = 120
+"""From this width on, and HIGH lines, all lists are shown at once."""
 
-ASK_S = 60.0
-"""Seconds that a question waits for its answer: as long as a plan lives."""
-
-WIDE, HIGH = 120, 30
-"""From this size on, all lists are shown at once."""
+FRAME_WIDTH = 6
+"""Columns of a frame that its title cannot use."""
 
 WIDEST = 160
 """From this width on, positions and alerts need no whole row of the screen."""
@@ -55,73 +58,6 @@ NOTE_S, ERROR_S = 15.0, 60.0
 
 LOCK_S = 3600.0
 
-NO_BOOK = "No order book: the loop does not follow this market, or it is not reliable"
-
-
-class MarketPage(Screen[None]):
-    """A market: its depth, best prices, our position, orders and fills."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter", "app.leave", "Back")]
-
-    def __init__(self, ticker: str, history: MarketHistory) -> None:
-        super().__init__()
-        self.ticker = ticker
-        self._history = history
-        self._middles: list[int] = []
-
-    def compose(self) -> ComposeResult:
-        """Lay out the page."""
-        yield Static(id="title", markup=False)
-        yield Static(id="chart", markup=False)
-        with Horizontal(id="depth"):
-            yield Static(id="ladder", markup=False)
-            yield Static(id="trades", markup=False)
-        yield Static(id="own", markup=False)
-        yield Static("Esc back   c cancel all orders of this market   x close the position   l lock", id="keys")
-
-    def on_mount(self) -> None:
-        """Start to read trades and prices."""
-        self._history.start()
-
-    def on_unmount(self) -> None:
-        """Stop reading."""
-        self._history.stop()
-
-    def show(self, state: LiveEvent) -> None:
-        """Show the market in a state."""
-        title = next((each.title for each in state.markets or () if each.ticker == self.ticker), "")
-        book = next((each for each in state.books or () if each.ticker == self.ticker), None)
-        head = Text(no_wrap=True, overflow="ellipsis")
-        if state.run is not None:
-            head.append(picture.place_mark(state.run)).append("  ")
-        head.append(self.ticker, style="bold")
-        if book is not None:
-            if book.mid is not None and self._middles[-1:] != [book.mid]:
-                self._middles = [*self._middles, int(book.mid)][-500:]
-            head.append(f"  chance {picture.odds(book.mid)}")
-        head.append(f"  {safe_text(title)}")
-        self.query_one("#title", Static).update(head)
-        self._show("chart", self._chart)
-        self._show("ladder", lambda width, height: picture.ladder(book, width, height) if book else [Text(NO_BOOK)])
-        self._show("trades", self._trades)
-        most = 8 if self.app.size.height >= HIGH else 2
-        self._show("own", lambda width, _height: picture.own_lines(state, self.ticker, width, most))
-
-    def _show(self, name: str, draw: Callable[[int, int], Sequence[Text]]) -> None:
-        """Draw a part of the page into its room."""
-        part = self.query_one(f"#{name}", Static)
-        part.update(Text("\n", no_wrap=True).join(draw(*part.content_size)))
-
-    def _chart(self, width: int, height: int) -> Sequence[Text]:
-        points = (*self._history.newest.closes, *self._middles)
-        return picture.chart(points, width, max(1, height), lambda value: show_price(Price(value)))
-
-    def _trades(self, _width: int, height: int) -> Sequence[Text]:
-        found = self._history.newest
-        if found.problem:
-            return [Text(f"Trades cannot be read: {safe_text(found.problem)}", style="bold red")]
-        return picture.trade_lines(found.trades, height)
-
 
 class TopApp(OrderedKeysApp):
     """The terminal screen of an account."""
@@ -129,7 +65,7 @@ class TopApp(OrderedKeysApp):
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     Screen { layout: vertical; }
-    #head { height: 3; }
+    #head { height: auto; min-height: 3; max-height: 4; }
     #curve { height: 1; }
     #curve.high { height: 4; }
     #lists { height: 1fr; layout: vertical; }
@@ -163,6 +99,7 @@ class TopApp(OrderedKeysApp):
         Binding("f", "flatten", "Flatten"),
         Binding("K", "kill", "Kill"),
         Binding("q", "quit", "Quit"),
+        Binding("ctrl+c", "quit", show=False, priority=True),
     ]
 
     def __init__(self, open_account: OpenAccount, clock: Clock, tickers: Sequence[str] = ()) -> None:
@@ -174,12 +111,13 @@ class TopApp(OrderedKeysApp):
         self._listed: tuple[TopRow, ...] = ()
         self._followed: tuple[TopRow, ...] = ()
         self._source = EventSource(open_account, clock)
-        self._actions = ActionThread(open_account, self._ask, self._tell_from_thread)
+        self._actions = ActionThread(open_account, self._tell_from_thread)
         self._is_over = threading.Event()
         self._from_thread: deque[Callable[[], object]] = deque()
         """Calls from the thread of actions; the next frame makes them."""
         self._state = LiveEvent()
         self._words = ""
+        self._has_news = False
         self._note_ends = math.inf
         """The monotonic second at which the note below the lists is removed."""
 
@@ -234,9 +172,9 @@ class TopApp(OrderedKeysApp):
     def on_resize(self, event: Resize) -> None:
         """Show all lists where there is room, else the focused one."""
         is_wide = event.size.width >= WIDE and event.size.height >= HIGH
-        self.query_one("#lists").set_class(is_wide, "wide")
-        self.query_one("#lists").set_class(is_wide and event.size.width < WIDEST, "rows")
-        self.query_one("#curve").set_class(is_wide and event.size.height >= HIGH + 6, "high")
+        self._base.query_one("#lists").set_class(is_wide, "wide")
+        self._base.query_one("#lists").set_class(is_wide and event.size.width < WIDEST, "rows")
+        self._base.query_one("#curve").set_class(is_wide and event.size.height >= HIGH + 6, "high")
         self._choose_lists()
 
     def on_descendant_focus(self) -> None:
@@ -244,45 +182,58 @@ class TopApp(OrderedKeysApp):
         self._choose_lists()
 
     def _choose_lists(self) -> None:
-        lists = self.query(ListPanel)
-        is_wide = self.query_one("#lists").has_class("wide")
+        lists = self._base.query(ListPanel)
+        is_wide = self._base.query_one("#lists").has_class("wide")
         focused = next((each for each in lists if each.has_focus), None)
         if focused is None and not is_wide:
             return
         for each in lists:
             each.display = is_wide or each is focused
-            titles = (("▸" if panel is each.panel else "") + title_of(panel) for panel in picture.PANELS)
-            each.border_title = title_of(each.panel) if is_wide else "  ".join(titles)
+            titles = [("▸" if panel is each.panel else "") + title_of(panel, self._state) for panel in picture.PANELS]
+            gap = "  " if len("  ".join(titles)) <= self.size.width - FRAME_WIDTH else " "
+            each.border_title = title_of(each.panel, self._state) if is_wide else gap.join(titles)
 
     def _frame(self) -> None:
         """Draw what changed; times are drawn anew each time, because a number grows old by itself."""
         self._end_without_terminal()
-        while self._from_thread:
+        for _ in range(len(self._from_thread)):  # a question that must wait comes again in the next frame
             self._from_thread.popleft()()
         if self._clock.monotonic() >= self._note_ends:
             self._note_ends = math.inf
-            self.screen_stack[0].query_one("#said", Static).update("")
+            self._base.query_one("#said", Static).update("")
         newest = self._newest()
         if newest is not None:
+            has_other_count = picture.firing(newest) != picture.firing(self._state)
             self._state = newest
-        page = self.screen
-        if isinstance(page, MarketPage):
-            if newest is not None:
+            if has_other_count and self._base.query("#lists"):
+                self._choose_lists()
+        pages = [each for each in self.screen_stack if isinstance(each, MarketPage)]
+        for page in pages:
+            if newest is not None and page.is_mounted:
                 page.show(self._state)
-            return
-        if page is not self.screen_stack[0] or not page.query("#head"):  # a dialog, or the app is closing
-            return
+        self._has_news = self._has_news or newest is not None
+        if not pages and self._base.query("#head"):  # else the app is closing
+            self._draw_lists(self._has_news)
+            self._has_news = False
+
+    @property
+    def _base(self) -> Screen[object]:
+        """Return the screen with the lists, which goes on behind a question."""
+        return self.screen_stack[0]
+
+    def _draw_lists(self, has_news: bool) -> None:
+        """Draw the main screen; its head each time, because its age grows."""
         width = self.size.width
         head = picture.header(self._state, self._clock.now(), width)
         if self._source.problem:
-            head[2] = Text(f"PROBLEM: {safe_text(self._source.problem)}", style="bold red")
-        self.query_one("#head", Static).update(Text("\n", no_wrap=True).join(head))
-        if newest is not None:
-            curve = self.query_one("#curve", Static)
-            lines = picture.chart(self._source.equity, width, curve.content_size.height, lambda v: show_money(Money(v)))
+            head[2:] = [Text(f"PROBLEM: {safe_text(self._source.problem)}", style="bold red")]
+        self._base.query_one("#head", Static).update(Text("\n", no_wrap=True).join(head))
+        if has_news:
+            curve = self._base.query_one("#curve", Static)
+            lines = chart(self._source.equity, width, curve.content_size.height, lambda v: show_money(Money(v)))
             curve.update(Text("\n", no_wrap=True).join(lines))
-        for each in self.query(ListPanel):
-            if newest is not None:
+        for each in self._base.query(ListPanel):
+            if has_news:
                 each.show(self._state, self._words)
             else:
                 each.draw()
@@ -302,13 +253,18 @@ class TopApp(OrderedKeysApp):
 
     def action_focus_list(self, name: str) -> None:
         """Go to a list."""
-        found = self.screen_stack[0].query_one(f"#{name}", ListPanel)
+        found = self._base.query_one(f"#{name}", ListPanel)
         found.display = True
         found.focus()
 
     def action_help(self) -> None:
         """Show the keys."""
-        self.push_screen(HelpDialog())
+        widths = {each.panel.name: each.content_size.width for each in self._base.query(ListPanel) if each.display}
+        found = (
+            picture.hidden_columns(panel, panel.rows(self._state), widths.get(panel.name, max(widths.values())))
+            for panel in picture.PANELS
+        )
+        self.push_screen(HelpDialog([words for words in found if words]))
 
     def action_leave(self) -> None:
         """Close the page, or the search."""
@@ -320,7 +276,7 @@ class TopApp(OrderedKeysApp):
 
     def action_search(self) -> None:
         """Ask for words that rows must contain."""
-        search = self.query_one("#search", Input)
+        search = self._base.query_one("#search", Input)
         search.add_class("open")
         search.value = self._words
         search.focus()
@@ -328,7 +284,7 @@ class TopApp(OrderedKeysApp):
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while the user types."""
         self._words = event.value
-        for each in self.query(ListPanel):
+        for each in self._base.query(ListPanel):
             each.show(self._state, self._words)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -337,8 +293,8 @@ class TopApp(OrderedKeysApp):
 
     def _end_search(self, words: str) -> None:
         self._words = words
-        self.query_one("#search", Input).remove_class("open")
-        shown = next((each for each in self.query(ListPanel) if each.display), None)
+        self._base.query_one("#search", Input).remove_class("open")
+        shown = next((each for each in self._base.query(ListPanel) if each.display), None)
         if shown is not None:
             shown.focus()
             shown.show(self._state, words)
@@ -357,8 +313,8 @@ class TopApp(OrderedKeysApp):
             self.push_screen(MarketPage(row.ticker, MarketHistory(self._open, row.ticker, self._clock)))
 
     def action_pause(self) -> None:
-        """Pause at once: it stops orders and places none."""
-        self._do("pause trading", lambda kalshi: kalshi.trading.plan_pause("from kalshi top"), _control, ask=False)
+        """Pause after showing the plan."""
+        self._do("pause trading", lambda kalshi: kalshi.trading.plan_pause("from kalshi top"), _control, key="p")
 
     def action_resume(self) -> None:
         """Ask for the reason, then resume."""
@@ -367,12 +323,12 @@ class TopApp(OrderedKeysApp):
             if reason == "":
                 self._tell("Not resumed: press r again and type a reason", is_error=False)
             elif reason:
-                self._do("resume trading", lambda kalshi: kalshi.trading.plan_resume(reason), _control, ask=False)
+                self._do("resume trading", lambda kalshi: kalshi.trading.plan_resume(reason), _control, key="")
 
         self.push_screen(TextDialog("Resume trading. Why is it safe again?"), resume)
 
     def action_cancel(self) -> None:
-        """Cancel the selected order; on a market page all orders of the market."""
+        """Cancel the selected order after showing it; on a market page all orders of the market."""
         row = self._selected()
         if row is None:
             return
@@ -383,7 +339,9 @@ class TopApp(OrderedKeysApp):
             self._tell(words, is_error=False)
             return
         words = f"cancel {len(ids)} orders of {row.ticker}" if len(ids) > 1 else f"cancel order {ids[0][:8]}"
-        self._do(words, lambda kalshi: kalshi.orders.plan_cancel(*ids), _orders, ask=False)
+        if len(ids) == 1 and row.cells:
+            words += ": {}, {} at {}, {} filled".format(*row.cells)
+        self._do(words, lambda kalshi: kalshi.orders.plan_cancel(*ids), _orders, key="c")
 
     def _orders_of(self, ticker: str) -> list[str]:
         if not isinstance(self.screen, MarketPage):
@@ -395,67 +353,87 @@ class TopApp(OrderedKeysApp):
         """Close the selected position after showing the plan."""
         row = self._selected()
         if row is not None and row.ticker:
-            plan = lambda kalshi: kalshi.orders.plan_close(row.ticker, is_reviewed=True)  # noqa: E731
-            self._do(f"close {row.ticker}", plan, _orders, ask=True)
+            self._do(f"close {row.ticker}", lambda kalshi: _close(kalshi, row.ticker), _orders, key="x")
 
     def action_lock(self) -> None:
         """Lock the selected market for an hour."""
         row = self._selected()
         if row is not None and row.ticker:
             plan = lambda kalshi: kalshi.trading.plan_lock(row.ticker, LOCK_S, "from kalshi top")  # noqa: E731
-            self._do(f"lock {row.ticker} for 1h", plan, _control, ask=True)
+            self._do(f"lock {row.ticker} for 1h", plan, _control, key="l")
 
     def action_flatten(self) -> None:
-        """Close every position, after the user typed the word."""
-        self._typed("flatten", "close EVERY position", lambda kalshi: kalshi.orders.plan_close(), _orders)
+        """Close every position, after the user saw the plan and typed the word."""
+        what, question = "close EVERY position", Question(self._clock, self._is_over)
+        dialog = WordDialog(what, "flatten", self._clock, "f")
+
+        def plan(kalshi: Kalshi) -> AnyPlan:
+            try:
+                return _close(kalshi, None)
+            except KalshiError:
+                self._from_thread.append(dialog.close_without_plan)
+                raise
+
+        def ask(_words: str, made: AnyPlan) -> Consent:
+            self._from_thread.append(lambda: dialog.show_plan(made, self._changes(made)))
+            return question.wait(made)
+
+        self.push_screen(dialog, question.take)
+        self._actions.do(Action(what, plan, _orders, ask, "f"))
 
     def action_kill(self) -> None:
         """Halt trading and cancel every order, after the user typed the word."""
-        self._typed("kill", "halt trading and cancel EVERY order", lambda k: k.orders.plan_cancel_all(), _orders)
+        what = "halt trading and cancel EVERY order"
 
-    def _typed(self, word: str, what: str, plan: Callable[[Kalshi], AnyPlan], execute: Execute) -> None:
         def act(typed: str | None) -> None:
-            if typed == word:
-                self._do(what, plan, execute, ask=False)
+            if typed == "kill":
+                self._do(what, lambda kalshi: kalshi.orders.plan_cancel_all(), _orders, key="")
             else:
-                self._tell(f"Not done: {what}. The word was not {word!r}", is_error=False)
+                self._tell(f"Not done: {what}. The word was not 'kill'", is_error=False)
 
-        self.push_screen(TextDialog(f"This will {what}. Type {word} to do it"), act)
+        self.push_screen(TextDialog(f"This will {what}. Type kill to do it"), act)
 
-    def _do(
-        self,
-        words: str,
-        plan: Callable[[Kalshi], AnyPlan],
-        execute: Execute,
-        *,
-        ask: bool,
-    ) -> None:
+    def _do(self, words: str, plan: Callable[[Kalshi], AnyPlan], execute: Execute, *, key: str) -> None:
+        """Plan and execute; with a `key`, ask first: the key asks again when the plan has expired."""
         self._tell(f"{words} ...", is_error=False)
         self._note_ends = math.inf
-        self._actions.do(Action(words, plan, execute, ask))
+        self._actions.do(Action(words, plan, execute, partial(self._ask, key) if key else None, key))
 
     # -- answers ------------------------------------------------------------------------------------------------------
 
-    def _ask(self, words: str, plan: AnyPlan) -> bool:
+    def _ask(self, key: str, words: str, plan: AnyPlan) -> Consent:
         """Show a plan and wait for the answer; called by the thread of actions."""
-        answered, answers = threading.Event(), [False]
+        question = Question(self._clock, self._is_over)
+        self._from_thread.append(lambda: self._show_question(question, key, words, plan))
+        return question.wait(plan)
 
-        def take(answer: bool | None) -> None:
-            answers[0] = bool(answer)
-            answered.set()
+    def _show_question(self, question: Question, key: str, words: str, plan: AnyPlan) -> None:
+        """Show a plan. While the user types into a text box it waits: its keys must not answer."""
+        if question.is_closed:
+            return
+        if isinstance(self.screen, WordDialog):  # its own plan waits for the end of this question
+            question.take(False)
+        elif isinstance(self.focused, Input):
+            if not question.has_told:
+                self._tell(f"{words}: plan ready. Enter or Esc leaves the text box and shows it", is_error=False)
+                question.has_told = True
+            self._from_thread.append(lambda: self._show_question(question, key, words, plan))
+        else:
+            dialog = ConfirmDialog(words, self._clock, key)
+            dialog.show_plan(plan, self._changes(plan))
+            self.push_screen(dialog, question.take)
 
-        self._from_thread.append(lambda: self.push_screen(ConfirmDialog(words, plan.facts, plan.warnings), take))
-        for _ in range(int(ASK_S / LOOK_S)):
-            if answered.wait(LOOK_S) or self._is_over.is_set():
-                break
-        return answers[0]
+    def _changes(self, plan: AnyPlan) -> Changes:
+        """Return the function that compares the positions of a plan with those of the screen."""
+        before = self._state.positions or ()
+        return lambda: change_of(plan, before, self._state.positions or ())
 
     def _tell_from_thread(self, words: str, is_error: bool) -> None:
         self._source.refresh()
         self._from_thread.append(lambda: self._tell(words, is_error=is_error))
 
     def _tell(self, words: str, *, is_error: bool) -> None:
-        found = self.screen_stack[0].query_one("#said", Static)
+        found = self._base.query_one("#said", Static)
         self._note_ends = self._clock.monotonic() + (ERROR_S if is_error else NOTE_S)
         found.update(Text(safe_text(words), style="bold red" if is_error else "bold"))
         if self.screen is not self.screen_stack[0]:
@@ -468,3 +446,11 @@ def _control(kalshi: Kalshi, plan: AnyPlan) -> object:
 
 def _orders(kalshi: Kalshi, plan: AnyPlan) -> object:
     return kalshi.orders.execute(plan)
+
+
+def _close(kalshi: Kalshi, ticker: str | None) -> CloseAllPlan:
+    """Plan to close the position in a market, or all; RefusedError without a position."""
+    plan = kalshi.orders.plan_close(ticker, is_reviewed=ticker is not None)
+    if not plan.positions:
+        raise RefusedError("No open positions" if ticker is None else no_position(ticker), code="NO_POSITION")
+    return plan

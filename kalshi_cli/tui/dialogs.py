@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
+from textual.events import Key
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.text import safe_text
+from kalshi_cli.tui.questions import Change, Changes, seconds_left, total_of
+from kalshi_cli.views.plans import Plan
 
 BOX = """
 {name} {{ align: center middle; }}
 {name} Vertical {{ width: 76; max-width: 100%; height: auto; max-height: 100%; border: thick $accent; padding: 0 1; }}
+{name} #plan {{ width: 100%; height: auto; max-height: 50vh; }}
 """
+
+SCROLL = (
+    Binding("up,pageup", "scroll_plan(-1)", show=False),
+    Binding("down,pagedown", "scroll_plan(1)", show=False),
+)
+
+AGAIN_S = 0.2
+"""Seconds until a question looks again at the time and at the positions."""
+
+WORD_S = 3.0
+"""Seconds for which a wrong word is answered."""
+
+LAST_S = 10.0
+"""Seconds before the end of a plan from which the time left is shown in red."""
+
+QUIET_S = 1.0
+"""Seconds without a key before `y` agrees to a plan: longer than between two letters of typed text."""
 
 KEYS = (
     ("1 to 6", "positions, orders, fills, strategies, alerts, markets"),
@@ -25,46 +48,184 @@ KEYS = (
     ("arrows, j, k", "select a row"),
     ("/", "show only rows that contain the words; Esc shows all"),
     ("Enter", "market page: chart, depth, trades, own orders and fills"),
-    ("c", "cancel the selected order, at once"),
-    ("x", "close the selected position; shows the plan and asks"),
+    ("c", "cancel the selected order; asks for y"),
+    ("x", "close the selected position; shows the plan and asks for y"),
     ("l", "lock the market for an hour: no new positions; asks"),
-    ("p", "pause trading, at once"),
+    ("p", "pause trading; asks for y"),
     ("r", "resume trading; asks for the reason"),
-    ("f", "close every position; asks for the word flatten"),
+    ("f", "close every position; shows the plan, asks for the word flatten"),
     ("K", "halt, and cancel every order; asks for the word kill"),
-    ("q", "leave the screen; a running strategy goes on"),
+    ("q, Ctrl-C", "leave the screen; a running strategy goes on"),
     ("", ""),
     ("loop", "a running kalshi trade"),
     ("severity", "how urgent an alert is: critical, warning or info"),
 )
 
 
-class ConfirmDialog(ModalScreen[bool]):
-    """Shows a plan and asks for consent. Only `y` agrees."""
+class PlanDialog(ModalScreen[bool]):
+    """Shows a plan, the seconds in which it may be executed, and what has changed since; the base of both questions."""
 
-    CSS = BOX.format(name="ConfirmDialog")
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "answer(True)", "Yes"),
-        Binding("n,escape,enter,q", "answer(False)", "No"),
-    ]
-
-    def __init__(self, words: str, facts: Sequence[str], warnings: Sequence[str]) -> None:
+    def __init__(self, words: str, clock: Clock, key: str) -> None:
         super().__init__()
-        self._words, self._facts, self._warnings = words, facts, warnings
+        self.plan: Plan[Any] | None = None
+        self._words, self._clock, self._key = words, clock, key
+        self._changes: Changes = Change
+        self._quiet_since = clock.monotonic()
+        """The monotonic second of the last key, or at which the plan was shown."""
+        self._early, self._early_ends = "", 0.0
+        """An answer to a key that came too early, and the monotonic second until which it is shown."""
 
     def compose(self) -> ComposeResult:
         """Lay out the plan."""
         with Vertical():
             yield Static(Text(f"{safe_text(self._words)}?", style="bold"))
-            for fact in self._facts:
-                yield Static(Text(safe_text(fact)))
-            for warning in self._warnings:
-                yield Static(Text(f"Warning: {safe_text(warning)}", style="bold red"))
-            yield Static(Text("y yes   n no", style="dim"))
+            with VerticalScroll(id="plan", can_focus=False):
+                yield Static(Text("Reading ..."), id="facts")
+            yield Static(id="changed")
+            yield Static(id="left")
+            yield from self.answer_parts()
+
+    def answer_parts(self) -> ComposeResult:
+        """Lay out where the user answers."""
+        yield Static(id="answers")
+
+    def on_mount(self) -> None:
+        """Count from when the plan is on the screen, and look at it again all the time."""
+        self._quiet_since = self._clock.monotonic()
+        self._draw_plan()
+        self.set_interval(AGAIN_S, self._look)
+        self._look()
+
+    def show_plan(self, plan: Plan[Any], changes: Changes) -> None:
+        """Show the plan; `changes` says what has changed since."""
+        self.plan, self._changes = plan, changes
+        self._quiet_since = self._clock.monotonic()
+        self._early_ends = 0.0
+        if self.is_mounted:
+            self._draw_plan()
+            self._look()
+
+    def _draw_plan(self) -> None:
+        if self.plan is None:
+            return
+        facts = [Text(safe_text(each)) for each in (total_of(self.plan), *self.plan.facts) if each]
+        warnings = [Text(f"Warning: {safe_text(each)}", style="bold red") for each in self.plan.warnings]
+        self.query_one("#facts", Static).update(Text("\n").join([*facts, *warnings]))
+
+    @property
+    def _is_quiet(self) -> bool:
+        return self._clock.monotonic() - self._quiet_since >= QUIET_S
+
+    def _left_s(self) -> float:
+        return 0.0 if self.plan is None else seconds_left(self.plan, self._clock.now())
+
+    def _look(self) -> None:
+        """Show what time has changed."""
+        change = self._changes()
+        self._say("changed", f"No longer true. {change.words}" if change.words else "", "bold red")
+        if self.plan is None:
+            return
+        left_s = self._left_s()
+        if left_s <= 0:
+            self._say("left", f"Expired: nothing was sent. Esc, then {self._key} again for a new plan", "bold red")
+        else:
+            self._say("left", f"{math.ceil(left_s)} s left", "dim" if left_s > LAST_S else "bold red")
+        is_early = self._clock.monotonic() < self._early_ends
+        self._say("answers", self._early if is_early else self.answer_words(change), "bold" if is_early else "dim")
+
+    def answer_words(self, change: Change) -> str:
+        """Return which keys answer now."""
+        return "" if change.is_void else "Esc back"
+
+    def _say(self, part: str, words: str, style: str) -> None:
+        found = self.query_one(f"#{part}", Static)
+        found.display = bool(words)
+        found.update(Text(safe_text(words), style=style))
+
+    def _may_agree(self) -> bool:
+        """Return whether the plan may be agreed to now."""
+        return self.plan is not None and self._left_s() > 0 and not self._changes().is_void and self._is_quiet
 
     def action_answer(self, answer: bool) -> None:
         """Close with the answer."""
         self.dismiss(answer)
+
+    def action_scroll_plan(self, pages: int) -> None:
+        """Show another part of a long plan."""
+        self.query_one("#plan", VerticalScroll).scroll_relative(y=pages * 5, animate=False)
+
+
+class ConfirmDialog(PlanDialog):
+    """Shows a plan and asks for consent. Only `y` agrees, and only after QUIET_S without any key.
+
+    The plan may open while the user types something else: no letter of that may agree to it.
+    """
+
+    CSS = BOX.format(name="ConfirmDialog")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n,escape,enter,q", "answer(False)", "No"),
+        *SCROLL,
+    ]
+
+    def on_key(self, event: Key) -> None:
+        """Agree to `y` after a pause; any other key, and an early `y`, begin the pause again."""
+        if event.key == "y" and self._may_agree():
+            self.dismiss(True)
+            return
+        is_early = event.key == "y" and self._left_s() > 0 and not self._is_quiet
+        self._quiet_since = self._clock.monotonic()
+        if is_early:
+            self._early, self._early_ends = "Wait a second, then y to agree   n no", self._quiet_since + QUIET_S
+        self._look()
+
+    def answer_words(self, change: Change) -> str:
+        """Return which keys answer now."""
+        return "n back" if change.is_void or self._left_s() <= 0 else "y yes   n no"
+
+
+class WordDialog(PlanDialog):
+    """Shows a plan and asks for a word. Opens before the plan is made, so that the word has a place at once.
+
+    Enter agrees only after the plan has been on the screen for QUIET_S.
+    """
+
+    CSS = BOX.format(name="WordDialog")
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "answer(False)", "No"), *SCROLL]
+
+    def __init__(self, words: str, word: str, clock: Clock, key: str) -> None:
+        super().__init__(words, clock, key)
+        self._word = word
+
+    def answer_parts(self) -> ComposeResult:
+        """Lay out where the user answers."""
+        yield Static(Text(f"Type {self._word} to do it", style="bold"))
+        yield Input()
+        yield Static(id="answers")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Agree to the word."""
+        event.stop()
+        is_word = event.value.strip() == self._word
+        if is_word and self._may_agree():
+            self.dismiss(True)
+            return
+        self._early = "Read the plan first, then Enter" if is_word else f"The word is {self._word}"
+        if not is_word or self.plan is None or not self._is_quiet:
+            self._early_ends = self._clock.monotonic() + WORD_S
+        self._look()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Keep the text from the search of the screen below."""
+        event.stop()
+
+    def answer_words(self, change: Change) -> str:
+        """Return which keys answer now."""
+        return "Esc back" if change.is_void or self._left_s() <= 0 else "Enter confirms   Esc cancels"
+
+    def close_without_plan(self) -> None:
+        """Close, because no plan could be made."""
+        if self.is_current:
+            self.dismiss(False)
 
 
 class TextDialog(ModalScreen[str]):
@@ -99,12 +260,18 @@ class TextDialog(ModalScreen[str]):
 
 
 class HelpDialog(ModalScreen[None]):
-    """Lists the keys."""
+    """Lists the keys, and the columns for which the terminal is too narrow."""
 
     CSS = BOX.format(name="HelpDialog")
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter,question_mark", "dismiss", "Close")]
+
+    def __init__(self, hidden: Sequence[str] = ()) -> None:
+        super().__init__()
+        self._hidden = hidden
 
     def compose(self) -> ComposeResult:
         """Lay out the keys."""
         with Vertical():
             yield Static(Text("\n").join(Text.assemble((f"{keys:>13}  ", "bold"), words) for keys, words in KEYS))
+            if self._hidden:
+                yield Static(Text(f"Hidden, the terminal is too narrow: {'; '.join(self._hidden)}", style="bold"))

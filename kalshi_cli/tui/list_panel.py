@@ -12,9 +12,10 @@ from kalshi_cli.tui import picture
 from kalshi_cli.views.live import LiveEvent
 
 
-def title_of(panel: picture.Panel) -> str:
-    """Return the title of a list with the key that goes to it."""
-    return f"{picture.PANELS.index(panel) + 1} {panel.title}"
+def title_of(panel: picture.Panel, state: LiveEvent | None = None) -> str:
+    """Return the title of a list with the key that goes to it, that of alerts with the number that fire."""
+    count = picture.firing(state) if state is not None and panel.name == "alerts" else 0
+    return f"{picture.PANELS.index(panel) + 1} {panel.title}" + (f" ({count})" if count else "")
 
 
 class ListPanel(Static, can_focus=True):
@@ -67,15 +68,16 @@ class ListPanel(Static, can_focus=True):
         if width <= 0 or height <= 0 or shown == self._shown or not self.display:
             return
         self._shown = shown
-        room = max(1, height - 1)
+        title = self.selected.title if self.has_focus and self.selected is not None else ""
+        texts = picture.text_lines(title, width, height) if self.panel.has_texts else []
+        room = max(1, height - 1 - len(texts))
         first = max(0, min(self.cursor - room // 2, len(self.rows) - room))
         selected = self.cursor - first if self.has_focus and self.selected is not None else None
         panel = self.panel if self._is_read else self.panel._replace(empty="Not read yet")
         lines = picture.list_lines(panel, self.rows[first : first + room], width, selected)
         place = f"{self.cursor + 1}/{len(self.rows)}" if len(self.rows) > room else ""
-        title = self.rows[first + selected].title if selected is not None else ""
-        self.border_subtitle = picture.below(title, place, width) or None
-        self.update(Text("\n", no_wrap=True).join(lines))
+        self.border_subtitle = picture.below("" if texts else title, place, width) or None
+        self.update(Text("\n", no_wrap=True).join([*lines, *texts]))
 
     def action_move(self, by: int) -> None:
         """Select another row."""

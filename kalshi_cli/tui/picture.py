@@ -5,6 +5,7 @@ A row is text with the id of what it shows, so that a key can act on the selecte
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money,
 from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveRunView
 from kalshi_cli.views.market_history import PublicTradeRow
 from kalshi_cli.views.order_book import OrderbookView
-from kalshi_cli.views.own_terms import OwnTerms, held_by_market, order_terms, own_terms
+from kalshi_cli.views.own_terms import OwnTerms, fill_terms, held_by_market, order_terms
 
 STALE_S = 3.0
 """Seconds after which numbers are shown as old."""
@@ -26,14 +27,12 @@ MIN_NAME_WIDTH, MIN_TEXT_WIDTH = 14, 8
 
 _NAMES = ("ticker", "subject")
 
-SPARKS = "▁▂▃▄▅▆▇█"
-
 
 class Row(NamedTuple):
     """A line of a list: what it shows in columns, and the market and order that a key would act on.
 
-    `title` is that of the market, or the text of an alert; a list shows that of its selected row below it, because the
-    column is often too narrow.
+    `title` is that of the market, or all of an alert; a list shows that of its selected row below it, because the
+    column is often too narrow. `name` tells rows of the same market apart.
     """
 
     cells: tuple[str, ...]
@@ -41,11 +40,12 @@ class Row(NamedTuple):
     order_id: str = ""
     style: str = ""
     title: str = ""
+    name: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
         """Return what the row is about, to find it again when its numbers have changed."""
-        return self.ticker or self.cells[0], self.order_id
+        return self.name or self.ticker or self.cells[0], self.order_id
 
 
 class Column(NamedTuple):
@@ -59,7 +59,8 @@ class Column(NamedTuple):
 class Panel(NamedTuple):
     """A list of the screen: title, columns, the rows of a state, and the words for an empty list.
 
-    The first `least` columns are the ones that matter: the names of markets are cut for them where room is short.
+    The first `least` columns are the ones that matter: the names of markets are cut for them where room is short. With
+    `has_texts` the title of the selected row is shown in full, in lines of its own.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Panel(NamedTuple):
     rows: Callable[[LiveEvent], list[Row]]
     empty: str
     least: int
+    has_texts: bool = False
 
 
 def _money(amount: Money | None, *, signed: bool = False) -> str:
@@ -98,6 +100,7 @@ def _positions(state: LiveEvent) -> list[Row]:
             ticker=each.ticker,
             style=_tone(each.unrealized),
             title=each.title or "",
+            name=f"{each.ticker} {each.subaccount}",
         )
         for each in state.positions or ()
     ]  # fmt: skip
@@ -130,15 +133,16 @@ def _fills(state: LiveEvent) -> list[Row]:
             ),
             ticker=each.ticker,
             title=titles.get(each.ticker, ""),
+            name=f"{each.trade_id} {each.order_id}",
         )
         for each, terms in ((fill, _fill_terms(fill)) for fill in state.fills or ())
     ]  # fmt: skip
 
 
 def _fill_terms(fill: LiveFillRow) -> OwnTerms:
-    """Return the terms of a fill; those of YES where an older loop does not say them."""
-    if fill.action is None or fill.side is None or fill.side_price is None:
-        return own_terms(fill.book_side, fill.price, None)
+    """Return the terms of a fill as typed; those of YES where an older loop does not say them."""
+    if fill.typed_side is not None or fill.action is None or fill.side is None or fill.side_price is None:
+        return fill_terms(fill.book_side, fill.price, None, fill.typed_side)
     return OwnTerms(fill.action, fill.side, fill.side_price)
 
 
@@ -163,13 +167,19 @@ _TIERS = {"critical": "bold red", "warning": "yellow"}
 def _alerts(state: LiveEvent) -> list[Row]:
     return [
         Row(
-            (_clock(each.time), each.tier, each.code, each.short_subject, each.text),
-            ticker=each.subject,
-            style=_TIERS.get(each.tier.lower(), ""),
-            title=each.text,
+            (_clock(each.time), each.state or "", each.tier, each.code, each.short_subject, each.text),
+            ticker=each.subject.partition(" ")[0],
+            style="dim" if each.state == "over" else _TIERS.get(each.tier.lower(), ""),
+            title=f"{each.code} {each.short_subject}: {each.text}",
+            name=f"{each.time} {each.code} {each.subject}",
         )
         for each in state.alerts or ()
     ]
+
+
+def firing(state: LiveEvent) -> int:
+    """Return the number of alerts that fire."""
+    return sum(each.state == "firing" for each in state.alerts or ())
 
 
 def _markets(state: LiveEvent) -> list[Row]:
@@ -217,8 +227,9 @@ PANELS = (
     ),
     Panel(
         "alerts", "Alerts",
-        (Column("time", 8), Column("severity", 8), Column("code", 18), Column("subject", 20), Column("text", 0)),
-        _alerts, "No alerts in the last day", 5,
+        (Column("time", 8), Column("state", 6), Column("severity", 8), Column("code", 18), Column("subject", 20),
+         Column("text", 0)),
+        _alerts, "No alerts in the last day", 6, has_texts=True,
     ),
     Panel(
         "markets", "Markets",
@@ -250,16 +261,32 @@ def line(cells: Sequence[str], columns: Sequence[Column], width: int) -> str:
     A number is whole or left out: a cut one would look like a smaller one.
     """
     parts: list[str] = []
-    room = width
-    for text, column in zip(cells, columns, strict=False):
-        wide = min(column.width or room, room)
-        if wide < (column.width if column.is_number else min(column.width or MIN_TEXT_WIDTH, MIN_TEXT_WIDTH)):
-            break
+    for text, column, wide in zip(cells, columns, _shown_widths(columns, width), strict=False):
         shorten = market_name if column.name in _NAMES else shorten_title if column.name == "title" else None
         said = shorten(safe_text(text), wide) if shorten else text
         parts.append(cell(said, wide, is_number=column.is_number))
-        room -= wide + 1
     return " ".join(parts)[:width]
+
+
+def hidden_columns(panel: Panel, rows: Sequence[Row], width: int) -> str:
+    """Return the columns of a list for which `width` has no room, after its title; empty if all are shown."""
+    columns = with_room(fitted(panel.columns, rows), panel.least, width - 2)
+    shown = _shown_widths(columns, width - 2)
+    left_out = [column.name for column in columns[len(shown) :]]
+    return f"{panel.title}: {', '.join(left_out)}" if left_out else ""
+
+
+def _shown_widths(columns: Sequence[Column], width: int) -> list[int]:
+    """Return the widths of the columns that have room, the first ones first."""
+    widths: list[int] = []
+    room = width
+    for column in columns:
+        wide = min(column.width or room, room)
+        if wide < (column.width if column.is_number else min(column.width or MIN_TEXT_WIDTH, MIN_TEXT_WIDTH)):
+            break
+        widths.append(wide)
+        room -= wide + 1
+    return widths
 
 
 def list_lines(panel: Panel, rows: Sequence[Row], width: int, selected: int | None) -> list[Text]:
@@ -273,6 +300,13 @@ def list_lines(panel: Panel, rows: Sequence[Row], width: int, selected: int | No
         style = f"{row.style} reverse" if number == selected else row.style
         lines.append(Text(mark + line(row.cells, columns, width - 2), style=style.strip()))
     return lines
+
+
+def text_lines(title: str, width: int, height: int) -> list[Text]:
+    """Return the whole title of the selected row in at most half of the height; a longer one ends in an ellipsis."""
+    room = max(1, width - 2)
+    lines = textwrap.wrap(safe_text(title), room, max_lines=max(1, height // 2), placeholder=" …")
+    return [Text(f"  {line}", style="bold") for line in lines]
 
 
 def below(title: str, place: str, width: int) -> Text:
@@ -324,14 +358,16 @@ def place_mark(run: LiveRunView) -> Text:
 
 
 def header(state: LiveEvent, now: Ts, width: int) -> list[Text]:
-    """Return three lines: where and what runs, the money, and what needs attention."""
+    """Return three or four lines: where and what runs, the money, and what needs attention, in up to two lines."""
     run = state.run
     if run is None:
         return [Text("connecting ..."), Text(), Text()]
     names = (run.strategy or "").replace(",", ", ")
-    loop = f"{names} {'are' if ',' in names else 'is'} running" if run.running else "no strategy is running"
+    verb, how = "are" if "," in names else "is", "disabled" if run.is_disabled else "running"
     top = place_mark(run)
-    top.append(f"  {safe_text(loop)}")
+    if count := firing(state):  # before the names, which may be long
+        top.append(f"  {count} firing", style="bold red")
+    top.append(f"  {safe_text(f'{names} {verb} {how}' if run.running else 'no strategy is running')}")
     top.append(f"  {_clock(now)}", style="dim")
     feed = (
         Text("—")
@@ -348,9 +384,10 @@ def header(state: LiveEvent, now: Ts, width: int) -> list[Text]:
         ("loss limit", Text(_money(run.daily_loss_limit))),
         *((("lag", Text("—" if run.feed_lag_ms is None else f"{run.feed_lag_ms} ms")),) if run.running else ()),
     )
-    for each in (top, said := attention(state, now)):
-        each.truncate(width, overflow="ellipsis")
-    return [top, money, said]
+    top.truncate(width, overflow="ellipsis")
+    said = attention(state, now)
+    lines = textwrap.wrap(said.plain, width, max_lines=2, placeholder=" …") or [""]
+    return [top, money, *(Text(line, style=said.style) for line in lines)]
 
 
 def _beside(width: int, *parts: tuple[str, Text]) -> Text:
@@ -383,39 +420,9 @@ def attention(state: LiveEvent, now: Ts) -> Text:
     if run.state != "active":
         why = safe_text(f"{run.state_code or ''} {run.state_reason or ''}").strip()
         return Text(f"{run.state.upper()}: {why}. r resumes", style="bold red")
+    if run.attention:
+        return Text(safe_text(run.attention), style="bold yellow")
     return Text(f"waiting: {safe_text(run.waiting)}" if run.waiting else "", style="dim")
-
-
-def spark(values: Sequence[int], width: int) -> str:
-    """Return a curve of one line, the newest value on the right; empty for fewer than two values."""
-    return "".join(area(values, width, 1))
-
-
-def area(values: Sequence[int], width: int, height: int) -> list[str]:
-    """Return a curve as an area of `height` lines, the newest value on the right; empty for fewer than two values."""
-    shown = values[-width:]
-    if len(shown) < 2:
-        return []
-    low, high = min(shown), max(shown)
-    steps = len(SPARKS) * height - 1
-    tops = [(value - low) * steps // (high - low) + 1 if high > low else 1 for value in shown]
-    return ["".join(_block(top - len(SPARKS) * line) for top in tops) for line in reversed(range(height))]
-
-
-def _block(eighths: int) -> str:
-    return " " if eighths <= 0 else SPARKS[min(eighths, len(SPARKS)) - 1]
-
-
-def chart(values: Sequence[int], width: int, height: int, show: Callable[[int], str]) -> list[Text]:
-    """Return a curve with its highest and lowest value on the left; empty for fewer than two values."""
-    if len(values) < 2:
-        return []
-    recent = values[-width:]
-    label = max(len(show(max(recent))), len(show(min(recent))))
-    shown = recent[-max(2, width - label - 1) :]
-    lines = area(shown, len(shown), height)
-    ends = {0: show(max(shown)), height - 1: show(min(shown))}
-    return [Text.assemble((f"{ends.get(n, ''):>{label}} ", "dim"), (text, "cyan")) for n, text in enumerate(lines)]
 
 
 # -- a market -----------------------------------------------------------------------------------------------------

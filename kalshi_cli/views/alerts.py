@@ -9,6 +9,10 @@ from kalshi_cli.core.model.effects import shown_subject
 from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.row import OutputRow, names
 
+NO_CHANNEL = "No alert channels configured"
+ADD_CHANNEL = "`kalshi init --alert-channel URL` adds one"
+"""The next step after NO_CHANNEL, the same wherever it is said."""
+
 
 class AlertRow(OutputRow, frozen=True, kw_only=True):
     """An alert that is active (`firing`), has ended (`over`), or happened once (`event`).
@@ -35,7 +39,7 @@ class AlertRow(OutputRow, frozen=True, kw_only=True):
 
     named = names(waiting="untold", limit="wanted")
     shown = ("code", "subject", "text", "state", "since", "told", "tier", "silenced")
-    vital = ("code", "subject", "text", "state", "since", "told")
+    vital = ("code", "subject", "text", "state", "since", "told", "tier")
     wraps = True
 
     @property

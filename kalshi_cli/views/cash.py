@@ -69,6 +69,7 @@ class UpcomingRow(OutputRow, frozen=True, kw_only=True):
     expected_time: Ts | None
 
     shown = ("ticker", "side", "count", "close_time", "cost", "pays", "expected_time", "state", "title")
+    vital = ("side", "count", "close_time", "cost")
 
 
 def upcoming_row(position: Position, market: Market | None) -> UpcomingRow:

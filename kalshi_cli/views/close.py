@@ -8,10 +8,16 @@ from kalshi_cli.views.orders import CancelAllView
 from kalshi_cli.views.row import Outcome, OutputRow, names
 
 
+def no_position(ticker: str) -> str:
+    """Say that there is nothing to close in a market."""
+    return f"No open position in {ticker}"
+
+
 class PlanRow(OutputRow, frozen=True, kw_only=True):
     """A position and the expected proceeds of closing it, before fees.
 
-    `fillable` is the number of contracts in the book within the price limit.
+    `count` is the number of contracts to close: the whole position, unless fewer were asked for. `fillable` is the
+    number of contracts in the book within the price limit.
     """
 
     ticker: str
@@ -29,12 +35,15 @@ class PlanRow(OutputRow, frozen=True, kw_only=True):
         ticker="market.ticker", side="outcome", count="qty", price="own_touch", worst_price="own_worst",
         fees="fee", detail="refusal.message",
     )  # fmt: skip
-    shown = ("ticker", "side", "count", "price", "worst_price", "expected", "least", "fees", "fillable", "detail")
-    vital = ("side", "count", "price", "expected", "least", "fees")
+    shown = ("ticker", "side", "count", "price", "worst_price", "expected", "fees", "least", "fillable", "detail")
+    vital = ("side", "count", "worst_price")
 
 
 class CloseRow(OutputRow, frozen=True, kw_only=True):
-    """The result for a position. `average_price` and `fees` are missing where the fills could not be read."""
+    """The result for a position: the contracts that were closed, and those that it still has.
+
+    `average_price` and `fees` are missing where the fills could not be read.
+    """
 
     ticker: str
     side: Outcome

@@ -223,7 +223,9 @@ LABELS = {
 """Headings on a terminal for fields whose name in JSON, which is stable, is not the word that people read."""
 
 WORDS = {
+    ("action", "buy no"): "buy NO",
     ("action", "buy yes"): "buy YES",
+    ("action", "sell no"): "sell NO",
     ("action", "sell yes"): "sell YES",
     ("by", "here"): "kalshi",
     ("check", "sinks"): "alerts",
@@ -242,6 +244,18 @@ WORDS = {
     ("told", MISSING): "not sent",
 }
 """Values on a terminal, by field, whose word in JSON, which is stable, is not the word that people read."""
+
+
+PLAIN_WORDS = frozenset({"check"})
+"""The fields whose values are the words of a terminal in plain text too; the others stay as scripts read them."""
+
+
+def to_plain(column: OutputColumn) -> Show:
+    """Return the writer of cells of this column in plain text."""
+    show = to_text(column.kind)
+    if column.name not in PLAIN_WORDS:
+        return show
+    return lambda value: WORDS.get((column.name, show(value)), show(value))
 
 
 def label_of(name: str) -> str:
@@ -277,6 +291,28 @@ class OutputColumn(NamedTuple):
 def columns(of: type[msgspec.Struct]) -> tuple[OutputColumn, ...]:
     """Return the fields that make a line, in the declared order: all but those with rows of their own."""
     return tuple(OutputColumn(f.name, f.type) for f in msgspec.structs.fields(of) if inner_row(f.type) is None)
+
+
+def group_of(title: str) -> str:
+    """Return the word after "by" at the end of a title such as "by market", by which its rows are grouped."""
+    *_, before, last = ["", "", *title.split()]
+    return last if before == "by" else ""
+
+
+def headed(fields: Sequence[OutputColumn], group: str) -> list[OutputColumn]:
+    """Return the columns; `key` has the word by which the rows are grouped as its heading."""
+    return [column._replace(heading=group) if column.name == "key" else column for column in fields]
+
+
+def plain_headings(fields: Sequence[OutputColumn]) -> list[str]:
+    """Return the headings of plain text: those of a terminal, each once, and none that needs a terminal's values."""
+    labels, translated = [column.label for column in fields], {name for name, _ in WORDS}
+    return [
+        column.name.replace("_", " ")
+        if label in labels[:number] or (column.kind is bool and column.name in translated)
+        else label
+        for number, (column, label) in enumerate(zip(fields, labels, strict=True))
+    ]
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
@@ -22,7 +24,8 @@ class LiveRunView(OutputRow, frozen=True, kw_only=True):
 
     `time` is when the numbers were true. `equity` is cash plus positions at their closing prices, one without a price
     at its cost. While `settling`, cash and positions were read at different times and do not agree yet. `exposure` is
-    the maximum loss of all positions and orders together. `problem` says why the numbers are old or missing.
+    the maximum loss of all positions and orders together. `problem` says why the numbers are old or missing,
+    `attention` what else needs the user: a killed run, or a run without an enabled strategy.
     """
 
     env: str
@@ -51,6 +54,12 @@ class LiveRunView(OutputRow, frozen=True, kw_only=True):
     denied: dict[str, int]
     problem: TruncatableText | None
     settling: bool = False
+    attention: TruncatableText | None = None
+
+    @property
+    def is_disabled(self) -> bool:
+        """Return whether the loop runs without an enabled strategy."""
+        return self.running and self.attention is not None
 
     @property
     def place(self) -> str:
@@ -69,19 +78,28 @@ class LiveFillRow(FillRow, frozen=True, kw_only=True):
     """A fill with its strategy; "" for a manual order.
 
     `action` and `side` are what it did to the position before it, as in `kalshi fills`; `side_price` is the price of
-    that side. All three are missing in an event of an older loop.
+    that side. All three are missing in an event of an older loop. `typed_side` is that of its order, null where it was
+    not typed here.
     """
 
     strategy: str
     action: Action | None = None
     side: Outcome | None = None
     side_price: Price | None = None
+    typed_side: Outcome | None = None
 
 
-def live_fill(fill: Fill, strategy: str, held_before: Qty) -> LiveFillRow:
+def live_fill(fill: Fill, strategy: str, held_before: Qty, typed: Literal["", "yes", "no"] = "") -> LiveFillRow:
     """Return a fill with its strategy; `held_before` is the position that it met, negative for NO."""
     terms = own_terms(fill.side, fill.price, held_before)
-    return LiveFillRow.of(fill, strategy=strategy, action=terms.action, side=terms.side, side_price=terms.price)
+    return LiveFillRow.of(
+        fill,
+        strategy=strategy,
+        action=terms.action,
+        side=terms.side,
+        side_price=terms.price,
+        typed_side=typed or None,
+    )
 
 
 class TopRow(OutputRow, frozen=True, kw_only=True):
@@ -95,14 +113,18 @@ class TopRow(OutputRow, frozen=True, kw_only=True):
     ask_count: Qty | None
 
 
+AlertState = Literal["firing", "over", "event"]
+
+
 class RecentAlertRow(OutputRow, frozen=True, kw_only=True):
-    """An alert when it was raised."""
+    """An alert when it was raised. `state` as in `kalshi alerts`; missing if the state file cannot be read."""
 
     time: Ts
     tier: str
     code: str
     subject: str
     text: TruncatableText
+    state: AlertState | None = None
 
     named = names(time="ts")
 
@@ -115,9 +137,9 @@ class RecentAlertRow(OutputRow, frozen=True, kw_only=True):
 class LiveEvent(msgspec.Struct, frozen=True, kw_only=True):
     """The parts that changed since the last event; the first event has every part.
 
-    `orders` are live orders, `fills` and `alerts` the newest, newest first. `books` are those asked for.
-    `dropped` counts the values that this reader was too slow to see; the latest value always comes. `silent_s` is the
-    time without an event: the numbers shown are that much older than they seem.
+    `orders` are live orders, `fills` the newest, newest first, `alerts` those of the last day, firing ones first.
+    `books` are those asked for. `dropped` counts the values that this reader was too slow to see; the latest value
+    always comes. `silent_s` is the time without an event: the numbers shown are that much older than they seem.
     """
 
     run: LiveRunView | None = None

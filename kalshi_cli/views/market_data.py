@@ -22,6 +22,7 @@ class MilestoneRow(OutputRow, frozen=True, kw_only=True):
     updated: Ts
 
     shown = ("milestone_id", "start", "title", "type")
+    vital = ("start",)
 
 
 class LiveView(OutputRow, frozen=True, kw_only=True):
@@ -63,6 +64,7 @@ class IncentiveRow(OutputRow, frozen=True, kw_only=True):
 
     named = names(target_count="target_qty", paid_out="is_paid_out")
     shown = ("ticker", "type", "reward", "target_count", "end", "paid_out")
+    vital = ("reward", "end")
 
 
 class TargetRow(OutputRow, frozen=True, kw_only=True):

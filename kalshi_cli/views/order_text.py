@@ -50,7 +50,7 @@ def change_sentence(order: OrderChangeView) -> str:
     changes = []
     if order.price != order.price_before:
         changes.append(f"price {show_price(order.price_before)} to {show_price(order.price)}")
-    if order.remaining != order.remaining_before:
+    if order.remaining != order.remaining_before and (order.remaining or not order.filled):
         changes.append(f"quantity left {show_qty(order.remaining_before)} to {show_qty(order.remaining)}")
     if order.expires != order.expires_before:
         changes.append("expiration")
@@ -62,6 +62,11 @@ def change_sentence(order: OrderChangeView) -> str:
 def cancel_sentence(order: OrderRow) -> str:
     """Return which order was canceled, in one sentence."""
     return f"{order_words(order)} is canceled: {_filled(order)}"
+
+
+def resting_words(order: OrderRow) -> str:
+    """Return a resting order with what is left of it, in one phrase."""
+    return f"{order_words(replace(order, count=order.remaining))}, {_filled(order)}"
 
 
 def _filled(order: OrderRow) -> str:

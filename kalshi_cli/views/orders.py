@@ -17,8 +17,9 @@ class OrderRow(OutputRow, frozen=True, kw_only=True):
     """An order: `price` is that of `side`; `book_side` is the side of the YES book.
 
     `buy`, `sell` and `order place` give `side` and `action` as typed. Every other command gives the terms of the
-    exchange, which does not store what was typed: `side` is yes, and an order to buy NO at $0.62 reads as one to sell
-    YES at $0.38. The tables of `order list` and `order show` say `buy NO` and `sell NO`, by the position.
+    exchange: `side` is yes, and an order to buy NO at $0.62 reads as one to sell YES at $0.38. `typed_side` is the side
+    as typed, from the state file; null where the order was not typed here. The tables of `order list` and `order show`
+    have the terms as typed, and of other orders those that follow from the position.
     """
 
     order_id: ShortId | None
@@ -41,23 +42,25 @@ class OrderRow(OutputRow, frozen=True, kw_only=True):
     order_group_id: str | None
     subaccount: int
     exchange_index: int
+    typed_side: Outcome | None = None
 
     named = names(book_side="side", count="qty")
-    shown = ("order_id", "ticker", "action", "side", "price", "remaining", "filled", "status")
+    shown: ClassVar[tuple[str, ...]] = (
+        "order_id", "ticker", "action", "side", "price", "remaining", "filled", "status", "created",
+        "average_fill_price",
+    )  # fmt: skip
     vital: ClassVar[tuple[str, ...]] = ("status",)
 
 
 def order_row(order: Order, typed: tuple[Outcome, Action] | None = None) -> OrderRow:
-    """Return the order as typed where that is known, else as a purchase or a sale of YES.
-
-    The exchange keeps one book: it does not remember whether an ask meant "sell YES" or "buy NO".
-    """
+    """Return the order with the outcome and action of `typed`, else as a purchase or a sale of YES."""
     side, action = typed or ("yes", "buy" if order.side is BID else "sell")
     return OrderRow.of(
         order,
         side=side,
         action=action,
         price=own_price(side, order.price),
+        typed_side=order.outcome or None,
         average_fill_price=own_price(side, _per(order.fill_cost, order.filled)) if order.filled else None,
     )
 
@@ -70,10 +73,13 @@ def _per(amount: Money, count: Qty) -> Price:
 class CancelRow(OutputRow, frozen=True, kw_only=True):
     """The result of a cancel; `code` and `detail` say why it was not confirmed."""
 
-    order_id: str
+    order_id: ShortId
     canceled: bool
     code: str | None
     detail: TruncatableText | None
+
+    vital = ("canceled", "detail")
+    wraps = True
 
 
 class CancelAllView(OutputRow, frozen=True, kw_only=True):
@@ -98,7 +104,7 @@ def change_view(before: Order, after: Order, outcome: Outcome = "yes", status: s
     is_buy = (before.side is Side.BID) == (outcome == "yes")
     row = order_row(after, (outcome, "buy" if is_buy else "sell"))
     return OrderChangeView(
-        **asdict(row) | ({"status": status} if status else {}),
+        **asdict(row) | {"typed_side": before.outcome or None} | ({"status": status} if status else {}),
         price_before=own_price(outcome, before.price),
         remaining_before=before.remaining,
         expires_before=before.expires,
@@ -126,7 +132,7 @@ class BatchRow(OutputRow, frozen=True, kw_only=True):
     """The result of a line of a batch; `code` and `detail` say why it was not placed."""
 
     line: int
-    order_id: str | None
+    order_id: ShortId | None
     client_order_id: str | None
     ticker: str
     side: Outcome
@@ -143,7 +149,8 @@ class BatchRow(OutputRow, frozen=True, kw_only=True):
         line="number", ticker="ticket.ticker", side="ticket.outcome", action="ticket.action", price="ticket.price",
         count="ticket.qty",
     )  # fmt: skip
-    shown = ("line", "ticker", "action", "side", "price", "count", "filled", "status", "code", "order_id")
+    shown = ("line", "order_id", "ticker", "action", "side", "price", "count", "status", "code", "filled")
+    vital = ("status", "code")
 
 
 class QueueRow(OutputRow, frozen=True, kw_only=True):
@@ -156,6 +163,7 @@ class QueueRow(OutputRow, frozen=True, kw_only=True):
     remaining: Qty
     ahead: Qty | None
     subaccount: int
+    typed_side: Outcome | None = None
 
     named = names(book_side="side")
     shown = ("order_id", "ticker", "book_side", "price", "remaining", "ahead")

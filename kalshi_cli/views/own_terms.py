@@ -1,7 +1,7 @@
 """Orders and fills as the user means them: bought or sold, YES or NO, at the price of that outcome.
 
-The exchange keeps one book, that of YES: it lists an order to buy NO at $0.62 as one to sell YES at $0.38. The position
-tells the two apart, for orders and fills alike.
+The exchange keeps one book, that of YES: it lists an order to buy NO at $0.62 as one to sell YES at $0.38. What was
+typed is on file with an order of this program; for other orders, and for fills, the position tells the two apart.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from kalshi_cli.base.units import Qty
-from kalshi_cli.core.model.order_terms import OwnTerms, own_terms
-from kalshi_cli.views.orders import OrderChangeView, OrderRow
+from kalshi_cli.core.model.order_terms import OwnTerms, fill_terms, own_terms, typed_terms
+from kalshi_cli.views.orders import OrderChangeView, OrderRow, QueueRow
 from kalshi_cli.views.portfolio import HoldingRow
 from kalshi_cli.views.row import own_price
 
-__all__ = ["HeldByMarket", "OwnTerms", "held_by_market", "in_own_terms", "order_terms", "own_terms"]
+__all__ = ["HeldByMarket", "OwnTerms", "fill_terms", "held_by_market", "in_own_terms", "order_terms", "own_terms"]
 
 HeldByMarket = Mapping[tuple[int, str], Qty]
 """Positions by subaccount and market, negative for NO."""
@@ -25,10 +25,12 @@ HeldByMarket = Mapping[tuple[int, str], Qty]
 R = TypeVar("R", bound=OrderRow)
 
 
-def order_terms(order: OrderRow, held: HeldByMarket) -> OwnTerms:
-    """Return the terms of an order that may trade now, or could until now."""
-    position = held.get((order.subaccount, order.ticker), Qty(0))
-    return own_terms(order.book_side, own_price(order.side, order.price), position)
+def order_terms(order: OrderRow | QueueRow, held: HeldByMarket) -> OwnTerms:
+    """Return the terms of an order as typed; of another one that may trade now, or could until now, by the position."""
+    price = own_price(order.side, order.price) if isinstance(order, OrderRow) else order.price
+    if order.typed_side is not None:
+        return typed_terms(order.book_side, price, order.typed_side)
+    return own_terms(order.book_side, price, held.get((order.subaccount, order.ticker), Qty(0)))
 
 
 def in_own_terms(order: R, held: HeldByMarket) -> R:

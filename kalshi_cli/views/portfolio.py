@@ -47,7 +47,7 @@ class PortfolioView(OutputRow, frozen=True, kw_only=True):
     `positions_value` is the sum of the positions at their closing prices, one without a price at its cost; `total` adds
     the cash. `exposure` is the maximum loss of all positions and resting orders together. `pnl_today` begins at the
     midnight of `day_zone`, net of fees; `pnl_today_share` is its share of `total` without it, and `wins_today` and
-    `losses_today` count closing trades and settlements.
+    `losses_today` count closing orders, each once however many fills it has, and settlements.
     """
 
     cash: Money

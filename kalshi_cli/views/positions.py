@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal, NamedTuple
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, notional, show_money, show_price
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.account.pnl import ProfitAndLoss
-from kalshi_cli.core.model.order_terms import Side, own_terms
+from kalshi_cli.core.model.order_terms import OwnTerms, Side, fill_terms, own_terms
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import MarkSource
-from kalshi_cli.views.formats import SignedMoney
+from kalshi_cli.views.formats import ShortId, SignedMoney
 from kalshi_cli.views.portfolio import HoldingRow
 from kalshi_cli.views.row import Action, Outcome, OutputRow, names, own_price
 
@@ -74,7 +74,7 @@ def mark_note(row: PositionRow | HoldingRow) -> str:
     if row.mark_source == "settlement":
         return f"result known: payout of {show_money(row.value)} is due" if row.value else "result known: no payout"
     if row.mark_source == "estimate":
-        return f"no bids for {row.side.upper()}: {show_price(row.mark)} is an estimate"
+        return f"no bids for {row.side.upper()}: {show_price(row.mark)} is an estimate; sold now, it brings nothing"
     return ""
 
 
@@ -86,7 +86,7 @@ class FillRow(OutputRow, frozen=True, kw_only=True):
     """
 
     trade_id: str
-    order_id: str
+    order_id: ShortId
     ticker: str
     book_side: Side
     price: Price
@@ -104,23 +104,60 @@ class AccountFillRow(FillRow, frozen=True, kw_only=True):
     """A trade, and what it did to the position before it: a BID bought YES, or sold NO where NO was held.
 
     `side_price` is the price of that side, and `value` the amount that was paid for it, or received, before the fee.
+    `closed` are the contracts that reduced the position: fewer than `count` where the trade crossed zero, and the rest
+    then bought the other side. `typed_side` is that of the order, from the state file; null if it was not typed here.
     """
 
     action: Action
     side: Outcome
     side_price: Price
     value: Money
+    closed: Qty = Qty(0)
+    typed_side: Outcome | None = None
 
-    shown = ("ticker", "action", "side", "side_price", "count", "fee", "time", "is_taker")
+    shown = (
+        "order_id", "ticker", "action", "side", "side_price", "count", "closed", "fee", "time", "is_taker",
+        "typed_side",
+    )  # fmt: skip
     vital = ("time",)
 
 
-def fill_row(fill: Fill, held_before: Qty) -> AccountFillRow:
+def fill_row(fill: Fill, held_before: Qty, typed: Literal["", "yes", "no"] = "") -> AccountFillRow:
     """Return a fill as a row; `held_before` is the position that it met, signed, plus for YES."""
     terms = own_terms(fill.side, fill.price, held_before)
     return AccountFillRow.of(
-        fill, action=terms.action, side=terms.side, side_price=terms.price, value=notional(terms.price, fill.qty)
+        fill,
+        action=terms.action,
+        side=terms.side,
+        side_price=terms.price,
+        value=notional(terms.price, fill.qty),
+        closed=Qty(min(fill.qty, abs(held_before))) if terms.action == "sell" else Qty(0),
+        typed_side=typed or None,
     )
+
+
+class FillPart(NamedTuple):
+    """A fill, or the part of it on one side of zero: its words such as `sell YES`, their price, and its contracts."""
+
+    words: str
+    price: Price
+    qty: Qty
+
+
+def fill_parts(row: AccountFillRow) -> list[FillPart]:
+    """Return a fill as typed, else as what it did to the position: in two parts where it crossed zero.
+
+    `(closes)` and `(opens)` mark the typed words of a purchase that reduced a position, and of a sale that opened one.
+    """
+    opened, parts = Qty(row.count - row.closed), []
+    for count, held, effect in ((row.closed, None, "closes"), (opened, Qty(0), "opens")):
+        terms = fill_terms(row.book_side, row.price, held, row.typed_side)
+        if not row.typed_side and held is None:
+            terms = OwnTerms(row.action, row.side, row.side_price)
+        is_plain = (terms.action == "sell") is (effect == "closes")
+        if count:
+            parts.append(FillPart(terms.words if is_plain else f"{terms.words} ({effect})", terms.price, count))
+    return parts
 
 
 class PnlRow(OutputRow, frozen=True, kw_only=True):

@@ -27,7 +27,8 @@ class RfqRow(OutputRow, frozen=True, kw_only=True):
     legs: tuple[ComboLeg, ...]
 
     named = names(count="qty", cost="target", cost_excludes_fees="target_excludes_fees", mine="is_mine")
-    shown = ("rfq_id", "count", "cost", "status", "ticker", "mine", "created")
+    shown = ("rfq_id", "ticker", "count", "cost", "status", "mine", "created")
+    vital = ("ticker",)
 
 
 class QuoteRow(OutputRow, frozen=True, kw_only=True):
@@ -62,7 +63,7 @@ class QuoteRow(OutputRow, frozen=True, kw_only=True):
     cancelled: Ts | None
 
     named = names(mine="is_mine")
-    shown = ("buy_yes", "buy_no", "status", "quote_id", "yes_bid", "no_bid", "ticker", "accepted_side", "created")
+    shown = ("buy_yes", "buy_no", "status", "quote_id", "ticker", "yes_bid", "no_bid", "accepted_side", "created")
 
 
 class QuoteTradeRow(OutputRow, frozen=True, kw_only=True):

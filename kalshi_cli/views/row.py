@@ -14,7 +14,8 @@ from typing import Any, ClassVar, Literal, Self, get_origin
 
 import msgspec
 
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
+from kalshi_cli.base.units import Price, Ts
+from kalshi_cli.core.model.order_terms import outcome_price
 from kalshi_cli.views.formats import ShortId, TruncatableText, inner_row, without_none
 
 Outcome = Literal["yes", "no"]
@@ -26,9 +27,9 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
 
     `shown` are the columns of a list on a terminal, the most important first (a narrow terminal leaves out the last);
     all, if empty. `screen` are the lines of one object there, without missing values; all, if empty. `vital` are
-    columns that are never left out. Long text is cut; with `wraps` it goes on in the next line. `named` maps a field to
-    the name, or the path like `market.ticker`, that its source uses. `rows_title` is the heading of its `rows` on a
-    terminal.
+    columns that are never left out while they have a value. Long text is cut; with `wraps` it goes on in the next line.
+    `named` maps a field to the name, or the path like `market.ticker`, that its source uses. `rows_title` is the
+    heading of its `rows` on a terminal.
     """
 
     shown: ClassVar[tuple[str, ...]] = ()
@@ -80,4 +81,4 @@ def _reader(path: str, kind: Any) -> Callable[[Any], Any]:
 
 def own_price(side: Outcome, price: Price) -> Price:
     """Return a YES price as the price of this side."""
-    return price if side == "yes" else Price(ONE_DOLLAR - price)
+    return outcome_price(side, price)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Money, Ts
-from kalshi_cli.views.backtests import BacktestTradeRow, EquityRow, FillBoundRow, ProfitPartRow, RatioRow
+from kalshi_cli.views.backtests import (
+    BacktestSettlementRow,
+    BacktestTradeRow,
+    EquityRow,
+    FillBoundRow,
+    ProfitPartRow,
+    RatioRow,
+)
 from kalshi_cli.views.formats import Ratio, SignedMoney, TradingStateCell, TruncatableText
 from kalshi_cli.views.positions import PnlRow
 from kalshi_cli.views.row import OutputRow, names
@@ -35,6 +42,7 @@ class StrategyPartRow(OutputRow, frozen=True, kw_only=True):
 class TradeSummary(OutputRow, frozen=True, kw_only=True):
     """A run of `trade` in numbers; `denied` counts refusals by code, `day_net` is the net of the trading day.
 
+    `orders` counts the requests that were sent: orders that were placed, and amends; cancels are no requests.
     Amounts are those of this run; `net` is realized plus unrealized minus fees, and the `strategies` add up to it.
     `failed_strategies` were disabled because they raised an error or hung, each with the reason. `markets` counts those
     of the run, `starting_balance` is the cash at its start.
@@ -80,7 +88,9 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     """A run over recordings: its results, ratios, parts of the profit, trades and equity curve.
 
     `holes` counts the gaps, in which messages of a market were lost; `unknown` says what the recording does not tell.
-    With both fill models, `bounds` has both runs, and all other fields are those of the pessimistic one.
+    `orders` counts the requests that were sent: orders that were placed, and amends. `realized` of all `trades` and
+    `settlements`, less `fees`, is `net` without an open position. With both fill models, `bounds` has both runs, and
+    all other fields are those of the pessimistic one.
     """
 
     strategy: str
@@ -111,6 +121,12 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     fill_rate: Ratio | None
     turnover: Money
     highest_exposure: Money
+    closed_positions: int | None = None
+    winning_positions: int | None = None
+    profit_factor: float | None = None
+    average_win: SignedMoney | None = None
+    average_loss: SignedMoney | None = None
+    time_in_market: Ratio | None = None
     bounds: tuple[FillBoundRow, ...]
     ratios: tuple[RatioRow, ...]
     rows: tuple[PnlRow, ...]
@@ -120,12 +136,14 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     by_price: tuple[ProfitPartRow, ...]
     by_time_to_close: tuple[ProfitPartRow, ...]
     trades: tuple[BacktestTradeRow, ...]
+    settlements: tuple[BacktestSettlementRow, ...] = ()
     curve: tuple[EquityRow, ...]
 
     screen = (
         "strategy", "params", "fill_model", "latency", "started", "ended", "markets", "markets_traded",
         "starting_balance",
         "net", "total_return", "realized", "unrealized", "fees", "max_drawdown", "highest_exposure", "turnover",
+        "time_in_market", "closed_positions", "winning_positions", "profit_factor", "average_win", "average_loss",
         "intents", "orders", "denied", "fills", "maker_fills", "taker_fills", "maker_share", "fill_rate", "win_rate",
         "balance",
     )  # fmt: skip
@@ -143,8 +161,9 @@ class RecordedView(OutputRow, frozen=True, kw_only=True):
 class StatusView(OutputRow, frozen=True, kw_only=True):
     """The running loop and its state.
 
-    `strategy` to `cycles` belong to the last run. `uptime_s`, and the fields from `feed_age_s` on, are missing once it
-    has `ended`.
+    The counts of positions and orders are those of the state file, `as_of` its newest record; without a loop the
+    exchange may know more. `strategy` to `cycles` belong to the last run. `uptime_s`, and the fields from `feed_age_s`
+    on, are missing once it has `ended`.
     """
 
     env: str
@@ -183,6 +202,7 @@ class StatusView(OutputRow, frozen=True, kw_only=True):
     day_pnl: SignedMoney | None
     sources: tuple[str, ...]
     stale_sources: tuple[str, ...]
+    as_of: Ts | None
 
     named = names(
         running="is_running", state="halt.standing", paused="halt.is_pause", state_code="halt.code",
@@ -194,7 +214,7 @@ class StatusView(OutputRow, frozen=True, kw_only=True):
     screen = (
         "env", "mode", "running", "stalled_since", "state", "state_code", "state_reason", "state_since", "blind_since",
         "flatten_asked", "triggered_groups", "failed_strategies", "stale_sources", "trading_day", "day_pnl", "cash",
-        "open_positions", "resting_orders", "resting_until", "unknown_orders", "strategy", "pid", "started",
+        "as_of", "open_positions", "resting_orders", "resting_until", "unknown_orders", "strategy", "pid", "started",
         "last_cycle", "cycles", "ended", "ended_in_order", "stopped_by", "exit_code", "feed_age_s",
         "feed_lag_s", "no_book", "waiting", "sources",
     )  # fmt: skip

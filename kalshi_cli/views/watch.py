@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Price, Qty, Ts, format_ts, show_price, show_qty
 from kalshi_cli.core.model.messages import FeedGap, FeedState, PublicTrade, Quote
 from kalshi_cli.core.model.order_terms import BID, Side
 from kalshi_cli.views.formats import TruncatableText
-from kalshi_cli.views.row import OutputRow
+from kalshi_cli.views.row import Outcome, OutputRow, own_price
+
+
+class SidePrices(NamedTuple):
+    """The best prices of an outcome, with the contracts there, and its last price."""
+
+    bid: Price | None
+    bid_size: Qty
+    ask: Price | None
+    ask_size: Qty
+    last: Price | None
+
+
+def side_prices(
+    side: Outcome, bid: Price | None, bid_size: Qty, ask: Price | None, ask_size: Qty, last: Price | None
+) -> SidePrices:
+    """Return the prices of an outcome from those of YES: a bid for YES at p is an ask for NO at one dollar less p."""
+    if side == "yes":
+        return SidePrices(bid, bid_size, ask, ask_size, last)
+    no_bid, no_ask, no_last = (None if price is None else own_price("no", price) for price in (ask, bid, last))
+    return SidePrices(no_bid, ask_size, no_ask, bid_size, no_last)
 
 
 class StreamRow(OutputRow, frozen=True, kw_only=True):
@@ -61,18 +81,25 @@ def tape_rows(told: Quote | PublicTrade | FeedState | FeedGap, status: str | Non
             yield StreamRow(type="gap", time=told.ts, ticker=ticker, reason=TruncatableText(told.reason))
 
 
-def text_line(row: StreamRow) -> str:
-    """Return a line for display: `05:12:31 KXBTCD-... bid $0.47 x 100, ask $0.52 x 3, last $0.50, volume 20`."""
-    clock = format_ts(row.time)[11:19]
+def text_line(row: StreamRow, side: Outcome = "yes") -> str:
+    """Return a line for display: `05:12:31 KXBTCD-... bid $0.47 x 100, ask $0.52 x 3, last $0.50, volume 20`.
+
+    With the prices of NO, the market is followed by `NO`.
+    """
+    clock, name = format_ts(row.time)[11:19], f"{row.ticker} NO" if side == "no" else str(row.ticker)
     if row.type == "quote":
-        bid = f"bid {show_price(row.yes_bid)}" + (f" x {show_qty(row.yes_bid_count)}" if row.yes_bid_count else "")
-        ask = f"ask {show_price(row.yes_ask)}" + (f" x {show_qty(row.yes_ask_count)}" if row.yes_ask_count else "")
-        text = f"{row.ticker} {bid}, {ask}, last {show_price(row.last)}, volume {show_qty(row.volume)}"
+        prices = side_prices(
+            side, row.yes_bid, row.yes_bid_count or Qty(0), row.yes_ask, row.yes_ask_count or Qty(0), row.last
+        )
+        bid = f"bid {show_price(prices.bid)}" + (f" x {show_qty(prices.bid_size)}" if prices.bid_size else "")
+        ask = f"ask {show_price(prices.ask)}" + (f" x {show_qty(prices.ask_size)}" if prices.ask_size else "")
+        text = f"{name} {bid}, {ask}, last {show_price(prices.last)}, volume {show_qty(row.volume)}"
         if row.status not in (None, "active"):
             text += f", {row.status}"
     elif row.type == "trade":
         taker = "YES" if row.taker_side is BID else "NO"
-        text = f"{row.ticker} {show_qty(row.count)} traded at {show_price(row.price)}, taker bought {taker}"
+        at = None if row.price is None else own_price(side, row.price)
+        text = f"{name} {show_qty(row.count)} traded at {show_price(at)}, taker bought {taker}"
     elif row.type == "feed":
         text = "stream connected" if row.is_live else f"no stream: {row.reason or 'not connected'}"
     else:

@@ -38,7 +38,12 @@ class StrategyFunnelRow(OutputRow, frozen=True, kw_only=True):
 
 
 class WhyView(OutputRow, frozen=True, kw_only=True):
-    """The funnel: `intents` = `denied` + `sent`; `filled` are those of the sent that traded at all."""
+    """The funnel: `intents` = `denied` + `sent`; `filled` are those of the sent that traded at all.
+
+    `denied` were refused by kalshi, by a risk limit or, after it, by a halt or the state file. `rejected` counts only
+    answers of the exchange.
+    `sent` counts orders that were placed. The summary of a run and a backtest also count amends, as `orders`.
+    """
 
     mode: str
     since: Ts

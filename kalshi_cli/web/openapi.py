@@ -7,12 +7,21 @@ from typing import Any
 
 import msgspec
 
-from kalshi_cli import __version__
+from kalshi_cli.base.version import __version__
 from kalshi_cli.services.account.portfolio import KEYS
 from kalshi_cli.services.markets.service import INTERVALS
 from kalshi_cli.views.live import LiveEvent
 from kalshi_cli.views.schema import schema_of
-from kalshi_cli.web.reads import MARKET_STATUSES, MAX_ROWS, ORDER_STATUSES, READS, USUAL_DEPTH, USUAL_ROWS, Read
+from kalshi_cli.web.reads import (
+    MARKET_STATUSES,
+    MAX_OFFSET,
+    MAX_ROWS,
+    ORDER_STATUSES,
+    READS,
+    USUAL_DEPTH,
+    USUAL_ROWS,
+    Read,
+)
 from kalshi_cli.web.writes import WRITES
 
 _ERROR = {
@@ -27,7 +36,7 @@ _ERROR = {
                     "description": "that of the same command; 7: outcome unknown",
                 },
             },
-            "required": ["code", "message", "hint"],
+            "required": ["code", "message", "hint", "exit_code"],
         }
     },
     "required": ["error"],
@@ -50,13 +59,17 @@ _PLAN = {
 _ROWS = {"type": "integer", "minimum": 1, "maximum": MAX_ROWS}
 _QUERY: dict[str, dict[str, Any]] = {
     "limit": {**_ROWS, "default": USUAL_ROWS},
+    "orders limit": {**_ROWS, "default": MAX_ROWS},
+    "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
     "depth": {**_ROWS, "default": USUAL_DEPTH},
     "by": {"enum": list(KEYS), "default": "market"},
     "interval": {"enum": list(INTERVALS), "default": "1h"},
     "orders status": {"enum": list(ORDER_STATUSES), "default": "resting"},
     "markets status": {"enum": list(MARKET_STATUSES), "default": "open"},
 }
-"""The values of query parameters that are no free texts; those of `status` differ by path."""
+"""The values of query parameters that are no free texts; those of `status` and `limit` differ by path."""
+
+_NEXT = {"Link": {"description": 'the next part of a list: <ADDRESS>; rel="next"', "schema": {"type": "string"}}}
 
 
 def openapi() -> dict[str, Any]:
@@ -106,8 +119,10 @@ def _read(read: Read) -> dict[str, Any]:
     schema: dict[str, Any] = _ref(read.view)
     found = _operation(read.words, _json({"type": "array", "items": schema} if read.is_list else schema))
     in_path = re.findall(r"{(\w+)}", read.path)
+    if "offset" in read.parameters:
+        found["responses"]["200"]["headers"] = _NEXT
     found["parameters"] = [_parameter(name, "path") for name in in_path] + [
-        _parameter(name, "query", _QUERY.get(name) or _QUERY.get(f"{read.path} {name}")) for name in read.parameters
+        _parameter(name, "query", _QUERY.get(f"{read.path} {name}") or _QUERY.get(name)) for name in read.parameters
     ]
     return found
 

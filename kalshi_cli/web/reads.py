@@ -25,11 +25,18 @@ from kalshi_cli.views.runs import BacktestView, StatusView
 from kalshi_cli.views.watchlists import WatchlistRow
 
 MAX_ROWS = 1_000
-USUAL_ROWS = 100
+USUAL_ROWS = 50
+"""The rows of a list where no `limit` is given, as on the command line; of `orders`, MAX_ROWS."""
+MAX_OFFSET = 10_000
+"""The rows that a request may skip: they are read again each time."""
 USUAL_DEPTH = 20
 
-ORDER_STATUSES = ("resting", "canceled", "executed", "all")
+ORDER_STATUSES = ("resting", "canceled", "filled", "executed", "all")
 MARKET_STATUSES = ("unopened", "open", "paused", "closed", "settled", "all")
+
+
+PART = ("limit", "offset")
+"""The parameters of every list that is given in parts."""
 
 
 class ReadQuery:
@@ -37,6 +44,8 @@ class ReadQuery:
 
     def __init__(self, given: Mapping[str, str]) -> None:
         self._given = dict(given)
+        self._offset = 0
+        self._limit: int | None = None
 
     def text(self, name: str, default: str = "") -> str:
         """Take a text."""
@@ -49,15 +58,25 @@ class ReadQuery:
             raise UsageError(f"Invalid {name}: {given}", hint=f"one of {', '.join(choices)}")
         return given
 
-    def rows(self) -> int:
-        """Take `limit`: a number of rows from 1 to MAX_ROWS."""
-        return self.number("limit", USUAL_ROWS)
+    def rows(self, usual: int = USUAL_ROWS) -> int:
+        """Take `limit` and `offset`; return how many rows to read, one more than the part of the list can show."""
+        self._limit = self.number("limit", usual)
+        self._offset = self.number("offset", 0, lowest=0, highest=MAX_OFFSET)
+        return self._offset + self._limit + 1
 
-    def number(self, name: str, default: int) -> int:
-        """Take a whole number from 1 to MAX_ROWS."""
+    def part(self, rows: Iterable[Any]) -> tuple[list[Any], int | None]:
+        """Return the part of a list that was asked for, and the offset of the next part; None for the last one."""
+        if self._limit is None:
+            return list(rows), None
+        after = self._offset + self._limit
+        found = list(islice(rows, self._offset, after + 1))
+        return found[: self._limit], after if len(found) > self._limit and after <= MAX_OFFSET else None
+
+    def number(self, name: str, default: int, *, lowest: int = 1, highest: int = MAX_ROWS) -> int:
+        """Take a whole number from `lowest` to `highest`."""
         given = self._given.pop(name, str(default))
-        if not given.isascii() or not given.isdigit() or not 1 <= int(given[:9]) <= MAX_ROWS:
-            raise UsageError(f"{name} must be a whole number from 1 to {MAX_ROWS}, not {given!r}")
+        if not given.isascii() or not given.isdigit() or not lowest <= int(given[:9]) <= highest:
+            raise UsageError(f"{name} must be a whole number from {lowest} to {highest}, not {given!r}")
         return int(given)
 
     def finish(self) -> None:
@@ -78,8 +97,9 @@ class Read(NamedTuple):
 
 
 def _orders(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) -> list[OrderRow]:
-    found = kalshi.orders.list(query.choice("status", ORDER_STATUSES, "resting"), ticker=query.text("ticker").upper())
-    return list(islice(found, query.rows()))
+    query.rows(MAX_ROWS)
+    status = query.choice("status", ORDER_STATUSES, "resting")
+    return kalshi.orders.list(status, ticker=query.text("ticker").upper())  # type: ignore[arg-type]
 
 
 def _fills(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) -> list[AccountFillRow]:
@@ -142,22 +162,24 @@ READS = (
     ),
     Read("balance", "Cash by shard", BalanceView, False, (), lambda k, _n, _q: k.account.balance()),
     Read("positions", "Open positions", PositionRow, True, (), lambda k, _n, _q: k.account.positions()),
-    Read("orders", "Orders by status: resting, canceled, executed, all", OrderRow, True, ("status", "ticker", "limit"),
+    Read("orders", f"Orders by status: {', '.join(ORDER_STATUSES)}", OrderRow, True, ("status", "ticker", *PART),
          _orders),
-    Read("fills", "Fills, newest first", AccountFillRow, True, ("ticker", "limit"), _fills),
-    Read("settlements", "Settlements, newest first", SettlementRow, True, ("ticker", "limit"), _settlements),
+    Read("orders/{order_id}", "An order, by its order id or client order id", OrderRow, False, (),
+         lambda k, n, _q: k.orders.get(n["order_id"])),
+    Read("fills", "Fills, newest first", AccountFillRow, True, ("ticker", *PART), _fills),
+    Read("settlements", "Settlements, newest first", SettlementRow, True, ("ticker", *PART), _settlements),
     Read(
         "pnl", "P&L by market, event, series, strategy, day or month", PnlView, False, ("by",),
-        lambda k, _n, q: k.account.pnl(q.text("by", "market")),
+        lambda k, _n, q: k.account.pnl(q.text("by", "market")),  # type: ignore[arg-type]
     ),
     Read("alerts", "Alerts and alert channels", AlertsView, False, (), lambda k, _n, _q: k.monitoring.alerts()),
     Read("exchange", "Status, hours and maintenance of the exchange", ExchangeView, False, (),
          lambda k, _n, _q: k.markets.exchange()),
-    Read("markets", "Markets by status and words", MarketRow, True, ("status", "search", "series", "limit"), _markets),
+    Read("markets", "Markets by status and words", MarketRow, True, ("status", "search", "series", *PART), _markets),
     Read("markets/{ticker}", "A market with rules, fees and times", MarketView, False, (),
          lambda k, n, _q: k.markets.get(n["ticker"].upper())),
     Read("markets/{ticker}/orderbook", "The order book of a market", OrderbookView, False, ("depth",), _book),
-    Read("markets/{ticker}/trades", "Public trades, newest first", PublicTradeRow, True, ("limit",), _trades),
+    Read("markets/{ticker}/trades", "Public trades, newest first", PublicTradeRow, True, PART, _trades),
     Read("markets/{ticker}/candles", "Candles of a market", CandleRow, True, ("interval",), _candles),
     Read("watchlists", "Watchlists and their markets", WatchlistRow, True, (),
          lambda k, _n, _q: k.markets.watchlists()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +21,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kalshi_cli.app.event_source import EventSource, OpenAccount
 from kalshi_cli.app.kalshi import Kalshi
+from kalshi_cli.base.checked import unique_keys
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import (
     CredentialsError,
+    ExitCode,
     HaltedError,
     KalshiError,
     NotFoundError,
@@ -206,7 +209,14 @@ class WebApp:
         async def reply() -> Response:
             found: Any = await self._reads.call(call)
             write = to_machine(read.view)
-            return _json([write(row) for row in found] if read.is_list else write(found))
+            if not read.is_list:
+                return _json(write(found))
+            rows, after = query.part(found)
+            answer = _json([write(row) for row in rows])
+            if after is not None:
+                there = request.url.include_query_params(offset=after)
+                answer.headers["Link"] = f'<{there.path}?{there.query}>; rel="next"'
+            return answer
 
         return await _answer(reply)
 
@@ -348,9 +358,11 @@ async def _body(request: Request) -> object:
     except TimeoutError as error:
         raise UsageError(f"The body was not complete within {BODY_S:g} s") from error
     try:
-        return msgspec.json.decode(body)
-    except msgspec.MsgspecError as error:
+        found: object = msgspec.json.decode(body)
+        json.loads(body, object_pairs_hook=unique_keys)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise UsageError(f"The body is not JSON: {error}") from error
+    return found
 
 
 async def _answer(reply: Callable[[], Awaitable[Response]]) -> Response:
@@ -365,7 +377,8 @@ async def _answer(reply: Callable[[], Awaitable[Response]]) -> Response:
 
 
 async def _no_page(_request: Request, _error: Exception) -> Response:
-    return _problem(HTTPStatus.NOT_FOUND, "no_page", "There is no such page", "see /api/v1/openapi.json")
+    hint = "see /api/v1/openapi.json"
+    return _problem(HTTPStatus.NOT_FOUND, "no_page", "There is no such page", hint, ExitCode.USAGE)
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:
@@ -376,6 +389,7 @@ async def _wrong_method(request: Request, error: Exception) -> Response:
         "wrong_method",
         f"{request.method} is not possible here",
         f"use {allowed.replace(', ', ' or ')}",
+        ExitCode.USAGE,
     )
     reply.headers["Allow"] = allowed
     return reply
@@ -383,19 +397,27 @@ async def _wrong_method(request: Request, error: Exception) -> Response:
 
 async def _bug(_request: Request, error: Exception) -> Response:
     return _problem(
-        HTTPStatus.INTERNAL_SERVER_ERROR, "bug", f"A bug in kalshi: {type(error).__name__}", "please report it"
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "bug",
+        f"A bug in kalshi: {type(error).__name__}",
+        "please report it",
+        ExitCode.BUG,
     )
 
 
 def refused(refusal: Refusal) -> Response:
     """Return the reply to a request that is not served."""
-    return _problem(refusal.status, refusal.code, refusal.message, refusal.hint)
+    code = _REFUSED.get(refusal.status, ExitCode.USAGE)
+    return _problem(refusal.status, refusal.code, refusal.message, refusal.hint, code)
 
 
-def _problem(status: int, code: str, message: str, hint: str, exit_code: int | None = None) -> Response:
+_REFUSED = {401: ExitCode.CREDENTIALS, 403: ExitCode.CREDENTIALS, 429: ExitCode.UNREACHABLE, 503: ExitCode.UNREACHABLE}
+"""HTTP status of a request that did not reach the account -> exit code; after UNREACHABLE it may be repeated."""
+
+
+def _problem(status: int, code: str, message: str, hint: str, exit_code: int) -> Response:
     words: Mapping[str, str] = {name: safe_text(redact(text)) for name, text in (("message", message), ("hint", hint))}
-    number = {} if exit_code is None else {"exit_code": int(exit_code)}
-    return _json({"error": {"code": code, **words, **number}}, status)
+    return _json({"error": {"code": code, **words, "exit_code": int(exit_code)}}, status)
 
 
 def _json(value: object, status: int = 200) -> Response:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kalshi_cli.app.kalshi import Kalshi
-from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import duration_from_user
+from kalshi_cli.base.errors import RefusedError, UsageError
+from kalshi_cli.base.units import duration_from_user, qty_from_user
+from kalshi_cli.services.orders.service import OrderService
+from kalshi_cli.views.close import no_position
 from kalshi_cli.views.frames import to_dict
-from kalshi_cli.views.plans import Plan
+from kalshi_cli.views.plans import CloseAllPlan, Plan
 from kalshi_cli.views.row import OutputRow
 
 MAX_TEXT = 200
@@ -42,7 +44,8 @@ WRITES: dict[str, Write] = {
         "Halt trading and cancel every order", (), True, "orders", lambda orders, _given: orders.plan_cancel_all()
     ),
     "cancel": Write(
-        "Cancel an order", ("order_id",), True, "orders", lambda orders, given: orders.plan_cancel(given["order_id"])
+        "Cancel an order", ("order_id",), True, "orders",
+        lambda orders, given: orders.plan_cancel(given["order_id"], is_described=True),
     ),
     "amend": Write(
         "Change the price, the count left to trade, or both, of a resting order", ("order_id", "side"), False, "orders",
@@ -63,8 +66,9 @@ WRITES: dict[str, Write] = {
         lambda trading, given: trading.plan_unlock(given["ticker"]),
     ),
     "close": Write(
-        "Close the position in a market", ("ticker",), False, "orders",
-        lambda orders, given: orders.plan_close(given["ticker"].upper(), is_reviewed=True),
+        "Close the position in a market, or `count` contracts of it", ("ticker",), False, "orders",
+        lambda orders, given: _close(orders, given["ticker"].upper(), given.get("count")),
+        optional=("count",),
     ),
     "watch": Write(
         "Add markets to a watchlist", ("list", "tickers"), False, "markets",
@@ -78,7 +82,7 @@ WRITES: dict[str, Write] = {
         "Place a limit order", ("ticker", "side", "action", "count", "price"), False, "orders",
         lambda orders, given: orders.plan_place(
             given["ticker"].upper(), side=given["side"], action=given["action"], count=given["count"],
-            price=given["price"], tif=given.get("tif", "gtc"), client_order_id=given.get("client_order_id", ""),
+            price=given["price"], tif=given.get("tif", "gtc"), client_order_id=given.get("client_order_id"),
         ),
         optional=("tif", "client_order_id"),
     ),
@@ -102,6 +106,17 @@ def plan(kalshi: Kalshi, request: object, *, may_stop: bool, may_write: bool) ->
         more = f", and can have: {', '.join(write.optional)}" if write.optional else ""
         raise UsageError(f"{name} needs exactly the fields: {', '.join(write.fields) or 'none'}{more}")
     return write.service, write.plan(getattr(kalshi, write.service), given)
+
+
+def _close(orders: OrderService, ticker: str, count: str | None) -> CloseAllPlan:
+    try:
+        qty = None if count is None else qty_from_user(count)
+    except ValueError as error:
+        raise UsageError(f"count: {error}") from error
+    plan = orders.plan_close(ticker, count=qty, is_reviewed=True)
+    if not plan.positions:
+        raise RefusedError(no_position(ticker), hint="GET /api/v1/positions has your positions", code="NO_POSITION")
+    return plan
 
 
 def _tickers(text: str) -> list[str]:

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kalshi_cli.base import units
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import (
     DOLLAR,
     ONE_CONTRACT,
@@ -335,3 +337,43 @@ def test_money_is_shown_to_the_cent_half_away_from_zero(money: int, plain: str, 
 
 def test_what_is_missing_is_a_dash_and_never_a_zero() -> None:
     assert show_price(None) == show_qty(None) == show_money(None) == "—"
+
+
+@pytest.mark.parametrize("make", [cents, contracts, dollars])
+@pytest.mark.parametrize("value", [2.5, 4.0, True, float("nan"), None, [1]])
+def test_a_unit_is_never_made_of_a_float_or_a_bool(make: Callable[[object], int], value: object) -> None:
+    with pytest.raises(UsageError) as caught:
+        make(value)
+    assert "takes a whole number or a text" in caught.value.message
+    assert caught.value.hint.startswith(f"write {make.__name__}(")
+
+
+def test_a_part_of_a_unit_is_written_as_a_text() -> None:
+    with pytest.raises(UsageError) as caught:
+        contracts(2.5)  # type: ignore[arg-type]
+    assert caught.value.hint == "write contracts('2.5')"
+    assert (contracts("2.5"), cents("4.5"), dollars("12.50")) == (250, 450, 12_500_000)
+    assert (contracts(Decimal("2.5")), cents("-1"), dollars(5)) == (250, -100, 5_000_000)  # type: ignore[arg-type]
+    for make, text in ((contracts, "2.555"), (cents, "4.555"), (dollars, "abc"), (contracts, "1_0")):
+        with pytest.raises(UsageError):
+            make(text)
+
+
+@pytest.mark.parametrize("show", [format_price, format_qty, format_money, show_price, show_qty, show_money])
+@pytest.mark.parametrize("value", [0.03, 4700.0, True, "0.03"])
+def test_only_whole_units_are_shown(show: Callable[[object], str], value: object) -> None:
+    with pytest.raises(UsageError, match="is not a Price, Qty or Money"):
+        show(value)
+
+
+@pytest.mark.parametrize("text", ["1_0", "1_000", "\u0661\u0660"])
+def test_a_number_is_written_in_plain_digits(text: str) -> None:
+    for parse in (qty_from_user, price_from_user, money_from_user, duration_from_user):
+        with pytest.raises(ValueError, match="invalid"):
+            parse(text)
+
+
+def test_completion_offers_only_what_is_public() -> None:
+    assert set(dir(units)) == set(units.__all__)
+    assert not {"NewType", "lru_cache", "index"} & set(dir(units))
+    assert all(hasattr(units, name) for name in units.__all__)

@@ -17,7 +17,7 @@ from kalshi_cli.cli.main import ENTRIES
 
 EXAMPLES = by_command()
 
-STREAMS = ("kalshi orderbook KXBTCD-26NOV2114-T86249.99 --watch", "kalshi status --watch")
+STREAMS = ("kalshi orderbook KXBTCD-26NOV2114-T86249.99 --side no --watch", "kalshi status --watch")
 UNTIL_CTRL_C = (
     *STREAMS,
     "kalshi top --plain",

@@ -21,6 +21,7 @@ from kalshi_cli.base.local_time import set_time_zone
 from kalshi_cli.base.units import Price, Ts, cents, contracts
 from kalshi_cli.cli.screen.chart import draw
 from kalshi_cli.tui import picture
+from kalshi_cli.tui.curve import chart
 from kalshi_cli.views.market_history import CandleRow, PublicTradeRow
 from kalshi_cli.views.order_book import OrderbookView
 
@@ -130,7 +131,7 @@ def test_the_market_page(size: tuple[int, int]) -> None:
     middles = [4_000 + (number * 37) % 600 for number in range(200)]
     width, height = size[0] - 33, size[1] - 10
     lines = [
-        *picture.chart(middles, size[0], 3, lambda value: f"${value / 10_000:.2f}"),
+        *chart(middles, size[0], 3, lambda value: f"${value / 10_000:.2f}"),
         *picture.ladder(book, width, height),
         *[
             Text(re.sub(r"\d\d:\d\d:\d\d", "hh:mm:ss", line.plain), style=line.style)

@@ -8,7 +8,7 @@ import platform
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,8 @@ from kalshi_cli.base.errors import ExitCode, KalshiError
 from kalshi_cli.cli import main as shell
 from kalshi_cli.cli.global_options import GlobalOptions
 from kalshi_cli.cli.main import BASIC_SECTIONS, ENTRIES, SECTIONS, main, report, root, summary
-from kalshi_cli.cli.options import ORDER_FORMS, OTHER_NAMES, HelpCommand, HelpGroup, is_harmless
+from kalshi_cli.cli.options import HelpCommand, HelpGroup
+from kalshi_cli.cli.unknown_commands import ORDER_FORMS, OTHER_NAMES, is_harmless
 
 Capture = pytest.CaptureFixture[str]
 
@@ -189,7 +190,12 @@ def test_the_shell_completes_command_names() -> None:
         (["order", "get", "abc"], "did you mean `kalshi order show ID`?"),
         (["order", "history"], "did you mean `kalshi order list --status all`?"),
         (["config", "shwo"], "did you mean `kalshi config show`?"),
-        (["cancl-all"], "see `kalshi -h`"),
+        (["cancl-all"], "cancel all orders: `kalshi cancel-all`"),
+        (["canel-all"], "cancel all orders: `kalshi cancel-all`"),
+        (["Cancel-Al"], "cancel all orders: `kalshi cancel-all`"),
+        (["killl"], "cancel all orders: `kalshi cancel-all`"),
+        (["order", "canel-all"], "cancel all orders: `kalshi cancel-all`"),
+        (["fils"], "did you mean `kalshi fills`?"),
         (["flaten"], "see `kalshi -h`"),
         (["clos"], "see `kalshi -h`"),
         (["resum"], "see `kalshi -h`"),
@@ -198,6 +204,13 @@ def test_the_shell_completes_command_names() -> None:
         (["config", "show", "--fromat", "json"], "did you mean --format?"),
         (["config", "show", "--columns", "env"], "choose fields with --fields"),
         (["markets", "--fieds", "ticker"], "did you mean --fields?"),
+        (["close", "KX", "5"], "`kalshi close TICKER --count 5`"),
+        (["pnl", "--today"], "or --since 24h"),
+        (["order", "list", "--limit", "5"], "this list has no limit"),
+        (["buy", "KX", "yes", "10", "@37c"], "without --no it trades YES: `kalshi buy KX 10 @37c`"),
+        (["sell", "KX", "10", "@37c", "no"], "for NO: `kalshi sell KX 10 @37c --no`"),
+        (["buy", "10", "KXHIGH-26NOV21-B53.5", "@37c"], "`kalshi buy KXHIGH-26NOV21-B53.5 10 @37c`"),
+        (["close", "KX", "--max-slippage", "1.5"], "a distance is between $0 and $0.9999"),
         (["config", "show", "surplus"], "see `kalshi config show -h`"),
         (["config", "show", "--format", "jsn"], "did you mean json?"),
         (["config", "show", "--env", "prdo"], "did you mean prod?"),
@@ -290,6 +303,14 @@ def test_quiet_is_of_one_invocation_only(capsys: Capture) -> None:
     assert capsys.readouterr().err == ""
     main(["config", "check"])
     assert capsys.readouterr().err != ""
+
+
+def test_a_variable_that_nothing_reads_is_named_by_the_check(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_FORMAT", "json")
+    assert main(["-q", "config", "check"]) == 0
+    assert capsys.readouterr().err == "Nothing reads the variable KALSHI_FORMAT: see `kalshi config show`\n"
+    assert main(["config", "show"]) == 0
+    assert "KALSHI_FORMAT" not in capsys.readouterr().err, "a script is not told at every command"
 
 
 def test_quiet_does_not_silence_errors(capsys: Capture) -> None:
@@ -420,18 +441,30 @@ def test_verbose_shows_where_an_expected_error_came_from(home: Path, capsys: Cap
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_ctrl_c_ends_with_130_and_no_traceback() -> None:
-    command = [sys.executable, "-m", "kalshi_cli", "--env", "sim", "order", "cancel", "-"]
+@pytest.mark.parametrize(
+    ("number", "code", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_signal_ends_with_its_code_and_no_traceback(
+    number: signal.Signals, code: int, said: str, flags: tuple[str, ...]
+) -> None:
+    command = [sys.executable, "-m", "kalshi_cli", "--env", "sim", "order", "cancel", "-", *flags]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as it:
         assert it.stdin is not None
         assert it.stderr is not None
         waits_for_input(it.pid)
-        it.send_signal(signal.SIGINT)
+        it.send_signal(number)
         err = it.stderr.read()
-        assert it.wait(30) == ExitCode.INTERRUPTED
-    assert err == "interrupted\n"
+        assert it.wait(30) == code
+    if not flags:
+        assert err == f"{said}\n"
+        return
+    (line,) = err.splitlines()
+    assert json.loads(line) == {
+        "error": {"code": said, "message": f"The command was {said}", "hint": "", "exit_code": code}
+    }
 
 
 def waits_for_input(pid: int) -> None:
@@ -488,6 +521,44 @@ def test_a_full_disk_is_an_error_of_one_line(unbuffered: str) -> None:
     assert done.stderr.startswith("error: No space left on device: the output was not written\n")
     assert "stays sent" in done.stderr, "a script must not send the order again"
     assert done.stderr.count("\n") == 2
+
+
+@pytest.mark.parametrize("is_json", [True, False])
+def test_a_closed_stdout_is_an_error_of_one_line_and_a_command_without_output_needs_none(is_json: bool) -> None:
+    def run_closed(*words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "kalshi_cli", *words, *(["--json"] if is_json else [])]
+        closed = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+        return subprocess.run(closed, stderr=subprocess.PIPE, text=True, timeout=60, env=env)
+
+    done = run_closed("config", "path")
+    assert done.returncode == ExitCode.FAILED
+    said = json.loads(done.stderr)["error"]["message"] if is_json else done.stderr.splitlines()[0]
+    assert said.removeprefix("error: ") == "Standard output is closed: the output was not written"
+    assert "Traceback" not in done.stderr
+    if not is_json:
+        assert run_closed("config", "check").returncode == 0, "it writes nothing to stdout"
+        nowhere = {"KALSHI_ENV": "demo", "KALSHI_REST_URL": "http://127.0.0.1:9/trade-api/v2"}
+        health = run_closed("health-check", env={**os.environ, **nowhere, "KALSHI_WS_URL": "ws://127.0.0.1:9/"})
+        assert health.returncode == 2, "the exit code of a command that failed says more"
+        assert "error: Standard output is closed: the output was not written\n" in health.stderr
+
+
+@pytest.mark.parametrize("by_option", [True, False])
+def test_the_path_of_a_missing_configuration_is_shown(
+    by_option: bool, home: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = home / "missing" / "config.yaml"
+    if not by_option:
+        monkeypatch.setenv("KALSHI_CONFIG", str(missing))
+    words = ["config", "path", "--json", *(["--config", str(missing)] if by_option else [])]
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    rows = {row["what"]: row for row in json.loads(out)}
+    assert (rows["configuration"]["path"], rows["configuration"]["exists"]) == (str(missing), False)
+    assert err.startswith(f"No configuration file at {missing}")
+    assert err.count("\n") == 1
+    assert main(["config", "show", *words[3:]]) == ExitCode.USAGE, "every other command stops"
+    assert list(home.iterdir()) == []
 
 
 def test_the_bare_environment_of_cron_is_enough(home: Path) -> None:

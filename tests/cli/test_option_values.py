@@ -11,7 +11,7 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.main import main, root
-from kalshi_cli.cli.option_values import refuse_option_values
+from kalshi_cli.cli.option_values import refuse_option_values, with_placeholders
 from kalshi_cli.cli.options import HelpCommand, HelpGroup
 
 Capture = pytest.CaptureFixture[str]
@@ -166,3 +166,17 @@ def test_help_comes_before_the_refusal(status: tuple[str, ...], capsys: Capture)
 def test_a_check_with_two_values_is_unknown(capsys: Capture) -> None:
     assert main(["check", "positions", "-w", "5", "--warn", "6"]) == 3
     assert "--warn takes one value, not 2: 5, 6" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("example", "hint"),
+    [
+        ("kalshi buy KXHIGHNY-26NOV21-B53.5 10 @0.24", "kalshi buy TICKER 10 @0.24"),
+        ("kalshi watch KXBTCD-26NOV2114-T86249.99 KXETHD-26NOV2114-T2979.99", "kalshi watch TICKER TICKER"),
+        ("kalshi event KXHIGHNY-26NOV21", "kalshi event EVENT"),
+        ("kalshi series-info KXHIGHNY --json", "kalshi series-info KXHIGHNY --json"),
+        ("kalshi order list --ticker 'KXBTC*'", "kalshi order list --ticker 'KXBTC*'"),
+    ],
+)
+def test_a_hint_names_no_market_that_may_have_closed(example: str, hint: str) -> None:
+    assert with_placeholders(example) == hint

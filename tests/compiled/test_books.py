@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.compiled import loop as c
-from kalshi_cli.compiled.books import CompiledBooks
+from kalshi_cli.compiled.books import MODELS, CompiledBooks
 from kalshi_cli.compiled.loop import END
 from kalshi_cli.compiled.rows import BookRows, pack
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.messages import BookDelta
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.simulator.paper.market import PaperMarket
-from kalshi_cli.simulator.paper.queue_position import QueuePlace
+from kalshi_cli.simulator.paper.queue_position import FillModel, QueuePlace
 
 PRICES = st.one_of(st.integers(4_990, 5_010), st.sampled_from((-1, 0, 1, 2, 9_999, 10_000))).map(Price)
 LEVELS = st.lists(st.tuples(PRICES, st.integers(-1, 500).map(Qty)), max_size=6).map(tuple)
@@ -91,13 +91,17 @@ def test_the_loop_changes_both_copies_like_the_books_themselves(
 @given(
     state=st.tuples(st.integers(0, 900), st.integers(0, 900), st.integers(0, 900), st.integers(0, 3_000)),
     steps=st.lists(st.tuples(st.integers(1, 900), st.integers(0, 900), st.integers(0, 1_500)), max_size=6),
+    model=st.sampled_from(FillModel),
 )
-def test_a_queue_shrinks_as_at_the_venue(state: tuple[int, int, int, int], steps: list[tuple[int, int, int]]) -> None:
-    queue, now = QueuePlace(Qty(0)), state[3]
+def test_a_queue_shrinks_as_at_the_venue(
+    state: tuple[int, int, int, int], steps: list[tuple[int, int, int]], model: FillModel
+) -> None:
+    queue, now = QueuePlace(Qty(0), model), state[3]
     queue.state = state
     orders = np.zeros((3, c.ORDER_FIELDS), np.int64)
     orders[:, c.O_PRICE] = 5_000, 5_000, 5_001
     orders[:, c.O_QUEUED] = 1, 0, 1
+    orders[:, c.O_MODEL] = MODELS[model]
     orders[0, c.O_AHEAD :] = state
     others = orders[1:].copy()
     for by, left, pause in steps:

@@ -12,13 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.places import ROOT
+from support.unreadable import deleted_directory, unreadable_directory
 
 from kalshi_cli.base.errors import ConfigError, ExitCode
 from kalshi_cli.base.text import redact
 from kalshi_cli.base.units import Money, Price, Qty, cents, contracts, dollars, format_money, format_price, format_qty
 from kalshi_cli.config.config import HOSTS, Config, config_dir, state_dir
+from kalshi_cli.config.file_place import HIDDEN_FILE
 from kalshi_cli.config.schema import Credentials, hidden_address
-from kalshi_cli.config.sources import load, mask_secrets
+from kalshi_cli.config.sources import load, mask_secrets, unknown_variables
 from kalshi_cli.core.account.sizing import Sizing, StrategyAllocation
 
 EXAMPLE = ROOT / "config.example.yaml"
@@ -61,6 +63,22 @@ def test_with_nothing_said_the_defaults_hold_and_say_so() -> None:
     assert set(config.origins.values()) == {"default"}
     assert config.origins["env"] == "default"
     assert config.origins["risk.max_position"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("KALSHI_FORMAT", "see `kalshi config show`"),
+        ("KALSHI_STAT", "did you mean KALSHI_STATE?"),
+        ("KALSHI_RISK_MAX_ORDER_COUNT", "did you mean KALSHI_RISK__MAX_ORDER_COUNT?"),
+        ("KALSHI_API_KEYID", "did you mean KALSHI_API_KEY_ID?"),
+    ],
+)
+def test_a_variable_that_nothing_reads_is_named(name: str, hint: str) -> None:
+    known = ("CONFIG", "ENV", "STATE", "READ_ONLY", "REST_URL", "PRIVATE_KEY_PATH", "ALLOW_HOSTS", "RISK__MAX_POSITION")
+    env = {f"KALSHI_{each}": "x" for each in known} | {"OTHER": "x", "KALSHI_EMPTY": ""}
+    assert unknown_variables(env) == []
+    assert unknown_variables(env | {name: "x"}) == [f"Nothing reads the variable {name}: {hint}"]
 
 
 def test_a_flag_beats_a_variable_beats_the_file_beats_the_default() -> None:
@@ -591,3 +609,28 @@ def test_addresses_of_sinks_are_masked_like_keys() -> None:
     assert "abcdefghijkl" not in repr(config)
     assert "tokena" not in repr(config)
     assert "11111111" not in repr(config)
+
+
+# -- a working directory that cannot be read -----------------------------------------------------------------------
+
+
+def test_an_unreadable_working_directory_holds_no_configuration_and_a_notice_says_so(tmp_path: Path) -> None:
+    with unreadable_directory(tmp_path):
+        config = load(None, {}, {})
+    assert (config.file, config.notices) == (None, (HIDDEN_FILE,))
+    assert load(None, {}, {}).notices == ()
+
+
+def test_another_source_makes_an_unreadable_working_directory_unimportant(tmp_path: Path) -> None:
+    path = written("env: demo\n", "named.yaml")
+    for variables in ({"KALSHI_CONFIG": str(path)}, {}):
+        file = None if variables else path
+        with deleted_directory(tmp_path):
+            config = load(file, variables, {})
+        assert (config.file, config.env, config.notices) == (path, "demo", ())
+
+
+def test_a_deleted_working_directory_holds_no_configuration(tmp_path: Path) -> None:
+    with deleted_directory(tmp_path):
+        config = load(None, {}, {})
+    assert (config.file, config.notices) == (None, ())

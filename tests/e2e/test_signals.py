@@ -25,7 +25,9 @@ from support.served import (
     written,
 )
 
+from kalshi_cli import Kalshi
 from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.services.trading.reports.live_events import account_event
 
 QUOTER = """
 from kalshi_cli.core.model.intents import Place
@@ -154,13 +156,28 @@ def test_a_killed_loop_leaves_orders_that_the_next_start_knows(exchange: Served,
     ((order_id, *_),) = exchange.resting()
     told = program("status", "--json")
     assert (told.json["running"], told.json["resting_orders"]) == (False, 1)
-    assert "The last run did not stop gracefully: 1 order may be resting until" in told.err
+    assert "The last run did not stop gracefully; its last cycle was on " in told.err
+    assert "(now): 1 order may be resting until" in told.err
+    with Kalshi.open() as kalshi:
+        run = account_event(kalshi.resources, kalshi.resources.home, ()).run
+    assert run is not None
+    assert run.attention is not None
+    assert "; 1 order resting: `kalshi order list`, `kalshi cancel-all`" in run.attention
     assert "1 order may be resting until" in program("stop").err
     assert program("order", "show", order_id, "--json").json["status"] == "resting"
     words = ("trade", "--strategy", "./quoter.py:Quoter", "--ticker", TWO_SIDED, "--interval", "0.2s")
     ended = program(*words, "--duration", "0.5s", "--json")
     assert ended.code == 0, ended.err
+    lines = ended.err.splitlines()
+    at = next(
+        n for n, line in enumerate(lines) if line.startswith(f"The last run (pid {loop.pid}) was killed; its last")
+    )
+    killed, left = lines[at : at + 2]
+    assert killed.endswith("This run takes over 1 order. To cancel one: `kalshi cancel ID`")
+    assert left.startswith(f"  still resting: Order {order_id[:8]} on {TWO_SIDED} (buy ")
     assert exchange.resting() == []
+    again = program(*words, "--duration", "0.5s")
+    assert "was killed" not in again.err
 
 
 def test_a_full_disk_behind_stdout_is_a_failure_not_a_bug(exchange: Served) -> None:

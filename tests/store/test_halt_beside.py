@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -14,7 +16,7 @@ from kalshi_cli.core.model.effects import CloseOrder, StateChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.store import database
-from kalshi_cli.store.halt_file import FILE, read_halt_file, write_halt_file
+from kalshi_cli.store.halt_file import FILE, read_halt_file, remove_halt_file, write_halt_file
 from kalshi_cli.store.records import Halt
 
 HALT = Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", NOW)
@@ -115,3 +117,17 @@ def test_a_halt_whose_reason_a_full_disk_lost_says_so(tmp_path: Path) -> None:
     assert found is not None
     assert (found.state, found.code) == (TradingState.HALTED, "HALTED")
     assert found.reason == f"the reason was not saved: {tmp_path / FILE} is empty, as on a full disk"
+
+
+def test_a_full_disk_keeps_the_code_of_a_halt_in_a_file_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_file: int, _content: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "write", full)
+        write_halt_file(tmp_path, HALT)
+    found = read_halt_file(tmp_path)
+    assert found is not None
+    assert (found.state, found.code) == (TradingState.HALTED, "CANCEL_ALL")
+    remove_halt_file(tmp_path)
+    assert [*tmp_path.iterdir()] == []

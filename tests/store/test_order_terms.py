@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -59,8 +60,32 @@ def added(path: Path) -> set[str]:
     columns = {row[1] for row in connection.execute("PRAGMA table_info(orders)")}
     connection.close()
     missing = set(Order.__struct_fields__) - columns
-    assert missing == {"order_group_id", "subaccount", "self_trade_prevention", "cancel_on_pause"}
+    assert missing == {"order_group_id", "subaccount", "self_trade_prevention", "cancel_on_pause", "outcome"}
     return missing
+
+
+def test_the_typed_outcome_is_on_file_before_the_order_is_sent_and_no_later_report_removes_it(open_store: Open) -> None:
+    order = full_order(outcome="no")
+    open_store().record(SubmitOrder(order))
+    assert open_store().order("c1") == order
+    resting = replace(order, order_id="o1", status=OrderStatus.RESTING)
+    for report in (
+        replace(resting, outcome=""),  # of a program that did not read the order request
+        replace(resting, outcome="", is_foreign=True, client_order_id="c1"),
+    ):
+        open_store().record(OrderChanged(report))
+        assert open_store().order("o1") == resting
+    open_store().record(OrderChanged(replace(resting, outcome=""), repaired="another reply was false"))
+    assert open_store().order("o1") == resting
+
+
+def test_orders_on_file_from_before_the_typed_outcome_have_none(open_store: Open, path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    Database(path, migrations.STATE[:20]).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"INSERT INTO orders VALUES ({', '.join('?' * 28)})", order_row(status=OrderStatus.RESTING))
+    connection.close()
+    assert open_store().live_orders() == (full_order(order_id="o1", status=OrderStatus.RESTING, outcome=""),)
 
 
 def amend(order: Order) -> AmendOrder:
@@ -94,7 +119,7 @@ def test_the_fills_of_a_file_from_before_belong_to_the_subaccount_of_their_order
     path.parent.mkdir(parents=True)
     Database(path, migrations.STATE[:2]).close()
     connection = sqlite3.connect(path)
-    connection.execute(f"INSERT INTO orders VALUES ({', '.join('?' * 28)})", order_row())
+    connection.execute(f"INSERT INTO orders VALUES ({', '.join('?' * 28)})", order_row(subaccount=3))
     for trade_id, order_id in (("t1", "o1"), ("t2", "another")):
         connection.execute(
             "INSERT INTO fills VALUES (?, ?, 'KXA-1', 'bid', 4000, 500, 0, 0, ?, '')", (trade_id, order_id, NOW)
@@ -131,9 +156,10 @@ def test_a_file_from_when_a_trade_was_one_fill_keeps_its_fills_and_takes_the_oth
         assert store.fills() == (*kept, other)
 
 
-def order_row() -> list[object]:
-    order = full_order(order_id="o1", subaccount=3)
-    values = [getattr(order, name) for name in Order.__struct_fields__]
+def order_row(**changes: Any) -> list[object]:
+    """The row of an order in a file from before the typed outcome."""
+    order = full_order(order_id="o1", **changes)
+    values = [getattr(order, name) for name in Order.__struct_fields__ if name != "outcome"]
     return [order.client_order_id, *(str(value) if isinstance(value, str) else value for value in values)]
 
 

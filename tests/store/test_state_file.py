@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.values import NOW, Child, Open, fork, full_fill, full_order
@@ -21,6 +22,7 @@ from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.store import database, migrations
 from kalshi_cli.store.database import Database
 from kalshi_cli.store.migrations import Execute
+from kalshi_cli.store.records import MarketLock
 from kalshi_cli.store.sqlite_store import Store
 
 
@@ -277,6 +279,19 @@ def test_a_file_that_was_deleted_or_replaced_under_a_running_program_takes_no_in
     assert [order.client_order_id for order in open_store().live_orders()] == ["c1", "c3"]
 
 
+def test_a_log_that_was_deleted_under_a_running_program_takes_no_write(open_store: Open, path: Path) -> None:
+    """SQLite goes on writing into the deleted log: the program looks alive only to itself."""
+    store = open_store()
+    store.lock_market(MarketLock("M", Ts(2), "", Ts(1)))
+    log = path.with_name(f"{path.name}-wal")
+    for replace in (log.unlink, log.touch):
+        replace()
+        for write in (lambda: store.record(SubmitOrder(full_order())), lambda: store.alert_book.set_mark("m", 1)):
+            with pytest.raises(StateFileError, match="deleted or replaced") as caught:
+                write()
+            assert caught.value.code == "state_gone"
+
+
 # -- migrations ---------------------------------------------------------------------------------------------------
 
 
@@ -445,6 +460,35 @@ def test_on_a_full_disk_the_intent_is_refused_and_every_earlier_one_is_there(ope
     assert [order.client_order_id for order in open_store().live_orders()] == written
     store._database.read("PRAGMA max_page_count = 100000")
     store.record(SubmitOrder(full_order("after")))
+
+
+@pytest.mark.parametrize(
+    ("bytes_free", "inodes_free", "code"),
+    [(0, 9, "state_full"), (32_768, 9, "state_full"), (10**9, 0, "state_full"), (10**9, 9, "")],
+)
+@pytest.mark.parametrize("failure", [sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN])
+def test_a_full_disk_and_a_failing_one_have_words_of_their_own(
+    path: Path, monkeypatch: pytest.MonkeyPatch, bytes_free: int, inodes_free: int, code: str, failure: int
+) -> None:
+    space = SimpleNamespace(f_bavail=bytes_free // 4_096, f_frsize=4_096, f_files=10, f_favail=inodes_free)
+    monkeypatch.setattr(os, "statvfs", lambda _folder: space)
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = failure
+    found = database._explain(path, error)
+    if code:
+        assert (found.code, found.message) == (code, f"No space left to write {path}")
+        assert "disk-full" in found.hint
+    else:
+        assert found.code != "state_full"
+        assert found.message != f"No space left to write {path}"
+
+
+def test_a_locked_file_is_no_full_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda _folder: SimpleNamespace(f_bavail=0, f_frsize=1, f_files=0, f_favail=0))
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    found = database._explain(path, error)
+    assert (found.code, f"lsof {path}" in found.hint) == ("state_locked", True)
 
 
 def test_a_write_beyond_the_file_size_limit_is_a_state_error_not_a_crash(path: Path, in_child: Child) -> None:

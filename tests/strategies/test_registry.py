@@ -253,9 +253,39 @@ def test_a_part_of_the_book_that_does_not_exist_is_refused(file: Path) -> None:
     assert error.hint == "choose one of price, top, depth"
 
 
-def test_other_methods_may_have_any_name(file: Path) -> None:
-    file.write_text(file.read_text() + "\n    def on_start(self):\n        pass\n")
+@pytest.mark.parametrize(
+    ("name", "meant"), [("on_orderbook", "; did you mean on_book?"), ("on_quote", ""), ("on_start", "")]
+)
+def test_a_method_that_looks_like_a_hook_and_is_called_by_nothing_is_refused(file: Path, name: str, meant: str) -> None:
+    file.write_text(file.read_text() + f"\n    def {name}(self, view, ticker):\n        pass\n")
+    error = refusal(str(file))
+    assert error.message.startswith(f"Strategy fade: {name} is not a hook{meant}")
+    assert error.hint is not None
+    assert "the hooks are on_book, on_trade, on_fill, on_spot, on_fair, on_signal, on_tick" in error.hint
+
+
+def test_a_method_that_the_strategy_calls_itself_may_have_any_name(file: Path) -> None:
+    own = "    def on_start(self): ...\n\n    def on_tick(self, view):\n        [self.on_start() for _ in [1]]"
+    file.write_text(f"{file.read_text()}\n{own}\n\n    def start(self):\n        pass\n")
     assert registry.load(str(file)).name == "fade"
+
+
+def test_printing_while_a_file_is_loaded_goes_to_stderr(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    start = "    def __init__(self, params):\n        super().__init__(params)\n        print('start')\n"
+    file.write_text(f"{file.read_text()}\n{start}\nprint('debug')\n")
+    registry.make_all([str(file)], {}, {})
+    assert capsys.readouterr() == ("", "debug\nstart\n")
+
+
+def test_a_file_whose_runs_differ_is_named_with_its_calls(file: Path) -> None:
+    registry.load(str(file))
+    assert registry.unrepeatable_text(str(file)) == registry.unrepeatable_text("spike") == ""
+    file.write_text(f"{file.read_text()}\nimport time\nSTART = time.time()\n")
+    registry.load(f"{file}:Fade")
+    assert registry.unrepeatable_text(f"{file}:Fade") == (
+        f"{file} calls time.time: the same recording gives another result each time. Use view.now for the time, and "
+        "random.Random(7) of `random` for numbers"
+    )
 
 
 @pytest.mark.parametrize(

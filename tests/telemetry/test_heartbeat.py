@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from support.served import eventually
 from kalshi_cli.base.clock import ManualClock, SystemClock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.net.address_guard import AddressError
-from kalshi_cli.telemetry.heartbeat import HeartbeatPinger
+from kalshi_cli.telemetry.heartbeat import HeartbeatPinger, try_connection
 
 RUN = "0d338dcc-a054-11ec-b909-0242ac120002"
 
@@ -111,3 +112,46 @@ def test_a_name_that_stands_for_a_machine_it_must_not_is_not_talked_to(address: 
     assert len(said) == 1
     assert "refused" in said[0]
     assert "ping/x" not in said[0]
+
+
+def test_a_connection_is_tried_without_a_ping() -> None:
+    with receiving() as there:
+        found = try_connection(f"{there.url}/ping/canary-secret", SystemClock())
+    assert (found.outcome, found.text) == ("delivered", "127.0.0.1 accepts connections")
+    assert there.received == []
+
+
+def test_not_one_byte_is_sent_to_a_host_that_is_only_tried() -> None:
+    got: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            connection, _ = server.accept()
+            with connection:
+                got.append(connection.recv(100))
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        assert try_connection(f"http://127.0.0.1:{server.getsockname()[1]}/p", SystemClock()).outcome == "delivered"
+        thread.join(5)
+    assert got == [b""], "the end of the connection, and nothing before it"
+
+
+def test_a_host_that_cannot_be_reached_is_named_without_the_address() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    found = try_connection(f"http://127.0.0.1:{port}/ping/canary-secret", SystemClock())
+    assert (found.outcome, found.text) == ("retry", "connection to 127.0.0.1 failed: no connection")
+
+    def unknown(_host: str, _port: int) -> list[str]:
+        raise OSError
+
+    found = try_connection("https://hc.example.com/canary-secret", SystemClock(), resolve=unknown)
+    assert found.text == "connection to hc.example.com failed: the host name cannot be resolved"
+
+
+def test_a_host_without_tls_is_no_host_of_an_https_address() -> None:
+    with receiving() as there:
+        found = try_connection(there.url.replace("http://", "https://"), SystemClock())
+    assert found.outcome == "retry"
+    assert there.received == []

@@ -9,13 +9,27 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from support.hostile_text import TITLE, harmful
-from support.served import EMPTY, FINE, ME, TWO_SIDED, Served, Terminal, eventually, finish, program, said, start
+from support.served import (
+    EMPTY,
+    FINE,
+    ME,
+    ONE_SIDED,
+    TWO_SIDED,
+    Served,
+    Terminal,
+    eventually,
+    finish,
+    program,
+    said,
+    start,
+)
 from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
@@ -23,11 +37,13 @@ from textual.widgets import Input, Static
 from kalshi_cli import Kalshi
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ExitCode
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.tui import app as top_screen
+from kalshi_cli.tui import dialogs
 from kalshi_cli.tui.actions import Action, ActionThread, with_keys
 from kalshi_cli.tui.app import TopApp
-from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog
+from kalshi_cli.tui.dialogs import QUIET_S, ConfirmDialog, HelpDialog, WordDialog
 from kalshi_cli.tui.list_panel import ListPanel
 from kalshi_cli.views.plans import Plan
 
@@ -46,13 +62,36 @@ async def until(claim: Callable[[], object], pilot: Pilot[None]) -> None:
         await pilot.pause(0.05)
 
 
+async def agree(app: TopApp, pilot: Pilot[None]) -> None:
+    """Wait for the question, and for the pause before its answer, and agree."""
+    await until(lambda: isinstance(app.screen, ConfirmDialog), pilot)
+    await pilot.pause(QUIET_S + 0.2)
+    await pilot.press("y")
+
+
+class LateClock(SystemClock):
+    """The clock of the screen, ahead of that of the machine by `ahead_ms`."""
+
+    ahead_ms = 0
+
+    def now(self) -> Ts:
+        return Ts(super().now() + self.ahead_ms)
+
+
+def held(exchange: Served) -> int:
+    """Return the position in TWO_SIDED, negative for NO."""
+    found: int = exchange.call(lambda: exchange.exchange.position(ME, TWO_SIDED))
+    return found
+
+
 def on_screen(
     what: Callable[[TopApp, Pilot[None]], Awaitable[None]],
     size: tuple[int, int] = (80, 24),
     tickers: tuple[str, ...] = (),
+    clock: SystemClock | None = None,
 ) -> None:
     async def run() -> None:
-        app = TopApp(Kalshi.open, SystemClock(), tickers)
+        app = TopApp(Kalshi.open, clock or SystemClock(), tickers)
         async with app.run_test(size=size) as pilot:
             await until(lambda: app._state.run is not None, pilot)
             await pilot.pause(0.5)
@@ -75,6 +114,26 @@ def test_an_account_without_a_loop_is_shown(exchange: Served) -> None:
         await pilot.press("question_mark")
         await pilot.pause()
         assert isinstance(app.screen, HelpDialog)
+
+    on_screen(look)
+
+
+def test_the_selected_alert_is_shown_in_full_and_each_can_be_selected(exchange: Served) -> None:
+    for price in ("43c", "44c"):
+        assert program("alerts", "add", TWO_SIDED, "--above", price).code == 0
+    assert program("alerts", "run", "--interval", "1s", "--duration", "1s").code == 0
+
+    async def look(app: TopApp, pilot: Pilot[None]) -> None:
+        def says(price: str, number: int) -> bool:
+            told = f"above {price} (alert {number}): the best YES bid is $0.44, at or above {price}"
+            return told in " ".join(shown(app).split())
+
+        await pilot.press("5")
+        await until(lambda: says("$0.44", 2), pilot)
+        await pilot.press("down")
+        await until(lambda: says("$0.43", 1), pilot)
+        await pilot.pause(1.2)
+        assert says("$0.43", 1), "the next state leaves the cursor where it is"
 
     on_screen(look)
 
@@ -107,7 +166,7 @@ def test_keys_search_and_open_a_market(exchange: Served) -> None:
     on_screen(look)
 
 
-def test_one_key_cancels_the_selected_order_and_nothing_else(exchange: Served) -> None:
+def test_a_key_and_y_cancel_the_selected_order_and_nothing_else(exchange: Served) -> None:
     exchange.trade_a_little()
 
     async def act(app: TopApp, pilot: Pilot[None]) -> None:
@@ -116,6 +175,13 @@ def test_one_key_cancels_the_selected_order_and_nothing_else(exchange: Served) -
         row = app.query_one("#orders", ListPanel).selected
         assert row is not None
         await pilot.press("c")
+        await until(lambda: isinstance(app.screen, ConfirmDialog), pilot)
+        await until(lambda: f"cancel order {row.order_id[:8]}: {TWO_SIDED}" in shown(app), pilot)
+        await pilot.press("n")
+        await until(lambda: "Not done: cancel order" in shown(app), pilot)
+        assert len(exchange.resting()) == 2
+        await pilot.press("c")
+        await agree(app, pilot)
         await until(lambda: len(exchange.resting()) == 1, pilot)
         assert row.order_id not in [order_id for order_id, *_ in exchange.resting()]
         await until(lambda: "Done: cancel" in shown(app), pilot)
@@ -151,6 +217,7 @@ def test_a_vanished_order_gives_its_place_to_no_other(exchange: Served) -> None:
         await pilot.pause(1.0)
         assert [order_id for order_id, *_ in exchange.resting()] == [second]
         await pilot.press("home", "c")
+        await agree(app, pilot)
         await until(lambda: exchange.resting() == [], pilot)
 
     on_screen(act)
@@ -160,25 +227,149 @@ def test_a_close_shows_its_plan_and_only_yes_closes(exchange: Served) -> None:
     exchange.trade_a_little()
     exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
 
-    def held() -> int:
-        found: int = exchange.call(lambda: exchange.exchange.position(ME, TWO_SIDED))
-        return found
-
     async def act(app: TopApp, pilot: Pilot[None]) -> None:
         positions = app.query_one("#positions", ListPanel)
         while positions.selected is None or positions.selected.ticker != TWO_SIDED:
             await pilot.press("down")
-        before = held()
+        before = held(exchange)
         await pilot.press("x")
         await until(lambda: isinstance(app.screen, ConfirmDialog) and TWO_SIDED in shown(app), pilot)
         await pilot.press("enter")
         await until(lambda: "Not done" in str(app.screen_stack[0].query_one("#said", Static).render()), pilot)
-        assert held() == before
+        assert held(exchange) == before
         await pilot.press("x")
         await until(lambda: isinstance(app.screen, ConfirmDialog), pilot)
+        await pilot.pause(QUIET_S + 0.2)
         await pilot.press("y")
-        await until(lambda: held() == 0, pilot)
+        await until(lambda: held(exchange) == 0, pilot)
         await until(lambda: f"Closed 6 YES of {TWO_SIDED} at $0.44" in shown(app), pilot)
+
+    on_screen(act)
+
+
+def test_behind_a_question_the_screen_goes_on_and_a_position_that_is_gone_cannot_be_closed(exchange: Served) -> None:
+    exchange.trade_a_little()
+    exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        positions, head = app.query_one("#positions", ListPanel), app.query_one("#head", Static)
+        while positions.selected is None or positions.selected.ticker != TWO_SIDED:
+            await pilot.press("down")
+        await pilot.press("x")
+        await until(lambda: isinstance(app.screen, ConfirmDialog) and " s left" in shown(app), pilot)
+        before = str(head.render())
+        await until(lambda: str(head.render()) != before, pilot)
+        closed = await asyncio.to_thread(program, "close", TWO_SIDED, "--yes")
+        assert closed.code == 0
+        app._source.refresh()
+        await until(lambda: f"No longer true. {TWO_SIDED}: you now hold nothing, not 6 YES" in shown(app), pilot)
+        assert TWO_SIDED not in [row.ticker for row in positions.rows]
+        await pilot.pause(QUIET_S + 0.2)
+        await pilot.press("y")
+        await pilot.pause(0.5)
+        assert isinstance(app.screen, ConfirmDialog)
+        await pilot.press("n")
+        await until(lambda: "Not done: close" in shown(app), pilot)
+
+    on_screen(act)
+
+
+@pytest.mark.parametrize("key", ["x", "f"])
+def test_a_question_says_when_its_plan_expires_and_is_not_lost_in_silence(exchange: Served, key: str) -> None:
+    exchange.trade_a_little()
+    exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
+    clock = LateClock()
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        before = held(exchange)
+        positions = app.query_one("#positions", ListPanel)
+        while positions.selected is None or positions.selected.ticker != TWO_SIDED:
+            await pilot.press("down")
+        await pilot.press(key)
+        await until(lambda: " s left" in shown(app), pilot)
+        clock.ahead_ms = 50_000
+        await until(lambda: any(f"\n{left} s left" in shown(app) for left in range(1, 11)), pilot)
+        await pilot.pause(QUIET_S + 0.2)
+        clock.ahead_ms = 61_000
+        await pilot.press(*("y" if key == "x" else "flatten"), "enter" if key == "f" else "y")
+        await until(lambda: f"Expired: nothing was sent. Esc, then {key} again" in shown(app), pilot)
+        told = app._base.query_one("#said", Static)
+        await until(lambda: f"The plan expired; press {key} again" in str(told.render()), pilot)
+        assert isinstance(app.screen, ConfirmDialog | WordDialog), "it stays until a key closes it"
+        await pilot.press("escape")
+        assert held(exchange) == before
+
+    on_screen(act, clock=clock)
+
+
+def test_flatten_shows_the_plan_before_its_word(exchange: Served) -> None:
+    exchange.trade_a_little()
+    exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        before = held(exchange)
+        burst(app, "fflatten\n")
+        await until(lambda: "worst allowed" in shown(app) and " s left" in shown(app), pilot)
+        assert "1 of 2 positions can be closed now: proceeds $2.64" in shown(app)
+        assert f"{TWO_SIDED}: 6 YES: best price $0.44" in shown(app)
+        assert app.screen.query_one(Input).value == "flatten"
+        assert held(exchange) == before, "the word came before the plan"
+        await pilot.pause(QUIET_S + 0.2)
+        await pilot.press("x", "enter")
+        await until(lambda: "The word is flatten" in shown(app), pilot)
+        assert held(exchange) == before
+        await pilot.press("backspace", "enter")
+        await until(lambda: held(exchange) == 0, pilot)
+        await until(lambda: f"20 NO of {ONE_SIDED} remaining" in shown(app), pilot)
+        assert app.screen is app.screen_stack[0]
+
+    on_screen(act)
+
+
+def test_a_plan_that_comes_while_the_user_types_a_search_gets_no_answer_from_it(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialogs, "QUIET_S", 4.0)  # longer than the pauses of a busy machine
+    exchange.trade_a_little()
+    exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
+    is_held_back, is_typing = threading.Event(), threading.Event()
+
+    def hold_back() -> bool:
+        """Keep the exchange from answering until the user types, so that no plan is ready before."""
+        is_held_back.set()
+        return is_typing.wait(WITHIN_S)
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        before = held(exchange)
+        positions, told = app.query_one("#positions", ListPanel), app.query_one("#said", Static)
+        while positions.selected is None or positions.selected.ticker != TWO_SIDED:
+            await pilot.press("down")
+        held_back = asyncio.create_task(asyncio.to_thread(exchange.call, hold_back))
+        await until(is_held_back.is_set, pilot)
+        await pilot.press("x", "slash", "m", "y")
+        is_typing.set()
+        assert await held_back, "the plan may have come before the user typed"
+        await until(lambda: "plan ready. Enter or Esc leaves the text box" in str(told.render()), pilot)
+        await pilot.press("y")
+        await pilot.pause(QUIET_S + 0.2)
+        await pilot.press("y")
+        assert not isinstance(app.screen, ConfirmDialog)
+        assert app.query_one("#search", Input).value == "myyy"
+        await pilot.press("escape")
+        await until(lambda: isinstance(app.screen, ConfirmDialog), pilot)
+        await pilot.press("y")
+        await until(lambda: "Wait a second, then y" in shown(app), pilot)
+        await until(lambda: "Wait a second, then y" not in shown(app), pilot)
+        await pilot.press("t")
+        for key in ("t", "y", "p", "y"):
+            await pilot.pause(QUIET_S / 2)
+            await pilot.press(key)
+        await pilot.pause(0.5)
+        assert isinstance(app.screen, ConfirmDialog), "typed words agree to nothing"
+        assert held(exchange) == before
+        await pilot.press("n")
+        await until(lambda: "Not done" in str(told.render()), pilot)
+        assert held(exchange) == before
 
     on_screen(act)
 
@@ -244,6 +435,7 @@ def test_a_note_ends_and_an_empty_reason_is_answered(exchange: Served, monkeypat
     async def act(app: TopApp, pilot: Pilot[None]) -> None:
         told = app.query_one("#said", Static)
         await pilot.press("p")
+        await agree(app, pilot)
         await until(lambda: "Done: pause trading" in str(told.render()), pilot)
         await until(lambda: str(told.render()) == "", pilot)
         assert "PAUSED" in shown(app)
@@ -256,6 +448,29 @@ def test_a_note_ends_and_an_empty_reason_is_answered(exchange: Served, monkeypat
         assert str(told.render()) == ""
 
     on_screen(act)
+
+
+def test_the_help_names_the_columns_without_room(exchange: Served) -> None:
+    exchange.trade_a_little()
+
+    async def look(app: TopApp, pilot: Pilot[None]) -> None:
+        await pilot.press("question_mark")
+        await until(lambda: "Hidden, the terminal is too narrow: Positions: " in shown(app), pilot)
+        assert app.screen.query_one("Vertical").region.height <= 24
+
+    on_screen(look)
+
+
+def test_without_a_position_flatten_and_close_ask_nothing(exchange: Served) -> None:
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        await pilot.press("f")
+        await until(lambda: "No open positions" in str(app._base.query_one("#said", Static).render()), pilot)
+        await until(lambda: app.screen is app.screen_stack[0], pilot)
+        await pilot.press("6", "x")
+        await until(lambda: f"No open position in {FINE}" in str(app._base.query_one("#said", Static).render()), pilot)
+        assert app.screen is app.screen_stack[0]
+
+    on_screen(act, tickers=(FINE,))
 
 
 def test_a_screen_of_120_columns_shows_what_a_small_one_shows(exchange: Served) -> None:
@@ -317,6 +532,17 @@ def test_the_kill_switch_fires_from_one_burst_on_a_real_terminal(exchange: Serve
     assert terminal.finish() == 0
 
 
+def test_control_c_leaves_also_from_a_question(exchange: Served) -> None:
+    for keys in ("", "K"):
+        terminal = Terminal("top", env={**os.environ, **exchange.variables(), "TERM": "xterm-256color"}, size=(80, 24))
+        terminal.read_until("no strategy is running")
+        if keys:
+            os.write(terminal.screen, keys.encode())
+            terminal.read_until("Type kill to do it")
+        os.write(terminal.screen, b"\x03")
+        assert terminal.finish() == 0
+
+
 def test_a_running_loop_is_paused_and_the_screen_leaves_it_alone(exchange: Served) -> None:
     words = ["trade", "--strategy", "market-maker", "--ticker", TWO_SIDED, "--interval", "0.3s", "--yes"]
     loop = start(words, exchange.variables(), exchange.home)
@@ -328,6 +554,7 @@ def test_a_running_loop_is_paused_and_the_screen_leaves_it_alone(exchange: Serve
             await until(lambda: "market-maker is running" in shown(app), pilot)
             await until(lambda: any(side is BID for _, side, *_ in exchange.resting()), pilot)
             await pilot.press("p")
+            await agree(app, pilot)
             await until(lambda: "PAUSED" in shown(app), pilot)
             await until(lambda: exchange.resting() == [], pilot)
 
@@ -458,9 +685,9 @@ def test_what_was_asked_before_the_end_is_done(exchange: Served) -> None:
             time.sleep(0.2)
             done.append(str(number))
 
-        return Action(str(number), lambda _kalshi: plan, execute, needs_consent=False)
+        return Action(str(number), lambda _kalshi: plan, execute)
 
-    thread = ActionThread(Kalshi.open, lambda *_: False, lambda *_: None)
+    thread = ActionThread(Kalshi.open, lambda *_: None)
     thread.start()
     for number in range(3):
         thread.do(act(number))

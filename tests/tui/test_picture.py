@@ -11,18 +11,19 @@ from support.values import make_fill, make_order
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.tui.curve import area, chart
+from kalshi_cli.tui.list_panel import title_of
 from kalshi_cli.tui.picture import (
     PANELS,
-    area,
     below,
-    chart,
     header,
+    hidden_columns,
     ladder,
     line,
     list_lines,
     matching,
     own_lines,
-    spark,
+    text_lines,
 )
 from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText
 from kalshi_cli.views.live import LiveEvent, LiveOrderRow, LiveRunView, RecentAlertRow, TopRow, live_fill
@@ -140,6 +141,13 @@ def test_a_list_keeps_its_width_and_marks_the_selected_row() -> None:
         assert "reverse" in str(row.style)
 
 
+def test_what_needs_the_user_is_said_below_a_halt_and_above_what_is_waited_for() -> None:
+    event = LiveEvent(run=run(attention=TruncatableText("killed \x1b[2J"), waiting=TruncatableText("samples")))
+    assert plain_head(event)[2] == "killed [2J"
+    halted = run(state=TradingStateCell("halted"), state_code="MANUAL", attention=TruncatableText("killed"))
+    assert plain_head(LiveEvent(run=halted))[2].startswith("HALTED")
+
+
 def test_an_empty_list_says_so() -> None:
     assert list_lines(FILLS, [], 78, None)[1].plain == "  No fills in the last day"
 
@@ -197,15 +205,62 @@ def test_the_selected_alert_has_its_whole_text_below_the_list() -> None:
     alert = RecentAlertRow(time=NOW, tier="warning", code="PRICE_ALERT", subject="T", text=TruncatableText("long " * 9))
     group = msgspec.structs.replace(alert, code="GROUP_TRIGGERED", subject="0123456789")
     row, triggered = ALERTS.rows(LiveEvent(alerts=(alert, group)))
-    assert (triggered.cells[3], triggered.ticker) == ("01234567", "0123456789")
-    assert row.title == "long " * 9
+    assert (triggered.cells[4], triggered.ticker) == ("01234567", "0123456789")
+    assert row.title == f"PRICE_ALERT T: {'long ' * 9}"
+    assert [each.plain for each in text_lines(row.title, 40, 20)] == [
+        "  PRICE_ALERT T: long long long long", "  long long long long long",
+    ]  # fmt: skip
+    assert [each.plain for each in text_lines("word " * 40, 30, 4)][-1].endswith(" …")
+    assert text_lines("", 40, 20) == []
+
+
+def test_an_alert_that_is_over_does_not_look_like_one_that_fires_and_those_are_counted() -> None:
+    over = RecentAlertRow(
+        time=NOW, tier="critical", code="FEED_STALE", subject="stream", text=TruncatableText("x"), state="over"
+    )
+    state = LiveEvent(run=run(), alerts=(msgspec.structs.replace(over, state="firing"), over))
+    rows = ALERTS.rows(state)
+    assert [(row.cells[1], row.style) for row in rows] == [("firing", "bold red"), ("over", "dim")]
+    assert all("FEED_STALE" in line.plain and row.cells[1] in line.plain
+               for row, line in zip(rows, list_lines(ALERTS, rows, 78, None)[1:], strict=True))  # fmt: skip
+    assert " 1 firing  spike is running" in plain_head(state)[0]
+    assert "firing" not in plain_head(LiveEvent(run=run(), alerts=(over,)))[0]
+    assert [title_of(ALERTS, each) for each in (state, LiveEvent(alerts=(over,)), None)] == [
+        "5 Alerts (1)", "5 Alerts", "5 Alerts",
+    ]  # fmt: skip
+
+
+def test_a_loop_without_an_enabled_strategy_is_not_called_running() -> None:
+    disabled = run(strategy="spike,news", attention=TruncatableText("No strategy is enabled"))
+    assert "spike, news are disabled" in plain_head(LiveEvent(run=disabled))[0]
+    killed = run(running=False, attention=TruncatableText("The last run was killed"))
+    assert "no strategy is running" in plain_head(LiveEvent(run=killed))[0]
+
+
+def test_what_needs_attention_is_in_two_lines_where_one_is_too_short() -> None:
+    text = "The last run was killed after 14:03:22; 12 orders resting: `kalshi order list`, `kalshi cancel-all`"
+    head = plain_head(LiveEvent(run=run(running=False, attention=TruncatableText(text))))
+    assert len(head) == 4
+    assert " ".join(head[2:]) == text
+    assert all(len(line) <= 80 for line in head)
+    assert len(plain_head(LiveEvent(run=run(running=False, attention=TruncatableText(text * 3))))) == 4
+    assert len(plain_head(LiveEvent(run=run()))) == 3
+
+
+def test_alerts_of_one_market_are_rows_of_their_own() -> None:
+    first = RecentAlertRow(
+        time=NOW, tier="info", code="PRICE_ALERT", subject="T above $0.60 (alert 1)", text=TruncatableText("x")
+    )
+    rows = ALERTS.rows(LiveEvent(alerts=(first, msgspec.structs.replace(first, subject="T above $0.70 (alert 2)"))))
+    assert [row.ticker for row in rows] == ["T", "T"], "a key acts on the market"
+    assert rows[0].key != rows[1].key
 
 
 def test_a_curve_goes_from_its_lowest_to_its_highest() -> None:
-    assert spark([1, 2, 8], 10) == "▁▂█"
-    assert spark([5, 5], 10) == "▁▁"
-    assert spark([5], 10) == ""
-    assert spark(list(range(100)), 8) == "▁▂▃▄▅▆▇█"
+    assert "".join(area([1, 2, 8], 10, 1)) == "▁▂█"
+    assert "".join(area([5, 5], 10, 1)) == "▁▁"
+    assert "".join(area([5], 10, 1)) == ""
+    assert "".join(area(list(range(100)), 8, 1)) == "▁▂▃▄▅▆▇█"
 
 
 def test_a_number_is_whole_or_left_out() -> None:
@@ -251,3 +306,19 @@ def test_the_ladder_has_asks_above_bids_and_bars_by_size() -> None:
     shown = [text.plain for text in ladder(book, 64, 11)]
     assert [text.split()[0] for text in shown] == ["$0.46", "$0.45", "spread", "$0.40"]
     assert [text.count("█") for text in shown] == [1, 40, 0, 20]
+
+
+def test_each_fill_of_an_order_has_its_own_place() -> None:
+    fills = tuple(live_fill(make_fill(trade_id=name, order_id="one"), "", Qty(0)) for name in ("t1", "t2"))
+    assert len({row.key for row in FILLS.rows(LiveEvent(fills=fills))}) == 2
+
+
+def test_columns_without_room_are_named() -> None:
+    fill = live_fill(make_fill(ticker="KXRAIN-40JAN01-T1.0"), "", Qty(0))
+    rows = FILLS.rows(LiveEvent(fills=(fill,)))
+    assert hidden_columns(FILLS, rows, 200) == ""
+    named = hidden_columns(FILLS, rows, 56)
+    heading = list_lines(FILLS, rows, 56, None)[0].plain
+    assert named.startswith("Fills: ")
+    left_out = named.removeprefix("Fills: ").split(", ")
+    assert heading.split() == [each.name for each in FILLS.columns if each.name not in left_out]

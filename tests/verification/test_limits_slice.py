@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import verification.simulate.session as session
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
@@ -18,10 +17,9 @@ from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
 from verification.limits import NO_SLACK, Losses, Open, losses, objections, of_event
+from verification.simulate.exchange import ME, TICKERS, open_exchange
 from verification.simulate.plan import ALL_ON, draw
-from verification.simulate.program import KEY
 from verification.simulate.strategies import Troubled, make
-from verification.simulate.world import ME, TICKERS, open_exchange
 
 ALL_STRATEGIES = range(ALL_ON, 300, 10)
 
@@ -63,8 +61,7 @@ NOON = Ts(1_772_971_200_000)
 
 
 def opened() -> SimulatedExchange:
-    public = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return open_exchange(draw(9), NOON, public)
+    return open_exchange(draw(9), NOON)
 
 
 def placed(exchange: SimulatedExchange, name: str, ticker: str, side: Side, price: int, account: str = ME) -> str:

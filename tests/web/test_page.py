@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from playwright.sync_api import Page as Tab
 from support.backtests import save_report
 from support.hostile_text import TITLE
-from support.served import EMPTY, TWO_SIDED, Served, eventually, finish, said, start
+from support.served import EMPTY, ME, TWO_SIDED, Served, eventually, finish, said, start
 from support.web_page import Page
 
 from kalshi_cli.core.model.order_terms import BID
@@ -246,6 +246,69 @@ def test_the_quantity_of_an_order_is_changed_to_what_is_left_to_trade(tab: Tab, 
     expect(tab.locator("#outcome")).to_contain_text("Changed: quantity left 2.5 to 1.5", timeout=WITHIN_MS)
     assert sorted(qty for *_, qty in exchange.resting()) == [150, 500]
     assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+def test_a_part_of_a_position_is_closed_from_a_phone(tab: Tab, exchange: Served, page: Page) -> None:
+    exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
+
+    def held() -> int:
+        found: int = exchange.call(lambda: exchange.exchange.position(ME, TWO_SIDED))
+        return found
+
+    tab.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    tab.click("nav a[href='#positions']")
+    row = tab.locator("tbody tr", has_text=TWO_SIDED)
+    row.get_by_text("Close part").click(timeout=WITHIN_MS)
+    expect(tab.locator("#answer span")).to_have_text("Quantity to close, at most 6")
+    tab.fill("#answer input", "2")
+    tab.click("#yes")
+    expect(tab.locator("#facts")).to_contain_text("2 of 6 YES", timeout=WITHIN_MS)
+    assert held() == 600, "a plan sends nothing"
+    tab.click("#yes")
+    expect(tab.locator("#outcome")).to_contain_text(f"Closed 2 YES of {TWO_SIDED} at $0.44", timeout=WITHIN_MS)
+    expect(tab.locator("#outcome")).to_contain_text("4 left")
+    assert held() == 400
+    expect(row).to_contain_text("4 YES", timeout=WITHIN_MS)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_an_order_and_its_fills_show_the_id_that_the_terminal_shows(tab: Tab, exchange: Served, page: Page) -> None:
+    orders = {order_id for order_id, *_ in exchange.resting()}
+    tab.click("nav a[href='#orders']")
+    ids = tab.locator("td[data-name='Order id'] span")
+    expect(ids).to_have_count(len(orders), timeout=WITHIN_MS)
+    assert {each.get_attribute("title") for each in ids.all()} == orders
+    assert {each.inner_text() for each in ids.all()} == {order_id[:8] for order_id in orders}
+    tab.click("nav a[href='#fills']")
+    expect(tab.locator("td[data-name='Order id'] span").first).to_have_text(next(iter(orders))[:8], timeout=WITHIN_MS)
+
+
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+def test_an_error_names_pages_in_place_of_commands(exchange: Served, page: Page, browser: Browser) -> None:
+    with browser.new_context() as context:
+        opened = context.new_page()
+        opened.goto(page.link())
+        expect(opened.locator(".card").first).to_be_visible(timeout=WITHIN_MS)
+        opened.goto(f"{page.address}/#market/KXFOO")
+        expect(opened.locator("main")).to_have_text("No market KXFOO. Search on the page Markets", timeout=WITHIN_MS)
+        for hint, said in (
+            ("check `kalshi order list`. Then run `kalshi resume --reason TEXT`",
+             "Check the page Orders. Then press Resume"),
+            ("GET /api/v1/positions has your positions", "The page Positions has your positions"),
+            ("run `kalshi order reconcile`", "In a terminal: run `kalshi order reconcile`"),
+            ("wait a moment", "Wait a moment"),
+        ):  # fmt: skip
+            assert opened.evaluate("(hint) => pageWords(hint)", hint) == said
+        opened.goto(f"{page.address}/#positions")
+        opened.locator("tbody tr", has_text=TWO_SIDED).get_by_text("Close part").click(timeout=WITHIN_MS)
+        opened.fill("#answer input", "7")
+        opened.click("#yes")
+        expect(opened.locator("#outcome")).not_to_be_empty(timeout=WITHIN_MS)
+        expect(opened.locator("#yes")).to_be_hidden()
+        assert exchange.call(lambda: exchange.exchange.position(ME, TWO_SIDED)) == 600, (
+            "more than the position is refused"
+        )
 
 
 @pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import socket
@@ -13,13 +14,16 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from support.backtests import save_report
 from support.hostile_text import TITLE, harmful
+from support.places import ROOT
 from support.read_only import code, is_possible
 from support.served import EMPTY, ME, NO_TLS, TWO_SIDED, Served, eventually, finish, program, said, start
 from support.web_page import Page
 
 from kalshi_cli.base.units import format_money
+from kalshi_cli.cli.commands.orders import STATUSES
+from kalshi_cli.services.markets.service import MarketService
 from kalshi_cli.web.openapi import openapi
-from kalshi_cli.web.reads import READS
+from kalshi_cli.web.reads import ORDER_STATUSES, READS
 from kalshi_cli.web.writes import WRITES
 
 TOKEN = "x" * 40
@@ -41,7 +45,8 @@ def test_every_read_returns_what_its_description_says(page: Page, exchange: Serv
     save_report(exchange.state / "sim" / "reports" / "monday" / "report.json")
     names = {"runbooks": "kill-switch", "watchlists": "rain", "reports": "monday"}
     for read in READS:
-        reply = page.get(read.path.format(ticker=TWO_SIDED, name=names.get(read.path.partition("/")[0])))
+        name = names.get(read.path.partition("/")[0])
+        reply = page.get(read.path.format(ticker=TWO_SIDED, name=name, order_id=exchange.resting()[0][0]))
         assert reply.status_code == 200, (read.path, reply.text)
         rows = reply.json() if read.is_list else [reply.json()]
         validator = OAS31Validator(components[read.view.__name__])
@@ -92,6 +97,9 @@ def _strangers(page: Page, stranger: httpx.Client) -> None:
     error = stranger.get("/api/v1/portfolio").json()["error"]
     assert error["code"] == "no_session"
     assert error["hint"] == "a program sends a line of its --token-file; see docs/screens.md"
+    assert error["exit_code"] == 5
+    wrong = stranger.get("/api/v1/portfolio", headers={"authorization": "Bearer no"})
+    assert (wrong.status_code, wrong.json()["error"]["exit_code"]) == (401, 5)
     assert stranger.get("/", headers={"host": "evil.example"}).status_code == 421
     assert stranger.get("/api/v1/portfolio/../../../etc/passwd").status_code in (401, 404)
     assert page.visitor.get("/page/../server.py").status_code == 404
@@ -136,9 +144,24 @@ def test_an_amend_takes_a_price_a_count_or_both(page: Page, exchange: Served) ->
     assert {"price", "count"} <= described["properties"].keys()
 
 
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+def test_a_close_of_nothing_or_of_too_much_is_refused_and_a_part_is_closed(page: Page) -> None:
+    refused = page.post("plans", {"do": "close", "ticker": EMPTY})
+    assert (refused.status_code, refused.json()["error"]["message"]) == (409, f"No open position in {EMPTY}")
+    (held,) = (each for each in page.get("positions").json() if each["ticker"] == TWO_SIDED)
+    close = {"do": "close", "ticker": TWO_SIDED}
+    for count in ("1000", "0", "x"):
+        assert page.post("plans", {**close, "count": count}).status_code == 400
+    plan = page.post("plans", {**close, "count": "1"}).json()
+    assert f"{TWO_SIDED}: 1 of {float(held['count']):g} {held['side'].upper()}: " in plan["facts"][0]
+    assert page.do(**close, count="1").json()["rows"][0]["closed"] == "1.00"
+
+
 @pytest.mark.parametrize("page", [["--allow-stop"]], indirect=True)
 def test_stop_allows_pause_cancel_and_kill_and_no_more(page: Page, exchange: Served) -> None:
     order_id = page.get("orders").json()[0]["order_id"]
+    plan = page.post("plans", {"do": "cancel", "order_id": order_id}).json()
+    assert f"Order {order_id[:8]} on " in plan["facts"][1], "the terms of the order, not only its id"
     canceled = page.do(do="cancel", order_id=order_id)
     assert canceled.status_code == 200
     assert canceled.json()["rows"] == [{"order_id": order_id, "canceled": True, "code": None, "detail": None}]
@@ -194,6 +217,7 @@ def test_an_order_takes_an_id_and_a_time_in_force(page: Page, exchange: Served) 
     order = {"do": "place", "ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": "3", "price": "0.10"}
     (row,) = page.do(**order, client_order_id="daily-1").json()["rows"]
     assert (row["client_order_id"], row["status"]) == ("daily-1", "resting")
+    assert page.get("orders/daily-1").json()["order_id"] == row["order_id"]
     used = page.post("plans", {**order, "client_order_id": "daily-1"})
     assert (used.status_code, used.json()["error"]["code"]) == (409, "DUPLICATE_ID")
     (row,) = page.do(**order, tif="ioc").json()["rows"]
@@ -228,6 +252,24 @@ def test_bad_input_gets_one_clear_line(page: Page, path: str, body: object, stat
     OAS31Validator(openapi()["components"]["schemas"]["Error"]).validate(reply.json())
 
 
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+def test_an_order_with_a_key_twice_or_an_id_that_cannot_be_shown_is_refused(page: Page, exchange: Served) -> None:
+    order = {"do": "place", "ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": "3", "price": "0.24"}
+    before = exchange.resting()
+    twice = json.dumps(order)[:-1] + ', "price": "0.25"}'
+    reply = page.visitor.post("/api/v1/plans", content=twice, headers={"content-type": "application/json"})
+    assert (reply.status_code, reply.json()["error"]["message"]) == (400, "Duplicate key: price")
+    for wrong, says in (
+        ({"client_order_id": "a b\nc"}, "client_order_id must be printable ASCII without spaces"),
+        ({"side": "YES"}, "side must be one of yes, no"),
+        ({"count": "1_0"}, "count: invalid count"),
+    ):
+        reply = page.post("plans", order | wrong)
+        assert reply.status_code == 400
+        assert reply.json()["error"]["message"].startswith(says)
+    assert exchange.resting() == before
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [("DELETE", "orders", "GET, HEAD"), ("GET", "plans", "POST"), ("PUT", "plans", "POST")],
@@ -244,6 +286,10 @@ def test_queries_are_checked(page: Page) -> None:
     for path in (
         "orders?limit=0",
         "orders?limit=1e9",
+        "orders?offset=-1",
+        "orders?offset=10001",
+        "positions?offset=1",
+        "orders/nothing",
         "orders?nonsense=1",
         "pnl?by=color",
         f"markets/{TWO_SIDED}/candles?interval=5m",
@@ -254,8 +300,56 @@ def test_queries_are_checked(page: Page) -> None:
         reply = page.get(path)
         assert reply.status_code in (400, 404), (path, reply.text)
         assert reply.json()["error"]["message"]
+    assert page.get("orders?status=filled").json() == page.get("orders?status=executed").json() != []
+    odd = page.get("orders?status=odd")
+    assert (odd.status_code, odd.json()["error"]["hint"]) == (400, "one of resting, canceled, filled, executed, all")
+    assert ORDER_STATUSES == STATUSES, "those of the command line"
     too_long = page.visitor.post("/api/v1/plans", content=b"[" * 20_000, headers={"content-type": "application/json"})
     assert too_long.status_code == 400
+
+
+@pytest.mark.parametrize("path", ["orders?status=all", "fills", f"markets/{TWO_SIDED}/trades", "markets?status=open"])
+def test_a_list_that_is_cut_names_the_next_part(page: Page, path: str) -> None:
+    whole = page.get(path)
+    assert "link" not in whole.headers
+    assert len(whole.json()) > 1
+    reply = page.get(f"{path}{'&' if '?' in path else '?'}limit=1")
+    found = reply.json()
+    while reply.links:
+        assert len(found) < len(whole.json())
+        reply = page.visitor.get(reply.links["next"]["url"])
+        assert len(reply.json()) == 1
+        found += reply.json()
+    assert found == whole.json()
+
+
+def test_the_end_of_a_list_is_no_error(page: Page) -> None:
+    reply = page.get("orders?offset=10000")
+    assert (reply.status_code, reply.json(), "link" in reply.headers) == (200, [], False)
+
+
+def test_lists_are_as_long_as_on_the_command_line(page: Page) -> None:
+    paths = openapi()["paths"]
+    usual = {path: each["schema"]["default"] for path, read in paths.items() if "get" in read
+             for each in read["get"].get("parameters", []) if each["name"] == "limit"}  # fmt: skip
+    assert usual.pop("/orders") == 1_000
+    assert set(usual.values()) == {inspect.signature(MarketService.list).parameters["limit"].default}
+    assert page.get("markets").json() == page.get("markets?limit=50").json()
+
+
+def test_an_order_is_found_by_either_id(page: Page) -> None:
+    row = page.get("orders").json()[0]
+    assert page.get(f"orders/{row['order_id']}").json() == row
+    missing = page.get("orders/no-such-order-id")
+    assert (missing.status_code, missing.json()["error"]["exit_code"]) == (404, 4)
+
+
+def test_every_action_is_in_the_table_of_the_page() -> None:
+    table = (ROOT / "docs/screens.md").read_text()
+    for name, write in WRITES.items():
+        ((fields, option),) = re.findall(rf"^\| `{name}` \|(.*)\| `(.*)` \|$", table, re.MULTILINE)
+        assert re.findall(r"`(\w+)`", fields) == [*write.fields, *write.optional], name
+        assert option == ("--allow-stop" if write.is_stop else "--allow-writes"), name
 
 
 def test_programs_use_a_token_of_a_private_file(exchange: Served) -> None:

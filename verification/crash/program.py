@@ -7,47 +7,12 @@ import os
 import signal
 import socket
 import sys
-import time
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from verification.crash.points import Death, arm
-
-STUCK_S = 40.0
-"""After so long a process is taken to hang; that is a violation, whatever it was doing."""
-
-
-@dataclass
-class Started:
-    """A process of the program; `code` is None while it runs, and minus the signal where one ended it."""
-
-    pid: int
-    out: Path
-    err: Path
-    nursery: Nursery
-    code: int | None = None
-
-    def poll(self) -> int | None:
-        if self.code is None:
-            self.code = self.nursery.ask(poll=self.pid)["code"]
-        return self.code
-
-    def kill(self) -> None:
-        """SIGKILL, now; its process id is ours until it was waited for."""
-        if self.code is None:
-            os.kill(self.pid, signal.SIGKILL)
-
-    def wait(self, within_s: float = STUCK_S) -> int:
-        """Its exit code. AssertionError, and it is killed, where it does not end."""
-        until = time.monotonic() + within_s
-        while (code := self.poll()) is None:
-            if time.monotonic() > until:
-                self.kill()
-                raise AssertionError(f"it hangs: {self.err.read_text()[-500:]}")
-            time.sleep(0.005)
-        return code
+from verification.crash.process import Started
 
 
 class Nursery:
@@ -76,7 +41,7 @@ class Nursery:
         err.touch()
         asked: dict[str, Any] = {"words": words, "variables": variables, "home": str(home)}
         pid = self.ask(**asked, out=str(out), err=str(err), death=death.as_dict())["pid"]
-        return Started(pid, out, err, self)
+        return Started(pid, out, err, self.ask)
 
     def ask(self, **request: Any) -> dict[str, Any]:
         self._wire.write(json.dumps(request) + "\n")

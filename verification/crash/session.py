@@ -20,7 +20,8 @@ from kalshi_cli.store.database import Database
 from verification.crash import compare
 from verification.crash.network import FAULTS, FAULTS_A_RUN, LATEST_S, plan
 from verification.crash.points import BY_NAME, CANCEL_ALL, COMES_BY, MIGRATE, POINTS, RANDOM, TRADE, Death, Point
-from verification.crash.program import STUCK_S, Nursery, Started
+from verification.crash.process import STUCK_S, Started
+from verification.crash.program import Nursery
 from verification.crash.stage import CREATES, JUMP_S, Stage, staged, words
 from verification.crash.trouble import TROUBLE, Trouble, nth_of, of_seed
 

@@ -13,11 +13,10 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from verification.crash.program import Started
-    from verification.crash.stage import Stage
+from verification.crash.process import Started
+from verification.crash.stage import Stage
 
 TROUBLE = "trouble"
 

@@ -430,4 +430,20 @@ CONTROLS = (
         "        if False:",
         ("tests/services/trading/test_late_decision.py", "tests/services/trading/test_session.py"),
     ),
+    Mutant(
+        "an unknown word has no side of the book",
+        'buying "No" buys YES',
+        "core/model/order_terms.py",
+        "    side = _BOOK_SIDES.get((outcome, action))",
+        "    side = _BOOK_SIDES.get((outcome, action), BID)",
+        ("tests/core/model/test_own_terms.py",),
+    ),
+    Mutant(
+        "an order is checked when it is made",
+        "a float, or an outcome in capitals, is planned",
+        "services/orders/place.py",
+        "        check_fields(self)\n        check_text",
+        "        check_text",
+        ("tests/base/test_checked.py",),
+    ),
 )

@@ -138,7 +138,7 @@ HOUSE = (
         "a configuration that another user left here is not obeyed by the kill switch",
         "it cancels in another environment, and says that all is well",
         "config/sources.py",
-        "distrust is not refuse and path == _here()",
+        "distrust is not refuse and path == file_here()",
         "False",
         ("tests/cli/test_trust.py",),
     ),

@@ -190,6 +190,14 @@ HELD = (
         ("tests/services/orders/test_close.py",),
     ),
     Mutant(
+        "a close of a part sells no more than was asked for",
+        "the whole position is sold where two contracts were meant",
+        "services/orders/close.py",
+        "        return self.size if self.count is None else self.count",
+        "        return self.size",
+        ("tests/services/orders/test_close.py",),
+    ),
+    Mutant(
         "an order goes only where what it needs can follow",
         "half of a basket is bought, and sold again at a loss, for as often as it is tried",
         "core/risk/review.py",

@@ -46,6 +46,14 @@ TELLING = (
         ("tests/services/orders/test_kill_told.py",),
     ),
     Mutant(
+        "the kill switch tells its result",
+        "the phone says that the kill switch ran, while nothing was canceled",
+        "services/orders/cancel_all.py",
+        "            self._send_result(text)\n",
+        "            pass\n",
+        ("tests/services/orders/test_kill_told.py",),
+    ),
+    Mutant(
         "closing goes on until it is done",
         "positions that an alert wants closed stay open, and nobody tries again",
         "services/monitoring/alert_dispatcher.py",

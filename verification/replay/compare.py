@@ -149,12 +149,14 @@ CASES: dict[str, RiskLimits] = {
 """What each tape is replayed with."""
 
 
-def replay(tape: Sequence[TapeItem], name: str, limits: RiskLimits, *, is_compiled: bool) -> tuple[Outcome, float]:
+def replay(
+    tape: Sequence[TapeItem], name: str, limits: RiskLimits, *, is_compiled: bool, fill_model: str = "proportional"
+) -> tuple[Outcome, float]:
     """Return the outcome of a backtest, and its CPU seconds."""
     ids = count(1)
     engine, venue, drive = set_up(
         limits, strategies_of(name), cash=dollars(10_000), new_id=lambda: f"c{next(ids)}", references=REFERENCES,
-        order_expiry_s=90.0, latency_ms=150, is_compiled=is_compiled,
+        order_expiry_s=90.0, latency_ms=150, is_compiled=is_compiled, fill_model=fill_model,
     )  # fmt: skip
     began = time.process_time()
     report = backtest(PLAN, engine, tape, venue, ManualClock(Ts(0)), drive)  # type: ignore[arg-type]
@@ -175,11 +177,15 @@ def replay(tape: Sequence[TapeItem], name: str, limits: RiskLimits, *, is_compil
 
 
 def compare(
-    messages: Sequence[Message], tape: Sequence[TapeItem], name: str, limits: RiskLimits | None = None
+    messages: Sequence[Message],
+    tape: Sequence[TapeItem],
+    name: str,
+    limits: RiskLimits | None = None,
+    fill_model: str = "proportional",
 ) -> Comparison:
     """Replay the messages with the reference engine, and the same as rows with the compiled loop."""
     limits = CASES[name] if limits is None else limits
-    reference, reference_s = replay(messages, name, limits, is_compiled=False)
-    compiled, compiled_s = replay(tape, name, limits, is_compiled=True)
+    reference, reference_s = replay(messages, name, limits, is_compiled=False, fill_model=fill_model)
+    compiled, compiled_s = replay(tape, name, limits, is_compiled=True, fill_model=fill_model)
     changes = sum(len(item.rows) for item in tape if isinstance(item, BookRows))
     return Comparison(reference, compiled, reference_s, compiled_s, changes)

@@ -17,11 +17,11 @@ another one, but it is not decided again.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from kalshi_cli.base.units import Qty, Ts, parse_price, parse_qty
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import Side
@@ -29,11 +29,9 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
 from verification import limits as reckoned
 from verification.limits import Open, Slack
-from verification.simulate.world import ME
-
-if TYPE_CHECKING:
-    from verification.simulate.stage import Stage
-    from verification.simulate.wire import Sent
+from verification.simulate.exchange import ME
+from verification.simulate.sent import Sent
+from verification.simulate.stage import Stage
 
 MINUTE_MS = 60_000
 
@@ -51,8 +49,10 @@ class Admission:
         self._rate: deque[Ts] = deque()
         self._is_unhedged = False
 
-    def decided(self, effect: SubmitOrder, untold: frozenset[str], *, is_guarded: bool) -> list[str]:
-        """It is on file: whose it is, and when it was decided. `is_guarded`: API_GUARD holds.
+    def decided(
+        self, effect: SubmitOrder, untold: frozenset[str], engine: TradingEngine | None, *, is_guarded: bool
+    ) -> list[str]:
+        """It is on file: whose it is, and when it was decided. `engine` is the loop's. `is_guarded`: API_GUARD holds.
 
         `untold` are the exchange ids of orders that the network made and no reply told of, until the stream or a read
         showed them.
@@ -62,7 +62,7 @@ class Admission:
         self._decided[order.client_order_id] = order.created
         if not order.strategy:
             return []
-        return self._closes_nothing_of_others(effect, untold) + self._backs_off(order, is_guarded=is_guarded)
+        return self._closes_nothing_of_others(effect, untold) + self._backs_off(order, engine, is_guarded=is_guarded)
 
     def _closes_nothing_of_others(self, effect: SubmitOrder, untold: frozenset[str]) -> list[str]:
         """What only reduces, and all while trading only reduces, closes what its strategy holds itself.
@@ -80,12 +80,12 @@ class Admission:
             return [f"I-RISK {order.strategy} holds {held}, and would reduce what others hold with {wanted}"]
         return []
 
-    def _backs_off(self, order: Order, *, is_guarded: bool) -> list[str]:
+    def _backs_off(self, order: Order, engine: TradingEngine | None, *, is_guarded: bool) -> list[str]:
         """Under API_GUARD a second after the last order of any strategy, and two where that got no answer."""
         last, self._last_guarded = self._last_guarded, order if is_guarded else None
-        if last is None or not is_guarded:
+        if last is None or engine is None or not is_guarded:
             return []
-        known = self._stage.engine.state.orders.get(last.client_order_id)
+        known = engine.state.orders.get(last.client_order_id)
         is_open = known is not None and known.status in (OrderStatus.SUBMITTED, OrderStatus.UNKNOWN)
         gap = order.created - last.created
         if 0 <= gap < (2_000 if is_open else 1_000):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -31,12 +30,10 @@ from kalshi_cli.store.sqlite_store import Store
 from verification import invariants
 from verification.limits import Slack, within_limits
 from verification.simulate.admission import Admission
+from verification.simulate.exchange import ME, TICKERS
+from verification.simulate.sent import Sent
+from verification.simulate.stage import Stage
 from verification.simulate.stops import Stops
-from verification.simulate.world import ME, TICKERS
-
-if TYPE_CHECKING:
-    from verification.simulate.stage import Stage
-    from verification.simulate.wire import Sent
 
 CALL_MS = 10_000
 """A call, with its waits for the pace and its tries, takes no longer; so long after a decision it may still leave."""
@@ -56,8 +53,9 @@ _TOLD = {"DAILY_LOSS": "F63", "API_GUARD": "F05 guard", "LATE_ORDER": "F04 told"
 class Checker:
     """Of one session, over all its processes."""
 
-    def __init__(self, stage: Stage, limits: RiskLimits) -> None:
+    def __init__(self, stage: Stage, limits: RiskLimits, history: invariants.BookHistory) -> None:
         self._stage = stage
+        self._history = history
         self._limits = limits
         self._start = stage.exchange.cash(ME)
         self._wealth = invariants.wealth(stage.exchange)
@@ -82,7 +80,6 @@ class Checker:
         self.slack_orders = 0
         self.others_placed = 0
         self.violations: list[str] = []
-        self.events = 0
 
     def touch(self) -> None:
         """Something happened at the exchange."""
@@ -99,7 +96,7 @@ class Checker:
 
     def leaves(self, sent: Sent, who: str) -> None:
         """A request is about to go out."""
-        self.events += 1
+        self._stage.events += 1
         self._pace(sent)
         self.say(self.stops.leaves(sent, who))
         for name in sent.names:
@@ -138,7 +135,7 @@ class Checker:
         if limit is None or book is None:
             return
         levels = (tuple(book.levels(BID)), tuple(book.levels(ASK)))
-        age = self._stage.world.history.age_ms(order.ticker, levels, self._stage.timeline.now())
+        age = self._history.age_ms(order.ticker, levels, self._stage.timeline.now())
         if age is None:
             self.say(
                 [f"I-BOOK {order.client_order_id} is priced from a book of {order.ticker} that never was: {levels}"]
@@ -229,9 +226,10 @@ class Checker:
         self._before = self._orders(engine)
         self.say(self.stops.begins())
 
-    def ended_well(self, engine: TradingEngine) -> None:
+    def ended_well(self) -> None:
         """The loop ended in good order."""
-        self.say(self.stops.ended(engine))
+        assert self._engine is not None
+        self.say(self.stops.ended(self._engine))
 
     def ends(self) -> None:
         """There is no loop. What it saw twice and had not written down, the next one knows once it sees it."""
@@ -249,7 +247,7 @@ class Checker:
         self._is_dirty = True
         if isinstance(effect, SubmitOrder):
             is_guarded = self._file().halt().code == API_GUARD
-            self.say(self.admission.decided(effect, frozenset(self._unseen), is_guarded=is_guarded))
+            self.say(self.admission.decided(effect, frozenset(self._unseen), self._engine, is_guarded=is_guarded))
             self._stage.count["sent under API_GUARD"] += is_guarded and bool(effect.order.strategy)
             self._stage.count["intents"] += 1
         elif isinstance(effect, StateChanged) and effect.state is TradingState.HALTED:
@@ -300,7 +298,7 @@ class Checker:
 
     def step(self) -> None:
         """All that holds at every moment."""
-        self.events += 1
+        self._stage.events += 1
         self.stops.stepped()
         self.admission.step()
         engine = self._engine

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from kalshi_cli.base.units import Price, Ts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType, MarketStatus
 from kalshi_cli.simulator.protocol.replies import HttpError
+from verification.simulate.exchange import ME, TICKERS
 from verification.simulate.plan import EXCHANGE, Fault
-from verification.simulate.world import ME, TICKERS
-
-if TYPE_CHECKING:
-    from verification.simulate.stage import Stage
+from verification.simulate.stage import Stage
+from verification.simulate.world import World
 
 _OPEN = (MarketStatus.ACTIVE, MarketStatus.INACTIVE)
 
@@ -20,8 +18,9 @@ _OPEN = (MarketStatus.ACTIVE, MarketStatus.INACTIVE)
 class ExchangeActs:
     """Does them, as the plan says."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, world: World) -> None:
         self._stage = stage
+        self._world = world
         for fault in stage.faults.starts(EXCHANGE):
             stage.timeline.at(fault.at, lambda fault=fault: self._begin(fault))  # type: ignore[misc]
 
@@ -126,4 +125,4 @@ class ExchangeActs:
         """Much at once."""
         self._stage.hit("F36")
         for _ in range(10 + fault.size % 20):
-            self._stage.world.act()
+            self._world.act()

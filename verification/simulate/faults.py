@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import httpx
 
 from verification.simulate.plan import Fault, Kind
+from verification.simulate.vtime import Timeline
 
 
 class Faults:
     """The plan, as it is used up."""
 
-    def __init__(self, faults: Iterable[Fault], seconds: Callable[[], float]) -> None:
+    def __init__(self, faults: Iterable[Fault], timeline: Timeline) -> None:
         self._left: list[list[Any]] = [[fault, fault.count] for fault in faults]
-        self._seconds = seconds
+        self._timeline = timeline
         self.outage_until = 0.0
         self.cached_until = 0.0
         self.answered: dict[str, list[httpx.Response]] = {}
@@ -28,7 +29,7 @@ class Faults:
         """The first fault of these kinds that is due and fits one of the targets; it is used up by one."""
         if self.is_over:
             return None
-        now = self._seconds()
+        now = self._timeline.seconds
         if now < self.outage_until and "outage" in kinds:
             return Fault(at=now, kind="refuse", target="any")
         if now < self.cached_until and "cache" in kinds:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import cents, contracts
@@ -17,12 +16,12 @@ from kalshi_cli.services.orders.batch import BatchLine
 from kalshi_cli.services.orders.close import ClosePolicy, PositionCloser
 from kalshi_cli.services.orders.place import OrderTicket, open_order_entry
 from verification import invariants
+from verification.simulate.checker import Checker
+from verification.simulate.exchange import ME, TICKERS
 from verification.simulate.plan import Fault
-from verification.simulate.program import VirtualResources, virtual
-from verification.simulate.world import ME, TICKERS
-
-if TYPE_CHECKING:
-    from verification.simulate.stage import Stage
+from verification.simulate.program import Programs, VirtualResources
+from verification.simulate.stage import Stage
+from verification.simulate.world import World
 
 UNUSABLE = ("state_damaged", "state_unusable", "state_newer")
 BATCH_MEETS = ("", "", "drop_reply", "drop_reply_hang", "reset_before", "garbage", "status")
@@ -35,8 +34,11 @@ SLIPPAGE = 3
 class People:
     """Each is another program of the same account, with the same file."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, checker: Checker, world: World, programs: Programs) -> None:
         self._stage = stage
+        self._checker = checker
+        self._world = world
+        self._programs = programs
         self._damaged: bytes | None = None
 
     def beside(self, who: str, do: Callable[[VirtualResources], None]) -> None:
@@ -44,7 +46,7 @@ class People:
         stage = self._stage
         stage.tell(who, "begins")
         try:
-            with virtual(stage, who) as app:
+            with self._programs.open(who) as app:
                 do(app)
         except KalshiError as error:
             stage.tell(who, f"{type(error).__name__} {error}")
@@ -55,7 +57,7 @@ class People:
 
     def excuse(self, orders: int) -> None:
         """Two programs that look at the same moment do not see each other's orders, of a contract each."""
-        self._stage.checker.excuse(10_000 * 100 * orders, 100 * orders, orders)
+        self._checker.excuse(10_000 * 100 * orders, 100 * orders, orders)
 
     # -- orders -------------------------------------------------------------------------------------------------------
 
@@ -111,9 +113,9 @@ class People:
         there = invariants.truth(stage.exchange, ME).named(result.order.client_order_id)
         status = result.order.status
         if status in (OrderStatus.RESTING, OrderStatus.FILLED) and not there:
-            stage.checker.say([f"F10 {result.order.client_order_id} of a batch is told as placed and does not exist"])
+            self._checker.say([f"F10 {result.order.client_order_id} of a batch is told as placed and does not exist"])
         if status in (OrderStatus.REJECTED, OrderStatus.NEVER_ARRIVED) and there:
-            stage.checker.say([f"F10 {result.order.client_order_id} of a batch is told as not placed and exists"])
+            self._checker.say([f"F10 {result.order.client_order_id} of a batch is told as not placed and exists"])
         if status is not OrderStatus.RESTING:
             stage.hit("F10")
 
@@ -124,7 +126,7 @@ class People:
         if not held:
             return
         ticker, qty = held[fault.size % len(held)].ticker, held[fault.size % len(held)].qty
-        stage.world.thin_out(ticker, BID if qty > 0 else ASK)
+        self._world.thin_out(ticker, BID if qty > 0 else ASK)
 
         def do(app: VirtualResources) -> None:
             walk = ClosePolicy(max_slippage=cents(SLIPPAGE), tries=4, within_s=6.0)
@@ -134,21 +136,21 @@ class People:
                 if plan.worst is not None and plan.touch is not None and closing.average is not None:
                     away = plan.own(plan.touch) - plan.own(closing.average)
                     if away > cents(SLIPPAGE):
-                        stage.checker.say([f"F65 a close in {ticker} went {away} beyond what was there"])
+                        self._checker.say([f"F65 a close in {ticker} went {away} beyond what was there"])
                 if closing.left and closing.error is None:
-                    stage.checker.say([f"F65 {closing.left} of a close in {ticker} are left, and nothing is said"])
+                    self._checker.say([f"F65 {closing.left} of a close in {ticker} are left, and nothing is said"])
                 if closing.left:
                     stage.hit("F65")
 
         self.beside("close", do)
-        stage.checker.admission.closed()
+        self._checker.admission.closed()
 
     # -- the state file -----------------------------------------------------------------------------------------------
 
     def spoil(self, size: int) -> None:
         """The file is damaged, cut short, or of a newer version, while nothing runs."""
         path = self._stage.home / "sim" / "state.db"
-        self._stage.checker.close()
+        self._checker.close()
         if not path.exists():
             return
         if size % 3 == 0:
@@ -174,14 +176,14 @@ class People:
             return
         stage.hit("F58")
         if (stage.home / "sim" / "state.db").read_bytes() != self._damaged:
-            stage.checker.say(["F58 a state file that cannot be used was changed"])
+            self._checker.say(["F58 a state file that cannot be used was changed"])
         self.beside("state rebuild", lambda app: _ignore(rebuild(app)))
         kept = [path.read_bytes() for path in (stage.home / "sim").glob("state.db.unusable-*")]
         if kept:
             if self._damaged not in kept:
-                stage.checker.say(["F58 a state file that could not be used was thrown away"])
+                self._checker.say(["F58 a state file that could not be used was thrown away"])
             self._damaged = None
-            stage.checker.forget_file()
+            self._checker.forget_file()
 
 
 def _ignore(_value: object) -> None:

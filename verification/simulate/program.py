@@ -6,12 +6,9 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import httpx
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typing import Any
 
 from kalshi_cli.app import trading as loops_module
 from kalshi_cli.app.environment import Environment
@@ -33,17 +30,15 @@ from kalshi_cli.services.trading.reports.run_reporter import EventLog
 from kalshi_cli.services.trading.session import Session
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
-from verification.keys import OwnKey
+from verification.simulate.checker import Checker
+from verification.simulate.exchange import KEY_ID, OWN_KEY, TICKERS
 from verification.simulate.plan import ALL_ON, Plan
+from verification.simulate.stage import Stage
 from verification.simulate.strategies import Troubled, make, outside
+from verification.simulate.stream import SteppedStream
+from verification.simulate.stream_faults import StreamFaults
 from verification.simulate.wire import Wire
-from verification.simulate.world import KEY_ID, TICKERS
-
-if TYPE_CHECKING:
-    from verification.simulate.stage import Stage
-
-KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-OWN_KEY = OwnKey(KEY)
+from verification.simulate.world import World
 
 BUDGETS = {
     "market-maker": StrategyAllocation(budget=dollars(4)),
@@ -88,9 +83,10 @@ def configuration(plan: Plan, home: Path) -> Config:
 class WatchedStore:
     """The state file of one process: nothing is written once it is dead, and every step can be the last."""
 
-    def __init__(self, inner: Store, stage: Stage, who: str) -> None:
+    def __init__(self, inner: Store, stage: Stage, checker: Checker, who: str) -> None:
         self._inner = inner
         self._stage = stage
+        self._checker = checker
         self._who = who
         self._felt = ""
         inner._database._connection.execute("PRAGMA busy_timeout = 0")  # its five seconds would be real ones
@@ -101,7 +97,7 @@ class WatchedStore:
         stage.point(f"before_{kind}", self._who)
         self._feel_disk()
         self._inner.record(effect)
-        stage.checker.recorded(effect)
+        self._checker.recorded(effect)
         stage.point(f"after_{kind}", self._who)
 
     def set_halt(self, halt: Halt) -> None:
@@ -109,11 +105,11 @@ class WatchedStore:
         self._stage.alive(self._who)
         self._feel_disk()
         self._inner.set_halt(halt)
-        self._stage.checker.stops.moved(halt.state)
+        self._checker.stops.moved(halt.state)
 
     def _feel_disk(self) -> None:
         """A disk that is full, or can only be read: as SQLite itself finds it."""
-        execute, disk = self._inner._database._connection.execute, self._stage.upsets.disk
+        execute, disk = self._inner._database._connection.execute, self._stage.disk
         if disk == self._felt == "":
             return
         self._felt = disk
@@ -133,13 +129,14 @@ class VirtualResources(Resources):
     """What a program has, standing on the stage."""
 
     stage: Stage
+    checker: Checker
     who: str
 
     @cached_property
     def store(self) -> Store:
         inner = self.open_store(self.home)
         self.stack.callback(inner.close)
-        return WatchedStore(inner, self.stage, self.who)  # type: ignore[return-value]
+        return WatchedStore(inner, self.stage, self.checker, self.who)  # type: ignore[return-value]
 
     def remembered(self, home: Home | None = None, busy_ms: int | None = None) -> Store | None:
         return self.store
@@ -148,40 +145,38 @@ class VirtualResources(Resources):
 class VirtualEnvironment(Environment):
     """The environment of a program, standing on the stage."""
 
-    def __init__(self, stage: Stage, who: str) -> None:
+    def __init__(self, stage: Stage, checker: Checker, world: World, who: str) -> None:
         super().__init__(
             configuration(stage.plan, stage.home), lambda text: stage.tell(who, text), lambda _text: None,
             machine=stage.clock,
         )  # fmt: skip
-        self.stage = stage
+        self._stage = stage
+        self._checker = checker
+        self._world = world
         self._who = who
         self._rng = random.Random(stage.dice.random())
 
     def open(self, journal: EventLog | None = None, refuse_order: RefuseOrder = refuse_if_halted) -> VirtualResources:
-        reports, stage = journal or EventLog(self.clock, limits_of(self.config)), self.stage
+        reports, stage = journal or EventLog(self.clock, limits_of(self.config)), self._stage
         return VirtualResources(
-            stage=stage, who=self._who, config=self.config, homes=self.homes, stack=self.stack,
+            stage=stage, checker=self._checker, who=self._who, config=self.config, homes=self.homes, stack=self.stack,
             clock=self.clock, machine=self.machine, rng=self._rng, run_id=stage.new_id(), new_id=stage.new_id,
             new_order_id=lambda: f"{OWN_ID}{stage.new_id():0>32}",
             sign=lambda: Signer(KEY_ID, OWN_KEY, stage.clock),  # type: ignore[arg-type]
             find_rest_url=lambda: self.config.rest_url, find_ws_url=lambda: self.config.ws_url,
             needs_confirmation=False, refuse_order=refuse_order, tell=self.tell, note=self.note,
             on_effect=reports.note, on_answer=reports.requested, traffic=reports.traffic,
-            transport=Wire(stage, self._who),
+            transport=Wire(stage, self._checker, self._world, self._who),
         )  # fmt: skip
-
-
-@contextmanager
-def virtual(stage: Stage, who: str) -> Iterator[VirtualResources]:
-    """Run a program beside the loop, for as long as it lasts."""
-    with VirtualEnvironment(stage, who) as environment:
-        yield environment.open()
 
 
 class VirtualLoops(RunModes):
     """The loop, as it is composed; with the stream in step and strategies that make trouble."""
 
-    environment: VirtualEnvironment
+    def __init__(self, environment: VirtualEnvironment, stage: Stage, stream_faults: StreamFaults) -> None:
+        super().__init__(environment)
+        self._stage = stage
+        self._stream_faults = stream_faults
 
     def _stream(
         self,
@@ -192,10 +187,10 @@ class VirtualLoops(RunModes):
         *,
         has_account: bool = False,
     ) -> Any:
-        from verification.simulate.stream import SteppedStream
-
         tickers = [market.ticker for market in markets]
-        stream = SteppedStream(self.environment.stage, resources.signer, resources.rng, tickers, resources.tell)
+        stream = SteppedStream(
+            self._stage, self._stream_faults, resources.signer, resources.rng, tickers, resources.tell
+        )
         stream.start()
         stack.callback(stream.stop)
         return stream
@@ -206,44 +201,53 @@ class VirtualLoops(RunModes):
         yield
 
     def _strategies(self, request: TradeRequest | BacktestRequest | RecordRequest) -> list[Any]:
-        stage = self.environment.stage
+        stage = self._stage
         return [Troubled(make(name, random.Random(stage.dice.random())), stage.trouble) for name in request.strategies]
 
 
 class WatchedSession(Session):
     """Tells the checker after each step."""
 
-    def __init__(self, plan: Any, engine: Any, feed: Any, venue: Any, *args: Any, **options: Any) -> None:
-        stage = venue.stream.stage
-        stage.engine = engine
+    def __init__(
+        self,
+        stage: Stage,
+        checker: Checker,
+        plan: Any,
+        engine: Any,
+        feed: Any,
+        venue: Any,
+        *args: Any,
+        **options: Any,
+    ) -> None:
         stage.ask = options["ask"]
-        stage.checker.begins(engine)
-        super().__init__(plan, engine, self._watched(feed, stage), _WatchedVenue(venue, stage), *args, **options)
+        checker.begins(engine)
+        watched = self._watched(feed, stage, checker)
+        super().__init__(plan, engine, watched, _WatchedVenue(venue, checker), *args, **options)
 
     @staticmethod
-    def _watched(feed: Any, stage: Stage) -> Iterator[Message]:
+    def _watched(feed: Any, stage: Stage, checker: Checker) -> Iterator[Message]:
         for message in outside(feed, TICKERS, stage.plan.seed) if stage.plan.seed % 10 == ALL_ON else feed:
             stage.alive("loop")
             stage.point("step", "loop")
             stage.clock.stop_if_due()
             yield message
-            stage.checker.step()
+            checker.step()
             if isinstance(message, Tick):
-                stage.checker.ticked()
+                checker.ticked()
 
 
 class _WatchedVenue:
     """Notes the reads of the account."""
 
-    def __init__(self, inner: Any, stage: Stage) -> None:
+    def __init__(self, inner: Any, checker: Checker) -> None:
         self._inner = inner
-        self._stage = stage
+        self._checker = checker
 
     def observe(self, message: Message) -> list[Message]:
         found = list(self._inner.observe(message))
         for each in found:
             if isinstance(each, AccountSnapshot):
-                self._stage.checker.looked(each)
+                self._checker.looked(each)
         return found
 
     def perform(self, effect: Effect) -> Any:
@@ -267,22 +271,40 @@ class _NoCourier:
         return nullcontext()
 
 
-def trade(stage: Stage, who: str = "loop", duration_s: float | None = None) -> None:
-    """Run the loop until something ends it."""
-    request = TradeRequest(
-        strategies=stage.plan.strategies,
-        tickers=stage.tickers() or TICKERS,
-        interval_s=stage.plan.interval_s,
-        duration_s=duration_s,
-        status_every_s=10_000,
-    )
-    before = loops_module.Session, loops_module.courier
-    loops_module.Session, loops_module.courier = WatchedSession, _NoCourier  # type: ignore[assignment,misc]
-    try:
-        with VirtualEnvironment(stage, who) as environment:
-            VirtualLoops(environment).trade(request, lambda _plan: None, lambda _summary: None)
-    finally:
-        loops_module.Session, loops_module.courier = before  # type: ignore[misc]
+class Programs:
+    """Runs programs of the account: the loop, and commands beside it."""
 
+    def __init__(self, stage: Stage, checker: Checker, world: World, stream_faults: StreamFaults) -> None:
+        self._stage = stage
+        self._checker = checker
+        self._world = world
+        self._stream_faults = stream_faults
 
-Transport = httpx.BaseTransport
+    def _environment(self, who: str) -> VirtualEnvironment:
+        return VirtualEnvironment(self._stage, self._checker, self._world, who)
+
+    @contextmanager
+    def open(self, who: str) -> Iterator[VirtualResources]:
+        """Open a program beside the loop, for as long as it lasts."""
+        with self._environment(who) as environment:
+            yield environment.open()
+
+    def trade(self, who: str = "loop", duration_s: float | None = None) -> None:
+        """Run the loop until something ends it."""
+        stage = self._stage
+        request = TradeRequest(
+            strategies=stage.plan.strategies,
+            tickers=stage.tickers() or TICKERS,
+            interval_s=stage.plan.interval_s,
+            duration_s=duration_s,
+            status_every_s=10_000,
+        )
+        before = loops_module.Session, loops_module.courier
+        loops_module.Session = partial(WatchedSession, stage, self._checker)  # type: ignore[assignment,misc]
+        loops_module.courier = _NoCourier  # type: ignore[assignment]
+        try:
+            with self._environment(who) as environment:
+                loops = VirtualLoops(environment, stage, self._stream_faults)
+                loops.trade(request, lambda _plan: None, lambda _summary: None)
+        finally:
+            loops_module.Session, loops_module.courier = before  # type: ignore[misc]

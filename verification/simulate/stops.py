@@ -6,15 +6,11 @@ could be wrong.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.exchange import TradingState
-from verification.simulate.world import ME
-
-if TYPE_CHECKING:
-    from verification.simulate.stage import Stage
-    from verification.simulate.wire import Sent
+from verification.simulate.exchange import ME
+from verification.simulate.sent import Sent
+from verification.simulate.stage import Stage
 
 TICKS = 2
 PATIENCE_S = 3.0

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import random
 import socket
-import struct
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kalshi_cli.exchange.stream import reader
 from kalshi_cli.exchange.stream.inbox import MessageQueue
 from kalshi_cli.net import websocket
-from kalshi_cli.net.websocket_framing import CLOSE, PING, TEXT
 from kalshi_cli.simulator.protocol.replies import Response
-from kalshi_cli.simulator.stream.connection import Connection
-
-if TYPE_CHECKING:
-    from verification.simulate.stage import Stage
+from verification.simulate.stage import Stage
+from verification.simulate.stream_faults import Line, StreamFaults
 
 STREAM_PATH = "/trade-api/ws/v2"
-PING_S = 10.0
 
 
 class _KilledError(BaseException):
@@ -33,15 +27,17 @@ class _KilledError(BaseException):
 class SteppedInbox(MessageQueue[Any]):
     """Whoever waits for messages lets time pass instead."""
 
-    stage: Stage
+    def __init__(self, stage: Stage, limit: int) -> None:
+        super().__init__(limit)
+        self._stage = stage
 
     def take(self, into: deque[Any], timeout_s: float = 0.0) -> None:
         if timeout_s > 0 and not self._batches.qsize():
-            clock, timeline = self.stage.clock, self.stage.timeline
-            self.stage.alive("loop")
+            clock, timeline = self._stage.clock, self._stage.timeline
+            self._stage.alive("loop")
             timeline.until(timeline._ms + timeout_s * 1000, is_done=lambda: bool(self._batches.qsize()))
             clock.stop_if_due()
-            self.stage.alive("loop")
+            self._stage.alive("loop")
         super().take(into)
 
 
@@ -49,13 +45,18 @@ class SteppedStream(reader.Stream):
     """The reader as it is, but for three places where it would wait for the world: these wait for the timeline."""
 
     def __init__(
-        self, stage: Stage, signer: Any, rng: random.Random, tickers: Iterable[str], tell: Callable[[str], None]
+        self,
+        stage: Stage,
+        faults: StreamFaults,
+        signer: Any,
+        rng: random.Random,
+        tickers: Iterable[str],
+        tell: Callable[[str], None],
     ) -> None:
         super().__init__("ws://localhost" + STREAM_PATH, signer, stage.clock, rng, tickers=tickers, tell=tell)  # type: ignore[arg-type]
         self.stage = stage
-        inbox = SteppedInbox(100_000)
-        inbox.stage = stage
-        self.inbox = inbox
+        self.faults = faults
+        self.inbox = SteppedInbox(stage, 100_000)
         self._turn = threading.Lock()  # plain locks, handed over and back: semaphores cost five times as much
         self._back = threading.Lock()
         self._turn.acquire()
@@ -172,14 +173,14 @@ class Dialed:
         self._line: Line | None = None
 
     def connect(self, given: Mapping[str, str]) -> Dialed:
-        stage = self._stream.stage
-        stage.stream_faults.handshake()
+        stage, faults = self._stream.stage, self._stream.faults
+        faults.handshake()
         headers = {name.lower(): value for name, value in given.items()}
         answer = stage.exchange.connect(headers, STREAM_PATH, stage.timeline.now())
         if isinstance(answer, Response):
             raise websocket.HandshakeError("refused", answer.status)
         self.sock, far = socket.socketpair()
-        self._line = self._stream.line = Line(self._stream, answer, far)
+        self._line = self._stream.line = Line(stage, faults, answer, far, self._stream.arrive)
         return self
 
     def send(self, text: bytes) -> None:
@@ -194,100 +195,3 @@ class Dialed:
             self._line.close()
         if self.sock is not None:
             self.sock.close()
-
-
-class Line:
-    """One connection from the exchange to the reader, and what befalls the frames on it."""
-
-    def __init__(self, stream: SteppedStream, connection: Connection, far: socket.socket) -> None:
-        self._stream = stream
-        self._stage = stream.stage
-        self._connection = connection
-        self._far = far
-        self._ready_at = 0.0
-        self._backlog = bytearray()
-        self.is_open = True
-        self.is_frozen = False
-        self.has_pulse = True
-        self.held: bytes | None = None
-        far.setblocking(False)
-        connection.wake = self._drain
-        self._stage.stream_faults.line = self
-        self._stage.timeline.after(PING_S, self._ping)
-        self._drain()
-
-    def command(self, text: bytes) -> None:
-        """From the reader to the exchange."""
-
-        def arrive() -> None:
-            if self.is_open and not self.is_frozen:
-                self._connection.receive(text.decode(), self._stage.timeline.now())
-
-        self._stage.timeline.after(0.01, arrive)
-
-    def _drain(self) -> None:
-        """Whatever the exchange has put out, on its way."""
-        while self._connection.outbox:
-            text = self._connection.outbox.popleft()
-            for raw, delay in self._stage.stream_faults.frames(self, text.encode()):
-                self.send(TEXT, raw, delay)
-        if self._connection.hung_up:
-            self.cut()
-
-    def _ping(self) -> None:
-        if self.is_open:
-            self.send(PING, b"heartbeat", 0.0)
-            self._stage.timeline.after(PING_S, self._ping)
-
-    def send(self, opcode: int, payload: bytes, delay: float) -> None:
-        """In order, as a socket does: what waits holds up what follows."""
-        timeline = self._stage.timeline
-        self._ready_at = max(self._ready_at, timeline.seconds + 0.005 + delay)
-
-        def arrive() -> None:
-            is_lost = self.is_frozen and not (opcode == PING and self.has_pulse)
-            if self.is_open and not is_lost:
-                self._stage.checker.events += 1
-                self._backlog += _framed(opcode, payload)
-                self._push()
-
-        timeline.at(self._ready_at, arrive)
-
-    def _push(self) -> None:
-        """As much as the socket takes: a reader that stands still fills it."""
-        if not self.is_open or not self._backlog:
-            return
-        with suppress(BlockingIOError):
-            del self._backlog[: self._far.send(self._backlog)]
-        if self._backlog:
-            self._stage.timeline.after(0.05, self._push)
-        self._stream.arrive()
-
-    def cut(self, *, is_polite: bool = False) -> None:
-        """The exchange, or the network, ends it."""
-        if not self.is_open:
-            return
-        if is_polite:
-            self._backlog += _framed(CLOSE, struct.pack("!H", 1001))
-            self._push()
-        self.close()
-        self._stage.timeline.after(0.001, self._stream.arrive)
-
-    def close(self) -> None:
-        """Nothing goes either way any more."""
-        if self.is_open:
-            self.is_open = False
-            self._connection.close()
-            self._far.close()
-
-
-def _framed(opcode: int, payload: bytes) -> bytes:
-    """A whole WebSocket frame of a server."""
-    size = len(payload)
-    if size < 126:
-        head = bytes((0x80 | opcode, size))
-    elif size < 1 << 16:
-        head = struct.pack("!BBH", 0x80 | opcode, 126, size)
-    else:
-        head = struct.pack("!BBQ", 0x80 | opcode, 127, size)
-    return head + payload

@@ -1,17 +1,114 @@
-"""Faults of the stream's frames, and of the connections that carry them."""
+"""The connections of the stream, and faults of them and of the frames that they carry."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
 
 from kalshi_cli.net import websocket
+from kalshi_cli.net.websocket_framing import CLOSE, PING, TEXT
+from kalshi_cli.simulator.stream.connection import Connection
 from verification.simulate.plan import STREAM, Fault
+from verification.simulate.stage import Stage
 
-if TYPE_CHECKING:
-    from verification.simulate.stage import Stage
-    from verification.simulate.stream import Line
-
+PING_S = 10.0
 _ROWS = {"fill": "F25", "user_order": "F25", "orderbook_delta": "F34"}
+
+
+class Line:
+    """One connection from the exchange to the reader, and what befalls the frames on it."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        faults: StreamFaults,
+        connection: Connection,
+        far: socket.socket,
+        arrive: Callable[[], None],
+    ) -> None:
+        """`arrive` is called when there are bytes for the reader."""
+        self._stage = stage
+        self._faults = faults
+        self._arrive = arrive
+        self._connection = connection
+        self._far = far
+        self._ready_at = 0.0
+        self._backlog = bytearray()
+        self.is_open = True
+        self.is_frozen = False
+        self.has_pulse = True
+        self.held: bytes | None = None
+        far.setblocking(False)
+        connection.wake = self._drain
+        faults.line = self
+        self._stage.timeline.after(PING_S, self._ping)
+        self._drain()
+
+    def command(self, text: bytes) -> None:
+        """From the reader to the exchange."""
+
+        def arrive() -> None:
+            if self.is_open and not self.is_frozen:
+                self._connection.receive(text.decode(), self._stage.timeline.now())
+
+        self._stage.timeline.after(0.01, arrive)
+
+    def _drain(self) -> None:
+        """Whatever the exchange has put out, on its way."""
+        while self._connection.outbox:
+            text = self._connection.outbox.popleft()
+            for raw, delay in self._faults.frames(self, text.encode()):
+                self.send(TEXT, raw, delay)
+        if self._connection.hung_up:
+            self.cut()
+
+    def _ping(self) -> None:
+        if self.is_open:
+            self.send(PING, b"heartbeat", 0.0)
+            self._stage.timeline.after(PING_S, self._ping)
+
+    def send(self, opcode: int, payload: bytes, delay: float) -> None:
+        """In order, as a socket does: what waits holds up what follows."""
+        timeline = self._stage.timeline
+        self._ready_at = max(self._ready_at, timeline.seconds + 0.005 + delay)
+
+        def arrive() -> None:
+            is_lost = self.is_frozen and not (opcode == PING and self.has_pulse)
+            if self.is_open and not is_lost:
+                self._stage.events += 1
+                self._backlog += _framed(opcode, payload)
+                self._push()
+
+        timeline.at(self._ready_at, arrive)
+
+    def _push(self) -> None:
+        """As much as the socket takes: a reader that stands still fills it."""
+        if not self.is_open or not self._backlog:
+            return
+        with suppress(BlockingIOError):
+            del self._backlog[: self._far.send(self._backlog)]
+        if self._backlog:
+            self._stage.timeline.after(0.05, self._push)
+        self._arrive()
+
+    def cut(self, *, is_polite: bool = False) -> None:
+        """The exchange, or the network, ends it."""
+        if not self.is_open:
+            return
+        if is_polite:
+            self._backlog += _framed(CLOSE, struct.pack("!H", 1001))
+            self._push()
+        self.close()
+        self._stage.timeline.after(0.001, self._arrive)
+
+    def close(self) -> None:
+        """Nothing goes either way any more."""
+        if self.is_open:
+            self.is_open = False
+            self._connection.close()
+            self._far.close()
 
 
 class StreamFaults:
@@ -114,3 +211,15 @@ def _spoiled(raw: bytes, fault: Fault) -> bytes:
     if fault.size % 3 == 1:
         return raw[:20] + b"\xff\xfe" + raw[20:]
     return raw.replace(b'"msg":', b'"message":', 1)
+
+
+def _framed(opcode: int, payload: bytes) -> bytes:
+    """A whole WebSocket frame of a server."""
+    size = len(payload)
+    if size < 126:
+        head = bytes((0x80 | opcode, size))
+    elif size < 1 << 16:
+        head = struct.pack("!BBH", 0x80 | opcode, 126, size)
+    else:
+        head = struct.pack("!BBQ", 0x80 | opcode, 127, size)
+    return head + payload

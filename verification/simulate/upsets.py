@@ -6,7 +6,6 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from kalshi_cli.base.errors import AnotherInstanceError
 from kalshi_cli.core.model.exchange import TradingState
@@ -15,53 +14,30 @@ from kalshi_cli.services.account.recovery import reconcile
 from kalshi_cli.services.orders.cancel import CancelScope
 from kalshi_cli.services.orders.cancel_all import cancel_everything
 from kalshi_cli.services.trading.halts import TradingControl
+from verification.simulate.checker import Checker
+from verification.simulate.exchange import ME
 from verification.simulate.people import People
 from verification.simulate.plan import PROCESS, Fault
-from verification.simulate.program import VirtualResources, trade
-from verification.simulate.world import ME
-
-if TYPE_CHECKING:
-    from verification.simulate.stage import Stage
-
+from verification.simulate.program import Programs, VirtualResources
+from verification.simulate.stage import Stage
 
 LIST_MS = 100
 """A late copy of a create that lands so soon before the kill switch ends may land after its last list was made."""
 
 
-class Crash(BaseException):
-    """The process is gone, in the middle of what it did."""
-
-
 class Upsets:
     """Does them, as the plan says."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, checker: Checker, people: People, programs: Programs) -> None:
         self._stage = stage
-        self.disk = ""
-        """What is wrong with it: `full`, `readonly` or nothing."""
-        self.people = People(stage)
+        self._checker = checker
+        self._people = people
+        self._programs = programs
         self._locker: sqlite3.Connection | None = None
         self._next_start: list[Callable[[], None]] = []
         for fault in stage.faults.starts(PROCESS):
             if not fault.target:
                 stage.timeline.at(fault.at, lambda fault=fault: self._begin(fault))  # type: ignore[misc]
-
-    # -- at a named point of the program ----------------------------------------------------------------------------
-
-    def at_point(self, fault: Fault, name: str) -> None:
-        """The program is just there."""
-        stage = self._stage
-        if fault.kind == "crash":
-            stage.hit("F13" if "Fill" in name or "State" in name else "F12")
-            stage.count[f"crash at {name}"] += 1
-            stage.kill("loop")
-            raise Crash(name)
-        if fault.kind == "interrupt":
-            stage.hit("F16")
-            raise KeyboardInterrupt
-        stage.hit("F18")
-        stage.clock.owed_s.append((31 + fault.size / 10, fault.size % 2 == 0))
-        stage.clock.stop_if_due()
 
     # -- at a time --------------------------------------------------------------------------------------------------
 
@@ -89,11 +65,11 @@ class Upsets:
             self._stage.clock.ahead_ms -= step_ms
 
     def _disk_full(self, fault: Fault) -> None:
-        self.disk = "readonly" if fault.size % 2 else "full"
+        self._stage.disk = "readonly" if fault.size % 2 else "full"
         self._stage.timeline.after(1 + fault.size / 100, self._disk_well)
 
     def _disk_well(self) -> None:
-        self.disk = ""
+        self._stage.disk = ""
 
     def _locked(self, fault: Fault) -> None:
         """Another program writes to the file, for longer than anybody waits."""
@@ -129,7 +105,7 @@ class Upsets:
         def do(app: VirtualResources) -> None:
             if not self._halts(app) or fault.size % 3 == 0:
                 return
-            placed, late = stage.checker.others_placed, stage.late
+            placed, late = self._checker.others_placed, stage.late
             outcome = cancel_everything(app, CancelScope(), 20.0, with_groups=True)
             stage.hit("F64")
             seen = stage.timeline.now() - LIST_MS if late else stage.timeline.now()
@@ -137,33 +113,33 @@ class Upsets:
             if not app.store.halt().is_final:
                 return  # a person resumed while it ran, and may have placed what rests
             if outcome.is_clean:
-                stage.checker.stops.proven()
-            if outcome.is_clean and resting and stage.checker.others_placed == placed and not stage.late:
-                stage.checker.say([f"F64 the kill switch said that nothing rests, and {len(resting)} orders do"])
+                self._checker.stops.proven()
+            if outcome.is_clean and resting and self._checker.others_placed == placed and not stage.late:
+                self._checker.say([f"F64 the kill switch said that nothing rests, and {len(resting)} orders do"])
 
-        self.people.beside("cancel-all", do)
+        self._people.beside("cancel-all", do)
 
     def _halts(self, app: VirtualResources) -> bool:
         is_halted = TradingControl(app).halt("KILL_SWITCH", "somebody asked for it", busy_ms=0)
         if is_halted:
-            self._stage.checker.stops.moved(TradingState.HALTED)
+            self._checker.stops.moved(TradingState.HALTED)
         return is_halted
 
     def _halt_between(self) -> None:
         """Somebody halts while no loop runs."""
-        self.people.beside("cancel-all", lambda app: _ignore(self._halts(app)))
+        self._people.beside("cancel-all", lambda app: _ignore(self._halts(app)))
 
     def _place(self, fault: Fault) -> None:
-        self.people.place(fault)
+        self._people.place(fault)
 
     def _batch(self, fault: Fault) -> None:
-        self.people.batch(fault)
+        self._people.batch(fault)
 
     def _close(self, fault: Fault) -> None:
-        self.people.close(fault)
+        self._people.close(fault)
 
     def _reconcile(self, _fault: Fault) -> None:
-        self.people.beside("order reconcile", lambda app: _ignore(reconcile(app)))
+        self._people.beside("order reconcile", lambda app: _ignore(reconcile(app)))
 
     def _second(self, _fault: Fault) -> None:
         """A second loop on the same account is refused."""
@@ -171,29 +147,29 @@ class Upsets:
         if not stage.is_running:
             return
 
-        def do(app: VirtualResources) -> None:
+        def do(_app: VirtualResources) -> None:
             try:
-                trade(app.stage, "second", 5.0)
+                self._programs.trade("second", 5.0)
             except AnotherInstanceError:
                 stage.hit("F60")
             else:
-                stage.checker.say(["F60 a second loop runs on the same account"])
+                self._checker.say(["F60 a second loop runs on the same account"])
 
-        self.people.beside("second", do)
+        self._people.beside("second", do)
 
     def look(self) -> None:
         """A person looks at what was halted or reduced, and lets it go on."""
         stage = self._stage
         stage.timeline.after(7.0, self.look)
-        if not stage.is_running or self.people.is_spoiled:
+        if not stage.is_running or self._people.is_spoiled:
             return
 
-        if stage.checker.halted_state() is not TradingState.ACTIVE:
+        if self._checker.halted_state() is not TradingState.ACTIVE:
             self.resume()
 
     def resume(self) -> None:
         """A person lets it go on."""
-        self.people.beside("resume", lambda app: _ignore(TradingControl(app).resume("looked at it")))
+        self._people.beside("resume", lambda app: _ignore(TradingControl(app).resume("looked at it")))
 
     # -- before the next start --------------------------------------------------------------------------------------
 
@@ -232,17 +208,17 @@ class Upsets:
     def _damage(self, fault: Fault) -> None:
         def spoil() -> None:
             self._unlock()
-            self.people.spoil(fault.size)
+            self._people.spoil(fault.size)
 
         self._next_start.append(spoil)
 
     def _delete(self) -> None:
         stage = self._stage
-        stage.checker.close()
+        self._checker.close()
         self._unlock()
         for path in (stage.home / "sim").glob("state.db*"):
             path.unlink()
-        stage.checker.forget_file()
+        self._checker.forget_file()
         stage.hit("F15")
 
     def _restore(self) -> None:

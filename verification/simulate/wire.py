@@ -3,68 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs
 
 import httpx
 import msgspec
 
 from kalshi_cli.simulator.protocol.replies import Request, Response
+from verification.simulate.checker import Checker
 from verification.simulate.plan import REQUESTS, Fault
-
-if TYPE_CHECKING:
-    from verification.simulate.stage import Stage
-
-CREATES = "/trade-api/v2/portfolio/events/orders"
-BATCHES = CREATES + "/batched"
-_READS = (
-    "/portfolio/orders",
-    "/portfolio/fills",
-    "/portfolio/positions",
-    "/portfolio/balance",
-    "/portfolio/settlement",
-)
-
-
-class Sent(NamedTuple):
-    """A request on its way."""
-
-    request: httpx.Request
-    method: str
-    path: str
-    names: tuple[str, ...]
-    """The client order ids that it could place; more than one in a batch."""
-
-    is_closing: bool
-    """It can only take risk away, so that a halt does not stop it."""
-
-    @property
-    def name(self) -> str:
-        """Of a single create; empty for anything else."""
-        return self.names[0] if self.path == CREATES and self.names else ""
-
-    @property
-    def kinds(self) -> set[str]:
-        """Which targets of a plan it is."""
-        found = {"any"} | ({"get"} if self.method == "GET" else set())
-        if self.name:
-            found.add("create")
-        elif self.names:
-            found.add("batch")
-        elif self.method == "DELETE":
-            found.add("cancel")
-        elif "cursor=" in str(self.request.url.query, "ascii"):
-            found |= {"page", "read"}
-        elif any(part in self.path for part in _READS):
-            found.add("read")
-        return found
+from verification.simulate.sent import Sent, creates_in
+from verification.simulate.stage import Stage
+from verification.simulate.world import World
 
 
 class Wire(httpx.BaseTransport):
     """A transport of one program: `who` is `loop` or the name of a command beside it."""
 
-    def __init__(self, stage: Stage, who: str = "loop") -> None:
+    def __init__(self, stage: Stage, checker: Checker, world: World, who: str) -> None:
         self._stage = stage
+        self._checker = checker
+        self._world = world
         self._who = who
         self._seen: dict[tuple[str, str], list[tuple[float, httpx.Response]]] = {}
         self._faults: dict[str, Callable[[Sent, Fault], httpx.Response]] = {
@@ -75,18 +33,18 @@ class Wire(httpx.BaseTransport):
         stage = self._stage
         stage.alive(self._who)
         began = stage.timeline.seconds
-        sent = Sent(request, request.method, request.url.path, *_creates_in(request))
+        sent = Sent(request, request.method, request.url.path, *creates_in(request))
         stage.point("sending" if sent.name else "asking", self._who)
-        stage.checker.leaves(sent, self._who)
+        self._checker.leaves(sent, self._who)
         try:
             response = self._through(sent)
         except httpx.RequestError:
-            stage.checker.stops.answered(sent, b"", stage.timeline.seconds - began)
+            self._checker.stops.answered(sent, b"", stage.timeline.seconds - began)
             raise
-        stage.checker.stops.answered(sent, response.content, stage.timeline.seconds - began)
+        self._checker.stops.answered(sent, response.content, stage.timeline.seconds - began)
         if sent.name:
             stage.point("answered", self._who)
-            stage.checker.answered(sent, response.status_code)
+            self._checker.answered(sent, response.status_code)
         response.request = request
         return response
 
@@ -136,7 +94,7 @@ class Wire(httpx.BaseTransport):
             ),
             stage.timeline.next_ms(),
         )
-        stage.checker.arrived(sent, answer.status)
+        self._checker.arrived(sent, answer.status)
         return answer
 
     def _pass(self, seconds: float) -> None:
@@ -172,13 +130,13 @@ class Wire(httpx.BaseTransport):
 
     def _reset_before(self, sent: Sent, fault: Fault) -> httpx.Response:
         if sent.name:
-            self._stage.checker.lost[sent.name] = self._stage.timeline.seconds
+            self._checker.lost[sent.name] = self._stage.timeline.seconds
         if fault.size % 2:
             raise httpx.WriteError("broken pipe", request=sent.request)
         raise httpx.ReadError("connection reset by peer", request=sent.request)
 
     def _refuse(self, sent: Sent, fault: Fault) -> httpx.Response:
-        self._stage.checker.never_left(sent)
+        self._checker.never_left(sent)
         if fault.size % 2:
             self._pass(float(sent.request.extensions["timeout"]["connect"]))
             raise httpx.ConnectTimeout("timed out", request=sent.request)
@@ -200,7 +158,7 @@ class Wire(httpx.BaseTransport):
             answer = self._give(sent)
             self._reached(sent, answer, "F04")
             if answer.status == 201:
-                stage.checker.landed(sent, delay)
+                self._checker.landed(sent, delay)
 
         stage.late += 1
         stage.timeline.after(delay, arrive)
@@ -217,18 +175,18 @@ class Wire(httpx.BaseTransport):
 
             def again() -> None:
                 stage.late -= 1
-                stage.checker.twice(sent, first.status_code, self._give(sent).status, _order_id(first))
+                self._checker.twice(sent, first.status_code, self._give(sent).status, _order_id(first))
 
             stage.timeline.after(0.1 + fault.size / 300, again)
             return first
         self._pass(fault.size / 2_000)
         second = self._forward(sent)
         seen = first if fault.size % 3 == 1 else second
-        stage.checker.twice(sent, first.status_code, second.status_code, _order_id(seen))
+        self._checker.twice(sent, first.status_code, second.status_code, _order_id(seen))
         if seen.status_code == 409 and b"order_already_exists" in seen.content:
             stage.hit("F08")
         elif seen.status_code >= 400:
-            stage.checker.misled(sent)
+            self._checker.misled(sent)
         return seen
 
     def _status(self, sent: Sent, fault: Fault) -> httpx.Response:
@@ -241,7 +199,7 @@ class Wire(httpx.BaseTransport):
         return httpx.Response(status, content=body)
 
     def _pace(self, sent: Sent, fault: Fault) -> httpx.Response:
-        self._stage.checker.never_left(sent)
+        self._checker.never_left(sent)
         if sent.method != "GET":
             self._stage.hit("F06")
         headers = {"Retry-After": "1"} if fault.size % 2 else {}
@@ -279,7 +237,7 @@ class Wire(httpx.BaseTransport):
         found = self._stage.exchange._state.live.get(order_id)
         if found is not None:
             share = (1.0, 1.0, 0.5, 0.3)[fault.size % 4]
-            if self._stage.world.meet(found, share):
+            if self._world.meet(found, share):
                 self._stage.hit("F19" if share == 1.0 else "F22")
         return self._forward(sent)
 
@@ -373,14 +331,14 @@ class Wire(httpx.BaseTransport):
     def _inactive(self, sent: Sent, fault: Fault) -> httpx.Response:
         self._stage.hit("F44")
         if sent.name:
-            self._stage.checker.refused(sent)
+            self._checker.refused(sent)
         body = b'{"error":{"code":"market_inactive","message":"market inactive"}}'
         return httpx.Response(409 if fault.size % 2 else 400, content=body)
 
     def _key(self, sent: Sent, fault: Fault) -> httpx.Response:
         self._stage.hit("F51")
         if sent.name:
-            self._stage.checker.refused(sent)
+            self._checker.refused(sent)
         body = b'{"error":{"code":"authentication_error","details":"NOT_FOUND","service":"authentication_error"}}'
         return httpx.Response(403 if fault.size % 4 == 0 else 401, content=body)
 
@@ -396,15 +354,6 @@ class Wire(httpx.BaseTransport):
                 self._stage.hit("F52")
                 return httpx.Response(200, headers=answer.headers, content=msgspec.json.encode(body))
         return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
-
-
-def _creates_in(request: httpx.Request) -> tuple[tuple[str, ...], bool]:
-    """The client order ids of a create, or of a batch; and whether all of them can only close."""
-    if request.method != "POST" or request.url.path not in (CREATES, BATCHES):
-        return (), False
-    body = msgspec.json.decode(request.read())
-    orders = body["orders"] if request.url.path == BATCHES else [body]
-    return tuple(str(order["client_order_id"]) for order in orders), all(order.get("reduce_only") for order in orders)
 
 
 def _order_id(reply: httpx.Response) -> str:

@@ -1,86 +1,30 @@
-"""The exchange of a session, and all other participants: makers, takers, other tools of the same account."""
+"""All other participants: makers, takers, other tools of the same account."""
 
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
 
-from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
-from kalshi_cli.simulator.exchange import SimulatedExchange
-from kalshi_cli.simulator.model.listing import (
-    EventSpec,
-    ExchangeOptions,
-    MarketSpec,
-    NewOrder,
-    OrderReceipt,
-    SeriesSpec,
-)
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
 from kalshi_cli.simulator.model.records import BookChange, BookCleared, Happening, OrderRecord
 from verification.invariants import BookHistory, Levels
-from verification.simulate.plan import ALL_ON, Plan
-
-if TYPE_CHECKING:
-    from verification.simulate.stage import Stage
-
-ME = "alice"
-KEY_ID = "alice-key"
-TICKERS = ("KXSIM-26JUN-T3", "KXSIM-26JUN-T5", "KXSIM-26JUL-T3")
-DAY_MS = 86_400_000
-
-
-def open_exchange(plan: Plan, now: Ts, public_key: bytes) -> SimulatedExchange:
-    """Three markets of two events; alice with a key, a maker and a taker with money."""
-    ids = iter(range(1, 10_000_000))
-    options = ExchangeOptions(
-        client_ids=plan.client_ids,
-        shards=plan.shards,
-        read_lag_ms=plan.read_lag_ms,
-        clock_past_ms=plan.clock_past_ms,
-        balance_precision=(100, 100, 10_000)[plan.seed % 3],
-        is_balance_net=plan.seed % 5 == 0,
-        ioc_shows_remainder=plan.seed % 4 == 0,
-        asks_read_as=("sell_yes", "buy_no")[plan.seed % 2],
-    )
-    exchange = SimulatedExchange(new_id=lambda: f"{next(ids):08d}-0000-4000-8000-000000000000", options=options)
-    exchange.list_series(SeriesSpec(ticker="KXSIM", title="Simulated"))
-    for ticker in TICKERS:
-        event = ticker.rpartition("-")[0]
-        if event not in exchange._state.events:
-            spec_of_event = EventSpec(
-                event_ticker=event, series_ticker="KXSIM", title="In time", mutually_exclusive=plan.seed % 10 == ALL_ON
-            )
-            exchange.list_event(spec_of_event, now)
-        spec = MarketSpec(
-            ticker=ticker,
-            event_ticker=event,
-            title=f"Above {ticker[-1]}?",
-            open_time=now,
-            close_time=Ts(now + DAY_MS),
-            settlement_timer_s=5,
-            can_close_early=True,
-            exchange_index=plan.shards - 1 if ticker == TICKERS[-1] else 0,
-        )
-        exchange.list_market(spec, now)
-    for name in (ME, "maker", "bob"):
-        exchange.add_account(name, dollars(1_000 if name == ME else 100_000))
-        if plan.shards > 1:
-            exchange.deposit(name, dollars(4 if name == ME else 100_000), exchange_index=1)
-    exchange.register_key(ME, KEY_ID, public_key)
-    exchange.advance(now)
-    return exchange
+from verification.simulate.checker import Checker
+from verification.simulate.exchange import ME, TICKERS
+from verification.simulate.stage import Stage
 
 
 class World:
     """Moves the markets until it is told to be quiet."""
 
-    def __init__(self, stage: Stage, dice: random.Random) -> None:
+    def __init__(self, stage: Stage, checker: Checker, history: BookHistory, dice: random.Random) -> None:
         self._stage = stage
+        self._checker = checker
+        self._history = history
         self._dice = dice
         self._mids = {ticker: dice.randint(30, 70) for ticker in TICKERS}
         self._rebuilt: dict[str, dict[Side, dict[Price, int]]] = {ticker: {BID: {}, ASK: {}} for ticker in TICKERS}
-        self.history = BookHistory()
         self.is_quiet = False
         self._listen()
         for ticker in TICKERS:
@@ -99,13 +43,13 @@ class World:
                     self._change(item, now)
                 elif isinstance(item, BookCleared):
                     self._rebuilt[item.ticker] = {BID: {}, ASK: {}}
-                    self.history.put(item.ticker, ((), ()), now)
-            self._stage.checker.touch()
+                    self._history.put(item.ticker, ((), ()), now)
+            self._checker.touch()
             return publish(happened, now)
 
         hub.publish = heard  # type: ignore[method-assign]
         for ticker in TICKERS:
-            self.history.put(ticker, ((), ()), self._stage.timeline.now())
+            self._history.put(ticker, ((), ()), self._stage.timeline.now())
 
     def _change(self, change: BookChange, now: Ts) -> None:
         side = self._rebuilt[change.ticker][change.side]
@@ -114,7 +58,7 @@ class World:
             side[change.price] = left
         else:
             side.pop(change.price, None)
-        self.history.put(change.ticker, self.levels(change.ticker), now)
+        self._history.put(change.ticker, self.levels(change.ticker), now)
 
     def levels(self, ticker: str) -> Levels:
         """The book as rebuilt here."""
@@ -213,6 +157,6 @@ class World:
         qty = contracts(dice.randint(1, 3))
         if self._submit(ME, NewOrder(ticker=ticker, side=side, price=price, qty=qty)) is not None:
             leg = price if side is BID else 10_000 - price
-            stage.checker.excuse(leg * qty, qty)
-            stage.checker.others_placed += 1
+            self._checker.excuse(leg * qty, qty)
+            self._checker.others_placed += 1
             stage.hit("F26")

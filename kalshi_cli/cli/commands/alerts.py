@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 
 from kalshi_cli.base.errors import KalshiError, UsageError
@@ -26,6 +25,7 @@ from kalshi_cli.cli.screen.output import info
 from kalshi_cli.views.formats import TruncatableText
 
 if TYPE_CHECKING:
+    from kalshi_cli.cli.screen.brief import AlertsScreen
     from kalshi_cli.views.alerts import AlertRow, AlertsView
 
 app = CommandGroup(
@@ -63,6 +63,8 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
     kalshi alerts
     kalshi alerts list --json
     """
+    from kalshi_cli.views.alerts import ADD_CHANNEL, NO_CHANNEL
+
     with open_services(ctx) as kalshi:
         home = home_of(kalshi.resources, paper=paper)
         view = kalshi.monitoring.alerts(home)
@@ -72,7 +74,7 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
             info(f"{ended - MAX_ENDED} older alerts that ended are hidden; -v shows them, and all in full")
         firing = [each for each in view.alerts if each.state == "firing" and not each.silenced]
         if view.alerts and not kalshi.resources.config.alerts.channels:
-            info("No alert channels configured: alerts are only listed here, not sent. To add one: `kalshi init`")
+            info(f"{NO_CHANNEL}: alerts are only listed here, not sent. Next: {ADD_CHANNEL}")
         elif untold := ", ".join(_codes(each for each in firing if each.told is None)):
             info(f"Active, and not delivered: {untold}")
         names = kalshi.monitoring.runbook_names(_codes(firing), home)
@@ -81,27 +83,25 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
             info(f"Not fired yet: {pluralize(waiting, 'price or fill alert')}; `kalshi alerts prices` lists them")
 
 
-def brief(view: AlertsView) -> AlertsView:
+def brief(view: AlertsView) -> AlertsScreen:
     """Return the active alerts in full, and the first sentence of the newest others."""
+    from kalshi_cli.cli.screen.brief import AlertLine, AlertsScreen
+
     ended = [each for each in view.alerts if each.state != "firing"]
     shown = sorted(ended, key=lambda each: each.since, reverse=True)[:MAX_ENDED]
-    return msgspec.structs.replace(
-        view,
-        alerts=tuple(
-            msgspec.structs.replace(
-                each,
-                subject=TruncatableText(each.short_subject),
-                text=each.text if each.state == "firing" else _first_sentence(each.text),
-            )
-            for each in view.alerts
-            if each.state == "firing" or each in shown
-        ),
-    )
+    lines = []
+    for each in view.alerts:
+        if each.state == "firing" or each in shown:
+            text = each.text if each.state == "firing" else _first_sentence(each.text)
+            state = f"{each.state} (held back)" if each.silenced else each.state
+            named = TruncatableText(f"{each.code} {each.short_subject}: {text}")
+            lines.append(AlertLine.of(each, state=state, alert=named))
+    return AlertsScreen.of(view, alerts=tuple(lines))
 
 
-def _first_sentence(text: str) -> TruncatableText:
+def _first_sentence(text: str) -> str:
     first = text.split(". ")[0]
-    return TruncatableText(first if len(first) <= MAX_ENDED_LENGTH else f"{first[: MAX_ENDED_LENGTH - 1]}…")
+    return first if len(first) <= MAX_ENDED_LENGTH else f"{first[: MAX_ENDED_LENGTH - 1]}…"
 
 
 @app.command("test")
@@ -117,14 +117,14 @@ def try_(
     kalshi alerts test
     kalshi alerts test phone
     """
-    from kalshi_cli.views.alerts import DeliveryRow
+    from kalshi_cli.views.alerts import ADD_CHANNEL, NO_CHANNEL, DeliveryRow
 
     with open_services(ctx) as kalshi:
         rows = kalshi.monitoring.send_test_notices(sink)
         if not rows:
             raise KalshiError(
-                "No alert channels configured (alerts.channels is empty)",
-                hint='add one to config.yaml: `alerts: {channels: {phone: {url: "https://..."}}}`; see docs/alerts.md',
+                f"{NO_CHANNEL} (alerts.channels is empty)",
+                hint=ADD_CHANNEL,
                 code="no_sinks",
             )
         show_list(ctx, DeliveryRow, rows)
@@ -171,15 +171,17 @@ def silence(
 def unsilence(ctx: typer.Context, what: What, paper: Paper = False) -> None:
     """End a silence.
 
-    End a silence before its time.
+    End a silence before its time. Exit code 0 also where nothing was silenced.
 
     \b
     kalshi alerts unsilence 'POSITION_LIMIT:KXHIGH*'
     """
     code, subject = _named(what)
     with open_services(ctx) as kalshi:
-        kalshi.monitoring.unsilence(code, subject, home_of(kalshi.resources, paper=paper))
-        info(f"{code} {subject} is no longer silenced")
+        if kalshi.monitoring.unsilence(code, subject, home_of(kalshi.resources, paper=paper)):
+            info(f"{code} {subject} is no longer silenced")
+        else:
+            info(f"Nothing was silenced: no silence for {code} {subject}. `kalshi alerts` lists the silences")
         show_done(ctx, "unsilenced", f"{code}:{subject}")
 
 
@@ -196,11 +198,9 @@ def retry(ctx: typer.Context, paper: Paper = False) -> None:
 
     with open_services(ctx) as kalshi:
         woken, waiting = kalshi.monitoring.retry_alerts(home_of(kalshi.resources, paper=paper))
-        info(
-            f"{pluralize(woken, 'undeliverable notice')} queued again"
-            + ("" if waiting else "; no notice is being sent")
-        )
         view = kalshi.monitoring.alerts(home_of(kalshi.resources, paper=paper))
+        is_sent = woken and not waiting and not view.undelivered
+        info(f"{pluralize(woken, 'undeliverable notice')} queued again" + (" and sent" if is_sent else ""))
         if view.undelivered and not waiting:
             info(f"{pluralize(view.undelivered, 'notice')} waiting for a channel that is no longer configured")
         if unsent := sum(each.waiting > 0 for each in view.alerts):

@@ -50,30 +50,39 @@ _CONSTANTS: dict[str, object] = {"true": True, "false": False, "null": None}
 Fields = dict[str, list[RequestField]]
 
 
+ApiPath = Annotated[
+    str,
+    typer.Argument(
+        metavar="PATH", help="API path, such as /portfolio/balance, with or without /trade-api/v2", show_default=False
+    ),
+]
+TextFields = Annotated[
+    list[str] | None, typer.Option("-f", "--raw-field", metavar="NAME=VALUE", help="Add a string field")
+]
+TypedFields = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-F", "--field", metavar="NAME=VALUE", help="Add a typed field: true, false, null and integers are converted"
+    ),
+]
+BodySource = Annotated[
+    str, typer.Option("--input", metavar="FILE|-", help="Read the body from a file, or from standard input with -")
+]
+
+
 @app.command("api")
 def api(
     ctx: typer.Context,
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="GET, POST, PUT or DELETE")],
-    path: Annotated[
-        str, typer.Argument(metavar="PATH", help="API path, such as /portfolio/balance, with or without /trade-api/v2")
-    ],
-    texts: Annotated[
-        list[str] | None, typer.Option("-f", "--raw-field", metavar="NAME=VALUE", help="Add a string field")
-    ] = None,
-    typed: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-F",
-            "--field",
-            metavar="NAME=VALUE",
-            help="Add a typed field: true, false, null and integers are converted",
-        ),
-    ] = None,
-    source: Annotated[
-        str, typer.Option("--input", metavar="FILE|-", help="Read the body from a file, or from standard input with -")
-    ] = "",
+    method: Annotated[str, typer.Argument(metavar="[METHOD]", help="GET, POST, PUT or DELETE")],
+    path: ApiPath = "",
+    texts: TextFields = None,
+    typed: TypedFields = None,
+    source: BodySource = "",
     paginate: Annotated[
         bool, typer.Option("--paginate", help="Follow the cursors to the end and print one list")
+    ] = False,
+    no_limits: Annotated[
+        bool, typer.Option("--no-limits", help="Send an order, an amend or a quote that no risk limit checks")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation of a write on prod")] = False,
     dry_run: DryRun = False,
@@ -81,7 +90,9 @@ def api(
     """Send a signed request to any API path.
 
     It is like `gh api`. Fields become the query of a GET or DELETE, and the JSON body of a POST or PUT. No risk limit
-    applies, but a halt does.
+    applies and the state file records nothing, but a halt applies. So a POST or PUT to a path of orders or quotes is
+    refused, unless `--no-limits` is given; use `kalshi buy`, `sell`, `order` or `quote` instead. Cancels need no
+    option. Without METHOD, a path that begins with `/` is read with GET.
 
     The exchange expects prices and counts as strings (`-f`), most other numbers as numbers (`-F`). `NAME[]=VALUE` is
     a list. The response is printed unchanged when piped; on a terminal, or with `--json`, it is indented. With
@@ -90,6 +101,7 @@ def api(
     line, any other one in one line.
 
     \b
+    kalshi api /exchange/status
     kalshi api GET /portfolio/orders -f status=resting --paginate
     kalshi api GET /portfolio/fills --paginate --fields ticker,count_fp --format csv
     kalshi api POST /portfolio/order_groups/create -F contracts_limit=100
@@ -97,6 +109,12 @@ def api(
     """
     import msgspec
 
+    from kalshi_cli.services.raw_calls import require_limits
+
+    if not path and method.startswith("/"):
+        method, path = "GET", method
+    if not path:
+        raise UsageError("Missing PATH", hint="for example `kalshi api /portfolio/balance`; see `kalshi api -h`")
     method = method.upper()
     form = _checked_form(ctx, method, paginate=paginate)
     path, _, query = path.partition("?")
@@ -104,11 +122,11 @@ def api(
     fields = _fields(texts or [], typed or [])
     has_body = method in ("POST", "PUT")
     if source and fields and has_body:
-        raise UsageError(
-            "The body comes either from --input or from fields, not both", hint="put the fields in the file"
-        )
+        raise UsageError("The body comes from --input or from fields, not both", hint="put the fields in the file")
     params = _params(query, {} if has_body else fields)
     body = _read(source) if source else msgspec.json.encode(_object(fields)) if has_body else b""
+    if not no_limits:
+        require_limits(method, path)
     with open_services(ctx) as kalshi:
         if method == "GET":
             answer = kalshi.account.raw_get(path, params, with_all_pages=paginate)

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
+from kalshi_cli.base.checked import unique_keys
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.text import holds_private_key, safe_text
 from kalshi_cli.base.units import duration_from_user, price_from_user, qty_from_user
@@ -55,20 +56,27 @@ def _lines(texts: Iterable[str]) -> list[BatchLine]:
     return lines
 
 
-def _ticket(text: str) -> OrderTicket:
+def _read_object(text: str) -> dict[str, Any]:
     if len(text) > MAX_LINE_LENGTH:
         raise ValueError(f"longer than {MAX_LINE_LENGTH} characters")
     if holds_private_key(text):
         raise ValueError("it holds a private key")
     try:
         # Numbers stay the text they were typed as: a price must not go through a float.
-        found = json.loads(text, parse_float=_Number, parse_int=_Number)
+        found = json.loads(text, parse_float=_Number, parse_int=_Number, object_pairs_hook=unique_keys)
+    except UsageError as error:
+        raise ValueError(error.message) from error
     except ValueError as error:
         raise ValueError(f"Invalid JSON: {error}") from error
     except RecursionError as error:
         raise ValueError("JSON value that an order cannot have") from error
     if not isinstance(found, dict):
         raise ValueError('Expected a JSON object like {"ticker": ..., "side": ...}')
+    return found
+
+
+def _ticket(text: str) -> OrderTicket:
+    found = _read_object(text)
     given: dict[str, Any] = {}
     for key, value in found.items():
         name = key.replace("-", "_")
@@ -87,7 +95,10 @@ def _ticket(text: str) -> OrderTicket:
     missing = [name for name in _REQUIRED if _FIELDS[name][0] not in given]
     if missing:
         raise ValueError(f"missing: {', '.join(missing)}")
-    return OrderTicket(**given)
+    try:
+        return OrderTicket(**given)
+    except UsageError as error:
+        raise ValueError(f"{error.message} ({error.hint})" if error.hint else error.message) from error
 
 
 class _Number(str):
@@ -106,8 +117,10 @@ def _word(*choices: str) -> Callable[[Any], str]:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or isinstance(value, _Number) or not value:
+    if not isinstance(value, str) or isinstance(value, _Number):
         raise ValueError(f"{value!r} must be a string")
+    if not value.strip():
+        raise ValueError("empty; leave the key out, or give a value")
     return value
 
 

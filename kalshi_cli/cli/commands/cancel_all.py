@@ -17,6 +17,7 @@ from kalshi_cli.base.errors import (
     KalshiError,
     OutcomeUnknownError,
     RefusedError,
+    StateFileError,
     UnreachableError,
     UsageError,
 )
@@ -60,9 +61,9 @@ def cancel_all(
     scope), and no other program on this account can write meanwhile. Orders of other programs are canceled too, and
     counted. With `--event` or `--ticker`, trading is not halted.
 
-    Exit code 0 only when no order remains; 7 when orders may be live; 8 when all orders are canceled but the halt
-    could not be saved. The first Ctrl-C (or SIGTERM) waits until the exchange has answered the cancels and then ends
-    with 7; a second one ends at once.
+    Exit code 0 only when no order remains; 7 when orders may be live; 8 when the halt could not be saved, or a file
+    of the state directory cannot be used and no order is known to be live; the message says which. The first Ctrl-C
+    (or SIGTERM) waits until the exchange has answered the cancels and then ends with 7; a second one ends at once.
 
     With `--flatten`, the positions of the primary subaccount are closed afterwards, as `kalshi flatten` does, once no
     order remains. If that cannot be verified, no position is closed.
@@ -176,7 +177,7 @@ def _with_a_key(resources: Resources) -> Iterator[None]:
     """
     try:
         yield
-    except (CredentialsError, HostError, UnreachableError) as error:
+    except (CredentialsError, HostError, UnreachableError, StateFileError) as error:
         from kalshi_cli.services.orders.cancel_all import left_here
 
         what = left_here(resources)

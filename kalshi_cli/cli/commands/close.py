@@ -8,15 +8,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import KalshiError, RefusedError
-from kalshi_cli.cli.options import CommandGroup, duration_option, note_unsent, open_app, price_option, show_list, ticker
+from kalshi_cli.base.units import distance_from_user, show_price, show_qty
+from kalshi_cli.cli.options import (
+    CommandGroup,
+    count_option,
+    duration_option,
+    note_unsent,
+    open_app,
+    price_option,
+    show_list,
+    ticker,
+    typed_by,
+)
 from kalshi_cli.cli.order_options import DryRun, Yes, is_terse, subaccount_option
 from kalshi_cli.cli.screen.output import info, warn
 
 if TYPE_CHECKING:
+    from kalshi_cli.base.units import Qty
     from kalshi_cli.services.orders.close import ClosePolicy
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.resources import Resources
     from kalshi_cli.store.lock import LockHolder
+    from kalshi_cli.views.close import PlanRow
     from kalshi_cli.views.orders import CancelAllView
     from kalshi_cli.views.plans import CloseAllPlan
 
@@ -26,13 +39,15 @@ DEFAULT_TRIES = 10
 
 
 def _slippage() -> Any:
-    return price_option("--max-slippage", text="Maximum distance from the best price at the start (5c).")
+    text = "Maximum distance from the best price at the start (5c)."
+    return typer.Option("--max-slippage", parser=typed_by(distance_from_user), metavar="PRICE", help=text)
 
 
 @app.command("close")
 def close(
     ctx: typer.Context,
     name: Annotated[str, ticker()],
+    count: Annotated[Any, count_option("--count", text="Contracts to close (the whole position).")] = None,
     max_slippage: Annotated[Any, _slippage()] = None,
     step: Annotated[Any, price_option("--step", text="Price change per attempt (1c).")] = None,
     tries: Annotated[
@@ -43,20 +58,21 @@ def close(
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Close a position with a slippage limit.
+    """Close a position, or a part of it, with a slippage limit.
 
-    Close the position in one market with reduce-only orders, first at the best price, then in steps to a slightly worse
-    price. The price never goes beyond `--max-slippage` from the best price at the start, and never to $0.01 unless
-    `--max-slippage` is given. No order is left resting. Closing also works while trading is halted. Exit code 0 only if
-    the position is fully closed.
+    Close the position in one market, or with `--count` this many contracts of it, with reduce-only orders, first at the
+    best price, then in steps to a slightly worse price. The price never goes beyond `--max-slippage` from the best
+    price at the start, and never to $0.01 unless `--max-slippage` is given. No order is left resting. Closing also
+    works while trading is halted. Exit code 0 only if the position, or the count, is fully closed.
 
     \b
     kalshi close KXHIGHNY-26NOV21-B53.5 --dry-run
+    kalshi close KXHIGHNY-26NOV21-B53.5 --count 5
     kalshi close KXHIGHNY-26NOV21-B53.5 --max-slippage 2c --json
     """
     with open_app(ctx) as resources:
         walk = walk_of(max_slippage, step, tries, within)
-        close_positions(ctx, resources, walk, name.upper(), subaccount, yes=yes, dry_run=dry_run)
+        close_positions(ctx, resources, walk, name.upper(), subaccount, count=count, yes=yes, dry_run=dry_run)
 
 
 @app.command("flatten")
@@ -102,10 +118,12 @@ def close_positions(
     name: str | None,
     subaccount: int | None,
     *,
+    count: Qty | None = None,
     yes: bool,
     dry_run: bool,
 ) -> None:
     """Show the plan, ask on prod, close, and show the result. Raise where a position is left."""
+    from kalshi_cli.cli.screen.brief import PlanLine
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.trading.halts import TradingControl
     from kalshi_cli.views.close import CloseRow, PlanRow
@@ -118,17 +136,22 @@ def close_positions(
         )
     orders = OrderService(resources, is_rehearsal=dry_run)
     # On a terminal a close that would be refused ends before its plan is shown; data has a row for each position.
-    is_reviewed = bool(name) and not dry_run and is_terse(ctx)
+    is_reviewed = not name if dry_run else bool(name) and is_terse(ctx)
     try:
-        plan = orders.plan_close(name, walk, subaccount=subaccount, is_reviewed=is_reviewed)
+        plan = orders.plan_close(name, walk, count=count, subaccount=subaccount, is_reviewed=is_reviewed)
     except RefusedError as error:
         _explain_blocked([name] if name and error.code == "NOT_CLOSING" else [], who)
         raise
     if dry_run:
         note_unsent()
-        show_list(ctx, PlanRow, plan.positions, empty=_none_open(name))
+        show_list(ctx, PlanLine if is_terse(ctx) else PlanRow, plan.positions, empty=_none_open(name))
+        if is_terse(ctx):
+            info(*(line for row in plan.positions if (line := _obstacle(row))))
+        warn(*plan.warnings)
         if name and plan.positions and plan.positions[0].detail is None:
-            _warn_if_refused(lambda: orders.plan_close(name, walk, subaccount=subaccount, is_reviewed=True))
+            _warn_if_refused(
+                lambda: orders.plan_close(name, walk, count=count, subaccount=subaccount, is_reviewed=True)
+            )
         return
     outcome = orders.execute(confirmed(resources, orders, plan, yes=yes))
     show_list(ctx, CloseRow, outcome.rows, empty=_none_open(name))
@@ -138,8 +161,18 @@ def close_positions(
         raise outcome.error
 
 
+def _obstacle(row: PlanRow) -> str:
+    """Return why a position cannot be closed, or not all of it within the worst price; "" where it can."""
+    if row.detail is None and row.fillable < row.count:
+        there = f"{show_qty(row.fillable)} of {show_qty(row.count)} contracts"
+        return f"{row.ticker}: the book has {there} at {show_price(row.worst_price)} or better"
+    return f"{row.ticker}: {row.detail}" if row.detail else ""
+
+
 def _none_open(ticker: str | None) -> str:
-    return f"No open position in {ticker}" if ticker else "No open positions"
+    from kalshi_cli.views.close import no_position
+
+    return no_position(ticker) if ticker else "No open positions"
 
 
 def _warn_if_refused(review: Callable[[], object]) -> None:

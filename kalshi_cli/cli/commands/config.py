@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import typer
 
 from kalshi_cli.cli.options import CommandGroup, flags_of, load_config, show_list, show_view
@@ -31,18 +34,27 @@ def show(ctx: typer.Context) -> None:
 def path(ctx: typer.Context) -> None:
     """Show the paths of the files in use.
 
-    Show the paths of the configuration, the state directory, the lake, the logs and the private key.
+    Show the paths of the configuration, the state directory, the lake, the logs and the private key. A file of
+    `--config` or `KALSHI_CONFIG` that does not exist is shown too, and the other paths are then those without it.
 
     \b
     kalshi config path --env demo
     """
+    from kalshi_cli.cli.screen.output import warn
     from kalshi_cli.config.config import config_dir, log_folder, state_dir
+    from kalshi_cli.config.file_place import named_file
     from kalshi_cli.services.research.lake_service import lake_folder
     from kalshi_cli.views.settings import FilePathRow, path_row
 
-    config = load_config(ctx)
+    flags = flags_of(ctx)
+    named = named_file(flags.config, os.environ)
+    is_missing = named is not None and not os.path.lexists(named)
+    if is_missing:
+        warn(f"No configuration file at {named}; every command that needs it stops. `kalshi init` creates it")
+        flags.env = flags.env or os.environ.get("KALSHI_ENV") or "sim"
+    config = load_config(ctx, () if is_missing else None)
     rows = [
-        path_row("configuration", config.file or config_dir() / "config.yaml"),
+        path_row("configuration", config.file or named or config_dir() / "config.yaml"),
         path_row("state", state_dir(config)),
         path_row("lake", lake_folder(config, None)),
         path_row("logs", log_folder(config, state_dir(config))),
@@ -56,18 +68,22 @@ def path(ctx: typer.Context) -> None:
 def check(ctx: typer.Context) -> None:
     """Check the configuration for errors.
 
-    Read the configuration and list every problem. Exit code 2 if there is any.
+    Read the configuration and list every problem. Exit code 2 if there is any. A variable KALSHI_... that nothing reads
+    is named; on a terminal every command names it.
 
     \b
     kalshi config check --config ./config.yaml
     """
     from kalshi_cli.base.clock import SystemClock
-    from kalshi_cli.cli.screen.output import info
+    from kalshi_cli.cli.screen.output import info, warn
+    from kalshi_cli.config.sources import unknown_variables
     from kalshi_cli.services.monitoring.config_check import check_config
     from kalshi_cli.views.formats import Verdict
     from kalshi_cli.views.settings import ConfigCheckView
 
     config = load_config(ctx)
+    if not sys.stderr.isatty():  # there every command says so
+        warn(*unknown_variables(os.environ))
     unknown = check_config(config, SystemClock())
     for name in unknown:
         info(f"strategies.{name} is kept for a strategy of your own; no built-in or installed strategy has that name")

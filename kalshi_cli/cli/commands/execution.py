@@ -52,5 +52,11 @@ def execution(
         home = home_of(kalshi.resources, paper=paper)
         found = kalshi.monitoring.execution(by, when(kalshi, since), within or WITHIN_S, home)
         show_view(ctx, found, title=f"Execution by {by}", now=kalshi.now)
-        if not found.orders:
+        if found.orders:
+            done = round((found.fill_rate or 0) * found.judged)
+            info(
+                f"fill rate: {done} of {found.judged} orders traded within {found.within_s:g} s of their decision "
+                "(--within); orders that are newer do not count yet, nor in the trend"
+            )
+        else:
             info("No orders in this period")

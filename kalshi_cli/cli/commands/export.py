@@ -51,7 +51,7 @@ def pnl(
     from kalshi_cli.views.positions import PnlRow
 
     with open_services(ctx) as kalshi:
-        rows = sorted(kalshi.account.pnl(by, when(kalshi, since)).rows, key=lambda part: part.key)
+        rows = sorted(kalshi.account.pnl(by, when(kalshi, since)).rows, key=lambda part: part.key)  # type: ignore[arg-type]
         show_list(ctx, PnlRow, rows, form=_form(ctx), empty="No trades")
 
 

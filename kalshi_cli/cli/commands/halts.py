@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.errors import RefusedError, UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_view
 from kalshi_cli.cli.screen.output import info, prompt, warn
@@ -48,12 +49,16 @@ def resume(
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="Why it is safe to trade again; kept on record.")
     ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Resume although the exchange or an order is in doubt.")] = False,
 ) -> None:
     """End a pause or a halt.
 
-    This is the only way out of a halt; it requires a reason, and asks for one on a terminal. On a terminal it also
-    offers to reset order groups that were triggered. Refused while `cancel-all` runs (exit 3, KILL_RUNS): wait until it
-    has ended.
+    This is the only way out of a halt; it requires a reason. On a terminal it asks for one, and then whether to resume.
+    There it also offers to reset order groups that were triggered. Refused while `cancel-all` runs (exit 3,
+    KILL_RUNS): wait until it has ended.
+
+    If the exchange does not respond or orders are unconfirmed, it asks before it ends a halt; without a terminal it
+    needs `--yes`, or the exit code is 3.
 
     \b
     kalshi resume --reason "checked positions with the web site"
@@ -64,13 +69,32 @@ def resume(
         if not reason and sys.stdin.isatty():
             warn(state)
             reason = prompt("Why is it safe to trade?").strip()
+            if reason and prompt("Resume trading? [y/N]").lower() not in ("y", "yes"):
+                raise RefusedError(
+                    "Not resumed", hint="answer y, or run `kalshi resume --reason TEXT`", code="not_confirmed"
+                )
         if not reason:
             raise UsageError(
                 f"A reason is required to resume. {state}", hint='kalshi resume --reason "..."', code="no_reason"
             )
+        if not yes:
+            _confirm(kalshi.trading.resume_doubts())
         view = kalshi.trading.execute(kalshi.trading.plan_resume(reason))
         _offer_resets(kalshi)
         _shown(ctx, view, view.since, "resume")
+
+
+def _confirm(doubts: Sequence[str]) -> None:
+    """Show why a resume may be unsafe, and ask. RefusedError where the answer is no, or without a terminal."""
+    for doubt in doubts:
+        warn(doubt)
+    if not doubts or (sys.stdin.isatty() and prompt("Resume anyway? [y/N]").lower() in ("y", "yes")):
+        return
+    raise RefusedError(
+        "Not resumed: trading stays halted, because it may be unsafe to trade now",
+        hint="solve the above first, such as with `kalshi order reconcile`; to resume anyway, add --yes",
+        code="not_confirmed",
+    )
 
 
 def _offer_resets(kalshi: Kalshi) -> None:

@@ -14,8 +14,8 @@ def health_check(ctx: typer.Context) -> None:
     """Check that everything is ready to trade.
 
     Check key, clock, REST, WebSocket, account, rate limits, state file, disk, feeds and alert channels; one line each,
-    with latency and the fix. Exit codes follow the monitoring plug-in convention: 0 OK, 1 WARNING, 2 CRITICAL, 3
-    UNKNOWN.
+    with latency and the fix. With `heartbeat.url`, connect to its host, but send no ping: only a loop says that it is
+    alive. Exit codes follow the monitoring plug-in convention: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 
     \b
     kalshi health-check --env prod

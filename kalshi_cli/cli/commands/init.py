@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,30 +85,40 @@ def init(
     kalshi init --env demo --key-id ID --key ~/kalshi-demo.key --max-daily-loss 50
     """
     from kalshi_cli.config.config import config_dir
-    from kalshi_cli.config.sources import named_file
+    from kalshi_cli.config.file_place import named_file
     from kalshi_cli.config.template import filled, template, write
 
     flags = flags_of(ctx)
     path = named_file(flags.config, os.environ) or (config_dir() / "config.yaml").absolute()
     _refuse_to_replace(path, is_forced=force)
-    if sys.stdin.isatty():
-        warn(
-            "A few questions: exchange, API key, three risk limits, alerts.",
-            "Press Enter to accept the value in [brackets].",
-        )
     named = flags.env or os.environ.get("KALSHI_ENV", "")
+    given = {"daily_loss": daily_loss, "exposure": exposure, "position": position}
+    topics = _topics(named, has_key=bool(key_id and key), limits=given.values(), has_channel=bool(sink))
+    if sys.stdin.isatty() and topics:
+        warn(f"A few questions: {', '.join(topics)}.", "Press Enter to accept the value in [brackets].")
     answers, others = _current(path)
     current = str(answers.get("env") or "sim")
     env = _asked("Exchange: sim (simulated, no account needed), demo or prod", current, _checked("env"), named)
     answers["env"] = env
     if env in WHERE_KEYS_ARE_MADE:
         answers |= _credentials(env, key_id, key, answers, path)
-    given = {"daily_loss": daily_loss, "exposure": exposure, "position": position}
     _ask_limits(answers, given)
     channels = _ask_channel(answers, sink)
     kept = write(path, filled(template(), answers, others))
     info(f"Wrote {path}" + (f"; its other values are kept, and the previous file is {kept.name}" if kept else ""))
     _look(ctx, path, answers, has_sink=bool(channels))
+
+
+def _topics(env: str, *, has_key: bool, limits: Iterable[str], has_channel: bool) -> list[str]:
+    """Return what `init` will ask for: all but the values that options and variables give. `env` may be empty."""
+    open_limits = sum(not each for each in limits)
+    key = ["API key"] if env in WHERE_KEYS_ARE_MADE else [] if env else ["API key (not for sim)"]
+    return [
+        *([] if env else ["exchange"]),
+        *([] if has_key else key),
+        *([f"{open_limits} risk limit{'s' if open_limits > 1 else ''}"] if open_limits else []),
+        *([] if has_channel else ["alert channel"]),
+    ]
 
 
 def _current(path: Path) -> tuple[dict[str, Answer], dict[KeyPath, Answer]]:
@@ -172,8 +182,10 @@ def _free_channel(channels: Mapping[str, object]) -> str:
 
 
 def _refuse_to_replace(path: Path, *, is_forced: bool) -> None:
-    here = Path("config.yaml").absolute()
-    if here.exists() and here != path:
+    from kalshi_cli.config.file_place import file_here
+
+    here = file_here()
+    if here is not None and os.path.exists(here) and here != path:
         info(f"{here} in this directory takes precedence over {path}")
     if not path.exists() or is_forced:
         return

@@ -8,6 +8,7 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.commands.pickers import pick_market
+from kalshi_cli.cli.commands.watch import PriceSide
 from kalshi_cli.cli.options import (
     LIMIT_OR_ALL,
     All,
@@ -90,6 +91,7 @@ def orderbook(
     size: Annotated[
         Any, count_option("--size", text="Add the cost and slippage of filling this many contracts, each way")
     ] = None,
+    side: PriceSide = "yes",
     watch: Annotated[
         bool, typer.Option("--watch", help="Stream one order book until Ctrl-C; NDJSON when piped")
     ] = False,
@@ -97,14 +99,15 @@ def orderbook(
 ) -> None:
     """Show the order book of one or more markets.
 
-    Show the order book on the YES scale: bids for YES, and the asks implied by bids for NO. Several markets are read
-    in one request. Without a ticker, a terminal offers a choice.
+    Show the order book on the YES scale: bids for YES, and the asks implied by bids for NO. With `--side no`, show the
+    same order book at the prices of NO: bids for NO, and the asks implied by bids for YES. Several markets are read in
+    one request. Without a ticker, a terminal offers a choice.
 
     \b
     kalshi orderbook KXBTCD-26NOV2114-T86249.99
     kalshi orderbook KXBTCD-26NOV2114-T86249.99 --size 500 --json
     kalshi orderbook KXBTCD-26NOV2114-T86249.99 KXETHD-26NOV2114-T2799.99 --depth 3
-    kalshi orderbook KXBTCD-26NOV2114-T86249.99 --watch
+    kalshi orderbook KXBTCD-26NOV2114-T86249.99 --side no --watch
     """
     from kalshi_cli.cli.commands.watch import watch_book
     from kalshi_cli.cli.screen.render import render_books
@@ -113,7 +116,8 @@ def orderbook(
     if duration is not None and not watch:
         raise UsageError("--duration is the time of --watch", hint="add --watch")
     if watch:
-        watch_book(ctx, names, depth, size, duration)
+        watch_book(ctx, names, depth, size, duration, side)
         return
     with open_services(ctx) as kalshi:
-        render_books(kalshi.markets.order_books([name.upper() for name in names], depth, size), flags_of(ctx).form)
+        read = kalshi.markets.order_books if side == "yes" else kalshi.markets.no_order_books
+        render_books(read([name.upper() for name in names], depth, size), flags_of(ctx).form)

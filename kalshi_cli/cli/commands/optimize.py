@@ -21,9 +21,11 @@ from kalshi_cli.cli.backtest_files import (
 )
 from kalshi_cli.cli.options import CommandGroup, LakeFolder, choice_option, duration_option, open_services, show_view
 from kalshi_cli.cli.screen.output import info
-from kalshi_cli.cli.time_options import when
+from kalshi_cli.cli.time_options import show_period, when
 
 if TYPE_CHECKING:
+    from kalshi_cli.app.kalshi import Kalshi
+    from kalshi_cli.base.units import Ts
     from kalshi_cli.services.research.search.cluster import SchedulerAddress
 
 StrategyName = Annotated[str | None, typer.Argument(metavar="STRATEGY", help="A built-in name, or FILE.py:Class.")]
@@ -97,8 +99,8 @@ def optimize(
     The score is the net less half of the maximum drawdown, median over time windows. Parameters are chosen on the first
     windows and judged on the next one. The latest recordings are a holdout, which `--open-holdout` opens once.
 
-    Instead of files, `--series`, or `--lake` with or without `--since` and `--until`, uses the recordings of the lake
-    (`kalshi data`). Give dates, not durations, to resume a study.
+    Instead of files, `--series` or `--lake` uses the recordings of the lake (`kalshi data`). `--since` and `--until`
+    cut both; recordings without data of these times are left out. Give dates, not durations, to resume a study.
 
     The study is a file. The same command resumes it, also after Ctrl-C, and more --trials continue it. Other fills,
     latency, interval or gaps begin a new one; they are those of `kalshi backtest`. The number of workers changes no
@@ -125,12 +127,19 @@ def optimize(
             interval_s=interval, holes=gaps, windows=windows, holdout=holdout, sampler=sampler,
             seed=seed, is_pruned=prune, jobs=jobs or min(os.cpu_count() or 1, 64), scheduler=remote, study=study,
             opens_holdout=open_holdout,
-            **lake_part(kalshi.resources.config, files, lake, series, when(kalshi, since), when(kalshi, until)),
+            **lake_part(kalshi.resources.config, files, lake, series, *_times(kalshi, since, until)),
         )  # fmt: skip
         with progress("trials", SystemClock().monotonic) as show:
             view = kalshi.research.optimize(request, show)
         show_view(ctx, view, title=f"Parameters of {strategy}")
         info(*optimize_notes(view))
+
+
+def _times(kalshi: Kalshi, since: Any, until: Any) -> tuple[Ts | None, Ts | None]:
+    """Return the times of a cut, and say in UTC what they are."""
+    times = when(kalshi, since), when(kalshi, until)
+    info(*show_period(kalshi.resources.config, *times))
+    return times
 
 
 def _strategy_and_files(named: str | None, first: str | None, files: list[Path]) -> tuple[str, list[Path]]:

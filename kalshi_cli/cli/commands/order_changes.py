@@ -34,7 +34,10 @@ from kalshi_cli.cli.order_options import (
 from kalshi_cli.cli.screen.output import info
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kalshi_cli.services.orders.service import OrderService
+    from kalshi_cli.views.orders import BatchRow
     from kalshi_cli.views.row import OutputRow
 
 app = CommandGroup()
@@ -58,9 +61,9 @@ def amend(
 
     What you do not give stays the same. `--count` is the quantity left to trade from now on, regardless of what has
     already filled. A new price or a larger size moves the order to the back of the queue; a smaller size or a new
-    expiration does not. An amend that raises the price or size must pass every risk limit, like a new order. A price
-    for an order that `kalshi order list` shows on a terminal as NO needs `--side`; of any other order it is the price
-    of YES. Without an id, a terminal offers a choice.
+    expiration does not. An amend that raises the price or size must pass every risk limit, like a new order.
+    Without `--side`, a price is that of the outcome that you typed with the order, YES or NO. An order that was placed
+    elsewhere needs `--side`, unless it buys YES. Without an id, a terminal offers a choice.
 
     \b
     kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --price 0.25
@@ -95,17 +98,21 @@ def amend(
 
 
 def _outcome_without_side(orders: OrderService, order_id: str, price: Price | None, *, in_words: bool) -> str:
-    """Return the outcome of an amend without `--side`: YES, or in a sentence without a price that of the order.
+    """Return the outcome of an amend without `--side`: the typed one, or without a price that of the words shown.
 
-    UsageError for a new price of an order to trade NO, which a terminal shows at the price of NO, and of one to sell
-    YES, which may have been typed as a purchase of NO: the typed side is not stored. A script is refused too: the same
-    command must not send another price there. Raises what reading positions raises.
+    UsageError for a new price of an order that was not typed here and trades NO, which a terminal shows at the price of
+    NO, or sells YES, which may have been meant as a purchase of NO. A script is refused too: the same command must not
+    send another price there. Raises what reading positions raises.
     """
     from kalshi_cli.views.own_terms import in_own_terms
 
-    if price is None:
-        return orders.in_own_terms([orders.get(order_id)])[0].side if in_words else "yes"
+    if price is None and not in_words:
+        return "yes"
     order = orders.get(order_id)
+    if price is None:
+        return orders.in_own_terms([order])[0].side
+    if order.typed_side is not None:
+        return order.typed_side
     order = in_own_terms(order, orders.held([order]))
     if (order.side, order.action) == ("yes", "buy"):
         return "yes"
@@ -191,11 +198,14 @@ def batch(
     """Place many orders from a file.
 
     One JSON object per line, with the same keys as the options of `kalshi order place`. Every risk limit applies to
-    every order, and counts the orders before it in the batch. If any line is not a valid order, nothing is sent. A
-    valid order that is refused or rejected does not stop the others: each output line reports its own result. Exit code
-    0 if all orders were placed; otherwise the most severe code. After an interrupt, too, every line is printed:
-    `unknown` may be live, `not_sent` is not. A dry run ends with 3 if a risk limit would refuse a line: the `status` of
-    that line is `denied`.
+    every order, and counts the orders before it in the batch. If any line is not a valid order, or names no market,
+    nothing is sent. A valid order that is refused or rejected does not stop the others: each output line reports its
+    own result. Exit code 0 if all orders were placed; otherwise the most severe code. After an interrupt, too, every
+    line is printed: `unknown` may be live, `not_sent` is not. A dry run ends with 3 if a line would be refused: its
+    `status` is `denied`.
+
+    A line whose `client_order_id` was used before is refused alone (`DUPLICATE_ID`). So a file with an id on every line
+    can be sent again: no order is placed twice.
 
     \b
     {"ticker": "T", "side": "yes", "action": "buy", "count": 10, "price": "0.24"}
@@ -207,7 +217,6 @@ def batch(
     from kalshi_cli.cli.commands.batch_lines import read_lines
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.trading.stop_signals import in_flight
-    from kalshi_cli.views.orders import BatchRow
 
     lines = read_lines(source)
     with open_app(ctx) as resources:
@@ -215,7 +224,7 @@ def batch(
         plan = orders.plan_batch(lines)
         if dry_run:
             note_unsent(*plan.facts)
-            show_list(ctx, BatchRow, plan.orders)
+            _show_batch(ctx, plan.orders)
             denied = [row for row in plan.orders if row.status == "denied"]
             if denied:
                 raise RefusedError(
@@ -227,9 +236,21 @@ def batch(
         plan = consented(resources, orders, plan, "Place these orders?", yes=yes)
         with in_flight(plan.subject):
             outcome = orders.execute(plan)
-            show_list(ctx, BatchRow, outcome.rows)
+            _show_batch(ctx, outcome.rows)
     if outcome.error is not None:
         placed = sum(1 for row in outcome.rows if row.order_id)
         if placed:
-            info(f"{placed} of {len(outcome.rows)} orders were placed: do not send the whole file again")
+            again = "do not send the whole file again"
+            if all(line.ticket.client_order_id for line in lines):
+                again = "the file can be sent again, because every line has a client order id"
+            info(f"{placed} of {len(outcome.rows)} orders were placed: {again}")
         raise outcome.error
+
+
+def _show_batch(ctx: typer.Context, rows: Sequence[BatchRow]) -> None:
+    """Print the lines of a batch, on a terminal in lines that fit it."""
+    from kalshi_cli.cli.screen.brief import BatchListing, batch_listings
+    from kalshi_cli.views.orders import BatchRow
+
+    is_brief = is_terse(ctx)
+    show_list(ctx, BatchListing if is_brief else BatchRow, batch_listings(rows) if is_brief else rows)

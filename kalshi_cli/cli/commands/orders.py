@@ -40,7 +40,7 @@ from kalshi_cli.cli.order_options import (
     subaccount_option,
     takes_order_terms,
 )
-from kalshi_cli.cli.screen.output import info, write_sentence
+from kalshi_cli.cli.screen.output import info, warn, write_sentence
 
 if TYPE_CHECKING:
     from kalshi_cli.services.orders.service import OrderService
@@ -93,6 +93,7 @@ def place_order(
     """Plan one order, ask on prod, place it and show it."""
     import msgspec
 
+    from kalshi_cli.services.orders.order_effect import repeated_order
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.trading.stop_signals import in_flight
 
@@ -111,6 +112,8 @@ def place_order(
             return
         if not resources.needs_confirmation:
             info(*plan.warnings)
+        if sys.stderr.isatty() and (text := repeated_order(resources, plan.order)):
+            warn(text)
         plan = consented(resources, orders, plan, "Place this order?", yes=yes)
         with in_flight(plan.subject):
             order = orders.execute(plan)
@@ -128,12 +131,12 @@ def list_(
 ) -> None:
     """List your orders.
 
-    The exchange reports them. Only resting orders are listed unless `--status` says otherwise. In a table, an order
-    that reduces your position sells what you hold; any other buys, YES or NO, at the price of that outcome. For an
-    order that ended, the position when it was placed counts. The exchange keeps one book, and lists an order to buy NO
-    as one to sell YES: so do JSON, NDJSON and CSV. It does not store the side that you typed: when your position
-    changes, the same order can read `buy NO` instead of `sell YES`. `--status filled` is the same as `executed`, the
-    word of the exchange.
+    The exchange reports them. Only resting orders are listed unless `--status` says otherwise. A table shows an order
+    as you typed it. The exchange does not store that: of an order that was placed elsewhere, the table says that it
+    sells what you hold if it reduces your position, and else that it buys, YES or NO. For such an order that ended, the
+    position when it was placed counts. The exchange keeps one book, and lists an order to buy NO as one to sell YES: so
+    do JSON, NDJSON and CSV, which have the side that you typed as `typed_side`. `--status filled` is the same as
+    `executed`, the word of the exchange.
 
     \b
     kalshi order list
@@ -155,7 +158,7 @@ def list_(
         if notice := paper_notice(resources):
             info(notice)
         orders = OrderService(resources)
-        rows = orders.list(status, ticker=pattern, event=event or "", subaccount=subaccount)
+        rows = orders.list(status, ticker=pattern, event=event or "", subaccount=subaccount)  # type: ignore[arg-type]
         of: type[OutputRow] = OrderRow
         lines: Sequence[OutputRow] = rows
         if rows and is_for_people(ctx):
@@ -234,15 +237,19 @@ def cancel(
 
     ids = ids or [pick_order(ctx)]
     wanted = [line.strip() for line in sys.stdin if line.strip()][:MAX_IDS] if ids == ["-"] else ids
+    if not wanted:  # a list without orders, read from standard input
+        show_list(ctx, CancelRow, [], empty="No order ids given")
+        return
     with open_app(ctx) as resources:
         orders = OrderService(resources)
-        plan = consented(resources, orders, orders.plan_cancel(*wanted), "Cancel these orders?", yes=yes)
+        plan = orders.plan_cancel(*wanted, is_described=resources.needs_confirmation and not yes)
+        plan = consented(resources, orders, plan, "Cancel these orders?", yes=yes)
         outcome = orders.execute(plan)
         if is_terse(ctx) and outcome.error is None and len(outcome.orders) == len(outcome.rows):
             for order in orders.in_own_terms(outcome.orders):
                 write_sentence(order_text.cancel_sentence(order))
         elif not (is_terse(ctx) and outcome.error is not None and len(outcome.rows) == 1):  # the error says it all
-            show_list(ctx, CancelRow, outcome.rows, empty="No order ids given")
+            show_list(ctx, CancelRow, outcome.rows)
     if outcome.error is not None:
         raise outcome.error
 

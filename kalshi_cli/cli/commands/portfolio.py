@@ -74,6 +74,8 @@ def balance(
     """
     with open_services(ctx) as kalshi:
         show_view(ctx, kalshi.account.balance(subaccount), title="Balance", now=kalshi.now)
+        if is_terse(ctx):
+            info("as of: the exchange's last change of the cash; positions are valued at the prices of now")
 
 
 @app.command("positions")
@@ -117,8 +119,11 @@ def fills(
 ) -> None:
     """List your trades.
 
-    Newest first, from the full history. A trade that reduced a position is a sale of the outcome that was held; any
-    other trade is a purchase.
+    Newest first, from the full history. A table shows a trade as you typed its order; `buy NO (closes)` reduced a
+    position in YES, and `sell YES (opens)` bought NO. Where the order was placed elsewhere, a trade that reduced a
+    position is a sale of the outcome that was held, and any other a purchase. A trade that closed a position and opened
+    the opposite one has two rows. JSON, NDJSON and CSV have one row for it: `action` and `side` say what it did to the
+    position, `closed` how many contracts it closed, and `typed_side` what you typed.
 
     \b
     kalshi fills --since 24h --all --format csv
@@ -158,6 +163,7 @@ def settlements(
     kalshi settlements --upcoming
     kalshi settlements --event KXHIGHNY-26NOV21 --format csv
     """
+    from kalshi_cli.cli.screen.brief import SettlementLine, settlement_lines
     from kalshi_cli.views.cash import SettlementRow, UpcomingRow
 
     if upcoming and since is not None:
@@ -171,7 +177,8 @@ def settlements(
             show_list(ctx, UpcomingRow, held, limit=most, more=LIMIT_OR_ALL, empty="No open positions", now=kalshi.now)
             return
         found = kalshi.account.settlements(name.upper(), event.upper(), when(kalshi, since))
-        show_list(ctx, SettlementRow, found, limit=most, more=LIMIT_OR_ALL, empty="No settlements", now=kalshi.now)
+        of, lines = (SettlementLine, settlement_lines(found)) if is_terse(ctx) else (SettlementRow, found)
+        show_list(ctx, of, lines, limit=most, more=LIMIT_OR_ALL, empty="No settlements", now=kalshi.now)
 
 
 @app.command("pnl")
@@ -204,7 +211,7 @@ def pnl(
         _plot(ctx, since, picture, paper=paper)
         return
     with open_services(ctx) as kalshi:
-        view = account_of(kalshi, paper=paper).pnl(by, when(kalshi, since))
+        view = account_of(kalshi, paper=paper).pnl(by, when(kalshi, since))  # type: ignore[arg-type]
         show_view(ctx, view, title=f"Profit and loss by {by}")
 
 

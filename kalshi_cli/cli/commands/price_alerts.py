@@ -20,12 +20,13 @@ from kalshi_cli.cli.options import (
     show_view,
     ticker,
 )
-from kalshi_cli.cli.screen.output import Format, info, write_out
+from kalshi_cli.cli.screen.output import Format, info, write_sentence
 from kalshi_cli.views.row import own_price
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kalshi_cli.app.kalshi import Kalshi
     from kalshi_cli.views.alerts import PriceAlertRow
 
 app = CommandGroup()
@@ -59,12 +60,19 @@ def add(
         if no and fills:
             raise UsageError("--no is for the price of an alert, not for fills", hint="leave out --no")
         row = alerts.add(name.upper(), above=above, below=below, fills=fills, side="no" if no else "yes")
-        show_view(ctx, row, title="price alert", now=kalshi.now)
+        show_view(ctx, row, title="price alert" if row.price is not None else "fill alert", now=kalshi.now)
         info(_meaning(row), "It is checked while `kalshi alerts run` runs, or a loop that follows this market")
         if met := alerts.met(row):
             info(f"It is met already, and fires with the next check: {met}")
-        if not kalshi.resources.config.alerts.channels:
-            info("No alert channel is configured, so it is only shown there. To add one: `kalshi init`")
+        _warn_without_channel(kalshi, "it is only shown there")
+
+
+def _warn_without_channel(kalshi: Kalshi, where: str) -> None:
+    """Say where an alert is shown if there is no channel to send it to, and how to add one."""
+    from kalshi_cli.views.alerts import ADD_CHANNEL, NO_CHANNEL
+
+    if not kalshi.resources.config.alerts.channels:
+        info(f"{NO_CHANNEL}: {where}. Next: {ADD_CHANNEL}")
 
 
 def _meaning(row: PriceAlertRow) -> str:
@@ -158,8 +166,7 @@ def run(
         info(f"Checking {pluralize(count, 'price or fill alert')} every {interval:g} s; Ctrl-C stops")
         if not count:
             info("Add one, also while this runs: `kalshi alerts add TICKER --above 60c`")
-        if not kalshi.resources.config.alerts.channels:
-            info("No alert channel is configured, so alerts are only shown here. To add one: `kalshi init`")
+        _warn_without_channel(kalshi, "alerts are only shown here")
         clock = kalshi.resources.machine
         until = math.inf if duration is None else clock.monotonic() + duration
         fired = 0
@@ -172,7 +179,7 @@ def run(
 
         if form in (Format.TABLE, Format.PLAIN):
             for row in due():
-                write_out(f"{format_clock(row.time)} {row.code} {row.subject}: {row.text}\n", flush=True)
+                write_sentence(f"{format_clock(row.time)} {row.code} {row.subject}: {row.text}", flush=True)
         else:
             render_rows(RecentAlertRow, due(), form)
         left = len(alerts.list())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,8 +41,8 @@ from kalshi_cli.cli.options import (
     open_app,
     show_view,
 )
-from kalshi_cli.cli.screen.output import info, warn
-from kalshi_cli.cli.time_options import time_of
+from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, warn
+from kalshi_cli.cli.time_options import show_period, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -277,14 +278,13 @@ def backtest(
     `kalshi backtest compare A B` compares two reports: JSON files of `--json`, or folders of `--out`. A JSON file of
     `kalshi trade --json` compares a run with its backtest.
 
-    Instead of files, `--series`, or `--lake` with or without `--since` and `--until`, reads recordings of the lake
-    (`kalshi data`). Where messages were lost, a market is not traded until its next snapshot (`--gaps forget`).
+    Instead of files, `--series` or `--lake` reads recordings of the lake (`kalshi data`). `--since` and `--until` cut
+    both; order books are as they were then. Where messages were lost, a market is not traded until its next snapshot.
 
     Several recordings are one run, merged by time. With `--jobs`, and when values of a parameter are compared, each is
     a run of its own, from the starting cash, and the results are added up in the order of the files.
 
     \b
-    kalshi backtest tape.jsonl.gz --strategy spike --results results.json
     kalshi backtest tape.jsonl.gz --strategy spike --fills both --latency recorded --html report.html
     kalshi backtest tape.jsonl.gz --strategy threshold --param buy_below=20c,30c,40c --jobs 2
     kalshi backtest tape.jsonl.gz curve.svg --strategy spike --plot
@@ -317,8 +317,11 @@ def backtest(
                 show_curve(curve, picture)
 
 
-def _times(environment: Environment, *typed: Any) -> list[Ts | None]:
-    return [None if each is None else time_of(environment, each) for each in typed]
+def _times(environment: Environment, *typed: Any) -> tuple[Ts | None, Ts | None]:
+    """Return the times of a cut, and say in UTC what they are."""
+    since, until = (None if each is None else time_of(environment, each) for each in typed)
+    info(*show_period(environment.config, since, until))
+    return since, until
 
 
 def _show_backtest(
@@ -340,7 +343,8 @@ def _show_backtest(
         report = RunModes(environment).backtest(request, jobs, show, has_both_bounds=has_both_bounds)
     if report.summary.failed:
         raise _failure(report.summary)
-    info(*backtest_warnings(report, request.holes))
+    is_in_report = (flags_of(ctx).form or default_format()) is Format.PLAIN and not chosen_fields()
+    info(*backtest_warnings(report, with_unknown=not is_in_report))
     show_report(ctx, backtest_view(report), f"Backtest of {','.join(request.strategies)}", page, out)
     info(*backtest_notes(report))
     return report.curve
@@ -416,10 +420,10 @@ def record(
         )
         found = RunModes(environment).record(request)
         if out is not None:
-            next_step = f"kalshi backtest {out} --strategy {strategy or 'NAME'}"
+            next_step = f"kalshi backtest {shlex.quote(str(out))} --strategy {shlex.quote(strategy or 'NAME')}"
         else:
             names = ",".join(sorted({name.partition("-")[0] for name in found.tickers}))
-            folder = f" --lake {lake}" if lake is not None else ""
+            folder = f" --lake {shlex.quote(str(lake))}" if lake is not None else ""
             next_step = f"kalshi backtest --strategy {strategy or 'NAME'} --series {names}{folder}"
         info(f"Recorded {pluralize(found.lines, 'line')} to {out or 'the lake'}", f"Next: `{next_step}`")
         if flags_of(ctx).wants_data:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import takewhile
 from typing import Annotated, Any
 
 import typer
@@ -37,6 +38,7 @@ class ShortOrderCommand(HelpCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the words. UsageError for a negative count, and for the `--side` of `kalshi order place`."""
+        _refuse_other_order(ctx.command_path, args)
         for word in args[: args.index("--")] if "--" in args else args:
             if word[:1] == "-" and word[1:2].isdigit():
                 raise UsageError(f"The count and the price must be greater than zero, not {word}", hint=_usage(ctx))
@@ -64,6 +66,19 @@ class ShortOrderCommand(HelpCommand):
                 f"`{example}{' --no' if outcome == 'NO' else ''}`; see `{ctx.command_path} -h`"
             )
         return super().usage_hint(ctx, given)
+
+
+def _refuse_other_order(path: str, args: list[str]) -> None:
+    """Refuse words in another order than market, count, price, with the right line; and an outcome as a word."""
+    words = list(takewhile(lambda word: not word.startswith("-"), args))
+    for word in words[1:]:
+        if word.lower() in ("yes", "no"):
+            line = " ".join(each for each in (path, *words) if each != word)
+            hint = f"without --no it trades YES: `{line}`" if word.lower() == "yes" else f"for NO: `{line} --no`"
+            raise UsageError(f"The outcome is not a word of `{path}`: {word}", hint=hint)
+    if len(words) > 1 and words[0].replace(".", "", 1).isdigit() and not words[1].lstrip("@$")[:1].isdigit():
+        line = " ".join((path, words[1], words[0], *words[2:]))
+        raise UsageError(f"The market comes before the count: {words[0]} {words[1]}", hint=f"`{line}`")
 
 
 def _of_no(price: Price | None) -> Price | None:

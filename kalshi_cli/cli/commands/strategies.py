@@ -68,7 +68,7 @@ def new(
         "Next steps:",
         f"  pytest {quote(test)}",
         f"  kalshi strategies {quote(code)}",
-        "  kalshi record TICKER --file tape.jsonl.gz --duration 10m",
+        "  kalshi record --series KXHIGHNY --file tape.jsonl.gz --duration 10m",
         f"  kalshi backtest tape.jsonl.gz --strategy {quote(code)}",
-        f"  kalshi trade --strategy {quote(code)} --ticker TICKER --duration 10m",
+        f"  kalshi trade --strategy {quote(code)} --series KXHIGHNY --duration 10m",
     )

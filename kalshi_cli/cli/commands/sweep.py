@@ -12,7 +12,7 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import pluralize
 from kalshi_cli.cli.options import show_list
-from kalshi_cli.cli.screen.output import info
+from kalshi_cli.cli.screen.output import info, warn
 from kalshi_cli.cli.screen.progress import progress
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def show_sweep(
             raise UsageError(f"{option} shows one run, not a comparison", hint="give each parameter one value")
     setup = BacktestSetup.of(environment.config)
     with progress("runs", SystemClock().monotonic) as show:
-        found = compare_variants(setup, request, variants, jobs, show)
+        found = compare_variants(setup, request, variants, jobs, show, warn)
     if has_both_bounds:
         in_order = [variant.params for variant in found]
         optimistic = msgspec.structs.replace(request, fill_model="optimistic")
@@ -84,6 +84,7 @@ def show_sweep(
     ]
     show_list(ctx, VariantRow, rows)
     info(
+        *[f"{show_params(variant.params)}: {variant.refused}" for variant in found if variant.refused][:1],
         *dict.fromkeys(f"Unknown: {text}" for variant in found for text in variant.notices),
         f"{pluralize(len(variants), 'variant')} tried; score = net less half of the maximum drawdown, median over the "
         "recordings",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.errors import NotFoundError, UsageError
 from kalshi_cli.cli.commands.pickers import pick_market
 from kalshi_cli.cli.options import (
     CommandGroup,
+    choice_option,
     duration_option,
     environment_of,
     flags_of,
@@ -22,10 +24,14 @@ from kalshi_cli.cli.screen.output import Format, chosen_fields, info, require_re
 
 if TYPE_CHECKING:
     from kalshi_cli.app.watching import WatchSession
-    from kalshi_cli.views.order_book import OrderbookView
+    from kalshi_cli.core.market.order_book import OrderBook
+    from kalshi_cli.views.order_book import BookView
+    from kalshi_cli.views.row import Outcome
     from kalshi_cli.views.watch import StreamRow
 
 T = TypeVar("T")
+
+PriceSide = Annotated[Any, choice_option("--side", choices=("yes", "no"), text="Show the prices of YES or of NO")]
 
 app = CommandGroup("Stream live prices and trades of markets.")
 
@@ -37,6 +43,7 @@ def watch(
         list[str] | None, typer.Argument(metavar="TICKER...", help="One or more market tickers", show_default=False)
     ] = None,
     list_name: Annotated[str, watchlist_option()] = "",
+    side: PriceSide = "yes",
     duration: Annotated[Any, duration_option("--duration", text="Stop after this time")] = None,
 ) -> None:
     """Stream live prices and trades of markets.
@@ -44,12 +51,14 @@ def watch(
     Stream prices, sizes and trades of markets until Ctrl-C, and show whether the feed is current. On a terminal this
     is a live screen; piped, it is NDJSON with one object per line of type `quote`, `trade`, `feed` or `gap`. The
     `status` of a quote says when trading ends; when it has ended in every market, so does the watch, with exit code 0.
-    Without an API key there is no stream, and prices are read every two seconds. Without a market or a list, a terminal
-    offers a choice.
+    Without an API key there is no stream, and prices are read every two seconds. `--side no` shows the prices of NO, on
+    a screen or with `--format plain`; data always has the prices of YES. Without a market or a list, a terminal offers
+    a choice.
 
     \b
     kalshi watch KXBTCD-26NOV2114-T86249.99 KXETHD-26NOV2114-T2979.99
     kalshi watch --list nfl
+    kalshi watch KXBTCD-26NOV2114-T86249.99 --side no --format plain
     kalshi watch KXBTCD-26NOV2114-T86249.99 --duration 1m --format ndjson | jq .yes_bid
     """
     from kalshi_cli.app.watching import LiveWatch
@@ -60,21 +69,42 @@ def watch(
     form = live_format(flags_of(ctx).form)
     if form is Format.JSON and duration is None:
         raise UsageError("--format json needs an end", hint="add --duration 1m, or use --format ndjson")
+    if side == "no" and form not in (Format.TABLE, Format.PLAIN):
+        raise UsageError(
+            "The data of a watch has the prices of YES",
+            hint="--side no needs a terminal or --format plain; a bid for NO is 1 - yes_ask",
+        )
     names = list(dict.fromkeys(name.upper() for name in _wanted(ctx, tickers or [], list_name)))
     is_screen = form is Format.TABLE
     with (
+        _watchlist_hint(ctx, tickers or []),
         environment_of(ctx) as environment,
         LiveWatch(environment).open(names, duration, ignore_message if is_screen else info) as watching,
     ):
         if is_screen:
             from kalshi_cli.cli.screen.watch import show_board
 
-            show_board(watching, environment.config.env)
+            show_board(watching, environment.config.env, side)
         elif form is Format.PLAIN:
-            _write_lines(_tape(watching))
+            _write_lines(_tape(watching), side)
         else:
             render_rows(StreamRow, _tape(watching), form)
     _end(watching)
+
+
+@contextmanager
+def _watchlist_hint(ctx: typer.Context, typed: Sequence[str]) -> Iterator[None]:
+    """Name `--list` in the error for an unknown market whose name is that of a watchlist."""
+    try:
+        yield
+    except NotFoundError as error:
+        with open_services(ctx) as kalshi:
+            lists = {row.name.lower(): row.name for row in kalshi.markets.watchlists()}
+        name = next((lists[word.lower()] for word in typed if word.lower() in lists), "")
+        if not name:
+            raise
+        hint = f"to watch your watchlist: `kalshi watch --list {name}`"
+        raise NotFoundError(error.message, hint=hint, code=error.code) from error
 
 
 def _wanted(ctx: typer.Context, tickers: list[str], list_name: str) -> list[str]:
@@ -85,23 +115,25 @@ def _wanted(ctx: typer.Context, tickers: list[str], list_name: str) -> list[str]
         return [*tickers, *kalshi.markets.watchlist(list_name)]
 
 
-def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: object, duration: float | None) -> None:
+def watch_book(
+    ctx: typer.Context, names: Sequence[str], depth: int, size: object, duration: float | None, side: Outcome
+) -> None:
     """Run `kalshi orderbook TICKER --watch`: a live ladder; in a pipe the order book after each change."""
     from kalshi_cli.app.watching import LiveWatch
     from kalshi_cli.cli.screen.live import live_format
-    from kalshi_cli.cli.screen.render import render_book, render_rows
-    from kalshi_cli.views.order_book import OrderbookView
+    from kalshi_cli.cli.screen.render import book_title, render_book, render_rows
+    from kalshi_cli.views.order_book import NoOrderbookView, OrderbookView, book_view, no_book_view
 
+    of: type[BookView] = OrderbookView if side == "yes" else NoOrderbookView
+    view_of = book_view if side == "yes" else no_book_view
     form = live_format(flags_of(ctx).form)
     if len(names) > 1 or size is not None:
         raise UsageError(
             "--watch takes one market and cannot be combined with --size",
             hint="to watch several markets, use `kalshi watch`",
         )
-    if not set(chosen_fields()) <= set(OrderbookView.__struct_fields__):
-        raise UsageError(
-            "--watch prints whole order books", hint=f"choose from {', '.join(OrderbookView.__struct_fields__)}"
-        )
+    if not set(chosen_fields()) <= set(of.__struct_fields__):
+        raise UsageError("--watch prints whole order books", hint=f"choose from {', '.join(of.__struct_fields__)}")
     if form in (Format.JSON, Format.CSV):
         raise UsageError(f"A live order book cannot be written as {form}", hint="use --format ndjson")
     is_screen = form is Format.TABLE
@@ -113,13 +145,14 @@ def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: objec
         if is_screen:
             from kalshi_cli.cli.screen.watch import show_ladder
 
-            show_ladder(watching, environment.config.env, depth)
+            show_ladder(watching, environment.config.env, depth, view_of)
         elif form is Format.PLAIN:
-            for view in _books(watching, depth):
+            for view in _books(watching, depth, view_of):
+                write_out(f"{book_title(view)}\n" if side == "no" else "")
                 render_book(view, form)
                 write_out("\n", flush=True)
         else:
-            render_rows(OrderbookView, _books(watching, depth), form)
+            render_rows(of, _books(watching, depth, view_of), form)
     _end(watching)
 
 
@@ -135,10 +168,8 @@ def _end(watching: WatchSession) -> None:
         raise typer.Exit(SIGNALS[watching.stopped_by])
 
 
-def _books(watching: WatchSession, depth: int) -> Iterator[OrderbookView]:
+def _books(watching: WatchSession, depth: int, view_of: Callable[[OrderBook, int], BookView]) -> Iterator[BookView]:
     """Yield the order book after each change. A book that is not current is reported and not yielded."""
-    from kalshi_cli.views.order_book import book_view
-
     line = next(iter(watching.board.lines.values()))
     before, was_stale = None, False
     for _ in _while_read(watching):
@@ -149,7 +180,7 @@ def _books(watching: WatchSession, depth: int) -> Iterator[OrderbookView]:
         was_stale = is_stale
         if is_stale or line.heard is None or line.is_midway:
             continue
-        view = book_view(line.book, depth)
+        view = view_of(line.book, depth)
         if view != before:
             before = view
             yield view
@@ -205,9 +236,9 @@ def _tape(watching: WatchSession) -> Iterator[StreamRow]:
             yield from tape_rows(told, line.status if line is not None else None)
 
 
-def _write_lines(rows: Iterable[StreamRow]) -> None:
+def _write_lines(rows: Iterable[StreamRow], side: Outcome) -> None:
     """Write lines without columns, because the width of the next one is unknown."""
     from kalshi_cli.views.watch import text_line
 
     for row in rows:
-        write_out(text_line(row) + "\n", flush=True)
+        write_out(text_line(row, side) + "\n", flush=True)

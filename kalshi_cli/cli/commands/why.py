@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from kalshi_cli.cli.options import CommandGroup, Paper, home_of, open_app, show_view
+from kalshi_cli.cli.order_options import is_terse
 from kalshi_cli.cli.screen.output import info
 from kalshi_cli.cli.time_options import moment_of, when_option
 
@@ -33,6 +34,7 @@ def why(
     kalshi why
     kalshi why KXHIGHNY-26NOV21-T50 --since 1d --json
     """
+    from kalshi_cli.cli.screen.brief import why_screen
     from kalshi_cli.services.trading.reports.order_funnel import funnel
     from kalshi_cli.services.trading.reports.status import shown_account
 
@@ -43,6 +45,6 @@ def why(
         if status.preface:
             info(status.preface)
         found = funnel(store, status, start, name.upper())
-        show_view(ctx, found, title="why", now=now)
+        show_view(ctx, why_screen(found) if is_terse(ctx) else found, title="why", now=now)
         for remark in found.remarks:
             info(remark)

@@ -1,18 +1,22 @@
-"""Views for a terminal only: orders and fills as the user means them, and a market on one screen."""
+"""Views for a terminal only: lists that fit it, orders and fills as the user means them, a market on one screen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.units import Money, Price, Qty, Ts, show_money, show_price, show_qty
+from kalshi_cli.views.alerts import AlertsView
+from kalshi_cli.views.cash import SettlementRow
+from kalshi_cli.views.close import PlanRow
 from kalshi_cli.views.exports import LotExport
-from kalshi_cli.views.formats import MISSING, ShortId, SignedMoney, TruncatableText
+from kalshi_cli.views.formats import MISSING, ShortId, SignedMoney, TruncatableText, short_ids
 from kalshi_cli.views.markets import MarketView
-from kalshi_cli.views.orders import OrderRow, QueueRow
-from kalshi_cli.views.own_terms import HeldByMarket, own_terms
-from kalshi_cli.views.positions import AccountFillRow, PositionRow
-from kalshi_cli.views.row import OutputRow
+from kalshi_cli.views.orders import BatchRow, OrderRow, QueueRow
+from kalshi_cli.views.own_terms import HeldByMarket, order_terms
+from kalshi_cli.views.positions import AccountFillRow, PositionRow, fill_parts
+from kalshi_cli.views.row import Outcome, OutputRow
+from kalshi_cli.views.why import WhyView
 
 MAX_TEXT_LENGTH = 200
 """Characters of a rule on a screen; the rest is shown with `-v`."""
@@ -32,6 +36,8 @@ class OrderStatusLine(OrderLine, frozen=True, kw_only=True):
     """An order in a list of several statuses."""
 
     status: str
+    created: Ts
+    average_fill_price: Price | None
 
     vital = ("status",)
 
@@ -63,28 +69,57 @@ def queue_lines(orders: Iterable[QueueRow], held: HeldByMarket) -> list[QueueLin
     """Return the lines of resting orders; `held` has the positions of now."""
     lines = []
     for each in orders:
-        terms = own_terms(each.book_side, each.price, held.get((each.subaccount, each.ticker), Qty(0)))
+        terms = order_terms(each, held)
         lines.append(QueueLine.of(each, side=terms.words, price=terms.price))
     return lines
 
 
 class FillLine(OutputRow, frozen=True, kw_only=True):
-    """A trade, in the words of `OrderLine`."""
+    """A trade, in the words of `OrderLine`; the second part of one that crossed zero has no fee of its own."""
 
     time: Ts
     ticker: str
     side: str
     price: Price
     count: Qty
-    fee: Money
+    fee: Money | None
+    order_id: str
     is_taker: bool
 
     vital = ("time",)
 
 
 def fill_lines(fills: Iterable[AccountFillRow]) -> list[FillLine]:
-    """Return the lines of trades."""
-    return [FillLine.of(each, side=f"{each.action} {each.side.upper()}", price=each.side_price) for each in fills]
+    """Return the lines of trades: two of one that closed a position and opened the opposite one."""
+    rows = list(fills)
+    return [
+        FillLine.of(
+            each, side=part.words, price=part.price, count=part.qty, fee=None if number else each.fee, order_id=short
+        )
+        for each, short in zip(rows, short_ids([row.order_id for row in rows]), strict=True)
+        for number, part in enumerate(fill_parts(each))
+    ]
+
+
+class SettlementLine(OutputRow, frozen=True, kw_only=True):
+    """A settled market; `held` are the contracts that were paid, such as `20 NO`."""
+
+    ticker: str
+    result: str
+    held: str
+    net: SignedMoney | None
+    revenue: Money
+    time: Ts
+    fee: Money
+
+    vital = ("held", "net")
+
+
+def settlement_lines(rows: Iterable[SettlementRow]) -> Iterator[SettlementLine]:
+    """Yield the lines of settlements."""
+    for row in rows:
+        held = ((row.yes_count, "YES"), (row.no_count, "NO"))
+        yield SettlementLine.of(row, held=", ".join(f"{show_qty(qty)} {side}" for qty, side in held if qty) or MISSING)
 
 
 class LotLine(OutputRow, frozen=True, kw_only=True):
@@ -157,6 +192,96 @@ def position_lines(rows: Sequence[PositionRow]) -> list[PositionLine]:
     """Return the lines of positions."""
     kind = SubaccountPositionLine if any(row.subaccount for row in rows) else PositionLine
     return [kind.of(row, quantity=f"{show_qty(row.count)} {row.side.upper()}") for row in rows]
+
+
+class PlanLine(OutputRow, frozen=True, kw_only=True):
+    """A position and the expected proceeds of closing it. The reason against a close does not fit in a column."""
+
+    ticker: str
+    side: Outcome
+    count: Qty
+    price: Price | None
+    worst_price: Price | None
+    expected: Money
+    fees: Money
+    least: Money
+    fillable: Qty
+
+    vital = PlanRow.vital
+
+
+class BatchListing(OutputRow, frozen=True, kw_only=True):
+    """A line of a batch, in the words of `OrderLine`; `status` has the code of a refusal."""
+
+    line: int
+    order_id: ShortId | None
+    ticker: str
+    side: str
+    price: Price
+    status: str
+    filled: str
+
+    vital = ("status",)
+
+
+def batch_listings(rows: Iterable[BatchRow]) -> list[BatchListing]:
+    """Return the lines of a batch."""
+    return [
+        BatchListing.of(
+            row,
+            side=f"{row.action} {row.side.upper()}",
+            status=row.status if row.code is None else f"{row.status} {row.code}",
+            filled=f"{show_qty(row.filled or Qty(0))}/{show_qty(row.count)}",
+        )
+        for row in rows
+    ]
+
+
+class AlertLine(OutputRow, frozen=True, kw_only=True):
+    """An alert; `alert` has its code, its subject and its text."""
+
+    tier: str
+    since: Ts
+    state: str
+    told: Ts | None
+    alert: TruncatableText
+
+    vital = ("tier", "since", "told", "alert")
+    wraps = True
+
+
+class AlertsScreen(AlertsView, frozen=True, kw_only=True):
+    """The alerts of `kalshi alerts`, with a line for each."""
+
+    alerts: tuple[AlertLine, ...]  # type: ignore[assignment]  # a line in place of a row
+
+
+class RefusedOrdersLine(OutputRow, frozen=True, kw_only=True):
+    """A control that refused orders; `latest_refusal` has the ticker and the reason of the latest."""
+
+    by: str
+    code: str
+    count: int
+    latest_refusal: TruncatableText
+    decided_by: TruncatableText
+
+    vital = ("code", "latest_refusal", "decided_by")
+    wraps = True
+
+
+class WhyScreen(WhyView, frozen=True, kw_only=True):
+    """The funnel, with a line for each control that refused orders."""
+
+    rows: tuple[RefusedOrdersLine, ...]  # type: ignore[assignment]  # a line in place of a row
+
+
+def why_screen(view: WhyView) -> WhyScreen:
+    """Return the funnel for a terminal."""
+    lines = (
+        RefusedOrdersLine.of(row, latest_refusal=TruncatableText(": ".join(filter(None, (row.ticker, row.detail)))))
+        for row in view.rows
+    )
+    return WhyScreen.of(view, rows=tuple(lines))
 
 
 class MarketBrief(OutputRow, frozen=True, kw_only=True):

@@ -48,10 +48,10 @@ def write_out(text: str, *, flush: bool = False) -> None:
         raise _unwritten(error) from error
 
 
-def write_sentence(text: str) -> None:
-    """Write a sentence to stdout, with local times; a terminal breaks it between words."""
+def write_sentence(text: str, *, flush: bool = False) -> None:
+    """Write a sentence to stdout, with local times; a terminal breaks it between words. `flush` as in `write_out`."""
     width = _columns_of(sys.stdout) if sys.stdout.isatty() else 0
-    write_out(f"{wrap(show_times(one_line(text)), width)}\n")
+    write_out(f"{wrap(show_times(one_line(text)), width)}\n", flush=flush)
 
 
 def flush_out() -> None:

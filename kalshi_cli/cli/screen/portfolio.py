@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.text import Text
 
 from kalshi_cli.base.text import safe_text, shorten_title
-from kalshi_cli.base.units import Ts, show_money, show_price, show_qty
-from kalshi_cli.cli.screen.output import write_out
+from kalshi_cli.base.units import Money, Ts, show_money, show_price, show_qty
+from kalshi_cli.cli.screen.output import info, write_out
+from kalshi_cli.cli.screen.tables import hidden_line
 from kalshi_cli.views.formats import Ratio, SignedMoney, format_time, style, to_text
 from kalshi_cli.views.portfolio import HoldingRow, LimitUsageRow, PortfolioView
 from kalshi_cli.views.positions import mark_note
@@ -37,7 +38,7 @@ def portfolio_lines(view: PortfolioView, title: str, now: Ts | None, width: int,
     The limits take the room that is left, the most used first.
     """
     head = Text(safe_text(f"{title}, {format_time(view.as_of, now)}"), style="bold")
-    lines = [head, *_money_lines(view, width), Text(), *position_lines(view.positions, width)]
+    lines = [head, *_money_lines(view, width), *_estimate_lines(view), Text(), *position_lines(view.positions, width)]
     others = [use for use in view.limits if use.limit_code not in OF_ACCOUNT]
     if others:
         lines.append(Text())
@@ -54,6 +55,8 @@ def draw_portfolio(view: PortfolioView, title: str, now: Ts | None) -> None:
     with console.capture() as drawn:
         console.print(Text("\n").join(portfolio_lines(view, title, now, console.width, height)), no_wrap=True)
     write_out(drawn.get())
+    if hidden := hidden_columns(view.positions, console.width):
+        info(hidden_line(hidden))
 
 
 def _money_lines(view: PortfolioView, width: int) -> list[Text]:
@@ -70,7 +73,7 @@ def _money_lines(view: PortfolioView, width: int) -> list[Text]:
     right: list[Fact] = [
         ("P&L today", gained + share, color),
         ("realized today", f"{_gain(view.realized_today)[0]}, fees {show_money(view.fees_today)}", ""),
-        ("closed today", f"{view.wins_today} won, {view.losses_today} lost", ""),
+        ("closing orders", f"{view.wins_today} won, {view.losses_today} lost today", ""),
         ("exposure", _of_limit(limits.get("EXPOSURE")) or f"{show_money(view.exposure)}, no limit", ""),
         ("daily loss", _of_limit(limits.get("DAILY_LOSS")) or "no limit", ""),
     ]
@@ -80,6 +83,17 @@ def _money_lines(view: PortfolioView, width: int) -> list[Text]:
     if width < TWO_COLUMNS:
         return [*lefts, *rights]
     return [Text("   ").join(pair) for pair in zip(lefts, rights, strict=True)]
+
+
+def _estimate_lines(view: PortfolioView) -> list[Text]:
+    """Return the line that says how much of the amounts above is an estimate; none without one."""
+    guessed = [row for row in view.positions if row.mark_source == "estimate"]
+    if not guessed:
+        return []
+    value = Money(sum(row.value or 0 for row in guessed))
+    gain = Money(sum(row.unrealized or 0 for row in guessed))
+    text = f"estimate: {show_money(value)} of value and equity, {show_money(gain, signed=True)} of P&L: no bids there"
+    return [Text(text, style="yellow")]
 
 
 def _fact(fact: Fact, name_width: int, value_width: int = 0) -> Text:
@@ -111,10 +125,7 @@ def position_lines(rows: Sequence[HoldingRow], width: int) -> list[Text]:
     if not rows:
         return [Text("No open positions")]
     cells = [_cells(row) for row in rows]
-    widths = {name: max(len(name), *(len(line[name]) for line in cells)) for name in cells[0]}
-    for name in DROPPED_FIRST:
-        if sum(widths.values()) + len(widths) > width:
-            del widths[name]
+    widths = _fitted(cells, width)
     gap = GAP if sum(widths.values()) + GAP * len(widths) <= width else 1
     lines = [Text("".join(" " * gap + name.rjust(wide) for name, wide in widths.items()), style="bold")]
     for row, line in zip(rows, cells, strict=True):
@@ -127,6 +138,21 @@ def position_lines(rows: Sequence[HoldingRow], width: int) -> list[Text]:
         numbers = ((name, line[name].rjust(wide)) for name, wide in widths.items())
         lines.append(Text.assemble(*((" " * gap + text, _color(name, row)) for name, text in numbers)))
     return lines
+
+
+def hidden_columns(rows: Sequence[HoldingRow], width: int) -> list[str]:
+    """Return the columns for which this width has no room."""
+    cells = [_cells(row) for row in rows]
+    return [name for name in cells[0] if name not in _fitted(cells, width)] if cells else []
+
+
+def _fitted(cells: Sequence[dict[str, str]], width: int) -> dict[str, int]:
+    """Return the columns that fit, with their widths."""
+    widths = {name: max(len(name), *(len(line[name]) for line in cells)) for name in cells[0]}
+    for name in DROPPED_FIRST:
+        if sum(widths.values()) + len(widths) > width:
+            del widths[name]
+    return widths
 
 
 def _cells(row: HoldingRow) -> dict[str, str]:

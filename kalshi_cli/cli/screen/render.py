@@ -22,8 +22,21 @@ from kalshi_cli.base.text import csv_line, csv_text, one_line, redact
 from kalshi_cli.base.units import Qty, Ts, show_money
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, write_out
 from kalshi_cli.core.model.messages import Level
-from kalshi_cli.views.formats import MISSING, columns, inner_rows, is_number, is_text, label_of, to_machine, to_text
-from kalshi_cli.views.order_book import FillCostRow, LevelRow, MarketLevelRow, OrderbookView
+from kalshi_cli.views.formats import (
+    MISSING,
+    columns,
+    group_of,
+    headed,
+    inner_rows,
+    is_number,
+    is_text,
+    label_of,
+    plain_headings,
+    to_machine,
+    to_plain,
+    to_text,
+)
+from kalshi_cli.views.order_book import BookView, FillCostRow, LevelRow, MarketLevelRow, NoOrderbookView
 from kalshi_cli.views.row import OutputRow
 
 if TYPE_CHECKING:
@@ -93,7 +106,7 @@ def _rows(
 
         draw_rows(of, first, title, now, group)
     else:
-        _plain(of, chain(first, coming))
+        _plain(of, chain(first, coming), group or group_of(title))
 
 
 def render_one(row: OutputRow, form: Format | None = None, *, title: str = "", now: Ts | None = None) -> None:
@@ -132,9 +145,7 @@ def _one(row: OutputRow, form: Format, title: str, now: Ts | None) -> None:
         elif columns(of):
             _plain_one(row)
         group = ""
-        if form is Format.TABLE:
-            from kalshi_cli.cli.screen.tables import group_of
-
+        if form in (Format.TABLE, Format.PLAIN):
             group = group_of(of.rows_title or title)
         filled = [part for part in parts if part[2]]
         for name, kind, rows in filled:
@@ -144,10 +155,10 @@ def _one(row: OutputRow, form: Format, title: str, now: Ts | None) -> None:
             _rows(kind, rows, form, title=heading, now=now, group=group if name == "rows" else label_of(name))
 
 
-def render_book(view: OrderbookView, form: Format | None = None) -> None:
+def render_book(view: BookView, form: Format | None = None) -> None:
     """Print an order book: a ladder on a terminal, the object as JSON, else its levels from the highest price down."""
     form = form or default_format()
-    bids, asks = levels_of("bid", view.yes_bids), levels_of("ask", view.yes_asks)
+    bids, asks = levels_of("bid", view.bids), levels_of("ask", view.asks)
     if form in (Format.JSON, Format.NDJSON):
         render_one(view, form)
     elif form is Format.TABLE and (bids or asks):
@@ -161,30 +172,38 @@ def render_book(view: OrderbookView, form: Format | None = None) -> None:
         _rows(FillCostRow, view.to_fill, form)
 
 
-def render_books(views: Sequence[OrderbookView], form: Format | None = None) -> None:
+def render_books(views: Sequence[BookView], form: Format | None = None) -> None:
     """Print several books, one after the other; as JSON a list, unless there is only one.
 
     Chosen fields are those of the books, or else those of their levels.
     """
     form, names = form or default_format(), chosen_fields()
-    is_of_books = set(names) <= set(OrderbookView.__struct_fields__)
+    of = type(views[0])
+    is_of_books = set(names) <= set(of.__struct_fields__)
     if names and len(views) == 1 and is_of_books:
         render_one(views[0], form)
     elif len(views) == 1 and not names:
+        if form is Format.PLAIN and of is NoOrderbookView:
+            write_out(f"{book_title(views[0])}\n")
         render_book(views[0], form)
     elif is_of_books and (names or form in (Format.JSON, Format.NDJSON)):
-        render_rows(OrderbookView, views, form)
+        render_rows(of, views, form)
     elif names or form is Format.CSV:
         rows = [MarketLevelRow.of(row, ticker=view.ticker) for view in views for row in _ladder(view)]
         render_rows(MarketLevelRow, rows, form)
     else:
         for number, view in enumerate(views):
-            write_out(("\n" if number else "") + (f"{view.ticker}\n" if form is Format.PLAIN else ""))
+            write_out(("\n" if number else "") + (f"{book_title(view)}\n" if form is Format.PLAIN else ""))
             render_book(view, form)
 
 
-def _ladder(view: OrderbookView) -> list[LevelRow]:
-    return [*reversed(levels_of("ask", view.yes_asks)), *levels_of("bid", view.yes_bids)]
+def book_title(view: BookView) -> str:
+    """Return the heading of an order book: its market, and the outcome of its prices."""
+    return f"{view.ticker}  {view.outcome.upper()}"
+
+
+def _ladder(view: BookView) -> list[LevelRow]:
+    return [*reversed(levels_of("ask", view.asks)), *levels_of("bid", view.bids)]
 
 
 def levels_of(side: str, levels: Sequence[Level]) -> list[LevelRow]:
@@ -250,19 +269,19 @@ def _csv_cell(kind: Any) -> Callable[[Any], str]:
 # -- plain text --------------------------------------------------------------------------------------------------
 
 
-def _plain(of: type[Struct], rows: Iterable[Struct]) -> None:
-    """Write aligned columns under the names of the JSON fields, with every column and nothing cut.
+def _plain(of: type[Struct], rows: Iterable[Struct], group: str) -> None:
+    """Write aligned columns under the headings of a terminal, with every column and nothing cut.
 
     A long list is aligned part by part, so columns may become wider on the way down. Parts after the first are only
     padded: tabulate takes eight times as long.
     """
     from tabulate import tabulate
 
-    fields = columns(of)
-    shows = [(column.name, to_text(column.kind)) for column in fields]
+    fields = headed(columns(of), group)
+    shows = [(column.name, to_plain(column)) for column in fields]
     are_numbers = [is_number(column.kind) for column in fields]
     aligned = ["right" if is_right else "left" for is_right in are_numbers]
-    names = [column.name for column in fields]
+    names = plain_headings(fields)
     widths, coming, is_first = [len(name) + TABULATE_PADDING for name in names], iter(rows), True
     while part := [[show(getattr(row, name)) for name, show in shows] for row in islice(coming, ALIGN_ROWS)]:
         widths = [max(width, *map(len, cells)) for width, cells in zip(widths, zip(*part, strict=True), strict=True)]
@@ -278,7 +297,9 @@ def _plain(of: type[Struct], rows: Iterable[Struct]) -> None:
 
 def _plain_one(row: OutputRow) -> None:
     """Write the fields of one object; a view with chosen lines for a screen has no missing values here either."""
-    lines = [(column.name, to_text(column.kind)(getattr(row, column.name))) for column in columns(type(row))]
+    fields = columns(type(row))
+    texts = (to_text(column.kind)(getattr(row, column.name)) for column in fields)
+    lines = list(zip(plain_headings(fields), texts, strict=True))
     width = max(len(name) for name, _ in lines)
     write_out("".join(f"{name:<{width}}  {text}\n" for name, text in lines if text != MISSING or not row.screen))
 

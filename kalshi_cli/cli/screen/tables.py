@@ -29,12 +29,14 @@ from kalshi_cli.views.formats import (
     cell,
     columns,
     format_age,
+    group_of,
+    headed,
     is_moment,
     is_number,
     short_ids,
     style,
 )
-from kalshi_cli.views.order_book import LevelRow, OrderbookView
+from kalshi_cli.views.order_book import BookView, LevelRow
 from kalshi_cli.views.row import OutputRow
 
 GAP = 2
@@ -57,9 +59,7 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     `group` is the heading of `key`; the default is the word after "by" in the title.
     """
     of = kind if issubclass(kind, OutputRow) else OutputRow
-    by_name = {column.name: column for column in columns(kind)}
-    if "key" in by_name:
-        by_name["key"] = by_name["key"]._replace(heading=group or group_of(title))
+    by_name = {column.name: column for column in headed(columns(kind), group or group_of(title))}
     fields = every = [by_name[name] for name in of.shown or by_name]
     cells = [{column.name: cell(column, getattr(row, column.name), now) for column in fields} for row in rows]
     shorten_ids(fields, cells)
@@ -67,7 +67,9 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     shortest = {column.name: _shortest(column, cells) if of.wraps else MIN_PROSE_LENGTH for column in fields}
     vital = {*of.vital, *(column.name for column in fields if column.is_short_id)}
     if _needed(_widths(fields, cells)) > console.width:
-        fields = [c for c in fields if c is fields[0] or any(line[c.name] != MISSING for line in cells)]
+        empty = {c.name for c in fields[1:] if all(line[c.name] == MISSING for line in cells)}
+        fields = [c for c in fields if c.name in of.vital or c.name not in empty]
+        vital -= empty
         if _needed(_widths(fields, cells)) > console.width:
             fields = [c for c in fields if c.name != "hint"]  # Below the table it does not narrow the other columns.
     fitted = fit(fields, _widths(fields, cells), console.width, vital, shortest)
@@ -77,7 +79,7 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
             line |= {name: format_age(ts, now) for name, ts in moments.items() if ts is not None}
         fitted = fit(fields, _widths(fields, cells), console.width, vital, shortest)
     is_narrow = console.width < MIN_TABLE_WIDTH or _reads_badly(of, fitted, _widths(fields, cells))
-    if is_narrow and len(fitted) < len(fields):
+    if (is_narrow and len(fitted) < len(fields)) or (of.wraps and _needed(fitted) > console.width):
         console.width = max(console.width, *(cell_len(line[fields[0].name]) for line in cells))
         _draw(console, title, Group(*(_block(every, line, console.width) for line in cells)))
         return
@@ -100,14 +102,14 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     _draw(console, title, table)
     _show_hints(rows, [line[fields[0].name] for line in cells], fitted.get("hint", 0))
     if len(shown) < len(fields):
-        left_out = ", ".join(column.label for column in fields if column.name not in fitted)
-        info(f"Hidden, the terminal is too narrow: {left_out}. Use a wider terminal or --format plain")
+        hidden = [column for column in fields if column.name not in fitted]
+        info(hidden_line([each.label for each in hidden], [fields[0].name, *(each.name for each in hidden)]))
 
 
-def group_of(title: str) -> str:
-    """Return the word after "by" at the end of a title such as "by market", by which its rows are grouped."""
-    *_, before, last = ["", "", *title.split()]
-    return last if before == "by" else ""
+def hidden_line(labels: Sequence[str], names: Sequence[str] = ()) -> str:
+    """Return the line that names the columns without room, and says how to see them: with `--fields` and `names`."""
+    remedy = f"To see them: --fields {','.join(names)}" if names else "Use a wider terminal"
+    return f"Hidden, the terminal is too narrow: {', '.join(labels)}. {remedy}"
 
 
 def _reads_badly(of: type[OutputRow], fitted: dict[str, int], widths: dict[str, int]) -> bool:
@@ -131,13 +133,14 @@ def _block(fields: Sequence[OutputColumn], line: dict[str, str], width: int) -> 
     for column in fields[1:]:
         if line[column.name] in ("", MISSING):
             continue
-        length = GAP + cell_len(column.label) + 1 + cell_len(line[column.name])
+        label = f"{column.label}:"
+        length = GAP + cell_len(label) + 1 + cell_len(line[column.name])
         if length > room:
             text.append("\n")
             room = width
         text.append(" " * GAP)
-        text.append(column.label, style="dim not bold")
-        head = GAP + cell_len(column.label)
+        text.append(label, style="dim not bold")
+        head = GAP + cell_len(label)
         value = textwrap.fill(
             line[column.name], width, initial_indent=" " * (head + 1), subsequent_indent=" " * 2 * GAP,
             break_on_hyphens=False, break_long_words=False,
@@ -275,15 +278,15 @@ def one_grid(row: OutputRow, now: Ts | None, *, width: int | None = None) -> Tab
     return grid
 
 
-def draw_book(view: OrderbookView, bids: Sequence[LevelRow], asks: Sequence[LevelRow]) -> None:
+def draw_book(view: BookView, bids: Sequence[LevelRow], asks: Sequence[LevelRow]) -> None:
     """Draw asks above bids, with the best prices in the middle and bars for the sizes."""
     console = _console()
     widest = None if console.is_terminal else MAX_BAR_LENGTH
-    _draw(console, view.ticker, ladder(view, bids, asks, console.width, widest))
+    _draw(console, f"{view.ticker}  {view.outcome.upper()}", ladder(view, bids, asks, console.width, widest))
 
 
 def ladder(
-    view: OrderbookView, bids: Sequence[LevelRow], asks: Sequence[LevelRow], width: int, widest: int | None = None
+    view: BookView, bids: Sequence[LevelRow], asks: Sequence[LevelRow], width: int, widest: int | None = None
 ) -> Table:
     """Return an order book as a grid. Its bars take the width that is left, but at most `widest` if that is given."""
     largest = max((row.count for row in chain(bids, asks)), default=Qty(1))

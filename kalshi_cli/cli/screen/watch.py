@@ -5,7 +5,7 @@ A stale price is shown as an em dash, with STALE and its age.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len
@@ -22,28 +22,37 @@ from kalshi_cli.cli.screen.tables import GAP, ladder, one_grid
 from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.views.formats import format_clock
+from kalshi_cli.views.order_book import BookView, book_view
+from kalshi_cli.views.row import Outcome, own_price
+from kalshi_cli.views.watch import side_prices
 
 if TYPE_CHECKING:
     from kalshi_cli.app.watching import WatchSession
+    from kalshi_cli.core.market.order_book import OrderBook
     from kalshi_cli.services.markets.watch_board import WatchBoard, WatchedMarket
     from kalshi_cli.views.runs import StatusView
+
+ViewOf = Callable[["OrderBook", int], BookView]
+"""Returns the best levels of an order book, at the prices of an outcome."""
+
+LEAVE = "Ctrl-C leaves"
 
 MIN_TRADES = 3
 """The least number of lines for trades."""
 
 
-def show_board(watching: WatchSession, env: str) -> None:
+def show_board(watching: WatchSession, env: str, side: Outcome = "yes") -> None:
     """Draw the markets until the session ends."""
     with screen() as (console, draw):
         for now in _moments(watching):
-            draw(draw_board(watching.board, env, now, console.width, console.height))
+            draw(draw_board(watching.board, env, now, console.width, console.height, side))
 
 
-def show_ladder(watching: WatchSession, env: str, depth: int) -> None:
+def show_ladder(watching: WatchSession, env: str, depth: int, view_of: ViewOf) -> None:
     """Draw the order book of the watched market until the session ends."""
     with screen() as (console, draw):
         for now in _moments(watching):
-            draw(draw_ladder(watching.board, env, now, depth, console.width, console.height))
+            draw(draw_ladder(watching.board, env, now, depth, console.width, console.height, view_of))
 
 
 def _moments(watching: WatchSession) -> Iterator[Ts]:
@@ -66,18 +75,24 @@ class _Column(NamedTuple):
     cells: list[Text]
 
 
-def draw_board(board: WatchBoard, env: str, now: Ts, width: int, height: int) -> RenderableType:
-    """Return the header, the markets, and as many trades as fit."""
+def draw_board(board: WatchBoard, env: str, now: Ts, width: int, height: int, side: Outcome = "yes") -> RenderableType:
+    """Return the header, the markets, and as many trades as fit, at the prices of an outcome."""
     lines = list(board.lines.values())
-    most = max(2, height - MIN_TRADES - 4)
+    most = max(2, height - MIN_TRADES - 5)
     shown = lines if len(lines) <= most else lines[: most - 1]
-    parts: list[RenderableType] = [_head(board, env, now, width), Text(), _markets(board, shown, now, width)]
+    columns = _columns(board, shown, now, side)
+    fitting = _fit(columns, width)
+    hidden = [column.label for column in columns if column not in fitting]
+    heading = _cut(Text(f"Prices of {side.upper()}   {LEAVE}", style="dim"), width)
+    parts: list[RenderableType] = [_head(board, env, now, width), heading, _table(fitting)]
+    if hidden:
+        parts.insert(2, _cut(Text(f"Hidden, too narrow: {', '.join(hidden)}", style="dim"), width))
     if len(shown) < len(lines):
         left = f"... {len(lines) - len(shown)} more; use a taller terminal"
         parts.append(_cut(Text(left, style="dim"), width))
-    room = height - len(shown) - (len(shown) < len(lines)) - 4
+    room = height - len(shown) - (len(shown) < len(lines)) - bool(hidden) - 4
     trades = list(board.trades)[-max(0, room) :] if room > 0 else []
-    return Group(*parts, Text(), *(_trade(trade, width) for trade in reversed(trades)))
+    return Group(*parts, Text(), *(_trade(trade, width, side) for trade in reversed(trades)))
 
 
 def _head(board: WatchBoard, env: str, now: Ts, width: int) -> Text:
@@ -96,35 +111,47 @@ def _cut(text: Text, width: int) -> Text:
     return text
 
 
-def _markets(board: WatchBoard, lines: Sequence[WatchedMarket], now: Ts, width: int) -> Table:
+def _columns(board: WatchBoard, lines: Sequence[WatchedMarket], now: Ts, side: Outcome) -> list[_Column]:
     stale = {line.ticker: board.stale_since(line, now) for line in lines}
     fresh = {line.ticker: line.heard is not None and stale[line.ticker] is None and not line.is_over for line in lines}
 
+    quotes = {
+        line.ticker: side_prices(side, line.bid, line.bid_size, line.ask, line.ask_size, line.last) for line in lines
+    }
+
     def price(name: str, style: str) -> list[Text]:
-        return [Text(show_price(getattr(line, name) if fresh[line.ticker] else None), style=style) for line in lines]
+        return [
+            Text(show_price(getattr(quote, name) if fresh[ticker] else None), style=style)
+            for ticker, quote in quotes.items()
+        ]
 
     def size(name: str, of: str) -> list[Text]:
         return [
             Text(
-                show_qty(getattr(line, name)) if fresh[line.ticker] and getattr(line, of) is not None else "",
-                style="dim",
+                show_qty(getattr(quote, name)) if fresh[ticker] and getattr(quote, of) is not None else "", style="dim"
             )
-            for line in lines
+            for ticker, quote in quotes.items()
         ]
 
-    columns = [
+    return [
         _Column("ticker", 0, [Text(safe_text(line.ticker)) for line in lines]),
         _Column("bid size", 5, size("bid_size", "bid")),
         _Column("bid", 1, price("bid", "green")),
         _Column("ask", 1, price("ask", "red")),
         _Column("ask size", 5, size("ask_size", "ask")),
-        _Column("last", 3, [Text(show_price(line.last), style="" if fresh[line.ticker] else "dim") for line in lines]),
+        _Column(
+            "last",
+            3,
+            [Text(show_price(quote.last), style="" if fresh[ticker] else "dim") for ticker, quote in quotes.items()],
+        ),
         _Column(
             "volume", 6, [Text(show_qty(line.volume), style="" if fresh[line.ticker] else "dim") for line in lines]
         ),
-        _Column("changed", 2, [_age(line, stale[line.ticker], now) for line in lines]),
+        _Column("changed", 2, [_age(line, stale[line.ticker], now, side) for line in lines]),
     ]
-    columns = _fit(columns, width)
+
+
+def _table(columns: Sequence[_Column]) -> Table:
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column.label, justify="left" if column.rank in (0, 2) else "right", no_wrap=True)
@@ -144,23 +171,23 @@ def _fit(columns: list[_Column], width: int) -> list[_Column]:
     return columns
 
 
-def _age(line: WatchedMarket, stale: Ts | None, now: Ts) -> Text:
+def _age(line: WatchedMarket, stale: Ts | None, now: Ts, side: Outcome) -> Text:
     """Return the time since the last change, or the reason that hides it: ended, stale, waiting or paused."""
     if line.is_over:
-        return Text(_status(line), style="yellow")
+        return Text(_status(line, side), style="yellow")
     if stale is not None:
         return Text(f"STALE {_ago(stale, now)}", style="bold red")
     if line.heard is None:
         return Text("waiting", style="yellow")
     if line.status != "active":
-        return Text(_status(line), style="yellow")
+        return Text(_status(line, side), style="yellow")
     return Text(_ago(line.changed, now) if line.changed is not None else "", style="dim")
 
 
-def _status(line: WatchedMarket) -> str:
-    """Return the status in words, with the payout of YES if it is known."""
+def _status(line: WatchedMarket, side: Outcome) -> str:
+    """Return the status in words, with the payout of the outcome if it is known."""
     word = "paused" if line.status == "inactive" else safe_text(line.status)
-    return word if line.value is None else f"{word} at {show_price(line.value)}"
+    return word if line.value is None else f"{word} at {show_price(own_price(side, line.value))}"
 
 
 def _ago(ts: Ts, now: Ts) -> str:
@@ -168,12 +195,12 @@ def _ago(ts: Ts, now: Ts) -> str:
     return f"{seconds}s" if seconds < 100 else f"{seconds // 60}m" if seconds < 6000 else f"{seconds // 3600}h"
 
 
-def _trade(trade: PublicTrade, width: int) -> Text:
+def _trade(trade: PublicTrade, width: int, side: Outcome) -> Text:
     is_bought = trade.taker_side is BID
     taker = "YES" if is_bought else "NO"
     text = Text(f"{local_time(trade.ts):%H:%M:%S}  ", style="dim")
     text.append(f"{safe_text(trade.ticker)}  ", style="")
-    words = f"{show_qty(trade.qty)} traded at {show_price(trade.price)}, taker bought {taker}"
+    words = f"{show_qty(trade.qty)} traded at {show_price(own_price(side, trade.price))}, taker bought {taker}"
     text.append(words, style="green" if is_bought else "red")
     return _cut(text, width)
 
@@ -181,23 +208,27 @@ def _trade(trade: PublicTrade, width: int) -> Text:
 # -- the ladder ---------------------------------------------------------------------------------------------------
 
 
-def draw_ladder(board: WatchBoard, env: str, now: Ts, depth: int, width: int, height: int) -> RenderableType:
-    """Return one order book, as deep as the screen is high."""
+def draw_ladder(
+    board: WatchBoard, env: str, now: Ts, depth: int, width: int, height: int, view_of: ViewOf = book_view
+) -> RenderableType:
+    """Return one order book, as deep as the screen is high; `view_of` is for the prices of YES or of NO."""
     from kalshi_cli.cli.screen.render import levels_of
-    from kalshi_cli.views.order_book import book_view
 
     line = next(iter(board.lines.values()))
     stale = board.stale_since(line, now)
-    head = [_head(board, env, now, width), Text(safe_text(line.ticker), style="bold")]
+    view = view_of(line.book, min(depth, max(1, (height - 5) // 2)))
+    side = view.outcome
+    name = Text.assemble((f"{safe_text(line.ticker)}  {side.upper()}", "bold"), (f"   {LEAVE}", "dim"))
+    head = [_head(board, env, now, width), _cut(name, width)]
     if line.is_over:
-        return Group(*head, Text(f"{_status(line)}: trading has ended", style="yellow"))
+        return Group(*head, Text(f"{_status(line, side)}: trading has ended", style="yellow"))
     if stale is not None:
         return Group(*head, Text(f"STALE since {format_clock(stale)}: prices hidden", style="red"))
     if line.heard is None:
         return Group(*head, Text("Waiting for the order book", style="yellow"))
-    view = book_view(line.book, min(depth, max(1, (height - 5) // 2)))
-    bids, asks = levels_of("bid", view.yes_bids), levels_of("ask", view.yes_asks)
-    status = Text(f"last {show_price(line.last)}   volume {show_qty(line.volume)}   {_status(line)}", style="dim")
+    bids, asks = levels_of("bid", view.bids), levels_of("ask", view.asks)
+    last = None if line.last is None else own_price(side, line.last)
+    status = Text(f"last {show_price(last)}   volume {show_qty(line.volume)}   {_status(line, side)}", style="dim")
     if not bids and not asks:
         return Group(*head, status, Text("No quotes", style="yellow"))
     return Group(*head, status, ladder(view, bids, asks, width))
@@ -214,5 +245,6 @@ def draw_status(view: StatusView, notes: Sequence[str], now: Ts, width: int, hei
     grid = one_grid(view, now, width=width)
     warnings = [line for note in notes for line in wrap(safe_text(note), width).splitlines()]
     hidden = grid.row_count + len(warnings) - (height - 1)
-    title = f"status  {format_clock(now)}" + (f"  ({hidden} lines hidden; use a taller terminal)" if hidden > 0 else "")
+    missing = f"  ({hidden} lines hidden; use a taller terminal)" if hidden > 0 else ""
+    title = f"status  {format_clock(now)}{missing}   {LEAVE}"
     return Group(_cut(Text(title, style="bold"), width), *(Text(line, style="yellow") for line in warnings), grid)

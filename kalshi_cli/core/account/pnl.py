@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -71,14 +71,9 @@ def group_by(
     """
     ledger = Ledger()
     found: dict[str, ProfitAndLoss] = {}
-    for entry in sort_by_time(entries):
-        before, is_closing = _so_far(ledger, entry.ticker), closes(ledger, entry)
-        if not ledger.add(entry):
-            continue
-        after = _so_far(ledger, entry.ticker)
+    for entry, gained, fees, is_closing in _booked(ledger, entries):
         if since is None or entry.ts >= since:
             part = found.setdefault(key(entry.ticker, entry), ProfitAndLoss())
-            gained, fees = after.realized - before.realized, after.fees - before.fees
             part.add(realized=gained, fees=fees)
             if is_closing:
                 part.count_close(gained - fees)
@@ -87,6 +82,30 @@ def group_by(
         if position.qty and open_profit is not None:
             found.setdefault(key(position.ticker, None), ProfitAndLoss()).add(unrealized=open_profit)
     return found
+
+
+def _booked(ledger: Ledger, entries: Iterable[LedgerEntry]) -> Iterator[tuple[LedgerEntry, int, int, bool]]:
+    """Book entries; yield each new one with its realized profit, its fees, and whether it closed something."""
+    for entry in sort_by_time(entries):
+        before, is_closing = _so_far(ledger, entry.ticker), closes(ledger, entry)
+        if ledger.add(entry):
+            after = _so_far(ledger, entry.ticker)
+            yield entry, after.realized - before.realized, after.fees - before.fees, is_closing
+
+
+def count_closings(entries: Iterable[LedgerEntry], since: Ts) -> tuple[int, int]:
+    """Return how many closing orders and settlements won since a time, and how many did not.
+
+    The fills of an order count together, by their result after fees. The entries before `since` build the positions.
+    """
+    results: dict[tuple[str, str], int] = {}
+    for entry, gained, fees, is_closing in _booked(Ledger(), entries):
+        if is_closing and entry.ts >= since:
+            name = (entry.order_id or entry.trade_id) if isinstance(entry, Fill) else ""
+            key = (entry.ticker, name)
+            results[key] = results.get(key, 0) + gained - fees
+    won = sum(result > 0 for result in results.values())
+    return won, len(results) - won
 
 
 def curve(

@@ -8,6 +8,8 @@ from types import GeneratorType
 from typing import Literal, NamedTuple, Protocol
 
 from kalshi_cli.base.text import redact, safe_text
+from kalshi_cli.base.units import Ts, format_ts
+from kalshi_cli.core.engine.request_fields import fields_text
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.effects import AlertRaised, Effect
 from kalshi_cli.core.model.intents import Intent
@@ -285,9 +287,11 @@ class StrategyRunner:
         except (Exception, SystemExit, StrategyTimeoutError) as error:
             self.asked = None
             self._running = [other for other in self._running if other is not each]
-            why = redact(f"{type(error).__name__}: {error}{_meant(error)}{_where(error, hook)}")  # the text is stored
+            where = f"{_where(error, hook)}{_when(self._state.now, *args[1:])}"
+            why = redact(f"{type(error).__name__}: {error}{_meant(error)}{where}")  # the text is stored
             self.failed[each.name] = why
-            text = f"{why}; its orders are being canceled"
+            none_left = "" if self._running else "; no strategy is enabled now, so nothing is traded until a new run"
+            text = f"{why}; its orders are being canceled{none_left}"
             code = "STRATEGY_HUNG" if isinstance(error, StrategyTimeoutError) else "STRATEGY_FAILED"
             effects.append(AlertRaised(self._state.now, "critical", code, each.name, text))
             effects += self._withdraw()
@@ -307,11 +311,18 @@ def _requests(hook: Callable[..., object], answer: Iterable[Intent] | None) -> I
 
 
 def _meant(error: BaseException) -> str:
-    """Return the similar attribute that the author of a misspelled one probably meant."""
+    """Return the attribute that the author of a misspelled one probably meant, or the fields of a wrong request."""
     if not isinstance(error, AttributeError) or error.obj is None or not isinstance(error.name, str):
-        return ""
+        return fields_text(error)
     near = get_close_matches(error.name, (name for name in dir(type(error.obj)) if not name.startswith("_")), n=1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def _when(now: Ts, *args: object) -> str:
+    """Return the market that a hook was called for, if it is one, and the time of the run."""
+    found = (arg if isinstance(arg, str) else getattr(arg, "ticker", "") for arg in args)
+    ticker = next(filter(None, found), "")
+    return f" {f'in {ticker} ' if ticker else ''}at {format_ts(now)}"
 
 
 def _where(error: BaseException, hook: Callable[..., object]) -> str:

@@ -12,7 +12,7 @@ import msgspec
 from kalshi_cli.base.text import SHORT_ID_LENGTH
 from kalshi_cli.base.units import Qty, Ts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.order_terms import OwnTerms, TimeInForce, own_terms
+from kalshi_cli.core.model.order_terms import OwnTerms, TimeInForce, fill_terms
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
 
@@ -90,8 +90,9 @@ class FillBooked(Effect, frozen=True):
 
     @property
     def terms(self) -> OwnTerms:
-        """Return what the fill did, in the terms of the user."""
-        return own_terms(self.fill.side, self.fill.price, self.held_before)
+        """Return the fill as its order was typed, else what it did to the position."""
+        outcome = self.order.outcome if self.order is not None else ""
+        return fill_terms(self.fill.side, self.fill.price, self.held_before, outcome)
 
 
 class OrderGroupStateChanged(Effect, frozen=True):

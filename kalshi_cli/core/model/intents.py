@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from kalshi_cli.base.units import Price, Qty, Ts
@@ -33,6 +35,7 @@ class Place(Intent, frozen=True):
         cancel_on_pause: Cancel the order when trading pauses.
         needs: The following legs of a basket, to yield when they are due: the order is refused if any of them would be
             refused after it.
+        outcome: The outcome that the user typed, stored with the order; strategies leave it empty.
     """
 
     ticker: str
@@ -50,6 +53,7 @@ class Place(Intent, frozen=True):
     self_trade_prevention: SelfTradePrevention = SelfTradePrevention.TAKER
     cancel_on_pause: bool = False
     needs: tuple[Place, ...] = ()
+    outcome: Literal["", "yes", "no"] = ""
 
 
 class Amend(Intent, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, show_price, show_qty
 
 
@@ -43,9 +44,27 @@ class SelfTradePrevention(StrEnum):
     MAKER = "maker"
 
 
-def other_outcome(side: Side, price: Price) -> tuple[Side, Price]:
-    """Return the same order for the other outcome: a NO bid at q is a YES ask at one dollar less q."""
-    return side.opposite, Price(ONE_DOLLAR - price)
+_BOOK_SIDES = {("yes", "buy"): BID, ("yes", "sell"): ASK, ("no", "buy"): ASK, ("no", "sell"): BID}
+
+
+def book_terms(outcome: str, action: str, price: Price) -> tuple[Side, Price]:
+    """Return the side and the price on the YES book of an order as typed: buying NO at q is an ask at $1 less q.
+
+    UsageError for any other word, "YES" and "No" included: no word may stand for the opposite order.
+    """
+    side = _BOOK_SIDES.get((outcome, action))
+    if side is None:
+        raise UsageError(f"Unknown order: {action!r} {outcome!r}", hint="use buy or sell, and yes or no")
+    return side, outcome_price(outcome, price)
+
+
+def outcome_price(outcome: str, price: Price) -> Price:
+    """Convert a price of this outcome to the YES scale, or back. UsageError for a word other than yes and no."""
+    if outcome == "yes":
+        return price
+    if outcome == "no":
+        return Price(ONE_DOLLAR - price)
+    raise UsageError(f"Unknown outcome: {outcome!r}", hint="use yes or no")
 
 
 def leg_price(side: Side, price: Price) -> Price:
@@ -76,6 +95,19 @@ class OwnTerms(NamedTuple):
         return f"{self.action} {show_qty(qty)} {what} at {show_price(self.price)}"
 
 
+def typed_terms(book_side: Side, price: Price, outcome: Literal["yes", "no"]) -> OwnTerms:
+    """Return the terms of an order as typed for an outcome; `price` is on the YES scale."""
+    own = outcome_price(outcome, price)
+    return OwnTerms("buy" if (book_side is BID) is (outcome == "yes") else "sell", outcome, own)
+
+
+def fill_terms(
+    book_side: Side, price: Price, held: Qty | None, outcome: Literal["", "yes", "no"] | None = None
+) -> OwnTerms:
+    """Return the terms of a fill: those typed with its order for an `outcome`, else those of `own_terms`."""
+    return typed_terms(book_side, price, outcome) if outcome else own_terms(book_side, price, held)
+
+
 def own_terms(book_side: Side, price: Price, held: Qty | None) -> OwnTerms:
     """Return the terms of an order or a fill; `price` is on the YES scale, `held` the position before it.
 
@@ -86,7 +118,4 @@ def own_terms(book_side: Side, price: Price, held: Qty | None) -> OwnTerms:
     if held is None:
         return OwnTerms("buy" if is_bid else "sell", "yes", price)
     is_closing = held < 0 if is_bid else held > 0
-    is_yes = is_bid is not is_closing
-    return OwnTerms(
-        "sell" if is_closing else "buy", "yes" if is_yes else "no", price if is_yes else Price(ONE_DOLLAR - price)
-    )
+    return typed_terms(book_side, price, "yes" if is_bid is not is_closing else "no")

@@ -6,11 +6,20 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, notional
-from kalshi_cli.core.model.order_terms import SelfTradePrevention, Side, TimeInForce, leg_price
+from kalshi_cli.core.model.order_terms import (
+    OwnTerms,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+    leg_price,
+    own_terms,
+    typed_terms,
+)
 
 
 class OrderStatus(StrEnum):
@@ -43,6 +52,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     The exchange assigns `order_id`, which is empty until it is known. `client_order_id` is ours and may be empty on an
     order of another program (`is_foreign`). `self_trade_prevention` stays None if the exchange does not report it.
+    `outcome` is the outcome as typed here, which the exchange does not store; empty for all other orders.
     """
 
     client_order_id: str
@@ -72,11 +82,27 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     subaccount: int = 0
     self_trade_prevention: SelfTradePrevention | None = SelfTradePrevention.TAKER
     cancel_on_pause: bool = False
+    outcome: Literal["", "yes", "no"] = ""
 
     @property
     def remaining(self) -> Qty:
         """Return the quantity that may still trade, 0 after the order has ended."""
         return Qty(self.qty - self.filled - self.reduced) if self.status.is_live else Qty(0)
+
+    def terms(self, held: Qty | None) -> OwnTerms:
+        """Return the terms as typed here, else those of `own_terms` with the position `held`."""
+        if self.outcome:
+            return typed_terms(self.side, self.price, self.outcome)
+        return own_terms(self.side, self.price, held)
+
+
+def as_typed(stated: Order, filed: Order | None) -> Order:
+    """Return an order of the exchange with the typed outcome of its row on file; unchanged for any other row."""
+    if filed is None or not filed.outcome or not stated.client_order_id:
+        return stated
+    if (filed.client_order_id, filed.ticker, filed.side) != (stated.client_order_id, stated.ticker, stated.side):
+        return stated
+    return msgspec.structs.replace(stated, outcome=filed.outcome)
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):

@@ -475,4 +475,4 @@ def _explained_by(codes: Collection[str]) -> frozenset[str]:
 
 
 def _said(text: str, *, is_over: bool, is_end: bool) -> str:
-    return f"over: {text}" if is_end else f"{text} (already resolved)" if is_over else text
+    return f"over; it was: {text}" if is_end else f"{text} (already resolved)" if is_over else text

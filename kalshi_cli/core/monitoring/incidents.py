@@ -39,8 +39,8 @@ PAUSES = ("EXCHANGE_PAUSED", "TRADING_PAUSED")
 SEEN_BY: dict[str, tuple[str, ...]] = {"check exchange": PAUSES, "check feed": ("SOURCE_STALE",)}
 """The loop's codes that a check can confirm too: after that loop ended, the check knows when they are over."""
 
-NOTIFY_EVERY_TIME = ("PAUSED_BY_ALERT", "FLATTENED", "FLATTEN_FAILED")
-"""Automatic actions, sent at once each time; the user must act before they can happen again."""
+NOTIFY_EVERY_TIME = ("PAUSED_BY_ALERT", "FLATTENED", "FLATTEN_FAILED", "CANCEL_ALL_RESULT")
+"""Automatic actions and results, sent at once each time; the user must act before they can happen again."""
 
 _NOISE = ("FEED*", "BOOK*", "POST_ONLY*", "API*", "UNANSWERED", "ORDER_UNKNOWN", "COULD_NOT_LOOK")
 _IDLE = ("FILL_RATE", "REJECT_RATE", "PLACEMENT_SLOW", "EXECUTION_DROP", "NO_ORDERS", "DENIED_RATE")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
 
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, show_price, show_qty
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, show_price, show_qty
 from kalshi_cli.core.model.effects import AlertRaised, FillBooked
 from kalshi_cli.core.model.orders import Fill
 
@@ -30,6 +30,13 @@ class PriceAlert(msgspec.Struct, frozen=True, kw_only=True):
     price: Price | None
     created: Ts
     side: Literal["yes", "no"] = "yes"
+
+    @property
+    def subject(self) -> str:
+        """Return the subject of its notice, the ticker first; two alerts of a market are two subjects."""
+        of_no = " NO" if self.price is not None and self.side == "no" else ""
+        at = "" if self.price is None else f" {show_price(self.price)}"
+        return f"{self.ticker}{of_no} {self.kind}{at} (alert {self.alert_id})"
 
 
 class TopPrices(NamedTuple):
@@ -61,12 +68,11 @@ def fired(
     for alert in alerts:
         code, text = FILLED, ""
         if alert.price is None:
-            fill = next((each for each in fills if _is_awaited(each.fill, alert)), None)
-            text = "" if fill is None else _fill_text(fill)
+            text = _fill_text([each for each in fills if _is_awaited(each.fill, alert)])
         elif (top := prices.get(alert.ticker)) is not None:
             code, text = REACHED, _reached(alert, alert.price, top.of(alert.side))
         if text:
-            found.append(FiredAlert(alert, AlertRaised(now, "warning", code, alert.ticker, text)))
+            found.append(FiredAlert(alert, AlertRaised(now, "warning", code, alert.subject, text)))
     return found
 
 
@@ -74,9 +80,21 @@ def _is_awaited(fill: Fill, alert: PriceAlert) -> bool:
     return fill.ticker == alert.ticker and fill.ts >= alert.created
 
 
-def _fill_text(booked: FillBooked) -> str:
-    terms = booked.terms
-    return f"{terms.verb} {show_qty(booked.fill.qty)} {terms.side.upper()} at {show_price(terms.price)}"
+def _fill_text(awaited: Sequence[FillBooked]) -> str:
+    """Return what the fills of the first order did so far, at their average price; "" without fills."""
+    if not awaited:
+        return ""
+    terms = awaited[0].terms
+    same = [
+        (each.terms.price, each.fill.qty)
+        for each in awaited
+        if each.fill.order_id == awaited[0].fill.order_id and each.terms.words == terms.words
+    ]
+    count = Qty(sum(qty for _, qty in same))
+    paid = sum(price * qty for price, qty in same)
+    average = Price((2 * paid + count) // (2 * count))
+    parts = f" in {len(same)} fills" if len(same) > 1 else ""
+    return f"{terms.verb} {show_qty(count)} {terms.side.upper()} at {show_price(average)}{parts} so far"
 
 
 def _reached(alert: PriceAlert, price: Price, top: TopPrices) -> str:

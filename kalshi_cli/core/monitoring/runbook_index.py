@@ -67,7 +67,7 @@ _CODES: tuple[tuple[Remedy, str], ...] = (
     (Remedy("halted", "kalshi alerts", "emergency_stop"), "PAUSED_BY_ALERT"),
     (Remedy("heartbeat-lost", "kalshi status"), "LOOP_FAILED"),
     (Remedy("heartbeat-lost", "kalshi status", "check"), "HEARTBEAT_LOST CYCLE_LATE"),
-    (Remedy("kill-switch", "kalshi order list", "emergency_stop"), "CANCEL_ALL"),
+    (Remedy("kill-switch", "kalshi order list", "emergency_stop"), "CANCEL_ALL CANCEL_ALL_RESULT"),
     (Remedy("low-balance", "kalshi balance", "check"), "LOW_BALANCE"),
     (Remedy("position-limit", "kalshi positions", "emergency_stop"), "FLATTENED FLATTEN_FAILED"),
     (

@@ -164,15 +164,19 @@ _TYPES = {
     "cancel_on_pause": bool,
     "needs": tuple,
 }
+_UNITS = {"price": ": cents(20)", "qty": ": contracts(5)"}
 
 
 def _wrong_field(intent: Place) -> str:
     """Return an error for the first field with a wrong type or value, or an empty string."""
     for name, kind in _TYPES.items():
         if type(getattr(intent, name)) is not kind:
-            return f"{name} has the wrong type: {getattr(intent, name)!r:.60} (expected {kind.__name__})"
+            unit = _UNITS.get(name, "")
+            return f"{name} has the wrong type: {getattr(intent, name)!r:.60} (expected {kind.__name__}{unit})"
     if intent.fair is not None and (type(intent.fair) is not int or not 0 <= intent.fair <= ONE_DOLLAR):
         return f"fair value {intent.fair!r:.60} is not a price"
+    if intent.outcome not in ("", "yes", "no"):
+        return f"invalid outcome: {intent.outcome!r:.60} (expected yes or no)"
     if len(intent.needs) > MAX_NEEDS or any(type(each) is not Place or each.needs for each in intent.needs):
         return f"invalid needs: {intent.needs!r:.60}"
     life = intent.expires_in_s
@@ -299,7 +303,8 @@ def self_cross(state: EngineState, _limits: RiskLimits, intent: Place, _strategy
     """Refuse an order that would trade with one of our own."""
     for order in state.orders.live(intent.ticker):
         if order.side is not intent.side and (intent.price - order.price) * intent.side.sign >= 0:
-            name = order.order_id or order.client_order_id  # the id that `kalshi order list` shows
+            # As `kalshi order list` shows it; a client order id begins like all others of this program.
+            name = order.order_id[:SHORT_ID_LENGTH] or order.client_order_id
             return "SELF_CROSS", f"it would trade against your own order {name} ({state.order_words(order)})"
     return None
 

@@ -379,13 +379,13 @@ class _UnconfirmedOrderGuard:
         return alerts
 
     def _unknown(self, order: Order) -> AlertRaised:
-        since_s = UNCONFIRMED_ALERT_MS // 1000
+        since_s = (self._state.now - order.updated) // 1000
         words = self._state.order_words(order)
         text = f"{words} may be live; unconfirmed for {since_s} s: run `kalshi order reconcile`"
         return AlertRaised(self._state.now, "critical", "ORDER_UNKNOWN_LONG", order.client_order_id, text)
 
     def _lacking(self, order: Order, qty: Qty) -> AlertRaised:
-        since_s = UNCONFIRMED_ALERT_MS // 1000
+        since_s = (self._state.now - self._missing[order.order_id]) // 1000
         words = self._state.order_words(order)
         text = f"{words} traded {show_qty(qty)} contracts without matching fills for {since_s} s"
         return AlertRaised(self._state.now, "warning", "FILLS_MISSING", order.client_order_id, text)

@@ -145,6 +145,7 @@ def _order(
         subaccount=intent.subaccount,
         self_trade_prevention=intent.self_trade_prevention,
         cancel_on_pause=intent.cancel_on_pause,
+        outcome=intent.outcome,
     )
 
 
@@ -161,7 +162,7 @@ def review_amend(
     if before is not None and strategy and before.strategy != strategy:
         before = None
     if before is None or before.status is not OrderStatus.RESTING or is_going:
-        known = "unknown" if before is None else "canceling" if is_going else before.status.value
+        known = "not accepted yet, or unknown" if before is None else "canceling" if is_going else before.status.value
         ticker = before.ticker if before is not None else ""
         return OrderRefused(state.now, strategy, ticker, "NOT_RESTING", f"the order is {known}")
     fair = before.fair if intent.fair is None else intent.fair

@@ -16,7 +16,7 @@ from kalshi_cli.core.model.exchange import ExchangeStatus, TradingState
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.messages import FairValue, Quote, ReferencePrice, SpotPrice
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, own_terms
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import MarkSource, Settlement
 from kalshi_cli.core.state.back_off import BackOff
@@ -308,9 +308,9 @@ class EngineState:
         return self.markets.get(ticker) or self.valued.get(ticker)
 
     def order_words(self, order: Order) -> str:
-        """Return a live order as its position shows that the user means it; one that ended in the terms of YES."""
+        """Return an order as typed, else by its position; one that ended in the terms of YES."""
         held = self.held(order.ticker, order.subaccount) if order.status.is_live else None
-        return own_terms(order.side, order.price, held).text(order.qty, order.ticker)
+        return order.terms(held).text(order.qty, order.ticker)
 
     def untraded_held_markets(self) -> list[str]:
         """Return markets with a position that are not traded here, those with the highest cost first."""
@@ -321,14 +321,14 @@ class EngineState:
         return sorted(held, key=lambda ticker: (-held[ticker], ticker))
 
 
-def mark_source(market: Market | None, qty: Qty) -> MarkSource | None:
-    """Return where the mark of a position of `qty` comes from by the market's quotes; None without a mark."""
-    if market is None or mark(None, market, qty) is None:
+def mark_source(market: Market | None, qty: Qty, book: OrderBook | None = None) -> MarkSource | None:
+    """Return where the mark of a position of `qty` comes from, by the book or the market's quotes; None without one."""
+    if market is None or mark(book, market, qty) is None:
         return None
     if market.settlement_value is not None:
         return "settlement"
-    closing = market.yes_bid if qty > 0 else market.yes_ask
-    return "estimate" if closing is None else "quote"
+    bid, ask = _quotes(book, market)
+    return "estimate" if (bid if qty > 0 else ask) is None else "quote"
 
 
 def mark(book: OrderBook | None, market: Market | None, qty: Qty) -> Price | None:
@@ -339,12 +339,14 @@ def mark(book: OrderBook | None, market: Market | None, qty: Qty) -> Price | Non
     """
     if market is not None and market.settlement_value is not None:
         return market.settlement_value
-    bid = ask = None
+    return closing_price(*_quotes(book, market), market.last if market is not None else None, qty)
+
+
+def _quotes(book: OrderBook | None, market: Market | None) -> tuple[Price | None, Price | None]:
+    """Return the best bid and ask of a usable book, else those of the market."""
     if book is not None and book.is_usable:
-        bid, ask = book.best_bid, book.best_ask
-    elif market is not None:
-        bid, ask = market.yes_bid, market.yes_ask
-    return closing_price(bid, ask, market.last if market is not None else None, qty)
+        return book.best_bid, book.best_ask
+    return (None, None) if market is None else (market.yes_bid, market.yes_ask)
 
 
 def closing_price(bid: Price | None, ask: Price | None, last: Price | None, qty: Qty) -> Price | None:

@@ -13,6 +13,7 @@ from itertools import chain, islice
 from typing import TypeVar
 from urllib.parse import quote
 
+from kalshi_cli.base.checked import check_limit
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import NotFoundError, OutcomeUnknownError, RefusedError, UnreachableError, UsageError
 from kalshi_cli.base.units import Ts
@@ -81,6 +82,7 @@ class Endpoints:
         size each time, so that no cache on the way has seen the same request before. With `is_ahead` a thread reads the
         next page while the caller works on the last one.
         """
+        check_limit(limit)
         whole = most if is_public else most - self._clock.now() % (most * 2 // 5 - 1)
         size = whole if limit is None else max(1, min(limit, most))
         pages = self._each_page(path, {**params, "limit": size}, read, is_public, most_items)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from kalshi_cli.base.checked import check_limit
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.markets import ComboLeg
@@ -149,7 +150,7 @@ class MarketDataEndpoints(Endpoints):
             "ids": list(ids) if ids else None,
             "page_size": TARGETS_A_PAGE if limit is None else min(max(limit, 1), TARGETS_A_PAGE),
         }
-        return islice(self._all_pages(_TARGETS, params, wire.programs.read_targets, True, None), limit)
+        return islice(self._all_pages(_TARGETS, params, wire.programs.read_targets, True, None), check_limit(limit))
 
     def target(self, target_id: str) -> wire.programs.Target:
         """Return one target."""

@@ -24,11 +24,11 @@ from urllib.parse import urlencode
 
 import httpx
 
-from kalshi_cli import __version__
 from kalshi_cli.base import errors
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.text import is_loopback, safe_text
+from kalshi_cli.base.version import __version__
 from kalshi_cli.core.account.order_index import ID_TAKEN
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.exchange.rest.exchange_clock import MOVES_ON_S, ExchangeClock

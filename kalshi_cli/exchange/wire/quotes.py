@@ -88,11 +88,11 @@ class RfqQuote(msgspec.Struct, frozen=True, kw_only=True):
 
     def bid(self, side: str) -> Price | None:
         """Return the maker's bid for this side."""
-        return self.yes_bid if side == "yes" else self.no_bid
+        return {"yes": self.yes_bid, "no": self.no_bid}[side]
 
     def qty(self, side: str) -> Qty:
         """Return the size of the bid for this side."""
-        return self.yes_qty if side == "yes" else self.no_qty
+        return {"yes": self.yes_qty, "no": self.no_qty}[side]
 
     def price(self, side: str) -> Price | None:
         """Return the price that the taker of this bid pays for the other side."""

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 
+from kalshi_cli.base.checked import check_choice, check_limit
 from kalshi_cli.base.errors import StateFileError, UsageError
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.account import pnl
 from kalshi_cli.core.model.orders import Fill, OrderStatus
 from kalshi_cli.services.account.portfolio import (
     KEYS,
+    PnlGroup,
     Portfolio,
     group_account_pnl,
     position_rows,
@@ -50,6 +52,7 @@ class PaperAccountService:
 
     def fills(self, ticker: str = "", since: Ts | None = None, limit: int | None = 50) -> Sequence[AccountFillRow]:
         """Return the simulated trades, newest first."""
+        check_limit(limit)
         history = [entry for entry in self._entries() if ticker in ("", entry.ticker)]
         before = positions_before(history)
         newest = [fill for fill in reversed(history) if since is None or fill.ts >= since]
@@ -60,18 +63,19 @@ class PaperAccountService:
 
         `status` is resting, canceled, executed or all.
         """
+        wanted = _STATUSES.get(check_choice("status", status, ("all", *_STATUSES)), ())
         home, store = self._resources.find_home(is_at_exchange=False), self._store()
         is_running = holder(home.folder / "trade.lock") is not None
         found = store.orders() if store is not None else ()
         return [
             order_row(order)
             for order in reversed(found)
-            if (status == "all" or order.status in _STATUSES[status])
+            if (status == "all" or order.status in wanted)
             and (is_running or status != "resting")
             and fnmatchcase(order.ticker, ticker or "*")
         ]
 
-    def pnl(self, by: str = "market", since: Ts | None = None) -> PnlView:
+    def pnl(self, by: PnlGroup = "market", since: Ts | None = None) -> PnlView:
         """Return total profit and loss, and its parts by one of `portfolio.KEYS`."""
         if by not in KEYS:
             raise UsageError(f"Profit and loss cannot be grouped by {by!r}", hint=f"one of {', '.join(KEYS)}")

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -31,7 +31,8 @@ from kalshi_cli.views.positions import PositionRow, SubaccountPositionRow, posit
 if TYPE_CHECKING:
     from kalshi_cli.store.sqlite_store import Store
 
-KEYS = ("market", "event", "series", "strategy", "day", "month")
+PnlGroup = Literal["market", "event", "series", "strategy", "day", "month"]
+KEYS: tuple[str, ...] = get_args(PnlGroup)
 
 OVERLAP_MS = 3_600_000
 PAID_LATE_MS = 86_400_000 + OVERLAP_MS
@@ -246,6 +247,18 @@ def positions_before(fills: Iterable[Fill]) -> dict[tuple[str, str], Qty]:
     """
     held = FillCounter()
     return {fill.key: held.before(fill) for fill in fills}
+
+
+def typed_outcomes(resources: Resources, fills: Iterable[Fill]) -> dict[str, Literal["yes", "no"]]:
+    """Return the outcomes typed with the orders of fills, by order id; empty if the state file cannot be read."""
+    found: dict[str, Literal["yes", "no"]] = {}
+    with suppress(StateFileError):
+        store = resources.remembered()
+        for fill in {each.order_id: each for each in fills}.values() if store is not None else ():
+            order = store.order(fill.order_id) if store is not None else None
+            if order is not None and order.outcome and (order.ticker, order.side) == (fill.ticker, fill.side):
+                found[fill.order_id] = order.outcome
+    return found
 
 
 class FillCounter:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from kalshi_cli.base.checked import check_whole
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Qty, Ts, show_money
 from kalshi_cli.core.account import pnl
@@ -25,7 +26,15 @@ from kalshi_cli.services.account.cash import (
     transfer,
     unsent,
 )
-from kalshi_cli.services.account.portfolio import KEYS, account_pnl, account_portfolio, position_rows, positions_before
+from kalshi_cli.services.account.portfolio import (
+    KEYS,
+    PnlGroup,
+    account_pnl,
+    account_portfolio,
+    position_rows,
+    positions_before,
+    typed_outcomes,
+)
 from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.store.records import ALL_TIME
 from kalshi_cli.views import cash
@@ -85,13 +94,15 @@ class AccountService(PlanningService):
     def fills(self, ticker: str = "", since: Ts | None = None, limit: int | None = 50) -> Sequence[AccountFillRow]:
         """Return the trades of the account from both tiers, newest first.
 
-        Which outcome a trade bought or sold follows from the position before it, so the whole history is read.
+        Which outcome a trade bought or sold follows from the position before it, so the whole history is read. The side
+        typed with its order is in the state file.
         """
         page = self._client.all_fills(ticker or None, since, limit)
         is_whole = since is None and (limit is None or len(page) < limit)
         history = page if is_whole else self._client.all_fills(ticker or None)
         before = positions_before(history[::-1])
-        return [fill_row(fill, before.get(fill.key, Qty(0))) for fill in page]
+        typed = typed_outcomes(self._resources, page)
+        return [fill_row(fill, before.get(fill.key, Qty(0)), typed.get(fill.order_id, "")) for fill in page]
 
     def settlements(self, ticker: str = "", event: str = "", since: Ts | None = None) -> Iterator[cash.SettlementRow]:
         """Return the settled markets, newest first, read as they are iterated over."""
@@ -104,7 +115,7 @@ class AccountService(PlanningService):
                 exchange_index=paid.exchange_index,
             )
 
-    def pnl(self, by: str = "market", since: Ts | None = None) -> PnlView:
+    def pnl(self, by: PnlGroup = "market", since: Ts | None = None) -> PnlView:
         """Return total profit and loss, and its parts by one of `portfolio.KEYS`."""
         if by not in KEYS:
             raise UsageError(f"Profit and loss cannot be grouped by {by!r}", hint=f"one of {', '.join(KEYS)}")
@@ -218,7 +229,7 @@ class AccountService(PlanningService):
 
     def plan_subaccount_transfer(
         self,
-        amount: Money,
+        amount: int,
         *,
         from_subaccount: int,
         to_subaccount: int,
@@ -229,18 +240,19 @@ class AccountService(PlanningService):
 
         Give `client_transfer_id` to repeat an unconfirmed transfer: the exchange applies each id once.
         """
+        sum_moved = Money(check_whole("amount", amount))
         terms = cash.SubaccountMoveView(
             client_transfer_id=client_transfer_id or self._resources.new_id(),
             from_subaccount=from_subaccount,
             to_subaccount=to_subaccount,
             exchange_index=shard,
-            amount=amount,
+            amount=sum_moved,
             status="dry_run",
         )
 
         def send() -> cash.SubaccountMoveView:
             is_new = self._client.transfer_to_subaccount(
-                amount,
+                sum_moved,
                 client_transfer_id=terms.client_transfer_id,
                 from_subaccount=from_subaccount,
                 to_subaccount=to_subaccount,
@@ -255,7 +267,7 @@ class AccountService(PlanningService):
 
     def plan_transfer(
         self,
-        amount: Money,
+        amount: int,
         *,
         from_shard: int,
         to_shard: int,
@@ -268,7 +280,7 @@ class AccountService(PlanningService):
         Give `client_transfer_id` to repeat an unconfirmed transfer: the exchange applies each id once.
         """
         move = ShardMove(
-            amount=amount,
+            amount=Money(check_whole("amount", amount)),
             from_shard=from_shard,
             to_shard=to_shard,
             from_subaccount=from_subaccount,

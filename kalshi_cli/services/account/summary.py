@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_money
 from kalshi_cli.core.account.ledger import Position
-from kalshi_cli.core.account.pnl import ProfitAndLoss, group_by, total
+from kalshi_cli.core.account.pnl import ProfitAndLoss, count_closings, group_by, total
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.model.positions import MarkSource
@@ -35,7 +35,8 @@ def summary_of(
     """Return the summary of resting orders and of a portfolio that was read after them; reads the cash if not given."""
     cash = resources.client.balance().cash if cash is None else cash
     now = resources.clock.now()
-    today = pnl_since(found, day_start(now, ZoneInfo(resources.config.day_zone)))
+    midnight = day_start(now, ZoneInfo(resources.config.day_zone))
+    today, (wins, losses) = pnl_since(found, midnight), count_closings(found.entries, midnight)
     exposures = market_exposures(found.open_positions, orders)
     marks = found.marks
     sources = mark_sources(found.open_positions, found.markets)
@@ -56,8 +57,8 @@ def summary_of(
         realized_today=SignedMoney(today.realized),
         fees_today=today.fees,
         pnl_today_share=share_gained(today.net, Money(cash + value)),
-        wins_today=today.wins,
-        losses_today=today.losses,
+        wins_today=wins,
+        losses_today=losses,
         as_of=now,
         positions=tuple(rows),
         limits=tuple(_usage(each) for each in _limits(resources, found, exposures, today)),

@@ -8,9 +8,11 @@ from typing import TypeVar
 
 import msgspec
 
+from kalshi_cli.base.checked import check_limit
 from kalshi_cli.base.errors import NotFoundError, UsageError
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.markets import Candle, ComboLeg, Event, ListedMarket
+from kalshi_cli.core.model.messages import BookSnapshot
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL
 from kalshi_cli.exchange.live.families import current_fees
@@ -41,7 +43,7 @@ from kalshi_cli.views.market_data import (
 )
 from kalshi_cli.views.market_history import CandleRow, MarketCandleRow, PublicTradeRow, print_row
 from kalshi_cli.views.markets import CachedMarketRow, FeeChangeRow, MarketRow, MarketView, fee_rows
-from kalshi_cli.views.order_book import OrderbookView, orderbook_view
+from kalshi_cli.views.order_book import NoOrderbookView, OrderbookView, no_orderbook_view, orderbook_view
 from kalshi_cli.views.plans import RequestPlan
 from kalshi_cli.views.scan import VenueRow
 from kalshi_cli.views.watchlists import WatchlistRow
@@ -98,6 +100,7 @@ class MarketService(PlanningService):
         With `is_offline` they come from the catalog (`CachedMarketRow`). UsageError without a catalog, or for an
         unknown status.
         """
+        check_limit(limit)
         if status and status not in STATUSES:
             raise UsageError(f"status must be one of {', '.join(STATUSES)}, not {status!r}")
         query = MarketQuery(
@@ -135,13 +138,22 @@ class MarketService(PlanningService):
 
         With `size`, each has the cost of filling this many contracts.
         """
+        return [orderbook_view(book, depth, size) for book in self._books(tickers)]
+
+    def no_order_books(
+        self, tickers: Sequence[str], depth: int = 10, size: Qty | None = None
+    ) -> Sequence[NoOrderbookView]:
+        """Return the order books at the prices of NO, else as `order_books` does."""
+        return [no_orderbook_view(book, depth, size) for book in self._books(tickers)]
+
+    def _books(self, tickers: Sequence[str]) -> Sequence[BookSnapshot]:
         if len(tickers) == 1:
-            return [orderbook_view(self._client.orderbook(tickers[0]), depth, size)]
+            return [self._client.orderbook(tickers[0])]
         found = {book.ticker: book for book in self._client.orderbooks(tuple(dict.fromkeys(tickers)))}
         missing = [ticker for ticker in tickers if ticker not in found]
         if missing:
             raise NotFoundError(f"No order book for {', '.join(missing)}", hint="kalshi markets --search TEXT")
-        return [orderbook_view(found[ticker], depth, size) for ticker in tickers]
+        return [found[ticker] for ticker in tickers]
 
     def trades(
         self, ticker: str, since: Ts | None = None, until: Ts | None = None, limit: int | None = 50

@@ -105,7 +105,9 @@ class AlertDispatcher:
                     work(alerting)
                     return
             except StateFileError as error:
-                self._warn_once(f"Alerts are not being sent: {error.message}")
+                self._warn_once(
+                    f"Alerts wait for the state file, except one about the end of the loop: {error.message}"
+                )
             if self._is_over.wait(self.look_s * REST_LOOKS):
                 return
 

@@ -251,6 +251,8 @@ class Alerting:
                 self.book.set_mark(name, 0)
         if stop.state is not TradingState.ACTIVE:
             value = f"trading is {state_word(stop)}: {stop.reason}".rstrip(": ")
+            if stop.code == "CANCEL_ALL":
+                value += ". A notice of its own says what was canceled"
             breach = Breach(subject="account", value=value, limit="", severity="critical", code=stop.code or "HALTED")
             board.stopped_by(HALT if stop.state is TradingState.HALTED else REDUCING, breach, now)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -50,7 +53,7 @@ def tell_sinks(
     """Send findings once, remind, resolve. Never raises; a line on stderr names the notices that were not delivered.
 
     If the state file is unusable, a file of its own says what was sent: a finding is sent again after
-    `alerts.repeat_s`, and at every run if that file cannot be written; a first `unknown` is not sent. Without channels
+    `alerts.repeat_s`, and at every run if no such file can be written; a first `unknown` is not sent. Without channels
     and without a state file, nothing is saved. If `may_stop` is False and a critical finding would stop trading,
     nothing is saved either: a later run that may stop trading must find it new.
     """
@@ -70,30 +73,52 @@ def tell_sinks(
             alerts.deliver(until - SPARE_S - resources.machine.monotonic())
             states = alerts.book.sinks()
             _warn(resources, [f"{each.sink}: {each.error}" for each in states if (each.last_failed or 0) >= now])
-        with suppress(OSError):
-            _sent_path(resources).unlink(missing_ok=True)  # The next damage is news again.
+        for path in _sent_paths(resources):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)  # The next damage is news again.
     except KalshiError as error:
         is_said = any(error.message in each.value for found in findings.values() for each in found)
         why = "" if is_said else f": {error.message}"
         resources.tell(f"Alert history unavailable, so this alert may be a repeat{why}")
-        known = _sent_before(resources)
+        before = _sent_before(resources)
+        known = before if _keep_sent(resources, before) else None  # the notice says how often it is repeated
         why = "the state file cannot be used"
         sent = _send_directly(resources, sinks, findings, until, why, is_doubt_new=is_doubt_new, known=known)
+        _keep_sent(resources, {**before, **sent})
+
+
+def _sent_paths(resources: Resources) -> tuple[Path, Path]:
+    """Return the file in the state directory, and one in the temporary directory for when that disk is full."""
+    home = resources.state_dir.absolute()
+    name = f"kalshi-{os.geteuid()}-{hashlib.sha256(os.fsencode(home)).hexdigest()[:16]}"
+    return home / "checks" / SENT, Path(tempfile.gettempdir()) / name / SENT
+
+
+def _keep_sent(resources: Resources, sent: Mapping[str, Ts]) -> bool:
+    """Save when each finding was sent; return whether a file could keep it."""
+    newest = sorted(sent.items(), key=lambda item: -item[1])[:MAX_SENT]
+    for path in _sent_paths(resources):
         with suppress(OSError):
-            make_folder(_sent_path(resources).parent)
-            newest = sorted({**known, **sent}.items(), key=lambda item: -item[1])[:MAX_SENT]
-            write_atomically(_sent_path(resources), msgspec.json.encode(dict(newest)))
+            make_folder(path.parent)
+            if _is_own(path.parent):
+                write_atomically(path, msgspec.json.encode(dict(newest)))
+                return True
+    return False
 
 
-def _sent_path(resources: Resources) -> Path:
-    return resources.state_dir / "checks" / SENT
+def _is_own(folder: Path) -> bool:
+    """Return whether a folder belongs to this user and no other user can write to it: another could hide an alert."""
+    found = os.lstat(folder)
+    return found.st_uid == os.geteuid() and stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o022
 
 
 def _sent_before(resources: Resources) -> dict[str, Ts]:
     """Return when each finding was last sent without a state file, within `alerts.repeat_s`."""
     now, found = resources.clock.now(), dict[str, Ts]()
-    with suppress(OSError, msgspec.MsgspecError):
-        found = msgspec.json.decode(read_regular(_sent_path(resources)), type=dict[str, Ts])
+    for path in _sent_paths(resources):
+        with suppress(OSError, msgspec.MsgspecError):
+            if _is_own(path.parent):
+                found |= msgspec.json.decode(read_regular(path), type=dict[str, Ts])
     return {key: at for key, at in found.items() if 0 <= now - at < resources.config.alerts.repeat_s * 1000}
 
 

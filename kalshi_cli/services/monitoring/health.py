@@ -7,14 +7,17 @@ from functools import partial
 from pathlib import Path
 from shutil import disk_usage
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ConfigError, CredentialsError, KalshiError, RefusedError, UnreachableError
+from kalshi_cli.base.text import is_loopback
 from kalshi_cli.base.units import Ts, pluralize, show_money
 from kalshi_cli.config.config import refuse_other_hosts
 from kalshi_cli.config.hosts import OtherHost
+from kalshi_cli.config.schema import HeartbeatConfig
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.monitoring.check_report import Verdict
@@ -25,9 +28,10 @@ from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.monitoring.alerting import AlertOverview
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.trading.halts import describe, resume_hint
-from kalshi_cli.services.trading.reports.status import first_steps
+from kalshi_cli.services.trading.reports.status import first_steps, run_status
 from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.views.alerts import ADD_CHANNEL, NO_CHANNEL
 
 if TYPE_CHECKING:
     import random
@@ -155,12 +159,22 @@ def limits(client: KalshiClient) -> tuple[Verdict, str, str]:
 def disk(path: Path) -> tuple[Verdict, str, str]:
     """Check the free disk space: an order that cannot be saved is not sent."""
     at = next(folder for folder in (path, *path.parents) if folder.exists())
-    free = disk_usage(at).free
-    detail = f"{free / 1e9:.1f} GB free"
-    if free < DISK_WARN:
-        verdict = Verdict.CRITICAL if free < DISK_CRITICAL else Verdict.WARNING
-        return verdict, detail, f"free disk space at {at}"
-    return Verdict.OK, detail, ""
+    return free_space(disk_usage(at).free, at)
+
+
+def free_space(free: int, at: Path) -> tuple[Verdict, str, str]:
+    """Judge the free bytes of the file system of a path."""
+    if free >= DISK_WARN:
+        return Verdict.OK, f"{_size(free)} free", ""
+    hint = f"free disk space at {at}"
+    if free < DISK_CRITICAL:
+        return Verdict.CRITICAL, f"{_size(free)} free, {_size(DISK_CRITICAL)} needed", hint
+    return Verdict.WARNING, f"{_size(free)} free, {_size(DISK_WARN)} recommended", hint
+
+
+def _size(count: int) -> str:
+    """Return bytes as text, rounded down: less than a limit never looks like the limit."""
+    return f"{count // 100_000_000 / 10:.1f} GB" if count >= DISK_WARN else f"{count // 1_000_000} MB"
 
 
 def key(signer: Signer | None, env: str, *, presign: bool = False) -> tuple[Verdict, str, str]:
@@ -227,10 +241,15 @@ def feeds(cycle: Heartbeat | None, *, is_running: bool) -> tuple[Verdict, str, s
     return Verdict.OK, f"last message {cycle.feed_age_ms / 1000:.1f} s before the last cycle", ""
 
 
-def sinks(names: Sequence[str], told: AlertOverview, now: Ts) -> tuple[Verdict, str, str]:
-    """Return the alert channels, and whether notices were delivered to them."""
+def sinks(names: Sequence[str], told: AlertOverview, now: Ts, *, is_needed: bool = False) -> tuple[Verdict, str, str]:
+    """Return the alert channels, and whether notices were delivered to them.
+
+    None is a WARNING where one `is_needed`: with real money, or with a loop on an exchange elsewhere.
+    """
+    if not names and is_needed:
+        return Verdict.WARNING, f"{NO_CHANNEL.lower()}: no halt or failure is reported to you", ADD_CHANNEL
     if not names:
-        return Verdict.OK, "no alert channels configured", "add one under alerts.channels"
+        return Verdict.OK, NO_CHANNEL.lower(), ADD_CHANNEL
     lost = {letter.sink for letter in told.dead}
     late = {letter.sink for letter in told.waiting if now - letter.created > WAITING_WARN_MS}
     failing = {each.sink: each.error for each in told.sinks if each.failures and each.sink in names}
@@ -243,6 +262,23 @@ def sinks(names: Sequence[str], told: AlertOverview, now: Ts) -> tuple[Verdict, 
         hint = "run `kalshi alerts`; see `kalshi runbook alert-undelivered`"
         return Verdict.WARNING, "; ".join(filter(None, wrong)), hint
     return Verdict.OK, f"{', '.join(names)}; to test: `kalshi alerts test`", ""
+
+
+def heartbeat(config: HeartbeatConfig, clock: Clock) -> tuple[Verdict, str, str]:
+    """Check that the host of `heartbeat.url` accepts a connection. No ping is sent: only a loop says that it is alive.
+
+    A failure is a WARNING: trading goes on, and the service that waits for the pings raises its alarm.
+    """
+    from kalshi_cli.telemetry.heartbeat import AddressError, try_connection
+
+    try:
+        found = try_connection(config.url, clock, allow_private=config.allow_private)
+    except AddressError as error:
+        return Verdict.CRITICAL, f"invalid heartbeat.url: {error}", "correct it; a loop does not start with it"
+    if found.outcome != "delivered":
+        hint = "check heartbeat.url, DNS and the firewall; without pings the watcher raises its alarm"
+        return Verdict.WARNING, found.text, hint
+    return Verdict.OK, f"{found.text}; no ping was sent", ""
 
 
 def state(store: Store) -> tuple[Verdict, str, str]:
@@ -279,7 +315,10 @@ def health_of(resources: Resources) -> list[HealthResult]:
         "disk": lambda: disk(resources.state_dir),
         "feeds": lambda: _feeds(resources),
         "sinks": lambda: _sinks(resources),
+        "heartbeat": lambda: heartbeat(resources.config.heartbeat, resources.machine),
     }
+    if not resources.config.heartbeat.url:
+        del checks["heartbeat"]
     if not resources.config.other_hosts:
         del checks["host"]
     findings: list[HealthResult] = []
@@ -306,8 +345,6 @@ def _stream_after_silence(resources: Resources) -> tuple[Verdict, str, str]:
 
 
 def _feeds(resources: Resources) -> tuple[Verdict, str, str]:
-    from kalshi_cli.services.trading.reports.status import run_status
-
     status = run_status(resources)
     return feeds(status.cycle, is_running=status.is_running)
 
@@ -322,4 +359,7 @@ def _sinks(resources: Resources) -> tuple[Verdict, str, str]:
     except ConfigError as error:
         return Verdict.CRITICAL, error.message, error.hint
     names = tuple(resources.config.alerts.channels)
-    return sinks(names, overview(resources) if names else AlertOverview(), resources.clock.now())
+    is_elsewhere = not is_loopback(urlsplit(resources.rest_url).hostname or "")
+    is_needed = resources.needs_confirmation or (is_elsewhere and run_status(resources).is_running)
+    told = overview(resources) if names else AlertOverview()
+    return sinks(names, told, resources.clock.now(), is_needed=is_needed)

@@ -8,7 +8,7 @@ from fnmatch import filter as matching
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from kalshi_cli.base.errors import KalshiError, UsageError
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.values import RangeText
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict
@@ -152,12 +152,13 @@ class MonitoringService:
             alerts.book.silence(silence)
             return SilenceRow.of(silence)
 
-    def unsilence(self, code: str, subject: str, home: Home | None = None) -> None:
-        """Remove a silence. Raises KalshiError if it does not exist, UsageError if its code is unknown too."""
+    def unsilence(self, code: str, subject: str, home: Home | None = None) -> bool:
+        """Remove a silence; return whether one existed. Raises UsageError for an unknown code without a silence."""
         with alerting(self._resources, home) as alerts:
-            if not alerts.book.unsilence(code, subject):
+            was_silenced = bool(alerts.book.unsilence(code, subject))
+            if not was_silenced:
                 _require_known(code)
-                raise KalshiError(f"No silence for {code} {subject}", hint="`kalshi alerts` lists the silences")
+            return was_silenced
 
     def retry_alerts(self, home: Home | None = None, within_s: float = RETRY_WITHIN_S) -> RetriedNotices:
         """Queue undeliverable notices again, and deliver all notices that wait."""
@@ -181,7 +182,7 @@ class MonitoringService:
         notice = Notice(
             notice_id=own.new_id(), kind="test", tier="info", event="state", code="TEST", subject="alerts",
             text="Test notice from `kalshi alerts test`", env=own.config.env, since=now, ts=now,
-            command="kalshi alerts",
+            runbook=runbooks.NO_ACTION, command="kalshi alerts",
         )  # fmt: skip
         rows = []
         for name in [only] if only else sinks:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from kalshi_cli.base.checked import check_fields
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import (
     CredentialsError,
@@ -20,16 +21,17 @@ from kalshi_cli.base.errors import (
     StateFileError,
     UsageError,
 )
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_price, show_qty
+from kalshi_cli.base.units import Money, Price, Qty, Ts, show_price, show_qty
 from kalshi_cli.core.account.open_amends import has_terms, is_amend_open
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import AmendOrder, OrderRefused
 from kalshi_cli.core.model.intents import Amend
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import AmendEnded, Message, OrderState
+from kalshi_cli.core.model.order_terms import BID, outcome_price
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.services.orders.order_effect import OrderEffect, effect_at
+from kalshi_cli.services.orders.order_effect import OrderEffect, effect_at, effect_phrases
 from kalshi_cli.services.orders.place import (
     RESOLVE_S,
     TRIES,
@@ -40,6 +42,7 @@ from kalshi_cli.services.orders.place import (
 from kalshi_cli.services.runner import perform_effects, process_messages
 from kalshi_cli.services.trading.refusals import halted, refusal, rejection, sent_but_not_saved
 from kalshi_cli.store.records import ConcurrentChangeError
+from kalshi_cli.views.row import Outcome, own_price
 
 _S = 1000
 
@@ -55,9 +58,13 @@ class AmendRequest(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     outcome: Literal["yes", "no"] = "yes"
-    price: Price | None = None
-    qty: Qty | None = None
+    price: int | None = None
+    qty: int | None = None
     expires_in_s: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a value of another type, or an unknown outcome."""
+        check_fields(self)
 
 
 class AmendProposal(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,13 +104,33 @@ def propose(entry: OrderEntry, order: Order, change: AmendRequest) -> tuple[Trad
     return engine, AmendProposal(market=market, amend=verdict, change=change, cost=cost, fee=fee, effect=closes)
 
 
+def amend_facts(env: str, proposal: AmendProposal) -> tuple[str, ...]:
+    """Return the order before and after the amend, the best prices, and what it then closes, costs and pays."""
+    before, wanted, outcome = proposal.amend.before, proposal.amend.wanted, proposal.change.outcome
+    was, will = _terms(before, outcome), _terms(wanted, outcome)
+    other = _terms(wanted, "no" if outcome == "yes" else "yes")
+    market = proposal.market
+    bid, ask = (market.yes_bid, market.yes_ask) if outcome == "yes" else (market.no_bid, market.no_ask)
+    return (
+        f"{env}: change the order on {before.ticker} from {was} to {will} (= {other})",
+        f"{outcome.upper()}: best bid {show_price(bid)}, best ask {show_price(ask)}",
+        *effect_phrases(proposal.effect, proposal.fee),
+    )
+
+
+def _terms(order: Order, outcome: Outcome) -> str:
+    """Return what is left of an order as a trade of this outcome: `buy 10 NO at $0.62`."""
+    action = "buy" if (order.side is BID) == (outcome == "yes") else "sell"
+    return f"{action} {show_qty(order.remaining)} {outcome.upper()} at {show_price(own_price(outcome, order.price))}"
+
+
 def _intent(market: Market, order: Order, change: AmendRequest, now: Ts) -> Amend:
     price, qty = order.price, order.remaining
     if change.price is not None:
-        price = change.price if change.outcome == "yes" else Price(ONE_DOLLAR - change.price)
+        price = outcome_price(change.outcome, Price(change.price))
         check_grid(market, price, change.outcome)
     if change.qty is not None:
-        qty = change.qty
+        qty = Qty(change.qty)
     expires = None
     if change.expires_in_s is not None:
         expires = Ts((now + int(change.expires_in_s * _S)) // _S * _S) if change.expires_in_s else Ts(0)

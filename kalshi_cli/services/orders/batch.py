@@ -68,7 +68,8 @@ class ReviewedLine(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     ticket: OrderTicket
-    verdict: SubmitOrder | OrderRefused
+    verdict: SubmitOrder | OrderRefused | RefusedError
+    """A RefusedError is that of a client order id which was used before."""
     cost: Money = Money(0)
     fee: Money = Money(0)
     effect: OrderEffect | None = None
@@ -79,7 +80,9 @@ class ReviewedLine(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def denied(self) -> RefusedError | None:
         """Return the error of a refused line; None where the order may be sent."""
-        return refusal(self.verdict, self.halt) if isinstance(self.verdict, OrderRefused) else None
+        if isinstance(self.verdict, SubmitOrder):
+            return None
+        return refusal(self.verdict, self.halt) if isinstance(self.verdict, OrderRefused) else self.verdict
 
 
 class BatchLineResult(NamedTuple):
@@ -112,21 +115,27 @@ def _gravity(error: KalshiError) -> tuple[bool, int]:
 def propose(entry: OrderEntry, lines: Sequence[BatchLine]) -> tuple[TradingEngine, list[ReviewedLine]]:
     """Review the orders one after the other, each as if those before it were placed. Sends nothing.
 
-    UsageError, naming the lines, where a line is not a valid order; then no order may be sent.
+    A line whose client order id was used before is refused like one that a risk limit refuses, so that a file with ids
+    may be sent again. UsageError or NotFoundError, naming the lines, where a line is not a valid order; then no order
+    may be sent.
     """
     markets = _markets(entry, lines)
     intents = _intents(entry, lines, markets)
     engine = entry.engine(list(markets.values()))
     taken = entry.taken(engine, [line.ticket for line in lines])
-    ids = ((line.number, line.ticket.client_order_id) for line in lines)
-    _refuse_lines([_wrong(number, duplicate(name)) for number, name in ids if name in taken])
     judged = []
     for line, intent in zip(lines, intents, strict=True):
-        verdict = engine.place(intent, client_order_id=line.ticket.client_order_id)
+        name = line.ticket.client_order_id or ""
         cost, fee, effect = Money(0), Money(0), None
+        filed = entry.store.order(name) if name else None
+        verdict: SubmitOrder | OrderRefused | RefusedError
+        if filed is not None or name in taken:
+            verdict = duplicate(name, filed)
+        else:
+            verdict = engine.place(intent, client_order_id=name)
         if isinstance(verdict, OrderRefused):
             entry.store.record(verdict)
-        else:
+        elif isinstance(verdict, SubmitOrder):
             cost, fee = price_of(verdict.order, engine.state.fees[intent.ticker])
             effect = effect_at(engine, verdict.order)
         reviewed = ReviewedLine(
@@ -151,7 +160,8 @@ def _markets(entry: OrderEntry, lines: Sequence[BatchLine]) -> dict[str, Market]
         except NotFoundError:
             missing.append(ticker)
     _refuse_lines(
-        [f"line {line.number}: no market {line.ticket.ticker}" for line in lines if line.ticket.ticker in missing]
+        [f"line {line.number}: no market {line.ticket.ticker}" for line in lines if line.ticket.ticker in missing],
+        NotFoundError,
     )
     return found
 
@@ -164,7 +174,6 @@ def _intents(entry: OrderEntry, lines: Sequence[BatchLine], markets: dict[str, M
         try:
             if name and uses[name] > 1:
                 raise UsageError(f"Client order id {name} is used on several lines")
-            entry.refuse_used(name)
             entry.client.whose(line.ticket.subaccount)
             intents.append(line.ticket.intent(markets[line.ticket.ticker]))
         except (UsageError, RefusedError) as error:
@@ -177,10 +186,10 @@ def _wrong(number: int, error: KalshiError) -> str:
     return f"line {number}: {error.message}" + (f" ({error.hint})" if error.hint else "")
 
 
-def _refuse_lines(wrong: list[str]) -> None:
+def _refuse_lines(wrong: list[str], kind: type[KalshiError] = UsageError) -> None:
     if wrong:
         more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise UsageError("; ".join(wrong[:3]) + more, hint="nothing was sent; correct the file and run it again")
+        raise kind("; ".join(wrong[:3]) + more, hint="nothing was sent; correct the file and run it again")
 
 
 def send(entry: OrderEntry, engine: TradingEngine, judged: Sequence[ReviewedLine]) -> BatchOutcome:
@@ -317,7 +326,7 @@ def _result(
     doubtful: Collection[str],
 ) -> BatchLineResult:
     """Return the result of a line. The orders of the last request are `doubtful` where it was interrupted."""
-    if isinstance(judged.verdict, OrderRefused):
+    if not isinstance(judged.verdict, SubmitOrder):
         return BatchLineResult(judged.number, judged.ticket, None, OrderStatus.DENIED.value, judged.denied)
     name = judged.verdict.order.client_order_id
     order = engine.state.orders.get(name) or judged.verdict.order

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 
 import msgspec
 
+from kalshi_cli.base.checked import check_text
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import (
     CredentialsError,
@@ -20,9 +22,10 @@ from kalshi_cli.base.errors import (
     UnreachableError,
     UsageError,
 )
+from kalshi_cli.base.text import SHORT_ID_LENGTH
 from kalshi_cli.base.units import Qty, pluralize
 from kalshi_cli.core.model.messages import Message, OrderCanceled, OrderState
-from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.model.orders import Order, OrderStatus, as_typed
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.account.recovery import record_reports
 from kalshi_cli.services.resources import Resources
@@ -130,12 +133,13 @@ def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
         raise
     except NotFoundError as error:
         status = _ended(reports)
-        detail = error.message if reports else f"No live or recent order has the id {order_id}"
+        name = order_id[:SHORT_ID_LENGTH] if len(order_id) == ID_LENGTH else order_id
+        detail = error.message if reports else f"No live or recent order has the id {name}"
         return CancelResult(
             order_id=order_id,
             canceled=False,
             code=f"already_{status}" if status else error.code,
-            detail=f"order {order_id} is already {status}" if status else detail,
+            detail=f"order {name} is already {status}" if status else detail,
             is_missing=True,
             reports=tuple(reports),
         )
@@ -174,16 +178,21 @@ def failure(results: Sequence[CancelResult]) -> KalshiError | None:
             f"{len(unreached)} of {len(results)} orders were not canceled: {unreached[0].detail}",
             hint="they may still be resting: try again, or run `kalshi cancel-all`",
         )
+    codes = {each.code for each in failed}
+    code = codes.pop() if len(codes) == 1 else ""
     if failed and len(results) == 1:
         is_missing, detail = failed[0].is_missing, failed[0].detail
         return (NotFoundError if is_missing else ExchangeError)(
-            f"The order was not canceled: {detail}", hint=_hint(failed[0].order_id, "kalshi order list")
+            f"The order was not canceled: {detail}", hint=_hint(failed[0].order_id, "kalshi order list"), code=code
         )
     if failed:
         kind = NotFoundError if all(each.is_missing for each in failed) else ExchangeError
+        reasons = list(dict.fromkeys(each.detail for each in failed))
+        more = f"; and {len(reasons) - MAX_CANDIDATES} more" if len(reasons) > MAX_CANDIDATES else ""
         return kind(
-            f"{len(failed)} of {len(results)} orders were not canceled: {failed[0].detail}",
+            f"{len(failed)} of {len(results)} orders were not canceled: {'; '.join(reasons[:MAX_CANDIDATES])}{more}",
             hint="an order may already be filled or canceled: `kalshi order show ID`",
+            code=code,
         )
     return None
 
@@ -255,13 +264,22 @@ def _hint(any_id: str, command: str) -> str:
     return f"{short}`{command}` shows your orders"
 
 
-def find_order(resources: Resources, any_id: str) -> Order:
-    """Return an order by its order id, a prefix of that, or its client order id."""
+def find_order(resources: Resources, order_id: str | None) -> Order:
+    """Return an order, as typed, by its order id, a prefix of that, or its client order id; UsageError for None."""
+    any_id = check_text("order_id", order_id)
     try:
-        return resources.client.order(resolve_ids(resources, [any_id])[0])
+        return with_typed(resources, [resources.client.order(resolve_ids(resources, [any_id])[0])])[0]
     except NotFoundError as error:
         hint = _hint(any_id, "kalshi order list --status all")
         raise NotFoundError(f"No live or recent order has the id {any_id}", hint=hint, code=error.code) from error
+
+
+def with_typed(resources: Resources, orders: Sequence[Order]) -> Sequence[Order]:
+    """Return orders of the exchange with the outcomes typed here; unchanged if the state file cannot be read."""
+    with suppress(StateFileError):
+        if orders and (store := resources.remembered()) is not None:
+            return [as_typed(order, store.order(order.client_order_id)) for order in orders]
+    return orders
 
 
 def cancel_by_any_id(resources: Resources, ids: list[str]) -> list[CancelResult]:

@@ -123,10 +123,7 @@ def describe_resting(resources: Resources, scope: cancel.CancelScope) -> list[st
     except KalshiError as error:
         return [f"the resting orders could not be listed ({error.message}); all of them will be canceled"]
     lines = [f"{pluralize(len(found), 'resting order')} will be canceled"]
-    for order in found[:MAX_SHOWN]:
-        action = "buy" if order.side is BID else "sell"
-        what = f"{action} {show_qty(order.remaining)} YES at {show_price(order.price)}"
-        lines.append(f"  {order.ticker}  {what}  {order.order_id}")
+    lines += [f"  {describe_order(order)}" for order in found[:MAX_SHOWN]]
     if len(found) > MAX_SHOWN:
         lines.append(f"  and {len(found) - MAX_SHOWN} more")
     return lines
@@ -141,9 +138,17 @@ def left_here(resources: Resources) -> str:
         return f"the state file cannot show which orders are live: {unread.message}"
     if not live and who is None:
         return ""
-    names = ", ".join(order.client_order_id or order.order_id for order in live[:MAX_IDS])
+    names = ", ".join(map(describe_order, live[:MAX_IDS]))
+    more = f" and {len(live) - MAX_IDS} more" if len(live) > MAX_IDS else ""
     loop = f"; a loop is running ({who})" if who is not None else ""
-    return f"{pluralize(len(live), 'order')} of the state file may be live{': ' * bool(names)}{names}{loop}"
+    return f"{pluralize(len(live), 'order')} of the state file may be live{': ' * bool(names)}{names}{more}{loop}"
+
+
+def describe_order(order: Order) -> str:
+    """Return the terms of an order and the id by which the exchange's web site and API know it."""
+    action = "buy" if order.side is BID else "sell"
+    known = order.order_id or f"no exchange id, client order id {order.client_order_id}"
+    return f"{order.ticker} {action} {show_qty(order.remaining)} YES at {show_price(order.price)} ({known})"
 
 
 class Interrupts(Protocol):
@@ -197,20 +202,41 @@ class KillRun:
         self._interrupts = interrupts or NoInterrupts()
         self._progress = progress
         self._stack = ExitStack()
-        self._cancels_are_out: Callable[[], None] = lambda: None
+        self._send_result: Callable[[str], None] = lambda _text: None
+        self._told = self._on_file = ""
         self._until = 0.0
 
     def __enter__(self) -> KillRun:
         if self._lock is not None:
             self.halted = self._halt(self._lock)
-        self._cancels_are_out = self._stack.enter_context(telling(self._resources, does_halt=self._lock is not None))
+        self._send_result = self._stack.enter_context(telling(self._resources, does_halt=self._lock is not None))
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if exc[0] is None and self.outcome.is_clean:
-            with suppress(KeyboardInterrupt):  # the cancels are verified and shown: an interrupt only ends this update
-                update_state_file(self._resources, self._scope)
-        self._stack.__exit__(*exc)  # type: ignore[arg-type]
+        try:
+            if exc[1] is None or not self._told:
+                self._tell_result(exc[1])
+            if exc[0] is None and self.outcome.is_clean:
+                with suppress(KeyboardInterrupt):  # the cancels are verified and shown: an interrupt only ends this
+                    update_state_file(self._resources, self._scope)
+        finally:  # a front end that goes on, such as `serve`, must not keep the lock of the kill switch
+            self._stack.__exit__(*exc)  # type: ignore[arg-type]
+
+    def _tell_result(self, failure: object = None) -> None:
+        """Send a notice of what the cancels achieved, unless it was sent; `failure` ended the run before its result."""
+        if failure is None and self.error is None:
+            text = f"the kill switch canceled {pluralize(self.outcome.canceled, 'order')}, and none remains"
+        elif failure is None and self.outcome.is_clean:
+            text = f"the kill switch: {self.error}"
+        else:
+            error = failure or self.error
+            why = error.message if isinstance(error, KalshiError) else "it was interrupted"
+            left = left_here(self._resources) if failure is not None else ""
+            text = f"the kill switch did NOT verify that all orders are canceled; orders may be live: {why}"
+            text += f"; {left}" if left else ""
+        if text != self._told:
+            self._told = text
+            self._send_result(text)
 
     def _halt(self, lock: KillLock) -> bool:
         """Write the halt, lock it against a resume, and return whether it could be written."""
@@ -228,8 +254,10 @@ class KillRun:
             raise RefusedError("Cannot cancel: KALSHI_READ_ONLY is set", hint="unset it and run this again")
         self._until = self._resources.machine.monotonic() + self._within_s
         self.outcome = self._cancel()
-        self._cancels_are_out()
         self.keep()
+        if not (self.outcome.is_answered or self.outcome.remaining_orders or self.outcome.in_doubt):
+            self._on_file = left_here(self._resources)  # no list names the orders
+        self._tell_result()
 
     def _cancel(self) -> kill_switch.KillSwitchResult:
         """Cancel and verify, until the deadline; after it, cancel once and verify nothing."""
@@ -278,7 +306,8 @@ class KillRun:
         """Return why this is no success (orders may be live, or the halt is not on file); None for a success."""
         is_unhalted = self._lock is not None and not self.halted
         if not self.outcome.is_clean:
-            return _unclean(self.outcome, halt=f"; {_UNHALTED}" if is_unhalted else "")
+            known = f"; {self._on_file}" if self._on_file else ""
+            return _unclean(self.outcome, halt=known + (f"; {_UNHALTED}" if is_unhalted else ""))
         if is_unhalted:
             return StateFileError(
                 f"{pluralize(self.outcome.canceled, 'order')} canceled and none remains, but {_UNHALTED}",
@@ -289,7 +318,7 @@ class KillRun:
 
 
 def _unclean(outcome: kill_switch.KillSwitchResult, *, halt: str) -> OutcomeUnknownError:
-    ids = ", ".join(order.order_id for order in outcome.remaining_orders[:MAX_IDS])
+    ids = ", ".join(map(describe_order, outcome.remaining_orders[:MAX_IDS]))
     more = f" and {outcome.remaining - MAX_IDS} more" if outcome.remaining > MAX_IDS else ""
     if outcome.is_verified:
         what = f"{pluralize(outcome.remaining, 'order')} still resting: {ids}{more}"
@@ -299,7 +328,7 @@ def _unclean(outcome: kill_switch.KillSwitchResult, *, halt: str) -> OutcomeUnkn
         if not outcome.is_answered:
             what += "; the exchange answered no cancel of this run"
         if outcome.unexplained:
-            names = ", ".join(order.order_id for order in outcome.unexplained[:MAX_IDS])
+            names = ", ".join(map(describe_order, outcome.unexplained[:MAX_IDS]))
             what += (
                 f"; no read shows the end of {pluralize(len(outcome.unexplained), 'order')} of the state file: {names}"
             )
@@ -312,7 +341,7 @@ def _unclean(outcome: kill_switch.KillSwitchResult, *, halt: str) -> OutcomeUnkn
         last = format_ts(max(map(quotes.execution_deadline, outcome.agreed)))
         hint = f"they trade before {last} or not at all; run this again after that"
     if outcome.in_doubt:
-        names = ", ".join(order.client_order_id for order in outcome.in_doubt[:MAX_IDS])
+        names = ", ".join(map(describe_order, outcome.in_doubt[:MAX_IDS]))
         what += (
             f"; {pluralize(len(outcome.in_doubt), 'order')} of your own got no response and may still arrive: {names}"
         )

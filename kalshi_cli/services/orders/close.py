@@ -11,7 +11,15 @@ from typing import Literal
 
 import msgspec
 
-from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownError, RefusedError, UnreachableError
+from kalshi_cli.base.checked import check_fields
+from kalshi_cli.base.errors import (
+    ExchangeError,
+    KalshiError,
+    OutcomeUnknownError,
+    RefusedError,
+    UnreachableError,
+    UsageError,
+)
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, notional, show_money, show_price, show_qty
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.market.fees import estimate
@@ -35,6 +43,8 @@ USUAL_SLIPPAGE = cents(5)
 
 OVERLAP_MS = 60_000
 
+NOTHING_SENT = "nothing was sent"
+
 
 class ClosePolicy(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of a close.
@@ -48,22 +58,28 @@ class ClosePolicy(msgspec.Struct, frozen=True, kw_only=True):
         may_reach_a_cent: Whether sales at one cent or less are allowed.
     """
 
-    max_slippage: Price | None = None
-    step: Price = cents(1)
+    max_slippage: int | None = None
+    step: int = cents(1)
     tries: int = 10
     within_s: float = 30.0
     may_reach_a_cent: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a value of another type."""
+        check_fields(self)
 
 
 class ClosePlan(msgspec.Struct, frozen=True, kw_only=True):
     """A position and the expected result of closing it. Prices are on the YES scale; None without a usable book.
 
-    `held` is below zero for NO. `expected` is the proceeds of the `fillable` contracts in the book within the limit;
-    `least` the proceeds of all contracts at the worst price. Both are before fees.
+    `held` is below zero for NO; `count` is the number of contracts to close, None for all. `expected` is the proceeds
+    of the `fillable` contracts in the book within the limit; `least` the proceeds of all contracts at the worst price.
+    Both are before fees.
     """
 
     market: Market
     held: Qty
+    count: Qty | None = None
     subaccount: int = 0
     touch: Price | None = None
     worst: Price | None = None
@@ -84,9 +100,14 @@ class ClosePlan(msgspec.Struct, frozen=True, kw_only=True):
         return "yes" if self.held > 0 else "no"
 
     @property
+    def size(self) -> Qty:
+        """Return the number of contracts of the position."""
+        return Qty(abs(self.held))
+
+    @property
     def qty(self) -> Qty:
         """Return the number of contracts to close."""
-        return Qty(abs(self.held))
+        return self.size if self.count is None else self.count
 
     def own(self, price: Price) -> Price:
         """Convert a price on the YES scale to the outcome of the position."""
@@ -106,7 +127,8 @@ class ClosePlan(msgspec.Struct, frozen=True, kw_only=True):
 class CloseResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result for one position. `average` is on the YES scale; None, like `fees`, while the fills cannot be read.
 
-    `error` says why contracts are left; after a result that `stops`, no other position is closed.
+    `left` are the contracts that the position still has. `error` says why not all that was asked for was closed; after
+    a result that `stops`, no other position is closed. `was_sent`: an order was sent, filled or not.
     """
 
     plan: ClosePlan
@@ -115,6 +137,7 @@ class CloseResult(msgspec.Struct, frozen=True, kw_only=True):
     average: Price | None = None
     fees: Money | None = None
     error: KalshiError | None = None
+    was_sent: bool = False
 
     @property
     def own_average(self) -> Price | None:
@@ -123,8 +146,8 @@ class CloseResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_done(self) -> bool:
-        """Return whether the whole position was closed."""
-        return not self.left and self.error is None
+        """Return whether all that was asked for was closed."""
+        return (not self.left or self.plan.count is not None) and self.error is None
 
     @property
     def stops(self) -> bool:
@@ -151,13 +174,16 @@ class PositionCloser:
 
     # -- positions ------------------------------------------------------------------------------------------------
 
-    def plans(self, ticker: str = "") -> list[ClosePlan]:
+    def plans(self, ticker: str = "", count: Qty | None = None) -> list[ClosePlan]:
         """Return the open positions, of one market or of all, with the expected result of closing them. Sends nothing.
 
+        With a `count`, close this many contracts of the position in one market; UsageError where it has fewer.
         NotFoundError where the market does not exist.
         """
         market = self._client.market(ticker) if ticker else None
         held = self._held(ticker)
+        if count is not None:
+            _refuse_excess(ticker, count, held.get(ticker, Qty(0)))
         if not held:
             return []
         markets: dict[str, Market] = {market.ticker: market} if market is not None else {}
@@ -165,7 +191,7 @@ class PositionCloser:
             markets = {each.ticker: each for each in self._client.markets(tickers=list(held))}
         books = {book.ticker: book for book in self._client.orderbooks(list(held))}
         return [
-            self._plan(markets.get(name) or self._client.market(name), qty, books.get(name))
+            self._plan(markets.get(name) or self._client.market(name), qty, count, books.get(name))
             for name, qty in held.items()
         ]
 
@@ -179,8 +205,8 @@ class PositionCloser:
         found = self._client.positions(subaccount=self._subaccount or None, ticker=ticker or None)
         return {each.ticker: each.position for each in found if each.position}
 
-    def _plan(self, market: Market, held: Qty, snapshot: BookSnapshot | None) -> ClosePlan:
-        plan = ClosePlan(market=market, held=held, subaccount=self._subaccount)
+    def _plan(self, market: Market, held: Qty, count: Qty | None, snapshot: BookSnapshot | None) -> ClosePlan:
+        plan = ClosePlan(market=market, held=held, count=count, subaccount=self._subaccount)
         if market.status is not MarketStatus.ACTIVE:
             return _refused(plan, "MARKET_NOT_OPEN", f"{market.ticker} is not trading: {market.status.value}")
         book = OrderBook(market.ticker)
@@ -207,16 +233,35 @@ class PositionCloser:
 
     def review(self, plan: ClosePlan) -> None:
         """Raise RefusedError where the first order of this close would be refused now. Sends nothing."""
-        if plan.refusal is not None:
-            raise plan.refusal
-        assert plan.touch is not None
-        engine = self._orders.engine([plan.market])
-        self._reviewed(engine, plan.market, plan.touch, plan.qty, plan.held)
+        for refusal in (plan.refusal, *self.refusals([plan]).values()):
+            if refusal is not None:
+                raise refusal
 
     def _reviewed(self, engine: TradingEngine, market: Market, limit: Price, qty: Qty, held: Qty) -> OrderProposal:
         """Return the next order of a close; RefusedError where a control refuses it. `held` is below zero for NO."""
         verdict = engine.close(Close(market.ticker, limit, qty, held=held, subaccount=self._subaccount))
         return self._orders.judged(engine, market, verdict)
+
+    def refusals(self, plans: Sequence[ClosePlan]) -> dict[str, RefusedError]:
+        """Return why first orders would be refused now, by market, for plans without a refusal. Sends nothing."""
+        priced = [(plan, plan.touch) for plan in plans if plan.refusal is None and plan.touch is not None]
+        if not priced:
+            return {}
+        engine = self._orders.engine([plan.market for plan, _ in priced])
+        found = {}
+        for plan, touch in priced:
+            try:
+                self._reviewed(engine, plan.market, touch, plan.qty, plan.held)
+            except RefusedError as error:
+                found[plan.market.ticker] = error
+        return found
+
+    def warnings(self, plans: Sequence[ClosePlan]) -> tuple[str, ...]:
+        """Return a line for each position whose first order would be refused now, with the remedy. Sends nothing."""
+        return tuple(
+            f"{ticker}: a close would be refused now. {error.message}; {error.hint}"
+            for ticker, error in self.refusals(plans).items()
+        )
 
     # -- closing it -----------------------------------------------------------------------------------------------
 
@@ -230,9 +275,9 @@ class PositionCloser:
         for plan in plans:
             if stopper is not None:
                 why = KalshiError(f"Not started, because of {stopper.plan.market.ticker}", code="not_begun")
-                done.append(CloseResult(plan=plan, closed=Qty(0), left=plan.qty, error=why))
+                done.append(CloseResult(plan=plan, closed=Qty(0), left=plan.size, error=why))
             elif plan.refusal is not None:
-                done.append(CloseResult(plan=plan, closed=Qty(0), left=plan.qty, error=plan.refusal))
+                done.append(CloseResult(plan=plan, closed=Qty(0), left=plan.size, error=plan.refusal))
             else:
                 done.append(self._close_one(plan))
                 stopper = done[-1] if done[-1].stops else None
@@ -246,10 +291,12 @@ class PositionCloser:
             self._take_steps(plan, sent)
         except KalshiError as raised:
             error = raised
-        left = Qty(plan.qty - sent.filled)
+        left = Qty(plan.size - sent.filled)
+        closing = CloseResult(
+            plan=plan, closed=sent.filled, left=left, error=error, was_sent=bool(sent.order_ids or sent.filled)
+        )
         if isinstance(error, OutcomeUnknownError):
-            return CloseResult(plan=plan, closed=sent.filled, left=left, error=error)
-        closing = CloseResult(plan=plan, closed=sent.filled, left=left, error=error)
+            return closing
         try:
             return self._read_again(closing, sent, started)
         except KalshiError as raised:
@@ -304,13 +351,14 @@ class PositionCloser:
         found = self._client.fills(plan.market.ticker, min_ts=Ts(started - OVERLAP_MS)) if sent.order_ids else ()
         fills = [fill for fill in found if fill.order_id in sent.order_ids]
         error = closing.error
-        if left and error is None:
+        if left and error is None and plan.count is None:
             error = KalshiError(
                 f"Another program increased the position in {plan.market.ticker}",
                 hint="find out which program, then run this again",
                 code="position_moved",
             )
-        closing = msgspec.structs.replace(closing, left=left, error=error if left else None)
+        is_open = min(left, plan.qty - sent.filled) > 0 if plan.count is not None else left > 0
+        closing = msgspec.structs.replace(closing, left=left, error=error if is_open else None)
         if not fills or sum(fill.qty for fill in fills) != sent.filled:
             return closing
         paid = plan.side.sign * sum(notional(fill.price, fill.qty) for fill in fills)
@@ -330,7 +378,14 @@ class _Sent:
         self.order_ids.add(order.order_id)
 
 
-def _within(wanted: Price | None, most: Price | None) -> Price:
+def _refuse_excess(ticker: str, count: Qty, held: Qty) -> None:
+    """Raise UsageError where a count is not above zero, or exceeds the position, which is below zero for NO."""
+    if not 0 < count <= abs(held):
+        have = f"{show_qty(Qty(abs(held)))} {'YES' if held > 0 else 'NO'}" if held else "no contracts"
+        raise UsageError(f"Cannot close {show_qty(count)}: you hold {have} of {ticker}", hint=NOTHING_SENT)
+
+
+def _within(wanted: int | None, most: Price | None) -> int:
     """Return the allowed slippage. RefusedError where the wanted one exceeds the configured limit."""
     if wanted is None:
         return USUAL_SLIPPAGE if most is None else min(USUAL_SLIPPAGE, most)
@@ -349,7 +404,7 @@ def best_for(book: OrderBook, side: Side) -> Price | None:
 
 
 def _refused(plan: ClosePlan, code: str, text: str, hint: str = "") -> ClosePlan:
-    hint = f"{hint or f'check `kalshi orderbook {plan.market.ticker}`'}; nothing was sent"
+    hint = f"{hint or f'check `kalshi orderbook {plan.market.ticker}`'}; {NOTHING_SENT}"
     return msgspec.structs.replace(plan, refusal=RefusedError(text, hint=hint, code=code))
 
 
@@ -375,13 +430,14 @@ def _priced(plan: ClosePlan, worst: Price, book: OrderBook, schedule: FeeSchedul
 
 def describe_plan(plan: ClosePlan) -> str:
     """Return one line about a planned close, to show before the user agrees."""
-    what = f"{plan.market.ticker}: {show_qty(plan.qty)} {plan.outcome.upper()}"
+    part = "" if plan.count is None else f"{show_qty(plan.count)} of "
+    what = f"{plan.market.ticker}: {part}{show_qty(plan.size)} {plan.outcome.upper()}"
     if plan.touch is None or plan.worst is None:
         return f"{what}: cannot be closed now: {plan.refusal}"
     return (
         f"{what}: best price {show_price(plan.own(plan.touch))}, worst allowed {show_price(plan.own(plan.worst))}; "
         f"proceeds {show_money(plan.expected)} for the {show_qty(plan.fillable)} available now, "
-        f"at least {show_money(plan.least)} for all, fees about {show_money(plan.fee)}"
+        f"at least {show_money(plan.least)} if all of it fills, fees about {show_money(plan.fee)}"
     )
 
 
@@ -399,7 +455,7 @@ def close_all(
 
 
 def failure(closings: Sequence[CloseResult]) -> KalshiError | None:
-    """Return the error of the command; None where everything was closed.
+    """Return the error of the command, which says what was closed and why each other position is left; None if all was.
 
     An unknown outcome comes first, then an error that stopped everything. Where some positions were closed, or several
     reasons apply, it is a plain failure (exit 1).
@@ -411,12 +467,34 @@ def failure(closings: Sequence[CloseResult]) -> KalshiError | None:
     if isinstance(stopper, OutcomeUnknownError):
         return stopper
     first = stopper or failed[0][1]
-    if not any(closing.closed for closing in closings) and (stopper or len({type(error) for _, error in failed}) == 1):
+    closed = [closing for closing in closings if closing.closed]
+    is_alone = not closed and (stopper is not None or len({type(error) for _, error in failed}) == 1)
+    if is_alone and (len(failed) == 1 or stopper is not None):
         return first
+    was_sent = any(closing.was_sent for closing in closings)
+    hint = _joined_hints([error for _, error in failed], was_sent=was_sent)
     kept = [(closing, error) for closing, error in failed if closing.left]
     if not kept:
-        return KalshiError(f"Unknown whether any position remains. {first.message}", hint=first.hint, code="not_proven")
-    left = ", ".join(
-        f"{show_qty(each.left)} {each.plan.outcome.upper()} of {each.plan.market.ticker}" for each, _ in kept
-    )
-    return KalshiError(f"Not fully closed: {left} remaining. {first.message}", hint=first.hint, code="not_closed")
+        return KalshiError(f"Unknown whether any position remains. {first.message}", hint=hint, code="not_proven")
+    sold = f"sold {', '.join(_words(each, each.closed) for each in closed)}" if closed else "nothing was sold"
+    bare = [error.message.removeprefix("Nothing was sent. ") for _, error in kept]  # true of this position at most
+    reasons = [f"{_words(each, each.left)} remaining: {text}" for (each, _), text in zip(kept, bare, strict=True)]
+    text, code = f"Not fully closed: {sold}", first.code if is_alone else "not_closed"
+    if is_alone and isinstance(first, RefusedError):
+        return RefusedError(text, hint=hint, code=code, more=reasons)
+    if is_alone and isinstance(first, ExchangeError):
+        return ExchangeError("; ".join((text, *reasons)), hint=hint, code=code, status=first.status)
+    return KalshiError(text, hint=hint, code=code, more=reasons)
+
+
+def _words(closing: CloseResult, qty: Qty) -> str:
+    return f"{show_qty(qty)} {closing.plan.outcome.upper()} of {closing.plan.market.ticker}"
+
+
+def _joined_hints(errors: Sequence[KalshiError], *, was_sent: bool) -> str:
+    """Return each remedy once; "nothing was sent" comes last, and only where that is true of all positions."""
+    remedies: dict[str, None] = {}
+    for error in errors:
+        remedies |= dict.fromkeys(part for part in error.hint.split("; ") if part)
+    is_claimed = remedies.pop(NOTHING_SENT, True) is None
+    return "; ".join([*remedies, *([NOTHING_SENT] if is_claimed and not was_sent else [])])

@@ -75,7 +75,7 @@ def _flattened(resources: Resources, closings: Sequence[CloseResult], errors: Se
     left = ", ".join(
         f"{show_qty(each.left)} {each.plan.outcome.upper()} of {_name(each.plan)}" for each in closings if each.left
     )
-    reasons = dict.fromkeys(error.message for error in errors)
+    reasons = dict.fromkeys("; ".join(map(str.strip, error.message.splitlines())) for error in errors)
     text = "; ".join([text, *([f"left: {left}"] if left else []), *reasons])
     return AlertRaised(resources.clock.now(), "critical", "FLATTEN_FAILED", "account", text)
 

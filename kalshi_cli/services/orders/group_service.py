@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from kalshi_cli.base.checked import check_whole
 from kalshi_cli.base.errors import NotFoundError, RefusedError, StateFileError, UsageError
 from kalshi_cli.base.units import Qty, format_qty, pluralize, show_qty
 from kalshi_cli.exchange.wire.groups import OrderGroup
@@ -32,10 +33,10 @@ class OrderGroupService(PlanningService):
         return GroupView.of(group, is_triggered=self._triggered().get(group.group_id))
 
     def plan_create(
-        self, limit: Qty, *, subaccount: int | None = None, shard: int = 0
+        self, limit: int, *, subaccount: int | None = None, shard: int = 0
     ) -> RequestPlan[dict[str, str | int | None], GroupView]:
         """Plan a new order group for the markets of one shard; `limit` is in contracts within 15 seconds."""
-        client = self._resources.client
+        client, limit = self._resources.client, Qty(check_whole("limit", limit))
         return self._request(
             "create_order_group",
             {"limit": format_qty(limit), "subaccount": subaccount, "exchange_index": shard},
@@ -45,17 +46,18 @@ class OrderGroupService(PlanningService):
             f"an order group of {show_qty(limit)} contracts within 15 seconds",
         )
 
-    def plan_limit(self, group_id: str, limit: Qty, *, subaccount: int | None = None) -> GroupPlan:
+    def plan_limit(self, group_id: str, limit: int, *, subaccount: int | None = None) -> GroupPlan:
         """Plan another limit. The group is triggered at once if that much matched within the last 15 seconds.
 
         While trading is halted a limit can only be lowered.
         """
+        most = Qty(check_whole("limit", limit))
 
         def send(group: OrderGroup) -> None:
             resources = self._resources
-            translate_halt(resources.store, lambda: resources.client.limit_order_group(group, limit))
+            translate_halt(resources.store, lambda: resources.client.limit_order_group(group, most))
 
-        return self._change("limit", "limit set", group_id, subaccount, send, limit=format_qty(limit))
+        return self._change("limit", "limit set", group_id, subaccount, send, limit=format_qty(most))
 
     def plan_trigger(self, group_id: str, *, subaccount: int | None = None) -> GroupPlan:
         """Plan to cancel all orders of a group; it takes no new orders until it is reset."""

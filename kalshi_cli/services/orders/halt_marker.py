@@ -17,6 +17,8 @@ from kalshi_cli.store.lock import KillLock
 from kalshi_cli.store.records import Halt
 
 CODE, REASON = "CANCEL_ALL", "kill switch"
+RESULT = "CANCEL_ALL_RESULT"
+"""The code of the notice that says what the cancels achieved."""
 
 
 def write_halt_marker(config: Config, now: Ts) -> KillLock:

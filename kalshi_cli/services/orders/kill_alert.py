@@ -1,4 +1,7 @@
-"""Notify the alert channels of the kill switch, while the cancels go on and whether or not a loop runs."""
+"""Notify the alert channels of the kill switch, whether or not a loop runs.
+
+The first notice says that trading is halted, while the cancels go on. The second one says what the cancels achieved.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from contextlib import contextmanager, suppress
 from kalshi_cli.base.errors import KalshiError, StateFileError
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.services.monitoring.alerts import alerting, notify_directly
-from kalshi_cli.services.orders.halt_marker import CODE, REASON
+from kalshi_cli.services.orders.halt_marker import CODE, REASON, RESULT
 from kalshi_cli.services.resources import Resources
 
 HEAD_START_S = 1.0
@@ -17,6 +20,9 @@ HEAD_START_S = 1.0
 
 WITHIN_S = 4.5
 """The longest wait for the channels. Undelivered notices stay in the outbox."""
+
+RESULT_WITHIN_S = 4.5
+"""The longest wait for the channels after the result is known."""
 
 POLL_S = 0.1
 """The time between two looks at a notice that another program delivers."""
@@ -26,36 +32,60 @@ BUSY_MS = 500
 
 
 @contextmanager
-def telling(resources: Resources, *, does_halt: bool) -> Iterator[Callable[[], None]]:
-    """Notify every channel of the saved halt, within seconds.
+def telling(resources: Resources, *, does_halt: bool) -> Iterator[Callable[[str], None]]:
+    """Notify every channel of the saved halt, and then of the result, each within seconds.
 
-    Call the yielded function once the cancels are sent. The end waits for the channels until WITHIN_S after the
-    beginning. Raises nothing by itself.
+    Call the yielded function with the result once it is known. The end waits for the channels until WITHIN_S after the
+    beginning and RESULT_WITHIN_S after the result. Raises nothing by itself.
     """
     until, are_out = resources.machine.monotonic() + WITHIN_S, threading.Event()
     untold = set(resources.config.alerts.channels) if does_halt else set()
-    thread = threading.Thread(target=_tell, args=(resources, are_out, until, untold), name="kill alert", daemon=True)
+    threads: list[threading.Thread] = []
+
+    def begin(work: Callable[[], None], name: str) -> None:
+        threads.append(threading.Thread(target=work, name=name, daemon=True))
+        threads[-1].start()
+
+    def result(text: str) -> None:
+        nonlocal until
+        are_out.set()
+        if not does_halt or not resources.config.alerts.channels:
+            return
+        until = max(until, resources.machine.monotonic() + RESULT_WITHIN_S)
+        alert = AlertRaised(resources.clock.now(), "critical", RESULT, "account", text)
+        untold.update(resources.config.alerts.channels)
+        begin(lambda: _tell(resources, until, untold, alert, is_saved=False), "kill result")
+
+    def halted() -> None:
+        are_out.wait(HEAD_START_S)
+        text = f"trading is halted: {REASON}. A notice of its own says what was canceled"
+        alert = AlertRaised(resources.clock.now(), "critical", CODE, "account", text)
+        _tell(resources, until, untold, alert, is_saved=True)
+
     if untold:
-        thread.start()
+        begin(halted, "kill alert")
     try:
-        yield are_out.set
+        yield result
     finally:
         are_out.set()
-        if thread.ident is not None:
-            with suppress(KeyboardInterrupt):  # an interrupt ends the wait but must not hide the result of the cancels
+        with suppress(KeyboardInterrupt):  # an interrupt ends the wait but must not hide the result of the cancels
+            for thread in threads:
                 thread.join(max(0.0, until - resources.machine.monotonic()))
         if untold:
             resources.tell(f"Notice not confirmed yet: {', '.join(sorted(untold))}; see `kalshi alerts`")
 
 
-def _tell(resources: Resources, are_out: threading.Event, until: float, untold: set[str]) -> None:
-    """Decide through the outbox, so that a running loop repeats nothing; then notify each channel in its own thread."""
-    are_out.wait(HEAD_START_S)
+def _tell(resources: Resources, until: float, untold: set[str], alert: AlertRaised, *, is_saved: bool) -> None:
+    """Decide through the outbox, so that a running loop repeats nothing; then notify each channel in its own thread.
+
+    An alert that is not yet saved is saved first. Without the outbox the alert is sent directly.
+    """
     try:
         with alerting(resources, busy_ms=BUSY_MS) as told:
+            if not is_saved:
+                told.record(alert)
             told.look()
     except KalshiError:
-        alert = AlertRaised(resources.clock.now(), "critical", CODE, "account", f"trading is halted: {REASON}")
         notify_directly(resources, alert, until - resources.machine.monotonic())
         untold.clear()
         return
@@ -69,7 +99,8 @@ def _tell(resources: Resources, are_out: threading.Event, until: float, untold: 
             if not told.deliver(0.0, [name]):
                 untold.discard(name)
 
-    threads = [threading.Thread(target=deliver, args=(name,), daemon=True) for name in sorted(untold)]
+    names = sorted(resources.config.alerts.channels)
+    threads = [threading.Thread(target=deliver, args=(name,), daemon=True) for name in names]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
-from kalshi_cli.base.units import DOLLAR, ONE_DOLLAR, Money, Price, Qty, notional, show_money, show_qty
+from kalshi_cli.base.errors import StateFileError
+from kalshi_cli.base.text import SHORT_ID_LENGTH
+from kalshi_cli.base.units import DOLLAR, ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_money, show_qty
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order
+from kalshi_cli.services.resources import Resources
+from kalshi_cli.views.orders import OrderRow
+from kalshi_cli.views.row import own_price
 
 A_CENT = DOLLAR // 100
 
@@ -130,3 +136,22 @@ def closing_amounts(effects: Sequence[OrderEffect]) -> dict[str, int]:
         "closing": Qty(sum(each.closed for each in effects)),
         "proceeds": Money(sum(each.proceeds for each in effects)),
     }
+
+
+REPEAT_MS = 60_000
+"""The time after a manual order in which an equal one may be a repeated line."""
+
+
+def repeated_order(resources: Resources, wanted: OrderRow) -> str:
+    """Name an equal manual order that rests, or filled within REPEAT_MS, by the state file; empty without one."""
+    terms = (wanted.ticker, wanted.book_side, own_price(wanted.side, wanted.price), wanted.count, wanted.subaccount)
+    with suppress(StateFileError):
+        store = resources.remembered()
+        recent = store.orders(Ts(resources.clock.now() - REPEAT_MS), wanted.ticker) if store is not None else ()
+        for order in (*(store.live_orders() if store is not None else ()), *recent):
+            is_same = (order.ticker, order.side, order.price, order.qty, order.subaccount) == terms
+            if is_same and not order.strategy and (order.status.is_live or order.filled):
+                name = order.order_id[:SHORT_ID_LENGTH] or order.client_order_id
+                state = f"{show_qty(order.filled)} of {show_qty(order.qty)} filled"
+                return f"You placed the same order before: order {name}, {state}. This is another one"
+    return ""

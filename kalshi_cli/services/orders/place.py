@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from kalshi_cli.base.checked import check_fields, check_own_id, check_text
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import (
     HaltedError,
@@ -28,8 +29,8 @@ from kalshi_cli.core.model.effects import AlertRaised, CloseOrder, Effect, Order
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
-from kalshi_cli.core.model.messages import ExternalOrders, Filled, OrderRejected
-from kalshi_cli.core.model.order_terms import ASK, BID, SelfTradePrevention, TimeInForce, other_outcome
+from kalshi_cli.core.model.messages import ExternalOrders, Filled, OrderAccepted, OrderRejected
+from kalshi_cli.core.model.order_terms import BID, SelfTradePrevention, TimeInForce, book_terms, outcome_price
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.exchange.client import KalshiClient
@@ -76,7 +77,7 @@ class OrderTicket(msgspec.Struct, frozen=True, kw_only=True):
         post_only: Reject the order if it would take liquidity.
         reduce_only: Only reduce a position; needs IOC.
         expires_in_s: Seconds until the exchange cancels the order; None means never.
-        client_order_id: Your own id, which can never be used again; empty means a new one.
+        client_order_id: Your own id, which can never be used again; None means a new one.
         order_group_id: The order group that the order joins; empty means none.
         subaccount: The subaccount that trades; None means the primary one.
         self_trade_prevention: Which of two own orders is canceled when they would trade.
@@ -86,33 +87,36 @@ class OrderTicket(msgspec.Struct, frozen=True, kw_only=True):
     ticker: str
     outcome: Literal["yes", "no"]
     action: Literal["buy", "sell"]
-    qty: Qty
-    price: Price
+    qty: int
+    price: int
     tif: TimeInForce = TimeInForce.GTC
     post_only: bool = False
     reduce_only: bool = False
     expires_in_s: float | None = None
-    client_order_id: str = ""
+    client_order_id: str | None = None
     order_group_id: str = ""
     subaccount: int | None = None
     self_trade_prevention: SelfTradePrevention = SelfTradePrevention.TAKER
     cancel_on_pause: bool = False
 
+    def __post_init__(self) -> None:
+        """Raise UsageError for a value of another type, an unknown word, or an id that is empty or not plain."""
+        check_fields(self)
+        check_text("ticker", self.ticker)
+        check_own_id("client_order_id", self.client_order_id)
+
     def intent(self, market: Market) -> Place:
-        """Return the order on the YES book: buying NO at q is an ask at one dollar minus q, translated only here.
+        """Return the order on the YES book, translated only here.
 
         UsageError where the price is not on the market's grid: a typed price is never changed.
         """
-        side = BID if self.action == "buy" else ASK
-        price = self.price
-        if self.outcome == "no":
-            side, price = other_outcome(side, price)
+        side, price = book_terms(self.outcome, self.action, Price(self.price))
         check_grid(market, price, self.outcome)
         return Place(
             self.ticker,
             side,
             price,
-            self.qty,
+            Qty(self.qty),
             reason="typed",
             tif=self.tif,
             post_only=self.post_only,
@@ -122,6 +126,7 @@ class OrderTicket(msgspec.Struct, frozen=True, kw_only=True):
             subaccount=self.subaccount or 0,
             self_trade_prevention=self.self_trade_prevention,
             cancel_on_pause=self.cancel_on_pause,
+            outcome=self.outcome,
         )
 
 
@@ -147,11 +152,7 @@ def check_grid(market: Market, price: Price, outcome: Literal["yes", "no"]) -> N
     """Raise UsageError where a price, on the YES scale and typed for an outcome, is off the market's price grid."""
     if market.grid.is_valid(price):
         return
-    typed, *near = (
-        at if outcome == "yes" else Price(ONE_DOLLAR - at)
-        for at in (price, *market.grid.nearest(price))
-        if at is not None
-    )
+    typed, *near = (outcome_price(outcome, at) for at in (price, *market.grid.nearest(price)) if at is not None)
     raise UsageError(
         f"{show_price(typed)} is off the price grid of {market.ticker}",
         hint="nearest valid prices: " + " and ".join(show_price(at) for at in sorted(near)),
@@ -270,7 +271,7 @@ class OrderEntry:
             for effect in engine.step(message):
                 self.store.record(effect)
 
-    def refuse_used(self, client_order_id: str) -> None:
+    def refuse_used(self, client_order_id: str | None) -> None:
         """Raise RefusedError where an order on file has this client order id."""
         if client_order_id and (filed := self.store.order(client_order_id)) is not None:
             raise duplicate(client_order_id, filed)
@@ -306,8 +307,8 @@ class OrderEntry:
         intent = ticket.intent(market)
         engine = self.engine([market])
         if self.taken(engine, [ticket]):
-            raise duplicate(ticket.client_order_id)
-        verdict = engine.place(intent, client_order_id=ticket.client_order_id)
+            raise duplicate(ticket.client_order_id or "")
+        verdict = engine.place(intent, client_order_id=ticket.client_order_id or "")
         return engine, msgspec.structs.replace(self.judged(engine, market, verdict), ticket=ticket)
 
     def judged(
@@ -323,6 +324,8 @@ class OrderEntry:
 
     def send(self, engine: TradingEngine, proposal: OrderProposal) -> Order:
         """Save the order, send it once, and return its result; OutcomeUnknownError where the outcome is unknown.
+
+        The result has the time of creation that the exchange stated, which is that of its lists.
 
         Where another program placed an order in between, this one is reviewed again, TRIES times at most.
         """
@@ -360,7 +363,9 @@ class OrderEntry:
         if not is_as_sent(proposal.submit.order, order):
             raise id_conflict(order)
         self.book_fills(engine, [order])
-        return order
+        # The state file keeps the time before the send; a list of the exchange shows the time that it stated.
+        stated = (reply.ts for reply in replies if isinstance(reply, OrderAccepted))
+        return msgspec.structs.replace(order, created=next(stated, order.created))
 
     def book_fills(self, engine: TradingEngine, orders: Sequence[Order]) -> None:
         """Read the fills that the replies announced, so that the state file shows the position at once.
@@ -429,9 +434,14 @@ def open_order_entry(resources: Resources, *, is_rehearsal: bool = False) -> Ord
 class OrderPlanningService(PlanningService):
     """The base of services that plan orders."""
 
-    @cached_property
+    @property
     def entry(self) -> OrderEntry:
         """Return the component that reviews and sends orders. RefusedError where writes are switched off."""
+        self._resources.require_open()
+        return self._own_entry
+
+    @cached_property
+    def _own_entry(self) -> OrderEntry:
         return open_order_entry(self._resources, is_rehearsal=self._is_rehearsal)
 
 
@@ -471,12 +481,11 @@ def effect_note(ticket: OrderTicket, effect: OrderEffect) -> str:
         return ""
     purchase = f"buys {show_qty(effect.opened)} {bought} at {show_price(effect.buys)}"
     if own == 0:
-        return f"You hold no {sold} of {ticket.ticker}: this order {purchase}, and is listed as `buy {bought}`"
+        return f"You hold no {sold} of {ticket.ticker}: this order {purchase}"
     have = f"{show_qty(own)} {sold} of {ticket.ticker}"
-    listed = f"is listed as `sell {sold}`"
     if effect.closed == 0:
-        return f"Your open orders already sell your {have}: if they fill first, this order {purchase}. It {listed}"
+        return f"Your open orders already sell your {have}: if they fill first, this order {purchase}"
     others = f", and your open orders sell {show_qty(pledged)} of them" if pledged else ""
     sale = f"sells {show_qty(effect.closed)} {sold} at {show_price(effect.sells)}"
     sale += f", then {purchase}" if effect.opened else ""
-    return f"You hold {have}{others}: this order {sale}, and {listed}"
+    return f"You hold {have}{others}: this order {sale}"

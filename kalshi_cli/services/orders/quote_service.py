@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeVar
 
+from kalshi_cli.base.checked import check_whole
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import Money, Price, Qty, show_money, show_qty
 from kalshi_cli.exchange.wire.quotes import NewRfq
@@ -54,8 +55,8 @@ class QuoteService(OrderPlanningService):
     def plan_request(
         self,
         ticker: str,
-        count: Qty | None = None,
-        cost: Money | None = None,
+        count: int | None = None,
+        cost: int | None = None,
         *,
         excludes_fees: bool = False,
         rests: bool = False,
@@ -67,8 +68,8 @@ class QuoteService(OrderPlanningService):
         client = self._resources.client
         new = NewRfq(
             ticker=ticker.upper(),
-            qty=count,
-            target=cost,
+            qty=None if count is None else Qty(check_whole("count", count)),
+            target=None if cost is None else Money(check_whole("cost", cost)),
             target_excludes_fees=excludes_fees,
             rest_remainder=rests,
             replace_existing=replaces,
@@ -93,7 +94,7 @@ class QuoteService(OrderPlanningService):
 
         return self._request("delete_rfq", {"rfq_id": rfq_id}, send, f"RFQ {rfq_id}")
 
-    def plan_accept(self, rfq_id: str, quote_id: str, side: str) -> QuotePlan[QuoteRow]:
+    def plan_accept(self, rfq_id: str, quote_id: str, side: Literal["yes", "no"]) -> QuotePlan[QuoteRow]:
         """Plan to accept one bid of a quote: accepting the NO bid buys YES. Reviewed like an order.
 
         RefusedError with the code of the control that refuses it.
@@ -109,8 +110,8 @@ class QuoteService(OrderPlanningService):
     def plan_create(
         self,
         rfq_id: str,
-        yes_bid: Price | None = None,
-        no_bid: Price | None = None,
+        yes_bid: int | None = None,
+        no_bid: int | None = None,
         *,
         rests: bool = False,
         post_only: bool = False,
@@ -120,16 +121,18 @@ class QuoteService(OrderPlanningService):
 
         Each bid is reviewed like an order; you trade once you confirm.
         """
+        yes, no = (
+            None if bid is None else Price(check_whole(name, bid))
+            for name, bid in (("yes_bid", yes_bid), ("no_bid", no_bid))
+        )
 
         def send(deal: QuoteTrade) -> NewQuoteView:
-            quote_id = quotes.create(self.entry, deal, yes_bid, no_bid, rest=rests)
-            return NewQuoteView(quote_id=quote_id, rfq_id=rfq_id, yes_bid=yes_bid, no_bid=no_bid)
+            quote_id = quotes.create(self.entry, deal, yes, no, rest=rests)
+            return NewQuoteView(quote_id=quote_id, rfq_id=rfq_id, yes_bid=yes, no_bid=no)
 
         return self._trade(
             "create",
-            lambda: quotes.propose_quote(
-                self.entry, rfq_id, yes_bid, no_bid, post_only=post_only, subaccount=subaccount
-            ),
+            lambda: quotes.propose_quote(self.entry, rfq_id, yes, no, post_only=post_only, subaccount=subaccount),
             send,
         )
 

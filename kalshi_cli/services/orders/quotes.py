@@ -17,6 +17,7 @@ from typing import Literal
 
 import msgspec
 
+from kalshi_cli.base.checked import check_choice
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import (
     CredentialsError,
@@ -100,6 +101,7 @@ def propose_accept(entry: OrderEntry, rfq_id: str, quote_id: str, side: str) -> 
 
     Accepting the YES bid buys NO at one dollar minus the bid. Raises RefusedError with the control's code.
     """
+    check_choice("side", side, _OTHER)
     rfq, quote = entry.client.rfq(rfq_id), entry.client.quote(quote_id, rfq_id)
     if quote.is_mine:
         raise RefusedError(
@@ -192,13 +194,17 @@ def propose_confirm(entry: OrderEntry, quote_id: str, rfq_id: str) -> QuoteTrade
             hint="kalshi quote list",
             code="QUOTE_NOT_ACCEPTED",
         )
-    side: Outcome = "yes" if quote.accepted_side == "yes" else "no"
+    side = quote.accepted_side
+    if side not in _OTHER:
+        raise UnreachableError(
+            f"The exchange names no side of the accepted quote: {side!r}; nothing was sent", hint="kalshi quote list"
+        )
     bid = quote.bid(side)
     if bid is None:
         raise UnreachableError("The quote was accepted on a side that it does not bid for", hint="kalshi quote list")
     ticket = OrderTicket(
         ticker=quote.ticker,
-        outcome=side,
+        outcome=_OTHER[_OTHER[side]],
         action="buy",
         qty=quote.qty(side),
         price=bid,
@@ -366,8 +372,8 @@ def deal_rows(deal: QuoteTrade) -> list[QuoteTradeRow]:
         QuoteTradeRow(
             ticker=ticket.ticker,
             outcome=ticket.outcome,
-            count=ticket.qty,
-            price=ticket.price,
+            count=Qty(ticket.qty),
+            price=Price(ticket.price),
             cost=proposal.cost,
             fee=proposal.fee,
             worst_loss=proposal.worst_loss,

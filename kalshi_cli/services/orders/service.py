@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, suppress
 from decimal import Decimal
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import msgspec
 
+from kalshi_cli.base.checked import check_choice, check_text, check_type, check_whole, from_text
 from kalshi_cli.base.errors import KalshiError, NotFoundError, RefusedError, UsageError
 from kalshi_cli.base.units import (
     Qty,
     pluralize,
     price_from_user,
     qty_from_user,
-    show_price,
     show_qty,
 )
 from kalshi_cli.core.model.messages import OrderState
-from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.services.account.portfolio import PastPositions
 from kalshi_cli.services.account.recovery import reconcile, reconciled_row, record_reports
@@ -28,7 +27,6 @@ from kalshi_cli.services.orders.cancel_all import KillRun
 from kalshi_cli.services.orders.halt_marker import write_halt_marker
 from kalshi_cli.services.orders.order_effect import (
     closing_amounts,
-    effect_phrases,
     effects_phrase,
 )
 from kalshi_cli.services.orders.place import (
@@ -42,6 +40,7 @@ from kalshi_cli.services.orders.place import (
 from kalshi_cli.services.plans import REVIEW_AGAIN_S, plan_prices
 from kalshi_cli.services.trading.stop_signals import in_flight
 from kalshi_cli.views.close import CloseRow, PlanRow
+from kalshi_cli.views.order_text import resting_words
 from kalshi_cli.views.orders import (
     BatchRow,
     CancelAllView,
@@ -53,7 +52,7 @@ from kalshi_cli.views.orders import (
     change_view,
     order_row,
 )
-from kalshi_cli.views.own_terms import in_own_terms
+from kalshi_cli.views.own_terms import HeldByMarket, in_own_terms
 from kalshi_cli.views.plans import (
     AmendPlan,
     BatchPlan,
@@ -64,9 +63,10 @@ from kalshi_cli.views.plans import (
     OrderPlan,
     PlanOutcome,
 )
-from kalshi_cli.views.row import Outcome, own_price
 
 Orders = list[OrderRow]
+ListStatus = Literal["resting", "canceled", "filled", "executed", "all"]
+Texts = tuple[str, ...]
 
 
 class OrderService(OrderPlanningService):
@@ -74,25 +74,26 @@ class OrderService(OrderPlanningService):
 
     # -- reading --------------------------------------------------------------------------------------------------
 
-    def get(self, order_id: str) -> OrderRow:
-        """Return an order by the exchange's id or by the client order id."""
+    def get(self, order_id: str | None) -> OrderRow:
+        """Return an order by the exchange's id or by the client order id; UsageError for None, which no order has."""
         return order_row(cancel.find_order(self._resources, order_id))
 
     def list(
-        self, status: str = "resting", *, ticker: str = "", event: str = "", subaccount: int | None = None
+        self, status: ListStatus = "resting", *, ticker: str = "", event: str = "", subaccount: int | None = None
     ) -> Orders:
-        """Return orders from the exchange; `ticker` may be a pattern. UsageError for an unknown status.
+        """Return orders from the exchange; `ticker` may be a pattern.
 
         `filled` is the status of a row that the exchange calls `executed`.
         """
-        _one_of("status", status, ("resting", "canceled", "filled", "executed", "all"))
+        check_choice("status", status, get_args(ListStatus))
         scope = cancel.CancelScope(ticker=ticker.upper())
         found = self._resources.client.all_orders(
             status={"all": None, "filled": "executed"}.get(status, status),
             event=event.upper() or None,
             subaccount=subaccount,
         )
-        return [order_row(order) for order in found if scope.holds(order)]
+        listed = [order for order in found if scope.holds(order)]
+        return [order_row(order) for order in cancel.with_typed(self._resources, listed)]
 
     def held(self, orders: Collection[OrderRow | QueueRow]) -> dict[tuple[int, str], Qty]:
         """Return the positions in the markets of these orders by subaccount and market, negative for NO."""
@@ -103,12 +104,13 @@ class OrderService(OrderPlanningService):
         }
 
     def as_meant(self, orders: Sequence[OrderRow]) -> Sequence[OrderRow]:
-        """Return orders as the user means them, by the positions of now; those that ended by the positions of then.
+        """Return orders as typed; others by the positions of now, and those that ended by the positions of then.
 
         Raises what reading positions and fills raises.
         """
-        held, past = self.held([each for each in orders if each.status == "resting"]), None
-        if any(each.status != "resting" for each in orders):
+        others = [each for each in orders if each.typed_side is None]
+        held, past = self.held([each for each in others if each.status == "resting"]), None
+        if any(each.status != "resting" for each in others):
             past = PastPositions(self._resources.client.all_fills()[::-1])
         found = []
         for each in orders:
@@ -122,12 +124,14 @@ class OrderService(OrderPlanningService):
     def in_own_terms(self, orders: Sequence[R]) -> Sequence[R]:
         """Return orders that trade, or did until now, as the user means them, for a sentence about them.
 
-        They stay as they are where the positions cannot be read within WORDS_S: a sentence must not wait for them.
+        Orders that were not typed here stay as they are where the positions cannot be read within WORDS_S: a sentence
+        must not wait for them.
         """
+        others = [each for each in orders if each.typed_side is None]
+        held: HeldByMarket | None = None
         with suppress(KalshiError), self._resources.client.reading_within(WORDS_S):
-            held = self.held(orders)
-            return [in_own_terms(each, held) for each in orders]
-        return orders
+            held = self.held(others)
+        return [each if held is None and each in others else in_own_terms(each, held or {}) for each in orders]
 
     def queue(
         self, order_ids: Sequence[str] = (), *, ticker: str = "", subaccount: int | None = None
@@ -141,12 +145,15 @@ class OrderService(OrderPlanningService):
             with suppress(NotFoundError):
                 ahead[order.order_id] = client.queue_position(order.order_id)
         if not wanted:
-            wanted = [each for each in client.orders(status="resting", subaccount=subaccount) if scope.holds(each)]
+            found = client.orders(status="resting", subaccount=subaccount)
+            wanted = [*cancel.with_typed(self._resources, [each for each in found if scope.holds(each)])]
             for owner in sorted({each.subaccount for each in wanted}):  # one list covers one subaccount
                 tickers = sorted({each.ticker for each in wanted if each.subaccount == owner})
-                found = client.queue_positions(tickers, subaccount=owner or None)
-                ahead |= {each.order_id: each.ahead for each in found}
-        return [QueueRow.of(order, ahead=ahead.get(order.order_id)) for order in wanted]
+                places = client.queue_positions(tickers, subaccount=owner or None)
+                ahead |= {each.order_id: each.ahead for each in places}
+        return [
+            QueueRow.of(order, ahead=ahead.get(order.order_id), typed_side=order.outcome or None) for order in wanted
+        ]
 
     def reconcile(self, wait_s: float = 60.0) -> Sequence[ReconciledRow]:
         """Find out what became of every unconfirmed order. Sends nothing.
@@ -176,41 +183,43 @@ class OrderService(OrderPlanningService):
         action: Literal["buy", "sell"],
         count: str | Decimal,
         price: str | Decimal,
-        tif: str = "gtc",
+        tif: Literal["gtc", "ioc", "fok"] = "gtc",
         post_only: bool = False,
         reduce_only: bool = False,
         expires_in_s: float | None = None,
-        client_order_id: str = "",
+        client_order_id: str | None = None,
         group: str = "",
         subaccount: int | None = None,
-        stp: str = "taker",
+        stp: Literal["taker", "maker"] = "taker",
         cancel_on_pause: bool = False,
     ) -> OrderPlan:
         """Plan one order, reviewed against every limit. RefusedError with the code of the control that refuses it.
 
-        `count` and `price` are texts, "10" and "0.24" or "24c": a bare number could mean either scale.
+        `count` and `price` are texts, "10" and "0.24" or "24c": a bare number could mean either scale. UsageError for
+        an empty `client_order_id`, as of an unset variable: leave it out for a new id.
         """
         return self.plan_ticket(
             OrderTicket(
-                ticker=ticker.upper(),
-                outcome=_one_of("side", side, ("yes", "no")),
-                action=_one_of("action", action, ("buy", "sell")),
-                qty=_from_text("count", qty_from_user, count),
-                price=_from_text("price", price_from_user, price),
-                tif=TIMES_IN_FORCE[_one_of("tif", tif, TIMES_IN_FORCE)],
+                ticker=check_text("ticker", ticker).upper(),
+                outcome=check_choice("side", side, ("yes", "no")),
+                action=check_choice("action", action, ("buy", "sell")),
+                qty=from_text("count", qty_from_user, count),
+                price=from_text("price", price_from_user, price),
+                tif=TIMES_IN_FORCE[check_choice("tif", tif, TIMES_IN_FORCE)],
                 post_only=post_only,
                 reduce_only=reduce_only,
                 expires_in_s=expires_in_s,
                 client_order_id=client_order_id,
                 order_group_id=group,
                 subaccount=subaccount,
-                self_trade_prevention=SELF_TRADE_PREVENTIONS[_one_of("stp", stp, SELF_TRADE_PREVENTIONS)],
+                self_trade_prevention=SELF_TRADE_PREVENTIONS[check_choice("stp", stp, SELF_TRADE_PREVENTIONS)],
                 cancel_on_pause=cancel_on_pause,
             )
         )
 
     def plan_ticket(self, ticket: OrderTicket) -> OrderPlan:
         """Plan one order, like `plan_place`, with typed values."""
+        check_type("ticket", ticket, OrderTicket)
         engine, proposal = self.entry.propose(ticket)
         typed = (ticket.outcome, ticket.action)
         order = proposal.submit.order
@@ -243,7 +252,9 @@ class OrderService(OrderPlanningService):
         Refused orders stay in the plan and are not sent.
         """
         lines = [
-            each if isinstance(each, batch.BatchLine) else batch.BatchLine(number, each)
+            each
+            if isinstance(each, batch.BatchLine)
+            else batch.BatchLine(number, check_type("order", each, OrderTicket))
             for number, each in enumerate(orders, start=1)
         ]
         engine, judged = batch.propose(self.entry, lines)
@@ -267,8 +278,9 @@ class OrderService(OrderPlanningService):
             BatchPlan, execute, lambda: self.plan_batch(lines), subject="the batch", facts=facts, orders=rows, **amounts
         )
 
-    def plan_amend(self, order_id: str, change: amend.AmendRequest) -> AmendPlan:
+    def plan_amend(self, order_id: str | None, change: amend.AmendRequest) -> AmendPlan:
         """Plan a change of a resting order, reviewed as a new order would be."""
+        check_type("change", change, amend.AmendRequest)
         engine, proposal = amend.propose(self.entry, cancel.find_order(self._resources, order_id), change)
         before, wanted = proposal.amend.before, proposal.amend.wanted
         subject = f"the amend of order {before.order_id}"
@@ -293,7 +305,7 @@ class OrderService(OrderPlanningService):
             execute,
             lambda: self.plan_amend(before.order_id, change),
             subject=subject,
-            facts=_amend_facts(self._env, proposal),
+            facts=amend.amend_facts(self._env, proposal),
             orders=(change_view(before, wanted, change.outcome, "dry_run"),),
             **plan_prices([(proposal.cost, proposal.fee, wanted.remaining)]),
             **closing_amounts([proposal.effect]),
@@ -301,7 +313,7 @@ class OrderService(OrderPlanningService):
 
     def plan_new_terms(
         self,
-        order_id: str,
+        order_id: str | None,
         *,
         side: Literal["yes", "no"],
         price: str | Decimal | None = None,
@@ -312,19 +324,20 @@ class OrderService(OrderPlanningService):
         `price` is that of `side`; price and count are texts as in `plan_place`.
         """
         change = amend.AmendRequest(
-            outcome=_one_of("side", side, ("yes", "no")),
-            price=None if price is None else _from_text("price", price_from_user, price),
-            qty=None if count is None else _from_text("count", qty_from_user, count),
+            outcome=check_choice("side", side, ("yes", "no")),
+            price=None if price is None else from_text("price", price_from_user, price),
+            qty=None if count is None else from_text("count", qty_from_user, count),
         )
         if change.price is None and change.qty is None:
             raise UsageError("Nothing to change", hint="give a price, a count, or both")
         return self.plan_amend(order_id, change)
 
-    def plan_decrease(self, order_id: str, *, by: Qty | None = None, to: Qty | None = None) -> DecreasePlan:
+    def plan_decrease(self, order_id: str | None, *, by: int | None = None, to: int | None = None) -> DecreasePlan:
         """Plan to decrease a resting order, which keeps its place in the queue. Give one of `by` and `to`."""
         if (by is None) == (to is None):
             raise UsageError("A decrease needs a count to decrease by or to", hint="give either by or to")
-        return self._decrease(cancel.find_order(self._resources, order_id), by, to)
+        given = {name: Qty(check_whole(name, each)) for name, each in (("by", by), ("to", to)) if each is not None}
+        return self._decrease(cancel.find_order(self._resources, order_id), given.get("by"), given.get("to"))
 
     def _decrease(self, before: Order, by: Qty | None, to: Qty | None) -> DecreasePlan:
         resources = self._resources
@@ -356,23 +369,46 @@ class OrderService(OrderPlanningService):
             return listed if listed.remaining <= after.remaining else after
         return after
 
-    def plan_cancel(self, *order_ids: str) -> CancelPlan:
-        """Plan to cancel orders by order ids or client order ids. Reads nothing yet."""
+    def plan_cancel(self, *order_ids: str | None, is_described: bool = False) -> CancelPlan:
+        """Plan to cancel orders by order ids or client order ids. Reads nothing yet: `execute` reports an unknown id.
+
+        With `is_described`, the facts have the terms of the first MAX_DESCRIBED orders, as far as they can be read
+        within WORDS_S, and name those that the exchange does not know. UsageError without an id.
+        """
+        ids = tuple(check_text("order_id", each) for each in order_ids)
+        if not ids:
+            raise UsageError("No order to cancel", hint="give order ids; plan_cancel_all() cancels every order")
 
         def execute(_age_s: float) -> PlanOutcome[CancelRow]:
-            found = cancel.cancel_by_any_id(self._resources, [*order_ids])
-            stated = [order_row(each.order) for each in found if each.canceled and each.order is not None]
-            return PlanOutcome(rows=tuple(map(CancelRow.of, found)), error=cancel.failure(found), orders=tuple(stated))
+            found = cancel.cancel_by_any_id(self._resources, [*ids])
+            ended = [each.order for each in found if each.canceled and each.order is not None]
+            orders = tuple(order_row(each) for each in cancel.with_typed(self._resources, ended))
+            return PlanOutcome(rows=tuple(map(CancelRow.of, found)), error=cancel.failure(found), orders=orders)
 
-        what = pluralize(len(order_ids), "order")
+        what = pluralize(len(ids), "order")
         return self._book.add(
             CancelPlan,
             execute,
-            lambda: self.plan_cancel(*order_ids),
+            lambda: self.plan_cancel(*ids),
             subject=f"the cancel of {what}",
-            facts=(f"{self._env}: cancel {what}: {', '.join(order_ids)}",),
-            order_ids=order_ids,
+            facts=(
+                f"{self._env}: cancel {what}: {', '.join(ids)}",
+                *(self._described(ids[:MAX_DESCRIBED]) if is_described else ()),
+            ),
+            order_ids=ids,
         )
+
+    def _described(self, order_ids: Sequence[str]) -> Sequence[str]:
+        found, unknown = Orders(), []
+        with self._resources.client.reading_within(WORDS_S):
+            for order_id in order_ids:
+                try:
+                    found.append(order_row(cancel.find_order(self._resources, order_id)))
+                except NotFoundError as error:
+                    unknown.append(error.message)
+                except KalshiError:
+                    continue
+        return (*map(resting_words, self.in_own_terms(found)), *unknown)
 
     def plan_cancel_all(
         self, *, event: str = "", ticker: str = "", halt: bool = True, within_s: float | None = None
@@ -414,25 +450,29 @@ class OrderService(OrderPlanningService):
         ticker: str | None = None,
         policy: close.ClosePolicy | None = None,
         *,
+        count: int | None = None,
         subaccount: int | None = None,
         is_reviewed: bool = False,
     ) -> CloseAllPlan:
         """Plan to close the position in a market, or without a ticker all positions, with a slippage limit.
 
+        With `count`, such as `contracts(5)`, close this many contracts of the position; UsageError if it has fewer.
         With `is_reviewed`, raise RefusedError where the first order would be refused now, for example because resting
-        orders close the position too. That takes another read of the account. UsageError for an empty ticker, as of an
-        unset variable: it does not mean every position.
+        orders close the position too; without a ticker, `warnings` say so of each. That takes another read of the
+        account. UsageError for an empty ticker, as of an unset variable: it does not mean every position.
         """
-        if ticker is not None and not ticker.strip():
+        if isinstance(ticker, str) and not ticker.strip():
             raise UsageError("An empty ticker would mean every position", hint="leave it out to close every position")
-        policy = policy or close.ClosePolicy()
+        if count is not None and ticker is None:
+            raise UsageError("A count needs a ticker", hint="leave the count out to close every position")
+        policy = check_type("policy", policy or close.ClosePolicy(), close.ClosePolicy)
         closer = close.PositionCloser(self.entry, policy, self._resources.note, subaccount)
-        plans = closer.plans((ticker or "").upper())
-        if is_reviewed and plans:
+        plans = closer.plans((ticker or "").upper(), None if count is None else Qty(check_whole("count", count)))
+        if is_reviewed and plans and ticker is not None:
             closer.review(plans[0])
-        return self._close(closer, plans)
+        return self._close(closer, plans, closer.warnings(plans) if is_reviewed and ticker is None else ())
 
-    def _close(self, closer: close.PositionCloser, plans: Sequence[close.ClosePlan]) -> CloseAllPlan:
+    def _close(self, closer: close.PositionCloser, plans: Sequence[close.ClosePlan], warned: Texts) -> CloseAllPlan:
         def execute(_age_s: float) -> PlanOutcome[CloseRow]:
             done = closer.close(plans)  # reads the position before each order
             errors = tuple(each.error for each in done)
@@ -441,50 +481,17 @@ class OrderService(OrderPlanningService):
         return self._book.add(
             CloseAllPlan,
             execute,
-            lambda: self._close(closer, plans),
+            lambda: self._close(closer, plans, warned),
             subject=f"the close of {pluralize(len(plans), 'position')}",
             facts=tuple(map(close.describe_plan, plans)),
+            warnings=warned,
             positions=tuple(map(PlanRow.of, plans)),
         )
 
 
-def _amend_facts(env: str, proposal: amend.AmendProposal) -> tuple[str, ...]:
-    before, wanted, outcome = proposal.amend.before, proposal.amend.wanted, proposal.change.outcome
-    was, will = _terms(before, outcome), _terms(wanted, outcome)
-    other = _terms(wanted, "no" if outcome == "yes" else "yes")
-    market = proposal.market
-    bid, ask = (market.yes_bid, market.yes_ask) if outcome == "yes" else (market.no_bid, market.no_ask)
-    return (
-        f"{env}: change the order on {before.ticker} from {was} to {will} (= {other})",
-        f"{outcome.upper()}: best bid {show_price(bid)}, best ask {show_price(ask)}",
-        *effect_phrases(proposal.effect, proposal.fee),
-    )
-
-
-def _terms(order: Order, outcome: Outcome) -> str:
-    """Return what is left of an order as a trade of this outcome: `buy 10 NO at $0.62`."""
-    action = "buy" if (order.side is BID) == (outcome == "yes") else "sell"
-    return f"{action} {show_qty(order.remaining)} {outcome.upper()} at {show_price(own_price(outcome, order.price))}"
-
-
-T = TypeVar("T")
 R = TypeVar("R", bound=OrderRow)
 
 WORDS_S = 2.0
 """The longest time of a read that only improves the words of a result."""
 
-
-def _from_text(name: str, parse: Callable[[str], T], value: str | Decimal) -> T:
-    """Parse a text as typed. UsageError for anything else: a number does not show its scale."""
-    if not isinstance(value, str | Decimal):
-        raise UsageError(f"{name} must be a text, not {value!r}", hint=f'write {name}="{value}"')
-    try:
-        return parse(str(value))
-    except ValueError as error:
-        raise UsageError(f"{name}: {error}") from error
-
-
-def _one_of(name: str, value: str, choices: Collection[str]) -> Any:
-    if value not in choices:
-        raise UsageError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
-    return value
+MAX_DESCRIBED = 5

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Ts, format_ts, parse_ts
 from kalshi_cli.config.schema import MAX_INTERVAL_S
 
 if TYPE_CHECKING:
@@ -71,14 +72,36 @@ def fills_of(given: object) -> FillChoice:
 
 
 def ts_of(moment: Any) -> Ts | None:
-    """Return the time of a datetime. UsageError for one without a zone, and for anything else."""
+    """Return the time of a datetime, or of text such as `2026-05-11T15:00:00Z`.
+
+    UsageError for one without a zone, and for anything else.
+    """
     if moment is None:
         return None
+    if isinstance(moment, str):
+        with suppress(ValueError):
+            return parse_ts(moment)
     if not isinstance(moment, datetime):
-        raise UsageError(f"{moment!r:.80} is not a time", hint="datetime(2026, 5, 11, tzinfo=UTC)")
+        hint = "datetime(2026, 5, 11, tzinfo=UTC), or text with a zone: 2026-05-11T15:00:00Z"
+        raise UsageError(f"{moment!r:.80} is not a time with a zone", hint=hint)
     if moment.tzinfo is None:
         raise UsageError(f"{moment} has no time zone", hint="datetime(2026, 5, 11, tzinfo=UTC)")
     return Ts(int(moment.timestamp() * 1000))
+
+
+def period_of(since: Any, until: Any) -> tuple[Ts | None, Ts | None]:
+    """Return a period of datetimes, or of `Ts` as the command gives them. UsageError if it ends before it starts."""
+    start, end = (Ts(each) if type(each) is int else ts_of(each) for each in (since, until))
+    if start is not None and end is not None and start >= end:
+        raise UsageError(f"since {format_ts(start)} is not before until {format_ts(end)}", hint="swap them")
+    return start, end
+
+
+def number_of(given: object, name: str, most: int) -> int:
+    """Return a whole number from 1 to `most`. UsageError for anything else."""
+    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= most:
+        raise UsageError(f"Invalid {name}: {given!r:.80}", hint=f"use 1 to {most}")
+    return given
 
 
 def texts_of(given: object, name: str) -> tuple[str, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.units import Money, Ts, contracts, format_ts, pluralize
+from kalshi_cli.base.units import Money, Ts, contracts, format_ts, pluralize, show_price
 from kalshi_cli.core.account.pnl import ProfitAndLoss, group_by
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import Effect, OrderRefused
@@ -29,10 +30,11 @@ FillChoice = Literal["proportional", "optimistic", "pessimistic"]
 class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A backtest: recordings in any order, and files with the results of their markets.
 
-    With `lake`, the recordings are those of the lake, of these `series` and `sessions` (all, if there are none) from
-    `since` to before `until`, and `files` can only be outside prices. `holes` says what to do where messages were lost:
-    `refuse`; `forget` the books until their next snapshot; or `ignore` it. Without `latency_ms`, latencies are drawn
-    from the recorded distribution. `interval_s` is the recorded time between two ticks; None is that of the trade loop.
+    With `lake`, the recordings are those of the lake, of these `series` and `sessions` (all, if there are none), and
+    `files` can only be outside prices. The recordings are cut to the times from `since` to before `until`. `holes` says
+    what to do where messages were lost: `refuse`; `forget` the books until their next snapshot; or `ignore` it. Without
+    `latency_ms`, latencies are drawn from the recorded distribution. `interval_s` is the recorded time between two
+    ticks; None is that of the trade loop.
     """
 
     strategies: tuple[str, ...]
@@ -66,8 +68,9 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
 
     `curve` has the cumulative profit and loss in recorded time, one point per change. `refusals` are the first refusal
     of each code. `holes` counts the times at which messages of a market were lost, `lost_s` the seconds until its next
-    snapshot, summed over markets; `bounds` are the other fill models under which the same backtest ran.
-    `unused_results` are the tickers of given results whose markets are not in the data, if a result is missing.
+    snapshot or the end, summed over markets, `gap_mode` says how they were treated; `bounds` are the other fill models
+    under which the same backtest ran. `unused_results` are the tickers of given results whose markets are not in the
+    data, if a result is missing.
     """
 
     summary: RunSummary
@@ -77,6 +80,7 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     refusals: tuple[OrderRefused, ...] = ()
     holes: int = 0
     lost_s: float = 0.0
+    gap_mode: str = "forget"
     unused_results: tuple[str, ...] = ()
     facts: BacktestFacts = BacktestFacts()
     fill_model: str = "proportional"
@@ -178,6 +182,7 @@ def add_point(curve: list[tuple[Ts, Money]], ts: Ts, net: Money) -> None:
 
 def backtest_view(report: BacktestReport) -> BacktestView:
     """Return the results of a backtest in total, and by market, hour, price and time to close."""
+    fields = report_fields(report.facts, report.summary.net, report.curve)
     return BacktestView.of(
         report.summary,
         fill_model=report.fill_model,
@@ -186,39 +191,87 @@ def backtest_view(report: BacktestReport) -> BacktestView:
         bounds=tuple(FillBoundRow.of(bound) for bound in report.bounds),
         holes=report.holes,
         rows=tuple(PnlRow.of(part, key=ticker) for ticker, part in report.markets.items()),
-        **report_fields(report.facts, report.summary.net, report.curve),
+        **{**fields, "unknown": unknown_lines(report)},
     )
 
 
-def backtest_warnings(report: BacktestReport, mode: str) -> list[str]:
-    """Return what limits the report: gaps in the data, and what the data does not say."""
+def unknown_lines(report: BacktestReport) -> tuple[str, ...]:
+    """Return what the data does not say, one line each: first its gaps."""
+    if not report.holes:
+        return report.facts.unknown
+    done = "ignored" if report.gap_mode == "ignore" else "no trading in a market until its next snapshot"
+    lost = f"{report.lost_s:,.1f} s without a book (summed over markets)"
+    return (f"{pluralize(report.holes, 'gap')} in the data, {lost}: {done}", *report.facts.unknown)
+
+
+def backtest_warnings(report: BacktestReport, *, with_unknown: bool = True) -> list[str]:
+    """Return what limits the report: results of other markets, and `with_unknown` what the data does not say."""
     lines = []
-    if report.holes:
-        done = "ignored" if mode == "ignore" else "no trading in a market until its next snapshot"
-        lost = f"{report.lost_s:,.1f} s without a book (summed over markets)"
-        lines.append(f"{pluralize(report.holes, 'gap')} in the data, {lost}: {done}")
     if report.unused_results:
         first, *others = report.unused_results
         more = f" and of {pluralize(len(others), 'other market')}" if others else ""
         lines.append(f"Warning: --results has the result of {first}{more}, which the data does not have")
-    return lines + [f"Unknown: {each}" for each in report.facts.unknown]
+    return lines + [f"Unknown: {each}" for each in unknown_lines(report) if with_unknown]
 
 
 def backtest_notes(report: BacktestReport) -> list[str]:
     """Return the first refusal of each code in words, why live fills differ, and orders below one contract.
 
-    If the strategies requested nothing, return the likely causes.
+    If the strategies requested nothing, return what they saw and the likely causes.
     """
     if not report.summary.intents:
-        return ["No orders were requested. Check the parameters, the markets, and that each hook uses `yield`"]
-    notes = []
+        return [_no_orders_text(report)]
+    notes: list[str] = []
+    refusals = list(report.refusals)
+    if is_all_refused(report):
+        notes.append(all_refused_text(report))
+        del refusals[0]
     if 0 < report.facts.ordered < contracts(1) * report.summary.orders:
         notes.append("Orders were for less than one contract on average: a bare 5 is 0.05 contracts, contracts(5) is 5")
     simulated = f"latency {report.latency}, {report.fill_model} queue positions, no market impact"
+    if report.facts.runs:
+        notes.append(f"Sum of {len(report.facts.runs)} separate runs, each with its own cash and positions")
     if report.fills:
         notes.append(f"Fills are simulated ({simulated}); live fills differ for these reasons")
-    return notes + [
-        f"Refused {report.summary.denied.get(refusal.code, 1)} by {refusal.code}; first {format_ts(refusal.ts)} "
-        f"{refusal.ticker}" + (f": {refusal.detail}" if refusal.detail else "")
-        for refusal in report.refusals
-    ]
+    return notes + list(map(partial(_refused_text, report), refusals))
+
+
+def is_all_refused(report: BacktestReport) -> bool:
+    """Return whether orders were requested, and all of them refused."""
+    return bool(report.refusals) and not report.summary.orders
+
+
+def all_refused_text(report: BacktestReport) -> str:
+    """Return that no order was sent, why the first was refused, and the next step."""
+    denied = report.summary.denied
+    return (
+        f"Warning: nothing was traded: no order was sent, {sum(denied.values()):,} requests were refused. "
+        f"{_refused_text(report, report.refusals[0])}. Correct the strategy or the setting, then run it again"
+    )
+
+
+def _refused_text(report: BacktestReport, refusal: OrderRefused) -> str:
+    """Return the number of refusals of a code, its setting or cause, and the first of them."""
+    from kalshi_cli.services.trading.reports.order_funnel import RULE_OF_CODE  # with the store, which few reports need
+
+    rule = f" ({RULE_OF_CODE[refusal.code]})" if refusal.code in RULE_OF_CODE else ""
+    where = " ".join(filter(None, (format_ts(refusal.ts), refusal.ticker)))
+    detail = f": {refusal.detail}" if refusal.detail else ""
+    return f"Refused {report.summary.denied.get(refusal.code, 1)} by {refusal.code}{rule}; first {where}{detail}"
+
+
+def _no_orders_text(report: BacktestReport) -> str:
+    """Return what strategies saw that requested no order."""
+    facts, spans = report.facts, []
+    for name, span in (("asks", facts.asks), ("bids", facts.bids)):
+        if span is not None:
+            spans.append(f"the {name} were {show_price(span[0])} to {show_price(span[1])}")
+    seen = (
+        f"in {pluralize(len(facts.tickers), 'market')} {' and '.join(spans)}" if spans else "no order book had a price"
+    )
+    wants = f"; it waits for {facts.waiting}" if facts.waiting else ""
+    names = report.summary.strategy.replace(",", " ")
+    return (
+        f"No orders were requested: {seen}{wants}. Compare the parameters (`kalshi strategies {names}`), or record "
+        "other markets; a hook must `yield` its orders"
+    )

@@ -10,19 +10,22 @@ from typing import TYPE_CHECKING, NamedTuple
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, format_ts, pluralize
-from kalshi_cli.core.model.markets import FeeSchedule, Market
-from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, Message, PublicTrade
+from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
+from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, MarketChange, Message, PublicTrade, Tick
 from kalshi_cli.core.model.recorded import ChangeRows, LaneEvent
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
+from kalshi_cli.feeds.period import TapePeriod
 from kalshi_cli.feeds.recorded_results import MarketResult, is_history, read_results
 from kalshi_cli.feeds.recording_format import NO_TIME
-from kalshi_cli.feeds.replay import Replay
+from kalshi_cli.feeds.replay import ENDED, Replay
 from kalshi_cli.services.research.backtest import BacktestRequest
 
 if TYPE_CHECKING:
     from kalshi_cli.lake.changes import NewRows
     from kalshi_cli.lake.lake import Lake, LakeSession
     from kalshi_cli.lake.reader import Selection
+
+_TRADED = (MarketStatus.ACTIVE, MarketStatus.INACTIVE)
 
 HOLES = ("refuse", "forget", "ignore")
 """The ways to treat lost messages."""
@@ -39,6 +42,8 @@ class BacktestFeed(NamedTuple):
 
     replay: Replay
     is_compiled: bool
+    period: TapePeriod | None = None
+    """The times to which recordings in files are cut; the lake cuts its own."""
 
 
 def replay_of(request: BacktestRequest, clock: ManualClock, interval_s: float) -> BacktestFeed:
@@ -64,6 +69,8 @@ def replay_of(request: BacktestRequest, clock: ManualClock, interval_s: float) -
         results |= lake_results(lake, [one for each in found for one in each.series])
     for path in request.results:
         results.update(read_results(path))
+    is_cut = request.lake is None and (request.since is not None or request.until is not None)
+    period = TapePeriod(request.since, request.until) if is_cut else None
     replay = Replay(
         request.files,
         new_decoder=lambda use_yes_price: recorded_frames(use_yes_price=use_yes_price),
@@ -72,8 +79,9 @@ def replay_of(request: BacktestRequest, clock: ManualClock, interval_s: float) -
         clock=clock,
         lanes=lanes,
         histories=outside,
+        period=period,
     )
-    return BacktestFeed(replay, is_compiled)
+    return BacktestFeed(replay, is_compiled, period)
 
 
 def size_of(path: Path) -> int:
@@ -112,17 +120,70 @@ def lake_recordings(folder: Path, request: BacktestRequest) -> tuple[Lake, Selec
     return lake, chosen, found
 
 
+def recordings_among(files: Iterable[Path]) -> list[Path]:
+    """Return the files that are recordings, not outside prices."""
+    return [path for path in files if not is_history(path)]
+
+
 def refuse_files_beside_lake(files: Iterable[Path]) -> None:
     """Raise UsageError if a recording is among files that accompany a lake: files of outside prices may.
 
-    A series or time is chosen from a lake only; with a file, the run would be that of the file and of the lake.
+    With a file, the run would be that of the file and of the lake.
     """
-    tapes = [path.name for path in files if not is_history(path)]
+    tapes = [path.name for path in recordings_among(files)]
     if tapes:
         raise UsageError(
-            f"--series, --since, --until and --lake choose from the lake, not from files such as {tapes[0]}",
-            hint="omit them to use the whole file; or add it with `kalshi data import FILE`, and choose from the lake",
+            f"--series and --lake choose from the lake, not from files such as {tapes[0]}",
+            hint="omit them to use the file; or add it with `kalshi data import FILE`, and choose from the lake",
         )
+
+
+MAX_NAMED = 5
+"""Recordings that one line names, at most."""
+
+
+def recordings_of_period(
+    tapes: Sequence[Path], since: Ts | None, until: Ts | None, tell: Callable[[str], None]
+) -> list[Path]:
+    """Return the recordings in files that have a message of these times, and pass on a line that names the others.
+
+    Each is read up to its first message of the period. UsageError if none has any.
+    """
+    if since is None and until is None:
+        return list(tapes)
+    found, missing = [], {}
+    for path in tapes:
+        request = BacktestRequest(strategies=(), files=(path,), since=since, until=until)
+        replay, _, period = replay_of(request, ManualClock(Ts(0)), 1.0)
+        if period is None or any(period.has_messages for _ in replay):
+            found.append(path)
+        else:
+            missing[path.name] = period
+    if missing:
+        period, *_ = missing.values()
+        if not found:
+            where = _named([f"{name}: {each.missing()}" for name, each in missing.items()], "; ")
+            raise _no_data(f"No recorded data {period} in {pluralize(len(missing), 'recording')}. {where}")
+        tell(f"Left out {len(missing)} of {len(tapes)} recordings without data {period}: {_named(missing, ', ')}")
+    return found
+
+
+def _named(names: Iterable[str], between: str) -> str:
+    """Return the first names, and the number of the others."""
+    known = list(names)
+    more = [f"and {len(known) - MAX_NAMED} more"] if len(known) > MAX_NAMED else []
+    return between.join([*known[:MAX_NAMED], *more])
+
+
+def require_messages(period: TapePeriod, sources: str) -> None:
+    """Raise UsageError if the recordings have nothing in these times."""
+    if not period.has_messages:
+        raise _no_data(f"No recorded data {period} in {sources}: {period.missing()}")
+
+
+def _no_data(text: str) -> UsageError:
+    hint = "choose times within the recording, or leave it out; its times are those of the exchange"
+    return UsageError(text, hint=hint, code="no_data")
 
 
 def tell_unrecorded(
@@ -147,15 +208,22 @@ class HoleFilter:
     def __init__(self, mode: str) -> None:
         self._mode = mode
         self._since: dict[str, Ts] = {}
+        self._is_over: set[str] = set()
+        """Markets whose recording ended, while that of others went on: later times are not lost."""
         self._lost_ms = 0
-        self._last = Ts(0)
+        self._last = self._tick = Ts(0)
         self.count = 0
         self.has_trades = False
 
     @property
     def lost_s(self) -> float:
-        """Return the seconds without a book, summed over the markets that got a snapshot again."""
-        return self._lost_ms / 1000
+        """Return the seconds without a book, to the next snapshot or the last tick so far, summed over the markets."""
+        open_ms = sum(max(0, self._tick - at) for ticker, at in self._since.items() if ticker not in self._is_over)
+        return (self._lost_ms + open_ms) / 1000
+
+    def end(self, at: Ts) -> None:
+        """Count to this end of the recording: frames of lost books are no messages, so that ticks end before."""
+        self._tick = max(self._tick, at)
 
     def of(self, messages: Iterable[Message]) -> Iterator[Message]:
         """Yield the messages; without those about gaps if they are ignored. UsageError if they are refused."""
@@ -167,6 +235,12 @@ class HoleFilter:
             elif isinstance(message, BookSnapshot):
                 since = self._since.pop(message.ticker, None)
                 self._lost_ms += 0 if since is None else message.ts - since
+                self._is_over.discard(message.ticker)
+            elif isinstance(message, Tick):
+                self._tick = message.ts
+            elif isinstance(message, MarketChange) and message.market.status not in _TRADED:
+                at = self._since.pop(message.market.ticker, message.ts)
+                self._lost_ms += max(0, message.ts - at) if message.market.ticker not in self._is_over else 0
             elif isinstance(message, PublicTrade):
                 self.has_trades = True
             elif isinstance(message, FeedGap):
@@ -185,6 +259,8 @@ class HoleFilter:
         self.count += len(gap.tickers)
         for ticker in gap.tickers:
             self._since.setdefault(ticker, self._last or gap.ts)
+            if gap.reason == ENDED:
+                self._is_over.add(ticker)
 
 
 def cut_text(name: str, at: Ts | None) -> str:
@@ -208,7 +284,7 @@ def unknown_of(
     if without_result:
         found.append(
             f"result of {without_result} of {total} (--results gives it); a position that is open at the end is valued "
-            "at the price at which it could be closed"
+            "at the best price that closes it, or at an estimate without one"
         )
     if not has_trades:
         found.append("public trades: the data has none, so resting orders fill only where the book shows it")

@@ -21,10 +21,11 @@ from kalshi_cli.core.model.markets import FeeSchedule, Market
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.feeds.recorded_results import read_results
+from kalshi_cli.feeds.recording_format import NO_TIME
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, Drive, backtest
 from kalshi_cli.services.research.input_filter import InputFilter
 from kalshi_cli.services.research.latency import recorded_latency
-from kalshi_cli.services.research.recorded_data import HoleFilter, cut_text, replay_of, unknown_of
+from kalshi_cli.services.research.recorded_data import HoleFilter, cut_text, replay_of, require_messages, unknown_of
 from kalshi_cli.services.runner import run
 from kalshi_cli.services.trading.reports.run_summary import RunPlan
 from kalshi_cli.services.trading.strategy_watchdog import Watchdog
@@ -57,7 +58,7 @@ def over_recordings(
     real time ends its strategy, if this is the main thread of the process: only there it can be interrupted.
     """
     clock = ManualClock(Ts(0))
-    replay, is_compiled = replay_of(request, clock, interval_s)
+    replay, is_compiled, period = replay_of(request, clock, interval_s)
     engine, venue, drive = set_up(
         limits, strategies, cash=cash, new_id=new_id, references=references, order_expiry_s=order_expiry_s,
         latency_ms=request.latency_ms, fill_model=request.fill_model, seed=seed,
@@ -68,6 +69,10 @@ def over_recordings(
     holes = HoleFilter(request.holes)
     with _ending_hung_hooks(engine, clock, hook_limit_s):
         report = backtest(plan, engine, hearing.of(holes.of(replay)), venue, clock, drive)
+    until = NO_TIME if request.until is None else request.until
+    holes.end(min(replay.last_line, until))
+    if period is not None:
+        require_messages(period, request.sources)
     if not engine.state.markets:
         hint = "use a file that `kalshi record` wrote: --data FILE"
         raise UsageError(f"No market found in {request.sources}", hint=hint, code="bad_recording")
@@ -79,6 +84,7 @@ def over_recordings(
         unused_results=_unused(request.results, engine.state.markets),
         holes=holes.count,
         lost_s=holes.lost_s,
+        gap_mode=request.holes,
         facts=msgspec.structs.replace(report.facts, unknown=(*cuts, *unknown, *report.facts.unknown)),
         fill_model=request.fill_model,
         latency=request.latency,

@@ -9,17 +9,33 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import pluralize, show_money
 from kalshi_cli.config.config import state_dir
-from kalshi_cli.services.research.arguments import fills_of, interval_of, latency_of, paths_of, strategy_of, ts_of
-from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, FillChoice, backtest_view
+from kalshi_cli.services.research.arguments import (
+    fills_of,
+    interval_of,
+    latency_of,
+    number_of,
+    paths_of,
+    period_of,
+    strategy_of,
+    ts_of,
+)
+from kalshi_cli.services.research.backtest import (
+    BacktestReport,
+    BacktestRequest,
+    FillChoice,
+    all_refused_text,
+    backtest_view,
+    is_all_refused,
+)
 from kalshi_cli.services.research.lake_service import LakeService, lake_folder
 from kalshi_cli.services.research.recorded_data import tell_unrecorded
-from kalshi_cli.services.research.report.measures import settlement_rows
 from kalshi_cli.services.research.report.report_folder import list_reports, read_report
 from kalshi_cli.services.research.report.saved import frame_columns
 from kalshi_cli.services.research.tape_runs import (
+    MAX_JOBS,
     BacktestSetup,
     merge_reports,
     run_backtest,
@@ -74,7 +90,7 @@ class BacktestResult:
 
         `realized` of all trades and settlements, less the fees of the trades, is `net` without open positions.
         """
-        return _frame_of(BacktestSettlementRow, settlement_rows(self.report.facts.entries))
+        return _frame_of(BacktestSettlementRow, self.view.settlements)
 
     @cached_property
     def by_market(self) -> Any:
@@ -98,8 +114,8 @@ class ResearchService(LakeService):
         lake: str | Path | bool = False,
         sessions: Iterable[str] = (),
         series: str | Iterable[str] = (),
-        since: datetime | None = None,
-        until: datetime | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
         results: str | Path | Iterable[str | Path] = (),
         latency_ms: int | None = 150,
         fills: FillChoice = "proportional",
@@ -112,29 +128,30 @@ class ResearchService(LakeService):
         `strategy` is a name, or a file with its class: "./fade.py:Fade". A class of a notebook is written to a file
         first (`%%writefile fade.py`), because worker processes load it from there.
 
-        `lake` is the folder of a lake, or True for that of the environment, of which `series`, `since`, `until` and
-        `sessions` (those of `tapes(lake=...)`) choose recordings; without them, all. Recordings come from files or from
-        a lake, not from both. A parameter of one of these names
-        is passed with its strategy: `**{"crypto-ta.series": "KXBTC:BTC"}`. `fills` is the assumption about the queue
-        position; without `latency_ms`, latencies are drawn from the recorded distribution; a tick comes every
-        `interval_s`, as in a run by default. With `jobs`, each recording is a run of its own, so many at a time.
-        UsageError for a bad parameter or recording; a program that uses more than one job needs the guard
-        `if __name__ == "__main__":`.
+        `lake` is the folder of a lake, or True for that of the environment, of which `series` and `sessions` (those of
+        `tapes(lake=...)`) choose recordings; without them, all. Recordings come from files or from a lake, not from
+        both, and are cut to the times from `since` to before `until`. A parameter of one of these names is passed
+        with its strategy: `**{"crypto-ta.series": "KXBTC:BTC"}`. `fills` is the assumption about the queue position;
+        without `latency_ms`, latencies are drawn from the recorded distribution; a tick comes every `interval_s`, as in
+        a run by default. With `jobs`, each recording is a run of its own, so many at a time.
+        UsageError for a bad parameter or recording, KalshiError for a strategy that failed; a program that uses more
+        than one job needs the guard `if __name__ == "__main__":`.
         """
         chosen = _series_of(series)
-        if not lake and (chosen or since or until):
+        if not lake and chosen:
             raise UsageError(
-                "series, since and until choose recordings of a lake",
+                "series chooses recordings of a lake",
                 hint="add lake=True; a parameter of that name is passed as **{'STRATEGY.series': ...}",
             )
+        start, end = period_of(since, until)
         request = BacktestRequest(
             strategies=tuple(name.strip() for name in strategy_of(strategy).split(",")),
             files=paths_of(files, "files"),
             lake=self._lake_folder(lake) if lake else None,
             sessions=tuple(sessions),
             series=chosen,
-            since=ts_of(since),
-            until=ts_of(until),
+            since=start,
+            until=end,
             interval_s=interval_of(interval_s),
             results=paths_of(results, "results"),
             params={name: _as_typed(value) for name, value in params.items()},
@@ -144,9 +161,19 @@ class ResearchService(LakeService):
         if request.lake is not None:
             tell_unrecorded(request.lake, request.series, request.since, request.until, self._resources.tell)
         if jobs is None:
-            return BacktestResult(run_backtest(self.setup, request))
-        runs = run_tapes(self.setup, split_by_tape(request), jobs)
-        return BacktestResult(merge_reports([run.report for run in runs], self.setup.cash))
+            report = run_backtest(self.setup, request)
+        else:
+            parts = split_by_tape(request, self._resources.tell)
+            runs = run_tapes(self.setup, parts, number_of(jobs, "jobs", MAX_JOBS))
+            report = merge_reports([run.report for run in runs], self.setup.cash)
+        if report.summary.failed:
+            raise KalshiError(
+                f"Strategy failed: {'; '.join(report.summary.failed)}",
+                hint="fix the strategy and run it again", code="strategy_failed",
+            )  # fmt: skip
+        if is_all_refused(report):
+            self._resources.tell(all_refused_text(report))
+        return BacktestResult(report)
 
     def tapes(self, folder: str | Path = ".", *, lake: str | Path | bool = False) -> Any:
         """Return the recordings of a folder by time, as a polars frame: path, start, bytes. Other files are skipped.
@@ -177,8 +204,8 @@ class ResearchService(LakeService):
         *,
         markets: Iterable[str] = (),
         sessions: Iterable[str] = (),
-        since: datetime | None = None,
-        until: datetime | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
     ) -> Any:
         """Return the order book changes of a lake in the order of replay, as a polars frame.
 
@@ -255,7 +282,9 @@ class ResearchService(LakeService):
         from kalshi_cli.services.research.search.optimize import optimize
 
         folder = state_dir(self._resources.config) / "studies"
-        return optimize(self.setup, request, self._resources.machine, folder, show, self._resources.note)
+        return optimize(
+            self.setup, request, self._resources.machine, folder, show, self._resources.note, self._resources.tell
+        )
 
 
 def _series_of(given: str | Iterable[str]) -> tuple[str, ...]:

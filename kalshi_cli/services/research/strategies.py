@@ -58,9 +58,13 @@ def write_strategy(name: str, folder: Path) -> tuple[Path, Path]:
         raise UsageError(
             f"{module} is a reserved word in Python", hint="choose another name, such as my-idea", code="bad_name"
         )
-    make_folder(folder)
-    for path, text in zip(paths, texts.values(), strict=True):
-        # Other users must not be able to write it, whatever the umask: such a file would not be loaded.
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="utf-8") as file:
-            file.write(text.replace('"fade"', f'"{name}"').replace("Fade", kind).replace("fade", module))
+    try:
+        make_folder(folder)
+        for path, text in zip(paths, texts.values(), strict=True):
+            # Other users must not be able to write it, whatever the umask: such a file would not be loaded.
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="utf-8") as file:
+                file.write(text.replace('"fade"', f'"{name}"').replace("Fade", kind).replace("fade", module))
+    except OSError as error:
+        hint = "choose a directory that you can write: --dir DIR"
+        raise UsageError(f"Cannot write {paths[0]}: {error.strerror}", hint=hint, code="cannot_write") from error
     return paths

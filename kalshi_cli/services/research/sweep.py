@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from kalshi_cli.base.units import Money
-from kalshi_cli.services.research.backtest import BacktestRequest
+from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, all_refused_text, is_all_refused
 from kalshi_cli.services.research.search.windows import TapeScore, WindowScore, median_score
-from kalshi_cli.services.research.tape_runs import BacktestSetup, run_tapes, split_by_tape
+from kalshi_cli.services.research.tape_runs import BacktestSetup, merge_reports, run_tapes, split_by_tape
 from kalshi_cli.strategies import registry
 
 
@@ -21,6 +21,8 @@ class VariantResult(msgspec.Struct, frozen=True, kw_only=True):
     score: Money
     result: WindowScore
     failed: tuple[str, ...] = ()
+    refused: str = ""
+    """Why nothing was traded, if every order request of every recording was refused."""
     notices: tuple[str, ...] = ()
 
 
@@ -30,19 +32,21 @@ def compare_variants(
     variants: Sequence[Mapping[str, str]],
     jobs: int,
     show: Callable[[int, int], None] = lambda _done, _known: None,
+    tell: Callable[[str], None] = lambda _text: None,
 ) -> list[VariantResult]:
     """Run every variant over every recording in `jobs` processes; return the best first, ties in the order given.
 
-    UsageError for invalid parameters, before anything runs.
+    `tell` gets a line that names the recordings without data of the times asked for. UsageError for invalid
+    parameters, before anything runs.
     """
-    requests = []
     for params in variants:
         registry.make_all(request.strategies, setup.configured, params, setup.allotted)
-        requests += split_by_tape(msgspec.structs.replace(request, params=dict(params)))
+    parts = split_by_tape(request, tell)
+    requests = [msgspec.structs.replace(part, params=dict(params)) for params in variants for part in parts]
     runs = iter(run_tapes(setup, requests, jobs, show))
     found = []
     for params in variants:
-        own = [next(runs) for _ in range(len(requests) // len(variants))]
+        own = [next(runs) for _ in parts]
         tapes = [TapeScore.of(run.report) for run in own]
         found.append(
             VariantResult(
@@ -51,7 +55,15 @@ def compare_variants(
                 score=median_score([WindowScore.of([tape]) for tape in tapes]),
                 result=WindowScore.of(tapes),
                 failed=tuple(tape.failed for tape in tapes if tape.failed),
+                refused=_refused_text([run.report for run in own], setup.cash),
                 notices=tuple(text for run in own for text in run.notices),
             )
         )
     return sorted(found, key=lambda variant: -variant.score)
+
+
+def _refused_text(reports: Sequence[BacktestReport], cash: Money) -> str:
+    if any(report.summary.orders for report in reports):
+        return ""
+    whole = merge_reports(reports, cash)
+    return all_refused_text(whole) if is_all_refused(whole) else ""

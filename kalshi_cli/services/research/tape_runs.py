@@ -23,13 +23,15 @@ from kalshi_cli.base.units import Money, Qty, Ts
 from kalshi_cli.core.account.pnl import ProfitAndLoss, sort_by_time, total
 from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.feeds.overlap import refuse_overlaps
 from kalshi_cli.feeds.recorded_results import is_history
-from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest
-from kalshi_cli.services.research.recorded_data import lake_recordings, size_of
+from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, unknown_lines
+from kalshi_cli.services.research.recorded_data import lake_recordings, recordings_of_period, size_of
 from kalshi_cli.services.research.recorded_run import over_recordings
-from kalshi_cli.services.research.report.measures import BacktestFacts
+from kalshi_cli.services.research.report.measures import BacktestFacts, span
 from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary
 from kalshi_cli.strategies import registry
+from kalshi_cli.strategies.own_code import stdout_to_stderr
 from kalshi_cli.views.formats import Ratio, SignedMoney
 from kalshi_cli.views.runs import StrategyPartRow
 
@@ -93,30 +95,36 @@ def run_backtest(setup: BacktestSetup, request: BacktestRequest) -> BacktestRepo
         words="BACKTEST: recorded order books, simulated fills", markets=0, duration_s=None, status_every_s=60.0,
         stop_budget_s=0.0, params=registry.settings(strategies),
     )  # fmt: skip
-    return over_recordings(
-        request, plan, setup.limits, strategies,
-        cash=setup.cash,
-        new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),
-        references=setup.references, order_expiry_s=setup.order_expiry_s, seed=setup.seed,
-        interval_s=setup.interval_s if request.interval_s is None else request.interval_s,
-        inputs=[wanted for strategy in strategies for wanted in strategy.inputs()],
-    )  # fmt: skip
+    with stdout_to_stderr():  # once a run: a strategy may print, and stdout has the report
+        return over_recordings(
+            request, plan, setup.limits, strategies,
+            cash=setup.cash,
+            new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),
+            references=setup.references, order_expiry_s=setup.order_expiry_s, seed=setup.seed,
+            interval_s=setup.interval_s if request.interval_s is None else request.interval_s,
+            inputs=[wanted for strategy in strategies for wanted in strategy.inputs()],
+        )  # fmt: skip
 
 
 def run_tape(setup: BacktestSetup, request: BacktestRequest) -> TapeRun:
     """Run one backtest and return its report, for another process to show."""
     report = run_backtest(setup, request)
-    return TapeRun(report=report, notices=report.facts.unknown)
+    return TapeRun(report=report, notices=unknown_lines(report))
 
 
-def split_by_tape(request: BacktestRequest) -> list[BacktestRequest]:
+def split_by_tape(request: BacktestRequest, tell: Callable[[str], None] = lambda _text: None) -> list[BacktestRequest]:
     """Return a request for each recording, of files, then of the lake by time. UsageError without a recording.
 
-    Files of outside inputs belong to all. UsageError for a recording that is given twice, or with a copy.
+    Files of outside inputs belong to all. Recordings without data from `since` to before `until` are left out, which
+    `tell` gets as a line. UsageError for a recording that is given twice, or with a copy, and for two that have the
+    same market at the same time: profit would count twice, and a search would see what judges it.
     """
     shared = tuple(path for path in request.files if is_history(path))
     tapes = [path for path in request.files if not is_history(path)]
     _refuse_copies(tapes)
+    if request.lake is None:
+        tapes = recordings_of_period(tapes, request.since, request.until, tell)
+        refuse_overlaps(tapes, request.since, request.until)
     found = [msgspec.structs.replace(request, files=(tape, *shared), lake=None) for tape in tapes]
     if request.lake is not None:
         *_, sessions = lake_recordings(request.lake, request)
@@ -231,6 +239,7 @@ def merge_reports(reports: Sequence[BacktestReport], cash: Money) -> BacktestRep
         refusals=tuple(refusals.values()),
         holes=sum(report.holes for report in reports),
         lost_s=sum(report.lost_s for report in reports),
+        gap_mode=first.gap_mode,
         unused_results=tuple(sorted(set.intersection(*(set(report.unused_results) for report in reports)))),
         facts=merge_facts([report.facts for report in reports], cash),
         fill_model=first.fill_model,
@@ -239,22 +248,30 @@ def merge_reports(reports: Sequence[BacktestReport], cash: Money) -> BacktestRep
 
 
 def merge_facts(parts: Sequence[BacktestFacts], cash: Money) -> BacktestFacts:
-    """Return the measures of several runs as those of one."""
+    """Return the measures of several runs with accounts of their own: their sum, and each of them in `runs`.
+
+    A market or a day (UTC) that several runs have counts once; the gains of such a day are summed.
+    """
+    days: Counter[int] = Counter()
+    for part in parts:
+        days.update(part.days)
     started = [part.started for part in parts if part.started is not None]
     ended = [part.ended for part in parts if part.ended is not None]
     return BacktestFacts(
+        runs=tuple(parts),
         started=min(started, default=None),
         ended=max(ended, default=None),
-        markets=sum(part.markets for part in parts),
+        tickers=frozenset().union(*(part.tickers for part in parts)),
         starting_balance=cash,
         ordered=Qty(sum(part.ordered for part in parts)),
         entries=tuple(sort_by_time(entry for part in parts for entry in part.entries)),
-        marks={ticker: price for part in parts for ticker, price in part.marks.items()},
-        events={ticker: event for part in parts for ticker, event in part.events.items()},
+        highest=max(part.highest for part in parts),
         closes={ticker: close for part in parts for ticker, close in part.closes.items()},
-        strategies={key: name for part in parts for key, name in part.strategies.items()},
-        days=tuple(day for part in parts for day in part.days),
+        days={day: Money(gain) for day, gain in days.items()},
         unknown=tuple(dict.fromkeys(text for part in parts for text in part.unknown)),
+        bids=span(part.bids for part in parts),
+        asks=span(part.asks for part in parts),
+        waiting=next((part.waiting for part in parts if part.waiting), ""),
     )
 
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import (
+    CredentialsError,
     HaltedError,
     KalshiError,
     OutcomeUnknownError,
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 BEYOND_BUDGET_S = 15.0
 """Seconds that a loop may take to end beyond its stop budget: for a request in progress and its final output."""
+
+ASK_WITHIN_S = 3.0
+"""The longest time that a resume waits for the exchange."""
 
 _POLL_S = 0.05
 
@@ -278,6 +282,26 @@ class TradingControl:
         """Return the ids of the order groups that were triggered and accept no orders."""
         stores = [store for _, store in self._stores() if store is not None]
         return [group.group_id for store in stores for group in store.groups() if group.is_triggered]
+
+    def doubts(self) -> list[str]:
+        """Return why lifting a halt may be unsafe now: the exchange does not respond, or orders are unconfirmed.
+
+        RefusedError while a kill switch runs. A pause has no doubts: a loop checks the account before it trades.
+        """
+        resources = self._resources
+        if not self.now().is_final:
+            return []
+        with no_kill(resources.state_dir, resources.machine):
+            pass
+        found = self.leftovers()
+        try:
+            with resources.client.reading_within(ASK_WITHIN_S):
+                resources.client.exchange_status()
+        except CredentialsError:
+            return found  # Without a key nothing can trade.
+        except KalshiError as error:
+            found.append(f"The exchange does not respond, so no order can be checked or canceled: {error.message}")
+        return found
 
     def leftovers(self) -> list[str]:
         """Return what is unconfirmed after a resume, each with its command."""

@@ -129,7 +129,8 @@ def note_group(resources: Resources, group_id: str, *, is_triggered: bool) -> No
         if store is not None:
             store.record(OrderGroupStateChanged(group_id, is_triggered))
     except StateFileError as error:
-        resources.tell(f"The state file has no record of it: {error.message}")
+        where = "saved only in a file name beside the state file" if is_triggered else "not saved"
+        resources.tell(f"This is {where}: {error.message}")
 
 
 def reset_group(resources: Resources, group: OrderGroup) -> None:

@@ -94,6 +94,10 @@ class TradingService(PlanningService):
 
         return self._plan("halt", execute, text)
 
+    def resume_doubts(self) -> Sequence[str]:
+        """Return why a resume may be unsafe now; asks the exchange where trading is halted."""
+        return self._control.doubts()
+
     def plan_resume(self, reason: str) -> ControlPlan[ResumeView]:
         """Plan to end every halt and pause. A reason is required."""
         text = _reason(reason)

@@ -11,7 +11,7 @@ The rules, in this order:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from kalshi_cli.base.clock import Clock
@@ -32,7 +32,9 @@ from kalshi_cli.services.account.recovery import (
     unconfirmed_orders,
     wait_until_resolved,
 )
+from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.store.state_store import OrderStore
+from kalshi_cli.views.formats import format_time
 from kalshi_cli.views.order_text import order_sentence, order_words
 from kalshi_cli.views.orders import order_row
 from kalshi_cli.views.own_terms import in_own_terms
@@ -91,6 +93,11 @@ class AccountDifferences:
             return "ended"
         return "changed" if order != before else ""
 
+    def unchanged(self, orders: Iterable[Order]) -> list[Order]:
+        """Return those of the orders that were on file before and did not differ."""
+        told = {_name(order) for _, order in self.orders}
+        return [order for order in orders if _name(order) in self._before.keys() - told]
+
     def summary(self) -> str:
         """Return one line: `Reconciled: 3 fills, 1 settlement, 1 order adopted`."""
         kinds = [kind for kind, _ in self.orders]
@@ -120,10 +127,12 @@ def reconcile_at_start(
     *,
     tell: Callable[[str], None],
     note: Callable[[str], None],
+    last: Heartbeat | None = None,
 ) -> None:
     """Read and repair the local account by the rules above; report each difference to `tell`.
 
-    Raises UnreachableError (exit code 6), OutcomeUnknownError (7) or RefusedError (3, code DRIFT) if waiting fails.
+    If the `last` run was killed, also say what became of its orders. Raises UnreachableError (exit code 6),
+    OutcomeUnknownError (7) or RefusedError (3, code DRIFT) if waiting fails.
     """
     differences = AccountDifferences(engine.state.orders.live())
     read = partial(_read_patiently, client, store, clock, engine, tell)
@@ -137,8 +146,31 @@ def reconcile_at_start(
         lines = differences.lines(lambda order: ledger.position(order.ticker, order.subaccount).qty)
         for line in (differences.summary(), *lines):
             (tell if lines else note)(line)
+        if last is not None and last.is_running:
+            for line in _left_by_killed(last, differences, engine, clock.now()):
+                tell(line)
     _refuse_doubt(unconfirmed_orders(engine), clock.now(), tell)
     _refuse_drift(unexplained, engine, tell)
+
+
+def _left_by_killed(last: Heartbeat, differences: AccountDifferences, engine: TradingEngine, now: Ts) -> Iterator[str]:
+    """Yield that the last run was killed, and those of its orders that still rest; `differences` has the others."""
+    killed = f"The last run (pid {last.pid}) was killed; its last cycle was on {format_time(last.completed, now)}."
+    if differences.latest is None:
+        yield f"{killed} Its orders are unknown: the account could not be read. `kalshi order list`"
+        return
+    resting = [order for order in engine.state.orders.live() if order.strategy and not order.is_foreign]
+    ended = sum(kind == "ended" for kind, _ in differences.orders)
+    ends = f"; {pluralize(ended, 'order')} ended (above)" if ended else ""
+    if not resting:
+        yield f"{killed} None of its orders is resting{ends}"
+        return
+    yield f"{killed} This run takes over {pluralize(len(resting), 'order')}{ends}. To cancel one: `kalshi cancel ID`"
+    unchanged = differences.unchanged(resting)
+    for order in unchanged[:MAX_LINES]:
+        yield _order_line("still resting", order, "", engine.state.ledger.position(order.ticker, order.subaccount).qty)
+    if len(unchanged) > MAX_LINES:
+        yield f"  ... and {len(unchanged) - MAX_LINES} more: `kalshi order list`"
 
 
 def _read_patiently(

@@ -15,7 +15,6 @@ from kalshi_cli.base.units import Qty, pluralize, show_money, show_qty
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import CancelOrder
 from kalshi_cli.core.model.messages import AccountSnapshot, FeedGap, Message, StateCommand, Tick
-from kalshi_cli.core.model.order_terms import own_terms
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
@@ -52,11 +51,11 @@ def left_on_file(store: Store) -> list[Order]:
 def tell_live(orders: Sequence[Order], tell: Tell, held: Callable[[Order], Qty] | None = None) -> None:
     """List the orders that a run leaves behind, with the commands that end them.
 
-    `held` returns the position in an order's market; without it the terms are those of YES.
+    `held` returns the position in an order's market; without it untyped orders have the terms of YES.
     """
     ids = short_ids([order.order_id for order in orders])
     for order, order_id in list(zip(orders, ids, strict=True))[:MAX_TOLD]:
-        terms = own_terms(order.side, order.price, held(order) if held is not None else None)
+        terms = order.terms(held(order) if held is not None else None)
         name = f"order {order_id}" if order_id else f"client order id {order.client_order_id}"
         tell(f"{'STILL LIVE' if order_id else 'MAY BE LIVE'} {terms.text(order.remaining, order.ticker)}: {name}")
     if orders:

@@ -41,11 +41,11 @@ class FillModel(StrEnum):
 class QueuePlace:
     """The queue position of one order. `ahead` is the size that must trade or leave before it; it only falls."""
 
-    __slots__ = ("_foreseen", "_model", "_traded", "_ts", "ahead")
+    __slots__ = ("_foreseen", "_traded", "_ts", "ahead", "model")
 
     def __init__(self, ahead: Qty, model: FillModel = FillModel.PROPORTIONAL) -> None:
         self.ahead = ahead
-        self._model = model
+        self.model = model
         self._ts = Ts(0)
         self._foreseen = 0  # taken off `ahead` for decreases that a trade report may still explain
         self._traded = 0  # trades whose decrease has not arrived yet
@@ -81,7 +81,7 @@ class QueuePlace:
 
     def _gone_ahead(self, gone: int, level: int) -> int:
         """Return how many of the canceled contracts of a level stood ahead; `min` with what is left does the rest."""
-        match self._model:
+        match self.model:
             case FillModel.OPTIMISTIC:
                 return min(self.ahead, gone)
             case FillModel.PESSIMISTIC:

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from kalshi_cli import __version__
 from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import Ts
+from kalshi_cli.base.version import __version__
 from kalshi_cli.config.config import HOSTS, Config, state_dir
 from kalshi_cli.store import rows
 from kalshi_cli.store.catalog.entries import ANYWHERE, CatalogFilter, CatalogStats, Entry, Kind, RefreshProgress

@@ -79,6 +79,22 @@ function bars(rows, words) {
     width: wide * 0.8, y: value < 0 ? 50 : 50 - value / most * 48, height: Math.abs(value) / most * 48 })));
 }
 
+// What the page offers in place of a command of the terminal. Any other command is named as one.
+const PAGE_WORDS = [
+  [/(see )?`?kalshi markets --search TEXT`?( finds it)?(, or `?kalshi markets --\w+ [^\s`]+`?)?/, "search on the page Markets"],
+  [/(run )?`kalshi resume --reason TEXT`/, "press Resume"],
+  [/`kalshi (cancel-all --ticker \S+ --no-halt|(order )?cancel [^`]+)`/, "Cancel on the page Orders"],
+  [/(run )?(`kalshi order list`|GET \/api\/v1\/orders\S*)/, "the page Orders"],
+  [/(run )?(`kalshi positions`|GET \/api\/v1\/positions)/, "the page Positions"],
+  [/`kalshi (orderbook|market) [^`]+`/, "the page of the market"],
+];
+
+function pageWords(hint) {
+  const said = PAGE_WORDS.reduce((words, [command, instead]) => words.replace(command, instead), hint || "");
+  const words = /`?kalshi [a-z]/.test(said) ? "in a terminal: " + said : said;
+  return words.slice(0, 1).toUpperCase() + words.slice(1);
+}
+
 // -- the server -----------------------------------------------------------------------------------------------------
 
 async function call(path, body) {
@@ -86,7 +102,7 @@ async function call(path, body) {
     { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
   const reply = await fetch(API + path, options);
   const found = await reply.json();
-  if (!reply.ok) throw new Error([found.error.message, found.error.hint].filter(Boolean).join(". "));
+  if (!reply.ok) throw new Error([found.error.message, pageWords(found.error.hint)].filter(Boolean).join(". "));
   return found;
 }
 
@@ -150,15 +166,20 @@ const positionColumns = [
   ["Title", (row) => row.title || "", "wrap"],
   ["", (row) => allowed.write ? element("button", { onclick: () =>
     act(`Close ${row.ticker}?`, { do: "close", ticker: row.ticker }) }, "Close") : ""],
+  ["", (row) => allowed.write ? element("button", { onclick: () =>
+    act(`Close a part of ${row.ticker}?`, { do: "close", ticker: row.ticker }, `Quantity to close, at most ${count(row.count)}`, "count") },
+    "Close part") : ""],
 ];
-// An order as the user means it: one that reduces the position sells what is held, any other buys. The exchange lists all
-// orders on the book of YES, so the price of NO is one dollar less. Prices are counted in ten-thousandths of a dollar.
+// The first digits of an order id, as the terminal shows it.
+const orderId = (row) => (row.order_id ? element("span", { title: row.order_id }, row.order_id.slice(0, 8)) : "not confirmed");
+// An order as typed here; of others, one that reduces the position sells what is held, any other buys. The exchange lists
+// all orders on the book of YES, so the price of NO is one dollar less. Prices are counted in ten-thousandths of a dollar.
 function ownTerms(order) {
   const held = (state.parts.positions || []).find((row) => row.ticker === order.ticker && row.subaccount === order.subaccount);
   const isBid = order.book_side === "bid", isClosing = isSet(held) && held.side === (isBid ? "no" : "yes");
-  const side = isBid !== isClosing ? "yes" : "no";
+  const side = order.typed_side || (isBid !== isClosing ? "yes" : "no");
   const at = side === order.side ? order.price : noPrice(order.price);
-  return { words: `${isClosing ? "sell" : "buy"} ${side.toUpperCase()}`, price: at, side };
+  return { words: `${isBid === (side === "yes") ? "buy" : "sell"} ${side.toUpperCase()}`, price: at, side };
 }
 
 // The order in words, for a question.
@@ -183,20 +204,24 @@ const orderColumns = [
   ["Filled", (row) => `${count(row.filled)}/${count(row.count)}`, "number"],
   ["Status", (row) => row.status.toLowerCase()],
   ["Strategy", (row) => row.strategy || "manual"],
+  ["Order id", orderId],
   ["", (row) => allowed.stop && row.order_id ? orderButtons(row) : ""],
 ];
 const fillColumns = [
   ["Time", (row) => day(row.time)],
   ["Market", (row) => market(row.ticker)],
-  ["Side", (row) => (isSet(row.action) ? `${row.action} ${row.side.toUpperCase()}` : row.book_side === "bid" ? "buy YES" : "sell YES")],
-  ["Price", (row) => price(row.side_price ?? row.price), "number"],
+  ["Side", (row) => (isSet(row.typed_side) ? `${(row.book_side === "bid") === (row.typed_side === "yes") ? "buy" : "sell"} ${row.typed_side.toUpperCase()}`
+    : isSet(row.action) ? `${row.action} ${row.side.toUpperCase()}` : row.book_side === "bid" ? "buy YES" : "sell YES")],
+  ["Price", (row) => price(isSet(row.typed_side) && row.typed_side !== row.side ? 1 - Number(row.side_price ?? row.price) : row.side_price ?? row.price), "number"],
   ["Quantity", (row) => count(row.count), "number"],
   ["Fee", (row) => money(row.fee), "number"],
   ["Liquidity", (row) => (row.is_taker ? "taker" : "maker")],
   ["Strategy", (row) => row.strategy || "manual"],
+  ["Order id", orderId],
 ];
 const alertColumns = [
   ["Time", (row) => day(row.time)],
+  ["State", (row) => row.state || "", "", (row) => (row.state === "firing" ? "bad" : "")],
   ["Severity", (row) => row.tier, "", (row) => (row.tier.toLowerCase() === "critical" ? "bad" : "warn")],
   ["Code", (row) => element("a", { href: "#runbook/" + encodeURIComponent(row.code) }, row.code)],
   ["Subject", (row) => row.subject],
@@ -451,13 +476,16 @@ function head() {
   $("place").textContent = [run.env.toUpperCase(), mode, run.real_money ? "REAL MONEY" : "", run.host].filter(Boolean).join(" ");
   $("place").className = "place" + (run.real_money ? " live" : "");
   const names = (run.strategy || "").replaceAll(",", ", ");
-  $("loop").textContent = run.running ? `${names} ${names.includes(",") ? "are" : "is"} running` : "no strategy is running";
+  const how = run.attention ? "disabled" : "running";
+  const firing = (state.parts.alerts || []).filter((row) => row.state === "firing").length;
+  $("loop").textContent = (run.running ? `${names} ${names.includes(",") ? "are" : "is"} ${how}` : "no strategy is running") +
+    (firing ? `, ${firing} ${firing === 1 ? "alert" : "alerts"} firing` : "");
   const age = Math.max(state.parts.silent_s || 0, (Date.now() - state.heard) / 1000);
   const isOld = age > (run.running ? OLD_S : 4 * OLD_S);
   document.body.classList.toggle("stale", isOld);
   const words = isOld ? `OLD NUMBERS: ${age.toFixed(0)} s` : run.problem ? `PROBLEM: ${run.problem}`
     : run.paused ? `PAUSED: ${run.state_reason || ""}` : run.state !== "active"
-      ? `${run.state.toUpperCase()}: ${run.state_code || ""} ${run.state_reason || ""}` : "";
+      ? `${run.state.toUpperCase()}: ${run.state_code || ""} ${run.state_reason || ""}` : run.attention || "";
   if ($("attention").textContent !== words) $("attention").textContent = words;
   $("attention").className = isOld || run.problem || !["active", "paused"].includes(run.state) ? "bad" : "warn";
   $("age").textContent = `Numbers of ${clock(run.time)}, ${age.toFixed(0)} s old`;

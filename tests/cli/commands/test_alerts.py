@@ -12,6 +12,7 @@ from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.commands.alerts import MAX_ENDED, MAX_ENDED_LENGTH, brief
 from kalshi_cli.cli.main import main
+from kalshi_cli.cli.screen.brief import AlertLine
 from kalshi_cli.cli.screen.tables import draw_rows
 from kalshi_cli.views.alerts import AlertRow, AlertsView
 from kalshi_cli.views.formats import TruncatableText
@@ -37,7 +38,7 @@ def test_what_happened_to_what_and_since_when_is_shown_on_a_narrow_screen(
     assert set(f"ORDER_UNKNOWN_LONG firing 1m ago {ROW.text}".split()) <= set(out.split())
     assert subject[:16] in out
     assert "delivered" in out
-    assert max(len(line.rstrip()) for line in out.splitlines()) <= max(width, 2 + len("subject ") + len(subject))
+    assert max(len(line.rstrip()) for line in out.splitlines()) <= max(width, 2 + len("subject: ") + len(subject))
 
 
 @pytest.mark.parametrize(("what", "near"), [("FEED_DWN", "FEED_DOWN"), ("nonsense", "did you mean")])
@@ -87,9 +88,30 @@ def test_on_a_terminal_ended_alerts_are_few_and_brief_and_active_ones_complete()
         alerts=(replace(ROW, text=long), *ended),
     )  # fmt: skip
     shown = brief(view).alerts
-    assert [(each.state, each.text) for each in shown[:2]] == [("firing", long), ("over", "It failed")]
+    named = "ORDER_UNKNOWN_LONG account: "
+    assert [(each.state, each.alert) for each in shown[:2]] == [
+        ("firing", f"{named}{long}"), ("over", f"{named}It failed"),
+    ]  # fmt: skip
     assert [each.since for each in shown[1:]] == list(range(2, MAX_ENDED + 2)), "the newest"
     group = replace(ROW, code="GROUP_TRIGGERED", subject=TruncatableText("0123456789"))
-    assert brief(replace(view, alerts=(group,))).alerts[0].subject == "01234567"
-    cut = brief(replace(view, alerts=(replace(ended[0], text=TruncatableText("x" * 200)),))).alerts[0].text
-    assert cut == f"{'x' * (MAX_ENDED_LENGTH - 1)}…"
+    assert brief(replace(view, alerts=(group,))).alerts[0].alert.startswith("GROUP_TRIGGERED 01234567: ")
+    cut = brief(replace(view, alerts=(replace(ended[0], text=TruncatableText("x" * 200)),))).alerts[0].alert
+    assert cut == f"{named}{'x' * (MAX_ENDED_LENGTH - 1)}…"
+    silent = brief(replace(view, alerts=(replace(ROW, silenced=True),))).alerts[0]
+    assert silent.state == "firing (held back)"
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_severity_and_the_subject_of_an_alert_are_shown_at_any_width(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    row = replace(ROW, subject=TruncatableText("KXHIGHNY-26NOV21-B53.5"))
+    view = AlertsView(firing=1, undelivered=0, dead=0, dropped=0, letters=(), silences=(), sinks=(), alerts=(row,))
+    draw_rows(AlertLine, brief(view).alerts, "", Ts(1_780_000_100_000))
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert {"severity", "since", "delivered", "alert"} <= set(head.split())
+    words = " ".join(" ".join(lines).split())
+    assert words.startswith("critical ")
+    assert {"KXHIGHNY-26NOV21-B53.5:", "ORDER_UNKNOWN_LONG", *ROW.text.split()} <= set(words.split())
+    assert max(len(line.rstrip()) for line in lines) <= width

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.examples import with_fade
 from support.served import TWO_SIDED, Served, program, served, set_variables
+from support.tapes import swinging_tape
 
 FADE = ("backtest", "tape.jsonl", "--strategy", "./fade.py:Fade", "--param", "limit=30c")
 
@@ -50,6 +51,13 @@ def test_a_screen_shows_the_parts_and_says_where_the_trades_are() -> None:
 
 
 @pytest.mark.usefixtures("exchange")
+def test_what_the_data_does_not_say_is_said_once() -> None:
+    for form in ("plain", "table"):
+        ended = program(*FADE, "--format", form)
+        assert (ended.out + ended.err).count("result of 1 of 1 market (--results gives it)") == 1, form
+
+
+@pytest.mark.usefixtures("exchange")
 def test_saved_reports_are_compared() -> None:
     for name, latency in (("a.json", "0ms"), ("b.json", "recorded")):
         ended = program(*FADE, "--latency", latency, "--json")
@@ -60,6 +68,8 @@ def test_saved_reports_are_compared() -> None:
     assert rows["fills"]["difference"] is not None
     shown = program("backtest", "compare", "a.json", "b.json", "--format", "table").out.split()
     assert shown[shown.index("balance") + 1] == "$1,000.00"
+    plain = program("backtest", "compare", "a.json", "b.json", "--format", "plain").out
+    assert "%" in plain[plain.index("total return") :].splitlines()[0], "rounded, as on a screen"
 
 
 @pytest.mark.usefixtures("exchange")
@@ -94,7 +104,7 @@ def test_a_file_of_one_run_is_refused_for_a_comparison(option: tuple[str, ...]) 
 
 
 @pytest.mark.usefixtures("exchange")
-@pytest.mark.parametrize("option", [("--since", "1d"), ("--until", "1h"), ("--series", "KXA,KXB"), ("--lake", "lake")])
+@pytest.mark.parametrize("option", [("--series", "KXA,KXB"), ("--lake", "lake")])
 def test_a_file_is_not_mixed_with_recordings_of_the_lake(option: tuple[str, ...]) -> None:
     ended = program(*FADE, *option)
     assert ended.code == 2
@@ -106,12 +116,57 @@ def test_a_file_is_not_mixed_with_recordings_of_the_lake(option: tuple[str, ...]
 
 
 @pytest.mark.usefixtures("exchange")
+def test_a_file_is_cut_by_time_and_an_empty_period_is_one_line() -> None:
+    for times, said in (
+        (("--until", "2001-01-02"), "No recorded data to before 2001-01-0"),
+        (("--since", "2001-01-02", "--until", "2001-01-01"), "is not before --until"),
+    ):
+        ended = program(*FADE, *times)
+        assert (ended.code, said in ended.err) == (2, True)
+    whole, cut = program(*FADE), program(*FADE, "--since", "2001-01-01")
+    assert (whole.code, whole.out) == (cut.code, cut.out)
+    pytest.importorskip("optuna", reason="the extra research is not installed")
+    searched = program("optimize", "threshold", "tape.jsonl", "--param", "buy_below=20c..30c", "--until", "2001-01-02")
+    assert (searched.code, "No recorded data to before 2001-01-0" in searched.err) == (2, True)
+
+
+@pytest.mark.usefixtures("exchange")
+def test_recordings_without_data_of_the_period_are_left_out_of_separate_runs() -> None:
+    swinging_tape(Path("later.jsonl"), 40_000, 20, 70)
+    for words in (("--jobs", "1"), ("--param", "size=1,2")):
+        ended = program(*FADE, "later.jsonl", "--until", "2100-01-01", *words)
+        assert ended.code == 0
+        assert "Left out 1 of 2 recordings without data to before 2100-01-0" in ended.err
+        assert "later.jsonl" in ended.err
+
+
+@pytest.mark.usefixtures("exchange")
 def test_a_lake_without_a_folder_and_missing_results_are_named() -> None:
     ended = program("backtest", "--lake", "--strategy", "spike")
     assert (ended.code, "--lake takes a folder, not --strategy" in ended.err) == (2, True)
     ended = program(*FADE, "--results", "none.json")
     assert (ended.code, "Results file not found: none.json" in ended.err) == (2, True)
     assert "kalshi record" not in ended.err
+
+
+@pytest.mark.usefixtures("exchange")
+def test_the_json_of_a_run_has_nothing_that_the_strategy_prints() -> None:
+    printing = "    def on_tick(self, view):\n        print('debug')\n"
+    Path("noisy.py").write_text(
+        f"from kalshi_cli.strategies.api import Strategy\nclass Noisy(Strategy):\n    name = 'noisy'\n{printing}"
+    )
+    Path("noisy.py").chmod(0o644)
+    words = ("--strategy", "./noisy.py", "--ticker", TWO_SIDED, "--duration", "0.5s", "--json")
+    for ended in (program("trade", *words), program("backtest", "tape.jsonl", *words[:2], "--json")):
+        assert ended.json["strategy"] == "./noisy.py"
+        assert "debug\n" in ended.err
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_cut_is_reported_in_utc_with_the_zone_of_typed_times() -> None:
+    ended = program(*FADE, "--since", "2026-01-01 12:00:00 UTC", "--tz", "America/Chicago", "--json")
+    assert ended.json["fills"] > 0
+    assert "Recordings are cut from 2026-01-01 12:00:00 UTC; a time that was typed without a zone is in" in ended.err
 
 
 @pytest.mark.usefixtures("exchange")

@@ -155,7 +155,7 @@ def test_on_prod_yes_is_an_answer(on_prod: Served) -> None:
         "subaccounts netting --set 0 off",
         "allocation set 0=60 1=40",
         "limits upgrade",
-        f"api POST {ORDERS} -f ticker=X",
+        f"api POST {ORDERS} -f ticker=X --no-limits",
         f"api DELETE {ORDERS}",
     ],
 )
@@ -186,6 +186,12 @@ def test_lists_say_when_they_were_cut(exchange: Served) -> None:
     ended = program("deposits", "--limit", "1", "--json")
     assert [one["amount"] for one in ended.json] == ["1.000000"]
     assert "Showing the first 1" in ended.err
+    assert program("-q", "deposits", "--limit", "1", "--json").err == "", "a limit of the user's own"
+
+
+def test_a_list_cut_by_the_usual_limit_says_so_also_with_q(exchange: Served) -> None:
+    exchange.call(lambda: [exchange.exchange.deposit(ME, dollars(1)) for _ in range(51)] and None)
+    assert program("-q", "deposits", "--json").err == "Showing the first 50; use --limit N\n"
 
 
 # -- raw calls ----------------------------------------------------------------------------------------------------
@@ -213,7 +219,7 @@ def test_fields_of_a_read_go_into_the_query(exchange: Served) -> None:
 def test_fields_of_a_write_go_into_the_body_as_text_or_typed(exchange: Served) -> None:
     words = ("time_in_force=good_till_canceled", "self_trade_prevention_type=taker_at_cross", "side=bid")
     fields = [part for word in (f"ticker={TWO_SIDED}", "price=0.4000", "count=2", *words) for part in ("-f", word)]
-    placed = program("api", "POST", ORDERS, *fields, "-F", "post_only=true")
+    placed = program("api", "POST", ORDERS, *fields, "-F", "post_only=true", "--no-limits")
     assert placed.json["remaining_count"] == "2.00"
     wrong = program("api", "POST", ORDERS, *fields, "-F", "count=2")
     assert (wrong.code, "given 2 times" in wrong.err) == (2, True)
@@ -252,12 +258,13 @@ def test_all_pages_become_one_list(exchange: Served) -> None:
         ("api GET /portfolio/balance -f nothing", 2, "Invalid field"),
         ("api GET /no/such/route", 4, "404"),
         ("api GET /portfolio/orders -f limit=5000", 4, "Limit"),
-        ("api POST /portfolio/orders -f x=1", 4, "V2 endpoints"),
-        ("api DELETE /portfolio/orders/x", 4, "V2 endpoints"),
+        ("api POST /portfolio/orders -f x=1 --no-limits", 4, "use /portfolio/events/orders"),
+        ("api DELETE /portfolio/orders/x", 4, "use /portfolio/events/orders/x"),
+        ("api POST", 2, "for example `kalshi api /portfolio/balance`"),
         (f"api POST {ORDERS} --paginate", 2, "--paginate works with GET only"),
         (f"api POST {ORDERS} --input missing.json", 2, "missing.json"),
         (f"api POST {ORDERS} --input body.txt", 2, "not valid JSON"),
-        (f"api POST {ORDERS} --input body.txt -f a=b", 2, "either from --input"),
+        (f"api POST {ORDERS} --input body.txt -f a=b", 2, "not both"),
     ],
 )
 def test_a_raw_call_that_cannot_be_meant(exchange: Served, line: str, code: int, says: str) -> None:
@@ -267,15 +274,41 @@ def test_a_raw_call_that_cannot_be_meant(exchange: Served, line: str, code: int,
     assert says in ended.err
     assert "hint:" in ended.err
     assert "Traceback" not in ended.err
+    assert "ROUTE_ENDS" not in ended.err, "kalshi itself calls none of these paths"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"POST {ORDERS}",
+        f"post trade-api/v2{ORDERS}/batched",
+        f"POST {ORDERS}/x/amend",
+        f"POST {ORDERS}/x/decrease --dry-run",
+        "POST /portfolio/%6Frders",
+        "PUT /communications/quotes/x/confirm",
+    ],
+)
+def test_a_raw_order_is_refused_unless_no_limits_is_given(exchange: Served, line: str) -> None:
+    before = exchange.resting()
+    ended = program("api", *line.split(), "-f", f"ticker={TWO_SIDED}", "--json")
+    assert (ended.code, ended.out, ended.error["code"]) == (3, "", "NO_LIMITS")
+    assert "`kalshi buy`" in ended.error["hint"]
+    assert program("api", *line.split(), "-f", "x=1", "--no-limits").code != 3
+    assert exchange.resting() == before
+
+
+def test_a_path_alone_is_read(exchange: Served) -> None:
+    assert program("api", "/exchange/status").json == program("api", "GET", "/exchange/status").json
 
 
 def test_while_halted_a_raw_cancel_works_and_a_raw_order_does_not(exchange: Served) -> None:
     exchange.trade_a_little()
     order_id = exchange.resting()[0][0]
     halt(exchange)
-    ended = program("api", "POST", ORDERS, "-f", f"ticker={TWO_SIDED}", "--json")
+    ended = program("api", "POST", ORDERS, "-f", f"ticker={TWO_SIDED}", "--json", "--no-limits")
     assert (ended.code, ended.error["code"]) == (3, "HALTED")
-    assert program("api", "POST", f"{ORDERS}/{order_id}/amend", "-f", "price=0.1").code == 3
+    ended = program("api", "POST", f"{ORDERS}/{order_id}/amend", "-f", "price=0.1", "--json", "--no-limits")
+    assert (ended.code, ended.error["code"]) == (3, "HALTED")
     assert program("api", "DELETE", f"{ORDERS}/{order_id}").json["order_id"] == order_id
     assert order_id not in {resting[0] for resting in exchange.resting()}
     assert program(*transfer()).code == 0, "money may be moved"

@@ -420,6 +420,24 @@ def test_where_the_state_file_is_broken_it_is_told_all_the_same_and_again_after_
     assert not (state(tmp_path) / "checks" / "sent-directly.json").exists()
 
 
+def test_where_that_disk_takes_no_file_the_temporary_directory_bounds_repeats_and_the_notice_says_how_often(
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other disk"
+    other.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(other))
+    (state(tmp_path) / "checks" / "sent-directly.json").mkdir(parents=True)
+    (state(tmp_path) / "state.db").write_bytes(b"this is no state file" * 100)
+    words = (*CHECK, "-w", "5000:", "--notify", sink.url)
+    assert [program(*words).code for _ in range(2)] == [1, 1]
+    assert sink.changes == [("firing", "LOW_BALANCE")]
+    assert "repeated at most every 240 minutes" in sink.notices[0]["text"]
+    monkeypatch.setattr("tempfile.tempdir", str(state(tmp_path) / "state.db"))
+    assert [program(*words).code for _ in range(2)] == [1, 1]
+    assert sink.changes == [("firing", "LOW_BALANCE")] * 3
+    assert "repeated at every run" in sink.notices[-1]["text"]
+
+
 def test_a_state_file_that_is_locked_holds_a_check_up_for_a_moment_only(
     proxy: FaultProxy, sink: Receiver, tmp_path: Path
 ) -> None:

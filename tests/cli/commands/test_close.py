@@ -78,8 +78,8 @@ def test_close_shows_the_plan_and_what_came_of_it(exchange: Served) -> None:
     ended = program("close", TWO_SIDED.lower(), "--json")
     assert ended.code == 0, ended.err
     assert (
-        "10 YES: best price $0.44, worst allowed $0.39; proceeds $4.40 for the 10 available now, at least $3.90 for all"
-        in ended.err
+        "10 YES: best price $0.44, worst allowed $0.39; proceeds $4.40 for the 10 available now, "
+        "at least $3.90 if all of it fills" in ended.err
     )
     (row,) = ended.json
     assert row.pop("fees") == "0.172500"
@@ -93,6 +93,26 @@ def test_close_shows_the_plan_and_what_came_of_it(exchange: Served) -> None:
     }
     assert held() == {}
     assert exchange.resting() == []
+
+
+def test_a_count_closes_a_part(exchange: Served) -> None:
+    ended = program("close", TWO_SIDED, "--count", "4", "--dry-run", "--json")
+    assert (ended.code, ended.json[0]["count"], held()) == (0, "4.00", {TWO_SIDED: "10.00"})
+    ended = program("close", TWO_SIDED, "--count", "4", "--json")
+    assert (ended.code, ended.json[0]["closed"], ended.json[0]["left"]) == (0, "4.00", "6.00")
+    assert "4 of 10 YES: best price $0.44" in ended.err
+    refused = program("close", TWO_SIDED, "--count", "6.01", "--json")
+    assert (refused.code, refused.out, refused.error["message"]) == (
+        2, "", f"Cannot close 6.01: you hold 6 YES of {TWO_SIDED}",
+    )  # fmt: skip
+    assert held() == {TWO_SIDED: "6.00"}
+
+
+def test_a_slippage_of_zero_closes_at_the_best_price_only(exchange: Served) -> None:
+    for typed in ("0", "0c", "$0.00"):
+        ended = program("close", TWO_SIDED, "--max-slippage", typed, "--dry-run", "--json")
+        assert (ended.json[0]["price"], ended.json[0]["worst_price"]) == ("0.4400", "0.4400")
+    assert program("close", TWO_SIDED, "--max-slippage", "0", "--json").json[0]["closed"] == "10.00"
 
 
 def test_a_no_position_is_shown_at_prices_of_no(exchange: Served) -> None:
@@ -170,7 +190,7 @@ def test_a_part_is_a_failure_that_says_what_is_left(exchange: Served) -> None:
     exchange.submit("maker", TWO_SIDED, BID, "0.4400", "4")
     ended = program("close", TWO_SIDED, "--tries", "2", "--json")
     assert error_of(ended) == (1, "not_closed")
-    assert f"6 YES of {TWO_SIDED} remaining" in ended.error["message"]
+    assert f"sold 4 YES of {TWO_SIDED}\n  6 YES of {TWO_SIDED} remaining: No more bids" in ended.error["message"]
     assert (ended.json[0]["closed"], ended.json[0]["left"]) == ("4.00", "6.00")
     assert exchange.resting() == []
 
@@ -188,7 +208,15 @@ def test_one_cent_is_taken_only_by_whoever_says_how_far(exchange: Served) -> Non
 
 
 @pytest.mark.parametrize(
-    "words", [["--max-slippage", "x"], ["--tries", "0"], ["--tries", "101"], ["--subaccount", "64"], ["--within", "x"]]
+    "words",
+    [
+        ["--max-slippage", "x"],
+        ["--tries", "0"],
+        ["--tries", "101"],
+        ["--subaccount", "64"],
+        ["--within", "x"],
+        ["--count", "0"],
+    ],
 )
 @pytest.mark.usefixtures("exchange")
 def test_bad_values_are_refused_in_one_line(words: list[str]) -> None:
@@ -210,6 +238,18 @@ def test_own_resting_sales_refuse_a_close_before_its_plan_is_shown(exchange: Ser
     assert (error_of(ended), ended.json[0]["left"]) == ((3, "NOT_CLOSING"), "10.00")
 
 
+def test_a_dry_run_at_80_columns_shows_the_worst_price_and_what_stands_against_a_close(exchange: Served) -> None:
+    also_no(exchange)
+    exchange.call(lambda: exchange.exchange.cancel_all("maker", exchange.clock.now(), TWO_SIDED))
+    exchange.submit("maker", TWO_SIDED, BID, "0.4400", "4")
+    terminal = Terminal("flatten", "--dry-run", env=exchange.variables(), size=(80, 24))
+    assert terminal.finish() == 0
+    words = " ".join(terminal.text.split())
+    assert "worst price" in words
+    assert f"{TWO_SIDED}: the book has 4 of 10 contracts at $0.39 or better" in words
+    assert f"{ONE_SIDED}: No bids for NO in {ONE_SIDED}" in words
+
+
 # -- flatten ----------------------------------------------------------------------------------------------------------
 
 
@@ -219,7 +259,20 @@ def test_flatten_closes_what_it_can_and_reports_the_rest(exchange: Served) -> No
     assert error_of(ended) == (1, "not_closed")
     rows = {row["ticker"]: (row["closed"], row["left"]) for row in ended.json}
     assert rows == {TWO_SIDED: ("10.00", "0.00"), ONE_SIDED: ("0.00", "20.00")}
+    assert f"sold 10 YES of {TWO_SIDED}" in ended.error["message"]
+    assert f"20 NO of {ONE_SIDED} remaining: No bids for NO in {ONE_SIDED}" in ended.error["message"]
+    assert "nothing was sent" not in ended.err
     assert held() == {ONE_SIDED: "-20.00"}
+
+
+def test_the_dry_run_of_a_flatten_warns_of_each_refusal(exchange: Served) -> None:
+    also_no(exchange)
+    exchange.submit(ME, TWO_SIDED, ASK, "0.5500", "4")
+    ended = program("flatten", "--dry-run")
+    assert ended.code == 0
+    words = " ".join(ended.err.split())
+    assert f"{TWO_SIDED}: a close would be refused now. Refused: closing 10 plus 4 in open orders exceeds" in words
+    assert f"`kalshi cancel-all --ticker {TWO_SIDED} --no-halt`" in words
 
 
 def test_an_unknown_outcome_ends_it_with_7_and_the_order(proxy: FaultProxy, exchange: Served) -> None:

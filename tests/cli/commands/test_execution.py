@@ -150,6 +150,8 @@ def test_a_run_leaves_behind_how_its_orders_were_carried_out() -> None:
 def test_an_order_by_hand_is_timed_too_and_has_no_edge() -> None:
     words = ("--side", "yes", "--action", "buy", "--count", "1", "--price", "0.10")
     assert program("order", "place", TWO_SIDED, *words).code == 0
+    assert "orders traded within 30 s of their decision" in program("execution", "--format", "table").err
+    assert "orders traded within 5 s of" in program("execution", "--within", "5s").err
     rows = {row["key"]: row for row in program("execution", "--json").json["rows"]}
     assert (rows["(none)"]["orders"], rows["(none)"]["timed"], rows["(none)"]["edge_kept"]) == (1, 1, None)
     assert rows.keys() == {"(none)", "once"}

@@ -6,13 +6,17 @@ import json
 import os
 import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from msgspec import structs
+from support.notice_receiver import receiving
 from support.served import Terminal, served
+from support.unreadable import deleted_directory, unreadable_directory
 
 from kalshi_cli.base.units import Money, contracts
+from kalshi_cli.cli.commands import init
 from kalshi_cli.cli.main import main
 from kalshi_cli.config.sources import load
 
@@ -57,6 +61,28 @@ def test_it_writes_to_the_file_that_the_variable_names(
     assert str(home / "c.yaml") in capsys.readouterr().err
 
 
+def test_it_announces_only_what_it_will_ask() -> None:
+    none = ("", "", "")
+    assert init._topics("", has_key=False, limits=none, has_channel=False) == [
+        "exchange", "API key (not for sim)", "3 risk limits", "alert channel",
+    ]  # fmt: skip
+    assert init._topics("sim", has_key=False, limits=none, has_channel=False) == ["3 risk limits", "alert channel"]
+    assert init._topics("demo", has_key=False, limits=("1", "", "2"), has_channel=True) == ["API key", "1 risk limit"]
+    assert init._topics("prod", has_key=True, limits=("1", "1", "1"), has_channel=True) == []
+
+
+def test_it_works_in_a_directory_that_cannot_be_read_or_was_deleted(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_CONFIG", str(home / "c.yaml"))
+    with unreadable_directory(home):
+        init._refuse_to_replace(Path("/nowhere/c.yaml"), is_forced=False)
+    with deleted_directory(home):
+        assert main(["init", "--max-position", "7"]) == 0
+        assert main(["cancel-all"]) == 0
+    assert load(home / "c.yaml", {}, {}).risk.max_position == contracts(7)
+
+
 def test_the_exchange_that_the_variable_names_is_not_asked_for(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,9 +125,17 @@ heartbeat: {url: "https://hc.example/ping"}
 """
 
 
-def test_an_existing_configuration_keeps_every_value(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def old() -> Iterator[str]:
+    """The configuration, with a heartbeat host that `init` can connect to."""
+    with receiving() as there:
+        yield OLD.replace("https://hc.example", there.url)
+        assert there.received == [], "a ping says that a loop is alive"
+
+
+def test_an_existing_configuration_keeps_every_value(home: Path, capsys: pytest.CaptureFixture[str], old: str) -> None:
     path = home / "config.yaml"
-    path.write_text(OLD)
+    path.write_text(old)
     path.chmod(0o600)
     before = load(path, {}, {})
     assert main(["init", "--config", str(path), "--force", "--max-exposure", "$1,000"]) == 0
@@ -109,7 +143,7 @@ def test_an_existing_configuration_keeps_every_value(home: Path, capsys: pytest.
     assert after.risk == structs.replace(before.risk, max_exposure=Money(1_000_000_000))
     for section in ("env", "checks", "alerts", "references", "strategies", "heartbeat", "allotments"):
         assert getattr(after, section) == getattr(before, section)
-    assert (home / "config.yaml.before").read_text() == OLD
+    assert (home / "config.yaml.before").read_text() == old
     said = capsys.readouterr().err
     assert "its other values are kept" in said
     assert "Not set (optional): risk.take_profit_pct, risk.max_drawdown" in said
@@ -124,11 +158,11 @@ def test_a_new_alert_channel_replaces_none(home: Path) -> None:
     assert urls == {"main": "https://a.example/hook", "main-2": "https://b.example/hook"}
 
 
-def test_a_move_to_another_exchange_keeps_the_limits_and_the_other_key(home: Path) -> None:
+def test_a_move_to_another_exchange_keeps_the_limits_and_the_other_key(home: Path, old: str) -> None:
     with served(home) as exchange:
         variables = exchange.variables()
         path = home / "config.yaml"
-        path.write_text(OLD.replace("env: sim", "credentials: {prod: {key_id: prod-key-1}}"))
+        path.write_text(old.replace("env: sim", "credentials: {prod: {key_id: prod-key-1}}"))
         path.chmod(0o600)
         words = ["--key-id", variables["KALSHI_API_KEY_ID"], "--key", variables["KALSHI_PRIVATE_KEY_PATH"]]
         main(["init", "--config", str(path), "--env", "demo", "--force", *words])
@@ -152,9 +186,9 @@ def test_a_configuration_that_cannot_be_read_is_not_replaced(
     assert "move it away" in capsys.readouterr().err
 
 
-def test_on_a_terminal_the_values_of_the_file_are_offered(home: Path) -> None:
+def test_on_a_terminal_the_values_of_the_file_are_offered(home: Path, old: str) -> None:
     path = home / "config.yaml"
-    path.write_text(OLD)
+    path.write_text(old)
     path.chmod(0o600)
     terminal = Terminal("init", "--config", str(path), env={**os.environ, "COLUMNS": "200"})
     terminal.answer("Change it?", "y")

@@ -156,6 +156,36 @@ def test_several_books_come_from_one_request_and_one_book_stays_an_object() -> N
     assert program("orderbook", TWO_SIDED, "--json").json == several[0]
 
 
+def test_a_book_of_no_has_the_other_side_of_each_price() -> None:
+    yes = program("orderbook", TWO_SIDED, "--depth", "2", "--size", "3", "--json").json
+    no = program("orderbook", TWO_SIDED, "--depth", "2", "--size", "3", "--side", "no", "--json").json
+    for of_no, of_yes in (("no_bids", "yes_asks"), ("no_asks", "yes_bids")):
+        assert no[of_no] == [[f"{1 - float(price):.4f}", count] for price, count in yes[of_yes]] != []
+    assert (no["best_bid"], no["best_ask"], no["spread"]) == ("0.5300", "0.5600", yes["spread"])
+    assert [(row["action"], row["worst_price"]) for row in no["to_fill"]] == [
+        ("buy no", "0.5600"),
+        ("sell no", "0.5300"),
+    ]
+    both = program("orderbook", TWO_SIDED, EMPTY, "--side", "no", "--json").json
+    assert ([book["ticker"] for book in both], both[1]["no_bids"]) == ([TWO_SIDED, EMPTY], [])
+    for words in ((), (EMPTY,)):
+        assert f"{TWO_SIDED}  NO" in program("orderbook", TWO_SIDED, *words, "--side", "no").out
+    assert program("orderbook", TWO_SIDED, "--side", "no", "--fields", "best_bid", "--json").json == {
+        "best_bid": "0.5300"
+    }
+    assert program("orderbook", TWO_SIDED, "--side", "maybe").code == 2
+
+
+def test_a_watch_in_lines_takes_the_prices_of_no_and_data_has_those_of_yes() -> None:
+    watched = ("watch", TWO_SIDED, "--side", "no", "--duration", "1s", "--format")
+    assert f"{TWO_SIDED} NO bid $0.53" in program(*watched, "plain").out
+    refused = program(*watched, "ndjson")
+    assert (refused.code, "prices of YES" in refused.error["message"]) == (2, True)
+    book = ("orderbook", TWO_SIDED, "--watch", "--side", "no", "--duration", "1s", "--format")
+    assert program(*book, "plain").out.startswith(f"{TWO_SIDED}  NO\n")
+    assert '"no_bids":[["0.5300"' in program(*book, "ndjson").out
+
+
 # -- what goes wrong ----------------------------------------------------------------------------------------------
 
 

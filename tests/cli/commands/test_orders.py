@@ -144,6 +144,9 @@ def test_a_batch_takes_every_key_that_is_a_flag_of_place(exchange: Served, monke
         ("[]", "line 2: Expected a JSON object"),
         (line(sid="yes"), "line 2: unknown key 'sid'; did you mean side?"),
         (line(**{"post-only": True, "post_only": True}), "line 2: Duplicate key: post_only"),
+        (line()[:-1] + ', "price": "0.01"}', "line 2: Duplicate key: price"),
+        (line(count="1_0"), "line 2: count: invalid count: '1_0'"),
+        (line(client_order_id="a\nc"), "line 2: client_order_id must be printable ASCII without spaces"),
         (line(price=None), "line 2: missing: price"),
         (line(price=47), "line 2: price: prices are in dollars; did you mean 0.47?"),
         (line(price=float("nan")), "line 2: price"),
@@ -155,7 +158,6 @@ def test_a_batch_takes_every_key_that_is_a_flag_of_place(exchange: Served, monke
         (line(subaccount=64), "line 2: subaccount: '64' must be a number from 0 to 63"),
         (line(ticker=7), "line 2: ticker"),
         (line(client_order_id="x" * 10_000), "line 2: longer than"),
-        (line(ticker="NOPE"), "line 2: no market NOPE"),
         (line(price="0.415"), "line 2: $0.415 is off the price grid"),
         (line(client_order_id="a"), "Client order id a is used on several lines"),
     ],
@@ -167,11 +169,58 @@ def test_a_bad_line_is_named_and_nothing_at_all_is_sent(
     assert exchange.resting() == []
 
 
+def test_the_reply_has_the_time_of_the_list(exchange: Served) -> None:
+    exchange.clock.shift_s = 2  # the exchange's clock runs ahead of this machine's
+    placed = program("buy", TWO_SIDED, "1", "@0.30", "--json").json
+    (listed,) = program("order", "list", "--json").json
+    assert placed["created"] == listed["created"]
+
+
+def test_several_cancels_that_failed_alike_have_one_code(exchange: Served) -> None:
+    ids = [program("buy", TWO_SIDED, "1", f"@{price}", "--json").json["order_id"] for price in ("0.30", "0.31")]
+    assert program("cancel", *ids).code == 0
+    assert program("cancel", *ids, "--json").error["code"] == "already_canceled"
+    assert program("cancel", ids[0], "0" * 36, "--json").error["code"] == "not_found"
+
+
+def test_a_market_that_does_not_exist_ends_a_batch_as_it_ends_an_order(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = batch(monkeypatch, line(), line(ticker="NOPE"))
+    assert_error(ended, program("buy", "NOPE", "1", "@0.10").code, "line 2: no market NOPE", "nothing was sent")
+    assert exchange.resting() == []
+
+
+def test_the_same_file_with_ids_is_safe_to_send_again(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = line(client_order_id="a"), line(client_order_id="b", count=1_000)
+    ended = batch(monkeypatch, *lines, words=("--json",))
+    assert ended.code == 3
+    assert "1 of 2 orders were placed: the file can be sent again" in ended.err
+    again = batch(monkeypatch, *lines, line(client_order_id="c"), words=("--json",))
+    assert [(row["status"], row["code"]) for row in again.json] == [
+        ("denied", "DUPLICATE_ID"), ("denied", "ORDER_SIZE"), ("resting", None),
+    ]  # fmt: skip
+    assert again.code == 3
+    assert len(exchange.resting()) == 2
+    without = batch(monkeypatch, line(), line(client_order_id="d", count=1_000))
+    assert "do not send the whole file again" in without.err
+
+
 @pytest.mark.parametrize("lines", [(), ("", "  ")])
 def test_a_batch_of_nothing_is_a_mistake(
     exchange: Served, monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...]
 ) -> None:
     assert_error(batch(monkeypatch, *lines), 2, "The batch has no orders")
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_client_order_id_in_a_batch_is_refused(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    assert_error(
+        batch(monkeypatch, line(client_order_id=name)), 2, "line 1: client_order_id: empty", "nothing was sent"
+    )
+    assert exchange.resting() == []
 
 
 def test_a_batch_has_an_end(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:

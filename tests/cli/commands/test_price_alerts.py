@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.served import EMPTY, ME, ONE_SIDED, TWO_SIDED, Served, eventually, finish, program, said, start
+from support.served import EMPTY, ME, ONE_SIDED, TWO_SIDED, Served, Terminal, eventually, finish, program, said, start
 
 from kalshi_cli.base.clock import ManualClock, SystemClock
 from kalshi_cli.base.errors import ExitCode
@@ -112,7 +112,9 @@ def test_what_is_due_fires_once_and_is_removed_and_nothing_is_placed(exchange: S
     assert ended.code == ExitCode.INTERRUPTED, ended.err
     assert left() == [(TWO_SIDED, "above", "0.4500"), (ONE_SIDED, "below", "0.9900")]
     assert ended.out.count("PRICE_ALERT") == ended.out.count("FILL_ALERT") == 1, ended.out
-    assert sorted(raised("PRICE_ALERT", "FILL_ALERT")) == [("FILL_ALERT", TWO_SIDED), ("PRICE_ALERT", TWO_SIDED)]
+    assert sorted(raised("PRICE_ALERT", "FILL_ALERT")) == [
+        ("FILL_ALERT", f"{TWO_SIDED} fills (alert 4)"), ("PRICE_ALERT", f"{TWO_SIDED} above $0.44 (alert 1)"),
+    ]  # fmt: skip
     assert exchange.resting() == before
 
 
@@ -127,6 +129,32 @@ def test_prices_that_cannot_be_read_are_reported_at_once_and_again_when_they_can
     finally:
         run.kill()
         finish(run)
+
+
+def test_two_alerts_that_differ_in_their_price_are_both_shown(exchange: Served) -> None:
+    program("alerts", "add", TWO_SIDED, "--above", "43c")
+    program("alerts", "add", TWO_SIDED, "--above", "44c")
+    run = start_on_terminal(exchange, "alerts", "run", "--interval", "1s", "--duration", "2s")
+    assert run.finish() == 0
+    lines = run.text.replace("\r\n", "\n")
+    assert max(map(len, lines.splitlines())) <= 80
+    assert re.search(r"PRICE_ALERT \S+ above \$0\.44 \(alert 2\): the best YES bid is", " ".join(lines.split()))
+    assert "\nbest YES bid" in lines or "\nYES bid" in lines or "\nbid is" in lines, "broken between words"
+    assert len(raised("PRICE_ALERT")) == 2
+    shown = start_on_terminal(exchange, "alerts")
+    assert shown.finish() == 0
+    words = " ".join(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.text).split())
+    assert "severity" in words
+    assert words.count(TWO_SIDED) == words.count("warning") == 2
+    assert "above $0.43 (alert 1)" in words
+    assert "above $0.44 (alert 2)" in words
+
+
+def start_on_terminal(exchange: Served, *words: str) -> Terminal:
+    variables = {**os.environ, **exchange.variables(), "TERM": "xterm-256color", "TZ": "UTC"}
+    for name in ("COLUMNS", "LINES"):
+        variables.pop(name, None)
+    return Terminal(*words, env=variables, size=(80, 24))
 
 
 def test_only_one_runs_for_an_account(exchange: Served) -> None:
@@ -156,7 +184,7 @@ def test_a_loop_checks_the_markets_that_it_follows(exchange: Served) -> None:
         exchange.submit(ME, TWO_SIDED, BID, "0.4700", "1", client_order_id="mine")
         eventually(lambda: len(left()) == 1 or loop.poll() is not None)
         assert left() == [(ONE_SIDED, "above", "0.0100")], said(loop)
-        assert eventually(lambda: raised("PRICE_ALERT")) == [("PRICE_ALERT", TWO_SIDED)]
+        assert eventually(lambda: raised("PRICE_ALERT")) == [("PRICE_ALERT", f"{TWO_SIDED} above $0.44 (alert 1)")]
     finally:
         loop.kill()
         finish(loop)

@@ -255,6 +255,19 @@ def test_a_resume_needs_a_reason_and_its_error_names_the_pause_and_the_command()
     assert program("resume", "the", "report", "is", "out", "--json").json["reason"] == "the report is out"
 
 
+@pytest.mark.usefixtures("exchange")
+def test_a_command_that_is_typed_as_the_reason_resumes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert program("cancel-all").code == 0
+    for answers, code, state in (
+        ("clear\n\n", 3, "halted"),
+        ("clear\nls\n", 3, "halted"),
+        ("checked\ny\n", 0, "active"),
+    ):
+        monkeypatch.setattr("sys.stdin", Keyboard(answers))
+        assert program("resume").code == code
+        assert program("status", "--json").json["state"] == state
+
+
 def test_a_resume_on_a_terminal_offers_to_reset_a_triggered_order_group(
     exchange: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,6 +290,26 @@ def test_a_resume_on_a_terminal_offers_to_reset_a_triggered_order_group(
     assert confirmed.count(group_id[:8]) == 1, "the question names it, and nothing else"
     with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
         assert [group.is_triggered for group in store.groups()] == [False]
+
+
+def test_a_resume_of_a_halt_while_the_exchange_is_silent_needs_consent(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert program("cancel-all").code == 0
+    with monkeypatch.context() as silent:
+        silent.setenv("KALSHI_REST_URL", "http://127.0.0.1:9/trade-api/v2")
+        refused = program("resume", "--reason", "checked", "--json")
+        assert (refused.code, refused.error["code"]) == (3, "not_confirmed")
+        assert "The exchange does not respond" in refused.err
+        assert program("status", "--json").json["state"] == "halted"
+        silent.setattr("sys.stdin", Keyboard("n\n"))
+        assert program("resume", "--reason", "checked").code == 3
+        silent.setattr("sys.stdin", Keyboard("y\n"))
+        assert program("resume", "--reason", "checked").code == 0
+        assert program("cancel-all", "--within", "1s", "--yes").code == 7
+        assert program("resume", "--reason", "checked", "--yes").code == 0
+    assert program("cancel-all").code == 0
+    assert program("resume", "--reason", "checked").code == 0
 
 
 @pytest.mark.parametrize("reason", ["alert DAILY_LOSS account", "lunch", ""])
@@ -302,7 +335,7 @@ def test_a_recording_is_not_written_to_a_file_named_like_stdout(exchange: Served
 def test_a_recording_that_a_signal_ends_is_whole_and_says_so_with_its_exit_code(
     exchange: Served, number: signal.Signals, code: int
 ) -> None:
-    tape = exchange.home / "tape.jsonl.gz"
+    tape = exchange.home / "tape of today.jsonl.gz"
     words = ("record", TWO_SIDED, "--file", tape, "--duration", "1h", "--json")
     recorder = start(words, exchange.variables(), exchange.home)
     try:
@@ -315,6 +348,7 @@ def test_a_recording_that_a_signal_ends_is_whole_and_says_so_with_its_exit_code(
     assert ended.code == code, ended.err
     with gzip.open(tape, "rt") as lines:
         assert ended.json["lines"] == sum(1 for _ in lines) > 0
+    assert f"kalshi backtest '{tape}' --strategy NAME" in ended.err
     assert program("backtest", str(tape), "--strategy", "spike").code == 0
 
 

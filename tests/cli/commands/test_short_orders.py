@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+from pathlib import Path
 
 import pytest
 from support.served import ME, TWO_SIDED, Served, Terminal, program
@@ -59,7 +60,7 @@ def test_missing_options_are_named_at_once(exchange: Served) -> None:
     assert "Missing COUNT, @PRICE" in program("buy", TWO_SIDED).err
     one = program("sell", TWO_SIDED, "3")
     assert (one.code, one.err.splitlines()[0]) == (2, "error: Missing @PRICE")
-    assert "for example `kalshi sell KX" in one.err
+    assert "for example `kalshi sell TICKER 10 @0.30`; see `kalshi sell -h`" in one.err
     assert exchange.resting() == []
 
 
@@ -101,13 +102,13 @@ def test_a_cancel_that_comes_too_late_records_the_end_of_the_order(exchange: Ser
 
 def test_a_sale_of_what_is_not_held_says_what_it_buys(exchange: Served) -> None:
     told = plain(program("sell", TWO_SIDED, "4", "@0.48", "--dry-run").err)
-    assert f"You hold no YES of {TWO_SIDED}: this order buys 4 NO at $0.52, and is listed as `buy NO`" in told
+    assert f"You hold no YES of {TWO_SIDED}: this order buys 4 NO at $0.52" in told
     exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
     exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3")
     told = plain(program("sell", TWO_SIDED, "4", "@0.48", "--dry-run").err)
-    assert "this order sells 3 YES at $0.48, then buys 1 NO at $0.52, and is listed as `sell YES`" in told
+    assert "this order sells 3 YES at $0.48, then buys 1 NO at $0.52" in told
     told = plain(program("sell", TWO_SIDED, "4", "@0.56", "--no", "--dry-run").err)
-    assert f"You hold no NO of {TWO_SIDED}: this order buys 4 YES at $0.44, and is listed as `buy YES`" in told
+    assert f"You hold no NO of {TWO_SIDED}: this order buys 4 YES at $0.44" in told
     assert "this order" not in program("sell", TWO_SIDED, "3", "@0.48", "--dry-run").err
     assert "this order" not in program("buy", TWO_SIDED, "4", "@0.41", "--dry-run").err
 
@@ -118,23 +119,24 @@ def test_an_order_beside_others_that_sell_the_position_says_what_is_left_to_sell
     assert program("sell", TWO_SIDED, "2", "@0.49").err.count("You hold") == 0
     told = plain(program("buy", TWO_SIDED, "2", "@0.52", "--no").err)
     assert f"You hold 3 YES of {TWO_SIDED}, and your open orders sell 2 of them" in told
-    assert "this order sells 1 YES at $0.48, then buys 1 NO at $0.52, and is listed as `sell YES`" in told
+    assert "this order sells 1 YES at $0.48, then buys 1 NO at $0.52" in told
     told = plain(program("sell", TWO_SIDED, "1", "@0.50", "--dry-run").err)
     assert f"Your open orders already sell your 3 YES of {TWO_SIDED}" in told
-    assert "if they fill first, this order buys 1 NO at $0.50. It is listed as `sell YES`" in told
+    assert "if they fill first, this order buys 1 NO at $0.50" in told
     reducing = ("--reduce-only", "--tif", "ioc", "--dry-run")
     assert "open orders" not in program("sell", TWO_SIDED, "1", "@0.44", *reducing).err
     told = plain(program("buy", TWO_SIDED, "4", "@0.56", "--no", *reducing).err)
-    assert "this order sells 3 YES at $0.44, and is listed as `sell YES`" in told
+    assert "this order sells 3 YES at $0.44" in told
 
 
-def test_an_order_that_ended_keeps_the_words_of_the_time_when_it_was_placed(exchange: Served) -> None:
+def test_an_order_from_elsewhere_that_ended_has_the_words_of_the_time_when_it_was_placed(exchange: Served) -> None:
     exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
     exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3")  # holds 3 YES
-    resting = program("buy", TWO_SIDED, "3", "@0.52", "--no", "--json").json["order_id"]  # would sell the 3 YES
-    program("cancel", resting)
-    program("buy", TWO_SIDED, "3", "@0.56", "--no")  # sells them
-    flat = program("buy", TWO_SIDED, "3", "@0.51", "--no", "--json").json["order_id"]
+    exchange.submit(ME, TWO_SIDED, ASK, "0.4800", "3")  # would sell the 3 YES
+    program("cancel", program("order", "list", "--json").json[0]["order_id"])
+    exchange.submit(ME, TWO_SIDED, ASK, "0.4400", "3")  # sells them
+    exchange.submit(ME, TWO_SIDED, ASK, "0.4900", "3")
+    flat = program("order", "list", "--json").json[0]["order_id"]
     program("cancel", flat)
     said = on_terminal("order", "list", "--status", "all", keeps_lines=True)
     words = [" ".join(each.split()) for each in re.findall(r"(?:buy|sell) \w+ +\$\S+", said)]
@@ -146,9 +148,9 @@ def test_a_purchase_of_the_other_outcome_says_that_it_sells_what_is_held(exchang
     exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
     exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3")
     told = plain(program("buy", TWO_SIDED, "3", "@0.52", "--no", "--dry-run").err)
-    assert f"You hold 3 YES of {TWO_SIDED}: this order sells 3 YES at $0.48, and is listed as `sell YES`" in told
+    assert f"You hold 3 YES of {TWO_SIDED}: this order sells 3 YES at $0.48" in told
     told = plain(program("buy", TWO_SIDED, "4", "@0.52", "--no", "--dry-run").err)
-    assert "this order sells 3 YES at $0.48, then buys 1 NO at $0.52, and is listed as `sell YES`" in told
+    assert "this order sells 3 YES at $0.48, then buys 1 NO at $0.52" in told
     assert "You hold" not in program("buy", TWO_SIDED, "4", "@0.41", "--dry-run").err
     assert "You hold" not in program("sell", TWO_SIDED, "3", "@0.48", "--dry-run").err
 
@@ -171,10 +173,24 @@ def test_a_price_of_no_far_from_the_market_is_refused_in_the_terms_of_no_too(exc
     assert "`kalshi config path` names the file" in plain(ended.err)
 
 
+def test_a_repeated_order_is_named_on_a_terminal_and_sent(exchange: Served) -> None:
+    first = Terminal("buy", TWO_SIDED, "3", "@0.40", env=exchange.variables())
+    assert (first.finish(), "the same order" in first.text) == (0, False)
+    order_id = program("order", "list", "--json").json[0]["order_id"]
+    again = Terminal("buy", TWO_SIDED, "3", "@0.40", env=exchange.variables())
+    assert again.finish() == 0
+    assert f"You placed the same order before: order {order_id[:8]}, 0 of 3 filled" in " ".join(again.text.split())
+    other = Terminal("buy", TWO_SIDED, "4", "@0.40", env=exchange.variables())
+    assert (other.finish(), "the same order" in other.text) == (0, False)
+    assert len(exchange.resting()) == 3
+
+
 def test_an_own_order_in_the_way_is_named_in_its_own_terms(exchange: Served) -> None:
     program("buy", TWO_SIDED, "10", "@0.54", "--no")
     ended = program("buy", TWO_SIDED, "1", "@0.46")
     assert (ended.code, "SELF_CROSS" in ended.err) == (3, True)
+    order_id = program("order", "list", "--json").json[0]["order_id"]
+    assert f"order {order_id[:8]} (" in plain(ended.err), "short, as `order list` shows it"
     assert f"(buy 10 NO {TWO_SIDED} at $0.54)" in plain(ended.err)
 
 
@@ -258,8 +274,8 @@ def test_an_order_for_no_keeps_its_words_on_a_terminal_and_json_has_those_of_the
     assert (row["action"], row["side"], row["price"]) == ("sell", "yes", "0.4800")
     (cells,) = csv.DictReader(program("order", "list", "--format", "csv").out.splitlines())
     assert (cells["action"], cells["side"], cells["price"]) == ("sell", "yes", "0.4800")
-    piped = program("order", "list").out.splitlines()
-    assert [piped[1].split()[piped[0].split().index(name)] for name in ("side", "action", "price")] == [
+    heads, cells_of = (re.split(r" {2,}", line.strip()) for line in program("order", "list").out.splitlines())
+    assert [cells_of[heads.index(name)] for name in ("side", "action", "price")] == [
         "no", "buy", "$0.52",
     ]  # fmt: skip
     assert "side                   no" in program("order", "show", row["order_id"]).out
@@ -276,8 +292,61 @@ def test_an_order_for_no_keeps_its_words_on_a_terminal_and_json_has_those_of_the
     assert "(buy 1 NO at $0.52) is canceled" in on_terminal("cancel", short)
 
 
-def test_a_new_price_of_an_order_for_no_says_of_which_outcome_it_is(exchange: Served) -> None:
+def test_an_order_keeps_its_typed_words_whatever_is_held_and_when_it_has_ended(exchange: Served) -> None:
+    order_id = program("buy", TWO_SIDED, "3", "@0.52", "--no", "--json").json["order_id"]
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3")  # holds 3 YES: the order would sell them
+
+    def words(*options: str) -> list[str]:
+        said = on_terminal("order", "list", *options, keeps_lines=True)
+        return [" ".join(each.split()) for each in re.findall(r"(?:buy|sell) \w+ +\$\S+", said)]
+
+    assert words() == ["buy NO $0.52"]
+    assert "buy NO" in on_terminal("order", "queue")
+    assert re.search(r"side +NO", on_terminal("order", "show", order_id))
+    (row,) = program("order", "list", "--json").json
+    assert [row[name] for name in ("side", "action", "price", "typed_side")] == ["yes", "sell", "0.4800", "no"]
+    assert "(buy 3 NO at $0.52) is canceled" in on_terminal("cancel", order_id)
+    assert "buy NO $0.52" in words("--status", "all")
+    sale = program("sell", TWO_SIDED, "3", "@0.60", "--json").json["order_id"]
+    exchange.submit("maker", TWO_SIDED, BID, "0.4300", "3")
+    exchange.submit(ME, TWO_SIDED, ASK, "0.4300", "3")  # holds nothing
+    assert words() == ["sell YES $0.60"]
+    assert "(sell 3 YES at $0.60) is canceled" in on_terminal("cancel", sale)
+
+
+def test_a_new_price_is_that_of_the_typed_outcome(exchange: Served) -> None:
     order_id = program("buy", TWO_SIDED, "2", "@0.52", "--no", "--json").json["order_id"]
+    assert "(buy 2 NO at $0.50) is resting" in on_terminal("order", "amend", order_id, "--price", "0.50")
+    row = program("order", "amend", order_id, "--price", "0.49", "--json").json
+    assert [row[name] for name in ("side", "price", "price_before")] == ["no", "0.4900", "0.5000"]
+    assert program("order", "show", order_id, "--json").json["price"] == "0.5100", "the price of YES"
+    assert program("order", "amend", order_id, "--price", "0.52", "--side", "yes").code == 0
+    assert "(buy 1 NO at $0.47) is resting" in on_terminal(
+        "order", "amend", order_id, "--price", "0.47", "--count", "1"
+    )
+    sale = program("sell", TWO_SIDED, "2", "@0.70", "--json").json["order_id"]
+    assert program("order", "amend", sale, "--price", "0.71", "--json").json["price"] == "0.7100"
+    short = program("sell", TWO_SIDED, "2", "@0.80", "--no", "--json").json["order_id"]  # of YES, a bid at $0.20
+    assert program("order", "amend", short, "--price", "0.81", "--json").json["price"] == "0.8100"
+    assert program("order", "show", short, "--json").json["price"] == "0.1900"
+
+
+def test_without_the_state_file_the_words_follow_the_position(exchange: Served) -> None:
+    order_id = program("sell", TWO_SIDED, "2", "@0.60", "--json").json["order_id"]
+    assert "sell YES" in on_terminal("order", "list")
+    (file,) = Path(os.environ["KALSHI_STATE"]).rglob("state.db")
+    for part in file.parent.glob("state.db*"):
+        part.unlink()
+    assert "buy NO" in on_terminal("order", "list")
+    assert program("order", "show", order_id, "--json").json["typed_side"] is None
+    file.write_bytes(b"damaged" * 1000)
+    assert "buy NO" in on_terminal("order", "list", code=8), "listed, and then the damage is an error"
+
+
+def test_a_new_price_of_an_order_for_no_from_elsewhere_says_of_which_outcome_it_is(exchange: Served) -> None:
+    exchange.submit(ME, TWO_SIDED, ASK, "0.4800", "2")
+    order_id = program("order", "list", "--json").json[0]["order_id"]
     question = "This order is to buy NO at $0.52: say whether $0.50 is the new price of NO or of YES"
     assert question in on_terminal("order", "amend", order_id, "--price", "0.50", code=2)
     in_a_script = program("order", "amend", order_id, "--price", "0.50", "--json")
@@ -291,10 +360,11 @@ def test_a_new_price_of_an_order_for_no_says_of_which_outcome_it_is(exchange: Se
     assert program("order", "amend", order_id, "--count", "2", "--json").json["side"] == "yes", "a script says YES"
 
 
-def test_a_new_price_of_a_sale_of_yes_says_of_which_outcome_it_is(exchange: Served) -> None:
-    """It may have been typed as a purchase of NO, which closes the YES that are held."""
+def test_a_new_price_of_a_sale_of_yes_from_elsewhere_says_of_which_outcome_it_is(exchange: Served) -> None:
+    """It may have been meant as a purchase of NO, which closes the YES that are held."""
     assert program("buy", TWO_SIDED, "2", "@0.48", "--json").json["status"] == "filled"
-    order_id = program("buy", TWO_SIDED, "2", "@0.30", "--no", "--json").json["order_id"]
+    exchange.submit(ME, TWO_SIDED, ASK, "0.7000", "2")
+    order_id = program("order", "list", "--json").json[0]["order_id"]
     refused = program("order", "amend", order_id, "--price", "0.31", "--json")
     assert (refused.code, refused.error["message"]) == (
         2,

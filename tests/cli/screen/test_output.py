@@ -13,7 +13,7 @@ import pytest
 from kalshi_cli.cli.screen.output import warn
 from kalshi_cli.cli.screen.tables import draw_markdown
 
-LONG = "Hidden, the terminal is too narrow: average price. Use a wider terminal or --format plain"
+LONG = "Hidden, the terminal is too narrow: average price. Use a wider terminal or choose --fields"
 
 
 def on_terminal(monkeypatch: pytest.MonkeyPatch, *lines: str, is_wrapped: bool = True) -> list[str]:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from support.hostile_text import HOSTILE
 
 from kalshi_cli.base.units import Money, Qty, Ts, cents, dollars
-from kalshi_cli.cli.screen.portfolio import limit_lines, portfolio_lines, position_lines
+from kalshi_cli.cli.screen.portfolio import draw_portfolio, limit_lines, portfolio_lines, position_lines
 from kalshi_cli.views.formats import Ratio, SignedMoney, TruncatableText
 from kalshi_cli.views.portfolio import HoldingRow, LimitUsageRow, PortfolioView
 
@@ -49,7 +49,7 @@ def test_money_has_names_values_and_limits() -> None:
     assert lines[1:6] == [
         "cash             $951.37   P&L today       -$1.47 (-0.15%)",
         "positions value   $47.16   realized today  $0.00, fees $0.57",
-        "equity           $998.53   closed today    1 won, 2 lost",
+        "equity           $998.53   closing orders  1 won, 2 lost today",
         "unrealized        -$0.90   exposure        23 of 100 (23.1%)",
         "resting orders         5   daily loss      no limit",
     ]
@@ -114,8 +114,29 @@ def test_a_position_that_cannot_be_closed_at_its_closing_price_says_why() -> Non
     paid, lost = (holding(mark_source="settlement", value=value) for value in (dollars("65.02"), dollars(0)))
     notes = [position_lines([row], 80)[2].plain.strip() for row in (estimate, paid, lost)]
     assert notes == [
-        "no bids for NO: $0.90 is an estimate",
+        "no bids for NO: $0.90 is an estimate; sold now, it brings nothing",
         "result known: payout of $65.02 is due",
         "result known: no payout",
     ]
     assert len(position_lines([holding(mark_source="quote")], 80)) == len(position_lines([holding()], 80)) == 3
+
+
+def test_amounts_with_an_estimate_say_so_below_the_money() -> None:
+    view = portfolio(1)
+    assert not any("estimate" in line for line in shown(view))
+    row = replace(
+        view.positions[0], mark_source="estimate", value=dollars("4.5"), unrealized=SignedMoney(dollars("0.5"))
+    )
+    line = shown(replace(view, positions=(row,)))[6]
+    assert line == "estimate: $4.50 of value and equity, +$0.50 of P&L: no bids there"
+
+
+def test_columns_without_room_are_named_below(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for width, err in (("80", ""), ("50", "Hidden, the terminal is too narrow: avg price, cost, value. Use ")):
+        monkeypatch.setenv("COLUMNS", width)
+        draw_portfolio(portfolio(1), "Portfolio", NOW)
+        shown = capsys.readouterr().err
+        assert shown.startswith(err)
+        assert bool(shown) is bool(err)

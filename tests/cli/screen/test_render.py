@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import pkgutil
+import re
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 import kalshi_cli.views as all_rows
 from kalshi_cli.base.local_time import set_time_zone
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.cli.screen.brief import FillLine, LotLine, PositionLine, lot_lines
+from kalshi_cli.cli.screen.brief import FillLine, LotLine, PositionLine, SettlementLine, lot_lines
 from kalshi_cli.cli.screen.live import folded
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.screen.render import MAX_TABLE_ROWS, render_book, render_one, render_rows
@@ -265,17 +266,18 @@ def test_csv_of_an_object_with_rows_is_the_rows(capsys: pytest.CaptureFixture[st
     render_one(whole, Format.PLAIN)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["realized", "$0.00"]
-    assert lines[-2].split() == ["key", "realized", "unrealized", "fees", "net", "wins", "losses"]
+    assert lines[-2].split() == ["group", "realized", "unrealized", "fees", "net", "wins", "losses"]
 
 
 # -- for people ---------------------------------------------------------------------------------------------------
 
 
-def test_plain_cuts_nothing_and_names_columns_as_json_does(capsys: pytest.CaptureFixture[str]) -> None:
+def test_plain_cuts_nothing_and_has_the_headings_of_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     title = "x" * 300
     render_rows(MarketRow, [market(title=title)], Format.PLAIN)
     header, line = capsys.readouterr().out.splitlines()
-    assert header.split() == [column.name for column in columns(MarketRow)]
+    assert re.split(r" {2,}", header) == [column.label for column in columns(MarketRow)]
+    assert "yes bid" in header
     assert line.split() == [
         "KXHIGHNY-26NOV21-B53.5", "KXHIGHNY-26NOV21", title, "active", "$0.47", "—", "$0.0985", "10", "2.5", "0",
         "2026-06-11T06:29:30.164Z",
@@ -298,7 +300,7 @@ def test_a_terminal_gets_a_table_unless_it_is_dumb(term: str, first: str, monkey
     monkeypatch.setenv("TERM", term)
     monkeypatch.setenv("COLUMNS", "120")
     render_rows(MarketRow, [market()])
-    assert ("yes_bid" in out.getvalue()) is (term == "dumb")
+    assert ("event ticker" in out.getvalue()) is (term == "dumb")
     assert ("\x1b[" in out.getvalue()) is (term != "dumb")
 
 
@@ -351,13 +353,15 @@ def test_a_phone_shows_every_value_with_its_heading(
     assert shown.err == ""
     assert [line.rstrip() for line in shown.out.splitlines()] == [
         "2597b999",
-        "  ticker KXQUICKSETTLE-26NOV23H0052-1",
-        "  action buy  side YES  price $0.40",
-        "  left 10  filled 0  status resting",
+        "  ticker: KXQUICKSETTLE-26NOV23H0052-1",
+        "  action: buy  side: YES  price: $0.40",
+        "  left: 10  filled: 0  status: resting",
+        "  created: 1970-01-01 00:00 UTC",
         "3697b999",
-        "  ticker KXQUICKSETTLE-26NOV23H0052-1",
-        "  action buy  side YES  price $0.40",
-        "  left 10  filled 0  status canceled",
+        "  ticker: KXQUICKSETTLE-26NOV23H0052-1",
+        "  action: buy  side: YES  price: $0.40",
+        "  left: 10  filled: 0  status: canceled",
+        "  created: 1970-01-01 00:00 UTC",
     ]
 
 
@@ -460,6 +464,7 @@ WIDE |= {"key": 26, "strategy": 14, "found": 13, "close_time": 26, "expected_tim
         (PositionLine, "ticker quantity value unrealized average_price mark", "ticker quantity value unrealized"),
         (FillLine, "time ticker side price count", "time ticker side"),
         (SettlementRow, "ticker result net time", "ticker result net"),
+        (SettlementLine, "ticker result held net revenue", "ticker result held net"),
         (UpcomingRow, "ticker side count close_time", "ticker side count"),
         (QuoteRow, "buy_yes buy_no status quote_id", "buy_yes buy_no status"),
         (scan_rows.ArbitrageRow, "event_ticker kind profit legs profit_share", "event_ticker profit legs"),

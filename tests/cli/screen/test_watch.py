@@ -46,6 +46,7 @@ from kalshi_cli.core.model.messages import BookSnapshot, FeedGap, FeedState, Mar
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.exchange.wire.markets import read_market
 from kalshi_cli.services.markets.watch_board import WatchBoard
+from kalshi_cli.views.order_book import no_book_view
 
 
 @pytest.fixture(scope="module")
@@ -332,6 +333,33 @@ def test_a_fresh_market_shows_its_prices_and_one_without_a_book_waits() -> None:
     assert shown[3].split() == [A, "3", "$0.47", "$0.52", "2", "$0.52", "3", "0s"]
     assert shown[4].split() == [MARKETS[1].ticker, "—", "—", "$0.50", "2", "waiting"]
     assert "2 traded at $0.52, taker bought YES" in shown[6]
+
+
+def test_columns_without_room_are_named_above_the_markets() -> None:
+    wide, narrow = (drawn(draw_board(a_board(), "sim", NOW, width, 24)).splitlines() for width in (100, 60))
+    assert wide[2].split()[:3] == ["ticker", "bid", "size"]
+    assert narrow[2].strip() == "Hidden, too narrow: bid size, ask size, volume"
+    assert narrow[3].split() == ["ticker", "bid", "ask", "last", "changed"]
+    assert narrow[4].split()[1:] == ["$0.47", "$0.52", "$0.52", "0s"]
+
+
+def test_the_prices_of_no_are_those_of_the_other_side_of_the_book() -> None:
+    shown = drawn(draw_board(a_board(), "sim", NOW, 100, 24, "no")).splitlines()
+    assert shown[1].strip() == "Prices of NO   Ctrl-C leaves"
+    assert shown[3].split() == [A, "2", "$0.48", "$0.53", "3", "$0.48", "3", "0s"]
+    assert shown[4].split() == [MARKETS[1].ticker, "—", "—", "$0.50", "2", "waiting"]
+    assert "2 traded at $0.48, taker bought YES" in shown[6]
+    assert drawn(draw_board(a_board(), "sim", NOW, 100, 24)).splitlines()[1].strip() == "Prices of YES   Ctrl-C leaves"
+    drawn_ladder = drawn(draw_ladder(a_board(1), "sim", NOW, 9, 80, 24, no_book_view), 80)
+    ladder = [" ".join(line.split()[:4]) for line in drawn_ladder.splitlines()]
+    assert ladder[1:8] == [
+        f"{A} NO Ctrl-C leaves", "last $0.48 volume 3", "price quantity total", "ask $0.54 9 12", "ask $0.53 3 3",
+        "spread $0.05 mid $0.505", "bid $0.48 2 2",
+    ]  # fmt: skip
+    over = msgspec.structs.replace(MARKETS[0], status=MarketStatus.FINALIZED, settlement_value=cents(30))
+    board = a_board(1)
+    board.take(MarketChange(NOW, over), NOW)
+    assert "finalized at $0.70" in drawn(draw_board(board, "sim", NOW, 100, 24, "no"))
 
 
 def test_a_stale_price_is_not_shown() -> None:

@@ -105,3 +105,24 @@ def test_closing_trades_and_settlements_are_won_or_lost_after_their_fee() -> Non
     assert (whole.wins, whole.losses) == (2, 1)
     late = pnl.total(pnl.group_by(entries, {}, lambda ticker, _: ticker, since=Ts(NOW + 3)).values())
     assert (late.wins, late.losses) == (1, 0)
+
+
+def test_a_closing_order_counts_once_by_the_sum_of_its_fills() -> None:
+    entries: list[pnl.LedgerEntry] = [
+        make_fill("a", price=cents(40), qty=contracts(30)),
+        make_fill("b", order_id="o2", side=ASK, price=cents(45), ts=Ts(NOW + 1), fee=Money(20)),
+        make_fill("c", order_id="o2", side=ASK, price=cents(39), ts=Ts(NOW + 2)),
+        make_fill("c", order_id="o2", side=ASK, price=cents(39), ts=Ts(NOW + 2)),
+        make_fill("d", order_id="o3", side=ASK, price=cents(40), qty=contracts(5), ts=Ts(NOW + 3)),
+        make_settlement(ts=Ts(NOW + 4)),
+        make_fill("e", ticker="KXB-1", price=cents(30)),
+    ]
+    assert pnl.count_closings(entries, NOW) == (2, 1), "o2 won 40 cents, o3 won nothing, the rest settled at a dollar"
+    assert pnl.count_closings(entries, Ts(NOW + 2)) == (1, 2), "what o2 closed since then lost"
+    assert pnl.count_closings(entries, Ts(NOW + 5)) == (0, 0)
+
+
+def test_closing_fills_without_an_order_id_count_each() -> None:
+    entries = [make_fill("a", price=cents(40), qty=contracts(20))]
+    entries += [make_fill(f"t{n}", order_id="", side=ASK, price=cents(45), ts=Ts(NOW + n)) for n in (1, 2)]
+    assert pnl.count_closings(entries, NOW) == (2, 0)

@@ -272,6 +272,7 @@ def test_a_strategy_that_raises_is_taken_out_and_its_orders_cancelled() -> None:
     assert kinds(effects) == ["AlertRaised", "CancelOrder"]
     assert isinstance(effects[0], AlertRaised)
     assert (effects[0].code, effects[0].tier) == ("STRATEGY_FAILED", "critical")
+    assert "nothing is traded" not in effects[0].text
     asked = len(probe.asked)
     engine.step(delta())
     assert len(probe.asked) == asked
@@ -282,6 +283,8 @@ def test_a_strategy_that_raises_is_taken_out_and_its_orders_cancelled() -> None:
 def test_a_strategy_that_yields_nonsense_is_taken_out(nonsense: Any) -> None:
     effects = make_engine(Probe(once(nonsense))).step(make_book())
     assert kinds(effects) == ["AlertRaised"]
+    assert isinstance(effects[0], AlertRaised)
+    assert effects[0].text.endswith("; no strategy is enabled now, so nothing is traded until a new run")
 
 
 def test_an_endless_answer_is_cut() -> None:

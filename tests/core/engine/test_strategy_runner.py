@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from support.values import NOW
 
-from kalshi_cli.base.units import Ts, cents, contracts
+from kalshi_cli.base.units import Ts, cents, contracts, format_ts
 from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.engine.request_fields import fields_text
 from kalshi_cli.core.engine.strategy_runner import MAX_WAITING_LENGTH, StrategyCall, StrategyTimeoutError
+from kalshi_cli.core.model import intents
 from kalshi_cli.core.model.effects import AlertRaised, Effect
-from kalshi_cli.core.model.intents import Cancel, Intent, Place
-from kalshi_cli.core.model.messages import Tick
+from kalshi_cli.core.model.intents import Amend, Cancel, Intent, Place
+from kalshi_cli.core.model.messages import PublicTrade, Tick
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
@@ -159,8 +161,9 @@ def test_a_returned_request_is_reported_with_the_word_that_is_missing() -> None:
 
 def test_a_failure_names_a_line_of_the_strategy_even_if_the_error_is_raised_elsewhere() -> None:
     line = Told.on_tick.__code__.co_firstlineno
-    assert failure(lambda: 7).endswith(f"(line {line} of {__file__})")
-    assert failure(lambda: iter(["x"])).endswith(f"(line {line} of {__file__})")
+    when = f" at {format_ts(Ts(NOW + 1))}"
+    assert failure(lambda: 7).endswith(f"(line {line} of {__file__}){when}")
+    assert failure(lambda: iter(["x"])).endswith(f"(line {line} of {__file__}){when}")
     assert f" of {__file__})" in failure(lambda: int("x"))
 
 
@@ -176,4 +179,23 @@ def test_a_hook_that_is_no_function_is_reported_with_the_line_that_failed() -> N
     told.on_tick = partial(fail)  # type: ignore[method-assign]
     engine = engine_of(told)
     engine.step(Tick(NOW))
-    assert engine.failed[0].endswith(f"(line {fail.__code__.co_firstlineno + 1} of {__file__})")
+    assert f"(line {fail.__code__.co_firstlineno + 1} of {__file__}) at " in engine.failed[0]
+
+
+def test_a_failure_names_the_market_and_the_time() -> None:
+    class Trades(Told):
+        def on_trade(self, view: StrategyContext, trade: PublicTrade) -> None:
+            raise KeyError(trade.trade_id)
+
+    engine = engine_of(Trades(lambda: None))
+    engine.step(PublicTrade(Ts(NOW + 2), "KXA-1", "t1", cents(20), contracts(5), BID))
+    assert engine.failed[0].endswith(f") in KXA-1 at {format_ts(Ts(NOW + 2))}")
+
+
+def test_a_wrong_field_of_a_request_is_reported_with_its_class_and_fields() -> None:
+    amend = failure(lambda: [Place("KXA-1", BID, cents(20), contracts(5)), Amend("id", cents(20), reason="x")])  # type: ignore[call-arg]
+    assert "Unexpected keyword argument 'reason'; Amend takes order_id, price, qty, expires, fair (line " in amend
+    assert "; Cancel takes client_order_id, reason (" in failure(lambda: intents.Cancel())  # type: ignore[call-arg]
+    assert "; Place takes ticker, side, price, qty, fair, " in failure(lambda: Place("KXA-1"))  # type: ignore[call-arg]
+    assert " takes " not in failure(lambda: int("1", bass=2)), "not a request"  # type: ignore[call-overload]
+    assert fields_text(TypeError("raised nowhere")) == fields_text(ValueError("another error")) == ""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.values import NOW, make_fill
+from support.values import NOW, make_fill, make_order
 
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, cents, contracts
 from kalshi_cli.core.model.effects import FillBooked
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, own_terms
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, book_terms, outcome_price, own_terms, typed_terms
+from kalshi_cli.core.model.orders import as_typed
 
 
 @pytest.mark.parametrize(
@@ -45,8 +49,78 @@ def test_the_words_mean_the_order_that_the_exchange_has(side: Side, price: int, 
     assert (terms.price if terms.side == "yes" else Price(ONE_DOLLAR - terms.price)) == cents(price)
 
 
+@given(st.sampled_from(Side), st.sampled_from(["yes", "no"]), st.one_of(st.none(), st.integers(-5, 5)))
+def test_a_typed_order_keeps_its_words_whatever_is_held(side: Side, outcome: str, held: int | None) -> None:
+    order = make_order(side=side, price=cents(38), outcome=outcome)
+    terms = order.terms(None if held is None else contracts(held))
+    assert (terms.side, terms.price) == (outcome, cents(38 if outcome == "yes" else 62))
+    assert ((terms.action == "buy") == (outcome == "yes")) == (side is BID), "the order that the exchange has"
+
+
+def test_a_purchase_of_no_stays_one_while_yes_is_held() -> None:
+    terms = make_order(side=ASK, price=cents(38), outcome="no").terms(contracts(5))
+    assert (terms.words, terms.price) == ("buy NO", cents(62))
+
+
+def test_an_order_that_was_not_typed_here_has_the_words_of_its_position() -> None:
+    order = make_order(side=ASK, price=cents(38))
+    assert [order.terms(held).words for held in (None, contracts(0), contracts(5))] == [
+        "sell YES",
+        "buy NO",
+        "sell YES",
+    ]
+
+
+def test_the_typed_outcome_is_taken_from_the_row_of_the_same_order_only() -> None:
+    stated = make_order(client_order_id="c1", ticker="T", side=ASK)
+    filed = make_order(client_order_id="c1", ticker="T", side=ASK, outcome="no")
+    assert as_typed(stated, filed).outcome == "no"
+    others = (
+        None,
+        make_order(client_order_id="c1", ticker="T", side=ASK),
+        make_order(client_order_id="c2", ticker="T", side=ASK, outcome="no"),
+        make_order(client_order_id="c1", ticker="U", side=ASK, outcome="no"),
+        make_order(client_order_id="c1", ticker="T", side=BID, outcome="no"),
+    )
+    assert [as_typed(stated, each) for each in others] == [stated] * 5
+    unnamed = make_order(client_order_id="", ticker="T", side=ASK)
+    assert as_typed(unnamed, make_order(client_order_id="", ticker="T", side=ASK, outcome="no")) == unnamed
+
+
 def test_a_fill_says_what_it_did_to_the_position_that_it_met() -> None:
     fill = make_fill(side=ASK, price=cents(38), ts=NOW)
     bought, sold = FillBooked(fill).terms, FillBooked(fill, None, contracts(5)).terms
     assert (bought.verb, bought.side, bought.price) == ("bought", "no", cents(62))
     assert (sold.verb, sold.side, sold.price) == ("sold", "yes", cents(38))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "action", "expected"),
+    [
+        ("yes", "buy", (BID, cents(30))), ("yes", "sell", (ASK, cents(30))),
+        ("no", "buy", (ASK, cents(70))), ("no", "sell", (BID, cents(70))),
+    ],
+)  # fmt: skip
+def test_each_order_as_typed_has_one_place_on_the_book(
+    outcome: Literal["yes", "no"], action: str, expected: tuple[Side, Price]
+) -> None:
+    side, price = book_terms(outcome, action, cents(30))
+    assert (side, price) == expected
+    terms = typed_terms(side, price, outcome)
+    assert (terms.action, terms.side, terms.price) == (action, outcome, cents(30))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "action"), [("No", "buy"), ("YES", "buy"), ("", "sell"), ("yes", "BUY"), ("no", "")]
+)
+def test_no_other_word_has_a_place_on_the_book(outcome: str, action: str) -> None:
+    with pytest.raises(UsageError, match="Unknown order"):
+        book_terms(outcome, action, cents(30))
+
+
+@pytest.mark.parametrize("outcome", ["No", "YES", "", "maybe"])
+def test_a_price_is_of_yes_or_of_no(outcome: Any) -> None:
+    with pytest.raises(UsageError, match="Unknown outcome"):
+        outcome_price(outcome, cents(30))
+    with pytest.raises(UsageError, match="Unknown outcome"):
+        typed_terms(BID, cents(30), outcome)

@@ -353,7 +353,7 @@ def test_what_can_end_lasts_until_its_end_is_recorded(desk: Desk) -> None:
     assert desk.happens("BLIND", "account", "critical") == ["firing BLIND account 1"]
     assert desk.later(4 * HOUR) == ["reminder BLIND account 1"]
     assert desk.happens("SIGHTED", "account", "info", text="seen again") == ["resolved BLIND account 1"]
-    assert desk.told[-1].text == "over: seen again"
+    assert desk.told[-1].text == "over; it was: seen again"
 
 
 def test_an_end_without_a_beginning_is_news(desk: Desk) -> None:
@@ -566,7 +566,7 @@ def test_a_warning_that_is_back_waits_for_its_window(desk: Desk) -> None:
 def test_an_end_says_that_it_is_over(desk: Desk) -> None:
     desk.holds("KXA")
     desk.holds()
-    assert desk.told[-1].text == "over: 12, limit 10"
+    assert desk.told[-1].text == "over; it was: 12, limit 10"
 
 
 def test_what_was_over_before_its_cause_is_never_told(desk: Desk) -> None:

@@ -28,7 +28,7 @@ def stake(held: int = 0, cost: str = "0", *orders: tuple[Side, int, int], **chan
         for n, (side, price, count) in enumerate(orders)
     )
     fields: dict[str, Any] = {"ticker": "KXA-1", "subaccount": 0} | changes
-    return MarketExposure(qty=contracts(held), cost=dollars(float(cost)), orders=resting, **fields)  # type: ignore[arg-type]
+    return MarketExposure(qty=contracts(held), cost=dollars(cost), orders=resting, **fields)
 
 
 def used(found: list[LimitUsage]) -> dict[tuple[str, str], int]:

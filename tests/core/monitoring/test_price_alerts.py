@@ -8,10 +8,12 @@ import pytest
 from msgspec.structs import replace
 from support.values import NOW, make_fill
 
-from kalshi_cli.base.units import Price, Ts, cents
+from kalshi_cli.base.units import Price, Ts, cents, contracts
 from kalshi_cli.core.model.effects import AlertRaised, FillBooked
 from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.monitoring.alert_board import Board
+from kalshi_cli.core.monitoring.incidents import AlertPolicy
 from kalshi_cli.core.monitoring.price_alerts import UNREAD_MS, PriceAlert, TopPrices, UnreadPrices, fired
 
 A, B = "KXA-1", "KXB-1"
@@ -28,7 +30,8 @@ def due(one: PriceAlert, *fills: Fill, **prices: int | None) -> list[tuple[str, 
         else None
     )
     found = fired([one], {A: top} if top is not None else {}, [FillBooked(each) for each in fills], NOW)
-    assert all(each.alert is one and each.told.tier == "warning" and each.told.subject == A for each in found)
+    assert all(each.alert is one and each.told.tier == "warning" for each in found)
+    assert all(each.told.subject.startswith(f"{A} ") for each in found)
     return [(each.told.code, each.told.text) for each in found]
 
 
@@ -57,6 +60,23 @@ def test_an_alert_on_the_price_of_no_compares_with_the_prices_of_no() -> None:
     assert due(below, bid=41, ask=99) == [("PRICE_ALERT", "the best NO ask is $0.59, at or below $0.60")]
 
 
+def test_two_alerts_of_a_market_are_two_subjects() -> None:
+    one = alert("above", cents(60))
+    alerts = [one, replace(one, alert_id="2", side="no"), replace(one, alert_id="3", kind="fills", price=None)]
+    assert [each.subject for each in alerts] == [
+        f"{A} above $0.60 (alert 1)", f"{A} NO above $0.60 (alert 2)", f"{A} fills (alert 3)",
+    ]  # fmt: skip
+    same = [one, replace(one, alert_id="4")]
+    found = fired(same, {A: TopPrices(cents(60), None)}, [], NOW)
+    board = Board(AlertPolicy(group_ms=1_000, repeat_ms=3_600_000, stale_ms=3_600_000), "sim", lambda: "id")
+    for each in found:
+        board.happen(each.told, NOW)
+    assert [notice.subjects for notice in board.decide(NOW).notices] == [(one.subject, same[1].subject)]
+    again = fired([replace(one, alert_id="5")], {A: TopPrices(cents(60), None)}, [], Ts(NOW + 1_000))
+    board.happen(again[0].told, Ts(NOW + 1_000))
+    assert board.decide(Ts(NOW + 1_000)).notices, "an alert that is added again is sent again"
+
+
 def test_without_prices_nothing_is_due() -> None:
     assert due(alert("above", cents(1))) == []
     assert due(alert("below", cents(99))) == []
@@ -69,6 +89,15 @@ def test_a_fill_counts_in_its_market_after_the_alert_was_added() -> None:
     assert (code, text[:6]) == ("FILL_ALERT", "bought")
     ((_, sold),) = due(alert("fills"), make_fill(ticker=A, ts=NOW, side=ASK))
     assert sold.startswith("bought 10 NO at "), "it sold nothing that was held"
+
+
+def test_the_fills_of_an_order_are_told_together_at_their_average_price() -> None:
+    fills = [
+        make_fill(trade_id=f"t{at}", order_id=name, ticker=A, ts=NOW, price=cents(price), qty=contracts(qty))
+        for at, (name, price, qty) in enumerate([("o1", 40, 30), ("o1", 44, 10), ("o2", 60, 5)])
+    ]
+    ((_, text),) = due(alert("fills"), *fills)
+    assert text == "bought 40 YES at $0.41 in 2 fills so far"
 
 
 def told(alerts: list[AlertRaised]) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.effects import OrderRefused, StateChanged, SubmitOrder
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.messages import Filled, MarksUpdate, OrderAccepted, OrderState
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, other_outcome
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState, mark, mark_source
@@ -171,12 +171,6 @@ def test_a_view_of_a_market_that_is_not_traded_is_empty() -> None:
         0,
     )
     assert view.tickers == ["KXA-1"]
-
-
-@pytest.mark.parametrize(("side", "other"), [(BID, ASK), (ASK, BID)])
-def test_no_mirrors_yes(side: Side, other: Side) -> None:
-    assert other_outcome(side, cents(30)) == (other, cents(70))
-    assert other_outcome(*other_outcome(side, cents(30))) == (side, cents(30))
 
 
 def test_a_fill_is_told_to_its_own_strategy_only() -> None:

@@ -102,7 +102,7 @@ def test_a_state_file_that_cannot_be_used_is_said_once_and_tried_again(beside: B
     beside.record("DRIFT")
     with beside.courier().running("spike"):
         eventually(lambda: beside.codes == ["DRIFT"])
-    assert beside.said == ["Alerts are not being sent: it is locked"]
+    assert beside.said == ["Alerts wait for the state file, except one about the end of the loop: it is locked"]
 
 
 @pytest.mark.parametrize(

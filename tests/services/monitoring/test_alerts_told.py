@@ -35,6 +35,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.services.monitoring.alerts import alerting
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.views.alerts import ADD_CHANNEL, NO_CHANNEL
 
 SECRET = "T0PSECRETPATH123"
 
@@ -275,7 +276,17 @@ def test_a_test_notice_reaches_every_sink_or_says_which_it_did_not(exchange: Ser
 
 
 def test_without_a_sink_there_is_nobody_to_try(exchange: Served) -> None:
-    assert program("alerts", "test", "--json").error["code"] == "no_sinks"
+    refused = program("alerts", "test", "--json").error
+    assert (refused["code"], refused["hint"]) == ("no_sinks", ADD_CHANNEL)
+
+
+def test_every_command_says_the_same_next_step_where_there_is_no_channel(exchange: Served) -> None:
+    happened(exchange, ("DRIFT", "KXA"))
+    assert program("alerts", "retry").code == 0
+    assert program("alerts").err.count(f"{NO_CHANNEL}: alerts are only listed here, not sent. Next: {ADD_CHANNEL}") == 1
+    assert f"Next: {ADD_CHANNEL}" in program("alerts", "add", TWO_SIDED, "--above", "0.90").err
+    rows = {row["check"]: row for row in program("health-check", "--json").json}
+    assert (rows["sinks"]["detail"], rows["sinks"]["hint"]) == (NO_CHANNEL.lower(), ADD_CHANNEL)
 
 
 def test_a_silence_is_for_a_time_and_ends_before_if_a_person_says_so(exchange: Served, phone: Receiver) -> None:
@@ -288,7 +299,10 @@ def test_a_silence_is_for_a_time_and_ends_before_if_a_person_says_so(exchange: S
     assert [(row["code"], row["subject"], row["reason"]) for row in shown["silences"]] == [("DRIFT", "KX*", "known")]
     assert {row["code"]: row["silenced"] for row in shown["alerts"]} == {"DRIFT": True, "LATE_ORDER": False}
     assert program("alerts", "unsilence", "DRIFT:KX*").code == 0
-    assert program("alerts", "unsilence", "DRIFT:KX*").code == 1
+    again = program("alerts", "unsilence", "DRIFT:KX*")
+    assert (again.code, again.out) == (0, "")
+    assert again.err == "Nothing was silenced: no silence for DRIFT KX*. `kalshi alerts` lists the silences\n"
+    assert program("alerts", "unsilence", "DRIFFT").code == 2
     happened(exchange, ("DRIFT", "KXA"))
     assert program("alerts", "retry").code == 0
     assert codes(phone) == ["LATE_ORDER", "DRIFT"]

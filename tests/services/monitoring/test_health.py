@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from support.notice_receiver import receiving
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
+from kalshi_cli.config.schema import HeartbeatConfig
 from kalshi_cli.core.monitoring.check_report import Verdict
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.services.monitoring import health
@@ -74,6 +78,11 @@ def test_a_market_without_a_book_is_a_warning_with_what_to_do() -> None:
 
 def test_who_is_told_is_said_and_what_did_not_reach_them() -> None:
     assert health.sinks((), AlertOverview(), NOW)[:2] == (Verdict.OK, "no alert channels configured")
+    verdict, said, hint = health.sinks((), AlertOverview(), NOW, is_needed=True)
+    assert (verdict, said) == (
+        Verdict.WARNING, "no alert channels configured: no halt or failure is reported to you",
+    )  # fmt: skip
+    assert hint == "`kalshi init --alert-channel URL` adds one"
     assert health.sinks(("desk", "phone"), AlertOverview(), NOW)[:2] == (
         Verdict.OK,
         "desk, phone; to test: `kalshi alerts test`",
@@ -103,6 +112,36 @@ def test_letters_that_wait_for_longer_than_a_minute_are_a_warning() -> None:
     assert (verdict, said) == (Verdict.WARNING, "waiting for more than a minute: phone")
 
 
+@pytest.mark.parametrize(
+    ("free", "verdict", "said"),
+    [
+        (35_600_000, Verdict.CRITICAL, "35 MB free, 100 MB needed"),
+        (99_999_999, Verdict.CRITICAL, "99 MB free, 100 MB needed"),
+        (100_000_000, Verdict.WARNING, "100 MB free, 1.0 GB recommended"),
+        (999_999_999, Verdict.WARNING, "999 MB free, 1.0 GB recommended"),
+        (1_000_000_000, Verdict.OK, "1.0 GB free"),
+        (67_190_000_000, Verdict.OK, "67.1 GB free"),
+    ],
+)
+def test_too_little_disk_space_names_the_amount_that_is_needed(free: int, verdict: Verdict, said: str) -> None:
+    found = health.free_space(free, Path("/var"))
+    assert found[:2] == (verdict, said)
+    assert (found[2] == "") == (verdict is Verdict.OK)
+
+
 def test_what_needs_the_key_names_the_line_with_the_problem() -> None:
     told = (Verdict.UNKNOWN, "not checked: requires a valid API key", "see the line `account` above")
     assert health.needs_key("account") == told
+
+
+def test_the_host_of_the_heartbeat_is_tried_and_a_failure_is_a_warning() -> None:
+    with receiving() as there:
+        found = health.heartbeat(HeartbeatConfig(url=f"{there.url}/canary-secret"), SystemClock())
+    assert found == (Verdict.OK, "127.0.0.1 accepts connections; no ping was sent", "")
+    assert there.received == []
+    verdict, said, hint = health.heartbeat(HeartbeatConfig(url=f"{there.url}/canary-secret"), SystemClock())
+    assert (verdict, said) == (Verdict.WARNING, "connection to 127.0.0.1 failed: no connection")
+    assert "heartbeat.url" in hint
+    verdict, said, hint = health.heartbeat(HeartbeatConfig(url="https://canary:secret@hc.example.com/"), SystemClock())
+    assert verdict is Verdict.CRITICAL
+    assert "canary" not in said + hint

@@ -14,6 +14,7 @@ from kalshi_cli.base.errors import (
     ExchangeError,
     ExitCode,
     HaltedError,
+    NotFoundError,
     OutcomeUnknownError,
     RefusedError,
     StateFileError,
@@ -149,19 +150,44 @@ def test_a_large_batch_goes_in_as_many_requests_as_the_pace_wants(sim: Simulatio
     ("bad", "said"),
     [
         ({"price": Price(4_050)}, r"line 2: \$0\.405 is off the price grid"),
-        ({"ticker": "NOPE-1"}, "line 2: no market NOPE-1"),
-        ({"client_order_id": "used"}, "line 2: Refused: client order id used is already in use"),
         ({"client_order_id": "twice"}, "line 2: Client order id twice is used on several lines; line 3"),
     ],
 )
 def test_one_line_that_cannot_be_an_order_stops_all(sim: Simulation, bad: dict[str, Any], said: str) -> None:
     sim.market()
-    sim.place(client_order_id="used")
-    before = sim.wire.posts()
     with pytest.raises(UsageError, match=said) as caught:
         place(sim, {"price": cents(39)}, bad, bad if bad.get("client_order_id") == "twice" else {})
     assert "nothing was sent" in caught.value.hint
-    assert sim.wire.posts() == before
+    assert sim.wire.posts() == 0
+
+
+def test_a_market_that_does_not_exist_stops_all_with_the_code_of_a_single_order(sim: Simulation) -> None:
+    sim.market()
+    with pytest.raises(NotFoundError, match="line 2: no market NOPE-1") as caught:
+        place(sim, {"price": cents(39)}, {"ticker": "NOPE-1"})
+    assert (caught.value.code, caught.value.exit_code) == ("not_found", ExitCode.REJECTED)
+    assert "nothing was sent" in caught.value.hint
+    assert sim.wire.posts() == 0
+
+
+def test_a_file_with_ids_can_be_sent_again(sim: Simulation) -> None:
+    sim.market()
+    first = {"price": cents(39), "client_order_id": "one"}
+    rejected = {"price": cents(44), "post_only": True, "client_order_id": "two"}
+    too_many = {"qty": contracts(1_000_000), "client_order_id": "three"}
+    assert statuses(place(sim, first, rejected, too_many)) == ["resting", "rejected", "denied"]
+    again = place(sim, first, rejected, {"price": cents(38), "client_order_id": "four"}, too_many)
+    assert statuses(again) == ["denied", "denied", "resting", "denied"]
+    codes = [result.error.code if result.error else "" for result in again.results]
+    assert codes == ["DUPLICATE_ID", "DUPLICATE_ID", "", "ORDER_SIZE"]
+    assert "kalshi order show one" in again.results[0].error.hint  # type: ignore[union-attr]
+    assert "which rejected it" in again.results[1].error.hint  # type: ignore[union-attr]
+    assert sorted(price for _, _, price, _ in sim.exchange.resting("alice")) == [cents(38), cents(39)]
+    assert again.worst is not None
+    assert again.worst.exit_code is ExitCode.REFUSED
+    requests_before = requests(sim)
+    assert statuses(place(sim, first)) == ["denied"]
+    assert requests(sim) == requests_before, "nothing is sent for lines with used ids"
 
 
 def test_a_batch_has_an_end(sim: Simulation) -> None:

@@ -11,7 +11,14 @@ import msgspec
 import pytest
 from support.simulation import DAY_MS, OTHER, T0, TICKER, Simulation, ticket
 
-from kalshi_cli.base.errors import HaltedError, KalshiError, NotFoundError, OutcomeUnknownError, RefusedError
+from kalshi_cli.base.errors import (
+    HaltedError,
+    KalshiError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RefusedError,
+    UsageError,
+)
 from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
@@ -103,6 +110,65 @@ def test_a_position_is_closed_at_the_best_price_with_one_order_that_can_only_clo
     (order,) = sent_orders(sim)
     assert (order.side, order.tif, order.reduce_only, order.qty) == (side, TimeInForce.IOC, True, contracts(30))
     assert sim.exchange.resting("alice") == []
+
+
+@pytest.mark.parametrize("held", [30, -30])
+def test_a_part_of_a_position_is_closed_and_no_more(sim: Simulation, held: int) -> None:
+    hold(sim, held)
+    for price in (40, 39):
+        sim.quote(BID, price, 8)
+        sim.quote(ASK, 100 - price, 8)
+    closer = desk(sim)
+    (plan,) = closer.plans(TICKER, contracts(12))
+    assert (plan.qty, plan.size, plan.fillable) == (contracts(12), contracts(30), contracts(12))
+    assert plan.least == dollars("4.20"), "twelve at 35 cents"
+    (closing,) = closer.close([plan])
+    assert (closing.closed, closing.left, closing.error, closing.is_done) == (contracts(12), contracts(18), None, True)
+    assert position(sim) == contracts(18 if held > 0 else -18)
+    assert [order.qty for order in sent_orders(sim)] == [contracts(12), contracts(4)]
+    assert all(order.reduce_only for order in sent_orders(sim))
+    assert exit_code(closing) == 0
+
+
+def test_a_part_that_cannot_be_closed_is_a_failure(sim: Simulation) -> None:
+    hold(sim, 30)
+    sim.quote(BID, 40, 8)
+    closer = desk(sim)
+    (closing,) = closer.close(closer.plans(TICKER, contracts(12)))
+    assert (closing.closed, closing.left, why(closing), closing.is_done) == (
+        contracts(8), contracts(22), "not_filled", False,
+    )  # fmt: skip
+    assert (exit_code(closing), position(sim)) == (1, contracts(22))
+
+
+def test_a_part_is_never_more_than_is_still_held(sim: Simulation) -> None:
+    hold(sim, 30)
+    sim.quote(BID, 40, 50)
+    closer = desk(sim)
+    plans = closer.plans(TICKER, contracts(12))
+    gone = NewOrder(ticker=TICKER, side=ASK, price=cents(40), qty=contracts(25), tif=TimeInForce.IOC)
+    sim.exchange.submit("alice", gone, sim.clock.now())  # another program sells 25
+    (closing,) = closer.close(plans)
+    assert (closing.closed, closing.left, closing.error) == (contracts(5), 0, None)
+    assert position(sim) == 0
+
+
+@pytest.mark.parametrize(
+    ("held", "count", "says"),
+    [
+        (30, contracts(31), "Cannot close 31: you hold 30 YES of"),
+        (-30, contracts(31), "Cannot close 31: you hold 30 NO of"),
+        (0, contracts(1), "Cannot close 1: you hold no contracts of"),
+        (30, Qty(0), "Cannot close 0: you hold 30 YES"),
+        (30, contracts(-1), "Cannot close -1: you hold 30 YES"),
+    ],
+)
+def test_more_than_the_position_is_refused(sim: Simulation, held: int, count: Qty, says: str) -> None:
+    if held:
+        hold(sim, held)
+    with pytest.raises(UsageError, match=says) as caught:
+        desk(sim).plans(TICKER, count)
+    assert caught.value.exit_code == 2
 
 
 def test_the_price_gives_way_step_by_step_and_never_beyond_the_bound(sim: Simulation) -> None:
@@ -313,6 +379,62 @@ def test_a_refusal_in_one_market_does_not_hold_up_the_others(sim: Simulation) ->
     assert outcome[TICKER].left == contracts(30)
     assert outcome[OTHER].is_done
     assert exit_code(*outcome.values()) == 1
+
+
+def test_the_error_says_what_was_sold_and_why_each_other_position_is_left(sim: Simulation) -> None:
+    hold(sim, 30)
+    hold(sim, -20, ticker=OTHER)
+    sim.market(40, 44, ticker=OTHER)
+    closer = desk(sim)
+    error = failure(closer.close(closer.plans()))
+    assert error is not None
+    assert error.message.splitlines() == [
+        f"Not fully closed: sold 20 NO of {OTHER}",
+        f"  30 YES of {TICKER} remaining: No bids for YES in {TICKER}",
+    ]
+    assert error.hint == f"check `kalshi orderbook {TICKER}`", "something was sent"
+
+
+def test_each_reason_and_each_remedy_is_named_where_nothing_was_sold(sim: Simulation) -> None:
+    hold(sim, 30)
+    hold(sim, 10, ticker=OTHER)
+    sim.market(40, 44, ticker=OTHER)
+    sim.quote(ASK, 60, 1, who="alice", ticker=OTHER)
+    closer = desk(sim)
+    plans = closer.plans()
+    assert [line.split(";")[0] for line in closer.warnings(plans)] == [
+        f"{OTHER}: a close would be refused now. Refused: closing 10 plus 1 in open orders exceeds the position of 10 "
+        "(NOT_CLOSING)"
+    ]
+    error = failure(closer.close(plans))
+    assert isinstance(error, RefusedError)
+    assert error.message.startswith("Not fully closed: nothing was sold\n")
+    for line in (
+        f"10 YES of {OTHER} remaining: Refused: closing 10 plus 1 in open orders exceeds the position of 10",
+        f"30 YES of {TICKER} remaining: No bids for YES in {TICKER}",
+    ):
+        assert line in error.message
+    for remedy in (f"`kalshi cancel-all --ticker {OTHER} --no-halt`", f"`kalshi orderbook {TICKER}`"):
+        assert remedy in error.hint
+    assert error.hint.endswith("; nothing was sent")
+    assert sim.wire.posts() == 0
+
+
+def test_an_order_that_filled_nothing_was_sent_all_the_same(sim: Simulation) -> None:
+    hold(sim, 30)
+    hold(sim, -20, ticker=OTHER)
+    sim.market(40, 44, ticker=OTHER)
+    closer = desk(sim, tries=1)
+    plans = closer.plans()
+    results = [
+        msgspec.structs.replace(
+            each, closed=Qty(0), left=each.plan.size, error=RefusedError("x", hint="nothing was sent")
+        )
+        for each in closer.close(plans)
+    ]
+    error = failure(results)
+    assert error is not None
+    assert "nothing was sent" not in error.hint
 
 
 def test_own_orders_that_would_close_it_too_are_to_be_canceled_first(sim: Simulation) -> None:

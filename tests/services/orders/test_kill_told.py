@@ -67,12 +67,19 @@ def told(channels: Receiver) -> list[tuple[str, str, str]]:
 
 
 def last(channels: Receiver) -> float:
-    """When the last channel was asked."""
-    return max(asked.at for asked in channels.asked)
+    """When the last channel was told of the halt."""
+    return max(asked.at for asked in channels.asked if json.loads(asked.body)["code"] == "CANCEL_ALL")
 
 
 def all_told(*names: str) -> list[tuple[str, str, str]]:
-    return [(name, "CANCEL_ALL", "critical") for name in sorted(names)]
+    """The halt and the result, at each channel."""
+    return [(name, code, "critical") for name in sorted(names) for code in ("CANCEL_ALL", "CANCEL_ALL_RESULT")]
+
+
+def results(channels: Receiver) -> list[str]:
+    """The texts of the notices about the result."""
+    notices = [json.loads(asked.body) for asked in channels.asked]
+    return [notice["text"] for notice in notices if notice["code"] == "CANCEL_ALL_RESULT"]
 
 
 def test_every_channel_is_told_after_the_cancels_and_once(exchange: Served, channels: Receiver) -> None:
@@ -91,8 +98,10 @@ def test_every_channel_is_told_after_the_cancels_and_once(exchange: Served, chan
     assert told(channels) == all_told("chat", "mail", "phone"), ended.err
     assert min(asked.at for asked in channels.asked) > canceled[0]
     assert last(channels) - begun < TOLD_WITHIN_S
+    assert results(channels) == ["the kill switch canceled 1 order, and none remains"] * 3
     assert program("cancel-all").code == 0
-    assert len(channels.asked) == 3, "it is the same halt"
+    assert [code for _, code, _ in told(channels)].count("CANCEL_ALL") == 3, "it is the same halt"
+    assert len(results(channels)) == 6, "each run has its own result"
 
 
 def test_with_the_exchange_down_every_channel_is_told_within_five_seconds(
@@ -104,6 +113,8 @@ def test_with_the_exchange_down_every_channel_is_told_within_five_seconds(
     assert ended.code == 7
     assert told(channels) == all_told("chat", "phone")
     assert last(channels) - begun < TOLD_WITHIN_S
+    assert len(results(channels)) == 2
+    assert all("did NOT verify" in text and "may be live" in text for text in results(channels))
 
 
 @pytest.mark.parametrize("dead", ["never", "500"])
@@ -114,12 +125,13 @@ def test_a_dead_channel_changes_no_exit_code_and_its_notice_is_kept(
     ended, begun, took = timed()
     assert (ended.code, ended.json["halted"], exchange.resting()) == (0, True, [])
     assert took < BOUND_S
-    assert told(channels) == all_told("dead", "phone")
+    assert told(channels) == [("dead", "CANCEL_ALL", "critical"), *all_told("phone")]
     assert last(channels) - begun < TOLD_WITHIN_S, "one channel waits for no other"
     assert "Notice not confirmed yet: dead" in ended.err
     letters = program("alerts", "--json").json["letters"]
     assert [(letter["sink"], letter["code"], letter["status"]) for letter in letters] == [
-        ("dead", "CANCEL_ALL", "waiting")
+        ("dead", "CANCEL_ALL_RESULT", "waiting"),
+        ("dead", "CANCEL_ALL", "waiting"),
     ]
 
 
@@ -198,8 +210,7 @@ def test_a_notice_that_another_program_delivers_is_waited_for(exchange: Served, 
             claimed = beside.book.claim_notice(["phone"], resources.clock.now())
             assert claimed is not None
             letter, state = claimed
-            with telling(resources, does_halt=True) as are_out:
-                are_out()
+            with telling(resources, does_halt=True):
                 time.sleep(0.5)
                 beside.book.settle(replace(letter, status="delivered"), replace(state, claimed_until=Ts(0)))
     assert [text for text in said if "phone" in text] == []
@@ -220,4 +231,4 @@ def test_a_loop_beside_tells_nothing_twice(exchange: Served, channels: Receiver)
     finally:
         loop.kill()
         loop.communicate()
-    assert [each for each in told(channels) if each[1] == "CANCEL_ALL"] == all_told("chat", "phone")
+    assert [each for each in told(channels) if each[1].startswith("CANCEL_ALL")] == all_told("chat", "phone")

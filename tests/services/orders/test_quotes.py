@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+import msgspec
 import pytest
 from support.every_call import accepted, answered, wanted
 from support.simulation import TICKER, Simulation
@@ -14,6 +15,7 @@ from kalshi_cli.base.errors import (
     OutcomeUnknownError,
     RefusedError,
     UnreachableError,
+    UsageError,
 )
 from kalshi_cli.base.units import cents, contracts, dollars
 from kalshi_cli.core.model.exchange import TradingState
@@ -373,4 +375,19 @@ def test_only_what_is_ours_and_ready_goes_on(sim: Simulation) -> None:
     ):
         with pytest.raises(KalshiError):
             wrong()
+    assert puts(sim) == 0
+
+
+@pytest.mark.parametrize("side", ["", "YES", "both"])
+def test_a_quote_that_was_accepted_on_no_known_side_is_not_confirmed(
+    sim: Simulation, monkeypatch: pytest.MonkeyPatch, side: str
+) -> None:
+    sim.market()
+    rfq, quote = accepted(sim)
+    read = sim.client.quote
+    monkeypatch.setattr(sim.client, "quote", lambda *ids: msgspec.structs.replace(read(*ids), accepted_side=side))
+    with pytest.raises(UnreachableError, match="names no side of the accepted quote"):
+        quotes.propose_confirm(sim.desk(), quote, rfq)
+    with pytest.raises(UsageError, match="side must be one of yes, no"):
+        quotes.propose_accept(sim.desk(), rfq, quote, side)
     assert puts(sim) == 0

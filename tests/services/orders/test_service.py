@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_what_was_planned_is_placed_once_and_seen(kalshi: Kalshi, exchange: Serv
         kalshi.orders.execute(plan)
     assert [row.order_id for row in kalshi.orders.list()] == [order.order_id]
     with pytest.raises(UsageError, match="one of resting"):
-        kalshi.orders.list("open")
+        kalshi.orders.list("open")  # type: ignore[arg-type]
     assert kalshi.orders.get(order.order_id or "").price == cents(41)
     assert [row.ahead for row in kalshi.orders.queue()] == [contracts(350)]
     assert kalshi.orders.reconcile(wait_s=0) == []
@@ -111,11 +112,40 @@ def test_a_halt_after_the_plan_stops_it(kalshi: Kalshi, exchange: Served) -> Non
         ({"price": "41"}, "price: prices are in dollars"),
         ({"side": "maybe"}, "side must be one of yes, no"),
         ({"tif": "day"}, "tif must be one of gtc, ioc, fok"),
+        ({"client_order_id": ""}, "client_order_id is empty"),
+        ({"client_order_id": " "}, "client_order_id is empty"),
+        ({"client_order_id": "a b\nc"}, "client_order_id must be printable ASCII without spaces"),
+        ({"side": "No"}, "side must be one of yes, no"),
+        ({"action": "BUY"}, "action must be one of buy, sell"),
+        ({"stp": "both"}, "stp must be one of taker, maker"),
+        ({"ticker": None}, "ticker must be a text"),
+        ({"count": "1_0"}, "count: invalid count"),
+        ({"price": cents(46)}, "price must be a text, not 4600"),
     ],
 )
 def test_terms_that_are_not_clear_are_refused(kalshi: Kalshi, changes: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         buy(kalshi, **changes)
+
+
+def test_a_ticket_with_an_empty_id_is_refused() -> None:
+    with pytest.raises(UsageError, match="client_order_id is empty"):
+        OrderTicket(
+            ticker=TWO_SIDED, outcome="yes", action="buy", qty=contracts(1), price=cents(40), client_order_id=""
+        )
+
+
+def test_a_cancel_says_on_request_what_is_canceled(kalshi: Kalshi, exchange: Served) -> None:
+    order_id = kalshi.orders.execute(buy(kalshi, side="no", price="0.55")).order_id or ""
+    exchange.submit("maker", TWO_SIDED, BID, "0.4500", "4")
+    plain = kalshi.orders.plan_cancel(order_id)
+    assert plain.facts == (f"sim: cancel 1 order: {order_id}",)
+    plan = kalshi.orders.plan_cancel(order_id, "nowhere", is_described=True)
+    assert plan.facts == (
+        f"sim: cancel 2 orders: {order_id}, nowhere",
+        f"Order {order_id[:8]} on {TWO_SIDED} (buy 6 NO at $0.55), 4 of 10 filled",
+        "No live or recent order has the id nowhere",
+    )
 
 
 def test_a_decimal_is_a_clear_term(kalshi: Kalshi) -> None:
@@ -149,6 +179,8 @@ def test_an_amend_and_a_decrease_are_planned_first(kalshi: Kalshi, monkeypatch: 
     assert kalshi.orders.execute(less).remaining == contracts(4)
     with pytest.raises(UsageError):
         kalshi.orders.plan_decrease(order_id)
+    with pytest.raises(UsageError, match=r"to must be a whole number, not 4\.5"):
+        kalshi.orders.plan_decrease(order_id, to=4.5)  # type: ignore[arg-type]
     monkeypatch.setattr(service, "REVIEW_AGAIN_S", -1.0)
     late = kalshi.orders.plan_amend(order_id, AmendRequest(price=cents(43)))
     kalshi.orders.execute(kalshi.orders.plan_decrease(order_id, to=contracts(3)))
@@ -183,6 +215,21 @@ def test_a_close_shows_the_positions_it_is_about(kalshi: Kalshi, exchange: Serve
     assert [(row.ticker, row.count, row.price) for row in plan.positions] == [(ONE_SIDED, contracts(5), cents(12))]
     outcome = kalshi.orders.execute(plan)
     assert (outcome.error, [row.left for row in outcome.rows]) == (None, [0])
+
+
+def test_a_close_takes_a_count_of_one_position(kalshi: Kalshi, exchange: Served) -> None:
+    exchange.submit("maker", ONE_SIDED, ASK, "0.2000", "5")
+    exchange.submit(ME, ONE_SIDED, BID, "0.2000", "5")
+    plan = kalshi.orders.plan_close(ONE_SIDED, count=contracts(2))
+    assert ([row.count for row in plan.positions], plan.facts[0].startswith(f"{ONE_SIDED}: 2 of 5 YES")) == (
+        [200],
+        True,
+    )
+    assert [(row.closed, row.left) for row in kalshi.orders.execute(plan).rows] == [(200, 300)]
+    with pytest.raises(UsageError, match="you hold 3 YES"):
+        kalshi.orders.plan_close(ONE_SIDED, count=contracts(4))
+    with pytest.raises(UsageError, match="needs a ticker"):
+        kalshi.orders.plan_close(count=contracts(2))
 
 
 def test_a_reviewed_close_is_refused_before_anybody_is_asked(kalshi: Kalshi, exchange: Served) -> None:
@@ -231,3 +278,90 @@ def test_a_rehearsal_executes_nothing(kalshi: Kalshi, exchange: Served) -> None:
     with pytest.raises(RefusedError, match="rehearsal"):
         orders.execute(plan)
     assert exchange.resting() == []
+
+
+def test_a_cancel_names_orders(kalshi: Kalshi) -> None:
+    with pytest.raises(UsageError, match="No order to cancel"):
+        kalshi.orders.plan_cancel()
+    for wrong in (None, "", " ", 7):
+        with pytest.raises(UsageError, match="order_id must be a text that is not empty"):
+            kalshi.orders.plan_cancel("one", wrong)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="order_id must be a text that is not empty"):
+            kalshi.orders.get(wrong)  # type: ignore[arg-type]
+
+
+def test_a_call_with_a_value_of_another_kind_is_a_usage_error(kalshi: Kalshi) -> None:
+    calls: list[Callable[[Any], object]] = [
+        kalshi.orders.plan_ticket,
+        lambda wrong: kalshi.orders.plan_batch([wrong]),
+        lambda wrong: kalshi.orders.plan_amend("one", wrong),
+        lambda wrong: kalshi.orders.plan_close(policy=wrong),
+        lambda wrong: kalshi.markets.list(limit=wrong),
+        lambda wrong: list(kalshi.account.deposits(limit=wrong)),
+        lambda wrong: kalshi.account.pnl(by=wrong),
+        lambda wrong: kalshi.quotes.plan_accept("rfq", "quote", wrong),
+        lambda wrong: kalshi.quotes.plan_create("rfq", wrong),
+        lambda wrong: kalshi.quotes.plan_request(TWO_SIDED, wrong),
+        lambda wrong: kalshi.order_groups.plan_create(wrong),
+        lambda wrong: kalshi.account.plan_transfer(wrong, from_shard=0, to_shard=1),
+        lambda wrong: kalshi.account.plan_subaccount_transfer(wrong, from_subaccount=0, to_subaccount=1),
+        lambda wrong: kalshi.paper.fills(limit=wrong),
+        lambda wrong: kalshi.paper.orders(status=wrong),
+    ]
+    for call in calls:
+        for wrong in ("YES", 2.5, True):
+            with pytest.raises(UsageError):
+                call(wrong)
+    with pytest.raises(UsageError, match="limit must be a whole number, zero or more, not -1"):
+        kalshi.markets.list(limit=-1)
+    with pytest.raises(RefusedError, match="unknown plan"):
+        kalshi.orders.execute("plan")  # type: ignore[arg-type]
+
+
+def test_an_order_is_placed_by_the_thread_that_opened_the_state_file(kalshi: Kalshi, exchange: Served) -> None:
+    plan = buy(kalshi)
+    kalshi.orders.execute(plan)
+    late = buy(kalshi)
+    found: list[BaseException] = []
+
+    def elsewhere(call: Callable[[], object]) -> None:
+        try:
+            call()
+        except BaseException as error:
+            found.append(error)
+
+    for call in (lambda: buy(kalshi), lambda: kalshi.orders.execute(late), kalshi.close):
+        thread = threading.Thread(target=elsewhere, args=(call,))
+        thread.start()
+        thread.join()
+    assert [type(error) for error in found] == [UsageError] * 3
+    assert all("another thread" in str(error) for error in found)
+    assert len(exchange.resting()) == 1
+    assert kalshi.orders.execute(late).status == "resting", "the refused attempts used nothing up"
+
+
+def test_a_closed_account_answers_nothing(kalshi: Kalshi, exchange: Served) -> None:
+    plan = buy(kalshi)
+    kalshi.account.balance()
+    kalshi.close()
+    kalshi.close()
+    calls: list[Callable[[], object]] = [
+        kalshi.account.balance,
+        kalshi.markets.list,
+        kalshi.orders.list,
+        kalshi.paper.positions,
+        kalshi.trading.status,
+        lambda: buy(kalshi),
+        lambda: kalshi.orders.execute(plan),
+    ]
+    for call in calls:
+        with pytest.raises(UsageError, match="This account is closed") as caught:
+            call()
+        assert caught.value.hint == "open it again with Kalshi.open()"
+    assert exchange.resting() == []
+
+
+def test_completion_offers_no_method_of_the_command_line(kalshi: Kalshi) -> None:
+    offered = {name for name in dir(kalshi.orders) if not name.startswith("_")}
+    assert not offered & {"as_meant", "entry", "held", "in_own_terms", "renew"}
+    assert {"plan_place", "plan_cancel", "execute", "list"} <= offered

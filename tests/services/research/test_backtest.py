@@ -11,7 +11,7 @@ from support.simulation import T0, TICKER
 from support.trading import PLAN, Bidder, Broken
 
 from kalshi_cli.base.clock import ManualClock
-from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars, show_price
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
@@ -131,8 +131,23 @@ class Mistaken(Strategy):
 
 
 def test_a_backtest_without_orders_names_the_likely_causes() -> None:
-    (note,) = backtest_notes(replayed(recording(3)))
-    assert note.startswith("No orders were requested.")
+    report = replayed(recording(3))
+    (note,) = backtest_notes(report)
+    assert report.facts.asks is not None
+    low, high = map(show_price, report.facts.asks)
+    assert note.startswith(f"No orders were requested: in 1 market the asks were {low} to {high} and the bids were $")
+    assert "no order book had a price" in backtest_notes(replayed([]))[0]
+
+
+class Sampler(Strategy):
+    """Never has enough samples."""
+
+    name, waiting = "sampler", "12 of 30 samples"
+
+
+def test_a_strategy_that_waits_for_data_says_so_where_it_requested_no_orders() -> None:
+    (note,) = backtest_notes(replayed(recording(3), Sampler(StrategyParams())))
+    assert "it waits for sampler: 12 of 30 samples" in note
 
 
 class Small(Strategy):
@@ -156,5 +171,9 @@ def test_a_backtest_names_orders_below_one_contract() -> None:
 
 def test_a_backtest_explains_the_first_refusal_of_each_code() -> None:
     (note,) = backtest_notes(replayed(recording(3), Mistaken(StrategyParams())))
-    assert note.startswith("Refused 600 by BAD_INTENT; first 2")
-    assert note.endswith(f"{TICKER}: price has the wrong type: 0.2 (expected int)")
+    nothing, refused = note.split("refused. ")
+    assert nothing == "Warning: nothing was traded: no order was sent, 600 requests were "
+    assert refused.startswith("Refused 600 by BAD_INTENT (the strategy: its order request is not valid); first 2")
+    assert f"{TICKER}: price has the wrong type: 0.2 (expected int: cents(20)). Correct the strategy or" in refused
+    usual = backtest_notes(replayed(recording(3), Bidder(StrategyParams()), min_edge=None))
+    assert not any("nothing was traded" in each for each in usual)

@@ -31,6 +31,7 @@ from kalshi_cli.core.model.messages import (
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.services.research.recorded_run import set_up
 from kalshi_cli.services.runner import run
+from kalshi_cli.simulator.paper.queue_position import FillModel
 from verification.replay import compare as comparison
 from verification.replay.compare import CASES, GUARDED, LOOSE, SPREAD, compare
 from verification.replay.tapes import read_tape, record_world
@@ -114,10 +115,10 @@ class _World:
 
 @pytest.mark.parametrize("name", ["restless-price", "restless-top", "restless-depth", "market-maker", "spike"])
 @settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 2**32))
-def test_on_any_messages_the_trades_are_the_same(name: str, seed: int) -> None:
+@given(seed=st.integers(0, 2**32), fill_model=st.sampled_from(FillModel))
+def test_on_any_messages_the_trades_are_the_same(name: str, seed: int, fill_model: FillModel) -> None:
     messages = list(_World(seed).messages(400))
-    made = compare(messages, list(pack(messages)), name)
+    made = compare(messages, list(pack(messages)), name, fill_model=fill_model)
     assert made.difference == ""
     event(f"fills {min(len(made.reference.fills), 20) // 5 * 5}+")
 

@@ -11,17 +11,28 @@ import msgspec
 import pytest
 from support.lake import lake_of
 from support.places import SHARED
-from support.recordings import TICKER, Tape
+from support.recordings import T0, TICKER, Tape
 from support.trading import PLAN
 
+from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import contracts, dollars
+from kalshi_cli.base.units import Price, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.intents import Intent, Place
-from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.order_terms import BID, TimeInForce
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.view import StrategyContext
-from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, backtest_warnings
-from kalshi_cli.services.research.recorded_run import HOOK_LIMIT_S, over_recordings
+from kalshi_cli.services.research import recorded_data
+from kalshi_cli.services.research.backtest import (
+    BacktestReport,
+    BacktestRequest,
+    backtest,
+    backtest_view,
+    backtest_warnings,
+)
+from kalshi_cli.services.research.recorded_data import replay_of
+from kalshi_cli.services.research.recorded_run import HOOK_LIMIT_S, over_recordings, set_up
+from kalshi_cli.services.research.report.page import report_page
+from kalshi_cli.simulator.paper.queue_position import FillModel
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
@@ -74,6 +85,43 @@ def test_a_backtest_from_the_lake_is_the_backtest_of_its_file(tmp_path: Path) ->
     assert report.summary.fills > 3
 
 
+class Rester(Strategy):
+    """Places one bid of ten contracts at the best price, and keeps it."""
+
+    name = "rester"
+    is_done = False
+
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
+        if not self.is_done and view.market(TICKER) is not None:
+            self.is_done = True
+            yield Place(TICKER, BID, cents(40), contracts(10), expires_in_s=0, reason="waits")
+
+
+def queued() -> Tape:
+    """50 contracts ahead of an order and 50 behind it; 40 of them are canceled, then 35 are traded."""
+    tape = Tape().snapshot(**BOOK).delta(1_000, price="0.3000").delta(1_000, price="0.3000")
+    tape.delta(1_000, by="50.00").delta(1_000, by="-40.00").delta(1_000, price="0.3000").delta(2_000, price="0.3000")
+    terms = {"yes_price_dollars": "0.4000", "count_fp": "35.00", "taker_book_side": "ask"}
+    tape.news("trade", trade_id="t1", market_ticker=TICKER, ts_ms=tape.now, **terms)
+    return tape.delta(10, by="-35.00").delta(1_000, price="0.3000")
+
+
+@pytest.mark.parametrize("size", [0, 2**60], ids=["compiled", "reference"])
+def test_the_fill_model_is_that_of_the_request_for_recordings_of_any_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(recorded_data, "COMPILED_FROM", size)
+    path, filled = queued().write(tmp_path / "tape.jsonl"), {}
+    assert replay_of(BacktestRequest(strategies=(), files=(path,)), ManualClock(Ts(0)), 1.0).is_compiled == (not size)
+    for model in FillModel:
+        report = run(Rester(StrategyParams()), files=(path,), fill_model=model.value)
+        assert report.fill_model == model
+        filled[model] = sum(fill.qty for fill in report.fills)
+    assert filled == {
+        FillModel.PROPORTIONAL: contracts(5), FillModel.OPTIMISTIC: contracts(10), FillModel.PESSIMISTIC: 0
+    }  # fmt: skip
+
+
 def test_news_of_markets_changes_no_backtest_from_the_lake(tmp_path: Path) -> None:
     """Of a market of the recording and of another series, between two recorded series."""
     tape = Tape().snapshot(**BOOK).snapshot(**BOOK, ticker="KXB-1")
@@ -90,13 +138,79 @@ def test_news_of_markets_changes_no_backtest_from_the_lake(tmp_path: Path) -> No
 
 def test_without_results_and_fees_the_report_says_so_first(tmp_path: Path) -> None:
     report = run(files=(holed().write(tmp_path / "tape.jsonl"),))
-    lines = backtest_warnings(report, "forget")
+    lines = backtest_warnings(report)
     assert [line.partition(" of ")[0] for line in lines] == [
-        "1 gap in the data, 5.0 s without a book (summed over markets): no trading in a market until its next snapshot",
+        "Unknown: 1 gap in the data, 5.0 s without a book (summed over markets): "
+        "no trading in a market until its next snapshot",
         "Unknown: fees and fee waivers", "Unknown: result",
         "Unknown: public trades: the data has none, so resting orders fill only where the book shows it",
         "Unknown: No price for 1 market with an open position: valued at cost",
     ]  # fmt: skip
+
+
+def test_a_book_that_is_lost_to_the_end_is_counted_to_the_end_and_said_everywhere(tmp_path: Path) -> None:
+    tape = Tape().snapshot(**BOOK)
+    for _ in range(3):
+        tape.delta(1_000)
+    tape.skip(1)
+    for _ in range(90):
+        tape.delta(1_000)
+    report = run(files=(tape.write(tmp_path / "tape.jsonl"),))
+    assert report.holes == 1
+    assert report.lost_s == pytest.approx(90, abs=1.5)
+    assert backtest_view(report).unknown[0].startswith(f"1 gap in the data, {report.lost_s:.1f} s without a book")
+    assert backtest_view(report).unknown[0] in report_page(backtest_view(report))
+
+
+def test_a_market_without_a_bid_at_the_end_is_said_to_be_estimated(tmp_path: Path) -> None:
+    tape = Tape().snapshot(**BOOK).delta(1_000).delta(1_000).delta(1_000)
+    whole = run(files=(tape.write(tmp_path / "whole.jsonl"),))
+    assert not any("by estimate" in line for line in whole.facts.unknown)
+    tape.delta(1_000, by="-53.00").delta(1_000, side="no", price="0.2000")
+    report = run(files=(tape.write(tmp_path / "tape.jsonl"),))
+    held = sum(fill.qty for fill in report.fills) // 100
+    line = f"price to close {held} contracts in 1 market at: no bid at the end; valued at ${held * 0.44:.2f} by"
+    assert held > 1
+    assert any(each.startswith(line) for each in backtest_view(report).unknown), report.facts.unknown
+
+
+class Flooder(Strategy):
+    """Requests a thousand orders in one call."""
+
+    name = "flooder"
+
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
+        for _ in range(1_000):
+            yield Place(TICKER, BID, cents(1), contracts(1), reason="more")
+
+
+def test_requests_that_were_discarded_are_said(tmp_path: Path) -> None:
+    tape = Tape().snapshot(**BOOK).delta(1_000).delta(1_000)
+    report = run(Flooder(StrategyParams()), files=(tape.write(tmp_path / "tape.jsonl"),))
+    found = [each for each in report.facts.unknown if "STRATEGY_FLOOD" in each]
+    assert found == [
+        "order requests of flooder beyond 100 in one call of a hook: the rest was discarded "
+        f"{report.summary.intents // 100} times (STRATEGY_FLOOD)"
+    ]
+
+
+class HalfRefused(Rester):
+    """Of its three requests of ten contracts, one is off the price grid and one is too large."""
+
+    name = "half-refused"
+
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
+        for place in super().on_tick(view):
+            yield msgspec.structs.replace(place, price=cents(44))
+            yield msgspec.structs.replace(place, price=Price(1))
+            yield msgspec.structs.replace(place, qty=contracts(10**7))
+
+
+def test_the_fill_rate_is_that_of_sent_orders_and_refused_requests_are_counted_beside_it(tmp_path: Path) -> None:
+    report = run(HalfRefused(StrategyParams()), files=(queued().write(tmp_path / "tape.jsonl"),))
+    view = backtest_view(report)
+    assert (view.intents, view.orders, sum(view.denied.values())) == (3, 1, 2)
+    assert view.fill_rate == pytest.approx(1.0)
 
 
 def test_nothing_is_traded_in_a_hole_unless_it_is_ignored(tmp_path: Path) -> None:
@@ -104,7 +218,7 @@ def test_nothing_is_traded_in_a_hole_unless_it_is_ignored(tmp_path: Path) -> Non
     forgotten, ignored = run(files=(path,)), run(files=(path,), holes="ignore")
     assert ignored.holes == forgotten.holes == 1
     assert ignored.summary.fills > forgotten.summary.fills
-    assert backtest_warnings(ignored, "ignore")[0].endswith(": ignored")
+    assert backtest_warnings(ignored)[0].endswith(": ignored")
 
 
 def test_a_hole_is_refused_where_asked(tmp_path: Path) -> None:
@@ -123,14 +237,14 @@ def test_a_recording_that_ends_in_the_middle_says_so_first(tmp_path: Path) -> No
     report = run(files=(path,))
     first, *_ = report.facts.unknown
     assert first.startswith("the rest of a recording: tape.jsonl.gz ends in the middle: TRUNCATED after 2026-")
-    assert f"Unknown: {first}" in backtest_warnings(report, "forget")
+    assert f"Unknown: {first}" in backtest_warnings(report)
 
 
 def test_results_of_other_markets_are_named_where_a_result_is_missing(tmp_path: Path) -> None:
     path, results = holed().write(tmp_path / "tape.jsonl"), tmp_path / "results.json"
     warning = "Warning: --results has the result of KXTYPO-1 and of 1 other market, which the data does not have"
     results.write_bytes(msgspec.json.encode({"KXTYPO-1": "yes", "KXTYPO-2": "no"}))
-    assert warning in backtest_warnings(run(files=(path,), results=(results,)), "forget")
+    assert warning in backtest_warnings(run(files=(path,), results=(results,)))
     results.write_bytes(msgspec.json.encode({"KXTYPO-1": "yes", TICKER: "no"}))
     assert run(files=(path,), results=(results,)).unused_results == ()
 
@@ -171,3 +285,42 @@ def test_a_tape_of_the_exchange_gives_the_same_report_from_the_lake(tmp_path: Pa
     )
     assert first == second
     assert first.summary.fills > 0
+
+
+class Taker(Strategy):
+    """Takes all that one level has, once."""
+
+    name = "taker"
+
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
+        ask = view.book(ticker).best_ask
+        if ask is not None and not view.position(ticker) and not view.orders(ticker):
+            yield Place(ticker, BID, ask, contracts(90), tif=TimeInForce.IOC, reason="an offer")
+
+
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_a_cut_recording_trades_from_the_book_at_the_cut(tmp_path: Path, is_compiled: bool) -> None:
+    """Both loops: no order before the cut, fills at the book of then, and the trades of the lake's cut."""
+    if is_compiled:
+        pytest.importorskip("numba", reason="the extra research is not installed")
+    tape = Tape().watch(close_in_s=900).snapshot(yes={"0.4000": "50.00"}, no={"0.5600": "50.00"})
+    tape.delta(1_000, side="no", price="0.5700", by="3.00").delta(1_000, side="no", price="0.5800", by="4.00")
+    for _ in range(20):
+        tape.delta(1_000, side="no", price="0.5800", by="1.00")
+    path, since = tape.write(tmp_path / "a.jsonl"), Ts(T0 + 5_500)
+    until = Ts(T0 + 9_000)
+    request = BacktestRequest(strategies=("taker",), files=(path,), since=since, until=until, latency_ms=0)
+    clock = ManualClock(Ts(0))
+    replay, _, period = replay_of(request, clock, 1.0)
+    ids = itertools.count(1)
+    engine, venue, drive = set_up(
+        RiskLimits(min_edge=None), [Taker(StrategyParams())], cash=dollars(1_000), new_id=lambda: f"c{next(ids)}",
+        references={}, order_expiry_s=90.0, latency_ms=0, is_compiled=is_compiled,
+    )  # fmt: skip
+    report = backtest(PLAN, engine, replay, venue, clock, drive)
+    assert period is not None
+    assert period.has_messages
+    (fill,) = [(each.price, each.qty) for each in report.fills]
+    assert fill == (cents(42), contracts(7)), "4 and three deltas of 1 were there at the cut"
+    assert since <= report.fills[0].ts < until
+    assert report.curve[-1][0] < until

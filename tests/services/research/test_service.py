@@ -26,6 +26,8 @@ from kalshi_cli.services.research.lake_service import lake_folder
 from kalshi_cli.services.research.report.saved import write_folder
 from kalshi_cli.services.research.service import BacktestResult
 from kalshi_cli.views.backtests import BacktestSettlementRow, BacktestTradeRow
+from kalshi_cli.views.formats import to_machine
+from kalshi_cli.views.runs import BacktestView
 
 
 @pytest.mark.usefixtures("exchange")
@@ -154,7 +156,7 @@ def test_a_backtest_takes_the_recordings_of_a_series_and_of_a_time(
         for given, message in refused:
             with pytest.raises(errors.UsageError, match=message):
                 cycles(**given)
-        with pytest.raises(errors.UsageError, match="series, since and until choose recordings of a lake"):
+        with pytest.raises(errors.UsageError, match="series chooses recordings of a lake"):
             kalshi.research.backtest("threshold", [tmp_path / "a.jsonl"], series="KXA")
 
 
@@ -212,6 +214,7 @@ def test_net_is_rebuilt_from_the_frames_of_trades_and_settlements() -> None:
     entries = tuple(sort_by_time((*report.facts.entries, bought, sold, paid)))
     result = BacktestResult(replace(report, facts=replace(report.facts, entries=entries)))
     assert result.settlements.drop("time").rows() == [("KXPAID-1", "yes", 3.0, 3.0, 1.8)]
+    assert [row["realized"] for row in to_machine(BacktestView)(result.view)["settlements"]] == ["1.800000"]
     assert result.settlements.columns == list(BacktestSettlementRow.__struct_fields__)
     net = result.trades["realized"].sum() + result.settlements["realized"].sum() - result.trades["fee"].sum()
     assert net == pytest.approx(report.summary.net / 10**6 + 2 * 0.05 + 3 * 0.60)

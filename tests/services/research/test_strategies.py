@@ -15,6 +15,7 @@ from support.served import program
 from support.simulation import TICKER, Simulation
 from support.tape import StrategyHarness, submitted_orders
 from support.trading import TradingLoop
+from support.unreadable import unreadable_directory
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import cents, contracts
@@ -160,3 +161,12 @@ def test_it_is_in_the_wheel() -> None:
     assert built["packages"] == ["kalshi_cli"]
     assert {"exclude", "only-include"} & set(built) == set()
     assert TEMPLATE.relative_to(ROOT / "kalshi_cli") == Path("template")
+
+
+def test_an_unreadable_working_directory_is_one_clear_line(tmp_path: Path) -> None:
+    with unreadable_directory(tmp_path):
+        with pytest.raises(UsageError, match=r"Cannot write fade\.py: Permission denied") as caught:
+            write_strategy("fade", Path())
+        with pytest.raises(UsageError, match="Unknown strategy: 'fade'"):
+            registry.load("fade")
+    assert "--dir" in caught.value.hint

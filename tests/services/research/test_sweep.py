@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from support.lake import lake_of
+from support.recordings import T0
 from support.tapes import SETUP, swinging_tapes
 
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Ts, cents
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.search.space import sweep_variants
 from kalshi_cli.services.research.sweep import compare_variants
@@ -39,6 +43,27 @@ def test_variants_over_a_lake_are_those_over_its_files(tmp_path: Path) -> None:
     found = compare_variants(SETUP, of_lake, variants, 1)
     assert found == compare_variants(SETUP, of_files, variants, 1)
     assert found[0].result.fills > 0
+
+
+def test_a_comparison_leaves_out_recordings_without_data_of_the_period(tmp_path: Path) -> None:
+    tapes, told = swinging_tapes(tmp_path)[:2], list[str]()
+    variants = sweep_variants(["threshold"], {"buy_below": "10c,35c", "sell_above": "50c"})
+    cut = BacktestRequest(strategies=("threshold",), files=tapes, until=Ts(T0 + 86_400_000))
+    found = compare_variants(SETUP, cut, variants, 1, tell=told.append)
+    first = BacktestRequest(strategies=("threshold",), files=tapes[:1])
+    assert found == compare_variants(SETUP, first, variants, 1)
+    assert [text.rpartition(": ")[2] for text in told] == [tapes[1].name], "once, not for each variant"
+
+
+def test_a_variant_whose_every_request_was_refused_says_so(tmp_path: Path) -> None:
+    request = BacktestRequest(strategies=("threshold",), files=swinging_tapes(tmp_path)[:1])
+    setup = replace(SETUP, limits=RiskLimits(min_edge=cents(25)))
+    variants = sweep_variants(["threshold"], {"buy_below": "35c", "fair": "36c,60c", "sell_above": "90c"})
+    found = {variant.params["fair"]: variant for variant in compare_variants(setup, request, variants, 1)}
+    assert (found["36c"].result.orders, found["60c"].refused) == (0, "")
+    assert found["60c"].result.orders > 0
+    assert found["36c"].refused.startswith("Warning: nothing was traded: no order was sent, ")
+    assert "by MIN_EDGE" in found["36c"].refused
 
 
 def test_a_bad_value_is_refused_before_anything_runs(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -10,22 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.lake import lake_of
 from support.recordings import T0
-from support.tapes import SETUP, swinging_tapes
+from support.tapes import SETUP, swinging_tape, swinging_tapes
 
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.config.config import Config
 from kalshi_cli.config.schema import TradeConfig
-from kalshi_cli.services.research.backtest import BacktestRequest
+from kalshi_cli.services.research.backtest import BacktestRequest, backtest_notes, backtest_view
+from kalshi_cli.services.research.report.measures import BacktestFacts
 from kalshi_cli.services.research.tape_runs import (
     BacktestSetup,
     DrawdownSum,
+    merge_facts,
     merge_reports,
     run_tape,
     run_tapes,
     split_by_tape,
     without_secrets,
 )
+from kalshi_cli.views.backtests import ProfitPartRow
 
 
 def request(*files: Path, strategy: str = "threshold", **params: str) -> BacktestRequest:
@@ -48,6 +52,99 @@ def test_one_and_two_processes_give_the_same_report_in_the_order_of_the_files(tm
     assert sum(part.net for part in merged.markets.values()) == merged.summary.net
     assert sum(part.net for part in merged.summary.strategies) == merged.summary.net
     assert merged.curve[-1][1] == merged.summary.net
+    exposures = [backtest_view(run.report).highest_exposure for run in one]
+    assert backtest_view(merged).highest_exposure == max(exposures) > 0, "the runs have accounts of their own"
+
+
+def test_what_a_strategy_prints_goes_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    noisy = tmp_path / "noisy.py"
+    noisy.write_text(
+        "from kalshi_cli.strategies.api import Strategy\n\n\nclass Noisy(Strategy):\n    name = 'noisy'\n\n"
+        "    def on_tick(self, view):\n        print('debug')\n"
+    )
+    noisy.chmod(0o644)
+    run_tape(SETUP, request(swinging_tapes(tmp_path)[0], strategy=str(noisy)))
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "debug\n" in printed.err
+
+
+def by_part(rows: Iterable[ProfitPartRow]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for row in rows:
+        sums = found.setdefault(row.part, [0] * 5)
+        for number, value in enumerate((row.round_trips, row.count, row.gross, row.fees, row.net)):
+            sums[number] += value
+    return found
+
+
+def test_separate_runs_of_one_market_are_summed_and_share_no_position(tmp_path: Path) -> None:
+    """Some of the runs end with an open position, which the next one neither has nor sells."""
+    reports = [run_tape(SETUP, each).report for each in split_by_tape(request(*swinging_tapes(tmp_path)))]
+    views, merged = list(map(backtest_view, reports)), backtest_view(merge_reports(reports, SETUP.cash))
+    assert 0 < sum(view.trades[-1].position_after != 0 for view in views if view.trades) < len(views)
+    assert merged.trades == tuple(row for view in views for row in view.trades)
+    assert (merged.markets, merged.markets_traded) == (1, 1)
+    assert merged.turnover == sum(view.turnover for view in views)
+    for name in ("by_hour", "by_price", "by_time_to_close"):
+        assert by_part(getattr(merged, name)) == by_part(row for view in views for row in getattr(view, name))
+        assert sum(row.net for row in getattr(merged, name)) == merged.net
+    assert "Sum of 5 separate runs, each with its own cash and positions" in backtest_notes(
+        merge_reports(reports, SETUP.cash)
+    )
+    assert merged.closed_positions == sum(view.closed_positions or 0 for view in views) > 0
+    shares = [view.time_in_market or 0 for view in views]
+    assert min(shares) < (merged.time_in_market or 0) < max(shares)
+    days, events = (next(row.observations for row in merged.ratios if row.per == per) for per in ("day", "event"))
+    assert (days, events) == (5, 1)
+
+
+def test_runs_of_one_day_are_one_day_with_the_sum_of_their_gains() -> None:
+    one, two = BacktestFacts(days={7: Money(5), 8: Money(1)}), BacktestFacts(days={7: Money(-9)})
+    assert merge_facts([one, two], Money(0)).days == {7: -4, 8: 1}
+
+
+def test_the_strategies_of_separate_runs_keep_their_own_fills(tmp_path: Path) -> None:
+    """The runs give their fills the same ids."""
+    reports = []
+    for name, each in zip("ab", split_by_tape(request(*swinging_tapes(tmp_path)[:3:2])), strict=True):
+        report = run_tape(SETUP, each).report
+        facts = msgspec.structs.replace(report.facts, strategies=dict.fromkeys(report.facts.strategies, name))
+        reports.append(msgspec.structs.replace(report, facts=facts))
+    merged = backtest_view(merge_reports(reports, SETUP.cash))
+    assert [(row.part, row.net) for row in merged.by_strategy] == [
+        (name, report.summary.net) for name, report in zip("ab", reports, strict=True)
+    ]
+    assert all(report.fills for report in reports)
+
+
+def test_recordings_without_data_of_the_period_are_left_out_and_named(tmp_path: Path) -> None:
+    tapes, told = swinging_tapes(tmp_path), list[str]()
+    day = 86_400_000
+    cut = msgspec.structs.replace(request(*tapes), since=Ts(T0 + day), until=Ts(T0 + 3 * day))
+    found = split_by_tape(cut, told.append)
+    assert [each.files for each in found] == [(tapes[1],), (tapes[2],)]
+    (line,) = told
+    assert line.startswith("Left out 3 of 5 recordings without data from ")
+    assert line.endswith(f": {tapes[0].name}, {tapes[3].name}, {tapes[4].name}")
+    assert len(run_tapes(SETUP, found, 1)) == 2
+    spot = tmp_path / "spot.csv"
+    spot.write_text("time,price\n")
+    assert split_by_tape(msgspec.structs.replace(cut, files=(*tapes, spot))) == [
+        msgspec.structs.replace(each, files=(*each.files, spot)) for each in found
+    ]
+    nothing = msgspec.structs.replace(cut, since=Ts(T0 + 9 * day), until=None)
+    with pytest.raises(
+        UsageError,
+        match=f"No recorded data from .* in 5 recordings. {tapes[0].name}: it covers .*; {tapes[1].name}: it covers ",
+    ):
+        split_by_tape(nothing, told.append)
+    assert len(told) == 1
+    many = msgspec.structs.replace(cut, files=(*tapes[3:], *(tmp_path / f"x{n}.jsonl" for n in range(5)), tapes[1]))
+    for n in range(5):
+        swinging_tape(tmp_path / f"x{n}.jsonl", 20 + n, 20, 70)
+    split_by_tape(many, told.append)
+    assert told[-1].endswith(": 6.jsonl, 5.jsonl, x0.jsonl, x1.jsonl, x2.jsonl, and 2 more")
 
 
 def test_a_single_run_is_its_own_sum(tmp_path: Path) -> None:
@@ -151,3 +248,11 @@ def test_the_drawdown_of_runs_is_that_of_their_joined_curve(runs: list[list[int]
         assert start == sums.net
         sums.add(Money(curve[-1]), Money(drawdown(curve)), Money(max([0, *curve])), Money(min([0, *curve])))
     assert (sums.net, sums.deepest) == (joined[-1], drawdown(joined))
+
+
+def test_recordings_of_one_market_at_the_same_time_are_refused_as_separate_runs(tmp_path: Path) -> None:
+    """Jobs, comparisons and searches all split their recordings here."""
+    tapes = [swinging_tape(tmp_path / f"{number}.jsonl", 3, 20 + number, 70) for number in range(2)]
+    with pytest.raises(UsageError, match=r"0\.jsonl and .*1\.jsonl both have") as caught:
+        split_by_tape(request(*tapes))
+    assert caught.value.code == "overlap"

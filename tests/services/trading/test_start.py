@@ -25,7 +25,9 @@ from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.services.account.recovery import load_engine
 from kalshi_cli.services.trading.start import reconcile_at_start
 from kalshi_cli.simulator.model.listing import ExchangeOptions
+from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.views.formats import format_time
 
 
 class Start:
@@ -35,11 +37,11 @@ class Start:
         self.sim = sim
         self.said: list[str] = []
 
-    def __call__(self, *tickers: str) -> TradingEngine:
+    def __call__(self, *tickers: str, last: Heartbeat | None = None) -> TradingEngine:
         one = self.sim
 
         def settle(*parts: Any) -> None:
-            reconcile_at_start(*parts, tell=self.said.append, note=self.said.append)
+            reconcile_at_start(*parts, tell=self.said.append, note=self.said.append, last=last)
 
         markets = [one.client.market(ticker) for ticker in tickers or (TICKER,)]
         return load_engine(
@@ -102,6 +104,64 @@ def test_everything_that_happened_meanwhile_is_booked_and_shown_as_a_list(sim: S
     again = Start(sim)
     again(TICKER, OTHER)
     assert again.said == ["Reconciled: no differences"]
+
+
+def killed(sim: Simulation) -> Heartbeat:
+    """The last cycle of a loop that was killed a minute ago."""
+    now = sim.clock.now()
+    return Heartbeat(
+        run_id="r", pid=77, mode="live", strategy="bidder", started=Ts(now - 90_000), completed=Ts(now - 60_000),
+        cycles=9, is_running=True,
+    )  # fmt: skip
+
+
+def test_after_a_kill_each_order_of_the_killed_run_has_its_fate(sim: Simulation, start: Start) -> None:
+    sim.market(39, 44)
+    for name in ("rests", "gone"):
+        sim.client.create_order(intend(sim, name, price=cents(38), strategy="bidder"))
+    intend(sim, "lost", price=cents(30), strategy="bidder")
+    start()
+    gone = sim.store.order("gone")
+    assert gone is not None
+    sim.client.cancel_order(gone)
+    assert "Reconciled: 2 orders adopted, 1 order never arrived" in start.said, "two are on file as resting now"
+    start.said.clear()
+    start(last=killed(sim))
+    told = "; 1 order ended (above). To cancel one: `kalshi cancel ID`"
+    when = format_time(Ts(sim.clock.now() - 60_000), sim.clock.now())
+    assert start.said[0] == "Reconciled: 1 order ended"
+    assert "  ended: Order" in start.said[1]
+    at = start.said.index(
+        f"The last run (pid 77) was killed; its last cycle was on {when}. This run takes over 1 order{told}"
+    )
+    rests = sim.store.order("rests").order_id[:8]  # type: ignore[union-attr]
+    assert start.said[at + 1 :] == [
+        f"  still resting: Order {rests} on {TICKER} (buy 10 YES at $0.38) is resting: 0 of 10 filled"
+    ]
+
+
+def test_a_killed_run_without_orders_and_a_run_that_ended_by_itself(sim: Simulation, start: Start) -> None:
+    start(last=killed(sim))
+    assert start.said[-1].endswith("None of its orders is resting")
+    start.said.clear()
+    start(last=msgspec.structs.replace(killed(sim), is_running=False))
+    assert start.said == ["Reconciled: no differences"]
+
+
+def test_a_manual_order_is_not_one_of_the_killed_run(sim: Simulation, start: Start) -> None:
+    sim.market(39, 44)
+    sim.client.create_order(intend(sim, "by-hand", price=cents(38), strategy=""))
+    start()
+    start.said.clear()
+    start(last=killed(sim))
+    assert start.said[-1].endswith("None of its orders is resting")
+
+
+def test_where_the_account_cannot_be_read_the_orders_of_a_killed_run_are_unknown(sim: Simulation, start: Start) -> None:
+    answering(sim, "/portfolio/orders", lambda _answer: {"orders": "?"})
+    with pytest.raises(UnreachableError):
+        start(last=killed(sim))
+    assert start.said[-1].endswith("Its orders are unknown: the account could not be read. `kalshi order list`")
 
 
 @pytest.mark.parametrize(

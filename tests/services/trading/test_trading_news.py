@@ -251,7 +251,7 @@ def test_a_halt_is_an_emergency_stop_until_a_person_resumes(desk_of: Open) -> No
     desk = desk_of(sinks={"phone": AlertChannel(url="https://example.com", tiers=(), events=("emergency_stop",))})
     desk.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", desk.clock.now()))
     assert desk.tell() == ["[sim] CRITICAL CANCEL_ALL account"]
-    assert texts(desk, "CANCEL_ALL") == ["trading is halted: kill switch"]
+    assert texts(desk, "CANCEL_ALL") == ["trading is halted: kill switch. A notice of its own says what was canceled"]
     desk.resume()
     assert desk.tell() == [], "a loop may stop again at its next tick"
     desk.clock.advance(RESUMED_MS / 1_000 + 1)

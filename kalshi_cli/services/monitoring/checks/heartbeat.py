@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
 from kalshi_cli.services.monitoring.checks.readings import CheckData, LoopRecord, from_the_future, measured
 from kalshi_cli.services.trading.halts import state_word
 from kalshi_cli.services.trading.reports.status import alert_of_pause, halt_runbook
+from kalshi_cli.store.database import is_full
 from kalshi_cli.store.records import NO_HALT, Halt
 
 FIRST = "cycle_age_s"
@@ -44,7 +47,11 @@ def _running(readings: CheckData, said: str, name: str, since: Ts | None) -> tup
     now = readings.clock.now()
     age = max(0.0, (now - since) / 1000)
     measure = measured("cycle_age_s", age, readings.checks.cycle_age_s, "s")
-    breaches = [*measure.breach("CYCLE_LATE", name, f"{age:.0f} s"), *from_the_future(name, since, now)]
+    late = measure.breach("CYCLE_LATE", name, f"{age:.0f} s")
+    if is_full(readings.loop.home):
+        value = f"{age:.0f} s, and the disk of {readings.loop.home} is full"
+        late = tuple(replace(each, value=value, runbook="disk-full") for each in late)
+    breaches = [*late, *from_the_future(name, since, now)]
     return f"{said} {age:.0f} s ago", breaches, [measure]
 
 

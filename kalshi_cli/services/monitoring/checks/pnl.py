@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from kalshi_cli.base.units import DOLLAR, Money, Ts, show_money
 from kalshi_cli.config.schema import CheckRange
 from kalshi_cli.config.values import RangeText
+from kalshi_cli.core.account.pnl import count_closings
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
 from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.services.account.portfolio import Portfolio
@@ -26,7 +27,8 @@ def examine(readings: CheckData) -> CheckReport:
     withdrawals do not count.
     """
     found, now = _whole(readings), readings.clock.now()
-    today = pnl_since(found, day_start(now, ZoneInfo(readings.config.day_zone)))
+    midnight = day_start(now, ZoneInfo(readings.config.day_zone))
+    today, (wins, losses) = pnl_since(found, midnight), count_closings(found.entries, midnight)
     day = today.net
     breaches, measures = _day(readings, day)
     fallen, day_fall = _day_fall(readings, found, day)
@@ -34,8 +36,8 @@ def examine(readings: CheckData) -> CheckReport:
     breaches += [*fallen, *won]
     measures += [*day_fall, *win_rate]
     summary = f"today {show_money(day, signed=True)}"
-    if today.wins or today.losses:
-        summary += f" ({today.wins} won, {today.losses} lost)"
+    if wins or losses:
+        summary += f" (closed: {wins} won, {losses} lost)"
     gained = pnl_since(found, None).net
     falls: list[Measure] = []
 

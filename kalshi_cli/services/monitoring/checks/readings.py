@@ -271,7 +271,10 @@ def could_not_read(subject: str, error: KalshiError) -> Breach:
     code = next((code for kind, code in kinds if isinstance(error, kind)), "COULD_NOT_LOOK")
     if isinstance(error, CredentialsError) and error.is_clock:
         code = "CLOCK"
-    return Breach(subject=subject, value=error.message, limit="a response", severity="unknown", code=code)
+    runbook = "disk-full" if error.code == "state_full" else ""
+    return Breach(
+        subject=subject, value=error.message, limit="a response", severity="unknown", code=code, runbook=runbook
+    )
 
 
 def in_doubt(check: str, error: KalshiError) -> CheckReport:

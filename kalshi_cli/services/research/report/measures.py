@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import msgspec
 
-from kalshi_cli.base.units import Money, Price, Qty, Ts, pluralize
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, pluralize, show_money, show_qty
 from kalshi_cli.core.account.ledger import Ledger
-from kalshi_cli.core.account.pnl import LedgerEntry, ProfitAndLoss, group_by, sort_by_time
+from kalshi_cli.core.account.pnl import LedgerEntry, ProfitAndLoss, group_by, sort_by_time, total
 from kalshi_cli.core.engine.engine import TradingEngine
-from kalshi_cli.core.model.effects import AmendOrder, Effect, FillBooked, SubmitOrder
+from kalshi_cli.core.engine.strategy_runner import MAX_INTENTS
+from kalshi_cli.core.model.effects import AlertRaised, AmendOrder, Effect, FillBooked, SubmitOrder
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.state.state import mark_source
+from kalshi_cli.services.research.report.closed_positions import closed_nets, position_fields, time_in_market
 from kalshi_cli.services.research.report.round_trips import RoundTrip, round_trips
 from kalshi_cli.services.research.report.statistics import (
     MIN_OBSERVATIONS,
@@ -48,20 +52,39 @@ _UNKNOWN_CLOSE = "unknown"
 
 
 class BacktestFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The measures of a finished backtest, beside its summary."""
+    """The measures of a finished backtest, beside its summary.
 
+    `runs` are the parts of several separate runs. Each has its own positions, marks and ids, so that trades, round
+    trips and profit follow from each part alone, and are then listed and summed.
+    """
+
+    runs: tuple[BacktestFacts, ...] = ()
     started: Ts | None = None
     ended: Ts | None = None
-    markets: int = 0
+    tickers: frozenset[str] = frozenset()
+    """The markets of the recording."""
     starting_balance: Money | None = None
     ordered: Qty = Qty(0)
     entries: tuple[LedgerEntry, ...] = ()
+    highest: Money = Money(0)
+    """The highest cost of all positions at one time; of several runs, that of the one with the most."""
     marks: dict[str, Price | None] = {}
     events: dict[str, str] = {}
     closes: dict[str, Ts] = {}
     strategies: dict[tuple[str, str], str] = {}
-    days: tuple[Money, ...] = ()
+    days: dict[int, Money] = {}
+    """The gain of each day (UTC), by its number since 1970."""
     unknown: tuple[str, ...] = ()
+    bids: tuple[Price, Price] | None = None
+    """The lowest and the highest best bid at the ticks before the first order request; None without one."""
+    asks: tuple[Price, Price] | None = None
+    waiting: str = ""
+    """The data that the strategies still needed at the end, in their own words; "" if none."""
+
+    @property
+    def accounts(self) -> tuple[BacktestFacts, ...]:
+        """Return the separate runs, or these facts themselves if they are of one run."""
+        return self.runs or (self,)
 
 
 class Measurements:
@@ -73,8 +96,11 @@ class Measurements:
         self._started: Ts | None = None
         self._last: Ts | None = None
         self._ordered = 0
+        self._floods: Counter[str] = Counter()
         self._strategies: dict[tuple[str, str], str] = {}
         self._day_nets: dict[int, Money] = {}
+        self._bids: tuple[Price, Price] | None = None
+        self._asks: tuple[Price, Price] | None = None
 
     def on_message(self, message: Message) -> None:
         """Count a message of the recording."""
@@ -83,17 +109,23 @@ class Measurements:
         self._last = message.ts
 
     def on_tick(self, ts: Ts, net: Money) -> None:
-        """Keep the profit at the end of each day (UTC)."""
+        """Keep the profit at the end of each day (UTC), and the range of prices until an order is requested."""
         self._day_nets[ts // DAY_MS] = net
+        if not self._engine.tally.intents:
+            books = self._engine.state.books.values()
+            self._bids = span([self._bids, *((book.best_bid,) for book in books)])
+            self._asks = span([self._asks, *((book.best_ask,) for book in books)])
 
     def on_effect(self, effect: Effect) -> None:
-        """Count the contracts of an order that is sent, and keep the strategy of a fill."""
+        """Count the contracts of an order that is sent and the discarded requests; keep the strategy of a fill."""
         if isinstance(effect, SubmitOrder):
             self._ordered += effect.order.qty
         elif isinstance(effect, AmendOrder):
             self._ordered += max(0, effect.wanted.qty - effect.before.qty)
         elif isinstance(effect, FillBooked):
             self._strategies[effect.fill.key] = effect.order.strategy if effect.order is not None else ""
+        elif isinstance(effect, AlertRaised) and effect.code == "STRATEGY_FLOOD":
+            self._floods[effect.subject] += 1
 
     def facts(self, net: Money) -> BacktestFacts:
         """Return the measures at the end of a run with this net."""
@@ -101,35 +133,72 @@ class Measurements:
         entries, marks = tuple(sort_by_time(state.ledger.entries)), state.marks()
         if self._day_nets:
             self._day_nets[max(self._day_nets)] = net
-        ends = [Money(0), *(self._day_nets[day] for day in sorted(self._day_nets))]
+        days = sorted(self._day_nets)
+        ends = [Money(0), *(self._day_nets[day] for day in days)]
         traded = {entry.ticker for entry in entries}
         seen = {ticker: state.seen(ticker) for ticker in traded}
         return BacktestFacts(
             started=self._started,
             ended=self._last,
-            markets=len(state.markets),
+            tickers=frozenset(state.markets),
             starting_balance=self._balance,
             ordered=Qty(self._ordered),
             entries=entries,
+            highest=highest_cost(entries),
             marks=marks,
             events={ticker: market.event_ticker for ticker, market in seen.items() if market is not None},
             closes={ticker: market.close_time for ticker, market in seen.items() if market is not None},
             strategies=dict(self._strategies),
-            days=tuple(Money(after - before) for before, after in pairwise(ends)),
+            days={day: Money(after - before) for day, (before, after) in zip(days, pairwise(ends), strict=True)},
             unknown=self._unknown(marks),
+            bids=self._bids,
+            asks=self._asks,
+            waiting=self._engine.hooks.waiting,
         )
 
     def _unknown(self, marks: dict[str, Price | None]) -> tuple[str, ...]:
         """Return what the run could not know at its end, one sentence each."""
         state = self._engine.state
-        found = []
-        held = [ticker for ticker, qty in state.net_held().items() if qty]
+        found = [
+            f"order requests of {name} beyond {MAX_INTENTS} in one call of a hook: the rest was discarded "
+            f"{pluralize(times, 'time')} (STRATEGY_FLOOD)"
+            for name, times in sorted(self._floods.items())
+        ]
+        held = {ticker: qty for ticker, qty in state.net_held().items() if qty}
         priced = [ticker for ticker in held if marks.get(ticker) is not None]
         if len(held) > len(priced):
             found.append(
                 f"No price for {pluralize(len(held) - len(priced), 'market')} with an open position: valued at cost"
             )
+        for is_long, missing, worse in ((True, "bid", "lower"), (False, "ask", "higher")):
+            positions = [
+                (ticker, qty)
+                for ticker, qty in held.items()
+                if (qty > 0) == is_long and mark_source(state.seen(ticker), qty, state.books.get(ticker)) == "estimate"
+            ]
+            if positions:
+                found.append(_estimated(positions, marks, missing, worse))
         return tuple(found)
+
+
+def _estimated(positions: Sequence[tuple[str, Qty]], marks: dict[str, Price | None], missing: str, worse: str) -> str:
+    """Return how many contracts nothing in the book would close, and their estimated value."""
+    value = sum(
+        notional(Price(at if qty > 0 else ONE_DOLLAR - at), Qty(abs(qty)))
+        for ticker, qty in positions
+        if (at := marks.get(ticker)) is not None
+    )
+    count = show_qty(Qty(sum(abs(qty) for _, qty in positions)))
+    return (
+        f"price to close {count} contracts in {pluralize(len(positions), 'market')} at: no {missing} at the end; "
+        f"valued at {show_money(Money(value))} by estimate, the {worse} of the last price and the other side"
+    )
+
+
+def span(parts: Iterable[tuple[Price | None, ...] | None]) -> tuple[Price, Price] | None:
+    """Return the lowest and the highest known price; None without one."""
+    known = [price for part in parts for price in part or () if price is not None]
+    return (min(known), max(known)) if known else None
 
 
 # -- from facts to rows -------------------------------------------------------------------------------------------
@@ -140,31 +209,44 @@ def report_fields(facts: BacktestFacts, net: Money, curve: Sequence[tuple[Ts, Mo
     fills = [entry for entry in facts.entries if isinstance(entry, Fill)]
     traded = sum(fill.qty for fill in fills)
     made = sum(fill.qty for fill in fills if not fill.is_taker)
-    trips = round_trips(facts.entries, facts.marks)
-    by_event = group_by(facts.entries, facts.marks, lambda ticker, _: facts.events.get(ticker, ticker))
+    of_runs = [round_trips(run.entries, run.marks) for run in facts.accounts]
+    trips = list(chain.from_iterable(of_runs))
+    times = [(found, run.started, run.ended) for found, run in zip(of_runs, facts.accounts, strict=True)]
     return {
         "unknown": facts.unknown,
         "started": facts.started,
         "ended": facts.ended,
-        "markets": facts.markets,
+        "markets": len(facts.tickers),
         "markets_traded": len({fill.ticker for fill in fills}),
         "starting_balance": facts.starting_balance,
         "total_return": Ratio(net / facts.starting_balance) if facts.starting_balance else None,
         "maker_share": Ratio(made / traded) if traded else None,
         "fill_rate": Ratio(traded / facts.ordered) if facts.ordered else None,
         "turnover": Money(sum(trip.traded_value for trip in trips)),
-        "highest_exposure": highest_cost(facts.entries),
-        "ratios": tuple(ratio_rows(facts.days, list(by_event.values()))),
+        "highest_exposure": facts.highest,
+        **position_fields([net for found in of_runs for net in closed_nets(found)]),
+        "time_in_market": time_in_market(times),
+        "ratios": tuple(ratio_rows([facts.days[day] for day in sorted(facts.days)], _by_event(facts))),
         "by_strategy": tuple(_by_strategy(facts)),
         "by_hour": tuple(parts(trips, hour_of)),
         "by_price": tuple(parts(trips, price_band)),
         "by_time_to_close": tuple(_by_time_to_close(trips, facts.closes)),
-        "trades": tuple(trade_rows(facts)),
+        "trades": tuple(row for run in facts.accounts for row in trade_rows(run)),
+        "settlements": tuple(settlement_rows(facts)),
         "curve": tuple(
             EquityRow(time=ts, net=SignedMoney(value), drawdown=below)
             for (ts, value), (_, below) in zip(curve, drawdowns(curve), strict=True)
         ),
     }
+
+
+def _by_event(facts: BacktestFacts) -> list[ProfitAndLoss]:
+    """Return the profit of each event that was traded, in all runs together."""
+    found: dict[str, list[ProfitAndLoss]] = {}
+    for run in facts.accounts:
+        for ticker, part in group_by(run.entries, run.marks, lambda ticker, _: ticker).items():
+            found.setdefault(run.events.get(ticker, ticker), []).append(part)
+    return [total(parts) for parts in found.values()]
 
 
 def ratio_rows(days: Sequence[Money], events: Sequence[ProfitAndLoss]) -> Iterable[RatioRow]:
@@ -208,14 +290,17 @@ def parts(trips: Iterable[RoundTrip], key: Callable[[RoundTrip], str]) -> list[P
 
 def _by_strategy(facts: BacktestFacts) -> Iterable[ProfitPartRow]:
     """Yield the profit of each strategy from its own fills, where several traded; they add up to the net."""
-    names = sorted(set(facts.strategies.values()))
+    names = sorted({name for run in facts.accounts for name in run.strategies.values()})
     for name in names if len(names) > 1 else ():
-        own = [
-            entry
-            for entry in facts.entries
-            if not isinstance(entry, Fill) or facts.strategies.get(entry.key, "") == name
-        ]
-        yield from parts(round_trips(own, facts.marks), partial(_always, name))
+        trips = (trip for run in facts.accounts for trip in _trips_of(run, name))
+        yield from parts(trips, partial(_always, name))
+
+
+def _trips_of(run: BacktestFacts, strategy: str) -> list[RoundTrip]:
+    own = [
+        entry for entry in run.entries if not isinstance(entry, Fill) or run.strategies.get(entry.key, "") == strategy
+    ]
+    return round_trips(own, run.marks)
 
 
 def _always(name: str, _trip: RoundTrip) -> str:
@@ -247,8 +332,12 @@ def _by_time_to_close(trips: Iterable[RoundTrip], closes: dict[str, Ts]) -> list
     return sorted(rows, key=lambda row: order.get(row.part, len(order)))
 
 
-def settlement_rows(entries: Iterable[LedgerEntry]) -> list[BacktestSettlementRow]:
-    """Return every settlement of an open position with its profit, at average cost as in `pnl`."""
+def settlement_rows(facts: BacktestFacts) -> list[BacktestSettlementRow]:
+    """Return every settlement of an open position with its profit, at average cost as in `pnl`, run after run."""
+    return [row for run in facts.accounts for row in _settlements_of(run.entries)]
+
+
+def _settlements_of(entries: Iterable[LedgerEntry]) -> list[BacktestSettlementRow]:
     ledger, rows = Ledger(), []
     for entry in entries:
         before = ledger.position(entry.ticker)
@@ -265,7 +354,7 @@ def settlement_rows(entries: Iterable[LedgerEntry]) -> list[BacktestSettlementRo
 
 
 def trade_rows(facts: BacktestFacts) -> Iterable[BacktestTradeRow]:
-    """Yield every fill with the profit of the contracts that it closed, at average cost as in `pnl`."""
+    """Yield every fill of one run with the profit of the contracts that it closed, at average cost as in `pnl`."""
     ledger = Ledger()
     for entry in facts.entries:
         before = ledger.position(entry.ticker).realized

@@ -118,7 +118,8 @@ def read_report(folder: Path, name: str) -> BacktestView:
         ) from error  # fmt: skip
     kept = {point[0] for point in thinned([(row.time, row.net) for row in view.curve], CURVE_COLUMNS)}
     curve = tuple(row for row in view.curve if row.time in kept) if len(kept) < len(view.curve) else view.curve
-    return msgspec.structs.replace(view, trades=view.trades[:MAX_TRADES], curve=curve)
+    first = {"trades": view.trades[:MAX_TRADES], "settlements": view.settlements[:MAX_TRADES]}
+    return msgspec.structs.replace(view, **first, curve=curve)
 
 
 def _file_of(folder: Path, name: str) -> Path | None:

@@ -7,7 +7,7 @@ is open, its `net` does not.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -24,13 +24,16 @@ class RoundTrip(msgspec.Struct, frozen=True, kw_only=True):
 
     `side` is the side of the opening order; `entry` and `exit` are prices of the contract that it bought, YES or NO.
     `exit` is the settlement value after a settlement, the mark of an open position, or None without a mark: then the
-    position counts at cost. `fees` are those of both fills, in proportion to the contracts.
+    position counts at cost. `fees` are those of both fills, in proportion to the contracts. `position` numbers the
+    positions of the market: contracts held together, from the first until none is left, have the same number.
     """
 
     ticker: str
+    position: int
     side: Side
     qty: Qty
     opened: Ts
+    closed: Ts | None
     entry: Price
     exit: Price | None
     end: Literal["traded", "settled", "open"]
@@ -56,12 +59,14 @@ class RoundTrip(msgspec.Struct, frozen=True, kw_only=True):
 class _Lot:
     """Open contracts of one fill."""
 
-    __slots__ = ("fees", "fill", "qty")
+    __slots__ = ("fees", "fill", "position", "qty")
 
-    def __init__(self, fill: Fill, qty: int, fees: int) -> None:
-        self.fill, self.qty, self.fees = fill, qty, fees
+    def __init__(self, fill: Fill, qty: int, fees: int, position: int) -> None:
+        self.fill, self.qty, self.fees, self.position = fill, qty, fees, position
 
-    def close(self, qty: int, price: Price | None, fee: int, end: Literal["traded", "settled", "open"]) -> RoundTrip:
+    def close(
+        self, qty: int, price: Price | None, fee: int, end: Literal["traded", "settled", "open"], closed: Ts | None
+    ) -> RoundTrip:
         """Take contracts out, at a YES price and with the fee of the closing fill."""
         fill = self.fill
         share = self.fees * qty // self.qty
@@ -69,9 +74,11 @@ class _Lot:
         self.qty -= qty
         return RoundTrip(
             ticker=fill.ticker,
+            position=self.position,
             side=fill.side,
             qty=Qty(qty),
             opened=fill.ts,
+            closed=closed,
             entry=leg_price(fill.side, fill.price),
             exit=None if price is None else leg_price(fill.side, price),
             end=end,
@@ -85,11 +92,12 @@ def round_trips(entries: Iterable[LedgerEntry], marks: Mapping[str, Price | None
     All fills are of one subaccount, as in a backtest.
     """
     lots: dict[str, deque[_Lot]] = {}
+    positions: Counter[str] = Counter()
     found: list[RoundTrip] = []
     for entry in sort_by_time(entries):
         held = lots.setdefault(entry.ticker, deque())
         if not isinstance(entry, Fill):
-            found += [lot.close(lot.qty, entry.value, 0, "settled") for lot in held]
+            found += [lot.close(lot.qty, entry.value, 0, "settled", entry.ts) for lot in held]
             held.clear()
             continue
         left, fees = int(entry.qty), int(entry.fee)
@@ -97,12 +105,13 @@ def round_trips(entries: Iterable[LedgerEntry], marks: Mapping[str, Price | None
             lot = held[0]
             qty = min(left, lot.qty)
             share = fees * qty // left
-            found.append(lot.close(qty, entry.price, share, "traded"))
+            found.append(lot.close(qty, entry.price, share, "traded", entry.ts))
             left, fees = left - qty, fees - share
             if not lot.qty:
                 held.popleft()
         if left:
-            held.append(_Lot(entry, left, fees))
+            positions[entry.ticker] += not held
+            held.append(_Lot(entry, left, fees, positions[entry.ticker]))
     for ticker, held in lots.items():
-        found += [lot.close(lot.qty, marks.get(ticker), 0, "open") for lot in held]
+        found += [lot.close(lot.qty, marks.get(ticker), 0, "open", None) for lot in held]
     return found

@@ -14,7 +14,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.files import make_folder, read_regular
 from kalshi_cli.base.units import Money, Price, Qty, Ts, format_money, parse_money, parse_ts
 from kalshi_cli.services.research.report.page import report_page
-from kalshi_cli.views.backtests import BacktestTradeRow, ComparisonRow, EquityRow
+from kalshi_cli.views.backtests import BacktestSettlementRow, BacktestTradeRow, ComparisonRow, EquityRow
 from kalshi_cli.views.formats import OutputColumn, Ratio, SignedMoney, columns, to_machine, to_text, without_none
 from kalshi_cli.views.positions import PnlRow
 from kalshi_cli.views.runs import BacktestView
@@ -27,8 +27,9 @@ _REPORTS = "name a file of `kalshi backtest --json` or `kalshi trade --json`, or
 
 _COMPARED = (
     "strategy", "fill_model", "latency", "started", "ended", "markets", "markets_traded", "starting_balance", "net",
-    "total_return", "realized", "unrealized", "fees", "max_drawdown", "highest_exposure", "turnover", "intents",
-    "orders", "fills", "maker_share", "fill_rate", "win_rate", "balance",
+    "total_return", "realized", "unrealized", "fees", "max_drawdown", "highest_exposure", "turnover", "time_in_market",
+    "closed_positions", "winning_positions", "profit_factor", "average_win", "average_loss", "intents", "orders",
+    "fills", "maker_share", "fill_rate", "win_rate", "balance",
 )  # fmt: skip
 
 
@@ -49,13 +50,14 @@ def write_page(view: BacktestView, path: Path) -> None:
 
 
 def write_folder(view: BacktestView, folder: Path) -> None:
-    """Write trades, equity curve and results by market as Parquet, and the whole report as JSON.
+    """Write trades, settlements, equity curve and results by market as Parquet, and the whole report as JSON.
 
     Amounts are dollars and contracts as floating-point numbers, times are UTC; `report.json` has the exact decimals.
     """
     make_folder(folder)
     for name, of, rows in (
         ("trades", BacktestTradeRow, view.trades),
+        ("settlements", BacktestSettlementRow, view.settlements),
         ("equity", EquityRow, view.curve),
         ("by_market", PnlRow, view.rows),
     ):
@@ -152,7 +154,7 @@ def _doubts(paths: Sequence[Path], reports: Sequence[dict[str, Any]]) -> Iterato
         one, other = (each.get(name) for each in reports)
         if one and other and abs(parse_ts(one) - parse_ts(other)) > SAME_TIME_MS:
             spans = (f"{each.get('started')} to {each.get('ended')}" for each in reports)
-            hint = "For a lake, `backtest --since` and `--until` choose the time"
+            hint = "`kalshi backtest --since TIME --until TIME` cuts the recording to the times of the run"
             yield f"The reports cover different times: {' and '.join(spans)}. {hint}"
             return
 

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from kalshi_cli import __version__
 from kalshi_cli.base.errors import KalshiError, UnreachableError, UsageError
+from kalshi_cli.base.version import __version__
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.search.windows import TapeScore
 from kalshi_cli.services.research.tape_runs import OWN_PREFIX, BacktestSetup, run_backtest, without_secrets

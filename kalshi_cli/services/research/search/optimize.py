@@ -5,16 +5,28 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
-from kalshi_cli import __version__
+from kalshi_cli.base.checked import check_fields
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.services.research.arguments import fills_of, interval_of, latency_of, paths_of, strategy_of, texts_of
+from kalshi_cli.base.version import __version__
+from kalshi_cli.services.research.arguments import (
+    fills_of,
+    interval_of,
+    latency_of,
+    number_of,
+    paths_of,
+    period_of,
+    strategy_of,
+    texts_of,
+)
 from kalshi_cli.services.research.backtest import BacktestRequest, FillChoice
 from kalshi_cli.services.research.search.cluster import SchedulerAddress, TrialCluster, trial_cluster
 from kalshi_cli.services.research.search.space import read_space
@@ -28,18 +40,25 @@ from kalshi_cli.services.research.search.study import (
     open_study,
 )
 from kalshi_cli.services.research.search.study_tapes import StudyTape, list_tapes
-from kalshi_cli.services.research.search.windows import TapeScore, WindowPlan, plan_windows
-from kalshi_cli.services.research.tape_runs import BacktestSetup, absolute
+from kalshi_cli.services.research.search.windows import MAX_WINDOWS, TapeScore, WindowPlan, plan_windows
+from kalshi_cli.services.research.tape_runs import MAX_JOBS, BacktestSetup, absolute
 from kalshi_cli.strategies import registry
 from kalshi_cli.views.formats import SignedMoney
 from kalshi_cli.views.research import OptimizeView, VariantRow, WindowChoiceRow
+
+MAX_TRIALS = 100_000
+"""Trials of each window, at most."""
+
+MAX_HOLDOUT = 0.9
+"""The largest share of the recordings that can be kept apart."""
 
 
 class OptimizeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A search for the parameters of one strategy. `params` are texts as of `kalshi optimize`: `buy_below=20c..40c`.
 
-    The recordings are `files`, or with `lake` those of its `series` (all, if there are none) in a period. `latency_ms`
-    (None: drawn from the recorded distribution), `fill_model`, `interval_s` and `holes` are those of a backtest.
+    The recordings are `files`, or with `lake` those of its `series` (all, if there are none). Both are cut to the times
+    from `since` to before `until`; recordings without data of these times are left out. `latency_ms` (None: drawn from
+    the recorded distribution), `fill_model`, `interval_s` and `holes` are those of a backtest.
 
     `trials` are those of each window; `study` is the file of the study, by default one in the state directory that
     the same request finds again.
@@ -52,8 +71,8 @@ class OptimizeRequest(msgspec.Struct, frozen=True, kw_only=True):
     results: str | Path | Iterable[str | Path] = ()
     lake: str | Path | None = None
     series: tuple[str, ...] = ()
-    since: Ts | None = None
-    until: Ts | None = None
+    since: Ts | datetime | str | None = None
+    until: Ts | datetime | str | None = None
     latency_ms: int | None = 150
     fill_model: FillChoice = "proportional"
     interval_s: float | None = None
@@ -68,6 +87,10 @@ class OptimizeRequest(msgspec.Struct, frozen=True, kw_only=True):
     study: str | Path | None = None
     opens_holdout: bool = False
 
+    def __post_init__(self) -> None:
+        """Raise UsageError for a value of another type, or an unknown word."""
+        check_fields(self)
+
 
 def optimize(
     setup: BacktestSetup,
@@ -76,19 +99,22 @@ def optimize(
     folder: Path,
     show: Callable[[int, int], None] = lambda _done, _known: None,
     note: Callable[[str], None] = lambda _text: None,
+    tell: Callable[[str], None] = lambda _text: None,
 ) -> OptimizeView:
     """Run the trials that a study still misses, and return its report. Finished trials survive any end.
 
-    `folder` is where studies without a name are. UsageError for invalid parameters, recordings or workers; RefusedError
+    `folder` is where studies without a name are; `tell` gets a line that names the recordings without data of the
+    times asked for. UsageError for invalid parameters, recordings or workers; RefusedError
     for a second look at the holdout.
     """
+    _check_numbers(request)
     spec = _absolute_spec(strategy_of(request.strategy))
     kind = registry.load(spec)
     ranges, fixed = read_space(kind, texts_of(request.params, "params"))
     own = setup.configured.get(request.strategy, {})
     setup = msgspec.structs.replace(setup, configured={**setup.configured, spec: own})
     base = _base(request, spec, fixed)
-    tapes = {each.name: each for each in list_tapes(base)}
+    tapes = {each.name: each for each in list_tapes(base, tell)}
     windows = plan_windows(list(tapes), [each.start for each in tapes.values()], request.windows, request.holdout)
     searched = [tapes[name] for name in windows.tapes]
     plan = StudyPlan(
@@ -135,6 +161,16 @@ def optimize(
         return _view(request, windows, path, search.report())
 
 
+def _check_numbers(request: OptimizeRequest) -> None:
+    number_of(request.trials, "trials", MAX_TRIALS)
+    number_of(request.windows, "windows", MAX_WINDOWS)
+    number_of(request.jobs, "jobs", MAX_JOBS)
+    if not isinstance(request.holdout, int | float) or not 0 <= request.holdout <= MAX_HOLDOUT:
+        raise UsageError(f"Invalid holdout: {request.holdout!r:.80}", hint=f"use a share from 0 to {MAX_HOLDOUT}")
+    if request.sampler not in get_args(Sampler):
+        raise UsageError(f"Invalid sampler: {request.sampler!r:.80}", hint=f"use {', '.join(get_args(Sampler))}")
+
+
 def optimize_notes(view: OptimizeView) -> list[str]:
     """Return what a reader of the report must know: how many variants were tried, and the state of the holdout."""
     notes = [f"{view.variants} variants were tried. The best of many looks good by luck: judge by the next scores"]
@@ -146,6 +182,8 @@ def optimize_notes(view: OptimizeView) -> list[str]:
         notes.append("The holdout is closed. Open it once, at the very end: repeat the command with --open-holdout")
     elif view.holdout_variants != view.variants or view.holdout_params != view.params:
         notes.append("The holdout was opened before the last trials: it is no judge of the present choice")
+    if view.sampler != "grid" and 2 * view.variants < view.trials:
+        notes.append(f"{view.trials} trials repeated these variants: with few combinations use `--sampler grid`")
     return notes
 
 
@@ -199,13 +237,14 @@ def show_params(params: Point) -> str:
 
 def _base(request: OptimizeRequest, spec: str, fixed: dict[str, str]) -> BacktestRequest:
     """Return the backtest that every trial runs with its own parameters. UsageError for invalid settings."""
+    since, until = period_of(request.since, request.until)
     return BacktestRequest(
         strategies=(spec,), files=tuple(dict.fromkeys(map(absolute, paths_of(request.files, "files")))),
         results=tuple(map(absolute, paths_of(request.results, "results"))), params=fixed,
         latency_ms=latency_of(request.latency_ms), fill_model=fills_of(request.fill_model), holes=request.holes,
         interval_s=interval_of(request.interval_s),
         lake=None if request.lake is None else absolute(Path(request.lake)), series=request.series,
-        since=request.since, until=request.until,
+        since=since, until=until,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,16 +30,22 @@ class StudyTape(NamedTuple):
     paths: tuple[Path, ...]
 
 
-def list_tapes(request: BacktestRequest) -> list[StudyTape]:
-    """Return the recordings of a request. UsageError without one, or if one has no time."""
+def list_tapes(request: BacktestRequest, tell: Callable[[str], None] = lambda _text: None) -> list[StudyTape]:
+    """Return the recordings of a request. UsageError without one, or if one has no time.
+
+    Recordings without data from `since` to before `until` are left out, which `tell` gets as a line.
+    """
     if not request.files and request.lake is None:
         raise UsageError("No recording given", hint="kalshi optimize STRATEGY FILE... --param NAME=1c..5c")
     found: list[StudyTape] = []
     lake = {} if request.lake is None else _of_lake(request.lake, request)
-    for each in split_by_tape(request):
+    is_cut = request.since is not None or request.until is not None
+    for each in split_by_tape(request, tell):
         paths = (*each.files, *each.results)
         if each.lake is None:
-            found.append(StudyTape(str(each.files[0]), start_of(each.files[0]), "", each, paths))
+            tape = each.files[0]
+            content = f"{tape.name} {request.since} {request.until}" if is_cut else ""
+            found.append(StudyTape(str(tape), Ts(max(start_of(tape), request.since or 0)), content, each, paths))
         else:
             start, content = lake[each.sessions[0]]
             found.append(StudyTape(each.sessions[0], start, content, each, (*paths, each.lake / "lake.json")))

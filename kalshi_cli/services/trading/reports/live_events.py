@@ -14,21 +14,22 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import KalshiError
-from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.base.units import Money, Ts, pluralize
 from kalshi_cli.core.market.order_book import OrderBook, PriceLevel
 from kalshi_cli.core.model.effects import AlertRaised, Effect, FillBooked
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.markets import Market
-from kalshi_cli.core.model.orders import Fill, Order
+from kalshi_cli.core.model.orders import Fill, Order, as_typed
 from kalshi_cli.net.local_events import EventPublisher, NoPublisherError, read_events
 from kalshi_cli.services.account.portfolio import FillCounter, account_portfolio
 from kalshi_cli.services.account.summary import holding_row, summary_of
 from kalshi_cli.services.resources import Home, Resources
-from kalshi_cli.services.trading.reports.status import RunStatus, run_status
+from kalshi_cli.services.trading.reports.screen_alerts import ScreenAlerts
+from kalshi_cli.services.trading.reports.status import NO_STRATEGY, RunStatus, run_status
 from kalshi_cli.store.lock import holder
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
-from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText
+from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText, format_clock
 from kalshi_cli.views.live import (
     LiveEvent,
     LiveFillRow,
@@ -115,7 +116,8 @@ class LoopEvents:
     def note(self, effect: Effect, strategy: str = "") -> None:
         """Keep a fill or an alert for the next event."""
         if isinstance(effect, FillBooked):
-            self._fills.appendleft(live_fill(effect.fill, strategy, self._counter.before(effect.fill)))
+            typed = effect.order.outcome if effect.order is not None else ""
+            self._fills.appendleft(live_fill(effect.fill, strategy, self._counter.before(effect.fill), typed))
         elif isinstance(effect, AlertRaised):
             self._alerts.appendleft(alert_row(effect))
 
@@ -189,6 +191,7 @@ def loop_view(
         waiting=TruncatableText(engine.hooks.waiting) if engine.hooks.waiting else None,
         denied=dict(sorted(engine.tally.denied.items())),
         problem=None,
+        attention=TruncatableText(NO_STRATEGY) if 0 < len(engine.strategies) == len(engine.failed) else None,
         **_halt_fields(halt),
     )
 
@@ -201,10 +204,11 @@ def follow(resources: Resources, home: Home | None, tickers: tuple[str, ...]) ->
     """
     while True:
         at = home or next((each for each in resources.homes if holder(each.folder / "trade.lock")), resources.home)
+        alerts = ScreenAlerts(resources, at)
         if at.events is not None:
             with suppress(NoPublisherError):
-                yield from _loop_events(at.events, tickers, resources.machine)
-        yield account_event(resources, at, tickers)
+                yield from map(alerts.add_to, _loop_events(at.events, tickers, resources.machine))
+        yield alerts.add_to(account_event(resources, at, tickers))
         for second in range(ACCOUNT_EVERY_S):
             resources.machine.sleep(SILENCE_S)
             yield LiveEvent(silent_s=(second + 1) * SILENCE_S)
@@ -238,11 +242,14 @@ def account_event(resources: Resources, home: Home, tickers: tuple[str, ...]) ->
     if not home.is_at_exchange:
         return event
     try:
-        return _with_account(resources, event, store, tickers)
+        found = _with_account(resources, event, store, tickers)
     except KalshiError as error:
         assert event.run is not None
         run = msgspec.structs.replace(event.run, problem=TruncatableText(error.message))
         return msgspec.structs.replace(event, run=run, markets=None, books=None)
+    assert found.run is not None
+    resting = f"{pluralize(len(found.orders), 'order')} resting: {SHOW_OR_CANCEL}" if found.orders else "no order rests"
+    return msgspec.structs.replace(found, run=msgspec.structs.replace(found.run, attention=_killed(status, resting)))
 
 
 def _with_account(resources: Resources, event: LiveEvent, store: Store | None, tickers: tuple[str, ...]) -> LiveEvent:
@@ -273,9 +280,9 @@ def _with_account(resources: Resources, event: LiveEvent, store: Store | None, t
 
 
 def _on_file(order: Order, store: Store | None) -> Order:
-    """Return the order with the strategy that the state file has for it."""
+    """Return the order with the strategy and the typed outcome that the state file has for it."""
     known = store.order(order.client_order_id or order.order_id) if store is not None else None
-    return order if known is None else msgspec.structs.replace(order, strategy=known.strategy)
+    return order if known is None else msgspec.structs.replace(as_typed(order, known), strategy=known.strategy)
 
 
 def _account_view(resources: Resources, status: RunStatus, now: Ts) -> LiveRunView:
@@ -303,8 +310,20 @@ def _account_view(resources: Resources, status: RunStatus, now: Ts) -> LiveRunVi
         waiting=None,
         denied={},
         problem=TruncatableText("This loop publishes no events") if status.is_running else None,
+        attention=_killed(status, f"orders may be resting: {SHOW_OR_CANCEL}"),
         **_halt_fields(status.halt),
     )
+
+
+SHOW_OR_CANCEL = "`kalshi order list`, `kalshi cancel-all`"
+
+
+def _killed(status: RunStatus, orders: str) -> TruncatableText | None:
+    """Return that the last run was killed, and what it may have left; None if it ended by itself."""
+    if not status.is_abandoned or status.cycle is None:
+        return None
+    at = format_clock(status.cycle.completed)
+    return TruncatableText(f"The last run was killed after {at}; {orders}")
 
 
 def host_of(resources: Resources) -> str:
@@ -336,7 +355,7 @@ def live_order(order: Order) -> LiveOrderRow:
 
 def alert_row(alert: AlertRaised) -> RecentAlertRow:
     """Return an alert as a row."""
-    return RecentAlertRow.of(alert)
+    return RecentAlertRow.of(alert, state=None)
 
 
 def history(store: Store, now: Ts) -> tuple[Fill, ...]:
@@ -355,7 +374,10 @@ def recent_fills(
     met = [(fill, counter.before(fill)) for fill in fills]
     for fill, held_before in [each for each in met if each[0].ts >= now - RECENT_MS][: -MAX_RECENT - 1 : -1]:
         order = store.order(fill.order_id) if store is not None else None
-        yield live_fill(fill, "" if order is None else order.strategy, held_before)
+        if order is None:
+            yield live_fill(fill, "", held_before)
+        else:
+            yield live_fill(fill, order.strategy, held_before, order.outcome)
 
 
 def recent_alerts(store: Store, now: Ts) -> list[RecentAlertRow]:

@@ -9,6 +9,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.monitoring.order_check import is_refused_here
 from kalshi_cli.core.risk.controls import NO_FAIR_VALUE
 from kalshi_cli.services.trading.halts import describe
 from kalshi_cli.services.trading.reports.status import RunStatus, disabled_strategy_text
@@ -49,10 +50,14 @@ RULE_OF_CODE = {
     "SELF_CROSS": "the strategy: it would trade against itself or another of your strategies",
     "SLIPPAGE": "risk.max_close_slippage",
     "SPREAD": "risk.max_spread",
+    "STATE_MOVED": "another kalshi command changed the state file first; the strategy decides again",
     "STALE_BOOK": "risk.max_book_age_s, or the feed: kalshi status",
     "STALE_DECISION": "trade.decision_limit_s, or a slow strategy",
     "STOP_LOSS": "risk.stop_loss_pct: the position is being closed",
     "TAKE_PROFIT": "risk.take_profit_pct: the position is being closed",
+    "halted": "kalshi status",
+    "kill_switch": "the kill switch ran while the order waited: kalshi status",
+    "not_sent": "the loop ended before it sent the order",
 }
 """The setting, command or other cause behind each denial code."""
 
@@ -78,7 +83,13 @@ def funnel(store: Store | None, status: RunStatus, since: Ts, ticker: str = "") 
         {denied.code: denied for denied in reversed(store.last_denials(since, ticker))} if store is not None else {}
     )
     found = store.orders(since, ticker) if store is not None else ()
-    orders = [order for order in found if order.strategy and order.created >= since]
+    requested = [order for order in found if order.strategy and order.created >= since]
+    orders = [order for order in requested if not is_refused_here(order)]
+    withheld = [order for order in requested if is_refused_here(order)]
+    for order in withheld:  # accepted by the risk limits, then never sent: a halt or the state file came first
+        denied_to[order.strategy] = Counter(denied_to.get(order.strategy, {})) + Counter([order.code])
+        denials[order.code] += 1
+        latest[order.code] = _latest_of(order, latest.get(order.code))
     states = Counter(_stage(order) for order in orders)
     return WhyView(
         mode=status.mode,
@@ -101,6 +112,12 @@ def funnel(store: Store | None, status: RunStatus, since: Ts, ticker: str = "") 
     )
 
 
+def _latest_of(order: Order, before: OrderRefused | None) -> OrderRefused:
+    """Return the later refusal: that of this order, or the one before."""
+    own = OrderRefused(order.updated, order.strategy, order.ticker, order.code, order.reason)
+    return own if before is None or before.ts < own.ts else before
+
+
 MANUAL = "Manual orders count only if refused; `kalshi order list --status all` shows the others"
 
 
@@ -118,7 +135,7 @@ def _by_strategy(
             denied=denied,
             sent=len(own),
             filled=sum(1 for order in own if order.filled),
-            denied_by=codes,
+            denied_by=dict(_most_frequent_first(codes)),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,8 @@ from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.core.account.pnl import build_ledger
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.error_check import disabled_strategies
 from kalshi_cli.core.monitoring.feed_check import without_books
 from kalshi_cli.core.monitoring.incidents import PAUSES
@@ -23,6 +24,7 @@ from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.trading.halts import describe
 from kalshi_cli.store.alert_tables import FLATTEN
+from kalshi_cli.store.database import is_full
 from kalshi_cli.store.halt_file import read_marker_files
 from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.records import ALERT_REASON_PREFIX, NO_HALT, Halt, Heartbeat
@@ -40,6 +42,11 @@ ACCOUNT_LATE_MS = 15_000
 
 EXPIRE_SOON_MS = 180_000
 """Resting orders that expire within this time need no cancel."""
+
+NO_STRATEGY = (
+    "No strategy is enabled: nothing will be traded until a new run. Next: `kalshi stop`, fix the strategy, then"
+    " `kalshi trade`. Until then the loop applies limits and exits only"
+)
 
 PAUSED_WITHIN_MS = 60_000
 """An alert raised at most this long before a pause is shown as its cause."""
@@ -76,6 +83,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The alert that paused trading; None if it is not paused, or by something else than an alert of a loop."""
     is_abandoned: bool
     """No loop runs, and the last run was killed instead of stopping gracefully."""
+    as_of: Ts | None = None
+    """The newest record on orders, fills and the account; None without one."""
     failed: tuple[AlertRaised, ...] = ()
     """The alerts about strategies that were disabled in the last run, which continued without them."""
     exchange_pauses: tuple[AlertRaised, ...] = ()
@@ -84,6 +93,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The resting orders are on the exchange, where other programs can see and cancel them."""
     is_new: bool = False
     """The state file does not exist, or has no run, order or fill: it is new, or the earlier one was lost."""
+    full_disk: Path | None = None
+    """The state directory if its disk is full: what is saved there may be old."""
     preface: str = ""
     """A line to show first if the user did not choose a home."""
 
@@ -114,6 +125,11 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     def running(self) -> Heartbeat | None:
         """Return the last cycle of the running loop; None if none runs or it has not completed one."""
         return self.cycle if self.cycle is not None and self.cycle.is_running and self.cycle.pid == self.pid else None
+
+    @property
+    def trades_nothing(self) -> bool:
+        """Return whether a loop runs all of whose strategies were disabled."""
+        return self.running is not None and len(self.failed) >= len(self.running.strategy.split(","))
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -155,6 +171,11 @@ def status_brief(view: StatusView) -> StatusView:
 
 def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     """Yield a line for each problem that needs the user, with the command that solves it."""
+    if status.full_disk is not None:
+        yield (
+            f"The disk of {status.full_disk} is full: the state file cannot be written, and this status may be old. "
+            "What to do: kalshi runbook disk-full"
+        )
     yield from _last_run_notes(status, now)
     if status.unknown_orders and not status.is_running and status.ended_in_order is not False:
         orders = pluralize(status.unknown_orders, "unconfirmed order")
@@ -193,15 +214,20 @@ def _last_run_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     """Yield what the last run left, or that the state file knows of none."""
     if status.ended_in_order is False and not status.is_at_exchange:
         yield "The last run did not stop gracefully; it left no orders on the exchange"
-    elif status.ended_in_order is False:
-        yield f"The last run did not stop gracefully: {_left_behind(status, now)}"
+    elif status.ended_in_order is False and status.cycle is not None:
+        at = format_time(status.cycle.completed, now)
+        yield f"The last run did not stop gracefully; its last cycle was on {at}: {_left_behind(status, now)}"
     elif status.is_new:
         yield (
             "The state file is new or missing: no run, order or fill is saved. `kalshi positions` asks the exchange."
             " If kalshi traded here before, the file was lost: `kalshi runbook state-file`"
         )
-    elif status.cycle is None and status.rest:
-        yield f"By the state file, {status.rest}. `kalshi order list` reads the exchange"
+    elif not status.is_running and status.is_at_exchange and status.as_of is not None:
+        known = status.rest or "no order is resting"
+        yield (
+            f"No loop is running. By the state file, as of {format_time(status.as_of, now)}, {known}."
+            " `kalshi order list` and `kalshi positions` read the exchange"
+        )
 
 
 def _left_behind(status: RunStatus, now: Ts) -> str:
@@ -221,10 +247,12 @@ def _strategy_notes(status: RunStatus) -> Iterator[str]:
         yield disabled_strategy_text(alert)
     if status.failed:
         yield f"What to do: kalshi runbook {runbook_for(status.failed[0].code).runbook}"
+    if status.trades_nothing:
+        yield NO_STRATEGY
 
 
 def _exchange_notes(status: RunStatus, now: Ts) -> Iterator[str]:
-    if status.account_read is not None and status.stalled_since is None:
+    if status.account_read is not None and status.stalled_since is None and status.full_disk is None:
         age_s = (now - status.account_read) // 1000
         yield (
             f"The account was last read {age_s} s ago: reads fail or are slow. Positions, cash and P&L are from then. "
@@ -316,10 +344,22 @@ def read_status(
         stalled_since=_stalled_since(who, cycle, now) if blind_since is None else None,
         paused_by=_paused_by(halt, store),
         is_abandoned=who is None and cycle is not None and cycle.is_running,
+        as_of=_as_of(store, cycle, live, [*known.fills, *known.settlements] if known is not None else []),
         is_new=is_at_exchange and cycle is None and who is None and not (store is not None and store.history.is_used),
         failed=disabled_strategies(said),
         exchange_pauses=_exchange_pauses(said) if who is not None else (),
+        full_disk=home if is_full(home) else None,
     )
+
+
+def _as_of(
+    store: Store | None, cycle: Heartbeat | None, live: Iterable[Order], booked: Iterable[Fill | Settlement]
+) -> Ts | None:
+    """Return the time of the newest record: a cycle, an account read, an order, a fill or a settlement."""
+    read = store.alert_book.mark(ACCOUNT_READ) if store is not None else 0
+    cycles = [cycle.completed] if cycle is not None else []
+    newest = max((read, *cycles, *(order.updated for order in live), *(each.ts for each in booked)))
+    return Ts(newest) if newest else None
 
 
 def _paused_by(halt: Halt, store: Store | None) -> AlertRaised | None:

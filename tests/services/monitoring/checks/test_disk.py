@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from support.served import Ended, bare_variables, program, set_variables
 
+from kalshi_cli.base.errors import StateFileError
+from kalshi_cli.services.monitoring.checks.readings import could_not_read
+
 CONFIG = "env: sim\nlogs: {{folder: {folder}}}\nchecks: {{disk_free_gb: {gb}, disk_free_inodes: {inodes}}}\n"
 
 
@@ -68,3 +71,9 @@ def test_a_directory_that_cannot_be_read_is_unknown(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "statvfs", broken)
     ended = check()
     assert (ended.code, found(ended)) == (3, [("unknown", "STATE_UNUSABLE")])
+
+
+@pytest.mark.parametrize(("code", "runbook"), [("state_full", "disk-full"), ("state_locked", ""), ("", "")])
+def test_a_state_file_without_room_has_the_runbook_of_the_full_disk(code: str, runbook: str) -> None:
+    found = could_not_read("positions", StateFileError("No space left to write state.db", code=code))
+    assert (found.code, found.severity, found.runbook) == ("STATE_UNUSABLE", "unknown", runbook)

@@ -6,29 +6,15 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from support.ledger_entries import fill, settlement
 from support.simulation import T0
 
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, cents, contracts, dollars
 from kalshi_cli.core.account.pnl import LedgerEntry, group_by, total
-from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill
-from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.services.research.report.measures import hour_of, parts, price_band, time_to_close
 from kalshi_cli.services.research.report.round_trips import round_trips
-
-
-def fill(at: int, side: Side, price: Price, qty: int, fee: int = 0, ticker: str = "KXA-1") -> Fill:
-    return Fill(
-        trade_id=f"t{at}", order_id=f"o{at}", ticker=ticker, side=side, price=price, qty=Qty(qty), fee=Money(fee),
-        is_taker=False, ts=Ts(T0 + at),
-    )  # fmt: skip
-
-
-def settlement(at: int, value: Price, ticker: str = "KXA-1") -> Settlement:
-    return Settlement(
-        ticker=ticker, event_ticker="KXA", result="yes" if value else "no", value=value, yes_qty=Qty(0), no_qty=Qty(0),
-        revenue=Money(0), fee=Money(0), ts=Ts(T0 + at),
-    )  # fmt: skip
 
 
 def test_a_round_trip_worked_by_hand() -> None:

@@ -32,7 +32,7 @@ def test_a_folder_has_the_tables_that_a_notebook_reads(view: BacktestView, tmp_p
     write_folder(view, tmp_path / "run")
     write_folder(view, tmp_path / "run")
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
-        "by_market.parquet", "equity.parquet", "report.json", "trades.parquet",
+        "by_market.parquet", "equity.parquet", "report.json", "settlements.parquet", "trades.parquet",
     ]  # fmt: skip
     trades = polars.read_parquet(tmp_path / "run" / "trades.parquet")
     assert trades.height == view.fills

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from support.tapes import SETUP, swinging_tapes
 
 from kalshi_cli.base.clock import ManualClock
@@ -99,6 +100,9 @@ def test_one_and_two_workers_find_the_same_and_the_holdout_opens_once(tmp_path: 
     assert one.score > 0
     assert "variants were tried" in optimize_notes(one)[0]
     assert "holdout is closed" in optimize_notes(one)[1]
+    repeated = replace(one, variants=3, trials=7, sampler="tpe")
+    assert "7 trials repeated these variants: with few combinations use `--sampler grid`" in optimize_notes(repeated)
+    assert len(optimize_notes(replace(repeated, sampler="grid"))) == len(optimize_notes(one))
     opened = search(tmp_path, 1, opens_holdout=True)
     assert opened.holdout_params == one.params
     assert len(optimize_notes(opened)) == 1

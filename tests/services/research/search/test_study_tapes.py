@@ -13,6 +13,7 @@ from support.tapes import SETUP, swinging_tapes
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.search.optimize import OptimizeRequest, optimize
 from kalshi_cli.services.research.search.study_tapes import list_tapes
@@ -71,6 +72,30 @@ def test_a_study_of_a_lake_has_the_result_of_its_files(tmp_path: Path) -> None:
     assert views[0].study != views[1].study
     assert msgspec.structs.replace(views[0], study="") == msgspec.structs.replace(views[1], study="")
     assert views[0].rows[-1].params
+
+
+def test_a_study_of_files_is_cut_like_one_of_their_lake(tmp_path: Path) -> None:
+    tapes, told = swinging_tapes(tmp_path), list[str]()
+    since, until = Ts(T0 + 86_400_000 + 5_000), Ts(T0 + 4 * 86_400_000)
+    base = OptimizeRequest(
+        strategy="threshold", files=(), params=("buy_below=10c,35c", "sell_above=50c"), trials=2, sampler="grid",
+        windows=2, holdout=0, jobs=1, since=since, until=until,
+    )  # fmt: skip
+
+    def view_of(**changes: Any) -> OptimizeView:
+        request = msgspec.structs.replace(base, **changes)
+        return optimize(SETUP, request, ManualClock(T0), tmp_path / "studies", tell=told.append)
+
+    of_files = view_of(files=tapes)
+    assert [text.rpartition(": ")[2] for text in told] == [f"{tapes[0].name}, {tapes[4].name}"]
+    of_lake = view_of(lake=lake_of(tmp_path, *tapes).root)
+    assert of_files.recordings == 3
+    assert msgspec.structs.replace(of_files, study="") == msgspec.structs.replace(of_lake, study="")
+    assert view_of(files=tapes).study == of_files.study, "the same times continue it"
+    whole = view_of(files=tapes[1:4], since=None, until=None)
+    assert whole.study != of_files.study
+    first, *_ = list_tapes(BacktestRequest(strategies=("threshold",), files=tapes, since=since, until=until))
+    assert first.start == since
 
 
 def test_fills_latency_interval_and_gaps_are_those_of_the_study(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.monitoring.order_check import judged
 from kalshi_cli.core.risk.controls import min_edge
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
@@ -49,7 +50,7 @@ def order(sim: Simulation, name: str, status: OrderStatus, filled: int = 0, **ch
         OrderChanged(
             Order(
                 client_order_id=name, side=BID, price=cents(40), qty=contracts(2),
-                status=status, updated=now, filled=contracts(filled), **{**known, **changes},
+                status=status, filled=contracts(filled), **{"updated": now, **known, **changes},
             )
         )
     )  # fmt: skip
@@ -77,6 +78,28 @@ def test_every_intent_is_denied_or_sent_and_what_was_sent_is_in_one_place(sim: S
     assert [(each.code, each.count, each.decided_by) for each in refused(found, "exchange")] == [
         ("insufficient_balance", 1, "cash on the shard of the market: kalshi balance")
     ]
+
+
+def test_an_order_that_kalshi_withheld_was_not_sent_and_not_rejected_by_the_exchange(sim: Simulation) -> None:
+    later = Ts(sim.clock.now() + 1)
+    sim.store.record(OrderRefused(sim.clock.now(), "bidder", TICKER, "HALTED", "state=halted"))
+    for name, code in (("a", "HALTED"), ("b", "STATE_MOVED"), ("c", "kill_switch"), ("d", "order_group_triggered")):
+        order(sim, name, OrderStatus.REJECTED, code=code, reason=f"why {name}", updated=later)
+    order(sim, "e", OrderStatus.FILLED, 2)
+    found = look(sim)
+    assert (found.intents, found.denied, found.sent, found.rejected) == (6, 4, 2, 1)
+    assert [(each.code, each.count, each.detail) for each in refused(found)] == [
+        ("HALTED", 2, "why a"),
+        ("STATE_MOVED", 1, "why b"),
+        ("kill_switch", 1, "why c"),
+    ]
+    assert all(each.decided_by for each in refused(found))
+    assert [(each.code, each.count) for each in refused(found, "exchange")] == [("order_group_triggered", 1)]
+    (part,) = found.strategies
+    assert (part.intents, part.denied, part.sent) == (6, 4, 2)
+    assert part.denied_by == {"HALTED": 2, "STATE_MOVED": 1, "kill_switch": 1}
+    reached = judged(sim.store.orders(found.since))
+    assert len(reached) == found.sent, "`kalshi check orders` counts the same orders"
 
 
 def test_an_order_without_a_fair_value_is_up_to_the_strategy_and_not_to_the_smallest_edge(sim: Simulation) -> None:

@@ -119,7 +119,8 @@ def test_after_a_loop_was_killed_its_orders_are_told_and_when_the_last_of_them_e
     last = Ts(sim.clock.now() + 90_000)
     assert (found.resting_orders, found.resting_until, found.unknown_orders) == (2, last, 1)
     assert said(sim) == (
-        f"The last run did not stop gracefully: 2 orders may be resting until {format_clock(last)}, "
+        f"The last run did not stop gracefully; its last cycle was on {format_time(sim.clock.now(), sim.clock.now())}: "
+        f"2 orders may be resting until {format_clock(last)}, "
         "1 unconfirmed order. Next: `kalshi order reconcile`\n"
         "What to do: kalshi runbook heartbeat-lost"
     )
@@ -138,13 +139,56 @@ def test_an_order_without_an_end_rests_until_it_is_canceled(sim: Simulation) -> 
     assert "2 orders may be resting until canceled" in said(sim)
 
 
-def test_nothing_is_said_of_a_loop_that_stopped_in_good_order_nor_of_one_that_runs(sim: Simulation) -> None:
-    on_file(sim, "a", 60)
+def test_without_a_loop_the_counts_have_their_source_and_age_and_a_running_loop_needs_no_word(sim: Simulation) -> None:
+    on_file(sim, "a", 600)
     beat(sim, is_running=False)
-    assert said(sim) == ""
+    then = sim.clock.now()
+    sim.clock.advance(300)
+    assert (status(sim).as_of, status_view(status(sim)).as_of) == (then, then)
+    assert said(sim) == (
+        f"No loop is running. By the state file, as of {format_time(then, sim.clock.now())}, 1 order may be resting "
+        f"until {format_clock(Ts(then + 600_000))}. `kalshi order list` and `kalshi positions` read the exchange"
+    )
+    assert "(5m ago)" in said(sim)
     beat(sim)
     with lock(sim.path.parent / "trade.lock", sim.clock):
         assert (status(sim).is_running, said(sim)) == (True, "")
+
+
+def test_the_counts_are_as_old_as_the_newest_record_of_any_kind(sim: Simulation) -> None:
+    assert status(sim).as_of is None
+    on_file(sim, "a", None)
+    placed = sim.clock.now()
+    sim.clock.advance(60)
+    assert status(sim).as_of == placed
+    sim.store.alert_book.set_mark(ACCOUNT_READ, Ts(placed + 10_000))
+    assert status(sim).as_of == placed + 10_000
+    beat(sim, is_running=False)
+    assert status(sim).as_of == placed + 60_000
+
+
+def test_on_paper_the_state_file_is_the_account(sim: Simulation) -> None:
+    beat(sim, is_running=False)
+    now = sim.clock.now()
+    found = read_status(sim.path.parent, sim.store, "sim", "2026-05-28", now, mode="paper", is_at_exchange=False)
+    assert list(status_notes(found, now)) == []
+
+
+def test_a_run_whose_strategies_are_all_disabled_says_that_nothing_is_traded(sim: Simulation) -> None:
+    cycle = Heartbeat(
+        run_id="r", pid=os.getpid(), mode="live", strategy="spike,fade", started=Ts(sim.clock.now() - 20_000),
+        completed=sim.clock.now(), cycles=10, is_running=True,
+    )  # fmt: skip
+    sim.store.beat(cycle)
+    with lock(sim.path.parent / "trade.lock", sim.clock):
+        sim.store.record(AlertRaised(sim.clock.now(), "critical", "STRATEGY_FAILED", "spike", "KeyError"))
+        assert "No strategy is enabled" not in said(sim), "the other one trades"
+        sim.store.record(AlertRaised(sim.clock.now(), "critical", "STRATEGY_HUNG", "fade", "no answer"))
+        assert said(sim).splitlines()[-1] == (
+            "No strategy is enabled: nothing will be traded until a new run. Next: `kalshi stop`, fix the strategy, "
+            "then `kalshi trade`. Until then the loop applies limits and exits only"
+        )
+    assert "No strategy is enabled" not in said(sim), "no loop runs"
 
 
 def test_of_a_run_that_ended_the_end_is_shown_and_nothing_that_holds_only_while_it_runs(sim: Simulation) -> None:
@@ -228,7 +272,7 @@ def test_a_pause_of_the_exchange_is_said_until_it_ends(sim: Simulation) -> None:
 def test_an_unconfirmed_order_of_a_command_is_said_with_what_settles_it(sim: Simulation) -> None:
     on_file(sim, "being-sent", 90, order_id="", status=OrderStatus.SUBMITTED)
     told = "1 unconfirmed order may be live: `kalshi order reconcile`, then `kalshi runbook unknown-order`"
-    assert said(sim) == told
+    assert said(sim).splitlines()[1:] == [told]
     with lock(sim.path.parent / "trade.lock", sim.clock):
         assert said(sim) == "", "a running loop settles it by itself"
 

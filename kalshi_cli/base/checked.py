@@ -1,0 +1,138 @@
+"""Checks of the values that a program in Python passes: a wrong one is a UsageError before anything is planned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection
+from enum import Enum
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
+
+from kalshi_cli.base.errors import UsageError
+
+if TYPE_CHECKING:
+    import msgspec
+
+T = TypeVar("T")
+
+_PRICE = "cents(47) of kalshi_cli.units is $0.47, and cents('4.5') is $0.045"
+_COUNT = "contracts(10) of kalshi_cli.units is 10, and contracts('2.5') is 2.5"
+_MONEY = "dollars(5) of kalshi_cli.units is $5, and dollars('12.50') is $12.50"
+_UNITS = {
+    "price": _PRICE, "max_slippage": _PRICE, "step": _PRICE, "yes_bid": _PRICE, "no_bid": _PRICE,
+    "qty": _COUNT, "count": _COUNT, "by": _COUNT, "to": _COUNT, "limit_qty": _COUNT,
+    "amount": _MONEY, "cost": _MONEY,
+}  # fmt: skip
+"""The name of a value in units -> how to write one."""
+
+
+def check_choice(name: str, value: object, choices: Collection[str]) -> Any:
+    """Return a word of a closed set, exactly as it is written there."""
+    if not isinstance(value, str) or value not in choices:
+        raise UsageError(f"{name} must be one of {', '.join(choices)}, not {value!r:.60}")
+    return value
+
+
+def check_type(name: str, value: object, kind: type[T]) -> T:
+    """Return a value of this type."""
+    if not isinstance(value, kind):
+        raise UsageError(f"{name} must be a value of type {kind.__name__}, not {value!r:.60}")
+    return value
+
+
+def check_whole(name: str, value: int) -> int:
+    """Return a whole number of units, such as a Price or a Qty, and refuse a float, a bool or a text."""
+    if not _is(value, int):
+        raise UsageError(f"{name} must be a whole number, not {value!r:.60}", hint=_UNITS.get(name, ""))
+    return value
+
+
+def check_limit(value: int | None) -> int | None:
+    """Return the most rows of a list; None means all."""
+    if value is not None and (not _is(value, int) or value < 0):
+        hint = "leave it out, or use None for all rows"
+        raise UsageError(f"limit must be a whole number, zero or more, not {value!r:.60}", hint=hint)
+    return value
+
+
+def check_text(name: str, value: object) -> str:
+    """Return a text that is not empty, such as a ticker or the id of a row; an order that was not sent has no id."""
+    if not isinstance(value, str) or not value.strip():
+        hint = "an order that was not sent has no order id" if value is None else ""
+        raise UsageError(f"{name} must be a text that is not empty, not {value!r:.60}", hint=hint)
+    return value
+
+
+def check_own_id(name: str, value: str | None) -> None:
+    """Refuse an id that tables, JSON and the exchange might show differently, and an empty one of an unset variable."""
+    if value is None:
+        return
+    if not value.strip():
+        raise UsageError(f"{name} is empty", hint="leave it out for a new id")
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        text = f"{name} must be printable ASCII without spaces, not {value!a:.60}"
+        raise UsageError(text, hint="use letters, digits, - and _")
+
+
+def from_text(name: str, parse: Callable[[str], T], value: object) -> T:
+    """Parse a text as typed. A number does not show its scale: 24 could be cents, dollars or units."""
+    from decimal import Decimal
+
+    if not isinstance(value, str | Decimal):
+        hint = f'write {name}="{value}"'
+        if _is(value, int):
+            show = "price" if name == "price" else "qty"
+            typed = '"0.24" or "24c"' if name == "price" else '"10"'
+            hint = f"write {name}={typed}; of a value of units, write {name}=units.format_{show}({value})"
+        raise UsageError(f"{name} must be a text, not {value!r:.60}", hint=hint)
+    try:
+        return parse(str(value))
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}") from error
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object of these pairs, for `object_pairs_hook`. Python would keep the last value of a key."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise UsageError(f"Duplicate key: {key:.60}", hint="give each key once")
+        found[key] = value
+    return found
+
+
+def check_fields(given: msgspec.Struct) -> None:
+    """Raise UsageError for the first field whose value does not fit its declared type."""
+    from msgspec.structs import fields
+
+    for field in fields(type(given)):
+        value = getattr(given, field.name)
+        if not any(_is(value, kind) for kind in _kinds(field.type)):
+            raise UsageError(_wrong(field.name, value, _kinds(field.type)), hint=_UNITS.get(field.name, ""))
+
+
+def _kinds(kind: Any) -> tuple[Any, ...]:
+    """Return the types of which a value may have any."""
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def _is(value: object, kind: Any) -> bool:
+    """Return whether a value is of a type, exactly: no bool for a number, no number for a bool, no NaN."""
+    kind = getattr(kind, "__supertype__", kind)  # of a NewType
+    if get_origin(kind) is Literal:
+        return isinstance(value, str) and value in get_args(kind)
+    if kind in (int, float):
+        is_number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
+        return is_number and math.isfinite(value)  # type: ignore[arg-type]
+    return isinstance(value, NoneType if kind is None else get_origin(kind) or kind)
+
+
+def _wrong(name: str, value: object, kinds: tuple[Any, ...]) -> str:
+    words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
+    words += [str(each) for kind in kinds if isinstance(kind, type) and issubclass(kind, Enum) for each in kind]
+    if words:
+        kind = next((each.__name__ for each in kinds if isinstance(each, type) and issubclass(each, Enum)), "")
+        return f"{name} must be {'a ' + kind if kind else 'one of'} {', '.join(words)}, not {value!r:.60}"
+    names = {int: "a whole number", float: "a number", bool: "True or False", str: "a text", NoneType: "None"}
+    meant = [names.get(getattr(kind, "__supertype__", kind), "") for kind in kinds]
+    return f"{name} must be {' or '.join(filter(None, meant)) or 'of another type'}, not {value!r:.60}"

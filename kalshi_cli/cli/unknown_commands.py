@@ -1,0 +1,63 @@
+"""The hint for a command that does not exist: the nearest one, unless it sends an order or ends a halt."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from difflib import get_close_matches
+
+from kalshi_cli.base.errors import ExitCode
+from kalshi_cli.cli.exit_codes import ENDS
+
+_UNLOCKS = frozenset({"resume", "unlock", "stop", "state rebuild", "catalog clear"})
+
+
+def is_harmless(command: str) -> bool:
+    """Return whether a mistyped name may be corrected to this command: one that sends no order and ends no halt."""
+    ends = ENDS.get(command, frozenset())
+    return ExitCode.UNKNOWN_OUTCOME not in ends and command not in _UNLOCKS
+
+
+OTHER_NAMES = {
+    "orders": "kalshi order list",
+    "order get": "kalshi order show ID",
+    "order status": "kalshi order show ID",
+    "order history": "kalshi order list --status all",
+    "order all": "kalshi order list --status all",
+    "account": "kalshi portfolio",
+    "history": "kalshi fills",
+    "book": "kalshi orderbook TICKER",
+    "price": "kalshi orderbook TICKER",
+    "search": "kalshi markets --search WORDS",
+    "export lots": "kalshi export tax-lots",
+}
+"""Names that users of other programs type -> the command that reads the same; none of them sends an order."""
+
+ORDER_FORMS = {
+    "by": "kalshi buy TICKER COUNT @PRICE",
+    "amend": "kalshi order amend ID --price PRICE",
+}
+"""Names that are typed for a command that sends an order -> its form, which sends nothing as it is."""
+
+
+STOP_NAMES = frozenset({"cancelall", "cancel_all", "kill", "killswitch", "halt", "panic"})
+STOP_HINT = "to halt trading and cancel all orders: `kalshi cancel-all`; only to stop new orders: `kalshi pause`"
+"""Names that users try for the kill switch, and its hint. Nothing is sent before they type the real name."""
+
+
+def _means_stop(typed: str, names: Collection[str]) -> bool:
+    """Return whether a name among these commands is nearest to the kill switch, as `canel-all` is."""
+    if "cancel-all" not in names:
+        return False
+    stops = STOP_NAMES | {"cancel-all"}
+    return not stops.isdisjoint(get_close_matches(typed, sorted(stops.union(names)), 1, cutoff=0.75))
+
+
+def hint_for(path: str, typed: str, names: Collection[str]) -> str:
+    """Return the hint for a name that is not among the commands below `path`; "" if none is near."""
+    if _means_stop(typed.lower(), names):
+        return STOP_HINT
+    name = f"{path} {typed}".partition(" ")[2]
+    near = get_close_matches(typed, names, 1, cutoff=0.7)
+    near = [each for each in near if is_harmless(f"{path} {each}".partition(" ")[2])]
+    meant = OTHER_NAMES.get(name) or ORDER_FORMS.get(name) or (f"{path} {near[0]}" if near else "")
+    return f"did you mean `{meant}`?" if meant else ""

@@ -1,0 +1,90 @@
+"""The page of a market: depth, chart, public trades, own position, orders and fills."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.screen import Screen
+from textual.widgets import Static
+
+from kalshi_cli.app.market_history import MarketHistory
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import Price, show_price
+from kalshi_cli.tui import picture
+from kalshi_cli.tui.curve import chart
+from kalshi_cli.views.live import LiveEvent
+
+HIGH = 30
+"""From this height on, lists are shown in full."""
+
+NO_BOOK = "No order book: the loop does not follow this market, or it is not reliable"
+
+
+class MarketPage(Screen[None]):
+    """A market: its depth, best prices, our position, orders and fills."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter", "app.leave", "Back")]
+
+    def __init__(self, ticker: str, history: MarketHistory) -> None:
+        super().__init__()
+        self.ticker = ticker
+        self._history = history
+        self._middles: list[int] = []
+
+    def compose(self) -> ComposeResult:
+        """Lay out the page."""
+        yield Static(id="title", markup=False)
+        yield Static(id="chart", markup=False)
+        with Horizontal(id="depth"):
+            yield Static(id="ladder", markup=False)
+            yield Static(id="trades", markup=False)
+        yield Static(id="own", markup=False)
+        yield Static("Esc back   c cancel all orders of this market   x close the position   l lock", id="keys")
+
+    def on_mount(self) -> None:
+        """Start to read trades and prices."""
+        self._history.start()
+
+    def on_unmount(self) -> None:
+        """Stop reading."""
+        self._history.stop()
+
+    def show(self, state: LiveEvent) -> None:
+        """Show the market in a state."""
+        title = next((each.title for each in state.markets or () if each.ticker == self.ticker), "")
+        book = next((each for each in state.books or () if each.ticker == self.ticker), None)
+        head = Text(no_wrap=True, overflow="ellipsis")
+        if state.run is not None:
+            head.append(picture.place_mark(state.run)).append("  ")
+        head.append(self.ticker, style="bold")
+        if book is not None:
+            if book.mid is not None and self._middles[-1:] != [book.mid]:
+                self._middles = [*self._middles, int(book.mid)][-500:]
+            head.append(f"  chance {picture.odds(book.mid)}")
+        head.append(f"  {safe_text(title)}")
+        self.query_one("#title", Static).update(head)
+        self._show("chart", self._chart)
+        self._show("ladder", lambda width, height: picture.ladder(book, width, height) if book else [Text(NO_BOOK)])
+        self._show("trades", self._trades)
+        most = 8 if self.app.size.height >= HIGH else 2
+        self._show("own", lambda width, _height: picture.own_lines(state, self.ticker, width, most))
+
+    def _show(self, name: str, draw: Callable[[int, int], Sequence[Text]]) -> None:
+        """Draw a part of the page into its room."""
+        part = self.query_one(f"#{name}", Static)
+        part.update(Text("\n", no_wrap=True).join(draw(*part.content_size)))
+
+    def _chart(self, width: int, height: int) -> Sequence[Text]:
+        points = (*self._history.newest.closes, *self._middles)
+        return chart(points, width, max(1, height), lambda value: show_price(Price(value)))
+
+    def _trades(self, _width: int, height: int) -> Sequence[Text]:
+        found = self._history.newest
+        if found.problem:
+            return [Text(f"Trades cannot be read: {safe_text(found.problem)}", style="bold red")]
+        return picture.trade_lines(found.trades, height)

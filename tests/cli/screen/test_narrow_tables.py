@@ -1,0 +1,165 @@
+"""Tables at 80 columns: what identifies a row, and what a person decides by, is there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from kalshi_cli.base.local_time import set_time_zone
+from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.cli.screen.brief import BatchListing, PlanLine, RefusedOrdersLine, batch_listings, why_screen
+from kalshi_cli.cli.screen.output import Format
+from kalshi_cli.cli.screen.render import render_rows
+from kalshi_cli.views.cash import UpcomingRow
+from kalshi_cli.views.close import PlanRow
+from kalshi_cli.views.exports import FillExport
+from kalshi_cli.views.formats import ShortId, TruncatableText, columns, plain_headings
+from kalshi_cli.views.market_data import IncentiveRow, MilestoneRow
+from kalshi_cli.views.markets import MarketRow
+from kalshi_cli.views.orders import BatchRow
+from kalshi_cli.views.positions import AccountFillRow
+from kalshi_cli.views.quotes import RfqRow
+from kalshi_cli.views.row import OutputRow
+from kalshi_cli.views.why import RefusedOrdersRow, WhyView
+
+NOW = Ts(1_795_462_000_000)
+Capture = pytest.CaptureFixture[str]
+
+TICKER = "KXBTCD-26NOV2315-T85249.99"
+PLAN = PlanRow(
+    ticker=TICKER, side="yes", count=contracts(20), price=cents(69), worst_price=cents(64), fillable=contracts(20),
+    expected=dollars(13), least=dollars(12), fees=dollars(1), detail=None,
+)  # fmt: skip
+BATCH = BatchRow(
+    line=1, order_id=ShortId("2597b999-f887-4195-8bac-c3f97a1f2021"), client_order_id="c", ticker=TICKER, side="yes",
+    action="buy", price=cents(5), count=contracts(3), filled=contracts(1), remaining=contracts(2), status="resting",
+    code=None, detail=None,
+)  # fmt: skip
+DENIED = msgspec.structs.replace(
+    BATCH, line=2, order_id=None, filled=None, remaining=None, status="denied", code="ORDER_SIZE", count=Qty(30_000_000)
+)
+REFUSED = RefusedOrdersRow(
+    by="kalshi", code="PRICE_COLLAR", count=2, ticker=TICKER, last=None,
+    decided_by=TruncatableText("risk.price_collar"),
+    detail=TruncatableText("NO $0.01 is more than $0.10 from the market"),
+)  # fmt: skip
+
+UPCOMING = UpcomingRow(
+    ticker=TICKER, event_ticker=None, title=TruncatableText("Bitcoin price " * 5), subaccount=0, side="yes",
+    count=contracts(10), cost=dollars(4), pays=dollars(10), state="active", close_time=Ts(NOW + 1_200_000),
+    expected_time=Ts(NOW + 1_200_000),
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    set_time_zone("UTC")
+
+
+def drawn(of: type[OutputRow], rows: Sequence[OutputRow], capsys: Capture, now: Ts | None = None) -> tuple[str, str]:
+    """Return the table, of which no line is wider than the screen, and what was said below it."""
+    render_rows(of, rows, Format.TABLE, now=now)
+    shown = capsys.readouterr()
+    assert max(len(line.rstrip()) for line in shown.out.splitlines()) <= 80
+    return shown.out, shown.err
+
+
+def test_a_close_shows_its_worst_price(capsys: Capture) -> None:
+    out, err = drawn(PlanLine, [PlanLine.of(PLAN)], capsys)
+    assert all(heading in out for heading in ("side", "quantity", "worst price"))
+    assert all(value in out for value in (TICKER, "YES", "20", "$0.64"))
+    assert err == "Hidden, the terminal is too narrow: least, fillable. To see them: --fields ticker,least,fillable\n"
+
+
+def test_headings_of_plain_text_are_words_and_each_is_there_once(capsys: Capture) -> None:
+    for of in (AccountFillRow, FillExport):
+        heads = plain_headings(columns(of))
+        assert len(set(heads)) == len(heads)
+        assert {"order id", "quantity", "price", "side price"} <= set(heads)
+        assert "is taker" in heads, "its values are yes and no"
+    render_rows(UpcomingRow, [UPCOMING], Format.PLAIN)
+    assert re.split(r" {2,}", capsys.readouterr().out.splitlines()[0])[-2:] == ["close time", "expected time"]
+    render_rows(UpcomingRow, [UPCOMING], Format.CSV)
+    assert '"close_time","expected_time"' in capsys.readouterr().out, "programs read CSV"
+
+
+def test_a_batch_shows_the_ids_of_its_orders_and_why_others_were_refused(capsys: Capture) -> None:
+    out, _ = drawn(BatchListing, batch_listings([BATCH, DENIED]), capsys)
+    assert "2597b999 " in out
+    assert "denied ORDER_SIZE" in out
+    out, err = drawn(BatchListing, batch_listings([BATCH]), capsys)
+    assert "1/3" in out
+    assert err == ""
+    assert "2597b999 " in drawn(BatchRow, [BATCH, DENIED], capsys)[0], "also with -v"
+
+
+def test_a_refusal_names_its_market(capsys: Capture) -> None:
+    view = WhyView(
+        mode="sim", since=Ts(0), ticker=None, intents=2, denied=2, sent=0, rejected=0, in_doubt=0, live=0, ended=0,
+        filled=0, remarks=(), strategies=(),
+        rows=(REFUSED, msgspec.structs.replace(REFUSED, detail=TruncatableText(""))),
+    )  # fmt: skip
+    lines = why_screen(view).rows
+    out, err = drawn(RefusedOrdersLine, lines, capsys)
+    assert f"{TICKER}:" in out
+    assert {"PRICE_COLLAR", "risk.price_collar", *REFUSED.detail.split()} <= set(out.split())
+    assert err == ""
+    assert [line.latest_refusal for line in lines] == [f"{TICKER}: {REFUSED.detail}", TICKER]
+
+
+def test_rows_that_no_table_of_this_width_can_hold_are_drawn_one_below_the_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    line = RefusedOrdersLine.of(REFUSED, latest_refusal=TruncatableText(f"{TICKER}: {REFUSED.detail}"))
+    render_rows(RefusedOrdersLine, [line], Format.TABLE)
+    out = capsys.readouterr().out
+    assert max(len(each.rstrip()) for each in out.splitlines()) <= 60
+    assert {"PRICE_COLLAR", f"{TICKER}:", "risk.price_collar", *REFUSED.detail.split()} <= set(out.split())
+
+
+def test_a_position_that_waits_for_its_settlement_has_its_time(capsys: Capture) -> None:
+    assert {"in", "20m", "$4.00"} <= set(drawn(UpcomingRow, [UPCOMING], capsys, NOW)[0].split())
+
+
+LATER = Ts(NOW + 7_200_000)
+ID = "2597b999-f887-4195-8bac-c3f97a1f2021"
+
+
+@pytest.mark.parametrize(
+    ("of", "given", "words"),
+    [
+        (RfqRow, {"rfq_id": ID, "count": contracts(10), "status": "open", "created": NOW}, {ID, TICKER, "10"}),
+        (
+            IncentiveRow,
+            {"type": "liquidity", "reward": dollars(75), "target_count": contracts(1645), "end": LATER},
+            {TICKER, "$75.00", "2h"},
+        ),
+        (
+            MilestoneRow,
+            {"milestone_id": ID, "start": LATER, "title": TruncatableText("New York at Brooklyn"), "type": "game"},
+            {ID, "2h", "York", "Brooklyn"},
+        ),
+    ],
+)
+def test_a_list_keeps_its_market_and_its_time(
+    of: type[OutputRow], given: dict[str, Any], words: set[str], capsys: Capture
+) -> None:
+    values = {field.name: False if field.type is bool else None for field in msgspec.structs.fields(of)}
+    row = of(**values | {"ticker": TICKER} | given) if "ticker" in values else of(**values | given)
+    assert words <= set(drawn(of, [row], capsys, NOW)[0].split())
+
+
+def test_a_price_that_no_market_has_keeps_its_column(capsys: Capture) -> None:
+    none = dict.fromkeys(MarketRow.__struct_fields__)
+    row = MarketRow(**none | {
+        "ticker": TICKER, "title": TruncatableText("Bitcoin price " * 5), "status": "active", "yes_bid": Price(9_900),
+        "volume": Qty(0), "volume_24h": Qty(4_600), "open_interest": Qty(0), "close_time": Ts(NOW + 1_200_000),
+    })  # type: ignore[arg-type]  # fmt: skip
+    out, _ = drawn(MarketRow, [row], capsys, NOW)
+    assert "yes ask" in out, "nobody offers: that decides too"
