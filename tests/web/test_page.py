@@ -22,6 +22,12 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; `mak
 PHONE = {"width": 390, "height": 800}
 WITHIN_MS = 20_000
 
+EDGES = (
+    "() => { const cells = [...document.querySelectorAll('td')]; "
+    "return cells.length ? cells.map((cell) => cell.getBoundingClientRect().right) : null; }"
+)
+"""The right edge of every cell, in pixels, once there are cells."""
+
 
 @pytest.fixture
 def page(exchange: Served, request: pytest.FixtureRequest) -> Iterator[Page]:
@@ -157,8 +163,8 @@ def test_on_a_phone_no_number_is_beyond_the_edge(tab: Tab) -> None:
     tab.set_viewport_size(PHONE)  # type: ignore[arg-type]
     for name in ("positions", "orders", "markets"):
         tab.click(f"nav a[href='#{name}']")
-        expect(tab.locator("td").first).to_be_visible(timeout=WITHIN_MS)
-        edges = tab.locator("td").evaluate_all("cells => cells.map((cell) => cell.getBoundingClientRect().right)")
+        expect(tab.locator(f"nav a[href='#{name}']")).to_have_attribute("aria-current", "page", timeout=WITHIN_MS)
+        edges = tab.wait_for_function(EDGES, timeout=WITHIN_MS).json_value()
         assert max(edges) <= PHONE["width"], name
         assert tab.get_by_role("table").get_by_role("cell").count() > 1, "still a table for a screen reader"
 
