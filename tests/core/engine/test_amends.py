@@ -474,6 +474,15 @@ def test_an_amend_that_is_refused_is_counted_and_its_belief_forgotten() -> None:
     assert (order(engine).fair, order(engine).price, engine.tally.rejected) == (cents(44), cents(40), 1)
 
 
+def test_an_amend_that_was_not_sent_counts_as_refused() -> None:
+    engine, quoter = loop()
+    sent = wanted_by(engine, quoter, 41, 10, fair=cents(50))
+    assert isinstance(sent, AmendOrder)
+    before = engine.tally.orders
+    engine.step(AmendEnded(NOW, sent.before, "HALTED", "no"))
+    assert (engine.tally.orders, engine.tally.denied, engine.tally.rejected) == (before - 1, {"HALTED": 1}, 0)
+
+
 def test_the_new_terms_on_the_exchange_end_the_doubt_at_once() -> None:
     """Whoever reads them knows that the amend was taken; the old ones prove nothing yet."""
     engine, quoter = loop()
