@@ -233,6 +233,7 @@ class RunModes:
                 resync=stream.resync if stream is not None else lambda _ticker: None,
                 read_held=partial(markets_held, resources.client, tell=resources.tell), tell=resources.tell,
             )  # fmt: skip
+            engine.state.simulated_group_limit = config.trade.group_limit
             return _Account(engine, paper, None)
         client = learn_key(resources, store)
         engine = load_engine(

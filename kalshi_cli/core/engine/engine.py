@@ -398,7 +398,7 @@ class TradingEngine:
 
     def _credit(self, order: Order, fill: Fill) -> list[Effect]:
         """Credit a fill to its order's strategy, and report it at once or after the whole account read."""
-        effects = self._guards.fees.charged(fill, order)
+        effects = [*self._guards.fees.charged(fill, order), *self._groups.on_fill(order, fill)]
         if not order.strategy or not self.state.record_own_fill(order.strategy, fill):
             return effects
         if self._unreported_fills is not None:
