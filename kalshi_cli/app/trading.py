@@ -425,6 +425,8 @@ class RunModes:
 
         configured, allotted = self.config.strategies, self.config.allotments
         made = registry.make_all(request.strategies, configured, request.params, allotted)
+        if not isinstance(request, BacktestRequest):
+            registry.require_sources(made)
         for text in filter(None, map(registry.unrepeatable_text, request.strategies)):
             self.environment.tell(text)
         for name, meant in registry.likely_misspelled((*configured, *allotted), made):

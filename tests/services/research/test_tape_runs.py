@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.lake import lake_of
-from support.recordings import T0
+from support.recordings import T0, TICKER
 from support.tapes import SETUP, swinging_tape, swinging_tapes
 
 from kalshi_cli.base.errors import KalshiError, UsageError
@@ -69,6 +69,16 @@ def test_a_report_says_from_where_on_live_trading_would_have_been_stopped(tmp_pa
     assert not any("GROUP_LIMIT" in text for text in rest)
     assert merged.summary == merge_reports([run.report for run in run_tapes(SETUP, requests, 1)], SETUP.cash).summary
     assert BacktestSetup.of(Config(trade=TradeConfig(group_limit=contracts(7)))).group_limit == contracts(7)
+
+
+@pytest.mark.parametrize("source", [{}, {"source": "ignored.csv"}])
+def test_a_backtest_needs_no_source_because_the_data_has_what_it_gave(tmp_path: Path, source: dict[str, str]) -> None:
+    tape = swinging_tape(tmp_path / "tape.jsonl", 0, 20, 70)
+    fairs = tmp_path / "fairs.csv"
+    fairs.write_text(f"time,ticker,probability\n{format_ts(T0)},{TICKER},0.60\n")
+    assert run_tape(SETUP, request(tape, fairs, strategy="model-edge", **source)).report.fills
+    with pytest.raises(UsageError, match=r"No probability in tape\.jsonl"):
+        run_tape(SETUP, request(tape, strategy="model-edge", **source))
 
 
 def test_what_a_strategy_prints_goes_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
