@@ -318,8 +318,9 @@ class OrderRegistry:
         after = message.order
         tracked.stated = after.updated  # a read from before the amend must not undo it
         rest = {"price": after.price, "qty": after.qty, "reduced": after.reduced, "expires": after.expires}
-        if after.fair is not None:  # reports of the exchange have no fair value
-            rest["fair"] = after.fair
+        for name in ("fair", "best"):  # reports of the exchange have neither
+            if (value := getattr(after, name)) is not None:
+                rest[name] = value
         self._merge(tracked, message.ts, after.status, after.filled, rest)
         return tracked.order
 

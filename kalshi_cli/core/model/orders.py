@@ -59,7 +59,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     The exchange assigns `order_id`, which is empty until it is known. `client_order_id` is ours and may be empty on an
     order of another program (`is_foreign`). `self_trade_prevention` stays None if the exchange does not report it.
-    `outcome` is the outcome as typed here, which the exchange does not store; empty for all other orders.
+    `outcome` is the outcome as typed here, which the exchange does not store; empty for all other orders. `best` is the
+    best price that the order could take when it was decided on; None without one, and for orders of other programs.
     """
 
     client_order_id: str
@@ -90,6 +91,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     self_trade_prevention: SelfTradePrevention | None = SelfTradePrevention.TAKER
     cancel_on_pause: bool = False
     outcome: Literal["", "yes", "no"] = ""
+    best: Price | None = None
 
     @property
     def remaining(self) -> Qty:

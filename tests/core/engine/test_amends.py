@@ -255,6 +255,18 @@ def test_an_amend_that_was_taken_is_the_order_from_then_on() -> None:
     )
 
 
+def test_an_amend_is_compared_with_the_best_price_at_its_own_decision() -> None:
+    engine, quoter = loop()
+    assert order(engine).best == cents(44)
+    engine.step(make_book(ask=47))
+    sent = wanted_by(engine, quoter, 41, 10, fair=cents(50))
+    assert isinstance(sent, AmendOrder)
+    assert order(engine).best == cents(47), "it may trade before the reply"
+    engine.step(AmendEnded(NOW, msgspec.structs.replace(sent.wanted, best=None, fair=None)))
+    assert (order(engine).best, order(engine).fair) == (cents(47), cents(50)), "the exchange knows neither"
+    assert rest(desk(), ASK, 46, 5, "c2", "o2").best == cents(40), "a sale could take the bid"
+
+
 def test_a_read_from_before_the_amend_does_not_undo_it() -> None:
     engine = desk()
     sent = amend(engine, 42, 12)
