@@ -233,6 +233,7 @@ class RunModes:
                 resync=stream.resync if stream is not None else lambda _ticker: None,
                 read_held=partial(markets_held, resources.client, tell=resources.tell), tell=resources.tell,
             )  # fmt: skip
+            engine.state.simulated_group_limit = config.trade.group_limit
             return _Account(engine, paper, None)
         client = learn_key(resources, store)
         engine = load_engine(
@@ -424,6 +425,8 @@ class RunModes:
 
         configured, allotted = self.config.strategies, self.config.allotments
         made = registry.make_all(request.strategies, configured, request.params, allotted)
+        if not isinstance(request, BacktestRequest):
+            registry.require_sources(made)
         for text in filter(None, map(registry.unrepeatable_text, request.strategies)):
             self.environment.tell(text)
         for name, meant in registry.likely_misspelled((*configured, *allotted), made):

@@ -45,10 +45,10 @@ INSERT_INTENT = insert("orders", Order, key="key")
 PUT_REPAIRED = insert("orders", Order, key="key") + (
     f" ON CONFLICT (key) DO UPDATE SET {', '.join(f'{each} = excluded.{each}' for each in Order.__struct_fields__)}"
 ).replace(
-    # A program that met the order as an external one does not know what was typed.
+    # A program that met the order as an external one does not know what was typed, nor the best price then.
     "outcome = excluded.outcome",
     "outcome = CASE excluded.outcome WHEN '' THEN orders.outcome ELSE excluded.outcome END",
-)
+).replace("best = excluded.best", "best = COALESCE(excluded.best, orders.best)")
 # The end on file stays as it is, too: only the stream tells an expiry from a cancel, so two programs may record the
 # same end differently. Fills that came late and the reason still change.
 PUT_ORDER = PUT_REPAIRED.replace(

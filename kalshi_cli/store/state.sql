@@ -418,3 +418,6 @@ END;
 
 -- step 21: The outcome of an order as it was typed here, yes or no; empty in all other orders and in older rows.
 ALTER TABLE orders ADD COLUMN outcome TEXT NOT NULL DEFAULT '';
+
+-- step 22: The best price that an order could take when it was decided on; NULL without one and in older rows.
+ALTER TABLE orders ADD COLUMN best INTEGER;

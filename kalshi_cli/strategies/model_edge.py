@@ -11,14 +11,17 @@ from kalshi_cli.core.model.intents import Cancel, Intent, Place
 from kalshi_cli.core.model.messages import FairValue
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.state.view import StrategyContext
-from kalshi_cli.strategies.base import Strategy, StrategyParams, about, parameter_error, within
+from kalshi_cli.strategies.base import Strategy, StrategyParams, about, within
 from kalshi_cli.strategies.order_edges import OrderThrottle, best_entry, cancel_reason, exit_at_best, exit_at_fair
 
 
 class ModelEdgeParams(StrategyParams, frozen=True):
     """Parameters of `model-edge`. Prices are ten-thousandths of a dollar, entered as `0.03` or `3c`."""
 
-    source: Annotated[str, about("required: a CSV or JSON file, an https address, or `command:PROGRAM ARGUMENTS`")]
+    source: Annotated[
+        str,
+        about("required, except in backtests: a CSV or JSON file, an https address, or `command:PROGRAM ARGUMENTS`"),
+    ] = ""
     every_s: Annotated[float, within(1, 86_400, "how often to read it")] = 30.0
     valid_s: Annotated[float, within(1, 604_800, "how long a probability is valid")] = 300.0
     before_close_s: Annotated[
@@ -53,8 +56,6 @@ class ModelEdge(Strategy):
 
     def __init__(self, params: ModelEdgeParams) -> None:
         super().__init__(params)
-        if not params.source.strip():
-            raise parameter_error("model-edge", "source is required", "--param source=fair.csv")
         self._throttle = OrderThrottle()
 
     def inputs(self) -> tuple[Input, ...]:

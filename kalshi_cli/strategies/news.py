@@ -16,7 +16,7 @@ from kalshi_cli.core.model.messages import NewsSignal
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.state.order_rate import AHEAD_MS
 from kalshi_cli.core.state.view import StrategyContext
-from kalshi_cli.strategies.base import Strategy, StrategyParams, about, above, parameter_error, within
+from kalshi_cli.strategies.base import Strategy, StrategyParams, about, above, within
 from kalshi_cli.strategies.order_edges import (
     OrderThrottle,
     cancel_reason,
@@ -38,7 +38,10 @@ _FULL = 10_000
 class NewsParams(StrategyParams, frozen=True):
     """Parameters of `news`. Prices are ten-thousandths of a dollar, entered as `0.10` or `10c`."""
 
-    source: Annotated[str, about("required: a file of JSON lines that grows, - for standard input, or webhook:PORT")]
+    source: Annotated[
+        str,
+        about("required, except in backtests: a file of JSON lines that grows, - for standard input, or webhook:PORT"),
+    ] = ""
     from_start: Annotated[bool, about("true: also use the signals that are already in the file")] = False
     min_confidence: Annotated[float, within(0, 1, "ignore signals of less confidence")] = 0.0
     max_shift: Annotated[Price, within(1, 9_000, "shift of the fair value by a signal of full confidence")] = cents(10)
@@ -87,8 +90,6 @@ class News(Strategy):
 
     def __init__(self, params: NewsParams) -> None:
         super().__init__(params)
-        if not params.source.strip():
-            raise parameter_error("news", "source is required", "--param source=signals.jsonl")
         self._throttle = OrderThrottle()
         self._tracks: dict[str, NewsState] = {}
         self._ids: dict[str, None] = {}

@@ -25,7 +25,7 @@ from kalshi_cli.base.text import redact
 from kalshi_cli.base.units import Price, Qty, price_from_user, qty_from_user
 from kalshi_cli.core.account.sizing import RESERVED
 from kalshi_cli.core.engine.strategy_runner import Watches
-from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.base import Strategy, StrategyParams, parameter_error
 from kalshi_cli.strategies.own_code import stdout_to_stderr, unrepeatable_calls
 
 BUILT_IN = {
@@ -186,6 +186,13 @@ def make_all(
     ]
     with stdout_to_stderr():
         return [kind(params) for kind, params in found]
+
+
+def require_sources(strategies: Iterable[Strategy]) -> None:
+    """Raise UsageError for a strategy with a data input without a source; only a backtest needs none."""
+    for strategy in strategies:
+        if any(not getattr(wanted, "source", "-").strip() for wanted in strategy.inputs()):
+            raise parameter_error(strategy.name, "source: required", f"--param {strategy.name}.source=FILE")
 
 
 def misplaced_settings(kinds: Mapping[str, type[Strategy]], allotted: Collection[str]) -> list[str]:

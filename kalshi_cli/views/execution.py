@@ -11,7 +11,8 @@ class ExecutionRow(OutputRow, frozen=True, kw_only=True):
     """The execution quality of some orders.
 
     The number of samples stands after each number: `fill_rate` of `judged` orders, placement of `timed`, `maker_share`
-    of `contracts`, edges and slippage (per contract) of `valued_fills`; null without samples.
+    of `contracts`, edges and `slippage` (per contract) of `valued_fills`, `slippage_to_best` of `compared_fills`; null
+    without samples.
     """
 
     key: str
@@ -31,10 +32,12 @@ class ExecutionRow(OutputRow, frozen=True, kw_only=True):
     edge_kept: Price | None
     edge_total: SignedMoney
     slippage: Price | None
+    compared_fills: int
+    slippage_to_best: Price | None
 
     shown = (
         "key", "orders", "fill_rate", "placement_p99_ms", "fills", "edge_at_order", "edge_kept", "maker_share",
-        "placement_median_ms", "slippage", "edge_total", "avg_fill_time_s",
+        "placement_median_ms", "slippage_to_best", "edge_total", "avg_fill_time_s",
     )  # fmt: skip
 
 
@@ -52,5 +55,5 @@ class ExecutionView(ExecutionRow, frozen=True, kw_only=True):
 
     screen = (
         "since", "orders", "orders_filled", "fill_rate", "avg_fill_time_s", "placement_median_ms", "placement_p99_ms",
-        "fills", "contracts", "maker_share", "edge_at_order", "edge_kept", "edge_total", "slippage", "worse",
+        "fills", "contracts", "maker_share", "edge_at_order", "edge_kept", "edge_total", "slippage_to_best", "worse",
     )  # fmt: skip

@@ -201,10 +201,12 @@ LABELS = {
     "is_taker": "liquidity",
     "key": "group",
     "letters": "notices not delivered",
+    "losses": "trades lost",
     "mark": "closing price",
     "no_book": "no order book",
     "pnl_today": "P&L today",
     "pnl_today_share": "P&L today (share)",
+    "position_win_rate": "positions won",
     "remaining": "left",
     "reported_value": "value at last prices",
     "role": "liquidity",
@@ -219,6 +221,8 @@ LABELS = {
     "undelivered": "notices to send",
     "unknown_orders": "unconfirmed orders",
     "uptime_s": "uptime (s)",
+    "win_rate": "trades won",
+    "wins": "trades won",
 }
 """Headings on a terminal for fields whose name in JSON, which is stable, is not the word that people read."""
 

@@ -123,6 +123,7 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     highest_exposure: Money
     closed_positions: int | None = None
     winning_positions: int | None = None
+    position_win_rate: Ratio | None = None
     profit_factor: float | None = None
     average_win: SignedMoney | None = None
     average_loss: SignedMoney | None = None
@@ -143,9 +144,9 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
         "strategy", "params", "fill_model", "latency", "started", "ended", "markets", "markets_traded",
         "starting_balance",
         "net", "total_return", "realized", "unrealized", "fees", "max_drawdown", "highest_exposure", "turnover",
-        "time_in_market", "closed_positions", "winning_positions", "profit_factor", "average_win", "average_loss",
-        "intents", "orders", "denied", "fills", "maker_fills", "taker_fills", "maker_share", "fill_rate", "win_rate",
-        "balance",
+        "time_in_market", "closed_positions", "winning_positions", "position_win_rate", "win_rate", "profit_factor",
+        "average_win", "average_loss", "intents", "orders", "denied", "fills", "maker_fills", "taker_fills",
+        "maker_share", "fill_rate", "balance",
     )  # fmt: skip
     rows_title = "by market"
 

@@ -144,3 +144,33 @@ def test_watching_a_market_subscribes_to_nothing_of_the_account(exchange: Served
     finally:
         watch.kill()
         watch.communicate()
+
+
+BUYER = """
+from kalshi_cli.strategies.api import BID, Place, Strategy, contracts
+
+
+class Buyer(Strategy):
+    name = "buyer"
+
+    def on_tick(self, view):
+        for ticker in view.tickers:
+            ask = view.book(ticker).best_ask
+            if ask is not None and not view.orders(ticker):
+                yield Place(ticker, BID, ask, contracts(1), fair=ask + 1_000, reason="an offer")
+"""
+
+
+def test_a_loop_on_paper_says_where_live_trading_would_have_been_stopped(exchange: Served) -> None:
+    (exchange.home / "buyer.py").write_text(BUYER)
+    words = ("trade", "--strategy", "./buyer.py", "--ticker", TWO_SIDED, "--paper", "--interval", "0.2s")
+    loop = start((*words, "--json"), {**exchange.variables(), "KALSHI_TRADE__GROUP_LIMIT": "2"}, exchange.home)
+    try:
+        eventually(lambda: "GROUP_LIMIT" in program("alerts", "--paper", "--json").out or loop.poll() is not None)
+        assert loop.poll() is None, said(loop)
+        loop.send_signal(signal.SIGTERM)
+        ended = finish(loop)
+    finally:
+        loop.kill()
+        loop.communicate()
+    assert "2 contracts traded within 15 s, and trade.group_limit is 2: live, " in ended.err

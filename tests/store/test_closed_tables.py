@@ -85,7 +85,8 @@ def test_an_older_file_is_counted_when_it_is_opened(store: Store, open_store: Op
         for name in ("fill_is_counted", "fill_is_removed", "closed_market_is_counted", "closed_market_is_forgotten"):
             execute(f"DROP TRIGGER {name}")
         execute("DROP TABLE sizes")
-        execute("ALTER TABLE orders DROP COLUMN outcome")  # of a later step
+        for column in ("outcome", "best"):  # of later steps
+            execute(f"ALTER TABLE orders DROP COLUMN {column}")
         execute("PRAGMA user_version = 19")
     store.close()
     assert open_store().history.size() == (4, 4)

@@ -60,22 +60,25 @@ def added(path: Path) -> set[str]:
     columns = {row[1] for row in connection.execute("PRAGMA table_info(orders)")}
     connection.close()
     missing = set(Order.__struct_fields__) - columns
-    assert missing == {"order_group_id", "subaccount", "self_trade_prevention", "cancel_on_pause", "outcome"}
+    assert missing == {"order_group_id", "subaccount", "self_trade_prevention", "cancel_on_pause", "outcome", "best"}
     return missing
 
 
-def test_the_typed_outcome_is_on_file_before_the_order_is_sent_and_no_later_report_removes_it(open_store: Open) -> None:
-    order = full_order(outcome="no")
+def test_what_only_the_request_knew_is_on_file_before_the_order_is_sent_and_no_report_removes_it(
+    open_store: Open,
+) -> None:
+    """The typed outcome, and the best price at the decision."""
+    order = full_order(outcome="no", best=cents(41))
     open_store().record(SubmitOrder(order))
     assert open_store().order("c1") == order
     resting = replace(order, order_id="o1", status=OrderStatus.RESTING)
     for report in (
-        replace(resting, outcome=""),  # of a program that did not read the order request
-        replace(resting, outcome="", is_foreign=True, client_order_id="c1"),
+        replace(resting, outcome="", best=None),  # of a program that did not read the order request
+        replace(resting, outcome="", best=None, is_foreign=True, client_order_id="c1"),
     ):
         open_store().record(OrderChanged(report))
         assert open_store().order("o1") == resting
-    open_store().record(OrderChanged(replace(resting, outcome=""), repaired="another reply was false"))
+    open_store().record(OrderChanged(replace(resting, outcome="", best=None), repaired="another reply was false"))
     assert open_store().order("o1") == resting
 
 
@@ -85,7 +88,7 @@ def test_orders_on_file_from_before_the_typed_outcome_have_none(open_store: Open
     with sqlite3.connect(path) as connection:
         connection.execute(f"INSERT INTO orders VALUES ({', '.join('?' * 28)})", order_row(status=OrderStatus.RESTING))
     connection.close()
-    assert open_store().live_orders() == (full_order(order_id="o1", status=OrderStatus.RESTING, outcome=""),)
+    assert open_store().live_orders() == (full_order(order_id="o1", status=OrderStatus.RESTING, outcome="", best=None),)
 
 
 def amend(order: Order) -> AmendOrder:
@@ -157,9 +160,9 @@ def test_a_file_from_when_a_trade_was_one_fill_keeps_its_fills_and_takes_the_oth
 
 
 def order_row(**changes: Any) -> list[object]:
-    """The row of an order in a file from before the typed outcome."""
+    """The row of an order in a file from before the typed outcome and the best price."""
     order = full_order(order_id="o1", **changes)
-    values = [getattr(order, name) for name in Order.__struct_fields__ if name != "outcome"]
+    values = [getattr(order, name) for name in Order.__struct_fields__ if name not in ("outcome", "best")]
     return [order.client_order_id, *(str(value) if isinstance(value, str) else value for value in values)]
 
 

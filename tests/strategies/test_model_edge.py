@@ -51,8 +51,6 @@ def test_it_asks_for_its_source() -> None:
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({}, "source: required"),
-        ({"source": " "}, "source is required"),
         ({"source": "a", "take": "perhaps"}, "take"),
         ({"source": "a", "on_stale": "pray"}, "on_stale"),
     ],

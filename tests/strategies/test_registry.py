@@ -362,6 +362,14 @@ def test_the_annotations_are_resolved_as_often_for_many_parameters_as_for_few(mo
     assert asked.count("MarketMakerParams") == asked.count("SpikeParams") == 2
 
 
+@pytest.mark.parametrize("source", ["", " "])
+@pytest.mark.parametrize("name", ["model-edge", "news"])
+def test_a_data_input_needs_a_source_where_it_is_read(name: str, source: str) -> None:
+    with pytest.raises(UsageError, match=f"Strategy {name}: source: required"):
+        registry.require_sources([registry.make(name, {"source": source})])
+    registry.require_sources([registry.make(name, {"source": "-"}), registry.make("market-maker", {})])
+
+
 def test_a_parameter_without_a_default_must_be_given() -> None:
     class Needy(Strategy):
         name = "needy"

@@ -1,9 +1,10 @@
-"""Execution quality: placement latency, fill rate, and fill prices compared with fair values.
+"""Execution quality: placement latency, fill rate, and fill prices compared with fair values and best prices.
 
 The edge of a fill is the difference between its price and the fair value that the strategy stated with the order,
 positive when good. The edge promised uses the limit price; the edge kept uses the fill price and subtracts the fee;
-slippage is the edge kept with the opposite sign. Averages are per contract. An order without a fair value has no edge
-and counts in everything else.
+slippage is the edge kept with the opposite sign, and follows the fair value. The slippage to the best price does not:
+it compares the fill with the best price that the order could take when it was decided on, before fees. Averages are per
+contract. An order without a fair value has no edge, and one without a best price no slippage to it.
 
 A drop compares the last orders with the earlier ones: the difference of two averages, in standard errors, assuming that
 the last are like the earlier. The fills of one order count as one observation, because they share one decision. A drop
@@ -73,6 +74,12 @@ class FillSample(msgspec.Struct, frozen=True):
         return Money(notional(Price(fair - price), self.fill.qty) * self.fill.side.sign)
 
     @property
+    def beyond_best(self) -> Money:
+        """Return the cost beyond the best price at the decision, before the fee; 0 without one, negative if better."""
+        best = self.order.best if self.order.best is not None else self.fill.price
+        return Money(notional(Price(self.fill.price - best), self.fill.qty) * self.fill.side.sign)
+
+    @property
     def kept(self) -> Money:
         """Return the edge at the price of the fill, after the fee."""
         return Money(self.edge(self.fill.price) - self.fill.fee)
@@ -82,7 +89,8 @@ class ExecutionQuality(msgspec.Struct, frozen=True, kw_only=True):
     """Counts that can be added up over strategies, markets and days. `latencies` are sorted milliseconds.
 
     `fill_time_ms` is the sum of the times from decision to first fill. `judged` orders are old enough to have traded in
-    time. `valued` contracts, in `valued_fills`, have a fair value; `promised` and `kept` refer to them.
+    time. `valued` contracts, in `valued_fills`, have a fair value; `promised` and `kept` refer to them. `compared`
+    contracts, in `compared_fills`, have a best price at their decision; `beyond_best` refers to them.
     """
 
     orders: int
@@ -98,6 +106,9 @@ class ExecutionQuality(msgspec.Struct, frozen=True, kw_only=True):
     valued: Qty
     promised: Money
     kept: Money
+    compared_fills: int
+    compared: Qty
+    beyond_best: Money
 
     @property
     def avg_fill_time_s(self) -> float | None:
@@ -132,6 +143,11 @@ class ExecutionQuality(msgspec.Struct, frozen=True, kw_only=True):
     def slippage(self) -> Price | None:
         """Return how far a contract was below its fair value, after fees; negative is good."""
         return self._for_one(Money(-self.kept))
+
+    @property
+    def slippage_to_best(self) -> Price | None:
+        """Return how much worse a contract traded than the best price at its decision; negative is better."""
+        return Price(round(self.beyond_best / self.compared)) if self.compared else None
 
     def _for_one(self, money: Money) -> Price | None:
         return Price(round(money / self.valued)) if self.valued else None
@@ -187,6 +203,7 @@ def summarize(
     """Count the orders and the fills."""
     judged = [one for one in sent if _is_old_enough(one, now, within_ms)]
     valued = [one for one in traded if one.order.fair is not None]
+    compared = [one for one in traded if one.order.best is not None]
     return ExecutionQuality(
         orders=len(sent),
         orders_filled=sum(one.filled_at is not None for one in sent),
@@ -201,6 +218,9 @@ def summarize(
         valued=Qty(sum(one.fill.qty for one in valued)),
         promised=Money(sum(one.edge(one.order.price) for one in valued)),
         kept=Money(sum(one.kept for one in valued)),
+        compared_fills=len(compared),
+        compared=Qty(sum(one.fill.qty for one in compared)),
+        beyond_best=Money(sum(one.beyond_best for one in compared)),
     )
 
 

@@ -31,6 +31,7 @@ def worse_case_terms(before: Order, wanted: Order, now: Ts) -> Order:
         before,
         price=worst_price(before.price, wanted.price),
         fair=wanted.fair,
+        best=wanted.best,
         qty=Qty(before.filled + left),
         reduced=Qty(0),
         status=OrderStatus.UNKNOWN,

@@ -21,7 +21,7 @@ from kalshi_cli.core.account.tracked_order import Tracked, was_raised
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.model.order_terms import BID, TimeInForce
-from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.model.orders import DUPLICATE_ID, Fill, Order, OrderStatus
 
 MAX_HELD_FILLS = 1_000
 """The most fills kept for orders whose exchange id is unknown. Beyond it the oldest is dropped; the next account read
@@ -39,9 +39,6 @@ _AFTER = frozenset({_S.FILLED, _S.CANCELED, _S.EXPIRED})
 
 ID_TAKEN = "order_already_exists"
 """The prefix of the code of an unconfirmed order whose id the exchange already had: an order with that id exists."""
-
-DUPLICATE_ID = "DUPLICATE_ID"
-"""The code of an order that was rejected because an older order has its id."""
 
 TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
     _S.DENIED: frozenset(),
@@ -321,8 +318,9 @@ class OrderRegistry:
         after = message.order
         tracked.stated = after.updated  # a read from before the amend must not undo it
         rest = {"price": after.price, "qty": after.qty, "reduced": after.reduced, "expires": after.expires}
-        if after.fair is not None:  # reports of the exchange have no fair value
-            rest["fair"] = after.fair
+        for name in ("fair", "best"):  # reports of the exchange have neither
+            if (value := getattr(after, name)) is not None:
+                rest[name] = value
         self._merge(tracked, message.ts, after.status, after.filled, rest)
         return tracked.order
 

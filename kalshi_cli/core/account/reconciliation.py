@@ -13,11 +13,11 @@ import msgspec
 
 from kalshi_cli.base.units import Qty, Ts, show_price, show_qty
 from kalshi_cli.core.account.open_amends import is_amend_open
-from kalshi_cli.core.account.order_index import DUPLICATE_ID, OrderRegistry, is_id_taken
+from kalshi_cli.core.account.order_index import OrderRegistry, is_id_taken
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.effects import AlertRaised, Effect, OrderChanged
 from kalshi_cli.core.model.order_terms import TimeInForce
-from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.model.orders import DUPLICATE_ID, Fill, Order, OrderStatus
 
 NEVER_ARRIVED_MARGIN_MS = 45_000
 """How much newer than an order the exchange's data must be before a missing order proves that it never arrived.

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.account import reconciliation
 from kalshi_cli.core.account.closed_markets import ClosedMarket
-from kalshi_cli.core.account.order_index import DUPLICATE_ID, ids_of
+from kalshi_cli.core.account.order_index import ids_of
 from kalshi_cli.core.engine.book_validity import BookWatch
 from kalshi_cli.core.engine.market_updates import MarketUpdates
 from kalshi_cli.core.engine.order_group_watch import OrderGroupWatch
@@ -30,7 +30,7 @@ from kalshi_cli.core.model.effects import (
 )
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Amend, Cancel, Close, Intent, Place
-from kalshi_cli.core.model.orders import Fill, Order
+from kalshi_cli.core.model.orders import DUPLICATE_ID, Fill, Order
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.risk import review
 from kalshi_cli.core.risk.exits import BLOCKED_BY_EXIT, ProtectiveExits
@@ -339,10 +339,10 @@ class TradingEngine:
         if not order.status.is_live:
             self._cancelling.pop(order.order_id, None)
         if isinstance(message, messages.OrderRejected):
-            self.tally.rejected += 1
+            self.tally.count_rejected(order.code)
             guarded += self._groups.on_rejected(order, message)
         if isinstance(message, messages.AmendEnded) and message.code:
-            self.tally.rejected += 1
+            self.tally.count_rejected(message.code)
         effects = [*guarded, OrderChanged(order)]  # after a crash, a stored order raises no alert again
         if isinstance(message, messages.OrderUnknown):
             text = f"{self.state.order_words(order)} may be live: {message.reason}"
@@ -398,7 +398,7 @@ class TradingEngine:
 
     def _credit(self, order: Order, fill: Fill) -> list[Effect]:
         """Credit a fill to its order's strategy, and report it at once or after the whole account read."""
-        effects = self._guards.fees.charged(fill, order)
+        effects = [*self._guards.fees.charged(fill, order), *self._groups.on_fill(order, fill)]
         if not order.strategy or not self.state.record_own_fill(order.strategy, fill):
             return effects
         if self._unreported_fills is not None:

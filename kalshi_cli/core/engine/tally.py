@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Money, Qty
-from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.orders import Fill, is_own_code
 
 
 class RunCounters(msgspec.Struct):
@@ -39,6 +39,14 @@ class RunCounters(msgspec.Struct):
             self.won += 1
         else:
             self.lost += 1
+
+    def count_rejected(self, code: str) -> None:
+        """Count the rejection of a reviewed request; a code of kalshi means that it was refused and never sent."""
+        if is_own_code(code):
+            self.orders -= 1
+            self.count_denied(code)
+        else:
+            self.rejected += 1
 
     def count_denied(self, code: str) -> None:
         """Count a refused order request."""

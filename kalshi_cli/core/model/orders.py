@@ -47,12 +47,20 @@ class OrderStatus(StrEnum):
 _LIVE = frozenset({OrderStatus.SUBMITTED, OrderStatus.UNKNOWN, OrderStatus.RESTING})
 
 
+DUPLICATE_ID = "DUPLICATE_ID"
+"""The code of an order that was rejected because an older order has its id."""
+
+_HERE = ("halted", "kill_switch", "not_sent", "read_only", "refused", "state")
+"""Prefixes of the codes of orders that kalshi refused after their review; its other codes are in capitals."""
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """An order of the account. The open quantity is `qty - filled - reduced`.
 
     The exchange assigns `order_id`, which is empty until it is known. `client_order_id` is ours and may be empty on an
     order of another program (`is_foreign`). `self_trade_prevention` stays None if the exchange does not report it.
-    `outcome` is the outcome as typed here, which the exchange does not store; empty for all other orders.
+    `outcome` is the outcome as typed here, which the exchange does not store; empty for all other orders. `best` is the
+    best price that the order could take when it was decided on; None without one, and for orders of other programs.
     """
 
     client_order_id: str
@@ -83,6 +91,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     self_trade_prevention: SelfTradePrevention | None = SelfTradePrevention.TAKER
     cancel_on_pause: bool = False
     outcome: Literal["", "yes", "no"] = ""
+    best: Price | None = None
 
     @property
     def remaining(self) -> Qty:
@@ -94,6 +103,16 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         if self.outcome:
             return typed_terms(self.side, self.price, self.outcome)
         return own_terms(self.side, self.price, held)
+
+
+def is_refused_here(order: Order) -> bool:
+    """Return whether kalshi refused an order after its review: it was never sent."""
+    return order.status is OrderStatus.REJECTED and is_own_code(order.code)
+
+
+def is_own_code(code: str) -> bool:
+    """Return whether a code of a rejection is from kalshi, which did not send the request; "" is of the exchange."""
+    return code.startswith(_HERE) or (code.isupper() and code != DUPLICATE_ID)
 
 
 def as_typed(stated: Order, filed: Order | None) -> Order:

@@ -8,9 +8,9 @@ import msgspec
 
 from kalshi_cli.base.text import SHORT_ID_LENGTH
 from kalshi_cli.base.units import Ts, format_ts, show_qty
-from kalshi_cli.core.account.order_index import DUPLICATE_ID, OWN_ID
+from kalshi_cli.core.account.order_index import OWN_ID
 from kalshi_cli.core.model.order_terms import own_terms
-from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.model.orders import Order, OrderStatus, is_refused_here
 from kalshi_cli.core.monitoring.check_report import Breach, Measure, breach, warning
 from kalshi_cli.core.risk.guards import UNCONFIRMED_ALERT_MS, UNCONFIRMED_STATUSES
 
@@ -20,9 +20,6 @@ LATE_MS = 10_000
 MIN_ORDERS_SENT = 10
 """Fewer orders give no meaningful share of rejections."""
 
-
-_HERE = ("halted", "kill_switch", "not_sent", "read_only", "refused", "state")
-"""Prefixes of the codes of orders that kalshi refused after their review; its other codes are in capitals."""
 
 _NOT_JUDGED = frozenset(
     {"credentials", "exchange_is_paused", "rate_limited", "redirect", "trading_is_paused", "unreachable"}
@@ -160,12 +157,6 @@ def refusals(sent: Iterable[Order], measure: Measure) -> tuple[tuple[Breach, ...
         last = max(refused, key=lambda order: order.updated)
         text += f", the last {last.client_order_id}: {last.code or last.reason or 'no reason given'}"
     return measure.breach("REJECT_RATE", "orders", text), measure
-
-
-def is_refused_here(order: Order) -> bool:
-    """Return whether kalshi refused an order after its review: it was never sent."""
-    is_ours = order.code.startswith(_HERE) or (order.code.isupper() and order.code != DUPLICATE_ID)
-    return order.status is OrderStatus.REJECTED and is_ours
 
 
 def _breach(code: str, order: Order, what: str, limit: str, *, severity: str = "critical") -> Breach:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.model.orders import Order, is_refused_here
 from kalshi_cli.core.monitoring.check_report import Breach, Measure, critical
-from kalshi_cli.core.monitoring.order_check import MIN_ORDERS_SENT, is_refused_here
+from kalshi_cli.core.monitoring.order_check import MIN_ORDERS_SENT
 
 FEWEST = 20
 """Fewer order requests give no meaningful share of refusals."""

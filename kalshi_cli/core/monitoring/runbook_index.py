@@ -56,6 +56,7 @@ _CODES: tuple[tuple[Remedy, str], ...] = (
     (Remedy("feed-stale", "kalshi health-check", "check"), "FEED_STALE FEED_LATE FEED_GAPS"),
     (Remedy("feed-stale", "kalshi status", "check"), "BOOK_MISSING"),
     (Remedy("group-triggered", "kalshi order group list"), "GROUP_TRIGGERED"),
+    (Remedy("group-triggered", "kalshi fills --paper"), "GROUP_LIMIT"),
     (
         Remedy("guard-tripped", "kalshi status"),
         "DOUBLE_ORDER DUPLICATE_ID ID_CLASH STRATEGY_FAILED STRATEGY_FLOOD STRATEGY_HUNG STRATEGY_STUCK BAD_INTENT",

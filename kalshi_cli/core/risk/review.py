@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from kalshi_cli.base.units import Qty, Ts, show_qty
+from kalshi_cli.base.units import Price, Qty, Ts, show_qty
 from kalshi_cli.core.account.open_amends import worse_case_terms
 from kalshi_cli.core.model.effects import AmendOrder, CloseOrder, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.intents import Amend, Close, Place
-from kalshi_cli.core.model.order_terms import TimeInForce
+from kalshi_cli.core.model.order_terms import Side, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.risk.controls import AMEND_LOWERS, BEFORE_CLOSES, CONTROLS, OF_PEOPLE
 from kalshi_cli.core.risk.exposure_controls import Control, is_reducing
@@ -146,7 +146,16 @@ def _order(
         self_trade_prevention=intent.self_trade_prevention,
         cancel_on_pause=intent.cancel_on_pause,
         outcome=intent.outcome,
+        best=_best(state, intent.ticker, intent.side),
     )
+
+
+def _best(state: EngineState, ticker: str, side: Side) -> Price | None:
+    """Return the best price that an order of this side could take now; None without a usable order book."""
+    book = state.books.get(ticker)
+    if book is None or not book.is_usable:
+        return None
+    return book.best_ask if side is Side.BID else book.best_bid
 
 
 def review_amend(
@@ -193,6 +202,7 @@ def review_amend(
         reduced=Qty(0),
         expires=before.expires if intent.expires is None else intent.expires or None,
         fair=fair,
+        best=_best(state, before.ticker, before.side) or before.best,
     )
     knew_lock = state.locks.get(before.ticker, Ts(0))
     return AmendOrder(before, wanted, worse_case_terms(before, wanted, state.now), state.trading, knew_lock)

@@ -39,6 +39,9 @@ class _CountedPositions:
 class EngineState:
     """Books, orders, positions and the trading state of one account. Only the engine changes it."""
 
+    simulated_group_limit: Qty | None = None
+    """The limit of the order groups that a run with simulated fills would have live; None in live trading."""
+
     def __init__(
         self,
         *,

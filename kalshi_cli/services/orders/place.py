@@ -22,7 +22,7 @@ from kalshi_cli.base.errors import (
 )
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_price, show_qty
 from kalshi_cli.core.account.closed_markets import ClosedMarket
-from kalshi_cli.core.account.order_index import DUPLICATE_ID, is_as_sent
+from kalshi_cli.core.account.order_index import is_as_sent
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.model.effects import AlertRaised, CloseOrder, Effect, OrderRefused, SubmitOrder
@@ -31,7 +31,7 @@ from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.messages import ExternalOrders, Filled, OrderAccepted, OrderRejected
 from kalshi_cli.core.model.order_terms import BID, SelfTradePrevention, TimeInForce, book_terms, outcome_price
-from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.model.orders import DUPLICATE_ID, Order, OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.account_snapshot import marks_update

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.units import Money, Ts, contracts, format_ts, pluralize, show_price
 from kalshi_cli.core.account.pnl import ProfitAndLoss, group_by
 from kalshi_cli.core.engine.engine import TradingEngine
-from kalshi_cli.core.model.effects import Effect, OrderRefused
+from kalshi_cli.core.model.effects import AlertRaised, Effect, OrderRefused
 from kalshi_cli.core.model.messages import Message, Tick
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.services.research.report.measures import BacktestFacts, Measurements, report_fields
@@ -197,11 +197,21 @@ def backtest_view(report: BacktestReport) -> BacktestView:
 
 def unknown_lines(report: BacktestReport) -> tuple[str, ...]:
     """Return what the data does not say, one line each: first its gaps."""
+    facts = report.facts
+    found = (*_after_group_limit(facts.group_limits), *facts.unknown)
     if not report.holes:
-        return report.facts.unknown
+        return found
     done = "ignored" if report.gap_mode == "ignore" else "no trading in a market until its next snapshot"
     lost = f"{report.lost_s:,.1f} s without a book (summed over markets)"
-    return (f"{pluralize(report.holes, 'gap')} in the data, {lost}: {done}", *report.facts.unknown)
+    return (f"{pluralize(report.holes, 'gap')} in the data, {lost}: {done}", *found)
+
+
+def _after_group_limit(reached: Sequence[AlertRaised]) -> Iterator[str]:
+    """Yield from where on live trading would have differed, because its order group had been triggered."""
+    if reached:
+        first, others = reached[0], len(reached) - 1
+        more = f"; the same in {pluralize(others, 'other run')}" if others else ""
+        yield f"trading after {format_ts(first.ts)}: {first.subject}: {first.text} (GROUP_LIMIT{more})"
 
 
 def backtest_warnings(report: BacktestReport, *, with_unknown: bool = True) -> list[str]:

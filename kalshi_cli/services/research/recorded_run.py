@@ -12,7 +12,7 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock, ManualClock
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.base.units import Money, Qty, Ts
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.engine.strategy_runner import StrategyProtocol
 from kalshi_cli.core.market.order_book import OrderBook
@@ -50,12 +50,14 @@ def over_recordings(
     seed: int = 0,
     inputs: Iterable[Input] = (),
     hook_limit_s: float = HOOK_LIMIT_S,
+    group_limit: Qty | None = None,
 ) -> BacktestReport:
     """Run the live engine and strategies over recordings, in recorded time. The same `new_id` gives the same report.
 
     `inputs` are the data inputs of the strategies; UsageError if an input was not recorded. `seed` is that of drawn
     latencies. A tick comes every `interval_s` of recorded time. A hook that does not return within `hook_limit_s` of
-    real time ends its strategy, if this is the main thread of the process: only there it can be interrupted.
+    real time ends its strategy, if this is the main thread of the process: only there it can be interrupted. The report
+    says where live trading would have stopped, because the fills reached `group_limit`.
     """
     clock = ManualClock(Ts(0))
     replay, is_compiled, period = replay_of(request, clock, interval_s)
@@ -64,6 +66,7 @@ def over_recordings(
         latency_ms=request.latency_ms, fill_model=request.fill_model, seed=seed,
         is_compiled=is_compiled,
     )  # fmt: skip
+    engine.state.simulated_group_limit = group_limit
     fees = engine.state.fees
     hearing = InputFilter(inputs)
     holes = HoleFilter(request.holes)

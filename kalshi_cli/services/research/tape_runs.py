@@ -57,6 +57,7 @@ class BacktestSetup(msgspec.Struct, frozen=True, kw_only=True):
     interval_s: float
     configured: dict[str, dict[str, Any]]
     allotted: tuple[str, ...]
+    group_limit: Qty | None = None
 
     @classmethod
     def of(cls, config: Config) -> Self:
@@ -73,6 +74,7 @@ class BacktestSetup(msgspec.Struct, frozen=True, kw_only=True):
             interval_s=config.trade.interval_s,
             configured={name: dict(given) for name, given in config.strategies.items()},
             allotted=tuple(config.allotments),
+            group_limit=config.trade.group_limit,
         )
 
 
@@ -102,6 +104,7 @@ def run_backtest(setup: BacktestSetup, request: BacktestRequest) -> BacktestRepo
             new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),
             references=setup.references, order_expiry_s=setup.order_expiry_s, seed=setup.seed,
             interval_s=setup.interval_s if request.interval_s is None else request.interval_s,
+            group_limit=setup.group_limit,
             inputs=[wanted for strategy in strategies for wanted in strategy.inputs()],
         )  # fmt: skip
 
@@ -268,6 +271,7 @@ def merge_facts(parts: Sequence[BacktestFacts], cash: Money) -> BacktestFacts:
         highest=max(part.highest for part in parts),
         closes={ticker: close for part in parts for ticker, close in part.closes.items()},
         days={day: Money(gain) for day, gain in days.items()},
+        group_limits=tuple(alert for part in parts for alert in part.group_limits),
         unknown=tuple(dict.fromkeys(text for part in parts for text in part.unknown)),
         bids=span(part.bids for part in parts),
         asks=span(part.asks for part in parts),

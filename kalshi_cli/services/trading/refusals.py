@@ -15,9 +15,8 @@ from kalshi_cli.base.errors import (
     StateFileError,
     UnreachableError,
 )
-from kalshi_cli.core.account.order_index import DUPLICATE_ID
 from kalshi_cli.core.model.effects import OrderRefused
-from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.model.orders import DUPLICATE_ID, Order, OrderStatus
 from kalshi_cli.exchange.wire.replies import error_hint, short_of_cash
 from kalshi_cli.services.trading.halts import describe, resume_hint
 from kalshi_cli.store.records import Halt

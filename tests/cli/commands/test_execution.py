@@ -142,6 +142,7 @@ def test_a_run_leaves_behind_how_its_orders_were_carried_out() -> None:
     kept = 0.05 - float(fill["fee"]) / 10
     assert float(row["edge_kept"]) == pytest.approx(kept, abs=0.0001)
     assert row["slippage"] == f"-{row['edge_kept']}"
+    assert (row["compared_fills"], row["slippage_to_best"]) == (1, "0.0000"), "it bought at the ask that it saw"
     assert (row["timed"], row["placement_median_ms"]) == (1, row["placement_p99_ms"])
     assert {key: ended.json[key] for key in row if key != "key"} == {key: row[key] for key in row if key != "key"}
 

@@ -60,6 +60,21 @@ def test_an_ask_above_its_fair_value_does_too() -> None:
     assert (found.edge_at_order, found.edge_kept) == (cents(2), cents(3))
 
 
+def test_slippage_to_best_is_against_the_best_price_at_the_decision_whatever_the_fair_value_is() -> None:
+    """A bold fair value makes no slippage better, and an exit without a fair value has one."""
+    orders = [
+        order(1, price=cents(45), best=cents(42), fair=cents(90)), order(2, side=ASK, best=cents(40), fair=None),
+        order(3, best=cents(41)), order(4),
+    ]  # fmt: skip
+    swept = [fill(1, price=cents(42)), fill(5, order_id="o1", price=cents(44))]
+    found = summed(orders, [*swept, fill(2, side=ASK, price=cents(39)), fill(3, price=cents(38)), fill(4)])
+    assert (found.fills, found.compared_fills, found.compared) == (5, 4, contracts(40))
+    assert found.slippage_to_best == Price((0 + 200 + 100 - 300) // 4) == 0
+    assert summed(orders[:1], swept).slippage_to_best == cents(1)
+    assert summed(orders[1:2], [fill(2, side=ASK, price=cents(39))]).slippage_to_best == cents(1)
+    assert summed(orders[3:], [fill(4)]).slippage_to_best is None
+
+
 def test_averages_are_over_contracts_and_leave_out_what_nobody_valued() -> None:
     orders = [order(1), order(2, price=cents(43)), order(3, fair=None)]
     fills = [fill(1, qty=contracts(30)), fill(2, price=cents(43), qty=contracts(10)), fill(3, qty=contracts(60))]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from support.values import NOW, make_balance, make_engine, make_order, make_state
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.account.order_index import DUPLICATE_ID, ID_TAKEN
+from kalshi_cli.core.account.order_index import ID_TAKEN
 from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS, OLDER_MS
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.messages import AccountSnapshot, OrderState, OrderUnknown
-from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.model.orders import DUPLICATE_ID, Order, OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
 
 

@@ -255,6 +255,18 @@ def test_an_amend_that_was_taken_is_the_order_from_then_on() -> None:
     )
 
 
+def test_an_amend_is_compared_with_the_best_price_at_its_own_decision() -> None:
+    engine, quoter = loop()
+    assert order(engine).best == cents(44)
+    engine.step(make_book(ask=47))
+    sent = wanted_by(engine, quoter, 41, 10, fair=cents(50))
+    assert isinstance(sent, AmendOrder)
+    assert order(engine).best == cents(47), "it may trade before the reply"
+    engine.step(AmendEnded(NOW, msgspec.structs.replace(sent.wanted, best=None, fair=None)))
+    assert (order(engine).best, order(engine).fair) == (cents(47), cents(50)), "the exchange knows neither"
+    assert rest(desk(), ASK, 46, 5, "c2", "o2").best == cents(40), "a sale could take the bid"
+
+
 def test_a_read_from_before_the_amend_does_not_undo_it() -> None:
     engine = desk()
     sent = amend(engine, 42, 12)
@@ -472,6 +484,15 @@ def test_an_amend_that_is_refused_is_counted_and_its_belief_forgotten() -> None:
     assert order(engine).fair == cents(50)
     engine.step(AmendEnded(NOW, sent.before, "invalid_price", "no"))
     assert (order(engine).fair, order(engine).price, engine.tally.rejected) == (cents(44), cents(40), 1)
+
+
+def test_an_amend_that_was_not_sent_counts_as_refused() -> None:
+    engine, quoter = loop()
+    sent = wanted_by(engine, quoter, 41, 10, fair=cents(50))
+    assert isinstance(sent, AmendOrder)
+    before = engine.tally.orders
+    engine.step(AmendEnded(NOW, sent.before, "HALTED", "no"))
+    assert (engine.tally.orders, engine.tally.denied, engine.tally.rejected) == (before - 1, {"HALTED": 1}, 0)
 
 
 def test_the_new_terms_on_the_exchange_end_the_doubt_at_once() -> None:

@@ -364,6 +364,18 @@ def test_a_refusal_and_an_unknown_are_told_apart() -> None:
     assert engine.step(OrderUnknown(NOW, "never heard of", "x")) == []
 
 
+def test_a_reviewed_order_that_was_not_sent_counts_as_refused() -> None:
+    """A halt or the state file can come between the review and the request; `kalshi why` counts it in the same way."""
+    engine = make_engine()
+    engine.step(make_book())
+    for code in ("HALTED", "not_sent", "invalid_price"):
+        verdict = engine.place(bid(), "probe")
+        assert isinstance(verdict, SubmitOrder)
+        engine.step(OrderRejected(NOW, verdict.order.client_order_id, code))
+    tally = engine.tally
+    assert (tally.intents, tally.orders, tally.rejected, tally.denied) == (3, 1, 1, {"HALTED": 1, "not_sent": 1})
+
+
 def test_a_fill_is_booked_once_and_told_to_its_strategy(live: tuple[TradingEngine, str]) -> None:
     engine, order = live
     fill = make_fill(client_order_id=order, qty=contracts(4), fee=Money(100))

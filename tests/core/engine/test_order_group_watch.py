@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 import pytest
-from support.values import NOW, make_book, make_engine
+from support.values import NOW, hold_position, make_book, make_engine, make_fill
 
 from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import AlertRaised, Effect, OrderGroupStateChanged, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
-from kalshi_cli.core.model.messages import GroupChange, OrderRejected
-from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.messages import Filled, GroupChange, OrderRejected
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.core.model.orders import OrderStatus
 
 INTENT = Place("KXA-1", BID, cents(40), contracts(1), fair=cents(60))
@@ -133,3 +136,57 @@ def test_any_other_refusal_says_nothing_of_the_group(engine: TradingEngine, grou
     effects = engine.step(OrderRejected(Ts(NOW + 1), sent.order.client_order_id, code, "KXGROUPSTAGE-1"))
     assert codes(effects) == []
     assert engine.state.orders.get(sent.order.client_order_id).status is OrderStatus.REJECTED  # type: ignore[union-attr]
+
+
+# -- simulated fills, without a group -------------------------------------------------------------------------------
+
+
+def simulated(limit: int | None = 500, **terms: Any) -> tuple[TradingEngine, Callable[[int, int], list[Effect]]]:
+    """Return an engine whose run has no groups, and a fill of its order after milliseconds."""
+    made = make_engine()
+    made.state.trading = TradingState.ACTIVE
+    made.state.simulated_group_limit = None if limit is None else contracts(limit)
+    made.step(make_book())
+    strategy = terms.pop("strategy", "s")
+    if terms.get("reduce_only"):
+        hold_position(made.state, qty=contracts(10), side=ASK)
+    sent = made.place(msgspec.structs.replace(INTENT, **terms), strategy)
+    assert isinstance(sent, SubmitOrder)
+    name = sent.order.client_order_id
+
+    def fill(after_ms: int, count: int) -> list[Effect]:
+        ts = Ts(NOW + after_ms)
+        one = make_fill(f"f{after_ms}", client_order_id=name, order_id="", qty=contracts(count), ts=ts)
+        return made.step(Filled(ts, one))
+
+    return made, fill
+
+
+def test_a_simulated_run_says_once_where_the_exchange_would_have_stopped_it() -> None:
+    engine, fill = simulated()
+    assert [codes(fill(0, 300)), codes(fill(4_000, 199))] == [[], []]
+    [alert] = [effect for effect in fill(4_001, 1) if isinstance(effect, AlertRaised)]
+    assert (alert.code, alert.tier, alert.subject) == ("GROUP_LIMIT", "warning", "KXA-1")
+    assert alert.text.startswith("500 contracts traded within 15 s, and trade.group_limit is 500: live, ")
+    assert codes(fill(5_000, 900)) == []
+    assert engine.state.triggered_groups == set(), "the simulation goes on"
+
+
+def test_contracts_older_than_fifteen_seconds_do_not_count() -> None:
+    _, fill = simulated()
+    assert [codes(fill(0, 300)), codes(fill(14_999, 199)), codes(fill(15_000, 300))] == [[], [], []]
+    assert codes(fill(15_001, 1)) == ["GROUP_LIMIT"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "terms"),
+    [
+        (None, {}),
+        (500, {"strategy": ""}),
+        (500, {"subaccount": 2}),
+        (500, {"reduce_only": True, "tif": TimeInForce.IOC}),
+    ],
+)
+def test_fills_that_no_group_would_count_are_not_counted(limit: int | None, terms: dict[str, Any]) -> None:
+    _, fill = simulated(limit, **terms)
+    assert codes(fill(0, 900)) == []

@@ -8,14 +8,12 @@ import pytest
 from support.values import NOW, make_order
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.account.order_index import DUPLICATE_ID
 from kalshi_cli.core.model.order_terms import ASK
-from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.model.orders import DUPLICATE_ID, Order, OrderStatus, is_refused_here
 from kalshi_cli.core.monitoring.check_report import Breach, Measure
 from kalshi_cli.core.monitoring.order_check import (
     Resting,
     external_orders,
-    is_refused_here,
     orders_in_triggered_groups,
     orphaned_orders,
     refusals,

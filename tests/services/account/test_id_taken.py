@@ -12,9 +12,8 @@ from support.simulation import OTHER, TICKER, Simulation, ticket
 
 from kalshi_cli.base.errors import OutcomeUnknownError, RefusedError
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.account.order_index import DUPLICATE_ID
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.model.orders import DUPLICATE_ID, OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.account.recovery import reconcile_unknown
 from kalshi_cli.services.orders import batch

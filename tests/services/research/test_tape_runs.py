@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.lake import lake_of
-from support.recordings import T0
+from support.recordings import T0, TICKER
 from support.tapes import SETUP, swinging_tape, swinging_tapes
 
 from kalshi_cli.base.errors import KalshiError, UsageError
-from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.base.units import Money, Ts, contracts, format_ts
 from kalshi_cli.config.config import Config
 from kalshi_cli.config.schema import TradeConfig
 from kalshi_cli.services.research.backtest import BacktestRequest, backtest_notes, backtest_view
@@ -54,6 +54,31 @@ def test_one_and_two_processes_give_the_same_report_in_the_order_of_the_files(tm
     assert merged.curve[-1][1] == merged.summary.net
     exposures = [backtest_view(run.report).highest_exposure for run in one]
     assert backtest_view(merged).highest_exposure == max(exposures) > 0, "the runs have accounts of their own"
+
+
+def test_a_report_says_from_where_on_live_trading_would_have_been_stopped(tmp_path: Path) -> None:
+    """One order of the strategy reaches this limit in 15 s; live, its order group would be triggered."""
+    setup = msgspec.structs.replace(SETUP, group_limit=contracts(5))
+    requests = split_by_tape(request(*swinging_tapes(tmp_path)))
+    reports = [run.report for run in run_tapes(setup, requests, 1)]
+    merged = merge_reports(reports, SETUP.cash)
+    first, *others = [report.fills[0] for report in reports if report.fills]
+    line, *rest = backtest_view(merged).unknown
+    assert line.startswith(f"trading after {format_ts(first.ts)}: {first.ticker}: ")
+    assert line.endswith(f"(GROUP_LIMIT; the same in {len(others)} other runs)")
+    assert not any("GROUP_LIMIT" in text for text in rest)
+    assert merged.summary == merge_reports([run.report for run in run_tapes(SETUP, requests, 1)], SETUP.cash).summary
+    assert BacktestSetup.of(Config(trade=TradeConfig(group_limit=contracts(7)))).group_limit == contracts(7)
+
+
+@pytest.mark.parametrize("source", [{}, {"source": "ignored.csv"}])
+def test_a_backtest_needs_no_source_because_the_data_has_what_it_gave(tmp_path: Path, source: dict[str, str]) -> None:
+    tape = swinging_tape(tmp_path / "tape.jsonl", 0, 20, 70)
+    fairs = tmp_path / "fairs.csv"
+    fairs.write_text(f"time,ticker,probability\n{format_ts(T0)},{TICKER},0.60\n")
+    assert run_tape(SETUP, request(tape, fairs, strategy="model-edge", **source)).report.fills
+    with pytest.raises(UsageError, match=r"No probability in tape\.jsonl"):
+        run_tape(SETUP, request(tape, strategy="model-edge", **source))
 
 
 def test_what_a_strategy_prints_goes_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

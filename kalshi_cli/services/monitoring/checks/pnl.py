@@ -37,7 +37,7 @@ def examine(readings: CheckData) -> CheckReport:
     measures += [*day_fall, *win_rate]
     summary = f"today {show_money(day, signed=True)}"
     if wins or losses:
-        summary += f" (closed: {wins} won, {losses} lost)"
+        summary += f" (closing orders: {wins} won, {losses} lost)"
     gained = pnl_since(found, None).net
     falls: list[Measure] = []
 

@@ -32,6 +32,7 @@ def position_fields(nets: Sequence[Money]) -> dict[str, object]:
     return {
         "closed_positions": len(nets),
         "winning_positions": len(wins),
+        "position_win_rate": Ratio(len(wins) / len(nets)) if nets else None,
         "profit_factor": round(sum(wins) / lost, 6) if lost else None,
         "average_win": SignedMoney(Money(round(sum(wins) / len(wins)))) if wins else None,
         "average_loss": SignedMoney(Money(-round(lost / len(losses)))) if losses else None,

@@ -75,6 +75,8 @@ class BacktestFacts(msgspec.Struct, frozen=True, kw_only=True):
     days: dict[int, Money] = {}
     """The gain of each day (UTC), by its number since 1970."""
     unknown: tuple[str, ...] = ()
+    group_limits: tuple[AlertRaised, ...] = ()
+    """Where live trading would have stopped, because the fills reached the limit of an order group; one a run."""
     bids: tuple[Price, Price] | None = None
     """The lowest and the highest best bid at the ticks before the first order request; None without one."""
     asks: tuple[Price, Price] | None = None
@@ -97,6 +99,7 @@ class Measurements:
         self._last: Ts | None = None
         self._ordered = 0
         self._floods: Counter[str] = Counter()
+        self._group_limits: list[AlertRaised] = []
         self._strategies: dict[tuple[str, str], str] = {}
         self._day_nets: dict[int, Money] = {}
         self._bids: tuple[Price, Price] | None = None
@@ -126,6 +129,8 @@ class Measurements:
             self._strategies[effect.fill.key] = effect.order.strategy if effect.order is not None else ""
         elif isinstance(effect, AlertRaised) and effect.code == "STRATEGY_FLOOD":
             self._floods[effect.subject] += 1
+        elif isinstance(effect, AlertRaised) and effect.code == "GROUP_LIMIT":
+            self._group_limits.append(effect)
 
     def facts(self, net: Money) -> BacktestFacts:
         """Return the measures at the end of a run with this net."""
@@ -151,6 +156,7 @@ class Measurements:
             strategies=dict(self._strategies),
             days={day: Money(after - before) for day, (before, after) in zip(days, pairwise(ends), strict=True)},
             unknown=self._unknown(marks),
+            group_limits=tuple(self._group_limits),
             bids=self._bids,
             asks=self._asks,
             waiting=self._engine.hooks.waiting,

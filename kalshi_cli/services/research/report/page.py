@@ -21,8 +21,8 @@ MAX_BARS = 40
 
 _TILES = (
     "net", "total_return", "fees", "max_drawdown", "highest_exposure", "turnover", "fills", "maker_share", "fill_rate",
-    "win_rate", "profit_factor", "average_win", "average_loss", "closed_positions", "winning_positions",
-    "time_in_market", "markets", "markets_traded", "starting_balance", "balance",
+    "closed_positions", "winning_positions", "position_win_rate", "win_rate", "profit_factor",
+    "average_win", "average_loss", "time_in_market", "markets", "markets_traded", "starting_balance", "balance",
 )  # fmt: skip
 
 _NOT_ON_PAGE = ("event_ticker", "order_id")

@@ -28,8 +28,8 @@ _REPORTS = "name a file of `kalshi backtest --json` or `kalshi trade --json`, or
 _COMPARED = (
     "strategy", "fill_model", "latency", "started", "ended", "markets", "markets_traded", "starting_balance", "net",
     "total_return", "realized", "unrealized", "fees", "max_drawdown", "highest_exposure", "turnover", "time_in_market",
-    "closed_positions", "winning_positions", "profit_factor", "average_win", "average_loss", "intents", "orders",
-    "fills", "maker_share", "fill_rate", "win_rate", "balance",
+    "closed_positions", "winning_positions", "position_win_rate", "win_rate", "profit_factor",
+    "average_win", "average_loss", "intents", "orders", "fills", "maker_share", "fill_rate", "balance",
 )  # fmt: skip
 
 

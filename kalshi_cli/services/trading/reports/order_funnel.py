@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.monitoring.order_check import is_refused_here
+from kalshi_cli.core.model.orders import Order, OrderStatus, is_refused_here
 from kalshi_cli.core.risk.controls import NO_FAIR_VALUE
 from kalshi_cli.services.trading.halts import describe
 from kalshi_cli.services.trading.reports.status import RunStatus, disabled_strategy_text

@@ -48,15 +48,19 @@ def test_a_fill_that_turns_a_position_ends_one_and_begins_another() -> None:
 
 def test_gains_and_losses() -> None:
     assert position_fields([Money(300), Money(-100), Money(101), Money(0)]) == {
-        "closed_positions": 4, "winning_positions": 2, "profit_factor": 4.01, "average_win": 200, "average_loss": -50,
+        "closed_positions": 4, "winning_positions": 2, "position_win_rate": 0.5, "profit_factor": 4.01,
+        "average_win": 200, "average_loss": -50,
     }  # fmt: skip
     nothing = {"profit_factor": None, "average_win": None, "average_loss": None}
-    assert position_fields([]) == {"closed_positions": 0, "winning_positions": 0, **nothing}
+    assert position_fields([]) == {
+        "closed_positions": 0, "winning_positions": 0, "position_win_rate": None, **nothing,
+    }  # fmt: skip
     assert position_fields([Money(5)]) == {
-        "closed_positions": 1, "winning_positions": 1, **nothing, "average_win": 5,
+        "closed_positions": 1, "winning_positions": 1, "position_win_rate": 1.0, **nothing, "average_win": 5,
     }  # fmt: skip
     assert position_fields([Money(-5)]) == {
-        "closed_positions": 1, "winning_positions": 0, "profit_factor": 0.0, "average_win": None, "average_loss": -5,
+        "closed_positions": 1, "winning_positions": 0, "position_win_rate": 0.0, "profit_factor": 0.0,
+        "average_win": None, "average_loss": -5,
     }  # fmt: skip
     assert position_fields([Money(0)])["profit_factor"] is None, "nothing was lost"
 
