@@ -267,7 +267,7 @@ def reconcile(
     exchange lists is recorded. An order that a complete, fresh list does not contain is proven never to have arrived:
     that proof is possible 45 seconds after the order was created, or at its own expiration. An order in the state file
     that the exchange contradicts, because a reply was false, is repaired after the same time. Exit code 7 while any
-    order remains unconfirmed.
+    order remains unconfirmed, also if the exchange cannot be read; 6 says that no order is.
 
     \b
     kalshi order reconcile

@@ -21,7 +21,7 @@ from kalshi_cli.base.units import (
 from kalshi_cli.core.model.messages import OrderState
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.services.account.portfolio import PastPositions
-from kalshi_cli.services.account.recovery import reconcile, reconciled_row, record_reports
+from kalshi_cli.services.account.recovery import outcome_unknown_if_unread, reconcile, reconciled_row, record_reports
 from kalshi_cli.services.orders import amend, batch, cancel, close
 from kalshi_cli.services.orders.cancel_all import KillRun
 from kalshi_cli.services.orders.halt_marker import write_halt_marker
@@ -159,6 +159,7 @@ class OrderService(OrderPlanningService):
         """Find out what became of every unconfirmed order. Sends nothing.
 
         Waits up to `wait_s` for a proof that is due within that time. Rows that are `still_unknown` come last.
+        OutcomeUnknownError where the exchange cannot be read while an order is unconfirmed.
         """
         false: dict[str, str] = {}
 
@@ -166,7 +167,8 @@ class OrderService(OrderPlanningService):
             false[order.client_order_id] = text
             self._resources.tell(f"repaired: order {order.client_order_id} on {order.ticker}: {text}")
 
-        settled, open_ = reconcile(self._resources, wait_s, repaired)
+        with outcome_unknown_if_unread(self._resources):
+            settled, open_ = reconcile(self._resources, wait_s, repaired)
         return [
             reconciled_row(order, false.get(order.client_order_id, ""), is_open=is_open)
             for orders, is_open in ((settled, False), (open_, True))
