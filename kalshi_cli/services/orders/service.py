@@ -51,6 +51,7 @@ from kalshi_cli.views.orders import (
     ReconciledRow,
     change_view,
     order_row,
+    typed_row,
 )
 from kalshi_cli.views.own_terms import HeldByMarket, in_own_terms
 from kalshi_cli.views.plans import (
@@ -300,7 +301,7 @@ class OrderService(OrderPlanningService):
                     )
             with in_flight(subject):
                 after = amend.send(self.entry, *reviewed)
-            return change_view(reviewed[1].amend.before, after, change.outcome)
+            return change_view(reviewed[1].amend.before, after, proposal.side)
 
         return self._book.add(
             AmendPlan,
@@ -308,7 +309,7 @@ class OrderService(OrderPlanningService):
             lambda: self.plan_amend(before.order_id, change),
             subject=subject,
             facts=amend.amend_facts(self._env, proposal),
-            orders=(change_view(before, wanted, change.outcome, "dry_run"),),
+            orders=(change_view(before, wanted, proposal.side, "dry_run"),),
             **plan_prices([(proposal.cost, proposal.fee, wanted.remaining)]),
             **closing_amounts([proposal.effect]),
         )
@@ -356,7 +357,7 @@ class OrderService(OrderPlanningService):
             lambda: self._decrease(before, by, to),
             subject=f"the decrease of order {before.order_id}",
             facts=(f"{self._env}: {show_qty(before.remaining)} contracts remain on {before.ticker}; decrease {how}",),
-            orders=(order_row(before),),
+            orders=(typed_row(before),),
             by=by,
             to=to,
         )
@@ -384,7 +385,7 @@ class OrderService(OrderPlanningService):
         def execute(_age_s: float) -> PlanOutcome[CancelRow]:
             found = cancel.cancel_by_any_id(self._resources, [*ids])
             ended = [each.order for each in found if each.canceled and each.order is not None]
-            orders = tuple(order_row(each) for each in cancel.with_typed(self._resources, ended))
+            orders = tuple(map(typed_row, cancel.with_typed(self._resources, ended)))
             return PlanOutcome(rows=tuple(map(CancelRow.of, found)), error=cancel.failure(found), orders=orders)
 
         what = pluralize(len(ids), "order")

@@ -411,6 +411,32 @@ def test_a_change_whose_reply_was_lost_is_found_and_not_doubled(
     assert left(exchange) == [after]
 
 
+def test_the_reply_to_a_write_speaks_as_the_order_was_typed_and_a_list_of_the_book(exchange: Served) -> None:
+    placed = program("buy", TWO_SIDED, "5", "@0.51", "--no", "--json").json
+    order_id, typed = placed["order_id"], ("no", "buy")
+    for price, words in (
+        ("0.5200", ("order", "amend", order_id, "--price", "0.52")),
+        ("0.5200", ("order", "amend", order_id, "--count", "4")),
+        ("0.5200", ("order", "amend", order_id, "--expires-in", "10m")),
+        ("0.5200", ("order", "decrease", order_id, "--by", "1")),
+    ):
+        row = program(*words, "--json").json
+        assert (row["price"], row["side"], row["action"], row["typed_side"]) == (price, *typed, "no"), words
+    for row in (program("order", "show", order_id, "--json").json, *program("order", "list", "--json").json):
+        assert (row["price"], row["side"], row["action"], row["typed_side"]) == ("0.4800", "yes", "sell", "no")
+    asked = program("order", "amend", order_id, "--side", "yes", "--price", "0.49", "--json").json
+    assert (asked["price"], asked["side"], asked["price_before"]) == ("0.4900", "yes", "0.4800")
+
+
+def test_the_reply_about_an_order_typed_elsewhere_speaks_as_the_side_option(exchange: Served) -> None:
+    order_id = exchange.submit(ME, TWO_SIDED, BID, "0.4100", "10").order_id
+    words = ("order", "amend", order_id)
+    no = program(*words, "--side", "no", "--price", "0.58", "--json").json
+    assert (no["price"], no["side"], no["action"], no["price_before"]) == ("0.5800", "no", "sell", "0.5900")
+    yes = program(*words, "--count", "5", "--json").json
+    assert (yes["price"], yes["side"], yes["action"], yes["typed_side"]) == ("0.4200", "yes", "buy", None)
+
+
 # -- queue ---------------------------------------------------------------------------------------------
 
 
