@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import socket
@@ -52,6 +53,7 @@ from kalshi_cli.simulator.model.listing import (
 from kalshi_cli.simulator.protocol.replies import Request, Response
 from kalshi_cli.simulator.serving.server import SimServer
 from kalshi_cli.store.shared_counters import SharedCounters
+from support.places import ROOT
 from support.processes import start_program
 from support.specification import SPECS, check_answered, check_asked, operation
 
@@ -264,7 +266,17 @@ def program(*words: str | Path, err: io.StringIO | None = None) -> Ended:
     assert not name or code in ANYWHERE or code in exit_codes_of(name), (
         f"{name} is not said to end with {code}: {err.getvalue()}"
     )
+    last = err.getvalue().rpartition("\n{")[2] if err.getvalue().endswith("}}\n") else ""
+    if last and (said := json.loads(f"{{{last.removeprefix('{')}")["error"])["code"] in documented_codes():
+        assert str(said["exit_code"]) in documented_codes()[said["code"]], f"docs/cli.md differs: {said}"
     return Ended(int(code), out.getvalue(), err.getvalue())
+
+
+@functools.cache
+def documented_codes() -> dict[str, list[str]]:
+    """The exit codes of each error code in the table of docs/cli.md."""
+    table = (ROOT / "docs/cli.md").read_text().partition("## Error codes")[2]
+    return {code: ends.split(", ") for code, ends in re.findall(r"^\| `(\w+)` \| ([\d, ]+) \|", table, re.MULTILINE)}
 
 
 ANYWHERE = (ExitCode.BUG, ExitCode.INTERRUPTED, ExitCode.TERMINATED)
