@@ -311,9 +311,9 @@ def cancel_by_any_id(resources: Resources, ids: list[str]) -> list[CancelResult]
         order_ids = ids
     results = cancel_orders(resources.client, order_ids)
     for number, each in enumerate(results):
-        if each.is_missing and (error := _unconfirmed(resources, each.order_id)):
+        if each.is_missing and (found := _unconfirmed(resources, each.order_id)):
             results[number] = CancelResult(
-                order_id=each.order_id, canceled=False, code=error.code, detail=error.message, is_unknown=True
+                order_id=each.order_id, canceled=False, code=found.code, detail=found.message, is_unknown=True
             )
     record_reports(resources, [report for each in results for report in each.reports])
     return results

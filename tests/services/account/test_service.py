@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from support.opened import resources_of
-from support.served import ME, TWO_SIDED, eventually, served
+from support.served import ME, TWO_SIDED, Served, eventually, served
 
 from kalshi_cli.base.errors import KalshiError, RefusedError, UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Ts, contracts, dollars, format_money
@@ -53,13 +54,16 @@ def test_an_export_names_what_a_fill_bought_or_sold_as_the_list_does(account: Ac
     assert account.fill_export(Ts(since + 1)) == []
 
 
+def is_later(one: Served, than: Ts) -> bool:
+    return one.clock.now() > than
+
+
 def test_a_period_ends_before_its_last_moment(tmp_path: Path) -> None:
     with served(tmp_path) as one, resources_of(one) as resources:
         account = AccountService(resources)
         for number in range(1, 4):
             one.submit(ME, TWO_SIDED, BID, "0.4700", "1", client_order_id=f"own-{number}")
-            last = account.fills(limit=1)[0].time
-            eventually(lambda last=last: one.clock.now() > last)
+            eventually(partial(is_later, one, account.fills(limit=1)[0].time))
         first, second, third = account.fill_export()
         assert account.fill_export(second.time, third.time) == [second]
         assert [row.trade_id for row in account.fills(since=second.time, until=third.time)] == [second.trade_id]
