@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import KalshiError, OutcomeUnknownError, UsageError
+from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import format_ts
 from kalshi_cli.cli.commands import cancel_all, order_changes, order_groups
 from kalshi_cli.cli.commands.pickers import pick_order
@@ -211,6 +212,17 @@ def show(ctx: typer.Context, order_id: Annotated[str, order_argument()]) -> None
         show_view(ctx, order, title=order_id, now=resources.clock.now())
 
 
+def _typed_ids() -> list[str]:
+    """Return the ids of standard input, one a line. UsageError for JSON or quoted CSV: nothing was sent."""
+    wanted = [line.strip() for line in sys.stdin if line.strip()][:MAX_IDS]
+    if wrong := next((each for each in wanted if set(each) & set('"{[')), ""):
+        raise UsageError(
+            f"{safe_text(wrong, 60)} is not an order id; no order was canceled",
+            hint="give ids alone, one a line: jq -r '.[].order_id' takes them from JSON, jq -r .order_id from NDJSON",
+        )
+    return wanted
+
+
 @app.command("cancel")
 def cancel(
     ctx: typer.Context,
@@ -225,7 +237,7 @@ def cancel(
     """Cancel orders by id.
 
     Give order ids, the first 6 or more characters of them, or client order ids. With `-`, ids are read from standard
-    input. Without an id, a terminal offers a choice. `kalshi cancel` is the short form.
+    input, one a line. Without an id, a terminal offers a choice. `kalshi cancel` is the short form.
 
     \b
     kalshi cancel 2597b999
@@ -236,7 +248,7 @@ def cancel(
     from kalshi_cli.views.orders import CancelRow
 
     ids = ids or [pick_order(ctx)]
-    wanted = [line.strip() for line in sys.stdin if line.strip()][:MAX_IDS] if ids == ["-"] else ids
+    wanted = _typed_ids() if ids == ["-"] else ids
     if not wanted:  # a list without orders, read from standard input
         show_list(ctx, CancelRow, [], empty="No order ids given")
         return

@@ -101,6 +101,20 @@ def test_a_live_order_is_canceled_by_ones_own_id(exchange: Served) -> None:
     assert exchange.resting() == []
 
 
+def test_ids_that_are_json_or_quoted_are_refused_and_nothing_is_canceled(
+    exchange: Served, mine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for text in (f'{{"order_id":"{mine}"}}\n', f'"order_id"\n"{mine}"\n', json.dumps([{"order_id": mine}] * 99)):
+        monkeypatch.setattr("sys.stdin", io.StringIO(text))
+        ended = program("cancel", "-", "--json")
+        assert (ended.code, ended.error["code"], len(exchange.resting())) == (2, "usage", 1), ended.err
+        assert "no order was canceled" in ended.error["message"]
+        assert "jq -r .order_id" in ended.error["hint"]
+        assert len(ended.error["message"]) < 200
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{mine}\n"))
+    assert (program("cancel", "-", "--json").code, exchange.resting()) == (0, [])
+
+
 def test_an_order_is_canceled_though_the_state_file_is_broken(exchange: Served, mine: str) -> None:
     (exchange.state / "sim" / "state.db").write_bytes(b"no database at all")
     ended = program("order", "cancel", mine, "--json")
@@ -141,7 +155,8 @@ def test_a_batch_takes_every_key_that_is_a_flag_of_place(exchange: Served, monke
     [
         ("{", "line 2: Invalid JSON"),
         ("[" * 5_000, "line 2: JSON value that an order cannot have"),
-        ("[]", "line 2: Expected a JSON object"),
+        ("7", "line 2: Expected a JSON object"),
+        ("[]", "line 2: A JSON array; write one object per line: jq -c '.[]'"),
         (line(sid="yes"), "line 2: unknown key 'sid'; did you mean side?"),
         (line(**{"post-only": True, "post_only": True}), "line 2: Duplicate key: post_only"),
         (line()[:-1] + ', "price": "0.01"}', "line 2: Duplicate key: price"),
@@ -221,6 +236,11 @@ def test_an_empty_client_order_id_in_a_batch_is_refused(
         batch(monkeypatch, line(client_order_id=name)), 2, "line 1: client_order_id: empty", "nothing was sent"
     )
     assert exchange.resting() == []
+
+
+def test_a_batch_may_begin_with_the_mark_that_windows_writes(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert batch(monkeypatch, "\ufeff" + line(), words=("--json",)).code == 0
+    assert left(exchange) == [("0.41", "10")]
 
 
 def test_a_batch_has_an_end(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
