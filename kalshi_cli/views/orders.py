@@ -104,6 +104,22 @@ class OrderChangeView(OrderRow, frozen=True, kw_only=True):
     expires_before: Ts | None
 
 
+class NewOrderView(OrderRow, frozen=True, kw_only=True):
+    """A new order with its amounts as reviewed before it was sent, if all of it fills at its price.
+
+    `closing` contracts of the position are sold for `proceeds`, before fees. The other contracts are bought: `cost` is
+    their price and `max_payout` what they can pay, before fees. `max_fees` are those of the whole order, and `max_loss`
+    is `cost` with `max_fees`.
+    """
+
+    cost: Money
+    max_fees: Money
+    max_loss: Money
+    max_payout: Money
+    closing: Qty
+    proceeds: Money
+
+
 def typed_row(order: Order, outcome: Outcome | None = None) -> OrderRow:
     """Return the order in the words of an outcome, else in those typed with it; of YES where it was not typed here."""
     terms = typed_terms(order.side, order.price, outcome or order.outcome or "yes")

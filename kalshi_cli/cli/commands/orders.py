@@ -97,6 +97,7 @@ def place_order(
     from kalshi_cli.services.orders.order_effect import repeated_order
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.trading.stop_signals import in_flight
+    from kalshi_cli.views.plans import new_order_view
 
     ticket = order_ticket(name, side, action, count, price, **terms)
     with open_app(ctx) as resources:
@@ -109,7 +110,8 @@ def place_order(
             if is_terse(ctx):
                 return
             row = msgspec.structs.replace(plan.order, client_order_id=None, status="dry_run")
-            show_view(ctx, row, title="Not sent", now=resources.clock.now())
+            view = new_order_view(row, plan, is_reduce_only=ticket.reduce_only)
+            show_view(ctx, view, title="Not sent", now=resources.clock.now())
             return
         if not resources.needs_confirmation:
             info(*plan.warnings)
@@ -118,7 +120,8 @@ def place_order(
         plan = consented(resources, orders, plan, "Place this order?", yes=yes)
         with in_flight(plan.subject):
             order = orders.execute(plan)
-            show_order(ctx, order, resources.clock.now())
+            view = new_order_view(order, plan, is_reduce_only=ticket.reduce_only)
+            show_order(ctx, view, resources.clock.now())
 
 
 @app.command("list")

@@ -86,6 +86,24 @@ def test_terms_that_mean_nothing_are_refused(exchange: Served, words: list[str],
     assert_error(buy("0.41", *words), 2, says)
 
 
+AMOUNTS = ("cost", "max_fees", "max_loss", "max_payout", "closing", "proceeds")
+
+
+def test_a_new_order_has_its_amounts_also_where_it_closes_a_position(exchange: Served) -> None:
+    def amounts(*words: str) -> list[float]:
+        shown, placed = (program(*words, *more, "--json").json for more in (["--dry-run"], []))
+        assert [shown[name] for name in AMOUNTS] == [placed[name] for name in AMOUNTS]
+        assert {shown["status"], shown["fees"]} == {"dry_run", "0.000000"}
+        return [float(shown[name]) for name in AMOUNTS if name not in ("max_fees", "max_loss")] + [
+            round(float(shown["max_loss"]) - float(shown["max_fees"]), 6)
+        ]
+
+    exchange.submit("maker", TWO_SIDED, BID, "0.4600", "8")
+    assert amounts("sell", TWO_SIDED, "2", "@0.46", "--tif", "ioc") == [1.08, 2.0, 0.0, 0.0, 1.08]
+    assert amounts("buy", TWO_SIDED, "5", "@0.47", "--tif", "ioc") == [1.41, 3.0, 2.0, 1.06, 1.41]
+    assert amounts("sell", TWO_SIDED, "9", "@0.46", "--tif", "ioc", "--reduce-only") == [0.0, 0.0, 3.0, 1.38, 0.0]
+
+
 def test_a_list_is_narrowed_by_event(exchange: Served, mine: str) -> None:
     rows = program("order", "list", "--event", "kxrain-40jan01", "--json").json
     assert [row["order_id"] for row in rows] == [mine]
