@@ -14,6 +14,7 @@ from kalshi_cli.cli.fields import views_of
 from kalshi_cli.cli.global_options import global_options
 from kalshi_cli.cli.main import SECTIONS, root
 from kalshi_cli.cli.options import OLD_OPTIONS
+from kalshi_cli.services.trading.refusals import NEVER_THERE
 
 TARGET = Path(__file__).parents[1] / "docs/cli.md"
 PACKAGE = Path(__file__).parents[1] / "kalshi_cli"
@@ -28,6 +29,10 @@ end with 130 or 143 (interrupted or terminated) and with 70 (a bug).
 
 A DURATION always has a unit: `30s`, `10m`, `24h`, `7d`, `0.5h`. A number without a unit is an error (exit 2; 3 for a
 check).
+
+WHEN is such a duration back from now, a date or a time: `24h`, `2026-11-01`, `2026-11-01T15:00`,
+`2026-11-01T15:00:00Z`. A date is its midnight. Dates, and times without a zone, are those of the trading day: of
+`day_zone` in the configuration, New York unless it says otherwise, whatever `--tz` and `TZ` say.
 """
 
 
@@ -47,6 +52,12 @@ rejection, in small letters (`insufficient_balance`, `invalid_price`; exit code 
 """
 
 _PLAIN = {"failed": "Failed, none of the others.", "bug": "A bug in kalshi; please report it."}
+_WRITTEN = {
+    "halted": "Trading is halted. A command that this refuses ends with 3, a loop with 9.",
+    "LOCKED": "Refused: the market is locked",
+    "REDUCING": "Trading became reduce-only in the meantime; the order was not sent",
+    "STATE_MOVED": "Another program placed or amended an order at the same time; the order was not sent",
+}
 _SHORT = 90
 """Characters of a message in the table of error codes."""
 
@@ -55,6 +66,7 @@ def error_codes() -> dict[str, tuple[str, str]]:
     """Return each code that the program gives an error: its exit codes, and the text of one such error."""
     nodes = [node for path in sorted(PACKAGE.rglob("*.py")) for node in ast.walk(ast.parse(path.read_text()))]
     ends = {name: int(kind.exit_code) for name, kind in vars(errors).items() if hasattr(kind, "default_code")}
+    ends["ConcurrentChangeError"] = int(ExitCode.REFUSED)  # `refusals.halted` makes a RefusedError of each
     found: dict[str, tuple[set[int], str]] = {}
     constants: dict[str, str] = {}
     for node in nodes:
@@ -76,8 +88,10 @@ def error_codes() -> dict[str, tuple[str, str]]:
         code = str(given.value) if isinstance(given, ast.Constant) else constants.get(_name(given), "")
         if code:
             found.setdefault(code, (set(), _text(node.args[0])))[0].add(ends[_name(node.func)])
+    for code, kind in NEVER_THERE.items():
+        found.setdefault(code, (set(), ""))[0].add(int(kind.exit_code))
     ordered = sorted(found.items(), key=lambda each: each[0].lower())
-    return {code: (", ".join(map(str, sorted(known))), text) for code, (known, text) in ordered}
+    return {code: (", ".join(map(str, sorted(known))), _WRITTEN.get(code, text)) for code, (known, text) in ordered}
 
 
 def _name(node: ast.expr | None) -> str:

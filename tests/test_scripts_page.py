@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
@@ -19,8 +20,9 @@ from support.processes import write_short_cut
 from support.served import EMPTY, ME, ONE_SIDED, TWO_SIDED, Served, program
 
 from kalshi_cli.base.errors import ExitCode
-from kalshi_cli.base.units import ONE_DOLLAR, cents, contracts
+from kalshi_cli.base.units import ONE_DOLLAR, cents, contracts, parse_ts
 from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.state.trading_day import day_of
 
 pytestmark = pytest.mark.skipif(
     any(shutil.which(name) is None for name in ("bash", "jq", "flock")), reason="the scripts need bash, jq and flock"
@@ -67,12 +69,22 @@ def test_it_trades_to_a_position_of_either_outcome(exchange: Served) -> None:
     def held() -> float:
         return sum(float(row["position"]) for row in program("positions", "--json").json if row["ticker"] == TWO_SIDED)
 
-    for target in (5, 2, -3):
-        ended = script(exchange.home, "rebalance.sh", TWO_SIDED, str(target))
+    for target, ticker in ((5, TWO_SIDED), (5, TWO_SIDED.lower()), (2, TWO_SIDED.lower()), (-3, TWO_SIDED)):
+        ended = script(exchange.home, "rebalance.sh", ticker, str(target))
         assert (ended.returncode, held()) == (0, target), ended.stderr
     again = script(exchange.home, "rebalance.sh", TWO_SIDED, "-3")
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "already at -3\n")
     assert exchange.resting() == []
+
+
+def test_a_position_that_is_not_reached_is_an_error(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "8")
+    ended = script(exchange.home, "rebalance.sh", TWO_SIDED, "10")
+    assert (ended.returncode, json.loads(ended.stdout)["filled"], ended.stderr) == (
+        1,
+        "8.00",
+        "not all filled: run this again\n",
+    )
 
 
 def test_two_runs_at_once_trade_to_the_position_once(exchange: Served) -> None:
@@ -94,6 +106,8 @@ def test_it_stops_waiting_where_no_price_can_come(exchange: Served) -> None:
     assert (unknown.returncode, unknown.stdout) == (ExitCode.REJECTED, "")
     assert "NOPE" in unknown.stderr
     assert "no such price" not in unknown.stderr
+    wrong = script(exchange.home, "buy-below.sh", TWO_SIDED, "3", "abc")
+    assert (wrong.returncode, wrong.stdout, "no such price" in wrong.stderr) == (2, "", False)
     exchange.call(lambda: exchange.exchange.settle(TWO_SIDED, ONE_DOLLAR, exchange.clock.now()))
     over = script(exchange.home, "buy-below.sh", TWO_SIDED, "3", "0.45")
     assert (over.returncode, over.stderr) == (1, "no such price until trading ended, or for 8 hours\n")
@@ -139,16 +153,30 @@ def test_it_places_an_order_at_each_price(exchange: Served) -> None:
 
 def test_it_exports_fills_and_reports_losses(exchange: Served) -> None:
     exchange.trade_a_little()
-    ended = script(exchange.home, "export-fills.sh", str(exchange.home))
+    zone = ZoneInfo("America/New_York")
+    days = [day_of(parse_ts(row["time"]), zone) for row in program("export", "fills", "--json").json]
+    ended = script(exchange.home, "export-fills.sh", str(exchange.home), days[0])
     lines = Path(ended.stdout.strip()).read_text().splitlines()
-    assert lines[0] == '"time","ticker","action","side","count","side_price","fee"'
-    assert len(lines) == 4
-    assert list(exchange.home.glob("*.part")) == []
+    assert lines[0] == '"time","ticker","action","side","count","side_price","closed","value","fee"'
+    assert len(lines) == 1 + days.count(days[0])
+    before = script(exchange.home, "export-fills.sh", str(exchange.home))
+    assert (before.returncode, len(Path(before.stdout.strip()).read_text().splitlines())) == (0, 1), before.stderr
     losing = script(exchange.home, "losses.sh", "0.01")
     assert (losing.returncode, losing.stderr) == (0, "")
     assert {line.split()[0] for line in losing.stdout.splitlines()} <= {TWO_SIDED, ONE_SIDED}
     assert losing.stdout != ""
     assert script(exchange.home, "losses.sh", "500").stdout == ""
+    exchange.vanish()
+    assert script(exchange.home, "export-fills.sh", str(exchange.home)).returncode == ExitCode.UNREACHABLE
+    assert list(exchange.home.glob("*.part")) == []
+
+
+def test_a_position_without_a_price_hides_no_loss() -> None:
+    (filter_text,) = re.findall(r"jq -r --argjson limit \"\$1\" '(.*?)'", SCRIPTS["losses.sh"], re.DOTALL)
+    rows = [{"ticker": "A", "unrealized": None}, {"ticker": "B", "unrealized": "-5.000000"}]
+    words = ["jq", "-r", "--argjson", "limit", "1", filter_text]
+    ended = subprocess.run(words, input=json.dumps(rows), capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (0, "B -5.000000\n"), ended.stderr
 
 
 def test_it_repeats_while_the_exchange_is_busy_and_explains_what_it_does_not_repeat(

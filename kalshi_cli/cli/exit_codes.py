@@ -50,7 +50,7 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
         _READ,
         """markets; market; events; event; series; series-info; orderbook; trades; candles; exchange; watch;
         catalog refresh; scan arbitrage; scan spread; scan movers; scan cheap; scan closing; scan cross-venue;
-        milestones; live; incentives; targets; tags; order list; order show; order queue; order group list;
+        milestones; live; incentives; targets; tags; order list; order group list;
         order group show; rfq list; rfq show; rfq quotes; quote list; combos list; combos show; balance; positions;
         fills; settlements; pnl; export fills; export pnl; export tax-lots; transfer list; transfer show;
         allocation show; subaccounts list; subaccounts transfers; portfolio; deposits; withdrawals; record; limits show;
@@ -65,6 +65,7 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
         transfer send; allocation set; subaccounts create; subaccounts netting; subaccounts transfer; limits upgrade;
         api; state rebuild""",
     ),
+    (_READ | {ExitCode.UNKNOWN_OUTCOME}, "order show; order queue"),
     (_READ | {ExitCode.INSTANCE, ExitCode.REFUSED}, "alerts run"),
     (_TRADE, "trade"),
 )

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 When = float | datetime | Ts
 """Seconds before now, a local date or time, or a moment with its zone."""
 
-SINCE = "Only this period: 24h, 7d or a date such as 2026-11-01."
+SINCE = "Only this period: 24h, 7d or a date such as 2026-11-01, from its midnight in `day_zone` (New York)."
+UNTIL = "Only before: 24h, 7d or a date such as 2026-11-01, its midnight in `day_zone` (New York)."
 
 
 def when_from_user(text: str) -> When:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from kalshi_cli.base.units import Money, Price, Qty, Ts, notional
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.views.formats import SignedMoney
-from kalshi_cli.views.own_terms import own_terms
-from kalshi_cli.views.positions import FillRow
+from kalshi_cli.views.positions import AccountFillRow, FillRow
 from kalshi_cli.views.row import Action, Outcome, OutputRow, names
 
 
 class FillExport(FillRow, frozen=True, kw_only=True):
-    """A fill with the fair value of its order, and what it did to the position before it.
+    """A fill with the fair value of its order, and what it did to the position before it, as in `kalshi fills`.
 
     `edge` is the fair value of a contract minus its price, before fees, where the order had a fair value.
     """
@@ -25,11 +24,12 @@ class FillExport(FillRow, frozen=True, kw_only=True):
     side: Outcome
     side_price: Price
     value: Money
+    closed: Qty
+    typed_side: Outcome | None
 
 
-def fill_export(fill: Fill, order: Order | None, held_before: Qty) -> FillExport:
-    """Return a fill with the strategy and fair value of its order; `held_before` is the position that it met."""
-    terms = own_terms(fill.side, fill.price, held_before)
+def fill_export(fill: Fill, order: Order | None, row: AccountFillRow) -> FillExport:
+    """Return a fill with the strategy and fair value of its order; `row` is the same fill in `kalshi fills`."""
     fair = order.fair if order is not None else None
     return FillExport.of(
         fill,
@@ -37,10 +37,12 @@ def fill_export(fill: Fill, order: Order | None, held_before: Qty) -> FillExport
         strategy=(order.strategy or None) if order is not None else None,
         fair=fair,
         edge=None if fair is None else Price(fill.side.sign * (fair - fill.price)),
-        action=terms.action,
-        side=terms.side,
-        side_price=terms.price,
-        value=notional(terms.price, fill.qty),
+        action=row.action,
+        side=row.side,
+        side_price=row.side_price,
+        value=row.value,
+        closed=row.closed,
+        typed_side=row.typed_side,
     )
 
 

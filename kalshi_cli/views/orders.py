@@ -7,7 +7,7 @@ from typing import ClassVar
 from msgspec.structs import asdict
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
-from kalshi_cli.core.model.order_terms import BID, Side
+from kalshi_cli.core.model.order_terms import BID, Side, typed_terms
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.views.formats import ShortId, TruncatableText
 from kalshi_cli.views.row import Action, Outcome, OutputRow, names, own_price
@@ -16,10 +16,11 @@ from kalshi_cli.views.row import Action, Outcome, OutputRow, names, own_price
 class OrderRow(OutputRow, frozen=True, kw_only=True):
     """An order: `price` is that of `side`; `book_side` is the side of the YES book.
 
-    `buy`, `sell` and `order place` give `side` and `action` as typed. Every other command gives the terms of the
-    exchange: `side` is yes, and an order to buy NO at $0.62 reads as one to sell YES at $0.38. `typed_side` is the side
-    as typed, from the state file; null where the order was not typed here. The tables of `order list` and `order show`
-    have the terms as typed, and of other orders those that follow from the position.
+    The reply to a write (`buy`, `sell`, `order place`, `batch`, `amend`, `decrease`) gives `side` and `action` as typed
+    with the order. A command that reads gives the terms of the exchange: `side` is yes, and an order to buy NO at $0.62
+    reads as one to sell YES at $0.38. `typed_side` is the side as typed, from the state file; null where the order was
+    not typed here. The tables of `order list` and `order show` have the terms as typed, and of other orders those that
+    follow from the position.
     """
 
     order_id: ShortId | None
@@ -92,17 +93,43 @@ class CancelAllView(OutputRow, frozen=True, kw_only=True):
 
 
 class OrderChangeView(OrderRow, frozen=True, kw_only=True):
-    """An order after a change, and its values before; prices are those of `side`: that of `--side`, else yes."""
+    """An order after a change, and its values before; prices are those of `side`.
+
+    That is the side of the new price: that of `--side`, else as typed with the order. Without a new price it is the
+    side as typed with the order, and yes for an order that was not typed here.
+    """
 
     price_before: Price
     remaining_before: Qty
     expires_before: Ts | None
 
 
-def change_view(before: Order, after: Order, outcome: Outcome = "yes", status: str = "") -> OrderChangeView:
-    """Return an order after a change with its values before."""
-    is_buy = (before.side is Side.BID) == (outcome == "yes")
-    row = order_row(after, (outcome, "buy" if is_buy else "sell"))
+class NewOrderView(OrderRow, frozen=True, kw_only=True):
+    """A new order with its amounts as reviewed before it was sent, if all of it fills at its price.
+
+    `closing` contracts of the position are sold for `proceeds`, before fees. The other contracts are bought: `cost` is
+    their price and `max_payout` what they can pay, before fees. `max_fees` are those of the whole order, and `max_loss`
+    is `cost` with `max_fees`.
+    """
+
+    cost: Money
+    max_fees: Money
+    max_loss: Money
+    max_payout: Money
+    closing: Qty
+    proceeds: Money
+
+
+def typed_row(order: Order, outcome: Outcome | None = None) -> OrderRow:
+    """Return the order in the words of an outcome, else in those typed with it; of YES where it was not typed here."""
+    terms = typed_terms(order.side, order.price, outcome or order.outcome or "yes")
+    return order_row(order, (terms.side, terms.action))
+
+
+def change_view(before: Order, after: Order, outcome: Outcome | None = None, status: str = "") -> OrderChangeView:
+    """Return an order after a change with its values before, in the words of `outcome`, else those typed with it."""
+    outcome = outcome or before.outcome or "yes"
+    row = typed_row(after, outcome)
     return OrderChangeView(
         **asdict(row) | {"typed_side": before.outcome or None} | ({"status": status} if status else {}),
         price_before=own_price(outcome, before.price),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Generic, Literal, TypeVar
 
 import msgspec
+from msgspec.structs import asdict
 
 from kalshi_cli.base.errors import KalshiError
-from kalshi_cli.base.units import Money, Qty, Ts
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, Ts, notional
 from kalshi_cli.views.close import CloseRow, PlanRow
 from kalshi_cli.views.formats import TruncatableText
-from kalshi_cli.views.orders import BatchRow, CancelAllView, CancelRow, OrderChangeView, OrderRow
+from kalshi_cli.views.orders import BatchRow, CancelAllView, CancelRow, NewOrderView, OrderChangeView, OrderRow
 from kalshi_cli.views.quotes import QuoteTradeRow
 from kalshi_cli.views.row import OutputRow
 
@@ -78,6 +79,21 @@ class OrderPlan(PricedPlan[OrderRow], frozen=True, kw_only=True):
     def order(self) -> OrderRow:
         """Return the planned order."""
         return self.orders[0]
+
+
+def new_order_view(order: OrderRow, plan: OrderPlan, *, is_reduce_only: bool) -> NewOrderView:
+    """Return an order with the amounts of its plan; a reduce-only order buys nothing."""
+    opened = 0 if is_reduce_only else plan.max_payout - notional(ONE_DOLLAR, plan.closing)
+    cost = Money(plan.cost - notional(ONE_DOLLAR, plan.closing) + plan.proceeds if opened else 0)
+    return NewOrderView(
+        **asdict(order),
+        cost=cost,
+        max_fees=plan.fees,
+        max_loss=Money(cost + plan.fees),
+        max_payout=Money(opened),
+        closing=plan.closing,
+        proceeds=plan.proceeds,
+    )
 
 
 class QuotePlan(PricedPlan[R], Generic[R], frozen=True, kw_only=True):

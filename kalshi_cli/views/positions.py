@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal, NamedTuple
 
-from kalshi_cli.base.units import Money, Price, Qty, Ts, notional, show_money, show_price
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_money, show_price
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.account.pnl import ProfitAndLoss
 from kalshi_cli.core.model.order_terms import OwnTerms, Side, fill_terms, own_terms
@@ -103,9 +103,10 @@ class FillRow(OutputRow, frozen=True, kw_only=True):
 class AccountFillRow(FillRow, frozen=True, kw_only=True):
     """A trade, and what it did to the position before it: a BID bought YES, or sold NO where NO was held.
 
-    `side_price` is the price of that side, and `value` the amount that was paid for it, or received, before the fee.
-    `closed` are the contracts that reduced the position: fewer than `count` where the trade crossed zero, and the rest
-    then bought the other side. `typed_side` is that of the order, from the state file; null if it was not typed here.
+    `side_price` is the price of that side, and `value` the cash that it took for a purchase, or brought for a sale,
+    before the fee. `closed` are the contracts that reduced the position: fewer than `count` where the trade crossed
+    zero, and the rest then bought the other side: their cost is taken off `value`, which is negative if it is more.
+    `typed_side` is that of the order, from the state file; null if it was not typed here.
     """
 
     action: Action
@@ -125,13 +126,15 @@ class AccountFillRow(FillRow, frozen=True, kw_only=True):
 def fill_row(fill: Fill, held_before: Qty, typed: Literal["", "yes", "no"] = "") -> AccountFillRow:
     """Return a fill as a row; `held_before` is the position that it met, signed, plus for YES."""
     terms = own_terms(fill.side, fill.price, held_before)
+    closed = Qty(min(fill.qty, abs(held_before))) if terms.action == "sell" else Qty(0)
+    opened = Qty(fill.qty - closed) if closed else Qty(0)
     return AccountFillRow.of(
         fill,
         action=terms.action,
         side=terms.side,
         side_price=terms.price,
-        value=notional(terms.price, fill.qty),
-        closed=Qty(min(fill.qty, abs(held_before))) if terms.action == "sell" else Qty(0),
+        value=Money(notional(terms.price, fill.qty) - notional(ONE_DOLLAR, opened)),
+        closed=closed,
         typed_side=typed or None,
     )
 

@@ -136,7 +136,12 @@ class Access:
             session.used_s = now
             bucket = session.bucket
         if not bucket.take(now):
-            return Refusal(429, "too_many_requests", "Too many requests. Wait a second")
+            return Refusal(
+                429,
+                "too_many_requests",
+                "Too many requests; this one was not begun, and sent nothing",
+                "send it again in a second",
+            )
         return None
 
 

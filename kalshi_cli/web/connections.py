@@ -29,7 +29,7 @@ class WebConnection(H11Protocol):
         waiting = [each for each in self.connections if isinstance(each, WebConnection) and not each.is_serving]
         if len(waiting) > MAX_CONNECTIONS - SPARE:
             oldest = min(waiting, key=lambda each: (each.cycle is not None, each.waits_since))
-            self.connections.discard(oldest)  # uvicorn counts it until the next turn, and answers others with 503
+            self.connections.discard(oldest)  # uvicorn counts it until the next turn
             oldest.transport.abort()
 
     @property

@@ -64,6 +64,9 @@ HEADERS = (
 MAX_BODY = 16_384
 """Bytes of a request."""
 
+MAX_REQUESTS = 64
+"""Requests that are answered at a time; a further one is answered with 503."""
+
 MAX_WAITING = 32
 """Requests to the account that wait; a further one is answered with 503."""
 
@@ -111,7 +114,10 @@ class AccountThread:
     async def call(self, what: Callable[[Kalshi], T]) -> T:
         """Return the result of `what`, called with the account in its thread."""
         if self._waiting >= MAX_WAITING:
-            raise AccountBusyError("Too many requests wait for the account", hint="try again in a second")
+            raise AccountBusyError(
+                "Too many requests wait for the account; this one was not begun, and sent nothing",
+                hint="send it again in a second",
+            )
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, partial(self._call, what))
@@ -311,11 +317,12 @@ class WebApp:
 
 
 class Guard:
-    """Asks `access` about every request, limits its body, and adds the security headers to every reply."""
+    """Asks `access` about every request, limits their number, and adds the security headers to every reply."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._access = access
+        self._serving = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -329,14 +336,24 @@ class Guard:
                 message["headers"] = [*(each for each in message["headers"] if each[0] not in names), *HEADERS]
             await send(message)
 
-        request = Request(scope)
-        refusal = self._access.judge_address(request.headers)
-        if refusal is None and _needs_session(request.url.path):
-            refusal = self._access.judge(request.method, request.headers)
+        refusal = self._judge(Request(scope))
         if refusal is not None:
             await refused(refusal)(scope, receive, send_guarded)
             return
-        await self._app(scope, receive, send_guarded)
+        self._serving += 1
+        try:
+            await self._app(scope, receive, send_guarded)
+        finally:
+            self._serving -= 1
+
+    def _judge(self, request: Request) -> Refusal | None:
+        if self._serving >= MAX_REQUESTS:
+            words = f"{MAX_REQUESTS} requests are being answered; this one was not begun, and sent nothing"
+            return Refusal(503, "too_many_requests", words, "send it again in a second")
+        refusal = self._access.judge_address(request.headers)
+        if refusal is None and _needs_session(request.url.path):
+            refusal = self._access.judge(request.method, request.headers)
+        return refusal
 
 
 def _needs_session(path: str) -> bool:
@@ -428,12 +445,12 @@ def serve(app: WebApp, listener: socket.socket, certificate: Path | None = None,
     """Serve until a signal ends it. With `certificate` and `key`, over TLS."""
     import uvicorn
 
-    from kalshi_cli.web.connections import MAX_CONNECTIONS, WebConnection, drop_unread
+    from kalshi_cli.web.connections import WebConnection, drop_unread
 
     drop_unread(listener)
     config = uvicorn.Config(
         app.asgi, lifespan="off", log_level="warning", access_log=False, server_header=False, date_header=False,
-        proxy_headers=False, limit_concurrency=MAX_CONNECTIONS, timeout_keep_alive=15, timeout_graceful_shutdown=1,
+        proxy_headers=False, timeout_keep_alive=15, timeout_graceful_shutdown=1,
         http=WebConnection, ws="none", ssl_certfile=certificate, ssl_keyfile=key,
     )  # fmt: skip
     app.start()

@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import socket
@@ -52,6 +53,7 @@ from kalshi_cli.simulator.model.listing import (
 from kalshi_cli.simulator.protocol.replies import Request, Response
 from kalshi_cli.simulator.serving.server import SimServer
 from kalshi_cli.store.shared_counters import SharedCounters
+from support.places import ROOT
 from support.processes import start_program
 from support.specification import SPECS, check_answered, check_asked, operation
 
@@ -264,7 +266,22 @@ def program(*words: str | Path, err: io.StringIO | None = None) -> Ended:
     assert not name or code in ANYWHERE or code in exit_codes_of(name), (
         f"{name} is not said to end with {code}: {err.getvalue()}"
     )
+    last = re.search(r'{"error": {"code": "([A-Z_]+)".*"exit_code": (\d+)}}\n$', err.getvalue())
+    if last and last[1] in documented_codes():
+        assert last[2] in documented_codes()[last[1]], f"docs/cli.md differs: {last[0]}"
     return Ended(int(code), out.getvalue(), err.getvalue())
+
+
+@functools.cache
+def documented_codes() -> dict[str, list[str]]:
+    """The exit codes of each rule of kalshi in the table of error codes of docs/cli.md.
+
+    Failures, in small letters, end with 3 in a check and with 7 in the kill switch besides.
+    """
+    table = (ROOT / "docs/cli.md").read_text().partition("## Error codes")[2]
+    return {
+        code: ends.split(", ") for code, ends in re.findall(r"^\| `([A-Z_]+)` \| ([\d, ]+) \|", table, re.MULTILINE)
+    }
 
 
 ANYWHERE = (ExitCode.BUG, ExitCode.INTERRUPTED, ExitCode.TERMINATED)

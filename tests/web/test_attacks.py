@@ -21,11 +21,11 @@ TOKEN = "x" * 40
 
 
 @pytest.fixture
-def page(exchange: Served) -> Iterator[Page]:
+def page(exchange: Served, request: pytest.FixtureRequest) -> Iterator[Page]:
     tokens = exchange.home / "tokens"
     tokens.touch(mode=0o600)
     tokens.write_text(TOKEN + "\n")
-    made = Page(exchange, "--allow-stop", "--token-file", tokens)
+    made = Page(exchange, "--allow-stop", "--token-file", tokens, first=getattr(request, "param", ""))
     yield made
     made.close()
 
@@ -60,6 +60,26 @@ def test_visitors_who_send_nothing_keep_nobody_out(page: Page) -> None:
         assert time.monotonic() - started < REQUEST_S
         silent[-1].settimeout(4 * REQUEST_S)
         assert silent[-1].recv(10) == b"", "it was closed"
+
+
+@pytest.mark.parametrize("page", ["from kalshi_cli.web import server; server.MAX_REQUESTS = 2"], indirect=True)
+def test_a_request_above_the_limit_is_told_in_json_that_nothing_was_sent(page: Page) -> None:
+    host = page.address.removeprefix("http://")
+    head = f"POST /api/v1/plans HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {TOKEN}\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: 900\r\n\r\n["
+    with ExitStack() as stack:
+
+        def is_full() -> bool:
+            """Keep one request more waiting for its body; it may be refused itself while another is answered."""
+            stack.enter_context(closing(connect(page))).sendall(head.encode())
+            return page.get("status").status_code == 503
+
+        eventually(is_full)
+        reply = page.post("plans/any/execute", {"digest": "any"})
+        error = reply.json()["error"]
+        assert (reply.status_code, error["code"], error["exit_code"]) == (503, "too_many_requests", 6)
+        assert "sent nothing" in error["message"]
+    eventually(lambda: page.get("status").status_code == 200)
 
 
 def test_a_body_that_never_ends_is_refused(page: Page) -> None:

@@ -46,7 +46,7 @@ def _lines(texts: Iterable[str]) -> list[BatchLine]:
         if len(lines) == MAX_ORDERS:
             raise UsageError(f"A batch holds at most {MAX_ORDERS} orders", hint="nothing was sent; split the file")
         try:
-            lines.append(BatchLine(number, _ticket(text)))
+            lines.append(BatchLine(number, _ticket(text.removeprefix("\ufeff") if number == 1 else text)))
         except ValueError as error:
             raise UsageError(
                 f"line {number}: {safe_text(str(error), 300)}", hint="nothing was sent; see `kalshi order batch -h`"
@@ -70,6 +70,8 @@ def _read_object(text: str) -> dict[str, Any]:
         raise ValueError(f"Invalid JSON: {error}") from error
     except RecursionError as error:
         raise ValueError("JSON value that an order cannot have") from error
+    if isinstance(found, list):
+        raise ValueError("A JSON array; write one object per line: jq -c '.[]' does that")
     if not isinstance(found, dict):
         raise ValueError('Expected a JSON object like {"ticker": ..., "side": ...}')
     return found

@@ -63,7 +63,8 @@ def close(
     Close the position in one market, or with `--count` this many contracts of it, with reduce-only orders, first at the
     best price, then in steps to a slightly worse price. The price never goes beyond `--max-slippage` from the best
     price at the start, and never to $0.01 unless `--max-slippage` is given. No order is left resting. Closing also
-    works while trading is halted. Exit code 0 only if the position, or the count, is fully closed.
+    works while trading is halted. Exit code 0 only if the position, or the count, is fully closed; without a position
+    there is nothing to close, and the result is empty (`[]`).
 
     \b
     kalshi close KXHIGHNY-26NOV21-B53.5 --dry-run

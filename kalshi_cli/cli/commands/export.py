@@ -10,28 +10,32 @@ import typer
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import CommandGroup, choice_option, flags_of, open_services, show_list
 from kalshi_cli.cli.screen.output import Format, chosen_fields
-from kalshi_cli.cli.time_options import when, when_option, year_of
+from kalshi_cli.cli.time_options import UNTIL, when, when_option, year_of
 
 app = CommandGroup("Export fills, P&L and tax lots.\n\nWrites the full history, as CSV unless --format says otherwise.")
 
 KEYS = ("day", "month", "market", "event", "series", "strategy")
 
 Since = Annotated[Any, when_option("--since")]
+Until = Annotated[Any, when_option("--until", text=UNTIL)]
 
 
 @app.command("fills")
-def fills(ctx: typer.Context, since: Since = None) -> None:
+def fills(ctx: typer.Context, since: Since = None, until: Until = None) -> None:
     """Export all trades of the account.
 
-    Oldest first, with the strategy and the fair value of its order where they are known.
+    Oldest first, with the strategy and the fair value of its order where they are known. One row for each trade, also
+    where it closed a position and opened the opposite one: `closed` contracts were sold, the others were bought on the
+    other side, and `value` is what both together brought. `kalshi fills -h` explains the words.
 
     \b
     kalshi export fills --since 30d > fills.csv
+    kalshi export fills --since 2026-11-01 --until 2026-12-01 > november.csv
     """
     from kalshi_cli.views.exports import FillExport
 
     with open_services(ctx) as kalshi:
-        found = kalshi.account.fill_export(when(kalshi, since))
+        found = kalshi.account.fill_export(when(kalshi, since), when(kalshi, until))
         show_list(ctx, FillExport, found, form=_form(ctx), empty="No fills", now=kalshi.now)
 
 
@@ -59,6 +63,7 @@ def pnl(
 def lots(
     ctx: typer.Context,
     since: Annotated[Any, when_option("--since", text="Only lots closed in this period: 365d or 2026-01-01.")] = None,
+    until: Annotated[Any, when_option("--until", text="Only lots closed before: 30d or 2026-02-01.")] = None,
     year: Annotated[
         int | None, typer.Option("--year", min=2000, max=9998, metavar="YEAR", help="Only lots closed in this year.")
     ] = None,
@@ -67,9 +72,9 @@ def lots(
     """Export tax lots, first in, first out.
 
     When contracts were bought and when they were sold or paid out, with their share of the fees. `--year` exports the
-    lots closed in that calendar year of `day_zone`, without open ones. `--format table` shows the days and a total of
-    the closed lots; `-v` adds times. This is not tax advice: ask a tax adviser which
-    method applies to event contracts.
+    lots closed in that calendar year of `day_zone`; like `--until`, it leaves open lots out. `--format table` shows the
+    days and a total of the closed lots; `-v` adds times. This is not tax advice: ask a tax adviser which method applies
+    to event contracts.
 
     \b
     kalshi export tax-lots --closed > lots.csv
@@ -77,13 +82,13 @@ def lots(
     """
     from kalshi_cli.views.exports import LotExport
 
-    if year is not None and since is not None:
-        raise UsageError("--since and --year cannot be combined", hint="use one of them")
+    if year is not None and (since is not None or until is not None):
+        raise UsageError("--since, --until and --year cannot be combined", hint="use --year, or the others")
     with open_services(ctx) as kalshi:
-        start, end = when(kalshi, since), None
+        start, end = when(kalshi, since), when(kalshi, until)
         if year is not None:
             start, end = year_of(year, ZoneInfo(kalshi.resources.config.day_zone))
-        found = kalshi.account.tax_lots(start, end, with_open=not is_open_left_out and year is None)
+        found = kalshi.account.tax_lots(start, end, with_open=not is_open_left_out and end is None)
         if _form(ctx) is Format.TABLE and not (flags_of(ctx).verbose or chosen_fields()):
             from kalshi_cli.cli.screen.brief import LotLine, lot_lines
 

@@ -15,14 +15,13 @@ from kalshi_cli.cli.options import (
     show_list,
     ticker,
 )
-from kalshi_cli.cli.time_options import when, when_option
+from kalshi_cli.cli.time_options import UNTIL, when, when_option
 
 ALL = "--limit N or --all"
 
 app = CommandGroup("Trades and candles.")
 
 INTERVALS = ("1m", "1h", "1d")
-UNTIL = "Only before: 24h, 7d or a date such as 2026-11-01."
 CANDLES_SINCE = "How far back: 3h, 7d or a date; by default 3h, 7d or 90d, by the interval."
 
 

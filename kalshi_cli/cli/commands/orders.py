@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import KalshiError, OutcomeUnknownError, UsageError
+from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import format_ts
 from kalshi_cli.cli.commands import cancel_all, order_changes, order_groups
 from kalshi_cli.cli.commands.pickers import pick_order
@@ -96,6 +97,7 @@ def place_order(
     from kalshi_cli.services.orders.order_effect import repeated_order
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.trading.stop_signals import in_flight
+    from kalshi_cli.views.plans import new_order_view
 
     ticket = order_ticket(name, side, action, count, price, **terms)
     with open_app(ctx) as resources:
@@ -108,7 +110,8 @@ def place_order(
             if is_terse(ctx):
                 return
             row = msgspec.structs.replace(plan.order, client_order_id=None, status="dry_run")
-            show_view(ctx, row, title="Not sent", now=resources.clock.now())
+            view = new_order_view(row, plan, is_reduce_only=ticket.reduce_only)
+            show_view(ctx, view, title="Not sent", now=resources.clock.now())
             return
         if not resources.needs_confirmation:
             info(*plan.warnings)
@@ -117,7 +120,8 @@ def place_order(
         plan = consented(resources, orders, plan, "Place this order?", yes=yes)
         with in_flight(plan.subject):
             order = orders.execute(plan)
-            show_order(ctx, order, resources.clock.now())
+            view = new_order_view(order, plan, is_reduce_only=ticket.reduce_only)
+            show_order(ctx, view, resources.clock.now())
 
 
 @app.command("list")
@@ -211,6 +215,17 @@ def show(ctx: typer.Context, order_id: Annotated[str, order_argument()]) -> None
         show_view(ctx, order, title=order_id, now=resources.clock.now())
 
 
+def _typed_ids() -> list[str]:
+    """Return the ids of standard input, one a line. UsageError for JSON or quoted CSV: nothing was sent."""
+    wanted = [line.strip() for line in sys.stdin if line.strip()][:MAX_IDS]
+    if wrong := next((each for each in wanted if set(each) & set('"{[')), ""):
+        raise UsageError(
+            f"{safe_text(wrong, 60)} is not an order id; no order was canceled",
+            hint="give ids alone, one a line: jq -r '.[].order_id' takes them from JSON, jq -r .order_id from NDJSON",
+        )
+    return wanted
+
+
 @app.command("cancel")
 def cancel(
     ctx: typer.Context,
@@ -225,7 +240,7 @@ def cancel(
     """Cancel orders by id.
 
     Give order ids, the first 6 or more characters of them, or client order ids. With `-`, ids are read from standard
-    input. Without an id, a terminal offers a choice. `kalshi cancel` is the short form.
+    input, one a line. Without an id, a terminal offers a choice. `kalshi cancel` is the short form.
 
     \b
     kalshi cancel 2597b999
@@ -236,7 +251,7 @@ def cancel(
     from kalshi_cli.views.orders import CancelRow
 
     ids = ids or [pick_order(ctx)]
-    wanted = [line.strip() for line in sys.stdin if line.strip()][:MAX_IDS] if ids == ["-"] else ids
+    wanted = _typed_ids() if ids == ["-"] else ids
     if not wanted:  # a list without orders, read from standard input
         show_list(ctx, CancelRow, [], empty="No order ids given")
         return
@@ -267,7 +282,7 @@ def reconcile(
     exchange lists is recorded. An order that a complete, fresh list does not contain is proven never to have arrived:
     that proof is possible 45 seconds after the order was created, or at its own expiration. An order in the state file
     that the exchange contradicts, because a reply was false, is repaired after the same time. Exit code 7 while any
-    order remains unconfirmed.
+    order remains unconfirmed, also if the exchange cannot be read; 6 says that no order is.
 
     \b
     kalshi order reconcile

@@ -22,7 +22,7 @@ from kalshi_cli.cli.options import (
 )
 from kalshi_cli.cli.order_options import is_terse, note_halt, subaccount_option
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info
-from kalshi_cli.cli.time_options import when, when_option
+from kalshi_cli.cli.time_options import UNTIL, when, when_option
 
 if TYPE_CHECKING:
     from kalshi_cli.app.kalshi import Kalshi
@@ -33,6 +33,7 @@ KEYS = ("market", "event", "series", "strategy", "day", "month")
 
 OneTicker = Annotated[str, typer.Option("--ticker", metavar="TICKER", help="Only this market.")]
 Since = Annotated[Any, when_option("--since")]
+Until = Annotated[Any, when_option("--until", text=UNTIL)]
 
 
 @app.command("portfolio")
@@ -111,6 +112,7 @@ def fills(
     ctx: typer.Context,
     name: OneTicker = "",
     since: Since = None,
+    until: Until = None,
     limit: Annotated[
         int, typer.Option(min=1, max=1_000_000, metavar="N", help="Maximum number of fills, newest first.")
     ] = 50,
@@ -123,11 +125,12 @@ def fills(
     position in YES, and `sell YES (opens)` bought NO. Where the order was placed elsewhere, a trade that reduced a
     position is a sale of the outcome that was held, and any other a purchase. A trade that closed a position and opened
     the opposite one has two rows. JSON, NDJSON and CSV have one row for it: `action` and `side` say what it did to the
-    position, `closed` how many contracts it closed, and `typed_side` what you typed.
+    position, `closed` how many contracts it closed, `value` the cash that changed hands, and `typed_side` what you
+    typed.
 
     \b
     kalshi fills --since 24h --all --format csv
-    kalshi fills --since 2026-11-01
+    kalshi fills --since 2026-11-01 --until 2026-11-02
     kalshi fills --paper --json
     """
     from kalshi_cli.cli.screen.brief import FillLine, fill_lines
@@ -136,7 +139,8 @@ def fills(
     with open_services(ctx) as kalshi:
         most = None if everything else limit
         account = account_of(kalshi, paper=paper)
-        found = account.fills(name.upper(), when(kalshi, since), None if most is None else most + 1)
+        one_more = None if most is None else most + 1
+        found = account.fills(name.upper(), when(kalshi, since), one_more, until=when(kalshi, until))
         of, lines = (FillLine, fill_lines(found)) if is_terse(ctx) else (AccountFillRow, found)
         show_list(ctx, of, lines, limit=most, more=LIMIT_OR_ALL, empty="No fills", now=kalshi.now)
 

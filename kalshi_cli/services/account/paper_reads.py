@@ -50,12 +50,15 @@ class PaperAccountService:
         """Return the open positions with closing prices, which are read from the exchange."""
         return position_rows(self._portfolio(), subaccount)
 
-    def fills(self, ticker: str = "", since: Ts | None = None, limit: int | None = 50) -> Sequence[AccountFillRow]:
-        """Return the simulated trades, newest first."""
+    def fills(
+        self, ticker: str = "", since: Ts | None = None, limit: int | None = 50, *, until: Ts | None = None
+    ) -> Sequence[AccountFillRow]:
+        """Return the simulated trades, newest first; `until` is exclusive."""
         check_limit(limit)
         history = [entry for entry in self._entries() if ticker in ("", entry.ticker)]
         before = positions_before(history)
-        newest = [fill for fill in reversed(history) if since is None or fill.ts >= since]
+        end = float("inf") if until is None else until
+        newest = [fill for fill in reversed(history) if (since or 0) <= fill.ts < end]
         return [fill_row(fill, before[fill.key]) for fill in newest[:limit]]
 
     def orders(self, status: str = "resting", ticker: str = "") -> list[OrderRow]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 
 from msgspec.structs import asdict
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError, UnreachableError
+from kalshi_cli.base.errors import (
+    CredentialsError,
+    ExchangeError,
+    KalshiError,
+    OutcomeUnknownError,
+    StateFileError,
+    UnreachableError,
+)
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.account.closed_markets import ClosedMarket
 from kalshi_cli.core.account.open_amends import is_amend_open
@@ -276,6 +283,33 @@ def reconcile(
         learn_key(resources, resources.store), resources.store, resources.clock, resources.limits, resources.new_id,
         wait_s=wait_s, note=resources.note, repaired=repaired,
     )  # fmt: skip
+
+
+@contextmanager
+def outcome_unknown_if_unread(resources: Resources) -> Iterator[None]:
+    """Turn the error of a failed read into OutcomeUnknownError while the state file has an unconfirmed order.
+
+    The read that failed was to prove what became of it: "unreachable" alone would say that nothing is outstanding.
+    """
+    try:
+        yield
+    except (ExchangeError, UnreachableError) as error:
+        names = ", ".join(order.client_order_id or order.order_id for order in unconfirmed_on_file(resources)[:5])
+        if not names:
+            raise
+        raise OutcomeUnknownError(
+            f"Still unconfirmed, may be live: {names}; the account could not be read: {error.message}",
+            hint=f"run `kalshi order reconcile` again. {error.hint}".strip(),
+        ) from error
+
+
+def unconfirmed_on_file(resources: Resources) -> list[Order]:
+    """Return the orders that are unconfirmed by the state file; none where it cannot be read."""
+    try:
+        store = resources.remembered()
+        return [order for order in store.live_orders() if order.status in _IN_DOUBT] if store is not None else []
+    except (CredentialsError, StateFileError):
+        return []
 
 
 def record_reports(resources: Resources, reports: Sequence[Message]) -> None:

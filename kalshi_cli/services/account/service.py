@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kalshi_cli.base.checked import check_whole
+from kalshi_cli.base.checked import check_limit, check_whole
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Qty, Ts, show_money
 from kalshi_cli.core.account import pnl
 from kalshi_cli.core.account.tax_lots import tax_lots
+from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.call import Params
 from kalshi_cli.exchange.wire.funds import PRIMARY, Allocation
@@ -91,17 +92,24 @@ class AccountService(PlanningService):
 
     # -- what it did ----------------------------------------------------------------------------------------------
 
-    def fills(self, ticker: str = "", since: Ts | None = None, limit: int | None = 50) -> Sequence[AccountFillRow]:
-        """Return the trades of the account from both tiers, newest first.
+    def fills(
+        self, ticker: str = "", since: Ts | None = None, limit: int | None = 50, *, until: Ts | None = None
+    ) -> Sequence[AccountFillRow]:
+        """Return the trades of the account from both tiers, newest first; `until` is exclusive.
 
         Which outcome a trade bought or sold follows from the position before it, so the whole history is read. The side
         typed with its order is in the state file.
         """
-        page = self._client.all_fills(ticker or None, since, limit)
-        is_whole = since is None and (limit is None or len(page) < limit)
-        history = page if is_whole else self._client.all_fills(ticker or None)
-        before = positions_before(history[::-1])
-        typed = typed_outcomes(self._resources, page)
+        check_limit(limit)
+        history = page = self._client.all_fills(ticker or None, *((since, limit) if until is None else ()))
+        if until is not None:
+            page = [fill for fill in history if (since or 0) <= fill.ts < until][:limit]
+        elif since is not None or (limit is not None and len(page) == limit):
+            history = self._client.all_fills(ticker or None)
+        return self._fill_rows(page, history[::-1])
+
+    def _fill_rows(self, page: Sequence[Fill], history: Sequence[Fill]) -> Sequence[AccountFillRow]:
+        before, typed = positions_before(history), typed_outcomes(self._resources, page)
         return [fill_row(fill, before.get(fill.key, Qty(0)), typed.get(fill.order_id, "")) for fill in page]
 
     def settlements(self, ticker: str = "", event: str = "", since: Ts | None = None) -> Iterator[cash.SettlementRow]:
@@ -128,20 +136,18 @@ class AccountService(PlanningService):
 
     # -- exports --------------------------------------------------------------------------------------------------
 
-    def fill_export(self, since: Ts | None = None) -> Sequence[FillExport]:
+    def fill_export(self, since: Ts | None = None, until: Ts | None = None) -> Sequence[FillExport]:
         """Return every fill, oldest first, with the strategy and fair value of its order where known.
 
-        The whole history is read, as in `fills`.
+        The whole history is read, as in `fills`. `until` is exclusive.
         """
         store = self._resources.remembered()
         orders = {order.order_id: order for order in store.orders()} if store is not None else {}
         history = self._client.all_fills(None)[::-1]
-        before = positions_before(history)
-        return [
-            fill_export(fill, orders.get(fill.order_id), before.get(fill.key, Qty(0)))
-            for fill in history
-            if since is None or fill.ts >= since
-        ]
+        end = float("inf") if until is None else until
+        page = [fill for fill in history if (since or 0) <= fill.ts < end]
+        rows = self._fill_rows(page, history)
+        return [fill_export(fill, orders.get(fill.order_id), row) for fill, row in zip(page, rows, strict=True)]
 
     def tax_lots(
         self, since: Ts | None = None, until: Ts | None = None, *, with_open: bool = True

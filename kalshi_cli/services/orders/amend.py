@@ -77,6 +77,12 @@ class AmendProposal(msgspec.Struct, frozen=True, kw_only=True):
     fee: Money
     effect: OrderEffect
 
+    @property
+    def side(self) -> Outcome:
+        """Return the side in whose words the reply speaks: that of a new price, else as typed with the order."""
+        typed = self.amend.before.outcome
+        return typed if typed and self.change.price is None else self.change.outcome
+
 
 def propose(entry: OrderEntry, order: Order, change: AmendRequest) -> tuple[TradingEngine, AmendProposal]:
     """Update the account and review the changed order against every control. Sends nothing.

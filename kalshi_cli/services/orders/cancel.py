@@ -27,7 +27,7 @@ from kalshi_cli.base.units import Qty, pluralize
 from kalshi_cli.core.model.messages import Message, OrderCanceled, OrderState
 from kalshi_cli.core.model.orders import Order, OrderStatus, as_typed
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.services.account.recovery import record_reports
+from kalshi_cli.services.account.recovery import record_reports, unconfirmed_on_file
 from kalshi_cli.services.resources import Resources
 
 SETTLE_S = 0.1
@@ -170,8 +170,8 @@ def failure(results: Sequence[CancelResult]) -> KalshiError | None:
     failed = [each for each in results if not (each.canceled or each.is_unknown or each.is_unreached)]
     if unknown:
         return OutcomeUnknownError(
-            f"{len(unknown)} of {pluralize(len(results), 'cancel request')} got no response",
-            hint="run `kalshi order list`",
+            f"{len(unknown)} of {pluralize(len(results), 'order')} may be live: {unknown[0].detail}",
+            hint="run `kalshi order reconcile`, then `kalshi order list`",
         )
     if unreached:
         return UnreachableError(
@@ -236,7 +236,7 @@ def resolve_ids(resources: Resources, ids: Sequence[str]) -> list[str]:
         if known is not None and known.order_id:
             found.append(known.order_id)
             continue
-        if len(any_id) >= ID_LENGTH:
+        if len(any_id) >= ID_LENGTH and known is None:  # an unconfirmed order on file may be in the list by now
             found.append(any_id)
             continue
         if orders is None:
@@ -265,13 +265,30 @@ def _hint(any_id: str, command: str) -> str:
 
 
 def find_order(resources: Resources, order_id: str | None) -> Order:
-    """Return an order, as typed, by its order id, a prefix of that, or its client order id; UsageError for None."""
+    """Return an order, as typed, by its order id, a prefix of that, or its client order id; UsageError for None.
+
+    OutcomeUnknownError for an unconfirmed order that the exchange does not list: that is no proof of its absence.
+    """
     any_id = check_text("order_id", order_id)
     try:
         return with_typed(resources, [resources.client.order(resolve_ids(resources, [any_id])[0])])[0]
     except NotFoundError as error:
+        if unconfirmed := _unconfirmed(resources, any_id):
+            raise unconfirmed from error
         hint = _hint(any_id, "kalshi order list --status all")
         raise NotFoundError(f"No live or recent order has the id {any_id}", hint=hint, code=error.code) from error
+
+
+def _unconfirmed(resources: Resources, any_id: str) -> OutcomeUnknownError | None:
+    """Return the error for an id that the exchange does not know and that names an unconfirmed order on file."""
+    for order in unconfirmed_on_file(resources):
+        name = order.client_order_id
+        if not order.order_id and (name == any_id or (len(any_id) >= MIN_PREFIX and name.startswith(any_id))):
+            return OutcomeUnknownError(
+                f"Order {name} is unconfirmed: the exchange does not list it yet. It may be live",
+                hint="run `kalshi order reconcile`",
+            )
+    return None
 
 
 def with_typed(resources: Resources, orders: Sequence[Order]) -> Sequence[Order]:
@@ -293,5 +310,10 @@ def cancel_by_any_id(resources: Resources, ids: list[str]) -> list[CancelResult]
         resources.tell(f"Client order ids and prefixes cannot be used here: {error.message}")
         order_ids = ids
     results = cancel_orders(resources.client, order_ids)
+    for number, each in enumerate(results):
+        if each.is_missing and (found := _unconfirmed(resources, each.order_id)):
+            results[number] = CancelResult(
+                order_id=each.order_id, canceled=False, code=found.code, detail=found.message, is_unknown=True
+            )
     record_reports(resources, [report for each in results for report in each.reports])
     return results

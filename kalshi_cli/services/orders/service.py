@@ -21,7 +21,7 @@ from kalshi_cli.base.units import (
 from kalshi_cli.core.model.messages import OrderState
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.services.account.portfolio import PastPositions
-from kalshi_cli.services.account.recovery import reconcile, reconciled_row, record_reports
+from kalshi_cli.services.account.recovery import outcome_unknown_if_unread, reconcile, reconciled_row, record_reports
 from kalshi_cli.services.orders import amend, batch, cancel, close
 from kalshi_cli.services.orders.cancel_all import KillRun
 from kalshi_cli.services.orders.halt_marker import write_halt_marker
@@ -51,6 +51,7 @@ from kalshi_cli.views.orders import (
     ReconciledRow,
     change_view,
     order_row,
+    typed_row,
 )
 from kalshi_cli.views.own_terms import HeldByMarket, in_own_terms
 from kalshi_cli.views.plans import (
@@ -159,6 +160,7 @@ class OrderService(OrderPlanningService):
         """Find out what became of every unconfirmed order. Sends nothing.
 
         Waits up to `wait_s` for a proof that is due within that time. Rows that are `still_unknown` come last.
+        OutcomeUnknownError where the exchange cannot be read while an order is unconfirmed.
         """
         false: dict[str, str] = {}
 
@@ -166,7 +168,8 @@ class OrderService(OrderPlanningService):
             false[order.client_order_id] = text
             self._resources.tell(f"repaired: order {order.client_order_id} on {order.ticker}: {text}")
 
-        settled, open_ = reconcile(self._resources, wait_s, repaired)
+        with outcome_unknown_if_unread(self._resources):
+            settled, open_ = reconcile(self._resources, wait_s, repaired)
         return [
             reconciled_row(order, false.get(order.client_order_id, ""), is_open=is_open)
             for orders, is_open in ((settled, False), (open_, True))
@@ -298,7 +301,7 @@ class OrderService(OrderPlanningService):
                     )
             with in_flight(subject):
                 after = amend.send(self.entry, *reviewed)
-            return change_view(reviewed[1].amend.before, after, change.outcome)
+            return change_view(reviewed[1].amend.before, after, proposal.side)
 
         return self._book.add(
             AmendPlan,
@@ -306,7 +309,7 @@ class OrderService(OrderPlanningService):
             lambda: self.plan_amend(before.order_id, change),
             subject=subject,
             facts=amend.amend_facts(self._env, proposal),
-            orders=(change_view(before, wanted, change.outcome, "dry_run"),),
+            orders=(change_view(before, wanted, proposal.side, "dry_run"),),
             **plan_prices([(proposal.cost, proposal.fee, wanted.remaining)]),
             **closing_amounts([proposal.effect]),
         )
@@ -354,7 +357,7 @@ class OrderService(OrderPlanningService):
             lambda: self._decrease(before, by, to),
             subject=f"the decrease of order {before.order_id}",
             facts=(f"{self._env}: {show_qty(before.remaining)} contracts remain on {before.ticker}; decrease {how}",),
-            orders=(order_row(before),),
+            orders=(typed_row(before),),
             by=by,
             to=to,
         )
@@ -382,7 +385,7 @@ class OrderService(OrderPlanningService):
         def execute(_age_s: float) -> PlanOutcome[CancelRow]:
             found = cancel.cancel_by_any_id(self._resources, [*ids])
             ended = [each.order for each in found if each.canceled and each.order is not None]
-            orders = tuple(order_row(each) for each in cancel.with_typed(self._resources, ended))
+            orders = tuple(map(typed_row, cancel.with_typed(self._resources, ended)))
             return PlanOutcome(rows=tuple(map(CancelRow.of, found)), error=cancel.failure(found), orders=orders)
 
         what = pluralize(len(ids), "order")

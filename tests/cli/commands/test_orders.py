@@ -86,6 +86,24 @@ def test_terms_that_mean_nothing_are_refused(exchange: Served, words: list[str],
     assert_error(buy("0.41", *words), 2, says)
 
 
+AMOUNTS = ("cost", "max_fees", "max_loss", "max_payout", "closing", "proceeds")
+
+
+def test_a_new_order_has_its_amounts_also_where_it_closes_a_position(exchange: Served) -> None:
+    def amounts(*words: str) -> list[float]:
+        shown, placed = (program(*words, *more, "--json").json for more in (["--dry-run"], []))
+        assert [shown[name] for name in AMOUNTS] == [placed[name] for name in AMOUNTS]
+        assert {shown["status"], shown["fees"]} == {"dry_run", "0.000000"}
+        return [float(shown[name]) for name in AMOUNTS if name not in ("max_fees", "max_loss")] + [
+            round(float(shown["max_loss"]) - float(shown["max_fees"]), 6)
+        ]
+
+    exchange.submit("maker", TWO_SIDED, BID, "0.4600", "8")
+    assert amounts("sell", TWO_SIDED, "2", "@0.46", "--tif", "ioc") == [1.08, 2.0, 0.0, 0.0, 1.08]
+    assert amounts("buy", TWO_SIDED, "5", "@0.47", "--tif", "ioc") == [1.41, 3.0, 2.0, 1.06, 1.41]
+    assert amounts("sell", TWO_SIDED, "9", "@0.46", "--tif", "ioc", "--reduce-only") == [0.0, 0.0, 3.0, 1.38, 0.0]
+
+
 def test_a_list_is_narrowed_by_event(exchange: Served, mine: str) -> None:
     rows = program("order", "list", "--event", "kxrain-40jan01", "--json").json
     assert [row["order_id"] for row in rows] == [mine]
@@ -99,6 +117,20 @@ def test_a_live_order_is_canceled_by_ones_own_id(exchange: Served) -> None:
         ended.err
     )
     assert exchange.resting() == []
+
+
+def test_ids_that_are_json_or_quoted_are_refused_and_nothing_is_canceled(
+    exchange: Served, mine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for text in (f'{{"order_id":"{mine}"}}\n', f'"order_id"\n"{mine}"\n', json.dumps([{"order_id": mine}] * 99)):
+        monkeypatch.setattr("sys.stdin", io.StringIO(text))
+        ended = program("cancel", "-", "--json")
+        assert (ended.code, ended.error["code"], len(exchange.resting())) == (2, "usage", 1), ended.err
+        assert "no order was canceled" in ended.error["message"]
+        assert "jq -r .order_id" in ended.error["hint"]
+        assert len(ended.error["message"]) < 200
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{mine}\n"))
+    assert (program("cancel", "-", "--json").code, exchange.resting()) == (0, [])
 
 
 def test_an_order_is_canceled_though_the_state_file_is_broken(exchange: Served, mine: str) -> None:
@@ -141,7 +173,8 @@ def test_a_batch_takes_every_key_that_is_a_flag_of_place(exchange: Served, monke
     [
         ("{", "line 2: Invalid JSON"),
         ("[" * 5_000, "line 2: JSON value that an order cannot have"),
-        ("[]", "line 2: Expected a JSON object"),
+        ("7", "line 2: Expected a JSON object"),
+        ("[]", "line 2: A JSON array; write one object per line: jq -c '.[]'"),
         (line(sid="yes"), "line 2: unknown key 'sid'; did you mean side?"),
         (line(**{"post-only": True, "post_only": True}), "line 2: Duplicate key: post_only"),
         (line()[:-1] + ', "price": "0.01"}', "line 2: Duplicate key: price"),
@@ -221,6 +254,11 @@ def test_an_empty_client_order_id_in_a_batch_is_refused(
         batch(monkeypatch, line(client_order_id=name)), 2, "line 1: client_order_id: empty", "nothing was sent"
     )
     assert exchange.resting() == []
+
+
+def test_a_batch_may_begin_with_the_mark_that_windows_writes(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert batch(monkeypatch, "\ufeff" + line(), words=("--json",)).code == 0
+    assert left(exchange) == [("0.41", "10")]
 
 
 def test_a_batch_has_an_end(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -409,6 +447,32 @@ def test_a_change_whose_reply_was_lost_is_found_and_not_doubled(
     proxy.faults.append(Fault("drop_reply", "POST", path))
     assert program("order", words[0], mine, *words[1:]).code == 0
     assert left(exchange) == [after]
+
+
+def test_the_reply_to_a_write_speaks_as_the_order_was_typed_and_a_list_of_the_book(exchange: Served) -> None:
+    placed = program("buy", TWO_SIDED, "5", "@0.51", "--no", "--json").json
+    order_id, typed = placed["order_id"], ("no", "buy")
+    for price, words in (
+        ("0.5200", ("order", "amend", order_id, "--price", "0.52")),
+        ("0.5200", ("order", "amend", order_id, "--count", "4")),
+        ("0.5200", ("order", "amend", order_id, "--expires-in", "10m")),
+        ("0.5200", ("order", "decrease", order_id, "--by", "1")),
+    ):
+        row = program(*words, "--json").json
+        assert (row["price"], row["side"], row["action"], row["typed_side"]) == (price, *typed, "no"), words
+    for row in (program("order", "show", order_id, "--json").json, *program("order", "list", "--json").json):
+        assert (row["price"], row["side"], row["action"], row["typed_side"]) == ("0.4800", "yes", "sell", "no")
+    asked = program("order", "amend", order_id, "--side", "yes", "--price", "0.49", "--json").json
+    assert (asked["price"], asked["side"], asked["price_before"]) == ("0.4900", "yes", "0.4800")
+
+
+def test_the_reply_about_an_order_typed_elsewhere_speaks_as_the_side_option(exchange: Served) -> None:
+    order_id = exchange.submit(ME, TWO_SIDED, BID, "0.4100", "10").order_id
+    words = ("order", "amend", order_id)
+    no = program(*words, "--side", "no", "--price", "0.58", "--json").json
+    assert (no["price"], no["side"], no["action"], no["price_before"]) == ("0.5800", "no", "sell", "0.5900")
+    yes = program(*words, "--count", "5", "--json").json
+    assert (yes["price"], yes["side"], yes["action"], yes["typed_side"]) == ("0.4200", "yes", "buy", None)
 
 
 # -- queue ---------------------------------------------------------------------------------------------

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 from support.opened import resources_of
-from support.served import TWO_SIDED, served
+from support.served import ME, TWO_SIDED, Served, eventually, served
 
 from kalshi_cli.base.errors import KalshiError, RefusedError, UsageError
-from kalshi_cli.base.units import ONE_DOLLAR, Ts, contracts, dollars
+from kalshi_cli.base.units import ONE_DOLLAR, Ts, contracts, dollars, format_money
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.services.account.service import AccountService
 
 
@@ -45,10 +48,42 @@ def test_an_export_names_what_a_fill_bought_or_sold_as_the_list_does(account: Ac
     for row in whole:
         known = listed[row.trade_id]
         assert (row.action, row.side, row.side_price) == (known.action, known.side, known.side_price)
-        assert row.value == known.value
+        assert (row.value, row.closed, row.typed_side) == (known.value, known.closed, known.typed_side)
     since = whole[-1].time
     assert account.fill_export(since) == [row for row in whole if row.time >= since], "a period changes no row"
     assert account.fill_export(Ts(since + 1)) == []
+
+
+def is_later(one: Served, than: Ts) -> bool:
+    return one.clock.now() > than
+
+
+def test_a_period_ends_before_its_last_moment(tmp_path: Path) -> None:
+    with served(tmp_path) as one, resources_of(one) as resources:
+        account = AccountService(resources)
+        for number in range(1, 4):
+            one.submit(ME, TWO_SIDED, BID, "0.4700", "1", client_order_id=f"own-{number}")
+            eventually(partial(is_later, one, account.fills(limit=1)[0].time))
+        first, second, third = account.fill_export()
+        assert account.fill_export(second.time, third.time) == [second]
+        assert [row.trade_id for row in account.fills(since=second.time, until=third.time)] == [second.trade_id]
+        assert [row.trade_id for row in account.fills(until=third.time, limit=1)] == [second.trade_id]
+        assert [row.trade_id for row in account.fills(until=second.time)] == [first.trade_id]
+
+
+def test_a_trade_that_crosses_zero_has_the_cash_that_changed_hands(tmp_path: Path) -> None:
+    with served(tmp_path) as one, resources_of(one) as resources:
+        account = AccountService(resources)
+        one.submit("maker", TWO_SIDED, ASK, "0.4600", "5")
+        one.submit(ME, TWO_SIDED, BID, "0.4600", "5")
+        for side, cash in ((ASK, 5 * 0.46 - 3 * 0.54), (BID, 3 * 0.54 - 5 * 0.46)):
+            before = account.balance().cash
+            one.submit("maker", TWO_SIDED, ASK if side is BID else BID, "0.4600", "8")
+            one.submit(ME, TWO_SIDED, side, "0.4600", "8")
+            row = account.fills(limit=1)[0]
+            assert account.balance().cash - before == row.value - row.fee
+            assert (format_money(row.value), row.action) == (f"{cash:.6f}", "sell")
+            assert account.fill_export()[-1].value == row.value
 
 
 def test_a_fill_is_worth_its_count_at_the_price_of_the_outcome_that_was_traded(account: AccountService) -> None:
