@@ -69,6 +69,8 @@ class BacktestFacts(msgspec.Struct, frozen=True, kw_only=True):
     highest: Money = Money(0)
     """The highest cost of all positions at one time; of several runs, that of the one with the most."""
     marks: dict[str, Price | None] = {}
+    """The closing price of each traded market. Without a position, the last fill's: strategies may hold opposite ones,
+    which add up to their net at any price."""
     events: dict[str, str] = {}
     closes: dict[str, Ts] = {}
     strategies: dict[tuple[str, str], str] = {}
@@ -123,7 +125,9 @@ class Measurements:
         elif isinstance(effect, AmendOrder):
             self._ordered += max(0, effect.wanted.qty - effect.before.qty)
         elif isinstance(effect, FillBooked):
-            self._strategies[effect.fill.key] = effect.order.strategy if effect.order is not None else ""
+            fill = effect.fill  # only the last piece of an order changes it: the response told the whole quantity
+            order = self._engine.state.orders.find(fill.order_id, fill.client_order_id)
+            self._strategies[fill.key] = order.strategy if order is not None else ""
         elif isinstance(effect, AlertRaised) and effect.code == "STRATEGY_FLOOD":
             self._floods[effect.subject] += 1
 
@@ -135,8 +139,8 @@ class Measurements:
             self._day_nets[max(self._day_nets)] = net
         days = sorted(self._day_nets)
         ends = [Money(0), *(self._day_nets[day] for day in days)]
-        traded = {entry.ticker for entry in entries}
-        seen = {ticker: state.seen(ticker) for ticker in traded}
+        last = {entry.ticker: entry.price for entry in entries if isinstance(entry, Fill)}
+        seen = {ticker: state.seen(ticker) for ticker in last}
         return BacktestFacts(
             started=self._started,
             ended=self._last,
@@ -145,7 +149,7 @@ class Measurements:
             ordered=Qty(self._ordered),
             entries=entries,
             highest=highest_cost(entries),
-            marks=marks,
+            marks=marks | {ticker: last[ticker] for ticker in last.keys() - marks.keys()},
             events={ticker: market.event_ticker for ticker, market in seen.items() if market is not None},
             closes={ticker: market.close_time for ticker, market in seen.items() if market is not None},
             strategies=dict(self._strategies),
