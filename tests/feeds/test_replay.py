@@ -27,6 +27,7 @@ from kalshi_cli.core.model.messages import (
     MarketChange,
     Message,
     Quote,
+    RecordingEnded,
     ReferencePrice,
     SpotPrice,
     Tick,
@@ -215,7 +216,7 @@ def test_sequence_numbers_start_anew_with_each_connection_and_the_books_before_i
     assert [(gap.tickers, gap.reason) for gap in only(messages, FeedGap)] == [((TICKER,), RECONNECTED)]
     assert [state.is_live for state in only(messages, FeedState)] == [True, True]
     kinds = [type(message) for message in messages if not isinstance(message, Tick | BookDelta)]
-    assert kinds == [FeedState, MarketChange, BookSnapshot, FeedGap, FeedState, BookSnapshot]
+    assert kinds == [FeedState, MarketChange, BookSnapshot, FeedGap, FeedState, BookSnapshot, RecordingEnded]
 
 
 def test_no_prices_are_turned_into_yes_prices_unless_the_recorder_noted_that_they_are(tmp_path: Path) -> None:

@@ -122,6 +122,39 @@ def test_the_fill_model_is_that_of_the_request_for_recordings_of_any_size(
     }  # fmt: skip
 
 
+class Repeater(Strategy):
+    """Buys a contract of the second market after each change of its book."""
+
+    name = "repeater"
+
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
+        ask = view.book(ticker).best_ask
+        if ticker == "KXB-1" and ask is not None:
+            yield Place(ticker, BID, ask, contracts(1), reason="again")
+
+
+@pytest.mark.parametrize("size", [0, 2**60], ids=["compiled", "reference"])
+@pytest.mark.parametrize("latency_ms", [0, 150])
+def test_results_make_no_fill_of_an_order_that_is_in_flight_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, latency_ms: int
+) -> None:
+    """The first market settles an hour before the second one closes."""
+    monkeypatch.setattr(recorded_data, "COMPILED_FROM", size)
+    tape = Tape().watch(close_in_s=60).watch("KXB-1", close_in_s=3_600)
+    tape.snapshot(**BOOK).snapshot(**BOOK, ticker="KXB-1")
+    for _ in range(4):
+        tape.delta(1_000).delta(0, ticker="KXB-1")
+    path, results = tape.write(tmp_path / "tape.jsonl"), tmp_path / "results.json"
+    results.write_bytes(msgspec.json.encode({TICKER: "yes"}))
+    request = {"files": (path,), "latency_ms": latency_ms}
+    without = run(Repeater(StrategyParams()), **request)
+    with_one = run(Repeater(StrategyParams()), **request, results=(results,))
+    assert without.summary.fills > 2
+    assert with_one.fills == without.fills
+    assert (with_one.summary.intents, with_one.summary.net) == (without.summary.intents, without.summary.net)
+    assert {fill.ts > tape.now for fill in with_one.fills} == {False}
+
+
 def test_news_of_markets_changes_no_backtest_from_the_lake(tmp_path: Path) -> None:
     """Of a market of the recording and of another series, between two recorded series."""
     tape = Tape().snapshot(**BOOK).snapshot(**BOOK, ticker="KXB-1")
