@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kalshi_cli.lake.lake import Lake, LakeSession
     from kalshi_cli.lake.reader import Selection
 
-_TRADED = (MarketStatus.ACTIVE, MarketStatus.INACTIVE)
+_BEFORE_CLOSE = (MarketStatus.INITIALIZED, MarketStatus.ACTIVE, MarketStatus.INACTIVE)
 
 HOLES = ("refuse", "forget", "ignore")
 """The ways to treat lost messages."""
@@ -203,10 +203,12 @@ def tell_unrecorded(
 
 
 class HoleFilter:
-    """Counts the gaps of a feed, and passes, drops or refuses them."""
+    """Counts the gaps of a feed in markets that have not closed, and passes, drops or refuses them."""
 
     def __init__(self, mode: str) -> None:
         self._mode = mode
+        self._closes: dict[str, Ts] = {}
+        """The close time of each market that has not closed."""
         self._since: dict[str, Ts] = {}
         self._is_over: set[str] = set()
         """Markets whose recording ended, while that of others went on: later times are not lost."""
@@ -217,8 +219,12 @@ class HoleFilter:
 
     @property
     def lost_s(self) -> float:
-        """Return the seconds without a book, to the next snapshot or the last tick so far, summed over the markets."""
-        open_ms = sum(max(0, self._tick - at) for ticker, at in self._since.items() if ticker not in self._is_over)
+        """Return the seconds without a book, to the next snapshot, the close or the end so far, over all markets."""
+        open_ms = sum(
+            max(0, min(self._tick, self._closes[ticker]) - at)
+            for ticker, at in self._since.items()
+            if ticker not in self._is_over
+        )
         return (self._lost_ms + open_ms) / 1000
 
     def end(self, at: Ts) -> None:
@@ -238,26 +244,37 @@ class HoleFilter:
                 self._is_over.discard(message.ticker)
             elif isinstance(message, Tick):
                 self._tick = message.ts
-            elif isinstance(message, MarketChange) and message.market.status not in _TRADED:
-                at = self._since.pop(message.market.ticker, message.ts)
-                self._lost_ms += max(0, message.ts - at) if message.market.ticker not in self._is_over else 0
+            elif isinstance(message, MarketChange):
+                self._follow(message.market, message.ts)
             elif isinstance(message, PublicTrade):
                 self.has_trades = True
             elif isinstance(message, FeedGap):
-                self._lose(message)
+                self._lose(message, [ticker for ticker in message.tickers if self._is_open(ticker, message.ts)])
                 if self._mode == "ignore":
                     continue
             yield message
 
-    def _lose(self, gap: FeedGap) -> None:
-        if self._mode == "refuse":
+    def _follow(self, market: Market, ts: Ts) -> None:
+        """Learn the close of a market; one that has closed loses nothing any more."""
+        if market.status in _BEFORE_CLOSE:
+            self._closes[market.ticker] = market.close_time
+            return
+        end = min(ts, self._closes.pop(market.ticker, ts))
+        since = self._since.pop(market.ticker, end)
+        self._lost_ms += max(0, end - since) if market.ticker not in self._is_over else 0
+
+    def _is_open(self, ticker: str, ts: Ts) -> bool:
+        return ts < self._closes.get(ticker, 0)
+
+    def _lose(self, gap: FeedGap, tickers: Sequence[str]) -> None:
+        if tickers and self._mode == "refuse":
             raise UsageError(
-                f"A gap in the data at {format_ts(gap.ts)}: {gap.reason} ({', '.join(gap.tickers)})",
+                f"A gap in the data at {format_ts(gap.ts)}: {gap.reason} ({', '.join(tickers)})",
                 hint="--gaps forget stops trading in these markets until their next snapshot",
                 code="hole",
             )
-        self.count += len(gap.tickers)
-        for ticker in gap.tickers:
+        self.count += len(tickers)
+        for ticker in tickers:
             self._since.setdefault(ticker, self._last or gap.ts)
             if gap.reason == ENDED:
                 self._is_over.add(ticker)

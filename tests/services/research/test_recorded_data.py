@@ -21,6 +21,7 @@ from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.order_terms import BID, TimeInForce
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.view import StrategyContext
+from kalshi_cli.lake.upkeep import statistics
 from kalshi_cli.services.research import recorded_data
 from kalshi_cli.services.research.backtest import (
     BacktestReport,
@@ -193,6 +194,42 @@ def test_a_book_that_is_lost_to_the_end_is_counted_to_the_end_and_said_everywher
     assert report.lost_s == pytest.approx(90, abs=1.5)
     assert backtest_view(report).unknown[0].startswith(f"1 gap in the data, {report.lost_s:.1f} s without a book")
     assert backtest_view(report).unknown[0] in report_page(backtest_view(report))
+
+
+def rotated(close_in_s: int) -> Tape:
+    """A market followed for 20 s; then the recorder connects anew and follows another market for 20 s."""
+    tape = Tape().watch(close_in_s=close_in_s).snapshot(**BOOK)
+    for _ in range(20):
+        tape.delta(1_000)
+    tape.reconnect().watch("KXB-1", close_in_s=3_600).snapshot(**BOOK, ticker="KXB-1")
+    for _ in range(20):
+        tape.delta(1_000, ticker="KXB-1")
+    return tape
+
+
+@pytest.mark.parametrize("since", [None, Ts(T0 + 15_000)], ids=["whole", "cut"])
+def test_a_gap_of_a_market_that_has_closed_is_none(tmp_path: Path, since: Ts | None) -> None:
+    path = rotated(close_in_s=10).write(tmp_path / "tape.jsonl")
+    lake = lake_of(tmp_path, path)
+    for report in (run(files=(path,), holes="refuse", since=since), run(lake=lake.root, holes="refuse", since=since)):
+        assert (report.holes, report.lost_s) == (0, 0)
+    assert [row.holes for row in statistics(lake)] == [0, 0]
+
+
+def test_a_gap_counts_to_the_close_at_most(tmp_path: Path) -> None:
+    path = rotated(close_in_s=30).write(tmp_path / "tape.jsonl")
+    report = run(files=(path,))
+    assert (report.holes, report.lost_s) == (1, pytest.approx(10, abs=1.1))
+    assert [row.holes for row in statistics(lake_of(tmp_path, path))] == [1, 0]
+    with pytest.raises(UsageError, match=rf"reconnected \({TICKER}\)"):
+        run(files=(path,), holes="refuse")
+
+
+def test_a_book_that_is_lost_to_the_close_is_counted_to_it_where_no_message_follows(tmp_path: Path) -> None:
+    tape = Tape().watch(close_in_s=10).snapshot(**BOOK).delta(1_000).delta(1_000).skip(1)
+    for _ in range(60):
+        tape.delta(1_000)
+    assert run(files=(tape.write(tmp_path / "a.jsonl"),)).lost_s == pytest.approx(8, abs=1.1)
 
 
 def test_a_market_without_a_bid_at_the_end_is_said_to_be_estimated(tmp_path: Path) -> None:
