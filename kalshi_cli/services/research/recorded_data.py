@@ -15,7 +15,7 @@ from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, Mar
 from kalshi_cli.core.model.recorded import ChangeRows, LaneEvent
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
 from kalshi_cli.feeds.period import TapePeriod
-from kalshi_cli.feeds.recorded_results import MarketResult, is_history, read_results
+from kalshi_cli.feeds.recorded_results import MarketResult, is_history, merge_results
 from kalshi_cli.feeds.recording_format import NO_TIME
 from kalshi_cli.feeds.replay import ENDED, Replay
 from kalshi_cli.services.research.backtest import BacktestRequest
@@ -67,8 +67,7 @@ def replay_of(request: BacktestRequest, clock: ManualClock, interval_s: float) -
         lanes = streams(lake, chosen, _new_rows() if has_rows else None)
         outside = histories(lake, chosen, *span)
         results |= lake_results(lake, [one for each in found for one in each.series])
-    for path in request.results:
-        results.update(read_results(path))
+    results |= merge_results(request.results)
     is_cut = request.lake is None and (request.since is not None or request.until is not None)
     period = TapePeriod(request.since, request.until) if is_cut else None
     replay = Replay(

@@ -147,7 +147,7 @@ def test_results_make_no_fill_of_an_order_that_is_in_flight_at_the_end(
         tape.delta(1_000).delta(0, ticker="KXB-1")
     path, results = tape.write(tmp_path / "tape.jsonl"), tmp_path / "results.json"
     results.write_bytes(msgspec.json.encode({TICKER: "yes"}))
-    request = {"files": (path,), "latency_ms": latency_ms}
+    request: dict[str, Any] = {"files": (path,), "latency_ms": latency_ms}
     without = run(Repeater(StrategyParams()), **request)
     with_one = run(Repeater(StrategyParams()), **request, results=(results,))
     assert without.summary.fills > 2
