@@ -27,6 +27,7 @@ from kalshi_cli.services.research.backtest import (
     BacktestReport,
     BacktestRequest,
     backtest,
+    backtest_notes,
     backtest_view,
     backtest_warnings,
 )
@@ -242,6 +243,34 @@ def test_a_market_without_a_bid_at_the_end_is_said_to_be_estimated(tmp_path: Pat
     line = f"price to close {held} contracts in 1 market at: no bid at the end; valued at ${held * 0.44:.2f} by"
     assert held > 1
     assert any(each.startswith(line) for each in backtest_view(report).unknown), report.facts.unknown
+
+
+class Watcher(Strategy):
+    """Waits for an ask of 10 cents, which never comes."""
+
+    name = "watcher"
+    lowest = cents(99)
+
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
+        ask = view.book(ticker).best_ask
+        if ask is not None:
+            self.lowest = min(self.lowest, ask)
+            if ask <= cents(10):
+                yield Place(ticker, BID, ask, contracts(1), reason="cheap")
+
+
+@pytest.mark.parametrize("size", [0, 2**60], ids=["compiled", "reference"])
+def test_the_range_of_prices_is_what_the_strategy_saw_between_two_ticks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(recorded_data, "COMPILED_FROM", size)
+    tape = Tape().snapshot(**BOOK)
+    for _ in range(3):
+        tape.delta(1_300, side="no", price="0.5800").delta(100, side="no", price="0.5800", by="-1.00")
+    strategy = Watcher(StrategyParams())
+    report = run(strategy, files=(tape.write(tmp_path / "tape.jsonl"),))
+    assert report.facts.asks == (strategy.lowest, cents(44)) == (cents(42), cents(44))
+    assert "the asks were $0.42 to $0.44" in backtest_notes(report)[0]
 
 
 class Flooder(Strategy):

@@ -78,7 +78,7 @@ class BacktestFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The gain of each day (UTC), by its number since 1970."""
     unknown: tuple[str, ...] = ()
     bids: tuple[Price, Price] | None = None
-    """The lowest and the highest best bid at the ticks before the first order request; None without one."""
+    """The lowest and the highest best bid that strategies saw before the first order request; None without one."""
     asks: tuple[Price, Price] | None = None
     waiting: str = ""
     """The data that the strategies still needed at the end, in their own words; "" if none."""
@@ -101,6 +101,7 @@ class Measurements:
         self._floods: Counter[str] = Counter()
         self._strategies: dict[tuple[str, str], str] = {}
         self._day_nets: dict[int, Money] = {}
+        self._calls = 0
         self._bids: tuple[Price, Price] | None = None
         self._asks: tuple[Price, Price] | None = None
 
@@ -109,12 +110,21 @@ class Measurements:
         if self._started is None:
             self._started = message.ts or None
         self._last = message.ts
+        calls = self._engine.hooks.calls
+        if calls != self._calls:
+            self._calls = calls
+            self._see(getattr(message, "ticker", ""))
 
     def on_tick(self, ts: Ts, net: Money) -> None:
-        """Keep the profit at the end of each day (UTC), and the range of prices until an order is requested."""
+        """Keep the profit at the end of each day (UTC)."""
         self._day_nets[ts // DAY_MS] = net
+        self._see()
+
+    def _see(self, ticker: str = "") -> None:
+        """Keep the range of the prices that strategies saw in a market, or in all, until an order is requested."""
         if not self._engine.tally.intents:
-            books = self._engine.state.books.values()
+            known = self._engine.state.books
+            books = [known[ticker]] if ticker in known else known.values()
             self._bids = span([self._bids, *((book.best_bid,) for book in books)])
             self._asks = span([self._asks, *((book.best_ask,) for book in books)])
 
