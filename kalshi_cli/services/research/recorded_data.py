@@ -11,7 +11,17 @@ from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, format_ts, pluralize
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
-from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, MarketChange, Message, PublicTrade, Tick
+from kalshi_cli.core.model.messages import (
+    BookDelta,
+    BookSnapshot,
+    FeedGap,
+    FeedState,
+    MarketChange,
+    Message,
+    PublicTrade,
+    Quote,
+    Tick,
+)
 from kalshi_cli.core.model.recorded import ChangeRows, LaneEvent
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
 from kalshi_cli.feeds.period import TapePeriod
@@ -26,6 +36,9 @@ if TYPE_CHECKING:
     from kalshi_cli.lake.reader import Selection
 
 _BEFORE_CLOSE = (MarketStatus.INITIALIZED, MarketStatus.ACTIVE, MarketStatus.INACTIVE)
+
+_RECORDED = (FeedState, BookSnapshot, BookDelta, PublicTrade, Quote, ChangeRows)
+"""Messages of a recording, in contrast to ticks, closes and outside prices, which also come between recordings."""
 
 HOLES = ("refuse", "forget", "ignore")
 """The ways to treat lost messages."""
@@ -213,8 +226,11 @@ class HoleFilter:
         """Markets whose recording ended, while that of others went on: later times are not lost."""
         self._lost_ms = 0
         self._last = self._tick = Ts(0)
+        self._ended: Ts | None = None
         self.count = 0
         self.has_trades = False
+        self.pauses: list[tuple[Ts, Ts]] = []
+        """The times between a recording and the next one."""
 
     @property
     def lost_s(self) -> float:
@@ -233,6 +249,9 @@ class HoleFilter:
     def of(self, messages: Iterable[Message]) -> Iterator[Message]:
         """Yield the messages; without those about gaps if they are ignored. UsageError if they are refused."""
         for message in messages:
+            if self._ended is not None and isinstance(message, _RECORDED):
+                self.pauses.append((self._ended, message.ts))
+                self._ended = None
             if type(message) is BookDelta:
                 self._last = message.ts
             elif isinstance(message, ChangeRows):
@@ -248,6 +267,7 @@ class HoleFilter:
             elif isinstance(message, PublicTrade):
                 self.has_trades = True
             elif isinstance(message, FeedGap):
+                self._ended = message.ts if message.reason == ENDED else None
                 self._lose(message, [ticker for ticker in message.tickers if self._is_open(ticker, message.ts)])
                 if self._mode == "ignore":
                     continue
@@ -304,5 +324,7 @@ def unknown_of(
         )
     if not has_trades:
         found.append("public trades: the data has none, so resting orders fill only where the book shows it")
-    found += [f"outside price of {coin}; its markets were not traded" for coin in missing]
+    series = {ticker.partition("-")[0] for ticker in markets}
+    coins = (coin for coin in missing if any(coin in name for name in series))  # KXETHD and KXETH15M are of ETH
+    found += [f"outside price of {coin}; its markets were not traded" for coin in coins]
     return tuple(found)

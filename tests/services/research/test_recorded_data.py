@@ -31,12 +31,13 @@ from kalshi_cli.services.research.backtest import (
     backtest_view,
     backtest_warnings,
 )
-from kalshi_cli.services.research.recorded_data import replay_of
+from kalshi_cli.services.research.recorded_data import replay_of, unknown_of
 from kalshi_cli.services.research.recorded_run import HOOK_LIMIT_S, over_recordings, set_up
 from kalshi_cli.services.research.report.page import report_page
 from kalshi_cli.simulator.paper.queue_position import FillModel
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.testing import market
 
 BOOK: dict[str, Any] = {"yes": {"0.4000": "50.00"}, "no": {"0.5600": "50.00"}}
 TAPES = list((SHARED / "data" / "tapes").glob("*.jsonl.gz")) if SHARED.is_dir() else []
@@ -271,6 +272,36 @@ def test_the_range_of_prices_is_what_the_strategy_saw_between_two_ticks(
     report = run(strategy, files=(tape.write(tmp_path / "tape.jsonl"),))
     assert report.facts.asks == (strategy.lowest, cents(44)) == (cents(42), cents(44))
     assert "the asks were $0.42 to $0.44" in backtest_notes(report)[0]
+
+
+@pytest.mark.parametrize("size", [0, 2**60], ids=["compiled", "reference"])
+def test_the_time_between_two_recordings_is_no_time_in_the_market(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Two recordings of 10 s, of which the second begins after ten minutes."""
+    monkeypatch.setattr(recorded_data, "COMPILED_FROM", size)
+    tapes = [Tape(), Tape()]
+    tapes[1].now = Ts(T0 + 610_000)
+    for number, tape in enumerate(tapes):
+        ticker = f"KXB-{number}"
+        tape.watch(ticker, close_in_s=3_600).snapshot(**BOOK, ticker=ticker)
+        for _ in range(10):
+            tape.delta(1_000, ticker=ticker)
+    paths = [tape.write(tmp_path / f"{number}.jsonl") for number, tape in enumerate(tapes)]
+    lake = lake_of(tmp_path, *paths)
+    for report in (
+        run(Repeater(StrategyParams()), files=tuple(paths)),
+        run(Repeater(StrategyParams()), lake=lake.root),
+    ):
+        ((first, last),) = report.facts.pauses
+        assert last - first == pytest.approx(600_000, abs=1_000)
+        assert backtest_view(report).time_in_market == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize(("ticker", "number"), [("KXETHD-26MAY01-T1", 1), ("KXETH15M-1", 1), ("KXBTC-ETH", 0)])
+def test_the_missing_price_of_a_coin_is_named_where_it_has_a_market(ticker: str, number: int) -> None:
+    lines = unknown_of({ticker: market(ticker=ticker)}, {}, has_trades=True, missing=["ETH"])
+    assert sum(line.startswith("outside price of ETH") for line in lines) == number
 
 
 class Flooder(Strategy):

@@ -61,6 +61,8 @@ class BacktestFacts(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[BacktestFacts, ...] = ()
     started: Ts | None = None
     ended: Ts | None = None
+    pauses: tuple[tuple[Ts, Ts], ...] = ()
+    """The times between its recordings."""
     tickers: frozenset[str] = frozenset()
     """The markets of the recording."""
     starting_balance: Money | None = None
@@ -225,7 +227,7 @@ def report_fields(facts: BacktestFacts, net: Money, curve: Sequence[tuple[Ts, Mo
     made = sum(fill.qty for fill in fills if not fill.is_taker)
     of_runs = [round_trips(run.entries, run.marks) for run in facts.accounts]
     trips = list(chain.from_iterable(of_runs))
-    times = [(found, run.started, run.ended) for found, run in zip(of_runs, facts.accounts, strict=True)]
+    times = [(found, run.started, run.ended, run.pauses) for found, run in zip(of_runs, facts.accounts, strict=True)]
     return {
         "unknown": facts.unknown,
         "started": facts.started,
