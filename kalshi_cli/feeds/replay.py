@@ -162,7 +162,7 @@ class Replay:
                 for due in self._due(message.ts):
                     yield self._moved(due)
             yield self._moved(message)
-        if self._now:
+        if self._now and (self._period is None or self._period.has_messages):
             yield messages.RecordingEnded(self._now)
         markets = self.markets if self._period is None else self._period.markets
         for market in sorted(markets.values(), key=lambda market: market.close_time):
