@@ -11,6 +11,7 @@ Three kinds of text are separate: fixed-point strings of the exchange (`parse_*`
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import index
@@ -254,21 +255,25 @@ def qty_from_user(text: str) -> Qty:
     return Qty(int(hundredths))
 
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
+_NEXT_PART = re.compile(r"(?<=[dhms])(?=\s*[0-9])")
 
 
 def duration_from_user(text: str) -> float:
-    """Parse `2s`, `10m`, `24h` or `7d` into seconds, above zero and at most ten years. The unit is never guessed."""
+    """Parse `2s`, `10m`, `5m20s` or `7d` into seconds, above zero and at most ten years. The unit is never guessed."""
     typed = text.strip().lower()
-    unit = _SECONDS.get(typed[-1:], 0)
+    parts = [(part[:-1], part[-1]) if part[-1:] in _SECONDS else (part, "") for part in _NEXT_PART.split(typed)]
+    units = [unit for _, unit in parts]
     try:
-        amount = float(_decimal(typed[:-1] if unit else typed))
+        amounts = [float(_decimal(number)) for number, _ in parts]
+        if len(units) > 1 and units != [unit for unit in _SECONDS if unit in units]:
+            raise ArithmeticError
     except ArithmeticError as error:
-        raise ValueError(f"invalid duration: {typed[:20]!r}; use 90s, 10m, 24h or 7d") from error
-    if not unit and 0 < amount < float("inf"):
+        raise ValueError(f"invalid duration: {typed[:20]!r}; use 90s, 10m, 5m20s, 24h or 7d") from error
+    if units == [""] and 0 < amounts[0] < float("inf"):
         number = typed[:20]
         raise ValueError(f"add a unit: {number}s, {number}m, {number}h or {number}d")
-    value = amount * unit
+    value = sum(amount * _SECONDS.get(unit, 0) for amount, unit in zip(amounts, units, strict=True))
     if not 0 < value <= 10 * 365 * 86_400:
         raise ValueError(f"the duration must be greater than zero and at most ten years, not {typed[:20]}")
     return value

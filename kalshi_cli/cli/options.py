@@ -417,7 +417,7 @@ def count_option(*names: str, text: str) -> Any:
 
 
 def duration_option(*names: str, text: str) -> Any:
-    """Return an option that takes 90s, 10m, 24h, 7d; the value is seconds, a float."""
+    """Return an option that takes 90s, 5m20s, 24h, 7d; the value is seconds, a float."""
     return typer.Option(*names, parser=typed_by(duration_from_user), metavar="DURATION", help=text)
 
 

@@ -42,12 +42,15 @@ def when_from_user(text: str) -> When:
 
 
 def _duration(typed: str) -> float:
-    """Read a duration. A word may be meant as a date, so its error names both."""
+    """Read a duration. Any other text may be meant as a date, so its error names both."""
     if ":" in typed:
         raise ValueError(f"{typed[:40]!r} has no date; use 2026-11-01T15:00, 2026-11-01T15:00:00Z or 24h")
-    if typed[:1].isalpha():
-        raise ValueError(f"{typed[:40]!r} is not a time; use 24h, 7d or a date such as 2026-11-01")
-    return duration_from_user(typed)
+    try:
+        return duration_from_user(typed)
+    except ValueError as error:
+        if not str(error).startswith("invalid"):
+            raise
+        raise ValueError(f"{typed[:40]!r} is not a time; use 24h, 7d or a date such as 2026-11-01") from None
 
 
 def moment_of(when: When, now: Ts, zone: ZoneInfo) -> Ts:

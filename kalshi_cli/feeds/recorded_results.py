@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -39,7 +40,8 @@ _decode_row = msgspec.json.Decoder(_Row).decode
 def read_results(path: Path) -> dict[str, MarketResult]:
     """Return results by ticker from a JSON list of markets, an object `{ticker: "yes" | "no"}`, or one market a line.
 
-    A market without a result is omitted. Raises UsageError with the location of an invalid entry, or without the file.
+    A market without a result is omitted. Raises UsageError with the location of an invalid entry, or of a second result
+    that contradicts the first one, or without the file.
     """
     if not path.exists():
         hint = '--results takes a file of settled markets, such as {"TICKER": "yes"}'
@@ -48,20 +50,18 @@ def read_results(path: Path) -> dict[str, MarketResult]:
     if path.name.removesuffix(".gz").endswith(".jsonl"):
         for number, line in read_lines(path):
             try:
-                row = _decode_row(line)
-                if row.result:
-                    found[row.ticker] = _outcome(row)
+                _add(found, _decode_row(line))
             except (ValueError, RecursionError) as error:
                 raise at_line(path, number, error) from error
         return found
     try:
-        document = msgspec.json.decode(b"".join(line for _, line in read_lines(path)), type=list[_Row] | dict[str, str])
-        rows = (
-            [_Row(ticker=ticker, result=result) for ticker, result in document.items()]
-            if isinstance(document, dict)
-            else document
-        )
-        found.update((row.ticker, _outcome(row)) for row in rows if row.result)
+        text = b"".join(line for _, line in read_lines(path))
+        document = msgspec.json.decode(text, type=list[_Row] | dict[str, str])
+        if isinstance(document, dict):  # of a key that is there twice, a dict has the last value only
+            pairs = json.loads(text, object_pairs_hook=list)
+            document = [_Row(ticker=ticker, result=result) for ticker, result in pairs]
+        for row in document:
+            _add(found, row)
     except (ValueError, RecursionError) as error:
         raise UsageError(
             f"{path}: {error}",
@@ -69,6 +69,36 @@ def read_results(path: Path) -> dict[str, MarketResult]:
             code="bad_results",
         ) from error
     return found
+
+
+def merge_results(paths: Iterable[Path]) -> dict[str, MarketResult]:
+    """Return the results of several files. Raises UsageError where two of them contradict each other."""
+    found: dict[str, MarketResult] = {}
+    sources: dict[str, Path] = {}
+    for path in paths:
+        for ticker, result in read_results(path).items():
+            before = found.setdefault(ticker, result)
+            if before.value != result.value:
+                raise UsageError(
+                    f"Two results of {ticker}: {before.result} in {sources[ticker]}, {result.result} in {path}",
+                    hint="give only the file that is right",
+                    code="bad_results",
+                )
+            sources.setdefault(ticker, path)
+            if result.close_time is not None:
+                found[ticker] = result
+    return found
+
+
+def _add(found: dict[str, MarketResult], row: _Row) -> None:
+    """Add the result of a row, if it has one. Raises ValueError if it contradicts an earlier row."""
+    if not row.result:
+        return
+    result = _outcome(row)
+    before = found.get(row.ticker, result)
+    if before.value != result.value:
+        raise ValueError(f"two results of {row.ticker}: {before.result} and {result.result}")
+    found[row.ticker] = result
 
 
 def _outcome(row: _Row) -> MarketResult:

@@ -78,7 +78,7 @@ _Received = tuple[Ts, Message | ChangeRows]
 
 
 class Replay:
-    """Recordings, merged by time, as one feed. After the last line, markets with a known result settle.
+    """Recordings, merged by time, as one feed. After the last line and `RecordingEnded`, markets with a result settle.
 
     `files` are streams (`*.jsonl`, `*.jsonl.gz`; the format is in `recording_format.py`) and external inputs with times
     (`*.csv[.gz]`; see `read_history`). `new_decoder` is called for each recorded connection with the `use_yes_price` of
@@ -162,6 +162,8 @@ class Replay:
                 for due in self._due(message.ts):
                     yield self._moved(due)
             yield self._moved(message)
+        if self._now and (self._period is None or self._period.has_messages):
+            yield messages.RecordingEnded(self._now)
         markets = self.markets if self._period is None else self._period.markets
         for market in sorted(markets.values(), key=lambda market: market.close_time):
             if market.ticker in self._results:

@@ -20,26 +20,36 @@ class Covered(NamedTuple):
 
 
 class CoverageTracker:
-    """Collects the coverage of a recording: from a snapshot of a market to a gap, or to the end."""
+    """Collects the coverage of a recording: from a snapshot of a market to a gap, or to the end.
+
+    A loss that is noticed after the close of a market is no gap: the reason is then `closed`.
+    """
 
     def __init__(self) -> None:
         self.found: list[Covered] = []
         self._since: dict[str, int] = {}
+        self._closes: dict[str, int] = {}
+
+    def closes(self, market: str, at: int) -> None:
+        """Note when a market closes: no message of it is missing after that."""
+        self._closes[market] = at
 
     def followed(self, market: str, at: int) -> None:
         """Note a snapshot of a market; a later one changes nothing."""
         self._since.setdefault(market, at)
 
-    def lost(self, markets: Iterable[str], last: int, reason: str) -> None:
-        """Note that messages of these markets were lost after `last`."""
+    def lost(self, markets: Iterable[str], last: int, reason: str, noticed: int = 0) -> None:
+        """Note that messages of these markets were lost after `last`; the loss was noticed at `noticed`."""
         for market in markets:
             since = self._since.pop(market, None)
             if since is not None:
-                self.found.append(Covered(market, since, max(since, last), reason))
+                is_closed = market in self._closes and max(last, noticed) >= self._closes[market]
+                why = "closed" if is_closed and reason in HOLE_ENDS else reason
+                self.found.append(Covered(market, since, max(since, last), why))
 
-    def end(self, last: int, reason: str) -> None:
+    def end(self, last: int, reason: str, noticed: int = 0) -> None:
         """Note the end of a connection or of the recording."""
-        self.lost(sorted(self._since), last, reason)
+        self.lost(sorted(self._since), last, reason, noticed)
 
 
 class CoveredTimes:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.market.order_book import OrderBook
-from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, Message
+from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, MarketChange, Message
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.core.model.recorded import RecordedConnection
+from kalshi_cli.core.model.recorded import RecordedConnection, WatchNote
 from kalshi_cli.lake.coverage import HOLE_ENDS, CoverageTracker, Covered, CoveredTimes
 from kalshi_cli.lake.lake import Lake, LakeSession
 from kalshi_cli.lake.layout import series_of
@@ -63,12 +63,16 @@ class SessionWriter:
         """Add an event."""
         item = event.item
         if isinstance(item, RecordedConnection):
-            self._tracker.end(self._last, "reconnected")
+            self._tracker.end(self._last, "reconnected", event.placed_us)
         elif isinstance(item, FeedGap):
             self._gaps.update(item.tickers)
             for ticker in self._books.keys() & set(item.tickers):
                 self._books[ticker].invalidate(item.reason)
-            self._tracker.lost(item.tickers, self._last, "gap")
+            self._tracker.lost(item.tickers, self._last, "gap", event.placed_us)
+        elif isinstance(item, WatchNote) and item.close_time is not None:
+            self._tracker.closes(item.ticker, item.close_time * 1000)
+        elif isinstance(item, MarketChange):
+            self._tracker.closes(item.market.ticker, item.market.close_time * 1000)
         self._last = event.placed_us
         if self._first < 0:
             self._first = self._last

@@ -63,11 +63,12 @@ def statistics(lake: Lake) -> list[SeriesStatistics]:
         if not any(rows[table] for table in TABLES if table not in _ABOUT):
             continue
         own = [one for one in sessions if series in one.series or any(_is_of(name, series) for name in one.inputs)]
+        dated = [one for one in own if one.kind != "results"] or own  # a result may have the time of its import only
         covered = lake.coverage("book", [series])
         markets = lake.rows("markets", [series])
         found.append(
             SeriesStatistics(
-                series, min((one.from_us for one in own), default=0), max((one.to_us for one in own), default=0),
+                series, min((one.from_us for one in dated), default=0), max((one.to_us for one in dated), default=0),
                 sum(one.kind == "recording" for one in own), rows, size,
                 len({row["market"] for row in markets} | {one.market for one in covered}),
                 len({row["market"] for row in markets if row["result"]}),

@@ -306,6 +306,8 @@ def _parse(hint: object, value: object) -> object:
         return price_from_user(str(value))
     if hint is Qty:
         return qty_from_user(str(value))
+    if hint is bool and not isinstance(value, bool) and str(value).lower() not in ("true", "false", "1", "0"):
+        raise ValueError(f"use true or false, not {str(value)[:20]}")
     return msgspec.convert(value, hint, strict=False)
 
 

@@ -284,13 +284,26 @@ def test_an_amount_that_is_refused_says_why(typed: str, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "seconds"), [("2s", 2), ("10m", 600), ("10 m", 600), ("24h", 86_400), ("7d", 604_800), ("0.5S", 0.5)]
+    ("typed", "seconds"),
+    [
+        ("2s", 2),
+        ("10m", 600),
+        ("10 m", 600),
+        ("24h", 86_400),
+        ("7d", 604_800),
+        ("0.5S", 0.5),
+        ("5m20s", 320),
+        ("1h 30m", 5_400),
+        ("1d2h3m4.5s", 93_784.5),
+    ],
 )
 def test_durations(typed: str, seconds: float) -> None:
     assert duration_from_user(typed) == seconds
 
 
-@pytest.mark.parametrize("typed", ["", "s", "soon", "0", "-1s", "nan", "inf", "4000d", "1w"])
+@pytest.mark.parametrize(
+    "typed", ["", "s", "soon", "0", "-1s", "nan", "inf", "4000d", "1w", "5m20", "20s5m", "5m5m", "5m-2s", "m5s"]
+)
 def test_a_duration_that_is_refused(typed: str) -> None:
     with pytest.raises(ValueError, match="duration"):
         duration_from_user(typed)

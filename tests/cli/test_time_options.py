@@ -40,9 +40,10 @@ def test_anything_else_is_an_error(typed: str) -> None:
         when_from_user(typed)
 
 
-def test_the_error_of_a_word_names_durations_and_dates() -> None:
-    with pytest.raises(ValueError, match="'yesterday' is not a time; use 24h, 7d or a date such as 2026-11-01"):
-        when_from_user("yesterday")
+@pytest.mark.parametrize("typed", ["yesterday", "13.5.2026", "11/13/2026", "5m20"])
+def test_the_error_of_a_text_names_durations_and_dates(typed: str) -> None:
+    with pytest.raises(ValueError, match=f"'{typed}' is not a time; use 24h, 7d or a date such as 2026-11-01"):
+        when_from_user(typed)
 
 
 def test_a_time_of_day_names_the_forms_with_a_date() -> None:

@@ -25,6 +25,7 @@ from kalshi_cli.core.model.messages import (
     Message,
     PublicTrade,
     Quote,
+    RecordingEnded,
 )
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.feeds.period import TapePeriod
@@ -83,6 +84,8 @@ def test_a_period_has_its_messages_and_the_books_at_its_start(
         whole, since = play(path, interval_s=1000), Ts(T0 + since_ms)
         until = Ts(since + for_ms)
         cut = play(path, interval_s=1000, period=(period := TapePeriod(since, until)))
+    ends = [type(messages.pop()) for messages in (whole, cut) if messages]
+    assert ends == [RecordingEnded] * (1 + period.has_messages)
     inside = [each for each in whole if since <= each.ts < until]
     assert [each for each in cut if isinstance(each, BookDelta | Quote)] == [
         each for each in inside if isinstance(each, BookDelta | Quote)

@@ -27,19 +27,21 @@ from kalshi_cli.core.model.messages import (
     MarketChange,
     Message,
     Quote,
+    RecordingEnded,
     ReferencePrice,
     SpotPrice,
     Tick,
 )
 from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.feeds import recording_format
-from kalshi_cli.feeds.recorded_results import MarketResult, read_results
+from kalshi_cli.feeds.recorded_results import MarketResult, merge_results, read_results
 from kalshi_cli.feeds.replay import ENDED, LONG_SILENCE_MS, NO_CLOSE, RECONNECTED, Replay, coarsest_grid
 
 DATA = SHARED / "data"
 needs_recordings = pytest.mark.skipif(not DATA.is_dir(), reason="no recordings beside the repository (shared/data)")
 
 BOOK: dict[str, Any] = {"yes": {"0.4000": "5.00"}, "no": {"0.5600": "5.00"}}
+CLOSES = '[{"ticker":"A","result":"yes","close_time":"2026-05-13T13:00:00Z"}]'
 YES = MarketResult(result="yes", value=Price(ONE_DOLLAR))
 
 
@@ -215,7 +217,7 @@ def test_sequence_numbers_start_anew_with_each_connection_and_the_books_before_i
     assert [(gap.tickers, gap.reason) for gap in only(messages, FeedGap)] == [((TICKER,), RECONNECTED)]
     assert [state.is_live for state in only(messages, FeedState)] == [True, True]
     kinds = [type(message) for message in messages if not isinstance(message, Tick | BookDelta)]
-    assert kinds == [FeedState, MarketChange, BookSnapshot, FeedGap, FeedState, BookSnapshot]
+    assert kinds == [FeedState, MarketChange, BookSnapshot, FeedGap, FeedState, BookSnapshot, RecordingEnded]
 
 
 def test_no_prices_are_turned_into_yes_prices_unless_the_recorder_noted_that_they_are(tmp_path: Path) -> None:
@@ -335,6 +337,35 @@ def test_a_scalar_result_pays_its_settlement_value(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text('[{"ticker":"A","result":"scalar","settlement_value_dollars":"0.3500"},{"ticker":"B","result":""}]')
     assert read_results(path) == {"A": MarketResult(result="scalar", value=Price(3_500))}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("r.json", '{"A": "yes", "B": "no", "A": "no"}'),
+        ("r.json", '[{"ticker":"A","result":"yes"},{"ticker":"A","result":"no"}]'),
+        ("r.jsonl", '{"ticker":"A","result":"yes"}\n{"ticker":"A","result":"no"}\n'),
+    ],
+)
+def test_two_results_of_a_market_in_one_file_are_refused(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_text(text.replace("no", "yes"))
+    assert read_results(path)["A"] == YES
+    path.write_text(text)
+    with pytest.raises(UsageError, match=rf"{name}.*two results of A: yes and no"):
+        read_results(path)
+
+
+def test_files_whose_results_contradict_each_other_are_refused_in_any_order(tmp_path: Path) -> None:
+    texts = {"yes.json": '{"A": "yes", "B": "no"}', "no.json": '{"A": "no"}', "closes.json": CLOSES}
+    one, other, closes = (tmp_path / name for name in texts)
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    for files in ((one, other), (other, one)):
+        with pytest.raises(UsageError, match=r"Two results of A: \w+ in .*\.json, \w+ in .*\.json"):
+            merge_results(files)
+    assert merge_results([closes, one]) == merge_results([one, closes])
+    assert merge_results([closes, one])["A"].close_time == 1_778_677_200_000
 
 
 @pytest.mark.parametrize("text", ['{"winners": {"A": "x"}}', '[{"ticker":"A","result":"maybe"}]', "[1", "nonsense"])

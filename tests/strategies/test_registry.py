@@ -383,6 +383,20 @@ def test_a_parameter_without_a_default_must_be_given() -> None:
     assert registry.params_from(Needy, {"level": "4"}) == Needy.Params(level=4)
 
 
+@pytest.mark.parametrize("typed", ["yes", "on", "2", ""])
+def test_a_switch_is_true_or_false(typed: str) -> None:
+    class Switched(Strategy):
+        name = "switched"
+
+        class Params(StrategyParams, frozen=True):
+            passive: bool = False
+
+    for text, value in (("true", True), ("False", False), ("1", True), (True, True)):
+        assert registry.params_from(Switched, {"passive": text}) == Switched.Params(passive=value)
+    with pytest.raises(UsageError, match=f"passive: use true or false, not {typed}"):
+        registry.params_from(Switched, {"passive": typed})
+
+
 def test_parameters_are_listed_as_a_person_types_them() -> None:
     listed = {parameter.name: parameter for parameter in registry.parameters(Spike)}
     assert (listed["move"].default, listed["move"].minimum, listed["move"].maximum) == ("3c", "0.1c", "50c")

@@ -21,6 +21,7 @@ from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.account.recovery import load_engine
 from kalshi_cli.services.runner import process_messages
+from kalshi_cli.services.trading.reports.live_events import LoopEvents
 from kalshi_cli.services.trading.reports.run_reporter import EventLog
 from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary
 from kalshi_cli.services.trading.session import Session
@@ -142,6 +143,7 @@ class TradingSession:
         self.asked: list[StateCommand] = []
         self.noted: list[str] = []
         self.journal: EventLog | None = None
+        self.events: LoopEvents | None = None
         sim.market(39, 44)
         self.engine = load_engine(
             sim.client,
@@ -186,6 +188,7 @@ class TradingSession:
             feed_age_s=lambda: 0.5,
             show=self.shown.append,
             journal=self.journal,
+            events=self.events,
         )
         return session.run()
 

@@ -181,6 +181,10 @@ class Tick(Message, frozen=True):
     """Time passed. The loop sends one per interval, whatever else happens."""
 
 
+class RecordingEnded(Message, frozen=True):
+    """A recording is over: messages after it only settle markets, and nothing that was sent arrives any more."""
+
+
 class OrderAccepted(Message, frozen=True):
     """The exchange accepted the order: `filled` contracts traded at once, `remaining` contracts rest."""
 

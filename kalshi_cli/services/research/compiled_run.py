@@ -59,7 +59,7 @@ def run_compiled(
 ) -> None:
     """Drive the loop until the tape ends. The engine and the venue have the books of `compiled`.
 
-    `done` is called for each message that was processed as one, after all of its effects.
+    `done` is called for each message, after all of its effects; of rows, only for those at which the engine decided.
     """
     compiled.watch(engine.watches, is_timed=engine.exits.are_used)
     for item in tape:
@@ -94,6 +94,7 @@ def _replay(
             compiled.force(engine.due_books)
             if is_timed:
                 compiled.look_again(ticker, _look_again_at(engine, ticker))
+            done(changed)
             continue
         compiled.show_venue(venue.markets)
         if why == END:

@@ -39,13 +39,15 @@ Watch = Callable[[Iterable[list[Any]]], Iterable[list[Any]]]
 class ImportedFile(NamedTuple):
     """A file and what its import added; nothing, if the lake has all of it already.
 
-    `cut_at` is the time of the last line of a recording that ends in the middle.
+    `cut_at` is the time of the last line of a recording that ends in the middle. `changed` are the results that replace
+    another payout in the lake: ticker, result before, result now.
     """
 
     source: str
     kind: str
     found: Ingested
     cut_at: Ts | None = None
+    changed: tuple[tuple[str, str, str], ...] = ()
 
 
 def import_file(
@@ -65,11 +67,12 @@ def import_file(
     digest = _digest(path)
     kind = "results" if is_results or path.suffix == ".json" else "history" if is_history(path) else "recording"
     known = next((each for each in lake.sessions() if each.digest == digest), None)
-    if known is not None:
+    if known is not None and kind != "results":  # another file may have changed the results since
         return ImportedFile(path.name, kind, Ingested(None, 0, 0, known.rows, (), ()))
     with lake.writing(clock, wait_s) as changes:
         if kind == "results":
-            return ImportedFile(path.name, kind, _add_results(lake, changes, path, digest, clock.now()))
+            found, changed = _add_results(lake, changes, path, digest, clock.now())
+            return ImportedFile(path.name, kind, found, changed=changed)
         if kind == "history":
             rows = _watched(read_history(path), watch)
             session = f"{path.name.partition('.')[0]}-{digest[:8]}"
@@ -100,27 +103,36 @@ def _add_recording(
     return found
 
 
-def _add_results(lake: Lake, changes: Transaction, path: Path, digest: str, now: Ts) -> Ingested:
-    """Add the results that the lake does not have, each at the close of its market."""
+def _add_results(
+    lake: Lake, changes: Transaction, path: Path, digest: str, now: Ts
+) -> tuple[Ingested, tuple[tuple[str, str, str], ...]]:
+    """Add the results that the lake does not have, each at the close of its market; return them, and those changed.
+
+    One that replaces another payout is added at `now`, because the last one counts.
+    """
     had = lake_results(lake)
     new = {ticker: result for ticker, result in read_results(path).items() if had.get(ticker) != result}
+    changed = {ticker: had[ticker] for ticker, one in new.items() if ticker in had and had[ticker].value != one.value}
     session = f"{path.name.partition('.')[0]}-{digest[:8]}"
+    if any(each.session == session for each in lake.sessions()):
+        session = f"{session}-{now}"
     times = []
     for number, (ticker, result) in enumerate(sorted(new.items())):
-        at = (result.close_time or now) * 1000
+        at = (now if ticker in changed else result.close_time or now) * 1000
         times.append(at)
-        close = None if result.close_time is None else at
+        close = None if result.close_time is None else result.close_time * 1000
         columns = (ticker, None, None, None, None, close, result.result, result.value, None, None, None)
         changes.add("markets", series_of(ticker), at, (at, *columns, session, number, -1))
     if not new:
-        return Ingested(None, 0, 0, len(had), (), ())
+        return Ingested(None, 0, 0, len(had), (), ()), ()
     found = LakeSession(
         session=session, kind="results", source=path.name, digest=digest, from_us=min(times), to_us=max(times),
         recv_from_ms=-1, recv_to_ms=-1, series=tuple(dict.fromkeys(map(series_of, sorted(new)))), inputs=(),
         rows=len(new),
     )  # fmt: skip
     lake.add_session(changes, found)
-    return Ingested(found, len(new), 0, 0, (), ())
+    pairs = tuple((ticker, before.result, new[ticker].result) for ticker, before in sorted(changed.items()))
+    return Ingested(found, len(new), 0, 0, (), ()), pairs
 
 
 def lake_results(lake: Lake, series: Iterable[str] | None = None) -> dict[str, MarketResult]:

@@ -87,6 +87,11 @@ class LakeService:
         for cut in (each for each in found if each.cut_at is not None):
             self._resources.tell(f"Warning: {cut_text(cut.source, cut.cut_at)}; the rest is not covered")
         found += [import_file(lake, path, clock, is_results=True, watch=watch) for path in paths_of(results, "results")]
+        for each in (each for each in found if each.changed):
+            (ticker, before, now), *others = each.changed
+            more = f", and of {pluralize(len(others), 'other market')}" if others else ""
+            change = f"the result of {ticker} from {before} to {now}{more}"
+            self._resources.tell(f"Warning: {each.source} changes {change}; the last one counts")
         return [_import_row(each) for each in found]
 
     def data_download(

@@ -11,11 +11,21 @@ from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, format_ts, pluralize
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
-from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, MarketChange, Message, PublicTrade, Tick
+from kalshi_cli.core.model.messages import (
+    BookDelta,
+    BookSnapshot,
+    FeedGap,
+    FeedState,
+    MarketChange,
+    Message,
+    PublicTrade,
+    Quote,
+    Tick,
+)
 from kalshi_cli.core.model.recorded import ChangeRows, LaneEvent
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
 from kalshi_cli.feeds.period import TapePeriod
-from kalshi_cli.feeds.recorded_results import MarketResult, is_history, read_results
+from kalshi_cli.feeds.recorded_results import MarketResult, is_history, merge_results
 from kalshi_cli.feeds.recording_format import NO_TIME
 from kalshi_cli.feeds.replay import ENDED, Replay
 from kalshi_cli.services.research.backtest import BacktestRequest
@@ -25,7 +35,10 @@ if TYPE_CHECKING:
     from kalshi_cli.lake.lake import Lake, LakeSession
     from kalshi_cli.lake.reader import Selection
 
-_TRADED = (MarketStatus.ACTIVE, MarketStatus.INACTIVE)
+_BEFORE_CLOSE = (MarketStatus.INITIALIZED, MarketStatus.ACTIVE, MarketStatus.INACTIVE)
+
+_RECORDED = (FeedState, BookSnapshot, BookDelta, PublicTrade, Quote, ChangeRows)
+"""Messages of a recording, in contrast to ticks, closes and outside prices, which also come between recordings."""
 
 HOLES = ("refuse", "forget", "ignore")
 """The ways to treat lost messages."""
@@ -67,8 +80,7 @@ def replay_of(request: BacktestRequest, clock: ManualClock, interval_s: float) -
         lanes = streams(lake, chosen, _new_rows() if has_rows else None)
         outside = histories(lake, chosen, *span)
         results |= lake_results(lake, [one for each in found for one in each.series])
-    for path in request.results:
-        results.update(read_results(path))
+    results |= merge_results(request.results)
     is_cut = request.lake is None and (request.since is not None or request.until is not None)
     period = TapePeriod(request.since, request.until) if is_cut else None
     replay = Replay(
@@ -203,22 +215,31 @@ def tell_unrecorded(
 
 
 class HoleFilter:
-    """Counts the gaps of a feed, and passes, drops or refuses them."""
+    """Counts the gaps of a feed in markets that have not closed, and passes, drops or refuses them."""
 
     def __init__(self, mode: str) -> None:
         self._mode = mode
+        self._closes: dict[str, Ts] = {}
+        """The close time of each market that has not closed."""
         self._since: dict[str, Ts] = {}
         self._is_over: set[str] = set()
         """Markets whose recording ended, while that of others went on: later times are not lost."""
         self._lost_ms = 0
         self._last = self._tick = Ts(0)
+        self._ended: Ts | None = None
         self.count = 0
         self.has_trades = False
+        self.pauses: list[tuple[Ts, Ts]] = []
+        """The times between a recording and the next one."""
 
     @property
     def lost_s(self) -> float:
-        """Return the seconds without a book, to the next snapshot or the last tick so far, summed over the markets."""
-        open_ms = sum(max(0, self._tick - at) for ticker, at in self._since.items() if ticker not in self._is_over)
+        """Return the seconds without a book, to the next snapshot, the close or the end so far, over all markets."""
+        open_ms = sum(
+            max(0, min(self._tick, self._closes[ticker]) - at)
+            for ticker, at in self._since.items()
+            if ticker not in self._is_over
+        )
         return (self._lost_ms + open_ms) / 1000
 
     def end(self, at: Ts) -> None:
@@ -228,6 +249,9 @@ class HoleFilter:
     def of(self, messages: Iterable[Message]) -> Iterator[Message]:
         """Yield the messages; without those about gaps if they are ignored. UsageError if they are refused."""
         for message in messages:
+            if self._ended is not None and isinstance(message, _RECORDED):
+                self.pauses.append((self._ended, message.ts))
+                self._ended = None
             if type(message) is BookDelta:
                 self._last = message.ts
             elif isinstance(message, ChangeRows):
@@ -238,26 +262,38 @@ class HoleFilter:
                 self._is_over.discard(message.ticker)
             elif isinstance(message, Tick):
                 self._tick = message.ts
-            elif isinstance(message, MarketChange) and message.market.status not in _TRADED:
-                at = self._since.pop(message.market.ticker, message.ts)
-                self._lost_ms += max(0, message.ts - at) if message.market.ticker not in self._is_over else 0
+            elif isinstance(message, MarketChange):
+                self._follow(message.market, message.ts)
             elif isinstance(message, PublicTrade):
                 self.has_trades = True
             elif isinstance(message, FeedGap):
-                self._lose(message)
+                self._ended = message.ts if message.reason == ENDED else None
+                self._lose(message, [ticker for ticker in message.tickers if self._is_open(ticker, message.ts)])
                 if self._mode == "ignore":
                     continue
             yield message
 
-    def _lose(self, gap: FeedGap) -> None:
-        if self._mode == "refuse":
+    def _follow(self, market: Market, ts: Ts) -> None:
+        """Learn the close of a market; one that has closed loses nothing any more."""
+        if market.status in _BEFORE_CLOSE:
+            self._closes[market.ticker] = market.close_time
+            return
+        end = min(ts, self._closes.pop(market.ticker, ts))
+        since = self._since.pop(market.ticker, end)
+        self._lost_ms += max(0, end - since) if market.ticker not in self._is_over else 0
+
+    def _is_open(self, ticker: str, ts: Ts) -> bool:
+        return ts < self._closes.get(ticker, 0)
+
+    def _lose(self, gap: FeedGap, tickers: Sequence[str]) -> None:
+        if tickers and self._mode == "refuse":
             raise UsageError(
-                f"A gap in the data at {format_ts(gap.ts)}: {gap.reason} ({', '.join(gap.tickers)})",
+                f"A gap in the data at {format_ts(gap.ts)}: {gap.reason} ({', '.join(tickers)})",
                 hint="--gaps forget stops trading in these markets until their next snapshot",
                 code="hole",
             )
-        self.count += len(gap.tickers)
-        for ticker in gap.tickers:
+        self.count += len(tickers)
+        for ticker in tickers:
             self._since.setdefault(ticker, self._last or gap.ts)
             if gap.reason == ENDED:
                 self._is_over.add(ticker)
@@ -288,5 +324,7 @@ def unknown_of(
         )
     if not has_trades:
         found.append("public trades: the data has none, so resting orders fill only where the book shows it")
-    found += [f"outside price of {coin}; its markets were not traded" for coin in missing]
+    series = {ticker.partition("-")[0] for ticker in markets}
+    coins = (coin for coin in missing if any(coin in name for name in series))  # KXETHD and KXETH15M are of ETH
+    found += [f"outside price of {coin}; its markets were not traded" for coin in coins]
     return tuple(found)

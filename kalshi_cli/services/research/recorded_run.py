@@ -88,7 +88,9 @@ def over_recordings(
         holes=holes.count,
         lost_s=holes.lost_s,
         gap_mode=request.holes,
-        facts=msgspec.structs.replace(report.facts, unknown=(*cuts, *unknown, *report.facts.unknown)),
+        facts=msgspec.structs.replace(
+            report.facts, unknown=(*cuts, *unknown, *report.facts.unknown), pauses=tuple(holes.pauses)
+        ),
         fill_model=request.fill_model,
         latency=request.latency,
     )

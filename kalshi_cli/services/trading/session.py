@@ -69,6 +69,9 @@ class ReportingRecorder:
     def record(self, effect: Effect) -> None:
         """Save an effect, then show it."""
         self.store.record(effect)
+        if isinstance(effect, FillBooked) and effect.order is None:  # only the last piece of an order changes it
+            order = self.engine.state.orders.by_order_id(effect.fill.order_id)
+            effect = msgspec.structs.replace(effect, order=order)
         if self.events is not None and isinstance(effect, AlertRaised | FillBooked):
             order = effect.order if isinstance(effect, FillBooked) else None
             self.events.note(effect, order.strategy if order is not None else "")
@@ -81,8 +84,7 @@ class ReportingRecorder:
             self._moved = (effect.code, effect.reason)
             self.tell(_state_text(effect.state, effect.code, effect.reason))
         elif isinstance(effect, FillBooked):
-            fill = effect.fill
-            order = effect.order or self.engine.state.orders.by_order_id(fill.order_id)
+            fill, order = effect.fill, effect.order
             terms, how = effect.terms, "taker" if fill.is_taker else "maker"
             what = f"{terms.verb} {show_qty(fill.qty)} {terms.side.upper()} {fill.ticker}"
             text = f"{what} at {show_price(terms.price)} ({how}, fee {show_money(fill.fee)})"

@@ -91,6 +91,7 @@ class PaperVenue:
             messages.FeedGap: self._on_gap,
             messages.FeedState: self._on_feed_state,
             messages.MarketChange: self._on_market,
+            messages.RecordingEnded: self._on_end,
         }
 
     @property
@@ -394,6 +395,11 @@ class PaperVenue:
 
     def _on_feed_state(self, message: messages.FeedState) -> Iterable[messages.Message]:
         return () if message.is_live else self._on_gap(messages.FeedGap(message.ts, (), message.reason))
+
+    def _on_end(self, _message: messages.RecordingEnded) -> Iterable[messages.Message]:
+        """Drop what has not arrived: no book is known any more that could fill it."""
+        self._on_the_way.clear()
+        return ()
 
     def _on_market(self, message: messages.MarketChange) -> list[messages.Message]:
         market = message.market

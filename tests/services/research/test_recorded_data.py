@@ -21,20 +21,23 @@ from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.order_terms import BID, TimeInForce
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.view import StrategyContext
+from kalshi_cli.lake.upkeep import statistics
 from kalshi_cli.services.research import recorded_data
 from kalshi_cli.services.research.backtest import (
     BacktestReport,
     BacktestRequest,
     backtest,
+    backtest_notes,
     backtest_view,
     backtest_warnings,
 )
-from kalshi_cli.services.research.recorded_data import replay_of
+from kalshi_cli.services.research.recorded_data import replay_of, unknown_of
 from kalshi_cli.services.research.recorded_run import HOOK_LIMIT_S, over_recordings, set_up
 from kalshi_cli.services.research.report.page import report_page
 from kalshi_cli.simulator.paper.queue_position import FillModel
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.testing import market
 
 BOOK: dict[str, Any] = {"yes": {"0.4000": "50.00"}, "no": {"0.5600": "50.00"}}
 TAPES = list((SHARED / "data" / "tapes").glob("*.jsonl.gz")) if SHARED.is_dir() else []
@@ -122,6 +125,39 @@ def test_the_fill_model_is_that_of_the_request_for_recordings_of_any_size(
     }  # fmt: skip
 
 
+class Repeater(Strategy):
+    """Buys a contract of the second market after each change of its book."""
+
+    name = "repeater"
+
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
+        ask = view.book(ticker).best_ask
+        if ticker == "KXB-1" and ask is not None:
+            yield Place(ticker, BID, ask, contracts(1), reason="again")
+
+
+@pytest.mark.parametrize("size", [0, 2**60], ids=["compiled", "reference"])
+@pytest.mark.parametrize("latency_ms", [0, 150])
+def test_results_make_no_fill_of_an_order_that_is_in_flight_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, latency_ms: int
+) -> None:
+    """The first market settles an hour before the second one closes."""
+    monkeypatch.setattr(recorded_data, "COMPILED_FROM", size)
+    tape = Tape().watch(close_in_s=60).watch("KXB-1", close_in_s=3_600)
+    tape.snapshot(**BOOK).snapshot(**BOOK, ticker="KXB-1")
+    for _ in range(4):
+        tape.delta(1_000).delta(0, ticker="KXB-1")
+    path, results = tape.write(tmp_path / "tape.jsonl"), tmp_path / "results.json"
+    results.write_bytes(msgspec.json.encode({TICKER: "yes"}))
+    request: dict[str, Any] = {"files": (path,), "latency_ms": latency_ms}
+    without = run(Repeater(StrategyParams()), **request)
+    with_one = run(Repeater(StrategyParams()), **request, results=(results,))
+    assert without.summary.fills > 2
+    assert with_one.fills == without.fills
+    assert (with_one.summary.intents, with_one.summary.net) == (without.summary.intents, without.summary.net)
+    assert {fill.ts > tape.now for fill in with_one.fills} == {False}
+
+
 def test_news_of_markets_changes_no_backtest_from_the_lake(tmp_path: Path) -> None:
     """Of a market of the recording and of another series, between two recorded series."""
     tape = Tape().snapshot(**BOOK).snapshot(**BOOK, ticker="KXB-1")
@@ -162,6 +198,42 @@ def test_a_book_that_is_lost_to_the_end_is_counted_to_the_end_and_said_everywher
     assert backtest_view(report).unknown[0] in report_page(backtest_view(report))
 
 
+def rotated(close_in_s: int) -> Tape:
+    """A market followed for 20 s; then the recorder connects anew and follows another market for 20 s."""
+    tape = Tape().watch(close_in_s=close_in_s).snapshot(**BOOK)
+    for _ in range(20):
+        tape.delta(1_000)
+    tape.reconnect().watch("KXB-1", close_in_s=3_600).snapshot(**BOOK, ticker="KXB-1")
+    for _ in range(20):
+        tape.delta(1_000, ticker="KXB-1")
+    return tape
+
+
+@pytest.mark.parametrize("since", [None, Ts(T0 + 15_000)], ids=["whole", "cut"])
+def test_a_gap_of_a_market_that_has_closed_is_none(tmp_path: Path, since: Ts | None) -> None:
+    path = rotated(close_in_s=10).write(tmp_path / "tape.jsonl")
+    lake = lake_of(tmp_path, path)
+    for report in (run(files=(path,), holes="refuse", since=since), run(lake=lake.root, holes="refuse", since=since)):
+        assert (report.holes, report.lost_s) == (0, 0)
+    assert [row.holes for row in statistics(lake)] == [0, 0]
+
+
+def test_a_gap_counts_to_the_close_at_most(tmp_path: Path) -> None:
+    path = rotated(close_in_s=30).write(tmp_path / "tape.jsonl")
+    report = run(files=(path,))
+    assert (report.holes, report.lost_s) == (1, pytest.approx(10, abs=1.1))
+    assert [row.holes for row in statistics(lake_of(tmp_path, path))] == [1, 0]
+    with pytest.raises(UsageError, match=rf"reconnected \({TICKER}\)"):
+        run(files=(path,), holes="refuse")
+
+
+def test_a_book_that_is_lost_to_the_close_is_counted_to_it_where_no_message_follows(tmp_path: Path) -> None:
+    tape = Tape().watch(close_in_s=10).snapshot(**BOOK).delta(1_000).delta(1_000).skip(1)
+    for _ in range(60):
+        tape.delta(1_000)
+    assert run(files=(tape.write(tmp_path / "a.jsonl"),)).lost_s == pytest.approx(8, abs=1.1)
+
+
 def test_a_market_without_a_bid_at_the_end_is_said_to_be_estimated(tmp_path: Path) -> None:
     tape = Tape().snapshot(**BOOK).delta(1_000).delta(1_000).delta(1_000)
     whole = run(files=(tape.write(tmp_path / "whole.jsonl"),))
@@ -172,6 +244,64 @@ def test_a_market_without_a_bid_at_the_end_is_said_to_be_estimated(tmp_path: Pat
     line = f"price to close {held} contracts in 1 market at: no bid at the end; valued at ${held * 0.44:.2f} by"
     assert held > 1
     assert any(each.startswith(line) for each in backtest_view(report).unknown), report.facts.unknown
+
+
+class Watcher(Strategy):
+    """Waits for an ask of 10 cents, which never comes."""
+
+    name = "watcher"
+    lowest = cents(99)
+
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
+        ask = view.book(ticker).best_ask
+        if ask is not None:
+            self.lowest = min(self.lowest, ask)
+            if ask <= cents(10):
+                yield Place(ticker, BID, ask, contracts(1), reason="cheap")
+
+
+@pytest.mark.parametrize("size", [0, 2**60], ids=["compiled", "reference"])
+def test_the_range_of_prices_is_what_the_strategy_saw_between_two_ticks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(recorded_data, "COMPILED_FROM", size)
+    tape = Tape().snapshot(**BOOK)
+    for _ in range(3):
+        tape.delta(1_300, side="no", price="0.5800").delta(100, side="no", price="0.5800", by="-1.00")
+    strategy = Watcher(StrategyParams())
+    report = run(strategy, files=(tape.write(tmp_path / "tape.jsonl"),))
+    assert report.facts.asks == (strategy.lowest, cents(44)) == (cents(42), cents(44))
+    assert "the asks were $0.42 to $0.44" in backtest_notes(report)[0]
+
+
+@pytest.mark.parametrize("size", [0, 2**60], ids=["compiled", "reference"])
+def test_the_time_between_two_recordings_is_no_time_in_the_market(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Two recordings of 10 s, of which the second begins after ten minutes."""
+    monkeypatch.setattr(recorded_data, "COMPILED_FROM", size)
+    tapes = [Tape(), Tape()]
+    tapes[1].now = Ts(T0 + 610_000)
+    for number, tape in enumerate(tapes):
+        ticker = f"KXB-{number}"
+        tape.watch(ticker, close_in_s=3_600).snapshot(**BOOK, ticker=ticker)
+        for _ in range(10):
+            tape.delta(1_000, ticker=ticker)
+    paths = [tape.write(tmp_path / f"{number}.jsonl") for number, tape in enumerate(tapes)]
+    lake = lake_of(tmp_path, *paths)
+    for report in (
+        run(Repeater(StrategyParams()), files=tuple(paths)),
+        run(Repeater(StrategyParams()), lake=lake.root),
+    ):
+        ((first, last),) = report.facts.pauses
+        assert last - first == pytest.approx(600_000, abs=1_000)
+        assert backtest_view(report).time_in_market == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize(("ticker", "number"), [("KXETHD-26MAY01-T1", 1), ("KXETH15M-1", 1), ("KXBTC-ETH", 0)])
+def test_the_missing_price_of_a_coin_is_named_where_it_has_a_market(ticker: str, number: int) -> None:
+    lines = unknown_of({ticker: market(ticker=ticker)}, {}, has_trades=True, missing=["ETH"])
+    assert sum(line.startswith("outside price of ETH") for line in lines) == number
 
 
 class Flooder(Strategy):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import platformdirs
 import pytest
 from msgspec.structs import replace
@@ -22,6 +23,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.lake.lake import open_lake
 from kalshi_cli.services.research import service
+from kalshi_cli.services.research.lake_import import lake_results
 from kalshi_cli.services.research.lake_service import lake_folder
 from kalshi_cli.services.research.report.saved import write_folder
 from kalshi_cli.services.research.service import BacktestResult
@@ -100,6 +102,29 @@ def test_an_earlier_lake_elsewhere_is_named(exchange: Served, monkeypatch: pytes
     assert ended.code == ExitCode.USAGE
     assert f"Another lake is in {earlier}: to use it, add --lake {earlier}" in ended.err
     assert program("data", "list", "--lake", str(earlier), "--json").json == []
+
+
+@pytest.mark.usefixtures("exchange")
+def test_an_import_that_changes_a_result_says_so_and_counts(tmp_path: Path) -> None:
+    lake = str(tmp_path / "lake")
+    files = {"one": {"KXA-1": "yes", "KXA-2": "no"}, "two": {"KXA-1": "no", "KXA-2": "yes"}, "three": {"KXA-3": "yes"}}
+    for name, results in files.items():
+        (tmp_path / f"{name}.json").write_bytes(msgspec.json.encode(results))
+    (tmp_path / "close.json").write_bytes(
+        msgspec.json.encode([{"ticker": "KXA-1", "result": "yes", "close_time": "2026-05-13T13:00:00Z"}])
+    )
+    warned = []
+    for name in ("one", "one", "three", "two", "one", "two", "close"):
+        ended = program("data", "import", str(tmp_path / f"{name}.json"), "--lake", lake)
+        assert ended.code == ExitCode.OK
+        warned.append([line for line in ended.err.splitlines() if "changes the result" in line])
+    change = "changes the result of KXA-1 from {} to {}"
+    assert [line[0].partition(".json ")[2].partition(",")[0] if line else "" for line in warned] == [
+        "", "", "", change.format("yes", "no"), change.format("no", "yes"), change.format("yes", "no"),
+        change.format("no", "yes") + "; the last one counts",
+    ]  # fmt: skip
+    found = lake_results(open_lake(tmp_path / "lake"))
+    assert {ticker: one.result for ticker, one in found.items()} == {"KXA-1": "yes", "KXA-2": "yes", "KXA-3": "yes"}
 
 
 @pytest.mark.usefixtures("exchange")

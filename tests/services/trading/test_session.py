@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,15 +14,17 @@ from support.trading import Bidder, Broken, Many, TradingSession
 
 from kalshi_cli.base.errors import HaltedError, StateFileError, UnreachableError
 from kalshi_cli.base.units import Money, Ts, cents, contracts, dollars
-from kalshi_cli.core.model.effects import Effect, OrderChanged, OrderRefused, SubmitOrder
+from kalshi_cli.core.model.effects import Effect, FillBooked, OrderChanged, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.messages import Message, StateCommand
-from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.view import StrategyContext
+from kalshi_cli.net.local_events import EventPublisher
 from kalshi_cli.services.trading.halts import refuse_if_halted
+from kalshi_cli.services.trading.reports.live_events import LoopEvents
 from kalshi_cli.services.trading.session import ReportingRecorder
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
@@ -284,6 +287,35 @@ def test_a_fill_is_shown_with_its_time_its_strategy_and_the_result_of_the_day(si
     assert re.fullmatch(
         rf"\d\d:\d\d:\d\d UTC bidder bought 4 YES {TICKER} at \$0.40 \(maker, fee .*\); P&L today .*", line
     )
+
+
+class Sweeper(Bidder):
+    """Takes two levels of asks with one order."""
+
+    name = "sweeper"
+
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
+        if not view.orders(ticker) and not view.position(ticker):
+            yield Place(ticker, BID, cents(45), contracts(10), tif=TimeInForce.IOC, reason="sweeps")
+
+
+class Credited(LoopEvents):
+    """Keeps the strategy of each fill."""
+
+    strategies: tuple[str, ...] = ()
+
+    def note(self, effect: Effect, strategy: str = "") -> None:
+        self.strategies += (strategy,) if isinstance(effect, FillBooked) else ()
+
+
+def test_every_piece_of_an_order_is_published_with_its_strategy(sim: Simulation, tmp_path: Path) -> None:
+    run = TradingSession(sim, Sweeper(StrategyParams()))
+    sim.quote(ASK, 43, qty=5)
+    publisher = EventPublisher(tmp_path / "events.sock")
+    run.events = published = Credited(publisher, sim.clock, sim.store, host="sim", has_real_money=False)
+    run.over(run.ticks(3))
+    publisher.close()
+    assert published.strategies == ("sweeper", "sweeper")
 
 
 def test_the_end_of_a_run_lists_open_positions_with_the_command_that_closes_them(sim: Simulation) -> None:

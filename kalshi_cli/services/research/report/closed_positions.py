@@ -39,24 +39,33 @@ def position_fields(nets: Sequence[Money]) -> dict[str, object]:
     }
 
 
-def held_ms(trips: Iterable[RoundTrip], ended: Ts) -> int:
+Pauses = Sequence[tuple[Ts, Ts]]
+"""Times between recordings, which count nowhere."""
+
+
+def held_ms(trips: Iterable[RoundTrip], ended: Ts, pauses: Pauses = ()) -> int:
     """Return the milliseconds of one run in which at least one market had an open position."""
-    total, until = 0, 0
+    total, until = 0, Ts(0)
     spans = ((trip.opened, ended if trip.closed is None else min(trip.closed, ended)) for trip in trips)
     for start, end in sorted(spans):
-        total += max(0, end - max(start, until))
+        total += _recorded_ms(max(start, until), end, pauses)
         until = max(until, end)
     return total
 
 
-def time_in_market(runs: Iterable[tuple[Sequence[RoundTrip], Ts | None, Ts | None]]) -> Ratio | None:
-    """Return the share of the time of all runs, each from its start to its end, with an open position.
+def _recorded_ms(start: Ts, end: Ts, pauses: Pauses) -> int:
+    """Return the milliseconds between two times, less those of pauses."""
+    return max(0, end - start) - sum(max(0, min(end, last) - max(start, first)) for first, last in pauses)
+
+
+def time_in_market(runs: Iterable[tuple[Sequence[RoundTrip], Ts | None, Ts | None, Pauses]]) -> Ratio | None:
+    """Return the share of the recorded time of all runs, each from its start to its end, with an open position.
 
     None if the runs have no time.
     """
     held = whole = 0
-    for trips, started, ended in runs:
+    for trips, started, ended, pauses in runs:
         if started is not None and ended is not None:
-            held += held_ms(trips, ended)
-            whole += ended - started
+            held += held_ms(trips, ended, pauses)
+            whole += _recorded_ms(started, ended, pauses)
     return Ratio(held / whole) if whole else None

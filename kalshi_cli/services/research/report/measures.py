@@ -61,6 +61,8 @@ class BacktestFacts(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[BacktestFacts, ...] = ()
     started: Ts | None = None
     ended: Ts | None = None
+    pauses: tuple[tuple[Ts, Ts], ...] = ()
+    """The times between its recordings."""
     tickers: frozenset[str] = frozenset()
     """The markets of the recording."""
     starting_balance: Money | None = None
@@ -69,6 +71,8 @@ class BacktestFacts(msgspec.Struct, frozen=True, kw_only=True):
     highest: Money = Money(0)
     """The highest cost of all positions at one time; of several runs, that of the one with the most."""
     marks: dict[str, Price | None] = {}
+    """The closing price of each traded market. Without a position, the last fill's: strategies may hold opposite ones,
+    which add up to their net at any price."""
     events: dict[str, str] = {}
     closes: dict[str, Ts] = {}
     strategies: dict[tuple[str, str], str] = {}
@@ -78,7 +82,7 @@ class BacktestFacts(msgspec.Struct, frozen=True, kw_only=True):
     group_limits: tuple[AlertRaised, ...] = ()
     """Where live trading would have stopped, because the fills reached the limit of an order group; one a run."""
     bids: tuple[Price, Price] | None = None
-    """The lowest and the highest best bid at the ticks before the first order request; None without one."""
+    """The lowest and the highest best bid that strategies saw before the first order request; None without one."""
     asks: tuple[Price, Price] | None = None
     waiting: str = ""
     """The data that the strategies still needed at the end, in their own words; "" if none."""
@@ -102,6 +106,7 @@ class Measurements:
         self._group_limits: list[AlertRaised] = []
         self._strategies: dict[tuple[str, str], str] = {}
         self._day_nets: dict[int, Money] = {}
+        self._calls = 0
         self._bids: tuple[Price, Price] | None = None
         self._asks: tuple[Price, Price] | None = None
 
@@ -110,12 +115,21 @@ class Measurements:
         if self._started is None:
             self._started = message.ts or None
         self._last = message.ts
+        calls = self._engine.hooks.calls
+        if calls != self._calls:
+            self._calls = calls
+            self._see(getattr(message, "ticker", ""))
 
     def on_tick(self, ts: Ts, net: Money) -> None:
-        """Keep the profit at the end of each day (UTC), and the range of prices until an order is requested."""
+        """Keep the profit at the end of each day (UTC)."""
         self._day_nets[ts // DAY_MS] = net
+        self._see()
+
+    def _see(self, ticker: str = "") -> None:
+        """Keep the range of the prices that strategies saw in a market, or in all, until an order is requested."""
         if not self._engine.tally.intents:
-            books = self._engine.state.books.values()
+            known = self._engine.state.books
+            books = [known[ticker]] if ticker in known else known.values()
             self._bids = span([self._bids, *((book.best_bid,) for book in books)])
             self._asks = span([self._asks, *((book.best_ask,) for book in books)])
 
@@ -126,7 +140,9 @@ class Measurements:
         elif isinstance(effect, AmendOrder):
             self._ordered += max(0, effect.wanted.qty - effect.before.qty)
         elif isinstance(effect, FillBooked):
-            self._strategies[effect.fill.key] = effect.order.strategy if effect.order is not None else ""
+            fill = effect.fill  # only the last piece of an order changes it: the response told the whole quantity
+            order = self._engine.state.orders.find(fill.order_id, fill.client_order_id)
+            self._strategies[fill.key] = order.strategy if order is not None else ""
         elif isinstance(effect, AlertRaised) and effect.code == "STRATEGY_FLOOD":
             self._floods[effect.subject] += 1
         elif isinstance(effect, AlertRaised) and effect.code == "GROUP_LIMIT":
@@ -140,8 +156,8 @@ class Measurements:
             self._day_nets[max(self._day_nets)] = net
         days = sorted(self._day_nets)
         ends = [Money(0), *(self._day_nets[day] for day in days)]
-        traded = {entry.ticker for entry in entries}
-        seen = {ticker: state.seen(ticker) for ticker in traded}
+        last = {entry.ticker: entry.price for entry in entries if isinstance(entry, Fill)}
+        seen = {ticker: state.seen(ticker) for ticker in last}
         return BacktestFacts(
             started=self._started,
             ended=self._last,
@@ -150,7 +166,7 @@ class Measurements:
             ordered=Qty(self._ordered),
             entries=entries,
             highest=highest_cost(entries),
-            marks=marks,
+            marks=marks | {ticker: last[ticker] for ticker in last.keys() - marks.keys()},
             events={ticker: market.event_ticker for ticker, market in seen.items() if market is not None},
             closes={ticker: market.close_time for ticker, market in seen.items() if market is not None},
             strategies=dict(self._strategies),
@@ -217,7 +233,7 @@ def report_fields(facts: BacktestFacts, net: Money, curve: Sequence[tuple[Ts, Mo
     made = sum(fill.qty for fill in fills if not fill.is_taker)
     of_runs = [round_trips(run.entries, run.marks) for run in facts.accounts]
     trips = list(chain.from_iterable(of_runs))
-    times = [(found, run.started, run.ended) for found, run in zip(of_runs, facts.accounts, strict=True)]
+    times = [(found, run.started, run.ended, run.pauses) for found, run in zip(of_runs, facts.accounts, strict=True)]
     return {
         "unknown": facts.unknown,
         "started": facts.started,

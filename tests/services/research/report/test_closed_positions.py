@@ -77,11 +77,18 @@ def test_time_with_a_position_counts_once_whatever_the_number_of_markets() -> No
     assert held_ms(trips, Ts(T0 + 100)) == 30 + 20
     late = round_trips([fill(80, BID, cents(40), FIVE), settlement(500, Price(0))], {})
     assert held_ms(late, Ts(T0 + 100)) == 20, "a result that comes after the end adds no time"
-    run = (trips, Ts(T0), Ts(T0 + 100))
+    run = (trips, Ts(T0), Ts(T0 + 100), ())
     assert time_in_market([run]) == 0.5
-    assert time_in_market([run, ([], Ts(T0), Ts(T0 + 100))]) == 0.25
-    assert time_in_market([([], None, None), ([], Ts(T0), Ts(T0))]) is None
-    assert time_in_market([([], Ts(T0), Ts(T0 + 1))]) == 0.0
+    assert time_in_market([run, ([], Ts(T0), Ts(T0 + 100), ())]) == 0.25
+    assert time_in_market([([], None, None, ()), ([], Ts(T0), Ts(T0), ())]) is None
+    assert time_in_market([([], Ts(T0), Ts(T0 + 1), ())]) == 0.0
+
+
+def test_the_time_between_two_recordings_counts_nowhere() -> None:
+    trips = round_trips([fill(10, BID, cents(40), FIVE), fill(40, ASK, cents(40), FIVE)], {})
+    pauses = [(Ts(T0 + 30), Ts(T0 + 50)), (Ts(T0 + 60), Ts(T0 + 80))]
+    assert held_ms(trips, Ts(T0 + 100), pauses) == 20
+    assert time_in_market([(trips, Ts(T0), Ts(T0 + 100), pauses)]) == 20 / 60
 
 
 @given(st.lists(st.tuples(st.sampled_from([BID, ASK]), st.integers(1, 99), st.integers(1, 500)), max_size=20))

@@ -9,13 +9,16 @@ import pytest
 from support.backtests import START, TICKERS, Loser, losing, messages_of, ran
 
 from kalshi_cli import testing
-from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.base.units import Money, Ts, cents, contracts
+from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.markets import FeeSchedule
-from kalshi_cli.core.model.messages import MarketChange, Message
+from kalshi_cli.core.model.messages import BookSnapshot, MarketChange, Message, Tick
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.services.research.backtest import backtest_view
 from kalshi_cli.services.research.report.measures import ratio_rows
 from kalshi_cli.strategies import registry
-from kalshi_cli.strategies.base import StrategyParams
+from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.views.runs import BacktestView
 
 
@@ -50,6 +53,51 @@ def test_the_parts_of_several_strategies_add_up_to_the_net(view: BacktestView) -
     rows = backtest_view(shared).by_strategy
     assert [row.part for row in rows] == ["one", "two"]
     assert (sum(row.net for row in rows), sum(row.fees for row in rows)) == (view.net, view.fees)
+
+
+class Sweeper(Strategy):
+    """Each ten seconds, takes three levels of one side with one order; `short` takes the bids, `long` the asks."""
+
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
+        side, price, at = (BID, cents(55), 0) if self.name == "long" else (ASK, cents(45), 5_000)
+        if view.now % 10_000 == at:
+            yield Place(TICKERS[0], side, price, contracts(12), tif=TimeInForce.IOC, reason="sweeps")
+
+
+class Long(Sweeper):
+    name = "long"
+
+
+class Short(Sweeper):
+    name = "short"
+
+
+def steps(seconds: int = 60) -> Iterator[Message]:
+    """A book with five contracts at each of eight prices of a side, which its takers do not move."""
+    yield MarketChange(START, testing.market(ticker=TICKERS[0], close_time=Ts(START + 900_000)), FeeSchedule())
+    for second in range(seconds):
+        now = Ts(START + second * 1000)
+        bids, asks = ([(cents(at + step), contracts(5)) for step in range(8)] for at in (42, 51))
+        yield BookSnapshot(now, TICKERS[0], tuple(bids[::-1]), tuple(asks))
+        yield Tick(now)
+
+
+def test_every_piece_of_an_order_belongs_to_its_strategy() -> None:
+    one = backtest_view(ran(steps(), Long(StrategyParams())))
+    assert one.fills > one.orders, "orders fill in several pieces"
+    assert {row.strategy for row in one.trades} == {"long"}
+    assert one.by_strategy == ()
+
+
+def test_strategies_with_opposite_positions_add_up_to_the_net() -> None:
+    """Together they hold nothing at the end."""
+    view = backtest_view(ran(steps(), Long(StrategyParams()), Short(StrategyParams())))
+    assert view.fills > view.orders
+    assert {row.strategy for row in view.trades} == {"long", "short"}
+    assert sum(row.count if row.book_side == "bid" else -row.count for row in view.trades) == 0
+    assert [row.part for row in view.by_strategy] == ["long", "short"]
+    assert sum(row.net for row in view.by_strategy) == view.net
+    assert sum(row.fees for row in view.by_strategy) == view.fees
 
 
 def test_every_trade_is_listed_in_time_with_what_it_realized(view: BacktestView) -> None:
