@@ -205,6 +205,7 @@ class PlanLine(OutputRow, frozen=True, kw_only=True):
     expected: Money
     fees: Money
     least: Money
+    pnl: Money | None
     fillable: Qty
 
     vital = PlanRow.vital

@@ -31,13 +31,12 @@ from kalshi_cli.core.model.messages import AmendEnded, Message, OrderState
 from kalshi_cli.core.model.order_terms import BID, outcome_price
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.services.orders.order_effect import OrderEffect, effect_at, effect_phrases
+from kalshi_cli.services.orders.order_effect import OrderEffect, effect_at, effect_phrases, price_of
 from kalshi_cli.services.orders.place import (
     RESOLVE_S,
     TRIES,
     OrderEntry,
     check_grid,
-    price_of,
 )
 from kalshi_cli.services.runner import perform_effects, process_messages
 from kalshi_cli.services.trading.refusals import halted, refusal, rejection, sent_but_not_saved
@@ -98,8 +97,7 @@ def propose(entry: OrderEntry, order: Order, change: AmendRequest) -> tuple[Trad
     if isinstance(verdict, OrderRefused):
         entry.store.record(verdict)
         raise refusal(verdict, entry.store.halt())
-    left = msgspec.structs.replace(verdict.wanted, qty=verdict.wanted.remaining)
-    cost, fee = price_of(left, engine.state.fees[market.ticker])
+    cost, fee = price_of(verdict.wanted, engine)
     closes = effect_at(engine, verdict.wanted)
     return engine, AmendProposal(market=market, amend=verdict, change=change, cost=cost, fee=fee, effect=closes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,15 @@ def test_the_confirmation_shows_the_market_its_best_prices_and_what_can_be_lost_
     assert "YES: best bid $0.44, best ask $0.47" in told
     assert "Cost $4.10, fee up to $0.17, maximum loss $4.27, maximum payout $10.00" in told
     assert "NO: best bid $0.53, best ask $0.56" in program("buy", TWO_SIDED, "10", "@0.51", "--no", "--dry-run").err
+
+
+def test_the_fee_shown_is_never_below_the_fee_charged_where_the_order_fills_at_a_better_price(exchange: Served) -> None:
+    for words in (("buy", TWO_SIDED, "20", "@0.63", "--no"), ("buy", TWO_SIDED, "30", "@0.57")):
+        told = plain(program(*words, "--dry-run").err)
+        shown = max(Decimal(each) for each in re.findall(r"fee up to \$([0-9.]+)", told))
+        order = program(*words, "--json").json
+        assert Decimal(order["filled"]) > 0
+        assert Decimal(order["fees"]) <= shown
 
 
 def test_a_price_of_no_far_from_the_market_is_refused_in_the_terms_of_no_too(exchange: Served) -> None:
@@ -437,14 +447,14 @@ def test_a_sale_of_what_is_held_shows_what_it_closes_and_brings(exchange: Served
     assert "Opens 8 NO: cost $4.00, fee up to $0.88, maximum loss $4.88, maximum payout $8.00" in told
     order_id = program("sell", TWO_SIDED, "10", "@0.60", "--json").json["order_id"]
     told = plain(program("order", "amend", order_id, "--price", "0.58", "--side", "yes", "--dry-run").err)
-    assert "closes 10 of your 42 YES: proceeds $5.80 or more, fee up to $0.17, no new risk" in told
+    assert "closes 10 of your 42 YES: proceeds $5.80 or more, fee up to $0.18, no new risk" in told
 
 
 def test_a_sale_of_no_that_is_held_shows_what_it_closes(exchange: Served) -> None:
     exchange.submit("maker", TWO_SIDED, BID, "0.4600", "5")
     exchange.submit(ME, TWO_SIDED, ASK, "0.4600", "5")  # holds 5 NO
     told = plain(program("sell", TWO_SIDED, "5", "@0.60", "--no", "--dry-run").err)
-    assert "Closes 5 of your 5 NO: proceeds $3.00 or more, fee up to $0.08, no new risk" in told
+    assert "Closes 5 of your 5 NO: proceeds $3.00 or more, fee up to $0.09, no new risk" in told
     assert "P&L +$0.21 or better against their cost of $2.70" in told
 
 

@@ -32,7 +32,7 @@ Capture = pytest.CaptureFixture[str]
 TICKER = "KXBTCD-26NOV2315-T85249.99"
 PLAN = PlanRow(
     ticker=TICKER, side="yes", count=contracts(20), price=cents(69), worst_price=cents(64), fillable=contracts(20),
-    expected=dollars(13), least=dollars(12), fees=dollars(1), detail=None,
+    expected=dollars(13), least=dollars(12), fees=dollars(1), pnl=dollars(2), detail=None,
 )  # fmt: skip
 BATCH = BatchRow(
     line=1, order_id=ShortId("2597b999-f887-4195-8bac-c3f97a1f2021"), client_order_id="c", ticker=TICKER, side="yes",
