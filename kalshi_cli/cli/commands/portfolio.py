@@ -155,8 +155,9 @@ def settlements(
 ) -> None:
     """List settled markets and payouts.
 
-    Newest first: what you held, what it cost and what it paid. With `--upcoming`, list open positions by their closing
-    time and expected payout time.
+    Newest first: what you held, what it cost and what it paid. `net` is the result of the whole market after fees, as
+    in `kalshi pnl`, with contracts that you sold before it settled. With `--upcoming`, list open positions by their
+    closing time and expected payout time.
 
     \b
     kalshi settlements --since 7d --all

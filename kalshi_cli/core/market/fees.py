@@ -64,7 +64,7 @@ def highest_fee(schedule: FeeSchedule, best: Price, limit: Price, qty: Qty, *, i
     """Return the highest fee of an order that fills at any prices from `best` to `limit`, in any parts.
 
     A fee is largest at half a dollar, so a better price than the limit can cost more. The fee of each part is rounded
-    up: this assumes parts of one contract or more, because smaller ones are rare and could double the amount.
+    up: this assumes parts of whole contracts, because others are rare, and would cost at most $0.0001 each more.
     """
     low, high = min(best, limit), max(best, limit)
     dearest = Price(min(max(low, ONE_DOLLAR // 2), high))

@@ -28,6 +28,7 @@ from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.order_terms import BID, Side, leg_price
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.services.resources import Resources
+from kalshi_cli.views.formats import format_age
 from kalshi_cli.views.orders import OrderRow
 from kalshi_cli.views.row import own_price
 
@@ -191,5 +192,6 @@ def repeated_order(resources: Resources, wanted: OrderRow) -> str:
             if is_same and not order.strategy and (order.status.is_live or order.filled):
                 name = order.order_id[:SHORT_ID_LENGTH] or order.client_order_id
                 state = f"{show_qty(order.filled)} of {show_qty(order.qty)} filled"
-                return f"You placed the same order before: order {name}, {state}. This is another one"
+                when = format_age(order.created, resources.clock.now())
+                return f"You placed the same order {when}: order {name}, {state}. This is another one"
     return ""

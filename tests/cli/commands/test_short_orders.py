@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from support.fault_proxy import Fault, fault_proxy
 from support.served import ME, TWO_SIDED, Served, Terminal, program
 
 from kalshi_cli import Kalshi
@@ -189,10 +190,28 @@ def test_a_repeated_order_is_named_on_a_terminal_and_sent(exchange: Served) -> N
     order_id = program("order", "list", "--json").json[0]["order_id"]
     again = Terminal("buy", TWO_SIDED, "3", "@0.40", env=exchange.variables())
     assert again.finish() == 0
-    assert f"You placed the same order before: order {order_id[:8]}, 0 of 3 filled" in " ".join(again.text.split())
+    told = rf"You placed the same order (now|\d+s ago): order {order_id[:8]}, 0 of 3 filled"
+    assert re.search(told, plain(again.text))
     other = Terminal("buy", TWO_SIDED, "4", "@0.40", env=exchange.variables())
     assert (other.finish(), "the same order" in other.text) == (0, False)
-    assert len(exchange.resting()) == 3
+    piped = program("buy", TWO_SIDED, "4", "@0.40", "--json")
+    assert re.search(r"You placed the same order (now|\d+s ago): order \w{8}, 0 of 4 filled", plain(piped.err))
+    assert len(exchange.resting()) == 4
+
+
+def test_an_order_that_could_not_be_sent_says_so(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    order_id = program("buy", TWO_SIDED, "3", "@0.40", "--json").json["order_id"]
+    with fault_proxy(exchange.server.rest_url) as proxy:
+        monkeypatch.setenv("KALSHI_REST_URL", proxy.moved(exchange.server.rest_url))
+        proxy.faults.append(Fault("status_500", "GET", f"/markets/{TWO_SIDED}", times=1_000))
+        for words, told in (
+            (("buy", TWO_SIDED, "5", "@0.40"), "Your order was not sent"),
+            (("order", "amend", order_id, "--price", "0.39", "--side", "yes"), "Your order was not changed"),
+            (("close", TWO_SIDED), "No order was sent"),
+        ):
+            ended = program(*words, "--yes")
+            assert (ended.code, told in plain(ended.err)) == (6, True), ended.err
+    assert len(exchange.resting()) == 1
 
 
 def test_an_own_order_in_the_way_is_named_in_its_own_terms(exchange: Served) -> None:

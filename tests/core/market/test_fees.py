@@ -166,10 +166,17 @@ def test_splitting_a_fill_never_makes_it_cheaper_and_hardly_dearer(
     assert 0 <= dearer <= CENT + DIRECT * (len(parts) - 1)
 
 
-@given(schedules, st.lists(st.tuples(prices, st.integers(100, 5_000).map(Qty)), min_size=1, max_size=8), st.booleans())
+@given(
+    schedules,
+    st.lists(st.tuples(prices, st.integers(1, 50).map(contracts)), min_size=1, max_size=8),
+    st.none() | st.tuples(prices, st.integers(1, 99).map(Qty)),
+    st.booleans(),
+)
 def test_no_fills_between_two_prices_cost_more_than_the_highest_fee(
-    schedule: FeeSchedule, fills: list[tuple[Price, Qty]], is_taker: bool
+    schedule: FeeSchedule, fills: list[tuple[Price, Qty]], rest: tuple[Price, Qty] | None, is_taker: bool
 ) -> None:
+    """Fills of whole contracts, and of a part of one where the order has a part."""
+    fills = [*fills, *([rest] if rest is not None else [])]
     order, reached, count = RoundingAccumulator(), [price for price, _ in fills], Qty(sum(qty for _, qty in fills))
     charged = sum(
         order.charge(revenue(BID, price, qty), trade_fee(schedule, price, qty, is_taker=is_taker)).net
