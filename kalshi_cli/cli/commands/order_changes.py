@@ -91,10 +91,12 @@ def amend(
             change = AmendRequest(outcome=outcome, price=price, qty=count, expires_in_s=life)  # type: ignore[arg-type]
             plan = orders.plan_amend(order_id, change)
         if dry_run:
-            note_unsent(*plan.facts)
+            note_unsent(*plan.facts, *plan.warnings)
             if not is_terse(ctx):
                 show_view(ctx, plan.order, title="Not sent", now=resources.clock.now())
             return
+        if not resources.needs_confirmation:
+            info(*plan.warnings)
         with unsent("Your order was not changed"):
             after = orders.execute(consented(resources, orders, plan, "Amend this order?", yes=yes))
         show_change(ctx, orders, after, resources.clock.now())

@@ -116,6 +116,24 @@ def amend_facts(env: str, proposal: AmendProposal) -> tuple[str, ...]:
     )
 
 
+def amend_warnings(proposal: AmendProposal, collar: int | None) -> tuple[str, ...]:
+    """Return a warning about a new price that is further than the price collar behind the best price of its side.
+
+    The collar itself guards only the side that trades at once; a price of the other outcome typed by mistake rests.
+    """
+    outcome, wanted, market = proposal.change.outcome, proposal.amend.wanted, proposal.market
+    is_buy = (wanted.side is BID) == (outcome == "yes")
+    bid, ask = (market.yes_bid, market.yes_ask) if outcome == "yes" else (market.no_bid, market.no_ask)
+    best, price = bid if is_buy else ask, own_price(outcome, wanted.price)
+    if proposal.change.price is None or best is None or collar is None:
+        return ()
+    away = best - price if is_buy else price - best
+    if away <= collar:
+        return ()
+    where = f"below the best bid ({show_price(best)})" if is_buy else f"above the best ask ({show_price(best)})"
+    return (f"{outcome.upper()} {show_price(price)} is {show_price(away)} {where}",)
+
+
 def _terms(order: Order, outcome: Outcome) -> str:
     """Return what is left of an order as a trade of this outcome: `buy 10 NO at $0.62`."""
     action = "buy" if (order.side is BID) == (outcome == "yes") else "sell"

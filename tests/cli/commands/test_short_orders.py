@@ -244,7 +244,20 @@ def test_too_few_characters_of_an_order_id_are_named_as_the_cause(exchange: Serv
     for words in (("cancel", "00000"), ("order", "show", "00000")):
         ended = program(*words)
         assert (ended.code, "type at least 6 characters of the order id" in ended.err) == (4, True), ended.err
+        assert "The order id 00000 is too short" in ended.err
     assert "characters" not in program("cancel", "abcdef").err
+    assert "too short" not in program("cancel", "all").err
+
+
+def test_an_amend_far_behind_the_market_is_named_without_a_question(exchange: Served) -> None:
+    bought = program("buy", TWO_SIDED, "5", "@0.52", "--no", "--json").json["order_id"]
+    near = program("order", "amend", bought, "--side", "no", "--price", "0.44", "--yes")
+    assert (near.code, "best bid" in near.err) == (0, False)
+    far = program("order", "amend", bought, "--side", "no", "--price", "0.32", "--yes")
+    assert (far.code, "NO $0.32 is $0.21 below the best bid ($0.53)" in plain(far.err)) == (0, True), far.err
+    sold = program("sell", TWO_SIDED, "5", "@0.60", "--json").json["order_id"]
+    asked = program("order", "amend", sold, "--side", "yes", "--price", "0.90", "--yes")
+    assert "YES $0.90 is $0.43 above the best ask ($0.47)" in plain(asked.err)
 
 
 def test_cancel_takes_ids(exchange: Served) -> None:

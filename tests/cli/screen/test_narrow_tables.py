@@ -73,7 +73,10 @@ def test_a_close_shows_its_worst_price(capsys: Capture) -> None:
     out, err = drawn(PlanLine, [PlanLine.of(PLAN)], capsys)
     assert all(heading in out for heading in ("side", "quantity", "worst price"))
     assert all(value in out for value in (TICKER, "YES", "20", "$0.64"))
-    assert err == "Hidden, the terminal is too narrow: least, fillable. To see them: --fields ticker,least,fillable\n"
+    assert "$2.00" in out, "the profit or loss that it locks in"
+    assert err.startswith(
+        "Hidden, the terminal is too narrow: fees, least, fillable. To see them: --fields ticker,fees"
+    )
 
 
 def test_headings_of_plain_text_are_words_and_each_is_there_once(capsys: Capture) -> None:
