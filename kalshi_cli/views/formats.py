@@ -203,6 +203,7 @@ LABELS = {
     "letters": "notices not delivered",
     "mark": "closing price",
     "no_book": "no order book",
+    "pnl": "least P&L",
     "pnl_today": "P&L today",
     "pnl_today_share": "P&L today (share)",
     "remaining": "left",

@@ -197,7 +197,7 @@ def pnl(
 
     Also by series or month. The rows add up to the change of the account. The chart shows realized profit after fees;
     open positions count at its last point. A sale is counted against the average cost of the position, as in `kalshi
-    positions`; `kalshi tax-lots` counts first in, first out.
+    positions`; `kalshi export tax-lots` counts first in, first out.
 
     \b
     kalshi pnl

@@ -65,8 +65,7 @@ def serve(
     from kalshi_cli.app.environment import new_secret
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.views.done import ServeView
-    from kalshi_cli.views.formats import format_clock
-    from kalshi_cli.web.access import LINK_S, Access
+    from kalshi_cli.web.access import Access
     from kalshi_cli.web.server import WebApp, WebOptions
     from kalshi_cli.web.server import serve as run
 
@@ -87,8 +86,7 @@ def serve(
                 render_one(ServeView(link=link, api=f"{base}/api/v1"), Format.NDJSON)
                 flush_out()
             else:
-                until = format_clock(Ts(clock.now() + int(1000 * LINK_S)))
-                write_out(f"Open {link} (once, until {until})\n", flush=True)
+                write_out(f"Open {link} (once, until {_end_of_link(clock)})\n", flush=True)
 
         options = WebOptions(
             may_stop=allow_stop, may_write=allow_writes, is_secure=scheme == "https" or public.startswith("https:")
@@ -97,6 +95,14 @@ def serve(
         web = WebApp(account_opener(ctx), clock, access, options, show_link)
         show_link()
         run(web, listener, tls_cert, tls_key)
+
+
+def _end_of_link(clock: SystemClock) -> str:
+    """Return the time until which a link that is made now is valid."""
+    from kalshi_cli.views.formats import format_clock
+    from kalshi_cli.web.access import LINK_S
+
+    return format_clock(Ts(clock.now() + int(1000 * LINK_S)))
 
 
 def _allowed(may_stop: bool, may_write: bool) -> str:

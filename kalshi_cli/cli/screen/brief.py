@@ -205,7 +205,7 @@ class PlanLine(OutputRow, frozen=True, kw_only=True):
     expected: Money
     fees: Money
     least: Money
-    pnl: Money | None
+    pnl: SignedMoney | None
     fillable: Qty
 
     vital = PlanRow.vital
