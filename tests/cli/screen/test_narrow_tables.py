@@ -74,9 +74,8 @@ def test_a_close_shows_its_worst_price(capsys: Capture) -> None:
     assert all(heading in out for heading in ("side", "quantity", "worst price"))
     assert all(value in out for value in (TICKER, "YES", "20", "$0.64"))
     assert "+$2.00" in out, "the profit or loss that it locks in"
-    assert err.startswith(
-        "Hidden, the terminal is too narrow: fees, least, fillable. To see them: --fields ticker,fees"
-    )
+    hidden = "expected, least, fillable. To see them: --fields ticker,expected,least,fillable"
+    assert err == f"Hidden, the terminal is too narrow: {hidden}\n"
 
 
 def test_headings_of_plain_text_are_words_and_each_is_there_once(capsys: Capture) -> None:
