@@ -30,7 +30,7 @@ class PlanRow(OutputRow, frozen=True, kw_only=True):
     expected: Money
     least: Money
     fees: Money
-    pnl: SignedMoney | None
+    pnl: SignedMoney | None = None
     detail: TruncatableText | None
 
     named = names(
