@@ -38,6 +38,8 @@ __all__ = [
     "show_money", "show_price", "show_qty",
 ]  # fmt: skip
 
+_CENT = 10_000  # of Money
+
 _LONGEST = 24  # maximum characters of an outside number; a longer one is not an amount
 
 
@@ -293,6 +295,16 @@ def show_price(price: int | None) -> str:
 def show_qty(qty: int | None) -> str:
     """Show a count: Qty(1000) -> "10"; Qty(250) -> "2.5"; None -> an em dash."""
     return "—" if qty is None else format_qty(qty).rstrip("0").rstrip(".")
+
+
+def show_most(money: int) -> str:
+    """Show a maximum, rounded up to the cent: Money(152400) -> "$0.16"."""
+    return show_money(-(-money // _CENT) * _CENT)
+
+
+def show_least(money: int, *, signed: bool = False) -> str:
+    """Show a minimum, rounded down to the cent: Money(-152400) -> "-$0.16"."""
+    return show_money(money // _CENT * _CENT, signed=signed)
 
 
 def show_money(money: int | None, *, signed: bool = False) -> str:

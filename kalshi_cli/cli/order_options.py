@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from kalshi_cli.base.errors import RateLimitedError, UnreachableError
 from kalshi_cli.cli.options import agreed, choice_option, duration_option, flags_of, show_view
 from kalshi_cli.cli.screen.output import Format, default_format, info, write_sentence
 
@@ -127,6 +129,20 @@ def consented(resources: Resources, service: PlanningService, plan: P, question:
     """
     is_asked = agreed(resources, question, *plan.facts, *plan.warnings, yes=yes)
     return service.renew(plan) if is_asked else plan
+
+
+@contextmanager
+def unsent(words: str) -> Iterator[None]:
+    """End the message of a failed connection with `words`, which say that nothing was sent.
+
+    An UnreachableError means that nothing is outstanding; after a request that may have arrived the error is another.
+    """
+    try:
+        yield
+    except (RateLimitedError, UnreachableError) as error:
+        if error.code == "never_arrived":  # it was sent, and its message says what became of it
+            raise
+        raise type(error)(f"{error.message}. {words}", hint=error.hint, code=error.code) from error
 
 
 def is_terse(ctx: typer.Context) -> bool:

@@ -33,7 +33,11 @@ class BalanceView(OutputRow, frozen=True, kw_only=True):
 
 
 class SettlementRow(OutputRow, frozen=True, kw_only=True):
-    """A settled market. `value` is the payout of one YES, `net` the gain or loss after fees."""
+    """A settled market. `value` is the payout of one YES.
+
+    The costs and `revenue` are those of the contracts held to the end, `fee` all trading fees of the market. `net` is
+    the result of the whole market after fees, as in `kalshi pnl`, so it includes contracts that were sold before.
+    """
 
     ticker: str
     event_ticker: str

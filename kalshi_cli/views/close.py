@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Money, Price, Qty
-from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.formats import SignedMoney, TruncatableText
 from kalshi_cli.views.orders import CancelAllView
 from kalshi_cli.views.row import Outcome, OutputRow, names
 
@@ -17,7 +17,8 @@ class PlanRow(OutputRow, frozen=True, kw_only=True):
     """A position and the expected proceeds of closing it, before fees.
 
     `count` is the number of contracts to close: the whole position, unless fewer were asked for. `fillable` is the
-    number of contracts in the book within the price limit.
+    number of contracts in the book within the price limit. `fees` is the highest fee, and `pnl` the least profit or
+    loss after it, if all of it is closed at the worst price; missing where the cost is unknown.
     """
 
     ticker: str
@@ -29,14 +30,27 @@ class PlanRow(OutputRow, frozen=True, kw_only=True):
     expected: Money
     least: Money
     fees: Money
+    pnl: SignedMoney | None = None
     detail: TruncatableText | None
 
     named = names(
         ticker="market.ticker", side="outcome", count="qty", price="own_touch", worst_price="own_worst",
         fees="fee", detail="refusal.message",
     )  # fmt: skip
-    shown = ("ticker", "side", "count", "price", "worst_price", "expected", "fees", "least", "fillable", "detail")
-    vital = ("side", "count", "worst_price")
+    shown = (
+        "ticker",
+        "side",
+        "count",
+        "price",
+        "worst_price",
+        "expected",
+        "fees",
+        "least",
+        "pnl",
+        "fillable",
+        "detail",
+    )
+    vital = ("side", "count", "worst_price", "pnl")
 
 
 class CloseRow(OutputRow, frozen=True, kw_only=True):

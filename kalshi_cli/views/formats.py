@@ -204,6 +204,7 @@ LABELS = {
     "losses": "trades lost",
     "mark": "closing price",
     "no_book": "no order book",
+    "pnl": "least P&L",
     "pnl_today": "P&L today",
     "pnl_today_share": "P&L today (share)",
     "position_win_rate": "positions won",

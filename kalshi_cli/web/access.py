@@ -17,7 +17,7 @@ SESSION_S = 12 * 3_600.0
 """A session ends this long after its last request."""
 
 LINK_S = 600.0
-"""A link that opens a session is valid this long, and once."""
+"""A link that opens a session is valid this long, and once; then the next attempt makes a new one."""
 
 MAX_SESSIONS = 16
 """Sessions at a time; the one unused for longest ends first."""
@@ -88,16 +88,23 @@ class Access:
         self._link = (self._new_secret(), self._now_s() + LINK_S)
         return self._link[0]
 
+    @property
+    def has_link(self) -> bool:
+        """Return whether the link is still valid."""
+        return bool(self._link[0]) and self._now_s() <= self._link[1]
+
     def open_session(self, link: str) -> str | Refusal:
         """Exchange the secret of a link for a session id, once."""
         now = self._now_s()
         self._failed = [at for at in self._failed if now - at < 60]
         if len(self._failed) >= LOGINS_PER_MINUTE:
             return Refusal(429, "too_many_attempts", "Too many attempts to log in. Wait a minute")
-        secret, until = self._link
-        if not secret or now > until or not _same(link, secret):
+        if not self.has_link or not _same(link, self._link[0]):
             self._failed.append(now)
-            return Refusal(403, "link_used", "This link was used already or is too old. `kalshi serve` shows a new one")
+            return Refusal(
+                403, "link_used", "This link was used already or is too old",
+                "open the last link that `kalshi serve` shows in its terminal",
+            )  # fmt: skip
         self._link = ("", 0.0)
         session = self._new_secret()
         while len(self._sessions) >= MAX_SESSIONS:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from html import escape
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
@@ -144,11 +145,16 @@ class WebApp:
     """The routes. Reads and writes have a thread each, so that the kill switch never waits for a slow list."""
 
     def __init__(
-        self, open_account: OpenAccount, clock: Clock, access: Access, options: WebOptions, on_login: Callable[[], None]
+        self,
+        open_account: OpenAccount,
+        clock: Clock,
+        access: Access,
+        options: WebOptions,
+        show_link: Callable[[], None],
     ) -> None:
         self._access = access
         self._options = options
-        self._on_login = on_login
+        self._show_link = show_link
         self._reads = AccountThread(open_account, "web reads")
         self._writes = AccountThread(open_account, "web writes")
         self._source = EventSource(open_account, clock)
@@ -192,8 +198,10 @@ class WebApp:
     async def _login(self, request: Request) -> Response:
         opened = self._access.open_session(request.query_params.get("link", ""))
         if isinstance(opened, Refusal):
-            return refused(opened)
-        self._on_login()
+            if not self._access.has_link:  # it expired unused, and the terminal shows no other
+                self._show_link()
+            return _refusal_page(opened) if "text/html" in request.headers.get("accept", "") else refused(opened)
+        self._show_link()
         reply = RedirectResponse("/", 303)
         reply.set_cookie(COOKIE, opened, httponly=True, samesite="strict", secure=self._options.is_secure, path="/")
         return reply
@@ -426,6 +434,17 @@ def refused(refusal: Refusal) -> Response:
     """Return the reply to a request that is not served."""
     code = _REFUSED.get(refusal.status, ExitCode.USAGE)
     return _problem(refusal.status, refusal.code, refusal.message, refusal.hint, code)
+
+
+def _refusal_page(refusal: Refusal) -> Response:
+    """Return a refusal as a page, for a browser that opened a link."""
+    hint = f"<p>To log in, {escape(refusal.hint)}.</p>" if refusal.hint else ""
+    page = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>kalshi</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="page.css">'
+        f"</head><body><main><h1>Not logged in</h1><p>{escape(refusal.message)}.</p>{hint}</main></body></html>"
+    )
+    return Response(page, refusal.status, media_type="text/html")
 
 
 _REFUSED = {401: ExitCode.CREDENTIALS, 403: ExitCode.CREDENTIALS, 429: ExitCode.UNREACHABLE, 503: ExitCode.UNREACHABLE}

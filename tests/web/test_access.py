@@ -63,6 +63,18 @@ def test_a_new_link_voids_the_one_before_and_an_old_link_is_void(visit: Visit) -
     assert isinstance(visit.access.open_session(""), Refusal)
 
 
+def test_whether_a_link_is_left_is_known(visit: Visit) -> None:
+    assert not visit.access.has_link
+    link = visit.access.new_link()
+    visit.access.open_session("guess")
+    assert visit.access.has_link
+    visit.now_s += LINK_S + 1
+    assert not visit.access.has_link
+    link = visit.access.new_link()
+    visit.access.open_session(link)
+    assert not visit.access.has_link, "it is used"
+
+
 def test_guesses_are_limited_even_for_who_has_the_link(visit: Visit) -> None:
     link = visit.access.new_link()
     for _ in range(LOGINS_PER_MINUTE):

@@ -20,7 +20,7 @@ from kalshi_cli.cli.options import (
     ticker,
     typed_by,
 )
-from kalshi_cli.cli.order_options import DryRun, Yes, is_terse, subaccount_option
+from kalshi_cli.cli.order_options import DryRun, Yes, is_terse, subaccount_option, unsent
 from kalshi_cli.cli.screen.output import info, warn
 
 if TYPE_CHECKING:
@@ -139,7 +139,8 @@ def close_positions(
     # On a terminal a close that would be refused ends before its plan is shown; data has a row for each position.
     is_reviewed = not name if dry_run else bool(name) and is_terse(ctx)
     try:
-        plan = orders.plan_close(name, walk, count=count, subaccount=subaccount, is_reviewed=is_reviewed)
+        with unsent("No order was sent"):
+            plan = orders.plan_close(name, walk, count=count, subaccount=subaccount, is_reviewed=is_reviewed)
     except RefusedError as error:
         _explain_blocked([name] if name and error.code == "NOT_CLOSING" else [], who)
         raise

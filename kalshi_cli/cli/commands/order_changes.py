@@ -30,6 +30,7 @@ from kalshi_cli.cli.order_options import (
     order_argument,
     show_change,
     subaccount_option,
+    unsent,
 )
 from kalshi_cli.cli.screen.output import info
 
@@ -85,15 +86,19 @@ def amend(
     order_id = order_id or pick_order(ctx)
     with open_app(ctx) as resources:
         orders = OrderService(resources, is_rehearsal=dry_run)
-        outcome = side or _outcome_without_side(orders, order_id, price, in_words=is_terse(ctx))
-        change = AmendRequest(outcome=outcome, price=price, qty=count, expires_in_s=life)  # type: ignore[arg-type]
-        plan = orders.plan_amend(order_id, change)
+        with unsent("Your order was not changed"):
+            outcome = side or _outcome_without_side(orders, order_id, price, in_words=is_terse(ctx))
+            change = AmendRequest(outcome=outcome, price=price, qty=count, expires_in_s=life)  # type: ignore[arg-type]
+            plan = orders.plan_amend(order_id, change)
         if dry_run:
-            note_unsent(*plan.facts)
+            note_unsent(*plan.facts, *plan.warnings)
             if not is_terse(ctx):
                 show_view(ctx, plan.order, title="Not sent", now=resources.clock.now())
             return
-        after = orders.execute(consented(resources, orders, plan, "Amend this order?", yes=yes))
+        if not resources.needs_confirmation:
+            info(*plan.warnings)
+        with unsent("Your order was not changed"):
+            after = orders.execute(consented(resources, orders, plan, "Amend this order?", yes=yes))
         show_change(ctx, orders, after, resources.clock.now())
 
 
@@ -233,7 +238,8 @@ def batch(
                     code=denied[0].code or "",
                 )
             return
-        plan = consented(resources, orders, plan, "Place these orders?", yes=yes)
+        with unsent("No order was sent"):
+            plan = consented(resources, orders, plan, "Place these orders?", yes=yes)
         with in_flight(plan.subject):
             outcome = orders.execute(plan)
             _show_batch(ctx, outcome.rows)

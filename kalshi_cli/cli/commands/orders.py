@@ -40,6 +40,7 @@ from kalshi_cli.cli.order_options import (
     show_order,
     subaccount_option,
     takes_order_terms,
+    unsent,
 )
 from kalshi_cli.cli.screen.output import info, warn, write_sentence
 
@@ -100,7 +101,7 @@ def place_order(
     from kalshi_cli.views.plans import new_order_view
 
     ticket = order_ticket(name, side, action, count, price, **terms)
-    with open_app(ctx) as resources:
+    with unsent("Your order was not sent"), open_app(ctx) as resources:
         orders = OrderService(resources, is_rehearsal=dry_run)
         plan = orders.plan_ticket(ticket)
         if plan.unknown_orders:
@@ -115,7 +116,7 @@ def place_order(
             return
         if not resources.needs_confirmation:
             info(*plan.warnings)
-        if sys.stderr.isatty() and (text := repeated_order(resources, plan.order)):
+        if text := repeated_order(resources, plan.order):
             warn(text)
         plan = consented(resources, orders, plan, "Place this order?", yes=yes)
         with in_flight(plan.subject):

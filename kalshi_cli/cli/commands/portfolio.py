@@ -40,9 +40,9 @@ Until = Annotated[Any, when_option("--until", text=UNTIL)]
 def portfolio(ctx: typer.Context, paper: Paper = False) -> None:
     """Show cash, positions, risk and today's P&L.
 
-    One screen: cash and totals, today's profit and loss since midnight of `day_zone`, each open position with its
-    title, its cost, its value at the closing price and its maximum payout, and the risk limits that are used most.
-    Exposure is the maximum loss of all positions and resting orders together. `-v` lists every limit.
+    One screen: cash and totals, P&L today, which begins at midnight of `day_zone` (New York by default), each open
+    position with its title, its cost, its value at the closing price and its maximum payout, and the risk limits that
+    are used most. Exposure is the maximum loss of all positions and resting orders together. `-v` lists every limit.
 
     \b
     kalshi portfolio
@@ -159,8 +159,9 @@ def settlements(
 ) -> None:
     """List settled markets and payouts.
 
-    Newest first: what you held, what it cost and what it paid. With `--upcoming`, list open positions by their closing
-    time and expected payout time.
+    Newest first: what you held, what it cost and what it paid. `net` is the result of the whole market after fees, as
+    in `kalshi pnl`, with contracts that you sold before it settled. With `--upcoming`, list open positions by their
+    closing time and expected payout time.
 
     \b
     kalshi settlements --since 7d --all
@@ -199,7 +200,8 @@ def pnl(
     """Show profit and loss by market, event, strategy or day.
 
     Also by series or month. The rows add up to the change of the account. The chart shows realized profit after fees;
-    open positions count at its last point.
+    open positions count at its last point. A sale is counted against the average cost of the position, as in `kalshi
+    positions`; `kalshi export tax-lots` counts first in, first out.
 
     \b
     kalshi pnl

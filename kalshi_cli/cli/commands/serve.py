@@ -10,6 +10,7 @@ import typer
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.extras import account_opener, require_extra
 from kalshi_cli.cli.options import CommandGroup, flags_of, load_config
 from kalshi_cli.cli.screen.output import Format, flush_out, info, write_out
@@ -41,9 +42,9 @@ def serve(
     """Serve a web page and a JSON API of the account.
 
     Show the running loop, or the account where none runs. The page opens with the link printed at the start, which
-    works once; a new one follows each login. With `--json`, each is an object on one line. Read-only unless
-    --allow-stop or --allow-writes. Every write shows its plan and asks. The API is under /api/v1; its description is
-    /api/v1/openapi.json.
+    works once, for 10 minutes; a new one follows each login, and each attempt with a link that is too old. With
+    `--json`, each is an object on one line. Read-only unless --allow-stop or --allow-writes. Every write shows its plan
+    and asks. The API is under /api/v1; its description is /api/v1/openapi.json.
 
     \b
     kalshi serve
@@ -85,7 +86,7 @@ def serve(
                 render_one(ServeView(link=link, api=f"{base}/api/v1"), Format.NDJSON)
                 flush_out()
             else:
-                write_out(f"Open {link}\n", flush=True)
+                write_out(f"Open {link} (once, until {_end_of_link(clock)})\n", flush=True)
 
         options = WebOptions(
             may_stop=allow_stop, may_write=allow_writes, is_secure=scheme == "https" or public.startswith("https:")
@@ -94,6 +95,14 @@ def serve(
         web = WebApp(account_opener(ctx), clock, access, options, show_link)
         show_link()
         run(web, listener, tls_cert, tls_key)
+
+
+def _end_of_link(clock: SystemClock) -> str:
+    """Return the time until which a link that is made now is valid."""
+    from kalshi_cli.views.formats import format_clock
+    from kalshi_cli.web.access import LINK_S
+
+    return format_clock(Ts(clock.now() + int(1000 * LINK_S)))
 
 
 def _allowed(may_stop: bool, may_write: bool) -> str:

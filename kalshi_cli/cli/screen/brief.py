@@ -39,7 +39,7 @@ class OrderStatusLine(OrderLine, frozen=True, kw_only=True):
     created: Ts
     average_fill_price: Price | None
 
-    vital = ("status",)
+    vital = ("status", "created")
 
 
 def order_lines(orders: Iterable[OrderRow], kind: type[OrderLine] = OrderLine) -> list[OrderLine]:
@@ -112,7 +112,7 @@ class SettlementLine(OutputRow, frozen=True, kw_only=True):
     time: Ts
     fee: Money
 
-    vital = ("held", "net")
+    vital = ("held", "net", "time")
 
 
 def settlement_lines(rows: Iterable[SettlementRow]) -> Iterator[SettlementLine]:
@@ -205,6 +205,7 @@ class PlanLine(OutputRow, frozen=True, kw_only=True):
     expected: Money
     fees: Money
     least: Money
+    pnl: SignedMoney | None
     fillable: Qty
 
     vital = PlanRow.vital

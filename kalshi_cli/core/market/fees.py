@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
+from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType, Market
 
 NO_FEES: Final = FeeSchedule(multiplier=0)
@@ -58,6 +58,21 @@ def estimate(schedule: FeeSchedule, price: Price, qty: Qty, *, is_taker: bool) -
     """
     amount = notional(price, qty)
     return Money(trade_fee(schedule, price, qty, is_taker=is_taker) + max(amount % DIRECT, -amount % DIRECT))
+
+
+def highest_fee(schedule: FeeSchedule, best: Price, limit: Price, qty: Qty, *, is_taker: bool) -> Money:
+    """Return the highest fee of an order that fills at any prices from `best` to `limit`, in any parts.
+
+    A fee is largest at half a dollar, so a better price than the limit can cost more. The fee of each part is rounded
+    up: this assumes parts of whole contracts, because others are rare, and would cost at most $0.0001 each more.
+    """
+    low, high = min(best, limit), max(best, limit)
+    dearest = Price(min(max(low, ONE_DOLLAR // 2), high))
+    whole, part = divmod(qty, ONE_CONTRACT)
+    fee = whole * trade_fee(schedule, dearest, ONE_CONTRACT, is_taker=is_taker)
+    if part:
+        fee += trade_fee(schedule, dearest, Qty(part), is_taker=is_taker) + DIRECT * (whole + 1)
+    return Money(fee)
 
 
 class FeeCharge(NamedTuple):

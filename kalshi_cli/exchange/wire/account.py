@@ -103,13 +103,6 @@ class Payout(NamedTuple):
     no_cost: Money | None
     exchange_index: int
 
-    @property
-    def net(self) -> Money | None:
-        """Return the profit or loss of the contracts held to settlement, fees included."""
-        if self.yes_cost is None or self.no_cost is None:
-            return None
-        return Money(self.settlement.revenue - self.yes_cost - self.no_cost - self.settlement.fee)
-
 
 def _paid(wire: _Settlement) -> Payout:
     costs = (wire.yes_total_cost_dollars, wire.no_total_cost_dollars)

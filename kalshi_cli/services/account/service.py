@@ -113,13 +113,14 @@ class AccountService(PlanningService):
         return [fill_row(fill, before.get(fill.key, Qty(0)), typed.get(fill.order_id, "")) for fill in page]
 
     def settlements(self, ticker: str = "", event: str = "", since: Ts | None = None) -> Iterator[cash.SettlementRow]:
-        """Return the settled markets, newest first, read as they are iterated over."""
+        """Return the settled markets, newest first, read as they are iterated over, with the results of `pnl`."""
+        results = account_pnl(self._resources, "market", None)[1]
         for paid in self._client.payouts(ticker=ticker or None, event=event or None, min_ts=since):
             yield cash.SettlementRow.of(
                 paid.settlement,
                 yes_cost=paid.yes_cost,
                 no_cost=paid.no_cost,
-                net=paid.net,
+                net=result.net if (result := results.get(paid.settlement.ticker)) is not None else None,
                 exchange_index=paid.exchange_index,
             )
 

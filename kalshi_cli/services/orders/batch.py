@@ -28,11 +28,10 @@ from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import OrderRejected
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.live.live_venue import LiveVenue
-from kalshi_cli.services.orders.order_effect import OrderEffect, effect_at
+from kalshi_cli.services.orders.order_effect import OrderEffect, effect_at, price_of
 from kalshi_cli.services.orders.place import (
     OrderEntry,
     OrderTicket,
-    price_of,
     wait_for_orders,
 )
 from kalshi_cli.services.plans import REVIEW_AGAIN_S
@@ -136,7 +135,7 @@ def propose(entry: OrderEntry, lines: Sequence[BatchLine]) -> tuple[TradingEngin
         if isinstance(verdict, OrderRefused):
             entry.store.record(verdict)
         elif isinstance(verdict, SubmitOrder):
-            cost, fee = price_of(verdict.order, engine.state.fees[intent.ticker])
+            cost, fee = price_of(verdict.order, engine)
             effect = effect_at(engine, verdict.order)
         reviewed = ReviewedLine(
             number=line.number, ticket=line.ticket, verdict=verdict, cost=cost, fee=fee, effect=effect

@@ -134,7 +134,7 @@ def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
     except NotFoundError as error:
         status = _ended(reports)
         name = order_id[:SHORT_ID_LENGTH] if len(order_id) == ID_LENGTH else order_id
-        detail = error.message if reports else f"No live or recent order has the id {name}"
+        detail = error.message if reports else _unknown(name)
         return CancelResult(
             order_id=order_id,
             canceled=False,
@@ -257,6 +257,11 @@ def _only_one(any_id: str, candidates: Sequence[Order]) -> str:
     return candidates[0].order_id if candidates else any_id
 
 
+def _unknown(any_id: str) -> str:
+    is_short = len(any_id) < MIN_PREFIX and any_id.lower() != "all"
+    return f"The order id {any_id} is too short" if is_short else f"No live or recent order has the id {any_id}"
+
+
 def _hint(any_id: str, command: str) -> str:
     if any_id.lower() == "all":
         return "to halt trading and cancel all orders: `kalshi cancel-all`"
@@ -276,7 +281,7 @@ def find_order(resources: Resources, order_id: str | None) -> Order:
         if unconfirmed := _unconfirmed(resources, any_id):
             raise unconfirmed from error
         hint = _hint(any_id, "kalshi order list --status all")
-        raise NotFoundError(f"No live or recent order has the id {any_id}", hint=hint, code=error.code) from error
+        raise NotFoundError(_unknown(any_id), hint=hint, code=error.code) from error
 
 
 def _unconfirmed(resources: Resources, any_id: str) -> OutcomeUnknownError | None:

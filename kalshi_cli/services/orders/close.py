@@ -22,14 +22,16 @@ from kalshi_cli.base.errors import (
 )
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, notional, show_money, show_price, show_qty
 from kalshi_cli.core.engine.engine import TradingEngine
-from kalshi_cli.core.market.fees import estimate
+from kalshi_cli.core.market.fees import highest_fee
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.intents import Close
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.model.positions import ExchangePosition
 from kalshi_cli.services.orders.cancel import is_list_current
+from kalshi_cli.services.orders.order_effect import best_for, sale_phrase
 from kalshi_cli.services.orders.place import OrderEntry, OrderProposal
 from kalshi_cli.services.trading.stop_signals import in_flight
 from kalshi_cli.views.row import own_price
@@ -38,11 +40,8 @@ PAUSE_S = 0.5
 """The pause between two attempts at the limit price, for the book to fill again."""
 
 A_CENT = cents(1)
-
 USUAL_SLIPPAGE = cents(5)
-
 OVERLAP_MS = 60_000
-
 NOTHING_SENT = "nothing was sent"
 
 
@@ -74,7 +73,7 @@ class ClosePlan(msgspec.Struct, frozen=True, kw_only=True):
 
     `held` is below zero for NO; `count` is the number of contracts to close, None for all. `expected` is the proceeds
     of the `fillable` contracts in the book within the limit; `least` the proceeds of all contracts at the worst price.
-    Both are before fees.
+    Both are before fees. `fee` is the highest fee of all contracts, `basis` their cost without fees, 0 if unknown.
     """
 
     market: Market
@@ -87,6 +86,7 @@ class ClosePlan(msgspec.Struct, frozen=True, kw_only=True):
     expected: Money = Money(0)
     least: Money = Money(0)
     fee: Money = Money(0)
+    basis: Money = Money(0)
     refusal: RefusedError | None = None
 
     @property
@@ -108,6 +108,11 @@ class ClosePlan(msgspec.Struct, frozen=True, kw_only=True):
     def qty(self) -> Qty:
         """Return the number of contracts to close."""
         return self.size if self.count is None else self.count
+
+    @property
+    def pnl(self) -> Money | None:
+        """Return the least profit or loss if all of it is closed, after fees; None without a price or a cost."""
+        return Money(self.least - self.basis - self.fee) if self.worst is not None and self.basis else None
 
     def own(self, price: Price) -> Price:
         """Convert a price on the YES scale to the outcome of the position."""
@@ -183,7 +188,7 @@ class PositionCloser:
         market = self._client.market(ticker) if ticker else None
         held = self._held(ticker)
         if count is not None:
-            _refuse_excess(ticker, count, held.get(ticker, Qty(0)))
+            _refuse_excess(ticker, count, held[ticker].position if ticker in held else Qty(0))
         if not held:
             return []
         markets: dict[str, Market] = {market.ticker: market} if market is not None else {}
@@ -191,11 +196,11 @@ class PositionCloser:
             markets = {each.ticker: each for each in self._client.markets(tickers=list(held))}
         books = {book.ticker: book for book in self._client.orderbooks(list(held))}
         return [
-            self._plan(markets.get(name) or self._client.market(name), qty, count, books.get(name))
-            for name, qty in held.items()
+            self._plan(markets.get(name) or self._client.market(name), own, count, books.get(name))
+            for name, own in held.items()
         ]
 
-    def _held(self, ticker: str = "") -> dict[str, Qty]:
+    def _held(self, ticker: str = "") -> dict[str, ExchangePosition]:
         """Return positions from a read that is newer than the last order here and than the start of this close."""
         if not is_list_current(self._client, self._clock, self._written):
             raise UnreachableError(
@@ -203,15 +208,16 @@ class PositionCloser:
                 hint="try again, or run `kalshi positions`",
             )
         found = self._client.positions(subaccount=self._subaccount or None, ticker=ticker or None)
-        return {each.ticker: each.position for each in found if each.position}
+        return {each.ticker: each for each in found if each.position}
 
-    def _plan(self, market: Market, held: Qty, count: Qty | None, snapshot: BookSnapshot | None) -> ClosePlan:
-        plan = ClosePlan(market=market, held=held, count=count, subaccount=self._subaccount)
+    def _plan(self, market: Market, own: ExchangePosition, count: Qty | None, seen: BookSnapshot | None) -> ClosePlan:
+        plan = ClosePlan(market=market, held=own.position, count=count, subaccount=self._subaccount)
+        plan = msgspec.structs.replace(plan, basis=Money(own.exposure * plan.qty // plan.size))
         if market.status is not MarketStatus.ACTIVE:
             return _refused(plan, "MARKET_NOT_OPEN", f"{market.ticker} is not trading: {market.status.value}")
         book = OrderBook(market.ticker)
-        if snapshot is not None:
-            book.load(snapshot.bids, snapshot.asks, snapshot.ts)
+        if seen is not None:
+            book.load(seen.bids, seen.asks, seen.ts)
         touch = best_for(book, plan.side)
         if touch is None:
             return _refused(plan, "NO_BIDS", f"No bids for {plan.outcome.upper()} in {market.ticker}")
@@ -341,8 +347,8 @@ class PositionCloser:
 
     def _still_held(self, plan: ClosePlan) -> Qty:
         """Return the contracts of the planned position that are still open; 0 for none, or for the other side."""
-        held = self._held(plan.market.ticker).get(plan.market.ticker, Qty(0))
-        return Qty(max(0, -plan.side.sign * held))
+        position = self._held(plan.market.ticker).get(plan.market.ticker)
+        return Qty(max(0, -plan.side.sign * position.position) if position is not None else 0)
 
     def _read_again(self, closing: CloseResult, sent: _Sent, started: Ts) -> CloseResult:
         """Return the contracts left and the amounts paid, as the exchange states them."""
@@ -398,33 +404,27 @@ def _within(wanted: int | None, most: Price | None) -> int:
     return wanted
 
 
-def best_for(book: OrderBook, side: Side) -> Price | None:
-    """Return the best price that an order on this side would meet."""
-    return book.best_bid if side is ASK else book.best_ask
-
-
 def _refused(plan: ClosePlan, code: str, text: str, hint: str = "") -> ClosePlan:
     hint = f"{hint or f'check `kalshi orderbook {plan.market.ticker}`'}; {NOTHING_SENT}"
     return msgspec.structs.replace(plan, refusal=RefusedError(text, hint=hint, code=code))
 
 
 def _priced(plan: ClosePlan, worst: Price, book: OrderBook, schedule: FeeSchedule) -> ClosePlan:
-    """Add the proceeds that the book would pay now, level by level within the limit, and the highest fees."""
-    left, expected, fee = plan.qty, 0, 0
+    """Add the proceeds that the book would pay now, level by level within the limit, and the highest fee."""
+    left, expected = plan.qty, 0
     for price, standing in book.levels(plan.side.opposite):
         if (worst - price) * plan.side.sign < 0 or not left:
             break
         taken = Qty(min(left, standing))
         left = Qty(left - taken)
         expected += notional(plan.own(price), taken)
-        fee += estimate(schedule, price, taken, is_taker=True)
     return msgspec.structs.replace(
         plan,
         worst=worst,
         fillable=Qty(plan.qty - left),
         expected=Money(expected),
         least=notional(plan.own(worst), plan.qty),
-        fee=Money(fee),
+        fee=highest_fee(schedule, plan.touch or worst, worst, plan.qty, is_taker=True),
     )
 
 
@@ -437,7 +437,7 @@ def describe_plan(plan: ClosePlan) -> str:
     return (
         f"{what}: best price {show_price(plan.own(plan.touch))}, worst allowed {show_price(plan.own(plan.worst))}; "
         f"proceeds {show_money(plan.expected)} for the {show_qty(plan.fillable)} available now, "
-        f"at least {show_money(plan.least)} if all of it fills, fees about {show_money(plan.fee)}"
+        f"{sale_phrase(plan.least, plan.basis, plan.fee)}"
     )
 
 

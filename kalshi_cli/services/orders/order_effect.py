@@ -9,16 +9,28 @@ import msgspec
 
 from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.text import SHORT_ID_LENGTH
-from kalshi_cli.base.units import DOLLAR, ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_money, show_qty
+from kalshi_cli.base.units import (
+    ONE_DOLLAR,
+    Money,
+    Price,
+    Qty,
+    Ts,
+    notional,
+    show_least,
+    show_money,
+    show_most,
+    show_qty,
+)
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.engine.engine import TradingEngine
-from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.market.fees import highest_fee
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.order_terms import BID, Side, leg_price
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.services.resources import Resources
+from kalshi_cli.views.formats import format_age
 from kalshi_cli.views.orders import OrderRow
 from kalshi_cli.views.row import own_price
-
-A_CENT = DOLLAR // 100
 
 
 class OrderEffect(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +104,37 @@ def effect_at(engine: TradingEngine, order: Order) -> OrderEffect:
     return order_effect(order, engine.state.ledger.position(order.ticker, order.subaccount), Qty(pending))
 
 
+def best_for(book: OrderBook, side: Side) -> Price | None:
+    """Return the best price that an order on this side would meet."""
+    return book.best_ask if side is BID else book.best_bid
+
+
+def price_of(order: Order, engine: TradingEngine) -> tuple[Money, Money]:
+    """Return the cost of what is left of an order if it fills at its limit, and its highest fee.
+
+    It fills anywhere from the best price in the book to its limit; post-only, and with nothing to meet, at its limit.
+    """
+    book = engine.state.books.get(order.ticker)
+    best = None if book is None or order.post_only else best_for(book, order.side)
+    if best is None or (order.price - best) * order.side.sign < 0:
+        best = order.price
+    schedule, qty = engine.state.fees[order.ticker], order.remaining
+    fee = highest_fee(schedule, best, order.price, qty, is_taker=not order.post_only)
+    return notional(leg_price(order.side, order.price), qty), fee
+
+
+def pnl_phrase(proceeds: Money, basis: Money, fee: Money) -> str:
+    """Return the least P&L of a sale: of contracts that cost `basis`, for `proceeds` or more and at most this fee."""
+    pnl = show_least(proceeds - basis - fee, signed=True)
+    return f"P&L {pnl} or better against their cost of {show_money(basis)}, after this fee"
+
+
+def sale_phrase(least: Money, basis: Money, fee: Money) -> str:
+    """Return the least that a close brings and its highest fee, with the P&L where the cost is known."""
+    text = f"at least {show_least(least)} if all of it fills, fee up to {show_most(fee)}"
+    return f"{text}; {pnl_phrase(least, basis, fee)}" if basis else text
+
+
 def effect_phrases(effect: OrderEffect, fee: Money) -> tuple[str, ...]:
     """Return the amounts of an order in phrases: what it closes and brings, what it opens and risks.
 
@@ -99,35 +142,31 @@ def effect_phrases(effect: OrderEffect, fee: Money) -> tuple[str, ...]:
     """
     phrases, no_risk = [], effect.opened == 0
     if effect.closed:
-        fees = f", fee up to {show_money(fee)}, no new risk" if no_risk else ""
+        fees = f", fee up to {show_most(fee)}, no new risk" if no_risk else ""
         phrases.append(
             f"closes {show_qty(effect.closed)} of your {show_qty(effect.own)} {effect.sold}: "
-            f"proceeds {show_money(effect.proceeds)} or more{fees}"
+            f"proceeds {show_least(effect.proceeds)} or more{fees}"
         )
     if effect.closed and effect.basis and no_risk:
-        pnl = effect.proceeds - effect.basis - fee
-        worst = Money(pnl - pnl % A_CENT)
-        cost = show_money(effect.basis)
-        phrases.append(f"P&L {show_money(worst, signed=True)} or better against their cost of {cost}, after this fee")
+        phrases.append(pnl_phrase(effect.proceeds, effect.basis, fee))
     if not no_risk:
         opens = f"opens {show_qty(effect.opened)} {effect.bought}: " if effect.closed else ""
         phrases.append(
-            f"{opens}cost {show_money(effect.cost)}, fee up to {show_money(fee)}, "
-            f"maximum loss {show_money(Money(effect.cost + fee))}, "
-            f"maximum payout {show_money(notional(ONE_DOLLAR, effect.opened))}"
+            f"{opens}cost {show_most(effect.cost)}, fee up to {show_most(fee)}, "
+            f"maximum loss {show_most(effect.cost + fee)}, "
+            f"maximum payout {show_most(notional(ONE_DOLLAR, effect.opened))}"
         )
-    return tuple(phrases) or (f"fee up to {show_money(fee)}, no new risk",)
+    return tuple(phrases) or (f"fee up to {show_most(fee)}, no new risk",)
 
 
 def effects_phrase(effects: Sequence[OrderEffect], fees: Money) -> str:
     """Return the amounts of several orders together in one phrase."""
-    closed, proceeds = Qty(sum(each.closed for each in effects)), Money(sum(each.proceeds for each in effects))
-    cost = Money(sum(each.cost for each in effects))
-    sale = f"closes {show_qty(closed)} contracts: proceeds {show_money(proceeds)} or more, " if closed else ""
+    closed, proceeds = Qty(sum(each.closed for each in effects)), sum(each.proceeds for each in effects)
+    cost = sum(each.cost for each in effects)
+    sale = f"closes {show_qty(closed)} contracts: proceeds {show_least(proceeds)} or more, " if closed else ""
     if closed and not any(each.opened for each in effects):
-        return f"{sale}fee up to {show_money(fees)}, no new risk"
-    loss = Money(cost + fees)
-    return f"{sale}cost {show_money(cost)}, fee up to {show_money(fees)}, maximum loss {show_money(loss)}"
+        return f"{sale}fee up to {show_most(fees)}, no new risk"
+    return f"{sale}cost {show_most(cost)}, fee up to {show_most(fees)}, maximum loss {show_most(cost + fees)}"
 
 
 def closing_amounts(effects: Sequence[OrderEffect]) -> dict[str, int]:
@@ -153,5 +192,6 @@ def repeated_order(resources: Resources, wanted: OrderRow) -> str:
             if is_same and not order.strategy and (order.status.is_live or order.filled):
                 name = order.order_id[:SHORT_ID_LENGTH] or order.client_order_id
                 state = f"{show_qty(order.filled)} of {show_qty(order.qty)} filled"
-                return f"You placed the same order before: order {name}, {state}. This is another one"
+                when = format_age(order.created, resources.clock.now())
+                return f"You placed the same order {when}: order {name}, {state}. This is another one"
     return ""

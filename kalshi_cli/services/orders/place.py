@@ -20,17 +20,16 @@ from kalshi_cli.base.errors import (
     UnreachableError,
     UsageError,
 )
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_price, show_qty
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_price, show_qty
 from kalshi_cli.core.account.closed_markets import ClosedMarket
 from kalshi_cli.core.account.order_index import is_as_sent
 from kalshi_cli.core.engine.engine import TradingEngine
-from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.model.effects import AlertRaised, CloseOrder, Effect, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.messages import ExternalOrders, Filled, OrderAccepted, OrderRejected
-from kalshi_cli.core.model.order_terms import BID, SelfTradePrevention, TimeInForce, book_terms, outcome_price
+from kalshi_cli.core.model.order_terms import SelfTradePrevention, TimeInForce, book_terms, outcome_price
 from kalshi_cli.core.model.orders import DUPLICATE_ID, Order, OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.exchange.client import KalshiClient
@@ -39,7 +38,7 @@ from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.account.recovery import load_engine, read_account
 from kalshi_cli.services.monitoring.health import require_synced_clock
-from kalshi_cli.services.orders.order_effect import OrderEffect, effect_at, effect_phrases
+from kalshi_cli.services.orders.order_effect import OrderEffect, effect_at, effect_phrases, price_of
 from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.runner import perform_effects, process_messages
@@ -318,7 +317,7 @@ class OrderEntry:
         if isinstance(verdict, OrderRefused):
             self.store.record(verdict)
             raise refusal(verdict, self.store.halt())
-        cost, fee = price_of(verdict.order, engine.state.fees[market.ticker])
+        cost, fee = price_of(verdict.order, engine)
         effect = effect_at(engine, verdict.order)
         return OrderProposal(market=market, submit=verdict, cost=cost, fee=fee, effect=effect)
 
@@ -385,13 +384,6 @@ class OrderEntry:
                     if fill.order_id in sent:
                         for effect in engine.step(Filled(fill.ts, fill)):
                             self.store.record(effect)
-
-
-def price_of(order: Order, schedule: FeeSchedule) -> tuple[Money, Money]:
-    """Return the cost of the order if it fills, and the highest fee."""
-    own_price = order.price if order.side is BID else Price(ONE_DOLLAR - order.price)
-    fee = estimate(schedule, order.price, order.qty, is_taker=not order.post_only)
-    return notional(own_price, order.qty), fee
 
 
 def resolve_unconfirmed(

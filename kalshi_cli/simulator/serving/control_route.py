@@ -67,7 +67,8 @@ class ControlRoute:
                 raise controls.ControlError("conflict", f"{pluralize(others, 'other connection')} open")
             service.end()
             command = controls.StatusCommand()
+        machine_now = now - self._controls.offset_ms()
         report = self._controls.perform(command, now)
         ends_in_s = service.ends_in_s
-        ends = None if ends_in_s is None else Ts(now - report.offset_ms + int(ends_in_s * 1000))
+        ends = None if ends_in_s is None else Ts(machine_now + int(ends_in_s * 1000))
         return msgspec.structs.replace(report, connections=others, ends=ends)

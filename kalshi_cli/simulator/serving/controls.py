@@ -175,7 +175,7 @@ class Controls:
         self._spots = spots
         self._exchange = exchange
         self._world = world
-        self._offset_ms = offset_ms
+        self.offset_ms = offset_ms
         self._shift = shift
 
     def perform(self, command: AnyCommand, now: Ts) -> ControlReport:
@@ -244,7 +244,7 @@ class Controls:
         return f"{ticker} is determined: one YES contract pays ${value / ONE_DOLLAR:.2f}"
 
     def _set_clock(self, command: ClockCommand, now: Ts) -> str:
-        before = self._offset_ms()
+        before = self.offset_ms()
         if command.forward_ms is not None and command.to is not None:
             raise ControlError("invalid", "Give either --forward or --to")
         after = 0
@@ -298,7 +298,7 @@ class Controls:
         return ControlReport(
             done=done,
             time=exchange.time,
-            offset_ms=self._offset_ms(),
+            offset_ms=self.offset_ms(),
             pause=standing.pause_of(-1),
             shards=dict(standing.paused_shards),
             resumes=standing.reopens(standing.paused_shards),

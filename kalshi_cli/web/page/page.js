@@ -32,8 +32,8 @@ const gain = (text) => (isSet(text) ? (Number(text) > 0 ? "+" : "") + money(text
 const price = (text) => (isSet(text) ? "$" + dollars(Number(text), 4) : "—");
 const share = (text) => (isSet(text) ? (100 * Number(text)).toFixed(1) + "%" : "—");
 const count = (text) => (isSet(text) ? String(Number(text)) : "—");
-const clock = (text) => (isSet(text) ? new Date(text).toLocaleTimeString() : "—");
-const day = (text) => (isSet(text) ? new Date(text).toLocaleString() : "—");
+const clock = (text) => (isSet(text) ? new Date(text).toLocaleTimeString([], { timeZoneName: "short" }) : "—");
+const day = (text) => (isSet(text) ? new Date(text).toLocaleString([], { timeZoneName: "short" }) : "—");
 const tone = (text) => (Number(text) > 0 ? "good" : Number(text) < 0 ? "bad" : "");
 const market = (ticker) => element("a", { href: "#market/" + encodeURIComponent(ticker) }, ticker);
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.served import FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, program, served, set_variables
 
-from kalshi_cli.base.units import Money, Price, Ts, dollars, parse_money, parse_price, parse_qty
+from kalshi_cli.base.units import Money, Price, Ts, contracts, dollars, notional, parse_money, parse_price, parse_qty
 from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order, OrderStatus
@@ -43,8 +43,10 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Mo
         one.submit("maker", TWO_SIDED, ASK, "0.4500", "10")  # better than what it bids and asks in this listing
         buy("spike", TWO_SIDED, BID, "0.4500", "10")
         buy("fade", TWO_SIDED, ASK, "0.4400", "4")
-        # Short, which settles.
+        # Short, of which a part is bought back and the rest settles.
         buy("", ONE_SIDED, ASK, "0.1200", "20")
+        one.submit("maker", ONE_SIDED, ASK, "0.1500", "5")
+        buy("", ONE_SIDED, BID, "0.1500", "5")
         # Parts of a contract at parts of a cent, in several fills of one order: roundings, and a rebate of them.
         for _ in range(8):
             one.submit("maker", FINE, ASK, "0.0330", "0.03")
@@ -98,12 +100,21 @@ def test_something_of_everything_that_could_be_counted_wrong_happened(lived: tup
     assert len({(fill["price"], fill["count"]) for fill in fills}) == 1
     assert (len(fees), max(fees) - min(fees)) == (8, dollars("0.01")), "a rebate is a cent that a fee is less"
     (paid,) = program("settlements", "--json").json
-    assert (paid["ticker"], parse_money(paid["revenue"])) == (ONE_SIDED, dollars(20))
+    assert (paid["ticker"], parse_money(paid["revenue"])) == (ONE_SIDED, dollars(15))
     shown = program("pnl", "--json").json
     assert all(parse_money(shown[name]) for name in ("realized", "unrealized", "fees"))
     assert parse_money(shown["net"]) != change(lived) + PAID_IN
     assert len(program("deposits", "--json").json) == 1 + 2, "the account began with one"
     assert len(program("withdrawals", "--json").json) == 1
+
+
+def test_the_net_of_a_settlement_is_that_of_its_market_in_pnl(lived: tuple[Served, Money]) -> None:
+    (paid,) = program("settlements", "--json").json
+    (row,) = (row for row in program("pnl", "--json").json["rows"] if row["key"] == ONE_SIDED)
+    assert paid["net"] == row["net"]
+    fills = program("fills", "--ticker", ONE_SIDED, "--json").json
+    fees = sum(parse_money(fill["fee"]) for fill in fills)
+    assert parse_money(paid["net"]) == dollars(20) - notional(Price(8_800), contracts(20)) - dollars("0.75") - fees
 
 
 def test_all_fills_and_all_settlements_have_no_limit(lived: tuple[Served, Money]) -> None:

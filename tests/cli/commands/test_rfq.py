@@ -207,8 +207,8 @@ def test_a_dry_run_shows_the_order_and_sends_nothing(exchange: Served) -> None:
             "count": "100.00",
             "price": "0.4800",
             "cost": "48.000000",
-            "fee": "1.747200",
-            "worst_loss": "49.747200",
+            "fee": "1.750000",
+            "worst_loss": "49.750000",
             "status": "dry_run",
         }
     ]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import os
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from support.fault_proxy import Fault, fault_proxy
 from support.served import ME, TWO_SIDED, Served, Terminal, program
 
 from kalshi_cli import Kalshi
@@ -162,6 +164,15 @@ def test_the_confirmation_shows_the_market_its_best_prices_and_what_can_be_lost_
     assert "NO: best bid $0.53, best ask $0.56" in program("buy", TWO_SIDED, "10", "@0.51", "--no", "--dry-run").err
 
 
+def test_the_fee_shown_is_never_below_the_fee_charged_where_the_order_fills_at_a_better_price(exchange: Served) -> None:
+    for words in (("buy", TWO_SIDED, "20", "@0.63", "--no"), ("buy", TWO_SIDED, "30", "@0.57")):
+        told = plain(program(*words, "--dry-run").err)
+        shown = max(Decimal(each) for each in re.findall(r"fee up to \$([0-9.]+)", told))
+        order = program(*words, "--json").json
+        assert Decimal(order["filled"]) > 0
+        assert Decimal(order["fees"]) <= shown
+
+
 def test_a_price_of_no_far_from_the_market_is_refused_in_the_terms_of_no_too(exchange: Served) -> None:
     ended = program("buy", TWO_SIDED, "1", "@0.80", "--no")
     assert (ended.code, exchange.resting()) == (3, [])
@@ -179,10 +190,28 @@ def test_a_repeated_order_is_named_on_a_terminal_and_sent(exchange: Served) -> N
     order_id = program("order", "list", "--json").json[0]["order_id"]
     again = Terminal("buy", TWO_SIDED, "3", "@0.40", env=exchange.variables())
     assert again.finish() == 0
-    assert f"You placed the same order before: order {order_id[:8]}, 0 of 3 filled" in " ".join(again.text.split())
+    told = rf"You placed the same order (now|\d+s ago): order {order_id[:8]}, 0 of 3 filled"
+    assert re.search(told, plain(again.text))
     other = Terminal("buy", TWO_SIDED, "4", "@0.40", env=exchange.variables())
     assert (other.finish(), "the same order" in other.text) == (0, False)
-    assert len(exchange.resting()) == 3
+    piped = program("buy", TWO_SIDED, "4", "@0.40", "--json")
+    assert re.search(r"You placed the same order (now|\d+s ago): order \w{8}, 0 of 4 filled", plain(piped.err))
+    assert len(exchange.resting()) == 4
+
+
+def test_an_order_that_could_not_be_sent_says_so(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    order_id = program("buy", TWO_SIDED, "3", "@0.40", "--json").json["order_id"]
+    with fault_proxy(exchange.server.rest_url) as proxy:
+        monkeypatch.setenv("KALSHI_REST_URL", proxy.moved(exchange.server.rest_url))
+        proxy.faults.append(Fault("status_500", "GET", f"/markets/{TWO_SIDED}", times=1_000))
+        for words, told in (
+            (("buy", TWO_SIDED, "5", "@0.40"), "Your order was not sent"),
+            (("order", "amend", order_id, "--price", "0.39", "--side", "yes"), "Your order was not changed"),
+            (("close", TWO_SIDED), "No order was sent"),
+        ):
+            ended = program(*words, "--yes")
+            assert (ended.code, told in plain(ended.err)) == (6, True), ended.err
+    assert len(exchange.resting()) == 1
 
 
 def test_an_own_order_in_the_way_is_named_in_its_own_terms(exchange: Served) -> None:
@@ -215,7 +244,20 @@ def test_too_few_characters_of_an_order_id_are_named_as_the_cause(exchange: Serv
     for words in (("cancel", "00000"), ("order", "show", "00000")):
         ended = program(*words)
         assert (ended.code, "type at least 6 characters of the order id" in ended.err) == (4, True), ended.err
+        assert "The order id 00000 is too short" in ended.err
     assert "characters" not in program("cancel", "abcdef").err
+    assert "too short" not in program("cancel", "all").err
+
+
+def test_an_amend_far_behind_the_market_is_named_without_a_question(exchange: Served) -> None:
+    bought = program("buy", TWO_SIDED, "5", "@0.52", "--no", "--json").json["order_id"]
+    near = program("order", "amend", bought, "--side", "no", "--price", "0.44", "--yes")
+    assert (near.code, "best bid" in near.err) == (0, False)
+    far = program("order", "amend", bought, "--side", "no", "--price", "0.32", "--yes")
+    assert (far.code, "NO $0.32 is $0.21 below the best bid ($0.53)" in plain(far.err)) == (0, True), far.err
+    sold = program("sell", TWO_SIDED, "5", "@0.60", "--json").json["order_id"]
+    asked = program("order", "amend", sold, "--side", "yes", "--price", "0.90", "--yes")
+    assert "YES $0.90 is $0.43 above the best ask ($0.47)" in plain(asked.err)
 
 
 def test_cancel_takes_ids(exchange: Served) -> None:
@@ -437,14 +479,14 @@ def test_a_sale_of_what_is_held_shows_what_it_closes_and_brings(exchange: Served
     assert "Opens 8 NO: cost $4.00, fee up to $0.88, maximum loss $4.88, maximum payout $8.00" in told
     order_id = program("sell", TWO_SIDED, "10", "@0.60", "--json").json["order_id"]
     told = plain(program("order", "amend", order_id, "--price", "0.58", "--side", "yes", "--dry-run").err)
-    assert "closes 10 of your 42 YES: proceeds $5.80 or more, fee up to $0.17, no new risk" in told
+    assert "closes 10 of your 42 YES: proceeds $5.80 or more, fee up to $0.18, no new risk" in told
 
 
 def test_a_sale_of_no_that_is_held_shows_what_it_closes(exchange: Served) -> None:
     exchange.submit("maker", TWO_SIDED, BID, "0.4600", "5")
     exchange.submit(ME, TWO_SIDED, ASK, "0.4600", "5")  # holds 5 NO
     told = plain(program("sell", TWO_SIDED, "5", "@0.60", "--no", "--dry-run").err)
-    assert "Closes 5 of your 5 NO: proceeds $3.00 or more, fee up to $0.08, no new risk" in told
+    assert "Closes 5 of your 5 NO: proceeds $3.00 or more, fee up to $0.09, no new risk" in told
     assert "P&L +$0.21 or better against their cost of $2.70" in told
 
 

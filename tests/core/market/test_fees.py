@@ -22,7 +22,7 @@ from kalshi_cli.base.units import (
     parse_price,
     parse_qty,
 )
-from kalshi_cli.core.market.fees import DIRECT, INTERMEDIARY, RoundingAccumulator, estimate, trade_fee
+from kalshi_cli.core.market.fees import DIRECT, INTERMEDIARY, RoundingAccumulator, estimate, highest_fee, trade_fee
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 
@@ -164,6 +164,53 @@ def test_splitting_a_fill_never_makes_it_cheaper_and_hardly_dearer(
 
     dearer = net(parts) - net([Qty(sum(parts))])
     assert 0 <= dearer <= CENT + DIRECT * (len(parts) - 1)
+
+
+@given(
+    schedules,
+    st.lists(st.tuples(prices, st.integers(1, 50).map(contracts)), min_size=1, max_size=8),
+    st.none() | st.tuples(prices, st.integers(1, 99).map(Qty)),
+    st.booleans(),
+)
+def test_no_fills_between_two_prices_cost_more_than_the_highest_fee(
+    schedule: FeeSchedule, fills: list[tuple[Price, Qty]], rest: tuple[Price, Qty] | None, is_taker: bool
+) -> None:
+    """Fills of whole contracts, and of a part of one where the order has a part."""
+    fills = [*fills, *([rest] if rest is not None else [])]
+    order, reached, count = RoundingAccumulator(), [price for price, _ in fills], Qty(sum(qty for _, qty in fills))
+    charged = sum(
+        order.charge(revenue(BID, price, qty), trade_fee(schedule, price, qty, is_taker=is_taker)).net
+        for price, qty in fills
+    )
+    for best, limit in ((min(reached), max(reached)), (max(reached), min(reached))):
+        assert charged <= highest_fee(schedule, best, limit, count, is_taker=is_taker)
+
+
+@pytest.mark.parametrize(
+    ("best", "limit", "count", "fee"),
+    [
+        (7_300, 8_100, "85", "1.1730"),  # nearer to half a dollar than the limit: the best price costs more
+        (8_100, 7_300, "85", "1.1730"),
+        (4_000, 6_000, "10", "0.1750"),
+        (4_100, 4_100, "10", "0.1700"),
+        (4_100, 4_100, "2.5", "0.0428"),
+    ],
+)
+def test_the_highest_fee_is_that_of_the_price_nearest_to_half_a_dollar(
+    best: int, limit: int, count: str, fee: str
+) -> None:
+    highest = highest_fee(QUADRATIC, Price(best), Price(limit), contracts(count), is_taker=True)
+    assert highest == dollars(fee)
+
+
+@given(schedules, prices, prices, counts)
+def test_a_better_price_saves_more_than_it_adds_to_the_fee(
+    schedule: FeeSchedule, one: Price, other: Price, qty: Qty
+) -> None:
+    """So the risk limits, which use the fee at the limit price, count the highest loss."""
+    better, limit = sorted((one, other))
+    paid = [notional(at, qty) + estimate(schedule, at, qty, is_taker=True) for at in (better, limit)]
+    assert paid[0] <= paid[1] + 2 * DIRECT, "but for the rounding of both"
 
 
 def test_a_single_fill_can_be_paid_back_more_than_it_costs() -> None:

@@ -156,14 +156,15 @@ SETTLED = {
 }
 
 
-def test_a_payout_says_what_was_won_with_the_fees() -> None:
+def test_a_payout_says_what_its_contracts_cost() -> None:
     paid = wire_account.read_payouts(raw({"settlements": [SETTLED]})).items[0]
-    assert (paid.net, paid.exchange_index) == (dollars("0.4811"), 2)
+    assert (paid.yes_cost, paid.no_cost, paid.exchange_index) == (dollars("2.5"), 0, 2)
 
 
-def test_a_payout_without_costs_has_no_result_rather_than_a_wrong_one() -> None:
+def test_a_payout_without_costs_has_none_rather_than_zero() -> None:
     bare = {name: value for name, value in SETTLED.items() if not name.endswith("cost_dollars")}
-    assert wire_account.read_payouts(raw({"settlements": [bare]})).items[0].net is None
+    paid = wire_account.read_payouts(raw({"settlements": [bare]})).items[0]
+    assert (paid.yes_cost, paid.no_cost) == (None, None)
 
 
 BROKEN = {

@@ -25,7 +25,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
-from kalshi_cli.services.orders.close import ClosePolicy, CloseResult, PositionCloser, failure
+from kalshi_cli.services.orders.close import ClosePolicy, CloseResult, PositionCloser, describe_plan, failure
 from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.simulator.model.listing import ExchangeOptions, MarketSpec, NewOrder, OrderReceipt
 from kalshi_cli.store.records import Halt
@@ -541,7 +541,12 @@ def test_the_plan_says_what_it_should_bring_and_sends_nothing(sim: Simulation) -
     assert (plan.touch, plan.worst, plan.fillable) == (cents(40), cents(35), contracts(30))
     assert plan.expected == dollars("11.60")
     assert plan.least == dollars("17.50")
-    assert plan.fee > 0
+    assert plan.fee == dollars("0.84"), "of all 50 contracts at $0.40, the dearest price for the fee: $0.0168 each"
+    assert (plan.basis, plan.pnl) == (dollars(25), dollars("-8.34"))
+    told = "at least $17.50 if all of it fills, fee up to $0.84; P&L -$8.34 or better against their cost of $25.00"
+    assert told in describe_plan(plan)
+    (part,) = desk(sim).plans(TICKER, contracts(10))
+    assert (part.basis, part.pnl) == (dollars(5), dollars("3.50") - dollars(5) - dollars("0.168"))
     assert sim.wire.posts() == 0
 
 

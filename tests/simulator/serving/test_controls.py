@@ -321,6 +321,22 @@ def test_from_another_machine_even_the_token_does_not_help(
     )
 
 
+@pytest.mark.parametrize("body", [b'{"forward_ms":10800000}', b"{}"])
+def test_the_end_of_an_unused_server_is_in_the_machines_time_whatever_the_clock_does(body: bytes) -> None:
+    one = Upright()
+    one.do("clock", forward_ms=3_600_000)
+    route = ControlRoute(one.controls, "secret")
+    server = SimServer(one.exchange, one.clock, controls=route, idle_s=60)
+    server.start()
+    request = Request("POST", "/sim/clock", headers={"authorization": "Bearer secret"}, body=body)
+    try:
+        reply = route.answer(request, "127.0.0.1", one.clock.now(), server)
+    finally:
+        server.stop()
+    assert reply.status == 200, reply.body
+    assert msgspec.json.decode(reply.body)["ends"] == one.machine.now() + 60_000
+
+
 def test_an_exchange_without_controls_has_no_such_route() -> None:
     server = SimServer(small_exchange(), ManualClock(T0))
     server.start()
