@@ -17,7 +17,8 @@ from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money,
 from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveRunView
 from kalshi_cli.views.market_history import PublicTradeRow
 from kalshi_cli.views.order_book import OrderbookView
-from kalshi_cli.views.own_terms import OwnTerms, fill_terms, held_by_market, order_terms
+from kalshi_cli.views.own_terms import fill_terms, held_by_market, order_terms
+from kalshi_cli.views.positions import FillPart
 
 STALE_S = 3.0
 """Seconds after which numbers are shown as old."""
@@ -128,22 +129,22 @@ def _fills(state: LiveEvent) -> list[Row]:
     return [
         Row(
             (
-                _clock(each.time), each.ticker, terms.words, show_price(terms.price), show_qty(each.count),
-                _money(each.fee), "taker" if each.is_taker else "maker", each.strategy or "manual",
+                _clock(each.time), each.ticker, part.words, show_price(part.price), show_qty(part.count),
+                "" if number else _money(each.fee), "taker" if each.is_taker else "maker", each.strategy or "manual",
             ),
             ticker=each.ticker,
             title=titles.get(each.ticker, ""),
-            name=f"{each.trade_id} {each.order_id}",
+            name=f"{each.trade_id} {each.order_id} {number}",
         )
-        for each, terms in ((fill, _fill_terms(fill)) for fill in state.fills or ())
+        for each in state.fills or ()
+        for number, part in enumerate(each.parts or _whole(each))
     ]  # fmt: skip
 
 
-def _fill_terms(fill: LiveFillRow) -> OwnTerms:
-    """Return the terms of a fill as typed; those of YES where an older loop does not say them."""
-    if fill.typed_side is not None or fill.action is None or fill.side is None or fill.side_price is None:
-        return fill_terms(fill.book_side, fill.price, None, fill.typed_side)
-    return OwnTerms(fill.action, fill.side, fill.side_price)
+def _whole(fill: LiveFillRow) -> list[FillPart]:
+    """Return a fill of an older loop, which does not say its parts: in the terms typed, else in those of YES."""
+    terms = fill_terms(fill.book_side, fill.price, None, fill.typed_side)
+    return [FillPart(words=terms.words, price=terms.price, count=fill.count)]
 
 
 def _strategies(state: LiveEvent) -> list[Row]:
@@ -215,7 +216,7 @@ PANELS = (
     ),
     Panel(
         "fills", "Fills",
-        (Column("time", 8), Column("ticker", 34), Column("side", 8), _number("price", 8), _number("quantity", 8),
+        (Column("time", 8), Column("ticker", 34), Column("side", 17), _number("price", 8), _number("quantity", 8),
          _number("fee", 6), Column("liquidity", 9), Column("strategy", 0)),
         _fills, "No fills in the last day", 5,
     ),

@@ -94,7 +94,7 @@ def fill_lines(fills: Iterable[AccountFillRow]) -> list[FillLine]:
     rows = list(fills)
     return [
         FillLine.of(
-            each, side=part.words, price=part.price, count=part.qty, fee=None if number else each.fee, order_id=short
+            each, side=part.words, price=part.price, count=part.count, fee=None if number else each.fee, order_id=short
         )
         for each, short in zip(rows, short_ids([row.order_id for row in rows]), strict=True)
         for number, part in enumerate(fill_parts(each))
