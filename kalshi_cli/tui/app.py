@@ -37,8 +37,10 @@ from kalshi_cli.tui.list_panel import ListPanel, title_of
 from kalshi_cli.tui.market_page import HIGH, MarketPage
 from kalshi_cli.tui.ordered_keys import OrderedKeysApp
 from kalshi_cli.tui.questions import Changes, Consent, Question, change_of
+from kalshi_cli.tui.typed_orders import TypedOrder, new_order, new_terms, order_question, terms_question
 from kalshi_cli.views.close import no_position
 from kalshi_cli.views.live import LiveEvent, TopRow
+from kalshi_cli.views.own_terms import held_by_market, order_terms
 from kalshi_cli.views.plans import CloseAllPlan
 
 FRAME_S = 0.2
@@ -93,6 +95,8 @@ class TopApp(OrderedKeysApp):
         Binding("escape", "leave", show=False),
         Binding("p", "pause", "Pause"),
         Binding("r", "resume", "Resume"),
+        Binding("o", "order", "Order"),
+        Binding("e", "amend", "Change"),
         Binding("c", "cancel", "Cancel"),
         Binding("x", "close", "Close"),
         Binding("l", "lock", "Lock"),
@@ -327,6 +331,35 @@ class TopApp(OrderedKeysApp):
 
         self.push_screen(TextDialog("Resume trading. Why is it safe again?"), resume)
 
+    def action_order(self) -> None:
+        """Ask for an order in the selected market, and place it after showing the plan."""
+        row = self._selected()
+        if row is not None and row.ticker:
+            self._ask_order(order_question(row.ticker), partial(new_order, row.ticker), "o")
+        else:
+            self._tell("Select a market for the order, such as a position: 1, then the arrow keys", is_error=False)
+
+    def action_amend(self) -> None:
+        """Ask for the new terms of the selected order, and change it after showing the plan."""
+        row = self._selected()
+        orders = [
+            each
+            for each in self._state.orders or ()
+            if row and row.order_id and row.order_id == picture.order_key(each)
+        ]
+        if not orders:
+            self._tell("Select an order to change: 2, then the arrow keys", is_error=False)
+            return
+        terms = order_terms(orders[0], held_by_market(self._state.positions or ()))
+        self._ask_order(terms_question(orders[0], terms), partial(new_terms, orders[0], terms), "e")
+
+    def _ask_order(self, question: str, read: Callable[[str], TypedOrder], key: str) -> None:
+        def act(typed: TypedOrder | None) -> None:
+            if typed is not None:
+                self._do(typed.words, typed.plan, _orders, key=key)
+
+        self.push_screen(TextDialog(question, read), act)
+
     def action_cancel(self) -> None:
         """Cancel the selected order after showing it; on a market page all orders of the market."""
         row = self._selected()
@@ -347,7 +380,7 @@ class TopApp(OrderedKeysApp):
         if not isinstance(self.screen, MarketPage):
             return []
         found = (each for each in self._state.orders or () if each.ticker == ticker)
-        return [name for each in found if (name := each.order_id or each.client_order_id)]
+        return [name for each in found if (name := picture.order_key(each))]
 
     def action_close(self) -> None:
         """Close the selected position after showing the plan."""

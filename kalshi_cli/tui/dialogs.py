@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -15,6 +15,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.tui.questions import Change, Changes, seconds_left, total_of
 from kalshi_cli.views.plans import Plan
@@ -48,6 +49,8 @@ KEYS = (
     ("arrows, j, k", "select a row"),
     ("/", "show only rows that contain the words; Esc shows all"),
     ("Enter", "market page: chart, depth, trades, own orders and fills"),
+    ("o", "order in the selected market: buy 10 @0.32, --no for NO; asks for y"),
+    ("e", "change price, or price and count, of the selected order; asks for y"),
     ("c", "cancel the selected order; asks for y"),
     ("x", "close the selected position; shows the plan and asks for y"),
     ("l", "lock the market for an hour: no new positions; asks"),
@@ -228,27 +231,32 @@ class WordDialog(PlanDialog):
             self.dismiss(False)
 
 
-class TextDialog(ModalScreen[str]):
-    """Asks for a line of text; Esc gives None."""
+class TextDialog(ModalScreen[Any]):
+    """Asks for a line of text and closes with what `read` makes of it; a UsageError of it is shown. Esc gives None."""
 
     CSS = BOX.format(name="TextDialog")
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel")]
 
-    def __init__(self, question: str) -> None:
+    def __init__(self, question: str, read: Callable[[str], object] = str) -> None:
         super().__init__()
-        self._question = question
+        self._question, self._read = question, read
 
     def compose(self) -> ComposeResult:
         """Lay out question and answer."""
         with Vertical():
             yield Static(Text(self._question, style="bold"))
             yield Input()
+            yield Static(id="refused")
             yield Static(Text("Enter confirms   Esc cancels", style="dim"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Close with the text."""
+        """Close with the text, or say why it cannot be used."""
         event.stop()
-        self.dismiss(event.value.strip())
+        try:
+            self.dismiss(self._read(event.value.strip()))
+        except UsageError as error:
+            said = ": ".join(filter(None, (error.message, error.hint)))
+            self.query_one("#refused", Static).update(Text(safe_text(said[:1].upper() + said[1:]), style="bold red"))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Keep the text from the search of the screen below."""

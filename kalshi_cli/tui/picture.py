@@ -14,7 +14,7 @@ from rich.text import Text
 from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.text import safe_text, shorten_title
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money, show_price, show_qty
-from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveRunView
+from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveOrderRow, LiveRunView
 from kalshi_cli.views.market_history import PublicTradeRow
 from kalshi_cli.views.order_book import OrderbookView
 from kalshi_cli.views.own_terms import fill_terms, held_by_market, order_terms
@@ -117,11 +117,16 @@ def _orders(state: LiveEvent) -> list[Row]:
                 (each.order_id or "not confirmed")[:8],
             ),
             ticker=each.ticker,
-            order_id=each.order_id or each.client_order_id or "",
+            order_id=order_key(each),
             title=titles.get(each.ticker, ""),
         )
         for each, terms in ((order, order_terms(order, held)) for order in state.orders or ())
     ]  # fmt: skip
+
+
+def order_key(order: LiveOrderRow) -> str:
+    """Return the id that a key acts on: the exchange's, or before a confirmation the client order id."""
+    return order.order_id or order.client_order_id or ""
 
 
 def _fills(state: LiveEvent) -> list[Row]:

@@ -37,7 +37,7 @@ from textual.widgets import Input, Static
 from kalshi_cli import Kalshi
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ExitCode
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Price, Ts
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.tui import app as top_screen
 from kalshi_cli.tui import dialogs
@@ -185,6 +185,57 @@ def test_a_key_and_y_cancel_the_selected_order_and_nothing_else(exchange: Served
         await until(lambda: len(exchange.resting()) == 1, pilot)
         assert row.order_id not in [order_id for order_id, *_ in exchange.resting()]
         await until(lambda: "Done: cancel" in shown(app), pilot)
+
+    on_screen(act)
+
+
+def test_an_order_is_typed_on_a_market_and_placed_after_its_plan(exchange: Served) -> None:
+    exchange.trade_a_little()
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        positions, told = app.query_one("#positions", ListPanel), app.query_one("#said", Static)
+        while positions.selected is None or positions.selected.ticker != TWO_SIDED:
+            await pilot.press("down")
+        burst(app, "obuy 3 @32 --no\n")
+        await until(lambda: "Prices are in dollars; did you mean 0.32?" in shown(app), pilot)
+        assert f"Order in {TWO_SIDED}" in shown(app)
+        app.screen.query_one(Input).value = ""
+        burst(app, "buy 3 @0.50 --no\n")
+        await until(lambda: isinstance(app.screen, ConfirmDialog) and "Closes 3 of your 6 YES" in shown(app), pilot)
+        assert f"buy 3 NO {TWO_SIDED} at $0.50?" in shown(app)
+        assert len(exchange.resting()) == 2, "a plan sends nothing"
+        await agree(app, pilot)
+        await until(lambda: len(exchange.resting()) == 3, pilot)
+        await until(
+            lambda: f"on {TWO_SIDED} (buy 3 NO at $0.50) is resting: 0 of 3 filled" in str(told.render()), pilot
+        )
+        burst(app, "obuy 3 @0.505\n")
+        await until(lambda: "off the price grid" in str(told.render()), pilot)
+        await pilot.press("o", "escape", "4", "o")
+        await until(lambda: "Select a market for the order" in str(told.render()), pilot)
+        assert len(exchange.resting()) == 3
+
+    on_screen(act)
+
+
+def test_the_price_of_the_selected_order_is_changed_after_its_plan(exchange: Served) -> None:
+    exchange.submit(ME, TWO_SIDED, ASK, "0.5500", "5")
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        told = app.query_one("#said", Static)
+        await pilot.press("1", "e")
+        await until(lambda: "Select an order to change: 2" in str(told.render()), pilot)
+        await pilot.press("2")
+        await until(lambda: app.query_one("#orders", ListPanel).selected, pilot)
+        burst(app, "e0.46 4\n")
+        await until(lambda: isinstance(app.screen, ConfirmDialog), pilot)
+        assert "from buy 5 NO at $0.45 to buy 4 NO at $0.46" in shown(app)
+        await agree(app, pilot)
+        await until(lambda: "Changed: price $0.45 to $0.46, quantity left 5 to 4" in str(told.render()), pilot)
+        assert [each[2:4] for each in exchange.resting()] == [(Price(5400), 400)]
+        await until(lambda: "$0.46" in shown(app), pilot)
+        burst(app, "e0.46\n")
+        await until(lambda: "Press e and type another price or count" in str(told.render()), pilot)
 
     on_screen(act)
 
