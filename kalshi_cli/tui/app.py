@@ -33,6 +33,7 @@ from kalshi_cli.tui import picture
 from kalshi_cli.tui.actions import Action, ActionThread, AnyPlan, Execute
 from kalshi_cli.tui.curve import chart
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog, WordDialog
+from kalshi_cli.tui.key_line import KeyLine
 from kalshi_cli.tui.list_panel import ListPanel, title_of
 from kalshi_cli.tui.market_page import HIGH, MarketPage
 from kalshi_cli.tui.ordered_keys import OrderedKeysApp
@@ -59,6 +60,11 @@ NOTE_S, ERROR_S = 15.0, 60.0
 """Seconds for which the result of an action is shown, and one that failed."""
 
 LOCK_S = 3600.0
+
+KEYS_SHOWN = (
+    "/ search", "Enter market", "o order", "e change", "c cancel", "x close", "p pause", "K kill", "? keys", "q quit",
+)  # fmt: skip
+"""The keys below the lists; a narrow terminal leaves out the first ones."""
 
 
 class TopApp(OrderedKeysApp):
@@ -134,7 +140,7 @@ class TopApp(OrderedKeysApp):
             yield from (ListPanel(panel) for panel in sorted(picture.PANELS, key=lambda each: each.name == "alerts"))
         yield Input(placeholder="words that a row must contain", id="search", compact=True)
         yield Static(id="said", markup=False)
-        yield Static("/ search  Enter market  c cancel  x close  p pause  K kill  ? all keys  q quit", id="keys")
+        yield KeyLine(*KEYS_SHOWN)
 
     def on_mount(self) -> None:
         """Start the threads and the frames."""
@@ -200,6 +206,8 @@ class TopApp(OrderedKeysApp):
     def _frame(self) -> None:
         """Draw what changed; times are drawn anew each time, because a number grows old by itself."""
         self._end_without_terminal()
+        if not self.screen_stack:  # the app is closing
+            return
         for _ in range(len(self._from_thread)):  # a question that must wait comes again in the next frame
             self._from_thread.popleft()()
         if self._clock.monotonic() >= self._note_ends:
@@ -216,7 +224,7 @@ class TopApp(OrderedKeysApp):
             if newest is not None and page.is_mounted:
                 page.show(self._state)
         self._has_news = self._has_news or newest is not None
-        if not pages and self._base.query("#head"):  # else the app is closing
+        if not pages and self._base.query("#head"):
             self._draw_lists(self._has_news)
             self._has_news = False
 

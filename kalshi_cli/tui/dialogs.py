@@ -44,6 +44,8 @@ QUIET_S = 1.0
 """Seconds without a key before `y` agrees to a plan: longer than between two letters of typed text."""
 
 KEYS = (
+    ("K", "halt, and cancel every order; asks for the word kill"),
+    ("p", "pause trading; asks for y"),
     ("1 to 6", "positions, orders, fills, strategies, alerts, markets"),
     ("Tab", "go to the next list"),
     ("arrows, j, k", "select a row"),
@@ -54,10 +56,8 @@ KEYS = (
     ("c", "cancel the selected order; asks for y"),
     ("x", "close the selected position; shows the plan and asks for y"),
     ("l", "lock the market for an hour: no new positions; asks"),
-    ("p", "pause trading; asks for y"),
     ("r", "resume trading; asks for the reason"),
     ("f", "close every position; shows the plan, asks for the word flatten"),
-    ("K", "halt, and cancel every order; asks for the word kill"),
     ("q, Ctrl-C", "leave the screen; a running strategy goes on"),
     ("", ""),
     ("loop", "a running kalshi trade"),
@@ -270,8 +270,8 @@ class TextDialog(ModalScreen[Any]):
 class HelpDialog(ModalScreen[None]):
     """Lists the keys, and the columns for which the terminal is too narrow."""
 
-    CSS = BOX.format(name="HelpDialog")
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter,question_mark", "dismiss", "Close")]
+    CSS = BOX.format(name="HelpDialog").replace("Vertical", "VerticalScroll")
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter,question_mark", "dismiss", "Close"), *SCROLL]
 
     def __init__(self, hidden: Sequence[str] = ()) -> None:
         super().__init__()
@@ -279,7 +279,12 @@ class HelpDialog(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Lay out the keys."""
-        with Vertical():
+        with VerticalScroll(can_focus=False) as box:
+            box.border_subtitle = "arrow keys scroll, Esc closes"
             yield Static(Text("\n").join(Text.assemble((f"{keys:>13}  ", "bold"), words) for keys, words in KEYS))
             if self._hidden:
                 yield Static(Text(f"Hidden, the terminal is too narrow: {'; '.join(self._hidden)}", style="bold"))
+
+    def action_scroll_plan(self, pages: int) -> None:
+        """Show another part of the keys."""
+        self.query_one(VerticalScroll).scroll_relative(y=pages * 5, animate=False)

@@ -257,7 +257,7 @@ def cell(text: str, width: int, *, is_number: bool = False) -> str:
 def market_name(text: str, width: int) -> str:
     """Return the name of a market in at most this width: what follows the date tells it from its neighbors."""
     plain = safe_text(text)
-    tail = (width - 1) // 2
+    tail = (width - 1) * 2 // 3
     return plain if len(plain) <= width or tail < 1 else f"{plain[: width - 1 - tail]}…{plain[-tail:]}"
 
 
@@ -334,14 +334,17 @@ def fitted(columns: Sequence[Column], rows: Iterable[Row]) -> tuple[Column, ...]
 
 
 def with_room(columns: Sequence[Column], least: int, width: int) -> tuple[Column, ...]:
-    """Return the columns, the names of markets cut if the first `least` columns then fit in `width`."""
-    missing = sum((column.width or MIN_TEXT_WIDTH) + 1 for column in columns[:least]) - 1 - width
-    return tuple(
-        column._replace(width=column.width - missing)
-        if column.name in _NAMES and 0 < missing <= column.width - MIN_NAME_WIDTH
-        else column
-        for column in columns
-    )
+    """Return the columns, the name of the market cut so that the first `least` columns fit in `width`, or most of them.
+
+    At least the column after the name decides: an amount says more than the whole name.
+    """
+    name = next((number for number, column in enumerate(columns) if column.name in _NAMES), len(columns))
+    for count in range(least, name + 1, -1):
+        missing = sum((column.width or MIN_TEXT_WIDTH) + 1 for column in columns[:count]) - 1 - width
+        if missing <= 0 or missing <= columns[name].width - MIN_NAME_WIDTH:
+            cut = columns[name]._replace(width=columns[name].width - max(0, missing))
+            return (*columns[:name], cut, *columns[name + 1 :])
+    return tuple(columns)
 
 
 def matching(rows: Iterable[Row], words: str) -> list[Row]:

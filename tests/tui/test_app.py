@@ -30,6 +30,7 @@ from support.served import (
     said,
     start,
 )
+from textual.containers import VerticalScroll
 from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
@@ -507,9 +508,31 @@ def test_the_help_names_the_columns_without_room(exchange: Served) -> None:
     async def look(app: TopApp, pilot: Pilot[None]) -> None:
         await pilot.press("question_mark")
         await until(lambda: "Hidden, the terminal is too narrow: Positions: " in shown(app), pilot)
-        assert app.screen.query_one("Vertical").region.height <= 24
+        assert app.screen.query_one(VerticalScroll).region.height <= 24
 
     on_screen(look)
+
+
+def test_on_a_phone_the_help_begins_with_the_stops_and_can_be_scrolled(exchange: Served) -> None:
+    exchange.trade_a_little()
+
+    async def look(app: TopApp, pilot: Pilot[None]) -> None:
+        assert str(app.query_one("#keys", Static).render()) == "x close  p pause  K kill  ? keys  q quit"
+        positions = str(app.query_one("#positions", ListPanel).render())
+        assert "6 YES" in positions
+        assert "unrealized" in positions
+        await pilot.press("question_mark")
+        await until(lambda: isinstance(app.screen, HelpDialog) and app.screen.query(VerticalScroll), pilot)
+        box = app.screen.query_one(VerticalScroll)
+        await until(lambda: box.max_scroll_y > 0, pilot)
+        assert "arrow keys scroll" in str(box.border_subtitle)
+        assert shown(app).split()[:2] == ["K", "halt,"]
+        while box.scroll_y < box.max_scroll_y:
+            before = box.scroll_y
+            await pilot.press("down")
+            await until(lambda: box.scroll_y > before, pilot)  # noqa: B023
+
+    on_screen(look, (40, 18))
 
 
 def test_without_a_position_flatten_and_close_ask_nothing(exchange: Served) -> None:
