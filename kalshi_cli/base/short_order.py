@@ -45,7 +45,7 @@ def read_short_order(text: str) -> ShortOrder:
     if action in ("buy", "sell"):
         refuse_outcome(action, words)
     if action not in ("buy", "sell") or len(words) != 2:
-        raise UsageError("Type buy or sell, the count and the price", hint="buy 10 @0.32; for NO, add --no")
+        raise UsageError("Type buy or sell, the count and the price", hint="such as buy 10 @0.32; for NO, add --no")
     return ShortOrder(
         cast(Literal["buy", "sell"], action),
         "no" if "--no" in rest else "yes",
@@ -58,7 +58,7 @@ def read_new_terms(text: str) -> tuple[Price, Qty | None]:
     """Read `0.24`, or `0.24 10` with the count left to trade. UsageError for anything else."""
     words = text.split()
     if len(words) not in (1, 2):
-        raise UsageError("Type the new price, then the count if it changes too", hint="0.32, or 0.32 10")
+        raise UsageError("Type the new price, then the count if it changes too", hint="such as 0.32, or 0.32 10")
     return _read(price_after_at, words[0]), _read(qty_from_user, words[1]) if words[1:] else None
 
 

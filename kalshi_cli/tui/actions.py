@@ -47,6 +47,12 @@ def with_keys(hint: str) -> str:
     return hint
 
 
+def error_text(error: KalshiError) -> str:
+    """Return an error and its hint in one line."""
+    hint = with_keys(error.hint or "")
+    return error.message + (f". {hint[:1].upper()}{hint[1:]}" if hint else "")
+
+
 class Action(NamedTuple):
     """Something to do: its words, how to plan it, how to execute it, and how the user is asked first.
 
@@ -136,5 +142,4 @@ class ActionThread:
                 said = outcome_text(outcome, {}) if isinstance(outcome, OrderRow) else closes_text(outcome)
                 self._tell(said or f"Done: {action.words}", False)
         except KalshiError as error:
-            hint = with_keys(error.hint or "")
-            self._tell(f"{action.words}: {error.message}" + (f". {hint[:1].upper()}{hint[1:]}" if hint else ""), True)
+            self._tell(f"{action.words}: {error_text(error)}", True)

@@ -85,7 +85,7 @@ class TopApp(OrderedKeysApp):
     #search { display: none; height: 1; border: none; }
     #search.open { display: block; }
     #said { height: auto; min-height: 1; max-height: 4; }
-    #keys { height: 1; color: $text-muted; }
+    #keys { height: 1; dock: bottom; color: $text-muted; }
     #title { height: 1; }
     #chart { height: 15%; min-height: 3; max-height: 8; }
     #depth { height: 1fr; min-height: 8; }

@@ -17,6 +17,7 @@ from textual.widgets import Input, Static
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.text import safe_text
+from kalshi_cli.tui.actions import error_text
 from kalshi_cli.tui.questions import Change, Changes, seconds_left, total_of
 from kalshi_cli.views.plans import Plan
 
@@ -255,7 +256,7 @@ class TextDialog(ModalScreen[Any]):
         try:
             self.dismiss(self._read(event.value.strip()))
         except UsageError as error:
-            said = ": ".join(filter(None, (error.message, error.hint)))
+            said = error_text(error)
             self.query_one("#refused", Static).update(Text(safe_text(said[:1].upper() + said[1:]), style="bold red"))
 
     def on_input_changed(self, event: Input.Changed) -> None:
