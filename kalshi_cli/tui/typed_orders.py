@@ -16,7 +16,7 @@ from kalshi_cli.views.own_terms import OwnTerms
 
 
 class TypedOrder(NamedTuple):
-    """What was typed: its words, and how to plan it."""
+    """An order or new terms as typed: the words, and how to plan it."""
 
     words: str
     plan: Callable[[Kalshi], AnyPlan]
