@@ -518,9 +518,9 @@ def test_on_a_phone_the_help_begins_with_the_stops_and_can_be_scrolled(exchange:
 
     async def look(app: TopApp, pilot: Pilot[None]) -> None:
         assert str(app.query_one("#keys", Static).render()) == "x close  p pause  K kill  ? keys  q quit"
-        positions = str(app.query_one("#positions", ListPanel).render())
-        assert "6 YES" in positions
-        assert "unrealized" in positions
+        positions = app.query_one("#positions", ListPanel)
+        await until(lambda: "6 YES" in str(positions.render()), pilot)
+        assert "unrealized" in str(positions.render())
         await pilot.press("question_mark")
         await until(lambda: isinstance(app.screen, HelpDialog) and app.screen.query(VerticalScroll), pilot)
         box = app.screen.query_one(VerticalScroll)
