@@ -12,7 +12,8 @@ from kalshi_cli.app.event_source import OpenAccount
 from kalshi_cli.app.kalshi import Kalshi
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.tui.questions import Consent
-from kalshi_cli.views.order_text import closes_text
+from kalshi_cli.views.order_text import closes_text, outcome_text
+from kalshi_cli.views.orders import OrderRow
 from kalshi_cli.views.plans import Plan
 
 AnyPlan = Plan[Any]
@@ -31,6 +32,8 @@ _KEYS = (
     (r"`kalshi cancel-all --ticker \S+ --no-halt`", "c on the market page (Enter)"),
     (r"`kalshi cancel [^`]+`", "c in the list of orders (2)"),
     (r"`kalshi order list`", "the list of orders (2)"),
+    (r"^kalshi order show \S+", "look at the list of orders (2)"),
+    (r"change --price, --count, --expires-in or --no-expiry", "press e and type another price or count"),
     (r"`kalshi positions`", "the list of positions (1)"),
     (r"`kalshi (?:orderbook|market) [^`]+`", "the market page (Enter)"),
 )
@@ -42,6 +45,12 @@ def with_keys(hint: str) -> str:
     for command, key in _KEYS:
         hint = re.sub(command, key, hint)
     return hint
+
+
+def error_text(error: KalshiError) -> str:
+    """Return an error and its hint in one line."""
+    hint = with_keys(error.hint or "")
+    return error.message + (f". {hint[:1].upper()}{hint[1:]}" if hint else "")
 
 
 class Action(NamedTuple):
@@ -130,7 +139,7 @@ class ActionThread:
                 error = getattr(outcome, "error", None)
                 if error is not None:
                     raise error
-                self._tell(closes_text(outcome) or f"Done: {action.words}", False)
+                said = outcome_text(outcome, {}) if isinstance(outcome, OrderRow) else closes_text(outcome)
+                self._tell(said or f"Done: {action.words}", False)
         except KalshiError as error:
-            hint = with_keys(error.hint or "")
-            self._tell(f"{action.words}: {error.message}" + (f". {hint[:1].upper()}{hint[1:]}" if hint else ""), True)
+            self._tell(f"{action.words}: {error_text(error)}", True)

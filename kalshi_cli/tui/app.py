@@ -33,12 +33,15 @@ from kalshi_cli.tui import picture
 from kalshi_cli.tui.actions import Action, ActionThread, AnyPlan, Execute
 from kalshi_cli.tui.curve import chart
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog, WordDialog
+from kalshi_cli.tui.key_line import KeyLine
 from kalshi_cli.tui.list_panel import ListPanel, title_of
 from kalshi_cli.tui.market_page import HIGH, MarketPage
 from kalshi_cli.tui.ordered_keys import OrderedKeysApp
 from kalshi_cli.tui.questions import Changes, Consent, Question, change_of
+from kalshi_cli.tui.typed_orders import TypedOrder, new_order, new_terms, order_question, terms_question
 from kalshi_cli.views.close import no_position
 from kalshi_cli.views.live import LiveEvent, TopRow
+from kalshi_cli.views.own_terms import held_by_market, order_terms
 from kalshi_cli.views.plans import CloseAllPlan
 
 FRAME_S = 0.2
@@ -57,6 +60,11 @@ NOTE_S, ERROR_S = 15.0, 60.0
 """Seconds for which the result of an action is shown, and one that failed."""
 
 LOCK_S = 3600.0
+
+KEYS_SHOWN = (
+    "/ search", "Enter market", "o order", "e change", "c cancel", "x close", "p pause", "K kill", "? keys", "q quit",
+)  # fmt: skip
+"""The keys below the lists; a narrow terminal leaves out the first ones."""
 
 
 class TopApp(OrderedKeysApp):
@@ -77,7 +85,7 @@ class TopApp(OrderedKeysApp):
     #search { display: none; height: 1; border: none; }
     #search.open { display: block; }
     #said { height: auto; min-height: 1; max-height: 4; }
-    #keys { height: 1; color: $text-muted; }
+    #keys { height: 1; dock: bottom; color: $text-muted; }
     #title { height: 1; }
     #chart { height: 15%; min-height: 3; max-height: 8; }
     #depth { height: 1fr; min-height: 8; }
@@ -93,6 +101,8 @@ class TopApp(OrderedKeysApp):
         Binding("escape", "leave", show=False),
         Binding("p", "pause", "Pause"),
         Binding("r", "resume", "Resume"),
+        Binding("o", "order", "Order"),
+        Binding("e", "amend", "Change"),
         Binding("c", "cancel", "Cancel"),
         Binding("x", "close", "Close"),
         Binding("l", "lock", "Lock"),
@@ -130,7 +140,7 @@ class TopApp(OrderedKeysApp):
             yield from (ListPanel(panel) for panel in sorted(picture.PANELS, key=lambda each: each.name == "alerts"))
         yield Input(placeholder="words that a row must contain", id="search", compact=True)
         yield Static(id="said", markup=False)
-        yield Static("/ search  Enter market  c cancel  x close  p pause  K kill  ? all keys  q quit", id="keys")
+        yield KeyLine(*KEYS_SHOWN)
 
     def on_mount(self) -> None:
         """Start the threads and the frames."""
@@ -196,6 +206,8 @@ class TopApp(OrderedKeysApp):
     def _frame(self) -> None:
         """Draw what changed; times are drawn anew each time, because a number grows old by itself."""
         self._end_without_terminal()
+        if not self.screen_stack:  # the app is closing
+            return
         for _ in range(len(self._from_thread)):  # a question that must wait comes again in the next frame
             self._from_thread.popleft()()
         if self._clock.monotonic() >= self._note_ends:
@@ -212,7 +224,7 @@ class TopApp(OrderedKeysApp):
             if newest is not None and page.is_mounted:
                 page.show(self._state)
         self._has_news = self._has_news or newest is not None
-        if not pages and self._base.query("#head"):  # else the app is closing
+        if not pages and self._base.query("#head"):
             self._draw_lists(self._has_news)
             self._has_news = False
 
@@ -327,6 +339,35 @@ class TopApp(OrderedKeysApp):
 
         self.push_screen(TextDialog("Resume trading. Why is it safe again?"), resume)
 
+    def action_order(self) -> None:
+        """Ask for an order in the selected market, and place it after showing the plan."""
+        row = self._selected()
+        if row is not None and row.ticker:
+            self._ask_order(order_question(row.ticker), partial(new_order, row.ticker), "o")
+        else:
+            self._tell("Select a market for the order, such as a position: 1, then the arrow keys", is_error=False)
+
+    def action_amend(self) -> None:
+        """Ask for the new terms of the selected order, and change it after showing the plan."""
+        row = self._selected()
+        orders = [
+            each
+            for each in self._state.orders or ()
+            if row and row.order_id and row.order_id == picture.order_key(each)
+        ]
+        if not orders:
+            self._tell("Select an order to change: 2, then the arrow keys", is_error=False)
+            return
+        terms = order_terms(orders[0], held_by_market(self._state.positions or ()))
+        self._ask_order(terms_question(orders[0], terms), partial(new_terms, orders[0], terms), "e")
+
+    def _ask_order(self, question: str, read: Callable[[str], TypedOrder], key: str) -> None:
+        def act(typed: TypedOrder | None) -> None:
+            if typed is not None:
+                self._do(typed.words, typed.plan, _orders, key=key)
+
+        self.push_screen(TextDialog(question, read), act)
+
     def action_cancel(self) -> None:
         """Cancel the selected order after showing it; on a market page all orders of the market."""
         row = self._selected()
@@ -347,7 +388,7 @@ class TopApp(OrderedKeysApp):
         if not isinstance(self.screen, MarketPage):
             return []
         found = (each for each in self._state.orders or () if each.ticker == ticker)
-        return [name for each in found if (name := each.order_id or each.client_order_id)]
+        return [name for each in found if (name := picture.order_key(each))]
 
     def action_close(self) -> None:
         """Close the selected position after showing the plan."""

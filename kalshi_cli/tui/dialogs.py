@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -15,7 +15,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.text import safe_text
+from kalshi_cli.tui.actions import error_text
 from kalshi_cli.tui.questions import Change, Changes, seconds_left, total_of
 from kalshi_cli.views.plans import Plan
 
@@ -43,18 +45,20 @@ QUIET_S = 1.0
 """Seconds without a key before `y` agrees to a plan: longer than between two letters of typed text."""
 
 KEYS = (
+    ("K", "halt, and cancel every order; asks for the word kill"),
+    ("p", "pause trading; asks for y"),
     ("1 to 6", "positions, orders, fills, strategies, alerts, markets"),
     ("Tab", "go to the next list"),
     ("arrows, j, k", "select a row"),
     ("/", "show only rows that contain the words; Esc shows all"),
     ("Enter", "market page: chart, depth, trades, own orders and fills"),
+    ("o", "order in the selected market: buy 10 @0.32, --no for NO; asks for y"),
+    ("e", "change price, or price and count, of the selected order; asks for y"),
     ("c", "cancel the selected order; asks for y"),
     ("x", "close the selected position; shows the plan and asks for y"),
     ("l", "lock the market for an hour: no new positions; asks"),
-    ("p", "pause trading; asks for y"),
     ("r", "resume trading; asks for the reason"),
     ("f", "close every position; shows the plan, asks for the word flatten"),
-    ("K", "halt, and cancel every order; asks for the word kill"),
     ("q, Ctrl-C", "leave the screen; a running strategy goes on"),
     ("", ""),
     ("loop", "a running kalshi trade"),
@@ -228,27 +232,32 @@ class WordDialog(PlanDialog):
             self.dismiss(False)
 
 
-class TextDialog(ModalScreen[str]):
-    """Asks for a line of text; Esc gives None."""
+class TextDialog(ModalScreen[Any]):
+    """Asks for a line of text and closes with what `read` makes of it; a UsageError of it is shown. Esc gives None."""
 
     CSS = BOX.format(name="TextDialog")
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel")]
 
-    def __init__(self, question: str) -> None:
+    def __init__(self, question: str, read: Callable[[str], object] = str) -> None:
         super().__init__()
-        self._question = question
+        self._question, self._read = question, read
 
     def compose(self) -> ComposeResult:
         """Lay out question and answer."""
         with Vertical():
             yield Static(Text(self._question, style="bold"))
             yield Input()
+            yield Static(id="refused")
             yield Static(Text("Enter confirms   Esc cancels", style="dim"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Close with the text."""
+        """Close with the text, or say why it cannot be used."""
         event.stop()
-        self.dismiss(event.value.strip())
+        try:
+            self.dismiss(self._read(event.value.strip()))
+        except UsageError as error:
+            said = error_text(error)
+            self.query_one("#refused", Static).update(Text(safe_text(said[:1].upper() + said[1:]), style="bold red"))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Keep the text from the search of the screen below."""
@@ -262,8 +271,8 @@ class TextDialog(ModalScreen[str]):
 class HelpDialog(ModalScreen[None]):
     """Lists the keys, and the columns for which the terminal is too narrow."""
 
-    CSS = BOX.format(name="HelpDialog")
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter,question_mark", "dismiss", "Close")]
+    CSS = BOX.format(name="HelpDialog").replace("Vertical", "VerticalScroll")
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter,question_mark", "dismiss", "Close"), *SCROLL]
 
     def __init__(self, hidden: Sequence[str] = ()) -> None:
         super().__init__()
@@ -271,7 +280,12 @@ class HelpDialog(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Lay out the keys."""
-        with Vertical():
+        with VerticalScroll(can_focus=False) as box:
+            box.border_subtitle = "arrow keys scroll, Esc closes"
             yield Static(Text("\n").join(Text.assemble((f"{keys:>13}  ", "bold"), words) for keys, words in KEYS))
             if self._hidden:
                 yield Static(Text(f"Hidden, the terminal is too narrow: {'; '.join(self._hidden)}", style="bold"))
+
+    def action_scroll_plan(self, pages: int) -> None:
+        """Show another part of the keys."""
+        self.query_one(VerticalScroll).scroll_relative(y=pages * 5, animate=False)

@@ -17,6 +17,7 @@ from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Price, show_price
 from kalshi_cli.tui import picture
 from kalshi_cli.tui.curve import chart
+from kalshi_cli.tui.key_line import KeyLine
 from kalshi_cli.views.live import LiveEvent
 
 HIGH = 30
@@ -44,7 +45,7 @@ class MarketPage(Screen[None]):
             yield Static(id="ladder", markup=False)
             yield Static(id="trades", markup=False)
         yield Static(id="own", markup=False)
-        yield Static("Esc back   c cancel all orders of this market   x close the position   l lock", id="keys")
+        yield KeyLine("l lock", "o order", "x close the position", "c cancel all its orders", "K kill", "Esc back")
 
     def on_mount(self) -> None:
         """Start to read trades and prices."""

@@ -14,10 +14,11 @@ from rich.text import Text
 from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.text import safe_text, shorten_title
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money, show_price, show_qty
-from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveRunView
+from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveOrderRow, LiveRunView
 from kalshi_cli.views.market_history import PublicTradeRow
 from kalshi_cli.views.order_book import OrderbookView
-from kalshi_cli.views.own_terms import OwnTerms, fill_terms, held_by_market, order_terms
+from kalshi_cli.views.own_terms import fill_terms, held_by_market, order_terms
+from kalshi_cli.views.positions import FillPart
 
 STALE_S = 3.0
 """Seconds after which numbers are shown as old."""
@@ -116,11 +117,16 @@ def _orders(state: LiveEvent) -> list[Row]:
                 (each.order_id or "not confirmed")[:8],
             ),
             ticker=each.ticker,
-            order_id=each.order_id or each.client_order_id or "",
+            order_id=order_key(each),
             title=titles.get(each.ticker, ""),
         )
         for each, terms in ((order, order_terms(order, held)) for order in state.orders or ())
     ]  # fmt: skip
+
+
+def order_key(order: LiveOrderRow) -> str:
+    """Return the id that a key acts on: the exchange's, or before a confirmation the client order id."""
+    return order.order_id or order.client_order_id or ""
 
 
 def _fills(state: LiveEvent) -> list[Row]:
@@ -128,22 +134,22 @@ def _fills(state: LiveEvent) -> list[Row]:
     return [
         Row(
             (
-                _clock(each.time), each.ticker, terms.words, show_price(terms.price), show_qty(each.count),
-                _money(each.fee), "taker" if each.is_taker else "maker", each.strategy or "manual",
+                _clock(each.time), each.ticker, part.words, show_price(part.price), show_qty(part.count),
+                "" if number else _money(each.fee), "taker" if each.is_taker else "maker", each.strategy or "manual",
             ),
             ticker=each.ticker,
             title=titles.get(each.ticker, ""),
-            name=f"{each.trade_id} {each.order_id}",
+            name=f"{each.trade_id} {each.order_id} {number}",
         )
-        for each, terms in ((fill, _fill_terms(fill)) for fill in state.fills or ())
+        for each in state.fills or ()
+        for number, part in enumerate(each.parts or _whole(each))
     ]  # fmt: skip
 
 
-def _fill_terms(fill: LiveFillRow) -> OwnTerms:
-    """Return the terms of a fill as typed; those of YES where an older loop does not say them."""
-    if fill.typed_side is not None or fill.action is None or fill.side is None or fill.side_price is None:
-        return fill_terms(fill.book_side, fill.price, None, fill.typed_side)
-    return OwnTerms(fill.action, fill.side, fill.side_price)
+def _whole(fill: LiveFillRow) -> list[FillPart]:
+    """Return a fill of an older loop, which does not say its parts: in the terms typed, else in those of YES."""
+    terms = fill_terms(fill.book_side, fill.price, None, fill.typed_side)
+    return [FillPart(words=terms.words, price=terms.price, count=fill.count)]
 
 
 def _strategies(state: LiveEvent) -> list[Row]:
@@ -215,7 +221,7 @@ PANELS = (
     ),
     Panel(
         "fills", "Fills",
-        (Column("time", 8), Column("ticker", 34), Column("side", 8), _number("price", 8), _number("quantity", 8),
+        (Column("time", 8), Column("ticker", 34), Column("side", 17), _number("price", 8), _number("quantity", 8),
          _number("fee", 6), Column("liquidity", 9), Column("strategy", 0)),
         _fills, "No fills in the last day", 5,
     ),
@@ -251,7 +257,7 @@ def cell(text: str, width: int, *, is_number: bool = False) -> str:
 def market_name(text: str, width: int) -> str:
     """Return the name of a market in at most this width: what follows the date tells it from its neighbors."""
     plain = safe_text(text)
-    tail = (width - 1) // 2
+    tail = (width - 1) * 2 // 3
     return plain if len(plain) <= width or tail < 1 else f"{plain[: width - 1 - tail]}…{plain[-tail:]}"
 
 
@@ -328,14 +334,17 @@ def fitted(columns: Sequence[Column], rows: Iterable[Row]) -> tuple[Column, ...]
 
 
 def with_room(columns: Sequence[Column], least: int, width: int) -> tuple[Column, ...]:
-    """Return the columns, the names of markets cut if the first `least` columns then fit in `width`."""
-    missing = sum((column.width or MIN_TEXT_WIDTH) + 1 for column in columns[:least]) - 1 - width
-    return tuple(
-        column._replace(width=column.width - missing)
-        if column.name in _NAMES and 0 < missing <= column.width - MIN_NAME_WIDTH
-        else column
-        for column in columns
-    )
+    """Return the columns, the name of the market cut so that the first `least` columns fit in `width`, or most of them.
+
+    At least the column after the name decides: an amount says more than the whole name.
+    """
+    name = next((number for number, column in enumerate(columns) if column.name in _NAMES), len(columns))
+    for count in range(least, name + 1, -1):
+        missing = sum((column.width or MIN_TEXT_WIDTH) + 1 for column in columns[:count]) - 1 - width
+        if missing <= 0 or missing <= columns[name].width - MIN_NAME_WIDTH:
+            cut = columns[name]._replace(width=columns[name].width - max(0, missing))
+            return (*columns[:name], cut, *columns[name + 1 :])
+    return tuple(columns)
 
 
 def matching(rows: Iterable[Row], words: str) -> list[Row]:

@@ -88,8 +88,8 @@ class AlertChannelRow(OutputRow, frozen=True, kw_only=True):
     error: TruncatableText
 
     named = names(retry="retry_at")
-    shown = ("sink", "last_delivered", "failures", "last_failed", "error", "hears", "address")
-    vital = ("last_delivered",)
+    shown = ("sink", "hears", "last_delivered", "failures", "error", "last_failed", "address")
+    vital = ("hears", "last_delivered")
     wraps = True
 
 

@@ -8,13 +8,12 @@ import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.effects import shown_subject
-from kalshi_cli.core.model.order_terms import own_terms
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText
 from kalshi_cli.views.order_book import OrderbookView
 from kalshi_cli.views.orders import OrderRow
 from kalshi_cli.views.portfolio import HoldingRow
-from kalshi_cli.views.positions import FillRow
+from kalshi_cli.views.positions import FillPart, FillRow, fill_parts, fill_row
 from kalshi_cli.views.row import Action, Outcome, OutputRow, names
 from kalshi_cli.views.runs import StrategyPartRow
 
@@ -78,8 +77,8 @@ class LiveFillRow(FillRow, frozen=True, kw_only=True):
     """A fill with its strategy; "" for a manual order.
 
     `action` and `side` are what it did to the position before it, as in `kalshi fills`; `side_price` is the price of
-    that side. All three are missing in an event of an older loop. `typed_side` is that of its order, null where it was
-    not typed here.
+    that side. `typed_side` is that of its order, null where it was not typed here. `parts` are its rows on a screen:
+    two where it crossed zero. All but `typed_side` are missing in an event of an older loop.
     """
 
     strategy: str
@@ -87,18 +86,20 @@ class LiveFillRow(FillRow, frozen=True, kw_only=True):
     side: Outcome | None = None
     side_price: Price | None = None
     typed_side: Outcome | None = None
+    parts: tuple[FillPart, ...] = ()
 
 
 def live_fill(fill: Fill, strategy: str, held_before: Qty, typed: Literal["", "yes", "no"] = "") -> LiveFillRow:
     """Return a fill with its strategy; `held_before` is the position that it met, negative for NO."""
-    terms = own_terms(fill.side, fill.price, held_before)
+    row = fill_row(fill, held_before, typed)
     return LiveFillRow.of(
         fill,
         strategy=strategy,
-        action=terms.action,
-        side=terms.side,
-        side_price=terms.price,
-        typed_side=typed or None,
+        action=row.action,
+        side=row.side,
+        side_price=row.side_price,
+        typed_side=row.typed_side,
+        parts=tuple(fill_parts(row)),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_money, show_price
 from kalshi_cli.core.account.ledger import Position
@@ -139,12 +139,12 @@ def fill_row(fill: Fill, held_before: Qty, typed: Literal["", "yes", "no"] = "")
     )
 
 
-class FillPart(NamedTuple):
+class FillPart(OutputRow, frozen=True, kw_only=True):
     """A fill, or the part of it on one side of zero: its words such as `sell YES`, their price, and its contracts."""
 
     words: str
     price: Price
-    qty: Qty
+    count: Qty
 
 
 def fill_parts(row: AccountFillRow) -> list[FillPart]:
@@ -159,7 +159,8 @@ def fill_parts(row: AccountFillRow) -> list[FillPart]:
             terms = OwnTerms(row.action, row.side, row.side_price)
         is_plain = (terms.action == "sell") is (effect == "closes")
         if count:
-            parts.append(FillPart(terms.words if is_plain else f"{terms.words} ({effect})", terms.price, count))
+            words = terms.words if is_plain else f"{terms.words} ({effect})"
+            parts.append(FillPart(words=words, price=terms.price, count=count))
     return parts
 
 

@@ -30,6 +30,7 @@ from support.served import (
     said,
     start,
 )
+from textual.containers import VerticalScroll
 from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
@@ -37,7 +38,7 @@ from textual.widgets import Input, Static
 from kalshi_cli import Kalshi
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ExitCode
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Price, Ts
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.tui import app as top_screen
 from kalshi_cli.tui import dialogs
@@ -65,8 +66,9 @@ async def until(claim: Callable[[], object], pilot: Pilot[None]) -> None:
 async def agree(app: TopApp, pilot: Pilot[None]) -> None:
     """Wait for the question, and for the pause before its answer, and agree."""
     await until(lambda: isinstance(app.screen, ConfirmDialog), pilot)
-    await pilot.pause(QUIET_S + 0.2)
-    await pilot.press("y")
+    while isinstance(app.screen, ConfirmDialog):  # an early answer is not taken
+        await pilot.pause(QUIET_S + 0.2)
+        await pilot.press("y")
 
 
 class LateClock(SystemClock):
@@ -185,6 +187,56 @@ def test_a_key_and_y_cancel_the_selected_order_and_nothing_else(exchange: Served
         await until(lambda: len(exchange.resting()) == 1, pilot)
         assert row.order_id not in [order_id for order_id, *_ in exchange.resting()]
         await until(lambda: "Done: cancel" in shown(app), pilot)
+
+    on_screen(act)
+
+
+def test_an_order_is_typed_on_a_market_and_placed_after_its_plan(exchange: Served) -> None:
+    exchange.trade_a_little()
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        positions, told = app.query_one("#positions", ListPanel), app.query_one("#said", Static)
+        while positions.selected is None or positions.selected.ticker != TWO_SIDED:
+            await pilot.press("down")
+        burst(app, "obuy 3 @32 --no\n")
+        await until(lambda: "Prices are in dollars; did you mean 0.32?" in shown(app), pilot)
+        assert f"Order in {TWO_SIDED}" in shown(app)
+        app.screen.query_one(Input).value = ""
+        burst(app, "buy 3 @0.50 --no\n")
+        await until(lambda: isinstance(app.screen, ConfirmDialog) and "Closes 3 of your 6 YES" in shown(app), pilot)
+        assert f"buy 3 NO {TWO_SIDED} at $0.50?" in shown(app)
+        assert len(exchange.resting()) == 2, "a plan sends nothing"
+        await agree(app, pilot)
+        await until(lambda: len(exchange.resting()) == 3, pilot)
+        await until(
+            lambda: f"on {TWO_SIDED} (buy 3 NO at $0.50) is resting: 0 of 3 filled" in str(told.render()), pilot
+        )
+        burst(app, "obuy 3 @0.505\n")
+        await until(lambda: "off the price grid" in str(told.render()), pilot)
+        await pilot.press("o", "escape", "4", "o")
+        await until(lambda: "Select a market for the order" in str(told.render()), pilot)
+        assert len(exchange.resting()) == 3
+
+    on_screen(act)
+
+
+def test_the_price_of_the_selected_order_is_changed_after_its_plan(exchange: Served) -> None:
+    exchange.submit(ME, TWO_SIDED, ASK, "0.5500", "5")
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        told = app.query_one("#said", Static)
+        await pilot.press("1", "e")
+        await until(lambda: "Select an order to change: 2" in str(told.render()), pilot)
+        await pilot.press("2")
+        await until(lambda: app.query_one("#orders", ListPanel).selected, pilot)
+        burst(app, "e0.46 4\n")
+        await until(lambda: "from buy 5 NO at $0.45 to buy 4 NO at $0.46" in shown(app), pilot)
+        await agree(app, pilot)
+        await until(lambda: "Changed: price $0.45 to $0.46, quantity left 5 to 4" in str(told.render()), pilot)
+        assert [each[2:4] for each in exchange.resting()] == [(Price(5400), 400)]
+        await until(lambda: "$0.46" in shown(app), pilot)
+        burst(app, "e0.46\n")
+        await until(lambda: "Press e and type another price or count" in str(told.render()), pilot)
 
     on_screen(act)
 
@@ -456,9 +508,31 @@ def test_the_help_names_the_columns_without_room(exchange: Served) -> None:
     async def look(app: TopApp, pilot: Pilot[None]) -> None:
         await pilot.press("question_mark")
         await until(lambda: "Hidden, the terminal is too narrow: Positions: " in shown(app), pilot)
-        assert app.screen.query_one("Vertical").region.height <= 24
+        assert app.screen.query_one(VerticalScroll).region.height <= 24
 
     on_screen(look)
+
+
+def test_on_a_phone_the_help_begins_with_the_stops_and_can_be_scrolled(exchange: Served) -> None:
+    exchange.trade_a_little()
+
+    async def look(app: TopApp, pilot: Pilot[None]) -> None:
+        assert str(app.query_one("#keys", Static).render()) == "x close  p pause  K kill  ? keys  q quit"
+        positions = app.query_one("#positions", ListPanel)
+        await until(lambda: "6 YES" in str(positions.render()), pilot)
+        assert "unrealized" in str(positions.render())
+        await pilot.press("question_mark")
+        await until(lambda: isinstance(app.screen, HelpDialog) and app.screen.query(VerticalScroll), pilot)
+        box = app.screen.query_one(VerticalScroll)
+        await until(lambda: box.max_scroll_y > 0, pilot)
+        assert "arrow keys scroll" in str(box.border_subtitle)
+        assert shown(app).split()[:2] == ["K", "halt,"]
+        while box.scroll_y < box.max_scroll_y:
+            before = box.scroll_y
+            await pilot.press("down")
+            await until(lambda: box.scroll_y > before, pilot)  # noqa: B023
+
+    on_screen(look, (40, 18))
 
 
 def test_without_a_position_flatten_and_close_ask_nothing(exchange: Served) -> None:

@@ -11,7 +11,9 @@ from support.values import make_fill, make_order
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.tui.app import KEYS_SHOWN
 from kalshi_cli.tui.curve import area, chart
+from kalshi_cli.tui.key_line import last_ones
 from kalshi_cli.tui.list_panel import title_of
 from kalshi_cli.tui.picture import (
     PANELS,
@@ -113,8 +115,18 @@ def test_orders_and_fills_have_the_words_of_the_user() -> None:
         ("buy NO", "$0.62"), ("sell YES", "$0.38"), ("sell NO", "$0.62"),
     ]  # fmt: skip
     assert [row.cells[2:4] for row in FILLS.rows(event)] == [("buy NO", "$0.62")]
-    old = msgspec.structs.replace((event.fills or ())[0], action=None, side=None, side_price=None)
+    old = msgspec.structs.replace((event.fills or ())[0], action=None, side=None, side_price=None, parts=())
     assert [row.cells[2:4] for row in FILLS.rows(LiveEvent(fills=(old,)))] == [("sell YES", "$0.38")], "an older loop"
+
+
+def test_a_fill_that_crossed_zero_has_two_rows_and_one_fee() -> None:
+    fill = make_fill(ticker="AAA", side=BID, price=cents(56), qty=contracts(30), fee=dollars("0.5"))
+    rows = FILLS.rows(LiveEvent(fills=(live_fill(fill, "", Qty(-2_000), "no"),)))
+    assert [row.cells[2:6] for row in rows] == [
+        ("sell NO", "$0.44", "20", "$0.50"), ("sell NO (opens)", "$0.44", "10", ""),
+    ]  # fmt: skip
+    assert len({row.key for row in rows}) == 2
+    assert "sell NO (opens)" in list_lines(FILLS, rows, 78, None)[2].plain
 
 
 def test_a_row_knows_the_title_of_its_market_and_the_line_below_fits() -> None:
@@ -137,7 +149,7 @@ def test_a_list_keeps_its_width_and_marks_the_selected_row() -> None:
         head, row = list_lines(ORDERS, ORDERS.rows(event), width, 0)
         assert len(head.plain) <= width
         assert len(row.plain) <= width
-        assert row.plain.startswith("> KXBTCD-26NOV2214-T86249.99"[:width])
+        assert row.plain.startswith("> KXBTCD-26NOV2214-T86249.99" if width > 30 else "> KXBTC…86249.99 buy YES $0.40")
         assert "reverse" in str(row.style)
 
 
@@ -190,9 +202,26 @@ def test_the_name_of_a_market_makes_room_for_what_matters() -> None:
     rows = FILLS.rows(LiveEvent(fills=(fill,)))
     head, row = list_lines(FILLS, rows, 56, None)
     assert head.plain.split() == ["time", "ticker", "side", "price", "quantity"]
-    assert row.plain.split()[1:] == ["KXQUICKSETT…V23H0912-2", "buy", "YES", "$0.40", "10"]
+    assert row.plain.split()[1:] == ["KXQUICK…26NOV23H0912-2", "buy", "YES", "$0.40", "10"]
     assert "KXQUICKSETTLE-26NOV23H0912-2" in list_lines(FILLS, rows, 78, None)[1].plain, "cut only where it must be"
-    assert "KXQUICKSETTLE-26NOV23H0912-2" in list_lines(FILLS, rows, 40, None)[1].plain, "no cut makes room for all"
+    assert "KXQUI…23H0912-2 buy YES $0.40" in list_lines(FILLS, rows, 40, None)[1].plain, "no cut makes room for all"
+
+
+def test_a_phone_shows_quantity_and_gain_of_markets_that_differ_at_their_end() -> None:
+    tickers = ("KXBTCD-26NOV2214-T86249.99", "KXBTCD-26NOV2214-T87249.99")
+    event = LiveEvent(positions=tuple(position(each, "yes") for each in tickers))
+    head, *rows = [text.plain for text in list_lines(POSITIONS, POSITIONS.rows(event), 38, None)]
+    assert head.split() == ["ticker", "quantity", "unrealized"]
+    assert [row.split() for row in rows] == [
+        ["KXBTC…-T86249.99", "5", "YES", "+$0.10"], ["KXBTC…-T87249.99", "5", "YES", "+$0.10"],
+    ]  # fmt: skip
+
+
+def test_the_keys_that_stop_are_shown_to_the_last() -> None:
+    assert last_ones(KEYS_SHOWN, 200).startswith("/ search  Enter market  o order")
+    for width in range(20, 120):
+        assert len(last_ones(KEYS_SHOWN, width)) <= width
+        assert width < 31 or last_ones(KEYS_SHOWN, width).endswith("p pause  K kill  ? keys  q quit")
 
 
 def test_a_text_that_would_be_a_few_letters_is_left_out() -> None:

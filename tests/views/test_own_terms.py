@@ -54,7 +54,7 @@ def test_a_fill_has_the_words_of_its_order_and_two_parts_where_it_crosses_zero()
 
     def parts(held: int, typed: Literal["", "yes", "no"] = "") -> list[tuple[str, int, int]]:
         found = fill_parts(fill_row(fill, Qty(held), typed))
-        return [(words, price // 100, qty // 100) for words, price, qty in found]
+        return [(each.words, each.price // 100, each.count // 100) for each in found]
 
     assert parts(0) == [("buy NO", 56, 34)]
     assert parts(500) == [("sell YES", 44, 5), ("buy NO", 56, 29)]

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from playwright.sync_api import Page as Tab
 from support.backtests import save_report
 from support.hostile_text import TITLE
-from support.served import EMPTY, ME, TWO_SIDED, Served, eventually, finish, said, start
+from support.served import EMPTY, ME, TWO_SIDED, Served, eventually, finish, program, said, start
 from support.web_page import Page
 
 from kalshi_cli.core.model.order_terms import BID
@@ -288,6 +288,20 @@ def test_an_order_and_its_fills_show_the_id_that_the_terminal_shows(tab: Tab, ex
     assert {each.inner_text() for each in ids.all()} == {order_id[:8] for order_id in orders}
     tab.click("nav a[href='#fills']")
     expect(tab.locator("td[data-name='Order id'] span").first).to_have_text(next(iter(orders))[:8], timeout=WITHIN_MS)
+
+
+def test_a_sale_through_zero_is_two_rows_with_one_fee(tab: Tab, exchange: Served) -> None:
+    exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
+    assert program("sell", TWO_SIDED, "10", "@0.44", "--yes").code == 0
+    tab.click("nav a[href='#fills']")
+    rows = tab.locator("tbody tr")
+    expect(rows.nth(1)).to_contain_text("sell YES (opens)", timeout=WITHIN_MS)
+    cells = [
+        [rows.nth(at).locator(f"td[data-name={name}]").inner_text() for name in ("Side", "Quantity")] for at in (0, 1)
+    ]
+    assert cells == [["sell YES", "6"], ["sell YES (opens)", "4"]]
+    assert rows.nth(1).locator("td[data-name=Fee]").inner_text() == ""
+    assert "$" in rows.nth(0).locator("td[data-name=Fee]").inner_text()
 
 
 @pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)

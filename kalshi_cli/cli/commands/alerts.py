@@ -84,13 +84,13 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
 
 
 def brief(view: AlertsView) -> AlertsScreen:
-    """Return the active alerts in full, and the first sentence of the newest others."""
+    """Return the first sentence of the newest alerts that ended, then the active ones in full, the gravest last."""
     from kalshi_cli.cli.screen.brief import AlertLine, AlertsScreen
 
     ended = [each for each in view.alerts if each.state != "firing"]
     shown = sorted(ended, key=lambda each: each.since, reverse=True)[:MAX_ENDED]
     lines = []
-    for each in view.alerts:
+    for each in reversed(view.alerts):
         if each.state == "firing" or each in shown:
             text = each.text if each.state == "firing" else _first_sentence(each.text)
             state = f"{each.state} (held back)" if each.silenced else each.state

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import KalshiError, UsageError
-from kalshi_cli.base.units import ONE_DOLLAR, Price, price_from_user, qty_from_user, show_price
+from kalshi_cli.base.short_order import price_after_at, refuse_outcome
+from kalshi_cli.base.units import ONE_DOLLAR, Price, qty_from_user, show_price
 from kalshi_cli.cli.commands.orders import place_order
 from kalshi_cli.cli.options import CommandGroup, HelpCommand, open_services, ticker, typed_by
 from kalshi_cli.cli.order_options import takes_order_terms
@@ -23,14 +24,6 @@ HALF = Price(5_000)
 
 QUOTE_S = 2.0
 """The longest time of the read of the prices in a hint."""
-
-
-def price_after_at(text: str) -> Price:
-    """Read `@0.24`, `0.24`, `24c` or `@24c` as a price. ValueError for anything else."""
-    typed = text.strip().removeprefix("@")
-    if typed.lower() in ("market", "mkt"):
-        raise ValueError("there are no market orders; to fill at once or never, give your worst price and --tif ioc")
-    return price_from_user(typed)
 
 
 class ShortOrderCommand(HelpCommand):
@@ -71,11 +64,7 @@ class ShortOrderCommand(HelpCommand):
 def _refuse_other_order(path: str, args: list[str]) -> None:
     """Refuse words in another order than market, count, price, with the right line; and an outcome as a word."""
     words = list(takewhile(lambda word: not word.startswith("-"), args))
-    for word in words[1:]:
-        if word.lower() in ("yes", "no"):
-            line = " ".join(each for each in (path, *words) if each != word)
-            hint = f"without --no it trades YES: `{line}`" if word.lower() == "yes" else f"for NO: `{line} --no`"
-            raise UsageError(f"The outcome is not a word of `{path}`: {word}", hint=hint)
+    refuse_outcome(path, words)
     if len(words) > 1 and words[0].replace(".", "", 1).isdigit() and not words[1].lstrip("@$")[:1].isdigit():
         line = " ".join((path, words[1], words[0], *words[2:]))
         raise UsageError(f"The market comes before the count: {words[0]} {words[1]}", hint=f"`{line}`")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.units import Money, Price, Qty, Ts, show_money, show_price, show_qty
-from kalshi_cli.views.alerts import AlertsView
+from kalshi_cli.views.alerts import AlertChannelRow, SilenceRow, UndeliveredNoticeRow
 from kalshi_cli.views.cash import SettlementRow
 from kalshi_cli.views.close import PlanRow
 from kalshi_cli.views.exports import LotExport
@@ -94,7 +94,7 @@ def fill_lines(fills: Iterable[AccountFillRow]) -> list[FillLine]:
     rows = list(fills)
     return [
         FillLine.of(
-            each, side=part.words, price=part.price, count=part.qty, fee=None if number else each.fee, order_id=short
+            each, side=part.words, price=part.price, count=part.count, fee=None if number else each.fee, order_id=short
         )
         for each, short in zip(rows, short_ids([row.order_id for row in rows]), strict=True)
         for number, part in enumerate(fill_parts(each))
@@ -251,10 +251,17 @@ class AlertLine(OutputRow, frozen=True, kw_only=True):
     wraps = True
 
 
-class AlertsScreen(AlertsView, frozen=True, kw_only=True):
-    """The alerts of `kalshi alerts`, with a line for each."""
+class AlertsScreen(OutputRow, frozen=True, kw_only=True):
+    """The parts of `kalshi alerts`, with a line for each alert: alerts last, where a small terminal shows them."""
 
-    alerts: tuple[AlertLine, ...]  # type: ignore[assignment]  # a line in place of a row
+    firing: int
+    undelivered: int
+    dead: int
+    dropped: int
+    sinks: tuple[AlertChannelRow, ...]
+    silences: tuple[SilenceRow, ...]
+    letters: tuple[UndeliveredNoticeRow, ...]
+    alerts: tuple[AlertLine, ...]
 
 
 class RefusedOrdersLine(OutputRow, frozen=True, kw_only=True):

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from kalshi_cli.base.local_time import local_time
-from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.text import safe_text, shorten_title
 from kalshi_cli.base.units import Ts, show_price, show_qty
 from kalshi_cli.cli.screen.live import REDRAW_MS, screen
 from kalshi_cli.cli.screen.output import wrap
@@ -74,9 +73,14 @@ class _Column(NamedTuple):
     rank: int
     cells: list[Text]
 
+    @property
+    def width(self) -> int:
+        """Return the width of the widest cell."""
+        return max((cell_len(self.label), *(cell.cell_len for cell in self.cells)))
+
 
 def draw_board(board: WatchBoard, env: str, now: Ts, width: int, height: int, side: Outcome = "yes") -> RenderableType:
-    """Return the header, the markets, and as many trades as fit, at the prices of an outcome."""
+    """Return the header, the markets, with their titles where there is room, and as many trades as fit."""
     lines = list(board.lines.values())
     most = max(2, height - MIN_TRADES - 5)
     shown = lines if len(lines) <= most else lines[: most - 1]
@@ -84,13 +88,20 @@ def draw_board(board: WatchBoard, env: str, now: Ts, width: int, height: int, si
     fitting = _fit(columns, width)
     hidden = [column.label for column in columns if column not in fitting]
     heading = _cut(Text(f"Prices of {side.upper()}   {LEAVE}", style="dim"), width)
-    parts: list[RenderableType] = [_head(board, env, now, width), heading, _table(fitting)]
+    parts = [_head(board, env, now, width), heading]
     if hidden:
-        parts.insert(2, _cut(Text(f"Hidden, too narrow: {', '.join(hidden)}", style="dim"), width))
+        parts.append(_cut(Text(f"Hidden, too narrow: {', '.join(hidden)}", style="dim"), width))
+    labels, *rows = _table(fitting)
+    parts.append(labels)
+    has_titles = len(parts) + 2 * len(lines) + 1 + MIN_TRADES <= height
+    for line, row in zip(shown, rows, strict=True):
+        parts.append(_cut(row, width))
+        if has_titles:
+            parts.append(Text(f"  {shorten_title(safe_text(line.title), width - 2)}", style="dim"))
     if len(shown) < len(lines):
         left = f"... {len(lines) - len(shown)} more; use a taller terminal"
         parts.append(_cut(Text(left, style="dim"), width))
-    room = height - len(shown) - (len(shown) < len(lines)) - bool(hidden) - 4
+    room = height - len(parts) - 1
     trades = list(board.trades)[-max(0, room) :] if room > 0 else []
     return Group(*parts, Text(), *(_trade(trade, width, side) for trade in reversed(trades)))
 
@@ -151,21 +162,19 @@ def _columns(board: WatchBoard, lines: Sequence[WatchedMarket], now: Ts, side: O
     ]
 
 
-def _table(columns: Sequence[_Column]) -> Table:
-    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
+def _table(columns: Sequence[_Column]) -> list[Text]:
+    """Return the labels and the rows of the columns, each in one line."""
+    parts = []
     for column in columns:
-        table.add_column(column.label, justify="left" if column.rank in (0, 2) else "right", no_wrap=True)
-    for row in zip(*(column.cells for column in columns), strict=True):
-        table.add_row(*row)
-    return table
+        cells = [Text(column.label, style="bold"), *column.cells]
+        for cell in cells:
+            cell.align("left" if column.rank in (0, 2) else "right", column.width)
+        parts.append(cells)
+    return [Text(" " * GAP, no_wrap=True).join(row) for row in zip(*parts, strict=True)]
 
 
 def _fit(columns: list[_Column], width: int) -> list[_Column]:
-    def needed() -> int:
-        widths = (max((cell_len(column.label), *(cell.cell_len for cell in column.cells))) for column in columns)
-        return sum(widths) + GAP * (len(columns) - 1)
-
-    while len(columns) > 1 and needed() > width:
+    while len(columns) > 1 and sum(column.width for column in columns) + GAP * (len(columns) - 1) > width:
         worst = max(column.rank for column in columns)
         columns = [column for column in columns if column.rank < worst]
     return columns

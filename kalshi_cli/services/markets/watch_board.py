@@ -50,6 +50,7 @@ class WatchedMarket:
 
     def __init__(self, market: Market) -> None:
         self.ticker = market.ticker
+        self.title = market.full_title
         self.status = market.status.value
         self.value = market.settlement_value
         self.book = OrderBook(market.ticker)

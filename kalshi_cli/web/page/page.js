@@ -207,14 +207,18 @@ const orderColumns = [
   ["Order id", orderId],
   ["", (row) => allowed.stop && row.order_id ? orderButtons(row) : ""],
 ];
+// The rows of fills: two of one that closed a position and opened the opposite one, whose fee is counted once. An older
+// loop does not say the parts.
+const fillRows = (fills) => fills?.flatMap((row) => (row.parts.length ? row.parts : [{
+  words: row.book_side === "bid" ? "buy YES" : "sell YES", price: row.price, count: row.count,
+}]).map((part, at) => ({ ...row, ...part, fee: at ? null : row.fee })));
 const fillColumns = [
   ["Time", (row) => day(row.time)],
   ["Market", (row) => market(row.ticker)],
-  ["Side", (row) => (isSet(row.typed_side) ? `${(row.book_side === "bid") === (row.typed_side === "yes") ? "buy" : "sell"} ${row.typed_side.toUpperCase()}`
-    : isSet(row.action) ? `${row.action} ${row.side.toUpperCase()}` : row.book_side === "bid" ? "buy YES" : "sell YES")],
-  ["Price", (row) => price(isSet(row.typed_side) && row.typed_side !== row.side ? 1 - Number(row.side_price ?? row.price) : row.side_price ?? row.price), "number"],
+  ["Side", (row) => row.words],
+  ["Price", (row) => price(row.price), "number"],
   ["Quantity", (row) => count(row.count), "number"],
-  ["Fee", (row) => money(row.fee), "number"],
+  ["Fee", (row) => (isSet(row.fee) ? money(row.fee) : ""), "number"],
   ["Liquidity", (row) => (row.is_taker ? "taker" : "maker")],
   ["Strategy", (row) => row.strategy || "manual"],
   ["Order id", orderId],
@@ -266,7 +270,7 @@ const pages = {
   orders: () => [element("h1", {}, "Orders"), table("Live orders", orderColumns, state.parts.orders, "No live orders"),
     ...(allowed.write ? [element("h2", {}, "New order"), orderForm()] : [])],
   fills: () => [element("h1", {}, "Fills"),
-    table("Last 24 hours", fillColumns, state.parts.fills, "No fills in the last 24 hours")],
+    table("Last 24 hours", fillColumns, fillRows(state.parts.fills), "No fills in the last 24 hours")],
   alerts: () => [element("h1", {}, "Alerts"),
     table("Last 24 hours", alertColumns, state.parts.alerts, "No alerts in the last 24 hours")],
 };

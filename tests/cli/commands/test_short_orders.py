@@ -13,25 +13,13 @@ from support.fault_proxy import Fault, fault_proxy
 from support.served import ME, TWO_SIDED, Served, Terminal, program
 
 from kalshi_cli import Kalshi
-from kalshi_cli.base.units import ONE_DOLLAR, Price, contracts
-from kalshi_cli.cli.commands.short_orders import price_after_at
+from kalshi_cli.base.units import ONE_DOLLAR, contracts
 from kalshi_cli.core.model.order_terms import ASK, BID
 
 
 def plain(text: str) -> str:
     """The text of a terminal without its line breaks."""
     return " ".join(text.split())
-
-
-@pytest.mark.parametrize("typed", ["@0.24", "0.24", "24c", "@24c", " @$0.24 "])
-def test_a_price_may_follow_an_at_sign(typed: str) -> None:
-    assert price_after_at(typed) == Price(2_400)
-
-
-@pytest.mark.parametrize("typed", ["@24", "@", "at 0.24", "@@0.24", "@1.5"])
-def test_no_price_is_guessed(typed: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        price_after_at(typed)
 
 
 def test_buy_and_sell_are_order_place_in_short(exchange: Served) -> None:

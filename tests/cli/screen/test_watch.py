@@ -331,8 +331,18 @@ def test_a_fresh_market_shows_its_prices_and_one_without_a_book_waits() -> None:
     shown = drawn(draw_board(a_board(), "sim", NOW, 100, 24)).splitlines()
     assert "Stream live since 20:26:40" in shown[0]
     assert shown[3].split() == [A, "3", "$0.47", "$0.52", "2", "$0.52", "3", "0s"]
-    assert shown[4].split() == [MARKETS[1].ticker, "—", "—", "$0.50", "2", "waiting"]
-    assert "2 traded at $0.52, taker bought YES" in shown[6]
+    assert shown[5].split() == [MARKETS[1].ticker, "—", "—", "$0.50", "2", "waiting"]
+    assert "2 traded at $0.52, taker bought YES" in shown[8]
+
+
+def test_each_market_has_its_title_where_the_screen_is_high_enough() -> None:
+    title = MARKETS[0].full_title
+    assert drawn(draw_board(a_board(), "sim", NOW, 100, 24)).splitlines()[4].strip() == title
+    assert drawn(draw_board(a_board(), "sim", NOW, 30, 24)).splitlines()[5].strip().endswith("…")
+    for height in range(8, 24):
+        shown = drawn(draw_board(a_board(), "sim", NOW, 100, height))
+        assert len(shown.splitlines()) <= height
+        assert (title in shown) == (height >= 11)
 
 
 def test_columns_without_room_are_named_above_the_markets() -> None:
@@ -347,8 +357,8 @@ def test_the_prices_of_no_are_those_of_the_other_side_of_the_book() -> None:
     shown = drawn(draw_board(a_board(), "sim", NOW, 100, 24, "no")).splitlines()
     assert shown[1].strip() == "Prices of NO   Ctrl-C leaves"
     assert shown[3].split() == [A, "2", "$0.48", "$0.53", "3", "$0.48", "3", "0s"]
-    assert shown[4].split() == [MARKETS[1].ticker, "—", "—", "$0.50", "2", "waiting"]
-    assert "2 traded at $0.48, taker bought YES" in shown[6]
+    assert shown[5].split() == [MARKETS[1].ticker, "—", "—", "$0.50", "2", "waiting"]
+    assert "2 traded at $0.48, taker bought YES" in shown[8]
     assert drawn(draw_board(a_board(), "sim", NOW, 100, 24)).splitlines()[1].strip() == "Prices of YES   Ctrl-C leaves"
     drawn_ladder = drawn(draw_ladder(a_board(1), "sim", NOW, 9, 80, 24, no_book_view), 80)
     ladder = [" ".join(line.split()[:4]) for line in drawn_ladder.splitlines()]
