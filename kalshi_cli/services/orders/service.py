@@ -11,13 +11,7 @@ import msgspec
 
 from kalshi_cli.base.checked import check_choice, check_text, check_type, check_whole, from_text
 from kalshi_cli.base.errors import KalshiError, NotFoundError, RefusedError, UsageError
-from kalshi_cli.base.units import (
-    Qty,
-    pluralize,
-    price_from_user,
-    qty_from_user,
-    show_qty,
-)
+from kalshi_cli.base.units import Qty, pluralize, price_from_user, qty_from_user, show_qty
 from kalshi_cli.core.model.messages import OrderState
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.services.account.portfolio import PastPositions
@@ -25,10 +19,7 @@ from kalshi_cli.services.account.recovery import outcome_unknown_if_unread, reco
 from kalshi_cli.services.orders import amend, batch, cancel, close
 from kalshi_cli.services.orders.cancel_all import KillRun
 from kalshi_cli.services.orders.halt_marker import write_halt_marker
-from kalshi_cli.services.orders.order_effect import (
-    closing_amounts,
-    effects_phrase,
-)
+from kalshi_cli.services.orders.order_effect import closing_amounts, effects_phrase
 from kalshi_cli.services.orders.place import (
     SELF_TRADE_PREVENTIONS,
     TIMES_IN_FORCE,
