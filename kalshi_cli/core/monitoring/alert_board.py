@@ -144,7 +144,7 @@ class Board:
     def _add(self, matter: Incident, now: Ts) -> None:
         """Add an event. It adds nothing to a current incident, and an old event is not sent.
 
-        A critical one that returns is a new incident: after its end was sent, or after the user resumed what it stopped.
+        A critical one is a new incident after its end was sent, and after the user resumed what it stopped.
         """
         known = self._known(matter.code, matter.subject)
         if known is not None and self._is_new_incident(known, matter):

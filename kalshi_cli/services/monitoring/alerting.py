@@ -293,7 +293,7 @@ class Alerting:
             if how == "flatten":
                 self.book.set_mark(FLATTEN, now)
             text = f"{why}. Trading does not resume by itself: kalshi resume --reason TEXT"
-            # A channel for critical alerts hears of each stop: from its cause, or where that is not sent now, from this.
+            # A channel for critical alerts receives every stop: the notice of its cause, or this if that one waits.
             stops = {each.code for each in decision.stoppers}
             is_sent = any(each.tier == "critical" and each.code in stops for each in decision.notices)
             told = AlertRaised(now, "warning" if is_sent else "critical", "PAUSED_BY_ALERT", "account", text)

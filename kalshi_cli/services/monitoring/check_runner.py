@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from kalshi_cli.base.errors import KalshiError, UnreachableError
+from kalshi_cli.base.file_trust import doubt_folder
 from kalshi_cli.config.config import log_folder
 from kalshi_cli.config.schema import CheckRange
 from kalshi_cli.config.values import RangeText
@@ -138,6 +139,19 @@ def _conclude(
         home = _home(resources, wanted)
         tell_sinks(resources, home, findings, wanted.notify, until, is_doubt_new=is_new, may_stop=may_stop)
     return whole.verdict
+
+
+def could_not_start(resources: Resources, name: str, error: KalshiError, notify: str, until: float) -> None:
+    """Send that a check could not start, the second time in a row, to every channel that could be read.
+
+    The state file is used only where it exists, in a folder that no other user can write.
+    """
+    turns = CheckRunLock(resources.state_dir / "checks", name, resources.machine, resources.tell)
+    past, home = turns.looked(Verdict.UNKNOWN), resources.home
+    findings = {f"check {each}": in_doubt(each, error).breaches for each in (ALL if name == "all" else (name,))}
+    is_saved = (home.folder / "state.db").exists() and doubt_folder(home.folder) is None
+    is_new = not past.is_doubted
+    tell_sinks(resources, home, findings, notify, until, is_doubt_new=is_new, may_stop=True, is_saved=is_saved)
 
 
 def _home(resources: Resources, wanted: CheckRequest) -> Home:

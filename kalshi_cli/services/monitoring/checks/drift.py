@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import msgspec
 
@@ -10,6 +10,8 @@ from kalshi_cli.base.errors import ExchangeError, KalshiError, UnreachableError
 from kalshi_cli.base.units import DOLLAR, Money, Qty, Ts, format_ts, pluralize, show_money
 from kalshi_cli.core.account.pnl import build_ledger
 from kalshi_cli.core.account.realized_edge import MIN_EVENTS, MIN_FILLS, bets_of, edge_of, market_edges
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.account_drift import (
     AccountHistory,
     Compared,
@@ -19,8 +21,6 @@ from kalshi_cli.core.monitoring.account_drift import (
     compare,
     compare_entries,
 )
-from kalshi_cli.core.model.orders import Fill
-from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, critical, report
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.monitoring.checks.readings import CheckData, confirm_by_second_read, measured, run_part
@@ -102,10 +102,10 @@ def examine(readings: CheckData) -> CheckReport:
     return report("drift", "; ".join([agree, *remarks]), breaches, measures)
 
 
-def _counted(entries: Sequence[Fill | Settlement], kind: str = "") -> str:
+def _counted(entries: Iterable[Fill | Settlement], kind: str = "") -> str:
     """Return the number of fills and settlements in words, such as `2 newer fills and 1 newer settlement`."""
-    fills = sum(isinstance(each, Fill) for each in entries)
-    counts = ((fills, f"{kind}fill"), (len(entries) - fills, f"{kind}settlement"))
+    is_fill = [isinstance(each, Fill) for each in entries]
+    counts = ((is_fill.count(True), f"{kind}fill"), (is_fill.count(False), f"{kind}settlement"))
     return " and ".join(pluralize(number, name) for number, name in counts if number)
 
 
@@ -228,9 +228,9 @@ def _compared(readings: CheckData, store: Store, account: ExchangeAccount, since
     for result in counted.closed:
         ledger.carry(result.realized, result.fees)
     read_until = _read_until(readings, ours, now)
-    if read_until < 0 and (entries := (*theirs.fills, *theirs.settlements)):  # no entry, and no cycle of a loop
+    if read_until < 0 and (theirs.fills or theirs.settlements):  # no entry, and no cycle of a loop
         raise KalshiError(
-            f"The account has {_counted(entries)}, but this state file has never read the account, so nothing was "
+            f"The account has {_counted((*theirs.fills, *theirs.settlements))}, but this state file has never read the account, so nothing was "
             "compared. A loop and `kalshi order reconcile` read it; if a file was lost: `kalshi runbook state-file`"
         )
     return compare(ours, theirs, account.stated, read_until=read_until, now=now, since=since, ledger=ledger)
