@@ -148,7 +148,7 @@ class Board:
         """
         known = self._known(matter.code, matter.subject)
         if known is not None and self._is_new_incident(known, matter):
-            known, matter = None, replace(matter, count=known.count + 1, has_returned=True)
+            matter, known = replace(matter, count=known.count + 1, has_returned=True), None
         if now - matter.since > self._policy.stale_ms:
             matter = replace(matter, untold=0, hushed=1)
         if known is not None and known.lasts and not known.is_resolved:
