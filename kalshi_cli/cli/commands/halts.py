@@ -57,8 +57,8 @@ def resume(
     """End a pause or a halt.
 
     This is the only way out of a halt; it requires a reason. On a terminal it asks for one, and then whether to resume.
-    There it also offers to reset order groups that were triggered; `--reset-groups` does it without a question. Refused while `cancel-all` runs (exit 3,
-    KILL_RUNS): wait until it has ended.
+    There it also offers to reset order groups that were triggered; `--reset-groups` does it without a question. Refused
+    while `cancel-all` runs (exit 3, KILL_RUNS): wait until it has ended.
 
     If the exchange does not respond or orders are unconfirmed, it asks before it ends a halt; without a terminal it
     needs `--yes`, or the exit code is 3.

@@ -185,7 +185,8 @@ class KillSwitch:
                     continue
             else:
                 resting = pending = found
-                self._progress(len(self._known) - len(resting), len(self._known))
+                if self._known:
+                    self._progress(len(self._known) - len(resting), len(self._known))
                 self._travelling = doubts
                 self._unexplained = [] if resting else self._explained()
                 if not resting and self._is_proven and not self._is_worth_waiting():

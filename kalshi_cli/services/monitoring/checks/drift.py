@@ -231,7 +231,8 @@ def _compared(readings: CheckData, store: Store, account: ExchangeAccount, since
     if read_until < 0 and (theirs.fills or theirs.settlements):  # no entry, and no cycle of a loop
         what = _counted((*theirs.fills, *theirs.settlements))
         raise KalshiError(
-            f"The account has {what}, but this state file has never read the account, so nothing was compared. A loop and `kalshi order reconcile` read it; if a file was lost: `kalshi runbook state-file`"
+            f"The account has {what}, but this state file has never read the account, so nothing was "
+            "compared. A loop and `kalshi order reconcile` read it; if a file was lost: `kalshi runbook state-file`"
         )
     return compare(ours, theirs, account.stated, read_until=read_until, now=now, since=since, ledger=ledger)
 
