@@ -27,7 +27,7 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
     (_FILES, "runbook; strategies show; strategies new; config show; config path; config check"),
     (
         _STATE,
-        """catalog status; execution; status; why; pause; alerts list;
+        """catalog status; execution; status; why; pause; alerts list; alerts silences;
         alerts test; alerts prices; backtest; data import; data list;
         data check; data export; data prune""",
     ),

@@ -212,8 +212,11 @@ def _together(reports: Sequence[CheckReport]) -> CheckReport:
     parts = [f"{verdict.name}: {', '.join(names)}" for verdict, names in named.items() if names]
     breaches = [breach for each in reports for breach in each.breaches]
     measures = [measure for each in reports for measure in each.measures]
-    lead = cause_of(sort_by_severity(breaches)) if breaches else None
+    ordered = sort_by_severity(breaches)
+    lead = cause_of(ordered) if ordered else None
     of = next((each.check for each in reports if lead in each.breaches), "")
+    if lead is not None and lead.severity != ordered[0].severity:  # the cause is only UNKNOWN: name what it made worse
+        of = f"{next(each.check for each in reports if ordered[0] in each.breaches)}, because of {of}"
     return report("all", "; ".join([f"{fine} of {len(reports)} OK", *parts]), breaches, measures, of=of)
 
 

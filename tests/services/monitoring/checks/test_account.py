@@ -472,6 +472,15 @@ def test_a_key_that_is_refused_is_unknown_and_says_so(proxy: FaultProxy, monkeyp
     assert ended.json["runbook"] == "credentials-refused"
 
 
+def test_the_headline_of_all_names_the_critical_check_before_the_one_that_shows_why(
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_PRIVATE_KEY_PATH", "moved.pem")
+    ended = program("check", "all", "--json", "--no-notify")
+    assert ended.code == 2
+    assert ended.json["summary"].startswith("heartbeat, because of positions: CREDENTIALS "), ended.out
+
+
 # -- heartbeat ----------------------------------------------------------------------------------------------------
 
 
