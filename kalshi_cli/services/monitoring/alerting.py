@@ -206,7 +206,8 @@ class Alerting:
 
         def rule() -> Decision:
             # Read within the transaction: another program may just have stopped trading or sent the same events.
-            board.is_stopped, board.resumed_at = book.mark(STOPPED) > 0, self._resumed_at(now)
+            board.is_stopped = book.mark(STOPPED) > 0
+            board.resumed_at = self._resumed_at(now)
             for name, (begin, end, alerts) in {"alerts": news, "booked": booked}.items():
                 if begin < end and book.mark(name) == begin:
                     book.set_mark(name, end)
