@@ -147,9 +147,9 @@ EXCUSED = {
     ),
     **dict.fromkeys(
         ("pause", "resume", "stop", "lock", "unlock", "alerts test", "alerts silence", "alerts silences",
-         "alerts unsilence", "alerts retry", "backtest", "record", "top", "serve", "data import", "data list", "data check", "data export",
-         "data prune", "data download", "optimize", "alerts add", "alerts prices", "alerts remove", "alerts run",
-         "watchlist add", "watchlist list", "watchlist remove"),
+         "alerts unsilence", "alerts retry", "backtest", "record", "top", "serve", "data import", "data list",
+         "data check", "data export", "data prune", "data download", "optimize", "alerts add", "alerts prices",
+         "alerts remove", "alerts run", "watchlist add", "watchlist list", "watchlist remove"),
         "shows its user's words, numbers, and errors like all others",
     ),
 }  # fmt: skip
