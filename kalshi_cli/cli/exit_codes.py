@@ -27,7 +27,7 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
     (_FILES, "runbook; strategies show; strategies new; config show; config path; config check"),
     (
         _STATE,
-        """catalog status; execution; status; why; pause; resume; alerts list;
+        """catalog status; execution; status; why; pause; alerts list; alerts silences;
         alerts test; alerts prices; backtest; data import; data list;
         data check; data export; data prune""",
     ),
@@ -37,6 +37,7 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
     (_ALONE, "catalog clear"),
     (_ALONE | {ExitCode.UNREACHABLE}, "optimize"),
     (_STATE | {ExitCode.UNKNOWN_OUTCOME}, "stop"),
+    (_WRITE, "resume"),
     (
         _CONTROL,
         """sim serve; sim start; sim stop; sim status; sim pause; sim halt; sim resume; sim close; sim settle;

@@ -20,7 +20,7 @@ _PRINTED = {
     "alerts.DeliveryRow": "alerts test",
     "alerts.PriceAlertRow": "alerts add; alerts prices; alerts remove",
     "alerts.RetriedView": "alerts retry",
-    "alerts.SilenceRow": "alerts silence",
+    "alerts.SilenceRow": "alerts silence; alerts silences",
     "live.RecentAlertRow": "alerts run",
     "backtests.ComparisonRow": "backtest",
     "research.VariantRow": "backtest",

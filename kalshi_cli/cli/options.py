@@ -26,7 +26,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.base.errors import Distrust, KalshiError, UsageError, refuse
+from kalshi_cli.base.errors import ConfigError, Distrust, KalshiError, UsageError, refuse
 from kalshi_cli.base.units import Ts, duration_from_user, money_from_user, parse_ts, price_from_user, qty_from_user
 from kalshi_cli.cli.completion import add_completion
 from kalshi_cli.cli.global_options import GLOBAL, GlobalOptions, choice, global_options
@@ -72,14 +72,30 @@ def load_config(
     gc.freeze()  # modules stay to the end: the collector, which `run` disabled, need not visit them again
     gc.enable()
     flags = flags_of(ctx)
-    given = {"env": flags.env, "state": flags.state, "allow_hosts": flags.allow_hosts, "display.time_zone": flags.tz}
-    loaded = sources.load(flags.config, os.environ, {**given, **(more or {})}, needed, distrust)
+    loaded = sources.load(flags.config, os.environ, {**_given(flags), **(more or {})}, needed, distrust)
     sources.judge_state(loaded, distrust)
     info(*loaded.notices, *(sources.unknown_variables(os.environ) if sys.stderr.isatty() else ()))
     set_time_zone(loaded.display.time_zone)
     if loaded.origins["env"] == "default" and not loaded.rest_url and sys.stderr.isatty():
         _show_default_environment(loaded)
     return loaded
+
+
+def _given(flags: GlobalOptions) -> dict[str, object]:
+    """Return the global options that are settings, by dotted path."""
+    return {"env": flags.env, "state": flags.state, "allow_hosts": flags.allow_hosts, "display.time_zone": flags.tz}
+
+
+def load_readable_config(ctx: typer.Context) -> Config:
+    """Return the configuration without the values that have errors; the defaults if no file can be read."""
+    from kalshi_cli.config import sources
+    from kalshi_cli.config.config import Config
+
+    flags = flags_of(ctx)
+    try:
+        return sources.load(flags.config, os.environ, _given(flags), ("env", "state"))
+    except ConfigError:
+        return Config()
 
 
 def _show_default_environment(config: Config) -> None:

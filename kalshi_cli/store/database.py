@@ -291,7 +291,7 @@ class Database:
         if _identity(self.path) != self._identity or log != self._log_identity:
             raise StateFileError(
                 f"{self.path} was deleted or replaced while in use",
-                hint="start again; missing data is read from the exchange",
+                hint="if it was deleted: `kalshi state rebuild` before any other command (`kalshi runbook state-file`)",
                 code="state_gone",
             )
 

@@ -274,7 +274,7 @@ class Store:
                 execute(rows.FORGET_BEST)
             execute(rows.PUT_HALT, (1, *rows.row(halt)))
             if halt.state is TradingState.ACTIVE:
-                execute(rows.PUT_MARK, (RESUMED, 1))
+                execute(rows.PUT_MARK, (RESUMED, halt.since))
                 execute(rows.DROP_MARK, (API_GUARD,))
         if halt.state is not TradingState.HALTED:
             halt_file.remove_halt_file(self._home)

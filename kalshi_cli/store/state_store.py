@@ -17,7 +17,7 @@ from kalshi_cli.store.records import NO_HALT, Halt, RecoveredState
 if TYPE_CHECKING:
     pass
 RESUMED = "resumed"
-"""The mark of a manual resume, for alerting, which reads it now and then: the loop may have stopped again by then."""
+"""The mark of a manual resume, its time, for alerting, which reads it now and then: the loop may have stopped again."""
 
 ACCOUNT_READ = "account_read"
 """The mark of the last complete account read of the loop; `kalshi status` shows its age when reads fail."""

@@ -146,10 +146,10 @@ EXCUSED = {
         "changes what the others look at; shows the rows, the remarks and the errors that they show",
     ),
     **dict.fromkeys(
-        ("pause", "resume", "stop", "lock", "unlock", "alerts test", "alerts silence", "alerts unsilence",
-         "alerts retry", "backtest", "record", "top", "serve", "data import", "data list", "data check", "data export",
-         "data prune", "data download", "optimize", "alerts add", "alerts prices", "alerts remove", "alerts run",
-         "watchlist add", "watchlist list", "watchlist remove"),
+        ("pause", "resume", "stop", "lock", "unlock", "alerts test", "alerts silence", "alerts silences",
+         "alerts unsilence", "alerts retry", "backtest", "record", "top", "serve", "data import", "data list",
+         "data check", "data export", "data prune", "data download", "optimize", "alerts add", "alerts prices",
+         "alerts remove", "alerts run", "watchlist add", "watchlist list", "watchlist remove"),
         "shows its user's words, numbers, and errors like all others",
     ),
 }  # fmt: skip

@@ -167,6 +167,20 @@ def silence(
         info(f"{code} {subject} is silenced until {format_time(made.until, None)}")
 
 
+@app.command("silences")
+def silences(ctx: typer.Context, paper: Paper = False) -> None:
+    """List silences.
+
+    \b
+    kalshi alerts silences
+    """
+    from kalshi_cli.views.alerts import SilenceRow
+
+    with open_services(ctx) as kalshi:
+        found = kalshi.monitoring.alerts(home_of(kalshi.resources, paper=paper)).silences
+        show_list(ctx, SilenceRow, found, empty="Nothing is silenced")
+
+
 @app.command("unsilence")
 def unsilence(ctx: typer.Context, what: What, paper: Paper = False) -> None:
     """End a silence.

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from inspect import Parameter, Signature
 from itertools import pairwise
 from typing import Annotated, Any
@@ -26,6 +26,7 @@ from kalshi_cli.cli.screen.output import (
     write_out,
     write_sentence,
 )
+from kalshi_cli.cli.unstarted_check import told_if_not_started
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, each_cause_once
 
 app = CommandGroup(
@@ -218,9 +219,6 @@ def disk() -> None:
     """
 
 
-# Checks of what a loop recorded, whether it runs or not.
-
-
 @_check(*BOUNDS, *EACH, PAPER)
 def api() -> None:
     """Check API latency, errors, key and clock.
@@ -289,9 +287,6 @@ def feed() -> None:
     kalshi check feed
     kalshi check feed -w 20 -c 90 --paper
     """
-
-
-# Checks of a running loop.
 
 
 @_check(*BOUNDS, *EACH, PAPER, ALLOW_STOPPED)
@@ -371,7 +366,11 @@ def _run(
 ) -> None:
     flags, wanted_s = flags_of(ctx), within or WITHIN_S
     within_s = left_s(wanted_s, flags.age_s)
-    with stopped_after(within_s, name, flags.form, of_s=wanted_s) as stop, open_services(ctx) as kalshi:
+    with ExitStack() as stack:
+        stop = stack.enter_context(stopped_after(within_s, name, flags.form, of_s=wanted_s))
+        if not no_notify:
+            stack.enter_context(told_if_not_started(ctx, name, wanted["notify"], within_s))
+        kalshi = stack.enter_context(open_services(ctx))
 
         def shown(found: CheckReport, parts: Sequence[CheckReport]) -> None:
             try:

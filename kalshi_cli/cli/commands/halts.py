@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kalshi_cli.base.errors import RefusedError, UsageError
+from kalshi_cli.base.errors import KalshiError, RefusedError, UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_view
 from kalshi_cli.cli.screen.output import info, prompt, warn
@@ -49,19 +49,23 @@ def resume(
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="Why it is safe to trade again; kept on record.")
     ] = "",
+    reset_groups: Annotated[
+        bool, typer.Option("--reset-groups", help="Also reset the triggered order groups of the loops.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Resume although the exchange or an order is in doubt.")] = False,
 ) -> None:
     """End a pause or a halt.
 
     This is the only way out of a halt; it requires a reason. On a terminal it asks for one, and then whether to resume.
-    There it also offers to reset order groups that were triggered. Refused while `cancel-all` runs (exit 3,
-    KILL_RUNS): wait until it has ended.
+    There it also offers to reset order groups that were triggered; `--reset-groups` does it without a question. Refused
+    while `cancel-all` runs (exit 3, KILL_RUNS): wait until it has ended.
 
     If the exchange does not respond or orders are unconfirmed, it asks before it ends a halt; without a terminal it
     needs `--yes`, or the exit code is 3.
 
     \b
     kalshi resume --reason "checked positions with the web site"
+    kalshi resume --reason "the burst was intended" --reset-groups
     """
     with open_services(ctx) as kalshi:
         reason = " ".join([reason, *(words or ())]).strip()  # `--reason checked it` without quotes is one reason
@@ -80,7 +84,7 @@ def resume(
         if not yes:
             _confirm(kalshi.trading.resume_doubts())
         view = kalshi.trading.execute(kalshi.trading.plan_resume(reason))
-        _offer_resets(kalshi)
+        _offer_resets(kalshi, is_wanted=reset_groups)
         _shown(ctx, view, view.since, "resume")
 
 
@@ -97,24 +101,34 @@ def _confirm(doubts: Sequence[str]) -> None:
     )
 
 
-def _offer_resets(kalshi: Kalshi) -> None:
-    """Name each triggered order group with its command; on a terminal, ask whether to reset it. Enter resets it.
+def _offer_resets(kalshi: Kalshi, *, is_wanted: bool) -> None:
+    """Reset each triggered order group if that is wanted; on a terminal, ask. Otherwise name it with its command.
 
-    Without a terminal nothing is reset.
+    A group that no longer exists is forgotten. Of several errors the first is raised, after the other groups.
     """
     from kalshi_cli.views.formats import short_ids
 
-    groups = kalshi.trading.triggered_groups()
+    groups, failed = kalshi.trading.triggered_groups(), list[KalshiError]()
     for group_id, name in zip(groups, short_ids(groups), strict=True):
         command = f"`kalshi order group reset {name}`"
         text = f"Order group {name} is still triggered: the loop can place no order in it, not even an exit"
-        if not sys.stdin.isatty():
+        if not (is_wanted or sys.stdin.isatty()):
             warn(f"{text}. To let it trade: {command}")
-        elif prompt(f"{text}. Reset it now? n leaves the loop blocked. [Y/n]", "y").lower() in ("y", "yes"):
-            kalshi.order_groups.execute(kalshi.order_groups.plan_reset(group_id))
-            info("It was reset and accepts orders again")
+        elif is_wanted or prompt(f"{text}. Reset it now? n leaves the loop blocked. [Y/n]", "y").lower() in (
+            "y",
+            "yes",
+        ):
+            try:
+                done = kalshi.order_groups.reset_of_loop(group_id)
+            except KalshiError as error:
+                failed.append(error)
+                warn(f"Not reset: order group {name}: {error.message}")
+            else:
+                info(f"{f'Order group {name}' if is_wanted else 'It'} {done}")
         else:
             warn(f"Not reset: the loop can neither trade nor exit. To let it trade: {command}")
+    if failed:
+        raise failed[0]
 
 
 @app.command("stop")

@@ -11,7 +11,6 @@ from collections import deque
 
 import msgspec
 
-from kalshi_cli.base.text import SHORT_ID_LENGTH
 from kalshi_cli.base.units import Qty, Ts, show_qty
 from kalshi_cli.core.model.effects import AlertRaised, Effect, OrderGroupStateChanged
 from kalshi_cli.core.model.messages import GroupChange, OrderRejected, OrderState
@@ -46,7 +45,8 @@ class OrderGroupWatch:
             return []
         triggered.add(group)
         what = "canceled its orders and accepts no new ones"
-        text = f"The exchange {what} until it is reset: kalshi order group reset {group[:SHORT_ID_LENGTH]}"
+        # An order group is not reset while trading is paused, which this alert does by default: one command does both.
+        text = f"The exchange {what} until it is reset: kalshi resume --reason TEXT --reset-groups"
         if message.change == "deleted":
             text = f"The order group was deleted by someone else: the exchange {what}; the next start creates a new one"
         alert = AlertRaised(self._state.now, "critical", "GROUP_TRIGGERED", group, text)

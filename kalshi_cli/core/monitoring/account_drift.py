@@ -31,11 +31,11 @@ class AccountHistory(msgspec.Struct, frozen=True, kw_only=True):
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a comparison.
 
-    `unread` counts the exchange's entries that are too new to be in our records; `ledger` is ours with them.
+    `unread` are the exchange's entries that are too new to be in our records; `ledger` is ours with them.
     """
 
     breaches: tuple[Breach, ...]
-    unread: int
+    unread: tuple[Fill | Settlement, ...]
     ledger: Ledger
 
 
@@ -58,7 +58,7 @@ def compare(
     ledger = build_ledger((*ours.fills, *ours.settlements)) if ledger is None else ledger
     for entry in sort_by_time(unread):
         ledger.add(entry)
-    return Compared(breaches=(*breaches, *_positions(ledger, stated)), unread=len(unread), ledger=ledger)
+    return Compared(breaches=(*breaches, *_positions(ledger, stated)), unread=tuple(unread), ledger=ledger)
 
 
 def compare_entries(

@@ -56,6 +56,8 @@ class Board:
         """True if any channel receives such a tier or event. A lasting incident is sent once one does."""
         self.is_stopped = False
         """True if an alert stopped trading and the user has not resumed it since."""
+        self.resumed_at = Ts(0)
+        """The time at which the user last resumed trading."""
         self.shards = 0
         """The number of shards, 0 if unknown."""
         self.shard_of: Callable[[str], int | None] = lambda _subject: None
@@ -140,8 +142,13 @@ class Board:
             self._add(self._placed(matter), now)
 
     def _add(self, matter: Incident, now: Ts) -> None:
-        """Add an event. It adds nothing to a current incident, and an old event is not sent."""
+        """Add an event. It adds nothing to a current incident, and an old event is not sent.
+
+        A critical one is a new incident after its end was sent, and after the user resumed what it stopped.
+        """
         known = self._known(matter.code, matter.subject)
+        if known is not None and self._is_new_incident(known, matter):
+            matter, known = replace(matter, count=known.count + 1, has_returned=True), None
         if now - matter.since > self._policy.stale_ms:
             matter = replace(matter, untold=0, hushed=1)
         if known is not None and known.lasts and not known.is_resolved:
@@ -157,6 +164,12 @@ class Board:
             )  # fmt: skip
         self.put(matter)
 
+    def _is_new_incident(self, known: Incident, event: Incident) -> bool:
+        if event.tier != "critical" or known.source in (HALT, REDUCING):
+            return False
+        is_resumed = stops_trading(event) and (known.told or known.since) < self.resumed_at
+        return is_resumed or (known.lasts and known.is_resolved)
+
     def _hold(self, matter: Incident) -> tuple[str, str]:
         """Start, continue, reopen or worsen a lasting incident; return the code and subject it is stored under."""
         matter = self._placed(matter)
@@ -165,6 +178,8 @@ class Board:
             matter = self._still(known, matter)
         elif known is not None and known.told is not None:
             matter = self._again(known, matter, known.told)
+        elif known is not None and known.untold:  # an event that waits for its window
+            matter = replace(matter, tier=worst((known.tier, matter.tier)))
         if matter.tier == "critical" and not self._was_critical(known, matter):
             self._begun[matter.code, matter.subject] = None
         self.put(matter)

@@ -15,7 +15,7 @@ from kalshi_cli.base.errors import RefusedError, StateFileError
 from kalshi_cli.base.units import Money, format_ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.services.account.key_lock import learn_key
-from kalshi_cli.services.account.recovery import load_engine, read_account
+from kalshi_cli.services.account.recovery import EXTERNAL, load_engine, read_account
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.store.alert_tables import recover_notices
 from kalshi_cli.store.halt_file import read_halt_file, write_halt_file
@@ -23,7 +23,6 @@ from kalshi_cli.store.lock import lock
 from kalshi_cli.store.quarantine import quarantine, recover_locks
 from kalshi_cli.store.records import Halt
 
-_EXPECTED = ("FOREIGN_ACTIVITY", "OTHER_INSTANCE")
 """Alerts of orders that the lost file may have known. The halt asks the user to compare them; a later pause for the
 same orders would say nothing new."""
 
@@ -76,7 +75,7 @@ def rebuild(resources: Resources) -> StateRebuild:
                 store.lock_market(market)
         engine = load_engine(
             learn_key(resources, resources.store), resources.store, resources.clock, resources.limits,
-            markets=(), fees={}, new_id=resources.new_id, agree=partial(read_account, expected=_EXPECTED),
+            markets=(), fees={}, new_id=resources.new_id, agree=partial(read_account, expected=EXTERNAL),
         )  # fmt: skip
     ledger = engine.state.ledger
     return StateRebuild(

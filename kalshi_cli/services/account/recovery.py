@@ -16,7 +16,7 @@ from kalshi_cli.base.errors import (
     StateFileError,
     UnreachableError,
 )
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.core.account.closed_markets import ClosedMarket
 from kalshi_cli.core.account.open_amends import is_amend_open
 from kalshi_cli.core.account.pnl import sort_by_time
@@ -51,6 +51,9 @@ STORE_WAIT_MS = 1_000
 
 MAX_CLOSED = 1_000
 """The most markets that one start closes, about a second of work; the rest is left to the next one."""
+
+EXTERNAL = ("FOREIGN_ACTIVITY", "OTHER_INSTANCE")
+"""The codes of alerts about external orders."""
 
 MANY = 100
 """The number of repairs above which they are committed together: one commit each would take seconds."""
@@ -150,18 +153,40 @@ def read_account(
 ) -> tuple[AccountSnapshot, list[Effect]]:
     """Read the whole account and repair differences; return the snapshot and the repairs, which are saved.
 
-    Alerts of the `expected` codes are not saved.
+    Alerts of the `expected` codes are not saved. For a state file without a fill, those about external orders that are
+    over are one warning.
     """
+    is_first = engine.is_starting and not engine.state.last_entry
     start = since if since is not None else Ts(max(0, engine.state.last_entry - OVERLAP_MS))
     orders = [*engine.state.orders.looked_for(), *lookup]
     known = engine.state.orders.by_order_id
     snapshot = account_snapshot(client, clock, since=start, live=orders, known=known)
     effects = engine.step(snapshot)
+    if is_first:
+        effects = _past_orders_together(engine.state, effects)
     with store.together() if len(effects) > MANY else nullcontext():
         for effect in effects:
             if not (isinstance(effect, AlertRaised) and effect.code in expected):
                 store.record(effect)
     return snapshot, effects
+
+
+def _past_orders_together(state: EngineState, effects: list[Effect]) -> list[Effect]:
+    """Replace the alerts about external orders that can no longer trade by one: they are the account's history."""
+
+    def is_past(effect: Effect) -> bool:
+        if not (isinstance(effect, AlertRaised) and effect.code in EXTERNAL):
+            return False
+        order = state.orders.by_order_id(effect.subject)
+        return order is not None and not order.status.is_live
+
+    past = {effect.code for effect in effects if isinstance(effect, AlertRaised) and is_past(effect)}
+    if not past:
+        return effects
+    number = sum(map(is_past, effects))
+    text = f"{pluralize(number, 'order')} of before this state file, all over: their fills count, none can trade"
+    alert = AlertRaised(state.now, "warning", max(past), "account", text)
+    return [*(effect for effect in effects if not is_past(effect)), alert]
 
 
 def unconfirmed_orders(engine: TradingEngine) -> list[Order]:

@@ -47,6 +47,9 @@ READ_BATCH_SIZE = 500
 ROUNDS = 50
 """Rows of the state file read per batch, and batches per look: together more than the file keeps."""
 
+LAST_RESUME = "last_resume"
+"""The mark of the time of the last resume that alerting saw."""
+
 ATTEMPT_S = 4.0
 """Seconds of one attempt: a critical notice must reach one channel within 5 s while another one hangs."""
 MIN_ATTEMPT_S = 1.0
@@ -204,6 +207,7 @@ class Alerting:
         def rule() -> Decision:
             # Read within the transaction: another program may just have stopped trading or sent the same events.
             board.is_stopped = book.mark(STOPPED) > 0
+            board.resumed_at = self._resumed_at(now)
             for name, (begin, end, alerts) in {"alerts": news, "booked": booked}.items():
                 if begin < end and book.mark(name) == begin:
                     book.set_mark(name, end)
@@ -238,6 +242,14 @@ class Alerting:
         is_heard = self.terms.is_heard("info", "trade_executed")
         news = fill_alerts(self.book, begin, READ_BATCH_SIZE, big_win, is_heard=is_heard) if begin < end else []
         return begin, end, news
+
+    def _resumed_at(self, now: Ts) -> Ts:
+        """Return the time of the last resume, and save it. The end of a pause file counts from the first look."""
+        book = self.book
+        is_over = book.mark(STOPPED) > 0 and self.trading() is not TradingState.HALTED
+        resumed = max(book.mark(LAST_RESUME), book.mark(RESUMED), now if is_over else 0)
+        book.set_mark(LAST_RESUME, min(resumed, now))  # a clock that is set back makes no event new forever
+        return Ts(min(resumed, now))
 
     def _see_stops(self, board: Board, now: Ts) -> None:
         """Update the board with the saved halt, also below a pause, and with a resume since the last look."""
@@ -282,7 +294,10 @@ class Alerting:
             if how == "flatten":
                 self.book.set_mark(FLATTEN, now)
             text = f"{why}. Trading does not resume by itself: kalshi resume --reason TEXT"
-            told = AlertRaised(now, "warning", "PAUSED_BY_ALERT", "account", text)
+            # A channel for critical alerts receives every stop: the notice of its cause, or this if that one waits.
+            stops = {each.code for each in decision.stoppers}
+            is_sent = any(each.tier == "critical" and each.code in stops for each in decision.notices)
+            told = AlertRaised(now, "warning" if is_sent else "critical", "PAUSED_BY_ALERT", "account", text)
         board.happen(told, now)
         return Decision((*decision.notices, *board.decide(now).notices), decision.stoppers)
 

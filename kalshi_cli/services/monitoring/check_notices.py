@@ -49,42 +49,52 @@ def tell_sinks(
     *,
     is_doubt_new: bool,
     may_stop: bool,
+    is_saved: bool = True,
 ) -> None:
     """Send findings once, remind, resolve. Never raises; a line on stderr names the notices that were not delivered.
 
     If the state file is unusable, a file of its own says what was sent: a finding is sent again after
     `alerts.repeat_s`, and at every run if no such file can be written; a first `unknown` is not sent. Without channels
     and without a state file, nothing is saved. If `may_stop` is False and a critical finding would stop trading,
-    nothing is saved either: a later run that may stop trading must find it new.
+    nothing is saved either: a later run that may stop trading must find it new. `is_saved` is False where the state
+    file is not to be touched.
     """
     more = {f"notify-{hashlib.sha256(notify.encode()).hexdigest()[:8]}": AlertChannel(url=notify)} if notify else {}
     sinks = {**resources.config.alerts.channels, **more}
-    if not (sinks or (home.folder / "state.db").exists()):
+    if not (sinks or (is_saved and (home.folder / "state.db").exists())):
         return
     if not may_stop and resources.config.alerts.on_critical != "none" and _would_stop(findings):
         why = "its -w or -c range applies to this run only"
         _send_directly(resources, sinks, findings, until, why, is_doubt_new=is_doubt_new)
         return
     try:
-        with alerting(resources, home, more=more, busy_ms=BUSY_MS) as alerts:
-            now = resources.clock.now()
-            for source, breaches in findings.items():
-                alerts.observe(source, breaches)
-            alerts.deliver(until - SPARE_S - resources.machine.monotonic())
-            states = alerts.book.sinks()
-            _warn(resources, [f"{each.sink}: {each.error}" for each in states if (each.last_failed or 0) >= now])
-        for path in _sent_paths(resources):
-            with suppress(OSError):
-                path.unlink(missing_ok=True)  # The next damage is news again.
+        if is_saved:
+            _tell_through_history(resources, home, findings, more, until)
+            return
     except KalshiError as error:
         is_said = any(error.message in each.value for found in findings.values() for each in found)
         why = "" if is_said else f": {error.message}"
         resources.tell(f"Alert history unavailable, so this alert may be a repeat{why}")
-        before = _sent_before(resources)
-        known = before if _keep_sent(resources, before) else None  # the notice says how often it is repeated
-        why = "the state file cannot be used"
-        sent = _send_directly(resources, sinks, findings, until, why, is_doubt_new=is_doubt_new, known=known)
-        _keep_sent(resources, {**before, **sent})
+    before = _sent_before(resources)
+    known = before if _keep_sent(resources, before) else None  # the notice says how often it is repeated
+    why = "the state file cannot be used"
+    sent = _send_directly(resources, sinks, findings, until, why, is_doubt_new=is_doubt_new, known=known)
+    _keep_sent(resources, {**before, **sent})
+
+
+def _tell_through_history(
+    resources: Resources, home: Home, findings: Findings, more: Mapping[str, AlertChannel], until: float
+) -> None:
+    with alerting(resources, home, more=more, busy_ms=BUSY_MS) as alerts:
+        now = resources.clock.now()
+        for source, breaches in findings.items():
+            alerts.observe(source, breaches)
+        alerts.deliver(until - SPARE_S - resources.machine.monotonic())
+        states = alerts.book.sinks()
+        _warn(resources, [f"{each.sink}: {each.error}" for each in states if (each.last_failed or 0) >= now])
+    for path in _sent_paths(resources):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)  # The next damage is news again.
 
 
 def _sent_paths(resources: Resources) -> tuple[Path, Path]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from kalshi_cli.base.errors import KalshiError, UnreachableError
+from kalshi_cli.base.file_trust import doubt_folder
 from kalshi_cli.config.config import log_folder
 from kalshi_cli.config.schema import CheckRange
 from kalshi_cli.config.values import RangeText
@@ -140,6 +141,19 @@ def _conclude(
     return whole.verdict
 
 
+def could_not_start(resources: Resources, name: str, error: KalshiError, notify: str, until: float) -> None:
+    """Send that a check could not start, the second time in a row, to every channel that could be read.
+
+    The state file is used only where it exists, in a folder that no other user can write.
+    """
+    turns = CheckRunLock(resources.state_dir / "checks", name, resources.machine, resources.tell)
+    past, home = turns.looked(Verdict.UNKNOWN), resources.home
+    findings = {f"check {each}": in_doubt(each, error).breaches for each in (ALL if name == "all" else (name,))}
+    is_saved = (home.folder / "state.db").exists() and doubt_folder(home.folder) is None
+    is_new = not past.is_doubted
+    tell_sinks(resources, home, findings, notify, until, is_doubt_new=is_new, may_stop=True, is_saved=is_saved)
+
+
 def _home(resources: Resources, wanted: CheckRequest) -> Home:
     """Return the home whose alerts change: the account's, or without a key another home that has a state file."""
     if wanted.home is not None or resources.home.account:
@@ -198,8 +212,11 @@ def _together(reports: Sequence[CheckReport]) -> CheckReport:
     parts = [f"{verdict.name}: {', '.join(names)}" for verdict, names in named.items() if names]
     breaches = [breach for each in reports for breach in each.breaches]
     measures = [measure for each in reports for measure in each.measures]
-    lead = cause_of(sort_by_severity(breaches)) if breaches else None
+    ordered = sort_by_severity(breaches)
+    lead = cause_of(ordered) if ordered else None
     of = next((each.check for each in reports if lead in each.breaches), "")
+    if lead is not None and lead.severity != ordered[0].severity:  # the cause is only UNKNOWN: name what it made worse
+        of = f"{next(each.check for each in reports if ordered[0] in each.breaches)}, because of {of}"
     return report("all", "; ".join([f"{fine} of {len(reports)} OK", *parts]), breaches, measures, of=of)
 
 

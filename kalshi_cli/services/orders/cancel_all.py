@@ -140,8 +140,8 @@ def left_here(resources: Resources) -> str:
         return ""
     names = ", ".join(map(describe_order, live[:MAX_IDS]))
     more = f" and {len(live) - MAX_IDS} more" if len(live) > MAX_IDS else ""
-    loop = f"; a loop is running ({who})" if who is not None else ""
-    return f"{pluralize(len(live), 'order')} of the state file may be live{': ' * bool(names)}{names}{more}{loop}"
+    orders = [f"{pluralize(len(live), 'order')} of the state file may be live: {names}{more}"] if live else []
+    return "; ".join([*orders, *([f"a loop is running ({who})"] if who is not None else [])])
 
 
 def describe_order(order: Order) -> str:
@@ -204,9 +204,10 @@ class KillRun:
         self._stack = ExitStack()
         self._send_result: Callable[[str], None] = lambda _text: None
         self._told = self._on_file = ""
-        self._until = 0.0
+        self._until = self._started_s = 0.0
 
     def __enter__(self) -> KillRun:
+        self._started_s = self._resources.machine.monotonic()
         if self._lock is not None:
             self.halted = self._halt(self._lock)
         self._send_result = self._stack.enter_context(telling(self._resources, does_halt=self._lock is not None))
@@ -255,6 +256,8 @@ class KillRun:
         self._until = self._resources.machine.monotonic() + self._within_s
         self.outcome = self._cancel()
         self.keep()
+        seconds = round(self._resources.machine.monotonic() - self._started_s, 3)  # with the wait for a locked file
+        self.outcome = msgspec.structs.replace(self.outcome, seconds=seconds)
         if not (self.outcome.is_answered or self.outcome.remaining_orders or self.outcome.in_doubt):
             self._on_file = left_here(self._resources)  # no list names the orders
         self._tell_result()
@@ -286,9 +289,7 @@ class KillRun:
             if self.halted:
                 self._interrupts.hold()
                 before, again = self.outcome, self._cancel()
-                self.outcome = msgspec.structs.replace(
-                    again, canceled=before.canceled + again.canceled, seconds=before.seconds + again.seconds
-                )
+                self.outcome = msgspec.structs.replace(again, canceled=before.canceled + again.canceled)
         if self.outcome.is_clean:
             self._interrupts.close()
 
@@ -325,7 +326,13 @@ def _unclean(outcome: kill_switch.KillSwitchResult, *, halt: str) -> OutcomeUnkn
     else:
         some = pluralize(outcome.remaining, "order") if ids else "orders"
         what = f"not verified: {some} may remain{': ' * bool(ids)}{ids}{more}"
-        if not outcome.is_answered:
+        if not outcome.is_answered and outcome.triggered:
+            groups = pluralize(len(outcome.triggered), "order group")
+            what += (
+                f". The exchange triggered {groups}, and {pluralize(outcome.canceled, 'order')} ended with that; it "
+                "answered no cancel, so orders outside of the groups may be live"
+            )
+        elif not outcome.is_answered:
             what += "; the exchange answered no cancel of this run"
         if outcome.unexplained:
             names = ", ".join(map(describe_order, outcome.unexplained[:MAX_IDS]))

@@ -150,7 +150,7 @@ class KillSwitch:
         if self._triggered:
             ids = short_ids([*self._triggered][:5])
             which = ids[0] if len(ids) == 1 else f"ID ({', '.join(ids)})"
-            text = f"{pluralize(len(self._triggered), 'order group')} triggered; to use one again:"
+            text = f"{pluralize(len(self._triggered), 'order group')} triggered; after a resume, to use one again:"
             self._say(f"{text} kalshi order group reset {which}")
         resting = self._emptied({} if is_gone else self._known)
         left = tuple((self._known if resting is None else resting).values())
@@ -185,7 +185,8 @@ class KillSwitch:
                     continue
             else:
                 resting = pending = found
-                self._progress(len(self._known) - len(resting), len(self._known))
+                if self._known:
+                    self._progress(len(self._known) - len(resting), len(self._known))
                 self._travelling = doubts
                 self._unexplained = [] if resting else self._explained()
                 if not resting and self._is_proven and not self._is_worth_waiting():

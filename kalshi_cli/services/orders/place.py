@@ -36,7 +36,7 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.account_snapshot import marks_update
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.account.key_lock import learn_key
-from kalshi_cli.services.account.recovery import load_engine, read_account
+from kalshi_cli.services.account.recovery import EXTERNAL, load_engine, read_account
 from kalshi_cli.services.monitoring.health import require_synced_clock
 from kalshi_cli.services.orders.order_effect import OrderEffect, effect_at, effect_phrases, price_of
 from kalshi_cli.services.plans import PlanningService
@@ -177,7 +177,7 @@ class OrderProposal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotifyingStore(OrderStore):
-    """The state file of an interactive command: critical alerts are shown as well as saved."""
+    """The state file of an interactive command: critical alerts and external orders are shown as well as saved."""
 
     def __init__(self, store: OrderStore, tell: Callable[[str], None]) -> None:
         self._store = store
@@ -185,7 +185,7 @@ class NotifyingStore(OrderStore):
 
     def record(self, effect: Effect) -> None:
         self._store.record(effect)
-        if isinstance(effect, AlertRaised) and effect.tier == "critical":
+        if isinstance(effect, AlertRaised) and (effect.tier == "critical" or effect.code in EXTERNAL):
             self._tell(effect.line)
 
     def together(self) -> AbstractContextManager[None]:

@@ -320,7 +320,10 @@ class TradingControl:
         stopped, budget_s = [], self._resources.config.trade.stop_budget_s
 
         def requested(who: LockHolder) -> None:
-            self._resources.note(f"Stop requested ({who}). The loop cancels its own orders, for up to {budget_s:g} s")
+            self._resources.note(
+                f"Stop requested ({who}). The loop cancels its own orders, for up to {budget_s:g} s. If it is still "
+                f"running after {budget_s + BEYOND_BUDGET_S:g} s: `kalshi cancel-all`, then `kill -9 {who.pid}`"
+            )
 
         for home in self._homes:
             pid = stop(home.folder / "trade.lock", self._resources.machine, budget_s + BEYOND_BUDGET_S, requested)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from kalshi_cli.base.errors import ExchangeError, KalshiError, NotFoundError, StateFileError
+from kalshi_cli.base.errors import ExchangeError, KalshiError, NotFoundError, RefusedError, StateFileError
 from kalshi_cli.base.text import SHORT_ID_LENGTH
 from kalshi_cli.base.units import Qty
 from kalshi_cli.core.model.effects import OrderGroupStateChanged
@@ -136,7 +136,11 @@ def note_group(resources: Resources, group_id: str, *, is_triggered: bool) -> No
 def reset_group(resources: Resources, group: OrderGroup) -> None:
     """Reset a triggered order group. Raises RefusedError while trading is halted or `cancel-all` runs."""
     with no_kill(resources.state_dir, resources.machine):
-        translate_halt(resources.store, lambda: resources.client.reset_order_group(group))
+        try:
+            translate_halt(resources.store, lambda: resources.client.reset_order_group(group))
+        except RefusedError as error:
+            hint = "first resume; both in one step: `kalshi resume --reason TEXT --reset-groups`"
+            raise RefusedError(error.message, hint=hint, code=error.code) from error
     note_group(resources, group.group_id, is_triggered=False)
 
 

@@ -292,6 +292,36 @@ def test_a_resume_on_a_terminal_offers_to_reset_a_triggered_order_group(
         assert [group.is_triggered for group in store.groups()] == [False]
 
 
+def test_a_resume_resets_the_groups_of_the_loops_in_one_step_without_a_terminal(exchange: Served) -> None:
+    group_id = program("order", "group", "create", "--limit", "10", "--json").json["order_group_id"]
+    with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+        store.save_order_group(RunGroup("gone-from-the-exchange", 1, is_triggered=True))
+        store.save_order_group(RunGroup(group_id, 0))
+    assert program("cancel-all").code == 0
+    refused = program("order", "group", "reset", group_id)
+    assert (refused.code, "kalshi resume --reason TEXT --reset-groups" in " ".join(refused.err.split())) == (3, True)
+    resumed = program("resume", "--reason", "checked", "--reset-groups")
+    assert resumed.code == 0, resumed.err
+    assert f"Order group {group_id[:8]} was reset" in " ".join(resumed.err.split())
+    assert "no longer exists" in " ".join(resumed.err.split())
+    assert program("status", "--json").json["state"] == "active"
+    with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+        assert store.groups() == (RunGroup(group_id, 0),)
+
+
+def test_a_group_that_cannot_be_reset_leaves_the_resume_in_effect_and_is_an_error(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert program("pause").code == 0
+    with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+        store.save_order_group(RunGroup("some-order-group", 0, is_triggered=True))
+    with monkeypatch.context() as silent:
+        silent.setenv("KALSHI_REST_URL", "http://127.0.0.1:9/trade-api/v2")
+        resumed = program("resume", "--reason", "checked", "--reset-groups")
+    assert (resumed.code, "Not reset: order group" in resumed.err) == (6, True), resumed.err
+    assert program("status", "--json").json["state"] == "active"
+
+
 def test_a_resume_of_a_halt_while_the_exchange_is_silent_needs_consent(
     exchange: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:

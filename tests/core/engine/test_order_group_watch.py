@@ -80,7 +80,7 @@ def test_the_alert_has_the_whole_id_and_its_text_the_short_one(engine: TradingEn
     [alert, _] = engine.step(GroupChange(Ts(NOW + 1), group, "triggered"))
     assert isinstance(alert, AlertRaised)
     assert alert.subject == group
-    assert alert.text.endswith(": kalshi order group reset 11111111")
+    assert alert.text.endswith(": kalshi resume --reason TEXT --reset-groups")
     engine.state.groups = {0: group}
     refused = engine.place(INTENT, "s")
     assert isinstance(refused, OrderRefused)

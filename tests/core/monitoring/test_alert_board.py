@@ -730,6 +730,40 @@ def test_what_went_with_what_explained_it_stops_nothing(desk: Desk) -> None:
     assert len(desk.stoppers) == 1, "a new one does"
 
 
+@pytest.mark.parametrize("between", ["nothing", "found", "found and over"])
+def test_what_stops_trading_again_after_a_resume_is_a_new_incident(desk: Desk, between: str) -> None:
+    for _ in range(2 * MAX_REPEAT_ALERTS):
+        desk.stoppers.clear()
+        assert desk.happens("GROUP_TRIGGERED", "g", "critical") == ["event GROUP_TRIGGERED g 1"]
+        assert [matter.subject for matter in desk.stoppers] == ["g"]
+        assert desk.happens("GROUP_TRIGGERED", "g", "critical") == [], "nobody resumed in between"
+        desk.later(SECOND)
+        if between != "nothing":
+            assert desk.holds("g", code="GROUP_TRIGGERED", severity="warning") == []
+        if between == "found and over":
+            assert desk.holds() == ["resolved GROUP_TRIGGERED g 1"]
+        desk.board.resumed_at = desk.now
+        desk.later(SECOND)
+    assert {notice.tier for notice in desk.told if notice.kind == "event"} == {"critical"}
+
+
+def test_a_critical_event_after_its_end_was_sent_does_not_wait_for_the_window(desk: Desk) -> None:
+    desk.happens("GROUP_TRIGGERED", "g", "critical")
+    desk.holds("g", code="GROUP_TRIGGERED", severity="warning")
+    assert desk.holds() == ["resolved GROUP_TRIGGERED g 1"]
+    desk.later(SECOND)
+    assert desk.happens("GROUP_TRIGGERED", "g", "critical") == ["event GROUP_TRIGGERED g 1"]
+
+
+def test_a_critical_event_that_waits_stays_critical_where_a_check_finds_a_warning(desk: Desk) -> None:
+    desk.happens("GROUP_TRIGGERED", "g", "critical")
+    assert desk.happens("GROUP_TRIGGERED", "h", "critical") == []
+    assert desk.holds("h", code="GROUP_TRIGGERED", severity="warning") == []
+    assert desk.later(POLICY.group_ms) == ["firing GROUP_TRIGGERED h 1"]
+    assert desk.told[-1].tier == "critical"
+    assert [matter.subject for matter in desk.stoppers] == ["g", "h"]
+
+
 @pytest.mark.parametrize("code", ["PAUSED_BY_ALERT", "FLATTENED"])
 def test_each_stop_by_an_alert_is_told_at_once(desk: Desk, code: str) -> None:
     for _ in range(3):

@@ -451,7 +451,8 @@ def test_each_stop_after_a_resume_is_told_and_closes_again_and_what_comes_on_top
     desk = desk_of(on_critical="flatten")
     for number in range(3):
         desk.record("DRIFT", f"KX{number}", tier="critical")
-        assert "[sim] WARNING PAUSED_BY_ALERT account" in desk.tell()
+        tier = "CRITICAL" if number else "WARNING"  # the notice of its cause waits for the window
+        assert f"[sim] {tier} PAUSED_BY_ALERT account" in desk.tell()
         assert desk.store.alert_book.mark("flatten") == desk.clock.now()
         desk.store.alert_book.set_mark("flatten", 0)
         for _ in range(20):
@@ -460,6 +461,42 @@ def test_each_stop_after_a_resume_is_told_and_closes_again_and_what_comes_on_top
             assert [title for title in desk.tell() if "PAUSED" in title] == []
         assert desk.store.alert_book.mark("flatten") == 0, "a storm closes nothing twice"
         desk.resume()
+
+
+@pytest.mark.parametrize("how", ["resume", "pause file"])
+def test_a_channel_for_critical_alerts_hears_of_every_stop(desk_of: Open, tmp_path: Path, how: str) -> None:
+    desk = desk_of(on_critical="pause", sinks={"phone": AlertChannel(url=PHONE.url, tiers=("critical",))})
+    told = []
+    for _ in range(6):
+        desk.record("GROUP_TRIGGERED", "0123456789", tier="critical")
+        told.append(desk.tell())
+        desk.clock.advance(1.0)
+        desk.check(breach("0123456789", "GROUP_TRIGGERED", "warning"), source="check orders")
+        if how == "resume":
+            desk.resume()
+        else:
+            remove_pause_file(tmp_path)
+            desk.tell()
+        desk.clock.advance(1.0)
+        desk.check(source="check orders")
+        desk.clock.advance(1.0)
+    assert len(desk.stopped) == 6
+    assert told == [["[sim] CRITICAL GROUP_TRIGGERED 01234567"]] * 6
+
+
+def test_a_stop_by_a_silenced_alert_is_critical_itself(desk_of: Open) -> None:
+    desk = desk_of(on_critical="pause")
+    desk.store.alert_book.silence(AlertSilence("POSITION_LIMIT", "*", Ts(T0 + 3_600_000), "", T0))
+    assert desk.check(breach()) == ["[sim] CRITICAL PAUSED_BY_ALERT account"]
+
+
+def test_a_resume_of_a_clock_that_was_ahead_makes_no_event_new_forever(desk_of: Open) -> None:
+    desk = desk_of(on_critical="none")
+    desk.store.alert_book.set_mark("last_resume", T0 + 3_600_000)
+    for number in range(5):
+        desk.record("DRIFT", tier="critical")
+        assert len(desk.tell()) == (number == 0)
+        desk.clock.advance(1.0)
 
 
 class LateBook(AlertStore):

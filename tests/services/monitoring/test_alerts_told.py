@@ -298,7 +298,9 @@ def test_a_silence_is_for_a_time_and_ends_before_if_a_person_says_so(exchange: S
     shown = program("alerts", "--json").json
     assert [(row["code"], row["subject"], row["reason"]) for row in shown["silences"]] == [("DRIFT", "KX*", "known")]
     assert {row["code"]: row["silenced"] for row in shown["alerts"]} == {"DRIFT": True, "LATE_ORDER": False}
+    assert program("alerts", "silences", "--json").json == shown["silences"]
     assert program("alerts", "unsilence", "DRIFT:KX*").code == 0
+    assert program("alerts", "silences", "--json").json == []
     again = program("alerts", "unsilence", "DRIFT:KX*")
     assert (again.code, again.out) == (0, "")
     assert again.err == "Nothing was silenced: no silence for DRIFT KX*. `kalshi alerts` lists the silences\n"

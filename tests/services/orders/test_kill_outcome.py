@@ -9,6 +9,7 @@ from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.wire.quotes import RfqQuote
+from kalshi_cli.services.orders.cancel_all import _unclean
 from kalshi_cli.services.orders.kill_switch import KillSwitchResult
 
 CLEAN = KillSwitchResult(canceled=1, remaining_orders=(), is_verified=True, seconds=1.0)
@@ -35,3 +36,12 @@ def test_an_empty_fresh_list_is_a_success() -> None:
 )
 def test_nothing_less_is(change: dict[str, object]) -> None:
     assert not msgspec.structs.replace(CLEAN, **change).is_clean
+
+
+def test_orders_that_ended_with_their_group_are_not_said_to_be_uncanceled() -> None:
+    outcome = msgspec.structs.replace(CLEAN, canceled=5, is_verified=False, is_answered=False, triggered=("g1",))
+    said = _unclean(outcome, halt="").message
+    assert "triggered 1 order group, and 5 orders ended with that" in said
+    assert "orders outside of the groups may be live" in said
+    alone = _unclean(msgspec.structs.replace(outcome, canceled=0, triggered=()), halt="").message
+    assert alone.endswith("the exchange answered no cancel of this run")

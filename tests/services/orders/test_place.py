@@ -561,6 +561,28 @@ def test_an_order_of_another_program_is_told_of_once(sim: Simulation) -> None:
     assert sorted(told) == [("FOREIGN_ACTIVITY", "critical"), ("OTHER_INSTANCE", "critical")]
 
 
+def test_of_the_orders_before_a_new_state_file_the_live_ones_are_named_and_the_others_counted(sim: Simulation) -> None:
+    sim.market()
+    for number in range(3):
+        stranger(sim, f"{OWN_ID}{number}", price=cents(41))
+        sim.take(ASK, 41, 10)
+    live = stranger(sim, "web", price=cents(39))
+    said: list[str] = []
+    desk = sim.desk()
+    desk.store = NotifyingStore(sim.store, said.append)
+    desk.send(*desk.propose(ticket()))
+    named, counted = said
+    assert named.startswith("CRITICAL FOREIGN_ACTIVITY ")
+    assert live[:8] in named
+    assert counted.startswith("WARNING OTHER_INSTANCE account")
+    assert "3 orders of before this state file, all over" in counted
+    assert len(sim.store.fills()) == 3, "they count"
+    stranger(sim, f"{OWN_ID}9", price=cents(41))
+    sim.take(ASK, 41, 10)
+    desk.send(*desk.propose(ticket()))
+    assert [line.split()[:2] for line in said[2:]] == [["CRITICAL", "OTHER_INSTANCE"]], "later ones are not of before"
+
+
 def test_a_person_hears_what_is_critical_while_their_order_is_placed(sim: Simulation) -> None:
     sim.market()
     stranger(sim, "web")

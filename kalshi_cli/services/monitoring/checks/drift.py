@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from kalshi_cli.base.errors import ExchangeError, KalshiError, UnreachableError
 from kalshi_cli.base.units import DOLLAR, Money, Qty, Ts, format_ts, pluralize, show_money
 from kalshi_cli.core.account.pnl import build_ledger
 from kalshi_cli.core.account.realized_edge import MIN_EVENTS, MIN_FILLS, bets_of, edge_of, market_edges
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.account_drift import (
     AccountHistory,
     Compared,
@@ -94,8 +98,15 @@ def examine(readings: CheckData) -> CheckReport:
     breaches += _edge(readings, store, measures, remarks)
     agree = _agree(store, verified, is_different=any(each.severity == "critical" for each in breaches))
     if found[0].unread:
-        remarks.insert(0, f"{pluralize(found[0].unread, 'newer fill')} on the exchange, not in the state file yet")
+        remarks.insert(0, f"{_counted(found[0].unread, 'newer ')} on the exchange, not in the state file yet")
     return report("drift", "; ".join([agree, *remarks]), breaches, measures)
+
+
+def _counted(entries: Iterable[Fill | Settlement], kind: str = "") -> str:
+    """Return the number of fills and settlements in words, such as `2 newer fills and 1 newer settlement`."""
+    is_fill = [isinstance(each, Fill) for each in entries]
+    counts = ((is_fill.count(True), f"{kind}fill"), (is_fill.count(False), f"{kind}settlement"))
+    return " and ".join(pluralize(number, name) for number, name in counts if number)
 
 
 def _agree(store: Store, verified: Verified | None, *, is_different: bool) -> str:
@@ -217,6 +228,12 @@ def _compared(readings: CheckData, store: Store, account: ExchangeAccount, since
     for result in counted.closed:
         ledger.carry(result.realized, result.fees)
     read_until = _read_until(readings, ours, now)
+    if read_until < 0 and (theirs.fills or theirs.settlements):  # no entry, and no cycle of a loop
+        what = _counted((*theirs.fills, *theirs.settlements))
+        raise KalshiError(
+            f"The account has {what}, but this state file has never read the account, so nothing was "
+            "compared. A loop and `kalshi order reconcile` read it; if a file was lost: `kalshi runbook state-file`"
+        )
     return compare(ours, theirs, account.stated, read_until=read_until, now=now, since=since, ledger=ledger)
 
 

@@ -472,6 +472,15 @@ def test_a_key_that_is_refused_is_unknown_and_says_so(proxy: FaultProxy, monkeyp
     assert ended.json["runbook"] == "credentials-refused"
 
 
+def test_the_headline_of_all_names_the_critical_check_before_the_one_that_shows_why(
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_PRIVATE_KEY_PATH", "moved.pem")
+    ended = program("check", "all", "--json", "--no-notify")
+    assert ended.code == 2
+    assert ended.json["summary"].startswith("heartbeat, because of positions: CREDENTIALS "), ended.out
+
+
 # -- heartbeat ----------------------------------------------------------------------------------------------------
 
 
@@ -743,7 +752,7 @@ def test_what_nobody_read_yet_is_no_drift(proxy: FaultProxy, shared: tuple[Serve
     one.submit("maker", TWO_SIDED, BID, "0.4500", "1")
     one.submit("alice", TWO_SIDED, ASK, "0.4500", "1", client_order_id=f"new-{random.random()}")
     ended = check("drift")
-    assert (ended.code, ended.json["summary"].count("1 newer fill on the exchange")) == (0, 1), ended.out
+    assert (ended.code, ended.json["summary"].count("; 1 newer fill on the exchange")) == (0, 1), ended.out
     assert measure(ended, "drift_usd") == 0.0
     one.submit("maker", TWO_SIDED, ASK, "0.4500", "1")
     one.submit("alice", TWO_SIDED, BID, "0.4500", "1", client_order_id=f"back-{random.random()}")
@@ -774,6 +783,24 @@ def test_an_account_that_traded_and_is_not_remembered_is_unknown(proxy: FaultPro
     ended = check("drift")
     assert (ended.code, codes(ended)) == (3, {("unknown", "COULD_NOT_LOOK")})
     assert "no state file" in ended.json["summary"]
+
+
+def test_an_empty_state_file_has_compared_nothing_until_it_reads_the_account(proxy: FaultProxy, store: Store) -> None:
+    for _ in range(2):  # the first run saves nothing that lets the second one pass
+        ended = check("drift")
+        assert (ended.code, codes(ended)) == (3, {("unknown", "COULD_NOT_LOOK")})
+        assert "never read the account" in ended.json["summary"]
+    assert program("order", "reconcile").code == 0
+    assert check("drift").code == 0, ended.out
+
+
+def test_a_state_file_that_begins_after_the_account_lacks_its_fills(proxy: FaultProxy, store: Store) -> None:
+    late = _fill("late", TWO_SIDED, 1)
+    store.record(FillBooked(late))
+    proxy.edits[r"/portfolio/fills\?"] = lambda body: body | {"fills": [_wire(late), *body["fills"], *earlier]}
+    earlier = [_wire(_fill("early", TWO_SIDED, 1, ts=Ts(late.ts - 600_000)))]
+    ended = check("drift")
+    assert (ended.code, "FILLS_MISSING" in {found for _, found in codes(ended)}) == (2, True), ended.out
 
 
 @pytest.fixture
