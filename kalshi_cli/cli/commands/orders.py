@@ -95,7 +95,6 @@ def place_order(
     """Plan one order, ask on prod, place it and show it."""
     import msgspec
 
-    from kalshi_cli.services.orders.order_effect import repeated_order
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.trading.stop_signals import in_flight
     from kalshi_cli.views.plans import new_order_view
@@ -115,9 +114,7 @@ def place_order(
             show_view(ctx, view, title="Not sent", now=resources.clock.now())
             return
         if not resources.needs_confirmation:
-            info(*plan.warnings)
-        if text := repeated_order(resources, plan.order):
-            warn(text)
+            warn(*plan.warnings)
         plan = consented(resources, orders, plan, "Place this order?", yes=yes)
         with in_flight(plan.subject):
             order = orders.execute(plan)

@@ -29,8 +29,6 @@ from kalshi_cli.core.model.order_terms import BID, Side, leg_price
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.views.formats import format_age
-from kalshi_cli.views.orders import OrderRow
-from kalshi_cli.views.row import own_price
 
 
 class OrderEffect(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,17 +179,21 @@ REPEAT_MS = 60_000
 """The time after a manual order in which an equal one may be a repeated line."""
 
 
-def repeated_order(resources: Resources, wanted: OrderRow) -> str:
+def repeat_warnings(resources: Resources, wanted: Order) -> tuple[str, ...]:
     """Name an equal manual order that rests, or filled within REPEAT_MS, by the state file; empty without one."""
-    terms = (wanted.ticker, wanted.book_side, own_price(wanted.side, wanted.price), wanted.count, wanted.subaccount)
+    now = resources.clock.now()
     with suppress(StateFileError):
         store = resources.remembered()
-        recent = store.orders(Ts(resources.clock.now() - REPEAT_MS), wanted.ticker) if store is not None else ()
+        recent = store.orders(Ts(now - REPEAT_MS), wanted.ticker) if store is not None else ()
         for order in (*(store.live_orders() if store is not None else ()), *recent):
-            is_same = (order.ticker, order.side, order.price, order.qty, order.subaccount) == terms
+            is_same = _terms(order) == _terms(wanted)
             if is_same and not order.strategy and (order.status.is_live or order.filled):
                 name = order.order_id[:SHORT_ID_LENGTH] or order.client_order_id
                 state = f"{show_qty(order.filled)} of {show_qty(order.qty)} filled"
-                when = format_age(order.created, resources.clock.now())
-                return f"You placed the same order {when}: order {name}, {state}. This is another one"
-    return ""
+                when = format_age(order.created, now)
+                return (f"You placed the same order {when}: order {name}, {state}. This is another one",)
+    return ()
+
+
+def _terms(order: Order) -> tuple[object, ...]:
+    return order.ticker, order.side, order.price, order.qty, order.subaccount

@@ -19,7 +19,7 @@ from kalshi_cli.services.account.recovery import outcome_unknown_if_unread, reco
 from kalshi_cli.services.orders import amend, batch, cancel, close
 from kalshi_cli.services.orders.cancel_all import KillRun
 from kalshi_cli.services.orders.halt_marker import write_halt_marker
-from kalshi_cli.services.orders.order_effect import closing_amounts, effects_phrase
+from kalshi_cli.services.orders.order_effect import closing_amounts, effects_phrase, repeat_warnings
 from kalshi_cli.services.orders.place import (
     SELF_TRADE_PREVENTIONS,
     TIMES_IN_FORCE,
@@ -233,7 +233,7 @@ class OrderService(OrderPlanningService):
             lambda: self.plan_ticket(ticket),
             subject=subject,
             facts=place_facts(self._env, ticket, proposal),
-            warnings=place_warnings(ticket, proposal),
+            warnings=(*place_warnings(ticket, proposal), *repeat_warnings(self._resources, order)),
             orders=(order_row(order, typed),),
             unknown_orders=sum(each.status is OrderStatus.UNKNOWN for each in engine.state.orders.live()),
             **plan_prices([(proposal.cost, proposal.fee, ticket.qty)]),

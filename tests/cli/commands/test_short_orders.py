@@ -184,6 +184,8 @@ def test_a_repeated_order_is_named_on_a_terminal_and_sent(exchange: Served) -> N
     assert (other.finish(), "the same order" in other.text) == (0, False)
     piped = program("buy", TWO_SIDED, "4", "@0.40", "--json")
     assert re.search(r"You placed the same order (now|\d+s ago): order \w{8}, 0 of 4 filled", plain(piped.err))
+    rehearsed = program("buy", TWO_SIDED, "4", "@0.40", "--dry-run")
+    assert "You placed the same order" in plain(rehearsed.err), "a warning of the plan, which every screen shows"
     assert len(exchange.resting()) == 4
 
 
