@@ -45,7 +45,7 @@ def test_a_screen_shows_the_parts_and_says_where_the_trades_are() -> None:
     assert "\nby market\nmarket" in ended.out
     assert "\nby hour (UTC)\n" in ended.out
     assert "by price" in ended.out
-    assert "trades" not in ended.out
+    assert "\ntrades\n" not in ended.out, "no table of them"
     assert "--html FILE, --out DIR or --json" in ended.err
     assert program(*FADE, "--format", "csv").out.startswith('"key","realized"')
 
