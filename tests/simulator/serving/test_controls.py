@@ -330,7 +330,7 @@ def test_the_end_of_an_unused_server_is_in_the_machines_time_whatever_the_clock_
     server.start()
     request = Request("POST", "/sim/clock", headers={"authorization": "Bearer secret"}, body=body)
     try:
-        reply = route.answer(request, "127.0.0.1", one.clock.now(), server)
+        reply = server.call(lambda: route.answer(request, "127.0.0.1", one.clock.now(), server))
     finally:
         server.stop()
     assert reply.status == 200, reply.body
