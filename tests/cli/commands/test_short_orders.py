@@ -13,7 +13,7 @@ from support.fault_proxy import Fault, fault_proxy
 from support.served import ME, TWO_SIDED, Served, Terminal, program
 
 from kalshi_cli import Kalshi
-from kalshi_cli.base.units import ONE_DOLLAR, contracts
+from kalshi_cli.base.units import ONE_DOLLAR, Price, contracts
 from kalshi_cli.core.model.order_terms import ASK, BID
 
 
@@ -529,3 +529,13 @@ def test_a_market_whose_result_is_known_shows_no_quotes_and_the_payout_that_is_d
     assert f"`kalshi market {TWO_SIDED}` shows its status, times and result" in plain(refused.err)
     assert f"{TWO_SIDED}: result known: payout of $42.00 is due" in plain(on_terminal("positions"))
     assert "result known: payout of $42.00 is due" in on_terminal("portfolio")
+    assert program("portfolio", "--json").json["positions"][0]["max_payout"] == "42.000000"
+
+
+def test_a_position_that_lost_has_no_payout(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "42")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "42")
+    assert program("portfolio", "--json").json["positions"][0]["max_payout"] == "42.000000"
+    exchange.call(lambda: exchange.exchange.settle(TWO_SIDED, Price(0), exchange.clock.now()))
+    (held,) = program("portfolio", "--json").json["positions"]
+    assert (held["mark_source"], held["value"], held["max_payout"]) == ("settlement", "0.000000", "0.000000")
