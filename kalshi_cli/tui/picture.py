@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
 from rich.text import Text
 
 from kalshi_cli.base.local_time import local_time
@@ -135,21 +136,25 @@ def _fills(state: LiveEvent) -> list[Row]:
         Row(
             (
                 _clock(each.time), each.ticker, part.words, show_price(part.price), show_qty(part.count),
-                "" if number else _money(each.fee), "taker" if each.is_taker else "maker", each.strategy or "manual",
+                _money(part.fee), "taker" if each.is_taker else "maker", each.strategy or "manual",
             ),
             ticker=each.ticker,
             title=titles.get(each.ticker, ""),
             name=f"{each.trade_id} {each.order_id} {number}",
         )
         for each in state.fills or ()
-        for number, part in enumerate(each.parts or _whole(each))
+        for number, part in enumerate(_parts(each))
     ]  # fmt: skip
 
 
-def _whole(fill: LiveFillRow) -> list[FillPart]:
-    """Return a fill of an older loop, which does not say its parts: in the terms typed, else in those of YES."""
+def _parts(fill: LiveFillRow) -> list[FillPart]:
+    """Return the parts of a fill; whole, in the terms typed or else in those of YES, from a loop that lacks them.
+
+    The first part of an older loop, which does not say the fees of parts, has all of the fee.
+    """
     terms = fill_terms(fill.book_side, fill.price, None, fill.typed_side)
-    return [FillPart(words=terms.words, price=terms.price, count=fill.count)]
+    first, *others = fill.parts or (FillPart(words=terms.words, price=terms.price, count=fill.count),)
+    return [first if first.fee is not None else replace(first, fee=fill.fee), *others]
 
 
 def _strategies(state: LiveEvent) -> list[Row]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from kalshi_cli.base.local_time import show_times
 from kalshi_cli.base.text import SHORT_ID_LENGTH
-from kalshi_cli.base.units import Qty, show_money, show_price, show_qty
+from kalshi_cli.base.units import Qty, format_ts, show_money, show_price, show_qty
 from kalshi_cli.views.close import CloseRow
 from kalshi_cli.views.orders import OrderChangeView, OrderRow
 from kalshi_cli.views.own_terms import HeldByMarket, OwnTerms, in_own_terms
@@ -42,7 +43,9 @@ def order_sentence(order: OrderRow) -> str:
     """Return what happened to an order in one sentence."""
     average = f" at {show_price(order.average_fill_price)}" if order.average_fill_price is not None else ""
     fees = f", fees {show_money(order.fees)}" if order.fees else ""
-    return f"{order_words(order)} is {order.status}: {_filled(order)}{average}{fees}"
+    ends = order.expires if order.status == "resting" else None
+    expires = f", expires {show_times(format_ts(ends))}" if ends else ""
+    return f"{order_words(order)} is {order.status}: {_filled(order)}{average}{fees}{expires}"
 
 
 def change_sentence(order: OrderChangeView) -> str:

@@ -140,27 +140,33 @@ def fill_row(fill: Fill, held_before: Qty, typed: Literal["", "yes", "no"] = "")
 
 
 class FillPart(OutputRow, frozen=True, kw_only=True):
-    """A fill, or the part of it on one side of zero: its words such as `sell YES`, their price, and its contracts."""
+    """A fill, or the part of it on one side of zero: its words such as `sell YES`, their price, contracts and fee.
+
+    `fee` is the share of the fill's fee; missing in an event of an older loop.
+    """
 
     words: str
     price: Price
     count: Qty
+    fee: Money | None = None
 
 
 def fill_parts(row: AccountFillRow) -> list[FillPart]:
     """Return a fill as typed, else as what it did to the position: in two parts where it crossed zero.
 
+    The parts share the fee by their contracts, as in tax lots: the first share is rounded down.
     `(closes)` and `(opens)` mark the typed words of a purchase that reduced a position, and of a sale that opened one.
     """
-    opened, parts = Qty(row.count - row.closed), []
-    for count, held, effect in ((row.closed, None, "closes"), (opened, Qty(0), "opens")):
+    opened, parts, closing = Qty(row.count - row.closed), [], Money(row.fee * row.closed // row.count)
+    sides = ((row.closed, closing, None, "closes"), (opened, Money(row.fee - closing), Qty(0), "opens"))
+    for count, fee, held, effect in sides:
         terms = fill_terms(row.book_side, row.price, held, row.typed_side)
         if not row.typed_side and held is None:
             terms = OwnTerms(row.action, row.side, row.side_price)
         is_plain = (terms.action == "sell") is (effect == "closes")
         if count:
             words = terms.words if is_plain else f"{terms.words} ({effect})"
-            parts.append(FillPart(words=words, price=terms.price, count=count))
+            parts.append(FillPart(words=words, price=terms.price, count=count, fee=fee))
     return parts
 
 

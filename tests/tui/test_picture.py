@@ -116,14 +116,15 @@ def test_orders_and_fills_have_the_words_of_the_user() -> None:
     ]  # fmt: skip
     assert [row.cells[2:4] for row in FILLS.rows(event)] == [("buy NO", "$0.62")]
     old = msgspec.structs.replace((event.fills or ())[0], action=None, side=None, side_price=None, parts=())
-    assert [row.cells[2:4] for row in FILLS.rows(LiveEvent(fills=(old,)))] == [("sell YES", "$0.38")], "an older loop"
+    rows = FILLS.rows(LiveEvent(fills=(old,)))
+    assert [(*row.cells[2:4], row.cells[5]) for row in rows] == [("sell YES", "$0.38", "$0.00")], "an older loop"
 
 
-def test_a_fill_that_crossed_zero_has_two_rows_and_one_fee() -> None:
+def test_a_fill_that_crossed_zero_has_two_rows_that_share_its_fee() -> None:
     fill = make_fill(ticker="AAA", side=BID, price=cents(56), qty=contracts(30), fee=dollars("0.5"))
     rows = FILLS.rows(LiveEvent(fills=(live_fill(fill, "", Qty(-2_000), "no"),)))
     assert [row.cells[2:6] for row in rows] == [
-        ("sell NO", "$0.44", "20", "$0.50"), ("sell NO (opens)", "$0.44", "10", ""),
+        ("sell NO", "$0.44", "20", "$0.33"), ("sell NO (opens)", "$0.44", "10", "$0.17"),
     ]  # fmt: skip
     assert len({row.key for row in rows}) == 2
     assert "sell NO (opens)" in list_lines(FILLS, rows, 78, None)[2].plain

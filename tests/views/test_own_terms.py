@@ -7,8 +7,9 @@ from typing import Literal
 from msgspec.structs import replace
 from support.values import make_fill, make_order
 
-from kalshi_cli.base.units import Qty, cents, contracts, dollars
+from kalshi_cli.base.units import Money, Qty, cents, contracts, dollars
 from kalshi_cli.cli.screen.brief import fill_lines
+from kalshi_cli.core.account.tax_lots import tax_lots
 from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.views.orders import QueueRow, change_view, order_row
 from kalshi_cli.views.own_terms import held_by_market, in_own_terms, order_terms
@@ -50,7 +51,7 @@ def test_a_typed_order_has_its_terms_whatever_is_held() -> None:
 
 
 def test_a_fill_has_the_words_of_its_order_and_two_parts_where_it_crosses_zero() -> None:
-    fill = make_fill(side=ASK, price=cents(44), qty=contracts(34))
+    fill = make_fill(side=ASK, price=cents(44), qty=contracts(34), fee=Money(578_001))
 
     def parts(held: int, typed: Literal["", "yes", "no"] = "") -> list[tuple[str, int, int]]:
         found = fill_parts(fill_row(fill, Qty(held), typed))
@@ -64,7 +65,9 @@ def test_a_fill_has_the_words_of_its_order_and_two_parts_where_it_crosses_zero()
     assert parts(500, "yes") == [("sell YES", 44, 5), ("sell YES (opens)", 44, 29)]
     row = fill_row(fill, Qty(500), "no")
     assert (row.action, row.side, row.typed_side, row.closed) == ("sell", "yes", "no", contracts(5))
-    assert [line.fee for line in fill_lines([row])] == [fill.fee, None], "the fee is counted once"
+    fees = [line.fee for line in fill_lines([row])]
+    lots = tax_lots([make_fill(price=cents(44), qty=contracts(5), fee=Money(0), trade_id="t0"), fill])
+    assert fees == [lot.fees for lot in lots] == [85_000, 493_001], "as the tax lots share it"
 
 
 def test_positions_are_signed() -> None:

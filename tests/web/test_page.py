@@ -290,7 +290,7 @@ def test_an_order_and_its_fills_show_the_id_that_the_terminal_shows(tab: Tab, ex
     expect(tab.locator("td[data-name='Order id'] span").first).to_have_text(next(iter(orders))[:8], timeout=WITHIN_MS)
 
 
-def test_a_sale_through_zero_is_two_rows_with_one_fee(tab: Tab, exchange: Served) -> None:
+def test_a_sale_through_zero_is_two_rows_that_share_its_fee(tab: Tab, exchange: Served) -> None:
     exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
     assert program("sell", TWO_SIDED, "10", "@0.44", "--yes").code == 0
     tab.click("nav a[href='#fills']")
@@ -300,7 +300,8 @@ def test_a_sale_through_zero_is_two_rows_with_one_fee(tab: Tab, exchange: Served
         [rows.nth(at).locator(f"td[data-name={name}]").inner_text() for name in ("Side", "Quantity")] for at in (0, 1)
     ]
     assert cells == [["sell YES", "6"], ["sell YES (opens)", "4"]]
-    assert rows.nth(1).locator("td[data-name=Fee]").inner_text() == ""
+    fees = [rows.nth(at).locator("td[data-name=Fee]").inner_text() for at in (0, 1)]
+    assert fees == ["$0.10", "$0.07"]
     assert "$" in rows.nth(0).locator("td[data-name=Fee]").inner_text()
 
 

@@ -221,5 +221,6 @@ def confirmed(resources: Resources, orders: OrderService, plan: CloseAllPlan, *,
         for fact in plan.facts:
             info(fact)
         return plan
-    confirm("Close these positions?", [resources.config.env, *plan.facts], hosts=resources.other_hosts, yes=yes)
+    facts = [resources.config.env, *plan.facts]
+    confirm("Close these positions with real money?", facts, hosts=resources.other_hosts, yes=yes)
     return orders.renew(plan)

@@ -98,7 +98,7 @@ def amend(
         if not resources.needs_confirmation:
             info(*plan.warnings)
         with unsent("Your order was not changed"):
-            after = orders.execute(consented(resources, orders, plan, "Amend this order?", yes=yes))
+            after = orders.execute(consented(resources, orders, plan, "Amend this order with real money?", yes=yes))
         show_change(ctx, orders, after, resources.clock.now())
 
 
@@ -239,7 +239,7 @@ def batch(
                 )
             return
         with unsent("No order was sent"):
-            plan = consented(resources, orders, plan, "Place these orders?", yes=yes)
+            plan = consented(resources, orders, plan, "Place these orders with real money?", yes=yes)
         with in_flight(plan.subject):
             outcome = orders.execute(plan)
             _show_batch(ctx, outcome.rows)

@@ -115,7 +115,7 @@ def place_order(
             return
         if not resources.needs_confirmation:
             warn(*plan.warnings)
-        plan = consented(resources, orders, plan, "Place this order?", yes=yes)
+        plan = consented(resources, orders, plan, "Place this order with real money?", yes=yes)
         with in_flight(plan.subject):
             order = orders.execute(plan)
             view = new_order_view(order, plan, is_reduce_only=ticket.reduce_only)

@@ -116,7 +116,7 @@ def confirm(
     kalshi quote confirm QUOTE_ID --wait 30s
     """
     trade_quote(
-        ctx, lambda quotes: quotes.plan_confirm(quote_id, rfq_id), "Confirm this quote?",
+        ctx, lambda quotes: quotes.plan_confirm(quote_id, rfq_id), "Confirm this quote with real money?",
         wait=wait, yes=yes, dry_run=dry_run,
     )  # fmt: skip
 

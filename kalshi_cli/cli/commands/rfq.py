@@ -174,6 +174,6 @@ def accept(
     kalshi rfq accept RFQ_ID QUOTE_ID --side no --wait 1m
     """
     trade_quote(
-        ctx, lambda quotes: quotes.plan_accept(rfq_id, quote_id, side), "Accept this quote?",  # type: ignore[arg-type]
+        ctx, lambda quotes: quotes.plan_accept(rfq_id, quote_id, side), "Accept this quote with real money?",  # type: ignore[arg-type]
         wait=wait, yes=yes, dry_run=dry_run,
     )  # fmt: skip

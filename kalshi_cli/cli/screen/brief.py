@@ -75,7 +75,7 @@ def queue_lines(orders: Iterable[QueueRow], held: HeldByMarket) -> list[QueueLin
 
 
 class FillLine(OutputRow, frozen=True, kw_only=True):
-    """A trade, in the words of `OrderLine`; the second part of one that crossed zero has no fee of its own."""
+    """A trade, in the words of `OrderLine`, or a part of one that crossed zero, with its share of the fee."""
 
     time: Ts
     ticker: str
@@ -93,11 +93,9 @@ def fill_lines(fills: Iterable[AccountFillRow]) -> list[FillLine]:
     """Return the lines of trades: two of one that closed a position and opened the opposite one."""
     rows = list(fills)
     return [
-        FillLine.of(
-            each, side=part.words, price=part.price, count=part.count, fee=None if number else each.fee, order_id=short
-        )
+        FillLine.of(each, side=part.words, price=part.price, count=part.count, fee=part.fee, order_id=short)
         for each, short in zip(rows, short_ids([row.order_id for row in rows]), strict=True)
-        for number, part in enumerate(fill_parts(each))
+        for part in fill_parts(each)
     ]
 
 
@@ -131,10 +129,10 @@ class LotLine(OutputRow, frozen=True, kw_only=True):
     closed: str
     cost: Money
     proceeds: Money | None
-    gain: SignedMoney | None
     fees: Money
+    gain: SignedMoney | None
 
-    vital = ("quantity", "opened", "closed", "cost", "proceeds", "gain")
+    vital = ("quantity", "cost", "proceeds", "fees", "gain")
 
 
 def lot_lines(lots: Sequence[LotExport], now: Ts) -> list[LotLine]:

@@ -289,8 +289,10 @@ class _ExternalOrderGuard:
             if len(self._seconds) > MAX_WATCHED:
                 del self._seconds[next(iter(self._seconds))]
             return []
+        if not _counts(order):
+            return []
         words = self._state.order_words(order)
-        return self._told(order.order_id, order.client_order_id, words) if _counts(order) else []
+        return self._told(order.order_id, order.client_order_id, words, is_over=not order.status.is_live)
 
     def doubles(self) -> list[Effect]:
         """Report second orders once the exchange confirmed the first: the id in a response may be wrong."""
@@ -341,11 +343,12 @@ class _ExternalOrderGuard:
             del self._unowned[order_id]
         return effects
 
-    def _told(self, order_id: str, client_order_id: str, what: str) -> list[Effect]:
+    def _told(self, order_id: str, client_order_id: str, what: str, *, is_over: bool = False) -> list[Effect]:
         code, who = "FOREIGN_ACTIVITY", "another program or the web site"
         if client_order_id.startswith(OWN_ID):
             code, who = "OTHER_INSTANCE", "kalshi on another machine or with another state file"
-        text = f"{what}: placed by {who}. It counts toward the limits and is not canceled"
+        counts = "It is over: its fills count" if is_over else "It counts toward the limits and is not canceled"
+        text = f"{what}: placed by {who}. {counts}"
         return [AlertRaised(self._state.now, "critical", code, order_id, text)]
 
 

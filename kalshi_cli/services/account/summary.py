@@ -131,9 +131,11 @@ def _usage(use: LimitUsage) -> LimitUsageRow:
 def holding_row(
     position: Position, mark: Price | None, market: Market | None, source: MarkSource | None = None
 ) -> HoldingRow:
-    """Return an open position with the title of its market."""
+    """Return an open position with the title of its market; a known result is all that it can pay."""
+    row = position_row(position, mark, source=source)
+    paid = row.value if source == "settlement" else None
     return HoldingRow.of(
-        position_row(position, mark, source=source),
+        row,
         title=market.full_title if market is not None else None,
-        max_payout=notional(ONE_DOLLAR, Qty(abs(position.qty))),
+        max_payout=notional(ONE_DOLLAR, row.count) if paid is None else paid,
     )

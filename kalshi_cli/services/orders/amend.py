@@ -31,7 +31,7 @@ from kalshi_cli.core.model.messages import AmendEnded, Message, OrderState
 from kalshi_cli.core.model.order_terms import BID, outcome_price
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.services.orders.order_effect import OrderEffect, effect_at, effect_phrases, price_of
+from kalshi_cli.services.orders.order_effect import OrderEffect, effect_at, effect_phrases, price_of, price_warnings
 from kalshi_cli.services.orders.place import (
     RESOLVE_S,
     TRIES,
@@ -123,21 +123,10 @@ def amend_facts(env: str, proposal: AmendProposal) -> tuple[str, ...]:
 
 
 def amend_warnings(proposal: AmendProposal, collar: int | None) -> tuple[str, ...]:
-    """Return a warning about a new price that is further than the price collar behind the best price of its side.
-
-    The collar itself guards only the side that trades at once; a price of the other outcome typed by mistake rests.
-    """
-    outcome, wanted, market = proposal.change.outcome, proposal.amend.wanted, proposal.market
-    is_buy = (wanted.side is BID) == (outcome == "yes")
-    bid, ask = (market.yes_bid, market.yes_ask) if outcome == "yes" else (market.no_bid, market.no_ask)
-    best, price = bid if is_buy else ask, own_price(outcome, wanted.price)
-    if proposal.change.price is None or best is None or collar is None:
+    """Return a warning about a new price that is far behind the market."""
+    if proposal.change.price is None:
         return ()
-    away = best - price if is_buy else price - best
-    if away <= collar:
-        return ()
-    where = f"below the best bid ({show_price(best)})" if is_buy else f"above the best ask ({show_price(best)})"
-    return (f"{outcome.upper()} {show_price(price)} is {show_price(away)} {where}",)
+    return price_warnings(proposal.market, proposal.amend.wanted, proposal.change.outcome, collar)
 
 
 def _terms(order: Order, outcome: Outcome) -> str:

@@ -8,6 +8,7 @@ from contextlib import suppress
 import msgspec
 
 from kalshi_cli.base.errors import StateFileError
+from kalshi_cli.base.local_time import show_times
 from kalshi_cli.base.text import SHORT_ID_LENGTH
 from kalshi_cli.base.units import (
     ONE_DOLLAR,
@@ -15,20 +16,24 @@ from kalshi_cli.base.units import (
     Price,
     Qty,
     Ts,
+    format_ts,
     notional,
     show_least,
     show_money,
     show_most,
+    show_price,
     show_qty,
 )
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.market.fees import highest_fee
-from kalshi_cli.core.market.order_book import OrderBook
-from kalshi_cli.core.model.order_terms import BID, Side, leg_price
+from kalshi_cli.core.market.order_book import FillEstimate, OrderBook
+from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.order_terms import BID, Side, TimeInForce, leg_price
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.views.formats import format_age
+from kalshi_cli.views.row import Outcome, own_price
 
 
 class OrderEffect(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +126,67 @@ def price_of(order: Order, engine: TradingEngine) -> tuple[Money, Money]:
     return notional(leg_price(order.side, order.price), qty), fee
 
 
+def fills_now(order: Order, engine: TradingEngine) -> FillEstimate | None:
+    """Return what the book would fill of an order at once, up to its limit; None without a usable book."""
+    book = engine.state.books.get(order.ticker)
+    if book is None or not book.is_usable:
+        return None
+    reached = (qty for price, qty in book.levels(order.side.opposite) if (order.price - price) * order.side.sign >= 0)
+    return book.cost(order.side, Qty(min(order.remaining, sum(reached))))
+
+
+def fill_phrase(order: Order, now: FillEstimate, outcome: Outcome) -> str:
+    """Say how many contracts of an order the book fills now, at what price, and what becomes of the others."""
+    if now.average is None or order.post_only or (order.tif is TimeInForce.FOK and now.filled < order.remaining):
+        return "Fills nothing now" + (", and rests" if order.tif is TimeInForce.GTC and not now.filled else "")
+    average = show_price(own_price(outcome, now.average))
+    if now.filled == order.remaining:
+        return f"Fills now: all {show_qty(now.filled)} at {average} on average"
+    others = "the rest of it rests" if order.tif is TimeInForce.GTC else "the rest of it is canceled"
+    return f"Fills now: {show_qty(now.filled)} of {show_qty(order.remaining)} at {average} on average; {others}"
+
+
+def fill_warnings(order: Order, now: FillEstimate) -> tuple[str, ...]:
+    """Warn of an order that cannot do now what its kind says: it would be canceled or rejected as a whole."""
+    if order.post_only and now.filled:
+        return ("This order is post-only and would fill now, so the exchange rejects it",)
+    if order.tif is TimeInForce.IOC and not now.filled:
+        return ("Nothing can fill now, and an immediate or cancel order does not rest",)
+    if order.tif is TimeInForce.FOK and now.filled < order.remaining:
+        there = f"{show_qty(now.filled)} of {show_qty(order.remaining)}"
+        return (f"Only {there} can fill now, and a fill or kill order fills as a whole or not at all",)
+    return ()
+
+
+def price_warnings(market: Market, order: Order, outcome: Outcome, collar: int | None) -> tuple[str, ...]:
+    """Return a warning about a price that is further than the price collar behind the best price of its side.
+
+    The collar itself guards only the side that trades at once; a price of the other outcome typed by mistake rests.
+    """
+    is_buy = (order.side is BID) == (outcome == "yes")
+    bid, ask = (market.yes_bid, market.yes_ask) if outcome == "yes" else (market.no_bid, market.no_ask)
+    best, price = bid if is_buy else ask, own_price(outcome, order.price)
+    if best is None or collar is None:
+        return ()
+    away = best - price if is_buy else price - best
+    if away <= collar:
+        return ()
+    where = f"below the best bid ({show_price(best)})" if is_buy else f"above the best ask ({show_price(best)})"
+    return (f"{outcome.upper()} {show_price(price)} is {show_price(away)} {where}",)
+
+
+def terms_phrase(order: Order) -> str:
+    """Return the kind of an order and its end, where it has any: `, post-only, expires 2026-11-24 06:00:00 EST`."""
+    terms = (
+        {TimeInForce.IOC: "immediate or cancel", TimeInForce.FOK: "fill or kill"}.get(order.tif),
+        "post-only" if order.post_only else None,
+        "reduce-only" if order.reduce_only else None,
+        "canceled if trading pauses" if order.cancel_on_pause else None,
+        f"expires {show_times(format_ts(order.expires))}" if order.expires else None,
+    )
+    return "".join(f", {term}" for term in terms if term)
+
+
 def pnl_phrase(proceeds: Money, basis: Money, fee: Money) -> str:
     """Return the least P&L of a sale: of contracts that cost `basis`, for `proceeds` or more and at most this fee."""
     pnl = show_least(proceeds - basis - fee, signed=True)
@@ -155,6 +221,23 @@ def effect_phrases(effect: OrderEffect, fee: Money) -> tuple[str, ...]:
             f"maximum payout {show_most(notional(ONE_DOLLAR, effect.opened))}"
         )
     return tuple(phrases) or (f"fee up to {show_most(fee)}, no new risk",)
+
+
+def effect_note(ticker: str, action: str, effect: OrderEffect) -> str:
+    """Say what an order sells and buys where its words do not: a purchase that sells, a sale that buys."""
+    sold, bought, own, pledged = effect.sold, effect.bought, effect.own, effect.pledged
+    if (own == 0 and action == "buy") or (effect.opened == 0 and action == "sell"):
+        return ""
+    purchase = f"buys {show_qty(effect.opened)} {bought} at {show_price(effect.buys)}"
+    if own == 0:
+        return f"You hold no {sold} of {ticker}: this order {purchase}"
+    have = f"{show_qty(own)} {sold} of {ticker}"
+    if effect.closed == 0:
+        return f"Your open orders already sell your {have}: if they fill first, this order {purchase}"
+    others = f", and your open orders sell {show_qty(pledged)} of them" if pledged else ""
+    sale = f"sells {show_qty(effect.closed)} {sold} at {show_price(effect.sells)}"
+    sale += f", then {purchase}" if effect.opened else ""
+    return f"You hold {have}{others}: this order {sale}"
 
 
 def effects_phrase(effects: Sequence[OrderEffect], fees: Money) -> str:

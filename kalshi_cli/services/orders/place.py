@@ -24,6 +24,7 @@ from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_price,
 from kalshi_cli.core.account.closed_markets import ClosedMarket
 from kalshi_cli.core.account.order_index import is_as_sent
 from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.market.order_book import FillEstimate
 from kalshi_cli.core.model.effects import AlertRaised, CloseOrder, Effect, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
@@ -38,7 +39,18 @@ from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.account.recovery import EXTERNAL, load_engine, read_account
 from kalshi_cli.services.monitoring.health import require_synced_clock
-from kalshi_cli.services.orders.order_effect import OrderEffect, effect_at, effect_phrases, price_of
+from kalshi_cli.services.orders.order_effect import (
+    OrderEffect,
+    effect_at,
+    effect_note,
+    effect_phrases,
+    fill_phrase,
+    fill_warnings,
+    fills_now,
+    price_of,
+    price_warnings,
+    terms_phrase,
+)
 from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.runner import perform_effects, process_messages
@@ -169,6 +181,8 @@ class OrderProposal(msgspec.Struct, frozen=True, kw_only=True):
     effect: OrderEffect
     ticket: OrderTicket | None = None
     """The order as typed, to propose it again; None for a close."""
+    now: FillEstimate | None = None
+    """What the book fills of the order at once; None if that is unknown."""
 
     @property
     def worst_loss(self) -> Money:
@@ -308,7 +322,9 @@ class OrderEntry:
         if self.taken(engine, [ticket]):
             raise duplicate(ticket.client_order_id or "")
         verdict = engine.place(intent, client_order_id=ticket.client_order_id or "")
-        return engine, msgspec.structs.replace(self.judged(engine, market, verdict), ticket=ticket)
+        proposal = self.judged(engine, market, verdict)
+        now = fills_now(proposal.submit.order, engine)
+        return engine, msgspec.structs.replace(proposal, ticket=ticket, now=now)
 
     def judged(
         self, engine: TradingEngine, market: Market, verdict: SubmitOrder | CloseOrder | OrderRefused
@@ -444,10 +460,12 @@ def place_facts(env: str, ticket: OrderTicket, proposal: OrderProposal) -> tuple
     bid, ask = market.yes_bid, market.yes_ask
     if ticket.outcome == "no":
         bid, ask = _no_price(ask), _no_price(bid)
+    order, now = proposal.submit.order, proposal.now
     return (
-        f"{env}: {line} on {ticket.ticker}",
+        f"{env}: {line} on {ticket.ticker}{terms_phrase(order)}",
         *([market.full_title] if market.full_title else []),
         f"{outcome}: best bid {show_price(bid)}, best ask {show_price(ask)}",
+        *([fill_phrase(order, now, ticket.outcome)] if now is not None else []),
         *(text[0].upper() + text[1:] for text in effect_phrases(proposal.effect, proposal.fee)),
     )
 
@@ -456,28 +474,15 @@ def _no_price(price: Price | None) -> Price | None:
     return None if price is None else Price(ONE_DOLLAR - price)
 
 
-def place_warnings(ticket: OrderTicket, proposal: OrderProposal) -> tuple[str, ...]:
-    """Return the warnings of an order: no quotes to compare its price with, and what else it does than it says."""
-    market, warnings = proposal.market, []
+def place_warnings(ticket: OrderTicket, proposal: OrderProposal, collar: int | None) -> tuple[str, ...]:
+    """Return the warnings of an order: about its price, what it cannot do now, and what else it does than it says."""
+    market, order, warnings = proposal.market, proposal.submit.order, []
     if market.yes_bid is market.yes_ask is market.last is None:
         warnings.append("This market has no quotes and no trades yet, so the price could not be compared")
-    if text := effect_note(ticket, proposal.effect):
+    if text := effect_note(ticket.ticker, ticket.action, proposal.effect):
         warnings.append(text)
+    if proposal.now is not None:
+        warnings.extend(fill_warnings(order, proposal.now))
+    if ticket.tif is TimeInForce.GTC:
+        warnings.extend(price_warnings(market, order, ticket.outcome, collar))
     return tuple(warnings)
-
-
-def effect_note(ticket: OrderTicket, effect: OrderEffect) -> str:
-    """Say what an order sells and buys where its words do not: a purchase that sells, a sale that buys."""
-    sold, bought, own, pledged = effect.sold, effect.bought, effect.own, effect.pledged
-    if (own == 0 and ticket.action == "buy") or (effect.opened == 0 and ticket.action == "sell"):
-        return ""
-    purchase = f"buys {show_qty(effect.opened)} {bought} at {show_price(effect.buys)}"
-    if own == 0:
-        return f"You hold no {sold} of {ticket.ticker}: this order {purchase}"
-    have = f"{show_qty(own)} {sold} of {ticket.ticker}"
-    if effect.closed == 0:
-        return f"Your open orders already sell your {have}: if they fill first, this order {purchase}"
-    others = f", and your open orders sell {show_qty(pledged)} of them" if pledged else ""
-    sale = f"sells {show_qty(effect.closed)} {sold} at {show_price(effect.sells)}"
-    sale += f", then {purchase}" if effect.opened else ""
-    return f"You hold {have}{others}: this order {sale}"

@@ -233,7 +233,10 @@ class OrderService(OrderPlanningService):
             lambda: self.plan_ticket(ticket),
             subject=subject,
             facts=place_facts(self._env, ticket, proposal),
-            warnings=(*place_warnings(ticket, proposal), *repeat_warnings(self._resources, order)),
+            warnings=(
+                *place_warnings(ticket, proposal, self.entry.limits.price_collar),
+                *repeat_warnings(self._resources, order),
+            ),
             orders=(order_row(order, typed),),
             unknown_orders=sum(each.status is OrderStatus.UNKNOWN for each in engine.state.orders.live()),
             **plan_prices([(proposal.cost, proposal.fee, ticket.qty)]),

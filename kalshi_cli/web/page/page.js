@@ -207,11 +207,11 @@ const orderColumns = [
   ["Order id", orderId],
   ["", (row) => allowed.stop && row.order_id ? orderButtons(row) : ""],
 ];
-// The rows of fills: two of one that closed a position and opened the opposite one, whose fee is counted once. An older
-// loop does not say the parts.
+// The rows of fills: two of one that closed a position and opened the opposite one, which share its fee. An older loop
+// does not say the parts, or not their fees.
 const fillRows = (fills) => fills?.flatMap((row) => (row.parts.length ? row.parts : [{
   words: row.book_side === "bid" ? "buy YES" : "sell YES", price: row.price, count: row.count,
-}]).map((part, at) => ({ ...row, ...part, fee: at ? null : row.fee })));
+}]).map((part, at) => ({ ...row, ...part, fee: part.fee ?? (at ? null : row.fee) })));
 const fillColumns = [
   ["Time", (row) => day(row.time)],
   ["Market", (row) => market(row.ticker)],

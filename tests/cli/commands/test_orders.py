@@ -332,6 +332,28 @@ def test_on_prod_a_write_asks_and_nobody_is_there_to_say_yes(
     assert left(exchange) == [("0.41", "10")]
 
 
+class Keyboard(io.StringIO):
+    """Standard input of a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("name", ["place", "amend", "batch", "close"])
+def test_on_prod_the_question_says_real_money(
+    exchange: Served, mine: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (exchange.home / "orders.ndjson").write_text(line())
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3")
+    others = {"place": ("buy", TWO_SIDED, "1", "@0.40"), "close": ("close", TWO_SIDED)}
+    monkeypatch.setenv("KALSHI_ENV", "prod")
+    monkeypatch.setattr("sys.stdin", Keyboard("n\n"))
+    asked = program(*(others | commands(mine))[name])
+    assert (asked.code, "with real money? [y/N]" in asked.err) == (3, True), asked.err
+    assert left(exchange) == [("0.41", "10")]
+
+
 @pytest.mark.parametrize("name", ["amend", "decrease", "batch"])
 def test_on_prod_yes_is_an_answer(exchange: Served, mine: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (exchange.home / "orders.ndjson").write_text(line())

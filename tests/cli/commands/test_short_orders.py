@@ -13,7 +13,7 @@ from support.fault_proxy import Fault, fault_proxy
 from support.served import ME, TWO_SIDED, Served, Terminal, program
 
 from kalshi_cli import Kalshi
-from kalshi_cli.base.units import ONE_DOLLAR, contracts
+from kalshi_cli.base.units import ONE_DOLLAR, Price, contracts
 from kalshi_cli.core.model.order_terms import ASK, BID
 
 
@@ -248,6 +248,43 @@ def test_an_amend_far_behind_the_market_is_named_without_a_question(exchange: Se
     sold = program("sell", TWO_SIDED, "5", "@0.60", "--json").json["order_id"]
     asked = program("order", "amend", sold, "--side", "yes", "--price", "0.90", "--yes")
     assert "YES $0.90 is $0.43 above the best ask ($0.47)" in plain(asked.err)
+
+
+def test_a_new_order_far_behind_the_market_is_named(exchange: Served) -> None:
+    told = plain(program("buy", TWO_SIDED, "5", "@0.33", "--dry-run").err)
+    assert "YES $0.33 is $0.11 below the best bid ($0.44)" in told
+    assert "below the best bid" not in program("buy", TWO_SIDED, "5", "@0.34", "--dry-run").err
+    assert "NO $0.32 is $0.21 below the best bid ($0.53)" in plain(program("buy", TWO_SIDED, "5", "@0.32", "--no").err)
+    assert "YES $0.90 is $0.43 above the best ask ($0.47)" in plain(program("sell", TWO_SIDED, "5", "@0.90").err)
+
+
+def test_an_order_says_what_fills_now_and_what_rests(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4600", "1")
+
+    def told(*words: str) -> str:
+        return plain(program("buy", TWO_SIDED, *words, "--dry-run").err)
+
+    assert "Fills nothing now, and rests" in told("5", "@0.44")
+    assert "Fills now: all 2 at $0.45 on average" in told("2", "@0.47")
+    assert "Fills now: 4 of 5 at $0.4525 on average; the rest of it rests" in told("5", "@0.46")
+    assert "Fills now: 3 of 5 at $0.45 on average; the rest of it is canceled" in told("5", "@0.45", "--tif", "ioc")
+    assert "Nothing can fill now, and an immediate or cancel order does not rest" in told("5", "@0.44", "--tif", "ioc")
+    assert "Only 3 of 5 can fill now, and a fill or kill order" in told("5", "@0.45", "--tif", "fok")
+    assert "post-only and would fill now, so the exchange rejects it" in told("5", "@0.45", "--post-only")
+    sold = plain(program("buy", TWO_SIDED, "2", "@0.57", "--no", "--dry-run").err)
+    assert "Fills now: all 2 at $0.56 on average" in sold
+
+
+def test_an_order_says_its_kind_and_its_end(exchange: Served) -> None:
+    told = plain(program("buy", TWO_SIDED, "5", "@0.41", "--post-only", "--expires-in", "1h", "--dry-run").err)
+    assert re.search(rf"buy 5 YES at \$0.41 on {TWO_SIDED}, post-only, expires \d{{4}}-\d\d-\d\d \d\d:\d\d", told), told
+    reducing = ("buy", TWO_SIDED, "5", "@0.41", "--tif", "ioc", "--dry-run")
+    assert f"on {TWO_SIDED}, immediate or cancel" in plain(program(*reducing).err)
+    assert re.search(
+        r"is resting: 0 of 5 filled, expires \d{4}-", on_terminal("buy", TWO_SIDED, "5", "@0.41", "--expires-in", "1h")
+    )
+    assert "expires" not in on_terminal("buy", TWO_SIDED, "5", "@0.40")
 
 
 def test_cancel_takes_ids(exchange: Served) -> None:
@@ -492,3 +529,13 @@ def test_a_market_whose_result_is_known_shows_no_quotes_and_the_payout_that_is_d
     assert f"`kalshi market {TWO_SIDED}` shows its status, times and result" in plain(refused.err)
     assert f"{TWO_SIDED}: result known: payout of $42.00 is due" in plain(on_terminal("positions"))
     assert "result known: payout of $42.00 is due" in on_terminal("portfolio")
+    assert program("portfolio", "--json").json["positions"][0]["max_payout"] == "42.000000"
+
+
+def test_a_position_that_lost_has_no_payout(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "42")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "42")
+    assert program("portfolio", "--json").json["positions"][0]["max_payout"] == "42.000000"
+    exchange.call(lambda: exchange.exchange.settle(TWO_SIDED, Price(0), exchange.clock.now()))
+    (held,) = program("portfolio", "--json").json["positions"]
+    assert (held["mark_source"], held["value"], held["max_payout"]) == ("settlement", "0.000000", "0.000000")

@@ -625,10 +625,10 @@ def test_tax_lots_on_a_small_terminal_show_what_was_gained_and_the_total(
     ]  # fmt: skip
     render_rows(LotLine, lot_lines([LotExport.of(lot) for lot in lots], CLOSE), Format.TABLE, now=CLOSE)
     shown = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert shown[0] == ["ticker", "quantity", "opened", "closed", "cost", "proceeds", "gain"]
-    assert shown[1][1:] == ["10", "YES", "2025-06-11", "Jun", "11", "$6.00", "$8.00", "+$1.90"]
-    assert shown[2][1:] == ["5", "NO", "Jun", "11", "open", "$2.00", "—", "—"]
-    assert shown[-1] == ["Total", "closed", "$6.50", "$8.00", "+$1.35"]
+    assert shown[0] == ["ticker", "quantity", "closed", "cost", "proceeds", "fees", "gain"], "which add up"
+    assert shown[1][1:] == ["10", "YES", "Jun", "11", "$6.00", "$8.00", "$0.10", "+$1.90"]
+    assert shown[2][1:] == ["5", "NO", "open", "$2.00", "—", "$0.00", "—"]
+    assert shown[-1] == ["Total", "closed", "$6.50", "$8.00", "$0.15", "+$1.35"]
 
 
 def test_the_outcome_that_a_taker_bought_is_not_an_answer() -> None:

@@ -360,7 +360,9 @@ def test_an_alert_names_an_order_as_the_position_shows_that_it_is_meant(
     if held:
         hold(engine, make_fill(qty=contracts(held)))
     effects = engine.step(OrderState(NOW, make_order("web", order_id="f1", side=ASK, **changes)))
-    assert alert(effects, "FOREIGN_ACTIVITY").text.startswith(f"{words}: placed by ")
+    text = alert(effects, "FOREIGN_ACTIVITY").text
+    assert text.startswith(f"{words}: placed by ")
+    assert text.endswith("It is over: its fills count" if changes else "counts toward the limits and is not canceled")
 
 
 def test_an_order_of_others_that_is_over_and_never_traded_is_no_news(engine: TradingEngine) -> None:
