@@ -61,6 +61,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     trading_day: str
     pid: int | None
     is_running: bool
+    locked_since: Ts | None
+    """When the running loop took its lock; None if none runs or the time is unknown."""
     halt: Halt
     cycle: Heartbeat | None
     open_positions: int
@@ -330,6 +332,7 @@ def read_status(
         trading_day=trading_day,
         pid=who.pid if who is not None else None,
         is_running=who is not None,
+        locked_since=who.started if who is not None else None,
         halt=halt,
         cycle=cycle,
         open_positions=sum(1 for position in ledger.positions.values() if position.qty),
