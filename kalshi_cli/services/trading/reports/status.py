@@ -68,7 +68,9 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     open_positions: int
     unknown_orders: int
     resting_orders: int
-    """Own resting orders according to the state file; without a loop nothing manages them."""
+    """Resting orders according to the state file, own and external; without a loop nothing manages them."""
+    external_orders: int
+    """The part of `resting_orders` that other programs placed, or the user on the web site."""
     resting_until: Ts | None
     """Time at which the last resting order expires; None without resting orders, or if one never expires."""
     triggered_groups: tuple[str, ...]
@@ -159,7 +161,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
         if not self.resting_orders:
             return ""
         until = f"until {format_clock(self.resting_until)}" if self.resting_until else "until canceled"
-        return f"{pluralize(self.resting_orders, 'order')} may be resting {until}"
+        external = f" ({self.external_orders} external)" if self.external_orders else ""
+        return f"{pluralize(self.resting_orders, 'order')}{external} may be resting {until}"
 
 
 def status_brief(view: StatusView) -> StatusView:
@@ -338,6 +341,7 @@ def read_status(
         open_positions=sum(1 for position in ledger.positions.values() if position.qty),
         unknown_orders=sum(1 for order in live if _is_unknown(order, is_running=who is not None)),
         resting_orders=len(resting),
+        external_orders=sum(order.is_foreign for order in resting),
         resting_until=max(ends) if ends and len(ends) == len(resting) else None,
         triggered_groups=tuple(g.group_id for g in store.groups() if g.is_triggered) if store is not None else (),
         flatten_asked=Ts(asked) if asked and halt.state is TradingState.HALTED else None,
@@ -374,7 +378,7 @@ def _paused_by(halt: Halt, store: Store | None) -> AlertRaised | None:
 
 
 def _rests(order: Order, now: Ts) -> bool:
-    return bool(order.order_id) and not order.is_foreign and (order.expires is None or order.expires > now)
+    return bool(order.order_id) and (order.expires is None or order.expires > now)
 
 
 def _is_unknown(order: Order, *, is_running: bool) -> bool:
