@@ -34,6 +34,7 @@ _CODES: tuple[tuple[Remedy, str], ...] = (
     (Remedy("clock-skew", "kalshi health-check"), "CLOCK"),
     (Remedy("could-not-look", "kalshi health-check", "check"), "COULD_NOT_LOOK"),
     (Remedy("could-not-look", "kalshi check all", "check"), "CHECK_SKIPPED"),
+    (Remedy("could-not-look", "kalshi config check", "check"), "CONFIG_ERROR"),
     (Remedy("credentials-refused", "kalshi health-check", "check"), "CREDENTIALS"),
     (Remedy("daily-loss", "kalshi pnl --by day", "emergency_stop"), "DAILY_LOSS"),
     (Remedy("daily-loss", "kalshi pnl --by day", "drawdown_warning"), "DAY_DRAWDOWN DAY_LOSS DAY_FALL DRAWDOWN"),
