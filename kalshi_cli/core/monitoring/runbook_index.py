@@ -6,6 +6,8 @@ A code is stable and says what happened. The table gives the runbook to read, th
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 
@@ -17,9 +19,16 @@ class Remedy(msgspec.Struct, frozen=True):
     event: str = "error"
 
 
-def runbook_for(code: str) -> Remedy:
-    """Return the remedy for a code; for an unlisted code, the general one."""
-    return REMEDIES.get(code, DEFAULT_RUNBOOK)
+def runbook_for(code: str, text: str = "") -> Remedy:
+    """Return the remedy for a code; for an unlisted code, the general one.
+
+    An error that ended a loop has many causes: its runbook is the one that the text of the alert names, if any.
+    """
+    remedy, named = REMEDIES.get(code, DEFAULT_RUNBOOK), _NAMED.search(text) if code == "LOOP_FAILED" else None
+    return remedy if named is None else msgspec.structs.replace(remedy, runbook=named[1])
+
+
+_NAMED = re.compile(r"`kalshi runbook ([a-z-]+)`$")
 
 
 DEFAULT_RUNBOOK = Remedy("halted", "kalshi status")
