@@ -228,7 +228,7 @@ def _last_run_notes(status: RunStatus, now: Ts) -> Iterator[str]:
             " If kalshi traded here before, the file was lost: `kalshi runbook state-file`"
         )
     elif not status.is_running and status.is_at_exchange and status.as_of is not None:
-        known = status.rest or "no order is resting"
+        known = status.rest or "no resting order is on record"
         yield (
             f"No loop is running. By the state file, as of {format_time(status.as_of, now)}, {known}."
             " `kalshi order list` and `kalshi positions` read the exchange"
