@@ -170,7 +170,8 @@ def test_what_lasts_is_mailed_when_it_begins_when_it_changes_and_hourly_and_so_i
     assert mailed(2, "KALSHI ALL WARNING - DRIFT 1 of 500") == ""
     for _ in range(2):
         assert "UNKNOWN" in mailed(3, "KALSHI ALL UNKNOWN - no answer")
-    assert mailed(0, "KALSHI ALL OK - already running (pid 1)") == "", "who did not look does not know"
+    assert mailed(3, "KALSHI ALL UNKNOWN - already running (pid 1)") == "", "who did not look does not know"
+    assert mailed(2, "KALSHI ALL CRITICAL - CHECK_SKIPPED all: 4 in a row; already running (pid 1)"), "too often"
     assert mailed(0, "KALSHI ALL OK") == "OK again: kalshi check all (sim)\n"
     assert mailed(0, "KALSHI ALL OK") == ""
 

@@ -181,6 +181,7 @@ class StatusView(OutputRow, frozen=True, kw_only=True):
     open_positions: int
     unknown_orders: int
     resting_orders: int
+    external_orders: int
     resting_until: Ts | None
     triggered_groups: tuple[str, ...]
     flatten_asked: Ts | None
@@ -215,7 +216,7 @@ class StatusView(OutputRow, frozen=True, kw_only=True):
     screen = (
         "env", "mode", "running", "stalled_since", "state", "state_code", "state_reason", "state_since", "blind_since",
         "flatten_asked", "triggered_groups", "failed_strategies", "stale_sources", "trading_day", "day_pnl", "cash",
-        "as_of", "open_positions", "resting_orders", "resting_until", "unknown_orders", "strategy", "pid", "started",
-        "last_cycle", "cycles", "ended", "ended_in_order", "stopped_by", "exit_code", "feed_age_s",
+        "as_of", "open_positions", "resting_orders", "external_orders", "resting_until", "unknown_orders", "strategy",
+        "pid", "started", "last_cycle", "cycles", "ended", "ended_in_order", "stopped_by", "exit_code", "feed_age_s",
         "feed_lag_s", "no_book", "waiting", "sources",
     )  # fmt: skip

@@ -33,7 +33,7 @@ def phone() -> Iterator[Receiver]:
 
 def write(phone: Receiver, more: str, alerts: str = "") -> None:
     path = Path("config.yaml")
-    path.write_text(f"alerts:\n  channels:\n    phone: {{url: '{phone.url}/phone'}}\n{alerts}{more}")
+    path.write_text(f"alerts:\n  channels:\n    phone: {{url: '{phone.url}/phone', tiers: [critical]}}\n{alerts}{more}")
     path.chmod(0o600)
 
 
@@ -54,13 +54,17 @@ def test_an_error_elsewhere_in_the_configuration_is_told_the_second_time_and_so_
     write(phone, TYPO)
     ended = [program("check", name, "--notify", f"{phone.url}/also") for _ in range(3)]
     assert [each.code for each in ended] == [3, 3, 3]
-    assert sorted(told(phone)) == ["/also firing COULD_NOT_LOOK", "/phone firing COULD_NOT_LOOK"]
-    assert "max_dayly_loss" in phone.notices[0]["text"]
+    assert sorted(told(phone)) == ["/also firing CONFIG_ERROR", "/phone firing CONFIG_ERROR"]
+    for notice in phone.notices:
+        assert "no check can run: " in notice["text"]
+        assert "max_dayly_loss" in notice["text"]
+        assert (notice["subject"], notice["tier"], notice["count"]) == ("configuration", "critical", 1)
+        assert (notice["command"], notice["runbook"]) == ("kalshi config check", "could-not-look")
     write(phone, "")
     phone.received.clear()
     for _ in range(3):  # of all checks, one may find no time to look on a busy machine
         again = program("check", name)
-        if "/phone resolved COULD_NOT_LOOK" in told(phone):
+        if "/phone resolved CONFIG_ERROR" in told(phone):
             break
     else:
         pytest.fail(f"{again.out}{again.err}")
@@ -71,7 +75,7 @@ def test_an_error_elsewhere_in_the_configuration_is_told_the_second_time_and_so_
 def test_an_error_beside_a_channel_does_not_mute_it(phone: Receiver, error: str) -> None:
     write(phone, "", alerts=error)
     assert [program("check", "balance").code for _ in range(2)] == [3, 3]
-    assert told(phone) == ["/phone firing COULD_NOT_LOOK"]
+    assert told(phone) == ["/phone firing CONFIG_ERROR"]
     assert program("check", "balance").code == 3
     assert len(told(phone)) == 1, "not at every run"
 
@@ -86,7 +90,7 @@ def test_without_a_readable_file_the_channel_of_the_command_line_is_told(
     write(phone, "]")
     words = ("check", "balance", "--notify", f"{phone.url}/also")
     assert [program(*words).code for _ in range(3)] == [3, 3, 3]
-    assert told(phone) == ["/also firing COULD_NOT_LOOK"]
+    assert told(phone) == ["/also firing CONFIG_ERROR"]
 
 
 @pytest.mark.usefixtures("exchange")
@@ -103,5 +107,5 @@ def test_a_state_directory_of_others_is_told_without_its_state_file(phone: Recei
     Path("state").chmod(0o777)
     before = sorted(Path("state").rglob("state.db*"))
     assert [program("check", "balance").code for _ in range(2)] == [3, 3]
-    assert told(phone) == ["/phone firing COULD_NOT_LOOK"]
+    assert told(phone) == ["/phone firing CONFIG_ERROR"]
     assert sorted(Path("state").rglob("state.db*")) == before

@@ -454,7 +454,7 @@ class Board:
             told,
             key=lambda m: (is_end and m.told is None, m.ended is not None, -severity_rank(m.tier), m.since, m.subject),
         )
-        first, remedy = told[0], runbook_for(told[0].code)
+        first, remedy = told[0], runbook_for(told[0].code, told[0].text)
         for matter in told:
             is_past = kind == "event" and matter.lasts and (matter.told is None or self._is_quiet(matter, now))
             last = matter.told if is_end and matter.told is not None else now

@@ -22,6 +22,9 @@ KILL_MS = 5_000
 
 _OF_PERSON = ("CANCEL_ALL", "PAUSED")
 
+ALL_CANCELED = "and none remains"
+"""The end of the text of a CANCEL_ALL_RESULT that is no error; alert channels receive the result as critical anyway."""
+
 
 class HaltState(msgspec.Struct, frozen=True, kw_only=True):
     """The stored trading state, its start and cause; if active, since the user resumed."""
@@ -74,7 +77,8 @@ def _is_of_person(alert: AlertRaised, halt: HaltState) -> bool:
         if halt.is_active and alert.ts < halt.since:
             return True
         return halt.code == "CANCEL_ALL" and alert.ts >= halt.since - KILL_MS
-    return alert.code in _OF_PERSON
+    is_done = alert.code == "CANCEL_ALL_RESULT" and alert.text.endswith(ALL_CANCELED)
+    return is_done or alert.code in _OF_PERSON
 
 
 def _is_over(alert: AlertRaised, alerts: Iterable[AlertRaised], halt: HaltState) -> bool:

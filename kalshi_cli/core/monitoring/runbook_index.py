@@ -6,6 +6,8 @@ A code is stable and says what happened. The table gives the runbook to read, th
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 
@@ -17,9 +19,16 @@ class Remedy(msgspec.Struct, frozen=True):
     event: str = "error"
 
 
-def runbook_for(code: str) -> Remedy:
-    """Return the remedy for a code; for an unlisted code, the general one."""
-    return REMEDIES.get(code, DEFAULT_RUNBOOK)
+def runbook_for(code: str, text: str = "") -> Remedy:
+    """Return the remedy for a code; for an unlisted code, the general one.
+
+    An error that ended a loop has many causes: its runbook is the one that the text of the alert names, if any.
+    """
+    remedy, named = REMEDIES.get(code, DEFAULT_RUNBOOK), _NAMED.search(text) if code == "LOOP_FAILED" else None
+    return remedy if named is None else msgspec.structs.replace(remedy, runbook=named[1])
+
+
+_NAMED = re.compile(r"`kalshi runbook ([a-z-]+)`$")
 
 
 DEFAULT_RUNBOOK = Remedy("halted", "kalshi status")
@@ -34,6 +43,7 @@ _CODES: tuple[tuple[Remedy, str], ...] = (
     (Remedy("clock-skew", "kalshi health-check"), "CLOCK"),
     (Remedy("could-not-look", "kalshi health-check", "check"), "COULD_NOT_LOOK"),
     (Remedy("could-not-look", "kalshi check all", "check"), "CHECK_SKIPPED"),
+    (Remedy("could-not-look", "kalshi config check", "check"), "CONFIG_ERROR"),
     (Remedy("credentials-refused", "kalshi health-check", "check"), "CREDENTIALS"),
     (Remedy("daily-loss", "kalshi pnl --by day", "emergency_stop"), "DAILY_LOSS"),
     (Remedy("daily-loss", "kalshi pnl --by day", "drawdown_warning"), "DAY_DRAWDOWN DAY_LOSS DAY_FALL DRAWDOWN"),

@@ -19,6 +19,7 @@ from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.services.monitoring.alerting import Alerting
+from kalshi_cli.services.monitoring.runbooks import runbook_of_error
 from kalshi_cli.store.alert_tables import FLATTEN
 
 LOOK_S = 0.5
@@ -88,7 +89,8 @@ class AlertDispatcher:
                 is_refused = self._is_trading and isinstance(error, CredentialsError) and not error.is_clock
                 code = "CREDENTIALS" if is_refused else "LOOP_FAILED"
                 reason = error.message if isinstance(error, KalshiError) else f"{type(error).__name__}: {error}"
-                text = safe_text(redact(reason), 300)
+                text, named = safe_text(redact(reason), 300), runbook_of_error(error)
+                text = f"{text}. See `kalshi runbook {named}`" if named and code == "LOOP_FAILED" else text
                 self._last = AlertRaised(self.clock.now(), "critical", code, subject, text)
             raise
         finally:

@@ -65,7 +65,7 @@ def overview(resources: Resources, home: Home | None = None) -> AlertOverview:
 
 def notify_directly(resources: Resources, alert: AlertRaised, within_s: float = DIRECTLY_S) -> None:
     """Deliver an alert that the state file cannot hold to every channel that wants it, within `within_s` seconds."""
-    remedy, sinks, now = runbook_for(alert.code), resources.config.alerts.channels, resources.clock.now()
+    remedy, sinks, now = runbook_for(alert.code, alert.text), resources.config.alerts.channels, resources.clock.now()
     notice = Notice(
         notice_id=resources.new_id(), kind="event", tier=alert.tier, event=remedy.event, code=alert.code,
         subject=alert.subject, text=f"{alert.text}; the state file cannot be used", env=resources.config.env,

@@ -14,7 +14,7 @@ from kalshi_cli.base.file_trust import doubt_folder
 from kalshi_cli.config.config import log_folder
 from kalshi_cli.config.schema import CheckRange
 from kalshi_cli.config.values import RangeText
-from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, cause_of, report, sort_by_severity
+from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, cause_of, critical, report, sort_by_severity
 from kalshi_cli.core.monitoring.error_check import SHOWN_ONLY
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.account.key_lock import learn_key
@@ -74,6 +74,9 @@ class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
         return self.within_s * (part + LONGER.get(self.name, 0.0))
 
 
+CONFIGURATION = "configuration"
+"""The source, and the subject, of an error that lets no check start."""
+
 Show = Callable[[CheckReport, Sequence[CheckReport]], None]
 
 
@@ -131,6 +134,7 @@ def _conclude(
         f"check {each.check}": tuple(breach.as_sent for breach in each.breaches if breach.code not in SHOWN_ONLY)
         for each in reports
     }
+    findings[CONFIGURATION] = ()  # This check could start.
     past = turns.looked(whole.verdict)
     if past.was_skipped:
         findings[turns.source] = ()
@@ -144,14 +148,17 @@ def _conclude(
 def could_not_start(resources: Resources, name: str, error: KalshiError, notify: str, until: float) -> None:
     """Send that a check could not start, the second time in a row, to every channel that could be read.
 
-    The state file is used only where it exists, in a folder that no other user can write.
+    It is critical: no check can start, so nothing watches the account. The state file is used only where it exists, in
+    a folder that no other user can write.
     """
     turns = CheckRunLock(resources.state_dir / "checks", name, resources.machine, resources.tell)
-    past, home = turns.looked(Verdict.UNKNOWN), resources.home
-    findings = {f"check {each}": in_doubt(each, error).breaches for each in (ALL if name == "all" else (name,))}
+    home = resources.home
+    if not turns.looked(Verdict.UNKNOWN).is_doubted:
+        return
+    value = f"no check can run: {error.message}"
+    found = {CONFIGURATION: [critical("CONFIG_ERROR", CONFIGURATION, value, "a valid configuration")]}
     is_saved = (home.folder / "state.db").exists() and doubt_folder(home.folder) is None
-    is_new = not past.is_doubted
-    tell_sinks(resources, home, findings, notify, until, is_doubt_new=is_new, may_stop=True, is_saved=is_saved)
+    tell_sinks(resources, home, found, notify, until, is_doubt_new=False, may_stop=True, is_saved=is_saved)
 
 
 def _home(resources: Resources, wanted: CheckRequest) -> Home:

@@ -67,13 +67,15 @@ class CheckRunLock:
         return f"check {self._check} turns"
 
     def skipped(self, turn: CheckRun) -> tuple[CheckReport, PreviousRuns]:
-        """Count a skipped run and return its report."""
+        """Count a skipped run and return its report, which is `unknown`, or critical after too many."""
         times, _ = self._count(lambda skipped, doubts: (skipped + 1, doubts))
         many = Measure(label="skipped", value=times, crit=str(MAX_SKIPPED))
         breaches = many.breach("CHECK_SKIPPED", self._check, f"{times} in a row")
         summary = f"already running ({turn.who or 'just ended'})"
-        past = PreviousRuns(was_skipped=bool(breaches), is_doubted=False)
-        return report(self._check, summary, breaches, [many]), past
+        found = report(self._check, summary, breaches, [many])
+        if not breaches:  # It knows nothing, and one overlap needs no notice.
+            found = msgspec.structs.replace(found, verdict=Verdict.UNKNOWN, runbook="could-not-look")
+        return found, PreviousRuns(was_skipped=bool(breaches), is_doubted=False)
 
     def looked(self, verdict: Verdict) -> PreviousRuns:
         """Count a run that was not skipped."""

@@ -15,12 +15,13 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ConfigError, CredentialsError, KalshiError, RefusedError, UnreachableError
 from kalshi_cli.base.text import is_loopback
 from kalshi_cli.base.units import Ts, pluralize, show_money
-from kalshi_cli.config.config import refuse_other_hosts
+from kalshi_cli.config.config import Config, refuse_other_hosts
 from kalshi_cli.config.hosts import OtherHost
 from kalshi_cli.config.schema import HeartbeatConfig
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.monitoring.check_report import Verdict
+from kalshi_cli.core.monitoring.feed_check import pause_words
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.wire.replies import SET_CLOCK
@@ -28,8 +29,7 @@ from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.monitoring.alerting import AlertOverview
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.trading.halts import describe, resume_hint
-from kalshi_cli.services.trading.reports.status import first_steps, run_status
-from kalshi_cli.store.records import Heartbeat
+from kalshi_cli.services.trading.reports.status import RunStatus, first_steps, run_status
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.views.alerts import ADD_CHANNEL, NO_CHANNEL
 
@@ -230,15 +230,35 @@ def stream(
     return Verdict.OK, "connected and subscribed", ""
 
 
-def feeds(cycle: Heartbeat | None, *, is_running: bool) -> tuple[Verdict, str, str]:
-    """Return the age of the running loop's last stream message, and markets without an order book."""
-    if not is_running or cycle is None:
+def feeds(status: RunStatus, now: Ts, config: Config, pause: str = "") -> tuple[Verdict, str, str]:
+    """Check the age of the running loop's feed as `check feed` does, its order books, and that it is not stalled.
+
+    `pause` says why the exchange is quiet, which excuses silence; it does not excuse a loop that completes no cycle.
+    """
+    from kalshi_cli.services.monitoring.checks.feed import NEW_MS, feed_age, is_polled
+
+    if not status.is_running:
         return Verdict.OK, "no trading loop is running, so there is no feed", ""
-    if cycle.no_book:
-        return Verdict.WARNING, f"no usable order book: {cycle.no_book}", "run `kalshi check feed`"
-    if cycle.feed_age_ms is None:
-        return Verdict.OK, "order books are polled, not streamed", ""
-    return Verdict.OK, f"last message {cycle.feed_age_ms / 1000:.1f} s before the last cycle", ""
+    pulse = status.running
+    if pulse is None:
+        is_new = status.locked_since is not None and now - status.locked_since < NEW_MS
+        hint = "" if is_new else "run `kalshi status`"
+        return Verdict.OK if is_new else Verdict.UNKNOWN, "the loop has not completed a cycle yet", hint
+    age, is_stalled = feed_age(pulse, now, config, config.checks.feed_age_s), status.stalled_since is not None
+    last = f"last {'poll of order books' if is_polled(pulse, config) else 'message'} {age.value:g} s ago"
+    parts = [
+        f"the loop is stalled, last cycle {(now - pulse.completed) / 1000:.0f} s ago" if is_stalled else "",
+        "".join(f"{last} ({breach.bound})" for breach in age.breach("FEED_STALE", "stream")),
+        f"no usable order book: {pulse.no_book}" if pulse.no_book else "",
+    ]
+    detail = "; ".join(filter(None, parts))
+    if is_stalled:
+        return max(Verdict.WARNING, age.verdict), detail, "see `kalshi runbook heartbeat-lost`"
+    if not detail:
+        return Verdict.OK, last, ""
+    if pause:
+        return Verdict.OK, f"{detail}; {pause}", ""
+    return max(Verdict.WARNING, age.verdict), detail, "run `kalshi check feed`"
 
 
 def sinks(names: Sequence[str], told: AlertOverview, now: Ts, *, is_needed: bool = False) -> tuple[Verdict, str, str]:
@@ -303,6 +323,7 @@ NEED_EXCHANGE = ("clock", "account", "limits")
 def health_of(resources: Resources) -> list[HealthResult]:
     """Run every check, in the order in which they depend on each other; report a problem with the key once."""
     refuse_other_hosts(resources.config, "exchange.rest_url", "exchange.ws_url")
+    findings: list[HealthResult] = []
     checks: dict[str, Check] = {
         "host": lambda: hosts(resources.config.env, resources.config.other_hosts),
         "exchange": lambda: exchange(resources.public),
@@ -313,7 +334,7 @@ def health_of(resources: Resources) -> list[HealthResult]:
         "stream": lambda: stream(resources.ws_url, resources.signer, resources.clock, resources.rng),
         "state": lambda: state(resources.store),
         "disk": lambda: disk(resources.state_dir),
-        "feeds": lambda: _feeds(resources),
+        "feeds": lambda: _feeds(resources, findings),
         "sinks": lambda: _sinks(resources),
         "heartbeat": lambda: heartbeat(resources.config.heartbeat, resources.machine),
     }
@@ -321,7 +342,6 @@ def health_of(resources: Resources) -> list[HealthResult]:
         del checks["heartbeat"]
     if not resources.config.other_hosts:
         del checks["host"]
-    findings: list[HealthResult] = []
     for name, check in checks.items():
         is_bad = {each.check for each in findings if each.verdict is Verdict.CRITICAL}
         refused = next((each for each in ("key", "account") if each in is_bad), "")
@@ -344,9 +364,11 @@ def _stream_after_silence(resources: Resources) -> tuple[Verdict, str, str]:
     return verdict, detail, "see the line `exchange` above" if verdict is Verdict.CRITICAL else hint
 
 
-def _feeds(resources: Resources) -> tuple[Verdict, str, str]:
-    status = run_status(resources)
-    return feeds(status.cycle, is_running=status.is_running)
+def _feeds(resources: Resources, findings: Sequence[HealthResult]) -> tuple[Verdict, str, str]:
+    """Check the feed of the running loop; ask the exchange about a pause only if its own line is a warning."""
+    is_paused = any(each.check == "exchange" and each.verdict is Verdict.WARNING for each in findings)
+    pause = pause_words(resources.public.exchange_status()) if is_paused else ""
+    return feeds(run_status(resources), resources.clock.now(), resources.config, pause)
 
 
 def _sinks(resources: Resources) -> tuple[Verdict, str, str]:

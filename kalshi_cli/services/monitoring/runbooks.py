@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.errors import CredentialsError, KalshiError, StateFileError, UsageError
 from kalshi_cli.core.monitoring.runbook_index import REMEDIES
 
 PACKAGE = Path(__file__).parents[2]
@@ -59,3 +59,12 @@ def runbook(name: str) -> Runbook:
         hint = f"did you mean {near[0]}?" if near else "`kalshi runbook` lists the runbooks"
         raise UsageError(f"No runbook {name}", hint=hint, code="no_runbook")
     return shipped[wanted]
+
+
+def runbook_of_error(error: BaseException) -> str:
+    """Return the runbook of the error that ended a command; "" if it has none."""
+    if isinstance(error, CredentialsError) and error.is_clock:
+        return "clock-skew"
+    if isinstance(error, StateFileError) and error.code == "state_full":
+        return "disk-full"
+    return EXIT_CODES.get(str(error.exit_code.value), "") if isinstance(error, KalshiError) else ""

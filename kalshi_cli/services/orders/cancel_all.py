@@ -13,6 +13,7 @@ from kalshi_cli.base.units import format_ts, pluralize, show_price, show_qty
 from kalshi_cli.core.account.reconciliation import provable_at
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.monitoring.error_check import ALL_CANCELED
 from kalshi_cli.exchange.rest.rate_limits import Priority
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.services.account.recovery import reconcile, reconcile_unknown
@@ -226,7 +227,7 @@ class KillRun:
     def _tell_result(self, failure: object = None) -> None:
         """Send a notice of what the cancels achieved, unless it was sent; `failure` ended the run before its result."""
         if failure is None and self.error is None:
-            text = f"the kill switch canceled {pluralize(self.outcome.canceled, 'order')}, and none remains"
+            text = f"the kill switch canceled {pluralize(self.outcome.canceled, 'order')}, {ALL_CANCELED}"
         elif failure is None and self.outcome.is_clean:
             text = f"the kill switch: {self.error}"
         else:

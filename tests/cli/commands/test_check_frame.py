@@ -183,20 +183,22 @@ def test_an_exchange_that_does_not_answer_is_asked_once_and_everything_about_it_
 # -- turns --------------------------------------------------------------------------------------------------------
 
 
-def test_runs_that_find_one_at_work_are_fine_until_there_are_too_many(
+def test_runs_that_find_one_at_work_are_unknown_and_critical_if_there_are_too_many(
     proxy: FaultProxy, sink: Receiver, tmp_path: Path
 ) -> None:
     words = (*CHECK, "--notify", sink.url)
     with lock(state(tmp_path) / "checks" / "balance.lock", SystemClock()):
         for _ in range(MAX_SKIPPED):
             ended = program(*words)
-            assert (ended.code, f"already running (pid {os.getpid()}" in ended.out) == (0, True)
+            assert (ended.code, ended.out.partition(" (pid ")[0]) == (3, "KALSHI BALANCE UNKNOWN - already running")
+            assert f"(pid {os.getpid()}" in ended.out
         assert program("check", "positions").code == 0
         ended = program(*words, "--json")
         assert (ended.code, [breach["code"] for breach in ended.json["breaches"]]) == (2, ["CHECK_SKIPPED"])
     assert (program(*words).code, program(*words).code) == (0, 0)
     with lock(state(tmp_path) / "checks" / "balance.lock", SystemClock()):
-        assert program(*words).code == 0  # they are counted anew
+        again = program(*words, "--json")  # they are counted anew
+        assert (again.code, again.json["status"], again.json["runbook"]) == (3, "UNKNOWN", "could-not-look")
     assert sink.changes == [("firing", "CHECK_SKIPPED"), ("resolved", "CHECK_SKIPPED")]
 
 

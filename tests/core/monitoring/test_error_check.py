@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring.check_report import Measure
-from kalshi_cli.core.monitoring.error_check import OVER_MS, HaltState, disabled_strategy_breaches, errors
+from kalshi_cli.core.monitoring.error_check import ALL_CANCELED, OVER_MS, HaltState, disabled_strategy_breaches, errors
 
 COUNT = Measure(label="errors", value=0, warn="0", crit="10")
 
@@ -41,6 +42,8 @@ KILLED = HaltState(is_active=False, code="CANCEL_ALL", since=Ts(1_000))
     ("found", "halt", "count"),
     [
         (alert("CANCEL_ALL", ts=1_000), KILLED, 0),
+        (replace(alert("CANCEL_ALL_RESULT"), text=f"the kill switch canceled 1 order, {ALL_CANCELED}"), KILLED, 0),
+        (replace(alert("CANCEL_ALL_RESULT"), text="orders may be live"), KILLED, 1),
         (alert("PAUSED", ts=1_000), HaltState(), 0),
         (alert("GROUP_TRIGGERED", "g", 1_500), KILLED, 0),
         (alert("GROUP_TRIGGERED", "g", 1_500), HaltState(is_active=False, code="DAILY_LOSS", since=Ts(1_000)), 1),

@@ -115,6 +115,26 @@ def test_an_error_that_ends_the_loop_is_told(beside: Beside, error: Exception, t
     assert (notice.code, notice.subject, notice.text, notice.tier) == ("LOOP_FAILED", "spike", text, "critical")
 
 
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (StateFileError("no space", code="state_full"), "disk-full"),
+        (StateFileError("it is locked", code="state_locked"), "state-file"),
+        (CredentialsError("no key"), "credentials-refused"),
+        (CredentialsError("it is off", code="CLOCK"), "clock-skew"),
+        (ExchangeError("no such market"), "heartbeat-lost"),
+    ],
+)
+def test_the_alert_about_the_end_of_the_loop_names_the_runbook_of_its_cause(
+    beside: Beside, error: KalshiError, name: str
+) -> None:
+    with suppress(KalshiError), beside.courier().running("spike"):
+        raise error
+    ((_, notice),) = beside.receiver.taken
+    assert (notice.code, notice.runbook, notice.command) == ("LOOP_FAILED", name, "kalshi status")
+    assert notice.text.startswith(error.message)
+
+
 def test_a_key_that_is_refused_while_the_loop_runs_stops_trading(beside: Beside) -> None:
     courier = beside.courier()
     with suppress(CredentialsError), courier.running("spike"):

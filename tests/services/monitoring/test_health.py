@@ -1,10 +1,9 @@
-"""What `health-check` says of feeds and of whom it would tell."""
+"""What `health-check` says of the key, the disk and of whom it would tell."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
@@ -18,14 +17,9 @@ from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.services.monitoring import health
 from kalshi_cli.services.monitoring.alerting import AlertOverview
 from kalshi_cli.store.alert_tables import AlertChannelState, QueuedNotice
-from kalshi_cli.store.records import Heartbeat
 
 FAST_KEY, SLOW_KEY = Ed25519PrivateKey.generate(), generate_private_key(65_537, 2_048)
 NOW = Ts(1_780_000_000_000)
-CYCLE = Heartbeat(
-    run_id="r", pid=1, mode="live", strategy="s", started=Ts(1), completed=Ts(2), cycles=1, is_running=True,
-    feed_age_ms=1_500,
-)  # fmt: skip
 
 
 def letter(sink: str, created: Ts = NOW) -> QueuedNotice:
@@ -33,20 +27,6 @@ def letter(sink: str, created: Ts = NOW) -> QueuedNotice:
         number=1, notice_id="n", sink=sink, status="waiting", created=created, tries=1, moved=NOW, error="",
         tier="critical", body=b"{}",
     )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("cycle", "is_running", "verdict", "said"),
-    [
-        (None, False, Verdict.OK, "no trading loop is running, so there is no feed"),
-        (CYCLE, False, Verdict.OK, "no trading loop is running, so there is no feed"),
-        (CYCLE, True, Verdict.OK, "last message 1.5 s before the last cycle"),
-    ],
-)
-def test_feeds_are_those_of_a_running_loop(
-    cycle: Heartbeat | None, is_running: bool, verdict: Verdict, said: str
-) -> None:
-    assert health.feeds(cycle, is_running=is_running)[:2] == (verdict, said)
 
 
 @pytest.mark.parametrize(
@@ -67,13 +47,6 @@ def test_feeds_are_those_of_a_running_loop(
 )
 def test_an_rsa_key_is_named_and_so_is_signing_ahead(signer: Signer, presign: bool, said: str) -> None:
     assert health.key(signer, "demo", presign=presign) == (Verdict.OK, said, "")
-
-
-def test_a_market_without_a_book_is_a_warning_with_what_to_do() -> None:
-    found = health.feeds(msgspec.structs.replace(CYCLE, no_book="KXA gap"), is_running=True)
-    assert found == (Verdict.WARNING, "no usable order book: KXA gap", "run `kalshi check feed`")
-    polled = health.feeds(msgspec.structs.replace(CYCLE, feed_age_ms=None), is_running=True)
-    assert polled[:2] == (Verdict.OK, "order books are polled, not streamed")
 
 
 def test_who_is_told_is_said_and_what_did_not_reach_them() -> None:

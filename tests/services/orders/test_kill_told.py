@@ -99,6 +99,8 @@ def test_every_channel_is_told_after_the_cancels_and_once(exchange: Served, chan
     assert min(asked.at for asked in channels.asked) > canceled[0]
     assert last(channels) - begun < TOLD_WITHIN_S
     assert results(channels) == ["the kill switch canceled 1 order, and none remains"] * 3
+    errors = program("check", "errors", "--no-notify", "--json")
+    assert (errors.code, errors.json["breaches"]) == (0, []), "what worked is no error"
     assert program("cancel-all").code == 0
     assert [code for _, code, _ in told(channels)].count("CANCEL_ALL") == 3, "it is the same halt"
     assert len(results(channels)) == 6, "each run has its own result"

@@ -6,7 +6,8 @@ from msgspec.structs import replace
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Ts, pluralize
-from kalshi_cli.config.schema import MAX_INTERVAL_S
+from kalshi_cli.config.config import Config
+from kalshi_cli.config.schema import MAX_INTERVAL_S, CheckRange
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict, report
 from kalshi_cli.core.monitoring.feed_check import (
     account_unreadable_breach,
@@ -48,13 +49,13 @@ def examine(readings: CheckData) -> CheckReport:
         *from_the_future("loop", pulse.completed, readings.clock.now()),
     ]
     measures.append(Measure(label="no_book", value=no_book))
-    summary = _summary(measures, is_polled=_is_polled(readings, pulse))
+    summary = _summary(measures, is_polled=is_polled(pulse, readings.config))
     why = _pause(readings) if breaches else ""
     if why:
         summary += f"; {why}"
     # A pause of the exchange does not excuse a stale external source.
     bound = readings.checks.model_age
-    stale, age = model_age(pulse.listened_to, _as_of(readings, pulse), bound.warn or "", bound.crit or "")
+    stale, age = model_age(pulse.listened_to, _as_of(pulse, readings.clock.now()), bound.warn or "", bound.crit or "")
     if age is not None:
         measures.append(age)
         summary += f"; {pluralize(len(pulse.listened_to), 'external source')}, {len(stale)} stale"
@@ -76,14 +77,19 @@ def _starting(readings: CheckData, started: Ts | None) -> CheckReport:
 _CODES = {"feed_age_s": "FEED_STALE", "feed_lag_ms": "FEED_LATE", "feed_gaps": "FEED_GAPS"}
 
 
-def _measures(readings: CheckData, loop: LoopRecord, pulse: Heartbeat) -> list[Measure]:
-    now, checks = readings.clock.now(), readings.checks
-    age_s = (_as_of(readings, pulse) - pulse.completed) / 1000
+def feed_age(pulse: Heartbeat, now: Ts, config: Config, bound: CheckRange) -> Measure:
+    """Return the age of the loop's last message in seconds: that of the last cycle adds to the age within it."""
+    age_s = (_as_of(pulse, now) - pulse.completed) / 1000
     if pulse.feed_age_ms is not None:
         age_s += pulse.feed_age_ms / 1000
-    elif not _is_polled(readings, pulse):
+    elif not is_polled(pulse, config):
         age_s = (now - pulse.started) / 1000
-    measures = [measured("feed_age_s", round(age_s, 1), checks.feed_age_s, "s")]
+    return measured(FIRST, round(age_s, 1), bound, "s")
+
+
+def _measures(readings: CheckData, loop: LoopRecord, pulse: Heartbeat) -> list[Measure]:
+    now, checks = readings.clock.now(), readings.checks
+    measures = [feed_age(pulse, now, readings.config, checks.feed_age_s)]
     if pulse.feed_lag_ms is not None:
         measures.append(measured("feed_lag_ms", pulse.feed_lag_ms, checks.feed_lag_ms, "ms"))
     if loop.store is not None:
@@ -92,14 +98,14 @@ def _measures(readings: CheckData, loop: LoopRecord, pulse: Heartbeat) -> list[M
     return measures
 
 
-def _as_of(readings: CheckData, pulse: Heartbeat) -> Ts:
+def _as_of(pulse: Heartbeat, now: Ts) -> Ts:
     """Return the time for which the last cycle is valid: until the next one is due at the latest."""
-    return Ts(max(pulse.completed, readings.clock.now() - MAX_INTERVAL_S * 1000))
+    return Ts(max(pulse.completed, now - MAX_INTERVAL_S * 1000))
 
 
-def _is_polled(readings: CheckData, pulse: Heartbeat) -> bool:
+def is_polled(pulse: Heartbeat, config: Config) -> bool:
     """Return whether order books are polled with each cycle because no key is configured for the stream."""
-    return pulse.feed_age_ms is None and not readings.config.credential.key_id
+    return pulse.feed_age_ms is None and not config.credential.key_id
 
 
 def _in_time(readings: CheckData, pulse: Heartbeat, missing: list[Breach]) -> list[Breach]:

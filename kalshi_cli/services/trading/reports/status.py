@@ -61,12 +61,16 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     trading_day: str
     pid: int | None
     is_running: bool
+    locked_since: Ts | None
+    """When the running loop took its lock; None if none runs or the time is unknown."""
     halt: Halt
     cycle: Heartbeat | None
     open_positions: int
     unknown_orders: int
     resting_orders: int
-    """Own resting orders according to the state file; without a loop nothing manages them."""
+    """Resting orders according to the state file, own and external; without a loop nothing manages them."""
+    external_orders: int
+    """The part of `resting_orders` that other programs placed, or the user on the web site."""
     resting_until: Ts | None
     """Time at which the last resting order expires; None without resting orders, or if one never expires."""
     triggered_groups: tuple[str, ...]
@@ -157,7 +161,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
         if not self.resting_orders:
             return ""
         until = f"until {format_clock(self.resting_until)}" if self.resting_until else "until canceled"
-        return f"{pluralize(self.resting_orders, 'order')} may be resting {until}"
+        external = f" ({self.external_orders} external)" if self.external_orders else ""
+        return f"{pluralize(self.resting_orders, 'order')}{external} may be resting {until}"
 
 
 def status_brief(view: StatusView) -> StatusView:
@@ -223,7 +228,7 @@ def _last_run_notes(status: RunStatus, now: Ts) -> Iterator[str]:
             " If kalshi traded here before, the file was lost: `kalshi runbook state-file`"
         )
     elif not status.is_running and status.is_at_exchange and status.as_of is not None:
-        known = status.rest or "no order is resting"
+        known = status.rest or "no resting order is on record"
         yield (
             f"No loop is running. By the state file, as of {format_time(status.as_of, now)}, {known}."
             " `kalshi order list` and `kalshi positions` read the exchange"
@@ -330,11 +335,13 @@ def read_status(
         trading_day=trading_day,
         pid=who.pid if who is not None else None,
         is_running=who is not None,
+        locked_since=who.started if who is not None else None,
         halt=halt,
         cycle=cycle,
         open_positions=sum(1 for position in ledger.positions.values() if position.qty),
         unknown_orders=sum(1 for order in live if _is_unknown(order, is_running=who is not None)),
         resting_orders=len(resting),
+        external_orders=sum(order.is_foreign for order in resting),
         resting_until=max(ends) if ends and len(ends) == len(resting) else None,
         triggered_groups=tuple(g.group_id for g in store.groups() if g.is_triggered) if store is not None else (),
         flatten_asked=Ts(asked) if asked and halt.state is TradingState.HALTED else None,
@@ -371,7 +378,7 @@ def _paused_by(halt: Halt, store: Store | None) -> AlertRaised | None:
 
 
 def _rests(order: Order, now: Ts) -> bool:
-    return bool(order.order_id) and not order.is_foreign and (order.expires is None or order.expires > now)
+    return bool(order.order_id) and (order.expires is None or order.expires > now)
 
 
 def _is_unknown(order: Order, *, is_running: bool) -> bool:

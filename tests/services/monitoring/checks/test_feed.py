@@ -234,6 +234,73 @@ def test_the_loop_on_paper_polls_its_books_without_a_key(
     assert (ended.code, ended.json["summary"].partition(",")[0]) == (0, "order books are polled"), ended
 
 
+# -- in `health-check` --------------------------------------------------------------------------------------------
+
+
+def feeds() -> tuple[str, str]:
+    """The status and the detail of the line about feeds."""
+    (row,) = [row for row in program("health-check", "--json").json if row["check"] == "feeds"]
+    return row["status"], row["detail"]
+
+
+@pytest.mark.parametrize(
+    ("ago_s", "feed_age_ms", "status", "detail"),
+    [
+        (0.0, 500, "OK", "last message"),
+        (0.0, 15_000, "WARNING", "(limit 10 s)"),
+        (0.0, 90_000, "CRITICAL", "(limit 60 s)"),
+        (90.0, 500, "CRITICAL", "the loop is stalled, last cycle"),
+        (0.0, None, "CRITICAL", "last message 36"),
+    ],
+)
+@pytest.mark.usefixtures("running")
+def test_the_health_check_measures_the_feed_against_now_as_the_check_does(
+    store: Store, ago_s: float, feed_age_ms: int | None, status: str, detail: str
+) -> None:
+    beat(store, ago_s, feed_age_ms=feed_age_ms, cycles=1_000)
+    found = feeds()
+    assert (found[0], detail in found[1]) == (status, True), found
+    if status != "OK":
+        assert program("health-check").code == {"WARNING": 1, "CRITICAL": 2}[status]
+
+
+@pytest.mark.usefixtures("running")
+def test_a_loop_that_hangs_is_not_healthy_however_wide_the_range(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_CHECKS__FEED_AGE_S__WARN", "5000")
+    monkeypatch.setenv("KALSHI_CHECKS__FEED_AGE_S__CRIT", "5000")
+    beat(store, 90.0, cycles=1_000)
+    assert feeds()[0] == "WARNING"
+
+
+@pytest.mark.usefixtures("running")
+def test_the_health_check_names_a_market_without_a_book(store: Store) -> None:
+    beat(store, no_book="KXA-1: gap")
+    assert feeds() == ("WARNING", "no usable order book: KXA-1: gap")
+
+
+@pytest.mark.usefixtures("running")
+def test_a_pause_of_the_exchange_excuses_a_silent_feed_but_not_a_loop_that_hangs(
+    store: Store, shared: tuple[Served, FaultProxy]
+) -> None:
+    one, _ = shared
+    one.call(lambda: one.exchange.pause("trading", one.clock.now()))
+    beat(store, feed_age_ms=90_000)
+    found = feeds()
+    assert (found[0], "trading is paused" in found[1]) == ("OK", True), found
+    beat(store, 90.0, cycles=1_000)
+    assert feeds()[0] == "CRITICAL"
+
+
+def test_a_loop_without_a_cycle_is_healthy_only_while_it_starts(store: Store, tmp_path: Path) -> None:
+    beat(store, 10_000.0, is_running=False)
+    path = tmp_path / "state" / "sim" / "trade.lock"
+    for started, status in ((SystemClock().now(), "OK"), (SystemClock().now() - 31_000, "UNKNOWN"), (None, "UNKNOWN")):
+        with lock(path, SystemClock()):
+            path.write_bytes(msgspec.json.encode(LockHolder(os.getpid(), started)))  # type: ignore[arg-type]
+            assert feeds() == (status, "the loop has not completed a cycle yet")
+    assert feeds() == ("OK", "no trading loop is running, so there is no feed")
+
+
 # -- without a loop -----------------------------------------------------------------------------------------------
 
 

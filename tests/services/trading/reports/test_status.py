@@ -113,7 +113,6 @@ def test_after_a_loop_was_killed_its_orders_are_told_and_when_the_last_of_them_e
     beat(sim)
     on_file(sim, "a", 60)
     on_file(sim, "b", 90)
-    on_file(sim, "of-somebody", None, is_foreign=True)
     on_file(sim, "being-sent", 90, order_id="", status=OrderStatus.SUBMITTED)
     found = status(sim)
     last = Ts(sim.clock.now() + 90_000)
@@ -137,6 +136,19 @@ def test_an_order_without_an_end_rests_until_it_is_canceled(sim: Simulation) -> 
     on_file(sim, "b", None)
     assert (status(sim).resting_orders, status(sim).resting_until) == (2, None)
     assert "2 orders may be resting until canceled" in said(sim)
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_an_external_order_is_counted_and_named(sim: Simulation, *, is_running: bool) -> None:
+    on_file(sim, "of-somebody", None, is_foreign=True)
+    on_file(sim, "over", -1, is_foreign=True)
+    beat(sim, is_running=is_running)
+    view = status_view(status(sim))
+    assert (view.resting_orders, view.external_orders) == (1, 1)
+    assert "1 order (1 external) may be resting until canceled" in said(sim)
+    on_file(sim, "own", 60)
+    view = status_view(status(sim))
+    assert (view.resting_orders, view.external_orders) == (2, 1)
 
 
 def test_without_a_loop_the_counts_have_their_source_and_age_and_a_running_loop_needs_no_word(sim: Simulation) -> None:
