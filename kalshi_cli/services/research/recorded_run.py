@@ -18,6 +18,7 @@ from kalshi_cli.core.engine.strategy_runner import StrategyProtocol
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.inputs import Input
 from kalshi_cli.core.model.markets import FeeSchedule, Market
+from kalshi_cli.core.state.last_prices import LastPrices
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.feeds.recorded_results import read_results
@@ -149,6 +150,7 @@ def set_up(
         order_expiry_s=order_expiry_s,
     )
     state = engine.state
+    state.last_prices = LastPrices()
     venue = PaperVenue(
         cash=cash,
         fees=lambda ticker: state.fees.get(ticker, FeeSchedule()),

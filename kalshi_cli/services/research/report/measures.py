@@ -14,7 +14,9 @@ from kalshi_cli.core.account.ledger import Ledger
 from kalshi_cli.core.account.pnl import LedgerEntry, ProfitAndLoss, group_by, sort_by_time, total
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.engine.strategy_runner import MAX_INTENTS
+from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.effects import AlertRaised, AmendOrder, Effect, FillBooked, SubmitOrder
+from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
@@ -187,23 +189,33 @@ class Measurements:
             for name, times in sorted(self._floods.items())
         ]
         held = {ticker: qty for ticker, qty in state.net_held().items() if qty}
-        priced = [ticker for ticker in held if marks.get(ticker) is not None]
-        if len(held) > len(priced):
-            found.append(
-                f"No price for {pluralize(len(held) - len(priced), 'market')} with an open position: valued at cost"
-            )
-        for is_long, missing, worse in ((True, "bid", "lower"), (False, "ask", "higher")):
-            positions = [
-                (ticker, qty)
-                for ticker, qty in held.items()
-                if (qty > 0) == is_long and mark_source(state.seen(ticker), qty, state.books.get(ticker)) == "estimate"
-            ]
-            if positions:
-                found.append(_estimated(positions, marks, missing, worse))
-        return tuple(found)
+        by_value: dict[str, list[tuple[str, Qty]]] = {how: [] for how in (_NO_BID, _NO_ASK, _NO_BOOK, _NO_PRICE)}
+        for ticker, qty in held.items():
+            how = _valued_by(*state.priced(ticker), qty)
+            if how:
+                by_value[how].append((ticker, qty))
+        return (*found, *(_estimated(positions, marks, how) for how, positions in by_value.items() if positions))
 
 
-def _estimated(positions: Sequence[tuple[str, Qty]], marks: dict[str, Price | None], missing: str, worse: str) -> str:
+_NO_BID = "no bid at the end; valued at {} by estimate, the lower of the last price and the other side"
+_NO_ASK = "no ask at the end; valued at {} by estimate, the higher of the last price and the other side"
+_NO_BOOK = "no open order book at the end; valued at {} by the last known prices"
+_NO_PRICE = "no usable price; valued at {} by the price of the last fill"
+
+
+def _valued_by(book: OrderBook | None, market: Market | None, qty: Qty) -> str:
+    """Return how a position without a result is valued that no order in the book would close; empty for any other."""
+    source = mark_source(market, qty, book)
+    if source == "settlement" or (source == "quote" and book is not None):
+        return ""
+    if source is None:
+        return _NO_PRICE
+    if book is None:
+        return _NO_BOOK
+    return _NO_BID if qty > 0 else _NO_ASK
+
+
+def _estimated(positions: Sequence[tuple[str, Qty]], marks: dict[str, Price | None], how: str) -> str:
     """Return how many contracts nothing in the book would close, and their estimated value."""
     value = sum(
         notional(Price(at if qty > 0 else ONE_DOLLAR - at), Qty(abs(qty)))
@@ -211,10 +223,8 @@ def _estimated(positions: Sequence[tuple[str, Qty]], marks: dict[str, Price | No
         if (at := marks.get(ticker)) is not None
     )
     count = show_qty(Qty(sum(abs(qty) for _, qty in positions)))
-    return (
-        f"price to close {count} contracts in {pluralize(len(positions), 'market')} at: no {missing} at the end; "
-        f"valued at {show_money(Money(value))} by estimate, the {worse} of the last price and the other side"
-    )
+    where = pluralize(len(positions), "market")
+    return f"price to close {count} contracts in {where} at: {how.format(show_money(Money(value)))}"
 
 
 def span(parts: Iterable[tuple[Price | None, ...] | None]) -> tuple[Price, Price] | None:
