@@ -314,6 +314,23 @@ def test_a_gap_counts_to_the_close_at_most(tmp_path: Path) -> None:
         run(files=(path,), holes="refuse")
 
 
+def test_numbers_that_are_missing_since_before_the_close_are_a_gap(tmp_path: Path) -> None:
+    """The next frame of the book comes after the close: the missing ones may be of the time before."""
+    tape = Tape().watch(close_in_s=10).snapshot(**BOOK)
+    for _ in range(8):
+        tape.delta(1_000)
+    tape.skip(500)
+    tape.now = Ts(tape.now + 6_000)
+    tape.quote().snapshot()
+    path = tape.write(tmp_path / "tape.jsonl")
+    lake = lake_of(tmp_path, path)
+    for report in (run(files=(path,)), run(lake=lake.root)):
+        assert (report.holes, report.lost_s) == (1, pytest.approx(2, abs=0.1))
+    assert [row.holes for row in statistics(lake)] == [1]
+    with pytest.raises(UsageError, match=rf"expected seq 10 of sid 2, got 510 \({TICKER}\)"):
+        run(files=(path,), holes="refuse")
+
+
 def test_a_book_that_is_lost_to_the_close_is_counted_to_it_where_no_message_follows(tmp_path: Path) -> None:
     tape = Tape().watch(close_in_s=10).snapshot(**BOOK).delta(1_000).delta(1_000).skip(1)
     for _ in range(60):
