@@ -29,6 +29,7 @@ from kalshi_cli.feeds.recorded_results import MarketResult, is_history, merge_re
 from kalshi_cli.feeds.recording_format import NO_TIME
 from kalshi_cli.feeds.replay import ENDED, RECONNECTED, Replay
 from kalshi_cli.services.research.backtest import BacktestRequest
+from kalshi_cli.services.research.report.unknown import UnknownData
 
 if TYPE_CHECKING:
     from kalshi_cli.lake.changes import NewRows
@@ -313,24 +314,25 @@ def cut_text(name: str, at: Ts | None) -> str:
 
 def unknown_of(
     markets: Mapping[str, Market], fees: Mapping[str, FeeSchedule], *, has_trades: bool, missing: Iterable[str]
-) -> tuple[str, ...]:
-    """Return what the data of a backtest does not say, each in one line."""
-    total = pluralize(len(markets), "market")
-    without_fees = len(markets.keys() - fees.keys())
-    without_result = sum(not market.result for market in markets.values())
+) -> tuple[UnknownData, ...]:
+    """Return what the data of a backtest does not say."""
+    tickers = frozenset(markets)
+    without_fees = tickers - fees.keys()
+    without_result = frozenset(ticker for ticker, market in markets.items() if not market.result)
     found = []
     if without_fees:
-        found.append(
-            f"fees and fee waivers of {without_fees} of {total}; the standard fee is assumed (taker 7% of p(1-p))"
-        )
+        words = "fees and fee waivers of {missing} of {markets}; the standard fee is assumed (taker 7% of p(1-p))"
+        found.append(UnknownData(words=words, missing=without_fees, markets=tickers))
     if without_result:
-        found.append(
-            f"result of {without_result} of {total} (--results gives it); a position that is open at the end is valued "
-            "at the best price that closes it, or at an estimate without one"
+        words = (
+            "result of {missing} of {markets} (--results gives it); a position that is open at the end is valued at "
+            "the best price that closes it, or at an estimate without one"
         )
+        found.append(UnknownData(words=words, missing=without_result, markets=tickers))
     if not has_trades:
-        found.append("public trades: the data has none, so resting orders fill only where the book shows it")
+        words = "public trades: the data has none, so resting orders fill only where the book shows it"
+        found.append(UnknownData(words=words))
     series = {ticker.partition("-")[0] for ticker in markets}
     coins = (coin for coin in missing if any(coin in name for name in series))  # KXETHD and KXETH15M are of ETH
-    found += [f"outside price of {coin}; its markets were not traded" for coin in coins]
+    found += [UnknownData(words=f"outside price of {coin}; its markets were not traded") for coin in coins]
     return tuple(found)

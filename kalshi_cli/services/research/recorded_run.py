@@ -27,6 +27,7 @@ from kalshi_cli.services.research.backtest import BacktestReport, BacktestReques
 from kalshi_cli.services.research.input_filter import InputFilter
 from kalshi_cli.services.research.latency import recorded_latency
 from kalshi_cli.services.research.recorded_data import HoleFilter, cut_text, replay_of, require_messages, unknown_of
+from kalshi_cli.services.research.report.unknown import UnknownData
 from kalshi_cli.services.runner import run
 from kalshi_cli.services.trading.reports.run_summary import RunPlan
 from kalshi_cli.services.trading.strategy_watchdog import Watchdog
@@ -81,7 +82,7 @@ def over_recordings(
         hint = "use a file that `kalshi record` wrote: --data FILE"
         raise UsageError(f"No market found in {request.sources}", hint=hint, code="bad_recording")
     missing = hearing.missing_inputs(request)
-    cuts = [f"the rest of a recording: {cut_text(name, at)}" for name, at in replay.cut.items()]
+    cuts = [UnknownData(words=f"the rest of a recording: {cut_text(name, at)}") for name, at in replay.cut.items()]
     unknown = unknown_of(engine.state.markets, fees, has_trades=holes.has_trades, missing=missing)
     return msgspec.structs.replace(
         report,

@@ -341,7 +341,7 @@ def test_a_book_that_is_lost_to_the_close_is_counted_to_it_where_no_message_foll
 def test_a_market_without_a_bid_at_the_end_is_said_to_be_estimated(tmp_path: Path) -> None:
     tape = Tape().snapshot(**BOOK).delta(1_000).delta(1_000).delta(1_000)
     whole = run(files=(tape.write(tmp_path / "whole.jsonl"),))
-    assert not any("by estimate" in line for line in whole.facts.unknown)
+    assert not any("by estimate" in line for line in unknown_lines(whole))
     tape.delta(1_000, by="-53.00").delta(1_000, side="no", price="0.2000")
     report = run(files=(tape.write(tmp_path / "tape.jsonl"),))
     held = sum(fill.qty for fill in report.fills) // 100
@@ -405,7 +405,7 @@ def test_the_time_between_two_recordings_is_no_time_in_the_market(
 @pytest.mark.parametrize(("ticker", "number"), [("KXETHD-26MAY01-T1", 1), ("KXETH15M-1", 1), ("KXBTC-ETH", 0)])
 def test_the_missing_price_of_a_coin_is_named_where_it_has_a_market(ticker: str, number: int) -> None:
     lines = unknown_of({ticker: market(ticker=ticker)}, {}, has_trades=True, missing=["ETH"])
-    assert sum(line.startswith("outside price of ETH") for line in lines) == number
+    assert sum(each.line.startswith("outside price of ETH") for each in lines) == number
 
 
 class Flooder(Strategy):
@@ -421,7 +421,7 @@ class Flooder(Strategy):
 def test_requests_that_were_discarded_are_said(tmp_path: Path) -> None:
     tape = Tape().snapshot(**BOOK).delta(1_000).delta(1_000)
     report = run(Flooder(StrategyParams()), files=(tape.write(tmp_path / "tape.jsonl"),))
-    found = [each for each in report.facts.unknown if "STRATEGY_FLOOD" in each]
+    found = [each for each in unknown_lines(report) if "STRATEGY_FLOOD" in each]
     assert found == [
         "order requests of flooder beyond 100 in one call of a hook: the rest was discarded "
         f"{report.summary.intents // 100} times (STRATEGY_FLOOD)"
@@ -466,12 +466,12 @@ def test_a_hole_is_refused_where_asked(tmp_path: Path) -> None:
 
 def test_a_recording_that_ends_in_the_middle_says_so_first(tmp_path: Path) -> None:
     path = holed().write(tmp_path / "tape.jsonl.gz")
-    assert not any("TRUNCATED" in text for text in run(files=(path,)).facts.unknown)
+    assert not any("TRUNCATED" in text for text in unknown_lines(run(files=(path,))))
     path.write_bytes(path.read_bytes()[:-20])
     report = run(files=(path,))
     first, *_ = report.facts.unknown
-    assert first.startswith("the rest of a recording: tape.jsonl.gz ends in the middle: TRUNCATED after 2026-")
-    assert f"Unknown: {first}" in backtest_warnings(report)
+    assert first.line.startswith("the rest of a recording: tape.jsonl.gz ends in the middle: TRUNCATED after 2026-")
+    assert f"Unknown: {first.line}" in backtest_warnings(report)
 
 
 def test_results_of_other_markets_are_named_where_a_result_is_missing(tmp_path: Path) -> None:
