@@ -113,10 +113,9 @@ class MarketUpdates:
 
     def _on_gap(self, message: messages.FeedGap) -> list[Effect]:
         for ticker in message.tickers or tuple(self.state.books):
-            book = self.state.books.get(ticker)
-            if book is not None:
-                self.state.keep_prices(book)
-                book.invalidate(message.reason)
+            if ticker in self.state.books:
+                self.state.keep_prices(self.state.books[ticker])
+                self.state.books[ticker].invalidate(message.reason)
         return []
 
     def _on_feed_state(self, message: messages.FeedState) -> list[Effect]:
