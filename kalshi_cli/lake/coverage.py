@@ -22,7 +22,7 @@ class Covered(NamedTuple):
 class CoverageTracker:
     """Collects the coverage of a recording: from a snapshot of a market to a gap, or to the end.
 
-    A loss that is noticed after the close of a market is no gap: the reason is then `closed`.
+    A loss after the close of a market is no gap: the reason is then `closed`.
     """
 
     def __init__(self) -> None:
@@ -38,18 +38,18 @@ class CoverageTracker:
         """Note a snapshot of a market; a later one changes nothing."""
         self._since.setdefault(market, at)
 
-    def lost(self, markets: Iterable[str], last: int, reason: str, noticed: int = 0) -> None:
-        """Note that messages of these markets were lost after `last`; the loss was noticed at `noticed`."""
+    def lost(self, markets: Iterable[str], last: int, reason: str, begin: int = 0) -> None:
+        """Note that messages of these markets were lost: they are covered to `last`, and none is missing to `begin`."""
         for market in markets:
             since = self._since.pop(market, None)
             if since is not None:
-                is_closed = market in self._closes and max(last, noticed) >= self._closes[market]
+                is_closed = market in self._closes and begin >= self._closes[market]
                 why = "closed" if is_closed and reason in HOLE_ENDS else reason
                 self.found.append(Covered(market, since, max(since, last), why))
 
     def end(self, last: int, reason: str, noticed: int = 0) -> None:
-        """Note the end of a connection or of the recording."""
-        self.lost(sorted(self._since), last, reason, noticed)
+        """Note the end of a connection or of the recording, which was noticed at `noticed`."""
+        self.lost(sorted(self._since), last, reason, max(last, noticed))
 
 
 class CoveredTimes:

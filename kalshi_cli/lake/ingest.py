@@ -56,6 +56,8 @@ class SessionWriter:
         self._gaps: set[str] = set()
         self._number = 0
         self._first = self._last = self._recv_first = self._recv_last = -1
+        self._last_of_book = 0
+        """The time of the last change of a book: only its numbers tell that nothing is missing to then."""
         self._is_new = False
         self.changes = self.left_out = 0
 
@@ -68,11 +70,13 @@ class SessionWriter:
             self._gaps.update(item.tickers)
             for ticker in self._books.keys() & set(item.tickers):
                 self._books[ticker].invalidate(item.reason)
-            self._tracker.lost(item.tickers, self._last, "gap", event.placed_us)
+            self._tracker.lost(item.tickers, self._last, "gap", self._last_of_book)
         elif isinstance(item, WatchNote) and item.close_time is not None:
             self._tracker.closes(item.ticker, item.close_time * 1000)
         elif isinstance(item, MarketChange):
             self._tracker.closes(item.market.ticker, item.market.close_time * 1000)
+        elif isinstance(item, BookDelta):
+            self._last_of_book = event.placed_us
         self._last = event.placed_us
         if self._first < 0:
             self._first = self._last

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
 import signal
 import subprocess
 import sys
@@ -521,6 +522,22 @@ def test_a_full_disk_is_an_error_of_one_line(unbuffered: str) -> None:
     assert done.stderr.startswith("error: No space left on device: the output was not written\n")
     assert "stays sent" in done.stderr, "a script must not send the order again"
     assert done.stderr.count("\n") == 2
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_of_which_only_the_first_part_fits_is_an_error(unbuffered: str, tmp_path: Path) -> None:
+    """A short write is not an error of the system: only the next one tells that the disk is full."""
+    fits = 512
+    command = [sys.executable, "-m", "kalshi_cli", "--env", "sim", "config", "show", "--json"]
+    with (tmp_path / "config.json").open("w") as cut:
+        done = subprocess.run(
+            command, stdout=cut, stderr=subprocess.PIPE, text=True, timeout=60,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered, "PYTHONDONTWRITEBYTECODE": "1"},
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (fits, fits)),
+        )  # fmt: skip
+    assert (tmp_path / "config.json").stat().st_size == fits, "the first part was written"
+    assert done.returncode == ExitCode.FAILED
+    assert json.loads(done.stderr)["error"]["message"] == "File too large: the output was not written"
 
 
 @pytest.mark.parametrize("is_json", [True, False])

@@ -20,7 +20,7 @@ from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.feeds.recorder import Recorder
 from kalshi_cli.feeds.recording_format import decode_line
-from kalshi_cli.services.research.backtest import BacktestRequest
+from kalshi_cli.services.research.backtest import BacktestRequest, unknown_lines
 from kalshi_cli.services.research.recorded_run import over_recordings
 from kalshi_cli.services.trading.reports.run_summary import RunPlan
 from kalshi_cli.strategies.base import Strategy, StrategyParams
@@ -67,7 +67,7 @@ def paid(path: Path, fees: FeeSchedule | None) -> tuple[Money, tuple[str, ...]]:
         order_expiry_s=90.0, interval_s=1.0,
     )  # fmt: skip
     assert report.summary.fills == 1
-    return report.summary.fees, report.facts.unknown
+    return report.summary.fees, unknown_lines(report)
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,8 @@ class Tape:
         msg = {"market_ticker": ticker, "price_dollars": price, "delta_fp": by, "side": side, "ts_ms": self.now}
         return self._numbered("orderbook_delta", msg)
 
-    def quote(self, at: Ts | None = None, ticker: str = TICKER) -> Tape:
-        fields = {"yes_bid_dollars": "0.4000", "yes_ask_dollars": "0.4400", "price_dollars": "0.4200"}
+    def quote(self, at: Ts | None = None, ticker: str = TICKER, last: str = "0.4200") -> Tape:
+        fields = {"yes_bid_dollars": "0.4000", "yes_ask_dollars": "0.4400", "price_dollars": last}
         sizes = {"yes_bid_size_fp": "1.00", "yes_ask_size_fp": "1.00", "volume_fp": "9.00"}
         msg = {"market_ticker": ticker, **fields, **sizes, "ts_ms": self.now if at is None else at}
         return self._line(frame={"type": "ticker", "sid": 1, "msg": msg})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import re
 import select
@@ -37,7 +39,7 @@ def write_out(text: str, *, flush: bool = False) -> None:
     Without `flush`, data without a reader is dropped: neither the work of a command nor its exit code depend on one.
     """
     try:
-        sys.stdout.write(text)
+        _write_all(text)
         if flush:
             sys.stdout.flush()
     except BrokenPipeError:
@@ -46,6 +48,23 @@ def write_out(text: str, *, flush: bool = False) -> None:
             raise
     except OSError as error:
         raise _unwritten(error) from error
+
+
+def _write_all(text: str) -> None:
+    """Write a text to stdout, all of it or with an error.
+
+    With PYTHONUNBUFFERED Python drops the rest of a write of which only the first part fits on the disk.
+    """
+    unbuffered = getattr(sys.stdout, "buffer", None)
+    if not isinstance(unbuffered, io.RawIOBase):
+        sys.stdout.write(text)
+        return
+    left = memoryview(text.encode(sys.stdout.encoding, sys.stdout.errors or "strict"))
+    while left:
+        written = unbuffered.write(left)
+        if written is None:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        left = left[written:]
 
 
 def write_sentence(text: str, *, flush: bool = False) -> None:

@@ -11,6 +11,7 @@ from kalshi_cli.core.engine.strategy_runner import StrategyRunner
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.effects import AlertRaised, Effect
+from kalshi_cli.core.model.markets import ENDED
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.risk.guards import Guards
 from kalshi_cli.core.state.state import EngineState
@@ -74,6 +75,7 @@ class MarketUpdates:
         book = self.state.books.get(message.ticker)
         if book is None:
             return []
+        self.state.keep_prices(book, is_lost=not (message.bids or message.asks))
         book.load(message.bids, message.asks, message.ts)
         self.book_watch.crossed.pop(message.ticker, None)
         return self._decide(book)
@@ -112,6 +114,7 @@ class MarketUpdates:
     def _on_gap(self, message: messages.FeedGap) -> list[Effect]:
         for ticker in message.tickers or tuple(self.state.books):
             if ticker in self.state.books:
+                self.state.keep_prices(self.state.books[ticker])
                 self.state.books[ticker].invalidate(message.reason)
         return []
 
@@ -124,6 +127,9 @@ class MarketUpdates:
 
     def _on_market(self, message: messages.MarketChange) -> list[Effect]:
         market = message.market
+        known = self.state.books.get(market.ticker)
+        if known is not None and market.status in ENDED:
+            self.state.keep_prices(known)
         self.state.markets[market.ticker] = market
         if message.fees is not None:
             self.state.fees[market.ticker] = message.fees

@@ -20,6 +20,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import MarkSource, Settlement
 from kalshi_cli.core.state.back_off import BackOff
+from kalshi_cli.core.state.last_prices import LastPrices
 from kalshi_cli.core.state.order_rate import SentOrder, SentOrders
 
 
@@ -41,6 +42,8 @@ class EngineState:
 
     simulated_group_limit: Qty | None = None
     """The limit of the order groups that a run with simulated fills would have live; None in live trading."""
+    last_prices: LastPrices | None = None
+    """The last prices of a backtest; None where markets are read again, whose prices are newer."""
 
     def __init__(
         self,
@@ -265,12 +268,31 @@ class EngineState:
         return market.event_ticker if market is not None else ticker.rpartition("-")[0] or ticker
 
     def marks(self) -> dict[str, Price | None]:
-        """Return the mark of each open position, by `mark`; None if no price is known.
+        """Return the mark of each open position; None if no price is known.
 
         Each market has one mark: if subaccounts have both sides, the mark of the larger.
         """
-        held = self.net_held().items()
-        return {ticker: mark(self.books.get(ticker), self.seen(ticker), qty) for ticker, qty in held}
+        return {ticker: self.mark_of(ticker, qty) for ticker, qty in self.net_held().items()}
+
+    def mark_of(self, ticker: str, qty: Qty) -> Price | None:
+        """Return the mark of a position, by `mark`; in a backtest at least the price of its last fill."""
+        found = mark(*self.priced(ticker), qty)
+        if found is not None or self.last_prices is None:
+            return found
+        fills = (entry for entry in reversed(self.ledger.entries_of(ticker)) if isinstance(entry, Fill))
+        return next((fill.price for fill in fills), None)
+
+    def keep_prices(self, book: OrderBook, *, is_lost: bool = True) -> None:
+        """Keep the best prices of a book before it is lost or emptied; forget older ones if it is renewed."""
+        if self.last_prices is not None and book.ticker in self.markets:
+            self.last_prices.keep(self.markets[book.ticker], book, is_lost=is_lost)
+
+    def priced(self, ticker: str) -> tuple[OrderBook | None, Market | None]:
+        """Return the book and the market whose prices value a position."""
+        book, market = self.books.get(ticker), self.seen(ticker)
+        if self.last_prices is None or market is None:
+            return book, market
+        return self.last_prices.priced(market, book, self.quotes.get(ticker))
 
     def net_held(self) -> dict[str, Qty]:
         """Return the net position of each market over all subaccounts."""

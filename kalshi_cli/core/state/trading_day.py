@@ -14,7 +14,7 @@ from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.limits import RiskLimits
-from kalshi_cli.core.state.state import EngineState, mark
+from kalshi_cli.core.state.state import EngineState
 
 
 class TradingDayTotals:
@@ -74,9 +74,9 @@ class TradingDayTotals:
         """Return the mark of a position. While its book is unusable, the last mark stays: a short gap is not a loss."""
         book, market, side = self._state.books.get(ticker), self._state.seen(ticker), (ticker, qty > 0)
         if book is not None and book.is_usable:
-            self._marks[side] = mark(book, market, qty)
+            self._marks[side] = self._state.mark_of(ticker, qty)
         is_settled = market is not None and market.settlement_value is not None
-        return self._marks[side] if side in self._marks and not is_settled else mark(book, market, qty)
+        return self._marks[side] if side in self._marks and not is_settled else self._state.mark_of(ticker, qty)
 
 
 def day_of(ts: Ts, zone: ZoneInfo) -> str:

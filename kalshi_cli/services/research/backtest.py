@@ -191,14 +191,15 @@ def backtest_view(report: BacktestReport) -> BacktestView:
         bounds=tuple(FillBoundRow.of(bound) for bound in report.bounds),
         holes=report.holes,
         rows=tuple(PnlRow.of(part, key=ticker) for ticker, part in report.markets.items()),
-        **{**fields, "unknown": unknown_lines(report)},
+        unknown=unknown_lines(report),
+        **fields,
     )
 
 
 def unknown_lines(report: BacktestReport) -> tuple[str, ...]:
     """Return what the data does not say, one line each: first its gaps."""
     facts = report.facts
-    found = (*_after_group_limit(facts.group_limits), *facts.unknown)
+    found = (*_after_group_limit(facts.group_limits), *(each.line for each in facts.unknown))
     if not report.holes:
         return found
     done = "ignored" if report.gap_mode == "ignore" else "no trading in a market until its next snapshot"

@@ -27,8 +27,9 @@ from kalshi_cli.exchange.stream.sequencing import recorded_frames
 from kalshi_cli.feeds.period import TapePeriod
 from kalshi_cli.feeds.recorded_results import MarketResult, is_history, merge_results
 from kalshi_cli.feeds.recording_format import NO_TIME
-from kalshi_cli.feeds.replay import ENDED, Replay
+from kalshi_cli.feeds.replay import ENDED, RECONNECTED, Replay
 from kalshi_cli.services.research.backtest import BacktestRequest
+from kalshi_cli.services.research.report.unknown import UnknownData
 
 if TYPE_CHECKING:
     from kalshi_cli.lake.changes import NewRows
@@ -220,7 +221,7 @@ class HoleFilter:
     def __init__(self, mode: str) -> None:
         self._mode = mode
         self._closes: dict[str, Ts] = {}
-        """The close time of each market that has not closed."""
+        """The close time of each market."""
         self._since: dict[str, Ts] = {}
         self._is_over: set[str] = set()
         """Markets whose recording ended, while that of others went on: later times are not lost."""
@@ -258,7 +259,8 @@ class HoleFilter:
                 self._last = message.last_ts
             elif isinstance(message, BookSnapshot):
                 since = self._since.pop(message.ticker, None)
-                self._lost_ms += 0 if since is None else message.ts - since
+                end = min(message.ts, self._closes.get(message.ticker, message.ts))
+                self._lost_ms += 0 if since is None else max(0, end - since)
                 self._is_over.discard(message.ticker)
             elif isinstance(message, Tick):
                 self._tick = message.ts
@@ -268,7 +270,8 @@ class HoleFilter:
                 self.has_trades = True
             elif isinstance(message, FeedGap):
                 self._ended = message.ts if message.reason == ENDED else None
-                self._lose(message, [ticker for ticker in message.tickers if self._is_open(ticker, message.ts)])
+                at = self._first_lost(message)
+                self._lose(message, [ticker for ticker in message.tickers if at < self._closes.get(ticker, 0)])
                 if self._mode == "ignore":
                     continue
             yield message
@@ -278,12 +281,16 @@ class HoleFilter:
         if market.status in _BEFORE_CLOSE:
             self._closes[market.ticker] = market.close_time
             return
-        end = min(ts, self._closes.pop(market.ticker, ts))
+        end = self._closes[market.ticker] = min(ts, self._closes.get(market.ticker, ts))
         since = self._since.pop(market.ticker, end)
         self._lost_ms += max(0, end - since) if market.ticker not in self._is_over else 0
 
-    def _is_open(self, ticker: str, ts: Ts) -> bool:
-        return ts < self._closes.get(ticker, 0)
+    def _first_lost(self, gap: FeedGap) -> Ts:
+        """Return the time from which a gap has lost messages. Missing numbers may be of any time since the last one.
+
+        A connection that ends has sent everything until then.
+        """
+        return gap.ts if gap.reason in (RECONNECTED, ENDED) else self._last or gap.ts
 
     def _lose(self, gap: FeedGap, tickers: Sequence[str]) -> None:
         if tickers and self._mode == "refuse":
@@ -307,24 +314,25 @@ def cut_text(name: str, at: Ts | None) -> str:
 
 def unknown_of(
     markets: Mapping[str, Market], fees: Mapping[str, FeeSchedule], *, has_trades: bool, missing: Iterable[str]
-) -> tuple[str, ...]:
-    """Return what the data of a backtest does not say, each in one line."""
-    total = pluralize(len(markets), "market")
-    without_fees = len(markets.keys() - fees.keys())
-    without_result = sum(not market.result for market in markets.values())
+) -> tuple[UnknownData, ...]:
+    """Return what the data of a backtest does not say."""
+    tickers = frozenset(markets)
+    without_fees = tickers - fees.keys()
+    without_result = frozenset(ticker for ticker, market in markets.items() if not market.result)
     found = []
     if without_fees:
-        found.append(
-            f"fees and fee waivers of {without_fees} of {total}; the standard fee is assumed (taker 7% of p(1-p))"
-        )
+        words = "fees and fee waivers of {missing} of {markets}; the standard fee is assumed (taker 7% of p(1-p))"
+        found.append(UnknownData(words=words, missing=without_fees, markets=tickers))
     if without_result:
-        found.append(
-            f"result of {without_result} of {total} (--results gives it); a position that is open at the end is valued "
-            "at the best price that closes it, or at an estimate without one"
+        words = (
+            "result of {missing} of {markets} (--results gives it); a position that is open at the end is valued at "
+            "the best price that closes it, or at an estimate without one"
         )
+        found.append(UnknownData(words=words, missing=without_result, markets=tickers))
     if not has_trades:
-        found.append("public trades: the data has none, so resting orders fill only where the book shows it")
+        words = "public trades: the data has none, so resting orders fill only where the book shows it"
+        found.append(UnknownData(words=words))
     series = {ticker.partition("-")[0] for ticker in markets}
     coins = (coin for coin in missing if any(coin in name for name in series))  # KXETHD and KXETH15M are of ETH
-    found += [f"outside price of {coin}; its markets were not traded" for coin in coins]
+    found += [UnknownData(words=f"outside price of {coin}; its markets were not traded") for coin in coins]
     return tuple(found)

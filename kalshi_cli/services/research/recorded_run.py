@@ -18,6 +18,7 @@ from kalshi_cli.core.engine.strategy_runner import StrategyProtocol
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.inputs import Input
 from kalshi_cli.core.model.markets import FeeSchedule, Market
+from kalshi_cli.core.state.last_prices import LastPrices
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.feeds.recorded_results import read_results
@@ -26,6 +27,7 @@ from kalshi_cli.services.research.backtest import BacktestReport, BacktestReques
 from kalshi_cli.services.research.input_filter import InputFilter
 from kalshi_cli.services.research.latency import recorded_latency
 from kalshi_cli.services.research.recorded_data import HoleFilter, cut_text, replay_of, require_messages, unknown_of
+from kalshi_cli.services.research.report.unknown import UnknownData
 from kalshi_cli.services.runner import run
 from kalshi_cli.services.trading.reports.run_summary import RunPlan
 from kalshi_cli.services.trading.strategy_watchdog import Watchdog
@@ -80,7 +82,7 @@ def over_recordings(
         hint = "use a file that `kalshi record` wrote: --data FILE"
         raise UsageError(f"No market found in {request.sources}", hint=hint, code="bad_recording")
     missing = hearing.missing_inputs(request)
-    cuts = [f"the rest of a recording: {cut_text(name, at)}" for name, at in replay.cut.items()]
+    cuts = [UnknownData(words=f"the rest of a recording: {cut_text(name, at)}") for name, at in replay.cut.items()]
     unknown = unknown_of(engine.state.markets, fees, has_trades=holes.has_trades, missing=missing)
     return msgspec.structs.replace(
         report,
@@ -149,6 +151,7 @@ def set_up(
         order_expiry_s=order_expiry_s,
     )
     state = engine.state
+    state.last_prices = LastPrices()
     venue = PaperVenue(
         cash=cash,
         fees=lambda ticker: state.fees.get(ticker, FeeSchedule()),

@@ -7,7 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from kalshi_cli.base.units import Money
-from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, all_refused_text, is_all_refused
+from kalshi_cli.services.research.backtest import (
+    BacktestReport,
+    BacktestRequest,
+    all_refused_text,
+    is_all_refused,
+    unknown_lines,
+)
 from kalshi_cli.services.research.search.windows import TapeScore, WindowScore, median_score
 from kalshi_cli.services.research.tape_runs import BacktestSetup, merge_reports, run_tapes, split_by_tape
 from kalshi_cli.strategies import registry
@@ -56,7 +62,7 @@ def compare_variants(
                 result=WindowScore.of(tapes),
                 failed=tuple(tape.failed for tape in tapes if tape.failed),
                 refused=_refused_text([run.report for run in own], setup.cash),
-                notices=tuple(text for run in own for text in run.notices),
+                notices=unknown_lines(merge_reports([run.report for run in own], setup.cash)),
             )
         )
     return sorted(found, key=lambda variant: -variant.score)

@@ -25,10 +25,11 @@ from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.feeds.overlap import refuse_overlaps
 from kalshi_cli.feeds.recorded_results import is_history
-from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, unknown_lines
+from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest
 from kalshi_cli.services.research.recorded_data import lake_recordings, recordings_of_period, size_of
 from kalshi_cli.services.research.recorded_run import over_recordings
 from kalshi_cli.services.research.report.measures import BacktestFacts, span
+from kalshi_cli.services.research.report.unknown import add_up
 from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.own_code import stdout_to_stderr
@@ -79,10 +80,9 @@ class BacktestSetup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TapeRun(msgspec.Struct, frozen=True, kw_only=True):
-    """The report of one run, and what its data does not say."""
+    """The report of one run."""
 
     report: BacktestReport
-    notices: tuple[str, ...] = ()
 
 
 def run_backtest(setup: BacktestSetup, request: BacktestRequest) -> BacktestReport:
@@ -111,8 +111,7 @@ def run_backtest(setup: BacktestSetup, request: BacktestRequest) -> BacktestRepo
 
 def run_tape(setup: BacktestSetup, request: BacktestRequest) -> TapeRun:
     """Run one backtest and return its report, for another process to show."""
-    report = run_backtest(setup, request)
-    return TapeRun(report=report, notices=unknown_lines(report))
+    return TapeRun(report=run_backtest(setup, request))
 
 
 def split_by_tape(request: BacktestRequest, tell: Callable[[str], None] = lambda _text: None) -> list[BacktestRequest]:
@@ -272,7 +271,7 @@ def merge_facts(parts: Sequence[BacktestFacts], cash: Money) -> BacktestFacts:
         closes={ticker: close for part in parts for ticker, close in part.closes.items()},
         days={day: Money(gain) for day, gain in days.items()},
         group_limits=tuple(alert for part in parts for alert in part.group_limits),
-        unknown=tuple(dict.fromkeys(text for part in parts for text in part.unknown)),
+        unknown=add_up(each for part in parts for each in part.unknown),
         bids=span(part.bids for part in parts),
         asks=span(part.asks for part in parts),
         waiting=next((part.waiting for part in parts if part.waiting), ""),

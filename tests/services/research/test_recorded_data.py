@@ -16,7 +16,7 @@ from support.trading import PLAN
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Price, Ts, cents, contracts, dollars
+from kalshi_cli.base.units import Price, Ts, cents, contracts, dollars, parse_money
 from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.order_terms import BID, TimeInForce
 from kalshi_cli.core.state.limits import RiskLimits
@@ -30,6 +30,7 @@ from kalshi_cli.services.research.backtest import (
     backtest_notes,
     backtest_view,
     backtest_warnings,
+    unknown_lines,
 )
 from kalshi_cli.services.research.recorded_data import replay_of, unknown_of
 from kalshi_cli.services.research.recorded_run import HOOK_LIMIT_S, over_recordings, set_up
@@ -54,12 +55,12 @@ class Buyer(Strategy):
             yield Place(TICKER, BID, ask, contracts(1), reason="an offer")
 
 
-def run(strategy: Strategy | None = None, *, hook_limit_s: float = HOOK_LIMIT_S, **request: Any) -> BacktestReport:
+def run(*strategies: Strategy, hook_limit_s: float = HOOK_LIMIT_S, **request: Any) -> BacktestReport:
     ids = itertools.count(1)
     given = {"files": (), **request}
     return over_recordings(
         BacktestRequest(strategies=("buyer",), **given), PLAN, RiskLimits(min_edge=None),
-        [strategy or Buyer(StrategyParams())], cash=dollars(1_000), new_id=lambda: f"c{next(ids)}", references={},
+        strategies or [Buyer(StrategyParams())], cash=dollars(1_000), new_id=lambda: f"c{next(ids)}", references={},
         order_expiry_s=90.0, interval_s=1.0, hook_limit_s=hook_limit_s,
     )  # fmt: skip
 
@@ -180,8 +181,94 @@ def test_without_results_and_fees_the_report_says_so_first(tmp_path: Path) -> No
         "no trading in a market until its next snapshot",
         "Unknown: fees and fee waivers", "Unknown: result",
         "Unknown: public trades: the data has none, so resting orders fill only where the book shows it",
-        "Unknown: No price for 1 market with an open position: valued at cost",
+        "Unknown: price to close 4 contracts in 1 market at: no usable price; valued at $1.36 by the price",
     ]  # fmt: skip
+
+
+OTHER = "KXB-26NOV20-T1"
+
+
+class Once(Strategy):
+    """Buys five contracts at the ask, once in each market."""
+
+    name = "once"
+
+    def __init__(self, params: StrategyParams) -> None:
+        super().__init__(params)
+        self.bought: set[str] = set()
+
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
+        for ticker in (TICKER, OTHER):
+            ask = view.book(ticker).best_ask
+            if ask is not None and ticker not in self.bought:
+                self.bought.add(ticker)
+                yield Place(ticker, BID, ask, contracts(5), reason="an offer")
+
+
+def closed(*, last: str | None = None) -> Tape:
+    """A market that is bought at 44 cents, falls to 10 bid and 12 ask, and closes; then its orders are canceled."""
+    tape = Tape().watch(close_in_s=10).snapshot(**BOOK)
+    for _ in range(5):
+        tape.delta(1_000)
+    tape.snapshot(yes={"0.1000": "50.00"}, no={"0.8800": "50.00"}).snapshot(**BOOK, ticker=OTHER)
+    tape.delta(1_000, price="0.0900")
+    if last is not None:
+        tape.quote(last=last)
+        tape.delta(1, by="-50.00", price="0.1000").delta(0, by="-1.00", price="0.0900")
+    tape.delta(4_000, price="0.3000", ticker=OTHER)
+    tape.delta(0, by="-50.00", side="no", price="0.8800").snapshot()
+    for _ in range(5):
+        tape.delta(1_000, price="0.3000", ticker=OTHER)
+    return tape
+
+
+@pytest.mark.parametrize("size", [0, 2**60], ids=["compiled", "reference"])
+@pytest.mark.parametrize(
+    ("last", "value"),
+    [(None, "$0.50"), ("0.4200", "$0.60"), ("0.0200", "$0.10")],
+    ids=["last bid", "no bid", "no bid, lower last price"],
+)
+def test_a_closed_market_without_a_result_is_valued_at_its_last_known_price(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, last: str | None, value: str
+) -> None:
+    monkeypatch.setattr(recorded_data, "COMPILED_FROM", size)
+    report = run(Once(StrategyParams()), files=(closed(last=last).write(tmp_path / "tape.jsonl"),))
+    paid = dollars(5 * 44) // 100
+    assert report.markets[TICKER].unrealized == parse_money(value.strip("$")) - paid
+    assert unknown_lines(report)[-1] == (
+        f"price to close 5 contracts in 1 market at: no open order book at the end; "
+        f"valued at {value} by the last known prices"
+    )
+    worst = min(net for _, net in report.curve)
+    assert report.curve[-1][1] == report.summary.net
+    assert worst <= report.markets[TICKER].unrealized - report.summary.fees, "the loss stays to the end"
+
+
+def test_a_second_recording_does_not_change_the_value_of_a_position_of_the_first(tmp_path: Path) -> None:
+    first, second = Tape().watch(close_in_s=60).snapshot(**BOOK), Tape().snapshot(**BOOK, ticker=OTHER)
+    for _ in range(5):
+        first.delta(1_000, price="0.3000")
+    first.delta(1_000, by="-50.00")
+    for _ in range(90):
+        second.delta(1_000, price="0.3000", ticker=OTHER)
+    paths = first.write(tmp_path / "a.jsonl"), second.write(tmp_path / "b.jsonl")
+    alone, both = run(Once(StrategyParams()), files=paths[:1]), run(Once(StrategyParams()), files=paths)
+    assert alone.markets[TICKER].unrealized == 5 * (cents(30) - cents(44)) * 100
+    assert both.markets[TICKER] == alone.markets[TICKER]
+
+
+def test_all_tables_add_up_to_the_net_where_nothing_is_known_but_the_fills(tmp_path: Path) -> None:
+    """Average cost, first in first out and cost by strategy differ: one value per contract is the same for all."""
+
+    class Second(Buyer):
+        name = "second"
+
+    report = run(Buyer(StrategyParams()), Second(StrategyParams()), files=(holed().write(tmp_path / "tape.jsonl"),))
+    view = backtest_view(report)
+    assert "by the price of the last fill" in view.unknown[-1]
+    assert len({row.price for row in view.trades}) > 1
+    for rows in (view.rows, view.by_strategy, view.by_hour, view.by_price, view.by_time_to_close):
+        assert sum(row.net for row in rows) == report.summary.net != 0
 
 
 def test_a_book_that_is_lost_to_the_end_is_counted_to_the_end_and_said_everywhere(tmp_path: Path) -> None:
@@ -227,6 +314,23 @@ def test_a_gap_counts_to_the_close_at_most(tmp_path: Path) -> None:
         run(files=(path,), holes="refuse")
 
 
+def test_numbers_that_are_missing_since_before_the_close_are_a_gap(tmp_path: Path) -> None:
+    """The next frame of the book comes after the close: the missing ones may be of the time before."""
+    tape = Tape().watch(close_in_s=10).snapshot(**BOOK)
+    for _ in range(8):
+        tape.delta(1_000)
+    tape.skip(500)
+    tape.now = Ts(tape.now + 6_000)
+    tape.quote().snapshot()
+    path = tape.write(tmp_path / "tape.jsonl")
+    lake = lake_of(tmp_path, path)
+    for report in (run(files=(path,)), run(lake=lake.root)):
+        assert (report.holes, report.lost_s) == (1, pytest.approx(2, abs=0.1))
+    assert [row.holes for row in statistics(lake)] == [1]
+    with pytest.raises(UsageError, match=rf"expected seq 10 of sid 2, got 510 \({TICKER}\)"):
+        run(files=(path,), holes="refuse")
+
+
 def test_a_book_that_is_lost_to_the_close_is_counted_to_it_where_no_message_follows(tmp_path: Path) -> None:
     tape = Tape().watch(close_in_s=10).snapshot(**BOOK).delta(1_000).delta(1_000).skip(1)
     for _ in range(60):
@@ -237,7 +341,7 @@ def test_a_book_that_is_lost_to_the_close_is_counted_to_it_where_no_message_foll
 def test_a_market_without_a_bid_at_the_end_is_said_to_be_estimated(tmp_path: Path) -> None:
     tape = Tape().snapshot(**BOOK).delta(1_000).delta(1_000).delta(1_000)
     whole = run(files=(tape.write(tmp_path / "whole.jsonl"),))
-    assert not any("by estimate" in line for line in whole.facts.unknown)
+    assert not any("by estimate" in line for line in unknown_lines(whole))
     tape.delta(1_000, by="-53.00").delta(1_000, side="no", price="0.2000")
     report = run(files=(tape.write(tmp_path / "tape.jsonl"),))
     held = sum(fill.qty for fill in report.fills) // 100
@@ -301,7 +405,7 @@ def test_the_time_between_two_recordings_is_no_time_in_the_market(
 @pytest.mark.parametrize(("ticker", "number"), [("KXETHD-26MAY01-T1", 1), ("KXETH15M-1", 1), ("KXBTC-ETH", 0)])
 def test_the_missing_price_of_a_coin_is_named_where_it_has_a_market(ticker: str, number: int) -> None:
     lines = unknown_of({ticker: market(ticker=ticker)}, {}, has_trades=True, missing=["ETH"])
-    assert sum(line.startswith("outside price of ETH") for line in lines) == number
+    assert sum(each.line.startswith("outside price of ETH") for each in lines) == number
 
 
 class Flooder(Strategy):
@@ -317,7 +421,7 @@ class Flooder(Strategy):
 def test_requests_that_were_discarded_are_said(tmp_path: Path) -> None:
     tape = Tape().snapshot(**BOOK).delta(1_000).delta(1_000)
     report = run(Flooder(StrategyParams()), files=(tape.write(tmp_path / "tape.jsonl"),))
-    found = [each for each in report.facts.unknown if "STRATEGY_FLOOD" in each]
+    found = [each for each in unknown_lines(report) if "STRATEGY_FLOOD" in each]
     assert found == [
         "order requests of flooder beyond 100 in one call of a hook: the rest was discarded "
         f"{report.summary.intents // 100} times (STRATEGY_FLOOD)"
@@ -362,12 +466,12 @@ def test_a_hole_is_refused_where_asked(tmp_path: Path) -> None:
 
 def test_a_recording_that_ends_in_the_middle_says_so_first(tmp_path: Path) -> None:
     path = holed().write(tmp_path / "tape.jsonl.gz")
-    assert not any("TRUNCATED" in text for text in run(files=(path,)).facts.unknown)
+    assert not any("TRUNCATED" in text for text in unknown_lines(run(files=(path,))))
     path.write_bytes(path.read_bytes()[:-20])
     report = run(files=(path,))
     first, *_ = report.facts.unknown
-    assert first.startswith("the rest of a recording: tape.jsonl.gz ends in the middle: TRUNCATED after 2026-")
-    assert f"Unknown: {first}" in backtest_warnings(report)
+    assert first.line.startswith("the rest of a recording: tape.jsonl.gz ends in the middle: TRUNCATED after 2026-")
+    assert f"Unknown: {first.line}" in backtest_warnings(report)
 
 
 def test_results_of_other_markets_are_named_where_a_result_is_missing(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import Money, Ts, contracts, format_ts
 from kalshi_cli.config.config import Config
 from kalshi_cli.config.schema import TradeConfig
-from kalshi_cli.services.research.backtest import BacktestRequest, backtest_notes, backtest_view
+from kalshi_cli.services.research.backtest import BacktestRequest, backtest_notes, backtest_view, unknown_lines
 from kalshi_cli.services.research.report.measures import BacktestFacts
 from kalshi_cli.services.research.tape_runs import (
     BacktestSetup,
@@ -54,6 +54,20 @@ def test_one_and_two_processes_give_the_same_report_in_the_order_of_the_files(tm
     assert merged.curve[-1][1] == merged.summary.net
     exposures = [backtest_view(run.report).highest_exposure for run in one]
     assert backtest_view(merged).highest_exposure == max(exposures) > 0, "the runs have accounts of their own"
+
+
+def test_the_missing_data_of_separate_runs_adds_up(tmp_path: Path) -> None:
+    """Two markets in three recordings: each market counts once, contracts and dollars are those of all runs."""
+    tapes = [swinging_tape(tmp_path / f"{day}.jsonl", day, 20, 70) for day in range(2)]
+    other = tmp_path / "other.jsonl"
+    other.write_bytes(tapes[0].read_bytes().replace(TICKER.encode(), b"KXOTHER-1"))
+    reports = [run.report for run in run_tapes(SETUP, split_by_tape(request(*tapes, other)), 1)]
+    merged = merge_reports(reports, SETUP.cash)
+    assert [len(report.facts.tickers) for report in reports] == [1, 1, 1]
+    fees, result, *_ = unknown_lines(merged)
+    assert fees.startswith("fees and fee waivers of 2 of 2 markets")
+    assert result.startswith("result of 2 of 2 markets")
+    assert [each.words for each in merged.facts.unknown] == [each.words for each in reports[0].facts.unknown]
 
 
 def test_a_report_says_from_where_on_live_trading_would_have_been_stopped(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ from itertools import chain, pairwise
 
 import msgspec
 
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, pluralize, show_money, show_qty
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.core.account.ledger import Ledger
 from kalshi_cli.core.account.pnl import LedgerEntry, ProfitAndLoss, group_by, sort_by_time, total
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.engine.strategy_runner import MAX_INTENTS
+from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.effects import AlertRaised, AmendOrder, Effect, FillBooked, SubmitOrder
+from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
@@ -29,6 +31,7 @@ from kalshi_cli.services.research.report.statistics import (
     sharpe,
     sortino,
 )
+from kalshi_cli.services.research.report.unknown import UnknownData
 from kalshi_cli.views.backtests import BacktestSettlementRow, BacktestTradeRow, EquityRow, ProfitPartRow, RatioRow
 from kalshi_cli.views.formats import Ratio, SignedMoney
 
@@ -78,7 +81,7 @@ class BacktestFacts(msgspec.Struct, frozen=True, kw_only=True):
     strategies: dict[tuple[str, str], str] = {}
     days: dict[int, Money] = {}
     """The gain of each day (UTC), by its number since 1970."""
-    unknown: tuple[str, ...] = ()
+    unknown: tuple[UnknownData, ...] = ()
     group_limits: tuple[AlertRaised, ...] = ()
     """Where live trading would have stopped, because the fills reached the limit of an order group; one a run."""
     bids: tuple[Price, Price] | None = None
@@ -178,42 +181,56 @@ class Measurements:
             waiting=self._engine.hooks.waiting,
         )
 
-    def _unknown(self, marks: dict[str, Price | None]) -> tuple[str, ...]:
-        """Return what the run could not know at its end, one sentence each."""
+    def _unknown(self, marks: dict[str, Price | None]) -> tuple[UnknownData, ...]:
+        """Return what the run could not know at its end."""
         state = self._engine.state
         found = [
-            f"order requests of {name} beyond {MAX_INTENTS} in one call of a hook: the rest was discarded "
-            f"{pluralize(times, 'time')} (STRATEGY_FLOOD)"
+            UnknownData(
+                words=f"order requests of {name} beyond {MAX_INTENTS} in one call of a hook: the rest was discarded "
+                "{times} (STRATEGY_FLOOD)",
+                times=times,
+            )
             for name, times in sorted(self._floods.items())
         ]
         held = {ticker: qty for ticker, qty in state.net_held().items() if qty}
-        priced = [ticker for ticker in held if marks.get(ticker) is not None]
-        if len(held) > len(priced):
-            found.append(
-                f"No price for {pluralize(len(held) - len(priced), 'market')} with an open position: valued at cost"
-            )
-        for is_long, missing, worse in ((True, "bid", "lower"), (False, "ask", "higher")):
-            positions = [
-                (ticker, qty)
-                for ticker, qty in held.items()
-                if (qty > 0) == is_long and mark_source(state.seen(ticker), qty, state.books.get(ticker)) == "estimate"
-            ]
-            if positions:
-                found.append(_estimated(positions, marks, missing, worse))
-        return tuple(found)
+        by_value: dict[str, list[tuple[str, Qty]]] = {how: [] for how in (_NO_BID, _NO_ASK, _NO_BOOK, _NO_PRICE)}
+        for ticker, qty in held.items():
+            how = _valued_by(*state.priced(ticker), qty)
+            if how:
+                by_value[how].append((ticker, qty))
+        return (*found, *(_estimated(positions, marks, how) for how, positions in by_value.items() if positions))
 
 
-def _estimated(positions: Sequence[tuple[str, Qty]], marks: dict[str, Price | None], missing: str, worse: str) -> str:
+_NO_BID = "no bid at the end; valued at {value} by estimate, the lower of the last price and the other side"
+_NO_ASK = "no ask at the end; valued at {value} by estimate, the higher of the last price and the other side"
+_NO_BOOK = "no open order book at the end; valued at {value} by the last known prices"
+_NO_PRICE = "no usable price; valued at {value} by the price of the last fill"
+
+
+def _valued_by(book: OrderBook | None, market: Market | None, qty: Qty) -> str:
+    """Return how a position without a result is valued that no order in the book would close; empty for any other."""
+    source = mark_source(market, qty, book)
+    if source == "settlement" or (source == "quote" and book is not None):
+        return ""
+    if source is None:
+        return _NO_PRICE
+    if book is None:
+        return _NO_BOOK
+    return _NO_BID if qty > 0 else _NO_ASK
+
+
+def _estimated(positions: Sequence[tuple[str, Qty]], marks: dict[str, Price | None], how: str) -> UnknownData:
     """Return how many contracts nothing in the book would close, and their estimated value."""
     value = sum(
         notional(Price(at if qty > 0 else ONE_DOLLAR - at), Qty(abs(qty)))
         for ticker, qty in positions
         if (at := marks.get(ticker)) is not None
     )
-    count = show_qty(Qty(sum(abs(qty) for _, qty in positions)))
-    return (
-        f"price to close {count} contracts in {pluralize(len(positions), 'market')} at: no {missing} at the end; "
-        f"valued at {show_money(Money(value))} by estimate, the {worse} of the last price and the other side"
+    return UnknownData(
+        words=f"price to close {{contracts}} contracts in {{markets}} at: {how}",
+        markets=frozenset(ticker for ticker, _ in positions),
+        qty=Qty(sum(abs(qty) for _, qty in positions)),
+        value=Money(value),
     )
 
 
@@ -235,7 +252,6 @@ def report_fields(facts: BacktestFacts, net: Money, curve: Sequence[tuple[Ts, Mo
     trips = list(chain.from_iterable(of_runs))
     times = [(found, run.started, run.ended, run.pauses) for found, run in zip(of_runs, facts.accounts, strict=True)]
     return {
-        "unknown": facts.unknown,
         "started": facts.started,
         "ended": facts.ended,
         "markets": len(facts.tickers),

@@ -16,7 +16,6 @@ from kalshi_cli.core.account.strategy_positions import UNOWNED_STRATEGY
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.risk.budget import at_risk
-from kalshi_cli.core.state.state import mark
 from kalshi_cli.services.trading.stop_signals import exit_code
 from kalshi_cli.views.formats import Ratio, SignedMoney
 from kalshi_cli.views.runs import StrategyPartRow, TradeSummary
@@ -183,8 +182,7 @@ class StrategyResults:
 
     def _price(self, ticker: str, of_all: Qty) -> Price | None:
         """Return one price per market for all strategies, so that their results add up to the account's."""
-        state = self._engine.state
-        return mark(state.books.get(ticker), state.seen(ticker), of_all)
+        return self._engine.state.mark_of(ticker, of_all)
 
     def _open(self, positions: Iterable[Position]) -> Money:
         """Return the value of these positions less their cost."""

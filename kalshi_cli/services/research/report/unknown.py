@@ -1,0 +1,55 @@
+"""The lines of a report that name what its data does not say. Those of several runs add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from kalshi_cli.base.units import Money, Qty, pluralize, show_money, show_qty
+
+
+class UnknownData(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that the data of a run does not say.
+
+    `words` may contain `{missing}` and `{markets}`, the numbers of these markets, and `{contracts}`, `{value}` and
+    `{times}`. A market counts once, however many runs have it.
+    """
+
+    words: str
+    missing: frozenset[str] = frozenset()
+    markets: frozenset[str] = frozenset()
+    qty: Qty = Qty(0)
+    value: Money = Money(0)
+    times: int = 0
+
+    @property
+    def line(self) -> str:
+        """Return the words with their numbers."""
+        numbers = {
+            "{missing}": str(len(self.missing)),
+            "{markets}": pluralize(len(self.markets), "market"),
+            "{contracts}": show_qty(self.qty),
+            "{value}": show_money(self.value),
+            "{times}": pluralize(self.times, "time"),
+        }
+        line = self.words
+        for name, number in numbers.items():
+            line = line.replace(name, number)
+        return line
+
+
+def add_up(parts: Iterable[UnknownData]) -> tuple[UnknownData, ...]:
+    """Return the sum of those with equal words, in the order of the first ones."""
+    found: dict[str, UnknownData] = {}
+    for part in parts:
+        known = found.get(part.words)
+        found[part.words] = part if known is None else UnknownData(
+            words=part.words,
+            missing=known.missing | part.missing,
+            markets=known.markets | part.markets,
+            qty=Qty(known.qty + part.qty),
+            value=Money(known.value + part.value),
+            times=known.times + part.times,
+        )  # fmt: skip
+    return tuple(found.values())
