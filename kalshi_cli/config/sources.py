@@ -98,7 +98,6 @@ def load(
         if raw is not None and name != "allow_hosts"
     }
     found |= _from_variables(env)
-    problems += _empty_env(env, from_flags)
     chosen, _ = from_flags.get(("env",)) or found.get(("env",)) or ("sim", "")
     found |= _credentials_from_variables(env, str(chosen))
     found |= from_flags
@@ -118,7 +117,7 @@ def load(
         else:
             origins[".".join(key)] = origin
             _put(tree, key, value)
-    problems += _two_keys(tree, origins)
+    problems += [*_two_keys(tree, origins), *_empty_env(env, from_flags)]
     allowed, wrong = allowed_hosts(flags.get("allow_hosts"), env)
     problems += [Problem(("allow_hosts",), wrong, f"--allow-host, {ALLOW_HOSTS}")] if wrong else []
     fatal = [problem for problem in problems if needed is None or _is_below(problem.path, needed)]
