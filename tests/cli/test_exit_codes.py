@@ -131,6 +131,8 @@ def test_4_refused_by_the_exchange(exchange: Served) -> None:
     assert exchange.resting() == []
     again = place()
     assert_error(again, 3, "DUPLICATE_ID", "not on the exchange, which rejected it: use another client order id")
+    shown = program("order", "show", "exit-code", "--json")
+    assert_error(shown, 4, "not_found", "Order exit-code is not on the exchange, which rejected it")
 
 
 def test_4_not_found_there(exchange: Served) -> None:
