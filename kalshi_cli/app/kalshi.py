@@ -55,7 +55,7 @@ class Kalshi:
         flags = {"env": env, "state": None if state is None else Path(state)}
         loaded = sources.load(None if config is None else Path(config), os.environ, flags)
         sources.judge_state(loaded)
-        for notice in loaded.notices:
+        for notice in (*loaded.mistyped, *loaded.notices):
             (warn or log.warning)(notice)
         return cls(Environment(loaded, warn or log.warning, warn or log.info))
 

@@ -17,7 +17,7 @@ from kalshi_cli.app.inputs import run_inputs
 from kalshi_cli.app.outputs import outputs_of_loop
 from kalshi_cli.base.errors import CredentialsError
 from kalshi_cli.base.units import pluralize
-from kalshi_cli.config.config import refuse_other_hosts
+from kalshi_cli.config.config import refuse_other_hosts, refuse_unread_limits
 from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import AlertRaised
@@ -125,11 +125,11 @@ class RunModes:
         from kalshi_cli.exchange.live.live_feed import LiveFeed
 
         config, clock = self.config, self.environment.clock
+        refuse_unread_limits(config)
         is_paper = request.fills == "paper" or (config.env == "prod" and request.fills != "live")
         strategies = self._strategies(request)
-        signals = StopSignals(clock)
+        signals, zone = StopSignals(clock), ZoneInfo(config.day_zone)
         decision = DecisionDeadline(clock, config.trade.decision_limit_s, lambda: signals.heard)
-        zone = ZoneInfo(config.day_zone)
         journal = EventLog(
             clock, limits_of(config), decided_s=lambda: decision.begun_s, day_of=lambda ts: day_of(ts, zone)
         )

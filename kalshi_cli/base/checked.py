@@ -47,6 +47,12 @@ def check_whole(name: str, value: int) -> int:
     return value
 
 
+def check_number(name: str, value: object) -> None:
+    """Refuse a value that is no number, such as the text of a duration."""
+    if not _is(value, float):
+        raise UsageError(f"{name} must be a number, not {value!r:.60}")
+
+
 def check_limit(value: int | None) -> int | None:
     """Return the most rows of a list; None means all."""
     if value is not None and (not _is(value, int) or value < 0):
@@ -55,10 +61,25 @@ def check_limit(value: int | None) -> int | None:
     return value
 
 
+def check_period(since: int | None, until: int | None = None) -> None:
+    """Refuse a time that is no Ts, and a period without time, whose result would be empty."""
+    for name, each in (("since", since), ("until", until)):
+        if each is not None and not _is(each, int):
+            raise UsageError(f"{name} must be a time in milliseconds, not {each!r:.60}", hint=_TIME)
+    if since is not None and until is not None and until <= since:
+        from kalshi_cli.base.units import Ts, format_ts
+
+        text = f"until ({format_ts(Ts(until))}) is not after since ({format_ts(Ts(since))})"
+        raise UsageError(text, hint="`--since 14d --until 7d` is the week before the last")
+
+
+_TIME = "parse_ts('2026-11-01T00:00:00Z') of kalshi_cli.units is a time; kalshi.now is the present"
+
+
 def check_text(name: str, value: object) -> str:
     """Return a text that is not empty, such as a ticker or the id of a row; an order that was not sent has no id."""
     if not isinstance(value, str) or not value.strip():
-        hint = "an order that was not sent has no order id" if value is None else ""
+        hint = "an order that was not sent has no order id" if value is None and name == "order_id" else ""
         raise UsageError(f"{name} must be a text that is not empty, not {value!r:.60}", hint=hint)
     return value
 
@@ -79,7 +100,7 @@ def from_text(name: str, parse: Callable[[str], T], value: object) -> T:
     from decimal import Decimal
 
     if not isinstance(value, str | Decimal):
-        hint = f'write {name}="{value}"'
+        hint = "" if value is None else f'write {name}="{value}"'
         if _is(value, int):
             show = "price" if name == "price" else "qty"
             typed = '"0.24" or "24c"' if name == "price" else '"10"'

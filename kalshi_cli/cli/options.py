@@ -74,11 +74,19 @@ def load_config(
     flags = flags_of(ctx)
     loaded = sources.load(flags.config, os.environ, {**_given(flags), **(more or {})}, needed, distrust)
     sources.judge_state(loaded, distrust)
-    info(*loaded.notices, *(sources.unknown_variables(os.environ) if sys.stderr.isatty() else ()))
+    warn(*loaded.mistyped)
+    info(*loaded.notices, *(unread_elsewhere() if sys.stderr.isatty() else ()))
     set_time_zone(loaded.display.time_zone)
     if loaded.origins["env"] == "default" and not loaded.rest_url and sys.stderr.isatty():
         _show_default_environment(loaded)
     return loaded
+
+
+def unread_elsewhere() -> list[str]:
+    """Return a line for each variable that nothing reads and that resembles no other, at most five."""
+    from kalshi_cli.config.sources import unread_variables
+
+    return [str(each) for each in unread_variables(os.environ) if not (each.near or each.is_limit)][:5]
 
 
 def _given(flags: GlobalOptions) -> dict[str, object]:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from kalshi_cli.base.checked import check_period
 from kalshi_cli.base.units import Ts, duration_from_user, format_ts, parse_ts
 
 if TYPE_CHECKING:
@@ -73,7 +74,11 @@ def time_of(environment: Environment, typed: Any) -> Ts:
 
 
 def show_period(config: Config, since: Ts | None, until: Ts | None) -> list[str]:
-    """Return the times to which recordings are cut, in UTC like a report, and the zone of a typed time without one."""
+    """Return the times to which recordings are cut, in UTC like a report, and the zone of a typed time without one.
+
+    UsageError where the period is empty.
+    """
+    check_period(since, until)
     parts = [f"{word} {show_utc(ts)}" for word, ts in (("from", since), ("to before", until)) if ts is not None]
     zone = f"a time that was typed without a zone is in {config.day_zone} (day_zone)"
     return [f"Recordings are cut {' '.join(parts)}; {zone}"] if parts else []

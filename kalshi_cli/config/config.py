@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from kalshi_cli.base.errors import HostError
+from kalshi_cli.base.errors import ConfigError, HostError
 from kalshi_cli.base.text import is_loopback
 from kalshi_cli.config import schema
 from kalshi_cli.config.hosts import OWN_HOSTS, OtherHost, other_hosts
@@ -68,6 +68,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
     notices: tuple[str, ...] = ()
     """Old names in use that were renamed."""
+    mistyped: tuple[str, ...] = ()
+    """A line for each variable that nothing reads, and that resembles one that something does."""
+    unread_limits: tuple[str, ...] = ()
+    """The lines of those that were meant to be a limit; the kill switch never has any."""
 
     @property
     def credential(self) -> schema.Credentials:
@@ -129,6 +133,15 @@ def event_socket(folder: Path, runtime_dir: str) -> Path | None:
 def log_folder(config: Config, home: Path) -> Path:
     """Return the folder of the log and tables of a state directory; a configured folder has a subfolder for each."""
     return home / "logs" if config.logs.folder is None else config.logs.folder.expanduser() / home.name
+
+
+def refuse_unread_limits(config: Config) -> None:
+    """Raise ConfigError if a variable was meant to be a limit or the read-only mode, and nothing reads it."""
+    if config.unread_limits:
+        raise ConfigError(
+            f"Refused, because a limit would be missing. {config.unread_limits[0]}",
+            hint="correct the name of the variable, or unset it",
+        )
 
 
 def refuse_other_hosts(config: Config, *settings: str) -> None:

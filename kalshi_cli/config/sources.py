@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, get_origin
+from typing import Any, NamedTuple, TypeVar, get_origin
 
 import msgspec
 
@@ -117,7 +117,7 @@ def load(
         else:
             origins[".".join(key)] = origin
             _put(tree, key, value)
-    problems += _two_keys(tree, origins)
+    problems += [*_two_keys(tree, origins), *_empty_env(env, from_flags)]
     allowed, wrong = allowed_hosts(flags.get("allow_hosts"), env)
     problems += [Problem(("allow_hosts",), wrong, f"--allow-host, {ALLOW_HOSTS}")] if wrong else []
     fatal = [problem for problem in problems if needed is None or _is_below(problem.path, needed)]
@@ -125,8 +125,9 @@ def load(
         raise _error(fatal)
     config = _with(Config(), _by_type(tree))
     return msgspec.structs.replace(
-        config, allow_hosts=allowed, file=path, origins=origins, problems=tuple(problems), notices=notices
-    )
+        config, allow_hosts=allowed, file=path, origins=origins, problems=tuple(problems), notices=notices,
+        **_mistyped(env, is_kept=needed is None),
+    )  # fmt: skip
 
 
 def _conceal(key: Key, raw: object) -> None:
@@ -191,7 +192,7 @@ def _kinds(kind: type[msgspec.Struct], at: Key = ()) -> Iterator[tuple[Key, Any]
             yield key, field.type
 
 
-_NOT_SETTINGS = ("allow_hosts", "file", "origins", "problems", "notices")
+_NOT_SETTINGS = ("allow_hosts", "file", "origins", "problems", "notices", "mistyped", "unread_limits")
 _KINDS: dict[Key, Any] = {
     **dict(_kinds(Config)),
     **dict(_kinds(AlertChannel, (*CHANNELS, "*"))),
@@ -330,6 +331,13 @@ def _from_variables(env: Mapping[str, str]) -> ConfigSources:
     return found
 
 
+def _empty_env(env: Mapping[str, str], from_flags: ConfigSources) -> Iterator[Problem]:
+    """Yield a problem for an empty KALSHI_ENV, which chose an environment that was never named."""
+    if env.get("KALSHI_ENV") == "" and ("env",) not in from_flags:
+        text = "is empty: is a variable of the shell unset? Name the environment, also with --env, or unset KALSHI_ENV"
+        yield Problem(("env",), text, "variable KALSHI_ENV")
+
+
 def _credentials_from_variables(env: Mapping[str, str], chosen: str) -> ConfigSources:
     """Return the key of the environment in use."""
     found: ConfigSources = {}
@@ -352,24 +360,61 @@ _OTHERS = ("KALSHI_CONFIG", "KALSHI_BIN", "KALSHI_DEMO_STATE", "KALSHI_DEMO_SECO
 """Variables that are no values of the configuration, those of the scripts included."""
 
 
-def unknown_variables(env: Mapping[str, str]) -> list[str]:
-    """Return a line for each variable KALSHI_... that nothing reads, with the nearest name that something does.
+class UnreadVariable(NamedTuple):
+    """A variable KALSHI_... that nothing reads, and the nearest name that something does ("" if none is close)."""
+
+    name: str
+    near: str
+
+    def __str__(self) -> str:
+        hint = f"did you mean {self.near}?" if self.near else "see `kalshi config show`"
+        return f"Nothing reads the variable {self.name[:60]}: {hint}"
+
+    @property
+    def is_limit(self) -> bool:
+        """Return whether it resembles a setting of `risk`, or `read_only`."""
+        return any(_LIMIT_VARIABLE.match(name) for name in self)
+
+
+_LIMIT_VARIABLE = re.compile("KALSHI_+(RISK|READ_*ONLY)", re.IGNORECASE)
+
+
+def unread_variables(env: Mapping[str, str]) -> list[UnreadVariable]:
+    """Return each variable KALSHI_... that nothing reads, those that resemble a known name first.
 
     A name with `__` that is no value of the configuration is an error of `load`.
     """
-    names = [name for name in env if name.startswith("KALSHI_") and "__" not in name and env[name]]
+    names = {name for name, text in env.items() if text and name.upper().startswith("KALSHI_")}
+    names -= {name for name in names if name.startswith("KALSHI_") and ("__" in name or _is_key(name))}
+    found = [UnreadVariable(name, _nearest(name.upper())) for name in sorted(names - _variables())]
+    return sorted(found, key=lambda each: not each.near)
+
+
+def _mistyped(env: Mapping[str, str], *, is_kept: bool) -> dict[str, tuple[str, ...]]:
+    """Return `mistyped` and `unread_limits` of a configuration; without `is_kept` no limit is missed."""
+    unread = unread_variables(env)
+    return {
+        "mistyped": tuple(str(each) for each in unread if each.near or each.is_limit),
+        "unread_limits": tuple(str(each) for each in unread if each.is_limit and is_kept),
+    }
+
+
+def _is_key(name: str) -> bool:
+    """Return whether the variable is a value outside of sections, in capitals or not."""
+    return (name.removeprefix("KALSHI_").lower(),) in _KINDS
+
+
+@cache
+def _variables() -> frozenset[str]:
+    """Return every name that something reads, as it is documented."""
     credentials = (name for group in _CREDENTIAL_VARIABLES.values() for name in group)
-    known = {*_OTHERS, *_VARIABLES, *credentials, *("KALSHI_" + "__".join(key).upper() for key in _KINDS)}
-    return [
-        f"Nothing reads the variable {name[:60]}: {_nearest(name, known)}" for name in sorted(set(names) - known)[:5]
-    ]
+    return frozenset((*_OTHERS, *_VARIABLES, *credentials, *("KALSHI_" + "__".join(key).upper() for key in _KINDS)))
 
 
-def _nearest(name: str, known: Collection[str]) -> str:
+def _nearest(name: str) -> str:
     import difflib
 
-    near = difflib.get_close_matches(name, sorted(known), 1, cutoff=0.8)
-    return f"did you mean {near[0]}?" if near else "see `kalshi config show`"
+    return next(iter(difflib.get_close_matches(name, sorted(_variables()), 1, cutoff=0.8)), "")
 
 
 # -- one value ----------------------------------------------------------------------------------------------------

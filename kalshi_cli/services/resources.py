@@ -15,7 +15,7 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, KalshiError, StateFileError, UsageError
-from kalshi_cli.config.config import Config
+from kalshi_cli.config.config import Config, refuse_unread_limits
 from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.model.effects import AlertRaised, Effect
 from kalshi_cli.core.model.exchange import TradingState
@@ -256,6 +256,7 @@ class Resources:
         return EventFamilyCache(self.client)
 
     def _refuse(self, reviewed: TradingState) -> None:
+        refuse_unread_limits(self.config)  # a raw request too
         self.refuse_order(self.store, reviewed)
 
     def connected(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kalshi_cli.app.kalshi import Kalshi
+from kalshi_cli.base.checked import from_text
 from kalshi_cli.base.errors import RefusedError, UsageError
 from kalshi_cli.base.units import duration_from_user, qty_from_user
 from kalshi_cli.services.orders.service import OrderService
@@ -59,7 +60,9 @@ WRITES: dict[str, Write] = {
     ),
     "lock": Write(
         "Block new positions in a market", ("ticker", "for"), False, "trading",
-        lambda trading, given: trading.plan_lock(given["ticker"], duration_from_user(given["for"]), "from the page"),
+        lambda trading, given: trading.plan_lock(
+            given["ticker"], from_text("for", duration_from_user, given["for"]), "from the page"
+        ),
     ),
     "unlock": Write(
         "Remove the lock of a market", ("ticker",), False, "trading",

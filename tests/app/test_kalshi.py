@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.served import Served, set_variables
+from support.served import TWO_SIDED, Served, set_variables
 
 from kalshi_cli import Kalshi
-from kalshi_cli.base.errors import ConfigError, CredentialsError
+from kalshi_cli.base.errors import ConfigError, CredentialsError, NotFoundError, UsageError
+from kalshi_cli.base.units import Ts
 
 
 @pytest.fixture(autouse=True)
@@ -54,3 +56,42 @@ def test_warnings_go_where_they_are_wanted(
         kalshi._resources.note("quiet")
     assert said == ["odd"]
     assert [(each.levelname, each.message) for each in caplog.records] == [("WARNING", "odder"), ("INFO", "quiet")]
+
+
+def test_a_wrong_value_of_a_read_or_a_lock_is_a_usage_error(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    set_variables(monkeypatch, tmp_path, exchange.variables())
+    with Kalshi.open() as kalshi:
+        account, markets, text = kalshi.account, kalshi.markets, "24h"
+        wrong: list[Callable[[], object]] = [
+            lambda: kalshi.monitoring.check("balanc"),
+            lambda: kalshi.monitoring.execution(since=text),  # type: ignore[arg-type]
+            lambda: markets.candles(TWO_SIDED, interval="5m"),
+            lambda: markets.candles(TWO_SIDED, since=text),  # type: ignore[arg-type]
+            lambda: markets.trades(TWO_SIDED, since=text),  # type: ignore[arg-type]
+            lambda: account.fills(since=text),  # type: ignore[arg-type]
+            lambda: account.pnl(since=text),  # type: ignore[arg-type]
+            lambda: account.equity_curve(since=text),  # type: ignore[arg-type]
+            lambda: list(account.settlements(since=text)),  # type: ignore[arg-type]
+            lambda: kalshi.paper.fills(since=text),  # type: ignore[arg-type]
+            lambda: kalshi.paper.pnl(since=text),  # type: ignore[arg-type]
+            lambda: kalshi.paper.equity_curve(since=text),  # type: ignore[arg-type]
+            lambda: kalshi.research.data_export("trades", "x.csv", since=text),  # type: ignore[arg-type]
+            lambda: kalshi.trading.plan_lock(TWO_SIDED, "3h"),  # type: ignore[arg-type]
+            lambda: kalshi.trading.plan_lock(None, 60.0),  # type: ignore[arg-type]
+        ]
+        for call in wrong:
+            with pytest.raises(UsageError, match="must be"):
+                call()
+        with pytest.raises(NotFoundError):
+            kalshi.trading.plan_lock("NOPE", 60.0)
+
+
+@pytest.mark.parametrize("name", ["fills", "fill_export", "tax_lots"])
+def test_a_period_that_ends_before_it_begins_is_no_empty_list(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    set_variables(monkeypatch, tmp_path, exchange.variables())
+    with Kalshi.open() as kalshi, pytest.raises(UsageError, match="is not after"):
+        getattr(kalshi.account, name)(since=kalshi.now, until=Ts(kalshi.now - 1))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kalshi_cli import AmendRequest, ClosePolicy, OptimizeRequest, OrderTicket
-from kalshi_cli.base.checked import check_limit, check_own_id, check_text, from_text
+from kalshi_cli.base.checked import check_limit, check_own_id, check_period, check_text, from_text
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import cents, contracts, price_from_user, qty_from_user
 from kalshi_cli.core.model.order_terms import TimeInForce
@@ -119,6 +119,29 @@ def test_a_limit_is_a_whole_number_or_none() -> None:
     for value in (-1, 1.5, True, "5"):
         with pytest.raises(UsageError, match="limit must be a whole number, zero or more"):
             check_limit(value)  # type: ignore[arg-type]
+
+
+def test_a_period_is_two_times_the_second_one_later() -> None:
+    check_period(None)
+    check_period(5, None)
+    check_period(None, 5)
+    check_period(5, 6)
+    for wrong in ("24h", 5.0, True):
+        with pytest.raises(UsageError, match=r"since must be a time in milliseconds") as caught:
+            check_period(wrong)  # type: ignore[arg-type]
+        assert "parse_ts" in caught.value.hint
+        with pytest.raises(UsageError, match=r"until must be a time in milliseconds"):
+            check_period(None, wrong)  # type: ignore[arg-type]
+    for until in (4, 5):
+        with pytest.raises(UsageError, match=r"until \(1970-.*\) is not after since \(1970-"):
+            check_period(5, until)
+
+
+def test_a_missing_text_gets_no_hint_of_another_value() -> None:
+    for wrong in (lambda: check_text("ticker", None), lambda: from_text("price", price_from_user, None)):
+        with pytest.raises(UsageError) as caught:
+            wrong()
+        assert caught.value.hint == ""
 
 
 def test_an_id_is_a_text() -> None:

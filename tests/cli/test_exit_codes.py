@@ -77,6 +77,48 @@ def test_3_every_write_while_read_only(exchange: Served, monkeypatch: pytest.Mon
     assert len(exchange.resting()) == 1
 
 
+@pytest.mark.parametrize("name", ["KALSHI_READONLY", "KALSHI_RISK_MAX_ORDER_COUNT"])
+def test_2_a_limit_whose_variable_is_mistyped_stops_what_trades_and_nothing_else(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    order_ids = [exchange.submit("alice", TWO_SIDED, BID, "0.41", "1").order_id for _ in range(2)]
+    monkeypatch.setenv(name, "1")
+    line = f"Nothing reads the variable {name}: did you mean KALSHI_R"
+    refused: tuple[tuple[str, ...], ...] = (
+        ("buy", TWO_SIDED, "1", "@0.41"),
+        ("order", "amend", order_ids[0], "--price", "0.42"),
+        ("close", TWO_SIDED),
+        ("trade", "--strategy", "spike", "--duration", "1s"),
+        ("api", "POST", "/portfolio/events/orders", "-f", "ticker=X", "--no-limits"),
+        ("config", "check"),
+    )
+    for words in refused:
+        ended = program(*words, "--json")
+        assert_error(ended, 2, "config", line)
+        assert ended.err.startswith(line)
+    assert len(exchange.resting()) == 2
+    going_on: tuple[tuple[str, ...], ...] = (
+        ("order", "list"),
+        ("check", "exchange"),
+        ("cancel", order_ids[0]),
+        ("cancel-all",),
+        ("pause", "--reason", "x"),
+    )
+    for words in going_on:
+        ended = program("-q", *words)
+        assert (ended.code, ended.err.count(line)) == (0, 1), words
+    assert exchange.resting() == []
+
+
+def test_2_an_empty_environment_variable_is_no_choice(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    (exchange.home / "config.yaml").write_text("env: demo\n")
+    monkeypatch.setenv("KALSHI_ENV", "")
+    assert_error(place(), 2, "config", "KALSHI_ENV", "is a variable of the shell unset?")
+    assert_error(program("cancel-all", "--json"), 2, "config", "KALSHI_ENV")
+    assert place("--env", "sim").code == 0
+    assert len(exchange.resting()) == 1
+
+
 def test_3_a_resume_without_a_reason(exchange: Served) -> None:
     ended = program("resume", "--json")
     assert_error(ended, 2, "no_reason", "--reason")
@@ -89,6 +131,8 @@ def test_4_refused_by_the_exchange(exchange: Served) -> None:
     assert exchange.resting() == []
     again = place()
     assert_error(again, 3, "DUPLICATE_ID", "not on the exchange, which rejected it: use another client order id")
+    shown = program("order", "show", "exit-code", "--json")
+    assert_error(shown, 4, "not_found", "Order exit-code is not on the exchange, which rejected it")
 
 
 def test_4_not_found_there(exchange: Served) -> None:

@@ -20,7 +20,7 @@ from kalshi_cli.base.units import Money, Price, Qty, cents, contracts, dollars, 
 from kalshi_cli.config.config import HOSTS, Config, config_dir, state_dir
 from kalshi_cli.config.file_place import HIDDEN_FILE
 from kalshi_cli.config.schema import Credentials, hidden_address
-from kalshi_cli.config.sources import load, mask_secrets, unknown_variables
+from kalshi_cli.config.sources import load, mask_secrets, unread_variables
 from kalshi_cli.core.account.sizing import Sizing, StrategyAllocation
 
 EXAMPLE = ROOT / "config.example.yaml"
@@ -66,19 +66,51 @@ def test_with_nothing_said_the_defaults_hold_and_say_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"),
+    ("name", "near"),
     [
-        ("KALSHI_FORMAT", "see `kalshi config show`"),
-        ("KALSHI_STAT", "did you mean KALSHI_STATE?"),
-        ("KALSHI_RISK_MAX_ORDER_COUNT", "did you mean KALSHI_RISK__MAX_ORDER_COUNT?"),
-        ("KALSHI_API_KEYID", "did you mean KALSHI_API_KEY_ID?"),
+        ("KALSHI_FORMAT", ""),
+        ("KALSHI_STAT", "KALSHI_STATE"),
+        ("KALSHI_RISK_MAX_ORDER_COUNT", "KALSHI_RISK__MAX_ORDER_COUNT"),
+        ("KALSHI_MAX_ORDER_COUNT", "KALSHI_RISK__MAX_ORDER_COUNT"),
+        ("KALSHI_READONLY", "KALSHI_READ_ONLY"),
+        ("kalshi_read_only", "KALSHI_READ_ONLY"),
+        ("KALSHI_API_KEYID", "KALSHI_API_KEY_ID"),
     ],
 )
-def test_a_variable_that_nothing_reads_is_named(name: str, hint: str) -> None:
+def test_a_variable_that_nothing_reads_is_named(name: str, near: str) -> None:
     known = ("CONFIG", "ENV", "STATE", "READ_ONLY", "REST_URL", "PRIVATE_KEY_PATH", "ALLOW_HOSTS", "RISK__MAX_POSITION")
-    env = {f"KALSHI_{each}": "x" for each in known} | {"OTHER": "x", "KALSHI_EMPTY": ""}
-    assert unknown_variables(env) == []
-    assert unknown_variables(env | {name: "x"}) == [f"Nothing reads the variable {name}: {hint}"]
+    env = {f"KALSHI_{each}": "x" for each in (*known, "Read_Only", "Risk__max_exposure")}
+    env |= {"OTHER": "x", "KALSHI_EMPTY": ""}
+    assert unread_variables(env) == []
+    assert unread_variables(env | {name: "x"}) == [(name, near)]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_limit"),
+    [
+        ("KALSHI_READONLY", True),
+        ("kalshi_read_only", True),
+        ("KALSHI_RISK_MAX_ORDER_COUNT", True),
+        ("KALSHI_MAX_ORDER_COUNT", True),
+        ("KALSHI_RISK_LIMIT", True),
+        ("KALSHI_STAT", False),
+        ("KALSHI_FORMAT", False),
+    ],
+)
+def test_a_variable_that_was_meant_to_be_a_limit_is_kept_for_all_but_the_kill_switch(name: str, is_limit: bool) -> None:
+    config = load(None, {name: "1"}, {})
+    assert len(config.unread_limits) == is_limit
+    assert load(None, {name: "1"}, {}, needed=("env", "state")).unread_limits == ()
+    assert all(f"Nothing reads the variable {name}: " in line for line in config.mistyped)
+    assert len(config.mistyped) == (name != "KALSHI_FORMAT")
+
+
+@pytest.mark.parametrize("needed", [None, ("env", "state")])
+def test_an_empty_environment_variable_is_refused_unless_an_option_names_it(needed: tuple[str, ...] | None) -> None:
+    written("env: prod\n")
+    with pytest.raises(ConfigError, match=r"env: is empty: .* \(variable KALSHI_ENV\)"):
+        load(None, {"KALSHI_ENV": ""}, {}, needed)
+    assert load(None, {"KALSHI_ENV": ""}, {"env": "demo"}, needed).env == "demo"
 
 
 def test_a_flag_beats_a_variable_beats_the_file_beats_the_default() -> None:
@@ -137,7 +169,7 @@ def test_a_section_with_everything_commented_out_is_the_default() -> None:
 
 
 def test_an_empty_variable_is_no_variable() -> None:
-    assert load(None, {"KALSHI_ENV": "", "KALSHI_RISK__MIN_EDGE": "", "KALSHI_CONFIG": ""}, {}).env == "sim"
+    assert load(None, {"KALSHI_STATE": "", "KALSHI_RISK__MIN_EDGE": "", "KALSHI_CONFIG": ""}, {}).state is None
 
 
 def test_references_are_added_to_the_default_ones_and_null_removes_one() -> None:

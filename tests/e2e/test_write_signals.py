@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import signal
+import struct
+import termios
 from collections.abc import Iterator
 
 import pytest
@@ -115,3 +118,33 @@ def test_an_interrupted_batch_prints_every_line(exchange: Served, proxy: FaultPr
     assert "nterrupted" in ended.error["message"]
     listed = program("order", "reconcile", "--json").json
     assert {row["client_order_id"] for row in listed} == {rows[0]["client_order_id"], rows[2]["client_order_id"]}
+
+
+def test_a_second_signal_while_a_batch_prints_loses_no_line(exchange: Served, proxy: FaultProxy) -> None:
+    """`timeout` sends its signal twice. The lines are more than a pipe holds, so that the second one cuts a write."""
+    held = Fault("hang", "POST", "/batched$")
+    proxy.faults.append(held)
+    order = {"ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": 1, "price": "0.10"}
+    file = exchange.home / "orders.ndjson"
+    file.write_text("\n".join(json.dumps(each) for each in (order, *[order | {"count": 1_000_000}] * 500)))
+    words = ["order", "batch", str(file), "--format", "ndjson"]
+    command = start(words, exchange.variables(proxy.moved(exchange.server.rest_url)), exchange.home)
+    stdout = command.stdout
+    assert stdout is not None
+
+    def is_printing() -> bool:
+        waiting: int = struct.unpack("i", fcntl.ioctl(stdout, termios.FIONREAD, b"\0" * 4))[0]
+        return waiting > 0 or command.poll() is not None
+
+    try:
+        eventually(lambda: held.hits or command.poll() is not None)
+        command.send_signal(signal.SIGTERM)
+        eventually(is_printing)
+        command.send_signal(signal.SIGTERM)
+        ended = finish(command)
+    finally:
+        command.kill()
+        command.communicate()
+    rows = [json.loads(line) for line in ended.out.splitlines()]
+    assert [row["status"] for row in rows] == ["unknown", *["denied"] * 500], ended.err
+    assert (ended.code, ended.error["code"]) == (7, "outcome_unknown")

@@ -270,6 +270,25 @@ def test_an_order_with_a_key_twice_or_an_id_that_cannot_be_shown_is_refused(page
     assert exchange.resting() == before
 
 
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+@pytest.mark.parametrize(
+    ("ticker", "lasts", "status", "says"),
+    [
+        (TWO_SIDED, "3", 400, "for: add a unit"),
+        (TWO_SIDED, "abc", 400, "for: invalid duration"),
+        (TWO_SIDED, "-3h", 400, "for: "),
+        (TWO_SIDED, "99999d", 400, "for: "),
+        ("NOPE", "3h", 404, "No market NOPE"),
+    ],
+)
+def test_a_lock_without_a_duration_or_a_market_is_refused_at_the_plan(
+    page: Page, ticker: str, lasts: str, status: int, says: str
+) -> None:
+    reply = page.post("plans", {"do": "lock", "ticker": ticker, "for": lasts})
+    assert reply.status_code == status
+    assert reply.json()["error"]["message"].startswith(says)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [("DELETE", "orders", "GET, HEAD"), ("GET", "plans", "POST"), ("PUT", "plans", "POST")],

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, flags_of, load_config, show_list, show_view
+from kalshi_cli.cli.options import CommandGroup, flags_of, load_config, show_list, show_view, unread_elsewhere
 
 app = CommandGroup(
     "Show, find and check the configuration.\n\n"
@@ -69,21 +69,24 @@ def check(ctx: typer.Context) -> None:
     """Check the configuration for errors.
 
     Read the configuration and list every problem. Exit code 2 if there is any. A variable KALSHI_... that nothing reads
-    is named; on a terminal every command names it.
+    is named; on a terminal every command names it, and in a pipe too if it resembles a setting. If it resembles
+    `read_only` or a setting of `risk`, this check and every command that trades end with 2, because the limit would be
+    missing. `cancel-all`, `cancel`, `pause` and checks go on.
 
     \b
     kalshi config check --config ./config.yaml
     """
     from kalshi_cli.base.clock import SystemClock
     from kalshi_cli.cli.screen.output import info, warn
-    from kalshi_cli.config.sources import unknown_variables
+    from kalshi_cli.config.config import refuse_unread_limits
     from kalshi_cli.services.monitoring.config_check import check_config
     from kalshi_cli.views.formats import Verdict
     from kalshi_cli.views.settings import ConfigCheckView
 
     config = load_config(ctx)
     if not sys.stderr.isatty():  # there every command says so
-        warn(*unknown_variables(os.environ))
+        warn(*unread_elsewhere())
+    refuse_unread_limits(config)
     unknown = check_config(config, SystemClock())
     for name in unknown:
         info(f"strategies.{name} is kept for a strategy of your own; no built-in or installed strategy has that name")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 
-from kalshi_cli.base.checked import check_choice, check_limit
+from kalshi_cli.base.checked import check_choice, check_limit, check_period
 from kalshi_cli.base.errors import StateFileError, UsageError
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.account import pnl
@@ -55,6 +55,7 @@ class PaperAccountService:
     ) -> Sequence[AccountFillRow]:
         """Return the simulated trades, newest first; `until` is exclusive."""
         check_limit(limit)
+        check_period(since, until)
         history = [entry for entry in self._entries() if ticker in ("", entry.ticker)]
         before = positions_before(history)
         end = float("inf") if until is None else until
@@ -82,6 +83,7 @@ class PaperAccountService:
         """Return total profit and loss, and its parts by one of `portfolio.KEYS`."""
         if by not in KEYS:
             raise UsageError(f"Profit and loss cannot be grouped by {by!r}", hint=f"one of {', '.join(KEYS)}")
+        check_period(since)
         is_by_time = by in ("day", "month")  # closed markets keep no results by day
         start = since if since is not None else ALL_TIME if is_by_time else NEVER
         found = self._portfolio(start, by_market=by in ("market", "event", "series"))
@@ -89,6 +91,7 @@ class PaperAccountService:
 
     def equity_curve(self, since: Ts | None = None) -> Sequence[tuple[Ts, Money]]:
         """Return the gain of the paper account over time."""
+        check_period(since)
         found = self._portfolio(ALL_TIME)
         return pnl.curve(found.entries, found.marks, self._resources.clock.now(), since=since)
 

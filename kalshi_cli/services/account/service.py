@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kalshi_cli.base.checked import check_limit, check_whole
+from kalshi_cli.base.checked import check_limit, check_period, check_whole
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Qty, Ts, show_money
 from kalshi_cli.core.account import pnl
@@ -101,6 +101,7 @@ class AccountService(PlanningService):
         typed with its order is in the state file.
         """
         check_limit(limit)
+        check_period(since, until)
         history = page = self._client.all_fills(ticker or None, *((since, limit) if until is None else ()))
         if until is not None:
             page = [fill for fill in history if (since or 0) <= fill.ts < until][:limit]
@@ -114,6 +115,7 @@ class AccountService(PlanningService):
 
     def settlements(self, ticker: str = "", event: str = "", since: Ts | None = None) -> Iterator[cash.SettlementRow]:
         """Return the settled markets, newest first, read as they are iterated over, with the results of `pnl`."""
+        check_period(since)
         results = account_pnl(self._resources, "market", None)[1]
         for paid in self._client.payouts(ticker=ticker or None, event=event or None, min_ts=since):
             yield cash.SettlementRow.of(
@@ -128,10 +130,12 @@ class AccountService(PlanningService):
         """Return total profit and loss, and its parts by one of `portfolio.KEYS`."""
         if by not in KEYS:
             raise UsageError(f"Profit and loss cannot be grouped by {by!r}", hint=f"one of {', '.join(KEYS)}")
+        check_period(since)
         return pnl_view(*account_pnl(self._resources, by, since))
 
     def equity_curve(self, since: Ts | None = None) -> Sequence[tuple[Ts, Money]]:
         """Return the gain of the account over time."""
+        check_period(since)
         found = account_portfolio(self._resources, ALL_TIME)
         return pnl.curve(found.entries, found.marks, self._resources.clock.now(), since=since)
 
@@ -142,6 +146,7 @@ class AccountService(PlanningService):
 
         The whole history is read, as in `fills`. `until` is exclusive.
         """
+        check_period(since, until)
         store = self._resources.remembered()
         orders = {order.order_id: order for order in store.orders()} if store is not None else {}
         history = self._client.all_fills(None)[::-1]
@@ -154,6 +159,7 @@ class AccountService(PlanningService):
         self, since: Ts | None = None, until: Ts | None = None, *, with_open: bool = True
     ) -> Sequence[LotExport]:
         """Return lots, first in, first out: those closed in the period, and the open ones `with_open`."""
+        check_period(since, until)
         found = tax_lots(account_portfolio(self._resources, ALL_TIME).entries)
         end = float("inf") if until is None else until
         return [

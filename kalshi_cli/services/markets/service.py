@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from kalshi_cli.base.checked import check_limit
+from kalshi_cli.base.checked import check_choice, check_limit, check_period
 from kalshi_cli.base.errors import NotFoundError, UsageError
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.markets import Candle, ComboLeg, Event, ListedMarket
@@ -159,6 +159,7 @@ class MarketService(PlanningService):
         self, ticker: str, since: Ts | None = None, until: Ts | None = None, limit: int | None = 50
     ) -> Sequence[PublicTradeRow]:
         """Return public trades, newest first, from both tiers. NotFoundError for an unknown market."""
+        check_period(since, until)
         found = self._client.all_trades(ticker, since, until, limit)
         if not found:
             self._client.market(ticker)  # raises NotFoundError if there is no such market
@@ -168,7 +169,7 @@ class MarketService(PlanningService):
         self, ticker: str, interval: str = "1h", since: Ts | None = None, until: Ts | None = None
     ) -> Sequence[CandleRow]:
         """Return the candles of a market, oldest first, from both tiers. `interval` is one of INTERVALS."""
-        market, span = self._client.market(ticker), self._span(interval, since, until)
+        span, market = self._span(interval, since, until), self._client.market(ticker)
         return [CandleRow.of(candle) for candle in self._client.all_candles(market, *span)]
 
     def candles_of_markets(
@@ -190,7 +191,8 @@ class MarketService(PlanningService):
         return _candle_rows(self._client.event_candles(event.series_ticker, event.event_ticker, *span))
 
     def _span(self, interval: str, since: Ts | None, until: Ts | None) -> tuple[Ts, Ts, int]:
-        minutes, usual_ms = INTERVALS[interval]
+        check_period(since, until)
+        minutes, usual_ms = INTERVALS[check_choice("interval", interval, INTERVALS)]
         now = self._now
         return since or Ts(now - usual_ms), until or Ts(now + minutes * 60_000), minutes
 

@@ -8,6 +8,7 @@ from fnmatch import filter as matching
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from kalshi_cli.base.checked import check_choice, check_period
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.values import RangeText
@@ -83,6 +84,7 @@ class MonitoringService:
         `warn` and `crit` replace the configured range, `notify` is one more channel. `show` gets the report before
         notices are sent. If a check hangs, another thread reports what is known by then and calls `leave`.
         """
+        check_choice("name", name, (*ALL, "schema", "all"))
         views: list[CheckView] = []
 
         def shown(whole: CheckReport, parts: Sequence[CheckReport]) -> None:
@@ -110,6 +112,7 @@ class MonitoringService:
         `by` is strategy, market or day. An order is in time if it filled within `within_s`. Without a home it is the
         one that the status shows; a notice names it if it is not the account's.
         """
+        check_period(since)
         own = self._resources
         now = own.clock.now()
         status, store = shown_account(own, home)

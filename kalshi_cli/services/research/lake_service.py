@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kalshi_cli.base.checked import check_period
 from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.config.config import Config
@@ -177,6 +178,7 @@ class LakeService:
         folder: str | Path | None = None,
     ) -> LakeExportView:
         """Write the rows of a table to one Parquet or CSV file."""
+        check_period(since, until)
         lake = self.lake(folder)
         from kalshi_cli.lake.reader import Selection
         from kalshi_cli.lake.upkeep import export

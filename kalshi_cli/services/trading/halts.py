@@ -372,12 +372,15 @@ class MarketLockService:
         own = resources.store if create and (has_key or not others) else resources.remembered() if has_key else None
         return [*([own] if own is not None else []), *others]
 
-    def lock(self, ticker: str, lasts_s: float, reason: str) -> MarketLock:
-        """Block new positions in a market for `lasts_s` seconds. Raises NotFoundError for an unknown market."""
+    def require_market(self, ticker: str) -> None:
+        """Raise NotFoundError for an unknown market; an exchange that cannot be reached stops no lock."""
         try:
             self._resources.client.market(ticker)
         except UnreachableError as error:
-            self._resources.note(f"Locked without checking that the market exists: {error.message}")
+            self._resources.note(f"The lock is made without checking that the market exists: {error.message}")
+
+    def lock(self, ticker: str, lasts_s: float, reason: str) -> MarketLock:
+        """Block new positions in a market for `lasts_s` seconds."""
         now = self._resources.clock.now()
         lock = MarketLock(ticker, Ts(now + int(lasts_s * 1000)), reason, now)
         for store in self._stores(create=True):

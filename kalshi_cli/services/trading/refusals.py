@@ -26,8 +26,8 @@ from kalshi_cli.store.state_store import OrderStore
 def duplicate(client_order_id: str, filed: Order | None = None) -> RefusedError:
     """Return the error for a client order id that is already in use, by the order on file where that is known."""
     hint = f"run `kalshi order show {client_order_id}`"
-    if filed is not None and filed.status in _NOT_THERE:
-        hint = f"its order is {_NOT_THERE[filed.status]}: use another client order id"
+    if filed is not None and filed.status in NOT_THERE:
+        hint = f"its order is {NOT_THERE[filed.status]}: use another client order id"
     elif filed is not None and filed.status is OrderStatus.UNKNOWN:
         hint = "its order is unconfirmed: run `kalshi order reconcile`"
     return RefusedError(
@@ -37,7 +37,7 @@ def duplicate(client_order_id: str, filed: Order | None = None) -> RefusedError:
     )
 
 
-_NOT_THERE = {
+NOT_THERE = {
     OrderStatus.DENIED: "not on the exchange, because a risk limit refused it",
     OrderStatus.REJECTED: "not on the exchange, which rejected it",
     OrderStatus.NEVER_ARRIVED: "not on the exchange, where it never arrived",

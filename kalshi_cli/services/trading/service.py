@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from kalshi_cli.base.checked import check_number, check_text
 from kalshi_cli.base.errors import RefusedError, StateFileError, UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import TradingState
@@ -136,10 +137,15 @@ class TradingService(PlanningService):
         return self._plan("stop", execute)
 
     def plan_lock(self, ticker: str, lasts_s: float, reason: str = "") -> ControlPlan[LockRow]:
-        """Plan to block new positions in a market for `lasts_s` seconds; positions can still be reduced."""
+        """Plan to block new positions in a market for `lasts_s` seconds; positions can still be reduced.
+
+        NotFoundError for an unknown market.
+        """
+        check_number("lasts_s", lasts_s)
         if not 0 < lasts_s <= MAX_LOCK_S:
             raise UsageError(f"A lock lasts at most 366d, not {lasts_s:g} s", hint="give --for, at most 366d")
-        name, text = ticker.upper(), reason.strip()
+        name, text = check_text("ticker", ticker).upper(), reason.strip()
+        self._locks.require_market(name)
         until = format_time(Ts(self._resources.clock.now() + int(1000 * lasts_s)), None)
 
         def execute() -> LockRow:

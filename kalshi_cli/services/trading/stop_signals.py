@@ -167,6 +167,31 @@ class StopSignals:
         self._ask(StateCommand(self._clock.now(), None, name))
 
 
+@contextmanager
+def second_signal_ignored() -> Iterator[None]:
+    """Interrupt at the first signal and ignore the second one: `timeout` sends each twice, also to the process group.
+
+    What an interrupt leaves behind can so be printed whole. A third signal interrupts again.
+    """
+    received = 0
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        nonlocal received
+        received += 1
+        if received != 2:
+            raise KeyboardInterrupt if number == signal.SIGINT else TerminationRequested
+
+    before = {number: signal.getsignal(number) for number in STOPS}
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    try:
+        for number in before:
+            signal.signal(number, interrupt)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class PauseSignal:
     """A pause on SIGUSR1; a second one ends it, but never a halt. The change is on disk when the handler returns."""
 
