@@ -19,6 +19,9 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _COMMAND = "cancel-all"
 _GOES_ON = "the cancels continue; another signal ends them, and then it is not verified that no order remains"
 
+TWIN_S = 1.0
+"""`timeout` sends its signal to the program and then to its process group: within this time the second is the same."""
+
 _early: list[int] = []
 """Signals that arrived while the program was loading."""
 _before: dict[signal.Signals, Any] = {}
@@ -48,11 +51,14 @@ def _handled(handler: Callable[[int, FrameType | None], None]) -> dict[signal.Si
 class KillSignals:
     """Holds the first signal back until the exchange has answered every cancel; the next one interrupts at once.
 
-    Until `close`, which is called when every outcome is known, an interrupt ends with exit code 7.
+    The same signal within TWIN_S is no other one, but for Ctrl-C, which people send twice. Until `close`, which is
+    called when every outcome is known, an interrupt ends with exit code 7.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
         self._received = 0
+        self._received_at = 0.0
         self._is_held = True
         self._before: dict[signal.Signals, Any] = {}
 
@@ -91,7 +97,10 @@ class KillSignals:
             self._interrupt()
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
-        is_first, self._received = not self._received, number
+        now = self._monotonic()
+        if number == self._received != signal.SIGINT and now - self._received_at < TWIN_S:
+            return
+        is_first, self._received, self._received_at = not self._received, number, now
         if not (is_first and self._is_held):
             self._interrupt()
         with suppress(OSError):  # not through sys.stderr, which may be in use

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +98,7 @@ def test_without_an_answer_to_the_cancels_the_first_signal_is_held_and_the_secon
         process.send_signal(signal.SIGTERM)
         eventually(lambda: "SIGTERM: the cancels continue" in said(process) or process.poll() is not None)
         assert process.poll() is None, said(process)
+        time.sleep(1.5 * kill_signals.TWIN_S)
         process.send_signal(signal.SIGTERM)
         ended = finish(process)
     finally:
@@ -105,6 +107,23 @@ def test_without_an_answer_to_the_cancels_the_first_signal_is_held_and_the_secon
     assert (ended.code, ended.out) == (7, ""), ended.err
     assert "before it was verified that no order remains. Orders may be live" in ended.error["message"]
     assert len(exchange.resting()) == 2
+
+
+def test_the_signal_that_timeout_sends_twice_prevents_no_cancel(exchange: Served, proxy: FaultProxy) -> None:
+    proxy.faults.append(Fault("status", "DELETE", "", times=1_000))
+    process = start(("cancel-all", "--json"), exchange.variables(proxy.moved(exchange.server.rest_url)), exchange.home)
+    try:
+        eventually(lambda: proxy.faults[0].hits or process.poll() is not None)
+        for _ in range(2):
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.1)  # two signals that wait are one
+        assert process.poll() is None, said(process)
+        proxy.faults.clear()
+        ended = finish(process)
+    finally:
+        process.kill()
+        process.communicate()
+    assert (ended.code, exchange.resting()) == (7, []), ended.err
 
 
 def test_a_signal_that_is_held_while_a_cancel_fails_ends_it_once_that_is_answered(

@@ -79,7 +79,7 @@ def cancel_all(
             "--flatten cannot be combined with --no-halt, --event or --ticker",
             hint="to close one position, run `kalshi close TICKER`",
         )
-    with KillSignals() as signals:
+    with KillSignals(SystemClock().monotonic) as signals:
         config = load_config(ctx, NEEDED, distrust=_warn)
         lock = None
         if is_everything and not no_halt:
