@@ -69,8 +69,8 @@ def check_period(since: int | None, until: int | None = None) -> None:
     if since is not None and until is not None and until <= since:
         from kalshi_cli.base.units import Ts, format_ts
 
-        text = f"until ({format_ts(Ts(until))}) is not after since ({format_ts(Ts(since))})"
-        raise UsageError(text, hint="`--since 14d --until 7d` is the week before the last")
+        text = f"since {format_ts(Ts(since))} is not before until {format_ts(Ts(until))}"
+        raise UsageError(text, hint="swap them: `--since 14d --until 7d` is the week before the last")
 
 
 _TIME = "parse_ts('2026-11-01T00:00:00Z') of kalshi_cli.units is a time; kalshi.now is the present"

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from kalshi_cli.base.checked import check_period
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Ts, duration_from_user, format_ts, pluralize, show_money
+from kalshi_cli.base.units import Ts, duration_from_user, pluralize, show_money
 from kalshi_cli.cli.extras import require_extra
 from kalshi_cli.cli.options import choice_option, flags_of, show_list, show_view
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, warn
@@ -111,8 +112,7 @@ def lake_part(
     typed = joined(series)
     if all(each is None for each in (lake, typed, since, until)):
         return {}
-    if since is not None and until is not None and since >= until:
-        raise UsageError(f"--since {format_ts(since)} is not before --until {format_ts(until)}", hint="swap them")
+    check_period(since, until)
     refuse_lake_without_folder(lake)
     if lake is None and typed is None and recordings_among(files):
         return {"since": since, "until": until}

@@ -306,7 +306,7 @@ def test_a_price_that_could_be_compared_with_nothing_is_told_of_before_it_is_sen
 def test_an_order_that_must_fill_now_on_a_side_that_is_empty_fills_nothing(exchange: Served) -> None:
     ended = buy(ONE_SIDED, "--tif", "ioc", "--json", price="0.13")
     assert (ended.code, ended.json["filled"], ended.json["status"]) == (0, "0.00", "canceled")
-    assert_refused(buy(ONE_SIDED, "--tif", "fok", price="0.13"), 4, "fill or kill", "nothing traded")
+    assert_refused(buy(ONE_SIDED, "--tif", "fok", "-q", price="0.13"), 4, "fill or kill", "nothing traded")
     assert program("positions", "--json").json == []
     assert exchange.resting() == []
 

@@ -33,7 +33,9 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.store.lock import lock
 
 SHORTEST = 8
-KEY_ID = "4f1c9b7e-83d2-4a65-b0e8-6d2f91c7a350"
+KEY_ID = "4f1w9b7p-83q2-4h65-t0e8-6r2f91k7m350"
+"""No hexadecimal number: a part of one can be in the random id of an order by chance."""
+
 MARKED_SECRETS = {
     "webhook": "Wq7Zt2Xv9Jm4Rk6Bn1Lp",
     "token": "Tf3Hs8Yd5Gc2Vb7Nx4Qe",

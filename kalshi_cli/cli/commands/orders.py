@@ -42,7 +42,7 @@ from kalshi_cli.cli.order_options import (
     takes_order_terms,
     unsent,
 )
-from kalshi_cli.cli.screen.output import info, warn, write_sentence
+from kalshi_cli.cli.screen.output import info, write_sentence
 
 if TYPE_CHECKING:
     from kalshi_cli.services.orders.service import OrderService
@@ -114,7 +114,7 @@ def place_order(
             show_view(ctx, view, title="Not sent", now=resources.clock.now())
             return
         if not resources.needs_confirmation:
-            warn(*plan.warnings)
+            info(*plan.warnings)
         plan = consented(resources, orders, plan, "Place this order with real money?", yes=yes)
         with in_flight(plan.subject):
             order = orders.execute(plan)

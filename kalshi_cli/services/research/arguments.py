@@ -9,8 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
+from kalshi_cli.base.checked import check_period
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Ts, format_ts, parse_ts
+from kalshi_cli.base.units import Ts, parse_ts
 from kalshi_cli.config.schema import MAX_INTERVAL_S
 
 if TYPE_CHECKING:
@@ -92,8 +93,7 @@ def ts_of(moment: Any) -> Ts | None:
 def period_of(since: Any, until: Any) -> tuple[Ts | None, Ts | None]:
     """Return a period of datetimes, or of `Ts` as the command gives them. UsageError if it ends before it starts."""
     start, end = (Ts(each) if type(each) is int else ts_of(each) for each in (since, until))
-    if start is not None and end is not None and start >= end:
-        raise UsageError(f"since {format_ts(start)} is not before until {format_ts(end)}", hint="swap them")
+    check_period(start, end)
     return start, end
 
 

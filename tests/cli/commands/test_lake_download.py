@@ -62,7 +62,7 @@ def test_a_download_continues_and_is_listed(traded: Served, tmp_path: Path) -> N
         ({"series": "kxrain,KXNONE"}, ExitCode.REJECTED, "No series KXNONE"),
         ({"series": ","}, ExitCode.USAGE, "--series names no series"),
         ({"since": "2040-01-01"}, ExitCode.USAGE, "is in the future"),
-        ({"until": "2023-01-01"}, ExitCode.USAGE, "--until is not after --since"),
+        ({"until": "2023-01-01"}, ExitCode.USAGE, "is not before until"),
     ],
 )
 def test_a_mistake_is_one_line_and_makes_no_lake(

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from kalshi_cli.base.checked import check_period
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import NotFoundError, UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, format_ts
@@ -64,8 +65,7 @@ def check_request(request: DownloadRequest, now: Ts) -> DownloadRequest:
         raise UsageError(
             f"--since {format_ts(request.since)} is in the future", hint="use a past date, or a duration such as 7d"
         )
-    if request.until <= request.since:
-        raise UsageError("--until is not after --since", hint="`--since 14d --until 7d` is the week before the last")
+    check_period(request.since, request.until)
     until = min(request.until, now - LAG_MS)
     whole = msgspec.structs.replace(request, since=_minute(request.since), until=_minute(until))
     if whole.until <= whole.since:

@@ -214,7 +214,7 @@ def test_a_period_of_the_future_is_refused() -> None:
     request = DownloadRequest(series="KXA", since=Ts(T0 + 1), until=Ts(T0 + 2))
     with pytest.raises(UsageError, match="is in the future"):
         check_request(request, T0)
-    with pytest.raises(UsageError, match="--until is not after --since"):
+    with pytest.raises(UsageError, match="is not before until"):
         check_request(DownloadRequest(series="KXA", since=Ts(T0 - 5), until=Ts(T0 - 5)), T0)
     with pytest.raises(UsageError, match="no complete minute yet"):
         check_request(DownloadRequest(series="KXA", since=Ts(T0 - 5), until=T0), T0)
