@@ -206,7 +206,7 @@ class TopApp(OrderedKeysApp):
     def _frame(self) -> None:
         """Draw what changed; times are drawn anew each time, because a number grows old by itself."""
         self._end_without_terminal()
-        if not self.screen_stack:  # the app is closing
+        if not self.screen_stack or not self._base.query("#said"):  # the app is closing
             return
         for _ in range(len(self._from_thread)):  # a question that must wait comes again in the next frame
             self._from_thread.popleft()()
@@ -217,14 +217,14 @@ class TopApp(OrderedKeysApp):
         if newest is not None:
             has_other_count = picture.firing(newest) != picture.firing(self._state)
             self._state = newest
-            if has_other_count and self._base.query("#lists"):
+            if has_other_count:
                 self._choose_lists()
         pages = [each for each in self.screen_stack if isinstance(each, MarketPage)]
         for page in pages:
             if newest is not None and page.is_mounted:
                 page.show(self._state)
         self._has_news = self._has_news or newest is not None
-        if not pages and self._base.query("#head"):
+        if not pages:
             self._draw_lists(self._has_news)
             self._has_news = False
 

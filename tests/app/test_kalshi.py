@@ -93,5 +93,5 @@ def test_a_period_that_ends_before_it_begins_is_no_empty_list(
     exchange: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     set_variables(monkeypatch, tmp_path, exchange.variables())
-    with Kalshi.open() as kalshi, pytest.raises(UsageError, match="is not after"):
+    with Kalshi.open() as kalshi, pytest.raises(UsageError, match="is not before"):
         getattr(kalshi.account, name)(since=kalshi.now, until=Ts(kalshi.now - 1))

@@ -275,6 +275,15 @@ def test_a_vanished_order_gives_its_place_to_no_other(exchange: Served) -> None:
     on_screen(act)
 
 
+def test_an_answer_that_comes_while_the_screen_closes_is_no_fault(exchange: Served) -> None:
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        await app.query("#said").remove()  # the widgets go before the last frame
+        app._tell_from_thread("Done", False)
+        app._frame()
+
+    on_screen(act)
+
+
 def test_a_close_shows_its_plan_and_only_yes_closes(exchange: Served) -> None:
     exchange.trade_a_little()
     exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
