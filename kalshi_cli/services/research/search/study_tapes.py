@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,9 @@ import msgspec
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
+from kalshi_cli.feeds.recorded_events import watched_markets
+from kalshi_cli.feeds.recorded_results import merge_results
+from kalshi_cli.feeds.recording_format import NO_TIME
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.recorded_data import lake_recordings
 from kalshi_cli.services.research.search.windows import start_of
@@ -50,6 +53,30 @@ def list_tapes(request: BacktestRequest, tell: Callable[[str], None] = lambda _t
             start, content = lake[each.sessions[0]]
             found.append(StudyTape(each.sessions[0], start, content, each, (*paths, each.lake / "lake.json")))
     return found
+
+
+def closed_without_result(request: BacktestRequest, tapes: Sequence[StudyTape], now: Ts) -> list[str]:
+    """Return the markets of recordings that have closed by now and have no result."""
+    known, closes = set(merge_results(request.results)), dict[str, Ts]()
+    until = NO_TIME if request.until is None else request.until
+    for each in tapes:
+        for market in watched_markets(each.paths[0]) if each.request.lake is None else ():
+            if market.recv_ts < until:
+                closes[market.ticker] = NO_TIME if market.close_time is None else market.close_time
+                known |= {market.ticker} if market.has_result else set()
+    if request.lake is not None:
+        from kalshi_cli.services.research.lake_import import lake_results
+
+        lake, _, sessions = lake_recordings(request.lake, request)
+        series, searched = {one for each in sessions for one in each.series}, {each.name for each in tapes}
+        known |= lake_results(lake, series).keys()
+        closes |= {
+            row["market"]: Ts(row["close_us"] // 1000)
+            for row in lake.rows("markets", series)
+            if row["session"] in searched and row["close_us"] is not None
+        }
+    since = request.since or 0
+    return sorted(ticker for ticker, close in closes.items() if since < close <= now and ticker not in known)
 
 
 def _of_lake(folder: Path, request: BacktestRequest) -> dict[str, tuple[Ts, str]]:

@@ -14,13 +14,14 @@ from support.tapes import SETUP, swinging_tapes
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.services.research.backtest import BacktestRequest
-from kalshi_cli.services.research.search.optimize import OptimizeRequest, optimize
+from kalshi_cli.services.research.backtest import BacktestRequest, unknown_lines
+from kalshi_cli.services.research.search.optimize import OptimizeRequest, optimize, optimize_notes
 from kalshi_cli.services.research.search.study_tapes import list_tapes
-from kalshi_cli.services.research.tape_runs import BacktestSetup
+from kalshi_cli.services.research.tape_runs import BacktestSetup, merge_reports, run_backtest, split_by_tape
 from kalshi_cli.views.research import OptimizeView
 
 OTHER = "earlier ones of threshold have other recordings, parameters or settings, or are of another version of kalshi"
+AFTER_CLOSE = Ts(T0 + 10**12)
 
 
 def test_files_and_recordings_of_a_lake_have_the_same_starts(tmp_path: Path) -> None:
@@ -126,3 +127,45 @@ def test_fills_latency_interval_and_gaps_are_those_of_the_study(tmp_path: Path) 
     assert slow.best[0].net != usual.best[0].net, "the runs take them"
     with pytest.raises(UsageError, match="Invalid latency_ms"):
         view_of(msgspec.structs.replace(base, latency_ms=-1))
+
+
+def test_a_search_says_what_a_backtest_of_its_choice_does_and_warns_before_it_runs(tmp_path: Path) -> None:
+    tapes, events = swinging_tapes(tmp_path), list[str]()
+    base = OptimizeRequest(
+        strategy="threshold", files=tapes[:3], params=("buy_below=10c,35c", "sell_above=95c"), trials=2, sampler="grid",
+        windows=2, jobs=1,
+    )  # fmt: skip
+
+    def view_of(request: OptimizeRequest, now: Ts = AFTER_CLOSE) -> OptimizeView:
+        events.clear()
+        return optimize(
+            SETUP, request, ManualClock(now), tmp_path / "studies",
+            show=lambda _done, _known: events.append("run"), tell=events.append,
+        )  # fmt: skip
+
+    found = view_of(base)
+    assert events[0].startswith(f"Warning: no result of {TICKER}, which closed: ")
+    assert events[1] == "run"
+    params = dict(pair.split("=") for pair in (*found.params.split(), "sell_above=95c"))
+    request = BacktestRequest(strategies=("threshold",), files=tuple(tapes[:2]), params=params)
+    runs = [run_backtest(SETUP, part) for part in split_by_tape(request)]
+    assert found.unknown == unknown_lines(merge_reports(runs, SETUP.cash))
+    assert any("result of 1 of 1 market" in line for line in found.unknown)
+    assert optimize_notes(found)[: len(found.unknown)] == [f"Unknown: {line}" for line in found.unknown]
+    assert view_of(base).unknown == found.unknown, "a study that is resumed says the same"
+    opened = view_of(msgspec.structs.replace(base, opens_holdout=True))
+    assert opened.unknown == view_of(base).unknown
+    view_of(msgspec.structs.replace(base, study=tmp_path / "early.db"), T0)
+    assert set(events) == {"run"}, "nothing has closed yet"
+    results = tmp_path / "results.json"
+    results.write_bytes(msgspec.json.encode({TICKER: "yes"}))
+    known = view_of(msgspec.structs.replace(base, results=(results,)))
+    assert set(events) == {"run"}
+    assert not any("result of" in line for line in known.unknown)
+    lake = lake_of(tmp_path, *tapes[:3])
+    of_lake = msgspec.structs.replace(base, files=(), lake=lake.root)
+    assert view_of(of_lake).unknown == found.unknown
+    assert events[0].startswith(f"Warning: no result of {TICKER}, which closed: ")
+    add(lake, results)
+    view_of(of_lake)
+    assert set(events) == {"run"}
