@@ -134,13 +134,11 @@ def backtest(
     """Run the trading loop `drive` over a recording, and measure equity on every tick."""
     score, measured = StrategyResults(engine), Measurements(engine)
     store = Unrecorded(measured)
-    started = clock.now()
     cycles, peak, deepest = 0, 0, 0
     curve: list[tuple[Ts, Money]] = []
 
     def look(message: Message) -> None:
-        nonlocal cycles, peak, deepest, started
-        started = started or message.ts
+        nonlocal cycles, peak, deepest
         measured.on_message(message)
         if isinstance(message, Tick):
             cycles += 1
@@ -158,7 +156,7 @@ def backtest(
         score,
         plan,
         cycles=cycles,
-        uptime_s=(clock.now() - started) / 1000,
+        uptime_s=(clock.now() - (measured.started or clock.now())) / 1000,
         day_net=score.gained().net,
         stopped_by="end of data",
     )

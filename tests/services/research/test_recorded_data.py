@@ -402,6 +402,31 @@ def test_the_time_between_two_recordings_is_no_time_in_the_market(
         assert backtest_view(report).time_in_market == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.parametrize("size", [0, 2**60], ids=["compiled", "reference"])
+def test_older_outside_prices_and_later_results_are_no_recorded_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(recorded_data, "COMPILED_FROM", size)
+    tape = Tape().watch(close_in_s=3_600).snapshot(**BOOK)
+    for _ in range(10):
+        tape.delta(1_000)
+    path, spot, results = tape.write(tmp_path / "a.jsonl"), tmp_path / "spot.csv", tmp_path / "results.json"
+    minutes = (T0 + number * 60_000 for number in range(-1_440, 60))
+    spot.write_text("recv_ns,price\n" + "".join(f"{at}000000,80000\n" for at in minutes))
+    results.write_bytes(msgspec.json.encode({TICKER: "yes"}))
+    base = run(Buyer(StrategyParams()), files=(path,))
+    lake = lake_of(tmp_path, path, spot)
+    for report in (
+        run(Buyer(StrategyParams()), files=(path, spot)),
+        run(Buyer(StrategyParams()), files=(path,), results=(results,)),
+        run(Buyer(StrategyParams()), files=(path, spot), results=(results,)),
+        run(Buyer(StrategyParams()), lake=lake.root, results=(results,)),
+    ):
+        assert report.fills == base.fills
+        assert (report.facts.started, report.facts.ended) == (base.facts.started, base.facts.ended) == (T0, tape.now)
+        assert backtest_view(report).time_in_market == backtest_view(base).time_in_market
+
+
 @pytest.mark.parametrize(("ticker", "number"), [("KXETHD-26MAY01-T1", 1), ("KXETH15M-1", 1), ("KXBTC-ETH", 0)])
 def test_the_missing_price_of_a_coin_is_named_where_it_has_a_market(ticker: str, number: int) -> None:
     lines = unknown_of({ticker: market(ticker=ticker)}, {}, has_trades=True, missing=["ETH"])
