@@ -100,6 +100,12 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
         return Ratio(self.summary.net / start) if start else None
 
 
+NO_BOUNDS = (
+    "the bounds of --fills both could not be computed: without public trades the queue position decides no fill, and "
+    "equal results do not show that it has no effect"
+)
+"""What the two fill models cannot tell."""
+
 MAX_POINTS = 20_000
 """Points of a curve; of a longer one every second point is dropped until it fits."""
 
@@ -207,6 +213,8 @@ def unknown_data(report: BacktestReport) -> tuple[UnknownData, ...]:
         done = "ignored" if report.gap_mode == "ignore" else "no trading in a market until its next snapshot"
         words = f"{{gaps}} in the data, {{lost}} without a book (summed over markets): {done}"
         found.append(UnknownData(words=words, times=report.holes, lost_s=report.lost_s))
+    if report.bounds and not report.facts.has_trades:
+        found.append(UnknownData(words=NO_BOUNDS))
     return (*found, *add_up(map(_after_group_limit, report.facts.group_limits)), *report.facts.unknown)
 
 

@@ -35,6 +35,7 @@ from kalshi_cli.services.research.backtest import (
 from kalshi_cli.services.research.recorded_data import replay_of, unknown_of
 from kalshi_cli.services.research.recorded_run import HOOK_LIMIT_S, over_recordings, set_up
 from kalshi_cli.services.research.report.page import report_page
+from kalshi_cli.services.research.tape_runs import merge_reports
 from kalshi_cli.simulator.paper.queue_position import FillModel
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
@@ -124,6 +125,17 @@ def test_the_fill_model_is_that_of_the_request_for_recordings_of_any_size(
     assert filled == {
         FillModel.PROPORTIONAL: contracts(5), FillModel.OPTIMISTIC: contracts(10), FillModel.PESSIMISTIC: 0
     }  # fmt: skip
+
+
+def test_both_bounds_without_public_trades_say_that_they_are_none(tmp_path: Path) -> None:
+    for tape, is_told in ((queued(), False), (holed(), True)):
+        report = run(Rester(StrategyParams()), files=(tape.write(tmp_path / "tape.jsonl"),), fill_model="pessimistic")
+        assert not any("bounds" in line for line in unknown_lines(report)), "nobody asked for bounds"
+        both = msgspec.structs.replace(report, bounds=(report, report))
+        merged = merge_reports([report, report], dollars(1_000))
+        for each in (both, msgspec.structs.replace(merged, bounds=(merged, merged))):
+            assert any("bounds of --fills both could not be" in line for line in unknown_lines(each)) == is_told
+            assert any("bounds of --fills both could" in line for line in backtest_view(each).unknown) == is_told
 
 
 class Repeater(Strategy):
