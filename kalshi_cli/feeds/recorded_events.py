@@ -89,7 +89,7 @@ def recorded_events(
 
 
 class WatchedMarket(NamedTuple):
-    """What a recorder noted of a market, and when."""
+    """A note of a recorder about a market, with the time received."""
 
     recv_ts: Ts
     ticker: str

@@ -17,6 +17,7 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.base.version import __version__
+from kalshi_cli.feeds.recorded_results import merge_results
 from kalshi_cli.services.research.arguments import (
     fills_of,
     interval_of,
@@ -208,8 +209,8 @@ def _study_of(name: str, definition: dict[str, str], folder: Path, note: Callabl
     path = folder / f"{name}-{_digest(definition)}.db"
     if not path.exists() and any(folder.glob(f"{name}-*.db")):
         note(
-            f"A new study, {path}: earlier ones of {name} have other recordings, parameters or settings, or are of "
-            "another version of kalshi"
+            f"A new study, {path}: earlier ones of {name} have other recordings, results, parameters or settings, "
+            "or are of another version of kalshi"
         )
     return path
 
@@ -274,16 +275,18 @@ def _definition(
     setup: BacktestSetup, request: OptimizeRequest, base: BacktestRequest, ranges: bytes, tapes: Sequence[StudyTape]
 ) -> dict[str, str]:
     """Return everything that the results of a study depend on, by the name that an error shows."""
-    files = dict.fromkeys(path for each in tapes for path in each.paths)
+    files = dict.fromkeys(path for each in tapes for path in each.paths if path not in each.request.results)
     contents = [each.content for each in tapes if each.content] + [
         f"{path.name} {path.stat().st_size}" for path in files
     ]
+    results = [sorted(merge_results(base.results).items()), *dict.fromkeys(each.results for each in tapes)]
     return {
         "version of kalshi": __version__,
         "strategy": registry.fingerprint(base.strategies[0]) or request.strategy,
         "range of parameters": ranges.decode(),
         "fixed parameter": msgspec.json.encode(sorted(base.params.items())).decode(),
         "set of recordings": _digest({"files": "\n".join(contents)}),
+        "set of results": _digest({"results": msgspec.json.encode(results).decode()}),
         "windows or holdout": f"{request.windows} {request.holdout:g}",
         "sampler, seed or pruning": f"{request.sampler} {request.seed} {request.is_pruned}",
         "latency": str(base.latency_ms),

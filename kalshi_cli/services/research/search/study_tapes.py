@@ -23,7 +23,7 @@ from kalshi_cli.services.research.tape_runs import split_by_tape
 class StudyTape(NamedTuple):
     """A recording of a study: the backtest of it alone, and the files that a worker needs.
 
-    `content` changes where the recording, or what a lake knows of its markets, changes.
+    `content` changes where the recording changes, `results` where those that a lake has of its markets change.
     """
 
     name: str
@@ -31,6 +31,7 @@ class StudyTape(NamedTuple):
     content: str
     request: BacktestRequest
     paths: tuple[Path, ...]
+    results: str = ""
 
 
 def list_tapes(request: BacktestRequest, tell: Callable[[str], None] = lambda _text: None) -> list[StudyTape]:
@@ -50,8 +51,8 @@ def list_tapes(request: BacktestRequest, tell: Callable[[str], None] = lambda _t
             content = f"{tape.name} {request.since} {request.until}" if is_cut else ""
             found.append(StudyTape(str(tape), Ts(max(start_of(tape), request.since or 0)), content, each, paths))
         else:
-            start, content = lake[each.sessions[0]]
-            found.append(StudyTape(each.sessions[0], start, content, each, (*paths, each.lake / "lake.json")))
+            start, content, results = lake[each.sessions[0]]
+            found.append(StudyTape(each.sessions[0], start, content, each, (*paths, each.lake / "lake.json"), results))
     return found
 
 
@@ -79,8 +80,8 @@ def closed_without_result(request: BacktestRequest, tapes: Sequence[StudyTape], 
     return sorted(ticker for ticker, close in closes.items() if since < close <= now and ticker not in known)
 
 
-def _of_lake(folder: Path, request: BacktestRequest) -> dict[str, tuple[Ts, str]]:
-    """Return the start and the content of each recording of a lake."""
+def _of_lake(folder: Path, request: BacktestRequest) -> dict[str, tuple[Ts, str, str]]:
+    """Return the start, the content and the results of each recording of a lake."""
     from kalshi_cli.services.research.lake_import import lake_results
 
     lake, chosen, sessions = lake_recordings(folder, request)
@@ -89,7 +90,8 @@ def _of_lake(folder: Path, request: BacktestRequest) -> dict[str, tuple[Ts, str]
     return {
         each.session: (
             Ts(max(each.from_us, chosen.first_us) // 1000),
-            f"{each.session} {each.rows} {known} {','.join(request.series)} {request.since} {request.until}",
+            f"{each.session} {each.rows} {','.join(request.series)} {request.since} {request.until}",
+            known,
         )
         for each in sessions
     }

@@ -20,7 +20,10 @@ from kalshi_cli.services.research.search.study_tapes import list_tapes
 from kalshi_cli.services.research.tape_runs import BacktestSetup, merge_reports, run_backtest, split_by_tape
 from kalshi_cli.views.research import OptimizeView
 
-OTHER = "earlier ones of threshold have other recordings, parameters or settings, or are of another version of kalshi"
+OTHER = (
+    "earlier ones of threshold have other recordings, results, parameters or settings, "
+    "or are of another version of kalshi"
+)
 AFTER_CLOSE = Ts(T0 + 10**12)
 
 
@@ -36,7 +39,7 @@ def test_files_and_recordings_of_a_lake_have_the_same_starts(tmp_path: Path) -> 
         list_tapes(base)
 
 
-def test_a_new_result_changes_the_content(tmp_path: Path) -> None:
+def test_a_new_result_changes_the_results_and_not_the_content(tmp_path: Path) -> None:
     lake = lake_of(tmp_path, swinging_tapes(tmp_path)[0])
     request = BacktestRequest(strategies=("threshold",), files=(), lake=lake.root)
     (before,) = list_tapes(request)
@@ -44,8 +47,8 @@ def test_a_new_result_changes_the_content(tmp_path: Path) -> None:
     results.write_bytes(msgspec.json.encode({TICKER: "yes"}))
     add(lake, results)
     (after,) = list_tapes(request)
-    assert before.content != after.content
-    assert before._replace(content="") == after._replace(content="")
+    assert before.results != after.results
+    assert before._replace(results="") == after._replace(results="")
 
 
 def test_a_study_of_a_lake_has_the_result_of_its_files(tmp_path: Path) -> None:
@@ -169,3 +172,31 @@ def test_a_search_says_what_a_backtest_of_its_choice_does_and_warns_before_it_ru
     add(lake, results)
     view_of(of_lake)
     assert set(events) == {"run"}
+
+
+def test_a_study_names_the_results_that_changed_and_not_the_recordings(tmp_path: Path) -> None:
+    tapes, results = swinging_tapes(tmp_path)[:3], tmp_path / "results.json"
+    lake = lake_of(tmp_path, *tapes)
+    other = "made with another set of results; it has 2 trials"
+    base = OptimizeRequest(
+        strategy="threshold", files=(), params=("buy_below=10c,35c", "sell_above=95c"), trials=2, sampler="grid",
+        windows=2, jobs=1,
+    )  # fmt: skip
+
+    def view_of(source: dict[str, Any], *files: Path) -> OptimizeView:
+        request = msgspec.structs.replace(base, results=files, study=tmp_path / f"{next(iter(source))}.db", **source)
+        return optimize(SETUP, request, ManualClock(AFTER_CLOSE), tmp_path / "studies")
+
+    sources: tuple[dict[str, Any], ...] = ({"files": tuple(tapes)}, {"lake": lake.root})
+    for source in sources:
+        results.write_bytes(msgspec.json.encode({TICKER: "yes", "OTHER": "no"}))
+        first = view_of(source, results)
+        with pytest.raises(UsageError, match=other):
+            view_of(source)
+        assert view_of(source, results.rename(tmp_path / "renamed.json")) == first, "the same results, read elsewhere"
+        results.write_bytes(msgspec.json.encode({TICKER: "no", "OTHER": "yes"}))
+        with pytest.raises(UsageError, match=other):
+            view_of(source, results)
+    add(lake, results)
+    with pytest.raises(UsageError, match=other):
+        view_of(sources[1], tmp_path / "renamed.json")
