@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -85,6 +86,36 @@ def recorded_events(
                 break  # The writer was killed within its last line.
             raise at_line(path, number, error) from error
     on_end(recv_ts)
+
+
+class WatchedMarket(NamedTuple):
+    """A note of a recorder about a market, with the time received."""
+
+    recv_ts: Ts
+    ticker: str
+    close_time: Ts | None
+    has_result: bool
+
+
+def watched_markets(path: Path) -> Iterator[WatchedMarket]:
+    """Yield the markets that a recorder noted; no frame is decoded.
+
+    A line that cannot be read is left out: the run of the recording reports it.
+    """
+    for _, raw in read_lines(path, lambda: None):
+        if b'"watch_market"' not in raw:
+            continue
+        try:
+            line = decode_line(raw)
+            note = _decode_watched(bytes(line.note))
+            close = parse_ts(note.close_time) if note.close_time else None
+        except (ValueError, RecursionError):
+            continue
+        market = note.market
+        if market is None:
+            yield WatchedMarket(line.recv_ts, note.market_ticker, close, has_result=False)
+        else:
+            yield WatchedMarket(line.recv_ts, market.ticker, market.close_time, bool(market.result))
 
 
 def _watched(recv_ts: Ts, note: _Watched) -> RecordedItem:

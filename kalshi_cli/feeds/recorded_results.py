@@ -103,14 +103,13 @@ def _add(found: dict[str, MarketResult], row: _Row) -> None:
 
 def _outcome(row: _Row) -> MarketResult:
     """Return the result of a market. Raises ValueError for a result other than yes or no without a payout."""
-    value = _WHOLE.get(row.result or "")
+    outcome = (row.result or "").lower()
+    value = _WHOLE.get(outcome)
     if row.settlement_value_dollars:
         value = parse_price(row.settlement_value_dollars)
     if value is None:
         raise ValueError(f"{row.ticker}: unknown result {row.result!r:.40} without a payout")
-    return MarketResult(
-        result=row.result or "", value=value, close_time=parse_ts(row.close_time) if row.close_time else None
-    )
+    return MarketResult(result=outcome, value=value, close_time=parse_ts(row.close_time) if row.close_time else None)
 
 
 # -- external inputs ----------------------------------------------------------------------------------------------

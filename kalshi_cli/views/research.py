@@ -46,6 +46,7 @@ class OptimizeView(OutputRow, frozen=True, kw_only=True):
 
     `best` are the ten variants with the highest score over all windows: scores near each other for parameters near each
     other are a plateau, a single high one is luck. Their `score` is the median over windows, the rest are totals.
+    `unknown` are the lines of a backtest of the chosen parameters: what the recordings do not say.
     """
 
     strategy: str
@@ -70,6 +71,7 @@ class OptimizeView(OutputRow, frozen=True, kw_only=True):
     study: str
     rows: tuple[WindowChoiceRow, ...]
     best: tuple[VariantRow, ...]
+    unknown: tuple[str, ...] = ()
 
     screen = (
         "strategy", "params", "score", "variants", "trials", "pruned", "failed", "recordings", "windows", "sampler",

@@ -337,6 +337,8 @@ def test_a_scalar_result_pays_its_settlement_value(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text('[{"ticker":"A","result":"scalar","settlement_value_dollars":"0.3500"},{"ticker":"B","result":""}]')
     assert read_results(path) == {"A": MarketResult(result="scalar", value=Price(3_500))}
+    path.write_text('{"A": "YES", "B": "No"}')
+    assert read_results(path) == {"A": YES, "B": MarketResult(result="no", value=Price(0))}
 
 
 @pytest.mark.parametrize(

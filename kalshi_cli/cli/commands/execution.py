@@ -37,10 +37,12 @@ def execution(
 
     Show the share of orders that fill in time, the latency from the decision to the exchange's answer, and the edge
     that is kept. Edge at the order is the difference between the strategy's fair value and the order price, before
-    fees; edge kept uses the fill price after fees. Slippage to best is how much worse the fills were than the best
-    price that the order could take when it was decided on: entries and exits, before fees, negative where an order
-    waited for a better price. The last lines compare the latest 50 orders and fills with the 500 before. Reads the
-    state file only; no request is sent to the exchange. Shows the account or paper trading, as `kalshi status` does.
+    fees; edge kept uses the fill price after fees. Slippage is edge kept with the opposite sign: the cost beyond the
+    fair value, negative for a gain. Slippage to best is how much worse the fills were than the best price that the
+    order could take when it was decided on: entries and exits, before fees, negative where an order waited for a better
+    price. On paper the latency includes the wait for the next message or tick. The last lines compare the latest 50
+    orders and fills with the 500 before. Reads the state file only; no request is sent to the exchange. Shows the
+    account or paper trading, as `kalshi status` does.
 
     \b
     kalshi execution

@@ -19,8 +19,16 @@ from kalshi_cli.cli.backtest_files import (
     lake_part,
     latency_of,
 )
-from kalshi_cli.cli.options import CommandGroup, LakeFolder, choice_option, duration_option, open_services, show_view
-from kalshi_cli.cli.screen.output import info
+from kalshi_cli.cli.options import (
+    CommandGroup,
+    LakeFolder,
+    choice_option,
+    duration_option,
+    flags_of,
+    open_services,
+    show_view,
+)
+from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info
 from kalshi_cli.cli.time_options import show_period, when
 
 if TYPE_CHECKING:
@@ -132,7 +140,8 @@ def optimize(
         with progress("trials", SystemClock().monotonic) as show:
             view = kalshi.research.optimize(request, show)
         show_view(ctx, view, title=f"Parameters of {strategy}")
-        info(*optimize_notes(view))
+        is_in_report = (flags_of(ctx).form or default_format()) is Format.PLAIN and not chosen_fields()
+        info(*optimize_notes(view, with_unknown=not is_in_report))
 
 
 def _times(kalshi: Kalshi, since: Any, until: Any) -> tuple[Ts | None, Ts | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -48,6 +49,7 @@ def show_sweep(
     With both bounds, each value runs under the pessimistic and the optimistic fill model, and the pessimistic score
     decides. UsageError if an option `of_one_run` is given: `--plot`, `--html`, `--out`.
     """
+    from kalshi_cli.services.research.backtest import NO_BOUNDS
     from kalshi_cli.services.research.search.optimize import show_params
     from kalshi_cli.services.research.search.space import sweep_variants
     from kalshi_cli.services.research.sweep import compare_variants
@@ -83,9 +85,10 @@ def show_sweep(
         for variant in found
     ]
     show_list(ctx, VariantRow, rows)
+    no_bounds = [NO_BOUNDS] if has_both_bounds and not any(variant.has_trades for variant in found) else []
     info(
         *[f"{show_params(variant.params)}: {variant.refused}" for variant in found if variant.refused][:1],
-        *dict.fromkeys(f"Unknown: {text}" for variant in found for text in variant.notices),
+        *dict.fromkeys(f"Unknown: {text}" for text in chain(no_bounds, *(variant.notices for variant in found))),
         f"{pluralize(len(variants), 'variant')} tried; score = net less half of the maximum drawdown, median over the "
         "recordings",
         "The best of many looks good by luck: judge it on other recordings, or with `kalshi optimize`",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,7 @@ from kalshi_cli.core.model.effects import AlertRaised, Effect, OrderRefused
 from kalshi_cli.core.model.messages import Message, Tick
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.services.research.report.measures import BacktestFacts, Measurements, report_fields
+from kalshi_cli.services.research.report.unknown import UnknownData, add_up
 from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol, run
 from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary, StrategyResults, summarize
 from kalshi_cli.views.backtests import FillBoundRow
@@ -99,6 +100,12 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
         return Ratio(self.summary.net / start) if start else None
 
 
+NO_BOUNDS = (
+    "the bounds of --fills both could not be computed: without public trades the queue position decides no fill, and "
+    "equal results do not show that it has no effect"
+)
+"""What the two fill models cannot tell."""
+
 MAX_POINTS = 20_000
 """Points of a curve; of a longer one every second point is dropped until it fits."""
 
@@ -133,13 +140,11 @@ def backtest(
     """Run the trading loop `drive` over a recording, and measure equity on every tick."""
     score, measured = StrategyResults(engine), Measurements(engine)
     store = Unrecorded(measured)
-    started = clock.now()
     cycles, peak, deepest = 0, 0, 0
     curve: list[tuple[Ts, Money]] = []
 
     def look(message: Message) -> None:
-        nonlocal cycles, peak, deepest, started
-        started = started or message.ts
+        nonlocal cycles, peak, deepest
         measured.on_message(message)
         if isinstance(message, Tick):
             cycles += 1
@@ -157,7 +162,7 @@ def backtest(
         score,
         plan,
         cycles=cycles,
-        uptime_s=(clock.now() - started) / 1000,
+        uptime_s=(clock.now() - (measured.started or clock.now())) / 1000,
         day_net=score.gained().net,
         stopped_by="end of data",
     )
@@ -198,21 +203,25 @@ def backtest_view(report: BacktestReport) -> BacktestView:
 
 def unknown_lines(report: BacktestReport) -> tuple[str, ...]:
     """Return what the data does not say, one line each: first its gaps."""
-    facts = report.facts
-    found = (*_after_group_limit(facts.group_limits), *(each.line for each in facts.unknown))
-    if not report.holes:
-        return found
-    done = "ignored" if report.gap_mode == "ignore" else "no trading in a market until its next snapshot"
-    lost = f"{report.lost_s:,.1f} s without a book (summed over markets)"
-    return (f"{pluralize(report.holes, 'gap')} in the data, {lost}: {done}", *found)
+    return tuple(each.line for each in unknown_data(report))
 
 
-def _after_group_limit(reached: Sequence[AlertRaised]) -> Iterator[str]:
-    """Yield from where on live trading would have differed, because its order group had been triggered."""
-    if reached:
-        first, others = reached[0], len(reached) - 1
-        more = f"; the same in {pluralize(others, 'other run')}" if others else ""
-        yield f"trading after {format_ts(first.ts)}: {first.subject}: {first.text} (GROUP_LIMIT{more})"
+def unknown_data(report: BacktestReport) -> tuple[UnknownData, ...]:
+    """Return what the data does not say, such that it adds up with that of other runs: first its gaps."""
+    found = []
+    if report.holes:
+        done = "ignored" if report.gap_mode == "ignore" else "no trading in a market until its next snapshot"
+        words = f"{{gaps}} in the data, {{lost}} without a book (summed over markets): {done}"
+        found.append(UnknownData(words=words, times=report.holes, lost_s=report.lost_s))
+    if report.bounds and not report.facts.has_trades:
+        found.append(UnknownData(words=NO_BOUNDS))
+    return (*found, *add_up(map(_after_group_limit, report.facts.group_limits)), *report.facts.unknown)
+
+
+def _after_group_limit(reached: AlertRaised) -> UnknownData:
+    """Return from where on live trading would have differed, because its order group had been triggered."""
+    first = f"{format_ts(reached.ts)}: {reached.subject}: {reached.text}"
+    return UnknownData(words="trading after {first} (GROUP_LIMIT{others})", times=1, first=first)
 
 
 def backtest_warnings(report: BacktestReport, *, with_unknown: bool = True) -> list[str]:

@@ -91,7 +91,10 @@ def over_recordings(
         lost_s=holes.lost_s,
         gap_mode=request.holes,
         facts=msgspec.structs.replace(
-            report.facts, unknown=(*cuts, *unknown, *report.facts.unknown), pauses=tuple(holes.pauses)
+            report.facts,
+            unknown=(*cuts, *unknown, *report.facts.unknown),
+            pauses=tuple(holes.pauses),
+            has_trades=holes.has_trades,
         ),
         fill_model=request.fill_model,
         latency=request.latency,

@@ -8,7 +8,6 @@ import msgspec
 
 from kalshi_cli.base.units import Money
 from kalshi_cli.services.research.backtest import (
-    BacktestReport,
     BacktestRequest,
     all_refused_text,
     is_all_refused,
@@ -30,6 +29,7 @@ class VariantResult(msgspec.Struct, frozen=True, kw_only=True):
     refused: str = ""
     """Why nothing was traded, if every order request of every recording was refused."""
     notices: tuple[str, ...] = ()
+    has_trades: bool = True
 
 
 def compare_variants(
@@ -54,6 +54,7 @@ def compare_variants(
     for params in variants:
         own = [next(runs) for _ in parts]
         tapes = [TapeScore.of(run.report) for run in own]
+        whole = merge_reports([run.report for run in own], setup.cash)
         found.append(
             VariantResult(
                 params=dict(params),
@@ -61,15 +62,9 @@ def compare_variants(
                 score=median_score([WindowScore.of([tape]) for tape in tapes]),
                 result=WindowScore.of(tapes),
                 failed=tuple(tape.failed for tape in tapes if tape.failed),
-                refused=_refused_text([run.report for run in own], setup.cash),
-                notices=unknown_lines(merge_reports([run.report for run in own], setup.cash)),
+                refused=all_refused_text(whole) if is_all_refused(whole) else "",
+                notices=unknown_lines(whole),
+                has_trades=whole.facts.has_trades,
             )
         )
     return sorted(found, key=lambda variant: -variant.score)
-
-
-def _refused_text(reports: Sequence[BacktestReport], cash: Money) -> str:
-    if any(report.summary.orders for report in reports):
-        return ""
-    whole = merge_reports(reports, cash)
-    return all_refused_text(whole) if is_all_refused(whole) else ""

@@ -272,6 +272,7 @@ def merge_facts(parts: Sequence[BacktestFacts], cash: Money) -> BacktestFacts:
         days={day: Money(gain) for day, gain in days.items()},
         group_limits=tuple(alert for part in parts for alert in part.group_limits),
         unknown=add_up(each for part in parts for each in part.unknown),
+        has_trades=any(part.has_trades for part in parts),
         bids=span(part.bids for part in parts),
         asks=span(part.asks for part in parts),
         waiting=next((part.waiting for part in parts if part.waiting), ""),

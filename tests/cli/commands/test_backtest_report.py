@@ -79,6 +79,17 @@ def test_a_comparison_of_values_says_what_the_recording_does_not() -> None:
 
 
 @pytest.mark.usefixtures("exchange")
+def test_a_search_says_once_what_the_recordings_do_not() -> None:
+    pytest.importorskip("optuna", reason="the extra research is not installed")
+    search = ("optimize", "threshold", "tape.jsonl", "--param", "buy_below=20c,30c", "--sampler", "grid")
+    for form in ("plain", "table", "json"):
+        ended = program(*search, "--windows", "1", "--holdout", "0", "--jobs", "1", "--format", form)
+        assert ended.code == 0, ended.err
+        assert (ended.out + ended.err).count("result of 1 of 1 market (--results gives it)") == 1 + (form == "json")
+    assert "result of 1 of 1 market" in str(ended.json["unknown"])
+
+
+@pytest.mark.usefixtures("exchange")
 def test_a_comparison_runs_both_bounds_of_each_value_and_names_its_assumptions() -> None:
     single = {
         (limit, fills): program(*FADE[:-2], "--param", f"limit={limit}", "--fills", fills, "--json").json["net"]

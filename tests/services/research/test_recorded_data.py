@@ -35,6 +35,7 @@ from kalshi_cli.services.research.backtest import (
 from kalshi_cli.services.research.recorded_data import replay_of, unknown_of
 from kalshi_cli.services.research.recorded_run import HOOK_LIMIT_S, over_recordings, set_up
 from kalshi_cli.services.research.report.page import report_page
+from kalshi_cli.services.research.tape_runs import merge_reports
 from kalshi_cli.simulator.paper.queue_position import FillModel
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
@@ -124,6 +125,17 @@ def test_the_fill_model_is_that_of_the_request_for_recordings_of_any_size(
     assert filled == {
         FillModel.PROPORTIONAL: contracts(5), FillModel.OPTIMISTIC: contracts(10), FillModel.PESSIMISTIC: 0
     }  # fmt: skip
+
+
+def test_both_bounds_without_public_trades_say_that_they_are_none(tmp_path: Path) -> None:
+    for tape, is_told in ((queued(), False), (holed(), True)):
+        report = run(Rester(StrategyParams()), files=(tape.write(tmp_path / "tape.jsonl"),), fill_model="pessimistic")
+        assert not any("bounds" in line for line in unknown_lines(report)), "nobody asked for bounds"
+        both = msgspec.structs.replace(report, bounds=(report, report))
+        merged = merge_reports([report, report], dollars(1_000))
+        for each in (both, msgspec.structs.replace(merged, bounds=(merged, merged))):
+            assert any("bounds of --fills both could not be" in line for line in unknown_lines(each)) == is_told
+            assert any("bounds of --fills both could" in line for line in backtest_view(each).unknown) == is_told
 
 
 class Repeater(Strategy):
@@ -400,6 +412,31 @@ def test_the_time_between_two_recordings_is_no_time_in_the_market(
         ((first, last),) = report.facts.pauses
         assert last - first == pytest.approx(600_000, abs=1_000)
         assert backtest_view(report).time_in_market == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("size", [0, 2**60], ids=["compiled", "reference"])
+def test_older_outside_prices_and_later_results_are_no_recorded_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(recorded_data, "COMPILED_FROM", size)
+    tape = Tape().watch(close_in_s=3_600).snapshot(**BOOK)
+    for _ in range(10):
+        tape.delta(1_000)
+    path, spot, results = tape.write(tmp_path / "a.jsonl"), tmp_path / "spot.csv", tmp_path / "results.json"
+    minutes = (T0 + number * 60_000 for number in range(-1_440, 60))
+    spot.write_text("recv_ns,price\n" + "".join(f"{at}000000,80000\n" for at in minutes))
+    results.write_bytes(msgspec.json.encode({TICKER: "yes"}))
+    base = run(Buyer(StrategyParams()), files=(path,))
+    lake = lake_of(tmp_path, path, spot)
+    for report in (
+        run(Buyer(StrategyParams()), files=(path, spot)),
+        run(Buyer(StrategyParams()), files=(path,), results=(results,)),
+        run(Buyer(StrategyParams()), files=(path, spot), results=(results,)),
+        run(Buyer(StrategyParams()), lake=lake.root, results=(results,)),
+    ):
+        assert report.fills == base.fills
+        assert (report.facts.started, report.facts.ended) == (base.facts.started, base.facts.ended) == (T0, tape.now)
+        assert backtest_view(report).time_in_market == backtest_view(base).time_in_market
 
 
 @pytest.mark.parametrize(("ticker", "number"), [("KXETHD-26MAY01-T1", 1), ("KXETH15M-1", 1), ("KXBTC-ETH", 0)])

@@ -17,7 +17,16 @@ from kalshi_cli.core.engine.strategy_runner import MAX_INTENTS
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.effects import AlertRaised, AmendOrder, Effect, FillBooked, SubmitOrder
 from kalshi_cli.core.model.markets import Market
-from kalshi_cli.core.model.messages import Message
+from kalshi_cli.core.model.messages import (
+    FairValue,
+    Message,
+    NewsSignal,
+    RecordingEnded,
+    ReferencePrice,
+    SpotPrice,
+    SpotUnavailable,
+    Tick,
+)
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.state import mark_source
@@ -39,6 +48,9 @@ DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 FAR_AWAY_MS = 100 * 365 * DAY_MS
 """A close that is further away than this is the placeholder of an unknown one."""
+
+_NOT_RECORDED = (ReferencePrice, SpotPrice, SpotUnavailable, FairValue, NewsSignal, Tick)
+"""Outside data, which may begin long before the recording, and the ticks that it brings."""
 
 _BAND = Price(1_000)
 _TO_CLOSE = (
@@ -82,6 +94,8 @@ class BacktestFacts(msgspec.Struct, frozen=True, kw_only=True):
     days: dict[int, Money] = {}
     """The gain of each day (UTC), by its number since 1970."""
     unknown: tuple[UnknownData, ...] = ()
+    has_trades: bool = True
+    """Whether the data has public trades."""
     group_limits: tuple[AlertRaised, ...] = ()
     """Where live trading would have stopped, because the fills reached the limit of an order group; one a run."""
     bids: tuple[Price, Price] | None = None
@@ -102,8 +116,10 @@ class Measurements:
     def __init__(self, engine: TradingEngine) -> None:
         self._engine = engine
         self._balance = engine.cash
-        self._started: Ts | None = None
+        self.started: Ts | None = None
+        """The time of the first message of the markets."""
         self._last: Ts | None = None
+        self._is_over = False
         self._ordered = 0
         self._floods: Counter[str] = Counter()
         self._group_limits: list[AlertRaised] = []
@@ -114,10 +130,12 @@ class Measurements:
         self._asks: tuple[Price, Price] | None = None
 
     def on_message(self, message: Message) -> None:
-        """Count a message of the recording."""
-        if self._started is None:
-            self._started = message.ts or None
-        self._last = message.ts
+        """Count a message of the recording; outside prices before its first one and results after it are not of it."""
+        if self.started is None and not isinstance(message, _NOT_RECORDED):
+            self.started = message.ts or None
+        if not self._is_over:
+            self._last = message.ts
+        self._is_over |= isinstance(message, RecordingEnded)
         calls = self._engine.hooks.calls
         if calls != self._calls:
             self._calls = calls
@@ -162,7 +180,7 @@ class Measurements:
         last = {entry.ticker: entry.price for entry in entries if isinstance(entry, Fill)}
         seen = {ticker: state.seen(ticker) for ticker in last}
         return BacktestFacts(
-            started=self._started,
+            started=self.started,
             ended=self._last,
             tickers=frozenset(state.markets),
             starting_balance=self._balance,

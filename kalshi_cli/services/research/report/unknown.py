@@ -12,8 +12,9 @@ from kalshi_cli.base.units import Money, Qty, pluralize, show_money, show_qty
 class UnknownData(msgspec.Struct, frozen=True, kw_only=True):
     """Something that the data of a run does not say.
 
-    `words` may contain `{missing}` and `{markets}`, the numbers of these markets, and `{contracts}`, `{value}` and
-    `{times}`. A market counts once, however many runs have it.
+    `words` may contain `{missing}` and `{markets}`, the numbers of these markets, `{contracts}`, `{value}`, `{times}`,
+    `{gaps}` and `{lost}`; also `{first}`, what the first run says, and `{others}`, how many more say the like. A market
+    counts once, however many runs have it.
     """
 
     words: str
@@ -22,6 +23,8 @@ class UnknownData(msgspec.Struct, frozen=True, kw_only=True):
     qty: Qty = Qty(0)
     value: Money = Money(0)
     times: int = 0
+    lost_s: float = 0.0
+    first: str = ""
 
     @property
     def line(self) -> str:
@@ -32,6 +35,10 @@ class UnknownData(msgspec.Struct, frozen=True, kw_only=True):
             "{contracts}": show_qty(self.qty),
             "{value}": show_money(self.value),
             "{times}": pluralize(self.times, "time"),
+            "{gaps}": pluralize(self.times, "gap"),
+            "{lost}": f"{self.lost_s:,.1f} s",
+            "{first}": self.first,
+            "{others}": f"; the same in {pluralize(self.times - 1, 'other run')}" if self.times > 1 else "",
         }
         line = self.words
         for name, number in numbers.items():
@@ -51,5 +58,7 @@ def add_up(parts: Iterable[UnknownData]) -> tuple[UnknownData, ...]:
             qty=Qty(known.qty + part.qty),
             value=Money(known.value + part.value),
             times=known.times + part.times,
+            lost_s=known.lost_s + part.lost_s,
+            first=known.first,
         )  # fmt: skip
     return tuple(found.values())

@@ -15,8 +15,9 @@ import msgspec
 from kalshi_cli.base.checked import check_fields
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.base.version import __version__
+from kalshi_cli.feeds.recorded_results import merge_results
 from kalshi_cli.services.research.arguments import (
     fills_of,
     interval_of,
@@ -39,7 +40,7 @@ from kalshi_cli.services.research.search.study import (
     StudyReport,
     open_study,
 )
-from kalshi_cli.services.research.search.study_tapes import StudyTape, list_tapes
+from kalshi_cli.services.research.search.study_tapes import StudyTape, closed_without_result, list_tapes
 from kalshi_cli.services.research.search.windows import MAX_WINDOWS, TapeScore, WindowPlan, plan_windows
 from kalshi_cli.services.research.tape_runs import MAX_JOBS, BacktestSetup, absolute
 from kalshi_cli.strategies import registry
@@ -104,8 +105,8 @@ def optimize(
     """Run the trials that a study still misses, and return its report. Finished trials survive any end.
 
     `folder` is where studies without a name are; `tell` gets a line that names the recordings without data of the
-    times asked for. UsageError for invalid parameters, recordings or workers; RefusedError
-    for a second look at the holdout.
+    times asked for, and one about markets that closed and have no result, before anything runs. UsageError for invalid
+    parameters, recordings or workers; RefusedError for a second look at the holdout.
     """
     _check_numbers(request)
     spec = _absolute_spec(strategy_of(request.strategy))
@@ -117,6 +118,8 @@ def optimize(
     tapes = {each.name: each for each in list_tapes(base, tell)}
     windows = plan_windows(list(tapes), [each.start for each in tapes.values()], request.windows, request.holdout)
     searched = [tapes[name] for name in windows.tapes]
+    if missing := closed_without_result(base, searched, clock.now()):
+        tell(_no_result_text(missing))
     plan = StudyPlan(
         ranges=ranges, windows=windows, trials=request.trials, sampler=request.sampler, seed=request.seed,
         is_pruned=request.is_pruned,
@@ -171,9 +174,13 @@ def _check_numbers(request: OptimizeRequest) -> None:
         raise UsageError(f"Invalid sampler: {request.sampler!r:.80}", hint=f"use {', '.join(get_args(Sampler))}")
 
 
-def optimize_notes(view: OptimizeView) -> list[str]:
-    """Return what a reader of the report must know: how many variants were tried, and the state of the holdout."""
-    notes = [f"{view.variants} variants were tried. The best of many looks good by luck: judge by the next scores"]
+def optimize_notes(view: OptimizeView, *, with_unknown: bool = True) -> list[str]:
+    """Return what a reader of the report must know: how many variants were tried, and the state of the holdout.
+
+    First `with_unknown` what the recordings do not say.
+    """
+    notes = [f"Unknown: {each}" for each in view.unknown if with_unknown]
+    notes += [f"{view.variants} variants were tried. The best of many looks good by luck: judge by the next scores"]
     if view.reasons:
         notes.append(f"{view.failed} trials failed: {'; '.join(view.reasons)}")
     if not view.holdout_recordings:
@@ -187,13 +194,23 @@ def optimize_notes(view: OptimizeView) -> list[str]:
     return notes
 
 
+def _no_result_text(missing: Sequence[str]) -> str:
+    """Return that markets have closed whose results would decide the search."""
+    first, *others = missing
+    more = f" and {pluralize(len(others), 'other market')} that closed" if others else ", which closed"
+    return (
+        f"Warning: no result of {first}{more}: a position that is held to the close is valued by the last prices, "
+        "which can choose other parameters. Add the results: --results FILE"
+    )
+
+
 def _study_of(name: str, definition: dict[str, str], folder: Path, note: Callable[[str], None]) -> Path:
     """Return the study of this definition in a folder; say if it is new there and the strategy has earlier ones."""
     path = folder / f"{name}-{_digest(definition)}.db"
     if not path.exists() and any(folder.glob(f"{name}-*.db")):
         note(
-            f"A new study, {path}: earlier ones of {name} have other recordings, parameters or settings, or are of "
-            "another version of kalshi"
+            f"A new study, {path}: earlier ones of {name} have other recordings, results, parameters or settings, "
+            "or are of another version of kalshi"
         )
     return path
 
@@ -226,7 +243,7 @@ def _view(request: OptimizeRequest, windows: WindowPlan, path: Path, report: Stu
         holdout_variants=held.variants if held else None,
         holdout_score=SignedMoney(held.result.score) if held else None,
         holdout_net=SignedMoney(held.result.net) if held else None,
-        rows=rows,
+        rows=rows, unknown=report.unknown,
     )  # fmt: skip
 
 
@@ -258,16 +275,18 @@ def _definition(
     setup: BacktestSetup, request: OptimizeRequest, base: BacktestRequest, ranges: bytes, tapes: Sequence[StudyTape]
 ) -> dict[str, str]:
     """Return everything that the results of a study depend on, by the name that an error shows."""
-    files = dict.fromkeys(path for each in tapes for path in each.paths)
+    files = dict.fromkeys(path for each in tapes for path in each.paths if path not in each.request.results)
     contents = [each.content for each in tapes if each.content] + [
         f"{path.name} {path.stat().st_size}" for path in files
     ]
+    results = [sorted(merge_results(base.results).items()), *dict.fromkeys(each.results for each in tapes)]
     return {
         "version of kalshi": __version__,
         "strategy": registry.fingerprint(base.strategies[0]) or request.strategy,
         "range of parameters": ranges.decode(),
         "fixed parameter": msgspec.json.encode(sorted(base.params.items())).decode(),
         "set of recordings": _digest({"files": "\n".join(contents)}),
+        "set of results": _digest({"results": msgspec.json.encode(results).decode()}),
         "windows or holdout": f"{request.windows} {request.holdout:g}",
         "sampler, seed or pruning": f"{request.sampler} {request.seed} {request.is_pruned}",
         "latency": str(base.latency_ms),

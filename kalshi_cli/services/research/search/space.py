@@ -147,9 +147,12 @@ def _numbers(name: str, type_name: str, value: str) -> ParameterRange:
     ends, _, step_text = value.partition("/")
     try:
         low, high = (of.read(part.strip()) for part in ends.split(".."))
-        step = of.read(step_text.strip()) if step_text else None
     except ValueError as error:
         raise _bad(name, f"{value}: {error}", f"--param {name}=LOW..HIGH/STEP") from None
+    try:
+        step = of.read(step_text.strip()) if step_text else None
+    except ValueError as error:
+        raise _bad(name, f"step {step_text.strip()}: {error}", f"--param {name}={ends}/{_step_of(type_name)}") from None
     if step is None:
         low = min(-(-low // of.coarse) * of.coarse, high) if of.coarse and high - low >= of.coarse else low
         step = of.coarse if of.coarse and low % of.coarse == 0 else of.fine
@@ -158,6 +161,11 @@ def _numbers(name: str, type_name: str, value: str) -> ParameterRange:
     if step:
         high = low + int((high - low) / step + 1e-9) * step
     return ParameterRange(name=name, type=type_name, low=low, high=high, step=step)
+
+
+def _step_of(type_name: str) -> str:
+    """Return an example of a step."""
+    return "1c" if type_name == "price" else "1"
 
 
 def split_values(kind: type[Strategy], name: str, value: str) -> list[str]:

@@ -8,11 +8,13 @@ and an interruption therefore change no result.
 
 from __future__ import annotations
 
+import hashlib
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +23,7 @@ import msgspec
 from kalshi_cli.base.errors import AnotherInstanceError, KalshiError, RefusedError, UsageError
 from kalshi_cli.base.files import make_folder
 from kalshi_cli.base.units import Money, Ts, format_ts
+from kalshi_cli.services.research.report.unknown import UnknownData, add_up
 from kalshi_cli.services.research.search.space import ParameterRange, grid_points
 from kalshi_cli.services.research.search.windows import (
     TapeScore,
@@ -56,6 +59,7 @@ Evaluate = Callable[[Sequence[Run], Callable[[int, TapeScore | None], None]], No
 """Runs recordings; calls the function with the number of each in the sequence and its score, None if it was lost."""
 
 _PARAMS, _TAPE, _DEFINITION, _HOLDOUT, _REASON = "params", "tape-", "definition", "holdout", "reason"
+_UNKNOWN = "unknown-"
 
 
 class StudyPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,12 +85,16 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Holdout(msgspec.Struct, frozen=True, kw_only=True):
-    """The one look at the holdout: when, with which parameters, after how many variants, and the result."""
+    """The one look at the holdout: when, with which parameters, after how many variants, and the result.
+
+    `unknown` is what its data does not say.
+    """
 
     opened: Ts
     params: dict[str, str]
     variants: int
     result: WindowScore
+    unknown: tuple[UnknownData, ...] = ()
 
 
 class RankedVariant(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +110,11 @@ class RankedVariant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StudyReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a study. `variants` are the different parameters that were tried in all of its windows."""
+    """The result of a study. `variants` are the different parameters that were tried in all of its windows.
+
+    `unknown` has a line for each thing that the data does not say, for the parameters chosen over all windows, and for
+    the holdout once it is open.
+    """
 
     trials: int
     variants: int
@@ -112,6 +124,7 @@ class StudyReport(msgspec.Struct, frozen=True, kw_only=True):
     choices: tuple[Choice, ...]
     best: tuple[RankedVariant, ...]
     holdout: Holdout | None
+    unknown: tuple[str, ...] = ()
 
 
 class ParameterSearch:
@@ -143,6 +156,11 @@ class ParameterSearch:
         count = len(plan.windows.windows)
         self._studies = [self._open(f"windows 1 to {number + 1}") for number in range(count)]
         self._check_definition()
+        self._unknown = {
+            name: msgspec.convert(value, UnknownData)
+            for name, value in self._studies[0].user_attrs.items()
+            if name.startswith(_UNKNOWN)
+        }
         for study in self._studies:
             self._recover(study)
 
@@ -163,15 +181,20 @@ class ParameterSearch:
         settled = [trial for study in self._studies for trial in self._settled(study)]
         states = self._optuna.trial.TrialState
         failed = [trial for trial in settled if trial.state is states.FAIL]
+        choices, held = tuple(self._choice(number) for number in range(len(self._studies))), self._read_holdout()
+        chosen = _key(choices[-1].params)
+        of_all = [self._known[chosen, tape].unknown for window in self._plan.windows.windows for tape in window]
+        unknown = add_up(chain(*of_all, held.unknown if held else ()))
         return StudyReport(
             trials=len(settled),
             variants=len(self._variants),
             pruned=sum(trial.state is states.PRUNED for trial in settled),
             failed=len(failed),
             reasons=tuple(dict.fromkeys(trial.user_attrs.get(_REASON, "") for trial in failed)),
-            choices=tuple(self._choice(number) for number in range(len(self._studies))),
+            choices=choices,
             best=tuple(self._best()),
-            holdout=self._read_holdout(),
+            holdout=held,
+            unknown=tuple(each.line for each in unknown),
         )
 
     def check_holdout(self) -> None:
@@ -191,8 +214,11 @@ class ParameterSearch:
             raise UsageError("This study has no holdout", hint="begin a new study with --holdout 0.2")
         self.check_holdout()
         params = self._choice(len(self._studies) - 1).params
-        scores = self._scores([(tape, params) for tape in plan.holdout])
-        found = Holdout(opened=now, params=params, variants=len(self._variants), result=WindowScore.of(_whole(scores)))
+        scores = _whole(self._scores([(tape, params) for tape in plan.holdout]))
+        found = Holdout(
+            opened=now, params=params, variants=len(self._variants), result=WindowScore.of(scores),
+            unknown=add_up(each for score in scores for each in score.unknown),
+        )  # fmt: skip
         self._studies[-1].set_user_attr(_HOLDOUT, msgspec.to_builtins(found))
         return found
 
@@ -251,12 +277,28 @@ class ParameterSearch:
                 return
             self._known[order[position]] = score
             if trials:
-                name = f"{_TAPE}{order[position][1]}"
-                trials[missing[order[position]]].set_user_attr(name, msgspec.to_builtins(score))
+                self._keep_score(trials[missing[order[position]]], order[position][1], score)
 
         if missing:
             self._evaluate([runs[number] for number in missing.values()], keep)
         return [self._known.get(key) for key in keys]
+
+    def _keep_score(self, trial: Trial, tape: int, score: TapeScore) -> None:
+        """Keep the score of a recording with its trial, and unknown data once in the study: most trials repeat it."""
+        names = []
+        for each in score.unknown:
+            content = msgspec.json.encode(each, order="deterministic")
+            names.append(f"{_UNKNOWN}{hashlib.sha256(content).hexdigest()[:16]}")
+            if names[-1] not in self._unknown:
+                self._unknown[names[-1]] = each
+                self._studies[0].set_user_attr(names[-1], msgspec.json.decode(content))
+        kept = msgspec.to_builtins(msgspec.structs.replace(score, unknown=())) | {_UNKNOWN: names}
+        trial.set_user_attr(f"{_TAPE}{tape}", kept)
+
+    def _score_of(self, kept: dict[str, Any]) -> TapeScore:
+        """Return a score that a trial keeps."""
+        unknown = tuple(self._unknown[name] for name in kept.get(_UNKNOWN, ()))
+        return msgspec.structs.replace(msgspec.convert(kept, TapeScore), unknown=unknown)
 
     def _ask(self, study: Study, number: int) -> Trial:
         if self._points:
@@ -318,8 +360,7 @@ class ParameterSearch:
                 self._variants.add(_key(params))
                 for name, value in trial.user_attrs.items():
                     if name.startswith(_TAPE):
-                        score = msgspec.convert(value, TapeScore)
-                        self._known[_key(params), int(name.removeprefix(_TAPE))] = score
+                        self._known[_key(params), int(name.removeprefix(_TAPE))] = self._score_of(value)
             if trial.state in (states.RUNNING, states.WAITING):
                 self._storage.set_trial_user_attr(trial._trial_id, "interrupted", value=True)
                 self._storage.set_trial_state_values(trial._trial_id, state=states.FAIL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,9 @@ import msgspec
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
+from kalshi_cli.feeds.recorded_events import watched_markets
+from kalshi_cli.feeds.recorded_results import merge_results
+from kalshi_cli.feeds.recording_format import NO_TIME
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.recorded_data import lake_recordings
 from kalshi_cli.services.research.search.windows import start_of
@@ -20,7 +23,7 @@ from kalshi_cli.services.research.tape_runs import split_by_tape
 class StudyTape(NamedTuple):
     """A recording of a study: the backtest of it alone, and the files that a worker needs.
 
-    `content` changes where the recording, or what a lake knows of its markets, changes.
+    `content` changes where the recording changes, `results` where those that a lake has of its markets change.
     """
 
     name: str
@@ -28,6 +31,7 @@ class StudyTape(NamedTuple):
     content: str
     request: BacktestRequest
     paths: tuple[Path, ...]
+    results: str = ""
 
 
 def list_tapes(request: BacktestRequest, tell: Callable[[str], None] = lambda _text: None) -> list[StudyTape]:
@@ -47,13 +51,37 @@ def list_tapes(request: BacktestRequest, tell: Callable[[str], None] = lambda _t
             content = f"{tape.name} {request.since} {request.until}" if is_cut else ""
             found.append(StudyTape(str(tape), Ts(max(start_of(tape), request.since or 0)), content, each, paths))
         else:
-            start, content = lake[each.sessions[0]]
-            found.append(StudyTape(each.sessions[0], start, content, each, (*paths, each.lake / "lake.json")))
+            start, content, results = lake[each.sessions[0]]
+            found.append(StudyTape(each.sessions[0], start, content, each, (*paths, each.lake / "lake.json"), results))
     return found
 
 
-def _of_lake(folder: Path, request: BacktestRequest) -> dict[str, tuple[Ts, str]]:
-    """Return the start and the content of each recording of a lake."""
+def closed_without_result(request: BacktestRequest, tapes: Sequence[StudyTape], now: Ts) -> list[str]:
+    """Return the markets of recordings that have closed by now and have no result."""
+    known, closes = set(merge_results(request.results)), dict[str, Ts]()
+    until = NO_TIME if request.until is None else request.until
+    for each in tapes:
+        for market in watched_markets(each.paths[0]) if each.request.lake is None else ():
+            if market.recv_ts < until:
+                closes[market.ticker] = NO_TIME if market.close_time is None else market.close_time
+                known |= {market.ticker} if market.has_result else set()
+    if request.lake is not None:
+        from kalshi_cli.services.research.lake_import import lake_results
+
+        lake, _, sessions = lake_recordings(request.lake, request)
+        series, searched = {one for each in sessions for one in each.series}, {each.name for each in tapes}
+        known |= lake_results(lake, series).keys()
+        closes |= {
+            row["market"]: Ts(row["close_us"] // 1000)
+            for row in lake.rows("markets", series)
+            if row["session"] in searched and row["close_us"] is not None
+        }
+    since = request.since or 0
+    return sorted(ticker for ticker, close in closes.items() if since < close <= now and ticker not in known)
+
+
+def _of_lake(folder: Path, request: BacktestRequest) -> dict[str, tuple[Ts, str, str]]:
+    """Return the start, the content and the results of each recording of a lake."""
     from kalshi_cli.services.research.lake_import import lake_results
 
     lake, chosen, sessions = lake_recordings(folder, request)
@@ -62,7 +90,8 @@ def _of_lake(folder: Path, request: BacktestRequest) -> dict[str, tuple[Ts, str]
     return {
         each.session: (
             Ts(max(each.from_us, chosen.first_us) // 1000),
-            f"{each.session} {each.rows} {known} {','.join(request.series)} {request.since} {request.until}",
+            f"{each.session} {each.rows} {','.join(request.series)} {request.since} {request.until}",
+            known,
         )
         for each in sessions
     }

@@ -12,7 +12,8 @@ import msgspec
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Ts, pluralize
 from kalshi_cli.feeds.recording_format import NO_TIME, at_line, decode_line, read_lines
-from kalshi_cli.services.research.backtest import BacktestReport
+from kalshi_cli.services.research.backtest import BacktestReport, unknown_data
+from kalshi_cli.services.research.report.unknown import UnknownData
 from kalshi_cli.services.research.tape_runs import DrawdownSum, extremes
 
 MAX_WINDOWS = 50
@@ -25,7 +26,7 @@ FIRST_LINES = 1_000
 class TapeScore(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one recording, small enough to keep for every trial. `high` and `low` are its extreme net.
 
-    `failed` is the error of the strategy; empty if there was none.
+    `failed` is the error of the strategy; empty if there was none. `unknown` is what the data does not say.
     """
 
     net: Money
@@ -36,6 +37,7 @@ class TapeScore(msgspec.Struct, frozen=True, kw_only=True):
     orders: int
     fills: int
     failed: str = ""
+    unknown: tuple[UnknownData, ...] = ()
 
     @classmethod
     def of(cls, report: BacktestReport) -> TapeScore:
@@ -43,7 +45,7 @@ class TapeScore(msgspec.Struct, frozen=True, kw_only=True):
         summary, (high, low) = report.summary, extremes(report)
         return cls(
             net=summary.net, fees=summary.fees, max_drawdown=report.max_drawdown, high=high, low=low,
-            orders=summary.orders, fills=summary.fills, failed="; ".join(summary.failed),
+            orders=summary.orders, fills=summary.fills, failed="; ".join(summary.failed), unknown=unknown_data(report),
         )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -92,20 +93,21 @@ def search(folder: Path, jobs: int, *, opens_holdout: bool = False) -> OptimizeV
 
 def test_one_and_two_workers_find_the_same_and_the_holdout_opens_once(tmp_path: Path) -> None:
     swinging_tapes(tmp_path)
+    notes = partial(optimize_notes, with_unknown=False)
     one, two = search(tmp_path, 1), search(tmp_path, 2)
     assert [getattr(one, name) for name in one.__struct_fields__ if name != "study"] == [
         getattr(two, name) for name in two.__struct_fields__ if name != "study"
     ]
     assert one.trials == 12
     assert one.score > 0
-    assert "variants were tried" in optimize_notes(one)[0]
-    assert "holdout is closed" in optimize_notes(one)[1]
+    assert "variants were tried" in notes(one)[0]
+    assert "holdout is closed" in notes(one)[1]
     repeated = replace(one, variants=3, trials=7, sampler="tpe")
-    assert "7 trials repeated these variants: with few combinations use `--sampler grid`" in optimize_notes(repeated)
-    assert len(optimize_notes(replace(repeated, sampler="grid"))) == len(optimize_notes(one))
+    assert "7 trials repeated these variants: with few combinations use `--sampler grid`" in notes(repeated)
+    assert len(notes(replace(repeated, sampler="grid"))) == len(notes(one))
     opened = search(tmp_path, 1, opens_holdout=True)
     assert opened.holdout_params == one.params
-    assert len(optimize_notes(opened)) == 1
+    assert len(notes(opened)) == 1
     with pytest.raises(RefusedError, match="holdout of this study was opened"):
         search(tmp_path, 1, opens_holdout=True)
 

@@ -56,6 +56,7 @@ def test_single_values_are_fixed_and_every_value_of_a_range_is_valid() -> None:
         (["buy_below=1c..200c"], "out of range"),
         (["buy_below=3c..2c"], "not a range"),
         (["buy_below=1c..2c/0c"], "out of range"),
+        (["buy_below=2c..8c/2"], "^--param buy_below: step 2: prices are in dollars; did you mean 0.02"),
         (["size=1..2/0"], "size"),
         (["buy_below=1c..x"], "buy_below"),
         (["buy_below=1c..2c..3c"], "buy_below"),

@@ -14,13 +14,17 @@ from support.tapes import SETUP, swinging_tapes
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.services.research.backtest import BacktestRequest
-from kalshi_cli.services.research.search.optimize import OptimizeRequest, optimize
+from kalshi_cli.services.research.backtest import BacktestRequest, unknown_lines
+from kalshi_cli.services.research.search.optimize import OptimizeRequest, optimize, optimize_notes
 from kalshi_cli.services.research.search.study_tapes import list_tapes
-from kalshi_cli.services.research.tape_runs import BacktestSetup
+from kalshi_cli.services.research.tape_runs import BacktestSetup, merge_reports, run_backtest, split_by_tape
 from kalshi_cli.views.research import OptimizeView
 
-OTHER = "earlier ones of threshold have other recordings, parameters or settings, or are of another version of kalshi"
+OTHER = (
+    "earlier ones of threshold have other recordings, results, parameters or settings, "
+    "or are of another version of kalshi"
+)
+AFTER_CLOSE = Ts(T0 + 10**12)
 
 
 def test_files_and_recordings_of_a_lake_have_the_same_starts(tmp_path: Path) -> None:
@@ -35,7 +39,7 @@ def test_files_and_recordings_of_a_lake_have_the_same_starts(tmp_path: Path) -> 
         list_tapes(base)
 
 
-def test_a_new_result_changes_the_content(tmp_path: Path) -> None:
+def test_a_new_result_changes_the_results_and_not_the_content(tmp_path: Path) -> None:
     lake = lake_of(tmp_path, swinging_tapes(tmp_path)[0])
     request = BacktestRequest(strategies=("threshold",), files=(), lake=lake.root)
     (before,) = list_tapes(request)
@@ -43,8 +47,8 @@ def test_a_new_result_changes_the_content(tmp_path: Path) -> None:
     results.write_bytes(msgspec.json.encode({TICKER: "yes"}))
     add(lake, results)
     (after,) = list_tapes(request)
-    assert before.content != after.content
-    assert before._replace(content="") == after._replace(content="")
+    assert before.results != after.results
+    assert before._replace(results="") == after._replace(results="")
 
 
 def test_a_study_of_a_lake_has_the_result_of_its_files(tmp_path: Path) -> None:
@@ -126,3 +130,73 @@ def test_fills_latency_interval_and_gaps_are_those_of_the_study(tmp_path: Path) 
     assert slow.best[0].net != usual.best[0].net, "the runs take them"
     with pytest.raises(UsageError, match="Invalid latency_ms"):
         view_of(msgspec.structs.replace(base, latency_ms=-1))
+
+
+def test_a_search_says_what_a_backtest_of_its_choice_does_and_warns_before_it_runs(tmp_path: Path) -> None:
+    tapes, events = swinging_tapes(tmp_path), list[str]()
+    base = OptimizeRequest(
+        strategy="threshold", files=tapes[:3], params=("buy_below=10c,35c", "sell_above=95c"), trials=2, sampler="grid",
+        windows=2, jobs=1,
+    )  # fmt: skip
+
+    def view_of(request: OptimizeRequest, now: Ts = AFTER_CLOSE) -> OptimizeView:
+        events.clear()
+        return optimize(
+            SETUP, request, ManualClock(now), tmp_path / "studies",
+            show=lambda _done, _known: events.append("run"), tell=events.append,
+        )  # fmt: skip
+
+    found = view_of(base)
+    assert events[0].startswith(f"Warning: no result of {TICKER}, which closed: ")
+    assert events[1] == "run"
+    params = dict(pair.split("=") for pair in (*found.params.split(), "sell_above=95c"))
+    request = BacktestRequest(strategies=("threshold",), files=tuple(tapes[:2]), params=params)
+    runs = [run_backtest(SETUP, part) for part in split_by_tape(request)]
+    assert found.unknown == unknown_lines(merge_reports(runs, SETUP.cash))
+    assert any("result of 1 of 1 market" in line for line in found.unknown)
+    assert optimize_notes(found)[: len(found.unknown)] == [f"Unknown: {line}" for line in found.unknown]
+    assert view_of(base).unknown == found.unknown, "a study that is resumed says the same"
+    opened = view_of(msgspec.structs.replace(base, opens_holdout=True))
+    assert opened.unknown == view_of(base).unknown
+    view_of(msgspec.structs.replace(base, study=tmp_path / "early.db"), T0)
+    assert set(events) == {"run"}, "nothing has closed yet"
+    results = tmp_path / "results.json"
+    results.write_bytes(msgspec.json.encode({TICKER: "yes"}))
+    known = view_of(msgspec.structs.replace(base, results=(results,)))
+    assert set(events) == {"run"}
+    assert not any("result of" in line for line in known.unknown)
+    lake = lake_of(tmp_path, *tapes[:3])
+    of_lake = msgspec.structs.replace(base, files=(), lake=lake.root)
+    assert view_of(of_lake).unknown == found.unknown
+    assert events[0].startswith(f"Warning: no result of {TICKER}, which closed: ")
+    add(lake, results)
+    view_of(of_lake)
+    assert set(events) == {"run"}
+
+
+def test_a_study_names_the_results_that_changed_and_not_the_recordings(tmp_path: Path) -> None:
+    tapes, results = swinging_tapes(tmp_path)[:3], tmp_path / "results.json"
+    lake = lake_of(tmp_path, *tapes)
+    other = "made with another set of results; it has 2 trials"
+    base = OptimizeRequest(
+        strategy="threshold", files=(), params=("buy_below=10c,35c", "sell_above=95c"), trials=2, sampler="grid",
+        windows=2, jobs=1,
+    )  # fmt: skip
+
+    def view_of(source: dict[str, Any], *files: Path) -> OptimizeView:
+        request = msgspec.structs.replace(base, results=files, study=tmp_path / f"{next(iter(source))}.db", **source)
+        return optimize(SETUP, request, ManualClock(AFTER_CLOSE), tmp_path / "studies")
+
+    sources: tuple[dict[str, Any], ...] = ({"files": tuple(tapes)}, {"lake": lake.root})
+    for source in sources:
+        results.write_bytes(msgspec.json.encode({TICKER: "yes", "OTHER": "no"}))
+        first = view_of(source, results)
+        with pytest.raises(UsageError, match=other):
+            view_of(source)
+        assert view_of(source, results.rename(tmp_path / "renamed.json")) == first, "the same results, read elsewhere"
+        results.write_bytes(msgspec.json.encode({TICKER: "no", "OTHER": "yes"}))
+        with pytest.raises(UsageError, match=other):
+            view_of(source, results)
+    add(lake, results)
+    with pytest.raises(UsageError, match=other):
+        view_of(sources[1], tmp_path / "renamed.json")
