@@ -256,9 +256,9 @@ class OrderService(OrderPlanningService):
         ]
         engine, judged = batch.propose(self.entry, lines)
 
-        def execute(_age_s: float) -> PlanOutcome[BatchRow]:
+        def execute(age_s: float) -> PlanOutcome[BatchRow]:
             with in_flight("the batch"):
-                outcome = batch.send(self.entry, engine, judged)  # reviews each line again when its turn comes
+                outcome = batch.send(self.entry, engine, judged, is_old=age_s > REVIEW_AGAIN_S)
             errors = tuple(result.error for result in outcome.results)
             return PlanOutcome(rows=tuple(map(batch.batch_row, outcome.results)), error=outcome.worst, errors=errors)
 

@@ -12,7 +12,7 @@ import pytest
 from support.served import EMPTY, ME, ONE_SIDED, TWO_SIDED, Served
 
 from kalshi_cli import AmendRequest, Kalshi, OrderTicket
-from kalshi_cli.base.errors import NotFoundError, RefusedError, UsageError
+from kalshi_cli.base.errors import ExitCode, NotFoundError, RefusedError, UsageError
 from kalshi_cli.base.units import cents, contracts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.services.orders import service
@@ -73,6 +73,39 @@ def test_what_was_planned_is_placed_once_and_seen(kalshi: Kalshi, exchange: Serv
     assert kalshi.orders.reconcile(wait_s=0) == []
     (row,) = to_dicts([order])
     assert (row["price"], row["count"]) == ("0.4100", "10.00")
+
+
+def test_a_second_plan_with_a_used_client_order_id_is_refused_also_if_it_was_made_before(
+    kalshi: Kalshi, exchange: Served
+) -> None:
+    line = OrderTicket(
+        ticker=TWO_SIDED, outcome="yes", action="buy", qty=contracts(1), price=cents(40), client_order_id="mine"
+    )
+    other = msgspec.structs.replace(line, client_order_id="other")
+    first, second = buy(kalshi, client_order_id="mine"), buy(kalshi, client_order_id="mine")
+    lines = kalshi.orders.plan_batch([line, other])
+    placed = kalshi.orders.execute(first)
+    with pytest.raises(RefusedError) as caught:
+        kalshi.orders.execute(second)
+    assert (caught.value.code, caught.value.exit_code) == ("DUPLICATE_ID", ExitCode.REFUSED)
+    assert "kalshi order show mine" in caught.value.hint
+    outcome = kalshi.orders.execute(lines)
+    assert [(row.status, row.code) for row in outcome.rows] == [("denied", "DUPLICATE_ID"), ("resting", None)]
+    assert outcome.error is not None
+    assert outcome.error.exit_code is ExitCode.REFUSED
+    assert [each for each, *_ in exchange.resting()] == [placed.order_id, outcome.rows[1].order_id]
+
+
+def test_two_plans_that_pass_a_limit_only_alone_are_not_both_sent(kalshi: Kalshi, exchange: Served) -> None:
+    line = OrderTicket(ticker=TWO_SIDED, outcome="yes", action="buy", qty=contracts(60), price=cents(40))
+    plans = [buy(kalshi, count="60"), buy(kalshi, count="60")]
+    lines = kalshi.orders.plan_batch([line])
+    kalshi.orders.execute(plans[0])
+    with pytest.raises(RefusedError) as caught:
+        kalshi.orders.execute(plans[1])
+    assert caught.value.code == "POSITION_LIMIT"
+    assert [row.code for row in kalshi.orders.execute(lines).rows] == ["POSITION_LIMIT"]
+    assert len(exchange.resting()) == 1
 
 
 def test_a_changed_plan_is_not_sent(kalshi: Kalshi, exchange: Served) -> None:
