@@ -197,8 +197,9 @@ def send(
     """Save each order, send them in as few requests as the rate limit allows, and return the result of every line.
 
     Each order is sent once. The rate limit can make a batch last for minutes, so each order is reviewed again when its
-    turn comes, and books and account are read before the first where the review `is_old`. After an unanswered request its orders are looked up; while one of them is unknown, or after a rejected
-    request, nothing more is sent. An interrupt ends the batch with what is known of each line.
+    turn comes; where the review `is_old`, books and account are read again before the first. After an unanswered
+    request its orders are looked up; while one of them is unknown, or after a rejected request, nothing more is sent.
+    An interrupt ends the batch with what is known of each line.
     """
     looked, lines, venue = Ts(0) if is_old else engine.state.now, list(judged), entry.venue(engine)
     passed = [at for at, each in enumerate(lines) if each.denied is None]
