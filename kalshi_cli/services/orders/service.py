@@ -189,8 +189,9 @@ class OrderService(OrderPlanningService):
     ) -> OrderPlan:
         """Plan one order, reviewed against every limit. RefusedError with the code of the control that refuses it.
 
-        `count` and `price` are texts, "10" and "0.24" or "24c": a bare number could mean either scale. UsageError for
-        an empty `client_order_id`, as of an unset variable: leave it out for a new id.
+        `count` and `price` are texts, "10" and "0.24" or "24c": a bare number could mean either scale. A
+        `client_order_id` has letters, digits, - and _; an empty one, as of an unset variable, is a UsageError: leave it
+        out for a new id.
         """
         return self.plan_ticket(
             OrderTicket(

@@ -147,6 +147,7 @@ def test_a_halt_after_the_plan_stops_it(kalshi: Kalshi, exchange: Served) -> Non
         ({"tif": "day"}, "tif must be one of gtc, ioc, fok"),
         ({"client_order_id": ""}, "client_order_id is empty"),
         ({"client_order_id": " "}, "client_order_id is empty"),
+        ({"client_order_id": "v1.0"}, "client_order_id must be printable ASCII without spaces and dots"),
         ({"client_order_id": "a b\nc"}, "client_order_id must be printable ASCII without spaces"),
         ({"side": "No"}, "side must be one of yes, no"),
         ({"action": "BUY"}, "action must be one of buy, sell"),
