@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 import typer
 
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.text import safe_text
 from kalshi_cli.cli.options import CommandGroup, flags_of, note_unsent, open_services, show_done
 from kalshi_cli.cli.order_options import DryRun, consented
 from kalshi_cli.cli.screen.output import Format, default_format, info, write_out
@@ -114,7 +115,10 @@ def api(
     if not path and method.startswith("/"):
         method, path = "GET", method
     if not path:
-        raise UsageError("Missing PATH", hint="for example `kalshi api /portfolio/balance`; see `kalshi api -h`")
+        hint = "for example `kalshi api /portfolio/balance`; see `kalshi api -h`"
+        if "/" in method:
+            hint = f"a path alone begins with `/`: `kalshi api /{safe_text(method, 100)}`"
+        raise UsageError("Missing PATH", hint=hint)
     method = method.upper()
     form = _checked_form(ctx, method, paginate=paginate)
     path, _, query = path.partition("?")

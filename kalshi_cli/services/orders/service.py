@@ -407,7 +407,9 @@ class OrderService(OrderPlanningService):
                     unknown.append(error.message)
                 except KalshiError:
                     continue
-        return (*map(resting_words, self.in_own_terms(found)), *unknown)
+        live = [order for order in found if order.status == OrderStatus.RESTING]
+        ended = (f"Order {each.order_id} is {each.status}: nothing to cancel" for each in found if each not in live)
+        return (*map(resting_words, self.in_own_terms(live)), *ended, *unknown)
 
     def plan_cancel_all(
         self, *, event: str = "", ticker: str = "", halt: bool = True, within_s: float | None = None

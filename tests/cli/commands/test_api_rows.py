@@ -132,3 +132,10 @@ def test_a_csv_cell_is_no_formula_and_a_number_stays_one() -> None:
     assert list(row_lines([], (), Format.CSV)) == [""]
     assert list(row_lines([], ("a",), Format.CSV)) == ['"a"\n']
     assert list(row_lines([], (), Format.JSON)) == ["[]\n"]
+
+
+def test_a_path_alone_without_its_slash_is_named(exchange: Served) -> None:
+    ended = program("api", "portfolio/fills", "--json")
+    assert (ended.code, ended.error["message"]) == (2, "Missing PATH")
+    assert "`kalshi api /portfolio/fills`" in ended.error["hint"]
+    assert "begins with" not in program("api", "GET", "--json").error["hint"]

@@ -656,3 +656,10 @@ def test_a_halt_is_named_below_the_orders_and_the_portfolio_on_a_terminal(exchan
         assert "Trading has been paused since" in text
         assert "lunch; no new orders until `kalshi resume --reason TEXT`" in text
     assert "lunch" not in shown("portfolio", "-q")
+
+
+def test_an_amend_that_took_effect_before_has_a_code_of_its_own(exchange: Served, mine: str) -> None:
+    words = ("order", "amend", mine, "--price", "0.40", "--json")
+    assert program(*words).code == 0
+    again = program(*words)
+    assert (again.code, again.error["code"]) == (2, "same_terms")

@@ -108,6 +108,13 @@ def test_two_plans_that_pass_a_limit_only_alone_are_not_both_sent(kalshi: Kalshi
     assert len(exchange.resting()) == 1
 
 
+def test_the_newest_of_several_equal_orders_is_named(kalshi: Kalshi, exchange: Served) -> None:
+    for _ in range(2):
+        kalshi.orders.execute(buy(kalshi, count="4", price="0.45"))
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "1")  # fills a part of the older order
+    assert "0 of 4 filled. This is another one" in buy(kalshi, count="4", price="0.45").warnings[-1]
+
+
 def test_a_changed_plan_is_not_sent(kalshi: Kalshi, exchange: Served) -> None:
     plan = buy(kalshi)
     more = msgspec.structs.replace(plan, orders=(msgspec.structs.replace(plan.order, count=contracts(99)),))
@@ -180,6 +187,9 @@ def test_a_cancel_says_on_request_what_is_canceled(kalshi: Kalshi, exchange: Ser
         f"Order {order_id[:8]} on {TWO_SIDED} (buy 6 NO at $0.55), 4 of 10 filled",
         "No live or recent order has the id nowhere",
     )
+    kalshi.orders.execute(plan)
+    again = kalshi.orders.plan_cancel(order_id, is_described=True)
+    assert again.facts[1:] == (f"Order {order_id} is canceled: nothing to cancel",)
 
 
 def test_a_decimal_is_a_clear_term(kalshi: Kalshi) -> None:
