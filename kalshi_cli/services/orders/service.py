@@ -407,7 +407,7 @@ class OrderService(OrderPlanningService):
                     unknown.append(error.message)
                 except KalshiError:
                     continue
-        live = [order for order in found if order.status == OrderStatus.RESTING]
+        live = [order for order in found if OrderStatus(order.status).is_live]
         ended = (f"Order {each.order_id} is {each.status}: nothing to cancel" for each in found if each not in live)
         return (*map(resting_words, self.in_own_terms(live)), *ended, *unknown)
 
