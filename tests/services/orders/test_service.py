@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.fault_proxy import Fault, fault_proxy
 from support.served import EMPTY, ME, ONE_SIDED, TWO_SIDED, Served
 
 from kalshi_cli import AmendRequest, Kalshi, OrderTicket
@@ -190,6 +191,23 @@ def test_a_cancel_says_on_request_what_is_canceled(kalshi: Kalshi, exchange: Ser
     kalshi.orders.execute(plan)
     again = kalshi.orders.plan_cancel(order_id, is_described=True)
     assert again.facts[1:] == (f"Order {order_id} is canceled: nothing to cancel",)
+
+
+def test_an_order_of_unknown_status_is_not_said_to_have_ended(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = exchange.submit(ME, TWO_SIDED, BID, "0.2000", "3").order_id
+
+    def renamed(body: Any) -> Any:
+        return {"order": body["order"] | {"status": "paused"}}
+
+    with fault_proxy(exchange.server.rest_url) as proxy:
+        proxy.faults.append(Fault("rewrite", "GET", f"/orders/{order_id}", edit=renamed))
+        monkeypatch.setenv("KALSHI_REST_URL", proxy.moved(exchange.server.rest_url))
+        with Kalshi.open(env="sim") as kalshi:
+            facts = kalshi.orders.plan_cancel(order_id, is_described=True).facts
+    assert facts[1:] == (f"Order {order_id[:8]} on {TWO_SIDED} (buy 3 YES at $0.20), 0 of 3 filled",)
+    assert proxy.faults[0].hits == 1
 
 
 def test_a_decimal_is_a_clear_term(kalshi: Kalshi) -> None:
