@@ -14,7 +14,6 @@ from urllib.parse import parse_qsl
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.text import safe_text
 from kalshi_cli.cli.options import CommandGroup, flags_of, note_unsent, open_services, show_done
 from kalshi_cli.cli.order_options import DryRun, consented
 from kalshi_cli.cli.screen.output import Format, default_format, info, write_out
@@ -93,7 +92,7 @@ def api(
     It is like `gh api`. Fields become the query of a GET or DELETE, and the JSON body of a POST or PUT. No risk limit
     applies and the state file records nothing, but a halt applies. So a POST or PUT to a path of orders or quotes is
     refused, unless `--no-limits` is given; use `kalshi buy`, `sell`, `order` or `quote` instead. Cancels need no
-    option. Without METHOD, a path that begins with `/` is read with GET.
+    option. Without METHOD, a path with a `/` is read with GET.
 
     The exchange expects prices and counts as strings (`-f`), most other numbers as numbers (`-F`). `NAME[]=VALUE` is
     a list. The response is printed unchanged when piped; on a terminal, or with `--json`, it is indented. With
@@ -112,13 +111,10 @@ def api(
 
     from kalshi_cli.services.raw_calls import require_limits
 
-    if not path and method.startswith("/"):
+    if not path and "/" in method:
         method, path = "GET", method
     if not path:
-        hint = "for example `kalshi api /portfolio/balance`; see `kalshi api -h`"
-        if "/" in method:
-            hint = f"a path alone begins with `/`: `kalshi api /{safe_text(method, 100)}`"
-        raise UsageError("Missing PATH", hint=hint)
+        raise UsageError("Missing PATH", hint="for example `kalshi api /portfolio/balance`; see `kalshi api -h`")
     method = method.upper()
     form = _checked_form(ctx, method, paginate=paginate)
     path, _, query = path.partition("?")

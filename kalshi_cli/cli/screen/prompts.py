@@ -20,7 +20,7 @@ T = TypeVar("T")
 def confirm(question: str, facts: Sequence[str], *, hosts: Sequence[OtherHost], yes: bool) -> None:
     """Show the facts and ask. Raise RefusedError unless the user agrees, and always without a terminal.
 
-    Without a terminal nobody is asked, so the facts are notices, which `--quiet` suppresses.
+    Without a terminal there is no question, so the facts are notices, which `--quiet` suppresses.
 
     `hosts` are the hosts in use that do not belong to the environment.
     """
