@@ -24,6 +24,7 @@ HEAD = """# Commands
 Generated from the program by `make reference`; `kalshi COMMAND -h` shows the same text. Every command also takes
 {flags}, before or after its name.
 An option that takes one value is refused with two different ones, also if one of them is before the name.
+`--quiet` suppresses notices and warnings; [scripts.md](scripts.md#rules) says what it leaves.
 Output formats and exit codes are explained in the [README](../README.md#what-a-command-prints). Every command may also
 end with 130 or 143 (interrupted or terminated) and with 70 (a bug).
 

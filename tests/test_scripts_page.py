@@ -65,6 +65,26 @@ def test_every_script_of_the_page_is_tested() -> None:
     assert tested == set(SCRIPTS)
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("buy-retry.sh", ("KX-1", "1")),
+        ("rebalance.sh", ("KX-1",)),
+        ("rebalance.sh", ("KX-1", "abc")),
+        ("buy-below.sh", ("KX-1", "3", "abc")),
+        ("cancel-old.sh", ()),
+        ("cancel-old.sh", ("1h",)),
+        ("ladder.sh", ("KX-1", "2")),
+        ("export-fills.sh", ()),
+        ("losses.sh", ("",)),
+    ],
+)
+def test_wrong_arguments_are_answered_with_the_usage(tmp_path: Path, name: str, words: tuple[str, ...]) -> None:
+    (usage,) = re.findall(r"^# (.*?):", SCRIPTS[name], re.MULTILINE)
+    ended = script(tmp_path, name, *words)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", f"usage: {usage}\n")
+
+
 def test_it_trades_to_a_position_of_either_outcome(exchange: Served) -> None:
     def held() -> float:
         return sum(float(row["position"]) for row in program("positions", "--json").json if row["ticker"] == TWO_SIDED)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MAX_OWN_ID = 128
+"""The longest client order id, in characters."""
+
 _PRICE = "cents(47) of kalshi_cli.units is $0.47, and cents('4.5') is $0.045"
 _COUNT = "contracts(10) of kalshi_cli.units is 10, and contracts('2.5') is 2.5"
 _MONEY = "dollars(5) of kalshi_cli.units is $5, and dollars('12.50') is $12.50"
@@ -85,13 +88,18 @@ def check_text(name: str, value: object) -> str:
 
 
 def check_own_id(name: str, value: str | None) -> None:
-    """Refuse an id that tables, JSON and the exchange might show differently, and an empty one of an unset variable."""
+    """Refuse an id that tables, JSON and the exchange might show differently, and an empty one of an unset variable.
+
+    A rejected id stays used, so one that the exchange rejects (with a dot, or too long) is refused before it is saved.
+    """
     if value is None:
         return
     if not value.strip():
         raise UsageError(f"{name} is empty", hint="leave it out for a new id")
-    if not (value.isascii() and value.isprintable()) or " " in value:
-        text = f"{name} must be printable ASCII without spaces, not {value!a:.60}"
+    if not (value.isascii() and value.isprintable()) or " " in value or "." in value or len(value) > MAX_OWN_ID:
+        text = f"{name} must be printable ASCII without spaces and dots, not {value!a:.60}"
+        if len(value) > MAX_OWN_ID:
+            text = f"{name} has {len(value)} characters; the maximum is {MAX_OWN_ID}"
         raise UsageError(text, hint="use letters, digits, - and _")
 
 

@@ -113,5 +113,5 @@ def global_options() -> list[TyperOption]:
             help="Time zone of tables: local, UTC or a name such as America/New_York [default: local]",
         ),
         option("-v", "--verbose", is_flag=True, help="Show more detail on stderr"),
-        option("-q", "--quiet", is_flag=True, help="Suppress notices on stderr"),
+        option("-q", "--quiet", is_flag=True, help="Suppress notices and warnings on stderr"),
     ]  # fmt: skip

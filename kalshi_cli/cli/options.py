@@ -123,28 +123,41 @@ def _show_default_environment(config: Config) -> None:
 
 
 def environment_of(
-    ctx: typer.Context, needed: Sequence[str] | None = None, flags: Mapping[str, object] | None = None
+    ctx: typer.Context,
+    needed: Sequence[str] | None = None,
+    flags: Mapping[str, object] | None = None,
+    *,
+    tell: Callable[[str], None] = warn,
 ) -> Environment:
-    """Return the environment of the global options and `flags`, for a command that opens parts of it."""
+    """Return the environment of the global options and `flags`, for a command that opens parts of it.
+
+    `tell` shows the warnings of the services: `warn` also with `--quiet`, `info` not.
+    """
     from kalshi_cli.app.environment import Environment
 
-    return Environment(load_config(ctx, needed, flags), warn, info)
+    return Environment(load_config(ctx, needed, flags), tell, info)
 
 
 @contextmanager
 def open_app(
     ctx: typer.Context, *, needed: Sequence[str] | None = None, flags: Mapping[str, object] | None = None
 ) -> Iterator[Resources]:
-    """Open the resources that the global options and `flags` choose, for use in a `with`."""
-    with environment_of(ctx, needed, flags) as environment:
+    """Open the resources that the global options and `flags` choose, for use in a `with`.
+
+    `--quiet` suppresses the warnings too: a script that reads the error from stderr needs it alone.
+    """
+    with environment_of(ctx, needed, flags, tell=info) as environment:
         yield environment.open()
 
 
-def open_services(ctx: typer.Context) -> Kalshi:
-    """Open the account that the global options choose, for use in a `with`."""
+def open_services(ctx: typer.Context, tell: Callable[[str], None] = info) -> Kalshi:
+    """Open the account that the global options choose, for use in a `with`.
+
+    A command that stops trading, sends alerts or runs on passes `warn`, so that its warnings stay with `--quiet`.
+    """
     from kalshi_cli.app.kalshi import Kalshi
 
-    return Kalshi(environment_of(ctx))
+    return Kalshi(environment_of(ctx, tell=tell))
 
 
 def account_of(kalshi: Kalshi, *, paper: bool) -> AccountService | PaperAccountService:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -33,6 +34,8 @@ class _Kept(NamedTuple):
 
     plan: Plan[Any]
     made_s: float
+    executions: int
+    """The number of plans that were executed before it was made."""
     execute: Callable[[float], Any] | None
     renew: Callable[[], Plan[Any]]
 
@@ -45,18 +48,20 @@ class PlanBook:
         self._new_id = new_id
         self._life_s = life_s
         self._kept: dict[str, _Kept] = {}
+        self._executions = 0
 
     def add(self, of: type[P], execute: Callable[[float], object], renew: Callable[[], P], **fields: Any) -> P:
         """Make a plan with these fields.
 
-        `execute` takes the age of the plan in seconds; `renew` makes the same plan again.
+        `execute` takes the age of the plan in seconds, which is infinite once another plan was executed: what that sent
+        is not in the review. `renew` makes the same plan again.
         """
         expires = Ts(self._clock.now() + int(1000 * self._life_s))
         plan = of(plan_id=self._new_id(), expires=expires, **fields)
         plan = msgspec.structs.replace(plan, digest=digest_of(plan))
         while len(self._kept) >= MAX_PLANS:
             del self._kept[next(iter(self._kept))]
-        self._kept[plan.plan_id] = _Kept(plan, self._clock.monotonic(), execute, renew)
+        self._kept[plan.plan_id] = _Kept(plan, self._clock.monotonic(), self._executions, execute, renew)
         return plan
 
     def execute(self, plan: Plan[R]) -> R:
@@ -69,7 +74,11 @@ class PlanBook:
                 hint="make a new plan, review it, and execute it within that time",
                 code="PLAN_STALE",
             )
-        return cast(R, self._take(kept)(age_s))
+        run = self._take(kept)
+        if kept.executions != self._executions:
+            age_s = math.inf
+        self._executions += 1
+        return cast(R, run(age_s))
 
     def renew(self, plan: P) -> P:
         """Make the same plan again from current data, because the user took time to agree to it."""

@@ -159,7 +159,7 @@ class Store:
                 raise StateFileError(
                     f"Client order id {order.client_order_id} is already on record; the order was not sent",
                     hint=f"see `kalshi order show {order.client_order_id}`",
-                    code="state_duplicate_intent",
+                    code=records.DUPLICATE_INTENT,
                 ) from error
             raise
 

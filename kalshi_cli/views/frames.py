@@ -31,14 +31,23 @@ def to_dicts(views: Iterable[OutputRow]) -> list[dict[str, Any]]:
     return [to_dict(view) for view in views]
 
 
-def to_polars(views: Iterable[OutputRow]) -> Any:
-    """Return the views as a polars data frame, with the columns of `to_dicts`."""
-    return _library("polars").DataFrame(to_dicts(views))
+def to_polars(views: Iterable[OutputRow], of: type[OutputRow] | None = None) -> Any:
+    """Return the views as a polars data frame, with the columns of `to_dicts`.
+
+    An empty list has the columns of `of`, such as `kalshi_cli.views.positions.PositionRow`, and none without it.
+    """
+    polars, rows = _library("polars"), to_dicts(views)
+    return polars.DataFrame(rows) if rows else polars.DataFrame(schema=dict.fromkeys(_names(of), polars.String))
 
 
-def to_pandas(views: Iterable[OutputRow]) -> Any:
-    """Return the views as a pandas data frame, with the columns of `to_dicts`."""
-    return _library("pandas").DataFrame(to_dicts(views))
+def to_pandas(views: Iterable[OutputRow], of: type[OutputRow] | None = None) -> Any:
+    """Return the views as a pandas data frame, like `to_polars`."""
+    pandas, rows = _library("pandas"), to_dicts(views)
+    return pandas.DataFrame(rows) if rows else pandas.DataFrame(columns=_names(of))
+
+
+def _names(of: type[OutputRow] | None) -> list[str]:
+    return [field.name for field in msgspec.structs.fields(of)] if of is not None else []
 
 
 def _library(name: str) -> Any:

@@ -46,7 +46,9 @@ TERMS: dict[str, Any] = {
         ({"ticker": 5}, "ticker must be a text"),
         ({"ticker": " "}, "ticker must be a text that is not empty"),
         ({"client_order_id": ""}, "client_order_id is empty"),
-        ({"client_order_id": "a b"}, "client_order_id must be printable ASCII without spaces, not 'a b'"),
+        ({"client_order_id": "a b"}, "client_order_id must be printable ASCII without spaces and dots, not 'a b'"),
+        ({"client_order_id": "v1.0"}, "client_order_id must be printable ASCII without spaces and dots, not 'v1.0'"),
+        ({"client_order_id": 129 * "a"}, "client_order_id has 129 characters; the maximum is 128"),
         ({"client_order_id": "a\nc"}, "client_order_id must be printable ASCII"),
         ({"client_order_id": "\u0430"}, "client_order_id must be printable ASCII"),
         ({"client_order_id": 7}, "client_order_id must be a text or None, not 7"),
@@ -150,3 +152,4 @@ def test_an_id_is_a_text() -> None:
         check_text("order_id", None)
     assert caught.value.hint == "an order that was not sent has no order id"
     check_own_id("client_order_id", None)
+    check_own_id("client_order_id", 128 * "a")

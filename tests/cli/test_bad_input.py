@@ -100,6 +100,14 @@ def test_what_cannot_be_read_is_refused_before_anything_is_written(exchange: Ser
     assert files(exchange.home) == before
 
 
+def test_an_id_that_the_exchange_rejects_is_refused_and_stays_free(exchange: Served) -> None:
+    before = files(exchange.home)
+    for more in ((), ("--dry-run",)):
+        ended = program("buy", TWO_SIDED, "1", "@0.2", "--client-order-id", "v1.0-a", *more)
+        assert_refused(ended, 2, "client_order_id must be printable ASCII without spaces and dots", "letters, digits")
+    assert files(exchange.home) == before
+
+
 def test_a_price_on_the_fine_part_of_a_grid_is_taken(exchange: Served) -> None:
     assert buy(FINE, price="3.1c").code == 0
     assert [price for _, _, price, _ in exchange.resting()] == [310]

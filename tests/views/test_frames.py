@@ -40,6 +40,13 @@ def test_an_enumeration_becomes_plain_text() -> None:
     assert to_dict(lock)["ticker"] == "active"
 
 
+def test_a_frame_of_no_views_has_the_columns_of_their_type() -> None:
+    names = ["ticker", "until", "since", "reason"]
+    assert to_polars([LOCK], LockRow).columns == to_polars([], LockRow).columns == names
+    assert to_polars([], LockRow).filter(ticker="KX-1").is_empty()
+    assert to_polars([]).columns == []
+
+
 def test_a_library_that_is_missing_is_named_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, make in (("polars", to_polars), ("pandas", to_pandas)):
         monkeypatch.setitem(sys.modules, name, None)

@@ -220,10 +220,14 @@ def test_an_order_takes_an_id_and_a_time_in_force(page: Page, exchange: Served) 
     assert page.get("orders/daily-1").json()["order_id"] == row["order_id"]
     used = page.post("plans", {**order, "client_order_id": "daily-1"})
     assert (used.status_code, used.json()["error"]["code"]) == (409, "DUPLICATE_ID")
+    one, two = (page.post("plans", {**order, "client_order_id": "daily-2"}).json() for _ in range(2))
+    replies = [page.post(f"plans/{plan['plan_id']}/execute", {"digest": plan["digest"]}) for plan in (one, two)]
+    assert [reply.status_code for reply in replies] == [200, 409]
+    assert replies[1].json()["error"]["code"] == "DUPLICATE_ID"
     (row,) = page.do(**order, tif="ioc").json()["rows"]
     assert (row["filled"], row["status"]) == ("0.00", "canceled")
     assert page.post("plans", {**order, "tif": "day"}).status_code == 400
-    assert len(exchange.resting()) == 3
+    assert len(exchange.resting()) == 4
 
 
 @pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
@@ -260,6 +264,7 @@ def test_an_order_with_a_key_twice_or_an_id_that_cannot_be_shown_is_refused(page
     reply = page.visitor.post("/api/v1/plans", content=twice, headers={"content-type": "application/json"})
     assert (reply.status_code, reply.json()["error"]["message"]) == (400, "Duplicate key: price")
     for wrong, says in (
+        ({"client_order_id": "v1.0"}, "client_order_id must be printable ASCII without spaces and dots"),
         ({"client_order_id": "a b\nc"}, "client_order_id must be printable ASCII without spaces"),
         ({"side": "YES"}, "side must be one of yes, no"),
         ({"count": "1_0"}, "count: invalid count"),

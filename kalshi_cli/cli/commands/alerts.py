@@ -21,7 +21,7 @@ from kalshi_cli.cli.options import (
     show_view,
 )
 from kalshi_cli.cli.order_options import is_terse
-from kalshi_cli.cli.screen.output import info
+from kalshi_cli.cli.screen.output import info, warn
 from kalshi_cli.views.formats import TruncatableText
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def try_(
     """
     from kalshi_cli.views.alerts import ADD_CHANNEL, NO_CHANNEL, DeliveryRow
 
-    with open_services(ctx) as kalshi:
+    with open_services(ctx, warn) as kalshi:
         rows = kalshi.monitoring.send_test_notices(sink)
         if not rows:
             raise KalshiError(
@@ -210,7 +210,7 @@ def retry(ctx: typer.Context, paper: Paper = False) -> None:
     """
     from kalshi_cli.views.alerts import RetriedView
 
-    with open_services(ctx) as kalshi:
+    with open_services(ctx, warn) as kalshi:
         woken, waiting = kalshi.monitoring.retry_alerts(home_of(kalshi.resources, paper=paper))
         view = kalshi.monitoring.alerts(home_of(kalshi.resources, paper=paper))
         is_sent = woken and not waiting and not view.undelivered

@@ -92,7 +92,7 @@ def api(
     It is like `gh api`. Fields become the query of a GET or DELETE, and the JSON body of a POST or PUT. No risk limit
     applies and the state file records nothing, but a halt applies. So a POST or PUT to a path of orders or quotes is
     refused, unless `--no-limits` is given; use `kalshi buy`, `sell`, `order` or `quote` instead. Cancels need no
-    option. Without METHOD, a path that begins with `/` is read with GET.
+    option. Without METHOD, a path with a `/` is read with GET.
 
     The exchange expects prices and counts as strings (`-f`), most other numbers as numbers (`-F`). `NAME[]=VALUE` is
     a list. The response is printed unchanged when piped; on a terminal, or with `--json`, it is indented. With
@@ -111,7 +111,7 @@ def api(
 
     from kalshi_cli.services.raw_calls import require_limits
 
-    if not path and method.startswith("/"):
+    if not path and "/" in method:
         method, path = "GET", method
     if not path:
         raise UsageError("Missing PATH", hint="for example `kalshi api /portfolio/balance`; see `kalshi api -h`")

@@ -370,7 +370,7 @@ def _run(
         stop = stack.enter_context(stopped_after(within_s, name, flags.form, of_s=wanted_s))
         if not no_notify:
             stack.enter_context(told_if_not_started(ctx, name, wanted["notify"], within_s))
-        kalshi = stack.enter_context(open_services(ctx))
+        kalshi = stack.enter_context(open_services(ctx, warn))
 
         def shown(found: CheckReport, parts: Sequence[CheckReport]) -> None:
             try:

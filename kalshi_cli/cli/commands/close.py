@@ -149,7 +149,7 @@ def close_positions(
         show_list(ctx, PlanLine if is_terse(ctx) else PlanRow, plan.positions, empty=_none_open(name))
         if is_terse(ctx):
             info(*(line for row in plan.positions if (line := _obstacle(row))))
-        warn(*plan.warnings)
+        info(*plan.warnings)
         if name and plan.positions and plan.positions[0].detail is None:
             _warn_if_refused(
                 lambda: orders.plan_close(name, walk, count=count, subaccount=subaccount, is_reviewed=True)
@@ -182,7 +182,7 @@ def _warn_if_refused(review: Callable[[], object]) -> None:
     try:
         review()
     except RefusedError as error:
-        warn(f"A close would be refused now. {error.message}", f"hint: {error.hint}")
+        info(f"A close would be refused now. {error.message}", f"hint: {error.hint}")
 
 
 def _explain_blocked(tickers: Sequence[str], who: LockHolder | None) -> None:

@@ -35,7 +35,7 @@ def pause(
     \b
     kalshi pause --reason "before the jobs report"
     """
-    with open_services(ctx) as kalshi:
+    with open_services(ctx, warn) as kalshi:
         view = kalshi.trading.execute(kalshi.trading.plan_pause(reason))
         _shown(ctx, view, kalshi.now, "pause")
 
@@ -67,7 +67,7 @@ def resume(
     kalshi resume --reason "checked positions with the web site"
     kalshi resume --reason "the burst was intended" --reset-groups
     """
-    with open_services(ctx) as kalshi:
+    with open_services(ctx, warn) as kalshi:
         reason = " ".join([reason, *(words or ())]).strip()  # `--reason checked it` without quotes is one reason
         state = kalshi.trading.halt_description()
         if not reason and sys.stdin.isatty():
@@ -142,7 +142,7 @@ def stop(ctx: typer.Context) -> None:
     \b
     kalshi stop
     """
-    with open_services(ctx) as kalshi:
+    with open_services(ctx, warn) as kalshi:
         view = kalshi.trading.execute(kalshi.trading.plan_stop())
         _shown(ctx, view, kalshi.now, "stop")
 

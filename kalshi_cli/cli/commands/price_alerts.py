@@ -20,7 +20,7 @@ from kalshi_cli.cli.options import (
     show_view,
     ticker,
 )
-from kalshi_cli.cli.screen.output import Format, info, write_sentence
+from kalshi_cli.cli.screen.output import Format, info, warn, write_sentence
 from kalshi_cli.views.row import own_price
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def run(
     if form is Format.JSON:
         raise UsageError("Each alert is printed as it fires, not as one JSON document", hint="use --format ndjson")
     with (
-        open_services(ctx) as kalshi,
+        open_services(ctx, warn) as kalshi,
         StopSignals(kalshi.resources.machine, lambda command: stopped.append(command.source)),
     ):
         alerts = kalshi.monitoring.price_alerts(home_of(kalshi.resources, paper=paper))

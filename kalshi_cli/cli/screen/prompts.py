@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.cli.screen.output import prompt, warn
+from kalshi_cli.cli.screen.output import info, prompt, warn
 
 if TYPE_CHECKING:
     from kalshi_cli.config.hosts import OtherHost
@@ -20,14 +20,14 @@ T = TypeVar("T")
 def confirm(question: str, facts: Sequence[str], *, hosts: Sequence[OtherHost], yes: bool) -> None:
     """Show the facts and ask. Raise RefusedError unless the user agrees, and always without a terminal.
 
+    Without a terminal there is no question, so the facts are notices, which `--quiet` suppresses.
+
     `hosts` are the hosts in use that do not belong to the environment.
     """
     if yes:
         return
-    for fact in facts:
-        warn(fact)
-    for host in hosts:
-        warn(f"not a host of the exchange: {host}")
+    show = warn if sys.stdin.isatty() else info
+    show(*facts, *(f"not a host of the exchange: {host}" for host in hosts))
     if not sys.stdin.isatty():
         raise RefusedError("Not confirmed: no terminal to ask on", hint="add --yes", code="not_confirmed")
     if prompt(f"{question} [y/N]").lower() not in ("y", "yes"):

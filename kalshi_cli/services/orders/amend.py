@@ -150,6 +150,7 @@ def _intent(market: Market, order: Order, change: AmendRequest, now: Ts) -> Amen
         raise UsageError(
             f"Order {order.order_id} already has these terms: {show_qty(qty)} left at {show_price(price)}",
             hint="change --price, --count, --expires-in or --no-expiry",
+            code="same_terms",
         )
     return Amend(order.order_id, price, qty, expires)
 

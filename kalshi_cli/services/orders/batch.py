@@ -191,14 +191,17 @@ def _refuse_lines(wrong: list[str], kind: type[KalshiError] = UsageError) -> Non
         raise kind("; ".join(wrong[:3]) + more, hint="nothing was sent; correct the file and run it again")
 
 
-def send(entry: OrderEntry, engine: TradingEngine, judged: Sequence[ReviewedLine]) -> BatchOutcome:
+def send(
+    entry: OrderEntry, engine: TradingEngine, judged: Sequence[ReviewedLine], *, is_old: bool = False
+) -> BatchOutcome:
     """Save each order, send them in as few requests as the rate limit allows, and return the result of every line.
 
     Each order is sent once. The rate limit can make a batch last for minutes, so each order is reviewed again when its
-    turn comes. After an unanswered request its orders are looked up; while one of them is unknown, or after a rejected
-    request, nothing more is sent. An interrupt ends the batch with what is known of each line.
+    turn comes; where the review `is_old`, books and account are read again before the first. After an unanswered
+    request its orders are looked up; while one of them is unknown, or after a rejected request, nothing more is sent.
+    An interrupt ends the batch with what is known of each line.
     """
-    looked, lines, venue = engine.state.now, list(judged), entry.venue(engine)
+    looked, lines, venue = Ts(0) if is_old else engine.state.now, list(judged), entry.venue(engine)
     passed = [at for at, each in enumerate(lines) if each.denied is None]
     for submit in _passing(lines):
         engine.take_back(submit.order)
@@ -258,6 +261,8 @@ def _reviewed(entry: OrderEntry, engine: TradingEngine, judged: ReviewedLine) ->
     """Review an order again from current data, under the same id."""
     assert isinstance(judged.verdict, SubmitOrder)
     order = judged.verdict.order
+    if (filed := entry.store.order(order.client_order_id)) is not None:  # placed since the first review
+        return msgspec.structs.replace(judged, verdict=duplicate(order.client_order_id, filed))
     intent = judged.ticket.intent(engine.state.markets[order.ticker])
     verdict = engine.place(intent, client_order_id=order.client_order_id)
     if isinstance(verdict, OrderRefused):

@@ -260,13 +260,13 @@ def _only_one(any_id: str, candidates: Sequence[Order]) -> str:
 
 def _unknown(any_id: str) -> str:
     is_short = len(any_id) < MIN_PREFIX and any_id.lower() != "all"
-    return f"The order id {any_id} is too short" if is_short else f"No live or recent order has the id {any_id}"
+    return f"No live or recent order has the {'client order ' if is_short else ''}id {any_id}"
 
 
 def _hint(any_id: str, command: str) -> str:
     if any_id.lower() == "all":
         return "to halt trading and cancel all orders: `kalshi cancel-all`"
-    short = f"type at least {MIN_PREFIX} characters of the order id; " if len(any_id) < MIN_PREFIX else ""
+    short = f"of an order id, type at least {MIN_PREFIX} characters; " if len(any_id) < MIN_PREFIX else ""
     return f"{short}`{command}` shows your orders"
 
 

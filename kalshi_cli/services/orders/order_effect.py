@@ -268,7 +268,8 @@ def repeat_warnings(resources: Resources, wanted: Order) -> tuple[str, ...]:
     with suppress(StateFileError):
         store = resources.remembered()
         recent = store.orders(Ts(now - REPEAT_MS), wanted.ticker) if store is not None else ()
-        for order in (*(store.live_orders() if store is not None else ()), *recent):
+        live = store.live_orders() if store is not None else ()
+        for order in sorted((*live, *recent), key=lambda each: each.created, reverse=True):
             is_same = _terms(order) == _terms(wanted)
             if is_same and not order.strategy and (order.status.is_live or order.filled):
                 name = order.order_id[:SHORT_ID_LENGTH] or order.client_order_id

@@ -55,7 +55,15 @@ from kalshi_cli.services.orders.order_effect import (
 from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.runner import perform_effects, process_messages
-from kalshi_cli.services.trading.refusals import duplicate, halted, id_conflict, refusal, rejection, sent_but_not_saved
+from kalshi_cli.services.trading.refusals import (
+    duplicate,
+    halted,
+    id_conflict,
+    refusal,
+    refused_id,
+    rejection,
+    sent_but_not_saved,
+)
 from kalshi_cli.store.records import ConcurrentChangeError, Halt, RecoveredState
 from kalshi_cli.store.state_store import OrderStore, ReadOnlyStore
 
@@ -358,6 +366,8 @@ class OrderEntry:
                 engine, proposal = self.propose(again)
             except HaltedError as error:
                 raise halted(error, self.store.halt()) from error
+            except StateFileError as error:  # an order was placed with its id since the review
+                raise refused_id(error, client_order_id, self.store) from error
         try:
             process_messages(replies, engine, venue, self.store)
         except StateFileError as error:

@@ -189,8 +189,9 @@ class OrderService(OrderPlanningService):
     ) -> OrderPlan:
         """Plan one order, reviewed against every limit. RefusedError with the code of the control that refuses it.
 
-        `count` and `price` are texts, "10" and "0.24" or "24c": a bare number could mean either scale. UsageError for
-        an empty `client_order_id`, as of an unset variable: leave it out for a new id.
+        `count` and `price` are texts, "10" and "0.24" or "24c": a bare number could mean either scale. A
+        `client_order_id` has letters, digits, - and _; an empty one, as of an unset variable, is a UsageError: leave it
+        out for a new id.
         """
         return self.plan_ticket(
             OrderTicket(
@@ -256,9 +257,9 @@ class OrderService(OrderPlanningService):
         ]
         engine, judged = batch.propose(self.entry, lines)
 
-        def execute(_age_s: float) -> PlanOutcome[BatchRow]:
+        def execute(age_s: float) -> PlanOutcome[BatchRow]:
             with in_flight("the batch"):
-                outcome = batch.send(self.entry, engine, judged)  # reviews each line again when its turn comes
+                outcome = batch.send(self.entry, engine, judged, is_old=age_s > REVIEW_AGAIN_S)
             errors = tuple(result.error for result in outcome.results)
             return PlanOutcome(rows=tuple(map(batch.batch_row, outcome.results)), error=outcome.worst, errors=errors)
 
@@ -406,7 +407,9 @@ class OrderService(OrderPlanningService):
                     unknown.append(error.message)
                 except KalshiError:
                     continue
-        return (*map(resting_words, self.in_own_terms(found)), *unknown)
+        live = [order for order in found if OrderStatus(order.status).is_live]
+        ended = (f"Order {each.order_id} is {each.status}: nothing to cancel" for each in found if each not in live)
+        return (*map(resting_words, self.in_own_terms(live)), *ended, *unknown)
 
     def plan_cancel_all(
         self, *, event: str = "", ticker: str = "", halt: bool = True, within_s: float | None = None

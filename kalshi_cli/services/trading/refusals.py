@@ -19,7 +19,7 @@ from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.model.orders import DUPLICATE_ID, Order, OrderStatus
 from kalshi_cli.exchange.wire.replies import error_hint, short_of_cash
 from kalshi_cli.services.trading.halts import describe, resume_hint
-from kalshi_cli.store.records import Halt
+from kalshi_cli.store.records import DUPLICATE_INTENT, Halt
 from kalshi_cli.store.state_store import OrderStore
 
 
@@ -43,6 +43,13 @@ NOT_THERE = {
     OrderStatus.NEVER_ARRIVED: "not on the exchange, where it never arrived",
 }
 """The statuses of orders that `kalshi order show` does not find, in words."""
+
+
+def refused_id(error: StateFileError, client_order_id: str, store: OrderStore) -> KalshiError:
+    """Return `error`, or the one for a client order id that is in use where the state file refused it for that."""
+    if error.code != DUPLICATE_INTENT:
+        return error
+    return duplicate(client_order_id, store.order(client_order_id))
 
 
 def id_conflict(order: Order) -> OutcomeUnknownError:

@@ -132,3 +132,10 @@ def test_a_csv_cell_is_no_formula_and_a_number_stays_one() -> None:
     assert list(row_lines([], (), Format.CSV)) == [""]
     assert list(row_lines([], ("a",), Format.CSV)) == ['"a"\n']
     assert list(row_lines([], (), Format.JSON)) == ["[]\n"]
+
+
+def test_a_path_alone_needs_no_slash_at_its_start(exchange: Served) -> None:
+    exchange.trade_a_little()
+    assert program("api", "portfolio/fills").json["fills"] == program("api", "/portfolio/fills").json["fills"] != []
+    ended = program("api", "GET", "--json")
+    assert (ended.code, ended.error["message"]) == (2, "Missing PATH")

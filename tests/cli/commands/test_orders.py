@@ -179,6 +179,7 @@ def test_a_batch_takes_every_key_that_is_a_flag_of_place(exchange: Served, monke
         (line(**{"post-only": True, "post_only": True}), "line 2: Duplicate key: post_only"),
         (line()[:-1] + ', "price": "0.01"}', "line 2: Duplicate key: price"),
         (line(count="1_0"), "line 2: count: invalid count: '1_0'"),
+        (line(client_order_id="z.1"), "line 2: client_order_id must be printable ASCII without spaces and dots"),
         (line(client_order_id="a\nc"), "line 2: client_order_id must be printable ASCII without spaces"),
         (line(price=None), "line 2: missing: price"),
         (line(price=47), "line 2: price: prices are in dollars; did you mean 0.47?"),
@@ -655,3 +656,10 @@ def test_a_halt_is_named_below_the_orders_and_the_portfolio_on_a_terminal(exchan
         assert "Trading has been paused since" in text
         assert "lunch; no new orders until `kalshi resume --reason TEXT`" in text
     assert "lunch" not in shown("portfolio", "-q")
+
+
+def test_an_amend_that_took_effect_before_has_a_code_of_its_own(exchange: Served, mine: str) -> None:
+    words = ("order", "amend", mine, "--price", "0.40", "--json")
+    assert program(*words).code == 0
+    again = program(*words)
+    assert (again.code, again.error["code"]) == (2, "same_terms")

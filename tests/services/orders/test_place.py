@@ -256,6 +256,17 @@ def test_an_id_that_was_used_is_refused_before_anything_is_read(sim: Simulation)
     assert (caught.value.code, len(sim.wire.sent)) == ("DUPLICATE_ID", reads)
 
 
+def test_an_id_that_was_used_after_the_review_is_refused(sim: Simulation) -> None:
+    sim.market()
+    desk = sim.desk()
+    reviewed = [desk.propose(ticket(client_order_id="mine")) for _ in range(2)]
+    desk.send(*reviewed[0])
+    with pytest.raises(RefusedError) as caught:
+        desk.send(*reviewed[1])
+    assert (caught.value.code, caught.value.hint) == ("DUPLICATE_ID", "run `kalshi order show mine`")
+    assert sim.wire.posts() == 1
+
+
 # -- refused there --------------------------------------------------------------------------------------------------
 
 

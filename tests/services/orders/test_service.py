@@ -9,10 +9,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.fault_proxy import Fault, fault_proxy
 from support.served import EMPTY, ME, ONE_SIDED, TWO_SIDED, Served
 
 from kalshi_cli import AmendRequest, Kalshi, OrderTicket
-from kalshi_cli.base.errors import NotFoundError, RefusedError, UsageError
+from kalshi_cli.base.errors import ExitCode, NotFoundError, RefusedError, UsageError
 from kalshi_cli.base.units import cents, contracts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.services.orders import service
@@ -75,6 +76,46 @@ def test_what_was_planned_is_placed_once_and_seen(kalshi: Kalshi, exchange: Serv
     assert (row["price"], row["count"]) == ("0.4100", "10.00")
 
 
+def test_a_second_plan_with_a_used_client_order_id_is_refused_also_if_it_was_made_before(
+    kalshi: Kalshi, exchange: Served
+) -> None:
+    line = OrderTicket(
+        ticker=TWO_SIDED, outcome="yes", action="buy", qty=contracts(1), price=cents(40), client_order_id="mine"
+    )
+    other = msgspec.structs.replace(line, client_order_id="other")
+    first, second = buy(kalshi, client_order_id="mine"), buy(kalshi, client_order_id="mine")
+    lines = kalshi.orders.plan_batch([line, other])
+    placed = kalshi.orders.execute(first)
+    with pytest.raises(RefusedError) as caught:
+        kalshi.orders.execute(second)
+    assert (caught.value.code, caught.value.exit_code) == ("DUPLICATE_ID", ExitCode.REFUSED)
+    assert "kalshi order show mine" in caught.value.hint
+    outcome = kalshi.orders.execute(lines)
+    assert [(row.status, row.code) for row in outcome.rows] == [("denied", "DUPLICATE_ID"), ("resting", None)]
+    assert outcome.error is not None
+    assert outcome.error.exit_code is ExitCode.REFUSED
+    assert [each for each, *_ in exchange.resting()] == [placed.order_id, outcome.rows[1].order_id]
+
+
+def test_two_plans_that_pass_a_limit_only_alone_are_not_both_sent(kalshi: Kalshi, exchange: Served) -> None:
+    line = OrderTicket(ticker=TWO_SIDED, outcome="yes", action="buy", qty=contracts(60), price=cents(40))
+    plans = [buy(kalshi, count="60"), buy(kalshi, count="60")]
+    lines = kalshi.orders.plan_batch([line])
+    kalshi.orders.execute(plans[0])
+    with pytest.raises(RefusedError) as caught:
+        kalshi.orders.execute(plans[1])
+    assert caught.value.code == "POSITION_LIMIT"
+    assert [row.code for row in kalshi.orders.execute(lines).rows] == ["POSITION_LIMIT"]
+    assert len(exchange.resting()) == 1
+
+
+def test_the_newest_of_several_equal_orders_is_named(kalshi: Kalshi, exchange: Served) -> None:
+    for _ in range(2):
+        kalshi.orders.execute(buy(kalshi, count="4", price="0.45"))
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "1")  # fills a part of the older order
+    assert "0 of 4 filled. This is another one" in buy(kalshi, count="4", price="0.45").warnings[-1]
+
+
 def test_a_changed_plan_is_not_sent(kalshi: Kalshi, exchange: Served) -> None:
     plan = buy(kalshi)
     more = msgspec.structs.replace(plan, orders=(msgspec.structs.replace(plan.order, count=contracts(99)),))
@@ -114,6 +155,7 @@ def test_a_halt_after_the_plan_stops_it(kalshi: Kalshi, exchange: Served) -> Non
         ({"tif": "day"}, "tif must be one of gtc, ioc, fok"),
         ({"client_order_id": ""}, "client_order_id is empty"),
         ({"client_order_id": " "}, "client_order_id is empty"),
+        ({"client_order_id": "v1.0"}, "client_order_id must be printable ASCII without spaces and dots"),
         ({"client_order_id": "a b\nc"}, "client_order_id must be printable ASCII without spaces"),
         ({"side": "No"}, "side must be one of yes, no"),
         ({"action": "BUY"}, "action must be one of buy, sell"),
@@ -146,6 +188,26 @@ def test_a_cancel_says_on_request_what_is_canceled(kalshi: Kalshi, exchange: Ser
         f"Order {order_id[:8]} on {TWO_SIDED} (buy 6 NO at $0.55), 4 of 10 filled",
         "No live or recent order has the id nowhere",
     )
+    kalshi.orders.execute(plan)
+    again = kalshi.orders.plan_cancel(order_id, is_described=True)
+    assert again.facts[1:] == (f"Order {order_id} is canceled: nothing to cancel",)
+
+
+def test_an_order_of_unknown_status_is_not_said_to_have_ended(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = exchange.submit(ME, TWO_SIDED, BID, "0.2000", "3").order_id
+
+    def renamed(body: Any) -> Any:
+        return {"order": body["order"] | {"status": "paused"}}
+
+    with fault_proxy(exchange.server.rest_url) as proxy:
+        proxy.faults.append(Fault("rewrite", "GET", f"/orders/{order_id}", edit=renamed))
+        monkeypatch.setenv("KALSHI_REST_URL", proxy.moved(exchange.server.rest_url))
+        with Kalshi.open(env="sim") as kalshi:
+            facts = kalshi.orders.plan_cancel(order_id, is_described=True).facts
+    assert facts[1:] == (f"Order {order_id[:8]} on {TWO_SIDED} (buy 3 YES at $0.20), 0 of 3 filled",)
+    assert proxy.faults[0].hits == 1
 
 
 def test_a_decimal_is_a_clear_term(kalshi: Kalshi) -> None:
