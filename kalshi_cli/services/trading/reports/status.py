@@ -347,8 +347,7 @@ def read_status(
         flatten_asked=Ts(asked) if asked and halt.state is TradingState.HALTED else None,
         blind_since=blind_since,
         account_read=_late_read(store, who, cycle, now) if blind_since is None else None,
-        # No cycle is saved while the account cannot be read.
-        stalled_since=_stalled_since(who, cycle, now) if blind_since is None else None,
+        stalled_since=stalled_since(who, cycle, said, now),
         paused_by=_paused_by(halt, store),
         is_abandoned=who is None and cycle is not None and cycle.is_running,
         as_of=_as_of(store, cycle, live, [*known.fills, *known.settlements] if known is not None else []),
@@ -387,9 +386,12 @@ def _is_unknown(order: Order, *, is_running: bool) -> bool:
     return order.status is OrderStatus.UNKNOWN or (is_sent and not is_running)
 
 
-def _stalled_since(who: LockHolder | None, cycle: Heartbeat | None, now: Ts) -> Ts | None:
-    """Return the last cycle of a running loop if it is too old; None while the loop starts."""
-    if who is None or cycle is None or who.pid != cycle.pid or not cycle.is_running:
+def stalled_since(who: LockHolder | None, cycle: Heartbeat | None, alerts: Sequence[AlertRaised], now: Ts) -> Ts | None:
+    """Return the last cycle of a running loop if it is too old; None while the loop starts, by the alerts of its run.
+
+    Nor does it count while the account cannot be read: then no cycle is saved.
+    """
+    if who is None or cycle is None or who.pid != cycle.pid or not cycle.is_running or _blind_since(alerts) is not None:
         return None
     return cycle.completed if now - cycle.completed > max(STALLED_MS, STALLED_CYCLES * _pace(cycle)) else None
 
