@@ -454,10 +454,10 @@ class KillSwitch:
     def _locked_out(self, error: CredentialsError) -> OutcomeUnknownError:
         ids = ", ".join(list(self._known)[:5])
         known = pluralize(len(self._known), "order") if ids else "orders"
-        why, hint = "This key cannot cancel", f"cancel them {_WEB_SITE} and check the key (Account, API keys)"
+        why, hint = "This key cannot cancel", f"cancel them {WEB_SITE} and check the key (Account, API keys)"
         if error.is_clock:
             why = "Nothing can be canceled until the clock is set"
-            hint = f"{error.hint}; then run `kalshi cancel-all` again, or cancel {_WEB_SITE}"
+            hint = f"{error.hint}; then run `kalshi cancel-all` again, or cancel {WEB_SITE}"
         text = f"{error.message}. {why}, and {known} may be live{': ' * bool(ids)}{ids}"
         return OutcomeUnknownError(text, hint=hint, code=error.code)
 
@@ -474,7 +474,7 @@ class KillSwitch:
 _PAUSED_TEXT = "The exchange is paused and accepts no cancels until it resumes; trying again until the deadline"
 
 
-_WEB_SITE = "on the web site (kalshi.com, Portfolio, Orders)"
+WEB_SITE = "on the web site (kalshi.com, Portfolio, Orders)"
 
 
 def _words(error: KalshiError) -> str:

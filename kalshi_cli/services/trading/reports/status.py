@@ -185,12 +185,7 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     if status.unknown_orders and not status.is_running and status.ended_in_order is not False:
         orders = pluralize(status.unknown_orders, "unconfirmed order")
         yield f"{orders} may be live: `kalshi order reconcile`, then `kalshi runbook unknown-order`"
-    if status.stalled_since is not None:
-        seconds = (now - status.stalled_since) // 1000
-        yield (
-            f"The loop (pid {status.pid}) is stalled: its last cycle was {seconds} s ago. Its orders may be live: "
-            "`kalshi cancel-all` cancels them"
-        )
+    yield from _stalled_notes(status, now)
     has_other = status.halt.state is not TradingState.ACTIVE and bool(first_steps(status.halt))
     is_lost = status.ended_in_order is False and status.is_at_exchange and not has_other
     if status.stalled_since is not None or is_lost:
@@ -213,6 +208,22 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
         )
     for group_id in status.triggered_groups:
         yield from triggered_group_text(group_id)
+
+
+def urgent_notes(status: RunStatus, now: Ts) -> Iterator[str]:
+    """Yield the notes about a killed or stalled loop, which are shown in quiet output too."""
+    if status.ended_in_order is False:
+        yield from _last_run_notes(status, now)
+    yield from _stalled_notes(status, now)
+
+
+def _stalled_notes(status: RunStatus, now: Ts) -> Iterator[str]:
+    if status.stalled_since is not None:
+        seconds = (now - status.stalled_since) // 1000
+        yield (
+            f"The loop (pid {status.pid}) is stalled: its last cycle was {seconds} s ago. Its orders may be live: "
+            "`kalshi cancel-all` cancels them"
+        )
 
 
 def _last_run_notes(status: RunStatus, now: Ts) -> Iterator[str]:
