@@ -185,13 +185,13 @@ def _with_a_key(resources: Resources) -> Iterator[None]:
         from kalshi_cli.services.orders.cancel_all import left_here
         from kalshi_cli.services.orders.kill_switch import WEB_SITE
 
-        what, kind = left_here(resources), OutcomeUnknownError
+        what = left_here(resources)
         if not what and not isinstance(error, CredentialsError | HostError):
             raise
+        hint = f"{error.hint or 'fix the key'}; then run this again, or cancel {WEB_SITE} now"
         if not what:
-            what, kind = "orders of other programs may be live; none is on record here", type(error)
-        raise kind(
-            f"{error.message}; NOTHING WAS CANCELED, and {what}",
-            hint=f"{error.hint or 'fix the key'}; then run this again, or cancel {WEB_SITE} now",
-            code=error.code,
+            text = "NOTHING WAS CANCELED, and orders of other programs may be live; none is on record here"
+            raise type(error)(f"{error.message}; {text}", hint=hint, code=error.code) from error
+        raise OutcomeUnknownError(
+            f"{error.message}; NOTHING WAS CANCELED, and {what}", hint=hint, code=error.code
         ) from error
