@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -180,7 +181,7 @@ def _raise_unmanaged(
 
 def _may_be_unmanaged(resources: Resources, home: Home, *, is_again: bool) -> bool:
     """Return whether a loop was trading by the state file, or was ever started where the file does not say."""
-    if not (home.folder / LOCK).exists():
+    if not os.path.exists(home.folder / LOCK):  # Path.exists raises in the directory of another user.
         return False
     try:
         with resources.open_store(home, create=False, busy_ms=BUSY_MS) as store:

@@ -484,6 +484,17 @@ def test_a_damaged_state_file_is_critical_at_once_for_channels_where_a_loop_may_
     assert "may be unmanaged" in notice["text"]
 
 
+def test_a_state_directory_that_cannot_be_looked_into_is_one_report_and_not_critical(
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of another user; a name that is too long stops root too."""
+    monkeypatch.setenv("KALSHI_STATE", str(tmp_path / ("x" * 300)))
+    ended = program("check", "heartbeat", "--notify", sink.url)
+    assert (ended.code, ended.out.count("KALSHI HEARTBEAT UNKNOWN")) == (3, 1)
+    assert [each["tier"] for each in sink.notices] == ["warning"]
+    assert "error: " not in ended.err
+
+
 def test_a_state_file_that_is_locked_for_a_moment_is_not_critical_and_one_that_stays_locked_is(
     proxy: FaultProxy, sink: Receiver, tmp_path: Path
 ) -> None:
