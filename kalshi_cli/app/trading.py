@@ -136,9 +136,7 @@ class RunModes:
         )
         resources = self.environment.open(journal, decision.refuse)
         home = resources.find_home(is_at_exchange=not is_paper)
-        with RunEnd(resources.tell) as end, ExitStack() as stack:
-            stack.enter_context(signals)
-            stack.enter_context(PauseSignal(home.folder))
+        with RunEnd(resources.tell) as end, signals, PauseSignal(home.folder), ExitStack() as stack:
             with failed_start_sent(resources, home, ",".join(request.strategies)):
                 stack.enter_context(lock(home.folder / "trade.lock", clock))
                 store = self._store(resources, stack, home)

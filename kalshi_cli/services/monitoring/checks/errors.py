@@ -19,7 +19,7 @@ LATE_MS = 900_000
 """Age from which a waiting notice counts as undelivered: the longest pause between two attempts."""
 
 CRITICAL_LATE_MS = 60_000
-"""Age from which a critical notice that no channel accepted counts as undelivered: somebody must act on it."""
+"""Age from which a critical notice that no channel accepted counts as undelivered."""
 
 
 def examine(readings: CheckData) -> CheckReport:
