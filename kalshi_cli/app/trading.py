@@ -32,6 +32,7 @@ from kalshi_cli.services.account.recovery import load_engine
 from kalshi_cli.services.markets.market_query import run_markets
 from kalshi_cli.services.monitoring.alert_dispatcher import AlertDispatcher
 from kalshi_cli.services.monitoring.alerts import alerting, notify_directly
+from kalshi_cli.services.monitoring.check_notices import failed_start_sent
 from kalshi_cli.services.monitoring.config_check import require_usable_channels
 from kalshi_cli.services.monitoring.health import require_ready_to_trade
 from kalshi_cli.services.orders.flatten import flatten
@@ -135,11 +136,10 @@ class RunModes:
         )
         resources = self.environment.open(journal, decision.refuse)
         home = resources.find_home(is_at_exchange=not is_paper)
-        with RunEnd(resources.tell) as end, ExitStack() as stack:
-            stack.enter_context(signals)
-            stack.enter_context(PauseSignal(home.folder))
-            stack.enter_context(lock(home.folder / "trade.lock", clock))
-            store = self._store(resources, stack, home)
+        with RunEnd(resources.tell) as end, signals, PauseSignal(home.folder), ExitStack() as stack:
+            with failed_start_sent(resources, home, ",".join(request.strategies)):
+                stack.enter_context(lock(home.folder / "trade.lock", clock))
+                store = self._store(resources, stack, home)
             end.count_with(lambda: len(left_on_file(store)) if home.is_at_exchange else 0)
             refuse_other_hosts(config, "exchange.rest_url", "exchange.ws_url")
             journal.open(outputs_of_loop(resources, stack, home, ",".join(request.strategies)))

@@ -135,7 +135,7 @@ class ChecksConfig(msgspec.Struct, frozen=True, kw_only=True):
     drawdown_usd: CheckRange = bound()
     day_fall_pct: CheckRange = bound(warn="5")
     win_rate_pct: CheckRange = bound(warn="50:")
-    cycle_age_s: CheckRange = bound(warn="60", crit="180")
+    cycle_age_s: CheckRange = bound(warn="30", crit="60")
     api_p99_ms: CheckRange = bound(warn="500", crit="4000")
     api_errors_pct: CheckRange = bound(warn="5", crit="20")
     clock_skew_s: CheckRange = bound(warn="2", crit="5")

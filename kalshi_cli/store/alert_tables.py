@@ -21,6 +21,7 @@ from kalshi_cli.core.monitoring.incidents import AlertSilence, GroupingWindow, I
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.store import rows
 from kalshi_cli.store.database import Database, recover_rows
+from kalshi_cli.store.records import Undelivered
 
 STOPPED, FLATTEN = "stopped", "flatten"
 """Marks: an alert stopped trading, or asked for the positions to be closed, until trading is resumed."""
@@ -238,6 +239,22 @@ class AlertStore:
     def letters(self, status: str, limit: int = 1_000) -> list[QueuedNotice]:
         """Return the notices of one status, newest first."""
         return [rows.read(QueuedNotice, found) for found in self._database.read(_LETTERS, (status, limit))]
+
+    def undelivered(self, since: Ts, before: Ts, critical_before: Ts) -> tuple[Undelivered, ...]:
+        """Return by channel the notices that were given up since `since`, or wait since before `before`.
+
+        A critical one that no channel has accepted counts from `critical_before` on.
+        """
+        accepted = {letter.notice_id for letter in self.letters("delivered")}
+        late = [letter for letter in self.letters("dead") if letter.moved >= since]
+        for letter in self.letters("waiting"):
+            is_unheard = letter.tier == "critical" and letter.notice_id not in accepted
+            late += [letter] if letter.created < (critical_before if is_unheard else before) else []
+        found: dict[str, Undelivered] = {}
+        for letter in late:
+            known = found.get(letter.sink, Undelivered(letter.sink, 0, letter.error))
+            found[letter.sink] = Undelivered(letter.sink, known.count + 1, known.error or letter.error)
+        return tuple(found.values())
 
     def count_waiting(self, sinks: Sequence[str]) -> int:
         """Return the number of notices that these channels have not accepted yet."""

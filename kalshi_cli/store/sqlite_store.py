@@ -462,16 +462,6 @@ class Store:
         """Return the alerts since then, newest first; at most 1,000."""
         return self._select(effects.AlertRaised, rows.ALERTS, (since, 1_000))
 
-    def undelivered(self, since: Ts, before: Ts) -> tuple[records.Undelivered, ...]:
-        """Return by channel the notices that were given up since `since`, or wait since before `before`."""
-        late = [letter for letter in self.alert_book.letters("dead") if letter.moved >= since]
-        late += [letter for letter in self.alert_book.letters("waiting") if letter.created < before]
-        found: dict[str, records.Undelivered] = {}
-        for letter in late:
-            known = found.get(letter.sink, records.Undelivered(letter.sink, 0, letter.error))
-            found[letter.sink] = records.Undelivered(letter.sink, known.count + 1, known.error or letter.error)
-        return tuple(found.values())
-
     def _write(self, sql: str, values: Sequence[object], *, durable: bool = True) -> int:
         """Run one statement in a transaction of its own, and return how many rows it changed."""
         with self._database.writing(durable=durable) as execute:

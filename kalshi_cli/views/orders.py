@@ -84,9 +84,10 @@ class CancelRow(OutputRow, frozen=True, kw_only=True):
 
 
 class CancelAllView(OutputRow, frozen=True, kw_only=True):
-    """The result of the kill switch."""
+    """The result of the kill switch. `canceled` counts what this run canceled, `already_over` what had ended before."""
 
     canceled: int
+    already_over: int
     remaining: int | None
     halted: bool
     seconds: float

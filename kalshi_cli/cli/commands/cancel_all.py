@@ -156,7 +156,10 @@ def _introduce(resources: Resources) -> None:
             warn(f"Not a host of {config.env}: {other}")
     for problem in config.problems:
         info(f"Ignored configuration problem: {problem}")
-    if config.state is None and any(problem.path == ("file",) for problem in config.problems):
+    is_unread = any(problem.path == ("file",) for problem in config.problems)
+    if is_unread and not config.alerts.channels:
+        warn("The alert channels of the unread file are unknown: no notice of this run is sent")
+    if is_unread and config.state is None:
         warn(
             f"The state directory of the unread file is unknown; {resources.state_dir} is used. "
             "A loop with another one is NOT halted: run this again with --state DIR"
@@ -173,18 +176,22 @@ def _with_a_key(resources: Resources) -> Iterator[None]:
     """Handle a key that cannot be loaded, a host that is refused, and a simulated exchange that does not start.
 
     No order can be canceled then, and only the files of this machine say what may be live. OutcomeUnknownError (7, not
-    5 or 2) where they show a live or unconfirmed order or a running loop, or cannot be read.
+    5 or 2) where they show a live or unconfirmed order or a running loop, or cannot be read. An order that another
+    program placed may be live in any case.
     """
     try:
         yield
     except (CredentialsError, HostError, UnreachableError, StateFileError) as error:
         from kalshi_cli.services.orders.cancel_all import left_here
+        from kalshi_cli.services.orders.kill_switch import WEB_SITE
 
         what = left_here(resources)
-        if not what:
+        if not what and not isinstance(error, CredentialsError | HostError):
             raise
+        hint = f"{error.hint or 'fix the key'}; then run this again, or cancel {WEB_SITE} now"
+        if not what:
+            text = "NOTHING WAS CANCELED, and orders of other programs may be live; none is on record here"
+            raise type(error)(f"{error.message}; {text}", hint=hint, code=error.code) from error
         raise OutcomeUnknownError(
-            f"{error.message}; NOTHING WAS CANCELED, and {what}",
-            hint=f"{error.hint or 'fix the key'}; then run this again, or cancel on the web site now",
-            code=error.code,
+            f"{error.message}; NOTHING WAS CANCELED, and {what}", hint=hint, code=error.code
         ) from error

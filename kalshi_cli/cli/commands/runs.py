@@ -456,7 +456,13 @@ def status(
     kalshi status --paper
     """
     from kalshi_cli.cli.order_options import is_terse
-    from kalshi_cli.services.trading.reports.status import run_status, status_brief, status_notes, status_view
+    from kalshi_cli.services.trading.reports.status import (
+        run_status,
+        status_brief,
+        status_notes,
+        status_view,
+        urgent_notes,
+    )
 
     if watch:
         from kalshi_cli.cli.commands.watch import watch_status
@@ -471,5 +477,6 @@ def status(
         if is_terse(ctx):
             view = status_brief(view)
         show_view(ctx, view, title="Status", now=now)
+        urgent = set(urgent_notes(found, now))
         for remark in status_notes(found, now):
-            info(remark)
+            (warn if remark in urgent else info)(remark)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from kalshi_cli.cli.options import CommandGroup, open_services, show_view
@@ -11,7 +13,10 @@ app = CommandGroup("Rebuild the local state file.\n\nRepair the state file, whic
 
 
 @app.command("rebuild")
-def rebuild(ctx: typer.Context) -> None:
+def rebuild(
+    ctx: typer.Context,
+    yes: Annotated[bool, typer.Option("--yes", help="Accepted without effect: a rebuild does not ask.")] = False,
+) -> None:
     """Rebuild a damaged or lost state file.
 
     Rebuild an unusable state file: keep the old one as a copy, read the account from the exchange, and stay halted.
@@ -25,6 +30,7 @@ def rebuild(ctx: typer.Context) -> None:
     """
     from kalshi_cli.views.rebuild import RebuiltView
 
+    del yes  # Scripts add it to every command that repairs something.
     with open_services(ctx) as kalshi:
         rebuilt = kalshi.account.rebuild()
         show_view(ctx, RebuiltView.of(rebuilt), title="state file", now=kalshi.now)

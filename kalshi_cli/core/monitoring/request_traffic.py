@@ -34,8 +34,11 @@ class RequestMinute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_failure(status: int) -> bool:
-    """Return whether a status is a failure: no response (0), the rate limit, or a server error. A refusal is not."""
-    return status == 0 or status == 429 or status >= 500
+    """Return whether a status is a failure: no response (0), a rejected key (401), the rate limit, or a server error.
+
+    The refusal of one request is not: 403 is also the answer to a key of one subaccount that reads another one.
+    """
+    return status in (0, 401, 429) or status >= 500
 
 
 def p99(values: Iterable[float]) -> float | None:

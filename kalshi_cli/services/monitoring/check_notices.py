@@ -6,21 +6,21 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
-from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.errors import KalshiError, StateFileError
 from kalshi_cli.base.files import make_folder, read_regular, write_atomically
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.schema import AlertChannel
-from kalshi_cli.core.monitoring.check_report import Breach
+from kalshi_cli.core.monitoring.check_report import Breach, critical
 from kalshi_cli.core.monitoring.incidents import STOPS
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.core.monitoring.runbook_index import runbook_for
-from kalshi_cli.services.monitoring.alerting import receives
+from kalshi_cli.services.monitoring.alerting import ATTEMPT_S, receives
 from kalshi_cli.services.monitoring.alerts import alerting
 from kalshi_cli.services.resources import Home, Resources
 
@@ -38,6 +38,26 @@ SPARE_S = 0.5
 
 BUSY_MS = 1_000
 """Time that a check waits for another program that writes to the state file; the check has a deadline itself."""
+
+START_S = 10.0
+"""Seconds for the notice about a loop that cannot start."""
+
+
+@contextmanager
+def failed_start_sent(resources: Resources, home: Home, subject: str) -> Iterator[None]:
+    """Open the state file of a loop within this context: if it cannot be used, send a critical LOOP_FAILED at once.
+
+    A supervisor that starts the loop again and again sends it once per `alerts.repeat_s`, until a start succeeds.
+    """
+    try:
+        yield
+    except StateFileError as error:
+        value = f"the loop could not start: {error.message}"
+        found = {"trade": [critical("LOOP_FAILED", subject, value, "a running loop")]}
+        until = resources.machine.monotonic() + START_S
+        tell_sinks(resources, home, found, "", until, is_doubt_new=False, may_stop=True, is_saved=False)
+        raise
+    _forget_sent(resources)
 
 
 def tell_sinks(
@@ -92,9 +112,14 @@ def _tell_through_history(
         alerts.deliver(until - SPARE_S - resources.machine.monotonic())
         states = alerts.book.sinks()
         _warn(resources, [f"{each.sink}: {each.error}" for each in states if (each.last_failed or 0) >= now])
+    _forget_sent(resources)
+
+
+def _forget_sent(resources: Resources) -> None:
+    """Forget what was sent without the state file, now that it can be used: the next damage is news again."""
     for path in _sent_paths(resources):
         with suppress(OSError):
-            path.unlink(missing_ok=True)  # The next damage is news again.
+            path.unlink(missing_ok=True)
 
 
 def _sent_paths(resources: Resources) -> tuple[Path, Path]:
@@ -165,7 +190,7 @@ def _send_directly(
             if key in (known or ()):
                 continue
             left_s = until - SPARE_S - resources.machine.monotonic()
-            delivery = notifier.deliver(name, notice, left_s) if left_s > 0 else None
+            delivery = notifier.deliver(name, notice, min(left_s, ATTEMPT_S)) if left_s > 0 else None
             if delivery is None or delivery.outcome != "delivered":
                 failing.append(f"{name}: {delivery.text if delivery is not None else 'no time left'}")
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -14,7 +15,15 @@ from kalshi_cli.base.file_trust import doubt_folder
 from kalshi_cli.config.config import log_folder
 from kalshi_cli.config.schema import CheckRange
 from kalshi_cli.config.values import RangeText
-from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, cause_of, critical, report, sort_by_severity
+from kalshi_cli.core.monitoring.check_report import (
+    Breach,
+    CheckReport,
+    Verdict,
+    cause_of,
+    critical,
+    report,
+    sort_by_severity,
+)
 from kalshi_cli.core.monitoring.error_check import SHOWN_ONLY
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.account.key_lock import learn_key
@@ -77,6 +86,10 @@ class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
 CONFIGURATION = "configuration"
 """The source, and the subject, of an error that lets no check start."""
 
+UNUSABLE = "STATE_UNUSABLE"
+
+UNMANAGED = "a loop was trading here or may have been, and orders and positions may be unmanaged"
+
 Show = Callable[[CheckReport, Sequence[CheckReport]], None]
 
 
@@ -136,6 +149,7 @@ def _conclude(
     }
     findings[CONFIGURATION] = ()  # This check could start.
     past = turns.looked(whole.verdict)
+    _raise_unmanaged(resources, wanted, findings, is_again=past.is_doubted)
     if past.was_skipped:
         findings[turns.source] = ()
     if wanted.is_told:
@@ -143,6 +157,38 @@ def _conclude(
         home = _home(resources, wanted)
         tell_sinks(resources, home, findings, wanted.notify, until, is_doubt_new=is_new, may_stop=may_stop)
     return whole.verdict
+
+
+def _raise_unmanaged(
+    resources: Resources, wanted: CheckRequest, findings: dict[str, tuple[Breach, ...]], *, is_again: bool
+) -> None:
+    """Make notices about an unusable state file critical, unless it is known that no loop was trading.
+
+    The file would say that a loop was killed; without it, no other finding does. A file that is only locked gets a
+    second look, because another program may write to it for a moment.
+    """
+    is_unusable = any(each.code == UNUSABLE for found in findings.values() for each in found)
+    if not is_unusable or not _may_be_unmanaged(resources, _home(resources, wanted), is_again=is_again):
+        return
+    for source, found in findings.items():
+        findings[source] = tuple(
+            msgspec.structs.replace(each, severity="critical", value=f"{each.value}; {UNMANAGED}")
+            if each.code == UNUSABLE
+            else each
+            for each in found
+        )
+
+
+def _may_be_unmanaged(resources: Resources, home: Home, *, is_again: bool) -> bool:
+    """Return whether a loop was trading by the state file, or was ever started where the file does not say."""
+    if not os.path.exists(home.folder / LOCK):  # Path.exists raises in the directory of another user.
+        return False
+    try:
+        with resources.open_store(home, create=False, busy_ms=BUSY_MS) as store:
+            cycle = store.last_cycle()
+    except KalshiError as error:
+        return is_again or error.code != "state_locked"
+    return cycle is not None and cycle.is_running
 
 
 def could_not_start(resources: Resources, name: str, error: KalshiError, notify: str, until: float) -> None:

@@ -23,10 +23,11 @@ from kalshi_cli.base.errors import (
     UsageError,
 )
 from kalshi_cli.base.text import SHORT_ID_LENGTH
-from kalshi_cli.base.units import Qty, pluralize
+from kalshi_cli.base.units import Qty, Ts, pluralize
 from kalshi_cli.core.model.messages import Message, OrderCanceled, OrderState
 from kalshi_cli.core.model.orders import Order, OrderStatus, as_typed
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.services.account.recovery import record_reports, unconfirmed_on_file
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.trading.refusals import NOT_THERE
@@ -43,6 +44,13 @@ CATCH_UP_TIMEOUT_S = 10.0
 
 MARGIN_MS = 100
 """The largest difference between the clocks of the exchange's own machines."""
+
+
+CLOCK_MS = 1_000
+"""How exactly the exchange's clock is known before a reply dates it."""
+
+COUNT_S = 2.0
+"""The longest time of a read that only counts."""
 
 
 class CancelScope(msgspec.Struct, frozen=True):
@@ -81,6 +89,37 @@ def is_list_current(client: KalshiClient, clock: Clock, since_s: float) -> bool:
         if missing_ms <= 0 or clock.monotonic() >= until:
             return missing_ms <= 0
         clock.sleep(min(SETTLE_S, max(MIN_S_LENGTH, missing_ms / 2_000)))
+
+
+def canceled_since(client: KalshiClient, orders: Sequence[Order], since: Ts) -> set[str] | None:
+    """Return which of these orders the exchange canceled from `since` on; None where its list cannot be read soon."""
+    left = [order for order in orders if not (order.expires and order.expires <= since)]
+    if not left:
+        return set()
+    first = Ts(min(order.created for order in left) - CLOCK_MS)
+    try:
+        with client.reading_within(COUNT_S):
+            ended = [
+                order for order in client.orders(status="canceled", min_ts=first) if order.updated >= since - CLOCK_MS
+            ]
+    except KalshiError:
+        return None
+    return {order.order_id for order in ended if order.status is OrderStatus.CANCELED}
+
+
+def groups_of(orders: Iterable[Order]) -> list[OrderGroup]:
+    """Return the groups of these orders, with the fields that a request must name.
+
+    The list of groups does not show the subaccount of a group.
+    """
+    found = {
+        order.order_group_id: OrderGroup(
+            group_id=order.order_group_id, exchange_index=order.exchange_index, subaccount=order.subaccount
+        )
+        for order in orders
+        if order.order_group_id
+    }
+    return list(found.values())
 
 
 class CancelResult(msgspec.Struct, frozen=True, kw_only=True):

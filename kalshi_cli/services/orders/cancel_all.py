@@ -83,6 +83,10 @@ def cancel_everything(
         outcome = switch.run(within_s, groups if with_groups else None)
     finally:
         resources.limiter.allow_other_writers()
+    if outcome.over:
+        names = ", ".join(map(describe_order, outcome.over[:MAX_IDS]))
+        more = f" and {len(outcome.over) - MAX_IDS} more" if len(outcome.over) > MAX_IDS else ""
+        resources.note(f"Already over before a cancel, and not counted: {names}{more}")
     if ours is not None:
         for group_id in outcome.triggered:
             note_group(resources, group_id, is_triggered=True)
@@ -227,7 +231,8 @@ class KillRun:
     def _tell_result(self, failure: object = None) -> None:
         """Send a notice of what the cancels achieved, unless it was sent; `failure` ended the run before its result."""
         if failure is None and self.error is None:
-            text = f"the kill switch canceled {pluralize(self.outcome.canceled, 'order')}, {ALL_CANCELED}"
+            over = f" ({len(self.outcome.over)} more were already over)" if self.outcome.over else ""
+            text = f"the kill switch canceled {pluralize(self.outcome.canceled, 'order')}{over}, {ALL_CANCELED}"
         elif failure is None and self.outcome.is_clean:
             text = f"the kill switch: {self.error}"
         else:
@@ -290,7 +295,9 @@ class KillRun:
             if self.halted:
                 self._interrupts.hold()
                 before, again = self.outcome, self._cancel()
-                self.outcome = msgspec.structs.replace(again, canceled=before.canceled + again.canceled)
+                self.outcome = msgspec.structs.replace(
+                    again, canceled=before.canceled + again.canceled, over=before.over or again.over
+                )
         if self.outcome.is_clean:
             self._interrupts.close()
 
@@ -300,7 +307,11 @@ class KillRun:
         outcome = self.outcome
         remaining = outcome.remaining if outcome.is_verified else None  # only a verified list can show zero
         return CancelAllView(
-            canceled=outcome.canceled, remaining=remaining, halted=self.halted, seconds=outcome.seconds
+            canceled=outcome.canceled,
+            already_over=len(outcome.over),
+            remaining=remaining,
+            halted=self.halted,
+            seconds=outcome.seconds,
         )
 
     @property

@@ -24,7 +24,7 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.exchange.wire.quotes import RfqQuote
-from kalshi_cli.services.orders.cancel import SETTLE_S, CancelScope, is_list_current
+from kalshi_cli.services.orders.cancel import SETTLE_S, CancelScope, canceled_since, groups_of, is_list_current
 from kalshi_cli.views.formats import short_ids
 
 DEADLINE_S = 60.0
@@ -68,6 +68,8 @@ class KillSwitchResult(msgspec.Struct, frozen=True, kw_only=True):
     in_doubt: tuple[Order, ...] = ()
     unexplained: tuple[Order, ...] = ()
     is_answered: bool = True
+    over: tuple[Order, ...] = ()
+    """Orders that were filled, expired or canceled before a cancel of this run reached them; not in `canceled`."""
     agreed: tuple[RfqQuote, ...] = ()
     """Accepted quotes that may still trade: they do not rest in the book and cannot be canceled."""
 
@@ -117,6 +119,8 @@ class KillSwitch:
         self._is_ours = is_ours
         self._known: dict[str, Order] = {}
         self._over: set[str] = set()
+        self._traded: dict[str, Order] = {}
+        self._rested: list[Order] = []
         self._event_of: dict[str, str] = {}
         self._unexplained: list[Order] = []
         self._is_answered = False
@@ -135,15 +139,16 @@ class KillSwitch:
         With `groups`, the order groups of the account are triggered first, the given ones without reading the list: no
         program can place orders in them then.
         """
-        started = self._clock.monotonic()
+        started, since = self._clock.monotonic(), self._clock.now()
         self._until = started + deadline_s
-        rested = [order for order in self._live() if order.status is OrderStatus.RESTING]
+        if self._scope.is_everything:
+            self._rested = [order for order in self._live() if order.status is OrderStatus.RESTING]
         if groups is not None:
             self._trigger(groups, self._until)
         self._travelling = self._doubts()
         self._try(self._look)
         if groups is not None:
-            self._trigger(_groups_of(self._known.values()), self._until)
+            self._trigger(groups_of(self._known.values()), self._until)
         is_gone = self._cancel_all()
         if groups is not None:
             self._trigger(self._listed(), min(self._until, self._clock.monotonic() + GROUPS_S))
@@ -154,9 +159,11 @@ class KillSwitch:
             self._say(f"{text} kalshi order group reset {which}")
         resting = self._emptied({} if is_gone else self._known)
         left = tuple((self._known if resting is None else resting).values())
-        by_group = {order.order_id for order in rested if order.order_group_id in self._triggered}
+        ended = self._ended_before(since)
+        gone = self._known.keys() | {order.order_id for order in self._grouped()}
         return KillSwitchResult(
-            canceled=len(self._known.keys() | by_group) - len(left),
+            canceled=len(gone - ended.keys()) - len(left),
+            over=tuple(ended.values()),
             remaining_orders=left,
             is_verified=resting is not None and not self._travelling and (bool(resting) or self._is_proven),
             seconds=round(self._clock.monotonic() - started, 3),
@@ -319,12 +326,14 @@ class KillSwitch:
         """Read the first list, for the count: it may be old, and it may not delay the cancels for long."""
         with self._client.reading_within(FIRST_LOOK_S):
             self._list()
-        if not self._known:
+        grouped = len(self._grouped())
+        if not (self._known or grouped):
             return
         text = f"Found {pluralize(len(self._known), 'resting order')}"
         if self._is_ours is not None:
             strange = sum(not self._is_ours(order) for order in self._known.values())
             text += f", {strange} of them external" if strange else ""
+        text += f"; {grouped} more of the state file were in the triggered groups" if grouped else ""
         self._say(text)
 
     def _list(self) -> dict[str, Order]:
@@ -381,13 +390,32 @@ class KillSwitch:
         self._try(self._look_up)
         return [order for order in self._seen() if order.order_id not in self._over]
 
+    def _ended_before(self, since: Ts) -> dict[str, Order]:
+        """Return the orders that ended without a cancel of this run; those on file only if no list of it showed them.
+
+        An unexpired one counts as canceled in a triggered group where the exchange's list cannot be read.
+        """
+        expired = [order for order in self._rested if order.expires and order.expires <= since]
+        grouped = self._grouped()
+        canceled = canceled_since(self._client, grouped, since)
+        over = [*expired, *(each for each in grouped if canceled is not None and each.order_id not in canceled)]
+        return {each.order_id: each for each in over if each.order_id not in self._known} | self._traded
+
+    def _grouped(self) -> list[Order]:
+        """Return the orders that rested in triggered groups by the state file, and that no list shows."""
+        unlisted = [order for order in self._rested if order.order_id not in self._known]
+        return [order for order in unlisted if order.order_group_id in self._triggered]
+
     def _look_at(self, order: Order) -> None:
         events, ticker = self._scope.event, order.ticker
         if events and ticker not in self._event_of:
             self._event_of[ticker] = self._client.market(ticker).event_ticker
         is_elsewhere = events and self._event_of[ticker] not in events.split(",")
-        if is_elsewhere or not self._client.order(order.order_id).status.is_live:
+        status = OrderStatus.CANCELED if is_elsewhere else self._client.order(order.order_id).status
+        if not status.is_live:
             self._over.add(order.order_id)
+        if status in (OrderStatus.FILLED, OrderStatus.EXPIRED):
+            self._traded[order.order_id] = order
 
     # -- how ------------------------------------------------------------------------------------------------------
 
@@ -426,10 +454,10 @@ class KillSwitch:
     def _locked_out(self, error: CredentialsError) -> OutcomeUnknownError:
         ids = ", ".join(list(self._known)[:5])
         known = pluralize(len(self._known), "order") if ids else "orders"
-        why, hint = "This key cannot cancel", f"cancel them {_WEB_SITE} and check the key (Account, API keys)"
+        why, hint = "This key cannot cancel", f"cancel them {WEB_SITE} and check the key (Account, API keys)"
         if error.is_clock:
             why = "Nothing can be canceled until the clock is set"
-            hint = f"{error.hint}; then run `kalshi cancel-all` again, or cancel {_WEB_SITE}"
+            hint = f"{error.hint}; then run `kalshi cancel-all` again, or cancel {WEB_SITE}"
         text = f"{error.message}. {why}, and {known} may be live{': ' * bool(ids)}{ids}"
         return OutcomeUnknownError(text, hint=hint, code=error.code)
 
@@ -446,26 +474,11 @@ class KillSwitch:
 _PAUSED_TEXT = "The exchange is paused and accepts no cancels until it resumes; trying again until the deadline"
 
 
-_WEB_SITE = "on the web site (kalshi.com, Portfolio, Orders)"
+WEB_SITE = "on the web site (kalshi.com, Portfolio, Orders)"
 
 
 def _words(error: KalshiError) -> str:
     return _PAUSED_TEXT if error.code == PAUSED else f"{error.message}; trying again"
-
-
-def _groups_of(orders: Iterable[Order]) -> list[OrderGroup]:
-    """Return the groups of these orders, with the fields that a request must name.
-
-    The list of groups does not show the subaccount of a group.
-    """
-    found = {
-        order.order_group_id: OrderGroup(
-            group_id=order.order_group_id, exchange_index=order.exchange_index, subaccount=order.subaccount
-        )
-        for order in orders
-        if order.order_group_id
-    }
-    return list(found.values())
 
 
 def in_flight_orders(live: Iterable[Order]) -> list[Order]:

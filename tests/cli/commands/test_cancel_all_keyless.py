@@ -78,4 +78,7 @@ def test_without_a_key_id_the_state_file_cannot_be_asked(
 def test_where_nothing_is_known_to_be_live_it_ends_with_5(exchange: Served, home: Path, is_new: bool) -> None:
     if is_new:
         exchange.leave_no_trace()
-    assert without_its_key(exchange).code == 5
+    ended = without_its_key(exchange)
+    assert ended.code == 5
+    assert "; NOTHING WAS CANCELED, and orders of other programs may be live" in ended.error["message"]
+    assert "cancel on the web site (kalshi.com, Portfolio, Orders) now" in ended.error["hint"]

@@ -471,6 +471,46 @@ def test_a_doubt_is_told_without_the_state_file_too_and_not_the_first(
     assert [program(*words).code, sink.changes] == [3, [("firing", "STATE_UNUSABLE")]]
 
 
+def test_a_damaged_state_file_is_critical_at_once_for_channels_where_a_loop_may_have_traded(
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path
+) -> None:
+    with lock(state(tmp_path) / "trade.lock", SystemClock()):
+        pass  # as a killed loop leaves it
+    (state(tmp_path) / "state.db").write_bytes(b"this is no state file" * 100)
+    ended = program("check", "heartbeat", "--notify", sink.url, "--json")
+    assert (ended.code, ended.json["status"]) == (3, "UNKNOWN"), "the check could not look"
+    (notice,) = sink.notices
+    assert (notice["code"], notice["tier"], notice["runbook"]) == ("STATE_UNUSABLE", "critical", "state-file")
+    assert "may be unmanaged" in notice["text"]
+
+
+def test_a_state_directory_that_cannot_be_looked_into_is_one_report_and_not_critical(
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of another user; a name that is too long stops root too."""
+    monkeypatch.setenv("KALSHI_STATE", str(tmp_path / ("x" * 300)))
+    ended = program("check", "heartbeat", "--notify", sink.url)
+    assert (ended.code, ended.out.count("KALSHI HEARTBEAT UNKNOWN")) == (3, 1)
+    assert [each["tier"] for each in sink.notices] == ["warning"]
+    assert "error: " not in ended.err
+
+
+def test_a_state_file_that_is_locked_for_a_moment_is_not_critical_and_one_that_stays_locked_is(
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path
+) -> None:
+    assert program("check", "pnl", "--no-notify").code == 0
+    with lock(state(tmp_path) / "trade.lock", SystemClock()):
+        pass
+    tiers = []
+    with closing(sqlite3.connect(state(tmp_path) / "state.db", isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        for _ in range(2):
+            assert program("check", "pnl", "--notify", sink.url).code == 3
+            tiers.append([each["tier"] for each in sink.notices])
+    assert tiers == [[], ["critical"]]
+
+
 def test_bounds_of_the_line_never_stop_trading_and_what_they_found_stops_it_once_the_configured_do(
     proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from http.client import HTTPConnection
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 from support.notice_receiver import receiving
 from support.served import KEY_ID, TWO_SIDED, Served, eventually, finish, program, said, start
@@ -25,7 +26,7 @@ from kalshi_cli.cli.main import main
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.pause import pause
-from kalshi_cli.store.records import Halt, RunGroup
+from kalshi_cli.store.records import Halt, Heartbeat, RunGroup
 from kalshi_cli.store.sqlite_store import Store
 
 LOOP = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.5s")
@@ -162,6 +163,23 @@ def test_a_key_that_is_not_taken_pings_nobody_however_often_it_is_tried(
         assert [each for each in ended if "metrics: http" in each.err] == [], "there is nothing to look at"
         assert there.received == []
     assert log_of(exchange, "start") == []
+
+
+def test_quiet_status_names_the_next_command_of_a_killed_loop_and_nothing_else(exchange: Served) -> None:
+    now = SystemClock().now()
+    cycle = Heartbeat(
+        run_id="r", pid=os.getpid(), mode="live", strategy="spike", started=now, completed=now, cycles=1,
+        is_running=False,
+    )  # fmt: skip
+    shown = []
+    for is_running in (False, True):
+        with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+            store.beat(replace(cycle, is_running=is_running))
+        shown.append(program("status", "-q").err.splitlines())
+    assert shown[0] == []
+    (line,) = shown[1]
+    assert "did not stop gracefully" in line
+    assert "`kalshi order list`" in line
 
 
 def test_a_loop_on_paper_does_not_keep_the_switch_of_the_account_green(

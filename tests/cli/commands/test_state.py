@@ -43,7 +43,7 @@ def test_a_damaged_file_is_kept_aside_and_the_account_read_again_and_nothing_tra
     assert place().code == 0
     state_of(exchange).write_bytes(JUNK)
     assert place().error["hint"].count("kalshi state rebuild") == 1
-    ended = program("state", "rebuild", "--json")
+    ended = program("state", "rebuild", "--yes", "--json")
     assert ended.code == 0, ended.err
     told = ended.json
     assert Path(told["kept"]).read_bytes() == JUNK

@@ -23,9 +23,9 @@ def minutes(*counts: tuple[int, int, int]) -> list[RequestMinute]:
     return [RequestMinute(minute=100 - ago, requests=requests, failures=failures) for ago, requests, failures in counts]
 
 
-def test_what_got_no_usable_answer_failed_and_a_refusal_is_an_answer() -> None:
-    statuses = (0, 200, 401, 404, 429, 500, 503)
-    assert [status for status in statuses if is_failure(status)] == [0, 429, 500, 503]
+def test_what_got_no_usable_answer_or_a_rejected_key_failed_and_another_refusal_is_an_answer() -> None:
+    statuses = (0, 200, 401, 403, 404, 429, 500, 503)
+    assert [status for status in statuses if is_failure(status)] == [0, 401, 429, 500, 503]
 
 
 @pytest.mark.parametrize(

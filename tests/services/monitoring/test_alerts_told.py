@@ -204,6 +204,43 @@ def test_an_error_that_ends_a_loop_is_told(exchange: Served, phone: Receiver) ->
     assert "KXNOSUCH-1" in told(phone)[0]["text"]
 
 
+def test_a_loop_that_cannot_open_its_state_file_sends_that_once_until_a_start_succeeds(
+    exchange: Served, phone: Receiver
+) -> None:
+    configure(exchange, phone=phone.url("200"))
+    home = exchange.state / "sim"
+    with state(exchange):
+        pass
+    good = (home / "state.db").read_bytes()
+    words = ("trade", "--strategy", "./clumsy.py:Clumsy", "--ticker", TWO_SIDED, "--interval", "0.1s")
+
+    def damage() -> None:
+        for name in ("state.db-wal", "state.db-shm"):
+            (home / name).unlink(missing_ok=True)
+        (home / "state.db").write_bytes(b"no state file " * 1_000)
+
+    damage()
+    assert [program(*words).code for _ in range(2)] == [8, 8]
+    assert [(each["code"], each["tier"], each["subject"]) for each in told(phone)] == [
+        ("LOOP_FAILED", "critical", "./clumsy.py:Clumsy")
+    ]
+    assert "could not start" in told(phone)[0]["text"]
+    (home / "state.db").write_bytes(good)
+    assert program(*words, "--duration", "1s").code in (0, 1)
+    damage()
+    assert program(*words).code == 8
+    assert codes(phone).count("LOOP_FAILED") == 2, "the next damage is news"
+
+
+def test_a_second_loop_that_finds_the_first_one_running_sends_nothing(exchange: Served, phone: Receiver) -> None:
+    from kalshi_cli.store.lock import lock
+
+    configure(exchange, phone=phone.url("200"))
+    with lock(exchange.state / "sim" / "trade.lock", exchange.clock):
+        assert program("trade", "--strategy", "./clumsy.py:Clumsy", "--ticker", TWO_SIDED).code == 10
+    assert codes(phone) == []
+
+
 # -- storms, and two at once --------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import pytest
 from support.simulation import OTHER, TICKER, Simulation
 
 from kalshi_cli.base.errors import NoAnswerError, OutcomeUnknownError
-from kalshi_cli.base.units import contracts
+from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.exchange.wire.groups import OrderGroup
@@ -86,6 +86,7 @@ def test_an_order_that_traded_in_the_meantime_is_looked_up(sim: Simulation) -> N
     outcome = press(sim, ticker=TICKER)
     assert outcome.is_clean
     assert ("GET", f"/trade-api/v2/portfolio/orders/{order.order_id}") in sim.wire.sent
+    assert (outcome.canceled, [each.order_id for each in outcome.over]) == (0, [order.order_id])
 
 
 @pytest.mark.parametrize("scope", [{}, {"ticker": TICKER}, {"event": "KXSIM-26JUN"}])
@@ -164,6 +165,34 @@ def test_a_group_that_the_exchange_triggered_explains_its_orders(sim: Simulation
     assert outcome.triggered == ((group.group_id,) if is_answered else ())
     assert outcome.is_clean, "else it was cancelled by its id"
     assert sim.exchange.resting("alice") == [], other
+
+
+def test_only_what_the_exchange_canceled_on_request_is_counted(sim: Simulation) -> None:
+    """The file of a loop that is gone shows four orders: one expired, one filled, one was canceled, and one rests."""
+    group = sim.client.create_order_group(contracts(50))
+    more: dict[str, Any] = {"order_group_id": group.group_id}
+    expired = place(sim, **more, expires_in_s=60.0)
+    filled, canceled = place(sim, **more, price=cents(30)), place(sim, **more, price=cents(20))
+    sim.take(ASK, 30, 120)  # the quote of the maker too
+    sim.exchange.cancel("alice", canceled.order_id, sim.clock.now())
+    sim.clock.advance(120)
+    on_file = [expired, filled, canceled, place(sim, **more, price=cents(15))]
+    switch = KillSwitch(sim.client, sim.clock, CancelScope(), tell=sim.said.append, live=lambda: on_file)
+    outcome = switch.run(20.0, [OrderGroup(group_id=group.group_id)])
+    assert (outcome.is_clean, outcome.canceled) == (True, 1)
+    assert [order.order_id for order in outcome.over] == [order.order_id for order in on_file[:3]]
+    assert "Found 0 resting orders; 4 more of the state file were in the triggered groups" in sim.said
+
+
+def test_without_the_list_of_canceled_orders_an_expired_one_is_not_counted_and_others_are(sim: Simulation) -> None:
+    group = sim.client.create_order_group(contracts(50))
+    expired = place(sim, order_group_id=group.group_id, expires_in_s=60.0)
+    sim.clock.advance(120)
+    on_file = [expired, place(sim, order_group_id=group.group_id, expires_in_s=60.0)]
+    sim.wire.before = lambda request: httpx.Response(503) if "status=canceled" in str(request.url) else None
+    switch = KillSwitch(sim.client, sim.clock, CancelScope(), tell=sim.said.append, live=lambda: on_file)
+    outcome = switch.run(20.0, [OrderGroup(group_id=group.group_id)])
+    assert (outcome.is_clean, outcome.canceled, outcome.over) == (True, 1, (expired,))
 
 
 def test_a_list_is_not_new_because_the_same_answer_comes_again(sim: Simulation) -> None:

@@ -46,7 +46,8 @@ def examine(readings: CheckData) -> CheckReport:
     if not failures and is_reached:
         failures = _unanswered(own, of_loop, now, is_doubted=bool(breaches))
     skew = _skew(readings)
-    breaches += failures
+    if not any(breach.code in ("CREDENTIALS", "CLOCK") for breach in breaches):  # They explain the failures.
+        breaches += failures
     if not any(breach.code == "CLOCK" for breach in breaches):
         breaches += [breach for measure in skew for breach in measure.breach("CLOCK", "clock")]
     measures = [*slow, *errors, *skew]

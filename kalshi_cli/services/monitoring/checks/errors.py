@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, report
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, report, warning
 from kalshi_cli.core.monitoring.error_check import HaltState, disabled_strategy_breaches, errors
+from kalshi_cli.services.monitoring.alerting import FAILING_AFTER
 from kalshi_cli.services.monitoring.checks.readings import CheckData, measured
 from kalshi_cli.store.sqlite_store import Store
 
@@ -14,6 +17,9 @@ FIRST = "errors"
 HOUR_MS = 3_600_000
 LATE_MS = 900_000
 """Age from which a waiting notice counts as undelivered: the longest pause between two attempts."""
+
+CRITICAL_LATE_MS = 60_000
+"""Age from which a critical notice that no channel accepted counts as undelivered."""
 
 
 def examine(readings: CheckData) -> CheckReport:
@@ -26,7 +32,7 @@ def examine(readings: CheckData) -> CheckReport:
     breaches, measure = errors(store.alerts(since) if store is not None else (), measure, halt=halt, now=now)
     pulse = readings.loop.pulse
     out = disabled_strategy_breaches(store.alerts(pulse.started)) if store is not None and pulse is not None else []
-    untold = _untold(store, since, Ts(now - LATE_MS)) if store is not None else []
+    untold = _untold(store, now, readings.config.alerts.channels) if store is not None else []
     summary = f"{pluralize(int(measure.value), 'error')} in the last hour"
     if readings.loop.who is None:
         summary = f"no trading loop is running; {summary}"
@@ -37,12 +43,13 @@ def examine(readings: CheckData) -> CheckReport:
     return report("errors", summary, [*out, *breaches, *untold], [measure])
 
 
-def _untold(store: Store, since: Ts, before: Ts) -> list[Breach]:
-    return [
-        Breach(
-            subject=each.sink,
-            value=f"{pluralize(each.count, 'alert')} not delivered: {each.error or 'still waiting'}",
-            limit="delivered", severity="warning", code="ALERT_UNDELIVERED",
-        )
-        for each in store.undelivered(since, before)
-    ]  # fmt: skip
+def _untold(store: Store, now: Ts, channels: Collection[str]) -> list[Breach]:
+    """Return the channels with undelivered notices, and those that fail, which `kalshi alerts` shows as active."""
+    late = store.alert_book.undelivered(Ts(now - HOUR_MS), Ts(now - LATE_MS), Ts(now - CRITICAL_LATE_MS))
+    found = {
+        each.sink: f"{pluralize(each.count, 'alert')} not delivered: {each.error or 'still waiting'}" for each in late
+    }
+    for state in store.alert_book.sinks():
+        if state.failures >= FAILING_AFTER and state.sink in channels:
+            found.setdefault(state.sink, f"{state.failures} failed attempts in a row: {state.error}")
+    return [warning("ALERT_UNDELIVERED", sink, value, "delivered") for sink, value in found.items()]

@@ -6,10 +6,10 @@ from msgspec.structs import replace
 
 from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report, warning
 from kalshi_cli.services.monitoring.checks.readings import CheckData, LoopRecord, from_the_future, measured
 from kalshi_cli.services.trading.halts import state_word
-from kalshi_cli.services.trading.reports.status import alert_of_pause, halt_runbook
+from kalshi_cli.services.trading.reports.status import alert_of_pause, halt_runbook, stalled_since
 from kalshi_cli.store.database import is_full
 from kalshi_cli.store.records import NO_HALT, Halt
 
@@ -48,11 +48,20 @@ def _running(readings: CheckData, said: str, name: str, since: Ts | None) -> tup
     age = max(0.0, (now - since) / 1000)
     measure = measured("cycle_age_s", age, readings.checks.cycle_age_s, "s")
     late = measure.breach("CYCLE_LATE", name, f"{age:.0f} s")
+    if not late and _is_stalled(readings.loop, now):
+        late = (warning("CYCLE_LATE", name, f"{age:.0f} s: the loop is stalled", "a cycle every few seconds"),)
     if is_full(readings.loop.home):
         value = f"{age:.0f} s, and the disk of {readings.loop.home} is full"
         late = tuple(replace(each, value=value, runbook="disk-full") for each in late)
     breaches = [*late, *from_the_future(name, since, now)]
     return f"{said} {age:.0f} s ago", breaches, [measure]
+
+
+def _is_stalled(loop: LoopRecord, now: Ts) -> bool:
+    """Return whether `kalshi status` calls the loop stalled, which is before the first threshold by default."""
+    if loop.pulse is None or loop.store is None:
+        return False
+    return stalled_since(loop.who, loop.pulse, loop.store.alerts(loop.pulse.started), now) is not None
 
 
 def _stopped(readings: CheckData, loop: LoopRecord, name: str) -> tuple[str, list[Breach]]:

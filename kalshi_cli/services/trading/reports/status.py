@@ -185,12 +185,7 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     if status.unknown_orders and not status.is_running and status.ended_in_order is not False:
         orders = pluralize(status.unknown_orders, "unconfirmed order")
         yield f"{orders} may be live: `kalshi order reconcile`, then `kalshi runbook unknown-order`"
-    if status.stalled_since is not None:
-        seconds = (now - status.stalled_since) // 1000
-        yield (
-            f"The loop (pid {status.pid}) is stalled: its last cycle was {seconds} s ago. Its orders may be live: "
-            "`kalshi cancel-all` cancels them"
-        )
+    yield from _stalled_notes(status, now)
     has_other = status.halt.state is not TradingState.ACTIVE and bool(first_steps(status.halt))
     is_lost = status.ended_in_order is False and status.is_at_exchange and not has_other
     if status.stalled_since is not None or is_lost:
@@ -213,6 +208,22 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
         )
     for group_id in status.triggered_groups:
         yield from triggered_group_text(group_id)
+
+
+def urgent_notes(status: RunStatus, now: Ts) -> Iterator[str]:
+    """Yield the notes about a killed or stalled loop, which are shown in quiet output too."""
+    if status.ended_in_order is False:
+        yield from _last_run_notes(status, now)
+    yield from _stalled_notes(status, now)
+
+
+def _stalled_notes(status: RunStatus, now: Ts) -> Iterator[str]:
+    if status.stalled_since is not None:
+        seconds = (now - status.stalled_since) // 1000
+        yield (
+            f"The loop (pid {status.pid}) is stalled: its last cycle was {seconds} s ago. Its orders may be live: "
+            "`kalshi cancel-all` cancels them"
+        )
 
 
 def _last_run_notes(status: RunStatus, now: Ts) -> Iterator[str]:
@@ -347,8 +358,7 @@ def read_status(
         flatten_asked=Ts(asked) if asked and halt.state is TradingState.HALTED else None,
         blind_since=blind_since,
         account_read=_late_read(store, who, cycle, now) if blind_since is None else None,
-        # No cycle is saved while the account cannot be read.
-        stalled_since=_stalled_since(who, cycle, now) if blind_since is None else None,
+        stalled_since=stalled_since(who, cycle, said, now),
         paused_by=_paused_by(halt, store),
         is_abandoned=who is None and cycle is not None and cycle.is_running,
         as_of=_as_of(store, cycle, live, [*known.fills, *known.settlements] if known is not None else []),
@@ -387,9 +397,12 @@ def _is_unknown(order: Order, *, is_running: bool) -> bool:
     return order.status is OrderStatus.UNKNOWN or (is_sent and not is_running)
 
 
-def _stalled_since(who: LockHolder | None, cycle: Heartbeat | None, now: Ts) -> Ts | None:
-    """Return the last cycle of a running loop if it is too old; None while the loop starts."""
-    if who is None or cycle is None or who.pid != cycle.pid or not cycle.is_running:
+def stalled_since(who: LockHolder | None, cycle: Heartbeat | None, alerts: Sequence[AlertRaised], now: Ts) -> Ts | None:
+    """Return the last cycle of a running loop if it is too old; None while the loop starts, by the alerts of its run.
+
+    Nor does it count while the account cannot be read: then no cycle is saved.
+    """
+    if who is None or cycle is None or who.pid != cycle.pid or not cycle.is_running or _blind_since(alerts) is not None:
         return None
     return cycle.completed if now - cycle.completed > max(STALLED_MS, STALLED_CYCLES * _pace(cycle)) else None
 

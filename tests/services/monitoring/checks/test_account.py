@@ -28,7 +28,7 @@ from kalshi_cli.base.units import (
     format_qty,
     parse_ts,
 )
-from kalshi_cli.core.model.effects import FillBooked, OrderChanged, SettlementBooked
+from kalshi_cli.core.model.effects import AlertRaised, FillBooked, OrderChanged, SettlementBooked
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
@@ -499,13 +499,26 @@ def running(tmp_path: Path) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize(("age_s", "code"), [(1.0, 0), (90.0, 1), (600.0, 2)])
+@pytest.mark.parametrize(("age_s", "code"), [(1.0, 0), (31.0, 1), (90.0, 2), (600.0, 2)])
 @pytest.mark.usefixtures("running")
 def test_the_age_of_the_last_completed_cycle_decides(proxy: FaultProxy, store: Store, age_s: float, code: int) -> None:
     store.beat(_cycle(age_s))
     ended = check("heartbeat")
     assert (ended.code, {found for _, found in codes(ended)}) == (code, {"CYCLE_LATE"} if code else set())
     assert age_s <= measure(ended, "cycle_age_s") < age_s + 60
+
+
+@pytest.mark.usefixtures("running")
+def test_a_loop_that_status_calls_stalled_is_not_ok(proxy: FaultProxy, store: Store) -> None:
+    """By its pace of two seconds, long before a threshold that the user raised."""
+    store.beat(msgspec.structs.replace(_cycle(20.0), cycles=1_800))
+    wide = ("-w", "1000", "-c", "1000")
+    ended = check("heartbeat", *wide)
+    assert (ended.code, codes(ended)) == (1, {("warning", "CYCLE_LATE")})
+    assert "the loop is stalled" in ended.json["breaches"][0]["value"]
+    assert program("status", "--json").json["stalled_since"] is not None
+    store.record(AlertRaised(Ts(SystemClock().now() - 30_000), "critical", "BLIND", "account", "why"))
+    assert check("heartbeat", *wide).code == 0, "the account cannot be read, which other checks report"
 
 
 @pytest.mark.usefixtures("running")

@@ -204,6 +204,7 @@ def test_a_key_that_is_refused_is_critical_and_one_that_is_missing_is_unknown(
     ended = check()
     assert found(ended) == (2, [("critical", "CREDENTIALS", "key")])
     assert ended.json["runbook"] == "credentials-refused"
+    assert "10 of 10 requests in the last hour failed" in ended.json["summary"]
     monkeypatch.delenv("KALSHI_API_KEY_ID")
     monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
     assert check().code == 3

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from support.notice_receiver import receiving
 from support.served import KEY_ID, Ended, Served, bare_variables, program, served, set_variables
 
@@ -102,18 +103,52 @@ def test_a_sink_that_did_not_take_an_alert_warns(tmp_path: Path, store: Store) -
     assert ended.json["runbook"] == "alert-undelivered"
 
 
+def waiting(store: Store, tier: str, ago_s: int, *channels: str) -> None:
+    """A notice of that age waits for these channels."""
+    then = Ts(SystemClock().now() - ago_s * 1_000)
+    notice = Notice(
+        notice_id="n", kind="firing", tier=tier, event="error", code="BLIND", subject="account", text="why",
+        env="sim", since=then, ts=then,
+    )  # fmt: skip
+    for channel in channels:
+        store.alert_book.post(notice, channel, then)
+
+
 @pytest.mark.parametrize(("minutes", "code"), [(14, 0), (16, 1)])
 def test_an_alert_that_waits_for_longer_than_any_pause_between_two_tries_warns(
     store: Store, minutes: int, code: int
 ) -> None:
-    then = Ts(SystemClock().now() - minutes * 60_000)
-    notice = Notice(
-        notice_id="n", kind="firing", tier="critical", event="error", code="BLIND", subject="account", text="why",
-        env="sim", since=then, ts=then,
-    )  # fmt: skip
-    store.alert_book.post(notice, "me", then)
+    waiting(store, "warning", minutes * 60, "me")
     ended = check()
     assert (ended.code, found(ended)) == (code, [("warning", "ALERT_UNDELIVERED", "me")] if code else [])
+
+
+@pytest.mark.parametrize(("ago_s", "code"), [(0, 0), (61, 1)])
+def test_a_critical_alert_that_no_channel_accepted_within_a_minute_warns(store: Store, ago_s: int, code: int) -> None:
+    waiting(store, "critical", ago_s, "me")
+    ended = check()
+    assert (ended.code, found(ended)) == (code, [("warning", "ALERT_UNDELIVERED", "me")] if code else [])
+
+
+def test_a_critical_alert_that_one_channel_accepted_may_wait_for_another(store: Store) -> None:
+    waiting(store, "critical", 61, "me", "you")
+    letter, state = store.alert_book.claim_notice(["you"], SystemClock().now()) or pytest.fail("nothing waits")
+    store.alert_book.settle(replace(letter, status="delivered"), replace(state, claimed_until=Ts(0)))
+    assert check().code == 0
+
+
+@pytest.mark.parametrize(("failures", "code"), [(2, 0), (3, 1)])
+def test_a_channel_that_keeps_failing_warns_as_its_alert_does(
+    store: Store, tmp_path: Path, failures: int, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.yaml").write_text("alerts: {channels: {me: {url: 'http://127.0.0.1:9/x'}}}")
+    (tmp_path / "config.yaml").chmod(0o600)
+    monkeypatch.setenv("KALSHI_CONFIG", str(tmp_path / "config.yaml"))
+    waiting(store, "warning", 1, "me")
+    letter, state = store.alert_book.claim_notice(["me"], SystemClock().now()) or pytest.fail("nothing waits")
+    store.alert_book.settle(letter, replace(state, claimed_until=Ts(0), failures=failures, error="status 500"))
+    ended = check()
+    assert (ended.code, found(ended)) == (code, [("warning", "ALERT_UNDELIVERED", "me")] if code else []), ended.err
 
 
 def test_errors_are_shown_and_not_told_again_to_those_who_heard_of_them(store: Store) -> None:

@@ -27,6 +27,7 @@ from kalshi_cli.services.trading.reports.status import (
     status_brief,
     status_notes,
     status_view,
+    urgent_notes,
 )
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.pause import pause
@@ -99,6 +100,7 @@ def test_the_next_step_fits_what_a_killed_loop_left(sim: Simulation, expires_s: 
     if expires_s is not None:
         on_file(sim, "a", expires_s)
     first, what_to_do = said(sim).splitlines()
+    assert list(urgent_notes(status(sim), sim.clock.now())) == [first]
     assert first.endswith(left)
     assert ("cancel-all" in first) is (expires_s == 3600)
     assert what_to_do == "What to do: kalshi runbook heartbeat-lost"
@@ -250,9 +252,11 @@ def test_a_loop_that_holds_its_lock_and_completes_no_cycle_is_stalled(sim: Simul
     with lock(sim.path.parent / "trade.lock", sim.clock):
         sim.clock.advance(15)
         assert (status(sim).stalled_since, said(sim)) == (None, "")
+        assert list(urgent_notes(status(sim), sim.clock.now())) == []
         sim.clock.advance(26)
         assert status(sim).stalled_since == last
         assert said(sim).startswith(f"The loop (pid {os.getpid()}) is stalled: its last cycle was 41 s ago")
+        assert list(urgent_notes(status(sim), sim.clock.now())) == said(sim).splitlines()[:1]
         beat(sim, pid=1)
         sim.clock.advance(60)
         assert status(sim).stalled_since is None, "that was another loop; this one has not begun yet"
