@@ -88,7 +88,7 @@ def recorded_events(
     on_end(recv_ts)
 
 
-class WatchedMarket(NamedTuple):
+class NotedMarket(NamedTuple):
     """A note of a recorder about a market, with the time received."""
 
     recv_ts: Ts
@@ -97,7 +97,7 @@ class WatchedMarket(NamedTuple):
     has_result: bool
 
 
-def watched_markets(path: Path) -> Iterator[WatchedMarket]:
+def watched_markets(path: Path) -> Iterator[NotedMarket]:
     """Yield the markets that a recorder noted; no frame is decoded.
 
     A line that cannot be read is left out: the run of the recording reports it.
@@ -113,9 +113,9 @@ def watched_markets(path: Path) -> Iterator[WatchedMarket]:
             continue
         market = note.market
         if market is None:
-            yield WatchedMarket(line.recv_ts, note.market_ticker, close, has_result=False)
+            yield NotedMarket(line.recv_ts, note.market_ticker, close, has_result=False)
         else:
-            yield WatchedMarket(line.recv_ts, market.ticker, market.close_time, bool(market.result))
+            yield NotedMarket(line.recv_ts, market.ticker, market.close_time, bool(market.result))
 
 
 def _watched(recv_ts: Ts, note: _Watched) -> RecordedItem:
