@@ -234,8 +234,8 @@ class OrderService(OrderPlanningService):
             subject=subject,
             facts=place_facts(self._env, ticket, proposal),
             warnings=(
-                *place_warnings(ticket, proposal, self.entry.limits.price_collar),
                 *repeat_warnings(self._resources, order),
+                *place_warnings(ticket, proposal, self.entry.limits.price_collar),
             ),
             orders=(order_row(order, typed),),
             unknown_orders=sum(each.status is OrderStatus.UNKNOWN for each in engine.state.orders.live()),
