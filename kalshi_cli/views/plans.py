@@ -148,9 +148,10 @@ class CancelAllPlan(Plan[PlanOutcome[CancelAllView]], frozen=True, kw_only=True)
 
 
 class CloseAllPlan(Plan[PlanOutcome[CloseRow]], frozen=True, kw_only=True):
-    """Positions to close, one after the other."""
+    """Positions to close, one after the other. `cancels` names the orders that are canceled first, one a line."""
 
     positions: tuple[PlanRow, ...]
+    cancels: tuple[str, ...] = ()
 
 
 class ControlPlan(Plan[R], Generic[R], frozen=True, kw_only=True):

@@ -13,9 +13,9 @@ from kalshi_cli import views
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.views.formats import (
     ExchangeJson,
+    MaxMoney,
     Ratio,
     ShortId,
-    MaxMoney,
     SignedMoney,
     TradingStateCell,
     TruncatableText,

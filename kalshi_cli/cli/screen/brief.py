@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from kalshi_cli.base.local_time import local_time
-from kalshi_cli.base.units import Money, Price, Qty, Ts, show_money, show_most, show_price, show_qty
+from kalshi_cli.base.units import Money, Price, Qty, Ts, show_most, show_price, show_qty
 from kalshi_cli.views.alerts import AlertChannelRow, SilenceRow, UndeliveredNoticeRow
 from kalshi_cli.views.cash import SettlementRow
 from kalshi_cli.views.close import PlanRow

@@ -327,3 +327,17 @@ def cancel_by_any_id(resources: Resources, ids: list[str]) -> list[CancelResult]
             )
     record_reports(resources, [report for each in results for report in each.reports])
     return results
+
+
+def find_orders(resources: Resources, order_ids: Iterable[str], within_s: float) -> tuple[list[Order], list[str]]:
+    """Return the orders that can be read in time, and for each that does not exist, that it does not."""
+    found, unknown = list[Order](), list[str]()
+    with resources.client.reading_within(within_s):
+        for order_id in order_ids:
+            try:
+                found.append(find_order(resources, order_id))
+            except NotFoundError as error:
+                unknown.append(error.message)
+            except KalshiError:
+                continue
+    return found, unknown

@@ -172,6 +172,30 @@ def test_a_price_of_no_far_from_the_market_is_refused_in_the_terms_of_no_too(exc
     assert "`kalshi config path` names the file" in plain(ended.err)
 
 
+def test_an_order_is_confirmed_on_sim_too_where_the_configuration_asks_for_it(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_DISPLAY__CONFIRM", "true")
+    piped = program("buy", TWO_SIDED, "3", "@0.40", "--json")
+    assert (piped.code, "no terminal to ask on" in piped.err, exchange.resting()) == (3, True, [])
+    asked = Terminal("buy", TWO_SIDED, "3", "@0.40", env={**exchange.variables(), "KALSHI_DISPLAY__CONFIRM": "true"})
+    asked.answer("Place this order?", "n\n")
+    assert (asked.finish(), exchange.resting()) == (3, [])
+    assert "maximum loss" in plain(asked.text)
+    assert "real money" not in asked.text
+    assert program("buy", TWO_SIDED, "3", "@0.40", "--yes").code == 0
+
+
+def test_the_rows_of_an_order_are_rounded_as_its_review(exchange: Served) -> None:
+    for price in ("@0.41", "@0.43", "@0.38"):
+        dry = program("buy", TWO_SIDED, "7", price, "--dry-run")
+        fee, loss = re.search(r"fee up to (\S+), maximum loss (\S+),", plain(dry.err)).groups()  # type: ignore[union-attr]
+        rows = dict(re.split(r"\s{2,}", line) for line in dry.out.splitlines())
+        assert (rows["max fees"], rows["max loss"]) == (fee, loss)
+    exact = program("buy", TWO_SIDED, "7", "@0.41", "--dry-run", "--json").json["max_fees"]
+    assert Decimal(exact) != round(Decimal(exact), 2), "not vacuous: there is something to round"
+
+
 def test_a_repeated_order_is_named_on_a_terminal_and_sent(exchange: Served) -> None:
     first = Terminal("buy", TWO_SIDED, "3", "@0.40", env=exchange.variables())
     assert (first.finish(), "the same order" in first.text) == (0, False)
