@@ -173,6 +173,18 @@ def test_no_order_is_canceled_where_those_of_a_strategy_block_the_close_anyway(e
     assert len(exchange.resting()) == 2
 
 
+@pytest.mark.parametrize(("fault", "code"), [("drop_reply", 0), ("status_500", 7)])
+def test_nothing_is_closed_while_an_order_that_blocks_it_may_be_live(
+    proxy: FaultProxy, exchange: Served, fault: str, code: int
+) -> None:
+    exchange.submit(ME, TWO_SIDED, ASK, "0.6000", "4")
+    exchange.submit(ME, TWO_SIDED, ASK, "0.6100", "4")
+    proxy.faults.append(Fault(fault, "DELETE", "/portfolio", times=1 if code == 0 else 10_000))
+    ended = program("close", TWO_SIDED, "--cancel-orders", "--json")
+    assert ended.code == code
+    assert (held().get(TWO_SIDED), len(exchange.resting())) == ((None, 0) if code == 0 else ("10.00", 2))
+
+
 def test_beside_a_running_loop_it_says_that_the_loop_may_trade_against_it_and_how_to_hold_it_up(
     exchange: Served,
 ) -> None:
