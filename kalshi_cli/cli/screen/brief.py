@@ -106,9 +106,11 @@ class SettlementLine(OutputRow, frozen=True, kw_only=True):
     result: str
     held: str
     net: SignedMoney | None
+    cost: Money | None
     revenue: Money
-    time: Ts
     fee: Money
+    sold_before: SignedMoney | None
+    time: Ts
 
     vital = ("held", "net", "time")
 

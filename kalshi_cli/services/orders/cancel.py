@@ -134,7 +134,7 @@ def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
         raise
     except NotFoundError as error:
         status = _ended(reports)
-        name = order_id[:SHORT_ID_LENGTH] if len(order_id) == ID_LENGTH else order_id
+        name = short_name(order_id)
         detail = error.message if reports else _unknown(name)
         return CancelResult(
             order_id=order_id,
@@ -205,6 +205,11 @@ ID_LENGTH = 36
 """Characters of a whole order id, a UUID."""
 
 MAX_CANDIDATES = 5
+
+
+def short_name(any_id: str) -> str:
+    """Return an id as people read it: the beginning of a whole order id, and any other id as it is."""
+    return any_id[:SHORT_ID_LENGTH] if len(any_id) == ID_LENGTH else any_id
 
 
 def match_id(any_id: str, orders: Iterable[Order]) -> list[Order]:

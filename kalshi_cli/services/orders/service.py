@@ -391,7 +391,7 @@ class OrderService(OrderPlanningService):
             lambda: self.plan_cancel(*ids),
             subject=f"the cancel of {what}",
             facts=(
-                f"{self._env}: cancel {what}: {', '.join(ids)}",
+                f"{self._env}: cancel {what}: {', '.join(map(cancel.short_name, ids))}",
                 *(self._described(ids[:MAX_DESCRIBED]) if is_described else ()),
             ),
             order_ids=ids,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -173,13 +174,16 @@ def test_no_order_is_canceled_where_those_of_a_strategy_block_the_close_anyway(e
     assert len(exchange.resting()) == 2
 
 
-@pytest.mark.parametrize(("fault", "code"), [("drop_reply", 0), ("status_500", 7)])
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [(Fault("drop_reply", "DELETE", "/portfolio"), 0), (Fault("status_500", "DELETE", "/portfolio", times=10_000), 7)],
+)
 def test_nothing_is_closed_while_an_order_that_blocks_it_may_be_live(
-    proxy: FaultProxy, exchange: Served, fault: str, code: int
+    proxy: FaultProxy, exchange: Served, fault: Fault, code: int
 ) -> None:
     exchange.submit(ME, TWO_SIDED, ASK, "0.6000", "4")
     exchange.submit(ME, TWO_SIDED, ASK, "0.6100", "4")
-    proxy.faults.append(Fault(fault, "DELETE", "/portfolio", times=1 if code == 0 else 10_000))
+    proxy.faults.append(replace(fault))
     ended = program("close", TWO_SIDED, "--cancel-orders", "--json")
     assert ended.code == code
     assert (held().get(TWO_SIDED), len(exchange.resting())) == ((None, 0) if code == 0 else ("10.00", 2))

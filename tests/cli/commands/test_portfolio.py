@@ -112,6 +112,10 @@ def test_the_net_of_a_settlement_is_that_of_its_market_in_pnl(lived: tuple[Serve
     (paid,) = program("settlements", "--json").json
     (row,) = (row for row in program("pnl", "--json").json["rows"] if row["key"] == ONE_SIDED)
     assert paid["net"] == row["net"]
+    assert parse_money(paid["cost"]) == notional(Price(8_800), contracts(15))
+    assert parse_money(paid["sold_before"]) == notional(Price(8_500 - 8_800), contracts(5))
+    parts = {name: parse_money(paid[name]) for name in ("revenue", "cost", "fee", "sold_before")}
+    assert parse_money(paid["net"]) == parts["revenue"] - parts["cost"] - parts["fee"] + parts["sold_before"]
     fills = program("fills", "--ticker", ONE_SIDED, "--json").json
     fees = sum(parse_money(fill["fee"]) for fill in fills)
     assert parse_money(paid["net"]) == dollars(20) - notional(Price(8_800), contracts(20)) - dollars("0.75") - fees

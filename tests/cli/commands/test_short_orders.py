@@ -526,6 +526,7 @@ def test_a_sale_of_what_is_held_shows_what_it_closes_and_brings(exchange: Served
         assert ("maximum loss" in told, "Cost $" in told) == (False, False)
     told = plain(program("sell", TWO_SIDED, "50", "@0.50", "--dry-run").err)
     assert "Closes 42 of your 42 YES: proceeds $21.00 or more" in told
+    assert "P&L +$2.10 or better against their cost of $18.90, before the fee" in told
     assert "Opens 8 NO: cost $4.00, fee up to $0.88, maximum loss $4.88, maximum payout $8.00" in told
     order_id = program("sell", TWO_SIDED, "10", "@0.60", "--json").json["order_id"]
     told = plain(program("order", "amend", order_id, "--price", "0.58", "--side", "yes", "--dry-run").err)
