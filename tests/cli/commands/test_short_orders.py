@@ -179,7 +179,6 @@ def test_an_order_is_confirmed_on_sim_too_where_the_configuration_asks_for_it(
     piped = program("buy", TWO_SIDED, "3", "@0.40", "--json")
     assert (piped.code, "no terminal to ask on" in piped.err, exchange.resting()) == (3, True, [])
     asked = Terminal("buy", TWO_SIDED, "3", "@0.40", env={**exchange.variables(), "KALSHI_DISPLAY__CONFIRM": "true"})
-    asked.read_until("maximum")
     asked.answer("Place this order? [y/N]", "n")
     assert (asked.finish(), exchange.resting()) == (3, [])
     assert program("buy", TWO_SIDED, "3", "@0.40", "--yes").code == 0
