@@ -22,6 +22,7 @@ import kalshi_cli.views
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.views.formats import (
     ExchangeJson,
+    MaxMoney,
     Ratio,
     ShortId,
     SignedMoney,
@@ -45,6 +46,7 @@ KINDS: dict[Any, str] = {
     Price: "price",
     Qty: "count",
     Money: "money",
+    MaxMoney: "money",
     SignedMoney: "money",
     Ts: "time",
     Ratio: "number (share)",

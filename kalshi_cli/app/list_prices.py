@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
+
+from msgspec.structs import replace
 
 from kalshi_cli.app.event_source import OpenAccount
 from kalshi_cli.base.clock import Clock
@@ -11,8 +14,11 @@ from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.live import TopRow
 
-EVERY_S = 5.0
+EVERY_S = 2.0
 NAP_S = 0.2
+
+OLD_S = 3.0
+"""Seconds after which the row of a price says how old it is."""
 
 
 def empty_rows(tickers: Sequence[str], text: str) -> tuple[TopRow, ...]:
@@ -31,14 +37,18 @@ def merged(listed: Sequence[TopRow], followed: Sequence[TopRow]) -> tuple[TopRow
 
 
 class ListPrices:
-    """Reads the prices of some markets every few seconds. Prices that cannot be read are not shown: the row says so."""
+    """Reads the prices of some markets every few seconds.
+
+    Prices that cannot be read are not shown, and old ones show their age: the row says so.
+    """
 
     def __init__(self, open_account: OpenAccount, tickers: Sequence[str], clock: Clock) -> None:
         self._open = open_account
         self._tickers = tuple(tickers)
         self._clock = clock
         self._is_open = True
-        self._rows = empty_rows(self._tickers, "reading")
+        self._found: tuple[tuple[TopRow, ...], float] = empty_rows(self._tickers, "reading"), math.inf
+        """The rows, and the monotonic second since which their prices may be wrong; none for rows without prices."""
         self._taken: tuple[TopRow, ...] = ()
 
     def start(self) -> None:
@@ -51,21 +61,26 @@ class ListPrices:
         self._is_open = False
 
     def newest(self) -> tuple[TopRow, ...] | None:
-        """Return the rows if they were read since the last call."""
-        if self._rows is self._taken:
+        """Return the rows if they changed since the last call."""
+        rows, began = self._found
+        age_s = self._clock.monotonic() - began
+        if age_s > OLD_S:
+            rows = tuple(replace(row, title=TruncatableText(f"OLD: {age_s:.0f} s. {row.title}")) for row in rows)
+        if rows == self._taken:
             return None
-        self._taken = self._rows
-        return self._taken
+        self._taken = rows
+        return rows
 
     def _read(self) -> None:
         while self._is_open:
             try:
                 with self._open() as kalshi:
                     while self._is_open:
-                        self._rows = kalshi.trading.best_prices(self._tickers)
+                        began = self._clock.monotonic()
+                        self._found = kalshi.trading.best_prices(self._tickers), began
                         self._wait()
             except KalshiError as error:
-                self._rows = empty_rows(self._tickers, f"cannot be read: {error.message}")
+                self._found = empty_rows(self._tickers, f"cannot be read: {error.message}"), math.inf
                 self._wait()
 
     def _wait(self) -> None:

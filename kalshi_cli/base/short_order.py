@@ -38,6 +38,15 @@ def refuse_outcome(path: str, words: Sequence[str]) -> None:
             raise UsageError(f"The outcome is not a word of `{path}`: {word}", hint=hint)
 
 
+def refuse_swapped(path: str, count: str, price: str) -> None:
+    """Refuse a price where the count belongs, such as `0.31 @10`, with the right line."""
+    number, digits = price.removeprefix("@"), count.removeprefix("@").removeprefix("$").lower().removesuffix("c")
+    is_price = count[:1] in "@$" or count[-1:] in "cC" or digits.startswith(("0.", "."))
+    if number.isdigit() and int(number) and is_price and digits.replace(".", "", 1).isdigit():
+        hint = f"`{path} {number} @{count.removeprefix('@')}`"
+        raise UsageError(f"The count comes before the price: {count} {price}", hint=hint)
+
+
 def read_short_order(text: str) -> ShortOrder:
     """Read `buy 10 @0.24` or `sell 5 @70c --no`. UsageError for anything else."""
     action, *rest = text.lower().split() or [""]
@@ -46,6 +55,7 @@ def read_short_order(text: str) -> ShortOrder:
         refuse_outcome(action, words)
     if action not in ("buy", "sell") or len(words) != 2:
         raise UsageError("Type buy or sell, the count and the price", hint="such as buy 10 @0.32; for NO, add --no")
+    refuse_swapped(action, *words)
     return ShortOrder(
         cast(Literal["buy", "sell"], action),
         "no" if "--no" in rest else "yes",

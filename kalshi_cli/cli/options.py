@@ -228,15 +228,22 @@ def ago(kalshi: Kalshi, seconds: float | None) -> Ts | None:
     return None if seconds is None else Ts(kalshi.now - int(seconds * 1000))
 
 
+def asks(resources: Resources | Environment) -> bool:
+    """Return whether commands ask before they change anything: on prod, elsewhere with `display.confirm`."""
+    return resources.needs_confirmation or resources.config.display.confirm
+
+
 def agreed(resources: Resources | Environment, question: str, *facts: str, yes: bool) -> bool:
-    """Show the facts and ask for confirmation on prod; return whether the user was asked.
+    """Show the facts and ask for confirmation where that is due; return whether the user was asked.
 
     Raise RefusedError if the user does not agree.
     """
     from kalshi_cli.cli.screen.prompts import confirm
 
-    if not resources.needs_confirmation:
+    if not asks(resources):
         return False
+    if not resources.needs_confirmation:
+        question = question.replace(" with real money", "")
     confirm(question, facts, hosts=resources.config.other_hosts, yes=yes)
     return not yes
 

@@ -29,6 +29,7 @@ MAX_ACTIONS = 8
 
 _KEYS = (
     (r"run `kalshi resume --reason TEXT`", "press r"),
+    (r", or `kalshi close \S+ --cancel-orders`", ""),
     (r"`kalshi cancel-all --ticker \S+ --no-halt`", "c on the market page (Enter)"),
     (r"`kalshi cancel [^`]+`", "c in the list of orders (2)"),
     (r"`kalshi order list`", "the list of orders (2)"),

@@ -23,7 +23,7 @@ from kalshi_cli.views.plans import Plan
 
 BOX = """
 {name} {{ align: center middle; }}
-{name} Vertical {{ width: 76; max-width: 100%; height: auto; max-height: 100%; border: thick $accent; padding: 0 1; }}
+{name} Vertical {{ width: 80; max-width: 100%; height: auto; max-height: 100%; border: thick $accent; padding: 0 1; }}
 {name} #plan {{ width: 100%; height: auto; max-height: 50vh; }}
 """
 

@@ -425,8 +425,9 @@ def attention(state: LiveEvent, now: Ts) -> Text:
     if run is None:
         return Text()
     age_s = age_of(run, state.silent_s, now)
-    if age_s > (STALE_S if run.running else 4 * STALE_S):
-        return Text(f"OLD NUMBERS: {age_s:.0f} s. The loop does not answer; see `kalshi status`", style="bold red")
+    if age_s > STALE_S:
+        silent = "The loop does not answer; see `kalshi status`" if run.running else "The exchange does not answer"
+        return Text(f"OLD NUMBERS: {age_s:.0f} s. {safe_text(run.problem or silent)}", style="bold red")
     if run.problem:
         return Text(f"PROBLEM: {safe_text(run.problem)}", style="bold red")
     if run.paused:

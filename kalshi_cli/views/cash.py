@@ -36,7 +36,8 @@ class SettlementRow(OutputRow, frozen=True, kw_only=True):
     """A settled market. `value` is the payout of one YES.
 
     The costs and `revenue` are those of the contracts held to the end, `fee` all trading fees of the market. `net` is
-    the result of the whole market after fees, as in `kalshi pnl`, so it includes contracts that were sold before.
+    the result of the whole market, as in `kalshi pnl`: `revenue` less `cost` and `fee`, and `sold_before`, the result
+    of contracts that were sold before, without fees.
     """
 
     ticker: str
@@ -52,6 +53,8 @@ class SettlementRow(OutputRow, frozen=True, kw_only=True):
     net: SignedMoney | None
     exchange_index: int
     time: Ts
+    cost: Money | None
+    sold_before: SignedMoney | None
 
     named = names(yes_count="yes_qty", no_count="no_qty", time="ts")
     shown = ("ticker", "result", "net", "time", "revenue", "fee", "yes_count", "no_count")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Money, Price, Qty
-from kalshi_cli.views.formats import SignedMoney, TruncatableText
+from kalshi_cli.views.formats import MaxMoney, SignedMoney, TruncatableText
 from kalshi_cli.views.orders import CancelAllView
 from kalshi_cli.views.row import Outcome, OutputRow, names
 
@@ -29,7 +29,7 @@ class PlanRow(OutputRow, frozen=True, kw_only=True):
     fillable: Qty
     expected: Money
     least: Money
-    fees: Money
+    fees: MaxMoney
     pnl: SignedMoney | None = None
     detail: TruncatableText | None
 

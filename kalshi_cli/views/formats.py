@@ -23,12 +23,15 @@ from kalshi_cli.base.units import (
     format_qty,
     format_ts,
     show_money,
+    show_most,
     show_price,
     show_qty,
 )
 
 SignedMoney = NewType("SignedMoney", Money)
 """Gained or lost money, shown with its sign, green or red."""
+MaxMoney = NewType("MaxMoney", Money)
+"""A maximum of money, which is shown rounded up to the cent."""
 Ratio = NewType("Ratio", float)
 """A ratio: 0.5 is shown as 50.0%, and less than 1% with two decimals, so that a small return is not 0.0%."""
 TruncatableText = NewType("TruncatableText", str)
@@ -78,6 +81,7 @@ _WIRE: dict[Any, Write] = {
     Qty: format_qty,
     Money: format_money,
     SignedMoney: format_money,
+    MaxMoney: format_money,
     Ts: format_ts,
     Ratio: _finite,
     float: _finite,
@@ -133,6 +137,7 @@ _HUMAN: dict[Any, Show] = {
     Qty: show_qty,
     Money: show_money,
     SignedMoney: lambda gain: show_money(gain, signed=True),
+    MaxMoney: show_most,
     Ts: format_ts,
     Ratio: _percent,
     float: lambda number: f"{number:,.2f}".removesuffix(".00") if math.isfinite(number) else MISSING,
@@ -309,14 +314,21 @@ def headed(fields: Sequence[OutputColumn], group: str) -> list[OutputColumn]:
     return [column._replace(heading=group) if column.name == "key" else column for column in fields]
 
 
-def plain_headings(fields: Sequence[OutputColumn]) -> list[str]:
-    """Return the headings of plain text: those of a terminal, each once, and none that needs a terminal's values."""
-    labels, translated = [column.label for column in fields], {name for name, _ in WORDS}
+def distinct(fields: Sequence[OutputColumn]) -> list[OutputColumn]:
+    """Return the columns; those of the same heading have their names instead, so that each heading occurs once."""
+    labels = [column.label for column in fields]
     return [
-        column.name.replace("_", " ")
-        if label in labels[:number] or (column.kind is bool and column.name in translated)
-        else label
-        for number, (column, label) in enumerate(zip(fields, labels, strict=True))
+        column._replace(heading=column.name.replace("_", " ")) if labels.count(column.label) > 1 else column
+        for column in fields
+    ]
+
+
+def plain_headings(fields: Sequence[OutputColumn]) -> list[str]:
+    """Return the headings of plain text: those of a terminal, and none that needs a terminal's values."""
+    translated = {name for name, _ in WORDS}
+    return [
+        column.name.replace("_", " ") if column.kind is bool and column.name in translated else column.label
+        for column in distinct(fields)
     ]
 
 
@@ -350,7 +362,7 @@ def cell(column: OutputColumn, value: Any, now: Ts | None) -> str:
     return WORDS.get((column.name, text), text)
 
 
-_NUMBERS = (Price, Qty, Money, SignedMoney, Ratio, float, int)
+_NUMBERS = (Price, Qty, Money, SignedMoney, MaxMoney, Ratio, float, int)
 
 
 def is_number(kind: Any) -> bool:

@@ -61,6 +61,11 @@ class LiveRunView(OutputRow, frozen=True, kw_only=True):
         return self.running and self.attention is not None
 
     @property
+    def has_failed(self) -> bool:
+        """Return whether the account could not be read."""
+        return self.problem is not None and self.equity is None
+
+    @property
     def place(self) -> str:
         """Return environment, mode and host as a user must see them."""
         mode = "" if self.mode == self.env else self.mode.upper()
@@ -155,6 +160,11 @@ class LiveEvent(msgspec.Struct, frozen=True, kw_only=True):
     silent_s: float = 0.0
 
     def after(self, before: LiveEvent) -> LiveEvent:
-        """Return this event with the parts that it lacks taken from the state before."""
+        """Return this event with the parts that it lacks taken from the state before.
+
+        After a failed read the numbers of the last successful one stay, and so does their time.
+        """
         changed = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+        if self.run is not None and self.run.has_failed and before.run is not None:
+            changed["run"] = msgspec.structs.replace(self.run, time=before.run.time)
         return msgspec.structs.replace(before, **changed)

@@ -9,7 +9,7 @@ from kalshi_cli.core.market.fees import trade_fee
 from kalshi_cli.core.model.markets import ENDED, ComboLeg, FeeSchedule, Market
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.price_grid import PriceBand
-from kalshi_cli.views.formats import ExchangeJson, TruncatableText
+from kalshi_cli.views.formats import ExchangeJson, MaxMoney, TruncatableText
 from kalshi_cli.views.row import OutputRow, names
 
 LOT = contracts(100)
@@ -23,7 +23,7 @@ class FeeRow(OutputRow, frozen=True, kw_only=True):
     role: str
     price: Price
     count: Qty
-    fee: Money
+    fee: MaxMoney
     cost: Money
 
 
@@ -42,7 +42,7 @@ def fee_rows(market: Market, fees: FeeSchedule, now: Ts) -> tuple[FeeRow, ...]:
             role=role,
             price=price,
             count=LOT,
-            fee=Money(0) if is_waived else trade_fee(fees, price, LOT, is_taker=role == "taker"),
+            fee=MaxMoney(Money(0) if is_waived else trade_fee(fees, price, LOT, is_taker=role == "taker")),
             cost=notional(price if side is BID else Price(ONE_DOLLAR - price), LOT),
         )
         for side, role, price in cases

@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.order_terms import BID, Side, typed_terms
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.views.formats import ShortId, TruncatableText
+from kalshi_cli.views.formats import MaxMoney, ShortId, TruncatableText
 from kalshi_cli.views.row import Action, Outcome, OutputRow, names, own_price
 
 
@@ -114,8 +114,8 @@ class NewOrderView(OrderRow, frozen=True, kw_only=True):
     """
 
     cost: Money
-    max_fees: Money
-    max_loss: Money
+    max_fees: MaxMoney
+    max_loss: MaxMoney
     max_payout: Money
     closing: Qty
     proceeds: Money

@@ -10,7 +10,7 @@ from msgspec.structs import asdict
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, Ts, notional
 from kalshi_cli.views.close import CloseRow, PlanRow
-from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.formats import MaxMoney, TruncatableText
 from kalshi_cli.views.orders import BatchRow, CancelAllView, CancelRow, NewOrderView, OrderChangeView, OrderRow
 from kalshi_cli.views.quotes import QuoteTradeRow
 from kalshi_cli.views.row import OutputRow
@@ -88,8 +88,8 @@ def new_order_view(order: OrderRow, plan: OrderPlan, *, is_reduce_only: bool) ->
     return NewOrderView(
         **asdict(order),
         cost=cost,
-        max_fees=plan.fees,
-        max_loss=Money(cost + plan.fees),
+        max_fees=MaxMoney(plan.fees),
+        max_loss=MaxMoney(Money(cost + plan.fees)),
         max_payout=Money(opened),
         closing=plan.closing,
         proceeds=plan.proceeds,
@@ -148,9 +148,10 @@ class CancelAllPlan(Plan[PlanOutcome[CancelAllView]], frozen=True, kw_only=True)
 
 
 class CloseAllPlan(Plan[PlanOutcome[CloseRow]], frozen=True, kw_only=True):
-    """Positions to close, one after the other."""
+    """Positions to close, one after the other. `cancels` names the orders that are canceled first, one a line."""
 
     positions: tuple[PlanRow, ...]
+    cancels: tuple[str, ...] = ()
 
 
 class ControlPlan(Plan[R], Generic[R], frozen=True, kw_only=True):

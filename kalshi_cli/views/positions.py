@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar, Literal
+
+from msgspec.structs import replace
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_money, show_price
 from kalshi_cli.core.account.ledger import Position
@@ -137,6 +139,16 @@ def fill_row(fill: Fill, held_before: Qty, typed: Literal["", "yes", "no"] = "")
         closed=closed,
         typed_side=typed or None,
     )
+
+
+def fill_in_table(row: AccountFillRow, names: Collection[str]) -> AccountFillRow:
+    """Return a fill for a table of these columns: its `price` is that of the side shown beside it.
+
+    Without a side, it is that of `side`, and beside `book_side` that of YES.
+    """
+    if "side" not in names and row.typed_side is not None and "typed_side" in names:
+        return replace(row, price=own_price(row.typed_side, row.price))
+    return row if "book_side" in names and "side" not in names else replace(row, price=row.side_price)
 
 
 class FillPart(OutputRow, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from kalshi_cli import views
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.views.formats import (
     ExchangeJson,
+    MaxMoney,
     Ratio,
     ShortId,
     SignedMoney,
@@ -36,6 +37,7 @@ _VALUES: dict[Any, JsonSchema] = {
     Price: _decimal(4, "dollars a contract"),
     Qty: _decimal(2, "contracts"),
     Money: _decimal(6, "dollars"),
+    MaxMoney: _decimal(6, "dollars"),
     SignedMoney: _decimal(6, "dollars, won or lost"),
     Ts: {"type": "string", "format": "date-time", "description": "UTC"},
     Ratio: {"type": ["number", "null"], "description": "a share: 0.5 is one half; null where it is not finite"},

@@ -37,7 +37,9 @@ def test_an_order_is_read_as_the_command_line_reads_it(text: str, order: ShortOr
     [
         ("", "Type buy or sell"), ("10 @0.32", "Type buy or sell"), ("buy 10", "Type buy or sell"),
         ("buy 10 @0.32 --tif ioc", "Type buy or sell"), ("buy 10 @32", "did you mean 0.32"),
-        ("buy @0.32 10", "invalid count"), ("buy -5 @0.32", "greater than zero"),
+        ("buy @0.32 10", "count comes before the price"), ("buy 0.31 @10 --no", "count comes before the price"),
+        ("sell 31c 10", "count comes before the price"), ("buy 2.5 10", "did you mean 0.10"),
+        ("buy -5 @0.32", "greater than zero"),
         ("buy 10 @0.32 no", "The outcome is not a word of `buy`: no"), ("buy 10 market", "no market orders"),
     ],
 )  # fmt: skip

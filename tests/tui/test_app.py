@@ -12,13 +12,16 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.hostile_text import TITLE, harmful
 from support.served import (
     EMPTY,
     FINE,
+    KEY_ID,
     ME,
     ONE_SIDED,
     TWO_SIDED,
@@ -30,6 +33,7 @@ from support.served import (
     said,
     start,
 )
+from support.values import make_order
 from textual.containers import VerticalScroll
 from textual.events import Key
 from textual.pilot import Pilot
@@ -38,8 +42,10 @@ from textual.widgets import Input, Static
 from kalshi_cli import Kalshi
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ExitCode
-from kalshi_cli.base.units import Price, Ts
+from kalshi_cli.base.units import Price, Ts, cents, contracts
+from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.tui import app as top_screen
 from kalshi_cli.tui import dialogs
 from kalshi_cli.tui.actions import Action, ActionThread, with_keys
@@ -440,7 +446,8 @@ def test_a_plan_that_comes_while_the_user_types_a_search_gets_no_answer_from_it(
     [
         ("cancel that order first: `kalshi cancel ID`, with the id above",
          "cancel that order first: c in the list of orders (2), with the id above"),
-        ("your open orders close it too; cancel them: `kalshi cancel-all --ticker KXA-1 --no-halt`",
+        ("your open orders close it too; cancel them: `kalshi cancel-all --ticker KXA-1 --no-halt`, or "
+         "`kalshi close KXA-1 --cancel-orders`",
          "your open orders close it too; cancel them: c on the market page (Enter)"),
         ("check `kalshi orderbook KXA-1`; nothing was sent", "check the market page (Enter); nothing was sent"),
         ("check `kalshi order list`. Then run `kalshi resume --reason TEXT`",
@@ -453,9 +460,33 @@ def test_a_hint_names_the_key_where_there_is_one(hint: str, said: str) -> None:
     assert with_keys(hint) == said
 
 
-def test_a_close_that_orders_forbid_is_refused_unasked_and_the_answer_is_whole_when_small(exchange: Served) -> None:
+def order_of_a_strategy(exchange: Served) -> None:
+    """Six YES are offered by a strategy: a close cancels no order of its."""
+    order_id = exchange.submit(ME, TWO_SIDED, ASK, "0.5600", "6").order_id
+    order = make_order("own", ticker=TWO_SIDED, side=ASK, price=cents(56), qty=contracts(6))
+    with closing(Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim")) as store:
+        store.record(OrderChanged(msgspec.structs.replace(order, order_id=order_id, strategy="spike")))
+
+
+def test_a_close_cancels_the_manual_orders_that_block_it_in_one_step(exchange: Served) -> None:
     exchange.trade_a_little()
     exchange.submit(ME, TWO_SIDED, ASK, "0.5600", "6")
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        positions = app.query_one("#positions", ListPanel)
+        while positions.selected is None or positions.selected.ticker != TWO_SIDED:
+            await pilot.press("down")
+        await pilot.press("x")
+        await until(lambda: "Canceled first: Order" in shown(app), pilot)
+        await agree(app, pilot)
+        await until(lambda: not held(exchange), pilot)
+
+    on_screen(act)
+
+
+def test_a_close_that_orders_forbid_is_refused_unasked_and_the_answer_is_whole_when_small(exchange: Served) -> None:
+    exchange.trade_a_little()
+    order_of_a_strategy(exchange)
 
     async def act(app: TopApp, pilot: Pilot[None]) -> None:
         positions, told = app.query_one("#positions", ListPanel), app.query_one("#said", Static)

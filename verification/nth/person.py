@@ -13,6 +13,7 @@ from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.account.recovery import reconcile_unknown
 from kalshi_cli.services.orders import amend, batch, cancel, close
+from kalshi_cli.services.orders.flatten import close_all
 from kalshi_cli.services.orders.kill_switch import KillSwitch
 from kalshi_cli.store.records import Halt
 from verification.nth.faults import Wires
@@ -186,7 +187,7 @@ class Person:
 
         def act() -> None:
             desk = close.PositionCloser(sim.desk(), close.ClosePolicy(), sim.said.append)
-            closings, error = close.close_all(lambda: (desk, desk.plans(ticker)), lambda _plans: None)
+            closings, error = close_all(lambda: (desk, desk.plans(ticker)), lambda _plans: None)
             if error is not None:
                 raise error
             assert all(closing.is_done for closing in closings)

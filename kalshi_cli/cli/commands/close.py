@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +12,8 @@ from kalshi_cli.base.errors import KalshiError, RefusedError
 from kalshi_cli.base.units import distance_from_user, show_price, show_qty
 from kalshi_cli.cli.options import (
     CommandGroup,
+    agreed,
+    asks,
     count_option,
     duration_option,
     note_unsent,
@@ -55,6 +58,9 @@ def close(
     ] = DEFAULT_TRIES,
     within: Annotated[Any, duration_option("--within", text="Give up after this time (30s).")] = None,
     subaccount: Annotated[int | None, subaccount_option("Close the position of this subaccount.")] = None,
+    cancel_orders: Annotated[
+        bool, typer.Option("--cancel-orders", help="First cancel your manual orders that block it.")
+    ] = False,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -63,8 +69,9 @@ def close(
     Close the position in one market, or with `--count` this many contracts of it, with reduce-only orders, first at the
     best price, then in steps to a slightly worse price. The price never goes beyond `--max-slippage` from the best
     price at the start, and never to $0.01 unless `--max-slippage` is given. No order is left resting. Closing also
-    works while trading is halted. Exit code 0 only if the position, or the count, is fully closed; without a position
-    there is nothing to close, and the result is empty (`[]`).
+    works while trading is halted. Resting orders that close the position too block it: `--cancel-orders` cancels the
+    manual ones first, which the plan names; those of a loop stay. Exit code 0 only if the position, or the count, is
+    fully closed; without a position there is nothing to close, and the result is empty (`[]`).
 
     \b
     kalshi close KXHIGHNY-26NOV21-B53.5 --dry-run
@@ -73,7 +80,10 @@ def close(
     """
     with open_app(ctx) as resources:
         walk = walk_of(max_slippage, step, tries, within)
-        close_positions(ctx, resources, walk, name.upper(), subaccount, count=count, yes=yes, dry_run=dry_run)
+        close_positions(
+            ctx, resources, walk, name.upper(), subaccount,
+            count=count, cancel_orders=cancel_orders, yes=yes, dry_run=dry_run,
+        )  # fmt: skip
 
 
 @app.command("flatten")
@@ -120,6 +130,7 @@ def close_positions(
     subaccount: int | None,
     *,
     count: Qty | None = None,
+    cancel_orders: bool = False,
     yes: bool,
     dry_run: bool,
 ) -> None:
@@ -138,22 +149,21 @@ def close_positions(
     orders = OrderService(resources, is_rehearsal=dry_run)
     # On a terminal a close that would be refused ends before its plan is shown; data has a row for each position.
     is_reviewed = not name if dry_run else bool(name) and is_terse(ctx)
+    plan_close = partial(orders.plan_close, name, walk, count=count, subaccount=subaccount, cancel_orders=cancel_orders)
     try:
         with unsent("No order was sent"):
-            plan = orders.plan_close(name, walk, count=count, subaccount=subaccount, is_reviewed=is_reviewed)
+            plan = plan_close(is_reviewed=is_reviewed)
     except RefusedError as error:
         _explain_blocked([name] if name and error.code == "NOT_CLOSING" else [], who)
         raise
     if dry_run:
-        note_unsent()
+        note_unsent(*plan.cancels)
         show_list(ctx, PlanLine if is_terse(ctx) else PlanRow, plan.positions, empty=_none_open(name))
         if is_terse(ctx):
             info(*(line for row in plan.positions if (line := _obstacle(row))))
         info(*plan.warnings)
         if name and plan.positions and plan.positions[0].detail is None:
-            _warn_if_refused(
-                lambda: orders.plan_close(name, walk, count=count, subaccount=subaccount, is_reviewed=True)
-            )
+            _warn_if_refused(lambda: plan_close(is_reviewed=True))
         return
     outcome = orders.execute(confirmed(resources, orders, plan, yes=yes))
     show_list(ctx, CloseRow, outcome.rows, empty=_none_open(name))
@@ -215,12 +225,10 @@ def flattened(
 
 def confirmed(resources: Resources, orders: OrderService, plan: CloseAllPlan, *, yes: bool) -> CloseAllPlan:
     """Show the plan, and ask on prod; return the plan to execute, which stays as it was shown."""
-    from kalshi_cli.cli.screen.prompts import confirm
-
-    if not resources.needs_confirmation or yes or not plan.positions:
+    if not asks(resources) or yes or not plan.positions:
         for fact in plan.facts:
             info(fact)
         return plan
     facts = [resources.config.env, *plan.facts]
-    confirm("Close these positions with real money?", facts, hosts=resources.other_hosts, yes=yes)
+    agreed(resources, "Close these positions with real money?", *facts, yes=yes)
     return orders.renew(plan)

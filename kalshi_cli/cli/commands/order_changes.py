@@ -12,6 +12,7 @@ from kalshi_cli.base.units import ONE_DOLLAR, Price, show_price
 from kalshi_cli.cli.commands.pickers import pick_order, require_terminal
 from kalshi_cli.cli.options import (
     CommandGroup,
+    asks,
     choice_option,
     count_option,
     note_unsent,
@@ -95,7 +96,7 @@ def amend(
             if not is_terse(ctx):
                 show_view(ctx, plan.order, title="Not sent", now=resources.clock.now())
             return
-        if not resources.needs_confirmation:
+        if not asks(resources):
             info(*plan.warnings)
         with unsent("Your order was not changed"):
             after = orders.execute(consented(resources, orders, plan, "Amend this order with real money?", yes=yes))

@@ -17,6 +17,7 @@ from kalshi_cli.cli.commands.pickers import pick_order
 from kalshi_cli.cli.options import (
     CommandGroup,
     Paper,
+    asks,
     choice_option,
     count_option,
     duration_option,
@@ -113,7 +114,7 @@ def place_order(
             view = new_order_view(row, plan, is_reduce_only=ticket.reduce_only)
             show_view(ctx, view, title="Not sent", now=resources.clock.now())
             return
-        if not resources.needs_confirmation:
+        if not asks(resources):
             info(*plan.warnings)
         plan = consented(resources, orders, plan, "Place this order with real money?", yes=yes)
         with in_flight(plan.subject):
@@ -255,7 +256,7 @@ def cancel(
         return
     with open_app(ctx) as resources:
         orders = OrderService(resources)
-        plan = orders.plan_cancel(*wanted, is_described=resources.needs_confirmation and not yes)
+        plan = orders.plan_cancel(*wanted, is_described=asks(resources) and not yes)
         plan = consented(resources, orders, plan, "Cancel these orders?", yes=yes)
         outcome = orders.execute(plan)
         if is_terse(ctx) and outcome.error is None and len(outcome.orders) == len(outcome.rows):

@@ -20,12 +20,15 @@ from kalshi_cli.cli.options import (
     show_list,
     show_view,
 )
-from kalshi_cli.cli.order_options import is_terse, note_halt, subaccount_option
+from kalshi_cli.cli.order_options import is_for_people, is_terse, note_halt, subaccount_option
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info
 from kalshi_cli.cli.time_options import UNTIL, when, when_option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kalshi_cli.app.kalshi import Kalshi
+    from kalshi_cli.views.row import OutputRow
 
 app = CommandGroup("Balance, positions, fills, profit and loss.")
 
@@ -124,7 +127,8 @@ def fills(
     Newest first, from the full history. A table shows a trade as you typed its order; `buy NO (closes)` reduced a
     position in YES, and `sell YES (opens)` bought NO. Where the order was placed elsewhere, a trade that reduced a
     position is a sale of the outcome that was held, and any other a purchase. A trade that closed a position and opened
-    the opposite one has two rows. JSON, NDJSON and CSV have one row for it: `action` and `side` say what it did to the
+    the opposite one has two rows. With `--fields`, a table has `price` on the scale of
+    the side beside it. JSON, NDJSON and CSV have one row for it: `action` and `side` say what it did to the
     position, `closed` how many contracts it closed, `value` the cash that changed hands, and `typed_side` what you
     typed.
 
@@ -134,14 +138,19 @@ def fills(
     kalshi fills --paper --json
     """
     from kalshi_cli.cli.screen.brief import FillLine, fill_lines
-    from kalshi_cli.views.positions import AccountFillRow
+    from kalshi_cli.views.positions import AccountFillRow, fill_in_table
 
     with open_services(ctx) as kalshi:
         most = None if everything else limit
         account = account_of(kalshi, paper=paper)
         one_more = None if most is None else most + 1
         found = account.fills(name.upper(), when(kalshi, since), one_more, until=when(kalshi, until))
-        of, lines = (FillLine, fill_lines(found)) if is_terse(ctx) else (AccountFillRow, found)
+        of: type[OutputRow] = AccountFillRow
+        lines: Sequence[OutputRow] = found
+        if is_terse(ctx):
+            of, lines = FillLine, fill_lines(found)
+        elif (names := chosen_fields()) and is_for_people(ctx):
+            lines = [fill_in_table(row, names) for row in found]
         show_list(ctx, of, lines, limit=most, more=LIMIT_OR_ALL, empty="No fills", now=kalshi.now)
 
 

@@ -10,6 +10,7 @@ import typer
 from kalshi_cli.cli.options import (
     CommandGroup,
     Limit,
+    asks,
     duration_option,
     note_unsent,
     open_app,
@@ -141,7 +142,7 @@ def trade_quote(
             note_unsent(*plan.facts)
             show_list(ctx, QuoteTradeRow, plan.orders)
             return
-        if not resources.needs_confirmation:
+        if not asks(resources):
             info(*plan.facts)
         quote = quotes.execute(consented(resources, quotes, plan, question, yes=yes))
         if wait:

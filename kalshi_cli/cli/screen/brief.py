@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from kalshi_cli.base.local_time import local_time
-from kalshi_cli.base.units import Money, Price, Qty, Ts, show_money, show_price, show_qty
+from kalshi_cli.base.units import Money, Price, Qty, Ts, show_most, show_price, show_qty
 from kalshi_cli.views.alerts import AlertChannelRow, SilenceRow, UndeliveredNoticeRow
 from kalshi_cli.views.cash import SettlementRow
 from kalshi_cli.views.close import PlanRow
@@ -106,9 +106,11 @@ class SettlementLine(OutputRow, frozen=True, kw_only=True):
     result: str
     held: str
     net: SignedMoney | None
+    cost: Money | None
     revenue: Money
-    time: Ts
     fee: Money
+    sold_before: SignedMoney | None
+    time: Ts
 
     vital = ("held", "net", "time")
 
@@ -325,7 +327,7 @@ def market_brief(market: MarketView) -> MarketBrief:
         market,
         YES=None if ended else _quote(market.yes_bid, market.yes_bid_size, market.yes_ask, market.yes_ask_size),
         NO=None if ended else _quote(market.no_bid, market.yes_ask_size, market.no_ask, market.yes_bid_size),
-        fees_of_100=None if ended else taker and f"{show_money(taker.fee)} as taker at {show_price(taker.price)}",
+        fees_of_100=None if ended else taker and f"{show_most(taker.fee)} as taker at {show_price(taker.price)}",
         price_step=" to ".join(show_price(step) for step in dict.fromkeys((steps[0], steps[-1]))) if steps else None,
         fee_changes=f"{waiting} scheduled; -v shows them" if waiting else None,
         open_time=None if market.status == "active" else market.open_time,

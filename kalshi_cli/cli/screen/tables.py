@@ -28,6 +28,7 @@ from kalshi_cli.views.formats import (
     OutputColumn,
     cell,
     columns,
+    distinct,
     format_age,
     group_of,
     headed,
@@ -60,7 +61,7 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     """
     of = kind if issubclass(kind, OutputRow) else OutputRow
     by_name = {column.name: column for column in headed(columns(kind), group or group_of(title))}
-    fields = every = [by_name[name] for name in of.shown or by_name]
+    fields = every = distinct([by_name[name] for name in of.shown or by_name])
     cells = [{column.name: cell(column, getattr(row, column.name), now) for column in fields} for row in rows]
     shorten_ids(fields, cells)
     console = _console()

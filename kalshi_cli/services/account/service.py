@@ -118,12 +118,17 @@ class AccountService(PlanningService):
         check_period(since)
         results = account_pnl(self._resources, "market", None)[1]
         for paid in self._client.payouts(ticker=ticker or None, event=event or None, min_ts=since):
+            net = result.net if (result := results.get(paid.settlement.ticker)) is not None else None
+            cost = None if paid.yes_cost is None or paid.no_cost is None else Money(paid.yes_cost + paid.no_cost)
+            gain = None if cost is None else paid.settlement.revenue - cost - paid.settlement.fee
             yield cash.SettlementRow.of(
                 paid.settlement,
                 yes_cost=paid.yes_cost,
                 no_cost=paid.no_cost,
-                net=result.net if (result := results.get(paid.settlement.ticker)) is not None else None,
+                net=net,
                 exchange_index=paid.exchange_index,
+                cost=cost,
+                sold_before=None if net is None or gain is None else Money(net - gain),
             )
 
     def pnl(self, by: PnlGroup = "market", since: Ts | None = None) -> PnlView:

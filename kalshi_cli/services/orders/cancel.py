@@ -173,7 +173,7 @@ def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
         raise
     except NotFoundError as error:
         status = _ended(reports)
-        name = order_id[:SHORT_ID_LENGTH] if len(order_id) == ID_LENGTH else order_id
+        name = short_name(order_id)
         detail = error.message if reports else _unknown(name)
         return CancelResult(
             order_id=order_id,
@@ -244,6 +244,11 @@ ID_LENGTH = 36
 """Characters of a whole order id, a UUID."""
 
 MAX_CANDIDATES = 5
+
+
+def short_name(any_id: str) -> str:
+    """Return an id as people read it: the beginning of a whole order id, and any other id as it is."""
+    return any_id[:SHORT_ID_LENGTH] if len(any_id) == ID_LENGTH else any_id
 
 
 def match_id(any_id: str, orders: Iterable[Order]) -> list[Order]:
@@ -366,3 +371,22 @@ def cancel_by_any_id(resources: Resources, ids: list[str]) -> list[CancelResult]
             )
     record_reports(resources, [report for each in results for report in each.reports])
     return results
+
+
+def find_live_orders(resources: Resources, order_ids: Iterable[str], within_s: float) -> tuple[list[Order], list[str]]:
+    """Return the live orders that can be read in time, and a sentence for each that has ended or does not exist."""
+    live, nothing_to_cancel = list[Order](), list[str]()
+    with resources.client.reading_within(within_s):
+        for order_id in order_ids:
+            try:
+                found = find_order(resources, order_id)
+            except NotFoundError as error:
+                nothing_to_cancel.append(error.message)
+            except KalshiError:
+                continue
+            else:
+                if found.status.is_live:
+                    live.append(found)
+                else:
+                    nothing_to_cancel.append(f"Order {found.order_id} is {found.status}: nothing to cancel")
+    return live, nothing_to_cancel

@@ -30,9 +30,11 @@ from kalshi_cli.core.model.messages import BookSnapshot
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.model.positions import ExchangePosition
-from kalshi_cli.services.orders.cancel import is_list_current
+from kalshi_cli.services.orders.cancel import cancel_by_any_id, is_list_current
+from kalshi_cli.services.orders.cancel import failure as cancel_failure
 from kalshi_cli.services.orders.order_effect import best_for, sale_phrase
 from kalshi_cli.services.orders.place import OrderEntry, OrderProposal
+from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.trading.stop_signals import in_flight
 from kalshi_cli.views.row import own_price
 
@@ -269,6 +271,13 @@ class PositionCloser:
             for ticker, error in self.refusals(plans).items()
         )
 
+    def cancel(self, resources: Resources, orders: Sequence[Order]) -> None:
+        """Cancel orders before a close; raise where not all of them were canceled."""
+        error = cancel_failure(cancel_by_any_id(resources, [order.order_id for order in orders]))
+        self._written = self._clock.monotonic()
+        if error is not None:
+            raise error
+
     # -- closing it -----------------------------------------------------------------------------------------------
 
     def close(self, plans: Sequence[ClosePlan]) -> list[CloseResult]:
@@ -439,19 +448,6 @@ def describe_plan(plan: ClosePlan) -> str:
         f"proceeds {show_money(plan.expected)} for the {show_qty(plan.fillable)} available now, "
         f"{sale_phrase(plan.least, plan.basis, plan.fee)}"
     )
-
-
-def close_all(
-    plan: Callable[[], tuple[PositionCloser, list[ClosePlan]]], agree: Callable[[Sequence[ClosePlan]], None]
-) -> tuple[list[CloseResult], KalshiError | None]:
-    """Close positions after the user agreed. Return the error: the caller must also report what was canceled before."""
-    try:
-        closer, plans = plan()
-        agree(plans)
-        closings = closer.close(plans)
-    except KalshiError as error:
-        return [], error
-    return closings, failure(closings)
 
 
 def failure(closings: Sequence[CloseResult]) -> KalshiError | None:

@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 from kalshi_cli.base.errors import ExchangeError, KalshiError, StateFileError
 from kalshi_cli.base.units import show_qty
 from kalshi_cli.core.model.effects import AlertRaised
-from kalshi_cli.services.orders.close import ClosePlan, ClosePolicy, CloseResult, PositionCloser, close_all
+from kalshi_cli.core.model.orders import Order, as_typed
+from kalshi_cli.services.orders.close import ClosePlan, ClosePolicy, CloseResult, PositionCloser, failure
 from kalshi_cli.services.orders.place import open_order_entry
 from kalshi_cli.services.resources import Resources
 
@@ -82,3 +83,37 @@ def _flattened(resources: Resources, closings: Sequence[CloseResult], errors: Se
 
 def _name(plan: ClosePlan) -> str:
     return f"{plan.market.ticker} in subaccount {plan.subaccount}" if plan.subaccount else plan.market.ticker
+
+
+def close_all(
+    plan: Callable[[], tuple[PositionCloser, list[ClosePlan]]], agree: Callable[[Sequence[ClosePlan]], None]
+) -> tuple[list[CloseResult], KalshiError | None]:
+    """Close positions after the user agreed. Return the error: the caller must also report what was canceled before."""
+    try:
+        closer, plans = plan()
+        agree(plans)
+        closings = closer.close(plans)
+    except KalshiError as error:
+        return [], error
+    return closings, failure(closings)
+
+
+def blocking_orders(resources: Resources, plan: ClosePlan) -> Sequence[Order]:
+    """Return the resting manual orders that block a close.
+
+    None where all orders on its side leave room for it, or where those of strategies alone do not: then it is refused.
+    """
+    found = [
+        order
+        for order in resources.client.all_orders(status="resting", ticker=plan.market.ticker)
+        if (order.side, order.subaccount) == (plan.side, plan.subaccount)
+    ]
+    store = resources.remembered()
+    filed = [None if store is None else store.order(each.client_order_id or each.order_id) for each in found]
+    manual = [
+        order if known is None else as_typed(order, known)
+        for order, known in zip(found, filed, strict=True)
+        if known is None or not known.strategy
+    ]
+    pending, own = (sum(order.remaining for order in orders) for orders in (found, manual))
+    return manual if pending - own <= plan.size - plan.qty < pending else ()

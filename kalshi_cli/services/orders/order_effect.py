@@ -187,10 +187,14 @@ def terms_phrase(order: Order) -> str:
     return "".join(f", {term}" for term in terms if term)
 
 
-def pnl_phrase(proceeds: Money, basis: Money, fee: Money) -> str:
-    """Return the least P&L of a sale: of contracts that cost `basis`, for `proceeds` or more and at most this fee."""
-    pnl = show_least(proceeds - basis - fee, signed=True)
-    return f"P&L {pnl} or better against their cost of {show_money(basis)}, after this fee"
+def pnl_phrase(proceeds: Money, basis: Money, fee: Money | None) -> str:
+    """Return the least P&L of a sale: of contracts that cost `basis`, for `proceeds` or more and at most this fee.
+
+    None is for a fee that pays for other contracts too.
+    """
+    pnl = show_least(proceeds - basis - (fee or 0), signed=True)
+    fees = "before the fee" if fee is None else "after this fee"
+    return f"P&L {pnl} or better against their cost of {show_money(basis)}, {fees}"
 
 
 def sale_phrase(least: Money, basis: Money, fee: Money) -> str:
@@ -211,8 +215,8 @@ def effect_phrases(effect: OrderEffect, fee: Money) -> tuple[str, ...]:
             f"closes {show_qty(effect.closed)} of your {show_qty(effect.own)} {effect.sold}: "
             f"proceeds {show_least(effect.proceeds)} or more{fees}"
         )
-    if effect.closed and effect.basis and no_risk:
-        phrases.append(pnl_phrase(effect.proceeds, effect.basis, fee))
+    if effect.closed and effect.basis:
+        phrases.append(pnl_phrase(effect.proceeds, effect.basis, fee if no_risk else None))
     if not no_risk:
         opens = f"opens {show_qty(effect.opened)} {effect.bought}: " if effect.closed else ""
         phrases.append(

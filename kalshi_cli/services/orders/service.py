@@ -18,6 +18,7 @@ from kalshi_cli.services.account.portfolio import PastPositions
 from kalshi_cli.services.account.recovery import outcome_unknown_if_unread, reconcile, reconciled_row, record_reports
 from kalshi_cli.services.orders import amend, batch, cancel, close
 from kalshi_cli.services.orders.cancel_all import KillRun
+from kalshi_cli.services.orders.flatten import blocking_orders
 from kalshi_cli.services.orders.halt_marker import write_halt_marker
 from kalshi_cli.services.orders.order_effect import closing_amounts, effects_phrase, repeat_warnings
 from kalshi_cli.services.orders.place import (
@@ -235,8 +236,8 @@ class OrderService(OrderPlanningService):
             subject=subject,
             facts=place_facts(self._env, ticket, proposal),
             warnings=(
-                *place_warnings(ticket, proposal, self.entry.limits.price_collar),
                 *repeat_warnings(self._resources, order),
+                *place_warnings(ticket, proposal, self.entry.limits.price_collar),
             ),
             orders=(order_row(order, typed),),
             unknown_orders=sum(each.status is OrderStatus.UNKNOWN for each in engine.state.orders.live()),
@@ -391,25 +392,15 @@ class OrderService(OrderPlanningService):
             lambda: self.plan_cancel(*ids),
             subject=f"the cancel of {what}",
             facts=(
-                f"{self._env}: cancel {what}: {', '.join(ids)}",
+                f"{self._env}: cancel {what}: {', '.join(map(cancel.short_name, ids))}",
                 *(self._described(ids[:MAX_DESCRIBED]) if is_described else ()),
             ),
             order_ids=ids,
         )
 
     def _described(self, order_ids: Sequence[str]) -> Sequence[str]:
-        found, unknown = Orders(), []
-        with self._resources.client.reading_within(WORDS_S):
-            for order_id in order_ids:
-                try:
-                    found.append(order_row(cancel.find_order(self._resources, order_id)))
-                except NotFoundError as error:
-                    unknown.append(error.message)
-                except KalshiError:
-                    continue
-        live = [order for order in found if OrderStatus(order.status).is_live]
-        ended = (f"Order {each.order_id} is {each.status}: nothing to cancel" for each in found if each not in live)
-        return (*map(resting_words, self.in_own_terms(live)), *ended, *unknown)
+        live, nothing_to_cancel = cancel.find_live_orders(self._resources, order_ids, WORDS_S)
+        return (*map(resting_words, self.in_own_terms([*map(order_row, live)])), *nothing_to_cancel)
 
     def plan_cancel_all(
         self, *, event: str = "", ticker: str = "", halt: bool = True, within_s: float | None = None
@@ -454,37 +445,48 @@ class OrderService(OrderPlanningService):
         count: int | None = None,
         subaccount: int | None = None,
         is_reviewed: bool = False,
+        cancel_orders: bool = False,
     ) -> CloseAllPlan:
         """Plan to close the position in a market, or without a ticker all positions, with a slippage limit.
 
         With `count`, such as `contracts(5)`, close this many contracts of the position; UsageError if it has fewer.
-        With `is_reviewed`, raise RefusedError where the first order would be refused now, for example because resting
-        orders close the position too; without a ticker, `warnings` say so of each. That takes another read of the
-        account. UsageError for an empty ticker, as of an unset variable: it does not mean every position.
+        With `is_reviewed`, raise RefusedError where the first order would be refused now; without a ticker, `warnings`
+        say so of each. With `cancel_orders`, first cancel the manual orders that block the close of this market; the
+        facts name them. UsageError for an empty ticker, as of an unset variable: it does not mean every position.
         """
         if isinstance(ticker, str) and not ticker.strip():
             raise UsageError("An empty ticker would mean every position", hint="leave it out to close every position")
-        if count is not None and ticker is None:
-            raise UsageError("A count needs a ticker", hint="leave the count out to close every position")
+        if ticker is None and (cancel_orders or count is not None):
+            raise UsageError("A part, or canceling orders first, needs a ticker", hint="name the market to close")
         policy = check_type("policy", policy or close.ClosePolicy(), close.ClosePolicy)
         closer = close.PositionCloser(self.entry, policy, self._resources.note, subaccount)
         plans = closer.plans((ticker or "").upper(), None if count is None else Qty(check_whole("count", count)))
-        if is_reviewed and plans and ticker is not None:
-            closer.review(plans[0])
-        return self._close(closer, plans, closer.warnings(plans) if is_reviewed and ticker is None else ())
+        blocking: Sequence[Order] = ()
+        for plan in plans if ticker is not None else ():
+            if cancel_orders and plan.refusal is None:
+                blocking = blocking_orders(self._resources, plan)
+            if is_reviewed and not blocking:
+                closer.review(plan)
+        return self._close(closer, plans, closer.warnings(plans) if is_reviewed and ticker is None else (), blocking)
 
-    def _close(self, closer: close.PositionCloser, plans: Sequence[close.ClosePlan], warned: Texts) -> CloseAllPlan:
+    def _close(
+        self, closer: close.PositionCloser, plans: Sequence[close.ClosePlan], warned: Texts, blocking: Sequence[Order]
+    ) -> CloseAllPlan:
         def execute(_age_s: float) -> PlanOutcome[CloseRow]:
+            if blocking:
+                closer.cancel(self._resources, blocking)
             done = closer.close(plans)  # reads the position before each order
             errors = tuple(each.error for each in done)
             return PlanOutcome(rows=tuple(map(CloseRow.of, done)), error=close.failure(done), errors=errors)
 
+        cancels = tuple(f"Canceled first: {resting_words(typed_row(order))}" for order in blocking)
         return self._book.add(
             CloseAllPlan,
             execute,
-            lambda: self._close(closer, plans, warned),
+            lambda: self._close(closer, plans, warned, blocking),
             subject=f"the close of {pluralize(len(plans), 'position')}",
-            facts=tuple(map(close.describe_plan, plans)),
+            facts=(*cancels, *map(close.describe_plan, plans)),
+            cancels=cancels,
             warnings=warned,
             positions=tuple(map(PlanRow.of, plans)),
         )

@@ -142,6 +142,7 @@ _HINTS = {
     "SELF_CROSS": "cancel that order first: `kalshi cancel ID`, with the id above",
     "BAD_FLAGS": "see `kalshi order place -h`",
     "NOT_RESTING": "only a resting order can be amended; see `kalshi order list` or `kalshi order reconcile`",
-    "NOT_CLOSING": "your open orders close it too; cancel them: `kalshi cancel-all --ticker TICKER --no-halt`",
+    "NOT_CLOSING": "your open orders close it too; cancel them: `kalshi cancel-all --ticker TICKER --no-halt`, or "
+    "`kalshi close TICKER --cancel-orders`",
     "BAD_COUNT": "use at least 0.01; to cancel the whole order: `kalshi order cancel ID`",
 }

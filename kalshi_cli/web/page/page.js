@@ -485,9 +485,9 @@ function head() {
   $("loop").textContent = (run.running ? `${names} ${names.includes(",") ? "are" : "is"} ${how}` : "no strategy is running") +
     (firing ? `, ${firing} ${firing === 1 ? "alert" : "alerts"} firing` : "");
   const age = Math.max(state.parts.silent_s || 0, (Date.now() - state.heard) / 1000);
-  const isOld = age > (run.running ? OLD_S : 4 * OLD_S);
+  const isOld = age > OLD_S;
   document.body.classList.toggle("stale", isOld);
-  const words = isOld ? `OLD NUMBERS: ${age.toFixed(0)} s` : run.problem ? `PROBLEM: ${run.problem}`
+  const words = isOld ? `OLD NUMBERS: ${age.toFixed(0)} s. ${run.problem || ""}` : run.problem ? `PROBLEM: ${run.problem}`
     : run.paused ? `PAUSED: ${run.state_reason || ""}` : run.state !== "active"
       ? `${run.state.toUpperCase()}: ${run.state_code || ""} ${run.state_reason || ""}` : run.attention || "";
   if ($("attention").textContent !== words) $("attention").textContent = words;
@@ -499,8 +499,8 @@ function head() {
 }
 
 function take(news) {
+  if (news.run && news.run.time !== state.parts.run?.time) state.heard = Date.now(); // a failed read keeps the time
   Object.assign(state.parts, news);
-  state.heard = Date.now();
   const equity = news.run && (news.run.running || !news.run.settling) && Number(news.run.equity);
   if (equity && state.equity.at(-1) !== equity) state.equity = [...state.equity, equity].slice(-2000);
   head();

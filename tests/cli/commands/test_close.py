@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,9 +23,11 @@ from support.served import (
     served,
     set_variables,
 )
+from support.values import make_order
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.base.units import dollars
+from kalshi_cli.base.units import contracts, dollars
+from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.store.lock import lock
@@ -141,6 +145,48 @@ def test_a_dry_run_sends_nothing_and_leaves_no_trace(exchange: Served) -> None:
 def test_without_a_position_there_is_nothing_to_do(exchange: Served) -> None:
     ended = program("close", FINE, "--json")
     assert (ended.code, ended.json) == (0, [])
+
+
+def test_manual_orders_that_block_a_close_are_canceled_first_where_that_is_asked(exchange: Served) -> None:
+    order_id = exchange.submit(ME, TWO_SIDED, ASK, "0.6000", "4").order_id
+    assert program("close", TWO_SIDED, "--count", "6", "--cancel-orders", "--yes").code == 0
+    assert [row["order_id"] for row in program("order", "list", "--json").json] == [order_id], "it left room for six"
+    exchange.submit(ME, TWO_SIDED, BID, "0.0200", "1")
+    dry = program("close", TWO_SIDED, "--cancel-orders", "--dry-run")
+    assert f"Canceled first: Order {order_id[:8]} on {TWO_SIDED}" in dry.err
+    assert "would be refused" not in dry.err
+    assert len(exchange.resting()) == 2
+    ended = program("close", TWO_SIDED, "--cancel-orders", "--json")
+    assert f"Canceled first: Order {order_id[:8]}" in ended.err
+    assert (ended.code, ended.json[0]["closed"], ended.json[0]["left"]) == (0, "4.00", "0.00")
+    assert [row["price"] for row in program("order", "list", "--json").json] == ["0.0200"], (
+        "the order on the other side blocks nothing"
+    )
+
+
+def test_no_order_is_canceled_where_those_of_a_strategy_block_the_close_anyway(exchange: Served) -> None:
+    exchange.submit(ME, TWO_SIDED, ASK, "0.6000", "4")
+    order_id = exchange.submit(ME, TWO_SIDED, ASK, "0.6100", "1").order_id
+    with closing(Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim")) as store:
+        order = make_order("own", order_id=order_id, ticker=TWO_SIDED, side=ASK, qty=contracts(1), strategy="spike")
+        store.record(OrderChanged(order))
+    assert error_of(program("close", TWO_SIDED, "--cancel-orders", "--json")) == (3, "NOT_CLOSING")
+    assert len(exchange.resting()) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [(Fault("drop_reply", "DELETE", "/portfolio"), 0), (Fault("status_500", "DELETE", "/portfolio", times=10_000), 7)],
+)
+def test_nothing_is_closed_while_an_order_that_blocks_it_may_be_live(
+    proxy: FaultProxy, exchange: Served, fault: Fault, code: int
+) -> None:
+    exchange.submit(ME, TWO_SIDED, ASK, "0.6000", "4")
+    exchange.submit(ME, TWO_SIDED, ASK, "0.6100", "4")
+    proxy.faults.append(replace(fault))
+    ended = program("close", TWO_SIDED, "--cancel-orders", "--json")
+    assert ended.code == code
+    assert (held().get(TWO_SIDED), len(exchange.resting())) == ((None, 0) if code == 0 else ("10.00", 2))
 
 
 def test_beside_a_running_loop_it_says_that_the_loop_may_trade_against_it_and_how_to_hold_it_up(

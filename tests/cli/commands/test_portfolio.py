@@ -112,9 +112,35 @@ def test_the_net_of_a_settlement_is_that_of_its_market_in_pnl(lived: tuple[Serve
     (paid,) = program("settlements", "--json").json
     (row,) = (row for row in program("pnl", "--json").json["rows"] if row["key"] == ONE_SIDED)
     assert paid["net"] == row["net"]
+    assert parse_money(paid["cost"]) == notional(Price(8_800), contracts(15))
+    assert parse_money(paid["sold_before"]) == notional(Price(8_500 - 8_800), contracts(5))
+    parts = {name: parse_money(paid[name]) for name in ("revenue", "cost", "fee", "sold_before")}
+    assert parse_money(paid["net"]) == parts["revenue"] - parts["cost"] - parts["fee"] + parts["sold_before"]
     fills = program("fills", "--ticker", ONE_SIDED, "--json").json
     fees = sum(parse_money(fill["fee"]) for fill in fills)
     assert parse_money(paid["net"]) == dollars(20) - notional(Price(8_800), contracts(20)) - dollars("0.75") - fees
+
+
+@pytest.mark.parametrize(
+    ("fields", "heads", "bought", "sold"),
+    [
+        ("side,action,price,count", "side action price quantity", "NO buy $0.88", "NO sell $0.85"),
+        ("side,price,side_price", "side price side price", "NO $0.88 $0.88", "NO $0.85 $0.85"),
+        ("price,count", "price quantity", "$0.88 20", "$0.85 5"),
+        ("book_side,price", "book side price", "ask $0.12", "bid $0.15"),
+    ],
+)
+def test_a_table_of_fills_has_the_price_of_the_side_beside_it(
+    lived: tuple[Served, Money], fields: str, heads: str, bought: str, sold: str
+) -> None:
+    for form in ("table", "plain"):
+        head, *lines = program("fills", "--ticker", ONE_SIDED, "--fields", fields, "--format", form).out.splitlines()
+        assert " ".join(head.split()) == heads
+        words = [" ".join(line.split()).lower() for line in lines]
+        assert words[0].startswith(sold.lower())
+        assert words[-1].startswith(bought.lower())
+    rows = program("fills", "--ticker", ONE_SIDED, "--fields", "side,price", "--json").json
+    assert (rows[0], rows[-1]) == ({"side": "no", "price": "0.1500"}, {"side": "no", "price": "0.1200"})
 
 
 def test_all_fills_and_all_settlements_have_no_limit(lived: tuple[Served, Money]) -> None:

@@ -172,6 +172,28 @@ def test_a_price_of_no_far_from_the_market_is_refused_in_the_terms_of_no_too(exc
     assert "`kalshi config path` names the file" in plain(ended.err)
 
 
+def test_an_order_is_confirmed_on_sim_too_where_the_configuration_asks_for_it(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_DISPLAY__CONFIRM", "true")
+    piped = program("buy", TWO_SIDED, "3", "@0.40", "--json")
+    assert (piped.code, "no terminal to ask on" in piped.err, exchange.resting()) == (3, True, [])
+    asked = Terminal("buy", TWO_SIDED, "3", "@0.40", env={**exchange.variables(), "KALSHI_DISPLAY__CONFIRM": "true"})
+    asked.answer("Place this order? [y/N]", "n")
+    assert (asked.finish(), exchange.resting()) == (3, [])
+    assert program("buy", TWO_SIDED, "3", "@0.40", "--yes").code == 0
+
+
+def test_the_rows_of_an_order_are_rounded_as_its_review(exchange: Served) -> None:
+    for price in ("@0.41", "@0.43", "@0.38"):
+        dry = program("buy", TWO_SIDED, "7", price, "--dry-run")
+        fee, loss = re.search(r"fee up to (\S+), maximum loss (\S+),", plain(dry.err)).groups()  # type: ignore[union-attr]
+        rows = dict(re.split(r"\s{2,}", line) for line in dry.out.splitlines())
+        assert (rows["max fees"], rows["max loss"]) == (fee, loss)
+    exact = program("buy", TWO_SIDED, "7", "@0.41", "--dry-run", "--json").json["max_fees"]
+    assert Decimal(exact) != round(Decimal(exact), 2), "not vacuous: there is something to round"
+
+
 def test_a_repeated_order_is_named_on_a_terminal_and_sent(exchange: Served) -> None:
     first = Terminal("buy", TWO_SIDED, "3", "@0.40", env=exchange.variables())
     assert (first.finish(), "the same order" in first.text) == (0, False)
@@ -503,6 +525,7 @@ def test_a_sale_of_what_is_held_shows_what_it_closes_and_brings(exchange: Served
         assert ("maximum loss" in told, "Cost $" in told) == (False, False)
     told = plain(program("sell", TWO_SIDED, "50", "@0.50", "--dry-run").err)
     assert "Closes 42 of your 42 YES: proceeds $21.00 or more" in told
+    assert "P&L +$2.10 or better against their cost of $18.90, before the fee" in told
     assert "Opens 8 NO: cost $4.00, fee up to $0.88, maximum loss $4.88, maximum payout $8.00" in told
     order_id = program("sell", TWO_SIDED, "10", "@0.60", "--json").json["order_id"]
     told = plain(program("order", "amend", order_id, "--price", "0.58", "--side", "yes", "--dry-run").err)

@@ -15,6 +15,7 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.services.orders import close
+from kalshi_cli.services.orders.flatten import close_all
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.spike import Spike
@@ -43,7 +44,7 @@ class Believer(Strategy):
 
 def sell_all(sim: Simulation) -> None:
     desk = close.PositionCloser(sim.desk(), close.ClosePolicy(), sim.said.append)
-    _, error = close.close_all(lambda: (desk, desk.plans(TICKER)), lambda _plans: None)
+    _, error = close_all(lambda: (desk, desk.plans(TICKER)), lambda _plans: None)
     assert error is None
 
 

@@ -18,7 +18,7 @@ from kalshi_cli.base.units import Money, Ts, pluralize
 from kalshi_cli.core.market.order_book import OrderBook, PriceLevel
 from kalshi_cli.core.model.effects import AlertRaised, Effect, FillBooked
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.markets import ENDED, Market, MarketStatus
 from kalshi_cli.core.model.orders import Fill, Order, as_typed
 from kalshi_cli.net.local_events import EventPublisher, NoPublisherError, read_events
 from kalshi_cli.services.account.portfolio import FillCounter, account_portfolio
@@ -53,8 +53,8 @@ PUBLISH_EVERY_S = 0.2
 SILENCE_S = 1.0
 """Seconds without an event after which a reader gets an event that says how long it has been silent."""
 
-ACCOUNT_EVERY_S = 5
-"""Seconds between two reads of the account where no loop runs."""
+ACCOUNT_EVERY_S = 2.0
+"""Seconds from one read of the account to the next where no loop runs: screens announce numbers older than three."""
 
 MAX_RECENT = 100
 """Fills, and alerts, that an event has."""
@@ -208,10 +208,14 @@ def follow(resources: Resources, home: Home | None, tickers: tuple[str, ...]) ->
         if at.events is not None:
             with suppress(NoPublisherError):
                 yield from map(alerts.add_to, _loop_events(at.events, tickers, resources.machine))
+        began = resources.machine.monotonic()
         yield alerts.add_to(account_event(resources, at, tickers))
-        for second in range(ACCOUNT_EVERY_S):
+        is_due = False
+        while not is_due:  # a read that takes long is followed by a pause too
             resources.machine.sleep(SILENCE_S)
-            yield LiveEvent(silent_s=(second + 1) * SILENCE_S)
+            age_s = resources.machine.monotonic() - began
+            is_due = age_s + SILENCE_S / 2 >= ACCOUNT_EVERY_S
+            yield LiveEvent(silent_s=age_s)
 
 
 def _loop_events(path: Path, tickers: tuple[str, ...], clock: Clock) -> Iterator[LiveEvent]:
@@ -390,6 +394,13 @@ def top_rows(books: Mapping[str, OrderBook], markets: Mapping[str, Market]) -> t
     return tuple(_top(market, books.get(ticker)) for ticker, market in sorted(markets.items())[:MAX_MARKETS])
 
 
+def _ended(market: Market) -> str:
+    """Return the word that says why there are no prices, and none while there can be."""
+    if market.status not in ENDED:
+        return ""
+    return "settled: " if market.status is MarketStatus.FINALIZED else "closed: "
+
+
 def _top(market: Market, book: OrderBook | None) -> TopRow:
     if book is None:
         bid = None if market.yes_bid is None else PriceLevel(market.yes_bid, market.yes_bid_size)
@@ -398,7 +409,7 @@ def _top(market: Market, book: OrderBook | None) -> TopRow:
         bid, ask = book.bid, book.ask
     return TopRow(
         ticker=market.ticker,
-        title=TruncatableText(market.full_title),
+        title=TruncatableText(_ended(market) + market.full_title),
         bid=bid and bid.price,
         bid_count=bid and bid.qty,
         ask=ask and ask.price,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator
 from itertools import islice
@@ -14,10 +15,22 @@ from support.served import ME, TWO_SIDED, Served, eventually, finish, said, star
 from support.values import make_fill
 
 from kalshi_cli import Kalshi
+from kalshi_cli.app import list_prices
+from kalshi_cli.app.list_prices import ListPrices
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Money, Ts, cents, contracts, dollars, format_price
+from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.services.account.portfolio import FillCounter
-from kalshi_cli.services.trading.reports.live_events import UnconfirmedCash, account_event, encode_part, recent_fills
+from kalshi_cli.services.trading.reports import live_events
+from kalshi_cli.services.trading.reports.live_events import (
+    UnconfirmedCash,
+    account_event,
+    encode_part,
+    recent_fills,
+    top_rows,
+)
+from kalshi_cli.tui.picture import STALE_S
 from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.live import LiveEvent, RecentAlertRow
 
@@ -104,6 +117,57 @@ def test_an_exchange_that_cannot_be_reached_is_said(exchange: Served) -> None:
     assert event.run is not None
     assert event.run.problem
     assert (event.run.equity, event.positions, event.orders) == (None, None, None)
+
+
+def test_after_a_failed_read_the_numbers_shown_keep_their_age(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange.trade_a_little()
+    with fault_proxy(exchange.server.rest_url) as proxy:
+        monkeypatch.setenv("KALSHI_REST_URL", proxy.moved(exchange.server.rest_url))
+        with Kalshi.open() as kalshi:
+            states = merged(kalshi.trading.events())
+            first = next(states)
+            assert first.run is not None
+            proxy.refuse()
+            failed = next(state for state in islice(states, 50) if state.run is not None and state.run.problem)
+    assert failed.run is not None
+    assert (failed.run.time, failed.positions, failed.orders) == (first.run.time, first.positions, first.orders)
+    assert failed.run.equity is None
+
+
+def test_prices_of_a_list_say_when_they_are_old_and_when_the_market_has_ended(exchange: Served) -> None:
+    clock = ShiftedClock()
+    prices = ListPrices(Kalshi.open, (TWO_SIDED,), clock)
+    prices.start()
+    try:
+        eventually(lambda: any(row.bid for row in prices.newest() or ()))
+    finally:
+        prices.stop()
+    clock.shift_s = 100.0
+    (old,) = prices.newest() or ()
+    assert old.bid == cents(44)
+    assert re.match(r"OLD: 1\d\d s\. ", old.title)
+
+    with Kalshi.open() as kalshi:
+        market = kalshi.resources.client.market(TWO_SIDED)
+    for status, word in ((MarketStatus.FINALIZED, "settled: "), (MarketStatus.CLOSED, "closed: ")):
+        (row,) = top_rows({}, {TWO_SIDED: msgspec.structs.replace(market, status=status)})
+        assert row.title == word + market.full_title
+
+
+class ShiftedClock(SystemClock):
+    """The system's clock, with a monotonic time that can be set forward."""
+
+    shift_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.shift_s
+
+
+def test_numbers_are_read_again_before_they_are_announced_as_old() -> None:
+    assert live_events.ACCOUNT_EVERY_S < STALE_S
+    assert list_prices.EVERY_S < list_prices.OLD_S
 
 
 def test_a_loop_is_followed_from_its_first_order_to_its_death(exchange: Served) -> None:
