@@ -252,8 +252,6 @@ def main(argv: Sequence[str] | None = None, *, started_s: float | None = None) -
     """
     words = list(sys.argv[1:] if argv is None else argv)
     flags = GlobalOptions(started_s=started_s)
-    set_quiet(False)
-    set_fields(())
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # the terminal may not have this character
@@ -277,6 +275,8 @@ def main(argv: Sequence[str] | None = None, *, started_s: float | None = None) -
         return report(error, words, is_verbose=flags.verbose)
     finally:
         close_out()
+        set_quiet(False)
+        set_fields(())
 
 
 def cut_off(error: BaseException) -> OutcomeUnknownError | None:

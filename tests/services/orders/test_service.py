@@ -181,10 +181,10 @@ def test_a_cancel_says_on_request_what_is_canceled(kalshi: Kalshi, exchange: Ser
     order_id = kalshi.orders.execute(buy(kalshi, side="no", price="0.55")).order_id or ""
     exchange.submit("maker", TWO_SIDED, BID, "0.4500", "4")
     plain = kalshi.orders.plan_cancel(order_id)
-    assert plain.facts == (f"sim: cancel 1 order: {order_id}",)
+    assert plain.facts == (f"sim: cancel 1 order: {order_id[:8]}",)
     plan = kalshi.orders.plan_cancel(order_id, "nowhere", is_described=True)
     assert plan.facts == (
-        f"sim: cancel 2 orders: {order_id}, nowhere",
+        f"sim: cancel 2 orders: {order_id[:8]}, nowhere",
         f"Order {order_id[:8]} on {TWO_SIDED} (buy 6 NO at $0.55), 4 of 10 filled",
         "No live or recent order has the id nowhere",
     )
@@ -310,6 +310,9 @@ def test_an_empty_ticker_does_not_close_every_position(kalshi: Kalshi) -> None:
     for empty in ("", " "):
         with pytest.raises(UsageError, match="would mean every position"):
             kalshi.orders.plan_close(empty)
+    for part in ({"count": contracts(1)}, {"cancel_orders": True}):
+        with pytest.raises(UsageError, match="needs a ticker"):
+            kalshi.orders.plan_close(**part)
     assert kalshi.orders.plan_close().positions == ()
 
 
