@@ -126,6 +126,7 @@ class TopApp(OrderedKeysApp):
         self._from_thread: deque[Callable[[], object]] = deque()
         """Calls from the thread of actions; the next frame makes them."""
         self._state = LiveEvent()
+        self._numbers_came = clock.monotonic()
         self._words = ""
         self._has_news = False
         self._note_ends = math.inf
@@ -216,6 +217,8 @@ class TopApp(OrderedKeysApp):
         newest = self._newest()
         if newest is not None:
             has_other_count = picture.firing(newest) != picture.firing(self._state)
+            if newest.run and (not self._state.run or newest.run.time != self._state.run.time):
+                self._numbers_came = self._clock.monotonic()  # a failed read keeps the time
             self._state = newest
             if has_other_count:
                 self._choose_lists()
@@ -236,7 +239,7 @@ class TopApp(OrderedKeysApp):
     def _draw_lists(self, has_news: bool) -> None:
         """Draw the main screen; its head each time, because its age grows."""
         width = self.size.width
-        head = picture.header(self._state, self._clock.now(), width)
+        head = picture.header(self._state, self._clock.now(), self._clock.monotonic() - self._numbers_came, width)
         if self._source.problem:
             head[2:] = [Text(f"PROBLEM: {safe_text(self._source.problem)}", style="bold red")]
         self._base.query_one("#head", Static).update(Text("\n", no_wrap=True).join(head))

@@ -361,18 +361,16 @@ def matching(rows: Iterable[Row], words: str) -> list[Row]:
 # -- the head of the screen ---------------------------------------------------------------------------------------
 
 
-def age_of(run: LiveRunView, silent_s: float, now: Ts) -> float:
-    """Return how many seconds ago the numbers were true."""
-    return max(silent_s, (now - run.time) / 1000)
-
-
 def place_mark(run: LiveRunView) -> Text:
     """Return the environment and host, red where it is real money."""
     return Text.assemble((f" {safe_text(run.place)} ", "reverse bold red" if run.real_money else "reverse"))
 
 
-def header(state: LiveEvent, now: Ts, width: int) -> list[Text]:
-    """Return three or four lines: where and what runs, the money, and what needs attention, in up to two lines."""
+def header(state: LiveEvent, now: Ts, age_s: float, width: int) -> list[Text]:
+    """Return three or four lines: where and what runs, the money, and what needs attention, in up to two lines.
+
+    `age_s` is how long ago the numbers came, by the clock of this machine: that of the exchange may differ.
+    """
     run = state.run
     if run is None:
         return [Text("connecting ..."), Text(), Text()]
@@ -399,7 +397,7 @@ def header(state: LiveEvent, now: Ts, width: int) -> list[Text]:
         *((("lag", Text("—" if run.feed_lag_ms is None else f"{run.feed_lag_ms} ms")),) if run.running else ()),
     )
     top.truncate(width, overflow="ellipsis")
-    said = attention(state, now)
+    said = attention(state, age_s)
     lines = textwrap.wrap(said.plain, width, max_lines=2, placeholder=" …") or [""]
     return [top, money, *(Text(line, style=said.style) for line in lines)]
 
@@ -419,12 +417,11 @@ def _used(amount: Money | None, limit: Money | None) -> str:
     return _money(amount) if limit is None else f"{_money(amount)} of {_money(limit)}"
 
 
-def attention(state: LiveEvent, now: Ts) -> Text:
+def attention(state: LiveEvent, age_s: float) -> Text:
     """Return the most important thing to know: old numbers, a halt, a problem; else what the loop waits for."""
     run = state.run
     if run is None:
         return Text()
-    age_s = age_of(run, state.silent_s, now)
     if age_s > STALE_S:
         silent = "The loop does not answer; see `kalshi status`" if run.running else "The exchange does not answer"
         return Text(f"OLD NUMBERS: {age_s:.0f} s. {safe_text(run.problem or silent)}", style="bold red")

@@ -281,6 +281,24 @@ def test_a_vanished_order_gives_its_place_to_no_other(exchange: Served) -> None:
     on_screen(act)
 
 
+def test_old_numbers_are_announced_also_where_the_clock_of_the_exchange_is_ahead(exchange: Served) -> None:
+    clock, may_answer = LateClock(), threading.Event()
+    clock.ahead_ms = -120_000
+    silent = threading.Thread(target=lambda: exchange.call(may_answer.wait))
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        silent.start()
+        try:
+            await until(lambda: "OLD NUMBERS" in shown(app), pilot)
+            assert "The exchange does not answer" in shown(app), "it is said before the read has failed"
+        finally:
+            may_answer.set()
+        await until(lambda: "OLD NUMBERS" not in shown(app), pilot)
+
+    on_screen(act, clock=clock)
+    silent.join()
+
+
 def test_an_answer_that_comes_while_the_screen_closes_is_no_fault(exchange: Served) -> None:
     async def act(app: TopApp, pilot: Pilot[None]) -> None:
         await app.query("#said").remove()  # the widgets go before the last frame
