@@ -129,10 +129,7 @@ def environment_of(
     *,
     tell: Callable[[str], None] = warn,
 ) -> Environment:
-    """Return the environment of the global options and `flags`, for a command that opens parts of it.
-
-    `tell` shows the warnings of the services: `warn` also with `--quiet`, `info` not.
-    """
+    """Return the environment of the global options and `flags`. `tell` shows warnings: `info` not with `--quiet`."""
     from kalshi_cli.app.environment import Environment
 
     return Environment(load_config(ctx, needed, flags), tell, info)
