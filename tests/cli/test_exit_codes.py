@@ -254,7 +254,13 @@ def test_0_the_kill_switch_works_with_a_broken_state_file_and_halts_beside_it(ex
     (exchange.state / "sim" / "state.db").write_bytes(b"this was a database once" * 500)
     ended = program("cancel-all", "--json")
     assert ended.code == 0
-    assert ended.json | {"seconds": 0} == {"canceled": 1, "remaining": 0, "halted": True, "seconds": 0}
+    assert ended.json | {"seconds": 0} == {
+        "canceled": 1,
+        "already_over": 0,
+        "remaining": 0,
+        "halted": True,
+        "seconds": 0,
+    }
     assert "The halt is saved next to the state file" in ended.err
     assert exchange.resting() == []
 
@@ -266,7 +272,13 @@ def test_8_the_kill_switch_works_where_nothing_can_be_written_and_says_that_it_d
     (exchange.state / "sim").write_text("a file where the directory should be")
     ended = program("cancel-all", "--json")
     assert ended.code == 8
-    assert ended.json | {"seconds": 0} == {"canceled": 1, "remaining": 0, "halted": False, "seconds": 0}
+    assert ended.json | {"seconds": 0} == {
+        "canceled": 1,
+        "already_over": 0,
+        "remaining": 0,
+        "halted": False,
+        "seconds": 0,
+    }
     assert "could NOT be saved" in ended.err
     assert ended.error["message"].startswith("1 order canceled and none remains, but the halt could NOT be saved")
     assert str(exchange.state / "sim") in ended.error["hint"]
