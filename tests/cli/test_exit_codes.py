@@ -69,6 +69,21 @@ def test_3_an_order_while_halted(exchange: Served) -> None:
     assert exchange.resting() == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("order", "place", TWO_SIDED, "--count", "1", "--price", "0.20", "--side", "yes", "--action", "buy"),
+        ("subaccounts", "transfer", "--from", "0", "--to", "1", "--amount", "5.00"),
+        ("allocation", "set", "0=50", "1=50"),
+    ],
+)
+def test_2_a_mistyped_read_only_lets_no_money_move(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("KALSHI_READONLY", "1")
+    assert_error(program(*words, "--json"), 2, "config", "KALSHI_READ_ONLY")
+
+
 def test_3_every_write_while_read_only(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KALSHI_READ_ONLY", "1")
     assert_error(place(), 3, "READ_ONLY", "KALSHI_READ_ONLY")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import msgspec
 from kalshi_cli.base.checked import check_limit, check_period, check_whole
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Qty, Ts, show_money
+from kalshi_cli.config.config import refuse_unread_limits
 from kalshi_cli.core.account import pnl
 from kalshi_cli.core.account.tax_lots import tax_lots
 from kalshi_cli.core.model.orders import Fill
@@ -36,7 +37,7 @@ from kalshi_cli.services.account.portfolio import (
     positions_before,
     typed_outcomes,
 )
-from kalshi_cli.services.plans import PlanningService
+from kalshi_cli.services.plans import PlanningService, R, T
 from kalshi_cli.store.records import ALL_TIME
 from kalshi_cli.views import cash
 from kalshi_cli.views.exports import FillExport, LotExport, fill_export
@@ -383,3 +384,8 @@ class AccountService(PlanningService):
             f"{method} {path}",
             *([f"body {shown}"] if shown else []),
         )
+
+    def _request(self, action: str, terms: T, send: Callable[[], R], *facts: str) -> RequestPlan[T, R]:
+        """Plan one request; ConfigError where the variable of the read-only mode, or of a limit, is mistyped."""
+        refuse_unread_limits(self._resources.config)
+        return super()._request(action, terms, send, *facts)
