@@ -56,8 +56,7 @@ def pytest_collection() -> Generator[None, object, object]:
     try:
         return (yield)
     finally:
-        gc.collect()
-        gc.freeze()
+        gc.freeze()  # without a collection before, half a second in each process: little of it is garbage
         gc.enable()
 
 
