@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +63,9 @@ _SHORT = 90
 """Characters of a message in the table of error codes."""
 
 
-def error_codes() -> dict[str, tuple[str, str]]:
+def error_codes(parse: Callable[[str], ast.Module]) -> dict[str, tuple[str, str]]:
     """Return each code that the program gives an error: its exit codes, and the text of one such error."""
-    nodes = [node for path in sorted(PACKAGE.rglob("*.py")) for node in ast.walk(ast.parse(path.read_text()))]
+    nodes = [node for path in sorted(PACKAGE.rglob("*.py")) for node in ast.walk(parse(path.read_text()))]
     ends = {name: int(kind.exit_code) for name, kind in vars(errors).items() if hasattr(kind, "default_code")}
     ends["ConcurrentChangeError"] = int(ExitCode.REFUSED)  # `refusals.halted` makes a RefusedError of each
     found: dict[str, tuple[set[int], str]] = {}
@@ -110,7 +110,7 @@ def _text(node: ast.expr) -> str:
     return text.replace("|", "\\|")
 
 
-def reference() -> str:
+def reference(parse: Callable[[str], ast.Module] = ast.parse) -> str:
     """Return the whole document."""
     flags = ", ".join(f"`{max(option.opts, key=len)}`" for option in global_options())
     parts = [HEAD.format(flags=flags)]
@@ -119,7 +119,8 @@ def reference() -> str:
         parts.append(f"\n## {title}\n")
         for name in entries:
             parts += _described(name, tree.get_command(None, name))
-    parts.append(CODES + "".join(f"| `{code}` | {ends} | {text} |\n" for code, (ends, text) in error_codes().items()))
+    codes = error_codes(parse).items()
+    parts.append(CODES + "".join(f"| `{code}` | {ends} | {text} |\n" for code, (ends, text) in codes))
     return "\n".join(parts).rstrip() + "\n"
 
 

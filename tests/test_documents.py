@@ -11,6 +11,7 @@ import pytest
 import yaml
 from support.examples import COMMAND, problems
 from support.places import ROOT
+from support.sources import parsed
 
 from kalshi_cli.cli.exit_codes import ENDS, PLUGIN, exit_codes_of
 from kalshi_cli.cli.main import ENTRIES, PLUGINS, root
@@ -183,7 +184,7 @@ def test_the_reference_of_commands_is_what_the_commands_say() -> None:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert module.TARGET.read_text() == module.reference()
+    assert module.TARGET.read_text() == module.reference(parsed)
 
 
 def test_every_example_of_a_help_is_a_command_with_options_that_exist() -> None:

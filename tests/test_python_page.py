@@ -66,12 +66,17 @@ WRONG = {
 }
 
 
+STRICT = "# mypy: disallow-untyped-defs, disallow-incomplete-defs, disallow-untyped-calls, warn-return-any\n"
+STRICT += "# mypy: no-implicit-reexport\n"
+"""What pyproject.toml lets pass in tests. Said in the file, so that mypy goes on from its check of the package."""
+
+
 def test_the_examples_and_a_bot_pass_a_strict_type_check(tmp_path: Path) -> None:
     rows = "from kalshi_cli import ClosePolicy\nfrom kalshi_cli.views.orders import OrderRow\n"
     rows += "from kalshi_cli.views.positions import PositionRow\n"
     program = tmp_path / "program.py"
-    program.write_text("\n".join([*blocks_of("docs/python.md"), rows, BOT, *WRONG]))
-    words = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--config-file", "pyproject.toml"]
+    program.write_text("\n".join([STRICT, *blocks_of("docs/python.md"), rows, BOT, *WRONG]))
+    words = [sys.executable, "-m", "mypy", "--no-error-summary", "--config-file", "pyproject.toml"]
     ended = subprocess.run([*words, program], cwd=ROOT, capture_output=True, text=True, timeout=600)
     lines = [line for line in ended.stdout.splitlines() if ": error: " in line]
     first = len(program.read_text().splitlines()) - len(WRONG) + 1
