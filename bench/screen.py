@@ -1,4 +1,4 @@
-"""`kalshi top` on a terminal: CPU at a thousand updates a second, key to cancel on the wire, first paint."""
+"""`kalshi top` on a terminal: CPU at a thousand updates a second, answer to cancel on the wire, first paint."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.listing import EventSpec, ExchangeOptions, MarketSpec, NewOrder, SeriesSpec
 from kalshi_cli.simulator.protocol.replies import Request, Response
 from kalshi_cli.simulator.serving.server import SimServer
+from kalshi_cli.tui.dialogs import QUIET_S
 from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.live import LiveEvent, LiveOrderRow, TopRow
 
@@ -67,7 +68,7 @@ class _Terminal:
         self.started = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "kalshi_cli", "top"], cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs,
-            env={**os.environ, **variables, "TERM": "xterm-256color"},
+            env={**os.environ, **variables, "TERM": "xterm-256color", "COLUMNS": str(COLUMNS), "LINES": str(ROWS)},
         )  # fmt: skip
         os.close(theirs)
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -132,7 +133,7 @@ def measure(rounds: int, window_s: float) -> Iterator[tuple[str, str, Sequence[f
                 yield "kalshi top, start to first paint", "s", paints, 0.6
                 terminal.wait_for(TICKER)
                 time.sleep(2.0)
-                yield "kalshi top, key to cancel on the wire", "ms", _cancels(terminal, exchange, rounds), 50.0
+                yield "kalshi top, answer to cancel on the wire", "ms", _cancels(terminal, exchange, rounds), 50.0
                 terminal.press("6")
                 time.sleep(1.0)
                 shares = []
@@ -152,8 +153,12 @@ def _cancels(terminal: _Terminal, exchange: _TimedExchange, rounds: int) -> list
     for _ in range(rounds):
         exchange.canceled_at = 0.0
         time.sleep(0.5)
-        pressed = time.monotonic()
+        terminal.forget()
         terminal.press("c")
+        terminal.wait_for("y yes")
+        time.sleep(1.5 * QUIET_S)  # the question takes no earlier answer
+        pressed = time.monotonic()
+        terminal.press("y")
         _eventually(lambda: exchange.canceled_at, "no cancel arrived")
         found.append(1000 * (exchange.canceled_at - pressed))
         terminal.press("j")
