@@ -121,8 +121,10 @@ $(DOCS)/.installed: requirements-docs.lock
 	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
 	@touch $@
 
+# Extras stay in the lock (--no-strip-extras): pip refuses `coverage[toml]` against a pin of `coverage` alone as soon as a
+# newer coverage is published (seen 2026-11-24).
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-emit-find-links --no-header --no-annotate
+	--no-emit-find-links --no-strip-extras --no-header --no-annotate
 
 lock:  ## refresh the lock files: versions and hashes, no addresses (needs uv)
 	$(LOCK) --extra build --extra screens -o requirements.lock pyproject.toml
