@@ -83,7 +83,7 @@ def test_an_import_that_is_not_declared_is_noticed() -> None:
     [("requirements.lock", ["build", "screens"]), ("requirements-dev.lock", ["build", "dev", *EXTRAS.values()])],
 )
 def test_everything_declared_has_a_lower_bound_and_is_locked_with_hashes(file: str, extras: list[str]) -> None:
-    locked = set(re.findall(r"^([\w.-]+)==[^\n]*\\\n +--hash=sha256:", (ROOT / file).read_text(), re.M))
+    locked = set(re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==[^\n]*\\\n +--hash=sha256:", (ROOT / file).read_text(), re.M))
     required = [
         *PROJECT["dependencies"],
         *(line for extra in extras for line in PROJECT["optional-dependencies"][extra]),
