@@ -65,19 +65,28 @@ def log_line(resources: Resources, stack: ExitStack, folder: Path, mode: str) ->
 
 
 def _metrics(resources: Resources, stack: ExitStack, home: Home, strategy: str, places: list[str]) -> Metrics:
-    """Serve the metrics and add the address to `places`. If the port is in use, warn and continue without them."""
+    """Serve the metrics and add the address to `places`; warn if the port is in use, and try it again."""
     from kalshi_cli.base.version import __version__
-    from kalshi_cli.telemetry.metrics import Metrics, MetricsServer
+    from kalshi_cli.telemetry.metrics import RETRY_S, Metrics, MetricsEndpoint
 
     config = resources.config
     metrics = Metrics(version=__version__, env=config.env, mode=home.name, strategy=strategy)
-    try:
-        server = MetricsServer(metrics.registry, config.metrics.port)
-    except OSError as error:
-        resources.tell(f"Warning: metrics disabled, port {config.metrics.port} is not available: {error.strerror}")
-        return metrics
-    stack.callback(server.stop)
-    places.append(f"metrics: http://127.0.0.1:{server.port}/metrics")
+
+    port = config.metrics.port
+
+    def failed(cause: str) -> None:
+        resources.tell(
+            f"Warning: no metrics, port {port} is not available: {cause}. Trading goes on; the port is tried again"
+            f" every {RETRY_S:.0f} s"
+        )
+
+    def recovered() -> None:
+        resources.note(f"Port {port} is available again: metrics are served")
+
+    endpoint = MetricsEndpoint(metrics.registry, port, failed, recovered)
+    stack.callback(endpoint.stop)
+    if endpoint.port is not None:
+        places.append(f"metrics: http://127.0.0.1:{endpoint.port}/metrics")
     return metrics
 
 

@@ -7,10 +7,12 @@ here is refused.
 from __future__ import annotations
 
 import io
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -26,6 +28,9 @@ REQUEST_S = 2.0
 
 MAX_CLIENTS = 8
 """Requests served at a time; a further one ends the oldest connection."""
+
+MAX_PAGE_BYTES = 10_000_000
+"""The most that is read of a page."""
 
 
 class LoopbackServer:
@@ -97,7 +102,13 @@ class _Server(WSGIServer):
             thread.join(REQUEST_S)
 
     def server_bind(self) -> None:
-        """Bind without resolving this machine's name."""
+        """Bind without resolving this machine's name.
+
+        The connections of a server that ended wait in TIME_WAIT for a minute, which must not keep its successor from
+        the port. On Windows the option would let two servers share a port.
+        """
+        if os.name == "posix":
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = LOOPBACK, int(self.server_address[1])
@@ -147,3 +158,17 @@ def refuse(start: Callable[..., Any], status: str, why: str = "") -> Iterable[by
     """Return the response to a request that is not served."""
     start(status, [("Content-Type", "text/plain; charset=utf-8")])
     return [f"{why or status}\n".encode()]
+
+
+def read_page(port: int, path: str) -> str:
+    """Return the page of a server on this machine; OSError if it does not serve one in time."""
+    with closing(HTTPConnection(LOOPBACK, port, timeout=REQUEST_S)) as connection:
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            page = response.read(MAX_PAGE_BYTES).decode("utf-8", "replace")
+        except HTTPException as error:
+            raise OSError(f"not a web server: {type(error).__name__}") from error
+    if response.status != 200:
+        raise OSError(f"it responds with HTTP status {response.status}")
+    return page

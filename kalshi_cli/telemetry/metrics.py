@@ -6,7 +6,9 @@ than a few dozen values: no tickers, no ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -42,6 +44,9 @@ MANUAL = "manual"
 _CENTS = (-10.0, -5.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+
+RETRY_S = 10.0
+"""Seconds between two tries to open a port that another program has."""
 
 
 class MetricsSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,6 +194,51 @@ class MetricsServer(LoopbackServer):
 
     def __init__(self, registry: CollectorRegistry, port: int) -> None:
         super().__init__(_guarded(make_wsgi_app(registry)), port, "metrics")
+
+
+class MetricsEndpoint:
+    """The metrics of a run on its port. While another program has the port, it tries again every `retry_s`.
+
+    `failed` gets the cause of the first failure; `recovered` is called once the port is open after all.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        port: int,
+        failed: Callable[[str], None],
+        recovered: Callable[[], None],
+        retry_s: float = RETRY_S,
+    ) -> None:
+        self._registry, self._port, self._recovered, self._retry_s = registry, port, recovered, retry_s
+        self._server: MetricsServer | None = None
+        self._is_over = threading.Event()
+        self._thread: threading.Thread | None = None
+        try:
+            self._server = MetricsServer(registry, port)
+        except OSError as error:
+            failed(error.strerror or str(error))
+            self._thread = threading.Thread(target=self._retry, name="metrics-port", daemon=True)
+            self._thread.start()
+
+    @property
+    def port(self) -> int | None:
+        """Return the port, None while it is not available."""
+        return self._server.port if self._server is not None else None
+
+    def _retry(self) -> None:
+        while self._server is None and not self._is_over.wait(self._retry_s):
+            with suppress(OSError):
+                self._server = MetricsServer(self._registry, self._port)
+                self._recovered()
+
+    def stop(self) -> None:
+        """Stop serving, or trying to."""
+        self._is_over.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._server is not None:
+            self._server.stop()
 
 
 def _guarded(app: WSGIApplication) -> WSGIApplication:

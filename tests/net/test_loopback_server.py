@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing, contextmanager
 import pytest
 
 from kalshi_cli.feeds.signal_hook import SignalHook
-from kalshi_cli.net.loopback_server import MAX_CLIENTS, REQUEST_S
+from kalshi_cli.net.loopback_server import MAX_CLIENTS, REQUEST_S, read_page
 from kalshi_cli.telemetry.metrics import Metrics, MetricsServer
 
 AT_ONCE_S = REQUEST_S
@@ -119,3 +119,28 @@ def test_a_server_that_stops_ends_its_slow_clients(metrics: MetricsServer) -> No
         for client in clients:
             client.settimeout(30)
             assert client.recv(1) in (b"", b"H")
+
+
+def test_a_port_is_free_at_once_for_the_next_server_after_a_request() -> None:
+    first = MetricsServer(Metrics(env="sim").registry, 0)
+    with closing(socket.create_connection(("127.0.0.1", first.port), 30)) as client:
+        client.sendall(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        while client.recv(65_536):  # the server closes first, so its side of the connection stays in TIME_WAIT
+            pass
+    first.stop()
+    second = MetricsServer(Metrics(env="sim").registry, first.port)
+    assert second.port == first.port
+    second.stop()
+
+
+def test_two_servers_never_share_a_port(metrics: MetricsServer) -> None:
+    with pytest.raises(OSError, match="in use"):
+        MetricsServer(Metrics(env="sim").registry, metrics.port)
+
+
+def test_a_page_of_a_local_server_can_be_read_and_anything_else_is_an_error(metrics: MetricsServer) -> None:
+    assert "trading_run{" in read_page(metrics.port, "/metrics")
+    with pytest.raises(OSError, match="404"):
+        read_page(metrics.port, "/other")
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(OSError, match="timed out"):
+        read_page(silent.getsockname()[1], "/metrics")

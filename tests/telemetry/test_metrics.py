@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from http.client import HTTPConnection
@@ -18,12 +19,13 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from support.places import ROOT
+from support.served import eventually
 
 from kalshi_cli.base.units import Money, Qty, Ts
 from kalshi_cli.config.schema import TIERS
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.runbook_index import REMEDIES, runbook_for
-from kalshi_cli.telemetry.metrics import Metrics, MetricsServer, MetricsSnapshot
+from kalshi_cli.telemetry.metrics import Metrics, MetricsEndpoint, MetricsServer, MetricsSnapshot
 
 SCRIPTS = ROOT / "scripts"
 RUNBOOK = SCRIPTS.parent / "runbooks/execution.md"
@@ -154,6 +156,29 @@ def test_it_listens_on_this_machine_only_and_a_port_in_use_is_an_error(served: t
         socket.create_connection(("127.0.0.2", served[1].port))
     with pytest.raises(OSError, match="in use"):
         MetricsServer(Metrics().registry, served[1].port)
+
+
+def test_a_port_that_another_program_has_is_tried_until_it_is_free() -> None:
+    said: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        endpoint = MetricsEndpoint(Metrics(env="sim").registry, port, said.append, lambda: said.append("free"), 0.02)
+        assert (endpoint.port, said) == (None, ["Address already in use"])
+        time.sleep(0.1)
+        assert said == ["Address already in use"], "it warns once"
+    eventually(lambda: said == ["Address already in use", "free"])
+    assert ask(port)[0] == 200
+    endpoint.stop()
+    with pytest.raises(ConnectionRefusedError):
+        ask(port)
+
+
+def test_a_run_that_ends_no_longer_waits_for_its_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        endpoint = MetricsEndpoint(Metrics().registry, taken.getsockname()[1], lambda _: None, lambda: None, 60)
+        began = time.monotonic()
+        endpoint.stop()
+        assert time.monotonic() - began < 10
 
 
 def test_whoever_drips_bytes_holds_up_neither_another_nor_the_end() -> None:

@@ -42,6 +42,9 @@ STREAM_AFTER_SILENCE_S = 2.0
 """Time limit of the stream if the exchange has not responded to a request: it most likely does not either."""
 
 WAITING_WARN_MS = 60_000
+METRICS_HINT = (
+    "end the program that has the port; the loop tries it again. Or set another metrics.port and restart the loop"
+)
 DISK_WARN, DISK_CRITICAL = 1_000_000_000, 100_000_000
 
 
@@ -301,6 +304,26 @@ def heartbeat(config: HeartbeatConfig, clock: Clock) -> tuple[Verdict, str, str]
     return Verdict.OK, f"{found.text}; no ping was sent", ""
 
 
+def metrics(status: RunStatus, port: int) -> tuple[Verdict, str, str]:
+    """Check that the running loop serves its metrics: another program may have the port. Trading needs no metrics."""
+    from kalshi_cli.net.loopback_server import read_page
+
+    if not status.is_running:
+        return Verdict.OK, "no trading loop is running, so no metrics are served", ""
+    try:
+        page = read_page(port, "/metrics")
+    except OSError as error:
+        return Verdict.WARNING, f"the loop serves no metrics on port {port}: {error}", METRICS_HINT
+    runs = (line for line in page.splitlines() if line.startswith("trading_run{"))
+    if any(f'env="{status.env}"' in run and f'mode="{status.mode}"' in run for run in runs):
+        return Verdict.OK, f"served on port {port}", ""
+    return (
+        Verdict.WARNING,
+        f"another program has port {port} (metrics.port), so the loop serves no metrics",
+        METRICS_HINT,
+    )
+
+
 def state(store: Store) -> tuple[Verdict, str, str]:
     """Check that the state file is readable, trading is not halted and no order is unconfirmed."""
     halt = store.halt()
@@ -337,7 +360,10 @@ def health_of(resources: Resources) -> list[HealthResult]:
         "feeds": lambda: _feeds(resources, findings),
         "sinks": lambda: _sinks(resources),
         "heartbeat": lambda: heartbeat(resources.config.heartbeat, resources.machine),
+        "metrics": lambda: metrics(run_status(resources), resources.config.metrics.port),
     }
+    if not resources.config.metrics.enabled or not resources.config.metrics.port:
+        del checks["metrics"]
     if not resources.config.heartbeat.url:
         del checks["heartbeat"]
     if not resources.config.other_hosts:

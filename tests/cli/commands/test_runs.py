@@ -200,7 +200,7 @@ def test_a_port_in_use_is_a_warning_and_trading_goes_on(exchange: Served, monkey
         monkeypatch.setenv("KALSHI_METRICS__PORT", str(taken.getsockname()[1]))
         ended = program(*LOOP)
     assert ended.code == 0
-    assert "Warning: metrics disabled, port" in ended.err
+    assert "Warning: no metrics, port" in ended.err
 
 
 @pytest.mark.parametrize("url", ["ftp://example.com/x", "http://example.com@evil/x"])

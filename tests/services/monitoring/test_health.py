@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from msgspec import structs
 from support.notice_receiver import receiving
 
 from kalshi_cli.base.clock import SystemClock
@@ -16,7 +17,9 @@ from kalshi_cli.core.monitoring.check_report import Verdict
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.services.monitoring import health
 from kalshi_cli.services.monitoring.alerting import AlertOverview
+from kalshi_cli.services.trading.reports.status import RunStatus, read_status
 from kalshi_cli.store.alert_tables import AlertChannelState, QueuedNotice
+from kalshi_cli.telemetry.metrics import Metrics, MetricsServer
 
 FAST_KEY, SLOW_KEY = Ed25519PrivateKey.generate(), generate_private_key(65_537, 2_048)
 NOW = Ts(1_780_000_000_000)
@@ -118,3 +121,22 @@ def test_the_host_of_the_heartbeat_is_tried_and_a_failure_is_a_warning() -> None
     verdict, said, hint = health.heartbeat(HeartbeatConfig(url="https://canary:secret@hc.example.com/"), SystemClock())
     assert verdict is Verdict.CRITICAL
     assert "canary" not in said + hint
+
+
+def test_metrics_that_the_loop_does_not_serve_are_a_warning(tmp_path: Path) -> None:
+    def run(mode: str, *, is_running: bool = True) -> RunStatus:
+        found = read_status(tmp_path, None, "sim", "2026-11-24", NOW, mode=mode)
+        return structs.replace(found, is_running=is_running)
+
+    server = MetricsServer(Metrics(env="sim", mode="sim").registry, 0)
+    try:
+        assert health.metrics(run("sim"), server.port) == (Verdict.OK, f"served on port {server.port}", "")
+        verdict, said, hint = health.metrics(run("paper"), server.port)
+        assert verdict is Verdict.WARNING
+        assert said == f"another program has port {server.port} (metrics.port), so the loop serves no metrics"
+        assert "metrics.port" in hint
+    finally:
+        server.stop()
+    verdict, said, _ = health.metrics(run("sim"), server.port)
+    assert (verdict, "no metrics" in said) == (Verdict.WARNING, True)
+    assert health.metrics(run("sim", is_running=False), server.port)[0] is Verdict.OK
