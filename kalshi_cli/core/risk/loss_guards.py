@@ -14,6 +14,8 @@ LOSS_CONFIRM_MS = 15_000
 """How long a loss that our own quotes hide must last: an order in transit looks like one for a moment. It exceeds the
 default maximum book age and the longest time between two account reads."""
 
+_REDUCE_ONLY = "Only closing orders are sent; open positions stay until a strategy or `kalshi flatten` closes them"
+
 Tighten = Callable[[TradingState, str, str, str], list[Effect]]
 """Arguments: the new trading state, a code, a subject and the reason."""
 
@@ -67,9 +69,9 @@ class LossLimit(_CapitalGuard):
         if lost <= self._limit or self._state.trading is not TradingState.ACTIVE:
             return []
         text = (
-            f"Lost {show_money(Money(lost))} today; the limit is {show_money(self._limit)} (risk.max_daily_loss). Only "
-            "closing orders are sent. To trade again: `kalshi resume --reason TEXT` tomorrow; today, first raise the "
-            "limit and restart the loop"
+            f"Lost {show_money(Money(lost))} today; the limit is {show_money(self._limit)} (risk.max_daily_loss). "
+            f"{_REDUCE_ONLY}. To trade again: `kalshi resume --reason TEXT` tomorrow; today, first raise the limit and "
+            "restart the loop"
         )
         return self._tighten(TradingState.REDUCING, "DAILY_LOSS", "account", text)
 
@@ -91,7 +93,7 @@ class Drawdown(_CapitalGuard):
             return []
         text = (
             f"{show_money(fall)} below the account high; the limit is {show_money(self._limit)} (risk.max_drawdown). "
-            "Only closing orders are sent. `kalshi resume --reason TEXT` restarts the measurement from there"
+            f"{_REDUCE_ONLY}. `kalshi resume --reason TEXT` restarts the measurement from there"
         )
         return self._tighten(TradingState.REDUCING, "DRAWDOWN", "account", text)
 

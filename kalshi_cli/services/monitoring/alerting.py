@@ -25,6 +25,7 @@ from kalshi_cli.core.monitoring.alert_board import Board, Decision
 from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.core.monitoring.incidents import (
     HALT,
+    INHIBITS,
     LOOP,
     REDUCING,
     AlertPolicy,
@@ -278,9 +279,10 @@ class Alerting:
     def _stopping(self, board: Board, decision: Decision, now: Ts) -> Decision:
         """Stop trading first if the configuration says so; then add a notice about it, once per stop."""
         how = self.terms.alerts.on_critical
-        if how == "none" or not decision.stoppers:
+        stoppers = self._unstopped(decision) if how == "pause" else decision.stoppers
+        if how == "none" or not stoppers:
             return decision
-        cause = decision.stoppers[0]
+        cause = stoppers[0]
         self.stop(cause)
         why = f"after {cause.code} {shown_subject(cause.code, cause.subject)}"
         if self.trading() is not TradingState.HALTED:
@@ -293,13 +295,22 @@ class Alerting:
             board.is_stopped = True
             if how == "flatten":
                 self.book.set_mark(FLATTEN, now)
-            text = f"{why}. Trading does not resume by itself: kalshi resume --reason TEXT"
+            unmanaged = "" if how == "flatten" else " Nothing manages open positions: kalshi flatten closes them."
+            text = f"{why}.{unmanaged} Trading does not resume by itself: kalshi resume --reason TEXT"
             # A channel for critical alerts receives every stop: the notice of its cause, or this if that one waits.
-            stops = {each.code for each in decision.stoppers}
+            stops = {each.code for each in stoppers}
             is_sent = any(each.tier == "critical" and each.code in stops for each in decision.notices)
             told = AlertRaised(now, "warning" if is_sent else "critical", "PAUSED_BY_ALERT", "account", text)
         board.happen(told, now)
         return Decision((*decision.notices, *board.decide(now).notices), decision.stoppers)
+
+    def _unstopped(self, decision: Decision) -> tuple[Incident, ...]:
+        """Return the incidents that have not stopped trading already, under their own code or one that explains theirs.
+
+        A daily loss makes trading reduce-only, so that exits work. A pause on top would leave open positions alone.
+        """
+        own = self.store.stop_under_pause().code
+        return tuple(each for each in decision.stoppers if each.code not in (own, *INHIBITS.get(own, ())))
 
     def overview(self) -> AlertOverview:
         """Return the saved state of alerts as of now."""

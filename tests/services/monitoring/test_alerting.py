@@ -377,7 +377,7 @@ def test_a_limit_that_is_still_exceeded_after_a_resume_is_told_again_and_not_res
     desk_of: Open, policy: str
 ) -> None:
     desk = desk_of(on_critical=policy)
-    paused = ["[sim] WARNING PAUSED_BY_ALERT account"] if policy != "none" else []
+    paused = ["[sim] WARNING PAUSED_BY_ALERT account"] if policy == "flatten" else []
     for _ in range(3):
         stop_trading(desk, TradingState.REDUCING, "DAILY_LOSS")
         assert desk.tell() == ["[sim] CRITICAL DAILY_LOSS account", *paused]
@@ -437,6 +437,35 @@ def test_what_is_critical_stops_trading_where_that_is_wished_and_that_is_told(de
     assert desk.store.alert_book.mark("flatten") == 0
     desk.check(breach())
     assert len(desk.stopped) == 1
+
+
+@pytest.mark.parametrize("code", ["DAILY_LOSS", "DRAWDOWN"])
+def test_a_loss_that_made_trading_reduce_only_is_not_paused_so_that_exits_go_on(desk_of: Open, code: str) -> None:
+    desk = desk_of(on_critical="pause")
+    stop_trading(desk, TradingState.REDUCING, code)
+    assert desk.tell() == [f"[sim] CRITICAL {code} account"]
+    later(desk)
+    assert desk.alerting.trading() is TradingState.REDUCING
+    if code == "DAILY_LOSS":
+        desk.store.alert_book.silence(AlertSilence(code, "*", Ts(T0 + 3_600_000), "", T0))
+        desk.check(breach("account", "DAY_LOSS"), source="check pnl")
+        assert desk.stopped == [], "a check finds the same loss"
+    desk.record("DRIFT", tier="critical")
+    desk.tell()
+    assert [each.code for each in desk.stopped] == ["DRIFT"], "anything else still pauses"
+
+
+def test_a_pause_by_an_alert_says_that_nothing_manages_positions_and_how_to_close_them(desk_of: Open) -> None:
+    texts = {}
+    for policy in ("pause", "flatten"):
+        desk = desk_of(on_critical=policy)
+        desk.record("DRIFT", policy, tier="critical")
+        desk.tell()
+        (stop,) = [each for each in desk.alerting.overview().matters if each.code == "PAUSED_BY_ALERT"]
+        texts[policy] = stop.text
+        desk.resume()
+    assert "Nothing manages open positions: kalshi flatten closes them." in texts["pause"]
+    assert "Nothing manages" not in texts["flatten"], "the loop closes them"
 
 
 def test_the_stop_by_a_triggered_group_names_it_by_its_short_id(desk_of: Open) -> None:

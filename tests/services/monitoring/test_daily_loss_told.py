@@ -89,10 +89,10 @@ def test_a_higher_limit_counts_after_a_restart_and_then_a_resume_and_not_before(
 
     first = loop("0.50")
     try:
-        eventually(lambda: state() == "paused" or first.poll() is not None)
+        eventually(lambda: state() == "reducing" or first.poll() is not None)
         resumed = " ".join(program("resume", "--reason", "raised in the file").err.split())
         assert "raise it in the configuration, `kalshi stop`, start the loop again, `kalshi resume" in resumed
-        eventually(lambda: state() == "paused" or first.poll() is not None)
+        eventually(lambda: state() == "reducing" or first.poll() is not None)
         assert first.poll() is None, said(first)
         assert program("check", "heartbeat", "--json", "--no-notify").json["breaches"][0]["code"] == "DAILY_LOSS"
     finally:
@@ -101,7 +101,7 @@ def test_a_higher_limit_counts_after_a_restart_and_then_a_resume_and_not_before(
     second = loop("100")
     try:
         eventually(lambda: has_begun(second) or second.poll() is not None)
-        assert state() == "paused", "a restart alone ends no stop"
+        assert state() == "reducing", "a restart alone ends no stop"
         assert program("resume", "--reason", "a higher limit").code == 0
         time.sleep(1.5)
         assert state() == "active", said(second)

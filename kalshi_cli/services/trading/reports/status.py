@@ -64,6 +64,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     locked_since: Ts | None
     """When the running loop took its lock; None if none runs or the time is unknown."""
     halt: Halt
+    stop_under_pause: Halt
+    """The halt or reduce-only state that holds below a pause; ACTIVE without one."""
     cycle: Heartbeat | None
     open_positions: int
     unknown_orders: int
@@ -197,14 +199,15 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
         yield f"{status.paused_by.code}: {status.paused_by.text.split('. ')[0]}"
     if status.halt.is_pause:
         yield "PAUSED: no new orders until `kalshi resume --reason TEXT`" + first_steps(status.halt)
+        if status.stop_under_pause.state is not TradingState.ACTIVE:
+            yield f"Below the pause: {describe(status.stop_under_pause)}"
     elif status.halt.state is not TradingState.ACTIVE:
         limit = "HALTED: no new orders" if status.halt.state is TradingState.HALTED else "REDUCE-ONLY: no new positions"
         yield f"{limit} until `kalshi resume --reason TEXT`{first_steps(status.halt)}"
     if status.flatten_asked is not None:
-        asked = format_time(status.flatten_asked, None)
         yield (
-            f"An alert requested to close all positions at {asked}; some may be open. A running loop closes them. "
-            "Close them now: `kalshi flatten`; keep them: `kalshi resume --reason TEXT`"
+            f"An alert requested to close all positions at {format_time(status.flatten_asked, None)}; some may be open."
+            " A running loop closes them. Close them now: `kalshi flatten`; keep them: `kalshi resume --reason TEXT`"
         )
     for group_id in status.triggered_groups:
         yield from triggered_group_text(group_id)
@@ -348,6 +351,7 @@ def read_status(
         is_running=who is not None,
         locked_since=who.started if who is not None else None,
         halt=halt,
+        stop_under_pause=store.stop_under_pause() if store is not None and halt.is_pause else NO_HALT,
         cycle=cycle,
         open_positions=sum(1 for position in ledger.positions.values() if position.qty),
         unknown_orders=sum(1 for order in live if _is_unknown(order, is_running=who is not None)),

@@ -526,6 +526,16 @@ def test_a_pause_by_an_alert_shows_the_values_of_that_alert(sim: Simulation) -> 
     assert said(sim).startswith("PAUSED: "), "a manual pause"
 
 
+def test_a_pause_on_top_of_a_reduce_only_state_shows_both(sim: Simulation) -> None:
+    sim.store.set_halt(Halt(TradingState.REDUCING, "DAILY_LOSS", "Lost $3.04 today", sim.clock.now()))
+    assert "Below the pause" not in said(sim)
+    pause(sim.path.parent, "lunch")
+    first, second, *_ = said(sim).splitlines()
+    assert first.startswith("PAUSED: no new orders")
+    assert second.startswith("Below the pause: Trading has been reduce-only since ")
+    assert second.endswith("(DAILY_LOSS): Lost $3.04 today")
+
+
 def test_a_status_without_records_says_that_the_file_is_new_until_something_traded(sim: Simulation) -> None:
     lost = "If kalshi traded here before, the file was lost: `kalshi runbook state-file`"
     folder, now = sim.path.parent, sim.clock.now()
