@@ -98,12 +98,10 @@ def cancel_everything(
 def update_state_file(resources: Resources, scope: cancel.CancelScope) -> None:
     """Write the verified end of canceled orders to the state file, from one read of the account.
 
-    A running loop does this itself; without one, `kalshi status` would keep counting these orders as resting. A failure
+    Where no loop runs, or a stalled one, nothing else would, and `kalshi status` would count them as resting. A failure
     is only a notice: the cancels are verified, and every later read of the account repairs the file.
     """
     try:
-        if holder(resources.state_dir / "trade.lock") is not None:
-            return
         store = resources.remembered(busy_ms=HALT_WAITS_MS)
         if store is None or not any(order.order_id and scope.holds(order) for order in store.live_orders()):
             return

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.served import KEY_ID, ME, TWO_SIDED, Ended, Served, program, served, set_variables
+from support.served import KEY_ID, ME, TWO_SIDED, Ended, Served, eventually, program, served, set_variables, start
 
 from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.model.order_terms import BID
@@ -72,6 +72,20 @@ def test_status_agrees_with_the_verified_cancels(exchange: Served) -> None:
     assert program("status", "--json").json["resting_orders"] == 1
     assert program("cancel-all", "--json").json["remaining"] == 0
     assert program("status", "--json").json["resting_orders"] == 0
+
+
+def test_status_agrees_with_the_verified_cancels_beside_a_loop_that_is_stalled(exchange: Served) -> None:
+    words = ("trade", "--strategy", "market-maker", "--ticker", TWO_SIDED, "--interval", "0.2s")
+    loop = start(words, exchange.variables(), exchange.home)
+    try:
+        eventually(lambda: program("status", "--json").json["resting_orders"] > 0 or loop.poll() is not None)
+        assert buy().code == 0
+        loop.send_signal(signal.SIGSTOP)
+        assert program("cancel-all", "--json").json["remaining"] == 0
+        assert program("status", "--json").json["resting_orders"] == 0
+    finally:
+        loop.kill()
+        loop.communicate(timeout=60)
 
 
 def test_a_state_file_that_cannot_be_updated_changes_no_result(

@@ -222,11 +222,10 @@ def urgent_notes(status: RunStatus, now: Ts) -> Iterator[str]:
 
 def _stalled_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     if status.stalled_since is not None:
+        is_killed = status.halt.is_final and not (status.resting_orders or status.unknown_orders)
+        left = "" if is_killed else ". Its orders may be live: `kalshi cancel-all` cancels them"
         seconds = (now - status.stalled_since) // 1000
-        yield (
-            f"The loop (pid {status.pid}) is stalled: its last cycle was {seconds} s ago. Its orders may be live: "
-            "`kalshi cancel-all` cancels them"
-        )
+        yield f"The loop (pid {status.pid}) is stalled: its last cycle was {seconds} s ago{left}"
 
 
 def _last_run_notes(status: RunStatus, now: Ts) -> Iterator[str]:
@@ -342,6 +341,7 @@ def read_status(
     ends = [order.expires for order in resting if order.expires is not None]
     said = store.alerts(cycle.started) if store is not None and cycle is not None else ()
     blind_since = _blind_since(said) if who is not None else None
+    stalled = stalled_since(who, cycle, said, now)
     return RunStatus(
         env=env,
         mode=mode,
@@ -354,7 +354,7 @@ def read_status(
         stop_under_pause=store.stop_under_pause() if store is not None and halt.is_pause else NO_HALT,
         cycle=cycle,
         open_positions=sum(1 for position in ledger.positions.values() if position.qty),
-        unknown_orders=sum(1 for order in live if _is_unknown(order, is_running=who is not None)),
+        unknown_orders=sum(_is_unknown(order, is_tended=who is not None and stalled is None) for order in live),
         resting_orders=len(resting),
         external_orders=sum(order.is_foreign for order in resting),
         resting_until=max(ends) if ends and len(ends) == len(resting) else None,
@@ -362,7 +362,7 @@ def read_status(
         flatten_asked=Ts(asked) if asked and halt.state is TradingState.HALTED else None,
         blind_since=blind_since,
         account_read=_late_read(store, who, cycle, now) if blind_since is None else None,
-        stalled_since=stalled_since(who, cycle, said, now),
+        stalled_since=stalled,
         paused_by=_paused_by(halt, store),
         is_abandoned=who is None and cycle is not None and cycle.is_running,
         as_of=_as_of(store, cycle, live, [*known.fills, *known.settlements] if known is not None else []),
@@ -395,10 +395,10 @@ def _rests(order: Order, now: Ts) -> bool:
     return bool(order.order_id) and (order.expires is None or order.expires > now)
 
 
-def _is_unknown(order: Order, *, is_running: bool) -> bool:
-    """Return whether the outcome is unknown; without a running loop, also for an order that was being sent."""
+def _is_unknown(order: Order, *, is_tended: bool) -> bool:
+    """Return whether the outcome is unknown; unless a loop tends it, also for an order that was being sent."""
     is_sent = order.status is OrderStatus.SUBMITTED and not order.order_id
-    return order.status is OrderStatus.UNKNOWN or (is_sent and not is_running)
+    return order.status is OrderStatus.UNKNOWN or (is_sent and not is_tended)
 
 
 def stalled_since(who: LockHolder | None, cycle: Heartbeat | None, alerts: Sequence[AlertRaised], now: Ts) -> Ts | None:

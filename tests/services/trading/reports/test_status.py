@@ -255,11 +255,23 @@ def test_a_loop_that_holds_its_lock_and_completes_no_cycle_is_stalled(sim: Simul
         assert list(urgent_notes(status(sim), sim.clock.now())) == []
         sim.clock.advance(26)
         assert status(sim).stalled_since == last
-        assert said(sim).startswith(f"The loop (pid {os.getpid()}) is stalled: its last cycle was 41 s ago")
+        stalled = f"The loop (pid {os.getpid()}) is stalled: its last cycle was 41 s ago"
+        assert said(sim).startswith(f"{stalled}. Its orders may be live: `kalshi cancel-all`")
         assert list(urgent_notes(status(sim), sim.clock.now())) == said(sim).splitlines()[:1]
         beat(sim, pid=1)
         sim.clock.advance(60)
         assert status(sim).stalled_since is None, "that was another loop; this one has not begun yet"
+
+
+def test_a_stalled_loop_has_no_live_orders_once_the_kill_switch_recorded_the_end_of_each(sim: Simulation) -> None:
+    beat(sim)
+    sim.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", sim.clock.now()))
+    with lock(sim.path.parent / "trade.lock", sim.clock):
+        sim.clock.advance(41)
+        assert "may be live" not in said(sim)
+        on_file(sim, "being-sent", 90, order_id="", status=OrderStatus.SUBMITTED)
+        assert "Its orders may be live: `kalshi cancel-all` cancels them" in said(sim)
+        assert status(sim).unknown_orders == 1, "the stalled loop does not learn what became of it"
 
 
 def test_an_account_that_cannot_be_read_is_said_with_its_runbook(sim: Simulation) -> None:
