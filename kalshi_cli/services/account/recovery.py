@@ -153,17 +153,16 @@ def read_account(
 ) -> tuple[AccountSnapshot, list[Effect]]:
     """Read the whole account and repair differences; return the snapshot and the repairs, which are saved.
 
-    Alerts of the `expected` codes are not saved. For a state file without a fill, those about external orders that are
-    over are one warning.
+    Alerts of the `expected` codes are not saved. At a start, those about past orders are one warning: of kalshi with
+    another state file, which an older copy of this one does not know; for a state file without a fill, of anyone.
     """
-    is_first = engine.is_starting and not engine.state.last_entry
+    past = () if not engine.is_starting else ("OTHER_INSTANCE",) if engine.state.last_entry else EXTERNAL
     start = since if since is not None else Ts(max(0, engine.state.last_entry - OVERLAP_MS))
     orders = [*engine.state.orders.looked_for(), *lookup]
     known = engine.state.orders.by_order_id
     snapshot = account_snapshot(client, clock, since=start, live=orders, known=known)
     effects = engine.step(snapshot)
-    if is_first:
-        effects = _past_orders_together(engine.state, effects)
+    effects = _past_orders_together(engine.state, effects, past)
     with store.together() if len(effects) > MANY else nullcontext():
         for effect in effects:
             if not (isinstance(effect, AlertRaised) and effect.code in expected):
@@ -171,11 +170,11 @@ def read_account(
     return snapshot, effects
 
 
-def _past_orders_together(state: EngineState, effects: list[Effect]) -> list[Effect]:
-    """Replace the alerts about external orders that can no longer trade by one: they are the account's history."""
+def _past_orders_together(state: EngineState, effects: list[Effect], codes: Collection[str]) -> list[Effect]:
+    """Replace the alerts of these codes about orders that are over by one: they are the account's history."""
 
     def is_past(effect: Effect) -> bool:
-        if not (isinstance(effect, AlertRaised) and effect.code in EXTERNAL):
+        if not (isinstance(effect, AlertRaised) and effect.code in codes):
             return False
         order = state.orders.by_order_id(effect.subject)
         return order is not None and not order.status.is_live
@@ -183,8 +182,11 @@ def _past_orders_together(state: EngineState, effects: list[Effect]) -> list[Eff
     past = {effect.code for effect in effects if isinstance(effect, AlertRaised) and is_past(effect)}
     if not past:
         return effects
-    number = sum(map(is_past, effects))
-    text = f"{pluralize(number, 'order')} of before this state file, all over: their fills count, none can trade"
+    orders = pluralize(sum(map(is_past, effects)), "order")
+    text = (
+        f"{orders} that this state file did not know, all over: their fills count, none can trade. Expected after a"
+        " new, rebuilt or older state file; otherwise kalshi trades on another machine: `kalshi runbook strangers`"
+    )
     alert = AlertRaised(state.now, "warning", max(past), "account", text)
     return [*(effect for effect in effects if not is_past(effect)), alert]
 

@@ -586,12 +586,35 @@ def test_of_the_orders_before_a_new_state_file_the_live_ones_are_named_and_the_o
     assert named.startswith("CRITICAL FOREIGN_ACTIVITY ")
     assert live[:8] in named
     assert counted.startswith("WARNING OTHER_INSTANCE account")
-    assert "3 orders of before this state file, all over" in counted
+    assert "3 orders that this state file did not know, all over" in counted
     assert len(sim.store.fills()) == 3, "they count"
-    stranger(sim, f"{OWN_ID}9", price=cents(41))
+    stranger(sim, "web-2", price=cents(41))
     sim.take(ASK, 41, 10)
     desk.send(*desk.propose(ticket()))
-    assert [line.split()[:2] for line in said[2:]] == [["CRITICAL", "OTHER_INSTANCE"]], "later ones are not of before"
+    assert [line.split()[:2] for line in said[2:]] == [["CRITICAL", "FOREIGN_ACTIVITY"]], "later ones are not of before"
+
+
+def test_orders_of_kalshi_that_an_older_copy_of_the_state_file_does_not_know_are_one_warning_if_they_are_over(
+    sim: Simulation,
+) -> None:
+    sim.market()
+    sim.place(price=cents(41))
+    sim.take(ASK, 41, 10)
+    said: list[str] = []
+    desk = sim.desk()
+    desk.send(*desk.propose(ticket()))  # the copy has a fill
+    for number in range(2):
+        stranger(sim, f"{OWN_ID}{number}", price=cents(41))
+        sim.take(ASK, 41, 10)
+    desk.store = NotifyingStore(sim.store, said.append)
+    desk.send(*desk.propose(ticket()))
+    (line,) = said
+    assert line.startswith("WARNING OTHER_INSTANCE account")
+    assert "2 orders that this state file did not know, all over" in line
+    live = stranger(sim, f"{OWN_ID}9", price=cents(39))
+    desk.send(*desk.propose(ticket()))
+    assert said[1].startswith("CRITICAL OTHER_INSTANCE "), "it can still trade"
+    assert live[:8] in said[1]
 
 
 def test_a_person_hears_what_is_critical_while_their_order_is_placed(sim: Simulation) -> None:
