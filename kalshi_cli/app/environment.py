@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from kalshi_cli.app.outputs import log_line
 from kalshi_cli.base.clock import Clock, SystemClock
 from kalshi_cli.base.errors import CredentialsError, Distrust, UnreachableError, refuse
-from kalshi_cli.config.config import Config, event_socket, log_folder, refuse_other_hosts, state_dir
+from kalshi_cli.config.config import Config, event_socket, log_folder, refuse_other_hosts, refuse_read_only, state_dir
 from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.account.order_index import OWN_ID
 from kalshi_cli.exchange.rest.signing import Signer, load_key, parse_key
@@ -198,7 +198,9 @@ class Environment:
         return Background(self.simulator, self.machine, self.note).find()
 
     def control(self, command: str, fields: dict[str, object]) -> ControlReport:
-        """Send a control command, which no member can, to the simulated exchange."""
+        """Send a control command, which no member can, to the simulated exchange. In read-only mode only `status`."""
+        if command != "status":
+            refuse_read_only(self.config)
         return self.simulator.control(command, fields, lambda: self.served)
 
     def serving(self) -> tuple[Announcement | None, ControlReport | None]:
@@ -215,6 +217,7 @@ class Environment:
 
     def reset(self) -> None:
         """Delete the simulated exchange, and the local state of trading there."""
+        refuse_read_only(self.config)
         from kalshi_cli.store.lock import lock, no_kill
 
         own = self.homes[0].folder

@@ -6,6 +6,7 @@
     │       ├── HostError          2  ... names a host that does not belong to the environment
     │       └── UntrustedError     2  ... or the state directory may have been changed by another user
     ├── RefusedError               3  refused by kalshi; nothing was sent
+    │   └── ReadOnlyError          3  ... because KALSHI_READ_ONLY is set
     ├── ExchangeError              4  rejected by the exchange
     │   ├── NotFoundError          4  ... because the object does not exist (404)
     │   ├── CredentialsError       5  ... because of the key, its scope, or the clock
@@ -96,6 +97,20 @@ class RefusedError(KalshiError):
 
     exit_code = ExitCode.REFUSED
     default_code = "refused"
+
+
+class ReadOnlyError(RefusedError):
+    """KALSHI_READ_ONLY blocks all writes."""
+
+    default_code = "READ_ONLY"
+
+    def __init__(
+        self,
+        message: str = "KALSHI_READ_ONLY blocks all writes; nothing was sent",
+        *,
+        hint: str = "unset KALSHI_READ_ONLY to allow writes",
+    ) -> None:
+        super().__init__(message, hint=hint)
 
 
 class ExchangeError(KalshiError):

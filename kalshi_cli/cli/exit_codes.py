@@ -38,14 +38,11 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
     (_ALONE | {ExitCode.UNREACHABLE}, "optimize"),
     (_STATE | {ExitCode.UNKNOWN_OUTCOME}, "stop"),
     (_WRITE, "resume"),
-    (
-        _CONTROL,
-        """sim serve; sim start; sim stop; sim status; sim pause; sim halt; sim resume; sim close; sim settle;
-        sim dispute; sim amend; sim clock; sim shuffle; sim stream; sim spot""",
-    ),
+    (_CONTROL, "sim serve; sim start; sim stop; sim status"),
     (
         _CONTROL | {ExitCode.REFUSED},
-        "sim reset",
+        """sim reset; sim pause; sim halt; sim resume; sim close; sim settle; sim dispute; sim amend; sim clock;
+        sim shuffle; sim stream; sim spot""",
     ),
     (
         _READ,

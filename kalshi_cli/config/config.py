@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from kalshi_cli.base.errors import ConfigError, HostError
+from kalshi_cli.base.errors import ConfigError, HostError, ReadOnlyError
 from kalshi_cli.base.text import is_loopback
 from kalshi_cli.config import schema
 from kalshi_cli.config.hosts import OWN_HOSTS, OtherHost, other_hosts
@@ -142,6 +142,12 @@ def refuse_unread_limits(config: Config) -> None:
             f"Refused, because a limit would be missing. {config.unread_limits[0]}",
             hint="correct the name of the variable, or unset it",
         )
+
+
+def refuse_read_only(config: Config) -> None:
+    """Raise ReadOnlyError while KALSHI_READ_ONLY is set."""
+    if config.read_only:
+        raise ReadOnlyError
 
 
 def refuse_other_hosts(config: Config, *settings: str) -> None:

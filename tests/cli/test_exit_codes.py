@@ -88,8 +88,15 @@ def test_3_every_write_while_read_only(exchange: Served, monkeypatch: pytest.Mon
     monkeypatch.setenv("KALSHI_READ_ONLY", "1")
     assert_error(place(), 3, "READ_ONLY", "KALSHI_READ_ONLY")
     order_id = exchange.submit("alice", TWO_SIDED, BID, "0.41", "1").order_id
-    assert_error(program("order", "cancel", order_id, "--json"), 3, "read_only", "KALSHI_READ_ONLY")
+    for words in (
+        ("order", "cancel", order_id), ("order", "group", "create", "--limit", "5"), ("close", TWO_SIDED),
+        ("api", "DELETE", f"/portfolio/events/orders/{order_id}"), ("cancel-all",), ("resume", "--reason", "y"),
+        ("unlock", TWO_SIDED), ("sim", "reset"), ("sim", "settle", TWO_SIDED, "--value", "yes"),
+    ):  # fmt: skip
+        assert_error(program(*words, "--json"), 3, "READ_ONLY", "KALSHI_READ_ONLY")
     assert len(exchange.resting()) == 1
+    assert program("status", "--json").json["state_code"] == "CANCEL_ALL", "the kill switch halts"
+    assert program("pause", "--reason", "lunch").code == 0, "it only makes trading safer"
 
 
 @pytest.mark.parametrize("name", ["KALSHI_READONLY", "KALSHI_RISK_MAX_ORDER_COUNT"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.extras import account_opener, require_extra
 from kalshi_cli.cli.options import CommandGroup, flags_of, load_config
 from kalshi_cli.cli.screen.output import Format, flush_out, info, write_out
+
+if TYPE_CHECKING:
+    from kalshi_cli.web.server import WebOptions
 
 app = CommandGroup("Serve a web page and a JSON API of the account.")
 
@@ -53,7 +56,8 @@ def serve(
     curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8765/api/v1/portfolio
     """
     require_extra("screens", "starlette")
-    public = load_config(ctx).web.public_url.rstrip("/")
+    config = load_config(ctx)
+    public = config.web.public_url.rstrip("/")
     tokens = _tokens(token_file) if token_file is not None else ()
     if (tls_cert is None) != (tls_key is None):
         raise UsageError("TLS needs both a certificate and a key", hint="give --tls-cert and --tls-key")
@@ -76,7 +80,6 @@ def serve(
         own = tuple(f"{scheme}://{name}:{at}" for name in names)
         clock = SystemClock()
         access = Access((*own, *([public] if public else [])), tokens, clock.monotonic, new_secret)
-
         is_for_program = flags_of(ctx).form in (Format.JSON, Format.NDJSON)
 
         def show_link() -> None:
@@ -91,7 +94,7 @@ def serve(
         options = WebOptions(
             may_stop=allow_stop, may_write=allow_writes, is_secure=scheme == "https" or public.startswith("https:")
         )
-        info(f"{_allowed(allow_stop, allow_writes)}. Each link works once. Ctrl-C stops the page, not a loop")
+        info(f"{_allowed(options, config.read_only)}. Each link works once. Ctrl-C stops the page, not a loop")
         web = WebApp(account_opener(ctx), clock, access, options, show_link)
         show_link()
         run(web, listener, tls_cert, tls_key)
@@ -105,10 +108,12 @@ def _end_of_link(clock: SystemClock) -> str:
     return format_clock(Ts(clock.now() + int(1000 * LINK_S)))
 
 
-def _allowed(may_stop: bool, may_write: bool) -> str:
-    if may_write:
+def _allowed(options: WebOptions, is_read_only: bool) -> str:
+    if is_read_only and (options.may_stop or options.may_write):
+        return "The page can pause and halt trading, but sends nothing to the exchange: KALSHI_READ_ONLY is set"
+    if options.may_write:
         return "The page can do everything, orders included; each write shows its plan and asks"
-    if may_stop:
+    if options.may_stop:
         return "The page can pause, cancel and use the kill switch; for orders, add --allow-writes"
     return "The page is read-only; to act on it, add --allow-stop or --allow-writes"
 

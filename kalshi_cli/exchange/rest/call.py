@@ -291,9 +291,7 @@ class RestTransport:
 
     def _check_allowed(self, method: str, is_public: bool) -> None:
         if method != "GET" and self.is_read_only:
-            raise errors.RefusedError(
-                "Read-only mode: nothing was sent", hint="unset KALSHI_READ_ONLY to allow writes", code="read_only"
-            )
+            raise errors.ReadOnlyError
         if self.signer is None and not is_public:
             raise errors.CredentialsError(
                 f"{self._host} requires an API key, and none is configured",

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from kalshi_cli.base.errors import CredentialsError, KalshiError, OutcomeUnknownError, RefusedError, StateFileError
+from kalshi_cli.base.errors import CredentialsError, KalshiError, OutcomeUnknownError, ReadOnlyError, StateFileError
 from kalshi_cli.base.units import format_ts, pluralize, show_price, show_qty
 from kalshi_cli.core.account.reconciliation import provable_at
 from kalshi_cli.core.model.order_terms import BID
@@ -254,9 +254,9 @@ class KillRun:
         return is_written
 
     def run(self) -> None:
-        """Cancel and verify, then check that the halt is still on file. RefusedError where writes are switched off."""
+        """Cancel and verify, then check that the halt is still on file. ReadOnlyError where writes are switched off."""
         if self._resources.config.read_only:
-            raise RefusedError("Cannot cancel: KALSHI_READ_ONLY is set", hint="unset it and run this again")
+            raise ReadOnlyError("Cannot cancel: KALSHI_READ_ONLY is set", hint="unset it and run this again")
         self._until = self._resources.machine.monotonic() + self._within_s
         self.outcome = self._cancel()
         self.keep()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from kalshi_cli.base.checked import check_whole
-from kalshi_cli.base.errors import NotFoundError, RefusedError, StateFileError, UsageError
+from kalshi_cli.base.errors import NotFoundError, StateFileError, UsageError
 from kalshi_cli.base.units import Qty, format_qty, pluralize, show_qty
+from kalshi_cli.config.config import refuse_read_only
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.services.orders.cancel import ID_LENGTH, MIN_PREFIX
 from kalshi_cli.services.plans import PlanningService
@@ -97,8 +98,7 @@ class OrderGroupService(PlanningService):
         **terms: str,
     ) -> GroupPlan:
         """Plan a change of a group. Reads the group first: each write must name its shard."""
-        if self._resources.config.read_only:
-            raise RefusedError("KALSHI_READ_ONLY blocks all writes", hint="unset KALSHI_READ_ONLY", code="READ_ONLY")
+        refuse_read_only(self._resources.config)
         group = self._read(group_id, subaccount)
 
         def change() -> GroupActionResult:

@@ -15,13 +15,12 @@ from kalshi_cli.base.errors import (
     HaltedError,
     KalshiError,
     OutcomeUnknownError,
-    RefusedError,
     StateFileError,
     UnreachableError,
     UsageError,
 )
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_price, show_qty
-from kalshi_cli.config.config import refuse_unread_limits
+from kalshi_cli.config.config import refuse_read_only, refuse_unread_limits
 from kalshi_cli.core.account.closed_markets import ClosedMarket
 from kalshi_cli.core.account.order_index import is_as_sent
 from kalshi_cli.core.engine.engine import TradingEngine
@@ -439,8 +438,8 @@ def open_order_entry(resources: Resources, *, is_rehearsal: bool = False) -> Ord
     ConfigError where a limit is missing because its variable is mistyped. A rehearsal writes nothing.
     """
     refuse_unread_limits(resources.config)
-    if resources.config.read_only and not is_rehearsal:
-        raise RefusedError("KALSHI_READ_ONLY blocks all writes", hint="unset KALSHI_READ_ONLY", code="READ_ONLY")
+    if not is_rehearsal:
+        refuse_read_only(resources.config)
     learn_key(resources, None if is_rehearsal else resources.store)
     store: OrderStore = (
         ReadOnlyStore(resources.remembered()) if is_rehearsal else NotifyingStore(resources.store, resources.tell)

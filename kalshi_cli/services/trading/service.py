@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from kalshi_cli.base.checked import check_number, check_text
 from kalshi_cli.base.errors import RefusedError, StateFileError, UsageError
 from kalshi_cli.base.units import Ts
+from kalshi_cli.config.config import refuse_read_only
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.services.resources import Home, Resources
@@ -100,7 +101,8 @@ class TradingService(PlanningService):
         return self._control.doubts()
 
     def plan_resume(self, reason: str) -> ControlPlan[ResumeView]:
-        """Plan to end every halt and pause. A reason is required."""
+        """Plan to end every halt and pause. A reason is required. ReadOnlyError where writes are switched off."""
+        refuse_read_only(self._resources.config)
         text = _reason(reason)
         return self._plan("resume", lambda: self._resume(text), text, describe(self._control.now()))
 
@@ -154,7 +156,8 @@ class TradingService(PlanningService):
         return self._plan("lock", execute, text, f"until {until}", ticker=name, lasts_s=lasts_s)
 
     def plan_unlock(self, ticker: str) -> ControlPlan[None]:
-        """Plan to remove the lock of a market."""
+        """Plan to remove the lock of a market. ReadOnlyError where writes are switched off."""
+        refuse_read_only(self._resources.config)
         name = ticker.upper()
 
         def execute() -> None:

@@ -163,7 +163,7 @@ def test_read_only_refuses_every_write(exchange: Served, line: str, monkeypatch:
     monkeypatch.setenv("KALSHI_READ_ONLY", "1")
     ended = program(*line.split(), "--json")
     assert ended.code == 3
-    assert ended.error["code"] == "read_only"
+    assert ended.error["code"] == "READ_ONLY"
 
 
 def test_a_transfer_whose_answer_was_lost_is_found_and_not_sent_again(exchange: Served, proxy: FaultProxy) -> None:
