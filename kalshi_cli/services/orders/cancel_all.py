@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from kalshi_cli.base.errors import CredentialsError, KalshiError, OutcomeUnknownError, ReadOnlyError, StateFileError
-from kalshi_cli.base.units import format_ts, pluralize, show_price, show_qty
+from kalshi_cli.base.units import Ts, format_ts, pluralize, show_price, show_qty
 from kalshi_cli.core.account.reconciliation import provable_at
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order
@@ -318,7 +318,8 @@ class KillRun:
         is_unhalted = self._lock is not None and not self.halted
         if not self.outcome.is_clean:
             known = f"; {self._on_file}" if self._on_file else ""
-            return _unclean(self.outcome, halt=known + (f"; {_UNHALTED}" if is_unhalted else ""))
+            halt = known + (f"; {_UNHALTED}" if is_unhalted else "")
+            return _unclean(self.outcome, halt=halt, now=self._resources.clock.now())
         if is_unhalted:
             return StateFileError(
                 f"{pluralize(self.outcome.canceled, 'order')} canceled and none remains, but {_UNHALTED}",
@@ -328,7 +329,7 @@ class KillRun:
         return None
 
 
-def _unclean(outcome: kill_switch.KillSwitchResult, *, halt: str) -> OutcomeUnknownError:
+def _unclean(outcome: kill_switch.KillSwitchResult, *, halt: str, now: Ts) -> OutcomeUnknownError:
     ids = ", ".join(map(describe_order, outcome.remaining_orders[:MAX_IDS]))
     more = f" and {outcome.remaining - MAX_IDS} more" if outcome.remaining > MAX_IDS else ""
     if outcome.is_verified:
@@ -362,9 +363,8 @@ def _unclean(outcome: kill_switch.KillSwitchResult, *, halt: str) -> OutcomeUnkn
         what += (
             f"; {pluralize(len(outcome.in_doubt), 'order')} of your own got no response and may still arrive: {names}"
         )
-        last = format_ts(max(provable_at(order) for order in outcome.in_doubt))
-        hint = (
-            f"run `kalshi order reconcile` after {last}, when an order that never arrived can be proven absent; "
-            "then run this again"
-        )
+        due, when = max(provable_at(order) for order in outcome.in_doubt), ""
+        if due > now:
+            when = f" after {format_ts(due)}, when an order that never arrived can be proven absent"
+        hint = f"run `kalshi order reconcile`{when}; then run this again"
     return OutcomeUnknownError(f"After {outcome.seconds:.0f} s: {what}{halt}", hint=hint)

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from kalshi_cli.base.units import Ts, cents, contracts
+from kalshi_cli.core.account.reconciliation import provable_at
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.wire.quotes import RfqQuote
@@ -40,8 +41,16 @@ def test_nothing_less_is(change: dict[str, object]) -> None:
 
 def test_orders_that_ended_with_their_group_are_not_said_to_be_uncanceled() -> None:
     outcome = msgspec.structs.replace(CLEAN, canceled=5, is_verified=False, is_answered=False, triggered=("g1",))
-    said = _unclean(outcome, halt="").message
+    said = _unclean(outcome, halt="", now=Ts(1)).message
     assert "triggered 1 order group, and 5 orders ended with that" in said
     assert "orders outside of the groups may be live" in said
-    alone = _unclean(msgspec.structs.replace(outcome, canceled=0, triggered=()), halt="").message
+    alone = _unclean(msgspec.structs.replace(outcome, canceled=0, triggered=()), halt="", now=Ts(1)).message
     assert alone.endswith("the exchange answered no cancel of this run")
+
+
+def test_the_hint_about_an_unconfirmed_order_names_the_time_of_its_proof_only_while_that_is_to_come() -> None:
+    lost = msgspec.structs.replace(ORDER, order_id="", status=OrderStatus.UNKNOWN)
+    outcome = msgspec.structs.replace(CLEAN, is_verified=False, in_doubt=(lost,))
+    due = provable_at(lost)
+    assert "`kalshi order reconcile` after 1970-01-01T" in _unclean(outcome, halt="", now=Ts(due - 1)).hint
+    assert _unclean(outcome, halt="", now=due).hint == "run `kalshi order reconcile`; then run this again"
