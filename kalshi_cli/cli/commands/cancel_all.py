@@ -62,8 +62,9 @@ def cancel_all(
     counted. With `--event` or `--ticker`, trading is not halted.
 
     Exit code 0 only when no order remains; 7 when orders may be live; 8 when the halt could not be saved, or a file
-    of the state directory cannot be used and no order is known to be live; the message says which. The first Ctrl-C
-    (or SIGTERM) waits until the exchange has answered the cancels and then ends with 7; a second one ends at once.
+    of the state directory prevented every cancel and no order is known to be live; the message says which. A damaged
+    state file prevents nothing. The first Ctrl-C (or SIGTERM) waits until the exchange has answered the cancels and
+    then ends with 7; a second one ends at once.
 
     With `--flatten`, the positions of the primary subaccount are closed afterwards, as `kalshi flatten` does, once no
     order remains. If that cannot be verified, no position is closed.
