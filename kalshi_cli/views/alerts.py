@@ -60,9 +60,10 @@ class UndeliveredNoticeRow(OutputRow, frozen=True, kw_only=True):
     tries: int
     error: TruncatableText
     notice_id: str
+    channel: str
 
-    named = names(code="notice.code", subject="notice.subject")
-    shown = ("sink", "code", "status", "created", "error", "tries", "tier", "subject")
+    named = names(code="notice.code", subject="notice.subject", channel="sink")
+    shown = ("channel", "code", "status", "created", "error", "tries", "tier", "subject")
     vital = ("code", "status", "created")
 
 
@@ -86,9 +87,10 @@ class AlertChannelRow(OutputRow, frozen=True, kw_only=True):
     last_failed: Ts | None
     retry: Ts | None
     error: TruncatableText
+    channel: str
 
-    named = names(retry="retry_at")
-    shown = ("sink", "hears", "last_delivered", "failures", "error", "last_failed", "address")
+    named = names(retry="retry_at", channel="sink")
+    shown = ("channel", "hears", "last_delivered", "failures", "error", "last_failed", "address")
     vital = ("hears", "last_delivered")
     wraps = True
 
@@ -112,7 +114,9 @@ class DeliveryRow(OutputRow, frozen=True, kw_only=True):
     sink: str
     delivered: bool
     detail: TruncatableText
+    channel: str
 
+    shown = ("channel", "delivered", "detail")
     wraps = True
 
 

@@ -190,9 +190,8 @@ class MonitoringService:
         rows = []
         for name in [only] if only else sinks:
             sent = notifier.deliver(name, notice)
-            rows.append(
-                DeliveryRow(sink=name, delivered=sent.outcome == "delivered", detail=TruncatableText(sent.text))
-            )
+            is_delivered, detail = sent.outcome == "delivered", TruncatableText(sent.text)
+            rows.append(DeliveryRow(sink=name, channel=name, delivered=is_delivered, detail=detail))
         return rows
 
 

@@ -14,7 +14,8 @@ from kalshi_cli.cli.commands.alerts import MAX_ENDED, MAX_ENDED_LENGTH, brief
 from kalshi_cli.cli.main import main
 from kalshi_cli.cli.screen.brief import AlertLine, AlertsScreen
 from kalshi_cli.cli.screen.tables import draw_rows
-from kalshi_cli.views.alerts import AlertRow, AlertsView
+from kalshi_cli.store.alert_tables import AlertChannelState
+from kalshi_cli.views.alerts import AlertChannelRow, AlertRow, AlertsView
 from kalshi_cli.views.formats import TruncatableText
 
 Capture = pytest.CaptureFixture[str]
@@ -116,3 +117,14 @@ def test_the_severity_and_the_subject_of_an_alert_are_shown_at_any_width(
     assert words.startswith("critical ")
     assert {"KXHIGHNY-26NOV21-B53.5:", "ORDER_UNKNOWN_LONG", *ROW.text.split()} <= set(words.split())
     assert max(len(line.rstrip()) for line in lines) <= width
+
+
+def test_the_hint_of_a_narrow_list_names_the_channel_as_its_column_does(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    row = AlertChannelRow.of(AlertChannelState(sink="phone"), address="https://example.com/…", hears="critical warning")
+    draw_rows(AlertChannelRow, [row], "", Ts(1_780_000_100_000))
+    shown = capsys.readouterr()
+    assert shown.out.split()[0] == "channel"
+    assert "To see them: --fields channel," in " ".join(shown.err.split())

@@ -306,6 +306,7 @@ def test_a_test_notice_reaches_every_sink_or_says_which_it_did_not(exchange: Ser
     ended = program("alerts", "test", "--json")
     assert (ended.code, ended.error["code"], ended.error["message"]) == (1, "not_delivered", "Not delivered: chat")
     assert {row["sink"]: row["delivered"] for row in ended.json} == {"phone": True, "chat": False}
+    assert [row["channel"] for row in ended.json] == [row["sink"] for row in ended.json]
     assert SECRET not in ended.out + ended.err
     assert [notice["kind"] for notice in told(phone)] == ["test", "test"]
     assert program("alerts", "test", "phone").code == 0
