@@ -42,7 +42,7 @@ NUMBERS: dict[str, tuple[object, object]] = {
     "the account is read while in doubt after": (live_venue.SOON_S, 1.0),
     "a loop waits for one answer": (live_venue.GET_WITHIN_S, 3.0),
     "a loop waits for one read": (live_venue.READ_WITHIN_S, 10.0),
-    "an account out of sight is told after": (live_venue.UNREADABLE_AFTER_S, 15.0),
+    "an account out of sight is told after": (live_venue.UNREADABLE_AFTER_S, 20.0),
     "a read that is this old is no sight": (live_venue.STALE_SNAPSHOT_MS, 30_000),
     "the clock may be off by": ((live_venue.SKEW_TOLD_MS, live_venue.SKEW_REFUSED_MS), (1_250, 5_000)),
     "messages may come late by": (live_feed.MAX_LAG_MS, 10_000),

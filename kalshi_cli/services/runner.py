@@ -8,7 +8,7 @@ from typing import Protocol
 
 from kalshi_cli.base.errors import HaltedError, KalshiError
 from kalshi_cli.core.model.effects import AmendOrder, Effect, SubmitOrder
-from kalshi_cli.core.model.messages import AmendEnded, ExternalOrders, Message, OrderRejected
+from kalshi_cli.core.model.messages import AccountVisibility, AmendEnded, ExternalOrders, Message, OrderRejected
 from kalshi_cli.store.records import ConcurrentChangeError
 
 MAX_CASCADE = 10_000
@@ -78,7 +78,8 @@ def process_messages(
     """Pass messages, and all messages that they trigger, through the engine; first, perform the effects `before`.
 
     Replies come before the next message, or the engine would decide on stale order state. They also come, with all
-    their effects, before the next order or amend is sent: they may stop it. Every effect is recorded before it is
+    their effects, before the next order or amend is sent: they may stop it. An account that cannot be read is reported
+    at once, because each cancel may wait for its timeout. Every effect is recorded before it is
     performed: no commit, no order. Where recording or performing fails, nothing more is performed, but the engine still
     takes the replies that had arrived, and learns what was not sent, so that it knows which orders are live.
     """
@@ -86,6 +87,9 @@ def process_messages(
     steps = 0
     try:
         while effects or replies or coming:
+            if replies and isinstance(replies[-1], AccountVisibility):
+                effects.extendleft(reversed(list(engine.step(replies.pop()))))
+                continue
             if effects and not (replies and isinstance(effects[0], SubmitOrder | AmendOrder)):
                 refusals = _record(effects[0], store)
                 effect = effects.popleft()  # Until it is recorded, it counts as not sent.

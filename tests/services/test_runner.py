@@ -9,7 +9,15 @@ import pytest
 from kalshi_cli.base.errors import HaltedError, KalshiError, StateFileError
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.effects import AlertRaised, AmendOrder, Effect, ResyncBook, SubmitOrder
-from kalshi_cli.core.model.messages import AmendEnded, ExternalOrders, Message, OrderRejected, Quote, Tick
+from kalshi_cli.core.model.messages import (
+    AccountVisibility,
+    AmendEnded,
+    ExternalOrders,
+    Message,
+    OrderRejected,
+    Quote,
+    Tick,
+)
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.services.runner import MAX_CASCADE, NOT_SENT, process_messages, run
@@ -251,3 +259,25 @@ def test_an_amend_that_the_state_file_does_not_take_leaves_the_order_as_it_was()
     before = amend("1").before
     assert parts.heard[1:] == [ExternalOrders(Ts(1), ()), AmendEnded(Ts(1), before, "HALTED", "halted meanwhile")]
     assert parts.log == [], "and nothing was sent"
+
+
+def test_an_account_out_of_sight_is_reported_before_the_next_cancel_waits_for_its_timeout() -> None:
+    class Hanging(Parts):
+        """The first of two cancels fails and shows that the account is out of sight."""
+
+        def step(self, message: Message) -> list[Effect]:
+            self.log.append(f"step {type(message).__name__}")
+            if isinstance(message, AccountVisibility):
+                return [AlertRaised(Ts(1), "critical", "BLIND", "account", "why")]
+            return [ResyncBook("1", "x"), ResyncBook("2", "x")] if type(message) is Tick else []
+
+        def perform(self, effect: Effect) -> Iterable[Message]:
+            self.log.append(f"perform {getattr(effect, 'ticker', 'alert')}")
+            is_first = isinstance(effect, ResyncBook) and effect.ticker == "1"
+            return [said(1), AccountVisibility(Ts(1), Ts(0), "why")] if is_first else []
+
+    parts = Hanging()
+    process_messages([Tick(Ts(1))], parts, parts, parts)
+    assert [line for line in parts.log if not line.startswith("record")] == [
+        "step Tick", "perform 1", "step AccountVisibility", "perform alert", "perform 2", "step Quote",
+    ]  # fmt: skip

@@ -25,8 +25,8 @@ DOUBT = (
         "a failed cancel leaves the order live",
         "404 taken for proof (F20)",
         "exchange/live/live_venue.py",
-        "return [messages.CancelFailed(self.clock.now(), order.order_id, order.client_order_id, _code(error))]",
-        "return [messages.OrderCanceled(self.clock.now(), order.order_id, order.client_order_id)]",
+        "failed = messages.CancelFailed(self.clock.now(), order.order_id, order.client_order_id, _code(error))",
+        "failed = messages.OrderCanceled(self.clock.now(), order.order_id, order.client_order_id)",
         ("tests/exchange/live/test_live_venue.py",),
     ),
     Mutant(

@@ -197,7 +197,7 @@ RECOVERY = (
         "an account out of sight is told",
         "strategies trade on for hours while nothing of the account is known",
         "exchange/live/live_venue.py",
-        "UNREADABLE_AFTER_S = 15.0",
+        "UNREADABLE_AFTER_S = 20.0",
         "UNREADABLE_AFTER_S = 1e9",
         ("tests/exchange/live/test_live_venue.py",),
     ),

@@ -6,10 +6,10 @@ resumes. An announced pause is not an incident.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from kalshi_cli.base.units import format_ts, pluralize
+from kalshi_cli.base.units import Ts, format_ts, pluralize
 from kalshi_cli.core.model.effects import AlertRaised, Effect
 from kalshi_cli.core.model.exchange import ExchangeStatus
 from kalshi_cli.core.model.messages import AccountVisibility, ExchangeChange, Message
@@ -80,12 +80,20 @@ def _on_sight(state: EngineState, message: AccountVisibility) -> list[Effect]:
     """Report that the account cannot be read, or that it can be read again."""
     was, state.blind_since = state.blind_since, message.blind_since
     if message.blind_since is not None and was is None:
-        live = len(state.orders.live())
         since = format_ts(message.blind_since)
-        orders = f"{pluralize(live, 'order')} may be live: cancel on the web site" if live else "no own order is live"
+        orders = _may_be_live([order.expires for order in state.orders.live()])
         text = f"The account has been unreadable since {since} ({message.reason}); {orders}"
         return [AlertRaised(message.blind_since, "critical", "BLIND", "account", text)]
     if message.blind_since is None and was is not None:
         text = f"The account can be read again, after {(message.ts - was) // 1000} s"
         return [AlertRaised(message.ts, "info", "SIGHTED", "account", text)]
     return []
+
+
+def _may_be_live(expirations: Sequence[Ts | None]) -> str:
+    """Return how many own orders may be live, and until when at the latest, if each of them expires."""
+    if not expirations:
+        return "no own order is live"
+    known = [expires for expires in expirations if expires is not None]
+    until = f" until {format_ts(max(known))} at the latest" if len(known) == len(expirations) else ""
+    return f"{pluralize(len(expirations), 'order')} may be live{until}: cancel on the web site"

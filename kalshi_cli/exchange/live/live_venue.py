@@ -46,8 +46,9 @@ GET_WITHIN_S = 3.0
 READ_WITHIN_S = 10.0
 """Time for one read of the account with all its requests."""
 
-UNREADABLE_AFTER_S = 15.0
-"""An account that was unreadable for about this long is reported, well within half a minute."""
+UNREADABLE_AFTER_S = 20.0
+"""An account that was last read this long ago is reported at the next call without a response: within half a minute,
+also where each call waits for its timeout. In normal operation it is read every eight seconds."""
 
 STALE_SNAPSHOT_MS = 30_000
 """Account reads that are older than this count as unreadable; a lag of five seconds is common."""
@@ -91,7 +92,7 @@ class LiveVenue:
         self._refused_writes = 0
         self._inactive: set[str] = set()
         self._sighted = self.clock.now()
-        self._failing_since: float | None = None
+        self._read_at = self.clock.monotonic()
         self._is_blind = False
         self._status: ExchangeStatus | None = None
         self._status_due_at = self.clock.monotonic()
@@ -128,11 +129,12 @@ class LiveVenue:
         except errors.OutcomeUnknownError as error:
             self._hurry()
             reason = f"{ID_TAKEN}: {error.message}" if error.code == ID_TAKEN else error.message
-            return [messages.OrderUnknown(self.clock.now(), name, reason)]
+            return [messages.OrderUnknown(self.clock.now(), name, reason), *self._unanswered(error)]
         except errors.KalshiError as error:
             # Every other error means that nothing is live.
             self._note_refusal(error, is_write=True)
-            return [messages.OrderRejected(self.clock.now(), name, _code(error), error.message)]
+            rejected = messages.OrderRejected(self.clock.now(), name, _code(error), error.message)
+            return [rejected, *self._unanswered(error)]
         return self._with_fills(accepted, order.ticker)
 
     def submit_batch(self, submits: Sequence[SubmitOrder]) -> list[Message]:
@@ -160,9 +162,9 @@ class LiveVenue:
         """Amend an order. A 404 proves nothing: the order may have filled on its new terms, or not be visible yet."""
         try:
             ended = self.client.amend_order(effect.before, effect.wanted, effect.reviewed)
-        except (errors.OutcomeUnknownError, errors.NotFoundError):
+        except (errors.OutcomeUnknownError, errors.NotFoundError) as error:
             self._hurry()
-            return []
+            return self._unanswered(error)
         except errors.KalshiError as error:
             self._note_refusal(error, is_write=True)
             return [messages.AmendEnded(self.clock.now(), effect.before, _code(error), error.message)]
@@ -193,7 +195,8 @@ class LiveVenue:
         except errors.KalshiError as error:
             self._note_refusal(error, is_write=True)
             self._hurry()
-            return [messages.CancelFailed(self.clock.now(), order.order_id, order.client_order_id, _code(error))]
+            failed = messages.CancelFailed(self.clock.now(), order.order_id, order.client_order_id, _code(error))
+            return [failed, *self._unanswered(error)]
 
     def _resync(self, ticker: str) -> list[Message]:
         if self.stream is not None:
@@ -256,8 +259,8 @@ class LiveVenue:
         self._failures = self._refusals = 0
         self._since = max(self._since, Ts(min(snapshot.as_of, snapshot.ts) - OVERLAP_MS))
         self._due_at = self.clock.monotonic() + (SOON_S if self._is_in_doubt else self.every_s)
+        self._read_at = self.clock.monotonic()
         self._check_clock()
-        self._failing_since = None
         return [*self._sight(snapshot), snapshot]
 
     def _sight(self, snapshot: messages.AccountSnapshot) -> list[Message]:
@@ -280,17 +283,31 @@ class LiveVenue:
         self._note_refusal(error)
         if not self._failures:
             self.tell(f"The account could not be read: {error}")
-        self._failing_since = at if self._failing_since is None else self._failing_since
         self._failures += 1
         heard: list[Message] = [messages.AccountStale(now, error.message)] if is_back else []
         if isinstance(error, errors.NoAnswerError):  # not the network, the rate limit or the key
             heard.append(messages.ReadFailed(now, error.message))
-        if not self._is_blind and at - self._failing_since >= UNREADABLE_AFTER_S - SOON_S:
-            self._is_blind = True
-            heard.append(messages.AccountVisibility(now, self._sighted, error.message))
+        heard += self._out_of_sight(error.message)
         longest = MAX_PAUSE_IN_DOUBT_S if self._is_in_doubt else MAX_PAUSE_S
         self._due_at = at + min(longest, SOON_S * 2 ** min(self._failures, 10))
+        if not self._is_blind:  # a read then decides, however long the pause would be
+            self._due_at = min(self._due_at, self._read_at + UNREADABLE_AFTER_S)
         return heard
+
+    def _unanswered(self, error: errors.KalshiError) -> list[Message]:
+        """Report an account that was not read for too long after a write without a response, as after a failed read.
+
+        Each write waits for its timeout, and a loop that cancels several orders reads nothing meanwhile.
+        """
+        is_silent = isinstance(error, errors.OutcomeUnknownError | errors.UnreachableError)
+        return self._out_of_sight(error.message) if is_silent else []
+
+    def _out_of_sight(self, reason: str) -> list[Message]:
+        """Report once that the account was not read for UNREADABLE_AFTER_S; `reason` is the last failure."""
+        if self._is_blind or self.clock.monotonic() - self._read_at < UNREADABLE_AFTER_S:
+            return []
+        self._is_blind = True
+        return [messages.AccountVisibility(self.clock.now(), self._sighted, reason)]
 
     def _look_at_exchange(self) -> list[Message]:
         """Return a change of the exchange's status; after a failed read, it is read next time."""

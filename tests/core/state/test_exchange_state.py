@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.values import make_order
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.effects import AlertRaised
@@ -70,6 +71,21 @@ def test_out_of_sight_is_told_once_and_so_is_its_end() -> None:
     (over,) = react(AccountVisibility(Ts(NOW + 45_000), None))
     assert isinstance(over, AlertRaised)
     assert (over.code, "after 60 s" in over.text, state.blind_since) == ("SIGHTED", True, None)
+
+
+def test_out_of_sight_says_until_when_own_orders_may_be_live_at_the_latest() -> None:
+    def said(*expirations: Ts | None) -> str:
+        state = EngineState(now=NOW)
+        for number, expires in enumerate(expirations):
+            state.orders.add(make_order(client_order_id=f"o{number}", order_id=f"x{number}", expires=expires))
+        (alert,) = exchange_reactions(state, lambda: None)[AccountVisibility](AccountVisibility(NOW, NOW, "timeout"))
+        assert isinstance(alert, AlertRaised)
+        return alert.text.split("; ")[1]
+
+    assert said() == "no own order is live"
+    until = "2 orders may be live until 2026-05-28T20:27:40Z at the latest: cancel on the web site"
+    assert said(Ts(NOW + 60_000), Ts(NOW + 5_000)) == until
+    assert said(Ts(NOW + 60_000), None) == "2 orders may be live: cancel on the web site"
 
 
 @pytest.mark.parametrize(("code", "expected"), [("market_inactive", True), ("exchange_is_paused", True), ("x", False)])
