@@ -423,6 +423,14 @@ def test_what_a_greater_cause_explains_is_not_told(desk: Desk, cause: str, expla
     assert sorted(notice.code for notice in desk.told) == sorted([cause, cause, explained]), "when that is over"
 
 
+def test_a_late_loop_explains_a_stale_feed_which_is_told_if_the_loop_is_back_and_it_still_stands(desk: Desk) -> None:
+    late, stale = breach("the loop", "CYCLE_LATE", "warning"), breach("stream", "FEED_STALE")
+    desk.finds(late, source="check heartbeat")
+    assert desk.finds(stale, source="check feed") == []
+    desk.finds(source="check heartbeat")
+    assert desk.finds(stale, source="check feed") == ["firing FEED_STALE stream 1"]
+
+
 def test_an_event_that_was_explained_for_a_day_is_no_news(desk: Desk) -> None:
     desk.happens("EXCHANGE_PAUSED", "shard 0", "critical")
     desk.happens("FEED_DOWN")

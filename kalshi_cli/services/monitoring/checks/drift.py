@@ -247,10 +247,13 @@ def _recounted(readings: CheckData, store: Store, remarks: list[str]) -> list[Br
 
 
 def _read_until(readings: CheckData, ours: AccountHistory, now: Ts) -> Ts:
-    """Return the time until which the state file should be complete: now with a running loop, else its last read."""
+    """Return the time until which the state file should be complete: the last cycle of a loop, else its last entry.
+
+    A loop that is late has read nothing since; `heartbeat` reports it, and its return ends the excuse.
+    """
     loop = readings.loop
     if loop.store is readings.store and loop.who is not None:
-        return Ts(now - GRACE_MS)
+        return Ts(min(now, loop.pulse.completed if loop.pulse is not None else now) - GRACE_MS)
     newest = [*(fill.ts for fill in ours.fills[-1:]), *(settlement.ts for settlement in ours.settlements[-1:])]
     cycle = readings.store.last_cycle() if readings.store is not None else None
     # A run that ended before its first cycle may not have read the account.

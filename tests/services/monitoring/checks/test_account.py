@@ -786,6 +786,23 @@ def test_a_run_that_ended_before_its_first_cycle_has_not_read_what_is_new(
     one.submit("alice", TWO_SIDED, BID, "0.4500", "1", client_order_id=f"back-{random.random()}")
 
 
+@pytest.mark.usefixtures("read", "running")
+def test_what_trades_while_the_loop_is_late_is_drift_only_once_the_loop_is_back(
+    proxy: FaultProxy, store: Store, shared: tuple[Served, FaultProxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = shared
+    monkeypatch.setattr(drift, "GRACE_MS", -1_000)
+    store.beat(_cycle(90.0))
+    one.submit("maker", TWO_SIDED, BID, "0.4500", "1")
+    one.submit("alice", TWO_SIDED, ASK, "0.4500", "1", client_order_id=f"new-{random.random()}")
+    late = check("drift")
+    assert (late.code, "; 1 newer fill on the exchange" in late.json["summary"]) == (0, True), late.out
+    store.beat(_cycle(0.0))
+    assert codes(check("drift")) >= {("critical", "FILLS_MISSING"), ("critical", "DRIFT")}
+    one.submit("maker", TWO_SIDED, ASK, "0.4500", "1")
+    one.submit("alice", TWO_SIDED, BID, "0.4500", "1", client_order_id=f"back-{random.random()}")
+
+
 @pytest.mark.usefixtures("read", "hasty")
 def test_drift_that_cannot_be_looked_for_is_unknown(proxy: FaultProxy) -> None:
     cut(proxy, "/portfolio/settlements")
