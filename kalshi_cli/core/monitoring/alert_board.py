@@ -27,7 +27,7 @@ from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring import incidents
 from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.core.monitoring.incidents import HALT, LOOP, REDUCING, Incident, severity_rank, stops_trading, worst
-from kalshi_cli.core.monitoring.notices import Kind, Notice
+from kalshi_cli.core.monitoring.notices import OVER, Kind, Notice, shown_text
 from kalshi_cli.core.monitoring.runbook_index import runbook_for
 
 
@@ -129,13 +129,19 @@ class Board:
             if matter.lasts and matter.ended is None:
                 self._over(matter, now)
 
+    def confirmed(self, is_unconfirmed: Callable[[str], bool], now: Ts) -> None:
+        """End the alerts about orders whose outcome is known; one that was not sent yet is no news."""
+        for matter in list(self.matters.get(incidents.UNCONFIRMED, {}).values()):
+            if matter.lasts and matter.ended is None and not is_unconfirmed(matter.subject):
+                self._over(replace(matter, untold=0), now)
+
     def happen(self, alert: AlertRaised, now: Ts) -> None:
         """Record an alert of a loop: an event, the start of a lasting incident, or its end."""
         matter = incidents.recorded(alert, now)
         ended = [self._known(code, matter.subject) for code in incidents.ENDS.get(alert.code, ())]
         held = [known for known in ended if known is not None and known.ended is None]
         for known in held:
-            self._over(replace(known, text=matter.text), now)
+            self._over(replace(known, text=f"{OVER}{matter.text}"), now)
         if matter.lasts:
             self._hold(matter)
         elif not held:  # otherwise its end is sent
@@ -238,7 +244,7 @@ class Board:
     def decide(self, now: Ts) -> Decision:
         """Return the notices that are due. A second call at the same time returns none."""
         self._correct(now)
-        causes, halts = self.causes(now), incidents.IncidentCauses(_explained_by(self._halts(now)))
+        causes, halts = self.causes(now), incidents.IncidentCauses(incidents.explained_by(self._halts(now)))
         stoppers = tuple(self._stoppers(causes))
         notices: list[Notice] = []
         for code in sorted(self.matters):
@@ -285,7 +291,7 @@ class Board:
             explaining |= frozenset.intersection(*on_shard.values())
         if self.is_loop_here:
             explaining.add("HEARTBEAT_LOST")
-        return incidents.IncidentCauses(_explained_by(self._halts(now)) | explaining, on_shard)
+        return incidents.IncidentCauses(incidents.explained_by(self._halts(now)) | explaining, on_shard)
 
     def _halts(self, now: Ts) -> frozenset[str]:
         """Return the codes of the current trading state, and HALTED for a halt."""
@@ -462,7 +468,7 @@ class Board:
         is_over = first.ended is not None and not is_end
         return Notice(
             notice_id=self._new_id(), kind=kind, tier=first.tier, event=first.event, code=first.code,
-            subject=first.subject, text=_said(first.text, is_over=is_over, is_end=is_end),
+            subject=first.subject, text=shown_text(first.text, is_over=is_over, is_end=is_end),
             env=self._env, since=first.since, ts=now, value=first.value, limit=first.wanted, unit=first.unit,
             count=sum(matter.untold for matter in told) if kind in ("firing", "event") else len(told),
             subjects=tuple(matter.subject for matter in told[: incidents.NAMED]),
@@ -482,12 +488,3 @@ class Board:
 def _is_unstable(matter: Incident) -> bool:
     """Return whether a condition returned, and this was sent; false for a halt, which only the user ends."""
     return matter.is_known and matter.has_returned and matter.source not in (HALT, REDUCING)
-
-
-def _explained_by(codes: Collection[str]) -> frozenset[str]:
-    """Return the codes and those that they explain."""
-    return frozenset(codes).union(*(incidents.INHIBITS.get(code, ()) for code in codes))
-
-
-def _said(text: str, *, is_over: bool, is_end: bool) -> str:
-    return f"over; it was: {text}" if is_end else f"{text} (already resolved)" if is_over else text

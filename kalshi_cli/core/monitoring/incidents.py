@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -31,7 +31,10 @@ ENDS: dict[str, tuple[str, ...]] = {
 }
 """The codes that each alert of a loop ends for its subject. Codes that can end are lasting; all others are events."""
 
-CONDITION_CODES = {ended for codes in ENDS.values() for ended in codes}
+UNCONFIRMED = "ORDER_UNKNOWN"
+"""The code that ends as soon as the state file knows what became of the order that is its subject."""
+
+CONDITION_CODES = {UNCONFIRMED, *(ended for codes in ENDS.values() for ended in codes)}
 
 PAUSES = ("EXCHANGE_PAUSED", "TRADING_PAUSED")
 """Codes that name one shard as their subject: `shard 1`."""
@@ -54,6 +57,12 @@ INHIBITS: dict[str, tuple[str, ...]] = {
     "HALTED": ("STRATEGY*", "LOOP_FAILED", "CYCLE_LATE", "HEARTBEAT_LOST", "FEED*", "BOOK*", *_IDLE),
 }
 """The codes (globs) that a current code explains. HALTED stands for every halt, whatever its own code."""
+
+
+def explained_by(codes: Collection[str]) -> frozenset[str]:
+    """Return the codes and those that they explain."""
+    return frozenset(codes).union(*(INHIBITS.get(code, ()) for code in codes))
+
 
 STOPS = (
     "POSITION_LIMIT", "EXPOSURE", "MARKET_EXPOSURE", "EVENT_EXPOSURE", "CATEGORY_EXPOSURE", "OPEN_POSITIONS",

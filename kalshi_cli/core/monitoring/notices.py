@@ -51,3 +51,14 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
         more = f" (+{self.count - 1} more)" if self.count > 1 else ""
         named = f"{self.code} {shown_subject(self.code, self.subject)}"
         return f"[{self.env}] {words}{self.tier.upper()} {named}{more}".rstrip()
+
+
+OVER = "over: "
+"""The first word of an incident whose loop said how it ended."""
+
+
+def shown_text(text: str, *, is_over: bool, is_end: bool) -> str:
+    """Return the text of an incident for its notice; an end leaves out the sentences that say what to do."""
+    if not is_end:
+        return f"{text} (already resolved)" if is_over else text
+    return text if text.startswith(OVER) else f"over; it was: {text.partition('. ')[0]}"

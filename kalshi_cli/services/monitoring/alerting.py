@@ -28,12 +28,14 @@ from kalshi_cli.core.monitoring.incidents import (
     INHIBITS,
     LOOP,
     REDUCING,
+    UNCONFIRMED,
     AlertPolicy,
     AlertSilence,
     Incident,
     severity_rank,
 )
 from kalshi_cli.core.monitoring.notices import Notice
+from kalshi_cli.core.risk.guards import UNCONFIRMED_STATUSES
 from kalshi_cli.services.monitoring.daily_summary import DailySummary, fill_alerts
 from kalshi_cli.services.trading.halts import state_word
 from kalshi_cli.store.alert_tables import FLATTEN, MAX_RETRY_MS, STOPPED, AlertChannelState, AlertStore, QueuedNotice
@@ -163,7 +165,8 @@ class Alerting:
         self._is_loop = True
 
         def act(board: Board, now: Ts) -> None:
-            board.end(LOOP, now, held)
+            unconfirmed = [(UNCONFIRMED, subject) for subject in board.matters.get(UNCONFIRMED, ())]
+            board.end(LOOP, now, [*held, *unconfirmed])  # their orders end them
             board.end_code("HEARTBEAT_LOST", now)
 
         self._move(act)
@@ -216,6 +219,7 @@ class Alerting:
                         board.happen(alert, now)
             self._day.tell(board, day, now)
             self._see_stops(board, now)
+            board.confirmed(self._is_unconfirmed, now)
             board.observe("sinks", self._failing(), now)
             book.discard_orphaned(list(self.terms.sinks), Ts(now - self._policy.stale_ms), now)
             act(board, now)
@@ -268,6 +272,10 @@ class Alerting:
                 value += ". A notice of its own says what was canceled"
             breach = Breach(subject="account", value=value, limit="", severity="critical", code=stop.code or "HALTED")
             board.stopped_by(HALT if stop.state is TradingState.HALTED else REDUCING, breach, now)
+
+    def _is_unconfirmed(self, client_order_id: str) -> bool:
+        order = self.store.order(client_order_id)
+        return order is not None and order.status in UNCONFIRMED_STATUSES
 
     def _failing(self) -> list[Breach]:
         return [

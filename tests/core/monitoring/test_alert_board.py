@@ -353,7 +353,7 @@ def test_what_can_end_lasts_until_its_end_is_recorded(desk: Desk) -> None:
     assert desk.happens("BLIND", "account", "critical") == ["firing BLIND account 1"]
     assert desk.later(4 * HOUR) == ["reminder BLIND account 1"]
     assert desk.happens("SIGHTED", "account", "info", text="seen again") == ["resolved BLIND account 1"]
-    assert desk.told[-1].text == "over; it was: seen again"
+    assert desk.told[-1].text == "over: seen again"
 
 
 def test_an_end_without_a_beginning_is_news(desk: Desk) -> None:
@@ -429,6 +429,12 @@ def test_a_late_loop_explains_a_stale_feed_which_is_told_if_the_loop_is_back_and
     assert desk.finds(stale, source="check feed") == []
     desk.finds(source="check heartbeat")
     assert desk.finds(stale, source="check feed") == ["firing FEED_STALE stream 1"]
+
+
+def test_an_end_repeats_what_was_found_and_not_what_to_do_about_it(desk: Desk) -> None:
+    desk.finds(breach(value="lost $3.52 today. To trade again: kalshi resume", limit=""))
+    desk.finds()
+    assert desk.told[-1].text == "over; it was: lost $3.52 today"
 
 
 def test_an_event_that_was_explained_for_a_day_is_no_news(desk: Desk) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.alerting import DOWN, EVERYTHING, GONE, PHONE, T0, TAKEN, AlertProgram, breach
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.config.schema import AlertChannel
-from kalshi_cli.core.model.effects import StateChanged, SubmitOrder
+from kalshi_cli.core.model.effects import OrderChanged, StateChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
@@ -595,6 +596,22 @@ def test_where_a_market_an_order_and_a_group_are_is_read_from_the_file_and_a_pau
         desk.record(code, subject)
     assert desk.tell() == ["[sim] WARNING POST_ONLY_CROSS KXA"]
     assert desk.alerting.overview().hushed == {("BOOK_DISPUTED", "KXB"), ("ORDER_UNKNOWN", "id-KXB")}
+
+
+def test_an_order_that_is_known_by_now_is_not_told_as_unconfirmed_and_blocks_no_other_one(desk_of: Open) -> None:
+    desk = desk_of()
+    for name in ("soon", "long"):
+        desk.store.record(SubmitOrder(sent(name, "KXA", 0)))
+    desk.record("ORDER_UNKNOWN", "soon")
+    desk.store.record(OrderChanged(replace(sent("soon", "KXA", 0), order_id="1", status=OrderStatus.RESTING)))
+    assert desk.tell() == []
+    desk.clock.advance(60)
+    desk.record("ORDER_UNKNOWN", "long")
+    assert desk.tell() == ["[sim] WARNING ORDER_UNKNOWN long"]
+    desk.alerting.begin()
+    assert desk.tell() == [], "a start of the loop confirms nothing"
+    desk.store.record(OrderChanged(replace(sent("long", "KXA", 0), order_id="2", status=OrderStatus.FILLED)))
+    assert desk.tell() == ["[sim] RESOLVED WARNING ORDER_UNKNOWN long"]
 
 
 @pytest.mark.parametrize(("policy", "severity"), [("none", "critical"), ("pause", "warning"), ("pause", "unknown")])
