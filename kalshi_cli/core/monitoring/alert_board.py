@@ -91,14 +91,16 @@ class Board:
     def observe(self, source: str, breaches: Collection[Breach], now: Ts, event: str = "") -> None:
         """Record the breaches of a check; other incidents of this source end, unless the check could not look.
 
-        Incidents that an ended loop recorded end too, if this source checks the same condition.
+        A note begins nothing, and what it says does not end: the check found the same, and excused it. Incidents that
+        an ended loop recorded end too, if this source checks the same condition.
         """
         found = [incidents.from_check(source, breach, now, event) for breach in breaches if breach.severity != "note"]
         held = {self._hold(matter) for matter in found}
         if any(matter.is_unknown for matter in found):
             return
-        self.end(source, now, held)
-        expected = {(breach.code, breach.subject) for breach in breaches}  # a note confirms the condition too
+        expected = {(breach.code, breach.subject) for breach in breaches}
+        excused = [m for m in self.all() if (m.code, m.subject) in expected and now - m.seen <= incidents.CHECK_GONE_MS]
+        self.end(source, now, held | {(matter.code, matter.subject) for matter in excused})
         for matter in list(self.all()):
             is_seen = matter.code in incidents.SEEN_BY.get(source, ()) and (matter.code, matter.subject) not in expected
             if is_seen and matter.lasts and matter.ended is None and self._is_left_by_loop(matter, now):

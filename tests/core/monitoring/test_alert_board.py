@@ -431,6 +431,15 @@ def test_a_late_loop_explains_a_stale_feed_which_is_told_if_the_loop_is_back_and
     assert desk.finds(stale, source="check feed") == ["firing FEED_STALE stream 1"]
 
 
+def test_a_look_that_excuses_a_condition_does_not_end_it_until_no_strict_look_found_it_for_an_hour(desk: Desk) -> None:
+    strict, excused = breach("the loop", "HEARTBEAT_LOST"), breach("the loop", "HEARTBEAT_LOST", "note")
+    assert desk.finds(excused) == []
+    assert desk.finds(strict) == ["firing HEARTBEAT_LOST the loop 1"]
+    assert desk.finds(excused) == desk.finds(strict) == []
+    desk.now = Ts(desk.now + HOUR + 1)
+    assert desk.finds(excused) == ["resolved HEARTBEAT_LOST the loop 1"]
+
+
 def test_an_end_repeats_what_was_found_and_not_what_to_do_about_it(desk: Desk) -> None:
     desk.finds(breach(value="lost $3.52 today. To trade again: kalshi resume", limit=""))
     desk.finds()

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report, warning
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, critical, report, warning
 from kalshi_cli.services.monitoring.checks.readings import CheckData, LoopRecord, from_the_future, measured
 from kalshi_cli.services.trading.halts import state_word
 from kalshi_cli.services.trading.reports.status import alert_of_pause, halt_runbook, stalled_since
@@ -67,17 +67,17 @@ def _is_stalled(loop: LoopRecord, now: Ts) -> bool:
 def _stopped(readings: CheckData, loop: LoopRecord, name: str) -> tuple[str, list[Breach]]:
     cycle = loop.cycle
     if cycle is None:
-        what = "has no run on record"
+        what = "has no run on record" + ("" if readings.is_stop_allowed else "; if you run none: --allow-stopped")
     elif cycle.is_running:
         what = f"was killed, or could not write the state file; last cycle at {format_ts(cycle.completed)}"
     else:
         code = f"exit code {cycle.exit_code}" if cycle.exit_code is not None else ""
         why = ": ".join(filter(None, (code, cycle.stopped_by)))
         what = f"stopped at {format_ts(cycle.completed)}" + (f" ({why})" if why else "")
+    lost = critical("HEARTBEAT_LOST", name, what, "a running loop")
     is_in_order = cycle is None or cycle.ended_in_order
     if is_in_order and readings.is_stop_allowed:
-        return f"no trading loop is running: {name} {what}", []
-    lost = Breach(subject=name, value=what, limit="a running loop", severity="critical", code="HEARTBEAT_LOST")
+        return f"no trading loop is running: {name} {what}", [replace(lost, severity="note")]
     return f"{name} {what}", [lost]
 
 

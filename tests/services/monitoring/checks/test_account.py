@@ -545,6 +545,13 @@ def test_no_loop_is_critical_and_fine_only_where_that_is_allowed(proxy: FaultPro
     assert (ended.code, codes(ended)) == (2, {("critical", "HEARTBEAT_LOST")})
     allowed = check("heartbeat", "--allow-stopped")
     assert (allowed.code, allowed.json["summary"].partition(":")[0]) == (0, "no trading loop is running")
+    assert codes(allowed) == {("note", "HEARTBEAT_LOST")}, "it ends no alert of a check that does not allow it"
+
+
+def test_an_account_without_any_run_is_critical_and_says_what_a_hand_trader_can_do(proxy: FaultProxy) -> None:
+    ended = check("heartbeat")
+    assert (ended.code, "has no run on record; if you run none: --allow-stopped" in ended.json["summary"]) == (2, True)
+    assert check("heartbeat", "--allow-stopped").code == 0
 
 
 def test_a_loop_that_was_killed_is_critical_whatever_is_allowed(proxy: FaultProxy, store: Store) -> None:
