@@ -106,6 +106,12 @@ class Board:
             if is_seen and matter.lasts and matter.ended is None and self._is_left_by_loop(matter, now):
                 self._over(matter, now)
 
+    def take_over(self, source: str, breach: Breach, sent: Ts) -> None:
+        """Add an incident that was sent before this board existed, unless it is known."""
+        matter = incidents.from_check(source, breach, sent, "")
+        if self._known(matter.code, matter.subject) is None:
+            self.put(replace(matter, untold=0, told=sent, is_known=True))
+
     def end(self, source: str, now: Ts, held: Collection[tuple[str, str]] = ()) -> None:
         """End every incident of this source, except those in `held`."""
         for matter in list(self.all()):

@@ -156,6 +156,10 @@ class Alerting:
         found = list(breaches)
         self._move(lambda board, now: board.observe(source, found, now))
 
+    def take_over(self, source: str, breach: Breach, sent: Ts) -> None:
+        """Continue the alert of a breach that was sent without this file, so that its source can end it."""
+        self._move(lambda board, _now: board.take_over(source, breach, sent))
+
     def begin(self) -> None:
         """Start the alerts of a loop that has read the account.
 

@@ -33,6 +33,18 @@ SENT = "sent-directly.json"
 MAX_SENT = 100
 """The findings that it keeps."""
 
+START = "trade"
+"""The source of a loop that could not start."""
+
+
+class SentFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding that a channel received without a state file: which check found it, and when it was sent."""
+
+    at: Ts
+    source: str
+    breach: Breach
+
+
 SPARE_S = 0.5
 """Seconds at the end of a check in which nothing is delivered."""
 
@@ -53,11 +65,15 @@ def failed_start_sent(resources: Resources, home: Home, subject: str) -> Iterato
         yield
     except StateFileError as error:
         value = f"the loop could not start: {error.message}"
-        found = {"trade": [critical("LOOP_FAILED", subject, value, "a running loop")]}
+        found = {START: [critical("LOOP_FAILED", subject, value, "a running loop")]}
         until = resources.machine.monotonic() + START_S
         tell_sinks(resources, home, found, "", until, is_doubt_new=False, may_stop=True, is_saved=False)
         raise
+    # The next check takes over those of checks.
+    kept = {key: each for key, each in _sent_before(resources).items() if each.source != START}
     _forget_sent(resources)
+    if kept:
+        _keep_sent(resources, kept)
 
 
 def tell_sinks(
@@ -74,7 +90,8 @@ def tell_sinks(
     """Send findings once, remind, resolve. Never raises; a line on stderr names the notices that were not delivered.
 
     If the state file is unusable, a file of its own says what was sent: a finding is sent again after
-    `alerts.repeat_s`, and at every run if no such file can be written; a first `unknown` is not sent. Without channels
+    `alerts.repeat_s`, and at every run if no such file can be written; a first `unknown` is not sent. The first check
+    with a usable file takes these over, and so sends the end of what it no longer finds. Without channels
     and without a state file, nothing is saved. If `may_stop` is False and a critical finding would stop trading,
     nothing is saved either: a later run that may stop trading must find it new. `is_saved` is False where the state
     file is not to be touched.
@@ -95,7 +112,8 @@ def tell_sinks(
         is_said = any(error.message in each.value for found in findings.values() for each in found)
         why = "" if is_said else f": {error.message}"
         resources.tell(f"Alert history unavailable, so this alert may be a repeat{why}")
-    before = _sent_before(resources)
+    now, repeat_ms = resources.clock.now(), resources.config.alerts.repeat_s * 1000
+    before = {key: each for key, each in _sent_before(resources).items() if 0 <= now - each.at < repeat_ms}
     known = before if _keep_sent(resources, before) else None  # the notice says how often it is repeated
     why = "the state file cannot be used"
     sent = _send_directly(resources, sinks, findings, until, why, is_doubt_new=is_doubt_new, known=known)
@@ -107,6 +125,9 @@ def _tell_through_history(
 ) -> None:
     with alerting(resources, home, more=more, busy_ms=BUSY_MS) as alerts:
         now = resources.clock.now()
+        for sent in _sent_before(resources).values():
+            if sent.source != START:
+                alerts.take_over(sent.source, sent.breach, sent.at)
         for source, breaches in findings.items():
             alerts.observe(source, breaches)
         alerts.deliver(until - SPARE_S - resources.machine.monotonic())
@@ -129,9 +150,9 @@ def _sent_paths(resources: Resources) -> tuple[Path, Path]:
     return home / "checks" / SENT, Path(tempfile.gettempdir()) / name / SENT
 
 
-def _keep_sent(resources: Resources, sent: Mapping[str, Ts]) -> bool:
+def _keep_sent(resources: Resources, sent: Mapping[str, SentFinding]) -> bool:
     """Save when each finding was sent; return whether a file could keep it."""
-    newest = sorted(sent.items(), key=lambda item: -item[1])[:MAX_SENT]
+    newest = sorted(sent.items(), key=lambda item: -item[1].at)[:MAX_SENT]
     for path in _sent_paths(resources):
         with suppress(OSError):
             make_folder(path.parent)
@@ -147,14 +168,14 @@ def _is_own(folder: Path) -> bool:
     return found.st_uid == os.geteuid() and stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o022
 
 
-def _sent_before(resources: Resources) -> dict[str, Ts]:
-    """Return when each finding was last sent without a state file, within `alerts.repeat_s`."""
-    now, found = resources.clock.now(), dict[str, Ts]()
+def _sent_before(resources: Resources) -> dict[str, SentFinding]:
+    """Return the findings that were sent without a state file."""
+    found = dict[str, SentFinding]()
     for path in _sent_paths(resources):
         with suppress(OSError, msgspec.MsgspecError):
             if _is_own(path.parent):
-                found |= msgspec.json.decode(read_regular(path), type=dict[str, Ts])
-    return {key: at for key, at in found.items() if 0 <= now - at < resources.config.alerts.repeat_s * 1000}
+                found |= msgspec.json.decode(read_regular(path), type=dict[str, SentFinding])
+    return found
 
 
 def _would_stop(findings: Findings) -> bool:
@@ -174,13 +195,13 @@ def _send_directly(
     why: str,
     *,
     is_doubt_new: bool,
-    known: Mapping[str, Ts] | None = None,
-) -> dict[str, Ts]:
-    """Send the findings that are not in `known`; return when each of them was delivered."""
+    known: Mapping[str, SentFinding] | None = None,
+) -> dict[str, SentFinding]:
+    """Send the findings that are not in `known`; return those that were delivered."""
     from kalshi_cli.notify.notifier import Notifier
 
     notifier, failing = Notifier(sinks, resources.machine, page=resources.config.web.public_url), []
-    sent: dict[str, Ts] = {}
+    sent: dict[str, SentFinding] = {}
     severities = ("critical", "warning") if is_doubt_new else ("critical", "warning", "unknown")
     for source, breaches in by_cause(findings, severities):
         again = "every run" if known is None else f"most every {resources.config.alerts.repeat_s / 60:g} minutes"
@@ -194,7 +215,8 @@ def _send_directly(
             if delivery is None or delivery.outcome != "delivered":
                 failing.append(f"{name}: {delivery.text if delivery is not None else 'no time left'}")
             else:
-                sent[key] = resources.clock.now()
+                first = source.split(", ")[0]
+                sent[key] = SentFinding(at=resources.clock.now(), source=first, breach=breaches[0])
     _warn(resources, failing)
     return sent
 

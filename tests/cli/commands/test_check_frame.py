@@ -484,6 +484,20 @@ def test_a_damaged_state_file_is_critical_at_once_for_channels_where_a_loop_may_
     assert "may be unmanaged" in notice["text"]
 
 
+def test_the_first_check_with_a_usable_state_file_sends_the_end_of_what_was_sent_without_one(
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path
+) -> None:
+    with lock(state(tmp_path) / "trade.lock", SystemClock()):
+        pass
+    (state(tmp_path) / "state.db").write_bytes(b"this is no state file" * 100)
+    words = ("check", "heartbeat", "--allow-stopped", "--notify", sink.url)
+    assert program(*words).code == 3
+    (state(tmp_path) / "state.db").unlink()
+    assert [program(*words).code for _ in range(2)] == [0, 0]
+    assert sink.changes == [("firing", "STATE_UNUSABLE"), ("resolved", "STATE_UNUSABLE")]
+    assert len({(each["key"], each["subject"]) for each in sink.notices}) == 1, "an incident tool closes what it opened"
+
+
 def test_a_state_directory_that_cannot_be_looked_into_is_one_report_and_not_critical(
     proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
