@@ -39,6 +39,7 @@ class AlertRow(OutputRow, frozen=True, kw_only=True):
 
     named = names(waiting="untold", limit="wanted")
     shown = ("code", "subject", "text", "state", "since", "told", "tier", "silenced")
+    piped = ("since", "tier", "state", "code", "subject", "told", "text")
     vital = ("code", "subject", "text", "state", "since", "told", "tier")
     wraps = True
 

@@ -26,13 +26,14 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
     """The base of every view.
 
     `shown` are the columns of a list on a terminal, the most important first (a narrow terminal leaves out the last);
-    all, if empty. `screen` are the lines of one object there, without missing values; all, if empty. `vital` are
-    columns that are never left out while they have a value. Long text is cut; with `wraps` it goes on in the next line.
-    `named` maps a field to the name, or the path like `market.ticker`, that its source uses. `rows_title` is the
-    heading of its `rows` on a terminal.
+    all, if empty. `piped` are those of a list in a pipe; all, if empty. `screen` are the lines of one object on a
+    terminal, without missing values; all, if empty. `vital` are columns that are never left out while they have a
+    value. Long text is cut; with `wraps` it goes on in the next line. `named` maps a field to the name, or the path
+    like `market.ticker`, that its source uses. `rows_title` is the heading of its `rows` on a terminal.
     """
 
     shown: ClassVar[tuple[str, ...]] = ()
+    piped: ClassVar[tuple[str, ...]] = ()
     screen: ClassVar[tuple[str, ...]] = ()
     vital: ClassVar[tuple[str, ...]] = ()
     wraps: ClassVar[bool] = False

@@ -96,9 +96,7 @@ RANGES = """A range is `10` (0 to 10), `10:` (10 or more), `~:10` (10 or less) o
 when the value is outside it. `@10:20` alerts when the value is inside 10 to 20."""
 
 PAPER = _flag("is_paper", "--paper", "Check the paper trading loop")
-ALLOW_STOPPED = _flag(
-    "is_stop_allowed", "--allow-stopped", "OK if no loop is running and the last one stopped gracefully"
-)
+ALLOW_STOPPED = _flag("is_stop_allowed", "--allow-stopped", "OK without a loop, unless the last one was killed")
 ACCEPT = _flag("is_accepted", "--accept", "Accept the current cash balance as correct and measure from here")
 PUBLIC = _flag("is_public_only", "--public", "Only routes that need no API key")
 

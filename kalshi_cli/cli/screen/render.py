@@ -270,7 +270,7 @@ def _csv_cell(kind: Any) -> Callable[[Any], str]:
 
 
 def _plain(of: type[Struct], rows: Iterable[Struct], group: str) -> None:
-    """Write aligned columns under the headings of a terminal, with every column and nothing cut.
+    """Write aligned columns under the headings of a terminal, with nothing cut, and every column unless the view chose.
 
     A long list is aligned part by part, so columns may become wider on the way down. Parts after the first are only
     padded: tabulate takes eight times as long.
@@ -278,6 +278,9 @@ def _plain(of: type[Struct], rows: Iterable[Struct], group: str) -> None:
     from tabulate import tabulate
 
     fields = headed(columns(of), group)
+    if piped := getattr(of, "piped", ()):
+        by_name = {column.name: column for column in fields}
+        fields = [by_name[name] for name in piped]
     shows = [(column.name, to_plain(column)) for column in fields]
     are_numbers = [is_number(column.kind) for column in fields]
     aligned = ["right" if is_right else "left" for is_right in are_numbers]

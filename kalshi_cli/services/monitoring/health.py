@@ -193,7 +193,7 @@ def key(signer: Signer | None, env: str, *, presign: bool = False) -> tuple[Verd
         "" if signer.has_fast_key else "RSA; an Ed25519 key signs faster",
         "idle loops sign orders ahead (exchange.presign)" if presign else "",
     ]
-    return Verdict.OK, "; ".join(filter(None, ("valid, readable by its owner only", *notes))), ""
+    return Verdict.OK, "; ".join(filter(None, ("readable by its owner only, well-formed", *notes))), ""
 
 
 def needs_key(failed: str) -> tuple[Verdict, str, str]:
@@ -407,7 +407,8 @@ def _sinks(resources: Resources) -> tuple[Verdict, str, str]:
     except ConfigError as error:
         return Verdict.CRITICAL, error.message, error.hint
     names = tuple(resources.config.alerts.channels)
-    is_elsewhere = not is_loopback(urlsplit(resources.rest_url).hostname or "")
+    host = urlsplit(resources.config.rest_url).hostname  # None: the simulated exchange of this machine, not asked here
+    is_elsewhere = host is not None and not is_loopback(host)
     is_needed = resources.needs_confirmation or (is_elsewhere and run_status(resources).is_running)
     told = overview(resources) if names else AlertOverview()
     return sinks(names, told, resources.clock.now(), is_needed=is_needed)

@@ -13,6 +13,8 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.commands.alerts import MAX_ENDED, MAX_ENDED_LENGTH, brief
 from kalshi_cli.cli.main import main
 from kalshi_cli.cli.screen.brief import AlertLine, AlertsScreen
+from kalshi_cli.cli.screen.output import Format
+from kalshi_cli.cli.screen.render import render_rows
 from kalshi_cli.cli.screen.tables import draw_rows
 from kalshi_cli.store.alert_tables import AlertChannelState
 from kalshi_cli.views.alerts import AlertChannelRow, AlertRow, AlertsView
@@ -40,6 +42,14 @@ def test_what_happened_to_what_and_since_when_is_shown_on_a_narrow_screen(
     assert subject[:16] in out
     assert "delivered" in out
     assert max(len(line.rstrip()) for line in out.splitlines()) <= max(width, 2 + len("subject: ") + len(subject))
+
+
+def test_a_piped_list_fits_a_log_and_writes_each_finding_once_at_the_end_of_its_line(capsys: Capture) -> None:
+    found = "5016ms, over and over"
+    render_rows(AlertRow, [replace(ROW, value=TruncatableText(found), text=TruncatableText(found))], Format.PLAIN)
+    heading, line = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["since", "severity", "state", "code", "subject", "delivered", "text"]
+    assert (line.count(found), line.endswith(found)) == (1, True)
 
 
 @pytest.mark.parametrize(("what", "near"), [("FEED_DWN", "FEED_DOWN"), ("nonsense", "did you mean")])

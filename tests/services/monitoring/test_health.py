@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from msgspec import structs
 from support.notice_receiver import receiving
+from support.resources import open_resources
 
 from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.errors import UnreachableError
 from kalshi_cli.base.units import Ts
+from kalshi_cli.config.config import Config
 from kalshi_cli.config.schema import HeartbeatConfig
 from kalshi_cli.core.monitoring.check_report import Verdict
 from kalshi_cli.exchange.rest.signing import Signer
@@ -35,16 +39,16 @@ def letter(sink: str, created: Ts = NOW) -> QueuedNotice:
 @pytest.mark.parametrize(
     ("signer", "presign", "said"),
     [
-        (Signer("k", FAST_KEY, SystemClock()), False, "valid, readable by its owner only"),
+        (Signer("k", FAST_KEY, SystemClock()), False, "readable by its owner only, well-formed"),
         (
             Signer("k", FAST_KEY, SystemClock()),
             True,
-            "valid, readable by its owner only; idle loops sign orders ahead (exchange.presign)",
+            "readable by its owner only, well-formed; idle loops sign orders ahead (exchange.presign)",
         ),
         (
             Signer("k", SLOW_KEY, SystemClock()),
             False,
-            "valid, readable by its owner only; RSA; an Ed25519 key signs faster",
+            "readable by its owner only, well-formed; RSA; an Ed25519 key signs faster",
         ),
     ],
 )
@@ -140,3 +144,14 @@ def test_metrics_that_the_loop_does_not_serve_are_a_warning(tmp_path: Path) -> N
     verdict, said, _ = health.metrics(run("sim"), server.port)
     assert (verdict, "no metrics" in said) == (Verdict.WARNING, True)
     assert health.metrics(run("sim", is_running=False), server.port)[0] is Verdict.OK
+
+
+def test_an_exchange_that_does_not_respond_leaves_the_line_of_the_alert_channels_known(tmp_path: Path) -> None:
+    def asked() -> str:
+        raise UnreachableError("The simulated exchange does not respond")
+
+    config = Config(env="sim", state=tmp_path / "state")
+    with open_resources(config) as resources:
+        there = dataclasses.replace(resources, find_rest_url=asked, find_ws_url=asked)
+        found = {each.check: each.verdict for each in health.health_of(there)}
+    assert (found["exchange"], found["sinks"]) == (Verdict.UNKNOWN, Verdict.OK)
