@@ -91,7 +91,7 @@ def show_sweep(
         *[f"{show_params(variant.params)}: {variant.refused}" for variant in found if variant.refused][:1],
         *dict.fromkeys(f"Unknown: {text}" for text in chain(no_bounds, *(variant.notices for variant in found))),
         f"{pluralize(len(variants), 'variant')} tried; score = net less half of the maximum drawdown, median over the "
-        "recordings",
+        "recordings, each a run of its own from the starting cash; one variant with `--jobs 1` has the same numbers",
         *([tied_text(tied, len(variants))] if tied > 1 else []),
         "The best of many looks good by luck: judge it on other recordings, or with `kalshi optimize`",
     )

@@ -111,7 +111,7 @@ def optimize(
     _check_numbers(request)
     spec = _absolute_spec(strategy_of(request.strategy))
     kind = registry.load(spec)
-    ranges, fixed = read_space(kind, texts_of(request.params, "params"))
+    ranges, fixed = read_space(kind, texts_of(request.params, "params"), request.strategy)
     own = setup.configured.get(request.strategy, {})
     setup = msgspec.structs.replace(setup, configured={**setup.configured, spec: own})
     base = _base(request, spec, fixed)
