@@ -130,6 +130,9 @@ ORDERS_TO_REMEMBER = ORDERS + (
     " ORDER BY created, key"
 )
 ADD_INTENT = "INSERT INTO intents (key) VALUES (?)"
+ADD_AMEND = "INSERT INTO intents (key, amended) VALUES (?, ?)"
+COUNT_AMENDS = """SELECT strategy, COUNT(*) FROM intents JOIN orders USING (key)
+    WHERE amended >= ? AND ? IN ('', ticker) GROUP BY strategy"""
 LAST_INTENT = "SELECT COALESCE(MAX(number), 0) FROM intents"
 # What other programs may have changed since a review, in one statement: the halt, a lock of the market, an order.
 CHANGES_BESIDE = f"SELECT (SELECT state FROM halt), ({_LOCKED}), ({LAST_INTENT})"  # noqa: S608

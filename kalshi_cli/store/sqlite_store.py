@@ -174,7 +174,7 @@ class Store:
             if filed is not None and not OrderStatus(filed[0]).is_live:
                 raise records.ConcurrentChangeError(f"Order is now {filed[0]}; it was not amended", code="NOT_RESTING")
             rows.put_order(execute, effect.doubtful)
-            number = execute(rows.ADD_INTENT, (rows.key_of(effect.doubtful),)).lastrowid
+            number = execute(rows.ADD_AMEND, (rows.key_of(effect.doubtful), effect.doubtful.updated)).lastrowid
         self._count_own(number)
 
     def _refuse_if_moved(
@@ -452,6 +452,10 @@ class Store:
         for strategy, code, count in self._database.read(rows.COUNT_DENIALS, (since // 60_000, ticker)):
             found.setdefault(strategy, {})[code] = count
         return found
+
+    def amends(self, since: Ts, ticker: str = "") -> dict[str, int]:
+        """Return how many amends each strategy sent since then ("" for manual orders), in one market or in all."""
+        return dict(self._database.read(rows.COUNT_AMENDS, (since, ticker)))
 
     def last_denials(self, since: Ts, ticker: str = "") -> tuple[effects.OrderRefused, ...]:
         """Return the latest refusal of each minute and cause, newest first; at most 100."""

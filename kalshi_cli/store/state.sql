@@ -421,3 +421,6 @@ ALTER TABLE orders ADD COLUMN outcome TEXT NOT NULL DEFAULT '';
 
 -- step 22: The best price that an order could take when it was decided on; NULL without one and in older rows.
 ALTER TABLE orders ADD COLUMN best INTEGER;
+
+-- step 23: When an order was amended; NULL for a placed order and in older rows.
+ALTER TABLE intents ADD COLUMN amended INTEGER;

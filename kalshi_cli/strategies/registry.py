@@ -263,6 +263,11 @@ def values_of(kind: type[Strategy], given: Mapping[str, object]) -> tuple[dict[s
             continue
         try:
             values[name] = _parse(plain[name], value)
+        except msgspec.ValidationError:
+            low, high = known[name].minimum, known[name].maximum
+            span = f" from {low} to {high}" if low and high else ""
+            problems.append(f"{name}: use {_KINDS.get(plain[name], 'a valid value')}{span}, not {str(value)[:20]}")
+            continue
         except ValueError as error:
             problems.append(f"{name}: {error}")
             continue
@@ -299,6 +304,9 @@ def settings(strategies: Sequence[Strategy]) -> dict[str, str]:
         for name, hint in get_type_hints(strategy.Params).items():
             found[prefix + name] = redact(_show(hint, getattr(strategy.params, name)))
     return found
+
+
+_KINDS: dict[object, str] = {int: "a whole number", float: "a number"}
 
 
 def _parse(hint: object, value: object) -> object:

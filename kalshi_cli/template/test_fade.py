@@ -1,4 +1,4 @@
-"""Tests of fade on written order books; run them with `pytest test_fade.py`."""
+"""Tests of fade on written order books; run them with `python test_fade.py`, or with pytest."""
 
 from fade import Fade, FadeParams
 
@@ -34,3 +34,10 @@ def test_it_buys_once() -> None:
     tape.tick()
     assert tape.position == contracts(5)
     assert submitted_orders(tape.book(bid=14, ask=16)) == []
+
+
+if __name__ == "__main__":  # without pytest
+    for name, test in list(globals().items()):
+        if name.startswith("test_"):
+            test()
+            print(name, "passed")

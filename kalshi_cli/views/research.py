@@ -46,6 +46,7 @@ class OptimizeView(OutputRow, frozen=True, kw_only=True):
 
     `best` are the ten variants with the highest score over all windows: scores near each other for parameters near each
     other are a plateau, a single high one is luck. Their `score` is the median over windows, the rest are totals.
+    `tied` of the variants share the highest score; the result of all windows together decided between them.
     `unknown` are the lines of a backtest of the chosen parameters: what the recordings do not say.
     """
 
@@ -53,6 +54,7 @@ class OptimizeView(OutputRow, frozen=True, kw_only=True):
     params: str
     score: SignedMoney
     variants: int
+    tied: int
     trials: int
     pruned: int
     failed: int

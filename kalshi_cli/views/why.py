@@ -33,16 +33,18 @@ class StrategyFunnelRow(OutputRow, frozen=True, kw_only=True):
     intents: int
     denied: int
     sent: int
+    amends: int
     filled: int
     denied_by: dict[str, int]
 
 
 class WhyView(OutputRow, frozen=True, kw_only=True):
-    """The funnel: `intents` = `denied` + `sent`; `filled` are those of the sent that traded at all.
+    """The funnel: `intents` = `denied` + `sent` + `amends`; `filled` are those of the sent that traded at all.
 
     `denied` were refused by kalshi, by a risk limit or, after it, by a halt or the state file. `rejected` counts only
     answers of the exchange.
-    `sent` counts orders that were placed. The summary of a run and a backtest also count amends, as `orders`.
+    `sent` counts orders that were placed, and `amends` those changes of orders that were sent; their sum is `orders` in
+    the summary of a run and in a backtest. `denied` has refused amends too.
     """
 
     mode: str
@@ -51,6 +53,7 @@ class WhyView(OutputRow, frozen=True, kw_only=True):
     intents: int
     denied: int
     sent: int
+    amends: int
     rejected: int
     in_doubt: int
     live: int
@@ -60,4 +63,17 @@ class WhyView(OutputRow, frozen=True, kw_only=True):
     strategies: tuple[StrategyFunnelRow, ...]
     rows: tuple[RefusedOrdersRow, ...]
 
-    screen = ("mode", "since", "ticker", "intents", "denied", "sent", "rejected", "in_doubt", "live", "ended", "filled")
+    screen = (
+        "mode",
+        "since",
+        "ticker",
+        "intents",
+        "denied",
+        "sent",
+        "amends",
+        "rejected",
+        "in_doubt",
+        "live",
+        "ended",
+        "filled",
+    )

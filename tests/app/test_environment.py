@@ -300,7 +300,7 @@ def test_a_status_is_of_the_account_though_a_loop_on_paper_ran_last(desk: Desk) 
     with desk.app() as app:
         status, store = shown_account(app)
         assert (status.mode, status.resting_orders, status.cycle) == ("sim", 1, None)
-        assert status.preface == "Showing the live account. The last run was on paper; use --paper to see it"
+        assert status.preface == "Showing the account. The last run was on paper; use --paper to see it"
         assert store is not None
         assert len(store.orders()) == 1
         on_paper, store = shown_account(app, app.find_home(is_at_exchange=False))

@@ -458,6 +458,14 @@ def test_lines_that_hold_no_market_are_no_recording(exchange: Served) -> None:
     assert_refused(ended, 2, "No market found in tape.jsonl", "kalshi record")
 
 
+def test_a_recording_without_a_line_is_refused_as_empty() -> None:
+    Path("tape.jsonl").write_text("")
+    ended = program("backtest", "tape.jsonl", "--strategy", "spike")
+    assert_refused(
+        ended, 2, "No market found in tape.jsonl: there is no recorded message", "that `kalshi record` wrote"
+    )
+
+
 def test_settings_of_a_strategy_that_is_nearly_the_one_of_the_run_are_told(exchange: Served) -> None:
     Path("config.yaml").write_text("strategies: {spkie: {move: 0.04}}\n")
     Path("tape.jsonl").write_text('{"recv_ns": 1, "frame": {}}\n')

@@ -125,4 +125,5 @@ def test_the_index_behind_a_market_is_known_from_the_recorded_stream_or_from_a_f
 def test_where_the_recording_does_not_say_it_pays_what_most_charge_and_that_is_told(tmp_path: Path) -> None:
     cost, said = paid(tmp_path / "tape.jsonl", None)
     assert cost == paid(tmp_path / "other.jsonl", FeeSchedule())[0] > 0
-    assert said[0] == "fees and fee waivers of 1 of 1 market; the standard fee is assumed (taker 7% of p(1-p))"
+    fees = "the standard fee is assumed (taker 7% of p(1-p), maker none)"
+    assert said[0] == f"fees and fee waivers of 1 of 1 market; {fees}"

@@ -87,6 +87,7 @@ def test_an_older_file_is_counted_when_it_is_opened(store: Store, open_store: Op
         execute("DROP TABLE sizes")
         for column in ("outcome", "best"):  # of later steps
             execute(f"ALTER TABLE orders DROP COLUMN {column}")
+        execute("ALTER TABLE intents DROP COLUMN amended")
         execute("PRAGMA user_version = 19")
     store.close()
     assert open_store().history.size() == (4, 4)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
+from typing import Annotated
 
 import msgspec
 import pytest
@@ -22,7 +23,7 @@ from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies import registry
-from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.base import Strategy, StrategyParams, within
 from kalshi_cli.strategies.config_section import section_problems
 from kalshi_cli.strategies.spike import Spike
 
@@ -340,12 +341,24 @@ def test_every_problem_is_told_at_once() -> None:
         "move: prices are in dollars; did you mean 0.03?",
         "sise: no such parameter; did you mean size?",
         "hold_s: 0 is outside 1 to 86400",
-        "window_s: ",
+        "window_s: use a number from 1 to 3600, not soon",
         "size: the count must be greater than zero",
         "stop: 0.95 is outside 0.1c to 90c",
     ):
         assert part in error.message
     assert (error.code, "kalshi strategies spike" in error.hint) == ("bad_parameter", True)
+
+
+def test_a_whole_number_is_asked_for_where_a_fraction_is_typed() -> None:
+    class Levels(StrategyParams, frozen=True):
+        levels: Annotated[int, within(1, 50, "levels")] = 3
+
+    class Ladder(Strategy):
+        name = "ladder"
+        Params = Levels
+
+    with pytest.raises(UsageError, match=r"levels: use a whole number from 1 to 50, not 2\.5"):
+        registry.params_from(Ladder, {"levels": "2.5"})
 
 
 def test_a_parameter_like_no_other_has_no_suggestion() -> None:

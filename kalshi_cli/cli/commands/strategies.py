@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from shlex import quote
 from typing import Annotated
@@ -66,7 +67,7 @@ def new(
     show_view(ctx, NewStrategyView(name=name, code=code, test=test))
     info(
         "Next steps:",
-        f"  pytest {quote(test)}",
+        f"  {quote(sys.executable)} {quote(test)}",
         f"  kalshi strategies {quote(code)}",
         "  kalshi record --series KXHIGHNY --file tape.jsonl.gz --duration 10m",
         f"  kalshi backtest tape.jsonl.gz --strategy {quote(code)}",

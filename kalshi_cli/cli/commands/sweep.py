@@ -50,7 +50,7 @@ def show_sweep(
     decides. UsageError if an option `of_one_run` is given: `--plot`, `--html`, `--out`.
     """
     from kalshi_cli.services.research.backtest import NO_BOUNDS
-    from kalshi_cli.services.research.search.optimize import show_params
+    from kalshi_cli.services.research.search.optimize import show_params, tied_text
     from kalshi_cli.services.research.search.space import sweep_variants
     from kalshi_cli.services.research.sweep import compare_variants
     from kalshi_cli.services.research.tape_runs import BacktestSetup
@@ -65,6 +65,7 @@ def show_sweep(
     setup = BacktestSetup.of(environment.config)
     with progress("runs", SystemClock().monotonic) as show:
         found = compare_variants(setup, request, variants, jobs, show, warn)
+    tied = sum(variant.score == found[0].score for variant in found)
     if has_both_bounds:
         in_order = [variant.params for variant in found]
         optimistic = msgspec.structs.replace(request, fill_model="optimistic")
@@ -90,7 +91,8 @@ def show_sweep(
         *[f"{show_params(variant.params)}: {variant.refused}" for variant in found if variant.refused][:1],
         *dict.fromkeys(f"Unknown: {text}" for text in chain(no_bounds, *(variant.notices for variant in found))),
         f"{pluralize(len(variants), 'variant')} tried; score = net less half of the maximum drawdown, median over the "
-        "recordings",
+        "recordings, each a run of its own from the starting cash; one variant with `--jobs 1` has the same numbers",
+        *([tied_text(tied, len(variants))] if tied > 1 else []),
         "The best of many looks good by luck: judge it on other recordings, or with `kalshi optimize`",
     )
     return True

@@ -22,16 +22,17 @@ def of_strategies(orders: Sequence[Order]) -> list[Order]:
 
 
 def denied_share(
-    denials: Mapping[str, int], orders: Sequence[Order], measure: Measure
+    denials: Mapping[str, int], orders: Sequence[Order], amends: int, measure: Measure
 ) -> tuple[tuple[Breach, ...], Measure | None]:
     """Return the share of order requests that kalshi refused, in percent; no measure if there were too few.
 
-    `denials` counts by code the requests that became no order; `orders` are those that became one.
+    `denials` counts by code the requests that became no order or amend; `orders` are those that became one, `amends`
+    the number of amends that were sent.
     """
     codes = Counter(denials)
     codes.update(order.code for order in orders if is_refused_here(order))
     denied = sum(codes.values())
-    requests = sum(denials.values()) + len(orders)
+    requests = sum(denials.values()) + len(orders) + amends
     if requests < FEWEST:
         return (), None
     measure = replace(measure, value=round(100 * denied / requests, 1))

@@ -295,7 +295,8 @@ def min_edge(state: EngineState, limits: RiskLimits, intent: Place, strategy: st
     fee = estimate(schedule, intent.price, intent.qty, is_taker=not intent.post_only)
     if edge * intent.qty - fee < limits.min_edge * intent.qty:
         shown, least = show_price(Price(edge)), show_price(limits.min_edge)
-        return "MIN_EDGE", f"edge {shown} before a fee of {show_money(fee)} is below the limit of {least} after fees"
+        of_one = show_price(Price(-(-fee // intent.qty)))  # up: to the cent, a fee that decides would be shown as none
+        return "MIN_EDGE", f"edge {shown} a contract before a fee of {of_one} is below the limit of {least} after it"
     return None
 
 

@@ -106,6 +106,12 @@ NO_BOUNDS = (
 )
 """What the two fill models cannot tell."""
 
+INVERTED_BOUNDS = (
+    "The pessimistic run is better here: after other fills the strategy took other decisions, so that the two results "
+    "are no interval"
+)
+"""A remark on bounds of which the pessimistic one has the higher net."""
+
 MAX_POINTS = 20_000
 """Points of a curve; of a longer one every second point is dropped until it fits."""
 
@@ -246,8 +252,10 @@ def backtest_notes(report: BacktestReport) -> list[str]:
     if is_all_refused(report):
         notes.append(all_refused_text(report))
         del refusals[0]
-    if 0 < report.facts.ordered < contracts(1) * report.summary.orders:
-        notes.append("Orders were for less than one contract on average: a bare 5 is 0.05 contracts, contracts(5) is 5")
+    if 0 < report.facts.largest < contracts(1):
+        notes.append("Every order was for less than one contract: a bare 5 is 0.05 contracts, contracts(5) is 5")
+    if report.facts.has_trades and any(bound.summary.net < report.summary.net for bound in report.bounds):
+        notes.append(INVERTED_BOUNDS)
     simulated = f"latency {report.latency}, {report.fill_model} queue positions, no market impact"
     if report.facts.runs:
         notes.append(f"Sum of {len(report.facts.runs)} separate runs, each with its own cash and positions")

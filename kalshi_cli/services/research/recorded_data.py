@@ -223,8 +223,6 @@ class HoleFilter:
         self._closes: dict[str, Ts] = {}
         """The close time of each market."""
         self._since: dict[str, Ts] = {}
-        self._is_over: set[str] = set()
-        """Markets whose recording ended, while that of others went on: later times are not lost."""
         self._lost_ms = 0
         self._last = self._tick = Ts(0)
         self._ended: Ts | None = None
@@ -236,11 +234,7 @@ class HoleFilter:
     @property
     def lost_s(self) -> float:
         """Return the seconds without a book, to the next snapshot, the close or the end so far, over all markets."""
-        open_ms = sum(
-            max(0, min(self._tick, self._closes[ticker]) - at)
-            for ticker, at in self._since.items()
-            if ticker not in self._is_over
-        )
+        open_ms = sum(max(0, min(self._tick, self._closes[ticker]) - at) for ticker, at in self._since.items())
         return (self._lost_ms + open_ms) / 1000
 
     def end(self, at: Ts) -> None:
@@ -261,7 +255,6 @@ class HoleFilter:
                 since = self._since.pop(message.ticker, None)
                 end = min(message.ts, self._closes.get(message.ticker, message.ts))
                 self._lost_ms += 0 if since is None else max(0, end - since)
-                self._is_over.discard(message.ticker)
             elif isinstance(message, Tick):
                 self._tick = message.ts
             elif isinstance(message, MarketChange):
@@ -283,7 +276,7 @@ class HoleFilter:
             return
         end = self._closes[market.ticker] = min(ts, self._closes.get(market.ticker, ts))
         since = self._since.pop(market.ticker, end)
-        self._lost_ms += max(0, end - since) if market.ticker not in self._is_over else 0
+        self._lost_ms += max(0, end - since)
 
     def _first_lost(self, gap: FeedGap) -> Ts:
         """Return the time from which a gap has lost messages. Missing numbers may be of any time since the last one.
@@ -302,8 +295,6 @@ class HoleFilter:
         self.count += len(tickers)
         for ticker in tickers:
             self._since.setdefault(ticker, self._last or gap.ts)
-            if gap.reason == ENDED:
-                self._is_over.add(ticker)
 
 
 def cut_text(name: str, at: Ts | None) -> str:
@@ -321,7 +312,10 @@ def unknown_of(
     without_result = frozenset(ticker for ticker, market in markets.items() if not market.result)
     found = []
     if without_fees:
-        words = "fees and fee waivers of {missing} of {markets}; the standard fee is assumed (taker 7% of p(1-p))"
+        words = (
+            "fees and fee waivers of {missing} of {markets}; the standard fee is assumed (taker 7% of p(1-p), maker "
+            "none)"
+        )
         found.append(UnknownData(words=words, missing=without_fees, markets=tickers))
     if without_result:
         words = (

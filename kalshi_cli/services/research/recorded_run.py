@@ -79,8 +79,11 @@ def over_recordings(
     if period is not None:
         require_messages(period, request.sources)
     if not engine.state.markets:
-        hint = "use a file that `kalshi record` wrote: --data FILE"
-        raise UsageError(f"No market found in {request.sources}", hint=hint, code="bad_recording")
+        raise UsageError(
+            f"No market found in {request.sources}" + ("" if replay.last_line else ": there is no recorded message"),
+            hint="use a recording that `kalshi record` wrote",
+            code="bad_recording",
+        )
     missing = hearing.missing_inputs(request)
     cuts = [UnknownData(words=f"the rest of a recording: {cut_text(name, at)}") for name, at in replay.cut.items()]
     unknown = unknown_of(engine.state.markets, fees, has_trades=holes.has_trades, missing=missing)

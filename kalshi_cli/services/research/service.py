@@ -211,7 +211,8 @@ class ResearchService(LakeService):
 
         Its columns: ts (microseconds), market, side, price, delta (contracts), seq, and kind: `change`; `reset`, the
         first level of a snapshot, before which the order book is empty; `level`, another one; `lost`, after which the
-        order book is not usable until a reset. `markets` are tickers, `sessions` recordings; all, if there are none.
+        order book is not usable until a reset, with neither side, price nor delta. `markets` are tickers, `sessions`
+        recordings; all, if there are none.
         UsageError without the lake, a time without zone, or polars.
         """
         polars = _polars()
@@ -227,7 +228,7 @@ class ResearchService(LakeService):
             enum = polars.Enum([name for name in known if name is not None])
             return polars.Series(known, dtype=enum).gather(numbers)
 
-        return polars.DataFrame(
+        changes = polars.DataFrame(
             {
                 "ts": polars.Series(found.ts_us).cast(polars.Datetime("us", "UTC")),
                 "market": named(found.markets, found.codes),
@@ -238,6 +239,8 @@ class ResearchService(LakeService):
                 "kind": named(map(kinds.get, range(LOST + 1)), found.flags),
             }
         )
+        known = polars.when(polars.col("kind") != "lost")
+        return changes.with_columns(known.then(polars.col(name)).alias(name) for name in ("side", "price", "delta"))
 
     @property
     def report_folder(self) -> Path:

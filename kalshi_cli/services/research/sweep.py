@@ -40,10 +40,10 @@ def compare_variants(
     show: Callable[[int, int], None] = lambda _done, _known: None,
     tell: Callable[[str], None] = lambda _text: None,
 ) -> list[VariantResult]:
-    """Run every variant over every recording in `jobs` processes; return the best first, ties in the order given.
+    """Run every variant over every recording in `jobs` processes; return the best first.
 
-    `tell` gets a line that names the recordings without data of the times asked for. UsageError for invalid
-    parameters, before anything runs.
+    The score of all recordings as one decides between equal medians, then the order given. `tell` gets a line that
+    names the recordings without data of the times asked for. UsageError for invalid parameters, before anything runs.
     """
     for params in variants:
         registry.make_all(request.strategies, setup.configured, params, setup.allotted)
@@ -67,4 +67,4 @@ def compare_variants(
                 has_trades=whole.facts.has_trades,
             )
         )
-    return sorted(found, key=lambda variant: -variant.score)
+    return sorted(found, key=lambda variant: (-variant.score, -variant.result.score))

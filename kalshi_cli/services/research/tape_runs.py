@@ -266,6 +266,7 @@ def merge_facts(parts: Sequence[BacktestFacts], cash: Money) -> BacktestFacts:
         tickers=frozenset().union(*(part.tickers for part in parts)),
         starting_balance=cash,
         ordered=Qty(sum(part.ordered for part in parts)),
+        largest=max(part.largest for part in parts),
         entries=tuple(sort_by_time(entry for part in parts for entry in part.entries)),
         highest=max(part.highest for part in parts),
         closes={ticker: close for part in parts for ticker, close in part.closes.items()},

@@ -88,7 +88,7 @@ def test_status_and_why_say_of_what_they_are_and_show_paper_to_whoever_asks(exch
     for command in ("status", "why"):
         told = program(command, "--json")
         assert told.json["mode"] == "sim"
-        assert told.err.startswith("Showing the live account. The last run was on paper; use --paper to see it\n")
+        assert told.err.startswith("Showing the account. The last run was on paper; use --paper to see it\n")
         told = program(command, "--paper", "--json")
         assert told.json["mode"] == "paper"
         assert "this is" not in told.err

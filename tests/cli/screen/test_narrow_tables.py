@@ -102,8 +102,8 @@ def test_a_batch_shows_the_ids_of_its_orders_and_why_others_were_refused(capsys:
 
 def test_a_refusal_names_its_market(capsys: Capture) -> None:
     view = WhyView(
-        mode="sim", since=Ts(0), ticker=None, intents=2, denied=2, sent=0, rejected=0, in_doubt=0, live=0, ended=0,
-        filled=0, remarks=(), strategies=(),
+        mode="sim", since=Ts(0), ticker=None, intents=2, denied=2, sent=0, amends=0, rejected=0, in_doubt=0, live=0,
+        ended=0, filled=0, remarks=(), strategies=(),
         rows=(REFUSED, msgspec.structs.replace(REFUSED, detail=TruncatableText(""))),
     )  # fmt: skip
     lines = why_screen(view).rows

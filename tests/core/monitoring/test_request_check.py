@@ -40,26 +40,32 @@ def test_orders_by_hand_and_of_others_are_of_no_strategy() -> None:
     ],
 )
 def test_a_share_of_denials_is_held_against_its_range(denials: dict[str, int], orders: int, expected: str) -> None:
-    breaches, measure = denied_share(denials, sent(orders), PCT)
+    breaches, measure = denied_share(denials, sent(orders), 0, PCT)
     assert [breach.severity for breach in breaches] == ([expected] if expected else [])
     denied = sum(denials.values())
     assert measure is not None
     assert measure.value == round(100 * denied / (denied + orders), 1)
 
 
+def test_amends_that_were_sent_are_requests_that_were_not_refused() -> None:
+    _, measure = denied_share({"MIN_EDGE": 60}, sent(10), 30, PCT)
+    assert measure is not None
+    assert measure.value == 60.0
+
+
 def test_the_most_frequent_denial_is_named_and_of_equals_the_first_by_name() -> None:
     value = "20 of 20 order requests of the last hour refused by kalshi, most often {} (10)"
     refused = sent(10, status=OrderStatus.REJECTED, code="STATE_MOVED")
     for code in ("MIN_EDGE", "ZEAL"):
-        (breach,), _ = denied_share({code: 10}, refused, PCT)
+        (breach,), _ = denied_share({code: 10}, refused, 0, PCT)
         assert breach.value == value.format(min(code, "STATE_MOVED"))
-    (none,), _ = denied_share({}, sent(20), Measure(label="denied_pct", value=0.0, crit="1:"))
+    (none,), _ = denied_share({}, sent(20), 0, Measure(label="denied_pct", value=0.0, crit="1:"))
     assert none.value == "0 of 20 order requests of the last hour refused by kalshi"
 
 
 def test_few_requests_say_nothing() -> None:
-    assert denied_share({"MIN_EDGE": 19}, [], PCT) == ((), None)
-    assert denied_share({"MIN_EDGE": 19}, sent(1), PCT)[1] is not None
+    assert denied_share({"MIN_EDGE": 19}, [], 0, PCT) == ((), None)
+    assert denied_share({"MIN_EDGE": 19}, sent(1), 0, PCT)[1] is not None
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
+from msgspec.structs import replace
 from support.simulation import T0, TICKER
 from support.trading import PLAN, Bidder, Broken
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars, show_price
 from kalshi_cli.core.engine.engine import TradingEngine
-from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.intents import Amend, Intent, Place
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot, MarketChange, Message, PublicTrade, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
@@ -21,10 +22,11 @@ from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.core.state.view import StrategyContext
-from kalshi_cli.services.research.backtest import BacktestReport, backtest, backtest_notes
+from kalshi_cli.services.research.backtest import INVERTED_BOUNDS, BacktestReport, backtest, backtest_notes
 from kalshi_cli.simulator.paper.venue import PaperVenue
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.views.formats import SignedMoney
 
 MARKET = Market(
     ticker=TICKER,
@@ -160,13 +162,42 @@ class Small(Strategy):
 
 
 def test_a_backtest_names_orders_below_one_contract() -> None:
-    text = "Orders were for less than one contract on average: a bare 5 is 0.05 contracts, contracts(5) is 5"
+    text = "Every order was for less than one contract: a bare 5 is 0.05 contracts, contracts(5) is 5"
     small, usual = (
         replayed(recording(3), each, min_edge=None) for each in (Small(StrategyParams()), Bidder(StrategyParams()))
     )
     assert small.summary.orders > 0
     assert text in backtest_notes(small)
     assert text not in backtest_notes(usual)
+
+
+class Mover(Strategy):
+    """Places 5 contracts, and then only amends them."""
+
+    name = "mover"
+
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
+        orders = view.orders(TICKER)
+        if not orders:
+            yield Place(TICKER, BID, cents(1), contracts(5))
+        for order in orders:
+            yield Amend(order.order_id, cents(2) if order.price == cents(1) else cents(1), order.remaining)
+
+
+def test_amends_do_not_make_orders_small() -> None:
+    report = replayed(recording(3), Mover(StrategyParams()), min_edge=None)
+    assert report.summary.orders > 5, "contracts placed by order, amends included, are below one"
+    assert not [note for note in backtest_notes(report) if "less than one contract" in note]
+
+
+def test_a_pessimistic_run_that_is_better_than_the_optimistic_one_is_remarked() -> None:
+    report = replayed(recording(3), Bidder(StrategyParams()), min_edge=None)
+    worse = replace(report, summary=replace(report.summary, net=SignedMoney(Money(report.summary.net - 1))))
+    facts = replace(report.facts, has_trades=True)
+    report = replace(report, facts=facts)
+    assert INVERTED_BOUNDS in backtest_notes(replace(report, bounds=(report, worse)))
+    assert INVERTED_BOUNDS not in backtest_notes(replace(worse, facts=facts, bounds=(worse, report)))
+    assert INVERTED_BOUNDS not in backtest_notes(report)
 
 
 def test_a_backtest_explains_the_first_refusal_of_each_code() -> None:

@@ -326,6 +326,20 @@ def test_a_gap_counts_to_the_close_at_most(tmp_path: Path) -> None:
         run(files=(path,), holes="refuse")
 
 
+def test_a_book_whose_recording_ended_counts_to_the_close_while_another_recording_goes_on(tmp_path: Path) -> None:
+    """The next recording does not have the market: nothing of it is known until it closes."""
+    first, second = Tape().watch(close_in_s=50).snapshot(**BOOK), Tape()
+    for _ in range(20):
+        first.delta(1_000)
+    second.now = Ts(first.now + 10_000)
+    second.watch("KXB-1", close_in_s=3_600).snapshot(**BOOK, ticker="KXB-1")
+    for _ in range(90):
+        second.delta(1_000, ticker="KXB-1")
+    paths = first.write(tmp_path / "a.jsonl"), second.write(tmp_path / "b.jsonl")
+    report = run(files=paths)
+    assert (report.holes, report.lost_s) == (1, pytest.approx(30, abs=1.1))
+
+
 def test_numbers_that_are_missing_since_before_the_close_are_a_gap(tmp_path: Path) -> None:
     """The next frame of the book comes after the close: the missing ones may be of the time before."""
     tape = Tape().watch(close_in_s=10).snapshot(**BOOK)

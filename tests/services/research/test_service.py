@@ -54,7 +54,7 @@ def test_changes_of_order_books_are_a_frame_in_dollars_and_contracts(tmp_path: P
         kalshi.research.data_import([tape.write(tmp_path / "a.jsonl")], folder=tmp_path / "lake")
         found = kalshi.research.book_changes(tmp_path / "lake").drop("ts", "seq").rows()
         assert found == [
-            (TICKER, "bid", 0.0, 0.0, "lost"),  # a connection begins without order books
+            (TICKER, None, None, None, "lost"),  # a connection begins without order books
             (TICKER, "bid", 0.40, 5.0, "reset"),
             (TICKER, "ask", 0.44, 2.5, "level"),
             (TICKER, "bid", 0.41, 1.0, "change"),

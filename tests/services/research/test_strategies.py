@@ -39,6 +39,16 @@ def test_its_own_test_passes_as_it_is_and_fails_when_the_strategy_is_spoiled(tmp
     assert run_test(test).returncode == 1
 
 
+def test_its_own_test_also_runs_without_pytest_as_the_next_step_says(tmp_path: Path) -> None:
+    code, test = write_strategy("my-idea", tmp_path)
+    words = [sys.executable, "-B", test.name]
+    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout.count(" passed\n")) == (0, 4), ended.stderr
+    code.write_text(code.read_text().replace("ask > self.params.limit", "ask < self.params.limit"))
+    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, "AssertionError" in ended.stderr or "ValueError" in ended.stderr) == (1, True)
+
+
 def test_it_trades_on_the_simulated_exchange(tmp_path: Path) -> None:
     code, _ = write_strategy("my-idea", tmp_path)
     sim = Simulation(tmp_path)
@@ -66,7 +76,7 @@ def test_the_command_says_what_it_wrote_and_what_is_next(tmp_path: Path, monkeyp
     ended = program("strategies", "new", "my-idea", "--dir", "ideas", "--json")
     assert ended.code == 0, ended.err
     assert ended.json == {"name": "my-idea", "code": "ideas/my_idea.py", "test": "ideas/test_my_idea.py"}
-    for step in ("pytest ideas/test_my_idea.py", "--strategy ideas/my_idea.py", "trade --strategy"):
+    for step in (f"{sys.executable} ideas/test_my_idea.py", "--strategy ideas/my_idea.py", "trade --strategy"):
         assert step in ended.err
     shown = program("strategies", "ideas/my_idea.py", "--json").json
     assert (shown["name"], shown["hears"]) == ("my-idea", ["books"])

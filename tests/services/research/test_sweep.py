@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 from support.lake import lake_of
-from support.recordings import T0
+from support.recordings import T0, Tape
 from support.tapes import SETUP, swinging_tapes
 
 from kalshi_cli.base.errors import UsageError
@@ -33,6 +33,20 @@ def test_variants_are_sorted_by_score_whatever_the_number_of_jobs(tmp_path: Path
     second = BacktestRequest(strategies=("threshold",), files=(tapes[1],), params=found[0].params)
     nets = [run_tape(SETUP, each).report.summary.net for each in (best, second)]
     assert found[0].result.net == sum(nets)
+
+
+def test_the_result_of_all_recordings_decides_between_equal_scores(tmp_path: Path) -> None:
+    """The median of three recordings is that of the two in which nothing is bought at 10c, where one has no trade."""
+    tapes = swinging_tapes(tmp_path)[:1]
+    quiet = [Tape().snapshot(ticker=f"KXQ-{number}").delta(1_000, ticker=f"KXQ-{number}") for number in range(2)]
+    files = (*tapes, *(tape.write(tmp_path / f"quiet-{number}.jsonl") for number, tape in enumerate(quiet)))
+    request = BacktestRequest(strategies=("threshold",), files=files)
+    variants = sweep_variants(["threshold"], {"buy_below": "10c,35c", "sell_above": "50c,90c"})
+    found = compare_variants(SETUP, request, variants, 1)
+    assert {variant.score for variant in found} == {0}
+    results = [variant.result.score for variant in found]
+    assert results == sorted(results, reverse=True)
+    assert results[0] > results[-1]
 
 
 def test_variants_over_a_lake_are_those_over_its_files(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ def _requests(
     denied, share = denied_share(
         sum(map(Counter, denials), Counter()),
         [order for order in orders if order.created >= hour_ago],
+        sum(count for strategy, count in store.amends(hour_ago).items() if strategy),
         measured("denied_pct", 0.0, checks.denied_pct, "%"),
     )
     breaches, measures = list(denied), [share] if share is not None else []

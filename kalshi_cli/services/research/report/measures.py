@@ -82,6 +82,8 @@ class BacktestFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The markets of the recording."""
     starting_balance: Money | None = None
     ordered: Qty = Qty(0)
+    largest: Qty = Qty(0)
+    """The contracts of the largest order that was placed."""
     entries: tuple[LedgerEntry, ...] = ()
     highest: Money = Money(0)
     """The highest cost of all positions at one time; of several runs, that of the one with the most."""
@@ -120,7 +122,7 @@ class Measurements:
         """The time of the first message of the markets."""
         self._last: Ts | None = None
         self._is_over = False
-        self._ordered = 0
+        self._ordered = self._largest = 0
         self._floods: Counter[str] = Counter()
         self._group_limits: list[AlertRaised] = []
         self._strategies: dict[tuple[str, str], str] = {}
@@ -158,6 +160,7 @@ class Measurements:
         """Count the contracts of an order that is sent and the discarded requests; keep the strategy of a fill."""
         if isinstance(effect, SubmitOrder):
             self._ordered += effect.order.qty
+            self._largest = max(self._largest, effect.order.qty)
         elif isinstance(effect, AmendOrder):
             self._ordered += max(0, effect.wanted.qty - effect.before.qty)
         elif isinstance(effect, FillBooked):
@@ -185,6 +188,7 @@ class Measurements:
             tickers=frozenset(state.markets),
             starting_balance=self._balance,
             ordered=Qty(self._ordered),
+            largest=Qty(self._largest),
             entries=entries,
             highest=highest_cost(entries),
             marks=marks | {ticker: last[ticker] for ticker in last.keys() - marks.keys()},

@@ -111,7 +111,7 @@ def optimize(
     _check_numbers(request)
     spec = _absolute_spec(strategy_of(request.strategy))
     kind = registry.load(spec)
-    ranges, fixed = read_space(kind, texts_of(request.params, "params"))
+    ranges, fixed = read_space(kind, texts_of(request.params, "params"), request.strategy)
     own = setup.configured.get(request.strategy, {})
     setup = msgspec.structs.replace(setup, configured={**setup.configured, spec: own})
     base = _base(request, spec, fixed)
@@ -181,6 +181,8 @@ def optimize_notes(view: OptimizeView, *, with_unknown: bool = True) -> list[str
     """
     notes = [f"Unknown: {each}" for each in view.unknown if with_unknown]
     notes += [f"{view.variants} variants were tried. The best of many looks good by luck: judge by the next scores"]
+    if view.tied > 1:
+        notes.append(tied_text(view.tied, view.variants))
     if view.reasons:
         notes.append(f"{view.failed} trials failed: {'; '.join(view.reasons)}")
     if not view.holdout_recordings:
@@ -192,6 +194,14 @@ def optimize_notes(view: OptimizeView, *, with_unknown: bool = True) -> list[str
     if view.sampler != "grid" and 2 * view.variants < view.trials:
         notes.append(f"{view.trials} trials repeated these variants: with few combinations use `--sampler grid`")
     return notes
+
+
+def tied_text(tied: int, variants: int) -> str:
+    """Return that the score does not tell some variants apart, and what then decided."""
+    return (
+        f"{tied} of {variants} variants have the same score, the highest: this search cannot tell them apart. The "
+        "result of all recordings together decided"
+    )
 
 
 def _no_result_text(missing: Sequence[str]) -> str:
@@ -235,8 +245,9 @@ def _view(request: OptimizeRequest, windows: WindowPlan, path: Path, report: Stu
         strategy=request.strategy, study=str(path), **of_all,
         best=tuple(VariantRow.of(each, params=show_params(each.params), **of_all) for each in report.best),
         sampler=request.sampler, recordings=len(windows.tapes),
-        windows=len(windows.windows), trials=report.trials, variants=report.variants, pruned=report.pruned,
-        failed=report.failed, reasons=report.reasons, params=show_params(best.params), score=SignedMoney(best.score),
+        windows=len(windows.windows), trials=report.trials, variants=report.variants, tied=report.tied,
+        pruned=report.pruned, failed=report.failed, reasons=report.reasons, params=show_params(best.params),
+        score=SignedMoney(best.score),
         holdout_recordings=len(windows.holdout),
         holdout_opened=held.opened if held else None,
         holdout_params=show_params(held.params) if held else None,

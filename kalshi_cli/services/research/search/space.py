@@ -90,10 +90,13 @@ def type_of(kind: type[Strategy], name: str) -> str:
     return "bool" if hint is bool else _TYPE_OF.get(hint, "text")
 
 
-def read_space(kind: type[Strategy], given: Sequence[str]) -> tuple[tuple[ParameterRange, ...], dict[str, str]]:
+def read_space(
+    kind: type[Strategy], given: Sequence[str], spec: str = ""
+) -> tuple[tuple[ParameterRange, ...], dict[str, str]]:
     """Return the ranges to search and the fixed values, from `NAME`, `NAME=A..B[/STEP]`, `NAME=A,B`, `NAME=VALUE`.
 
-    UsageError for an unknown name, a value that the strategy refuses, and if nothing is to be searched.
+    UsageError for an unknown name, a value that the strategy refuses, and if nothing is to be searched; its hint names
+    the strategy by `spec`, as the user typed it.
     """
     ranges: dict[str, ParameterRange] = {}
     fixed: dict[str, str] = {}
@@ -102,7 +105,7 @@ def read_space(kind: type[Strategy], given: Sequence[str]) -> tuple[tuple[Parame
         name, equals, value = (part.strip() for part in text.partition("="))
         name = name.removeprefix(f"{kind.name}.")
         if name not in known:
-            _raise_problems(kind, {name: value})
+            _raise_problems(kind, spec, {name: value})
         if name in ranges or name in fixed:
             raise _bad(name, "given twice", f"--param {name}=A,B,C")
         if not equals:
@@ -112,10 +115,10 @@ def read_space(kind: type[Strategy], given: Sequence[str]) -> tuple[tuple[Parame
             value = f"{low}..{high}"
         found = _read_range(kind, name, value)
         if isinstance(found, str):
-            _raise_problems(kind, {name: found})
+            _raise_problems(kind, spec, {name: found})
             fixed[name] = found
         else:
-            _raise_problems(kind, *({name: each} for each in _ends(found)))
+            _raise_problems(kind, spec, *({name: each} for each in _ends(found)))
             ranges[name] = found
     if not ranges:
         names = ", ".join(known) or "it has no parameters"
@@ -176,7 +179,10 @@ def split_values(kind: type[Strategy], name: str, value: str) -> list[str]:
 
 
 def sweep_variants(specs: Sequence[str], given: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return every combination of the listed values, in the order given. UsageError for more than MAX_VARIANTS."""
+    """Return every combination of the listed values, in the order given.
+
+    UsageError for more than MAX_VARIANTS, and for a range, which only a search takes.
+    """
     kinds = {spec: registry.load(spec) for spec in specs}
     lists = []
     for name, value in given.items():
@@ -186,6 +192,8 @@ def sweep_variants(specs: Sequence[str], given: Mapping[str, str]) -> list[dict[
              if whose in ("", spec, kind.name) and plain in kind.Params.__struct_fields__),
             None,
         )  # fmt: skip
+        if kind is not None and ".." in value and type_of(kind, plain) in _TYPES:
+            raise _bad(name, f"{value} is a range, which `kalshi optimize` searches", f"--param {name}=A,B,C")
         lists.append([value] if kind is None else split_values(kind, plain, value))
     if (count := prod(map(len, lists))) > MAX_VARIANTS:
         raise UsageError(
@@ -210,11 +218,11 @@ def _bad(name: str, problem: str, example: str) -> UsageError:
     return UsageError(f"--param {name}: {problem}", hint=f"for example {example}", code="bad_parameter")
 
 
-def _raise_problems(kind: type[Strategy], *values: Mapping[str, str]) -> None:
+def _raise_problems(kind: type[Strategy], spec: str, *values: Mapping[str, str]) -> None:
     problems = [problem for each in values for problem in registry.values_of(kind, each)[1]]
     if problems:
         raise UsageError(
             f"Strategy {kind.name}: " + "; ".join(problems),
-            hint=f"see `kalshi strategies {kind.name}` for names, ranges and defaults",
+            hint=f"see `kalshi strategies {spec or kind.name}` for names, ranges and defaults",
             code="bad_parameter",
         )

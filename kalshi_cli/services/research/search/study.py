@@ -112,6 +112,7 @@ class RankedVariant(msgspec.Struct, frozen=True, kw_only=True):
 class StudyReport(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a study. `variants` are the different parameters that were tried in all of its windows.
 
+    `tied` of them share the highest score over all windows, which the score cannot tell apart; 1 without a tie.
     `unknown` has a line for each thing that the data does not say, for the parameters chosen over all windows, and for
     the holdout once it is open.
     """
@@ -123,6 +124,7 @@ class StudyReport(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     choices: tuple[Choice, ...]
     best: tuple[RankedVariant, ...]
+    tied: int
     holdout: Holdout | None
     unknown: tuple[str, ...] = ()
 
@@ -185,6 +187,7 @@ class ParameterSearch:
         chosen = _key(choices[-1].params)
         of_all = [self._known[chosen, tape].unknown for window in self._plan.windows.windows for tape in window]
         unknown = add_up(chain(*of_all, held.unknown if held else ()))
+        ranked = self._ranked(len(self._studies) - 1)
         return StudyReport(
             trials=len(settled),
             variants=len(self._variants),
@@ -192,7 +195,8 @@ class ParameterSearch:
             failed=len(failed),
             reasons=tuple(dict.fromkeys(trial.user_attrs.get(_REASON, "") for trial in failed)),
             choices=choices,
-            best=tuple(self._best()),
+            best=tuple(ranked[:MAX_BEST]),
+            tied=sum(variant.score == ranked[0].score for variant in ranked),
             holdout=held,
             unknown=tuple(each.line for each in unknown),
         )
@@ -373,8 +377,8 @@ class ParameterSearch:
         ]  # fmt: skip
 
     def _choice(self, number: int) -> Choice:
-        study = self._studies[number]
-        params = dict(study.best_trial.user_attrs[_PARAMS])
+        first = self._ranked(number)[0]
+        params = first.params
         windows = self._plan.windows.windows
         after = windows[number + 1] if number + 1 < len(windows) else ()
         runs = [(tape, params) for window in windows[: number + 1] for tape in window]
@@ -383,25 +387,31 @@ class ParameterSearch:
         return Choice(
             last=number + 1,
             params=params,
-            score=Money(int(study.best_value)),
+            score=first.score,
             windows=tuple(WindowScore.of([next(past) for _ in window]) for window in windows[: number + 1]),
             judged=WindowScore.of(_whole(judged)) if after else None,
         )
 
-    def _best(self) -> Iterator[RankedVariant]:
-        """Yield the variants with the highest scores over all windows, at most `MAX_BEST`."""
+    def _ranked(self, number: int) -> list[RankedVariant]:
+        """Return the variants that ran in all windows of a study, the highest score first.
+
+        Many windows have the same result under many parameters, so that medians are often equal: the score of all
+        windows as one decides between these, then the order in which they were tried.
+        """
         done = self._optuna.trial.TrialState.COMPLETE
-        complete = [trial for trial in self._settled(self._studies[-1]) if trial.state is done]
-        ranked: dict[str, Any] = {}
-        for trial in sorted(complete, key=lambda each: (-each.value, each.number)):
-            ranked.setdefault(_key(trial.user_attrs[_PARAMS]), trial)
-        tapes = [tape for window in self._plan.windows.windows for tape in window]
-        for key, trial in list(ranked.items())[:MAX_BEST]:
+        tapes = [tape for window in self._plan.windows.windows[: number + 1] for tape in window]
+        found: dict[str, tuple[Money, RankedVariant]] = {}
+        for trial in self._settled(self._studies[number]):
+            key = _key(trial.user_attrs[_PARAMS])
+            if trial.state is not done or key in found:
+                continue
             whole = WindowScore.of(_whole([self._known.get((key, tape)) for tape in tapes]))
-            yield RankedVariant(
+            found[key] = whole.score, RankedVariant(
                 params=dict(trial.user_attrs[_PARAMS]), score=Money(int(trial.value)), net=whole.net,
                 max_drawdown=whole.max_drawdown, fees=whole.fees, orders=whole.orders, fills=whole.fills,
             )  # fmt: skip
+        ordered = sorted(found.values(), key=lambda each: (-each[1].score, -each[0]))
+        return [variant for _, variant in ordered]
 
     def _read_holdout(self) -> Holdout | None:
         found = self._studies[-1].user_attrs.get(_HOLDOUT)

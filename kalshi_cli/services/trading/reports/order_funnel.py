@@ -89,14 +89,16 @@ def funnel(store: Store | None, status: RunStatus, since: Ts, ticker: str = "") 
         denied_to[order.strategy] = Counter(denied_to.get(order.strategy, {})) + Counter([order.code])
         denials[order.code] += 1
         latest[order.code] = _latest_of(order, latest.get(order.code))
+    amends = {name: count for name, count in (store.amends(since, ticker) if store is not None else {}).items() if name}
     states = Counter(_stage(order) for order in orders)
     return WhyView(
         mode=status.mode,
         since=since,
         ticker=ticker or None,
-        intents=sum(denials.values()) + len(orders),
+        intents=sum(denials.values()) + len(orders) + sum(amends.values()),
         denied=sum(denials.values()),
         sent=len(orders),
+        amends=sum(amends.values()),
         rejected=states["rejected"],
         in_doubt=states["in_doubt"],
         live=states["live"],
@@ -106,8 +108,8 @@ def funnel(store: Store | None, status: RunStatus, since: Ts, ticker: str = "") 
             *(_refusal(code, count, latest.get(code)) for code, count in _most_frequent_first(denials)),
             *_rejections(orders),
         ),
-        strategies=tuple(_by_strategy(denied_to, orders, status)),
-        remarks=(*_remarks(status, wanted=bool(denials or orders)), *([MANUAL] if "" in denied_to else ())),
+        strategies=tuple(_by_strategy(denied_to, orders, amends, status)),
+        remarks=(*_remarks(status, wanted=bool(denials or orders or amends)), *([MANUAL] if "" in denied_to else ())),
     )
 
 
@@ -121,18 +123,19 @@ MANUAL = "Manual orders count only if refused; `kalshi order list --status all` 
 
 
 def _by_strategy(
-    denied_to: dict[str, dict[str, int]], orders: Sequence[Order], status: RunStatus
+    denied_to: dict[str, dict[str, int]], orders: Sequence[Order], amends: dict[str, int], status: RunStatus
 ) -> Iterator[StrategyFunnelRow]:
     specs = status.running.strategy.split(",") if status.running is not None else []
     running = [spec for spec in specs if ".py" not in spec]  # A file names its strategy only once it is loaded.
-    for name in sorted({*denied_to, *running, *(order.strategy for order in orders)}):
+    for name in sorted({*denied_to, *running, *amends, *(order.strategy for order in orders)}):
         codes, own = denied_to.get(name, {}), [order for order in orders if order.strategy == name]
         denied = sum(codes.values())
         yield StrategyFunnelRow(
             strategy=name or "(none)",
-            intents=denied + len(own),
+            intents=denied + len(own) + amends.get(name, 0),
             denied=denied,
             sent=len(own),
+            amends=amends.get(name, 0),
             filled=sum(1 for order in own if order.filled),
             denied_by=dict(_most_frequent_first(codes)),
         )

@@ -467,10 +467,10 @@ def _look(resources: Resources, home: Home) -> tuple[RunStatus, Store | None]:
 def _why_other(account: RunStatus, store: Store | None, other: RunStatus) -> str:
     """Return why the other home is shown although it was not requested; "" if it is not shown."""
     if other.is_running and not account.is_running:
-        return f"Showing {other.mode} trading, the only loop that is running. Live account: {account.in_short}"
+        return f"Showing {other.mode} trading, the only loop that is running. Account: {account.in_short}"
     is_unused = store is None or not (account.cycle or store.history.is_used)
     if other.cycle is not None and not account.is_running and is_unused:
-        return f"Showing {other.mode} trading, the only trading so far. Live account: {account.in_short}"
+        return f"Showing {other.mode} trading, the only trading so far. Account: {account.in_short}"
     return ""
 
 
@@ -482,7 +482,7 @@ def _beside(account: RunStatus, other: RunStatus) -> str:
         or (account.cycle is not None and account.cycle.completed >= other.cycle.completed)
     ):
         return ""
-    return f"Showing the live account. The last run was on {other.mode}; use --{other.mode} to see it"
+    return f"Showing the account. The last run was on {other.mode}; use --{other.mode} to see it"
 
 
 def status_view(status: RunStatus) -> StatusView:

@@ -101,13 +101,14 @@ def test_one_and_two_workers_find_the_same_and_the_holdout_opens_once(tmp_path: 
     assert one.trials == 12
     assert one.score > 0
     assert "variants were tried" in notes(one)[0]
-    assert "holdout is closed" in notes(one)[1]
+    assert notes(one)[1].startswith("2 of 6 variants have the same score, the highest: this search cannot tell them")
+    assert "holdout is closed" in notes(one)[2]
     repeated = replace(one, variants=3, trials=7, sampler="tpe")
     assert "7 trials repeated these variants: with few combinations use `--sampler grid`" in notes(repeated)
     assert len(notes(replace(repeated, sampler="grid"))) == len(notes(one))
     opened = search(tmp_path, 1, opens_holdout=True)
     assert opened.holdout_params == one.params
-    assert len(notes(opened)) == 1
+    assert len(notes(opened)) == 2
     with pytest.raises(RefusedError, match="holdout of this study was opened"):
         search(tmp_path, 1, opens_holdout=True)
 

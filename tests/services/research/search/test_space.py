@@ -82,6 +82,18 @@ def test_a_grid_needs_steps_and_has_a_limit() -> None:
         grid_points(wide)
 
 
+def test_a_problem_names_the_strategy_as_it_was_typed() -> None:
+    with pytest.raises(UsageError, match="foo: no such parameter") as refused:
+        read_space(Threshold, ["foo=1c..2c"], "./mine.py")
+    assert refused.value.hint == "see `kalshi strategies ./mine.py` for names, ranges and defaults"
+
+
+def test_a_range_in_a_comparison_is_refused_with_the_command_that_takes_it() -> None:
+    with pytest.raises(UsageError, match=r"10c..20c/5c is a range, which `kalshi optimize` searches") as refused:
+        sweep_variants(["threshold"], {"buy_below": "10c..20c/5c"})
+    assert refused.value.hint == "for example --param buy_below=A,B,C"
+
+
 def test_a_sweep_lists_combinations_in_order_and_leaves_text_alone() -> None:
     found = sweep_variants(["threshold"], {"buy_below": "1c,2c", "size": "5", "min_price": "1c,3c"})
     assert [(each["buy_below"], each["min_price"]) for each in found] == [

@@ -153,6 +153,26 @@ def test_a_grid_is_tried_once_each(tmp_path: Path) -> None:
     assert report.choices[-1].params == {"x": "400", "y": "b"}
 
 
+def test_the_result_of_all_windows_decides_between_equal_scores_and_the_tie_is_counted(tmp_path: Path) -> None:
+    """The median is that of the window in which all variants have the same result, as in a window without a trade."""
+
+    def equal_in_the_middle(tape: int, point: Point) -> TapeScore:
+        net = {2: 0, 3: 5_000}.get(tape, -int(point["x"]))
+        return msgspec.structs.replace(
+            score_of(tape, {**point, "y": "a"}), net=Money(net), high=Money(max(net, 0)), low=Money(min(net, 0))
+        )
+
+    ranges = (ParameterRange(name="x", choices=("400", "100", "900")),)
+    plan = msgspec.structs.replace(PLAN, ranges=ranges, sampler="grid", is_pruned=False)
+    for seed in range(3):
+        of = msgspec.structs.replace(plan, seed=seed)
+        report = search(tmp_path / f"{seed}.db", Workers(score=equal_in_the_middle), of)
+        assert report.choices[-1].params == {"x": "100"}
+        assert [each.params["x"] for each in report.best] == ["100", "400", "900"]
+        assert (report.tied, len({each.score for each in report.best})) == (3, 1)
+    assert search(tmp_path / "other.db", Workers(), msgspec.structs.replace(plan, ranges=(*ranges, Y))).tied == 1
+
+
 def test_poor_trials_are_pruned_and_less_is_run(tmp_path: Path) -> None:
     plan = msgspec.structs.replace(TWO_WINDOWS, trials=2 * BATCH, sampler="random")
     pruned, whole = Workers(), Workers()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from msgspec.structs import replace
 from support.simulation import TICKER, Simulation
 
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.core.model.effects import AlertRaised, OrderChanged, OrderRefused
+from kalshi_cli.core.model.effects import AlertRaised, AmendOrder, OrderChanged, OrderRefused
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.order_terms import BID
@@ -78,6 +79,22 @@ def test_every_intent_is_denied_or_sent_and_what_was_sent_is_in_one_place(sim: S
     assert [(each.code, each.count, each.decided_by) for each in refused(found, "exchange")] == [
         ("insufficient_balance", 1, "cash on the shard of the market: kalshi balance")
     ]
+
+
+def test_sent_amends_count_as_requests_like_refused_ones(sim: Simulation) -> None:
+    now = sim.clock.now()
+    sim.store.record(OrderRefused(Ts(now - 2 * HOUR_MS), "bidder", TICKER, "MIN_EDGE", ""))
+    sim.store.record(OrderRefused(now, "bidder", TICKER, "MIN_EDGE", ""))
+    for name, created, strategy in (("a", now, "bidder"), ("b", Ts(now - 2 * HOUR_MS), "bidder"), ("m", now, "")):
+        order(sim, name, OrderStatus.RESTING, created=created, strategy=strategy)
+        before = next(each for each in sim.store.orders() if each.client_order_id == name)
+        for at in (Ts(now - 2 * HOUR_MS), now, now):
+            after = replace(before, price=cents(41), updated=at)
+            sim.store.record(AmendOrder(before, after, after))
+    found = look(sim)
+    assert (found.intents, found.denied, found.sent, found.amends) == (6, 1, 1, 4)
+    assert [(each.strategy, each.intents, each.sent, each.amends) for each in found.strategies] == [("bidder", 6, 1, 4)]
+    assert look(sim, "OTHER").amends == 0
 
 
 def test_an_order_that_kalshi_withheld_was_not_sent_and_not_rejected_by_the_exchange(sim: Simulation) -> None:
