@@ -146,7 +146,8 @@ class OrderService(OrderPlanningService):
                 places = client.queue_positions(tickers, subaccount=owner or None)
                 ahead |= {each.order_id: each.ahead for each in places}
         return [
-            QueueRow.of(order, ahead=ahead.get(order.order_id), typed_side=order.outcome or None) for order in wanted
+            QueueRow.of(order, side="yes", ahead=ahead.get(order.order_id), typed_side=order.outcome or None)
+            for order in wanted
         ]
 
     def reconcile(self, wait_s: float = 60.0) -> Sequence[ReconciledRow]:
