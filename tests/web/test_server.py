@@ -306,6 +306,17 @@ def test_a_wrong_method_names_the_right_one(page: Page, method: str, path: str, 
     OAS31Validator(openapi()["components"]["schemas"]["Error"]).validate(reply.json())
 
 
+def test_a_history_is_read_in_periods(page: Page) -> None:
+    fills = page.get("fills").json()
+    newest = max(fill["time"] for fill in fills)
+    for path in ("fills", "settlements", f"markets/{TWO_SIDED}/trades", f"markets/{TWO_SIDED}/candles"):
+        assert page.get(f"{path}?since=2020-01-01T00:00:00Z&until=2020-01-02T00:00:00Z").json() == [], path
+        assert page.get(f"{path}?since=yesterday").status_code == 400, path
+    since, until = (page.get(f"fills?{name}={newest}").json() for name in ("since", "until"))
+    assert {fill["time"] for fill in since} == {newest}
+    assert len(since) + len(until) == len(fills), "until is exclusive"
+
+
 def test_queries_are_checked(page: Page) -> None:
     for path in (
         "orders?limit=0",
