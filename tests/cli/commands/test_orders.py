@@ -119,6 +119,20 @@ def test_a_live_order_is_canceled_by_ones_own_id(exchange: Served) -> None:
     assert exchange.resting() == []
 
 
+def test_an_order_that_is_named_twice_is_canceled_and_counted_once(exchange: Served) -> None:
+    order_id = buy("0.41", "--client-order-id", "zz-1").json["order_id"]
+    ended = program("cancel", "zz-1", order_id, "zz-1", "--json")
+    assert (ended.code, [row["order_id"] for row in ended.json]) == (0, [order_id]), ended.err
+    assert exchange.resting() == []
+
+
+def test_the_time_zone_of_an_option_holds_in_a_pipe_too(exchange: Served) -> None:
+    buy("0.41")
+    tokyo = program("order", "list", "--tz", "Asia/Tokyo", "--format", "plain").out
+    assert "+09:00" in tokyo
+    assert "+09:00" not in program("order", "list", "--format", "plain").out
+
+
 def test_ids_that_are_json_or_quoted_are_refused_and_nothing_is_canceled(
     exchange: Served, mine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
