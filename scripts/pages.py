@@ -31,6 +31,7 @@ from kalshi_cli.views.formats import (
     Verdict,
     without_none,
 )
+from kalshi_cli.views.live import LiveEvent
 from kalshi_cli.views.row import OutputRow
 
 ROOT = Path(__file__).parents[1]
@@ -154,10 +155,10 @@ def parts() -> list[type[msgspec.Struct]]:
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and not issubclass(kind, OutputRow):
             found[kind] = None
 
-    for _, kinds in views():
-        for view in kinds:
-            for field in msgspec.structs.fields(view):
-                search(field.type)
+    search(LiveEvent)  # what the event stream gives, in Python and over HTTP
+    for view in (LiveEvent, *(view for _, kinds in views() for view in kinds)):
+        for field in msgspec.structs.fields(view):
+            search(field.type)
     return list(found)
 
 

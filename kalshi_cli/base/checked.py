@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection
 from enum import Enum
 from types import NoneType, UnionType
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_OWN_ID = re.compile(r"[A-Za-z0-9_-]+")
 MAX_OWN_ID = 128
 """The longest client order id, in characters."""
 
@@ -96,11 +98,10 @@ def check_own_id(name: str, value: str | None) -> None:
         return
     if not value.strip():
         raise UsageError(f"{name} is empty", hint="leave it out for a new id")
-    if not (value.isascii() and value.isprintable()) or " " in value or "." in value or len(value) > MAX_OWN_ID:
-        text = f"{name} must be printable ASCII without spaces and dots, not {value!a:.60}"
-        if len(value) > MAX_OWN_ID:
-            text = f"{name} has {len(value)} characters; the maximum is {MAX_OWN_ID}"
-        raise UsageError(text, hint="use letters, digits, - and _")
+    if len(value) > MAX_OWN_ID:
+        raise UsageError(f"{name} has {len(value)} characters; the maximum is {MAX_OWN_ID}", hint="use a shorter id")
+    if not _OWN_ID.fullmatch(value):
+        raise UsageError(f"{name} must have only letters, digits, - and _, not {value!a:.60}", hint="use another id")
 
 
 def from_text(name: str, parse: Callable[[str], T], value: object) -> T:

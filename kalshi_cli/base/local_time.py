@@ -5,18 +5,33 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, tzinfo
 
-from kalshi_cli.base.units import Ts, parse_ts
+from kalshi_cli.base.units import Ts, format_ts, parse_ts
 
 _zone: tzinfo | None = UTC
 """The time zone of tables, screens and messages; None is the machine's."""
 
 
-def set_time_zone(name: str) -> None:
-    """Set the time zone of tables, screens and messages: `local`, or a name of the time zone database."""
-    global _zone
+_is_asked = False
+"""Whether plain text has this zone too, because an option of the command asked for it."""
+
+
+def set_time_zone(name: str, *, is_asked: bool = False) -> None:
+    """Set the time zone of tables, screens and messages: `local`, or a name of the time zone database.
+
+    Plain text stays in UTC, unless the user asked this command for the zone.
+    """
+    global _zone, _is_asked
     from zoneinfo import ZoneInfo
 
-    _zone = None if name == "local" else ZoneInfo(name)
+    _zone, _is_asked = None if name == "local" else ZoneInfo(name), is_asked
+
+
+def plain_time(ts: Ts) -> str:
+    """Return a time for plain text: in UTC, or with the offset of the zone that the user asked for."""
+    if not _is_asked:
+        return format_ts(ts)
+    moment = datetime.fromtimestamp(ts / 1000, UTC).astimezone(_zone)
+    return moment.isoformat(timespec="milliseconds" if ts % 1000 else "seconds")
 
 
 def local_time(ts: Ts) -> datetime:

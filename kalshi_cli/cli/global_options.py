@@ -110,7 +110,7 @@ def global_options() -> list[TyperOption]:
         option("--fields", metavar="FIELDS", help="Print only these fields, in this order: ticker,yes_bid,yes_ask"),
         option(
             "--tz", metavar="ZONE",
-            help="Time zone of tables: local, UTC or a name such as America/New_York [default: local]",
+            help="Time zone of tables, also in a pipe: local, UTC or a name such as America/New_York [default: local]",
         ),
         option("-v", "--verbose", is_flag=True, help="Show more detail on stderr"),
         option("-q", "--quiet", is_flag=True, help="Suppress notices and warnings on stderr"),

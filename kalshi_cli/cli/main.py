@@ -263,12 +263,9 @@ def main(argv: Sequence[str] | None = None, *, started_s: float | None = None) -
         if (left := cut_off(error)) is not None:
             return report(left, words, is_verbose=flags.verbose)
         code = exit_code_after(error)
-        word = "terminated" if code == ExitCode.TERMINATED else "interrupted"
-        if _wants_json(words):
-            _write_error(word, "The command was " + word, "", code)
-        else:
-            warn(word)
-        return code
+        if not _wants_json(words):
+            warn(_SIGNALED[code])
+        return _after_signal(code, words)
     except Exception as error:
         if "_KALSHI_COMPLETE" in os.environ:
             return ExitCode.FAILED  # an error message would overwrite the command line that is being typed
@@ -277,6 +274,17 @@ def main(argv: Sequence[str] | None = None, *, started_s: float | None = None) -
         close_out()
         set_quiet(False)
         set_fields(())
+
+
+_SIGNALED: dict[int, str] = {ExitCode.INTERRUPTED: "interrupted", ExitCode.TERMINATED: "terminated"}
+"""Exit codes of a command that a signal ended, gracefully or not -> their codes in an error."""
+
+
+def _after_signal(code: int, words: Sequence[str]) -> int:
+    """Return the exit code of a command; where a signal ended it and errors are JSON, write the error."""
+    if code in _SIGNALED and _wants_json(words):
+        _write_error(_SIGNALED[code], "The command was " + _SIGNALED[code], "", code)
+    return code
 
 
 def cut_off(error: BaseException) -> OutcomeUnknownError | None:
@@ -323,7 +331,7 @@ def _run(words: Sequence[str], flags: GlobalOptions) -> int:
         if not code:
             raise
         warn(f"error: {_known(error).message}")  # and the code of the command stays: it says more
-    return code
+    return _after_signal(code, words)
 
 
 def _is_utf8(word: str) -> bool:
@@ -347,7 +355,8 @@ def report(error: Exception, words: Sequence[str], *, is_verbose: bool) -> int:
             show_unknown(words[words.index("check") + 1 :], known.message, is_json=_wants_json(words))
     trace = _trace(error) if is_verbose or isinstance(known, _BugError) else ""
     if _wants_json(words):
-        _write_error(known.code, known.message, known.hint, code, **({"traceback": trace} if trace else {}))
+        more = {"details": getattr(known, "details", ""), "traceback": trace}
+        _write_error(known.code, known.message, known.hint, code, **{name: text for name, text in more.items() if text})
         return code
     if trace:
         warn(*trace.splitlines())
@@ -361,8 +370,13 @@ def _write_error(code: str, message: str, hint: str, exit_code: int, **more: str
     """Write an error to stderr as one JSON object on a line."""
     import json
 
-    body = {"code": code, "message": safe_lines(redact(message)), "hint": safe_lines(redact(hint))}
-    warn(json.dumps({"error": {**body, "exit_code": int(exit_code), **more}}), is_wrapped=False)
+    texts = {"message": message, "hint": hint, **more}
+    body = {
+        "code": code,
+        **{name: safe_lines(redact(text)) for name, text in texts.items()},
+        "exit_code": int(exit_code),
+    }
+    warn(json.dumps({"error": body}), is_wrapped=False)
 
 
 class _BugError(KalshiError):

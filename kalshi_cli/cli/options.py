@@ -76,7 +76,7 @@ def load_config(
     sources.judge_state(loaded, distrust)
     warn(*loaded.mistyped)
     info(*loaded.notices, *(unread_elsewhere() if sys.stderr.isatty() else ()))
-    set_time_zone(loaded.display.time_zone)
+    set_time_zone(loaded.display.time_zone, is_asked=bool(flags.tz))
     if loaded.origins["env"] == "default" and not loaded.rest_url and sys.stderr.isatty():
         _show_default_environment(loaded)
     return loaded

@@ -54,7 +54,7 @@ class Setting(msgspec.Struct, frozen=True):
     """A value in displayable form, with its source."""
 
     path: str
-    value: str
+    value: str | None
     origin: str
 
 
@@ -164,7 +164,8 @@ def mask_secrets(config: Config) -> tuple[Setting, ...]:
     settings = []
     for key, value in _leaves(config):
         path, text = ".".join(key), show(_kind(key), value)
-        settings.append(Setting(redact(path), redact(_masked(key, text)), config.origins.get(path, "default")))
+        shown = None if value in (None, "") else redact(_masked(key, text))
+        settings.append(Setting(redact(path), shown, config.origins.get(path, "default")))
     if config.allow_hosts:
         settings.append(Setting("allow_hosts", ", ".join(config.allow_hosts), f"--allow-host, {ALLOW_HOSTS}"))
     return tuple(settings)

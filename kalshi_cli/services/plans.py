@@ -10,9 +10,10 @@ from typing import Any, NamedTuple, TypeVar, cast
 import msgspec
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import RefusedError
+from kalshi_cli.base.errors import KalshiError, OutcomeUnknownError, RefusedError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Ts, notional
 from kalshi_cli.services.resources import Resources
+from kalshi_cli.views.order_text import outcome_text
 from kalshi_cli.views.plans import Plan, RequestPlan
 
 LIFE_S = 60.0
@@ -30,14 +31,21 @@ T = TypeVar("T")
 
 
 class _Kept(NamedTuple):
-    """A plan, the function that executes it (None once used), and the function that makes the same plan again."""
+    """A plan, the function that executes it, and the function that makes the same plan again."""
 
     plan: Plan[Any]
     made_s: float
     executions: int
     """The number of plans that were executed before it was made."""
-    execute: Callable[[float], Any] | None
+    execute: Callable[[float], Any]
     renew: Callable[[], Plan[Any]]
+
+
+class _Used(NamedTuple):
+    """A plan that was executed or replaced, and the error that another call for it gets."""
+
+    plan: Plan[Any]
+    error: KalshiError
 
 
 class PlanBook:
@@ -47,7 +55,7 @@ class PlanBook:
         self._clock = clock
         self._new_id = new_id
         self._life_s = life_s
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[str, _Kept | _Used] = {}
         self._executions = 0
 
     def add(self, of: type[P], execute: Callable[[float], object], renew: Callable[[], P], **fields: Any) -> P:
@@ -65,7 +73,11 @@ class PlanBook:
         return plan
 
     def execute(self, plan: Plan[R]) -> R:
-        """Execute a plan. Raise RefusedError where it is stale, changed, unknown here or already executed."""
+        """Execute a plan. Raise RefusedError where it is stale, changed or unknown here.
+
+        A plan that was executed already is not executed again: OutcomeUnknownError where nothing is known of what it
+        sent, RefusedError with what became of it otherwise.
+        """
         kept = self._find(plan)
         age_s = self._clock.monotonic() - kept.made_s
         if age_s > self._life_s or self._clock.now() > plan.expires:
@@ -74,16 +86,25 @@ class PlanBook:
                 hint="make a new plan, review it, and execute it within that time",
                 code="PLAN_STALE",
             )
-        run = self._take(kept)
         if kept.executions != self._executions:
             age_s = math.inf
         self._executions += 1
-        return cast(R, run(age_s))
+        self._use(kept, _interrupted())  # stays where nothing is known of its end
+        try:
+            result = kept.execute(age_s)
+        except KalshiError as error:
+            self._use(kept, _repeated(error))
+            raise
+        self._use(kept, _repeated(getattr(result, "error", None), outcome_text(result, {})))
+        return cast(R, result)
 
     def renew(self, plan: P) -> P:
         """Make the same plan again from current data, because the user took time to agree to it."""
         kept = self._find(plan)
-        self._take(kept)
+        replaced = RefusedError(
+            "a newer plan replaced this one; nothing was sent", hint="execute the newer one", code="PLAN_REPLACED"
+        )
+        self._use(kept, replaced)
         return cast(P, kept.renew())
 
     def _find(self, plan: Plan[Any]) -> _Kept:
@@ -96,18 +117,32 @@ class PlanBook:
             raise RefusedError(
                 "the plan was changed after it was made; nothing was sent", hint="make a new plan", code="PLAN_CHANGED"
             )
+        if isinstance(kept, _Used):
+            raise kept.error
         return kept
 
-    def _take(self, kept: _Kept) -> Callable[[float], Any]:
-        """Return the function that executes a plan, once."""
-        before = self._kept.pop(kept.plan.plan_id, None)
-        if before is not None:
-            self._kept[kept.plan.plan_id] = before._replace(execute=None)
-        if before is None or before.execute is None:
-            raise RefusedError(
-                "this plan was executed already; nothing was sent", hint="make a new plan", code="PLAN_EXECUTED"
-            )
-        return before.execute
+    def _use(self, kept: _Kept, error: KalshiError) -> None:
+        """Let another call for this plan fail with an error."""
+        self._kept[kept.plan.plan_id] = _Used(kept.plan, error)
+
+
+def _interrupted() -> KalshiError:
+    return OutcomeUnknownError(
+        "this plan was executed already, and did not end: what it sent may be live; this call sent nothing",
+        hint="find out before you make a new plan: kalshi.orders.reconcile(), and the list of orders",
+    )
+
+
+def _repeated(error: KalshiError | None, text: str = "") -> KalshiError:
+    """Return the error of a second execution, from the error of the first one or its result in words."""
+    if isinstance(error, OutcomeUnknownError):
+        return error
+    became = f"it failed: {error.message}" if error is not None else text or "it is done"
+    return RefusedError(
+        f"this plan was executed already: {became}; this call sent nothing",
+        hint="a new plan does it again",
+        code="PLAN_EXECUTED",
+    )
 
 
 def digest_of(plan: Plan[Any]) -> str:
@@ -141,7 +176,7 @@ class PlanningService:
         """Execute a plan once and return the result.
 
         RefusedError where the plan is stale, changed or already executed, or where a limit or a halt refuses it now.
-        OutcomeUnknownError where no answer came: the write may have happened.
+        OutcomeUnknownError where no answer came: the write may have happened. A repeat raises it again.
         """
         if self._is_rehearsal:
             raise RefusedError("a rehearsal sends nothing", code="REHEARSAL")

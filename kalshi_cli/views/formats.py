@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, NewType, TypeVar, Union, get_args, 
 
 import msgspec
 
-from kalshi_cli.base.local_time import local_time, show_times
+from kalshi_cli.base.local_time import local_time, plain_time, show_times
 from kalshi_cli.base.text import SHORT_ID_LENGTH, safe_text
 from kalshi_cli.base.units import (
     Money,
@@ -138,7 +138,7 @@ _HUMAN: dict[Any, Show] = {
     Money: show_money,
     SignedMoney: lambda gain: show_money(gain, signed=True),
     MaxMoney: show_most,
-    Ts: format_ts,
+    Ts: plain_time,
     Ratio: _percent,
     float: lambda number: f"{number:,.2f}".removesuffix(".00") if math.isfinite(number) else MISSING,
     int: str,

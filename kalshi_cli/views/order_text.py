@@ -6,9 +6,9 @@ from msgspec.structs import replace
 
 from kalshi_cli.base.local_time import show_times
 from kalshi_cli.base.text import SHORT_ID_LENGTH
-from kalshi_cli.base.units import Qty, format_ts, show_money, show_price, show_qty
+from kalshi_cli.base.units import Qty, format_ts, pluralize, show_money, show_price, show_qty
 from kalshi_cli.views.close import CloseRow
-from kalshi_cli.views.orders import OrderChangeView, OrderRow
+from kalshi_cli.views.orders import CancelAllView, OrderChangeView, OrderRow
 from kalshi_cli.views.own_terms import HeldByMarket, OwnTerms, in_own_terms
 from kalshi_cli.views.plans import PlanOutcome
 
@@ -22,9 +22,18 @@ def outcome_text(outcome: object, held: HeldByMarket) -> str:
         return change_sentence(outcome)
     if isinstance(outcome, OrderRow):
         return order_sentence(outcome)
+    if isinstance(outcome, PlanOutcome) and isinstance(next(iter(outcome.rows), None), CancelAllView):
+        return "; ".join(map(kill_sentence, outcome.rows))
     if isinstance(outcome, PlanOutcome):
         return closes_text(outcome) or "; ".join(cancel_sentence(in_own_terms(each, held)) for each in outcome.orders)
     return ""
+
+
+def kill_sentence(done: CancelAllView) -> str:
+    """Return what the kill switch canceled and what is left, in one sentence."""
+    halted = "Trading is halted; " if done.halted else ""
+    left = "unknown whether any is left" if done.remaining is None else f"{done.remaining} left"
+    return f"{halted}canceled {pluralize(done.canceled, 'order')}, {left}"
 
 
 def closes_text(outcome: object) -> str:

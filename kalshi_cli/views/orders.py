@@ -182,10 +182,15 @@ class BatchRow(OutputRow, frozen=True, kw_only=True):
 
 
 class QueueRow(OutputRow, frozen=True, kw_only=True):
-    """A resting order and the contracts that must trade before it (`ahead`); `price` is on the YES scale."""
+    """A resting order and the contracts that must trade before it (`ahead`); `price` is on the YES scale.
+
+    `side` is always yes: a `book_side` of bid buys YES at this price, ask sells it.
+    """
 
     order_id: ShortId
+    client_order_id: str
     ticker: str
+    side: Outcome
     book_side: Side
     price: Price
     remaining: Qty

@@ -9,10 +9,10 @@ from kalshi_cli.views.row import OutputRow
 
 
 class SettingRow(OutputRow, frozen=True, kw_only=True):
-    """A configured value and its origin: flag, variable, file or default."""
+    """A configured value as it is written in the file, and its origin: flag, variable, file or default."""
 
     path: str
-    value: TruncatableText
+    value: TruncatableText | None
     origin: TruncatableText
 
 

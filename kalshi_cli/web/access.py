@@ -32,12 +32,13 @@ SAFE_METHODS = ("GET", "HEAD")
 
 
 class Refusal(NamedTuple):
-    """Why a request is not served: the HTTP status, a code, the words for the user, and what to do."""
+    """Why a request is not served: the HTTP status, a code, the words for the user, what to do, and when to retry."""
 
     status: int
     code: str
     message: str
     hint: str = ""
+    retry_after_s: int = 0
 
 
 class _Bucket:
@@ -98,7 +99,7 @@ class Access:
         now = self._now_s()
         self._failed = [at for at in self._failed if now - at < 60]
         if len(self._failed) >= LOGINS_PER_MINUTE:
-            return Refusal(429, "too_many_attempts", "Too many attempts to log in. Wait a minute")
+            return Refusal(429, "too_many_attempts", "Too many attempts to log in. Wait a minute", "", 60)
         if not self.has_link or not _same(link, self._link[0]):
             self._failed.append(now)
             return Refusal(
@@ -148,6 +149,7 @@ class Access:
                 "too_many_requests",
                 "Too many requests; this one was not begun, and sent nothing",
                 "send it again in a second",
+                1,
             )
         return None
 

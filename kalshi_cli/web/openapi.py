@@ -17,12 +17,13 @@ from kalshi_cli.web.reads import (
     MAX_OFFSET,
     MAX_ROWS,
     ORDER_STATUSES,
+    PERIOD,
     READS,
     USUAL_DEPTH,
     USUAL_ROWS,
     Read,
 )
-from kalshi_cli.web.writes import WRITES
+from kalshi_cli.web.writes import CHOICES, MAX_TEXT, RESULTS, WRITES
 
 _ERROR = {
     "type": "object",
@@ -31,13 +32,15 @@ _ERROR = {
             "type": "object",
             "properties": {
                 **{name: {"type": "string"} for name in ("code", "message", "hint")},
+                "details": {"type": "string", "description": "what the exchange said of its code, if anything"},
                 "exit_code": {
                     "type": "integer",
                     "description": "that of the same command; 7: outcome unknown",
                 },
             },
             "required": ["code", "message", "hint", "exit_code"],
-        }
+        },
+        "rows": {"type": "array", "items": {"type": "object"}, "description": "the results of a plan that failed"},
     },
     "required": ["error"],
 }
@@ -61,6 +64,7 @@ _QUERY: dict[str, dict[str, Any]] = {
     "limit": {**_ROWS, "default": USUAL_ROWS},
     "orders limit": {**_ROWS, "default": MAX_ROWS},
     "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
+    **{name: {"type": "string", "format": "date-time"} for name in PERIOD},
     "depth": {**_ROWS, "default": USUAL_DEPTH},
     "by": {"enum": list(KEYS), "default": "market"},
     "interval": {"enum": list(INTERVALS), "default": "1h"},
@@ -88,7 +92,7 @@ def openapi() -> dict[str, Any]:
     done = {
         "done": {"type": "string"},
         "result": {"type": "string"},
-        "rows": {"type": "array", "items": {"type": "object"}},
+        "rows": {"type": "array", "items": {"anyOf": [_ref(view) for view in RESULTS]}},
     }
     result = {"type": "object", "properties": done, "required": [*done]}
     execute = _operation(
@@ -98,14 +102,14 @@ def openapi() -> dict[str, Any]:
     digest = {"type": "object", "properties": {"digest": {"type": "string"}}, "required": ["digest"]}
     execute["requestBody"] = {"required": True, "content": _json(digest)}
     paths["/plans/{plan_id}/execute"] = {"post": execute}
-    views = {read.view.__name__: read.view for read in READS} | {LiveEvent.__name__: LiveEvent}
+    views: list[type[msgspec.Struct]] = [*(read.view for read in READS), *RESULTS, LiveEvent]
     return {
         "openapi": "3.1.0",
         "info": {"title": "kalshi serve", "version": __version__},
         "servers": [{"url": "/api/v1"}],
         "paths": paths,
         "components": {
-            "schemas": {name: schema_of(view) for name, view in sorted(views.items())} | {"Error": _ERROR},
+            "schemas": {view.__name__: schema_of(view) for view in views} | {"Error": _ERROR},
             "securitySchemes": {
                 "session": {"type": "apiKey", "in": "cookie", "name": "kalshi_session"},
                 "token": {"type": "http", "scheme": "bearer"},
@@ -144,6 +148,10 @@ def _ref(view: type[msgspec.Struct]) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{view.__name__}"}
 
 
+def _field(name: str) -> dict[str, Any]:
+    return {"enum": list(CHOICES[name])} if name in CHOICES else {"type": "string", "maxLength": MAX_TEXT}
+
+
 def _request(name: str) -> dict[str, Any]:
     write = WRITES[name]
     return {
@@ -151,7 +159,7 @@ def _request(name: str) -> dict[str, Any]:
         "type": "object",
         "properties": {
             "do": {"const": name},
-            **{field: {"type": "string"} for field in (*write.fields, *write.optional)},
+            **{field: _field(field) for field in (*write.fields, *write.optional)},
         },
         "required": ["do", *write.fields],
         "additionalProperties": False,

@@ -7,7 +7,9 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from kalshi_cli.app.kalshi import Kalshi
+from kalshi_cli.base.checked import from_text
 from kalshi_cli.base.errors import NotFoundError, UsageError
+from kalshi_cli.base.units import Ts, parse_ts
 from kalshi_cli.views.alerts import AlertsView
 from kalshi_cli.views.backtests import ReportFolderView
 from kalshi_cli.views.cash import BalanceView, SettlementRow
@@ -35,6 +37,9 @@ ORDER_STATUSES = ("resting", "canceled", "filled", "executed", "all")
 MARKET_STATUSES = ("unopened", "open", "paused", "closed", "settled", "all")
 
 
+PERIOD = ("since", "until")
+"""The parameters of a history: from this time on, and before that one."""
+
 PART = ("limit", "offset")
 """The parameters of every list that is given in parts."""
 
@@ -50,6 +55,11 @@ class ReadQuery:
     def text(self, name: str, default: str = "") -> str:
         """Take a text."""
         return self._given.pop(name, default)
+
+    def period(self) -> dict[str, Ts | None]:
+        """Take `since` and `until`, times with a zone."""
+        given = {name: self.text(name) for name in PERIOD}
+        return {name: from_text(name, parse_ts, text) if text else None for name, text in given.items()}
 
     def choice(self, name: str, choices: Iterable[str], default: str) -> str:
         """Take one of several texts."""
@@ -103,11 +113,13 @@ def _orders(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) -> list
 
 
 def _fills(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) -> list[AccountFillRow]:
-    return list(kalshi.account.fills(query.text("ticker").upper(), limit=query.rows()))
+    return list(kalshi.account.fills(query.text("ticker").upper(), limit=query.rows(), **query.period()))
 
 
 def _settlements(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) -> list[SettlementRow]:
-    return list(islice(kalshi.account.settlements(query.text("ticker").upper()), query.rows()))
+    period = query.period()
+    found = kalshi.account.settlements(query.text("ticker").upper(), since=period["since"], until=period["until"])
+    return list(islice(found, query.rows()))
 
 
 def _markets(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) -> list[MarketRow]:
@@ -125,13 +137,14 @@ def _book(kalshi: Kalshi, names: Mapping[str, str], query: ReadQuery) -> Orderbo
 
 
 def _trades(kalshi: Kalshi, names: Mapping[str, str], query: ReadQuery) -> list[PublicTradeRow]:
-    return list(kalshi.markets.trades(names["ticker"].upper(), limit=query.rows()))
+    return list(kalshi.markets.trades(names["ticker"].upper(), limit=query.rows(), **query.period()))
 
 
 def _candles(kalshi: Kalshi, names: Mapping[str, str], query: ReadQuery) -> list[CandleRow]:
     from kalshi_cli.services.markets.service import INTERVALS
 
-    return list(kalshi.markets.candles(names["ticker"].upper(), query.choice("interval", INTERVALS, "1h")))
+    interval = query.choice("interval", INTERVALS, "1h")
+    return list(kalshi.markets.candles(names["ticker"].upper(), interval, **query.period()))
 
 
 def _watchlist(kalshi: Kalshi, names: Mapping[str, str], _query: ReadQuery) -> tuple[TopRow, ...]:
@@ -166,8 +179,8 @@ READS = (
          _orders),
     Read("orders/{order_id}", "An order, by its order id or client order id", OrderRow, False, (),
          lambda k, n, _q: k.orders.get(n["order_id"])),
-    Read("fills", "Fills, newest first", AccountFillRow, True, ("ticker", *PART), _fills),
-    Read("settlements", "Settlements, newest first", SettlementRow, True, ("ticker", *PART), _settlements),
+    Read("fills", "Fills, newest first", AccountFillRow, True, ("ticker", *PERIOD, *PART), _fills),
+    Read("settlements", "Settlements, newest first", SettlementRow, True, ("ticker", *PERIOD, *PART), _settlements),
     Read(
         "pnl", "P&L by market, event, series, strategy, day or month", PnlView, False, ("by",),
         lambda k, _n, q: k.account.pnl(q.text("by", "market")),  # type: ignore[arg-type]
@@ -179,8 +192,8 @@ READS = (
     Read("markets/{ticker}", "A market with rules, fees and times", MarketView, False, (),
          lambda k, n, _q: k.markets.get(n["ticker"].upper())),
     Read("markets/{ticker}/orderbook", "The order book of a market", OrderbookView, False, ("depth",), _book),
-    Read("markets/{ticker}/trades", "Public trades, newest first", PublicTradeRow, True, PART, _trades),
-    Read("markets/{ticker}/candles", "Candles of a market", CandleRow, True, ("interval",), _candles),
+    Read("markets/{ticker}/trades", "Public trades, newest first", PublicTradeRow, True, (*PERIOD, *PART), _trades),
+    Read("markets/{ticker}/candles", "Candles of a market", CandleRow, True, ("interval", *PERIOD), _candles),
     Read("watchlists", "Watchlists and their markets", WatchlistRow, True, (),
          lambda k, _n, _q: k.markets.watchlists()),
     Read("watchlists/{name}", "The best prices of the markets of a watchlist", TopRow, True, (), _watchlist),

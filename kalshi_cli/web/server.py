@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from html import escape
@@ -26,6 +26,7 @@ from kalshi_cli.base.checked import unique_keys
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import (
     CredentialsError,
+    ExchangeError,
     ExitCode,
     HaltedError,
     KalshiError,
@@ -90,6 +91,7 @@ STATUS: dict[type[KalshiError], HTTPStatus] = {
     UnreachableError: HTTPStatus.SERVICE_UNAVAILABLE,
     CredentialsError: HTTPStatus.BAD_GATEWAY,
     OutcomeUnknownError: HTTPStatus.BAD_GATEWAY,
+    ExchangeError: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
 
 T = TypeVar("T")
@@ -309,12 +311,13 @@ class WebApp:
     async def _execute(self, request: Request) -> Response:
         async def run(service: str, made: Plan[Any]) -> Response:
             outcome = await self._writes.call(lambda kalshi: getattr(kalshi, service).execute(made))
-            if (error := getattr(outcome, "error", None)) is not None:
-                raise error
             self._source.refresh()
+            rows = rows_of(made, outcome)
+            if (error := getattr(outcome, "error", None)) is not None:
+                return _failed(error, rows=rows)
             held = held_by_market((self._state.positions if self._state is not None else None) or ())
-            said = {"done": made.subject, "result": outcome_text(outcome, held)}
-            return _json({name: safe_text(words) for name, words in said.items()} | {"rows": rows_of(outcome)})
+            said = {"done": made.subject, "result": outcome_text(outcome, held) or f"Done: {made.subject}"}
+            return _json({name: safe_text(words) for name, words in said.items()} | {"rows": rows})
 
         async def reply() -> Response:
             body = await _body(request)
@@ -357,7 +360,7 @@ class Guard:
     def _judge(self, request: Request) -> Refusal | None:
         if self._serving >= MAX_REQUESTS:
             words = f"{MAX_REQUESTS} requests are being answered; this one was not begun, and sent nothing"
-            return Refusal(503, "too_many_requests", words, "send it again in a second")
+            return Refusal(503, "too_many_requests", words, "send it again in a second", 1)
         refusal = self._access.judge_address(request.headers)
         if refusal is None and _needs_session(request.url.path):
             refusal = self._access.judge(request.method, request.headers)
@@ -395,10 +398,17 @@ async def _answer(reply: Callable[[], Awaitable[Response]]) -> Response:
     try:
         return await reply()
     except KalshiError as error:
-        status = next(
-            (STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), HTTPStatus.INTERNAL_SERVER_ERROR
-        )
-        return _problem(status, error.code, error.message, error.hint, error.exit_code)
+        return _failed(error)
+
+
+def _failed(error: KalshiError, **more: object) -> Response:
+    """Return an error as JSON, with its HTTP status; `more` has the results of the parts of a plan."""
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), HTTPStatus.INTERNAL_SERVER_ERROR)
+    if error.code.startswith("already_"):  # canceled or executed: the order is known, and has ended
+        status = HTTPStatus.CONFLICT
+    return _problem(
+        status, error.code, error.message, error.hint, error.exit_code, getattr(error, "details", ""), **more
+    )
 
 
 async def _no_page(_request: Request, _error: Exception) -> Response:
@@ -433,7 +443,10 @@ async def _bug(_request: Request, error: Exception) -> Response:
 def refused(refusal: Refusal) -> Response:
     """Return the reply to a request that is not served."""
     code = _REFUSED.get(refusal.status, ExitCode.USAGE)
-    return _problem(refusal.status, refusal.code, refusal.message, refusal.hint, code)
+    reply = _problem(refusal.status, refusal.code, refusal.message, refusal.hint, code)
+    if refusal.retry_after_s:
+        reply.headers["Retry-After"] = str(refusal.retry_after_s)
+    return reply
 
 
 def _refusal_page(refusal: Refusal) -> Response:
@@ -451,9 +464,12 @@ _REFUSED = {401: ExitCode.CREDENTIALS, 403: ExitCode.CREDENTIALS, 429: ExitCode.
 """HTTP status of a request that did not reach the account -> exit code; after UNREACHABLE it may be repeated."""
 
 
-def _problem(status: int, code: str, message: str, hint: str, exit_code: int) -> Response:
-    words: Mapping[str, str] = {name: safe_text(redact(text)) for name, text in (("message", message), ("hint", hint))}
-    return _json({"error": {"code": code, **words, "exit_code": int(exit_code)}}, status)
+def _problem(
+    status: int, code: str, message: str, hint: str, exit_code: int, details: str = "", **more: object
+) -> Response:
+    texts = {"message": message, "hint": hint, **({"details": details} if details else {})}
+    words = {name: safe_text(redact(text)) for name, text in texts.items()}
+    return _json({"error": {"code": code, **words, "exit_code": int(exit_code)}, **more}, status)
 
 
 def _json(value: object, status: int = 200) -> Response:

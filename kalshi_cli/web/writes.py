@@ -6,14 +6,20 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kalshi_cli.app.kalshi import Kalshi
-from kalshi_cli.base.checked import from_text
+from kalshi_cli.base.checked import check_choice, from_text
 from kalshi_cli.base.errors import RefusedError, UsageError
 from kalshi_cli.base.units import duration_from_user, qty_from_user
 from kalshi_cli.services.orders.service import OrderService
-from kalshi_cli.views.close import no_position
+from kalshi_cli.views.close import CloseRow, no_position
+from kalshi_cli.views.done import DoneView
+from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.frames import to_dict
-from kalshi_cli.views.plans import CloseAllPlan, Plan
+from kalshi_cli.views.halts import HaltView, ResumeView
+from kalshi_cli.views.locks import LockRow
+from kalshi_cli.views.orders import CancelAllView, CancelRow, OrderChangeView, OrderRow, ReconciledRow
+from kalshi_cli.views.plans import CloseAllPlan, ControlPlan, OrderPlan, Plan, RequestPlan
 from kalshi_cli.views.row import OutputRow
+from kalshi_cli.views.watchlists import WatchlistRow
 
 MAX_TEXT = 200
 """Characters of a text in a request."""
@@ -24,72 +30,100 @@ Fields = dict[str, str]
 class Write(NamedTuple):
     """An action: its words, the fields that it needs, whether it only stops or reduces, and its plan.
 
-    `service` names the service of the account that makes and executes the plan; `optional` are fields that may be left
-    out.
+    `rows` is the view of its results. `service` names the service of the account that makes and executes the plan;
+    `optional` are fields that may be left out.
     """
 
     words: str
     fields: tuple[str, ...]
     is_stop: bool
+    rows: type[OutputRow]
     service: str
     plan: Callable[[Any, Fields], Plan[Any]]
     optional: tuple[str, ...] = ()
 
 
+_FLAGS = ("post_only", "reduce_only", "cancel_on_pause")
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "side": ("yes", "no"), "action": ("buy", "sell"), "tif": ("gtc", "ioc", "fok"), "stp": ("taker", "maker"),
+    **dict.fromkeys(_FLAGS, ("true", "false")),
+}  # fmt: skip
+"""The values of fields that are no free texts."""
+
 # `tickers` are separated by spaces.
 WRITES: dict[str, Write] = {
     "pause": Write(
-        "Pause trading", ("reason",), True, "trading", lambda trading, given: trading.plan_pause(given["reason"])
+        "Pause trading", ("reason",), True, HaltView, "trading",
+        lambda trading, given: trading.plan_pause(given["reason"]),
     ),
     "kill": Write(
-        "Halt trading and cancel every order", (), True, "orders", lambda orders, _given: orders.plan_cancel_all()
+        "Halt trading and cancel every order", (), True, CancelAllView, "orders",
+        lambda orders, _given: orders.plan_cancel_all(),
     ),
     "cancel": Write(
-        "Cancel an order", ("order_id",), True, "orders",
+        "Cancel an order", ("order_id",), True, CancelRow, "orders",
         lambda orders, given: orders.plan_cancel(given["order_id"], is_described=True),
     ),
     "amend": Write(
-        "Change the price, the count left to trade, or both, of a resting order", ("order_id", "side"), False, "orders",
+        "Change the price, the count left to trade, or both, of a resting order",
+        ("order_id", "side"), False, OrderChangeView, "orders",
         lambda orders, given: orders.plan_new_terms(
             given["order_id"], side=given["side"], price=given.get("price"), count=given.get("count")
         ),
         optional=("price", "count"),
     ),
+    "decrease": Write(
+        "Reduce a resting order by a count or to a count; it keeps its place in the queue",
+        ("order_id",), False, OrderChangeView, "orders",
+        lambda orders, given: orders.plan_decrease(
+            given.pop("order_id"), **{name: from_text(name, qty_from_user, text) for name, text in given.items()}
+        ),
+        optional=("by", "to"),
+    ),
+    "reconcile": Write(
+        "Find out what became of unconfirmed orders; sends nothing", (), True, ReconciledRow, "orders",
+        # Does not wait for a proof: the kill switch would wait with it.
+        lambda orders, _given: orders.plan_reconcile(wait_s=0.0),
+    ),
     "resume": Write(
-        "Resume trading", ("reason",), False, "trading", lambda trading, given: trading.plan_resume(given["reason"])
+        "Resume trading", ("reason",), False, ResumeView, "trading",
+        lambda trading, given: trading.plan_resume(given["reason"]),
     ),
     "lock": Write(
-        "Block new positions in a market", ("ticker", "for"), False, "trading",
+        "Block new positions in a market", ("ticker", "for"), False, LockRow, "trading",
         lambda trading, given: trading.plan_lock(
-            given["ticker"], from_text("for", duration_from_user, given["for"]), "from the page"
+            given["ticker"], from_text("for", duration_from_user, given["for"]), given.get("reason", "over HTTP")
         ),
+        optional=("reason",),
     ),
     "unlock": Write(
-        "Remove the lock of a market", ("ticker",), False, "trading",
+        "Remove the lock of a market", ("ticker",), False, DoneView, "trading",
         lambda trading, given: trading.plan_unlock(given["ticker"]),
     ),
     "close": Write(
-        "Close the position in a market, or `count` contracts of it", ("ticker",), False, "orders",
+        "Close the position in a market, or `count` contracts of it", ("ticker",), False, CloseRow, "orders",
         lambda orders, given: _close(orders, given["ticker"].upper(), given.get("count")),
         optional=("count",),
     ),
     "watch": Write(
-        "Add markets to a watchlist", ("list", "tickers"), False, "markets",
+        "Add markets to a watchlist", ("list", "tickers"), False, WatchlistRow, "markets",
         lambda markets, given: markets.plan_watchlist_addition(given["list"], _tickers(given["tickers"])),
     ),
     "unwatch": Write(
-        "Remove markets from a watchlist; without any, the whole list", ("list", "tickers"), False, "markets",
+        "Remove markets from a watchlist; without any, the whole list",
+        ("list", "tickers"), False, WatchlistRow, "markets",
         lambda markets, given: markets.plan_watchlist_removal(given["list"], given["tickers"].split()),
     ),
     "place": Write(
-        "Place a limit order", ("ticker", "side", "action", "count", "price"), False, "orders",
-        lambda orders, given: orders.plan_place(
-            given["ticker"].upper(), side=given["side"], action=given["action"], count=given["count"],
-            price=given["price"], tif=given.get("tif", "gtc"), client_order_id=given.get("client_order_id"),
-        ),
-        optional=("tif", "client_order_id"),
+        "Place a limit order", ("ticker", "side", "action", "count", "price"), False, OrderRow, "orders",
+        lambda orders, given: _place(orders, **given),
+        optional=("tif", "client_order_id", *_FLAGS, "expires_in", "stp", "group"),
     ),
 }  # fmt: skip
+
+RESULTS: tuple[type[OutputRow], ...] = tuple(dict.fromkeys((*(write.rows for write in WRITES.values()), DoneView)))
+"""The views of results; DoneView where an action leaves nothing to show."""
 
 
 def plan(kalshi: Kalshi, request: object, *, may_stop: bool, may_write: bool) -> tuple[str, Plan[Any]]:
@@ -109,6 +143,15 @@ def plan(kalshi: Kalshi, request: object, *, may_stop: bool, may_write: bool) ->
         more = f", and can have: {', '.join(write.optional)}" if write.optional else ""
         raise UsageError(f"{name} needs exactly the fields: {', '.join(write.fields) or 'none'}{more}")
     return write.service, write.plan(getattr(kalshi, write.service), given)
+
+
+def _place(orders: OrderService, *, expires_in: str | None = None, **given: Any) -> OrderPlan:
+    if expires_in is not None:
+        given["expires_in_s"] = from_text("expires_in", duration_from_user, expires_in)
+    for name in _FLAGS:
+        if name in given:
+            given[name] = check_choice(name, given[name], CHOICES[name]) == "true"
+    return orders.plan_place(**given)
 
 
 def _close(orders: OrderService, ticker: str, count: str | None) -> CloseAllPlan:
@@ -134,8 +177,11 @@ class NotAllowedError(UsageError):
     default_code = "not_allowed"
 
 
-def rows_of(outcome: object) -> list[dict[str, Any]]:
+def rows_of(made: Plan[Any], outcome: object) -> list[dict[str, Any]]:
     """Return the result of an executed plan as `--json` shows it: one view for each part of the plan."""
+    if outcome is None and isinstance(made, ControlPlan | RequestPlan):
+        subject = TruncatableText(getattr(made, "ticker", None) or made.subject)
+        outcome = DoneView(done=f"{made.action}ed", subject=subject)
     rows = getattr(outcome, "rows", (outcome,))
     return [to_dict(row) for row in rows if isinstance(row, OutputRow)]
 

@@ -46,11 +46,12 @@ TERMS: dict[str, Any] = {
         ({"ticker": 5}, "ticker must be a text"),
         ({"ticker": " "}, "ticker must be a text that is not empty"),
         ({"client_order_id": ""}, "client_order_id is empty"),
-        ({"client_order_id": "a b"}, "client_order_id must be printable ASCII without spaces and dots, not 'a b'"),
-        ({"client_order_id": "v1.0"}, "client_order_id must be printable ASCII without spaces and dots, not 'v1.0'"),
+        ({"client_order_id": "a b"}, "client_order_id must have only letters, digits, - and _, not 'a b'"),
+        ({"client_order_id": "v1.0"}, "client_order_id must have only letters, digits, - and _, not 'v1.0'"),
+        ({"client_order_id": "a+b:c"}, "client_order_id must have only letters, digits, - and _, not 'a+b:c'"),
         ({"client_order_id": 129 * "a"}, "client_order_id has 129 characters; the maximum is 128"),
-        ({"client_order_id": "a\nc"}, "client_order_id must be printable ASCII"),
-        ({"client_order_id": "\u0430"}, "client_order_id must be printable ASCII"),
+        ({"client_order_id": "a\nc"}, "client_order_id must have only letters, digits, - and _"),
+        ({"client_order_id": "\u0430"}, "client_order_id must have only letters, digits, - and _"),
         ({"client_order_id": 7}, "client_order_id must be a text or None, not 7"),
     ],
 )
@@ -70,7 +71,7 @@ def test_the_hint_of_a_value_in_units_says_how_to_write_it() -> None:
 
 
 def test_a_ticket_with_right_values_can() -> None:
-    kept = OrderTicket(**TERMS, tif=TimeInForce.IOC, expires_in_s=5, subaccount=3, client_order_id="my-id_1:2")
+    kept = OrderTicket(**TERMS, tif=TimeInForce.IOC, expires_in_s=5, subaccount=3, client_order_id="my-id_1-2")
     assert (kept.price, kept.expires_in_s, kept.subaccount) == (4700, 5, 3)
     assert OrderTicket(**(TERMS | {"expires_in_s": 1.5, "price": cents(40) + cents(7)})).price == cents(47)
 

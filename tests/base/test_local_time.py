@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from kalshi_cli.base.local_time import set_time_zone, show_times
+from kalshi_cli.base.local_time import plain_time, set_time_zone, show_times
+from kalshi_cli.base.units import parse_ts
 
 
 @pytest.fixture(autouse=True)
@@ -47,3 +48,11 @@ def test_a_sentence_has_local_times_to_the_second(written: str, shown: str) -> N
 )
 def test_commands_names_quoted_and_invalid_times_stay(text: str) -> None:
     assert show_times(text) == text
+
+
+def test_plain_text_has_utc_unless_the_user_asks_for_a_zone() -> None:
+    ts = parse_ts("2026-11-23T05:52:04.891Z")
+    assert plain_time(ts) == "2026-11-23T05:52:04.891Z", "a setting does not change what scripts read"
+    set_time_zone("Asia/Tokyo", is_asked=True)
+    assert plain_time(ts) == "2026-11-23T14:52:04.891+09:00"
+    assert plain_time(parse_ts("2026-11-23T05:52:04Z")) == "2026-11-23T14:52:04+09:00"

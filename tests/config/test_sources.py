@@ -506,7 +506,7 @@ def test_secrets_are_masked_and_hidden_in_every_representation() -> None:
     assert shown["credentials.demo.key_id"].origin == "variable KALSHI_API_KEY_ID"
     assert shown["strategies.fade.edge"].value == "0.02"
     assert shown["risk.max_position"].value == "100.00"
-    assert shown["state"].value == "null"
+    assert shown["state"].value is None
     assert "canary" not in repr(mask_secrets(config))
     assert "canary" not in repr(config.credentials)
     short = load(None, {"KALSHI_API_KEY_ID": "short", "KALSHI_ENV": "demo"}, {})

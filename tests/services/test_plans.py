@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 import pytest
+from support.values import make_order
 
 from kalshi_cli.base.clock import ManualClock
-from kalshi_cli.base.errors import RefusedError
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.errors import ExchangeError, OutcomeUnknownError, RefusedError
+from kalshi_cli.base.units import Ts, contracts
 from kalshi_cli.services import plans
 from kalshi_cli.services.plans import LIFE_S, PlanBook, digest_of
-from kalshi_cli.views.plans import CancelPlan
+from kalshi_cli.views.orders import CancelRow, order_row
+from kalshi_cli.views.plans import CancelPlan, PlanOutcome
 
 
 class Cancels:
@@ -34,6 +38,9 @@ class Cancels:
             order_ids=ids,
         )
 
+    def plan_of(self, execute: Callable[[float], object]) -> CancelPlan:
+        return self.book.add(CancelPlan, execute, lambda: self.plan("a"), subject="cancels", facts=(), order_ids=("a",))
+
 
 @pytest.fixture
 def cancels() -> Cancels:
@@ -42,7 +49,7 @@ def cancels() -> Cancels:
 
 def assert_refused(cancels: Cancels, plan: CancelPlan, code: str) -> None:
     before = list(cancels.done)
-    with pytest.raises(RefusedError, match="nothing was sent") as caught:
+    with pytest.raises(RefusedError, match=r"nothing was sent|sent nothing") as caught:
         cancels.book.execute(plan)
     assert (caught.value.code, cancels.done) == (code, before)
 
@@ -51,6 +58,8 @@ def test_a_plan_is_executed_once(cancels: Cancels) -> None:
     plan = cancels.plan("a", "b")
     cancels.book.execute(plan)
     assert cancels.done == [("a", "b")]
+    assert_refused(cancels, plan, "PLAN_EXECUTED")
+    cancels.clock.advance(2 * LIFE_S)
     assert_refused(cancels, plan, "PLAN_EXECUTED")
 
 
@@ -98,17 +107,61 @@ def test_a_plan_is_refused_for_ever_after_a_failure(cancels: Cancels) -> None:
     def fail(_age_s: float) -> None:
         raise RefusedError("denied")
 
-    plan = cancels.book.add(CancelPlan, fail, lambda: cancels.plan("a"), subject="cancels", facts=(), order_ids=("a",))
+    plan = cancels.plan_of(fail)
     with pytest.raises(RefusedError, match="denied"):
         cancels.book.execute(plan)
     assert_refused(cancels, plan, "PLAN_EXECUTED")
+
+
+@pytest.mark.parametrize("is_raised", [True, False], ids=["raised", "in the outcome of several parts"])
+def test_a_repeat_after_an_unknown_outcome_says_so_again(cancels: Cancels, is_raised: bool) -> None:
+    unknown = OutcomeUnknownError("no answer; a may be live", hint="reconcile")
+
+    def fail(_age_s: float) -> PlanOutcome[CancelRow]:
+        cancels.done.append(("a",))
+        if is_raised:
+            raise unknown
+        return PlanOutcome(rows=(), error=unknown)
+
+    plan = cancels.plan_of(fail)
+    with suppress(OutcomeUnknownError):
+        cancels.book.execute(plan)
+    for _ in range(2):
+        cancels.clock.advance(LIFE_S)
+        with pytest.raises(OutcomeUnknownError, match="a may be live"):
+            cancels.book.execute(plan)
+    assert cancels.done == [("a",)], "nothing is sent again"
+
+
+def test_a_repeat_after_an_interruption_does_not_claim_that_nothing_was_sent(cancels: Cancels) -> None:
+    def interrupt(_age_s: float) -> None:
+        raise KeyboardInterrupt
+
+    plan = cancels.plan_of(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        cancels.book.execute(plan)
+    with pytest.raises(OutcomeUnknownError, match="may be live; this call sent nothing"):
+        cancels.book.execute(plan)
+
+
+def test_a_repeat_says_what_became_of_the_plan(cancels: Cancels) -> None:
+    def fail(_age_s: float) -> None:
+        raise ExchangeError("insufficient balance")
+
+    order = order_row(make_order(filled=contracts(3)))
+    for execute, became in ((fail, "it failed: insufficient balance"), (lambda _age_s: order, "is resting: 3 of")):
+        plan = cancels.plan_of(execute)
+        with suppress(ExchangeError):
+            cancels.book.execute(plan)
+        with pytest.raises(RefusedError, match=f"executed already: .*{became}.*; this call sent nothing"):
+            cancels.book.execute(plan)
 
 
 def test_a_renewed_plan_lives_anew_and_replaces_the_old_one(cancels: Cancels) -> None:
     plan = cancels.plan("a")
     cancels.clock.advance(10 * LIFE_S)
     again = cancels.book.renew(plan)
-    assert_refused(cancels, plan, "PLAN_STALE")
+    assert_refused(cancels, plan, "PLAN_REPLACED")
     cancels.book.execute(again)
     assert cancels.done == [("a",)]
     with pytest.raises(RefusedError, match="executed already"):

@@ -17,6 +17,7 @@ from kalshi_cli.web.access import (
     Access,
     Refusal,
 )
+from kalshi_cli.web.server import refused
 
 HERE = "http://127.0.0.1:8765"
 TOKEN = "t" * 40
@@ -82,6 +83,7 @@ def test_guesses_are_limited_even_for_who_has_the_link(visit: Visit) -> None:
     refusal = visit.access.open_session(link)
     assert isinstance(refusal, Refusal)
     assert refusal.status == 429
+    assert refused(refusal).headers["retry-after"] == "60"
     visit.now_s += 61
     assert isinstance(visit.access.open_session(link), str)
 

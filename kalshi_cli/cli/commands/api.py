@@ -79,7 +79,7 @@ def api(
     typed: TypedFields = None,
     source: BodySource = "",
     paginate: Annotated[
-        bool, typer.Option("--paginate", help="Follow the cursors to the end and print one list")
+        bool, typer.Option("--paginate", help="Follow the cursors to the end; one response with all rows")
     ] = False,
     no_limits: Annotated[
         bool, typer.Option("--no-limits", help="Send an order, an amend or a quote that no risk limit checks")
@@ -97,8 +97,8 @@ def api(
     The exchange expects prices and counts as strings (`-f`), most other numbers as numbers (`-F`). `NAME[]=VALUE` is
     a list. The response is printed unchanged when piped; on a terminal, or with `--json`, it is indented. With
     `--format csv`, or with `--fields`, the rows of the one list in the response to a GET are printed; `--fields`
-    looks for values beside the list first. With `--format ndjson`, a response that is a list is printed one object a
-    line, any other one in one line.
+    looks for values beside the list first. With `--format ndjson`, a response that has one list and at most a cursor
+    beside it is printed one object of the list a line, any other one in one line.
 
     \b
     kalshi api /exchange/status

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.base.errors import KalshiError, OutcomeUnknownError, UsageError
+from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.base.units import format_ts
 from kalshi_cli.cli.commands import cancel_all, order_changes, order_groups
 from kalshi_cli.cli.commands.pickers import pick_order
 from kalshi_cli.cli.options import (
@@ -287,20 +286,15 @@ def reconcile(
     kalshi order reconcile
     kalshi order reconcile --wait 1s --json
     """
+    from kalshi_cli.services.account.recovery import reconcile_outcome
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.views.orders import ReconciledRow
 
     with open_app(ctx) as resources:
-        rows = OrderService(resources).reconcile(60.0 if wait is None else wait)
-        show_list(ctx, ReconciledRow, rows, empty="No unconfirmed orders", now=resources.clock.now())
-        open_ = [row for row in rows if row.found == "still_unknown"]
-        if open_:
-            last = max(row.provable_at for row in open_ if row.provable_at is not None)
-            ids = ", ".join(row.client_order_id or "" for row in open_[:5])
-            raise OutcomeUnknownError(
-                f"Still unconfirmed, may be live: {ids}",
-                hint=f"run this again after {format_ts(last)}, when an order that never arrived can be proven absent",
-            )
+        outcome = reconcile_outcome(OrderService(resources).reconcile(60.0 if wait is None else wait))
+        show_list(ctx, ReconciledRow, outcome.rows, empty="No unconfirmed orders", now=resources.clock.now())
+        if outcome.error is not None:
+            raise outcome.error
 
 
 app.add_typer(cancel_all.app)

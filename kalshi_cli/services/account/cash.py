@@ -28,13 +28,13 @@ EVENTS = "event_contract"
 """The exchange's product that holds event contracts."""
 
 
-def balance(client: KalshiClient, subaccount: int | None) -> cash.BalanceView:
+def balance(client: KalshiClient, clock: Clock, subaccount: int | None) -> cash.BalanceView:
     """Return cash by shard, the value of the positions, and that of resting orders.
 
     Covers the primary account unless a subaccount is given. The positions have the value that `kalshi portfolio`
     shows, at closing prices; the exchange's own value, at last prices, stands beside it.
     """
-    found = client.balance(subaccount)
+    found, read = client.balance(subaccount), clock.now()
     stated = [each for each in client.positions(subaccount=subaccount) if each.position]
     held = [Position(each.ticker, qty=each.position, cost=each.exposure) for each in stated]
     tickers = sorted({each.ticker for each in held})
@@ -47,7 +47,7 @@ def balance(client: KalshiClient, subaccount: int | None) -> cash.BalanceView:
         portfolio_value=value,
         total=found.cash + value,
         reported_value=found.portfolio_value,
-        as_of=found.ts,
+        as_of=read,
         resting_value=None if resting is None else resting.total,
         shards=tuple(
             cash.ShardCashRow(exchange_index=shard, cash=held, resting_value=by_shard.get(shard))

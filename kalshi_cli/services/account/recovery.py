@@ -16,7 +16,7 @@ from kalshi_cli.base.errors import (
     StateFileError,
     UnreachableError,
 )
-from kalshi_cli.base.units import Ts, pluralize
+from kalshi_cli.base.units import Ts, format_ts, pluralize
 from kalshi_cli.core.account.closed_markets import ClosedMarket
 from kalshi_cli.core.account.open_amends import is_amend_open
 from kalshi_cli.core.account.pnl import sort_by_time
@@ -39,6 +39,7 @@ from kalshi_cli.store.lock import holder
 from kalshi_cli.store.records import RecoveredState
 from kalshi_cli.store.state_store import OrderStore
 from kalshi_cli.views.orders import ReconciledRow, order_row
+from kalshi_cli.views.plans import PlanOutcome
 
 OVERLAP_MS = 3_600_000
 """The time before the last booked fill from which fills are read again; each is booked once, by its trade id."""
@@ -368,6 +369,39 @@ def record_reports(resources: Resources, reports: Sequence[Message]) -> None:
             f"The state file was not updated: {error.message}. `kalshi status` may show the orders as before until "
             "`kalshi order reconcile`"
         )
+
+
+def reconciled_rows(resources: Resources, wait_s: float) -> list[ReconciledRow]:
+    """Look up every unconfirmed order like `reconcile`, and return a row of each; those still unknown come last.
+
+    OutcomeUnknownError where the exchange cannot be read while an order is unconfirmed.
+    """
+    false: dict[str, str] = {}
+
+    def repaired(order: Order, text: str) -> None:
+        false[order.client_order_id] = text
+        resources.tell(f"repaired: order {order.client_order_id} on {order.ticker}: {text}")
+
+    with outcome_unknown_if_unread(resources):
+        settled, open_ = reconcile(resources, wait_s, repaired)
+    return [
+        reconciled_row(order, false.get(order.client_order_id, ""), is_open=is_open)
+        for orders, is_open in ((settled, False), (open_, True))
+        for order in orders
+    ]
+
+
+def reconcile_outcome(rows: Sequence[ReconciledRow]) -> PlanOutcome[ReconciledRow]:
+    """Return the rows of a reconcile with an OutcomeUnknownError where an order is still unconfirmed."""
+    open_ = [row for row in rows if row.found == "still_unknown"]
+    if not open_:
+        return PlanOutcome(rows=tuple(rows))
+    last = max(row.provable_at for row in open_ if row.provable_at is not None)
+    error = OutcomeUnknownError(
+        f"Still unconfirmed, may be live: {', '.join(row.client_order_id or '' for row in open_[:5])}",
+        hint=f"run this again after {format_ts(last)}, when an order that never arrived can be proven absent",
+    )
+    return PlanOutcome(rows=tuple(rows), error=error)
 
 
 def reconciled_row(order: Order, repaired: str = "", *, is_open: bool = False) -> ReconciledRow:

@@ -68,7 +68,7 @@ class AccountService(PlanningService):
 
     def balance(self, subaccount: int | None = None) -> cash.BalanceView:
         """Return cash by shard, positions and resting orders; of the primary account unless a subaccount is given."""
-        return balance(self._client, subaccount)
+        return balance(self._client, self._resources.clock, subaccount)
 
     def positions(self, subaccount: int | None = None) -> Sequence[PositionRow]:
         """Return the open positions with closing prices, of all subaccounts unless one is given."""
@@ -114,11 +114,15 @@ class AccountService(PlanningService):
         before, typed = positions_before(history), typed_outcomes(self._resources, page)
         return [fill_row(fill, before.get(fill.key, Qty(0)), typed.get(fill.order_id, "")) for fill in page]
 
-    def settlements(self, ticker: str = "", event: str = "", since: Ts | None = None) -> Iterator[cash.SettlementRow]:
+    def settlements(
+        self, ticker: str = "", event: str = "", since: Ts | None = None, *, until: Ts | None = None
+    ) -> Iterator[cash.SettlementRow]:
         """Return the settled markets, newest first, read as they are iterated over, with the results of `pnl`."""
-        check_period(since)
+        check_period(since, until)
         results = account_pnl(self._resources, "market", None)[1]
         for paid in self._client.payouts(ticker=ticker or None, event=event or None, min_ts=since):
+            if until is not None and paid.settlement.ts >= until:
+                continue
             net = result.net if (result := results.get(paid.settlement.ticker)) is not None else None
             cost = None if paid.yes_cost is None or paid.no_cost is None else Money(paid.yes_cost + paid.no_cost)
             gain = None if cost is None else paid.settlement.revenue - cost - paid.settlement.fee

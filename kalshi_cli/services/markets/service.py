@@ -428,7 +428,7 @@ class MarketService(PlanningService):
     def plan_watchlist_addition(self, name: str, tickers: Sequence[str]) -> RequestPlan[WatchlistRow, WatchlistRow]:
         """Plan to add markets to a watchlist. NotFoundError for an unknown market."""
         row = watchlists.wanted_row(self._resources, name, tickers)
-        fact = f"Add {', '.join(row.tickers)} to the watchlist {row.name}"
+        fact = f"add {', '.join(row.tickers)} to the watchlist {row.name}"
         return self._request("watch", row, lambda: self.add_to_watchlist(row.name, row.tickers), fact)
 
     def plan_watchlist_removal(
@@ -437,7 +437,7 @@ class MarketService(PlanningService):
         """Plan to remove markets, or without any the whole watchlist. NotFoundError for an unknown watchlist."""
         self.watchlist(name)
         row = WatchlistRow(name=name.lower(), tickers=tuple(ticker.upper() for ticker in tickers))
-        fact = f"Remove {', '.join(row.tickers) or 'all markets'} from the watchlist {row.name}"
+        fact = f"remove {', '.join(row.tickers) or 'all markets'} from the watchlist {row.name}"
         return self._request("unwatch", row, lambda: self.remove_from_watchlist(row.name, row.tickers), fact)
 
     # -- the local catalog ----------------------------------------------------------------------------------------

@@ -225,6 +225,11 @@ def decrease(
             f"Order {order.order_id} is {order.status.value}; no contracts are left", code="NOT_RESTING",
             hint=f"kalshi order show {order.order_id}",
         )  # fmt: skip
+    if to == order.remaining:
+        raise UsageError(
+            f"Order {order.order_id} already has {show_qty(to)} contracts left",
+            hint="nothing is left to do", code="same_terms",
+        )  # fmt: skip
     if left is None or not 0 < left < order.remaining:
         raise UsageError(
             f"{show_qty(order.remaining)} contracts are left on order {order.order_id}; "

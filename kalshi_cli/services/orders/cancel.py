@@ -363,7 +363,7 @@ def cancel_by_any_id(resources: Resources, ids: list[str]) -> list[CancelResult]
     except StateFileError as error:
         resources.tell(f"Client order ids and prefixes cannot be used here: {error.message}")
         order_ids = ids
-    results = cancel_orders(resources.client, order_ids)
+    results = cancel_orders(resources.client, [*dict.fromkeys(order_ids)])  # the same order may be named twice
     for number, each in enumerate(results):
         if each.is_missing and (found := _unconfirmed(resources, each.order_id)):
             results[number] = CancelResult(

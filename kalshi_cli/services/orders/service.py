@@ -15,7 +15,7 @@ from kalshi_cli.base.units import Qty, pluralize, price_from_user, qty_from_user
 from kalshi_cli.core.model.messages import OrderState
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.services.account.portfolio import PastPositions
-from kalshi_cli.services.account.recovery import outcome_unknown_if_unread, reconcile, reconciled_row, record_reports
+from kalshi_cli.services.account.recovery import reconcile_outcome, reconciled_rows, record_reports
 from kalshi_cli.services.orders import amend, batch, cancel, close
 from kalshi_cli.services.orders.cancel_all import KillRun
 from kalshi_cli.services.orders.flatten import blocking_orders
@@ -55,6 +55,7 @@ from kalshi_cli.views.plans import (
     DecreasePlan,
     OrderPlan,
     PlanOutcome,
+    RequestPlan,
 )
 
 Orders = list[OrderRow]
@@ -145,7 +146,8 @@ class OrderService(OrderPlanningService):
                 places = client.queue_positions(tickers, subaccount=owner or None)
                 ahead |= {each.order_id: each.ahead for each in places}
         return [
-            QueueRow.of(order, ahead=ahead.get(order.order_id), typed_side=order.outcome or None) for order in wanted
+            QueueRow.of(order, side="yes", ahead=ahead.get(order.order_id), typed_side=order.outcome or None)
+            for order in wanted
         ]
 
     def reconcile(self, wait_s: float = 60.0) -> Sequence[ReconciledRow]:
@@ -154,19 +156,7 @@ class OrderService(OrderPlanningService):
         Waits up to `wait_s` for a proof that is due within that time. Rows that are `still_unknown` come last.
         OutcomeUnknownError where the exchange cannot be read while an order is unconfirmed.
         """
-        false: dict[str, str] = {}
-
-        def repaired(order: Order, text: str) -> None:
-            false[order.client_order_id] = text
-            self._resources.tell(f"repaired: order {order.client_order_id} on {order.ticker}: {text}")
-
-        with outcome_unknown_if_unread(self._resources):
-            settled, open_ = reconcile(self._resources, wait_s, repaired)
-        return [
-            reconciled_row(order, false.get(order.client_order_id, ""), is_open=is_open)
-            for orders, is_open in ((settled, False), (open_, True))
-            for order in orders
-        ]
+        return reconciled_rows(self._resources, wait_s)
 
     # -- planning -------------------------------------------------------------------------------------------------
 
@@ -436,6 +426,11 @@ class OrderService(OrderPlanningService):
             ticker=scope.ticker,
             halts=does_halt,
         )
+
+    def plan_reconcile(self, wait_s: float = 60.0) -> RequestPlan[float, PlanOutcome[ReconciledRow]]:
+        """Plan `reconcile`, for a front end that only executes plans. The outcome has an error for unknown orders."""
+        fact = "find out what became of every unconfirmed order; nothing is sent"
+        return self._request("reconcile", wait_s, lambda: reconcile_outcome(self.reconcile(wait_s)), fact)
 
     def plan_close(
         self,

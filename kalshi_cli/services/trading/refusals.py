@@ -99,7 +99,9 @@ def rejection(what: str, order: Order, code: str, details: str) -> KalshiError:
     """Return the error for an order that the exchange rejected, or that never reached it."""
     hint = _HINTS.get(code.upper()) or short_of_cash(code, order.exchange_index)
     hint = hint or error_hint(code, details) or f"run `kalshi market {order.ticker}`"
-    return NEVER_THERE.get(code, ExchangeError)(f"{what}: {details or code}", hint=hint, code=code)
+    kind = NEVER_THERE.get(code, ExchangeError)
+    more = {"details": details} if issubclass(kind, ExchangeError) else {}
+    return kind(f"{what}: {details or code}", hint=hint, code=code, **more)
 
 
 NEVER_THERE: dict[str, type[KalshiError]] = {

@@ -116,7 +116,8 @@ class TradingService(PlanningService):
         for remark in self._control.leftovers():
             note(remark)
         state, why = TradingStateCell("active"), TruncatableText(reason)
-        return ResumeView.of(before, state=state, code="RESUMED", reason=why, since=now)
+        since = self._control.now().since or now  # as `kalshi status` shows it
+        return ResumeView.of(before, state=state, code="RESUMED", reason=why, since=since)
 
     def plan_stop(self) -> ControlPlan[StopView]:
         """Plan to stop every running loop gracefully and wait for it; each cancels its own orders first.

@@ -135,7 +135,7 @@ async function act(words, request, field, name = "reason") {
     try {
       if (!plan) { await show(); } else {
         const done = await call(`plans/${plan.plan_id}/execute`, { digest: plan.digest });
-        $("outcome").textContent = done.result || "Done";
+        $("outcome").textContent = done.result;
         $("yes").hidden = true;
         $("no").textContent = "Close";
         open();
@@ -387,7 +387,7 @@ function watchForm(ticker) {
     act(`Add ${ticker} to the watchlist?`, { do: "watch", list: input.value.trim(), tickers: ticker }); } },
   input, element("button", {}, "Add to watchlist"),
   element("button", { type: "button", onclick: () => act(`Block new positions in ${ticker} for an hour?`,
-    { do: "lock", ticker, for: "1h" }) }, "Lock for 1h"));
+    { do: "lock", ticker, for: "1h", reason: "from the page" }) }, "Lock for 1h"));
 }
 
 // The rows of one market, without its name; nothing where there are none.

@@ -397,6 +397,7 @@ def test_a_recording_that_a_signal_ends_is_whole_and_says_so_with_its_exit_code(
     with gzip.open(tape, "rt") as lines:
         assert ended.json["lines"] == sum(1 for _ in lines) > 0
     assert f"kalshi backtest '{tape}' --strategy NAME" in ended.err
+    assert json.loads(ended.err.splitlines()[-1])["error"]["exit_code"] == code
     assert program("backtest", str(tape), "--strategy", "spike").code == 0
 
 

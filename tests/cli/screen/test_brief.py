@@ -50,7 +50,8 @@ def test_an_order_has_the_words_of_the_user_and_of_its_subaccount() -> None:
 
 def test_an_order_in_its_queue_has_the_same_words() -> None:
     row = QueueRow(
-        order_id=ShortId("o"), ticker="KXRAIN", book_side=BID, price=cents(38), remaining=contracts(7),
+        order_id=ShortId("o"), client_order_id="c", ticker="KXRAIN", side="yes", book_side=BID,
+        price=cents(38), remaining=contracts(7),
         ahead=contracts(3), subaccount=2,
     )  # fmt: skip
     shown = [

@@ -113,10 +113,15 @@ def test_quotes_and_trades_come_line_by_line_until_ctrl_c(one: Served, piped: Ca
     assert "Traceback" not in said(tape.process)
 
 
-def test_sigterm_ends_it_in_order(one: Served, piped: Callable[..., Piped]) -> None:
-    tape = piped("watch", TWO_SIDED)
-    eventually(lambda: tape.rows("quote"))
+@pytest.mark.parametrize("words", [("watch", TWO_SIDED), ("orderbook", TWO_SIDED, "--watch")])
+def test_sigterm_ends_it_in_order_and_the_last_line_of_stderr_is_an_error(
+    one: Served, piped: Callable[..., Piped], words: tuple[str, ...]
+) -> None:
+    tape = piped(*words, "--format", "ndjson")
+    eventually(lambda: tape.rows())
     assert tape.stop(signal.SIGTERM) == 143
+    error = json.loads(said(tape.process).splitlines()[-1])["error"]
+    assert (error["code"], error["exit_code"]) == ("terminated", 143)
 
 
 def test_a_cut_stream_is_told_and_what_was_missed_is_read(one: Served, piped: Callable[..., Piped]) -> None:

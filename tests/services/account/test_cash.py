@@ -238,10 +238,10 @@ def test_a_balance_shows_what_lies_where(world: Simulation) -> None:
     cash.transfer(world.client, world.clock, move())
     world.exchange.add_subaccount("alice")
     to_first(world)
-    held = cash.balance(world.client, None)
+    held = cash.balance(world.client, world.clock, None)
     assert cash_by_shard(held) == {0: dollars(9_970), 1: 0, 2: dollars(25), 3: 0}
     assert held.resting_value is not None
-    first = cash.balance(world.client, 1)
+    first = cash.balance(world.client, world.clock, 1)
     assert cash_by_shard(first) == {0: dollars(5), 1: 0, 2: 0, 3: 0}
     assert first.resting_value is None, "the exchange tells it of all subaccounts together"
 
@@ -252,8 +252,15 @@ def test_an_account_that_may_not_ask_for_the_resting_value_still_has_a_balance(w
         return httpx.Response(403, json=refused) if "summary" in request.url.path else None
 
     world.wire.before = forbidden
-    held = cash.balance(world.client, None)
+    held = cash.balance(world.client, world.clock, None)
     assert (held.cash, held.resting_value) == (dollars(10_000), None)
+
+
+def test_the_time_of_a_balance_is_that_of_its_reading(world: Simulation) -> None:
+    before = cash.balance(world.client, world.clock, None).as_of
+    world.clock.advance(140)
+    after = cash.balance(world.client, world.clock, None).as_of
+    assert after - before >= 140_000, "not that of the last change of the account"
 
 
 @pytest.mark.parametrize(

@@ -305,12 +305,19 @@ def test_a_decrease_takes_off_as_much(sim: Simulation, mine: str, how: dict[str,
     assert resting(sim) == [(BID, cents(40), contracts(left))]
 
 
-@pytest.mark.parametrize("how", [{"by": contracts(10)}, {"by": contracts(11)}, {"to": contracts(10)}, {"to": Qty(0)}])
+@pytest.mark.parametrize("how", [{"by": contracts(10)}, {"by": contracts(11)}, {"to": contracts(11)}, {"to": Qty(0)}])
 def test_a_decrease_leaves_less_but_something(sim: Simulation, mine: str, how: dict[str, Qty]) -> None:
     with pytest.raises(UsageError, match="10 contracts are left") as caught:
         decrease(sim, mine, **how)
     assert "kalshi order cancel" in caught.value.hint
     assert calls(sim, "decrease") == 0
+
+
+def test_a_repeated_decrease_has_the_code_of_an_amend_to_the_same_terms(sim: Simulation, mine: str) -> None:
+    decrease(sim, mine, to=contracts(3))
+    with pytest.raises(UsageError, match="already has 3 contracts left") as caught:
+        decrease(sim, mine, to=contracts(3))
+    assert (caught.value.code, calls(sim, "decrease")) == ("same_terms", 1)
 
 
 @pytest.mark.parametrize("fault", [lose_reply, cut_reply])

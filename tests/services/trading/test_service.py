@@ -37,6 +37,8 @@ def test_a_pause_and_a_halt_hold_until_a_resume_with_a_reason(trading: TradingSe
     resumed = trading.execute(resume)
     assert isinstance(resumed, ResumeView)
     assert (resumed.state, resumed.was_reason, trading.halt().state) == ("active", "odd fills", "active")
+    again = trading.execute(trading.plan_resume("once more"))
+    assert resumed.since == again.since == trading.halt().since, "the time that `kalshi status` shows"
 
 
 def test_a_market_is_locked_and_unlocked(trading: TradingService) -> None:

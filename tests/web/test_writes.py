@@ -1,0 +1,113 @@
+"""The writes of the JSON API: their fields, and what an execution replies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from openapi_schema_validator import OAS31Validator
+from support.served import EMPTY, TWO_SIDED, Served
+from support.web_page import Page
+
+from kalshi_cli.web.openapi import openapi
+from kalshi_cli.web.writes import WRITES
+
+ORDER = {"do": "place", "ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": "3", "price": "0.10"}
+
+
+@pytest.fixture
+def page(exchange: Served) -> Iterator[Page]:
+    exchange.trade_a_little()
+    made = Page(exchange, "--allow-writes")
+    yield made
+    made.close()
+
+
+def described(name: str) -> dict[str, Any]:
+    body = openapi()["paths"]["/plans"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    (found,) = (each for each in body["oneOf"] if each["properties"]["do"]["const"] == name)
+    return found
+
+
+def test_an_order_takes_the_options_of_the_command(page: Page) -> None:
+    order = page.do(**ORDER, post_only="true", expires_in="10m", cancel_on_pause="true").json()["rows"][0]
+    assert (order["status"], order["expires"] is None) == ("resting", False)
+    ask = page.get(f"markets/{TWO_SIDED}/orderbook").json()["best_ask"]
+    crossing = page.do(**(ORDER | {"price": ask}), post_only="true")
+    error = crossing.json()["error"]
+    assert (crossing.status_code, error["exit_code"], error["code"]) == (422, 4, "invalid_order")
+    assert "post only cross" in error["details"]
+    refused = page.post("plans", ORDER | {"reduce_only": "true"})
+    assert refused.json()["error"]["code"] == "BAD_FLAGS", "it needs tif ioc"
+    for wrong in ({"post_only": "yes"}, {"expires_in": "10"}, {"stp": "both"}):
+        reply = page.post("plans", ORDER | wrong)
+        assert (reply.status_code, next(iter(wrong)) in reply.json()["error"]["message"]) == (400, True), reply.text
+
+
+def test_an_order_is_decreased(page: Page, exchange: Served) -> None:
+    order = page.do(**ORDER).json()["rows"][0]["order_id"]
+    assert page.do(do="decrease", order_id=order, to="2").json()["rows"][0]["remaining"] == "2.00"
+    assert page.do(do="decrease", order_id=order, by="1").json()["rows"][0]["remaining"] == "1.00"
+    for wrong in ({}, {"by": "1", "to": "1"}, {"by": "x"}):
+        assert page.post("plans", {"do": "decrease", "order_id": order, **wrong}).status_code == 400
+    assert (order, 100) in [(name, qty) for name, _, _, qty in exchange.resting()]
+
+
+def test_a_reconcile_is_a_plan(page: Page) -> None:
+    reply = page.do(do="reconcile")
+    assert (reply.status_code, reply.json()["rows"]) == (200, [])
+
+
+def test_the_enumerations_of_the_description_are_those_of_the_program(page: Page) -> None:
+    place = described("place")["properties"]
+    assert place["side"] == {"enum": ["yes", "no"]}
+    for name, field in place.items():
+        for value in field.get("enum", ()):
+            assert page.post("plans", ORDER | {name: value}).json().get("error", {}).get("exit_code", 3) != 2, name
+        if "enum" in field:
+            assert page.post("plans", ORDER | {name: "odd"}).status_code == 400, name
+
+
+def test_every_execution_says_what_it_did_in_a_sentence_and_in_rows(page: Page, exchange: Served) -> None:
+    order_id = page.do(**ORDER).json()["rows"][0]["order_id"]
+    requests: list[dict[str, str]] = [
+        ORDER,
+        {"do": "amend", "order_id": order_id, "side": "yes", "price": "0.11"},
+        {"do": "decrease", "order_id": order_id, "to": "1"},
+        {"do": "cancel", "order_id": order_id},
+        {"do": "reconcile"},
+        {"do": "close", "ticker": TWO_SIDED, "count": "1"},
+        {"do": "lock", "ticker": TWO_SIDED, "for": "1h", "reason": "news"},
+        {"do": "unlock", "ticker": TWO_SIDED},
+        {"do": "watch", "list": "rain", "tickers": f"{TWO_SIDED} {EMPTY}"},
+        {"do": "unwatch", "list": "rain", "tickers": ""},
+        {"do": "pause", "reason": "a test"},
+        {"do": "resume", "reason": "a test"},
+        {"do": "kill"},
+    ]
+    assert {each["do"] for each in requests} == set(WRITES)
+    specification = openapi()
+    schema = specification["paths"]["/plans/{plan_id}/execute"]["post"]["responses"]["200"]
+    rows = schema["content"]["application/json"]["schema"]["properties"]["rows"]
+    resting = len(exchange.resting())
+    for request in requests:
+        reply = page.do(**request)
+        assert reply.status_code == 200, reply.text
+        assert reply.json()["result"], request
+        assert reply.json()["rows"] or request["do"] == "reconcile", request
+        OAS31Validator({**rows, "components": specification["components"]}).validate(reply.json()["rows"])
+        if request["do"] == "lock":
+            assert reply.json()["rows"][0]["reason"] == "news"
+    assert reply.json()["result"] == f"Trading is halted; canceled {resting} orders, 0 left"
+
+
+def test_a_cancel_of_a_canceled_order_is_a_conflict_and_has_its_row(page: Page) -> None:
+    order_id = page.do(**ORDER).json()["rows"][0]["order_id"]
+    assert page.do(do="cancel", order_id=order_id).status_code == 200
+    again = page.do(do="cancel", order_id=order_id)
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "already_canceled")
+    (row,) = again.json()["rows"]
+    assert (row["order_id"], row["canceled"], row["code"]) == (order_id, False, "already_canceled")
+    OAS31Validator(openapi()["components"]["schemas"]["Error"]).validate(again.json())
+    assert page.do(do="cancel", order_id="nothing").status_code == 404
