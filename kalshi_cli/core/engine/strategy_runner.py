@@ -107,7 +107,9 @@ class _Running:
         self.seen: dict[str, object] = {}
 
     def top(self, book: OrderBook) -> object:
-        """Return the watched part of a book: its best prices, also with their sizes."""
+        """Return the watched part of a book: its best prices, also with their sizes; None where every change counts."""
+        if self.watches == "depth":
+            return None
         return (book.best_bid, book.best_ask) if self.watches == "price" else book.top
 
 
@@ -162,33 +164,18 @@ class StrategyRunner:
         order: tuple[Watches, ...] = ("depth", "top", "price")
         return next((watches for watches in order if watches in watched), None)
 
-    def on_book(self, book: OrderBook, *, is_end: bool = True) -> list[Effect]:
-        """Report a changed book to the strategies that watch what changed.
+    def on_book(self, book: OrderBook) -> list[Effect]:
+        """Report a book at the end of a group of changes to the strategies that watch what changed.
 
-        A strategy that watches `depth` is called every time. The others are called at the end of a group of changes
-        (`is_end`), if the top of the book differs from that at their last call, or if the market is `due`.
+        A strategy that watches `depth` is called once for each group. The others are called if the top of the book
+        differs from that at their last call, or if the market is `due`.
         """
         effects: list[Effect] = []
         for each in self._running:
             hook = each.hooks.get("on_book")
-            if hook is None:
-                continue
-            if each.watches == "depth":
-                effects += self._ask(each, hook, each.view, book.ticker)
-            elif is_end and self._has_moved(each, book):  # which says that it may be called
+            if hook is not None and self._has_moved(each, book):  # which says that it may be called
                 effects += self._call(each, hook, each.view, book.ticker)
-        if is_end and self.due and self.may_ask():
-            self.due.discard(book.ticker)
-        return effects
-
-    def on_group_end(self, book: OrderBook) -> list[Effect]:
-        """Report a book at the end of a group to the strategies that do not watch every change."""
-        effects: list[Effect] = []
-        for each in self._running:
-            hook = each.hooks.get("on_book")
-            if hook is not None and each.watches != "depth" and self._has_moved(each, book):
-                effects += self._ask(each, hook, each.view, book.ticker)
-        if self.may_ask():
+        if self.due and self.may_ask():
             self.due.discard(book.ticker)
         return effects
 
@@ -206,7 +193,7 @@ class StrategyRunner:
         counts.
         """
         ticker, top = book.ticker, each.top(book)
-        if each.seen.get(ticker) == top and not self._is_behind_own(each, book):
+        if top is not None and each.seen.get(ticker) == top and not self._is_behind_own(each, book):
             return False
         if not self.may_ask():
             self.due.add(ticker)
