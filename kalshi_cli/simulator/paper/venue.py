@@ -50,10 +50,10 @@ class PaperVenue:
     """Performs effects against observed books. Deterministic: the same messages and ids give the same replies.
 
     `cash` is the starting cash of the account, before the `fills` and `settlements` of earlier runs. `stale` are orders
-    that earlier runs left live: paper orders end with their process, and `snapshot` reports that. `results` are results
-    and payouts by ticker: it pays a market by them at its close. `fees` returns the schedule of a ticker, `new_id` the
-    ids of orders and trades. `resync` requests a new book of a market. `latency_ms` may be drawn anew for each message;
-    messages about the same order never overtake each other.
+    that earlier runs left live: paper orders end with their process, and `snapshot` reports that. `results` pay a
+    market at its close. `fees` returns the schedule of a ticker, `new_id` the ids of orders and trades. `resync`
+    requests a new book of a market. `latency_ms` may be drawn anew for each message; those about one order stay in
+    order.
     """
 
     def __init__(
