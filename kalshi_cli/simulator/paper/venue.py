@@ -418,8 +418,7 @@ class PaperVenue:
         result, value = market.result, market.settlement_value
         if not result and market.status in _OVER:
             result, value = self._results.get(market.ticker, ("", None))
-        value = _VALUES.get(result) if value is None else value
-        if result and value is not None:
+        if result and (value := _VALUES.get(result) if value is None else value) is not None:
             replies += self._settle(market, result, value)
         return replies
 
