@@ -9,7 +9,7 @@ Engine and fills are those of a backtest. No limits apply unless given.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any
 
@@ -96,7 +96,7 @@ class StrategyHarness:
         self.effects.append(effect)
 
     def play(self, message: Message) -> list[Effect]:
-        """Play a message; return its effects and those of everything that followed."""
+        """Play a message of `kalshi_cli.core.model.messages`; return its effects and those of all that followed."""
         before = len(self.effects)
         process_messages((*self.venue.observe(message), message), self.engine, self.venue, self)
         return self.effects[before:]
@@ -106,10 +106,23 @@ class StrategyHarness:
         """Return the current time, in milliseconds UTC."""
         return Ts(T0 + int(self.at * 1000))
 
-    def book(self, bid: int, ask: int, *, after: float = 1.0, size: int = 100) -> list[Effect]:
-        """Play an order book `after` seconds: one level per side, in cents, of `size` contracts."""
+    def book(
+        self,
+        bid: int | None = None,
+        ask: int | None = None,
+        *,
+        after: float = 1.0,
+        size: int = 100,
+        bids: Sequence[tuple[int, int]] = (),
+        asks: Sequence[tuple[int, int]] = (),
+    ) -> list[Effect]:
+        """Play an order book `after` seconds, in cents and contracts.
+
+        `bid` and `ask` are one level of `size` contracts each; `bids` and `asks` more levels: [(40, 100), (39, 250)].
+        """
         self.at += after
-        levels = (((cents(bid), contracts(size)),), ((cents(ask), contracts(size)),))
+        sides = ([*([] if at is None else [(at, size)]), *more] for at, more in ((bid, bids), (ask, asks)))
+        levels = (tuple((cents(at), contracts(qty)) for at, qty in side) for side in sides)
         return self.play(BookSnapshot(self.now, TICKER, *levels))
 
     def trade(self, at_price: int, qty: int, taker: Side) -> list[Effect]:

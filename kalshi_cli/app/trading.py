@@ -162,7 +162,7 @@ class RunModes:
                 discover=partial(self._newly_open, resources, request, fees, groups),
                 charge=resources.families.fees_anew,
                 quoted=lambda: [order.ticker for order in engine.state.orders.live()],
-                ends_groups=any(strategy.watches != "depth" for strategy in strategies), tell=resources.tell,
+                tell=resources.tell,
             )  # fmt: skip
             plan = self._plan(request, strategies, home.name, len(markets), resources.run_id)
             telling.begin(lambda: len(shards(engine.state.exchange)) if engine.state.exchange is not None else 0)

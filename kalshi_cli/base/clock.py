@@ -9,6 +9,9 @@ from typing import Protocol
 
 from kalshi_cli.base.units import Ts
 
+stopwatch = time.perf_counter
+"""Seconds of the machine, to measure how long our own code takes; never the time of an event."""
+
 
 class Clock(Protocol):
     """Wall time for the exchange, and monotonic time for ages, limits and timeouts."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.version import install_hint
 from kalshi_cli.cli.options import load_config
 
 if TYPE_CHECKING:
@@ -33,5 +34,5 @@ def require_extra(extra: str, *modules: str) -> None:
     if missing := [name for name in modules if find_spec(name) is None]:
         raise UsageError(
             f"This command needs {', '.join(missing)}, which is not installed",
-            hint=f"pip install 'kalshi-cli[{extra}]'",
+            hint=install_hint(extra),
         )

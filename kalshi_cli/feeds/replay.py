@@ -83,13 +83,13 @@ class Replay:
     `files` are streams (`*.jsonl`, `*.jsonl.gz`; the format is in `recording_format.py`) and external inputs with times
     (`*.csv[.gz]`; see `read_history`). `new_decoder` is called for each recorded connection with the `use_yes_price` of
     its subscription: the recorder's note, else the one given here (other recordings have NO levels in NO prices). At
-    its close time a market becomes FINALIZED with its result in `results`, or CLOSED without one. `markets` are used
-    as they are; other markets are built from the recorder's notes and the prices of the first message. `lanes` are
-    recordings that another reader (the lake) opens, each lane one after the other, and `histories` external inputs; a
-    single lane may have rows of changes, and so has the feed then. Iterating raises UsageError where two files have
-    the order book of a market at the same time. A Tick comes every `interval_s` of recorded time,
-    and `clock`, if given, is advanced. `period` cuts files, but no lanes, which their reader cuts. The feed can be
-    iterated once.
+    its close time a market becomes CLOSED, and after the last line FINALIZED with its result in `results`: until then
+    strategies learn only the results that the recording itself has, when it has them. `markets` are used as they are;
+    other markets are built from the recorder's notes and the prices of the first message. `lanes` are recordings that
+    another reader (the lake) opens, each lane one after the other, and `histories` external inputs; a single lane may
+    have rows of changes, and so has the feed then. Iterating raises UsageError where two files have the order book of a
+    market at the same time. A Tick comes every `interval_s` of recorded time, and `clock`, if given, is advanced.
+    `period` cuts files, but no lanes, which their reader cuts. The feed can be iterated once.
     """
 
     def __init__(
@@ -135,7 +135,8 @@ class Replay:
         heard = heapq.merge(*outside, key=lambda row: row.ts)
         self._period = period
         self._history = heard if period is None else (row for row in heard if period.has(row.ts))
-        self._results = dict(results or {})
+        self.results = dict(results or {})
+        """The results from outside the recordings."""
         self._given = {market.ticker: market for market in markets}
         self._notes: dict[str, WatchNote] = {}
         self._made_up: set[str] = set()
@@ -166,9 +167,9 @@ class Replay:
             yield messages.RecordingEnded(self._now)
         markets = self.markets if self._period is None else self._period.markets
         for market in sorted(markets.values(), key=lambda market: market.close_time):
-            if market.ticker in self._results:
+            if market.ticker in self.results and not market.result:
                 at = self._now if market.close_time == NO_CLOSE else max(self._now, market.close_time)
-                yield from map(self._moved, self._close(at, market))
+                yield self._moved(self._ended(at, market, self.results[market.ticker]))
 
     def _of_period(self) -> Iterator[Message | ChangeRows]:
         found = self._in_time(self._merged())
@@ -328,7 +329,7 @@ class Replay:
 
     def _learn(self, market: Market) -> Market:
         """Keep the current state of a market and schedule its close."""
-        outcome = self._results.get(market.ticker)
+        outcome = self.results.get(market.ticker)
         if market.close_time == NO_CLOSE and outcome is not None and outcome.close_time is not None:
             market = msgspec.structs.replace(market, close_time=outcome.close_time)
         self.markets[market.ticker] = market
@@ -337,24 +338,25 @@ class Replay:
         return market
 
     def _close(self, now: Ts, market: Market) -> Iterator[Message]:
-        """Yield the market at its close, paid out if the result is known. Real payouts come minutes to hours later."""
-        if market.status is MarketStatus.CLOSED or market.result:
-            return
-        outcome = self._results.get(market.ticker)
-        if outcome is None:
-            closed = msgspec.structs.replace(market, status=MarketStatus.CLOSED)
-        else:
-            closed = msgspec.structs.replace(
+        """Yield the market at its close, without a result: the exchange knows it seconds to hours later."""
+        if market.status is not MarketStatus.CLOSED and not market.result:
+            yield self._ended(now, market)
+
+    def _ended(self, now: Ts, market: Market, outcome: MarketResult | None = None) -> Message:
+        """Return the market closed, or with its result."""
+        ended = msgspec.structs.replace(market, status=MarketStatus.CLOSED)
+        if outcome is not None:
+            ended = msgspec.structs.replace(
                 market,
                 status=MarketStatus.FINALIZED,
                 result=outcome.result,
                 settlement_value=outcome.value,
                 settlement_ts=now,
             )
-        self.markets[market.ticker] = closed
+        self.markets[market.ticker] = ended
         if self._period is not None:
-            self._period.markets[market.ticker] = closed
-        yield messages.MarketChange(now, closed)
+            self._period.markets[market.ticker] = ended
+        return messages.MarketChange(now, ended)
 
     # -- time -----------------------------------------------------------------------------------------------------
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from kalshi_cli.base.errors import UsageError
-
-INSTALL = "pip install 'kalshi-cli[research]'"
+from kalshi_cli.base.version import install_hint
 
 
 def require_research(package: str = "pyarrow") -> None:
     """Raise UsageError with the line that installs the extra, if a package of it is missing."""
     if find_spec(package) is None:
-        raise UsageError(f"{package} is not installed; the lake needs it", hint=INSTALL, code="not_installed")
+        raise UsageError(
+            f"{package} is not installed; the lake needs it", hint=install_hint("research"), code="not_installed"
+        )

@@ -71,7 +71,8 @@ class Strategy:
     decide. `kalshi status` and `kalshi why` show it, so that waiting differs from having found no edge."""
     watches: ClassVar[Watches] = "depth"
     """The part of an order book on which decisions depend: `price` (the best prices), `top` (with their sizes) or
-    `depth` (every level). `on_book` is called only when that changed, or the orders or the position in the market."""
+    `depth` (every level). `on_book` is called only when that changed, or the orders or the position in the market; once
+    for all changes with one exchange time."""
     is_hedged: ClassVar[bool] = False
     """True if positions in several markets offset each other: stop-loss and take-profit then ignore the strategy."""
 

@@ -99,7 +99,7 @@ def live(lake: Lake, home: Path, seed: int) -> tuple[Buyer, list[Fill]]:
     )  # fmt: skip
     feed = LiveFeed(
         stage.stream, stage.client, stage, markets=markets, interval_s=1.0, charge=families.fees_anew,  # type: ignore[arg-type]
-        ends_groups=True, tell=said.append,
+        tell=said.append,
     )  # fmt: skip
     StrategyResults(engine)
     is_over = False

@@ -266,13 +266,15 @@ def test_a_finer_price_later_on_refines_the_grid_before_it_is_used(tmp_path: Pat
     assert messages.index(second) < messages.index(deltas[1])
 
 
-def test_a_market_with_a_known_result_pays_out_at_its_close(tmp_path: Path) -> None:
+def test_a_known_result_is_told_after_the_last_line_and_not_at_the_close(tmp_path: Path) -> None:
     tape = Tape().watch(close_in_s=1).snapshot(**BOOK).delta().delta(3_000)
     messages = play(tape.write(tmp_path / "a.jsonl"), results={TICKER: YES})
-    last = only(messages, MarketChange)[-1]
+    closed, last = only(messages, MarketChange)[-2:]
+    assert (closed.ts, closed.market.status, closed.market.result) == (T0 + 1_000, MarketStatus.CLOSED, "")
     market = last.market
-    assert (last.ts, market.status, market.result) == (T0 + 1_000, MarketStatus.FINALIZED, "yes")
-    assert (market.settlement_value, market.settlement_ts) == (ONE_DOLLAR, T0 + 1_000)
+    assert (last.ts, market.status, market.result) == (T0 + 3_000, MarketStatus.FINALIZED, "yes")
+    assert (market.settlement_value, market.settlement_ts) == (ONE_DOLLAR, T0 + 3_000)
+    assert isinstance(messages[-2], RecordingEnded)
 
 
 def test_a_market_without_a_result_closes_all_the_same(tmp_path: Path) -> None:

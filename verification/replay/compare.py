@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import NamedTuple
 
@@ -14,12 +14,13 @@ from kalshi_cli.compiled.rows import BookRows, TapeItem
 from kalshi_cli.config.config import Config
 from kalshi_cli.core.engine.strategy_runner import Watches
 from kalshi_cli.core.model.intents import Amend, Cancel, Intent, Place
-from kalshi_cli.core.model.messages import Message
+from kalshi_cli.core.model.messages import MarketChange, Message
 from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.view import StrategyContext
+from kalshi_cli.feeds.recorded_results import MarketResult
 from kalshi_cli.services.research.backtest import backtest
 from kalshi_cli.services.research.recorded_run import set_up
 from kalshi_cli.services.trading.reports.run_summary import RunPlan
@@ -149,6 +150,16 @@ CASES: dict[str, RiskLimits] = {
 """What each tape is replayed with."""
 
 
+def results_in(tape: Iterable[TapeItem]) -> dict[str, MarketResult]:
+    """Return the results that the tape tells, some only after its end."""
+    found = (item.market for item in tape if isinstance(item, MarketChange))
+    return {
+        market.ticker: MarketResult(result=market.result, value=market.settlement_value)
+        for market in found
+        if market.settlement_value is not None
+    }
+
+
 def replay(
     tape: Sequence[TapeItem], name: str, limits: RiskLimits, *, is_compiled: bool, fill_model: str = "proportional"
 ) -> tuple[Outcome, float]:
@@ -157,6 +168,7 @@ def replay(
     engine, venue, drive = set_up(
         limits, strategies_of(name), cash=dollars(10_000), new_id=lambda: f"c{next(ids)}", references=REFERENCES,
         order_expiry_s=90.0, latency_ms=150, is_compiled=is_compiled, fill_model=fill_model,
+        results=results_in(tape),
     )  # fmt: skip
     began = time.process_time()
     report = backtest(PLAN, engine, tape, venue, ManualClock(Ts(0)), drive)  # type: ignore[arg-type]

@@ -148,7 +148,7 @@ class _Session:
             stage.stream, stage.client, stage,  # type: ignore[arg-type]
             markets=markets, interval_s=INTERVAL_S, discover=self._newly_open, charge=self.families.fees_anew,
             quoted=lambda: [order.ticker for order in self.engine.state.orders.live()],
-            ends_groups=any(each.watches != "depth" for each in self.strategies), tell=self.said.append,
+            tell=self.said.append,
         )  # fmt: skip
         Outside(stage, [each for one in self.strategies for each in one.inputs()], self.feed.enqueue)
         self.score = StrategyResults(self.engine)

@@ -17,7 +17,7 @@ from kalshi_cli.cli.time_options import when, when_option
 app = CommandGroup(
     "Manage the lake of research data.\n\n"
     "Manage recordings, outside prices and results as Parquet files, which `kalshi backtest --lake`, duckdb and polars "
-    "read. It needs the extra `research`: pip install 'kalshi-cli[research]'"
+    "read. It needs the extra `research`: pip install '.[research]' in the folder of the clone"
 )
 
 Series = Annotated[str | None, typer.Option("--series", metavar="SERIES", help="Only this series.")]

@@ -129,7 +129,7 @@ def trade(
     from kalshi_cli.app.trading import RunModes, TradeRequest
     from kalshi_cli.cli.commands.top import open_on_screen
     from kalshi_cli.cli.screen.live import is_live, status_display
-    from kalshi_cli.services.trading.reports.run_summary import no_orders_text, trade_summary
+    from kalshi_cli.services.trading.reports.run_summary import run_notes, trade_summary
     from kalshi_cli.services.trading.stop_signals import RunEnd
 
     chosen, of_series = joined(tickers), joined(series)
@@ -153,8 +153,7 @@ def trade(
             summary = RunModes(environment).trade(request, _banner, show)
         end.count_with(lambda: summary.live_orders)
         show_view(ctx, trade_summary(summary), title="Summary")
-        if not summary.intents and not summary.failed:
-            info(no_orders_text(summary))
+        info(*run_notes(summary))
         environment.close()  # before the exit code is chosen: a second Ctrl-C often comes here
         _end(summary)
 

@@ -63,7 +63,7 @@ class MarketUpdates:
         for ticker in message.tickers:
             book = self.state.books.get(ticker)
             if book is not None and book.is_decidable:
-                effects += self.hooks.on_group_end(book)
+                effects += self.hooks.on_book(book)
         return effects
 
     def _on_changed(self, message: messages.BookChanged) -> list[Effect]:
@@ -81,13 +81,13 @@ class MarketUpdates:
         return self._decide(book)
 
     def _decide(self, book: OrderBook, *, is_end: bool = True) -> list[Effect]:
-        """Check the exits and call the strategies after a change of a reliable book, or at the end of a group."""
+        """Check the exits after a change of a reliable book, and call the strategies at the end of a group."""
         if not book.is_decidable:
             return self.book_watch.check_changed_book(book)
         if self.book_watch.crossed:
             self.book_watch.crossed.pop(book.ticker, None)
         exits = self.look_at_exits(book.ticker)
-        effects = self.hooks.on_book(book, is_end=is_end)
+        effects = self.hooks.on_book(book) if is_end else []
         return exits + effects if exits else effects
 
     def _on_quote(self, message: messages.Quote) -> list[Effect]:

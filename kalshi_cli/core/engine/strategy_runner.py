@@ -27,6 +27,9 @@ MAX_INTENTS = 100
 """The most intents that one hook call may yield; the rest is discarded with an alert."""
 
 
+SLOW_HOOK_S, MIN_SLOW_CALLS = 0.05, 3
+"""A hook call that takes this long is slow. Fewer than these in a run are pauses of the machine."""
+
 Watches = Literal["price", "top", "depth"]
 """The part of an order book that a strategy watches: the best prices, the best prices with their sizes, or every
 level."""
@@ -107,7 +110,9 @@ class _Running:
         self.seen: dict[str, object] = {}
 
     def top(self, book: OrderBook) -> object:
-        """Return the watched part of a book: its best prices, also with their sizes."""
+        """Return the watched part of a book: its best prices, also with their sizes; None where every change counts."""
+        if self.watches == "depth":
+            return None
         return (book.best_bid, book.best_ask) if self.watches == "price" else book.top
 
 
@@ -148,6 +153,19 @@ class StrategyRunner:
         self.due: set[str] = set()
         """Markets in which the next end of a group of changes calls every strategy, whatever changed in the book."""
         self.calls = 0
+        self.timer: Callable[[], float] = float
+        """Returns seconds of real time. The service that runs the loop sets it; by default nothing is measured."""
+        self._slow_calls, self._slowest_s = 0, 0.0
+
+    @property
+    def slow_calls(self) -> int:
+        """Return how many hook calls were slow, 0 for so few that they show nothing."""
+        return self._slow_calls if self._slow_calls >= MIN_SLOW_CALLS else 0
+
+    @property
+    def slowest_ms(self) -> int | None:
+        """Return the time of the slowest hook call, None without slow calls."""
+        return round(self._slowest_s * 1000) if self.slow_calls else None
 
     @property
     def waiting(self) -> str:
@@ -162,33 +180,18 @@ class StrategyRunner:
         order: tuple[Watches, ...] = ("depth", "top", "price")
         return next((watches for watches in order if watches in watched), None)
 
-    def on_book(self, book: OrderBook, *, is_end: bool = True) -> list[Effect]:
-        """Report a changed book to the strategies that watch what changed.
+    def on_book(self, book: OrderBook) -> list[Effect]:
+        """Report a book at the end of a group of changes to the strategies that watch what changed.
 
-        A strategy that watches `depth` is called every time. The others are called at the end of a group of changes
-        (`is_end`), if the top of the book differs from that at their last call, or if the market is `due`.
+        A strategy that watches `depth` is called once for each group. The others are called if the top of the book
+        differs from that at their last call, or if the market is `due`.
         """
         effects: list[Effect] = []
         for each in self._running:
             hook = each.hooks.get("on_book")
-            if hook is None:
-                continue
-            if each.watches == "depth":
-                effects += self._ask(each, hook, each.view, book.ticker)
-            elif is_end and self._has_moved(each, book):  # which says that it may be called
+            if hook is not None and self._has_moved(each, book):  # which says that it may be called
                 effects += self._call(each, hook, each.view, book.ticker)
-        if is_end and self.due and self.may_ask():
-            self.due.discard(book.ticker)
-        return effects
-
-    def on_group_end(self, book: OrderBook) -> list[Effect]:
-        """Report a book at the end of a group to the strategies that do not watch every change."""
-        effects: list[Effect] = []
-        for each in self._running:
-            hook = each.hooks.get("on_book")
-            if hook is not None and each.watches != "depth" and self._has_moved(each, book):
-                effects += self._ask(each, hook, each.view, book.ticker)
-        if self.may_ask():
+        if self.due and self.may_ask():
             self.due.discard(book.ticker)
         return effects
 
@@ -206,7 +209,7 @@ class StrategyRunner:
         counts.
         """
         ticker, top = book.ticker, each.top(book)
-        if each.seen.get(ticker) == top and not self._is_behind_own(each, book):
+        if top is not None and each.seen.get(ticker) == top and not self._is_behind_own(each, book):
             return False
         if not self.may_ask():
             self.due.add(ticker)
@@ -266,24 +269,26 @@ class StrategyRunner:
     def _call(self, each: _Running, hook: _Hook, *args: object) -> list[Effect]:
         """Call one hook. A strategy that raises is disabled, its orders are canceled, and an alert is raised.
 
-        `asked` is set only while its own code runs.
+        `asked` is set only while its own code runs, and only that is measured.
         """
         effects: list[Effect] = []
         self.calls += 1
-        asked, count = StrategyCall(self.calls, each.name), 0
+        asked, count, timer, spent_s = StrategyCall(self.calls, each.name), 0, self.timer, 0.0
         try:
-            self.asked = asked
+            self.asked, begun_s = asked, timer()
             answer = hook(*args)
             wants = answer if type(answer) is GeneratorType else _requests(hook, answer)
             while (intent := next(wants, _END)) is not _END:
                 self.asked = None
+                spent_s += timer() - begun_s
                 if count == MAX_INTENTS:
                     text = f"More than {MAX_INTENTS} order requests at once; the rest was discarded"
                     effects.append(AlertRaised(self._state.now, "warning", "STRATEGY_FLOOD", each.name, text))
                     break
                 effects += self._consider(each.name, intent)  # type: ignore[arg-type]
                 count += 1
-                self.asked = asked
+                self.asked, begun_s = asked, timer()
+            spent_s += timer() - begun_s
         except (Exception, SystemExit, StrategyTimeoutError) as error:
             self.asked = None
             self._running = [other for other in self._running if other is not each]
@@ -297,6 +302,9 @@ class StrategyRunner:
             effects += self._withdraw()
         finally:
             self.asked = None
+        if spent_s >= SLOW_HOOK_S:
+            self._slow_calls += 1
+            self._slowest_s = max(self._slowest_s, spent_s)
         return effects
 
 

@@ -172,6 +172,8 @@ def review_amend(
         before = None
     if before is None or before.status is not OrderStatus.RESTING or is_going:
         known = "not accepted yet, or unknown" if before is None else "canceling" if is_going else before.status.value
+        if before is not None and before.status is OrderStatus.UNKNOWN:
+            known = "waiting for the response to an earlier request (status unknown)"
         ticker = before.ticker if before is not None else ""
         return OrderRefused(state.now, strategy, ticker, "NOT_RESTING", f"the order is {known}")
     fair = before.fair if intent.fair is None else intent.fair

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account.sizing import NO_ALLOTMENT, order_size
 from kalshi_cli.core.market.order_book import OrderBook
@@ -49,8 +51,14 @@ class StrategyContext:
         return self._state.books.get(ticker) or OrderBook(ticker)
 
     def market(self, ticker: str) -> Market | None:
-        """Return a market that this run trades, None for any other."""
-        return self._state.markets.get(ticker)
+        """Return a market that this run trades, None for any other.
+
+        Its fields are those of its last reading; its volume also counts what the ticker channel has told since.
+        """
+        market, quote = self._state.markets.get(ticker), self._state.quotes.get(ticker)
+        if market is None or quote is None or quote.volume <= market.volume:
+            return market
+        return structs.replace(market, volume=quote.volume)
 
     def position(self, ticker: str) -> Qty:
         """Return this strategy's signed position: positive for YES, negative for NO.

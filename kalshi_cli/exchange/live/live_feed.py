@@ -56,8 +56,8 @@ class LiveFeed:
 
     `discover` returns tradable markets, some of them new; it is called once a minute, and new ones are followed.
     `charge` reads the fees of a market again when the stream announces a change. `quoted` returns markets with resting
-    orders, whose books are verified first. `ends_groups` adds a GroupEnd after deltas of one time, for strategies that
-    do not watch every change.
+    orders, whose books are verified first. A GroupEnd follows the deltas of one time, unless the last of them is known
+    to be the last.
 
     Raise the stream's own failure (CredentialsError: the key is rejected) when it has stopped for good. Without a
     stream, which needs a key, the books are polled.
@@ -74,7 +74,6 @@ class LiveFeed:
     discover: Callable[[], Iterable[messages.MarketChange]] = tuple
     charge: Callable[[Market], FeeSchedule] | None = None
     quoted: Callable[[], Iterable[str]] = tuple
-    ends_groups: bool = False
     tell: Callable[[str], None] = lambda _text: None
 
     def __post_init__(self, markets: Iterable[Market]) -> None:
@@ -197,8 +196,6 @@ class LiveFeed:
         following = self._pending[0] if self._pending else None
         if isinstance(following, BookDelta) and following.ts == ts and following.ticker == delta.ticker:
             return BookDelta(delta.ts, delta.ticker, delta.side, delta.price, delta.delta, has_more=True)
-        if not self.ends_groups:
-            return delta
         if isinstance(following, BookDelta) and following.ts != ts:
             self._group.pop(delta.ticker, None)
             return delta

@@ -41,6 +41,12 @@ def carried_out(
     return match(orders, store.fills(since), store.history.placements(order.client_order_id for order in orders))
 
 
+def median_placement_ms(store: Store, since: Ts) -> int | None:
+    """Return the median time from sending an order to its response, of orders decided on since then; None without."""
+    times = sorted(store.history.placements(order.client_order_id for order in begun(store, since)).values())
+    return times[(len(times) - 1) // 2] if times else None
+
+
 def executed(store: Store | None, by: str, *, since: Ts, within_ms: int, now: Ts, zone: ZoneInfo) -> ExecutionView:
     """Return execution quality by strategy, market or day of the decision, and recent against earlier orders.
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.clock import Clock, stopwatch
 from kalshi_cli.base.units import Money, Ts, contracts, format_ts, pluralize, show_price
 from kalshi_cli.core.account.pnl import ProfitAndLoss, group_by
 from kalshi_cli.core.engine.engine import TradingEngine
@@ -19,7 +19,13 @@ from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.services.research.report.measures import BacktestFacts, Measurements, report_fields
 from kalshi_cli.services.research.report.unknown import UnknownData, add_up
 from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol, run
-from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary, StrategyResults, summarize
+from kalshi_cli.services.trading.reports.run_summary import (
+    RunPlan,
+    RunSummary,
+    StrategyResults,
+    slow_hooks_text,
+    summarize,
+)
 from kalshi_cli.views.backtests import FillBoundRow
 from kalshi_cli.views.formats import Ratio
 from kalshi_cli.views.positions import PnlRow
@@ -145,6 +151,7 @@ def backtest(
 ) -> BacktestReport:
     """Run the trading loop `drive` over a recording, and measure equity on every tick."""
     score, measured = StrategyResults(engine), Measurements(engine)
+    engine.hooks.timer = stopwatch
     store = Unrecorded(measured)
     cycles, peak, deepest = 0, 0, 0
     curve: list[tuple[Ts, Money]] = []
@@ -245,9 +252,10 @@ def backtest_notes(report: BacktestReport) -> list[str]:
 
     If the strategies requested nothing, return what they saw and the likely causes.
     """
+    slow = slow_hooks_text(report.summary)
+    notes = [slow] if slow else []
     if not report.summary.intents:
-        return [_no_orders_text(report)]
-    notes: list[str] = []
+        return [_no_orders_text(report), *notes]
     refusals = list(report.refusals)
     if is_all_refused(report):
         notes.append(all_refused_text(report))

@@ -21,7 +21,7 @@ from kalshi_cli.core.model.markets import FeeSchedule, Market
 from kalshi_cli.core.state.last_prices import LastPrices
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
-from kalshi_cli.feeds.recorded_results import read_results
+from kalshi_cli.feeds.recorded_results import MarketResult, read_results
 from kalshi_cli.feeds.recording_format import NO_TIME
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, Drive, backtest
 from kalshi_cli.services.research.input_filter import InputFilter
@@ -66,7 +66,7 @@ def over_recordings(
     engine, venue, drive = set_up(
         limits, strategies, cash=cash, new_id=new_id, references=references, order_expiry_s=order_expiry_s,
         latency_ms=request.latency_ms, fill_model=request.fill_model, seed=seed,
-        is_compiled=is_compiled,
+        is_compiled=is_compiled, results=replay.results,
     )  # fmt: skip
     engine.state.simulated_group_limit = group_limit
     fees = engine.state.fees
@@ -137,9 +137,11 @@ def set_up(
     is_compiled: bool,
     fill_model: str = "proportional",
     seed: int = 0,
+    results: Mapping[str, MarketResult] | None = None,
 ) -> tuple[TradingEngine, PaperVenue, Drive]:
     """Return the engine, the venue and the trading loop of a backtest.
 
+    Only the venue has the `results` of markets, to pay positions at the close: strategies do not see them.
     With `is_compiled`, and the packages of the extra `[research]`, the loop replays order books compiled: its feed may
     contain `compiled.rows.BookRows`, and the trades are the same.
     """
@@ -164,6 +166,7 @@ def set_up(
         new_id=new_id,
         latency_ms=recorded_latency(seed) if latency_ms is None else latency_ms,
         fill_model=FillModel(fill_model),
+        results={ticker: (each.result, each.value) for ticker, each in (results or {}).items()},
         new_book=new_books[1],
     )
     engine.step(venue.snapshot(engine.state.now))  # strategies size their orders by the balance

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import pluralize, show_money
+from kalshi_cli.base.version import install_hint
 from kalshi_cli.config.config import state_dir
 from kalshi_cli.services.research.arguments import (
     fills_of,
@@ -316,9 +317,7 @@ def _polars() -> Any:
     try:
         return import_module("polars")
     except ImportError as error:
-        raise UsageError(
-            "polars is not installed", hint="pip install 'kalshi-cli[research]'", code="not_installed"
-        ) from error
+        raise UsageError("polars is not installed", hint=install_hint("research"), code="not_installed") from error
 
 
 def _polars_kind(polars: Any, kind: str) -> Any:

@@ -302,8 +302,8 @@ class DrawdownSum:
 
 
 _COUNTED = (
-    "cycles", "intents", "orders", "fills", "maker_fills", "taker_fills", "open_positions", "live_orders", "realized",
-    "unrealized", "fees", "net", "day_net",
+    "cycles", "slow_hooks", "intents", "orders", "fills", "maker_fills", "taker_fills", "open_positions", "live_orders",
+    "realized", "unrealized", "fees", "net", "day_net",
 )  # fmt: skip
 
 
@@ -317,6 +317,7 @@ def _merged_summary(summaries: Sequence[RunSummary], cash: Money, whole: ProfitA
     return msgspec.structs.replace(
         summaries[0],
         **{name: sum(getattr(summary, name) for summary in summaries) for name in _COUNTED},
+        slowest_hook_ms=max((each.slowest_hook_ms for each in summaries if each.slowest_hook_ms), default=None),
         uptime_s=round(sum(summary.uptime_s for summary in summaries), 1),
         denied=dict(sorted(denied.items())),
         balance=Money(sum(known) - cash * (len(known) - 1)) if len(known) == len(balances) else None,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import KW_ONLY, InitVar, dataclass
 
 import msgspec
 
-from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.clock import Clock, stopwatch
+from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts, show_money, show_price, show_qty
 from kalshi_cli.core.engine.book_validity import can_trade, markets_without_book
@@ -16,6 +18,7 @@ from kalshi_cli.core.model.effects import AlertRaised, Effect, FillBooked, Order
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import Message, StateCommand, Tick
 from kalshi_cli.core.monitoring.source_watch import Source, SourceWatch
+from kalshi_cli.services.account.execution import median_placement_ms
 from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol, run
 from kalshi_cli.services.trading.price_alerts import PriceAlertWatch
 from kalshi_cli.services.trading.reports.live_events import LoopEvents, loop_view
@@ -142,6 +145,7 @@ class Session:
             self.store, self.engine, self.tell, self.note, self.events, self.price_alerts
         )
         self._score = StrategyResults(self.engine)
+        self.engine.hooks.timer = stopwatch
         self._started_at = self.clock.now()
         self._starting_balance = self.engine.cash
         self._started = self.clock.monotonic()
@@ -203,7 +207,14 @@ class Session:
                 self._beat(is_running=False, why=why, failure=failure)
             finally:
                 self._journal.ended(self.summary(), why)
-        return self.summary()
+        return msgspec.structs.replace(self.summary(), latency=self._latency())
+
+    def _latency(self) -> str | None:
+        """Return the measured latency of the orders of the run; None where it is simulated."""
+        found = None
+        with suppress(StateFileError):  # The results matter more than this figure.
+            found = median_placement_ms(self.store, self._started_at) if self.is_at_exchange else None
+        return None if found is None else f"{found}ms"
 
     def summary(self) -> RunSummary:
         """Return the results of the run so far."""

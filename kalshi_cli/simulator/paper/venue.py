@@ -50,9 +50,10 @@ class PaperVenue:
     """Performs effects against observed books. Deterministic: the same messages and ids give the same replies.
 
     `cash` is the starting cash of the account, before the `fills` and `settlements` of earlier runs. `stale` are orders
-    that earlier runs left live: paper orders end with their process, and `snapshot` reports that. `fees` returns the
-    schedule of a ticker, `new_id` the ids of orders and trades. `resync` requests a new book of a market. `latency_ms`
-    may be drawn anew for each message; messages about the same order never overtake each other.
+    that earlier runs left live: paper orders end with their process, and `snapshot` reports that. `results` pay a
+    market at its close. `fees` returns the schedule of a ticker, `new_id` the ids of orders and trades. `resync`
+    requests a new book of a market. `latency_ms` may be drawn anew for each message; those about one order stay in
+    order.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class PaperVenue:
         fills: Iterable[Fill] = (),
         settlements: Iterable[Settlement] = (),
         stale: Iterable[Order] = (),
+        results: Mapping[str, tuple[str, Price]] | None = None,
         resync: Callable[[str], None] = lambda _ticker: None,
         new_book: Callable[[str], OrderBook] = OrderBook,
     ) -> None:
@@ -74,6 +76,7 @@ class PaperVenue:
         self._new_id = new_id
         self._latency_ms = latency_ms
         self._model = fill_model
+        self._results = results or {}
         self._now = Ts(0)
         self._new_book = new_book
         self._markets: dict[str, PaperMarket] = {}
@@ -412,19 +415,21 @@ class PaperVenue:
             replies += [self._withdraw(paper, placed, why) for placed in tuple(paper.orders)]
         if paper.orders:
             self._wake = min(self._wake, market.close_time)
-        value = market.settlement_value if market.settlement_value is not None else _VALUES.get(market.result)
-        if market.result and value is not None:
-            replies += self._settle(market, value)
+        result, value = market.result, market.settlement_value
+        if not result and market.status in _OVER:
+            result, value = self._results.get(market.ticker, ("", None))
+        if result and (value := _VALUES.get(result) if value is None else value) is not None:
+            replies += self._settle(market, result, value)
         return replies
 
-    def _settle(self, market: Market, value: Price) -> Iterator[messages.Message]:
+    def _settle(self, market: Market, result: str, value: Price) -> Iterator[messages.Message]:
         """Pay out at once. The real payout comes after the settlement timer, with the same amount."""
         position = self.ledger.position(market.ticker)
         yes, no = Qty(max(0, position.qty)), Qty(max(0, -position.qty))
         settlement = Settlement(
             ticker=market.ticker,
             event_ticker=market.event_ticker,
-            result=market.result,
+            result=result,
             value=value,
             yes_qty=yes,
             no_qty=no,

@@ -467,6 +467,7 @@ def test_it_waits_for_the_answer_before_the_next() -> None:
     denied = wanted_by(engine, quoter, 42, 10)
     assert isinstance(denied, OrderRefused)
     assert denied.code == "NOT_RESTING"
+    assert "waiting for the response to an earlier request" in denied.detail, "it is not lost"
 
 
 def test_nothing_is_amended_that_is_being_cancelled() -> None:

@@ -199,3 +199,34 @@ def test_a_wrong_field_of_a_request_is_reported_with_its_class_and_fields() -> N
     assert "; Place takes ticker, side, price, qty, fair, " in failure(lambda: Place("KXA-1"))  # type: ignore[call-arg]
     assert " takes " not in failure(lambda: int("1", bass=2)), "not a request"  # type: ignore[call-overload]
     assert fields_text(TypeError("raised nowhere")) == fields_text(ValueError("another error")) == ""
+
+
+@pytest.mark.parametrize(("spent_s", "ticks", "slow"), [(0.3, 4, (4, 300)), (0.3, 2, (0, None)), (0.01, 9, (0, None))])
+def test_slow_hooks_are_counted_from_the_third_on(spent_s: float, ticks: int, slow: tuple[int, int | None]) -> None:
+    """The time between two requests, in which the engine reviews one, is not the strategy's."""
+    now = 0.0
+
+    def pass_time(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    class Reviewed(EngineState):
+        @property
+        def orders(self) -> Any:
+            pass_time(5.0)
+            return self._orders
+
+        @orders.setter
+        def orders(self, value: Any) -> None:
+            self._orders = value
+
+    def work() -> Iterator[Intent]:
+        pass_time(spent_s)
+        yield Cancel("c1")
+
+    state = Reviewed(now=NOW)
+    engine = TradingEngine(state, RiskLimits(), [Told(work)], new_id=lambda: "c", order_expiry_s=90.0)
+    engine.hooks.timer = lambda: now
+    for _ in range(ticks):
+        engine.step(Tick(NOW))
+    assert (engine.hooks.slow_calls, engine.hooks.slowest_ms) == slow

@@ -142,10 +142,10 @@ def prices(top: Top) -> object:
     return tuple(level and level.price for level in top)
 
 
-WATCHED: dict[Watches, Callable[[Top], object]] = {"price": prices, "top": lambda top: top}
+WATCHED: dict[Watches, Callable[[Top], object]] = {"price": prices, "top": lambda top: top, "depth": lambda _: object()}
 
 
-@pytest.mark.parametrize("watches", ["price", "top"])
+@pytest.mark.parametrize("watches", ["price", "top", "depth"])
 @given(changes=CHANGES, cuts=st.integers(0, 255))
 def test_it_is_called_exactly_when_what_it_watches_differs_from_its_last_call(
     watches: Watches, changes: list[tuple[Side, int, int, int]], cuts: int
@@ -161,22 +161,6 @@ def test_it_is_called_exactly_when_what_it_watches_differs_from_its_last_call(
             engine.step(message)
     assert recorded.tops == expected(made, WATCHED[watches])
     assert live.tops == recorded.tops, "however the changes arrived"
-
-
-@given(changes=CHANGES, cuts=st.integers(0, 255))
-def test_depth_is_called_after_every_change_that_no_other_is_known_to_follow(
-    changes: list[tuple[Side, int, int, int]], cuts: int
-) -> None:
-    strategy = Watching("depth")
-    engine = engine_of(strategy)
-    engine.step(snapshot())
-    called = 1
-    for group in groups(changes):
-        for message in arriving(group, cuts):
-            engine.step(message)
-            book = engine.state.books[TICKER]
-            called += isinstance(message, BookDelta) and not message.has_more and book.is_decidable
-    assert len(strategy.tops) == called
 
 
 def test_strategies_are_asked_in_their_order_each_for_what_it_watches() -> None:
@@ -196,9 +180,9 @@ def test_strategies_are_asked_in_their_order_each_for_what_it_watches() -> None:
     engine.step(delta(BID, 40, 1))
     assert asked == ["depth", "depth", "top"]
     engine.step(delta(BID, 41, 1, may_continue=True))
-    assert asked[3:] == ["depth"]
+    assert asked[3:] == []
     engine.step(GroupEnd(NOW, (TICKER,)))
-    assert asked[4:] == ["price", "top"]
+    assert asked[3:] == ["price", "depth", "top"]
 
 
 def placed() -> tuple[TradingEngine, Watching, SubmitOrder]:

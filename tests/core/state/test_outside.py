@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from support.values import NOW, make_engine, make_market
 
-from kalshi_cli.base.units import Price, Ts, cents
+from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.model.intents import Intent
 from kalshi_cli.core.model.markets import Family
-from kalshi_cli.core.model.messages import FairValue, MarketChange, NewsSignal, SpotPrice, SpotUnavailable, Tick
+from kalshi_cli.core.model.messages import FairValue, MarketChange, NewsSignal, Quote, SpotPrice, SpotUnavailable, Tick
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.core.state.view import StrategyContext
@@ -103,3 +103,13 @@ def test_families_can_be_known_from_the_start() -> None:
     state = EngineState(now=NOW, families={"E": Family(event_ticker="E", is_exclusive=True)})
     assert state.family("E").is_exclusive
     assert not state.family("F").is_exclusive
+
+
+def test_the_volume_of_a_market_is_that_of_its_reading_or_of_a_later_ticker_message() -> None:
+    engine = make_engine(state=EngineState(markets=[make_market("KXA-1", volume=contracts(50))], now=NOW))
+    view = StrategyContext(engine.state, "any")
+    for told, seen in ((20, 50), (80, 80)):
+        engine.step(Quote(NOW, "KXA-1", None, Qty(0), None, Qty(0), None, contracts(told)))
+        market = view.market("KXA-1")
+        assert market is not None
+        assert market.volume == contracts(seen)

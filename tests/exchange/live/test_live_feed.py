@@ -526,7 +526,6 @@ def test_a_market_followed_later_is_subscribed_to(live: Setting, server: Scripte
 
 def test_the_end_of_a_group_is_told_once_a_later_delta_or_silence_shows_it(live: Setting, server: ScriptedWs):
     assert live.stream is not None
-    live.feed.ends_groups = True
     start = SystemClock().now()
     for ticker, ts in (("A", 1), ("A", 1), ("B", 1), ("A", 2), ("A", 3)):
         server.delta(ticker, "0.4700", "1.00", ts=start + ts)
@@ -551,9 +550,3 @@ def test_the_end_of_a_group_is_told_once_a_later_delta_or_silence_shows_it(live:
     server.delta("A", "0.4700", "1.00", ts=start + 3)
     assert live.until_a(BookDelta).may_continue
     assert live.until_a(GroupEnd).ts == start + 3, "a late one has an end as well"
-
-
-def test_without_a_strategy_that_needs_it_no_end_of_a_group_is_told(live: Setting, server: ScriptedWs):
-    server.delta("A", "0.4700", "1.00")
-    assert not live.until_a(BookDelta).may_continue
-    assert not any(isinstance(message, GroupEnd) for message in live.ticks(2))

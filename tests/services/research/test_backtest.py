@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from support.simulation import T0, TICKER
 from support.trading import PLAN, Bidder, Broken
 
-from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock, stopwatch
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars, show_price
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.intents import Amend, Intent, Place
@@ -26,7 +26,8 @@ from kalshi_cli.services.research.backtest import INVERTED_BOUNDS, BacktestRepor
 from kalshi_cli.simulator.paper.venue import PaperVenue
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.views.formats import SignedMoney
+from kalshi_cli.views.formats import SignedMoney, columns
+from kalshi_cli.views.runs import BacktestView
 
 MARKET = Market(
     ticker=TICKER,
@@ -208,3 +209,22 @@ def test_a_backtest_explains_the_first_refusal_of_each_code() -> None:
     assert f"{TICKER}: price has the wrong type: 0.2 (expected int: cents(20)). Correct the strategy or" in refused
     usual = backtest_notes(replayed(recording(3), Bidder(StrategyParams()), min_edge=None))
     assert not any("nothing was traded" in each for each in usual)
+
+
+class Thinker(Strategy):
+    """Thinks for 60 ms of real time at each tick."""
+
+    name = "thinker"
+
+    def on_tick(self, view: StrategyContext) -> None:
+        until = stopwatch() + 0.06
+        while stopwatch() < until:
+            pass
+
+
+def test_slow_hooks_are_noted_beside_the_report() -> None:
+    slow, quick = (replayed(recording(3)[:16], one(StrategyParams())) for one in (Thinker, Bidder))
+    assert any("hook calls took 50 ms or more" in note for note in backtest_notes(slow))
+    assert not any("hook calls" in note for note in backtest_notes(quick))
+    names = {each.name for each in columns(BacktestView)}
+    assert not names & {"slow_hooks", "slowest_hook_ms"}, "the same recording gives the same report"

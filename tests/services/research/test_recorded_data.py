@@ -18,7 +18,9 @@ from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Price, Ts, cents, contracts, dollars, parse_money
 from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.order_terms import BID, TimeInForce
+from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.lake.upkeep import statistics
@@ -169,6 +171,39 @@ def test_results_make_no_fill_of_an_order_that_is_in_flight_at_the_end(
     assert with_one.fills == without.fills
     assert (with_one.summary.intents, with_one.summary.net) == (without.summary.intents, without.summary.net)
     assert {fill.ts > tape.now for fill in with_one.fills} == {False}
+
+
+class Onlooker(Buyer):
+    """Notes at each tick the state of the market that it trades, and its position."""
+
+    def __init__(self, params: StrategyParams) -> None:
+        super().__init__(params)
+        self.seen: list[tuple[MarketStatus, str, bool]] = []
+
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
+        market = view.market(TICKER)
+        assert market is not None
+        self.seen.append((market.status, market.result, view.position(TICKER) != 0))
+        yield from super().on_tick(view)
+
+
+@pytest.mark.parametrize("size", [0, 2**60], ids=["compiled", "reference"])
+def test_a_result_from_a_file_pays_at_the_close_and_no_strategy_sees_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(recorded_data, "COMPILED_FROM", size)
+    tape = Tape().watch(close_in_s=120).snapshot(**BOOK)
+    for _ in range(14):
+        tape.delta(10_000)
+    path, results = tape.write(tmp_path / "tape.jsonl"), tmp_path / "results.json"
+    results.write_bytes(msgspec.json.encode({TICKER: "yes"}))
+    strategy = Onlooker(StrategyParams())
+    report = run(strategy, files=(path,), results=(results,))
+    assert set(strategy.seen[:100]) == {(MarketStatus.ACTIVE, "", False), (MarketStatus.ACTIVE, "", True)}
+    assert set(strategy.seen[-10:]) == {(MarketStatus.CLOSED, "", False)}
+    (settled,) = (each for each in report.facts.entries if isinstance(each, Settlement))
+    assert (settled.ts, settled.result) == (T0 + 120_000, "yes")
+    assert not any("result of" in line for line in unknown_lines(report))
 
 
 def test_news_of_markets_changes_no_backtest_from_the_lake(tmp_path: Path) -> None:

@@ -55,6 +55,19 @@ def test_a_stop_cancels_the_loops_own_orders_and_no_others(sim: Simulation) -> N
     assert statuses == {"bidder": OrderStatus.CANCELED, "": OrderStatus.RESTING}
 
 
+def test_the_summary_has_the_median_latency_of_the_orders_of_the_run(sim: Simulation) -> None:
+    run = TradingSession(sim)
+
+    def measure(n: int) -> None:
+        for order, took_ms in zip(sim.store.orders() if n == 1 else (), (47,), strict=False):
+            sim.store.record_placement(order.client_order_id, took_ms)
+
+    assert run.over(run.ticks(3, measure)).latency == "47ms"
+    sim.clock.advance(1)
+    later = TradingSession(sim)
+    assert later.over(iter(())).latency is None, "that was an earlier run"
+
+
 def test_the_end_of_the_feed_is_an_orderly_end_too(sim: Simulation) -> None:
     run = TradingSession(sim)
     assert run.over(run.ticks(3)).stopped_by == "end of data"

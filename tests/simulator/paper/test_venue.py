@@ -10,7 +10,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from support.paper import LATENCY_MS, T0, TICKER, Desk, market, told
 
-from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.effects import ResyncBook
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.messages import (
@@ -362,6 +362,19 @@ def test_a_short_is_paid_in_no_contracts(desk: Desk) -> None:
     assert isinstance(settled, Settled)
     assert (settled.settlement.no_qty, settled.settlement.revenue) == (contracts(10), dollars(10))
     assert desk.venue.cash == dollars("1004.50")
+
+
+@pytest.mark.parametrize("status", [MarketStatus.CLOSED, MarketStatus.DETERMINED])
+def test_a_result_of_its_own_pays_at_the_close_and_that_of_the_exchange_never_again(status: MarketStatus) -> None:
+    desk = Desk(results={TICKER: ("yes", ONE_DOLLAR)})
+    desk.book({40: 100, 38: 50}, {45: 100, 47: 50})
+    desk.place(BID, 40, 10)
+    desk.trade(40, 110, taker=ASK)
+    *_, settled = desk.see(MarketChange(desk.now, market(status=status)))
+    assert isinstance(settled, Settled)
+    assert (settled.settlement.result, settled.settlement.value) == ("yes", ONE_DOLLAR)
+    assert desk.see(MarketChange(desk.now, market(status=MarketStatus.FINALIZED, result="yes"))) == []
+    assert desk.venue.cash == dollars(1006)
 
 
 def test_a_market_in_which_nothing_is_held_settles_in_silence(desk: Desk) -> None:

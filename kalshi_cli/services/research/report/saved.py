@@ -38,6 +38,9 @@ _TIMES = ("started", "ended")
 SAME_TIME_MS = 5_000
 """The most by which the starts, and the ends, of two reports of the same time differ."""
 
+SAME_LATENCY_MS = 10
+"""The most by which short latencies differ; long ones may differ by a quarter."""
+
 _PARAM = "param "
 """The beginning of a measure that is a parameter."""
 _DENIED = "denied "
@@ -150,6 +153,10 @@ def _doubts(paths: Sequence[Path], reports: Sequence[dict[str, Any]]) -> Iterato
     for path, report in zip(paths, reports, strict=True):
         for text in report.get("failed_strategies", ()):
             yield f"{path}: a strategy was disabled during the run, so its numbers are not those of a whole run: {text}"
+        if report.get("slow_hooks"):
+            slowest = f"the slowest took {report.get('slowest_hook_ms')} ms"
+            yield f"{path}: {report['slow_hooks']} hook calls were slow, {slowest}; a backtest does not model that time"
+    yield from _latencies(reports)
     for name in _TIMES:
         one, other = (each.get(name) for each in reports)
         if one and other and abs(parse_ts(one) - parse_ts(other)) > SAME_TIME_MS:
@@ -157,6 +164,20 @@ def _doubts(paths: Sequence[Path], reports: Sequence[dict[str, Any]]) -> Iterato
             hint = "`kalshi backtest --since TIME --until TIME` cuts the recording to the times of the run"
             yield f"The reports cover different times: {' and '.join(spans)}. {hint}"
             return
+
+
+def _latencies(reports: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield that a run and its backtest have different latencies. A run on paper has none: it is simulated."""
+    run, other = sorted(reports, key=lambda each: "stopped_by" not in each)
+    times = [str(each.get("latency") or "").removesuffix("ms") for each in (run, other)]
+    if "stopped_by" not in run or "stopped_by" in other or not all(map(str.isdigit, times)):
+        return
+    measured, assumed = map(int, times)
+    if abs(measured - assumed) > max(SAME_LATENCY_MS, measured // 4):
+        yield (
+            f"The latency differs: the run measured {measured}ms (median), the backtest assumes {assumed}ms. "
+            f"`kalshi backtest --latency {measured}ms` repeats it with that of the run"
+        )
 
 
 def _params(reports: Sequence[dict[str, Any]]) -> list[tuple[str, list[Any]]]:

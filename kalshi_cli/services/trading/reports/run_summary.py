@@ -14,6 +14,7 @@ from kalshi_cli.core.account.pnl import ProfitAndLoss
 from kalshi_cli.core.account.sizing import NO_ALLOTMENT
 from kalshi_cli.core.account.strategy_positions import UNOWNED_STRATEGY
 from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.engine.strategy_runner import SLOW_HOOK_S
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.risk.budget import at_risk
 from kalshi_cli.services.trading.stop_signals import exit_code
@@ -77,6 +78,23 @@ def no_orders_text(summary: RunSummary) -> str:
     return "No orders were requested. `kalshi strategies NAME` shows the parameters that decide"
 
 
+def run_notes(summary: RunSummary) -> list[str]:
+    """Return what the numbers of a run do not say: why it requested nothing, and that its strategies are slow."""
+    is_idle = not summary.intents and not summary.failed
+    return [*([no_orders_text(summary)] if is_idle else []), *filter(None, [slow_hooks_text(summary)])]
+
+
+def slow_hooks_text(summary: RunSummary) -> str:
+    """Return that the strategies are slow, which no backtest models; empty if they are not."""
+    if not summary.slow_hooks:
+        return ""
+    return (
+        f"{summary.slow_hooks} hook calls took {SLOW_HOOK_S * 1000:.0f} ms or more, the slowest "
+        f"{summary.slowest_hook_ms} ms. A backtest does not model this time: live, orders leave and messages are read "
+        "later by it"
+    )
+
+
 def summarize(
     engine: TradingEngine,
     score: StrategyResults,
@@ -103,6 +121,8 @@ def summarize(
         starting_balance=starting_balance,
         uptime_s=round(uptime_s, 1),
         cycles=cycles,
+        slow_hooks=engine.hooks.slow_calls,
+        slowest_hook_ms=engine.hooks.slowest_ms,
         intents=tally.intents,
         orders=tally.orders,
         fills=tally.fills,

@@ -90,6 +90,38 @@ def test_a_run_and_its_backtest_side_by_side(view: BacktestView, tmp_path: Path)
     assert rows["fills"].difference == str(view.fills - 7)
 
 
+@pytest.mark.parametrize(
+    ("run", "backtest", "is_told"),
+    [
+        ({"latency": "15ms"}, "150ms", True),
+        ({"latency": "15ms"}, "20ms", False),
+        ({"latency": "140ms"}, "150ms", False),
+        ({"latency": "15ms"}, "recorded", False),
+        ({"latency": None}, "150ms", False),
+    ],
+)
+def test_a_latency_that_is_not_that_of_the_run_is_told(
+    view: BacktestView, tmp_path: Path, run: dict[str, object], backtest: str, is_told: bool
+) -> None:
+    file, said = tmp_path / "run.json", list[str]()
+    file.write_text(json.dumps({"strategy": "fade", "mode": "sim", "stopped_by": "duration", "net": "1.0"} | run))
+    other = save(msgspec.structs.replace(view, latency=backtest), tmp_path / "a.json")
+    rows = {row.measure: (row.a, row.b) for row in compare(file, other, said.append)}
+    assert rows.get("latency") == ((run["latency"], backtest) if run["latency"] else None)
+    assert any("kalshi backtest --latency 15ms" in line for line in said) is is_told
+    again = list[str]()
+    compare(other, file, again.append)
+    assert again == said, "in either order"
+
+
+def test_slow_hooks_of_a_run_are_told(view: BacktestView, tmp_path: Path) -> None:
+    file, said = tmp_path / "run.json", list[str]()
+    summary = {"strategy": "fade", "mode": "sim", "stopped_by": "duration", "net": "1.0"}
+    file.write_text(json.dumps(summary | {"slow_hooks": 9, "slowest_hook_ms": 310}))
+    compare(file, save(view, tmp_path / "a.json"), said.append)
+    assert [line for line in said if "9 hook calls were slow, the slowest took 310 ms" in line]
+
+
 def test_refusals_are_compared_by_code(view: BacktestView, tmp_path: Path) -> None:
     """A cooldown from before a run refuses orders that its backtest sends."""
     run = tmp_path / "run.json"
