@@ -421,3 +421,7 @@ ALTER TABLE orders ADD COLUMN outcome TEXT NOT NULL DEFAULT '';
 
 -- step 22: The best price that an order could take when it was decided on; NULL without one and in older rows.
 ALTER TABLE orders ADD COLUMN best INTEGER;
+
+-- step 23: The closing prices at the start of each trading day of the positions carried into it; the first one stays.
+CREATE TABLE opening_marks (day INTEGER NOT NULL, ticker TEXT NOT NULL, mark INTEGER NOT NULL,
+    PRIMARY KEY (day, ticker)) WITHOUT ROWID;

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import DOLLAR, Money, Ts, show_money
 from kalshi_cli.config.schema import CheckRange
 from kalshi_cli.config.values import RangeText
@@ -11,8 +14,11 @@ from kalshi_cli.core.account.pnl import count_closings
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
 from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.services.account.portfolio import Portfolio
-from kalshi_cli.services.account.summary import pnl_since, share_gained
+from kalshi_cli.services.account.summary import pnl_since, pnl_today, share_gained
 from kalshi_cli.services.monitoring.checks.readings import AGAIN_S, MONTH_MS, CheckData, measured, run_part
+
+if TYPE_CHECKING:
+    from kalshi_cli.store.sqlite_store import Store
 
 FIRST = "day_loss_pct"
 
@@ -28,7 +34,8 @@ def examine(readings: CheckData) -> CheckReport:
     """
     found, now = _whole(readings), readings.clock.now()
     midnight = day_start(now, ZoneInfo(readings.config.day_zone))
-    today, (wins, losses) = pnl_since(found, midnight), count_closings(found.entries, midnight)
+    today, unpriced = pnl_today(found, midnight, readings.account, _store(readings))
+    wins, losses = count_closings(found.entries, midnight)
     day = today.net
     breaches, measures = _day(readings, day)
     fallen, day_fall = _day_fall(readings, found, day)
@@ -38,6 +45,8 @@ def examine(readings: CheckData) -> CheckReport:
     summary = f"today {show_money(day, signed=True)}"
     if wins or losses:
         summary += f" (closing orders: {wins} won, {losses} lost)"
+    if unpriced:
+        summary += f"; no price at midnight, so no gain counts today: {', '.join(unpriced)}"
     gained = pnl_since(found, None).net
     falls: list[Measure] = []
 
@@ -53,6 +62,12 @@ def examine(readings: CheckData) -> CheckReport:
     if falls:
         summary += f", ${falls[0].value:,.2f} below the high"
     return report("pnl", summary, breaches, [*measures, *falls, Measure(label="day_net_usd", value=day / DOLLAR)])
+
+
+def _store(readings: CheckData) -> Store | None:
+    with suppress(StateFileError):  # the exchange knows everything
+        return readings.store
+    return None
 
 
 def _bound(readings: CheckData) -> CheckRange:
