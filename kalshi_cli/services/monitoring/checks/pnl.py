@@ -16,6 +16,7 @@ from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.services.account.portfolio import Portfolio
 from kalshi_cli.services.account.summary import pnl_since, pnl_today, share_gained
 from kalshi_cli.services.monitoring.checks.readings import AGAIN_S, MONTH_MS, CheckData, measured, run_part
+from kalshi_cli.views.formats import format_time
 
 if TYPE_CHECKING:
     from kalshi_cli.store.sqlite_store import Store
@@ -48,20 +49,22 @@ def examine(readings: CheckData) -> CheckReport:
     if unpriced:
         summary += f"; no price at midnight, so no gain counts today: {', '.join(unpriced)}"
     gained = pnl_since(found, None).net
-    falls: list[Measure] = []
+    falls: list[tuple[Measure, str]] = []
 
     def fall() -> tuple[Breach, ...]:
-        best = readings.best(gained, now).gained
-        falls.append(measured("drawdown_usd", max(0, best - gained) / DOLLAR, _bound(readings)))
-        below = Money(max(0, best - gained))
-        high = show_money(best, signed=True)
-        return falls[0].breach("DRAWDOWN", "account", f"{show_money(below)} below the high of {high}")
+        high = readings.best(gained, now)
+        below = Money(max(0, high.gained - gained))
+        measure = measured("drawdown_usd", below / DOLLAR, _bound(readings))
+        text = f"{show_money(below)} below the high of"
+        falls.append((measure, f"{text} {format_time(high.ts, None)}"))
+        return measure.breach("DRAWDOWN", "account", f"{text} {show_money(high.gained, signed=True)}")
 
     doubts = _doubts(found)
     breaches += doubts or run_part("drawdown", fall)  # An uncertain result must not be saved as the high.
     if falls:
-        summary += f", ${falls[0].value:,.2f} below the high"
-    return report("pnl", summary, breaches, [*measures, *falls, Measure(label="day_net_usd", value=day / DOLLAR)])
+        summary += f", {falls[0][1]}"
+    drawdown = [measure for measure, _ in falls]
+    return report("pnl", summary, breaches, [*measures, *drawdown, Measure(label="day_net_usd", value=day / DOLLAR)])
 
 
 def _store(readings: CheckData) -> Store | None:
