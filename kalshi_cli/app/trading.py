@@ -229,7 +229,7 @@ class RunModes:
             engine, paper = load_paper(
                 store, clock, resources.limits, cash=config.sim.starting_cash, markets=markets, fees=fees,
                 new_id=resources.new_id, strategies=strategies, references=config.references, families=families,
-                order_expiry_s=config.trade.order_expiry_s,
+                order_expiry_s=config.trade.order_expiry_s, client=resources.client,
                 resync=stream.resync if stream is not None else lambda _ticker: None,
                 read_held=partial(markets_held, resources.client, tell=resources.tell), tell=resources.tell,
             )  # fmt: skip

@@ -13,7 +13,7 @@ from operator import attrgetter
 
 import msgspec
 
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Price, Ts
 from kalshi_cli.core.account.closed_markets import (
     ClosedMarket,
     ClosedTotals,
@@ -218,6 +218,13 @@ class HistoryTables:
             return [
                 *self._select(Fill, _COUNTED_FILLS, values), *self._select(Settlement, _COUNTED_SETTLEMENTS, values)
             ]  # fmt: skip
+
+    def opening_marks(self) -> dict[Ts, dict[str, Price]]:
+        """Return the saved closing prices at the start of each trading day, oldest first."""
+        found: dict[Ts, dict[str, Price]] = {}
+        for day, ticker, mark in self._database.read(rows.ALL_OPENING_MARKS):
+            found.setdefault(Ts(day), {})[ticker] = Price(mark)
+        return found
 
     @property
     def is_used(self) -> bool:

@@ -70,6 +70,9 @@ SEE_BEST = insert("best", records.AccountHigh, key="id") + (
     " ON CONFLICT (id) DO UPDATE SET gained = excluded.gained, ts = excluded.ts WHERE excluded.gained > gained"
 )
 FORGET_BEST = "DELETE FROM best"
+PUT_OPENING_MARK = "INSERT OR IGNORE INTO opening_marks (day, ticker, mark) VALUES (?, ?, ?)"
+OPENING_MARKS = "SELECT ticker, mark FROM opening_marks WHERE day = ?"
+ALL_OPENING_MARKS = "SELECT day, ticker, mark FROM opening_marks ORDER BY day"
 PUT_CASH_BASE = insert("cash_base", records.CashBaseline, key="id", verb="INSERT OR REPLACE")
 PUT_KEY_LOCK = insert("key_locks", records.KeyRestriction, verb="INSERT OR REPLACE")
 ADD_TRAFFIC = insert("traffic", RequestMinute) + (

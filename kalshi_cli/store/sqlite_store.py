@@ -8,7 +8,7 @@ exchange can repeat, or that only informs, survives `kill -9` but not a power cu
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from kalshi_cli.base.errors import HaltedError, StateFileError
-from kalshi_cli.base.units import Money, Ts, format_ts
+from kalshi_cli.base.units import Money, Price, Ts, format_ts
 from kalshi_cli.core.account.closed_markets import ClosedMarket, StrategyResult
 from kalshi_cli.core.model import effects
 from kalshi_cli.core.model.effects import Effect
@@ -342,6 +342,14 @@ class Store:
         with self._database.writing(durable=False) as execute:
             execute(rows.SEE_BEST, (1, gained, ts))
         return self._select(records.AccountHigh, rows.BEST)[0]
+
+    def opening_marks(self, start: Ts, marks: Mapping[str, Price] | None = None) -> dict[str, Price]:
+        """Save closing prices at the start of a trading day, where none is saved; return all that are."""
+        if marks:
+            with self._database.writing(durable=False) as execute:
+                for ticker, mark in marks.items():
+                    execute(rows.PUT_OPENING_MARK, (start, ticker, mark))
+        return dict(self._database.read(rows.OPENING_MARKS, (start,)))
 
     def cash_base(self) -> records.CashBaseline | None:
         """Return the baseline of cash drift, if there is one."""

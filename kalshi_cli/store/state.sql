@@ -424,3 +424,7 @@ ALTER TABLE orders ADD COLUMN best INTEGER;
 
 -- step 23: When an order was amended; NULL for a placed order and in older rows.
 ALTER TABLE intents ADD COLUMN amended INTEGER;
+
+-- step 24: The closing prices at the start of each trading day of the positions carried into it; the first one stays.
+CREATE TABLE opening_marks (day INTEGER NOT NULL, ticker TEXT NOT NULL, mark INTEGER NOT NULL,
+    PRIMARY KEY (day, ticker)) WITHOUT ROWID;

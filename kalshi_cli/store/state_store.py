@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Price, Ts
 from kalshi_cli.core.account.closed_markets import ClosedMarket
 from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.orders import Order
@@ -59,6 +60,10 @@ class OrderStore(Protocol):
         """Return the history of a market that was closed, to reopen it; None for any other."""
         ...
 
+    def opening_marks(self, start: Ts, marks: Mapping[str, Price] | None = None) -> dict[str, Price]:
+        """Save closing prices at the start of a trading day, where none is saved; return all that are."""
+        ...
+
     def news(self) -> tuple[Order, ...]:
         """Return orders placed or amended since `load` or the last call, including those of other programs."""
         ...
@@ -97,6 +102,9 @@ class ReadOnlyStore(OrderStore):
 
     def closed_market(self, ticker: str) -> ClosedMarket | None:
         return self._store.closed_market(ticker) if self._store is not None else None
+
+    def opening_marks(self, start: Ts, marks: Mapping[str, Price] | None = None) -> dict[str, Price]:
+        return {**(marks or {}), **(self._store.opening_marks(start) if self._store is not None else {})}
 
     def news(self) -> tuple[Order, ...]:
         return self._store.news() if self._store is not None else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import cache
 from types import UnionType
@@ -300,7 +300,9 @@ class OutputColumn(NamedTuple):
 @cache
 def columns(of: type[msgspec.Struct]) -> tuple[OutputColumn, ...]:
     """Return the fields that make a line, in the declared order: all but those with rows of their own."""
-    return tuple(OutputColumn(f.name, f.type) for f in msgspec.structs.fields(of) if inner_row(f.type) is None)
+    headings: Mapping[str, str] = getattr(of, "headings", {})
+    fields = (field for field in msgspec.structs.fields(of) if inner_row(field.type) is None)
+    return tuple(OutputColumn(field.name, field.type, headings.get(field.name, "")) for field in fields)
 
 
 def group_of(title: str) -> str:

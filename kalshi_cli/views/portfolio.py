@@ -45,9 +45,11 @@ class PortfolioView(OutputRow, frozen=True, kw_only=True):
     """Cash, positions, exposure against limits, and today's profit and loss, with totals.
 
     `positions_value` is the sum of the positions at their closing prices, one without a price at its cost; `total` adds
-    the cash. `exposure` is the maximum loss of all positions and resting orders together. `pnl_today` begins at the
-    midnight of `day_zone`, net of fees; `pnl_today_share` is its share of `total` without it, and `wins_today` and
-    `losses_today` count closing orders, each once however many fills it has, and settlements.
+    the cash. `exposure` is the maximum loss of all positions and resting orders together. `pnl_today` is what was
+    realized since the midnight of `day_zone`, and the change of `unrealized` since, net of fees; `pnl_today_share` is
+    its share of `total` without it, and `wins_today` and `losses_today` count closing orders, each once however many
+    fills it has, and settlements. The gain of positions `unpriced_at_open`, those carried over midnight whose prices
+    then are unknown, is no part of `pnl_today`.
     """
 
     cash: Money
@@ -63,6 +65,7 @@ class PortfolioView(OutputRow, frozen=True, kw_only=True):
     pnl_today_share: Ratio | None
     wins_today: int
     losses_today: int
+    unpriced_at_open: tuple[str, ...]
     as_of: Ts
     positions: tuple[HoldingRow, ...]
     limits: tuple[LimitUsageRow, ...]

@@ -29,7 +29,8 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
     all, if empty. `piped` are those of a list in a pipe; all, if empty. `screen` are the lines of one object on a
     terminal, without missing values; all, if empty. `vital` are columns that are never left out while they have a
     value. Long text is cut; with `wraps` it goes on in the next line. `named` maps a field to the name, or the path
-    like `market.ticker`, that its source uses. `rows_title` is the heading of its `rows` on a terminal.
+    like `market.ticker`, that its source uses. `rows_title` is the heading of its `rows` on a terminal, and `headings`
+    has those of fields that mean something else here.
     """
 
     shown: ClassVar[tuple[str, ...]] = ()
@@ -39,6 +40,7 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
     wraps: ClassVar[bool] = False
     named: ClassVar[Mapping[str, str]] = MappingProxyType({})
     rows_title: ClassVar[str] = ""
+    headings: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     @classmethod
     def of(cls, source: object, **given: object) -> Self:

@@ -42,8 +42,9 @@ class StrategyPartRow(OutputRow, frozen=True, kw_only=True):
 class TradeSummary(OutputRow, frozen=True, kw_only=True):
     """A run of `trade` in numbers; `denied` counts refusals by code, `day_net` is the net of the trading day.
 
-    `orders` counts the requests that were sent: orders that were placed, and amends; cancels are no requests. Amounts
-    are those of this run; `net` is realized plus unrealized minus fees, and the `strategies` add up to it.
+    `orders` counts the requests that were sent: orders that were placed, and amends; cancels are no requests.
+    Amounts are those of this run: `unrealized` is the change since its start, also of positions that it took over.
+    `net` is realized plus unrealized minus fees, and the `strategies` add up to it.
     `failed_strategies` were disabled because they raised an error or hung, each with the reason. `markets` counts those
     of the run, `starting_balance` is the cash at its start. `latency` is the measured median from sending an order to
     its response; None without one, and on paper, where it is simulated. `slow_hooks` counts the hook calls of 50 ms or
@@ -82,6 +83,7 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
     failed_strategies: tuple[str, ...] = ()
     strategies: tuple[StrategyPartRow, ...]
 
+    headings = names(unrealized="unrealized change")
     screen = (
         "strategy", "params", "env", "mode", "latency", "started", "ended", "markets", "uptime_s", "cycles", "intents",
         "orders", "fills", "maker_fills", "taker_fills", "open_positions", "live_orders", "win_rate", "denied",

@@ -84,7 +84,8 @@ def test_an_older_file_is_counted_when_it_is_opened(store: Store, open_store: Op
     with store._database.writing(durable=True) as execute:
         for name in ("fill_is_counted", "fill_is_removed", "closed_market_is_counted", "closed_market_is_forgotten"):
             execute(f"DROP TRIGGER {name}")
-        execute("DROP TABLE sizes")
+        for table in ("sizes", "opening_marks"):
+            execute(f"DROP TABLE {table}")
         for column in ("outcome", "best"):  # of later steps
             execute(f"ALTER TABLE orders DROP COLUMN {column}")
         execute("ALTER TABLE intents DROP COLUMN amended")

@@ -144,9 +144,9 @@ def pnl() -> None:
     """Check today's loss and the drawdown.
 
     Check the loss of the trading day and the drawdown of the account. The day follows `day_zone`; the loss is computed
-    from the exchange's fills and settlements, with fees and open positions, in percent of `risk.max_daily_loss`. The
-    drawdown is in dollars below the highest value that this check or a loop has seen (`checks.drawdown_usd`); deposits
-    and withdrawals do not change it.
+    from the exchange's fills and settlements, with fees and the change of open positions since midnight, in percent of
+    `risk.max_daily_loss`. The drawdown is in dollars below the highest value that this check or a loop has seen since
+    the last resume from reduce-only (`checks.drawdown_usd`); deposits and withdrawals do not change it.
 
     `-w` and `-c` are percent of the daily loss limit.
 

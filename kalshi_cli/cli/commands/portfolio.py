@@ -43,9 +43,10 @@ Until = Annotated[Any, when_option("--until", text=UNTIL)]
 def portfolio(ctx: typer.Context, paper: Paper = False) -> None:
     """Show cash, positions, risk and today's P&L.
 
-    One screen: cash and totals, P&L today, which begins at midnight of `day_zone` (New York by default), each open
-    position with its title, its cost, its value at the closing price and its maximum payout, and the risk limits that
-    are used most. Exposure is the maximum loss of all positions and resting orders together. `-v` lists every limit.
+    One screen: cash and totals, P&L today, each open position with its title, its cost, its value at the closing price
+    and its maximum payout, and the risk limits that are used most. P&L today is the change of the account's value since
+    midnight of `day_zone` (New York by default), without deposits and transfers. Exposure is the maximum loss of all
+    positions and resting orders together. `-v` lists every limit.
 
     \b
     kalshi portfolio
@@ -208,7 +209,8 @@ def pnl(
 ) -> None:
     """Show profit and loss by market, event, strategy or day.
 
-    Also by series or month. The rows add up to the change of the account. The chart shows realized profit after fees;
+    Also by series or month. The rows add up to the change of the account. By day, open positions count with their
+    change from midnight to midnight, as far as the prices then are known. The chart shows realized profit after fees;
     open positions count at its last point. A sale is counted against the average cost of the position, as in `kalshi
     positions`; `kalshi export tax-lots` counts first in, first out.
 

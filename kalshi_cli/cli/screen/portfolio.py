@@ -38,7 +38,14 @@ def portfolio_lines(view: PortfolioView, title: str, now: Ts | None, width: int,
     The limits take the room that is left, the most used first.
     """
     head = Text(safe_text(f"{title}, {format_time(view.as_of, now)}"), style="bold")
-    lines = [head, *_money_lines(view, width), *_estimate_lines(view), Text(), *position_lines(view.positions, width)]
+    lines = [
+        head,
+        *_money_lines(view, width),
+        *_estimate_lines(view),
+        *_unpriced_lines(view),
+        Text(),
+        *position_lines(view.positions, width),
+    ]
     others = [use for use in view.limits if use.limit_code not in OF_ACCOUNT]
     if others:
         lines.append(Text())
@@ -94,6 +101,14 @@ def _estimate_lines(view: PortfolioView) -> list[Text]:
     gain = Money(sum(row.unrealized or 0 for row in guessed))
     text = f"estimate: {show_money(value)} of value and equity, {show_money(gain, signed=True)} of P&L: no bids there"
     return [Text(text, style="yellow")]
+
+
+def _unpriced_lines(view: PortfolioView) -> list[Text]:
+    """Return the line that names the positions whose price at midnight is unknown; none without one."""
+    if not view.unpriced_at_open:
+        return []
+    tickers = safe_text(", ".join(view.unpriced_at_open))
+    return [Text(f"P&L today counts no gain of these, their prices at midnight are unknown: {tickers}", style="yellow")]
 
 
 def _fact(fact: Fact, name_width: int, value_width: int = 0) -> Text:

@@ -324,7 +324,7 @@ def status_block(now: RunSummary) -> str:
     from kalshi_cli.services.trading.reports.status import triggered_group_text
 
     won = "" if now.win_rate is None else f"; trades won {now.win_rate:.0%}"
-    gains = {"realized": now.realized, "unrealized": now.unrealized, "net": now.net, "today": now.day_net}
+    gains = {"realized": now.realized, "unrealized change": now.unrealized, "net": now.net, "today": now.day_net}
     lines = [
         f"{now.mode} {now.strategy} on {now.env}: up {now.uptime_s:.0f} s, {now.cycles} cycles",
         f"  orders sent {now.orders} ({now.intents} requested), {now.live_orders} live; "

@@ -307,14 +307,25 @@ class Ledger:
         self._catch_up()
         return Money(self._realized - self._fees - self._cost)
 
-    def net_before(self, ticker: str, ts: Ts) -> Money:
-        """Return the realized profit less fees of a market's entries before a time."""
+    def before(self, ticker: str, ts: Ts) -> Ledger:
+        """Return the ledger of a market's entries before a time."""
         earlier = Ledger("fifo" if self._is_fifo else "average")
         for entry in self.entries_of(ticker):
             if entry.ts >= ts:
                 break
             earlier.add(entry)
-        return Money(earlier.realized - earlier.fees)
+        return earlier
+
+    def held_before(self, ts: Ts) -> dict[str, Qty]:
+        """Return the net position at a time of each market in which a subaccount had one."""
+        found = {ticker: self.before(ticker, ts).net_held for ticker in self._markets}
+        return {ticker: qty for ticker, qty in found.items() if qty is not None}
+
+    @property
+    def net_held(self) -> Qty | None:
+        """Return the sum of all open positions, for the ledger of one market; None where all are flat."""
+        held = [position.qty for position in self.positions.values() if position.qty]
+        return Qty(sum(held)) if held else None
 
     @property
     def tickers(self) -> list[str]:

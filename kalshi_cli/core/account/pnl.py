@@ -63,11 +63,13 @@ def group_by(
     key: Callable[[str, LedgerEntry | None], str],
     *,
     since: Ts | None = None,
+    opening: Mapping[str, Price] | None = None,
 ) -> dict[str, ProfitAndLoss]:
     """Return P&L by any key. The groups add up to the total.
 
     `key(ticker, entry)` names the group; open positions at the end have the entry None. Entries before `since` build
-    the positions but count in no group.
+    the positions but count in no group. `opening` has the marks at `since`: a position that was open then counts with
+    its change since, and without such a mark with all of its unrealized P&L.
     """
     ledger = Ledger()
     found: dict[str, ProfitAndLoss] = {}
@@ -81,6 +83,10 @@ def group_by(
         open_profit = position.unrealized(marks.get(position.ticker))
         if position.qty and open_profit is not None:
             found.setdefault(key(position.ticker, None), ProfitAndLoss()).add(unrealized=open_profit)
+    if since is not None and opening:
+        for ticker in opening:
+            if carried := ledger.before(ticker, since).unrealized(opening):
+                found.setdefault(key(ticker, None), ProfitAndLoss()).add(unrealized=-carried)
     return found
 
 

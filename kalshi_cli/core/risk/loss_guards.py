@@ -68,10 +68,12 @@ class LossLimit(_CapitalGuard):
             lost += hidden
         if lost <= self._limit or self._state.trading is not TradingState.ACTIVE:
             return []
+        unpriced = ", ".join(sorted(self._day.unpriced))
+        doubt = f" (price at midnight unknown, so no gain counts: {unpriced})" if unpriced else ""
         text = (
-            f"Lost {show_money(Money(lost))} today; the limit is {show_money(self._limit)} (risk.max_daily_loss). "
-            f"{_REDUCE_ONLY}. To trade again: `kalshi resume --reason TEXT` tomorrow; today, first raise the limit and "
-            "restart the loop"
+            f"Lost {show_money(Money(lost))} today{doubt}; the limit is {show_money(self._limit)} "
+            f"(risk.max_daily_loss). {_REDUCE_ONLY}. To trade again: `kalshi resume --reason TEXT` tomorrow; today, "
+            "first raise the limit and restart the loop"
         )
         return self._tighten(TradingState.REDUCING, "DAILY_LOSS", "account", text)
 

@@ -23,6 +23,9 @@ from kalshi_cli.core.state.back_off import BackOff
 from kalshi_cli.core.state.last_prices import LastPrices
 from kalshi_cli.core.state.order_rate import SentOrder, SentOrders
 
+OpeningMarks = Callable[[Ts, Mapping[str, Qty]], Mapping[str, Price]]
+"""Returns the closing prices at the start of a trading day, as far as known, of the net positions carried into it."""
+
 
 class _CountedPositions:
     """The positions of the strategies in a market, counted as its entries arrive.
@@ -44,6 +47,11 @@ class EngineState:
     """The limit of the order groups that a run with simulated fills would have live; None in live trading."""
     last_prices: LastPrices | None = None
     """The last prices of a backtest; None where markets are read again, whose prices are newer."""
+
+    opening: tuple[Ts, dict[str, Price]] = (Ts(0), {})
+    """The start of the trading day, and the closing prices then of the positions carried into it."""
+    opening_marks: OpeningMarks = staticmethod(lambda _start, _held: {})
+    """Finds those of these prices that this engine did not see itself."""
 
     def __init__(
         self,

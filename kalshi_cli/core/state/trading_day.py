@@ -1,12 +1,17 @@
 """The P&L of the trading day.
 
-It is the realized profit since midnight, less the fees since midnight, plus open positions at their marks less their
-cost. It is counted from fills and settlements by the exchange's times, so neither a restart nor a lost state file
-resets it.
+It is the realized profit since midnight, less the fees since midnight, plus the change since midnight of the unrealized
+P&L. It is counted from fills and settlements by the exchange's times, so neither a restart nor a lost state file resets
+it.
+
+A position carried over midnight needs its closing price at that time: the last one that this engine saw before, else
+the one that `EngineState.opening_marks` finds. Without either, its loss counts in full and its gain not at all, so that
+yesterday's gain cannot hide a loss of today.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -15,6 +20,9 @@ from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
+
+OPENING_AGE_MS = 3_600_000
+"""The longest time before midnight at which an engine can have seen the prices of the new day's start."""
 
 
 class TradingDayTotals:
@@ -27,6 +35,10 @@ class TradingDayTotals:
         self._before: dict[str, Money] = {}
         self._changed: set[str] = set()
         self._marks: dict[tuple[str, bool], Price | None] = {}
+        self._seen: tuple[Ts, dict[str, Price]] = (Ts(0), {})
+        """The time and the marks of the last count."""
+        self.unpriced: set[str] = set()
+        """The markets carried over midnight whose closing price at that time is unknown."""
 
     def booked(self, entry: Fill | Settlement) -> None:
         """Note a new ledger entry.
@@ -42,19 +54,42 @@ class TradingDayTotals:
 
     def net(self) -> Money:
         """Return the P&L of the day. A position without a price counts at cost."""
-        ledger, start = self._state.ledger, self._day_start(self._state.now)
-        if start != self._start:
-            self._start = start
-            self._changed.update(ledger.tickers)
-        for ticker in self._changed:
-            self._before[ticker] = ledger.net_before(ticker, start)
-        self._changed.clear()
+        ledger = self._state.ledger
+        self._open_day(self._day_start(self._state.now))
+        self._count_before()
         before = ledger.carried + sum(self._before.values())
-        return Money(ledger.realized - ledger.fees - before + self._unrealized()[0])
+        marks = self._current_marks()
+        self._seen = (self._state.now, {ticker: mark for ticker, mark in marks.items() if mark is not None})
+        hidden = sum(max(0, self._unrealized(marks, ticker)[0]) for ticker in self.unpriced)
+        return Money(ledger.realized - ledger.fees - before + self._unrealized(marks)[0] - hidden)
+
+    def _open_day(self, start: Ts) -> None:
+        """Begin another trading day, with the last marks that were seen before its midnight."""
+        if start == self._start:
+            return
+        self._start = start
+        seen, marks = self._seen
+        self._state.opening = (start, marks if start - OPENING_AGE_MS <= seen < start else {})
+        self.unpriced.clear()
+        self._changed.update(self._state.ledger.tickers)
+
+    def _count_before(self) -> None:
+        """Count what the changed markets had gained by midnight, open positions included."""
+        start, opening = self._state.opening
+        past = {ticker: self._state.ledger.before(ticker, start) for ticker in self._changed}
+        self._changed.clear()
+        held = {ticker: each.net_held for ticker, each in past.items()}
+        missing = {ticker: qty for ticker, qty in held.items() if qty is not None and ticker not in opening}
+        if missing:
+            opening |= self._state.opening_marks(start, missing)
+        for ticker, each in past.items():
+            carried = each.unrealized(opening)
+            (self.unpriced.discard if carried is not None else self.unpriced.add)(ticker)
+            self._before[ticker] = Money(each.realized - each.fees + (carried or 0))
 
     def net_since_first_fill(self) -> tuple[Money, bool]:
         """Return the P&L since the first fill, and whether all open positions have a price."""
-        unrealized, is_certain = self._unrealized()
+        unrealized, is_certain = self._unrealized(self._current_marks())
         return Money(self._state.ledger.realized - self._state.ledger.fees + unrealized), is_certain
 
     def held_up(self) -> Money:
@@ -64,10 +99,14 @@ class TradingDayTotals:
         """
         return Money(sum(self._state.held_up(ticker, qty) for ticker, qty in self._state.net_held().items()))
 
-    def _unrealized(self) -> tuple[int, bool]:
-        held = [position for position in self._state.ledger.positions.values() if position.qty]
-        marks = {ticker: self._mark(ticker, qty) for ticker, qty in self._state.net_held().items()}
-        gains = [position.unrealized(marks[position.ticker]) for position in held]
+    def _current_marks(self) -> dict[str, Price | None]:
+        return {ticker: self._mark(ticker, qty) for ticker, qty in self._state.net_held().items()}
+
+    def _unrealized(self, marks: Mapping[str, Price | None], ticker: str = "") -> tuple[int, bool]:
+        """Return the unrealized P&L, of one market or of all, and whether all of its positions have a price."""
+        ledger = self._state.ledger
+        positions = ledger.holdings(ticker) if ticker else ledger.positions.values()
+        gains = [position.unrealized(marks[position.ticker]) for position in positions if position.qty]
         return sum(gain or 0 for gain in gains), None not in gains
 
     def _mark(self, ticker: str, qty: Qty) -> Price | None:

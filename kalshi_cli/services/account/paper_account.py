@@ -15,6 +15,7 @@ from kalshi_cli.core.model.messages import MarketChange, Settled
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.services.account.opening import use_opening_marks
 from kalshi_cli.services.account.recovery import MAX_CLOSED, restore_engine
 from kalshi_cli.services.runner import process_messages
 from kalshi_cli.simulator.paper.venue import PaperVenue
@@ -34,6 +35,7 @@ def load_paper(
     references: Mapping[str, str],
     families: Mapping[str, Family] | None = None,
     order_expiry_s: float | None,
+    client: KalshiClient | None = None,
     resync: Callable[[str], None] = lambda _ticker: None,
     read_held: Callable[[Sequence[str]], Iterable[Market]] = lambda _tickers: (),
     tell: Callable[[str], None] = lambda _text: None,
@@ -41,7 +43,8 @@ def load_paper(
     """Return the engine and venue as the last paper run left them; orders that it left live are ended.
 
     `cash` is the starting cash of the paper account. `read_held` reads the markets of open positions: those that were
-    settled since the last run are paid out, and `tell` gets a line about each.
+    settled since the last run are paid out, and `tell` gets a line about each. `client` reads the prices at the
+    start of the trading day.
     """
     store.close_markets(clock.now(), MAX_CLOSED)
     memory = store.load()
@@ -73,12 +76,14 @@ def load_paper(
         order_expiry_s=order_expiry_s,
         closed=store.closed_market,
     )
+    use_opening_marks(state, client, store)
     held = sorted({position.ticker for position in venue.ledger.positions.values() if position.qty})
     current = {market.ticker: market for market in (*read_held(held), *markets)}
     paid = [reply for market in current.values() for reply in venue.observe(MarketChange(state.now, market))]
     process_messages([*paid, venue.snapshot(state.now)], engine, venue, store)
     for each in (reply.settlement for reply in paid if isinstance(reply, Settled)):
         tell(f"Settled since the last paper run: {each.ticker} {each.result}, paid {show_money(each.revenue)}")
+    use_opening_marks(state, None, store)
     engine.tally = RunCounters()  # events from before this run do not count for it
     return engine, venue
 

@@ -87,7 +87,7 @@ class PaperAccountService:
         is_by_time = by in ("day", "month")  # closed markets keep no results by day
         start = since if since is not None else ALL_TIME if is_by_time else NEVER
         found = self._portfolio(start, by_market=by in ("market", "event", "series"))
-        return pnl_view(*group_account_pnl(self._resources, found, found.orders or (), by, since))
+        return pnl_view(*group_account_pnl(self._resources, found, found.orders or (), by, since, self._store()))
 
     def equity_curve(self, since: Ts | None = None) -> Sequence[tuple[Ts, Money]]:
         """Return the gain of the paper account over time."""
@@ -104,7 +104,7 @@ class PaperAccountService:
         gained = pnl_since(found, None)
         cost = sum(position.cost for position in found.open_positions)
         cash = Money(self._resources.config.sim.starting_cash + gained.realized - gained.fees - cost)
-        return summary_of(self._resources, resting, found, cash)
+        return summary_of(self._resources, resting, found, cash, store)
 
     def _store(self) -> Store | None:
         return self._resources.remembered(self._resources.find_home(is_at_exchange=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Literal, get_args
@@ -21,9 +21,10 @@ from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import ExchangePosition, MarkSource, Settlement
 from kalshi_cli.core.state.state import mark, mark_source
-from kalshi_cli.core.state.trading_day import day_of
+from kalshi_cli.core.state.trading_day import day_of, day_start
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.account.key_lock import learn_key
+from kalshi_cli.services.account.opening import opening_marks
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.store.records import ALL_TIME, NEVER, ClosedResult
 from kalshi_cli.views.positions import PositionRow, SubaccountPositionRow, position_row
@@ -187,19 +188,26 @@ def group_pnl(
     by: str,
     *,
     since: Ts | None,
+    openings: Mapping[Ts, Mapping[str, Price]] | None = None,
     zone: ZoneInfo,
     now: Ts,
     strategy_of: Callable[[Fill], str],
     event_of: Callable[[str], str],
     series_of: Callable[[str], str],
 ) -> dict[str, pnl.ProfitAndLoss]:
-    """Return profit and loss by one of KEYS. Days are days of `zone`; open positions count for today.
+    """Return profit and loss by one of KEYS. Days are days of `zone`.
+
+    `openings` has the closing prices at the start of trading days. Each day has the change of the unrealized P&L
+    between those that are known; a change over several days counts on the last of them. Without any, open positions
+    count for today.
 
     With `strategy`, every strategy has its own ledger, like a separate account. The parts still add up, because profit
     and loss is linear in the fills.
     """
+    openings = openings or {}
+    opening = openings.get(since, {}) if since is not None else {}
     if by == "strategy":
-        return _by_strategy(portfolio, since, strategy_of)
+        return _by_strategy(portfolio, since, strategy_of, opening)
     keys: dict[str, Callable[[str, pnl.LedgerEntry | None], str]] = {
         "market": lambda ticker, _: ticker,
         "event": lambda ticker, _: event_of(ticker),
@@ -207,7 +215,14 @@ def group_pnl(
         "day": lambda _, entry: day_of(entry.ts if entry is not None else now, zone),
         "month": lambda _, entry: day_of(entry.ts if entry is not None else now, zone)[:MONTH_LENGTH],
     }
-    found = pnl.group_by(portfolio.entries, portfolio.marks, keys[by], since=since)
+    found = pnl.group_by(portfolio.entries, portfolio.marks, keys[by], since=since, opening=opening)
+    if by in ("day", "month"):
+        for start, change in _carried(portfolio.ledger, openings, since):
+            day_before = day_of(Ts(start - 1), zone)
+            for name, amount in ((day_before, change), (day_of(now, zone), -change)):
+                found.setdefault(name if by == "day" else name[:MONTH_LENGTH], pnl.ProfitAndLoss()).add(
+                    unrealized=amount
+                )
     whole: dict[str, pnl.ProfitAndLoss] = {}
     for each in portfolio.closed if since is None else ():
         each.add_to(whole.setdefault(keys[by](each.ticker, None), pnl.ProfitAndLoss()))
@@ -216,8 +231,22 @@ def group_pnl(
     return whole
 
 
+def _carried(ledger: Ledger, openings: Mapping[Ts, Mapping[str, Price]], since: Ts | None) -> Iterator[tuple[Ts, int]]:
+    """Yield the start of each trading day, and the change of the unrealized P&L by then since the one before."""
+    last: dict[str, int] = {}
+    for start in sorted(openings):
+        marks = openings[start]
+        for ticker in {*marks, *(ticker for ticker, carried in last.items() if carried)}:
+            carried = ledger.before(ticker, start).unrealized(marks)
+            if carried is not None and carried != last.get(ticker, 0):
+                if since is None or start > since:
+                    yield start, carried - last.get(ticker, 0)
+                if since is None or start >= since:
+                    last[ticker] = carried
+
+
 def _by_strategy(
-    portfolio: Portfolio, since: Ts | None, strategy_of: Callable[[Fill], str]
+    portfolio: Portfolio, since: Ts | None, strategy_of: Callable[[Fill], str], opening: Mapping[str, Price]
 ) -> dict[str, pnl.ProfitAndLoss]:
     # One mark per market: two opposite strategies add up to zero, whatever the mark.
     marks: dict[str, Price | None] = {fill.ticker: fill.price for fill in portfolio.fills}
@@ -225,7 +254,9 @@ def _by_strategy(
     names = sorted({strategy_of(fill) for fill in portfolio.fills} | {each.strategy for each in portfolio.closed})
     found = {
         name or "(none)": pnl.total(
-            pnl.group_by(_entries_of(portfolio, name, strategy_of), marks, lambda t, _: t, since=since).values()
+            pnl.group_by(
+                _entries_of(portfolio, name, strategy_of), marks, lambda t, _: t, since=since, opening=opening
+            ).values()
         )
         for name in names
     }
@@ -323,11 +354,11 @@ def account_pnl(
     client, store = learn_key(resources), resources.remembered()
     found = _checked(resources, read(client, store, start, by_market=by in ("market", "event", "series")))
     orders = found.orders if found.orders is not None or store is None else store.orders()
-    return group_account_pnl(resources, found, orders or (), by, since)
+    return group_account_pnl(resources, found, orders or (), by, since, store)
 
 
 def group_account_pnl(
-    resources: Resources, found: Portfolio, orders: Iterable[Order], by: str, since: Ts | None
+    resources: Resources, found: Portfolio, orders: Iterable[Order], by: str, since: Ts | None, store: Store | None
 ) -> tuple[pnl.ProfitAndLoss, dict[str, pnl.ProfitAndLoss]]:
     """Return total profit and loss of a portfolio, and its parts by one of `KEYS`; `orders` name the strategies."""
     events = {each.ticker: each.event_ticker for each in found.closed if each.event_ticker}
@@ -336,9 +367,12 @@ def group_account_pnl(
     def event_of(ticker: str) -> str:
         return events.get(ticker) or resources.client.market(ticker).event_ticker
 
+    zone, now = ZoneInfo(resources.config.day_zone), resources.clock.now()
+    today, openings = day_start(now, zone), store.history.opening_marks() if store is not None else {}
+    openings |= {today: opening_marks(resources.client, store, today, found.ledger.held_before(today))}
     parts = group_pnl(
         found, by,
-        since=since, zone=ZoneInfo(resources.config.day_zone), now=resources.clock.now(),
+        since=since, openings=openings, zone=zone, now=now,
         strategy_of=FillOwners(orders).strategy,
         event_of=event_of,
         series_of=lambda ticker: resources.families.event(event_of(ticker)).series_ticker,

@@ -34,6 +34,7 @@ from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.account_snapshot import account_snapshot
 from kalshi_cli.services.account.key_lock import learn_key
+from kalshi_cli.services.account.opening import use_opening_marks
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.store.lock import holder
 from kalshi_cli.store.records import RecoveredState
@@ -95,7 +96,9 @@ def load_engine(
     )
     _catch_up(store, memory, engine)
     engine.is_starting = True
+    use_opening_marks(engine.state, client, store)
     (agree or read_account)(client, store, clock, engine)
+    use_opening_marks(engine.state, None, store)
     engine.is_starting = False
     engine.tally = RunCounters()  # events from before this run do not count for it
     return engine
@@ -238,6 +241,7 @@ def reconcile_unknown(
         on_file=store.order,
         closed=store.closed_market,
     )
+    use_opening_marks(engine.state, client, store)
     until = clock.monotonic() + wait_s
 
     def hear(_snapshot: AccountSnapshot, effects: list[Effect]) -> None:

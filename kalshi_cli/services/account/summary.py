@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_money
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.account.pnl import ProfitAndLoss, count_closings, group_by, total
@@ -13,11 +16,16 @@ from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.model.positions import MarkSource
 from kalshi_cli.core.monitoring.limits_check import LimitUsage, MarketExposure, uses
 from kalshi_cli.core.state.trading_day import day_start
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.services.account.opening import opening_marks
 from kalshi_cli.services.account.portfolio import Portfolio, account_portfolio, mark_sources
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.views.formats import Ratio, SignedMoney
 from kalshi_cli.views.portfolio import HoldingRow, LimitUsageRow, PortfolioView
 from kalshi_cli.views.positions import position_row
+
+if TYPE_CHECKING:
+    from kalshi_cli.store.sqlite_store import Store
 
 
 def portfolio_summary(resources: Resources) -> PortfolioView:
@@ -26,17 +34,21 @@ def portfolio_summary(resources: Resources) -> PortfolioView:
     The orders are read before the positions, so that a trade between the two reads counts twice rather than not at all.
     """
     orders = list(resources.client.all_orders(status="resting"))
-    return summary_of(resources, orders, account_portfolio(resources))
+    store = None
+    with suppress(StateFileError):  # the exchange knows everything
+        store = resources.remembered()
+    return summary_of(resources, orders, account_portfolio(resources), None, store)
 
 
 def summary_of(
-    resources: Resources, orders: Sequence[Order], found: Portfolio, cash: Money | None = None
+    resources: Resources, orders: Sequence[Order], found: Portfolio, cash: Money | None, store: Store | None
 ) -> PortfolioView:
     """Return the summary of resting orders and of a portfolio that was read after them; reads the cash if not given."""
     cash = resources.client.balance().cash if cash is None else cash
     now = resources.clock.now()
     midnight = day_start(now, ZoneInfo(resources.config.day_zone))
-    today, (wins, losses) = pnl_since(found, midnight), count_closings(found.entries, midnight)
+    today, unpriced = pnl_today(found, midnight, resources.client, store)
+    wins, losses = count_closings(found.entries, midnight)
     exposures = market_exposures(found.open_positions, orders)
     marks = found.marks
     sources = mark_sources(found.open_positions, found.markets)
@@ -59,6 +71,7 @@ def summary_of(
         pnl_today_share=share_gained(today.net, Money(cash + value)),
         wins_today=wins,
         losses_today=losses,
+        unpriced_at_open=unpriced,
         as_of=now,
         positions=tuple(rows),
         limits=tuple(_usage(each) for each in _limits(resources, found, exposures, today)),
@@ -71,6 +84,25 @@ def pnl_since(found: Portfolio, start: Ts | None) -> ProfitAndLoss:
     for each in found.closed if start is None else ():
         each.add_to(counted)
     return counted
+
+
+def pnl_today(
+    found: Portfolio, midnight: Ts, client: KalshiClient, store: Store | None
+) -> tuple[ProfitAndLoss, tuple[str, ...]]:
+    """Return the profit and loss since midnight, as the daily loss limit counts it, and markets without a price then.
+
+    In such a market a loss of the open position counts in full and a gain not at all: it may be yesterday's.
+    """
+    held = found.ledger.held_before(midnight)
+    opening = opening_marks(client, store, midnight, held)
+    today = total(
+        group_by(found.entries, found.marks, lambda ticker, _: ticker, since=midnight, opening=opening).values()
+    )
+    unpriced = tuple(sorted(held.keys() - opening.keys()))
+    for ticker in unpriced:
+        gains = (each.unrealized(found.marks.get(ticker)) or 0 for each in found.ledger.holdings(ticker) if each.qty)
+        today.add(unrealized=-max(0, sum(gains)))
+    return today, unpriced
 
 
 def share_gained(net: Money, total: Money) -> Ratio | None:
@@ -124,7 +156,7 @@ def _usage(use: LimitUsage) -> LimitUsageRow:
         subject=use.subject,
         used=use.shown,
         limit=use.shown_limit,
-        used_share=Ratio(use.pct / 100),
+        used_share=Ratio(round(use.pct / 100, 6)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from typing import Literal
@@ -221,6 +221,9 @@ class NotifyingStore(OrderStore):
 
     def closed_market(self, ticker: str) -> ClosedMarket | None:
         return self._store.closed_market(ticker)
+
+    def opening_marks(self, start: Ts, marks: Mapping[str, Price] | None = None) -> dict[str, Price]:
+        return self._store.opening_marks(start, marks)
 
     def news(self) -> tuple[Order, ...]:
         return self._store.news()
@@ -441,9 +444,7 @@ def open_order_entry(resources: Resources, *, is_rehearsal: bool = False) -> Ord
     if not is_rehearsal:
         refuse_read_only(resources.config)
     learn_key(resources, None if is_rehearsal else resources.store)
-    store: OrderStore = (
-        ReadOnlyStore(resources.remembered()) if is_rehearsal else NotifyingStore(resources.store, resources.tell)
-    )
+    store = ReadOnlyStore(resources.remembered()) if is_rehearsal else NotifyingStore(resources.store, resources.tell)
     kin = resources.families
     return OrderEntry(
         resources.client, store, resources.clock, resources.limits, kin.fees, resources.new_order_id, kin.family
@@ -466,12 +467,11 @@ class OrderPlanningService(PlanningService):
 
 def place_facts(env: str, ticket: OrderTicket, proposal: OrderProposal) -> tuple[str, ...]:
     """Return the order, its market with the best prices, what it closes and brings, and what it can cost and pay."""
-    market, outcome = proposal.market, ticket.outcome.upper()
+    market, order, now, outcome = proposal.market, proposal.submit.order, proposal.now, ticket.outcome.upper()
     line = f"{ticket.action} {show_qty(ticket.qty)} {outcome} at {show_price(ticket.price)}"
     bid, ask = market.yes_bid, market.yes_ask
     if ticket.outcome == "no":
         bid, ask = _no_price(ask), _no_price(bid)
-    order, now = proposal.submit.order, proposal.now
     return (
         f"{env}: {line} on {ticket.ticker}{terms_phrase(order)}",
         *([market.full_title] if market.full_title else []),

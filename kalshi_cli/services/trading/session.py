@@ -164,6 +164,7 @@ class Session:
             begun=self._journal.stopping,
         )
         self._halt = self.store.halt()
+        self._opening_saved = (Ts(0), 0)
         self._source_watch = SourceWatch(self.store.alerts())
 
     def run(self) -> RunSummary:
@@ -313,6 +314,7 @@ class Session:
 
     def _beat(self, *, is_running: bool, why: str = "", failure: BaseException | None = None) -> None:
         """Save the heartbeat row; `why` and `failure` say how the run ended, both empty after a graceful stop."""
+        self._save_opening()
         plan, age_s, summary = self.plan, self.feed_age_s(), self.summary() if not is_running else None
         code = exit_code_of(failure) if failure is not None else summary.exit_code if summary is not None else None
         if is_running and self.engine.state.account_read is not None:
@@ -339,6 +341,13 @@ class Session:
                 exit_code=code,
             )
         )
+
+    def _save_opening(self) -> None:
+        """Save the prices at the start of the trading day once they are known, for every other program."""
+        start, marks = self.engine.state.opening
+        if (start, len(marks)) != self._opening_saved:
+            self._opening_saved = (start, len(marks))
+            self.store.opening_marks(start, marks)
 
 
 def _state_text(state: TradingState, code: str, reason: str) -> str:

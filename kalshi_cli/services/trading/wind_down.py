@@ -20,6 +20,7 @@ from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.live_venue import LiveVenue
+from kalshi_cli.services.account.opening import use_opening_marks
 from kalshi_cli.services.account.recovery import restore_engine
 from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol
 from kalshi_cli.services.trading.stop_signals import StopSignals, exit_code_of, truthful
@@ -200,6 +201,7 @@ def cancel_left(
         on_file=store.order,
         closed=store.closed_market,
     )
+    use_opening_marks(engine.state, client, store)
     orders = engine.state.orders
     venue = LiveVenue(
         client, None, clock, live=orders.live, known=orders.by_order_id, since=engine.state.last_entry, tell=tell

@@ -76,7 +76,7 @@ def cut(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, path: str = "") -> N
 def test_the_first_line_is_for_machines_and_all_of_it_is_plain(proxy: FaultProxy) -> None:
     ended = program(*CHECK)
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out == "KALSHI BALANCE OK - cash $1,000.00, portfolio value $0.00 | cash_usd=1000;;\n"
+    assert ended.out == "KALSHI BALANCE OK - cash $1,000.00, value at last prices $0.00 | cash_usd=1000;;\n"
 
 
 def test_ranges_of_the_line_take_the_place_of_the_configured(

@@ -35,7 +35,7 @@ def portfolio(positions: int, limits: tuple[LimitUsageRow, ...] = ()) -> Portfol
         cash=dollars("951.37"), positions_value=dollars("47.16"), total=dollars("998.53"), cost=dollars("48.06"),
         unrealized=SignedMoney(dollars("-0.9")), exposure=dollars("115.5"), resting_orders=5,
         pnl_today=SignedMoney(dollars("-1.47")), realized_today=SignedMoney(Money(0)), fees_today=dollars("0.57"),
-        pnl_today_share=Ratio(-0.00147), wins_today=1, losses_today=2, as_of=NOW,
+        pnl_today_share=Ratio(-0.00147), wins_today=1, losses_today=2, unpriced_at_open=(), as_of=NOW,
         positions=tuple(map(holding, range(positions))), limits=limits,
     )  # fmt: skip
 
@@ -55,6 +55,12 @@ def test_money_has_names_values_and_limits() -> None:
     ]
     assert lines[6:] == ["", "No open positions"]
     assert "exposure        $115.50, no limit" in shown(portfolio(0))[4]
+
+
+def test_positions_without_a_price_at_midnight_are_named() -> None:
+    view = replace(portfolio(1), unpriced_at_open=("KXA-1",))
+    text = "P&L today counts no gain of these, their prices at midnight are unknown: KXA-1"
+    assert text in shown(view)
 
 
 def test_a_position_has_its_title_and_every_number_at_80_columns() -> None:

@@ -107,6 +107,20 @@ def test_closing_trades_and_settlements_are_won_or_lost_after_their_fee() -> Non
     assert (late.wins, late.losses) == (1, 0)
 
 
+def test_a_position_that_was_open_at_the_start_counts_with_its_change_since() -> None:
+    entries: list[pnl.LedgerEntry] = [
+        make_fill("a", price=cents(40)),
+        make_fill("b", ticker="KXB-1", price=cents(60)),
+        make_fill("c", ticker="KXA-2", price=cents(10), ts=Ts(NOW + 1)),
+    ]
+    marks = {"KXA-1": cents(45), "KXB-1": cents(50), "KXA-2": cents(12)}
+    opening = {"KXA-1": cents(48), "KXA-2": cents(90)}
+    found = pnl.group_by(entries, marks, lambda ticker, _: ticker, since=Ts(NOW + 1), opening=opening)
+    gains = {ticker: part.net for ticker, part in found.items()}
+    assert gains == {"KXA-1": -300_000, "KXB-1": -1_000_000, "KXA-2": 200_000}, "no price of KXB-1; KXA-2 came later"
+    assert pnl.build_ledger(entries).held_before(Ts(NOW + 1)) == {"KXA-1": contracts(10), "KXB-1": contracts(10)}
+
+
 def test_a_closing_order_counts_once_by_the_sum_of_its_fills() -> None:
     entries: list[pnl.LedgerEntry] = [
         make_fill("a", price=cents(40), qty=contracts(30)),

@@ -22,9 +22,14 @@ from kalshi_cli.core.state.trading_day import TradingDayTotals
 MIDNIGHT = utc_midnight(NOW)
 
 
-def count(*entries: Fill | Settlement, now: int = NOW) -> tuple[EngineState, TradingDayTotals]:
+def count(
+    *entries: Fill | Settlement, now: int = NOW, opening: dict[str, Price] | None = None
+) -> tuple[EngineState, TradingDayTotals]:
+    """The day of these entries; `opening` has the prices at its midnight."""
     state = make_state()
     state.now = Ts(now)
+    prices = opening or {}
+    state.opening_marks = lambda _start, held: {ticker: prices[ticker] for ticker in held if ticker in prices}
     day = TradingDayTotals(state, RiskLimits())
     for entry in entries:
         book(state, day, entry)
@@ -92,6 +97,82 @@ def test_a_result_that_is_amended_today_takes_the_old_one_out_of_yesterday() -> 
     assert day.net() == Money(-4_000_000), "what was won yesterday never was; what is lost is of today"
 
 
+# -- a position that was carried over midnight ----------------------------------------------------------------------
+
+YESTERDAY = Ts(MIDNIGHT - 9)
+
+
+def bid(state: EngineState, price: int) -> None:
+    """Ten contracts of 40 cents can be sold at this price."""
+    state.books["KXA-1"].load([(cents(price), contracts(1))], [], state.now)
+
+
+def test_what_an_open_position_lost_before_midnight_is_of_yesterday() -> None:
+    state, day = count(make_fill(ts=YESTERDAY), opening={"KXA-1": cents(22)})
+    bid(state, 22)
+    assert day.net() == 0, "nothing has moved since midnight"
+    bid(state, 25)
+    assert day.net() == Money(300_000)
+
+
+def test_what_an_open_position_gained_before_midnight_hides_no_loss_of_today() -> None:
+    state, day = count(make_fill(ts=YESTERDAY), opening={"KXA-1": cents(90)})
+    bid(state, 45)
+    assert day.net() == Money(-4_500_000)
+
+
+def test_a_carried_position_that_is_sold_today_counts_from_midnight() -> None:
+    sold = make_fill("t2", side=ASK, price=cents(25), fee=Money(70), ts=MIDNIGHT)
+    _, day = count(make_fill(ts=YESTERDAY), sold, opening={"KXA-1": cents(22)})
+    assert day.net() == Money(300_000 - 70)
+
+
+def test_a_run_over_midnight_counts_from_the_last_prices_that_it_saw_before() -> None:
+    state, day = count(make_fill(ts=YESTERDAY), now=MIDNIGHT - 1_000)
+    bid(state, 22)
+    assert day.net() == Money(-1_800_000)
+    bid(state, 30)
+    state.now = Ts(MIDNIGHT + 1_000)
+    assert day.net() == Money(800_000)
+    assert state.opening == (MIDNIGHT, {"KXA-1": cents(22)}), "for the other programs"
+
+
+def test_prices_of_hours_before_midnight_are_not_those_of_midnight() -> None:
+    state, day = count(make_fill(ts=Ts(MIDNIGHT - DAY_MS)), now=MIDNIGHT - 3_600_001, opening={"KXA-1": cents(35)})
+    bid(state, 22)
+    day.net()
+    state.now = MIDNIGHT
+    assert day.net() == Money(-1_300_000)
+
+
+def test_without_a_price_at_midnight_a_loss_counts_and_a_gain_does_not() -> None:
+    state, day = count(make_fill(ts=YESTERDAY), make_fill("t2", ticker="KXB-1", price=cents(60)))
+    bid(state, 90)
+    assert (day.net(), day.unpriced) == (0, {"KXA-1"}), "the gain may be of yesterday"
+    bid(state, 22)
+    assert day.net() == Money(-1_800_000)
+    state.now = Ts(MIDNIGHT + DAY_MS)
+    day.net()
+    state.now = Ts(MIDNIGHT + DAY_MS + 1)
+    assert day.unpriced == {"KXA-1", "KXB-1"}, "nothing was seen shortly before that midnight either"
+
+
+def test_a_clock_that_is_set_back_over_midnight_takes_no_price_of_later_for_that_of_the_day() -> None:
+    state, day = count(make_fill(ts=Ts(MIDNIGHT - 2 * DAY_MS)), opening={"KXA-1": cents(35)})
+    bid(state, 90)
+    day.net()
+    state.now = Ts(MIDNIGHT - 1)
+    assert day.net() == Money(5_500_000)
+
+
+def test_a_fill_of_before_midnight_that_comes_late_has_the_price_of_midnight() -> None:
+    state, day = count(opening={"KXA-1": cents(22)})
+    bid(state, 22)
+    assert day.net() == 0
+    book(state, day, make_fill(ts=YESTERDAY))
+    assert day.net() == 0
+
+
 entries = st.lists(
     st.builds(
         lambda number, market, side, price, qty, fee, ts, is_settled: (
@@ -121,16 +202,17 @@ def test_the_day_is_the_same_in_any_order_and_however_often_it_was_looked_at(
     booked: list[Any], chance: Any, looks: list[int]
 ) -> None:
     """The same as a restart that reads everything at once, and as the one definition of profit and loss."""
-    state, day = count()
+    opening = {"KXA-1": cents(30), "KXB-1": cents(55)}
+    state, day = count(opening=opening)
     shuffled = booked[:]
     chance.shuffle(shuffled)
     for number, entry in enumerate(shuffled):
         book(state, day, entry)
         if number in looks:
             day.net()
-    restarted, again = count(*booked)
+    restarted, again = count(*booked, opening=opening)
     assert day.net() == again.net()
-    folded = group_by(state.ledger.entries, state.marks(), lambda ticker, _: ticker, since=MIDNIGHT)
+    folded = group_by(state.ledger.entries, state.marks(), lambda ticker, _: ticker, since=MIDNIGHT, opening=opening)
     assert day.net() == total(folded.values()).net
     assert restarted.ledger.realized == state.ledger.realized
     event(f"a day of {'something' if day.net() else 'nothing'}")

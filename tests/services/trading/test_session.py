@@ -20,7 +20,7 @@ from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.messages import Message, StateCommand
 from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.limits import DAY_MS, RiskLimits, utc_midnight
 from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.net.local_events import EventPublisher
 from kalshi_cli.services.trading.halts import refuse_if_halted
@@ -388,3 +388,16 @@ def test_it_goes_on_with_another_strategy_without_a_duration_and_with_exits(sim:
         summary = run.over(run.ticks(12))
         assert summary.failed
         assert summary.cycles >= 10, strategies
+
+
+def test_a_run_over_midnight_saves_the_prices_for_every_other_program(sim: Simulation) -> None:
+    sim.market(40, 44)
+    sim.place(price=cents(44))
+    midnight = Ts(utc_midnight(sim.clock.now()) + DAY_MS)
+    sim.clock.advance((midnight - sim.clock.now()) / 1000 - 5)
+    sim.exchange.advance(sim.clock.now())
+    run = TradingSession(sim)
+    run.over(run.ticks(6))
+    assert sim.clock.now() > midnight
+    assert sim.store.opening_marks(midnight) == {TICKER: cents(40)}
+    assert not [path for _, path in sim.wire.sent if path.endswith("/candlesticks")], "no read inside the loop"

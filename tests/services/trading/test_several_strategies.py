@@ -23,6 +23,7 @@ from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.services.trading.reports.run_summary import StrategyResults, summarize
 from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.views.formats import columns
 from kalshi_cli.views.runs import StrategyPartRow
 
 
@@ -209,6 +210,8 @@ def test_the_status_has_a_line_for_each_of_several(sim: Simulation) -> None:
         summary = summarize(loop.engine, score, PLAN, cycles=1, uptime_s=1, day_net=Money(0), stopped_by="")
         shown = status_block(msgspec.structs.replace(summary, strategies=summary.strategies[:names])).splitlines()
         assert [line for line in shown if "at risk" in line] == lines
+        assert "unrealized change $0.00" in shown[2], "positions of an earlier run count with their change"
+        assert "unrealized change" in [column.label for column in columns(type(summary))]
 
 
 # -- amends in a loop -------------------------------------------------------------------------------------------------

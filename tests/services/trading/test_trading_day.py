@@ -24,7 +24,9 @@ from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.core.state.trading_day import TradingDayTotals, day_start
 from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.exchange.live.live_venue import LiveVenue
+from kalshi_cli.services.account import portfolio
 from kalshi_cli.services.account.recovery import load_engine
+from kalshi_cli.services.account.summary import pnl_today
 from kalshi_cli.services.runner import process_messages
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
@@ -224,3 +226,95 @@ def test_over_midnight_the_halt_stays_and_the_loss_is_of_yesterday(sim: Simulati
     assert refused(sim) == "REDUCING", "nobody resumed"
     sim.store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "a new day", sim.clock.now()))
     assert sim.place(limits(), price=cents(30)).remaining == contracts(10)
+
+
+# -- carried over midnight ------------------------------------------------------------------------------------------
+
+
+def pass_midnight(sim: Simulation) -> Ts:
+    """Go on to a second after midnight in New York; the exchange's candles go along."""
+    midnight = day_start(Ts(sim.clock.now() + 86_400_000), NEW_YORK)
+    sim.clock.advance((midnight - sim.clock.now()) / 1000 + 1)
+    sim.exchange.advance(sim.clock.now())
+    return midnight
+
+
+def today(sim: Simulation, store: Store | None) -> tuple[Money, tuple[str, ...]]:
+    """The day as `portfolio`, `top`, the web page and `check pnl` show it."""
+    found, midnight = portfolio.read(sim.client, store), day_start(sim.clock.now(), NEW_YORK)
+    result, unpriced = pnl_today(found, midnight, sim.client, store)
+    return result.net, unpriced
+
+
+def candles_fail(request: httpx.Request) -> httpx.Response | None:
+    return httpx.Response(503) if request.url.path.endswith("/candlesticks") else None
+
+
+def test_the_unrealized_loss_of_yesterday_is_not_of_today_in_any_program(sim: Simulation) -> None:
+    lose(sim)
+    assert today(sim, sim.store) == (-dollars("1.4") - fee(sim), ())
+    pass_midnight(sim)
+    assert (counted(sim), today(sim, sim.store)) == (0, (0, ())), "nothing has moved since midnight"
+    sim.place(limits(), price=cents(20))  # last night's loss stops nobody in the morning
+    sim.market(24, 28)
+    assert (counted(sim), today(sim, sim.store)) == (-dollars("0.6"), (-dollars("0.6"), ()))
+
+
+def fee(sim: Simulation) -> Money:
+    return Money(sum(fill.fee for fill in sim.store.fills()))
+
+
+def test_the_unrealized_gain_of_yesterday_hides_no_loss_of_today(sim: Simulation) -> None:
+    sim.market(40, 44)
+    sim.place(limits(), price=cents(44))
+    sim.market(80, 84)
+    pass_midnight(sim)
+    sim.market(60, 64)
+    assert today(sim, sim.store)[0] == -dollars(2)
+    assert refused(sim) == "DAILY_LOSS"
+
+
+def test_the_price_of_midnight_is_read_once_and_again_after_the_file_was_lost(sim: Simulation) -> None:
+    lose(sim)
+    midnight = pass_midnight(sim)
+    assert counted(sim) == 0
+    assert sim.store.opening_marks(midnight) == {TICKER: cents(30)}
+    sim.market(24, 28)
+    sim.wire.before = candles_fail
+    assert (counted(sim), today(sim, sim.store)[0]) == (-dollars("0.6"), -dollars("0.6"))
+    sim.wire.before = lambda _request: None
+    sim.store.close()
+    for path in sim.path.parent.glob("state.db*"):
+        path.unlink()
+    assert today(sim, None) == (-dollars("0.6"), ())
+    sim.store = Store.open(sim.path, account="alice", environment="sim")
+    assert counted(sim) == -dollars("0.6")
+
+
+def test_where_the_price_of_midnight_is_unknown_the_loss_counts_and_is_named(sim: Simulation) -> None:
+    lose(sim)
+    pass_midnight(sim)
+    sim.wire.before = candles_fail
+    assert (counted(sim), today(sim, sim.store)) == (-dollars("1.4"), (-dollars("1.4"), (TICKER,)))
+    sim.market(80, 84)
+    assert (counted(sim), today(sim, sim.store)) == (0, (0, (TICKER,))), "a gain may be of yesterday"
+
+
+def test_each_day_has_its_part_of_an_open_position(sim: Simulation) -> None:
+    lose(sim)
+    midnight = pass_midnight(sim)
+    assert counted(sim) == 0
+    sim.market(24, 28)
+    openings = sim.store.history.opening_marks()
+
+    def by(key: str, since: Ts | None) -> dict[str, Money]:
+        parts = portfolio.group_pnl(
+            portfolio.read(sim.client, sim.store, Ts(0)), key, since=since, openings=openings, zone=NEW_YORK,
+            now=sim.clock.now(), strategy_of=lambda _fill: "", event_of=str, series_of=str,
+        )  # fmt: skip
+        return {name: part.net for name, part in parts.items()}
+
+    assert by("day", None) == {"2026-05-28": -dollars("1.4") - fee(sim), "2026-05-29": -dollars("0.6")}
+    assert by("month", None) == {"2026-05": -dollars(2) - fee(sim)}
+    for key in portfolio.KEYS:
+        assert sum(by(key, midnight).values()) == today(sim, sim.store)[0]

@@ -22,5 +22,5 @@ def examine(readings: CheckData) -> CheckReport:
         if held < 0
     ]
     breaches += measure.breach("LOW_BALANCE", "cash", show_money(cash))
-    summary = f"cash {show_money(cash)}, portfolio value {show_money(balance.portfolio_value)}"
+    summary = f"cash {show_money(cash)}, value at last prices {show_money(balance.portfolio_value)}"
     return report("balance", summary, breaches, [measure])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import DOLLAR, Money, Ts, show_money
 from kalshi_cli.config.schema import CheckRange
 from kalshi_cli.config.values import RangeText
@@ -11,8 +14,12 @@ from kalshi_cli.core.account.pnl import count_closings
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
 from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.services.account.portfolio import Portfolio
-from kalshi_cli.services.account.summary import pnl_since, share_gained
+from kalshi_cli.services.account.summary import pnl_since, pnl_today, share_gained
 from kalshi_cli.services.monitoring.checks.readings import AGAIN_S, MONTH_MS, CheckData, measured, run_part
+from kalshi_cli.views.formats import format_time
+
+if TYPE_CHECKING:
+    from kalshi_cli.store.sqlite_store import Store
 
 FIRST = "day_loss_pct"
 
@@ -28,7 +35,8 @@ def examine(readings: CheckData) -> CheckReport:
     """
     found, now = _whole(readings), readings.clock.now()
     midnight = day_start(now, ZoneInfo(readings.config.day_zone))
-    today, (wins, losses) = pnl_since(found, midnight), count_closings(found.entries, midnight)
+    today, unpriced = pnl_today(found, midnight, readings.account, _store(readings))
+    wins, losses = count_closings(found.entries, midnight)
     day = today.net
     breaches, measures = _day(readings, day)
     fallen, day_fall = _day_fall(readings, found, day)
@@ -38,21 +46,31 @@ def examine(readings: CheckData) -> CheckReport:
     summary = f"today {show_money(day, signed=True)}"
     if wins or losses:
         summary += f" (closing orders: {wins} won, {losses} lost)"
+    if unpriced:
+        summary += f"; no price at midnight, so no gain counts today: {', '.join(unpriced)}"
     gained = pnl_since(found, None).net
-    falls: list[Measure] = []
+    falls: list[tuple[Measure, str]] = []
 
     def fall() -> tuple[Breach, ...]:
-        best = readings.best(gained, now).gained
-        falls.append(measured("drawdown_usd", max(0, best - gained) / DOLLAR, _bound(readings)))
-        below = Money(max(0, best - gained))
-        high = show_money(best, signed=True)
-        return falls[0].breach("DRAWDOWN", "account", f"{show_money(below)} below the high of {high}")
+        high = readings.best(gained, now)
+        below = Money(max(0, high.gained - gained))
+        measure = measured("drawdown_usd", below / DOLLAR, _bound(readings))
+        text = f"{show_money(below)} below the high of"
+        falls.append((measure, f"{text} {format_time(high.ts, None)}"))
+        return measure.breach("DRAWDOWN", "account", f"{text} {show_money(high.gained, signed=True)}")
 
     doubts = _doubts(found)
     breaches += doubts or run_part("drawdown", fall)  # An uncertain result must not be saved as the high.
     if falls:
-        summary += f", ${falls[0].value:,.2f} below the high"
-    return report("pnl", summary, breaches, [*measures, *falls, Measure(label="day_net_usd", value=day / DOLLAR)])
+        summary += f", {falls[0][1]}"
+    drawdown = [measure for measure, _ in falls]
+    return report("pnl", summary, breaches, [*measures, *drawdown, Measure(label="day_net_usd", value=day / DOLLAR)])
+
+
+def _store(readings: CheckData) -> Store | None:
+    with suppress(StateFileError):  # the exchange knows everything
+        return readings.store
+    return None
 
 
 def _bound(readings: CheckData) -> CheckRange:

@@ -260,7 +260,7 @@ def _with_account(resources: Resources, event: LiveEvent, store: Store | None, t
     client, cash = resources.client, resources.client.balance().cash
     orders = list(client.all_orders(status="resting"))
     found = account_portfolio(resources)
-    whole = summary_of(resources, orders, found)
+    whole = summary_of(resources, orders, found, None, store)
     watched = sorted({*tickers, *(each.ticker for each in whole.positions)})[:MAX_MARKETS]
     markets = {market.ticker: market for market in client.markets(tickers=watched)} if watched else {}
     assert event.run is not None

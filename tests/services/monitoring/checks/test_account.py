@@ -39,6 +39,7 @@ from kalshi_cli.store.lock import lock
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import Halt, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.views.formats import format_time
 
 EXCLUSIVE = "KXONE-40JAN01"
 
@@ -360,6 +361,9 @@ def test_a_drawdown_is_from_the_best_that_was_ever_seen_by_anybody(
     ended = check("pnl")
     assert (ended.code, codes(ended)) == (2, {("critical", "DRAWDOWN")})
     assert 30 < measure(ended, "drawdown_usd") < 35
+    high = store.load().best
+    assert high is not None
+    assert f"below the high of {format_time(high.ts, None)}" in ended.json["summary"], "a resume starts it anew"
 
 
 @pytest.mark.parametrize(("limit", "code"), [("32.00", 2), ("40", 0)])
