@@ -91,7 +91,7 @@ def positions(
     """List open positions, marked to the closing price.
 
     The positions of all subaccounts, computed from fills and settlements. The closing price is the best bid for the
-    outcome that you hold, your own orders included; without a bid, an estimate: the lower of the last price and the
+    outcome that you hold, without your own orders; without a bid, an estimate: the lower of the last price and the
     best ask. Once the result is known, it is the payout.
 
     \b
