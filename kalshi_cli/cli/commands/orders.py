@@ -197,11 +197,14 @@ def _lines(
 def show(ctx: typer.Context, order_id: Annotated[str, order_argument()]) -> None:
     """Show one order.
 
-    Name it by its order id, by the first 6 or more characters of that, or by your client order id.
+    Of an order that the exchange ended, a terminal shows the reason where it is known: it expired, or its market
+    closed. Name it by its order id, by the first 6 or more characters of that, or by your client order id.
 
     \b
     kalshi order show 2597b999
     """
+    from kalshi_cli.cli.screen.brief import order_screen
+    from kalshi_cli.services.orders.cancel import ending
     from kalshi_cli.services.orders.service import OrderService
 
     with open_app(ctx) as resources:
@@ -210,6 +213,7 @@ def show(ctx: typer.Context, order_id: Annotated[str, order_argument()]) -> None
         if is_for_people(ctx):
             with suppress(KalshiError):  # the order as the exchange lists it is true as well
                 (order,) = orders.as_meant([order])
+            order = order_screen(order, ending(resources.client, order))
         show_view(ctx, order, title=order_id, now=resources.clock.now())
 
 
