@@ -20,7 +20,7 @@ from kalshi_cli.cli.options import (
     show_list,
     show_view,
 )
-from kalshi_cli.cli.order_options import is_for_people, is_terse, note_halt, subaccount_option
+from kalshi_cli.cli.order_options import is_for_people, is_terse, note_halt, note_pause, subaccount_option
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info
 from kalshi_cli.cli.time_options import UNTIL, when, when_option
 
@@ -60,6 +60,7 @@ def portfolio(ctx: typer.Context, paper: Paper = False) -> None:
 
             draw_portfolio(view, title, kalshi.now)
         note_halt(ctx, kalshi.resources)
+        note_pause(ctx, kalshi.resources)
 
 
 @app.command("balance")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar
 
 from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.units import Money, Price, Qty, Ts, show_most, show_price, show_qty
@@ -10,7 +11,7 @@ from kalshi_cli.views.alerts import AlertChannelRow, SilenceRow, UndeliveredNoti
 from kalshi_cli.views.cash import SettlementRow
 from kalshi_cli.views.close import PlanRow
 from kalshi_cli.views.exports import LotExport
-from kalshi_cli.views.formats import MISSING, ShortId, SignedMoney, TruncatableText, short_ids
+from kalshi_cli.views.formats import MISSING, ExactMoney, ShortId, SignedMoney, TruncatableText, short_ids
 from kalshi_cli.views.markets import FeeRow, MarketView
 from kalshi_cli.views.orders import BatchRow, OrderRow, QueueRow
 from kalshi_cli.views.own_terms import HeldByMarket, order_terms, typed_terms
@@ -33,7 +34,7 @@ class OrderLine(OutputRow, frozen=True, kw_only=True):
     expires: Ts | None
     created: Ts
 
-    vital = ("expires",)
+    vital: ClassVar[tuple[str, ...]] = ("expires",)
 
 
 class OrderStatusLine(OrderLine, frozen=True, kw_only=True):
@@ -47,7 +48,7 @@ class OrderStatusLine(OrderLine, frozen=True, kw_only=True):
 
 
 class OrderScreen(OrderRow, frozen=True, kw_only=True):
-    """One order as the user means it; an order of NO also has its terms on the book, and an ended one the reason."""
+    """An order as the user means it: one of NO also has its terms on the book, and one that ended the reason."""
 
     price: str  # type: ignore[assignment]  # words in place of a price
 
@@ -101,7 +102,7 @@ class FillLine(OutputRow, frozen=True, kw_only=True):
     side: str
     price: Price
     count: Qty
-    fee: Money | None
+    fee: ExactMoney | None
     order_id: str
     is_taker: bool
 

@@ -237,7 +237,7 @@ def effect_phrases(effect: OrderEffect, fee: Money) -> tuple[str, ...]:
 
 
 def _fee_phrase(effect: OrderEffect, fee: Money) -> str:
-    """Return the highest fee of a part of an order, and that there is none where the order rests without one."""
+    """Return the highest fee of a part of an order, and whether a resting order pays none."""
     return f"fee up to {show_most(fee)}" + (" (none if it rests)" if fee and effect.maker_fee == 0 else "")
 
 

@@ -569,3 +569,35 @@ def test_a_position_that_lost_has_no_payout(exchange: Served) -> None:
     exchange.call(lambda: exchange.exchange.settle(TWO_SIDED, Price(0), exchange.clock.now()))
     (held,) = program("portfolio", "--json").json["positions"]
     assert (held["mark_source"], held["value"], held["max_payout"]) == ("settlement", "0.000000", "0.000000")
+
+
+@pytest.mark.parametrize("command", [("cancel",), ("order", "cancel")])
+def test_cancel_all_as_an_option_is_explained_and_cancels_nothing(exchange: Served, command: tuple[str, ...]) -> None:
+    exchange.trade_a_little()
+    ended = program(*command, "--all")
+    assert (ended.code, len(exchange.resting())) == (2, 2)
+    assert "No such option: --all" in ended.err
+    assert "`kalshi order list`" in ended.err
+    assert "did you mean" not in ended.err
+    assert "`cancel-all` is the command that cancels every order" in plain(ended.err)
+
+
+def test_the_portfolio_on_a_terminal_says_that_the_exchange_is_paused(exchange: Served) -> None:
+    assert "paused" not in on_terminal("portfolio")
+    exchange.call(lambda: exchange.exchange.pause("exchange", exchange.clock.now()))
+    assert "The exchange is paused" in on_terminal("portfolio")
+
+
+def test_a_list_of_orders_has_the_expiration_where_one_expires(exchange: Served) -> None:
+    program("buy", TWO_SIDED, "5", "@0.40", "--expires-in", "1h")
+    shown = on_terminal("order", "list")
+    assert "expires" in shown
+    assert re.search(r"in (1h|59m)", shown)
+
+
+def test_the_fees_of_fills_have_the_decimals_that_add_up(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3")
+    fee = program("fills", "--json").json[0]["fee"]
+    assert Decimal(fee) != round(Decimal(fee), 2), "not vacuous"
+    assert f"${Decimal(fee).normalize()}" in program("fills").out
