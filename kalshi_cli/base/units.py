@@ -35,7 +35,7 @@ __all__ = [
     "DOLLAR", "ONE_CONTRACT", "ONE_DOLLAR", "Money", "Price", "Qty", "Ts", "cents", "contracts", "dollars",
     "duration_from_user", "format_money", "format_price", "format_qty", "format_ts", "money_from_user", "notional",
     "parse_money", "parse_price", "parse_qty", "parse_ts", "pluralize", "price_from_user", "qty_from_user",
-    "show_money", "show_price", "show_qty",
+    "show_exact", "show_money", "show_price", "show_qty",
 ]  # fmt: skip
 
 _CENT = 10_000  # of Money
@@ -314,6 +314,13 @@ def show_money(money: int | None, *, signed: bool = False) -> str:
     cent = (abs(_whole(money)) + 5_000) // 10_000
     sign = "-" if money < 0 and cent else "+" if signed and money > 0 and cent else ""
     return f"{sign}${cent // 100:,}.{cent % 100:02d}"
+
+
+def show_exact(money: int) -> str:
+    """Show an amount with the decimals that it has, at least two: Money(882000) -> "$0.882"."""
+    dollars, part = divmod(abs(_whole(money)), 1_000_000)
+    text = f"{part:06d}"
+    return f"{'-' if money < 0 else ''}${dollars:,}.{text[:2]}{text[2:].rstrip('0')}"
 
 
 def pluralize(number: int, what: str) -> str:

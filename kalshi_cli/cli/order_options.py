@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from kalshi_cli.base.errors import RateLimitedError, UnreachableError
+from kalshi_cli.base.local_time import show_times
 from kalshi_cli.cli.options import agreed, choice_option, duration_option, flags_of, show_view
 from kalshi_cli.cli.screen.output import Format, default_format, info, write_sentence
 
@@ -162,6 +163,14 @@ def note_halt(ctx: typer.Context, resources: Resources) -> None:
 
     if is_terse(ctx) and (halt := TradingControl(resources).now()).state.value != "active":
         info(f"{describe(halt)}; {resume_hint(halt)}")
+
+
+def note_pause(ctx: typer.Context, resources: Resources) -> None:
+    """Say on a terminal that the exchange, or trading there, is paused."""
+    from kalshi_cli.services.trading.reports.live_events import exchange_pause
+
+    if is_terse(ctx) and (text := exchange_pause(resources)):
+        info(show_times(text))
 
 
 def show_order(ctx: typer.Context, order: OrderRow, now: Ts) -> None:

@@ -17,11 +17,12 @@ from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.alert_board import Board, Decision
-from kalshi_cli.core.monitoring.incidents import AlertSilence, GroupingWindow, Incident
+from kalshi_cli.core.monitoring.incidents import HALT, REDUCING, AlertSilence, GroupingWindow, Incident
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.store import rows
 from kalshi_cli.store.database import Database, recover_rows
 from kalshi_cli.store.records import Undelivered
+from kalshi_cli.store.state_store import RESUMED
 
 STOPPED, FLATTEN = "stopped", "flatten"
 """Marks: an alert stopped trading, or asked for the positions to be closed, until trading is resumed."""
@@ -106,12 +107,21 @@ class AlertStore:
     # -- deciding -------------------------------------------------------------------------------------------------
 
     def load(self, board: Board) -> None:
-        """Fill an empty board from the file."""
+        """Fill an empty board from the file, to show it: a stop that was resumed since the last look is over."""
         self._fill(board, self._database.read)
+        for incident in self.incidents():
+            board.put(incident)
 
     def incidents(self) -> list[Incident]:
-        """Return every saved incident."""
-        return [rows.read(Incident, found) for found in self._database.read(_MATTERS)]
+        """Return every saved incident; a stop that was resumed since the last look is over."""
+        resumed = Ts(self.mark(RESUMED))
+        found = [rows.read(Incident, each) for each in self._database.read(_MATTERS)]
+        return [
+            msgspec.structs.replace(each, ended=resumed)
+            if each.source in (HALT, REDUCING) and each.ended is None and each.since <= resumed
+            else each
+            for each in found
+        ]
 
     def decide(
         self, board: Board, rule: Callable[[], Decision], hearers: Callable[[Notice], Sequence[str]], now: Ts

@@ -427,7 +427,7 @@ class TopApp(OrderedKeysApp):
 
     def action_kill(self) -> None:
         """Halt trading and cancel every order, after the user typed the word."""
-        what = "halt trading and cancel EVERY order"
+        what = f"halt trading and cancel EVERY order ({len(self._state.orders or ())} now)"
 
         def act(typed: str | None) -> None:
             if typed == "kill":

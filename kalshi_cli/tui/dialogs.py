@@ -59,6 +59,7 @@ KEYS = (
     ("l", "lock the market for an hour: no new positions; asks"),
     ("r", "resume trading; asks for the reason"),
     ("f", "close every position; shows the plan, asks for the word flatten"),
+    ("y", "agree to the plan shown; a second after the last key at the earliest"),
     ("q, Ctrl-C", "leave the screen; a running strategy goes on"),
     ("", ""),
     ("loop", "a running kalshi trade"),

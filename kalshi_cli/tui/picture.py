@@ -14,7 +14,7 @@ from rich.text import Text
 
 from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.text import safe_text, shorten_title
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money, show_price, show_qty
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_exact, show_money, show_price, show_qty
 from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveOrderRow, LiveRunView
 from kalshi_cli.views.market_history import PublicTradeRow
 from kalshi_cli.views.order_book import OrderbookView
@@ -78,6 +78,10 @@ def _money(amount: Money | None, *, signed: bool = False) -> str:
     return show_money(amount, signed=signed)
 
 
+def _exact(amount: Money | None) -> str:
+    return "—" if amount is None else show_exact(amount)
+
+
 def _tone(gain: Money | None) -> str:
     return "" if not gain else "green" if gain > 0 else "red"
 
@@ -114,7 +118,8 @@ def _orders(state: LiveEvent) -> list[Row]:
         Row(
             (
                 each.ticker, terms.words, show_price(terms.price),
-                f"{show_qty(each.filled)}/{show_qty(each.count)}", each.status.lower(), each.strategy or "manual",
+                f"{show_qty(each.filled)}/{show_qty(each.count)}", each.status.lower(),
+                "" if each.expires is None else _clock(each.expires), each.strategy or "manual",
                 (each.order_id or "not confirmed")[:8],
             ),
             ticker=each.ticker,
@@ -136,7 +141,7 @@ def _fills(state: LiveEvent) -> list[Row]:
         Row(
             (
                 _clock(each.time), each.ticker, part.words, show_price(part.price), show_qty(part.count),
-                _money(part.fee), "taker" if each.is_taker else "maker", each.strategy or "manual",
+                _exact(part.fee), "taker" if each.is_taker else "maker", each.strategy or "manual",
             ),
             ticker=each.ticker,
             title=titles.get(each.ticker, ""),
@@ -179,13 +184,19 @@ def _alerts(state: LiveEvent) -> list[Row]:
     return [
         Row(
             (_clock(each.time), each.state or "", each.tier, each.code, each.short_subject, each.text),
-            ticker=each.subject.partition(" ")[0],
+            ticker=_ticker_in(each.subject),
             style="dim" if each.state == "over" else _TIERS.get(each.tier.lower(), ""),
             title=f"{each.code} {each.short_subject}: {each.text}",
             name=f"{each.time} {each.code} {each.subject}",
         )
         for each in state.alerts or ()
     ]
+
+
+def _ticker_in(subject: str) -> str:
+    """Return the market that the subject of an alert begins with, such as `KXA-1 subaccount 2`; "" without one."""
+    word = subject.partition(" ")[0]
+    return word if word.isupper() and "-" in word else ""
 
 
 def firing(state: LiveEvent) -> int:
@@ -221,13 +232,13 @@ PANELS = (
     Panel(
         "orders", "Orders",
         (Column("ticker", 34), Column("side", 8), _number("price", 8), _number("filled", 9), Column("status", 9),
-         Column("strategy", 12), Column("order id", 0)),
+         Column("expires", 8), Column("strategy", 12), Column("order id", 0)),
         _orders, "No live orders", 5,
     ),
     Panel(
         "fills", "Fills",
         (Column("time", 8), Column("ticker", 34), Column("side", 17), _number("price", 8), _number("quantity", 8),
-         _number("fee", 6), Column("liquidity", 9), Column("strategy", 0)),
+         _number("fee", 9), Column("liquidity", 9), Column("strategy", 0)),
         _fills, "No fills in the last day", 5,
     ),
     Panel(

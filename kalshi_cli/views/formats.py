@@ -22,6 +22,7 @@ from kalshi_cli.base.units import (
     format_price,
     format_qty,
     format_ts,
+    show_exact,
     show_money,
     show_most,
     show_price,
@@ -32,6 +33,8 @@ SignedMoney = NewType("SignedMoney", Money)
 """Gained or lost money, shown with its sign, green or red."""
 MaxMoney = NewType("MaxMoney", Money)
 """A maximum of money, which is shown rounded up to the cent."""
+ExactMoney = NewType("ExactMoney", Money)
+"""An amount that is shown with all its decimals, so that the amounts of a list add up to their total."""
 Ratio = NewType("Ratio", float)
 """A ratio: 0.5 is shown as 50.0%, and less than 1% with two decimals, so that a small return is not 0.0%."""
 TruncatableText = NewType("TruncatableText", str)
@@ -82,6 +85,7 @@ _WIRE: dict[Any, Write] = {
     Money: format_money,
     SignedMoney: format_money,
     MaxMoney: format_money,
+    ExactMoney: format_money,
     Ts: format_ts,
     Ratio: _finite,
     float: _finite,
@@ -138,6 +142,7 @@ _HUMAN: dict[Any, Show] = {
     Money: show_money,
     SignedMoney: lambda gain: show_money(gain, signed=True),
     MaxMoney: show_most,
+    ExactMoney: show_exact,
     Ts: plain_time,
     Ratio: _percent,
     float: lambda number: f"{number:,.2f}".removesuffix(".00") if math.isfinite(number) else MISSING,
@@ -364,7 +369,7 @@ def cell(column: OutputColumn, value: Any, now: Ts | None) -> str:
     return WORDS.get((column.name, text), text)
 
 
-_NUMBERS = (Price, Qty, Money, SignedMoney, MaxMoney, Ratio, float, int)
+_NUMBERS = (Price, Qty, Money, SignedMoney, MaxMoney, ExactMoney, Ratio, float, int)
 
 
 def is_number(kind: Any) -> bool:

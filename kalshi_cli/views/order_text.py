@@ -37,9 +37,15 @@ def kill_sentence(done: CancelAllView) -> str:
 
 
 def closes_text(outcome: object) -> str:
-    """Return how much of each position an executed plan closed; empty for any other plan."""
+    """Return how much of each position a plan closed, or what the kill switch proved; empty for any other plan."""
     rows = outcome.rows if isinstance(outcome, PlanOutcome) else ()
-    return "; ".join(close_sentence(row) for row in rows if isinstance(row, CloseRow))
+    closed = [close_sentence(row) for row in rows if isinstance(row, CloseRow)]
+    return "; ".join([*closed, *(_kill_sentence(row) for row in rows if isinstance(row, CancelAllView))])
+
+
+def _kill_sentence(row: CancelAllView) -> str:
+    left = "unknown how many are left" if row.remaining is None else f"{row.remaining} left"
+    return f"{'Trading is halted: ' if row.halted else ''}canceled {row.canceled}, {left}"
 
 
 def close_sentence(row: CloseRow) -> str:

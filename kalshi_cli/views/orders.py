@@ -20,7 +20,7 @@ class OrderRow(OutputRow, frozen=True, kw_only=True):
     with the order. A command that reads gives the terms of the exchange: `side` is yes, and an order to buy NO at $0.62
     reads as one to sell YES at $0.38. `typed_side` is the side as typed, from the state file; null where the order was
     not typed here. The tables of `order list` and `order show` have the terms as typed, and of other orders those that
-    follow from the position.
+    follow from the position. `updated` is when the order last changed, such as when it ended.
     """
 
     order_id: ShortId | None
@@ -44,6 +44,7 @@ class OrderRow(OutputRow, frozen=True, kw_only=True):
     subaccount: int
     exchange_index: int
     typed_side: Outcome | None = None
+    updated: Ts | None = None
 
     named = names(book_side="side", count="qty")
     shown: ClassVar[tuple[str, ...]] = (

@@ -17,7 +17,16 @@ from kalshi_cli.views.orders import OrderChangeView, OrderRow, QueueRow
 from kalshi_cli.views.portfolio import HoldingRow
 from kalshi_cli.views.row import own_price
 
-__all__ = ["HeldByMarket", "OwnTerms", "fill_terms", "held_by_market", "in_own_terms", "order_terms", "own_terms"]
+__all__ = [
+    "HeldByMarket",
+    "OwnTerms",
+    "fill_terms",
+    "held_by_market",
+    "in_own_terms",
+    "order_terms",
+    "own_terms",
+    "typed_terms",
+]
 
 HeldByMarket = Mapping[tuple[int, str], Qty]
 """Positions by subaccount and market, negative for NO."""

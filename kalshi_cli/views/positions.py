@@ -13,7 +13,7 @@ from kalshi_cli.core.account.pnl import ProfitAndLoss
 from kalshi_cli.core.model.order_terms import OwnTerms, Side, fill_terms, own_terms
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import MarkSource
-from kalshi_cli.views.formats import ShortId, SignedMoney
+from kalshi_cli.views.formats import ExactMoney, ShortId, SignedMoney
 from kalshi_cli.views.portfolio import HoldingRow
 from kalshi_cli.views.row import Action, Outcome, OutputRow, names, own_price
 
@@ -94,7 +94,7 @@ class FillRow(OutputRow, frozen=True, kw_only=True):
     price: Price
     count: Qty
     cost: Money
-    fee: Money
+    fee: ExactMoney
     is_taker: bool
     time: Ts
 

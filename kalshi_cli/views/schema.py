@@ -12,6 +12,7 @@ import msgspec
 from kalshi_cli import views
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.views.formats import (
+    ExactMoney,
     ExchangeJson,
     MaxMoney,
     Ratio,
@@ -38,6 +39,7 @@ _VALUES: dict[Any, JsonSchema] = {
     Qty: _decimal(2, "contracts"),
     Money: _decimal(6, "dollars"),
     MaxMoney: _decimal(6, "dollars"),
+    ExactMoney: _decimal(6, "dollars"),
     SignedMoney: _decimal(6, "dollars, won or lost"),
     Ts: {"type": "string", "format": "date-time", "description": "UTC"},
     Ratio: {"type": ["number", "null"], "description": "a share: 0.5 is one half; null where it is not finite"},

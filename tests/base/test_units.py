@@ -37,6 +37,7 @@ from kalshi_cli.base.units import (
     parse_ts,
     price_from_user,
     qty_from_user,
+    show_exact,
     show_money,
     show_price,
     show_qty,
@@ -390,3 +391,9 @@ def test_completion_offers_only_what_is_public() -> None:
     assert set(dir(units)) == set(units.__all__)
     assert not {"NewType", "lru_cache", "index"} & set(dir(units))
     assert all(hasattr(units, name) for name in units.__all__)
+
+
+def test_an_exact_amount_has_its_decimals_and_at_least_two() -> None:
+    assert [show_exact(amount) for amount in (882_000, 144_200, 1_030_000, -5, 0, 1_234_567_890_000)] == [
+        "$0.882", "$0.1442", "$1.03", "-$0.000005", "$0.00", "$1,234,567.89",
+    ]  # fmt: skip

@@ -122,7 +122,7 @@ def test_a_fill_that_crossed_zero_has_two_rows_that_share_its_fee() -> None:
     fill = make_fill(ticker="AAA", side=BID, price=cents(56), qty=contracts(30), fee=dollars("0.5"))
     rows = FILLS.rows(LiveEvent(fills=(live_fill(fill, "", Qty(-2_000), "no"),)))
     assert [row.cells[2:6] for row in rows] == [
-        ("sell NO", "$0.44", "20", "$0.33"), ("sell NO (opens)", "$0.44", "10", "$0.17"),
+        ("sell NO", "$0.44", "20", "$0.333333"), ("sell NO (opens)", "$0.44", "10", "$0.166667"),
     ]  # fmt: skip
     assert len({row.key for row in rows}) == 2
     assert "sell NO (opens)" in list_lines(FILLS, rows, 78, None)[2].plain
@@ -233,7 +233,7 @@ def test_the_selected_alert_has_its_whole_text_below_the_list() -> None:
     alert = RecentAlertRow(time=NOW, tier="warning", code="PRICE_ALERT", subject="T", text=TruncatableText("long " * 9))
     group = msgspec.structs.replace(alert, code="GROUP_TRIGGERED", subject="0123456789")
     row, triggered = ALERTS.rows(LiveEvent(alerts=(alert, group)))
-    assert (triggered.cells[4], triggered.ticker) == ("01234567", "0123456789")
+    assert (triggered.cells[4], triggered.ticker) == ("01234567", "")
     assert row.title == f"PRICE_ALERT T: {'long ' * 9}"
     assert [each.plain for each in text_lines(row.title, 40, 20)] == [
         "  PRICE_ALERT T: long long long long", "  long long long long long",
@@ -277,10 +277,10 @@ def test_what_needs_attention_is_in_two_lines_where_one_is_too_short() -> None:
 
 def test_alerts_of_one_market_are_rows_of_their_own() -> None:
     first = RecentAlertRow(
-        time=NOW, tier="info", code="PRICE_ALERT", subject="T above $0.60 (alert 1)", text=TruncatableText("x")
+        time=NOW, tier="info", code="PRICE_ALERT", subject="KXA-1 above $0.60 (alert 1)", text=TruncatableText("x")
     )
-    rows = ALERTS.rows(LiveEvent(alerts=(first, msgspec.structs.replace(first, subject="T above $0.70 (alert 2)"))))
-    assert [row.ticker for row in rows] == ["T", "T"], "a key acts on the market"
+    rows = ALERTS.rows(LiveEvent(alerts=(first, msgspec.structs.replace(first, subject="KXA-1 above $0.70 (alert 2)"))))
+    assert [row.ticker for row in rows] == ["KXA-1", "KXA-1"], "a key acts on the market"
     assert rows[0].key != rows[1].key
 
 
@@ -350,3 +350,20 @@ def test_columns_without_room_are_named() -> None:
     assert named.startswith("Fills: ")
     left_out = named.removeprefix("Fills: ").split(", ")
     assert heading.split() == [each.name for each in FILLS.columns if each.name not in left_out]
+
+
+def test_only_a_market_in_an_alert_can_be_opened() -> None:
+    def alert(subject: str) -> RecentAlertRow:
+        return RecentAlertRow(time=NOW, tier="critical", code="X", subject=subject, text=TruncatableText("text"))
+
+    subjects = ("the loop", "account", "shard 0", "KXRAIN-40JAN01-T1.0", "KXRAIN-40JAN01-T1.0 subaccount 2")
+    rows = ALERTS.rows(LiveEvent(alerts=tuple(map(alert, subjects))))
+    assert [row.ticker for row in rows] == ["", "", "", "KXRAIN-40JAN01-T1.0", "KXRAIN-40JAN01-T1.0"]
+
+
+def test_an_order_that_expires_says_when() -> None:
+    orders = [make_order("c1", expires=NOW), make_order("c2")]
+    event = LiveEvent(orders=tuple(LiveOrderRow.of(order_row(each), strategy="") for each in orders))
+    first, second = (row.cells for row in ORDERS.rows(event))
+    assert len(first[5]) == len("12:00:00")
+    assert second[5] == ""

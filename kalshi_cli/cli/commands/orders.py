@@ -15,6 +15,7 @@ from kalshi_cli.cli.commands import cancel_all, order_changes, order_groups
 from kalshi_cli.cli.commands.pickers import pick_order
 from kalshi_cli.cli.options import (
     CommandGroup,
+    HelpCommand,
     Paper,
     asks,
     choice_option,
@@ -197,11 +198,14 @@ def _lines(
 def show(ctx: typer.Context, order_id: Annotated[str, order_argument()]) -> None:
     """Show one order.
 
-    Name it by its order id, by the first 6 or more characters of that, or by your client order id.
+    Of an order that the exchange ended, a terminal shows the reason where it is known: it expired, or its market
+    closed. Name it by its order id, by the first 6 or more characters of that, or by your client order id.
 
     \b
     kalshi order show 2597b999
     """
+    from kalshi_cli.cli.screen.brief import order_screen
+    from kalshi_cli.services.orders.cancel import end_reason
     from kalshi_cli.services.orders.service import OrderService
 
     with open_app(ctx) as resources:
@@ -210,6 +214,7 @@ def show(ctx: typer.Context, order_id: Annotated[str, order_argument()]) -> None
         if is_for_people(ctx):
             with suppress(KalshiError):  # the order as the exchange lists it is true as well
                 (order,) = orders.as_meant([order])
+            order = order_screen(order, end_reason(resources, order))
         show_view(ctx, order, title=order_id, now=resources.clock.now())
 
 
@@ -224,7 +229,21 @@ def _typed_ids() -> list[str]:
     return wanted
 
 
-@app.command("cancel")
+class CancelCommand(HelpCommand):
+    """The command with a hint for `--all`, which users of other programs type. Nothing is canceled by a guess."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words. UsageError for `--all`."""
+        if "--all" in args:
+            raise UsageError(
+                f"No such option: --all. `{ctx.command_path}` cancels the orders whose ids you give",
+                hint="`kalshi order list` shows them. `cancel-all` is the command that cancels every order: it also "
+                "halts trading, unless --no-halt is given",
+            )
+        return super().parse_args(ctx, args)
+
+
+@app.command("cancel", cls=CancelCommand)
 def cancel(
     ctx: typer.Context,
     ids: Annotated[

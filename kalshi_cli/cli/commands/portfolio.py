@@ -20,7 +20,7 @@ from kalshi_cli.cli.options import (
     show_list,
     show_view,
 )
-from kalshi_cli.cli.order_options import is_for_people, is_terse, note_halt, subaccount_option
+from kalshi_cli.cli.order_options import is_for_people, is_terse, note_halt, note_pause, subaccount_option
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info
 from kalshi_cli.cli.time_options import UNTIL, when, when_option
 
@@ -61,6 +61,7 @@ def portfolio(ctx: typer.Context, paper: Paper = False) -> None:
 
             draw_portfolio(view, title, kalshi.now)
         note_halt(ctx, kalshi.resources)
+        note_pause(ctx, kalshi.resources)
 
 
 @app.command("balance")
@@ -92,7 +93,7 @@ def positions(
     """List open positions, marked to the closing price.
 
     The positions of all subaccounts, computed from fills and settlements. The closing price is the best bid for the
-    outcome that you hold, your own orders included; without a bid, an estimate: the lower of the last price and the
+    outcome that you hold, without your own orders; without a bid, an estimate: the lower of the last price and the
     best ask. Once the result is known, it is the payout.
 
     \b

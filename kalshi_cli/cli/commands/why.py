@@ -27,8 +27,9 @@ def why(
     """Explain why nothing was traded.
 
     Show how many orders the strategies requested, in total and per strategy, and which risk control or setting refused
-    how many. It also shows what the exchange refused and what happened to the orders that were sent. Reads the state
-    file only; no request is sent to the exchange. Shows the account or paper trading, as `kalshi status` does.
+    how many. It also shows what the exchange refused and what happened to the orders that were sent. Of manual orders
+    it has only those that a risk control refused. Reads the state file only; no request is sent to the exchange. Shows
+    the account or paper trading, as `kalshi status` does.
 
     \b
     kalshi why
@@ -45,6 +46,6 @@ def why(
         if status.preface:
             info(status.preface)
         found = funnel(store, status, start, name.upper())
-        show_view(ctx, why_screen(found) if is_terse(ctx) else found, title="why", now=now)
+        show_view(ctx, why_screen(found) if is_terse(ctx) else found, title="Orders of strategies", now=now)
         for remark in found.remarks:
             info(remark)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar
 
 from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.units import Money, Price, Qty, Ts, show_most, show_price, show_qty
@@ -10,12 +11,12 @@ from kalshi_cli.views.alerts import AlertChannelRow, SilenceRow, UndeliveredNoti
 from kalshi_cli.views.cash import SettlementRow
 from kalshi_cli.views.close import PlanRow
 from kalshi_cli.views.exports import LotExport
-from kalshi_cli.views.formats import MISSING, ShortId, SignedMoney, TruncatableText, short_ids
-from kalshi_cli.views.markets import MarketView
+from kalshi_cli.views.formats import MISSING, ExactMoney, ShortId, SignedMoney, TruncatableText, short_ids
+from kalshi_cli.views.markets import FeeRow, MarketView
 from kalshi_cli.views.orders import BatchRow, OrderRow, QueueRow
-from kalshi_cli.views.own_terms import HeldByMarket, order_terms
+from kalshi_cli.views.own_terms import HeldByMarket, order_terms, typed_terms
 from kalshi_cli.views.positions import AccountFillRow, PositionRow, fill_parts
-from kalshi_cli.views.row import Outcome, OutputRow
+from kalshi_cli.views.row import Outcome, OutputRow, own_price
 from kalshi_cli.views.why import WhyView
 
 MAX_TEXT_LENGTH = 200
@@ -30,16 +31,35 @@ class OrderLine(OutputRow, frozen=True, kw_only=True):
     side: str
     price: Price
     filled: str
+    expires: Ts | None
+    created: Ts
+
+    vital: ClassVar[tuple[str, ...]] = ("expires",)
 
 
 class OrderStatusLine(OrderLine, frozen=True, kw_only=True):
     """An order in a list of several statuses."""
 
     status: str
-    created: Ts
     average_fill_price: Price | None
 
+    shown = ("order_id", "ticker", "side", "price", "filled", "status", "created", "average_fill_price", "expires")
     vital = ("status", "created")
+
+
+class OrderScreen(OrderRow, frozen=True, kw_only=True):
+    """An order as the user means it: one of NO also has its terms on the book, and one that ended the reason."""
+
+    price: str  # type: ignore[assignment]  # words in place of a price
+
+
+def order_screen(order: OrderRow, ending: str = "") -> OrderScreen:
+    """Return an order that is as the user means it, for a terminal; `ending` says why it ended, if that is known."""
+    price = show_price(order.price)
+    if order.side == "no":
+        book = typed_terms(order.book_side, own_price("no", order.price), "yes")
+        price += f" (= {book.words} {show_price(book.price)})"
+    return OrderScreen.of(order, price=price, status=f"{order.status} ({ending})" if ending else order.status)
 
 
 def order_lines(orders: Iterable[OrderRow], kind: type[OrderLine] = OrderLine) -> list[OrderLine]:
@@ -82,7 +102,7 @@ class FillLine(OutputRow, frozen=True, kw_only=True):
     side: str
     price: Price
     count: Qty
-    fee: Money | None
+    fee: ExactMoney | None
     order_id: str
     is_taker: bool
 
@@ -321,13 +341,12 @@ class MarketBrief(OutputRow, frozen=True, kw_only=True):
 def market_brief(market: MarketView) -> MarketBrief:
     """Return what decides a trade in this market, with long rules cut; no quotes and fees once trading has ended."""
     steps = sorted({band.step for band in market.price_grid})
-    taker = next((row for row in market.fees if row.role == "taker"), None)
     waiting, ended = len(market.fee_changes), market.has_ended
     return MarketBrief.of(
         market,
         YES=None if ended else _quote(market.yes_bid, market.yes_bid_size, market.yes_ask, market.yes_ask_size),
         NO=None if ended else _quote(market.no_bid, market.yes_ask_size, market.no_ask, market.yes_bid_size),
-        fees_of_100=None if ended else taker and f"{show_most(taker.fee)} as taker at {show_price(taker.price)}",
+        fees_of_100=None if ended else _fees(market.fees),
         price_step=" to ".join(show_price(step) for step in dict.fromkeys((steps[0], steps[-1]))) if steps else None,
         fee_changes=f"{waiting} scheduled; -v shows them" if waiting else None,
         open_time=None if market.status == "active" else market.open_time,
@@ -335,6 +354,18 @@ def market_brief(market: MarketView) -> MarketBrief:
         rules_primary=_cut(market.rules_primary),
         rules_secondary=_cut(market.rules_secondary),
     )
+
+
+def _fees(rows: Iterable[FeeRow]) -> str | None:
+    """Return the first fee of each role; a maker who pays nothing is free."""
+    first = {row.role: row for row in reversed(list(rows))}
+    found = [first[role] for role in ("taker", "maker") if role in first]
+    return ", ".join(_fee(row) for row in found) or None
+
+
+def _fee(row: FeeRow) -> str:
+    is_free = row.role == "maker" and not row.fee
+    return "maker free" if is_free else f"{show_most(row.fee)} as {row.role} at {show_price(row.price)}"
 
 
 def _quote(bid: Price | None, bid_size: Qty, ask: Price | None, ask_size: Qty) -> str:

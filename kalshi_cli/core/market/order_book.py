@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, format_price, format_qty
-from kalshi_cli.core.model.messages import Level
+from kalshi_cli.core.model.messages import BookSnapshot, Level
 from kalshi_cli.core.model.order_terms import BID, Side
+from kalshi_cli.core.model.orders import Order
 
 _ONE = int(ONE_DOLLAR)
 
@@ -192,3 +193,14 @@ class OrderBook:
             return FillEstimate(Qty(0), Money(0), None, None)
         average = -(-total // filled) if side is BID else total // filled
         return FillEstimate(Qty(filled), Money(total), worst, Price(average))
+
+
+def book_without(seen: BookSnapshot, own: Iterable[Order]) -> OrderBook:
+    """Return the book of a snapshot without own resting orders, as far as it shows them."""
+    book = OrderBook(seen.ticker)
+    book.load(seen.bids, seen.asks, seen.ts)
+    for order in own:
+        if order.ticker == seen.ticker:
+            shown = min(order.remaining, book.qty_at(order.side, order.price))
+            book.apply(order.side, order.price, Qty(-shown), seen.ts)
+    return book

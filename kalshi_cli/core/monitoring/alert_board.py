@@ -119,12 +119,12 @@ class Board:
             if matter.lasts and matter.source == source and matter.ended is None and not is_held:
                 self._over(matter, now)
 
-    def stopped_by(self, source: str, breach: Breach, now: Ts) -> None:
-        """Record that a breach stopped trading (HALT) or restricted it (REDUCING).
+    def stopped_by(self, source: str, breach: Breach, now: Ts, since: Ts) -> None:
+        """Record that a breach stopped trading (HALT) or restricted it (REDUCING) at `since`.
 
         A stop that this one replaced continues: the user must resume before either ends.
         """
-        self._hold(incidents.from_check(source, breach, now, "emergency_stop"))
+        self._hold(replace(incidents.from_check(source, breach, now, "emergency_stop"), since=min(since, now)))
 
     def resumed(self, now: Ts) -> None:
         """End every stop, because the user resumed trading."""

@@ -33,7 +33,7 @@ from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.risk.review import is_raise
 from kalshi_cli.core.state.exchange_state import pause_of
 from kalshi_cli.core.state.limits import RiskLimits
-from kalshi_cli.core.state.state import EngineState, closing_price, mark
+from kalshi_cli.core.state.state import EngineState, closing_price
 
 STEP_MS = 1_000
 """The delay before the first order of an exit, and between its orders."""
@@ -179,7 +179,7 @@ class ProtectiveExits:
         most, ticker = self._limits.max_close_slippage, intent.ticker
         if most is None or not isinstance(intent.side, Side) or not isinstance(intent.price, int):
             return None  # the review reports invalid values
-        at = mark(self._state.books.get(ticker), self._state.seen(ticker), Qty(-intent.side.sign))
+        at = self._state.external_mark(ticker, Qty(-intent.side.sign))
         if at is None or (intent.price - at) * intent.side.sign <= most:
             return None
         price, limit, shown = map(units.show_price, (intent.price, most, at))

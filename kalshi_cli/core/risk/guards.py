@@ -104,8 +104,8 @@ class Guards:
         return [] if is_paused else self.responses.failed(message.reason)
 
     def day_net(self) -> Money:
-        """Return the P&L of the trading day, open positions included, counted now."""
-        return self._loss.count()
+        """Return the P&L of the trading day at external prices, open positions included, counted now."""
+        return Money(self._loss.count() - self.day.held_up())
 
     def gained(self) -> Money | None:
         """Return the P&L since the first fill at external prices; None while a position has no price."""

@@ -46,6 +46,22 @@ def pause_of(status: ExchangeStatus | None, shard: int) -> str:
     return "" if status.trading_active and all(part.trading_active for part in parts) else "TRADING_PAUSED"
 
 
+def pause_text(status: ExchangeStatus) -> str:
+    """Return what is paused now, until when, and what that rejects; empty while everything trades."""
+    paused = {shard: pause for shard in sorted(shards(status)) if (pause := pause_of(status, shard))}
+    if len(paused) == len(shards(status)) and len(set(paused.values())) == 1:
+        return _words(status, next(iter(paused.values())))
+    return "; ".join(f"Shard {shard}: {_words(status, pause)}" for shard, pause in paused.items())
+
+
+def _words(status: ExchangeStatus, pause: str) -> str:
+    resume = status.estimated_resume
+    when = f"until about {format_ts(resume)}" if resume is not None else "until it resumes"
+    if pause == "TRADING_PAUSED":
+        return f"Trading is paused {when}: new orders are rejected, cancels still work"
+    return f"The exchange is paused {when}: new orders and cancels are rejected until it resumes"
+
+
 def _on_exchange(state: EngineState, message: ExchangeChange, resumed: Callable[[], None]) -> list[Effect]:
     was, state.exchange = state.exchange, message.status
     effects: list[Effect] = []
@@ -67,13 +83,8 @@ def _told(message: ExchangeChange, shard: int, pause: str) -> AlertRaised:
     subject = f"shard {shard}"
     if not pause:
         return AlertRaised(message.ts, "info", "EXCHANGE_RESUMED", subject, "Orders and cancels are accepted again")
-    resume = message.status.estimated_resume
-    when = f"until about {format_ts(resume)}" if resume is not None else "until it resumes"
-    text = {
-        "TRADING_PAUSED": f"Trading is paused {when}: new orders are rejected, cancels still work",
-        "EXCHANGE_PAUSED": f"The exchange is paused {when}: new orders and cancels are rejected until it resumes",
-    }[pause]
-    return AlertRaised(message.ts, "info" if message.is_announced else "critical", pause, subject, text)
+    tier = "info" if message.is_announced else "critical"
+    return AlertRaised(message.ts, tier, pause, subject, _words(message.status, pause))
 
 
 def _on_sight(state: EngineState, message: AccountVisibility) -> list[Effect]:

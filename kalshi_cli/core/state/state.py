@@ -276,14 +276,26 @@ class EngineState:
         return market.event_ticker if market is not None else ticker.rpartition("-")[0] or ticker
 
     def marks(self) -> dict[str, Price | None]:
-        """Return the mark of each open position; None if no price is known.
+        """Return the mark of each open position by external quotes; None if no price is known.
 
         Each market has one mark: if subaccounts have both sides, the mark of the larger.
         """
-        return {ticker: self.mark_of(ticker, qty) for ticker, qty in self.net_held().items()}
+        return {ticker: self.external_mark(ticker, qty) for ticker, qty in self.net_held().items()}
+
+    def external_mark(self, ticker: str, qty: Qty) -> Price | None:
+        """Return the mark of a position without own quotes, which a close cannot trade with.
+
+        While an order is in transit, the book and our records can disagree, so this can be off for a moment.
+        """
+        book, market = self.books.get(ticker), self.seen(ticker)
+        is_settled = market is not None and market.settlement_value is not None
+        if book is None or not book.is_usable or is_settled or not self.are_own_in_books:
+            return self.mark_of(ticker, qty)
+        last = market.last if market is not None else None
+        return closing_price(self.best_external_price(ticker, BID), self.best_external_price(ticker, ASK), last, qty)
 
     def mark_of(self, ticker: str, qty: Qty) -> Price | None:
-        """Return the mark of a position, by `mark`; in a backtest at least the price of its last fill."""
+        """Return the mark of a position with own quotes, by `mark`; in a backtest at least its last fill's price."""
         found = mark(*self.priced(ticker), qty)
         if found is not None or self.last_prices is None:
             return found
@@ -323,13 +335,7 @@ class EngineState:
 
         0 if no external price is left, because the value is then unknown.
         """
-        book, market = self.books.get(ticker), self.seen(ticker)
-        is_settled = market is not None and market.settlement_value is not None
-        if book is None or not book.is_usable or is_settled:
-            return Money(0)
-        last = market.last if market is not None else None
-        others = closing_price(self.best_external_price(ticker, BID), self.best_external_price(ticker, ASK), last, qty)
-        with_own = mark(book, market, qty)
+        with_own, others = self.mark_of(ticker, qty), self.external_mark(ticker, qty)
         return Money(max(0, qty * (with_own - others)) if with_own is not None and others is not None else 0)
 
     def family(self, event_ticker: str) -> Family:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+import msgspec
+
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.account.order_index import is_id_taken
-from kalshi_cli.core.model.messages import AccountSnapshot, MarksUpdate, Message
-from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.market.order_book import book_without
+from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.messages import AccountSnapshot, BookSnapshot, MarksUpdate, Message
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.dates import limit_future_times
 
@@ -79,11 +85,44 @@ def account_snapshot(
         )
 
 
-def marks_update(client: KalshiClient, clock: Clock, tickers: Sequence[str]) -> list[Message]:
-    """Return current prices of these markets; those beyond the limit are not read."""
+def marks_update(client: KalshiClient, clock: Clock, tickers: Sequence[str], own: Iterable[Order]) -> list[Message]:
+    """Return current prices of these markets without `own` orders; those beyond the limit are not read."""
     if not tickers:
         return []
-    return [MarksUpdate(clock.now(), tuple(client.markets(tickers=tickers[:MAX_ELSEWHERE])))]
+    return [MarksUpdate(clock.now(), tuple(external_markets(client, tickers[:MAX_ELSEWHERE], own)))]
+
+
+def external_markets(client: KalshiClient, tickers: Sequence[str], own: Iterable[Order]) -> list[Market]:
+    """Return markets whose best prices leave out own resting orders, which a close cannot trade with.
+
+    The order book is read only where own orders are all that a best price has.
+    """
+    found = list(client.markets(tickers=tickers)) if tickers else []
+    resting = [order for order in own if order.status is OrderStatus.RESTING]
+    sizes: Counter[tuple[str, Side, Price]] = Counter()
+    for order in resting:
+        sizes[order.ticker, order.side, order.price] += order.remaining
+    tops = {
+        market.ticker: ((BID, market.yes_bid, market.yes_bid_size), (ASK, market.yes_ask, market.yes_ask_size))
+        for market in found
+    }
+    alone = [
+        ticker
+        for ticker, both in tops.items()
+        if any(price is not None and 0 < size <= sizes[ticker, side, price] for side, price, size in both)
+    ]
+    books = {seen.ticker: seen for seen in client.orderbooks(alone)}
+    return [_without(market, books.get(market.ticker), resting) for market in found]
+
+
+def _without(market: Market, seen: BookSnapshot | None, own: Iterable[Order]) -> Market:
+    """Return a market with the best prices that its book has without own orders."""
+    if seen is None:
+        return market
+    bid, bid_size, ask, ask_size = book_without(seen, own).top
+    return msgspec.structs.replace(
+        market, yes_bid=bid, yes_bid_size=Qty(bid_size), yes_ask=ask, yes_ask_size=Qty(ask_size)
+    )
 
 
 def _missing(resting: Iterable[Order], live: Iterable[Order]) -> dict[str | None, Ts]:

@@ -331,7 +331,7 @@ class LiveVenue:
         if self.clock.monotonic() < self._value_due_at:
             return []
         try:
-            found = marks_update(self.client, self.clock, self.elsewhere())
+            found = marks_update(self.client, self.clock, self.elsewhere(), self.live())
         except (errors.ExchangeError, errors.UnreachableError):
             return []
         self._value_due_at = self.clock.monotonic() + (ELSEWHERE_EVERY_S if found else 0.0)

@@ -13,7 +13,7 @@ from kalshi_cli.base.units import Money, show_money
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.funds import PRIMARY, Allocation, RestingValue, ShardTransfer
-from kalshi_cli.services.account.portfolio import closing_marks, closing_value
+from kalshi_cli.services.account.portfolio import closing_marks, closing_value, markets_without_own
 from kalshi_cli.views import cash
 
 RESOLVE_S = 10.0
@@ -38,8 +38,7 @@ def balance(client: KalshiClient, clock: Clock, subaccount: int | None) -> cash.
     stated = [each for each in client.positions(subaccount=subaccount) if each.position]
     held = [Position(each.ticker, qty=each.position, cost=each.exposure) for each in stated]
     tickers = sorted({each.ticker for each in held})
-    markets = {market.ticker: market for market in client.markets(tickers=tickers)} if tickers else {}
-    value = closing_value(held, closing_marks(held, markets))
+    value = closing_value(held, closing_marks(held, markets_without_own(client, tickers)))
     resting = None if subaccount else _resting(client)
     by_shard = resting.shards if resting is not None else {}
     return cash.BalanceView.of(

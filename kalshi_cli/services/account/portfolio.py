@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Literal, get_args
@@ -23,6 +23,7 @@ from kalshi_cli.core.model.positions import ExchangePosition, MarkSource, Settle
 from kalshi_cli.core.state.state import mark, mark_source
 from kalshi_cli.core.state.trading_day import day_of, day_start
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.live.account_snapshot import external_markets
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.account.opening import opening_marks
 from kalshi_cli.services.resources import Resources
@@ -174,13 +175,19 @@ def _portfolio(
         closed=closed,
         orders=orders,
         ledger=ledger,
-        markets={market.ticker: market for market in client.markets(tickers=held)} if held else {},
+        markets=markets_without_own(client, held),
         stated={
             (number, position.ticker): position
             for number in subaccounts
             for position in client.positions(subaccount=number or None)
         },
     )
+
+
+def markets_without_own(client: KalshiClient, tickers: Sequence[str]) -> dict[str, Market]:
+    """Return markets with positions; their best prices leave out the resting orders of the account."""
+    own = client.all_orders(status="resting") if tickers else ()
+    return {market.ticker: market for market in external_markets(client, tickers, own)}
 
 
 def group_pnl(

@@ -275,7 +275,7 @@ class Alerting:
             if stop.code == "CANCEL_ALL":
                 value += ". A notice of its own says what was canceled"
             breach = Breach(subject="account", value=value, limit="", severity="critical", code=stop.code or "HALTED")
-            board.stopped_by(HALT if stop.state is TradingState.HALTED else REDUCING, breach, now)
+            board.stopped_by(HALT if stop.state is TradingState.HALTED else REDUCING, breach, now, stop.since)
 
     def _is_unconfirmed(self, client_order_id: str) -> bool:
         order = self.store.order(client_order_id)

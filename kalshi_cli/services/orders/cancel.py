@@ -24,6 +24,7 @@ from kalshi_cli.base.errors import (
 )
 from kalshi_cli.base.text import SHORT_ID_LENGTH
 from kalshi_cli.base.units import Qty, Ts, pluralize
+from kalshi_cli.core.model.markets import ENDED
 from kalshi_cli.core.model.messages import Message, OrderCanceled, OrderState
 from kalshi_cli.core.model.orders import Order, OrderStatus, as_typed
 from kalshi_cli.exchange.client import KalshiClient
@@ -31,6 +32,7 @@ from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.services.account.recovery import record_reports, unconfirmed_on_file
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.trading.refusals import NOT_THERE
+from kalshi_cli.views.orders import OrderRow
 
 SETTLE_S = 0.1
 """The pause between two reads of the exchange's data time.
@@ -188,8 +190,19 @@ def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
     except (RateLimitedError, UnreachableError) as error:
         return CancelResult(order_id=order_id, canceled=False, code=error.code, detail=error.message, is_unreached=True)
     except ExchangeError as error:
-        return CancelResult(order_id=order_id, canceled=False, code=error.code, detail=error.message)
+        detail = _closed(client, reports) if error.code == "market_inactive" else ""
+        return CancelResult(order_id=order_id, canceled=False, code=error.code, detail=detail or error.message)
     return CancelResult(order_id=order_id, canceled=True, reports=tuple(reports))
+
+
+def _closed(client: KalshiClient, reports: Sequence[Message]) -> str:
+    """Return what becomes of an order whose market has closed; empty where the market may trade again."""
+    last = reports[-1] if reports else None
+    with suppress(KalshiError):
+        if isinstance(last, OrderState) and client.market(last.order.ticker).status in ENDED:
+            name = short_name(last.order.order_id)
+            return f"{last.order.ticker} has closed: order {name} cannot fill any more, and the exchange removes it"
+    return ""
 
 
 def _ended(reports: Sequence[Message]) -> str:
@@ -331,6 +344,24 @@ def find_order(resources: Resources, order_id: str | None) -> Order:
             raise NotFoundError(text, hint="nothing of it is live", code=error.code) from error
         hint = _hint(any_id, "kalshi order list --status all")
         raise NotFoundError(_unknown(any_id), hint=hint, code=error.code) from error
+
+
+def end_reason(resources: Resources, order: OrderRow) -> str:
+    """Return why the exchange of an account ended an order; empty where that is not known."""
+    return ending(resources.client, order)
+
+
+def ending(client: KalshiClient, order: OrderRow) -> str:
+    """Return why the exchange ended an order, by the time of its end; empty where that is not known."""
+    if order.status != OrderStatus.CANCELED.value or order.updated is None:
+        return ""
+    if order.expires is not None and order.expires <= order.updated:
+        return "expired"
+    with suppress(KalshiError):
+        market = client.market(order.ticker)
+        if market.status in ENDED and market.close_time <= order.updated:
+            return "by the exchange: the market closed"
+    return ""
 
 
 def _unconfirmed(resources: Resources, any_id: str) -> OutcomeUnknownError | None:

@@ -23,10 +23,9 @@ from kalshi_cli.base.errors import (
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, notional, show_money, show_price, show_qty
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.market.fees import highest_fee
-from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.market.order_book import OrderBook, book_without
 from kalshi_cli.core.model.intents import Close
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
-from kalshi_cli.core.model.messages import BookSnapshot
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.model.positions import ExchangePosition
@@ -196,7 +195,8 @@ class PositionCloser:
         markets: dict[str, Market] = {market.ticker: market} if market is not None else {}
         if market is None:
             markets = {each.ticker: each for each in self._client.markets(tickers=list(held))}
-        books = {book.ticker: book for book in self._client.orderbooks(list(held))}
+        resting = self._client.all_orders(status="resting", ticker=ticker or None)
+        books = {seen.ticker: book_without(seen, resting) for seen in self._client.orderbooks(list(held))}
         return [
             self._plan(markets.get(name) or self._client.market(name), own, count, books.get(name))
             for name, own in held.items()
@@ -212,16 +212,13 @@ class PositionCloser:
         found = self._client.positions(subaccount=self._subaccount or None, ticker=ticker or None)
         return {each.ticker: each for each in found if each.position}
 
-    def _plan(self, market: Market, own: ExchangePosition, count: Qty | None, seen: BookSnapshot | None) -> ClosePlan:
+    def _plan(self, market: Market, own: ExchangePosition, count: Qty | None, book: OrderBook | None) -> ClosePlan:
         plan = ClosePlan(market=market, held=own.position, count=count, subaccount=self._subaccount)
         plan = msgspec.structs.replace(plan, basis=Money(own.exposure * plan.qty // plan.size))
         if market.status is not MarketStatus.ACTIVE:
             return _refused(plan, "MARKET_NOT_OPEN", f"{market.ticker} is not trading: {market.status.value}")
-        book = OrderBook(market.ticker)
-        if seen is not None:
-            book.load(seen.bids, seen.asks, seen.ts)
-        touch = best_for(book, plan.side)
-        if touch is None:
+        touch = None if book is None else best_for(book, plan.side)
+        if book is None or touch is None:
             return _refused(plan, "NO_BIDS", f"No bids for {plan.outcome.upper()} in {market.ticker}")
         plan = msgspec.structs.replace(plan, touch=touch)
         worst = self._limit(plan, self._slippage)
@@ -332,7 +329,7 @@ class PositionCloser:
             market = self._client.market(ticker)
             engine = self._orders.engine([market])
             limit = self._limit(plan, min(self._slippage, attempt * walk.step))
-            best = best_for(engine.state.books[ticker], plan.side)
+            best = engine.state.best_external_price(ticker, plan.side.opposite)
             filled = Qty(0)
             if limit is not None and best is not None and (limit - best) * plan.side.sign >= 0:
                 signed = Qty(-plan.side.sign * held)

@@ -49,6 +49,7 @@ class OrderEffect(msgspec.Struct, frozen=True, kw_only=True):
         closed: The contracts that the order sells, after the pledged ones.
         opened: The contracts that it buys.
         basis: The cost of the closed contracts without fees; 0 if it is unknown.
+        maker_fee: The highest fee if the order rests; None for one that fills at once or never rests.
     """
 
     sold: str
@@ -60,6 +61,7 @@ class OrderEffect(msgspec.Struct, frozen=True, kw_only=True):
     closed: Qty
     opened: Qty
     basis: Money
+    maker_fee: Money | None = None
 
     @property
     def proceeds(self) -> Money:
@@ -104,7 +106,16 @@ def effect_at(engine: TradingEngine, order: Order) -> OrderEffect:
         if (each.side, each.subaccount) == (order.side, order.subaccount)
         and each.client_order_id != order.client_order_id  # the engine counts the proposed order too
     )
-    return order_effect(order, engine.state.ledger.position(order.ticker, order.subaccount), Qty(pending))
+    effect = order_effect(order, engine.state.ledger.position(order.ticker, order.subaccount), Qty(pending))
+    return msgspec.structs.replace(effect, maker_fee=_maker_fee(order, engine))
+
+
+def _maker_fee(order: Order, engine: TradingEngine) -> Money | None:
+    now = fills_now(order, engine)
+    if order.tif is not TimeInForce.GTC or now is None or now.filled:
+        return None
+    schedule = engine.state.fees[order.ticker]
+    return highest_fee(schedule, order.price, order.price, order.remaining, is_taker=False)
 
 
 def best_for(book: OrderBook, side: Side) -> Price | None:
@@ -187,14 +198,10 @@ def terms_phrase(order: Order) -> str:
     return "".join(f", {term}" for term in terms if term)
 
 
-def pnl_phrase(proceeds: Money, basis: Money, fee: Money | None) -> str:
-    """Return the least P&L of a sale: of contracts that cost `basis`, for `proceeds` or more and at most this fee.
-
-    None is for a fee that pays for other contracts too.
-    """
-    pnl = show_least(proceeds - basis - (fee or 0), signed=True)
-    fees = "before the fee" if fee is None else "after this fee"
-    return f"P&L {pnl} or better against their cost of {show_money(basis)}, {fees}"
+def pnl_phrase(proceeds: Money, basis: Money, fee: Money) -> str:
+    """Return the least P&L of a sale: of contracts that cost `basis`, for `proceeds` or more and at most this fee."""
+    pnl = show_least(proceeds - basis - fee, signed=True)
+    return f"P&L {pnl} or better against their cost of {show_money(basis)}, after this fee"
 
 
 def sale_phrase(least: Money, basis: Money, fee: Money) -> str:
@@ -206,25 +213,32 @@ def sale_phrase(least: Money, basis: Money, fee: Money) -> str:
 def effect_phrases(effect: OrderEffect, fee: Money) -> tuple[str, ...]:
     """Return the amounts of an order in phrases: what it closes and brings, what it opens and risks.
 
-    `fee` is the highest fee of the whole order.
+    `fee` is the highest fee of the whole order; each part shows its share.
     """
     phrases, no_risk = [], effect.opened == 0
+    all_of_it = effect.closed + effect.opened
+    fees = {part: Money(-(-fee * part // all_of_it)) if all_of_it else fee for part in (effect.closed, effect.opened)}
     if effect.closed:
-        fees = f", fee up to {show_most(fee)}, no new risk" if no_risk else ""
+        end = ", no new risk" if no_risk else ""
         phrases.append(
             f"closes {show_qty(effect.closed)} of your {show_qty(effect.own)} {effect.sold}: "
-            f"proceeds {show_least(effect.proceeds)} or more{fees}"
+            f"proceeds {show_least(effect.proceeds)} or more, {_fee_phrase(effect, fees[effect.closed])}{end}"
         )
     if effect.closed and effect.basis:
-        phrases.append(pnl_phrase(effect.proceeds, effect.basis, fee if no_risk else None))
+        phrases.append(pnl_phrase(effect.proceeds, effect.basis, fees[effect.closed]))
     if not no_risk:
         opens = f"opens {show_qty(effect.opened)} {effect.bought}: " if effect.closed else ""
         phrases.append(
-            f"{opens}cost {show_most(effect.cost)}, fee up to {show_most(fee)}, "
-            f"maximum loss {show_most(effect.cost + fee)}, "
+            f"{opens}cost {show_most(effect.cost)}, {_fee_phrase(effect, fees[effect.opened])}, "
+            f"maximum loss {show_most(effect.cost + fees[effect.opened])}, "
             f"maximum payout {show_most(notional(ONE_DOLLAR, effect.opened))}"
         )
-    return tuple(phrases) or (f"fee up to {show_most(fee)}, no new risk",)
+    return tuple(phrases) or (f"{_fee_phrase(effect, fee)}, no new risk",)
+
+
+def _fee_phrase(effect: OrderEffect, fee: Money) -> str:
+    """Return the highest fee of a part of an order, and whether a resting order pays none."""
+    return f"fee up to {show_most(fee)}" + (" (none if it rests)" if fee and effect.maker_fee == 0 else "")
 
 
 def effect_note(ticker: str, action: str, effect: OrderEffect) -> str:

@@ -269,11 +269,10 @@ class OrderEntry:
             families={market.event_ticker: self._family_of(market) for market in markets},
             new_id=self._new_id,
         )
-        if len(markets) == 1:
-            engine.step(self.client.orderbook(markets[0].ticker))
-        else:
-            for book in self.client.orderbooks([market.ticker for market in markets]):
-                engine.step(book)
+        tickers = [market.ticker for market in markets]
+        books = [self.client.orderbook(tickers[0])] if len(tickers) == 1 else self.client.orderbooks(tickers)
+        for book in books:
+            engine.step(book)
         self._mark_elsewhere(engine)
         self.include_external_orders(engine)
         return engine
@@ -291,7 +290,8 @@ class OrderEntry:
 
     def _mark_elsewhere(self, engine: TradingEngine) -> None:
         """Value positions in other markets at current prices, for the day's loss."""
-        for message in marks_update(self.client, self.clock, engine.state.untraded_held_markets()):
+        held = engine.state.untraded_held_markets()
+        for message in marks_update(self.client, self.clock, held, engine.state.orders.live()):
             for effect in engine.step(message):
                 self.store.record(effect)
 

@@ -131,7 +131,9 @@ def test_an_order_from_elsewhere_that_ended_has_the_words_of_the_time_when_it_wa
     said = on_terminal("order", "list", "--status", "all", keeps_lines=True)
     words = [" ".join(each.split()) for each in re.findall(r"(?:buy|sell) \w+ +\$\S+", said)]
     assert words == ["buy NO $0.51", "sell YES $0.44", "sell YES $0.48", "buy YES $0.45"]
-    assert re.search(r"side +NO", on_terminal("order", "show", flat))
+    shown = on_terminal("order", "show", flat)
+    assert re.search(r"side +NO", shown)
+    assert re.search(r"price +\$0.51 \(= sell YES \$0.49\)", shown), "its place in the book"
 
 
 def test_a_purchase_of_the_other_outcome_says_that_it_sells_what_is_held(exchange: Served) -> None:
@@ -148,14 +150,14 @@ def test_a_purchase_of_the_other_outcome_says_that_it_sells_what_is_held(exchang
 def test_the_confirmation_shows_the_market_its_best_prices_and_what_can_be_lost_and_won(exchange: Served) -> None:
     told = program("buy", TWO_SIDED, "10", "@0.41", "--dry-run").err
     assert "YES: best bid $0.44, best ask $0.47" in told
-    assert "Cost $4.10, fee up to $0.17, maximum loss $4.27, maximum payout $10.00" in told
+    assert "Cost $4.10, fee up to $0.17 (none if it rests), maximum loss $4.27, maximum payout $10.00" in told
     assert "NO: best bid $0.53, best ask $0.56" in program("buy", TWO_SIDED, "10", "@0.51", "--no", "--dry-run").err
 
 
 def test_the_fee_shown_is_never_below_the_fee_charged_where_the_order_fills_at_a_better_price(exchange: Served) -> None:
     for words in (("buy", TWO_SIDED, "20", "@0.63", "--no"), ("buy", TWO_SIDED, "30", "@0.57")):
         told = plain(program(*words, "--dry-run").err)
-        shown = max(Decimal(each) for each in re.findall(r"fee up to \$([0-9.]+)", told))
+        shown = sum(Decimal(each) for each in re.findall(r"fee up to \$([0-9.]+)", told))
         order = program(*words, "--json").json
         assert Decimal(order["filled"]) > 0
         assert Decimal(order["fees"]) <= shown
@@ -187,7 +189,7 @@ def test_an_order_is_confirmed_on_sim_too_where_the_configuration_asks_for_it(
 def test_the_rows_of_an_order_are_rounded_as_its_review(exchange: Served) -> None:
     for price in ("@0.41", "@0.43", "@0.38"):
         dry = program("buy", TWO_SIDED, "7", price, "--dry-run")
-        fee, loss = re.search(r"fee up to (\S+), maximum loss (\S+),", plain(dry.err)).groups()  # type: ignore[union-attr]
+        fee, loss = re.search(r"fee up to (\S+) \(none if it rests\), maximum loss (\S+),", plain(dry.err)).groups()  # type: ignore[union-attr]
         rows = dict(re.split(r"\s{2,}", line) for line in dry.out.splitlines())
         assert (rows["max fees"], rows["max loss"]) == (fee, loss)
     exact = program("buy", TWO_SIDED, "7", "@0.41", "--dry-run", "--json").json["max_fees"]
@@ -520,23 +522,28 @@ def test_a_sale_of_what_is_held_shows_what_it_closes_and_brings(exchange: Served
     exchange.submit(ME, TWO_SIDED, BID, "0.4500", "42")
     for words in (("sell", "10", "@0.50"), ("buy", "10", "@0.50", "--no")):
         told = plain(program(words[0], TWO_SIDED, *words[1:], "--dry-run").err)
-        assert "Closes 10 of your 42 YES: proceeds $5.00 or more, fee up to $0.18, no new risk" in told
+        assert (
+            "Closes 10 of your 42 YES: proceeds $5.00 or more, fee up to $0.18 (none if it rests), no new risk" in told
+        )
         assert "P&L +$0.32 or better against their cost of $4.50, after this fee" in told
         assert ("maximum loss" in told, "Cost $" in told) == (False, False)
     told = plain(program("sell", TWO_SIDED, "50", "@0.50", "--dry-run").err)
     assert "Closes 42 of your 42 YES: proceeds $21.00 or more" in told
-    assert "P&L +$2.10 or better against their cost of $18.90, before the fee" in told
-    assert "Opens 8 NO: cost $4.00, fee up to $0.88, maximum loss $4.88, maximum payout $8.00" in told
+    assert "proceeds $21.00 or more, fee up to $0.74 (none if it rests)" in told
+    assert "P&L +$1.36 or better against their cost of $18.90, after this fee" in told
+    assert (
+        "Opens 8 NO: cost $4.00, fee up to $0.14 (none if it rests), maximum loss $4.14, maximum payout $8.00" in told
+    )
     order_id = program("sell", TWO_SIDED, "10", "@0.60", "--json").json["order_id"]
     told = plain(program("order", "amend", order_id, "--price", "0.58", "--side", "yes", "--dry-run").err)
-    assert "closes 10 of your 42 YES: proceeds $5.80 or more, fee up to $0.18, no new risk" in told
+    assert "closes 10 of your 42 YES: proceeds $5.80 or more, fee up to $0.18 (none if it rests), no new risk" in told
 
 
 def test_a_sale_of_no_that_is_held_shows_what_it_closes(exchange: Served) -> None:
     exchange.submit("maker", TWO_SIDED, BID, "0.4600", "5")
     exchange.submit(ME, TWO_SIDED, ASK, "0.4600", "5")  # holds 5 NO
     told = plain(program("sell", TWO_SIDED, "5", "@0.60", "--no", "--dry-run").err)
-    assert "Closes 5 of your 5 NO: proceeds $3.00 or more, fee up to $0.09, no new risk" in told
+    assert "Closes 5 of your 5 NO: proceeds $3.00 or more, fee up to $0.09 (none if it rests), no new risk" in told
     assert "P&L +$0.21 or better against their cost of $2.70" in told
 
 
@@ -562,3 +569,35 @@ def test_a_position_that_lost_has_no_payout(exchange: Served) -> None:
     exchange.call(lambda: exchange.exchange.settle(TWO_SIDED, Price(0), exchange.clock.now()))
     (held,) = program("portfolio", "--json").json["positions"]
     assert (held["mark_source"], held["value"], held["max_payout"]) == ("settlement", "0.000000", "0.000000")
+
+
+@pytest.mark.parametrize("command", [("cancel",), ("order", "cancel")])
+def test_cancel_all_as_an_option_is_explained_and_cancels_nothing(exchange: Served, command: tuple[str, ...]) -> None:
+    exchange.trade_a_little()
+    ended = program(*command, "--all")
+    assert (ended.code, len(exchange.resting())) == (2, 2)
+    assert "No such option: --all" in ended.err
+    assert "`kalshi order list`" in ended.err
+    assert "did you mean" not in ended.err
+    assert "`cancel-all` is the command that cancels every order" in plain(ended.err)
+
+
+def test_the_portfolio_on_a_terminal_says_that_the_exchange_is_paused(exchange: Served) -> None:
+    assert "paused" not in on_terminal("portfolio")
+    exchange.call(lambda: exchange.exchange.pause("exchange", exchange.clock.now()))
+    assert "The exchange is paused" in on_terminal("portfolio")
+
+
+def test_a_list_of_orders_has_the_expiration_where_one_expires(exchange: Served) -> None:
+    program("buy", TWO_SIDED, "5", "@0.40", "--expires-in", "1h")
+    shown = on_terminal("order", "list")
+    assert "expires" in shown
+    assert re.search(r"in (1h|59m)", shown)
+
+
+def test_the_fees_of_fills_have_the_decimals_that_add_up(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3")
+    fee = program("fills", "--json").json[0]["fee"]
+    assert Decimal(fee) != round(Decimal(fee), 2), "not vacuous"
+    assert f"${Decimal(fee).normalize()}" in program("fills").out

@@ -102,6 +102,10 @@ def test_a_market_shows_the_fee_of_a_taker_and_all_steps() -> None:
     bands = (PriceBand(cents(0), cents(10), Price(10)), PriceBand(cents(10), cents(100), cents(1)))
     brief = market_brief(view(fees=(fee,), price_grid=bands))
     assert (brief.fees_of_100, brief.price_step) == ("$1.32 as taker at $0.25", "$0.001 to $0.01")
+    maker = msgspec.structs.replace(fee, role="maker", price=cents(21), fee=330_000)
+    assert market_brief(view(fees=(fee, maker))).fees_of_100 == "$1.32 as taker at $0.25, $0.33 as maker at $0.21"
+    free = msgspec.structs.replace(maker, fee=0)
+    assert market_brief(view(fees=(fee, free))).fees_of_100 == "$1.32 as taker at $0.25, maker free"
 
 
 def test_long_rules_are_cut_and_say_so() -> None:

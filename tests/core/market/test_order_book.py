@@ -9,10 +9,11 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 from support.places import SHARED
+from support.values import make_order
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, notional, parse_price, parse_qty
-from kalshi_cli.core.market.order_book import FillEstimate, OrderBook, PriceLevel
-from kalshi_cli.core.model.messages import Level
+from kalshi_cli.core.market.order_book import FillEstimate, OrderBook, PriceLevel, book_without
+from kalshi_cli.core.model.messages import BookSnapshot, Level
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 
 
@@ -298,3 +299,22 @@ def test_the_best_besides_our_own_is_where_more_stands_than_ours() -> None:
     assert made.best_excluding(ASK, {cents(52): contracts(2)}) == cents(53)
     assert made.best_excluding(ASK, {cents(20): contracts(5)}) == cents(52), "placed, and not in the book yet"
     assert book([], []).best_excluding(BID, {cents(47): contracts(1)}) is None
+
+
+def test_a_book_without_own_orders_has_what_others_quote_and_no_more() -> None:
+    seen = BookSnapshot(
+        Ts(1),
+        "KXA-1",
+        bids=((cents(40), contracts(5)), (cents(39), contracts(9))),
+        asks=((cents(44), contracts(7)), (cents(46), contracts(3))),
+    )
+    own = [
+        make_order(price=cents(40), qty=contracts(5)),
+        make_order("c2", price=cents(39), qty=contracts(2)),
+        make_order("c3", price=cents(38), qty=contracts(2)),
+        make_order("c4", ticker="KXB-1", price=cents(39), qty=contracts(2)),
+        make_order("c6", side=ASK, price=cents(46), qty=contracts(3)),
+        make_order("c5", side=ASK, price=cents(44), qty=contracts(8)),
+    ]
+    book = book_without(seen, own)
+    assert (book.levels(BID), book.levels(ASK)) == ([(cents(39), contracts(7))], [])

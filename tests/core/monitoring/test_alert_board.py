@@ -69,7 +69,7 @@ class Desk:
 
     def stops(self, code: str = "DAILY_LOSS", source: str = HALT) -> list[str]:
         """Trading is halted, or only reduces."""
-        self.board.stopped_by(source, breach("account", code), self.now)
+        self.board.stopped_by(source, breach("account", code), self.now, self.now)
         return self.decide()
 
     def resumes(self) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 from support.values import NOW, make_balance, make_book, make_engine, make_fill, make_market, make_state
 
-from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts
+from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import AlertRaised, Effect, StateChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import ExchangeStatus, TradingState
@@ -283,7 +283,7 @@ def test_a_loss_that_only_our_own_bid_hides_is_found_once_it_lasts(limits: RiskL
     effects = run.engine.step(Tick(Ts(run.engine.state.now + 1)))
     assert moves(effects) == [(REDUCING, code)]
     assert "$2.00" in text(effects)
-    assert run.engine.day_net == Money(0), "as the exchange's own best prices say"
+    assert run.engine.day_net == dollars(-2), "what is shown is what a close could pay"
     assert run.look() == [], "once"
 
 

@@ -9,7 +9,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import ExchangeStatus, ShardStatus
 from kalshi_cli.core.model.messages import AccountVisibility, ExchangeChange
-from kalshi_cli.core.state.exchange_state import exchange_reactions, is_closed, pause_of
+from kalshi_cli.core.state.exchange_state import exchange_reactions, is_closed, pause_of, pause_text
 from kalshi_cli.core.state.state import EngineState
 
 NOW = Ts(1_780_000_000_000)
@@ -91,3 +91,11 @@ def test_out_of_sight_says_until_when_own_orders_may_be_live_at_the_latest() -> 
 @pytest.mark.parametrize(("code", "expected"), [("market_inactive", True), ("exchange_is_paused", True), ("x", False)])
 def test_what_nobody_can_cancel_now_is_not_asked_for_again_and_again(code: str, expected: bool) -> None:
     assert is_closed(code) is expected
+
+
+def test_a_pause_is_one_sentence_that_names_shards_only_where_they_differ() -> None:
+    assert pause_text(UP) == ""
+    everything = ExchangeStatus(exchange_active=False, trading_active=False, estimated_resume=Ts(NOW + 60_000))
+    assert pause_text(everything).startswith("The exchange is paused until about 2026-05-28T20:27:40Z: new orders and")
+    assert pause_text(shards((True, False), (True, False))).startswith("Trading is paused until it resumes")
+    assert pause_text(shards((True, True), (True, False))).startswith("Shard 1: Trading is paused")

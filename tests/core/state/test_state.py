@@ -306,3 +306,14 @@ def test_what_is_settled_or_has_no_book_is_held_up_by_nobody() -> None:
     assert state.held_up("KXB-1", contracts(10)) == 0
     state.markets["KXA-1"] = make_market()
     assert state.held_up("KXA-1", contracts(10)) == cents(20) * contracts(10), "the companion"
+
+
+@pytest.mark.parametrize(("qty", "side", "others"), [(10, BID, 20), (-10, ASK, 60)])
+def test_an_own_quote_does_not_raise_the_mark_of_a_position(qty: int, side: Side, others: int) -> None:
+    state = make_state(make_market(last=None))
+    state.orders.add(make_order(side=side, order_id="o1", price=cents(40), qty=contracts(5)))
+    there = ((cents(40), contracts(5)), (cents(others), contracts(9)))
+    state.books["KXA-1"].load(there if side is BID else (), () if side is BID else there, NOW)
+    assert state.external_mark("KXA-1", contracts(qty)) == cents(others)
+    state.books["KXA-1"].apply(side, cents(40), contracts(1), NOW)
+    assert state.external_mark("KXA-1", contracts(qty)) == cents(40), "a contract of someone else counts"

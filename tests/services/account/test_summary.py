@@ -60,3 +60,16 @@ def test_a_fill_is_named_by_what_it_did_to_the_position(exchange: Served) -> Non
         ("buy", "yes", "0.4500", "0.4500"),
     ]
     assert program("fills", "--limit", "1", "--json").json == rows[:1], "the history before it counts"
+
+
+def test_an_own_resting_order_raises_no_value(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "10")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "10")
+    before = program("portfolio", "--json").json
+    assert program("buy", TWO_SIDED, "1", "@0.45", "--post-only").code == 0
+    after, balance = program("portfolio", "--json").json, program("balance", "--json").json
+    assert after["total"] == before["total"] == balance["total"]
+    assert after["pnl_today"] == before["pnl_today"]
+    assert program("positions", "--json").json[0]["mark"] == before["positions"][0]["mark"]
+    assert exchange.submit("maker", TWO_SIDED, BID, "0.4500", "1")
+    assert program("positions", "--json").json[0]["mark"] == "0.4500", "a contract of someone else counts"

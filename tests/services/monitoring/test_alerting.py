@@ -641,3 +641,18 @@ def test_told_is_what_a_sink_took_and_not_what_waits_or_is_back_untold(tmp_path:
     told = {matter.subject: matter.told for matter in desk.alerting.overview().matters}
     assert told == {"KXA": desk.clock.now(), "KXB": None}, "the other one waits for its window"
     desk.close()
+
+
+@pytest.mark.parametrize("state", [TradingState.HALTED, TradingState.REDUCING])
+def test_readers_see_the_end_of_a_stop_as_soon_as_trading_is_resumed(desk_of: Open, state: TradingState) -> None:
+    desk = desk_of()
+    desk.store.record(StateChanged(desk.clock.now(), state, "CANCEL_ALL", "kill switch"))
+    halted = desk.clock.now()
+    desk.clock.advance(120)
+    desk.tell()
+    (firing,) = desk.alerting.overview().matters
+    assert (firing.is_firing, firing.since) == (True, halted), "since the halt, not since the first look"
+    desk.resume()
+    for matters in (desk.alerting.overview().matters, desk.store.alert_book.incidents()):
+        assert [(each.code, each.is_firing) for each in matters] == [("CANCEL_ALL", False)], "before any look"
+    assert later(desk) == ["[sim] RESOLVED CRITICAL CANCEL_ALL account"], "its end is sent all the same"

@@ -14,10 +14,11 @@ from kalshi_cli.base.errors import CredentialsError, OutcomeUnknownError
 from kalshi_cli.base.units import Price, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.services.orders.cancel import CancelScope, cancel_orders, match_id
+from kalshi_cli.services.orders.cancel import CancelScope, cancel_orders, ending, failure, match_id
 from kalshi_cli.services.orders.kill_switch import KillSwitch, KillSwitchResult, in_flight_orders
 from kalshi_cli.simulator.model.listing import ExchangeOptions, MarketSpec, NewOrder, OrderReceipt
 from kalshi_cli.views.formats import short_ids
+from kalshi_cli.views.orders import order_row
 
 
 @pytest.fixture
@@ -447,3 +448,42 @@ def test_an_id_names_an_order_exactly_before_it_is_a_prefix() -> None:
     assert match_id("abcdef-1", [first, first, second]) == [first]
     assert match_id("abcde", [first]) == [], "shorter than six characters"
     assert match_id("", [order("a"), order("b")]) == []
+
+
+def end_of(sim: Simulation, order_id: str) -> str:
+    return ending(sim.client, order_row(sim.client.order(order_id)))
+
+
+def test_a_cancel_in_a_closed_market_says_that_the_exchange_removes_the_order(sim: Simulation) -> None:
+    (mine,) = rest(sim, 1)
+    sim.clock.advance(DAY_MS / 1000 + 1)
+
+    def refuse(request: httpx.Request) -> httpx.Response | None:
+        if request.method != "DELETE":
+            return None
+        return httpx.Response(400, content=b'{"error": {"code": "market_inactive", "message": "market inactive"}}')
+
+    sim.wire.before = refuse
+    found = sim.client.order(mine)
+    error = failure(cancel_orders(sim.client, [mine]))
+    assert error is not None
+    assert found.status is OrderStatus.RESTING, "the exchange has not removed it yet"
+    assert f"{TICKER} has closed: order {mine[:8]} cannot fill any more, and the exchange removes it" in error.message
+    assert error.code == "market_inactive"
+
+
+def test_the_reason_of_an_end_is_told_where_its_time_proves_it(sim: Simulation) -> None:
+    by_user, closed = rest(sim, 2)
+    sim.client.cancel_order(sim.client.order(by_user))
+    assert end_of(sim, by_user) == ""
+    order = NewOrder(ticker=TICKER, side=BID, price=cents(10), qty=contracts(1), expires=Ts(sim.clock.now() + 1_000))
+    receipt = sim.exchange.submit("alice", order, sim.clock.now())
+    assert isinstance(receipt, OrderReceipt)
+    sim.clock.advance(2)
+    sim.exchange.advance(sim.clock.now())
+    assert end_of(sim, receipt.order_id) == "expired"
+    assert end_of(sim, closed) == "", "it rests"
+    sim.clock.advance(DAY_MS / 1000 + 60)
+    sim.exchange.advance(sim.clock.now())
+    assert end_of(sim, closed) == "by the exchange: the market closed"
+    assert end_of(sim, by_user) == "", "it was canceled before"

@@ -470,7 +470,7 @@ def test_an_own_bid_is_not_met(sim: Simulation) -> None:
     hold(sim, 10)
     sim.quote(BID, 40, 5, who="alice")
     closing = close(sim)
-    assert why(closing) == "SELF_CROSS"
+    assert why(closing) == "NO_BIDS"
     assert position(sim) == contracts(10)
 
 
@@ -629,3 +629,13 @@ def test_a_close_goes_to_the_shard_of_its_market(tmp_path: Path) -> None:
     assert all(closing.is_done for closing in closer.close(closer.plans()))
     assert {order.ticker: order.exchange_index for order in sent_orders(sim)} == {far: 1, TICKER: 0}
     sim.close()
+
+
+@pytest.mark.parametrize("held", [30, -30])
+def test_a_plan_leaves_out_the_own_bids_that_a_close_cannot_trade_with(sim: Simulation, held: int) -> None:
+    hold(sim, held)
+    sim.market(40, 60)
+    sim.quote(BID if held > 0 else ASK, 45 if held > 0 else 55, 10, who="alice")
+    (plan,) = desk(sim).plans(TICKER)
+    assert plan.own_touch == cents(40)
+    assert plan.expected == dollars("12.00")

@@ -20,6 +20,7 @@ from kalshi_cli.core.model.effects import AlertRaised, Effect, FillBooked
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.markets import ENDED, Market, MarketStatus
 from kalshi_cli.core.model.orders import Fill, Order, as_typed
+from kalshi_cli.core.state.exchange_state import pause_text
 from kalshi_cli.net.local_events import EventPublisher, NoPublisherError, read_events
 from kalshi_cli.services.account.portfolio import FillCounter, account_portfolio
 from kalshi_cli.services.account.summary import holding_row, summary_of
@@ -253,7 +254,16 @@ def account_event(resources: Resources, home: Home, tickers: tuple[str, ...]) ->
         return msgspec.structs.replace(event, run=run, markets=None, books=None)
     assert found.run is not None
     resting = f"{pluralize(len(found.orders), 'order')} resting: {SHOW_OR_CANCEL}" if found.orders else "no order rests"
-    return msgspec.structs.replace(found, run=msgspec.structs.replace(found.run, attention=_killed(status, resting)))
+    said = "; ".join(filter(None, (_killed(status, resting), exchange_pause(resources))))
+    attention = TruncatableText(said) if said else None
+    return msgspec.structs.replace(found, run=msgspec.structs.replace(found.run, attention=attention))
+
+
+def exchange_pause(resources: Resources) -> str:
+    """Return what the exchange has paused; empty where nothing is, or its status cannot be read."""
+    with suppress(KalshiError):
+        return pause_text(resources.client.exchange_status())
+    return ""
 
 
 def _with_account(resources: Resources, event: LiveEvent, store: Store | None, tickers: tuple[str, ...]) -> LiveEvent:

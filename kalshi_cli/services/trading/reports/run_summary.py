@@ -202,7 +202,7 @@ class StrategyResults:
 
     def _price(self, ticker: str, of_all: Qty) -> Price | None:
         """Return one price per market for all strategies, so that their results add up to the account's."""
-        return self._engine.state.mark_of(ticker, of_all)
+        return self._engine.state.external_mark(ticker, of_all)
 
     def _open(self, positions: Iterable[Position]) -> Money:
         """Return the value of these positions less their cost."""

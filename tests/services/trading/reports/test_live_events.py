@@ -90,6 +90,14 @@ def test_without_a_loop_the_account_is_shown(exchange: Served) -> None:
     assert TWO_SIDED in [row.ticker for row in event.markets]
 
 
+def test_without_a_loop_a_pause_of_the_exchange_is_said(exchange: Served) -> None:
+    exchange.call(lambda: exchange.exchange.pause("exchange", exchange.clock.now()))
+    with Kalshi.open() as kalshi:
+        event = next(kalshi.trading.events())
+    assert event.run is not None
+    assert "The exchange is paused" in (event.run.attention or "")
+
+
 def test_the_fills_of_an_account_are_those_of_the_exchange_in_the_words_of_the_user(exchange: Served) -> None:
     exchange.trade_a_little()
     with Kalshi.open() as kalshi:
