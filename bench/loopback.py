@@ -98,10 +98,10 @@ def market(number: int, rng: random.Random) -> dict[str, object]:
     }
 
 
-def markets_page() -> bytes:
+def markets_page(count: int = MARKETS_A_PAGE) -> bytes:
     """A page of open markets, always the same."""
     rng = random.Random(11)
-    return json.dumps({"markets": [market(number, rng) for number in range(MARKETS_A_PAGE)], "cursor": ""}).encode()
+    return json.dumps({"markets": [market(number, rng) for number in range(count)], "cursor": ""}).encode()
 
 
 def _page(query: str) -> bytes:

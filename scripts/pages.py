@@ -3,6 +3,7 @@
 - docs/views.md: every field of every view, with its type and its meaning, from `kalshi_cli/views` and
   `scripts/view_fields.yaml`.
 - docs/strategies.md: the strategy that `kalshi strategies new fade` writes, from `kalshi_cli/template`.
+- tests/support/python_page.py: the examples of docs/python.md, for the type check.
 """
 
 from __future__ import annotations
@@ -38,10 +39,14 @@ ROOT = Path(__file__).parents[1]
 VIEWS = ROOT / "docs/views.md"
 STRATEGIES = ROOT / "docs/strategies.md"
 TEMPLATE = ROOT / "kalshi_cli/template/fade.py"
+PYTHON = ROOT / "docs/python.md"
+TYPED = ROOT / "tests/support/python_page.py"
 MEANINGS: dict[str, str] = yaml.safe_load((ROOT / "scripts/view_fields.yaml").read_text())
 """A field, or `View.field` where one view differs -> its meaning."""
 
 SAMPLE = re.compile(r"(<!-- template:[^\n]*-->\n```python\n).*?(```\n<!-- end of the template -->)", re.DOTALL)
+
+EXAMPLES = re.compile(r"(# -- docs/python.md --\n).*?(# -- end of the page --\n)", re.DOTALL)
 
 KINDS: dict[Any, str] = {
     Price: "price",
@@ -189,6 +194,12 @@ def strategies_page() -> str:
     return SAMPLE.sub(lambda found: found[1] + TEMPLATE.read_text() + found[2], STRATEGIES.read_text())
 
 
+def typed_examples() -> str:
+    """Return the file of the type check with the examples as they are now."""
+    blocks = "\n".join(re.findall(r"```python\n(.*?)```", PYTHON.read_text(), re.DOTALL))
+    return EXAMPLES.sub(lambda found: found[1] + blocks + found[2], TYPED.read_text())
+
+
 def _label(name: str) -> str:
     return name.replace("_", " ")
 
@@ -196,3 +207,4 @@ def _label(name: str) -> str:
 if __name__ == "__main__":
     VIEWS.write_text(views_page())
     STRATEGIES.write_text(strategies_page())
+    TYPED.write_text(typed_examples())

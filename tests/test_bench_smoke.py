@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from support.places import ROOT, SHARED
+from support.processes import run_module
 
 from bench.contest import Contestant, ContestError, race
 from bench.racing import write_key
@@ -43,8 +42,7 @@ def test_every_work_of_the_bench_is_run_here() -> None:
 
 @pytest.mark.parametrize("works", [REPLAYS, ORDERS, OTHERS], ids=["replays", "orders", "others"])
 def test_the_short_bench_runs_without_peers_and_prints_every_row(works: dict[str, tuple[str, ...]]) -> None:
-    command = [sys.executable, "-m", "bench", "--quick", "--no-peers", "--json", *works]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    ran = run_module("bench", "--quick", "--no-peers", "--json", *works, cwd=ROOT)
     assert ran.returncode == 0, ran.stderr
     rows = json.loads(ran.stdout)["rows"]
     for words in itertools.chain.from_iterable(works.values()):
@@ -57,8 +55,7 @@ def test_the_short_bench_runs_without_peers_and_prints_every_row(works: dict[str
 
 
 def test_the_table_has_a_verdict_beside_each_target() -> None:
-    command = [sys.executable, "-m", "bench", "--quick", "--no-peers", "limiter"]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    ran = run_module("bench", "--quick", "--no-peers", "limiter", cwd=ROOT)
     assert ran.returncode == 0, ran.stderr
     assert "share of the allowance" in ran.stdout
     assert "reached" in ran.stdout
@@ -81,8 +78,7 @@ def test_a_peer_that_stops_leaves_the_race_to_the_others(tmp_path: Path) -> None
 
 
 def test_the_parts_of_a_create_add_up_to_it() -> None:
-    command = [sys.executable, "-m", "bench.parts", "create"]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    ran = run_module("bench.parts", "create", cwd=ROOT)
     assert ran.returncode == 0, ran.stderr
     shares = [float(line.split()[-1]) for line in ran.stdout.splitlines()[2:-1]]
     assert abs(sum(shares) - 1) < 0.1, ran.stdout

@@ -1,4 +1,4 @@
-"""1,000 markets to a pipe, as `kalshi markets` prints them there."""
+"""Markets to a pipe, as `kalshi markets` prints them there."""
 
 import sys
 from contextlib import redirect_stdout

@@ -1,4 +1,4 @@
-"""The same 1,000 rows as a table of rich, wide enough for every column."""
+"""The same rows as a table of rich, wide enough for every column."""
 
 import json
 import sys

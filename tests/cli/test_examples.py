@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -51,9 +52,9 @@ ENDS_OTHERWISE = {
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with served(tmp_path) as one, receiving() as receiver, polymarket() as theirs:
+    with served(tmp_path) as one, receiving() as receiver, polymarket() as theirs, ExitStack() as stack:
         set_variables(monkeypatch, one.home, one.variables())
-        yield Desk(one, receiver, theirs)
+        yield Desk(one, receiver, theirs, stack)
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from support.places import ROOT
 from support.polymarket import TOKEN, Polymarket, book
 from support.quotes import COLLECTION, MILESTONE, NO, YES, accept, answer, ask, with_collection, with_season
 from support.served import FINE, KEY_ID, ME, TWO_SIDED, Ended, Served, program
+from support.tapes import scheduler_here
 
 README = ROOT / "README.md"
 STRATEGIES = ROOT / "docs/strategies.md"
@@ -123,9 +125,10 @@ class Simulated:
 class Desk:
     """An account with something of everything on the exchange of `served`, and the words that name it."""
 
-    def __init__(self, one: Served, receiver: Receiver, theirs: Polymarket) -> None:
+    def __init__(self, one: Served, receiver: Receiver, theirs: Polymarket, stack: ExitStack) -> None:
         self.one = one
         self.theirs = theirs
+        self._stack = stack
         with_season(one)
         with_collection(one)
         theirs.books[TOKEN] = book(TOKEN, [("0.55", "30")], [("0.58", "80")])
@@ -199,7 +202,8 @@ class Desk:
         line = re.sub(r"^kalshi (trade|watch|record) ", r"kalshi \1 --duration 0.3s ", line)
         if line.startswith("kalshi optimize"):
             line = re.sub(r" --(since|until|windows|holdout|trials|jobs) \S+", "", line)
-            line = re.sub(r"\S*\*\.jsonl\.gz", "tape.jsonl.gz", line) + " --windows 1 --holdout 0 --trials 1 --jobs 1"
+            line = re.sub(r"\S*\*\.jsonl\.gz", "tape.jsonl.gz", line) + " --windows 1 --holdout 0 --trials 1"
+            line += f" --scheduler {self._scheduler}"
         line = re.sub(r"KXETH\w*-\S+", FINE, line)
         line = re.sub(rf"{NOT_OURS}-\w+-[\w.]+|\bTICKER\b", TWO_SIDED, line)
         line = re.sub(rf"{NOT_OURS}-\w+(?= |$)", "KXRAIN-40JAN01", line)
@@ -215,6 +219,10 @@ class Desk:
         if PREFIX in line:  # the ids of `served` differ in their last characters only
             line = line.replace(ID, PREFIX).replace(PREFIX, self._an_id(line))
         return self._talked(line)
+
+    @cached_property
+    def _scheduler(self) -> str:
+        return self._stack.enter_context(scheduler_here()).address
 
     def order(self, count: str, price: str) -> str:
         words = f"order place {TWO_SIDED} --side yes --action buy --count {count} --price {price} --json"

@@ -36,6 +36,13 @@ from kalshi_cli.app.background import Settings, serve
 sys.exit(serve(msgspec.json.decode(sys.argv[3], type=Settings)))
 """
 """How the program starts the background server of an exchange, and what that does; a fork has imported all of it."""
+MODULE = """
+import runpy, sys
+sys.argv[:3] = sys.argv[2:3]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+sys.exit()
+"""
+"""What `python -m NAME` does, of a module that is not the program but imports it."""
 
 
 def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
@@ -232,6 +239,19 @@ def start_program(
         assert not first, "a fresh interpreter runs the program only"
         return subprocess.Popen(line, **options)
     return ForkedProgram(first, line, **options)
+
+
+def run_module(name: str, *words: str, cwd: Path) -> Ran:
+    """Run `python -m NAME WORDS` in a fork to its end, within five minutes."""
+    options: dict[str, Any] = {"env": OURS, "cwd": cwd, "text": True, "stdin": subprocess.DEVNULL}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with ForkedProgram(MODULE, [sys.executable, "-m", name, *words], **options, **pipes) as process:
+        try:
+            out, err = process.communicate(timeout=300)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    return Ran(process.args, process.returncode, out, err)
 
 
 def run_program(words: Sequence[str | Path], environment: Mapping[str, str], cwd: Path, **more: Any) -> Ran:

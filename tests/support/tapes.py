@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 from kalshi_cli.base.units import Ts, dollars
 from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.services.research.search.cluster import SchedulerAddress
 from kalshi_cli.services.research.tape_runs import BacktestSetup
 from support.recordings import T0, Tape
 
@@ -40,3 +44,16 @@ def swinging_tapes(folder: Path) -> tuple[Path, ...]:
     return tuple(
         swinging_tape(folder / f"{9 - number}.jsonl", number, low, high) for number, (low, high) in enumerate(PRICES)
     )
+
+
+@contextmanager
+def scheduler_here() -> Iterator[SchedulerAddress]:
+    """A scheduler with a worker in this process, for searches that are not about workers: a local one takes a second.
+
+    It is connected to as to one that runs elsewhere.
+    """
+    with import_module("distributed").LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, host="127.0.0.1", protocol="tcp", dashboard_address=None,
+        silence_logs=60,
+    ) as cluster:  # fmt: skip
+        yield SchedulerAddress(address=cluster.scheduler_address)

@@ -91,7 +91,7 @@ def test_those_that_sessions_must_notice_are_in_the_list_and_enough() -> None:
 
 def test_a_session_notices_an_order_that_is_sent_before_it_is_written_down() -> None:
     first = next(mutant for mutant in MUTANTS if mutant.name == "commit before send")
-    (verdict,) = play([first], jobs=1, command=sessions(2))
+    (verdict,) = play([first], jobs=1, command=sessions(1))
     assert verdict.trouble == ""
     assert verdict.killer.startswith("seed ")
     assert "is sent, and not on file" in verdict.killer

@@ -14,7 +14,11 @@ _nursery: Nursery | None = None
 
 
 def results_of(seeds: range, name: str, workers: int, sabotage: str = "") -> Iterator[Result]:
-    """One run for each seed, in their order."""
+    """One run for each seed, in their order; a single worker is this process."""
+    if workers == 1:
+        _prepare()
+        yield from (_one(seed, name, sabotage) for seed in seeds)
+        return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_prepare) as pool:
         running = [pool.submit(_one, seed, name, sabotage) for seed in seeds]
         try:

@@ -127,7 +127,7 @@ def copied(home: Path) -> Path:
     root.mkdir(parents=True)
     for name in COPIED:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, root / name)  # with its bytecode, valid as long as a file keeps its time
         elif (ROOT / name).exists():
             shutil.copy(ROOT / name, root / name)
     if (ROOT.parent / "shared").is_dir():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from support.tapes import SETUP, swinging_tapes
+from support.tapes import SETUP, scheduler_here, swinging_tapes
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import RefusedError, UsageError
@@ -83,10 +83,12 @@ def test_workers_survive_a_kill_have_no_variables_and_lose_only_what_kills_them(
     assert os.environ["KALSHI_PRIVATE_KEY"] == "secret"
 
 
-def search(folder: Path, jobs: int, *, opens_holdout: bool = False) -> OptimizeView:
+def search(folder: Path, scheduler: SchedulerAddress | None, *, opens_holdout: bool = False) -> OptimizeView:
+    """A worker in this process, or two processes."""
     request = OptimizeRequest(
         strategy="threshold", files=tuple(folder.glob("*.jsonl")), params=("buy_below=10c..40c", "sell_above=50c..90c"),
-        trials=6, windows=2, jobs=jobs, study=folder / f"{jobs}.db", opens_holdout=opens_holdout,
+        trials=6, windows=2, jobs=2, scheduler=scheduler, study=folder / ("one.db" if scheduler else "two.db"),
+        opens_holdout=opens_holdout,
     )  # fmt: skip
     return optimize(SETUP, request, ManualClock(Ts(1_000)), folder)
 
@@ -94,7 +96,11 @@ def search(folder: Path, jobs: int, *, opens_holdout: bool = False) -> OptimizeV
 def test_one_and_two_workers_find_the_same_and_the_holdout_opens_once(tmp_path: Path) -> None:
     swinging_tapes(tmp_path)
     notes = partial(optimize_notes, with_unknown=False)
-    one, two = search(tmp_path, 1), search(tmp_path, 2)
+    with scheduler_here() as here:
+        one, two = search(tmp_path, here), search(tmp_path, None)
+        opened = search(tmp_path, here, opens_holdout=True)
+        with pytest.raises(RefusedError, match="holdout of this study was opened"):
+            search(tmp_path, here, opens_holdout=True)
     assert [getattr(one, name) for name in one.__struct_fields__ if name != "study"] == [
         getattr(two, name) for name in two.__struct_fields__ if name != "study"
     ]
@@ -106,11 +112,8 @@ def test_one_and_two_workers_find_the_same_and_the_holdout_opens_once(tmp_path: 
     repeated = replace(one, variants=3, trials=7, sampler="tpe")
     assert "7 trials repeated these variants: with few combinations use `--sampler grid`" in notes(repeated)
     assert len(notes(replace(repeated, sampler="grid"))) == len(notes(one))
-    opened = search(tmp_path, 1, opens_holdout=True)
     assert opened.holdout_params == one.params
     assert len(notes(opened)) == 2
-    with pytest.raises(RefusedError, match="holdout of this study was opened"):
-        search(tmp_path, 1, opens_holdout=True)
 
 
 @pytest.mark.parametrize(

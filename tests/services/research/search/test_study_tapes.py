@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import msgspec
 import pytest
 from support.lake import add, lake_of
 from support.recordings import T0, TICKER
-from support.tapes import SETUP, swinging_tapes
+from support.tapes import SETUP, scheduler_here, swinging_tapes
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.services.research.backtest import BacktestRequest, unknown_lines
+from kalshi_cli.services.research.search.cluster import SchedulerAddress
 from kalshi_cli.services.research.search.optimize import OptimizeRequest, optimize, optimize_notes
 from kalshi_cli.services.research.search.study_tapes import list_tapes
 from kalshi_cli.services.research.tape_runs import BacktestSetup, merge_reports, run_backtest, split_by_tape
@@ -25,6 +27,12 @@ OTHER = (
     "or are of another version of kalshi"
 )
 AFTER_CLOSE = Ts(T0 + 10**12)
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[SchedulerAddress]:
+    with scheduler_here() as address:
+        yield address
 
 
 def test_files_and_recordings_of_a_lake_have_the_same_starts(tmp_path: Path) -> None:
@@ -51,12 +59,12 @@ def test_a_new_result_changes_the_results_and_not_the_content(tmp_path: Path) ->
     assert before._replace(results="") == after._replace(results="")
 
 
-def test_a_study_of_a_lake_has_the_result_of_its_files(tmp_path: Path) -> None:
+def test_a_study_of_a_lake_has_the_result_of_its_files(tmp_path: Path, scheduler: SchedulerAddress) -> None:
     tapes = swinging_tapes(tmp_path)
     lake = lake_of(tmp_path, *tapes).root
     base = OptimizeRequest(
         strategy="threshold", files=(), params=("buy_below=10c,35c", "sell_above=50c"), trials=2, sampler="grid",
-        windows=2, jobs=1,
+        windows=2, scheduler=scheduler,
     )  # fmt: skip
     told: list[str] = []
 
@@ -78,12 +86,12 @@ def test_a_study_of_a_lake_has_the_result_of_its_files(tmp_path: Path) -> None:
     assert views[0].rows[-1].params
 
 
-def test_a_study_of_files_is_cut_like_one_of_their_lake(tmp_path: Path) -> None:
+def test_a_study_of_files_is_cut_like_one_of_their_lake(tmp_path: Path, scheduler: SchedulerAddress) -> None:
     tapes, told = swinging_tapes(tmp_path), list[str]()
     since, until = Ts(T0 + 86_400_000 + 5_000), Ts(T0 + 4 * 86_400_000)
     base = OptimizeRequest(
         strategy="threshold", files=(), params=("buy_below=10c,35c", "sell_above=50c"), trials=2, sampler="grid",
-        windows=2, holdout=0, jobs=1, since=since, until=until,
+        windows=2, holdout=0, scheduler=scheduler, since=since, until=until,
     )  # fmt: skip
 
     def view_of(**changes: Any) -> OptimizeView:
@@ -102,10 +110,10 @@ def test_a_study_of_files_is_cut_like_one_of_their_lake(tmp_path: Path) -> None:
     assert first.start == since
 
 
-def test_fills_latency_interval_and_gaps_are_those_of_the_study(tmp_path: Path) -> None:
+def test_fills_latency_interval_and_gaps_are_those_of_the_study(tmp_path: Path, scheduler: SchedulerAddress) -> None:
     base = OptimizeRequest(
         strategy="threshold", files=swinging_tapes(tmp_path), params=("buy_below=10c,35c", "sell_above=50c"), trials=2,
-        sampler="grid", windows=2, jobs=1, study=tmp_path / "one.db",
+        sampler="grid", windows=2, scheduler=scheduler, study=tmp_path / "one.db",
     )  # fmt: skip
 
     def view_of(request: OptimizeRequest) -> OptimizeView:
@@ -132,11 +140,13 @@ def test_fills_latency_interval_and_gaps_are_those_of_the_study(tmp_path: Path) 
         view_of(msgspec.structs.replace(base, latency_ms=-1))
 
 
-def test_a_search_says_what_a_backtest_of_its_choice_does_and_warns_before_it_runs(tmp_path: Path) -> None:
+def test_a_search_says_what_a_backtest_of_its_choice_does_and_warns_before_it_runs(
+    tmp_path: Path, scheduler: SchedulerAddress
+) -> None:
     tapes, events = swinging_tapes(tmp_path), list[str]()
     base = OptimizeRequest(
         strategy="threshold", files=tapes[:3], params=("buy_below=10c,35c", "sell_above=95c"), trials=2, sampler="grid",
-        windows=2, jobs=1,
+        windows=2, scheduler=scheduler,
     )  # fmt: skip
 
     def view_of(request: OptimizeRequest, now: Ts = AFTER_CLOSE) -> OptimizeView:
@@ -174,13 +184,15 @@ def test_a_search_says_what_a_backtest_of_its_choice_does_and_warns_before_it_ru
     assert set(events) == {"run"}
 
 
-def test_a_study_names_the_results_that_changed_and_not_the_recordings(tmp_path: Path) -> None:
+def test_a_study_names_the_results_that_changed_and_not_the_recordings(
+    tmp_path: Path, scheduler: SchedulerAddress
+) -> None:
     tapes, results = swinging_tapes(tmp_path)[:3], tmp_path / "results.json"
     lake = lake_of(tmp_path, *tapes)
     other = "made with another set of results; it has 2 trials"
     base = OptimizeRequest(
         strategy="threshold", files=(), params=("buy_below=10c,35c", "sell_above=95c"), trials=2, sampler="grid",
-        windows=2, jobs=1,
+        windows=2, scheduler=scheduler,
     )  # fmt: skip
 
     def view_of(source: dict[str, Any], *files: Path) -> OptimizeView:
