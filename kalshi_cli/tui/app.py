@@ -224,7 +224,7 @@ class TopApp(OrderedKeysApp):
                 self._choose_lists()
         pages = [each for each in self.screen_stack if isinstance(each, MarketPage)]
         for page in pages:
-            if newest is not None and page.is_mounted:
+            if newest is not None:
                 page.show(self._state)
         self._has_news = self._has_news or newest is not None
         if not pages:

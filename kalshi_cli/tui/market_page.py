@@ -56,7 +56,9 @@ class MarketPage(Screen[None]):
         self._history.stop()
 
     def show(self, state: LiveEvent) -> None:
-        """Show the market in a state."""
+        """Show the market in a state; nothing while the page opens or closes, when it lacks parts."""
+        if not (self.query("#trades") and self.query("#own")):
+            return
         title = next((each.title for each in state.markets or () if each.ticker == self.ticker), "")
         book = next((each for each in state.books or () if each.ticker == self.ticker), None)
         head = Text(no_wrap=True, overflow="ellipsis")

@@ -22,8 +22,6 @@ def outcome_text(outcome: object, held: HeldByMarket) -> str:
         return change_sentence(outcome)
     if isinstance(outcome, OrderRow):
         return order_sentence(outcome)
-    if isinstance(outcome, PlanOutcome) and isinstance(next(iter(outcome.rows), None), CancelAllView):
-        return "; ".join(map(kill_sentence, outcome.rows))
     if isinstance(outcome, PlanOutcome):
         return closes_text(outcome) or "; ".join(cancel_sentence(in_own_terms(each, held)) for each in outcome.orders)
     return ""
@@ -40,12 +38,7 @@ def closes_text(outcome: object) -> str:
     """Return how much of each position a plan closed, or what the kill switch proved; empty for any other plan."""
     rows = outcome.rows if isinstance(outcome, PlanOutcome) else ()
     closed = [close_sentence(row) for row in rows if isinstance(row, CloseRow)]
-    return "; ".join([*closed, *(_kill_sentence(row) for row in rows if isinstance(row, CancelAllView))])
-
-
-def _kill_sentence(row: CancelAllView) -> str:
-    left = "unknown how many are left" if row.remaining is None else f"{row.remaining} left"
-    return f"{'Trading is halted: ' if row.halted else ''}canceled {row.canceled}, {left}"
+    return "; ".join([*closed, *(kill_sentence(row) for row in rows if isinstance(row, CancelAllView))])
 
 
 def close_sentence(row: CloseRow) -> str:

@@ -535,7 +535,7 @@ def test_the_kill_switch_wants_its_word(exchange: Served) -> None:
         await until(lambda: "EVERY order (2 now)" in shown(app), pilot)
         await pilot.press(*"kill", "enter")
         await until(lambda: exchange.resting() == [], pilot)
-        await until(lambda: "Trading is halted: canceled 2, 0 left" in shown(app), pilot)
+        await until(lambda: "Trading is halted; canceled 2 orders, 0 left" in shown(app), pilot)
         await until(lambda: "HALTED" in shown(app), pilot)
         await pilot.press("r", *"all is well", "enter")
         await until(lambda: "HALTED" not in shown(app), pilot)
