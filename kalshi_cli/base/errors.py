@@ -109,8 +109,9 @@ class ReadOnlyError(RefusedError):
         message: str = "KALSHI_READ_ONLY blocks all writes; nothing was sent",
         *,
         hint: str = "unset KALSHI_READ_ONLY to allow writes",
+        code: str = "",
     ) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, hint=hint, code=code)
 
 
 class ExchangeError(KalshiError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -103,10 +104,10 @@ class AccountService(PlanningService):
         """
         check_limit(limit)
         check_period(since, until)
-        history = page = self._client.all_fills(ticker or None, *((since, limit) if until is None else ()))
-        if until is not None:
-            page = [fill for fill in history if (since or 0) <= fill.ts < until][:limit]
-        elif since is not None or (limit is not None and len(page) == limit):
+        history = self._client.all_fills(ticker or None, *((since, limit) if until is None else ()))
+        first, end = since or 0, math.inf if until is None else until  # the exchange takes whole seconds
+        page = [fill for fill in history if first <= fill.ts < end][:limit]
+        if until is None and (since is not None or (limit is not None and len(page) == limit)):
             history = self._client.all_fills(ticker or None)
         return self._fill_rows(page, history[::-1])
 
