@@ -53,7 +53,7 @@ def scheduler_here() -> Iterator[SchedulerAddress]:
     It is connected to as to one that runs elsewhere.
     """
     with import_module("distributed").LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, host="127.0.0.1", protocol="tcp", dashboard_address=None,
-        silence_logs=60,
+        n_workers=1, threads_per_worker=1, processes=False, host="127.0.0.1", protocol="tcp",
+        dashboard_address="127.0.0.1:0", silence_logs=60,
     ) as cluster:  # fmt: skip
         yield SchedulerAddress(address=cluster.scheduler_address)
