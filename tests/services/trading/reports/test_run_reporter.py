@@ -593,10 +593,13 @@ def test_a_state_file_that_takes_nothing_down_any_more_is_a_failure(sim: Simulat
 
 
 def outcome(sim: Simulation, summary: RunSummary) -> Any:
-    """What a run did: its numbers, each request on the wire, each fill, and what the state file has."""
+    """What a run did: its numbers, each request on the wire, each fill, and what the state file has.
+
+    Not its latency, which the event log measures, so it is unknown where that is off.
+    """
     fills = [(fill.side, fill.price, fill.qty, fill.fee, fill.ts) for fill in sim.client.fills()]
     orders = [(order.side, order.price, order.qty, order.status) for order in sim.store.orders()]
-    return msgspec.structs.replace(summary, uptime_s=0.0), sim.wire.sent, fills, orders
+    return msgspec.structs.replace(summary, uptime_s=0.0, latency=None), sim.wire.sent, fills, orders
 
 
 def test_trading_is_the_same_with_all_of_it_on_off_or_broken(tmp_path: Path) -> None:
