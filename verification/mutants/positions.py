@@ -357,4 +357,20 @@ HELD = (
         "        self.revisions += 0",
         ("tests/core/account/test_strategy_positions.py",),
     ),
+    Mutant(
+        "the price at midnight parts yesterday from today",
+        "the loss of last night stops trading in the morning",
+        "core/state/trading_day.py",
+        "each.fees + (carried or 0))",
+        "each.fees)",
+        ("tests/core/state/test_trading_day.py",),
+    ),
+    Mutant(
+        "a gain without a price at midnight does not count",
+        "the gain of last night hides the loss of today",
+        "core/state/trading_day.py",
+        "+ self._unrealized(marks)[0] - hidden)",
+        "+ self._unrealized(marks)[0])",
+        ("tests/core/state/test_trading_day.py",),
+    ),
 )
