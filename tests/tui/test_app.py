@@ -397,7 +397,7 @@ def test_flatten_shows_the_plan_before_its_word(exchange: Served) -> None:
         await until(lambda: "worst allowed" in shown(app) and " s left" in shown(app), pilot)
         assert "1 of 2 positions can be closed now: proceeds $2.64" in shown(app)
         assert f"{TWO_SIDED}: 6 YES: best price $0.44" in shown(app)
-        assert app.screen.query_one(Input).value == "flatten"
+        await until(lambda: app.screen.query_one(Input).value == "flatten", pilot)
         assert held(exchange) == before, "the word came before the plan"
         await pilot.pause(QUIET_S + 0.2)
         await pilot.press("x", "enter")

@@ -24,6 +24,7 @@ from kalshi_cli.base.errors import (
 from kalshi_cli.base.units import Money, Price, Qty, Ts, show_price, show_qty
 from kalshi_cli.core.account.open_amends import has_terms, is_amend_open
 from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.market.order_book import FillEstimate
 from kalshi_cli.core.model.effects import AmendOrder, OrderRefused
 from kalshi_cli.core.model.intents import Amend
 from kalshi_cli.core.model.markets import Market
@@ -31,7 +32,16 @@ from kalshi_cli.core.model.messages import AmendEnded, Message, OrderState
 from kalshi_cli.core.model.order_terms import BID, outcome_price
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.services.orders.order_effect import OrderEffect, effect_at, effect_phrases, price_of, price_warnings
+from kalshi_cli.services.orders.order_effect import (
+    OrderEffect,
+    effect_at,
+    effect_phrases,
+    effect_warnings,
+    fill_phrase,
+    fills_now,
+    price_of,
+    price_warnings,
+)
 from kalshi_cli.services.orders.place import (
     RESOLVE_S,
     TRIES,
@@ -75,6 +85,7 @@ class AmendProposal(msgspec.Struct, frozen=True, kw_only=True):
     cost: Money
     fee: Money
     effect: OrderEffect
+    now: FillEstimate | None
 
     @property
     def side(self) -> Outcome:
@@ -104,8 +115,9 @@ def propose(entry: OrderEntry, order: Order, change: AmendRequest) -> tuple[Trad
         entry.store.record(verdict)
         raise refusal(verdict, entry.store.halt())
     cost, fee = price_of(verdict.wanted, engine)
-    closes = effect_at(engine, verdict.wanted)
-    return engine, AmendProposal(market=market, amend=verdict, change=change, cost=cost, fee=fee, effect=closes)
+    closes, now = effect_at(engine, verdict.wanted), fills_now(verdict.wanted, engine)
+    proposal = AmendProposal(market=market, amend=verdict, change=change, cost=cost, fee=fee, effect=closes, now=now)
+    return engine, proposal
 
 
 def amend_facts(env: str, proposal: AmendProposal) -> tuple[str, ...]:
@@ -118,21 +130,28 @@ def amend_facts(env: str, proposal: AmendProposal) -> tuple[str, ...]:
     return (
         f"{env}: change the order on {before.ticker} from {was} to {will} (= {other})",
         f"{outcome.upper()}: best bid {show_price(bid)}, best ask {show_price(ask)}",
+        *([fill_phrase(wanted, proposal.now, outcome)] if proposal.now is not None else []),
         *effect_phrases(proposal.effect, proposal.fee),
     )
 
 
 def amend_warnings(proposal: AmendProposal, collar: int | None) -> tuple[str, ...]:
-    """Return a warning about a new price that is far behind the market."""
+    """Warn of a position that the order opens or sells beside its words, and of a new price far behind the market."""
+    wanted, outcome = proposal.amend.wanted, proposal.change.outcome
+    warnings = effect_warnings(wanted, _action(wanted, outcome), proposal.effect)
     if proposal.change.price is None:
-        return ()
-    return price_warnings(proposal.market, proposal.amend.wanted, proposal.change.outcome, collar)
+        return warnings
+    return (*warnings, *price_warnings(proposal.market, wanted, outcome, collar))
+
+
+def _action(order: Order, outcome: Outcome) -> str:
+    return "buy" if (order.side is BID) == (outcome == "yes") else "sell"
 
 
 def _terms(order: Order, outcome: Outcome) -> str:
     """Return what is left of an order as a trade of this outcome: `buy 10 NO at $0.62`."""
-    action = "buy" if (order.side is BID) == (outcome == "yes") else "sell"
-    return f"{action} {show_qty(order.remaining)} {outcome.upper()} at {show_price(own_price(outcome, order.price))}"
+    price = show_price(own_price(outcome, order.price))
+    return f"{_action(order, outcome)} {show_qty(order.remaining)} {outcome.upper()} at {price}"
 
 
 def _intent(market: Market, order: Order, change: AmendRequest, now: Ts) -> Amend:

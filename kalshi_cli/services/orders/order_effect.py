@@ -45,9 +45,10 @@ class OrderEffect(msgspec.Struct, frozen=True, kw_only=True):
         sells: The limit price of `sold`.
         buys: The limit price of `bought`: one dollar less `sells`.
         own: The contracts of `sold` that are held.
-        pledged: Those of them that other open orders sell, perhaps first.
-        closed: The contracts that the order sells, after the pledged ones.
+        pledged: Those of them that other open orders sell, perhaps before what rests of this one.
+        closed: The contracts that the order sells: what fills at once, and the rest after the pledged ones.
         opened: The contracts that it buys.
+        turned: The contracts of other open orders that close now, and would open a position after this order.
         basis: The cost of the closed contracts without fees; 0 if it is unknown.
         maker_fee: The highest fee if the order rests; None for one that fills at once or never rests.
     """
@@ -60,6 +61,7 @@ class OrderEffect(msgspec.Struct, frozen=True, kw_only=True):
     pledged: Qty
     closed: Qty
     opened: Qty
+    turned: Qty = Qty(0)
     basis: Money
     maker_fee: Money | None = None
 
@@ -74,17 +76,19 @@ class OrderEffect(msgspec.Struct, frozen=True, kw_only=True):
         return notional(self.buys, self.opened)
 
 
-def order_effect(order: Order, position: Position, pending: Qty) -> OrderEffect:
+def order_effect(order: Order, position: Position, pending: Qty, at_once: Qty) -> OrderEffect:
     """Return the effect of what is left of an order.
 
-    `pending` is the open quantity of other orders on the same side of the book, which may sell the position first.
+    `pending` is the open quantity of other orders on the same side of the book, which may sell the position first, but
+    for the quantity that fills `at_once`.
     """
     is_bid = order.side is BID
     sold, bought = ("NO", "YES") if is_bid else ("YES", "NO")
     other = Price(ONE_DOLLAR - order.price)
     own = max(0, -position.qty if is_bid else position.qty)
-    pledged = 0 if order.reduce_only else min(own, pending)
-    closed = min(order.remaining, own - pledged)
+    first = min(own, at_once)
+    pledged = 0 if order.reduce_only else min(own - first, pending)
+    closed = first + min(order.remaining - at_once, own - first - pledged)
     return OrderEffect(
         sold=sold,
         bought=bought,
@@ -94,6 +98,7 @@ def order_effect(order: Order, position: Position, pending: Qty) -> OrderEffect:
         pledged=Qty(pledged),
         closed=Qty(closed),
         opened=Qty(0 if order.reduce_only else order.remaining - closed),
+        turned=Qty(max(0, min(own, pending) - (own - closed))),
         basis=Money(position.cost * closed // own if own else 0),
     )
 
@@ -106,12 +111,13 @@ def effect_at(engine: TradingEngine, order: Order) -> OrderEffect:
         if (each.side, each.subaccount) == (order.side, order.subaccount)
         and each.client_order_id != order.client_order_id  # the engine counts the proposed order too
     )
-    effect = order_effect(order, engine.state.ledger.position(order.ticker, order.subaccount), Qty(pending))
-    return msgspec.structs.replace(effect, maker_fee=_maker_fee(order, engine))
-
-
-def _maker_fee(order: Order, engine: TradingEngine) -> Money | None:
     now = fills_now(order, engine)
+    position = engine.state.ledger.position(order.ticker, order.subaccount)
+    effect = order_effect(order, position, Qty(pending), filled_at_once(order, now))
+    return msgspec.structs.replace(effect, maker_fee=_maker_fee(order, engine, now))
+
+
+def _maker_fee(order: Order, engine: TradingEngine, now: FillEstimate | None) -> Money | None:
     if order.tif is not TimeInForce.GTC or now is None or now.filled:
         return None
     schedule = engine.state.fees[order.ticker]
@@ -146,9 +152,16 @@ def fills_now(order: Order, engine: TradingEngine) -> FillEstimate | None:
     return book.cost(order.side, Qty(min(order.remaining, sum(reached))))
 
 
+def filled_at_once(order: Order, now: FillEstimate | None) -> Qty:
+    """Return how much of an order the book fills at once; 0 without a book, or if its kind forbids the fill."""
+    if now is None or order.post_only or (order.tif is TimeInForce.FOK and now.filled < order.remaining):
+        return Qty(0)
+    return now.filled
+
+
 def fill_phrase(order: Order, now: FillEstimate, outcome: Outcome) -> str:
     """Say how many contracts of an order the book fills now, at what price, and what becomes of the others."""
-    if now.average is None or order.post_only or (order.tif is TimeInForce.FOK and now.filled < order.remaining):
+    if now.average is None or not filled_at_once(order, now):
         return "Fills nothing now" + (", and rests" if order.tif is TimeInForce.GTC and not now.filled else "")
     average = show_price(own_price(outcome, now.average))
     if now.filled == order.remaining:
@@ -239,6 +252,16 @@ def effect_phrases(effect: OrderEffect, fee: Money) -> tuple[str, ...]:
 def _fee_phrase(effect: OrderEffect, fee: Money) -> str:
     """Return the highest fee of a part of an order, and whether a resting order pays none."""
     return f"fee up to {show_most(fee)}" + (" (none if it rests)" if fee and effect.maker_fee == 0 else "")
+
+
+def effect_warnings(order: Order, action: str, effect: OrderEffect) -> tuple[str, ...]:
+    """Warn of what an order does beside its words: it sells what is held, opens a position, or can do nothing."""
+    sold, warnings = effect.sold, [effect_note(order.ticker, action, effect)]
+    if effect.turned:
+        warnings.append(f"After it, your open orders to sell {show_qty(effect.turned)} {sold} buy {effect.bought}")
+    if order.reduce_only and not effect.own:
+        warnings.append(f"You hold no {sold} of {order.ticker}, so this reduce-only order does nothing")
+    return tuple(filter(None, warnings))
 
 
 def effect_note(ticker: str, action: str, effect: OrderEffect) -> str:

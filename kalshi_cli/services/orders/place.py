@@ -42,8 +42,8 @@ from kalshi_cli.services.monitoring.health import require_synced_clock
 from kalshi_cli.services.orders.order_effect import (
     OrderEffect,
     effect_at,
-    effect_note,
     effect_phrases,
+    effect_warnings,
     fill_phrase,
     fill_warnings,
     fills_now,
@@ -490,8 +490,7 @@ def place_warnings(ticket: OrderTicket, proposal: OrderProposal, collar: int | N
     market, order, warnings = proposal.market, proposal.submit.order, []
     if market.yes_bid is market.yes_ask is market.last is None:
         warnings.append("This market has no quotes and no trades yet, so the price could not be compared")
-    if text := effect_note(ticket.ticker, ticket.action, proposal.effect):
-        warnings.append(text)
+    warnings.extend(effect_warnings(order, ticket.action, proposal.effect))
     if proposal.now is not None:
         warnings.extend(fill_warnings(order, proposal.now))
     if ticket.tif is TimeInForce.GTC:

@@ -114,9 +114,32 @@ def test_an_order_beside_others_that_sell_the_position_says_what_is_left_to_sell
     assert f"Your open orders already sell your 3 YES of {TWO_SIDED}" in told
     assert "if they fill first, this order buys 1 NO at $0.50" in told
     reducing = ("--reduce-only", "--tif", "ioc", "--dry-run")
-    assert "open orders" not in program("sell", TWO_SIDED, "1", "@0.44", *reducing).err
+    told = plain(program("sell", TWO_SIDED, "1", "@0.44", *reducing).err)
+    assert "already sell" not in told
+    assert "After it, your open orders to sell 1 YES buy NO" in told
     told = plain(program("buy", TWO_SIDED, "4", "@0.56", "--no", *reducing).err)
     assert "this order sells 3 YES at $0.44" in told
+
+
+def test_an_order_that_fills_now_sells_the_position_before_those_that_rest(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3")
+    order_id = program("sell", TWO_SIDED, "2", "@0.49", "--json").json["order_id"]
+    told = plain(program("buy", TWO_SIDED, "5", "@0.58", "--no", "--dry-run").err)
+    assert "Closes 3 of your 3 YES" in told
+    assert "this order sells 3 YES at $0.42, then buys 2 NO at $0.58" in told
+    assert "After it, your open orders to sell 2 YES buy NO" in told
+    changed = plain(program("order", "amend", order_id, "--price", "0.44", "--dry-run").err)
+    assert "Fills now: all 2 at $0.44 on average" in changed
+    assert program("close", TWO_SIDED, "--cancel-orders").code == 0
+    order_id = program("sell", TWO_SIDED, "2", "@0.49", "--json").json["order_id"]
+    changed = plain(program("order", "amend", order_id, "--price", "0.42", "--dry-run").err)
+    assert f"You hold no YES of {TWO_SIDED}: this order buys 2 NO at $0.58" in changed
+
+
+def test_a_reduce_only_order_without_a_position_says_that_it_does_nothing(exchange: Served) -> None:
+    told = plain(program("sell", TWO_SIDED, "2", "@0.44", "--reduce-only", "--tif", "ioc", "--dry-run").err)
+    assert f"You hold no YES of {TWO_SIDED}, so this reduce-only order does nothing" in told
 
 
 def test_an_order_from_elsewhere_that_ended_has_the_words_of_the_time_when_it_was_placed(exchange: Served) -> None:
