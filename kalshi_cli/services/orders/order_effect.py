@@ -45,7 +45,7 @@ class OrderEffect(msgspec.Struct, frozen=True, kw_only=True):
         sells: The limit price of `sold`.
         buys: The limit price of `bought`: one dollar less `sells`.
         own: The contracts of `sold` that are held.
-        pledged: Those of them that other open orders sell, perhaps before what rests of this one.
+        pledged: Those of them that other open orders sell, perhaps before the resting part of this one.
         closed: The contracts that the order sells: what fills at once, and the rest after the pledged ones.
         opened: The contracts that it buys.
         turned: The contracts of other open orders that close now, and would open a position after this order.
@@ -255,7 +255,7 @@ def _fee_phrase(effect: OrderEffect, fee: Money) -> str:
 
 
 def effect_warnings(order: Order, action: str, effect: OrderEffect) -> tuple[str, ...]:
-    """Warn of what an order does beside its words: it sells what is held, opens a position, or can do nothing."""
+    """Warn of what an order does beside its words: it sells the position, opens a position, or can do nothing."""
     sold, warnings = effect.sold, [effect_note(order.ticker, action, effect)]
     if effect.turned:
         warnings.append(f"After it, your open orders to sell {show_qty(effect.turned)} {sold} buy {effect.bought}")

@@ -1050,3 +1050,23 @@ def test_the_scripts_do_reach_what_they_are_about() -> None:
     desk, raised = play([("hold", {"KXA"}, "warning"), ("hold", set(), "warning"), ("happen", "DRIFT", "KXB")])
     assert raised == {("POSITION_LIMIT", "KXA"), ("DRIFT", "KXB")}
     assert [notice.kind for notice in desk.told] == ["firing", "resolved", "event"]
+
+
+# -- what other programs know ---------------------------------------------------------------------------------------
+
+
+def test_an_alert_about_an_order_ends_when_its_outcome_is_known(desk: Desk) -> None:
+    assert desk.happens("ORDER_UNKNOWN", "order-0") == ["firing ORDER_UNKNOWN order-0 1"]
+    desk.now = Ts(desk.now + QUIET)
+    desk.board.confirmed(lambda order: order == "order-0", desk.now)
+    assert desk.matter("ORDER_UNKNOWN", "order-0").ended is None
+    desk.board.confirmed(lambda order: False, desk.now)
+    assert desk.matter("ORDER_UNKNOWN", "order-0").ended == desk.now
+
+
+def test_an_incident_that_was_sent_before_the_board_existed_is_taken_over_once_and_its_end_is_sent(desk: Desk) -> None:
+    for _ in range(2):
+        desk.board.take_over(CHECK, breach("state.db", "STATE_UNUSABLE"), desk.now)
+    assert desk.decide() == [], "it was sent already"
+    desk.now = Ts(desk.now + MINUTE)
+    assert desk.finds() == ["resolved STATE_UNUSABLE state.db 1"]
