@@ -12,7 +12,7 @@ _zone: tzinfo | None = UTC
 
 
 _is_asked = False
-"""Whether plain text has this zone too, because an option of the command asked for it."""
+"""True if plain text has this zone too, because an option of the command asked for it."""
 
 
 def set_time_zone(name: str, *, is_asked: bool = False) -> None:
