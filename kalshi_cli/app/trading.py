@@ -354,11 +354,10 @@ class RunModes:
             )  # fmt: skip
             stack.enter_context(run_inputs(resources, strategies, recorder.heard, lambda: tuple(markets)))
             begun.pop_all()
-            resources.note(
-                f"Recording {pluralize(len(markets), 'market')} to {request.path or 'the lake'}; press Ctrl-C to stop"
-            )
             until = None if request.duration_s is None else clock.monotonic() + request.duration_s
-            with StopSignals(clock, feed.request) as signals:
+            with StopSignals(clock, feed.request) as signals:  # before the line that names Ctrl-C
+                where = request.path or "the lake"
+                resources.note(f"Recording {pluralize(len(markets), 'market')} to {where}; press Ctrl-C to stop")
                 for message in feed:
                     if isinstance(message, MarketChange):
                         recorder.watch(message.market, message.fees, message.family)
