@@ -458,7 +458,7 @@ def test_lines_that_hold_no_market_are_no_recording(exchange: Served) -> None:
     assert_refused(ended, 2, "No market found in tape.jsonl", "kalshi record")
 
 
-def test_a_recording_without_a_line_is_refused_as_empty() -> None:
+def test_a_recording_without_a_line_is_refused_as_empty(exchange: Served) -> None:
     Path("tape.jsonl").write_text("")
     ended = program("backtest", "tape.jsonl", "--strategy", "spike")
     assert_refused(
