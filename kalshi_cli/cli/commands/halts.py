@@ -110,7 +110,7 @@ def _offer_resets(kalshi: Kalshi, *, is_wanted: bool) -> None:
 
     groups, failed = kalshi.trading.triggered_groups(), list[KalshiError]()
     for group_id, name in zip(groups, short_ids(groups), strict=True):
-        command = f"`kalshi order group reset {name}`"
+        command = "`kalshi resume --reason TEXT --reset-groups`"
         text = f"Order group {name} is still triggered: the loop can place no order in it, not even an exit"
         if not (is_wanted or sys.stdin.isatty()):
             warn(f"{text}. To let it trade: {command}")

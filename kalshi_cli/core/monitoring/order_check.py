@@ -11,7 +11,7 @@ from kalshi_cli.base.units import Ts, format_ts, show_qty
 from kalshi_cli.core.account.order_index import OWN_ID
 from kalshi_cli.core.model.order_terms import own_terms
 from kalshi_cli.core.model.orders import Order, OrderStatus, is_refused_here
-from kalshi_cli.core.monitoring.check_report import Breach, Measure, breach, warning
+from kalshi_cli.core.monitoring.check_report import Breach, Measure, breach, critical, warning
 from kalshi_cli.core.risk.guards import UNCONFIRMED_ALERT_MS, UNCONFIRMED_STATUSES
 
 LATE_MS = 10_000
@@ -115,18 +115,13 @@ def orders_in_triggered_groups(
 ) -> list[Breach]:
     """Return triggered groups, and orders that still rest in one.
 
-    With `is_blocking` a loop trades and can place nothing in them: critical like the alert, which was sent before.
+    With `is_blocking` a loop trades and can place nothing in them: critical, like the loop's own alert.
     """
-    text = "triggered; it accepts no orders"
-    closed = [warning("GROUP_TRIGGERED", group, text, "reset") for group in sorted(triggered)]
+    text, found = "triggered; it accepts no orders", warning
     if is_blocking:
-        text += ", so the running loop cannot trade or exit: kalshi order group reset {}"
-        closed = [
-            msgspec.structs.replace(
-                each, severity="critical", value=text.format(each.subject[:SHORT_ID_LENGTH]), sent_as=each.code
-            )
-            for each in closed
-        ]
+        text += ", so the running loop cannot trade or exit: kalshi resume --reason TEXT --reset-groups"
+        found = critical
+    closed = [found("GROUP_TRIGGERED", group, text, "reset") for group in sorted(triggered)]
     inside = [each.order for each in resting if each.order.order_group_id in triggered]
     where = "resting in triggered group"
     return closed + [

@@ -99,7 +99,7 @@ _HINTS = {
     "exchange_is_paused": "the exchange is paused, and cancels are rejected too; see `kalshi exchange`",
     "market_inactive": "the market is closed or paused; the exchange cancels its resting orders itself",
     "fill_or_kill_insufficient_resting_volume": "nothing traded; there is not enough size at this price",
-    "order_group_triggered": "the order group accepts no orders until `kalshi order group reset ID`",
+    "order_group_triggered": "the order group accepts no orders until `kalshi resume --reason TEXT --reset-groups`",
     "order_already_exists": "this client order id was used before and cannot be used again",
     "deprecated_v1_order_endpoint": "kalshi is too old for the exchange; update it",
     "invalid_order_size": "a count must be greater than zero, in steps of 0.01",

@@ -153,10 +153,9 @@ class KillSwitch:
         if groups is not None:
             self._trigger(self._listed(), min(self._until, self._clock.monotonic() + GROUPS_S))
         if self._triggered:
-            ids = short_ids([*self._triggered][:5])
-            which = ids[0] if len(ids) == 1 else f"ID ({', '.join(ids)})"
-            text = f"{pluralize(len(self._triggered), 'order group')} triggered; after a resume, to use one again:"
-            self._say(f"{text} kalshi order group reset {which}")
+            ids = ", ".join(short_ids([*self._triggered][:5]))
+            text = f"{pluralize(len(self._triggered), 'order group')} triggered ({ids}); to resume and reset those of"
+            self._say(f"{text} loops: kalshi resume --reason TEXT --reset-groups; others: kalshi order group reset ID")
         resting = self._emptied({} if is_gone else self._known)
         left = tuple((self._known if resting is None else resting).values())
         ended = self._ended_before(since)

@@ -140,7 +140,7 @@ _HINTS = {
     "LIVE_ORDERS": "see `kalshi order list`; the limit is risk.max_live_orders",
     "CHURN": "wait until less has traded within the hour; the limit is risk.max_churn",
     "EXPOSURE": "see `kalshi positions` and `kalshi order list`; the limit is risk.max_exposure",
-    "GROUP_TRIGGERED": "the order group accepts no orders until `kalshi order group reset ID`",
+    "GROUP_TRIGGERED": "the order group accepts no orders until `kalshi resume --reason TEXT --reset-groups`",
     "SELF_CROSS": "cancel that order first: `kalshi cancel ID`, with the id above",
     "BAD_FLAGS": "see `kalshi order place -h`",
     "NOT_RESTING": "only a resting order can be amended; see `kalshi order list` or `kalshi order reconcile`",

@@ -118,7 +118,7 @@ def _until_reset(group_id: str, shard: int) -> str:
     name = group_id[:SHORT_ID_LENGTH]
     return (
         f"Order group {name} was triggered: no strategy can place orders on shard {shard} until"
-        f" `kalshi order group reset {name}`"
+        " `kalshi resume --reason TEXT --reset-groups`"
     )
 
 

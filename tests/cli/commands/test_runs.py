@@ -298,7 +298,7 @@ def test_a_resume_on_a_terminal_offers_to_reset_a_triggered_order_group(
     said = " ".join(asked.err.split())
     question = "is still triggered: the loop can place no order in it, not even an exit. Reset it now?"
     assert f"Order group {group_id[:8]} {question} n leaves the loop blocked. [Y/n]" in said
-    reset = f"`kalshi order group reset {group_id[:8]}`"
+    reset = "`kalshi resume --reason TEXT --reset-groups`"
     assert f"Not reset: the loop can neither trade nor exit. To let it trade: {reset}" in said
     monkeypatch.setattr("sys.stdin", Keyboard(""))
     assert "Not reset" in program("resume", "--reason", "checked").err, "the end of input is no answer"

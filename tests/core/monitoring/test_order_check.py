@@ -97,11 +97,10 @@ def test_a_triggered_group_warns_and_an_order_that_rests_in_it_is_critical() -> 
     assert orders_in_triggered_groups(resting, ()) == []
 
 
-def test_a_triggered_group_that_blocks_a_loop_is_critical_and_sent_as_a_warning() -> None:
+def test_a_triggered_group_that_blocks_a_loop_is_critical_also_for_alert_channels() -> None:
     (found,) = orders_in_triggered_groups((), {"01234567-89ab"}, is_blocking=True)
-    assert (found.severity, found.as_sent.severity, found.as_sent.code) == ("critical", "warning", "GROUP_TRIGGERED")
-    assert found.as_sent.as_sent == found.as_sent, "sent as it is"
-    assert found.value.endswith("the running loop cannot trade or exit: kalshi order group reset 01234567")
+    assert (found.severity, found.as_sent) == ("critical", found)
+    assert found.value.endswith("cannot trade or exit: kalshi resume --reason TEXT --reset-groups")
 
 
 def sent(refused: int, taken: int, **changes: Any) -> list[Order]:

@@ -493,6 +493,18 @@ def test_each_stop_after_a_resume_is_told_and_closes_again_and_what_comes_on_top
         desk.resume()
 
 
+def test_a_group_that_stays_triggered_after_a_kill_switch_stops_the_loop_again_once(desk_of: Open) -> None:
+    desk = desk_of(on_critical="pause")
+    group = breach("0123456789", "GROUP_TRIGGERED", "critical")
+    told = desk.check(group, source="check orders")
+    assert told == ["[sim] CRITICAL GROUP_TRIGGERED 01234567", "[sim] WARNING PAUSED_BY_ALERT account"]
+    desk.check(replace(group, severity="warning"), source="check orders")
+    desk.resume()
+    desk.clock.advance(60.0)
+    assert desk.check(group, source="check orders") == []
+    assert desk.store.halt().state is TradingState.ACTIVE, "the user was told, and resumed"
+
+
 @pytest.mark.parametrize("how", ["resume", "pause file"])
 def test_a_channel_for_critical_alerts_hears_of_every_stop(desk_of: Open, tmp_path: Path, how: str) -> None:
     desk = desk_of(on_critical="pause", sinks={"phone": AlertChannel(url=PHONE.url, tiers=("critical",))})

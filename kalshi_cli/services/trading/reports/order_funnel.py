@@ -27,7 +27,7 @@ RULE_OF_CODE = {
     "DAILY_LOSS": "risk.max_daily_loss",
     "EVENT_EXPOSURE": "risk.max_event_exposure",
     "EXPOSURE": "risk.max_exposure",
-    "GROUP_TRIGGERED": "kalshi order group reset ID",
+    "GROUP_TRIGGERED": "kalshi resume --reason TEXT --reset-groups",
     "HALTED": "kalshi status",
     "LIVE_ORDERS": "risk.max_live_orders",
     "LOCKED": "kalshi lock; to unlock: kalshi unlock TICKER",

@@ -313,7 +313,7 @@ def triggered_group_text(group_id: str) -> tuple[str, str]:
     name = group_id[:SHORT_ID_LENGTH]
     return (
         f"Order group {name} is triggered: no new orders in it, including exits. Run:",
-        f"    kalshi order group reset {name}",
+        "    kalshi resume --reason TEXT --reset-groups",
     )
 
 

@@ -348,7 +348,7 @@ def test_a_triggered_order_group_is_told_with_the_command_that_resets_it(sim: Si
     assert (status(sim).triggered_groups, said(sim)) == ((), "")
     sim.store.save_order_group(RunGroup("group-2", 1, is_triggered=True))
     assert status(sim).triggered_groups == ("group-2",)
-    assert said(sim).splitlines()[-1].strip() == "kalshi order group reset group-2"
+    assert said(sim).splitlines()[-1].strip() == "kalshi resume --reason TEXT --reset-groups"
 
 
 # -- the block of a running loop --------------------------------------------------------------------------------------
@@ -400,7 +400,7 @@ def test_the_block_of_a_loop_says_why_it_is_reducing_and_which_group_is_triggere
     assert "triggered" not in before
     assert "  REDUCE-ONLY: API_GUARD: kalshi resume ends it\n" in after
     assert "Order group group-1 is triggered: no new orders in it, including exits. Run:\n" in after
-    assert "    kalshi order group reset group-1" in after.splitlines()
+    assert "    kalshi resume --reason TEXT --reset-groups" in after.splitlines()
     assert "of-somebody" not in after
 
 
