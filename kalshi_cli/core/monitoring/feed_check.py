@@ -9,7 +9,7 @@ from kalshi_cli.base.units import format_ts
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import ExchangeStatus
 from kalshi_cli.core.monitoring.check_report import Breach, breach, critical, note, warning
-from kalshi_cli.core.state.exchange_state import pause_of, shards
+from kalshi_cli.core.state.exchange_state import SEVERITY, pause_of, shards
 
 _NEXT, _MORE = re.compile(r"; (?=\S+: |and \d+ more$)"), re.compile(r"and \d+ more")
 _SIGHT = ("BLIND", "SIGHTED")
@@ -48,21 +48,20 @@ def excused_by_pause(breaches: Iterable[Breach], why: str) -> list[Breach]:
     return [note(each.code, each.subject, f"{each.value} ({why})", each.limit) for each in breaches]
 
 
-_SEVERITY = {"EXCHANGE_PAUSED": "critical", "TRADING_PAUSED": "warning"}
 _WORDS = {"EXCHANGE_PAUSED": "paused, cancels are rejected too", "TRADING_PAUSED": "trading paused; cancels work"}
 
 
 def pauses(status: ExchangeStatus, planned: str) -> list[Breach]:
     """Return a breach for each paused shard, or a note if the pause is `planned` (its description, or empty).
 
-    Codes and subjects equal those of a loop's alerts about the same pause.
+    Codes, subjects and severities equal those of a loop's alerts about the same pause.
     """
     resume = status.estimated_resume
     when = f", until about {format_ts(resume)}" if resume is not None else ""
     why = f" ({planned})" if planned else ""
     return [
         breach(
-            "note" if planned else _SEVERITY[code], code, f"shard {shard}", f"{_WORDS[code]}{when}{why}",
+            "note" if planned else SEVERITY[code], code, f"shard {shard}", f"{_WORDS[code]}{when}{why}",
             "open for trading",
         )
         for shard in sorted(shards(status))

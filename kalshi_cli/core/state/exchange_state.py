@@ -15,6 +15,9 @@ from kalshi_cli.core.model.exchange import ExchangeStatus
 from kalshi_cli.core.model.messages import AccountVisibility, ExchangeChange, Message
 from kalshi_cli.core.state.state import EngineState
 
+SEVERITY = {"EXCHANGE_PAUSED": "critical", "TRADING_PAUSED": "warning"}
+"""The severity of a pause that was not announced: in a pause of trading, cancels still work."""
+
 Reactions = dict[type[Message], Callable[[Any], list[Effect]]]
 
 
@@ -83,7 +86,7 @@ def _told(message: ExchangeChange, shard: int, pause: str) -> AlertRaised:
     subject = f"shard {shard}"
     if not pause:
         return AlertRaised(message.ts, "info", "EXCHANGE_RESUMED", subject, "Orders and cancels are accepted again")
-    tier = "info" if message.is_announced else "critical"
+    tier = "info" if message.is_announced else SEVERITY[pause]
     return AlertRaised(message.ts, tier, pause, subject, _words(message.status, pause))
 
 

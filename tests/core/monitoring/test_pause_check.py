@@ -7,8 +7,14 @@ from typing import Any
 import pytest
 
 from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import ExchangeStatus, ShardStatus
+from kalshi_cli.core.model.messages import ExchangeChange
 from kalshi_cli.core.monitoring.feed_check import pauses
+from kalshi_cli.core.state.exchange_state import exchange_reactions
+from kalshi_cli.core.state.state import EngineState
+
+NOW = Ts(1_767_225_600_000)
 
 
 def status(*shards: tuple[bool, bool], exchange: bool = True, trading: bool = True, **more: Any) -> ExchangeStatus:
@@ -42,6 +48,13 @@ def test_what_takes_no_cancels_is_critical_and_what_takes_no_orders_a_warning(
 ) -> None:
     assert found(of) == expected
     assert [severity for _, severity, _ in found(of, "weekly maintenance")] == ["note"] * len(expected)
+
+
+def test_a_loop_and_the_check_give_a_pause_the_same_severity() -> None:
+    for of in (status(trading=False), status(exchange=False, trading=False), status((True, True), (True, False))):
+        told = exchange_reactions(EngineState(now=NOW), lambda: None)[ExchangeChange](ExchangeChange(NOW, of))
+        said = [(each.subject, each.tier, each.code) for each in told if isinstance(each, AlertRaised)]
+        assert said == found(of)
 
 
 def test_a_pause_says_until_when_and_why_where_that_is_known() -> None:
