@@ -30,7 +30,17 @@ def protect_memory() -> None:
 
 
 def run() -> None:
-    """Run the command line and end the process with its exit code."""
+    """Run the command line and end the process with its exit code.
+
+    A signal while the program loads waits until it is loaded: an interrupted import would print a traceback.
+    """
+    # Signals that `nohup` ignores stay ignored.
+    stops = [
+        each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN
+    ]
+    held: list[int] = []
+    for number in stops:
+        signal.signal(number, lambda number, _frame: held.append(number))
     from kalshi_cli.base.clock import SystemClock  # imported before the slow modules, to measure their start
 
     started_s = SystemClock().monotonic()
@@ -43,21 +53,18 @@ def run() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode))
     from kalshi_cli.base.errors import TerminationRequested
-    from kalshi_cli.cli.kill_signals import hold_early
+    from kalshi_cli.cli.kill_signals import install
+    from kalshi_cli.cli.main import exit_code_after, main
 
     def terminate(_number: int, _frame: object) -> None:
         raise TerminationRequested
 
-    for number in (signal.SIGTERM, signal.SIGHUP):  # signals that `nohup` ignores stay ignored
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, terminate)
-    hold_early(sys.argv[1:])
-    from kalshi_cli.cli.main import exit_code_after, main
-
+    interrupt = signal.default_int_handler
     try:
-        code = main(started_s=started_s)
-    except KeyboardInterrupt as interrupt:  # interrupted just after the command finished
-        code = exit_code_after(interrupt)
+        install({each: interrupt if each is signal.SIGINT else terminate for each in stops}, sys.argv[1:], held)
+        code = main(started_s=started_s, held=held)
+    except KeyboardInterrupt as error:  # interrupted just before the command began, or just after it finished
+        code = exit_code_after(error)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the work is done: a signal must not replace the exit code
     sys.exit(code)

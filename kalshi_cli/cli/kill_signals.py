@@ -1,13 +1,10 @@
-"""Signals during the kill switch: the first one never prevents the cancels.
-
-This module is loaded before the rest of the program, so that it handles signals from the start.
-"""
+"""Signals during the kill switch: the first one never prevents the cancels."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import Any
@@ -23,22 +20,35 @@ TWIN_S = 1.0
 """`timeout` sends its signal to the program and then to its process group: within this time the second is the same."""
 
 _early: list[int] = []
-"""Signals that arrived while the program was loading."""
+"""Signals that arrived before the kill switch began."""
 _before: dict[signal.Signals, Any] = {}
 
 
-def hold_early(words: Sequence[str]) -> None:
-    """Hold every signal back while the program loads, if this command line runs the kill switch."""
-    if _COMMAND not in words:
+def install(handlers: Mapping[signal.Signals, Any], words: Sequence[str], held: list[int]) -> None:
+    """Install the handlers of signals once the program is loaded; `held` are the signals that arrived before.
+
+    If this command line runs the kill switch, it takes the held signals and goes on holding them back.
+    """
+    if not _runs_kill_switch(words):
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         return
+    _before.update(handlers)
+    for number in handlers:
+        signal.signal(number, lambda number, _frame: _early.append(number))
+    _early.extend(held)
+    held.clear()
+
+
+def _runs_kill_switch(words: Sequence[str]) -> bool:
+    if _COMMAND not in words:
+        return False
     before, last = [], ""
     for word in words[: words.index(_COMMAND)]:
         if not word.startswith("-") and not last.startswith("--"):  # neither an option nor its value
             before.append(word)
         last = word
-    if before not in ([], ["order"]):
-        return  # another command has this word among its arguments
-    _before.update(_handled(lambda number, _frame: _early.append(number)))
+    return before in ([], ["order"])  # otherwise another command has this word among its arguments
 
 
 def _handled(handler: Callable[[int, FrameType | None], None]) -> dict[signal.Signals, Any]:

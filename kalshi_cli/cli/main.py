@@ -13,6 +13,7 @@ from errno import EBADF
 from functools import cache
 from importlib import import_module
 from itertools import pairwise
+from signal import SIGINT
 from typing import Any, cast
 
 import typer
@@ -245,10 +246,11 @@ CliUsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """The base of the parser's errors, for which typer has no public name."""
 
 
-def main(argv: Sequence[str] | None = None, *, started_s: float | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, started_s: float | None = None, held: Sequence[int] = ()) -> int:
     """Run one command line and return its exit code. Nothing is raised; a traceback is shown only for a bug.
 
-    `started_s` is the start of the program on the monotonic clock: the time limit of a check counts from it.
+    `started_s` is the start of the program on the monotonic clock: the time limit of a check counts from it. `held` are
+    the signals that arrived while the program was loading.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     flags = GlobalOptions(started_s=started_s)
@@ -256,6 +258,8 @@ def main(argv: Sequence[str] | None = None, *, started_s: float | None = None) -
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # the terminal may not have this character
     try:
+        if held:
+            raise KeyboardInterrupt if held[0] == SIGINT else TerminationRequested
         return _run(words, flags)
     except BrokenPipeError:
         return ExitCode.OK

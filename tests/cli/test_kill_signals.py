@@ -81,6 +81,17 @@ def test_signals_while_the_program_is_loaded_prevent_no_cancel(
     assert (ended.returncode, "the cancels continue" in ended.stderr) == (7, True), ended.stderr
 
 
+@pytest.mark.parametrize("when", ["kalshi_cli.base.clock", "kalshi_cli.cli.main"])
+@STOPS
+def test_a_signal_while_any_other_command_is_loaded_ends_it_with_one_line(number: signal.Signals, when: str) -> None:
+    code, word = (130, "interrupted") if number is signal.SIGINT else (143, "terminated")
+    for words, wanted in ((["strategies"], word), (["strategies", "--json"], f'"code": "{word}"')):
+        line = [sys.executable, "-c", LOADING.replace("kalshi_cli.cli.main", when), str(int(number)), *words]
+        ended = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+        assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (code, "", 1), ended
+        assert wanted in ended.stderr
+
+
 def test_another_command_that_names_it_is_interrupted_as_ever(exchange: Served) -> None:
     line = [sys.executable, "-c", LOADING, str(int(signal.SIGTERM)), "resume", "--reason", "cancel-all"]
     ended = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
