@@ -46,7 +46,8 @@ ExchangeJson = NewType("ExchangeJson", object)
 Verdict = NewType("Verdict", str)
 """OK, WARNING, CRITICAL or UNKNOWN, shown in color."""
 TradingStateCell = NewType("TradingStateCell", str)
-"""The trading state. A pause is shown as `paused`; JSON has `halted`, and a field `paused` beside it."""
+"""The trading state. A pause is shown as `paused`; JSON has `halted`, and a field `paused` beside it. Active trading
+whose account cannot be read is shown as `blind`; JSON has `active`, and a field `blind_since` beside it."""
 
 MISSING = "—"
 
@@ -95,7 +96,7 @@ _WIRE: dict[Any, Write] = {
     TruncatableText: safe_text,
     ShortId: safe_text,
     Verdict: safe_text,
-    TradingStateCell: lambda state: "halted" if state == "paused" else safe_text(state),
+    TradingStateCell: lambda state: {"paused": "halted", "blind": "active"}.get(state) or safe_text(state),
     ExchangeJson: _loose,
 }
 

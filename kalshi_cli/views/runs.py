@@ -214,7 +214,7 @@ class StatusView(OutputRow, frozen=True, kw_only=True):
     as_of: Ts | None
 
     named = names(
-        running="is_running", state="halt.standing", paused="halt.is_pause", state_code="halt.code",
+        running="is_running", state="state", paused="halt.is_pause", state_code="halt.code",
         state_reason="halt.reason", state_since="halt.since", strategy="cycle.strategy",
         started="cycle.started", last_cycle="cycle.completed", cycles="cycle.cycles",
         no_book="running.no_book", waiting="running.waiting", cash="running.cash",

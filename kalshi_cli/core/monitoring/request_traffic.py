@@ -78,7 +78,9 @@ def failing(
         if (known := [share for share in pair if share is not None]) and len(known) == len(pair)
     ]
     for measure in measures:
-        breaches = measure.breach("API_ERRORS", "requests", f"{measure.value:g}% of requests failed")
+        short, long = LONG if measure.label == "api_errors_hour_pct" else SOON
+        said = f"{measure.value:g}% of requests failed, in the last {short} minutes and in the last {long}"
+        breaches = measure.breach("API_ERRORS", "requests", said)
         if breaches:
             return breaches, measures
     return (), measures

@@ -236,12 +236,23 @@ def stream(
 def feeds(status: RunStatus, now: Ts, config: Config, pause: str = "") -> tuple[Verdict, str, str]:
     """Check the age of the running loop's feed as `check feed` does, its order books, and that it is not stalled.
 
+    Without a loop, check that the last one was not killed: nothing manages what it left.
     `pause` says why the exchange is quiet, which excuses silence; it does not excuse a loop that completes no cycle.
     """
     from kalshi_cli.services.monitoring.checks.feed import NEW_MS, feed_age, is_polled
 
+    if status.is_abandoned and status.cycle is not None:
+        last = f"its last cycle was {(now - status.cycle.completed) / 1000:.0f} s ago"
+        return Verdict.WARNING, f"the last loop was killed; {last}", "see `kalshi runbook heartbeat-lost`"
     if not status.is_running:
         return Verdict.OK, "no trading loop is running, so there is no feed", ""
+    if status.blind_since is not None:
+        seconds = (now - status.blind_since) / 1000
+        return (
+            Verdict.CRITICAL,
+            f"the loop could not read the account for {seconds:.0f} s",
+            "see `kalshi runbook BLIND`",
+        )
     pulse = status.running
     if pulse is None:
         is_new = status.locked_since is not None and now - status.locked_since < NEW_MS

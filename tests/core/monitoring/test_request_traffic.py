@@ -74,6 +74,13 @@ def test_the_measures_are_the_lesser_share_of_each_pair_of_windows() -> None:
     assert failing(minutes((0, 5, 5)), NOW, "5", "20")[1] == []
 
 
+def test_a_breach_names_its_windows_so_that_an_outage_that_is_over_is_not_taken_for_one_that_lasts() -> None:
+    (now,), _ = failing(minutes((0, 50, 15)), NOW, "5", "20")
+    (over,), _ = failing(minutes((0, 5, 0), (5, 50, 25)), NOW, "5", "20")
+    assert (now.severity, now.value) == ("critical", "30% of requests failed, in the last 2 minutes and in the last 10")
+    assert (over.severity, over.value.partition(", ")[2]) == ("warning", "in the last 15 minutes and in the last 60")
+
+
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [

@@ -23,6 +23,7 @@ from kalshi_cli.services.monitoring import health
 from kalshi_cli.services.monitoring.alerting import AlertOverview
 from kalshi_cli.services.trading.reports.status import RunStatus, read_status
 from kalshi_cli.store.alert_tables import AlertChannelState, QueuedNotice
+from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.telemetry.metrics import Metrics, MetricsServer
 
 FAST_KEY, SLOW_KEY = Ed25519PrivateKey.generate(), generate_private_key(65_537, 2_048)
@@ -125,6 +126,20 @@ def test_the_host_of_the_heartbeat_is_tried_and_a_failure_is_a_warning() -> None
     verdict, said, hint = health.heartbeat(HeartbeatConfig(url="https://canary:secret@hc.example.com/"), SystemClock())
     assert verdict is Verdict.CRITICAL
     assert "canary" not in said + hint
+
+
+def test_a_killed_loop_and_one_that_cannot_read_the_account_are_not_ok(tmp_path: Path) -> None:
+    fresh, config = read_status(tmp_path, None, "sim", "2026-11-24", NOW), Config(env="sim", state=tmp_path)
+    assert health.feeds(fresh, NOW, config)[0] is Verdict.OK
+    last = Heartbeat(
+        run_id="r", pid=1, mode="sim", strategy="spike", started=NOW, completed=NOW, cycles=9, is_running=True
+    )
+    killed = structs.replace(fresh, cycle=last, is_abandoned=True)
+    assert health.feeds(killed, Ts(NOW + 60_000), config)[:2] == (
+        Verdict.WARNING, "the last loop was killed; its last cycle was 60 s ago",
+    )  # fmt: skip
+    blind = structs.replace(fresh, is_running=True, cycle=last, pid=1, blind_since=NOW)
+    assert health.feeds(blind, Ts(NOW + 20_000), config)[0] is Verdict.CRITICAL
 
 
 def test_metrics_that_the_loop_does_not_serve_are_a_warning(tmp_path: Path) -> None:

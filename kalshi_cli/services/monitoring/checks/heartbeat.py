@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, critical, report, warning
+from kalshi_cli.core.monitoring.feed_check import account_unreadable_breach
 from kalshi_cli.services.monitoring.checks.readings import CheckData, LoopRecord, from_the_future, measured
 from kalshi_cli.services.trading.halts import state_word
 from kalshi_cli.services.trading.reports.status import alert_of_pause, halt_runbook, stalled_since
@@ -53,8 +54,15 @@ def _running(readings: CheckData, said: str, name: str, since: Ts | None) -> tup
     if is_full(readings.loop.home):
         value = f"{age:.0f} s, and the disk of {readings.loop.home} is full"
         late = tuple(replace(each, value=value, runbook="disk-full") for each in late)
-    breaches = [*late, *from_the_future(name, since, now)]
+    breaches = [*late, *_unreadable(readings.loop), *from_the_future(name, since, now)]
     return f"{said} {age:.0f} s ago", breaches, [measure]
+
+
+def _unreadable(loop: LoopRecord) -> list[Breach]:
+    """Return a breach if the loop runs, but cannot read the account: `check feed` reports the same."""
+    if loop.pulse is None or loop.store is None:
+        return []
+    return account_unreadable_breach(loop.store.alerts(loop.pulse.started))
 
 
 def _is_stalled(loop: LoopRecord, now: Ts) -> bool:

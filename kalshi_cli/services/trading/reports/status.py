@@ -105,6 +105,12 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A line to show first if the user did not choose a home."""
 
     @property
+    def state(self) -> str:
+        """Return the trading state as shown: `blind` if trading is active and the account cannot be read."""
+        is_blind = self.halt.state is TradingState.ACTIVE and self.blind_since is not None
+        return "blind" if is_blind else self.halt.standing
+
+    @property
     def ended(self) -> Ts | None:
         """Return the last cycle of the last run; None while a loop runs."""
         return self.cycle.completed if self.cycle is not None and not self.is_running else None
@@ -278,7 +284,7 @@ def _exchange_notes(status: RunStatus, now: Ts) -> Iterator[str]:
         )
     if status.blind_since is not None:
         since = format_clock(status.blind_since)
-        yield f"The account has been unreadable since {since}: nothing watches its resting orders"
+        yield f"The account has been unreadable since {since}: no new positions; nothing watches its resting orders"
         yield "What to do: kalshi runbook BLIND"
     for alert in status.exchange_pauses:
         yield f"{alert.subject.capitalize()}: {alert.text}. What to do: kalshi runbook {alert.code}"

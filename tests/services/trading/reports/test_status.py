@@ -33,7 +33,8 @@ from kalshi_cli.store.lock import lock
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import PAUSED, Halt, Heartbeat, RunGroup
 from kalshi_cli.store.state_store import ACCOUNT_READ
-from kalshi_cli.views.formats import format_clock, format_time
+from kalshi_cli.views.formats import format_clock, format_time, to_machine
+from kalshi_cli.views.runs import StatusView
 
 
 def status(sim: Simulation) -> RunStatus:
@@ -279,9 +280,20 @@ def test_an_account_that_cannot_be_read_is_said_with_its_runbook(sim: Simulation
     with lock(sim.path.parent / "trade.lock", sim.clock):
         now = sim.clock.now()
         assert list(status_notes(msgspec.structs.replace(status(sim), blind_since=now), now)) == [
-            f"The account has been unreadable since {format_clock(now)}: nothing watches its resting orders",
+            f"The account has been unreadable since {format_clock(now)}: no new positions; nothing watches its resting "
+            "orders",
             "What to do: kalshi runbook BLIND",
         ]
+
+
+def test_an_account_that_cannot_be_read_is_not_shown_as_active(sim: Simulation) -> None:
+    beat(sim)
+    with lock(sim.path.parent / "trade.lock", sim.clock):
+        blind = msgspec.structs.replace(status(sim), blind_since=sim.clock.now())
+        assert (status(sim).state, blind.state) == ("active", "blind")
+        assert to_machine(StatusView)(status_view(blind))["state"] == "active", (
+            "its JSON stays; `blind_since` is beside it"
+        )
 
 
 def test_a_pause_of_the_exchange_is_said_until_it_ends(sim: Simulation) -> None:
