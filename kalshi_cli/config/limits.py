@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -24,3 +26,17 @@ def limits_of(config: Config) -> RiskLimits:
         allotments=config.allotments,
         day_start=partial(day_start, zone=ZoneInfo(config.day_zone)),
     )
+
+
+def limits_of_this_program(config: Config) -> Mapping[str, object]:
+    """Return the limits and ranges that do not come from the file, by path: those of variables and options."""
+    return {
+        path: getattr(getattr(config, path.split(".")[0]), path.split(".")[1])
+        for path, origin in sorted(config.origins.items())
+        if path.startswith(("risk.", "checks.")) and not origin.startswith(("file ", "default"))
+    }
+
+
+def digest_of(limits: Mapping[str, object]) -> int:
+    """Return a number that identifies the limits, never 0; the state file keeps that of the last loop."""
+    return int.from_bytes(hashlib.sha256(repr(dict(limits)).encode()).digest()[:6], "big") + 1

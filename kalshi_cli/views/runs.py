@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.core.monitoring.feed_check import without_books
 from kalshi_cli.views.backtests import (
     BacktestSettlementRow,
     BacktestTradeRow,
@@ -227,3 +228,12 @@ class StatusView(OutputRow, frozen=True, kw_only=True):
         "pid", "started", "last_cycle", "cycles", "ended", "ended_in_order", "stopped_by", "exit_code", "feed_age_s",
         "feed_lag_s", "no_book", "waiting", "sources",
     )  # fmt: skip
+
+
+def status_brief(view: StatusView) -> StatusView:
+    """Return a status that names the first market without an order book and counts the others."""
+    missing, count = without_books(view.no_book or "")
+    if count < 2:
+        return view
+    first = f"{count} markets; {missing[0].subject}: {missing[0].value}"
+    return msgspec.structs.replace(view, no_book=TruncatableText(first))

@@ -457,11 +457,11 @@ def status(
     from kalshi_cli.cli.order_options import is_terse
     from kalshi_cli.services.trading.reports.status import (
         run_status,
-        status_brief,
         status_notes,
         status_view,
         urgent_notes,
     )
+    from kalshi_cli.views.runs import status_brief
 
     if watch:
         from kalshi_cli.cli.commands.watch import watch_status

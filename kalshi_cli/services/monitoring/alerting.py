@@ -50,6 +50,9 @@ READ_BATCH_SIZE = 500
 ROUNDS = 50
 """Rows of the state file read per batch, and batches per look: together more than the file keeps."""
 
+LOOP_LIMITS = "loop_limits"
+"""The mark of the limits that the last loop had from variables and options."""
+
 LAST_RESUME = "last_resume"
 """The mark of the time of the last resume that alerting saw."""
 
@@ -79,12 +82,16 @@ class NotifierProtocol(Protocol):
 
 
 class AlertTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of alerting: the alert configuration, the channels, the environment and the day's time zone."""
+    """The settings of alerting: the alert configuration, the channels, the environment and the day's time zone.
+
+    `limits` identifies the limits that only this program has (`digest_of`).
+    """
 
     alerts: AlertsConfig
     sinks: Mapping[str, AlertChannel]
     env: str
     zone: ZoneInfo
+    limits: int = 0
 
     def hearers(self, notice: Notice) -> list[str]:
         """Return the channels that receive this notice."""
@@ -167,6 +174,7 @@ class Alerting:
         """
         held = [("FLATTEN_FAILED", "account")] if self.book.mark(FLATTEN) else []
         self._is_loop = True
+        self.book.set_mark(LOOP_LIMITS, self.terms.limits)
 
         def act(board: Board, now: Ts) -> None:
             unconfirmed = [(UNCONFIRMED, subject) for subject in board.matters.get(UNCONFIRMED, ())]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from zoneinfo import ZoneInfo
 
 from kalshi_cli.base.errors import StateFileError
+from kalshi_cli.config.limits import digest_of, limits_of_this_program
 from kalshi_cli.config.schema import AlertChannel
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring.incidents import Incident
@@ -52,7 +53,8 @@ def alerting(
 
 def _terms(resources: Resources, sinks: Mapping[str, AlertChannel]) -> AlertTerms:
     config = resources.config
-    return AlertTerms(alerts=config.alerts, sinks=sinks, env=config.env, zone=ZoneInfo(config.day_zone))
+    limits = digest_of(limits_of_this_program(config))
+    return AlertTerms(alerts=config.alerts, sinks=sinks, env=config.env, zone=ZoneInfo(config.day_zone), limits=limits)
 
 
 def overview(resources: Resources, home: Home | None = None) -> AlertOverview:

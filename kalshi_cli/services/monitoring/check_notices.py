@@ -67,7 +67,7 @@ def failed_start_sent(resources: Resources, home: Home, subject: str) -> Iterato
         value = f"the loop could not start: {error.message}"
         found = {START: [critical("LOOP_FAILED", subject, value, "a running loop")]}
         until = resources.machine.monotonic() + START_S
-        tell_sinks(resources, home, found, "", until, is_doubt_new=False, may_stop=True, is_saved=False)
+        tell_sinks(resources, home, found, "", until, is_doubt_new=False, is_saved=False)
         raise
     # The next check takes over those of checks.
     kept = {key: each for key, each in _sent_before(resources).items() if each.source != START}
@@ -84,7 +84,7 @@ def tell_sinks(
     until: float,
     *,
     is_doubt_new: bool,
-    may_stop: bool,
+    only_here: str = "",
     is_saved: bool = True,
 ) -> None:
     """Send findings once, remind, resolve. Never raises; a line on stderr names the notices that were not delivered.
@@ -92,17 +92,16 @@ def tell_sinks(
     If the state file is unusable, a file of its own says what was sent: a finding is sent again after
     `alerts.repeat_s`, and at every run if no such file can be written; a first `unknown` is not sent. The first check
     with a usable file takes these over, and so sends the end of what it no longer finds. Without channels
-    and without a state file, nothing is saved. If `may_stop` is False and a critical finding would stop trading,
-    nothing is saved either: a later run that may stop trading must find it new. `is_saved` is False where the state
-    file is not to be touched.
+    and without a state file, nothing is saved. If `only_here` says why these findings are those of this run only, and a
+    critical one would stop trading, nothing is saved either: a later run that may stop trading must find it new.
+    `is_saved` is False where the state file is not to be touched.
     """
     more = {f"notify-{hashlib.sha256(notify.encode()).hexdigest()[:8]}": AlertChannel(url=notify)} if notify else {}
     sinks = {**resources.config.alerts.channels, **more}
     if not (sinks or (is_saved and (home.folder / "state.db").exists())):
         return
-    if not may_stop and resources.config.alerts.on_critical != "none" and _would_stop(findings):
-        why = "its -w or -c range applies to this run only"
-        _send_directly(resources, sinks, findings, until, why, is_doubt_new=is_doubt_new)
+    if only_here and resources.config.alerts.on_critical != "none" and would_stop(findings):
+        _send_directly(resources, sinks, findings, until, only_here, is_doubt_new=is_doubt_new)
         return
     try:
         if is_saved:
@@ -178,7 +177,8 @@ def _sent_before(resources: Resources) -> dict[str, SentFinding]:
     return found
 
 
-def _would_stop(findings: Findings) -> bool:
+def would_stop(findings: Findings) -> bool:
+    """Return whether a finding stops trading, if that is configured."""
     return any(each.severity == "critical" and each.code in STOPS for found in findings.values() for each in found)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import msgspec
 from kalshi_cli.base.errors import KalshiError, UnreachableError
 from kalshi_cli.base.file_trust import doubt_folder
 from kalshi_cli.config.config import log_folder
+from kalshi_cli.config.limits import digest_of, limits_of_this_program
 from kalshi_cli.config.schema import CheckRange
 from kalshi_cli.config.values import RangeText
 from kalshi_cli.core.monitoring.check_report import (
@@ -28,7 +29,8 @@ from kalshi_cli.core.monitoring.error_check import SHOWN_ONLY
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.monitoring import health
-from kalshi_cli.services.monitoring.check_notices import BUSY_MS, tell_sinks
+from kalshi_cli.services.monitoring.alerting import LOOP_LIMITS
+from kalshi_cli.services.monitoring.check_notices import BUSY_MS, Findings, tell_sinks, would_stop
 from kalshi_cli.services.monitoring.check_turns import CheckRunLock
 from kalshi_cli.services.monitoring.checks.readings import LOCK, CheckData, LoopRecord, in_doubt, loop_at
 from kalshi_cli.services.monitoring.schema_check import check_schema
@@ -83,6 +85,11 @@ class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
         return self.within_s * (part + LONGER.get(self.name, 0.0))
 
 
+BY_LIMITS = ("check positions", "check pnl")
+"""The checks that compare the account with the configured limits."""
+
+RANGE_OF_THIS_RUN = "its -w or -c range applies to this run only"
+
 CONFIGURATION = "configuration"
 """The source, and the subject, of an error that lets no check start."""
 
@@ -107,7 +114,7 @@ def run_checks(resources: Resources, wanted: CheckRequest, show: Show, leave: Ca
             if wanted.is_told and past.was_skipped:
                 found = {turns.source: whole.breaches}
                 home = _home(resources, wanted)
-                tell_sinks(resources, home, found, wanted.notify, until, is_doubt_new=True, may_stop=True)
+                tell_sinks(resources, home, found, wanted.notify, until, is_doubt_new=True)
             return whole.verdict
         known: list[CheckReport] = []
         verdicts: list[Verdict] = []
@@ -153,10 +160,41 @@ def _conclude(
     if past.was_skipped:
         findings[turns.source] = ()
     if wanted.is_told:
-        is_new, may_stop = not past.is_doubted, not (wanted.warn or wanted.crit)
-        home = _home(resources, wanted)
-        tell_sinks(resources, home, findings, wanted.notify, until, is_doubt_new=is_new, may_stop=may_stop)
+        is_new, home = not past.is_doubted, _home(resources, wanted)
+        why = RANGE_OF_THIS_RUN if wanted.warn or wanted.crit else ""
+        own = {} if why else _judged_by_other_limits(resources, home, findings)
+        tell_sinks(
+            resources, home, {source: found for source, found in findings.items() if source not in own},
+            wanted.notify, until, is_doubt_new=is_new, only_here=why,
+        )  # fmt: skip
+        if own:
+            named = ", ".join(f"{path} ({resources.config.origins[path]})" for path in _limits_here(resources))
+            why = f"the loop does not have this limit: {named}"
+            resources.tell(f"Trading is not paused, because {why}")
+            tell_sinks(resources, home, own, wanted.notify, until, is_doubt_new=is_new, only_here=why)
     return whole.verdict
+
+
+def _limits_here(resources: Resources) -> Mapping[str, object]:
+    """Return the limits that this program has from variables and options."""
+    return limits_of_this_program(resources.config)
+
+
+def _judged_by_other_limits(resources: Resources, home: Home, findings: Findings) -> Findings:
+    """Return the findings that would stop trading by limits of this program that the last loop did not have.
+
+    A limit of a variable that was set for one command must not stop a loop. Limits of the file, and those that the loop
+    had too, stop it; so do all if no loop is on record.
+    """
+    found = {source: each for source, each in findings.items() if source in BY_LIMITS and would_stop({source: each})}
+    if not (found and _limits_here(resources)) or resources.config.alerts.on_critical == "none":
+        return {}
+    try:
+        store = resources.remembered(home, BUSY_MS)
+    except KalshiError:
+        return {}
+    of_loop = store.alert_book.mark(LOOP_LIMITS) if store is not None else 0
+    return found if of_loop not in (0, digest_of(_limits_here(resources))) else {}
 
 
 def _raise_unmanaged(
@@ -204,7 +242,7 @@ def could_not_start(resources: Resources, name: str, error: KalshiError, notify:
     value = f"no check can run: {error.message}"
     found = {CONFIGURATION: [critical("CONFIG_ERROR", CONFIGURATION, value, "a valid configuration")]}
     is_saved = (home.folder / "state.db").exists() and doubt_folder(home.folder) is None
-    tell_sinks(resources, home, found, notify, until, is_doubt_new=False, may_stop=True, is_saved=is_saved)
+    tell_sinks(resources, home, found, notify, until, is_doubt_new=False, is_saved=is_saved)
 
 
 def _home(resources: Resources, wanted: CheckRequest) -> Home:

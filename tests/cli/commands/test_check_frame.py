@@ -18,19 +18,23 @@ import msgspec
 import pytest
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
 from support.notice_receiver import Receiver, receiving
-from support.served import Served, bare_variables, finish, program, served, set_variables, start
+from support.served import KEY_ID, Served, bare_variables, finish, program, served, set_variables, start
 
 from kalshi_cli.app.environment import opened
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.cli.commands.check import MIN_TIME_S, left_s, show, show_unknown
 from kalshi_cli.cli.global_options import GlobalOptions
 from kalshi_cli.cli.screen.output import Format
+from kalshi_cli.config.limits import digest_of
 from kalshi_cli.config.sources import load
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Verdict, report
 from kalshi_cli.services.monitoring import check_runner
+from kalshi_cli.services.monitoring.alerting import LOOP_LIMITS
+from kalshi_cli.services.monitoring.alerts import alerting
 from kalshi_cli.services.monitoring.check_runner import ALL, CheckRequest, run_checks
 from kalshi_cli.services.monitoring.check_turns import MAX_SKIPPED
 from kalshi_cli.store.lock import lock
+from kalshi_cli.store.sqlite_store import Store
 
 CHECK = ("check", "balance")
 
@@ -536,6 +540,23 @@ def test_bounds_of_the_line_never_stop_trading_and_what_they_found_stops_it_once
     assert [notice["tier"] for notice in sink.notices] == ["critical", "critical"]
     monkeypatch.setenv("KALSHI_CHECKS__LIMIT_USED_PCT__CRIT", "~:-1")
     assert (program(*words).code, pause.exists()) == (2, True)
+
+
+def test_a_limit_that_only_a_check_has_never_stops_a_loop_and_is_named_with_its_source(
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_ALERTS__ON_CRITICAL", "pause")
+    words, pause = ("check", "positions", "--notify", sink.url), state(tmp_path) / ".pause"
+    assert program(*words).code == 0
+    with Store.open(state(tmp_path) / "state.db", account=KEY_ID, environment="sim") as store:
+        store.alert_book.set_mark(LOOP_LIMITS, digest_of({}))  # as a loop does at its start
+    monkeypatch.setenv("KALSHI_CHECKS__LIMIT_USED_PCT__CRIT", "~:-1")
+    ended = program(*words)
+    assert (ended.code, pause.exists(), sink.changes) == (2, False, [("firing", "EXPOSURE")])
+    assert "checks.limit_used_pct.crit (variable KALSHI_CHECKS__LIMIT_USED_PCT__CRIT)" in " ".join(ended.err.split())
+    with opened(load(None, dict(os.environ), {}), print) as resources, alerting(resources) as loop:
+        loop.begin()
+    assert (program(*words).code, pause.exists()) == (2, True), "the loop has the same limit"
 
 
 # -- a bare environment -------------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.error_check import disabled_strategies
-from kalshi_cli.core.monitoring.feed_check import without_books
 from kalshi_cli.core.monitoring.incidents import PAUSES
 from kalshi_cli.core.monitoring.runbook_index import DEFAULT_RUNBOOK, REMEDIES, runbook_for
 from kalshi_cli.core.monitoring.source_watch import Source
@@ -30,7 +29,7 @@ from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.records import ALERT_REASON_PREFIX, NO_HALT, Halt, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.store.state_store import ACCOUNT_READ
-from kalshi_cli.views.formats import TruncatableText, format_clock, format_time
+from kalshi_cli.views.formats import format_clock, format_time
 from kalshi_cli.views.runs import StatusView
 
 STALLED_MS = 15_000
@@ -171,15 +170,6 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
         until = f"until {format_clock(self.resting_until)}" if self.resting_until else "until canceled"
         external = f" ({self.external_orders} external)" if self.external_orders else ""
         return f"{pluralize(self.resting_orders, 'order')}{external} may be resting {until}"
-
-
-def status_brief(view: StatusView) -> StatusView:
-    """Return a status that names the first market without an order book and counts the others."""
-    missing, count = without_books(view.no_book or "")
-    if count < 2:
-        return view
-    first = f"{count} markets; {missing[0].subject}: {missing[0].value}"
-    return msgspec.structs.replace(view, no_book=TruncatableText(first))
 
 
 def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:

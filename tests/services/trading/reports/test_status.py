@@ -24,7 +24,6 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.services.trading.reports.status import (
     RunStatus,
     read_status,
-    status_brief,
     status_notes,
     status_view,
     urgent_notes,
@@ -34,7 +33,7 @@ from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import PAUSED, Halt, Heartbeat, RunGroup
 from kalshi_cli.store.state_store import ACCOUNT_READ
 from kalshi_cli.views.formats import format_clock, format_time, to_machine
-from kalshi_cli.views.runs import StatusView
+from kalshi_cli.views.runs import StatusView, status_brief
 
 
 def status(sim: Simulation) -> RunStatus:
