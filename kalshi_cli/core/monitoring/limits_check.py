@@ -48,7 +48,7 @@ class MarketExposure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LimitUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """The use of one limit, in its units and as text."""
+    """The use of one limit, in its units and as text; `now` is the use without resting orders, empty if it is equal."""
 
     code: str
     subject: str
@@ -56,6 +56,7 @@ class LimitUsage(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     shown: str
     shown_limit: str
+    now: str = ""
 
     @property
     def pct(self) -> float:
@@ -68,7 +69,10 @@ class LimitUsage(msgspec.Struct, frozen=True, kw_only=True):
         """Return a breach if the use violates the thresholds of a percent measure."""
         own = msgspec.structs.replace(measure, value=self.pct)
         share = f" ({self.pct:g} %)" if self.limit else ""  # Of a limit of zero there is no share.
-        found = own.breach(self.code, self.subject, f"{self.shown}{share}")
+        value = f"{self.shown}{share}"
+        if self.now:
+            value = f"{self.shown} if its resting orders fill{share}, now {self.now}"
+        found = own.breach(self.code, self.subject, value)
         counts = {"LIVE_ORDERS": "orders", "OPEN_POSITIONS": "markets"}
         unit = "$" if self.shown_limit.startswith("$") else counts.get(self.code, "contracts")
         return tuple(msgspec.structs.replace(breach, limit=self.shown_limit, unit=unit) for breach in found)
@@ -82,7 +86,7 @@ def uses(stakes: Sequence[MarketExposure], limits: RiskLimits, families: Mapping
     found: list[LimitUsage] = []
     if limits.max_position is not None:
         found += [
-            _use("POSITION_LIMIT", ticker, Qty(sum(stake.most_held for stake in held)), limits.max_position, show_qty)
+            _position_use(ticker, held, limits.max_position)
             for ticker, held in _grouped(stakes, lambda stake: stake.ticker).items()
         ]
     if limits.max_market_exposure is not None:
@@ -119,6 +123,12 @@ def event_exposure(stakes: Iterable[MarketExposure], *, is_exclusive: bool) -> M
     return Money(
         sum(event_max_loss([stake.outcomes for stake in held], is_exclusive=is_exclusive) for held in by_subaccount)
     )
+
+
+def _position_use(ticker: str, held: Sequence[MarketExposure], limit: Qty) -> LimitUsage:
+    most, now = Qty(sum(stake.most_held for stake in held)), Qty(sum(abs(stake.qty) for stake in held))
+    use = _use("POSITION_LIMIT", ticker, most, limit, show_qty)
+    return msgspec.structs.replace(use, now="" if now == most else show_qty(now))
 
 
 def _lost(stakes: Iterable[MarketExposure]) -> Money:

@@ -142,6 +142,11 @@ def test_a_limit_is_kept_up_to_itself(held: int, severities: list[str]) -> None:
     assert [breach.severity for breach in use.breach(PCT)] == severities
 
 
+def test_a_position_that_only_resting_orders_would_make_too_large_says_so() -> None:
+    (use,) = uses([stake(0, "0", (BID, 40, 150))], limits(exposure=None), {})
+    assert use.breach(PCT)[0].value == "150 if its resting orders fill (150 %), now 0"
+
+
 def test_a_breach_says_how_much_of_what() -> None:
     (use,) = uses([stake(150)], limits(exposure=None), {})
     (breach,) = use.breach(PCT)
