@@ -165,6 +165,7 @@ def test_a_pause_takes_the_orders_back_and_a_resume_lets_the_same_loop_go_on(exc
         assert "The loop cancels its own orders, for up to" in stopped.err
         ended = finish(process)
     assert (ended.code, ended.json["stopped_by"], ended.json["live_orders"]) == (143, "SIGTERM", 0)
+    assert program("status", "--json").json["stopped_by"] == "kalshi stop (SIGTERM)"
     assert "TRADING IS PAUSED: lunch" in ended.err
     assert exchange.resting() == []
 

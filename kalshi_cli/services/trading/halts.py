@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import (
     CredentialsError,
@@ -331,6 +333,8 @@ class TradingControl:
                 continue
             stopped.append(pid)
             store = self._resources.remembered(home)
+            if store is not None:
+                _record_stop(store, pid)
             left = [order for order in store.live_orders() if order.strategy] if store is not None else []
             if left:
                 raise OutcomeUnknownError(
@@ -338,6 +342,14 @@ class TradingControl:
                     hint="run `kalshi order reconcile`, or `kalshi cancel-all`",
                 )
         return stopped
+
+
+def _record_stop(store: Store, pid: int) -> None:
+    """Record that `kalshi stop` sent the signal that ended this loop: the loop cannot know it."""
+    with suppress(StateFileError):
+        last = store.last_cycle()
+        if last is not None and (last.pid, last.is_running, last.stopped_by) == (pid, False, "SIGTERM"):
+            store.beat(msgspec.structs.replace(last, stopped_by="kalshi stop (SIGTERM)"))
 
 
 def _halt_of(home: Home, store: Store | None) -> Halt:
