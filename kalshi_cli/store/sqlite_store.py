@@ -107,9 +107,10 @@ class Store:
             owner = found[0]
             if owner != (account, environment):
                 raise StateFileError(
-                    f"{path} belongs to account {_ending(owner[0])} on {owner[1]}, "
-                    f"not to {_ending(account)} on {environment}",
-                    hint="use --state with a separate directory for each account",
+                    f"The API key {_ending(account)} on {environment} is not that of the state file: "
+                    f"{path} belongs to account {_ending(owner[0])} on {owner[1]}",
+                    hint="if the key id is mistyped, correct it (`kalshi health-check` tests the key); another account"
+                    " needs a directory of its own: --state DIR",
                     code="state_other_account",
                 )
         except BaseException:

@@ -59,7 +59,7 @@ def test_an_existing_file_opens_without_create(open_store: Open) -> None:
 @pytest.mark.parametrize(("account", "environment"), [("account-2", "sim"), ("account-1", "demo")])
 def test_a_file_of_another_account_or_environment_is_refused(open_store: Open, account: str, environment: str) -> None:
     open_store().close()
-    with pytest.raises(StateFileError, match=r"belongs to account …nt-1 on sim") as caught:
+    with pytest.raises(StateFileError, match=r"^The API key .* belongs to account …nt-1 on sim") as caught:
         open_store(account=account, environment=environment)
     assert caught.value.exit_code is ExitCode.STATE
     assert caught.value.code == "state_other_account"
