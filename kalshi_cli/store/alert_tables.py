@@ -213,6 +213,12 @@ class AlertStore:
         with self._database.writing(durable=True) as execute:
             _post(execute, notice, sink, now)
 
+    def record_delivered(self, notice: Notice, sink: str) -> None:
+        """Record a notice that a channel received at its time, without this file."""
+        with self._database.writing(durable=True) as execute:
+            _post(execute, notice, sink, notice.ts)
+            execute("UPDATE outbox SET status = 'delivered' WHERE notice_id = ? AND sink = ?", (notice.notice_id, sink))
+
     def claim_notice(self, sinks: Sequence[str], now: Ts) -> tuple[QueuedNotice, AlertChannelState] | None:
         """Return the next notice of a channel that may be tried now and that no other program claims; claim it.
 

@@ -32,6 +32,7 @@ from kalshi_cli.core.monitoring.incidents import (
     AlertPolicy,
     AlertSilence,
     Incident,
+    from_check,
     severity_rank,
 )
 from kalshi_cli.core.monitoring.notices import Notice
@@ -163,8 +164,14 @@ class Alerting:
         found = list(breaches)
         self._move(lambda board, now: board.observe(source, found, now))
 
-    def take_over(self, source: str, breach: Breach, sent: Ts) -> None:
-        """Continue the alert of a breach that was sent without this file, so that its source can end it."""
+    def take_over(self, source: str, breach: Breach, sent: Ts, sink: str) -> None:
+        """Continue the alert of a breach that was sent to `sink` without this file, so that its source can end it."""
+        matter = from_check(source, breach, sent, "")
+        notice = Notice(
+            notice_id=self.new_id(), kind="firing", tier=matter.tier, event=matter.event, code=matter.code,
+            subject=matter.subject, text=matter.text, env=self.terms.env, since=sent, ts=sent,
+        )  # fmt: skip
+        self.book.record_delivered(notice, sink)
         self._move(lambda board, _now: board.take_over(source, breach, sent))
 
     def begin(self) -> None:

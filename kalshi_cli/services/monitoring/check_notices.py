@@ -124,9 +124,9 @@ def _tell_through_history(
 ) -> None:
     with alerting(resources, home, more=more, busy_ms=BUSY_MS) as alerts:
         now = resources.clock.now()
-        for sent in _sent_before(resources).values():
+        for key, sent in _sent_before(resources).items():
             if sent.source != START:
-                alerts.take_over(sent.source, sent.breach, sent.at)
+                alerts.take_over(sent.source, sent.breach, sent.at, key.partition(" ")[0])
         for source, breaches in findings.items():
             alerts.observe(source, breaches)
         alerts.deliver(until - SPARE_S - resources.machine.monotonic())

@@ -502,6 +502,20 @@ def test_the_first_check_with_a_usable_state_file_sends_the_end_of_what_was_sent
     assert len({(each["key"], each["subject"]) for each in sink.notices}) == 1, "an incident tool closes what it opened"
 
 
+def test_what_was_sent_without_a_state_file_is_not_listed_as_undelivered(
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_CHECKS__CASH_USD__CRIT", "1000000:")
+    state(tmp_path).mkdir(parents=True)
+    (state(tmp_path) / "state.db").write_bytes(b"this is no state file" * 100)
+    assert program("check", "balance", "--notify", sink.url).code == 2
+    (state(tmp_path) / "state.db").unlink()
+    assert program("check", "balance", "--notify", sink.url).code == 2
+    assert sink.changes == [("firing", "LOW_BALANCE")]
+    (alert,) = program("alerts", "--json").json["alerts"]
+    assert (alert["code"], alert["state"], alert["told"] is not None) == ("LOW_BALANCE", "firing", True)
+
+
 def test_a_state_directory_that_cannot_be_looked_into_is_one_report_and_not_critical(
     proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
