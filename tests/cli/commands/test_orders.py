@@ -249,7 +249,10 @@ def test_the_same_file_with_ids_is_safe_to_send_again(exchange: Served, monkeypa
         ("denied", "DUPLICATE_ID"), ("denied", "ORDER_SIZE"), ("resting", None),
     ]  # fmt: skip
     assert again.code == 3
+    assert again.error["code"] == "ORDER_SIZE", "an id that was used before hides no other refusal"
     assert len(exchange.resting()) == 2
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
+    assert program("order", "batch", "-", "--dry-run", "--json").error["code"] == "ORDER_SIZE"
     without = batch(monkeypatch, line(), line(client_order_id="d", count=1_000))
     assert "do not send the whole file again" in without.err
 
