@@ -16,6 +16,7 @@ _REQUESTS = (
     (r"unlock (\S+)", r'POST /api/v1/plans {"do": "unlock", "ticker": "\1"}'),
     (r"order place -h", "GET /api/v1/openapi.json"),
     (r"order list", "GET /api/v1/orders"),
+    (r"order list --status (\w+)", r"GET /api/v1/orders?status=\1"),
     (r"order show (\S+)", r"GET /api/v1/orders/\1"),
     (r"orderbook (\S+)", r"GET /api/v1/markets/\1/orderbook"),
     (r"market (\S+)", r"GET /api/v1/markets/\1"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -151,22 +151,25 @@ def plan(kalshi: Kalshi, request: object, *, may_stop: bool, may_write: bool) ->
 
     `may_stop` allows the actions that only stop or reduce, `may_write` all.
     """
-    given = _fields(request)
-    name = given.pop("action_name", "")
+    if not isinstance(request, dict):
+        raise UsageError("The request must be an object", hint='such as {"do": "pause", "reason": "TEXT"}')
+    values = {field: value for field, value in request.items() if value is not None}
+    name = _text("do", values.pop("do", ""))
     write = WRITES.get(name)
     if write is None:
         raise UsageError(f"Unknown action {name!r}", hint=f"one of {', '.join(WRITES)}")
     if not (may_write or (may_stop and write.is_stop)):
         option = "--allow-stop" if write.is_stop else "--allow-writes"
         raise NotAllowedError(f"This server does not allow: {write.words.lower()}", hint=f"kalshi serve {option}")
-    _check_names(name, write, given)
+    _check_names(name, write, values)
+    given = {field: _text(field, value) for field, value in values.items()}
     is_reduce_only = given.get("reduce_only") == "true"
     made = write.plan(getattr(kalshi, write.service), given)
     amounts = amounts_of(made, is_reduce_only=is_reduce_only) if isinstance(made, PricedPlan) else None
     return PlannedWrite(write.service, made, amounts)
 
 
-def _check_names(action: str, write: Write, given: Fields) -> None:
+def _check_names(action: str, write: Write, given: Collection[str]) -> None:
     """Raise UsageError with the first field that the action does not have, or with those that are missing."""
     known = (*write.fields, *write.optional)
     hint = f"it needs: {', '.join(write.fields) or 'no fields'}"
@@ -220,14 +223,6 @@ def rows_of(made: Plan[Any], outcome: object) -> list[dict[str, Any]]:
         outcome = DoneView(done=f"{made.action}ed", subject=subject)
     rows = getattr(outcome, "rows", (outcome,))
     return [to_dict(row) for row in rows if isinstance(row, OutputRow)]
-
-
-def _fields(request: object) -> Fields:
-    """Return the fields of a request, with `do` as the action."""
-    if not isinstance(request, dict):
-        raise UsageError("The request must be an object", hint='such as {"do": "pause", "reason": "TEXT"}')
-    fields = {name: _text(name, value) for name, value in request.items() if value is not None}
-    return {"action_name": fields.pop("do", ""), **fields}
 
 
 def _text(name: str, value: object) -> str:

@@ -70,7 +70,7 @@ def test_the_plan_of_an_order_has_its_amounts_as_a_dry_run_has_them(page: Page) 
 
 def test_a_wrong_field_is_named_and_so_is_a_missing_one(page: Page) -> None:
     for change, says in (
-        ({"qty": "3"}, "place has no field 'qty'"),
+        ({"qty": 3}, "place has no field 'qty'"),
         ({"prices": "0.24"}, "place has no field 'prices'; did you mean price?"),
         ({"price": None, "side": None}, "place is missing: side, price"),
         ({"ticker": 7}, "ticker must be a text of at most 200 characters, not 7"),
