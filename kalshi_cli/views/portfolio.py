@@ -43,6 +43,8 @@ class LimitUsageRow(OutputRow, frozen=True, kw_only=True):
     used_value: str
     limit_value: str
 
+    piped = ("limit_code", "subject", "used", "limit", "used_share")
+
 
 class PortfolioView(OutputRow, frozen=True, kw_only=True):
     """Cash, positions, exposure against limits, and today's profit and loss, with totals.
