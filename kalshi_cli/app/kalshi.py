@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 
 class Kalshi:
-    """An account of one environment: `with Kalshi.open(env="sim") as kalshi:`. Not for several threads at once.
+    """An account of one environment: `with Kalshi.open(env="sim") as kalshi:`.
 
+    One for each thread: only the thread that opened it can write and close it.
     Connections and files are opened when first used, and closed at the end.
     """
 
@@ -66,7 +67,7 @@ class Kalshi:
         self.close()
 
     def close(self) -> None:
-        """Close connections and files; after that, every call is a UsageError. Close it in the thread that used it."""
+        """Close connections and files; after that, every call is a UsageError. Only the thread that opened it can."""
         if not self._resources.ended.is_set():
             self._resources.require_open()
             self._environment.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Collection
@@ -129,6 +130,20 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise UsageError(f"Duplicate key: {key:.60}", hint="give each key once")
         found[key] = value
     return found
+
+
+class JsonNumber(str):
+    """A JSON number, kept as it was typed: a price must not go through a float."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def exact_json(text: str | bytes) -> Any:
+    """Decode JSON whose numbers stay as they were typed. Raise UsageError for a key that is there twice."""
+    return json.loads(text, parse_float=JsonNumber, parse_int=JsonNumber, object_pairs_hook=unique_keys)
 
 
 def check_fields(given: msgspec.Struct) -> None:

@@ -137,7 +137,8 @@ def _repeated(error: KalshiError | None, text: str = "") -> KalshiError:
     """Return the error of a second execution, from the error of the first one or its result in words."""
     if isinstance(error, OutcomeUnknownError):
         return error
-    became = f"it failed: {error.message}" if error is not None else text or "it is done"
+    ended = "it was refused" if isinstance(error, RefusedError) else "it failed"
+    became = f"{ended}: {error.message}" if error is not None else text or "it is done"
     return RefusedError(
         f"this plan was executed already: {became}; this call sent nothing",
         hint="a new plan does it again",

@@ -87,6 +87,8 @@ class Resources:
     on_answer: OnAnswer
     traffic: RequestCounters
     """Counts the calls that `on_answer` takes."""
+    thread: int = field(default_factory=threading.get_ident)
+    """The thread that opened the account, the only one that writes and closes it; any thread may read."""
     ended: threading.Event = field(default_factory=threading.Event)
     """Set once the account is closed for good; then nothing is opened any more."""
     transport: BaseTransport | None = None
@@ -129,45 +131,61 @@ class Resources:
         return limits_of(self.config)
 
     def open_store(
-        self, home: Home, *, create: bool = True, busy_ms: int | None = None, is_reported: bool = False
+        self,
+        home: Home,
+        *,
+        create: bool = True,
+        busy_ms: int | None = None,
+        is_reported: bool = False,
+        is_handed_over: bool = False,
     ) -> Store:
         """Open the state file of a home; the caller closes it. With `is_reported`, `on_effect` takes its effects.
 
-        A write waits at most `busy_ms` for another program, where that is given.
+        A write waits at most `busy_ms` for another program, where that is given. Another thread may close it where it
+        `is_handed_over`.
         """
         from kalshi_cli.store.sqlite_store import Store
 
         path, account, env = home.folder / "state.db", home.account or self.account, self.config.env
         on_record = self.on_effect if is_reported else None
-        return Store.open(path, account=account, environment=env, create=create, busy_ms=busy_ms, on_record=on_record)
+        return Store.open(
+            path,
+            account=account,
+            environment=env,
+            create=create,
+            busy_ms=busy_ms,
+            on_record=on_record,
+            is_handed_over=is_handed_over,
+        )
 
     @property
     def store(self) -> Store:
-        """Open or create the state file of this account, for the thread that does it first."""
+        """Open or create the state file of this account, for the thread that opened the account."""
         self.require_open()
-        return self._own_store[0]
+        return self._own_store
 
     @cached_property
-    def _own_store(self) -> tuple[Store, int]:
+    def _own_store(self) -> Store:
         store = self.open_store(self.home, is_reported=True)
         self.stack.callback(store.close)
-        return store, threading.get_ident()
+        return store
 
     def require_open(self) -> None:
-        """Raise UsageError after the end of the account, or in a second thread: orders need the first one's file."""
+        """Raise UsageError after the end of the account, or in a thread that did not open it."""
+        self._refuse_if_ended()
+        if self.thread != threading.get_ident():
+            raise UsageError("This account was opened by another thread", hint="open one Kalshi for each thread")
+
+    def _refuse_if_ended(self) -> None:
         if self.ended.is_set():
             raise UsageError("This account is closed", hint="open it again with Kalshi.open()")
-        own = self.__dict__.get("_own_store")
-        if own is not None and own[1] != threading.get_ident():
-            raise UsageError("This account is in use by another thread", hint="open one Kalshi for each thread")
 
     def remembered(self, home: Home | None = None, busy_ms: int | None = None) -> Store | None:
         """Open the state file of this account, or of another home, if it exists; reading creates nothing.
 
         It stays open for the next call of this thread, unless the file was replaced: a screen asks every few seconds.
         """
-        if self.ended.is_set():
-            self.require_open()
+        self._refuse_if_ended()
         home = home or self.home
         key = (home.folder, home is self.home, busy_ms, threading.get_ident())
         try:
@@ -182,7 +200,9 @@ class Resources:
             store.close()
             del self._remembered[key]
         try:
-            store = self.open_store(home, create=False, busy_ms=busy_ms, is_reported=home is self.home)
+            store = self.open_store(
+                home, create=False, busy_ms=busy_ms, is_reported=home is self.home, is_handed_over=True
+            )
         except StateFileError as error:
             if error.code == "state_missing":
                 return None
@@ -237,8 +257,7 @@ class Resources:
     @property
     def client(self) -> KalshiClient:
         """Connect to the REST API; no request that could trade is sent after a halt."""
-        if self.ended.is_set():
-            self.require_open()
+        self._refuse_if_ended()
         return self._own_client
 
     @cached_property

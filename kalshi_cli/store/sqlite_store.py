@@ -91,12 +91,13 @@ class Store:
         create: bool = True,
         busy_ms: int | None = None,
         on_record: OnRecord | None = None,
+        is_handed_over: bool = False,
     ) -> Store:
         """Open the state file of this account; refuse a file of another account or environment.
 
         Without `create` a missing file is a StateFileError with the code `state_missing`, and nothing is created.
         """
-        database = Database(path, migrations.STATE, create=create, busy_ms=busy_ms)
+        database = Database(path, migrations.STATE, create=create, busy_ms=busy_ms, is_handed_over=is_handed_over)
         try:
             found = database.read("SELECT account, environment FROM identity")  # a reader never waits
             if not found:

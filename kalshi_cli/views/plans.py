@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec.structs import asdict
@@ -81,12 +81,22 @@ class OrderPlan(PricedPlan[OrderRow], frozen=True, kw_only=True):
         return self.orders[0]
 
 
-def new_order_view(order: OrderRow, plan: OrderPlan, *, is_reduce_only: bool) -> NewOrderView:
-    """Return an order with the amounts of its plan; a reduce-only order buys nothing."""
+class OrderAmounts(OutputRow, frozen=True, kw_only=True):
+    """The amounts of planned orders, as `NewOrderView` has them."""
+
+    cost: Money
+    max_fees: MaxMoney
+    max_loss: MaxMoney
+    max_payout: Money
+    closing: Qty
+    proceeds: Money
+
+
+def amounts_of(plan: PricedPlan[Any], *, is_reduce_only: bool) -> OrderAmounts:
+    """Return the amounts of a plan; a reduce-only order buys nothing."""
     opened = 0 if is_reduce_only else plan.max_payout - notional(ONE_DOLLAR, plan.closing)
     cost = Money(plan.cost - notional(ONE_DOLLAR, plan.closing) + plan.proceeds if opened else 0)
-    return NewOrderView(
-        **asdict(order),
+    return OrderAmounts(
         cost=cost,
         max_fees=MaxMoney(plan.fees),
         max_loss=MaxMoney(Money(cost + plan.fees)),
@@ -94,6 +104,11 @@ def new_order_view(order: OrderRow, plan: OrderPlan, *, is_reduce_only: bool) ->
         closing=plan.closing,
         proceeds=plan.proceeds,
     )
+
+
+def new_order_view(order: OrderRow, plan: OrderPlan, *, is_reduce_only: bool) -> NewOrderView:
+    """Return an order with the amounts of its plan."""
+    return NewOrderView(**asdict(order), **asdict(amounts_of(plan, is_reduce_only=is_reduce_only)))
 
 
 class QuotePlan(PricedPlan[R], Generic[R], frozen=True, kw_only=True):

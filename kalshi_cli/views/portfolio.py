@@ -32,13 +32,18 @@ class HoldingRow(OutputRow, frozen=True, kw_only=True):
 
 
 class LimitUsageRow(OutputRow, frozen=True, kw_only=True):
-    """Usage of a risk limit; `used` and `limit` are in its units, contracts or dollars."""
+    """Usage of a risk limit. `used` and `limit` are texts to read, the two values are exact and in `unit`."""
 
     limit_code: str
     subject: str
     used: str
     limit: str
     used_share: Ratio
+    unit: str
+    used_value: str
+    limit_value: str
+
+    piped = ("limit_code", "subject", "used", "limit", "used_share")
 
 
 class PortfolioView(OutputRow, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from kalshi_cli.base.version import __version__
 from kalshi_cli.services.account.portfolio import KEYS
 from kalshi_cli.services.markets.service import INTERVALS
 from kalshi_cli.views.live import LiveEvent
+from kalshi_cli.views.plans import OrderAmounts
 from kalshi_cli.views.schema import schema_of
 from kalshi_cli.web.reads import (
     MARKET_STATUSES,
@@ -23,7 +24,7 @@ from kalshi_cli.web.reads import (
     USUAL_ROWS,
     Read,
 )
-from kalshi_cli.web.writes import CHOICES, MAX_TEXT, RESULTS, WRITES
+from kalshi_cli.web.writes import CHOICES, FLAGS, MAX_TEXT, NUMBERS, RESULTS, WRITES
 
 _ERROR = {
     "type": "object",
@@ -55,6 +56,7 @@ _PLAN = {
         "warnings": _TEXTS,
         "expires": {"type": "string", "format": "date-time"},
         "digest": {"type": "string"},
+        **schema_of(OrderAmounts)["properties"],
     },
     "required": ["plan_id", "subject", "facts", "warnings", "expires", "digest"],
 }
@@ -149,7 +151,9 @@ def _ref(view: type[msgspec.Struct]) -> dict[str, str]:
 
 
 def _field(name: str) -> dict[str, Any]:
-    return {"enum": list(CHOICES[name])} if name in CHOICES else {"type": "string", "maxLength": MAX_TEXT}
+    if name in CHOICES:
+        return {"enum": [*CHOICES[name], *((True, False) if name in FLAGS else ())]}
+    return {"type": ["string", "number"] if name in NUMBERS else "string", "maxLength": MAX_TEXT}
 
 
 def _request(name: str) -> dict[str, Any]:

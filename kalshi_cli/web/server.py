@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kalshi_cli.app.event_source import EventSource, OpenAccount
 from kalshi_cli.app.kalshi import Kalshi
-from kalshi_cli.base.checked import unique_keys
+from kalshi_cli.base.checked import exact_json
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import (
     CredentialsError,
@@ -40,12 +39,14 @@ from kalshi_cli.base.errors import (
 from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.base.units import format_ts
 from kalshi_cli.views.formats import to_machine
+from kalshi_cli.views.frames import to_dict
 from kalshi_cli.views.live import LiveEvent
 from kalshi_cli.views.order_text import outcome_text
 from kalshi_cli.views.own_terms import held_by_market
 from kalshi_cli.views.plans import Plan
 from kalshi_cli.web.access import COOKIE, Access, Refusal
 from kalshi_cli.web.executions import AccountBusyError, PlanExecutions, UnknownPlanError
+from kalshi_cli.web.hints import for_program
 from kalshi_cli.web.openapi import openapi
 from kalshi_cli.web.reads import READS, Read, ReadQuery
 from kalshi_cli.web.writes import NotAllowedError, plan, rows_of
@@ -234,7 +235,7 @@ class WebApp:
                 answer.headers["Link"] = f'<{there.path}?{there.query}>; rel="next"'
             return answer
 
-        return await _answer(reply)
+        return await _answer(request, reply)
 
     async def _openapi(self, _request: Request) -> Response:
         return _json(openapi())
@@ -291,7 +292,7 @@ class WebApp:
         async def reply() -> Response:
             body = await _body(request)
             options = self._options
-            service, made = await self._writes.call(
+            service, made, amounts = await self._writes.call(
                 lambda kalshi: plan(kalshi, body, may_stop=options.may_stop, may_write=options.may_write)
             )
             self._executions.add(service, made)
@@ -303,10 +304,11 @@ class WebApp:
                     "warnings": [safe_text(warning) for warning in made.warnings],
                     "expires": format_ts(made.expires),
                     "digest": made.digest,
+                    **(to_dict(amounts) if amounts is not None else {}),
                 }
             )
 
-        return await _answer(reply)
+        return await _answer(request, reply)
 
     async def _execute(self, request: Request) -> Response:
         async def run(service: str, made: Plan[Any]) -> Response:
@@ -314,7 +316,7 @@ class WebApp:
             self._source.refresh()
             rows = rows_of(made, outcome)
             if (error := getattr(outcome, "error", None)) is not None:
-                return _failed(error, rows=rows)
+                return _failed(request, error, rows=rows)
             held = held_by_market((self._state.positions if self._state is not None else None) or ())
             said = {"done": made.subject, "result": outcome_text(outcome, held) or f"Done: {made.subject}"}
             return _json({name: safe_text(words) for name, words in said.items()} | {"rows": rows})
@@ -324,7 +326,7 @@ class WebApp:
             digest = body.get("digest") if isinstance(body, dict) else None
             return await self._executions.execute(request.path_params["plan_id"], digest, run)
 
-        return await _answer(reply)
+        return await _answer(request, reply)
 
 
 class Guard:
@@ -386,29 +388,34 @@ async def _body(request: Request) -> object:
     except TimeoutError as error:
         raise UsageError(f"The body was not complete within {BODY_S:g} s") from error
     try:
-        found: object = msgspec.json.decode(body)
-        json.loads(body, object_pairs_hook=unique_keys)
+        msgspec.json.decode(body)  # refuses what Python takes for JSON, such as NaN
+        found: object = exact_json(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise UsageError(f"The body is not JSON: {error}") from error
     return found
 
 
-async def _answer(reply: Callable[[], Awaitable[Response]]) -> Response:
+async def _answer(request: Request, reply: Callable[[], Awaitable[Response]]) -> Response:
     """Return the reply, or the error that was raised as JSON."""
     try:
         return await reply()
     except KalshiError as error:
-        return _failed(error)
+        return _failed(request, error)
 
 
-def _failed(error: KalshiError, **more: object) -> Response:
-    """Return an error as JSON, with its HTTP status; `more` has the results of the parts of a plan."""
+def _failed(request: Request, error: KalshiError, **more: object) -> Response:
+    """Return an error as JSON, with its HTTP status; `more` has the results of the parts of a plan.
+
+    The hint names requests for a program, which has a token, and commands for the page, which has words of its own.
+    """
+    hint = for_program(error.hint) if "authorization" in request.headers else error.hint
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), HTTPStatus.INTERNAL_SERVER_ERROR)
     if error.code.startswith("already_"):  # canceled or executed: the order is known, and has ended
         status = HTTPStatus.CONFLICT
-    return _problem(
-        status, error.code, error.message, error.hint, error.exit_code, getattr(error, "details", ""), **more
-    )
+    reply = _problem(status, error.code, error.message, hint, error.exit_code, getattr(error, "details", ""), **more)
+    if isinstance(error, AccountBusyError):
+        reply.headers["Retry-After"] = "1"
+    return reply
 
 
 async def _no_page(_request: Request, _error: Exception) -> Response:
@@ -431,13 +438,8 @@ async def _wrong_method(request: Request, error: Exception) -> Response:
 
 
 async def _bug(_request: Request, error: Exception) -> Response:
-    return _problem(
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        "bug",
-        f"A bug in kalshi: {type(error).__name__}",
-        "please report it",
-        ExitCode.BUG,
-    )
+    message = f"A bug in kalshi: {type(error).__name__}"
+    return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "bug", message, "please report it", ExitCode.BUG)
 
 
 def refused(refusal: Refusal) -> Response:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from kalshi_cli.app.kalshi import Kalshi
-from kalshi_cli.base.checked import check_choice, from_text
+from kalshi_cli.base.checked import JsonNumber, check_choice, from_text
 from kalshi_cli.base.errors import RefusedError, UsageError
 from kalshi_cli.base.units import duration_from_user, qty_from_user
 from kalshi_cli.services.orders.service import OrderService
@@ -17,7 +18,16 @@ from kalshi_cli.views.frames import to_dict
 from kalshi_cli.views.halts import HaltView, ResumeView
 from kalshi_cli.views.locks import LockRow
 from kalshi_cli.views.orders import CancelAllView, CancelRow, OrderChangeView, OrderRow, ReconciledRow
-from kalshi_cli.views.plans import CloseAllPlan, ControlPlan, OrderPlan, Plan, RequestPlan
+from kalshi_cli.views.plans import (
+    CloseAllPlan,
+    ControlPlan,
+    OrderAmounts,
+    OrderPlan,
+    Plan,
+    PricedPlan,
+    RequestPlan,
+    amounts_of,
+)
 from kalshi_cli.views.row import OutputRow
 from kalshi_cli.views.watchlists import WatchlistRow
 
@@ -43,11 +53,13 @@ class Write(NamedTuple):
     optional: tuple[str, ...] = ()
 
 
-_FLAGS = ("post_only", "reduce_only", "cancel_on_pause")
+FLAGS = ("post_only", "reduce_only", "cancel_on_pause")
+NUMBERS = ("price", "count", "by", "to")
+"""Fields that may be JSON numbers too, which are read as they are typed, and never as a float."""
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "side": ("yes", "no"), "action": ("buy", "sell"), "tif": ("gtc", "ioc", "fok"), "stp": ("taker", "maker"),
-    **dict.fromkeys(_FLAGS, ("true", "false")),
+    **dict.fromkeys(FLAGS, ("true", "false")),
 }  # fmt: skip
 """The values of fields that are no free texts."""
 
@@ -118,7 +130,7 @@ WRITES: dict[str, Write] = {
     "place": Write(
         "Place a limit order", ("ticker", "side", "action", "count", "price"), False, OrderRow, "orders",
         lambda orders, given: _place(orders, **given),
-        optional=("tif", "client_order_id", *_FLAGS, "expires_in", "stp", "group"),
+        optional=("tif", "client_order_id", *FLAGS, "expires_in", "stp", "group"),
     ),
 }  # fmt: skip
 
@@ -126,29 +138,56 @@ RESULTS: tuple[type[OutputRow], ...] = tuple(dict.fromkeys((*(write.rows for wri
 """The views of results; DoneView where an action leaves nothing to show."""
 
 
-def plan(kalshi: Kalshi, request: object, *, may_stop: bool, may_write: bool) -> tuple[str, Plan[Any]]:
-    """Make the plan of a request; return it with the name of its service.
+class PlannedWrite(NamedTuple):
+    """A plan, the name of its service, and the amounts of a plan of orders."""
+
+    service: str
+    plan: Plan[Any]
+    amounts: OrderAmounts | None
+
+
+def plan(kalshi: Kalshi, request: object, *, may_stop: bool, may_write: bool) -> PlannedWrite:
+    """Make the plan of a request.
 
     `may_stop` allows the actions that only stop or reduce, `may_write` all.
     """
-    given = _fields(request)
-    name = given.pop("action_name", "")
+    if not isinstance(request, dict):
+        raise UsageError("The request must be an object", hint='such as {"do": "pause", "reason": "TEXT"}')
+    values = {field: value for field, value in request.items() if value is not None}
+    name = _text("do", values.pop("do", ""))
     write = WRITES.get(name)
     if write is None:
         raise UsageError(f"Unknown action {name!r}", hint=f"one of {', '.join(WRITES)}")
     if not (may_write or (may_stop and write.is_stop)):
         option = "--allow-stop" if write.is_stop else "--allow-writes"
         raise NotAllowedError(f"This server does not allow: {write.words.lower()}", hint=f"kalshi serve {option}")
-    if not set(write.fields) <= set(given) <= {*write.fields, *write.optional}:
-        more = f", and can have: {', '.join(write.optional)}" if write.optional else ""
-        raise UsageError(f"{name} needs exactly the fields: {', '.join(write.fields) or 'none'}{more}")
-    return write.service, write.plan(getattr(kalshi, write.service), given)
+    _check_names(name, write, values)
+    given = {field: _text(field, value) for field, value in values.items()}
+    is_reduce_only = given.get("reduce_only") == "true"
+    made = write.plan(getattr(kalshi, write.service), given)
+    amounts = amounts_of(made, is_reduce_only=is_reduce_only) if isinstance(made, PricedPlan) else None
+    return PlannedWrite(write.service, made, amounts)
+
+
+def _check_names(action: str, write: Write, given: Collection[str]) -> None:
+    """Raise UsageError with the first field that the action does not have, or with those that are missing."""
+    known = (*write.fields, *write.optional)
+    hint = f"it needs: {', '.join(write.fields) or 'no fields'}"
+    if write.optional:
+        hint += f"; it can have: {', '.join(write.optional)}"
+    for field in given:
+        if field not in known:
+            near = get_close_matches(field, known, 1)
+            more = f"; did you mean {near[0]}?" if near else ""
+            raise UsageError(f"{action} has no field {field!r:.60}{more}", hint=hint)
+    if missing := [field for field in write.fields if field not in given]:
+        raise UsageError(f"{action} is missing: {', '.join(missing)}", hint=hint)
 
 
 def _place(orders: OrderService, *, expires_in: str | None = None, **given: Any) -> OrderPlan:
     if expires_in is not None:
         given["expires_in_s"] = from_text("expires_in", duration_from_user, expires_in)
-    for name in _FLAGS:
+    for name in FLAGS:
         if name in given:
             given[name] = check_choice(name, given[name], CHOICES[name]) == "true"
     return orders.plan_place(**given)
@@ -186,14 +225,12 @@ def rows_of(made: Plan[Any], outcome: object) -> list[dict[str, Any]]:
     return [to_dict(row) for row in rows if isinstance(row, OutputRow)]
 
 
-def _fields(request: object) -> Fields:
-    """Return the fields of a request: an object of short texts, with `do` as the action."""
-    if not isinstance(request, dict) or not all(
-        isinstance(name, str) and isinstance(value, str) and len(value) <= MAX_TEXT for name, value in request.items()
-    ):
-        raise UsageError(
-            f"The request must be an object of texts of at most {MAX_TEXT} characters",
-            hint='numbers are texts too: {"count": "10", "price": "0.24"}',
-        )
-    fields = dict(request)
-    return {"action_name": fields.pop("do", ""), **fields}
+def _text(name: str, value: object) -> str:
+    """Return a value as text: a number as it was typed, true and false as the words."""
+    if isinstance(value, bool) and name in FLAGS:
+        return str(value).lower()
+    is_number = isinstance(value, JsonNumber)
+    if not isinstance(value, str) or (is_number and name not in NUMBERS) or len(value) > MAX_TEXT:
+        kinds = "a text or a number" if name in NUMBERS else "true or false" if name in FLAGS else "a text"
+        raise UsageError(f"{name:.60} must be {kinds} of at most {MAX_TEXT} characters, not {value!r:.60}")
+    return str(value)

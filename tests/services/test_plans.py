@@ -148,10 +148,17 @@ def test_a_repeat_says_what_became_of_the_plan(cancels: Cancels) -> None:
     def fail(_age_s: float) -> None:
         raise ExchangeError("insufficient balance")
 
+    def refuse(_age_s: float) -> None:
+        raise RefusedError("$0.90 is more than $0.10 from the market")
+
     order = order_row(make_order(filled=contracts(3)))
-    for execute, became in ((fail, "it failed: insufficient balance"), (lambda _age_s: order, "is resting: 3 of")):
+    for execute, became in (
+        (fail, "it failed: insufficient balance"),
+        (refuse, "it was refused: .0.90 is more"),
+        (lambda _age_s: order, "is resting: 3 of"),
+    ):
         plan = cancels.plan_of(execute)
-        with suppress(ExchangeError):
+        with suppress(ExchangeError, RefusedError):
             cancels.book.execute(plan)
         with pytest.raises(RefusedError, match=f"executed already: .*{became}.*; this call sent nothing"):
             cancels.book.execute(plan)

@@ -35,7 +35,7 @@ class Page:
     def post(self, path: str, body: object) -> httpx.Response:
         return self.visitor.post(f"/api/v1/{path}", json=body)
 
-    def do(self, **request: str) -> httpx.Response:
+    def do(self, **request: object) -> httpx.Response:
         """Plan and execute."""
         planned = self.post("plans", request)
         assert planned.status_code == 200, planned.text

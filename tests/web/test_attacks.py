@@ -82,6 +82,13 @@ def test_a_request_above_the_limit_is_told_in_json_that_nothing_was_sent(page: P
     eventually(lambda: page.get("status").status_code == 200)
 
 
+@pytest.mark.parametrize("page", ["from kalshi_cli.web import server; server.MAX_WAITING = 0"], indirect=True)
+def test_a_request_that_would_wait_too_long_is_told_when_to_come_again(page: Page) -> None:
+    reply = page.get("status")
+    assert (reply.status_code, reply.json()["error"]["exit_code"]) == (503, 6)
+    assert reply.headers["retry-after"] == "1"
+
+
 def test_a_body_that_never_ends_is_refused(page: Page) -> None:
     host = page.address.removeprefix("http://")
     head = f"POST /api/v1/plans HTTP/1.1\nHost: {host}\nAuthorization: Bearer {TOKEN}\nContent-Type: application/json\n"

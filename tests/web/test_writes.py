@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from openapi_schema_validator import OAS31Validator
-from support.served import EMPTY, TWO_SIDED, Served
+from support.served import EMPTY, TWO_SIDED, Served, program
 from support.web_page import Page
 
 from kalshi_cli.web.openapi import openapi
@@ -41,6 +41,51 @@ def test_an_order_takes_the_options_of_the_command(page: Page) -> None:
     refused = page.post("plans", ORDER | {"reduce_only": "true"})
     assert refused.json()["error"]["code"] == "BAD_FLAGS", "it needs tif ioc"
     for wrong in ({"post_only": "yes"}, {"expires_in": "10"}, {"stp": "both"}):
+        reply = page.post("plans", ORDER | wrong)
+        assert (reply.status_code, next(iter(wrong)) in reply.json()["error"]["message"]) == (400, True), reply.text
+
+
+def test_the_plan_of_an_order_has_its_amounts_as_a_dry_run_has_them(page: Page) -> None:
+    bid = page.get(f"markets/{TWO_SIDED}/orderbook").json()["best_bid"]
+    amounts = ("cost", "max_fees", "max_loss", "max_payout", "closing", "proceeds")
+    for change in (
+        {},
+        {"side": "no", "count": "9"},
+        {"tif": "ioc", "reduce_only": "true", "action": "sell", "price": bid},
+    ):
+        terms = ORDER | change
+        options = [f"--{name}={terms[name]}" for name in ("side", "action", "count", "price", "tif") if name in terms]
+        dry = program(
+            "order", "place", TWO_SIDED, *options, *["--reduce-only"] * ("tif" in terms), "--dry-run", "--json"
+        )
+        planned = page.post("plans", terms).json()
+        assert {name: planned[name] for name in amounts} == {name: dry.json[name] for name in amounts}
+        body = openapi()["paths"]["/plans"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+        OAS31Validator(body).validate(planned)
+    assert "cost" not in page.post("plans", {"do": "pause", "reason": "news"}).json()
+    order_id = page.do(**ORDER).json()["rows"][0]["order_id"]
+    planned = page.post("plans", {"do": "amend", "order_id": order_id, "side": "yes", "price": "0.11"}).json()
+    assert (planned["cost"], planned["max_payout"]) == ("0.330000", "3.000000")
+
+
+def test_a_wrong_field_is_named_and_so_is_a_missing_one(page: Page) -> None:
+    for change, says in (
+        ({"qty": 3}, "place has no field 'qty'"),
+        ({"prices": "0.24"}, "place has no field 'prices'; did you mean price?"),
+        ({"price": None, "side": None}, "place is missing: side, price"),
+        ({"ticker": 7}, "ticker must be a text of at most 200 characters, not 7"),
+        ({"ticker": ["A"]}, "ticker must be a text of at most 200 characters, not ['A']"),
+        ({"post_only": 1}, "post_only must be true or false"),
+    ):
+        error = page.post("plans", ORDER | change).json()["error"]
+        assert error["message"].startswith(says)
+    assert page.post("plans", [1]).json()["error"]["message"] == "The request must be an object"
+
+
+def test_a_json_number_is_read_as_it_was_typed_and_one_that_is_not_exact_is_refused(page: Page) -> None:
+    order = page.do(**ORDER | {"count": 3, "price": 0.10, "post_only": True}).json()["rows"][0]
+    assert (order["count"], order["price"]) == ("3.00", "0.1000")
+    for wrong in ({"price": 0.1 + 0.2}, {"price": 47}, {"count": 2.345}, {"count": 1e30}, {"count": True}):
         reply = page.post("plans", ORDER | wrong)
         assert (reply.status_code, next(iter(wrong)) in reply.json()["error"]["message"]) == (400, True), reply.text
 

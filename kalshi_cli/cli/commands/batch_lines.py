@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
-from kalshi_cli.base.checked import unique_keys
+from kalshi_cli.base.checked import JsonNumber, exact_json
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.text import holds_private_key, safe_text
 from kalshi_cli.base.units import duration_from_user, price_from_user, qty_from_user
@@ -62,8 +61,7 @@ def _read_object(text: str) -> dict[str, Any]:
     if holds_private_key(text):
         raise ValueError("it holds a private key")
     try:
-        # Numbers stay the text they were typed as: a price must not go through a float.
-        found = json.loads(text, parse_float=_Number, parse_int=_Number, object_pairs_hook=unique_keys)
+        found = exact_json(text)
     except UsageError as error:
         raise ValueError(error.message) from error
     except ValueError as error:
@@ -103,12 +101,6 @@ def _ticket(text: str) -> OrderTicket:
         raise ValueError(f"{error.message} ({error.hint})" if error.hint else error.message) from error
 
 
-class _Number(str):
-    """A JSON number, kept as text."""
-
-    __slots__ = ()
-
-
 def _word(*choices: str) -> Callable[[Any], str]:
     def convert(value: Any) -> str:
         if value not in choices:
@@ -119,7 +111,7 @@ def _word(*choices: str) -> Callable[[Any], str]:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or isinstance(value, _Number):
+    if not isinstance(value, str) or isinstance(value, JsonNumber):
         raise ValueError(f"{value!r} must be a string")
     if not value.strip():
         raise ValueError("empty; leave the key out, or give a value")

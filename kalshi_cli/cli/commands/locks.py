@@ -61,7 +61,7 @@ def unlock(
 ) -> None:
     """Allow new positions in a locked market.
 
-    End the lock before its time.
+    End the lock before its time. A market that is not locked stays so, with exit code 0.
 
     \b
     kalshi unlock KXHIGHNY-26JUL04-B85

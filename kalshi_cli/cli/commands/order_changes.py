@@ -236,7 +236,7 @@ def batch(
                 raise RefusedError(
                     f"{len(denied)} of {len(plan.orders)} orders would be refused",
                     hint="`code` and `detail` of each line say why",
-                    code=denied[0].code or "",
+                    code=next((row.code for row in denied if row.code != "DUPLICATE_ID"), denied[0].code) or "",
                 )
             return
         with unsent("No order was sent"):

@@ -11,6 +11,7 @@ import typer
 
 from kalshi_cli.base.units import Qty, qty_from_user
 from kalshi_cli.cli.options import (
+    All,
     CommandGroup,
     Limit,
     choice_option,
@@ -20,7 +21,7 @@ from kalshi_cli.cli.options import (
     price_option,
     show_list,
 )
-from kalshi_cli.cli.screen.output import info
+from kalshi_cli.cli.screen.output import info, warn
 
 if TYPE_CHECKING:
     from kalshi_cli.services.markets.scan import MarketScan
@@ -73,19 +74,26 @@ def run_scan(name: str, *, traded: str = "0") -> Callable[[Callable[..., Any]], 
     """
 
     def add(find: Callable[..., Any]) -> None:
-        def command(ctx: typer.Context, series: str, event: str, min_volume: Qty, limit: int, **own: Any) -> None:
+        def command(
+            ctx: typer.Context, series: str, event: str, min_volume: Qty, limit: int, everything: bool, **own: Any
+        ) -> None:
             from kalshi_cli.cli.screen.prompts import progress
 
+            most = None if everything else limit
             with open_services(ctx) as kalshi:
                 scan = kalshi.markets.scan(
-                    series=series.upper(), event=event.upper(), min_volume=min_volume, limit=limit,
+                    series=series.upper(), event=event.upper(), min_volume=min_volume, limit=most,
                     progress=lambda found: progress(found, "Reading events"),
                 )  # fmt: skip
                 shown = find(scan, **own)
-                show_list(ctx, shown.of, shown.rows, limit=limit, empty=shown.empty, now=kalshi.now)
+                more = "--limit N or --all"
+                show_list(ctx, shown.of, shown.rows, limit=most, more=more, empty=shown.empty, now=kalshi.now)
 
         _, *own = signature(find, locals={"MarketScan": Any}, eval_str=True).parameters.values()
-        shared = {"series": (Series, ""), "event": (Event, ""), "min_volume": (MinVolume, traded), "limit": (Limit, 20)}
+        shared: dict[str, tuple[Any, object]] = {
+            "series": (Series, ""), "event": (Event, ""), "min_volume": (MinVolume, traded), "limit": (Limit, 20),
+            "everything": (All, False),
+        }  # fmt: skip
         of_context = Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
         scope = [
             Parameter(each, Parameter.KEYWORD_ONLY, annotation=kind, default=default)
@@ -125,7 +133,7 @@ def arbitrage(
 
     rows, unread = scan.arbitrage(min_profit)
     if unread:
-        info(
+        warn(
             f"Only {MAX_BOOKS} order books were read; {unread} more events may have opportunities. "
             "Narrow the scan with --series"
         )

@@ -59,6 +59,12 @@ class LimitUsage(msgspec.Struct, frozen=True, kw_only=True):
     now: str = ""
 
     @property
+    def unit(self) -> str:
+        """Return the unit of the limit: $, contracts, orders or markets."""
+        counts = {"POSITION_LIMIT": "contracts", "LIVE_ORDERS": "orders", "OPEN_POSITIONS": "markets"}
+        return counts.get(self.code, "$")
+
+    @property
     def pct(self) -> float:
         """Return the use in percent of the limit."""
         if self.limit:
@@ -73,9 +79,7 @@ class LimitUsage(msgspec.Struct, frozen=True, kw_only=True):
         if self.now:
             value = f"{self.shown} if its resting orders fill{share}, now {self.now}"
         found = own.breach(self.code, self.subject, value)
-        counts = {"LIVE_ORDERS": "orders", "OPEN_POSITIONS": "markets"}
-        unit = "$" if self.shown_limit.startswith("$") else counts.get(self.code, "contracts")
-        return tuple(msgspec.structs.replace(breach, limit=self.shown_limit, unit=unit) for breach in found)
+        return tuple(msgspec.structs.replace(breach, limit=self.shown_limit, unit=self.unit) for breach in found)
 
 
 def uses(stakes: Sequence[MarketExposure], limits: RiskLimits, families: Mapping[str, Family]) -> list[LimitUsage]:

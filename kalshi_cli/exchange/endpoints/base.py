@@ -150,10 +150,10 @@ def missing(text: str, hint: str) -> Iterator[None]:
 
 def not_found_as(ticker: str) -> AbstractContextManager[None]:
     """Replace the text of a 404 of a market."""
-    hint = "kalshi markets --search TEXT"
+    hint = "`kalshi markets --search TEXT`"
     if ticker.count("-") < 2 and ticker.replace("-", "").isalnum() and ticker.isascii():
         option = "--event" if "-" in ticker else "--series"
-        hint += f", or kalshi markets {option} {ticker}"
+        hint += f", or `kalshi markets {option} {ticker}`"
     return missing(f"No market {ticker}", hint)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from kalshi_cli.base.errors import StateFileError
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_money
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, format_money, format_qty, notional, show_money
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.account.pnl import ProfitAndLoss, count_closings, group_by, total
 from kalshi_cli.core.model.markets import Market
@@ -151,12 +151,16 @@ def _limits(
 
 
 def _usage(use: LimitUsage) -> LimitUsageRow:
+    exact: Callable[[Any], str] = {"$": format_money, "contracts": format_qty}.get(use.unit, str)
     return LimitUsageRow(
         limit_code=use.code,
         subject=use.subject,
         used=use.shown,
         limit=use.shown_limit,
         used_share=Ratio(round(use.pct / 100, 6)),
+        unit="dollars" if use.unit == "$" else use.unit,
+        used_value=exact(use.used),
+        limit_value=exact(use.limit),
     )
 
 

@@ -98,7 +98,7 @@ class ArbitrageScan(NamedTuple):
 class MarketScan:
     """A pass over the open markets. Rows come best first, one more than the limit if there are more."""
 
-    def __init__(self, client: KalshiClient, families: Iterator[OpenFamily], now: Ts, limit: int) -> None:
+    def __init__(self, client: KalshiClient, families: Iterator[OpenFamily], now: Ts, limit: int | None) -> None:
         self._client = client
         self._families = families
         self._now = now
@@ -110,7 +110,8 @@ class MarketScan:
 
     def _best(self, found: Iterable[T | None], order: Callable[[T], Any]) -> list[T]:
         """Return the best rows, with memory for no more than are shown."""
-        return nsmallest(self._limit + 1, (each for each in found if each is not None), key=order)
+        matches = (each for each in found if each is not None)
+        return sorted(matches, key=order) if self._limit is None else nsmallest(self._limit + 1, matches, key=order)
 
     def arbitrage(self, min_profit: Money | None = None) -> ArbitrageScan:
         """Return baskets with a profit of at least `min_profit` by their current order books.

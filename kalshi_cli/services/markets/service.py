@@ -371,12 +371,12 @@ class MarketService(PlanningService):
         series: str = "",
         event: str = "",
         min_volume: Qty | None = None,
-        limit: int = 20,
+        limit: int | None = 20,
         progress: Progress[Event] = _unseen,
     ) -> MarketScan:
         """Return a scan of the open markets, which reads them when it is asked for one of its findings.
 
-        `min_volume` is the least volume of a market in the last 24 hours.
+        `min_volume` is the least volume of a market in the last 24 hours. Without `limit` it finds all rows.
         """
         now, scope = self._now, ScanScope(series, event, min_volume or Qty(0))
         return MarketScan(self._client, read_families(self._client, scope, now, progress), now, limit)

@@ -26,7 +26,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import OrderRejected
-from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.model.orders import DUPLICATE_ID, Order, OrderStatus
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.orders.order_effect import OrderEffect, effect_at, price_of
 from kalshi_cli.services.orders.place import (
@@ -107,8 +107,9 @@ class BatchOutcome(NamedTuple):
         return max(filter(None, errors), key=_gravity, default=None)
 
 
-def _gravity(error: KalshiError) -> tuple[bool, int]:
-    return isinstance(error, OutcomeUnknownError), error.exit_code
+def _gravity(error: KalshiError) -> tuple[bool, int, bool]:
+    """Rank an error. An id that was used before is expected of a file that is sent again: it hides no other reason."""
+    return isinstance(error, OutcomeUnknownError), error.exit_code, error.code != DUPLICATE_ID
 
 
 def propose(entry: OrderEntry, lines: Sequence[BatchLine]) -> tuple[TradingEngine, list[ReviewedLine]]:

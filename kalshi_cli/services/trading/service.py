@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from kalshi_cli.base.checked import check_number, check_text
-from kalshi_cli.base.errors import RefusedError, StateFileError, UsageError
+from kalshi_cli.base.errors import StateFileError, UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.config import refuse_read_only
 from kalshi_cli.core.model.exchange import TradingState
@@ -157,13 +157,16 @@ class TradingService(PlanningService):
         return self._plan("lock", execute, text, f"until {until}", ticker=name, lasts_s=lasts_s)
 
     def plan_unlock(self, ticker: str) -> ControlPlan[None]:
-        """Plan to remove the lock of a market. ReadOnlyError where writes are switched off."""
+        """Plan to remove the lock of a market; without a lock nothing is left to do.
+
+        ReadOnlyError where writes are switched off.
+        """
         refuse_read_only(self._resources.config)
-        name = ticker.upper()
+        name = check_text("ticker", ticker).upper()
 
         def execute() -> None:
             if not self._locks.unlock(name):
-                raise RefusedError(f"{name} is not locked", hint="kalshi lock", code="NOT_LOCKED")
+                self._resources.note(f"{name} was not locked")
 
         return self._plan("unlock", execute, ticker=name)
 

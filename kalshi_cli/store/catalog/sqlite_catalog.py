@@ -73,7 +73,7 @@ class Catalogue:
     @classmethod
     def _open(cls, path: Path, source: str, *, create: bool, can_index: bool) -> Catalogue | None:
         """Return None for a file of another exchange, or with an index that this SQLite does not support."""
-        database = _Cache(path, (step(_TABLES),), create=create)
+        database = _Cache(path, (step(_TABLES),), create=create, is_handed_over=True)  # any thread may search
         try:
             owner = database.read("SELECT source FROM listing")
             if not owner and create:

@@ -203,7 +203,7 @@ def test_a_batch_takes_every_key_that_is_a_flag_of_place(exchange: Served, monke
         (line(side="up"), "line 2: side: 'up' is invalid; use one of yes, no"),
         (line(side=["yes"]), "line 2: side"),
         (line(post_only="yes"), "line 2: post_only: 'yes' must be true or false"),
-        (line(subaccount=64), "line 2: subaccount: '64' must be a number from 0 to 63"),
+        (line(subaccount=64), "line 2: subaccount: 64 must be a number from 0 to 63"),
         (line(ticker=7), "line 2: ticker"),
         (line(client_order_id="x" * 10_000), "line 2: longer than"),
         (line(price="0.415"), "line 2: $0.415 is off the price grid"),
@@ -249,7 +249,10 @@ def test_the_same_file_with_ids_is_safe_to_send_again(exchange: Served, monkeypa
         ("denied", "DUPLICATE_ID"), ("denied", "ORDER_SIZE"), ("resting", None),
     ]  # fmt: skip
     assert again.code == 3
+    assert again.error["code"] == "ORDER_SIZE", "an id that was used before hides no other refusal"
     assert len(exchange.resting()) == 2
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
+    assert program("order", "batch", "-", "--dry-run", "--json").error["code"] == "ORDER_SIZE"
     without = batch(monkeypatch, line(), line(client_order_id="d", count=1_000))
     assert "do not send the whole file again" in without.err
 

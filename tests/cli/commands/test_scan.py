@@ -154,6 +154,18 @@ def test_the_widest_spread_comes_first_and_what_does_not_trade_is_left_out(one: 
     assert "Showing the first 1" in cut.err
 
 
+def test_a_scan_that_is_cut_says_so_and_all_is_all(one: Served) -> None:
+    names = tuple(f"KXRAIN-S-{number}" for number in range(24))
+    listed(one, "KXRAIN-S", names, in_s=1_800)
+    for name in names:
+        one.submit(ME, name, BID, "0.4000", "1")
+        one.submit("maker", name, ASK, "0.6000", "1")
+    cut = program("scan", "closing", "-q", "--json")
+    assert (len(cut.json), "use --limit N or --all" in cut.err) == (20, True)
+    whole = program("scan", "closing", "--all", "--json")
+    assert (tickers(whole), whole.err) == (sorted(names), "")
+
+
 def test_what_moved_since_yesterday_is_shown_with_its_change(one: Served) -> None:
     one.submit(ME, TWO_SIDED, BID, "0.4700", "10")
     assert tickers(program("scan", "movers", "--json")) == []

@@ -26,8 +26,9 @@ def holding(number: int = 0, **changed: object) -> HoldingRow:
 
 def usage(code: str, share: float, subject: str = "KXHIGHNY-26NOV23-B45.5") -> LimitUsageRow:
     return LimitUsageRow(
-        limit_code=code, subject=subject, used=f"{share * 100:.0f}", limit="100", used_share=Ratio(share)
-    )
+        limit_code=code, subject=subject, used=f"{share * 100:.0f}", limit="100", used_share=Ratio(share),
+        unit="contracts", used_value=f"{share * 100:.2f}", limit_value="100.00",
+    )  # fmt: skip
 
 
 def portfolio(positions: int, limits: tuple[LimitUsageRow, ...] = ()) -> PortfolioView:

@@ -24,8 +24,12 @@ def test_the_totals_add_up_and_the_titles_are_there(exchange: Served) -> None:
     assert parse_money(found["exposure"]) == parse_money("23.100000"), "positions at cost, and the resting order"
     day = program("pnl", "--by", "day", "--json").json
     assert found["pnl_today"] == day["net"], "the account began today"
-    limits = {row["limit_code"] for row in found["limits"]}
-    assert {"EXPOSURE", "POSITION_LIMIT", "DAILY_LOSS"} <= limits
+    limits = {row["limit_code"]: row for row in reversed(found["limits"])}
+    assert {"EXPOSURE", "POSITION_LIMIT", "DAILY_LOSS"} <= set(limits)
+    exact = {code: (row["used_value"], row["limit_value"], row["unit"]) for code, row in limits.items()}
+    assert exact["EXPOSURE"] == ("23.100000", "500.000000", "dollars")
+    assert exact["POSITION_LIMIT"] == ("20.00", "100.00", "contracts")
+    assert exact["LIVE_ORDERS"] == ("1", "200", "orders")
 
 
 def test_balance_positions_and_portfolio_value_the_account_alike(exchange: Served) -> None:

@@ -185,6 +185,7 @@ def test_a_file_with_ids_can_be_sent_again(sim: Simulation) -> None:
     assert sorted(price for _, _, price, _ in sim.exchange.resting("alice")) == [cents(38), cents(39)]
     assert again.worst is not None
     assert again.worst.exit_code is ExitCode.REFUSED
+    assert again.worst.code == "ORDER_SIZE", "an id that was used before hides no other refusal"
     requests_before = requests(sim)
     assert statuses(place(sim, first)) == ["denied"]
     assert requests(sim) == requests_before, "nothing is sent for lines with used ids"

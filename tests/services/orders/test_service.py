@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
@@ -383,26 +383,31 @@ def test_a_call_with_a_value_of_another_kind_is_a_usage_error(kalshi: Kalshi) ->
         kalshi.orders.execute("plan")  # type: ignore[arg-type]
 
 
-def test_an_order_is_placed_by_the_thread_that_opened_the_state_file(kalshi: Kalshi, exchange: Served) -> None:
-    plan = buy(kalshi)
-    kalshi.orders.execute(plan)
+def test_only_the_thread_that_opened_an_account_writes_and_closes_it(kalshi: Kalshi, exchange: Served) -> None:
     late = buy(kalshi)
-    found: list[BaseException] = []
-
-    def elsewhere(call: Callable[[], object]) -> None:
-        try:
-            call()
-        except BaseException as error:
-            found.append(error)
-
-    for call in (lambda: buy(kalshi), lambda: kalshi.orders.execute(late), kalshi.close):
-        thread = threading.Thread(target=elsewhere, args=(call,))
-        thread.start()
-        thread.join()
+    calls = (lambda: buy(kalshi), lambda: kalshi.orders.execute(late), kalshi.close)
+    found = [elsewhere(call) for call in calls]
     assert [type(error) for error in found] == [UsageError] * 3
     assert all("another thread" in str(error) for error in found)
-    assert len(exchange.resting()) == 1
+    assert exchange.resting() == []
     assert kalshi.orders.execute(late).status == "resting", "the refused attempts used nothing up"
+
+
+def test_an_account_that_other_threads_have_read_is_closed_where_it_was_opened(
+    kalshi: Kalshi, exchange: Served
+) -> None:
+    kalshi.orders.execute(buy(kalshi))
+    reads = (kalshi.trading.status, kalshi.orders.list, lambda: list(kalshi.markets.list(search="test")))
+    found = [elsewhere(read) for read in reads]
+    assert found == [None] * 3
+    kalshi.close()
+    assert [type(elsewhere(read)) for read in reads] == [UsageError] * 3
+
+
+def elsewhere(call: Callable[[], object]) -> BaseException | None:
+    """Return what a call raises in a thread of its own."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).exception()
 
 
 def test_a_closed_account_answers_nothing(kalshi: Kalshi, exchange: Served) -> None:
