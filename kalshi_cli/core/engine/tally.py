@@ -48,6 +48,11 @@ class RunCounters(msgspec.Struct):
         else:
             self.rejected += 1
 
+    def take_back(self) -> None:
+        """Stop counting an order that was not sent and is reviewed again."""
+        self.intents -= 1
+        self.orders -= 1
+
     def count_denied(self, code: str) -> None:
         """Count a refused order request."""
         self.denied[code] = self.denied.get(code, 0) + 1

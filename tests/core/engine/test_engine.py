@@ -729,11 +729,11 @@ def test_an_order_of_a_failed_strategy_is_cancelled_once_it_has_an_id() -> None:
 
 
 def test_fills_of_orders_that_nobody_knows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kalshi_cli.core.engine.engine.MAX_UNOWNED", 2)
+    monkeypatch.setattr("kalshi_cli.core.engine.unowned_fills.MAX_UNOWNED", 2)
     engine = make_engine()
     for number in range(5):
         engine.step(Filled(NOW, make_fill(f"t{number}", order_id=f"o{number}")))
-    assert list(engine._unowned) == ["o3", "o4"]
+    assert list(engine._unowned.by_order) == ["o3", "o4"]
     assert engine.state.ledger.position("KXA-1").qty == contracts(50), "the account has them all the same"
 
 
