@@ -52,6 +52,7 @@ def show_sweep(
     from kalshi_cli.services.research.backtest import NO_BOUNDS
     from kalshi_cli.services.research.search.optimize import show_params, tied_text
     from kalshi_cli.services.research.search.space import sweep_variants
+    from kalshi_cli.services.research.search.windows import choice_warnings
     from kalshi_cli.services.research.sweep import compare_variants
     from kalshi_cli.services.research.tape_runs import BacktestSetup
     from kalshi_cli.views.research import VariantRow
@@ -66,6 +67,7 @@ def show_sweep(
     with progress("runs", SystemClock().monotonic) as show:
         found = compare_variants(setup, request, variants, jobs, show, warn)
     tied = sum(variant.score == found[0].score for variant in found)
+    doubts = choice_warnings(found[0].result.fills, sum(variant.result.net > 0 for variant in found))
     if has_both_bounds:
         in_order = [variant.params for variant in found]
         optimistic = msgspec.structs.replace(request, fill_model="optimistic")
@@ -86,6 +88,7 @@ def show_sweep(
         for variant in found
     ]
     show_list(ctx, VariantRow, rows)
+    warn(*doubts)
     no_bounds = [NO_BOUNDS] if has_both_bounds and not any(variant.has_trades for variant in found) else []
     info(
         *[f"{show_params(variant.params)}: {variant.refused}" for variant in found if variant.refused][:1],
