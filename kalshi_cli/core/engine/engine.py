@@ -371,9 +371,7 @@ class TradingEngine:
         if not self._book(fill):
             return []
         after = self.state.ledger.position(fill.ticker, fill.subaccount)
-        is_closing = before.qty * fill.side.sign < 0
         self.hooks.forget(fill.ticker)
-        self.tally.count_fill(fill, Money(after.realized - before.realized) if is_closing else None)
         known = self._known(fill.order_id, fill.client_order_id)
         changed = self.state.orders.apply(message)
         effects: list[Effect] = [FillBooked(fill, changed, before.qty)]
@@ -385,6 +383,8 @@ class TradingEngine:
             self._guards.external.traded(fill)
             self._unowned.keep(fill)
             return effects
+        if order.strategy and before.qty * fill.side.sign < 0:
+            self.tally.count_close(Money(after.realized - before.realized - fill.fee))
         return effects + self._credit(order, fill)
 
     def _credit(self, order: Order, fill: Fill) -> list[Effect]:
@@ -392,6 +392,7 @@ class TradingEngine:
         effects = [*self._guards.fees.charged(fill, order), *self._groups.on_fill(order, fill)]
         if not order.strategy or not self.state.record_own_fill(order.strategy, fill):
             return effects
+        self.tally.count_fill(fill)
         if self._unreported_fills is not None:
             self._unreported_fills.append((order.strategy, fill))
             return effects

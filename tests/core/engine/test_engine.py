@@ -419,6 +419,8 @@ def test_out_of_sight_of_the_account_cancels_go_out_and_orders_do_not() -> None:
 
 def test_closing_fills_are_won_or_lost_after_their_fee(live: tuple[TradingEngine, str]) -> None:
     engine, _ = live
+    for name in ("x", "y"):
+        engine.state.orders.add(make_order(name, order_id=name, side=ASK, strategy="probe"))
     engine.step(Filled(NOW, make_fill("a", price=cents(40), qty=contracts(10))))
     engine.step(Filled(NOW, make_fill("b", side=ASK, price=cents(42), qty=contracts(5), is_taker=True, order_id="x")))
     engine.step(Filled(NOW, make_fill("c", side=ASK, price=cents(40), qty=contracts(5), order_id="y")))
