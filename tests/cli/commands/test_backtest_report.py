@@ -201,6 +201,8 @@ def test_a_run_is_compared_with_a_backtest() -> None:
         ((*FADE[1:], "--html", "report.pdf"), "must end in .html"),
         ((*FADE[1:], "--html", "none/report.html"), "its folder does not exist"),
         ((*FADE[1:], "--out", "tape.jsonl"), "is not a folder"),
+        ((*FADE[1:], "--latency", "5"), "--latency 5 has no unit"),
+        ((*FADE[1:], "--latency", "5"), "did you mean 5ms?"),
         ((*FADE[1:], "--latency", "fast"), "use recorded, 150ms or 1s"),
         ((*FADE[1:], "--latency", "2m"), "at most 60s"),
         ((*FADE[1:], "--latency", "1s", "--latency-ms", "5"), "cannot be combined"),
