@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any
 
-from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import CancelOrder, Effect, SubmitOrder
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
@@ -122,13 +123,18 @@ class StrategyHarness:
         """
         self.at += after
         sides = ([*([] if at is None else [(at, size)]), *more] for at, more in ((bid, bids), (ask, asks)))
-        levels = (tuple((cents(at), contracts(qty)) for at, qty in side) for side in sides)
-        return self.play(BookSnapshot(self.now, TICKER, *levels))
+        yes, no = (tuple((_price(at), _count(qty)) for at, qty in side) for side in sides)
+        if yes and no and max(yes)[0] >= min(no)[0]:
+            raise UsageError(
+                f"A bid of {max(yes)[0] / 100:g}c and an ask of {min(no)[0] / 100:g}c would trade with each other",
+                hint="play a book whose best bid is below its best ask",
+            )
+        return self.play(BookSnapshot(self.now, TICKER, yes, no))
 
     def trade(self, at_price: int, qty: int, taker: Side) -> list[Effect]:
         """Play a public trade in cents and contracts by a taker. It may fill resting orders."""
         name = f"p{len(self.effects)}-{self.at}"
-        return self.play(PublicTrade(self.now, TICKER, name, cents(at_price), contracts(qty), taker))
+        return self.play(PublicTrade(self.now, TICKER, name, _price(at_price), _count(qty), taker))
 
     def tick(self, after: float = 1.0) -> list[Effect]:
         """Let time pass, in seconds."""
@@ -143,6 +149,24 @@ class StrategyHarness:
     def position(self) -> Qty:
         """Return the signed position, in hundredths of a contract."""
         return self.engine.state.ledger.position(TICKER).qty
+
+
+def _price(given: int) -> Price:
+    """Return a price of a book or trade. UsageError for one that the market of the harness cannot have."""
+    if type(given) is not int or not 1 <= given <= 99:
+        hint = "prices of the harness are whole cents: tape.book(bid=17, ask=19)"
+        raise UsageError(f"{given!r:.40} is not a price from 1 to 99 cents", hint=hint)
+    return cents(given)
+
+
+def _count(given: int) -> Qty:
+    """Return the contracts of a level or trade. UsageError for none."""
+    count = contracts(given)
+    if count <= 0:
+        raise UsageError(
+            f"{given!r:.40} is not a number of contracts", hint="use 1 or more: tape.book(bid=17, size=10)"
+        )
+    return count
 
 
 def submitted_orders(effects: Iterable[Effect]) -> list[Order]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+import pytest
 from support.tape import TICKER, StrategyHarness, submitted_orders
 
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.order_terms import ASK, BID
@@ -33,3 +36,27 @@ def test_a_book_has_the_levels_that_a_test_gives() -> None:
     assert book.levels(ASK, 5) == [(cents(44), contracts(20)), (cents(45), contracts(60))]
     tape.book(ask=44)
     assert (book.best_bid, book.best_ask) == (None, cents(44))
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"bid": 50, "ask": 40}, "A bid of 50c and an ask of 40c would trade with each other"),
+        ({"bid": 40, "ask": 40}, "would trade with each other"),
+        ({"bids": [(30, 1), (45, 1)], "asks": [(60, 1), (44, 1)]}, "A bid of 45c and an ask of 44c"),
+        ({"bid": 0}, "0 is not a price from 1 to 99 cents"),
+        ({"ask": 100}, "100 is not a price"),
+        ({"bid": cents(17)}, "1700 is not a price"),
+        ({"bid": 17.0}, "17.0 is not a price"),
+        ({"bid": True}, "True is not a price"),
+        ({"bid": 17, "size": 0}, "0 is not a number of contracts"),
+    ],
+)
+def test_an_impossible_book_is_refused(given: dict[str, Any], problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        StrategyHarness().book(**given)
+
+
+def test_an_impossible_trade_is_refused() -> None:
+    with pytest.raises(UsageError, match="120 is not a price"):
+        StrategyHarness().trade(120, 5, BID)

@@ -58,6 +58,8 @@ def latency_of(given: str | None, given_ms: int | None) -> int | None:
     typed = given.strip().lower()
     if typed == "recorded":
         return None
+    if typed.isdecimal():
+        raise UsageError(f"--latency {given} has no unit", hint=f"did you mean {typed}ms?")
     number = typed.removesuffix("ms").strip()
     try:
         latency_ms = int(number) if typed.endswith("ms") and number.isdecimal() else duration_from_user(typed) * 1000

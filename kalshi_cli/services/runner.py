@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Protocol
 
 from kalshi_cli.base.errors import HaltedError, KalshiError
 from kalshi_cli.core.model.effects import AmendOrder, Effect, SubmitOrder
 from kalshi_cli.core.model.messages import AccountVisibility, AmendEnded, ExternalOrders, Message, OrderRejected
-from kalshi_cli.store.records import ConcurrentChangeError
+from kalshi_cli.store.records import STATE_MOVED, ConcurrentChangeError
 
 MAX_CASCADE = 10_000
 """The most messages that one feed message may trigger; more means a loop that triggers itself."""
 
+
+MAX_REVIEWS = 3
+"""The most reviews of the orders of one message, where other programs of the account keep placing orders."""
 
 NOT_SENT = "not_sent"
 """The code of an order that was not sent, because it or something before it could not be saved or performed."""
@@ -82,18 +86,25 @@ def process_messages(
     at once, because each cancel may wait for its timeout. Every effect is recorded before it is
     performed: no commit, no order. Where recording or performing fails, nothing more is performed, but the engine still
     takes the replies that had arrived, and learns what was not sent, so that it knows which orders are live.
+    Where another program placed an order in between, all orders that still wait are reviewed again.
     """
     coming, replies, effects = deque(messages), deque[Message](), deque(before)
-    steps = 0
+    steps, reviews = 0, 1
     try:
         while effects or replies or coming:
             if replies and isinstance(replies[-1], AccountVisibility):
                 effects.extendleft(reversed(list(engine.step(replies.pop()))))
                 continue
             if effects and not (replies and isinstance(effects[0], SubmitOrder | AmendOrder)):
-                refusals = _record(effects[0], store)
+                try:
+                    store.record(effects[0])
+                except HaltedError as error:
+                    refusals, effects = _refused(effects, error, may_review=reviews < MAX_REVIEWS)
+                    reviews += 1
+                    replies.extend(refusals)
+                    continue
                 effect = effects.popleft()  # Until it is recorded, it counts as not sent.
-                replies.extend(venue.perform(effect) if refusals is None else refusals)
+                replies.extend(venue.perform(effect))
                 continue
             if steps == MAX_CASCADE:
                 break
@@ -117,37 +128,45 @@ def _settle(engine: EngineProtocol, messages: Iterable[Message], unsent: Iterabl
     left, effects = deque(messages), deque(unsent)
     for _ in range(MAX_CASCADE):
         if effects:
-            left.extend(_ended(effects.popleft(), NOT_SENT, why))
+            effect = effects.popleft()
+            if isinstance(effect, SubmitOrder | AmendOrder):
+                left.append(_ended(effect, NOT_SENT, why))
         elif left:
             effects.extend(engine.step(left.popleft()))
         else:
             break
 
 
-def _record(effect: Effect, store: RecorderProtocol) -> Sequence[Message] | None:
-    """Record an effect, or return what the engine must know if another process has halted or changed trading.
+def _refused(effects: deque[Effect], error: HaltedError, *, may_review: bool) -> tuple[list[Message], deque[Effect]]:
+    """Return what the engine must know if another process has halted or changed trading, and the effects left.
 
-    Orders that the other process placed count from here on.
+    Orders that the other process placed count from here on. No order that waits was reviewed with them: each is
+    reviewed again if it `may_review`, and an amend ends. Raises the error if it does not concern an order.
     """
-    try:
-        store.record(effect)
-    except HaltedError as error:
-        ended = _ended(effect, error.code.upper(), error.message)
-        if not ended:
-            raise
-        beside = error.orders if isinstance(error, ConcurrentChangeError) else ()
-        return ExternalOrders(ended[0].ts, beside), *ended
-    return None
+    first = effects[0]
+    if not isinstance(first, SubmitOrder | AmendOrder):
+        raise error
+    is_moved = isinstance(error, ConcurrentChangeError) and error.code == STATE_MOVED
+    unsent: list[SubmitOrder | AmendOrder] = [first]
+    left = deque[Effect]()
+    for each in islice(effects, 1, None):
+        if is_moved and isinstance(each, SubmitOrder | AmendOrder):
+            unsent.append(each)
+        else:
+            left.append(each)
+    again = tuple(each for each in unsent if isinstance(each, SubmitOrder)) if is_moved and may_review else ()
+    ended = [_ended(each, error.code.upper(), error.message) for each in unsent]
+    beside = error.orders if isinstance(error, ConcurrentChangeError) else ()
+    kept = [end for end in ended if not (again and isinstance(end, OrderRejected))]
+    return [ExternalOrders(ended[0].ts, beside, again), *kept], left
 
 
-def _ended(effect: Effect, code: str, why: str) -> tuple[Message, ...]:
+def _ended(unsent: SubmitOrder | AmendOrder, code: str, why: str) -> Message:
     """Return the end of an order or an amend that is not sent: the order is over, or keeps its terms."""
-    if isinstance(effect, SubmitOrder):
-        order = effect.order
-        return (OrderRejected(order.created, order.client_order_id, code, why),)
-    if isinstance(effect, AmendOrder):
-        return (AmendEnded(effect.doubtful.updated, effect.before, code, why),)
-    return ()
+    if isinstance(unsent, SubmitOrder):
+        order = unsent.order
+        return OrderRejected(order.created, order.client_order_id, code, why)
+    return AmendEnded(unsent.doubtful.updated, unsent.before, code, why)
 
 
 def perform_effects(effect: Effect, venue: VenueProtocol, store: RecorderProtocol) -> Iterable[Message]:

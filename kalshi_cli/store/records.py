@@ -23,6 +23,8 @@ PAUSED = "PAUSED"
 """The code of a halt that is only a pause: a loop continues after it by itself, and may be started during it."""
 ALERT_REASON_PREFIX = "alert "
 """The start of the reason of a pause that an alert made."""
+STATE_MOVED = "STATE_MOVED"
+"""The code of the error for an order whose review did not count an order of another program."""
 DUPLICATE_INTENT = "state_duplicate_intent"
 """The code of the error for a new order whose client order id is on file."""
 

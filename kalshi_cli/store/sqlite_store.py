@@ -198,7 +198,7 @@ class Store:
             raise records.ConcurrentChangeError(what, code="LOCKED")
         if self._seen_intent not in (None, last_intent):
             what = "Another program placed or amended an order at the same time; the order was not sent"
-            raise records.ConcurrentChangeError(what, code="STATE_MOVED", orders=self.news())
+            raise records.ConcurrentChangeError(what, code=records.STATE_MOVED, orders=self.news())
 
     def _count_own(self, number: int | None) -> None:
         """Skip our own order request in `news`; an earlier one of another program stays in it."""

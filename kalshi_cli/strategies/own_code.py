@@ -1,4 +1,4 @@
-"""The code of a strategy file: its `print`, and calls whose results differ between two runs."""
+"""The code of a strategy file: its `print`, its hooks, and calls whose results differ between two runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import ast
 import sys
 import threading
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from difflib import get_close_matches
+from types import CodeType
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.strategies.base import Strategy
 
 _CHANGING = {
     "time": ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "localtime", "gmtime"),
@@ -57,3 +62,29 @@ def _is_unrepeatable(name: str, *, has_args: bool, has_seed: bool) -> bool:
     if module == "random":
         return not has_args if function == "Random" else not has_seed
     return function in _CHANGING.get(module, ())
+
+
+def check_hooks(kind: type[Strategy]) -> None:
+    """Refuse a method `on_*` that is no hook: it would never be called, and the strategy would silently not trade.
+
+    A method that the strategy calls itself is one of its own.
+    """
+    hooks = [name for name in vars(Strategy) if name.startswith("on_")]
+    methods = {name: method for name in dir(kind) if callable(method := getattr(kind, name))}
+    used = {name for method in methods.values() for name in _names_in(getattr(method, "__code__", None))}
+    for name in methods:
+        if name.startswith("on_") and name not in hooks and name not in used:
+            near = get_close_matches(name, hooks, n=1)
+            raise UsageError(
+                f"Strategy {kind.name}: {name} is not a hook" + (f"; did you mean {near[0]}?" if near else ""),
+                hint=f"the hooks are {', '.join(hooks)}; rename the method, which nothing calls",
+                code="bad_strategy",
+            )
+
+
+def _names_in(code: CodeType | None) -> set[str]:
+    """Return the attributes and globals that a function and those inside it use."""
+    if code is None:
+        return set()
+    inner = (each for each in code.co_consts if isinstance(each, CodeType))
+    return set(code.co_names).union(*map(_names_in, inner))

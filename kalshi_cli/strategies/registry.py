@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
 import msgspec
@@ -26,7 +26,7 @@ from kalshi_cli.base.units import Price, Qty, price_from_user, qty_from_user
 from kalshi_cli.core.account.sizing import RESERVED
 from kalshi_cli.core.engine.strategy_runner import Watches
 from kalshi_cli.strategies.base import Strategy, StrategyParams, parameter_error
-from kalshi_cli.strategies.own_code import stdout_to_stderr, unrepeatable_calls
+from kalshi_cli.strategies.own_code import check_hooks, stdout_to_stderr, unrepeatable_calls
 
 BUILT_IN = {
     "arbitrage": "kalshi_cli.strategies.arbitrage:Arbitrage",
@@ -449,32 +449,6 @@ def _is_strategy(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, Strategy) and kind is not Strategy
 
 
-def _check_hooks(kind: type[Strategy]) -> None:
-    """Refuse a method `on_*` that is no hook: it would never be called, and the strategy would silently not trade.
-
-    A method that the strategy calls itself is one of its own.
-    """
-    hooks = [name for name in vars(Strategy) if name.startswith("on_")]
-    methods = {name: method for name in dir(kind) if callable(method := getattr(kind, name))}
-    used = {name for method in methods.values() for name in _names_in(getattr(method, "__code__", None))}
-    for name in methods:
-        if name.startswith("on_") and name not in hooks and name not in used:
-            near = get_close_matches(name, hooks, n=1)
-            raise UsageError(
-                f"Strategy {kind.name}: {name} is not a hook" + (f"; did you mean {near[0]}?" if near else ""),
-                hint=f"the hooks are {', '.join(hooks)}; rename the method, which nothing calls",
-                code="bad_strategy",
-            )
-
-
-def _names_in(code: CodeType | None) -> set[str]:
-    """Return the attributes and globals that a function and those inside it use."""
-    if code is None:
-        return set()
-    inner = (each for each in code.co_consts if isinstance(each, CodeType))
-    return set(code.co_names).union(*map(_names_in, inner))
-
-
 def _checked(kind: Any, spec: str) -> type[Strategy]:
     if not _is_strategy(kind) or not getattr(kind, "name", ""):
         raise UsageError(
@@ -483,7 +457,7 @@ def _checked(kind: Any, spec: str) -> type[Strategy]:
             code="unknown_strategy",
         )
     checked: type[Strategy] = kind
-    _check_hooks(checked)
+    check_hooks(checked)
     if checked.watches not in get_args(Watches):
         raise UsageError(
             f"Strategy {checked.name}: watches = {checked.watches!r} is not a part of an order book",
@@ -497,4 +471,25 @@ def _checked(kind: Any, spec: str) -> type[Strategy]:
             hint="every strategy has this setting already; rename the parameter",
             code="bad_strategy",
         )
+    if not checked.__module__.startswith("kalshi_cli."):  # a test checks the built-in ones
+        check_defaults(checked)
     return checked
+
+
+def check_defaults(kind: type[Strategy]) -> None:
+    """Raise UsageError for a default outside the range of its own parameter."""
+    full = get_type_hints(kind.Params, include_extras=True)
+    for field, shown in zip(msgspec.structs.fields(kind.Params), parameters(kind), strict=True):
+        if field.default is msgspec.NODEFAULT:
+            continue
+        try:
+            msgspec.convert(field.default, full[field.name])
+        except msgspec.ValidationError:
+            bounds = (("at least", shown.minimum), ("at most", shown.maximum))
+            span = " and ".join(f"{word} {bound}" for word, bound in bounds if bound)
+            raise UsageError(
+                f"Strategy {kind.name}: the default of {field.name} is {shown.default or repr(field.default):.40}, "
+                f"but it must be {span or 'of its type'}",
+                hint="change the default or the range in the strategy",
+                code="bad_strategy",
+            ) from None

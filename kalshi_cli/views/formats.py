@@ -262,7 +262,7 @@ WORDS = {
 """Values on a terminal, by field, whose word in JSON, which is stable, is not the word that people read."""
 
 
-PLAIN_WORDS = frozenset({"check"})
+PLAIN_WORDS = frozenset({"check", "key", "strategy"})
 """The fields whose values are the words of a terminal in plain text too; the others stay as scripts read them."""
 
 

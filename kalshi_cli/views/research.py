@@ -22,9 +22,10 @@ class VariantRow(OutputRow, frozen=True, kw_only=True):
     fills: int
     fill_model: str
     latency: str
+    denied: int = 0
 
-    shown = ("params", "score", "net", "max_drawdown", "fills", "fees", "orders", "fill_model", "latency")
-    vital = ("params", "score", "fill_model", "latency")
+    shown = ("params", "score", "net", "max_drawdown", "fills", "denied", "fees", "orders", "fill_model", "latency")
+    vital = ("params", "score", "fills", "denied", "fill_model", "latency")
 
 
 class WindowChoiceRow(OutputRow, frozen=True, kw_only=True):
@@ -47,6 +48,7 @@ class OptimizeView(OutputRow, frozen=True, kw_only=True):
     `best` are the ten variants with the highest score over all windows: scores near each other for parameters near each
     other are a plateau, a single high one is luck. Their `score` is the median over windows, the rest are totals.
     `tied` of the variants share the highest score; the result of all windows together decided between them.
+    `earned` of the variants made money over all windows.
     `unknown` are the lines of a backtest of the chosen parameters: what the recordings do not say.
     """
 
@@ -74,9 +76,10 @@ class OptimizeView(OutputRow, frozen=True, kw_only=True):
     rows: tuple[WindowChoiceRow, ...]
     best: tuple[VariantRow, ...]
     unknown: tuple[str, ...] = ()
+    earned: int = 0
 
     screen = (
-        "strategy", "params", "score", "variants", "trials", "pruned", "failed", "recordings", "windows", "sampler",
-        "fill_model", "latency", "holdout_recordings", "holdout_opened", "holdout_params", "holdout_variants",
-        "holdout_score", "holdout_net", "study",
+        "strategy", "params", "score", "variants", "earned", "trials", "pruned", "failed", "recordings", "windows",
+        "sampler", "fill_model", "latency", "holdout_recordings", "holdout_opened", "holdout_params",
+        "holdout_variants", "holdout_score", "holdout_net", "study",
     )  # fmt: skip

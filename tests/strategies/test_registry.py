@@ -558,3 +558,35 @@ def test_a_section_that_runs_has_no_problems(file: Path) -> None:
 def test_a_budget_below_a_file_is_a_problem_of_the_section(file: Path) -> None:
     (problem,), _ = section_problems({}, [str(file)])
     assert problem.endswith("budget and sizing belong under strategies.fade")
+
+
+@pytest.mark.parametrize(
+    ("field", "problem"),
+    [
+        (
+            "edge: Annotated[Price, within(cents(1), cents(10), '')] = cents(20)",
+            "edge is 20c, but it must be at least 1c and at most 10c",
+        ),
+        ("size: Annotated[int, msgspec.Meta(ge=2)] = 1", "size is 1, but it must be at least 2\n"),
+        ("size: int = 'many'", "size is many, but it must be of its type"),
+    ],
+)
+def test_a_default_outside_its_own_range_is_refused_when_the_strategy_is_loaded(
+    tmp_path: Path, field: str, problem: str
+) -> None:
+    code = tmp_path / "wide.py"
+    code.write_text(
+        "from typing import Annotated\nimport msgspec\nfrom kalshi_cli.strategies.api import *\n"
+        "from kalshi_cli.strategies.base import within\n"
+        f"class WideParams(StrategyParams, frozen=True):\n    {field}\n"
+        "class Wide(Strategy):\n    name, Params = 'wide', WideParams\n    def on_tick(self, view): ...\n"
+    )
+    code.chmod(0o600)
+    with pytest.raises(UsageError, match=problem) as caught:
+        registry.load(f"{code}:Wide")
+    assert caught.value.code == "bad_strategy"
+
+
+def test_the_defaults_of_every_built_in_strategy_are_within_their_ranges() -> None:
+    for name in registry.BUILT_IN:
+        registry.check_defaults(registry.load(name))

@@ -265,7 +265,7 @@ HELD = (
         "a fill whose order has no id yet is kept over a restart",
         "a strategy holds more than its budget says",
         "core/engine/engine.py",
-        "                    self._keep_unowned(entry)  # its order may be one of ours without a response",
+        "                    self._unowned.keep(entry)  # its order may be one of ours without a response",
         "                    pass",
         ("tests/core/engine/test_engine.py",),
     ),

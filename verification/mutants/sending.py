@@ -17,9 +17,8 @@ SENDING = (
         "commit before send",
         "a crash between the two forgets an order of a loop that is live (F12)",
         "services/runner.py",
-        "                refusals = _record(effects[0], store)\n",
-        "                sent = list(venue.perform(effects[0]))\n"
-        "                refusals = _record(effects[0], store) or sent\n",
+        "                    store.record(effects[0])\n",
+        "                    sent = list(venue.perform(effects[0]))\n                    store.record(effects[0])\n",
         ("tests/services/test_runner.py",),
     ),
     Mutant(
@@ -35,18 +34,25 @@ SENDING = (
         "it is taken for one that was not sent, and is left resting",
         "services/runner.py",
         "                effect = effects.popleft()  # Until it is recorded, it counts as not sent.\n"
-        "                replies.extend(venue.perform(effect) if refusals is None else refusals)\n",
-        "                replies.extend(venue.perform(effects[0]) if refusals is None else refusals)\n"
-        "                effects.popleft()\n",
+        "                replies.extend(venue.perform(effect))\n",
+        "                replies.extend(venue.perform(effects[0]))\n                effects.popleft()\n",
         ("tests/services/test_runner.py",),
     ),
     Mutant(
         "an order that was not sent is not live",
         "a loop whose state file fails ends with 7 and names orders that never were",
         "services/runner.py",
-        "            left.extend(_ended(effects.popleft(), NOT_SENT, why))",
-        "            effects.popleft()",
+        "                left.append(_ended(effect, NOT_SENT, why))",
+        "                pass",
         ("tests/services/test_runner.py", "tests/services/trading/test_session.py"),
+    ),
+    Mutant(
+        "every order that waits is reviewed again after a change beside",
+        "the second order of a decision is sent by a review that did not count an order of another program",
+        "services/runner.py",
+        "        if is_moved and isinstance(each, SubmitOrder | AmendOrder):",
+        "        if False:",
+        ("tests/services/trading/test_beside.py",),
     ),
     Mutant(
         "halt inside the transaction of an intent",

@@ -28,7 +28,7 @@ from kalshi_cli.cli.options import (
     open_services,
     show_view,
 )
-from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info
+from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, warn
 from kalshi_cli.cli.time_options import show_period, when
 
 if TYPE_CHECKING:
@@ -125,23 +125,23 @@ def optimize(
 
     strategy, files = _strategy_and_files(named, strategy, files or [])
     require_extra("research", "optuna", "distributed", "sqlalchemy")
-    from kalshi_cli.services.research.search.optimize import OptimizeRequest, optimize_notes
+    from kalshi_cli.services.research.search.optimize import OptimizeRequest, optimize_notes, optimize_warnings
 
     remote = _scheduler(scheduler, tls_ca, tls_cert, tls_key)
     with open_services(ctx) as kalshi:
         request = OptimizeRequest(
             strategy=strategy, files=tuple(files), params=tuple(param or ()), trials=trials,
             results=tuple(results or ()), latency_ms=latency_of(latency, latency_ms), fill_model=fills,
-            interval_s=interval, holes=gaps, windows=windows, holdout=holdout, sampler=sampler,
-            seed=seed, is_pruned=prune, jobs=jobs or min(os.cpu_count() or 1, 64), scheduler=remote, study=study,
-            opens_holdout=open_holdout,
+            interval_s=interval, holes=gaps, windows=windows, holdout=holdout, sampler=sampler, seed=seed, study=study,
+            is_pruned=prune, jobs=jobs or min(os.cpu_count() or 1, 64), scheduler=remote, opens_holdout=open_holdout,
             **lake_part(kalshi.resources.config, files, lake, series, *_times(kalshi, since, until)),
         )  # fmt: skip
         with progress("trials", SystemClock().monotonic) as show:
             view = kalshi.research.optimize(request, show)
-        show_view(ctx, view, title=f"Parameters of {strategy}")
-        is_in_report = (flags_of(ctx).form or default_format()) is Format.PLAIN and not chosen_fields()
-        info(*optimize_notes(view, with_unknown=not is_in_report))
+    show_view(ctx, view, title=f"Parameters of {strategy}")
+    warn(*optimize_warnings(view))
+    is_in_report = (flags_of(ctx).form or default_format()) is Format.PLAIN and not chosen_fields()
+    info(*optimize_notes(view, with_unknown=not is_in_report))
 
 
 def _times(kalshi: Kalshi, since: Any, until: Any) -> tuple[Ts | None, Ts | None]:

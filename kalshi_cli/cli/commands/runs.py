@@ -333,19 +333,25 @@ def _show_backtest(
     *,
     has_both_bounds: bool,
 ) -> Sequence[tuple[Ts, Money]]:
-    """Run a backtest, show and write its report, and return its curve."""
+    """Run a backtest, show and write its report, and return its curve.
+
+    Where one of several strategies fails, the report of the others comes before the error.
+    """
     from kalshi_cli.app.trading import RunModes
     from kalshi_cli.cli.commands.sweep import backtest_progress
     from kalshi_cli.services.research.backtest import backtest_notes, backtest_view, backtest_warnings
 
     with backtest_progress(jobs) as show:
         report = RunModes(environment).backtest(request, jobs, show, has_both_bounds=has_both_bounds)
-    if report.summary.failed:
+    failed = {text.partition(":")[0] for text in report.summary.failed}
+    if failed and len(failed) == len(request.strategies):
         raise _failure(report.summary)
     is_in_report = (flags_of(ctx).form or default_format()) is Format.PLAIN and not chosen_fields()
     info(*backtest_warnings(report, with_unknown=not is_in_report))
     show_report(ctx, backtest_view(report), f"Backtest of {','.join(request.strategies)}", page, out)
     info(*backtest_notes(report))
+    if failed:
+        raise _failure(report.summary)
     return report.curve
 
 

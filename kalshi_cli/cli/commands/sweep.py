@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -52,6 +52,7 @@ def show_sweep(
     from kalshi_cli.services.research.backtest import NO_BOUNDS
     from kalshi_cli.services.research.search.optimize import show_params, tied_text
     from kalshi_cli.services.research.search.space import sweep_variants
+    from kalshi_cli.services.research.search.windows import choice_warnings
     from kalshi_cli.services.research.sweep import compare_variants
     from kalshi_cli.services.research.tape_runs import BacktestSetup
     from kalshi_cli.views.research import VariantRow
@@ -65,16 +66,20 @@ def show_sweep(
     setup = BacktestSetup.of(environment.config)
     with progress("runs", SystemClock().monotonic) as show:
         found = compare_variants(setup, request, variants, jobs, show, warn)
+    failed = {show_params(variant.params): variant.failed[0] for variant in found if variant.failed}
+    found = [variant for variant in found if not variant.failed]
+    if not found:
+        raise _failure(failed)
     tied = sum(variant.score == found[0].score for variant in found)
+    doubts = choice_warnings(found[0].result.fills, sum(variant.result.net > 0 for variant in found))
     if has_both_bounds:
         in_order = [variant.params for variant in found]
         optimistic = msgspec.structs.replace(request, fill_model="optimistic")
         with progress("optimistic runs", SystemClock().monotonic) as show:
-            found += compare_variants(setup, optimistic, variants, jobs, show)
+            found += compare_variants(setup, optimistic, in_order, jobs, show)
         found.sort(key=lambda variant: in_order.index(variant.params))  # stable: the pessimistic one stays first
-    if failed := next((text for variant in found for text in variant.failed), ""):
-        raise KalshiError(f"Strategy failed: {failed}", hint="fix the strategy and restart", code="strategy_failed")
-    varied = {name for name in request.params if len({variant.params[name] for variant in found}) > 1}
+    failed |= {show_params(variant.params): variant.failed[0] for variant in found if variant.failed}
+    varied = {name for name in request.params if len({params[name] for params in variants}) > 1}
     rows = [
         VariantRow.of(
             variant.result,
@@ -86,6 +91,7 @@ def show_sweep(
         for variant in found
     ]
     show_list(ctx, VariantRow, rows)
+    warn(*doubts)
     no_bounds = [NO_BOUNDS] if has_both_bounds and not any(variant.has_trades for variant in found) else []
     info(
         *[f"{show_params(variant.params)}: {variant.refused}" for variant in found if variant.refused][:1],
@@ -95,4 +101,12 @@ def show_sweep(
         *([tied_text(tied, len(variants))] if tied > 1 else []),
         "The best of many looks good by luck: judge it on other recordings, or with `kalshi optimize`",
     )
+    if failed:
+        raise _failure(failed)
     return True
+
+
+def _failure(failed: Mapping[str, str]) -> KalshiError:
+    """Return the error of a comparison in which the strategy raised with some parameters, which are not listed."""
+    texts = "; ".join(f"{params}: {text}" for params, text in failed.items())
+    return KalshiError(f"Strategy failed: {texts}", hint="fix the strategy and restart", code="strategy_failed")

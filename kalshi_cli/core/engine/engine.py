@@ -14,6 +14,7 @@ from kalshi_cli.core.engine.market_updates import MarketUpdates
 from kalshi_cli.core.engine.order_group_watch import OrderGroupWatch
 from kalshi_cli.core.engine.strategy_runner import StrategyProtocol, StrategyRunner, Watches
 from kalshi_cli.core.engine.tally import RunCounters
+from kalshi_cli.core.engine.unowned_fills import UnownedFills
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.effects import (
     AlertRaised,
@@ -40,9 +41,6 @@ from kalshi_cli.core.state.back_off import back_off_of
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.order_rate import MINUTE_MS, SentOrder
 from kalshi_cli.core.state.state import EngineState
-
-MAX_UNOWNED = 1_000
-"""The most unknown orders whose fills are kept, to be credited to a strategy if the order turns out to be ours."""
 
 CANCEL_AGAIN_MS = 2_000
 """The time after which an unanswered cancel is sent again."""
@@ -93,7 +91,7 @@ class TradingEngine:
         self._guards = Guards(state, limits, self._tighten, self._known)
         self.exits = ProtectiveExits(state, limits, self.hooks.names, self.place, self._cancel, self.hooks.hedged)
         self._unreported_fills: list[tuple[str, Fill]] | None = None
-        self._unowned: dict[str, list[Fill]] = {}
+        self._unowned = UnownedFills()
         self._reactions: dict[type[messages.Message], Callable[[Any], list[Effect]]] = {
             **dict.fromkeys(_ORDER_MESSAGES, self._on_order),
             **MarketUpdates(state, self._book_watch, self.hooks, self._guards, self._look_at_exits).reactions,
@@ -208,7 +206,7 @@ class TradingEngine:
                 self.state.orders.apply(messages.Filled(entry.ts, entry))
                 owner = self._owner(entry) or named.get(entry.client_order_id) or named.get(entry.order_id)
                 if owner is None:
-                    self._keep_unowned(entry)  # its order may be one of ours without a response
+                    self._unowned.keep(entry)  # its order may be one of ours without a response
                 elif owner.strategy:
                     self.state.record_own_fill(owner.strategy, entry)
 
@@ -364,8 +362,7 @@ class TradingEngine:
 
     def _credit_unowned(self, order: Order) -> list[Effect]:
         """Credit the kept fills of an order to its strategy, once the order is known."""
-        fills = self._unowned.pop(order.order_id, ()) if order.order_id else ()
-        return [effect for fill in fills for effect in self._credit(order, fill)]
+        return [effect for fill in self._unowned.take(order.order_id) for effect in self._credit(order, fill)]
 
     def _on_filled(self, message: messages.Filled) -> list[Effect]:
         fill = message.fill
@@ -374,9 +371,7 @@ class TradingEngine:
         if not self._book(fill):
             return []
         after = self.state.ledger.position(fill.ticker, fill.subaccount)
-        is_closing = before.qty * fill.side.sign < 0
         self.hooks.forget(fill.ticker)
-        self.tally.count_fill(fill, Money(after.realized - before.realized) if is_closing else None)
         known = self._known(fill.order_id, fill.client_order_id)
         changed = self.state.orders.apply(message)
         effects: list[Effect] = [FillBooked(fill, changed, before.qty)]
@@ -386,21 +381,18 @@ class TradingEngine:
         order = self._owner(fill)
         if order is None:
             self._guards.external.traded(fill)
-            self._keep_unowned(fill)
+            self._unowned.keep(fill)
             return effects
+        if order.strategy and before.qty * fill.side.sign < 0:
+            self.tally.count_close(Money(after.realized - before.realized - fill.fee))
         return effects + self._credit(order, fill)
-
-    def _keep_unowned(self, fill: Fill) -> None:
-        """Keep a fill until its order is known."""
-        self._unowned.setdefault(fill.order_id, []).append(fill)
-        if len(self._unowned) > MAX_UNOWNED:
-            del self._unowned[next(iter(self._unowned))]
 
     def _credit(self, order: Order, fill: Fill) -> list[Effect]:
         """Credit a fill to its order's strategy, and report it at once or after the whole account read."""
         effects = [*self._guards.fees.charged(fill, order), *self._groups.on_fill(order, fill)]
         if not order.strategy or not self.state.record_own_fill(order.strategy, fill):
             return effects
+        self.tally.count_fill(fill)
         if self._unreported_fills is not None:
             self._unreported_fills.append((order.strategy, fill))
             return effects
@@ -453,11 +445,19 @@ class TradingEngine:
         return joined if filed.order_id in ("", order_id) or not order_id else None  # else it is a second order
 
     def _on_external_orders(self, message: messages.ExternalOrders) -> list[Effect]:
-        """Add orders that other programs on this machine placed or amended, before the exchange reports them."""
+        """Add orders that other programs on this machine placed or amended, before the exchange reports them.
+
+        Our unsent orders are reviewed again under their ids, each with the earlier ones live.
+        """
         for order in message.orders:
             if self.state.orders.merge(order):
                 self.state.count_sent(SentOrder.of(order))
-        return []
+        for each in message.unsent:
+            self.take_back(each.order)
+            self.tally.take_back()
+            self.hooks.forget(each.order.ticker)
+        again = ((each.intent, each.order) for each in message.unsent)
+        return [self.place(i, order.strategy, order.client_order_id) for i, order in again if i is not None]
 
     def _owner(self, fill: Fill) -> Order | None:
         return self.state.orders.get(fill.client_order_id) or self.state.orders.by_order_id(fill.order_id)

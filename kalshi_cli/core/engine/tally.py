@@ -9,7 +9,7 @@ from kalshi_cli.core.model.orders import Fill, is_own_code
 
 
 class RunCounters(msgspec.Struct):
-    """Counters that only grow. A closing trade is won if it made money after its own fee."""
+    """Counters of what strategies did, not the user. A closing trade is won if it made money after its own fee."""
 
     intents: int = 0
     orders: int = 0
@@ -22,16 +22,14 @@ class RunCounters(msgspec.Struct):
     lost: int = 0
     denied: dict[str, int] = {}
 
-    def count_fill(self, fill: Fill, realized: Money | None) -> None:
-        """Count a fill. `realized` is its realized profit before its fee, None if it closed nothing."""
+    def count_fill(self, fill: Fill) -> None:
+        """Count a fill of a strategy's order."""
         self.fills += 1
         self.contracts = Qty(self.contracts + fill.qty)
         if fill.is_taker:
             self.taker_fills += 1
         else:
             self.maker_fills += 1
-        if realized is not None:
-            self.count_close(Money(realized - fill.fee))
 
     def count_close(self, profit: Money) -> None:
         """Count a closed or settled position, or part of one."""
@@ -47,6 +45,11 @@ class RunCounters(msgspec.Struct):
             self.count_denied(code)
         else:
             self.rejected += 1
+
+    def take_back(self) -> None:
+        """Stop counting an order that was not sent and is reviewed again."""
+        self.intents -= 1
+        self.orders -= 1
 
     def count_denied(self, code: str) -> None:
         """Count a refused order request."""

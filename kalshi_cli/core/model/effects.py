@@ -12,6 +12,7 @@ import msgspec
 from kalshi_cli.base.text import SHORT_ID_LENGTH
 from kalshi_cli.base.units import Qty, Ts
 from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.order_terms import OwnTerms, TimeInForce, fill_terms
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
@@ -28,12 +29,13 @@ class SubmitOrder(Effect, frozen=True):
 
     Only `risk.review` creates the order, and the runner commits it to the store before sending it. `reviewed` is the
     trading state at the time of the review: the order must not be sent under a stricter state, nor when a lock of its
-    market ends later than `knew_lock`.
+    market ends later than `knew_lock`. `intent` is the request that was reviewed, for another review.
     """
 
     order: Order
     reviewed: TradingState = TradingState.ACTIVE
     knew_lock: Ts = Ts(0)
+    intent: Place | None = None
 
 
 class CloseOrder(Effect, frozen=True):

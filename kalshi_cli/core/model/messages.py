@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Price, Qty, Ts
+from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.exchange import ExchangeStatus, TradingState
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.order_terms import Side
@@ -289,9 +290,13 @@ class ExchangeChange(Message, frozen=True):
 
 
 class ExternalOrders(Message, frozen=True):
-    """Orders that other programs on this machine placed or amended, from the state file."""
+    """Orders that other programs on this machine placed or amended, from the state file.
+
+    `unsent` are our orders whose review did not count those: they were not sent, and need another review.
+    """
 
     orders: tuple[Order, ...]
+    unsent: tuple[SubmitOrder, ...] = ()
 
 
 class AccountVisibility(Message, frozen=True):

@@ -49,7 +49,7 @@ def review(
     expires = Ts(state.now + int(life * 1000)) if life is not None and intent.tif is TimeInForce.GTC else None
     order = _order(state, intent, client_order_id, strategy, expires)
     denied = _needs_refused(state, limits, order, intent.needs)
-    return denied or SubmitOrder(order, state.trading, state.locks.get(intent.ticker, Ts(0)))
+    return denied or SubmitOrder(order, state.trading, state.locks.get(intent.ticker, Ts(0)), intent)
 
 
 def _needs_refused(state: EngineState, limits: RiskLimits, first: Order, needs: Sequence[Place]) -> OrderRefused | None:

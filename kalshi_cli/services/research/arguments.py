@@ -110,3 +110,11 @@ def texts_of(given: object, name: str) -> tuple[str, ...]:
     if found is None or not all(isinstance(each, str) for each in found):
         raise UsageError(f"{name} takes texts, not {given!r:.80}", hint=f"{name}=['buy_below=20c..40c']")
     return cast("tuple[str, ...]", found)
+
+
+def names_of(given: object, name: str, accepted: str) -> tuple[str, ...]:
+    """Return names, of any collection; one alone may be given as a text. UsageError that shows what is accepted."""
+    found = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Iterable) else None
+    if found is None or not all(isinstance(each, str) for each in found):
+        raise UsageError(f"{name} takes names, not {given!r:.80}", hint=accepted)
+    return cast("tuple[str, ...]", found)

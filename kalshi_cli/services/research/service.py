@@ -17,6 +17,7 @@ from kalshi_cli.services.research.arguments import (
     fills_of,
     interval_of,
     latency_of,
+    names_of,
     number_of,
     paths_of,
     period_of,
@@ -149,7 +150,7 @@ class ResearchService(LakeService):
             strategies=tuple(name.strip() for name in strategy_of(strategy).split(",")),
             files=paths_of(files, "files"),
             lake=self._lake_folder(lake) if lake else None,
-            sessions=tuple(sessions),
+            sessions=names_of(sessions, "sessions", "sessions=[...], names of `tapes(lake=True)`, or () for all"),
             series=chosen,
             since=start,
             until=end,
@@ -292,7 +293,9 @@ class ResearchService(LakeService):
 
 
 def _series_of(given: str | Iterable[str]) -> tuple[str, ...]:
-    names = given.split(",") if isinstance(given, str) else given
+    names = (
+        given.split(",") if isinstance(given, str) else names_of(given, "series", "series='KXBTC15M', or () for all")
+    )
     return tuple(name.strip().upper() for name in names if name.strip())
 
 

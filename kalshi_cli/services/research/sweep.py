@@ -13,7 +13,7 @@ from kalshi_cli.services.research.backtest import (
     is_all_refused,
     unknown_lines,
 )
-from kalshi_cli.services.research.search.windows import TapeScore, WindowScore, median_score
+from kalshi_cli.services.research.search.windows import TapeScore, WindowScore, median_score, rank
 from kalshi_cli.services.research.tape_runs import BacktestSetup, merge_reports, run_tapes, split_by_tape
 from kalshi_cli.strategies import registry
 
@@ -42,7 +42,7 @@ def compare_variants(
 ) -> list[VariantResult]:
     """Run every variant over every recording in `jobs` processes; return the best first.
 
-    The score of all recordings as one decides between equal medians, then the order given. `tell` gets a line that
+    `rank` says what is the best. `tell` gets a line that
     names the recordings without data of the times asked for. UsageError for invalid parameters, before anything runs.
     """
     for params in variants:
@@ -67,4 +67,4 @@ def compare_variants(
                 has_trades=whole.facts.has_trades,
             )
         )
-    return sorted(found, key=lambda variant: (-variant.score, -variant.result.score))
+    return rank(found, lambda variant: (variant.score, variant.result))

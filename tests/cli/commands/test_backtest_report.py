@@ -201,6 +201,8 @@ def test_a_run_is_compared_with_a_backtest() -> None:
         ((*FADE[1:], "--html", "report.pdf"), "must end in .html"),
         ((*FADE[1:], "--html", "none/report.html"), "its folder does not exist"),
         ((*FADE[1:], "--out", "tape.jsonl"), "is not a folder"),
+        ((*FADE[1:], "--latency", "5"), "--latency 5 has no unit"),
+        ((*FADE[1:], "--latency", "5"), "did you mean 5ms?"),
         ((*FADE[1:], "--latency", "fast"), "use recorded, 150ms or 1s"),
         ((*FADE[1:], "--latency", "2m"), "at most 60s"),
         ((*FADE[1:], "--latency", "1s", "--latency-ms", "5"), "cannot be combined"),
@@ -213,3 +215,40 @@ def test_a_wrong_option_is_refused_before_the_run(words: tuple[str, ...], said: 
     ended = program("backtest", *words)
     assert (ended.code, ended.out) == (2, "")
     assert said in ended.err
+
+
+BREAKS = """
+from kalshi_cli.strategies.api import Strategy, StrategyParams
+class BreaksParams(StrategyParams, frozen=True):
+    after: int = 0
+class Breaks(Strategy):
+    name, Params = "breaks", BreaksParams
+    def on_book(self, view, ticker):
+        return [1 / self.params.after] and []
+"""
+
+
+@pytest.fixture
+def breaks(exchange: Served) -> str:
+    """A strategy that fails with its default."""
+    code = Path("breaks.py")
+    code.write_text(BREAKS)
+    code.chmod(0o600)
+    swinging_tape(Path("swing.jsonl"), 0, 20, 70)
+    return "./breaks.py"
+
+
+def test_a_failing_strategy_ends_neither_the_others_nor_their_report(breaks: str) -> None:
+    both = program("backtest", "swing.jsonl", "--strategy", f"threshold,{breaks}", "--json")
+    assert both.json["fills"] > 0
+    assert both.code == 1
+    assert "Strategy failed: breaks: ZeroDivisionError: division by zero (line 8 of " in both.err
+    alone = program("backtest", "swing.jsonl", "--strategy", breaks, "--json")
+    assert (alone.code, alone.out) == (1, "")
+
+
+def test_a_value_with_which_the_strategy_fails_ends_no_comparison(breaks: str) -> None:
+    ended = program("backtest", "swing.jsonl", "--strategy", breaks, "--param", "after=0,1,2", "--json")
+    assert sorted(row["params"] for row in ended.json) == ["after=1", "after=2"]
+    assert ended.code == 1
+    assert "Strategy failed: after=0: breaks: ZeroDivisionError" in ended.err

@@ -447,6 +447,8 @@ def test_a_terminal_shows_the_words_that_people_read(capsys: pytest.CaptureFixtu
     render_rows(PnlRow, [row], Format.TABLE)
     head, line = capsys.readouterr().out.splitlines()
     assert (head.split()[0], line.split()[0]) == ("group", "manual")
+    render_rows(PnlRow, [row], Format.PLAIN)
+    assert capsys.readouterr().out.splitlines()[-1].split()[0] == "manual", "a pipe reads the same word"
     render_rows(PnlRow, [row], Format.NDJSON)
     assert '"key":"(none)"' in capsys.readouterr().out
 

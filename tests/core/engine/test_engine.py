@@ -419,6 +419,8 @@ def test_out_of_sight_of_the_account_cancels_go_out_and_orders_do_not() -> None:
 
 def test_closing_fills_are_won_or_lost_after_their_fee(live: tuple[TradingEngine, str]) -> None:
     engine, _ = live
+    for name in ("x", "y"):
+        engine.state.orders.add(make_order(name, order_id=name, side=ASK, strategy="probe"))
     engine.step(Filled(NOW, make_fill("a", price=cents(40), qty=contracts(10))))
     engine.step(Filled(NOW, make_fill("b", side=ASK, price=cents(42), qty=contracts(5), is_taker=True, order_id="x")))
     engine.step(Filled(NOW, make_fill("c", side=ASK, price=cents(40), qty=contracts(5), order_id="y")))
@@ -729,11 +731,11 @@ def test_an_order_of_a_failed_strategy_is_cancelled_once_it_has_an_id() -> None:
 
 
 def test_fills_of_orders_that_nobody_knows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kalshi_cli.core.engine.engine.MAX_UNOWNED", 2)
+    monkeypatch.setattr("kalshi_cli.core.engine.unowned_fills.MAX_UNOWNED", 2)
     engine = make_engine()
     for number in range(5):
         engine.step(Filled(NOW, make_fill(f"t{number}", order_id=f"o{number}")))
-    assert list(engine._unowned) == ["o3", "o4"]
+    assert list(engine._unowned.by_order) == ["o3", "o4"]
     assert engine.state.ledger.position("KXA-1").qty == contracts(50), "the account has them all the same"
 
 

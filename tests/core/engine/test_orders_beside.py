@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.values import NOW, make_book, make_engine, make_order
+import pytest
+from support.values import NOW, Scripted, make_book, make_engine, make_fill, make_order
 
-from kalshi_cli.base.units import cents, contracts
+from kalshi_cli.base.units import Qty, cents, contracts
 from kalshi_cli.core.account.open_amends import worse_case_terms
 from kalshi_cli.core.model.effects import OrderRefused, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
-from kalshi_cli.core.model.messages import AmendEnded, ExternalOrders, OrderState
-from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.messages import AmendEnded, ExternalOrders, Filled, OrderAccepted, OrderState
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
 
@@ -99,3 +100,23 @@ def test_an_order_says_under_which_trading_state_it_was_reviewed() -> None:
     reviewed = engine.place(bid(5))
     assert isinstance(reviewed, SubmitOrder)
     assert reviewed.reviewed is TradingState.ACTIVE
+
+
+@pytest.mark.parametrize("is_typed_here", [True, False])
+def test_a_fill_of_a_manual_order_is_no_fill_of_the_run(is_typed_here: bool) -> None:
+    engine = make_engine(Scripted("one"))
+    if is_typed_here:
+        engine.step(ExternalOrders(NOW, (make_order("typed", order_id="o1"),)))
+    engine.step(Filled(NOW, make_fill("t1", order_id="o1", side=BID, qty=contracts(2))))
+    engine.step(Filled(NOW, make_fill("t2", order_id="o1", side=ASK, qty=contracts(2))))
+    tally = engine.tally
+    assert (tally.fills, tally.contracts, tally.win_rate) == (0, 0, None)
+
+
+def test_a_fill_of_a_strategy_counts_also_when_its_order_becomes_known_later() -> None:
+    engine = make_engine(Scripted("one"))
+    engine.step(Filled(NOW, make_fill("t1", order_id="o1", side=BID, qty=contracts(2))))
+    engine.step(ExternalOrders(NOW, (make_order("ours", order_id="", strategy="one"),)))
+    engine.step(OrderAccepted(NOW, "ours", "o1", Qty(0), contracts(10)))
+    engine.step(Filled(NOW, make_fill("t2", order_id="o1", side=BID, qty=contracts(2))))
+    assert (engine.tally.fills, engine.tally.contracts) == (2, contracts(4))

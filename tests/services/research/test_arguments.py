@@ -77,6 +77,14 @@ def test_a_wrong_argument_of_a_search_is_named(exchange: Served, changes: dict[s
     assert words in refused.value.message
 
 
+@pytest.mark.parametrize("given", [None, 5, [3]])
+@pytest.mark.parametrize("name", ["sessions", "series"])
+def test_recordings_of_a_lake_are_chosen_by_names(exchange: Served, tmp_path: Path, name: str, given: Any) -> None:
+    with Kalshi.open(env="sim") as kalshi, pytest.raises(errors.UsageError, match=f"{name} takes names, not") as caught:
+        kalshi.research.backtest("threshold", lake=tmp_path, **{name: given})
+    assert f"{name}=" in caught.value.hint
+
+
 def test_jobs_are_a_number_and_a_failed_strategy_is_no_result(exchange: Served, tmp_path: Path) -> None:
     tape = swinging_tape(tmp_path / "a.jsonl", 0, 20, 70)
     fails, refused = tmp_path / "fails.py", tmp_path / "refused.py"

@@ -26,6 +26,7 @@ from kalshi_cli.services.orders import amend, batch
 from kalshi_cli.services.orders.amend import AmendRequest
 from kalshi_cli.services.orders.batch import BatchLine
 from kalshi_cli.services.orders.place import TRIES, NotifyingStore, OrderEntry
+from kalshi_cli.services.runner import MAX_REVIEWS, process_messages
 from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies.base import Strategy, StrategyParams
@@ -295,10 +296,61 @@ def test_a_loop_counts_what_a_person_placed_beside_it_before_it_sends_anything(s
     loop.take(Tick(sim.clock.now()))
     assert bids(sim) == contracts(30)
     assert typed.client_order_id in [order.client_order_id for order in loop.live]
-    (refused,) = [order for order in sim.store.orders() if order.status is OrderStatus.REJECTED]
-    assert refused.code == "STATE_MOVED"
+    assert not [order for order in sim.store.orders() if order.status is OrderStatus.REJECTED]
+    assert loop.engine.tally.denied == {"POSITION_LIMIT": 1}
     loop.ticks(2)
     assert bids(sim) == contracts(30)
+
+
+class TwoBids(Strategy):
+    """Two bids on every tick."""
+
+    name = "quoter"
+
+    def on_tick(self, _view: StrategyContext) -> Iterator[Intent]:
+        yield Place(TICKER, BID, cents(40), contracts(10), reason="a bid")
+        yield Place(TICKER, BID, cents(39), contracts(10), reason="a lower bid")
+
+
+@pytest.mark.parametrize(("typed", "sent"), [(10, 20), (20, 10), (30, 0)])
+def test_each_order_of_a_decision_counts_what_a_person_placed_after_it(
+    sim: Simulation, beside: Store, typed: int, sent: int
+) -> None:
+    sim.market()
+    loop = TradingLoop(sim, TwoBids(StrategyParams()))
+    loop.take(sim.client.orderbook(TICKER))
+    loop.engine.limits = RiskLimits(min_edge=None, max_position=contracts(30))
+    person = desk_of(sim, beside, max_position=contracts(30))
+    person.send(*person.propose(ticket(qty=contracts(typed))))
+    loop.take(Tick(sim.clock.now()))
+    assert bids(sim) == contracts(typed + sent)
+    tally = loop.engine.tally
+    assert (tally.intents, tally.orders) == (2, sent // 10)
+
+
+def test_a_loop_sends_its_order_in_the_same_step_in_which_a_person_placed_one(sim: Simulation, beside: Store) -> None:
+    sim.market()
+    loop = eager_loop(sim, 30)
+    loop.take(sim.client.orderbook(TICKER))
+    person = desk_of(sim, beside, max_position=contracts(30))
+    person.send(*person.propose(ticket()))
+    loop.take(Tick(sim.clock.now()))
+    assert bids(sim) == contracts(20)
+    assert loop.engine.tally.denied == {}
+
+
+def test_a_loop_that_is_overtaken_at_each_review_gives_up_within_a_bound_and_sends_nothing(
+    sim: Simulation, beside: Store
+) -> None:
+    sim.market()
+    loop = eager_loop(sim, 1000)
+    loop.take(sim.client.orderbook(TICKER))
+    store = Overtaken(sim.store, beside, sim)
+    process_messages([Tick(sim.clock.now())], loop.engine, loop.venue, store)
+    assert (store.times, bids(sim)) == (MAX_REVIEWS, 0)
+    assert loop.engine.tally.denied == {"STATE_MOVED": 1}
+    (refused,) = [order for order in sim.store.orders() if order.status is OrderStatus.REJECTED]
+    assert refused.code == "STATE_MOVED"
 
 
 def test_a_loop_beside_a_person_goes_on_with_its_next_decision(sim: Simulation, beside: Store) -> None:

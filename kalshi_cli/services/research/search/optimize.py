@@ -41,7 +41,13 @@ from kalshi_cli.services.research.search.study import (
     open_study,
 )
 from kalshi_cli.services.research.search.study_tapes import StudyTape, closed_without_result, list_tapes
-from kalshi_cli.services.research.search.windows import MAX_WINDOWS, TapeScore, WindowPlan, plan_windows
+from kalshi_cli.services.research.search.windows import (
+    MAX_WINDOWS,
+    TapeScore,
+    WindowPlan,
+    choice_warnings,
+    plan_windows,
+)
 from kalshi_cli.services.research.tape_runs import MAX_JOBS, BacktestSetup, absolute
 from kalshi_cli.strategies import registry
 from kalshi_cli.views.formats import SignedMoney
@@ -196,6 +202,11 @@ def optimize_notes(view: OptimizeView, *, with_unknown: bool = True) -> list[str
     return notes
 
 
+def optimize_warnings(view: OptimizeView) -> list[str]:
+    """Return warnings of a choice that hardly traded, and of a search in which nothing earned."""
+    return choice_warnings(view.best[0].fills, view.earned)
+
+
 def tied_text(tied: int, variants: int) -> str:
     """Return that the score does not tell some variants apart, and what then decided."""
     return (
@@ -246,8 +257,8 @@ def _view(request: OptimizeRequest, windows: WindowPlan, path: Path, report: Stu
         best=tuple(VariantRow.of(each, params=show_params(each.params), **of_all) for each in report.best),
         sampler=request.sampler, recordings=len(windows.tapes),
         windows=len(windows.windows), trials=report.trials, variants=report.variants, tied=report.tied,
-        pruned=report.pruned, failed=report.failed, reasons=report.reasons, params=show_params(best.params),
-        score=SignedMoney(best.score),
+        earned=report.earned, pruned=report.pruned, failed=report.failed, reasons=report.reasons,
+        params=show_params(best.params), score=SignedMoney(best.score),
         holdout_recordings=len(windows.holdout),
         holdout_opened=held.opened if held else None,
         holdout_params=show_params(held.params) if held else None,

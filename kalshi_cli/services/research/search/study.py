@@ -30,6 +30,7 @@ from kalshi_cli.services.research.search.windows import (
     WindowPlan,
     WindowScore,
     median_score,
+    rank,
 )
 from kalshi_cli.store.lock import lock
 
@@ -107,12 +108,14 @@ class RankedVariant(msgspec.Struct, frozen=True, kw_only=True):
     fees: Money
     orders: int
     fills: int
+    denied: int = 0
 
 
 class StudyReport(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a study. `variants` are the different parameters that were tried in all of its windows.
 
     `tied` of them share the highest score over all windows, which the score cannot tell apart; 1 without a tie.
+    `earned` of them made money over all windows.
     `unknown` has a line for each thing that the data does not say, for the parameters chosen over all windows, and for
     the holdout once it is open.
     """
@@ -125,6 +128,7 @@ class StudyReport(msgspec.Struct, frozen=True, kw_only=True):
     choices: tuple[Choice, ...]
     best: tuple[RankedVariant, ...]
     tied: int
+    earned: int
     holdout: Holdout | None
     unknown: tuple[str, ...] = ()
 
@@ -197,6 +201,7 @@ class ParameterSearch:
             choices=choices,
             best=tuple(ranked[:MAX_BEST]),
             tied=sum(variant.score == ranked[0].score for variant in ranked),
+            earned=sum(variant.net > 0 for variant in ranked),
             holdout=held,
             unknown=tuple(each.line for each in unknown),
         )
@@ -393,25 +398,21 @@ class ParameterSearch:
         )
 
     def _ranked(self, number: int) -> list[RankedVariant]:
-        """Return the variants that ran in all windows of a study, the highest score first.
-
-        Many windows have the same result under many parameters, so that medians are often equal: the score of all
-        windows as one decides between these, then the order in which they were tried.
-        """
+        """Return the variants that ran in all windows of a study, the best first, then in the order tried."""
         done = self._optuna.trial.TrialState.COMPLETE
         tapes = [tape for window in self._plan.windows.windows[: number + 1] for tape in window]
-        found: dict[str, tuple[Money, RankedVariant]] = {}
+        found: dict[str, tuple[WindowScore, RankedVariant]] = {}
         for trial in self._settled(self._studies[number]):
             key = _key(trial.user_attrs[_PARAMS])
             if trial.state is not done or key in found:
                 continue
             whole = WindowScore.of(_whole([self._known.get((key, tape)) for tape in tapes]))
-            found[key] = whole.score, RankedVariant(
+            found[key] = whole, RankedVariant(
                 params=dict(trial.user_attrs[_PARAMS]), score=Money(int(trial.value)), net=whole.net,
                 max_drawdown=whole.max_drawdown, fees=whole.fees, orders=whole.orders, fills=whole.fills,
+                denied=whole.denied,
             )  # fmt: skip
-        ordered = sorted(found.values(), key=lambda each: (-each[1].score, -each[0]))
-        return [variant for _, variant in ordered]
+        return [variant for _, variant in rank(found.values(), lambda each: (each[1].score, each[0]))]
 
     def _read_holdout(self) -> Holdout | None:
         found = self._studies[-1].user_attrs.get(_HOLDOUT)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 import msgspec
 
@@ -22,6 +23,11 @@ MAX_WINDOWS = 50
 FIRST_LINES = 1_000
 """Lines in which the first time of a recording must be."""
 
+FEW_FILLS = 10
+"""A chosen variant with fewer fills gets a warning."""
+
+_Variant = TypeVar("_Variant")
+
 
 class TapeScore(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one recording, small enough to keep for every trial. `high` and `low` are its extreme net.
@@ -36,6 +42,7 @@ class TapeScore(msgspec.Struct, frozen=True, kw_only=True):
     low: Money
     orders: int
     fills: int
+    denied: int = 0
     failed: str = ""
     unknown: tuple[UnknownData, ...] = ()
 
@@ -45,7 +52,8 @@ class TapeScore(msgspec.Struct, frozen=True, kw_only=True):
         summary, (high, low) = report.summary, extremes(report)
         return cls(
             net=summary.net, fees=summary.fees, max_drawdown=report.max_drawdown, high=high, low=low,
-            orders=summary.orders, fills=summary.fills, failed="; ".join(summary.failed), unknown=unknown_data(report),
+            orders=summary.orders, fills=summary.fills, denied=sum(summary.denied.values()),
+            failed="; ".join(summary.failed), unknown=unknown_data(report),
         )  # fmt: skip
 
 
@@ -57,6 +65,7 @@ class WindowScore(msgspec.Struct, frozen=True, kw_only=True):
     max_drawdown: Money
     orders: int
     fills: int
+    denied: int = 0
 
     @property
     def score(self) -> Money:
@@ -66,16 +75,39 @@ class WindowScore(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, tapes: Iterable[TapeScore]) -> WindowScore:
         """Return the sum of these recordings, in order of time."""
-        sums, fees, orders, fills = DrawdownSum(), 0, 0, 0
+        sums, fees, orders, fills, denied = DrawdownSum(), 0, 0, 0, 0
         for tape in tapes:
             sums.add(tape.net, tape.max_drawdown, tape.high, tape.low)
             fees, orders, fills = fees + tape.fees, orders + tape.orders, fills + tape.fills
-        return cls(net=sums.net, fees=Money(fees), max_drawdown=sums.deepest, orders=orders, fills=fills)
+            denied += tape.denied
+        return cls(
+            net=sums.net, fees=Money(fees), max_drawdown=sums.deepest, orders=orders, fills=fills, denied=denied
+        )  # fmt: skip
 
 
 def median_score(windows: Sequence[WindowScore]) -> Money:
     """Return the median of the scores of these windows."""
     return Money(int(median(window.score for window in windows)))
+
+
+def rank(found: Iterable[_Variant], of: Callable[[_Variant], tuple[Money, WindowScore]]) -> list[_Variant]:
+    """Return variants, the best first. `of` gives the score of each, and its result over all recordings as one.
+
+    The score of all recordings as one decides between equal scores, then the order given. A variant without fills has
+    the score 0: it comes after each one that earned, also after one with a deep drawdown.
+    """
+    ordered = sorted(found, key=lambda each: (-of(each)[0], -of(each)[1].score))
+    idle = next((number for number, each in enumerate(ordered) if not of(each)[1].fills), len(ordered))
+    return ordered[:idle] + sorted(ordered[idle:], key=lambda each: of(each)[1].net <= 0)
+
+
+def choice_warnings(fills: int, earned: int) -> list[str]:
+    """Return warnings of a chosen variant with few fills, and of a choice between variants none of which earned."""
+    none = [] if earned else ["Warning: no variant earned on all recordings together. The best is not to trade"]
+    if fills >= FEW_FILLS:
+        return none
+    traded = f"has {pluralize(fills, 'fill')}: too few to judge it" if fills else "traded nothing"
+    return [*none, f"Warning: the best variant {traded}"]
 
 
 class WindowPlan(msgspec.Struct, frozen=True):

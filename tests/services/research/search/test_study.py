@@ -173,6 +173,22 @@ def test_the_result_of_all_windows_decides_between_equal_scores_and_the_tie_is_c
     assert search(tmp_path / "other.db", Workers(), msgspec.structs.replace(plan, ranges=(*ranges, Y))).tied == 1
 
 
+def test_a_variant_without_fills_is_not_chosen_before_one_that_earns(tmp_path: Path) -> None:
+    def score(tape: int, point: Point) -> TapeScore:
+        """`a` earns 1 on each recording after a deep drawdown; `b` trades nothing, and 5 is the number refused."""
+        net, down, fills = (1, 10, 3) if point["y"] == "a" else (0, 0, 0)
+        return TapeScore(
+            net=Money(net), fees=Money(0), max_drawdown=Money(down), high=Money(net), low=Money(-down),
+            orders=fills, fills=fills, denied=5,
+        )  # fmt: skip
+
+    plan = msgspec.structs.replace(PLAN, ranges=(Y,), sampler="grid")
+    found = search(tmp_path / "a.db", Workers(score=score), plan)
+    assert [(each.params["y"], each.fills, each.denied) for each in found.best] == [("a", 12, 20), ("b", 0, 20)]
+    assert [choice.params["y"] for choice in found.choices] == ["a", "a", "a"]
+    assert found.earned == 1
+
+
 def test_poor_trials_are_pruned_and_less_is_run(tmp_path: Path) -> None:
     plan = msgspec.structs.replace(TWO_WINDOWS, trials=2 * BATCH, sampler="random")
     pruned, whole = Workers(), Workers()

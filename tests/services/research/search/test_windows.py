@@ -10,7 +10,14 @@ from support.tapes import swinging_tapes
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Ts
-from kalshi_cli.services.research.search.windows import WindowScore, median_score, plan_windows, start_of
+from kalshi_cli.services.research.search.windows import (
+    WindowScore,
+    choice_warnings,
+    median_score,
+    plan_windows,
+    rank,
+    start_of,
+)
 
 TAPES = [f"{number}.jsonl" for number in range(10)]
 
@@ -45,3 +52,34 @@ def test_a_score_is_the_median_of_net_less_half_the_drawdown() -> None:
     assert window(100, 50).score == 75
     assert median_score([window(100, 50), window(-500, 0), window(90, 10)]) == 75
     assert median_score([window(100, 50), window(50, 50)]) == 50
+
+
+def result(net: int, fills: int, drawdown: int = 0) -> tuple[Money, WindowScore]:
+    whole = WindowScore(net=Money(net), fees=Money(0), max_drawdown=Money(drawdown), orders=fills, fills=fills)
+    return whole.score, whole
+
+
+def test_a_variant_without_fills_comes_after_those_that_earn_and_before_those_that_lose() -> None:
+    idle, lost, won, won_late = result(0, 0), result(-5, 9), result(9, 9), result(1, 9, drawdown=20)
+    assert rank([idle, lost, won_late, won], lambda each: each) == [won, won_late, idle, lost]
+    assert rank([lost, idle], lambda each: each) == [idle, lost]
+
+
+@pytest.mark.parametrize(
+    ("fills", "earned", "said"),
+    [
+        (10, 1, ""),
+        (9, 1, "has 9 fills: too few to judge it"),
+        (1, 1, "has 1 fill: too few"),
+        (
+            0,
+            0,
+            "no variant earned on all recordings together. The best is not to trade|the best variant traded nothing",
+        ),
+        (10, 0, "The best is not to trade"),
+    ],
+)
+def test_a_choice_that_hardly_traded_or_never_earned_gets_a_warning(fills: int, earned: int, said: str) -> None:
+    found = choice_warnings(fills, earned)
+    assert len(found) == bool(said) + ("|" in said)
+    assert all(part in line for part, line in zip(said.split("|"), found, strict=False))
