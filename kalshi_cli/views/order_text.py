@@ -7,8 +7,9 @@ from msgspec.structs import replace
 from kalshi_cli.base.local_time import show_times
 from kalshi_cli.base.text import SHORT_ID_LENGTH
 from kalshi_cli.base.units import Qty, format_ts, pluralize, show_money, show_price, show_qty
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.views.close import CloseRow
-from kalshi_cli.views.orders import CancelAllView, OrderChangeView, OrderRow
+from kalshi_cli.views.orders import CancelAllView, ListedOrderRow, OrderChangeView, OrderRow
 from kalshi_cli.views.own_terms import HeldByMarket, OwnTerms, in_own_terms
 from kalshi_cli.views.plans import PlanOutcome
 
@@ -78,6 +79,16 @@ def cancel_sentence(order: OrderRow) -> str:
 def resting_words(order: OrderRow) -> str:
     """Return a resting order with what is left of it, in one phrase."""
     return f"{order_words(replace(order, count=order.remaining))}, {_filled(order)}"
+
+
+def effect_words(order: ListedOrderRow) -> str | None:
+    """Return what a resting order does to the position when it fills: `closes 10 YES, opens 5 NO`; None if unknown."""
+    if order.closing is None:
+        return None
+    sold, bought = ("NO", "YES") if order.book_side is BID else ("YES", "NO")
+    opening = Qty(order.remaining - order.closing)
+    parts = (("closes", order.closing, sold), ("opens", opening, bought))
+    return ", ".join(f"{verb} {show_qty(count)} {outcome}" for verb, count, outcome in parts if count)
 
 
 def _filled(order: OrderRow) -> str:

@@ -67,6 +67,17 @@ def order_row(order: Order, typed: tuple[Outcome, Action] | None = None) -> Orde
     )
 
 
+class ListedOrderRow(OrderRow, frozen=True, kw_only=True):
+    """An order in a list, with its effect on the position of now.
+
+    `closing` are the remaining contracts that would close the position, if the orders with better prices filled first;
+    the others of `remaining` would open one. It is null for an order that does not rest, for one on paper, and where
+    the position could not be read.
+    """
+
+    closing: Qty | None = None
+
+
 def _per(amount: Money, count: Qty) -> Price:
     """Return the average price, rounded to the nearest price."""
     return Price((2 * amount + count) // (2 * count))

@@ -18,7 +18,7 @@ from kalshi_cli.views.live import TopRow
 from kalshi_cli.views.market_history import CandleRow, PublicTradeRow
 from kalshi_cli.views.markets import MarketRow, MarketView
 from kalshi_cli.views.order_book import OrderbookView
-from kalshi_cli.views.orders import OrderRow
+from kalshi_cli.views.orders import ListedOrderRow, OrderRow
 from kalshi_cli.views.portfolio import PortfolioView
 from kalshi_cli.views.positions import AccountFillRow, PnlView, PositionRow
 from kalshi_cli.views.row import OutputRow
@@ -106,7 +106,7 @@ class Read(NamedTuple):
     call: Callable[[Kalshi, Mapping[str, str], ReadQuery], Any]
 
 
-def _orders(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) -> list[OrderRow]:
+def _orders(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) -> list[ListedOrderRow]:
     query.rows(MAX_ROWS)
     status = query.choice("status", ORDER_STATUSES, "resting")
     return kalshi.orders.list(status, ticker=query.text("ticker").upper())  # type: ignore[arg-type]
@@ -175,7 +175,7 @@ READS = (
     ),
     Read("balance", "Cash by shard", BalanceView, False, (), lambda k, _n, _q: k.account.balance()),
     Read("positions", "Open positions", PositionRow, True, (), lambda k, _n, _q: k.account.positions()),
-    Read("orders", f"Orders by status: {', '.join(ORDER_STATUSES)}", OrderRow, True, ("status", "ticker", *PART),
+    Read("orders", f"Orders by status: {', '.join(ORDER_STATUSES)}", ListedOrderRow, True, ("status", "ticker", *PART),
          _orders),
     Read("orders/{order_id}", "An order, by its order id or client order id", OrderRow, False, (),
          lambda k, n, _q: k.orders.get(n["order_id"])),

@@ -374,6 +374,7 @@ def test_lists_are_as_long_as_on_the_command_line(page: Page) -> None:
 
 def test_an_order_is_found_by_either_id(page: Page) -> None:
     row = page.get("orders").json()[0]
+    assert row.pop("closing") == "2.50", "the list alone says what it does to the position"
     assert page.get(f"orders/{row['order_id']}").json() == row
     missing = page.get("orders/no-such-order-id")
     assert (missing.status_code, missing.json()["error"]["exit_code"]) == (404, 4)

@@ -70,7 +70,8 @@ def close(
     best price, then in steps to a slightly worse price. The price never goes beyond `--max-slippage` from the best
     price at the start, and never to $0.01 unless `--max-slippage` is given. No order is left resting. Closing also
     works while trading is halted. Resting orders that close the position too block it: `--cancel-orders` cancels the
-    manual ones first, which the plan names; those of a loop stay. Exit code 0 only if the position, or the count, is
+    manual ones first, which the plan names; those of a loop stay. Other resting orders stay too: the plan names those
+    that open a position once this one is closed. Exit code 0 only if the position, or the count, is
     fully closed; without a position there is nothing to close, and the result is empty (`[]`).
 
     \b
@@ -226,9 +227,8 @@ def flattened(
 def confirmed(resources: Resources, orders: OrderService, plan: CloseAllPlan, *, yes: bool) -> CloseAllPlan:
     """Show the plan, and ask on prod; return the plan to execute, which stays as it was shown."""
     if not asks(resources) or yes or not plan.positions:
-        for fact in plan.facts:
-            info(fact)
+        info(*plan.facts, *plan.warnings)
         return plan
-    facts = [resources.config.env, *plan.facts]
+    facts = [resources.config.env, *plan.facts, *plan.warnings]
     agreed(resources, "Close these positions with real money?", *facts, yes=yes)
     return orders.renew(plan)

@@ -47,7 +47,7 @@ from kalshi_cli.cli.screen.output import info, write_sentence
 
 if TYPE_CHECKING:
     from kalshi_cli.services.orders.service import OrderService
-    from kalshi_cli.views.orders import OrderRow
+    from kalshi_cli.views.orders import ListedOrderRow
     from kalshi_cli.views.row import OutputRow
 
 app = CommandGroup(
@@ -148,21 +148,21 @@ def list_(
     """
     from kalshi_cli.services.account.paper_reads import paper_notice
     from kalshi_cli.services.orders.service import OrderService
-    from kalshi_cli.views.orders import OrderRow
+    from kalshi_cli.views.orders import ListedOrderRow
 
     if paper:
         if event is not None or subaccount is not None:
             raise UsageError("--paper cannot be combined with --event or --subaccount", hint="use --ticker")
         with open_services(ctx) as kalshi:
             none = "No orders" if status == "all" else f"No {status} orders"
-            show_list(ctx, OrderRow, kalshi.paper.orders(status, pattern.upper()), empty=none, now=kalshi.now)
+            show_list(ctx, ListedOrderRow, kalshi.paper.orders(status, pattern.upper()), empty=none, now=kalshi.now)
         return
     with open_app(ctx) as resources:
         if notice := paper_notice(resources):
             info(notice)
         orders = OrderService(resources)
         rows = orders.list(status, ticker=pattern, event=event or "", subaccount=subaccount)  # type: ignore[arg-type]
-        of: type[OutputRow] = OrderRow
+        of: type[OutputRow] = ListedOrderRow
         lines: Sequence[OutputRow] = rows
         if rows and is_for_people(ctx):
             of, lines = _lines(orders, rows, status, is_brief=is_terse(ctx))
@@ -177,19 +177,19 @@ def list_(
 
 
 def _lines(
-    orders: OrderService, rows: Sequence[OrderRow], status: str, *, is_brief: bool
+    orders: OrderService, rows: Sequence[ListedOrderRow], status: str, *, is_brief: bool
 ) -> tuple[type[OutputRow], Sequence[OutputRow]]:
     """Return orders for a table; as the exchange lists them, with a notice, where the positions cannot be read."""
     from kalshi_cli.cli.screen.brief import OrderLine, OrderStatusLine, order_lines
-    from kalshi_cli.views.orders import OrderRow
+    from kalshi_cli.views.orders import ListedOrderRow
 
     try:
         meant = orders.as_meant(rows)
     except KalshiError as error:
         info(f"An order to buy NO is listed as one to sell YES: positions or fills cannot be read: {error.message}")
-        return OrderRow, rows
+        return ListedOrderRow, rows
     if not is_brief:
-        return OrderRow, meant
+        return ListedOrderRow, meant
     kind = OrderStatusLine if status == "all" else OrderLine
     return kind, order_lines(meant, kind)
 

@@ -13,7 +13,8 @@ from kalshi_cli.views.close import PlanRow
 from kalshi_cli.views.exports import LotExport
 from kalshi_cli.views.formats import MISSING, ExactMoney, ShortId, SignedMoney, TruncatableText, short_ids
 from kalshi_cli.views.markets import FeeRow, MarketView
-from kalshi_cli.views.orders import BatchRow, OrderRow, QueueRow
+from kalshi_cli.views.order_text import effect_words
+from kalshi_cli.views.orders import BatchRow, ListedOrderRow, OrderRow, QueueRow
 from kalshi_cli.views.own_terms import HeldByMarket, order_terms, typed_terms
 from kalshi_cli.views.positions import AccountFillRow, PositionRow, fill_parts
 from kalshi_cli.views.row import Outcome, OutputRow, own_price
@@ -31,10 +32,11 @@ class OrderLine(OutputRow, frozen=True, kw_only=True):
     side: str
     price: Price
     filled: str
+    effect: str | None
     expires: Ts | None
     created: Ts
 
-    vital: ClassVar[tuple[str, ...]] = ("expires",)
+    vital: ClassVar[tuple[str, ...]] = ("effect", "expires")
 
 
 class OrderStatusLine(OrderLine, frozen=True, kw_only=True):
@@ -43,7 +45,9 @@ class OrderStatusLine(OrderLine, frozen=True, kw_only=True):
     status: str
     average_fill_price: Price | None
 
-    shown = ("order_id", "ticker", "side", "price", "filled", "status", "created", "average_fill_price", "expires")
+    shown = (
+        "order_id", "ticker", "side", "price", "filled", "status", "created", "average_fill_price", "effect", "expires",
+    )  # fmt: skip
     vital = ("status", "created")
 
 
@@ -62,13 +66,14 @@ def order_screen(order: OrderRow, ending: str = "") -> OrderScreen:
     return OrderScreen.of(order, price=price, status=f"{order.status} ({ending})" if ending else order.status)
 
 
-def order_lines(orders: Iterable[OrderRow], kind: type[OrderLine] = OrderLine) -> list[OrderLine]:
+def order_lines(orders: Iterable[ListedOrderRow], kind: type[OrderLine] = OrderLine) -> list[OrderLine]:
     """Return the lines of orders that are as the user means them."""
     return [
         kind.of(
             each,
             side=f"{each.action} {each.side.upper()}",
             filled=f"{show_qty(each.filled)}/{show_qty(each.count)}",
+            effect=effect_words(each),
         )
         for each in orders
     ]

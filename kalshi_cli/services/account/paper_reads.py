@@ -24,7 +24,7 @@ from kalshi_cli.services.resources import Resources
 from kalshi_cli.store.lock import holder
 from kalshi_cli.store.records import ALL_TIME, NEVER, CountedHistory
 from kalshi_cli.store.sqlite_store import Store
-from kalshi_cli.views.orders import OrderRow, order_row
+from kalshi_cli.views.orders import ListedOrderRow, order_row
 from kalshi_cli.views.portfolio import PortfolioView
 from kalshi_cli.views.positions import AccountFillRow, PnlView, PositionRow, fill_row, pnl_view
 
@@ -62,7 +62,7 @@ class PaperAccountService:
         newest = [fill for fill in reversed(history) if (since or 0) <= fill.ts < end]
         return [fill_row(fill, before[fill.key]) for fill in newest[:limit]]
 
-    def orders(self, status: str = "resting", ticker: str = "") -> list[OrderRow]:
+    def orders(self, status: str = "resting", ticker: str = "") -> list[ListedOrderRow]:
         """Return the paper orders, newest first; `ticker` may be a pattern. Resting ones end with their loop.
 
         `status` is resting, canceled, executed or all.
@@ -72,7 +72,7 @@ class PaperAccountService:
         is_running = holder(home.folder / "trade.lock") is not None
         found = store.orders() if store is not None else ()
         return [
-            order_row(order)
+            ListedOrderRow.of(order_row(order))
             for order in reversed(found)
             if (status == "all" or order.status in wanted)
             and (is_running or status != "resting")

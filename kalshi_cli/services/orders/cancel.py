@@ -54,6 +54,9 @@ CLOCK_MS = 1_000
 COUNT_S = 2.0
 """The longest time of a read that only counts."""
 
+WORDS_S = 2.0
+"""The longest time of a read that only improves the words of a result."""
+
 
 class CancelScope(msgspec.Struct, frozen=True):
     """The orders to cancel: all, those of an event, or those whose ticker fits a pattern.

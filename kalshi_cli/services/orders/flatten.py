@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 from kalshi_cli.base.errors import ExchangeError, KalshiError, StateFileError
 from kalshi_cli.base.units import show_qty
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.orders import Order, as_typed
+from kalshi_cli.services.orders.cancel import WORDS_S, with_typed
 from kalshi_cli.services.orders.close import ClosePlan, ClosePolicy, CloseResult, PositionCloser, failure
 from kalshi_cli.services.orders.place import open_order_entry
 from kalshi_cli.services.resources import Resources
+from kalshi_cli.views.order_text import resting_words
+from kalshi_cli.views.orders import order_row
+from kalshi_cli.views.own_terms import in_own_terms
 
 WAIT_S = 0.2
 
@@ -103,11 +107,7 @@ def blocking_orders(resources: Resources, plan: ClosePlan) -> Sequence[Order]:
 
     None where all orders on its side leave room for it, or where those of strategies alone do not: then it is refused.
     """
-    found = [
-        order
-        for order in resources.client.all_orders(status="resting", ticker=plan.market.ticker)
-        if (order.side, order.subaccount) == (plan.side, plan.subaccount)
-    ]
+    found = [order for order in _resting_orders(resources, plan) if order.side is plan.side]
     store = resources.remembered()
     filed = [None if store is None else store.order(each.client_order_id or each.order_id) for each in found]
     manual = [
@@ -117,3 +117,21 @@ def blocking_orders(resources: Resources, plan: ClosePlan) -> Sequence[Order]:
     ]
     pending, own = (sum(order.remaining for order in orders) for orders in (found, manual))
     return manual if pending - own <= plan.size - plan.qty < pending else ()
+
+
+def opening_after(resources: Resources, plan: ClosePlan, canceled: Sequence[Order]) -> tuple[str, ...]:
+    """Name the orders that open a position once this close has left none, as far as they are read within WORDS_S."""
+    if plan.refusal is not None or plan.count is not None:
+        return ()
+    gone = {order.order_id for order in canceled}
+    with suppress(KalshiError), resources.client.reading_within(WORDS_S):
+        left = [order for order in _resting_orders(resources, plan) if order.order_id not in gone]
+        held = {(plan.subaccount, plan.market.ticker): plan.held}
+        rows = [in_own_terms(order_row(order), held) for order in with_typed(resources, left)]
+        return tuple(f"Still resting, and opens a position if it fills: {resting_words(row)}" for row in rows)
+    return ()
+
+
+def _resting_orders(resources: Resources, plan: ClosePlan) -> Sequence[Order]:
+    found = resources.client.all_orders(status="resting", ticker=plan.market.ticker)
+    return [order for order in found if order.subaccount == plan.subaccount]

@@ -12,13 +12,14 @@ import msgspec
 from kalshi_cli.base.checked import check_choice, check_text, check_type, check_whole, from_text
 from kalshi_cli.base.errors import KalshiError, NotFoundError, RefusedError, UsageError
 from kalshi_cli.base.units import Qty, pluralize, price_from_user, qty_from_user, show_qty
+from kalshi_cli.core.account.closing_orders import closing_by_order
 from kalshi_cli.core.model.messages import OrderState
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.services.account.portfolio import PastPositions
 from kalshi_cli.services.account.recovery import reconcile_outcome, reconciled_rows, record_reports
 from kalshi_cli.services.orders import amend, batch, cancel, close
 from kalshi_cli.services.orders.cancel_all import KillRun
-from kalshi_cli.services.orders.flatten import blocking_orders
+from kalshi_cli.services.orders.flatten import blocking_orders, opening_after
 from kalshi_cli.services.orders.halt_marker import write_halt_marker
 from kalshi_cli.services.orders.order_effect import closing_amounts, effects_phrase, repeat_warnings
 from kalshi_cli.services.orders.place import (
@@ -37,6 +38,7 @@ from kalshi_cli.views.orders import (
     BatchRow,
     CancelAllView,
     CancelRow,
+    ListedOrderRow,
     OrderChangeView,
     OrderRow,
     QueueRow,
@@ -58,7 +60,7 @@ from kalshi_cli.views.plans import (
     RequestPlan,
 )
 
-Orders = list[OrderRow]
+Orders = list[ListedOrderRow]
 ListStatus = Literal["resting", "canceled", "filled", "executed", "all"]
 Texts = tuple[str, ...]
 
@@ -77,19 +79,20 @@ class OrderService(OrderPlanningService):
     ) -> Orders:
         """Return orders from the exchange; `ticker` may be a pattern.
 
-        `filled` is the status of a row that the exchange calls `executed`.
+        `filled` is the status of a row that the exchange calls `executed`. `closing` needs positions within WORDS_S.
         """
         check_choice("status", status, get_args(ListStatus))
         scope = cancel.CancelScope(ticker=ticker.upper())
-        found = self._resources.client.all_orders(
-            status={"all": None, "filled": "executed"}.get(status, status),
-            event=event.upper() or None,
-            subaccount=subaccount,
-        )
+        known = {"all": None, "filled": "executed"}.get(status, status)
+        found = self._resources.client.all_orders(status=known, event=event.upper() or None, subaccount=subaccount)
         listed = [order for order in found if scope.holds(order)]
-        return [order_row(order) for order in cancel.with_typed(self._resources, listed)]
+        resting, closing = [each for each in listed if each.status is OrderStatus.RESTING], dict[str, Qty]()
+        with suppress(KalshiError), self._resources.client.reading_within(cancel.WORDS_S):
+            closing = closing_by_order(resting, self.held(resting))
+        typed = map(order_row, cancel.with_typed(self._resources, listed))
+        return [ListedOrderRow.of(row, closing=closing.get(row.order_id or "")) for row in typed]
 
-    def held(self, orders: Collection[OrderRow | QueueRow]) -> dict[tuple[int, str], Qty]:
+    def held(self, orders: Collection[OrderRow | QueueRow | Order]) -> dict[tuple[int, str], Qty]:
         """Return the positions in the markets of these orders by subaccount and market, negative for NO."""
         return {
             (number, position.ticker): position.position
@@ -97,7 +100,7 @@ class OrderService(OrderPlanningService):
             for position in self._resources.client.positions(subaccount=number or None)
         }
 
-    def as_meant(self, orders: Sequence[OrderRow]) -> Sequence[OrderRow]:
+    def as_meant(self, orders: Sequence[R]) -> Sequence[R]:
         """Return orders as typed; others by the positions of now, and those that ended by the positions of then.
 
         Raises what reading positions and fills raises.
@@ -118,12 +121,11 @@ class OrderService(OrderPlanningService):
     def in_own_terms(self, orders: Sequence[R]) -> Sequence[R]:
         """Return orders that trade, or did until now, as the user means them, for a sentence about them.
 
-        Orders that were not typed here stay as they are where the positions cannot be read within WORDS_S: a sentence
-        must not wait for them.
+        Orders that were not typed here stay as they are where positions cannot be read within WORDS_S.
         """
         others = [each for each in orders if each.typed_side is None]
         held: HeldByMarket | None = None
-        with suppress(KalshiError), self._resources.client.reading_within(WORDS_S):
+        with suppress(KalshiError), self._resources.client.reading_within(cancel.WORDS_S):
             held = self.held(others)
         return [each if held is None and each in others else in_own_terms(each, held or {}) for each in orders]
 
@@ -352,9 +354,9 @@ class OrderService(OrderPlanningService):
     def _as_listed(self, after: Order) -> Order:
         """Return a decreased order as the exchange lists it, because its reply to a decrease has no original count.
 
-        The order stays as it is where that cannot be read within WORDS_S, or where the list does not show it yet.
+        The order stays as it is where the list cannot be read within WORDS_S, or does not show it yet.
         """
-        with suppress(KalshiError), self._resources.client.reading_within(WORDS_S):
+        with suppress(KalshiError), self._resources.client.reading_within(cancel.WORDS_S):
             listed = self._resources.client.order(after.order_id)
             return listed if listed.remaining <= after.remaining else after
         return after
@@ -362,8 +364,8 @@ class OrderService(OrderPlanningService):
     def plan_cancel(self, *order_ids: str | None, is_described: bool = False) -> CancelPlan:
         """Plan to cancel orders by order ids or client order ids. Reads nothing yet: `execute` reports an unknown id.
 
-        With `is_described`, the facts have the terms of the first MAX_DESCRIBED orders, as far as they can be read
-        within WORDS_S, and name those that the exchange does not know. UsageError without an id.
+        With `is_described`, the facts have the terms of the first MAX_DESCRIBED orders, if read within WORDS_S, and
+        name those that the exchange does not know. UsageError without an id.
         """
         ids = tuple(check_text("order_id", each) for each in order_ids)
         if not ids:
@@ -389,7 +391,7 @@ class OrderService(OrderPlanningService):
         )
 
     def _described(self, order_ids: Sequence[str]) -> Sequence[str]:
-        live, nothing_to_cancel = cancel.find_live_orders(self._resources, order_ids, WORDS_S)
+        live, nothing_to_cancel = cancel.find_live_orders(self._resources, order_ids, cancel.WORDS_S)
         return (*map(resting_words, self.in_own_terms([*map(order_row, live)])), *nothing_to_cancel)
 
     def plan_cancel_all(
@@ -457,15 +459,21 @@ class OrderService(OrderPlanningService):
         closer = close.PositionCloser(self.entry, policy, self._resources.note, subaccount)
         plans = closer.plans((ticker or "").upper(), None if count is None else Qty(check_whole("count", count)))
         blocking: Sequence[Order] = ()
+        warned = closer.warnings(plans) if is_reviewed and ticker is None else ()
         for plan in plans if ticker is not None else ():
             if cancel_orders and plan.refusal is None:
                 blocking = blocking_orders(self._resources, plan)
             if is_reviewed and not blocking:
                 closer.review(plan)
-        return self._close(closer, plans, closer.warnings(plans) if is_reviewed and ticker is None else (), blocking)
+            warned = opening_after(self._resources, plan, blocking)
+        return self._close(closer, plans, warned, blocking)
 
     def _close(
-        self, closer: close.PositionCloser, plans: Sequence[close.ClosePlan], warned: Texts, blocking: Sequence[Order]
+        self,
+        closer: close.PositionCloser,
+        plans: Sequence[close.ClosePlan],
+        warned: Texts,
+        blocking: Sequence[Order],
     ) -> CloseAllPlan:
         def execute(_age_s: float) -> PlanOutcome[CloseRow]:
             if blocking:
@@ -488,8 +496,5 @@ class OrderService(OrderPlanningService):
 
 
 R = TypeVar("R", bound=OrderRow)
-
-WORDS_S = 2.0
-"""The longest time of a read that only improves the words of a result."""
 
 MAX_DESCRIBED = 5

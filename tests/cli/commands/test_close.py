@@ -162,6 +162,15 @@ def test_manual_orders_that_block_a_close_are_canceled_first_where_that_is_asked
     assert [row["price"] for row in program("order", "list", "--json").json] == ["0.0200"], (
         "the order on the other side blocks nothing"
     )
+    for shown in (dry.err, ended.err):
+        assert shown.count("Still resting, and opens a position if it fills: ") == 1
+        assert "(buy 1 YES at $0.02), 0 of 1 filled" in shown
+
+
+def test_a_close_of_a_part_names_no_order_that_stays(exchange: Served) -> None:
+    exchange.submit(ME, TWO_SIDED, BID, "0.0200", "1")
+    assert "Still resting" not in program("close", TWO_SIDED, "--count", "5").err
+    assert "Still resting" in program("close", TWO_SIDED).err
 
 
 def test_no_order_is_canceled_where_those_of_a_strategy_block_the_close_anyway(exchange: Served) -> None:

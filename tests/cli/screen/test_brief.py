@@ -22,21 +22,22 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.model.price_grid import PriceBand
 from kalshi_cli.views.formats import ShortId
 from kalshi_cli.views.markets import FeeRow, MarketView
-from kalshi_cli.views.orders import OrderRow, QueueRow, order_row
+from kalshi_cli.views.orders import ListedOrderRow, QueueRow, order_row
 from kalshi_cli.views.own_terms import in_own_terms
 from kalshi_cli.views.positions import SubaccountPositionRow, fill_row, position_row
 
 NOW = Ts(1_781_159_370_164)
 
 
-def order(side: Side, price: int = 38) -> OrderRow:
-    return order_row(
+def order(side: Side, price: int = 38, closing: Qty | None = None) -> ListedOrderRow:
+    listed = order_row(
         Order(
             client_order_id="c", order_id="468d4630-1", ticker="KXRAIN", side=side, price=cents(price),
             qty=contracts(10), filled=contracts(3),
             status=OrderStatus.RESTING, created=NOW, updated=NOW,
         )
     )  # fmt: skip
+    return ListedOrderRow.of(listed, closing=closing)
 
 
 def test_an_order_has_the_words_of_the_user_and_of_its_subaccount() -> None:
@@ -46,6 +47,17 @@ def test_an_order_has_the_words_of_the_user_and_of_its_subaccount() -> None:
     assert line.status == "resting"
     (line,) = order_lines([in_own_terms(order(ASK), {(0, "KXRAIN"): contracts(5)})])
     assert (line.side, line.price) == ("sell YES", cents(38))
+
+
+def test_an_order_says_what_it_closes_and_what_it_opens() -> None:
+    orders = [
+        order(ASK, closing=contracts(7)),
+        order(ASK, closing=contracts(5)),
+        order(BID, closing=Qty(0)),
+        order(BID),
+    ]
+    effects = [line.effect for line in order_lines(orders)]
+    assert effects == ["closes 7 YES", "closes 5 YES, opens 2 NO", "opens 7 YES", None]
 
 
 def test_an_order_in_its_queue_has_the_same_words() -> None:

@@ -16,7 +16,7 @@ from kalshi_cli import AmendRequest, Kalshi, OrderTicket
 from kalshi_cli.base.errors import ExitCode, NotFoundError, RefusedError, UsageError
 from kalshi_cli.base.units import cents, contracts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.services.orders import service
+from kalshi_cli.services.orders import cancel, service
 from kalshi_cli.services.orders.service import OrderService
 from kalshi_cli.views.frames import to_dicts
 from kalshi_cli.views.plans import OrderPlan
@@ -74,6 +74,28 @@ def test_what_was_planned_is_placed_once_and_seen(kalshi: Kalshi, exchange: Serv
     assert kalshi.orders.reconcile(wait_s=0) == []
     (row,) = to_dicts([order])
     assert (row["price"], row["count"]) == ("0.4100", "10.00")
+
+
+def test_a_list_says_what_each_resting_order_would_close_once_those_before_it_have_filled(
+    kalshi: Kalshi, exchange: Served
+) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "10")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "10")
+    for price, count in (("0.7000", "3"), ("0.6000", "8"), ("0.7000", "4")):
+        exchange.submit(ME, TWO_SIDED, ASK, price, count)
+    exchange.submit(ME, TWO_SIDED, BID, "0.0200", "5")
+
+    def effects() -> list[tuple[int, int, int | None]]:
+        return sorted((row.price, row.remaining, row.closing) for row in kalshi.orders.list())
+
+    bid = (cents(2), contracts(5), 0)
+    asks = [(cents(60), contracts(8)), (cents(70), contracts(3)), (cents(70), contracts(4))]
+    closing = [contracts(8), contracts(2), 0]
+    assert effects() == [bid, *((*each, closed) for each, closed in zip(asks, closing, strict=True))]
+    exchange.submit(ME, TWO_SIDED, ASK, "0.4000", "12")
+    now_no = (cents(2), contracts(5), contracts(2))
+    assert effects() == [now_no, *((*each, 0) for each in asks)], "the position turned over"
+    assert {row.closing for row in kalshi.orders.list("executed")} == {None}
 
 
 def test_a_second_plan_with_a_used_client_order_id_is_refused_also_if_it_was_made_before(
@@ -224,7 +246,7 @@ def test_a_decreased_order_is_returned_as_the_exchange_lists_it(
     assert {name: getattr(row, name) for name in listed.__struct_fields__} == msgspec.structs.asdict(listed)
     assert (row.count, row.filled, row.remaining) == (contracts(6), contracts(2), contracts(4))
     assert row.remaining_before == contracts(8)
-    monkeypatch.setattr(service, "WORDS_S", 0.0)
+    monkeypatch.setattr(cancel, "WORDS_S", 0.0)
     row = kalshi.orders.execute(kalshi.orders.plan_decrease(order_id, to=contracts(3)))
     assert (row.remaining, row.status) == (contracts(3), "resting"), "a read that fails hides nothing"
 
