@@ -21,6 +21,9 @@ class BalanceView(OutputRow, frozen=True, kw_only=True):
     """Cash, positions and resting orders of the account.
 
     `portfolio_value` is at closing prices, as in `portfolio`; `reported_value` is the exchange's, at last prices.
+    `reserved` is the cash that resting orders need for the contracts that they would open, at their limits and before
+    fees; an order that closes a position needs none. `available` is the cash less that. `resting_value` is the
+    exchange's: it counts orders that close a position too.
     """
 
     cash: Money
@@ -30,6 +33,10 @@ class BalanceView(OutputRow, frozen=True, kw_only=True):
     resting_value: Money | None
     reported_value: Money
     shards: tuple[ShardCashRow, ...]
+    reserved: Money
+    available: Money
+
+    screen = ("cash", "reserved", "available", "portfolio_value", "total", "as_of", "reported_value")
 
 
 class SettlementRow(OutputRow, frozen=True, kw_only=True):

@@ -68,11 +68,12 @@ def portfolio(ctx: typer.Context, paper: Paper = False) -> None:
 def balance(
     ctx: typer.Context, subaccount: Annotated[int | None, subaccount_option("Show this subaccount.")] = None
 ) -> None:
-    """Show cash by shard and portfolio value.
+    """Show cash, available cash and portfolio value.
 
     The cash of the primary account, in total and by shard, and the value of its positions at closing prices, as
-    `kalshi portfolio` shows it. The exchange's web site values positions at last prices instead. An order is paid from
-    the shard of its market; `kalshi transfer` moves cash between shards.
+    `kalshi portfolio` shows it. The exchange's web site values positions at last prices instead. `reserved` is the cash
+    that resting orders need to open positions, before fees; orders that close a position need none. `available` is the
+    rest of the cash. An order is paid from the shard of its market; `kalshi transfer` moves cash between shards.
 
     \b
     kalshi balance --json

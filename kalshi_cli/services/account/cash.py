@@ -10,6 +10,7 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownError, RateLimitedError, UsageError
 from kalshi_cli.base.units import Money, show_money
+from kalshi_cli.core.account.closing_orders import reserved_cash
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.funds import PRIMARY, Allocation, RestingValue, ShardTransfer
@@ -29,13 +30,16 @@ EVENTS = "event_contract"
 
 
 def balance(client: KalshiClient, clock: Clock, subaccount: int | None) -> cash.BalanceView:
-    """Return cash by shard, the value of the positions, and that of resting orders.
+    """Return cash by shard, the part that resting orders need, the value of the positions, and that of resting orders.
 
     Covers the primary account unless a subaccount is given. The positions have the value that `kalshi portfolio`
     shows, at closing prices; the exchange's own value, at last prices, stands beside it.
     """
     found, read = client.balance(subaccount), clock.now()
+    account = subaccount or PRIMARY
+    orders = [each for each in client.all_orders(status="resting") if each.subaccount == account]
     stated = [each for each in client.positions(subaccount=subaccount) if each.position]
+    reserved = reserved_cash(orders, {(account, each.ticker): each.position for each in stated})
     held = [Position(each.ticker, qty=each.position, cost=each.exposure) for each in stated]
     tickers = sorted({each.ticker for each in held})
     value = closing_value(held, closing_marks(held, markets_without_own(client, tickers)))
@@ -48,6 +52,8 @@ def balance(client: KalshiClient, clock: Clock, subaccount: int | None) -> cash.
         reported_value=found.portfolio_value,
         as_of=read,
         resting_value=None if resting is None else resting.total,
+        reserved=reserved,
+        available=Money(found.cash - reserved),
         shards=tuple(
             cash.ShardCashRow(exchange_index=shard, cash=held, resting_value=by_shard.get(shard))
             for shard, held in sorted(found.shards.items())

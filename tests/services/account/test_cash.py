@@ -12,6 +12,7 @@ from support.simulation import T0, Simulation
 
 from kalshi_cli.base.errors import ExchangeError, OutcomeUnknownError, RefusedError, UnreachableError, UsageError
 from kalshi_cli.base.units import Money, Ts, dollars
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.services.account import cash
 from kalshi_cli.simulator.model.listing import EventSpec, ExchangeOptions, MarketSpec
 from kalshi_cli.views.cash import BalanceView
@@ -244,6 +245,18 @@ def test_a_balance_shows_what_lies_where(world: Simulation) -> None:
     first = cash.balance(world.client, world.clock, 1)
     assert cash_by_shard(first) == {0: dollars(5), 1: 0, 2: 0, 3: 0}
     assert first.resting_value is None, "the exchange tells it of all subaccounts together"
+
+
+def test_only_orders_that_open_a_position_reserve_cash(sim: Simulation) -> None:
+    sim.quote(ASK, 44, 10)
+    sim.quote(BID, 44, 10, who="alice")
+    sim.quote(ASK, 70, 10, who="alice")
+    closes = cash.balance(sim.client, sim.clock, None)
+    assert (closes.reserved, closes.available) == (0, closes.cash)
+    sim.quote(ASK, 80, 5, who="alice")
+    sim.quote(BID, 10, 10, who="alice")
+    opens = cash.balance(sim.client, sim.clock, None)
+    assert (opens.reserved, opens.available) == (dollars(2), closes.cash - dollars(2)), "5 NO at $0.20, 10 YES at $0.10"
 
 
 def test_an_account_that_may_not_ask_for_the_resting_value_still_has_a_balance(world: Simulation) -> None:
