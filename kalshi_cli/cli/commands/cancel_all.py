@@ -22,7 +22,7 @@ from kalshi_cli.base.errors import (
     UsageError,
 )
 from kalshi_cli.cli.kill_signals import KillSignals
-from kalshi_cli.cli.options import CommandGroup, duration_option, load_config, show_view
+from kalshi_cli.cli.options import CommandGroup, asks, duration_option, load_config, show_view
 from kalshi_cli.cli.screen.output import info, prompt, warn
 
 if TYPE_CHECKING:
@@ -54,8 +54,9 @@ def cancel_all(
     order list that none remains. It works with a damaged state file and with configuration errors in sections that it
     does not need. To trade again: `kalshi resume --reason TEXT`.
 
-    It asks only on prod, on a terminal and without `--yes`: it halts trading, shows the orders, and then asks before it
-    cancels them. If you answer no, no order is canceled, trading stays halted, and the exit code is 3.
+    It asks only on a terminal, on prod or with `display.confirm`, and without `--yes`: it halts trading, shows the
+    orders, and then asks before it cancels them. If you answer no, no order is canceled, trading stays halted, and the
+    exit code is 3.
 
     Order groups are triggered first, so that no program can keep placing orders in them (not with `--no-halt` or a
     scope), and no other program on this account can write meanwhile. Orders of other programs are canceled too, and
@@ -97,7 +98,7 @@ def cancel_all(
             _introduce(resources)
             shown = partial(progress, "canceled", resources.clock.monotonic)
             with KillRun(resources, scope, lock, within, interrupts=signals, progress=shown) as kill:
-                if not yes and resources.needs_confirmation and sys.stdin.isatty():
+                if not yes and asks(resources) and sys.stdin.isatty():
                     _ask(resources, scope, signals, is_halted=None if lock is None else kill.halted)
                 kill.run()
                 unclosed = _show(ctx, resources, kill, flatten=flatten, yes=yes)

@@ -1,4 +1,4 @@
-"""On a terminal and on prod, cancel-all halts first, shows the orders and asks; nowhere else does it ask."""
+"""On a terminal, on prod or with display.confirm, cancel-all halts first, shows the orders and asks."""
 
 from __future__ import annotations
 
@@ -80,6 +80,22 @@ def test_a_yes_cancels_everything(prod: Served, monkeypatch: pytest.MonkeyPatch)
     assert (ended.code, ended.json["canceled"], ended.json["remaining"]) == (0, 2, 0)
     assert keyboard.was_halted
     assert prod.resting() == []
+
+
+def test_with_display_confirm_it_asks_after_the_halt_on_other_exchanges_too(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange.submit(ME, TWO_SIDED, BID, "0.2000", "1")
+    monkeypatch.setenv("KALSHI_DISPLAY__CONFIRM", "true")
+    monkeypatch.setattr("sys.stdin", Silence())
+    assert program("cancel-all", "--no-halt").code == 0, "no terminal, no question"
+    exchange.submit(ME, TWO_SIDED, BID, "0.2000", "1")
+    keyboard = io.StringIO("n\n")
+    monkeypatch.setattr(keyboard, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", keyboard)
+    ended = program("cancel-all")
+    assert (ended.code, len(exchange.resting())) == (3, 1)
+    assert "trading stays halted" in ended.err
 
 
 def test_yes_on_the_line_skips_the_question(prod: Served, monkeypatch: pytest.MonkeyPatch) -> None:
