@@ -34,6 +34,9 @@ OTHER_NAMES = {
 
 ORDER_FORMS = {
     "by": "kalshi buy TICKER COUNT @PRICE",
+    "byu": "kalshi buy TICKER COUNT @PRICE",
+    "order buy": "kalshi buy TICKER COUNT @PRICE",
+    "order sell": "kalshi sell TICKER COUNT @PRICE",
     "amend": "kalshi order amend ID --price PRICE",
 }
 """Names that are typed for a command that sends an order -> its form, which sends nothing as it is."""
