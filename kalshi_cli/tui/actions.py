@@ -30,6 +30,7 @@ MAX_ACTIONS = 8
 
 _KEYS = (
     (r"run `kalshi resume --reason TEXT`", "press r"),
+    (r"no new orders until `kalshi resume --reason TEXT`", "press r to resume"),
     (r", or `kalshi close \S+ --cancel-orders`", ""),
     (r"`kalshi cancel-all --ticker \S+ --no-halt`", "c on the market page (Enter)"),
     (r"`kalshi cancel [^`]+`", "c in the list of orders (2)"),

@@ -85,6 +85,7 @@ class TopApp(OrderedKeysApp):
     #said { height: auto; min-height: 1; max-height: 4; }
     #keys { height: 1; dock: bottom; color: $text-muted; }
     #title { height: 1; }
+    #warning { height: auto; max-height: 2; display: none; }
     #chart { height: 15%; min-height: 3; max-height: 8; }
     #depth { height: 1fr; min-height: 8; }
     #ladder { width: 1fr; height: 100%; }
@@ -126,9 +127,8 @@ class TopApp(OrderedKeysApp):
         self._state = LiveEvent()
         self._numbers_came = clock.monotonic()
         self._words = ""
-        self._has_news = False
-        self._note_ends = math.inf
-        """The monotonic second at which the note below the lists is removed."""
+        self._has_news, self._note_ends = False, math.inf
+        """Whether the lists must be drawn, and the monotonic second at which the note below them is removed."""
 
     def compose(self) -> ComposeResult:
         """Lay out the main screen."""
@@ -216,8 +216,7 @@ class TopApp(OrderedKeysApp):
         if self._clock.monotonic() >= self._note_ends:
             self._note_ends = math.inf
             self._say(Text())
-        newest = self._newest()
-        if newest is not None:
+        if (newest := self._newest()) is not None:
             has_other_titles = _titled(newest) != _titled(self._state)
             for words in picture.new_settlements(self._state, newest):
                 self._tell(words, is_error=False)
@@ -228,6 +227,7 @@ class TopApp(OrderedKeysApp):
                 self._choose_lists()
         pages = [each for each in self.screen_stack if isinstance(each, MarketPage)]
         for page in pages:
+            page.warn(self._warning())
             if newest is not None:
                 page.show(self._state)
         self._has_news = self._has_news or newest is not None
@@ -240,12 +240,16 @@ class TopApp(OrderedKeysApp):
         """Return the screen with the lists, which goes on behind a question."""
         return self.screen_stack[0]
 
+    def _warning(self) -> Text:
+        """Return the most important thing to know."""
+        if self._source.problem:
+            return Text(f"PROBLEM: {safe_text(self._source.problem)}", style="bold red")
+        return picture.attention(self._state, self._clock.monotonic() - self._numbers_came)
+
     def _draw_lists(self, has_news: bool) -> None:
         """Draw the main screen; its head each time, because its age grows."""
         width = self.size.width
-        head = picture.header(self._state, self._clock.now(), self._clock.monotonic() - self._numbers_came, width)
-        if self._source.problem:
-            head[2:] = [Text(f"PROBLEM: {safe_text(self._source.problem)}", style="bold red")]
+        head = picture.header(self._state, self._clock.now(), self._warning(), width)
         self._base.query_one("#head", Static).update(Text("\n", no_wrap=True).join(head))
         if has_news:
             curve = self._base.query_one("#curve", Static)

@@ -40,6 +40,7 @@ class MarketPage(Screen[None]):
     def compose(self) -> ComposeResult:
         """Lay out the page."""
         yield Static(id="title", markup=False)
+        yield Static(id="warning", markup=False)
         yield Static(id="chart", markup=False)
         with Horizontal(id="depth"):
             yield Static(id="ladder", markup=False)
@@ -56,13 +57,19 @@ class MarketPage(Screen[None]):
         """Stop reading."""
         self._history.stop()
 
+    def warn(self, words: Text) -> None:
+        """Show what the head of the lists warns of, such as old numbers or a halt."""
+        for line in self.query("#warning").results(Static):
+            line.display = bool(words)
+            line.update(words)
+
     def show(self, state: LiveEvent) -> None:
         """Show the market in a state; nothing while the page opens or closes, when it lacks parts."""
         if not (self.query("#trades") and self.query("#own")):
             return
         title = next((each.title for each in state.markets or () if each.ticker == self.ticker), "")
         book = next((each for each in state.books or () if each.ticker == self.ticker), None)
-        head = Text(no_wrap=True, overflow="ellipsis")
+        head = Text(no_wrap=True)
         if state.run is not None:
             head.append(picture.place_mark(state.run)).append("  ")
         head.append(self.ticker, style="bold")
@@ -71,6 +78,7 @@ class MarketPage(Screen[None]):
                 self._middles = [*self._middles, int(book.mid)][-500:]
             head.append(f"  chance {market_picture.odds(book.mid)}")
         head.append(f"  {safe_text(title)}")
+        head.truncate(self.size.width, overflow="ellipsis")
         self.query_one("#title", Static).update(head)
         self._show("chart", self._chart)
         self._show(

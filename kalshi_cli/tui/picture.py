@@ -420,14 +420,11 @@ def place_mark(run: LiveRunView) -> Text:
     return Text.assemble((f" {safe_text(run.place)} ", "reverse bold red" if run.real_money else "reverse"))
 
 
-def header(state: LiveEvent, now: Ts, age_s: float, width: int) -> list[Text]:
-    """Return three or four lines: where and what runs, the money, and what needs attention, in up to two lines.
-
-    `age_s` is how long ago the numbers came, by the clock of this machine: that of the exchange may differ.
-    """
+def header(state: LiveEvent, now: Ts, warning: Text, width: int) -> list[Text]:
+    """Return three or four lines: where and what runs, the money, and the warning, in up to two lines."""
     run = state.run
     if run is None:
-        return [Text("connecting ..."), Text(), Text()]
+        return [Text("connecting ..."), Text(), warning]
     names = (run.strategy or "").replace(",", ", ")
     verb, how = "are" if "," in names else "is", "disabled" if run.is_disabled else "running"
     top = place_mark(run)
@@ -451,9 +448,8 @@ def header(state: LiveEvent, now: Ts, age_s: float, width: int) -> list[Text]:
         *((("lag", Text("—" if run.feed_lag_ms is None else f"{run.feed_lag_ms} ms")),) if run.running else ()),
     )
     top.truncate(width, overflow="ellipsis")
-    said = attention(state, age_s)
-    lines = textwrap.wrap(said.plain, width, max_lines=2, placeholder=" …") or [""]
-    return [top, money, *(Text(line, style=said.style) for line in lines)]
+    lines = textwrap.wrap(warning.plain, width, max_lines=2, placeholder=" …") or [""]
+    return [top, money, *(Text(line, style=warning.style) for line in lines)]
 
 
 def _beside(width: int, *parts: tuple[str, Text]) -> Text:
@@ -472,7 +468,10 @@ def _used(amount: Money | None, limit: Money | None) -> str:
 
 
 def attention(state: LiveEvent, age_s: float) -> Text:
-    """Return the most important thing to know: old numbers, a halt, a problem; else what the loop waits for."""
+    """Return the most important thing to know: old numbers, a halt, a problem; else what the loop waits for.
+
+    `age_s` is how long ago the numbers came, by the clock of this machine: that of the exchange may differ.
+    """
     run = state.run
     if run is None:
         return Text()

@@ -17,7 +17,7 @@ from kalshi_cli.base.units import Price, Qty, show_price, show_qty
 from kalshi_cli.services.orders.amend import AmendRequest
 from kalshi_cli.services.orders.place import OrderTicket
 from kalshi_cli.tui.actions import AnyPlan
-from kalshi_cli.tui.dialogs import AGAIN_S, TextDialog
+from kalshi_cli.tui.dialogs import AGAIN_S, BOX, TextDialog
 from kalshi_cli.tui.picture import order_of
 from kalshi_cli.views.live import LiveEvent, TopRow
 from kalshi_cli.views.orders import OrderRow
@@ -92,6 +92,8 @@ class OrderDialog(TextDialog):
     The prices are those of `state`, or those of `prices` for a market that `state` lacks.
     """
 
+    CSS = BOX.format(name="OrderDialog")
+
     def __init__(
         self,
         question: str,
@@ -129,4 +131,4 @@ class OrderDialog(TextDialog):
         lines = ["Reading prices ..."] if self._row is None else price_lines(self._row)
         if self._order_id:
             lines.append(order_line(self._state(), self._order_id))
-        self.query_one("#prices", Static).update(Text(safe_text("\n".join(lines))))
+        self.query_one("#prices", Static).update(Text("\n".join(map(safe_text, lines))))

@@ -470,6 +470,7 @@ def test_a_plan_that_comes_while_the_user_types_a_search_gets_no_answer_from_it(
         ("check `kalshi orderbook KXA-1`; nothing was sent", "check the market page (Enter); nothing was sent"),
         ("check `kalshi order list`. Then run `kalshi resume --reason TEXT`",
          "check the list of orders (2). Then press r"),
+        ("no new orders until `kalshi resume --reason TEXT`", "press r to resume"),
         ("run `kalshi order reconcile`", "run `kalshi order reconcile`"),
         ("run `kalshi cancel-all` again", "run `kalshi cancel-all` again"),
     ],
@@ -554,14 +555,15 @@ def test_the_prompt_shows_prices_that_move_and_the_order_that_it_changes(exchang
         await until(lambda: "Your order: buy 5 NO" in shown(app), pilot)
         await until(lambda: "YES  bid $0.44 (" in shown(app), pilot)
         assert "at $0.45, 0 filled" in shown(app)
+        assert app.screen.query_one(Input).region.width < app.size.width, "a box, with the numbers behind it"
+        assert "\nNO " in shown(app), "each side has its line"
         exchange.submit("maker", TWO_SIDED, BID, "0.4600", "7")
         await until(lambda: "YES  bid $0.46 (7)" in shown(app), pilot)
         assert "ask $0.54 (7)" in shown(app), "the price of NO"
         exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
         await until(lambda: "Your order is no longer live" in shown(app), pilot)
-        await pilot.press("escape", "6", "1", "o")
 
-    on_screen(act)
+    on_screen(act, (100, 30))
 
 
 def test_a_note_about_a_market_page_is_a_line_of_it_and_covers_nothing(exchange: Served) -> None:
@@ -578,6 +580,27 @@ def test_a_note_about_a_market_page_is_a_line_of_it_and_covers_nothing(exchange:
         assert not app._notifications
 
     on_screen(act)
+
+
+def test_a_market_page_says_that_trading_is_paused_and_that_numbers_are_old(exchange: Served) -> None:
+    exchange.trade_a_little()
+    may_answer = threading.Event()
+    silent = threading.Thread(target=lambda: exchange.call(may_answer.wait))
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        await pilot.press("enter")
+        await until(lambda: "spread" in shown(app) or "no spread" in shown(app), pilot)
+        await pilot.press("p")
+        await agree(app, pilot)
+        await until(lambda: "PAUSED" in str(app.screen.query_one("#warning", Static).render()), pilot)
+        silent.start()
+        try:
+            await until(lambda: "OLD NUMBERS" in str(app.screen.query_one("#warning", Static).render()), pilot)
+        finally:
+            may_answer.set()
+
+    on_screen(act)
+    silent.join()
 
 
 def test_without_a_strategy_the_list_of_strategies_takes_no_room(exchange: Served) -> None:

@@ -17,6 +17,7 @@ from kalshi_cli.tui.key_line import last_ones
 from kalshi_cli.tui.list_panel import title_of
 from kalshi_cli.tui.picture import (
     PANELS,
+    attention,
     below,
     has_strategies,
     header,
@@ -57,7 +58,7 @@ def run(**changed: Any) -> LiveRunView:
 
 
 def plain_head(event: LiveEvent, now: Ts = NOW, width: int = 80) -> list[str]:
-    return [text.plain for text in header(event, now, 0.0, width)]
+    return [text.plain for text in header(event, now, attention(event, 0.0), width)]
 
 
 def test_the_head_says_where_money_is_and_fits_80_columns() -> None:
@@ -84,7 +85,8 @@ def test_the_head_says_where_money_is_and_fits_80_columns() -> None:
     ],
 )
 def test_the_third_line_has_what_matters_most(changed: dict[str, Any], age_s: float, said: str) -> None:
-    text = header(LiveEvent(run=run(**changed)), NOW, age_s, 80)[2]
+    event = LiveEvent(run=run(**changed))
+    text = header(event, NOW, attention(event, age_s), 80)[2]
     assert text.plain.startswith(said)
     assert bool(text.plain) == bool(said)
     assert ("red" in str(text.style)) == ("OLD" in said or "PROBLEM" in said or "HALTED" in said)
@@ -182,7 +184,7 @@ def _show(text: str) -> None:
         markets=(TopRow(ticker="T", title=TruncatableText(text), bid=None, bid_count=None, ask=None, ask_count=None),),
         fills=(live_fill(make_fill(), text, Qty(0)),),
     )
-    lines = [*header(event, NOW, 0.0, 80)]
+    lines = [*header(event, NOW, attention(event, 0.0), 80)]
     for panel in (ALERTS, MARKETS, FILLS):
         lines += list_lines(panel, panel.rows(event), 78, 0)
     for each in lines:
