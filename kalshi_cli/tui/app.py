@@ -33,7 +33,7 @@ from kalshi_cli.tui import picture
 from kalshi_cli.tui.actions import Action, ActionThread, AnyPlan, Execute, close_plan, control, orders
 from kalshi_cli.tui.curve import chart
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog, WordDialog, word_reader
-from kalshi_cli.tui.key_line import KeyLine
+from kalshi_cli.tui.key_line import KEYS_SHOWN, KeyLine
 from kalshi_cli.tui.list_panel import ListPanel, title_of
 from kalshi_cli.tui.market_page import HIGH, MarketPage
 from kalshi_cli.tui.ordered_keys import OrderedKeysApp
@@ -58,11 +58,6 @@ NOTE_S, ERROR_S = 15.0, 60.0
 """Seconds for which the result of an action is shown, and one that failed."""
 
 LOCK_S = 3600.0
-
-KEYS_SHOWN = (
-    "/ search", "Enter market", "o order", "e change", "c cancel", "x close", "p pause", "K kill", "? keys", "q quit",
-)  # fmt: skip
-"""The keys below the lists; a narrow terminal leaves out the first ones."""
 
 
 class TopApp(OrderedKeysApp):
@@ -127,6 +122,7 @@ class TopApp(OrderedKeysApp):
         self._state = LiveEvent()
         self._numbers_came = clock.monotonic()
         self._words = ""
+        self._note = Text()
         self._has_news, self._note_ends = False, math.inf
         """Whether the lists must be drawn, and the monotonic second at which the note below them is removed."""
 
@@ -217,9 +213,9 @@ class TopApp(OrderedKeysApp):
             self._note_ends = math.inf
             self._say(Text())
         if (newest := self._newest()) is not None:
-            has_other_titles = _titled(newest) != _titled(self._state)
+            has_other_titles = picture.titled(newest) != picture.titled(self._state)
             for words in picture.new_settlements(self._state, newest):
-                self._tell(words, is_error=False)
+                self._add(words)
             if newest.run and (not self._state.run or newest.run.time != self._state.run.time):
                 self._numbers_came = self._clock.monotonic()  # a failed read keeps the time
             self._state = newest
@@ -488,13 +484,15 @@ class TopApp(OrderedKeysApp):
         self._note_ends = self._clock.monotonic() + (ERROR_S if is_error else NOTE_S)
         self._say(Text(safe_text(words), style="bold red" if is_error else "bold"))
 
+    def _add(self, words: str) -> None:
+        """Add a line to the note: news must not replace the result of an action."""
+        ends = self._clock.monotonic() + NOTE_S
+        self._note_ends = max(self._note_ends, ends) if self._note else ends
+        self._say(Text("\n").join(filter(None, (self._note, Text(safe_text(words), style="bold")))))
+
     def _say(self, words: Text) -> None:
         """Show a note on the main screen and on a market page, where it covers nothing."""
+        self._note = words
         for screen in self.screen_stack:
             for found in screen.query("#said").results(Static):
                 found.update(words)
-
-
-def _titled(state: LiveEvent) -> tuple[int, bool]:
-    """Return the parts of a state on which the titles of lists depend."""
-    return picture.firing(state), picture.has_strategies(state)

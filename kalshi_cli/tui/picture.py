@@ -247,6 +247,11 @@ def firing(state: LiveEvent) -> int:
     return sum(each.state == "firing" for each in state.alerts or ())
 
 
+def titled(state: LiveEvent) -> tuple[int, bool]:
+    """Return the parts of a state on which the titles of lists depend."""
+    return firing(state), has_strategies(state)
+
+
 def _markets(state: LiveEvent) -> list[Row]:
     return [
         Row(

@@ -536,8 +536,10 @@ def test_a_settlement_is_announced_and_stays_among_the_fills(exchange: Served) -
     async def act(app: TopApp, pilot: Pilot[None]) -> None:
         told = app.query_one("#said", Static)
         assert app._state.settlements == ()
+        app._tell("An order may be live", is_error=True)
         exchange.call(settle)
         await until(lambda: f"Settled {TWO_SIDED}: YES, payout $6.00, P&L +" in str(told.render()), pilot)
+        assert str(told.render()).startswith("An order may be live"), "news do not replace a result"
         await pilot.press("3")
         await until(lambda: "settled YES" in shown(app), pilot)
 

@@ -11,9 +11,8 @@ from support.values import make_fill, make_order
 
 from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.tui.app import KEYS_SHOWN
 from kalshi_cli.tui.curve import area, chart
-from kalshi_cli.tui.key_line import last_ones
+from kalshi_cli.tui.key_line import KEYS_SHOWN, last_ones
 from kalshi_cli.tui.list_panel import title_of
 from kalshi_cli.tui.picture import (
     PANELS,
