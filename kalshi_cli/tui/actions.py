@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 from kalshi_cli.app.event_source import OpenAccount
 from kalshi_cli.app.kalshi import Kalshi
-from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.errors import KalshiError, RefusedError
 from kalshi_cli.tui.questions import Consent
+from kalshi_cli.views.close import no_position
 from kalshi_cli.views.order_text import closes_text, outcome_text
 from kalshi_cli.views.orders import OrderRow
-from kalshi_cli.views.plans import Plan
+from kalshi_cli.views.plans import CloseAllPlan, Plan
 
 AnyPlan = Plan[Any]
 Execute = Callable[[Kalshi, AnyPlan], object]
@@ -29,6 +30,7 @@ MAX_ACTIONS = 8
 
 _KEYS = (
     (r"run `kalshi resume --reason TEXT`", "press r"),
+    (r"no new orders until `kalshi resume --reason TEXT`", "press r to resume"),
     (r", or `kalshi close \S+ --cancel-orders`", ""),
     (r"`kalshi cancel-all --ticker \S+ --no-halt`", "c on the market page (Enter)"),
     (r"`kalshi cancel [^`]+`", "c in the list of orders (2)"),
@@ -144,3 +146,21 @@ class ActionThread:
                 self._tell(said or f"Done: {action.words}", False)
         except KalshiError as error:
             self._tell(f"{action.words}: {error_text(error)}", True)
+
+
+def control(kalshi: Kalshi, plan: AnyPlan) -> object:
+    """Execute a plan of `trading`."""
+    return kalshi.trading.execute(plan)
+
+
+def orders(kalshi: Kalshi, plan: AnyPlan) -> object:
+    """Execute a plan of `orders`."""
+    return kalshi.orders.execute(plan)
+
+
+def close_plan(kalshi: Kalshi, ticker: str | None) -> CloseAllPlan:
+    """Plan to close the position in a market, or all; RefusedError without a position."""
+    plan = kalshi.orders.plan_close(ticker, is_reviewed=ticker is not None, cancel_orders=ticker is not None)
+    if not plan.positions:
+        raise RefusedError("No open positions" if ticker is None else no_position(ticker), code="NO_POSITION")
+    return plan

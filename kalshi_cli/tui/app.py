@@ -26,23 +26,21 @@ from kalshi_cli.app.kalshi import Kalshi
 from kalshi_cli.app.list_prices import ListPrices, merged
 from kalshi_cli.app.market_history import MarketHistory
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import ExitCode, KalshiError, RefusedError, TerminationRequested
+from kalshi_cli.base.errors import ExitCode, KalshiError, TerminationRequested
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Money, show_money
 from kalshi_cli.tui import picture
-from kalshi_cli.tui.actions import Action, ActionThread, AnyPlan, Execute
+from kalshi_cli.tui.actions import Action, ActionThread, AnyPlan, Execute, close_plan, control, orders
 from kalshi_cli.tui.curve import chart
-from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog, WordDialog
-from kalshi_cli.tui.key_line import KeyLine
+from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog, WordDialog, word_reader
+from kalshi_cli.tui.key_line import KEYS_SHOWN, KeyLine
 from kalshi_cli.tui.list_panel import ListPanel, title_of
 from kalshi_cli.tui.market_page import HIGH, MarketPage
 from kalshi_cli.tui.ordered_keys import OrderedKeysApp
 from kalshi_cli.tui.questions import Changes, Consent, Question, change_of
-from kalshi_cli.tui.typed_orders import TypedOrder, new_order, new_terms, order_question, terms_question
-from kalshi_cli.views.close import no_position
+from kalshi_cli.tui.typed_orders import OrderDialog, TypedOrder, new_order, new_terms, order_question, terms_question
 from kalshi_cli.views.live import LiveEvent, TopRow
 from kalshi_cli.views.own_terms import held_by_market, order_terms
-from kalshi_cli.views.plans import CloseAllPlan
 
 FRAME_S = 0.2
 """Seconds between two frames."""
@@ -61,11 +59,6 @@ NOTE_S, ERROR_S = 15.0, 60.0
 
 LOCK_S = 3600.0
 
-KEYS_SHOWN = (
-    "/ search", "Enter market", "o order", "e change", "c cancel", "x close", "p pause", "K kill", "? keys", "q quit",
-)  # fmt: skip
-"""The keys below the lists; a narrow terminal leaves out the first ones."""
-
 
 class TopApp(OrderedKeysApp):
     """The terminal screen of an account."""
@@ -79,7 +72,7 @@ class TopApp(OrderedKeysApp):
     #lists { height: 1fr; layout: vertical; }
     #lists.wide { layout: grid; grid-size: 2 3; }
     #lists.rows { grid-size: 2 4; }
-    #lists.rows #positions, #lists.rows #alerts { column-span: 2; }
+    #lists.rows #positions, #lists.rows #alerts, #lists.manual #alerts, #lists.manual.rows #markets { column-span: 2; }
     ListPanel { border: round $surface-lighten-2; border-title-color: $foreground; height: 1fr; }
     ListPanel:focus { border: round $accent; }
     #search { display: none; height: 1; border: none; }
@@ -87,6 +80,7 @@ class TopApp(OrderedKeysApp):
     #said { height: auto; min-height: 1; max-height: 4; }
     #keys { height: 1; dock: bottom; color: $text-muted; }
     #title { height: 1; }
+    #warning { height: auto; max-height: 2; display: none; }
     #chart { height: 15%; min-height: 3; max-height: 8; }
     #depth { height: 1fr; min-height: 8; }
     #ladder { width: 1fr; height: 100%; }
@@ -128,9 +122,9 @@ class TopApp(OrderedKeysApp):
         self._state = LiveEvent()
         self._numbers_came = clock.monotonic()
         self._words = ""
-        self._has_news = False
-        self._note_ends = math.inf
-        """The monotonic second at which the note below the lists is removed."""
+        self._note = Text()
+        self._has_news, self._note_ends = False, math.inf
+        """Whether the lists must be drawn, and the monotonic second at which the note below them is removed."""
 
     def compose(self) -> ComposeResult:
         """Lay out the main screen."""
@@ -198,10 +192,14 @@ class TopApp(OrderedKeysApp):
         focused = next((each for each in lists if each.has_focus), None)
         if focused is None and not is_wide:
             return
+        panels = [each for each in picture.PANELS if each.name != "strategies" or picture.has_strategies(self._state)]
+        self._base.query_one("#lists").set_class(len(panels) < len(picture.PANELS), "manual")
+        titles = [
+            ("▸" if focused and panel is focused.panel else "") + title_of(panel, self._state) for panel in panels
+        ]
+        gap = "  " if len("  ".join(titles)) <= self.size.width - FRAME_WIDTH else " "
         for each in lists:
-            each.display = is_wide or each is focused
-            titles = [("▸" if panel is each.panel else "") + title_of(panel, self._state) for panel in picture.PANELS]
-            gap = "  " if len("  ".join(titles)) <= self.size.width - FRAME_WIDTH else " "
+            each.display = each is focused or (is_wide and each.panel in panels)
             each.border_title = title_of(each.panel, self._state) if is_wide else gap.join(titles)
 
     def _frame(self) -> None:
@@ -213,17 +211,19 @@ class TopApp(OrderedKeysApp):
             self._from_thread.popleft()()
         if self._clock.monotonic() >= self._note_ends:
             self._note_ends = math.inf
-            self._base.query_one("#said", Static).update("")
-        newest = self._newest()
-        if newest is not None:
-            has_other_count = picture.firing(newest) != picture.firing(self._state)
+            self._say(Text())
+        if (newest := self._newest()) is not None:
+            has_other_titles = picture.titled(newest) != picture.titled(self._state)
+            for words in picture.new_settlements(self._state, newest):
+                self._add(words)
             if newest.run and (not self._state.run or newest.run.time != self._state.run.time):
                 self._numbers_came = self._clock.monotonic()  # a failed read keeps the time
             self._state = newest
-            if has_other_count:
+            if has_other_titles:
                 self._choose_lists()
         pages = [each for each in self.screen_stack if isinstance(each, MarketPage)]
         for page in pages:
+            page.warn(self._warning())
             if newest is not None:
                 page.show(self._state)
         self._has_news = self._has_news or newest is not None
@@ -236,12 +236,16 @@ class TopApp(OrderedKeysApp):
         """Return the screen with the lists, which goes on behind a question."""
         return self.screen_stack[0]
 
+    def _warning(self) -> Text:
+        """Return the most important thing to know."""
+        if self._source.problem:
+            return Text(f"PROBLEM: {safe_text(self._source.problem)}", style="bold red")
+        return picture.attention(self._state, self._clock.monotonic() - self._numbers_came)
+
     def _draw_lists(self, has_news: bool) -> None:
         """Draw the main screen; its head each time, because its age grows."""
         width = self.size.width
-        head = picture.header(self._state, self._clock.now(), self._clock.monotonic() - self._numbers_came, width)
-        if self._source.problem:
-            head[2:] = [Text(f"PROBLEM: {safe_text(self._source.problem)}", style="bold red")]
+        head = picture.header(self._state, self._clock.now(), self._warning(), width)
         self._base.query_one("#head", Static).update(Text("\n", no_wrap=True).join(head))
         if has_news:
             curve = self._base.query_one("#curve", Static)
@@ -329,7 +333,7 @@ class TopApp(OrderedKeysApp):
 
     def action_pause(self) -> None:
         """Pause after showing the plan."""
-        self._do("pause trading", lambda kalshi: kalshi.trading.plan_pause("from kalshi top"), _control, key="p")
+        self._do("pause trading", lambda kalshi: kalshi.trading.plan_pause("from kalshi top"), control, key="p")
 
     def action_resume(self) -> None:
         """Ask for the reason, then resume."""
@@ -338,7 +342,7 @@ class TopApp(OrderedKeysApp):
             if reason == "":
                 self._tell("Not resumed: press r again and type a reason", is_error=False)
             elif reason:
-                self._do("resume trading", lambda kalshi: kalshi.trading.plan_resume(reason), _control, key="")
+                self._do("resume trading", lambda kalshi: kalshi.trading.plan_resume(reason), control, key="")
 
         self.push_screen(TextDialog("Resume trading. Why is it safe again?"), resume)
 
@@ -346,30 +350,30 @@ class TopApp(OrderedKeysApp):
         """Ask for an order in the selected market, and place it after showing the plan."""
         row = self._selected()
         if row is not None and row.ticker:
-            self._ask_order(order_question(row.ticker), partial(new_order, row.ticker), "o")
+            self._ask_order(row.ticker, order_question(row.ticker), partial(new_order, row.ticker), "o")
         else:
             self._tell("Select a market for the order, such as a position: 1, then the arrow keys", is_error=False)
 
     def action_amend(self) -> None:
         """Ask for the new terms of the selected order, and change it after showing the plan."""
         row = self._selected()
-        orders = [
-            each
-            for each in self._state.orders or ()
-            if row and row.order_id and row.order_id == picture.order_key(each)
-        ]
-        if not orders:
+        order = picture.order_of(self._state, row.order_id) if row and row.order_id else None
+        if order is None:
             self._tell("Select an order to change: 2, then the arrow keys", is_error=False)
             return
-        terms = order_terms(orders[0], held_by_market(self._state.positions or ()))
-        self._ask_order(terms_question(orders[0], terms), partial(new_terms, orders[0], terms), "e")
+        terms = order_terms(order, held_by_market(self._state.positions or ()))
+        question, read = terms_question(order, terms), partial(new_terms, order, terms)
+        self._ask_order(order.ticker, question, read, "e", picture.order_key(order))
 
-    def _ask_order(self, question: str, read: Callable[[str], TypedOrder], key: str) -> None:
+    def _ask_order(
+        self, ticker: str, question: str, read: Callable[[str], TypedOrder], key: str, order_id: str = ""
+    ) -> None:
         def act(typed: TypedOrder | None) -> None:
             if typed is not None:
-                self._do(typed.words, typed.plan, _orders, key=key)
+                self._do(typed.words, typed.plan, orders, key=key)
 
-        self.push_screen(TextDialog(question, read), act)
+        prices = ListPrices(self._open, (ticker,), self._clock)
+        self.push_screen(OrderDialog(question, read, ticker, order_id, prices, lambda: self._state), act)
 
     def action_cancel(self) -> None:
         """Cancel the selected order after showing it; on a market page all orders of the market."""
@@ -385,7 +389,7 @@ class TopApp(OrderedKeysApp):
         words = f"cancel {len(ids)} orders of {row.ticker}" if len(ids) > 1 else f"cancel order {ids[0][:8]}"
         if len(ids) == 1 and row.cells:
             words += ": {}, {} at {}, {} filled".format(*row.cells)
-        self._do(words, lambda kalshi: kalshi.orders.plan_cancel(*ids), _orders, key="c")
+        self._do(words, lambda kalshi: kalshi.orders.plan_cancel(*ids), orders, key="c")
 
     def _orders_of(self, ticker: str) -> list[str]:
         if not isinstance(self.screen, MarketPage):
@@ -397,14 +401,14 @@ class TopApp(OrderedKeysApp):
         """Close the selected position after showing the plan."""
         row = self._selected()
         if row is not None and row.ticker:
-            self._do(f"close {row.ticker}", lambda kalshi: _close(kalshi, row.ticker), _orders, key="x")
+            self._do(f"close {row.ticker}", lambda kalshi: close_plan(kalshi, row.ticker), orders, key="x")
 
     def action_lock(self) -> None:
         """Lock the selected market for an hour."""
         row = self._selected()
         if row is not None and row.ticker:
             plan = lambda kalshi: kalshi.trading.plan_lock(row.ticker, LOCK_S, "from kalshi top")  # noqa: E731
-            self._do(f"lock {row.ticker} for 1h", plan, _control, key="l")
+            self._do(f"lock {row.ticker} for 1h", plan, control, key="l")
 
     def action_flatten(self) -> None:
         """Close every position, after the user saw the plan and typed the word."""
@@ -413,7 +417,7 @@ class TopApp(OrderedKeysApp):
 
         def plan(kalshi: Kalshi) -> AnyPlan:
             try:
-                return _close(kalshi, None)
+                return close_plan(kalshi, None)
             except KalshiError:
                 self._from_thread.append(dialog.close_without_plan)
                 raise
@@ -423,19 +427,19 @@ class TopApp(OrderedKeysApp):
             return question.wait(made)
 
         self.push_screen(dialog, question.take)
-        self._actions.do(Action(what, plan, _orders, ask, "f"))
+        self._actions.do(Action(what, plan, orders, ask, "f"))
 
     def action_kill(self) -> None:
         """Halt trading and cancel every order, after the user typed the word."""
         what = f"halt trading and cancel EVERY order ({len(self._state.orders or ())} now)"
 
         def act(typed: str | None) -> None:
-            if typed == "kill":
-                self._do(what, lambda kalshi: kalshi.orders.plan_cancel_all(), _orders, key="")
+            if typed is not None:
+                self._do(what, lambda kalshi: kalshi.orders.plan_cancel_all(), orders, key="")
             else:
-                self._tell(f"Not done: {what}. The word was not 'kill'", is_error=False)
+                self._tell(f"Not done: {what}", is_error=False)
 
-        self.push_screen(TextDialog(f"This will {what}. Type kill to do it"), act)
+        self.push_screen(TextDialog(f"This will {what}. Type kill to do it", word_reader("kill"), is_word=True), act)
 
     def _do(self, words: str, plan: Callable[[Kalshi], AnyPlan], execute: Execute, *, key: str) -> None:
         """Plan and execute; with a `key`, ask first: the key asks again when the plan has expired."""
@@ -477,24 +481,18 @@ class TopApp(OrderedKeysApp):
         self._from_thread.append(lambda: self._tell(words, is_error=is_error))
 
     def _tell(self, words: str, *, is_error: bool) -> None:
-        found = self._base.query_one("#said", Static)
         self._note_ends = self._clock.monotonic() + (ERROR_S if is_error else NOTE_S)
-        found.update(Text(safe_text(words), style="bold red" if is_error else "bold"))
-        if self.screen is not self.screen_stack[0]:
-            self.notify(safe_text(words), severity="error" if is_error else "information", markup=False)
+        self._say(Text(safe_text(words), style="bold red" if is_error else "bold"))
 
+    def _add(self, words: str) -> None:
+        """Add a line to the note: news must not replace the result of an action."""
+        ends = self._clock.monotonic() + NOTE_S
+        self._note_ends = max(self._note_ends, ends) if self._note else ends
+        self._say(Text("\n").join(filter(None, (self._note, Text(safe_text(words), style="bold")))))
 
-def _control(kalshi: Kalshi, plan: AnyPlan) -> object:
-    return kalshi.trading.execute(plan)
-
-
-def _orders(kalshi: Kalshi, plan: AnyPlan) -> object:
-    return kalshi.orders.execute(plan)
-
-
-def _close(kalshi: Kalshi, ticker: str | None) -> CloseAllPlan:
-    """Plan to close the position in a market, or all; RefusedError without a position."""
-    plan = kalshi.orders.plan_close(ticker, is_reviewed=ticker is not None, cancel_orders=ticker is not None)
-    if not plan.positions:
-        raise RefusedError("No open positions" if ticker is None else no_position(ticker), code="NO_POSITION")
-    return plan
+    def _say(self, words: Text) -> None:
+        """Show a note on the main screen and on a market page, where it covers nothing."""
+        self._note = words
+        for screen in self.screen_stack:
+            for found in screen.query("#said").results(Static):
+                found.update(words)

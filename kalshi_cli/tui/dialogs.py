@@ -233,23 +233,42 @@ class WordDialog(PlanDialog):
             self.dismiss(False)
 
 
+def word_reader(word: str) -> Callable[[str], str]:
+    """Return a function that takes only this word."""
+
+    def read(text: str) -> str:
+        if text != word:
+            raise UsageError(f"The word is {word}")
+        return text
+
+    return read
+
+
 class TextDialog(ModalScreen[Any]):
-    """Asks for a line of text and closes with what `read` makes of it; a UsageError of it is shown. Esc gives None."""
+    """Asks for a line of text and closes with what `read` makes of it; a UsageError of it is shown. Esc gives None.
+
+    After an error the text stays, to be corrected; with `is_word` it goes, to be typed again at once.
+    """
 
     CSS = BOX.format(name="TextDialog")
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel")]
 
-    def __init__(self, question: str, read: Callable[[str], object] = str) -> None:
+    def __init__(self, question: str, read: Callable[[str], object] = str, *, is_word: bool = False) -> None:
         super().__init__()
-        self._question, self._read = question, read
+        self._question, self._read, self._is_word = question, read, is_word
 
     def compose(self) -> ComposeResult:
         """Lay out question and answer."""
         with Vertical():
             yield Static(Text(self._question, style="bold"))
+            yield from self.fact_parts()
             yield Input()
             yield Static(id="refused")
             yield Static(Text("Enter confirms   Esc cancels", style="dim"))
+
+    def fact_parts(self) -> ComposeResult:
+        """Lay out facts between question and answer; none here."""
+        yield from ()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Close with the text, or say why it cannot be used."""
@@ -258,6 +277,8 @@ class TextDialog(ModalScreen[Any]):
             self.dismiss(self._read(event.value.strip()))
         except UsageError as error:
             said = error_text(error)
+            if self._is_word:
+                event.input.value = ""
             self.query_one("#refused", Static).update(Text(safe_text(said[:1].upper() + said[1:]), style="bold red"))
 
     def on_input_changed(self, event: Input.Changed) -> None:

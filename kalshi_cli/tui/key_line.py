@@ -9,6 +9,11 @@ from textual.widgets import Static
 
 GAP = "  "
 
+KEYS_SHOWN = (
+    "/ search", "Enter market", "o order", "e change", "c cancel", "x close", "p pause", "K kill", "? keys", "q quit",
+)  # fmt: skip
+"""The keys below the lists; a narrow terminal leaves out the first ones."""
+
 
 class KeyLine(Static):
     """The keys of a screen, in as many words as there is room for."""

@@ -15,7 +15,7 @@ from textual.widgets import Static
 from kalshi_cli.app.market_history import MarketHistory
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Price, show_price
-from kalshi_cli.tui import picture
+from kalshi_cli.tui import market_picture, picture
 from kalshi_cli.tui.curve import chart
 from kalshi_cli.tui.key_line import KeyLine
 from kalshi_cli.views.live import LiveEvent
@@ -40,11 +40,13 @@ class MarketPage(Screen[None]):
     def compose(self) -> ComposeResult:
         """Lay out the page."""
         yield Static(id="title", markup=False)
+        yield Static(id="warning", markup=False)
         yield Static(id="chart", markup=False)
         with Horizontal(id="depth"):
             yield Static(id="ladder", markup=False)
             yield Static(id="trades", markup=False)
         yield Static(id="own", markup=False)
+        yield Static(id="said", markup=False)
         yield KeyLine("l lock", "o order", "x close the position", "c cancel all its orders", "K kill", "Esc back")
 
     def on_mount(self) -> None:
@@ -55,27 +57,36 @@ class MarketPage(Screen[None]):
         """Stop reading."""
         self._history.stop()
 
+    def warn(self, words: Text) -> None:
+        """Show what the head of the lists warns of, such as old numbers or a halt."""
+        for line in self.query("#warning").results(Static):
+            line.display = bool(words)
+            line.update(words)
+
     def show(self, state: LiveEvent) -> None:
         """Show the market in a state; nothing while the page opens or closes, when it lacks parts."""
         if not (self.query("#trades") and self.query("#own")):
             return
         title = next((each.title for each in state.markets or () if each.ticker == self.ticker), "")
         book = next((each for each in state.books or () if each.ticker == self.ticker), None)
-        head = Text(no_wrap=True, overflow="ellipsis")
+        head = Text(no_wrap=True)
         if state.run is not None:
             head.append(picture.place_mark(state.run)).append("  ")
         head.append(self.ticker, style="bold")
         if book is not None:
             if book.mid is not None and self._middles[-1:] != [book.mid]:
                 self._middles = [*self._middles, int(book.mid)][-500:]
-            head.append(f"  chance {picture.odds(book.mid)}")
+            head.append(f"  chance {market_picture.odds(book.mid)}")
         head.append(f"  {safe_text(title)}")
+        head.truncate(self.size.width, overflow="ellipsis")
         self.query_one("#title", Static).update(head)
         self._show("chart", self._chart)
-        self._show("ladder", lambda width, height: picture.ladder(book, width, height) if book else [Text(NO_BOOK)])
+        self._show(
+            "ladder", lambda width, height: market_picture.ladder(book, width, height) if book else [Text(NO_BOOK)]
+        )
         self._show("trades", self._trades)
         most = 8 if self.app.size.height >= HIGH else 2
-        self._show("own", lambda width, _height: picture.own_lines(state, self.ticker, width, most))
+        self._show("own", lambda width, _height: market_picture.own_lines(state, self.ticker, width, most))
 
     def _show(self, name: str, draw: Callable[[int, int], Sequence[Text]]) -> None:
         """Draw a part of the page into its room."""
@@ -90,4 +101,4 @@ class MarketPage(Screen[None]):
         found = self._history.newest
         if found.problem:
             return [Text(f"Trades cannot be read: {safe_text(found.problem)}", style="bold red")]
-        return picture.trade_lines(found.trades, height)
+        return market_picture.trade_lines(found.trades, height)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -15,9 +16,7 @@ from rich.text import Text
 from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.text import safe_text, shorten_title
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_exact, show_money, show_price, show_qty
-from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveOrderRow, LiveRunView
-from kalshi_cli.views.market_history import PublicTradeRow
-from kalshi_cli.views.order_book import OrderbookView
+from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveOrderRow, LiveRunView, LiveSettlementRow
 from kalshi_cli.views.own_terms import fill_terms, held_by_market, order_terms
 from kalshi_cli.views.positions import FillPart
 
@@ -86,7 +85,8 @@ def _tone(gain: Money | None) -> str:
     return "" if not gain else "green" if gain > 0 else "red"
 
 
-def _clock(ts: Ts) -> str:
+def time_of_day(ts: Ts) -> str:
+    """Return a time as HH:MM:SS, in the time zone of the screen."""
     return f"{local_time(ts):%H:%M:%S}"
 
 
@@ -119,7 +119,7 @@ def _orders(state: LiveEvent) -> list[Row]:
             (
                 each.ticker, terms.words, show_price(terms.price),
                 f"{show_qty(each.filled)}/{show_qty(each.count)}", each.status.lower(),
-                "" if each.expires is None else _clock(each.expires), each.strategy or "manual",
+                "" if each.expires is None else time_of_day(each.expires), each.strategy or "manual",
                 (each.order_id or "not confirmed")[:8],
             ),
             ticker=each.ticker,
@@ -135,21 +135,59 @@ def order_key(order: LiveOrderRow) -> str:
     return order.order_id or order.client_order_id or ""
 
 
+def order_of(state: LiveEvent, key: str) -> LiveOrderRow | None:
+    """Return the live order with this key; None if it is no longer live."""
+    return next((each for each in state.orders or () if order_key(each) == key), None)
+
+
 def _fills(state: LiveEvent) -> list[Row]:
+    """Return fills and settlements, the newest first."""
     titles = _titles(state)
-    return [
-        Row(
-            (
-                _clock(each.time), each.ticker, part.words, show_price(part.price), show_qty(part.count),
-                _exact(part.fee), "taker" if each.is_taker else "maker", each.strategy or "manual",
+    fills = [
+        (
+            each.time,
+            Row(
+                (
+                    time_of_day(each.time), each.ticker, part.words, show_price(part.price), show_qty(part.count),
+                    _exact(part.fee), "taker" if each.is_taker else "maker", each.strategy or "manual",
+                ),
+                ticker=each.ticker,
+                title=titles.get(each.ticker, ""),
+                name=f"{each.trade_id} {each.order_id} {number}",
             ),
-            ticker=each.ticker,
-            title=titles.get(each.ticker, ""),
-            name=f"{each.trade_id} {each.order_id} {number}",
         )
         for each in state.fills or ()
         for number, part in enumerate(_parts(each))
     ]  # fmt: skip
+    settled = [(each.time, _settlement(each)) for each in state.settlements or ()]
+    return [row for _, row in sorted([*settled, *fills], key=itemgetter(0), reverse=True)]
+
+
+def _settlement(settled: LiveSettlementRow) -> Row:
+    held, net = Qty(settled.yes_count + settled.no_count), f"P&L {_money(settled.net, signed=True)}"
+    words = f"settled {settled.result.upper()}"
+    return Row(
+        (
+            time_of_day(settled.time), settled.ticker, words, show_price(_payout(settled)), show_qty(held), "", "", net,
+        ),
+        ticker=settled.ticker,
+        style=_tone(settled.net) or "bold",
+        title=settled.text,
+        name=f"{settled.ticker} settled {settled.time}",
+    )  # fmt: skip
+
+
+def _payout(settled: LiveSettlementRow) -> Price | None:
+    """Return the payout of a contract of the side held; None where subaccounts held both."""
+    if settled.yes_count and settled.no_count:
+        return None
+    return settled.value if settled.yes_count else Price(ONE_DOLLAR - settled.value)
+
+
+def new_settlements(before: LiveEvent, now: LiveEvent) -> list[str]:
+    """Return a line for each settlement that came since; none for those of the first read."""
+    known = before.settlements
+    return [each.text for each in reversed(now.settlements or ()) if known is not None and each not in known]
 
 
 def _parts(fill: LiveFillRow) -> list[FillPart]:
@@ -177,13 +215,18 @@ def _strategies(state: LiveEvent) -> list[Row]:
     return [*rows, *(Row((f"refused {code}", str(count)), style="yellow") for code, count in sorted(denied.items()))]
 
 
+def has_strategies(state: LiveEvent) -> bool:
+    """Return whether a strategy runs, or has numbers to show."""
+    return bool(_strategies(state)) or (state.run is not None and state.run.running)
+
+
 _TIERS = {"critical": "bold red", "warning": "yellow"}
 
 
 def _alerts(state: LiveEvent) -> list[Row]:
     return [
         Row(
-            (_clock(each.time), each.state or "", each.tier, each.code, each.short_subject, each.text),
+            (time_of_day(each.time), each.state or "", each.tier, each.code, each.short_subject, each.text),
             ticker=_ticker_in(each.subject),
             style="dim" if each.state == "over" else _TIERS.get(each.tier.lower(), ""),
             title=f"{each.code} {each.short_subject}: {each.text}",
@@ -202,6 +245,11 @@ def _ticker_in(subject: str) -> str:
 def firing(state: LiveEvent) -> int:
     """Return the number of alerts that fire."""
     return sum(each.state == "firing" for each in state.alerts or ())
+
+
+def titled(state: LiveEvent) -> tuple[int, bool]:
+    """Return the parts of a state on which the titles of lists depend."""
+    return firing(state), has_strategies(state)
 
 
 def _markets(state: LiveEvent) -> list[Row]:
@@ -377,21 +425,18 @@ def place_mark(run: LiveRunView) -> Text:
     return Text.assemble((f" {safe_text(run.place)} ", "reverse bold red" if run.real_money else "reverse"))
 
 
-def header(state: LiveEvent, now: Ts, age_s: float, width: int) -> list[Text]:
-    """Return three or four lines: where and what runs, the money, and what needs attention, in up to two lines.
-
-    `age_s` is how long ago the numbers came, by the clock of this machine: that of the exchange may differ.
-    """
+def header(state: LiveEvent, now: Ts, warning: Text, width: int) -> list[Text]:
+    """Return three or four lines: where and what runs, the money, and the warning, in up to two lines."""
     run = state.run
     if run is None:
-        return [Text("connecting ..."), Text(), Text()]
+        return [Text("connecting ..."), Text(), warning]
     names = (run.strategy or "").replace(",", ", ")
     verb, how = "are" if "," in names else "is", "disabled" if run.is_disabled else "running"
     top = place_mark(run)
     if count := firing(state):  # before the names, which may be long
         top.append(f"  {count} firing", style="bold red")
     top.append(f"  {safe_text(f'{names} {verb} {how}' if run.running else 'no strategy is running')}")
-    top.append(f"  {_clock(now)}", style="dim")
+    top.append(f"  {time_of_day(now)}", style="dim")
     feed = (
         Text("—")
         if run.feed_age_s is None
@@ -408,9 +453,8 @@ def header(state: LiveEvent, now: Ts, age_s: float, width: int) -> list[Text]:
         *((("lag", Text("—" if run.feed_lag_ms is None else f"{run.feed_lag_ms} ms")),) if run.running else ()),
     )
     top.truncate(width, overflow="ellipsis")
-    said = attention(state, age_s)
-    lines = textwrap.wrap(said.plain, width, max_lines=2, placeholder=" …") or [""]
-    return [top, money, *(Text(line, style=said.style) for line in lines)]
+    lines = textwrap.wrap(warning.plain, width, max_lines=2, placeholder=" …") or [""]
+    return [top, money, *(Text(line, style=warning.style) for line in lines)]
 
 
 def _beside(width: int, *parts: tuple[str, Text]) -> Text:
@@ -429,7 +473,10 @@ def _used(amount: Money | None, limit: Money | None) -> str:
 
 
 def attention(state: LiveEvent, age_s: float) -> Text:
-    """Return the most important thing to know: old numbers, a halt, a problem; else what the loop waits for."""
+    """Return the most important thing to know: old numbers, a halt, a problem; else what the loop waits for.
+
+    `age_s` is how long ago the numbers came, by the clock of this machine: that of the exchange may differ.
+    """
     run = state.run
     if run is None:
         return Text()
@@ -446,51 +493,3 @@ def attention(state: LiveEvent, age_s: float) -> Text:
     if run.attention:
         return Text(safe_text(run.attention), style="bold yellow")
     return Text(f"waiting: {safe_text(run.waiting)}" if run.waiting else "", style="dim")
-
-
-# -- a market -----------------------------------------------------------------------------------------------------
-
-
-def ladder(book: OrderbookView, width: int, height: int) -> list[Text]:
-    """Return the depth of a book, asks above bids, with bars by size."""
-    half = max(1, (height - 1) // 2)
-    asks, bids = book.yes_asks[:half], book.yes_bids[:half]
-    most = max((qty for _, qty in (*asks, *bids)), default=Qty(1))
-    room = max(4, width - 24)
-    lines = [_level(price, qty, most, room, "red") for price, qty in reversed(asks)]
-    spread = "no spread" if book.spread is None else f"spread {show_price(book.spread)}, mid {show_price(book.mid)}"
-    lines.append(Text(f"{'':8}{spread}", style="dim"))
-    return lines + [_level(price, qty, most, room, "green") for price, qty in bids]
-
-
-def _level(price: Price, qty: Qty, most: Qty, room: int, style: str) -> Text:
-    bar = "█" * max(1, qty * room // most)
-    return Text.assemble(f"{show_price(price):>8} {show_qty(qty):>12} ", (bar, style))
-
-
-def trade_lines(trades: Sequence[PublicTradeRow], height: int) -> list[Text]:
-    """Return public trades, the newest on top; green where the taker bought YES, red where it bought NO."""
-    lines = [Text(f"{'time':8} {'price':>7} {'quantity':>8} taker bought", style="dim")]
-    for each in trades[: max(0, height - 1)]:
-        words = f"{_clock(each.time)} {show_price(each.price):>7} {show_qty(each.count):>8} {each.taker.upper()}"
-        lines.append(Text(safe_text(words), style="green" if each.taker == "yes" else "red"))
-    return lines if len(lines) > 1 else [Text("No trades read yet", style="dim")]
-
-
-def own_lines(state: LiveEvent, ticker: str, width: int, most: int = 8) -> list[Text]:
-    """Return our position, orders and fills in a market, `most` of each; empty lists share one line."""
-    lines: list[Text] = []
-    nothing = []
-    for panel in PANELS[:3]:
-        rows = [row for row in panel.rows(state) if row.ticker == ticker]
-        if rows:
-            more = f" ({most} of {len(rows)})" if len(rows) > most else ""
-            lines += [Text(panel.title + more, style="bold"), *list_lines(panel, rows[:most], width, None)]
-        else:
-            nothing.append(panel.empty)
-    return [*lines, Text(", ".join(nothing).capitalize(), style="dim")] if nothing else lines
-
-
-def odds(price: Price | None) -> str:
-    """Return a price as a chance: Price(4700) -> "47%"."""
-    return "—" if price is None else f"{100 * price / ONE_DOLLAR:.0f}%"

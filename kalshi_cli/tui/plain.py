@@ -24,7 +24,8 @@ def lines(
         now = whole.run.time if whole.run is not None else Ts(0)
         if whole.silent_s or now >= due:
             due = Ts(now + every_ms)
-            header = (text.plain.strip() for text in picture.header(whole, now, whole.silent_s, 1_000))
+            warning = picture.attention(whole, whole.silent_s)
+            header = (text.plain.strip() for text in picture.header(whole, now, warning, 1_000))
             yield safe_text(" | ".join(filter(None, header)))
             listed = prices()
         for panel in picture.PANELS:  # without a list, prices are left out: they change all the time

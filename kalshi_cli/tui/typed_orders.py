@@ -1,18 +1,28 @@
-"""Orders that the user types on the screen: their words, and how they are planned."""
+"""Orders that the user types on the screen: the prompt with its prices, their words, and how they are planned."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple
 
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.widgets import Static
+
 from kalshi_cli.app.kalshi import Kalshi
+from kalshi_cli.app.list_prices import ListPrices
 from kalshi_cli.base.short_order import read_new_terms, read_short_order
-from kalshi_cli.base.units import show_price, show_qty
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import Price, Qty, show_price, show_qty
 from kalshi_cli.services.orders.amend import AmendRequest
 from kalshi_cli.services.orders.place import OrderTicket
 from kalshi_cli.tui.actions import AnyPlan
+from kalshi_cli.tui.dialogs import AGAIN_S, BOX, TextDialog
+from kalshi_cli.tui.picture import order_of
+from kalshi_cli.views.live import LiveEvent, TopRow
 from kalshi_cli.views.orders import OrderRow
-from kalshi_cli.views.own_terms import OwnTerms
+from kalshi_cli.views.own_terms import OwnTerms, held_by_market, order_terms
+from kalshi_cli.views.row import own_price
 
 
 class TypedOrder(NamedTuple):
@@ -38,10 +48,10 @@ def new_order(ticker: str, text: str) -> TypedOrder:
 
 
 def terms_question(order: OrderRow, terms: OwnTerms) -> str:
-    """Return the question for new terms of an order, which is shown in these terms."""
+    """Return the question for new terms of an order; the prompt shows those that it has."""
     return (
-        f"{order.ticker}: {terms.text(order.remaining)}. New price of {terms.side.upper()}, and the count left "
-        "to trade if it changes too, such as 0.32 or 0.32 10"
+        f"{order.ticker}: new price of {terms.side.upper()}, and the count left to trade if it changes too, such as "
+        "0.32 or 0.32 10"
     )
 
 
@@ -53,3 +63,72 @@ def new_terms(order: OrderRow, terms: OwnTerms, text: str) -> TypedOrder:
     count = "" if qty is None else f", {show_qty(qty)} left"
     words = f"change order {(order_id or '')[:8]}: {order.ticker}, {terms.words} to {show_price(price)}{count}"
     return TypedOrder(words, lambda kalshi: kalshi.orders.plan_amend(order_id, change))
+
+
+def price_lines(row: TopRow) -> list[str]:
+    """Return the title of a market and the best prices of both sides."""
+
+    def shown(side: str, *prices: tuple[Price | None, Qty | None]) -> str:
+        bid, ask = (show_price(price) + (f" ({show_qty(count)})" if count else "") for price, count in prices)
+        return f"{side:3}  bid {bid:16} ask {ask}"
+
+    bid, ask = (row.bid, row.bid_count), (row.ask, row.ask_count)
+    no_bid, no_ask = ((None if price is None else own_price("no", price), count) for price, count in (ask, bid))
+    return [row.title, shown("YES", bid, ask), shown("NO", no_bid, no_ask)]
+
+
+def order_line(state: LiveEvent, key: str) -> str:
+    """Return an order as it is now."""
+    order = order_of(state, key)
+    if order is None:
+        return "Your order is no longer live"
+    terms = order_terms(order, held_by_market(state.positions or ()))
+    return f"Your order: {terms.text(order.remaining)}, {show_qty(order.filled)} filled"
+
+
+class OrderDialog(TextDialog):
+    """Asks for an order, or for new terms of the order `order_id`, and shows the best prices while the user types.
+
+    The prices are those of `state`, or those of `prices` for a market that `state` lacks.
+    """
+
+    CSS = BOX.format(name="OrderDialog")
+
+    def __init__(
+        self,
+        question: str,
+        read: Callable[[str], object],
+        ticker: str,
+        order_id: str,
+        prices: ListPrices,
+        state: Callable[[], LiveEvent],
+    ) -> None:
+        super().__init__(question, read)
+        self._ticker, self._order_id, self._prices, self._state = ticker, order_id, prices, state
+        self._row: TopRow | None = None
+
+    def fact_parts(self) -> ComposeResult:
+        """Lay out the prices."""
+        yield Static(id="prices", markup=False)
+
+    def on_mount(self) -> None:
+        """Show the prices, and again all the time."""
+        if self._followed() is None:
+            self._prices.start()
+        self.set_interval(AGAIN_S, self._look)
+        self._look()
+
+    def on_unmount(self) -> None:
+        """Read no further prices."""
+        self._prices.stop()
+
+    def _followed(self) -> TopRow | None:
+        return next((each for each in self._state().markets or () if each.ticker == self._ticker), None)
+
+    def _look(self) -> None:
+        newest = self._prices.newest()
+        self._row = self._followed() or (newest[0] if newest else self._row)
+        lines = ["Reading prices ..."] if self._row is None else price_lines(self._row)
+        if self._order_id:
+            lines.append(order_line(self._state(), self._order_id))
+        self.query_one("#prices", Static).update(Text("\n".join(map(safe_text, lines))))

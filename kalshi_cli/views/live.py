@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.base.units import Money, Price, Qty, Ts, show_money
 from kalshi_cli.core.model.effects import shown_subject
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText
@@ -108,6 +108,27 @@ def live_fill(fill: Fill, strategy: str, held_before: Qty, typed: Literal["", "y
     )
 
 
+class LiveSettlementRow(OutputRow, frozen=True, kw_only=True):
+    """A settled market in which a position was held. `net` is the result of the whole market, as in `kalshi pnl`."""
+
+    ticker: str
+    result: str
+    value: Price
+    yes_count: Qty
+    no_count: Qty
+    revenue: Money
+    net: SignedMoney
+    time: Ts
+
+    named = names(yes_count="yes_qty", no_count="no_qty", time="ts")
+
+    @property
+    def text(self) -> str:
+        """Return the settlement in one line."""
+        paid, net = show_money(self.revenue), show_money(self.net, signed=True)
+        return f"Settled {self.ticker}: {self.result.upper()}, payout {paid}, P&L {net}"
+
+
 class TopRow(OutputRow, frozen=True, kw_only=True):
     """The best prices of a market on the YES scale; all are missing where its order book is not reliable."""
 
@@ -143,7 +164,8 @@ class RecentAlertRow(OutputRow, frozen=True, kw_only=True):
 class LiveEvent(msgspec.Struct, frozen=True, kw_only=True):
     """The parts that changed since the last event; the first event has every part.
 
-    `orders` are live orders, `fills` the newest, newest first, `alerts` those of the last day, firing ones first.
+    `orders` are live orders, `fills` and `settlements` the newest, newest first, `alerts` those of the last day, firing
+    ones first.
     `books` are those asked for. `dropped` counts the values that this reader was too slow to see; the latest value
     always comes. `silent_s` is the time without an event: the numbers shown are that much older than they seem.
     """
@@ -152,6 +174,7 @@ class LiveEvent(msgspec.Struct, frozen=True, kw_only=True):
     positions: tuple[HoldingRow, ...] | None = None
     orders: tuple[LiveOrderRow, ...] | None = None
     fills: tuple[LiveFillRow, ...] | None = None
+    settlements: tuple[LiveSettlementRow, ...] | None = None
     strategies: tuple[StrategyPartRow, ...] | None = None
     alerts: tuple[RecentAlertRow, ...] | None = None
     markets: tuple[TopRow, ...] | None = None

@@ -20,7 +20,7 @@ from support.served import TWO_SIDED, Served, Terminal
 from kalshi_cli.base.local_time import set_time_zone
 from kalshi_cli.base.units import Price, Ts, cents, contracts
 from kalshi_cli.cli.screen.chart import draw
-from kalshi_cli.tui import picture
+from kalshi_cli.tui import market_picture
 from kalshi_cli.tui.curve import chart
 from kalshi_cli.views.market_history import CandleRow, PublicTradeRow
 from kalshi_cli.views.order_book import OrderbookView
@@ -132,10 +132,10 @@ def test_the_market_page(size: tuple[int, int]) -> None:
     width, height = size[0] - 33, size[1] - 10
     lines = [
         *chart(middles, size[0], 3, lambda value: f"${value / 10_000:.2f}"),
-        *picture.ladder(book, width, height),
+        *market_picture.ladder(book, width, height),
         *[
             Text(re.sub(r"\d\d:\d\d:\d\d", "hh:mm:ss", line.plain), style=line.style)
-            for line in picture.trade_lines(trades, 4)
+            for line in market_picture.trade_lines(trades, 4)
         ],
     ]
     check("market_page", size, in_color(lines, size))

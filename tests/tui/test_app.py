@@ -148,7 +148,7 @@ def test_the_selected_alert_is_shown_in_full_and_each_can_be_selected(exchange: 
 
 def test_a_large_screen_shows_all_lists(exchange: Served) -> None:
     async def look(app: TopApp, pilot: Pilot[None]) -> None:
-        assert all(each.display for each in app.query(ListPanel))
+        assert sum(each.display for each in app.query(ListPanel)) == 5
         svg = app.export_screenshot()
         assert "P&amp;L" in svg.replace("&#160;", " ")
 
@@ -470,6 +470,7 @@ def test_a_plan_that_comes_while_the_user_types_a_search_gets_no_answer_from_it(
         ("check `kalshi orderbook KXA-1`; nothing was sent", "check the market page (Enter); nothing was sent"),
         ("check `kalshi order list`. Then run `kalshi resume --reason TEXT`",
          "check the list of orders (2). Then press r"),
+        ("no new orders until `kalshi resume --reason TEXT`", "press r to resume"),
         ("run `kalshi order reconcile`", "run `kalshi order reconcile`"),
         ("run `kalshi cancel-all` again", "run `kalshi cancel-all` again"),
     ],
@@ -523,16 +524,112 @@ def test_a_close_that_orders_forbid_is_refused_unasked_and_the_answer_is_whole_w
     on_screen(act)
 
 
+def test_a_settlement_is_announced_and_stays_among_the_fills(exchange: Served) -> None:
+    exchange.trade_a_little()
+    exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
+
+    def settle() -> None:
+        now = exchange.clock.now()
+        exchange.exchange.settle(TWO_SIDED, cents(100), now)
+        exchange.exchange.advance(Ts(now + 3_600_000))
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        told = app.query_one("#said", Static)
+        assert app._state.settlements == ()
+        app._tell("An order may be live", is_error=True)
+        exchange.call(settle)
+        await until(lambda: f"Settled {TWO_SIDED}: YES, payout $6.00, P&L +" in str(told.render()), pilot)
+        assert str(told.render()).startswith("An order may be live"), "news do not replace a result"
+        await pilot.press("3")
+        await until(lambda: "settled YES" in shown(app), pilot)
+
+    on_screen(act)
+
+
+def test_the_prompt_shows_prices_that_move_and_the_order_that_it_changes(exchange: Served) -> None:
+    exchange.submit(ME, TWO_SIDED, ASK, "0.5500", "5")
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        await pilot.press("2")
+        await until(lambda: app.query_one("#orders", ListPanel).selected, pilot)
+        assert app._state.positions == (), "no list follows the market"
+        await pilot.press("e")
+        await until(lambda: "Your order: buy 5 NO" in shown(app), pilot)
+        await until(lambda: "YES  bid $0.44 (" in shown(app), pilot)
+        assert "at $0.45, 0 filled" in shown(app)
+        assert app.screen.query_one(Input).region.width < app.size.width, "a box, with the numbers behind it"
+        assert "\nNO " in shown(app), "each side has its line"
+        exchange.submit("maker", TWO_SIDED, BID, "0.4600", "7")
+        await until(lambda: "YES  bid $0.46 (7)" in shown(app), pilot)
+        assert "ask $0.54 (7)" in shown(app), "the price of NO"
+        exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
+        await until(lambda: "Your order is no longer live" in shown(app), pilot)
+
+    on_screen(act, (100, 30))
+
+
+def test_a_note_about_a_market_page_is_a_line_of_it_and_covers_nothing(exchange: Served) -> None:
+    exchange.trade_a_little()
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        positions = app.query_one("#positions", ListPanel)
+        while positions.selected is None or positions.selected.ticker != TWO_SIDED:
+            await pilot.press("down")
+        await pilot.press("enter", "l")
+        await until(lambda: isinstance(app.screen, ConfirmDialog), pilot)
+        await pilot.press("n")
+        await until(lambda: "Not done: lock" in str(app.screen.query_one("#said", Static).render()), pilot)
+        assert not app._notifications
+
+    on_screen(act)
+
+
+def test_a_market_page_says_that_trading_is_paused_and_that_numbers_are_old(exchange: Served) -> None:
+    exchange.trade_a_little()
+    may_answer = threading.Event()
+    silent = threading.Thread(target=lambda: exchange.call(may_answer.wait))
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        await pilot.press("enter")
+        await until(lambda: "spread" in shown(app) or "no spread" in shown(app), pilot)
+        await pilot.press("p")
+        await agree(app, pilot)
+        await until(lambda: "PAUSED" in str(app.screen.query_one("#warning", Static).render()), pilot)
+        silent.start()
+        try:
+            await until(lambda: "OLD NUMBERS" in str(app.screen.query_one("#warning", Static).render()), pilot)
+        finally:
+            may_answer.set()
+
+    on_screen(act)
+    silent.join()
+
+
+def test_without_a_strategy_the_list_of_strategies_takes_no_room(exchange: Served) -> None:
+    exchange.trade_a_little()
+
+    async def look(app: TopApp, pilot: Pilot[None]) -> None:
+        hidden = [each.id for each in app.query(ListPanel) if not each.display]
+        assert hidden == ["strategies"]
+        alerts = app.query_one("#alerts", ListPanel)
+        assert alerts.region.width > app.size.width - 4
+        await pilot.press("4")
+        await until(lambda: "No strategy is running" in shown(app), pilot)
+
+    for size in ((120, 40), (200, 60)):
+        on_screen(look, size)
+
+
 def test_the_kill_switch_wants_its_word(exchange: Served) -> None:
     exchange.trade_a_little()
 
     async def act(app: TopApp, pilot: Pilot[None]) -> None:
-        await pilot.press("K", *"klil", "enter")
-        await pilot.pause(0.5)
-        assert len(exchange.resting()) == 2
         await until(lambda: len(app._state.orders or ()) == 2, pilot)
         await pilot.press("K")
         await until(lambda: "EVERY order (2 now)" in shown(app), pilot)
+        await pilot.press(*"klil", "enter")
+        await until(lambda: "The word is kill" in shown(app), pilot)
+        assert len(exchange.resting()) == 2
         await pilot.press(*"kill", "enter")
         await until(lambda: exchange.resting() == [], pilot)
         await until(lambda: "Trading is halted; canceled 2 orders, 0 left" in shown(app), pilot)
@@ -617,7 +714,7 @@ def test_a_screen_of_120_columns_shows_what_a_small_one_shows(exchange: Served) 
     async def look(app: TopApp, pilot: Pilot[None]) -> None:
         await until(lambda: "PRICE_ALERT" in shown(app), pilot)
         assert all(word in shown(app) for word in ("closing price", "value", "at or above $0.10"))
-        assert all(each.region.height >= 4 for each in app.query(ListPanel))
+        assert all(each.region.height >= 4 for each in app.query(ListPanel) if each.display)
         await pilot.press("6", "enter")
         await until(lambda: "SIM" in str(app.screen.query_one("#title", Static).render()), pilot)
 
@@ -645,8 +742,10 @@ def test_keys_of_one_burst_act_as_if_typed_slowly(exchange: Served) -> None:
         assert len(exchange.resting()) == 2
         await pilot.press("escape")
         burst(app, "Kklil\n/t1\n")
-        await until(lambda: "The word was not" in str(told.render()), pilot)
-        await until(lambda: app._words == "t1", pilot)
+        await until(lambda: "The word is kill" in shown(app), pilot)
+        assert app._words == ""
+        await pilot.press("escape")
+        await until(lambda: "Not done: halt trading" in str(told.render()), pilot)
         assert len(exchange.resting()) == 2
         burst(app, "/\nKkill\nrall is well\n?")
         await until(lambda: exchange.resting() == [], pilot)

@@ -9,27 +9,34 @@ import pytest
 from support.hostile_text import HOSTILE
 from support.values import make_fill, make_order
 
-from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.tui.app import KEYS_SHOWN
 from kalshi_cli.tui.curve import area, chart
-from kalshi_cli.tui.key_line import last_ones
+from kalshi_cli.tui.key_line import KEYS_SHOWN, last_ones
 from kalshi_cli.tui.list_panel import title_of
 from kalshi_cli.tui.picture import (
     PANELS,
+    attention,
     below,
+    has_strategies,
     header,
     hidden_columns,
-    ladder,
     line,
     list_lines,
     matching,
-    own_lines,
+    new_settlements,
     text_lines,
 )
 from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText
-from kalshi_cli.views.live import LiveEvent, LiveOrderRow, LiveRunView, RecentAlertRow, TopRow, live_fill
-from kalshi_cli.views.order_book import OrderbookView
+from kalshi_cli.views.live import (
+    LiveEvent,
+    LiveOrderRow,
+    LiveRunView,
+    LiveSettlementRow,
+    RecentAlertRow,
+    TopRow,
+    live_fill,
+)
 from kalshi_cli.views.orders import order_row
 from kalshi_cli.views.portfolio import HoldingRow
 
@@ -50,7 +57,7 @@ def run(**changed: Any) -> LiveRunView:
 
 
 def plain_head(event: LiveEvent, now: Ts = NOW, width: int = 80) -> list[str]:
-    return [text.plain for text in header(event, now, 0.0, width)]
+    return [text.plain for text in header(event, now, attention(event, 0.0), width)]
 
 
 def test_the_head_says_where_money_is_and_fits_80_columns() -> None:
@@ -77,7 +84,8 @@ def test_the_head_says_where_money_is_and_fits_80_columns() -> None:
     ],
 )
 def test_the_third_line_has_what_matters_most(changed: dict[str, Any], age_s: float, said: str) -> None:
-    text = header(LiveEvent(run=run(**changed)), NOW, age_s, 80)[2]
+    event = LiveEvent(run=run(**changed))
+    text = header(event, NOW, attention(event, age_s), 80)[2]
     assert text.plain.startswith(said)
     assert bool(text.plain) == bool(said)
     assert ("red" in str(text.style)) == ("OLD" in said or "PROBLEM" in said or "HALTED" in said)
@@ -175,7 +183,7 @@ def _show(text: str) -> None:
         markets=(TopRow(ticker="T", title=TruncatableText(text), bid=None, bid_count=None, ask=None, ask_count=None),),
         fills=(live_fill(make_fill(), text, Qty(0)),),
     )
-    lines = [*header(event, NOW, 0.0, 80)]
+    lines = [*header(event, NOW, attention(event, 0.0), 80)]
     for panel in (ALERTS, MARKETS, FILLS):
         lines += list_lines(panel, panel.rows(event), 78, 0)
     for each in lines:
@@ -315,25 +323,39 @@ def test_a_chart_has_its_highest_and_lowest_value_and_keeps_its_size() -> None:
         assert all(len(text.plain) <= 60 for text in chart(list(range(500)), 60, height, str))
 
 
-def test_the_own_part_of_a_market_says_in_one_line_what_there_is_none_of() -> None:
-    order = LiveOrderRow.of(order_row(make_order(ticker="AAA")), strategy="spike")
-    shown = [text.plain for text in own_lines(LiveEvent(orders=(order,)), "AAA", 78)]
-    assert shown[0] == "Orders"
-    assert shown[-1] == "No open positions, no fills in the last day"
-    assert len(own_lines(LiveEvent(orders=(order,)), "BBB", 78)) == 1
-    many = own_lines(LiveEvent(orders=(order,) * 5), "AAA", 78, 2)
-    assert many[0].plain == "Orders (2 of 5)"
-    assert len(many) == 1 + 1 + 2 + 1
+def settlement(**changed: Any) -> LiveSettlementRow:
+    """Six YES, bought at $0.44, that paid $6."""
+    fields: dict[str, Any] = {
+        "ticker": "KXA-1", "result": "yes", "value": cents(100), "yes_count": contracts(6), "no_count": Qty(0),
+        "revenue": dollars(6), "net": SignedMoney(dollars(3)), "time": Ts(NOW + 2),
+    }  # fmt: skip
+    return LiveSettlementRow(**(fields | changed))
 
 
-def test_the_ladder_has_asks_above_bids_and_bars_by_size() -> None:
-    book = OrderbookView(
-        ticker="T", yes_bids=((cents(40), contracts(10)),), yes_asks=((cents(45), contracts(20)), (cents(46), Qty(1))),
-        best_bid=cents(40), best_ask=cents(45), spread=cents(5), mid=Price(4250),
-    )  # fmt: skip
-    shown = [text.plain for text in ladder(book, 64, 11)]
-    assert [text.split()[0] for text in shown] == ["$0.46", "$0.45", "spread", "$0.40"]
-    assert [text.count("█") for text in shown] == [1, 40, 0, 20]
+def test_a_settlement_is_a_row_among_the_fills_with_payout_and_profit() -> None:
+    fills = tuple(live_fill(make_fill(trade_id=str(at), ts=Ts(NOW + at)), "", Qty(0)) for at in (3, 1))
+    rows = FILLS.rows(LiveEvent(fills=fills, settlements=(settlement(),)))
+    assert [row.cells[2] for row in rows] == ["buy YES", "settled YES", "buy YES"], "by their time"
+    assert rows[1].cells[1:] == ("KXA-1", "settled YES", "$1.00", "6", "", "", "P&L +$3.00")
+    assert rows[1].title == "Settled KXA-1: YES, payout $6.00, P&L +$3.00"
+    held_no = settlement(value=cents(0), result="no", yes_count=Qty(0), no_count=contracts(6))
+    assert FILLS.rows(LiveEvent(settlements=(held_no,)))[0].cells[2:5] == ("settled NO", "$1.00", "6")
+    held_both = settlement(no_count=contracts(1))
+    assert FILLS.rows(LiveEvent(settlements=(held_both,)))[0].cells[3] == "—"
+
+
+def test_a_settlement_is_announced_once_and_not_if_it_was_there_before_the_screen() -> None:
+    old, new = settlement(), settlement(ticker="KXB-1")
+    known, both = LiveEvent(settlements=(old,)), LiveEvent(settlements=(new, old))
+    assert new_settlements(LiveEvent(), known) == []
+    assert new_settlements(known, both) == ["Settled KXB-1: YES, payout $6.00, P&L +$3.00"]
+    assert new_settlements(both, both) == []
+
+
+def test_the_list_of_strategies_is_for_accounts_with_a_strategy() -> None:
+    assert not has_strategies(LiveEvent(run=run(running=False), strategies=()))
+    assert has_strategies(LiveEvent(run=run(running=True), strategies=()))
+    assert has_strategies(LiveEvent(run=run(running=False, denied={"ORDER_SIZE": 1}), strategies=()))
 
 
 def test_each_fill_of_an_order_has_its_own_place() -> None:

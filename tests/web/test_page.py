@@ -15,6 +15,7 @@ from support.hostile_text import TITLE
 from support.served import EMPTY, ME, TWO_SIDED, Served, eventually, finish, program, said, start
 from support.web_page import Page
 
+from kalshi_cli.base.units import Ts, cents
 from kalshi_cli.core.model.order_terms import BID
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -217,6 +218,28 @@ def test_the_keyboard_alone_is_enough(tab: Tab, exchange: Served) -> None:
 
 
 @pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+def test_a_redraw_takes_neither_the_focus_nor_a_click_that_has_begun(tab: Tab, exchange: Served) -> None:
+    tab.click("nav a[href='#orders']")
+    rows = tab.locator("tbody tr")
+    expect(rows).to_have_count(2, timeout=WITHIN_MS)
+    second = rows.nth(1).get_attribute("data-key")
+    button = tab.locator(f"tr[data-key='{second}'] button").first
+    button.hover()
+    tab.mouse.down()
+    tab.evaluate("state.parts.orders = state.parts.orders.map((row) => ({ ...row, filled: '1' })); draw()")
+    tab.mouse.up()
+    expect(tab.locator("#question")).to_contain_text((second or "")[:8], timeout=WITHIN_MS)
+    tab.evaluate("draw()")
+    tab.keyboard.press("Escape")
+    expect(tab.locator("dialog")).to_be_hidden()
+    expect(button).to_be_focused()
+    tab.evaluate(f"state.parts.orders = state.parts.orders.filter((row) => row.order_id === '{second}'); draw()")
+    expect(button).to_be_focused()
+    tab.evaluate("state.parts.orders = []; draw()")
+    expect(tab.locator("main button:focus")).to_have_count(0)  # no other order gets the key
+
+
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
 def test_the_price_of_an_order_is_changed_in_the_words_of_its_outcome(tab: Tab, exchange: Served, page: Page) -> None:
     ordered = {"ticker": EMPTY, "side": "no", "action": "buy", "count": "2", "price": "0.30"}
     page.do(do="place", **ordered)
@@ -303,6 +326,20 @@ def test_a_sale_through_zero_is_two_rows_that_share_its_fee(tab: Tab, exchange: 
     fees = [rows.nth(at).locator("td[data-name=Fee]").inner_text() for at in (0, 1)]
     assert fees == ["$0.10", "$0.07"]
     assert "$" in rows.nth(0).locator("td[data-name=Fee]").inner_text()
+
+
+def test_a_settlement_is_listed_with_payout_and_profit(tab: Tab, exchange: Served) -> None:
+    def settle() -> None:
+        now = exchange.clock.now()
+        exchange.exchange.settle(TWO_SIDED, cents(100), now)
+        exchange.exchange.advance(Ts(now + 3_600_000))
+
+    exchange.call(settle)
+    tab.click("nav a[href='#fills']")
+    row = tab.locator("table", has_text="Payout").locator("tbody tr")
+    expect(row).to_contain_text(TWO_SIDED, timeout=WITHIN_MS)
+    expect(row).to_contain_text("$6.00")
+    expect(row.locator("td[data-name='P&L']")).to_have_class("number good")
 
 
 @pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)

@@ -94,6 +94,8 @@ class ReportingRecorder:
             self._show(fill.ts, order.strategy if order is not None else "", text)
         elif isinstance(effect, SettlementBooked):
             settled = effect.settlement
+            if self.events is not None:
+                self.events.note_settlement(settled, self.engine.state.ledger)
             self._show(
                 settled.ts, "", f"settled {settled.ticker}: {settled.result}, paid {show_money(settled.revenue)}"
             )

@@ -11,7 +11,7 @@ const $ = (id) => document.getElementById(id);
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (key === "onclick" || key === "onsubmit") made.addEventListener(key.slice(2), value);
+    if (key === "onclick" || key === "onsubmit") made[key] = value;
     else if (value !== undefined && value !== "") made.setAttribute(key, value);
   }
   made.append(...children.filter((child) => child !== null && child !== undefined));
@@ -43,7 +43,7 @@ function table(caption, columns, rows, empty) {
   // The roles keep it a table for screen readers where a phone shows rows as cards.
   const head = element("tr", { role: "row" }, ...columns.map(([name, , kind]) => element("th", { scope: "col", role: "columnheader", class: kind }, name)));
   const body = rows.map((row) =>
-    element("tr", { role: "row" }, ...columns.map(([name, cell, kind, style]) =>
+    element("tr", { role: "row", "data-key": row.trade_id || row.order_id || row.ticker }, ...columns.map(([name, cell, kind, style]) =>
       element("td", { role: "cell", "data-name": name, class: [kind, style ? style(row) : ""].filter(Boolean).join(" ") }, cell(row)))));
   return element("div", { class: "table" },
     element("table", { role: "table" }, element("caption", {}, caption), element("thead", { role: "rowgroup" }, head),
@@ -223,6 +223,13 @@ const fillColumns = [
   ["Strategy", (row) => row.strategy || "manual"],
   ["Order id", orderId],
 ];
+const settlementColumns = [
+  ["Time", (row) => day(row.time)],
+  ["Market", (row) => market(row.ticker)],
+  ["Result", (row) => row.result.toUpperCase()],
+  ["Payout", (row) => money(row.revenue), "number"],
+  ["P&L", (row) => gain(row.net), "number", (row) => tone(row.net)],
+];
 const alertColumns = [
   ["Time", (row) => day(row.time)],
   ["State", (row) => row.state || "", "", (row) => (row.state === "firing" ? "bad" : "")],
@@ -270,7 +277,9 @@ const pages = {
   orders: () => [element("h1", {}, "Orders"), table("Live orders", orderColumns, state.parts.orders, "No live orders"),
     ...(allowed.write ? [element("h2", {}, "New order"), orderForm()] : [])],
   fills: () => [element("h1", {}, "Fills"),
-    table("Last 24 hours", fillColumns, fillRows(state.parts.fills), "No fills in the last 24 hours")],
+    table("Last 24 hours", fillColumns, fillRows(state.parts.fills), "No fills in the last 24 hours"),
+    ...(state.parts.settlements?.length ? [element("h2", {}, "Settlements"),
+      table("Last 24 hours", settlementColumns, state.parts.settlements, "")] : [])],
   alerts: () => [element("h1", {}, "Alerts"),
     table("Last 24 hours", alertColumns, state.parts.alerts, "No alerts in the last 24 hours")],
 };
@@ -454,18 +463,42 @@ function again(name, argument, mine) {
 const isTyping = () => $("main").contains(document.activeElement)
   && ["INPUT", "SELECT"].includes(document.activeElement.tagName) && !document.activeElement.closest("form[data-key]");
 
-// Shows other content, and leaves the keyboard at the same link or button. A form with a key stays in the page as it is:
-// what is typed in it, and the focus, must not be lost.
+// Shows other content. What is the same stays in the page: a redraw must not take the focus, a click that has begun, or
+// what is typed in a form.
 function replace(content) {
-  const focused = document.activeElement, main = $("main");
-  const at = main.contains(focused) ? [...main.querySelectorAll("a, button")].indexOf(focused) : -1;
-  const kept = new Map([...main.querySelectorAll(":scope > form[data-key]")].map((form) => [form.dataset.key, form]));
-  const made = content.filter(Boolean).map((each) => kept.get(each.dataset.key) || each);
-  for (const old of [...main.childNodes]) if (!made.includes(old)) old.remove();
-  let place = main.firstChild;
-  for (const each of made) if (each === place) place = place.nextSibling; else main.insertBefore(each, place);
-  if (at >= 0 && !main.contains(document.activeElement)) main.querySelectorAll("a, button")[at]?.focus({ preventScroll: true });
+  const focused = document.activeElement;
+  updateChildren($("main"), content.filter(Boolean));
+  if (focused !== document.activeElement && $("main").contains(focused)) focused.focus({ preventScroll: true }); // it was moved
 }
+
+// Gives a node these children. One with a key takes the place of the one with the same key, so that a row stays the row
+// of its order; any other that of the next one of its kind.
+function updateChildren(node, made) {
+  const keyOf = (each) => each.dataset?.key || "";
+  const keyed = new Map([...node.children].filter(keyOf).map((each) => [keyOf(each), each]));
+  const wanted = new Set(made.map(keyOf));
+  for (const old of keyed.values()) if (!wanted.has(keyOf(old))) old.remove();
+  let place = node.firstChild;
+  for (const each of made) {
+    const key = keyOf(each), isNext = place && !key && !keyOf(place) && place.nodeName === each.nodeName;
+    const old = key ? keyed.get(key) : isNext ? place : null;
+    keyed.delete(key); // a second one with the same key is another one
+    if (old && old === place) place = place.nextSibling; else node.insertBefore(old || each, place);
+    if (old) update(old, each);
+  }
+  while (place) { const next = place.nextSibling; place.remove(); place = next; }
+}
+
+function update(old, made) {
+  if (old.nodeType === Node.TEXT_NODE) { if (old.data !== made.data) old.data = made.data; return; }
+  if (old.nodeName === "FORM") { if (!keyedForm(old) && !old.isEqualNode(made)) old.replaceWith(made); return; }
+  for (const { name } of [...old.attributes]) if (!made.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of made.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  old.onclick = made.onclick;
+  updateChildren(old, [...made.childNodes]);
+}
+
+const keyedForm = (form) => Boolean(form.dataset.key);
 
 function draw() {
   const [name] = parts();

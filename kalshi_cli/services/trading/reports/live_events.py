@@ -15,11 +15,14 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Money, Ts, pluralize
+from kalshi_cli.core.account.ledger import Ledger
+from kalshi_cli.core.account.pnl import build_ledger
 from kalshi_cli.core.market.order_book import OrderBook, PriceLevel
 from kalshi_cli.core.model.effects import AlertRaised, Effect, FillBooked
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.markets import ENDED, Market, MarketStatus
 from kalshi_cli.core.model.orders import Fill, Order, as_typed
+from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.exchange_state import pause_text
 from kalshi_cli.net.local_events import EventPublisher, NoPublisherError, read_events
 from kalshi_cli.services.account.portfolio import FillCounter, account_portfolio
@@ -28,7 +31,7 @@ from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.trading.reports.screen_alerts import ScreenAlerts
 from kalshi_cli.services.trading.reports.status import NO_STRATEGY, RunStatus, run_status
 from kalshi_cli.store.lock import holder
-from kalshi_cli.store.records import Halt
+from kalshi_cli.store.records import CountedHistory, Halt
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText, format_clock
 from kalshi_cli.views.live import (
@@ -36,6 +39,7 @@ from kalshi_cli.views.live import (
     LiveFillRow,
     LiveOrderRow,
     LiveRunView,
+    LiveSettlementRow,
     RecentAlertRow,
     TopRow,
     live_fill,
@@ -106,7 +110,10 @@ class LoopEvents:
         self._due = 0.0
         self._cash = UnconfirmedCash()
         self._counter = FillCounter()
-        self._fills = deque(recent_fills(store, history(store, clock.now()), clock.now(), self._counter), MAX_RECENT)
+        known, now = history(store, clock.now()), clock.now()
+        self._fills = deque(recent_fills(store, known.fills, now, self._counter), MAX_RECENT)
+        self._settled = deque(_settlements_on_file(known, now)[::-1], MAX_RECENT)
+        """Settlements, oldest first."""
         self._alerts = deque(recent_alerts(store, clock.now()), MAX_RECENT)
 
     @property
@@ -121,6 +128,10 @@ class LoopEvents:
             self._fills.appendleft(live_fill(effect.fill, strategy, self._counter.before(effect.fill), typed))
         elif isinstance(effect, AlertRaised):
             self._alerts.appendleft(alert_row(effect))
+
+    def note_settlement(self, settlement: Settlement, ledger: Ledger) -> None:
+        """Keep a settlement that the ledger has booked for the next event."""
+        self._settled.extend(recent_settlements((settlement,), ledger, settlement.ts))
 
     def publish(self, engine: TradingEngine, score: StrategyResults, run: LiveRunView) -> None:
         """Publish the state of the loop now."""
@@ -139,6 +150,7 @@ class LoopEvents:
             positions=holding_rows(engine),
             orders=tuple(live_order(order) for order in state.orders.live()),
             fills=tuple(self._fills),
+            settlements=tuple(reversed(self._settled)),
             strategies=score.parts(),
             alerts=tuple(self._alerts),
             markets=top_rows(state.books, state.markets),
@@ -236,9 +248,11 @@ def account_event(resources: Resources, home: Home, tickers: tuple[str, ...]) ->
     """
     status, now = run_status(resources, home), resources.clock.now()
     store = resources.remembered(home)
+    known = history(store, now) if store is not None else None
     event = LiveEvent(
         run=_account_view(resources, status, now),
-        fills=tuple(recent_fills(store, history(store, now), now)) if store is not None else (),
+        fills=tuple(recent_fills(store, known.fills, now)) if known is not None else (),
+        settlements=_settlements_on_file(known, now) if known is not None else (),
         strategies=(),
         alerts=tuple(recent_alerts(store, now)) if store is not None else (),
         markets=(),
@@ -288,6 +302,7 @@ def _with_account(resources: Resources, event: LiveEvent, store: Store | None, t
         positions=whole.positions,
         orders=tuple(live_order(_on_file(order, store)) for order in orders),
         fills=tuple(recent_fills(store, sorted(found.fills, key=lambda fill: fill.ts), run.time)),
+        settlements=recent_settlements(found.settlements, found.ledger, run.time),
         markets=top_rows({}, markets),
         books=tuple(orderbook_view(client.orderbook(ticker), MAX_LEVELS) for ticker in tickers if ticker in markets),
     )
@@ -372,9 +387,9 @@ def alert_row(alert: AlertRaised) -> RecentAlertRow:
     return RecentAlertRow.of(alert, state=None)
 
 
-def history(store: Store, now: Ts) -> tuple[Fill, ...]:
-    """Return all fills on file of markets that are open or were traded in the last day, oldest first."""
-    return store.history.counted(Ts(now - RECENT_MS)).fills
+def history(store: Store, now: Ts) -> CountedHistory:
+    """Return all bookings on file of markets that are open or had one in the last day, oldest first."""
+    return store.history.counted(Ts(now - RECENT_MS))
 
 
 def recent_fills(
@@ -392,6 +407,25 @@ def recent_fills(
             yield live_fill(fill, "", held_before)
         else:
             yield live_fill(fill, order.strategy, held_before, order.outcome)
+
+
+def recent_settlements(settlements: Iterable[Settlement], ledger: Ledger, now: Ts) -> tuple[LiveSettlementRow, ...]:
+    """Return the settlements of positions in the last day, newest first, at most MAX_RECENT; `ledger` has booked them.
+
+    The last result of a market is the one that holds.
+    """
+    last = {each.ticker: each for each in settlements if (each.yes_qty or each.no_qty) and each.ts >= now - RECENT_MS}
+    newest = sorted(last.values(), key=lambda each: each.ts, reverse=True)[:MAX_RECENT]
+    return tuple(LiveSettlementRow.of(each, net=_net_of(ledger, each.ticker)) for each in newest)
+
+
+def _net_of(ledger: Ledger, ticker: str) -> SignedMoney:
+    return SignedMoney(Money(sum(held.realized - held.fees for held in ledger.holdings(ticker))))
+
+
+def _settlements_on_file(known: CountedHistory, now: Ts) -> tuple[LiveSettlementRow, ...]:
+    ledger = build_ledger((*known.fills, *known.settlements))
+    return recent_settlements(known.settlements, ledger, now)
 
 
 def recent_alerts(store: Store, now: Ts) -> list[RecentAlertRow]:

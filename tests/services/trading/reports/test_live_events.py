@@ -12,22 +12,29 @@ import msgspec
 import pytest
 from support.fault_proxy import Fault, fault_proxy
 from support.served import ME, TWO_SIDED, Served, eventually, finish, said, start
+from support.simulation import T0, Simulation
 from support.values import make_fill
 
 from kalshi_cli import Kalshi
 from kalshi_cli.app import list_prices
 from kalshi_cli.app.list_prices import ListPrices
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.base.units import Money, Ts, cents, contracts, dollars, format_price
+from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars, format_price
+from kalshi_cli.core.account.pnl import build_ledger
+from kalshi_cli.core.model.effects import FillBooked, SettlementBooked
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.net.local_events import EventPublisher
 from kalshi_cli.services.account.portfolio import FillCounter
 from kalshi_cli.services.trading.reports import live_events
 from kalshi_cli.services.trading.reports.live_events import (
+    LoopEvents,
     UnconfirmedCash,
     account_event,
     encode_part,
     recent_fills,
+    recent_settlements,
     top_rows,
 )
 from kalshi_cli.tui.picture import STALE_S
@@ -116,6 +123,40 @@ def test_only_fills_of_the_last_day_are_shown_and_older_ones_count() -> None:
     (found,) = recent_fills(None, (old, new), Ts(90_000_000), counter)
     assert (found.trade_id, found.action, found.side, found.side_price) == ("new", "sell", "no", cents(60))
     assert counter.before(new) == 0, "both were counted"
+
+
+def paid(at: Ts, held: Qty) -> Settlement:
+    return Settlement(
+        ticker="KXA-1", event_ticker="KXA", result="yes", value=cents(100), yes_qty=held, no_qty=Qty(0),
+        revenue=Money(held * 10_000), fee=Money(0), ts=at,
+    )  # fmt: skip
+
+
+def test_a_settlement_of_a_position_is_published_with_the_result_of_its_market(sim: Simulation, tmp_path: Path) -> None:
+    bought = make_fill(side=BID, price=cents(40), qty=contracts(5), ts=T0, fee=Money(50_000))
+    sim.store.record(FillBooked(bought, None))
+    publisher = EventPublisher(tmp_path / "events.sock")
+    events = LoopEvents(publisher, sim.clock, sim.store, host="sim", has_real_money=False)
+    assert list(events._settled) == []
+    settled = paid(Ts(T0 + 1), contracts(5))
+    events.note_settlement(settled, build_ledger((bought, settled)))
+    events.note_settlement(paid(Ts(T0 + 2), Qty(0)), build_ledger(()))
+    (row,) = events._settled
+    assert row.text == "Settled KXA-1: YES, payout $5.00, P&L +$2.95"
+    sim.store.record(SettlementBooked(settled))
+    again = LoopEvents(publisher, sim.clock, sim.store, host="sim", has_real_money=False)
+    assert list(again._settled) == [row], "those of the last day are known after a restart"
+    publisher.close()
+
+
+def test_only_the_settlements_of_the_last_day_are_shown_each_market_with_its_last_result() -> None:
+    first, amended = (
+        paid(Ts(90_000_000), contracts(5)),
+        msgspec.structs.replace(paid(Ts(90_000_001), contracts(5)), result="no"),
+    )
+    rows = recent_settlements((paid(Ts(0), contracts(5)), first, amended), build_ledger(()), Ts(90_000_000))
+    assert [row.result for row in rows] == ["no"]
+    assert recent_settlements((paid(Ts(0), contracts(5)),), build_ledger(()), Ts(90_000_000)) == ()
 
 
 def test_an_exchange_that_cannot_be_reached_is_said(exchange: Served) -> None:
