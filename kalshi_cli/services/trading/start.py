@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
+from msgspec.structs import replace
+
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, OutcomeUnknownError, RefusedError, UnreachableError
 from kalshi_cli.base.units import Qty, Ts, format_ts, pluralize, show_money, show_price, show_qty
@@ -91,7 +93,7 @@ class AccountDifferences:
             return "" if is_in_doubt(order) else reconciliation_result(order)
         if not order.status.is_live:
             return "ended"
-        return "changed" if order != before else ""
+        return "changed" if _reported(order) != _reported(before) else ""
 
     def unchanged(self, orders: Iterable[Order]) -> list[Order]:
         """Return those of the orders that were on file before and did not differ."""
@@ -261,6 +263,12 @@ def _refuse_drift(found: dict[str, str], engine: TradingEngine, tell: Callable[[
 
 def _name(order: Order) -> str:
     return order.client_order_id or order.order_id
+
+
+def _reported(order: Order) -> Order:
+    """Return the order without what differs between a reply and the exchange's own record: its times."""
+    # The exchange keeps an expiration in whole seconds (2026-11-24).
+    return replace(order, created=Ts(0), updated=Ts(0), expires=order.expires and Ts(order.expires // 1000 * 1000))
 
 
 def _order_line(kind: str, order: Order, repaired: str, held: Qty) -> str:

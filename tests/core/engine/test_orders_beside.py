@@ -120,3 +120,25 @@ def test_a_fill_of_a_strategy_counts_also_when_its_order_becomes_known_later() -
     engine.step(OrderAccepted(NOW, "ours", "o1", Qty(0), contracts(10)))
     engine.step(Filled(NOW, make_fill("t2", order_id="o1", side=BID, qty=contracts(2))))
     assert (engine.tally.fills, engine.tally.contracts) == (2, contracts(4))
+
+
+def test_an_unsent_order_is_reviewed_again_under_its_id_with_the_manual_order_counted() -> None:
+    engine = make_engine(limits=RiskLimits(max_position=contracts(15), max_order_qty=None, min_edge=None))
+    engine.step(make_book())
+    unsent = engine.place(bid(10), strategy="one")
+    assert isinstance(unsent, SubmitOrder)
+    (again,) = engine.step(ExternalOrders(NOW, (placed(qty=contracts(5)),), (unsent,)))
+    assert isinstance(again, SubmitOrder)
+    assert (again.order.client_order_id, again.order.strategy) == (unsent.order.client_order_id, "one")
+    assert (engine.tally.intents, engine.tally.orders) == (1, 1), "one order, reviewed twice"
+
+
+def test_an_unsent_order_is_refused_where_a_manual_order_took_the_limit() -> None:
+    engine = make_engine(limits=RiskLimits(max_position=contracts(15), max_order_qty=None, min_edge=None))
+    engine.step(make_book())
+    unsent = engine.place(bid(10), strategy="one")
+    assert isinstance(unsent, SubmitOrder)
+    (refused,) = engine.step(ExternalOrders(NOW, (placed(),), (unsent,)))
+    assert isinstance(refused, OrderRefused)
+    assert refused.code == "POSITION_LIMIT"
+    assert (engine.tally.intents, engine.tally.orders) == (1, 0)

@@ -186,3 +186,9 @@ def test_the_checks_are_counted_by_result_the_worst_first() -> None:
     parts = [report(f"c{number}", "", [breach(severity)]) for number, severity in enumerate(severities)]
     assert counts_by_verdict(parts) == "CRITICAL: c1, c4; UNKNOWN: c2; WARNING: c0; 1 of 5 checks OK"
     assert counts_by_verdict(parts[3:4]) == "1 of 1 checks OK"
+
+
+def test_a_halt_by_an_alert_that_was_sent_reaches_alert_channels_as_a_warning_of_that_alert() -> None:
+    halt = replace(breach("critical"), sent_as="FEED_DOWN")
+    assert halt.as_sent == replace(halt, severity="warning", code="FEED_DOWN", sent_as="")
+    assert breach("critical").as_sent == breach("critical")

@@ -14,7 +14,7 @@ from support.simulation import DAY_MS, OTHER, T0, TICKER, Simulation, intend
 from kalshi_cli.base.errors import CredentialsError, OutcomeUnknownError, RefusedError, UnreachableError
 from kalshi_cli.base.units import ONE_DOLLAR, Ts, cents, contracts
 from kalshi_cli.core.engine.engine import TradingEngine
-from kalshi_cli.core.model.effects import SubmitOrder
+from kalshi_cli.core.model.effects import OrderChanged, SubmitOrder
 from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import Filled
@@ -138,6 +138,21 @@ def test_after_a_kill_each_order_of_the_killed_run_has_its_fate(sim: Simulation,
     assert start.said[at + 1 :] == [
         f"  still resting: Order {rests} on {TICKER} (buy 10 YES at $0.38) is resting: 0 of 10 filled"
     ]
+
+
+def test_what_the_exchange_rounds_and_dates_anew_is_no_difference(sim: Simulation, start: Start) -> None:
+    """The loop was killed after the reply to its order, before the exchange's own record of it came."""
+    sim.market(39, 44)
+    ours = intend(sim, "rests", price=cents(38), strategy="bidder", expires=Ts(sim.clock.now() + 60_789))
+    sim.client.create_order(ours)
+    start()
+    filed = sim.store.order("rests")
+    assert filed is not None
+    sim.store.record(OrderChanged(msgspec.structs.replace(filed, expires=ours.expires, updated=Ts(filed.updated - 3))))
+    start.said.clear()
+    start(last=killed(sim))
+    assert "Reconciled: no differences" in start.said
+    assert start.said[-1].startswith("  still resting: ")
 
 
 def test_a_killed_run_without_orders_and_a_run_that_ended_by_itself(sim: Simulation, start: Start) -> None:
