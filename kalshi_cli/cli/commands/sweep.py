@@ -53,7 +53,7 @@ def show_sweep(
     from kalshi_cli.services.research.search.optimize import show_params, tied_text
     from kalshi_cli.services.research.search.space import sweep_variants
     from kalshi_cli.services.research.search.windows import choice_warnings
-    from kalshi_cli.services.research.sweep import compare_variants
+    from kalshi_cli.services.research.sweep import compare_variants, refusal_notes
     from kalshi_cli.services.research.tape_runs import BacktestSetup
     from kalshi_cli.views.research import VariantRow
 
@@ -95,6 +95,7 @@ def show_sweep(
     no_bounds = [NO_BOUNDS] if has_both_bounds and not any(variant.has_trades for variant in found) else []
     info(
         *[f"{show_params(variant.params)}: {variant.refused}" for variant in found if variant.refused][:1],
+        *refusal_notes(found),
         *dict.fromkeys(f"Unknown: {text}" for text in chain(no_bounds, *(variant.notices for variant in found))),
         f"{pluralize(len(variants), 'variant')} tried; score = net less half of the maximum drawdown, median over the "
         "recordings, each a run of its own from the starting cash; one variant with `--jobs 1` has the same numbers",
