@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def backtest_progress(jobs: int | None) -> Iterator[Callable[[int, int], None]]:
-    """Show the progress of separate runs; nothing for a single one."""
-    if jobs is None:
+def backtest_progress(jobs: int | None, *, is_of_files: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show the progress of separate runs, or of the reading of the files of a single one; nothing for one of a lake."""
+    if jobs is None and not is_of_files:
         yield lambda _done, _known: None
         return
-    with progress("recordings", SystemClock().monotonic) as show:
+    what = "recordings" if jobs is not None else "kB of recordings"
+    with progress(what, SystemClock().monotonic, redraws=jobs is not None) as show:
         yield show
 
 
