@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -172,9 +172,11 @@ def _doubts(paths: Sequence[Path], reports: Sequence[dict[str, Any]]) -> Iterato
 
 def _positions_before(path: Path, report: dict[str, Any]) -> Iterator[str]:
     """Yield that the net of a run includes positions from before it, which its backtest does not have."""
+    if "stopped_by" not in report:
+        return
     backtest = "a backtest begins without positions"
     for row in report.get("strategies", ()):
-        if row.get("strategy") == _NO_STRATEGY and parse_money(row["net"]):
+        if row["strategy"] == _NO_STRATEGY and parse_money(row["net"]):
             gain = _worded(SignedMoney, row["net"])
             yield f"{path}: {gain} of the net is of positions and trades outside its strategies; {backtest}"
             return
@@ -276,6 +278,11 @@ class _SavedParts(msgspec.Struct):
     denied: dict[str, int] = {}
 
 
+class _SavedStrategy(msgspec.Struct):
+    strategy: str
+    net: Annotated[str, msgspec.Meta(pattern=r"^-?\d+\.\d+$")]
+
+
 class _SavedSummary(msgspec.Struct):
     """The parts of the summary of a run that tell it from other JSON."""
 
@@ -286,6 +293,9 @@ class _SavedSummary(msgspec.Struct):
     params: dict[str, str] = {}
     denied: dict[str, int] = {}
     failed_strategies: list[str] = []
+    strategies: list[_SavedStrategy] = []
+    open_positions: int = 0
+    fills: int = 0
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -170,8 +170,23 @@ def test_a_comparison_on_a_terminal_has_dollars_and_words(view: BacktestView, tm
     assert {row.difference for row in rows.values() if row.measure.startswith("net K")} == {"$0.00"}
 
 
+_SUMMARY = '{"strategy":"a","net":"1","mode":"sim","stopped_by":"x",'
+
+
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"net": 5}', "[" * 5_000, '{"strategy":"a","net":"1","rows":[{}]}', '{"stopped_by": "x"}']
+    "text",
+    [
+        "",
+        "[]",
+        _SUMMARY + '"strategies":[{}]}',
+        _SUMMARY + '"strategies":[{"strategy":"a","net":"x"}]}',
+        _SUMMARY + '"open_positions":"2"}',
+        "{}",
+        '{"net": 5}',
+        "[" * 5_000,
+        '{"strategy":"a","net":"1","rows":[{}]}',
+        '{"stopped_by": "x"}',
+    ],
 )
 def test_what_is_no_report_is_refused_by_name(text: str, view: BacktestView, tmp_path: Path) -> None:
     good, bad = save(view, tmp_path / "a.json"), tmp_path / "bad.json"
