@@ -294,9 +294,12 @@ class RunModes:
     ) -> BacktestReport:
         """Run the same engine and strategies over recordings, with simulated fills, in recorded time.
 
-        With `jobs`, each recording is a run of its own, so many at a time; `show` gets the finished runs and all. With
-        both bounds, the result is that of the pessimistic fill model, and its `bounds` are both.
+        With `jobs`, each recording is a run of its own, so many at a time; `show` gets the finished runs and all.
+        Without, it gets the kilobytes of the files that were read, and all. With both bounds, the result is that of the
+        pessimistic fill model, and its `bounds` are both.
         """
+        from kalshi_cli.feeds.recorded_results import is_history
+        from kalshi_cli.services.research.recorded_data import size_of
         from kalshi_cli.services.research.tape_runs import (
             BacktestSetup,
             merge_reports,
@@ -309,10 +312,17 @@ class RunModes:
         self._strategies(request)  # the likely misspelled names of the configuration, and invalid parameters
 
         parts = [] if jobs is None else split_by_tape(request, self.environment.tell)
+        known = sum(size_of(path) for path in request.files if not is_history(path)) * (1 + has_both_bounds)
+        done = 0
+
+        def read(size: int) -> None:
+            nonlocal done
+            done += size
+            show(done // 1000, known // 1000)
 
         def run(**model: Any) -> BacktestReport:
             if jobs is None:
-                return run_backtest(setup, msgspec.structs.replace(request, **model))
+                return run_backtest(setup, msgspec.structs.replace(request, **model), read)
             requests = [msgspec.structs.replace(part, **model) for part in parts]
             return merge_reports([each.report for each in run_tapes(setup, requests, jobs, show)], setup.cash)
 

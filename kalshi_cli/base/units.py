@@ -197,7 +197,7 @@ def price_from_user(text: str) -> Price:
             raise ValueError(f"{text}; type 0.{digits[:4]} without the dollar sign, or quote the price") from error
         raise ValueError(f"invalid price: {typed[:20]!r}; use dollars (0.47) or cents (47c)") from error
     if not value.is_finite() or not 0 < value < 1:
-        raise ValueError(f"{typed[:20]} is out of range; a price is between $0.0001 and $0.9999")
+        raise ValueError(f"{typed[:20]} is out of range; a price is between $0.0001 and $0.9999, as 0.47 or 47c")
     ticks = value * ONE_DOLLAR
     if ticks != int(ticks):
         raise ValueError(f"{typed[:20]} is off the price grid; the smallest step is $0.0001")

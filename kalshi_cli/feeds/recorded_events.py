@@ -50,17 +50,19 @@ def recorded_events(
     use_yes_price: bool = False,
     on_cut: Callable[[Ts], None] = lambda _at: None,
     on_end: Callable[[Ts], None] = lambda _at: None,
+    on_read: Callable[[int], None] = lambda _size: None,
 ) -> Iterator[RecordedEvent]:
     """Yield what a recording says, each with the time received, which is also the `ts` of a message without one.
 
     `new_decoder` is called for each connection with the `use_yes_price` of its subscription: the recorder's note, else
     the one given here. An incomplete last line, whose writer was killed, is ignored. Of a file that ends in the
-    middle, `on_cut` gets the time received of the last line; `on_end` gets that of any file. Raises UsageError with
-    the location of an invalid line.
+    middle, `on_cut` gets the time received of the last line; `on_end` gets that of any file, and
+    `on_read` now and then the number of bytes read. Raises UsageError with the location of an invalid line.
     """
     recv_ts = NO_TIME
     decoders: dict[int, FrameDecoder] = {}
-    for number, raw in read_lines(path, lambda: on_cut(recv_ts)):  # noqa: B023 (the time of the last line is meant)
+    lines = read_lines(path, lambda: on_cut(recv_ts), on_read)
+    for number, raw in lines:
         try:
             line = decode_line(raw)
             recv_ts = line.recv_ts

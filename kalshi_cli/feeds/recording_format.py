@@ -58,19 +58,26 @@ def at_line(path: Path, number: int, problem: object) -> UsageError:
     return UsageError(f"{path}:{number}: {problem}", hint=hint, code="bad_recording")
 
 
-def read_lines(path: Path, on_cut: Callable[[], None] = lambda: None) -> Iterator[tuple[int, bytes]]:
+def read_lines(
+    path: Path, on_cut: Callable[[], None] = lambda: None, on_read: Callable[[int], None] = lambda _size: None
+) -> Iterator[tuple[int, bytes]]:
     """Yield the number and bytes of each line that is not blank, in constant memory.
+
+    Every thousand lines or so, `on_read` gets the number of bytes of the file that were read since its last call.
 
     A gzip file without an end, because its writer was killed, is read as far as possible; its last line may be
     incomplete, and `on_cut` is called. Raises UsageError if the file cannot be opened or unpacked, or has a line that
     is too long.
     """
-    number = size = 0
+    number = size = before = 0
     try:
         with path.open("rb") as file, _unpacked(path, file) as stream:
             while line := stream.readline(MAX_LINE + 1):
                 number += 1
                 size += len(line)
+                if not number & 1023:
+                    on_read(file.tell() - before)
+                    before = file.tell()
                 if size > MAX_UNPACKED and size > MAX_RATIO * file.tell():
                     raise at_line(path, number, f"it unpacks to more than {MAX_RATIO} times its size")
                 if len(line) > MAX_LINE:

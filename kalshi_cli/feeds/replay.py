@@ -89,7 +89,8 @@ class Replay:
     another reader (the lake) opens, each lane one after the other, and `histories` external inputs; a single lane may
     have rows of changes, and so has the feed then. Iterating raises UsageError where two files have the order book of a
     market at the same time. A Tick comes every `interval_s` of recorded time, and `clock`, if given, is advanced.
-    `period` cuts files, but no lanes, which their reader cuts. The feed can be iterated once.
+    `period` cuts files, but no lanes, which their reader cuts. `on_read` gets the number of bytes of files that were
+    read since its last call. The feed can be iterated once.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Replay:
         interval_s: float = 1.0,
         clock: ManualClock | None = None,
         period: TapePeriod | None = None,
+        on_read: Callable[[int], None] = lambda _size: None,
     ) -> None:
         own = [path for path in files if not is_history(path)]
         self.cut: dict[str, Ts] = {}
@@ -120,6 +122,7 @@ class Replay:
                         use_yes_price=use_yes_price,
                         on_cut=partial(self.cut.__setitem__, path.name),
                         on_end=self._on_end,
+                        on_read=on_read,
                     )
                 ]
                 for path in own

@@ -220,6 +220,7 @@ LABELS = {
     "pnl_today_share": "P&L today (share)",
     "position_win_rate": "positions won",
     "remaining": "left",
+    "round_trips": "lots",
     "reported_value": "value at last prices",
     "role": "liquidity",
     "settlement_timer_s": "settlement timer (s)",
@@ -318,8 +319,9 @@ def group_of(title: str) -> str:
 
 
 def headed(fields: Sequence[OutputColumn], group: str) -> list[OutputColumn]:
-    """Return the columns; `key` has the word by which the rows are grouped as its heading."""
-    return [column._replace(heading=group) if column.name == "key" else column for column in fields]
+    """Return the columns; `key` or `part` has the words by which the rows are grouped as its heading."""
+    heading = group.removeprefix("by ")
+    return [column._replace(heading=heading) if column.name in ("key", "part") else column for column in fields]
 
 
 def distinct(fields: Sequence[OutputColumn]) -> list[OutputColumn]:

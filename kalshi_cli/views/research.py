@@ -47,8 +47,9 @@ class OptimizeView(OutputRow, frozen=True, kw_only=True):
 
     `best` are the ten variants with the highest score over all windows: scores near each other for parameters near each
     other are a plateau, a single high one is luck. Their `score` is the median over windows, the rest are totals.
-    `tied` of the variants share the highest score; the result of all windows together decided between them.
-    `earned` of the variants made money over all windows.
+    `tied` of the variants have the score of the best; the result of all windows together decided between them.
+    `earned` of the variants made money over all windows. `repeated` trials had the parameters of an earlier trial of
+    their window, and show nothing new.
     `unknown` are the lines of a backtest of the chosen parameters: what the recordings do not say.
     """
 
@@ -77,9 +78,10 @@ class OptimizeView(OutputRow, frozen=True, kw_only=True):
     best: tuple[VariantRow, ...]
     unknown: tuple[str, ...] = ()
     earned: int = 0
+    repeated: int = 0
 
     screen = (
-        "strategy", "params", "score", "variants", "earned", "trials", "pruned", "failed", "recordings", "windows",
-        "sampler", "fill_model", "latency", "holdout_recordings", "holdout_opened", "holdout_params",
+        "strategy", "params", "score", "variants", "earned", "trials", "repeated", "pruned", "failed", "recordings",
+        "windows", "sampler", "fill_model", "latency", "holdout_recordings", "holdout_opened", "holdout_params",
         "holdout_variants", "holdout_score", "holdout_net", "study",
     )  # fmt: skip

@@ -217,6 +217,12 @@ def test_a_price_that_is_refused_says_why(typed: str, why: str) -> None:
         price_from_user(typed)
 
 
+def test_a_price_out_of_range_shows_how_to_type_one() -> None:
+    """A program may pass ten-thousandths of a dollar, the unit of `Price`."""
+    with pytest.raises(ValueError, match=r"^2000 is out of range; .*, as 0\.47 or 47c$"):
+        price_from_user("2000")
+
+
 @given(st.integers(1, 9999))
 def test_every_price_can_be_typed_as_it_is_shown(price: int) -> None:
     assert price_from_user(show_price(Price(price))) == price

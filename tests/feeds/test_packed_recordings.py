@@ -47,3 +47,10 @@ def test_a_recording_that_shrank_as_real_ones_do_is_read_whole(tmp_path: Path) -
         for _ in range(count):
             file.write(line % dice.randbytes(20).hex().encode())
     assert lines_in(path) == count
+
+
+def test_the_bytes_that_were_read_are_told_now_and_then(tmp_path: Path) -> None:
+    path, line, sizes = tmp_path / "tape.jsonl", b'{"frame":{}}\n', list[int]()
+    path.write_bytes(line * 5_000)
+    assert sum(1 for _ in read_lines(path, on_read=sizes.append)) == 5_000
+    assert sizes == [len(line) * 1024] * 4

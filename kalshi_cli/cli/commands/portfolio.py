@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from kalshi_cli.app.kalshi import Kalshi
     from kalshi_cli.views.row import OutputRow
 
+_OWN_LEDGERS = (
+    "Each strategy, and manual trading, has its own ledger. Net and fees add up to those of the account; realized and "
+    "unrealized P&L and trades won can differ: a position that one opened and another closed is still open for both"
+)
+
 app = CommandGroup("Balance, positions, fills, profit and loss.")
 
 KEYS = ("market", "event", "series", "strategy", "day", "month")
@@ -232,6 +237,8 @@ def pnl(
     with open_services(ctx) as kalshi:
         view = account_of(kalshi, paper=paper).pnl(by, when(kalshi, since))  # type: ignore[arg-type]
         show_view(ctx, view, title=f"Profit and loss by {by}")
+        if by == "strategy" and len(view.rows) > 1 and is_for_people(ctx) and not chosen_fields():
+            info(_OWN_LEDGERS)
 
 
 def _name(kalshi: Kalshi, *, paper: bool) -> str:

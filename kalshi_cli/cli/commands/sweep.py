@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def backtest_progress(jobs: int | None) -> Iterator[Callable[[int, int], None]]:
-    """Show the progress of separate runs; nothing for a single one."""
-    if jobs is None:
+def backtest_progress(jobs: int | None, *, is_of_files: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show the progress of separate runs, or of the reading of the files of a single one; nothing for one of a lake."""
+    if jobs is None and not is_of_files:
         yield lambda _done, _known: None
         return
-    with progress("recordings", SystemClock().monotonic) as show:
+    what = "recordings" if jobs is not None else "kB of recordings"
+    with progress(what, SystemClock().monotonic, redraws=jobs is not None) as show:
         yield show
 
 
@@ -53,7 +54,7 @@ def show_sweep(
     from kalshi_cli.services.research.search.optimize import show_params, tied_text
     from kalshi_cli.services.research.search.space import sweep_variants
     from kalshi_cli.services.research.search.windows import choice_warnings
-    from kalshi_cli.services.research.sweep import compare_variants
+    from kalshi_cli.services.research.sweep import compare_variants, refusal_notes
     from kalshi_cli.services.research.tape_runs import BacktestSetup
     from kalshi_cli.views.research import VariantRow
 
@@ -95,6 +96,7 @@ def show_sweep(
     no_bounds = [NO_BOUNDS] if has_both_bounds and not any(variant.has_trades for variant in found) else []
     info(
         *[f"{show_params(variant.params)}: {variant.refused}" for variant in found if variant.refused][:1],
+        *refusal_notes(found),
         *dict.fromkeys(f"Unknown: {text}" for text in chain(no_bounds, *(variant.notices for variant in found))),
         f"{pluralize(len(variants), 'variant')} tried; score = net less half of the maximum drawdown, median over the "
         "recordings, each a run of its own from the starting cash; one variant with `--jobs 1` has the same numbers",

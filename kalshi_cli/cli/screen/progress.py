@@ -13,10 +13,13 @@ EVERY_S = 2.0
 
 
 @contextmanager
-def progress(what: str, monotonic: Callable[[], float]) -> Iterator[Callable[[int, int], None]]:
+def progress(
+    what: str, monotonic: Callable[[], float], *, redraws: bool = True
+) -> Iterator[Callable[[int, int], None]]:
     """Yield a function that takes the done and the total number. Notices scroll above the bar.
 
-    Once some is done, the time of the rest is estimated from the time of that.
+    Once some is done, the time of the rest is estimated from the time of that. Without `redraws` the bar is drawn only
+    when the function is called, so that it does not overwrite the prompt of a debugger in a strategy.
     """
     if not is_live():
         began = shown = monotonic()
@@ -45,6 +48,6 @@ def progress(what: str, monotonic: Callable[[], float]) -> Iterator[Callable[[in
         TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("left", markup=False), TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, auto_refresh=redraws) as bar:
         task = bar.add_task(what, total=None)
-        yield lambda done, known: bar.update(task, completed=done, total=known)
+        yield lambda done, known: bar.update(task, completed=done, total=known, refresh=not redraws)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -269,7 +268,7 @@ def backtest_notes(report: BacktestReport) -> list[str]:
         notes.append(f"Sum of {len(report.facts.runs)} separate runs, each with its own cash and positions")
     if report.fills:
         notes.append(f"Fills are simulated ({simulated}); live fills differ for these reasons")
-    return notes + list(map(partial(_refused_text, report), refusals))
+    return notes + [_refused_text(report, refusal) for refusal in refusals]
 
 
 def is_all_refused(report: BacktestReport) -> bool:
@@ -284,6 +283,11 @@ def all_refused_text(report: BacktestReport) -> str:
         f"Warning: nothing was traded: no order was sent, {sum(denied.values()):,} requests were refused. "
         f"{_refused_text(report, report.refusals[0])}. Correct the strategy or the setting, then run it again"
     )
+
+
+def refusal_texts(report: BacktestReport) -> dict[str, str]:
+    """Return by code the number of refusals, the setting or cause, and the first of them."""
+    return {refusal.code: _refused_text(report, refusal) for refusal in report.refusals}
 
 
 def _refused_text(report: BacktestReport, refusal: OrderRefused) -> str:

@@ -177,16 +177,20 @@ class LakeService:
         until: Ts | None = None,
         folder: str | Path | None = None,
     ) -> LakeExportView:
-        """Write the rows of a table to one Parquet or CSV file."""
+        """Write the rows of a table to one Parquet or CSV file. Warn if there are none."""
         check_period(since, until)
         lake = self.lake(folder)
         from kalshi_cli.lake.reader import Selection
         from kalshi_cli.lake.upkeep import export
 
         chosen = Selection(series=(series,) if series else (), since=since, until=until)
-        return LakeExportView(
-            file=TruncatableText(str(target)), table=table, rows=export(lake, table, chosen, Path(target))
-        )
+        rows = export(lake, table, chosen, Path(target))
+        if not rows:
+            of = f" of {series}" if series else ""
+            self._resources.tell(
+                f"Warning: the lake has no rows of {table}{of} in this period; `kalshi data list` shows what it has"
+            )
+        return LakeExportView(file=TruncatableText(str(target)), table=table, rows=rows)
 
     def data_prune(
         self, before: Ts, *, series: str = "", folder: str | Path | None = None, is_dry: bool = False

@@ -60,7 +60,12 @@ class BacktestFeed(NamedTuple):
     """The times to which recordings in files are cut; the lake cuts its own."""
 
 
-def replay_of(request: BacktestRequest, clock: ManualClock, interval_s: float) -> BacktestFeed:
+def replay_of(
+    request: BacktestRequest,
+    clock: ManualClock,
+    interval_s: float,
+    on_read: Callable[[int], None] = lambda _size: None,
+) -> BacktestFeed:
     """Return the feed of a backtest, with a tick every `interval_s`. The request's results replace those of the lake.
 
     Raises UsageError if the lake has no such recording.
@@ -93,6 +98,7 @@ def replay_of(request: BacktestRequest, clock: ManualClock, interval_s: float) -
         lanes=lanes,
         histories=outside,
         period=period,
+        on_read=on_read,
     )
     return BacktestFeed(replay, is_compiled, period)
 

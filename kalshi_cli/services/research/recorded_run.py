@@ -53,16 +53,18 @@ def over_recordings(
     inputs: Iterable[Input] = (),
     hook_limit_s: float = HOOK_LIMIT_S,
     group_limit: Qty | None = None,
+    on_read: Callable[[int], None] = lambda _size: None,
 ) -> BacktestReport:
     """Run the live engine and strategies over recordings, in recorded time. The same `new_id` gives the same report.
 
     `inputs` are the data inputs of the strategies; UsageError if an input was not recorded. `seed` is that of drawn
     latencies. A tick comes every `interval_s` of recorded time. A hook that does not return within `hook_limit_s` of
     real time ends its strategy, if this is the main thread of the process: only there it can be interrupted. The report
-    says where live trading would have stopped, because the fills reached `group_limit`.
+    says where live trading would have stopped, because the fills reached `group_limit`. `on_read` gets the number of
+    bytes of the recordings that were read since its last call.
     """
     clock = ManualClock(Ts(0))
-    replay, is_compiled, period = replay_of(request, clock, interval_s)
+    replay, is_compiled, period = replay_of(request, clock, interval_s, on_read)
     engine, venue, drive = set_up(
         limits, strategies, cash=cash, new_id=new_id, references=references, order_expiry_s=order_expiry_s,
         latency_ms=request.latency_ms, fill_model=request.fill_model, seed=seed,

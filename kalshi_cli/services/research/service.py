@@ -214,7 +214,7 @@ class ResearchService(LakeService):
         Its columns: ts (microseconds), market, side, price, delta (contracts), seq, and kind: `change`; `reset`, the
         first level of a snapshot, before which the order book is empty; `level`, another one; `lost`, after which the
         order book is not usable until a reset, with neither side, price nor delta. `markets` are tickers, `sessions`
-        recordings; all, if there are none.
+        recordings; all, if there are none. Warn of each of these markets that has no changes.
         UsageError without the lake, a time without zone, or polars.
         """
         polars = _polars()
@@ -223,6 +223,8 @@ class ResearchService(LakeService):
 
         chosen = Selection((), tuple(markets), ts_of(since), ts_of(until), tuple(sessions))
         found = arrays(self.lake(self._lake_folder(lake)), chosen)
+        for market in (name for name in chosen.markets if name not in found.markets):
+            self._resources.tell(f"Warning: the lake has no order book changes of {market} in these recordings")
         kinds = {0: "change", SNAPSHOT: "level", SNAPSHOT | FIRST: "reset", LOST: "lost"}
 
         def named(names: Iterable[str | None], numbers: Any) -> Any:

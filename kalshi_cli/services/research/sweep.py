@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -11,8 +11,10 @@ from kalshi_cli.services.research.backtest import (
     BacktestRequest,
     all_refused_text,
     is_all_refused,
+    refusal_texts,
     unknown_lines,
 )
+from kalshi_cli.services.research.search.optimize import show_params
 from kalshi_cli.services.research.search.windows import TapeScore, WindowScore, median_score, rank
 from kalshi_cli.services.research.tape_runs import BacktestSetup, merge_reports, run_tapes, split_by_tape
 from kalshi_cli.strategies import registry
@@ -28,6 +30,10 @@ class VariantResult(msgspec.Struct, frozen=True, kw_only=True):
     failed: tuple[str, ...] = ()
     refused: str = ""
     """Why nothing was traded, if every order request of every recording was refused."""
+    denied: dict[str, int] = {}
+    """The refusals by code."""
+    refusals: dict[str, str] = {}
+    """By code the number of refusals, the setting or cause, and the first of them."""
     notices: tuple[str, ...] = ()
     has_trades: bool = True
 
@@ -63,8 +69,23 @@ def compare_variants(
                 result=WindowScore.of(tapes),
                 failed=tuple(tape.failed for tape in tapes if tape.failed),
                 refused=all_refused_text(whole) if is_all_refused(whole) else "",
+                denied=dict(whole.summary.denied),
+                refusals=refusal_texts(whole),
                 notices=unknown_lines(whole),
                 has_trades=whole.facts.has_trades,
             )
         )
     return rank(found, lambda variant: (variant.score, variant.result))
+
+
+def refusal_notes(found: Iterable[VariantResult]) -> list[str]:
+    """Return a line for each code of refusals: those of the variant that has the most of them.
+
+    A variant that was refused everything has a warning of its own and is left out.
+    """
+    most: dict[str, VariantResult] = {}
+    for variant in found:
+        for code in () if variant.refused else variant.refusals:
+            if code not in most or variant.denied[code] > most[code].denied[code]:
+                most[code] = variant
+    return [f"{show_params(variant.params)}: {variant.refusals[code]}" for code, variant in most.items()]

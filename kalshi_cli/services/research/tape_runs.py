@@ -85,9 +85,12 @@ class TapeRun(msgspec.Struct, frozen=True, kw_only=True):
     report: BacktestReport
 
 
-def run_backtest(setup: BacktestSetup, request: BacktestRequest) -> BacktestReport:
+def run_backtest(
+    setup: BacktestSetup, request: BacktestRequest, on_read: Callable[[int], None] = lambda _size: None
+) -> BacktestReport:
     """Run the engine and strategies over the recordings of a request, merged by time. Equal calls give equal reports.
 
+    `on_read` gets the number of bytes of the files that were read since its last call.
     UsageError for invalid parameters or recordings.
     """
     numbers = random.Random(setup.seed)  # noqa: S311 (ids of simulated orders)
@@ -105,7 +108,7 @@ def run_backtest(setup: BacktestSetup, request: BacktestRequest) -> BacktestRepo
             references=setup.references, order_expiry_s=setup.order_expiry_s, seed=setup.seed,
             interval_s=setup.interval_s if request.interval_s is None else request.interval_s,
             group_limit=setup.group_limit,
-            inputs=[wanted for strategy in strategies for wanted in strategy.inputs()],
+            inputs=[wanted for strategy in strategies for wanted in strategy.inputs()], on_read=on_read,
         )  # fmt: skip
 
 

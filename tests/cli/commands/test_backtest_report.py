@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.examples import with_fade
+from support.recordings import Tape
 from support.served import TWO_SIDED, Served, program, served, set_variables
 from support.tapes import swinging_tape
 
@@ -48,6 +49,24 @@ def test_a_screen_shows_the_parts_and_says_where_the_trades_are() -> None:
     assert "\ntrades\n" not in ended.out, "no table of them"
     assert "--html FILE, --out DIR or --json" in ended.err
     assert program(*FADE, "--format", "csv").out.startswith('"key","realized"')
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_long_backtest_shows_how_much_of_its_recordings_it_has_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With both bounds, the recording is read twice."""
+    monkeypatch.setattr("kalshi_cli.cli.screen.progress.EVERY_S", 0.0)
+    tape = Tape().watch().snapshot(yes={"0.4000": "5.00"}, no={"0.5600": "2.50"})
+    for _ in range(3_000):
+        tape.delta(5, "yes", "0.4000", "1.00")
+    size = tape.write(Path("long.jsonl")).stat().st_size // 1000
+    for words, known in (((), size), (("--fills", "both"), 2 * size)):
+        ended = program("backtest", "long.jsonl", "--strategy", "spike", *words)
+        shown = [line for line in ended.err.splitlines() if "kB of recordings" in line]
+        counts = [int(line.split()[0]) for line in shown]
+        assert counts == sorted(counts)
+        assert 0.6 * known < counts[-1] <= known
+        assert abs(int(shown[-1].split()[2]) - known) <= 1
+    assert "kB of recordings" not in program("backtest", "long.jsonl", "--strategy", "spike", "--jobs", "1").err
 
 
 @pytest.mark.usefixtures("exchange")

@@ -94,6 +94,13 @@ def test_the_parts_add_up_to_the_change_of_the_account(lived: tuple[Served, Mone
     assert keys == PARTS[by] if by in PARTS else len(keys) >= 2
 
 
+def test_pnl_by_strategy_says_why_its_realized_differs_from_that_of_the_account(lived: tuple[Served, Money]) -> None:
+    note = "realized and unrealized P&L and trades won can differ"
+    assert note in program("pnl", "--by", "strategy").err
+    for words in (("--by", "strategy", "--json"), ("--by", "strategy", "--fields", "key,net"), ("--by", "market")):
+        assert note not in program("pnl", *words).err, words
+
+
 def test_something_of_everything_that_could_be_counted_wrong_happened(lived: tuple[Served, Money]) -> None:
     fills = program("fills", "--ticker", FINE, "--json").json
     fees = [parse_money(fill["fee"]) for fill in fills]

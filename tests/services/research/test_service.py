@@ -65,6 +65,25 @@ def test_changes_of_order_books_are_a_frame_in_dollars_and_contracts(tmp_path: P
             kalshi.research.book_changes(tmp_path / "lake", since=start.replace(tzinfo=None))
 
 
+@pytest.mark.usefixtures("exchange")
+def test_a_market_or_series_without_rows_in_the_lake_is_told(tmp_path: Path) -> None:
+    """A mistyped name would otherwise be an empty frame or file without a reason."""
+    tape = Tape().watch().snapshot(yes={"0.4000": "5.00"}, no={"0.5600": "2.50"})
+    told: list[str] = []
+    with Kalshi.open(env="sim", warn=told.append) as kalshi:
+        lake, research = tmp_path / "lake", kalshi.research
+        research.data_import([tape.write(tmp_path / "a.jsonl")], folder=lake)
+        assert research.book_changes(lake, markets=[TICKER]).height
+        assert research.data_export("book_snapshots", tmp_path / "a.csv", folder=lake).rows
+        assert told == []
+        assert research.book_changes(lake, markets=[TICKER, "KXNONE-1"]).height
+        assert research.data_export("trades", tmp_path / "b.csv", series="KXNONE", folder=lake).rows == 0
+    assert told == [
+        "Warning: the lake has no order book changes of KXNONE-1 in these recordings",
+        "Warning: the lake has no rows of trades of KXNONE in this period; `kalshi data list` shows what it has",
+    ]
+
+
 def test_the_frames_of_a_result_are_the_saved_tables(tmp_path: Path) -> None:
     polars = pytest.importorskip("polars", reason="the extra research is not installed")
     result = BacktestResult(losing())

@@ -11,11 +11,11 @@ from support.recordings import T0, Tape
 from support.tapes import SETUP, swinging_tapes
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Ts, cents
+from kalshi_cli.base.units import Ts, cents, dollars
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.search.space import sweep_variants
-from kalshi_cli.services.research.sweep import compare_variants
+from kalshi_cli.services.research.sweep import compare_variants, refusal_notes
 from kalshi_cli.services.research.tape_runs import run_tape
 
 
@@ -78,6 +78,19 @@ def test_a_variant_whose_every_request_was_refused_says_so(tmp_path: Path) -> No
     assert found["60c"].result.orders > 0
     assert found["36c"].refused.startswith("Warning: nothing was traded: no order was sent, ")
     assert "by MIN_EDGE" in found["36c"].refused
+
+
+def test_refusals_are_named_once_for_each_code_by_the_variant_with_the_most(tmp_path: Path) -> None:
+    request = BacktestRequest(strategies=("threshold",), files=swinging_tapes(tmp_path)[:1])
+    setup = replace(SETUP, limits=RiskLimits(max_exposure=dollars(1)))
+    variants = sweep_variants(["threshold"], {"buy_below": "35c", "fair": "60c", "size": "2,3", "sell_above": "90c"})
+    found = compare_variants(setup, request, variants, 1)
+    denied = {variant.params["size"]: variant.denied["EXPOSURE"] for variant in found}
+    (note,) = refusal_notes(found)
+    most = max(denied, key=denied.__getitem__)
+    assert f"size={most}" in note
+    assert f": Refused {denied[most]} by EXPOSURE (risk.max_exposure); first " in note
+    assert refusal_notes(replace(variant, refused="Warning: nothing was traded") for variant in found) == []
 
 
 def test_a_bad_value_is_refused_before_anything_runs(tmp_path: Path) -> None:

@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.files import make_folder, read_regular
-from kalshi_cli.base.units import Money, Price, Qty, Ts, format_money, parse_money, parse_ts
+from kalshi_cli.base.units import Money, Price, Qty, Ts, format_money, parse_money, parse_ts, pluralize
 from kalshi_cli.services.research.report.page import report_page
 from kalshi_cli.views.backtests import BacktestSettlementRow, BacktestTradeRow, ComparisonRow, EquityRow
 from kalshi_cli.views.formats import OutputColumn, Ratio, SignedMoney, columns, to_machine, to_text, without_none
@@ -45,6 +45,8 @@ _PARAM = "param "
 """The beginning of a measure that is a parameter."""
 _DENIED = "denied "
 """The beginning of a measure that counts the refusals with a code."""
+_NO_STRATEGY = "(none)"
+"""The row of a summary for what its strategies did not trade."""
 
 
 def write_page(view: BacktestView, path: Path) -> None:
@@ -126,7 +128,8 @@ def compare(first: Path, second: Path, tell: Callable[[str], None] = lambda _tex
     A measure that both reports lack is left out. A report is a JSON file of `kalshi backtest --json`, a folder of
     `--out`, or the summary of a run, a JSON file of `kalshi trade --json`. With a summary, which has fewer measures
     and no markets, only the measures of both are compared. `tell` gets a line where the two should not be compared as
-    they are: they cover different times, or a strategy of one was disabled. UsageError for anything else.
+    they are: they cover different times, a strategy of one was disabled, or a run began with positions. UsageError for
+    anything else.
     """
     reports = [_read(path) for path in (first, second)]
     for line in _doubts((first, second), reports):
@@ -156,6 +159,7 @@ def _doubts(paths: Sequence[Path], reports: Sequence[dict[str, Any]]) -> Iterato
         if report.get("slow_hooks"):
             slowest = f"the slowest took {report.get('slowest_hook_ms')} ms"
             yield f"{path}: {report['slow_hooks']} hook calls were slow, {slowest}; a backtest does not model that time"
+        yield from _positions_before(path, report)
     yield from _latencies(reports)
     for name in _TIMES:
         one, other = (each.get(name) for each in reports)
@@ -164,6 +168,21 @@ def _doubts(paths: Sequence[Path], reports: Sequence[dict[str, Any]]) -> Iterato
             hint = "`kalshi backtest --since TIME --until TIME` cuts the recording to the times of the run"
             yield f"The reports cover different times: {' and '.join(spans)}. {hint}"
             return
+
+
+def _positions_before(path: Path, report: dict[str, Any]) -> Iterator[str]:
+    """Yield that the net of a run includes positions from before it, which its backtest does not have."""
+    if "stopped_by" not in report:
+        return
+    backtest = "a backtest begins without positions"
+    for row in report.get("strategies", ()):
+        if row["strategy"] == _NO_STRATEGY and parse_money(row["net"]):
+            gain = _worded(SignedMoney, row["net"])
+            yield f"{path}: {gain} of the net is of positions and trades outside its strategies; {backtest}"
+            return
+    held, fills = report.get("open_positions", 0), report.get("fills", 0)
+    if held > fills:
+        yield f"{path}: the run began with positions: {held} are open after {pluralize(fills, 'fill')}; {backtest}"
 
 
 def _latencies(reports: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -259,6 +278,11 @@ class _SavedParts(msgspec.Struct):
     denied: dict[str, int] = {}
 
 
+class _SavedStrategy(msgspec.Struct):
+    strategy: str
+    net: Annotated[str, msgspec.Meta(pattern=r"^-?\d+\.\d+$")]
+
+
 class _SavedSummary(msgspec.Struct):
     """The parts of the summary of a run that tell it from other JSON."""
 
@@ -269,6 +293,9 @@ class _SavedSummary(msgspec.Struct):
     params: dict[str, str] = {}
     denied: dict[str, int] = {}
     failed_strategies: list[str] = []
+    strategies: list[_SavedStrategy] = []
+    open_positions: int = 0
+    fills: int = 0
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -189,6 +189,9 @@ def optimize_notes(view: OptimizeView, *, with_unknown: bool = True) -> list[str
     notes += [f"{view.variants} variants were tried. The best of many looks good by luck: judge by the next scores"]
     if view.tied > 1:
         notes.append(tied_text(view.tied, view.variants))
+    if denied := view.best[0].denied:
+        refused = f"{pluralize(denied, 'order request')} of the best variant were refused"
+        notes.append(f"{refused}: `kalshi backtest` with its parameters names the limits")
     if view.reasons:
         notes.append(f"{view.failed} trials failed: {'; '.join(view.reasons)}")
     if not view.holdout_recordings:
@@ -197,8 +200,9 @@ def optimize_notes(view: OptimizeView, *, with_unknown: bool = True) -> list[str
         notes.append("The holdout is closed. Open it once, at the very end: repeat the command with --open-holdout")
     elif view.holdout_variants != view.variants or view.holdout_params != view.params:
         notes.append("The holdout was opened before the last trials: it is no judge of the present choice")
-    if view.sampler != "grid" and 2 * view.variants < view.trials:
-        notes.append(f"{view.trials} trials repeated these variants: with few combinations use `--sampler grid`")
+    if view.sampler != "grid" and 2 * view.repeated > view.trials:
+        repeated = f"{view.repeated} of {view.trials} trials repeated an earlier one of their window"
+        notes.append(f"{repeated}: with few combinations use `--sampler grid`")
     return notes
 
 
@@ -210,8 +214,8 @@ def optimize_warnings(view: OptimizeView) -> list[str]:
 def tied_text(tied: int, variants: int) -> str:
     """Return that the score does not tell some variants apart, and what then decided."""
     return (
-        f"{tied} of {variants} variants have the same score, the highest: this search cannot tell them apart. The "
-        "result of all recordings together decided"
+        f"{tied} of {variants} variants have the score of the best one: this search cannot tell them apart. The result "
+        "of all recordings together decided"
     )
 
 
@@ -257,7 +261,8 @@ def _view(request: OptimizeRequest, windows: WindowPlan, path: Path, report: Stu
         best=tuple(VariantRow.of(each, params=show_params(each.params), **of_all) for each in report.best),
         sampler=request.sampler, recordings=len(windows.tapes),
         windows=len(windows.windows), trials=report.trials, variants=report.variants, tied=report.tied,
-        earned=report.earned, pruned=report.pruned, failed=report.failed, reasons=report.reasons,
+        repeated=report.repeated, earned=report.earned, pruned=report.pruned, failed=report.failed,
+        reasons=report.reasons,
         params=show_params(best.params), score=SignedMoney(best.score),
         holdout_recordings=len(windows.holdout),
         holdout_opened=held.opened if held else None,

@@ -114,14 +114,16 @@ class RankedVariant(msgspec.Struct, frozen=True, kw_only=True):
 class StudyReport(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a study. `variants` are the different parameters that were tried in all of its windows.
 
-    `tied` of them share the highest score over all windows, which the score cannot tell apart; 1 without a tie.
-    `earned` of them made money over all windows.
+    `tied` of them have the score of the best over all windows, which the score cannot tell apart; 1 without a tie.
+    `earned` of them made money over all windows. `repeated` trials had the parameters of an earlier one of their
+    window.
     `unknown` has a line for each thing that the data does not say, for the parameters chosen over all windows, and for
     the holdout once it is open.
     """
 
     trials: int
     variants: int
+    repeated: int
     pruned: int
     failed: int
     reasons: tuple[str, ...]
@@ -184,7 +186,8 @@ class ParameterSearch:
 
     def report(self) -> StudyReport:
         """Return the choices of each window and their results on the next one."""
-        settled = [trial for study in self._studies for trial in self._settled(study)]
+        by_window = [self._settled(study) for study in self._studies]
+        settled = list(chain(*by_window))
         states = self._optuna.trial.TrialState
         failed = [trial for trial in settled if trial.state is states.FAIL]
         choices, held = tuple(self._choice(number) for number in range(len(self._studies))), self._read_holdout()
@@ -195,6 +198,7 @@ class ParameterSearch:
         return StudyReport(
             trials=len(settled),
             variants=len(self._variants),
+            repeated=len(settled) - sum(len({_key(each.user_attrs[_PARAMS]) for each in found}) for found in by_window),
             pruned=sum(trial.state is states.PRUNED for trial in settled),
             failed=len(failed),
             reasons=tuple(dict.fromkeys(trial.user_attrs.get(_REASON, "") for trial in failed)),

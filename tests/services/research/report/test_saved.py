@@ -122,6 +122,29 @@ def test_slow_hooks_of_a_run_are_told(view: BacktestView, tmp_path: Path) -> Non
     assert [line for line in said if "9 hook calls were slow, the slowest took 310 ms" in line]
 
 
+@pytest.mark.parametrize(
+    ("run", "text"),
+    [
+        (
+            {"open_positions": 11, "fills": 0, "strategies": [{"strategy": "(none)", "net": "0.150000"}]},
+            "+$0.15 of the net is of positions and trades outside its strategies; a backtest begins without positions",
+        ),
+        (
+            {"open_positions": 2, "fills": 1, "strategies": [{"strategy": "fade", "net": "0.150000"}]},
+            "the run began with positions: 2 are open after 1 fill; a backtest begins without positions",
+        ),
+        ({"open_positions": 1, "fills": 1, "strategies": [{"strategy": "(none)", "net": "0.000000"}]}, ""),
+    ],
+)
+def test_a_run_that_began_with_positions_is_told(
+    view: BacktestView, tmp_path: Path, run: dict[str, object], text: str
+) -> None:
+    file, said = tmp_path / "run.json", list[str]()
+    file.write_text(json.dumps({"strategy": "spike", "mode": "paper", "stopped_by": "duration", "net": "0.15"} | run))
+    compare(file, save(view, tmp_path / "a.json"), said.append)
+    assert said == ([f"{file}: {text}"] if text else [])
+
+
 def test_refusals_are_compared_by_code(view: BacktestView, tmp_path: Path) -> None:
     """A cooldown from before a run refuses orders that its backtest sends."""
     run = tmp_path / "run.json"
@@ -147,8 +170,23 @@ def test_a_comparison_on_a_terminal_has_dollars_and_words(view: BacktestView, tm
     assert {row.difference for row in rows.values() if row.measure.startswith("net K")} == {"$0.00"}
 
 
+_SUMMARY = '{"strategy":"a","net":"1","mode":"sim","stopped_by":"x",'
+
+
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"net": 5}', "[" * 5_000, '{"strategy":"a","net":"1","rows":[{}]}', '{"stopped_by": "x"}']
+    "text",
+    [
+        "",
+        "[]",
+        _SUMMARY + '"strategies":[{}]}',
+        _SUMMARY + '"strategies":[{"strategy":"a","net":"x"}]}',
+        _SUMMARY + '"open_positions":"2"}',
+        "{}",
+        '{"net": 5}',
+        "[" * 5_000,
+        '{"strategy":"a","net":"1","rows":[{}]}',
+        '{"stopped_by": "x"}',
+    ],
 )
 def test_what_is_no_report_is_refused_by_name(text: str, view: BacktestView, tmp_path: Path) -> None:
     good, bad = save(view, tmp_path / "a.json"), tmp_path / "bad.json"

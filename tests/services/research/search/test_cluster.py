@@ -107,11 +107,19 @@ def test_one_and_two_workers_find_the_same_and_the_holdout_opens_once(tmp_path: 
     assert one.trials == 12
     assert one.score > 0
     assert "variants were tried" in notes(one)[0]
-    assert notes(one)[1].startswith("2 of 6 variants have the same score, the highest: this search cannot tell them")
+    assert notes(one)[1].startswith("2 of 6 variants have the score of the best one: this search cannot tell them")
     assert "holdout is closed" in notes(one)[2]
-    repeated = replace(one, variants=3, trials=7, sampler="tpe")
-    assert "7 trials repeated these variants: with few combinations use `--sampler grid`" in notes(repeated)
+    assert one.repeated == 0, "each window tries a variant once"
+    repeated = replace(one, repeated=7, sampler="tpe")
+    assert "7 of 12 trials repeated an earlier one of their window: with few combinations use `--sampler grid`" in (
+        notes(repeated)
+    )
     assert len(notes(replace(repeated, sampler="grid"))) == len(notes(one))
+    refused = replace(one, best=(replace(one.best[0], denied=203), *one.best[1:]))
+    assert (
+        "203 order requests of the best variant were refused: `kalshi backtest` with its parameters names the limits"
+        in (notes(refused))
+    )
     assert opened.holdout_params == one.params
     assert len(notes(opened)) == 2
 

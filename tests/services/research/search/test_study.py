@@ -149,8 +149,15 @@ def test_a_grid_is_tried_once_each(tmp_path: Path) -> None:
     ranges = (ParameterRange(name="x", choices=("100", "400", "900")), Y)
     plan = msgspec.structs.replace(PLAN, ranges=ranges, sampler="grid", trials=100)
     report = search(tmp_path / "grid.db", Workers(), plan)
-    assert (report.variants, report.trials) == (6, 18)
+    assert (report.variants, report.trials, report.repeated) == (6, 18, 0)
     assert report.choices[-1].params == {"x": "400", "y": "b"}
+
+
+def test_trials_that_repeat_an_earlier_one_of_their_window_are_counted(tmp_path: Path) -> None:
+    """Another window that tries the same parameters is not a repetition."""
+    plan = msgspec.structs.replace(PLAN, ranges=(ParameterRange(name="x", choices=("100",)), Y), sampler="random")
+    report = search(tmp_path / "random.db", Workers(), plan)
+    assert (report.variants, report.trials, report.repeated) == (2, 60, 54)
 
 
 def test_the_result_of_all_windows_decides_between_equal_scores_and_the_tie_is_counted(tmp_path: Path) -> None:
