@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.screen.output import Format, chosen_fields, info
+from kalshi_cli.cli.screen.output import COMMAND, Format, chosen_fields, info
 from kalshi_cli.cli.screen.render import status_block
 
 if TYPE_CHECKING:
@@ -49,12 +49,25 @@ def status_display() -> Iterator[Callable[[RunSummary], None]]:
 
 
 def folded(text: str, width: int) -> str:
-    """Wrap lines to the width, behind a comma, a semicolon or a colon, with an indent."""
+    """Wrap lines to the width, behind a comma, a semicolon or a colon, with an indent.
+
+    A line with a part that is wider than the screen is broken between words, and its commands stay whole.
+    """
     parts: list[str] = []
     for line in text.splitlines():
-        kept = re.sub(r"(?<![,;:]) ", "\N{NO-BREAK SPACE}", line)
-        parts += textwrap.wrap(kept, max(width, 20), subsequent_indent="    ", break_on_hyphens=False)
-    return "\n".join(parts).replace("\N{NO-BREAK SPACE}", " ")
+        parts += _folded_line(line, max(width, 20))
+    return "\n".join(parts).replace(_GLUE, " ")
+
+
+def _folded_line(line: str, width: int) -> list[str]:
+    room = width - len(_INDENT)
+    kept = re.sub(r"(?<![,;:]) ", _GLUE, line)
+    if any(len(part) > room for part in kept.split(" ")):
+        kept = COMMAND.sub(lambda found: found[0].replace(" ", _GLUE) if len(found[0]) <= room else found[0], line)
+    return textwrap.wrap(kept, width, subsequent_indent=_INDENT, break_on_hyphens=False)
+
+
+_INDENT, _GLUE = "    ", "\N{NO-BREAK SPACE}"
 
 
 # -- screens ------------------------------------------------------------------------------------------------------

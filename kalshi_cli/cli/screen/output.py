@@ -190,7 +190,7 @@ def wrap(line: str, width: int) -> str:
     """
     if not 0 < width < len(line):
         return line
-    whole = _COMMAND.sub(lambda command: command[0].replace(" ", _GLUE), line)
+    whole = COMMAND.sub(lambda command: command[0].replace(" ", _GLUE), line)
     indent = line[: len(line) - len(line.lstrip(" "))]
     wrapped = textwrap.wrap(
         whole, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False,
@@ -199,7 +199,7 @@ def wrap(line: str, width: int) -> str:
     return "\n".join(wrapped).replace(_GLUE, " ")
 
 
-_COMMAND, _GLUE = re.compile("`[^`]*`|(?<=: )kalshi .*$"), "\0"
+COMMAND, _GLUE = re.compile("`[^`]*`|(?<=: )kalshi .*$"), "\0"
 """A command in a sentence or at its end, and the sign for its spaces, which no line contains."""
 
 

@@ -107,11 +107,15 @@ def count_closings(entries: Iterable[LedgerEntry], since: Ts) -> tuple[int, int]
     results: dict[tuple[str, str], int] = {}
     for entry, gained, fees, is_closing in _booked(Ledger(), entries):
         if is_closing and entry.ts >= since:
-            name = (entry.order_id or entry.trade_id) if isinstance(entry, Fill) else ""
-            key = (entry.ticker, name)
+            key = closing_key(entry)
             results[key] = results.get(key, 0) + gained - fees
     won = sum(result > 0 for result in results.values())
     return won, len(results) - won
+
+
+def closing_key(entry: LedgerEntry) -> tuple[str, str]:
+    """Return what an entry counts with as one close: the fills of one order, or the settlements of one market."""
+    return entry.ticker, (entry.order_id or entry.trade_id) if isinstance(entry, Fill) else ""
 
 
 def curve(

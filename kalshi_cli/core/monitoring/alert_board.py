@@ -392,10 +392,11 @@ class Board:
         return notices
 
     def _is_back(self, code: str, fresh: Collection[Incident], now: Ts) -> bool:
-        """Return whether a critical incident returned that cannot wait for the window.
+        """Return whether a critical incident is new or returned and cannot wait for the window.
 
-        At most MAX_REPEAT_ALERTS per code and window; always for halts and for automatic stops, which only the user
-        ends.
+        At most MAX_REPEAT_ALERTS that returned per code and window; always for halts and for automatic stops, which
+        only the user ends. The window of such a stop can be that of an event of the same code: a guard that tripped
+        during another halt.
         """
         back = [matter for matter in fresh if matter.has_returned and matter.tier == "critical"]
         retold = [
@@ -403,7 +404,7 @@ class Board:
             for matter in self.matters[code].values()
             if matter.has_returned and matter.is_known and now - (matter.told or 0) < self._policy.group_ms
         ]
-        is_always = code in incidents.NOTIFY_EVERY_TIME or any(matter.source in (HALT, REDUCING) for matter in back)
+        is_always = code in incidents.NOTIFY_EVERY_TIME or any(matter.source in (HALT, REDUCING) for matter in fresh)
         return is_always or (bool(back) and len(retold) < incidents.MAX_REPEAT_ALERTS)
 
     def _tell_resolved(self, code: str, now: Ts, *, is_open: bool) -> list[Notice]:

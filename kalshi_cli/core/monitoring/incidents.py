@@ -34,6 +34,9 @@ ENDS: dict[str, tuple[str, ...]] = {
 UNCONFIRMED = "ORDER_UNKNOWN"
 """The code that ends as soon as the state file knows what became of the order that is its subject."""
 
+UNCONFIRMED_LONG = "ORDER_UNKNOWN_LONG"
+"""The code of a loop's event that an order stayed unconfirmed: not sent any more where its outcome is known."""
+
 CONDITION_CODES = {UNCONFIRMED, *(ended for codes in ENDS.values() for ended in codes)}
 
 PAUSES = ("EXCHANGE_PAUSED", "TRADING_PAUSED")

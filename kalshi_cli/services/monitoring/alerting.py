@@ -29,6 +29,7 @@ from kalshi_cli.core.monitoring.incidents import (
     LOOP,
     REDUCING,
     UNCONFIRMED,
+    UNCONFIRMED_LONG,
     AlertPolicy,
     AlertSilence,
     Incident,
@@ -239,6 +240,7 @@ class Alerting:
             self._day.tell(board, day, now)
             self._see_stops(board, now)
             board.confirmed(self._is_unconfirmed, now)
+            self._drop_known(board)
             board.observe("sinks", self._failing(), now)
             book.discard_orphaned(list(self.terms.sinks), Ts(now - self._policy.stale_ms), now)
             act(board, now)
@@ -295,6 +297,13 @@ class Alerting:
     def _is_unconfirmed(self, client_order_id: str) -> bool:
         order = self.store.order(client_order_id)
         return order is not None and order.status in UNCONFIRMED_STATUSES
+
+    def _drop_known(self, board: Board) -> None:
+        """Discard waiting events about an unconfirmed order whose outcome is known by now: it is no longer true."""
+        for event in list(board.matters.get(UNCONFIRMED_LONG, {}).values()):
+            order = self.store.order(event.subject) if event.untold and not event.lasts else None
+            if order is not None and order.status not in UNCONFIRMED_STATUSES:
+                board.put(replace(event, untold=0, hushed=event.hushed + event.untold))
 
     def _failing(self) -> list[Breach]:
         return [

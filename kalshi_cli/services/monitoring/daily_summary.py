@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -10,7 +10,16 @@ import msgspec
 
 from kalshi_cli.base.units import Money, Qty, Ts, pluralize, show_money, show_price, show_qty
 from kalshi_cli.core.account.ledger import Ledger
-from kalshi_cli.core.account.pnl import LedgerEntry, build_ledger, closes, group_by, sort_by_time, total
+from kalshi_cli.core.account.pnl import (
+    LedgerEntry,
+    build_ledger,
+    closes,
+    closing_key,
+    count_closings,
+    group_by,
+    sort_by_time,
+    total,
+)
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.order_terms import OwnTerms, own_terms
 from kalshi_cli.core.model.orders import Fill
@@ -35,17 +44,32 @@ def fill_alerts(
     """Return alerts for the entries booked after `begin`: trades if a channel receives them, and gains of `big_win`."""
     fills, settlements = book.fills_after(begin, limit), book.settlements_after(begin, limit)
     found = _trades(book, fills) if is_heard else []
-    if big_win is not None:
-        gains: dict[str, list[tuple[LedgerEntry, Money | None]]] = {}
-        booked: list[LedgerEntry] = [*fills, *settlements]
-        for entry in booked:
-            if entry.ticker not in gains:
-                gains[entry.ticker] = result_of_close(book.entries_of(entry.ticker))
-            won = sum(gain or 0 for each, gain in gains[entry.ticker] if each == entry)
-            if won >= big_win > 0:
-                text = f"{'settled' if isinstance(entry, Settlement) else 'closed'}, gain {show_money(Money(won))}"
-                found.append(AlertRaised(entry.ts, "info", "BIG_WIN", entry.ticker, f"{text} after its fee"))
+    if big_win is not None and big_win > 0:
+        found += _big_wins(book, [*fills, *settlements], big_win)
     return found
+
+
+def _big_wins(book: AlertStore, booked: Sequence[LedgerEntry], big_win: Money) -> Iterator[AlertRaised]:
+    """Yield an alert for each closing order or settlement whose gain reaches `big_win` with these new entries.
+
+    The fills of an order count together, also those of earlier looks: a close often trades in many small steps.
+    """
+    gains: dict[str, list[tuple[LedgerEntry, Money | None]]] = {}
+    steps: dict[tuple[str, str], list[LedgerEntry]] = {}
+    for entry in booked:
+        steps.setdefault(closing_key(entry), []).append(entry)
+    for key, step in steps.items():
+        ticker, last = key[0], max(step, key=lambda entry: entry.ts)
+        if ticker not in gains:
+            gains[ticker] = result_of_close(book.entries_of(ticker))
+        own = [(entry, gain or 0) for entry, gain in gains[ticker] if closing_key(entry) == key]
+        before = sum(gain for entry, gain in own if entry.ts <= last.ts and entry not in step)
+        won = before + sum(gain for entry, gain in own if entry in step)
+        if before < big_win <= won:
+            is_paid, are_several = isinstance(last, Settlement), len(own) > 1
+            text = f"{'settled' if is_paid else 'closed'}, gain {show_money(Money(won))}"
+            fees = "after the fees of its fills so far" if are_several and not is_paid else "after its fee"
+            yield AlertRaised(last.ts, "info", "BIG_WIN", ticker, f"{text} {fees}")
 
 
 def result_of_close(entries: Iterable[LedgerEntry]) -> list[tuple[LedgerEntry, Money | None]]:
@@ -148,19 +172,14 @@ class DailySummary:
         moved = {entry.ticker for entry in entries if entry.ts >= since}
         if not moved:
             return None
-        gains = [
-            gain
-            for ticker in moved
-            for entry, gain in result_of_close(each for each in entries if each.ticker == ticker)
-            if gain is not None and entry.ts >= since
-        ]
+        won, lost = count_closings(entries, since)
         day = total(group_by(entries, {}, lambda ticker, _: ticker, since=since).values())
         held = sum(1 for position in build_ledger(entries).positions.values() if position.qty)
         trades = sum(1 for entry in entries if entry.ts >= since and isinstance(entry, Fill))
-        won = f"{sum(gain > 0 for gain in gains)} of {len(gains)} closing trades won" if gains else "no closing trades"
+        closed = f"{won} of {pluralize(won + lost, 'closing order')} won" if won + lost else "no closing orders"
         text = (
             f"realized {show_money(Money(day.realized - day.fees))} after fees of {show_money(day.fees)}, "
-            f"{pluralize(trades, 'trade')}, {won}, {pluralize(held, 'open position')}"
+            f"{pluralize(trades, 'trade')}, {closed}, {pluralize(held, 'open position')}"
         )
         date = datetime.fromtimestamp(since / 1000, self._zone).date().isoformat()
         return AlertRaised(until, "info", "DAILY_SUMMARY", date, text)

@@ -9,9 +9,8 @@ from typing import Protocol
 import msgspec
 
 from kalshi_cli.base.errors import CredentialsError, KalshiError, OutcomeUnknownError, ReadOnlyError, StateFileError
-from kalshi_cli.base.units import Ts, format_ts, pluralize, show_price, show_qty
+from kalshi_cli.base.units import Ts, format_ts, pluralize
 from kalshi_cli.core.account.reconciliation import provable_at
-from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.monitoring.error_check import ALL_CANCELED
 from kalshi_cli.exchange.rest.rate_limits import Priority
@@ -126,7 +125,7 @@ def describe_resting(resources: Resources, scope: cancel.CancelScope) -> list[st
     except KalshiError as error:
         return [f"the resting orders could not be listed ({error.message}); all of them will be canceled"]
     lines = [f"{pluralize(len(found), 'resting order')} will be canceled"]
-    lines += [f"  {describe_order(order)}" for order in found[:MAX_SHOWN]]
+    lines += [f"  {describe_order(order)}" for order in cancel.with_typed(resources, found[:MAX_SHOWN])]
     if len(found) > MAX_SHOWN:
         lines.append(f"  and {len(found) - MAX_SHOWN} more")
     return lines
@@ -148,10 +147,9 @@ def left_here(resources: Resources) -> str:
 
 
 def describe_order(order: Order) -> str:
-    """Return the terms of an order and the id by which the exchange's web site and API know it."""
-    action = "buy" if order.side is BID else "sell"
+    """Return the terms of an order as typed, and the id by which the exchange's web site and API know it."""
     known = order.order_id or f"no exchange id, client order id {order.client_order_id}"
-    return f"{order.ticker} {action} {show_qty(order.remaining)} YES at {show_price(order.price)} ({known})"
+    return f"{order.ticker} {order.terms(None).text(order.remaining)} ({known})"
 
 
 class Interrupts(Protocol):

@@ -34,6 +34,7 @@ from kalshi_cli.services.orders.cancel import failure as cancel_failure
 from kalshi_cli.services.orders.order_effect import best_for, sale_phrase
 from kalshi_cli.services.orders.place import OrderEntry, OrderProposal
 from kalshi_cli.services.resources import Resources
+from kalshi_cli.services.trading.refusals import SEVERAL_BLOCKED
 from kalshi_cli.services.trading.stop_signals import in_flight
 from kalshi_cli.views.row import own_price
 
@@ -487,7 +488,9 @@ def _words(closing: CloseResult, qty: Qty) -> str:
 def _joined_hints(errors: Sequence[KalshiError], *, was_sent: bool) -> str:
     """Return each remedy once; "nothing was sent" comes last, and only where that is true of all positions."""
     remedies: dict[str, None] = {}
+    is_shared = sum(error.code == "NOT_CLOSING" for error in errors) > 1
     for error in errors:
-        remedies |= dict.fromkeys(part for part in error.hint.split("; ") if part)
+        hint = SEVERAL_BLOCKED if is_shared and error.code == "NOT_CLOSING" else error.hint
+        remedies |= dict.fromkeys(part for part in hint.split("; ") if part)
     is_claimed = remedies.pop(NOTHING_SENT, True) is None
     return "; ".join([*remedies, *([NOTHING_SENT] if is_claimed and not was_sent else [])])

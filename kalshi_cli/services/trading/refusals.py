@@ -118,6 +118,12 @@ NEVER_THERE: dict[str, type[KalshiError]] = {
 WHERE_LIMITS_ARE = "`kalshi config path` names the file of the limits"
 """The end of each hint that names a setting."""
 
+SEVERAL_BLOCKED = (
+    "your open orders close them too; `kalshi pause` makes a running loop cancel its orders, "
+    "`kalshi cancel-all --no-halt` cancels all; then close again"
+)
+"""The hint of several positions refused with NOT_CLOSING."""
+
 _HINTS = {
     "HALTED": "trading is halted; see `kalshi status`, then run `kalshi resume --reason TEXT`",
     "REDUCING": "only orders that reduce a position are accepted; see `kalshi status`",

@@ -54,6 +54,13 @@ def test_a_live_order_on_file_is_named(exchange: Served, home: Path, words: tupl
     is_in_doubt(without_its_key(exchange, *words), text)
 
 
+def test_a_live_order_of_no_is_named_as_typed(exchange: Served, home: Path) -> None:
+    words = ("--side", "no", "--action", "buy", "--count", "2", "--price", "0.41")
+    assert program("order", "place", TWO_SIDED, *words, "--json").code == 0
+    text = f"1 order of the state file may be live: {TWO_SIDED} buy 2 NO at $0.41 ("
+    is_in_doubt(without_its_key(exchange), text)
+
+
 def test_a_loop_that_runs_may_have_orders(exchange: Served, home: Path) -> None:
     with lock(home / "trade.lock", SystemClock()):
         is_in_doubt(without_its_key(exchange), "a loop is running (pid ")

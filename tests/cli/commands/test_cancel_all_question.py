@@ -74,6 +74,13 @@ def test_a_no_cancels_nothing_and_leaves_the_halt(
     assert "kalshi resume --reason TEXT" in ended.err
 
 
+def test_the_question_names_an_order_of_no_as_typed(prod: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("--side", "no", "--action", "buy", "--count", "2", "--price", "0.41", "--yes")
+    assert program("order", "place", TWO_SIDED, *words, "--json").code == 0
+    typed(monkeypatch, prod, "n\n")
+    assert f"  {TWO_SIDED} buy 2 NO at $0.41 (" in program("cancel-all", "--json").err
+
+
 def test_a_yes_cancels_everything(prod: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     keyboard = typed(monkeypatch, prod, "y\n")
     ended = program("cancel-all", "--json")

@@ -540,6 +540,27 @@ def test_a_part_that_is_wider_than_the_screen_loses_nothing() -> None:
     assert "".join(words.split()) == f"HALTED,{'x' * 70}forareason:resume"
 
 
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_sentence_that_is_wider_than_the_screen_breaks_between_words_and_keeps_its_commands_whole(width: int) -> None:
+    line = (
+        "  REDUCE-ONLY: API_GUARD: Lost $9.01 today; the limit is $9.00 (risk.max_daily_loss) and strategies send "
+        "closing orders. If `kalshi exchange` and `kalshi order reconcile` succeed, run: `kalshi resume --reason TEXT`"
+    )
+    lines = folded(line, width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert " ".join(line.strip() for line in lines) == line.strip()
+    for command in ("`kalshi exchange`", "`kalshi order reconcile`", "`kalshi resume --reason TEXT`"):
+        assert any(command in line for line in lines)
+
+
+def test_a_command_that_is_wider_than_the_screen_is_broken_between_words() -> None:
+    assert folded("  refused: `kalshi resume --reason TEXT --reset-groups`", 30).splitlines() == [
+        "  refused: `kalshi resume",
+        "    --reason TEXT",
+        "    --reset-groups`",
+    ]
+
+
 def test_a_hint_of_several_rows_is_told_once(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -553,6 +553,15 @@ def test_a_stop_that_comes_back_soon_after_a_resume_is_told_again_and_resolved_o
     assert desk.later(1) == [f"resolved {code} account 1"]
 
 
+def test_a_stop_is_sent_at_once_in_the_window_of_an_earlier_event_of_its_code(desk: Desk) -> None:
+    desk.stops("CANCEL_ALL")
+    assert desk.happens("API_GUARD", "requests", "critical") == ["event API_GUARD requests 1"]
+    desk.later(MINUTE)
+    desk.board.resumed(desk.now)
+    assert desk.stops("API_GUARD", REDUCING) == ["firing API_GUARD account 1"]
+    assert desk.stops("API_GUARD", REDUCING) == []
+
+
 def test_a_stop_that_another_one_replaced_still_holds(desk: Desk) -> None:
     desk.stops("DAILY_LOSS", REDUCING)
     assert desk.stops("CANCEL_ALL") == ["firing CANCEL_ALL account 1"]

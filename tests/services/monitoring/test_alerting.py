@@ -626,6 +626,21 @@ def test_an_order_that_is_known_by_now_is_not_told_as_unconfirmed_and_blocks_no_
     assert desk.tell() == ["[sim] RESOLVED WARNING ORDER_UNKNOWN long"]
 
 
+def test_an_event_that_waits_for_its_window_is_not_sent_once_the_order_is_known(desk_of: Open) -> None:
+    desk = desk_of()
+    for name in ("first", "soon", "long"):
+        desk.store.record(SubmitOrder(sent(name, "KXA", 0)))
+    desk.record("ORDER_UNKNOWN_LONG", "first", "critical")
+    assert desk.tell() == ["[sim] CRITICAL ORDER_UNKNOWN_LONG first"]
+    desk.record("ORDER_UNKNOWN_LONG", "soon", "critical")
+    desk.record("ORDER_UNKNOWN_LONG", "long", "critical")
+    assert desk.tell() == [], "they wait for the window"
+    desk.store.record(OrderChanged(replace(sent("soon", "KXA", 0), status=OrderStatus.NEVER_ARRIVED)))
+    desk.clock.advance(300)
+    assert desk.tell() == ["[sim] CRITICAL ORDER_UNKNOWN_LONG long"]
+    assert desk.receiver.taken[-1][1].subjects == ("long",)
+
+
 @pytest.mark.parametrize(("policy", "severity"), [("none", "critical"), ("pause", "warning"), ("pause", "unknown")])
 def test_nothing_else_stops_trading(desk_of: Open, policy: str, severity: str) -> None:
     desk = desk_of(on_critical=policy)

@@ -395,6 +395,21 @@ def test_the_error_says_what_was_sold_and_why_each_other_position_is_left(sim: S
     assert error.hint == f"check `kalshi orderbook {TICKER}`", "something was sent"
 
 
+def test_several_positions_that_own_orders_block_have_one_hint(sim: Simulation) -> None:
+    for ticker in (TICKER, OTHER):
+        hold(sim, 10, ticker=ticker)
+        sim.market(40, 44, ticker=ticker)
+        sim.quote(ASK, 60, 1, who="alice", ticker=ticker)
+    closer = desk(sim)
+    error = failure(closer.close(closer.plans()))
+    assert isinstance(error, RefusedError)
+    assert error.code == "NOT_CLOSING"
+    assert error.hint == (
+        "your open orders close them too; `kalshi pause` makes a running loop cancel its orders, "
+        "`kalshi cancel-all --no-halt` cancels all; then close again"
+    )
+
+
 def test_each_reason_and_each_remedy_is_named_where_nothing_was_sold(sim: Simulation) -> None:
     hold(sim, 30)
     hold(sim, 10, ticker=OTHER)

@@ -43,12 +43,14 @@ def desk_of(tmp_path: Path) -> Iterator[Open]:
 _trades = count(1)
 
 
-def fill(desk: AlertProgram, side: Side, price: int, qty: int, ticker: str = "KXA", ts: Ts | None = None) -> None:
+def fill(
+    desk: AlertProgram, side: Side, price: int, qty: int, ticker: str = "KXA", ts: Ts | None = None, order_id: str = ""
+) -> None:
     number = next(_trades)
     desk.store.record(
         FillBooked(
             Fill(
-                trade_id=f"t{number}", order_id=f"o{number}", ticker=ticker, side=side, price=cents(price),
+                trade_id=f"t{number}", order_id=order_id or f"o{number}", ticker=ticker, side=side, price=cents(price),
                 qty=contracts(qty), fee=Money(70_000), is_taker=True, ts=ts or desk.clock.now(),
             )
         )
@@ -133,6 +135,35 @@ def test_a_closing_trade_that_brings_enough_is_a_big_win(desk_of: Open) -> None:
     fill(desk, ASK, 95, 10)
     assert "[sim] INFO BIG_WIN KXA" in desk.tell()
     assert texts(desk, "BIG_WIN") == ["closed, gain $5.43 after its fee"]
+
+
+def test_the_fills_of_a_closing_order_are_one_win_and_told_once(desk_of: Open) -> None:
+    desk = desk_of(big_win=dollars(5))
+    fill(desk, BID, 40, 40)
+    fill(desk, ASK, 60, 10, order_id="close")
+    fill(desk, ASK, 60, 10, order_id="close")
+    desk.tell()
+    assert texts(desk, "BIG_WIN") == [], "3.86 are not enough"
+    fill(desk, ASK, 60, 10, order_id="close")
+    desk.tell()
+    assert texts(desk, "BIG_WIN") == ["closed, gain $5.79 after the fees of its fills so far"]
+    desk.clock.advance(6 * 3_600)
+    fill(desk, ASK, 60, 10, order_id="close")
+    desk.tell()
+    assert len(texts(desk, "BIG_WIN")) == 1
+
+
+def test_the_summary_counts_the_fills_of_a_closing_order_once(desk_of: Open) -> None:
+    desk = desk_of()
+    desk.tell()
+    fill(desk, BID, 40, 20)
+    fill(desk, ASK, 60, 10, order_id="close")
+    fill(desk, ASK, 60, 10, order_id="close")
+    desk.tell()
+    desk.clock.advance(DAY_MS / 1_000)
+    desk.tell()
+    (text,) = texts(desk, "DAILY_SUMMARY")
+    assert "3 trades, 1 of 1 closing order won, 0 open positions" in text
 
 
 def test_a_settlement_can_be_one_too_and_only_the_first_time_it_is_read(desk_of: Open) -> None:
@@ -221,7 +252,7 @@ def test_after_a_trading_day_there_is_one_summary_of_it(desk_of: Open) -> None:
     desk.tell()
     desk.clock.advance(DAY_MS / 1_000)
     desk.tell()
-    text = "realized $1.22 after fees of $0.28, 4 trades, 1 of 2 closing trades won, 2 open positions"
+    text = "realized $1.22 after fees of $0.28, 4 trades, 1 of 2 closing orders won, 2 open positions"
     assert texts(desk, "DAILY_SUMMARY") == [text]
     desk.tell()
     desk.clock.advance(DAY_MS / 1_000)

@@ -203,10 +203,18 @@ def loop_view(
         feed_lag_ms=feed_lag_ms,
         waiting=TruncatableText(engine.hooks.waiting) if engine.hooks.waiting else None,
         denied=dict(sorted(engine.tally.denied.items())),
-        problem=None,
+        problem=_unreadable(engine.state.blind_since),
         attention=TruncatableText(NO_STRATEGY) if 0 < len(engine.strategies) == len(engine.failed) else None,
         **_halt_fields(halt),
     )
+
+
+def _unreadable(blind_since: Ts | None) -> TruncatableText | None:
+    """Return that a loop cannot read the account, and since when; None while it can."""
+    if blind_since is None:
+        return None
+    since = format_clock(blind_since)
+    return TruncatableText(f"BLIND: the account has been unreadable since {since}; nothing watches its resting orders")
 
 
 def follow(resources: Resources, home: Home | None, tickers: tuple[str, ...]) -> Iterator[LiveEvent]:

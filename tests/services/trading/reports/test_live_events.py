@@ -13,6 +13,7 @@ import pytest
 from support.fault_proxy import Fault, fault_proxy
 from support.served import ME, TWO_SIDED, Served, eventually, finish, said, start
 from support.simulation import T0, Simulation
+from support.trading import TradingSession
 from support.values import make_fill
 
 from kalshi_cli import Kalshi
@@ -22,6 +23,7 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars, format_price
 from kalshi_cli.core.account.pnl import build_ledger
 from kalshi_cli.core.model.effects import FillBooked, SettlementBooked
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.positions import Settlement
@@ -33,12 +35,15 @@ from kalshi_cli.services.trading.reports.live_events import (
     UnconfirmedCash,
     account_event,
     encode_part,
+    loop_view,
     recent_fills,
     recent_settlements,
     top_rows,
 )
+from kalshi_cli.services.trading.reports.run_summary import RunPlan
+from kalshi_cli.store.records import Halt
 from kalshi_cli.tui.picture import STALE_S
-from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.formats import TruncatableText, format_clock
 from kalshi_cli.views.live import LiveEvent, RecentAlertRow
 
 
@@ -157,6 +162,27 @@ def test_only_the_settlements_of_the_last_day_are_shown_each_market_with_its_las
     rows = recent_settlements((paid(Ts(0), contracts(5)), first, amended), build_ledger(()), Ts(90_000_000))
     assert [row.result for row in rows] == ["no"]
     assert recent_settlements((paid(Ts(0), contracts(5)),), build_ledger(()), Ts(90_000_000)) == ()
+
+
+def test_a_loop_that_cannot_read_the_account_says_so(sim: Simulation) -> None:
+    engine = TradingSession(sim).engine
+    plan = RunPlan(
+        run_id="r", pid=1, strategy="s", env="sim", mode="sim", words="", markets=1, duration_s=None,
+        status_every_s=60, stop_budget_s=10,
+    )  # fmt: skip
+
+    def problem() -> str | None:
+        active = Halt(TradingState.ACTIVE, "", "", Ts(0))
+        return loop_view(
+            engine, plan, active, sim.clock.now(), started=T0, cycles=1, feed_age_s=None, feed_lag_ms=None
+        ).problem
+
+    assert problem() is None
+    engine.state.blind_since = T0
+    said = f"BLIND: the account has been unreadable since {format_clock(T0)}; nothing watches its resting orders"
+    assert problem() == said
+    engine.state.blind_since = None
+    assert problem() is None
 
 
 def test_an_exchange_that_cannot_be_reached_is_said(exchange: Served) -> None:
