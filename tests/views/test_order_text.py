@@ -38,8 +38,8 @@ def new_order(row: OrderRow, *, closing: int) -> NewOrderView:
     return NewOrderView(
         **asdict(row),
         cost=Money(0),
-        max_fees=MaxMoney(0),
-        max_loss=MaxMoney(0),
+        max_fees=MaxMoney(Money(0)),
+        max_loss=MaxMoney(Money(0)),
         max_payout=Money(0),
         closing=contracts(closing),
         proceeds=Money(0),
@@ -88,7 +88,7 @@ def test_a_close_says_its_proceeds_and_its_profit_or_loss() -> None:
         fees=Money(45_000),
         detail=None,
         proceeds=dollars("0.93"),
-        net=SignedMoney(-105_000),
+        net=SignedMoney(Money(-105_000)),
     )
     assert (
         close_sentence(row)

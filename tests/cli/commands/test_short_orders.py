@@ -258,6 +258,12 @@ def test_an_own_order_in_the_way_is_named_in_its_own_terms(exchange: Served) -> 
     order_id = program("order", "list", "--json").json[0]["order_id"]
     assert f"order {order_id[:8]} (" in plain(ended.err), "short, as `order list` shows it"
     assert f"(buy 10 NO {TWO_SIDED} at $0.54)" in plain(ended.err)
+    assert f"cancel that order first: `kalshi cancel {order_id[:8]}`" in plain(ended.err)
+
+
+def test_reduce_only_without_its_time_in_force_says_which_one_it_needs(exchange: Served) -> None:
+    ended = program("sell", TWO_SIDED, "5", "@0.41", "--reduce-only")
+    assert (ended.code, "--reduce-only goes with --tif ioc" in plain(ended.err)) == (3, True), ended.err
 
 
 def test_a_closing_sale_is_limited_in_count_only_and_the_refusal_says_how_to_close(
@@ -381,7 +387,11 @@ def test_a_mistyped_order_is_refused_with_the_way_to_type_it(
 def test_a_series_or_an_event_in_place_of_a_market_leads_to_its_markets(exchange: Served) -> None:
     assert "kalshi markets --series KXRAIN" in program("buy", "KXRAIN", "5", "@0.41").err
     assert "kalshi markets --event KXRAIN-40JAN01" in program("market", "KXRAIN-40JAN01").err
-    assert "--event" not in program("market", "KXRAIN-40JAN01-T9.0").err
+    mistyped = program("market", "KXRAIN-40JAN01-T9.0").err
+    assert "--event" not in mistyped
+    assert "`kalshi event KXRAIN-40JAN01` lists the markets of its event" in mistyped
+    assert program("event", "KXRAIN-40JAN01").code == 0
+    assert "kalshi event" not in program("market", "KXRAIN-40JAN01-T9;0").err, "no ticker"
 
 
 def test_an_order_for_no_keeps_its_words_on_a_terminal_and_json_has_those_of_the_exchange(exchange: Served) -> None:
