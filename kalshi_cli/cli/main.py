@@ -8,7 +8,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from errno import EBADF
 from functools import cache
 from importlib import import_module
@@ -25,6 +24,7 @@ from kalshi_cli.base.text import conceal_key, holds_private_key, one_line, redac
 from kalshi_cli.cli.global_options import GlobalOptions
 from kalshi_cli.cli.options import HelpGroup
 from kalshi_cli.cli.screen.output import STDOUT, close_out, flush_out, set_fields, set_quiet, warn, write_out
+from kalshi_cli.cli.unknown_options import option_hint
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Get started": {
@@ -425,7 +425,7 @@ def _usage(error: Any) -> UsageError:
     message = (error.message if near else error.format_message()).rstrip(".")
     for kind, plain in _NUMBERS:
         message = message.removesuffix(kind) + plain if message.endswith(kind) else message
-    hint = _option_hint(getattr(error, "option_name", ""), near) or f"see `{path} -h`"
+    hint = option_hint(path, getattr(error, "option_name", ""), near) or f"see `{path} -h`"
     if path in _EXTRA_WORDS and (extra := re.search(r"extra argument(?:\(s\))? \(([^\s)]+)\)", message)):
         hint = _EXTRA_WORDS[path].format(extra[1])
     return UsageError(
@@ -439,26 +439,6 @@ _EXTRA_WORDS = {
     "kalshi close": "to close a part, write `kalshi close TICKER --count {}`",
 }
 """The hint of a word too many, by command."""
-
-_OTHER_OPTIONS = {
-    "--today": "use --since with today's date, such as --since 2026-11-01, or --since 24h",
-    "--limit": "this list has no limit; choose with --ticker, --event or --status where the command has them",
-}
-"""The hints of options that only other commands have, or none."""
-
-_FIELD_OPTIONS = frozenset({"--columns", "--jq", "--query"})
-"""Options of other programs that choose fields."""
-
-
-def _option_hint(typed: str, near: Sequence[str] | None) -> str:
-    """Return what to write instead of an unknown option; nothing if no option is close."""
-    if typed in _FIELD_OPTIONS:
-        return "choose fields with --fields, such as `--json --fields ticker,yes_bid`"
-    names = {name.lstrip("-"): name for name in near or ()}  # the dashes alone would make short names similar
-    similar = get_close_matches(typed.lstrip("-"), names, 1)
-    if typed in _OTHER_OPTIONS and typed.lstrip("-") not in names:
-        return _OTHER_OPTIONS[typed]
-    return f"did you mean {names[similar[0]]}?" if similar else ""
 
 
 def _trace(error: Exception) -> str:

@@ -406,7 +406,7 @@ class HelpGroup(TyperGroup):
         if args[0] not in names and not args[0].startswith("-") and not ctx.resilient_parsing:
             raise UsageError(
                 f"Unknown command: {ctx.command_path} {args[0]}",
-                hint=hint_for(ctx.command_path, args[0], names) or self._known_names(ctx, names),
+                hint=hint_for(ctx.command_path, args, names) or self._known_names(ctx, names),
             )
         return super().resolve_command(ctx, args)
 

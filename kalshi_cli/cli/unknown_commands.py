@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 
 from kalshi_cli.base.errors import ExitCode
@@ -55,8 +55,11 @@ def _means_stop(typed: str, names: Collection[str]) -> bool:
     return not stops.isdisjoint(get_close_matches(typed, sorted(stops.union(names)), 1, cutoff=0.75))
 
 
-def hint_for(path: str, typed: str, names: Collection[str]) -> str:
-    """Return the hint for a name that is not among the commands below `path`; "" if none is near."""
+def hint_for(path: str, words: Sequence[str], names: Collection[str]) -> str:
+    """Return the hint where the first of `words` is not among the commands below `path`; "" if none is near."""
+    typed = words[0]
+    if typed == "help" and len(words) > 1 and words[1] in names:
+        return f"did you mean `{path} {words[1]} -h`?"
     if _means_stop(typed.lower(), names):
         return STOP_HINT
     name = f"{path} {typed}".partition(" ")[2]

@@ -378,10 +378,8 @@ class TopApp(OrderedKeysApp):
     def action_cancel(self) -> None:
         """Cancel the selected order after showing it; on a market page all orders of the market."""
         row = self._selected()
-        if row is None:
-            return
-        ids = [row.order_id] if row.order_id else self._orders_of(row.ticker)
-        if not ids:
+        ids = [] if row is None else [row.order_id] if row.order_id else self._orders_of(row.ticker)
+        if row is None or not ids:
             is_page = isinstance(self.screen, MarketPage)
             words = "No live orders in this market" if is_page else "Select an order to cancel: 2, then the arrow keys"
             self._tell(words, is_error=False)
@@ -402,6 +400,8 @@ class TopApp(OrderedKeysApp):
         row = self._selected()
         if row is not None and row.ticker:
             self._do(f"close {row.ticker}", lambda kalshi: close_plan(kalshi, row.ticker), orders, key="x")
+        else:
+            self._tell("Select a position to close: 1, then the arrow keys", is_error=False)
 
     def action_lock(self) -> None:
         """Lock the selected market for an hour."""

@@ -8,6 +8,7 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
+from kalshi_cli.base.text import safe_text
 from kalshi_cli.tui import picture
 from kalshi_cli.views.live import LiveEvent
 
@@ -39,6 +40,7 @@ class ListPanel(Static, can_focus=True):
         self._key: tuple[str, str] | None = None
         self._shown: object = None
         self._is_read = False
+        self._words = ""
 
     @property
     def selected(self) -> picture.Row | None:
@@ -51,7 +53,7 @@ class ListPanel(Static, can_focus=True):
 
     def show(self, state: LiveEvent, words: str) -> None:
         """Show the rows of a state that contain the words; draw only what changed."""
-        self.rows = picture.matching(self.panel.rows(state), words)
+        self.rows, self._words = picture.matching(self.panel.rows(state), words), safe_text(words.strip(), 30)
         self._is_read = getattr(state, self.panel.name) is not None
         keys = [row.key for row in self.rows]
         if self._key is None and keys:
@@ -64,7 +66,7 @@ class ListPanel(Static, can_focus=True):
     def draw(self) -> None:
         """Draw the part of the list around the selected row."""
         width, height = self.content_size
-        shown = (self.rows, self.cursor, self._key, self.has_focus, width, height, self._is_read)
+        shown = (self.rows, self.cursor, self._key, self.has_focus, width, height, self._is_read, self._words)
         if width <= 0 or height <= 0 or shown == self._shown or not self.display:
             return
         self._shown = shown
@@ -74,8 +76,12 @@ class ListPanel(Static, can_focus=True):
         first = max(0, min(self.cursor - room // 2, len(self.rows) - room))
         selected = self.cursor - first if self.has_focus and self.selected is not None else None
         panel = self.panel if self._is_read else self.panel._replace(empty="Not read yet")
+        if self._is_read and self._words:
+            panel = panel._replace(empty=f"No rows here contain: {self._words}. Esc shows all rows")
         lines = picture.list_lines(panel, self.rows[first : first + room], width, selected)
         place = f"{self.cursor + 1}/{len(self.rows)}" if len(self.rows) > room else ""
+        if self._words and self.rows:
+            place = " ".join(filter(None, (f"only with {self._words}, Esc shows all", place)))
         self.border_subtitle = picture.below("" if texts else title, place, width) or None
         self.update(Text("\n", no_wrap=True).join([*lines, *texts]))
 

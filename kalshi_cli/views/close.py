@@ -56,7 +56,8 @@ class PlanRow(OutputRow, frozen=True, kw_only=True):
 class CloseRow(OutputRow, frozen=True, kw_only=True):
     """The result for a position: the contracts that were closed, and those that it still has.
 
-    `average_price` and `fees` are missing where the fills could not be read.
+    `proceeds` are before fees, and `net` is the profit or loss of the closed contracts after these fees. Both, as
+    `average_price` and `fees`, are missing where the fills could not be read; `net` also where the cost is unknown.
     """
 
     ticker: str
@@ -66,11 +67,14 @@ class CloseRow(OutputRow, frozen=True, kw_only=True):
     average_price: Price | None
     fees: Money | None
     detail: TruncatableText | None
+    proceeds: Money | None = None
+    net: SignedMoney | None = None
 
     named = names(
         ticker="plan.market.ticker", side="plan.outcome", average_price="own_average",
         detail="error.message",
     )  # fmt: skip
+    vital = ("closed", "left", "net")
 
 
 class FlattenView(CancelAllView, frozen=True, kw_only=True):

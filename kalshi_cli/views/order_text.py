@@ -9,7 +9,7 @@ from kalshi_cli.base.text import SHORT_ID_LENGTH
 from kalshi_cli.base.units import Qty, format_ts, pluralize, show_money, show_price, show_qty
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.views.close import CloseRow
-from kalshi_cli.views.orders import CancelAllView, ListedOrderRow, OrderChangeView, OrderRow
+from kalshi_cli.views.orders import CancelAllView, ListedOrderRow, NewOrderView, OrderChangeView, OrderRow
 from kalshi_cli.views.own_terms import HeldByMarket, OwnTerms, in_own_terms
 from kalshi_cli.views.plans import PlanOutcome
 
@@ -45,16 +45,31 @@ def closes_text(outcome: object) -> str:
 def close_sentence(row: CloseRow) -> str:
     """Return how much of a position was closed, in one sentence."""
     average = f" at {show_price(row.average_price)} on average" if row.average_price is not None else ""
-    return f"Closed {show_qty(row.closed)} {row.side.upper()} of {row.ticker}{average}, {show_qty(row.left)} left"
+    amounts = f" for {show_money(row.proceeds)}, fees {show_money(row.fees or 0)}" if row.proceeds is not None else ""
+    net = f", P&L {show_money(row.net, signed=True)} after fees" if row.net is not None else ""
+    closed = f"Closed {show_qty(row.closed)} {row.side.upper()} of {row.ticker}{average}{amounts}{net}"
+    return f"{closed}, {show_qty(row.left)} left"
 
 
 def order_sentence(order: OrderRow) -> str:
     """Return what happened to an order in one sentence."""
     average = f" at {show_price(order.average_fill_price)}" if order.average_fill_price is not None else ""
-    fees = f", fees {show_money(order.fees)}" if order.fees else ""
+    amounts = f" for {show_money(order.fill_amount)}, {_fees(order)}" if order.filled else ""
     ends = order.expires if order.status == "resting" else None
     expires = f", expires {show_times(format_ts(ends))}" if ends else ""
-    return f"{order_words(order)} is {order.status}: {_filled(order)}{average}{fees}{expires}"
+    return f"{order_words(order)} is {order.status}: {_filled(order)}{average}{amounts}{expires}"
+
+
+def _fees(order: OrderRow) -> str:
+    """Return the fees of the fills; with the total, where all of the order opens or all of it closes."""
+    fees = f"fees {show_money(order.fees)}"
+    if not isinstance(order, NewOrderView) or not order.fees:
+        return fees
+    if order.action == "buy" and not order.closing:
+        return f"{fees}, total {show_money(order.fill_amount + order.fees)}"
+    if order.action == "sell" and order.closing == order.count:
+        return f"{fees}, net {show_money(order.fill_amount - order.fees)}"
+    return fees
 
 
 def change_sentence(order: OrderChangeView) -> str:

@@ -10,7 +10,7 @@ from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.order_terms import BID, Side, typed_terms
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.views.formats import MaxMoney, ShortId, TruncatableText
-from kalshi_cli.views.row import Action, Outcome, OutputRow, names, own_price
+from kalshi_cli.views.row import Action, Outcome, OutputRow, names, own_amount, own_price
 
 
 class OrderRow(OutputRow, frozen=True, kw_only=True):
@@ -20,7 +20,8 @@ class OrderRow(OutputRow, frozen=True, kw_only=True):
     with the order. A command that reads gives the terms of the exchange: `side` is yes, and an order to buy NO at $0.62
     reads as one to sell YES at $0.38. `typed_side` is the side as typed, from the state file; null where the order was
     not typed here. The tables of `order list` and `order show` have the terms as typed, and of other orders those that
-    follow from the position. `updated` is when the order last changed, such as when it ended.
+    follow from the position. `updated` is when the order last changed, such as when it ended. `fill_amount` is the
+    price of all its fills together, before fees.
     """
 
     order_id: ShortId | None
@@ -45,6 +46,7 @@ class OrderRow(OutputRow, frozen=True, kw_only=True):
     exchange_index: int
     typed_side: Outcome | None = None
     updated: Ts | None = None
+    fill_amount: Money = Money(0)
 
     named = names(book_side="side", count="qty")
     shown: ClassVar[tuple[str, ...]] = (
@@ -64,6 +66,7 @@ def order_row(order: Order, typed: tuple[Outcome, Action] | None = None) -> Orde
         price=own_price(side, order.price),
         typed_side=order.outcome or None,
         average_fill_price=own_price(side, _per(order.fill_cost, order.filled)) if order.filled else None,
+        fill_amount=own_amount(side, order.fill_cost, order.filled),
     )
 
 

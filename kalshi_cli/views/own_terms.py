@@ -15,7 +15,7 @@ from kalshi_cli.base.units import Qty
 from kalshi_cli.core.model.order_terms import OwnTerms, fill_terms, own_terms, typed_terms
 from kalshi_cli.views.orders import OrderChangeView, OrderRow, QueueRow
 from kalshi_cli.views.portfolio import HoldingRow
-from kalshi_cli.views.row import own_price
+from kalshi_cli.views.row import own_amount, own_price
 
 __all__ = [
     "HeldByMarket",
@@ -54,6 +54,7 @@ def in_own_terms(order: R, held: HeldByMarket) -> R:
         action=terms.action,
         price=terms.price,
         average_fill_price=None if average is None else own_price("no", average),
+        fill_amount=own_amount("no", order.fill_amount, order.filled),
     )
     if isinstance(turned, OrderChangeView):
         return replace(turned, price_before=own_price("no", turned.price_before))

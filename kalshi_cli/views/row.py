@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Self, get_origin
 
 import msgspec
 
-from kalshi_cli.base.units import Price, Ts
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.core.model.order_terms import outcome_price
 from kalshi_cli.views.formats import ShortId, TruncatableText, inner_row, without_none
 
@@ -85,3 +85,8 @@ def _reader(path: str, kind: Any) -> Callable[[Any], Any]:
 def own_price(side: Outcome, price: Price) -> Price:
     """Return a YES price as the price of this side."""
     return outcome_price(side, price)
+
+
+def own_amount(side: Outcome, amount: Money, count: Qty) -> Money:
+    """Return the YES amount of this many contracts as the amount of this side."""
+    return amount if side == "yes" else Money(notional(ONE_DOLLAR, count) - amount)

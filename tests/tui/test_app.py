@@ -174,6 +174,25 @@ def test_keys_search_and_open_a_market(exchange: Served) -> None:
     on_screen(look)
 
 
+def test_a_filter_that_stays_is_shown_with_the_key_that_ends_it(exchange: Served) -> None:
+    exchange.trade_a_little()
+
+    async def look(app: TopApp, pilot: Pilot[None]) -> None:
+        positions = app.query_one("#positions", ListPanel)
+        everything = [row.ticker for row in positions.rows]
+        assert positions.border_subtitle is not None
+        assert "Esc" not in str(positions.border_subtitle)
+        await pilot.press("slash", *"t1.0", "enter")
+        await until(lambda: "only with t1.0, Esc shows all" in str(positions.border_subtitle), pilot)
+        await pilot.press("slash", *"xyz", "enter")
+        await until(lambda: "No rows here contain: xyz. Esc shows all rows" in shown(app), pilot)
+        await pilot.press("escape")
+        await until(lambda: [row.ticker for row in positions.rows] == everything, pilot)
+        assert "Esc" not in str(positions.border_subtitle)
+
+    on_screen(look)
+
+
 def test_a_key_and_y_cancel_the_selected_order_and_nothing_else(exchange: Served) -> None:
     exchange.trade_a_little()
 
@@ -272,6 +291,8 @@ def test_a_vanished_order_gives_its_place_to_no_other(exchange: Served) -> None:
         exchange.call(lambda: exchange.exchange.cancel(ME, first, exchange.clock.now()))
         await until(lambda: len(orders.rows) == 1, pilot)
         await pilot.press("c")
+        told = app.query_one("#said", Static)
+        await until(lambda: "Select an order to cancel: 2" in str(told.render()), pilot)
         await pilot.pause(1.0)
         assert [order_id for order_id, *_ in exchange.resting()] == [second]
         await pilot.press("home", "c")
@@ -699,6 +720,10 @@ def test_without_a_position_flatten_and_close_ask_nothing(exchange: Served) -> N
         await pilot.press("f")
         await until(lambda: "No open positions" in str(app._base.query_one("#said", Static).render()), pilot)
         await until(lambda: app.screen is app.screen_stack[0], pilot)
+        await pilot.press("1", "x")
+        await until(
+            lambda: "Select a position to close: 1" in str(app._base.query_one("#said", Static).render()), pilot
+        )
         await pilot.press("6", "x")
         await until(lambda: f"No open position in {FINE}" in str(app._base.query_one("#said", Static).render()), pilot)
         assert app.screen is app.screen_stack[0]

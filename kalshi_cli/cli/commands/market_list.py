@@ -20,6 +20,12 @@ OLD_MS = 86_400_000
 """A catalog older than a day misses new markets."""
 
 
+def none_found(search: str) -> str:
+    """Return the text of an empty list; after a search also how to find the market."""
+    ways = ". Check the spelling, or try one word; `kalshi series` lists the subjects" if search else ""
+    return f"No matching markets{ways}"
+
+
 def print_catalog_age(choice: MarketSelection[Any], search: str, now: Ts) -> None:
     """Print the source of the rows and its age, or how to create a catalog."""
     if choice.as_of is None:

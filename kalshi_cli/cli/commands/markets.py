@@ -64,7 +64,7 @@ def markets(
     kalshi markets --search "high temp" --closing-within 24h --json
     kalshi markets --all --format ndjson > markets.ndjson
     """
-    from kalshi_cli.cli.commands.market_list import print_catalog_age, shown_while_read
+    from kalshi_cli.cli.commands.market_list import none_found, print_catalog_age, shown_while_read
     from kalshi_cli.views.markets import CachedMarketRow, MarketRow
 
     most = None if everything else limit
@@ -78,9 +78,8 @@ def markets(
         now = kalshi.now
         print_catalog_age(found, search, now)
         kind = CachedMarketRow if offline else MarketRow
-        show_list(
-            ctx, kind, found.items, limit=most, more=LIMIT_OR_ALL, is_live=True, empty="No matching markets", now=now
-        )
+        empty = none_found(search)
+        show_list(ctx, kind, found.items, limit=most, more=LIMIT_OR_ALL, is_live=True, empty=empty, now=now)
 
 
 @app.command("orderbook")

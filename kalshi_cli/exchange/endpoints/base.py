@@ -154,6 +154,8 @@ def not_found_as(ticker: str) -> AbstractContextManager[None]:
     if ticker.count("-") < 2 and ticker.replace("-", "").isalnum() and ticker.isascii():
         option = "--event" if "-" in ticker else "--series"
         hint += f", or `kalshi markets {option} {ticker}`"
+    elif ticker.count("-") >= 2 and ticker.replace("-", "").replace(".", "").isalnum() and ticker.isascii():
+        hint = f"`kalshi event {ticker.rpartition('-')[0]}` lists the markets of its event; for others: {hint}"
     return missing(f"No market {ticker}", hint)
 
 

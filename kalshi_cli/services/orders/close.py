@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from kalshi_cli.base.checked import check_fields
 from kalshi_cli.base.errors import (
@@ -132,7 +133,9 @@ class ClosePlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CloseResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The result for one position. `average` is on the YES scale; None, like `fees`, while the fills cannot be read.
+    """The result for one position. `average` is on the YES scale, `proceeds` and `net` are of its outcome.
+
+    These and `fees` are None while the fills cannot be read, and `net` also where the cost is unknown.
 
     `left` are the contracts that the position still has. `error` says why not all that was asked for was closed; after
     a result that `stops`, no other position is closed. `was_sent`: an order was sent, filled or not.
@@ -143,6 +146,8 @@ class CloseResult(msgspec.Struct, frozen=True, kw_only=True):
     left: Qty
     average: Price | None = None
     fees: Money | None = None
+    proceeds: Money | None = None
+    net: Money | None = None
     error: KalshiError | None = None
     was_sent: bool = False
 
@@ -215,13 +220,13 @@ class PositionCloser:
 
     def _plan(self, market: Market, own: ExchangePosition, count: Qty | None, book: OrderBook | None) -> ClosePlan:
         plan = ClosePlan(market=market, held=own.position, count=count, subaccount=self._subaccount)
-        plan = msgspec.structs.replace(plan, basis=Money(own.exposure * plan.qty // plan.size))
+        plan = replace(plan, basis=Money(own.exposure * plan.qty // plan.size))
         if market.status is not MarketStatus.ACTIVE:
             return _refused(plan, "MARKET_NOT_OPEN", f"{market.ticker} is not trading: {market.status.value}")
         touch = None if book is None else best_for(book, plan.side)
         if book is None or touch is None:
             return _refused(plan, "NO_BIDS", f"No bids for {plan.outcome.upper()} in {market.ticker}")
-        plan = msgspec.structs.replace(plan, touch=touch)
+        plan = replace(plan, touch=touch)
         worst = self._limit(plan, self._slippage)
         if worst is None:
             best = f"The best price for {plan.outcome.upper()} in {market.ticker} is {show_price(plan.own(touch))}"
@@ -305,15 +310,14 @@ class PositionCloser:
         except KalshiError as raised:
             error = raised
         left = Qty(plan.size - sent.filled)
-        closing = CloseResult(
-            plan=plan, closed=sent.filled, left=left, error=error, was_sent=bool(sent.order_ids or sent.filled)
-        )
+        was_sent = bool(sent.order_ids or sent.filled)
+        closing = CloseResult(plan=plan, closed=sent.filled, left=left, error=error, was_sent=was_sent)
         if isinstance(error, OutcomeUnknownError):
             return closing
         try:
             return self._read_again(closing, sent, started)
         except KalshiError as raised:
-            return msgspec.structs.replace(closing, error=error or raised)
+            return replace(closing, error=error or raised)
 
     def _take_steps(self, plan: ClosePlan, sent: _Sent) -> None:
         """Send order after order. Raise KalshiError with the reason where contracts are left."""
@@ -371,12 +375,15 @@ class PositionCloser:
                 code="position_moved",
             )
         is_open = min(left, plan.qty - sent.filled) > 0 if plan.count is not None else left > 0
-        closing = msgspec.structs.replace(closing, left=left, error=error if is_open else None)
+        closing = replace(closing, left=left, error=error if is_open else None)
         if not fills or sum(fill.qty for fill in fills) != sent.filled:
             return closing
         paid = plan.side.sign * sum(notional(fill.price, fill.qty) for fill in fills)
         average = Price(plan.side.sign * -(-paid // sent.filled))  # rounded to our disadvantage
-        return msgspec.structs.replace(closing, average=average, fees=Money(sum(fill.fee for fill in fills)))
+        proceeds = Money(sum(notional(plan.own(fill.price), fill.qty) for fill in fills))
+        fees = Money(sum(fill.fee for fill in fills))
+        net = Money(proceeds - plan.basis * sent.filled // plan.qty - fees) if plan.basis else None
+        return replace(closing, average=average, fees=fees, proceeds=proceeds, net=net)
 
 
 class _Sent:
@@ -413,7 +420,7 @@ def _within(wanted: int | None, most: Price | None) -> int:
 
 def _refused(plan: ClosePlan, code: str, text: str, hint: str = "") -> ClosePlan:
     hint = f"{hint or f'check `kalshi orderbook {plan.market.ticker}`'}; {NOTHING_SENT}"
-    return msgspec.structs.replace(plan, refusal=RefusedError(text, hint=hint, code=code))
+    return replace(plan, refusal=RefusedError(text, hint=hint, code=code))
 
 
 def _priced(plan: ClosePlan, worst: Price, book: OrderBook, schedule: FeeSchedule) -> ClosePlan:
@@ -425,7 +432,7 @@ def _priced(plan: ClosePlan, worst: Price, book: OrderBook, schedule: FeeSchedul
         taken = Qty(min(left, standing))
         left = Qty(left - taken)
         expected += notional(plan.own(price), taken)
-    return msgspec.structs.replace(
+    return replace(
         plan,
         worst=worst,
         fillable=Qty(plan.qty - left),

@@ -251,7 +251,9 @@ def effect_phrases(effect: OrderEffect, fee: Money) -> tuple[str, ...]:
 
 def _fee_phrase(effect: OrderEffect, fee: Money) -> str:
     """Return the highest fee of a part of an order, and whether a resting order pays none."""
-    return f"fee up to {show_most(fee)}" + (" (none if it rests)" if fee and effect.maker_fee == 0 else "")
+    if not fee:
+        return "no fee"
+    return f"fee up to {show_most(fee)}" + (" (none if it rests)" if effect.maker_fee == 0 else "")
 
 
 def effect_warnings(order: Order, action: str, effect: OrderEffect) -> tuple[str, ...]:
@@ -316,7 +318,10 @@ def repeat_warnings(resources: Resources, wanted: Order) -> tuple[str, ...]:
                 name = order.order_id[:SHORT_ID_LENGTH] or order.client_order_id
                 state = f"{show_qty(order.filled)} of {show_qty(order.qty)} filled"
                 when = format_age(order.created, now)
-                return (f"You placed the same order {when}: order {name}, {state}. This is another one",)
+                return (
+                    f"Your order {name} has the same side, count and price (placed {when}, {state}). "
+                    "This is a second order",
+                )
     return ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from kalshi_cli.base.errors import (
@@ -66,6 +67,8 @@ def refusal(denied: OrderRefused, halt: Halt) -> RefusedError:
     if denied.code == halt.state.value.upper():
         return RefusedError(f"Refused. {describe(halt)}", hint=resume_hint(halt), code=denied.code)
     hint = _HINTS.get(denied.code, "nothing was sent").replace("TICKER", denied.ticker or "TICKER")
+    if (own := _OWN_ORDER.search(denied.detail)) is not None:
+        hint = hint.replace("`kalshi cancel ID`, with the id above", f"`kalshi cancel {own[1]}`")
     if "risk." in hint:
         hint += f". {WHERE_LIMITS_ARE}"
     return RefusedError(f"Refused: {denied.detail} ({denied.code})", hint=hint, code=denied.code)
@@ -124,6 +127,9 @@ SEVERAL_BLOCKED = (
 )
 """The hint of several positions refused with NOT_CLOSING."""
 
+_OWN_ORDER = re.compile(r"your own order (\S+) \(")
+"""The id of the own order that a new one would trade against."""
+
 _HINTS = {
     "HALTED": "trading is halted; see `kalshi status`, then run `kalshi resume --reason TEXT`",
     "REDUCING": "only orders that reduce a position are accepted; see `kalshi status`",
@@ -148,7 +154,7 @@ _HINTS = {
     "EXPOSURE": "see `kalshi positions` and `kalshi order list`; the limit is risk.max_exposure",
     "GROUP_TRIGGERED": "the order group accepts no orders until `kalshi resume --reason TEXT --reset-groups`",
     "SELF_CROSS": "cancel that order first: `kalshi cancel ID`, with the id above",
-    "BAD_FLAGS": "see `kalshi order place -h`",
+    "BAD_FLAGS": "--reduce-only goes with --tif ioc, and --post-only with --tif gtc, which is the default",
     "NOT_RESTING": "only a resting order can be amended; see `kalshi order list` or `kalshi order reconcile`",
     "NOT_CLOSING": "your open orders close it too; cancel them: `kalshi cancel-all --ticker TICKER --no-halt`, or "
     "`kalshi close TICKER --cancel-orders`",

@@ -93,6 +93,8 @@ def test_close_shows_the_plan_and_what_came_of_it(exchange: Served) -> None:
         "closed": "10.00",
         "left": "0.00",
         "average_price": "0.4400",
+        "proceeds": "4.400000",
+        "net": "-0.272500",
         "detail": None,
     }
     assert held() == {}

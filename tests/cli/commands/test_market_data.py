@@ -321,3 +321,11 @@ def test_candles_of_several_markets_and_of_an_event_are_those_of_each() -> None:
 )
 def test_candles_of_nothing_in_particular_are_refused(words: list[str], code: int, says: str) -> None:
     assert_refused(program("candles", *words), code, says)
+
+
+def test_a_search_that_finds_nothing_says_how_to_go_on(exchange: Served) -> None:
+    searched = program("markets", "--search", "ran abvoe")
+    assert searched.code == 0
+    assert "No matching markets. Check the spelling, or try one word; `kalshi series` lists" in searched.err
+    filtered = program("markets", "--event", EVENT, "--min-volume", "1000000")
+    assert filtered.err.rstrip().endswith("No matching markets")

@@ -221,18 +221,23 @@ def test_the_rows_of_an_order_are_rounded_as_its_review(exchange: Served) -> Non
 
 def test_a_repeated_order_is_named_on_a_terminal_and_sent(exchange: Served) -> None:
     first = Terminal("buy", TWO_SIDED, "3", "@0.40", env=exchange.variables())
-    assert (first.finish(), "the same order" in first.text) == (0, False)
+    assert (first.finish(), "the same side" in first.text) == (0, False)
     order_id = program("order", "list", "--json").json[0]["order_id"]
     again = Terminal("buy", TWO_SIDED, "3", "@0.40", env=exchange.variables())
     assert again.finish() == 0
-    told = rf"You placed the same order (now|\d+s ago): order {order_id[:8]}, 0 of 3 filled"
+    told = rf"Your order {order_id[:8]} has the same side, count and price \(placed (now|\d+s ago), 0 of 3 filled\)"
     assert re.search(told, plain(again.text))
     other = Terminal("buy", TWO_SIDED, "4", "@0.40", env=exchange.variables())
-    assert (other.finish(), "the same order" in other.text) == (0, False)
+    assert (other.finish(), "the same side" in other.text) == (0, False)
     piped = program("buy", TWO_SIDED, "4", "@0.40", "--json")
-    assert re.search(r"You placed the same order (now|\d+s ago): order \w{8}, 0 of 4 filled", plain(piped.err))
+    assert re.search(
+        r"Your order \w{8} has the same side, count and price \(placed (now|\d+s ago), 0 of 4 filled\)",
+        plain(piped.err),
+    )
     rehearsed = program("buy", TWO_SIDED, "4", "@0.40", "--dry-run")
-    assert "You placed the same order" in plain(rehearsed.err), "a warning of the plan, which every screen shows"
+    assert "has the same side, count and price" in plain(rehearsed.err), (
+        "a warning of the plan, which every screen shows"
+    )
     assert len(exchange.resting()) == 4
 
 
@@ -258,6 +263,12 @@ def test_an_own_order_in_the_way_is_named_in_its_own_terms(exchange: Served) -> 
     order_id = program("order", "list", "--json").json[0]["order_id"]
     assert f"order {order_id[:8]} (" in plain(ended.err), "short, as `order list` shows it"
     assert f"(buy 10 NO {TWO_SIDED} at $0.54)" in plain(ended.err)
+    assert f"cancel that order first: `kalshi cancel {order_id[:8]}`" in plain(ended.err)
+
+
+def test_reduce_only_without_its_time_in_force_says_which_one_it_needs(exchange: Served) -> None:
+    ended = program("sell", TWO_SIDED, "5", "@0.41", "--reduce-only")
+    assert (ended.code, "--reduce-only goes with --tif ioc" in plain(ended.err)) == (3, True), ended.err
 
 
 def test_a_closing_sale_is_limited_in_count_only_and_the_refusal_says_how_to_close(
@@ -381,7 +392,11 @@ def test_a_mistyped_order_is_refused_with_the_way_to_type_it(
 def test_a_series_or_an_event_in_place_of_a_market_leads_to_its_markets(exchange: Served) -> None:
     assert "kalshi markets --series KXRAIN" in program("buy", "KXRAIN", "5", "@0.41").err
     assert "kalshi markets --event KXRAIN-40JAN01" in program("market", "KXRAIN-40JAN01").err
-    assert "--event" not in program("market", "KXRAIN-40JAN01-T9.0").err
+    mistyped = program("market", "KXRAIN-40JAN01-T9.0").err
+    assert "--event" not in mistyped
+    assert "`kalshi event KXRAIN-40JAN01` lists the markets of its event" in mistyped
+    assert program("event", "KXRAIN-40JAN01").code == 0
+    assert "kalshi event" not in program("market", "KXRAIN-40JAN01-T9;0").err, "no ticker"
 
 
 def test_an_order_for_no_keeps_its_words_on_a_terminal_and_json_has_those_of_the_exchange(exchange: Served) -> None:
@@ -559,7 +574,22 @@ def test_a_sale_of_what_is_held_shows_what_it_closes_and_brings(exchange: Served
     )
     order_id = program("sell", TWO_SIDED, "10", "@0.60", "--json").json["order_id"]
     told = plain(program("order", "amend", order_id, "--price", "0.58", "--side", "yes", "--dry-run").err)
-    assert "closes 10 of your 42 YES: proceeds $5.80 or more, fee up to $0.18 (none if it rests), no new risk" in told
+    assert "YES: best bid $0.44, best ask $0.47 Fills nothing now" in told, "it is not the best price"
+    assert "(= buy 10 NO at $0.42) Rain above 1.0 inch?" in told
+    assert "Closes 10 of your 42 YES: proceeds $5.80 or more, fee up to $0.18 (none if it rests), no new risk" in told
+
+
+def test_the_review_of_a_change_says_that_the_best_price_is_of_this_order(exchange: Served) -> None:
+    order_id = program("buy", TWO_SIDED, "5", "@0.45", "--json").json["order_id"]
+    told = plain(program("order", "amend", order_id, "--price", "0.46", "--dry-run").err)
+    assert "YES: best bid $0.45 (with this order), best ask $0.47 Fills" in told
+    told = plain(program("order", "amend", order_id, "--price", "0.54", "--side", "no", "--dry-run").err)
+    assert "NO: best bid $0.53, best ask $0.55 (with this order) Fills" in told
+
+
+def test_an_order_that_can_only_rest_for_free_has_no_fee(exchange: Served) -> None:
+    told = plain(program("buy", TWO_SIDED, "5", "@0.42", "--post-only", "--dry-run").err)
+    assert "Cost $2.10, no fee, maximum loss $2.10" in told
 
 
 def test_a_sale_of_no_that_is_held_shows_what_it_closes(exchange: Served) -> None:

@@ -106,6 +106,8 @@ def test_a_position_is_closed_at_the_best_price_with_one_order_that_can_only_clo
     assert (closing.closed, closing.left, closing.error) == (contracts(30), 0, None)
     assert closing.average == cents(40 if held > 0 else 44)
     assert closing.fees
+    assert closing.proceeds == dollars("12.00" if held > 0 else "16.80")
+    assert closing.net == closing.proceeds - dollars(15) - closing.fees, "bought at 50 cents"
     assert position(sim) == 0
     (order,) = sent_orders(sim)
     assert (order.side, order.tif, order.reduce_only, order.qty) == (side, TimeInForce.IOC, True, contracts(30))
@@ -610,6 +612,7 @@ def test_reads_that_trail_behind_do_not_make_it_sell_twice(trailing: Simulation)
     closing = close(trailing)
     assert (closing.closed, closing.left, closing.error) == (contracts(30), 0, None)
     assert closing.average is not None
+    assert closing.proceeds == dollars("11.80"), "ten at 40 cents and twenty at 39"
     assert [order.qty for order in sent_orders(trailing)] == [contracts(30), contracts(20)]
 
 

@@ -135,7 +135,7 @@ def test_the_newest_of_several_equal_orders_is_named(kalshi: Kalshi, exchange: S
     for _ in range(2):
         kalshi.orders.execute(buy(kalshi, count="4", price="0.45"))
     exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "1")  # fills a part of the older order
-    assert "0 of 4 filled. This is another one" in buy(kalshi, count="4", price="0.45").warnings[-1]
+    assert "0 of 4 filled). This is a second order" in buy(kalshi, count="4", price="0.45").warnings[-1]
 
 
 def test_a_changed_plan_is_not_sent(kalshi: Kalshi, exchange: Served) -> None:

@@ -1,0 +1,98 @@
+"""The sentences about orders: what traded, and the exact amounts."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import asdict, replace
+from support.values import make_order
+
+from kalshi_cli.base.units import Money, Qty, cents, contracts, dollars
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.views.close import CloseRow
+from kalshi_cli.views.formats import MaxMoney, SignedMoney
+from kalshi_cli.views.order_text import close_sentence, order_sentence
+from kalshi_cli.views.orders import NewOrderView, OrderRow, order_row
+
+FEES = Money(269_400)
+
+
+def filled_row(side: str, action: str, *, fill_cost: Money, fees: Money = FEES) -> OrderRow:
+    """Return a filled order for 20 contracts, whose fills have this amount on the book of YES."""
+    typed_no = side == "no"
+    order = make_order(
+        ticker="T",
+        side=BID if (action == "buy") != typed_no else ASK,
+        price=cents(26),
+        qty=contracts(20),
+        filled=contracts(20),
+        status=OrderStatus.FILLED,
+        fill_cost=fill_cost,
+        fees=fees,
+        outcome="no" if typed_no else "yes",
+    )
+    return order_row(order, ("no" if typed_no else "yes", "buy" if action == "buy" else "sell"))
+
+
+def new_order(row: OrderRow, *, closing: int) -> NewOrderView:
+    return NewOrderView(
+        **asdict(row),
+        cost=Money(0),
+        max_fees=MaxMoney(Money(0)),
+        max_loss=MaxMoney(Money(0)),
+        max_payout=Money(0),
+        closing=contracts(closing),
+        proceeds=Money(0),
+    )
+
+
+def test_a_fill_has_its_exact_amount_where_the_average_price_is_rounded() -> None:
+    row = filled_row("yes", "buy", fill_cost=Money(5_190_667))
+    assert order_sentence(row).endswith("is filled: 20 of 20 filled at $0.2595 for $5.19, fees $0.27")
+
+
+def test_a_fill_of_no_has_the_amount_of_no() -> None:
+    row = filled_row("no", "buy", fill_cost=dollars("5.20"))
+    assert row.fill_amount == dollars("14.80")
+    assert order_sentence(row).endswith("filled at $0.74 for $14.80, fees $0.27")
+
+
+@pytest.mark.parametrize(
+    ("action", "closing", "end"),
+    [
+        ("buy", 0, "for $5.20, fees $0.27, total $5.47"),
+        ("buy", 5, "for $5.20, fees $0.27"),
+        ("sell", 20, "for $5.20, fees $0.27, net $4.93"),
+        ("sell", 15, "for $5.20, fees $0.27"),
+    ],
+)
+def test_only_an_order_that_opens_or_closes_as_a_whole_has_a_total(action: str, closing: int, end: str) -> None:
+    row = filled_row("yes", action, fill_cost=dollars("5.20"))
+    assert order_sentence(new_order(row, closing=closing)).endswith(end)
+
+
+def test_an_order_without_fees_has_no_total_and_one_without_fills_no_amount() -> None:
+    free = filled_row("yes", "buy", fill_cost=dollars("5.20"), fees=Money(0))
+    assert order_sentence(new_order(free, closing=0)).endswith("filled at $0.26 for $5.20, fees $0.00")
+    resting = order_row(make_order(ticker="T", qty=contracts(20), filled=Qty(0)))
+    assert order_sentence(resting).endswith("0 of 20 filled")
+
+
+def test_a_close_says_its_proceeds_and_its_profit_or_loss() -> None:
+    row = CloseRow(
+        ticker="T",
+        side="yes",
+        closed=contracts(3),
+        left=Qty(0),
+        average_price=cents(31),
+        fees=Money(45_000),
+        detail=None,
+        proceeds=dollars("0.93"),
+        net=SignedMoney(Money(-105_000)),
+    )
+    assert (
+        close_sentence(row)
+        == "Closed 3 YES of T at $0.31 on average for $0.93, fees $0.05, P&L -$0.11 after fees, 0 left"
+    )
+    unread = replace(row, average_price=None, fees=None, proceeds=None, net=None)
+    assert close_sentence(unread) == "Closed 3 YES of T, 0 left"
