@@ -441,6 +441,7 @@ _EXTRA_WORDS = {
 """The hint of a word too many, by command."""
 
 _OTHER_OPTIONS = {
+    **{f"--{form}": f"use --format {form}" for form in ("ndjson", "csv", "table", "plain")},
     "--today": "use --since with today's date, such as --since 2026-11-01, or --since 24h",
     "--limit": "this list has no limit; choose with --ticker, --event or --status where the command has them",
 }
