@@ -80,6 +80,17 @@ def test_a_wrong_value_of_a_read_or_a_lock_is_a_usage_error(
             lambda: kalshi.research.data_export("trades", "x.csv", since=text),  # type: ignore[arg-type]
             lambda: kalshi.trading.plan_lock(TWO_SIDED, "3h"),  # type: ignore[arg-type]
             lambda: kalshi.trading.plan_lock(None, 60.0),  # type: ignore[arg-type]
+            lambda: kalshi.trading.plan_resume(None),  # type: ignore[arg-type]
+            lambda: kalshi.trading.plan_pause(None),  # type: ignore[arg-type]
+            lambda: kalshi.trading.events(TWO_SIDED),
+            lambda: kalshi.trading.best_prices(TWO_SIDED),
+            lambda: markets.order_books(TWO_SIDED),
+            lambda: markets.no_order_books(TWO_SIDED),
+            lambda: markets.candles_of_markets(TWO_SIDED),
+            lambda: markets.add_to_watchlist("mine", TWO_SIDED),
+            lambda: markets.remove_from_watchlist("mine", TWO_SIDED),
+            lambda: markets.plan_watchlist_addition("mine", TWO_SIDED),
+            lambda: markets.plan_watchlist_removal("mine", TWO_SIDED),
         ]
         for call in wrong:
             with pytest.raises(UsageError, match="must be"):
