@@ -26,6 +26,7 @@ _COUNT = "contracts(10) of kalshi_cli.units is 10, and contracts('2.5') is 2.5"
 _MONEY = "dollars(5) of kalshi_cli.units is $5, and dollars('12.50') is $12.50"
 _UNITS = {
     "price": _PRICE, "max_slippage": _PRICE, "step": _PRICE, "yes_bid": _PRICE, "no_bid": _PRICE,
+    "above": _PRICE, "below": _PRICE,
     "qty": _COUNT, "count": _COUNT, "by": _COUNT, "to": _COUNT, "limit_qty": _COUNT,
     "amount": _MONEY, "cost": _MONEY,
 }  # fmt: skip

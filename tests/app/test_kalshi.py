@@ -11,7 +11,7 @@ from support.served import TWO_SIDED, Served, set_variables
 
 from kalshi_cli import Kalshi
 from kalshi_cli.base.errors import ConfigError, CredentialsError, NotFoundError, UsageError
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Price, Ts
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +80,10 @@ def test_a_wrong_value_of_a_read_or_a_lock_is_a_usage_error(
             lambda: kalshi.research.data_export("trades", "x.csv", since=text),  # type: ignore[arg-type]
             lambda: kalshi.trading.plan_lock(TWO_SIDED, "3h"),  # type: ignore[arg-type]
             lambda: kalshi.trading.plan_lock(None, 60.0),  # type: ignore[arg-type]
+            lambda: kalshi.monitoring.price_alerts().add(TWO_SIDED, above="60c"),  # type: ignore[arg-type]
+            lambda: kalshi.monitoring.price_alerts().add(TWO_SIDED, below=0.6),  # type: ignore[arg-type]
+            lambda: kalshi.monitoring.price_alerts().add(None, above=Price(6000)),  # type: ignore[arg-type]
+            lambda: kalshi.monitoring.price_alerts().add(TWO_SIDED, above=Price(6000), side="YES"),  # type: ignore[arg-type]
             lambda: kalshi.trading.plan_resume(None),  # type: ignore[arg-type]
             lambda: kalshi.trading.plan_pause(None),  # type: ignore[arg-type]
             lambda: kalshi.trading.events(TWO_SIDED),
