@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,23 @@ def test_a_period_that_ends_before_it_begins_is_no_empty_list(
     set_variables(monkeypatch, tmp_path, exchange.variables())
     with Kalshi.open() as kalshi, pytest.raises(UsageError, match="is not before"):
         getattr(kalshi.account, name)(since=kalshi.now, until=Ts(kalshi.now - 1))
+
+
+def test_another_thread_monitors_and_keeps_watchlists_and_executes_no_plan(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    set_variables(monkeypatch, tmp_path, exchange.variables())
+    with Kalshi.open() as kalshi, ThreadPoolExecutor(1) as other:
+        monitoring, markets = kalshi.monitoring, kalshi.markets
+        made = other.submit(monitoring.silence, "FEED_DOWN", "*", 60).result()
+        assert [row.until for row in monitoring.alerts().silences] == [made.until]
+        alerts = monitoring.price_alerts()
+        alert = other.submit(alerts.add, TWO_SIDED, above=Price(9900)).result()
+        assert alerts.list() == [alert]
+        assert other.submit(monitoring.check, "balance").result().status == "OK"
+        assert other.submit(markets.add_to_watchlist, "mine", [TWO_SIDED]).result() in markets.watchlists()
+        assert other.submit(markets.remove_from_watchlist, "mine").result() is None
+        pause = other.submit(kalshi.trading.plan_pause, "x").result()
+        with pytest.raises(UsageError, match="opened by another thread"):
+            other.submit(kalshi.trading.execute, pause).result()
+        assert kalshi.trading.halt().state == "active"
