@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from enum import Enum
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -26,6 +26,7 @@ _COUNT = "contracts(10) of kalshi_cli.units is 10, and contracts('2.5') is 2.5"
 _MONEY = "dollars(5) of kalshi_cli.units is $5, and dollars('12.50') is $12.50"
 _UNITS = {
     "price": _PRICE, "max_slippage": _PRICE, "step": _PRICE, "yes_bid": _PRICE, "no_bid": _PRICE,
+    "above": _PRICE, "below": _PRICE,
     "qty": _COUNT, "count": _COUNT, "by": _COUNT, "to": _COUNT, "limit_qty": _COUNT,
     "amount": _MONEY, "cost": _MONEY,
 }  # fmt: skip
@@ -76,7 +77,7 @@ def check_period(since: int | None, until: int | None = None) -> None:
         from kalshi_cli.base.units import Ts, format_ts
 
         text = f"since {format_ts(Ts(since))} is not before until {format_ts(Ts(until))}"
-        raise UsageError(text, hint="swap them: `--since 14d --until 7d` is the week before the last")
+        raise UsageError(text, hint="swap since and until")
 
 
 _TIME = "parse_ts('2026-11-01T00:00:00Z') of kalshi_cli.units is a time; kalshi.now is the present"
@@ -88,6 +89,14 @@ def check_text(name: str, value: object) -> str:
         hint = "an order that was not sent has no order id" if value is None and name == "order_id" else ""
         raise UsageError(f"{name} must be a text that is not empty, not {value!r:.60}", hint=hint)
     return value
+
+
+def check_tickers(tickers: Iterable[str]) -> tuple[str, ...]:
+    """Return a list of tickers as a tuple, and refuse a single text: its letters would be read as tickers."""
+    if isinstance(tickers, str) or not isinstance(tickers, Iterable):
+        hint = f"write [{tickers!r:.60}]" if isinstance(tickers, str) else ""
+        raise UsageError(f"tickers must be a list of tickers, not {tickers!r:.60}", hint=hint)
+    return tuple(each if isinstance(each, str) else check_text("ticker", each) for each in tickers)
 
 
 def check_own_id(name: str, value: str | None) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+_FORMATS = {f"--{form}": f"use --format {form}" for form in ("ndjson", "csv", "table", "plain")}
 _OTHER_OPTIONS = {
+    **_FORMATS,
     "--today": "use --since with today's date, such as --since 2026-11-01, or --since 24h",
     "--limit": "this list has no limit; choose with --ticker, --event or --status where the command has them",
 }
 """The hints of options that only other commands have, or none."""
 
 _ORDER_OPTIONS = {
+    **_FORMATS,
     "--ioc": "did you mean --tif ioc?",
     "--fok": "did you mean --tif fok?",
     "--gtc": "an order rests until it fills or is canceled, without an option",

@@ -22,6 +22,9 @@ _REQUESTS = (
     (r"market (\S+)", r"GET /api/v1/markets/\1"),
     (r"markets --(search|series) (\S+)", r"GET /api/v1/markets?\1=\2"),
     (r"(status|positions|markets|exchange)", r"GET /api/v1/\1"),
+    (r"runbook", "GET /api/v1/runbooks"),
+    (r"watchlist add NAME TICKER", 'POST /api/v1/plans {"do": "watch", "list": "NAME", "tickers": "TICKER"}'),
+    (r"watchlist list (\S+)", r"GET /api/v1/watchlists/\1"),
     (r"runbook (\S+)", r"GET /api/v1/runbooks/\1"),
 )
 """A whole command -> its request. A command with other options stays as it is: it has no request."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from support.served import TWO_SIDED, Served, set_variables
 
 from kalshi_cli import Kalshi
 from kalshi_cli.base.errors import ConfigError, CredentialsError, NotFoundError, UsageError
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Price, Ts
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +81,21 @@ def test_a_wrong_value_of_a_read_or_a_lock_is_a_usage_error(
             lambda: kalshi.research.data_export("trades", "x.csv", since=text),  # type: ignore[arg-type]
             lambda: kalshi.trading.plan_lock(TWO_SIDED, "3h"),  # type: ignore[arg-type]
             lambda: kalshi.trading.plan_lock(None, 60.0),  # type: ignore[arg-type]
+            lambda: kalshi.monitoring.price_alerts().add(TWO_SIDED, above="60c"),  # type: ignore[arg-type]
+            lambda: kalshi.monitoring.price_alerts().add(TWO_SIDED, below=0.6),  # type: ignore[arg-type]
+            lambda: kalshi.monitoring.price_alerts().add(None, above=Price(6000)),  # type: ignore[arg-type]
+            lambda: kalshi.monitoring.price_alerts().add(TWO_SIDED, above=Price(6000), side="YES"),  # type: ignore[arg-type]
+            lambda: kalshi.trading.plan_resume(None),  # type: ignore[arg-type]
+            lambda: kalshi.trading.plan_pause(None),  # type: ignore[arg-type]
+            lambda: kalshi.trading.events(TWO_SIDED),
+            lambda: kalshi.trading.best_prices(TWO_SIDED),
+            lambda: markets.order_books(TWO_SIDED),
+            lambda: markets.no_order_books(TWO_SIDED),
+            lambda: markets.candles_of_markets(TWO_SIDED),
+            lambda: markets.add_to_watchlist("mine", TWO_SIDED),
+            lambda: markets.remove_from_watchlist("mine", TWO_SIDED),
+            lambda: markets.plan_watchlist_addition("mine", TWO_SIDED),
+            lambda: markets.plan_watchlist_removal("mine", TWO_SIDED),
         ]
         for call in wrong:
             with pytest.raises(UsageError, match="must be"):
@@ -95,3 +111,23 @@ def test_a_period_that_ends_before_it_begins_is_no_empty_list(
     set_variables(monkeypatch, tmp_path, exchange.variables())
     with Kalshi.open() as kalshi, pytest.raises(UsageError, match="is not before"):
         getattr(kalshi.account, name)(since=kalshi.now, until=Ts(kalshi.now - 1))
+
+
+def test_another_thread_monitors_and_keeps_watchlists_and_executes_no_plan(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    set_variables(monkeypatch, tmp_path, exchange.variables())
+    with Kalshi.open() as kalshi, ThreadPoolExecutor(1) as other:
+        monitoring, markets = kalshi.monitoring, kalshi.markets
+        made = other.submit(monitoring.silence, "FEED_DOWN", "*", 60).result()
+        assert [row.until for row in monitoring.alerts().silences] == [made.until]
+        alerts = monitoring.price_alerts()
+        alert = other.submit(alerts.add, TWO_SIDED, above=Price(9900)).result()
+        assert alerts.list() == [alert]
+        assert other.submit(monitoring.check, "balance").result().status == "OK"
+        assert other.submit(markets.add_to_watchlist, "mine", [TWO_SIDED]).result() in markets.watchlists()
+        assert other.submit(markets.remove_from_watchlist, "mine").result() is None
+        pause = other.submit(kalshi.trading.plan_pause, "x").result()
+        with pytest.raises(UsageError, match="opened by another thread"):
+            other.submit(kalshi.trading.execute, pause).result()
+        assert kalshi.trading.halt().state == "active"

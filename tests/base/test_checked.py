@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kalshi_cli import AmendRequest, ClosePolicy, OptimizeRequest, OrderTicket
-from kalshi_cli.base.checked import check_limit, check_own_id, check_period, check_text, from_text
+from kalshi_cli.base.checked import check_limit, check_own_id, check_period, check_text, check_tickers, from_text
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import cents, contracts, price_from_user, qty_from_user
 from kalshi_cli.core.model.order_terms import TimeInForce
@@ -136,8 +136,9 @@ def test_a_period_is_two_times_the_second_one_later() -> None:
         with pytest.raises(UsageError, match=r"until must be a time in milliseconds"):
             check_period(None, wrong)  # type: ignore[arg-type]
     for until in (4, 5):
-        with pytest.raises(UsageError, match=r"since 1970-.* is not before until 1970-"):
+        with pytest.raises(UsageError, match=r"since 1970-.* is not before until 1970-") as empty:
             check_period(5, until)
+        assert empty.value.hint == "swap since and until", "in the words of Python, HTTP and the command line"
 
 
 def test_a_missing_text_gets_no_hint_of_another_value() -> None:
@@ -145,6 +146,18 @@ def test_a_missing_text_gets_no_hint_of_another_value() -> None:
         with pytest.raises(UsageError) as caught:
             wrong()
         assert caught.value.hint == ""
+
+
+def test_tickers_are_a_list_and_never_the_letters_of_a_text() -> None:
+    assert check_tickers(("A", "B")) == check_tickers(each for each in "AB") == ("A", "B")
+    assert check_tickers([]) == ()
+    with pytest.raises(UsageError, match=r"tickers must be a list of tickers, not 'KXRAIN-1'") as caught:
+        check_tickers("KXRAIN-1")
+    assert caught.value.hint == "write ['KXRAIN-1']"
+    with pytest.raises(UsageError, match=r"tickers must be a list of tickers, not 5"):
+        check_tickers(5)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"ticker must be a text that is not empty, not None"):
+        check_tickers(["A", None])  # type: ignore[list-item]
 
 
 def test_an_id_is_a_text() -> None:

@@ -19,6 +19,12 @@ def test_a_command_or_an_option_with_a_request_is_named_by_that() -> None:
             'see GET /api/v1/status, then send POST /api/v1/plans {"do": "resume", "reason": "TEXT"}',
         ),
         ("`kalshi order list --status all` shows them", "GET /api/v1/orders?status=all shows them"),
+        ("`kalshi runbook` lists the runbooks", "GET /api/v1/runbooks lists the runbooks"),
+        (
+            "run `kalshi watchlist add NAME TICKER`",
+            'send POST /api/v1/plans {"do": "watch", "list": "NAME", "tickers": "TICKER"}',
+        ),
+        ("kalshi watchlist list nfl", "GET /api/v1/watchlists/nfl"),
         ("kalshi order show 4ad9a125-a418", "GET /api/v1/orders/4ad9a125-a418"),
         ("add --reason TEXT; it is saved with the state", "add `reason` TEXT; it is saved with the state"),
         (

@@ -311,7 +311,9 @@ def test_a_history_is_read_in_periods(page: Page) -> None:
     newest = max(fill["time"] for fill in fills)
     for path in ("fills", "settlements", f"markets/{TWO_SIDED}/trades", f"markets/{TWO_SIDED}/candles"):
         assert page.get(f"{path}?since=2020-01-01T00:00:00Z&until=2020-01-02T00:00:00Z").json() == [], path
-        assert page.get(f"{path}?since=yesterday").status_code == 400, path
+        for wrong in ("since=yesterday", "until=2026-11-01"):
+            reply = page.get(f"{path}?{wrong}")
+            assert (reply.status_code, reply.json()["error"]["hint"]) == (400, "such as 2026-11-01T00:00:00Z"), path
     since, until = (page.get(f"fills?{name}={newest}").json() for name in ("since", "until"))
     assert {fill["time"] for fill in since} == {newest}
     assert len(since) + len(until) == len(fills), "until is exclusive"

@@ -48,9 +48,6 @@ MAX_RUNBOOKS = 3
 MAX_ENDED, MAX_ENDED_LENGTH = 5, 80
 """Alerts that are not active on a terminal without -v, and the characters of their texts."""
 
-MAX_SILENCE_S = 30 * 86_400
-"""Thirty days: a longer silence is forgotten."""
-
 
 @app.command("list")
 def list_(ctx: typer.Context, paper: Paper = False) -> None:
@@ -156,8 +153,6 @@ def silence(
     """
     from kalshi_cli.views.formats import format_time
 
-    if not 0 < lasts <= MAX_SILENCE_S:
-        raise UsageError("A silence lasts at most 30d", hint="--for 2h")
     code, subject = _named(what)
     with open_services(ctx) as kalshi:
         home = home_of(kalshi.resources, paper=paper)

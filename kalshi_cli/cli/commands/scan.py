@@ -259,6 +259,7 @@ def cross_venue(
         str, typer.Option(metavar="URL", help="Polymarket market data URL, instead of the default")
     ] = "",
     limit: Limit = 200,
+    everything: All = False,
 ) -> None:
     """Compare prices with Polymarket, after fees.
 
@@ -278,4 +279,5 @@ def cross_venue(
             table, fee_rate=fee, min_edge=min_edge, clob_url=clob_url, gamma_url=gamma_url,
             progress=lambda some: progress(some, "Reading Polymarket", len(some)),
         )  # fmt: skip
-        show_list(ctx, VenueRow, found, limit=limit, empty="No matching pairs", now=kalshi.now)
+        most, more = None if everything else limit, "--limit N or --all"
+        show_list(ctx, VenueRow, found, limit=most, more=more, empty="No matching pairs", now=kalshi.now)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from kalshi_cli.base.checked import check_choice, check_limit, check_period
+from kalshi_cli.base.checked import check_choice, check_limit, check_period, check_tickers
 from kalshi_cli.base.errors import NotFoundError, UsageError
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.markets import Candle, ComboLeg, Event, ListedMarket
@@ -147,6 +147,7 @@ class MarketService(PlanningService):
         return [no_orderbook_view(book, depth, size) for book in self._books(tickers)]
 
     def _books(self, tickers: Sequence[str]) -> Sequence[BookSnapshot]:
+        tickers = check_tickers(tickers)
         if len(tickers) == 1:
             return [self._client.orderbook(tickers[0])]
         found = {book.ticker: book for book in self._client.orderbooks(tuple(dict.fromkeys(tickers)))}
@@ -179,7 +180,7 @@ class MarketService(PlanningService):
 
         A market without candles in the live tier is also read from the historical tier.
         """
-        span = self._span(interval, since, until)
+        span, tickers = self._span(interval, since, until), check_tickers(tickers)
         live, client = self._client.batch_candles(tickers, *span), self._client
         return _candle_rows({t: live.get(t) or client.all_candles(client.market(t), *span) for t in tickers})
 
@@ -435,8 +436,8 @@ class MarketService(PlanningService):
         self, name: str, tickers: Sequence[str] = ()
     ) -> RequestPlan[WatchlistRow, WatchlistRow | None]:
         """Plan to remove markets, or without any the whole watchlist. NotFoundError for an unknown watchlist."""
+        row = WatchlistRow(name=name.lower(), tickers=tuple(ticker.upper() for ticker in check_tickers(tickers)))
         self.watchlist(name)
-        row = WatchlistRow(name=name.lower(), tickers=tuple(ticker.upper() for ticker in tickers))
         fact = f"remove {', '.join(row.tickers) or 'all markets'} from the watchlist {row.name}"
         return self._request("unwatch", row, lambda: self.remove_from_watchlist(row.name, row.tickers), fact)
 

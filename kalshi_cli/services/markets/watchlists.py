@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from kalshi_cli.base.checked import check_tickers
 from kalshi_cli.base.errors import NotFoundError, UsageError
 from kalshi_cli.services.markets.market_query import run_markets
 from kalshi_cli.services.resources import Resources
@@ -41,7 +42,7 @@ def wanted_row(resources: Resources, name: str, wanted: Sequence[str]) -> Watchl
     name = name.lower()
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", name):
         raise UsageError(f"Invalid watchlist name: {name}", hint="use up to 32 letters, digits, - and _, such as nfl")
-    more = tuple(ticker.upper() for ticker in wanted)
+    more = tuple(ticker.upper() for ticker in check_tickers(wanted))
     run_markets(resources.client, resources.clock.now(), list(more), "")
     return WatchlistRow(name=name, tickers=more)
 
@@ -64,7 +65,7 @@ def add(resources: Resources, name: str, wanted: Sequence[str]) -> WatchlistRow:
 
 def remove(resources: Resources, name: str, unwanted: Sequence[str]) -> WatchlistRow | None:
     """Remove markets, or without any the whole watchlist; return what is left. NotFoundError if one is not there."""
-    name, gone = name.lower(), {ticker.upper() for ticker in unwanted}
+    name, gone = name.lower(), {ticker.upper() for ticker in check_tickers(unwanted)}
     with watchlist_file(resources.state_dir).changing(resources.machine, BUSY_S) as draft:
         before = _found(draft.value, name)
         if missing := sorted(gone - set(before)):
@@ -77,6 +78,7 @@ def remove(resources: Resources, name: str, unwanted: Sequence[str]) -> Watchlis
 
 def _found(watchlists: Watchlists, name: str) -> tuple[str, ...]:
     if name not in watchlists.lists:
-        known = ", ".join(sorted(watchlists.lists)) or "none; kalshi watchlist add NAME TICKER"
-        raise NotFoundError(f"No watchlist {name}", hint=f"watchlists: {known}")
+        known = ", ".join(sorted(watchlists.lists))
+        hint = f"watchlists: {known}" if known else "create it: run `kalshi watchlist add NAME TICKER`"
+        raise NotFoundError(f"No watchlist {name}", hint=hint)
     return watchlists.lists[name]

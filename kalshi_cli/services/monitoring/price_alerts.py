@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from kalshi_cli.base.checked import check_choice, check_text, check_whole
 from kalshi_cli.base.errors import (
     AnotherInstanceError,
     ExchangeError,
@@ -64,6 +65,11 @@ class PriceAlertService:
         """Add an alert; its price is that of `side`. NotFoundError for an unknown market: it could never fire."""
         if (above is not None) + (below is not None) + fills != 1:
             raise UsageError("Choose one: --above, --below or --fills", hint="kalshi alerts add TICKER --above 60c")
+        check_text("ticker", ticker)
+        check_choice("side", side, ("yes", "no"))
+        for name, each in (("above", above), ("below", below)):
+            if each is not None:
+                check_whole(name, each)
         price = above if above is not None else below
         if price is not None and not 0 < price < ONE_DOLLAR:
             raise UsageError("The price must be between $0 and $1", hint="--above 60c")

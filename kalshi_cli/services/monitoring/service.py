@@ -8,7 +8,7 @@ from fnmatch import filter as matching
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from kalshi_cli.base.checked import check_choice, check_period
+from kalshi_cli.base.checked import check_choice, check_number, check_period
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.values import RangeText
@@ -36,6 +36,8 @@ from kalshi_cli.views.formats import TruncatableText
 CHECK_WITHIN_S = 13.0
 RETRY_WITHIN_S = 30.0
 WEEK_MS = 7 * 86_400_000
+MAX_SILENCE_S = 30 * 86_400
+"""Thirty days: a longer silence is forgotten."""
 
 
 class HealthReport(NamedTuple):
@@ -144,10 +146,14 @@ class MonitoringService:
     def silence(
         self, code: str, subject: str, lasts_s: float, reason: str = "", home: Home | None = None
     ) -> SilenceRow:
-        """Send no notices for these alerts for `lasts_s` seconds; code and subject may be patterns.
+        """Send no notices for these alerts for `lasts_s` seconds, at most 30 days; code and subject may be patterns.
 
         Raises UsageError for an unknown code: such a silence would have no effect.
         """
+        check_number("lasts_s", lasts_s)
+        if not 0 < lasts_s <= MAX_SILENCE_S:
+            hint = "the duration must be more than zero and at most 30d"
+            raise UsageError(f"A silence lasts at most 30d, not {lasts_s:g} s", hint=hint)
         _require_known(code)
         with alerting(self._resources, home) as alerts:
             now = self._resources.clock.now()

@@ -21,7 +21,7 @@ from kalshi_cli.base.errors import (
     StateFileError,
     UsageError,
 )
-from kalshi_cli.base.units import Money, Price, Qty, Ts, show_price, show_qty
+from kalshi_cli.base.units import ONE_CONTRACT, Money, Price, Qty, Ts, show_price, show_qty
 from kalshi_cli.core.account.open_amends import has_terms, is_amend_open
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.market.order_book import FillEstimate
@@ -254,12 +254,13 @@ def decrease(
         )  # fmt: skip
     if to == order.remaining:
         raise UsageError(
-            f"Order {order.order_id} already has {show_qty(to)} contracts left",
+            f"Order {order.order_id} already has {_contracts(to)} left",
             hint="nothing is left to do", code="same_terms",
         )  # fmt: skip
     if left is None or not 0 < left < order.remaining:
+        verb = "is" if order.remaining == ONE_CONTRACT else "are"
         raise UsageError(
-            f"{show_qty(order.remaining)} contracts are left on order {order.order_id}; "
+            f"{_contracts(order.remaining)} {verb} left on order {order.order_id}; "
             "a decrease must leave fewer, but more than zero",
             hint=f"to cancel it: `kalshi order cancel {order.order_id}`; to increase it: `kalshi order amend`",
         )
@@ -280,6 +281,10 @@ def decrease(
                 code="not_resting",
             ) from error
         return stated
+
+
+def _contracts(qty: Qty) -> str:
+    return f"{show_qty(qty)} contract{'' if qty == ONE_CONTRACT else 's'}"
 
 
 def _is_less(now: Order, before: Order, by: Qty | None, to: Qty | None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from kalshi_cli.base.checked import check_number, check_text
+from kalshi_cli.base.checked import check_number, check_text, check_tickers
 from kalshi_cli.base.errors import StateFileError, UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.config import refuse_read_only
@@ -46,11 +46,11 @@ class TradingService(PlanningService):
         `tickers` are markets whose order books are needed. The loop shown is that of `status`, or of `home`. An event
         comes at least every few seconds; `silent_s` says how long the loop has sent nothing.
         """
-        return follow(self._resources, home, tuple(ticker.upper() for ticker in tickers))
+        return follow(self._resources, home, tuple(ticker.upper() for ticker in check_tickers(tickers)))
 
     def best_prices(self, tickers: Sequence[str]) -> tuple[TopRow, ...]:
         """Read the best prices of these markets from the exchange; an unknown one is left out."""
-        names = [ticker.upper() for ticker in tickers]
+        names = [ticker.upper() for ticker in check_tickers(tickers)]
         return top_rows({}, {market.ticker: market for market in self._resources.client.markets(tickers=names)})
 
     def halt(self) -> HaltView:
@@ -71,7 +71,7 @@ class TradingService(PlanningService):
 
     def plan_pause(self, reason: str = "") -> ControlPlan[HaltView]:
         """Plan to stop new orders until a resume. A running loop cancels its own orders and keeps watching."""
-        text = reason.strip()
+        text = _text(reason)
 
         def execute() -> HaltView:
             halt = self._control.pause(text)
@@ -146,8 +146,11 @@ class TradingService(PlanningService):
         """
         check_number("lasts_s", lasts_s)
         if not 0 < lasts_s <= MAX_LOCK_S:
-            raise UsageError(f"A lock lasts at most 366d, not {lasts_s:g} s", hint="give --for, at most 366d")
-        name, text = check_text("ticker", ticker).upper(), reason.strip()
+            raise UsageError(
+                f"A lock lasts at most 366d, not {lasts_s:g} s",
+                hint="the duration must be more than zero and at most 366d",
+            )
+        name, text = check_text("ticker", ticker).upper(), _text(reason)
         self._locks.require_market(name)
         until = format_time(Ts(self._resources.clock.now() + int(1000 * lasts_s)), None)
 
@@ -186,7 +189,14 @@ class TradingService(PlanningService):
         )
 
 
-def _reason(text: str) -> str:
-    if not text.strip():
+def _text(reason: str) -> str:
+    if not isinstance(reason, str):
+        raise UsageError(f"reason must be a text, not {reason!r:.60}")
+    return reason.strip()
+
+
+def _reason(reason: str) -> str:
+    text = _text(reason)
+    if not text:
         raise UsageError("A reason is required", hint="add --reason TEXT; it is saved with the state", code="no_reason")
-    return text.strip()
+    return text

@@ -223,6 +223,16 @@ def test_both_ways_are_compared_after_the_fees_of_both(one: Served, theirs: Poly
     assert row["age_s"] > 0
 
 
+def test_all_pairs_are_listed_or_as_many_as_wanted(one: Served, theirs: Polymarket) -> None:
+    for token in (TOKEN, OTHER):
+        theirs.books[token] = book(token, [("0.55", "30")], [("0.58", "80")])
+    words = ("scan", "cross-venue", "--map", map_of(one, f"{TWO_SIDED},{TOKEN},yes", f"{ONE_SIDED},{OTHER},yes"))
+    first = program(*words, *theirs.options, "--limit", "1", "--json")
+    assert (len(first.json), "Showing the first 1; use --limit N or --all" in first.err) == (1, True)
+    both = program(*words, *theirs.options, "--limit", "1", "--all", "--json")
+    assert (len(both.json), "Showing the first" in both.err) == (2, False)
+
+
 def test_a_map_may_be_yaml_and_a_wrong_heading_names_the_file(one: Served, theirs: Polymarket) -> None:
     theirs.books[TOKEN] = book(TOKEN, [("0.55", "30")], [("0.58", "80")])
     path = one.home / "pairs.yaml"

@@ -37,6 +37,14 @@ def test_a_silence_lasts_until_it_is_ended(monitoring: MonitoringService) -> Non
     assert [row.until for row in monitoring.alerts().silences] == [made.until]
     assert monitoring.unsilence("FEED_DOWN", "*")
     assert not monitoring.unsilence("FEED_DOWN", "*"), "there is none any more"
+    for lasts in ("1h", float("nan"), None):
+        with pytest.raises(UsageError, match="lasts_s must be a number"):
+            monitoring.silence("FEED_DOWN", "*", lasts)  # type: ignore[arg-type]
+    for lasts in (0, -60.0, 30 * 86_400 + 1):
+        with pytest.raises(UsageError, match="A silence lasts at most 30d") as caught:
+            monitoring.silence("FEED_DOWN", "*", lasts)
+        assert caught.value.hint == "the duration must be more than zero and at most 30d"
+    assert monitoring.alerts().silences == ()
     for act in (lambda: monitoring.silence("FEED_DOWM", "*", 60.0), lambda: monitoring.unsilence("FEED_DOWM", "*")):
         with pytest.raises(UsageError, match="Unknown alert code: FEED_DOWM"):
             act()

@@ -318,6 +318,11 @@ def test_a_repeated_decrease_has_the_code_of_an_amend_to_the_same_terms(sim: Sim
     with pytest.raises(UsageError, match="already has 3 contracts left") as caught:
         decrease(sim, mine, to=contracts(3))
     assert (caught.value.code, calls(sim, "decrease")) == ("same_terms", 1)
+    decrease(sim, mine, to=contracts(1))
+    with pytest.raises(UsageError, match="already has 1 contract left"):
+        decrease(sim, mine, to=contracts(1))
+    with pytest.raises(UsageError, match="1 contract is left on order"):
+        decrease(sim, mine, by=contracts(2))
 
 
 @pytest.mark.parametrize("fault", [lose_reply, cut_reply])
