@@ -35,7 +35,6 @@ from kalshi_cli.services.orders.cancel import failure as cancel_failure
 from kalshi_cli.services.orders.order_effect import best_for, sale_phrase
 from kalshi_cli.services.orders.place import OrderEntry, OrderProposal
 from kalshi_cli.services.resources import Resources
-from kalshi_cli.services.trading.refusals import SEVERAL_BLOCKED
 from kalshi_cli.services.trading.stop_signals import in_flight
 from kalshi_cli.views.row import own_price
 
@@ -453,51 +452,3 @@ def describe_plan(plan: ClosePlan) -> str:
         f"proceeds {show_money(plan.expected)} for the {show_qty(plan.fillable)} available now, "
         f"{sale_phrase(plan.least, plan.basis, plan.fee)}"
     )
-
-
-def failure(closings: Sequence[CloseResult]) -> KalshiError | None:
-    """Return the error of the command, which says what was closed and why each other position is left; None if all was.
-
-    An unknown outcome comes first, then an error that stopped everything. Where some positions were closed, or several
-    reasons apply, it is a plain failure (exit 1).
-    """
-    failed = [(closing, closing.error) for closing in closings if closing.error is not None]
-    if not failed:
-        return None
-    stopper = next((error for closing, error in failed if closing.stops), None)
-    if isinstance(stopper, OutcomeUnknownError):
-        return stopper
-    first = stopper or failed[0][1]
-    closed = [closing for closing in closings if closing.closed]
-    is_alone = not closed and (stopper is not None or len({type(error) for _, error in failed}) == 1)
-    if is_alone and (len(failed) == 1 or stopper is not None):
-        return first
-    was_sent = any(closing.was_sent for closing in closings)
-    hint = _joined_hints([error for _, error in failed], was_sent=was_sent)
-    kept = [(closing, error) for closing, error in failed if closing.left]
-    if not kept:
-        return KalshiError(f"Unknown whether any position remains. {first.message}", hint=hint, code="not_proven")
-    sold = f"sold {', '.join(_words(each, each.closed) for each in closed)}" if closed else "nothing was sold"
-    bare = [error.message.removeprefix("Nothing was sent. ") for _, error in kept]  # true of this position at most
-    reasons = [f"{_words(each, each.left)} remaining: {text}" for (each, _), text in zip(kept, bare, strict=True)]
-    text, code = f"Not fully closed: {sold}", first.code if is_alone else "not_closed"
-    if is_alone and isinstance(first, RefusedError):
-        return RefusedError(text, hint=hint, code=code, more=reasons)
-    if is_alone and isinstance(first, ExchangeError):
-        return ExchangeError("; ".join((text, *reasons)), hint=hint, code=code, status=first.status)
-    return KalshiError(text, hint=hint, code=code, more=reasons)
-
-
-def _words(closing: CloseResult, qty: Qty) -> str:
-    return f"{show_qty(qty)} {closing.plan.outcome.upper()} of {closing.plan.market.ticker}"
-
-
-def _joined_hints(errors: Sequence[KalshiError], *, was_sent: bool) -> str:
-    """Return each remedy once; "nothing was sent" comes last, and only where that is true of all positions."""
-    remedies: dict[str, None] = {}
-    is_shared = sum(error.code == "NOT_CLOSING" for error in errors) > 1
-    for error in errors:
-        hint = SEVERAL_BLOCKED if is_shared and error.code == "NOT_CLOSING" else error.hint
-        remedies |= dict.fromkeys(part for part in hint.split("; ") if part)
-    is_claimed = remedies.pop(NOTHING_SENT, True) is None
-    return "; ".join([*remedies, *([NOTHING_SENT] if is_claimed and not was_sent else [])])

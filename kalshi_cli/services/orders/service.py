@@ -17,9 +17,8 @@ from kalshi_cli.core.model.messages import OrderState
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.services.account.portfolio import PastPositions
 from kalshi_cli.services.account.recovery import reconcile_outcome, reconciled_rows, record_reports
-from kalshi_cli.services.orders import amend, batch, cancel, close
+from kalshi_cli.services.orders import amend, batch, cancel, close, flatten
 from kalshi_cli.services.orders.cancel_all import KillRun
-from kalshi_cli.services.orders.flatten import blocking_orders, opening_after
 from kalshi_cli.services.orders.halt_marker import write_halt_marker
 from kalshi_cli.services.orders.order_effect import closing_amounts, effects_phrase, repeat_warnings
 from kalshi_cli.services.orders.place import (
@@ -462,10 +461,10 @@ class OrderService(OrderPlanningService):
         warned = closer.warnings(plans) if is_reviewed and ticker is None else ()
         for plan in plans if ticker is not None else ():
             if cancel_orders and plan.refusal is None:
-                blocking = blocking_orders(self._resources, plan)
+                blocking = flatten.blocking_orders(self._resources, plan)
             if is_reviewed and not blocking:
                 closer.review(plan)
-            warned = opening_after(self._resources, plan, blocking)
+            warned = flatten.opening_after(self._resources, plan, blocking)
         return self._close(closer, plans, warned, blocking)
 
     def _close(
@@ -480,7 +479,7 @@ class OrderService(OrderPlanningService):
                 closer.cancel(self._resources, blocking)
             done = closer.close(plans)  # reads the position before each order
             errors = tuple(each.error for each in done)
-            return PlanOutcome(rows=tuple(map(CloseRow.of, done)), error=close.failure(done), errors=errors)
+            return PlanOutcome(rows=tuple(map(CloseRow.of, done)), error=flatten.failure(done), errors=errors)
 
         cancels = tuple(f"Canceled first: {resting_words(typed_row(order))}" for order in blocking)
         return self._book.add(

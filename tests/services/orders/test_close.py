@@ -25,7 +25,8 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
-from kalshi_cli.services.orders.close import ClosePolicy, CloseResult, PositionCloser, describe_plan, failure
+from kalshi_cli.services.orders.close import ClosePolicy, CloseResult, PositionCloser, describe_plan
+from kalshi_cli.services.orders.flatten import failure
 from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.simulator.model.listing import ExchangeOptions, MarketSpec, NewOrder, OrderReceipt
 from kalshi_cli.store.records import Halt
