@@ -94,8 +94,8 @@ def require_terminal(ctx: typer.Context) -> None:
     """Raise UsageError where there is no terminal: the error of a missing argument."""
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         command = cast("HelpCommand", ctx.command)
-        missing = next(each.metavar for each in command.params if each.param_type_name == "argument")
-        raise UsageError(f"Missing {missing}", hint=command.usage_hint(ctx, {}))
+        missing = next(each.metavar or "" for each in command.params if each.param_type_name == "argument")
+        raise UsageError(f"Missing {missing.removesuffix(' | -')}", hint=command.usage_hint(ctx, {}))
 
 
 def _markets(kalshi: Kalshi, words: str) -> list[Pick]:

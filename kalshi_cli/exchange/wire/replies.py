@@ -152,11 +152,24 @@ def _missing_hint(what: str) -> str:
     return "check the spelling of the path and the id"
 
 
+def _request_words(what: str) -> str:
+    """Return what a user calls a request: "The order"; a request that no command is named after keeps its path."""
+    method, _, path = what.partition(" ")
+    if "/orders" not in path or method not in ("POST", "DELETE"):
+        return what
+    if method == "DELETE":
+        return "The cancel"
+    last = path.rsplit("/", 1)[-1]
+    return {"orders": "The order", "batched": "The batch", "amend": "The amend", "decrease": "The decrease"}.get(
+        last, what
+    )
+
+
 def rejection_error(what: str, status: int, body: bytes, skew_ms: int | None = None) -> errors.KalshiError:
     """Return the error for a rejection of `what` ("GET /markets"). `skew_ms` is the local clock's lead, if known."""
     refusal = read_refusal(body)
     details, said = refusal.details, _words(refusal)
-    message = f"{what} was rejected ({status}): {said}"
+    message = f"{_request_words(what)} was rejected ({status}): {said}"
     if status == 401 or refusal.code in {"authentication_error", "header_timestamp_expired"}:
         return _bad_credentials(message, status, refusal, skew_ms)
     if status == 403:

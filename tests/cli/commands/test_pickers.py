@@ -88,7 +88,7 @@ def test_an_empty_answer_leaves(variables: dict[str, str]) -> None:
         ("market", "TICKER"),
         ("orderbook", "TICKER"),
         ("watch", "TICKER..."),
-        ("cancel", "ID... | -"),
+        ("cancel", "ID..."),
         ("order cancel", "ID"),
         ("order amend", "ID"),
         ("order amend --price 0.25", "ID"),

@@ -17,7 +17,7 @@ from kalshi_cli.core.model.order_terms import BID, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.exchange.wire.replies import is_definite
+from kalshi_cli.exchange.wire.replies import is_definite, rejection_error
 from kalshi_cli.simulator.model.listing import ExchangeOptions
 
 ORDER = Order(
@@ -200,3 +200,20 @@ def test_every_code_that_is_documented_or_simulated_is_known(code):
 def test_what_exists_already_or_is_not_known_is_no_refusal(code):
     assert not is_definite(code)
     assert not any(is_definite(code, status) for status in range(100, 600))
+
+
+@pytest.mark.parametrize(
+    ("request_line", "words"),
+    [
+        ("POST /portfolio/events/orders", "The order"),
+        ("POST /portfolio/events/orders/o1/amend", "The amend"),
+        ("POST /portfolio/events/orders/o1/decrease", "The decrease"),
+        ("DELETE /portfolio/events/orders/o1", "The cancel"),
+        ("POST /portfolio/events/orders/batched", "The batch"),
+        ("GET /portfolio/orders/o1", "GET /portfolio/orders/o1"),
+        ("POST /portfolio/order_groups/create", "POST /portfolio/order_groups/create"),
+    ],
+)
+def test_a_rejection_names_what_the_user_asked_for(request_line: str, words: str) -> None:
+    error = rejection_error(request_line, 409, b'{"error": {"code": "order_already_exists", "message": "no"}}')
+    assert error.message.startswith(f"{words} was rejected (409): ")
