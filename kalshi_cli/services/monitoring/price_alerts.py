@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from kalshi_cli.base.checked import check_choice, check_text, check_whole
 from kalshi_cli.base.errors import (
     AnotherInstanceError,
@@ -62,7 +64,10 @@ class PriceAlertService:
         fills: bool = False,
         side: Outcome = "yes",
     ) -> PriceAlertRow:
-        """Add an alert; its price is that of `side`. NotFoundError for an unknown market: it could never fire."""
+        """Add an alert; its price is that of `side`. NotFoundError for an unknown market: it could never fire.
+
+        Where the same alert exists already, return that one.
+        """
         if (above is not None) + (below is not None) + fills != 1:
             raise UsageError("Choose one: --above, --below or --fills", hint="kalshi alerts add TICKER --above 60c")
         check_text("ticker", ticker)
@@ -77,12 +82,16 @@ class PriceAlertService:
         run_markets(own.client, own.clock.now(), [ticker], "")
         with self._file.changing(own.machine, BUSY_S) as draft:
             before = draft.value
-            if len(before.alerts) >= MAX_ALERTS:
-                raise UsageError(f"There are {MAX_ALERTS} alerts already", hint="kalshi alerts remove ID")
             made = PriceAlert(
                 alert_id=str(before.next_number), ticker=ticker, price=price, created=own.clock.now(), side=side,
                 kind="above" if above is not None else "below" if below is not None else "fills",
             )  # fmt: skip
+            for known in before.alerts:
+                if replace(known, alert_id=made.alert_id, created=made.created) == made:
+                    own.note(f"Alert {known.alert_id} is the same; none was added")
+                    return _row(known)
+            if len(before.alerts) >= MAX_ALERTS:
+                raise UsageError(f"There are {MAX_ALERTS} alerts already", hint="kalshi alerts remove ID")
             draft.value = PriceAlerts(before.next_number + 1, (*before.alerts, made))
         return _row(made)
 

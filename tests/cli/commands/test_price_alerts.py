@@ -61,6 +61,16 @@ def test_an_alert_may_name_the_price_of_no(exchange: Served) -> None:
     assert program("alerts", "add", TWO_SIDED, "--fills", "--no").code == ExitCode.USAGE
 
 
+@pytest.mark.usefixtures("exchange")
+def test_an_alert_that_exists_is_not_added_again() -> None:
+    words = ("alerts", "add", TWO_SIDED, "--above", "60c", "--json")
+    first, again = program(*words), program(*words)
+    assert (again.code, again.json["alert_id"]) == (0, first.json["alert_id"])
+    assert f"Alert {first.json['alert_id']} is the same; none was added" in again.err
+    assert program(*words[:-1], "--no", "--json").json["alert_id"] != first.json["alert_id"], "another side"
+    assert len(program("alerts", "prices", "--json").json) == 2
+
+
 def test_alerts_are_added_listed_and_removed(exchange: Served) -> None:
     added = program("alerts", "add", TWO_SIDED.lower(), "--above", "60c", "--json").json
     assert {name: added[name] for name in ("alert_id", "ticker", "kind", "price")} == {
