@@ -359,7 +359,7 @@ def test_a_recording_of_series_adds_markets_that_open_later(
     monkeypatch.setattr(market_query, "MAX_MARKETS", 1)
     monkeypatch.setattr("kalshi_cli.exchange.live.live_feed.DISCOVER_EVERY_S", 0.2)
     with desk.environment() as environment:
-        request = RecordRequest(series="KXHIGHNY,KXETHD", path=path, duration_s=4.0)
+        request = RecordRequest(series="KXHIGHNY,KXETHD", path=path, duration_s=7.0)
         more = threading.Timer(1.5, monkeypatch.setattr, (market_query, "MAX_MARKETS", 50))
         more.start()
         recorded = RunModes(environment).record(request)
