@@ -54,15 +54,17 @@ def close_sentence(row: CloseRow) -> str:
 def order_sentence(order: OrderRow) -> str:
     """Return what happened to an order in one sentence."""
     average = f" at {show_price(order.average_fill_price)}" if order.average_fill_price is not None else ""
-    amounts = f" for {show_money(order.fill_amount)}, {_fees(order)}" if order.filled else ""
+    amounts = _amounts(order) if order.filled else ""
     ends = order.expires if order.status == "resting" else None
     expires = f", expires {show_times(format_ts(ends))}" if ends else ""
     return f"{order_words(order)} is {order.status}: {_filled(order)}{average}{amounts}{expires}"
 
 
-def _fees(order: OrderRow) -> str:
-    """Return the fees of the fills; with the total, where all of the order opens or all of it closes."""
-    fees = f"fees {show_money(order.fees)}"
+def _amounts(order: OrderRow) -> str:
+    """Return the amount of the fills and their fees; with the total, where all of the order opens or all closes."""
+    if order.fill_amount is None:
+        return f"; price and fees not read yet: `kalshi order show {(order.order_id or '')[:SHORT_ID_LENGTH]}`"
+    fees = f" for {show_money(order.fill_amount)}, fees {show_money(order.fees)}"
     if not isinstance(order, NewOrderView) or not order.fees:
         return fees
     if order.action == "buy" and not order.closing:

@@ -21,7 +21,7 @@ class OrderRow(OutputRow, frozen=True, kw_only=True):
     reads as one to sell YES at $0.38. `typed_side` is the side as typed, from the state file; null where the order was
     not typed here. The tables of `order list` and `order show` have the terms as typed, and of other orders those that
     follow from the position. `updated` is when the order last changed, such as when it ended. `fill_amount` is the
-    price of all its fills together, before fees.
+    price of all its fills together, before fees; null, as `average_fill_price`, before the fills were read.
     """
 
     order_id: ShortId | None
@@ -46,7 +46,7 @@ class OrderRow(OutputRow, frozen=True, kw_only=True):
     exchange_index: int
     typed_side: Outcome | None = None
     updated: Ts | None = None
-    fill_amount: Money = Money(0)
+    fill_amount: Money | None = None
 
     named = names(book_side="side", count="qty")
     shown: ClassVar[tuple[str, ...]] = (
@@ -59,14 +59,15 @@ class OrderRow(OutputRow, frozen=True, kw_only=True):
 def order_row(order: Order, typed: tuple[Outcome, Action] | None = None) -> OrderRow:
     """Return the order with the outcome and action of `typed`, else as a purchase or a sale of YES."""
     side, action = typed or ("yes", "buy" if order.side is BID else "sell")
+    is_read = order.fill_cost > 0  # a reply has the count alone; the cost comes with the fills, and is never zero
     return OrderRow.of(
         order,
         side=side,
         action=action,
         price=own_price(side, order.price),
         typed_side=order.outcome or None,
-        average_fill_price=own_price(side, _per(order.fill_cost, order.filled)) if order.filled else None,
-        fill_amount=own_amount(side, order.fill_cost, order.filled),
+        average_fill_price=own_price(side, _per(order.fill_cost, order.filled)) if is_read else None,
+        fill_amount=own_amount(side, order.fill_cost, order.filled) if is_read else None,
     )
 
 

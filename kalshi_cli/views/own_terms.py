@@ -54,7 +54,7 @@ def in_own_terms(order: R, held: HeldByMarket) -> R:
         action=terms.action,
         price=terms.price,
         average_fill_price=None if average is None else own_price("no", average),
-        fill_amount=own_amount("no", order.fill_amount, order.filled),
+        fill_amount=None if order.fill_amount is None else own_amount("no", order.fill_amount, order.filled),
     )
     if isinstance(turned, OrderChangeView):
         return replace(turned, price_before=own_price("no", turned.price_before))

@@ -13,6 +13,7 @@ from kalshi_cli.views.close import CloseRow
 from kalshi_cli.views.formats import MaxMoney, SignedMoney
 from kalshi_cli.views.order_text import close_sentence, order_sentence
 from kalshi_cli.views.orders import NewOrderView, OrderRow, order_row
+from kalshi_cli.views.own_terms import in_own_terms
 
 FEES = Money(269_400)
 
@@ -96,3 +97,12 @@ def test_a_close_says_its_proceeds_and_its_profit_or_loss() -> None:
     )
     unread = replace(row, average_price=None, fees=None, proceeds=None, net=None)
     assert close_sentence(unread) == "Closed 3 YES of T, 0 left"
+
+
+@pytest.mark.parametrize("side", ["yes", "no"])
+def test_fills_that_were_not_read_have_no_amount_and_no_price(side: str) -> None:
+    row = filled_row(side, "buy", fill_cost=Money(0), fees=Money(0))
+    assert (row.fill_amount, row.average_fill_price) == (None, None)
+    assert "$0.00" not in order_sentence(row)
+    assert "20 of 20 filled; price and fees not read yet: `kalshi order show" in order_sentence(row)
+    assert in_own_terms(row, {}).fill_amount is None

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from kalshi_cli.base.units import Qty, Ts
+from kalshi_cli.base.units import Money, Qty, Ts
 from kalshi_cli.core.account.open_amends import has_terms, is_amend_open, worse_case_terms
 from kalshi_cli.core.account.tracked_order import Tracked, was_raised
 from kalshi_cli.core.model import messages
@@ -399,6 +399,8 @@ class OrderRegistry:
         )
         if tracked.traded >= filled > 0:
             order = msgspec.structs.replace(order, fees=tracked.fees, fill_cost=tracked.cost)
+        elif filled > known.filled and "fill_cost" not in changes:  # a reply has counts alone: the cost is of fewer
+            order = msgspec.structs.replace(order, fill_cost=Money(0))
         tracked.order = order
         if tracked.untold > 0:
             self._untold[tracked] = None

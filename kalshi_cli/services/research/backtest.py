@@ -286,7 +286,7 @@ def all_refused_text(report: BacktestReport) -> str:
 
 
 def refusal_texts(report: BacktestReport) -> dict[str, str]:
-    """Return by code the number of refusals, the setting or cause, and the first of them."""
+    """Return a line for each code: the number of its refusals, its setting or cause, and the first of them."""
     return {refusal.code: _refused_text(report, refusal) for refusal in report.refusals}
 
 

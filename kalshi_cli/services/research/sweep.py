@@ -33,7 +33,7 @@ class VariantResult(msgspec.Struct, frozen=True, kw_only=True):
     denied: dict[str, int] = {}
     """The refusals by code."""
     refusals: dict[str, str] = {}
-    """By code the number of refusals, the setting or cause, and the first of them."""
+    """A line for each code: the number of its refusals, its setting or cause, and the first of them."""
     notices: tuple[str, ...] = ()
     has_trades: bool = True
 
@@ -48,8 +48,8 @@ def compare_variants(
 ) -> list[VariantResult]:
     """Run every variant over every recording in `jobs` processes; return the best first.
 
-    `rank` says what is the best. `tell` gets a line that
-    names the recordings without data of the times asked for. UsageError for invalid parameters, before anything runs.
+    `rank` says what is the best. `tell` gets a line that names the recordings without data of the times asked for.
+    UsageError for invalid parameters, before anything runs.
     """
     for params in variants:
         registry.make_all(request.strategies, setup.configured, params, setup.allotted)

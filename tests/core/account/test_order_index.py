@@ -623,3 +623,10 @@ def test_only_so_many_orders_are_remembered_after_their_end() -> None:
     assert index.get("c1") is index.by_order_id("x1") is index.by_order_id("y0") is None
     assert index.by_order_id("y1") is not None
     assert index.get("back") in index.live(), "it came back, so its old end is no reason to forget it"
+
+
+def test_a_reply_that_tells_of_more_trades_makes_the_cost_unknown_until_their_fills_come() -> None:
+    index = after([accepted(), fill("a", 300), accepted(500, 500)])
+    assert (ours(index).filled, ours(index).fill_cost) == (500, 0)
+    index.apply(fill("b", 200))
+    assert ours(index).fill_cost == 500 * 4_600
