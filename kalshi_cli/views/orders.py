@@ -67,7 +67,7 @@ def order_row(order: Order, typed: tuple[Outcome, Action] | None = None) -> Orde
         price=own_price(side, order.price),
         typed_side=order.outcome or None,
         average_fill_price=own_price(side, _per(order.fill_cost, order.filled)) if is_read else None,
-        fill_amount=own_amount(side, order.fill_cost, order.filled) if is_read else None,
+        fill_amount=own_amount(side, order.fill_cost, order.filled) if is_read or not order.filled else None,
     )
 
 
