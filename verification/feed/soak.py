@@ -17,7 +17,7 @@ from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.exchange.stream.inbox import MessageQueue
 from kalshi_cli.exchange.stream.sequencing import BOOK, Said, StreamSession
-from kalshi_cli.net.websocket_framing import Framing
+from kalshi_cli.net.websocket import Framing
 from verification.feed.stage import T0, TICKERS, framed, market_of
 
 BATCH = 1_000

@@ -34,7 +34,7 @@ from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.stream.inbox import MessageQueue
 from kalshi_cli.exchange.stream.sequencing import BOOK, StreamSession
-from kalshi_cli.net.websocket_framing import Framing
+from kalshi_cli.net.websocket import Framing
 from kalshi_cli.simulator.exchange import STREAM_PATH, SimulatedExchange
 from kalshi_cli.simulator.model.listing import (
     EventSpec,

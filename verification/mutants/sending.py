@@ -291,7 +291,7 @@ SENDING = (
     Mutant(
         "a ready signature is used once",
         "two requests look like one that was replayed, and one is refused",
-        "exchange/rest/ready_signatures.py",
+        "exchange/rest/signing.py",
         "                    return signed, since + MAX_AGE_S",
         "                    self._ready.append(_Ready(since, signed))\n"
         "                    return signed, since + MAX_AGE_S",
@@ -300,7 +300,7 @@ SENDING = (
     Mutant(
         "a ready signature is young",
         "the exchange refuses an order for its old time",
-        "exchange/rest/ready_signatures.py",
+        "exchange/rest/signing.py",
         "MAX_AGE_S = 2.0",
         "MAX_AGE_S = 20.0",
         ("tests/exchange/rest/test_ready_signatures.py",),
@@ -308,7 +308,7 @@ SENDING = (
     Mutant(
         "a clock that was set ends the ready signatures",
         "orders leave with the time of a clock that was wrong",
-        "exchange/rest/ready_signatures.py",
+        "exchange/rest/signing.py",
         "        return is_young and abs(age_ms - wall_age_ms) <= _MAX_STEP_MS",
         "        return 0 <= age_ms < MAX_AGE_S * 1000",
         ("tests/exchange/rest/test_ready_signatures.py",),
@@ -316,7 +316,7 @@ SENDING = (
     Mutant(
         "clocks apart sign as the request leaves",
         "age and skew together exceed what the exchange accepts",
-        "exchange/rest/ready_signatures.py",
+        "exchange/rest/signing.py",
         "        return skew_ms is not None and skew_ms <= MAX_SKEW_MS",
         "        return True",
         ("tests/exchange/rest/test_ready_signatures.py",),

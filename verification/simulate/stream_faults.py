@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from kalshi_cli.net import websocket
-from kalshi_cli.net.websocket_framing import CLOSE, PING, TEXT
+from kalshi_cli.net.websocket import CLOSE, PING, TEXT
 from kalshi_cli.simulator.stream.connection import Connection
 from verification.simulate.plan import STREAM, Fault
 from verification.simulate.stage import Stage

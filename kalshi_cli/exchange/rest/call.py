@@ -33,8 +33,7 @@ from kalshi_cli.core.account.order_index import ID_TAKEN
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.exchange.rest.exchange_clock import MOVES_ON_S, ExchangeClock
 from kalshi_cli.exchange.rest.rate_limits import RateLimiter
-from kalshi_cli.exchange.rest.ready_signatures import NEVER, ReadySignatures
-from kalshi_cli.exchange.rest.signing import Signer
+from kalshi_cli.exchange.rest.signing import NEVER, ReadySignatures, Signer
 from kalshi_cli.exchange.wire import replies
 from kalshi_cli.net.body import read_body
 from kalshi_cli.net.deadline_transport import DeadlineTransport

@@ -25,7 +25,7 @@ from kalshi_cli.exchange.stream.inbox import MessageQueue
 from kalshi_cli.exchange.stream.sequencing import CHANNELS, Said, StreamSession
 from kalshi_cli.net import websocket
 from kalshi_cli.net.reconnect import Backoff
-from kalshi_cli.net.websocket_framing import BINARY, CLOSE, PING, TEXT, Framing, FramingError
+from kalshi_cli.net.websocket import BINARY, CLOSE, PING, TEXT, Framing, FramingError
 
 if TYPE_CHECKING:
     import random

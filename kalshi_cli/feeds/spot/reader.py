@@ -26,7 +26,7 @@ from kalshi_cli.net import websocket
 from kalshi_cli.net.body import read_body
 from kalshi_cli.net.deadline_transport import DeadlineTransport
 from kalshi_cli.net.reconnect import Backoff
-from kalshi_cli.net.websocket_framing import BINARY, CLOSE, PING, TEXT, Framing, FramingError
+from kalshi_cli.net.websocket import BINARY, CLOSE, PING, TEXT, Framing, FramingError
 
 MAX_FRAME = 256 * 1024
 """Bytes of a message, at most; usual messages take a few thousand."""

@@ -37,7 +37,7 @@ from kalshi_cli.exchange.stream.frames import FrameError, decode_frame, to_messa
 from kalshi_cli.exchange.stream.reader import Stream, StreamTimings
 from kalshi_cli.exchange.stream.sequencing import StreamSession
 from kalshi_cli.exchange.wire.markets import read_market
-from kalshi_cli.net.websocket_framing import Framing, FramingError
+from kalshi_cli.net.websocket import Framing, FramingError
 
 NOW = Ts(5_000)
 DAY_MS = 86_400_000

@@ -21,8 +21,7 @@ from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.rest.ready_signatures import MAX_AGE_S, NEVER, READY, RENEW_S, ReadySignatures
-from kalshi_cli.exchange.rest.signing import SignedHeaders, Signer
+from kalshi_cli.exchange.rest.signing import MAX_AGE_S, NEVER, READY, RENEW_S, ReadySignatures, SignedHeaders, Signer
 
 KEY = Ed25519PrivateKey.generate()
 PATH = "/trade-api/v2/portfolio/events/orders"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kalshi_cli.net.websocket_framing import BINARY, CLOSE, MAX_MESSAGE, PING, TEXT, Framing, FramingError
+from kalshi_cli.net.websocket import BINARY, CLOSE, MAX_MESSAGE, PING, TEXT, Framing, FramingError
 
 
 def frame(opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
