@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 
 SKEW_WARN_MS, SKEW_CRITICAL_MS = 1_000, 5_000
 STREAM_WITHIN_S, HANG_UP_S = 5.0, 0.5
-STREAM_AFTER_SILENCE_S = 2.0
+RESPOND_WITHIN_S = 3.0
+"""Time limit of each check that asks the exchange; after the first without a response, no other waits for it."""
+
+STREAM_AFTER_SILENCE_S = 1.0
 """Time limit of the stream if the exchange has not responded to a request: it most likely does not either."""
 
 WAITING_WARN_MS = 60_000
@@ -201,9 +204,9 @@ def needs_key(failed: str) -> tuple[Verdict, str, str]:
     return Verdict.UNKNOWN, "not checked: requires a valid API key", f"see the line `{failed}` above"
 
 
-def needs_exchange() -> tuple[Verdict, str, str]:
-    """Return the result of a check that would only wait again for an exchange that does not respond."""
-    return Verdict.UNKNOWN, "not checked: the exchange does not respond", "see the line `exchange` above"
+def needs_exchange(failed: str) -> tuple[Verdict, str, str]:
+    """Return the result of a check that would only wait again for an exchange silent in the check `failed`."""
+    return Verdict.UNKNOWN, "not checked: the exchange does not respond", f"see the line `{failed}` above"
 
 
 def stream(
@@ -350,12 +353,15 @@ def state(store: Store) -> tuple[Verdict, str, str]:
 
 NEED_KEY = ("account", "limits", "stream")
 
-NEED_EXCHANGE = ("clock", "account", "limits")
+ASK_EXCHANGE = ("exchange", "clock", "account", "limits")
 """Checks that would only wait for the same host again; the stream has a host of its own."""
 
 
-def health_of(resources: Resources) -> list[HealthResult]:
-    """Run every check, in the order in which they depend on each other; report a problem with the key once."""
+def health_of(resources: Resources, *, within_s: float = RESPOND_WITHIN_S) -> list[HealthResult]:
+    """Run every check, in the order in which they depend on each other; report a problem with the key once.
+
+    A check waits at most `within_s` for the exchange.
+    """
     refuse_other_hosts(resources.config, "exchange.rest_url", "exchange.ws_url")
     findings: list[HealthResult] = []
     checks: dict[str, Check] = {
@@ -382,23 +388,31 @@ def health_of(resources: Resources) -> list[HealthResult]:
     for name, check in checks.items():
         is_bad = {each.check for each in findings if each.verdict is Verdict.CRITICAL}
         refused = next((each for each in ("key", "account") if each in is_bad), "")
-        is_silent = any(each.check == "exchange" and each.is_unreachable for each in findings)
+        silent = next((each.check for each in findings if each.check in ASK_EXCHANGE and each.is_unreachable), "")
         if refused and name in NEED_KEY:
             check = partial(needs_key, refused)
-        elif is_silent and name in NEED_EXCHANGE:
-            check = needs_exchange
-        elif is_silent and name == "stream":
-            check = partial(_stream_after_silence, resources)
+        elif silent and name in ASK_EXCHANGE:
+            check = partial(needs_exchange, silent)
+        elif silent and name == "stream":
+            check = partial(_stream_after_silence, resources, silent)
+        elif name in ASK_EXCHANGE:
+            check = partial(_within, within_s, resources, check, is_public=name in ("exchange", "clock"))
         findings.append(examine(name, resources.clock, check))
     return findings
 
 
-def _stream_after_silence(resources: Resources) -> tuple[Verdict, str, str]:
-    """Check the stream for a short time; its hint is that of the exchange, which does not respond either."""
+def _within(seconds: float, resources: Resources, check: Check, *, is_public: bool) -> tuple[Verdict, str, str]:
+    """Run a check that asks the exchange in at most this time."""
+    with (resources.public if is_public else resources.client).reading_within(seconds):
+        return check()
+
+
+def _stream_after_silence(resources: Resources, silent: str) -> tuple[Verdict, str, str]:
+    """Check the stream for a short time; its hint names the check `silent`, which had no response either."""
     verdict, detail, hint = stream(
         resources.ws_url, resources.signer, resources.clock, resources.rng, within_s=STREAM_AFTER_SILENCE_S
     )
-    return verdict, detail, "see the line `exchange` above" if verdict is Verdict.CRITICAL else hint
+    return verdict, detail, f"see the line `{silent}` above" if verdict is Verdict.CRITICAL else hint
 
 
 def _feeds(resources: Resources, findings: Sequence[HealthResult]) -> tuple[Verdict, str, str]:

@@ -9,14 +9,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from msgspec import structs
+from support.fault_proxy import Fault, fault_proxy
 from support.notice_receiver import receiving
 from support.resources import open_resources
+from support.served import KEY_ID, Served
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import UnreachableError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.config import Config
-from kalshi_cli.config.schema import HeartbeatConfig
+from kalshi_cli.config.schema import Credentials, CredentialsByEnv, ExchangeConfig, HeartbeatConfig
 from kalshi_cli.core.monitoring.check_report import Verdict
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.services.monitoring import health
@@ -170,3 +172,29 @@ def test_an_exchange_that_does_not_respond_leaves_the_line_of_the_alert_channels
         there = dataclasses.replace(resources, find_rest_url=asked, find_ws_url=asked)
         found = {each.check: each.verdict for each in health.health_of(there)}
     assert (found["exchange"], found["sinks"]) == (Verdict.UNKNOWN, Verdict.OK)
+
+
+@pytest.mark.parametrize(
+    ("hanging", "first", "skipped"),
+    [("/", "exchange", ("clock", "account", "limits")), ("/(api_keys|portfolio|account)", "account", ("limits",))],
+)
+def test_after_one_check_without_a_response_no_other_check_waits(
+    exchange: Served, hanging: str, first: str, skipped: tuple[str, ...]
+) -> None:
+    key = Credentials(key_id=KEY_ID, private_key_path=exchange.key_path)
+    with fault_proxy(exchange.server.rest_url) as proxy:
+        proxy.faults.append(Fault("hang_request", "GET", hanging, times=100))
+        urls = (proxy.moved(exchange.server.rest_url), proxy.moved(exchange.server.ws_url))
+        config = Config(
+            env="sim", state=exchange.state, credentials=CredentialsByEnv(sim=key),
+            exchange=ExchangeConfig(rest_url=urls[0], ws_url=urls[1]),
+        )  # fmt: skip
+        with open_resources(config) as resources:
+            found = {each.check: each for each in health.health_of(resources, within_s=1.5)}
+    assert (found[first].verdict, found[first].is_unreachable) == (Verdict.UNKNOWN, True)
+    assert (found[first].latency_ms or 0) < 1000 * config.exchange.read_timeout_s, "one attempt alone would take that"
+    for name in skipped:
+        told = (found[name].verdict, found[name].detail, found[name].hint)
+        assert told == (
+            Verdict.UNKNOWN, "not checked: the exchange does not respond", f"see the line `{first}` above",
+        )  # fmt: skip
