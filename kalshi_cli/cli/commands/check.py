@@ -416,11 +416,12 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
             )
             rows = [CheckLine.of(part, summary=redact(part.summary)) for part in ordered]
             render_rows(CheckLine, rows, form)
-            breaches = [each for each in breaches if not any(each.text in row.summary for row in rows)]
         else:
             write_out(f"{_shown(found.first_line)}\n")
-            for part in without_repeated_causes(parts):
+            ordered = without_repeated_causes(parts)
+            for part in ordered:
                 write_out(f"{part.verdict.name} {part.check}: {_shown(part.summary)}\n")
+        breaches = [each for each in breaches if not any(each.text in part.summary for part in ordered)]
         most = MAX_LINES - 3 - len(parts)
         for breach in breaches[:most]:  # no table: it would cut the text
             write_sentence(f"{breach.severity.upper()} {_shown(breach.text)}")

@@ -87,6 +87,11 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, code=self.sent_as, severity="warning", sent_as="")
 
     @property
+    def repeats(self) -> str:
+        """Return the code of the earlier alert that it repeats; "" if it repeats none."""
+        return self.subject.split(" ")[0] if self.code == ECHO else ""
+
+    @property
     def wanted(self) -> str:
         """Return the limit with its unit: `80 %`, `10 contracts`, `$5000 or more`."""
         return with_unit(self.limit, self.unit)
@@ -185,7 +190,7 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def _runbook(lead: Breach) -> str:
     """Return the runbook of a breach: its own, or that of its code; of a repeated alert that of the alert."""
-    alert = lead.subject.split(" ")[0] if lead.code == ECHO else ""
+    alert = lead.repeats
     return lead.runbook or (alert in REMEDIES and REMEDIES[alert].runbook) or runbook_for(lead.code).runbook
 
 
@@ -208,7 +213,7 @@ def report(
     if verdict is not Verdict.OK:
         lead = cause_of(ordered)
         said = safe_text(f"{of}: {lead.text}" if of else lead.text, MAX_LEAD_LENGTH)
-        is_all = summary in (lead.value, f"{lead.subject} {lead.value}")
+        is_all = summary in ("", lead.value, f"{lead.subject} {lead.value}")
         summary, runbook = said if is_all else f"{said}; {summary}", _runbook(lead)
     return CheckReport(
         check=check, verdict=verdict, summary=summary, breaches=ordered, measures=tuple(measures), runbook=runbook
@@ -237,16 +242,24 @@ def _cause_rank(breach: Breach) -> int:
 
 
 def each_cause_once(breaches: Sequence[Breach]) -> list[Breach]:
-    """Return the breaches; of several UNKNOWN ones with the same cause only the first."""
+    """Return the breaches; of several UNKNOWN ones with the same cause only the first, and no repeated alert of one."""
     kept: dict[object, Breach] = {}
+    codes = {each.code for each in breaches}
     for each in breaches:
-        kept.setdefault((each.code, each.value) if each.severity == "unknown" else each, each)
+        if each.repeats not in codes:
+            kept.setdefault((each.code, each.value) if each.severity == "unknown" else each, each)
     return list(kept.values())
 
 
 def without_repeated_causes(reports: Sequence[CheckReport]) -> list[CheckReport]:
-    """Return the reports; one that is UNKNOWN for the same cause as an earlier one names that check instead."""
+    """Return the reports; one that is UNKNOWN for the same cause as an earlier one names that check instead.
+
+    So does one that repeats an alert which another check reports.
+    """
     first: dict[tuple[str, str], str] = {}
+    for each in reports:
+        for breach in each.breaches:
+            first.setdefault((breach.code, ""), each.check)
     return [_referring(each, first) for each in reports]
 
 
@@ -255,8 +268,11 @@ def _referring(found: CheckReport, first: dict[tuple[str, str], str]) -> CheckRe
     summary = found.summary
     for each in found.breaches:
         at = first.setdefault((each.code, each.value), found.check)
+        said, code = safe_text(each.text, MAX_LEAD_LENGTH), each.repeats or each.code
         if each.severity == "unknown" and at != found.check:
-            summary = summary.replace(safe_text(each.text, MAX_LEAD_LENGTH), f"{each.code}, the same cause as {at}")
+            summary = summary.replace(said, f"{code}, the same cause as {at}")
+        elif (at := first.get((each.repeats, ""), found.check)) != found.check:
+            summary = summary.replace(said, f"{code}, the same as {at}")
     return msgspec.structs.replace(found, summary=summary)
 
 

@@ -71,7 +71,7 @@ class LossLimit(_CapitalGuard):
         unpriced = ", ".join(sorted(self._day.unpriced))
         doubt = f" (price at midnight unknown, so no gain counts: {unpriced})" if unpriced else ""
         text = (
-            f"Lost {show_money(Money(lost))} today{doubt}; the limit is {show_money(self._limit)} "
+            f"The loss of the day was {show_money(Money(lost))}{doubt}; the limit is {show_money(self._limit)} "
             f"(risk.max_daily_loss). {_REDUCE_ONLY}. To trade again: `kalshi resume --reason TEXT` tomorrow; today, "
             "first raise the limit and restart the loop"
         )

@@ -637,5 +637,5 @@ def test_a_cause_of_several_unknown_checks_is_shown_once(capsys: pytest.CaptureF
     show(report("all", "0 of 2 OK", [each for part in parts for each in part.breaches], of="heartbeat"), form, parts)
     out = capsys.readouterr().out
     assert "positions: STATE_UNUSABLE, the same cause as heartbeat; 4 positions" in out.replace("  UNKNOWN  ", ": ")
-    assert out.count("is damaged") == (1 if form is Format.TABLE else 3), out
+    assert out.count("is damaged") == (1 if form is Format.TABLE else 2), out
     assert "STATE_UNUSABLE positions" not in out

@@ -173,6 +173,22 @@ def test_a_cause_of_several_unknown_checks_is_said_once() -> None:
     assert [each.subject for each in each_cause_once(breaches)] == ["heartbeat", "api"]
 
 
+def test_an_alert_of_before_is_said_once_where_another_check_reports_it() -> None:
+    stopped = replace(breach("critical"), subject="the loop", code="DAILY_LOSS", value="lost $3", limit="")
+    before = Breach(subject="DAILY_LOSS account", value="lost $3", limit="0", severity="warning", code="RECENT_ERRORS")
+    other = replace(before, subject="DRIFT account")
+    parts = [report("heartbeat", "s", [stopped]), report("errors", "1 error", [before])]
+    for ordered in (parts, parts[::-1]):
+        said = {each.check: each.summary for each in without_repeated_causes(ordered)}
+        assert said == {
+            "heartbeat": "DAILY_LOSS the loop: lost $3; s",
+            "errors": "DAILY_LOSS, the same as heartbeat; 1 error",
+        }
+    assert each_cause_once([before, stopped, other]) == [stopped, other]
+    (alone,) = without_repeated_causes(parts[1:])
+    assert alone.summary == "RECENT_ERRORS DAILY_LOSS account: lost $3; 1 error"
+
+
 def test_an_alert_of_before_comes_after_what_is_found_now_and_has_its_own_runbook() -> None:
     before = Breach(subject="API_GUARD orders", value="v", limit="0", severity="warning", code="RECENT_ERRORS")
     now = replace(before, subject="g1", limit="reset", code="GROUP_TRIGGERED")

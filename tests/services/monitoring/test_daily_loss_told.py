@@ -95,6 +95,8 @@ def test_a_higher_limit_counts_after_a_restart_and_then_a_resume_and_not_before(
         eventually(lambda: state() == "reducing" or first.poll() is not None)
         assert first.poll() is None, said(first)
         assert program("check", "heartbeat", "--json", "--no-notify").json["breaches"][0]["code"] == "DAILY_LOSS"
+        _, _, rows = program("check", "all", "--no-notify").out.partition("\n")
+        assert rows.count("The loss of the day was") == 1, rows
     finally:
         first.terminate()
         first.communicate(timeout=60)

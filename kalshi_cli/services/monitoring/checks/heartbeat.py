@@ -106,7 +106,8 @@ def _halt(loop: LoopRecord, name: str) -> list[Breach]:
 
 def _breach(halt: Halt, name: str) -> Breach:
     what = state_word(halt) if halt.is_pause else f"{state_word(halt)} by {halt.code}"
-    said = f"{what} since {format_ts(halt.since)}: {halt.reason}".rstrip(": ")
+    why = halt.reason.split(". ")[0]  # The rest says what to do, as the runbook does.
+    said = f"{what} since {format_ts(halt.since)}: {why}".rstrip(": ")
     by_alert, runbook = alert_of_pause(halt), halt_runbook(halt)
     return Breach(
         subject=name, value=said, limit="active", severity="critical" if halt.is_wrong else "warning",

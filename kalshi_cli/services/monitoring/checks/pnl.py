@@ -43,11 +43,11 @@ def examine(readings: CheckData) -> CheckReport:
     won, win_rate = _win_rate(readings, _closes(readings, found, Ts(now - MONTH_MS)))
     breaches += [*fallen, *won]
     measures += [*day_fall, *win_rate]
-    summary = f"today {show_money(day, signed=True)}"
+    said = [] if any(each.code == "DAY_LOSS" for each in breaches) else [f"today {show_money(day, signed=True)}"]
     if wins or losses:
-        summary += f" (closing orders: {wins} won, {losses} lost)"
+        said.append(f"closing orders: {wins} won, {losses} lost")
     if unpriced:
-        summary += f"; no price at midnight, so no gain counts today: {', '.join(unpriced)}"
+        said.append(f"no price at midnight, so no gain counts today: {', '.join(unpriced)}")
     gained = pnl_since(found, None).net
     falls: list[tuple[Measure, str]] = []
 
@@ -61,10 +61,11 @@ def examine(readings: CheckData) -> CheckReport:
 
     doubts = _doubts(found)
     breaches += doubts or run_part("drawdown", fall)  # An uncertain result must not be saved as the high.
-    if falls:
-        summary += f", {falls[0][1]}"
+    said += (text for _, text in falls)
     drawdown = [measure for measure, _ in falls]
-    return report("pnl", summary, breaches, [*measures, *drawdown, Measure(label="day_net_usd", value=day / DOLLAR)])
+    return report(
+        "pnl", "; ".join(said), breaches, [*measures, *drawdown, Measure(label="day_net_usd", value=day / DOLLAR)]
+    )
 
 
 def _store(readings: CheckData) -> Store | None:

@@ -351,6 +351,7 @@ def test_a_day_that_loses_too_much_of_its_limit(
     ended = check("pnl")
     assert (ended.code, codes(ended)) == (code, {(severity, "DAY_LOSS")})
     assert ended.json["runbook"] == "daily-loss"
+    assert ended.json["summary"].count(f"${lost:.2f}") == 1, "one amount, once"
 
 
 def test_a_drawdown_is_from_the_best_that_was_ever_seen_by_anybody(

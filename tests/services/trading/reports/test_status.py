@@ -441,7 +441,7 @@ def test_a_run_whose_day_turns_out_lost_at_the_start_says_so_once(
     second = TradingSession(sim)
     second.over(second.ticks(3))
     (line,) = [line for line in sim.said if "REDUCE-ONLY" in line]
-    assert line.startswith("TRADING IS REDUCE-ONLY: DAILY_LOSS Lost $0.0")
+    assert line.startswith("TRADING IS REDUCE-ONLY: DAILY_LOSS The loss of the day was $0.0")
     assert "kalshi resume --reason" in line
 
 
@@ -538,25 +538,25 @@ def test_a_short_status_names_the_first_market_without_an_order_book_and_counts_
 
 def test_a_pause_by_an_alert_shows_the_values_of_that_alert(sim: Simulation) -> None:
     now = sim.clock.now()
-    lost = "Lost $3.04 today; the limit is $3.00 (risk.max_daily_loss). Only closing orders are sent"
+    lost = "The loss of the day was $3.04; the limit is $3.00 (risk.max_daily_loss). Only closing orders are sent"
     sim.store.record(AlertRaised(Ts(now - 1), "critical", "DAILY_LOSS", "account", lost))
     sim.store.record(AlertRaised(now, "critical", "DRIFT", "account", "not the cause"))
     sim.store.set_halt(Halt(TradingState.HALTED, PAUSED, "alert DAILY_LOSS account", now))
     shown, paused, *_ = said(sim).splitlines()
-    assert shown == "DAILY_LOSS: Lost $3.04 today; the limit is $3.00 (risk.max_daily_loss)"
+    assert shown == "DAILY_LOSS: The loss of the day was $3.04; the limit is $3.00 (risk.max_daily_loss)"
     assert paused.startswith("PAUSED: ")
     sim.store.set_halt(Halt(TradingState.HALTED, PAUSED, "DAILY_LOSS account", now))
     assert said(sim).startswith("PAUSED: "), "a manual pause"
 
 
 def test_a_pause_on_top_of_a_reduce_only_state_shows_both(sim: Simulation) -> None:
-    sim.store.set_halt(Halt(TradingState.REDUCING, "DAILY_LOSS", "Lost $3.04 today", sim.clock.now()))
+    sim.store.set_halt(Halt(TradingState.REDUCING, "DAILY_LOSS", "The loss of the day was $3.04", sim.clock.now()))
     assert "Below the pause" not in said(sim)
     pause(sim.path.parent, "lunch")
     first, second, *_ = said(sim).splitlines()
     assert first.startswith("PAUSED: no new orders")
     assert second.startswith("Below the pause: Trading has been reduce-only since ")
-    assert second.endswith("(DAILY_LOSS): Lost $3.04 today")
+    assert second.endswith("(DAILY_LOSS): The loss of the day was $3.04")
 
 
 def test_a_status_without_records_says_that_the_file_is_new_until_something_traded(sim: Simulation) -> None:
