@@ -48,6 +48,8 @@ MAX_DENIALS = 20
 ALL_FAILED = "strategy_failed"
 """The reason (`stopped_by`) of a run with a duration that ended because all its strategies were disabled."""
 
+RESET_GROUPS = "`kalshi resume --reason TEXT --reset-groups`"
+
 IN_EVERY_MARKET = ("GROUP_TRIGGERED", "REDUCING")
 """Codes of denials with one cause for all markets: they are shown for the first market only."""
 
@@ -68,6 +70,7 @@ class ReportingRecorder:
         """The code and reason of the last state change: the alert about it has the same text."""
         self._denied: set[tuple[str, str, str]] = set()
         self._denied_minute = 0
+        self._is_block_told = False
 
     def record(self, effect: Effect) -> None:
         """Save an effect, then show it."""
@@ -85,6 +88,7 @@ class ReportingRecorder:
                 self.tell(effect.line)
         elif isinstance(effect, StateChanged):
             self._moved = (effect.code, effect.reason)
+            self._is_block_told = False
             self.tell(_state_text(effect.state, effect.code, effect.reason))
         elif isinstance(effect, FillBooked):
             fill, order = effect.fill, effect.order
@@ -101,6 +105,9 @@ class ReportingRecorder:
             )
         elif isinstance(effect, OrderRefused) and self._is_new(effect):
             self._show(effect.ts, effect.strategy, f"refused {effect.ticker}: {effect.detail} ({effect.code})")
+            if effect.code == "GROUP_TRIGGERED" and not self._is_block_told:
+                self._is_block_told = True
+                self.tell(f"Orders are blocked, exits too: {effect.detail}. To let the loop trade: {RESET_GROUPS}")
 
     def _show(self, ts: Ts, strategy: str, text: str) -> None:
         today = show_money(self.engine.day_net, signed=True)

@@ -14,7 +14,7 @@ from support.trading import Bidder, Broken, Many, TradingSession
 
 from kalshi_cli.base.errors import HaltedError, StateFileError, UnreachableError
 from kalshi_cli.base.units import Money, Ts, cents, contracts, dollars
-from kalshi_cli.core.model.effects import Effect, FillBooked, OrderChanged, OrderRefused, SubmitOrder
+from kalshi_cli.core.model.effects import Effect, FillBooked, OrderChanged, OrderRefused, StateChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.messages import Message, StateCommand
@@ -353,12 +353,27 @@ def test_a_denial_is_shown_once_a_minute_for_each_cause(sim: Simulation) -> None
 
 def test_a_denial_with_one_cause_in_every_market_is_shown_for_the_first_market_only(sim: Simulation) -> None:
     noted: list[str] = []
-    recorder = ReportingRecorder(sim.store, TradingSession(sim).engine, noted.append, noted.append)
+    recorder = ReportingRecorder(sim.store, TradingSession(sim).engine, lambda _text: None, noted.append)
     for code in ("GROUP_TRIGGERED", "ORDER_SIZE"):
         for ticker in ("KXA-1", "KXB-1"):
             recorder.record(OrderRefused(T0, "fade", ticker, code, "why"))
     shown = [line.partition("refused ")[2].partition(";")[0] for line in noted]
     assert shown == ["KXA-1: why (GROUP_TRIGGERED)", "KXA-1: why (ORDER_SIZE)", "KXB-1: why (ORDER_SIZE)"]
+
+
+def test_a_group_that_still_blocks_after_a_resume_is_told_once_with_the_command(sim: Simulation) -> None:
+    told: list[str] = []
+    recorder = ReportingRecorder(sim.store, TradingSession(sim).engine, told.append, lambda _text: None)
+    for _ in range(2):
+        recorder.record(StateChanged(T0, TradingState.ACTIVE, "RESUMED", "looked into"))
+        for minute in range(3):
+            ts = Ts(T0 + 60_000 * minute)
+            recorder.record(OrderRefused(ts, "fade", TICKER, "GROUP_TRIGGERED", "order group a1 is triggered"))
+    assert told == 2 * [
+        "TRADING IS ACTIVE",
+        "Orders are blocked, exits too: order group a1 is triggered. To let the loop trade:"
+        " `kalshi resume --reason TEXT --reset-groups`",
+    ]
 
 
 def test_a_bounded_run_ends_when_every_strategy_is_disabled(sim: Simulation) -> None:
