@@ -98,6 +98,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         """Return the quantity that may still trade, 0 after the order has ended."""
         return Qty(self.qty - self.filled - self.reduced) if self.status.is_live else Qty(0)
 
+    def rests_at(self, now: Ts) -> bool:
+        """Return whether a live order may be resting on the exchange: confirmed, and not expired."""
+        return bool(self.order_id) and (self.expires is None or self.expires > now)
+
     def terms(self, held: Qty | None) -> OwnTerms:
         """Return the terms as typed here, else those of `own_terms` with the position `held`."""
         if self.outcome:

@@ -13,6 +13,7 @@ from kalshi_cli.base.units import Ts, format_ts, pluralize
 from kalshi_cli.core.model.effects import AlertRaised, Effect
 from kalshi_cli.core.model.exchange import ExchangeStatus
 from kalshi_cli.core.model.messages import AccountVisibility, ExchangeChange, Message
+from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.state import EngineState
 
 SEVERITY = {"EXCHANGE_PAUSED": "critical", "TRADING_PAUSED": "warning"}
@@ -95,7 +96,7 @@ def _on_sight(state: EngineState, message: AccountVisibility) -> list[Effect]:
     was, state.blind_since = state.blind_since, message.blind_since
     if message.blind_since is not None and was is None:
         since = format_ts(message.blind_since)
-        orders = _may_be_live([order.expires for order in state.orders.live()])
+        orders = _may_be_live(state.orders.live(), message.ts)
         text = f"The account has been unreadable since {since} ({message.reason}); {orders}"
         return [AlertRaised(message.blind_since, "critical", "BLIND", "account", text)]
     if message.blind_since is None and was is not None:
@@ -104,10 +105,18 @@ def _on_sight(state: EngineState, message: AccountVisibility) -> list[Effect]:
     return []
 
 
-def _may_be_live(expirations: Sequence[Ts | None]) -> str:
-    """Return how many own orders may be live, and until when at the latest, if each of them expires."""
-    if not expirations:
-        return "no own order is live"
-    known = [expires for expires in expirations if expires is not None]
-    until = f" until {format_ts(max(known))} at the latest" if len(known) == len(expirations) else ""
-    return f"{pluralize(len(expirations), 'order')} may be live{until}: cancel on the web site"
+def _may_be_live(live: Sequence[Order], now: Ts) -> str:
+    """Return how many orders may be resting, as the status counts them, and how many are unconfirmed.
+
+    It says until when at the latest they rest, if each of them expires.
+    """
+    resting = [order.expires for order in live if order.rests_at(now)]
+    unconfirmed = sum(not order.order_id for order in live)
+    known = [expires for expires in resting if expires is not None]
+    until = f" until {format_ts(max(known))} at the latest" if known and len(known) == len(resting) else ""
+    parts = [
+        f"{pluralize(len(resting), 'order')} may be resting{until}" if resting else "",
+        pluralize(unconfirmed, "unconfirmed order") if unconfirmed else "",
+    ]
+    said = ", ".join(filter(None, parts))
+    return f"{said}: cancel on the web site" if said else "no order is live"

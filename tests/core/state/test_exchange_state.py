@@ -9,6 +9,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import ExchangeStatus, ShardStatus
 from kalshi_cli.core.model.messages import AccountVisibility, ExchangeChange
+from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.exchange_state import exchange_reactions, is_closed, pause_of, pause_text
 from kalshi_cli.core.state.state import EngineState
 
@@ -74,18 +75,23 @@ def test_out_of_sight_is_told_once_and_so_is_its_end() -> None:
 
 
 def test_out_of_sight_says_until_when_own_orders_may_be_live_at_the_latest() -> None:
-    def said(*expirations: Ts | None) -> str:
+    def said(*expirations: Ts | None, unconfirmed: int = 0) -> str:
         state = EngineState(now=NOW)
+        for number in range(unconfirmed):
+            state.orders.add(make_order(client_order_id=f"u{number}", status=OrderStatus.UNKNOWN))
         for number, expires in enumerate(expirations):
             state.orders.add(make_order(client_order_id=f"o{number}", order_id=f"x{number}", expires=expires))
         (alert,) = exchange_reactions(state, lambda: None)[AccountVisibility](AccountVisibility(NOW, NOW, "timeout"))
         assert isinstance(alert, AlertRaised)
         return alert.text.split("; ")[1]
 
-    assert said() == "no own order is live"
-    until = "2 orders may be live until 2026-05-28T20:27:40Z at the latest: cancel on the web site"
+    assert said() == "no order is live"
+    until = "2 orders may be resting until 2026-05-28T20:27:40Z at the latest: cancel on the web site"
     assert said(Ts(NOW + 60_000), Ts(NOW + 5_000)) == until
-    assert said(Ts(NOW + 60_000), None) == "2 orders may be live: cancel on the web site"
+    assert said(Ts(NOW + 60_000), Ts(NOW + 5_000), Ts(NOW - 1)) == until, "`status` does not count an expired order"
+    assert said(Ts(NOW + 60_000), None) == "2 orders may be resting: cancel on the web site"
+    assert said(None, unconfirmed=1) == "1 order may be resting, 1 unconfirmed order: cancel on the web site"
+    assert said(unconfirmed=2) == "2 unconfirmed orders: cancel on the web site"
 
 
 @pytest.mark.parametrize(("code", "expected"), [("market_inactive", True), ("exchange_is_paused", True), ("x", False)])

@@ -333,7 +333,7 @@ def read_status(
     if halt.is_pause and not halt.reason:
         halt = msgspec.structs.replace(halt, reason="no reason given")
     asked = store.alert_book.mark(FLATTEN) if store is not None else 0
-    resting = [order for order in live if _rests(order, now)]
+    resting = [order for order in live if order.rests_at(now)]
     ends = [order.expires for order in resting if order.expires is not None]
     said = store.alerts(cycle.started) if store is not None and cycle is not None else ()
     blind_since = _blind_since(said) if who is not None else None
@@ -385,10 +385,6 @@ def _paused_by(halt: Halt, store: Store | None) -> AlertRaised | None:
         return None
     alerts = store.alerts(Ts(halt.since - PAUSED_WITHIN_MS))
     return next((each for each in alerts if halt.reason == f"{ALERT_REASON_PREFIX}{each.code} {each.subject}"), None)
-
-
-def _rests(order: Order, now: Ts) -> bool:
-    return bool(order.order_id) and (order.expires is None or order.expires > now)
 
 
 def _is_unknown(order: Order, *, is_tended: bool) -> bool:
