@@ -173,7 +173,11 @@ class ReconciledRow(OrderRow, frozen=True, kw_only=True):
 
 
 class BatchRow(OutputRow, frozen=True, kw_only=True):
-    """The result of a line of a batch; `code` and `detail` say why it was not placed."""
+    """The result of a line of a batch; `code` and `detail` say why it was not placed.
+
+    The amounts are those of `NewOrderView`, as reviewed before the order was sent; null for a refused line. Their sums
+    are the totals of the batch.
+    """
 
     line: int
     order_id: ShortId | None
@@ -188,6 +192,12 @@ class BatchRow(OutputRow, frozen=True, kw_only=True):
     status: str
     code: str | None
     detail: TruncatableText | None
+    cost: Money | None = None
+    max_fees: MaxMoney | None = None
+    max_loss: MaxMoney | None = None
+    max_payout: Money | None = None
+    closing: Qty | None = None
+    proceeds: Money | None = None
 
     named = names(
         line="number", ticker="ticket.ticker", side="ticket.outcome", action="ticket.action", price="ticket.price",

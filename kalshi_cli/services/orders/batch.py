@@ -19,7 +19,7 @@ from kalshi_cli.base.errors import (
     UnreachableError,
     UsageError,
 )
-from kalshi_cli.base.units import Money, Ts, pluralize
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Ts, notional, pluralize
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import OrderRefused, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
@@ -38,8 +38,9 @@ from kalshi_cli.services.plans import REVIEW_AGAIN_S
 from kalshi_cli.services.runner import NOT_SENT, process_messages
 from kalshi_cli.services.trading.refusals import NEVER_THERE, duplicate, halted, refusal, rejection, sent_but_not_saved
 from kalshi_cli.store.records import NO_HALT, Halt
-from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.formats import MaxMoney, TruncatableText
 from kalshi_cli.views.orders import BatchRow
+from kalshi_cli.views.plans import OrderAmounts
 
 MAX_ORDERS = 1_000
 MAX_MARKETS = 100
@@ -83,6 +84,20 @@ class ReviewedLine(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return refusal(self.verdict, self.halt) if isinstance(self.verdict, OrderRefused) else self.verdict
 
+    @property
+    def amounts(self) -> OrderAmounts | None:
+        """Return the amounts of the order; None for a refused line."""
+        if self.effect is None or self.denied is not None:
+            return None
+        return OrderAmounts(
+            cost=self.effect.cost,
+            max_fees=MaxMoney(self.fee),
+            max_loss=MaxMoney(Money(self.effect.cost + self.fee)),
+            max_payout=notional(ONE_DOLLAR, self.effect.opened),
+            closing=self.effect.closed,
+            proceeds=self.effect.proceeds,
+        )
+
 
 class BatchLineResult(NamedTuple):
     """The result of a line. `error` stays empty where the order was placed, `order` where a control refused it."""
@@ -92,6 +107,7 @@ class BatchLineResult(NamedTuple):
     order: Order | None
     status: str
     error: KalshiError | None
+    amounts: OrderAmounts | None = None
 
 
 class BatchOutcome(NamedTuple):
@@ -350,7 +366,7 @@ def _result(
         error = UnreachableError("Verified: not on the exchange", code="never_arrived")
     elif order.status is OrderStatus.REJECTED:
         error = rejection("Not placed", order, order.code, details.get(name, ""))
-    return BatchLineResult(judged.number, judged.ticket, order, status, error)
+    return BatchLineResult(judged.number, judged.ticket, order, status, error, judged.amounts)
 
 
 def batch_row(found: ReviewedLine | BatchLineResult) -> BatchRow:
@@ -359,6 +375,7 @@ def batch_row(found: ReviewedLine | BatchLineResult) -> BatchRow:
         order, status, error = found.order, found.status, found.error
     else:
         order, status, error = None, "denied" if found.denied else "dry_run", found.denied
+    amounts = found.amounts
     return BatchRow.of(
         found,
         order_id=order.order_id or None if order else None,
@@ -368,4 +385,5 @@ def batch_row(found: ReviewedLine | BatchLineResult) -> BatchRow:
         status=status,
         code=error.code if error else None,
         detail=TruncatableText(error.message) if error else None,
+        **{name: getattr(amounts, name, None) for name in OrderAmounts.__struct_fields__},
     )

@@ -54,6 +54,13 @@ def test_a_plan_that_closes_a_position_says_how_much_and_what_it_brings(kalshi: 
     batch = kalshi.orders.plan_batch([line, line])
     assert (batch.closing, batch.proceeds) == (contracts(3), dollars("1.44"))
     assert "closes 3 contracts: proceeds $1.44 or more, cost $0.52, " in batch.facts[1]
+    totals = [
+        sum(getattr(row, name) for row in batch.orders)
+        for name in ("cost", "max_fees", "max_loss", "max_payout", "closing", "proceeds")
+    ]
+    assert totals == [
+        dollars("0.52"), batch.fees, dollars("0.52") + batch.fees, dollars(1), batch.closing, batch.proceeds
+    ], "the rows of --json add up to the totals of the text"  # fmt: skip
     batch = kalshi.orders.plan_batch([line])
     assert batch.facts[1].startswith("closes 2 contracts: proceeds $0.96 or more, fee up to ")
     assert batch.facts[1].endswith(", no new risk")
@@ -279,10 +286,10 @@ def test_a_batch_and_a_cancel_say_what_became_of_each(kalshi: Kalshi, exchange: 
         for count in (1, 1_000_000)
     ]
     plan = kalshi.orders.plan_batch(tickets)
-    assert [row.status for row in plan.orders] == ["dry_run", "denied"]
+    assert [(row.status, row.cost) for row in plan.orders] == [("dry_run", dollars("0.40")), ("denied", None)]
     assert plan.cost == dollars("0.40")
     outcome = kalshi.orders.execute(plan)
-    assert [row.status for row in outcome.rows] == ["resting", "denied"]
+    assert [(row.status, row.cost) for row in outcome.rows] == [("resting", dollars("0.40")), ("denied", None)]
     assert isinstance(outcome.error, RefusedError)
     assert outcome.errors == (None, outcome.error)
     order_id = outcome.rows[0].order_id or ""
