@@ -161,9 +161,9 @@ def fields_of(command_path: str) -> list[str]:
 
 
 def _known(command_path: str) -> list[tuple[str, ...]]:
-    """Return the fields of each object that a command prints: of its views, and of the `rows` of a view."""
+    """Return the fields of each object that a command prints: of its views, and of the rows that a view lists."""
     views = views_of(command_path.partition(" ")[2])
-    rows = [kind for view in views for name, kind in inner_rows(view) if name == "rows"]
+    rows = [kind for view in views for name, kind in inner_rows(view) if name == getattr(view, "listed", "")]
     known = [view.__struct_fields__ for view in (*views, *rows)]
     kept = [names for names in known if not any(set(names) < set(other) for other in known)]
     return list(dict.fromkeys(kept))  # views of one command may have the same fields

@@ -108,6 +108,8 @@ class AlertsView(OutputRow, frozen=True, kw_only=True):
     silences: tuple[SilenceRow, ...]
     sinks: tuple[AlertChannelRow, ...]
 
+    listed = "alerts"
+
 
 class DeliveryRow(OutputRow, frozen=True, kw_only=True):
     """The delivery of a test notice."""

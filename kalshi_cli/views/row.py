@@ -30,7 +30,8 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
     terminal, without missing values; all, if empty. `vital` are columns that are never left out while they have a
     value. Long text is cut; with `wraps` it goes on in the next line. `named` maps a field to the name, or the path
     like `market.ticker`, that its source uses. `rows_title` is the heading of its `rows` on a terminal, and `headings`
-    has those of fields that mean something else here.
+    has those of fields that mean something else here. `listed` is the field whose rows are printed as CSV, instead of
+    the object, where the view has that field.
     """
 
     shown: ClassVar[tuple[str, ...]] = ()
@@ -41,6 +42,7 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
     named: ClassVar[Mapping[str, str]] = MappingProxyType({})
     rows_title: ClassVar[str] = ""
     headings: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    listed: ClassVar[str] = "rows"
 
     @classmethod
     def of(cls, source: object, **given: object) -> Self:

@@ -110,15 +110,15 @@ def _rows(
 
 
 def render_one(row: OutputRow, form: Format | None = None, *, title: str = "", now: Ts | None = None) -> None:
-    """Print one object. Its inner rows follow as tables; in CSV only the field `rows` is written if there is one."""
+    """Print one object. Its inner rows follow as tables; in CSV only those of its `listed` field, if it has that."""
     form = form or default_format()
     if names := chosen_fields():
         from kalshi_cli.cli.screen.picked import has_all, pick, picked
 
-        rows_of = dict(inner_rows(type(row))).get("rows")
+        rows_of = dict(inner_rows(type(row))).get(row.listed)
         if rows_of and has_all(rows_of, names) and (form is Format.CSV or not has_all(type(row), names)):
             heading = type(row).rows_title or title
-            render_rows(rows_of, getattr(row, "rows"), form, title=heading, now=now)  # noqa: B009 - as above
+            render_rows(rows_of, getattr(row, row.listed), form, title=heading, now=now)
             return
         row = pick(row, picked(type(row), names, has_cells=form is Format.CSV))
     _one(row, form, title, now)
@@ -131,9 +131,9 @@ def _one(row: OutputRow, form: Format, title: str, now: Ts | None) -> None:
     if form is Format.JSON:
         write_out(msgspec.json.format(msgspec.json.encode(to_machine(of)(row)), indent=2).decode() + "\n")
     elif form in (Format.NDJSON, Format.CSV):
-        listed = [kind for name, kind in inner_rows(of) if name == "rows"]
+        listed = dict(inner_rows(of)).get(of.listed)
         if listed and form is Format.CSV:
-            _rows(listed[0], getattr(row, "rows"), form)  # noqa: B009 - only some rows have rows
+            _rows(listed, getattr(row, of.listed), form)
         else:
             _rows(of, [row], form)
     else:

@@ -14,7 +14,7 @@ from kalshi_cli.cli.commands.alerts import MAX_ENDED, MAX_ENDED_LENGTH, brief
 from kalshi_cli.cli.main import main
 from kalshi_cli.cli.screen.brief import AlertLine, AlertsScreen
 from kalshi_cli.cli.screen.output import Format
-from kalshi_cli.cli.screen.render import render_rows
+from kalshi_cli.cli.screen.render import render_one, render_rows
 from kalshi_cli.cli.screen.tables import draw_rows
 from kalshi_cli.store.alert_tables import AlertChannelState
 from kalshi_cli.views.alerts import AlertChannelRow, AlertRow, AlertsView
@@ -50,6 +50,14 @@ def test_a_piped_list_fits_a_log_and_writes_each_finding_once_at_the_end_of_its_
     heading, line = capsys.readouterr().out.splitlines()
     assert heading.split() == ["since", "severity", "state", "code", "subject", "delivered", "text"]
     assert (line.count(found), line.endswith(found)) == (1, True)
+
+
+def test_csv_is_the_list_of_the_alerts(capsys: Capture) -> None:
+    view = AlertsView(firing=1, undelivered=0, dead=0, dropped=0, letters=(), silences=(), sinks=(), alerts=(ROW,))
+    render_one(view, Format.CSV)
+    heading, line = capsys.readouterr().out.splitlines()
+    assert heading.startswith('"tier","code","subject","state","since"')
+    assert line.startswith('"critical","ORDER_UNKNOWN_LONG","account","firing","2026-')
 
 
 @pytest.mark.parametrize(("what", "near"), [("FEED_DWN", "FEED_DOWN"), ("nonsense", "did you mean")])
