@@ -81,6 +81,7 @@ def test_pnl_draws_here_or_into_a_file_or_says_why_not(exchange: Served, tmp_pat
     path = tmp_path / "curve.svg"
     assert program("pnl", "--plot", str(path)).code == 0
     assert "Profit and loss: " in path.read_text()
+    assert program("pnl", "--plot", str(path), "--json").json == program("pnl", "--json").json
     for words, said in (
         (("curve.svg",), "--plot curve.svg"),
         (("--plot", "x.png"), "must end in .svg"),
