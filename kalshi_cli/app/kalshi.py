@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from kalshi_cli.services.resources import Resources
     from kalshi_cli.services.trading.service import TradingService
 
+T = TypeVar("T")
+
 
 class Kalshi:
     """An account of one environment: `with Kalshi.open(env="sim") as kalshi:`.
@@ -30,8 +32,9 @@ class Kalshi:
     Connections and files are opened when first used, and closed at the end.
     """
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, *, is_python: bool = False) -> None:
         self._environment = environment
+        self._is_python = is_python
         self._resources = environment.open()
 
     @classmethod
@@ -58,7 +61,7 @@ class Kalshi:
         sources.judge_state(loaded)
         for notice in (*loaded.mistyped, *loaded.notices):
             (warn or log.warning)(notice)
-        return cls(Environment(loaded, warn or log.warning, warn or log.info))
+        return cls(Environment(loaded, warn or log.warning, warn or log.info), is_python=True)
 
     def __enter__(self) -> Kalshi:
         return self
@@ -88,65 +91,73 @@ class Kalshi:
         """Return the exchange's time."""
         return self._resources.clock.now()
 
+    def _serve(self, service: Callable[[Resources], T]) -> T:
+        """Open a service; for a program in Python, one whose errors name arguments, not options."""
+        if self._is_python:
+            from kalshi_cli.app.python_calls import in_python
+
+            service = in_python(service)
+        return service(self._resources)
+
     @cached_property
     def markets(self) -> MarketService:
         """Find markets, their prices and their history."""
         from kalshi_cli.services.markets.service import MarketService
 
-        return MarketService(self._resources)
+        return self._serve(MarketService)
 
     @cached_property
     def orders(self) -> OrderService:
         """List orders; plan and execute writes."""
         from kalshi_cli.services.orders.service import OrderService
 
-        return OrderService(self._resources)
+        return self._serve(OrderService)
 
     @cached_property
     def quotes(self) -> QuoteService:
         """List requests for quotes and quotes; plan and execute writes."""
         from kalshi_cli.services.orders.quote_service import QuoteService
 
-        return QuoteService(self._resources)
+        return self._serve(QuoteService)
 
     @cached_property
     def order_groups(self) -> OrderGroupService:
         """List order groups; plan and execute writes."""
         from kalshi_cli.services.orders.group_service import OrderGroupService
 
-        return OrderGroupService(self._resources)
+        return self._serve(OrderGroupService)
 
     @cached_property
     def account(self) -> AccountService:
         """Read balance, positions, fills and profit and loss; move cash."""
         from kalshi_cli.services.account.service import AccountService
 
-        return AccountService(self._resources)
+        return self._serve(AccountService)
 
     @cached_property
     def paper(self) -> PaperAccountService:
         """Read positions, fills and profit and loss of paper trading."""
         from kalshi_cli.services.account.paper_reads import PaperAccountService
 
-        return PaperAccountService(self._resources)
+        return self._serve(PaperAccountService)
 
     @cached_property
     def trading(self) -> TradingService:
         """Show the running loop; pause, resume, halt, and lock markets."""
         from kalshi_cli.services.trading.service import TradingService
 
-        return TradingService(self._resources)
+        return self._serve(TradingService)
 
     @cached_property
     def monitoring(self) -> MonitoringService:
         """Run checks; read alerts."""
         from kalshi_cli.services.monitoring.service import MonitoringService
 
-        return MonitoringService(self._resources)
+        return self._serve(MonitoringService)
 
     @cached_property
     def research(self) -> ResearchService:
         """Run backtests, search for parameters, and keep recordings in the lake."""
         from kalshi_cli.services.research.service import ResearchService
 
-        return ResearchService(self._resources)
+        return self._serve(ResearchService)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -160,14 +160,21 @@ def check_fields(given: msgspec.Struct) -> None:
     from msgspec.structs import fields
 
     for field in fields(type(given)):
-        value = getattr(given, field.name)
-        if not any(_is(value, kind) for kind in _kinds(field.type)):
-            raise UsageError(_wrong(field.name, value, _kinds(field.type)), hint=_UNITS.get(field.name, ""))
+        check_kind(field.name, getattr(given, field.name), field.type)
+
+
+def check_kind(name: str, value: object, kind: Any) -> None:
+    """Raise UsageError for a value that does not fit a declared type."""
+    if not any(_is(value, each) for each in _kinds(kind)):
+        raise UsageError(_wrong(name, value, _kinds(kind)), hint=_UNITS.get(name, ""))
 
 
 def _kinds(kind: Any) -> tuple[Any, ...]:
     """Return the types of which a value may have any."""
     return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+_LISTS = (Sequence, Iterable, Collection)
 
 
 def _is(value: object, kind: Any) -> bool:
@@ -178,7 +185,13 @@ def _is(value: object, kind: Any) -> bool:
     if kind in (int, float):
         is_number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
         return is_number and math.isfinite(value)  # type: ignore[arg-type]
-    return isinstance(value, NoneType if kind is None else get_origin(kind) or kind)
+    if get_origin(kind) in _LISTS:
+        is_read = not isinstance(value, list | tuple) or all(
+            any(_is(each, inner) for inner in _kinds(get_args(kind)[0])) for each in value
+        )
+        return isinstance(value, get_origin(kind)) and not isinstance(value, str | bytes) and is_read
+    kind = NoneType if kind is None else get_origin(kind) or kind
+    return not isinstance(kind, type) or isinstance(value, kind)
 
 
 def _wrong(name: str, value: object, kinds: tuple[Any, ...]) -> str:
@@ -188,5 +201,7 @@ def _wrong(name: str, value: object, kinds: tuple[Any, ...]) -> str:
         kind = next((each.__name__ for each in kinds if isinstance(each, type) and issubclass(each, Enum)), "")
         return f"{name} must be {'a ' + kind if kind else 'one of'} {', '.join(words)}, not {value!r:.60}"
     names = {int: "a whole number", float: "a number", bool: "True or False", str: "a text", NoneType: "None"}
-    meant = [names.get(getattr(kind, "__supertype__", kind), "") for kind in kinds]
-    return f"{name} must be {' or '.join(filter(None, meant)) or 'of another type'}, not {value!r:.60}"
+    names |= dict.fromkeys(_LISTS, "a list")
+    plain = [get_origin(kind) or getattr(kind, "__supertype__", kind) for kind in kinds]
+    meant = [names.get(kind) or f"a value of type {getattr(kind, '__name__', kind)}" for kind in plain]
+    return f"{name} must be {' or '.join(meant)}, not {value!r:.60}"

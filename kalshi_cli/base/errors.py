@@ -66,6 +66,13 @@ class KalshiError(Exception):
         if self.hint:
             self.add_note(f"hint: {self.hint}")  # a traceback in a notebook shows it
 
+    def reword(self, change: Callable[[str], str]) -> None:
+        """Change the words of the message and of the hint."""
+        self.message, self.hint = change(self.message), change(self.hint)
+        self.args = (self.message,)
+        if self.hint:
+            self.__notes__ = [f"hint: {self.hint}"]
+
 
 class UsageError(KalshiError):
     """A wrong option or argument."""

@@ -406,13 +406,14 @@ async def _answer(request: Request, reply: Callable[[], Awaitable[Response]]) ->
 def _failed(request: Request, error: KalshiError, **more: object) -> Response:
     """Return an error as JSON, with its HTTP status; `more` has the results of the parts of a plan.
 
-    The hint names requests for a program, which has a token, and commands for the page, which has words of its own.
+    The words name requests for a program, which has a token, and commands for the page, which has words of its own.
     """
-    hint = for_program(error.hint) if "authorization" in request.headers else error.hint
+    words = for_program if "authorization" in request.headers else str
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), HTTPStatus.INTERNAL_SERVER_ERROR)
     if error.code.startswith("already_"):  # canceled or executed: the order is known, and has ended
         status = HTTPStatus.CONFLICT
-    reply = _problem(status, error.code, error.message, hint, error.exit_code, getattr(error, "details", ""), **more)
+    message, details = words(error.message), getattr(error, "details", "")
+    reply = _problem(status, error.code, message, words(error.hint), error.exit_code, details, **more)
     if isinstance(error, AccountBusyError):
         reply.headers["Retry-After"] = "1"
     return reply

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import httpx
-from support.served import NO_TLS, Served
+from support.served import NO_TLS, TWO_SIDED, Served
 from support.web_page import Page
 
 from kalshi_cli.web.hints import for_program
@@ -44,15 +44,19 @@ def test_a_command_without_a_request_stays() -> None:
         assert for_program(hint) == hint
 
 
-def test_a_program_reads_requests_and_the_page_commands(exchange: Served) -> None:
+def test_a_program_reads_requests_and_fields_and_the_page_commands(exchange: Served) -> None:
     tokens = exchange.home / "tokens"
     tokens.touch(mode=0o600)
     tokens.write_text(TOKEN + "\n")
-    page = Page(exchange, "--token-file", tokens)
+    page = Page(exchange, "--token-file", tokens, "--allow-writes")
     try:
         token = {"authorization": f"Bearer {TOKEN}"}
         reply = httpx.get(f"{page.address}/api/v1/markets/NOPE", headers=token, verify=NO_TLS)
         assert "GET /api/v1/markets?search=TEXT" in reply.json()["error"]["hint"]
         assert "kalshi markets --search TEXT" in page.get("markets/NOPE").json()["error"]["hint"]
+        order = {"ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": 1, "price": "0.41", "reduce_only": True}
+        reply = httpx.post(f"{page.address}/api/v1/plans", json={"do": "place", **order}, headers=token, verify=NO_TLS)
+        assert reply.json()["error"]["message"] == "Refused: reduce-only requires `tif` ioc (BAD_FLAGS)"
+        assert reply.json()["error"]["hint"].startswith("`reduce_only` goes with `tif` ioc")
     finally:
         page.close()

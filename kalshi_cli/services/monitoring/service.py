@@ -115,6 +115,7 @@ class MonitoringService:
         one that the status shows; a notice names it if it is not the account's.
         """
         check_period(since)
+        check_choice("by", by, ("strategy", "market", "day"))
         own = self._resources
         now = own.clock.now()
         status, store = shown_account(own, home)

@@ -387,6 +387,15 @@ def with_typed(resources: Resources, orders: Sequence[Order]) -> Sequence[Order]
     return orders
 
 
+def held(resources: Resources, subaccounts: Iterable[int]) -> dict[tuple[int, str], Qty]:
+    """Return the positions of these subaccounts by subaccount and market, negative for NO."""
+    return {
+        (number, position.ticker): position.position
+        for number in subaccounts
+        for position in resources.client.positions(subaccount=number or None)
+    }
+
+
 def cancel_by_any_id(resources: Resources, ids: list[str]) -> list[CancelResult]:
     """Cancel orders by id, and record the replies.
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from kalshi_cli.base.errors import CredentialsError, KalshiError, OutcomeUnknownError, ReadOnlyError, StateFileError
-from kalshi_cli.base.units import Ts, format_ts, pluralize
+from kalshi_cli.base.units import Qty, Ts, format_ts, pluralize
 from kalshi_cli.core.account.reconciliation import provable_at
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.monitoring.error_check import ALL_CANCELED
@@ -82,6 +82,9 @@ def cancel_everything(
         outcome = switch.run(within_s, groups if with_groups else None)
     finally:
         resources.limiter.allow_other_writers()
+    if ours is not None:
+        over, left = (tuple(cancel.with_typed(resources, each)) for each in (outcome.over, outcome.remaining_orders))
+        outcome = msgspec.structs.replace(outcome, over=over, remaining_orders=left)
     if outcome.over:
         names = ", ".join(map(describe_order, outcome.over[:MAX_IDS]))
         more = f" and {len(outcome.over) - MAX_IDS} more" if len(outcome.over) > MAX_IDS else ""
@@ -116,7 +119,8 @@ def update_state_file(resources: Resources, scope: cancel.CancelScope) -> None:
 def describe_resting(resources: Resources, scope: cancel.CancelScope) -> list[str]:
     """Return what a run would cancel, in lines: the number of resting orders and the first of them.
 
-    Reads the exchange for a few seconds at most; where that fails, says so.
+    An order that was not typed here has the terms that follow from the position, or those of YES where positions cannot
+    be read. Reads the exchange for a few seconds at most; where that fails, says so.
     """
     try:
         with resources.client.reading_within(kill_switch.FIRST_LOOK_S):
@@ -125,7 +129,13 @@ def describe_resting(resources: Resources, scope: cancel.CancelScope) -> list[st
     except KalshiError as error:
         return [f"the resting orders could not be listed ({error.message}); all of them will be canceled"]
     lines = [f"{pluralize(len(found), 'resting order')} will be canceled"]
-    lines += [f"  {describe_order(order)}" for order in cancel.with_typed(resources, found[:MAX_SHOWN])]
+    shown = cancel.with_typed(resources, found[:MAX_SHOWN])
+    held: dict[tuple[int, str], Qty] | None = None
+    with suppress(KalshiError), resources.client.reading_within(cancel.WORDS_S):
+        held = cancel.held(resources, {order.subaccount for order in shown if not order.outcome})
+    for order in shown:
+        known = None if held is None else held.get((order.subaccount, order.ticker), Qty(0))
+        lines.append(f"  {describe_order(order, known)}")
     if len(found) > MAX_SHOWN:
         lines.append(f"  and {len(found) - MAX_SHOWN} more")
     return lines
@@ -146,10 +156,13 @@ def left_here(resources: Resources) -> str:
     return "; ".join([*orders, *([f"a loop is running ({who})"] if who is not None else [])])
 
 
-def describe_order(order: Order) -> str:
-    """Return the terms of an order as typed, and the id by which the exchange's web site and API know it."""
+def describe_order(order: Order, held: Qty | None = None) -> str:
+    """Return the terms of an order as typed, and the id by which the exchange's web site and API know it.
+
+    Terms that were not typed here follow from the position `held`; where that is not known, they are those of YES.
+    """
     known = order.order_id or f"no exchange id, client order id {order.client_order_id}"
-    return f"{order.ticker} {order.terms(None).text(order.remaining)} ({known})"
+    return f"{order.ticker} {order.terms(held).text(order.remaining)} ({known})"
 
 
 class Interrupts(Protocol):

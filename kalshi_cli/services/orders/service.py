@@ -93,11 +93,7 @@ class OrderService(OrderPlanningService):
 
     def held(self, orders: Collection[OrderRow | QueueRow | Order]) -> dict[tuple[int, str], Qty]:
         """Return the positions in the markets of these orders by subaccount and market, negative for NO."""
-        return {
-            (number, position.ticker): position.position
-            for number in {each.subaccount for each in orders}
-            for position in self._resources.client.positions(subaccount=number or None)
-        }
+        return cancel.held(self._resources, {each.subaccount for each in orders})
 
     def as_meant(self, orders: Sequence[R]) -> Sequence[R]:
         """Return orders as typed; others by the positions of now, and those that ended by the positions of then.
