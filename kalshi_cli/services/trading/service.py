@@ -147,7 +147,7 @@ class TradingService(PlanningService):
         check_number("lasts_s", lasts_s)
         if not 0 < lasts_s <= MAX_LOCK_S:
             raise UsageError(
-                f"A lock lasts at most 366d, not {lasts_s:g} s",
+                f"A lock lasts at most 366d, not {lasts_s:.12g} s",
                 hint="the duration must be more than zero and at most 366d",
             )
         name, text = check_text("ticker", ticker).upper(), _text(reason)
