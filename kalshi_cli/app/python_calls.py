@@ -83,7 +83,7 @@ def with_arguments(text: str, names: Iterable[str]) -> str:
 
     def argument(found: re.Match[str]) -> str:
         option = (found[1] or "-").replace("-", "_")
-        named = [name for name in names if name == option or name.startswith(f"{option}_")]
-        return f"`{named[0]}`" if named else found[0]
+        named = next((name for name in names if name in (option, f"{option}_s", f"{option}_shard")), "")
+        return f"`{named}`" if named else found[0]
 
     return _OPTION.sub(argument, text)

@@ -56,6 +56,7 @@ def test_commands_and_options_without_an_argument_stay() -> None:
     assert with_arguments("--from and --to are shards", ["from_shard", "to_shard"]) == (
         "`from_shard` and `to_shard` are shards"
     )
+    assert with_arguments("for NO, add --no", ["no_bid"]) == "for NO, add --no"
 
 
 def test_a_wrong_argument_is_a_usage_error_with_its_name(kalshi: Kalshi) -> None:
