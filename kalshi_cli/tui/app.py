@@ -33,6 +33,7 @@ from kalshi_cli.tui import picture
 from kalshi_cli.tui.actions import Action, ActionThread, AnyPlan, Execute, close_plan, control, orders
 from kalshi_cli.tui.curve import chart
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog, WordDialog, word_reader
+from kalshi_cli.tui.head import attention, header
 from kalshi_cli.tui.key_line import KEYS_SHOWN, KeyLine
 from kalshi_cli.tui.list_panel import ListPanel, title_of
 from kalshi_cli.tui.market_page import HIGH, MarketPage
@@ -240,12 +241,12 @@ class TopApp(OrderedKeysApp):
         """Return the most important thing to know."""
         if self._source.problem:
             return Text(f"PROBLEM: {safe_text(self._source.problem)}", style="bold red")
-        return picture.attention(self._state, self._clock.monotonic() - self._numbers_came)
+        return attention(self._state, self._clock.monotonic() - self._numbers_came)
 
     def _draw_lists(self, has_news: bool) -> None:
         """Draw the main screen; its head each time, because its age grows."""
         width = self.size.width
-        head = picture.header(self._state, self._clock.now(), self._warning(), width)
+        head = header(self._state, self._clock.now(), self._warning(), width)
         self._base.query_one("#head", Static).update(Text("\n", no_wrap=True).join(head))
         if has_news:
             curve = self._base.query_one("#curve", Static)

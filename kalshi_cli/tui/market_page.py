@@ -15,8 +15,9 @@ from textual.widgets import Static
 from kalshi_cli.app.market_history import MarketHistory
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Price, show_price
-from kalshi_cli.tui import market_picture, picture
+from kalshi_cli.tui import market_picture
 from kalshi_cli.tui.curve import chart
+from kalshi_cli.tui.head import place_mark
 from kalshi_cli.tui.key_line import KeyLine
 from kalshi_cli.views.live import LiveEvent
 
@@ -71,7 +72,7 @@ class MarketPage(Screen[None]):
         book = next((each for each in state.books or () if each.ticker == self.ticker), None)
         head = Text(no_wrap=True)
         if state.run is not None:
-            head.append(picture.place_mark(state.run)).append("  ")
+            head.append(place_mark(state.run)).append("  ")
         head.append(self.ticker, style="bold")
         if book is not None:
             if book.mid is not None and self._middles[-1:] != [book.mid]:

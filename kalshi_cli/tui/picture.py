@@ -16,12 +16,9 @@ from rich.text import Text
 from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.text import safe_text, shorten_title
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_exact, show_money, show_price, show_qty
-from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveOrderRow, LiveRunView, LiveSettlementRow
+from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveOrderRow, LiveSettlementRow
 from kalshi_cli.views.own_terms import fill_terms, held_by_market, order_terms
 from kalshi_cli.views.positions import FillPart
-
-STALE_S = 3.0
-"""Seconds after which numbers are shown as old."""
 
 MIN_NAME_WIDTH, MIN_TEXT_WIDTH = 14, 8
 """The least width of the name of a market, and of another text, that is cut: less of it says nothing."""
@@ -73,15 +70,12 @@ class Panel(NamedTuple):
     has_texts: bool = False
 
 
-def _money(amount: Money | None, *, signed: bool = False) -> str:
-    return show_money(amount, signed=signed)
-
-
 def _exact(amount: Money | None) -> str:
     return "—" if amount is None else show_exact(amount)
 
 
-def _tone(gain: Money | None) -> str:
+def tone(gain: Money | None) -> str:
+    """Return the color of a gain or a loss."""
     return "" if not gain else "green" if gain > 0 else "red"
 
 
@@ -100,11 +94,11 @@ def _positions(state: LiveEvent) -> list[Row]:
     return [
         Row(
             (
-                each.ticker, f"{show_qty(each.count)} {each.side.upper()}", _money(each.unrealized, signed=True),
-                show_price(each.average_price), show_price(each.mark), _money(each.value), each.title or "",
+                each.ticker, f"{show_qty(each.count)} {each.side.upper()}", show_money(each.unrealized, signed=True),
+                show_price(each.average_price), show_price(each.mark), show_money(each.value), each.title or "",
             ),
             ticker=each.ticker,
-            style=_tone(each.unrealized),
+            style=tone(each.unrealized),
             title=each.title or "",
             name=f"{each.ticker} {each.subaccount}",
         )
@@ -164,14 +158,14 @@ def _fills(state: LiveEvent) -> list[Row]:
 
 
 def _settlement(settled: LiveSettlementRow) -> Row:
-    held, net = Qty(settled.yes_count + settled.no_count), f"P&L {_money(settled.net, signed=True)}"
+    held, net = Qty(settled.yes_count + settled.no_count), f"P&L {show_money(settled.net, signed=True)}"
     words = f"settled {settled.result.upper()}"
     return Row(
         (
             time_of_day(settled.time), settled.ticker, words, show_price(_payout(settled)), show_qty(held), "", "", net,
         ),
         ticker=settled.ticker,
-        style=_tone(settled.net) or "bold",
+        style=tone(settled.net) or "bold",
         title=settled.text,
         name=f"{settled.ticker} settled {settled.time}",
     )  # fmt: skip
@@ -204,10 +198,11 @@ def _strategies(state: LiveEvent) -> list[Row]:
     rows = [
         Row(
             (
-                each.strategy or "manual", _money(each.net, signed=True), _money(each.realized, signed=True),
-                _money(each.unrealized, signed=True), _money(each.fees), _money(each.at_risk), str(each.live_orders),
+                each.strategy or "manual", show_money(each.net, signed=True), show_money(each.realized, signed=True),
+                show_money(each.unrealized, signed=True), show_money(each.fees), show_money(each.at_risk),
+                str(each.live_orders),
             ),
-            style=_tone(each.net),
+            style=tone(each.net),
         )
         for each in state.strategies or ()
     ]  # fmt: skip
@@ -415,81 +410,3 @@ def matching(rows: Iterable[Row], words: str) -> list[Row]:
     """Return the rows that contain every one of the words, in any case."""
     wanted = words.lower().split()
     return [row for row in rows if all(word in " ".join(row.cells).lower() for word in wanted)]
-
-
-# -- the head of the screen ---------------------------------------------------------------------------------------
-
-
-def place_mark(run: LiveRunView) -> Text:
-    """Return the environment and host, red where it is real money."""
-    return Text.assemble((f" {safe_text(run.place)} ", "reverse bold red" if run.real_money else "reverse"))
-
-
-def header(state: LiveEvent, now: Ts, warning: Text, width: int) -> list[Text]:
-    """Return three or four lines: where and what runs, the money, and the warning, in up to two lines."""
-    run = state.run
-    if run is None:
-        return [Text("connecting ..."), Text(), warning]
-    names = (run.strategy or "").replace(",", ", ")
-    verb, how = "are" if "," in names else "is", "disabled" if run.is_disabled else "running"
-    top = place_mark(run)
-    if count := firing(state):  # before the names, which may be long
-        top.append(f"  {count} firing", style="bold red")
-    top.append(f"  {safe_text(f'{names} {verb} {how}' if run.running else 'no strategy is running')}")
-    top.append(f"  {time_of_day(now)}", style="dim")
-    feed = (
-        Text("—")
-        if run.feed_age_s is None
-        else Text(f"{run.feed_age_s:.1f} s", "red" if run.feed_age_s > STALE_S else "")
-    )
-    cash, fed = ("cash", Text(_money(run.cash))), ("feed", feed)
-    money = _beside(
-        width,
-        ("equity", Text.assemble(_money(run.equity), (" settling", "yellow") if run.settling else "")),
-        ("P&L today", Text(_money(run.day_pnl, signed=True), _tone(run.day_pnl))),
-        ("exposure", Text(_used(run.exposure, run.exposure_limit))),
-        *((fed, cash) if run.running else (cash,)),
-        ("loss limit", Text(_money(run.daily_loss_limit))),
-        *((("lag", Text("—" if run.feed_lag_ms is None else f"{run.feed_lag_ms} ms")),) if run.running else ()),
-    )
-    top.truncate(width, overflow="ellipsis")
-    lines = textwrap.wrap(warning.plain, width, max_lines=2, placeholder=" …") or [""]
-    return [top, money, *(Text(line, style=warning.style) for line in lines)]
-
-
-def _beside(width: int, *parts: tuple[str, Text]) -> Text:
-    """Return names and values in one line; those without room are left out, the last ones first."""
-    found = Text()
-    for name, value in parts:
-        part = Text.assemble("  " if found else "", (f"{name} ", "dim"), value)
-        if len(found) + len(part) > width:
-            break
-        found.append(part)
-    return found
-
-
-def _used(amount: Money | None, limit: Money | None) -> str:
-    return _money(amount) if limit is None else f"{_money(amount)} of {_money(limit)}"
-
-
-def attention(state: LiveEvent, age_s: float) -> Text:
-    """Return the most important thing to know: old numbers, a halt, a problem; else what the loop waits for.
-
-    `age_s` is how long ago the numbers came, by the clock of this machine: that of the exchange may differ.
-    """
-    run = state.run
-    if run is None:
-        return Text()
-    if age_s > STALE_S:
-        silent = "The loop does not answer; see `kalshi status`" if run.running else "The exchange does not answer"
-        return Text(f"OLD NUMBERS: {age_s:.0f} s. {safe_text(run.problem or silent)}", style="bold red")
-    if run.problem:
-        return Text(f"PROBLEM: {safe_text(run.problem)}", style="bold red")
-    if run.paused:
-        return Text(f"PAUSED: {safe_text(run.state_reason or 'no reason given')}. r resumes", style="bold yellow")
-    if run.state != "active":
-        why = safe_text(f"{run.state_code or ''} {run.state_reason or ''}").strip()
-        return Text(f"{run.state.upper()}: {why}. r resumes", style="bold red")
-    if run.attention:
-        return Text(safe_text(run.attention), style="bold yellow")
-    return Text(f"waiting: {safe_text(run.waiting)}" if run.waiting else "", style="dim")

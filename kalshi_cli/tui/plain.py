@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
 from kalshi_cli.tui import picture
+from kalshi_cli.tui.head import attention, header
 from kalshi_cli.views.live import LiveEvent, TopRow
 
 
@@ -24,9 +25,9 @@ def lines(
         now = whole.run.time if whole.run is not None else Ts(0)
         if whole.silent_s or now >= due:
             due = Ts(now + every_ms)
-            warning = picture.attention(whole, whole.silent_s)
-            header = (text.plain.strip() for text in picture.header(whole, now, warning, 1_000))
-            yield safe_text(" | ".join(filter(None, header)))
+            warning = attention(whole, whole.silent_s)
+            head = (text.plain.strip() for text in header(whole, now, warning, 1_000))
+            yield safe_text(" | ".join(filter(None, head)))
             listed = prices()
         for panel in picture.PANELS:  # without a list, prices are left out: they change all the time
             rows = panel.rows(whole if panel is not picture.PANELS[-1] else LiveEvent(markets=listed))

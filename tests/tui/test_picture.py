@@ -12,14 +12,13 @@ from support.values import make_fill, make_order
 from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.tui.curve import area, chart
+from kalshi_cli.tui.head import attention, header
 from kalshi_cli.tui.key_line import KEYS_SHOWN, last_ones
 from kalshi_cli.tui.list_panel import title_of
 from kalshi_cli.tui.picture import (
     PANELS,
-    attention,
     below,
     has_strategies,
-    header,
     hidden_columns,
     line,
     list_lines,

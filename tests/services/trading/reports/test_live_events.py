@@ -42,7 +42,7 @@ from kalshi_cli.services.trading.reports.live_events import (
 )
 from kalshi_cli.services.trading.reports.run_summary import RunPlan
 from kalshi_cli.store.records import Halt
-from kalshi_cli.tui.picture import STALE_S
+from kalshi_cli.tui.head import STALE_S
 from kalshi_cli.views.formats import TruncatableText, format_clock
 from kalshi_cli.views.live import LiveEvent, RecentAlertRow
 

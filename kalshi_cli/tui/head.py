@@ -1,0 +1,90 @@
+"""The head of the screen as styled lines: where and what runs, the money, and what needs attention."""
+
+from __future__ import annotations
+
+import textwrap
+
+from rich.text import Text
+
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import Money, Ts, show_money
+from kalshi_cli.tui.picture import firing, time_of_day, tone
+from kalshi_cli.views.live import LiveEvent, LiveRunView
+
+STALE_S = 3.0
+"""Seconds after which numbers are shown as old."""
+
+
+def place_mark(run: LiveRunView) -> Text:
+    """Return the environment and host, red where it is real money."""
+    return Text.assemble((f" {safe_text(run.place)} ", "reverse bold red" if run.real_money else "reverse"))
+
+
+def header(state: LiveEvent, now: Ts, warning: Text, width: int) -> list[Text]:
+    """Return three or four lines: where and what runs, the money, and the warning, in up to two lines."""
+    run = state.run
+    if run is None:
+        return [Text("connecting ..."), Text(), warning]
+    names = (run.strategy or "").replace(",", ", ")
+    verb, how = "are" if "," in names else "is", "disabled" if run.is_disabled else "running"
+    top = place_mark(run)
+    if count := firing(state):  # before the names, which may be long
+        top.append(f"  {count} firing", style="bold red")
+    top.append(f"  {safe_text(f'{names} {verb} {how}' if run.running else 'no strategy is running')}")
+    top.append(f"  {time_of_day(now)}", style="dim")
+    feed = (
+        Text("—")
+        if run.feed_age_s is None
+        else Text(f"{run.feed_age_s:.1f} s", "red" if run.feed_age_s > STALE_S else "")
+    )
+    cash, fed = ("cash", Text(show_money(run.cash))), ("feed", feed)
+    money = _beside(
+        width,
+        ("equity", Text.assemble(show_money(run.equity), (" settling", "yellow") if run.settling else "")),
+        ("P&L today", Text(show_money(run.day_pnl, signed=True), tone(run.day_pnl))),
+        ("exposure", Text(_used(run.exposure, run.exposure_limit))),
+        *((fed, cash) if run.running else (cash,)),
+        ("loss limit", Text(show_money(run.daily_loss_limit))),
+        *((("lag", Text("—" if run.feed_lag_ms is None else f"{run.feed_lag_ms} ms")),) if run.running else ()),
+    )
+    top.truncate(width, overflow="ellipsis")
+    lines = textwrap.wrap(warning.plain, width, max_lines=2, placeholder=" …") or [""]
+    return [top, money, *(Text(line, style=warning.style) for line in lines)]
+
+
+def _beside(width: int, *parts: tuple[str, Text]) -> Text:
+    """Return names and values in one line; those without room are left out, the last ones first."""
+    found = Text()
+    for name, value in parts:
+        part = Text.assemble("  " if found else "", (f"{name} ", "dim"), value)
+        if len(found) + len(part) > width:
+            break
+        found.append(part)
+    return found
+
+
+def _used(amount: Money | None, limit: Money | None) -> str:
+    return show_money(amount) if limit is None else f"{show_money(amount)} of {show_money(limit)}"
+
+
+def attention(state: LiveEvent, age_s: float) -> Text:
+    """Return the most important thing to know: old numbers, a halt, a problem; else what the loop waits for.
+
+    `age_s` is how long ago the numbers came, by the clock of this machine: that of the exchange may differ.
+    """
+    run = state.run
+    if run is None:
+        return Text()
+    if age_s > STALE_S:
+        silent = "The loop does not answer; see `kalshi status`" if run.running else "The exchange does not answer"
+        return Text(f"OLD NUMBERS: {age_s:.0f} s. {safe_text(run.problem or silent)}", style="bold red")
+    if run.problem:
+        return Text(f"PROBLEM: {safe_text(run.problem)}", style="bold red")
+    if run.paused:
+        return Text(f"PAUSED: {safe_text(run.state_reason or 'no reason given')}. r resumes", style="bold yellow")
+    if run.state != "active":
+        why = safe_text(f"{run.state_code or ''} {run.state_reason or ''}").strip()
+        return Text(f"{run.state.upper()}: {why}. r resumes", style="bold red")
+    if run.attention:
+        return Text(safe_text(run.attention), style="bold yellow")
+    return Text(f"waiting: {safe_text(run.waiting)}" if run.waiting else "", style="dim")
