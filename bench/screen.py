@@ -38,7 +38,8 @@ from kalshi_cli.simulator.protocol.replies import Request, Response
 from kalshi_cli.simulator.serving.server import SimServer
 from kalshi_cli.tui.dialogs import QUIET_S
 from kalshi_cli.views.formats import TruncatableText
-from kalshi_cli.views.live import LiveEvent, LiveOrderRow, TopRow
+from kalshi_cli.views.live import LiveEvent, TopRow
+from kalshi_cli.views.orders import LiveOrderRow
 
 UPDATES_A_SECOND = 1_000
 TICKER = "KXBENCH-40JAN01-T1"

@@ -16,7 +16,9 @@ from rich.text import Text
 from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.text import safe_text, shorten_title
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_exact, show_money, show_price, show_qty
-from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveOrderRow, LiveSettlementRow
+from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveSettlementRow
+from kalshi_cli.views.order_text import effect_words
+from kalshi_cli.views.orders import LiveOrderRow
 from kalshi_cli.views.own_terms import fill_terms, held_by_market, order_terms
 from kalshi_cli.views.positions import FillPart
 
@@ -112,7 +114,7 @@ def _orders(state: LiveEvent) -> list[Row]:
         Row(
             (
                 each.ticker, terms.words, show_price(terms.price),
-                f"{show_qty(each.filled)}/{show_qty(each.count)}", each.status.lower(),
+                f"{show_qty(each.filled)}/{show_qty(each.count)}", effect_words(each) or "", each.status.lower(),
                 "" if each.expires is None else time_of_day(each.expires), each.strategy or "manual",
                 (each.order_id or "not confirmed")[:8],
             ),
@@ -274,8 +276,8 @@ PANELS = (
     ),
     Panel(
         "orders", "Orders",
-        (Column("ticker", 34), Column("side", 8), _number("price", 8), _number("filled", 9), Column("status", 9),
-         Column("expires", 8), Column("strategy", 12), Column("order id", 0)),
+        (Column("ticker", 34), Column("side", 8), _number("price", 8), _number("filled", 9), Column("effect", 26),
+         Column("status", 9), Column("expires", 8), Column("strategy", 12), Column("order id", 0)),
         _orders, "No live orders", 5,
     ),
     Panel(

@@ -11,7 +11,7 @@ from kalshi_cli.core.model.effects import shown_subject
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText
 from kalshi_cli.views.order_book import OrderbookView
-from kalshi_cli.views.orders import OrderRow
+from kalshi_cli.views.orders import LiveOrderRow
 from kalshi_cli.views.portfolio import HoldingRow
 from kalshi_cli.views.positions import FillPart, FillRow, fill_parts, fill_row
 from kalshi_cli.views.row import Action, Outcome, OutputRow, names
@@ -70,12 +70,6 @@ class LiveRunView(OutputRow, frozen=True, kw_only=True):
         """Return environment, mode and host as a user must see them."""
         mode = "" if self.mode == self.env else self.mode.upper()
         return " ".join(filter(None, (self.env.upper(), mode, "REAL MONEY" if self.real_money else "", self.host)))
-
-
-class LiveOrderRow(OrderRow, frozen=True, kw_only=True):
-    """A live order with its strategy; "" for a manual one."""
-
-    strategy: str
 
 
 class LiveFillRow(FillRow, frozen=True, kw_only=True):

@@ -82,6 +82,12 @@ class ListedOrderRow(OrderRow, frozen=True, kw_only=True):
     closing: Qty | None = None
 
 
+class LiveOrderRow(ListedOrderRow, frozen=True, kw_only=True):
+    """A live order with its strategy, "" for a manual one. `closing` counts on paper too."""
+
+    strategy: str
+
+
 def _per(amount: Money, count: Qty) -> Price:
     """Return the average price, rounded to the nearest price."""
     return Price((2 * amount + count) // (2 * count))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.positions import MarkSource
 from kalshi_cli.views.formats import Ratio, SignedMoney, TruncatableText
+from kalshi_cli.views.orders import LiveOrderRow
 from kalshi_cli.views.row import Outcome, OutputRow
 
 
@@ -50,7 +51,7 @@ class PortfolioView(OutputRow, frozen=True, kw_only=True):
     """Cash, positions, exposure against limits, and today's profit and loss, with totals.
 
     `positions_value` is the sum of the positions at their closing prices, one without a price at its cost; `total` adds
-    the cash. `exposure` is the maximum loss of all positions and resting orders together. `pnl_today` is what was
+    the cash. `exposure` is the maximum loss of all positions and resting `orders` together. `pnl_today` is what was
     realized since the midnight of `day_zone`, and the change of `unrealized` since, net of fees; `pnl_today_share` is
     its share of `total` without it, and `wins_today` and `losses_today` count closing orders, each once however many
     fills it has, and settlements. The gain of positions `unpriced_at_open`, those carried over midnight whose prices
@@ -73,6 +74,7 @@ class PortfolioView(OutputRow, frozen=True, kw_only=True):
     unpriced_at_open: tuple[str, ...]
     as_of: Ts
     positions: tuple[HoldingRow, ...]
+    orders: tuple[LiveOrderRow, ...]
     limits: tuple[LimitUsageRow, ...]
 
     screen = (

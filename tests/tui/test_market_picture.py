@@ -6,9 +6,9 @@ from support.values import make_order
 
 from kalshi_cli.base.units import Price, Qty, cents, contracts
 from kalshi_cli.tui.market_picture import ladder, own_lines
-from kalshi_cli.views.live import LiveEvent, LiveOrderRow
+from kalshi_cli.views.live import LiveEvent
 from kalshi_cli.views.order_book import OrderbookView
-from kalshi_cli.views.orders import order_row
+from kalshi_cli.views.orders import LiveOrderRow, order_row
 
 
 def test_the_own_part_of_a_market_says_in_one_line_what_there_is_none_of() -> None:

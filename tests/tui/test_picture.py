@@ -29,14 +29,13 @@ from kalshi_cli.tui.picture import (
 from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText
 from kalshi_cli.views.live import (
     LiveEvent,
-    LiveOrderRow,
     LiveRunView,
     LiveSettlementRow,
     RecentAlertRow,
     TopRow,
     live_fill,
 )
-from kalshi_cli.views.orders import order_row
+from kalshi_cli.views.orders import LiveOrderRow, order_row
 from kalshi_cli.views.portfolio import HoldingRow
 
 NOW = Ts(1_795_000_000_000)
@@ -123,6 +122,16 @@ def test_orders_and_fills_have_the_words_of_the_user() -> None:
     old = msgspec.structs.replace((event.fills or ())[0], action=None, side=None, side_price=None, parts=())
     rows = FILLS.rows(LiveEvent(fills=(old,)))
     assert [(*row.cells[2:4], row.cells[5]) for row in rows] == [("sell YES", "$0.38", "$0.00")], "an older loop"
+
+
+def test_an_order_says_what_it_would_close_or_open() -> None:
+    order = order_row(make_order(ticker="YYY", side=ASK, qty=contracts(10), price=cents(38)))
+    orders = [LiveOrderRow.of(order, strategy="", closing=closing) for closing in (contracts(10), contracts(4), None)]
+    rows = ORDERS.rows(LiveEvent(orders=tuple(orders)))
+    assert [row.cells[4] for row in rows] == ["closes 10 YES", "closes 4 YES, opens 6 NO", ""]
+    heading, *lines = (each.plain for each in list_lines(ORDERS, rows, 60, None))
+    assert "effect" in heading
+    assert "closes 10 YES" in lines[0], "more useful than its status, which has no room"
 
 
 def test_a_fill_that_crossed_zero_has_two_rows_that_share_its_fee() -> None:
@@ -386,5 +395,5 @@ def test_an_order_that_expires_says_when() -> None:
     orders = [make_order("c1", expires=NOW), make_order("c2")]
     event = LiveEvent(orders=tuple(LiveOrderRow.of(order_row(each), strategy="") for each in orders))
     first, second = (row.cells for row in ORDERS.rows(event))
-    assert len(first[5]) == len("12:00:00")
-    assert second[5] == ""
+    assert len(first[6]) == len("12:00:00")
+    assert second[6] == ""

@@ -49,7 +49,8 @@ def portfolio(ctx: typer.Context, paper: Paper = False) -> None:
     """Show cash, positions, risk and today's P&L.
 
     One screen: cash and totals, P&L today, each open position with its title, its cost, its value at the closing price
-    and its maximum payout, and the risk limits that are used most. P&L today is the change of the account's value since
+    and its maximum payout, the resting orders with what each would close or open, and the risk limits that are used
+    most; orders and limits as far as there is room. P&L today is the change of the account's value since
     midnight of `day_zone` (New York by default), without deposits and transfers. Exposure is the maximum loss of all
     positions and resting orders together. `-v` lists every limit.
 

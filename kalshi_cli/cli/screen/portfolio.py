@@ -12,6 +12,8 @@ from kalshi_cli.base.units import Money, Ts, show_money, show_price, show_qty
 from kalshi_cli.cli.screen.output import info, write_out
 from kalshi_cli.cli.screen.tables import hidden_line
 from kalshi_cli.views.formats import Ratio, SignedMoney, format_time, style, to_text
+from kalshi_cli.views.order_text import effect_words
+from kalshi_cli.views.own_terms import held_by_market, order_terms
 from kalshi_cli.views.portfolio import HoldingRow, LimitUsageRow, PortfolioView
 from kalshi_cli.views.positions import mark_note
 
@@ -35,7 +37,7 @@ Fact = tuple[str, str, str]
 def portfolio_lines(view: PortfolioView, title: str, now: Ts | None, width: int, height: int) -> list[Text]:
     """Return the screen in lines of `width`: at most `height` of them, if the positions leave room for that.
 
-    The limits take the room that is left, the most used first.
+    Orders and limits take the room that is left, the most used limits first.
     """
     head = Text(safe_text(f"{title}, {format_time(view.as_of, now)}"), style="bold")
     lines = [
@@ -47,6 +49,7 @@ def portfolio_lines(view: PortfolioView, title: str, now: Ts | None, width: int,
         *position_lines(view.positions, width),
     ]
     others = [use for use in view.limits if use.limit_code not in OF_ACCOUNT]
+    lines += order_lines(view, height - len(lines) - (LEAST_LIMITS + 3 if others else 2))
     if others:
         lines.append(Text())
         lines += limit_lines(others, max(LEAST_LIMITS, height - len(lines) - 2))
@@ -186,7 +189,26 @@ def _color(name: str, row: HoldingRow) -> str:
     return _gain(row.unrealized)[1] if name == "unrealized" else ""
 
 
-# -- limits -------------------------------------------------------------------------------------------------------
+# -- orders and limits --------------------------------------------------------------------------------------------
+
+
+def order_lines(view: PortfolioView, height: int) -> list[Text]:
+    """Return the resting orders with what each closes or opens, below an empty line, in at most `height` lines.
+
+    The last line counts the rest. None where there is no room for an order.
+    """
+    room = len(view.orders) if len(view.orders) + 2 <= height else height - 3
+    if not view.orders or room < 1:
+        return []
+    held, shown = held_by_market(view.positions), view.orders[:room]
+    terms = (order_terms(each, held).text(each.remaining) for each in shown)
+    cells = [(safe_text(each.ticker), text, effect_words(each) or "") for each, text in zip(shown, terms, strict=True)]
+    ticker, order = (max(len(row[column]) for row in cells) for column in (0, 1))
+    lines = [Text(), Text("resting orders", style="bold")]
+    lines += [Text(f"  {name:<{ticker}}  {text:<{order}}  {effect}") for name, text, effect in cells]
+    if rest := len(view.orders) - room:
+        lines.append(Text(f"  and {rest} more: `kalshi order list`", style="dim"))
+    return lines
 
 
 def limit_lines(rows: Sequence[LimitUsageRow], height: int) -> list[Text]:

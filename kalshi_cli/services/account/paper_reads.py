@@ -100,7 +100,7 @@ class PaperAccountService:
         found, home = self._portfolio(), self._resources.find_home(is_at_exchange=False)
         is_running, store = holder(home.folder / "trade.lock") is not None, self._store()
         saved = store.load().orders if store is not None and is_running else ()  # paper orders end with their loop
-        resting = [order for order in saved if order.status is OrderStatus.RESTING]
+        resting = [order for order in reversed(saved) if order.status is OrderStatus.RESTING]
         gained = pnl_since(found, None)
         cost = sum(position.cost for position in found.open_positions)
         cash = Money(self._resources.config.sim.starting_cash + gained.realized - gained.fees - cost)

@@ -7,12 +7,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
+
 from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, format_money, format_qty, notional, show_money
+from kalshi_cli.core.account.closing_orders import closing_by_order
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.account.pnl import ProfitAndLoss, count_closings, group_by, total
 from kalshi_cli.core.model.markets import Market
-from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.model.orders import Order, OrderStatus, as_typed
 from kalshi_cli.core.model.positions import MarkSource
 from kalshi_cli.core.monitoring.limits_check import LimitUsage, MarketExposure, uses
 from kalshi_cli.core.state.trading_day import day_start
@@ -21,6 +24,7 @@ from kalshi_cli.services.account.opening import opening_marks
 from kalshi_cli.services.account.portfolio import Portfolio, account_portfolio, mark_sources
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.views.formats import Ratio, SignedMoney
+from kalshi_cli.views.orders import LiveOrderRow, order_row
 from kalshi_cli.views.portfolio import HoldingRow, LimitUsageRow, PortfolioView
 from kalshi_cli.views.positions import position_row
 
@@ -74,8 +78,27 @@ def summary_of(
         unpriced_at_open=unpriced,
         as_of=now,
         positions=tuple(rows),
+        orders=live_orders(on_file(orders, store), found.open_positions),
         limits=tuple(_usage(each) for each in _limits(resources, found, exposures, today)),
     )
+
+
+def live_orders(orders: Sequence[Order], positions: Iterable[Position]) -> tuple[LiveOrderRow, ...]:
+    """Return live orders, listed newest first, with what those that rest would close of these positions."""
+    held = {(each.subaccount, each.ticker): each.qty for each in positions}
+    closing = closing_by_order([each for each in orders if each.status is OrderStatus.RESTING], held)
+    return tuple(
+        LiveOrderRow.of(order_row(each), strategy=each.strategy, closing=closing.get(each.order_id)) for each in orders
+    )
+
+
+def on_file(orders: Iterable[Order], store: Store | None) -> list[Order]:
+    """Return orders with the strategies and the typed outcomes that the state file has for them."""
+    found = []
+    for order in orders:
+        known = store.order(order.client_order_id or order.order_id) if store is not None else None
+        found.append(order if known is None else replace(as_typed(order, known), strategy=known.strategy))
+    return found
 
 
 def pnl_since(found: Portfolio, start: Ts | None) -> ProfitAndLoss:

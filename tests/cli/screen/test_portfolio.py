@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from support.hostile_text import HOSTILE
+from support.values import make_order
 
-from kalshi_cli.base.units import Money, Qty, Ts, cents, dollars
+from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.cli.screen.portfolio import draw_portfolio, limit_lines, portfolio_lines, position_lines
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.views.formats import Ratio, SignedMoney, TruncatableText
+from kalshi_cli.views.orders import LiveOrderRow, order_row
 from kalshi_cli.views.portfolio import HoldingRow, LimitUsageRow, PortfolioView
 
 NOW = Ts(1_795_424_400_000)
@@ -37,7 +40,7 @@ def portfolio(positions: int, limits: tuple[LimitUsageRow, ...] = ()) -> Portfol
         unrealized=SignedMoney(dollars("-0.9")), exposure=dollars("115.5"), resting_orders=5,
         pnl_today=SignedMoney(dollars("-1.47")), realized_today=SignedMoney(Money(0)), fees_today=dollars("0.57"),
         pnl_today_share=Ratio(-0.00147), wins_today=1, losses_today=2, unpriced_at_open=(), as_of=NOW,
-        positions=tuple(map(holding, range(positions))), limits=limits,
+        positions=tuple(map(holding, range(positions))), orders=(), limits=limits,
     )  # fmt: skip
 
 
@@ -96,6 +99,27 @@ def test_up_to_five_positions_fit_one_screen_with_the_limits(positions: int) -> 
     assert "LIMIT_0" in "\n".join(lines)
 
 
+def test_resting_orders_say_what_they_close_or_open_where_there_is_room() -> None:
+    limits = tuple(usage(f"LIMIT_{number}", 0.9 - number / 20) for number in range(15))
+    ticker = holding().ticker
+    orders = [make_order(ticker=ticker, side=side, price=cents(12), qty=contracts(10)) for side in (BID, ASK)]
+    rows = [LiveOrderRow.of(order_row(each), strategy="", closing=None) for each in orders]
+    closes, opens = replace(rows[0], closing=contracts(10)), replace(rows[1], closing=Qty(0))
+    lines = shown(replace(portfolio(1, limits), orders=(closes, opens)), height=23)
+    at = lines.index("resting orders")
+    assert lines[at - 1 : at + 4] == [
+        "", "resting orders", f"  {ticker}  sell 10 NO at $0.88  closes 10 NO",
+        f"  {ticker}  buy 10 NO at $0.88   opens 10 NO", "",
+    ]  # fmt: skip
+    for positions in range(6):
+        lines = shown(replace(portfolio(positions, limits), orders=(opens,) * 20), height=23)
+        assert len(lines) <= 23
+        assert "LIMIT_0" in "\n".join(lines)
+        listed = sum("opens 10 NO" in line for line in lines)
+        assert not listed or f"  and {20 - listed} more: `kalshi order list`" in lines
+    assert listed == 0, "five positions leave no room"
+
+
 def test_the_limits_that_have_no_room_are_counted() -> None:
     limits = [usage("POSITION_LIMIT", share) for share in (1.0, 0.5, 0.123, 0.1)]
     assert [line.plain for line in limit_lines(limits, 4)] == [
@@ -112,7 +136,8 @@ def test_hostile_text_does_nothing() -> None:
     for text in HOSTILE:
         view = portfolio(0, (usage("CODE", 0.5, text),))
         rows = (holding(ticker=text, title=TruncatableText(text)),)
-        lines = portfolio_lines(replace(view, positions=rows), text, NOW, 80, 24)
+        orders = (LiveOrderRow.of(order_row(make_order(ticker=text)), strategy=text),)
+        lines = portfolio_lines(replace(view, positions=rows, orders=orders), text, NOW, 80, 24)
         assert all(char.isprintable() for line in lines for char in line.plain), lines
 
 

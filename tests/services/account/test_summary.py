@@ -21,6 +21,7 @@ def test_the_totals_add_up_and_the_titles_are_there(exchange: Served) -> None:
     assert parse_money(found["positions_value"]) == value
     assert parse_money(found["total"]) == parse_money(found["cash"]) + value
     assert found["resting_orders"] == 1
+    assert [(row["ticker"], row["closing"]) for row in found["orders"]] == [(TWO_SIDED, "0.00")]
     assert parse_money(found["exposure"]) == parse_money("23.100000"), "positions at cost, and the resting order"
     day = program("pnl", "--by", "day", "--json").json
     assert found["pnl_today"] == day["net"], "the account began today"

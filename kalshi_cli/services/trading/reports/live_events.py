@@ -21,12 +21,12 @@ from kalshi_cli.core.market.order_book import OrderBook, PriceLevel
 from kalshi_cli.core.model.effects import AlertRaised, Effect, FillBooked
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.markets import ENDED, Market, MarketStatus
-from kalshi_cli.core.model.orders import Fill, Order, as_typed
+from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.exchange_state import pause_text
 from kalshi_cli.net.local_events import EventPublisher, NoPublisherError, read_events
 from kalshi_cli.services.account.portfolio import FillCounter, account_portfolio
-from kalshi_cli.services.account.summary import holding_row, summary_of
+from kalshi_cli.services.account.summary import holding_row, live_orders, summary_of
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.trading.reports.screen_alerts import ScreenAlerts
 from kalshi_cli.services.trading.reports.status import NO_STRATEGY, RunStatus, run_status
@@ -37,7 +37,6 @@ from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableT
 from kalshi_cli.views.live import (
     LiveEvent,
     LiveFillRow,
-    LiveOrderRow,
     LiveRunView,
     LiveSettlementRow,
     RecentAlertRow,
@@ -45,7 +44,6 @@ from kalshi_cli.views.live import (
     live_fill,
 )
 from kalshi_cli.views.order_book import book_view, orderbook_view
-from kalshi_cli.views.orders import order_row
 from kalshi_cli.views.portfolio import HoldingRow
 
 if TYPE_CHECKING:
@@ -148,7 +146,7 @@ class LoopEvents:
                 equity=None if run.equity is None else Money(run.equity - early),
             ),
             positions=holding_rows(engine),
-            orders=tuple(live_order(order) for order in state.orders.live()),
+            orders=live_orders(state.orders.live()[::-1], state.ledger.positions.values())[::-1],
             fills=tuple(self._fills),
             settlements=tuple(reversed(self._settled)),
             strategies=score.parts(),
@@ -308,18 +306,12 @@ def _with_account(resources: Resources, event: LiveEvent, store: Store | None, t
         event,
         run=run,
         positions=whole.positions,
-        orders=tuple(live_order(_on_file(order, store)) for order in orders),
+        orders=whole.orders,
         fills=tuple(recent_fills(store, sorted(found.fills, key=lambda fill: fill.ts), run.time)),
         settlements=recent_settlements(found.settlements, found.ledger, run.time),
         markets=top_rows({}, markets),
         books=tuple(orderbook_view(client.orderbook(ticker), MAX_LEVELS) for ticker in tickers if ticker in markets),
     )
-
-
-def _on_file(order: Order, store: Store | None) -> Order:
-    """Return the order with the strategy and the typed outcome that the state file has for it."""
-    known = store.order(order.client_order_id or order.order_id) if store is not None else None
-    return order if known is None else msgspec.structs.replace(as_typed(order, known), strategy=known.strategy)
 
 
 def _account_view(resources: Resources, status: RunStatus, now: Ts) -> LiveRunView:
@@ -383,11 +375,6 @@ def holding_rows(engine: TradingEngine) -> tuple[HoldingRow, ...]:
     state, marks = engine.state, engine.state.marks()
     held = sorted((each for each in state.ledger.positions.values() if each.qty), key=lambda each: each.ticker)
     return tuple(holding_row(each, marks[each.ticker], state.seen(each.ticker)) for each in held)
-
-
-def live_order(order: Order) -> LiveOrderRow:
-    """Return a live order with its strategy."""
-    return LiveOrderRow.of(order_row(order), strategy=order.strategy)
 
 
 def alert_row(alert: AlertRaised) -> RecentAlertRow:

@@ -95,7 +95,8 @@ def test_without_a_loop_the_account_is_shown(exchange: Served) -> None:
     assert (event.run.cash, event.run.equity, event.run.exposure) == (whole.cash, whole.total, whole.exposure)
     assert event.positions == whole.positions
     assert event.orders is not None
-    assert sorted(order.price for order in event.orders) == [cents(40), cents(55)]
+    assert event.orders == whole.orders
+    assert {order.price: order.closing for order in event.orders} == {cents(40): 0, cents(55): Qty(250)}
     assert event.books is not None
     assert [(book.ticker, book.best_bid, book.best_ask) for book in event.books] == [(TWO_SIDED, cents(44), cents(47))]
     assert event.markets is not None
@@ -253,7 +254,11 @@ def test_a_loop_is_followed_from_its_first_order_to_its_death(exchange: Served) 
         assert loop.poll() is None, said(loop)
         with Kalshi.open() as kalshi:
             states = merged(kalshi.trading.events([TWO_SIDED]))
-            placed = next(state for state in islice(states, 200) if state.orders and state.books)
+            placed = next(
+                state
+                for state in islice(states, 200)
+                if state.books and any(order.closing == 0 for order in state.orders or ())
+            )
             assert placed.run is not None
             assert (placed.run.running, placed.run.pid, placed.run.strategy) == (True, loop.pid, "market-maker")
             assert placed.run.host == exchange.variables()["KALSHI_REST_URL"].split("/")[2]
