@@ -19,7 +19,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.tui.actions import error_text
 from kalshi_cli.tui.questions import Change, Changes, seconds_left, total_of
-from kalshi_cli.views.plans import Plan
+from kalshi_cli.views.plans import AmendPlan, OrderPlan, Plan
 
 BOX = """
 {name} {{ align: center middle; }}
@@ -83,7 +83,7 @@ class PlanDialog(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """Lay out the plan."""
         with Vertical():
-            yield Static(Text(f"{safe_text(self._words)}?", style="bold"))
+            yield Static(Text(f"{safe_text(self._question)}?", style="bold"))
             with VerticalScroll(id="plan", can_focus=False):
                 yield Static(Text("Reading ..."), id="facts")
             yield Static(id="changed")
@@ -93,6 +93,11 @@ class PlanDialog(ModalScreen[bool]):
     def answer_parts(self) -> ComposeResult:
         """Lay out where the user answers."""
         yield Static(id="answers")
+
+    @property
+    def _question(self) -> str:
+        """Return the words; of an order the first fact, which says the same and names the environment."""
+        return self.plan.facts[0] if isinstance(self.plan, OrderPlan | AmendPlan) else self._words
 
     def on_mount(self) -> None:
         """Count from when the plan is on the screen, and look at it again all the time."""
@@ -113,7 +118,9 @@ class PlanDialog(ModalScreen[bool]):
     def _draw_plan(self) -> None:
         if self.plan is None:
             return
-        facts = [Text(safe_text(each)) for each in (total_of(self.plan), *self.plan.facts) if each]
+        facts = [
+            Text(safe_text(each)) for each in (total_of(self.plan), *self.plan.facts) if each and each != self._question
+        ]
         warnings = [Text(f"Warning: {safe_text(each)}", style="bold red") for each in self.plan.warnings]
         self.query_one("#facts", Static).update(Text("\n").join([*facts, *warnings]))
 

@@ -229,7 +229,8 @@ def test_an_order_is_typed_on_a_market_and_placed_after_its_plan(exchange: Serve
         app.screen.query_one(Input).value = ""
         burst(app, "buy 3 @0.50 --no\n")
         await until(lambda: isinstance(app.screen, ConfirmDialog) and "Closes 3 of your 6 YES" in shown(app), pilot)
-        assert f"buy 3 NO {TWO_SIDED} at $0.50?" in shown(app)
+        assert f"sim: buy 3 NO at $0.50 on {TWO_SIDED}?" in shown(app)
+        assert shown(app).count("buy 3 NO") == 1
         assert len(exchange.resting()) == 2, "a plan sends nothing"
         await agree(app, pilot)
         await until(lambda: len(exchange.resting()) == 3, pilot)
@@ -256,6 +257,7 @@ def test_the_price_of_the_selected_order_is_changed_after_its_plan(exchange: Ser
         await until(lambda: app.query_one("#orders", ListPanel).selected, pilot)
         burst(app, "e0.46 4\n")
         await until(lambda: "from buy 5 NO at $0.45 to buy 4 NO at $0.46" in shown(app), pilot)
+        assert shown(app).count(f"the order on {TWO_SIDED}") == shown(app).count("change ") == 1
         await agree(app, pilot)
         await until(lambda: "Changed: price $0.45 to $0.46, quantity left 5 to 4" in str(told.render()), pilot)
         assert [each[2:4] for each in exchange.resting()] == [(Price(5400), 400)]
