@@ -234,7 +234,8 @@ def pnl(
         raise UsageError(f"Unexpected argument: {picture}", hint=f"kalshi pnl --plot {picture}")
     if plot:
         _plot(ctx, since, picture, paper=paper)
-        return
+        if not flags_of(ctx).wants_data:
+            return
     with open_services(ctx) as kalshi:
         view = account_of(kalshi, paper=paper).pnl(by, when(kalshi, since))  # type: ignore[arg-type]
         show_view(ctx, view, title=f"Profit and loss by {by}")

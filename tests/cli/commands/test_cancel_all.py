@@ -212,11 +212,13 @@ def test_the_lock_against_a_resume_is_taken_before_the_cancels_where_it_could_no
 
 
 def test_what_is_left_is_named_and_ends_with_7(exchange: Served) -> None:
-    order_id = buy().json["order_id"]
+    words = ("--side", "no", "--action", "buy", "--count", "2", "--price", "0.41")
+    order_id = program("order", "place", TWO_SIDED, *words, "--json").json["order_id"]
     exchange.call(lambda: exchange.exchange.pause("exchange", exchange.clock.now()))
     ended = program("cancel-all", "--within", "1s", "--json")
     assert (ended.code, ended.json["remaining"], ended.json["halted"]) == (7, 1, True)
     assert order_id in ended.error["message"]
+    assert f"{TWO_SIDED} buy 2 NO at $0.41 (" in ended.error["message"]
     assert "accepts no cancels until it resumes" in ended.err
 
 

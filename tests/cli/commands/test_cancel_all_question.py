@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.served import KEY_ID, ME, TWO_SIDED, Served, program
+from support.served import KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, program
 
-from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.store.records import NO_HALT
 from kalshi_cli.store.sqlite_store import Store
 
@@ -79,6 +79,29 @@ def test_the_question_names_an_order_of_no_as_typed(prod: Served, monkeypatch: p
     assert program("order", "place", TWO_SIDED, *words, "--json").code == 0
     typed(monkeypatch, prod, "n\n")
     assert f"  {TWO_SIDED} buy 2 NO at $0.41 (" in program("cancel-all", "--json").err
+
+
+def test_the_question_names_an_order_of_no_that_was_typed_elsewhere(
+    prod: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prod.submit(ME, TWO_SIDED, ASK, "0.5900", "2")
+    prod.submit(ME, ONE_SIDED, ASK, "0.1200", "3")
+    prod.submit(ME, ONE_SIDED, BID, "0.1000", "1")
+    typed(monkeypatch, prod, "n\n")
+    shown = program("cancel-all", "--json").err
+    assert f"  {TWO_SIDED} buy 2 NO at $0.41 (" in shown
+    assert f"  {ONE_SIDED} sell 1 NO at $0.90 (" in shown
+
+    handle = prod.exchange.handle
+
+    def unread(request: Any, now: Any) -> Any:
+        if request.path.endswith("/portfolio/positions"):
+            raise RuntimeError
+        return handle(request, now)
+
+    typed(monkeypatch, prod, "n\n")
+    prod.exchange.handle = unread  # type: ignore[method-assign]
+    assert f"  {TWO_SIDED} sell 2 YES at $0.59 (" in program("cancel-all", "--json").err
 
 
 def test_a_yes_cancels_everything(prod: Served, monkeypatch: pytest.MonkeyPatch) -> None:
