@@ -43,7 +43,7 @@ def _completer(metavar: str, is_argument: bool) -> Any:
     named = _TICKER.match(metavar)
     if named is not None:
         kind = _KINDS.get(named[1], "market")
-        return lambda ctx, _args, typed: completions(kind, ctx.obj, typed)
+        return lambda ctx, _args, typed: _held_first(ctx, typed) or completions(kind, ctx.obj, typed)
     if metavar == "FIELDS":
         return lambda ctx, _args, typed: _begin_so(_fields(ctx.command_path), typed)
     word = metavar.split(" ")[0]
@@ -101,6 +101,27 @@ def _orders(flags: Any) -> Iterable[str]:
         store = environment.open().remembered(busy_ms=0)
         orders = () if store is None else store.live_orders()
     return [order.order_id or order.client_order_id for order in orders[:MAX_ORDERS]]
+
+
+def _held_first(ctx: Any, typed: str) -> Offered:
+    """Return the tickers of positions that go on from what was typed after `kalshi close`; none for other commands."""
+    found = _matching(_positions, ctx.obj, typed.upper()) if ctx.info_name == "close" else []
+    return [typed + str(ticker)[len(typed) :] for ticker in found]  # what was typed stays: shells drop other words
+
+
+def _positions(flags: Any) -> Iterable[str]:
+    """Return the markets with a position by the state file; nothing is asked of the exchange."""
+    from kalshi_cli.app.environment import Environment
+    from kalshi_cli.core.account.pnl import build_ledger
+    from kalshi_cli.store.records import NEVER
+
+    with Environment(_load(flags), lambda _text: None) as environment:
+        store = environment.open().remembered(busy_ms=0)
+        if store is None:
+            return []
+        known = store.history.counted(NEVER)
+    held = build_ledger((*known.fills, *known.settlements)).positions.values()
+    return sorted({each.ticker for each in held if each.qty})
 
 
 def _watchlists(flags: Any) -> Iterable[str]:

@@ -93,6 +93,19 @@ def test_the_name_of_a_watchlist_is_offered(one: Served, line: str) -> None:
     assert (done.stdout.split(), done.stderr) == (["mine"], "")
 
 
+def test_a_close_is_offered_the_positions_that_the_state_file_knows(one: Served) -> None:
+    words = ("--side", "yes", "--action", "buy", "--count", "1", "--price")
+    assert in_bash("kalshi close KX").stdout.split() == sorted(TICKERS), "without a position, any market"
+    assert program("order", "place", TWO_SIDED, *words, "0.47", "--yes").code == 0
+    assert program("order", "place", FINE, *words, "0.02", "--yes").code == 0
+    assert in_bash("kalshi close ").stdout.split() == [TWO_SIDED]
+    assert in_bash("kalshi close kxr").stdout.split() == ["kxr" + TWO_SIDED[3:]]
+    assert in_bash("kalshi close KXW").stdout.split() == [FINE], "a position from elsewhere may be there"
+    assert in_bash("kalshi order place KX").stdout.split() == sorted(TICKERS)
+    assert program("close", TWO_SIDED, "--yes").code == 0
+    assert in_bash("kalshi close KX").stdout.split() == sorted(TICKERS)
+
+
 def test_the_environment_on_the_line_chooses_the_catalogue(one: Served) -> None:
     assert in_bash("kalshi --env sim market KXW").stdout.split() == [FINE]
     done = in_bash("kalshi --env prod market KXW")
