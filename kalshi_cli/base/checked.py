@@ -114,8 +114,11 @@ def check_own_id(name: str, value: str | None) -> None:
         raise UsageError(f"{name} must have only letters, digits, - and _, not {value!a:.60}", hint="use another id")
 
 
-def from_text(name: str, parse: Callable[[str], T], value: object) -> T:
-    """Parse a text as typed. A number does not show its scale: 24 could be cents, dollars or units."""
+def from_text(name: str, parse: Callable[[str], T], value: object, example: str = "") -> T:
+    """Parse a text as typed; `example` is the hint for a wrong one.
+
+    A number does not show its scale: 24 could be cents, dollars or units.
+    """
     from decimal import Decimal
 
     if not isinstance(value, str | Decimal):
@@ -128,7 +131,7 @@ def from_text(name: str, parse: Callable[[str], T], value: object) -> T:
     try:
         return parse(str(value))
     except ValueError as error:
-        raise UsageError(f"{name}: {error}") from error
+        raise UsageError(f"{name}: {error}", hint=example) from error
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from kalshi_cli.app.kalshi import Kalshi
+from kalshi_cli.base.checked import from_text
 from kalshi_cli.base.errors import NotFoundError, UsageError
 from kalshi_cli.base.units import Ts, parse_ts
 from kalshi_cli.views.alerts import AlertsView
@@ -57,8 +58,8 @@ class ReadQuery:
 
     def period(self) -> dict[str, Ts | None]:
         """Take `since` and `until`, times with a zone."""
-        given = {name: self.text(name) for name in PERIOD}
-        return {name: _time(name, text) if text else None for name, text in given.items()}
+        given, hint = {name: self.text(name) for name in PERIOD}, "such as 2026-11-01T00:00:00Z"
+        return {name: from_text(name, parse_ts, text, hint) if text else None for name, text in given.items()}
 
     def choice(self, name: str, choices: Iterable[str], default: str) -> str:
         """Take one of several texts."""
@@ -92,13 +93,6 @@ class ReadQuery:
         """Refuse what was not taken."""
         if self._given:
             raise UsageError(f"Unknown parameter {sorted(self._given)[0]!r}", hint="see /api/v1/openapi.json")
-
-
-def _time(name: str, text: str) -> Ts:
-    try:
-        return parse_ts(text)
-    except ValueError as error:
-        raise UsageError(f"{name}: {error}", hint="such as 2026-11-01T00:00:00Z") from error
 
 
 class Read(NamedTuple):

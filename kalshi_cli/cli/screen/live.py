@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.screen.output import COMMAND, Format, chosen_fields, info
+from kalshi_cli.cli.screen.output import COMMAND, GLUE, Format, chosen_fields, info
 from kalshi_cli.cli.screen.render import status_block
 
 if TYPE_CHECKING:
@@ -56,18 +56,18 @@ def folded(text: str, width: int) -> str:
     parts: list[str] = []
     for line in text.splitlines():
         parts += _folded_line(line, max(width, 20))
-    return "\n".join(parts).replace(_GLUE, " ")
+    return "\n".join(parts).replace(GLUE, " ")
 
 
 def _folded_line(line: str, width: int) -> list[str]:
     room = width - len(_INDENT)
-    kept = re.sub(r"(?<![,;:]) ", _GLUE, line)
+    kept = re.sub(r"(?<![,;:]) ", GLUE, line)
     if any(len(part) > room for part in kept.split(" ")):
-        kept = COMMAND.sub(lambda found: found[0].replace(" ", _GLUE) if len(found[0]) <= room else found[0], line)
+        kept = COMMAND.sub(lambda found: found[0].replace(" ", GLUE) if len(found[0]) <= room else found[0], line)
     return textwrap.wrap(kept, width, subsequent_indent=_INDENT, break_on_hyphens=False)
 
 
-_INDENT, _GLUE = "    ", "\N{NO-BREAK SPACE}"
+_INDENT = "    "
 
 
 # -- screens ------------------------------------------------------------------------------------------------------

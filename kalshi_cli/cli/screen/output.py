@@ -190,16 +190,16 @@ def wrap(line: str, width: int) -> str:
     """
     if not 0 < width < len(line):
         return line
-    whole = COMMAND.sub(lambda command: command[0].replace(" ", _GLUE), line)
+    whole = COMMAND.sub(lambda command: command[0].replace(" ", GLUE), line)
     indent = line[: len(line) - len(line.lstrip(" "))]
     wrapped = textwrap.wrap(
         whole, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False,
         replace_whitespace=False, expand_tabs=False,
     )  # fmt: skip
-    return "\n".join(wrapped).replace(_GLUE, " ")
+    return "\n".join(wrapped).replace(GLUE, " ")
 
 
-COMMAND, _GLUE = re.compile("`[^`]*`|(?<=: )kalshi .*$"), "\0"
+COMMAND, GLUE = re.compile("`[^`]*`|(?<=: )kalshi .*$"), "\0"
 """A command in a sentence or at its end, and the sign for its spaces, which no line contains."""
 
 
