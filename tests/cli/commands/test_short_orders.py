@@ -525,6 +525,22 @@ def on_terminal(*words: str, code: int = 0, keeps_lines: bool = False) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", typed.text if keeps_lines else plain(typed.text))
 
 
+def test_an_order_whose_fills_cannot_be_read_has_no_price_and_names_the_command_that_reads_them(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = exchange.server.rest_url
+    unread = Fault("status_500", "GET", r"/portfolio/fills\?.*ticker=", times=99)
+    with fault_proxy(url, unread) as proxy:
+        monkeypatch.setenv("KALSHI_REST_URL", proxy.moved(url))
+        text = on_terminal("buy", TWO_SIDED, "2", "@0.47")
+    assert unread.hits > 1
+    told = re.search(r"is filled: 2 of 2 filled; price and fees not read yet: `kalshi (order show \w+)`", text)
+    assert told, text
+    assert "$0.00" not in text
+    monkeypatch.setenv("KALSHI_REST_URL", url)
+    assert program(*told[1].split(), "--json").json["fill_amount"] == "0.940000"
+
+
 def test_a_change_and_a_cancel_are_one_sentence_on_a_terminal(exchange: Served) -> None:
     order_id = program("buy", TWO_SIDED, "10", "@0.41", "--json").json["order_id"]
     short, env = order_id[:8], dict(os.environ)
