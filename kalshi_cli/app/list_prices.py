@@ -5,17 +5,22 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 
 from msgspec.structs import replace
 
 from kalshi_cli.app.event_source import OpenAccount
+from kalshi_cli.app.kalshi import Kalshi
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.errors import KalshiError, StateFileError, UsageError
 from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.live import TopRow
 
 EVERY_S = 2.0
 NAP_S = 0.2
+
+MAX_FOUND = 50
+"""Markets that a search adds."""
 
 OLD_S = 3.0
 """Seconds after which the row of a price says how old it is."""
@@ -37,7 +42,7 @@ def merged(listed: Sequence[TopRow], followed: Sequence[TopRow]) -> tuple[TopRow
 
 
 class ListPrices:
-    """Reads the prices of some markets every few seconds.
+    """Reads the prices of some markets every few seconds, and of those that a search finds in the local catalog.
 
     Prices that cannot be read are not shown, and old ones show their age: the row says so.
     """
@@ -46,7 +51,7 @@ class ListPrices:
         self._open = open_account
         self._tickers = tuple(tickers)
         self._clock = clock
-        self._is_open = True
+        self._is_open, self._is_started, self._words = True, False, ""
         self._found: tuple[tuple[TopRow, ...], float] = empty_rows(self._tickers, "reading"), math.inf
         """The rows, and the monotonic second since which their prices may be wrong; none for rows without prices."""
         self._taken: tuple[TopRow, ...] = ()
@@ -54,6 +59,17 @@ class ListPrices:
     def start(self) -> None:
         """Start to read, if there are markets."""
         if self._tickers:
+            self._start()
+
+    def search(self, words: str) -> None:
+        """Read the open markets with these words too, as far as the local catalog has them; "" for none."""
+        self._words = words
+        if words:
+            self._start()
+
+    def _start(self) -> None:
+        if not self._is_started:
+            self._is_started = True
             threading.Thread(target=self._read, name="list prices", daemon=True).start()
 
     def stop(self) -> None:
@@ -72,18 +88,30 @@ class ListPrices:
         return rows
 
     def _read(self) -> None:
+        tickers, words = self._tickers, ""
         while self._is_open:
             try:
                 with self._open() as kalshi:
                     while self._is_open:
+                        if self._words != words:
+                            words = self._words
+                            tickers = self._with_found(kalshi, words)
                         began = self._clock.monotonic()
-                        self._found = kalshi.trading.best_prices(self._tickers), began
-                        self._wait()
+                        self._found = (kalshi.trading.best_prices(tickers), began) if tickers else ((), math.inf)
+                        self._wait(words)
             except KalshiError as error:
-                self._found = empty_rows(self._tickers, f"cannot be read: {error.message}"), math.inf
-                self._wait()
+                self._found = empty_rows(tickers, f"cannot be read: {error.message}"), math.inf
+                self._wait(words)
 
-    def _wait(self) -> None:
+    def _with_found(self, kalshi: Kalshi, words: str) -> tuple[str, ...]:
+        """Return the markets of the list, and those that the words find; no others without a catalog."""
+        found: list[str] = []
+        with suppress(UsageError, StateFileError):
+            if words:
+                found += (row.ticker for row in kalshi.markets.list(search=words, limit=MAX_FOUND, is_offline=True))
+        return tuple(dict.fromkeys((*self._tickers, *found)))
+
+    def _wait(self, words: str) -> None:
         until = self._clock.monotonic() + EVERY_S
-        while self._is_open and self._clock.monotonic() < until:
+        while self._is_open and self._words == words and self._clock.monotonic() < until:
             self._clock.sleep(NAP_S)

@@ -313,6 +313,7 @@ class TopApp(OrderedKeysApp):
 
     def _end_search(self, words: str) -> None:
         self._words = words
+        self._list.search(words.strip())
         self._base.query_one("#search", Input).remove_class("open")
         shown = next((each for each in self._base.query(ListPanel) if each.display), None)
         if shown is not None:

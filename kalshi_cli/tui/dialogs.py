@@ -50,7 +50,7 @@ KEYS = (
     ("1 to 6", "positions, orders, fills, strategies, alerts, markets"),
     ("Tab", "go to the next list"),
     ("arrows, j, k", "select a row"),
-    ("/", "show only rows that contain the words; Esc shows all"),
+    ("/", "show only rows with the words; Enter finds markets too; Esc shows all"),
     ("Enter", "market page: chart, depth, trades, own orders and fills"),
     ("o", "order in the selected market: buy 10 @0.32, --no for NO; asks for y"),
     ("e", "change price, or price and count, of the selected order; asks for y"),

@@ -174,6 +174,30 @@ def test_keys_search_and_open_a_market(exchange: Served) -> None:
     on_screen(look)
 
 
+def test_a_search_also_finds_markets_of_the_catalog_until_it_ends(exchange: Served) -> None:
+    exchange.trade_a_little()
+    assert program("catalog", "refresh").code == 0
+
+    async def look(app: TopApp, pilot: Pilot[None]) -> None:
+        markets, told = app.query_one("#markets", ListPanel), app.query_one("#said", Static)
+        await pilot.press("6")
+        assert FINE not in [row.ticker for row in markets.rows]
+        await pilot.press("slash", *"wind", "enter")
+        await until(lambda: [row.cells[:2] for row in markets.rows] == [(FINE, "$0.031")], pilot)
+        await pilot.press("down")
+        burst(app, "obuy 1 @0.02\n")
+        await until(lambda: f"sim: buy 1 YES at $0.02 on {FINE}?" in shown(app), pilot)
+        await pilot.press("n")
+        await until(lambda: "Not done" in str(told.render()), pilot)
+        await pilot.press("slash", *"xyz", "enter")
+        await until(lambda: "No rows here contain: " in shown(app) and not markets.rows, pilot)
+        await pilot.press("escape")
+        await until(lambda: TWO_SIDED in [row.ticker for row in markets.rows], pilot)
+        await until(lambda: FINE not in [row.ticker for row in markets.rows], pilot)
+
+    on_screen(look)
+
+
 def test_a_filter_that_stays_is_shown_with_the_key_that_ends_it(exchange: Served) -> None:
     exchange.trade_a_little()
 
