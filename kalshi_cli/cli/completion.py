@@ -112,16 +112,11 @@ def _held_first(ctx: Any, typed: str) -> Offered:
 def _positions(flags: Any) -> Iterable[str]:
     """Return the markets with a position by the state file; nothing is asked of the exchange."""
     from kalshi_cli.app.environment import Environment
-    from kalshi_cli.core.account.pnl import build_ledger
-    from kalshi_cli.store.records import NEVER
+    from kalshi_cli.services.account.portfolio import markets_held
 
     with Environment(_load(flags), lambda _text: None) as environment:
         store = environment.open().remembered(busy_ms=0)
-        if store is None:
-            return []
-        known = store.history.counted(NEVER)
-    held = build_ledger((*known.fills, *known.settlements)).positions.values()
-    return sorted({each.ticker for each in held if each.qty})
+        return [] if store is None else markets_held(store)
 
 
 def _watchlists(flags: Any) -> Iterable[str]:

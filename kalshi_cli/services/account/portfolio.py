@@ -184,6 +184,13 @@ def _portfolio(
     )
 
 
+def markets_held(store: Store) -> list[str]:
+    """Return the markets with a position by the state file."""
+    known = store.history.counted(NEVER)
+    held = pnl.build_ledger((*known.fills, *known.settlements)).positions.values()
+    return sorted({each.ticker for each in held if each.qty})
+
+
 def markets_without_own(client: KalshiClient, tickers: Sequence[str]) -> dict[str, Market]:
     """Return markets with positions; their best prices leave out the resting orders of the account."""
     own = client.all_orders(status="resting") if tickers else ()
