@@ -10,6 +10,7 @@ import typer
 
 from kalshi_cli.base.checked import check_period
 from kalshi_cli.base.units import Ts, duration_from_user, format_ts, parse_ts
+from kalshi_cli.cli.screen.output import info
 
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
@@ -66,6 +67,14 @@ def when(kalshi: Kalshi, typed: Any) -> Ts | None:
     if typed is None:
         return None
     return moment_of(typed, kalshi.now, ZoneInfo(kalshi.resources.config.day_zone))
+
+
+def note_realized_only(kalshi: Kalshi, until: Ts | None) -> bool:
+    """Say that profit and loss up to a past time has no unrealized part; return whether it is past."""
+    is_past = until is not None and until <= kalshi.now
+    if is_past:
+        info("Realized P&L and fees only: --until leaves out unrealized P&L, because past prices are not known")
+    return is_past
 
 
 def time_of(environment: Environment, typed: Any) -> Ts:

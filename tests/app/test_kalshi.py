@@ -77,6 +77,7 @@ def test_a_wrong_value_of_a_read_or_a_lock_is_a_usage_error(
             lambda: list(account.settlements(since=text)),  # type: ignore[arg-type]
             lambda: kalshi.paper.fills(since=text),  # type: ignore[arg-type]
             lambda: kalshi.paper.pnl(since=text),  # type: ignore[arg-type]
+            lambda: kalshi.paper.pnl(until=text),  # type: ignore[arg-type]
             lambda: kalshi.paper.equity_curve(since=text),  # type: ignore[arg-type]
             lambda: kalshi.research.data_export("trades", "x.csv", since=text),  # type: ignore[arg-type]
             lambda: kalshi.trading.plan_lock(TWO_SIDED, "3h"),  # type: ignore[arg-type]
@@ -104,7 +105,7 @@ def test_a_wrong_value_of_a_read_or_a_lock_is_a_usage_error(
             kalshi.trading.plan_lock("NOPE", 60.0)
 
 
-@pytest.mark.parametrize("name", ["fills", "fill_export", "tax_lots"])
+@pytest.mark.parametrize("name", ["fills", "fill_export", "tax_lots", "pnl", "equity_curve"])
 def test_a_period_that_ends_before_it_begins_is_no_empty_list(
     exchange: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:

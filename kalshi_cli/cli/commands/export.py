@@ -10,7 +10,7 @@ import typer
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import CommandGroup, choice_option, flags_of, open_services, show_list
 from kalshi_cli.cli.screen.output import Format, chosen_fields
-from kalshi_cli.cli.time_options import UNTIL, when, when_option, year_of
+from kalshi_cli.cli.time_options import UNTIL, note_realized_only, when, when_option, year_of
 
 app = CommandGroup("Export fills, P&L and tax lots.\n\nWrites the full history, as CSV unless --format says otherwise.")
 
@@ -44,19 +44,25 @@ def pnl(
     ctx: typer.Context,
     by: Annotated[str, choice_option("--by", choices=KEYS, text="Group by.")] = "day",
     since: Since = None,
+    until: Until = None,
 ) -> None:
     """Export profit and loss.
 
     By day, month, market, event, series or strategy. The rows add up to the change of the account.
+    `--until` leaves unrealized P&L out, because the prices then are unknown, unless it is in the future.
 
     \b
     kalshi export pnl --by day > daily.csv
+    kalshi export pnl --by market --since 2026-10-01 --until 2026-11-01 > october.csv
     """
     from kalshi_cli.views.positions import PnlRow
 
     with open_services(ctx) as kalshi:
-        rows = sorted(kalshi.account.pnl(by, when(kalshi, since)).rows, key=lambda part: part.key)  # type: ignore[arg-type]
+        end = when(kalshi, until)
+        view = kalshi.account.pnl(by, when(kalshi, since), until=end)  # type: ignore[arg-type]
+        rows = sorted(view.rows, key=lambda part: part.key)
         show_list(ctx, PnlRow, rows, form=_form(ctx), empty="No trades")
+        note_realized_only(kalshi, end)
 
 
 @app.command("tax-lots")

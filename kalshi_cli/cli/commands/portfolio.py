@@ -22,7 +22,7 @@ from kalshi_cli.cli.options import (
 )
 from kalshi_cli.cli.order_options import is_for_people, is_terse, note_halt, note_pause, subaccount_option
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info
-from kalshi_cli.cli.time_options import UNTIL, when, when_option
+from kalshi_cli.cli.time_options import UNTIL, note_realized_only, when, when_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from kalshi_cli.views.row import OutputRow
 
 _OWN_LEDGERS = (
-    "Each strategy, and manual trading, has its own ledger. Net and fees add up to those of the account; realized and "
-    "unrealized P&L and trades won can differ: a position that one opened and another closed is still open for both"
+    "Each strategy, and manual trading, has its own ledger. {same} add up to those of the account; realized and "
+    "unrealized P&L{other} and trades won can differ: a position that one opened and another closed is still open for "
+    "both"
 )
 
 app = CommandGroup("Balance, positions, fills, profit and loss.")
@@ -212,13 +213,15 @@ def pnl(
     ] = None,
     by: Annotated[str, choice_option("--by", choices=KEYS, text="Group by.")] = "market",
     since: Since = None,
+    until: Until = None,
     plot: Annotated[bool, typer.Option("--plot", help="Draw the chart, on the terminal or into FILE.svg.")] = False,
     paper: Paper = False,
 ) -> None:
     """Show profit and loss by market, event, strategy or day.
 
     Also by series or month. The rows add up to the change of the account. By day, open positions count with their
-    change from midnight to midnight, as far as the prices then are known. The chart shows realized profit after fees;
+    change from midnight to midnight, as far as the prices then are known. `--until` leaves unrealized P&L out, because
+    the prices then are unknown, unless it is in the future. The chart shows realized profit after fees;
     open positions count at its last point. A sale is counted against the average cost of the position, as in `kalshi
     positions`; `kalshi export tax-lots` counts first in, first out.
 
@@ -226,6 +229,7 @@ def pnl(
     kalshi pnl
     kalshi pnl --by day --since 7d --json
     kalshi pnl --by month --since 2026-01-01
+    kalshi pnl --since 2026-10-01 --until 2026-11-01
     kalshi pnl --since 30d --plot
     kalshi pnl --plot curve.svg
     kalshi pnl --paper --by strategy
@@ -233,21 +237,23 @@ def pnl(
     if picture is not None and not plot:
         raise UsageError(f"Unexpected argument: {picture}", hint=f"kalshi pnl --plot {picture}")
     if plot:
-        _plot(ctx, since, picture, paper=paper)
+        _plot(ctx, since, until, picture, paper=paper)
         if not flags_of(ctx).wants_data:
             return
     with open_services(ctx) as kalshi:
-        view = account_of(kalshi, paper=paper).pnl(by, when(kalshi, since))  # type: ignore[arg-type]
+        start, end = when(kalshi, since), when(kalshi, until)
+        view = account_of(kalshi, paper=paper).pnl(by, start, until=end)  # type: ignore[arg-type]
         show_view(ctx, view, title=f"Profit and loss by {by}")
+        is_past = note_realized_only(kalshi, end)
         if by == "strategy" and len(view.rows) > 1 and is_for_people(ctx) and not chosen_fields():
-            info(_OWN_LEDGERS)
+            info(_OWN_LEDGERS.format(same="Fees" if is_past else "Net and fees", other=", net" if is_past else ""))
 
 
 def _name(kalshi: Kalshi, *, paper: bool) -> str:
     return f"{kalshi.env}, paper" if paper else kalshi.env
 
 
-def _plot(ctx: typer.Context, since: Any, picture: Path | None, *, paper: bool) -> None:
+def _plot(ctx: typer.Context, since: Any, until: Any, picture: Path | None, *, paper: bool) -> None:
     """Draw the equity curve of the account, on the terminal or into a file."""
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
 
@@ -255,5 +261,7 @@ def _plot(ctx: typer.Context, since: Any, picture: Path | None, *, paper: bool) 
     if chosen_fields():
         raise UsageError("--plot and --fields cannot be combined", hint="use one of them")
     with open_services(ctx) as kalshi:
-        points = account_of(kalshi, paper=paper).equity_curve(when(kalshi, since))
+        start, end = when(kalshi, since), when(kalshi, until)
+        points = account_of(kalshi, paper=paper).equity_curve(start, until=end)
+        note_realized_only(kalshi, end)
     show_curve(points, picture)

@@ -15,7 +15,9 @@ from kalshi_cli.services.account.portfolio import (
     KEYS,
     PnlGroup,
     Portfolio,
+    account_curve,
     group_account_pnl,
+    history_start,
     position_rows,
     positions_before,
 )
@@ -79,21 +81,22 @@ class PaperAccountService:
             and fnmatchcase(order.ticker, ticker or "*")
         ]
 
-    def pnl(self, by: PnlGroup = "market", since: Ts | None = None) -> PnlView:
-        """Return total profit and loss, and its parts by one of `portfolio.KEYS`."""
+    def pnl(self, by: PnlGroup = "market", since: Ts | None = None, *, until: Ts | None = None) -> PnlView:
+        """Return total profit and loss, and its parts by one of `portfolio.KEYS`; `until` is exclusive.
+
+        If `until` is past, unrealized P&L is left out: the prices then are unknown.
+        """
         if by not in KEYS:
             raise UsageError(f"Profit and loss cannot be grouped by {by!r}", hint=f"one of {', '.join(KEYS)}")
-        check_period(since)
-        is_by_time = by in ("day", "month")  # closed markets keep no results by day
-        start = since if since is not None else ALL_TIME if is_by_time else NEVER
-        found = self._portfolio(start, by_market=by in ("market", "event", "series"))
-        return pnl_view(*group_account_pnl(self._resources, found, found.orders or (), by, since, self._store()))
+        check_period(since, until)
+        found = self._portfolio(history_start(by, since, until), by_market=by in ("market", "event", "series"))
+        orders, store = found.orders or (), self._store()
+        return pnl_view(*group_account_pnl(self._resources, found, orders, by, since, store, until=until))
 
-    def equity_curve(self, since: Ts | None = None) -> Sequence[tuple[Ts, Money]]:
-        """Return the gain of the paper account over time."""
-        check_period(since)
-        found = self._portfolio(ALL_TIME)
-        return pnl.curve(found.entries, found.marks, self._resources.clock.now(), since=since)
+    def equity_curve(self, since: Ts | None = None, *, until: Ts | None = None) -> Sequence[tuple[Ts, Money]]:
+        """Return the gain of the paper account over time; at its end, unless that is past, with unrealized P&L."""
+        check_period(since, until)
+        return account_curve(self._portfolio(ALL_TIME), self._resources.clock.now(), since, until)
 
     def portfolio(self) -> PortfolioView:
         """Return cash, positions, exposure against limits and today's profit and loss, with totals."""

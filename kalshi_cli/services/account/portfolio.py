@@ -77,6 +77,13 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
         """Return the value of the open positions."""
         return closing_value(self.open_positions, self.marks)
 
+    def before(self, until: Ts) -> Portfolio:
+        """Return the bookings before a time, and the positions then. Their prices then are unknown."""
+        fills = tuple(fill for fill in self.fills if fill.ts < until)
+        settlements = tuple(settlement for settlement in self.settlements if settlement.ts < until)
+        ledger = pnl.build_ledger((*fills, *settlements))
+        return msgspec.structs.replace(self, fills=fills, settlements=settlements, ledger=ledger, markets={})
+
     @property
     def drifting(self) -> list[str]:
         """Return the markets where the fills of a subaccount do not add up to the exchange's position."""
@@ -202,6 +209,7 @@ def group_pnl(
     by: str,
     *,
     since: Ts | None,
+    until: Ts | None = None,
     openings: Mapping[Ts, Mapping[str, Price]] | None = None,
     zone: ZoneInfo,
     now: Ts,
@@ -215,13 +223,19 @@ def group_pnl(
     between those that are known; a change over several days counts on the last of them. Without any, open positions
     count for today.
 
+    `until` is a past time. Later bookings do not count, and neither does unrealized P&L: the prices then are unknown.
+
     With `strategy`, every strategy has its own ledger, like a separate account. The parts still add up, because profit
-    and loss is linear in the fills.
+    and loss is linear in the fills; without unrealized P&L they may not.
     """
+    if until is not None:
+        portfolio, openings = portfolio.before(until), None
     openings = openings or {}
     opening = openings.get(since, {}) if since is not None else {}
     if by == "strategy":
-        return _by_strategy(portfolio, since, strategy_of, opening)
+        # One mark per market: two opposite strategies add up to zero, whatever the mark.
+        last = {fill.ticker: fill.price for fill in portfolio.fills} if until is None else {}
+        return _by_strategy(portfolio, since, strategy_of, opening, {**last, **portfolio.marks})
     keys: dict[str, Callable[[str, pnl.LedgerEntry | None], str]] = {
         "market": lambda ticker, _: ticker,
         "event": lambda ticker, _: event_of(ticker),
@@ -260,11 +274,12 @@ def _carried(ledger: Ledger, openings: Mapping[Ts, Mapping[str, Price]], since: 
 
 
 def _by_strategy(
-    portfolio: Portfolio, since: Ts | None, strategy_of: Callable[[Fill], str], opening: Mapping[str, Price]
+    portfolio: Portfolio,
+    since: Ts | None,
+    strategy_of: Callable[[Fill], str],
+    opening: Mapping[str, Price],
+    marks: Mapping[str, Price | None],
 ) -> dict[str, pnl.ProfitAndLoss]:
-    # One mark per market: two opposite strategies add up to zero, whatever the mark.
-    marks: dict[str, Price | None] = {fill.ticker: fill.price for fill in portfolio.fills}
-    marks |= portfolio.marks
     names = sorted({strategy_of(fill) for fill in portfolio.fills} | {each.strategy for each in portfolio.closed})
     found = {
         name or "(none)": pnl.total(
@@ -360,21 +375,37 @@ def position_rows(found: Portfolio, subaccount: int | None = None) -> list[Posit
 
 
 def account_pnl(
-    resources: Resources, by: str, since: Ts | None
+    resources: Resources, by: str, since: Ts | None, until: Ts | None = None
 ) -> tuple[pnl.ProfitAndLoss, dict[str, pnl.ProfitAndLoss]]:
     """Return total profit and loss, and its parts by one of `KEYS`."""
-    is_by_time = by in ("day", "month")  # closed markets keep no results by day
-    start = since if since is not None else ALL_TIME if is_by_time else NEVER
+    start = history_start(by, since, until)
     client, store = learn_key(resources), resources.remembered()
     found = _checked(resources, read(client, store, start, by_market=by in ("market", "event", "series")))
     orders = found.orders if found.orders is not None or store is None else store.orders()
-    return group_account_pnl(resources, found, orders or (), by, since, store)
+    return group_account_pnl(resources, found, orders or (), by, since, store, until=until)
+
+
+def history_start(by: str, since: Ts | None, until: Ts | None) -> Ts:
+    """Return the time since when the bookings of closed markets are needed, which keep no results by time."""
+    if since is not None:
+        return since
+    return ALL_TIME if by in ("day", "month") or until is not None else NEVER
 
 
 def group_account_pnl(
-    resources: Resources, found: Portfolio, orders: Iterable[Order], by: str, since: Ts | None, store: Store | None
+    resources: Resources,
+    found: Portfolio,
+    orders: Iterable[Order],
+    by: str,
+    since: Ts | None,
+    store: Store | None,
+    *,
+    until: Ts | None = None,
 ) -> tuple[pnl.ProfitAndLoss, dict[str, pnl.ProfitAndLoss]]:
-    """Return total profit and loss of a portfolio, and its parts by one of `KEYS`; `orders` name the strategies."""
+    """Return total profit and loss of a portfolio, and its parts by one of `KEYS`; `orders` name the strategies.
+
+    Unrealized P&L is left out if `until` is past: the prices then are unknown.
+    """
     events = {each.ticker: each.event_ticker for each in found.closed if each.event_ticker}
 
     @cache
@@ -382,13 +413,22 @@ def group_account_pnl(
         return events.get(ticker) or resources.client.market(ticker).event_ticker
 
     zone, now = ZoneInfo(resources.config.day_zone), resources.clock.now()
-    today, openings = day_start(now, zone), store.history.opening_marks() if store is not None else {}
-    openings |= {today: opening_marks(resources.client, store, today, found.ledger.held_before(today))}
+    end = until if until is not None and until <= now else None
+    today, openings = day_start(now, zone), store.history.opening_marks() if store is not None and end is None else {}
+    if end is None:
+        openings |= {today: opening_marks(resources.client, store, today, found.ledger.held_before(today))}
     parts = group_pnl(
         found, by,
-        since=since, openings=openings, zone=zone, now=now,
+        since=since, until=end, openings=openings, zone=zone, now=now,
         strategy_of=FillOwners(orders).strategy,
         event_of=event_of,
         series_of=lambda ticker: resources.families.event(event_of(ticker)).series_ticker,
     )  # fmt: skip
     return pnl.total(parts.values()), parts
+
+
+def account_curve(found: Portfolio, now: Ts, since: Ts | None, until: Ts | None) -> Sequence[tuple[Ts, Money]]:
+    """Return the gain of an account over a period; open positions count at its end, unless that is past."""
+    if until is not None and until <= now:
+        found, now = found.before(until), until
+    return pnl.curve(found.entries, found.marks, now, since=since)

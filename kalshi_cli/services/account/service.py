@@ -13,7 +13,6 @@ from kalshi_cli.base.checked import check_limit, check_period, check_whole
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Qty, Ts, show_money
 from kalshi_cli.config.config import refuse_unread_limits
-from kalshi_cli.core.account import pnl
 from kalshi_cli.core.account.tax_lots import tax_lots
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.exchange.client import KalshiClient
@@ -32,6 +31,7 @@ from kalshi_cli.services.account.cash import (
 from kalshi_cli.services.account.portfolio import (
     KEYS,
     PnlGroup,
+    account_curve,
     account_pnl,
     account_portfolio,
     position_rows,
@@ -137,18 +137,20 @@ class AccountService(PlanningService):
                 sold_before=None if net is None or gain is None else Money(net - gain),
             )
 
-    def pnl(self, by: PnlGroup = "market", since: Ts | None = None) -> PnlView:
-        """Return total profit and loss, and its parts by one of `portfolio.KEYS`."""
+    def pnl(self, by: PnlGroup = "market", since: Ts | None = None, *, until: Ts | None = None) -> PnlView:
+        """Return total profit and loss, and its parts by one of `portfolio.KEYS`; `until` is exclusive.
+
+        If `until` is past, unrealized P&L is left out: the prices then are unknown.
+        """
         if by not in KEYS:
             raise UsageError(f"Profit and loss cannot be grouped by {by!r}", hint=f"one of {', '.join(KEYS)}")
-        check_period(since)
-        return pnl_view(*account_pnl(self._resources, by, since))
+        check_period(since, until)
+        return pnl_view(*account_pnl(self._resources, by, since, until))
 
-    def equity_curve(self, since: Ts | None = None) -> Sequence[tuple[Ts, Money]]:
-        """Return the gain of the account over time."""
-        check_period(since)
-        found = account_portfolio(self._resources, ALL_TIME)
-        return pnl.curve(found.entries, found.marks, self._resources.clock.now(), since=since)
+    def equity_curve(self, since: Ts | None = None, *, until: Ts | None = None) -> Sequence[tuple[Ts, Money]]:
+        """Return the gain of the account over time; at its end, unless that is past, with unrealized P&L."""
+        check_period(since, until)
+        return account_curve(account_portfolio(self._resources, ALL_TIME), self._resources.clock.now(), since, until)
 
     # -- exports --------------------------------------------------------------------------------------------------
 

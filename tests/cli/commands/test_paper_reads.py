@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.served import KEY_ID, TWO_SIDED, Served, program, served, set_variables
 
-from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
+from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, format_ts
 from kalshi_cli.core.model.effects import FillBooked, SettlementBooked
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
@@ -80,6 +80,8 @@ def test_the_paper_account_is_read_from_its_state_file(exchange: Served) -> None
     assert [row["key"] for row in pnl["rows"]] == ["fade"]
     days = program("pnl", "--paper", "--by", "day", "--json").json
     assert (days["net"], days["realized"]) == (pnl["net"], "1.300000")
+    end = format_ts(Ts(exchange.clock.now() + 60_000))
+    assert program("pnl", "--paper", "--until", end, "--json").json["unrealized"] == days["unrealized"], "not past yet"
     assert program("order", "list", "--paper", "--json").json == []
     orders = program("order", "list", "--paper", "--status", "executed", "--json").json
     assert [(row["ticker"], row["book_side"], row["status"]) for row in orders] == [
@@ -92,6 +94,16 @@ def test_the_paper_account_is_read_from_its_state_file(exchange: Served) -> None
     whole = program("portfolio", "--paper", "--json").json
     assert whole["cash"] == "1000.070000", "1000 + 1.30 realized - 0.03 fees - 1.20 cost"
     assert (whole["resting_orders"], len(whole["positions"])) == (0, 1)
+
+
+def test_the_past_of_the_paper_account_has_no_unrealized_part(exchange: Served) -> None:
+    bought = program("fills", "--paper", "--json").json[0]["time"]
+    for by, rows in (("market", [TWO_SIDED]), ("strategy", ["fade"]), ("month", None)):
+        past = program("pnl", "--paper", "--by", by, "--until", bought, "--json").json
+        assert (past["realized"], past["unrealized"], past["fees"]) == ("0.100000", "0.000000", "0.020000"), by
+        assert rows is None or [row["key"] for row in past["rows"]] == rows
+    since = program("pnl", "--paper", "--since", bought, "--json").json
+    assert (since["realized"], since["fees"]) == ("1.200000", "0.010000")
 
 
 def test_without_the_option_the_account_of_the_exchange_is_shown_with_a_notice(exchange: Served) -> None:

@@ -39,6 +39,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Mo
             if strategy:
                 store.record(OrderChanged(_order(receipt.order_id, strategy, ticker, side, price, count)))
 
+        one.clock.shift_s = -60.0
         # Bought and sold again with a loss, and some of it kept.
         one.submit("maker", TWO_SIDED, ASK, "0.4500", "10")  # better than what it bids and asks in this listing
         buy("spike", TWO_SIDED, BID, "0.4500", "10")
@@ -47,6 +48,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Mo
         buy("", ONE_SIDED, ASK, "0.1200", "20")
         one.submit("maker", ONE_SIDED, ASK, "0.1500", "5")
         buy("", ONE_SIDED, BID, "0.1500", "5")
+        one.clock.shift_s = -30.0
         # Parts of a contract at parts of a cent, in several fills of one order: roundings, and a rebate of them.
         for _ in range(8):
             one.submit("maker", FINE, ASK, "0.0330", "0.03")
@@ -99,6 +101,43 @@ def test_pnl_by_strategy_says_why_its_realized_differs_from_that_of_the_account(
     assert note in program("pnl", "--by", "strategy").err
     for words in (("--by", "strategy", "--json"), ("--by", "strategy", "--fields", "key,net"), ("--by", "market")):
         assert note not in program("pnl", *words).err, words
+
+
+def _midway() -> str:
+    """After two trades with a loss, before the settlement and a third."""
+    return str(program("fills", "--ticker", FINE, "--json").json[-1]["time"])
+
+
+@pytest.mark.parametrize("by", ["market", "event", "series", "strategy", "day", "month"])
+def test_what_was_realized_before_and_since_a_time_adds_up(lived: tuple[Served, Money], by: str) -> None:
+    time = _midway()
+    whole, before, since = (
+        program("pnl", "--by", by, *words, "--json").json for words in ((), ("--until", time), ("--since", time))
+    )
+    for name in ("realized", "fees", "wins", "losses"):
+        found = [part[name] if isinstance(part[name], int) else parse_money(part[name]) for part in (before, since)]
+        assert sum(found) == (whole[name] if isinstance(whole[name], int) else parse_money(whole[name])), name
+        assert before[name] != whole[name], f"{name} of later is left out"
+    assert {row["unrealized"] for row in (before, *before["rows"])} == {"0.000000"}
+    assert parse_money(before["net"]) == parse_money(before["realized"]) - parse_money(before["fees"]) != 0
+
+
+def test_pnl_until_a_past_time_says_that_unrealized_is_left_out(lived: tuple[Served, Money]) -> None:
+    time, note = _midway(), "Realized P&L and fees only"
+    by_strategy = program("pnl", "--by", "strategy", "--until", time)
+    assert "Fees add up to those of the account; realized and unrealized P&L, net and trades" in by_strategy.err
+    exported = program("export", "pnl", "--until", time, "--by", "market", "--json")
+    plotted = program("pnl", "--until", time, "--plot")
+    assert [note in shown.err for shown in (by_strategy, exported, plotted)] == [True] * 3
+    listed = program("pnl", "--until", time, "--json").json
+    assert exported.json == sorted(listed["rows"], key=lambda row: row["key"])
+    assert f"{parse_money(listed['net']) / 1e6:.2f}".lstrip("-") in plotted.out.splitlines()[0]
+    assert program("pnl", "--since", time, "--until", "48h").code == 2, "an empty period"
+
+
+def test_pnl_until_a_time_to_come_is_that_of_now(lived: tuple[Served, Money]) -> None:
+    now = program("pnl", "--until", "2099-01-01", "--json")
+    assert (now.json, "only" in now.err) == (program("pnl", "--json").json, False)
 
 
 def test_something_of_everything_that_could_be_counted_wrong_happened(lived: tuple[Served, Money]) -> None:
