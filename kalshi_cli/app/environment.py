@@ -12,7 +12,7 @@ import os
 import random
 import secrets
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from kalshi_cli.simulator.serving.announcement import Announcement
     from kalshi_cli.simulator.serving.controls import ControlReport
     from kalshi_cli.store.sqlite_store import Store
+    from kalshi_cli.strategies.base import Strategy
 
 
 def new_secret() -> str:
@@ -141,6 +142,18 @@ class Environment:
         if journal is None:
             reports.open(LogOutputs(line=log_line(resources, self.stack, self.homes[0].folder, "command")))
         return resources
+
+    def strategies(self, names: Sequence[str], params: Mapping[str, str]) -> list[Strategy]:
+        """Create strategies with the parameters of the configuration and those given; warn of likely typing errors."""
+        from kalshi_cli.strategies import registry
+
+        configured, allotted = self.config.strategies, self.config.allotments
+        made = registry.make_all(names, configured, params, allotted)
+        for text in filter(None, map(registry.unrepeatable_text, names)):
+            self.tell(text)
+        for name, meant in registry.likely_misspelled((*configured, *allotted), made):
+            self.tell(f"strategies.{name} in the configuration matches no strategy; did you mean {meant}?")
+        return made
 
     def _signer(self) -> Signer | None:
         credential = self.config.credential

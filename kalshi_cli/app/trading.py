@@ -1,4 +1,4 @@
-"""The composition of a run: the clock, feed and venue of a loop, a backtest or a recording."""
+"""The composition of a run: the clock, feed and venue of a loop or a recording."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -36,7 +36,6 @@ from kalshi_cli.services.monitoring.check_notices import failed_start_sent
 from kalshi_cli.services.monitoring.config_check import require_usable_channels
 from kalshi_cli.services.monitoring.health import require_ready_to_trade
 from kalshi_cli.services.orders.flatten import flatten
-from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.runner import VenueProtocol
 from kalshi_cli.services.trading.decision_deadline import DecisionDeadline
@@ -284,53 +283,6 @@ class RunModes:
         fees.update({market.ticker: resources.families.fees(market) for market in found})
         return [MarketChange(now, m, fees[m.ticker], resources.families.family(m)) for m in found]
 
-    def backtest(
-        self,
-        request: BacktestRequest,
-        jobs: int | None = None,
-        show: Callable[[int, int], None] = lambda _done, _known: None,
-        *,
-        has_both_bounds: bool = False,
-    ) -> BacktestReport:
-        """Run the same engine and strategies over recordings, with simulated fills, in recorded time.
-
-        With `jobs`, each recording is a run of its own, so many at a time; `show` gets the finished runs and all.
-        Without, it gets the kilobytes of the files that were read, and all. With both bounds, the result is that of the
-        pessimistic fill model, and its `bounds` are both.
-        """
-        from kalshi_cli.feeds.recorded_results import is_history
-        from kalshi_cli.services.research.recorded_data import size_of
-        from kalshi_cli.services.research.tape_runs import (
-            BacktestSetup,
-            merge_reports,
-            run_backtest,
-            run_tapes,
-            split_by_tape,
-        )
-
-        setup = BacktestSetup.of(self.config)
-        self._strategies(request)  # the likely misspelled names of the configuration, and invalid parameters
-
-        parts = [] if jobs is None else split_by_tape(request, self.environment.tell)
-        known = sum(size_of(path) for path in request.files if not is_history(path)) * (1 + has_both_bounds)
-        done = 0
-
-        def read(size: int) -> None:
-            nonlocal done
-            done += size
-            show(done // 1000, known // 1000)
-
-        def run(**model: Any) -> BacktestReport:
-            if jobs is None:
-                return run_backtest(setup, msgspec.structs.replace(request, **model), read)
-            requests = [msgspec.structs.replace(part, **model) for part in parts]
-            return merge_reports([each.report for each in run_tapes(setup, requests, jobs, show)], setup.cash)
-
-        if not has_both_bounds:
-            return run()
-        best, worst = (run(fill_model=name) for name in ("optimistic", "pessimistic"))
-        return msgspec.structs.replace(worst, bounds=(worst, best))
-
     def record(self, request: RecordRequest) -> Recorded:
         """Write the stream of some markets, and the inputs of strategies, to a file or lake until interrupted."""
         from kalshi_cli.exchange.live.live_feed import LiveFeed
@@ -428,19 +380,12 @@ class RunModes:
         stack.callback(stream.stop)
         return stream
 
-    def _strategies(self, request: TradeRequest | BacktestRequest | RecordRequest) -> list[Strategy]:
-        """Create the strategies with the parameters of the configuration and of the command."""
-        from kalshi_cli.strategies import registry
+    def _strategies(self, request: TradeRequest | RecordRequest) -> list[Strategy]:
+        """Create the strategies. ConfigError if a source of their data inputs is missing."""
+        from kalshi_cli.strategies.registry import require_sources
 
-        configured, allotted = self.config.strategies, self.config.allotments
-        made = registry.make_all(request.strategies, configured, request.params, allotted)
-        if not isinstance(request, BacktestRequest):
-            registry.require_sources(made)
-        for text in filter(None, map(registry.unrepeatable_text, request.strategies)):
-            self.environment.tell(text)
-        for name, meant in registry.likely_misspelled((*configured, *allotted), made):
-            text = f"strategies.{name} in the configuration matches no strategy; did you mean {meant}?"
-            self.environment.tell(text)
+        made = self.environment.strategies(request.strategies, request.params)
+        require_sources(made)
         return made
 
     def _plan(

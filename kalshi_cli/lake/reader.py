@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -57,6 +58,11 @@ class Selection(NamedTuple):
         """Return the last time, in microseconds."""
         return MAX_US if self.until is None else self.until * 1000 - 1
 
+    def span_ms(self, session: LakeSession) -> tuple[int, int]:
+        """Return the first time of a recording that is selected, and the selected length of it, in milliseconds."""
+        begun = max(session.from_us, self.first_us) // 1000
+        return begun, max(0, min(session.to_us, self.last_us) // 1000 - begun)
+
     def has(self, series: str) -> bool:
         """Return whether markets of this series are selected."""
         chosen = {*self.series, *map(series_of, self.markets)}
@@ -80,11 +86,17 @@ def recordings(lake: Lake, chosen: Selection) -> list[LakeSession]:
     ]
 
 
-def streams(lake: Lake, chosen: Selection, new_rows: NewRows | None = None) -> list[Iterator[Iterator[LaneEvent]]]:
+def streams(
+    lake: Lake,
+    chosen: Selection,
+    new_rows: NewRows | None = None,
+    on_read: Callable[[int], None] = lambda _passed_ms: None,
+) -> list[Iterator[Iterator[LaneEvent]]]:
     """Return the events of the selected recordings, in lanes: those of a lane do not overlap, and follow each other.
 
     A recording that began before `since` starts with its books as they were then. With `new_rows`, and if there is one
-    lane, changes of books are rows.
+    lane, changes of books are rows. `on_read` gets the milliseconds of recorded time that passed since its last call:
+    in the end, the selected lengths of all recordings.
     """
     lanes: list[list[LakeSession]] = []
     for each in sorted(recordings(lake, chosen), key=attrgetter("recv_from_ms", "session")):
@@ -94,12 +106,35 @@ def streams(lake: Lake, chosen: Selection, new_rows: NewRows | None = None) -> l
         lane.append(each)
     if new_rows is not None and len(lanes) == 1:
         tickers = TickerNumbers(chosen.has_market)
-        return [(session_rows(lake, session, chosen, tickers, new_rows) for session in lanes[0])]
-    return [_in_turn(lake, lane, chosen) for lane in lanes]
+        read: Callable[[LakeSession], Iterator[LaneEvent]] = partial(
+            session_rows, lake, chosen=chosen, tickers=tickers, new_rows=new_rows
+        )
+    else:
+        read = partial(session_events, lake, chosen=chosen)
+    return [_in_turn(lane, read, chosen, on_read) for lane in lanes]
 
 
-def _in_turn(lake: Lake, lane: Iterable[LakeSession], chosen: Selection) -> Iterator[Iterator[RecordedEvent]]:
-    return (session_events(lake, session, chosen) for session in lane)
+def _in_turn(
+    lane: Iterable[LakeSession],
+    read: Callable[[LakeSession], Iterator[LaneEvent]],
+    chosen: Selection,
+    on_read: Callable[[int], None],
+) -> Iterator[Iterator[LaneEvent]]:
+    return (_watched(read(session), *chosen.span_ms(session), on_read) for session in lane)
+
+
+def _watched(
+    events: Iterator[LaneEvent], begun: int, span_ms: int, on_read: Callable[[int], None]
+) -> Iterator[LaneEvent]:
+    """Pass on the events of a recording, and how much of its time has passed, in about 500 steps."""
+    done, step = 0, max(1000, span_ms // 500)
+    for event in events:
+        passed = event[0] - begun
+        if passed - done >= step and passed < span_ms:
+            on_read(passed - done)
+            done = passed
+        yield event
+    on_read(span_ms - done)
 
 
 def session_events(lake: Lake, session: LakeSession, chosen: Selection) -> Iterator[RecordedEvent]:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from kalshi_cli.app.backtests import run_backtests
 from kalshi_cli.app.environment import Environment, opened
 from kalshi_cli.app.trading import RecordRequest, RunModes, TradeRequest
 from kalshi_cli.base.clock import Clock, SystemClock
@@ -346,7 +347,7 @@ def test_a_recording_can_be_tested_against(desk: Desk, tmp_path: Path) -> None:
         assert RunModes(environment).record(RecordRequest(tickers=(ticker,), path=path, duration_s=1.0)).lines > 3
     with desk.environment() as environment:
         request = BacktestRequest(strategies=("spike",), files=(path,))
-        first, second = (RunModes(environment).backtest(request) for _ in range(2))
+        first, second = (run_backtests(environment, request) for _ in range(2))
         assert msgspec.structs.replace(first.summary) == second.summary
         assert first == second
         assert first.summary.mode == "backtest"

@@ -38,8 +38,9 @@ from kalshi_cli.core.model.recorded import ChangeRows
 from kalshi_cli.feeds.recorder import Recorder
 from kalshi_cli.feeds.recording_format import decode_line
 from kalshi_cli.lake.arrays import FIRST, LOST, SNAPSHOT, BookArrays, arrays
+from kalshi_cli.lake.changes import NewRows
 from kalshi_cli.lake.lake import Lake
-from kalshi_cli.lake.reader import Selection, recordings
+from kalshi_cli.lake.reader import Selection, recordings, streams
 
 BOOK: dict[str, Any] = {"yes": {"0.4000": "5.00"}, "no": {"0.5600": "5.00"}}
 OTHER = "KXB-26MAY01-T1"
@@ -475,3 +476,25 @@ def test_a_market_change_is_kept_with_every_series(tmp_path: Path) -> None:
     lake = lake_of(tmp_path, tape_of([(1, "delta")]).write(tmp_path / "a.jsonl"))
     changes = [message for message in play_lake(lake) if isinstance(message, MarketChange)]
     assert {message.market.ticker for message in changes} == {TICKER, OTHER}
+
+
+@pytest.mark.parametrize("new_rows", [None, from_columns])
+def test_the_reader_tells_how_much_of_the_recorded_time_has_passed(tmp_path: Path, new_rows: NewRows | None) -> None:
+    tape, files = Tape().watch(), []
+    for name in ("a", "b"):
+        tape.reconnect().snapshot(**BOOK)
+        for _ in range(100):
+            tape.delta(1_000)
+        files.append(tape.write(tmp_path / f"{name}.jsonl"))
+        tape.lines.clear()
+        tape.now = Ts(tape.now + 3_600_000)
+    lake = lake_of(tmp_path, *files)
+    chosen = Selection(since=Ts(T0 + 60_000))
+    passed: list[int] = []
+    for lane in streams(lake, chosen, new_rows, passed.append):
+        for session in lane:
+            passed.append(0)
+            assert sum(1 for _ in session)
+    assert sum(passed) == 40_000 + 100_000, "a part of the first one, the second one whole, and not the time between"
+    assert sum(passed[: passed.index(0, 1)]) == 40_000
+    assert new_rows or len(passed) > 100, "rows of changes come together"

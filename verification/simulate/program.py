@@ -23,7 +23,6 @@ from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import AccountSnapshot, Message, Tick
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.resources import Home, RefuseOrder, Resources
 from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.services.trading.reports.run_reporter import EventLog
@@ -200,7 +199,7 @@ class VirtualLoops(RunModes):
         """Without the watchdog: its thread looks at real time, and here a strategy that hangs would hang everything."""
         yield
 
-    def _strategies(self, request: TradeRequest | BacktestRequest | RecordRequest) -> list[Any]:
+    def _strategies(self, request: TradeRequest | RecordRequest) -> list[Any]:
         stage = self._stage
         return [Troubled(make(name, random.Random(stage.dice.random())), stage.trouble) for name in request.strategies]
 

@@ -337,12 +337,12 @@ def _show_backtest(
 
     Where one of several strategies fails, the report of the others comes before the error.
     """
-    from kalshi_cli.app.trading import RunModes
+    from kalshi_cli.app.backtests import run_backtests
     from kalshi_cli.cli.commands.sweep import backtest_progress
     from kalshi_cli.services.research.backtest import backtest_notes, backtest_view, backtest_warnings
 
     with backtest_progress(jobs, is_of_files=request.lake is None) as show:
-        report = RunModes(environment).backtest(request, jobs, show, has_both_bounds=has_both_bounds)
+        report = run_backtests(environment, request, jobs, show, has_both_bounds=has_both_bounds)
     failed = {text.partition(":")[0] for text in report.summary.failed}
     if failed and len(failed) == len(request.strategies):
         raise _failure(report.summary)

@@ -27,11 +27,8 @@ if TYPE_CHECKING:
 
 @contextmanager
 def backtest_progress(jobs: int | None, *, is_of_files: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show the progress of separate runs, or of the reading of the files of a single one; nothing for one of a lake."""
-    if jobs is None and not is_of_files:
-        yield lambda _done, _known: None
-        return
-    what = "recordings" if jobs is not None else "kB of recordings"
+    """Show the progress of separate runs, or of the reading of the files or the lake of a single one."""
+    what = "recordings" if jobs is not None else f"{'kB' if is_of_files else 'seconds'} of recordings"
     with progress(what, SystemClock().monotonic, redraws=jobs is not None) as show:
         yield show
 

@@ -10,6 +10,8 @@ from kalshi_cli.cli.screen.output import info
 
 EVERY_S = 2.0
 """Seconds between two lines without a terminal."""
+REDRAW_S = 0.1
+"""Seconds between two drawings of a bar that does not redraw by itself."""
 
 
 @contextmanager
@@ -49,5 +51,12 @@ def progress(
         TextColumn("left", markup=False), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True, auto_refresh=redraws) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, known: bar.update(task, completed=done, total=known, refresh=not redraws)
+        task, drawn = bar.add_task(what, total=None), monotonic()
+
+        def draw(done: int, known: int) -> None:
+            nonlocal drawn
+            is_due = not redraws and monotonic() - drawn >= REDRAW_S
+            drawn = monotonic() if is_due else drawn
+            bar.update(task, completed=done, total=known, refresh=is_due)
+
+        yield draw

@@ -68,6 +68,7 @@ def replay_of(
 ) -> BacktestFeed:
     """Return the feed of a backtest, with a tick every `interval_s`. The request's results replace those of the lake.
 
+    `on_read` gets how much of `size_of_data` was read since its last call.
     Raises UsageError if the lake has no such recording.
     """
     results: dict[str, MarketResult] = {}
@@ -83,7 +84,7 @@ def replay_of(
         is_compiled |= sum(each.rows for each in found) >= COMPILED_ROWS
         is_compiled &= find_spec("numba") is not None
         has_rows = is_compiled and all(map(is_history, request.files))
-        lanes = streams(lake, chosen, _new_rows() if has_rows else None)
+        lanes = streams(lake, chosen, _new_rows() if has_rows else None, on_read)
         outside = histories(lake, chosen, *span)
         results |= lake_results(lake, [one for each in found for one in each.series])
     results |= merge_results(request.results)
@@ -98,7 +99,7 @@ def replay_of(
         lanes=lanes,
         histories=outside,
         period=period,
-        on_read=on_read,
+        on_read=on_read if request.lake is None else lambda _size: None,
     )
     return BacktestFeed(replay, is_compiled, period)
 
@@ -109,6 +110,14 @@ def size_of(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def size_of_data(request: BacktestRequest) -> int:
+    """Return the size of the recordings of a backtest: in bytes of files, or in milliseconds of a lake."""
+    if request.lake is None:
+        return sum(map(size_of, recordings_among(request.files)))
+    _, chosen, found = lake_recordings(request.lake, request)
+    return sum(chosen.span_ms(each)[1] for each in found)
 
 
 def _new_rows() -> NewRows:

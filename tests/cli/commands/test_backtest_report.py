@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from support.examples import with_fade
-from support.recordings import Tape
+from support.recordings import T0, Tape
 from support.served import TWO_SIDED, Served, program, served, set_variables
 from support.tapes import swinging_tape
+
+from kalshi_cli.base.units import Ts, format_ts
 
 FADE = ("backtest", "tape.jsonl", "--strategy", "./fade.py:Fade", "--param", "limit=30c")
 
@@ -67,6 +69,24 @@ def test_a_long_backtest_shows_how_much_of_its_recordings_it_has_read(monkeypatc
         assert 0.6 * known < counts[-1] <= known
         assert abs(int(shown[-1].split()[2]) - known) <= 1
     assert "kB of recordings" not in program("backtest", "long.jsonl", "--strategy", "spike", "--jobs", "1").err
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_backtest_over_the_lake_shows_how_much_recorded_time_has_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow", reason="the extra research is not installed")
+    monkeypatch.setattr("kalshi_cli.cli.screen.progress.EVERY_S", 0.0)
+    tape = Tape().watch().snapshot(yes={"0.4000": "5.00"}, no={"0.5600": "2.50"})
+    for _ in range(200):
+        tape.delta(100, "yes", "0.4000", "1.00")
+    assert program("data", "import", str(tape.write(Path("long.jsonl"))), "--lake", "lake").code == 0
+    half = format_ts(Ts(T0 + 10_000))
+    for words, known in (((), 20), (("--fills", "both"), 40), (("--since", half), 10), (("--until", half), 9)):
+        ended = program("backtest", "--strategy", "spike", "--lake", "lake", *words)
+        assert ended.code == 0, ended.err
+        shown = [line.split() for line in ended.err.splitlines() if f"of {known} seconds of recordings" in line]
+        counts = [int(line[0]) for line in shown]
+        assert counts == sorted(counts)
+        assert (len(set(counts)) > 5, counts[-1]) == (True, known), words
 
 
 @pytest.mark.usefixtures("exchange")

@@ -1,0 +1,58 @@
+"""The composition of backtests: the recordings, fill models and processes of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from kalshi_cli.services.research.recorded_data import size_of_data
+from kalshi_cli.services.research.tape_runs import (
+    BacktestSetup,
+    merge_reports,
+    run_backtest,
+    run_tapes,
+    split_by_tape,
+)
+
+if TYPE_CHECKING:
+    from kalshi_cli.app.environment import Environment
+    from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest
+
+
+def run_backtests(
+    environment: Environment,
+    request: BacktestRequest,
+    jobs: int | None = None,
+    show: Callable[[int, int], None] = lambda _done, _known: None,
+    *,
+    has_both_bounds: bool = False,
+) -> BacktestReport:
+    """Run the same engine and strategies over recordings, with simulated fills, in recorded time.
+
+    With `jobs`, each recording is a run of its own, so many at a time; `show` gets the finished runs and all. Without,
+    it gets how much was read, and all: kilobytes of files, or seconds of a lake. With both bounds, the result is that
+    of the pessimistic fill model, and its `bounds` are both.
+    """
+    setup = BacktestSetup.of(environment.config)
+    environment.strategies(request.strategies, request.params)  # warnings, and invalid parameters
+    parts = [] if jobs is None else split_by_tape(request, environment.tell)
+    known = size_of_data(request) * (1 + has_both_bounds) if jobs is None else 0
+    done = 0
+
+    def read(size: int) -> None:
+        nonlocal done
+        done += size
+        show(done // 1000, known // 1000)
+
+    def run(**model: Any) -> BacktestReport:
+        if jobs is None:
+            return run_backtest(setup, msgspec.structs.replace(request, **model), read)
+        requests = [msgspec.structs.replace(part, **model) for part in parts]
+        return merge_reports([each.report for each in run_tapes(setup, requests, jobs, show)], setup.cash)
+
+    if not has_both_bounds:
+        return run()
+    best, worst = (run(fill_model=name) for name in ("optimistic", "pessimistic"))
+    return msgspec.structs.replace(worst, bounds=(worst, best))
