@@ -26,6 +26,7 @@ from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, Message
 from kalshi_cli.core.model.price_grid import CENT_GRID, PriceBand, PriceGrid
 from kalshi_cli.core.model.recorded import (
     ChangeRows,
+    ContinuationNote,
     LaneEvent,
     LifecycleNote,
     RecordedConnection,
@@ -260,6 +261,9 @@ class Replay:
             elif isinstance(item, messages.MarketChange):
                 market = self._learn(item.market)
                 yield recv_ts, item if market is item.market else msgspec.structs.replace(item, market=market)
+                continue
+            elif isinstance(item, ContinuationNote):
+                followed -= item.tickers
                 continue
             elif isinstance(item, LifecycleNote):
                 continue

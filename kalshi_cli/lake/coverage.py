@@ -10,6 +10,19 @@ HOLE_ENDS = frozenset({"gap", "reconnected", "truncated"})
 """Reasons of an end after which messages of a market are missing; `truncated`: its file ends in the middle."""
 
 
+def count_holes(covered: Iterable[Covered]) -> int:
+    """Return the number of ends after which messages of a market are missing, and no other range continues it."""
+    ranges = list(covered)
+    lost = [one for one in ranges if one.ended in HOLE_ENDS]
+    return len(lost) - len(continued(lost, ranges))
+
+
+def continued(some: Iterable[Covered], ranges: Iterable[Covered]) -> list[Covered]:
+    """Return those ranges after whose end the market goes on to be covered without a gap, by another range."""
+    known = CoveredTimes(ranges)
+    return [one for one in some if known.has(one.market, one.last + 1)]
+
+
 class Covered(NamedTuple):
     """A market that was followed without a gap from `first` to `last`, and the reason of the end."""
 
@@ -74,6 +87,11 @@ class CoveredTimes:
             return False
         index = bisect_right(ranges, at, key=lambda each: each[0])
         return index > 0 and at <= ranges[index - 1][1]
+
+    def end_before(self, market: str, at: int) -> int:
+        """Return the end of the last range of a market that begins by then; `at` without one."""
+        begun = [last for first, last in self._ranges.get(market, ()) if first <= at]
+        return min(begun[-1], at) if begun else at
 
     def missing(self, market: str, first: int, last: int) -> list[tuple[int, int]]:
         """Return the parts of a range that are not covered, by time; both ends are included."""

@@ -102,16 +102,20 @@ class SessionWriter:
             self._tracker.lost((ticker,), event.placed_us, "known")
         self._is_left_out[ticker] = is_known
         if was_left_out and not is_known and book.is_usable and not isinstance(item, BookSnapshot):
-            at = event.placed_us
-            snapshot = BookSnapshot(Ts(at), ticker, tuple(book.levels(BID)), tuple(book.levels(ASK)))
-            self._tracker.followed(ticker, at)
-            self._followed.add(ticker)
-            self._put(PlacedEvent(at, -1, event.recv_ms, event.seq, snapshot))
+            self._resume(ticker, event.placed_us, event.recv_ms, event.seq)
         if isinstance(item, BookSnapshot):
             book.load(item.bids, item.asks, item.ts)
         elif isinstance(item, BookDelta):
             book.apply(item.side, item.price, item.delta, item.ts)
         return is_known
+
+    def _resume(self, ticker: str, at: int, recv_ms: int, seq: int) -> None:
+        """Add the book of a market whose events were left out: it covers the market from where the lake ends."""
+        book = self._books[ticker]
+        snapshot = BookSnapshot(Ts(at), ticker, tuple(book.levels(BID)), tuple(book.levels(ASK)))
+        self._tracker.followed(ticker, self._known.end_before(ticker, at))
+        self._followed.add(ticker)
+        self._put(PlacedEvent(at, -1, recv_ms, seq, snapshot))
 
     def _put(self, event: PlacedEvent) -> None:
         row = row_of(event, self._session, self._number)
@@ -140,6 +144,9 @@ class SessionWriter:
 
         `ended` is the reason of its end.
         """
+        for ticker, is_left_out in self._is_left_out.items():  # without any change since
+            if is_left_out and self._books[ticker].is_usable and not self._known.has(ticker, self._last):
+                self._resume(ticker, self._last, self._recv_last, 0)
         self._tracker.end(self._last, ended)
         unknown = tuple(sorted(self._gaps - self._followed))
         if not self._is_new:

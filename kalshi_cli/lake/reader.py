@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
+from itertools import chain
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, MarketChange, Message
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.recorded import (
+    ContinuationNote,
     LaneEvent,
     RecordedConnection,
     RecordedEvent,
@@ -33,6 +35,7 @@ from kalshi_cli.lake.changes import (
     in_order,
     interleaved,
 )
+from kalshi_cli.lake.coverage import continued
 from kalshi_cli.lake.lake import Lake, LakeSession
 from kalshi_cli.lake.layout import MAX_US, series_of
 from kalshi_cli.lake.rows import INPUT_TABLES, SESSION_TABLES, ReadEvent, events_of
@@ -99,7 +102,8 @@ def streams(
     in the end, the selected lengths of all recordings.
     """
     lanes: list[list[LakeSession]] = []
-    for each in sorted(recordings(lake, chosen), key=attrgetter("recv_from_ms", "session")):
+    found = sorted(recordings(lake, chosen), key=attrgetter("recv_from_ms", "recv_to_ms", "session"))
+    for each in found:
         lane = next((one for one in lanes if 0 <= one[-1].recv_to_ms < each.recv_from_ms), None)
         if lane is None:
             lanes.append(lane := [])
@@ -111,16 +115,29 @@ def streams(
         )
     else:
         read = partial(session_events, lake, chosen=chosen)
-    return [_in_turn(lane, read, chosen, on_read) for lane in lanes]
+    goes_on = _continued(lake, found, chosen) if len(lanes) > 1 else {}
+    return [_in_turn(lane, read, chosen, goes_on, on_read) for lane in lanes]
+
+
+def _continued(lake: Lake, found: Iterable[LakeSession], chosen: Selection) -> dict[int, set[str]]:
+    """Return the markets whose coverage ends at a time while another recording continues it, by that time."""
+    ranges = lake.coverage("book", {one for each in found for one in each.series if chosen.has(one)})
+    ends: dict[int, set[str]] = {}
+    for one in continued(ranges, ranges):
+        ends.setdefault(one.last, set()).add(one.market)
+    return ends
 
 
 def _in_turn(
     lane: Iterable[LakeSession],
     read: Callable[[LakeSession], Iterator[LaneEvent]],
     chosen: Selection,
+    goes_on: Mapping[int, Set[str]],
     on_read: Callable[[int], None],
 ) -> Iterator[Iterator[LaneEvent]]:
-    return (_watched(read(session), *chosen.span_ms(session), on_read) for session in lane)
+    for session in lane:
+        end = Ts(session.recv_to_ms), ContinuationNote(frozenset(goes_on.get(session.to_us, ()))), b""
+        yield chain(_watched(read(session), *chosen.span_ms(session), on_read), (end,))
 
 
 def _watched(

@@ -13,7 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from kalshi_cli.base.errors import StateFileError, UsageError
-from kalshi_cli.lake.coverage import HOLE_ENDS
+from kalshi_cli.lake.coverage import count_holes
 from kalshi_cli.lake.lake import Lake
 from kalshi_cli.lake.layout import DAY_US, DataFile, day_text, days_of, files_of, series_in
 from kalshi_cli.lake.reader import Selection
@@ -72,7 +72,7 @@ def statistics(lake: Lake) -> list[SeriesStatistics]:
                 sum(one.kind == "recording" for one in own), rows, size,
                 len({row["market"] for row in markets} | {one.market for one in covered}),
                 len({row["market"] for row in markets if row["result"]}),
-                sum(one.ended in HOLE_ENDS for one in covered),
+                count_holes(covered),
                 sum(one.last - one.first for one in covered),
             )
         )  # fmt: skip

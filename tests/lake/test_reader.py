@@ -39,6 +39,7 @@ from kalshi_cli.feeds.recorder import Recorder
 from kalshi_cli.feeds.recording_format import decode_line
 from kalshi_cli.lake.arrays import FIRST, LOST, SNAPSHOT, BookArrays, arrays
 from kalshi_cli.lake.changes import NewRows
+from kalshi_cli.lake.coverage import CoveredTimes, count_holes
 from kalshi_cli.lake.lake import Lake
 from kalshi_cli.lake.reader import Selection, recordings, streams
 
@@ -315,6 +316,29 @@ def test_a_recording_that_was_imported_cut_short_is_completed(tmp_path: Path) ->
     assert len(deltas) >= len([each for each in play(path) if isinstance(each, BookDelta)]) - 1
     assert {each.market for each in lake.coverage("book")} == {each.market for each in had}
     assert add(lake, path).rows == 0
+
+
+@pytest.mark.parametrize("name", ["a", "z"])
+def test_a_whole_recording_after_its_beginning_leaves_no_gap(tmp_path: Path, name: str) -> None:
+    """One market has more changes after the beginning, and one has none."""
+    whole = Tape().watch().snapshot(**BOOK).snapshot(**BOOK, ticker=OTHER).delta(5, ticker=OTHER).delta(10)
+    cut = Tape()
+    cut.lines = whole.lines[:]
+    for after_ms in (5, 200, 300):
+        whole.delta(after_ms)
+    text = cut.write(tmp_path / f"{name}.jsonl").read_bytes()
+    (tmp_path / f"{name}.jsonl").write_bytes(text + b'{"recv_ns": 17')
+    path = whole.write(tmp_path / "m.jsonl")
+    lake = lake_of(tmp_path, tmp_path / f"{name}.jsonl")
+    assert count_holes(lake.coverage("book")) == 2
+    assert add(lake, path).changes == 3
+    played = play_lake(lake)
+    assert [each for each in played if isinstance(each, FeedGap)] == []
+    assert books_of(played) == books_of(play(path))
+    assert count_holes(lake.coverage("book")) == 0
+    assert CoveredTimes(lake.coverage("book")).missing(OTHER, T0 * 1000 + 5_000, T0 * 1000 + 520_000) == []
+    before = content(lake)
+    assert (add(lake, path).rows, content(lake)) == (0, before)
 
 
 def test_a_recording_whose_writer_was_killed_is_read_up_to_there(tmp_path: Path) -> None:

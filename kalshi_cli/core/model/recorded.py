@@ -41,6 +41,12 @@ class LifecycleNote(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class ContinuationNote(msgspec.Struct, frozen=True):
+    """The end of a recording of a lake that another one continues in these markets, without a gap."""
+
+    tickers: frozenset[str]
+
+
 class ChangeRows(ABC):
     """Changes of order books that no other event interrupts, as rows for compiled code. Positions count from 0."""
 
@@ -96,5 +102,5 @@ RecordedItem = Message | WatchNote | LifecycleNote
 RecordedEvent = tuple[Ts, RecordedItem, bytes]
 """The time received, what was recorded, and the frame it came from (empty for a note)."""
 
-LaneEvent = RecordedEvent | tuple[Ts, ChangeRows, bytes]
-"""The same, or rows, with the time the last one was received."""
+LaneEvent = RecordedEvent | tuple[Ts, ChangeRows | ContinuationNote, bytes]
+"""The same, or rows, with the time the last one was received, or a note at the end."""
