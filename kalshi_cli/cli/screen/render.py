@@ -152,6 +152,8 @@ def _one(row: OutputRow, form: Format, title: str, now: Ts | None) -> None:
             if columns(of) or name != filled[0][0]:
                 write_out("\n")
             heading = of.rows_title if name == "rows" else label_of(name) if len(filled) > 1 else ""
+            if heading and len(filled) > 1 and form is Format.PLAIN:
+                write_out(f"{heading}\n")
             _rows(kind, rows, form, title=heading, now=now, group=group if name == "rows" else label_of(name))
 
 
