@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from kalshi_cli.app.outputs import log_line
 from kalshi_cli.base.clock import Clock, SystemClock
@@ -85,7 +85,7 @@ class Environment:
         self._distrust = distrust
         self._is_simulated = config.env == "sim" and not config.rest_url
 
-    def __enter__(self) -> Environment:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -108,7 +108,7 @@ def _books(stage: Stage, memory: RecoveredState) -> list[str]:
     problems = [] if theirs == ours else [f"fills: {len(ours)} booked, the exchange has {len(theirs)}"]
     ledger = build_ledger((*memory.fills, *memory.settlements))
     for ticker in MARKETS:
-        held, really = ledger.position(ticker).qty, stage.exchange.position(ME, ticker)
-        problems += [] if held == really else [f"position: {ticker} {held}, the exchange has {really}"]
+        held, there = ledger.position(ticker).qty, stage.exchange.position(ME, ticker)
+        problems += [] if held == there else [f"position: {ticker} {held}, the exchange has {there}"]
     cash, really = Money(stage.start_cash + ledger.cash), stage.exchange.cash(ME)
     return problems + ([] if cash == really else [f"cash: {cash}, the exchange has {really}"])

@@ -97,7 +97,7 @@ def _move_clock(path: str) -> None:
     def now(_clock: SystemClock) -> Ts:
         return Ts(time.time_ns() // 1_000_000 + int(struct.unpack("d", ahead[:8])[0] * 1000))
 
-    SystemClock.now = now  # type: ignore[method-assign]
+    SystemClock.now = now  # type: ignore[method-assign,assignment]
 
 
 # -- not vacuous --------------------------------------------------------------------------------------------------
@@ -107,14 +107,14 @@ def _forget_intents() -> None:
     """Send without having written it down."""
     from kalshi_cli.store.sqlite_store import Store
 
-    Store._intend = lambda _store, _effect: None  # type: ignore[method-assign]
+    Store._intend = lambda _store, _effect: None  # type: ignore[method-assign,assignment]
 
 
 def _forget_fills() -> None:
     """Book none."""
     from kalshi_cli.store.sqlite_store import Store
 
-    Store._book_fill = lambda _store, _effect: None  # type: ignore[method-assign]
+    Store._book_fill = lambda _store, _effect: None  # type: ignore[method-assign,assignment]
 
 
 def _repeat_creates() -> None:
@@ -133,7 +133,7 @@ def _never_expire() -> None:
     def begun(engine: Any, *args: Any, **more: Any) -> None:
         begin(engine, *args, **(more | {"order_expiry_s": None}))
 
-    TradingEngine.__init__ = begun  # type: ignore[method-assign]
+    TradingEngine.__init__ = begun  # type: ignore[method-assign,assignment]
 
 
 SABOTAGES = {
@@ -204,10 +204,10 @@ class _Bomb:
         def migrated(database: Any, steps: Any) -> None:
             migrate(database, tuple(self._counted(step) for step in steps))
 
-        Store.record = recorded  # type: ignore[method-assign]
-        Store.set_halt = halted  # type: ignore[method-assign]
+        Store.record = recorded  # type: ignore[method-assign,assignment]
+        Store.set_halt = halted  # type: ignore[method-assign,assignment]
         Database.writing = written  # type: ignore[method-assign,assignment]
-        Database._migrate = migrated  # type: ignore[method-assign]
+        Database._migrate = migrated  # type: ignore[method-assign,assignment]
 
     def _counted(self, step: Callable[..., None]) -> Callable[..., None]:
         def stepped(execute: Callable[..., Any]) -> None:
@@ -249,4 +249,4 @@ class _Bomb:
                 self._come_by("after create reply")
             return response
 
-        DeadlineTransport.handle_request = sent  # type: ignore[method-assign]
+        DeadlineTransport.handle_request = sent  # type: ignore[method-assign,assignment]

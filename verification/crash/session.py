@@ -170,9 +170,9 @@ class Run:
         self._is_quiet = True
         self._run(["order", "reconcile", "--json"], 0)
         result.violations += stage.served.call(lambda: compare.whole(stage, stage.state))
-        before = compare.remembered(stage.state)
+        known = compare.remembered(stage.state)
         self._run(["order", "reconcile", "--json"], 0)
-        self._hold(compare.remembered(stage.state) == before, "a second reconcile changed something")
+        self._hold(compare.remembered(stage.state) == known, "a second reconcile changed something")
         result.violations += stage.violations
         result.sent = sum(stage.created.values())
 
@@ -201,7 +201,7 @@ class Run:
         said = process.err.read_text()
         self._hold(code in (0, 6, 7, 9), f"trade ended with {code}: {said[-400:]}")
         self._hold("Traceback" not in said, f"a traceback: {said[-800:]}")
-        result.faults = sum(1 for fault in (*requests, *frames) if fault.hits >= fault.nth)
+        result.faults = sum(each.hits >= each.nth for each in requests) + sum(each.hits >= each.nth for each in frames)
         stage.proxy.faults.clear()
         stage.proxy.stream_faults.clear()
         result.is_hit = True

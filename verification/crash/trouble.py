@@ -103,7 +103,7 @@ def arm(name: str, nth: int, mark: str) -> None:
                 inside(store._database)
         record(store, effect)
 
-    Store.record = recorded  # type: ignore[method-assign]
+    Store.record = recorded  # type: ignore[method-assign,assignment]
 
 
 def nth_of(dice: random.Random) -> int:

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -36,6 +37,7 @@ from kalshi_cli.exchange.live.live_feed import CHECK_EVERY_S, LiveFeed
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.stream.reader import Stream, StreamTimings
 from kalshi_cli.exchange.wire.markets import read_market
+from kalshi_cli.strategies.base import Strategy
 
 Kind = Literal["cut", "silent", "pulse", "books", "market"]
 BOUNDS: dict[Kind, tuple[str, float, float]] = {
@@ -51,24 +53,16 @@ HOUR_MS = 3_600_000
 EVERY_S = 0.02
 
 
-class Quoter:
+class Quoter(Strategy):
     """Wants to buy in every market, always."""
 
     name = "quoter"
-    watches = "depth"
-    is_hedged = False
 
     def on_book(self, view: StrategyContext, ticker: str) -> Iterable[Place]:
         yield Place(ticker, BID, cents(1), contracts(1))
 
     def on_tick(self, view: StrategyContext) -> Iterable[Place]:
         return [Place(ticker, BID, cents(1), contracts(1)) for ticker in view.tickers]
-
-    def on_trade(self, *_: Any) -> None:
-        return None
-
-    def on_fill(self, *_: Any) -> None:
-        return None
 
 
 class Outage(NamedTuple):
@@ -161,9 +155,9 @@ def outage(kind: Kind, scale: float, seed: int) -> Outage:
         **{name: getattr(pace, name) * scale for name in pace.__struct_fields__ if name != "connect_s"}
     )
     now = clock.now()
-    body = {"open_time": Ts(now - HOUR_MS), "close_time": Ts(now + HOUR_MS)}
-    markets = [read_market(msgspec.json.encode({"market": market_body(name, **body)})) for name in "AB"]
-    exchange.rest.routes["GET /markets"] = lambda _: {"markets": [market_body(n, **body) for n in "AB"], "cursor": ""}
+    body = partial(market_body, open_time=Ts(now - HOUR_MS), close_time=Ts(now + HOUR_MS))
+    markets = [read_market(msgspec.json.encode({"market": body(name)})) for name in "AB"]
+    exchange.rest.routes["GET /markets"] = lambda _: {"markets": [body(n) for n in "AB"], "cursor": ""}
     signer = Signer("key-id", Ed25519PrivateKey.generate(), clock)
     client = KalshiClient(
         "http://127.0.0.1:1/trade-api/v2", clock=clock, rng=random.Random(seed), signer=signer, transport=exchange.rest
@@ -173,7 +167,7 @@ def outage(kind: Kind, scale: float, seed: int) -> Outage:
     age_ms = int(10_000 * scale)
     limits = RiskLimits(min_edge=None, max_orders_per_minute=None, max_api_errors=None, max_book_age_ms=age_ms)
     engine = TradingEngine(
-        EngineState(markets=markets, now=now), limits, [Quoter()], new_id=lambda: str(next(ids)), order_expiry_s=60
+        EngineState(markets=markets, now=now), limits, [Quoter(None)], new_id=lambda: str(next(ids)), order_expiry_s=60
     )
     exchange.start()
     stream.start()

@@ -26,7 +26,6 @@ from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import FeedGap, FeedState, Message, OrderRejected, PublicTrade, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
-from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
@@ -45,6 +44,7 @@ from kalshi_cli.simulator.model.listing import (
     SeriesSpec,
 )
 from kalshi_cli.simulator.stream.connection import Connection
+from kalshi_cli.strategies.base import Strategy
 
 T0 = Ts(1_780_000_000_000)
 YEAR_MS = 365 * 86_400_000
@@ -64,12 +64,10 @@ Wire = Callable[[str], Iterable[str]]
 """One frame of the exchange -> what arrives of it, and of what was held back before."""
 
 
-class Eager:
+class Eager(Strategy):
     """Wants an order in every market whenever it is asked anything, whatever the books look like."""
 
     name = "eager"
-    watches = "depth"
-    is_hedged = False
 
     def on_book(self, view: StrategyContext, ticker: str) -> Iterable[Place]:
         return self._wants(view)
@@ -79,9 +77,6 @@ class Eager:
 
     def on_tick(self, view: StrategyContext) -> Iterable[Place]:
         return self._wants(view)
-
-    def on_fill(self, view: StrategyContext, fill: Fill) -> None:
-        return None
 
     def _wants(self, view: StrategyContext) -> Iterable[Place]:
         return [Place(ticker, BID, cents(1), contracts(1)) for ticker in view.tickers]
@@ -110,7 +105,7 @@ class Stage:
         self.engine = TradingEngine(
             EngineState(markets=[market_of(ticker) for ticker in TICKERS], now=T0),
             RiskLimits(min_edge=None, max_orders_per_minute=None, price_collar=None, max_api_errors=None),
-            [Eager()] if is_eager else [], new_id=lambda: f"o{next(self._ids)}", order_expiry_s=60,
+            [Eager(None)] if is_eager else [], new_id=lambda: f"o{next(self._ids)}", order_expiry_s=60,
         )  # fmt: skip
         headers = Signer("alice-key", KEY, self.clock).headers("GET", STREAM_PATH)
         connection = self.exchange.connect({name.lower(): text for name, text in headers.items()}, STREAM_PATH, T0)
@@ -251,13 +246,12 @@ class Stage:
 
     def compare(self, ticker: str) -> None:
         """Our book is usable, and what the exchange had sent up to the frame that was read last."""
-        mark = self.sequencer.book_mark
-        if not self.engine.state.books[ticker].is_usable or mark is None or mark[1] is None:
+        sid, last = self.sequencer.book_mark or (0, None)
+        if not self.engine.state.books[ticker].is_usable or last is None:
             raise WrongBookError(f"an order in {ticker} without a book")
-        sid, last = mark
         truth = next(levels for seq, levels in reversed(self._versions[sid, ticker]) if seq <= last)
         if self.ours(ticker) != truth:
-            raise WrongBookError(f"{ticker} at {mark}: ours {self.ours(ticker)}, the exchange's {truth}")
+            raise WrongBookError(f"{ticker} at {last} of {sid}: ours {self.ours(ticker)}, the exchange's {truth}")
 
     def finish(self) -> None:
         """The network is well again: what the program does when all is quiet must make every book the exchange's."""

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -71,7 +71,7 @@ class Machine(RuleBasedStateMachine):
     """Over all examples: how often each rule, and each rare branch, was really reached."""
 
     @initialize(client_ids=st.sampled_from(("forever", "open_only")), lag_ms=st.sampled_from((0, 2_000)))
-    def begin(self, client_ids: str, lag_ms: int) -> None:
+    def begin(self, client_ids: Literal["forever", "open_only"], lag_ms: int) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="machine-", dir=_MEMORY))
         self.stage = Stage(self.home, client_ids=client_ids, read_lag_ms=lag_ms)
 

@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 from support.simulation import KEY as PLAIN_KEY
@@ -90,7 +90,7 @@ class _Stream:
 class Stage:
     """One exchange, one program that may crash and come back, and faults that wait for the next request."""
 
-    def __init__(self, folder: Path, *, client_ids: str, read_lag_ms: int) -> None:
+    def __init__(self, folder: Path, *, client_ids: Literal["forever", "open_only"], read_lag_ms: int) -> None:
         options = ExchangeOptions(
             read_rate=0, write_rate=0, client_ids=client_ids, read_lag_ms=read_lag_ms, clock_past_ms=60_000
         )

@@ -96,8 +96,8 @@ class Person:
 
     def batch(self, *tickets: Any) -> None:
         """Place several in one request."""
-        for at in tickets:
-            assert at.client_order_id, "the proof finds an order by its id"
+        names = [each.client_order_id for each in tickets]
+        assert all(names), "the proof finds an order by its id"
 
         def act() -> None:
             desk = self.sim.desk()
@@ -109,11 +109,11 @@ class Person:
 
         results: list[batch.BatchLineResult] = []
         self.do("batch", "batch", act)
-        for result in results:
+        for name, result in zip(names, results, strict=True):
             error = result.error
             code = ExitCode.OK if error is None else error.exit_code
             words = "" if error is None else f"{error.code}: {error.message}"
-            self.told.append(Told("batch", "place", (result.ticket.client_order_id,), int(code), words))
+            self.told.append(Told("batch", "place", (name,), int(code), words))
 
     def amend(self, order_id: str, **changes: Any) -> None:
         """Another price, size or expiry, where the order rests."""

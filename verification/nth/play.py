@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from support.simulation import Simulation
 
@@ -29,7 +29,7 @@ MOST_PLACES = 200
 class Rules(NamedTuple):
     """How the exchange behaves where that is not certain."""
 
-    client_ids: str
+    client_ids: Literal["forever", "open_only"]
     read_lag_ms: int
 
     @property
@@ -44,7 +44,7 @@ class Rules(NamedTuple):
         return f"client ids {self.client_ids}, reads {self.read_lag_ms} ms behind"
 
 
-ALL_RULES = tuple(Rules(client_ids, lag) for client_ids in ("forever", "open_only") for lag in (0, 2_000))
+ALL_RULES = *(Rules("forever", lag) for lag in (0, 2_000)), *(Rules("open_only", lag) for lag in (0, 2_000))
 
 
 class Ended(NamedTuple):

@@ -83,7 +83,7 @@ def record_world(path: Path, seed: int, minutes: float) -> None:
     stage = Stage(seed)
     families = EventFamilyCache(stage.client)
     stage.client.refresh_limits()
-    recorder = Recorder(path, stage)  # type: ignore[arg-type]
+    recorder = Recorder(path, stage)
     markets = run_markets(stage.client, stage.now(), (), "")
     for market in markets:
         recorder.watch(market, families.fees(market), families.family(market))

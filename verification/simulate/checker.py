@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-import msgspec
-
-from kalshi_cli.base.units import ONE_DOLLAR, Ts
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Ts
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import (
     AlertRaised,
@@ -369,7 +367,7 @@ class Checker:
             held.ticker: invariants.Booked(held.qty, held.cost, held.realized, held.fees)
             for held in ledger.positions.values()
         }
-        self.say(invariants.books_agree(exchange, ME, ours, msgspec.convert(self._start + ledger.cash, int)))
+        self.say(invariants.books_agree(exchange, ME, ours, Money(self._start + ledger.cash)))
         profit = {held.ticker: held.realized - held.fees for held in ledger.positions.values()}
         self.say(invariants.profit_is_cash(memory.fills, memory.settlements, profit))  # type: ignore[arg-type]
         resting = [order for order in found.orders.values() if order.status == RESTING]

@@ -12,7 +12,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.services.account.rebuild import rebuild
 from kalshi_cli.services.orders import batch
-from kalshi_cli.services.orders.batch import BatchLine
+from kalshi_cli.services.orders.batch import BatchLine, BatchLineResult
 from kalshi_cli.services.orders.close import ClosePolicy, PositionCloser
 from kalshi_cli.services.orders.place import OrderTicket, open_order_entry
 from verification import invariants
@@ -105,7 +105,7 @@ class People:
         self.excuse(len(TICKERS) + 1)
         self.beside("batch", do)
 
-    def _is_so(self, result: batch.BatchLineResult) -> None:
+    def _is_so(self, result: BatchLineResult) -> None:
         """What a person is told of an order of a batch is what became of it."""
         stage = self._stage
         if result.order is None:

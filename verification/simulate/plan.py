@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -150,7 +150,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     seed: int
     faulty_s: float
-    client_ids: str
+    client_ids: Literal["forever", "open_only"]
     read_lag_ms: int
     clock_past_ms: int
     interval_s: float

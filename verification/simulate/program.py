@@ -155,7 +155,7 @@ class VirtualEnvironment(Environment):
         self._who = who
         self._rng = random.Random(stage.dice.random())
 
-    def open(self, journal: EventLog | None = None, refuse_order: RefuseOrder = refuse_if_halted) -> VirtualResources:
+    def open(self, journal: EventLog | None = None, refuse_order: RefuseOrder | None = None) -> VirtualResources:
         reports, stage = journal or EventLog(self.clock, limits_of(self.config)), self._stage
         return VirtualResources(
             stage=stage, checker=self._checker, who=self._who, config=self.config, homes=self.homes, stack=self.stack,
@@ -163,7 +163,7 @@ class VirtualEnvironment(Environment):
             new_order_id=lambda: f"{OWN_ID}{stage.new_id():0>32}",
             sign=lambda: Signer(KEY_ID, OWN_KEY, stage.clock),  # type: ignore[arg-type]
             find_rest_url=lambda: self.config.rest_url, find_ws_url=lambda: self.config.ws_url,
-            needs_confirmation=False, refuse_order=refuse_order, tell=self.tell, note=self.note,
+            needs_confirmation=False, refuse_order=refuse_order or refuse_if_halted, tell=self.tell, note=self.note,
             on_effect=reports.note, on_answer=reports.requested, traffic=reports.traffic,
             transport=Wire(stage, self._checker, self._world, self._who),
         )  # fmt: skip
@@ -298,12 +298,12 @@ class Programs:
             duration_s=duration_s,
             status_every_s=10_000,
         )
-        before = loops_module.Session, loops_module.courier
-        loops_module.Session = partial(WatchedSession, stage, self._checker)  # type: ignore[assignment,misc]
+        before = Session, loops_module.courier
+        loops_module.Session = partial(WatchedSession, stage, self._checker)  # type: ignore[attr-defined,assignment]
         loops_module.courier = _NoCourier  # type: ignore[assignment]
         try:
             with self._environment(who) as environment:
                 loops = VirtualLoops(environment, stage, self._stream_faults)
                 loops.trade(request, lambda _plan: None, lambda _summary: None)
         finally:
-            loops_module.Session, loops_module.courier = before  # type: ignore[misc]
+            loops_module.Session, loops_module.courier = before  # type: ignore[attr-defined]

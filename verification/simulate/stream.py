@@ -53,7 +53,7 @@ class SteppedStream(reader.Stream):
         tickers: Iterable[str],
         tell: Callable[[str], None],
     ) -> None:
-        super().__init__("ws://localhost" + STREAM_PATH, signer, stage.clock, rng, tickers=tickers, tell=tell)  # type: ignore[arg-type]
+        super().__init__("ws://localhost" + STREAM_PATH, signer, stage.clock, rng, tickers=tickers, tell=tell)
         self.stage = stage
         self.faults = faults
         self.inbox = SteppedInbox(stage, 100_000)
@@ -84,14 +84,14 @@ class SteppedStream(reader.Stream):
         self._back.acquire()
         self._runs = False
 
-    def stop(self) -> None:
+    def stop(self, within_s: float | None = None) -> None:
         self._stopping.set()
         self._is_dead = True
         while not self._is_over:
             self.turn()
         if self.line is not None:
             self.line.close()
-        super().stop()
+        super().stop(within_s)
 
     def _wake(self) -> None:
         super()._wake()
@@ -154,14 +154,14 @@ class SteppedStream(reader.Stream):
 
     def _connect(self) -> websocket.WebSocket:
         """The real one; only the socket library is another."""
-        before = reader.websocket
-        reader.websocket = SimpleNamespace(  # type: ignore[assignment]
+        before = websocket
+        reader.websocket = SimpleNamespace(  # type: ignore[attr-defined,assignment]
             HandshakeError=websocket.HandshakeError, connect=lambda _url, headers, *_: Dialed(self).connect(headers)
         )
         try:
             return super()._connect()
         finally:
-            reader.websocket = before
+            reader.websocket = before  # type: ignore[attr-defined]
 
 
 class Dialed:

@@ -109,7 +109,7 @@ def _cut(nth: int, *, is_torn: bool) -> None:
             count()
             return ended
 
-    Database.writing = lambda database, *, durable: Cut(database, durable=durable)  # type: ignore[assignment,method-assign,misc]
+    Database.writing = lambda database, *, durable: Cut(database, durable=durable)  # type: ignore[assignment,method-assign,return-value]
 
 
 def damage(home: Path, dice: random.Random, tries: int) -> list[str]:
