@@ -12,8 +12,6 @@ from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup("Block new positions in a market.")
 
-MAX_LOCK_S = 366 * 86_400
-
 
 @app.command("lock")
 def lock(
@@ -39,8 +37,6 @@ def lock(
 
     if ticker and lasts is None:
         raise UsageError("--for is required, at most 366d", hint=f"kalshi lock {ticker} --for 3h")
-    if lasts is not None and lasts > MAX_LOCK_S:
-        raise UsageError("A lock lasts at most 366d", hint=f"kalshi lock {ticker or 'TICKER'} --for 366d")
     if not ticker and (lasts is not None or reason):
         raise UsageError("Name a market", hint="kalshi lock TICKER --for 3h")
     with open_services(ctx) as kalshi:

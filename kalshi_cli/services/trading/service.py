@@ -146,10 +146,7 @@ class TradingService(PlanningService):
         """
         check_number("lasts_s", lasts_s)
         if not 0 < lasts_s <= MAX_LOCK_S:
-            raise UsageError(
-                f"A lock lasts at most 366d, not {lasts_s:.12g} s",
-                hint="the duration must be more than zero and at most 366d",
-            )
+            raise UsageError("A lock lasts at most 366d", hint="the duration must be more than zero and at most 366d")
         name, text = check_text("ticker", ticker).upper(), _text(reason)
         self._locks.require_market(name)
         until = format_time(Ts(self._resources.clock.now() + int(1000 * lasts_s)), None)
