@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum
@@ -86,9 +85,12 @@ _TIME = "parse_ts('2026-11-01T00:00:00Z') of kalshi_cli.units is a time; kalshi.
 def check_text(name: str, value: object) -> str:
     """Return a text that is not empty, such as a ticker or the id of a row; an order that was not sent has no id."""
     if not isinstance(value, str) or not value.strip():
-        hint = "an order that was not sent has no order id" if value is None and name == "order_id" else ""
-        raise UsageError(f"{name} must be a text that is not empty, not {value!r:.60}", hint=hint)
+        raise UsageError(f"{name} must be a text that is not empty, not {value!r:.60}", hint=_no_order(name, value))
     return value
+
+
+def _no_order(name: str, value: object) -> str:
+    return "an order that was not sent has no order id" if value is None and name.startswith("order_id") else ""
 
 
 def check_tickers(tickers: Iterable[str]) -> tuple[str, ...]:
@@ -168,16 +170,20 @@ def check_fields(given: msgspec.Struct) -> None:
 
 def check_kind(name: str, value: object, kind: Any) -> None:
     """Raise UsageError for a value that does not fit a declared type."""
-    if not any(_is(value, each) for each in _kinds(kind)):
-        raise UsageError(_wrong(name, value, _kinds(kind)), hint=_UNITS.get(name, ""))
+    kinds = kinds_of(kind)
+    if not any(_is(value, each) for each in kinds):
+        hint = _no_order(name, value) if str in kinds else _UNITS.get(name, "")
+        raise UsageError(_wrong(name, value, kinds), hint=hint)
 
 
-def _kinds(kind: Any) -> tuple[Any, ...]:
+def kinds_of(kind: Any) -> tuple[Any, ...]:
     """Return the types of which a value may have any."""
     return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
 
 
-_LISTS = (Sequence, Iterable, Collection)
+LISTS = (Sequence, Iterable, Collection)
+MOST = 1 << 63
+"""The first number that neither the state file nor a list of Python can count to."""
 
 
 def _is(value: object, kind: Any) -> bool:
@@ -187,10 +193,10 @@ def _is(value: object, kind: Any) -> bool:
         return isinstance(value, str) and value in get_args(kind)
     if kind in (int, float):
         is_number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
-        return is_number and math.isfinite(value)  # type: ignore[arg-type]
-    if get_origin(kind) in _LISTS:
+        return is_number and abs(value) < MOST  # type: ignore[arg-type]
+    if get_origin(kind) in LISTS:
         is_read = not isinstance(value, list | tuple) or all(
-            any(_is(each, inner) for inner in _kinds(get_args(kind)[0])) for each in value
+            any(_is(each, inner) for inner in kinds_of(get_args(kind)[0])) for each in value
         )
         return isinstance(value, get_origin(kind)) and not isinstance(value, str | bytes) and is_read
     kind = NoneType if kind is None else get_origin(kind) or kind
@@ -204,7 +210,7 @@ def _wrong(name: str, value: object, kinds: tuple[Any, ...]) -> str:
         kind = next((each.__name__ for each in kinds if isinstance(each, type) and issubclass(each, Enum)), "")
         return f"{name} must be {'a ' + kind if kind else 'one of'} {', '.join(words)}, not {value!r:.60}"
     names = {int: "a whole number", float: "a number", bool: "True or False", str: "a text", NoneType: "None"}
-    names |= dict.fromkeys(_LISTS, "a list")
+    names |= dict.fromkeys(LISTS, "a list")
     plain = [get_origin(kind) or getattr(kind, "__supertype__", kind) for kind in kinds]
     meant = [names.get(kind) or f"a value of type {getattr(kind, '__name__', kind)}" for kind in plain]
     return f"{name} must be {' or '.join(meant)}, not {value!r:.60}"

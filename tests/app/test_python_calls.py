@@ -60,7 +60,7 @@ def test_commands_and_options_without_an_argument_stay() -> None:
 
 
 def test_a_wrong_argument_is_a_usage_error_with_its_name(kalshi: Kalshi) -> None:
-    markets, monitoring = kalshi.markets, kalshi.monitoring
+    markets, monitoring, account = kalshi.markets, kalshi.monitoring, kalshi.account
     wrong: Any = [None, 7, b"x"]
     cases: list[tuple[Callable[[Any], object], str, list[Any]]] = [
         (markets.get, "ticker must be a text", wrong[1:]),
@@ -71,8 +71,28 @@ def test_a_wrong_argument_is_a_usage_error_with_its_name(kalshi: Kalshi) -> None
         (lambda value: kalshi.orders.list(ticker=value), "ticker must be a text", wrong[:2]),
         (lambda value: kalshi.orders.plan_cancel_all(event=value), "event must be a text", wrong[:2]),
         (lambda value: kalshi.orders.reconcile(wait_s=value), "wait_s must be a number", [None, "1m"]),
-        (lambda value: monitoring.execution(by=value), "by must be one of strategy, market, day", [None, "week"]),
+        (lambda value: monitoring.execution(by=value), "by must be one of strategy, market, day", ["week"]),
         (lambda value: monitoring.alerts(home=value), "home must be a value of type Home or None", ["paper"]),
+        (
+            lambda value: account.positions(subaccount=value),
+            "subaccount must be a whole number",
+            ["0", 1.5, True],
+        ),
+        (lambda value: account.fills(value), "ticker must be a text", wrong),
+        (lambda value: account.fills("\0" if value else ""), "ticker must not have a NUL character", [True]),
+        (lambda value: account.fills(limit=value), "limit must be a whole number", [10**30]),
+        (lambda value: account.pnl(since=value), "since must be a whole number", [10**30]),
+        (lambda value: kalshi.orders.plan_cancel_all(halt=value), "halt must be True or False", ["no", 0]),
+        (
+            lambda value: kalshi.orders.plan_close(TWO_SIDED, is_reviewed=value),
+            "is_reviewed must be True or False",
+            [0],
+        ),
+        (kalshi.orders.plan_cancel, "order_id must be a text", [7]),
+        (monitoring.runbook, "name must be a text", wrong),
+        (lambda value: kalshi.research.book_changes(markets=value), "markets takes names, not", [None, [7]]),
+        (kalshi.research.data_check, "folder must not have a NUL character", ["\0"]),
+        (kalshi.research.optimize, "request must be a value of type OptimizeRequest", wrong),
         (lambda value: monitoring.silence("FEED_DOWN", value, 60.0), "subject must be a text", [["x"]]),
     ]
     for call, said, values in cases:

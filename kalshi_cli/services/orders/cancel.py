@@ -77,6 +77,18 @@ class CancelScope(msgspec.Struct, frozen=True):
         return not self.ticker or fnmatchcase(order.ticker, self.ticker)
 
 
+ALL = "(all)"
+"""The scope that a caller of the kill switch left out. An empty text is an unset variable instead."""
+
+
+def scope_of(event: str, ticker: str) -> CancelScope:
+    """Return the orders to cancel; UsageError for an empty event or ticker, which would mean every order."""
+    if not event.strip() or not ticker.strip():
+        raise UsageError("An empty scope would mean every order", hint="leave it out to cancel everything")
+    event, ticker = ("" if each == ALL else each.strip().upper() for each in (event, ticker))
+    return CancelScope(event=event, ticker=ticker)
+
+
 def is_list_current(client: KalshiClient, clock: Clock, since_s: float) -> bool:
     """Wait until the exchange's reads include everything up to `since_s` of our monotonic clock; False on a timeout.
 

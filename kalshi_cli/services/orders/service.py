@@ -390,16 +390,14 @@ class OrderService(OrderPlanningService):
         return (*map(resting_words, self.in_own_terms([*map(order_row, live)])), *nothing_to_cancel)
 
     def plan_cancel_all(
-        self, *, event: str = "", ticker: str = "", halt: bool = True, within_s: float | None = None
+        self, *, event: str = cancel.ALL, ticker: str = cancel.ALL, halt: bool = True, within_s: float | None = None
     ) -> CancelAllPlan:
         """Plan the kill switch: halt, cancel everything, and verify against a fresh order list. Reads nothing yet.
 
         With an `event` or a `ticker` (which may be a pattern) it cancels those orders and does not halt.
         """
         resources = self._resources
-        scope = cancel.CancelScope(event=event.strip().upper(), ticker=ticker.strip().upper())
-        if scope.is_everything and (event or ticker):
-            raise UsageError("An empty scope would mean every order", hint="leave it out to cancel everything")
+        scope = cancel.scope_of(event, ticker)
         does_halt = halt and scope.is_everything
 
         def execute(_age_s: float) -> PlanOutcome[CancelAllView]:

@@ -221,7 +221,11 @@ class ResearchService(LakeService):
         from kalshi_cli.lake.arrays import FIRST, LOST, SNAPSHOT, arrays
         from kalshi_cli.lake.reader import Selection
 
-        chosen = Selection((), tuple(markets), ts_of(since), ts_of(until), tuple(sessions))
+        tickers, recordings = (
+            names_of(markets, "markets", "markets=['TICKER']"),
+            names_of(sessions, "sessions", "a list"),
+        )
+        chosen = Selection((), tickers, ts_of(since), ts_of(until), recordings)
         found = arrays(self.lake(self._lake_folder(lake)), chosen)
         for market in (name for name in chosen.markets if name not in found.markets):
             self._resources.tell(f"Warning: the lake has no order book changes of {market} in these recordings")

@@ -270,7 +270,7 @@ def test_an_amend_and_a_decrease_are_planned_first(kalshi: Kalshi, monkeypatch: 
     assert kalshi.orders.execute(less).remaining == contracts(4)
     with pytest.raises(UsageError):
         kalshi.orders.plan_decrease(order_id)
-    with pytest.raises(UsageError, match=r"to must be a whole number, not 4\.5"):
+    with pytest.raises(UsageError, match=r"to must be a whole number or None, not 4\.5"):
         kalshi.orders.plan_decrease(order_id, to=4.5)  # type: ignore[arg-type]
     monkeypatch.setattr(service, "REVIEW_AGAIN_S", -1.0)
     late = kalshi.orders.plan_amend(order_id, AmendRequest(price=cents(43)))
@@ -364,6 +364,8 @@ def test_the_kill_switch_halts_cancels_and_lets_a_person_resume(
     assert kalshi.orders.execute(buy(kalshi)).status == "resting"
     with pytest.raises(UsageError, match="empty scope"):
         kalshi.orders.plan_cancel_all(event=" ")
+    with pytest.raises(UsageError, match="would mean every order"):
+        kalshi.orders.plan_cancel_all(ticker="")
 
 
 def test_a_rehearsal_executes_nothing(kalshi: Kalshi, exchange: Served) -> None:
@@ -378,9 +380,9 @@ def test_a_cancel_names_orders(kalshi: Kalshi) -> None:
     with pytest.raises(UsageError, match="No order to cancel"):
         kalshi.orders.plan_cancel()
     for wrong in (None, "", " ", 7):
-        with pytest.raises(UsageError, match="order_id must be a text that is not empty"):
+        with pytest.raises(UsageError, match="order_id must be a text"):
             kalshi.orders.plan_cancel("one", wrong)  # type: ignore[arg-type]
-        with pytest.raises(UsageError, match="order_id must be a text that is not empty"):
+        with pytest.raises(UsageError, match="order_id must be a text"):
             kalshi.orders.get(wrong)  # type: ignore[arg-type]
 
 

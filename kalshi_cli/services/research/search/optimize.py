@@ -12,7 +12,7 @@ from typing import get_args
 
 import msgspec
 
-from kalshi_cli.base.checked import check_fields
+from kalshi_cli.base.checked import check_fields, check_type
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, pluralize
@@ -114,7 +114,7 @@ def optimize(
     times asked for, and one about markets that closed and have no result, before anything runs. UsageError for invalid
     parameters, recordings or workers; RefusedError for a second look at the holdout.
     """
-    _check_numbers(request)
+    _check_numbers(check_type("request", request, OptimizeRequest))
     spec = _absolute_spec(strategy_of(request.strategy))
     kind = registry.load(spec)
     ranges, fixed = read_space(kind, texts_of(request.params, "params"), request.strategy)
