@@ -160,6 +160,11 @@ def exact_json(text: str | bytes) -> Any:
     return json.loads(text, parse_float=JsonNumber, parse_int=JsonNumber, object_pairs_hook=unique_keys)
 
 
+def as_json(value: object) -> str:
+    """Return a value of `exact_json` for a message, as it was typed; without this, `true` would be True."""
+    return json.dumps(value) if isinstance(value, bool) else f"{value!r:.60}"
+
+
 def check_fields(given: msgspec.Struct) -> None:
     """Raise UsageError for the first field whose value does not fit its declared type."""
     from msgspec.structs import fields

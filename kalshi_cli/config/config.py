@@ -33,7 +33,8 @@ class Problem(msgspec.Struct, frozen=True):
     origin: str
 
     def __str__(self) -> str:
-        return f"{'.'.join(self.path) or 'the file'}: {self.text} ({self.origin})"
+        where = f" ({self.origin})" if self.origin != "flag" else ""
+        return f"{'.'.join(self.path) or 'the file'}: {self.text}{where}"
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

@@ -471,7 +471,9 @@ _CHECKS: dict[Key, Callable[[Any], object]] = {
 
 def _error(problems: list[Problem]) -> ConfigError:
     """Return one error with all problems, a line each."""
-    shown, hint = [str(problem) for problem in problems[:50]], "correct it, then run `kalshi config check`"
+    shown = [str(problem) for problem in problems[:50]]
+    is_saved = any(problem.origin != "flag" for problem in problems)
+    hint = "correct it, then run `kalshi config check`" if is_saved else ""
     if len(shown) == 1:
         return ConfigError(shown[0], hint=hint)
     return ConfigError(f"{len(problems)} problems in the configuration:", more=shown, hint=hint)

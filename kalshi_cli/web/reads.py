@@ -47,8 +47,12 @@ PART = ("limit", "offset")
 class ReadQuery:
     """The parameters of a request, by name; each is taken once, and an unknown one is refused."""
 
-    def __init__(self, given: Mapping[str, str]) -> None:
-        self._given = dict(given)
+    def __init__(self, given: Iterable[tuple[str, str]]) -> None:
+        self._given: dict[str, str] = {}
+        for name, value in given:
+            if name in self._given:
+                raise UsageError(f"Duplicate parameter: {name:.60}", hint="give each parameter once")
+            self._given[name] = value
         self._offset = 0
         self._limit: int | None = None
 

@@ -216,14 +216,14 @@ class WebApp:
     # -- reads --------------------------------------------------------------------------------------------------------
 
     async def _read(self, read: Read, request: Request) -> Response:
-        query = ReadQuery(request.query_params)
-
-        def call(kalshi: Kalshi) -> object:
-            found = read.call(kalshi, request.path_params, query)
-            query.finish()
-            return found
-
         async def reply() -> Response:
+            query = ReadQuery(request.query_params.multi_items())
+
+            def call(kalshi: Kalshi) -> object:
+                found = read.call(kalshi, request.path_params, query)
+                query.finish()
+                return found
+
             found: Any = await self._reads.call(call)
             write = to_machine(read.view)
             if not read.is_list:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from kalshi_cli.app.kalshi import Kalshi
-from kalshi_cli.base.checked import JsonNumber, check_choice, from_text
+from kalshi_cli.base.checked import JsonNumber, as_json, check_choice, from_text
 from kalshi_cli.base.errors import RefusedError, UsageError
 from kalshi_cli.base.units import duration_from_user, qty_from_user
 from kalshi_cli.services.orders.service import OrderService
@@ -157,7 +157,7 @@ def plan(kalshi: Kalshi, request: object, *, may_stop: bool, may_write: bool) ->
     name = _text("do", values.pop("do", ""))
     write = WRITES.get(name)
     if write is None:
-        raise UsageError(f"Unknown action {name!r}", hint=f"one of {', '.join(WRITES)}")
+        raise UsageError(f"Unknown action {name!r}" if name else "`do` is missing", hint=f"one of {', '.join(WRITES)}")
     if not (may_write or (may_stop and write.is_stop)):
         option = "--allow-stop" if write.is_stop else "--allow-writes"
         raise NotAllowedError(f"This server does not allow: {write.words.lower()}", hint=f"kalshi serve {option}")
@@ -231,6 +231,7 @@ def _text(name: str, value: object) -> str:
         return str(value).lower()
     is_number = isinstance(value, JsonNumber)
     if not isinstance(value, str) or (is_number and name not in NUMBERS) or len(value) > MAX_TEXT:
-        kinds = "a text or a number" if name in NUMBERS else "true or false" if name in FLAGS else "a text"
-        raise UsageError(f"{name:.60} must be {kinds} of at most {MAX_TEXT} characters, not {value!r:.60}")
+        most = f"of at most {MAX_TEXT} characters"
+        kinds = f"a text or a number {most}" if name in NUMBERS else f"a text {most}"
+        raise UsageError(f"{name:.60} must be {'true or false' if name in FLAGS else kinds}, not {as_json(value)}")
     return str(value)

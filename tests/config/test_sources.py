@@ -434,6 +434,15 @@ def test_a_value_outside_of_sections_has_a_variable_too() -> None:
     assert "unknown time zone" in refusal(env={"KALSHI_DAY_ZONE": "Mars/Olympus"})
 
 
+def test_a_wrong_option_is_not_looked_for_in_the_file() -> None:
+    with pytest.raises(ConfigError) as typed:
+        load(None, {}, {"display.time_zone": "Mars/Foo"})
+    assert (typed.value.hint, "(flag)" in typed.value.message) == ("", False)
+    with pytest.raises(ConfigError, match=r"variable KALSHI_DISPLAY__TIME_ZONE") as saved:
+        load(None, {"KALSHI_DISPLAY__TIME_ZONE": "Mars/Foo"}, {})
+    assert saved.value.hint == "correct it, then run `kalshi config check`"
+
+
 def test_every_value_has_a_variable() -> None:
     for path in load(None, {}, {}).origins:
         if not path.startswith("references.") and not path.endswith(".private_key"):

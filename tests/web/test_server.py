@@ -322,6 +322,7 @@ def test_a_history_is_read_in_periods(page: Page) -> None:
 def test_queries_are_checked(page: Page) -> None:
     for path in (
         "orders?limit=0",
+        "orders?limit=1&limit=2",
         "orders?limit=1e9",
         "orders?offset=-1",
         "orders?offset=10001",

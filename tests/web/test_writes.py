@@ -75,7 +75,9 @@ def test_a_wrong_field_is_named_and_so_is_a_missing_one(page: Page) -> None:
         ({"price": None, "side": None}, "place is missing: side, price"),
         ({"ticker": 7}, "ticker must be a text of at most 200 characters, not 7"),
         ({"ticker": ["A"]}, "ticker must be a text of at most 200 characters, not ['A']"),
-        ({"post_only": 1}, "post_only must be true or false"),
+        ({"post_only": 1}, "post_only must be true or false, not 1"),
+        ({"count": True}, "count must be a text or a number of at most 200 characters, not true"),
+        ({"do": None}, "`do` is missing"),
     ):
         error = page.post("plans", ORDER | change).json()["error"]
         assert error["message"].startswith(says)

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from itertools import islice
+from json import JSONDecodeError
 from typing import Any
 
-from kalshi_cli.base.checked import JsonNumber, exact_json
+from kalshi_cli.base.checked import JsonNumber, as_json, exact_json
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.text import holds_private_key, safe_text
 from kalshi_cli.base.units import duration_from_user, price_from_user, qty_from_user
@@ -64,6 +65,8 @@ def _read_object(text: str) -> dict[str, Any]:
         found = exact_json(text)
     except UsageError as error:
         raise ValueError(error.message) from error
+    except JSONDecodeError as error:  # its own line number is always 1
+        raise ValueError(f"Invalid JSON at character {error.pos + 1}: {error.msg}") from error
     except ValueError as error:
         raise ValueError(f"Invalid JSON: {error}") from error
     except RecursionError as error:
@@ -121,7 +124,7 @@ def _text(value: Any) -> str:
 def _typed(parse: Callable[[str], Any]) -> Callable[[Any], Any]:
     def convert(value: Any) -> Any:
         if not isinstance(value, str):
-            raise ValueError(f"{value!r} must be a string or a number")
+            raise ValueError(f"{as_json(value)} must be a string or a number")
         return parse(value)
 
     return convert

@@ -34,7 +34,9 @@ class ShortOrderCommand(HelpCommand):
         _refuse_other_order(ctx.command_path, args)
         for word in args[: args.index("--")] if "--" in args else args:
             if word[:1] == "-" and word[1:2].isdigit():
-                raise UsageError(f"The count and the price must be greater than zero, not {word}", hint=_usage(ctx))
+                raise UsageError(
+                    f"Counts, prices and durations must be greater than zero, not {word}", hint=_usage(ctx)
+                )
             if word.partition("=")[0] == "--side":
                 raise UsageError(f"No such option: --side. `{ctx.command_path}` trades YES", hint="for NO, add --no")
         return super().parse_args(ctx, args)

@@ -185,7 +185,8 @@ def test_a_batch_takes_every_key_that_is_a_flag_of_place(exchange: Served, monke
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
-        ("{", "line 2: Invalid JSON"),
+        ("{", "line 2: Invalid JSON at character 2: Expecting property name"),
+        (line(count=True), "line 2: count: true must be a string or a number"),
         ("[" * 5_000, "line 2: JSON value that an order cannot have"),
         ("7", "line 2: Expected a JSON object"),
         ("[]", "line 2: A JSON array; write one object per line: jq -c '.[]'"),

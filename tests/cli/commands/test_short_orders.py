@@ -376,6 +376,7 @@ def test_a_unique_prefix_of_six_characters_names_an_order(exchange: Served) -> N
     ("words", "says", "hint"),
     [
         (("-5", "@0.41"), "must be greater than zero, not -5", "kalshi buy -h"),
+        (("5", "@0.41", "--expires-in", "-1h"), "prices and durations must be greater than zero", "kalshi buy -h"),
         (("5", "@0.41", "--side", "no"), "No such option: --side", "for NO, add --no"),
         (("5", "@0.41", "--side=no"), "No such option: --side", "for NO, add --no"),
         (("5", "market"), "there are no market orders", "kalshi buy -h"),
