@@ -86,6 +86,11 @@ class AmendProposal(msgspec.Struct, frozen=True, kw_only=True):
     fee: Money
     effect: OrderEffect
     now: FillEstimate | None
+    created: Ts
+
+    def as_listed(self, order: Order) -> Order:
+        """Return an order with the time that the exchange states; the state file keeps the time before the send."""
+        return msgspec.structs.replace(order, created=self.created)
 
     @property
     def side(self) -> Outcome:
@@ -116,8 +121,9 @@ def propose(entry: OrderEntry, order: Order, change: AmendRequest) -> tuple[Trad
         raise refusal(verdict, entry.store.halt())
     cost, fee = price_of(verdict.wanted, engine)
     closes, now = effect_at(engine, verdict.wanted), fills_now(verdict.wanted, engine)
-    proposal = AmendProposal(market=market, amend=verdict, change=change, cost=cost, fee=fee, effect=closes, now=now)
-    return engine, proposal
+    return engine, AmendProposal(
+        market=market, amend=verdict, change=change, cost=cost, fee=fee, effect=closes, now=now, created=order.created
+    )
 
 
 def amend_facts(env: str, proposal: AmendProposal) -> tuple[str, ...]:
@@ -216,7 +222,7 @@ def send(entry: OrderEntry, engine: TradingEngine, proposal: AmendProposal) -> O
             hint=f"kalshi order show {order_id}",
             code="not_resting",
         )
-    return order
+    return proposal.as_listed(order)
 
 
 def _resolve(entry: OrderEntry, engine: TradingEngine, amend: AmendOrder) -> Order:

@@ -293,7 +293,7 @@ class OrderService(OrderPlanningService):
             subject=subject,
             facts=amend.amend_facts(self._env, proposal),
             warnings=amend.amend_warnings(proposal, self.entry.limits.price_collar),
-            orders=(change_view(before, wanted, proposal.side, "dry_run"),),
+            orders=(change_view(before, proposal.as_listed(wanted), proposal.side, "dry_run"),),
             **plan_prices([(proposal.cost, proposal.fee, wanted.remaining)]),
             **closing_amounts([proposal.effect]),
         )

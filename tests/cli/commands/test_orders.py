@@ -223,6 +223,13 @@ def test_the_reply_has_the_time_of_the_list(exchange: Served) -> None:
     placed = program("buy", TWO_SIDED, "1", "@0.30", "--json").json
     (listed,) = program("order", "list", "--json").json
     assert placed["created"] == listed["created"]
+    for change in (
+        ("amend", "--price", "0.31", "--dry-run"),
+        ("amend", "--price", "0.31"),
+        ("decrease", "--to", "0.5"),
+    ):
+        changed = program("order", change[0], placed["order_id"], *change[1:], "--json").json
+        assert changed["created"] == listed["created"], change
 
 
 def test_several_cancels_that_failed_alike_have_one_code(exchange: Served) -> None:
