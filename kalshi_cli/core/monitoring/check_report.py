@@ -98,9 +98,13 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """Return the breach in one line: `DAY_LOSS account: $60.00 lost (limit 50)`; words are not a limit."""
+        """Return the breach in one line: `CYCLE_LATE the loop: 40 s (limit 30 s)`; words are not a limit.
+
+        A range stays in the notation of the plug-in guidelines, without a unit: `5000:`.
+        """
         word = "limit" if self._is_number else "expected:"
-        limit = f" ({word} {self.limit})" if self.limit and self.code != ECHO else ""
+        shown = self.limit if ":" in self.limit else self.wanted
+        limit = f" ({word} {shown})" if self.limit and self.code != ECHO else ""
         return f"{self.code} {shown_subject(self.code, self.subject)}: {self.value}{limit}"
 
     @property

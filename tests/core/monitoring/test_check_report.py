@@ -64,6 +64,20 @@ def test_a_limit_is_a_number_and_words_are_expected(limit: str, shown: str) -> N
     assert Breach(subject="account", value="x", limit=limit, severity="critical", code="DAY_LOSS").text == shown
 
 
+@pytest.mark.parametrize(
+    ("limit", "unit", "shown"),
+    [
+        ("100", "%", "(limit 100 %)"),
+        ("30", "s", "(limit 30 s)"),
+        ("50", "$", "(limit $50)"),
+        ("5000:", "$", "(limit 5000:)"),
+    ],
+)
+def test_a_limit_names_its_unit_and_a_range_stays_in_its_notation(limit: str, unit: str, shown: str) -> None:
+    breach = Breach(subject="account", value="x", limit=limit, severity="critical", code="DAY_LOSS", unit=unit)
+    assert breach.text == f"DAY_LOSS account: x {shown}"
+
+
 def test_a_repeated_alert_of_a_group_names_it_by_the_short_id_too() -> None:
     breach = Breach(subject="GROUP_TRIGGERED 0123456789", value="x", limit="0", severity="warning", code=ECHO)
     assert breach.text == f"{ECHO} GROUP_TRIGGERED 01234567: x"
