@@ -365,7 +365,7 @@ class LiveVenue:
             self._refused_writes += 1
         else:
             self._refusals += 1
-        why, hint = "with this key", f"cancel unwanted orders on the web site (Portfolio, Orders). {error.hint}"
+        why, hint = "with this key", f"cancel unwanted orders on the web site (Portfolio, Orders); {error.hint}"
         if error.is_clock:
             why, hint = "until the clock is set", error.hint
         self._refusal = errors.CredentialsError(

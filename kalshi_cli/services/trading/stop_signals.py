@@ -50,6 +50,8 @@ def orders_left_live(count: int | StateFileError, cause: BaseException | None = 
     hint = WAY_OUT
     if isinstance(cause, CredentialsError) and cause.is_clock:
         hint = f"{cause.hint}; then {WAY_OUT.split(';')[0]}. If it cannot be set now, cancel on the web site"
+    elif isinstance(cause, CredentialsError) and "web site" in cause.hint:
+        hint = f"{cause.hint}; then {WAY_OUT.split(';')[0]}"
     elif isinstance(cause, CredentialsError) and cause.hint:
         hint = f"{WAY_OUT}. {cause.hint}"
     return OutcomeUnknownError(f"Orders of this run may still be live: {count}{why}", hint=hint)

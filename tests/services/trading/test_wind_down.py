@@ -75,6 +75,14 @@ def test_whatever_ends_a_run_exit_7_comes_first_where_an_order_may_be_live(sim: 
     assert "1 order may be resting until canceled" in "".join(status_notes(found, sim.clock.now()))
 
 
+def test_a_run_that_a_rejected_key_ended_names_the_web_site_once_and_first(sim: Simulation) -> None:
+    hint = "cancel unwanted orders on the web site (Portfolio, Orders); check the API key id and the private key"
+    error = CredentialsError("rejected (401)", hint=hint)
+    raised = ended_by(sim, error, lambda: sim.exchange.pause("exchange", sim.clock.now()))
+    assert isinstance(raised, OutcomeUnknownError)
+    assert raised.hint == f"{hint}; then run `kalshi order reconcile`, or `kalshi cancel-all`"
+
+
 def test_a_run_that_a_wrong_clock_ended_says_first_to_set_it_and_once(sim: Simulation) -> None:
     error = CredentialsError("expired", hint="set the clock: now", code="header_timestamp_expired")
     raised = ended_by(sim, error, lambda: sim.exchange.pause("exchange", sim.clock.now()))
