@@ -62,6 +62,12 @@ def describe(halt: Halt, verb: str = "has been") -> str:
     return text.removesuffix(": ")
 
 
+def describe_cause(halt: Halt, verb: str = "has been") -> str:
+    """Return `describe` without the commands that a guard's reason ends with: for a text that gives its own."""
+    is_advice = "kalshi resume" in halt.reason
+    return describe(msgspec.structs.replace(halt, reason=halt.reason.partition(". ")[0]) if is_advice else halt, verb)
+
+
 def state_word(halt: Halt) -> str:
     """Return the word that people read for a trading state: `paused`, `reduce-only` or the state's own value."""
     if halt.is_pause:

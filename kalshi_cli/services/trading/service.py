@@ -12,7 +12,7 @@ from kalshi_cli.config.config import refuse_read_only
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.services.resources import Home, Resources
-from kalshi_cli.services.trading.halts import MarketLockService, TradingControl, describe
+from kalshi_cli.services.trading.halts import MarketLockService, TradingControl, describe, describe_cause, resume_hint
 from kalshi_cli.services.trading.reports.live_events import follow, top_rows
 from kalshi_cli.services.trading.reports.status import run_status, status_view
 from kalshi_cli.views.formats import TradingStateCell, TruncatableText, format_time
@@ -75,9 +75,10 @@ class TradingService(PlanningService):
 
         def execute() -> HaltView:
             halt = self._control.pause(text)
-            if halt.is_final:
-                self._resources.note(f"Trading was already halted and stays halted: {describe(halt)}")
-            self._resources.note("Paused. No new orders until `kalshi resume --reason TEXT`")
+            if halt.is_final:  # the halt is what a resume must look at, and what every reader shows
+                self._resources.note(f"{describe_cause(halt)}. The halt remains: {resume_hint(halt)}")
+            else:
+                self._resources.note("Paused. No new orders until `kalshi resume --reason TEXT`")
             return HaltView.of(halt)
 
         return self._plan("pause", execute, text)
@@ -110,7 +111,11 @@ class TradingService(PlanningService):
         is_daily_loss = self._control.is_daily_loss()
         before, now, note = self._control.resume(reason), self._resources.clock.now(), self._resources.note
         was_active = before.state is TradingState.ACTIVE
-        note("Trading was already active" if was_active else f"Trading is active again. {describe(before, 'had been')}")
+        note(
+            "Trading was already active"
+            if was_active
+            else f"Trading is active again. {describe_cause(before, 'had been')}"
+        )
         if remark := self._control.would_halt_again(before, is_daily_loss=is_daily_loss):
             self._resources.tell(remark)
         for remark in self._control.leftovers():

@@ -12,6 +12,7 @@ from support.served import KEY_ID, ONE_SIDED, TWO_SIDED, Ended, Served, program
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts, dollars
+from kalshi_cli.core.model.effects import StateChanged
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.store.lock import lock
@@ -74,6 +75,22 @@ def test_a_pause_is_paused_to_a_person_and_a_halt_to_a_program(exchange: Served)
     told = program("status", "--json").json
     assert (told["state"], told["paused"]) == ("active", False)
     assert program("resume", "--reason", "again").err == "Trading was already active\n"
+
+
+def test_a_pause_during_a_halt_says_that_the_halt_remains(exchange: Served) -> None:
+    assert program("cancel-all").code == 0
+    told = program("pause", "--reason", "look").err
+    assert "(CANCEL_ALL): kill switch. The halt remains: find the cause, then run `kalshi resume" in told
+    assert "Paused" not in told
+
+
+def test_a_resume_does_not_repeat_the_advice_of_the_stop_that_it_ended(exchange: Served) -> None:
+    assert place().code == 0
+    why = "3 requests failed; no new orders. Cancels continue. If all is well, run: kalshi resume --reason TEXT"
+    with Store.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
+        store.record(StateChanged(exchange.clock.now(), TradingState.REDUCING, "API_GUARD", why))
+    told = program("resume", "--reason", "it responds again").err
+    assert told.splitlines()[0].endswith(" (API_GUARD): 3 requests failed; no new orders")
 
 
 def test_status_and_why_say_of_what_they_are_and_show_paper_to_whoever_asks(exchange: Served) -> None:
