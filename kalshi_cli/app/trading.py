@@ -46,7 +46,7 @@ from kalshi_cli.services.trading.reports.run_reporter import EventLog
 from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary
 from kalshi_cli.services.trading.run_order_groups import RunOrderGroups
 from kalshi_cli.services.trading.session import Session
-from kalshi_cli.services.trading.start import reconcile_at_start
+from kalshi_cli.services.trading.start import reconcile_at_start, report_killed_loop
 from kalshi_cli.services.trading.stop_signals import PauseSignal, RunEnd, StopSignals
 from kalshi_cli.services.trading.strategy_watchdog import Watchdog, cancel_orders
 from kalshi_cli.services.trading.wind_down import cancel_left, left_on_file, own_live, starting
@@ -234,13 +234,14 @@ class RunModes:
             )  # fmt: skip
             engine.state.simulated_group_limit = config.trade.group_limit
             return _Account(engine, paper, None)
-        client = learn_key(resources, store)
+        client, last = learn_key(resources, store), store.last_cycle()
         engine = load_engine(
             client, store, clock, resources.limits, markets=markets, fees=fees, new_id=resources.new_order_id,
             strategies=strategies, references=config.references, families=families,
             order_expiry_s=config.trade.order_expiry_s,
-            agree=partial(reconcile_at_start, tell=resources.tell, note=resources.note, last=store.last_cycle()),
+            agree=partial(reconcile_at_start, tell=resources.tell, note=resources.note, last=last),
         )  # fmt: skip
+        report_killed_loop(store, last, clock.now())
         venue = LiveVenue(
             client, stream, clock,
             live=engine.state.orders.looked_for, known=engine.state.orders.by_order_id, since=engine.state.last_entry,

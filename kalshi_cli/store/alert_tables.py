@@ -150,6 +150,11 @@ class AlertStore:
         board.windows = {str(found[0]): rows.read(GroupingWindow, found) for found in read(_WINDOWS)}
         board.silences = [rows.read(AlertSilence, found) for found in read(_SILENCES)]
 
+    def is_sent(self, code: str) -> bool:
+        """Return whether a condition of this code lasts and a notice of it was written."""
+        query = "SELECT 1 FROM matters WHERE code = ? AND told IS NOT NULL AND ended IS NULL LIMIT 1"
+        return bool(self._database.read(query, (code,)))
+
     @staticmethod
     def _keep_matters(
         execute: rows.Execute, before: dict[tuple[str, str], Incident], after: dict[tuple[str, str], Incident]

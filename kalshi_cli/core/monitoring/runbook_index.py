@@ -76,7 +76,7 @@ _CODES: tuple[tuple[Remedy, str], ...] = (
     (Remedy("halted", "kalshi status", "emergency_stop"), "HALTED"),
     (Remedy("halted", "kalshi status", "check"), "PAUSED"),
     (Remedy("halted", "kalshi alerts", "emergency_stop"), "PAUSED_BY_ALERT"),
-    (Remedy("heartbeat-lost", "kalshi status"), "LOOP_FAILED"),
+    (Remedy("heartbeat-lost", "kalshi status"), "LOOP_FAILED LOOP_KILLED"),
     (Remedy("heartbeat-lost", "kalshi status", "check"), "HEARTBEAT_LOST CYCLE_LATE"),
     (Remedy("kill-switch", "kalshi order list", "emergency_stop"), "CANCEL_ALL CANCEL_ALL_RESULT"),
     (Remedy("low-balance", "kalshi balance", "check"), "LOW_BALANCE"),

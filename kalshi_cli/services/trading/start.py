@@ -21,7 +21,7 @@ from kalshi_cli.base.errors import CredentialsError, ExchangeError, OutcomeUnkno
 from kalshi_cli.base.units import Qty, Ts, format_ts, pluralize, show_money, show_price, show_qty
 from kalshi_cli.core.account.reconciliation import drift, provable_at
 from kalshi_cli.core.engine.engine import TradingEngine
-from kalshi_cli.core.model.effects import Effect, FillBooked, OrderChanged, SettlementBooked
+from kalshi_cli.core.model.effects import AlertRaised, Effect, FillBooked, OrderChanged, SettlementBooked
 from kalshi_cli.core.model.messages import AccountSnapshot
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.model.positions import Settlement
@@ -35,6 +35,7 @@ from kalshi_cli.services.account.recovery import (
     wait_until_resolved,
 )
 from kalshi_cli.store.records import Heartbeat
+from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.store.state_store import OrderStore
 from kalshi_cli.views.formats import format_time
 from kalshi_cli.views.order_text import order_sentence, order_words
@@ -173,6 +174,20 @@ def _left_by_killed(last: Heartbeat, differences: AccountDifferences, engine: Tr
         yield _order_line("still resting", order, "", engine.state.ledger.position(order.ticker, order.subaccount).qty)
     if len(unchanged) > MAX_LINES:
         yield f"  ... and {len(unchanged) - MAX_LINES} more: `kalshi order list`"
+
+
+def report_killed_loop(store: Store, last: Heartbeat | None, now: Ts) -> None:
+    """Record that the last loop was killed and that this one continues, unless a check's alert about it was sent.
+
+    A service manager starts the next loop within seconds, before a check finds that none runs.
+    """
+    if last is None or not last.is_running or store.alert_book.is_sent("HEARTBEAT_LOST"):
+        return
+    text = (
+        f"the last one (pid {last.pid}) was killed, or could not write the state file; last cycle at "
+        f"{format_ts(last.completed)}. A new loop runs and has taken over its orders and positions"
+    )
+    store.record(AlertRaised(now, "warning", "LOOP_KILLED", "the loop", text))
 
 
 def _read_patiently(

@@ -33,7 +33,7 @@ from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.services.monitoring.alerts import alerting
-from kalshi_cli.store.records import Halt
+from kalshi_cli.store.records import Halt, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.views.alerts import ADD_CHANNEL, NO_CHANNEL
 
@@ -202,6 +202,32 @@ def test_an_error_that_ends_a_loop_is_told(exchange: Served, phone: Receiver) ->
     assert ended.code == 4
     assert codes(phone) == ["LOOP_FAILED"]
     assert "KXNOSUCH-1" in told(phone)[0]["text"]
+
+
+@pytest.mark.parametrize("is_checked", [False, True])
+def test_a_start_after_a_kill_is_told_once_by_a_check_or_by_the_next_loop(
+    exchange: Served, phone: Receiver, is_checked: bool
+) -> None:
+    configure(exchange, phone=phone.url("200"))
+    now = exchange.clock.now()
+    with state(exchange) as store:
+        last = Heartbeat(
+            run_id="p", pid=4069, mode="sim", strategy="x", started=now, completed=now, cycles=1, is_running=True
+        )
+        store.beat(last)
+    if is_checked:
+        assert program("check", "heartbeat").code == 2
+    wanted = "HEARTBEAT_LOST" if is_checked else "LOOP_KILLED"
+    with loop(exchange) as process:
+        heard_all(process, phone, ["STRATEGY_FAILED", wanted])
+        stopped(process)
+    assert ("LOOP_KILLED" in codes(phone), codes(phone).count(wanted)) == (not is_checked, 2 if is_checked else 1)
+    (first,) = [notice for notice in told(phone) if notice["code"] == wanted and notice["kind"] != "resolved"]
+    assert "killed" in first["text"]
+    assert (first["runbook"], first["tier"]) == ("heartbeat-lost", "critical" if is_checked else "warning")
+    with loop(exchange) as process:
+        stopped(process)
+    assert codes(phone).count("LOOP_KILLED") == (not is_checked), "the run before this one stopped gracefully"
 
 
 def test_a_loop_that_cannot_open_its_state_file_sends_that_once_until_a_start_succeeds(
