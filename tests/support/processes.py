@@ -24,9 +24,11 @@ SERVER = Path(__file__).with_name("fork_server.py")
 
 OURS = dict(os.environ)
 """The variables of the tests, before any test changes them: the fork server imports the program with these."""
-AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TERMINAL_WIDTH")
+INTERPRETER = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_")
+AT_START = (*INTERPRETER, "FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TERMINAL_WIDTH")
 """Variables that the interpreter or the imports of the program read: with others than OURS, the start is fresh."""
-
+INTERPRETED = {name: value for name, value in OURS.items() if name.startswith(INTERPRETER)}
+"""How the interpreter of the tests was started: `make` sets some, a machine has a LANG, a checkout a PYTHONPATH."""
 
 BACKGROUND = [sys.executable, "-m", "kalshi_cli.app.background"]
 SERVE = """
