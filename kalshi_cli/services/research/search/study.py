@@ -37,7 +37,7 @@ from kalshi_cli.store.lock import lock
 if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.samplers import BaseSampler
-    from optuna.storages import RDBStorage
+    from optuna.storages import BaseStorage, RDBStorage
 
     from kalshi_cli.base.clock import Clock
 
@@ -141,7 +141,7 @@ class ParameterSearch:
     def __init__(
         self,
         plan: StudyPlan,
-        storage: RDBStorage,
+        storage: BaseStorage,
         evaluate: Evaluate,
         is_valid: Callable[[Point], bool],
         show: Callable[[int, int], None] = lambda _done, _known: None,
