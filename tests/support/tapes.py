@@ -47,13 +47,13 @@ def swinging_tapes(folder: Path) -> tuple[Path, ...]:
 
 
 @contextmanager
-def scheduler_here() -> Iterator[SchedulerAddress]:
-    """A scheduler with a worker in this process, for searches that are not about workers: a local one takes a second.
+def scheduler_here(workers: int = 1) -> Iterator[SchedulerAddress]:
+    """A scheduler with workers in this process, for searches that are not about processes: each takes a second.
 
     It is connected to as to one that runs elsewhere.
     """
     with import_module("distributed").LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, host="127.0.0.1", protocol="tcp",
+        n_workers=workers, threads_per_worker=1, processes=False, host="127.0.0.1", protocol="tcp",
         dashboard_address="127.0.0.1:0", silence_logs=60,
     ) as cluster:  # fmt: skip
         yield SchedulerAddress(address=cluster.scheduler_address)

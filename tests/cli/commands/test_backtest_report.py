@@ -10,7 +10,7 @@ import pytest
 from support.examples import with_fade
 from support.recordings import T0, Tape
 from support.served import TWO_SIDED, Served, program, served, set_variables
-from support.tapes import swinging_tape
+from support.tapes import scheduler_here, swinging_tape
 
 from kalshi_cli.base.units import Ts, format_ts
 
@@ -121,10 +121,12 @@ def test_a_comparison_of_values_says_what_the_recording_does_not() -> None:
 def test_a_search_says_once_what_the_recordings_do_not() -> None:
     pytest.importorskip("optuna", reason="the extra research is not installed")
     search = ("optimize", "threshold", "tape.jsonl", "--param", "buy_below=20c,30c", "--sampler", "grid")
-    for form in ("plain", "table", "json"):
-        ended = program(*search, "--windows", "1", "--holdout", "0", "--jobs", "1", "--format", form)
-        assert ended.code == 0, ended.err
-        assert (ended.out + ended.err).count("result of 1 of 1 market (--results gives it)") == 1 + (form == "json")
+    with scheduler_here() as here:
+        search = (*search, "--windows", "1", "--holdout", "0", "--scheduler", here.address)
+        for form in ("plain", "table", "json"):
+            ended = program(*search, "--format", form)
+            assert ended.code == 0, ended.err
+            assert (ended.out + ended.err).count("result of 1 of 1 market (--results gives it)") == 1 + (form == "json")
     assert "result of 1 of 1 market" in str(ended.json["unknown"])
 
 

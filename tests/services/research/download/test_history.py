@@ -59,7 +59,8 @@ def sim(tmp_path: Path, history_after_days: int) -> Iterator[Simulation]:
     one.exchange.set_close_time(OTHER, Ts(T0 + 99 * DAY_MS), one.clock.now())
     one.market(50, 55, ticker=OTHER)
     one.quote(ASK, 50, 10, who="alice", ticker=OTHER)
-    one.clock.advance(86_400)
+    one.exchange.set_close_time(TICKER, Ts(one.clock.now() + 60_000), one.clock.now())
+    one.clock.advance(3600)
     one.exchange.settle(TICKER, ONE_DOLLAR, one.clock.now())
     one.exchange.advance(Ts(one.clock.now() + 120_000))
     one.clock.advance(120)
@@ -76,9 +77,9 @@ def lake_in(folder: Path) -> Lake:
     return open_lake(folder / "lake", is_new=True)
 
 
-def run(sim: Simulation, lake: Lake, since: int = T0, **fields: Any) -> LakeDownloadRow:
+def run(sim: Simulation, lake: Lake, until: Ts | None = None, **fields: Any) -> LakeDownloadRow:
     now = sim.clock.now()
-    request = check_request(DownloadRequest(series=SERIES, since=Ts(since), until=now, **fields), now)
+    request = check_request(DownloadRequest(series=SERIES, since=T0, until=until or now, **fields), now)
     return download(sim.client, lake, sim.clock, sim.client.series(SERIES), request)
 
 
@@ -128,13 +129,18 @@ def test_an_open_market_continues_where_the_last_download_ended(sim: Simulation,
 
 
 @pytest.mark.parametrize("history_after_days", [8])
-@pytest.mark.parametrize("days", [3, 6.8, 9])
-def test_both_tiers_are_read_wherever_the_cutoff_lies(sim: Simulation, tmp_path: Path, days: float) -> None:
-    before = lake_in(tmp_path / "young")
-    run(sim, before)
+@pytest.mark.parametrize(("days", "is_begun", "is_over"), [(3, False, False), (7.77, True, False), (9, True, True)])
+def test_both_tiers_are_read_wherever_the_cutoff_lies(
+    sim: Simulation, tmp_path: Path, days: float, is_begun: bool, is_over: bool
+) -> None:
+    """Eleven hours before the cutoff passes them, in its midst, and after it: a minute is a candle that is checked."""
+    before, until = lake_in(tmp_path / "young"), sim.clock.now()
+    run(sim, before, until)
     later(sim, days)
+    cutoff = sim.client.historical_cutoff().trades
+    assert (cutoff > T0, until < cutoff) == (is_begun, is_over)
     after = lake_in(tmp_path / "old")
-    run(sim, after)
+    run(sim, after, until)
     assert sorted(trade_ids(after)) == sorted(trade_ids(before))
     assert lake_results(after).keys() == {TICKER}
     end = max(row["ts_us"] for row in before.rows("candles"))

@@ -59,6 +59,7 @@ def test_workers_survive_a_kill_have_no_variables_and_lose_only_what_kills_them(
     expected = [score_tape(SETUP, request) for request in calm]
     with trial_cluster(2) as cluster:
         cluster.check(tapes)
+        assert cluster.workers == 2
         with pytest.raises(UsageError, match=r"cannot read .*none\.jsonl"):
             cluster.check([tmp_path / "none.jsonl"])
         pids = list(cluster._client.run(os.getpid).values())
@@ -83,11 +84,10 @@ def test_workers_survive_a_kill_have_no_variables_and_lose_only_what_kills_them(
     assert os.environ["KALSHI_PRIVATE_KEY"] == "secret"
 
 
-def search(folder: Path, scheduler: SchedulerAddress | None, *, opens_holdout: bool = False) -> OptimizeView:
-    """A worker in this process, or two processes."""
+def search(folder: Path, scheduler: SchedulerAddress, study: str, *, opens_holdout: bool = False) -> OptimizeView:
     request = OptimizeRequest(
         strategy="threshold", files=tuple(folder.glob("*.jsonl")), params=("buy_below=10c..40c", "sell_above=50c..90c"),
-        trials=6, windows=2, jobs=2, scheduler=scheduler, study=folder / ("one.db" if scheduler else "two.db"),
+        trials=6, windows=2, scheduler=scheduler, study=folder / study,
         opens_holdout=opens_holdout,
     )  # fmt: skip
     return optimize(SETUP, request, ManualClock(Ts(1_000)), folder)
@@ -96,11 +96,13 @@ def search(folder: Path, scheduler: SchedulerAddress | None, *, opens_holdout: b
 def test_one_and_two_workers_find_the_same_and_the_holdout_opens_once(tmp_path: Path) -> None:
     swinging_tapes(tmp_path)
     notes = partial(optimize_notes, with_unknown=False)
-    with scheduler_here() as here:
-        one, two = search(tmp_path, here), search(tmp_path, None)
-        opened = search(tmp_path, here, opens_holdout=True)
+    with scheduler_here() as worker:
+        one = search(tmp_path, worker, "one.db")
+        opened = search(tmp_path, worker, "one.db", opens_holdout=True)
         with pytest.raises(RefusedError, match="holdout of this study was opened"):
-            search(tmp_path, here, opens_holdout=True)
+            search(tmp_path, worker, "one.db", opens_holdout=True)
+    with scheduler_here(2) as workers:
+        two = search(tmp_path, workers, "two.db")
     assert [getattr(one, name) for name in one.__struct_fields__ if name != "study"] == [
         getattr(two, name) for name in two.__struct_fields__ if name != "study"
     ]

@@ -91,7 +91,7 @@ def test_a_study_of_files_is_cut_like_one_of_their_lake(tmp_path: Path, schedule
     since, until = Ts(T0 + 86_400_000 + 5_000), Ts(T0 + 4 * 86_400_000)
     base = OptimizeRequest(
         strategy="threshold", files=(), params=("buy_below=10c,35c", "sell_above=50c"), trials=2, sampler="grid",
-        windows=2, holdout=0, scheduler=scheduler, since=since, until=until,
+        windows=1, holdout=0, scheduler=scheduler, since=since, until=until,
     )  # fmt: skip
 
     def view_of(**changes: Any) -> OptimizeView:
@@ -113,7 +113,7 @@ def test_a_study_of_files_is_cut_like_one_of_their_lake(tmp_path: Path, schedule
 def test_fills_latency_interval_and_gaps_are_those_of_the_study(tmp_path: Path, scheduler: SchedulerAddress) -> None:
     base = OptimizeRequest(
         strategy="threshold", files=swinging_tapes(tmp_path), params=("buy_below=10c,35c", "sell_above=50c"), trials=2,
-        sampler="grid", windows=2, scheduler=scheduler, study=tmp_path / "one.db",
+        sampler="grid", windows=1, scheduler=scheduler, study=tmp_path / "one.db",
     )  # fmt: skip
 
     def view_of(request: OptimizeRequest) -> OptimizeView:
@@ -192,7 +192,7 @@ def test_a_study_names_the_results_that_changed_and_not_the_recordings(
     other = "made with another set of results; it has 2 trials"
     base = OptimizeRequest(
         strategy="threshold", files=(), params=("buy_below=10c,35c", "sell_above=95c"), trials=2, sampler="grid",
-        windows=2, scheduler=scheduler,
+        windows=1, scheduler=scheduler,
     )  # fmt: skip
 
     def view_of(source: dict[str, Any], *files: Path) -> OptimizeView:
