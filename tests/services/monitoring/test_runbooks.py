@@ -1,6 +1,6 @@
 """The runbooks: every step is a command that exists, and every one of them is run here as it is written.
 
-On the simulated exchange, with a position, a resting order and a state file. A command may find out that nothing is
+On a served exchange, with a position, a resting order and a state file. A command may find out that nothing is
 wrong, or say that it has nothing to do; what it may not be is misspelt.
 """
 
@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 from support.places import ROOT
+from support.served import TWO_SIDED, served, set_variables
+from support.sources import parsed
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.main import PLUGINS, main
@@ -88,12 +90,17 @@ def raised() -> set[str]:
     )
     found: set[str] = set()
     for path in (HERE / "kalshi_cli").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))) if "simulator" not in path.parts else ():
-            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in makers:
+        text = path.read_text("utf-8") if "simulator" not in path.parts else ""
+        for node in ast.walk(parsed(text)) if any(f"{maker}(" in text for maker in makers) else ():
+            if isinstance(node, ast.Call) and _name(node.func) in makers:
                 given = (*node.args, *(word.value for word in node.keywords))
                 parts = (part for each in given for part in ast.walk(each) if isinstance(part, ast.Constant))
                 found.update(str(part.value) for part in parts if is_code(part.value))
     return found - {"JSON"} | {HALT_CODE}
+
+
+def _name(called: ast.expr) -> str:
+    return called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
 
 
 def is_code(value: object) -> bool:
@@ -219,16 +226,10 @@ class Outcomes:
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcomes]:
     """An account of the simulated exchange with one order, for all of them: what one leaves behind, the next finds."""
-    home = tmp_path_factory.mktemp("account")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
-            patch.setenv(name, str(home))
-        patch.setenv("KALSHI_STATE", str(home / "state"))
-        patch.chdir(home)
-        markets = said("markets", "--status", "open", "--sort", "volume", "--limit", "20")
-        ticker = max(markets, key=lambda market: market["close_time"])["ticker"]  # one that is still open afterwards
+    with pytest.MonkeyPatch.context() as patch, served(tmp_path_factory.mktemp("account")) as one:
+        set_variables(patch, one.home, one.variables())
         words = ("--side", "yes", "--action", "buy", "--count", "1", "--price", "0.01")
-        yield Outcomes(ticker, said("order", "place", ticker, *words)["order_id"])
+        yield Outcomes(TWO_SIDED, said("order", "place", TWO_SIDED, *words)["order_id"])
 
 
 @pytest.fixture
