@@ -160,7 +160,7 @@ def orders(kalshi: Kalshi, plan: AnyPlan) -> object:
 
 def close_plan(kalshi: Kalshi, ticker: str | None) -> CloseAllPlan:
     """Plan to close the position in a market, or all; RefusedError without a position."""
-    plan = kalshi.orders.plan_close(ticker, is_reviewed=ticker is not None, cancel_orders=ticker is not None)
+    plan = kalshi.orders.plan_close(ticker, is_reviewed=True, cancel_orders=ticker is not None)
     if not plan.positions:
         raise RefusedError("No open positions" if ticker is None else no_position(ticker), code="NO_POSITION")
     return plan

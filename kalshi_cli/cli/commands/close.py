@@ -148,8 +148,9 @@ def close_positions(
             "To pause it first: kalshi pause"
         )
     orders = OrderService(resources, is_rehearsal=dry_run)
-    # On a terminal a close that would be refused ends before its plan is shown; data has a row for each position.
-    is_reviewed = not name if dry_run else bool(name) and is_terse(ctx)
+    # On a terminal a close that would be refused ends before its plan is shown; data has a row for each position. The
+    # plan of a flatten warns of each refusal.
+    is_reviewed = not name or (is_terse(ctx) and not dry_run)
     plan_close = partial(orders.plan_close, name, walk, count=count, subaccount=subaccount, cancel_orders=cancel_orders)
     try:
         with unsent("No order was sent"):

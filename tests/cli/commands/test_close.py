@@ -332,6 +332,15 @@ def test_the_dry_run_of_a_flatten_warns_of_each_refusal(exchange: Served) -> Non
     assert f"`kalshi cancel-all --ticker {TWO_SIDED} --no-halt`" in words
 
 
+def test_a_flatten_warns_of_each_refusal_with_its_plan(exchange: Served) -> None:
+    also_no(exchange)
+    exchange.submit(ME, TWO_SIDED, ASK, "0.5500", "4")
+    ended = program("flatten", "--yes")
+    plan, _, _ = " ".join(ended.err.split()).partition("error: ")
+    assert f"{TWO_SIDED}: a close would be refused now. Refused: closing 10 plus 4 in open orders exceeds" in plan
+    assert held() == {TWO_SIDED: "10.00", ONE_SIDED: "-20.00"}
+
+
 def test_an_unknown_outcome_ends_it_with_7_and_the_order(proxy: FaultProxy, exchange: Served) -> None:
     """The exchange never got it, and cannot prove that: nobody knows."""
     also_no(exchange)
