@@ -23,10 +23,12 @@ import pytest
 
 from kalshi_cli.base.units import contracts
 from kalshi_cli.cli.main import ENTRIES, Root, root
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.services.research.strategies import TEMPLATE
 from kalshi_cli.simulator.model.quote_records import QuoteRecord
 from kalshi_cli.simulator.protocol.replies import RejectionError
+from kalshi_cli.store.sqlite_store import Store
 from support.notice_receiver import Receiver
 from support.places import ROOT
 from support.polymarket import TOKEN, Polymarket, book
@@ -151,7 +153,7 @@ class Desk:
 
     def prepare(self, line: str) -> None:
         """Undo what the examples before it did to this one, and do what it takes for granted."""
-        program("resume", "--reason", "the example before")
+        self._resume()
         if line.startswith("kalshi unlock"):
             program("lock", TWO_SIDED, "--for", "1h")
         if line.startswith("kalshi subaccounts"):
@@ -175,6 +177,16 @@ class Desk:
             file.unlink()
         if line.startswith(("kalshi backtest", "kalshi data", "kalshi optimize")):
             self._record(line)
+
+    def _resume(self) -> None:
+        """End a halt. Most examples leave none, and looking is cheaper than a command."""
+        file = self.one.state / "sim" / "state.db"
+        if not file.exists():
+            return
+        with Store.open(file, account=KEY_ID, environment="sim") as store:
+            is_halted = store.halt().state is not TradingState.ACTIVE
+        if is_halted:
+            program("resume", "--reason", "the example before")
 
     def _record(self, line: str) -> None:
         """A recording, below `tapes` or in the lake if the line has it there."""

@@ -58,26 +58,30 @@ def test_a_mutant_is_killed_by_a_test_and_a_change_that_matters_to_nobody_surviv
     assert (survivor.killer, survivor.trouble) == ("", "")
 
 
-def in_a_copy(folder: Path, body: str) -> tuple[Mutant, Path]:
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copied(tmp_path_factory.mktemp("copy"))
+
+
+def in_a_copy(root: Path, body: str) -> tuple[Mutant, Path]:
     """A mutant that is harmless, with this for its only test, in a copy of the program."""
-    root = copied(folder)
     (root / "tests/test_endless.py").write_text(f"import signal\nimport time\n\n\ndef test_it():\n{body}")
     return CLOSING._replace(new=f"{CLOSING.old}  # a remark", tests=("tests/test_endless.py",)), root
 
 
-def test_a_mutant_whose_tests_never_end_is_not_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mutant_whose_tests_never_end_is_not_caught(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mutants_main, "LONGEST_S", 4.0)
-    verdict = judge(*in_a_copy(tmp_path, "    time.sleep(600)\n"))
+    verdict = judge(*in_a_copy(copy, "    time.sleep(600)\n"))
     assert verdict.killer == ""
     assert verdict.trouble == "NOT CAUGHT: what must notice did not end within 4 s"
 
 
-def test_a_mutant_is_caught_by_a_test_that_ends_itself(tmp_path: Path) -> None:
+def test_a_mutant_is_caught_by_a_test_that_ends_itself(copy: Path) -> None:
     limit = (
         "    def over(*_):\n        raise AssertionError('too long')\n"
         "    signal.signal(signal.SIGALRM, over)\n    signal.alarm(1)\n    time.sleep(600)\n"
     )
-    verdict = judge(*in_a_copy(tmp_path, limit))
+    verdict = judge(*in_a_copy(copy, limit))
     assert verdict.killer == "tests/test_endless.py::test_it"
 
 
