@@ -51,9 +51,9 @@ class PortfolioView(OutputRow, frozen=True, kw_only=True):
     """Cash, positions, exposure against limits, and today's profit and loss, with totals.
 
     `positions_value` is the sum of the positions at their closing prices, one without a price at its cost; `total` adds
-    the cash. `exposure` is the maximum loss of all positions and resting `orders` together. `pnl_today` is what was
-    realized since the midnight of `day_zone`, and the change of `unrealized` since, net of fees; `pnl_today_share` is
-    its share of `total` without it, and `wins_today` and `losses_today` count closing orders, each once however many
+    the cash. `exposure` is the maximum loss of all positions and resting `orders` together. `pnl_today` is
+    `realized_today` and `unrealized_today`, the change of `unrealized` since the midnight of `day_zone`, less
+    `fees_today`; `pnl_today_share` is its share of `total` without it, and `wins_today` and `losses_today` count closing orders, each once however many
     fills it has, and settlements. The gain of positions `unpriced_at_open`, those carried over midnight whose prices
     then are unknown, is no part of `pnl_today`.
     """
@@ -67,6 +67,7 @@ class PortfolioView(OutputRow, frozen=True, kw_only=True):
     resting_orders: int
     pnl_today: SignedMoney
     realized_today: SignedMoney
+    unrealized_today: SignedMoney
     fees_today: Money
     pnl_today_share: Ratio | None
     wins_today: int
@@ -78,6 +79,6 @@ class PortfolioView(OutputRow, frozen=True, kw_only=True):
     limits: tuple[LimitUsageRow, ...]
 
     screen = (
-        "cash", "positions_value", "total", "unrealized", "resting_orders", "pnl_today", "realized_today", "fees_today",
-        "as_of",
+        "cash", "positions_value", "total", "unrealized", "resting_orders", "pnl_today", "realized_today",
+        "unrealized_today", "fees_today", "as_of",
     )  # fmt: skip

@@ -81,8 +81,8 @@ def _money_lines(view: PortfolioView, width: int) -> list[Text]:
     share = "" if view.pnl_today_share is None else f" ({to_text(Ratio)(view.pnl_today_share)})"
     limits = {use.limit_code: use for use in view.limits}
     right: list[Fact] = [
-        ("P&L today", gained + share, color),
-        ("realized today", f"{_gain(view.realized_today)[0]}, fees {show_money(view.fees_today)}", ""),
+        ("P&L today", f"{gained}{share}, fees {show_money(view.fees_today)}", color),
+        ("realized today", f"{_gain(view.realized_today)[0]}, unrealized {_gain(view.unrealized_today)[0]}", ""),
         ("closing orders", f"{view.wins_today} won, {view.losses_today} lost today", ""),
         ("exposure", _of_limit(limits.get("EXPOSURE")) or f"{show_money(view.exposure)}, no limit", ""),
         ("daily loss", _of_limit(limits.get("DAILY_LOSS")) or "no limit", ""),

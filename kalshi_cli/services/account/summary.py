@@ -71,6 +71,7 @@ def summary_of(
         resting_orders=len(orders),
         pnl_today=SignedMoney(today.net),
         realized_today=SignedMoney(today.realized),
+        unrealized_today=SignedMoney(today.unrealized),
         fees_today=today.fees,
         pnl_today_share=share_gained(today.net, Money(cash + value)),
         wins_today=wins,

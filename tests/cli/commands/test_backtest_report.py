@@ -122,9 +122,9 @@ def test_a_search_says_once_what_the_recordings_do_not() -> None:
     pytest.importorskip("optuna", reason="the extra research is not installed")
     search = ("optimize", "threshold", "tape.jsonl", "--param", "buy_below=20c,30c", "--sampler", "grid")
     with scheduler_here() as here:
-        search = (*search, "--windows", "1", "--holdout", "0", "--scheduler", here.address)
+        few = ("--windows", "1", "--holdout", "0", "--scheduler", here.address)
         for form in ("plain", "table", "json"):
-            ended = program(*search, "--format", form)
+            ended = program(*search, *few, "--format", form)
             assert ended.code == 0, ended.err
             assert (ended.out + ended.err).count("result of 1 of 1 market (--results gives it)") == 1 + (form == "json")
     assert "result of 1 of 1 market" in str(ended.json["unknown"])

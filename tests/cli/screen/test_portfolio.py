@@ -38,7 +38,8 @@ def portfolio(positions: int, limits: tuple[LimitUsageRow, ...] = ()) -> Portfol
     return PortfolioView(
         cash=dollars("951.37"), positions_value=dollars("47.16"), total=dollars("998.53"), cost=dollars("48.06"),
         unrealized=SignedMoney(dollars("-0.9")), exposure=dollars("115.5"), resting_orders=5,
-        pnl_today=SignedMoney(dollars("-1.47")), realized_today=SignedMoney(Money(0)), fees_today=dollars("0.57"),
+        pnl_today=SignedMoney(dollars("-1.47")), realized_today=SignedMoney(Money(0)),
+        unrealized_today=SignedMoney(dollars("-0.90")), fees_today=dollars("0.57"),
         pnl_today_share=Ratio(-0.00147), wins_today=1, losses_today=2, unpriced_at_open=(), as_of=NOW,
         positions=tuple(map(holding, range(positions))), orders=(), limits=limits,
     )  # fmt: skip
@@ -51,8 +52,8 @@ def shown(view: PortfolioView, width: int = 80, height: int = 24) -> list[str]:
 def test_money_has_names_values_and_limits() -> None:
     lines = shown(portfolio(0, (usage("EXPOSURE", 0.231, "all markets"),)))
     assert lines[1:6] == [
-        "cash             $951.37   P&L today       -$1.47 (-0.15%)",
-        "positions value   $47.16   realized today  $0.00, fees $0.57",
+        "cash             $951.37   P&L today       -$1.47 (-0.15%), fees $0.57",
+        "positions value   $47.16   realized today  $0.00, unrealized -$0.90",
         "equity           $998.53   closing orders  1 won, 2 lost today",
         "unrealized        -$0.90   exposure        23 of 100 (23.1%)",
         "resting orders         5   daily loss      no limit",
