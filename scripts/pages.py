@@ -24,6 +24,7 @@ from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.views.formats import (
     ExchangeJson,
     MaxMoney,
+    MinGain,
     Ratio,
     ShortId,
     SignedMoney,
@@ -53,6 +54,7 @@ KINDS: dict[Any, str] = {
     Qty: "count",
     Money: "money",
     MaxMoney: "money",
+    MinGain: "money",
     SignedMoney: "money",
     Ts: "time",
     Ratio: "number (share)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Money, Price, Qty
-from kalshi_cli.views.formats import MaxMoney, SignedMoney, TruncatableText
+from kalshi_cli.views.formats import MaxMoney, MinGain, SignedMoney, TruncatableText
 from kalshi_cli.views.orders import CancelAllView
 from kalshi_cli.views.row import Outcome, OutputRow, names
 
@@ -30,7 +30,7 @@ class PlanRow(OutputRow, frozen=True, kw_only=True):
     expected: Money
     least: Money
     fees: MaxMoney
-    pnl: SignedMoney | None = None
+    pnl: MinGain | None = None
     detail: TruncatableText | None
 
     named = names(

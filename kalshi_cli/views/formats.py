@@ -23,6 +23,7 @@ from kalshi_cli.base.units import (
     format_qty,
     format_ts,
     show_exact,
+    show_least,
     show_money,
     show_most,
     show_price,
@@ -33,6 +34,8 @@ SignedMoney = NewType("SignedMoney", Money)
 """Gained or lost money, shown with its sign, green or red."""
 MaxMoney = NewType("MaxMoney", Money)
 """A maximum of money, which is shown rounded up to the cent."""
+MinGain = NewType("MinGain", Money)
+"""The least gain or the largest loss, shown as SignedMoney is, but rounded down to the cent."""
 ExactMoney = NewType("ExactMoney", Money)
 """An amount that is shown with all its decimals, so that the amounts of a list add up to their total."""
 Ratio = NewType("Ratio", float)
@@ -86,6 +89,7 @@ _WIRE: dict[Any, Write] = {
     Money: format_money,
     SignedMoney: format_money,
     MaxMoney: format_money,
+    MinGain: format_money,
     ExactMoney: format_money,
     Ts: format_ts,
     Ratio: _finite,
@@ -143,6 +147,7 @@ _HUMAN: dict[Any, Show] = {
     Money: show_money,
     SignedMoney: lambda gain: show_money(gain, signed=True),
     MaxMoney: show_most,
+    MinGain: lambda gain: show_least(gain, signed=True),
     ExactMoney: show_exact,
     Ts: plain_time,
     Ratio: _percent,
@@ -372,7 +377,7 @@ def cell(column: OutputColumn, value: Any, now: Ts | None) -> str:
     return WORDS.get((column.name, text), text)
 
 
-_NUMBERS = (Price, Qty, Money, SignedMoney, MaxMoney, ExactMoney, Ratio, float, int)
+_NUMBERS = (Price, Qty, Money, SignedMoney, MaxMoney, MinGain, ExactMoney, Ratio, float, int)
 
 
 def is_number(kind: Any) -> bool:
@@ -398,7 +403,7 @@ def style(name: str, kind: Any, value: Any) -> str:
     bare = without_none(kind)
     if value is None:
         return "dim"
-    if bare is SignedMoney:
+    if bare in (SignedMoney, MinGain):
         return "green" if value > 0 else "red" if value < 0 else ""
     if bare is Verdict:
         return _LABELS.get(str(value), "")

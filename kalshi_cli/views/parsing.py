@@ -11,7 +11,16 @@ import msgspec
 
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Money, Price, Qty, Ts, parse_money, parse_price, parse_qty, parse_ts
-from kalshi_cli.views.formats import ExactMoney, MaxMoney, Ratio, ShortId, SignedMoney, TruncatableText, without_none
+from kalshi_cli.views.formats import (
+    ExactMoney,
+    MaxMoney,
+    MinGain,
+    Ratio,
+    ShortId,
+    SignedMoney,
+    TruncatableText,
+    without_none,
+)
 
 Parse = Callable[[Any], Any]
 
@@ -28,6 +37,7 @@ _PARSERS: dict[Any, _Parser] = {
     Qty: _Parser(str, parse_qty),
     Money: _Parser(str, parse_money),
     MaxMoney: _Parser(str, parse_money),
+    MinGain: _Parser(str, parse_money),
     ExactMoney: _Parser(str, parse_money),
     SignedMoney: _Parser(str, parse_money),
     Ts: _Parser(str, parse_ts),

@@ -53,9 +53,9 @@ class PortfolioView(OutputRow, frozen=True, kw_only=True):
     `positions_value` is the sum of the positions at their closing prices, one without a price at its cost; `total` adds
     the cash. `exposure` is the maximum loss of all positions and resting `orders` together. `pnl_today` is
     `realized_today` and `unrealized_today`, the change of `unrealized` since the midnight of `day_zone`, less
-    `fees_today`; `pnl_today_share` is its share of `total` without it, and `wins_today` and `losses_today` count closing orders, each once however many
-    fills it has, and settlements. The gain of positions `unpriced_at_open`, those carried over midnight whose prices
-    then are unknown, is no part of `pnl_today`.
+    `fees_today`; `pnl_today_share` is its share of `total` without it, and `wins_today` and `losses_today` count
+    closing orders, each once however many fills it has, and settlements. The gain of positions `unpriced_at_open`,
+    those carried over midnight whose prices then are unknown, is no part of `pnl_today`.
     """
 
     cash: Money

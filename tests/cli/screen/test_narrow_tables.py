@@ -17,7 +17,7 @@ from kalshi_cli.cli.screen.render import render_rows
 from kalshi_cli.views.cash import UpcomingRow
 from kalshi_cli.views.close import PlanRow
 from kalshi_cli.views.exports import FillExport
-from kalshi_cli.views.formats import MaxMoney, ShortId, SignedMoney, TruncatableText, columns, plain_headings
+from kalshi_cli.views.formats import MaxMoney, MinGain, ShortId, TruncatableText, columns, plain_headings
 from kalshi_cli.views.market_data import IncentiveRow, MilestoneRow
 from kalshi_cli.views.markets import MarketRow
 from kalshi_cli.views.orders import BatchRow
@@ -32,7 +32,7 @@ Capture = pytest.CaptureFixture[str]
 TICKER = "KXBTCD-26NOV2315-T85249.99"
 PLAN = PlanRow(
     ticker=TICKER, side="yes", count=contracts(20), price=cents(69), worst_price=cents(64), fillable=contracts(20),
-    expected=dollars(13), least=dollars(12), fees=MaxMoney(dollars(1)), pnl=SignedMoney(dollars(2)), detail=None,
+    expected=dollars(13), least=dollars(12), fees=MaxMoney(dollars(1)), pnl=MinGain(dollars(2)), detail=None,
 )  # fmt: skip
 BATCH = BatchRow(
     line=1, order_id=ShortId("2597b999-f887-4195-8bac-c3f97a1f2021"), client_order_id="c", ticker=TICKER, side="yes",

@@ -39,6 +39,7 @@ from kalshi_cli.views.cash import SettlementRow, UpcomingRow
 from kalshi_cli.views.checks import HealthRow
 from kalshi_cli.views.exports import LotExport
 from kalshi_cli.views.formats import (
+    MinGain,
     OutputColumn,
     Ratio,
     SignedMoney,
@@ -135,6 +136,11 @@ EVERY = Every(
 
 
 # -- for programs -------------------------------------------------------------------------------------------------
+
+
+def test_a_least_gain_is_rounded_down_and_has_its_sign() -> None:
+    shown = [to_text(MinGain)(Money(amount)) for amount in (-1_452_300, 1_459_900, 0)]
+    assert shown == ["-$1.46", "+$1.45", "$0.00"]
 
 
 def test_json_has_fixed_scales_utc_times_and_null(capsys: pytest.CaptureFixture[str]) -> None:
