@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from difflib import get_close_matches
 from types import CodeType
 
-from kalshi_cli.base.errors import UsageError
-from kalshi_cli.strategies.base import Strategy
+from kalshi_cli.base.errors import KalshiError, UsageError
+from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 _CHANGING = {
     "time": ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "localtime", "gmtime"),
@@ -28,6 +28,23 @@ def stdout_to_stderr() -> AbstractContextManager[object]:
     if threading.current_thread() is not threading.main_thread():
         return nullcontext()
     return redirect_stdout(sys.stderr)
+
+
+def construct(kind: type[Strategy], params: StrategyParams) -> Strategy:
+    """Return a strategy with its parameters. Raises UsageError for whatever its `__init__` does wrong."""
+    try:
+        with stdout_to_stderr():
+            made = kind(params)
+            made.params  # noqa: B018 - missing if `__init__` did not call that of Strategy
+    except KalshiError:
+        raise
+    except (Exception, SystemExit) as error:  # a strategy that exits would end this program with success
+        raise UsageError(
+            f"Cannot create strategy {kind.name}: {type(error).__name__}: {error}",
+            hint="its `__init__(self, params)` must begin with `super().__init__(params)`",
+            code="bad_strategy",
+        ) from error
+    return made
 
 
 def unrepeatable_calls(source: bytes) -> tuple[str, ...]:

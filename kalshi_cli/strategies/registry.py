@@ -26,7 +26,7 @@ from kalshi_cli.base.units import Price, Qty, price_from_user, qty_from_user
 from kalshi_cli.core.account.sizing import RESERVED
 from kalshi_cli.core.engine.strategy_runner import Watches
 from kalshi_cli.strategies.base import Strategy, StrategyParams, parameter_error
-from kalshi_cli.strategies.own_code import check_hooks, stdout_to_stderr, unrepeatable_calls
+from kalshi_cli.strategies.own_code import check_hooks, construct, stdout_to_stderr, unrepeatable_calls
 
 BUILT_IN = {
     "arbitrage": "kalshi_cli.strategies.arbitrage:Arbitrage",
@@ -150,7 +150,7 @@ def _beside(name: str) -> list[str]:
 def make(spec: str, given: Mapping[str, object]) -> Strategy:
     """Return the strategy with its parameters. The error lists every problem of the parameters."""
     kind = load(spec)
-    return kind(params_from(kind, given, spec))
+    return construct(kind, params_from(kind, given, spec))
 
 
 def make_all(
@@ -184,8 +184,7 @@ def make_all(
         (kind, params_from(kind, {**configured.get(kind.name, {}), **configured.get(spec, {}), **own[spec]}, spec))
         for spec, kind in kinds.items()
     ]
-    with stdout_to_stderr():
-        return [kind(params) for kind, params in found]
+    return [construct(kind, params) for kind, params in found]
 
 
 def require_sources(strategies: Iterable[Strategy]) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
-from kalshi_cli.strategies.own_code import stdout_to_stderr, unrepeatable_calls
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.strategies import registry
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.own_code import construct, stdout_to_stderr, unrepeatable_calls
 
 
 @pytest.mark.parametrize(
@@ -47,3 +51,66 @@ def test_print_goes_to_stderr_in_the_main_thread_and_elsewhere_stdout_is_left(
     thread.start()
     thread.join()
     assert found == [True]
+
+
+class TakesNothing(Strategy):
+    name, Params = "fade", StrategyParams
+
+    def __init__(self) -> None:
+        super().__init__(StrategyParams())
+
+
+class ForgetsParams(Strategy):
+    name, Params = "fade", StrategyParams
+
+    def __init__(self, params: StrategyParams) -> None:
+        self.seen = params
+
+
+class Exits(Strategy):
+    name, Params = "fade", StrategyParams
+
+    def __init__(self, params: StrategyParams) -> None:
+        super().__init__(params)
+        raise SystemExit(0)
+
+
+class Refuses(Strategy):
+    name, Params = "fade", StrategyParams
+
+    def __init__(self, params: StrategyParams) -> None:
+        super().__init__(params)
+        raise UsageError("two sources", hint="give one", code="bad_parameter")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (TakesNothing, "TypeError: TakesNothing.__init__() takes 1 positional argument but 2 were given"),
+        (ForgetsParams, "AttributeError: 'ForgetsParams' object has no attribute 'params'"),
+        (Exits, "SystemExit: 0"),
+    ],
+)
+def test_a_strategy_that_cannot_be_created_is_a_usage_error_with_the_signature(
+    kind: type[Strategy], message: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        construct(kind, StrategyParams())
+    assert caught.value.message == f"Cannot create strategy fade: {message}"
+    assert (caught.value.code, "super().__init__(params)" in caught.value.hint) == ("bad_strategy", True)
+
+
+def test_a_refusal_of_a_strategy_keeps_its_own_words() -> None:
+    with pytest.raises(UsageError, match="two sources") as caught:
+        construct(Refuses, StrategyParams())
+    assert caught.value.code == "bad_parameter"
+
+
+def test_a_run_refuses_a_file_whose_strategy_cannot_be_created(tmp_path: Path) -> None:
+    file = tmp_path / "fade.py"
+    file.write_text(
+        "from kalshi_cli.strategies.api import Strategy, StrategyParams\n"
+        "class Fade(Strategy):\n    name, Params = 'fade', StrategyParams\n    def __init__(self): ...\n"
+    )
+    with pytest.raises(UsageError, match=r"Cannot create strategy fade: TypeError"):
+        registry.make_all([str(file)], {}, {})
