@@ -40,9 +40,11 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from kalshi_cli import Kalshi
+from kalshi_cli.app.environment import Environment
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.base.units import Price, Ts, cents, contracts
+from kalshi_cli.config.sources import load
 from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.store.sqlite_store import Store
@@ -92,6 +94,11 @@ def held(exchange: Served) -> int:
     return found
 
 
+def open_account() -> Kalshi:
+    """Open the account of the variables as `kalshi top` does: errors name options, and the screen their keys."""
+    return Kalshi(Environment(load(None, os.environ, {}), lambda *_: None, lambda *_: None))
+
+
 def on_screen(
     what: Callable[[TopApp, Pilot[None]], Awaitable[None]],
     size: tuple[int, int] = (80, 24),
@@ -99,7 +106,7 @@ def on_screen(
     clock: SystemClock | None = None,
 ) -> None:
     async def run() -> None:
-        app = TopApp(Kalshi.open, clock or SystemClock(), tickers)
+        app = TopApp(open_account, clock or SystemClock(), tickers)
         async with app.run_test(size=size) as pilot:
             await until(lambda: app._state.run is not None, pilot)
             await pilot.pause(0.5)
@@ -973,7 +980,7 @@ def test_what_was_asked_before_the_end_is_done(exchange: Served) -> None:
 
         return Action(str(number), lambda _kalshi: plan, execute)
 
-    thread = ActionThread(Kalshi.open, lambda *_: None)
+    thread = ActionThread(open_account, lambda *_: None)
     thread.start()
     for number in range(3):
         thread.do(act(number))
