@@ -1,4 +1,4 @@
-"""The code of a strategy file: its `print`, its hooks, and calls whose results differ between two runs."""
+"""The code of a strategy file: its `print`, its hooks, and calls that make a backtest differ or look ahead."""
 
 from __future__ import annotations
 
@@ -18,6 +18,16 @@ _CHANGING = {
     "datetime.date": ("today",),
 }
 """Functions that read the clock of this machine, by module or class."""
+
+_WRITING = ("w", "a", "x", "wb", "ab", "xb", "wt", "at", "xt")
+"""Modes of `open` in which nothing is read."""
+
+_OPENING = frozenset({
+    "open", "io.open", "os.open", "codecs.open", "gzip.open", "bz2.open", "lzma.open", "zipfile.ZipFile",
+    "pathlib.Path.open", "sqlite3.connect", "duckdb.connect", "numpy.load", "numpy.loadtxt", "numpy.genfromtxt",
+    "numpy.fromfile", "numpy.memmap",
+})  # fmt: skip
+"""Functions that open or read a file; those of pandas, polars and pyarrow begin with `read_` or `scan_`."""
 
 
 def stdout_to_stderr() -> AbstractContextManager[object]:
@@ -53,12 +63,7 @@ def unrepeatable_calls(source: bytes) -> tuple[str, ...]:
     A generator with a seed (`random.Random(7)`) does not count, and no function of `random` after `random.seed(7)`.
     """
     tree = ast.parse(source)
-    full: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            full |= {each.asname or each.name: each.name for each in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            full |= {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
+    full = _imports(tree)
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     named = [(_full_name(call.func, full), bool(call.args)) for call in calls]
     has_seed = ("random.seed", True) in named
@@ -67,8 +72,71 @@ def unrepeatable_calls(source: bytes) -> tuple[str, ...]:
     )
 
 
+def warnings_of(file: str, source: bytes) -> tuple[str, ...]:
+    """Return a warning for each way in which backtests of a strategy file may differ from each other or look ahead."""
+    calls, reads = unrepeatable_calls(source), file_reads(source)
+    found = []
+    if calls:
+        found.append(
+            f"{file} calls {', '.join(calls)}: the same recording gives another result each time. "
+            "Use view.now for the time, and random.Random(7) of `random` for numbers"
+        )
+    if reads:
+        found.append(
+            f"{file} reads a file ({', '.join(reads)}): its rows may be of the future in a backtest. "
+            "Request data inputs with inputs(), and read a table of parameters in __init__"
+        )
+    return tuple(found)
+
+
+def file_reads(source: bytes) -> tuple[str, ...]:
+    """Return the calls of a module that read a file while the strategy runs, such as `open in on_book`.
+
+    Calls of the module itself and of `__init__` do not count: they load parameters or a model once. Nor does a file
+    that is opened to be written.
+    """
+    tree = ast.parse(source)
+    full = {"open": "open"} | _imports(tree)
+    found = []
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef) and function.name != "__init__":
+            calls = (node for node in ast.walk(function) if isinstance(node, ast.Call))
+            found += [f"{name} in {function.name}" for call in calls if (name := _read_by(call, full))]
+    return tuple(dict.fromkeys(found))
+
+
+def _read_by(call: ast.Call, full: dict[str, str]) -> str:
+    """Return the name of a call that reads a file; empty for another one."""
+    method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    if method in ("read_text", "read_bytes"):
+        return f"Path.{method}"
+    name = _full_name(call.func, full)
+    given = (*call.args, *(each.value for each in call.keywords))
+    if any(isinstance(each, ast.Constant) and each.value in _WRITING for each in given):
+        return ""
+    function = name.rpartition(".")[2]
+    return name if name in _OPENING or (name != function and function.startswith(("read_", "scan_"))) else ""
+
+
+def _imports(tree: ast.AST) -> dict[str, str]:
+    """Return the full name of each imported module and function by its name in the code."""
+    full: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            full |= {each.asname or each.name: each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            full |= {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
+    return full
+
+
 def _full_name(node: ast.expr, full: dict[str, str]) -> str:
-    """Return the name of a called function with its module; empty if it was not imported."""
+    """Return the name of a called function with its module; empty if it was not imported.
+
+    A method of an object that was just created has the name of its class: `pathlib.Path.open` for `Path("a").open`.
+    """
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Call):
+        made = _full_name(node.value.func, full)
+        return f"{made}.{node.attr}" if made else ""
     text = ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
     first, dot, rest = text.partition(".")
     return full[first] + dot + rest if first in full else ""

@@ -26,7 +26,7 @@ from kalshi_cli.base.units import Price, Qty, price_from_user, qty_from_user
 from kalshi_cli.core.account.sizing import RESERVED
 from kalshi_cli.core.engine.strategy_runner import Watches
 from kalshi_cli.strategies.base import Strategy, StrategyParams, parameter_error
-from kalshi_cli.strategies.own_code import check_hooks, construct, stdout_to_stderr, unrepeatable_calls
+from kalshi_cli.strategies.own_code import check_hooks, construct, stdout_to_stderr, warnings_of
 
 BUILT_IN = {
     "arbitrage": "kalshi_cli.strategies.arbitrage:Arbitrage",
@@ -353,7 +353,7 @@ def _from_path(spec: str) -> type[Strategy]:
         del sys.modules[module_name]
         raise
     _digests[path] = _digest(source)
-    _unrepeatable[path] = unrepeatable_calls(source)
+    _warnings[path] = warnings_of(_file_of(spec), source)
     if not name:
         kinds = [kind for kind in vars(module).values() if _is_strategy(kind) and kind.__module__ == module_name]
         if len(kinds) != 1:
@@ -416,19 +416,13 @@ _digests: dict[Path, str] = {}
 """Hashes of the loaded strategy files: of the bytes that were executed, not of the current file."""
 
 
-_unrepeatable: dict[Path, tuple[str, ...]] = {}
-"""Calls of the loaded strategy files that read the clock or unseeded random numbers."""
+_warnings: dict[Path, tuple[str, ...]] = {}
+"""Warnings of the loaded strategy files: of the bytes that were executed, too."""
 
 
-def unrepeatable_text(spec: str) -> str:
-    """Return a warning of a loaded strategy file whose backtests differ from each other; empty without one."""
-    calls = _unrepeatable.get(_path_of(spec), ()) if spec not in BUILT_IN and ".py" in spec else ()
-    if not calls:
-        return ""
-    return (
-        f"{_file_of(spec)} calls {', '.join(calls)}: the same recording gives another result each time. "
-        "Use view.now for the time, and random.Random(7) of `random` for numbers"
-    )
+def warnings(spec: str) -> tuple[str, ...]:
+    """Return the warnings of a loaded strategy file, whose backtests may differ from each other or look ahead."""
+    return _warnings.get(_path_of(spec), ()) if spec not in BUILT_IN and ".py" in spec else ()
 
 
 def _digest(source: bytes) -> str:

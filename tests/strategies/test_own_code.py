@@ -11,7 +11,7 @@ import pytest
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.strategies.own_code import construct, stdout_to_stderr, unrepeatable_calls
+from kalshi_cli.strategies.own_code import construct, file_reads, stdout_to_stderr, unrepeatable_calls
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,35 @@ from kalshi_cli.strategies.own_code import construct, stdout_to_stderr, unrepeat
 )
 def test_calls_that_read_the_clock_or_unseeded_numbers_are_found(code: str, calls: tuple[str, ...]) -> None:
     assert unrepeatable_calls(code.encode()) == calls
+
+
+def test_calls_that_read_a_file_in_a_hook_are_found() -> None:
+    cases = {
+        "open(self.path)": "open",
+        "open('rows.csv', 'r+')": "open",
+        "open('rows.log', 'a')": "",
+        "open('rows.log', mode='wb')": "",
+        "self.open(view)": "",
+        "view.open(ticker)": "",
+        "Path('rows.csv').open()": "pathlib.Path.open",
+        "(FOLDER / 'rows.csv').read_text()": "Path.read_text",
+        "self.path.read_bytes()": "Path.read_bytes",
+        "pd.read_csv('rows.csv')": "pandas.read_csv",
+        "scan_parquet('rows.parquet')": "polars.scan_parquet",
+        "self.read_signal(view)": "",
+        "sqlite3.connect('rows.db').execute('SELECT 1')": "sqlite3.connect",
+        "gzip.open('rows.csv.gz')": "gzip.open",
+        "np.load('rows.npy')": "numpy.load",
+    }
+    start = (
+        "import gzip, sqlite3\nfrom pathlib import Path\nimport numpy as np, pandas as pd\n"
+        "from polars import scan_parquet\n"
+    )
+    for call, name in cases.items():
+        fixed = f"{call}\nclass Fade:\n    def __init__(self): {call}\n"
+        assert file_reads(f"{start}{fixed}".encode()) == (), f"{call}: read once, before the first message"
+        found = file_reads(f"{start}{fixed}    def on_book(self, view, ticker): {call}\n".encode())
+        assert found == ((f"{name} in on_book",) if name else ()), call
 
 
 def test_print_goes_to_stderr_in_the_main_thread_and_elsewhere_stdout_is_left(

@@ -280,12 +280,22 @@ def test_printing_while_a_file_is_loaded_goes_to_stderr(file: Path, capsys: pyte
 
 def test_a_file_whose_runs_differ_is_named_with_its_calls(file: Path) -> None:
     registry.load(str(file))
-    assert registry.unrepeatable_text(str(file)) == registry.unrepeatable_text("spike") == ""
+    assert registry.warnings(str(file)) == registry.warnings("spike") == ()
     file.write_text(f"{file.read_text()}\nimport time\nSTART = time.time()\n")
     registry.load(f"{file}:Fade")
-    assert registry.unrepeatable_text(f"{file}:Fade") == (
+    assert registry.warnings(f"{file}:Fade") == (
         f"{file} calls time.time: the same recording gives another result each time. Use view.now for the time, and "
-        "random.Random(7) of `random` for numbers"
+        "random.Random(7) of `random` for numbers",
+    )
+
+
+def test_a_file_that_reads_files_in_a_hook_is_named_with_its_calls(file: Path) -> None:
+    hook = "    def on_tick(self, view):\n        return open('rows.csv').readlines() and None\n"
+    file.write_text(f"{file.read_text()}\n{hook}")
+    registry.load(str(file))
+    assert registry.warnings(str(file)) == (
+        f"{file} reads a file (open in on_tick): its rows may be of the future in a backtest. "
+        "Request data inputs with inputs(), and read a table of parameters in __init__",
     )
 
 
