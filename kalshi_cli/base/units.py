@@ -257,25 +257,26 @@ def qty_from_user(text: str) -> Qty:
     return Qty(int(hundredths))
 
 
-_SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
+_MILLISECONDS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 _NEXT_PART = re.compile(r"(?<=[dhms])(?=\s*[0-9])")
 
 
 def duration_from_user(text: str) -> float:
-    """Parse `2s`, `10m`, `5m20s` or `7d` into seconds, above zero and at most ten years. The unit is never guessed."""
+    """Parse `100ms`, ``5m20s` or `7d` into seconds, above zero and at most ten years. The unit is never guessed."""
     typed = text.strip().lower()
-    parts = [(part[:-1], part[-1]) if part[-1:] in _SECONDS else (part, "") for part in _NEXT_PART.split(typed)]
-    units = [unit for _, unit in parts]
+    parts = _NEXT_PART.split(typed)
+    numbers = [part.rstrip("dhms") for part in parts]
+    units = [part[len(number) :] for part, number in zip(parts, numbers, strict=True)]
     try:
-        amounts = [float(_decimal(number)) for number, _ in parts]
-        if len(units) > 1 and units != [unit for unit in _SECONDS if unit in units]:
+        amounts = [float(_decimal(number)) for number in numbers]
+        if units not in ([""], [unit for unit in _MILLISECONDS if unit in units]):
             raise ArithmeticError
     except ArithmeticError as error:
-        raise ValueError(f"invalid duration: {typed[:20]!r}; use 90s, 10m, 5m20s, 24h or 7d") from error
+        raise ValueError(f"invalid duration: {typed[:20]!r}; use 100ms, 90s, 10m, 5m20s, 24h or 7d") from error
     if units == [""] and 0 < amounts[0] < float("inf"):
         number = typed[:20]
         raise ValueError(f"add a unit: {number}s, {number}m, {number}h or {number}d")
-    value = sum(amount * _SECONDS.get(unit, 0) for amount, unit in zip(amounts, units, strict=True))
+    value = sum(amount * _MILLISECONDS.get(unit, 0) for amount, unit in zip(amounts, units, strict=True)) / 1000
     if not 0 < value <= 10 * 365 * 86_400:
         raise ValueError(f"the duration must be greater than zero and at most ten years, not {typed[:20]}")
     return value

@@ -299,6 +299,9 @@ def test_an_amount_that_is_refused_says_why(typed: str, why: str) -> None:
         ("24h", 86_400),
         ("7d", 604_800),
         ("0.5S", 0.5),
+        ("100ms", 0.1),
+        ("9 MS", 0.009),
+        ("1s500ms", 1.5),
         ("5m20s", 320),
         ("1h 30m", 5_400),
         ("1d2h3m4.5s", 93_784.5),
@@ -309,7 +312,27 @@ def test_durations(typed: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "typed", ["", "s", "soon", "0", "-1s", "nan", "inf", "4000d", "1w", "5m20", "20s5m", "5m5m", "5m-2s", "m5s"]
+    "typed",
+    [
+        "",
+        "s",
+        "soon",
+        "0",
+        "-1s",
+        "nan",
+        "inf",
+        "4000d",
+        "1w",
+        "5m20",
+        "20s5m",
+        "5m5m",
+        "5m-2s",
+        "m5s",
+        "ms",
+        "5mss",
+        "5ms1s",
+        "0ms",
+    ],
 )
 def test_a_duration_that_is_refused(typed: str) -> None:
     with pytest.raises(ValueError, match="duration"):

@@ -29,7 +29,7 @@ from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import Halt, Heartbeat, RunGroup
 from kalshi_cli.store.sqlite_store import Store
 
-LOOP = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.5s")
+LOOP = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "100ms", "--duration", "0.5s")
 
 
 def log_of(exchange: Served, *events: str) -> list[dict[str, Any]]:
