@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -34,6 +35,9 @@ class _Row(msgspec.Struct, kw_only=True):
 
 
 _WHOLE = {"yes": ONE_DOLLAR, "no": Price(0)}
+_LINE_KEYS = frozenset({"recv_ns", "recv_ms", "conn", "frame", "note", "type"})
+"""The keys of a line of a recording, or of a frame without a line around it."""
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_row = msgspec.json.Decoder(_Row).decode
 
 
@@ -69,6 +73,25 @@ def read_results(path: Path) -> dict[str, MarketResult]:
             code="bad_results",
         ) from error
     return found
+
+
+def refuse_results(path: Path) -> None:
+    """Raise UsageError for a recording that is a file of market results, in which a run would find no message."""
+    if not is_history(path) and path.is_file() and _holds_results(path):  # reading a pipe would consume it
+        raise UsageError(
+            f"{path} has results of markets, not a recording", hint=f"use --results {path}", code="bad_recording"
+        )
+
+
+def _holds_results(path: Path) -> bool:
+    try:
+        first = next((line for _, line in read_lines(path)), b"")
+        with suppress(ValueError, RecursionError):  # of a list or an object on several lines, there is no first object
+            if not _LINE_KEYS.isdisjoint(_decode_object(first)):
+                return False
+        return bool(read_results(path))
+    except UsageError:
+        return False  # the run reports what is wrong with it
 
 
 def merge_results(paths: Iterable[Path]) -> dict[str, MarketResult]:

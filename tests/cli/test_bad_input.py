@@ -466,6 +466,25 @@ def test_a_recording_without_a_line_is_refused_as_empty(exchange: Served) -> Non
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("results.json", '{"KXA-1": "yes"}'),
+        ("results.json", '{\n"KXA-1": "yes"\n}\n'),
+        ("results.json", '[\n{\n"ticker": "KXA-1",\n"result": "no"\n}\n]\n'),
+        ("settled.jsonl", '{"ticker": "KXA-1", "result": "no"}\n'),
+    ],
+)
+def test_results_that_are_given_as_a_recording_are_refused_with_the_option_for_them(
+    exchange: Served, name: str, text: str
+) -> None:
+    Path(name).write_text(text)
+    Path("tape.jsonl").write_text('{"recv_ns": 1, "frame": {}}\n')
+    search = ("optimize", "threshold", "tape.jsonl", name, "--param", "buy_below=20c,30c", "--sampler", "grid")
+    for words in (("backtest", "tape.jsonl", name, "--strategy", "spike"), search):
+        assert_refused(program(*words), 2, f"{name} has results of markets, not a recording", "hint: use --results ")
+
+
 def test_settings_of_a_strategy_that_is_nearly_the_one_of_the_run_are_told(exchange: Served) -> None:
     Path("config.yaml").write_text("strategies: {spkie: {move: 0.04}}\n")
     Path("tape.jsonl").write_text('{"recv_ns": 1, "frame": {}}\n')

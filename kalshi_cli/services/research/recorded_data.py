@@ -25,7 +25,7 @@ from kalshi_cli.core.model.messages import (
 from kalshi_cli.core.model.recorded import ChangeRows, LaneEvent
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
 from kalshi_cli.feeds.period import TapePeriod
-from kalshi_cli.feeds.recorded_results import MarketResult, is_history, merge_results
+from kalshi_cli.feeds.recorded_results import MarketResult, is_history, merge_results, refuse_results
 from kalshi_cli.feeds.recording_format import NO_TIME
 from kalshi_cli.feeds.replay import ENDED, RECONNECTED, Replay
 from kalshi_cli.services.research.backtest import BacktestRequest
@@ -69,8 +69,10 @@ def replay_of(
     """Return the feed of a backtest, with a tick every `interval_s`. The request's results replace those of the lake.
 
     `on_read` gets how much of `size_of_data` was read since its last call.
-    Raises UsageError if the lake has no such recording.
+    Raises UsageError if the lake has no such recording, or for a file of results among the recordings.
     """
+    for path in request.files:
+        refuse_results(path)
     results: dict[str, MarketResult] = {}
     lanes: Sequence[Iterable[Iterable[LaneEvent]]] = []
     outside: list[Iterator[Message]] = []

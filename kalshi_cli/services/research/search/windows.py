@@ -12,6 +12,7 @@ import msgspec
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Ts, pluralize
+from kalshi_cli.feeds.recorded_results import refuse_results
 from kalshi_cli.feeds.recording_format import NO_TIME, at_line, decode_line, read_lines
 from kalshi_cli.services.research.backtest import BacktestReport, unknown_data
 from kalshi_cli.services.research.report.unknown import UnknownData
@@ -141,7 +142,8 @@ def plan_windows(tapes: Sequence[str], starts: Sequence[Ts], windows: int, holdo
 
 
 def start_of(path: Path) -> Ts:
-    """Return the time of the first line of a recording. UsageError if none of its first lines has one."""
+    """Return the time of the first line of a recording. UsageError if its first lines have none."""
+    refuse_results(path)
     for number, line in read_lines(path):
         try:
             found = decode_line(line).recv_ts
