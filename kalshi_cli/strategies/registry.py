@@ -89,12 +89,13 @@ CALLED_FOR = {
 
 
 def describe(spec: str) -> StrategyDescription:
-    """Return the full description of a strategy."""
+    """Return the full description of a strategy: its docstring, or else the first paragraph of its module's."""
     kind = load(spec)
+    about = kind.__doc__ or (sys.modules[kind.__module__].__doc__ or "").strip().partition("\n\n")[0]
     return StrategyDescription(
         name=kind.name,
         where=BUILT_IN.get(spec) or fingerprint(spec) or f"{kind.__module__}:{kind.__qualname__}",
-        about=" ".join((kind.__doc__ or "").split()),
+        about=" ".join(about.split()),
         hears=tuple(what for hook, what in CALLED_FOR.items() if getattr(kind, hook) is not getattr(Strategy, hook)),
     )
 

@@ -278,6 +278,14 @@ def test_printing_while_a_file_is_loaded_goes_to_stderr(file: Path, capsys: pyte
     assert capsys.readouterr() == ("", "debug\nstart\n")
 
 
+def test_a_strategy_without_a_docstring_is_described_by_the_start_of_its_module(file: Path) -> None:
+    class_doc = '"""Buy when the ask is well below fair."""'
+    assert class_doc in FADE
+    assert registry.describe(str(file)).about == "Buy when the ask is well below fair."
+    file.write_text(FADE.replace(class_doc, "").replace("of its own.", "of its own.\n\nMore."))
+    assert registry.describe(str(file)).about == "The strategy of the manual, in a file of its own."
+
+
 def test_a_file_whose_runs_differ_is_named_with_its_calls(file: Path) -> None:
     registry.load(str(file))
     assert registry.warnings(str(file)) == registry.warnings("spike") == ()
