@@ -231,7 +231,7 @@ class TradingEngine:
                 return [self.amend(intent, strategy)]
             return [self._denied(strategy, before.ticker, BLOCKED_BY_EXIT)]
         if not isinstance(intent, Place):
-            raise TypeError(f"a strategy yields Place, Amend or Cancel, not {type(intent).__name__}")
+            raise TypeError(f"hooks yield or return Place, Amend or Cancel, not {type(intent).__name__} {intent!r:.40}")
         needs = intent.needs if isinstance(intent.needs, tuple) else ()
         belong = (intent, *(each for each in needs if isinstance(each, Place)))  # the review reports invalid needs
         asked = (self.exits.refusal_reason(strategy, each) for each in belong)

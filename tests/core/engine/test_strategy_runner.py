@@ -159,6 +159,14 @@ def test_a_returned_request_is_reported_with_the_word_that_is_missing() -> None:
     assert "on_tick returned Place; order requests are yielded: `yield Place(...)`" in reason
 
 
+def test_a_wrong_member_among_the_requests_is_named_with_its_value() -> None:
+    requests = [Cancel(client_order_id="a"), 0.47, "x" * 100]
+    words = "hooks yield or return Place, Amend or Cancel, not "
+    assert f"TypeError: {words}float 0.47 (line " in failure(lambda: requests)
+    assert f"TypeError: {words}str 'xxx" in failure(lambda: requests[2:])
+    assert "x" * 40 not in failure(lambda: requests[2:])
+
+
 def test_a_failure_names_a_line_of_the_strategy_even_if_the_error_is_raised_elsewhere() -> None:
     line = Told.on_tick.__code__.co_firstlineno
     when = f" at {format_ts(Ts(NOW + 1))}"
