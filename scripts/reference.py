@@ -57,6 +57,7 @@ _WRITTEN = {
     "halted": "Trading is halted. A command that this refuses ends with 3, a loop with 9.",
     "LOCKED": "Refused: the market is locked",
     "REDUCING": "Trading became reduce-only in the meantime; the order was not sent",
+    "bad_recording": "A recording, or a line of it, cannot be read",
     "bad_strategy": "The code of a strategy cannot be loaded, or is not valid",
     "STATE_MOVED": "Another program placed or amended an order at the same time; the order was not sent",
 }
