@@ -113,10 +113,10 @@ class AlertProgram:
         self.alerting.deliver(10.0)
         return [notice.title for _, notice in self.receiver.taken[before:]]
 
-    def check(self, *breaches: Breach, source: str = "check positions") -> list[str]:
-        """A check found this; the titles that arrived."""
+    def check(self, *breaches: Breach, source: str = "check positions", began: Ts | None = None) -> list[str]:
+        """A check that began to read at `began` found this; the titles that arrived."""
         before = len(self.receiver.taken)
-        self.alerting.observe(source, breaches)
+        self.alerting.observe(source, breaches, began)
         self.alerting.deliver(10.0)
         return [notice.title for _, notice in self.receiver.taken[before:]]
 

@@ -80,6 +80,9 @@ refused so that orders cannot be canceled, or a strategy blocks the loop. No oth
 is disabled and the others continue (F17), and a failed check, or a slow, paused or unreachable exchange, is no reason
 to close a position."""
 
+GUARDED = ("DAILY_LOSS", "DRAWDOWN", "DOUBLE_ORDER")
+"""Those of STOPS whose guard in the loop stops trading itself, so that a resume ends it whatever alerts do."""
+
 MAX_SUBJECTS = 100
 OTHER_SUBJECTS = "others"
 """Subjects of one code that are known one by one; any more are counted as one."""

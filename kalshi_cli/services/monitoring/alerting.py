@@ -24,6 +24,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.alert_board import Board, Decision
 from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.core.monitoring.incidents import (
+    GUARDED,
     HALT,
     INHIBITS,
     LOOP,
@@ -160,10 +161,14 @@ class Alerting:
 
     # -- deciding -------------------------------------------------------------------------------------------------
 
-    def observe(self, source: str, breaches: Iterable[Breach]) -> None:
-        """Set the breaches of a source; its other incidents end, unless a breach is `unknown`."""
+    def observe(self, source: str, breaches: Iterable[Breach], began: Ts | None = None) -> None:
+        """Set the breaches of a source; its other incidents end, unless a breach is `unknown`.
+
+        The source began to read at `began`, now by default. If the user resumed trading since, a breach stops trading
+        only when the next look finds it again.
+        """
         found = list(breaches)
-        self._move(lambda board, now: board.observe(source, found, now))
+        self._move(lambda board, now: board.observe(source, found, now), began)
 
     def take_over(self, source: str, breach: Breach, sent: Ts, sink: str) -> None:
         """Continue the alert of a breach that was sent to `sink` without this file, so that its source can end it."""
@@ -221,7 +226,7 @@ class Alerting:
         is_more = book.mark("alerts") < book.last_alert() or book.mark("booked") < book.last_booked()
         return is_more or book.mark(RESUMED) > 0
 
-    def _move(self, act: Callable[[Board, Ts], None]) -> None:
+    def _move(self, act: Callable[[Board, Ts], None], began: Ts | None = None) -> None:
         """Process new events, call `act` and decide on notices, in one transaction; slow reads come before it."""
         book, now = self.book, self.clock.now()
         news, booked, day = self._recorded(), self._booked(), self._day.look(now, self.terms.is_heard)
@@ -231,7 +236,7 @@ class Alerting:
         def rule() -> Decision:
             # Read within the transaction: another program may just have stopped trading or sent the same events.
             board.is_stopped = book.mark(STOPPED) > 0
-            board.resumed_at = self._resumed_at(now)
+            board.resumed_at = self._resumed_at(self.clock.now())
             for name, (begin, end, alerts) in {"alerts": news, "booked": booked}.items():
                 if begin < end and book.mark(name) == begin:
                     book.set_mark(name, end)
@@ -244,7 +249,9 @@ class Alerting:
             board.observe("sinks", self._failing(), now)
             book.discard_orphaned(list(self.terms.sinks), Ts(now - self._policy.stale_ms), now)
             act(board, now)
-            return self._stopping(board, board.decide(now), now)
+            decision = board.decide(now)
+            stoppers = self._since_resume(board, decision.stoppers, now if began is None else began)
+            return self._stopping(board, Decision(decision.notices, stoppers), now)
 
         book.decide(board, rule, self.terms.hearers, now)
 
@@ -339,6 +346,22 @@ class Alerting:
             told = AlertRaised(now, "warning" if is_sent else "critical", "PAUSED_BY_ALERT", "account", text)
         board.happen(told, now)
         return Decision((*decision.notices, *board.decide(now).notices), decision.stoppers)
+
+    def _since_resume(self, board: Board, stoppers: Iterable[Incident], began: Ts) -> tuple[Incident, ...]:
+        """Return the incidents that the last resume did not end.
+
+        It ended those of a guard that had stopped trading itself; the guard stops it again if it must. One of a check
+        that began to read before the resume stops trading when the next look finds it again.
+        """
+        own, found = self.store.stop_under_pause().code, []
+        for each in stoppers:
+            is_event = each.source == LOOP
+            seen = each.since if is_event else began
+            if seen >= board.resumed_at or each.code == own or (is_event and each.code not in GUARDED):
+                found.append(each)
+            elif not is_event:
+                board.put(replace(board.matters[each.code][each.subject], must_stop=True))
+        return tuple(found)
 
     def _unstopped(self, decision: Decision) -> tuple[Incident, ...]:
         """Return the incidents that have not stopped trading already, under their own code or one that explains theirs.

@@ -86,6 +86,7 @@ def tell_sinks(
     is_doubt_new: bool,
     only_here: str = "",
     is_saved: bool = True,
+    began: Ts | None = None,
 ) -> None:
     """Send findings once, remind, resolve. Never raises; a line on stderr names the notices that were not delivered.
 
@@ -94,7 +95,7 @@ def tell_sinks(
     with a usable file takes these over, and so sends the end of what it no longer finds. Without channels
     and without a state file, nothing is saved. If `only_here` says why these findings are those of this run only, and a
     critical one would stop trading, nothing is saved either: a later run that may stop trading must find it new.
-    `is_saved` is False where the state file is not to be touched.
+    `is_saved` is False where the state file is not to be touched. `began` is when the check began to read.
     """
     more = {f"notify-{hashlib.sha256(notify.encode()).hexdigest()[:8]}": AlertChannel(url=notify)} if notify else {}
     sinks = {**resources.config.alerts.channels, **more}
@@ -105,7 +106,7 @@ def tell_sinks(
         return
     try:
         if is_saved:
-            _tell_through_history(resources, home, findings, more, until)
+            _tell_through_history(resources, home, findings, more, until, began)
             return
     except KalshiError as error:
         is_said = any(error.message in each.value for found in findings.values() for each in found)
@@ -120,7 +121,12 @@ def tell_sinks(
 
 
 def _tell_through_history(
-    resources: Resources, home: Home, findings: Findings, more: Mapping[str, AlertChannel], until: float
+    resources: Resources,
+    home: Home,
+    findings: Findings,
+    more: Mapping[str, AlertChannel],
+    until: float,
+    began: Ts | None,
 ) -> None:
     with alerting(resources, home, more=more, busy_ms=BUSY_MS) as alerts:
         now = resources.clock.now()
@@ -128,7 +134,7 @@ def _tell_through_history(
             if sent.source != START:
                 alerts.take_over(sent.source, sent.breach, sent.at, key.partition(" ")[0])
         for source, breaches in findings.items():
-            alerts.observe(source, breaches)
+            alerts.observe(source, breaches, began)
         alerts.deliver(until - SPARE_S - resources.machine.monotonic())
         states = alerts.book.sinks()
         _warn(resources, [f"{each.sink}: {each.error}" for each in states if (each.last_failed or 0) >= now])

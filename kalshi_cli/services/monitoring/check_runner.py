@@ -12,6 +12,7 @@ import msgspec
 
 from kalshi_cli.base.errors import KalshiError, UnreachableError
 from kalshi_cli.base.file_trust import doubt_folder
+from kalshi_cli.base.units import Ts
 from kalshi_cli.config.config import log_folder
 from kalshi_cli.config.limits import digest_of, limits_of_this_program
 from kalshi_cli.config.schema import CheckRange
@@ -105,7 +106,7 @@ def run_checks(resources: Resources, wanted: CheckRequest, show: Show, leave: Ca
 
     If a check hangs, a timer thread reports what is known by then and calls `leave`, which ends this process.
     """
-    until = resources.machine.monotonic() + wanted.within_s
+    until, began = resources.machine.monotonic() + wanted.within_s, resources.clock.now()
     turns = CheckRunLock(resources.state_dir / "checks", wanted.name, resources.machine, resources.tell)
     with turns.taken() as turn:
         if not turn.is_ours:
@@ -124,7 +125,7 @@ def run_checks(resources: Resources, wanted: CheckRequest, show: Show, leave: Ca
             """Report once, from the check or from the timer, whichever is first."""
             with concluding:
                 if not verdicts:
-                    verdicts.append(_conclude(resources, wanted, turns, known, show, until))
+                    verdicts.append(_conclude(resources, wanted, turns, known, show, until, began))
             return verdicts[0]
 
         timer = threading.Timer(wanted.part_s(KNOWING), lambda: leave(conclude()))
@@ -144,6 +145,7 @@ def _conclude(
     known: Sequence[CheckReport],
     show: Show,
     until: float,
+    began: Ts,
 ) -> Verdict:
     """Report the known results; checks without a result are `unknown`."""
     reports, late = list(known), UnreachableError("Timed out before this could be checked", code="too_slow")
@@ -165,7 +167,7 @@ def _conclude(
         own = {} if why else _judged_by_other_limits(resources, home, findings)
         tell_sinks(
             resources, home, {source: found for source, found in findings.items() if source not in own},
-            wanted.notify, until, is_doubt_new=is_new, only_here=why,
+            wanted.notify, until, is_doubt_new=is_new, only_here=why, began=began,
         )  # fmt: skip
         if own:
             named = ", ".join(f"{path} ({resources.config.origins[path]})" for path in _limits_here(resources))
