@@ -221,7 +221,7 @@ class Board:
         return replace(matter, told=told, since=known.since, untold=untold, is_known=True)
 
     def _still(self, known: Incident, matter: Incident) -> Incident:
-        """Return a continuing incident. It is sent again if it became graver or certain."""
+        """Return a continuing incident. It is sent again if it became graver (reduce-only: a halt) or certain."""
         tier = worst((known.tier, matter.tier))
         is_certain = not matter.is_unknown or known.count + 1 >= incidents.LOOKS
         is_stop = matter.source in (HALT, REDUCING)
@@ -229,7 +229,8 @@ class Board:
             is_stop or stops_trading(matter) or (matter.tier == "critical" and known.ended < matter.seen)
         )
         is_first = is_back and not (is_stop or known.has_returned)
-        is_news = tier != known.tier or is_back or not (known.untold or known.is_known)
+        is_graver = tier != known.tier or (known.source, matter.source) == (REDUCING, HALT)
+        is_news = is_graver or is_back or not (known.untold or known.is_known)
         return replace(
             matter, tier=tier, since=matter.since if is_first else known.since, count=known.count + 1,
             told=known.told, hushed=known.hushed,

@@ -184,9 +184,12 @@ class _ResponseGuard:
     def _trip(self, what: str) -> list[Effect]:
         state = self._state
         state.back_off = state.back_off or back_off_of(API_GUARD, state.now)
+        closing = "strategies send closing orders 1 to 60 s apart"
+        if state.trading is TradingState.HALTED:  # Perhaps by a pause, which becomes a halt now.
+            closing = "trading is halted now, so no closing orders either"
         text = (
-            f"{what}; no new orders. Cancels continue, and strategies send closing orders 1 to 60 s apart. If `kalshi "
-            "exchange` and `kalshi order reconcile` succeed, run: kalshi resume --reason TEXT"
+            f"{what}; no new orders. Cancels continue, and {closing}. If `kalshi exchange` and `kalshi order "
+            "reconcile` succeed, run: kalshi resume --reason TEXT"
         )
         return self._tighten(TradingState.REDUCING, API_GUARD, "orders", text)
 

@@ -562,6 +562,15 @@ def test_a_stop_is_sent_at_once_in_the_window_of_an_earlier_event_of_its_code(de
     assert desk.stops("API_GUARD", REDUCING) == []
 
 
+def test_a_reduce_only_state_that_becomes_a_halt_under_the_same_code_is_told(desk: Desk) -> None:
+    """A guard trips again during a pause."""
+    desk.stops("API_GUARD", REDUCING)
+    desk.later(MINUTE)
+    assert desk.stops("API_GUARD", HALT) == ["firing API_GUARD account 1"]
+    assert desk.later(HOUR) == desk.stops("API_GUARD", HALT) == []
+    assert desk.resumes() == ["resolved API_GUARD account 1"]
+
+
 def test_a_stop_that_another_one_replaced_still_holds(desk: Desk) -> None:
     desk.stops("DAILY_LOSS", REDUCING)
     assert desk.stops("CANCEL_ALL") == ["firing CANCEL_ALL account 1"]
