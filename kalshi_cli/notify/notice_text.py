@@ -59,10 +59,17 @@ def to_title(notice: Notice) -> str:
 
 
 def to_body(notice: Notice) -> str:
-    """Return the body lines: the numbers of a current alert, the command, the text, the time and the runbook."""
+    """Return the body lines: the numbers of a current alert, the command, the text, the time and the runbook.
+
+    A text that has the numbers comes first instead.
+    """
     values = (("value", notice.value), ("limit", with_unit(notice.limit, notice.unit)))
     # The value of an alert that ended is that of its last report; its text says so.
-    numbers = "" if notice.kind == "resolved" else ", ".join(f"{word} {text}" for word, text in values if text)
+    # The text of a finding of a check has its value and its limit.
+    is_said = f"{notice.value}, " in f"{notice.text}, "
+    numbers = (
+        "" if notice.kind == "resolved" or is_said else ", ".join(f"{word} {text}" for word, text in values if text)
+    )
     lines = [
         numbers or notice.text,
         f"command: {notice.command}" if notice.command else "",

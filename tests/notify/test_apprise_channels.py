@@ -313,5 +313,8 @@ def test_the_lines_for_people() -> None:
     assert to_body(bare).splitlines() == ["gone well", "since 2026-11-21 11:00:00 UTC"]
     ended = notice(text="over; it was: 5016ms, limit 4000 ms", value="5016ms", limit="4000", kind="resolved")
     assert to_body(ended).splitlines()[0] == "over; it was: 5016ms, limit 4000 ms", "not its value as if it were of now"
+    finding = notice(text="5016 ms, limit 4000 ms", value="5016 ms", limit="4000", unit="ms")
+    assert to_body(finding).splitlines()[0] == finding.text
+    assert to_body(finding).count("5016 ms") == 1, "once"
     assert len(to_title(notice(subject="x" * 999))) <= MAX_TITLE_LENGTH
     assert all(len(line) <= MAX_LINE_LENGTH for line in to_body(notice(text="x" * 999)).splitlines())

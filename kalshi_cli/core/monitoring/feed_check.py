@@ -31,8 +31,7 @@ def account_unreadable_breach(alerts: Iterable[AlertRaised]) -> list[Breach]:
     last = max((alert for alert in alerts if alert.code in _SIGHT), key=lambda alert: alert.ts, default=None)
     if last is None or last.code != "BLIND":
         return []
-    value = f"since {format_ts(last.ts)}: {last.text}"
-    return [critical("BLIND", last.subject, value, "an account that can be read")]
+    return [critical("BLIND", last.subject, last.text, "an account that can be read")]
 
 
 def pause_words(status: ExchangeStatus) -> str:

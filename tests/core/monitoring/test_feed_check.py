@@ -47,6 +47,7 @@ def test_a_loop_is_blind_until_it_says_that_it_sees(codes: tuple[str, ...], is_b
     assert [(breach.severity, breach.code, breach.subject) for breach in found] == (
         [("critical", "BLIND", "account")] if is_blind else []
     )
+    assert {breach.value for breach in found} <= {"why"}, "its text says since when"
 
 
 def status(*shards: tuple[bool, bool]) -> ExchangeStatus:
