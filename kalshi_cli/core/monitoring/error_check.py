@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -10,6 +10,7 @@ from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring.check_report import Breach, Measure, Verdict, critical
 from kalshi_cli.core.monitoring.incidents import ENDS
+from kalshi_cli.core.monitoring.notices import Notice
 
 SHOWN_ONLY = ("RECENT_ERRORS",)
 """Codes that a check shows without an alert, because the alerts themselves were sent."""
@@ -36,6 +37,9 @@ class HaltState(msgspec.Struct, frozen=True, kw_only=True):
 
 _OUT = ("STRATEGY_FAILED", "STRATEGY_HUNG")
 """Codes that disable a strategy for the rest of the run."""
+
+STRATEGY_OUT = "STRATEGY_OUT"
+"""The code of a check that finds a disabled strategy."""
 
 
 def errors(
@@ -96,10 +100,22 @@ def disabled_strategies(alerts: Iterable[AlertRaised]) -> tuple[AlertRaised, ...
     return tuple(alert for _, alert in sorted(failed.items()))
 
 
-def disabled_strategy_breaches(alerts: Iterable[AlertRaised]) -> list[Breach]:
-    """Return a breach for each disabled strategy."""
+def disabled_strategy_breaches(
+    alerts: Iterable[AlertRaised], delivered: Iterable[Notice] = (), known: Collection[str] = ()
+) -> list[Breach]:
+    """Return a breach for each disabled strategy.
+
+    Alert channels receive it as the alert of the loop that a channel accepted (`delivered`), so once; one that they
+    know under its own code (`known`) keeps it.
+    """
+    told = {(each.code, subject): each.ts for each in delivered for subject in each.subjects}
     return [
-        critical("STRATEGY_OUT", alert.subject, f"disabled since {format_ts(alert.ts)}: {alert.text}", "enabled")
+        msgspec.structs.replace(
+            critical(STRATEGY_OUT, alert.subject, f"disabled since {format_ts(alert.ts)}: {alert.text}", "enabled"),
+            sent_as=alert.code
+            if alert.subject not in known and told.get((alert.code, alert.subject), Ts(0)) >= alert.ts
+            else "",
+        )
         for alert in disabled_strategies(alerts)
     ]
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, report, warning
-from kalshi_cli.core.monitoring.error_check import HaltState, disabled_strategy_breaches, errors
+from kalshi_cli.core.monitoring.error_check import STRATEGY_OUT, HaltState, disabled_strategy_breaches, errors
 from kalshi_cli.services.monitoring.alerting import FAILING_AFTER
 from kalshi_cli.services.monitoring.checks.readings import CheckData, measured
 from kalshi_cli.store.sqlite_store import Store
@@ -31,7 +31,12 @@ def examine(readings: CheckData) -> CheckReport:
     halt = HaltState(is_active=on_file.state is TradingState.ACTIVE, code=on_file.code, since=on_file.since)
     breaches, measure = errors(store.alerts(since) if store is not None else (), measure, halt=halt, now=now)
     pulse = readings.loop.pulse
-    out = disabled_strategy_breaches(store.alerts(pulse.started)) if store is not None and pulse is not None else []
+    out: list[Breach] = []
+    if store is not None and pulse is not None:
+        book = store.alert_book
+        delivered = (letter.notice for letter in book.letters("delivered"))
+        known = {each.subject for each in book.incidents() if each.code == STRATEGY_OUT and each.ended is None}
+        out = disabled_strategy_breaches(store.alerts(pulse.started), delivered, known)
     untold = _untold(store, now, readings.config.alerts.channels) if store is not None else []
     summary = f"{pluralize(int(measure.value), 'error')} in the last hour"
     if readings.loop.who is None:

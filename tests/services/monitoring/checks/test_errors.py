@@ -92,6 +92,30 @@ def test_a_strategy_that_the_loop_runs_on_without_is_critical_however_long_ago(s
         assert found(check()) == [("critical", "STRATEGY_OUT", "spike")]
 
 
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_strategy_that_failed_is_told_once_by_the_loop_or_by_the_check(
+    store: Store, tmp_path: Path, *, is_told: bool
+) -> None:
+    now = SystemClock().now()
+    cycle = Heartbeat(
+        run_id="r", pid=os.getpid(), mode="sim", strategy="spike", started=Ts(now - 60_000), completed=now, cycles=10,
+        is_running=True,
+    )  # fmt: skip
+    store.beat(cycle)
+    with receiving() as sink, lock(tmp_path / "state" / "sim" / "trade.lock", SystemClock()):
+        if is_told:  # The dispatcher of the loop sends it; any look does.
+            check("--notify", sink.url)
+        alarm(store, "STRATEGY_FAILED", "spike")
+        if is_told:
+            program("check", "disk", "--notify", sink.url)
+        assert [found(check("--notify", sink.url))[0] for _ in range(2)] == [("critical", "STRATEGY_OUT", "spike")] * 2
+        told = [code for kind, code in sink.changes if code.startswith("STRATEGY")]
+        assert told == ["STRATEGY_FAILED", *([] if is_told else ["STRATEGY_OUT"])], "no check is before both"
+        store.beat(replace(cycle, run_id="s", started=Ts(SystemClock().now() + 1)))
+        check("--notify", sink.url)
+    assert sink.changes[-1] == ("resolved", told[-1])
+
+
 def test_a_sink_that_did_not_take_an_alert_warns(tmp_path: Path, store: Store) -> None:
     with receiving() as sink:
         sink.status = 410
