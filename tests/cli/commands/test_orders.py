@@ -247,6 +247,16 @@ def test_a_market_that_does_not_exist_ends_a_batch_as_it_ends_an_order(
     assert exchange.resting() == []
 
 
+def test_a_line_whose_options_do_not_go_together_is_refused_alone_and_one_that_cannot_be_read_sends_nothing(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = batch(monkeypatch, line(post_only=True, tif="ioc"), line(), words=("--json",))
+    rows = [(row["status"], row["code"]) for row in ended.json]
+    assert (ended.code, rows) == (3, [("denied", "BAD_FLAGS"), ("resting", None)])
+    assert_error(batch(monkeypatch, line(), line(price="1.20")), 2, "line 2: price: 1.20", "nothing was sent")
+    assert len(exchange.resting()) == 1
+
+
 def test_the_same_file_with_ids_is_safe_to_send_again(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = line(client_order_id="a"), line(client_order_id="b", count=1_000)
     ended = batch(monkeypatch, *lines, words=("--json",))
