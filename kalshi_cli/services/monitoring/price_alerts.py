@@ -16,7 +16,7 @@ from kalshi_cli.base.errors import (
 )
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts
 from kalshi_cli.core.model.effects import AlertRaised, FillBooked
-from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.core.model.markets import ENDED, MarketStatus
 from kalshi_cli.core.monitoring.price_alerts import FILLED, REACHED, PriceAlert, TopPrices, fired
 from kalshi_cli.services.account.portfolio import positions_before
 from kalshi_cli.services.markets.market_query import run_markets
@@ -64,9 +64,9 @@ class PriceAlertService:
         fills: bool = False,
         side: Outcome = "yes",
     ) -> PriceAlertRow:
-        """Add an alert; its price is that of `side`. NotFoundError for an unknown market: it could never fire.
+        """Add an alert; its price is that of `side`. Where the same alert exists already, return that one.
 
-        Where the same alert exists already, return that one.
+        NotFoundError for an unknown market, UsageError for one where trading has ended: it could never fire.
         """
         if (above is not None) + (below is not None) + fills != 1:
             raise UsageError("Choose one: --above, --below or --fills", hint="kalshi alerts add TICKER --above 60c")
@@ -79,7 +79,12 @@ class PriceAlertService:
         if price is not None and not 0 < price < ONE_DOLLAR:
             raise UsageError("The price must be between $0 and $1", hint="--above 60c")
         own = self._resources
-        run_markets(own.client, own.clock.now(), [ticker], "")
+        market = run_markets(own.client, own.clock.now(), [ticker], "")[0]
+        if market.status in ENDED:
+            raise UsageError(
+                f"{ticker} is {market.status.value}: trading has ended, and the alert could never fire",
+                hint="kalshi markets --status open",
+            )
         with self._file.changing(own.machine, BUSY_S) as draft:
             before = draft.value
             made = PriceAlert(

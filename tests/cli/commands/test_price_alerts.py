@@ -10,7 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.served import EMPTY, ME, ONE_SIDED, TWO_SIDED, Served, Terminal, eventually, finish, program, said, start
+from support.served import (
+    CLOSED,
+    EMPTY,
+    ME,
+    ONE_SIDED,
+    TWO_SIDED,
+    Served,
+    Terminal,
+    eventually,
+    finish,
+    program,
+    said,
+    start,
+)
 
 from kalshi_cli.base.clock import ManualClock, SystemClock
 from kalshi_cli.base.errors import ExitCode
@@ -100,6 +113,15 @@ def test_alerts_are_added_listed_and_removed(exchange: Served) -> None:
 def test_an_alert_that_could_never_fire_is_refused(exchange: Served, words: tuple[str, ...], code: int) -> None:
     ended = program("alerts", "add", *words)
     assert (ended.code, ended.out) == (code, ""), ended.err
+    assert left() == []
+
+
+@pytest.mark.usefixtures("exchange")
+@pytest.mark.parametrize("what", [("--above", "60c"), ("--fills",)])
+def test_an_alert_in_a_market_that_has_ended_is_refused(what: tuple[str, ...]) -> None:
+    ended = program("alerts", "add", CLOSED, *what)
+    assert (ended.code, ended.out) == (ExitCode.USAGE, ""), ended.err
+    assert f"{CLOSED} is closed: trading has ended, and the alert could never fire" in " ".join(ended.err.split())
     assert left() == []
 
 
