@@ -21,8 +21,9 @@ from kalshi_cli.base.errors import (
     UnreachableError,
     UsageError,
 )
+from kalshi_cli.base.units import pluralize
 from kalshi_cli.cli.kill_signals import KillSignals
-from kalshi_cli.cli.options import CommandGroup, asks, duration_option, load_config, show_view
+from kalshi_cli.cli.options import CommandGroup, asks, duration_option, flags_of, load_config, show_view
 from kalshi_cli.cli.screen.output import info, prompt, warn
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ def cancel_all(
                     _ask(resources, scope, signals, is_halted=None if lock is None else kill.halted)
                 kill.run()
                 unclosed = _show(ctx, resources, kill, flatten=flatten, yes=yes)
+            if is_everything and not flatten and kill.error is None and not flags_of(ctx).wants_data:
+                _name_positions(resources)
         error = kill.error or unclosed
         if error is not None:
             raise error
@@ -120,6 +123,15 @@ def _show(ctx: typer.Context, resources: Resources, kill: KillRun, *, flatten: b
         view = replace(view, **asdict(kill.view))
     show_view(ctx, view, title="cancel-all")
     return unclosed
+
+
+def _name_positions(resources: Resources) -> None:
+    """Say how many positions stay open by the state file, which has the fills up to the cancels by now."""
+    from kalshi_cli.services.orders.cancel_all import open_positions
+
+    if count := open_positions(resources):
+        stay = "stays" if count == 1 else "stay"
+        info(f"{pluralize(count, 'position')} {stay} open; to close all positions: `kalshi flatten`")
 
 
 def _ask(resources: Resources, scope: CancelScope, signals: KillSignals, *, is_halted: bool | None) -> None:

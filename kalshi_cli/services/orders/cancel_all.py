@@ -10,8 +10,9 @@ import msgspec
 
 from kalshi_cli.base.errors import CredentialsError, KalshiError, OutcomeUnknownError, ReadOnlyError, StateFileError
 from kalshi_cli.base.units import Qty, Ts, format_ts, pluralize
+from kalshi_cli.core.account.pnl import build_ledger
 from kalshi_cli.core.account.reconciliation import provable_at
-from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.monitoring.error_check import ALL_CANCELED
 from kalshi_cli.exchange.rest.rate_limits import Priority
 from kalshi_cli.exchange.wire.groups import OrderGroup
@@ -23,6 +24,7 @@ from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.trading.halts import TradingControl
 from kalshi_cli.services.trading.run_order_groups import note_group
 from kalshi_cli.store.lock import KillLock, holder
+from kalshi_cli.views.formats import short_ids
 from kalshi_cli.views.orders import CancelAllView
 
 MAX_IDS = 5
@@ -133,9 +135,9 @@ def describe_resting(resources: Resources, scope: cancel.CancelScope) -> list[st
     held: dict[tuple[int, str], Qty] | None = None
     with suppress(KalshiError), resources.client.reading_within(cancel.WORDS_S):
         held = cancel.held(resources, {order.subaccount for order in shown if not order.outcome})
-    for order in shown:
+    for order, name in zip(shown, short_ids([order.order_id for order in shown]), strict=True):
         known = None if held is None else held.get((order.subaccount, order.ticker), Qty(0))
-        lines.append(f"  {describe_order(order, known)}")
+        lines.append(f"  {describe_order(order, known, name)}")
     if len(found) > MAX_SHOWN:
         lines.append(f"  and {len(found) - MAX_SHOWN} more")
     return lines
@@ -156,12 +158,23 @@ def left_here(resources: Resources) -> str:
     return "; ".join([*orders, *([f"a loop is running ({who})"] if who is not None else [])])
 
 
-def describe_order(order: Order, held: Qty | None = None) -> str:
-    """Return the terms of an order as typed, and the id by which the exchange's web site and API know it.
+def open_positions(resources: Resources) -> int:
+    """Return the number of open positions by the state file; 0 where it does not exist or cannot be read."""
+    with suppress(KalshiError):
+        store = resources.remembered(busy_ms=HALT_WAITS_MS)
+        if store is not None:
+            known = store.history.counted()
+            ledger = build_ledger((*known.fills, *known.settlements))
+            return sum(1 for position in ledger.positions.values() if position.qty)
+    return 0
+
+
+def describe_order(order: Order, held: Qty | None = None, name: str = "") -> str:
+    """Return the terms of an order as typed, and `name`, else the id by which the exchange's web site and API know it.
 
     Terms that were not typed here follow from the position `held`; where that is not known, they are those of YES.
     """
-    known = order.order_id or f"no exchange id, client order id {order.client_order_id}"
+    known = name or order.order_id or f"no exchange id, client order id {order.client_order_id}"
     return f"{order.ticker} {order.terms(held).text(order.remaining)} ({known})"
 
 
@@ -219,9 +232,11 @@ class KillRun:
         self._send_result: Callable[[str], None] = lambda _text: None
         self._told = self._on_file = ""
         self._until = self._started_s = 0.0
+        self._since = Ts(0)
 
     def __enter__(self) -> KillRun:
         self._started_s = self._resources.machine.monotonic()
+        self._since = Ts(self._resources.clock.now() - cancel.CLOCK_MS)
         if self._lock is not None:
             self.halted = self._halt(self._lock)
         self._send_result = self._stack.enter_context(telling(self._resources, does_halt=self._lock is not None))
@@ -275,7 +290,19 @@ class KillRun:
         self.outcome = msgspec.structs.replace(self.outcome, seconds=seconds)
         if not (self.outcome.is_answered or self.outcome.remaining_orders or self.outcome.in_doubt):
             self._on_file = left_here(self._resources)  # no list names the orders
+        if self.outcome.is_clean and not (self.outcome.canceled or self.outcome.over):
+            self._resources.note(self._why_none())
         self._tell_result()
+
+    def _why_none(self) -> str:
+        """Return why this run canceled nothing: a loop that saw the halt was first, or no order was resting."""
+        with suppress(KalshiError):
+            is_watched = self._lock is not None and holder(self._resources.state_dir / "trade.lock") is not None
+            store = self._resources.remembered() if is_watched else None
+            ended = store.orders(self._since) if store is not None else ()
+            if any(order.strategy and order.status is OrderStatus.CANCELED for order in ended):
+                return "No order was left to cancel: the running loop canceled its orders first"
+        return "No order was resting" if self._scope.is_everything else "No matching order was resting"
 
     def _cancel(self) -> kill_switch.KillSwitchResult:
         """Cancel and verify, until the deadline; after it, cancel once and verify nothing."""

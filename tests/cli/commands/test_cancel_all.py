@@ -100,6 +100,23 @@ def test_a_state_file_that_cannot_be_updated_changes_no_result(
     assert program("status", "--json").json["resting_orders"] == 1
 
 
+def test_it_says_how_many_positions_stay_open(exchange: Served) -> None:
+    assert buy().code == 0
+    assert "open; to close" not in program("cancel-all").err, "the order did not fill"
+    program("resume", "--reason", "test")
+    assert program("buy", TWO_SIDED, "2", "0.47", "--yes", "--json").json["filled"] == "2.00"
+    assert "1 position stays open; to close all positions: `kalshi flatten`" in program("cancel-all").err
+    assert "open; to close" not in program("cancel-all", "--json").err
+    assert "open; to close" not in program("cancel-all", "--ticker", "KXRAIN*").err, "flatten has no such scope"
+
+
+def test_it_says_that_no_order_was_resting(exchange: Served) -> None:
+    assert "No order was resting" in program("cancel-all").err
+    assert "No matching order was resting" in program("cancel-all", "--ticker", "KXRAIN*").err
+    exchange.submit(ME, TWO_SIDED, BID, "0.3900", "1")
+    assert "was resting" not in program("cancel-all").err
+
+
 def test_it_says_how_many_orders_are_not_ours(exchange: Served) -> None:
     assert buy().code == 0
     exchange.submit(ME, TWO_SIDED, BID, "0.3900", "1")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.served import KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, program
+from support.served import KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, eventually, program, start
 
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.store.records import NO_HALT
@@ -102,6 +102,35 @@ def test_the_question_names_an_order_of_no_that_was_typed_elsewhere(
     typed(monkeypatch, prod, "n\n")
     prod.exchange.handle = unread  # type: ignore[method-assign]
     assert f"  {TWO_SIDED} sell 2 YES at $0.59 (" in program("cancel-all", "--json").err
+
+
+def test_the_question_names_an_order_by_the_beginning_of_its_id(prod: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    order_id = prod.submit(ME, ONE_SIDED, BID, "0.1000", "1").order_id
+    typed(monkeypatch, prod, "n\n")
+    assert f"({order_id[:8]})" in program("cancel-all", "--ticker", ONE_SIDED).err
+
+
+def test_a_loop_that_was_first_is_named(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_DISPLAY__CONFIRM", "true")
+    monkeypatch.setattr("kalshi_cli.services.orders.cancel.CLOCK_MS", 600_000)  # a busy machine is slow to answer
+    words = ("trade", "--strategy", "market-maker", "--ticker", TWO_SIDED, "--interval", "0.2s")
+    loop = start(words, exchange.variables(), exchange.home)
+    keyboard = typed(monkeypatch, exchange, "y\n")
+
+    def are_gone() -> bool:
+        with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+            return not (exchange.resting() or store.live_orders())
+
+    readline = keyboard.readline
+    keyboard.readline = lambda size=-1: readline(size) if eventually(are_gone) else ""  # type: ignore[method-assign]
+    try:
+        eventually(lambda: exchange.resting() or loop.poll() is not None)
+        ended = program("cancel-all")
+    finally:
+        loop.terminate()
+        loop.communicate(timeout=60)
+    assert (ended.code, exchange.resting()) == (0, []), ended.err
+    assert "No order was left to cancel: the running loop canceled its orders first" in ended.err
 
 
 def test_a_yes_cancels_everything(prod: Served, monkeypatch: pytest.MonkeyPatch) -> None:
