@@ -294,7 +294,7 @@ PANELS = (
     ),
     Panel(
         "alerts", "Alerts",
-        (Column("time", 8), Column("state", 6), Column("severity", 8), Column("code", 18), Column("subject", 20),
+        (Column("time", 8), Column("state", 6), Column("severity", 8), Column("code", 18), Column("subject", 34),
          Column("text", 0)),
         _alerts, "No alerts in the last day", 6, has_texts=True,
     ),

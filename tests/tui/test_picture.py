@@ -245,6 +245,15 @@ def test_a_text_that_would_be_a_few_letters_is_left_out() -> None:
     assert "str" not in list_lines(ORDERS, rows, 58, None)[0].plain
 
 
+def test_an_alert_names_its_whole_market_where_the_row_has_room() -> None:
+    alert = RecentAlertRow(
+        time=NOW, tier="critical", code="POSITION_LIMIT", subject="KXHIGHNY-26NOV21-B53.5", state="firing",
+        text=TruncatableText("100 contracts are held"),
+    )  # fmt: skip
+    row = list_lines(ALERTS, ALERTS.rows(LiveEvent(alerts=(alert,))), 80, None)[1].plain
+    assert "POSITION_LIMIT KXHIGHNY-26NOV21-B53.5 100 contr" in row
+
+
 def test_the_selected_alert_has_its_whole_text_below_the_list() -> None:
     alert = RecentAlertRow(time=NOW, tier="warning", code="PRICE_ALERT", subject="T", text=TruncatableText("long " * 9))
     group = msgspec.structs.replace(alert, code="GROUP_TRIGGERED", subject="0123456789")
