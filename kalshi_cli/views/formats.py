@@ -217,7 +217,8 @@ LABELS = {
     "is_taker": "liquidity",
     "key": "group",
     "letters": "notices not delivered",
-    "losses": "trades lost",
+    "losses": "fills lost",
+    "losses_today": "closing orders lost today",
     "mark": "closing price",
     "no_book": "no order book",
     "pnl": "least P&L",
@@ -239,8 +240,9 @@ LABELS = {
     "undelivered": "notices to send",
     "unknown_orders": "unconfirmed orders",
     "uptime_s": "uptime (s)",
-    "win_rate": "trades won",
-    "wins": "trades won",
+    "win_rate": "fills won",
+    "wins": "fills won",
+    "wins_today": "closing orders won today",
 }
 """Headings on a terminal for fields whose name in JSON, which is stable, is not the word that people read."""
 

@@ -364,7 +364,7 @@ const reading = {
       cards(["Net", gain(found.net), tone(found.net)], ["Return", share(found.total_return)], ["Fees", money(found.fees)],
         ["Max drawdown", money(found.max_drawdown)], ["Highest exposure", money(found.highest_exposure)],
         ["Fills", String(found.fills)], ["Maker share", share(found.maker_share)], ["Fill rate", share(found.fill_rate)],
-        ["Positions won", share(found.position_win_rate)], ["Trades won", share(found.win_rate)]),
+        ["Positions won", share(found.position_win_rate)], ["Fills won", share(found.win_rate)]),
       element("h2", {}, "Profit and loss"), over("net", "Profit and loss"),
       element("h2", {}, "Drawdown"), over("drawdown", "Drawdown"),
       element("h2", {}, "Ratios"), table("Per observation, not annualized", [
