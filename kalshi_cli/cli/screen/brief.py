@@ -17,7 +17,7 @@ from kalshi_cli.views.order_text import effect_words
 from kalshi_cli.views.orders import BatchRow, ListedOrderRow, OrderRow, QueueRow
 from kalshi_cli.views.own_terms import HeldByMarket, order_terms, typed_terms
 from kalshi_cli.views.positions import AccountFillRow, PositionRow, fill_parts
-from kalshi_cli.views.row import Outcome, OutputRow, own_price
+from kalshi_cli.views.row import Outcome, OutputRow, names, own_price
 from kalshi_cli.views.why import WhyView
 
 MAX_TEXT_LENGTH = 200
@@ -125,26 +125,33 @@ def fill_lines(fills: Iterable[AccountFillRow]) -> list[FillLine]:
 
 
 class SettlementLine(OutputRow, frozen=True, kw_only=True):
-    """A settled market; `held` are the contracts that were paid, such as `20 NO`."""
+    """A settled market; `held` are the contracts that were paid, such as `20 NO`, and `gain` less `fee` is `net`.
+
+    `gain` is `revenue` less `cost`, and `sold_before`: it has all parts where there is no room for them.
+    """
 
     ticker: str
     result: str
     held: str
     net: SignedMoney | None
-    cost: Money | None
-    revenue: Money
+    gain: SignedMoney | None
     fee: Money
     sold_before: SignedMoney | None
+    cost: Money | None
+    revenue: Money
     time: Ts
 
-    vital = ("held", "net", "time")
+    vital = ("held", "net", "gain", "time")
+    headings = names(gain="before fees")
 
 
 def settlement_lines(rows: Iterable[SettlementRow]) -> Iterator[SettlementLine]:
     """Yield the lines of settlements."""
     for row in rows:
-        held = ((row.yes_count, "YES"), (row.no_count, "NO"))
-        yield SettlementLine.of(row, held=", ".join(f"{show_qty(qty)} {side}" for qty, side in held if qty) or MISSING)
+        counts = ((row.yes_count, "YES"), (row.no_count, "NO"))
+        held = ", ".join(f"{show_qty(qty)} {side}" for qty, side in counts if qty) or MISSING
+        gain = None if row.net is None else SignedMoney(Money(row.net + row.fee))
+        yield SettlementLine.of(row, held=held, gain=gain)
 
 
 class LotLine(OutputRow, frozen=True, kw_only=True):

@@ -11,13 +11,21 @@ import pytest
 
 from kalshi_cli.base.local_time import set_time_zone
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.cli.screen.brief import BatchListing, PlanLine, RefusedOrdersLine, batch_listings, why_screen
+from kalshi_cli.cli.screen.brief import (
+    BatchListing,
+    PlanLine,
+    RefusedOrdersLine,
+    SettlementLine,
+    batch_listings,
+    settlement_lines,
+    why_screen,
+)
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.screen.render import render_rows
-from kalshi_cli.views.cash import UpcomingRow
+from kalshi_cli.views.cash import SettlementRow, UpcomingRow
 from kalshi_cli.views.close import PlanRow
 from kalshi_cli.views.exports import FillExport
-from kalshi_cli.views.formats import MaxMoney, MinGain, ShortId, TruncatableText, columns, plain_headings
+from kalshi_cli.views.formats import MaxMoney, MinGain, ShortId, SignedMoney, TruncatableText, columns, plain_headings
 from kalshi_cli.views.market_data import IncentiveRow, MilestoneRow
 from kalshi_cli.views.markets import MarketRow
 from kalshi_cli.views.orders import BatchRow
@@ -127,6 +135,18 @@ def test_rows_that_no_table_of_this_width_can_hold_are_drawn_one_below_the_other
 
 def test_a_position_that_waits_for_its_settlement_has_its_time(capsys: Capture) -> None:
     assert {"in", "20m", "$4.00"} <= set(drawn(UpcomingRow, [UPCOMING], capsys, NOW)[0].split())
+
+
+def test_the_row_of_a_settlement_adds_up_although_contracts_were_sold_before(capsys: Capture) -> None:
+    paid = SettlementRow(
+        ticker=TICKER, event_ticker="E", result="yes", value=Price(10_000), yes_count=contracts(6),
+        yes_cost=dollars("2.7"), no_count=Qty(0), no_cost=dollars(0), revenue=dollars(6), fee=dollars("0.24"),
+        net=SignedMoney(dollars("3.02")), exchange_index=0, time=NOW, cost=dollars("2.7"),
+        sold_before=SignedMoney(dollars("-0.04")),
+    )  # fmt: skip
+    heading, row = drawn(SettlementLine, list(settlement_lines([paid])), capsys, NOW)[0].splitlines()[:2]
+    assert heading.split() == ["ticker", "result", "held", "net", "before", "fees", "fee", "time"]
+    assert row.split() == [TICKER, "yes", "6", "YES", "+$3.02", "+$3.26", "$0.24", "now"]
 
 
 LATER = Ts(NOW + 7_200_000)

@@ -472,7 +472,7 @@ WIDE |= {"key": 26, "strategy": 14, "found": 13, "close_time": 26, "expected_tim
         (PositionLine, "ticker quantity value unrealized average_price mark", "ticker quantity value unrealized"),
         (FillLine, "time ticker side price count", "time ticker side"),
         (SettlementRow, "ticker result net time", "ticker result net"),
-        (SettlementLine, "ticker result held net time", "ticker held net time"),
+        (SettlementLine, "ticker held net gain time", "ticker held net time"),
         (OrderStatusLine, "order_id ticker side status created", "order_id status created"),
         (UpcomingRow, "ticker side count close_time", "ticker side count"),
         (QuoteRow, "buy_yes buy_no status quote_id", "buy_yes buy_no status"),
