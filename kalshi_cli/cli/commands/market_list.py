@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from kalshi_cli.base.errors import KalshiError, NotFoundError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.screen.output import Format, info
 from kalshi_cli.cli.screen.prompts import progress
 from kalshi_cli.views.formats import format_time
 
 if TYPE_CHECKING:
+    from kalshi_cli.app.kalshi import Kalshi
     from kalshi_cli.services.markets.market_search import MarketSelection
 
 T = TypeVar("T")
@@ -20,8 +22,15 @@ OLD_MS = 86_400_000
 """A catalog older than a day misses new markets."""
 
 
-def none_found(search: str) -> str:
-    """Return the text of an empty list; after a search also how to find the market."""
+def none_found(kalshi: Kalshi, search: str, series: str) -> str:
+    """Return the text of an empty list; after a search also how to find the market. A missing `series` is named."""
+    if series:
+        try:
+            kalshi.markets.series_details(series)
+        except NotFoundError:
+            return f"No matching markets: no series {series}; `kalshi series` lists them"
+        except KalshiError:
+            pass  # the list is empty all the same
     ways = ". Check the spelling, or try one word; `kalshi series` lists the subjects" if search else ""
     return f"No matching markets{ways}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from typing import Annotated, Any
 
 import typer
@@ -78,8 +79,10 @@ def markets(
         now = kalshi.now
         print_catalog_age(found, search, now)
         kind = CachedMarketRow if offline else MarketRow
-        empty = none_found(search)
-        show_list(ctx, kind, found.items, limit=most, more=LIMIT_OR_ALL, is_live=True, empty=empty, now=now)
+        rows = iter(found.items)
+        first = list(islice(rows, 1))
+        empty = none_found(kalshi, search, "" if first or offline or flags_of(ctx).wants_data else series.upper())
+        show_list(ctx, kind, chain(first, rows), limit=most, more=LIMIT_OR_ALL, is_live=True, empty=empty, now=now)
 
 
 @app.command("orderbook")

@@ -329,3 +329,11 @@ def test_a_search_that_finds_nothing_says_how_to_go_on(exchange: Served) -> None
     assert "No matching markets. Check the spelling, or try one word; `kalshi series` lists" in searched.err
     filtered = program("markets", "--event", EVENT, "--min-volume", "1000000")
     assert filtered.err.rstrip().endswith("No matching markets")
+
+
+def test_an_empty_list_says_that_its_series_does_not_exist(exchange: Served) -> None:
+    missing = program("markets", "--series", "kxnope")
+    assert (missing.code, missing.err) == (0, "No matching markets: no series KXNOPE; `kalshi series` lists them\n")
+    closed = program("markets", "--series", "KXRAIN", "--status", "unopened")
+    assert (closed.code, closed.err) == (0, "No matching markets\n")
+    assert program("markets", "--series", "kxnope", "--json").err == ""
