@@ -37,7 +37,7 @@ class _EveryValue:
 
 
 def refuse_option_values(command: Any, ctx: Any, words: Sequence[str]) -> None:
-    """Raise UsageError if these words have an empty value, or give two values to an option that takes one.
+    """Raise UsageError for an empty value, two values of an option that takes one, and a limit of a whole list.
 
     The same value twice is harmless.
     """
@@ -64,6 +64,8 @@ def refuse_option_values(command: Any, ctx: Any, words: Sequence[str]) -> None:
             both = f"{option.opts[0]} and {option.secondary_opts[0]}"
             raise UsageError(f"{both} cannot be combined", hint="use one of them")
         refuse_values(option_name(option), values)
+    if {"limit", "everything"} <= given.keys():
+        raise UsageError("--limit and --all cannot be combined", hint="use one of them")
 
 
 def _refuse_empty(name: str, values: Sequence[Any]) -> None:

@@ -110,6 +110,8 @@ REFUSED = [
     ("markets --series KXBTCD,KXETHD", "--series takes one value, not 2: KXBTCD, KXETHD"),
     ("data export trades --out a.csv --series KXA --series KXB", "--series takes one value, not 2: KXA, KXB"),
     ("optimize spike tape --prune --no-prune", "--prune and --no-prune cannot be combined"),
+    ("markets --limit 5 --all", "--limit and --all cannot be combined"),
+    ("fills --all --limit=5", "--limit and --all cannot be combined"),
     ("config path --env sim --env demo", "--env takes one value, not 2: sim, demo"),
     ("--env sim config path --env demo", "--env takes one value, not 2: sim, demo"),
     ("config --env sim path --env demo", "--env takes one value, not 2: sim, demo"),
