@@ -316,8 +316,13 @@ def cell(text: str, width: int, *, is_number: bool = False) -> str:
 
 
 def market_name(text: str, width: int) -> str:
-    """Return the name of a market in at most this width: what follows the date tells it from its neighbors."""
+    """Return the name of a market in at most this width: what follows the date tells it from its neighbors.
+
+    Words after the name, as in the subject of an alert, are cut before the name is.
+    """
     plain = safe_text(text)
+    if len(plain.partition(" ")[0]) < width < len(plain):
+        return f"{plain[: width - 1]}…"
     tail = (width - 1) * 2 // 3
     return plain if len(plain) <= width or tail < 1 else f"{plain[: width - 1 - tail]}…{plain[-tail:]}"
 

@@ -252,6 +252,9 @@ def test_an_alert_names_its_whole_market_where_the_row_has_room() -> None:
     )  # fmt: skip
     row = list_lines(ALERTS, ALERTS.rows(LiveEvent(alerts=(alert,))), 80, None)[1].plain
     assert "POSITION_LIMIT KXHIGHNY-26NOV21-B53.5 100 contr" in row
+    long = msgspec.structs.replace(alert, subject="KXHIGHNY-26NOV21-B53.5 below $0.90 (alert 1)")
+    row = list_lines(ALERTS, ALERTS.rows(LiveEvent(alerts=(long,))), 80, None)[1].plain
+    assert "POSITION_LIMIT KXHIGHNY-26NOV21-B53.5 below… 100 con" in row
 
 
 def test_the_selected_alert_has_its_whole_text_below_the_list() -> None:
