@@ -298,7 +298,7 @@ class Programs:
             duration_s=duration_s,
             status_every_s=10_000,
         )
-        before = Session, loops_module.courier
+        before = loops_module.Session, loops_module.courier  # type: ignore[attr-defined]  # a loop may run in another
         loops_module.Session = partial(WatchedSession, stage, self._checker)  # type: ignore[attr-defined,assignment]
         loops_module.courier = _NoCourier  # type: ignore[assignment]
         try:
