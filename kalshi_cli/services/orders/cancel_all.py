@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from typing import Protocol
 
@@ -85,8 +85,9 @@ def cancel_everything(
     finally:
         resources.limiter.allow_other_writers()
     if ours is not None:
-        over, left = (tuple(cancel.with_typed(resources, each)) for each in (outcome.over, outcome.remaining_orders))
-        outcome = msgspec.structs.replace(outcome, over=over, remaining_orders=left)
+        fields = ("over", "remaining_orders", "in_doubt", "unexplained")
+        named = {field: _in_own_terms(resources, getattr(outcome, field)) for field in fields}
+        outcome = msgspec.structs.replace(outcome, **named)
     if outcome.over:
         names = ", ".join(map(describe_order, outcome.over[:MAX_IDS]))
         more = f" and {len(outcome.over) - MAX_IDS} more" if len(outcome.over) > MAX_IDS else ""
@@ -152,7 +153,7 @@ def left_here(resources: Resources) -> str:
         return f"the state file cannot show which orders are live: {unread.message}"
     if not live and who is None:
         return ""
-    names = ", ".join(map(describe_order, live[:MAX_IDS]))
+    names = ", ".join(map(describe_order, _in_own_terms(resources, live[:MAX_IDS])))
     more = f" and {len(live) - MAX_IDS} more" if len(live) > MAX_IDS else ""
     orders = [f"{pluralize(len(live), 'order')} of the state file may be live: {names}{more}"] if live else []
     return "; ".join([*orders, *([f"a loop is running ({who})"] if who is not None else [])])
@@ -160,13 +161,28 @@ def left_here(resources: Resources) -> str:
 
 def open_positions(resources: Resources) -> int:
     """Return the number of open positions by the state file; 0 where it does not exist or cannot be read."""
+    return sum(1 for qty in (_held_on_file(resources) or {}).values() if qty)
+
+
+def _held_on_file(resources: Resources) -> dict[tuple[int, str], Qty] | None:
+    """Return the positions of the state file by subaccount and market; None where it cannot be read."""
     with suppress(KalshiError):
         store = resources.remembered(busy_ms=HALT_WAITS_MS)
         if store is not None:
             known = store.history.counted()
             ledger = build_ledger((*known.fills, *known.settlements))
-            return sum(1 for position in ledger.positions.values() if position.qty)
-    return 0
+            return {key: position.qty for key, position in ledger.positions.items()}
+    return None
+
+
+def _in_own_terms(resources: Resources, orders: Sequence[Order]) -> tuple[Order, ...]:
+    """Return orders with the outcomes typed here, else those that follow from the positions of the state file."""
+    typed = cancel.with_typed(resources, orders)
+    held = _held_on_file(resources) if typed else None
+    if held is None:
+        return tuple(typed)
+    sides = [order.terms(held.get((order.subaccount, order.ticker), Qty(0))).side for order in typed]
+    return tuple(msgspec.structs.replace(order, outcome=side) for order, side in zip(typed, sides, strict=True))
 
 
 def describe_order(order: Order, held: Qty | None = None, name: str = "") -> str:

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 from support.served import KEY_ID, TWO_SIDED, Ended, Served, program, served, set_variables
+from support.values import make_order
 
 from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.units import cents
+from kalshi_cli.core.model.effects import OrderChanged
+from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite_store import Store
 
@@ -58,6 +62,14 @@ def test_a_live_order_of_no_is_named_as_typed(exchange: Served, home: Path) -> N
     words = ("--side", "no", "--action", "buy", "--count", "2", "--price", "0.41")
     assert program("order", "place", TWO_SIDED, *words, "--json").code == 0
     text = f"1 order of the state file may be live: {TWO_SIDED} buy 2 NO at $0.41 ("
+    is_in_doubt(without_its_key(exchange), text)
+
+
+def test_a_live_order_of_a_strategy_is_named_by_the_position(exchange: Served, home: Path) -> None:
+    order = make_order(order_id="o1", strategy="spike", ticker=TWO_SIDED, side=ASK, price=cents(30))
+    with Store.open(home / "state.db", account=KEY_ID, environment="sim") as store:
+        store.record(OrderChanged(order))
+    text = f"1 order of the state file may be live: {TWO_SIDED} buy 10 NO at $0.70 (o1)"
     is_in_doubt(without_its_key(exchange), text)
 
 
