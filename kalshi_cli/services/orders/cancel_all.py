@@ -58,8 +58,8 @@ def cancel_everything(
 
     The state file is read once; where it cannot be read, the cancels go on without it.
     """
-    if scope.is_everything:
-        resources.limiter.rank = Priority.KILL
+    limiter = resources.limiter
+    rank, limiter.rank = limiter.rank, Priority.KILL if scope.is_everything else limiter.rank
     groups: list[OrderGroup] = []
     ours: set[str] | None = None
     known: tuple[Order, ...] = ()
@@ -83,7 +83,8 @@ def cancel_everything(
     try:
         outcome = switch.run(within_s, groups if with_groups else None)
     finally:
-        resources.limiter.allow_other_writers()
+        limiter.rank = rank  # what follows, such as closing positions, holds up no other program
+        limiter.allow_other_writers()
     if ours is not None:
         fields = ("over", "remaining_orders", "in_doubt", "unexplained")
         named = {field: _in_own_terms(resources, getattr(outcome, field)) for field in fields}

@@ -406,7 +406,6 @@ class OrderService(OrderPlanningService):
                 if lock is not None:
                     stack.callback(lock.release)
                 with KillRun(resources, scope, lock, within_s) as kill:
-                    stack.callback(setattr, resources.limiter, "rank", resources.limiter.rank)
                     kill.run()
             return PlanOutcome(rows=(kill.view,), error=kill.error)
 

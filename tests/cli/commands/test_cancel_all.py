@@ -110,6 +110,15 @@ def test_it_says_how_many_positions_stay_open(exchange: Served) -> None:
     assert "open; to close" not in program("cancel-all", "--ticker", "KXRAIN*").err, "flatten has no such scope"
 
 
+def test_after_it_closed_positions_nothing_says_that_it_is_still_running(exchange: Served) -> None:
+    assert program("buy", TWO_SIDED, "2", "0.47", "--yes", "--json").json["filled"] == "2.00"
+    ended = program("cancel-all", "--flatten", "--yes")
+    assert (ended.code, "sold 2 of 2" in ended.err) == (0, True), ended.err
+    assert program("resume", "--reason", "test").code == 0
+    again = program("buy", TWO_SIDED, "2", "0.47", "--yes", "--json")
+    assert again.code == 0, again.err
+
+
 def test_it_says_that_no_order_was_resting(exchange: Served) -> None:
     assert "No order was resting" in program("cancel-all").err
     assert "No matching order was resting" in program("cancel-all", "--ticker", "KXRAIN*").err
