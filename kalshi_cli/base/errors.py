@@ -57,6 +57,8 @@ class KalshiError(Exception):
 
     exit_code = ExitCode.FAILED
     default_code = "failed"
+    runbook = ""
+    """The runbook of this error, where neither its class nor its code shows it."""
 
     def __init__(self, message: str, *, hint: str = "", code: str = "", more: Sequence[str] = ()) -> None:
         self.message = "\n  ".join(one_line(redact(line)) for line in (message, *more))

@@ -14,7 +14,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import CredentialsError, KalshiError, StateFileError, TerminationRequested
+from kalshi_cli.base.errors import (
+    CredentialsError,
+    KalshiError,
+    OutcomeUnknownError,
+    StateFileError,
+    TerminationRequested,
+)
 from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import TradingState
@@ -89,6 +95,8 @@ class AlertDispatcher:
                 is_refused = self._is_trading and isinstance(error, CredentialsError) and not error.is_clock
                 code = "CREDENTIALS" if is_refused else "LOOP_FAILED"
                 reason = error.message if isinstance(error, KalshiError) else f"{type(error).__name__}: {error}"
+                if isinstance(error, OutcomeUnknownError) and error.hint:  # a phone shows no stderr
+                    reason = f"{reason}: {error.hint}"
                 text, named = safe_text(redact(reason), 300), runbook_of_error(error)
                 text = f"{text}. See `kalshi runbook {named}`" if named and code == "LOOP_FAILED" else text
                 self._last = AlertRaised(self.clock.now(), "critical", code, subject, text)

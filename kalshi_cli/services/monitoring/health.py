@@ -93,12 +93,17 @@ def require_ready_to_trade(client: KalshiClient, home: Path, tell: Callable[[str
     Raises CredentialsError for a clock that would invalidate every signature, RefusedError for other critical results
     and UnreachableError if the exchange does not respond.
     """
-    looks: tuple[Check, ...] = (lambda: exchange(client), lambda: clock_skew(client), lambda: disk(home))
-    for look in looks:
+    looks: tuple[tuple[Check, type[KalshiError], str], ...] = (
+        (lambda: exchange(client), RefusedError, "exchange-paused"),
+        (lambda: clock_skew(client), CredentialsError, "clock-skew"),
+        (lambda: disk(home), RefusedError, "disk-full"),
+    )
+    for look, kind, runbook in looks:
         verdict, detail, hint = look()
         if verdict is Verdict.CRITICAL:
-            kind = CredentialsError if look is looks[1] else RefusedError
-            raise kind(f"Not ready to trade: {detail}", hint=hint, code="UNFIT")
+            unfit = kind(f"Not ready to trade: {detail}", hint=hint, code="UNFIT")
+            unfit.runbook = runbook
+            raise unfit
         if verdict is not Verdict.OK:
             tell(f"Warning: {detail}; {hint}")
 

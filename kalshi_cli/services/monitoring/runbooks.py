@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from kalshi_cli.base.errors import CredentialsError, KalshiError, StateFileError, UsageError
+from kalshi_cli.base.errors import CredentialsError, KalshiError, OutcomeUnknownError, StateFileError, UsageError
 from kalshi_cli.core.monitoring.runbook_index import REMEDIES
 
 PACKAGE = Path(__file__).parents[2]
@@ -62,7 +62,14 @@ def runbook(name: str) -> Runbook:
 
 
 def runbook_of_error(error: BaseException) -> str:
-    """Return the runbook of the error that ended a command; "" if it has none."""
+    """Return the runbook of the error that ended a command; "" if it has none.
+
+    Where orders may be live because the key or the clock was rejected, it is that of the rejection: nothing else works.
+    """
+    if isinstance(error, OutcomeUnknownError) and isinstance(error.__cause__, CredentialsError):
+        error = error.__cause__
+    if isinstance(error, KalshiError) and error.runbook:
+        return error.runbook
     if isinstance(error, CredentialsError) and error.is_clock:
         return "clock-skew"
     if isinstance(error, StateFileError) and error.code == "state_full":

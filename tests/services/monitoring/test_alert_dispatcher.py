@@ -24,6 +24,7 @@ from kalshi_cli.net.delivery import DeliveryResult
 from kalshi_cli.services.monitoring.alert_dispatcher import FLATTEN_AGAIN_S, AlertDispatcher
 from kalshi_cli.services.monitoring.alerting import Alerting
 from kalshi_cli.services.trading.halts import resume
+from kalshi_cli.services.trading.stop_signals import orders_left_live
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import ALERT_REASON_PREFIX
 from kalshi_cli.store.sqlite_store import Store
@@ -133,6 +134,21 @@ def test_the_alert_about_the_end_of_the_loop_names_the_runbook_of_its_cause(
     ((_, notice),) = beside.receiver.taken
     assert (notice.code, notice.runbook, notice.command) == ("LOOP_FAILED", name, "kalshi status")
     assert notice.text.startswith(error.message)
+
+
+@pytest.mark.parametrize(("code", "name"), [("credentials", "credentials-refused"), ("CLOCK", "clock-skew")])
+def test_orders_left_live_by_a_rejected_key_lead_to_the_web_site_and_to_the_key(
+    beside: Beside, code: str, name: str
+) -> None:
+    with suppress(KalshiError), beside.courier().running("spike"):
+        cause = CredentialsError("the cancel was rejected", code=code)
+        raise orders_left_live(4, cause) from cause
+    ((_, notice),) = beside.receiver.taken
+    assert (notice.code, notice.runbook) == ("LOOP_FAILED", name)
+    assert notice.text.startswith(
+        "Orders of this run may still be live: 4; the run ended by: the cancel was rejected: "
+    )
+    assert "cancel on the web site" in notice.text
 
 
 def test_a_key_that_is_refused_while_the_loop_runs_stops_trading(beside: Beside) -> None:

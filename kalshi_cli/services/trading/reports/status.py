@@ -20,6 +20,7 @@ from kalshi_cli.core.monitoring.incidents import PAUSES
 from kalshi_cli.core.monitoring.runbook_index import DEFAULT_RUNBOOK, REMEDIES, runbook_for
 from kalshi_cli.core.monitoring.source_watch import Source
 from kalshi_cli.core.state.trading_day import day_of
+from kalshi_cli.services.monitoring.runbooks import EXIT_CODES
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.trading.halts import describe
 from kalshi_cli.store.alert_tables import FLATTEN
@@ -187,7 +188,8 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     has_other = status.halt.state is not TradingState.ACTIVE and bool(first_steps(status.halt))
     is_lost = status.ended_in_order is False and status.is_at_exchange and not has_other
     if status.stalled_since is not None or is_lost:
-        yield "What to do: kalshi runbook heartbeat-lost"
+        code = status.cycle.exit_code if is_lost and status.cycle is not None else None
+        yield f"What to do: kalshi runbook {EXIT_CODES.get(str(code), 'heartbeat-lost')}"
     yield from _exchange_notes(status, now)
     yield from _strategy_notes(status)
     yield from (f"External source is stale: {source}" for source in status.stale_sources)

@@ -108,6 +108,15 @@ def test_the_next_step_fits_what_a_killed_loop_left(sim: Simulation, expires_s: 
     assert said(sim).count("kalshi runbook") == 1, "a halt has one of its own"
 
 
+def test_a_run_that_left_orders_live_leads_to_the_runbook_of_its_exit_code(sim: Simulation) -> None:
+    beat(sim)
+    on_file(sim, "a", 90)
+    cycle = sim.store.last_cycle()
+    assert cycle is not None
+    sim.store.beat(msgspec.structs.replace(cycle, stopped_by="the key was rejected", exit_code=7))
+    assert said(sim).splitlines()[-1] == "What to do: kalshi runbook unknown-order"
+
+
 # -- what a killed loop leaves behind ---------------------------------------------------------------------------------
 
 
