@@ -360,12 +360,13 @@ class RunModes:
         *,
         has_account: bool = False,
     ) -> Stream | None:
-        """Start the stream; return None without a key to sign its handshake: then order books are polled.
+        """Start the stream; return None without a key to sign its handshake, or its address: then books are polled.
 
         Only a loop that trades on the account (`has_account`) subscribes to the account's own channels.
         """
         if resources.signer is None or not resources.ws_url:
-            resources.note("No API key: order books are polled, which is slower than the stream")
+            lacking = "API key" if resources.signer is None else "stream address (KALSHI_WS_URL, or exchange.ws_url)"
+            resources.note(f"No {lacking}: order books are polled, which is slower than the stream")
             return None
         from kalshi_cli.exchange.stream.reader import Stream
         from kalshi_cli.exchange.stream.sequencing import CHANNELS, MARKET_CHANNELS

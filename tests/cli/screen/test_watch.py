@@ -84,10 +84,10 @@ def piped(one: Served) -> Iterator[Callable[..., Piped]]:
     """Starts a command; none survives its test."""
     begun: list[Piped] = []
 
-    def begin(*words: str, without_key: bool = False, ws_url: str = "") -> Piped:
+    def begin(*words: str, without: tuple[str, ...] = (), ws_url: str = "") -> Piped:
         variables = one.variables(ws_url=ws_url)
-        if without_key:
-            del variables["KALSHI_API_KEY_ID"], variables["KALSHI_PRIVATE_KEY_PATH"]
+        for name in without:
+            del variables[name]
         begun.append(Piped(one, variables, words))
         return begun[-1]
 
@@ -138,10 +138,20 @@ def test_a_cut_stream_is_told_and_what_was_missed_is_read(one: Served, piped: Ca
     assert (tape.rows("gap")[0]["ticker"], tape.stop()) == (None, 130)
 
 
-def test_without_a_key_prices_are_polled_and_that_is_said(one: Served, piped: Callable[..., Piped]) -> None:
-    tape = piped("watch", ONE_SIDED, without_key=True)
+@pytest.mark.parametrize(
+    ("without", "lacking"),
+    [
+        (("KALSHI_API_KEY_ID", "KALSHI_PRIVATE_KEY_PATH"), "No API key:"),
+        (("KALSHI_WS_URL",), "No stream address (KALSHI_WS_URL, or exchange.ws_url):"),
+    ],
+    ids=["key", "address"],
+)
+def test_without_a_key_or_an_address_prices_are_polled_and_that_is_said(
+    one: Served, piped: Callable[..., Piped], without: tuple[str, ...], lacking: str
+) -> None:
+    tape = piped("watch", ONE_SIDED, without=without)
     eventually(lambda: tape.rows("quote"))
-    assert "No API key" in said(tape.process)
+    assert f"{lacking} order books are polled" in said(tape.process)
     assert tape.rows()[0]["is_live"] is False
     assert "reading every 2 s" in tape.rows()[0]["reason"]
     one.submit(ME, ONE_SIDED, ASK, "0.1200", "1")
