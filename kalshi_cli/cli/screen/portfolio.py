@@ -49,7 +49,7 @@ def portfolio_lines(view: PortfolioView, title: str, now: Ts | None, width: int,
         *position_lines(view.positions, width),
     ]
     others = [use for use in view.limits if use.limit_code not in OF_ACCOUNT]
-    lines += order_lines(view, height - len(lines) - (LEAST_LIMITS + 3 if others else 2))
+    lines += order_lines(view, width, height - len(lines) - (LEAST_LIMITS + 3 if others else 2))
     if others:
         lines.append(Text())
         lines += limit_lines(others, max(LEAST_LIMITS, height - len(lines) - 2))
@@ -192,20 +192,24 @@ def _color(name: str, row: HoldingRow) -> str:
 # -- orders and limits --------------------------------------------------------------------------------------------
 
 
-def order_lines(view: PortfolioView, height: int) -> list[Text]:
+def order_lines(view: PortfolioView, width: int, height: int) -> list[Text]:
     """Return the resting orders with what each closes or opens, below an empty line, in at most `height` lines.
 
-    The last line counts the rest. None where there is no room for an order.
+    Where a ticker and its price do not fit beside each other, the price is below. The last line counts the rest. None
+    where there is no room for an order.
     """
-    room = len(view.orders) if len(view.orders) + 2 <= height else height - 3
-    if not view.orders or room < 1:
+    held = held_by_market(view.positions)
+    terms = [order_terms(each, held).text(each.remaining) for each in view.orders]
+    pairs = zip(view.orders, terms, strict=True)
+    cells = [(safe_text(each.ticker), text, effect_words(each) or "") for each, text in pairs]
+    ticker, order = (max((len(row[column]) for row in cells), default=0) for column in (0, 1))
+    is_wide = GAP + ticker + GAP + order <= width
+    between, each_takes = (f"{'':{GAP}}", 1) if is_wide else (f"\n{'':{2 * GAP}}", 2)
+    room = len(cells) if len(cells) * each_takes + 2 <= height else (height - 3) // each_takes
+    if not cells or room < 1:
         return []
-    held, shown = held_by_market(view.positions), view.orders[:room]
-    terms = (order_terms(each, held).text(each.remaining) for each in shown)
-    cells = [(safe_text(each.ticker), text, effect_words(each) or "") for each, text in zip(shown, terms, strict=True)]
-    ticker, order = (max(len(row[column]) for row in cells) for column in (0, 1))
-    lines = [Text(), Text("resting orders", style="bold")]
-    lines += [Text(f"  {name:<{ticker}}  {text:<{order}}  {effect}") for name, text, effect in cells]
+    rows = [f"  {name:<{ticker}}{between}{text:<{order}}  {effect}" for name, text, effect in cells[:room]]
+    lines = [Text(), Text("resting orders", style="bold"), *(Text(line) for row in rows for line in row.split("\n"))]
     if rest := len(view.orders) - room:
         lines.append(Text(f"  and {rest} more: `kalshi order list`", style="dim"))
     return lines

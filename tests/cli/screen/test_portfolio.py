@@ -121,6 +121,21 @@ def test_resting_orders_say_what_they_close_or_open_where_there_is_room() -> Non
     assert listed == 0, "five positions leave no room"
 
 
+def test_the_price_of_a_resting_order_is_whole_on_a_phone() -> None:
+    ticker = "KXHIGHNY-26NOV21-B53.5-AND-MORE"
+    orders = [make_order(ticker=ticker, side=BID, price=cents(12), qty=contracts(10))] * 9
+    rows = tuple(LiveOrderRow.of(order_row(each), strategy="", closing=Qty(0)) for each in orders)
+    view = replace(portfolio(0), orders=rows)
+    lines = [line.rstrip() for line in shown(view, width=48, height=60)]
+    at = lines.index("resting orders")
+    assert lines[at + 1 : at + 3] == [f"  {ticker}", "    buy 10 YES at $0.12  opens 10 YES"]
+    for height in range(20, 40):
+        lines = shown(view, width=48, height=height)
+        assert len(lines) <= height
+        listed = sum("opens 10 YES" in line for line in lines)
+        assert listed in (0, 9) or f"  and {9 - listed} more: `kalshi order list`" in lines
+
+
 def test_the_limits_that_have_no_room_are_counted() -> None:
     limits = [usage("POSITION_LIMIT", share) for share in (1.0, 0.5, 0.123, 0.1)]
     assert [line.plain for line in limit_lines(limits, 4)] == [
