@@ -35,6 +35,7 @@ from kalshi_cli.services.orders.cancel import failure as cancel_failure
 from kalshi_cli.services.orders.order_effect import best_for, sale_phrase
 from kalshi_cli.services.orders.place import OrderEntry, OrderProposal
 from kalshi_cli.services.resources import Resources
+from kalshi_cli.services.trading.refusals import SEVERAL_BLOCKED
 from kalshi_cli.services.trading.stop_signals import in_flight
 from kalshi_cli.views.row import own_price
 
@@ -267,11 +268,18 @@ class PositionCloser:
         return found
 
     def warnings(self, plans: Sequence[ClosePlan]) -> tuple[str, ...]:
-        """Return a line for each position whose first order would be refused now, with the remedy. Sends nothing."""
-        return tuple(
-            f"{ticker}: a close would be refused now. {error.message}; {error.hint}"
-            for ticker, error in self.refusals(plans).items()
-        )
+        """Return a line for each position whose first order would be refused now, with the remedy. Sends nothing.
+
+        Several that own orders block, as those of a loop do, have their remedy once, in the last line.
+        """
+        found = self.refusals(plans)
+        is_shared = sum(error.code == "NOT_CLOSING" for error in found.values()) > 1
+        lines = [
+            f"{ticker}: a close would be refused now. {error.message}"
+            + ("" if is_shared and error.code == "NOT_CLOSING" else f"; {error.hint}")
+            for ticker, error in found.items()
+        ]
+        return (*lines, *([f"NOT_CLOSING: {SEVERAL_BLOCKED}"] if is_shared else []))
 
     def cancel(self, resources: Resources, orders: Sequence[Order]) -> None:
         """Cancel orders before a close; raise where not all of them were canceled."""

@@ -404,9 +404,14 @@ def test_several_positions_that_own_orders_block_have_one_hint(sim: Simulation) 
         sim.market(40, 44, ticker=ticker)
         sim.quote(ASK, 60, 1, who="alice", ticker=ticker)
     closer = desk(sim)
+    *refused, remedy = closer.warnings(closer.plans())
+    assert [line.partition(":")[0] for line in refused] == [TICKER, OTHER]
+    assert all(line.endswith("(NOT_CLOSING)") for line in refused)
+    assert remedy.startswith("NOT_CLOSING: ")
     error = failure(closer.close(closer.plans()))
     assert isinstance(error, RefusedError)
     assert error.code == "NOT_CLOSING"
+    assert remedy.endswith(error.hint)
     assert error.hint == (
         "your open orders close them too; `kalshi pause` makes a running loop cancel its orders, "
         "`kalshi cancel-all --no-halt` cancels all; then close again"
