@@ -140,6 +140,8 @@ class WindDown:
             if not is_over:
                 self.clock.sleep(0.2)
                 heard = Tick(self.clock.now())
+        if live and isinstance(cause, Exception) and not own_live(self.engine):  # an error shows no summary
+            self.note("None of them is live")
 
     def _withdraw(self, until: float, *heard: Message) -> None:
         """Send the cancels whatever else fails: the next start finds again what could not be saved."""

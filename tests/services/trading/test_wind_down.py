@@ -45,8 +45,10 @@ def status(sim: Simulation) -> RunStatus:
     return read_status(sim.path.parent, sim.store, "sim", "2026-05-28", sim.clock.now())
 
 
-def ended_by(sim: Simulation, error: BaseException, before: Callable[[], None]) -> BaseException:
-    """What a run raises that has an order resting when this ends it."""
+def ended_by(
+    sim: Simulation, error: BaseException, before: Callable[[], None], noted: list[str] | None = None
+) -> BaseException:
+    """What a run raises that has an order resting when this ends it; its notices go to `noted`."""
     run = TradingSession(sim, stop_budget_s=1.0)
 
     def feed() -> Iterator[Message]:
@@ -57,13 +59,16 @@ def ended_by(sim: Simulation, error: BaseException, before: Callable[[], None]) 
 
     with pytest.raises(BaseException) as caught:  # noqa: PT011 - its kind is what is asked for
         run.over(feed())
+    if noted is not None:
+        noted += run.noted
     return caught.value
 
 
 @pytest.mark.parametrize("cause", CAUSES)
 def test_whatever_ends_a_run_exit_7_comes_first_where_an_order_may_be_live(sim: Simulation, cause: str) -> None:
-    error, _ = CAUSES[cause]
-    raised = ended_by(sim, error, lambda: sim.exchange.pause("exchange", sim.clock.now()))
+    (error, _), noted = CAUSES[cause], list[str]()
+    raised = ended_by(sim, error, lambda: sim.exchange.pause("exchange", sim.clock.now()), noted)
+    assert "None of them is live" not in noted
     assert isinstance(raised, OutcomeUnknownError)
     assert raised.message == f"Orders of this run may still be live: 1; the run ended by: {error}"
     assert "web site" in raised.hint
@@ -93,9 +98,11 @@ def test_a_run_that_a_wrong_clock_ended_says_first_to_set_it_and_once(sim: Simul
 
 @pytest.mark.parametrize("cause", CAUSES)
 def test_whatever_ends_a_run_it_is_told_by_its_own_code_where_all_is_canceled(sim: Simulation, cause: str) -> None:
-    error, code = CAUSES[cause]
-    assert ended_by(sim, error, lambda: None) is error
+    (error, code), noted = CAUSES[cause], list[str]()
+    assert ended_by(sim, error, lambda: None, noted) is error
     assert sim.exchange.resting("alice") == []
+    at = noted.index("Stopping: canceling 1 own order, for up to 1 s")
+    assert noted[at + 1] == "None of them is live"
     found = status(sim)
     assert (found.ended_in_order, found.stopped_by, found.exit_code) == (True, str(error), code)
 
