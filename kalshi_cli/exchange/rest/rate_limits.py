@@ -220,8 +220,11 @@ class RateLimiter:
             if wait <= _A_MICROSECOND:
                 return
             if self._clock.monotonic() + wait > until:
+                why = f"it would wait {wait:.1f} s for the rate limit"
+                if wait == math.inf:
+                    why = f"it costs {cost:g} tokens, more than the rate limit ever has"
                 raise RateLimitedError(
-                    f"{method} {path} was not sent: it would wait {wait:.1f} s for the rate limit",
+                    f"{method} {path} was not sent: {why}",
                     hint="send fewer requests, or request a higher API tier; `kalshi limits` shows the limits",
                 )
             self._clock.sleep(wait)

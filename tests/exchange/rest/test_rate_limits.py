@@ -136,7 +136,7 @@ def test_a_wait_past_the_deadline_is_refused_at_once_and_takes_nothing():
 
 def test_what_can_never_fit_is_refused():
     limiter = RateLimiter(ManualClock(NOW), ApiLimits("t", TokenBucketLimits(5, 5), TokenBucketLimits(5, 5)))
-    with pytest.raises(RateLimitedError):
+    with pytest.raises(RateLimitedError, match="tokens, more than the rate limit ever has"):
         limiter.acquire(*READ, within_s=1e9)
 
 
