@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from kalshi_cli.base.units import Ts, format_ts
+from kalshi_cli.base.units import Ts, format_ts, pluralize
+from kalshi_cli.core.account.pnl import build_ledger
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, critical, report, warning
 from kalshi_cli.core.monitoring.feed_check import account_unreadable_breach
@@ -82,11 +83,20 @@ def _stopped(readings: CheckData, loop: LoopRecord, name: str) -> tuple[str, lis
         code = f"exit code {cycle.exit_code}" if cycle.exit_code is not None else ""
         why = ": ".join(filter(None, (code, cycle.stopped_by)))
         what = f"stopped at {format_ts(cycle.completed)}" + (f" ({why})" if why else "")
+    if cycle is not None and (held := _open_positions(loop)):
+        what += f"; {pluralize(held, 'open position')}"
     lost = critical("HEARTBEAT_LOST", name, what, "a running loop")
     is_in_order = cycle is None or cycle.ended_in_order
     if is_in_order and readings.is_stop_allowed:
         return f"no trading loop is running: {name} {what}", [replace(lost, severity="note")]
     return f"{name} {what}", [lost]
+
+
+def _open_positions(loop: LoopRecord) -> int:
+    """Return the number of open positions by the state file of a loop: nothing manages them."""
+    known = loop.store.history.counted() if loop.store is not None else None
+    ledger = build_ledger((*known.fills, *known.settlements) if known is not None else ())
+    return sum(1 for position in ledger.positions.values() if position.qty)
 
 
 def _halt(loop: LoopRecord, name: str) -> list[Breach]:

@@ -568,6 +568,15 @@ def test_a_loop_that_was_killed_is_critical_whatever_is_allowed(proxy: FaultProx
     assert (ended.code, codes(ended)) == (2, {("critical", "HEARTBEAT_LOST")})
 
 
+def test_a_lost_loop_says_how_many_positions_nothing_manages(proxy: FaultProxy, store: Store) -> None:
+    store.beat(_cycle())
+    assert "open position" not in check("heartbeat").json["summary"]
+    store.record(FillBooked(_fill("t1", TWO_SIDED, 90)))
+    value = check("heartbeat").json["breaches"][0]["value"]
+    assert value.startswith("was killed, or could not write the state file; last cycle at ")
+    assert value.endswith("; 1 open position")
+
+
 def test_a_loop_that_ended_with_orders_that_may_be_live_is_critical_whatever_is_allowed(
     proxy: FaultProxy, store: Store
 ) -> None:
