@@ -33,6 +33,9 @@ _NAMED = re.compile(r"`kalshi runbook ([a-z-]+)`$")
 
 DEFAULT_RUNBOOK = Remedy("halted", "kalshi status")
 
+EXIT_CODES = {"5": "credentials-refused", "7": "unknown-order", "8": "state-file", "9": "halted"}
+"""The runbook of each exit code that has one."""
+
 _CODES: tuple[tuple[Remedy, str], ...] = (
     (Remedy("", "kalshi fills", "trade_executed"), "TAKE_PROFIT TRADE_EXECUTED"),
     (Remedy("", "kalshi pnl", "big_win"), "BIG_WIN"),

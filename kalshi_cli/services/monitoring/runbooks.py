@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from kalshi_cli.base.errors import CredentialsError, KalshiError, OutcomeUnknownError, StateFileError, UsageError
-from kalshi_cli.core.monitoring.runbook_index import REMEDIES
+from kalshi_cli.core.monitoring.runbook_index import EXIT_CODES, REMEDIES
 
 PACKAGE = Path(__file__).parents[2]
 FOLDERS = (PACKAGE / "runbooks", PACKAGE.parent / "runbooks")
@@ -26,9 +26,6 @@ class Runbook(msgspec.Struct, frozen=True):
         """Return the first line of the text."""
         return self.text.partition("\n")[0].lstrip("# ")
 
-
-EXIT_CODES = {"5": "credentials-refused", "7": "unknown-order", "8": "state-file", "9": "halted"}
-"""The runbook of each exit code that has one."""
 
 NO_ACTION = "no-action"
 """The runbook of codes that only inform."""

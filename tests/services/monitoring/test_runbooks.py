@@ -23,8 +23,8 @@ from support.sources import parsed
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.main import PLUGINS, main
-from kalshi_cli.core.monitoring.runbook_index import DEFAULT_RUNBOOK, REMEDIES
-from kalshi_cli.services.monitoring.runbooks import EXIT_CODES, runbook, runbooks
+from kalshi_cli.core.monitoring.runbook_index import DEFAULT_RUNBOOK, EXIT_CODES, REMEDIES
+from kalshi_cli.services.monitoring.runbooks import runbook, runbooks
 from kalshi_cli.services.trading.service import HALT_CODE
 
 HERE = ROOT

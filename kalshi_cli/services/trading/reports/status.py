@@ -17,10 +17,9 @@ from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.error_check import disabled_strategies
 from kalshi_cli.core.monitoring.incidents import PAUSES
-from kalshi_cli.core.monitoring.runbook_index import DEFAULT_RUNBOOK, REMEDIES, runbook_for
+from kalshi_cli.core.monitoring.runbook_index import DEFAULT_RUNBOOK, EXIT_CODES, REMEDIES, runbook_for
 from kalshi_cli.core.monitoring.source_watch import Source
 from kalshi_cli.core.state.trading_day import day_of
-from kalshi_cli.services.monitoring.runbooks import EXIT_CODES
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.trading.halts import describe
 from kalshi_cli.store.alert_tables import FLATTEN
