@@ -72,14 +72,22 @@ def market(ticker: str = TICKER, **changes: Any) -> Market:
 class StrategyHarness:
     """A harness that plays messages to strategies. `at` is in seconds since the start.
 
-    `effects` lists everything that the engine requested so far.
+    `effects` lists everything that the engine requested so far. With `are_own_in_books` the books that you play have
+    own orders, as in live trading; otherwise they have none, as in a backtest.
     """
 
-    def __init__(self, *strategies: Strategy, limits: RiskLimits = NO_LIMITS, latency_ms: int = 0) -> None:
+    def __init__(
+        self,
+        *strategies: Strategy,
+        limits: RiskLimits = NO_LIMITS,
+        latency_ms: int = 0,
+        are_own_in_books: bool = False,
+    ) -> None:
         ids = count(1)
         self.at = 0.0
         self.effects: list[Effect] = []
-        state = EngineState(markets=[market()], references={"KXA": "BRTI"}, are_own_in_books=False, now=T0)
+        references = {"KXA": "BRTI"}
+        state = EngineState(markets=[market()], references=references, are_own_in_books=are_own_in_books, now=T0)
         self.engine = TradingEngine(state, limits, strategies, new_id=lambda: f"c{next(ids)}", order_expiry_s=None)
         self.venue = PaperVenue(
             cash=dollars(10_000),

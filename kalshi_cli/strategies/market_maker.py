@@ -11,7 +11,7 @@ import msgspec
 
 from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts, cents, contracts, show_price, show_qty
 from kalshi_cli.core.market.fees import estimate
-from kalshi_cli.core.market.order_book import OrderBook, PriceLevel
+from kalshi_cli.core.market.order_book import PriceLevel
 from kalshi_cli.core.model.inputs import FairInput, Input
 from kalshi_cli.core.model.intents import Amend, Cancel, Intent, Place
 from kalshi_cli.core.model.markets import FeeSchedule, Market
@@ -171,7 +171,8 @@ class MarketMaker(Strategy):
             return
         track = self._tracks.setdefault(ticker, MarketMakerState())
         track.leaving &= {order.client_order_id for order in orders}
-        bid, ask = _others(view.book(ticker), orders)
+        book = view.external_book(ticker)
+        bid, ask = book.bid, book.ask
         self._remember(view.now, track, bid, ask)
         known = view.fair(ticker) if self.params.source else None  # another strategy's model does not apply
         fair = known
@@ -379,25 +380,3 @@ def _fee(schedule: FeeSchedule, price: int) -> int:
     """Return the maker fee of one contract, rounded up to a price."""
     at = Price(max(1, min(ONE_DOLLAR - 1, price)))
     return -(-estimate(schedule, at, ONE_CONTRACT, is_taker=False) // ONE_CONTRACT)
-
-
-def _others(book: OrderBook, orders: list[Order]) -> tuple[PriceLevel | None, PriceLevel | None]:
-    """Return the best bid and ask without our own orders.
-
-    On paper, or after a recent change, the book may not contain our orders; the external quantity at that price then
-    counts a little less, never more.
-    """
-    if not book.is_usable:
-        return None, None
-    own: dict[tuple[Side, Price], int] = {}
-    for order in orders:
-        own[order.side, order.price] = own.get((order.side, order.price), 0) + order.remaining
-    found: list[PriceLevel | None] = []
-    for side, best in ((BID, book.bid), (ASK, book.ask)):
-        ours = own.get((side, best.price), 0) if best is not None else 0
-        if best is not None and ours == best.qty:
-            best = next((PriceLevel(*level) for level in book.levels(side, 2)[1:]), None)
-        elif best is not None and ours < best.qty:
-            best = PriceLevel(best.price, Qty(best.qty - ours))
-        found.append(best)
-    return found[0], found[1]

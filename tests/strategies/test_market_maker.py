@@ -28,8 +28,10 @@ def maker(**given: Any) -> MarketMaker:
     return strategy
 
 
-def tape(limits: RiskLimits = NO_LIMITS, latency_ms: int = 0, **given: Any) -> StrategyHarness:
-    return StrategyHarness(maker(**given), limits=limits, latency_ms=latency_ms)
+def tape(
+    limits: RiskLimits = NO_LIMITS, latency_ms: int = 0, *, are_own_in_books: bool = False, **given: Any
+) -> StrategyHarness:
+    return StrategyHarness(maker(**given), limits=limits, latency_ms=latency_ms, are_own_in_books=are_own_in_books)
 
 
 def denied(played: StrategyHarness) -> list[str]:
@@ -125,7 +127,7 @@ def test_a_clock_that_goes_back_moves_no_price() -> None:
 
 
 def test_its_own_orders_are_no_part_of_what_the_market_is_worth() -> None:
-    played, beside = quoting(smooth_s="0.01"), quoting(smooth_s="0.01")
+    played, beside = quoting(smooth_s="0.01", are_own_in_books=True), quoting(smooth_s="0.01")
     theirs = [(cents(39), contracts(100))], [(cents(45), contracts(300))]
     ours = [(cents(40), contracts(5))], [(cents(44), contracts(5))]
     shared = [(cents(39), contracts(100))], [(cents(44), contracts(7)), *theirs[1]]
@@ -135,12 +137,12 @@ def test_its_own_orders_are_no_part_of_what_the_market_is_worth() -> None:
         seen = amends(played.play(BookSnapshot(played.now, TICKER, *map(tuple, book))))
         alone = amends(beside.play(BookSnapshot(beside.now, TICKER, *map(tuple, theirs))))
         assert seen == alone or book is shared
-        played, beside = quoting(smooth_s="0.01"), quoting(smooth_s="0.01")
+        played, beside = quoting(smooth_s="0.01", are_own_in_books=True), quoting(smooth_s="0.01")
     assert alone == [(BID, 3_800, 500)], "companion: it matters what the others show"
 
 
 def test_of_a_level_that_it_shares_it_counts_what_is_others() -> None:
-    played = tape(size="50", max_inventory="50", smooth_s="0.01", requote="0.1c")
+    played = tape(size="50", max_inventory="50", smooth_s="0.01", requote="0.1c", are_own_in_books=True)
     played.book(39, 45)
     played.tick(0.1)
     moved = [e.wanted.fair for e in levels(played, (39, 100), (44, 100)) if isinstance(e, AmendOrder)]

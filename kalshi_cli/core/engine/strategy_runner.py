@@ -14,7 +14,6 @@ from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.effects import AlertRaised, Effect
 from kalshi_cli.core.model.intents import Intent
 from kalshi_cli.core.model.messages import FairValue, NewsSignal, PublicTrade, SpotPrice
-from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
@@ -110,9 +109,7 @@ class _Running:
         self.seen: dict[str, object] = {}
 
     def top(self, book: OrderBook) -> object:
-        """Return the watched part of a book: its best prices, also with their sizes; None where every change counts."""
-        if self.watches == "depth":
-            return None
+        """Return the watched part of a book: its best prices, also with their sizes."""
         return (book.best_bid, book.best_ask) if self.watches == "price" else book.top
 
 
@@ -205,25 +202,18 @@ class StrategyRunner:
     def _has_moved(self, each: _Running, book: OrderBook) -> bool:
         """Return whether the watched part of a book differs from that at the last call, and remember it.
 
-        Where the strategy's own order is the best one, the external market is the level behind it, so each change
-        counts.
+        It is compared without own orders, because each change of an own order calls it too: behind an own order that is
+        the best one, it sees the external market as in a backtest.
         """
-        ticker, top = book.ticker, each.top(book)
-        if top is not None and each.seen.get(ticker) == top and not self._is_behind_own(each, book):
+        ticker = book.ticker
+        top = None if each.watches == "depth" else each.top(self._state.external_book(ticker))
+        if top is not None and each.seen.get(ticker) == top:
             return False
         if not self.may_ask():
             self.due.add(ticker)
             return False
         each.seen[ticker] = top
         return True
-
-    def _is_behind_own(self, each: _Running, book: OrderBook) -> bool:
-        if each.watches == "price" or not self._state.are_own_in_books:
-            return False
-        return any(
-            order.price == (book.best_bid if order.side is BID else book.best_ask)
-            for order in each.view.orders(book.ticker)
-        )
 
     def on_trade(self, trade: PublicTrade) -> list[Effect]:
         """Report a public trade."""

@@ -174,6 +174,18 @@ class OrderBook:
         levels = self.levels(side, len(own) + 1)
         return next((price for price, count in levels if count > own.get(price, 0)), None)
 
+    def without(self, own: Iterable[Order]) -> OrderBook:
+        """Return a copy without own orders in this market, as far as the book shows them."""
+        book = OrderBook(self.ticker)
+        book.ts, book.is_usable, book.unusable_reason = self.ts, self.is_usable, self.unusable_reason
+        book.best_bid, book.best_ask = self.best_bid, self.best_ask
+        book._bids, book._asks = dict(self._bids), dict(self._asks)
+        for order in own:
+            shown = min(order.remaining, book.qty_at(order.side, order.price)) if order.ticker == self.ticker else 0
+            if shown:
+                book.apply(order.side, order.price, Qty(-shown), self.ts)
+        return book
+
     def qty_at(self, side: Side, price: Price) -> Qty:
         """Return the quantity at a price, 0 for an empty level."""
         return Qty((self._bids if side is BID else self._asks).get(price, 0))
@@ -199,8 +211,4 @@ def book_without(seen: BookSnapshot, own: Iterable[Order]) -> OrderBook:
     """Return the book of a snapshot without own resting orders, as far as it shows them."""
     book = OrderBook(seen.ticker)
     book.load(seen.bids, seen.asks, seen.ts)
-    for order in own:
-        if order.ticker == seen.ticker:
-            shown = min(order.remaining, book.qty_at(order.side, order.price))
-            book.apply(order.side, order.price, Qty(-shown), seen.ts)
-    return book
+    return book.without(own)

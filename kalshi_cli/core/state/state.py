@@ -322,6 +322,15 @@ class EngineState:
                 net[position.ticker] = Qty(net.get(position.ticker, 0) + position.qty)
         return net
 
+    def external_book(self, ticker: str) -> OrderBook:
+        """Return the order book of a market without the account's own orders; empty for a market that is not traded.
+
+        While an order is in transit, the book and our records can disagree, so this can be off for a moment.
+        """
+        book = self.books.get(ticker) or OrderBook(ticker)
+        own = self.orders.live(ticker) if self.are_own_in_books else ()
+        return book.without(own) if own else book
+
     def best_external_price(self, ticker: str, side: Side) -> Price | None:
         """Return the best price of a side without the account's own resting orders."""
         own: dict[Price, int] = {}

@@ -50,6 +50,14 @@ class StrategyContext:
         """
         return self._state.books.get(ticker) or OrderBook(ticker)
 
+    def external_book(self, ticker: str) -> OrderBook:
+        """Return the order book of a market without the orders of this account: what others quote.
+
+        In live trading `book` has them, in a backtest and on paper it does not. Quote against this one, or a quote
+        follows itself in live trading.
+        """
+        return self._state.external_book(ticker)
+
     def market(self, ticker: str) -> Market | None:
         """Return a market that this run trades, None for any other.
 

@@ -55,11 +55,13 @@ class Watching(Strategy):
         self.watches = watches  # type: ignore[misc]
         self.wanted = list(wanted)
         self.tops: list[Top] = []
+        self.views: list[StrategyContext] = []
         self.others = 0
 
     def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         book = view.book(ticker)
         self.tops.append((book.bid, book.ask))
+        self.views.append(view)
         while self.wanted:
             yield self.wanted.pop()
 
@@ -256,22 +258,24 @@ def test_nobody_is_asked_about_a_book_that_became_unreliable_within_the_group() 
     assert len(strategy.tops) == 1, "the same best prices as at its last call"
 
 
-@pytest.mark.parametrize("are_own_in_books", [True, False])
-def test_where_its_own_quote_is_the_best_one_it_sees_the_levels_behind_it(are_own_in_books: bool) -> None:
-    """What others quote is then the next level, which no best price shows."""
-    strategy = Watching("top", [Place(TICKER, ASK, cents(44), contracts(2), fair=cents(40))])
-    engine = engine_of(strategy, are_own_in_books=are_own_in_books)
+@pytest.mark.parametrize("watches", ["price", "top"])
+def test_behind_its_own_best_quote_it_is_called_for_what_others_change(watches: Watches) -> None:
+    strategy = Watching(watches, [Place(TICKER, ASK, cents(43), contracts(2), fair=cents(40))])
+    engine = engine_of(strategy)
     (order,) = engine.step(snapshot())
     assert isinstance(order, SubmitOrder)
     engine.step(OrderAccepted(NOW, order.order.client_order_id, "o1", Qty(0), contracts(2)))
-    engine.step(delta(ASK, 45, 1))
+    engine.step(delta(ASK, 43, 2))
     assert len(strategy.tops) == 2, "its order changed"
     engine.step(delta(ASK, 45, 1))
-    assert len(strategy.tops) == (3 if are_own_in_books else 2)
-    engine.step(delta(ASK, 43, 1))
+    assert len(strategy.tops) == 2, "behind the best price of others"
+    engine.step(delta(ASK, 44, 1))
+    assert len(strategy.tops) == (3 if watches == "top" else 2)
     before = len(strategy.tops)
-    engine.step(delta(ASK, 45, 1))
-    assert len(strategy.tops) == before, "others are ahead of it now"
+    engine.step(delta(ASK, 44, -6))
+    assert len(strategy.tops) == before + 1, "the best ask of others is 45c now"
+    assert strategy.views[-1].external_book(TICKER).best_ask == cents(45)
+    assert strategy.views[-1].book(TICKER).best_ask == cents(43)
 
 
 def test_a_hook_that_a_strategy_does_not_have_is_not_called() -> None:
