@@ -204,14 +204,19 @@ def price_from_user(text: str) -> Price:
     return Price(int(ticks))
 
 
+def is_zero(text: str) -> bool:
+    """Return whether a typed price or count is zero: `0`, `0c`, `$0.00`."""
+    try:
+        return _decimal(text.strip().lower().removesuffix("c").removeprefix("$")) == 0
+    except ArithmeticError:
+        return False
+
+
 def distance_from_user(text: str) -> Price:
     """Parse a distance between prices, like `price_from_user`; it may be zero."""
     typed = text.strip()
-    try:
-        if _decimal(typed.lower().removesuffix("c").removeprefix("$")) == 0:
-            return Price(0)
-    except ArithmeticError:
-        pass  # the error of a price says what is wrong
+    if is_zero(typed):
+        return Price(0)
     try:
         return price_from_user(typed)
     except ValueError as error:

@@ -22,7 +22,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.file_trust import doubt_file
 from kalshi_cli.base.files import open_regular, read_regular
 from kalshi_cli.base.text import redact
-from kalshi_cli.base.units import Price, Qty, price_from_user, qty_from_user
+from kalshi_cli.base.units import Price, Qty, is_zero, price_from_user, qty_from_user
 from kalshi_cli.core.account.sizing import RESERVED
 from kalshi_cli.core.engine.strategy_runner import Watches
 from kalshi_cli.strategies.base import Strategy, StrategyParams, parameter_error
@@ -262,7 +262,7 @@ def values_of(kind: type[Strategy], given: Mapping[str, object]) -> tuple[dict[s
             problems.append(f"{name}: no such parameter" + (f"; did you mean {near[0]}?" if near else ""))
             continue
         try:
-            values[name] = _parse(plain[name], value)
+            values[name] = _parse(plain[name], value, is_ranged=known[name].minimum != "")
         except msgspec.ValidationError:
             low, high = known[name].minimum, known[name].maximum
             span = f" from {low} to {high}" if low and high else ""
@@ -309,11 +309,21 @@ def settings(strategies: Sequence[Strategy]) -> dict[str, str]:
 _KINDS: dict[object, str] = {int: "a whole number", float: "a number"}
 
 
-def _parse(hint: object, value: object) -> object:
+def read_price(text: str) -> Price:
+    """Return a price or a distance between prices; whether it may be zero is said by the range of its parameter."""
+    return Price(0) if is_zero(text) else price_from_user(text)
+
+
+def read_qty(text: str) -> Qty:
+    """Return a count; whether it may be zero is said by the range of its parameter."""
+    return Qty(0) if is_zero(text) else qty_from_user(text)
+
+
+def _parse(hint: object, value: object, *, is_ranged: bool) -> object:
     if hint in (Price, Price | None):
-        return price_from_user(str(value))
-    if hint is Qty:
-        return qty_from_user(str(value))
+        return (read_price if is_ranged else price_from_user)(str(value))
+    if hint in (Qty, Qty | None):
+        return (read_qty if is_ranged else qty_from_user)(str(value))
     if hint is bool and not isinstance(value, bool) and str(value).lower() not in ("true", "false", "1", "0"):
         raise ValueError(f"use true or false, not {str(value)[:20]}")
     return msgspec.convert(value, hint, strict=False)
@@ -324,7 +334,7 @@ def _show(hint: object, value: object) -> str:
         return ""
     if hint in (Price, Price | None) and isinstance(value, int):
         return f"{value / 100:g}c"
-    if hint is Qty and isinstance(value, int):
+    if hint in (Qty, Qty | None) and isinstance(value, int):
         return f"{value / 100:g}"
     if isinstance(value, bool):
         return str(value).lower()

@@ -116,6 +116,32 @@ def test_the_strategy_of_the_manual_needs_no_more_than_is_written_there() -> Non
     assert (order.ticker, order.price, order.fair) == (TICKER, cents(44), cents(60))
 
 
+class ZeroParams(StrategyParams, frozen=True):
+    """Parameters of which two may be zero."""
+
+    skew: Annotated[Price, within(0, 500, "shift")] = cents(1)
+    most: Annotated[Qty, within(0, 1_000, "contracts")] = contracts(1)
+    limit: Qty | None = None
+    edge: Annotated[Price, within(1, 500, "edge")] = cents(1)
+    fair: Price = cents(50)
+
+
+class Zero(Strategy):
+    """A strategy with such parameters."""
+
+    name = "zero"
+    Params = ZeroParams
+
+
+def test_a_price_or_a_count_may_be_zero_if_its_range_says_so() -> None:
+    assert registry.params_from(Zero, {"skew": "0c", "most": "0"}) == ZeroParams(skew=Price(0), most=Qty(0))
+    assert registry.params_from(Zero, {"skew": "0", "limit": "2.5"}) == ZeroParams(skew=Price(0), limit=Qty(250))
+    assert registry.settings([Zero(ZeroParams(limit=Qty(250)))])["limit"] == "2.5"
+    for name, problem in (("edge", "0c is outside 0.01c to 5c"), ("fair", "0c is out of range")):
+        with pytest.raises(UsageError, match=problem):
+            registry.params_from(Zero, {name: "0c"})
+
+
 def test_hooks_that_are_not_overridden_do_nothing() -> None:
     class Idle(Strategy):
         name = "idle"

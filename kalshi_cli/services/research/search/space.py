@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_type_hints
 import msgspec
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Price, Qty, price_from_user, qty_from_user
+from kalshi_cli.base.units import Price, Qty
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy
 
@@ -73,8 +73,8 @@ def _hundredths(number: float) -> str:
 
 
 _TYPES = {
-    "price": _Type(price_from_user, lambda number: f"{_hundredths(number)}c", 100, 1),
-    "qty": _Type(qty_from_user, _hundredths, 100, 1),
+    "price": _Type(registry.read_price, lambda number: f"{_hundredths(number)}c", 100, 1),
+    "qty": _Type(registry.read_qty, _hundredths, 100, 1),
     "int": _Type(int, lambda number: f"{number:.0f}", 1, 1),
     "float": _Type(float, lambda number: f"{number:.6g}", 0, 0),
 }

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import pytest
 
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Price, Qty, cents, contracts
 from kalshi_cli.services.research.search.space import ParameterRange, grid_points, read_space, sweep_variants
 from kalshi_cli.strategies import registry
+from kalshi_cli.strategies.base import Strategy, StrategyParams, within
 from kalshi_cli.strategies.mean_reversion import MeanReversion
 from kalshi_cli.strategies.threshold import Threshold
 
@@ -39,6 +43,25 @@ def test_a_name_alone_is_the_declared_range() -> None:
     assert (values[0], values[-1], len(values)) == ("1c", "99c", 99)
 
 
+class LeanParams(StrategyParams, frozen=True):
+    """Parameters that may be zero."""
+
+    skew: Annotated[Price, within(0, 500, "shift per contract")] = cents(1)
+    most: Annotated[Qty, within(0, 500, "contracts")] = contracts(1)
+
+
+class Lean(Strategy):
+    """A strategy with such parameters."""
+
+    name = "lean"
+    Params = LeanParams
+
+
+def test_a_range_begins_at_zero_where_the_parameter_may_be_zero() -> None:
+    ranges, _ = read_space(Lean, ["skew=0c..2c", "most"])
+    assert [found.values() for found in ranges] == [["0c", "1c", "2c"], ["0", "1", "2", "3", "4", "5"]]
+
+
 def test_single_values_are_fixed_and_every_value_of_a_range_is_valid() -> None:
     ranges, fixed = read_space(Threshold, ["buy_below=10c..12c", "size=3"])
     assert fixed == {"size": "3"}
@@ -55,7 +78,8 @@ def test_single_values_are_fixed_and_every_value_of_a_range_is_valid() -> None:
         (["size=1..20000"], "outside"),
         (["buy_below=1c..200c"], "out of range"),
         (["buy_below=3c..2c"], "not a range"),
-        (["buy_below=1c..2c/0c"], "out of range"),
+        (["buy_below=1c..2c/0c"], "not a range"),
+        (["buy_below=0c..2c"], "0c is outside 0.01c to 99.99c"),
         (["buy_below=2c..8c/2"], "^--param buy_below: step 2: prices are in dollars; did you mean 0.02"),
         (["size=1..2/0"], "size"),
         (["buy_below=1c..x"], "buy_below"),
