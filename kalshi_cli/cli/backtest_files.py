@@ -28,6 +28,12 @@ Latency = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Latency to the exchange: 150ms (default), or recorded: a distribution."),
 ]
+PlayedMarkets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ticker", metavar="TICKER[,TICKER]", help="Trade only these markets; an event or a series is all of its own."
+    ),
+]
 LakeSeries = Annotated[
     list[str] | None,
     typer.Option("--series", metavar="SERIES[,SERIES]", help="Use the lake's recordings of this series."),
@@ -95,6 +101,11 @@ def joined(values: Sequence[str] | None) -> str | None:
     return ",".join(values) if values else None
 
 
+def names_of(values: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of a repeated option in upper case."""
+    return tuple(name.strip().upper() for name in (joined(values) or "").split(",") if name.strip())
+
+
 def lake_part(
     config: Config,
     files: Sequence[Path],
@@ -102,8 +113,9 @@ def lake_part(
     series: Sequence[str] | None,
     since: Ts | None,
     until: Ts | None,
+    tickers: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Return the fields of a request that select recordings of the lake; none if no option names it.
+    """Return the fields of a request that select recordings of the lake, or a part of the recordings.
 
     Times alone belong to the recordings among the files, if there are any. Warns of a series without a recording.
     UsageError if a recording is among the files of a lake, and for times that are not in order.
@@ -112,17 +124,18 @@ def lake_part(
     from kalshi_cli.services.research.recorded_data import recordings_among, refuse_files_beside_lake, tell_unrecorded
 
     typed = joined(series)
+    chosen = {"tickers": names_of(tickers)} if tickers else {}
     if all(each is None for each in (lake, typed, since, until)):
-        return {}
+        return chosen
     check_period(since, until)
     refuse_lake_without_folder(lake)
     if lake is None and typed is None and recordings_among(files):
-        return {"since": since, "until": until}
+        return {"since": since, "until": until, **chosen}
     refuse_files_beside_lake(files)
-    names = tuple(name.strip().upper() for name in (typed or "").split(",") if name.strip())
+    names = names_of(series)
     folder = lake_folder(config, lake)
     tell_unrecorded(folder, names, since, until, warn)
-    return {"lake": folder, "series": names, "since": since, "until": until}
+    return {"lake": folder, "series": names, "since": since, "until": until, **chosen}
 
 
 def require_files(page: Path | None, folder: Path | None, lake: Path | None) -> None:

@@ -8,7 +8,7 @@ to +563 ms), which would move the deltas that follow.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
 from operator import itemgetter
@@ -75,6 +75,11 @@ def coarsest_grid(prices: Iterable[Price]) -> PriceGrid:
     return next((grid for grid in _GRIDS if all(grid.is_valid(price) for price in seen)), _CENTI)
 
 
+def is_chosen(ticker: str, names: Iterable[str]) -> bool:
+    """Return whether names of markets, events or series choose a market."""
+    return any(ticker == name or ticker.startswith(f"{name}-") for name in names)
+
+
 _Received = tuple[Ts, Message | ChangeRows]
 
 
@@ -90,7 +95,8 @@ class Replay:
     another reader (the lake) opens, each lane one after the other, and `histories` external inputs; a single lane may
     have rows of changes, and so has the feed then. Iterating raises UsageError where two files have the order book of a
     market at the same time. A Tick comes every `interval_s` of recorded time, and `clock`, if given, is advanced.
-    `period` cuts files, but no lanes, which their reader cuts. `on_read` gets the number of bytes of files that were
+    `period` cuts files, but no lanes, which their reader cuts. With `tickers`, only the markets that these names choose
+    are played; lanes have no rows then. `on_read` gets the number of bytes of files that were
     read since its last call. The feed can be iterated once.
     """
 
@@ -107,6 +113,7 @@ class Replay:
         interval_s: float = 1.0,
         clock: ManualClock | None = None,
         period: TapePeriod | None = None,
+        tickers: Collection[str] = (),
         on_read: Callable[[int], None] = lambda _size: None,
     ) -> None:
         own = [path for path in files if not is_history(path)]
@@ -131,6 +138,9 @@ class Replay:
             *lanes,
         ]
         self._files = [path.name for path in own]
+        self._tickers = tuple(tickers)
+        self.left_out: set[str] = set()
+        """The markets that `tickers` did not choose."""
         self._recorded_by: dict[str, int] = {}
         """The number of the file, of those that have not ended, that has the order book of a market."""
         if not self._lanes:
@@ -245,7 +255,7 @@ class Replay:
 
     def _received(self, events: Iterable[LaneEvent], followed: set[str]) -> Iterator[_Received]:
         """Yield the messages of one recording with the time received, and each market before its first message."""
-        for recv_ts, item, _ in events:
+        for recv_ts, item, _ in filter(self._is_chosen, map(self._of_chosen, events)) if self._tickers else events:
             if type(item) is BookDelta:
                 if item.price % _CENT and item.ticker in self._made_up:
                     yield from self._refined(recv_ts, item.ticker, item.price)
@@ -270,6 +280,23 @@ class Replay:
             else:
                 yield from self._introduced(recv_ts, item, followed)
             yield recv_ts, item
+
+    def _of_chosen(self, event: LaneEvent) -> LaneEvent:
+        """Return an event, a gap without the markets that are not chosen."""
+        recv_ts, item, raw = event
+        if not isinstance(item, messages.FeedGap):
+            return event
+        tickers = tuple(ticker for ticker in item.tickers if is_chosen(ticker, self._tickers))
+        return recv_ts, msgspec.structs.replace(item, tickers=tickers), raw
+
+    def _is_chosen(self, event: LaneEvent) -> bool:
+        """Return whether an event concerns a chosen market, or no market."""
+        _, item, _ = event
+        ticker = item.market.ticker if isinstance(item, messages.MarketChange) else getattr(item, "ticker", None)
+        if ticker is None or is_chosen(ticker, self._tickers):
+            return True
+        self.left_out.add(ticker)
+        return False
 
     def _of_rows(self, recv_ts: Ts, rows: ChangeRows) -> Iterator[_Received]:
         """Yield rows, and before the first one off its market's grid that market with a finer grid."""

@@ -20,10 +20,12 @@ from kalshi_cli.cli.backtest_files import (
     LatencyMs,
     OutFolder,
     PageFile,
+    PlayedMarkets,
     compare_reports,
     joined,
     lake_part,
     latency_of,
+    names_of,
     picture_of,
     require_files,
     show_report,
@@ -137,7 +139,7 @@ def trade(
     with RunEnd(warn) as end, environment_of(ctx) as environment:
         request = TradeRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")),
-            tickers=tuple(name.strip().upper() for name in (chosen or "").split(",") if name.strip()),
+            tickers=names_of(tickers),
             series=(of_series or "").upper(),
             fills="paper" if paper else "live" if live else "",
             interval_s=interval or environment.config.trade.interval_s,
@@ -259,6 +261,7 @@ def backtest(
     jobs: Jobs = None,
     lake: LakeFolder = None,
     series: LakeSeries = None,
+    tickers: PlayedMarkets = None,
     since: LakeSince = None,
     until: LakeUntil = None,
     holes: Holes = "forget",
@@ -308,7 +311,7 @@ def backtest(
             strategies=tuple(name.strip() for name in strategy.split(",")), files=tuple(given),
             results=tuple(results or ()), params=_params(param), latency_ms=latency_of(latency, latency_ms),
             fill_model="pessimistic" if has_both else fills, holes=holes, interval_s=_checked(interval),
-            **lake_part(environment.config, given, lake, series, *_times(environment, since, until)),
+            **lake_part(environment.config, given, lake, series, *_times(environment, since, until), tickers),
         )  # fmt: skip
         if not show_sweep(ctx, environment, request, jobs or 1, (plot, page, out), has_both_bounds=has_both):
             curve = _show_backtest(ctx, environment, request, jobs, page, out, has_both_bounds=has_both)

@@ -37,7 +37,8 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A backtest: recordings in any order, and files with the results of their markets.
 
     With `lake`, the recordings are those of the lake, of these `series` and `sessions` (all, if there are none), and
-    `files` can only be outside prices. The recordings are cut to the times from `since` to before `until`. `holes` says
+    `files` can only be outside prices. With `tickers`, only these markets are played; the name of an event or of a
+    series chooses all of its markets. The recordings are cut to the times from `since` to before `until`. `holes` says
     what to do where messages were lost: `refuse`; `forget` the books until their next snapshot; or `ignore` it. Without
     `latency_ms`, latencies are drawn from the recorded distribution. `interval_s` is the recorded time between two
     ticks; None is that of the trade loop.
@@ -52,6 +53,7 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
     lake: Path | None = None
     series: tuple[str, ...] = ()
     sessions: tuple[str, ...] = ()
+    tickers: tuple[str, ...] = ()
     since: Ts | None = None
     until: Ts | None = None
     holes: str = "forget"

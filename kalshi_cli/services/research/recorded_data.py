@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,7 +27,7 @@ from kalshi_cli.exchange.stream.sequencing import recorded_frames
 from kalshi_cli.feeds.period import TapePeriod
 from kalshi_cli.feeds.recorded_results import MarketResult, is_history, merge_results, refuse_results
 from kalshi_cli.feeds.recording_format import NO_TIME
-from kalshi_cli.feeds.replay import ENDED, RECONNECTED, Replay
+from kalshi_cli.feeds.replay import ENDED, RECONNECTED, Replay, is_chosen
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.report.unknown import UnknownData
 
@@ -85,7 +85,7 @@ def replay_of(
         span = (min(each.from_us for each in found), max(each.to_us for each in found))
         is_compiled |= sum(each.rows for each in found) >= COMPILED_ROWS
         is_compiled &= find_spec("numba") is not None
-        has_rows = is_compiled and all(map(is_history, request.files))
+        has_rows = is_compiled and not request.tickers and all(map(is_history, request.files))
         lanes = streams(lake, chosen, _new_rows() if has_rows else None, on_read)
         outside = histories(lake, chosen, *span)
         results |= lake_results(lake, [one for each in found for one in each.series])
@@ -101,6 +101,7 @@ def replay_of(
         lanes=lanes,
         histories=outside,
         period=period,
+        tickers=request.tickers,
         on_read=on_read if request.lake is None else lambda _size: None,
     )
     return BacktestFeed(replay, is_compiled, period)
@@ -164,7 +165,7 @@ def refuse_files_beside_lake(files: Iterable[Path]) -> None:
     if tapes:
         raise UsageError(
             f"--series and --lake choose from the lake, not from files such as {tapes[0]}",
-            hint="omit them to use the file; or add it with `kalshi data import FILE`, and choose from the lake",
+            hint="omit them to use the file; `--ticker SERIES` of `kalshi backtest` plays a part of its markets",
         )
 
 
@@ -209,6 +210,17 @@ def require_messages(period: TapePeriod, sources: str) -> None:
     """Raise UsageError if the recordings have nothing in these times."""
     if not period.has_messages:
         raise _no_data(f"No recorded data {period} in {sources}: {period.missing()}")
+
+
+def require_chosen(request: BacktestRequest, played: Collection[str], left_out: Collection[str]) -> None:
+    """Raise UsageError for a name of `tickers` that chose no market."""
+    missing = [name for name in request.tickers if not any(is_chosen(ticker, (name,)) for ticker in played)]
+    if missing:
+        raise UsageError(
+            f"No market {', '.join(missing)} in {request.sources}",
+            hint=f"it has {_named(sorted({*played, *left_out}), ', ')}",
+            code="no_data",
+        )
 
 
 def _no_data(text: str) -> UsageError:

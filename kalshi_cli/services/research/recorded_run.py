@@ -26,7 +26,14 @@ from kalshi_cli.feeds.recording_format import NO_TIME
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, Drive, backtest
 from kalshi_cli.services.research.input_filter import InputFilter
 from kalshi_cli.services.research.latency import recorded_latency
-from kalshi_cli.services.research.recorded_data import HoleFilter, cut_text, replay_of, require_messages, unknown_of
+from kalshi_cli.services.research.recorded_data import (
+    HoleFilter,
+    cut_text,
+    replay_of,
+    require_chosen,
+    require_messages,
+    unknown_of,
+)
 from kalshi_cli.services.research.report.unknown import UnknownData
 from kalshi_cli.services.runner import run
 from kalshi_cli.services.trading.reports.run_summary import RunPlan
@@ -80,6 +87,7 @@ def over_recordings(
     holes.end(min(replay.last_line, until))
     if period is not None:
         require_messages(period, request.sources)
+    require_chosen(request, engine.state.markets, replay.left_out)
     if not engine.state.markets:
         raise UsageError(
             f"No market found in {request.sources}" + ("" if replay.last_line else ": there is no recorded message"),

@@ -116,6 +116,7 @@ class ResearchService(LakeService):
         lake: str | Path | bool = False,
         sessions: Iterable[str] = (),
         series: str | Iterable[str] = (),
+        tickers: str | Iterable[str] = (),
         since: datetime | str | None = None,
         until: datetime | str | None = None,
         results: str | Path | Iterable[str | Path] = (),
@@ -132,19 +133,15 @@ class ResearchService(LakeService):
 
         `lake` is the folder of a lake, or True for that of the environment, of which `series` and `sessions` (those of
         `tapes(lake=...)`) choose recordings; without them, all. Recordings come from files or from a lake, not from
-        both, and are cut to the times from `since` to before `until`. A parameter of one of these names is passed
-        with its strategy: `**{"crypto-ta.series": "KXBTC:BTC"}`. `fills` is the assumption about the queue position;
-        without `latency_ms`, latencies are drawn from the recorded distribution; a tick comes every `interval_s`, as in
-        a run by default. With `jobs`, each recording is a run of its own, so many at a time.
-        UsageError for a bad parameter or recording, KalshiError for a strategy that failed; a program that uses more
-        than one job needs the guard `if __name__ == "__main__":`.
+        both, and are cut to the times from `since` to before `until`, and to the markets that `tickers` (names of
+        markets, events or series) choose. A parameter of one of these names is passed with its strategy:
+        `**{"crypto-ta.series": "KXBTC:BTC"}`. `fills` is the assumption about the queue position; without `latency_ms`,
+        latencies are drawn from the recorded distribution; a tick comes every `interval_s`, as in a run by default.
+        With `jobs`, each recording is a run of its own, so many at a time.
+        UsageError for a bad parameter or recording, KalshiError for a strategy that failed; with more than one job, a
+        program needs the guard `if __name__ == "__main__":`.
         """
-        chosen = _series_of(series)
-        if not lake and chosen:
-            raise UsageError(
-                "series chooses recordings of a lake",
-                hint="add lake=True; a parameter of that name is passed as **{'STRATEGY.series': ...}",
-            )
+        chosen = _series_of(series, is_from_lake=bool(lake))
         start, end = period_of(since, until)
         request = BacktestRequest(
             strategies=tuple(name.strip() for name in strategy_of(strategy).split(",")),
@@ -152,6 +149,7 @@ class ResearchService(LakeService):
             lake=self._lake_folder(lake) if lake else None,
             sessions=names_of(sessions, "sessions", "sessions=[...], names of `tapes(lake=True)`, or () for all"),
             series=chosen,
+            tickers=_upper(tickers, "tickers"),
             since=start,
             until=end,
             interval_s=interval_of(interval_s),
@@ -298,11 +296,20 @@ class ResearchService(LakeService):
         )
 
 
-def _series_of(given: str | Iterable[str]) -> tuple[str, ...]:
-    names = (
-        given.split(",") if isinstance(given, str) else names_of(given, "series", "series='KXBTC15M', or () for all")
-    )
-    return tuple(name.strip().upper() for name in names if name.strip())
+def _upper(given: str | Iterable[str], name: str) -> tuple[str, ...]:
+    """Return names in upper case; a text may have several with commas between them."""
+    names = given.split(",") if isinstance(given, str) else names_of(given, name, f"{name}='KXBTC15M', or () for all")
+    return tuple(each.strip().upper() for each in names if each.strip())
+
+
+def _series_of(given: str | Iterable[str], *, is_from_lake: bool) -> tuple[str, ...]:
+    chosen = _upper(given, "series")
+    if chosen and not is_from_lake:
+        raise UsageError(
+            "series chooses recordings of a lake",
+            hint="for markets of a file use tickers; a strategy's parameter is passed as **{'STRATEGY.series': ...}",
+        )
+    return chosen
 
 
 def _as_typed(value: object) -> str:

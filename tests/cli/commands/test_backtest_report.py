@@ -168,6 +168,14 @@ def test_a_file_is_not_mixed_with_recordings_of_the_lake(option: tuple[str, ...]
 
 
 @pytest.mark.usefixtures("exchange")
+def test_a_part_of_the_markets_of_a_file_is_named_as_typed() -> None:
+    whole, part = program(*FADE), program(*FADE, "--ticker", "kxtape")
+    assert (whole.code, whole.out) == (part.code, part.out)
+    other = program(*FADE, "--ticker", "KXB-1")
+    assert (other.code, "No market KXB-1 in tape.jsonl" in other.err) == (2, True)
+
+
+@pytest.mark.usefixtures("exchange")
 def test_a_file_is_cut_by_time_and_an_empty_period_is_one_line() -> None:
     for times, said in (
         (("--until", "2001-01-02"), "No recorded data to before 2001-01-0"),

@@ -92,6 +92,55 @@ def test_a_backtest_from_the_lake_is_the_backtest_of_its_file(tmp_path: Path) ->
     assert report.summary.fills > 3
 
 
+OTHER = "KXB-1"
+
+
+def of_two_markets() -> Tape:
+    """The changes of `holed` without its hole, and changes of another market in between."""
+    tape = Tape().snapshot(**BOOK).snapshot(**BOOK, ticker=OTHER)
+    for _ in range(6):
+        tape.delta(500).delta(500, ticker=OTHER)
+    return tape
+
+
+class Listing(Buyer):
+    """A buyer that keeps the markets that it saw."""
+
+    def __init__(self) -> None:
+        super().__init__(StrategyParams())
+        self.seen: set[str] = set()
+
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
+        self.seen.update(view.tickers)
+        yield from super().on_tick(view)
+
+
+@pytest.mark.parametrize("is_lake", [False, True])
+@pytest.mark.parametrize("name", [TICKER, TICKER.partition("-")[0]])
+def test_a_part_of_the_markets_of_a_recording_is_played_by_market_or_series(
+    tmp_path: Path, name: str, is_lake: bool
+) -> None:
+    path = of_two_markets().write(tmp_path / "tape.jsonl")
+    source: dict[str, Any] = {"lake": lake_of(tmp_path, path).root} if is_lake else {"files": (path,)}
+    some, all_of_them = Listing(), Listing()
+    report = run(some, **source, tickers=(name,))
+    assert run(all_of_them, **source).summary.fills == report.summary.fills > 3
+    assert (some.seen, all_of_them.seen) == ({TICKER}, {TICKER, OTHER})
+    assert report.holes == 0
+
+
+def test_a_gap_counts_only_for_the_chosen_markets(tmp_path: Path) -> None:
+    path = of_two_markets().skip(4).delta(1_000).write(tmp_path / "tape.jsonl")
+    assert (run(files=(path,)).holes, run(files=(path,), tickers=(TICKER,)).holes) == (2, 1)
+
+
+def test_a_name_that_chooses_no_market_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    path = of_two_markets().write(tmp_path / "tape.jsonl")
+    with pytest.raises(UsageError, match=r"No market KX in tape\.jsonl") as caught:
+        run(files=(path,), tickers=(TICKER, "KX"))
+    assert caught.value.hint == f"it has {TICKER}, {OTHER}"
+
+
 class Rester(Strategy):
     """Places one bid of ten contracts at the best price, and keeps it."""
 

@@ -39,6 +39,17 @@ def test_an_unknown_fill_model_is_refused_by_name() -> None:
         kalshi.research.backtest("spike", [], fills=unfit)
 
 
+@pytest.mark.usefixtures("exchange")
+def test_series_without_a_lake_is_refused_and_tickers_choose_markets_of_a_file(tmp_path: Path) -> None:
+    path = Tape().snapshot(yes={"0.4000": "5.00"}, no={"0.5600": "5.00"}).delta().write(tmp_path / "tape.jsonl")
+    with Kalshi.open(env="sim") as kalshi:
+        with pytest.raises(errors.UsageError, match="series chooses recordings of a lake"):
+            kalshi.research.backtest("threshold", path, series="KXA")
+        with pytest.raises(errors.UsageError, match=r"No market KXB in tape\.jsonl"):
+            kalshi.research.backtest("threshold", path, tickers="kxa,kxb")
+        assert kalshi.research.backtest("threshold", path, tickers=["kxa"]).view.markets == 1
+
+
 def test_a_result_prints_its_main_numbers() -> None:
     report = losing()
     shown = repr(BacktestResult(report))
