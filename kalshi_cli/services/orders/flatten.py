@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 
 from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownError, RefusedError, StateFileError
-from kalshi_cli.base.units import Qty, show_qty
+from kalshi_cli.base.units import Qty, pluralize, show_qty
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.orders import Order, as_typed
 from kalshi_cli.services.orders.cancel import WORDS_S, with_typed
@@ -130,6 +130,17 @@ def opening_after(resources: Resources, plan: ClosePlan, canceled: Sequence[Orde
         held = {(plan.subaccount, plan.market.ticker): plan.held}
         rows = [in_own_terms(order_row(order), held) for order in with_typed(resources, left)]
         return tuple(f"Still resting, and opens a position if it fills: {resting_words(row)}" for row in rows)
+    return ()
+
+
+def left_resting(resources: Resources, subaccount: int | None) -> tuple[str, ...]:
+    """Count the orders that stay when all positions are closed, as far as they are read within WORDS_S."""
+    with suppress(KalshiError), resources.client.reading_within(WORDS_S):
+        whose = resources.client.whose(subaccount) or 0
+        found = [order for order in resources.client.all_orders(status="resting") if order.subaccount == whose]
+        if found:
+            stay = f"{pluralize(len(found), 'order')} {'stays' if len(found) == 1 else 'stay'} resting"
+            return (f"{stay} and can open a position again; to cancel every order: `kalshi cancel-all --no-halt`",)
     return ()
 
 

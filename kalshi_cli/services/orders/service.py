@@ -451,7 +451,9 @@ class OrderService(OrderPlanningService):
         closer = close.PositionCloser(self.entry, policy, self._resources.note, subaccount)
         plans = closer.plans((ticker or "").upper(), None if count is None else Qty(check_whole("count", count)))
         blocking: Sequence[Order] = ()
-        warned = closer.warnings(plans) if is_reviewed and ticker is None else ()
+        warned: Texts = ()
+        if is_reviewed and ticker is None:
+            warned = (*closer.warnings(plans), *flatten.left_resting(self._resources, subaccount))
         for plan in plans if ticker is not None else ():
             if cancel_orders and plan.refusal is None:
                 blocking = flatten.blocking_orders(self._resources, plan)

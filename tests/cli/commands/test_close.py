@@ -169,6 +169,17 @@ def test_manual_orders_that_block_a_close_are_canceled_first_where_that_is_asked
         assert "(buy 1 YES at $0.02), 0 of 1 filled" in shown
 
 
+def test_a_flatten_counts_the_orders_that_stay(exchange: Served) -> None:
+    assert "resting" not in program("flatten", "--dry-run").err
+    exchange.submit(ME, TWO_SIDED, BID, "0.0200", "1")
+    shown = program("flatten", "--dry-run").err
+    assert "1 order stays resting and can open a position again; to cancel every order: `kalshi cancel-all" in shown
+    exchange.submit(ME, FINE, BID, "0.0100", "1")
+    ended = program("flatten")
+    assert (ended.code, "2 orders stay resting and can open a position again" in ended.err) == (0, True)
+    assert "2 orders stay resting" in program("flatten").err, "no position is left to close"
+
+
 def test_a_close_of_a_part_names_no_order_that_stays(exchange: Served) -> None:
     exchange.submit(ME, TWO_SIDED, BID, "0.0200", "1")
     assert "Still resting" not in program("close", TWO_SIDED, "--count", "5").err
