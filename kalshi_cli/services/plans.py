@@ -95,7 +95,7 @@ class PlanBook:
         except KalshiError as error:
             self._use(kept, _repeated(error))
             raise
-        self._use(kept, _repeated(getattr(result, "error", None), outcome_text(result, {})))
+        self._use(kept, _repeated(getattr(result, "error", None), outcome_text(result, {}, plan)))
         return cast(R, result)
 
     def renew(self, plan: P) -> P:

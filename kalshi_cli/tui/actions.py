@@ -142,7 +142,7 @@ class ActionThread:
                 error = getattr(outcome, "error", None)
                 if error is not None:
                     raise error
-                said = outcome_text(outcome, {}) if isinstance(outcome, OrderRow) else closes_text(outcome)
+                said = outcome_text(outcome, {}, plan) if isinstance(outcome, OrderRow) else closes_text(outcome)
                 self._tell(said or f"Done: {action.words}", False)
         except KalshiError as error:
             self._tell(f"{action.words}: {error_text(error)}", True)

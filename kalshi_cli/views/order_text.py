@@ -6,22 +6,34 @@ from msgspec.structs import replace
 
 from kalshi_cli.base.local_time import show_times
 from kalshi_cli.base.text import SHORT_ID_LENGTH
-from kalshi_cli.base.units import Qty, format_ts, pluralize, show_money, show_price, show_qty
+from kalshi_cli.base.units import (
+    ONE_DOLLAR,
+    Money,
+    Qty,
+    format_ts,
+    notional,
+    pluralize,
+    show_money,
+    show_price,
+    show_qty,
+)
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.views.close import CloseRow
 from kalshi_cli.views.orders import CancelAllView, ListedOrderRow, NewOrderView, OrderChangeView, OrderRow
 from kalshi_cli.views.own_terms import HeldByMarket, OwnTerms, in_own_terms
-from kalshi_cli.views.plans import PlanOutcome
+from kalshi_cli.views.plans import OrderPlan, PlanOutcome, new_order_view
 
 
-def outcome_text(outcome: object, held: HeldByMarket) -> str:
-    """Return what came of an executed plan; empty where its success says everything.
+def outcome_text(outcome: object, held: HeldByMarket, plan: object = None) -> str:
+    """Return what came of an executed `plan`; empty where its success says everything.
 
     `held` has the positions, which tell how the user means an order that was canceled.
     """
     if isinstance(outcome, OrderChangeView):
         return change_sentence(outcome)
     if isinstance(outcome, OrderRow):
+        if isinstance(plan, OrderPlan):
+            return order_sentence(new_order_view(outcome, plan, is_reduce_only=False))
         return order_sentence(outcome)
     if isinstance(outcome, PlanOutcome):
         return closes_text(outcome) or "; ".join(cancel_sentence(in_own_terms(each, held)) for each in outcome.orders)
@@ -61,17 +73,33 @@ def order_sentence(order: OrderRow) -> str:
 
 
 def _amounts(order: OrderRow) -> str:
-    """Return the amount of the fills and their fees; with the total, where all of the order opens or all closes."""
+    """Return the amount of the fills, their fees, and what was paid or received in all.
+
+    An amount at the price of the typed side is no cash if the fills bought the other outcome, or sold what was held of
+    it: then the contracts are named as they were bought and sold.
+    """
     if order.fill_amount is None:
         return f"; price and fees not read yet: `kalshi order show {(order.order_id or '')[:SHORT_ID_LENGTH]}`"
-    fees = f" for {show_money(order.fill_amount)}, fees {show_money(order.fees)}"
-    if not isinstance(order, NewOrderView) or not order.fees:
-        return fees
-    if order.action == "buy" and not order.closing:
-        return f"{fees}, total {show_money(order.fill_amount + order.fees)}"
-    if order.action == "sell" and order.closing == order.count:
-        return f"{fees}, net {show_money(order.fill_amount - order.fees)}"
-    return fees
+    plain = f" for {show_money(order.fill_amount)}, fees {show_money(order.fees)}"
+    if not isinstance(order, NewOrderView):
+        return plain
+    closed = min(order.filled, order.closing)
+    opened = order.filled - closed
+    is_buy = order.action == "buy"
+    received = (
+        notional(ONE_DOLLAR, Qty(closed)) - order.fill_amount
+        if is_buy
+        else order.fill_amount - notional(ONE_DOLLAR, Qty(opened))
+    )
+    net = received - order.fees
+    total = f"net {show_money(Money(net))}" if net > 0 else f"total {show_money(Money(-net))}"
+    if not (closed if is_buy else opened):
+        return f"{plain}, {total}" if order.fees else plain
+    sold, bought = ("NO", "YES") if order.book_side is BID else ("YES", "NO")
+    trades = (("sold", closed, sold), ("bought", opened, bought))
+    parts = [f"{verb} {show_qty(Qty(count))} {outcome}" for verb, count, outcome in trades if count]
+    amount = "" if closed and opened else f" for {show_money(Money(abs(received)))}"
+    return f": {' and '.join(parts)}{amount}, fees {show_money(order.fees)}, {total}"
 
 
 def change_sentence(order: OrderChangeView) -> str:

@@ -318,7 +318,7 @@ class WebApp:
             if (error := getattr(outcome, "error", None)) is not None:
                 return _failed(request, error, rows=rows)
             held = held_by_market((self._state.positions if self._state is not None else None) or ())
-            said = {"done": made.subject, "result": outcome_text(outcome, held) or f"Done: {made.subject}"}
+            said = {"done": made.subject, "result": outcome_text(outcome, held, made) or f"Done: {made.subject}"}
             return _json({name: safe_text(words) for name, words in said.items()} | {"rows": rows})
 
         async def reply() -> Response:

@@ -61,15 +61,23 @@ def test_a_fill_of_no_has_the_amount_of_no() -> None:
 @pytest.mark.parametrize(
     ("action", "closing", "end"),
     [
-        ("buy", 0, "for $5.20, fees $0.27, total $5.47"),
-        ("buy", 5, "for $5.20, fees $0.27"),
-        ("sell", 20, "for $5.20, fees $0.27, net $4.93"),
-        ("sell", 15, "for $5.20, fees $0.27"),
+        ("buy", 0, "filled at $0.26 for $5.20, fees $0.27, total $5.47"),
+        ("sell", 20, "filled at $0.26 for $5.20, fees $0.27, net $4.93"),
+        ("sell", 0, "filled at $0.26: bought 20 NO for $14.80, fees $0.27, total $15.07"),
+        ("buy", 20, "filled at $0.26: sold 20 NO for $14.80, fees $0.27, net $14.53"),
+        ("buy", 5, "filled at $0.26: sold 5 NO and bought 15 YES, fees $0.27, total $0.47"),
+        ("sell", 15, "filled at $0.26: sold 15 YES and bought 5 NO, fees $0.27, total $0.07"),
     ],
 )
-def test_only_an_order_that_opens_or_closes_as_a_whole_has_a_total(action: str, closing: int, end: str) -> None:
+def test_a_reply_has_the_cash_that_was_paid_or_received(action: str, closing: int, end: str) -> None:
     row = filled_row("yes", action, fill_cost=dollars("5.20"))
     assert order_sentence(new_order(row, closing=closing)).endswith(end)
+
+
+def test_a_partial_fill_closes_before_it_opens() -> None:
+    row = filled_row("no", "buy", fill_cost=dollars("5.20"))
+    large = replace(new_order(row, closing=30), count=contracts(40), remaining=contracts(20))
+    assert order_sentence(large).endswith("at $0.74: sold 20 YES for $5.20, fees $0.27, net $4.93")
 
 
 def test_an_order_without_fees_has_no_total_and_one_without_fills_no_amount() -> None:
