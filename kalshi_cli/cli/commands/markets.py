@@ -81,7 +81,8 @@ def markets(
         kind = CachedMarketRow if offline else MarketRow
         rows = iter(found.items)
         first = list(islice(rows, 1))
-        empty = none_found(kalshi, search, "" if first or offline or flags_of(ctx).wants_data else series.upper())
+        named = "" if first or offline or flags_of(ctx).wants_data else series.upper()
+        empty = none_found(kalshi, search, named, found.as_of)
         show_list(ctx, kind, chain(first, rows), limit=most, more=LIMIT_OR_ALL, is_live=True, empty=empty, now=now)
 
 

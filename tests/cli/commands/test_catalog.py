@@ -35,6 +35,17 @@ def test_a_refresh_makes_a_catalogue_that_is_searched_and_tells_its_age(one: Ser
     assert program("catalog", "refresh", "--json").json["read"] == "changes"
 
 
+def test_an_old_catalog_that_has_no_match_is_not_taken_for_a_wrong_spelling(
+    one: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program("catalog", "refresh")
+    assert "Check the spelling" in program("markets", "--search", "snow").err
+    monkeypatch.setattr("kalshi_cli.cli.commands.market_list.OLD_MS", -1)
+    shown = program("markets", "--search", "snow").err
+    assert "No matching markets in an old catalog, which misses newer markets: `kalshi catalog refresh`" in shown
+    assert "Check the spelling" not in shown
+
+
 def test_prices_are_of_now_and_offline_those_of_then(one: Served) -> None:
     program("catalog", "refresh")
     one.submit("maker", FINE, BID, "0.0330", "10")
