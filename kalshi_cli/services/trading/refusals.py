@@ -17,6 +17,7 @@ from kalshi_cli.base.errors import (
     UnreachableError,
 )
 from kalshi_cli.core.model.effects import OrderRefused
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import DUPLICATE_ID, Order, OrderStatus
 from kalshi_cli.exchange.wire.replies import error_hint, short_of_cash
 from kalshi_cli.services.trading.halts import describe, resume_hint
@@ -65,7 +66,7 @@ def id_conflict(order: Order) -> OutcomeUnknownError:
 def refusal(denied: OrderRefused, halt: Halt) -> RefusedError:
     """Return the error for an order that a risk control refused; one refused by the saved `halt` shows that halt."""
     if denied.code == halt.state.value.upper():
-        return RefusedError(f"Refused. {describe(halt)}", hint=resume_hint(halt), code=denied.code)
+        return RefusedError(f"Refused. {describe(halt)}", hint=_way_out(halt, denied.ticker), code=denied.code)
     hint = _HINTS.get(denied.code, "nothing was sent").replace("TICKER", denied.ticker or "TICKER")
     if (own := _OWN_ORDER.search(denied.detail)) is not None:
         hint = hint.replace("`kalshi cancel ID`, with the id above", f"`kalshi cancel {own[1]}`")
@@ -78,8 +79,15 @@ def halted(error: HaltedError, halt: Halt) -> RefusedError:
     """Return the error for a halt, or a change by another program, between review and request: nothing was sent."""
     code = error.code.upper()
     if code == halt.state.value.upper():
-        return RefusedError(f"Nothing was sent. {describe(halt)}", hint=resume_hint(halt), code=code)
+        return RefusedError(f"Nothing was sent. {describe(halt)}", hint=_way_out(halt, ""), code=code)
     return RefusedError(error.message, hint=_HINTS[code], code=code)
+
+
+def _way_out(halt: Halt, ticker: str) -> str:
+    """Return the command that ends a halt, and the one that closes a position meanwhile: an order to sell cannot."""
+    if halt.state is TradingState.REDUCING:
+        return resume_hint(halt)
+    return f"{resume_hint(halt)}; to close a position meanwhile: `kalshi close {ticker or 'TICKER'}`"
 
 
 def translate_halt(store: OrderStore, write: Callable[[], None]) -> None:

@@ -217,13 +217,13 @@ def test_orders_of_other_programs_count_against_the_limits(sim: Simulation) -> N
             Halt(TradingState.HALTED, "DAILY_LOSS", "lost $25.10", T0),
             "HALTED",
             "Trading has been halted since 2026-05-28 20:26 UTC (DAILY_LOSS): lost $25.10",
-            "find the cause, then run `kalshi resume --reason TEXT`",
+            "find the cause, then run `kalshi resume --reason TEXT`; to close a position meanwhile: `kalshi close ",
         ),
         (
             Halt(TradingState.HALTED, PAUSED, "the jobs report", T0),
             "HALTED",
             "Trading has been paused since 2026-05-28 20:26 UTC: the jobs report",
-            "no new orders until `kalshi resume --reason TEXT`",
+            "no new orders until `kalshi resume --reason TEXT`; to close a position meanwhile: `kalshi close ",
         ),
         (
             Halt(TradingState.REDUCING, "API_GUARD", "no answers", T0),
@@ -243,7 +243,8 @@ def test_whoever_is_refused_for_a_halt_is_told_which_since_when_why_and_what_end
     for refused in (lambda: sim.desk().propose(ticket()), lambda: sim.desk().send(*reviewed)):
         with pytest.raises(RefusedError) as caught:
             refused()
-        assert (caught.value.code, caught.value.hint) == (code, way)
+        assert caught.value.code == code
+        assert caught.value.hint.startswith(way)
         assert says in caught.value.message
 
 
