@@ -40,7 +40,18 @@ app = CommandGroup("Balance, positions, fills, profit and loss.")
 
 KEYS = ("market", "event", "series", "strategy", "day", "month")
 
-OneTicker = Annotated[str, typer.Option("--ticker", metavar="TICKER", help="Only this market.")]
+
+def _one_ticker(name: str) -> str:
+    """Return the ticker in upper case; UsageError for a pattern, which would match nothing."""
+    if set(name) & set("*?["):
+        raise UsageError(
+            f"--ticker takes one market here, not a pattern: {name}",
+            hint="of several markets: `kalshi order list --status filled --ticker GLOB`, or `kalshi pnl --by market`",
+        )
+    return name.upper()
+
+
+OneTicker = Annotated[str, typer.Option("--ticker", metavar="TICKER", help="Only this market.", callback=_one_ticker)]
 Since = Annotated[Any, when_option("--since")]
 Until = Annotated[Any, when_option("--until", text=UNTIL)]
 
@@ -154,7 +165,7 @@ def fills(
         most = None if everything else limit
         account = account_of(kalshi, paper=paper)
         one_more = None if most is None else most + 1
-        found = account.fills(name.upper(), when(kalshi, since), one_more, until=when(kalshi, until))
+        found = account.fills(name, when(kalshi, since), one_more, until=when(kalshi, until))
         of: type[OutputRow] = AccountFillRow
         lines: Sequence[OutputRow] = found
         if is_terse(ctx):
@@ -197,10 +208,10 @@ def settlements(
     most = None if everything else limit
     with open_services(ctx) as kalshi:
         if upcoming:
-            held = kalshi.account.upcoming_settlements(name.upper(), event.upper())
+            held = kalshi.account.upcoming_settlements(name, event.upper())
             show_list(ctx, UpcomingRow, held, limit=most, more=LIMIT_OR_ALL, empty="No open positions", now=kalshi.now)
             return
-        found = kalshi.account.settlements(name.upper(), event.upper(), when(kalshi, since))
+        found = kalshi.account.settlements(name, event.upper(), when(kalshi, since))
         of, lines = (SettlementLine, settlement_lines(found)) if is_terse(ctx) else (SettlementRow, found)
         show_list(ctx, of, lines, limit=most, more=LIMIT_OR_ALL, empty="No settlements", now=kalshi.now)
 

@@ -154,6 +154,13 @@ def test_something_of_everything_that_could_be_counted_wrong_happened(lived: tup
     assert len(program("withdrawals", "--json").json) == 1
 
 
+@pytest.mark.parametrize("command", ["fills", "settlements"])
+def test_a_pattern_of_tickers_is_not_an_empty_list(lived: tuple[Served, Money], command: str) -> None:
+    ended = program(command, "--ticker", FINE[:4] + "*", "--json")
+    assert (ended.code, ended.error["message"]) == (2, f"--ticker takes one market here, not a pattern: {FINE[:4]}*")
+    assert program(command, "--ticker", FINE.lower(), "--json").code == 0
+
+
 def test_the_net_of_a_settlement_is_that_of_its_market_in_pnl(lived: tuple[Served, Money]) -> None:
     (paid,) = program("settlements", "--json").json
     (row,) = (row for row in program("pnl", "--json").json["rows"] if row["key"] == ONE_SIDED)
