@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from kalshi_cli.base.text import safe_text, shorten_title
-from kalshi_cli.base.units import Money, Ts, show_money, show_price, show_qty
+from kalshi_cli.base.units import Money, Ts, pluralize, show_money, show_price, show_qty
 from kalshi_cli.cli.screen.output import info, write_out
 from kalshi_cli.cli.screen.tables import hidden_line
 from kalshi_cli.views.formats import Ratio, SignedMoney, format_time, style, to_text
@@ -195,19 +195,21 @@ def _color(name: str, row: HoldingRow) -> str:
 def order_lines(view: PortfolioView, width: int, height: int) -> list[Text]:
     """Return the resting orders with what each closes or opens, below an empty line, in at most `height` lines.
 
-    Where a ticker and its price do not fit beside each other, the price is below. The last line counts the rest. None
-    where there is no room for an order.
+    Where a ticker and its price do not fit beside each other, the price is below. The last line counts the rest. Where
+    there is no room for an order, one line says where to find them.
     """
+    if not view.orders or height < 2:
+        return []
     held = held_by_market(view.positions)
     terms = [order_terms(each, held).text(each.remaining) for each in view.orders]
     pairs = zip(view.orders, terms, strict=True)
     cells = [(safe_text(each.ticker), text, effect_words(each) or "") for each, text in pairs]
-    ticker, order = (max((len(row[column]) for row in cells), default=0) for column in (0, 1))
+    ticker, order = (max(len(row[column]) for row in cells) for column in (0, 1))
     is_wide = GAP + ticker + GAP + order <= width
     between, each_takes = (f"{'':{GAP}}", 1) if is_wide else (f"\n{'':{2 * GAP}}", 2)
     room = len(cells) if len(cells) * each_takes + 2 <= height else (height - 3) // each_takes
-    if not cells or room < 1:
-        return []
+    if room < 1:
+        return [Text(), Text(f"{pluralize(len(view.orders), 'resting order')}: `kalshi order list`", style="dim")]
     rows = [f"  {name:<{ticker}}{between}{text:<{order}}  {effect}" for name, text, effect in cells[:room]]
     lines = [Text(), Text("resting orders", style="bold"), *(Text(line) for row in rows for line in row.split("\n"))]
     if rest := len(view.orders) - room:
