@@ -180,7 +180,7 @@ def _lines(
     orders: OrderService, rows: Sequence[ListedOrderRow], status: str, *, is_brief: bool
 ) -> tuple[type[OutputRow], Sequence[OutputRow]]:
     """Return orders for a table; as the exchange lists them, with a notice, where the positions cannot be read."""
-    from kalshi_cli.cli.screen.brief import OrderLine, OrderStatusLine, order_lines
+    from kalshi_cli.cli.screen.brief import FilledOrderLine, OrderLine, OrderStatusLine, order_lines
     from kalshi_cli.views.orders import ListedOrderRow
 
     try:
@@ -190,7 +190,8 @@ def _lines(
         return ListedOrderRow, rows
     if not is_brief:
         return ListedOrderRow, meant
-    kind = OrderStatusLine if status == "all" else OrderLine
+    kinds: dict[str, type[OrderLine]] = {"resting": OrderLine, "filled": FilledOrderLine, "executed": FilledOrderLine}
+    kind = kinds.get(status, OrderStatusLine)
     return kind, order_lines(meant, kind)
 
 

@@ -45,10 +45,17 @@ class OrderStatusLine(OrderLine, frozen=True, kw_only=True):
     status: str
     average_fill_price: Price | None
 
-    shown = (
+    shown: ClassVar[tuple[str, ...]] = (
         "order_id", "ticker", "side", "price", "filled", "status", "created", "average_fill_price", "effect", "expires",
     )  # fmt: skip
-    vital = ("status", "created")
+    vital: ClassVar[tuple[str, ...]] = ("status", "created")
+
+
+class FilledOrderLine(OrderStatusLine, frozen=True, kw_only=True):
+    """A filled order: what it traded at comes before when."""
+
+    shown = ("order_id", "ticker", "side", "price", "average_fill_price", "filled", "created")
+    vital = ("average_fill_price",)
 
 
 class OrderScreen(OrderRow, frozen=True, kw_only=True):

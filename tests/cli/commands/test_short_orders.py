@@ -515,6 +515,16 @@ def test_filled_orders_are_found_under_the_status_that_is_printed(exchange: Serv
     assert program("order", "list", "--status", "executed", "--json").json == filled
 
 
+def test_a_list_of_orders_that_ended_has_their_prices_or_status_and_no_effect(exchange: Served) -> None:
+    program("buy", TWO_SIDED, "2", "@0.48")
+    order_id = program("buy", TWO_SIDED, "1", "@0.02", "--json").json["order_id"]
+    program("cancel", order_id)
+    filled = on_terminal("order", "list", "--status", "filled")
+    assert "avg fill price" in filled
+    assert "effect" not in filled
+    assert "canceled" in on_terminal("order", "list", "--status", "canceled")
+
+
 def test_a_new_price_of_an_order_for_yes_needs_no_side(exchange: Served) -> None:
     order_id = program("buy", TWO_SIDED, "2", "@0.02", "--json").json["order_id"]
     assert program("order", "amend", order_id, "--price", "0.03", "--json").json["price"] == "0.0300"

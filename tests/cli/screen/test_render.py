@@ -20,7 +20,15 @@ from hypothesis import strategies as st
 import kalshi_cli.views as all_rows
 from kalshi_cli.base.local_time import set_time_zone
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.cli.screen.brief import FillLine, LotLine, OrderStatusLine, PositionLine, SettlementLine, lot_lines
+from kalshi_cli.cli.screen.brief import (
+    FilledOrderLine,
+    FillLine,
+    LotLine,
+    OrderStatusLine,
+    PositionLine,
+    SettlementLine,
+    lot_lines,
+)
 from kalshi_cli.cli.screen.live import folded
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.screen.render import MAX_TABLE_ROWS, render_book, render_one, render_rows
@@ -474,6 +482,7 @@ WIDE |= {"key": 26, "strategy": 14, "found": 13, "close_time": 26, "expected_tim
         (SettlementRow, "ticker result net time", "ticker result net"),
         (SettlementLine, "ticker held net gain time", "ticker held net time"),
         (OrderStatusLine, "order_id ticker side status created", "order_id status created"),
+        (FilledOrderLine, "order_id ticker side average_fill_price filled", "order_id side average_fill_price"),
         (UpcomingRow, "ticker side count close_time", "ticker side count"),
         (QuoteRow, "buy_yes buy_no status quote_id", "buy_yes buy_no status"),
         (scan_rows.ArbitrageRow, "event_ticker kind profit legs profit_share", "event_ticker profit legs"),
