@@ -92,14 +92,18 @@ def _amounts(order: OrderRow) -> str:
         else order.fill_amount - notional(ONE_DOLLAR, Qty(opened))
     )
     net = received - order.fees
+    gain = ""
+    if closed and not opened and order.closing_cost:
+        pnl = net - order.closing_cost * closed // order.closing
+        gain = f", P&L {show_money(Money(pnl), signed=True)}"
     total = f"net {show_money(Money(net))}" if net > 0 else f"total {show_money(Money(-net))}"
     if not (closed if is_buy else opened):
-        return f"{plain}, {total}" if order.fees else plain
+        return f"{plain}, {total}{gain}" if order.fees or gain else plain
     sold, bought = ("NO", "YES") if order.book_side is BID else ("YES", "NO")
     trades = (("sold", closed, sold), ("bought", opened, bought))
     parts = [f"{verb} {show_qty(Qty(count))} {outcome}" for verb, count, outcome in trades if count]
     amount = "" if closed and opened else f" for {show_money(Money(abs(received)))}"
-    return f": {' and '.join(parts)}{amount}, fees {show_money(order.fees)}, {total}"
+    return f": {' and '.join(parts)}{amount}, fees {show_money(order.fees)}, {total}{gain}"
 
 
 def change_sentence(order: OrderChangeView) -> str:

@@ -130,9 +130,9 @@ class OrderChangeView(OrderRow, frozen=True, kw_only=True):
 class NewOrderView(OrderRow, frozen=True, kw_only=True):
     """A new order with its amounts as reviewed before it was sent, if all of it fills at its price.
 
-    `closing` contracts of the position are sold for `proceeds`, before fees. The other contracts are bought: `cost` is
-    their price and `max_payout` what they can pay, before fees. `max_fees` are those of the whole order, and `max_loss`
-    is `cost` with `max_fees`.
+    `closing` contracts of the position are sold for `proceeds`, before fees; `closing_cost` is what they cost, null if
+    unknown. The other contracts are bought: `cost` is their price and `max_payout` what they can pay, before fees.
+    `max_fees` are those of the whole order, and `max_loss` is `cost` with `max_fees`.
     """
 
     cost: Money
@@ -141,6 +141,7 @@ class NewOrderView(OrderRow, frozen=True, kw_only=True):
     max_payout: Money
     closing: Qty
     proceeds: Money
+    closing_cost: Money | None = None
 
 
 def typed_row(order: Order, outcome: Outcome | None = None) -> OrderRow:
@@ -204,6 +205,7 @@ class BatchRow(OutputRow, frozen=True, kw_only=True):
     max_payout: Money | None = None
     closing: Qty | None = None
     proceeds: Money | None = None
+    closing_cost: Money | None = None
 
     named = names(
         line="number", ticker="ticket.ticker", side="ticket.outcome", action="ticket.action", price="ticket.price",

@@ -59,6 +59,7 @@ class PricedPlan(Plan[R], Generic[R], frozen=True, kw_only=True):
 
     `cost`, `max_loss` and `max_payout` count every order as a purchase, of NO where it sells YES. Of these contracts,
     `closing` are held and sold instead: they bring `proceeds` before fees, at the limit price, and add no risk.
+    `closing_cost` is what they cost, without fees; 0 if that is unknown.
     """
 
     cost: Money
@@ -67,6 +68,7 @@ class PricedPlan(Plan[R], Generic[R], frozen=True, kw_only=True):
     max_payout: Money
     closing: Qty = Qty(0)
     proceeds: Money = Money(0)
+    closing_cost: Money = Money(0)
 
 
 class OrderPlan(PricedPlan[OrderRow], frozen=True, kw_only=True):
@@ -90,6 +92,7 @@ class OrderAmounts(OutputRow, frozen=True, kw_only=True):
     max_payout: Money
     closing: Qty
     proceeds: Money
+    closing_cost: Money | None = None
 
 
 def amounts_of(plan: PricedPlan[Any], *, is_reduce_only: bool) -> OrderAmounts:
@@ -103,6 +106,7 @@ def amounts_of(plan: PricedPlan[Any], *, is_reduce_only: bool) -> OrderAmounts:
         max_payout=Money(opened),
         closing=plan.closing,
         proceeds=plan.proceeds,
+        closing_cost=plan.closing_cost or None,
     )
 
 

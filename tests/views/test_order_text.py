@@ -74,6 +74,19 @@ def test_a_reply_has_the_cash_that_was_paid_or_received(action: str, closing: in
     assert order_sentence(new_order(row, closing=closing)).endswith(end)
 
 
+@pytest.mark.parametrize(
+    ("side", "action", "end"),
+    [
+        ("yes", "sell", "for $5.20, fees $0.27, net $4.93, P&L -$1.07"),
+        ("no", "buy", ": sold 20 YES for $5.20, fees $0.27, net $4.93, P&L -$1.07"),
+    ],
+)
+def test_an_order_that_closed_has_its_profit_or_loss(side: str, action: str, end: str) -> None:
+    row = new_order(filled_row(side, action, fill_cost=dollars("5.20")), closing=30)
+    assert order_sentence(replace(row, closing_cost=dollars("9.00"))).endswith(end), "two thirds of the cost"
+    assert "P&L" not in order_sentence(replace(row, closing_cost=None))
+
+
 def test_a_partial_fill_closes_before_it_opens() -> None:
     row = filled_row("no", "buy", fill_cost=dollars("5.20"))
     large = replace(new_order(row, closing=30), count=contracts(40), remaining=contracts(20))

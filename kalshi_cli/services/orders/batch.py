@@ -96,6 +96,7 @@ class ReviewedLine(msgspec.Struct, frozen=True, kw_only=True):
             max_payout=notional(ONE_DOLLAR, self.effect.opened),
             closing=self.effect.closed,
             proceeds=self.effect.proceeds,
+            closing_cost=self.effect.basis or None,
         )
 
 

@@ -294,8 +294,10 @@ def effects_phrase(effects: Sequence[OrderEffect], fees: Money) -> str:
 
 
 def closing_amounts(effects: Sequence[OrderEffect]) -> dict[str, int]:
-    """Return the contracts that orders close, and their proceeds, as fields of a PricedPlan."""
+    """Return the contracts that orders close, their proceeds and their cost, as fields of a PricedPlan."""
+    is_known = all(each.basis for each in effects if each.closed)
     return {
+        "closing_cost": Money(sum(each.basis for each in effects) if is_known else 0),
         "closing": Qty(sum(each.closed for each in effects)),
         "proceeds": Money(sum(each.proceeds for each in effects)),
     }

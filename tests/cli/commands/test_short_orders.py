@@ -13,7 +13,7 @@ from support.fault_proxy import Fault, fault_proxy
 from support.served import ME, TWO_SIDED, Served, Terminal, program
 
 from kalshi_cli import Kalshi
-from kalshi_cli.base.units import ONE_DOLLAR, Price, contracts
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, contracts, parse_money, show_money
 from kalshi_cli.core.model.order_terms import ASK, BID
 
 
@@ -513,6 +513,16 @@ def test_filled_orders_are_found_under_the_status_that_is_printed(exchange: Serv
     filled = program("order", "list", "--status", "filled", "--json").json
     assert [row["status"] for row in filled] == ["filled"]
     assert program("order", "list", "--status", "executed", "--json").json == filled
+
+
+def test_the_reply_to_a_sale_has_its_cash_and_its_profit_or_loss(exchange: Served) -> None:
+    program("buy", TWO_SIDED, "2", "@0.48")
+    (held,) = program("positions", "--json", "--fields", "cost").json
+    sold = on_terminal("buy", TWO_SIDED, "2", "@0.60", "--no")
+    reply = program("fills", "--json").json[0]
+    gain = parse_money(reply["value"]) - parse_money(reply["fee"]) - parse_money(held["cost"])
+    assert f"sold 2 YES for {show_money(parse_money(reply['value']))}, fees " in sold
+    assert f", P&L {show_money(Money(gain), signed=True)}" in sold
 
 
 def test_a_list_of_orders_that_ended_has_their_prices_or_status_and_no_effect(exchange: Served) -> None:
