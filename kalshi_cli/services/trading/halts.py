@@ -254,7 +254,8 @@ class TradingControl:
     def would_halt_again(self, before: Halt, *, is_daily_loss: bool) -> str:
         """Return a warning if today's loss exceeds the daily limit, or may exceed that of a running loop; "" otherwise.
 
-        The loss is the one that a loop saved today, or else is implied by a DAILY_LOSS stop of today.
+        The loss is the one that a loop saved today. Without one, a DAILY_LOSS stop of today shows that the loss was
+        above the limit of then, which may have been lower.
         """
         loops = [who for home in self._homes if (who := holder(home.folder / "trade.lock")) is not None]
         if is_daily_loss and loops:
@@ -273,6 +274,11 @@ class TradingControl:
         is_known = is_daily_loss and before.since >= midnight
         if (lost and max(lost) <= limit) or not (lost or is_known):
             return ""
+        if not lost:
+            return (
+                f"If today's loss exceeds risk.max_daily_loss ({show_money(limit)}), only orders that reduce a "
+                "position are accepted until midnight (day_zone), and a loop halts again at once"
+            )
         return (
             f"Today's loss exceeds risk.max_daily_loss ({show_money(limit)}). A loop halts again at once until "
             "midnight (day_zone), unless it starts with a higher limit"
