@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Literal, NamedTuple, TypeVar, cast
 
 from kalshi_cli.base.errors import UsageError
@@ -47,6 +48,16 @@ def refuse_swapped(path: str, count: str, price: str) -> None:
         raise UsageError(f"The count comes before the price: {count} {price}", hint=hint)
 
 
+def refuse_dollars(path: str, count: str, price: str) -> None:
+    """Refuse an amount of money where the count belongs, such as `$20 @0.40`, with the line of so many contracts."""
+    if not count.startswith("$"):
+        return
+    with suppress(ValueError):
+        number = qty_from_user(count.removeprefix("$")) * 100 // price_after_at(price)
+        hint = f"{count} at {price.removeprefix('@')} is {number} contracts, before fees: `{path} {number} {price}`"
+        raise UsageError(f"The count is in contracts, not in dollars: {count}", hint=hint if number else "")
+
+
 def read_short_order(text: str) -> ShortOrder:
     """Read `buy 10 @0.24` or `sell 5 @70c --no`. UsageError for anything else."""
     action, *rest = text.lower().split() or [""]
@@ -56,6 +67,7 @@ def read_short_order(text: str) -> ShortOrder:
     if action not in ("buy", "sell") or len(words) != 2:
         raise UsageError("Type buy or sell, the count and the price", hint="such as buy 10 @0.32; for NO, add --no")
     refuse_swapped(action, *words)
+    refuse_dollars(action, *words)
     return ShortOrder(
         cast(Literal["buy", "sell"], action),
         "no" if "--no" in rest else "yes",

@@ -54,3 +54,17 @@ def test_new_terms_are_a_price_and_perhaps_a_count() -> None:
     for text in ("", "24", "0.24 10 5", "10 0.24"):
         with pytest.raises(UsageError):
             read_new_terms(text)
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("buy $20 @0.40", "$20 at 0.40 is 50 contracts, before fees: `buy 50 @0.40`"),
+        ("sell $10 33c --no", "$10 at 33c is 30 contracts, before fees: `sell 30 33c`"),
+        ("buy $0.20 @0.40", ""),
+    ],
+)
+def test_an_amount_of_dollars_as_the_count_is_refused_with_its_contracts(typed: str, hint: str) -> None:
+    with pytest.raises(UsageError, match="The count is in contracts, not in dollars") as caught:
+        read_short_order(typed)
+    assert caught.value.hint == hint

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import KalshiError, UsageError
-from kalshi_cli.base.short_order import price_after_at, refuse_outcome, refuse_swapped
+from kalshi_cli.base.short_order import price_after_at, refuse_dollars, refuse_outcome, refuse_swapped
 from kalshi_cli.base.units import ONE_DOLLAR, Price, qty_from_user, show_price
 from kalshi_cli.cli.commands.orders import place_order
 from kalshi_cli.cli.options import CommandGroup, HelpCommand, open_services, ticker, typed_by
@@ -69,6 +69,7 @@ def _refuse_other_order(path: str, args: list[str]) -> None:
     refuse_outcome(path, words)
     if len(words) == 3:
         refuse_swapped(f"{path} {words[0]}", *words[1:])
+        refuse_dollars(f"{path} {words[0]}", *words[1:])
     if len(words) > 1 and words[0].replace(".", "", 1).isdigit() and not words[1].lstrip("@$")[:1].isdigit():
         line = " ".join((path, words[1], words[0], *words[2:]))
         raise UsageError(f"The market comes before the count: {words[0]} {words[1]}", hint=f"`{line}`")
