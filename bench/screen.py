@@ -220,12 +220,14 @@ def _published(path: Path, account: tuple[LiveEvent, tuple[LiveOrderRow, ...]]) 
     path.parent.mkdir(parents=True, exist_ok=True)
     publisher, is_over = EventPublisher(path), threading.Event()
     count = int(UPDATES_A_SECOND * PUBLISH_EVERY_S)
-    clock = SystemClock()
+    run, clock = event.run, SystemClock()
+    if run is None:
+        raise ValueError("the event has no run")
 
     def publish() -> None:
         for number in itertools.count():
             whole: dict[str, Any] = msgspec.structs.asdict(event)
-            whole["run"] = msgspec.structs.replace(event.run, running=True, pid=os.getpid(), time=clock.now())
+            whole["run"] = msgspec.structs.replace(run, running=True, pid=os.getpid(), time=clock.now())
             whole["markets"] = tuple(_row(market, number) for market in range(count))
             parts = {name: msgspec.json.encode(value) for name, value in whole.items() if value is not None}
             publisher.publish({name: part for name, part in parts.items() if name not in ("dropped", "silent_s")})
