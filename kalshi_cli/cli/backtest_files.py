@@ -31,7 +31,7 @@ Latency = Annotated[
 PlayedMarkets = Annotated[
     list[str] | None,
     typer.Option(
-        "--ticker", metavar="TICKER[,TICKER]", help="Trade only these markets; an event or a series is all of its own."
+        "--ticker", metavar="TICKER[,TICKER]", help="Trade only these markets, or those of these events or series."
     ),
 ]
 LakeSeries = Annotated[

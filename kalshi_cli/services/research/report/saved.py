@@ -161,6 +161,7 @@ def _doubts(paths: Sequence[Path], reports: Sequence[dict[str, Any]]) -> Iterato
             yield f"{path}: {report['slow_hooks']} hook calls were slow, {slowest}; a backtest does not model that time"
         yield from _positions_before(path, report)
     yield from _latencies(reports)
+    yield from _markets(reports)
     for name in _TIMES:
         one, other = (each.get(name) for each in reports)
         if one and other and abs(parse_ts(one) - parse_ts(other)) > SAME_TIME_MS:
@@ -196,6 +197,17 @@ def _latencies(reports: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield (
             f"The latency differs: the run measured {measured}ms (median), the backtest assumes {assumed}ms. "
             f"`kalshi backtest --latency {measured}ms` repeats it with that of the run"
+        )
+
+
+def _markets(reports: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield that a backtest played more markets than the run that it is compared with."""
+    run, other = sorted(reports, key=lambda each: "stopped_by" not in each)
+    traded, played = (each.get("markets") or 0 for each in (run, other))
+    if "stopped_by" in run and "stopped_by" not in other and played > traded > 0:
+        yield (
+            f"The run traded {pluralize(traded, 'market')}, the backtest {pluralize(played, 'market')}. "
+            "`kalshi backtest --ticker NAME` plays only the markets, events or series of the run"
         )
 
 

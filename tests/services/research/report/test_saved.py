@@ -114,6 +114,21 @@ def test_a_latency_that_is_not_that_of_the_run_is_told(
     assert again == said, "in either order"
 
 
+@pytest.mark.parametrize(("traded", "played", "is_told"), [(6, 14, True), (6, 6, False), (6, 5, False)])
+def test_a_backtest_of_more_markets_than_its_run_is_told(
+    view: BacktestView, tmp_path: Path, traded: int, played: int, is_told: bool
+) -> None:
+    file, said = tmp_path / "run.json", list[str]()
+    summary = {"strategy": "fade", "mode": "sim", "stopped_by": "duration", "net": "1.0", "markets": traded}
+    file.write_text(json.dumps(summary))
+    other = save(msgspec.structs.replace(view, markets=played), tmp_path / "a.json")
+    compare(file, other, said.append)
+    told = [line for line in said if "The run traded 6 markets, the backtest 14 markets" in line]
+    assert bool(told) is is_told
+    compare(other, other, said.append)
+    assert len(said) == len(told)
+
+
 def test_slow_hooks_of_a_run_are_told(view: BacktestView, tmp_path: Path) -> None:
     file, said = tmp_path / "run.json", list[str]()
     summary = {"strategy": "fade", "mode": "sim", "stopped_by": "duration", "net": "1.0"}
