@@ -16,7 +16,7 @@ from typing import Any
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.engine.engine import TradingEngine
-from kalshi_cli.core.model.effects import CancelOrder, Effect, SubmitOrder
+from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, Effect, SubmitOrder
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot, Message, PublicTrade, ReferencePrice, Tick
 from kalshi_cli.core.model.order_terms import Side
@@ -180,6 +180,11 @@ def _count(given: int) -> Qty:
 def submitted_orders(effects: Iterable[Effect]) -> list[Order]:
     """Return the submitted orders."""
     return [effect.order for effect in effects if isinstance(effect, SubmitOrder)]
+
+
+def amended_orders(effects: Iterable[Effect]) -> list[Order]:
+    """Return the orders as the amends want them."""
+    return [effect.wanted for effect in effects if isinstance(effect, AmendOrder)]
 
 
 def cancel_reasons(effects: Iterable[Effect]) -> list[str]:

@@ -9,11 +9,12 @@ import pytest
 from support.tape import TICKER, StrategyHarness, submitted_orders
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.base.units import Price, cents, contracts
+from kalshi_cli.core.model.intents import Amend, Intent, Place
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.testing import amended_orders
 
 
 class Deep(Strategy):
@@ -36,6 +37,32 @@ def test_a_book_has_the_levels_that_a_test_gives() -> None:
     assert book.levels(ASK, 5) == [(cents(44), contracts(20)), (cents(45), contracts(60))]
     tape.book(ask=44)
     assert (book.best_bid, book.best_ask) == (None, cents(44))
+
+
+class Follower(Strategy):
+    """Keeps one bid a cent above the best bid of others."""
+
+    name = "follower"
+
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
+        best = view.external_book(ticker).best_bid
+        if best is None:
+            return
+        price = Price(best + cents(1))
+        for order in view.orders(ticker):
+            if order.price != price:
+                yield Amend(order.order_id, price, order.remaining)
+        if not view.orders(ticker):
+            yield Place(ticker, BID, price, contracts(2))
+
+
+@pytest.mark.parametrize("are_own_in_books", [False, True])
+def test_a_test_sees_amends_and_plays_books_with_or_without_own_orders(are_own_in_books: bool) -> None:
+    tape = StrategyHarness(Follower(StrategyParams()), are_own_in_books=are_own_in_books)
+    (order,) = submitted_orders(tape.book(bid=40, ask=50))
+    assert order.price == cents(41)
+    seen = tape.book(ask=50, bids=[(41, 2), (40, 100)])
+    assert [amended.price for amended in amended_orders(seen)] == ([] if are_own_in_books else [cents(42)])
 
 
 @pytest.mark.parametrize(
