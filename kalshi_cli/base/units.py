@@ -267,7 +267,7 @@ _NEXT_PART = re.compile(r"(?<=[dhms])(?=\s*[0-9])")
 
 
 def duration_from_user(text: str) -> float:
-    """Parse `100ms`, ``5m20s` or `7d` into seconds, above zero and at most ten years. The unit is never guessed."""
+    """Parse `100ms`, `5m20s` or `7d` into seconds, above zero and at most ten years. The unit is never guessed."""
     typed = text.strip().lower()
     parts = _NEXT_PART.split(typed)
     numbers = [part.rstrip("dhms") for part in parts]

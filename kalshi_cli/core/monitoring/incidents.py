@@ -81,7 +81,7 @@ is disabled and the others continue (F17), and a failed check, or a slow, paused
 to close a position."""
 
 GUARDED = ("DAILY_LOSS", "DRAWDOWN", "DOUBLE_ORDER")
-"""Those of STOPS whose guard in the loop stops trading itself, so that a resume ends it whatever alerts do."""
+"""Codes of guards in the loop: the loop itself stops trading, with or without alerts. A resume ends such a stop."""
 
 MAX_SUBJECTS = 100
 OTHER_SUBJECTS = "others"
