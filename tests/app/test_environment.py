@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.served import eventually
 
 from kalshi_cli.app.backtests import run_backtests
 from kalshi_cli.app.environment import Environment, opened
@@ -358,10 +359,15 @@ def test_a_recording_of_series_adds_markets_that_open_later(
 ) -> None:
     path = tmp_path / "tape.jsonl"
     monkeypatch.setattr(market_query, "MAX_MARKETS", 1)
+
+    def open_more() -> None:  # after the start, however long it takes
+        eventually(lambda: any(line.startswith("Recording 1 market") for line in desk.said))
+        monkeypatch.setattr(market_query, "MAX_MARKETS", 50)
+
     monkeypatch.setattr("kalshi_cli.exchange.live.live_feed.DISCOVER_EVERY_S", 0.2)
     with desk.environment() as environment:
         request = RecordRequest(series="KXHIGHNY,KXETHD", path=path, duration_s=7.0)
-        more = threading.Timer(1.5, monkeypatch.setattr, (market_query, "MAX_MARKETS", 50))
+        more = threading.Thread(target=open_more)
         more.start()
         recorded = RunModes(environment).record(request)
         more.join()
