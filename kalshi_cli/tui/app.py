@@ -39,7 +39,7 @@ from kalshi_cli.tui.list_panel import ListPanel, title_of
 from kalshi_cli.tui.market_page import HIGH, MarketPage
 from kalshi_cli.tui.ordered_keys import OrderedKeysApp
 from kalshi_cli.tui.questions import Changes, Consent, Question, change_of
-from kalshi_cli.tui.typed_orders import OrderDialog, TypedOrder, new_order, new_terms, order_question, terms_question
+from kalshi_cli.tui.typed_orders import OrderDialog, Prompt, TypedOrder, TypedTexts, amend_prompt, order_prompt
 from kalshi_cli.views.live import LiveEvent, TopRow
 from kalshi_cli.views.own_terms import held_by_market, order_terms
 
@@ -109,9 +109,8 @@ class TopApp(OrderedKeysApp):
 
     def __init__(self, open_account: OpenAccount, clock: Clock, tickers: Sequence[str] = ()) -> None:
         super().__init__()
-        self._clock = clock
-        self._tickers = tickers
-        self._open = open_account
+        self._open, self._clock, self._tickers = open_account, clock, tickers
+        self._typed = TypedTexts()
         self._list = ListPrices(open_account, tickers, clock)
         self._listed: tuple[TopRow, ...] = ()
         self._followed: tuple[TopRow, ...] = ()
@@ -352,7 +351,7 @@ class TopApp(OrderedKeysApp):
         """Ask for an order in the selected market, and place it after showing the plan."""
         row = self._selected()
         if row is not None and row.ticker:
-            self._ask_order(row.ticker, order_question(row.ticker), partial(new_order, row.ticker), "o")
+            self._ask_order(order_prompt(row.ticker), "o")
         else:
             self._tell("Select a market for the order, such as a position: 1, then the arrow keys", is_error=False)
 
@@ -363,19 +362,15 @@ class TopApp(OrderedKeysApp):
         if order is None:
             self._tell("Select an order to change: 2, then the arrow keys", is_error=False)
             return
-        terms = order_terms(order, held_by_market(self._state.positions or ()))
-        question, read = terms_question(order, terms), partial(new_terms, order, terms)
-        self._ask_order(order.ticker, question, read, "e", picture.order_key(order))
+        self._ask_order(amend_prompt(order, order_terms(order, held_by_market(self._state.positions or ()))), "e")
 
-    def _ask_order(
-        self, ticker: str, question: str, read: Callable[[str], TypedOrder], key: str, order_id: str = ""
-    ) -> None:
+    def _ask_order(self, prompt: Prompt, key: str) -> None:
         def act(typed: TypedOrder | None) -> None:
             if typed is not None:
-                self._do(typed.words, typed.plan, orders, key=key)
+                self._do(typed.words, typed.plan, self._typed.keep(prompt.name, typed.text), key=key)
 
-        prices = ListPrices(self._open, (ticker,), self._clock)
-        self.push_screen(OrderDialog(question, read, ticker, order_id, prices, lambda: self._state), act)
+        prices = ListPrices(self._open, (prompt.ticker,), self._clock)
+        self.push_screen(OrderDialog(prompt, prices, lambda: self._state, self._typed.of(prompt.name)), act)
 
     def action_cancel(self) -> None:
         """Cancel the selected order after showing it; on a market page all orders of the market."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.events import Key
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
@@ -254,22 +254,25 @@ def word_reader(word: str) -> Callable[[str], str]:
 class TextDialog(ModalScreen[Any]):
     """Asks for a line of text and closes with what `read` makes of it; a UsageError of it is shown. Esc gives None.
 
-    After an error the text stays, to be corrected; with `is_word` it goes, to be typed again at once.
+    After an error the text stays, to be corrected; with `is_word` it goes, to be typed again at once. The text box
+    begins with `typed`.
     """
 
     CSS = BOX.format(name="TextDialog")
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel")]
 
-    def __init__(self, question: str, read: Callable[[str], object] = str, *, is_word: bool = False) -> None:
+    def __init__(
+        self, question: str, read: Callable[[str], object] = str, *, is_word: bool = False, typed: str = ""
+    ) -> None:
         super().__init__()
-        self._question, self._read, self._is_word = question, read, is_word
+        self._question, self._read, self._is_word, self._typed = question, read, is_word, typed
 
     def compose(self) -> ComposeResult:
         """Lay out question and answer."""
         with Vertical():
             yield Static(Text(self._question, style="bold"))
             yield from self.fact_parts()
-            yield Input()
+            yield Input(self._typed)
             yield Static(id="refused")
             yield Static(Text("Enter confirms   Esc cancels", style="dim"))
 
@@ -300,7 +303,14 @@ class TextDialog(ModalScreen[Any]):
 class HelpDialog(ModalScreen[None]):
     """Lists the keys, and the columns for which the terminal is too narrow."""
 
-    CSS = BOX.format(name="HelpDialog").replace("Vertical", "VerticalScroll")
+    CSS = (
+        BOX.format(name="HelpDialog").replace("Vertical", "VerticalScroll")
+        + """
+HelpDialog Horizontal { height: auto; }
+HelpDialog .keys { width: 15; padding-right: 2; text-align: right; text-style: bold; }
+HelpDialog .words { width: 1fr; }
+"""
+    )
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter,question_mark", "dismiss", "Close"), *SCROLL]
 
     def __init__(self, hidden: Sequence[str] = ()) -> None:
@@ -311,7 +321,8 @@ class HelpDialog(ModalScreen[None]):
         """Lay out the keys."""
         with VerticalScroll(can_focus=False) as box:
             box.border_subtitle = "arrow keys scroll, Esc closes"
-            yield Static(Text("\n").join(Text.assemble((f"{keys:>13}  ", "bold"), words) for keys, words in KEYS))
+            for keys, words in KEYS:
+                yield Horizontal(Static(keys, classes="keys"), Static(words, classes="words"))
             if self._hidden:
                 yield Static(Text(f"Hidden, the terminal is too narrow: {'; '.join(self._hidden)}", style="bold"))
 

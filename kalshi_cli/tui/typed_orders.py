@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from rich.text import Text
@@ -11,30 +12,76 @@ from textual.widgets import Static
 
 from kalshi_cli.app.kalshi import Kalshi
 from kalshi_cli.app.list_prices import ListPrices
+from kalshi_cli.base.errors import ExchangeError, HaltedError, RefusedError, UnreachableError
 from kalshi_cli.base.short_order import read_new_terms, read_short_order
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Price, Qty, show_price, show_qty
 from kalshi_cli.services.orders.amend import AmendRequest
 from kalshi_cli.services.orders.place import OrderTicket
-from kalshi_cli.tui.actions import AnyPlan
+from kalshi_cli.tui.actions import AnyPlan, Execute, orders
 from kalshi_cli.tui.dialogs import AGAIN_S, BOX, TextDialog
-from kalshi_cli.tui.picture import order_of
-from kalshi_cli.views.live import LiveEvent, TopRow
+from kalshi_cli.tui.picture import order_key, order_of
+from kalshi_cli.views.live import LiveEvent, LiveOrderRow, TopRow
 from kalshi_cli.views.orders import OrderRow
 from kalshi_cli.views.own_terms import OwnTerms, held_by_market, order_terms
 from kalshi_cli.views.row import own_price
 
 
 class TypedOrder(NamedTuple):
-    """An order or new terms as typed: the words, and how to plan it."""
+    """An order or new terms as typed: the text, its words, and how to plan it."""
 
+    text: str
     words: str
     plan: Callable[[Kalshi], AnyPlan]
 
 
-def order_question(ticker: str) -> str:
-    """Return the question for a new order."""
-    return f"Order in {ticker}: buy or sell, count and price, such as buy 10 @0.32. For NO, add --no"
+NOTHING_SENT = (RefusedError, HaltedError, ExchangeError, UnreachableError)
+"""Errors after which nothing of an order is live."""
+
+
+class TypedTexts:
+    """What was typed about a market or an order and was not done, so that only the wrong part must be typed again."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+
+    def of(self, name: str) -> str:
+        """Return the text; empty for none."""
+        return self._texts.get(name, "")
+
+    def keep(self, name: str, text: str) -> Execute:
+        """Keep a text, and return how to execute its plan, which removes the text unless nothing was sent."""
+        self._texts[name] = text
+
+        def execute(kalshi: Kalshi, plan: AnyPlan) -> object:
+            self._texts.pop(name, None)
+            try:
+                return orders(kalshi, plan)
+            except NOTHING_SENT:
+                self._texts[name] = text
+                raise
+
+        return execute
+
+
+class Prompt(NamedTuple):
+    """A question for an order in a market, or for new terms of the order `order_id`, and how the answer is read."""
+
+    ticker: str
+    question: str
+    read: Callable[[str], TypedOrder]
+    order_id: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return the name under which an answer is kept."""
+        return self.order_id or self.ticker
+
+
+def order_prompt(ticker: str) -> Prompt:
+    """Return the prompt for a new order."""
+    question = f"Order in {ticker}: buy or sell, count and price, such as buy 10 @0.32. For NO, add --no"
+    return Prompt(ticker, question, partial(new_order, ticker))
 
 
 def new_order(ticker: str, text: str) -> TypedOrder:
@@ -44,15 +91,16 @@ def new_order(ticker: str, text: str) -> TypedOrder:
         ticker=ticker, outcome=typed.outcome, action=typed.action, qty=typed.qty, price=typed.price
     )  # fmt: skip
     words = OwnTerms(typed.action, typed.outcome, typed.price).text(typed.qty, ticker)
-    return TypedOrder(words, lambda kalshi: kalshi.orders.plan_ticket(ticket))
+    return TypedOrder(text, words, lambda kalshi: kalshi.orders.plan_ticket(ticket))
 
 
-def terms_question(order: OrderRow, terms: OwnTerms) -> str:
-    """Return the question for new terms of an order; the prompt shows those that it has."""
-    return (
+def amend_prompt(order: LiveOrderRow, terms: OwnTerms) -> Prompt:
+    """Return the prompt for new terms of an order; it shows those that the order has."""
+    question = (
         f"{order.ticker}: new price of {terms.side.upper()}, and the count left to trade if it changes too, such as "
         "0.32 or 0.32 10"
     )
+    return Prompt(order.ticker, question, partial(new_terms, order, terms), order_key(order))
 
 
 def new_terms(order: OrderRow, terms: OwnTerms, text: str) -> TypedOrder:
@@ -62,7 +110,7 @@ def new_terms(order: OrderRow, terms: OwnTerms, text: str) -> TypedOrder:
     order_id = order.order_id or order.client_order_id
     count = "" if qty is None else f", {show_qty(qty)} left"
     words = f"change order {(order_id or '')[:8]}: {order.ticker}, {terms.words} to {show_price(price)}{count}"
-    return TypedOrder(words, lambda kalshi: kalshi.orders.plan_amend(order_id, change))
+    return TypedOrder(text, words, lambda kalshi: kalshi.orders.plan_amend(order_id, change))
 
 
 def price_lines(row: TopRow) -> list[str]:
@@ -87,24 +135,17 @@ def order_line(state: LiveEvent, key: str) -> str:
 
 
 class OrderDialog(TextDialog):
-    """Asks for an order, or for new terms of the order `order_id`, and shows the best prices while the user types.
+    """Asks for an order, or for new terms of one, and shows the best prices while the user types.
 
-    The prices are those of `state`, or those of `prices` for a market that `state` lacks.
+    The prices are those of `state`, or those of `prices` for a market that `state` lacks. `typed` is in the text box,
+    selected: other text replaces it.
     """
 
     CSS = BOX.format(name="OrderDialog")
 
-    def __init__(
-        self,
-        question: str,
-        read: Callable[[str], object],
-        ticker: str,
-        order_id: str,
-        prices: ListPrices,
-        state: Callable[[], LiveEvent],
-    ) -> None:
-        super().__init__(question, read)
-        self._ticker, self._order_id, self._prices, self._state = ticker, order_id, prices, state
+    def __init__(self, prompt: Prompt, prices: ListPrices, state: Callable[[], LiveEvent], typed: str = "") -> None:
+        super().__init__(prompt.question, prompt.read, typed=typed)
+        self._ticker, self._order_id, self._prices, self._state = prompt.ticker, prompt.order_id, prices, state
         self._row: TopRow | None = None
 
     def fact_parts(self) -> ComposeResult:

@@ -34,7 +34,7 @@ from support.served import (
     start,
 )
 from support.values import make_order
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
@@ -270,6 +270,10 @@ def test_an_order_is_typed_on_a_market_and_placed_after_its_plan(exchange: Serve
         )
         burst(app, "obuy 3 @0.505\n")
         await until(lambda: "off the price grid" in str(told.render()), pilot)
+        burst(app, "o")
+        await until(lambda: [each.value for each in app.screen.query(Input)] == ["buy 3 @0.505"], pilot)
+        burst(app, "buy 3 @0.506\n")  # other text replaces it
+        await until(lambda: "$0.506 is off the price grid" in str(told.render()), pilot)
         await pilot.press("o", "escape", "4", "o")
         await until(lambda: "Select a market for the order" in str(told.render()), pilot)
         assert len(exchange.resting()) == 3
@@ -722,6 +726,9 @@ def test_the_help_names_the_columns_without_room(exchange: Served) -> None:
         await pilot.press("question_mark")
         await until(lambda: "Hidden, the terminal is too narrow: Positions: " in shown(app), pilot)
         assert app.screen.query_one(VerticalScroll).region.height <= 24
+        first = [row.children[0].region for row in app.screen.query(Horizontal)]
+        words = [row.children[1].region for row in app.screen.query(Horizontal)]
+        assert max(each.right for each in first) <= min(each.x for each in words), "words keep out of the keys"
 
     on_screen(look)
 
