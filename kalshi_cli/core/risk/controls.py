@@ -37,7 +37,7 @@ def daily_loss(state: EngineState, limits: RiskLimits, intent: Place, strategy: 
     limit, net = limits.max_daily_loss, state.day_net
     if limit is None or net is None or -net <= limit or is_reducing(state, intent, strategy):
         return None
-    return "DAILY_LOSS", f"the day's P&L is {show_money(net)}; the loss limit is {show_money(limit)}"
+    return "DAILY_LOSS", f"the day's P&L is now {show_money(net)}; the loss limit is {show_money(limit)}"
 
 
 def only_reducing(state: EngineState, _limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:

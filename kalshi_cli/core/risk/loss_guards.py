@@ -64,16 +64,18 @@ class LossLimit(_CapitalGuard):
         if self._limit is None:
             return []
         lost, hidden = -self.count(), self._day.held_up()
+        own = ""
         if self._hidden.look(is_so=lost + hidden > self._limit):
             lost += hidden
+            own = f" ({show_money(hidden)} of it at prices without your own orders)" if hidden else ""
         if lost <= self._limit or self._state.trading is not TradingState.ACTIVE:
             return []
         unpriced = ", ".join(sorted(self._day.unpriced))
         doubt = f" (price at midnight unknown, so no gain counts: {unpriced})" if unpriced else ""
         text = (
-            f"The loss of the day was {show_money(Money(lost))}{doubt}; the limit is {show_money(self._limit)} "
+            f"The loss of the day was {show_money(Money(lost))}{own}{doubt}; the limit is {show_money(self._limit)} "
             f"(risk.max_daily_loss). {_REDUCE_ONLY}. To trade again: `kalshi resume --reason TEXT` tomorrow; today, "
-            "first raise the limit and restart the loop"
+            "first raise the limit, and restart a loop that is running"
         )
         return self._tighten(TradingState.REDUCING, "DAILY_LOSS", "account", text)
 

@@ -178,6 +178,11 @@ def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
         reports.append(OrderState(order.updated, order))
         try:
             reports.append(client.cancel_order(order))
+        except OutcomeUnknownError as error:
+            after = _ended_since(client, order_id, error)
+            reports.append(OrderState(after.updated, after))
+            if after.status is not OrderStatus.CANCELED:
+                raise NotFoundError(error.message) from error
         except NotFoundError as error:
             # Proves nothing: the first attempt may have canceled the order, and only its response was lost.
             after = client.order(order_id) if order.status.is_live else order
@@ -208,6 +213,18 @@ def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
         detail = _closed(client, reports) if error.code == "market_inactive" else ""
         return CancelResult(order_id=order_id, canceled=False, code=error.code, detail=detail or error.message)
     return CancelResult(order_id=order_id, canceled=True, reports=tuple(reports))
+
+
+def _ended_since(client: KalshiClient, order_id: str, silence: OutcomeUnknownError) -> Order:
+    """Return an order that ended, as one read after an unanswered cancel shows it; OutcomeUnknownError otherwise."""
+    try:
+        with client.reading_within(WORDS_S):
+            after = client.order(order_id)
+    except KalshiError as error:
+        raise silence from error
+    if after.status.is_live:
+        raise OutcomeUnknownError(f"{silence.message}; the last read still shows it resting") from silence
+    return after
 
 
 def _closed(client: KalshiClient, reports: Sequence[Message]) -> str:

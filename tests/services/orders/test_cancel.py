@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import httpx
 import pytest
 from support.simulation import DAY_MS, OTHER, T0, TICKER, Simulation, ticket
 
-from kalshi_cli.base.errors import CredentialsError, OutcomeUnknownError
+from kalshi_cli.base.errors import CredentialsError, ExitCode, OutcomeUnknownError
 from kalshi_cli.base.units import Price, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
@@ -399,6 +399,51 @@ def test_a_cancel_without_an_answer_is_unknown_and_the_next_is_tried(sim: Simula
         (False, True),
         (True, False),
     ]
+
+
+def unanswered(act: Callable[[], object]) -> Any:
+    """Cancels are acted upon so, and answered with an error."""
+
+    def before(request: httpx.Request) -> httpx.Response | None:
+        if request.method != "DELETE":
+            return None
+        act()
+        return httpx.Response(500, json={"error": {"code": "internal", "message": "oops"}})
+
+    return before
+
+
+def test_the_order_is_read_once_more_after_a_cancel_without_an_answer(sim: Simulation) -> None:
+    canceled, filled, resting = rest(sim, 3)
+    sim.wire.before = unanswered(lambda: sim.exchange.cancel("alice", canceled, sim.clock.now()))
+    (found,) = cancel_orders(sim.client, [canceled])
+    assert (found.canceled, found.is_unknown) == (True, False)
+    assert found.order is not None and found.order.status is OrderStatus.CANCELED
+    assert failure([found]) is None
+    sim.wire.before = unanswered(lambda: sim.quote(ASK, 21, 1, who="maker"))
+    (found,) = cancel_orders(sim.client, [filled])
+    assert (found.canceled, found.is_unknown, found.code) == (False, False, "already_filled")
+    sim.wire.before = unanswered(lambda: None)
+    (found,) = cancel_orders(sim.client, [resting])
+    assert found.is_unknown and found.detail.endswith("; the last read still shows it resting"), found.detail
+    error = failure([found])
+    assert error is not None and error.exit_code is ExitCode.UNKNOWN_OUTCOME
+
+
+def test_a_cancel_without_an_answer_stays_unknown_if_the_order_cannot_be_read_again(sim: Simulation) -> None:
+    (order_id,) = rest(sim, 1)
+    is_asked: list[bool] = []
+
+    def before(request: httpx.Request) -> httpx.Response | None:
+        is_asked.extend([True] if request.method == "DELETE" else [])
+        return httpx.Response(500, json={"error": {"code": "internal", "message": "oops"}}) if is_asked else None
+
+    sim.wire.before = before
+    began = sim.clock.monotonic()
+    (found,) = cancel_orders(sim.client, [order_id])
+    assert (found.canceled, found.is_unknown) == (False, True)
+    assert "last read" not in found.detail
+    assert sim.clock.monotonic() - began < 30
 
 
 def test_an_exchange_that_cannot_be_read_or_is_paused_does_not_hide_the_others(sim: Simulation) -> None:
