@@ -172,7 +172,7 @@ def _gauges(now: MetricsSnapshot) -> Iterable[tuple[str, str, float | None]]:
     return (
         ("trading_balance_usd", "Cash", None if now.balance is None else now.balance / DOLLAR),
         ("trading_daily_pnl_usd", "Net profit and loss since midnight", now.day_net / DOLLAR),
-        ("trading_win_rate", "Share of closing trades of this run that were profitable", now.win_rate),
+        ("trading_win_rate", "Share of closing fills and settlements of this run with a gain", now.win_rate),
         ("trading_run_pnl_usd", "Net profit and loss of this run, open positions included", now.run_net / DOLLAR),
         ("trading_open_positions", "Open positions", now.open_positions),
         ("trading_largest_position_contracts", "Largest position", now.largest_position / contracts(1)),

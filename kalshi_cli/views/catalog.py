@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from kalshi_cli.base.units import Ts
 from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.row import OutputRow, names
@@ -16,6 +18,8 @@ class RefreshView(OutputRow, frozen=True, kw_only=True):
     events: int
     markets: int
     seconds: float
+
+    headings = MappingProxyType({"read": "downloaded", "resumed": "continued an interrupted refresh"})
 
 
 class CatalogView(OutputRow, frozen=True, kw_only=True):

@@ -56,7 +56,7 @@ def cancel_all(
     does not need. To trade again: `kalshi resume --reason TEXT`.
 
     It asks only on a terminal, on prod or with `display.confirm`, and without `--yes`: it halts trading, shows the
-    orders, and then asks before it cancels them. If you answer no, no order is canceled, trading stays halted, and the
+    orders, and then asks before it cancels them, unless there are none. If you answer no, no order is canceled, trading stays halted, and the
     exit code is 3.
 
     Order groups are triggered first, so that no program can keep placing orders in them (not with `--no-halt` or a
@@ -135,7 +135,7 @@ def _name_positions(resources: Resources) -> None:
 
 
 def _ask(resources: Resources, scope: CancelScope, signals: KillSignals, *, is_halted: bool | None) -> None:
-    """Show the orders that will be canceled, and ask. RefusedError where the answer is no: no order was canceled.
+    """Show the orders that will be canceled, and ask unless there are none. RefusedError where the answer is no: no order was canceled.
 
     Without a request for a halt, `is_halted` is omitted (None).
     """
@@ -144,9 +144,10 @@ def _ask(resources: Resources, scope: CancelScope, signals: KillSignals, *, is_h
     if resources.config.read_only:
         return  # refused by the run itself
     signals.let_go()  # Ctrl-C ends the question at once: no cancel is on its way yet
-    for fact in describe_resting(resources, scope):
+    facts = describe_resting(resources, scope)
+    for fact in facts or ["no resting orders to cancel"]:
         warn(f"{resources.config.env}: {fact}")
-    answer = prompt("Cancel these orders? [y/N]")
+    answer = prompt("Cancel these orders? [y/N]") if facts else "y"
     signals.hold()
     if answer.lower() in ("y", "yes"):
         return

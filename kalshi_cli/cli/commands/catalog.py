@@ -37,7 +37,7 @@ def refresh(
             is_full=full,
             progress=lambda pages: progress(pages, "Reading the market list", size=lambda entries: entries),
         )
-        show_view(ctx, done, title="catalog")
+        show_view(ctx, done, title="Catalog refreshed")
 
 
 @app.command("status")

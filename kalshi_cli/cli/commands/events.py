@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from typing import Annotated, Any
 
 import typer
@@ -47,7 +48,7 @@ def events(
     kalshi events --series KXHIGHNY
     kalshi events --search fed --status all --json
     """
-    from kalshi_cli.cli.commands.market_list import print_catalog_age
+    from kalshi_cli.cli.commands.market_list import none_found, print_catalog_age
     from kalshi_cli.views.events import EventRow
 
     with open_services(ctx) as kalshi:
@@ -57,9 +58,13 @@ def events(
         now = kalshi.now
         print_catalog_age(found, search, now)
         most = None if everything else limit
-        show_list(
-            ctx, EventRow, found, limit=most, more=LIMIT_OR_ALL, is_live=True, empty="No matching events", now=now
-        )
+        rows = iter(found)
+        first = list(islice(rows, 1))
+        named = "" if first or flags_of(ctx).wants_data else series.upper()
+        empty = none_found(kalshi, search, named, found.as_of, what="events")
+        if named and status != "all" and "no series" not in empty:
+            empty += f" ({status}); see all with `kalshi events --series {named} --status all`"
+        show_list(ctx, EventRow, chain(first, rows), limit=most, more=LIMIT_OR_ALL, is_live=True, empty=empty, now=now)
 
 
 @app.command("event")

@@ -22,7 +22,7 @@ OLD_MS = 3_600_000
 """A catalog older than an hour misses the markets of this hour, and soon those of today."""
 
 
-def none_found(kalshi: Kalshi, search: str, series: str, as_of: Ts | None = None) -> str:
+def none_found(kalshi: Kalshi, search: str, series: str, as_of: Ts | None = None, *, what: str = "markets") -> str:
     """Return the text of an empty list; after a search also how to find the market. A missing `series` is named.
 
     `as_of` is the time of the catalog that was searched.
@@ -31,15 +31,15 @@ def none_found(kalshi: Kalshi, search: str, series: str, as_of: Ts | None = None
         try:
             kalshi.markets.series_details(series)
         except NotFoundError:
-            return f"No matching markets: no series {series}; `kalshi series` lists them"
+            return f"No matching {what}: no series {series}; `kalshi series` lists them"
         except KalshiError:
             pass  # the list is empty all the same
     if search and as_of is not None and kalshi.now - as_of > OLD_MS:
         return (
-            "No matching markets in an old catalog, which misses newer markets: `kalshi catalog refresh`, then search"
+            f"No matching {what} in an old catalog, which misses newer {what}: `kalshi catalog refresh`, then search"
         )
     ways = ". Check the spelling, or try one word; `kalshi series` lists the subjects" if search else ""
-    return f"No matching markets{ways}"
+    return f"No matching {what}{ways}"
 
 
 def print_catalog_age(choice: MarketSelection[Any], search: str, now: Ts) -> None:

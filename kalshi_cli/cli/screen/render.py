@@ -325,7 +325,7 @@ def status_block(now: RunSummary) -> str:
     """Return the status of a run: three lines, one for each of several strategies, and any problems."""
     from kalshi_cli.services.trading.reports.status import triggered_group_text
 
-    won = "" if now.win_rate is None else f"; fills won {now.win_rate:.0%}"
+    won = "" if now.win_rate is None else f"; closes won {now.win_rate:.0%}"
     gains = {"realized": now.realized, "unrealized change": now.unrealized, "net": now.net, "today": now.day_net}
     lines = [
         f"{now.mode} {now.strategy} on {now.env}: up {now.uptime_s:.0f} s, {now.cycles} cycles",

@@ -57,6 +57,6 @@ class RunCounters(msgspec.Struct):
 
     @property
     def win_rate(self) -> float | None:
-        """Return the share of closing trades that made money; None before the first."""
+        """Return the share of closing fills and settlements with a gain; None before the first."""
         closed = self.won + self.lost
         return self.won / closed if closed else None

@@ -121,7 +121,7 @@ def update_state_file(resources: Resources, scope: cancel.CancelScope) -> None:
 
 
 def describe_resting(resources: Resources, scope: cancel.CancelScope) -> list[str]:
-    """Return what a run would cancel, in lines: the number of resting orders and the first of them.
+    """Return what a run would cancel, in lines: the number of resting orders and the first of them; empty for none.
 
     An order that was not typed here has the terms that follow from the position, or those of YES where positions cannot
     be read. Reads the exchange for a few seconds at most; where that fails, says so.
@@ -132,6 +132,8 @@ def describe_resting(resources: Resources, scope: cancel.CancelScope) -> list[st
             found = [order for order in listed if scope.holds(order)]
     except KalshiError as error:
         return [f"the resting orders could not be listed ({error.message}); all of them will be canceled"]
+    if not found:
+        return []
     lines = [f"{pluralize(len(found), 'resting order')} will be canceled"]
     shown = cancel.with_typed(resources, found[:MAX_SHOWN])
     held: dict[tuple[int, str], Qty] | None = None

@@ -74,6 +74,16 @@ def test_a_no_cancels_nothing_and_leaves_the_halt(
     assert "kalshi resume --reason TEXT" in ended.err
 
 
+def test_without_a_resting_order_it_halts_and_asks_nothing(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_ENV", "prod")
+    keyboard = typed(monkeypatch, exchange, "n\n")
+    ended = program("cancel-all", "--json")
+    assert (ended.code, ended.json["canceled"], ended.json["remaining"]) == (0, 0, 0)
+    assert is_halted(keyboard.state)
+    assert "no resting orders to cancel" in ended.err
+    assert QUESTION not in ended.err
+
+
 def test_the_question_names_an_order_of_no_as_typed(prod: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("--side", "no", "--action", "buy", "--count", "2", "--price", "0.41", "--yes")
     assert program("order", "place", TWO_SIDED, *words, "--json").code == 0

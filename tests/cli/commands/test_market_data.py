@@ -337,3 +337,13 @@ def test_an_empty_list_says_that_its_series_does_not_exist(exchange: Served) -> 
     closed = program("markets", "--series", "KXRAIN", "--status", "unopened")
     assert (closed.code, closed.err) == (0, "No matching markets\n")
     assert program("markets", "--series", "kxnope", "--json").err == ""
+
+
+def test_an_empty_list_of_events_says_why(exchange: Served) -> None:
+    missing = program("events", "--series", "kxnope")
+    assert (missing.code, missing.err) == (0, "No matching events: no series KXNOPE; `kalshi series` lists them\n")
+    closed = program("events", "--series", "kxrain", "--status", "unopened")
+    all_of_them = "see all with `kalshi events --series KXRAIN --status all`"
+    assert (closed.code, closed.err) == (0, f"No matching events (unopened); {all_of_them}\n")
+    assert program("events", "--series", "kxnope", "--json").err == ""
+    assert program("events", "--status", "unopened").err == "No matching events\n"

@@ -97,7 +97,7 @@ def test_the_parts_add_up_to_the_change_of_the_account(lived: tuple[Served, Mone
 
 
 def test_pnl_by_strategy_says_why_its_realized_differs_from_that_of_the_account(lived: tuple[Served, Money]) -> None:
-    note = "realized and unrealized P&L and fills won can differ"
+    note = "realized and unrealized P&L and closes won can differ"
     assert note in program("pnl", "--by", "strategy").err
     for words in (("--by", "strategy", "--json"), ("--by", "strategy", "--fields", "key,net"), ("--by", "market")):
         assert note not in program("pnl", *words).err, words

@@ -283,6 +283,7 @@ def test_a_loss_that_only_our_own_bid_hides_is_found_once_it_lasts(limits: RiskL
     effects = run.engine.step(Tick(Ts(run.engine.state.now + 1)))
     assert moves(effects) == [(REDUCING, code)]
     assert "$2.00" in text(effects)
+    assert ("was $2.00 ($2.00 of it at prices without your own orders)" in text(effects)) is (code == "DAILY_LOSS")
     assert run.engine.day_net == dollars(-2), "what is shown is what a close could pay"
     assert run.look() == [], "once"
 

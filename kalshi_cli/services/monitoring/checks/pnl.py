@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FIRST = "day_loss_pct"
 
 MIN_CLOSES = 50
-"""Fewer closing trades give no meaningful win rate: of 50, chance alone moves it by seven points."""
+"""Fewer closes give no meaningful win rate: of 50, chance alone moves it by seven points."""
 
 
 def examine(readings: CheckData) -> CheckReport:
@@ -114,13 +114,13 @@ def _closes(readings: CheckData, found: Portfolio, start: Ts) -> tuple[int, int]
 
 
 def _win_rate(readings: CheckData, month: tuple[int, int]) -> tuple[tuple[Breach, ...], list[Measure]]:
-    """Return the share of closing trades that won; none from fewer than MIN_CLOSES."""
+    """Return the share of closes (closing fills and settlements) that won; none from fewer than MIN_CLOSES."""
     wins, losses = month
     closed = wins + losses
     if closed < MIN_CLOSES:
         return (), []
     measure = measured("win_rate_pct", round(100 * wins / closed, 1), readings.checks.win_rate_pct, "%")
-    text = f"{wins} of {closed} closing trades of the last 30 days won ({measure.value:g}%)"
+    text = f"{wins} of {closed} closes of the last 30 days won ({measure.value:g}%)"
     return measure.breach("WIN_RATE", "closing trades", text), [measure]
 
 
