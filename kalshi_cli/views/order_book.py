@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 from kalshi_cli.base.units import Money, Price, Qty
@@ -74,6 +76,11 @@ class NoOrderbookView(OutputRow, frozen=True, kw_only=True):
 
 
 BookView = OrderbookView | NoOrderbookView
+
+OwnLevels = Mapping[tuple[str, Price], Qty]
+"""The quantity of own orders by `bid` or `ask` and the price."""
+
+NO_LEVELS: OwnLevels = MappingProxyType({})
 
 
 def orderbook_view(snapshot: BookSnapshot, depth: int, size: Qty | None = None) -> OrderbookView:

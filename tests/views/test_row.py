@@ -12,7 +12,8 @@ import pytest
 
 import kalshi_cli.views as all_views
 from kalshi_cli.base.units import Ts
-from kalshi_cli.views.formats import Ratio, TruncatableText, to_text
+from kalshi_cli.views.formats import Ratio, TruncatableText, cell, columns, to_plain, to_text
+from kalshi_cli.views.orders import OrderRow, ReconciledRow
 from kalshi_cli.views.row import OutputRow, names
 
 
@@ -94,3 +95,19 @@ def test_a_path_is_of_a_field_of_the_view() -> None:
 def test_a_small_ratio_has_two_decimals(ratio: float, shown: str) -> None:
     """A return of 0.03% is not shown as 0.0%, and a rounded loss not as -0.0%."""
     assert to_text(Ratio)(Ratio(ratio)) == shown
+
+
+@pytest.mark.parametrize(
+    ("of", "field", "value", "shown"),
+    [
+        (ReconciledRow, "found", "never_arrived", "not on the exchange"),
+        (ReconciledRow, "found", "still_unknown", "still unconfirmed"),
+        (OrderRow, "status", "never_arrived", "not on the exchange"),
+        (OrderRow, "status", "not_sent", "not sent"),
+        (OrderRow, "status", "dry_run", "dry run"),
+    ],
+)
+def test_a_table_has_words_for_stable_values(of: type[OutputRow], field: str, value: str, shown: str) -> None:
+    (column,) = [each for each in columns(of) if each.name == field]
+    assert cell(column, value, None) == shown
+    assert to_plain(column)(value) == value, "scripts read the stable value"

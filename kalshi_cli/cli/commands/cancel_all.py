@@ -56,8 +56,8 @@ def cancel_all(
     does not need. To trade again: `kalshi resume --reason TEXT`.
 
     It asks only on a terminal, on prod or with `display.confirm`, and without `--yes`: it halts trading, shows the
-    orders, and then asks before it cancels them, unless there are none. If you answer no, no order is canceled, trading stays halted, and the
-    exit code is 3.
+    orders, and then asks before it cancels them, unless there are none. If you answer no, no order is canceled, trading
+    stays halted, and the exit code is 3.
 
     Order groups are triggered first, so that no program can keep placing orders in them (not with `--no-halt` or a
     scope), and no other program on this account can write meanwhile. Orders of other programs are canceled too, and
@@ -135,8 +135,9 @@ def _name_positions(resources: Resources) -> None:
 
 
 def _ask(resources: Resources, scope: CancelScope, signals: KillSignals, *, is_halted: bool | None) -> None:
-    """Show the orders that will be canceled, and ask unless there are none. RefusedError where the answer is no: no order was canceled.
+    """Show the orders that will be canceled, and ask. RefusedError where the answer is no: no order was canceled.
 
+    Where no order rests, nothing is asked.
     Without a request for a halt, `is_halted` is omitted (None).
     """
     from kalshi_cli.services.orders.cancel_all import describe_resting

@@ -35,9 +35,7 @@ def none_found(kalshi: Kalshi, search: str, series: str, as_of: Ts | None = None
         except KalshiError:
             pass  # the list is empty all the same
     if search and as_of is not None and kalshi.now - as_of > OLD_MS:
-        return (
-            f"No matching {what} in an old catalog, which misses newer {what}: `kalshi catalog refresh`, then search"
-        )
+        return f"No matching {what} in an old catalog, which misses newer {what}: `kalshi catalog refresh`, then search"
     ways = ". Check the spelling, or try one word; `kalshi series` lists the subjects" if search else ""
     return f"No matching {what}{ways}"
 

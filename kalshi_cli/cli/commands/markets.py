@@ -104,7 +104,8 @@ def orderbook(
 
     Show the order book on the YES scale: bids for YES, and the asks implied by bids for NO. With `--side no`, show the
     same order book at the prices of NO: bids for NO, and the asks implied by bids for YES. Several markets are read in
-    one request. Without a ticker, a terminal offers a choice.
+    one request. Of one market, a terminal also shows your own quantity at each level. Without a ticker, it offers a
+    choice.
 
     \b
     kalshi orderbook KXBTCD-26NOV2114-T86249.99
@@ -113,7 +114,10 @@ def orderbook(
     kalshi orderbook KXBTCD-26NOV2114-T86249.99 --side no --watch
     """
     from kalshi_cli.cli.commands.watch import watch_book
+    from kalshi_cli.cli.screen.output import Format, default_format
     from kalshi_cli.cli.screen.render import render_books
+    from kalshi_cli.services.orders.own_levels import own_levels
+    from kalshi_cli.views.order_book import NO_LEVELS
 
     names = names or [pick_market(ctx)]
     if duration is not None and not watch:
@@ -123,4 +127,8 @@ def orderbook(
         return
     with open_services(ctx) as kalshi:
         read = kalshi.markets.order_books if side == "yes" else kalshi.markets.no_order_books
-        render_books(read([name.upper() for name in names], depth, size), flags_of(ctx).form)
+        tickers, form, own = [name.upper() for name in names], flags_of(ctx).form or default_format(), NO_LEVELS
+        views = read(tickers, depth, size)
+        if len(tickers) == 1 and form is Format.TABLE:
+            own = own_levels(kalshi.resources, tickers[0], side)
+        render_books(views, form, own)

@@ -36,7 +36,15 @@ from kalshi_cli.views.formats import (
     to_plain,
     to_text,
 )
-from kalshi_cli.views.order_book import BookView, FillCostRow, LevelRow, MarketLevelRow, NoOrderbookView
+from kalshi_cli.views.order_book import (
+    NO_LEVELS,
+    BookView,
+    FillCostRow,
+    LevelRow,
+    MarketLevelRow,
+    NoOrderbookView,
+    OwnLevels,
+)
 from kalshi_cli.views.row import OutputRow
 
 if TYPE_CHECKING:
@@ -157,8 +165,11 @@ def _one(row: OutputRow, form: Format, title: str, now: Ts | None) -> None:
             _rows(kind, rows, form, title=heading, now=now, group=group if name == "rows" else label_of(name))
 
 
-def render_book(view: BookView, form: Format | None = None) -> None:
-    """Print an order book: a ladder on a terminal, the object as JSON, else its levels from the highest price down."""
+def render_book(view: BookView, form: Format | None = None, own: OwnLevels = NO_LEVELS) -> None:
+    """Print an order book: a ladder on a terminal, the object as JSON, else its levels from the highest price down.
+
+    The ladder marks the levels of `own` orders.
+    """
     form = form or default_format()
     bids, asks = levels_of("bid", view.bids), levels_of("ask", view.asks)
     if form in (Format.JSON, Format.NDJSON):
@@ -166,7 +177,7 @@ def render_book(view: BookView, form: Format | None = None) -> None:
     elif form is Format.TABLE and (bids or asks):
         from kalshi_cli.cli.screen.tables import draw_book
 
-        draw_book(view, bids, asks)
+        draw_book(view, bids, asks, own)
     else:
         _rows(LevelRow, _ladder(view), form, empty=f"No quotes for {view.ticker}")
     if view.to_fill and form in (Format.TABLE, Format.PLAIN):
@@ -174,7 +185,7 @@ def render_book(view: BookView, form: Format | None = None) -> None:
         _rows(FillCostRow, view.to_fill, form)
 
 
-def render_books(views: Sequence[BookView], form: Format | None = None) -> None:
+def render_books(views: Sequence[BookView], form: Format | None = None, own: OwnLevels = NO_LEVELS) -> None:
     """Print several books, one after the other; as JSON a list, unless there is only one.
 
     Chosen fields are those of the books, or else those of their levels.
@@ -187,7 +198,7 @@ def render_books(views: Sequence[BookView], form: Format | None = None) -> None:
     elif len(views) == 1 and not names:
         if form is Format.PLAIN and of is NoOrderbookView:
             write_out(f"{book_title(views[0])}\n")
-        render_book(views[0], form)
+        render_book(views[0], form, own)
     elif is_of_books and (names or form in (Format.JSON, Format.NDJSON)):
         render_rows(of, views, form)
     elif names or form is Format.CSV:

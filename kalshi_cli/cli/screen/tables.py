@@ -37,7 +37,7 @@ from kalshi_cli.views.formats import (
     short_ids,
     style,
 )
-from kalshi_cli.views.order_book import BookView, LevelRow
+from kalshi_cli.views.order_book import NO_LEVELS, BookView, LevelRow, OwnLevels
 from kalshi_cli.views.row import OutputRow
 
 GAP = 2
@@ -279,43 +279,51 @@ def one_grid(row: OutputRow, now: Ts | None, *, width: int | None = None) -> Tab
     return grid
 
 
-def draw_book(view: BookView, bids: Sequence[LevelRow], asks: Sequence[LevelRow]) -> None:
+def draw_book(view: BookView, bids: Sequence[LevelRow], asks: Sequence[LevelRow], own: OwnLevels) -> None:
     """Draw asks above bids, with the best prices in the middle and bars for the sizes."""
     console = _console()
     widest = None if console.is_terminal else MAX_BAR_LENGTH
-    _draw(console, f"{view.ticker}  {view.outcome.upper()}", ladder(view, bids, asks, console.width, widest))
+    _draw(console, f"{view.ticker}  {view.outcome.upper()}", ladder(view, bids, asks, console.width, widest, own))
 
 
 def ladder(
-    view: BookView, bids: Sequence[LevelRow], asks: Sequence[LevelRow], width: int, widest: int | None = None
+    view: BookView,
+    bids: Sequence[LevelRow],
+    asks: Sequence[LevelRow],
+    width: int,
+    widest: int | None = None,
+    own: OwnLevels = NO_LEVELS,
 ) -> Table:
-    """Return an order book as a grid. Its bars take the width that is left, but at most `widest` if that is given."""
+    """Return an order book as a grid. Its bars take the width that is left, but at most `widest` if that is given.
+
+    The column of own quantities is left out without any.
+    """
     largest = max((row.count for row in chain(bids, asks)), default=Qty(1))
     table = _grid()
     table.add_column()
-    headings = ("price", "quantity", "total")
+    headings = ("price", "quantity", "total", *(("yours",) if own else ()))
     for name in headings:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column()
-    numbers = [
-        tuple(map(len, (show_price(row.price), show_qty(row.count), show_qty(row.total)))) for row in (*bids, *asks)
-    ]
+
+    def texts(row: LevelRow) -> list[str]:
+        yours = own.get((row.side, row.price))
+        shown = [show_price(row.price), show_qty(row.count), show_qty(row.total), show_qty(yours) if yours else ""]
+        return shown[: len(headings)]
+
+    numbers = [list(map(len, texts(row))) for row in (*bids, *asks)]
     used = len("ask") + GAP + sum(max(lengths) + GAP for lengths in zip(map(len, headings), *numbers, strict=True))
     room = max(8, width - used - 1) if widest is None else max(8, min(widest, width - 40))
     for row in (*reversed(asks), None, *bids):
         if row is None:
             text = f"spread {show_price(view.spread)}   mid {show_price(view.mid)}"
-            table.add_row("", "", "", "", Text(text, style="dim"))
+            table.add_row(*[""] * (len(headings) + 1), Text(text, style="dim"))
             continue
         colour = "green" if row.side == "bid" else "red"
         bar = "█" * max(1, room * row.count // largest)
-        table.add_row(
-            Text(row.side, style=colour),
-            Text(show_price(row.price), style=colour),
-            Text(show_qty(row.count)),
-            Text(show_qty(row.total), style="dim"),
-            Text(bar, style=colour),
-        )
+        styles = (colour, "", "dim", "bold")
+        cells = (Text(text, style=style) for text, style in zip(texts(row), styles, strict=False))
+        table.add_row(Text(row.side, style=colour), *cells, Text(bar, style=colour))
     return table
 
 

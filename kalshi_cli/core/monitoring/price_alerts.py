@@ -17,6 +17,12 @@ UNREAD_MS = 60_000
 """Time without prices after which that is an alert."""
 
 
+class EndedReason(str):
+    """Why the prices of a market will never be read again; such a reason is an alert at once."""
+
+    __slots__ = ()
+
+
 class PriceAlert(msgspec.Struct, frozen=True, kw_only=True):
     """An alert that the user asked for, about one market.
 
@@ -108,7 +114,7 @@ def _reached(alert: PriceAlert, price: Price, top: TopPrices) -> str:
 
 
 class UnreadPrices:
-    """Tells of markets whose alerts cannot be checked, after a while, and when they can be checked again.
+    """Tells of markets whose alerts cannot be checked, at once or after a while, and when they can be checked again.
 
     `recorded` are the stored alerts, newest first: those that an earlier run left open are ended here.
     """
@@ -128,7 +134,11 @@ class UnreadPrices:
             AlertRaised(now, "info", READ_AGAIN, ticker, "its alerts are checked again, or removed")
             for ticker in sorted(self._told - unread.keys())
         ]
-        due = [each for each, since in self._since.items() if now - since >= UNREAD_MS and each not in self._told]
+        due = [
+            each
+            for each, since in self._since.items()
+            if each not in self._told and (now - since >= UNREAD_MS or isinstance(unread[each], EndedReason))
+        ]
         alerts += [
             AlertRaised(now, "warning", UNREAD, each, f"its price and fill alerts cannot be checked: {unread[each]}")
             for each in due

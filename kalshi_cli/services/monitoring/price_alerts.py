@@ -17,7 +17,7 @@ from kalshi_cli.base.errors import (
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts
 from kalshi_cli.core.model.effects import AlertRaised, FillBooked
 from kalshi_cli.core.model.markets import ENDED, MarketStatus
-from kalshi_cli.core.monitoring.price_alerts import FILLED, REACHED, PriceAlert, TopPrices, fired
+from kalshi_cli.core.monitoring.price_alerts import FILLED, REACHED, EndedReason, PriceAlert, TopPrices, fired
 from kalshi_cli.services.account.portfolio import positions_before
 from kalshi_cli.services.markets.market_query import run_markets
 from kalshi_cli.services.monitoring.alerts import alerting
@@ -184,7 +184,8 @@ class _ExchangeReader:
             market = found.get(ticker)
             if market is None or market.status is not MarketStatus.ACTIVE:
                 status = MarketStatus.UNKNOWN if market is None else market.status
-                unread[ticker] = f"the market is {status.value}"
+                reason = f"the market is {status.value}"
+                unread[ticker] = EndedReason(reason) if status in ENDED else reason
             else:
                 prices[ticker] = TopPrices(market.yes_bid, market.yes_ask)
         return prices, unread

@@ -10,7 +10,15 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import AlertRaised, FillBooked
-from kalshi_cli.core.monitoring.price_alerts import FiredAlert, PriceAlert, TopPrices, UnreadPrices, fired
+from kalshi_cli.core.model.markets import ENDED
+from kalshi_cli.core.monitoring.price_alerts import (
+    EndedReason,
+    FiredAlert,
+    PriceAlert,
+    TopPrices,
+    UnreadPrices,
+    fired,
+)
 from kalshi_cli.store.lock import holder
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.store.user_files import BUSY, PriceAlerts, UserFile, price_alert_file
@@ -80,7 +88,10 @@ class PriceAlertWatch:
         prices, unread, most = dict[str, TopPrices](), dict[str, str](), engine.limits.max_book_age_ms
         for ticker in {alert.ticker for alert in alerts if alert.price is not None}:
             book, age_ms = engine.state.books.get(ticker), engine.state.book_age_ms(ticker)
-            if book is None:
+            market = engine.state.seen(ticker)
+            if market is not None and market.status in ENDED:
+                unread[ticker] = EndedReason(f"the market is {market.status.value}")
+            elif book is None:
                 unread[ticker] = "the loop does not follow this market; run `kalshi alerts run`"
             elif age_ms is None or (most is not None and age_ms > most):
                 unread[ticker] = "its order book is not reliable"

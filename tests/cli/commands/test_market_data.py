@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.served import EMPTY, ONE_SIDED, TWO_SIDED, Ended, Served, program, served, set_variables
+from support.served import EMPTY, ME, ONE_SIDED, TWO_SIDED, Ended, Served, program, served, set_variables
 from support.specification import SPECS, specs_or_skip
 
 from kalshi_cli.base.units import Price, Qty, Ts, format_ts, parse_ts
 from kalshi_cli.cli.screen.chart import HEIGHT, draw
 from kalshi_cli.core.model.markets import Candle, FeeSchedule, FeeType, OhlcPrices
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.services.markets.exchange_hours import weekly_maintenance
 from kalshi_cli.views.market_history import CandleRow
 
@@ -347,3 +348,24 @@ def test_an_empty_list_of_events_says_why(exchange: Served) -> None:
     assert (closed.code, closed.err) == (0, f"No matching events (unopened); {all_of_them}\n")
     assert program("events", "--series", "kxnope", "--json").err == ""
     assert program("events", "--status", "unopened").err == "No matching events\n"
+
+
+@pytest.mark.parametrize(("side", "bid", "ask"), [("yes", "$0.43", "$0.48"), ("no", "$0.52", "$0.57")])
+def test_an_order_book_on_a_terminal_marks_the_levels_of_own_orders(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch, side: str, bid: str, ask: str
+) -> None:
+    words = ("orderbook", TWO_SIDED, "--side", side, "--format", "table")
+    exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
+    assert "yours" not in program(*words).out
+    for book_side, price, count in ((BID, "0.4300", "5"), (BID, "0.4300", "2"), (ASK, "0.4800", "3")):
+        exchange.submit(ME, TWO_SIDED, book_side, price, count)
+    rows = [line.split() for line in program(*words).out.splitlines()]
+    assert ["price", "quantity", "total", "yours"] in rows
+    own_bid, own_ask = ("7", "3") if side == "yes" else ("3", "7")
+    assert [row[4] for row in rows if row[:2] == ["bid", bid]] == [own_bid]
+    assert [row[4] for row in rows if row[:2] == ["ask", ask]] == [own_ask]
+    monkeypatch.delenv("KALSHI_API_KEY_ID")
+    monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
+    keyless = program(*words)
+    assert (keyless.code, keyless.err) == (0, "")
+    assert "yours" not in keyless.out

@@ -14,7 +14,7 @@ from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.monitoring.alert_board import Board
 from kalshi_cli.core.monitoring.incidents import AlertPolicy
-from kalshi_cli.core.monitoring.price_alerts import UNREAD_MS, PriceAlert, TopPrices, UnreadPrices, fired
+from kalshi_cli.core.monitoring.price_alerts import UNREAD_MS, EndedReason, PriceAlert, TopPrices, UnreadPrices, fired
 
 A, B = "KXA-1", "KXB-1"
 
@@ -114,6 +114,13 @@ def test_prices_that_stay_unread_are_told_once_and_their_return_too() -> None:
     assert watch.look({A: "no answer"}, Ts(NOW + 2 * UNREAD_MS)) == []
     assert told(watch.look({}, Ts(NOW + 3 * UNREAD_MS))) == [("PRICE_ALERT_SIGHTED", A)]
     assert watch.look({}, Ts(NOW + 4 * UNREAD_MS)) == []
+
+
+def test_a_market_that_has_ended_is_named_at_once_and_only_once() -> None:
+    watch, unread = UnreadPrices(()), {A: "no answer", "KXA-2": EndedReason("the market is finalized")}
+    (alert,) = watch.look(unread, NOW)
+    assert (alert.subject, alert.text.endswith(": the market is finalized")) == ("KXA-2", True)
+    assert watch.look(unread, Ts(NOW + 1)) == []
 
 
 def test_a_short_gap_is_not_told_and_does_not_add_up() -> None:

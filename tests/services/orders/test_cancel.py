@@ -418,16 +418,19 @@ def test_the_order_is_read_once_more_after_a_cancel_without_an_answer(sim: Simul
     sim.wire.before = unanswered(lambda: sim.exchange.cancel("alice", canceled, sim.clock.now()))
     (found,) = cancel_orders(sim.client, [canceled])
     assert (found.canceled, found.is_unknown) == (True, False)
-    assert found.order is not None and found.order.status is OrderStatus.CANCELED
+    assert found.order is not None
+    assert found.order.status is OrderStatus.CANCELED
     assert failure([found]) is None
     sim.wire.before = unanswered(lambda: sim.quote(ASK, 21, 1, who="maker"))
     (found,) = cancel_orders(sim.client, [filled])
     assert (found.canceled, found.is_unknown, found.code) == (False, False, "already_filled")
     sim.wire.before = unanswered(lambda: None)
     (found,) = cancel_orders(sim.client, [resting])
-    assert found.is_unknown and found.detail.endswith("; the last read still shows it resting"), found.detail
+    assert found.is_unknown
+    assert found.detail.endswith("; the last read still shows it resting")
     error = failure([found])
-    assert error is not None and error.exit_code is ExitCode.UNKNOWN_OUTCOME
+    assert error is not None
+    assert error.exit_code is ExitCode.UNKNOWN_OUTCOME
 
 
 def test_a_cancel_without_an_answer_stays_unknown_if_the_order_cannot_be_read_again(sim: Simulation) -> None:

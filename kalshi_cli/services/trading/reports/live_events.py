@@ -441,7 +441,11 @@ def _ended(market: Market) -> str:
 
 
 def _top(market: Market, book: OrderBook | None) -> TopRow:
-    if book is None:
+    bid: PriceLevel | None
+    ask: PriceLevel | None
+    if market.status in ENDED:
+        bid = ask = None
+    elif book is None:
         bid = None if market.yes_bid is None else PriceLevel(market.yes_bid, market.yes_bid_size)
         ask = None if market.yes_ask is None else PriceLevel(market.yes_ask, market.yes_ask_size)
     else:

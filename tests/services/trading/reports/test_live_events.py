@@ -230,6 +230,7 @@ def test_prices_of_a_list_say_when_they_are_old_and_when_the_market_has_ended(ex
     for status, word in ((MarketStatus.FINALIZED, "settled: "), (MarketStatus.CLOSED, "closed: ")):
         (row,) = top_rows({}, {TWO_SIDED: msgspec.structs.replace(market, status=status)})
         assert row.title == word + market.full_title
+        assert (row.bid, row.bid_count, row.ask, row.ask_count) == (None, None, None, None), "the last ones are void"
 
 
 class ShiftedClock(SystemClock):
