@@ -21,8 +21,8 @@ from kalshi_cli.services.orders.place import OrderTicket
 from kalshi_cli.tui.actions import AnyPlan, Execute, orders
 from kalshi_cli.tui.dialogs import AGAIN_S, BOX, TextDialog
 from kalshi_cli.tui.picture import order_key, order_of
-from kalshi_cli.views.live import LiveEvent, LiveOrderRow, TopRow
-from kalshi_cli.views.orders import OrderRow
+from kalshi_cli.views.live import LiveEvent, TopRow
+from kalshi_cli.views.orders import LiveOrderRow, OrderRow
 from kalshi_cli.views.own_terms import OwnTerms, held_by_market, order_terms
 from kalshi_cli.views.row import own_price
 

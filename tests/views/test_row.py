@@ -105,6 +105,7 @@ def test_a_small_ratio_has_two_decimals(ratio: float, shown: str) -> None:
         (OrderRow, "status", "never_arrived", "not on the exchange"),
         (OrderRow, "status", "not_sent", "not sent"),
         (OrderRow, "status", "dry_run", "dry run"),
+        (OrderRow, "self_trade_prevention", "taker_at_cross", "taker"),
     ],
 )
 def test_a_table_has_words_for_stable_values(of: type[OutputRow], field: str, value: str, shown: str) -> None:

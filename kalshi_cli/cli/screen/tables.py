@@ -296,12 +296,13 @@ def ladder(
 ) -> Table:
     """Return an order book as a grid. Its bars take the width that is left, but at most `widest` if that is given.
 
-    The column of own quantities is left out without any.
+    The column of own quantities is left out if these levels have none.
     """
     largest = max((row.count for row in chain(bids, asks)), default=Qty(1))
     table = _grid()
     table.add_column()
-    headings = ("price", "quantity", "total", *(("yours",) if own else ()))
+    has_own = any((row.side, row.price) in own for row in chain(bids, asks))
+    headings = ("price", "quantity", "total", *(("yours",) if has_own else ()))
     for name in headings:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column()
