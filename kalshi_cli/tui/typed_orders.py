@@ -40,7 +40,7 @@ NOTHING_SENT = (RefusedError, HaltedError, ExchangeError, UnreachableError)
 
 
 class TypedTexts:
-    """What was typed about a market or an order and was not done, so that only the wrong part must be typed again."""
+    """Texts typed about a market or an order that were not done, so that only the wrong part must be typed again."""
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
