@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kalshi_cli.base.errors import KalshiError, RefusedError, UsageError
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_view
 from kalshi_cli.cli.screen.output import info, prompt, warn
 
@@ -52,7 +52,9 @@ def resume(
     reset_groups: Annotated[
         bool, typer.Option("--reset-groups", help="Also reset the triggered order groups of the loops.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Resume although the exchange or an order is in doubt.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Resume although the exchange, an order or an order group is in doubt.")
+    ] = False,
 ) -> None:
     """End a pause or a halt.
 
@@ -61,7 +63,8 @@ def resume(
     while `cancel-all` runs (exit 3, KILL_RUNS): wait until it has ended.
 
     If the exchange does not respond or orders are unconfirmed, it asks before it ends a halt; without a terminal it
-    needs `--yes`, or the exit code is 3.
+    needs `--yes`, or the exit code is 3. Without a terminal it also needs `--reset-groups` while an order group of a
+    loop is triggered, as after `cancel-all`, or `--yes` to leave the group triggered.
 
     \b
     kalshi resume --reason "checked positions with the web site"
@@ -83,6 +86,8 @@ def resume(
             )
         if not yes:
             _confirm(kalshi.trading.resume_doubts())
+        if not (yes or reset_groups or sys.stdin.isatty()):
+            _refuse_blocked(kalshi.trading.triggered_groups())
         view = kalshi.trading.execute(kalshi.trading.plan_resume(reason))
         _offer_resets(kalshi, is_wanted=reset_groups)
         _shown(ctx, view, view.since, "resume")
@@ -99,6 +104,19 @@ def _confirm(doubts: Sequence[str]) -> None:
         hint="solve the above first, such as with `kalshi order reconcile`; to resume anyway, add --yes",
         code="not_confirmed",
     )
+
+
+def _refuse_blocked(groups: Sequence[str]) -> None:
+    """Raise RefusedError if a loop stayed blocked after the resume: the alert about that pauses trading again."""
+    from kalshi_cli.views.formats import short_ids
+
+    if groups:
+        raise RefusedError(
+            f"Not resumed: {pluralize(len(groups), 'order group')} still triggered ({', '.join(short_ids(groups))}). "
+            "A loop could place no order there, not even an exit",
+            hint="to resume and reset: `kalshi resume --reason TEXT --reset-groups`; to resume without a reset, add --yes",
+            code="not_confirmed",
+        )
 
 
 def _offer_resets(kalshi: Kalshi, *, is_wanted: bool) -> None:

@@ -271,7 +271,7 @@ def test_after_the_kill_switch_the_group_of_a_loop_waits_for_a_reset(exchange: S
     ended = program("cancel-all", "--json")
     assert (ended.code, ended.json["canceled"]) == (0, 2), "what went with its group before the first look counts"
     assert kept(exchange) == (RunGroup(group_id, 0, is_triggered=True),)
-    assert program("resume", "--reason", "test").code == 0
+    assert program("resume", "--reason", "test", "--yes").code == 0
     ended = program("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.3s")
     assert group_id[:8] in ended.err
     assert "kalshi resume --reason TEXT --reset-groups" in " ".join(ended.err.split())
@@ -338,10 +338,23 @@ def test_a_halt_in_a_state_directory_that_may_be_the_wrong_one_says_so(
     assert "NOT halted: run this again with --state DIR" in ended.err
 
 
+def test_resume_without_a_terminal_leaves_trading_stopped_while_a_group_of_a_loop_is_triggered(
+    exchange: Served,
+) -> None:
+    assert program("pause").code == 0
+    with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+        store.save_order_group(RunGroup("tripped", 0, is_triggered=True))
+    refused = program("resume", "--reason", "test", "--json")
+    assert (refused.code, refused.error["code"]) == (3, "not_confirmed")
+    assert "1 order group still triggered (tripped)" in refused.error["message"]
+    assert "`kalshi resume --reason TEXT --reset-groups`" in refused.error["hint"]
+    assert program("status", "--json").json["paused"] is True
+
+
 def test_resume_says_what_still_holds_up_trading(exchange: Served) -> None:
     assert buy().code == 0
     with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
         store.save_order_group(RunGroup("tripped", 0, is_triggered=True))
-    said = " ".join(program("resume", "--reason", "test").err.split())
+    said = " ".join(program("resume", "--reason", "test", "--yes").err.split())
     assert "Order group tripped is still triggered" in said
     assert "`kalshi resume --reason TEXT --reset-groups`" in said
