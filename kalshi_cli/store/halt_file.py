@@ -21,7 +21,7 @@ from kalshi_cli.base.files import make_folder, open_regular
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.store.pause import read_pause, sync_directory
+from kalshi_cli.store.pause import read_pause, remove_pause_file, sync_directory
 from kalshi_cli.store.records import Halt, RunGroup
 
 FILE = ".halted"
@@ -81,8 +81,8 @@ def write_halt_file(home: Path, halt: Halt) -> None:
     sync_directory(home)
 
 
-def remove_halt_file(home: Path) -> None:
-    """Remove the halt after a resume."""
+def remove_halt_file(home: Path, *, with_pause: bool = False) -> None:
+    """Remove the halt after a resume, and then the pause: until that is gone, trading stays paused."""
     try:
         (home / FILE).unlink(missing_ok=True)
         for code in _names(home, _CODE):
@@ -90,6 +90,8 @@ def remove_halt_file(home: Path) -> None:
     except OSError as error:
         raise StateFileError(f"Cannot remove {home / FILE}: {error.strerror}", code="state_unwritable") from error
     sync_directory(home)
+    if with_pause:
+        remove_pause_file(home)
 
 
 @contextmanager

@@ -268,7 +268,7 @@ class Store:
     def set_halt(self, halt: Halt) -> None:
         """Set the durable trading state as the user decided, whatever it was. No other method loosens it.
 
-        From reduce-only to active, the next gain becomes the high, even where a pause hid the reduce-only state.
+        From reduce-only to active, the next gain is the high, also below a pause. ACTIVE ends the pause, last of all.
         """
         self._keep_beside(halt)
         with self._database.writing(durable=True) as execute:
@@ -279,7 +279,7 @@ class Store:
                 execute(rows.PUT_MARK, (RESUMED, halt.since))
                 execute(rows.DROP_MARK, (API_GUARD,))
         if halt.state is not TradingState.HALTED:
-            halt_file.remove_halt_file(self._home)
+            halt_file.remove_halt_file(self._home, with_pause=halt.state is TradingState.ACTIVE)
         self.on_record(effects.StateChanged(halt.since, halt.state, halt.code, halt.reason), self)
 
     def _keep_beside(self, halt: Halt) -> None:

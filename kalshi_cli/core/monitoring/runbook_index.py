@@ -22,13 +22,20 @@ class Remedy(msgspec.Struct, frozen=True):
 def runbook_for(code: str, text: str = "") -> Remedy:
     """Return the remedy for a code; for an unlisted code, the general one.
 
-    An error that ended a loop has many causes: its runbook is the one that the text of the alert names, if any.
+    An error that ended a loop has many causes: its runbook is the one that the text of the alert names, if any. An
+    alert that paused trading names its cause, whose runbook and command come first.
     """
-    remedy, named = REMEDIES.get(code, DEFAULT_RUNBOOK), _NAMED.search(text) if code == "LOOP_FAILED" else None
-    return remedy if named is None else msgspec.structs.replace(remedy, runbook=named[1])
+    remedy = REMEDIES.get(code, DEFAULT_RUNBOOK)
+    if code == "LOOP_FAILED" and (named := _NAMED.search(text)):
+        return msgspec.structs.replace(remedy, runbook=named[1])
+    if code == "PAUSED_BY_ALERT" and (named := _CAUSE.match(text)):
+        cause = REMEDIES.get(named[1], remedy)
+        return msgspec.structs.replace(cause, event=remedy.event)
+    return remedy
 
 
 _NAMED = re.compile(r"`kalshi runbook ([a-z-]+)`$")
+_CAUSE = re.compile(r"after ([A-Z_]+) ")
 
 
 DEFAULT_RUNBOOK = Remedy("halted", "kalshi status")

@@ -280,13 +280,18 @@ class Alerting:
         """Return the time of the last resume, and save it. The end of a pause file counts from the first look."""
         book = self.book
         is_over = book.mark(STOPPED) > 0 and self.trading() is not TradingState.HALTED
-        resumed = max(book.mark(LAST_RESUME), book.mark(RESUMED), now if is_over else 0)
+        resumed = max(book.mark(LAST_RESUME), self._resume_mark(), now if is_over else 0)
         book.set_mark(LAST_RESUME, min(resumed, now))  # a clock that is set back makes no event new forever
         return Ts(min(resumed, now))
 
+    def _resume_mark(self) -> int:
+        """Return the time of a resume that no look has seen yet, else 0. One under an older pause has not ended."""
+        mark, halt = self.book.mark(RESUMED), self.store.halt()
+        return 0 if halt.is_pause and halt.since <= mark else mark
+
     def _see_stops(self, board: Board, now: Ts) -> None:
         """Update the board with the saved halt, also below a pause, and with a resume since the last look."""
-        stop, is_resumed = self.store.stop_under_pause(), self.book.mark(RESUMED) > 0
+        stop, is_resumed = self.store.stop_under_pause(), self._resume_mark() > 0
         if is_resumed or stop.state is TradingState.ACTIVE:
             board.resumed(now)
         if is_resumed or self.trading() is not TradingState.HALTED:
@@ -338,8 +343,7 @@ class Alerting:
             board.is_stopped = True
             if how == "flatten":
                 self.book.set_mark(FLATTEN, now)
-            unmanaged = "" if how == "flatten" else " Nothing manages open positions: kalshi flatten closes them."
-            text = f"{why}.{unmanaged} Trading does not resume by itself: kalshi resume --reason TEXT"
+            text = f"{why}.{_unmanaged(cause.code, how)} Trading does not resume by itself: kalshi resume --reason TEXT"
             # A channel for critical alerts receives every stop: the notice of its cause, or this if that one waits.
             stops = {each.code for each in stoppers}
             is_sent = any(each.tier == "critical" and each.code in stops for each in decision.notices)
@@ -442,6 +446,13 @@ class Alerting:
         name = self.terms.alerts.fallback
         is_needed = letter.status == "dead" or letter.tries >= FALLBACK_AFTER
         return name if is_needed and name in self.terms.sinks else ""
+
+
+def _unmanaged(code: str, how: str) -> str:
+    """Return what a pause after this code means for open positions, and how to close them; "" if the loop does."""
+    if code == "CREDENTIALS":
+        return " The key can neither cancel nor close anything: use the web site until it is accepted again."
+    return "" if how == "flatten" else " Nothing manages open positions: kalshi flatten closes them."
 
 
 def alerts_view(found: AlertOverview, sinks: Mapping[str, AlertChannel]) -> AlertsView:

@@ -31,7 +31,7 @@ from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.store.halt_file import read_halt_file, read_marker_files, remove_halt_file, write_halt_file
 from kalshi_cli.store.lock import LockHolder, holder, no_kill
-from kalshi_cli.store.pause import pause, read_pause, remove_pause_file
+from kalshi_cli.store.pause import pause, read_pause
 from kalshi_cli.store.records import NO_HALT, PAUSED, ConcurrentChangeError, Halt, MarketLock
 from kalshi_cli.views.formats import format_time
 
@@ -113,14 +113,13 @@ def _halted(halt: Halt) -> HaltedError:
 def resume(home: Path, store: Store | None, reason: str, clock: Clock) -> Halt:
     """End the halt and the pause of one state directory; return the previous state.
 
-    If the halt cannot be ended, the pause stays as well.
+    The pause ends last: a resume that fails or is cut off before that leaves trading paused.
     """
     before = (store.halt() if store is not None else read_marker_files(home)) or NO_HALT
     if store is None:
-        remove_halt_file(home)
+        remove_halt_file(home, with_pause=True)
     elif before.state is not TradingState.ACTIVE:
         store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", reason, clock.now()))
-    remove_pause_file(home)
     return before
 
 

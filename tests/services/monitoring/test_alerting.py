@@ -20,6 +20,7 @@ from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.monitoring.alert_board import Decision
 from kalshi_cli.core.monitoring.incidents import AlertSilence
+from kalshi_cli.core.monitoring.runbook_index import runbook_for
 from kalshi_cli.net.delivery import DeliveryResult
 from kalshi_cli.store.alert_tables import MAX_WAITING, AlertStore
 from kalshi_cli.store.pause import pause, remove_pause_file
@@ -467,6 +468,20 @@ def test_a_pause_by_an_alert_says_that_nothing_manages_positions_and_how_to_clos
         desk.resume()
     assert "Nothing manages open positions: kalshi flatten closes them." in texts["pause"]
     assert "Nothing manages" not in texts["flatten"], "the loop closes them"
+
+
+@pytest.mark.parametrize("policy", ["pause", "flatten"])
+def test_a_pause_by_a_rejected_key_leads_to_its_runbook_and_not_to_flatten(desk_of: Open, policy: str) -> None:
+    desk = desk_of(on_critical=policy)
+    desk.record("CREDENTIALS", tier="critical")
+    desk.tell()
+    (stop,) = [each for each in desk.alerting.overview().matters if each.code == "PAUSED_BY_ALERT"]
+    assert "kalshi flatten" not in stop.text
+    assert "use the web site until it is accepted again" in stop.text
+    remedy = runbook_for(stop.code, stop.text)
+    assert (remedy.runbook, remedy.command, remedy.event) == (
+        "credentials-refused", "kalshi health-check", "emergency_stop",
+    )  # fmt: skip
 
 
 def test_the_stop_by_a_triggered_group_names_it_by_its_short_id(desk_of: Open) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.alerting import AlertProgram, breach
 
+from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.core.model.effects import StateChanged
 from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.monitoring.incidents import Incident
+from kalshi_cli.store.alert_tables import STOPPED
 from kalshi_cli.store.records import Halt
 
 
@@ -84,3 +88,24 @@ def test_a_check_that_began_before_a_resume_pauses_only_when_the_next_one_finds_
     program.clock.advance(60.0)
     program.check(breach(), began=program.clock.now())
     assert program.alerting.trading() is TradingState.ACTIVE, "the user resumed while it held"
+
+
+def test_a_resume_that_did_not_end_the_pause_is_none_for_alerts(program: AlertProgram, tmp_path: Path) -> None:
+    """A directory in place of the file cannot be removed: the resume ends there, as after a power cut."""
+
+    def stop(_cause: Incident) -> None:
+        (tmp_path / ".pause").mkdir()
+        seconds = program.clock.now() / 1000
+        os.utime(tmp_path / ".pause", (seconds, seconds))
+
+    program.stop = stop
+    program.record("FOREIGN_ACTIVITY", tier="critical")
+    program.tell()
+    program.clock.advance(1.0)
+    with pytest.raises(StateFileError, match="Cannot remove"):
+        program.resume()
+    program.tell()
+    assert program.store.alert_book.mark(STOPPED) > 0
+    (tmp_path / ".pause").rmdir()
+    program.tell()
+    assert program.store.alert_book.mark(STOPPED) == 0

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.base.errors import OutcomeUnknownError
+from kalshi_cli.base.errors import OutcomeUnknownError, StateFileError
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.services.trading.halts import most_severe, resume, stop
@@ -133,3 +133,30 @@ def test_a_resume_leaves_halt_and_pause_and_says_what_it_was(tmp_path: Path) -> 
         assert (after.state, after.code, after.reason) == (TradingState.ACTIVE, "RESUMED", "looked at it")
         assert resume(tmp_path, store, "again", CLOCK) == after, "nothing to leave"
         assert store.halt() == after
+
+
+def test_a_resume_is_announced_after_the_pause_has_ended(tmp_path: Path) -> None:
+    seen = []
+    with Store.open(tmp_path / "state.db", account="a", environment="sim") as store:
+        pause(tmp_path, "lunch")
+        store.on_record = lambda _effect, seen_by: seen.append(seen_by.halt().state)
+        resume(tmp_path, store, "had lunch", CLOCK)
+    assert seen == [TradingState.ACTIVE]
+
+
+def test_a_resume_that_is_cut_off_before_the_pause_ends_leaves_trading_paused_and_announces_nothing(
+    tmp_path: Path,
+) -> None:
+    """A directory in place of the file cannot be removed: the resume ends there, as after a power cut."""
+    seen = []
+    with Store.open(tmp_path / "state.db", account="a", environment="sim") as store:
+        store.set_halt(Halt(TradingState.HALTED, "DRIFT", "differs", Ts(5)))
+        (tmp_path / ".pause").mkdir()
+        store.on_record = lambda effect, _store: seen.append(effect)
+        with pytest.raises(StateFileError, match="Cannot remove"):
+            resume(tmp_path, store, "checked", CLOCK)
+        assert (store.halt().is_pause, seen) == (True, [])
+        (tmp_path / ".pause").rmdir()
+        pause(tmp_path, "lunch")
+        assert resume(tmp_path, store, "checked again", CLOCK).is_pause
+        assert (store.halt().reason, len(seen)) == ("checked again", 1)
