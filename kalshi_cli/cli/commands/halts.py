@@ -114,7 +114,7 @@ def _refuse_blocked(groups: Sequence[str]) -> None:
         raise RefusedError(
             f"Not resumed: {pluralize(len(groups), 'order group')} still triggered ({', '.join(short_ids(groups))}). "
             "A loop could place no order there, not even an exit",
-            hint="to resume and reset: `kalshi resume --reason TEXT --reset-groups`; to resume without a reset, add --yes",
+            hint="to resume and reset: `kalshi resume --reason TEXT --reset-groups`; to resume without, add --yes",
             code="not_confirmed",
         )
 

@@ -52,7 +52,7 @@ def portfolio_lines(view: PortfolioView, title: str, now: Ts | None, width: int,
     lines += order_lines(view, width, height - len(lines) - (LEAST_LIMITS + 3 if others else 2))
     if others:
         lines.append(Text())
-        lines += limit_lines(others, max(LEAST_LIMITS, height - len(lines) - 2))
+        lines += limit_lines(others, width, max(LEAST_LIMITS, height - len(lines) - 2))
     for each in lines:
         each.truncate(width, overflow="ellipsis")
     return lines
@@ -205,7 +205,7 @@ def order_lines(view: PortfolioView, width: int, height: int) -> list[Text]:
     pairs = zip(view.orders, terms, strict=True)
     cells = [(safe_text(each.ticker), text, effect_words(each) or "") for each, text in pairs]
     ticker, order = (max(len(row[column]) for row in cells) for column in (0, 1))
-    is_wide = GAP + ticker + GAP + order <= width
+    is_wide = GAP + ticker + GAP + order < width  # the mark of a cut effect takes one more
     between, each_takes = (f"{'':{GAP}}", 1) if is_wide else (f"\n{'':{2 * GAP}}", 2)
     room = len(cells) if len(cells) * each_takes + 2 <= height else (height - 3) // each_takes
     if room < 1:
@@ -217,15 +217,20 @@ def order_lines(view: PortfolioView, width: int, height: int) -> list[Text]:
     return lines
 
 
-def limit_lines(rows: Sequence[LimitUsageRow], height: int) -> list[Text]:
-    """Return a heading and the most used limits, in at most `height` lines, of which the last counts the rest."""
+def limit_lines(rows: Sequence[LimitUsageRow], width: int, height: int) -> list[Text]:
+    """Return a heading and the most used limits, in at most `height` lines, of which the last counts the rest.
+
+    Where a line does not fit, its subject is cut: the code names the limit.
+    """
     room = len(rows) if len(rows) < height else max(1, height - 2)
     shown, rest = rows[:room], rows[room:]
     cells = [(_used(use), safe_text(f"{use.used} of {use.limit}"), safe_text(use.subject)) for use in shown]
     share, amounts, subject = (max(map(len, column)) for column in zip(*cells, strict=True))
+    code = max(len(use.limit_code) for use in shown)
+    subject = min(subject, max(1, width - share - amounts - code - 4 * GAP))
     lines = [Text("limits, the most used first", style="bold")]
     for use, (used, amount, what) in zip(shown, cells, strict=True):
-        text = f"  {used:>{share}}  {amount:<{amounts}}  {what:<{subject}}  {use.limit_code}"
+        text = f"  {used:>{share}}  {amount:<{amounts}}  {shorten_title(what, subject):<{subject}}  {use.limit_code}"
         lines.append(Text(text, style="yellow" if use.used_share >= NEARLY_USED else ""))
     if rest:
         most = _used(rest[0])

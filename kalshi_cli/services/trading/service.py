@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from kalshi_cli.base.checked import check_number, check_text, check_tickers
-from kalshi_cli.base.errors import StateFileError, UsageError
+from kalshi_cli.base.errors import KalshiError, StateFileError, UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.config import refuse_read_only
 from kalshi_cli.core.model.exchange import TradingState
@@ -14,7 +15,7 @@ from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.trading.halts import MarketLockService, TradingControl, describe, describe_cause, resume_hint
 from kalshi_cli.services.trading.reports.live_events import follow, top_rows
-from kalshi_cli.services.trading.reports.status import run_status, status_view
+from kalshi_cli.services.trading.reports.status import run_status, stalled_notes, status_view
 from kalshi_cli.views.formats import TradingStateCell, TruncatableText, format_time
 from kalshi_cli.views.halts import HaltView, ResumeView, StopView
 from kalshi_cli.views.live import LiveEvent, TopRow
@@ -131,6 +132,10 @@ class TradingService(PlanningService):
         """
 
         def execute() -> StopView:
+            with suppress(KalshiError):  # without a usable state file, too, the loop is asked to stop
+                status = run_status(self._resources, self._resources.home)
+                for remark in stalled_notes(status, self._resources.clock.now()):
+                    self._resources.tell(remark)
             note, stopped = self._resources.note, self._control.stop()
             for pid in stopped:
                 note(f"The loop (pid {pid}) has stopped. None of its orders is live")

@@ -142,14 +142,28 @@ def test_the_price_of_a_resting_order_is_whole_on_a_phone() -> None:
 
 def test_the_limits_that_have_no_room_are_counted() -> None:
     limits = [usage("POSITION_LIMIT", share) for share in (1.0, 0.5, 0.123, 0.1)]
-    assert [line.plain for line in limit_lines(limits, 4)] == [
+    assert [line.plain for line in limit_lines(limits, 80, 4)] == [
         "limits, the most used first",
         "  100.0%  100 of 100  KXHIGHNY-26NOV23-B45.5  POSITION_LIMIT",
         "   50.0%  50 of 100   KXHIGHNY-26NOV23-B45.5  POSITION_LIMIT",
         "  and 2 more, used 12.3% at most; -v shows all",
     ]
-    assert len(limit_lines(limits, 5)) == 5
-    assert "more" not in limit_lines(limits, 5)[-1].plain
+    assert len(limit_lines(limits, 80, 5)) == 5
+    assert "more" not in limit_lines(limits, 80, 5)[-1].plain
+
+
+def test_the_code_of_a_limit_is_whole_on_a_phone() -> None:
+    limits = [usage("POSITION_LIMIT", 1.0), usage("EXPOSURE", 0.5, "all markets")]
+    assert [line.plain for line in limit_lines(limits, 48, 9)[1:]] == [
+        "  100.0%  100 of 100  KXHIGHNY-…  POSITION_LIMIT",
+        "   50.0%  50 of 100   all marke…  EXPOSURE",
+    ]
+
+
+def test_the_price_of_an_order_that_just_fits_a_phone_is_not_cut() -> None:
+    order = make_order(ticker="KXBTCD-26NOV2511-T88249.99", side=BID, price=cents(5), qty=contracts(1))
+    view = replace(portfolio(0), orders=(LiveOrderRow.of(order_row(order), strategy="", closing=Qty(0)),))
+    assert "    buy 1 YES at $0.05  opens 1 YES" in shown(view, width=48, height=60)
 
 
 def test_hostile_text_does_nothing() -> None:

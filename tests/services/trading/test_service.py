@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
-from support.served import TWO_SIDED, Served
+from support.served import KEY_ID, TWO_SIDED, Served, program
 
 from kalshi_cli import Kalshi
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import NotFoundError, RefusedError, UsageError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.services.trading.service import TradingService
+from kalshi_cli.store.records import Heartbeat
+from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.views.halts import HaltView, ResumeView
 
 
@@ -54,3 +60,26 @@ def test_a_market_is_locked_and_unlocked(trading: TradingService) -> None:
     with pytest.raises(UsageError, match="A lock lasts at most 366d") as caught:
         trading.plan_lock(TWO_SIDED, 0)
     assert caught.value.hint == "the duration must be more than zero and at most 366d"
+
+
+def test_a_stop_first_says_that_the_loop_is_stalled(exchange: Served, trading: TradingService) -> None:
+    home = exchange.state / "sim"
+    trading.execute(trading.plan_lock(TWO_SIDED, 60))  # so that there is a state file
+    holds = "import sys, time; from pathlib import Path; from kalshi_cli.base.clock import SystemClock; "
+    holds += "from kalshi_cli.store.lock import lock\n"
+    holds += "with lock(Path(sys.argv[1]), SystemClock()): print('held', flush=True); time.sleep(60)"
+    line = [sys.executable, "-c", holds, str(home / "trade.lock")]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as loop:
+        assert loop.stdout is not None
+        assert loop.stdout.readline() == "held\n"
+        now = SystemClock().now()
+        beat = Heartbeat(
+            run_id="r", pid=loop.pid, mode="sim", strategy="spike", started=Ts(now - 50_000), completed=Ts(now - 40_000),
+            cycles=10, is_running=True,
+        )  # fmt: skip
+        with Store.open(home / "state.db", account=KEY_ID, environment="sim") as store:
+            store.beat(beat)
+        ended = program("stop")
+    first, second, *_ = ended.err.splitlines()
+    assert first.startswith(f"The loop (pid {loop.pid}) is stalled: its last cycle was 4")
+    assert second.startswith(f"Stop requested (pid {loop.pid}")

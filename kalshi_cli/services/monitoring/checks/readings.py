@@ -272,14 +272,16 @@ def could_not_read(subject: str, error: KalshiError) -> Breach:
     if isinstance(error, CredentialsError) and error.is_clock:
         code = "CLOCK"
     runbook = "disk-full" if error.code == "state_full" else ""
-    return Breach(
-        subject=subject, value=error.message, limit="a response", severity="unknown", code=code, runbook=runbook
-    )
+    value, limit = error.message, "a response"
+    if isinstance(error, StateFileError):
+        value, limit = "; ".join(filter(None, (error.message, error.hint))), "a usable file"
+    return Breach(subject=subject, value=value, limit=limit, severity="unknown", code=code, runbook=runbook)
 
 
 def in_doubt(check: str, error: KalshiError) -> CheckReport:
     """Return the report of a check whose reads failed."""
-    return report(check, error.message, [could_not_read(check, error)])
+    breach = could_not_read(check, error)
+    return report(check, breach.value, [breach])
 
 
 def run_part(subject: str, look: Callable[[], Iterable[Breach]]) -> list[Breach]:

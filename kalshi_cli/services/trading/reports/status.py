@@ -183,7 +183,7 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     if status.unknown_orders and not status.is_running and status.ended_in_order is not False:
         orders = pluralize(status.unknown_orders, "unconfirmed order")
         yield f"{orders} may be live: `kalshi order reconcile`, then `kalshi runbook unknown-order`"
-    yield from _stalled_notes(status, now)
+    yield from stalled_notes(status, now)
     has_other = status.halt.state is not TradingState.ACTIVE and bool(first_steps(status.halt))
     is_lost = status.ended_in_order is False and status.is_at_exchange and not has_other
     if status.stalled_since is not None or is_lost:
@@ -214,10 +214,11 @@ def urgent_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     """Yield the notes about a killed or stalled loop, which are shown in quiet output too."""
     if status.ended_in_order is False:
         yield from _last_run_notes(status, now)
-    yield from _stalled_notes(status, now)
+    yield from stalled_notes(status, now)
 
 
-def _stalled_notes(status: RunStatus, now: Ts) -> Iterator[str]:
+def stalled_notes(status: RunStatus, now: Ts) -> Iterator[str]:
+    """Yield that the running loop completes no cycle, and what to do about its orders."""
     if status.stalled_since is not None:
         is_killed = status.halt.is_final and not (status.resting_orders or status.unknown_orders)
         left = "" if is_killed else ". Its orders may be live: `kalshi cancel-all` cancels them"

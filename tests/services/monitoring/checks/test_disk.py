@@ -77,3 +77,11 @@ def test_a_directory_that_cannot_be_read_is_unknown(monkeypatch: pytest.MonkeyPa
 def test_a_state_file_without_room_has_the_runbook_of_the_full_disk(code: str, runbook: str) -> None:
     found = could_not_read("positions", StateFileError("No space left to write state.db", code=code))
     assert (found.code, found.severity, found.runbook) == ("STATE_UNUSABLE", "unknown", runbook)
+
+
+def test_an_unusable_state_file_is_named_with_the_next_step() -> None:
+    error = StateFileError("The state file state.db is damaged", hint="run `kalshi state rebuild`")
+    found = could_not_read("stop-loss", error)
+    assert (found.value, found.limit) == (
+        "The state file state.db is damaged; run `kalshi state rebuild`", "a usable file",
+    )  # fmt: skip
