@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -72,8 +72,8 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
         firing = [each for each in view.alerts if each.state == "firing" and not each.silenced]
         if view.alerts and not kalshi.resources.config.alerts.channels:
             info(f"{NO_CHANNEL}: alerts are only listed here, not sent. Next: {ADD_CHANNEL}")
-        elif untold := ", ".join(_codes(each for each in firing if each.told is None)):
-            info(f"Active, and not delivered: {untold}")
+        elif untold := undelivered(firing):
+            info(f"Active, and not delivered: {', '.join(untold)}")
         names = kalshi.monitoring.runbook_names(_codes(firing), home)
         info(*(f"What to do: kalshi runbook {name}" for name in names[:MAX_RUNBOOKS]))
         if waiting := len(kalshi.monitoring.price_alerts(home).list()):
@@ -229,6 +229,14 @@ app.add_typer(price_alerts.app)
 
 def _codes(alerts: Iterable[AlertRow]) -> list[str]:
     return list(dict.fromkeys(each.code for each in alerts))
+
+
+def undelivered(firing: Sequence[AlertRow]) -> list[str]:
+    """Return the codes that no channel accepted; with its subject each alert whose code was delivered for another."""
+    taken = {each.code for each in firing if each.told is not None}
+    rest = [each for each in firing if each.told is None]
+    names = (f"{each.code} {each.short_subject}" if each.code in taken else each.code for each in rest)
+    return list(dict.fromkeys(names))
 
 
 def _named(what: str) -> tuple[str, str]:

@@ -109,15 +109,13 @@ def disabled_strategy_breaches(
     know under its own code (`known`) keeps it.
     """
     told = {(each.code, subject): each.ts for each in delivered for subject in each.subjects}
-    return [
-        msgspec.structs.replace(
-            critical(STRATEGY_OUT, alert.subject, f"disabled since {format_ts(alert.ts)}: {alert.text}", "enabled"),
-            sent_as=alert.code
-            if alert.subject not in known and told.get((alert.code, alert.subject), Ts(0)) >= alert.ts
-            else "",
-        )
-        for alert in disabled_strategies(alerts)
-    ]
+    breaches = []
+    for alert in disabled_strategies(alerts):
+        is_told = alert.subject not in known and told.get((alert.code, alert.subject), Ts(0)) >= alert.ts
+        value = f"disabled since {format_ts(alert.ts)} by {alert.code}: {alert.text}"
+        breach = critical(STRATEGY_OUT, alert.subject, value, "enabled")
+        breaches.append(msgspec.structs.replace(breach, sent_as=alert.code if is_told else ""))
+    return breaches
 
 
 def _said(same: list[AlertRaised]) -> str:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.commands.alerts import MAX_ENDED, MAX_ENDED_LENGTH, brief
+from kalshi_cli.cli.commands.alerts import MAX_ENDED, MAX_ENDED_LENGTH, brief, undelivered
 from kalshi_cli.cli.main import main
 from kalshi_cli.cli.screen.brief import AlertLine, AlertsScreen
 from kalshi_cli.cli.screen.output import Format
@@ -146,3 +146,11 @@ def test_the_hint_of_a_narrow_list_names_the_channel_as_its_column_does(
     shown = capsys.readouterr()
     assert shown.out.split()[0] == "channel"
     assert "To see them: --fields channel," in " ".join(shown.err.split())
+
+
+def test_an_alert_whose_code_was_delivered_for_another_subject_is_undelivered_with_its_own() -> None:
+    waits = replace(ROW, told=None)
+    assert undelivered([waits, replace(waits, subject=TruncatableText("KXA"))]) == ["ORDER_UNKNOWN_LONG"]
+    kxa = replace(waits, subject=TruncatableText("KXA"))
+    assert undelivered([ROW, kxa, replace(waits, code="DRIFT")]) == ["ORDER_UNKNOWN_LONG KXA", "DRIFT"]
+    assert undelivered([ROW]) == []

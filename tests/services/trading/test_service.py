@@ -74,8 +74,8 @@ def test_a_stop_first_says_that_the_loop_is_stalled(exchange: Served, trading: T
         assert loop.stdout.readline() == "held\n"
         now = SystemClock().now()
         beat = Heartbeat(
-            run_id="r", pid=loop.pid, mode="sim", strategy="spike", started=Ts(now - 50_000), completed=Ts(now - 40_000),
-            cycles=10, is_running=True,
+            run_id="r", pid=loop.pid, mode="sim", strategy="spike", started=Ts(now - 50_000),
+            completed=Ts(now - 40_000), cycles=10, is_running=True,
         )  # fmt: skip
         with Store.open(home / "state.db", account=KEY_ID, environment="sim") as store:
             store.beat(beat)

@@ -89,7 +89,9 @@ def test_a_strategy_that_the_loop_runs_on_without_is_critical_however_long_ago(s
     store.beat(cycle)
     assert check().code == 0  # no loop is there any more
     with lock(tmp_path / "state" / "sim" / "trade.lock", SystemClock()):
-        assert found(check()) == [("critical", "STRATEGY_OUT", "spike")]
+        ended = check()
+    assert found(ended) == [("critical", "STRATEGY_OUT", "spike")]
+    assert " by STRATEGY_FAILED: " in ended.json["breaches"][0]["value"]
 
 
 @pytest.mark.parametrize("is_told", [True, False])
