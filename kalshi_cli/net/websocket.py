@@ -24,6 +24,7 @@ from kalshi_cli.net.dialing import connect_in_turn
 MAX_HEAD = 16 * 1024
 """Bytes of the server's handshake response, up to the blank line; usual ones have a few hundred."""
 _HEAD_ENDS = re.compile(rb"\n\r?\n\Z")
+_DATE = re.compile(rb"^date:[ \t]*([\w ,:]{1,40})\r?$", re.IGNORECASE | re.MULTILINE | re.ASCII)
 
 TEXT: Final = 0x1
 BINARY: Final = 0x2
@@ -40,11 +41,12 @@ below 300 kB, and a decoded message takes up to nine times its bytes."""
 
 
 class HandshakeError(Exception):
-    """The server did not open a WebSocket. `status` is its HTTP status, or 0 if there was none."""
+    """The server did not open a WebSocket. `status` is its HTTP status, or 0 if there was none; `date` its date."""
 
-    def __init__(self, text: str, status: int = 0) -> None:
+    def __init__(self, text: str, status: int = 0, date: str = "") -> None:
         super().__init__(text)
         self.status = status
+        self.date = date
 
 
 class WebSocket:
@@ -89,8 +91,8 @@ class _Bounded:
     def recv(self, size: int) -> bytes:
         """Receive up to `size` bytes; raise HandshakeError at the maximum size, and after the end of the head."""
         if _HEAD_ENDS.search(self._head):
-            status = re.match(rb"HTTP/\S+ (\d{3})\b", self._head)
-            raise _refused(int(status[1]) if status else 0)
+            status, date = re.match(rb"HTTP/\S+ (\d{3})\b", self._head), _DATE.search(self._head)
+            raise _refused(int(status[1]) if status else 0, date=date[1].decode() if date else "")
         if len(self._head) >= MAX_HEAD:
             raise HandshakeError(f"handshake response longer than {MAX_HEAD} bytes")
         self._sock.settimeout(self._left_s())
@@ -161,7 +163,7 @@ def _shake(opened: websocket.WebSocket, url: str, headers: Mapping[str, str], so
             url, socket=sock, header=dict(headers), suppress_origin=True, redirect_limit=0
         )
     except websocket.WebSocketBadStatusException as error:
-        raise _refused(error.status_code or 0) from None
+        raise _refused(error.status_code or 0, date=(error.resp_headers or {}).get("date", "")) from None
     except websocket.WebSocketTimeoutException:
         raise HandshakeError("the handshake took too long") from None
     except (websocket.WebSocketException, CookieError, ValueError, IndexError) as error:
@@ -170,9 +172,9 @@ def _shake(opened: websocket.WebSocket, url: str, headers: Mapping[str, str], so
         raise HandshakeError("the server uses an unrequested extension")
 
 
-def _refused(status: int, why: object = "no response") -> HandshakeError:
+def _refused(status: int, why: object = "no response", date: str = "") -> HandshakeError:
     if status:
-        return HandshakeError(f"the server answered {status} to the handshake", status)
+        return HandshakeError(f"the server answered {status} to the handshake", status, date)
     return HandshakeError(f"the server does not speak WebSocket: {why}")
 
 

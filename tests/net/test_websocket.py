@@ -179,6 +179,14 @@ def test_any_other_answer_is_refused_with_its_status_and_its_body_is_not_read(te
     assert refused.value.status == status
 
 
+@pytest.mark.parametrize("more", [b"", b"Content-Length: 9\r\n"])
+def test_a_refusal_has_the_date_of_the_server(more: bytes) -> None:
+    text = b"HTTP/1.1 401 Unauthorized\r\nDate: Wed, 25 Nov 2026 15:34:29 GMT\r\n" + more + b"\r\n"
+    with serving(answer(text)) as port, pytest.raises(HandshakeError) as refused:
+        opened(port)
+    assert refused.value.date == "Wed, 25 Nov 2026 15:34:29 GMT"
+
+
 def test_an_extension_that_was_not_asked_for_is_refused() -> None:
     def behave(peer: socket.socket, ends: threading.Event) -> None:
         peer.sendall(accepted(peer) + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n")

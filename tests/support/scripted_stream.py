@@ -42,6 +42,7 @@ class ScriptedWs:
             ticker: ([["0.4700", "3.00"]], [["0.5200", "2.00"]]) for ticker in tickers
         }
         self.refusals: list[int] = []
+        self.date = ""
         self.ignored: set[str] = set()  # commands and actions that get no answer
         self.refused_channels: dict[str, int] = {}
         self.paths: list[str] = []
@@ -167,7 +168,7 @@ class ScriptedWs:
             self.headers.append({key.decode().lower(): value.decode() for key, value in event.extra_headers})
             if self.refusals:
                 body = b'{"error":{"code":"authentication_error"}}'
-                head = [(b"content-length", str(len(body)).encode())]
+                head = [(b"content-length", str(len(body)).encode()), (b"date", self.date.encode())]
                 self._emit(RejectConnection(status_code=self.refusals.pop(0), headers=head, has_body=True))
                 self._emit(RejectData(data=body))
                 self.cut()

@@ -19,10 +19,13 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, KalshiError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.messages import FeedGap, FeedState
+from kalshi_cli.exchange.rest.exchange_clock import moment
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.stream.inbox import MessageQueue
 from kalshi_cli.exchange.stream.sequencing import CHANNELS, Said, StreamSession
+from kalshi_cli.exchange.wire.replies import SET_CLOCK
 from kalshi_cli.net import websocket
 from kalshi_cli.net.reconnect import Backoff
 from kalshi_cli.net.websocket import BINARY, CLOSE, PING, TEXT, Framing, FramingError
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 _CHUNK = 256 * 1024
 _MAX_REFUSALS = 3
 """Rejections in a row after which a key that worked before is given up: gateways can fail for a moment."""
+
+_CLOCK_OFF_MS = 4_000
+"""The exchange rejects times that are off by more than five seconds; the date of a response has whole seconds."""
 
 
 class StreamTimings(msgspec.Struct, frozen=True, kw_only=True):
@@ -246,12 +252,7 @@ class Stream:
             return websocket.connect(self._url, headers, self._clock, self._pace.connect_s)
         except websocket.HandshakeError as error:
             if error.status in (401, 403):
-                raise CredentialsError(
-                    f"The stream rejected the API key ({error.status})",
-                    hint="check the API key id, the private key and the clock; demo and prod use separate keys",
-                    code="unauthorized",
-                    status=error.status,
-                ) from None
+                raise _rejection(error, self._clock.now()) from None
             raise
 
     def _serve(self, connection: websocket.WebSocket) -> None:
@@ -373,3 +374,19 @@ class Stream:
         except OSError as error:
             self.failure = KalshiError(f"Cannot write the recording: {error.strerror}", hint="check the disk space")
             self._stopping.set()
+
+
+def _rejection(error: websocket.HandshakeError, now: Ts) -> CredentialsError:
+    """Return the error for a handshake that was rejected: for the clock if it differs from the response's date."""
+    theirs = moment(error.date)
+    ahead_ms = 0 if theirs is None else now - theirs
+    if error.status == 401 and abs(ahead_ms) > _CLOCK_OFF_MS:
+        off = f"{abs(ahead_ms) // 1000} s {'ahead' if ahead_ms > 0 else 'behind'}"
+        text = f"The stream rejected the time of the request (401). Your clock is {off}"
+        return CredentialsError(text, hint=SET_CLOCK, code="CLOCK", status=error.status)
+    return CredentialsError(
+        f"The stream rejected the API key ({error.status})",
+        hint="check the API key id, the private key and the clock; demo and prod use separate keys",
+        code="unauthorized",
+        status=error.status,
+    )

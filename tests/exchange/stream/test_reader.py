@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import random
+import re
 import ssl
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from email.utils import formatdate
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -353,6 +355,28 @@ def test_a_key_that_is_refused_at_once_ends_the_stream_with_the_reason(server: S
     wait_until(lambda: heard.stream.failure is not None)
     assert isinstance(heard.stream.failure, CredentialsError)
     assert len(server.paths) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "off_s", "text"),
+    [
+        (401, 600, r"The stream rejected the time of the request \(401\). Your clock is 60[0-9] s ahead"),
+        (401, -90, r"The stream rejected the time of the request \(401\). Your clock is [89][0-9] s behind"),
+        (401, 1, r"The stream rejected the API key \(401\)"),
+        (403, 600, r"The stream rejected the API key \(403\)"),
+    ],
+)
+def test_a_rejection_whose_date_differs_from_the_clock_is_one_of_the_clock(
+    server: ScriptedWs, start: Start, status: int, off_s: int, text: str
+):
+    server.date = formatdate(SystemClock().now() / 1000 - off_s, usegmt=True)
+    server.refusals = [status]
+    heard = start()
+    wait_until(lambda: heard.stream.failure is not None)
+    failure = heard.stream.failure
+    assert isinstance(failure, CredentialsError)
+    assert re.fullmatch(text, failure.message), failure.message
+    assert failure.is_clock == ("clock" in text)
 
 
 def test_a_key_that_worked_is_given_up_only_after_three_refusals_in_a_row(server: ScriptedWs, start: Start):
