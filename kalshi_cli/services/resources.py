@@ -148,7 +148,7 @@ class Resources:
 
         path, account, env = home.folder / "state.db", home.account or self.account, self.config.env
         on_record = self.on_effect if is_reported else None
-        return Store.open(
+        store = Store.open(
             path,
             account=account,
             environment=env,
@@ -157,6 +157,12 @@ class Resources:
             on_record=on_record,
             is_handed_over=is_handed_over,
         )
+        if store.kept_copy is not None:
+            self.note(
+                f"The state file {path} now has the format of this version; older versions cannot open it. "
+                f"A copy as it was: {store.kept_copy}"
+            )
+        return store
 
     @property
     def store(self) -> Store:

@@ -93,6 +93,8 @@ class Database:
         On a file system that is mounted read-only, the file is only read; a write is a StateFileError.
         """
         self.path = path
+        self.kept_copy: Path | None = None
+        """The copy of a file of an older version that was migrated now; None for any other."""
         _ensure_file(path, create=create)
         self._busy_ms = BUSY_TIMEOUT_MS if busy_ms is None else busy_ms
         self._is_durable: bool | None = None
@@ -164,6 +166,7 @@ class Database:
         if 0 < version < len(steps):
             try:
                 self._back_up(version)
+                self.kept_copy = self._copy_of(version)
             except OSError as error:
                 what = f"Cannot keep a copy of {self.path} as it was, {error.filename}: {error.strerror}"
                 raise StateFileError(what, hint="check the file at this path", code="state_unwritable") from error
@@ -199,9 +202,12 @@ class Database:
                 self._connection.execute("ROLLBACK")
         self._connection.execute("PRAGMA journal_mode = WAL")
 
+    def _copy_of(self, version: int) -> Path:
+        return self.path.with_name(f"{self.path.name}.format{version}")
+
     def _back_up(self, version: int) -> None:
         """Copy the unchanged file before a migration; the copy of any of several migrating programs is enough."""
-        copy = self.path.with_name(f"{self.path.name}.format{version}")
+        copy = self._copy_of(version)
         draft = copy.with_name(f"{copy.name}.{os.getpid()}")
         for left in copy.parent.glob(f"{copy.name}.*"):
             named = _DRAFT.fullmatch(left.suffix)

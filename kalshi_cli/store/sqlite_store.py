@@ -32,9 +32,7 @@ from kalshi_cli.store.database import Database, damaged
 from kalshi_cli.store.records import Halt, Heartbeat
 from kalshi_cli.store.state_store import RESUMED
 
-MAX_DENIALS = 50_000
-MAX_ALERTS = 10_000
-MAX_PLACEMENTS = 100_000
+MAX_DENIALS, MAX_ALERTS, MAX_PLACEMENTS = 50_000, 10_000, 100_000
 """The most rows kept; the oldest are deleted first."""
 
 MAX_MINUTES = 120
@@ -62,6 +60,7 @@ class Store:
         self._database = database
         self.alert_book = AlertStore(database)
         self.history = closed_tables.HistoryTables(database)
+        self.kept_copy = database.kept_copy
         self._home = database.path.parent
         self._seen_intent: int | None = None
         """The last intent that this program knows of; None before it looked, when there is nothing that it reviewed."""

@@ -15,6 +15,8 @@ from kalshi_cli.base.units import Ts, dollars
 from kalshi_cli.core.model.effects import StateChanged
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.notices import Notice
+from kalshi_cli.store import migrations
+from kalshi_cli.store.database import Database
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Halt, Heartbeat, MarketLock
 from kalshi_cli.store.sqlite_store import Store
@@ -293,3 +295,18 @@ def test_locks_that_cannot_be_read_are_said_to_be_lost(exchange: Served) -> None
     assert ended.json["kept_locks"] == 1, "one is over, one cannot be read"
     assert "Market locks in the old file could not be read" in ended.err
     assert [lock["ticker"] for lock in program("lock", "--json").json] == [TWO_SIDED]
+
+
+def test_the_first_command_after_an_upgrade_says_that_the_file_has_a_new_format_and_where_its_copy_is(
+    exchange: Served,
+) -> None:
+    with Database(state_of(exchange), migrations.STATE[:-1]).writing(durable=True) as execute:
+        execute("INSERT INTO identity (id, account, environment) VALUES (1, ?, ?)", (KEY_ID, "sim"))
+    said = program("status").err.splitlines()[0]
+    copy = f"{state_of(exchange)}.format{len(migrations.STATE) - 1}"
+    assert said == (
+        f"The state file {state_of(exchange)} now has the format of this version; older versions cannot open it. "
+        f"A copy as it was: {copy}"
+    )
+    assert Path(copy).exists()
+    assert "older versions" not in program("status").err
