@@ -183,7 +183,10 @@ def rejection_error(what: str, status: int, body: bytes, skew_ms: int | None = N
         )
     if status == 429:
         return errors.RateLimitedError(
-            message, hint="the request was not processed; wait a moment", status=status, details=details
+            message,
+            hint="the request was not processed; wait a few seconds. All programs of the account share its rate limit",
+            status=status,
+            details=details,
         )
     if not 400 <= status < 500:
         return unproven(what, status, refusal)
