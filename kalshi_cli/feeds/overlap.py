@@ -41,7 +41,7 @@ def refuse_overlaps(paths: Sequence[Path], since: Ts | None, until: Ts | None) -
                 continue
             for path in (earlier.path, later.path):
                 if path not in tickers:
-                    tickers[path] = _tickers(path)
+                    tickers[path] = recorded_tickers(path)
             common = sorted(tickers[earlier.path] & tickers[later.path])
             if common:
                 times = f"{format_ts(later.start)} to {format_ts(min(earlier.end, later.end))}"
@@ -82,6 +82,19 @@ def _first_time(lines: Iterable[bytes]) -> Ts | None:
     return None
 
 
-def _tickers(path: Path) -> set[str]:
-    """Return the markets of a recording."""
-    return {found.decode(errors="replace") for _, line in read_lines(path) for found in _TICKER.findall(line)}
+def recorded_tickers(path: Path, since: Ts | None = None, until: Ts | None = None) -> set[str]:
+    """Return the markets of a recording with a line received from `since` to before `until`; no frame is decoded."""
+    return {
+        found.decode(errors="replace")
+        for _, line in read_lines(path)
+        if (tickers := _TICKER.findall(line)) and _is_between(line, since, until)
+        for found in tickers
+    }
+
+
+def _is_between(line: bytes, since: Ts | None, until: Ts | None) -> bool:
+    """Return whether a line was received in a period; true without a period, and for a line without a time."""
+    if since is None and until is None:
+        return True
+    at = _first_time([line])
+    return at is None or ((since is None or at >= since) and (until is None or at < until))

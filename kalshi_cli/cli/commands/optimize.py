@@ -16,6 +16,8 @@ from kalshi_cli.cli.backtest_files import (
     LakeUntil,
     Latency,
     LatencyMs,
+    PlayedMarkets,
+    is_unknown_shown,
     lake_part,
     latency_of,
 )
@@ -24,11 +26,10 @@ from kalshi_cli.cli.options import (
     LakeFolder,
     choice_option,
     duration_option,
-    flags_of,
     open_services,
     show_view,
 )
-from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, warn
+from kalshi_cli.cli.screen.output import info, warn
 from kalshi_cli.cli.time_options import show_period, when
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def optimize(
     results: Results = None,
     lake: LakeFolder = None,
     series: LakeSeries = None,
+    tickers: PlayedMarkets = None,
     since: LakeSince = None,
     until: LakeUntil = None,
     latency: Latency = None,
@@ -107,12 +109,12 @@ def optimize(
     The score is the net less half of the maximum drawdown, median over time windows. Parameters are chosen on the first
     windows and judged on the next one. The latest recordings are a holdout, which `--open-holdout` opens once.
 
-    Instead of files, `--series` or `--lake` uses the recordings of the lake (`kalshi data`). `--since` and `--until`
-    cut both; recordings without data of these times are left out. Give dates, not durations, to resume a study.
+    Instead of files, `--series` or `--lake` uses the recordings of the lake (`kalshi data`). `--since`, `--until` and
+    `--ticker` cut both; recordings without such data are left out. Give dates, not durations, to resume a study.
 
-    The study is a file. The same command resumes it, also after Ctrl-C, and more --trials continue it. Other fills,
-    latency, interval or gaps begin a new one; they are those of `kalshi backtest`. The number of workers changes no
-    result. A worker never has KALSHI_ variables. A scheduler on another machine must be tls://.
+    The study is a file. The same command resumes it, also after Ctrl-C, and more --trials continue it. Other markets,
+    fills, latency, interval or gaps begin a new one; they are those of `kalshi backtest`. The number of workers changes
+    no result. A worker never has KALSHI_ variables. A scheduler on another machine must be tls://.
 
     \b
     kalshi optimize threshold tapes/*.jsonl.gz --param buy_below=20c..40c --param sell_above=60c..80c --trials 50
@@ -134,14 +136,13 @@ def optimize(
             results=tuple(results or ()), latency_ms=latency_of(latency, latency_ms), fill_model=fills,
             interval_s=interval, holes=gaps, windows=windows, holdout=holdout, sampler=sampler, seed=seed, study=study,
             is_pruned=prune, jobs=jobs or min(os.cpu_count() or 1, 64), scheduler=remote, opens_holdout=open_holdout,
-            **lake_part(kalshi.resources.config, files, lake, series, *_times(kalshi, since, until)),
+            **lake_part(kalshi.resources.config, files, lake, series, *_times(kalshi, since, until), tickers),
         )  # fmt: skip
         with progress("trials", SystemClock().monotonic) as show:
             view = kalshi.research.optimize(request, show)
     show_view(ctx, view, title=f"Parameters of {strategy}")
     warn(*optimize_warnings(view))
-    is_in_report = (flags_of(ctx).form or default_format()) is Format.PLAIN and not chosen_fields()
-    info(*optimize_notes(view, with_unknown=not is_in_report))
+    info(*optimize_notes(view, with_unknown=not is_unknown_shown(ctx)))
 
 
 def _times(kalshi: Kalshi, since: Any, until: Any) -> tuple[Ts | None, Ts | None]:

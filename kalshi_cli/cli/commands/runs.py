@@ -22,6 +22,7 @@ from kalshi_cli.cli.backtest_files import (
     PageFile,
     PlayedMarkets,
     compare_reports,
+    is_unknown_shown,
     joined,
     lake_part,
     latency_of,
@@ -43,7 +44,7 @@ from kalshi_cli.cli.options import (
     open_app,
     show_view,
 )
-from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, warn
+from kalshi_cli.cli.screen.output import info, warn
 from kalshi_cli.cli.time_options import show_period, time_of
 
 if TYPE_CHECKING:
@@ -349,8 +350,7 @@ def _show_backtest(
     failed = {text.partition(":")[0] for text in report.summary.failed}
     if failed and len(failed) == len(request.strategies):
         raise _failure(report.summary)
-    is_in_report = (flags_of(ctx).form or default_format()) is Format.PLAIN and not chosen_fields()
-    info(*backtest_warnings(report, with_unknown=not is_in_report))
+    info(*backtest_warnings(report, with_unknown=not is_unknown_shown(ctx)))
     show_report(ctx, backtest_view(report), f"Backtest of {','.join(request.strategies)}", page, out)
     info(*backtest_notes(report))
     if failed:

@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, format_ts, pluralize
@@ -24,6 +26,7 @@ from kalshi_cli.core.model.messages import (
 )
 from kalshi_cli.core.model.recorded import ChangeRows, LaneEvent
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
+from kalshi_cli.feeds.overlap import recorded_tickers
 from kalshi_cli.feeds.period import TapePeriod
 from kalshi_cli.feeds.recorded_results import MarketResult, is_history, merge_results, refuse_results
 from kalshi_cli.feeds.recording_format import NO_TIME
@@ -197,6 +200,44 @@ def recordings_of_period(
             raise _no_data(f"No recorded data {period} in {pluralize(len(missing), 'recording')}. {where}")
         tell(f"Left out {len(missing)} of {len(tapes)} recordings without data {period}: {_named(missing, ', ')}")
     return found
+
+
+def requests_with_markets(
+    requests: Sequence[BacktestRequest], whole: BacktestRequest, tell: Callable[[str], None]
+) -> list[BacktestRequest]:
+    """Return the requests, each for one recording, whose recordings have some of the markets that `whole` chooses.
+
+    Each has those names of `tickers` that its recording has. `tell` gets a line that names the other recordings.
+    UsageError for a name that no recording has.
+    """
+    if not whole.tickers:
+        return list(requests)
+    found, missing, known = [], [], set[str]()
+    for each in requests:
+        tickers = _markets_of(each)
+        known |= tickers
+        names = tuple(name for name in whole.tickers if any(is_chosen(ticker, (name,)) for ticker in tickers))
+        if names:
+            found.append(msgspec.structs.replace(each, tickers=names))
+        else:
+            missing.append(each.sessions[0] if each.lake is not None else each.files[0].name)
+    require_chosen(whole, known, ())
+    if missing:
+        markets = ", ".join(whole.tickers)
+        tell(f"Left out {len(missing)} of {len(requests)} recordings without {markets}: {_named(missing, ', ')}")
+    return found
+
+
+def _markets_of(request: BacktestRequest) -> set[str]:
+    """Return the markets of the recording of a request, within its times."""
+    if request.lake is None:
+        return recorded_tickers(request.files[0], request.since, request.until)
+    lake, chosen, (session,) = lake_recordings(request.lake, request)
+    return {
+        row["market"]
+        for row in lake.rows("markets", [one for one in session.series if chosen.has(one)])
+        if row["session"] == session.session and (row["close_us"] is None or row["close_us"] > chosen.first_us)
+    }
 
 
 def _named(names: Iterable[str], between: str) -> str:

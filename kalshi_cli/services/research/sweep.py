@@ -48,8 +48,8 @@ def compare_variants(
 ) -> list[VariantResult]:
     """Run every variant over every recording in `jobs` processes; return the best first.
 
-    `rank` says what is the best. `tell` gets a line that names the recordings without data of the times asked for.
-    UsageError for invalid parameters, before anything runs.
+    `rank` says what is the best. `tell` gets a line that names the recordings without data of the times or markets
+    asked for. UsageError for invalid parameters, before anything runs.
     """
     for params in variants:
         registry.make_all(request.strategies, setup.configured, params, setup.allotted)

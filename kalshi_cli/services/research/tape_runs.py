@@ -26,7 +26,12 @@ from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.feeds.overlap import refuse_overlaps
 from kalshi_cli.feeds.recorded_results import is_history
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest
-from kalshi_cli.services.research.recorded_data import lake_recordings, recordings_of_period, size_of
+from kalshi_cli.services.research.recorded_data import (
+    lake_recordings,
+    recordings_of_period,
+    requests_with_markets,
+    size_of,
+)
 from kalshi_cli.services.research.recorded_run import over_recordings
 from kalshi_cli.services.research.report.measures import BacktestFacts, span
 from kalshi_cli.services.research.report.unknown import add_up
@@ -120,9 +125,10 @@ def run_tape(setup: BacktestSetup, request: BacktestRequest) -> TapeRun:
 def split_by_tape(request: BacktestRequest, tell: Callable[[str], None] = lambda _text: None) -> list[BacktestRequest]:
     """Return a request for each recording, of files, then of the lake by time. UsageError without a recording.
 
-    Files of outside inputs belong to all. Recordings without data from `since` to before `until` are left out, which
-    `tell` gets as a line. UsageError for a recording that is given twice, or with a copy, and for two that have the
-    same market at the same time: profit would count twice, and a search would see what judges it.
+    Files of outside inputs belong to all. Recordings without data from `since` to before `until`, or without a market
+    of `tickers`, are left out, which `tell` gets as a line. UsageError for a recording that is given twice, or with a
+    copy, for two that have the same market at the same time (profit would count twice, and a search would see what
+    judges it), and for a name of `tickers` that no recording has.
     """
     shared = tuple(path for path in request.files if is_history(path))
     tapes = [path for path in request.files if not is_history(path)]
@@ -140,7 +146,7 @@ def split_by_tape(request: BacktestRequest, tell: Callable[[str], None] = lambda
             hint="add a file that `kalshi record` wrote",
             code="bad_recording",
         )
-    return found
+    return requests_with_markets(found, request, tell)
 
 
 def _refuse_copies(tapes: Sequence[Path]) -> None:

@@ -186,6 +186,28 @@ def test_recordings_without_data_of_the_period_are_left_out_and_named(tmp_path: 
     assert told[-1].endswith(": 6.jsonl, 5.jsonl, x0.jsonl, x1.jsonl, x2.jsonl, and 2 more")
 
 
+@pytest.mark.parametrize("is_lake", [False, True])
+def test_each_separate_run_plays_the_named_markets_that_its_recording_has(tmp_path: Path, is_lake: bool) -> None:
+    tapes = list(swinging_tapes(tmp_path)[:3])
+    for number, name in enumerate(("KXB-1", "KXC-1"), 1):
+        tapes[number].write_bytes(tapes[number].read_bytes().replace(TICKER.encode(), name.encode()))
+    source = {"files": (), "lake": lake_of(tmp_path, *tapes).root} if is_lake else {}
+    base = msgspec.structs.replace(request(*tapes), tickers=(TICKER, "KXB"), **source)
+    told: list[str] = []
+    parts = split_by_tape(base, told.append)
+    assert [each.tickers for each in parts] == [(TICKER,), ("KXB",)]
+    assert [run_tape(SETUP, each).report.facts.tickers for each in parts] == [{TICKER}, {"KXB-1"}]
+    assert len(told) == 1
+    assert told[0].startswith(f"Left out 1 of 3 recordings without {TICKER}, KXB: ")
+    assert is_lake or told[0].endswith(tapes[2].name)
+    begun_later = msgspec.structs.replace(base, since=Ts(T0 + 86_400_000))
+    with pytest.raises(UsageError, match=f"No market {TICKER} in "):
+        split_by_tape(begun_later)
+    with pytest.raises(UsageError, match="No market KXD in ") as caught:
+        split_by_tape(msgspec.structs.replace(base, tickers=("KXB", "KXD")))
+    assert caught.value.hint == f"it has {TICKER}, KXB-1, KXC-1"
+
+
 def test_a_single_run_is_its_own_sum(tmp_path: Path) -> None:
     run = run_tape(SETUP, request(swinging_tapes(tmp_path)[0]))
     assert merge_reports([run.report], SETUP.cash) == run.report

@@ -64,8 +64,9 @@ class OptimizeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A search for the parameters of one strategy. `params` are texts as of `kalshi optimize`: `buy_below=20c..40c`.
 
     The recordings are `files`, or with `lake` those of its `series` (all, if there are none). Both are cut to the times
-    from `since` to before `until`; recordings without data of these times are left out. `latency_ms` (None: drawn from
-    the recorded distribution), `fill_model`, `interval_s` and `holes` are those of a backtest.
+    from `since` to before `until`, and to the markets that `tickers` (names of markets, events or series) choose;
+    recordings without such data are left out. `latency_ms` (None: drawn from the recorded distribution), `fill_model`,
+    `interval_s` and `holes` are those of a backtest.
 
     `trials` are those of each window; `study` is the file of the study, by default one in the state directory that
     the same request finds again.
@@ -78,6 +79,7 @@ class OptimizeRequest(msgspec.Struct, frozen=True, kw_only=True):
     results: str | Path | Iterable[str | Path] = ()
     lake: str | Path | None = None
     series: tuple[str, ...] = ()
+    tickers: tuple[str, ...] = ()
     since: Ts | datetime | str | None = None
     until: Ts | datetime | str | None = None
     latency_ms: int | None = 150
@@ -111,8 +113,8 @@ def optimize(
     """Run the trials that a study still misses, and return its report. Finished trials survive any end.
 
     `folder` is where studies without a name are; `tell` gets a line that names the recordings without data of the
-    times asked for, and one about markets that closed and have no result, before anything runs. UsageError for invalid
-    parameters, recordings or workers; RefusedError for a second look at the holdout.
+    times or markets asked for, and one about markets that closed and have no result, before anything runs. UsageError
+    for invalid parameters, recordings or workers; RefusedError for a second look at the holdout.
     """
     _check_numbers(check_type("request", request, OptimizeRequest))
     spec = _absolute_spec(strategy_of(request.strategy))
@@ -288,7 +290,7 @@ def _base(request: OptimizeRequest, spec: str, fixed: dict[str, str]) -> Backtes
         latency_ms=latency_of(request.latency_ms), fill_model=fills_of(request.fill_model), holes=request.holes,
         interval_s=interval_of(request.interval_s),
         lake=None if request.lake is None else absolute(Path(request.lake)), series=request.series,
-        since=since, until=until,
+        tickers=request.tickers, since=since, until=until,
     )  # fmt: skip
 
 
@@ -328,6 +330,7 @@ def _chosen(base: BacktestRequest) -> dict[str, tuple[object, object]]:
         "fill model": (base.fill_model, "proportional"),
         "interval": (base.interval_s, None),
         "treatment of gaps": (base.holes, "forget"),
+        "choice of markets": (base.tickers, ()),
     }
 
 

@@ -14,6 +14,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.feeds.recorded_events import watched_markets
 from kalshi_cli.feeds.recorded_results import merge_results
 from kalshi_cli.feeds.recording_format import NO_TIME
+from kalshi_cli.feeds.replay import is_chosen
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.recorded_data import lake_recordings
 from kalshi_cli.services.research.search.windows import start_of
@@ -37,7 +38,8 @@ class StudyTape(NamedTuple):
 def list_tapes(request: BacktestRequest, tell: Callable[[str], None] = lambda _text: None) -> list[StudyTape]:
     """Return the recordings of a request. UsageError without one, or if one has no time.
 
-    Recordings without data from `since` to before `until` are left out, which `tell` gets as a line.
+    Recordings without data from `since` to before `until`, or without a market of `tickers`, are left out, which `tell`
+    gets as a line.
     """
     if not request.files and request.lake is None:
         raise UsageError("No recording given", hint="kalshi optimize STRATEGY FILE... --param NAME=1c..5c")
@@ -77,7 +79,8 @@ def closed_without_result(request: BacktestRequest, tapes: Sequence[StudyTape], 
             if row["session"] in searched and row["close_us"] is not None
         }
     since = request.since or 0
-    return sorted(ticker for ticker, close in closes.items() if since < close <= now and ticker not in known)
+    missing = (ticker for ticker, close in closes.items() if since < close <= now and ticker not in known)
+    return sorted(each for each in missing if not request.tickers or is_chosen(each, request.tickers))
 
 
 def _of_lake(folder: Path, request: BacktestRequest) -> dict[str, tuple[Ts, str, str]]:

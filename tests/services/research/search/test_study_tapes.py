@@ -212,3 +212,27 @@ def test_a_study_names_the_results_that_changed_and_not_the_recordings(
     add(lake, results)
     with pytest.raises(UsageError, match=other):
         view_of(sources[1], tmp_path / "renamed.json")
+
+
+def test_a_search_over_a_part_of_the_markets_is_that_of_the_recordings_that_have_them(
+    tmp_path: Path, scheduler: SchedulerAddress
+) -> None:
+    tapes = swinging_tapes(tmp_path)
+    tapes[2].write_bytes(tapes[2].read_bytes().replace(TICKER.encode(), b"KXB-1"))
+    told: list[str] = []
+
+    def view_of(*files: Path, tickers: tuple[str, ...] = ()) -> OptimizeView:
+        request = OptimizeRequest(
+            strategy="threshold", params=("buy_below=20c,30c",), trials=2, sampler="grid", windows=1, holdout=0,
+            scheduler=scheduler, files=files, tickers=tickers,
+        )  # fmt: skip
+        return optimize(SETUP, request, ManualClock(AFTER_CLOSE), tmp_path / "studies", tell=told.append)
+
+    whole = view_of(*tapes[:2], *tapes[3:])
+    told.clear()
+    part = view_of(*tapes, tickers=(TICKER,))
+    assert msgspec.structs.replace(part, study=whole.study) == whole
+    assert part.study != whole.study
+    assert told[0] == f"Left out 1 of 5 recordings without {TICKER}: {tapes[2].name}"
+    assert told[1].startswith(f"Warning: no result of {TICKER}, which closed: ")
+    assert view_of(*tapes).recordings == 5
