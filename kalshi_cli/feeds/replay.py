@@ -96,8 +96,8 @@ class Replay:
     have rows of changes, and so has the feed then. Iterating raises UsageError where two files have the order book of a
     market at the same time. A Tick comes every `interval_s` of recorded time, and `clock`, if given, is advanced.
     `period` cuts files, but no lanes, which their reader cuts. With `tickers`, only the markets that these names choose
-    are played; lanes have no rows then. `on_read` gets the number of bytes of files that were
-    read since its last call. The feed can be iterated once.
+    are played; rows of lanes have no others. `on_read` gets the number of bytes of files that were read since its last
+    call. The feed can be iterated once.
     """
 
     def __init__(

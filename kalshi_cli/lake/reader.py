@@ -94,12 +94,14 @@ def streams(
     chosen: Selection,
     new_rows: NewRows | None = None,
     on_read: Callable[[int], None] = lambda _passed_ms: None,
+    is_wanted: Callable[[str], bool] = lambda _ticker: True,
 ) -> list[Iterator[Iterator[LaneEvent]]]:
     """Return the events of the selected recordings, in lanes: those of a lane do not overlap, and follow each other.
 
     A recording that began before `since` starts with its books as they were then. With `new_rows`, and if there is one
-    lane, changes of books are rows. `on_read` gets the milliseconds of recorded time that passed since its last call:
-    in the end, the selected lengths of all recordings.
+    lane, changes of books are rows, only of markets that are wanted; other events are those of all markets. `on_read`
+    gets the milliseconds of recorded time that passed since its last call: in the end, the selected lengths of all
+    recordings.
     """
     lanes: list[list[LakeSession]] = []
     found = sorted(recordings(lake, chosen), key=attrgetter("recv_from_ms", "recv_to_ms", "session"))
@@ -109,7 +111,7 @@ def streams(
             lanes.append(lane := [])
         lane.append(each)
     if new_rows is not None and len(lanes) == 1:
-        tickers = TickerNumbers(chosen.has_market)
+        tickers = TickerNumbers(lambda ticker: chosen.has_market(ticker) and is_wanted(ticker))
         read: Callable[[LakeSession], Iterator[LaneEvent]] = partial(
             session_rows, lake, chosen=chosen, tickers=tickers, new_rows=new_rows
         )

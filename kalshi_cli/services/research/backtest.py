@@ -15,6 +15,7 @@ from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import AlertRaised, Effect, OrderRefused
 from kalshi_cli.core.model.messages import Message, Tick
 from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.feeds.replay import is_chosen
 from kalshi_cli.services.research.report.measures import BacktestFacts, Measurements, report_fields
 from kalshi_cli.services.research.report.unknown import UnknownData, add_up
 from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol, run
@@ -58,6 +59,10 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
     until: Ts | None = None
     holes: str = "forget"
     interval_s: float | None = None
+
+    def is_played(self, ticker: str) -> bool:
+        """Return whether a market is one of `tickers`, or there are none."""
+        return not self.tickers or is_chosen(ticker, self.tickers)
 
     @property
     def sources(self) -> str:

@@ -88,8 +88,8 @@ def replay_of(
         span = (min(each.from_us for each in found), max(each.to_us for each in found))
         is_compiled |= sum(each.rows for each in found) >= COMPILED_ROWS
         is_compiled &= find_spec("numba") is not None
-        has_rows = is_compiled and not request.tickers and all(map(is_history, request.files))
-        lanes = streams(lake, chosen, _new_rows() if has_rows else None, on_read)
+        has_rows = is_compiled and all(map(is_history, request.files))
+        lanes = streams(lake, chosen, _new_rows() if has_rows else None, on_read, request.is_played)
         outside = histories(lake, chosen, *span)
         results |= lake_results(lake, [one for each in found for one in each.series])
     results |= merge_results(request.results)
@@ -235,8 +235,8 @@ def _markets_of(request: BacktestRequest) -> set[str]:
     lake, chosen, (session,) = lake_recordings(request.lake, request)
     return {
         row["market"]
-        for row in lake.rows("markets", [one for one in session.series if chosen.has(one)])
-        if row["session"] == session.session and (row["close_us"] is None or row["close_us"] > chosen.first_us)
+        for row in lake.rows("coverage", [one for one in session.series if chosen.has(one)])
+        if row["session"] == session.session and row["from_us"] <= chosen.last_us and row["to_us"] >= chosen.first_us
     }
 
 

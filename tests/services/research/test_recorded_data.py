@@ -21,6 +21,7 @@ from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.order_terms import BID, TimeInForce
 from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.model.recorded import ChangeRows
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.lake.upkeep import statistics
@@ -127,6 +128,24 @@ def test_a_part_of_the_markets_of_a_recording_is_played_by_market_or_series(
     assert run(all_of_them, **source).summary.fills == report.summary.fills > 3
     assert (some.seen, all_of_them.seen) == ({TICKER}, {TICKER, OTHER})
     assert report.holes == 0
+
+
+@pytest.mark.parametrize("since", [None, Ts(T0 + 1_600)])
+def test_a_part_of_the_markets_of_a_lake_has_the_rows_of_the_compiled_loop_and_the_same_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, since: Ts | None
+) -> None:
+    path = of_two_markets().write(tmp_path / "tape.jsonl")
+    source: dict[str, Any] = {"lake": lake_of(tmp_path, path).root, "tickers": (TICKER,), "since": since}
+    expected = run(**source)
+    monkeypatch.setattr(recorded_data, "COMPILED_ROWS", 0)
+    request = BacktestRequest(strategies=(), files=(), **source)
+    feed, is_compiled, _ = replay_of(request, ManualClock(Ts(0)), 1.0)
+    rows = [each for each in feed if isinstance(each, ChangeRows)]
+    assert is_compiled
+    assert {row.ticker for each in rows for row in each} == {TICKER}
+    report = run(**source)
+    assert report == expected
+    assert report.summary.fills > 2
 
 
 def test_a_gap_counts_only_for_the_chosen_markets(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.feeds.recorded_events import watched_markets
 from kalshi_cli.feeds.recorded_results import merge_results
 from kalshi_cli.feeds.recording_format import NO_TIME
-from kalshi_cli.feeds.replay import is_chosen
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.recorded_data import lake_recordings
 from kalshi_cli.services.research.search.windows import start_of
@@ -79,8 +78,8 @@ def closed_without_result(request: BacktestRequest, tapes: Sequence[StudyTape], 
             if row["session"] in searched and row["close_us"] is not None
         }
     since = request.since or 0
-    missing = (ticker for ticker, close in closes.items() if since < close <= now and ticker not in known)
-    return sorted(each for each in missing if not request.tickers or is_chosen(each, request.tickers))
+    ended = (ticker for ticker, close in closes.items() if since < close <= now and request.is_played(ticker))
+    return sorted(ticker for ticker in ended if ticker not in known)
 
 
 def _of_lake(folder: Path, request: BacktestRequest) -> dict[str, tuple[Ts, str, str]]:
