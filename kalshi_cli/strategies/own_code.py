@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from difflib import get_close_matches
 from types import CodeType
@@ -28,6 +29,12 @@ _OPENING = frozenset({
     "numpy.fromfile", "numpy.memmap",
 })  # fmt: skip
 """Functions that open or read a file; those of pandas, polars and pyarrow begin with `read_` or `scan_`."""
+
+_NETWORK = (
+    "requests.", "httpx.", "aiohttp.", "urllib.request.", "urllib3.", "http.client.", "websocket.", "websockets.",
+    "socket.socket", "socket.create_connection",
+)  # fmt: skip
+"""The beginnings of the names of functions and classes that read the network."""
 
 
 def stdout_to_stderr() -> AbstractContextManager[object]:
@@ -74,7 +81,7 @@ def unrepeatable_calls(source: bytes) -> tuple[str, ...]:
 
 def warnings_of(file: str, source: bytes) -> tuple[str, ...]:
     """Return a warning for each way in which backtests of a strategy file may differ from each other or look ahead."""
-    calls, reads = unrepeatable_calls(source), file_reads(source)
+    calls, reads, requests = unrepeatable_calls(source), file_reads(source), network_reads(source)
     found = []
     if calls:
         found.append(
@@ -86,6 +93,11 @@ def warnings_of(file: str, source: bytes) -> tuple[str, ...]:
             f"{file} reads a file ({', '.join(reads)}): its rows may be of the future in a backtest. "
             "Request data inputs with inputs(), and read a table of parameters in __init__"
         )
+    if requests:
+        found.append(
+            f"{file} reads the network ({', '.join(requests)}): a backtest gets the answers of today, and a run waits "
+            "for each. Request data inputs with inputs()"
+        )
     return tuple(found)
 
 
@@ -95,13 +107,26 @@ def file_reads(source: bytes) -> tuple[str, ...]:
     Calls of the module itself and of `__init__` do not count: they load parameters or a model once. Nor does a file
     that is opened to be written.
     """
+    return _reads_in_hooks(source, _read_by)
+
+
+def network_reads(source: bytes) -> tuple[str, ...]:
+    """Return the calls of a module that read the network while the strategy runs, such as `requests.get in on_tick`.
+
+    Calls of the module itself and of `__init__` do not count, nor those of an object that was created there.
+    """
+    return _reads_in_hooks(source, _requested_by)
+
+
+def _reads_in_hooks(source: bytes, read_by: Callable[[ast.Call, dict[str, str]], str]) -> tuple[str, ...]:
+    """Return the calls to which `read_by` gives a name, each with its function, which is not `__init__`."""
     tree = ast.parse(source)
     full = {"open": "open"} | _imports(tree)
     found = []
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef) and function.name != "__init__":
             calls = (node for node in ast.walk(function) if isinstance(node, ast.Call))
-            found += [f"{name} in {function.name}" for call in calls if (name := _read_by(call, full))]
+            found += [f"{name} in {function.name}" for call in calls if (name := read_by(call, full))]
     return tuple(dict.fromkeys(found))
 
 
@@ -118,12 +143,20 @@ def _read_by(call: ast.Call, full: dict[str, str]) -> str:
     return name if name in _OPENING or (name != function and function.startswith(("read_", "scan_"))) else ""
 
 
+def _requested_by(call: ast.Call, full: dict[str, str]) -> str:
+    """Return the name of a call that reads the network; empty for another one."""
+    name = _full_name(call.func, full)
+    return name if name.startswith(_NETWORK) else ""
+
+
 def _imports(tree: ast.AST) -> dict[str, str]:
     """Return the full name of each imported module and function by its name in the code."""
     full: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            full |= {each.asname or each.name: each.name for each in node.names}
+            for each in node.names:  # `import a.b` binds `a`
+                first = each.name.partition(".")[0]
+                full |= {each.asname: each.name} if each.asname else {first: first}
         elif isinstance(node, ast.ImportFrom):
             full |= {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
     return full

@@ -11,7 +11,7 @@ import pytest
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.strategies.own_code import construct, file_reads, stdout_to_stderr, unrepeatable_calls
+from kalshi_cli.strategies.own_code import construct, file_reads, network_reads, stdout_to_stderr, unrepeatable_calls
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,28 @@ def test_calls_that_read_a_file_in_a_hook_are_found() -> None:
         assert file_reads(f"{start}{fixed}".encode()) == (), f"{call}: read once, before the first message"
         found = file_reads(f"{start}{fixed}    def on_book(self, view, ticker): {call}\n".encode())
         assert found == ((f"{name} in on_book",) if name else ()), call
+
+
+def test_calls_that_read_the_network_in_a_hook_are_found() -> None:
+    cases = {
+        "requests.get('https://a.example')": "requests.get",
+        "httpx.Client().get('https://a.example')": "httpx.Client.get",
+        "urlopen('https://a.example')": "urllib.request.urlopen",
+        "urllib.request.urlopen('https://a.example')": "urllib.request.urlopen",
+        "http.client.HTTPSConnection('a.example')": "http.client.HTTPSConnection",
+        "socket.create_connection(('a.example', 80))": "socket.create_connection",
+        "socket.socket().connect(('a.example', 80))": "socket.socket.connect",
+        "socket.gethostname()": "",
+        "self.requests.get('a')": "",
+        "view.get('a')": "",
+    }
+    start = "import http.client, httpx, requests, socket, urllib.request\nfrom urllib.request import urlopen\n"
+    for call, name in cases.items():
+        fixed = f"{call}\nclass Fade:\n    def __init__(self): {call}\n"
+        assert network_reads(f"{start}{fixed}".encode()) == (), f"{call}: read once, before the first message"
+        found = network_reads(f"{start}{fixed}    def on_book(self, view, ticker): {call}\n".encode())
+        assert {each.removesuffix(" in on_book") for each in found} >= ({name} if name else set()), call
+        assert bool(found) == bool(name), call
 
 
 def test_print_goes_to_stderr_in_the_main_thread_and_elsewhere_stdout_is_left(

@@ -333,6 +333,16 @@ def test_a_file_that_reads_files_in_a_hook_is_named_with_its_calls(file: Path) -
     )
 
 
+def test_a_file_that_reads_the_network_in_a_hook_is_named_with_its_calls(file: Path) -> None:
+    hook = "    def on_tick(self, view):\n        return urlopen('https://a.example') and None\n"
+    file.write_text(f"{file.read_text()}\n{hook}\nfrom urllib.request import urlopen\n")
+    registry.load(str(file))
+    assert registry.warnings(str(file)) == (
+        f"{file} reads the network (urllib.request.urlopen in on_tick): a backtest gets the answers of today, and a run "
+        "waits for each. Request data inputs with inputs()",
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "code"), [("1 / 0", "bad_strategy"), ("Fade = 1", "unknown_strategy"), ("", "bad_strategy")]
 )
