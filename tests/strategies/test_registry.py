@@ -338,8 +338,8 @@ def test_a_file_that_reads_the_network_in_a_hook_is_named_with_its_calls(file: P
     file.write_text(f"{file.read_text()}\n{hook}\nfrom urllib.request import urlopen\n")
     registry.load(str(file))
     assert registry.warnings(str(file)) == (
-        f"{file} reads the network (urllib.request.urlopen in on_tick): a backtest gets the answers of today, and a run "
-        "waits for each. Request data inputs with inputs()",
+        f"{file} reads the network (urllib.request.urlopen in on_tick): a backtest gets the answers of today, and a "
+        "run waits for each. Request data inputs with inputs()",
     )
 
 

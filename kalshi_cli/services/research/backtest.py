@@ -266,6 +266,8 @@ def backtest_notes(report: BacktestReport) -> list[str]:
     if is_all_refused(report):
         notes.append(all_refused_text(report))
         del refusals[0]
+    else:
+        notes += _most_refused(report)
     if 0 < report.facts.largest < contracts(1):
         notes.append("Every order was for less than one contract: a bare 5 is 0.05 contracts, contracts(5) is 5")
     if report.facts.has_trades and any(bound.summary.net < report.summary.net for bound in report.bounds):
@@ -292,6 +294,17 @@ def all_refused_text(report: BacktestReport) -> str:
     )
 
 
+def _most_refused(report: BacktestReport) -> list[str]:
+    """Return a warning if one code refused more than half of the order requests: the result is then that of a limit."""
+    requested = report.summary.intents
+    return [
+        f"Warning: {code}{_rule(code)} refused {count:,} of {requested:,} order requests: the result shows this rule "
+        "more than the strategy. Correct the strategy or the setting, then run it again"
+        for code, count in report.summary.denied.items()
+        if 2 * count > requested
+    ]
+
+
 def refusal_texts(report: BacktestReport) -> dict[str, str]:
     """Return a line for each code: the number of its refusals, its setting or cause, and the first of them."""
     return {refusal.code: _refused_text(report, refusal) for refusal in report.refusals}
@@ -299,12 +312,17 @@ def refusal_texts(report: BacktestReport) -> dict[str, str]:
 
 def _refused_text(report: BacktestReport, refusal: OrderRefused) -> str:
     """Return the number of refusals of a code, its setting or cause, and the first of them."""
-    from kalshi_cli.services.trading.reports.order_funnel import RULE_OF_CODE  # with the store, which few reports need
-
-    rule = f" ({RULE_OF_CODE[refusal.code]})" if refusal.code in RULE_OF_CODE else ""
     where = " ".join(filter(None, (format_ts(refusal.ts), refusal.ticker)))
     detail = f": {refusal.detail}" if refusal.detail else ""
-    return f"Refused {report.summary.denied.get(refusal.code, 1)} by {refusal.code}{rule}; first {where}{detail}"
+    count = report.summary.denied.get(refusal.code, 1)
+    return f"Refused {count} by {refusal.code}{_rule(refusal.code)}; first {where}{detail}"
+
+
+def _rule(code: str) -> str:
+    """Return the setting or cause of a code in parentheses, after a space; empty for an unknown code."""
+    from kalshi_cli.services.trading.reports.order_funnel import RULE_OF_CODE  # with the store, which few reports need
+
+    return f" ({RULE_OF_CODE[code]})" if code in RULE_OF_CODE else ""
 
 
 def _no_orders_text(report: BacktestReport) -> str:

@@ -211,6 +211,21 @@ def test_a_backtest_explains_the_first_refusal_of_each_code() -> None:
     assert not any("nothing was traded" in each for each in usual)
 
 
+def test_a_code_that_refused_more_than_half_of_the_requests_is_a_warning_with_its_setting() -> None:
+    report = replayed(recording(3), Bidder(StrategyParams()), min_edge=None)
+    assert not any("more than the strategy" in each for each in backtest_notes(report))
+    for refused, is_told in ((5, False), (6, True)):
+        summary = replace(report.summary, intents=10, denied={"COOLDOWN": refused, "EXPOSURE": 1})
+        notes = backtest_notes(replace(report, summary=summary))
+        text = (
+            f"Warning: COOLDOWN (risk.cooldown_after_loss_s) refused {refused} of 10 order requests: the result shows "
+            "this rule more than the strategy. Correct the strategy or the setting, then run it again"
+        )
+        assert (text in notes) == is_told
+        assert sum("more than the strategy" in each for each in notes) == is_told
+    assert len(backtest_notes(replayed(recording(3), Mistaken(StrategyParams())))) == 1, "all were refused"
+
+
 class Thinker(Strategy):
     """Thinks for 60 ms of real time at each tick."""
 
