@@ -31,7 +31,7 @@ from kalshi_cli.strategies.base import Strategy
 T0 = Ts(1_780_000_000_000)
 """The start of a harness, in milliseconds UTC."""
 TICKER = "KXA-1"
-"""The market of a harness."""
+"""The market of a harness that is given no others."""
 NO_LIMITS = RiskLimits(
     max_position=None,
     max_exposure=None,
@@ -72,6 +72,7 @@ def market(ticker: str = TICKER, **changes: Any) -> Market:
 class StrategyHarness:
     """A harness that plays messages to strategies. `at` is in seconds since the start.
 
+    It has the market KXA-1, or the given `markets`: `StrategyHarness(strategy, markets=[market(), market("KXA-2")])`.
     `effects` lists everything that the engine requested so far. With `are_own_in_books` the books that you play have
     own orders, as in live trading; otherwise they have none, as in a backtest.
     """
@@ -82,12 +83,14 @@ class StrategyHarness:
         limits: RiskLimits = NO_LIMITS,
         latency_ms: int = 0,
         are_own_in_books: bool = False,
+        markets: Sequence[Market] = (),
     ) -> None:
         ids = count(1)
         self.at = 0.0
         self.effects: list[Effect] = []
         references = {"KXA": "BRTI"}
-        state = EngineState(markets=[market()], references=references, are_own_in_books=are_own_in_books, now=T0)
+        markets = markets or [market()]
+        state = EngineState(markets=markets, references=references, are_own_in_books=are_own_in_books, now=T0)
         self.engine = TradingEngine(state, limits, strategies, new_id=lambda: f"c{next(ids)}", order_expiry_s=None)
         self.venue = PaperVenue(
             cash=dollars(10_000),
@@ -124,6 +127,7 @@ class StrategyHarness:
         size: int = 100,
         bids: Sequence[tuple[int, int]] = (),
         asks: Sequence[tuple[int, int]] = (),
+        ticker: str = TICKER,
     ) -> list[Effect]:
         """Play an order book `after` seconds, in cents and contracts.
 
@@ -137,12 +141,12 @@ class StrategyHarness:
                 f"A bid of {max(yes)[0] / 100:g}c and an ask of {min(no)[0] / 100:g}c would trade with each other",
                 hint="play a book whose best bid is below its best ask",
             )
-        return self.play(BookSnapshot(self.now, TICKER, yes, no))
+        return self.play(BookSnapshot(self.now, self._known(ticker), yes, no))
 
-    def trade(self, at_price: int, qty: int, taker: Side) -> list[Effect]:
+    def trade(self, at_price: int, qty: int, taker: Side, *, ticker: str = TICKER) -> list[Effect]:
         """Play a public trade in cents and contracts by a taker. It may fill resting orders."""
         name = f"p{len(self.effects)}-{self.at}"
-        return self.play(PublicTrade(self.now, TICKER, name, _price(at_price), _count(qty), taker))
+        return self.play(PublicTrade(self.now, self._known(ticker), name, _price(at_price), _count(qty), taker))
 
     def tick(self, after: float = 1.0) -> list[Effect]:
         """Let time pass, in seconds."""
@@ -155,8 +159,19 @@ class StrategyHarness:
 
     @property
     def position(self) -> Qty:
-        """Return the signed position, in hundredths of a contract."""
-        return self.engine.state.ledger.position(TICKER).qty
+        """Return the signed position in KXA-1, in hundredths of a contract."""
+        return self.position_in(TICKER)
+
+    def position_in(self, ticker: str) -> Qty:
+        """Return the signed position in a market, in hundredths of a contract."""
+        return self.engine.state.ledger.position(self._known(ticker)).qty
+
+    def _known(self, ticker: str) -> str:
+        """Return the ticker. UsageError for a market that the harness does not have."""
+        if ticker not in self.engine.state.markets:
+            hint = f'create it with `StrategyHarness(strategy, markets=[market(), market("{ticker}")])`'
+            raise UsageError(f"The harness has no market {ticker}", hint=hint)
+        return ticker
 
 
 def _price(given: int) -> Price:

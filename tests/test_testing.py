@@ -14,7 +14,7 @@ from kalshi_cli.core.model.intents import Amend, Intent, Place
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.testing import amended_orders
+from kalshi_cli.testing import amended_orders, market
 
 
 class Deep(Strategy):
@@ -87,3 +87,32 @@ def test_an_impossible_book_is_refused(given: dict[str, Any], problem: str) -> N
 def test_an_impossible_trade_is_refused() -> None:
     with pytest.raises(UsageError, match="120 is not a price"):
         StrategyHarness().trade(120, 5, BID)
+
+
+class Lower(Strategy):
+    """Buys the market of an event whose ask is lower than that of each other one."""
+
+    name = "lower"
+
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
+        asks = {each: view.book(each).best_ask for each in view.siblings(ticker)}
+        known = {each: ask for each, ask in asks.items() if ask is not None}
+        if len(known) == len(asks) > 1:
+            lowest = min(known, key=lambda each: known[each])
+            yield Place(lowest, BID, known[lowest], contracts(3))
+
+
+def test_a_harness_plays_several_markets() -> None:
+    tape = StrategyHarness(
+        Lower(StrategyParams()), markets=[market(), market("KXA-2"), market("KXB-1", event_ticker="KXB")]
+    )
+    assert tape.book(bid=20, ask=44) == []
+    assert tape.book(bid=5, ask=10, ticker="KXB-1") == []
+    (order,) = submitted_orders(tape.book(bid=28, ask=30, ticker="KXA-2"))
+    assert (order.ticker, order.price) == ("KXA-2", cents(30))
+    tape.tick()
+    assert (tape.position, tape.position_in("KXA-2"), tape.position_in("KXB-1")) == (0, contracts(3), 0)
+    with pytest.raises(UsageError, match="has no market KXC-1") as caught:
+        tape.trade(20, 1, BID, ticker="KXC-1")
+    assert caught.value.hint is not None
+    assert 'market("KXC-1")' in caught.value.hint
