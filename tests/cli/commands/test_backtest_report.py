@@ -42,6 +42,19 @@ def test_one_run_writes_a_page_a_folder_and_json_that_agree() -> None:
 
 
 @pytest.mark.usefixtures("exchange")
+def test_a_backtest_warns_of_a_strategy_that_reads_a_file_or_the_network_in_a_hook() -> None:
+    assert " reads " not in program(*FADE, "--json").err
+    hook = "    def look(self):\n        open('rows.csv')\n        requests.get('https://a.example')\n"
+    Path("fade.py").write_text(
+        f"{Path('fade.py').read_text()}\n{hook}\ntry:\n    import requests\nexcept ImportError: ...\n"
+    )
+    ended = program(*FADE, "--json")
+    assert ended.code == 0
+    assert "./fade.py reads a file (open in look): its rows may be of the future in a backtest" in ended.err
+    assert "./fade.py reads the network (requests.get in look): a backtest gets the answers of today" in ended.err
+
+
+@pytest.mark.usefixtures("exchange")
 def test_a_screen_shows_the_parts_and_says_where_the_trades_are() -> None:
     ended = program(*FADE, "--format", "table")
     assert ended.code == 0

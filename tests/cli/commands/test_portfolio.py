@@ -155,9 +155,13 @@ def test_something_of_everything_that_could_be_counted_wrong_happened(lived: tup
 
 
 @pytest.mark.parametrize("command", ["fills", "settlements"])
-def test_a_pattern_of_tickers_is_not_an_empty_list(lived: tuple[Served, Money], command: str) -> None:
-    ended = program(command, "--ticker", FINE[:4] + "*", "--json")
-    assert (ended.code, ended.error["message"]) == (2, f"--ticker takes one market here, not a pattern: {FINE[:4]}*")
+@pytest.mark.parametrize("end", ["*", "?", "[0-9]"])
+def test_a_pattern_of_tickers_is_not_an_empty_list(lived: tuple[Served, Money], command: str, end: str) -> None:
+    ended = program(command, "--ticker", FINE[:4] + end, "--json")
+    assert (ended.code, ended.error["message"]) == (
+        2,
+        f"--ticker takes one market here, not a pattern: {FINE[:4]}{end}",
+    )
     assert program(command, "--ticker", FINE.lower(), "--json").code == 0
 
 
