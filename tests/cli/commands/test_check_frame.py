@@ -22,7 +22,7 @@ from support.served import KEY_ID, Served, bare_variables, finish, program, serv
 
 from kalshi_cli.app.environment import opened
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.cli.commands.check import MIN_TIME_S, left_s, show, show_unknown
+from kalshi_cli.cli.commands.check import MIN_TIME_S, WITHIN_S, left_s, show, show_unknown
 from kalshi_cli.cli.global_options import GlobalOptions
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.config.limits import digest_of
@@ -33,6 +33,8 @@ from kalshi_cli.services.monitoring.alerting import LOOP_LIMITS
 from kalshi_cli.services.monitoring.alerts import alerting
 from kalshi_cli.services.monitoring.check_runner import ALL, CheckRequest, run_checks
 from kalshi_cli.services.monitoring.check_turns import MAX_SKIPPED
+from kalshi_cli.store import database
+from kalshi_cli.store.database import BUSY_TIMEOUT_MS
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite_store import Store
 
@@ -445,8 +447,10 @@ def test_where_that_disk_takes_no_file_the_temporary_directory_bounds_repeats_an
 
 
 def test_a_state_file_that_is_locked_holds_a_check_up_for_a_moment_only(
-    proxy: FaultProxy, sink: Receiver, tmp_path: Path
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert 2_000 * WITHIN_S > 3 * BUSY_TIMEOUT_MS, "the usual wait leaves time for the rest"
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 1_000)
     assert program("check", "pnl", "--notify", sink.url).code == 0
     with closing(sqlite3.connect(state(tmp_path) / "state.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from support.lake import lake_of
 from support.places import SHARED
 from support.recordings import T0, TICKER, Tape
@@ -67,6 +68,11 @@ def run(*strategies: Strategy, hook_limit_s: float = HOOK_LIMIT_S, **request: An
         strategies or [Buyer(StrategyParams())], cash=dollars(1_000), new_id=lambda: f"c{next(ids)}", references={},
         order_expiry_s=90.0, interval_s=1.0, hook_limit_s=hook_limit_s,
     )  # fmt: skip
+
+
+def untimed(report: BacktestReport) -> BacktestReport:
+    """The report without how long hooks took: on a busy machine any of them can be slow."""
+    return replace(report, summary=replace(report.summary, slow_hooks=0, slowest_hook_ms=None))
 
 
 def holed() -> Tape:
@@ -671,7 +677,7 @@ def test_a_tape_of_the_exchange_gives_the_same_report_from_the_lake(tmp_path: Pa
         run(registry.make("market-maker", {}), lake=lake.root),
         run(registry.make("market-maker", {}), files=(tape,), results=(results,)),
     )
-    assert first == second
+    assert untimed(first) == untimed(second)
     assert first.summary.fills > 0
 
 
