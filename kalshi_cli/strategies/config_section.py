@@ -13,15 +13,17 @@ from kalshi_cli.strategies.base import Strategy
 
 
 def section_problems(
-    configured: Mapping[str, Mapping[str, object]], allotted: Collection[str]
+    configured: Mapping[str, Mapping[str, object]], allotted: Collection[str], *, runs_code: bool = True
 ) -> tuple[list[str], list[str]]:
     """Return the problems of the section, and the unknown names that only a strategy file can have.
 
     `configured` are parameters by name or file, `allotted` the names with a budget or sizing. A missing parameter is no
-    problem, because `--param` may supply it. Strategy files are executed, as they are for trading.
+    problem, because `--param` may supply it. Strategy files and installed strategies are executed, as they are for
+    trading; without `runs_code` they are skipped, and only the built-in strategies are checked.
     """
     problems, kinds, unknown = [], {}, []
-    for name in dict.fromkeys((*configured, *allotted)):
+    every = dict.fromkeys((*configured, *allotted))
+    for name in every if runs_code else [name for name in every if name in registry.BUILT_IN]:
         try:
             kinds[name] = registry.load(name)
         except UsageError as error:

@@ -71,6 +71,18 @@ def test_an_error_elsewhere_in_the_configuration_is_told_the_second_time_and_so_
 
 
 @pytest.mark.usefixtures("exchange")
+def test_a_parameter_that_no_strategy_has_is_told_as_other_errors_are(phone: Receiver) -> None:
+    write(phone, "strategies: {spike: {budgt: 20}}\n")
+    ended = [program("check", name) for name in ("disk", "disk", "all")]
+    assert [each.code for each in ended] == [3, 3, 3]
+    assert all("strategies.spike: budgt: no such parameter" in each.out for each in ended)
+    assert told(phone) == ["/phone firing CONFIG_ERROR"]
+    health = program("health-check", "--json")
+    assert health.code == 2
+    assert "strategies.spike: budgt: no such parameter" in health.out
+
+
+@pytest.mark.usefixtures("exchange")
 @pytest.mark.parametrize("error", ["  big_wynn: 5\n", "  repeat_s: soon\n"])
 def test_an_error_beside_a_channel_does_not_mute_it(phone: Receiver, error: str) -> None:
     write(phone, "", alerts=error)

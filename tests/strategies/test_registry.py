@@ -609,6 +609,13 @@ def test_a_section_that_runs_has_no_problems(file: Path) -> None:
     assert section_problems(section, ["spike", "fade"]) == ([], ["mine"])  # type: ignore[arg-type]
 
 
+def test_without_running_code_only_the_built_in_strategies_are_checked(file: Path) -> None:
+    section = {"spike": {"budgt": 20}, str(file): {"edgy": "3c"}, "fade": {}, "mine": {}}
+    problems, own = section_problems(section, [str(file)], runs_code=False)  # type: ignore[arg-type]
+    assert (problems, own) == (["strategies.spike: budgt: no such parameter"], [])
+    assert not any(str(file) in str(getattr(module, "__file__", "")) for module in list(sys.modules.values()))
+
+
 def test_a_budget_below_a_file_is_a_problem_of_the_section(file: Path) -> None:
     (problem,), _ = section_problems({}, [str(file)])
     assert problem.endswith("budget and sizing belong under strategies.fade")

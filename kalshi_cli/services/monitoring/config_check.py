@@ -5,7 +5,6 @@ from __future__ import annotations
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.config.config import Config, refuse_other_hosts
-from kalshi_cli.strategies.config_section import section_problems
 
 
 def check_config(config: Config, machine: Clock) -> list[str]:
@@ -13,10 +12,22 @@ def check_config(config: Config, machine: Clock) -> list[str]:
 
     Raises ConfigError with every problem of the alert channels and strategies.
     """
+    from kalshi_cli.strategies.config_section import section_problems
+
     refuse_other_hosts(config, "exchange.rest_url", "exchange.ws_url")
     of_strategies, unknown = section_problems(config.strategies, config.allotments)
     _refuse([*channel_problems(config, machine), *of_strategies], "docs/alerts.md and docs/strategies.md")
     return list(unknown)
+
+
+def require_valid_strategies(config: Config) -> None:
+    """Raise ConfigError with every problem of the sections of built-in strategies. This is quick and runs no other code."""
+    if not (config.strategies or config.allotments):
+        return
+    from kalshi_cli.strategies.config_section import section_problems
+
+    problems, _ = section_problems(config.strategies, config.allotments, runs_code=False)
+    _refuse(problems, "docs/strategies.md")
 
 
 def require_usable_channels(config: Config, machine: Clock) -> None:

@@ -306,6 +306,17 @@ def sinks(names: Sequence[str], told: AlertOverview, now: Ts, *, is_needed: bool
     return Verdict.OK, f"{', '.join(names)}; to test: `kalshi alerts test`", ""
 
 
+def strategies(config: Config) -> tuple[Verdict, str, str]:
+    """Check the parameters, budgets and sizing of the built-in strategies in the configuration."""
+    from kalshi_cli.services.monitoring.config_check import require_valid_strategies
+
+    try:
+        require_valid_strategies(config)
+    except ConfigError as error:
+        return Verdict.CRITICAL, error.message, f"correct it; a loop does not start with it. {error.hint}"
+    return Verdict.OK, "valid parameters in the configuration", ""
+
+
 def heartbeat(config: HeartbeatConfig, clock: Clock) -> tuple[Verdict, str, str]:
     """Check that the host of `heartbeat.url` accepts a connection. No ping is sent: only a loop says that it is alive.
 
@@ -380,6 +391,7 @@ def health_of(resources: Resources, *, within_s: float = RESPOND_WITHIN_S) -> li
         "state": lambda: state(resources.store),
         "disk": lambda: disk(resources.state_dir),
         "feeds": lambda: _feeds(resources, findings),
+        "strategies": lambda: strategies(resources.config),
         "sinks": lambda: _sinks(resources),
         "heartbeat": lambda: heartbeat(resources.config.heartbeat, resources.machine),
         "metrics": lambda: metrics(run_status(resources), resources.config.metrics.port),
@@ -390,6 +402,8 @@ def health_of(resources: Resources, *, within_s: float = RESPOND_WITHIN_S) -> li
         del checks["heartbeat"]
     if not resources.config.other_hosts:
         del checks["host"]
+    if not (resources.config.strategies or resources.config.allotments):
+        del checks["strategies"]
     for name, check in checks.items():
         is_bad = {each.check for each in findings if each.verdict is Verdict.CRITICAL}
         refused = next((each for each in ("key", "account") if each in is_bad), "")

@@ -22,7 +22,7 @@ from kalshi_cli.services.monitoring import runbooks
 from kalshi_cli.services.monitoring.alerting import alerts_view
 from kalshi_cli.services.monitoring.alerts import alerting, overview
 from kalshi_cli.services.monitoring.check_runner import ALL, CheckRequest, run_checks
-from kalshi_cli.services.monitoring.config_check import require_usable_channels
+from kalshi_cli.services.monitoring.config_check import require_usable_channels, require_valid_strategies
 from kalshi_cli.services.monitoring.health import health_of, worst
 from kalshi_cli.services.monitoring.price_alerts import PriceAlertService
 from kalshi_cli.services.resources import Home, Resources
@@ -84,9 +84,11 @@ class MonitoringService:
         """Run a check, or "all" except `schema`, notify the alert channels and return the report.
 
         `warn` and `crit` replace the configured range, `notify` is one more channel. `show` gets the report before
-        notices are sent. If a check hangs, another thread reports what is known by then and calls `leave`.
+        notices are sent. If a check hangs, another thread reports what is known by then and calls `leave`. Raises
+        ConfigError for a strategy in the configuration with which a loop would not start.
         """
         check_choice("name", name, (*ALL, "schema", "all"))
+        require_valid_strategies(self._resources.config)
         views: list[CheckView] = []
 
         def shown(whole: CheckReport, parts: Sequence[CheckReport]) -> None:
