@@ -19,7 +19,9 @@ class AlertRow(OutputRow, frozen=True, kw_only=True):
 
     `count` is the number of times it was seen, `told` when a channel last accepted a notice of it, `waiting` the number
     of unsent notices; `silenced` means that no notice is sent now, because of a silence or a more severe alert that
-    explains it. `value` was measured where `limit` is allowed, in `unit`; they are empty without a number.
+    explains it. `end_due` is the time from which a loop or a check sends the end of an alert that is over; null once it
+    was sent, or while it waits for a resume. `value` was measured where `limit` is allowed, in `unit`; they are empty
+    without a number.
     """
 
     tier: str
@@ -31,6 +33,7 @@ class AlertRow(OutputRow, frozen=True, kw_only=True):
     told: Ts | None
     waiting: int
     silenced: bool
+    end_due: Ts | None = None
     source: str
     value: TruncatableText
     limit: TruncatableText

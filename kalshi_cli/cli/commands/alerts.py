@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kalshi_cli.base.errors import KalshiError, UsageError
-from kalshi_cli.base.units import pluralize
+from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.cli.commands import price_alerts
 from kalshi_cli.cli.options import (
     CommandGroup,
@@ -74,10 +74,21 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
             info(f"{NO_CHANNEL}: alerts are only listed here, not sent. Next: {ADD_CHANNEL}")
         elif untold := undelivered(firing):
             info(f"Active, and not delivered: {', '.join(untold)}")
+        info(*ends_due(view.alerts, kalshi.now))
         names = kalshi.monitoring.runbook_names(_codes(firing), home)
         info(*(f"What to do: kalshi runbook {name}" for name in names[:MAX_RUNBOOKS]))
         if waiting := len(kalshi.monitoring.price_alerts(home).list()):
             info(f"Not fired yet: {pluralize(waiting, 'price or fill alert')}; `kalshi alerts prices` lists them")
+
+
+def ends_due(alerts: Iterable[AlertRow], now: Ts) -> Iterator[str]:
+    """Yield a line for each alert that is over and whose end was not sent yet."""
+    from kalshi_cli.views.formats import format_time
+
+    for each in alerts:
+        if each.end_due is not None:
+            when = f"after {format_time(each.end_due, now)}" if each.end_due > now else "now"
+            yield f"Over: {each.code} {each.short_subject}. The loop or the next check sends its end {when}"
 
 
 def brief(view: AlertsView) -> AlertsScreen:

@@ -244,7 +244,7 @@ class Board:
         If its return was not sent yet, only its end is news: the last notice said that it holds.
         """
         if matter.is_known or matter.untold:
-            self.put(replace(matter, ended=now, untold=0 if _is_unstable(matter) else matter.untold))
+            self.put(replace(matter, ended=now, untold=0 if matter.is_unstable else matter.untold))
         elif matter.told is not None:
             self.put(replace(matter, ended=now, is_resolved=True))
         else:
@@ -413,7 +413,7 @@ class Board:
         group = self.matters[code].values()
         over = [matter for matter in group if matter.ended is not None and not matter.is_resolved]
         is_all = not any(matter.is_firing for matter in group)
-        ripe = [matter for matter in over if self._is_ripe(matter, now)]
+        ripe = [matter for matter in over if (due := self.end_due(matter)) is not None and now >= due]
         if not ripe or not (is_all or is_open):
             return []
         if is_all:
@@ -423,20 +423,19 @@ class Board:
             self._open_window(notice)
         return [notice]
 
-    def _is_ripe(self, matter: Incident, now: Ts) -> bool:
-        """Return whether the end of an incident may be sent.
+    def end_due(self, matter: Incident) -> Ts | None:
+        """Return when the end of an incident may be sent; None if it is sent, or does not wait for a time.
 
         An incident that stopped trading waits until the user resumes. A stop must then stay away for RESUMED_MS. An
         incident that returned is first sent as such, and must then be quiet.
         """
-        if matter.told is None or (self.is_stopped and stops_trading(matter)):
-            return False
-        if matter.has_returned and matter.untold:
-            return False
+        if matter.ended is None or matter.is_resolved or matter.told is None:
+            return None
+        if (self.is_stopped and stops_trading(matter)) or (matter.has_returned and matter.untold):
+            return None
         is_stop = matter.source in (HALT, REDUCING)
         returned_ms = incidents.QUIET_WINDOWS * self._policy.group_ms if matter.has_returned else 0
-        quiet_ms = incidents.RESUMED_MS if is_stop else returned_ms
-        return now - (matter.ended or now) >= quiet_ms
+        return Ts(matter.ended + (incidents.RESUMED_MS if is_stop else returned_ms))
 
     def _open_window(self, notice: Notice) -> None:
         self.windows[notice.code] = incidents.GroupingWindow(
@@ -448,7 +447,7 @@ class Board:
 
         One that returns again and again is due after it was unstable for as long again, and for a window at least.
         """
-        if matter.told is not None and _is_unstable(matter):
+        if matter.told is not None and matter.is_unstable:
             unstable_ms = matter.told - matter.since
             wait_ms = min(max(unstable_ms, self._policy.group_ms), self._policy.repeat_ms) if unstable_ms >= 0 else 0
             return matter.untold > 0 and now - matter.told >= wait_ms
@@ -493,8 +492,3 @@ class Board:
                 del self.matters[matter.code][matter.subject]
         self.matters = {code: group for code, group in self.matters.items() if group}
         self.windows = {code: window for code, window in self.windows.items() if now < window.until}
-
-
-def _is_unstable(matter: Incident) -> bool:
-    """Return whether a condition returned, and this was sent; false for a halt, which only the user ends."""
-    return matter.is_known and matter.has_returned and matter.source not in (HALT, REDUCING)

@@ -193,6 +193,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether it is lasting, current, and certain enough to be sent."""
         return self.lasts and self.ended is None and (self.is_known or self.untold > 0)
 
+    @property
+    def is_unstable(self) -> bool:
+        """Return whether it returned, and this was sent; false for a halt, which only the user ends."""
+        return self.is_known and self.has_returned and self.source not in (HALT, REDUCING)
+
 
 def from_check(source: str, breach: Breach, now: Ts, event: str) -> Incident:
     """Return the incident of a check's breach; an unknown result is not certain yet."""

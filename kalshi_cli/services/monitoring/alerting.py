@@ -113,12 +113,13 @@ def receives(sink: AlertChannel, tier: str, event: str) -> bool:
 class AlertOverview(msgspec.Struct, frozen=True, kw_only=True):
     """The saved state of alerts.
 
-    `told` of an incident is when a channel accepted it. `hushed` are code and subject of silenced incidents; `dropped`
-    counts the notices discarded because too many were waiting.
+    `told` of an incident is when a channel accepted it. `hushed` are code and subject of silenced incidents, and `ends`
+    the times from which an end may be sent; `dropped` counts the notices discarded because too many were waiting.
     """
 
     matters: tuple[Incident, ...] = ()
     hushed: frozenset[tuple[str, str]] = frozenset()
+    ends: Mapping[tuple[str, str], Ts] = {}
     waiting: tuple[QueuedNotice, ...] = ()
     dead: tuple[QueuedNotice, ...] = ()
     silences: tuple[AlertSilence, ...] = ()
@@ -386,6 +387,7 @@ class Alerting:
         return AlertOverview(
             matters=tuple(_delivered(matter, taken) for matter in matters),
             hushed=frozenset((m.code, m.subject) for m in matters if board.is_hushed(m, causes, now)),
+            ends={(m.code, m.subject): due for m in matters if (due := board.end_due(m)) is not None},
             waiting=tuple(book.letters("waiting")),
             dead=tuple(book.letters("dead")),
             silences=tuple(silence for silence in board.silences if now < silence.until),
@@ -480,4 +482,5 @@ def _alert(matter: Incident, found: AlertOverview) -> AlertRow:
     is_hushed = (matter.code, matter.subject) in found.hushed
     is_held_back = is_hushed and matter.lasts and matter.ended is None
     is_firing = matter.is_firing or is_held_back
-    return AlertRow.of(matter, state="firing" if is_firing else "over" if matter.lasts else "event", silenced=is_hushed)
+    state = "firing" if is_firing else "over" if matter.lasts else "event"
+    return AlertRow.of(matter, state=state, silenced=is_hushed, end_due=found.ends.get((matter.code, matter.subject)))

@@ -21,7 +21,7 @@ def check_config(config: Config, machine: Clock) -> list[str]:
 
 
 def require_valid_strategies(config: Config) -> None:
-    """Raise ConfigError with every problem of the sections of built-in strategies. This is quick and runs no other code."""
+    """Raise ConfigError with every problem of the sections of built-in strategies; quick, without other code."""
     if not (config.strategies or config.allotments):
         return
     from kalshi_cli.strategies.config_section import section_problems

@@ -13,6 +13,7 @@ from support.alerting import DOWN, EVERYTHING, GONE, PHONE, T0, TAKEN, AlertProg
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts, cents, contracts
+from kalshi_cli.cli.commands.alerts import ends_due
 from kalshi_cli.config.schema import AlertChannel
 from kalshi_cli.core.model.effects import OrderChanged, StateChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
@@ -22,6 +23,7 @@ from kalshi_cli.core.monitoring.alert_board import Decision
 from kalshi_cli.core.monitoring.incidents import AlertSilence
 from kalshi_cli.core.monitoring.runbook_index import runbook_for
 from kalshi_cli.net.delivery import DeliveryResult
+from kalshi_cli.services.monitoring.alerting import alerts_view
 from kalshi_cli.store.alert_tables import MAX_WAITING, AlertStore
 from kalshi_cli.store.pause import pause, remove_pause_file
 from kalshi_cli.store.records import Halt, RunGroup
@@ -48,6 +50,28 @@ def test_a_breach_is_told_once_and_its_end_once(desk_of: Open) -> None:
     assert desk.check(breach()) == []
     assert desk.check() == ["[sim] RESOLVED CRITICAL POSITION_LIMIT KXA"]
     assert desk.check() == []
+
+
+def test_an_end_that_waits_says_from_when_it_will_be_sent(desk_of: Open) -> None:
+    desk, rows = desk_of(), []
+
+    def end_due() -> Ts | None:
+        rows.append(*alerts_view(desk.alerting.overview(), {}).alerts)
+        return rows[-1].end_due
+
+    desk.check(breach())
+    assert end_due() is None
+    desk.check()
+    assert end_due() is None, "it was sent"
+    assert len(desk.check(breach())) == 1
+    assert desk.check() == []
+    due = end_due()
+    assert due == desk.clock.now() + 600_000
+    assert next(ends_due(rows, desk.clock.now())).startswith("Over: POSITION_LIMIT KXA. The loop or the next check")
+    desk.clock.advance(600)
+    assert next(ends_due(rows, desk.clock.now())).endswith("sends its end now")
+    assert desk.check() == ["[sim] RESOLVED CRITICAL POSITION_LIMIT KXA"]
+    assert end_due() is None
 
 
 def test_what_a_loop_recorded_is_told(desk_of: Open) -> None:
