@@ -29,6 +29,9 @@ OTHER_NAMES = {
     "price": "kalshi orderbook TICKER",
     "search": "kalshi markets --search WORDS",
     "export lots": "kalshi export tax-lots",
+    "alerts ack": "kalshi alerts silence CODE --until-over",
+    "alerts acknowledge": "kalshi alerts silence CODE --until-over",
+    "ack": "kalshi alerts silence CODE --until-over",
 }
 """Names that users of other programs type -> the command that reads the same; none of them sends an order."""
 

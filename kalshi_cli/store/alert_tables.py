@@ -130,10 +130,14 @@ class AlertStore:
         with self._database.together(), self._database.writing(durable=True) as execute:
             self._fill(board, lambda sql, values=(): execute(sql, values).fetchall())
             matters, windows = {(m.code, m.subject): m for m in board.all()}, dict(board.windows)
+            silences = board.silences
             decision = rule()
             self._keep_matters(execute, matters, {(m.code, m.subject): m for m in board.all()})
             for code in windows.keys() - board.windows.keys():
                 execute("DELETE FROM alert_windows WHERE code = ?", (code,))
+            for silence in silences:
+                if silence not in board.silences:
+                    execute(_DELETE_SILENCE, (silence.code, silence.subject))
             for code, window in board.windows.items():
                 if windows.get(code) != window:
                     execute(_PUT_WINDOW, rows.row(window))
@@ -317,7 +321,7 @@ class AlertStore:
     def unsilence(self, code: str, subject: str) -> int:
         """Remove a silence and return how many there were."""
         with self._database.writing(durable=True) as execute:
-            return execute("DELETE FROM silences WHERE code = ? AND subject = ?", (code, subject)).rowcount
+            return execute(_DELETE_SILENCE, (code, subject)).rowcount
 
 
 MAX_RETRY_MS = 900_000
@@ -352,6 +356,7 @@ _WAITING = _LETTER + " = 'waiting' ORDER BY number"
 _LETTERS = _LETTER + " = ? ORDER BY number DESC LIMIT ?"
 _PUT_MATTER = rows.insert("matters", Incident, verb="INSERT OR REPLACE")
 _PUT_WINDOW = rows.insert("alert_windows", GroupingWindow, verb="INSERT OR REPLACE")
+_DELETE_SILENCE = "DELETE FROM silences WHERE code = ? AND subject = ?"
 _PUT_SILENCE = rows.insert("silences", AlertSilence, verb="INSERT OR REPLACE")
 _PUT_SINK = rows.insert("alert_sinks", AlertChannelState, verb="INSERT OR REPLACE")
 _ADD_LETTER = (

@@ -428,3 +428,6 @@ ALTER TABLE intents ADD COLUMN amended INTEGER;
 -- step 24: The closing prices at the start of each trading day of the positions carried into it; the first one stays.
 CREATE TABLE opening_marks (day INTEGER NOT NULL, ticker TEXT NOT NULL, mark INTEGER NOT NULL,
     PRIMARY KEY (day, ticker)) WITHOUT ROWID;
+
+-- step 25: Whether a silence ends when the alerts end that were active when it began.
+ALTER TABLE silences ADD COLUMN until_over INTEGER NOT NULL DEFAULT 0;

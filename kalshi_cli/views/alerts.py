@@ -72,11 +72,12 @@ class UndeliveredNoticeRow(OutputRow, frozen=True, kw_only=True):
 
 
 class SilenceRow(OutputRow, frozen=True, kw_only=True):
-    """A silence of an alert code."""
+    """A silence of an alert code; with `until_over` it ends with the alerts that were active when it began."""
 
     code: str
     subject: str
     until: Ts
+    until_over: bool
     reason: TruncatableText
 
 

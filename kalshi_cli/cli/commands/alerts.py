@@ -148,29 +148,41 @@ def try_(
 def silence(
     ctx: typer.Context,
     what: What,
-    lasts: Annotated[Any, duration_option("--for", text="How long, at most 30d")],
+    lasts: Annotated[Any, duration_option("--for", text="How long, at most 30d")] = None,
+    until_over: Annotated[
+        bool, typer.Option("--until-over", help="Only the alerts active now, until they end, at most 7d or --for")
+    ] = False,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Reason, shown by `kalshi alerts list`")] = "",
     paper: Paper = False,
 ) -> None:
-    """Silence alerts for a time.
+    """Silence alerts for a time, or until they end.
 
     Silence matching alerts for a time. They are still counted and listed, and alerts that stop trading still stop it.
     A condition that still holds when the silence ends is sent then; the end of a condition that was reported before is
     sent at once.
 
+    `--until-over` acknowledges an alert: no reminders follow, its end is sent, and then the silence is gone. Alerts
+    that begin later are sent, also those of the same code.
+
     \b
+    kalshi alerts silence HEARTBEAT_LOST --until-over
     kalshi alerts silence FEED_DOWN --for 2h --reason "router is replaced"
     kalshi alerts silence 'POSITION_LIMIT:KXHIGH*' --for 1d
     """
+    from kalshi_cli.services.monitoring.service import UNTIL_OVER_S
     from kalshi_cli.views.formats import format_time
 
     code, subject = _named(what)
+    if lasts is None and not until_over:
+        raise UsageError("Say how long: --for 2h, or --until-over (until the active alerts end)")
     with open_services(ctx) as kalshi:
         home = home_of(kalshi.resources, paper=paper)
-        made = kalshi.monitoring.silence(code, subject, lasts, reason.strip(), home)
+        lasts = UNTIL_OVER_S if lasts is None else lasts
+        made = kalshi.monitoring.silence(code, subject, lasts, reason.strip(), home, until_over=until_over)
         if flags_of(ctx).wants_data:
             show_view(ctx, made)
-        info(f"{code} {subject} is silenced until {format_time(made.until, None)}")
+        ends = "until it is over, at the latest" if until_over else "until"
+        info(f"{code} {subject} is silenced {ends} {format_time(made.until, None)}")
 
 
 @app.command("silences")

@@ -485,10 +485,13 @@ class Board:
         )  # fmt: skip
 
     def _forget(self, now: Ts) -> None:
-        """Remove ended incidents that were sent long ago. Until then, a return is recognized."""
+        """Remove ended incidents that were sent long ago; until then, a return is recognized. Remove silences too."""
         for matter in list(self.all()):
             is_done = matter.is_resolved if matter.lasts else not matter.untold
             if is_done and now - max(matter.seen, matter.told or 0, matter.ended or 0) >= self._policy.repeat_ms:
                 del self.matters[matter.code][matter.subject]
         self.matters = {code: group for code, group in self.matters.items() if group}
         self.windows = {code: window for code, window in self.windows.items() if now < window.until}
+        self.silences = [
+            each for each in self.silences if not each.until_over or any(each.covers(m, now) for m in self.all())
+        ]

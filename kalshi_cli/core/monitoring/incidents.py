@@ -122,17 +122,24 @@ class AlertPolicy(msgspec.Struct, frozen=True):
 
 
 class AlertSilence(msgspec.Struct, frozen=True):
-    """A silence: incidents with a matching code and subject (globs) are not sent before `until`."""
+    """A silence: incidents with a matching code and subject (globs) are not sent before `until`.
+
+    With `until_over` it covers only the incidents that it found when it was `created`, and is removed when all of them
+    have ended.
+    """
 
     code: str
     subject: str
     until: Ts
     reason: str
     created: Ts
+    until_over: bool = False
 
     def covers(self, matter: Incident, now: Ts) -> bool:
         """Return whether the silence is active and matches the incident."""
         is_current = self.created - now <= AHEAD_MS and now < self.until
+        if self.until_over and (not matter.lasts or matter.ended is not None or matter.since > self.created):
+            return False
         return is_current and fnmatchcase(matter.code, self.code) and fnmatchcase(matter.subject, self.subject)
 
 

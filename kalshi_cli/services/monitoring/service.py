@@ -39,6 +39,9 @@ WEEK_MS = 7 * 86_400_000
 MAX_SILENCE_S = 30 * 86_400
 """Thirty days: a longer silence is forgotten."""
 
+UNTIL_OVER_S = 7 * 86_400
+"""Seven days: the longest time until an alert is over, unless another one is named."""
+
 
 class HealthReport(NamedTuple):
     """The rows of the health checks, and their worst verdict."""
@@ -147,11 +150,19 @@ class MonitoringService:
         return PriceAlertService(self._resources, home)
 
     def silence(
-        self, code: str, subject: str, lasts_s: float, reason: str = "", home: Home | None = None
+        self,
+        code: str,
+        subject: str,
+        lasts_s: float = UNTIL_OVER_S,
+        reason: str = "",
+        home: Home | None = None,
+        *,
+        until_over: bool = False,
     ) -> SilenceRow:
         """Send no notices for these alerts for `lasts_s` seconds, at most 30 days; code and subject may be patterns.
 
-        Raises UsageError for an unknown code: such a silence would have no effect.
+        With `until_over` only the alerts that are active now are silenced, and only until they end. Raises UsageError
+        for an unknown code, or if no such alert is active: the silence would have no effect.
         """
         check_number("lasts_s", lasts_s)
         if not 0 < lasts_s <= MAX_SILENCE_S:
@@ -160,7 +171,10 @@ class MonitoringService:
         _require_known(code)
         with alerting(self._resources, home) as alerts:
             now = self._resources.clock.now()
-            silence = AlertSilence(code, subject, Ts(now + int(lasts_s * 1000)), reason, now)
+            silence = AlertSilence(code, subject, Ts(now + int(lasts_s * 1000)), reason, now, until_over)
+            if until_over and not any(silence.covers(matter, now) for matter in alerts.book.incidents()):
+                hint = "`kalshi alerts` lists the active ones; to silence later ones too, use --for"
+                raise UsageError(f"No active alert matches {code}:{subject}", hint=hint, code="no_alert")
             alerts.book.silence(silence)
             return SilenceRow.of(silence)
 

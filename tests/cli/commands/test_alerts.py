@@ -83,6 +83,23 @@ def test_a_silence_may_cover_codes_like_it_and_any_subject(
     assert (silence["code"], silence["subject"]) == (code, subject)
 
 
+def test_an_acknowledged_alert_is_silenced_until_it_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setenv("KALSHI_STATE", str(tmp_path / "state"))
+    assert main(["alerts", "ack", "HEARTBEAT_LOST"]) == ExitCode.USAGE
+    assert "kalshi alerts silence CODE --until-over" in capsys.readouterr().err
+    assert main(["alerts", "silence", "HEARTBEAT_LOST"]) == ExitCode.USAGE
+    assert "--until-over" in capsys.readouterr().err
+    words = ["alerts", "silence", "HEARTBEAT_LOST", "--until-over"]
+    assert main(words) == ExitCode.USAGE
+    assert "No active alert matches" in capsys.readouterr().err
+    main(["check", "heartbeat"])
+    capsys.readouterr()
+    assert main([*words, "--json"]) == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["until_over"] is True
+
+
 def test_the_last_lines_say_what_was_not_delivered_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

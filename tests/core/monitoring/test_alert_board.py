@@ -207,6 +207,21 @@ def test_what_is_back_after_its_end_was_told_is_told_and_then_only_believed_over
     assert desk.later(SECOND) == ["resolved POSITION_LIMIT KXA 1"]
 
 
+def test_a_silence_until_over_ends_with_the_alert_and_covers_no_later_one(desk: Desk) -> None:
+    desk.holds("KXA")
+    desk.later(MINUTE)
+    until = Ts(desk.now + 7 * 24 * HOUR)
+    desk.board.silences = [AlertSilence("POSITION_LIMIT", "*", until, "", desk.now, until_over=True)]
+    desk.now = Ts(desk.now + POLICY.repeat_ms)
+    assert desk.holds("KXA") == [], "no reminder"
+    assert desk.holds("KXA", "KXB") == ["firing POSITION_LIMIT KXB 1"]
+    desk.now = Ts(desk.now + POLICY.group_ms)
+    assert desk.holds("KXB") == ["resolved POSITION_LIMIT KXA 1"]
+    assert desk.board.silences == []
+    desk.now = Ts(desk.now + POLICY.group_ms)
+    assert desk.holds("KXA", "KXB") == ["firing POSITION_LIMIT KXA 1"]
+
+
 LOST = "HEARTBEAT_LOST"
 
 

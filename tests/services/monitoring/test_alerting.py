@@ -125,6 +125,17 @@ def test_a_silence_is_kept_in_the_file_and_seen_by_every_program(desk_of: Open) 
     assert desk.check(breach()) == ["[sim] CRITICAL POSITION_LIMIT KXA"]
 
 
+def test_a_silence_until_over_is_removed_from_the_file_with_its_alert(desk_of: Open) -> None:
+    desk = desk_of()
+    desk.check(breach())
+    now = desk.clock.now()
+    desk.store.alert_book.silence(AlertSilence("POSITION_LIMIT", "*", Ts(now + 3_600_000), "", now, until_over=True))
+    assert desk.check(breach()) == []
+    assert [each.until_over for each in desk.alerting.overview().silences] == [True]
+    assert desk.check() == ["[sim] RESOLVED CRITICAL POSITION_LIMIT KXA"]
+    assert desk.alerting.overview().silences == ()
+
+
 # -- that it arrives ----------------------------------------------------------------------------------------------
 
 
