@@ -24,8 +24,14 @@ def limits_of(config: Config) -> RiskLimits:
         max_book_age_ms=None if risk.max_book_age_s is None else int(risk.max_book_age_s * 1000),
         close_margin_ms=int(risk.close_margin_s * 1000),
         allotments=config.allotments,
+        daily_loss_source=_source(config, "risk.max_daily_loss"),
         day_start=partial(day_start, zone=ZoneInfo(config.day_zone)),
     )
+
+
+def _source(config: Config, path: str) -> str:
+    """Return the origin of a setting of a variable or an option; "" for one of the file and for a default."""
+    return config.origins[path] if path in limits_of_this_program(config) else ""
 
 
 def limits_of_this_program(config: Config) -> Mapping[str, object]:

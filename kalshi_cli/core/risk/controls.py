@@ -37,7 +37,8 @@ def daily_loss(state: EngineState, limits: RiskLimits, intent: Place, strategy: 
     limit, net = limits.max_daily_loss, state.day_net
     if limit is None or net is None or -net <= limit or is_reducing(state, intent, strategy):
         return None
-    return "DAILY_LOSS", f"the day's P&L is now {show_money(net)}; the loss limit is {show_money(limit)}"
+    source = f" ({limits.daily_loss_source})" if limits.daily_loss_source else ""
+    return "DAILY_LOSS", f"the day's P&L is now {show_money(net)}; the loss limit is {show_money(limit)}{source}"
 
 
 def only_reducing(state: EngineState, _limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:

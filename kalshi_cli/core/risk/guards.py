@@ -69,7 +69,7 @@ class Guards:
         self.external = _ExternalOrderGuard(state, tighten, known)
         self._doubts = _UnconfirmedOrderGuard(state)
         self.day = TradingDayTotals(state, limits)
-        self._loss = LossLimit(state, limits.max_daily_loss, tighten, self.day)
+        self._loss = LossLimit(state, limits, tighten, self.day)
         self._drawdown = Drawdown(state, limits.max_drawdown, tighten, self.day)
 
     def on_restored(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from kalshi_cli.base.units import Money, Ts, show_money
 from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.core.state.trading_day import TradingDayTotals
 
@@ -15,6 +16,11 @@ LOSS_CONFIRM_MS = 15_000
 default maximum book age and the longest time between two account reads."""
 
 _REDUCE_ONLY = "Only closing orders are sent; open positions stay until a strategy or `kalshi flatten` closes them"
+
+RESUME_ADVICE = (
+    "To trade again: `kalshi resume --reason TEXT` tomorrow; today, first raise the limit, and restart a loop that is "
+    "running"
+)
 
 Tighten = Callable[[TradingState, str, str, str], list[Effect]]
 """Arguments: the new trading state, a code, a subject and the reason."""
@@ -54,6 +60,11 @@ class LossLimit(_CapitalGuard):
     A loss at the books' own best prices counts at once; a loss at external prices counts if it lasts.
     """
 
+    def __init__(self, state: EngineState, limits: RiskLimits, tighten: Tighten, day: TradingDayTotals) -> None:
+        super().__init__(state, limits.max_daily_loss, tighten, day)
+        self._source = ", ".join(filter(None, ("risk.max_daily_loss", limits.daily_loss_source)))
+        self._advice = limits.daily_loss_advice or RESUME_ADVICE
+
     def count(self) -> Money:
         """Return the P&L of the day, and store it in the state."""
         net = self._state.day_net = self._day.net()
@@ -74,8 +85,7 @@ class LossLimit(_CapitalGuard):
         doubt = f" (price at midnight unknown, so no gain counts: {unpriced})" if unpriced else ""
         text = (
             f"The loss of the day was {show_money(Money(lost))}{own}{doubt}; the limit is {show_money(self._limit)} "
-            f"(risk.max_daily_loss). {_REDUCE_ONLY}. To trade again: `kalshi resume --reason TEXT` tomorrow; today, "
-            "first raise the limit, and restart a loop that is running"
+            f"({self._source}). {_REDUCE_ONLY}. {self._advice}"
         )
         return self._tighten(TradingState.REDUCING, "DAILY_LOSS", "account", text)
 

@@ -40,6 +40,10 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_book_age_ms: int | None = 10_000
     close_margin_ms: int = 5_000
     max_daily_loss: Money | None = Money(100_000_000)
+    daily_loss_source: str = ""
+    """Where `max_daily_loss` comes from, if not from the configuration file."""
+    daily_loss_advice: str = ""
+    """How to trade again after a daily loss, if not as usual."""
     max_drawdown: Money | None = None
     max_api_errors: int | None = 10
     stop_loss_pct: int | None = None

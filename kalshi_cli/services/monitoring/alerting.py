@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.config.schema import AlertChannel, AlertsConfig, hidden_address
 from kalshi_cli.core.model.effects import AlertRaised, shown_subject
 from kalshi_cli.core.model.exchange import TradingState
@@ -41,6 +41,7 @@ from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.core.risk.guards import UNCONFIRMED_STATUSES
 from kalshi_cli.services.monitoring.daily_summary import DailySummary, fill_alerts
 from kalshi_cli.services.trading.halts import state_word
+from kalshi_cli.services.trading.loop_limit import save_loop_limit
 from kalshi_cli.store.alert_tables import FLATTEN, MAX_RETRY_MS, STOPPED, AlertChannelState, AlertStore, QueuedNotice
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.store.state_store import RESUMED
@@ -87,7 +88,7 @@ class NotifierProtocol(Protocol):
 class AlertTerms(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of alerting: the alert configuration, the channels, the environment and the day's time zone.
 
-    `limits` identifies the limits that only this program has (`digest_of`).
+    `limits` identifies the limits that only this program has (`digest_of`), `daily_loss` is its risk.max_daily_loss.
     """
 
     alerts: AlertsConfig
@@ -95,6 +96,7 @@ class AlertTerms(msgspec.Struct, frozen=True, kw_only=True):
     env: str
     zone: ZoneInfo
     limits: int = 0
+    daily_loss: Money | None = None
 
     def hearers(self, notice: Notice) -> list[str]:
         """Return the channels that receive this notice."""
@@ -189,6 +191,7 @@ class Alerting:
         held = [("FLATTEN_FAILED", "account")] if self.book.mark(FLATTEN) else []
         self._is_loop = True
         self.book.set_mark(LOOP_LIMITS, self.terms.limits)
+        save_loop_limit(self.book, self.terms.daily_loss)
 
         def act(board: Board, now: Ts) -> None:
             unconfirmed = [(UNCONFIRMED, subject) for subject in board.matters.get(UNCONFIRMED, ())]

@@ -54,7 +54,10 @@ def alerting(
 def _terms(resources: Resources, sinks: Mapping[str, AlertChannel]) -> AlertTerms:
     config = resources.config
     limits = digest_of(limits_of_this_program(config))
-    return AlertTerms(alerts=config.alerts, sinks=sinks, env=config.env, zone=ZoneInfo(config.day_zone), limits=limits)
+    return AlertTerms(
+        alerts=config.alerts, sinks=sinks, env=config.env, zone=ZoneInfo(config.day_zone), limits=limits,
+        daily_loss=config.risk.max_daily_loss,
+    )  # fmt: skip
 
 
 def overview(resources: Resources, home: Home | None = None) -> AlertOverview:

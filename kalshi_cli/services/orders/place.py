@@ -54,6 +54,7 @@ from kalshi_cli.services.orders.order_effect import (
 from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.runner import perform_effects, process_messages
+from kalshi_cli.services.trading.loop_limit import limits_of_command
 from kalshi_cli.services.trading.refusals import (
     duplicate,
     halted,
@@ -445,10 +446,8 @@ def open_order_entry(resources: Resources, *, is_rehearsal: bool = False) -> Ord
         refuse_read_only(resources.config)
     learn_key(resources, None if is_rehearsal else resources.store)
     store = ReadOnlyStore(resources.remembered()) if is_rehearsal else NotifyingStore(resources.store, resources.tell)
-    kin = resources.families
-    return OrderEntry(
-        resources.client, store, resources.clock, resources.limits, kin.fees, resources.new_order_id, kin.family
-    )
+    limits, kin = limits_of_command(resources), resources.families
+    return OrderEntry(resources.client, store, resources.clock, limits, kin.fees, resources.new_order_id, kin.family)
 
 
 class OrderPlanningService(PlanningService):

@@ -29,6 +29,7 @@ from kalshi_cli.core.model.messages import MarketLocks, Message, Tick
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.services.resources import Home, Resources
+from kalshi_cli.services.trading.loop_limit import loop_limit
 from kalshi_cli.store.halt_file import read_halt_file, read_marker_files, remove_halt_file, write_halt_file
 from kalshi_cli.store.lock import LockHolder, holder, no_kill
 from kalshi_cli.store.pause import pause, read_pause
@@ -256,20 +257,22 @@ class TradingControl:
         The loss is the one that a loop saved today. Without one, a DAILY_LOSS stop of today shows that the loss was
         above the limit of then, which may have been lower.
         """
-        loops = [who for home in self._homes if (who := holder(home.folder / "trade.lock")) is not None]
-        if is_daily_loss and loops:
-            return (
-                f"The loop ({loops[0]}) still has the risk.max_daily_loss of its start, and stops again at once while "
-                "today's loss exceeds it. To trade with a higher limit, in this order: raise it in the configuration, "
-                "`kalshi stop`, start the loop again, `kalshi resume --reason TEXT`"
-            )
-        limit, now = self._resources.config.risk.max_daily_loss, self._resources.clock.now()
+        now, stores = self._resources.clock.now(), dict(self._stores())
         midnight = day_start(now, ZoneInfo(self._resources.config.day_zone))
-        if limit is None:
-            return ""
-        cycles = [store.last_cycle() for _, store in self._stores() if store is not None]
+        cycles = [store.last_cycle() for store in stores.values() if store is not None]
         days = [cycle.day_pnl for cycle in cycles if cycle is not None and cycle.completed >= midnight]
         lost = [-day for day in days if day is not None]
+        for home, store in stores.items() if is_daily_loss else ():
+            who, of_loop = holder(home.folder / "trade.lock"), loop_limit(store.alert_book) if store else None
+            if who is not None and not (lost and of_loop is not None and max(lost) <= of_loop):
+                return (
+                    f"The loop ({who}) still has the risk.max_daily_loss of its start, and stops again at once while "
+                    "today's loss exceeds it. To trade with a higher limit, in this order: raise it in the "
+                    "configuration, `kalshi stop`, start the loop again, `kalshi resume --reason TEXT`"
+                )
+        limit = self._resources.config.risk.max_daily_loss
+        if limit is None:
+            return ""
         is_known = is_daily_loss and before.since >= midnight
         if (lost and max(lost) <= limit) or not (lost or is_known):
             return ""

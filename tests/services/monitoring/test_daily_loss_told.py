@@ -110,3 +110,33 @@ def test_a_higher_limit_counts_after_a_restart_and_then_a_resume_and_not_before(
     finally:
         second.terminate()
         second.communicate(timeout=60)
+
+
+def test_a_limit_of_one_command_names_its_variable_and_the_limit_of_the_loop(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = exchange.home / "config.yaml"
+    path.write_text("risk: {max_daily_loss: 25}\n")
+    path.chmod(0o600)
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "30")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4700", "90")
+    words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.2s")
+    loop = start(words, exchange.variables(), exchange.home)
+    try:
+        eventually(lambda: (program("status", "--json").json["uptime_s"] or 0) > 2 or loop.poll() is not None)
+        monkeypatch.setenv("KALSHI_RISK__MAX_DAILY_LOSS", "0.5")
+        refused = program("buy", TWO_SIDED, "1", "@0.16")
+        monkeypatch.delenv("KALSHI_RISK__MAX_DAILY_LOSS")
+        assert refused.code == 3
+        text = " ".join(program("status").out.split()) + refused.err
+        assert "(risk.max_daily_loss, variable KALSHI_RISK__MAX_DAILY_LOSS)" in text
+        assert "that of the running loop is $25.00" in text, text
+        assert "restart" not in text
+        resumed = program("resume", "--reason", "a limit of one command")
+        assert resumed.code == 0
+        assert "kalshi stop" not in resumed.err
+        time.sleep(1.5)
+        assert program("status", "--json").json["state"] == "active"
+    finally:
+        loop.terminate()
+        loop.communicate(timeout=60)
