@@ -107,10 +107,11 @@ class Board:
                 self._over(matter, now)
 
     def take_over(self, source: str, breach: Breach, sent: Ts) -> None:
-        """Add an incident that was sent before this board existed, unless it is known."""
+        """Add an incident that was sent without this board, or note that its start was sent."""
         matter = incidents.from_check(source, breach, sent, "")
-        if self._known(matter.code, matter.subject) is None:
-            self.put(replace(matter, untold=0, told=sent, is_known=True))
+        known = self._known(matter.code, matter.subject)
+        if known is None or (known.untold and (known.told or 0) < sent):
+            self.put(replace(known or matter, untold=0, told=sent, is_known=True))
 
     def end(self, source: str, now: Ts, held: Collection[tuple[str, str]] = ()) -> None:
         """End every incident of this source, except those in `held`."""

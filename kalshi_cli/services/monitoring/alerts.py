@@ -12,7 +12,7 @@ from kalshi_cli.config.limits import digest_of, limits_of_this_program
 from kalshi_cli.config.schema import AlertChannel
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring.incidents import Incident
-from kalshi_cli.core.monitoring.notices import Notice
+from kalshi_cli.core.monitoring.notices import Kind, Notice
 from kalshi_cli.core.monitoring.runbook_index import runbook_for
 from kalshi_cli.notify.notifier import Notifier
 from kalshi_cli.services.monitoring.alerting import Alerting, AlertOverview, AlertTerms
@@ -68,19 +68,27 @@ def overview(resources: Resources, home: Home | None = None) -> AlertOverview:
         return found.overview()
 
 
-def notify_directly(resources: Resources, alert: AlertRaised, within_s: float = DIRECTLY_S) -> None:
-    """Deliver an alert that the state file cannot hold to every channel that wants it, within `within_s` seconds."""
+def notify_directly(
+    resources: Resources, alert: AlertRaised, within_s: float = DIRECTLY_S, kind: Kind = "event"
+) -> list[str]:
+    """Deliver an alert that the state file cannot hold to every channel that wants it, within `within_s` seconds.
+
+    Returns the channels if all of them accepted it, otherwise none: the alert must be sent again.
+    """
     remedy, sinks, now = runbook_for(alert.code, alert.text), resources.config.alerts.channels, resources.clock.now()
     notice = Notice(
-        notice_id=resources.new_id(), kind="event", tier=alert.tier, event=remedy.event, code=alert.code,
+        notice_id=resources.new_id(), kind=kind, tier=alert.tier, event=remedy.event, code=alert.code,
         subject=alert.subject, text=f"{alert.text}; the state file cannot be used", env=resources.config.env,
         since=alert.ts, ts=now, runbook=remedy.runbook, command=remedy.command,
     )  # fmt: skip
     notifier, failing = Notifier(sinks, resources.machine, page=resources.config.web.public_url), []
+    delivered = list[str]()
 
     def deliver(name: str) -> None:
         delivery = notifier.deliver(name, notice, within_s)
-        if delivery.outcome != "delivered":
+        if delivery.outcome == "delivered":
+            delivered.append(name)
+        else:
             failing.append(f"{name}: {delivery.text}")
 
     threads = [
@@ -93,3 +101,4 @@ def notify_directly(resources: Resources, alert: AlertRaised, within_s: float = 
         thread.join(max(0.0, until - resources.machine.monotonic()))
     if failing:
         resources.tell(f"Not delivered: {'; '.join(failing)}")
+    return delivered if len(delivered) == len(threads) else []

@@ -141,6 +141,13 @@ def _tell_through_history(
     _forget_sent(resources)
 
 
+def keep_sent(resources: Resources, source: str, breach: Breach, at: Ts, channels: Sequence[str]) -> None:
+    """Save that these channels received an alert without the state file: the next check does not send it again."""
+    found = SentFinding(at=at, source=source, breach=breach)
+    keys = (f"{name} {breach.severity} {breach.code} {breach.subject}" for name in channels)
+    _keep_sent(resources, {**_sent_before(resources), **dict.fromkeys(keys, found)})
+
+
 def _forget_sent(resources: Resources) -> None:
     """Forget what was sent without the state file, now that it can be used: the next damage is news again."""
     for path in _sent_paths(resources):

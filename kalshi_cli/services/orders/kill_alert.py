@@ -11,7 +11,10 @@ from contextlib import contextmanager, suppress
 
 from kalshi_cli.base.errors import KalshiError, StateFileError
 from kalshi_cli.core.model.effects import AlertRaised
+from kalshi_cli.core.monitoring.check_report import Breach
+from kalshi_cli.core.monitoring.incidents import HALT
 from kalshi_cli.services.monitoring.alerts import alerting, notify_directly
+from kalshi_cli.services.monitoring.check_notices import keep_sent
 from kalshi_cli.services.orders.halt_marker import CODE, REASON, RESULT
 from kalshi_cli.services.resources import Resources
 
@@ -86,8 +89,12 @@ def _tell(resources: Resources, until: float, untold: set[str], alert: AlertRais
                 told.record(alert)
             told.look()
     except KalshiError:
-        notify_directly(resources, alert, until - resources.machine.monotonic())
+        left_s = until - resources.machine.monotonic()
+        channels = notify_directly(resources, alert, left_s, "firing" if is_saved else "event")
         untold.clear()
+        if is_saved and channels:  # the halt lasts, so a check with a usable state file would send it again
+            halt = Breach(subject=alert.subject, value=alert.text, limit="", severity=alert.tier, code=alert.code)
+            keep_sent(resources, HALT, halt, alert.ts, channels)
         return
 
     def deliver(name: str) -> None:

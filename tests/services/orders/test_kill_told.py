@@ -182,6 +182,24 @@ def test_a_state_file_that_cannot_be_used_holds_up_no_notice(exchange: Served, c
     assert took < BOUND_S
 
 
+@pytest.mark.parametrize("other", ["200/chat", "500/chat"])
+def test_a_halt_that_every_channel_received_without_the_state_file_is_not_told_again(
+    exchange: Served, channels: Receiver, other: str
+) -> None:
+    assert program("order", "reconcile").code == 0
+    configure(exchange, chat=channels.url(other), phone=channels.url("200/phone"))
+    locked = sqlite3.connect(exchange.state / "sim" / "state.db", isolation_level=None)
+    locked.execute("BEGIN EXCLUSIVE")
+    timed()
+    locked.execute("ROLLBACK")
+    locked.close()
+    channels.asked.clear()
+    program("check", "disk")
+    assert (CODE in [code for _, code, _ in told(channels)]) is other.startswith("500")
+    (halt,) = [each for each in program("alerts", "--json").json["alerts"] if each["code"] == CODE]
+    assert halt["state"] == "firing", "its end will be sent"
+
+
 def test_where_the_halt_cannot_be_written_it_is_told_all_the_same(exchange: Served, channels: Receiver) -> None:
     configure(exchange, phone=channels.url("200/phone"))
     (exchange.state / "sim" / ".halted").mkdir()
