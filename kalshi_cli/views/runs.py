@@ -170,9 +170,9 @@ class RecordedView(OutputRow, frozen=True, kw_only=True):
 class StatusView(OutputRow, frozen=True, kw_only=True):
     """The running loop and its state.
 
-    The counts of positions and orders are those of the state file, `as_of` its newest record; without a loop the
-    exchange may know more. `strategy` to `cycles` belong to the last run. `uptime_s`, and the fields from `feed_age_s`
-    on, are missing once it has `ended`.
+    The counts of positions and orders are those of the state file, `as_of` its newest record, or the last account read
+    of a loop that cannot read it; without a loop the exchange may know more. `strategy` to `cycles` belong to the last
+    run. `uptime_s`, and the fields from `feed_age_s` on, are missing once it has `ended`.
     """
 
     env: str

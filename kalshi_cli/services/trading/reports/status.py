@@ -89,7 +89,7 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     is_abandoned: bool
     """No loop runs, and the last run was killed instead of stopping gracefully."""
     as_of: Ts | None = None
-    """The newest record on orders, fills and the account; None without one."""
+    """The newest record on orders, fills and the account; None without one. If reads fail, the last account read."""
     failed: tuple[AlertRaised, ...] = ()
     """The alerts about strategies that were disabled in the last run, which continued without them."""
     exchange_pauses: tuple[AlertRaised, ...] = ()
@@ -339,7 +339,7 @@ def read_status(
     ends = [order.expires for order in resting if order.expires is not None]
     said = store.alerts(cycle.started) if store is not None and cycle is not None else ()
     blind_since = _blind_since(said) if who is not None else None
-    stalled = stalled_since(who, cycle, said, now)
+    stalled, late = stalled_since(who, cycle, said, now), _late_read(store, who, cycle, now)
     return RunStatus(
         env=env,
         mode=mode,
@@ -359,11 +359,11 @@ def read_status(
         triggered_groups=tuple(g.group_id for g in store.groups() if g.is_triggered) if store is not None else (),
         flatten_asked=Ts(asked) if asked and halt.state is TradingState.HALTED else None,
         blind_since=blind_since,
-        account_read=_late_read(store, who, cycle, now) if blind_since is None else None,
+        account_read=late if blind_since is None else None,
         stalled_since=stalled,
         paused_by=_paused_by(halt, store),
         is_abandoned=who is None and cycle is not None and cycle.is_running,
-        as_of=_as_of(store, cycle, live, [*known.fills, *known.settlements] if known is not None else []),
+        as_of=late or _as_of(store, cycle, live, [*known.fills, *known.settlements] if known is not None else []),
         is_new=is_at_exchange and cycle is None and who is None and not (store is not None and store.history.is_used),
         failed=disabled_strategies(said),
         exchange_pauses=_exchange_pauses(said) if who is not None else (),

@@ -585,3 +585,4 @@ def test_a_late_account_read_of_a_running_loop_is_shown_with_its_age(sim: Simula
             sim.store.alert_book.set_mark(ACCOUNT_READ, now - age_ms)
             assert ("The account was last read 16 s ago" in said(sim)) is is_late
             assert ("last read" in said(sim)) is is_late
+            assert (status(sim).as_of == now - age_ms) is is_late, "the numbers have the same age"
