@@ -239,6 +239,13 @@ class TradingControl:
         """Return the most severe halt or pause, of the account or of paper trading."""
         return most_severe([_halt_of(home, store) for home, store in self._stores()])
 
+    def pause_below(self) -> Halt | None:
+        """Return the oldest pause of this state folder, also below a halt."""
+        with suppress(StateFileError):
+            found = [halt for home in self._homes if (halt := read_pause(home.folder)) is not None]
+            return min(found, key=lambda halt: halt.since, default=None)
+        return None
+
     def resume(self, reason: str) -> Halt:
         """End every halt and pause; return the most severe one. Raises RefusedError while `cancel-all` runs."""
         clock = self._resources.clock

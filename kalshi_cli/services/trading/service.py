@@ -109,7 +109,7 @@ class TradingService(PlanningService):
         return self._plan("resume", lambda: self._resume(text), text, describe(self._control.now()))
 
     def _resume(self, reason: str) -> ResumeView:
-        is_daily_loss = self._control.is_daily_loss()
+        is_daily_loss, paused = self._control.is_daily_loss(), self._control.pause_below()
         before, now, note = self._control.resume(reason), self._resources.clock.now(), self._resources.note
         was_active = before.state is TradingState.ACTIVE
         note(
@@ -117,6 +117,8 @@ class TradingService(PlanningService):
             if was_active
             else f"Trading is active again. {describe_cause(before, 'had been')}"
         )
+        if paused is not None and before.is_final:
+            note(f"The pause since {format_time(paused.since, now)} ended too: {paused.reason or 'no reason given'}")
         if remark := self._control.would_halt_again(before, is_daily_loss=is_daily_loss):
             self._resources.tell(remark)
         for remark in self._control.leftovers():

@@ -47,6 +47,17 @@ def test_a_pause_and_a_halt_hold_until_a_resume_with_a_reason(trading: TradingSe
     assert resumed.since == again.since == trading.halt().since, "the time that `kalshi status` shows"
 
 
+@pytest.mark.usefixtures("exchange")
+def test_a_resume_from_a_halt_names_the_pause_that_it_ends_too() -> None:
+    assert program("pause", "--reason", "before the report").code == 0
+    assert program("cancel-all").code == 0
+    resumed = " ".join(program("resume", "--reason", "looked", "--yes").err.split())
+    assert "(CANCEL_ALL): kill switch The pause since " in resumed
+    assert "ended too: before the report" in resumed
+    assert program("pause", "--reason", "lunch").code == 0
+    assert "ended too" not in program("resume", "--reason", "back").err
+
+
 def test_a_market_is_locked_and_unlocked(trading: TradingService) -> None:
     trading.execute(trading.plan_lock(TWO_SIDED.lower(), 3600, "the forecast is being revised"))
     assert [(row.ticker, row.reason) for row in trading.locks()] == [(TWO_SIDED, "the forecast is being revised")]
