@@ -479,3 +479,36 @@ def test_a_loop_that_stops_answering_is_shown_as_old(exchange: Served, browser: 
     finally:
         loop.kill()
         finish(loop)
+
+
+@pytest.mark.parametrize("page", [["--allow-stop"]], indirect=True)
+def test_the_question_of_a_pause_says_what_it_does(tab: Tab) -> None:
+    tab.click("#pause")
+    expect(tab.locator("#facts")).to_contain_text("Open positions and manual orders stay", timeout=WITHIN_MS)
+    expect(tab.locator("#facts")).to_contain_text("Reason: from the page")
+
+
+def test_times_in_texts_are_those_of_the_reader_and_a_runbook_is_no_markdown(tab: Tab) -> None:
+    tab.evaluate(
+        """() => { state.parts.alerts = [{time: 0, state: 'over', tier: 'critical', code: 'HEARTBEAT_LOST',
+                   subject: '', text: 'last cycle at 2026-11-23T05:52:04.891123Z; 2 open positions'}]; location.hash = '#alerts'; }"""
+    )
+    expect(tab.locator("td.wrap").first).to_contain_text("2026", timeout=WITHIN_MS)
+    shown = tab.locator("td.wrap").first.inner_text()
+    assert "T05:52" not in shown
+    assert shown.startswith("last cycle at 11/23/2026, ")
+    assert shown.endswith("; 2 open positions")
+    tab.click("main a:text('HEARTBEAT_LOST')")
+    expect(tab.locator("main pre").first).to_contain_text("No cycle completes", timeout=WITHIN_MS)
+    text = tab.locator("main").inner_text()
+    assert not any(line.startswith("#") or "**" in line for line in text.splitlines())
+
+
+def test_without_a_session_the_page_asks_for_its_link(page: Page, browser: Browser) -> None:
+    with browser.new_context() as context:
+        opened = context.new_page()
+        opened.goto(page.address)
+        expect(opened.locator("main")).to_have_text(
+            "Open the link that `kalshi serve` shows in its terminal", timeout=WITHIN_MS
+        )
+        expect(opened.locator("#place")).to_have_text("not connected")

@@ -28,6 +28,8 @@ MAX_LOCK_S = 366 * 86_400
 
 R = TypeVar("R")
 
+PAUSE_FACT = "A running loop cancels its own orders and places no new ones. Open positions and manual orders stay"
+
 
 class TradingService(PlanningService):
     """Pauses, resumes and halts trading of an account and locks markets; each action is planned, then executed."""
@@ -82,7 +84,7 @@ class TradingService(PlanningService):
                 self._resources.note("Paused. No new orders until `kalshi resume --reason TEXT`")
             return HaltView.of(halt)
 
-        return self._plan("pause", execute, text)
+        return self._plan("pause", execute, text, PAUSE_FACT)
 
     def plan_halt(self, reason: str) -> ControlPlan[HaltView]:
         """Plan to halt trading until a resume. Resting orders stay: see `orders.plan_cancel_all`."""
@@ -191,7 +193,7 @@ class TradingService(PlanningService):
             lambda _age_s: execute(),
             lambda: self._plan(action, execute, reason, *facts, **fields),
             subject=what,
-            facts=(what, *facts, *([reason] if reason else [])),
+            facts=(what, *facts, *([f"Reason: {reason}"] if reason else [])),
             action=action,
             reason=TruncatableText(reason),
             **fields,

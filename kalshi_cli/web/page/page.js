@@ -34,6 +34,8 @@ const share = (text) => (isSet(text) ? (100 * Number(text)).toFixed(1) + "%" : "
 const count = (text) => (isSet(text) ? String(Number(text)) : "—");
 const clock = (text) => (isSet(text) ? new Date(text).toLocaleTimeString([], { timeZoneName: "short" }) : "—");
 const day = (text) => (isSet(text) ? new Date(text).toLocaleString([], { timeZoneName: "short" }) : "—");
+// A sentence with its times as they are read here; in the JSON they are in UTC.
+const times = (text) => (text || "").replace(/(?<![^\s(])\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z(?![\w-])/g, day);
 const tone = (text) => (Number(text) > 0 ? "good" : Number(text) < 0 ? "bad" : "");
 const market = (ticker) => element("a", { href: "#market/" + encodeURIComponent(ticker) }, ticker);
 
@@ -102,7 +104,9 @@ async function call(path, body) {
     { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
   const reply = await fetch(API + path, options);
   const found = await reply.json();
-  if (!reply.ok) throw new Error([found.error.message, pageWords(found.error.hint)].filter(Boolean).join(". "));
+  // Without a session the hint is for programs: a visitor needs the link.
+  const hint = (error) => (error.code === "no_session" ? "" : pageWords(error.hint));
+  if (!reply.ok) throw new Error([found.error.message, hint(found.error)].filter(Boolean).join(". "));
   return found;
 }
 
@@ -236,7 +240,7 @@ const alertColumns = [
   ["Severity", (row) => row.tier, "", (row) => (row.tier.toLowerCase() === "critical" ? "bad" : "warn")],
   ["Code", (row) => element("a", { href: "#runbook/" + encodeURIComponent(row.code) }, row.code)],
   ["Subject", (row) => row.subject],
-  ["What happened", (row) => row.text, "wrap"],
+  ["What happened", (row) => times(row.text), "wrap"],
 ];
 const partColumns = (name) => [
   [name, (row) => (row.key ?? row.strategy).replace(/^(\(none\))?$/, "manual")],
@@ -386,7 +390,8 @@ const reading = {
   await call("runbooks"), "No runbooks")],
   runbook: async (name) => {
     const found = await call("runbooks/" + encodeURIComponent(name));
-    return [element("h1", {}, found.title), element("pre", {}, found.lines.join("\n"))];
+    const text = found.lines.join("\n").replaceAll("**", "").replace(/^# .*\n+/, ""); // the first line is the title
+    return [element("h1", {}, found.title), element("pre", {}, text)];
   },
 };
 
@@ -523,7 +528,7 @@ function head() {
   const words = isOld ? `OLD NUMBERS: ${age.toFixed(0)} s. ${run.problem || ""}` : run.problem ? `PROBLEM: ${run.problem}`
     : run.paused ? `PAUSED: ${run.state_reason || ""}` : run.state !== "active"
       ? `${run.state.toUpperCase()}: ${run.state_code || ""} ${run.state_reason || ""}` : run.attention || "";
-  if ($("attention").textContent !== words) $("attention").textContent = words;
+  if ($("attention").textContent !== times(words)) $("attention").textContent = times(words);
   $("attention").className = isOld || run.problem || !["active", "paused"].includes(run.state) ? "bad" : "warn";
   $("age").textContent = `Numbers of ${clock(run.time)}, ${age.toFixed(0)} s old`;
   $("pause").hidden = !allowed.stop || run.state !== "active";
@@ -552,6 +557,7 @@ async function begin() {
     state.equity = await call("equity");
   } catch (error) {
     $("main").replaceChildren(element("p", { class: "bad", role: "alert" }, error.message));
+    $("place").textContent = "not connected";
     return;
   }
   const stream = new EventSource(API + "events");

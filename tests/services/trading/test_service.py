@@ -13,7 +13,7 @@ from kalshi_cli import Kalshi
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import NotFoundError, RefusedError, UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.services.trading.service import TradingService
+from kalshi_cli.services.trading.service import PAUSE_FACT, TradingService
 from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.views.halts import HaltView, ResumeView
@@ -29,6 +29,7 @@ def test_a_pause_and_a_halt_hold_until_a_resume_with_a_reason(trading: TradingSe
     assert (trading.status().state, trading.halt().state) == ("active", "active")
     plan = trading.plan_pause("before the report")
     assert trading.halt().state == "active", "a plan does nothing"
+    assert plan.facts[1:] == (PAUSE_FACT, "Reason: before the report")
     paused = trading.execute(plan)
     assert isinstance(paused, HaltView)
     assert (paused.state, paused.reason) == ("paused", "before the report")
