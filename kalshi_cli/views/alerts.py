@@ -68,6 +68,7 @@ class UndeliveredNoticeRow(OutputRow, frozen=True, kw_only=True):
 
     named = names(code="notice.code", subject="notice.subject", channel="sink")
     shown = ("channel", "code", "status", "created", "error", "tries", "tier", "subject")
+    piped = (*shown, "notice_id")
     vital = ("code", "status", "created")
 
 
@@ -77,7 +78,7 @@ class SilenceRow(OutputRow, frozen=True, kw_only=True):
     code: str
     subject: str
     until: Ts
-    until_over: bool
+    until_over: bool = False
     reason: TruncatableText
 
 
@@ -96,6 +97,7 @@ class AlertChannelRow(OutputRow, frozen=True, kw_only=True):
 
     named = names(retry="retry_at", channel="sink")
     shown = ("channel", "hears", "last_delivered", "failures", "error", "last_failed", "address")
+    piped = (*shown, "retry")
     vital = ("hears", "last_delivered")
     wraps = True
 
@@ -123,7 +125,7 @@ class DeliveryRow(OutputRow, frozen=True, kw_only=True):
     detail: TruncatableText
     channel: str
 
-    shown = ("channel", "delivered", "detail")
+    shown = piped = ("channel", "delivered", "detail")
     wraps = True
 
 

@@ -491,7 +491,8 @@ def test_the_question_of_a_pause_says_what_it_does(tab: Tab) -> None:
 def test_times_in_texts_are_those_of_the_reader_and_a_runbook_is_no_markdown(tab: Tab) -> None:
     tab.evaluate(
         """() => { state.parts.alerts = [{time: 0, state: 'over', tier: 'critical', code: 'HEARTBEAT_LOST',
-                   subject: '', text: 'last cycle at 2026-11-23T05:52:04.891123Z; 2 open positions'}]; location.hash = '#alerts'; }"""
+                   subject: '', text: 'last cycle at 2026-11-23T05:52:04.891123Z; 2 open positions'}];
+                   location.hash = '#alerts'; }"""
     )
     expect(tab.locator("td.wrap").first).to_contain_text("2026", timeout=WITHIN_MS)
     shown = tab.locator("td.wrap").first.inner_text()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from kalshi_cli.base.local_time import local_time
@@ -249,10 +249,12 @@ def draw_ladder(
 def draw_status(view: StatusView, notes: Sequence[str], now: Ts, width: int, height: int) -> RenderableType:
     """Return the time, which shows that the screen is alive, what needs the user, and the status.
 
-    A value that does not fit is cut; a line about a problem is wrapped.
+    A line about a problem is wrapped. So is a value, if the screen is tall enough for all of them; else it is cut.
     """
-    grid = one_grid(view, now, width=width)
+    grid, whole = one_grid(view, now, width=width), one_grid(view, now)
     warnings = [line for note in notes for line in wrap(safe_text(note), width).splitlines()]
+    if len(Console(width=width).render_lines(whole)) + len(warnings) < height:
+        grid = whole
     hidden = grid.row_count + len(warnings) - (height - 1)
     missing = f"  ({hidden} lines hidden; use a taller terminal)" if hidden > 0 else ""
     title = f"status  {format_clock(now)}{missing}   {LEAVE}"

@@ -52,6 +52,15 @@ def test_a_piped_list_fits_a_log_and_writes_each_finding_once_at_the_end_of_its_
     assert (line.count(found), line.endswith(found)) == (1, True)
 
 
+def test_a_piped_list_of_channels_names_each_once(capsys: Capture) -> None:
+    channel = AlertChannelRow.of(AlertChannelState(sink="phone"), address="https://a.example/…", hears="critical")
+    render_rows(AlertChannelRow, [channel], Format.PLAIN)
+    heading, line = capsys.readouterr().out.splitlines()
+    assert (heading.split()[0], "sink" in heading, line.count("phone")) == ("channel", False, 1)
+    render_rows(AlertChannelRow, [channel], Format.CSV)
+    assert '"sink"' in capsys.readouterr().out
+
+
 def test_csv_is_the_list_of_the_alerts(capsys: Capture) -> None:
     view = AlertsView(firing=1, undelivered=0, dead=0, dropped=0, letters=(), silences=(), sinks=(), alerts=(ROW,))
     render_one(view, Format.CSV)

@@ -339,7 +339,10 @@ def test_a_watched_status_says_what_needs_the_user_and_cuts_no_label(sim: Simula
         "HALTED: no new orders until", "`kalshi resume --reason TEXT`; first:", "`kalshi runbook kill-switch`",
     ]  # fmt: skip
     assert any(line.startswith("unconfirmed orders  0") for line in lines)
-    assert any(line.startswith("triggered groups") and line.rstrip().endswith("…") for line in lines)
+    assert "…" not in drawn(30), "it is wrapped where lines are free"
+    cut = drawn(len(lines) - 1).splitlines()
+    assert any(line.startswith("triggered groups") and line.rstrip().endswith("…") for line in cut)
+    assert "lines hidden" not in cut[0]
     assert "lines hidden" not in lines[0]
     assert "lines hidden" in drawn(6)
 
