@@ -33,7 +33,7 @@ from kalshi_cli.tui import picture
 from kalshi_cli.tui.actions import Action, ActionThread, AnyPlan, Execute, close_plan, control, orders
 from kalshi_cli.tui.curve import chart
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog, WordDialog, word_reader
-from kalshi_cli.tui.head import attention, header
+from kalshi_cli.tui.head import attention, halt_text, header
 from kalshi_cli.tui.key_line import KEYS_SHOWN, KeyLine
 from kalshi_cli.tui.list_panel import ListPanel, title_of
 from kalshi_cli.tui.market_page import HIGH, MarketPage
@@ -337,15 +337,19 @@ class TopApp(OrderedKeysApp):
         self._do("pause trading", lambda kalshi: kalshi.trading.plan_pause("from kalshi top"), control, key="p")
 
     def action_resume(self) -> None:
-        """Ask for the reason, then resume."""
+        """Ask for the reason, then resume after showing the plan: any typed text is a reason."""
+        halted = "Resume trading" if self._state.run is None else halt_text(self._state.run)
+        if not halted:
+            self._tell("Trading is already active", is_error=False)
+            return
 
         def resume(reason: str | None) -> None:
             if reason == "":
                 self._tell("Not resumed: press r again and type a reason", is_error=False)
             elif reason:
-                self._do("resume trading", lambda kalshi: kalshi.trading.plan_resume(reason), control, key="")
+                self._do("resume trading", lambda kalshi: kalshi.trading.plan_resume(reason), control, key="r")
 
-        self.push_screen(TextDialog("Resume trading. Why is it safe again?"), resume)
+        self.push_screen(TextDialog(f"{halted}. Why is it safe to trade again?"), resume)
 
     def action_order(self) -> None:
         """Ask for an order in the selected market, and place it after showing the plan."""

@@ -57,7 +57,7 @@ KEYS = (
     ("c", "cancel the selected order; asks for y"),
     ("x", "close the selected position; shows the plan and asks for y"),
     ("l", "lock the market for an hour: no new positions; asks"),
-    ("r", "resume trading; asks for the reason"),
+    ("r", "resume trading; asks for the reason, then for y"),
     ("f", "close every position; shows the plan, asks for the word flatten"),
     ("y", "agree to the plan shown; a second after the last key at the earliest"),
     ("q, Ctrl-C", "leave the screen; a running strategy goes on"),
@@ -217,7 +217,7 @@ class WordDialog(PlanDialog):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Agree to the word."""
         event.stop()
-        is_word = event.value.strip() == self._word
+        is_word = is_typed(self._word, event.value)
         if is_word and self._may_agree():
             self.dismiss(True)
             return
@@ -240,11 +240,16 @@ class WordDialog(PlanDialog):
             self.dismiss(False)
 
 
+def is_typed(word: str, text: str) -> bool:
+    """Return whether a text is this word, in any case. A space before it is part of a sentence typed by mistake."""
+    return text.rstrip().lower() == word
+
+
 def word_reader(word: str) -> Callable[[str], str]:
     """Return a function that takes only this word."""
 
     def read(text: str) -> str:
-        if text != word:
+        if not is_typed(word, text):
             raise UsageError(f"The word is {word}")
         return text
 
@@ -284,7 +289,7 @@ class TextDialog(ModalScreen[Any]):
         """Close with the text, or say why it cannot be used."""
         event.stop()
         try:
-            self.dismiss(self._read(event.value.strip()))
+            self.dismiss(self._read(event.value if self._is_word else event.value.strip()))
         except UsageError as error:
             said = error_text(error)
             if self._is_word:

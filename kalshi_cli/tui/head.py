@@ -67,6 +67,16 @@ def _used(amount: Money | None, limit: Money | None) -> str:
     return show_money(amount) if limit is None else f"{show_money(amount)} of {show_money(limit)}"
 
 
+def halt_text(run: LiveRunView) -> str:
+    """Return that trading is paused or halted, and why; empty while it is active."""
+    if run.paused:
+        return f"PAUSED: {safe_text(run.state_reason or 'no reason given')}"
+    if run.state == "active":
+        return ""
+    why = safe_text(f"{run.state_code or ''} {run.state_reason or ''}").strip()
+    return f"{run.state.upper()}: {why}"
+
+
 def attention(state: LiveEvent, age_s: float) -> Text:
     """Return the most important thing to know: old numbers, a halt, a problem; else what the loop waits for.
 
@@ -80,11 +90,8 @@ def attention(state: LiveEvent, age_s: float) -> Text:
         return Text(f"OLD NUMBERS: {age_s:.0f} s. {safe_text(run.problem or silent)}", style="bold red")
     if run.problem:
         return Text(f"PROBLEM: {safe_text(run.problem)}", style="bold red")
-    if run.paused:
-        return Text(f"PAUSED: {safe_text(run.state_reason or 'no reason given')}. r resumes", style="bold yellow")
-    if run.state != "active":
-        why = safe_text(f"{run.state_code or ''} {run.state_reason or ''}").strip()
-        return Text(f"{run.state.upper()}: {why}. r resumes", style="bold red")
+    if halted := halt_text(run):
+        return Text(f"{halted}. r resumes", style="bold yellow" if run.paused else "bold red")
     if run.attention:
         return Text(safe_text(run.attention), style="bold yellow")
     return Text(f"waiting: {safe_text(run.waiting)}" if run.waiting else "", style="dim")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import pty
 import select
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from support.served import (
     start,
 )
 from support.values import make_order
+from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.events import Key
 from textual.pilot import Pilot
@@ -688,12 +690,18 @@ def test_the_kill_switch_wants_its_word(exchange: Served) -> None:
         await pilot.press(*"klil", "enter")
         await until(lambda: "The word is kill" in shown(app), pilot)
         assert len(exchange.resting()) == 2
-        await pilot.press(*"kill", "enter")
+        await pilot.press(*"KILL", "enter")
         await until(lambda: exchange.resting() == [], pilot)
         await until(lambda: "Trading is halted; canceled 2 orders, 0 left" in shown(app), pilot)
         await until(lambda: "HALTED" in shown(app), pilot)
-        await pilot.press("r", *"all is well", "enter")
+        await pilot.press("r")
+        await until(lambda: "HALTED: CANCEL_ALL kill switch. Why is it safe to trade again?" in shown(app), pilot)
+        await pilot.press(*"all is well", "enter")
+        await agree(app, pilot)
         await until(lambda: "HALTED" not in shown(app), pilot)
+        await pilot.press("r")
+        await until(lambda: "Trading is already active" in shown(app), pilot)
+        assert app.screen is app.screen_stack[0]
 
     on_screen(act)
 
@@ -786,9 +794,9 @@ def test_a_screen_of_120_columns_shows_what_a_small_one_shows(exchange: Served) 
     on_screen(look, (120, 40))
 
 
-def burst(app: TopApp, keys: str) -> None:
+def burst(app: TopApp, *keys: Iterable[str]) -> None:
     """Send keys at once, as a terminal does that was read late."""
-    for key in keys:
+    for key in itertools.chain(*keys):
         name = {"/": "slash", "\n": "enter", "?": "question_mark", " ": "space"}.get(key, key)
         app.post_message(Key(name, "\r" if key == "\n" else key))
 
@@ -812,11 +820,52 @@ def test_keys_of_one_burst_act_as_if_typed_slowly(exchange: Served) -> None:
         await pilot.press("escape")
         await until(lambda: "Not done: halt trading" in str(told.render()), pilot)
         assert len(exchange.resting()) == 2
-        burst(app, "/\nKkill\nrall is well\n?")
+        burst(app, "/\nKkill\n?")
         await until(lambda: exchange.resting() == [], pilot)
         await until(lambda: isinstance(app.screen, HelpDialog), pilot)
         await pilot.press("escape")
+        await until(lambda: "HALTED" in shown(app), pilot)
+        burst(app, "rall is well\ny")
+        await agree(app, pilot)
         await until(lambda: "Done: resume trading" in shown(app), pilot)
+
+    on_screen(act)
+
+
+STRAY = {
+    "o": "buy 1 @0.40", "e": "0.33", "f": " flatten", "K": " kill", "r": "eprint the blotter", "c": "at notes",
+    "x": "y", "l": "s", "p": "ython", "slash": "yes", "question_mark": "yes", "enter": "yes",
+}  # fmt: skip
+"""Text behind each key, as if meant for another window."""
+
+
+def test_no_stray_text_with_enter_acts(exchange: Served) -> None:
+    exchange.trade_a_little()
+    bound = {each.key for each in TopApp.BINDINGS if isinstance(each, Binding)}
+    assert bound - STRAY.keys() == {*"123456", "escape", "q", "ctrl+c"}, "a new key needs a text here"
+
+    def state() -> object:
+        with open_account() as kalshi:
+            return exchange.resting(), held(exchange), kalshi.trading.halt(), kalshi.trading.locks()
+
+    async def type_line(app: TopApp, pilot: Pilot[None], key: str) -> None:
+        await pilot.press("2" if key in "ec" else "1")
+        await until(lambda: isinstance(app.focused, ListPanel) and app.focused.selected, pilot)
+        burst(app, (key,), f"{STRAY[key]}\nyes\n")
+        await pilot.pause(0.5)
+        while app._actions._queue.unfinished_tasks or app.screen is not app.screen_stack[0]:
+            await pilot.press("escape")
+        await pilot.press("escape")
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        for command in ("", "pause"):
+            if command:
+                program(command)
+                await until(lambda: "PAUSED" in shown(app), pilot)
+            before = await asyncio.to_thread(state)
+            for key in STRAY:
+                await type_line(app, pilot, key)
+                assert await asyncio.to_thread(state) == before, key
 
     on_screen(act)
 
