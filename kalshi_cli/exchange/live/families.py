@@ -5,6 +5,9 @@ from __future__ import annotations
 from kalshi_cli.core.model.markets import Event, Family, FeeSchedule, Market, Series
 from kalshi_cli.exchange.client import KalshiClient
 
+MAX_SERIES = 20
+"""Series that are read for the fees of resting orders, each with a request; others are assumed to have the usual fees."""
+
 
 class EventFamilyCache:
     """Events and series, each read once: related markets and fees."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -12,14 +12,16 @@ from msgspec.structs import replace
 from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, format_money, format_qty, notional, show_money
 from kalshi_cli.core.account.closing_orders import closing_by_order
+from kalshi_cli.core.account.exposure import CLASSIC
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.account.pnl import ProfitAndLoss, count_closings, group_by, total
-from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.markets import FeeSchedule, Market
 from kalshi_cli.core.model.orders import Order, OrderStatus, as_typed
 from kalshi_cli.core.model.positions import MarkSource
 from kalshi_cli.core.monitoring.limits_check import LimitUsage, MarketExposure, uses
 from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.live.families import MAX_SERIES
 from kalshi_cli.services.account.opening import opening_marks
 from kalshi_cli.services.account.portfolio import Portfolio, account_portfolio, mark_sources
 from kalshi_cli.services.resources import Resources
@@ -53,7 +55,8 @@ def summary_of(
     midnight = day_start(now, ZoneInfo(resources.config.day_zone))
     today, unpriced = pnl_today(found, midnight, resources.client, store)
     wins, losses = count_closings(found.entries, midnight)
-    exposures = market_exposures(found.open_positions, orders)
+    listed = _markets(resources, found, orders)
+    exposures = market_exposures(found.open_positions, orders, _fees(resources, listed, orders))
     marks = found.marks
     sources = mark_sources(found.open_positions, found.markets)
     rows = [
@@ -80,7 +83,7 @@ def summary_of(
         as_of=now,
         positions=tuple(rows),
         orders=live_orders(on_file(orders, store), found.open_positions),
-        limits=tuple(_usage(each) for each in _limits(resources, found, exposures, today)),
+        limits=tuple(_usage(each) for each in _limits(resources, listed, exposures, today)),
     )
 
 
@@ -135,8 +138,10 @@ def share_gained(net: Money, total: Money) -> Ratio | None:
     return Ratio(net / before) if before > 0 else None
 
 
-def market_exposures(positions: Iterable[Position], orders: Iterable[Order]) -> list[MarketExposure]:
-    """Return what each subaccount holds and has resting in each market."""
+def market_exposures(
+    positions: Iterable[Position], orders: Iterable[Order], fees: Mapping[str, FeeSchedule]
+) -> list[MarketExposure]:
+    """Return what each subaccount holds and has resting in each market; `fees` by ticker, else the most common ones."""
     held = {(position.subaccount, position.ticker): position for position in positions}
     resting: dict[tuple[int, str], list[Order]] = {}
     for order in orders:
@@ -147,21 +152,37 @@ def market_exposures(positions: Iterable[Position], orders: Iterable[Order]) -> 
         qty, cost = (held[key].qty, held[key].cost) if key in held else flat
         subaccount, ticker = key
         exposures.append(
-            MarketExposure(ticker=ticker, subaccount=subaccount, qty=qty, cost=cost, orders=tuple(resting.get(key, ())))
-        )
+            MarketExposure(
+                ticker=ticker, subaccount=subaccount, qty=qty, cost=cost, orders=tuple(resting.get(key, ())),
+                fees=fees.get(ticker, CLASSIC),
+            )
+        )  # fmt: skip
     return exposures
 
 
+def _markets(resources: Resources, found: Portfolio, orders: Sequence[Order]) -> dict[str, Market]:
+    """Return the markets of positions and of resting orders."""
+    missing = sorted({order.ticker for order in orders} - found.markets.keys())
+    read = resources.client.markets(tickers=missing) if missing else ()
+    return {**found.markets, **{market.ticker: market for market in read}}
+
+
+def _fees(resources: Resources, markets: Mapping[str, Market], orders: Sequence[Order]) -> dict[str, FeeSchedule]:
+    """Return the fees of the markets with resting orders, of the first MAX_SERIES series."""
+    kin = resources.families
+    charging = [markets[ticker] for ticker in sorted({order.ticker for order in orders} & markets.keys())]
+    wanted = sorted({kin.event(market.event_ticker).series_ticker for market in charging})[:MAX_SERIES]
+    return {each.ticker: kin.fees(each) for each in charging if kin.event(each.event_ticker).series_ticker in wanted}
+
+
 def _limits(
-    resources: Resources, found: Portfolio, exposures: Sequence[MarketExposure], today: ProfitAndLoss
+    resources: Resources, markets: Mapping[str, Market], exposures: Sequence[MarketExposure], today: ProfitAndLoss
 ) -> list[LimitUsage]:
     """Return the usage of every limit that is set, the most used first. Reads events only where a limit needs them."""
     limits = resources.limits
     families = {}
     if limits.max_event_exposure is not None or limits.max_category_exposure is not None:
-        tickers = sorted({each.ticker for each in exposures} - found.markets.keys())
-        markets = [*found.markets.values(), *(resources.client.markets(tickers=tickers) if tickers else ())]
-        families = {market.ticker: resources.families.family(market) for market in markets}
+        families = {ticker: resources.families.family(market) for ticker, market in markets.items()}
     used = uses(exposures, limits, families)
     if limits.max_daily_loss is not None:
         lost = Money(max(0, -today.net))

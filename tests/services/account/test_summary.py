@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from support.served import ME, ONE_SIDED, TWO_SIDED, Served, program
 
-from kalshi_cli.base.units import parse_money
+from kalshi_cli import Kalshi
+from kalshi_cli.base.units import cents, contracts, dollars, parse_money
+from kalshi_cli.core.market.fees import estimate
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.core.model.order_terms import ASK, BID
 
 
@@ -78,3 +81,19 @@ def test_an_own_resting_order_raises_no_value(exchange: Served) -> None:
     assert program("positions", "--json").json[0]["mark"] == before["positions"][0]["mark"]
     assert exchange.submit("maker", TWO_SIDED, BID, "0.4500", "1")
     assert program("positions", "--json").json[0]["mark"] == "0.4500", "a contract of someone else counts"
+
+
+def test_the_exposure_has_the_maker_fees_of_resting_orders_and_so_have_the_limits(exchange: Served) -> None:
+    event = TWO_SIDED.rpartition("-")[0]
+    exchange.submit(ME, TWO_SIDED, BID, "0.4000", "10")
+    assert program("portfolio", "--json").json["exposure"] == "4.000000", "this series charges a maker nothing"
+    charging = FeeSchedule(FeeType.WITH_MAKER)
+    exchange.call(lambda: exchange.exchange.set_event_fees(event, charging, exchange.clock.now()))
+    found = program("portfolio", "--json").json
+    fee = estimate(charging, cents(40), contracts(10), is_taker=False)
+    assert parse_money(found["exposure"]) == dollars(4) + fee
+    assert [row["used_value"] for row in found["limits"] if row["limit_code"] == "EXPOSURE"] == [found["exposure"]]
+    with Kalshi.open() as kalshi:
+        event_now = next(iter(kalshi.trading.events(())))
+    assert event_now.run is not None
+    assert event_now.run.exposure == dollars(4) + fee, "the screen and the page show the same"

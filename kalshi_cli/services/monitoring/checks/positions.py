@@ -12,16 +12,13 @@ from kalshi_cli.core.model.markets import Event, Family, FeeSchedule, Market, Se
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, report
 from kalshi_cli.core.monitoring.limits_check import LimitUsage, MarketExposure, uses
-from kalshi_cli.exchange.live.families import current_fees
+from kalshi_cli.exchange.live.families import MAX_SERIES, current_fees
 from kalshi_cli.services.monitoring.checks.readings import CheckData, confirm_by_second_read, measured, run_part
 from kalshi_cli.services.monitoring.checks.unsold import unclosed_stop_positions
 
 FIRST = "limit_used_pct"
 
 EVENTS_A_CALL = 100
-
-MAX_SERIES = 20
-"""Series that are read, each with a request; orders in other series are assumed to have the usual fees."""
 
 
 class _EventData(NamedTuple):
