@@ -13,6 +13,7 @@ from kalshi_cli.base.units import (
     format_ts,
     notional,
     pluralize,
+    show_least,
     show_money,
     show_price,
     show_qty,
@@ -76,7 +77,8 @@ def _amounts(order: OrderRow) -> str:
     """Return the amount of the fills, their fees, and what was paid or received in all.
 
     An amount at the price of the typed side is no cash if the fills bought the other outcome, or sold what was held of
-    it: then the contracts are named as they were bought and sold.
+    it: then the contracts are named as they were bought and sold, each part at the average price. The part that closed
+    a position filled first, at the best prices: beside a part that opened one, its P&L is a bound where prices differ.
     """
     if order.fill_amount is None:
         return f"; price and fees not read yet: `kalshi order show {(order.order_id or '')[:SHORT_ID_LENGTH]}`"
@@ -86,24 +88,27 @@ def _amounts(order: OrderRow) -> str:
     closed = min(order.filled, order.closing)
     opened = order.filled - closed
     is_buy = order.action == "buy"
-    received = (
-        notional(ONE_DOLLAR, Qty(closed)) - order.fill_amount
-        if is_buy
-        else order.fill_amount - notional(ONE_DOLLAR, Qty(opened))
-    )
-    net = received - order.fees
+    share = order.fill_amount * closed // order.filled
+    proceeds = notional(ONE_DOLLAR, Qty(closed)) - share if is_buy else share
+    cost = order.fill_amount - share if is_buy else notional(ONE_DOLLAR, Qty(opened)) - (order.fill_amount - share)
+    net = proceeds - cost - order.fees
+    sold, bought = ("NO", "YES") if order.book_side is BID else ("YES", "NO")
     gain = ""
-    if closed and not opened and order.closing_cost:
-        pnl = net - order.closing_cost * closed // order.closing
-        gain = f", P&L {show_money(Money(pnl), signed=True)}"
+    if closed and order.closing_cost:
+        pnl = proceeds - -(-order.fees * closed // order.filled) - order.closing_cost * closed // order.closing
+        is_exact = not opened or order.fill_amount == notional(order.price, order.filled)
+        gain = f", P&L {show_money(pnl, signed=True) if is_exact else show_least(pnl, signed=True) + ' or better'}"
+        gain += f" of the {show_qty(Qty(closed))} {sold}" if opened else ""
     total = f"net {show_money(Money(net))}" if net > 0 else f"total {show_money(Money(-net))}"
     if not (closed if is_buy else opened):
         return f"{plain}, {total}{gain}" if order.fees or gain else plain
-    sold, bought = ("NO", "YES") if order.book_side is BID else ("YES", "NO")
-    trades = (("sold", closed, sold), ("bought", opened, bought))
-    parts = [f"{verb} {show_qty(Qty(count))} {outcome}" for verb, count, outcome in trades if count]
-    amount = "" if closed and opened else f" for {show_money(Money(abs(received)))}"
-    return f": {' and '.join(parts)}{amount}, fees {show_money(order.fees)}, {total}{gain}"
+    trades = (("sold", closed, sold, proceeds), ("bought", opened, bought, cost))
+    parts = [
+        f"{verb} {show_qty(Qty(count))} {outcome} for {show_money(Money(amount))}"
+        for verb, count, outcome, amount in trades
+        if count
+    ]
+    return f": {' and '.join(parts)}, fees {show_money(order.fees)}, {total}{gain}"
 
 
 def change_sentence(order: OrderChangeView) -> str:

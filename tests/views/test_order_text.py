@@ -65,8 +65,8 @@ def test_a_fill_of_no_has_the_amount_of_no() -> None:
         ("sell", 20, "filled at $0.26 for $5.20, fees $0.27, net $4.93"),
         ("sell", 0, "filled at $0.26: bought 20 NO for $14.80, fees $0.27, total $15.07"),
         ("buy", 20, "filled at $0.26: sold 20 NO for $14.80, fees $0.27, net $14.53"),
-        ("buy", 5, "filled at $0.26: sold 5 NO and bought 15 YES, fees $0.27, total $0.47"),
-        ("sell", 15, "filled at $0.26: sold 15 YES and bought 5 NO, fees $0.27, total $0.07"),
+        ("buy", 5, "filled at $0.26: sold 5 NO for $3.70 and bought 15 YES for $3.90, fees $0.27, total $0.47"),
+        ("sell", 15, "filled at $0.26: sold 15 YES for $3.90 and bought 5 NO for $3.70, fees $0.27, total $0.07"),
     ],
 )
 def test_a_reply_has_the_cash_that_was_paid_or_received(action: str, closing: int, end: str) -> None:
@@ -85,6 +85,26 @@ def test_an_order_that_closed_has_its_profit_or_loss(side: str, action: str, end
     row = new_order(filled_row(side, action, fill_cost=dollars("5.20")), closing=30)
     assert order_sentence(replace(row, closing_cost=dollars("9.00"))).endswith(end), "two thirds of the cost"
     assert "P&L" not in order_sentence(replace(row, closing_cost=None))
+
+
+@pytest.mark.parametrize(
+    ("side", "action", "fill_cost", "end"),
+    [
+        ("yes", "sell", "5.20", ": sold 15 YES for $3.90 and bought 5 NO for $3.70, fees $0.27, total $0.07, "
+         "P&L -$2.30 of the 15 YES"),
+        ("no", "buy", "5.20", ": sold 15 YES for $3.90 and bought 5 NO for $3.70, fees $0.27, total $0.07, "
+         "P&L -$2.30 of the 15 YES"),
+        ("yes", "sell", "6.00", ": sold 15 YES for $4.50 and bought 5 NO for $3.50, fees $0.27, net $0.73, "
+         "P&L -$1.71 or better of the 15 YES"),
+    ],
+)  # fmt: skip
+def test_an_order_that_reversed_a_position_has_the_profit_or_loss_of_the_closed_part(
+    side: str, action: str, fill_cost: str, end: str
+) -> None:
+    row = replace(
+        new_order(filled_row(side, action, fill_cost=dollars(fill_cost)), closing=15), closing_cost=dollars(6)
+    )
+    assert order_sentence(row).endswith(end)
 
 
 def test_a_partial_fill_closes_before_it_opens() -> None:

@@ -6,7 +6,7 @@ from kalshi_cli.core.model.markets import Event, Family, FeeSchedule, Market, Se
 from kalshi_cli.exchange.client import KalshiClient
 
 MAX_SERIES = 20
-"""Series that are read for the fees of resting orders, each with a request; others are assumed to have the usual fees."""
+"""Series that are read for the fees of resting orders, each with a request; others are assumed to have usual fees."""
 
 
 class EventFamilyCache:
