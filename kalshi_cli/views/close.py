@@ -74,7 +74,10 @@ class CloseRow(OutputRow, frozen=True, kw_only=True):
         ticker="plan.market.ticker", side="plan.outcome", average_price="own_average",
         detail="error.message",
     )  # fmt: skip
-    vital = ("closed", "left", "net")
+    shown = ("ticker", "side", "closed", "left", "detail", "proceeds", "fees", "net", "average_price")
+    vital = ("closed", "left", "proceeds", "net")
+    headings = names(net="P&L after fees")
+    wraps = True
 
 
 class FlattenView(CancelAllView, frozen=True, kw_only=True):
