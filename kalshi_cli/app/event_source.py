@@ -8,6 +8,7 @@ from collections.abc import Callable
 from kalshi_cli.app.kalshi import Kalshi
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.views.live import LiveEvent
 
 OpenAccount = Callable[[], Kalshi]
@@ -34,6 +35,7 @@ class EventSource:
         self._is_old = False
         self.equity: list[int] = []
         self.problem = ""
+        self._ahead_ms = 0
 
     def start(self) -> None:
         """Start to read."""
@@ -58,6 +60,11 @@ class EventSource:
             is_new, self._is_new = self._is_new, False
             return self._state if is_new else None
 
+    @property
+    def now(self) -> Ts:
+        """Return the time of the account, which a simulated exchange can move."""
+        return Ts(self._clock.now() + self._ahead_ms)
+
     def _read(self) -> None:
         while self._is_open:
             try:
@@ -72,6 +79,7 @@ class EventSource:
             self._is_old = False
             for event in kalshi.trading.events(self._tickers):
                 self._take(event)
+                self._ahead_ms = kalshi.now - self._clock.now()
                 if self._is_old or not self._is_open:
                     break
 

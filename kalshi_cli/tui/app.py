@@ -245,7 +245,7 @@ class TopApp(OrderedKeysApp):
     def _draw_lists(self, has_news: bool) -> None:
         """Draw the main screen; its head each time, because its age grows."""
         width = self.size.width
-        head = header(self._state, self._clock.now(), self._warning(), width)
+        head = header(self._state, self._source.now, self._warning(), width)
         self._base.query_one("#head", Static).update(Text("\n", no_wrap=True).join(head))
         if has_news:
             curve = self._base.query_one("#curve", Static)

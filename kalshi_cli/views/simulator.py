@@ -12,7 +12,7 @@ class SimulatorStatusView(OutputRow, frozen=True, kw_only=True):
 
     `paused_shards` are the shards that are paused separately, `inactive` the inactive markets; `shuffle` is a seed.
     `served` is foreground or background. It is empty while no process serves the exchange, like all fields that only a
-    server knows. `ends` is when an unused server ends.
+    server knows. `ends` is when an unused server ends; all times are those of the exchange's clock.
     """
 
     done: TruncatableText | None

@@ -56,6 +56,7 @@ from kalshi_cli.tui.actions import Action, ActionThread, with_keys
 from kalshi_cli.tui.app import TopApp
 from kalshi_cli.tui.dialogs import QUIET_S, ConfirmDialog, HelpDialog, WordDialog
 from kalshi_cli.tui.list_panel import ListPanel
+from kalshi_cli.tui.picture import time_of_day
 from kalshi_cli.views.plans import Plan
 
 WITHIN_S = 30.0
@@ -354,6 +355,7 @@ def test_old_numbers_are_announced_also_where_the_clock_of_the_exchange_is_ahead
         finally:
             may_answer.set()
         await until(lambda: "OLD NUMBERS" not in shown(app), pilot)
+        await until(lambda: time_of_day(SystemClock().now())[:-3] in shown(app), pilot)  # the time of the account
 
     on_screen(act, clock=clock)
     silent.join()

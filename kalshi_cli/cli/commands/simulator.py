@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.options import (
     CommandGroup,
     choice_option,
@@ -136,7 +137,7 @@ def _do(ctx: typer.Context, command: str, **fields: object) -> None:
 def _show(
     ctx: typer.Context, environment: Environment, served: Announcement | None, report: ControlReport | None
 ) -> None:
-    """Show the process that serves the exchange, and its status."""
+    """Show the process that serves the exchange, and its status; times are those of the exchange's clock."""
     from kalshi_cli.views.simulator import SimulatorStatusView
 
     offset_ms = report.offset_ms if report else environment.simulator.offset_ms()
@@ -144,6 +145,8 @@ def _show(
         _Serving(served, report),
         time=report.time if report else environment.clock.now(),
         clock_ahead_s=offset_ms / 1000,
+        since=Ts(served.since + offset_ms) if served else None,
+        ends=Ts(report.ends + offset_ms) if report and report.ends else None,
         served=("background" if served.is_background else "foreground") if served else None,
     )
     show_view(ctx, status, title="simulated exchange")

@@ -132,6 +132,8 @@ def test_another_process_is_reached_and_follows_the_clock(elsewhere: dict[str, A
     assert ahead["clock_ahead_s"] == 3_600
     rows = program("markets", "--series", "KXBTCD", "--json").json
     assert all(parse_ts(row["close_time"]) > parse_ts(ahead["time"]) for row in rows)
+    status = sim("status")
+    assert 0 <= parse_ts(status["time"]) - parse_ts(status["since"]) < 600_000, "one clock for all its times"
     assert {row["check"]: row["status"] for row in program("health-check", "--json").json}["stream"] == "OK"
     assert program("sim", "close", "NOTHING", "-q").code == 4
     token = home / "state" / "sim" / "exchange" / "control.token"
