@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from kalshi_cli.app.kalshi import Kalshi
 from kalshi_cli.base.clock import Clock
@@ -13,6 +14,15 @@ from kalshi_cli.views.live import LiveEvent
 
 OpenAccount = Callable[[], Kalshi]
 """Opens an account for the thread that calls it."""
+
+
+class OpenWithNotes(Protocol):
+    """Opens an account for the thread that calls it; `note` takes what a command would write to the terminal."""
+
+    def __call__(self, note: Callable[[str], None] = ..., /) -> Kalshi:
+        """Open the account."""
+        ...
+
 
 AGAIN_S = 1.0
 """Seconds until another attempt after an error."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kalshi_cli.base.errors import UsageError
@@ -12,19 +11,19 @@ from kalshi_cli.cli.options import load_config
 if TYPE_CHECKING:
     import typer
 
-    from kalshi_cli.app.kalshi import Kalshi
+    from kalshi_cli.app.event_source import OpenWithNotes
 
 
-def account_opener(ctx: typer.Context) -> Callable[[], Kalshi]:
+def account_opener(ctx: typer.Context) -> OpenWithNotes:
     """Load the configuration, and return what opens the account that it chooses: once for each thread of a screen.
 
-    What the account would write to the terminal is dropped, because it would spoil the screen; events carry alerts.
+    What the account would write to the terminal would spoil the screen: it is dropped, or given to `note`.
     """
     from kalshi_cli.app.environment import Environment
     from kalshi_cli.app.kalshi import Kalshi
 
     config = load_config(ctx)
-    return lambda: Kalshi(Environment(config, lambda *_lines: None, lambda *_lines: None))
+    return lambda note=lambda _text: None: Kalshi(Environment(config, note, note))
 
 
 def require_extra(extra: str, *modules: str) -> None:

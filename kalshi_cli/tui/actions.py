@@ -8,7 +8,7 @@ from collections.abc import Callable
 from queue import Empty, Full, Queue
 from typing import Any, NamedTuple
 
-from kalshi_cli.app.event_source import OpenAccount
+from kalshi_cli.app.event_source import OpenWithNotes
 from kalshi_cli.app.kalshi import Kalshi
 from kalshi_cli.base.errors import KalshiError, RefusedError
 from kalshi_cli.tui.questions import Consent
@@ -76,10 +76,12 @@ class ActionThread:
     `tell` takes a line about the result; `is_error` says that it failed.
     """
 
-    def __init__(self, open_account: OpenAccount, tell: Callable[[str, bool], None]) -> None:
+    def __init__(self, open_account: OpenWithNotes, tell: Callable[[str, bool], None]) -> None:
         self._open = open_account
         self._tell = tell
         self._queue: Queue[Action] = Queue(MAX_ACTIONS)
+        self._notes: list[str] | None = None
+        """The notes of an action that asks nothing; None while there is none."""
         self._is_open = True
 
     def start(self) -> None:
@@ -110,7 +112,7 @@ class ActionThread:
             self._tell(error.message, True)
 
     def _act_until_stopped(self) -> None:
-        with self._open() as kalshi:
+        with self._open(self._note) as kalshi:
             self._warm_up(kalshi)
             while self._is_open or self._queue.unfinished_tasks:
                 try:
@@ -129,7 +131,15 @@ class ActionThread:
         except KalshiError as error:
             self._tell(error.message, True)
 
+    def _note(self, text: str) -> None:
+        """Show the first note of an action that asks nothing, which says what is done, and the newest."""
+        if self._notes is not None:
+            self._notes.append(with_keys(text))
+            waits = "Waiting for the exchange" if len(self._notes) == 1 else self._notes[-1]
+            self._tell(f"{self._notes[0]}. {waits} ...", False)
+
     def _perform(self, kalshi: Kalshi, action: Action) -> None:
+        self._notes = [] if action.ask is None else None
         try:
             plan = action.plan(kalshi)
             answer = Consent.YES if action.ask is None else action.ask(action.words, plan)
@@ -145,7 +155,10 @@ class ActionThread:
                 said = outcome_text(outcome, {}, plan) if isinstance(outcome, OrderRow) else closes_text(outcome)
                 self._tell(said or f"Done: {action.words}", False)
         except KalshiError as error:
-            self._tell(f"{action.words}: {error_text(error)}", True)
+            done = "".join(f"{text}. " for text in (self._notes or ())[:1])
+            self._tell(f"{action.words}: {done}{error_text(error)}", True)
+        finally:
+            self._notes = None
 
 
 def control(kalshi: Kalshi, plan: AnyPlan) -> object:

@@ -21,7 +21,7 @@ from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
-from kalshi_cli.app.event_source import EventSource, OpenAccount
+from kalshi_cli.app.event_source import EventSource, OpenWithNotes
 from kalshi_cli.app.kalshi import Kalshi
 from kalshi_cli.app.list_prices import ListPrices, merged
 from kalshi_cli.app.market_history import MarketHistory
@@ -32,7 +32,7 @@ from kalshi_cli.base.units import Money, show_money
 from kalshi_cli.tui import picture
 from kalshi_cli.tui.actions import Action, ActionThread, AnyPlan, Execute, close_plan, control, orders
 from kalshi_cli.tui.curve import chart
-from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog, WordDialog, word_reader
+from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog, WordDialog, reason_of, word_reader
 from kalshi_cli.tui.head import attention, halt_text, header
 from kalshi_cli.tui.key_line import KEYS_SHOWN, KeyLine
 from kalshi_cli.tui.list_panel import ListPanel, title_of
@@ -107,7 +107,7 @@ class TopApp(OrderedKeysApp):
         Binding("ctrl+c", "quit", show=False, priority=True),
     ]
 
-    def __init__(self, open_account: OpenAccount, clock: Clock, tickers: Sequence[str] = ()) -> None:
+    def __init__(self, open_account: OpenWithNotes, clock: Clock, tickers: Sequence[str] = ()) -> None:
         super().__init__()
         self._open, self._clock, self._tickers = open_account, clock, tickers
         self._typed = TypedTexts()
@@ -116,6 +116,7 @@ class TopApp(OrderedKeysApp):
         self._followed: tuple[TopRow, ...] = ()
         self._source = EventSource(open_account, clock)
         self._actions = ActionThread(open_account, self._tell_from_thread)
+        self._stops = ActionThread(open_account, self._tell_from_thread)  # a kill waits for no other action or answer
         self._is_over = threading.Event()
         self._from_thread: deque[Callable[[], object]] = deque()
         """Calls from the thread of actions; the next frame makes them."""
@@ -143,21 +144,20 @@ class TopApp(OrderedKeysApp):
             # An exception out of the usual handler would end the loop in the middle of a frame.
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
         self.query_one("#markets" if self._tickers else "#positions").focus()
-        self._source.start()
-        self._actions.start()
-        self._list.start()
+        for each in (self._source, self._stops, self._actions, self._list):
+            each.start()
         self.set_interval(FRAME_S, self._frame)
 
     def on_unmount(self) -> None:
         """Stop the threads."""
         self._is_over.set()
-        self._source.stop()
-        self._actions.stop()
-        self._list.stop()
+        for each in (self._source, self._stops, self._actions, self._list):
+            each.stop()
 
     def run_to_end(self) -> None:
         """Run until the user leaves; what was asked before is done. TerminationRequested after SIGHUP."""
         self.run()
+        self._stops.finish()
         self._actions.finish()
         if self.return_code:
             raise TerminationRequested
@@ -171,6 +171,7 @@ class TopApp(OrderedKeysApp):
         if self.is_headless or os.isatty(0):
             return
         self._is_over.set()
+        self._stops.finish()
         self._actions.finish()
         os._exit(ExitCode.TERMINATED)
 
@@ -338,18 +339,16 @@ class TopApp(OrderedKeysApp):
 
     def action_resume(self) -> None:
         """Ask for the reason, then resume after showing the plan: any typed text is a reason."""
-        halted = "Resume trading" if self._state.run is None else halt_text(self._state.run)
+        halted = halt_text(self._state.run) if self._state.run else "Resume trading"
         if not halted:
             self._tell("Trading is already active", is_error=False)
             return
 
         def resume(reason: str | None) -> None:
-            if reason == "":
-                self._tell("Not resumed: press r again and type a reason", is_error=False)
-            elif reason:
+            if reason:
                 self._do("resume trading", lambda kalshi: kalshi.trading.plan_resume(reason), control, key="r")
 
-        self.push_screen(TextDialog(f"{halted}. Why is it safe to trade again?"), resume)
+        self.push_screen(TextDialog(f"{halted}. Why is it safe to trade again?", reason_of), resume)
 
     def action_order(self) -> None:
         """Ask for an order in the selected market, and place it after showing the plan."""
@@ -445,8 +444,8 @@ class TopApp(OrderedKeysApp):
     def _do(self, words: str, plan: Callable[[Kalshi], AnyPlan], execute: Execute, *, key: str) -> None:
         """Plan and execute; with a `key`, ask first: the key asks again when the plan has expired."""
         self._tell(f"{words} ...", is_error=False)
-        self._note_ends = math.inf
-        self._actions.do(Action(words, plan, execute, partial(self._ask, key) if key else None, key))
+        thread = self._actions if key else self._stops
+        thread.do(Action(words, plan, execute, partial(self._ask, key) if key else None, key))
 
     # -- answers ------------------------------------------------------------------------------------------------------
 
@@ -482,7 +481,8 @@ class TopApp(OrderedKeysApp):
         self._from_thread.append(lambda: self._tell(words, is_error=is_error))
 
     def _tell(self, words: str, *, is_error: bool) -> None:
-        self._note_ends = self._clock.monotonic() + (ERROR_S if is_error else NOTE_S)
+        ends = self._clock.monotonic() + (ERROR_S if is_error else NOTE_S)
+        self._note_ends = math.inf if words.endswith(" ...") else ends
         self._say(Text(safe_text(words), style="bold red" if is_error else "bold"))
 
     def _add(self, words: str) -> None:

@@ -245,6 +245,13 @@ def is_typed(word: str, text: str) -> bool:
     return text.rstrip().lower() == word
 
 
+def reason_of(text: str) -> str:
+    """Return the text. UsageError for none."""
+    if not text:
+        raise UsageError("Type a reason")
+    return text
+
+
 def word_reader(word: str) -> Callable[[str], str]:
     """Return a function that takes only this word."""
 

@@ -54,7 +54,7 @@ from kalshi_cli.tui import app as top_screen
 from kalshi_cli.tui import dialogs
 from kalshi_cli.tui.actions import Action, ActionThread, with_keys
 from kalshi_cli.tui.app import TopApp
-from kalshi_cli.tui.dialogs import QUIET_S, ConfirmDialog, HelpDialog, WordDialog
+from kalshi_cli.tui.dialogs import QUIET_S, ConfirmDialog, HelpDialog, TextDialog, WordDialog
 from kalshi_cli.tui.list_panel import ListPanel
 from kalshi_cli.tui.picture import time_of_day
 from kalshi_cli.views.plans import Plan
@@ -97,9 +97,9 @@ def held(exchange: Served) -> int:
     return found
 
 
-def open_account() -> Kalshi:
+def open_account(note: Callable[[str], None] = lambda _: None) -> Kalshi:
     """Open the account of the variables as `kalshi top` does: errors name options, and the screen their keys."""
-    return Kalshi(Environment(load(None, os.environ, {}), lambda *_: None, lambda *_: None))
+    return Kalshi(Environment(load(None, os.environ, {}), note, note))
 
 
 def on_screen(
@@ -708,6 +708,34 @@ def test_the_kill_switch_wants_its_word(exchange: Served) -> None:
     on_screen(act)
 
 
+def test_the_kill_switch_waits_for_no_question_and_says_what_is_done_while_the_exchange_is_silent(
+    exchange: Served,
+) -> None:
+    exchange.trade_a_little()
+    may_answer = threading.Event()
+    silent = threading.Thread(target=lambda: exchange.call(may_answer.wait))
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        told = app.query_one("#said", Static)
+        try:
+            await pilot.press("p")
+            await until(lambda: isinstance(app.screen, ConfirmDialog), pilot)
+            await pilot.press("escape")
+            app._actions.do(Action("wait", lambda _: may_answer.wait(WITHIN_S), lambda *_: None))  # type: ignore[arg-type,return-value]
+            silent.start()
+            await pilot.press("K", *"kill", "enter")
+            await until(lambda: "Trading is halted. To trade again, press r" in str(told.render()), pilot)
+            assert "Waiting for the exchange ..." in str(told.render())
+            with open_account() as kalshi:
+                assert kalshi.trading.halt().state == "halted"
+        finally:
+            may_answer.set()
+        await until(lambda: "Trading is halted; canceled 2 orders, 0 left" in str(told.render()), pilot)
+
+    on_screen(act)
+    silent.join()
+
+
 def test_a_note_ends_and_an_empty_reason_is_answered(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(top_screen, "NOTE_S", 1.5)
 
@@ -719,10 +747,10 @@ def test_a_note_ends_and_an_empty_reason_is_answered(exchange: Served, monkeypat
         await until(lambda: str(told.render()) == "", pilot)
         assert "PAUSED" in shown(app)
         await pilot.press("r", "enter")
-        await until(lambda: "type a reason" in str(told.render()), pilot)
+        await until(lambda: "Type a reason" in shown(app), pilot)
+        assert isinstance(app.screen, TextDialog)
+        await pilot.press("escape")
         assert "PAUSED" in shown(app)
-        await until(lambda: str(told.render()) == "", pilot)
-        await pilot.press("r", "escape")
         await pilot.pause(0.5)
         assert str(told.render()) == ""
 
