@@ -9,12 +9,15 @@ import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, show_price, show_qty
 from kalshi_cli.core.model.effects import AlertRaised, FillBooked
-from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.orders import Fill, Order
 
 REACHED, FILLED, UNREAD, READ_AGAIN = "PRICE_ALERT", "FILL_ALERT", "PRICE_ALERT_BLIND", "PRICE_ALERT_SIGHTED"
 
 UNREAD_MS = 60_000
 """Time without prices after which that is an alert."""
+
+MAX_ORDERS = 3
+"""Orders that the text of a fill alert names."""
 
 
 class EndedReason(str):
@@ -87,20 +90,24 @@ def _is_awaited(fill: Fill, alert: PriceAlert) -> bool:
 
 
 def _fill_text(awaited: Sequence[FillBooked]) -> str:
-    """Return what the fills of the first order did so far, at their average price; "" without fills."""
-    if not awaited:
-        return ""
-    terms = awaited[0].terms
-    same = [
-        (each.terms.price, each.fill.qty)
-        for each in awaited
-        if each.fill.order_id == awaited[0].fill.order_id and each.terms.words == terms.words
-    ]
-    count = Qty(sum(qty for _, qty in same))
-    paid = sum(price * qty for price, qty in same)
+    """Return what the fills of each order did, of MAX_ORDERS orders; "" without fills."""
+    orders: dict[tuple[str, str], list[FillBooked]] = {}
+    last = {each.fill.order_id: each.order for each in awaited}
+    for each in awaited:
+        orders.setdefault((each.fill.order_id, each.terms.words), []).append(each)
+    texts = [_order_text(fills, last[order_id]) for (order_id, _), fills in orders.items()]
+    more = len(texts) - MAX_ORDERS
+    return "; ".join([*texts[:MAX_ORDERS], *([f"and {more} more"] if more > 0 else [])])
+
+
+def _order_text(fills: Sequence[FillBooked], order: Order | None) -> str:
+    """Return what these fills of an order did, at their average price; `so far` unless it is known to be over."""
+    terms, count = fills[0].terms, Qty(sum(each.fill.qty for each in fills))
+    paid = sum(each.terms.price * each.fill.qty for each in fills)
     average = Price((2 * paid + count) // (2 * count))
-    parts = f" in {len(same)} fills" if len(same) > 1 else ""
-    return f"{terms.verb} {show_qty(count)} {terms.side.upper()} at {show_price(average)}{parts} so far"
+    parts = f" in {len(fills)} fills" if len(fills) > 1 else ""
+    left = "" if order is not None and not order.status.is_live else " so far"
+    return f"{terms.verb} {show_qty(count)} {terms.side.upper()} at {show_price(average)}{parts}{left}"
 
 
 def _reached(alert: PriceAlert, price: Price, top: TopPrices) -> str:

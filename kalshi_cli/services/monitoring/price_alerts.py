@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -10,6 +11,7 @@ from kalshi_cli.base.checked import check_choice, check_text, check_whole
 from kalshi_cli.base.errors import (
     AnotherInstanceError,
     ExchangeError,
+    KalshiError,
     NotFoundError,
     UnreachableError,
     UsageError,
@@ -17,7 +19,16 @@ from kalshi_cli.base.errors import (
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts
 from kalshi_cli.core.model.effects import AlertRaised, FillBooked
 from kalshi_cli.core.model.markets import ENDED, MarketStatus
-from kalshi_cli.core.monitoring.price_alerts import FILLED, REACHED, EndedReason, PriceAlert, TopPrices, fired
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.monitoring.price_alerts import (
+    FILLED,
+    MAX_ORDERS,
+    REACHED,
+    EndedReason,
+    PriceAlert,
+    TopPrices,
+    fired,
+)
 from kalshi_cli.services.account.portfolio import positions_before
 from kalshi_cli.services.markets.market_query import run_markets
 from kalshi_cli.services.monitoring.alerts import alerting
@@ -190,11 +201,19 @@ class _ExchangeReader:
                 prices[ticker] = TopPrices(market.yes_bid, market.yes_ask)
         return prices, unread
 
+    def _order(self, order_id: str) -> Order | None:
+        """Return an order as it is now; None if it cannot be read: the alert matters more."""
+        with suppress(KalshiError):
+            return self._resources.client.order(order_id)
+        return None
+
     def _note_fills(self, ticker: str, since: Ts) -> None:
         new = [fill for fill in self._resources.client.fills(ticker, since) if fill.trade_id not in self._seen]
         held = positions_before(self._resources.client.all_fills(ticker)[::-1]) if new else {}
-        for fill in new:
+        named = list(dict.fromkeys(fill.order_id for fill in reversed(new)))[:MAX_ORDERS]
+        orders = {name: order for name in named if (order := self._order(name)) is not None}
+        for fill in reversed(new):  # oldest first
             self._seen[fill.trade_id] = None
-            self._watch.note(FillBooked(fill, None, held.get(fill.key, Qty(0))))
+            self._watch.note(FillBooked(fill, orders.get(fill.order_id), held.get(fill.key, Qty(0))))
         while len(self._seen) > SEEN_FILLS:
             del self._seen[next(iter(self._seen))]

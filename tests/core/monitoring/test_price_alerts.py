@@ -6,12 +6,12 @@ from typing import Literal
 
 import pytest
 from msgspec.structs import replace
-from support.values import NOW, make_fill
+from support.values import NOW, make_fill, make_order
 
 from kalshi_cli.base.units import Price, Ts, cents, contracts
 from kalshi_cli.core.model.effects import AlertRaised, FillBooked
 from kalshi_cli.core.model.order_terms import ASK
-from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.orders import Fill, OrderStatus
 from kalshi_cli.core.monitoring.alert_board import Board
 from kalshi_cli.core.monitoring.incidents import AlertPolicy
 from kalshi_cli.core.monitoring.price_alerts import UNREAD_MS, EndedReason, PriceAlert, TopPrices, UnreadPrices, fired
@@ -91,13 +91,26 @@ def test_a_fill_counts_in_its_market_after_the_alert_was_added() -> None:
     assert sold.startswith("bought 10 NO at "), "it sold nothing that was held"
 
 
-def test_the_fills_of_an_order_are_told_together_at_their_average_price() -> None:
+def test_the_fills_of_each_order_are_told_together_at_their_average_price() -> None:
     fills = [
         make_fill(trade_id=f"t{at}", order_id=name, ticker=A, ts=NOW, price=cents(price), qty=contracts(qty))
         for at, (name, price, qty) in enumerate([("o1", 40, 30), ("o1", 44, 10), ("o2", 60, 5)])
     ]
     ((_, text),) = due(alert("fills"), *fills)
-    assert text == "bought 40 YES at $0.41 in 2 fills so far"
+    assert text == "bought 40 YES at $0.41 in 2 fills so far; bought 5 YES at $0.60 so far"
+    more = [make_fill(trade_id=f"m{at}", order_id=f"m{at}", ticker=A, ts=NOW) for at in range(3)]
+    ((_, text),) = due(alert("fills"), *fills, *more)
+    assert text.count("bought") == 3
+    assert text.endswith("; and 2 more")
+
+
+def test_an_order_that_is_over_did_all_of_it() -> None:
+    fill = make_fill(ticker=A, ts=NOW, price=cents(40), qty=contracts(30))
+    found = [
+        fired([alert("fills")], {}, [FillBooked(fill, make_order(status=status))], NOW)[0].told.text
+        for status in (OrderStatus.RESTING, OrderStatus.FILLED)
+    ]
+    assert found == ["bought 30 YES at $0.40 so far", "bought 30 YES at $0.40"]
 
 
 def told(alerts: list[AlertRaised]) -> list[tuple[str, str]]:
