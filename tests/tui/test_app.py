@@ -295,6 +295,7 @@ def test_the_price_of_the_selected_order_is_changed_after_its_plan(exchange: Ser
         await until(lambda: app.query_one("#orders", ListPanel).selected, pilot)
         burst(app, "e0.46 4\n")
         await until(lambda: "from buy 5 NO at $0.45 to buy 4 NO at $0.46" in shown(app), pilot)
+        assert "(= " not in shown(app), "the order in the words of one side is enough"
         assert shown(app).count(f"the order on {TWO_SIDED}") == shown(app).count("change ") == 1
         await agree(app, pilot)
         await until(lambda: "Changed: price $0.45 to $0.46, quantity left 5 to 4" in str(told.render()), pilot)

@@ -43,7 +43,10 @@ def wanted_row(resources: Resources, name: str, wanted: Sequence[str]) -> Watchl
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", name):
         raise UsageError(f"Invalid watchlist name: {name}", hint="use up to 32 letters, digits, - and _, such as nfl")
     more = tuple(ticker.upper() for ticker in check_tickers(wanted))
-    run_markets(resources.client, resources.clock.now(), list(more), "")
+    try:
+        run_markets(resources.client, resources.clock.now(), list(more), "")
+    except NotFoundError as error:
+        raise NotFoundError(f"{error.message}; nothing was added to {name}", hint=error.hint) from error
     return WatchlistRow(name=name, tickers=more)
 
 

@@ -133,7 +133,6 @@ def amend_facts(env: str, proposal: AmendProposal) -> tuple[str, ...]:
     """
     before, wanted, outcome = proposal.amend.before, proposal.amend.wanted, proposal.change.outcome
     was, will = _terms(before, outcome), _terms(wanted, outcome)
-    other = _terms(wanted, "no" if outcome == "yes" else "yes")
     market = proposal.market
     bid, ask = (market.yes_bid, market.yes_ask) if outcome == "yes" else (market.no_bid, market.no_ask)
     own, action = own_price(outcome, before.price), _action(before, outcome)
@@ -141,7 +140,7 @@ def amend_facts(env: str, proposal: AmendProposal) -> tuple[str, ...]:
     best_bid = f"best bid {show_price(bid)}{with_own if action == 'buy' and bid == own else ''}"
     best_ask = f"best ask {show_price(ask)}{with_own if action == 'sell' and ask == own else ''}"
     return (
-        f"{env}: change the order on {before.ticker} from {was} to {will} (= {other})",
+        f"{env}: change the order on {before.ticker} from {was} to {will}",
         *([market.full_title] if market.full_title else []),
         f"{outcome.upper()}: {best_bid}, {best_ask}",
         *([fill_phrase(wanted, proposal.now, outcome)] if proposal.now is not None else []),

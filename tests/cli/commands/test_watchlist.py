@@ -28,7 +28,8 @@ def test_a_list_grows_shrinks_and_ends() -> None:
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (("add", "rain", "KXNONE-1"), ExitCode.REJECTED, "KXNONE-1"),
+        (("add", "rain", "KXNONE-1"), ExitCode.REJECTED, "No market KXNONE-1; nothing was added to rain"),
+        (("add", "wet", EMPTY, "KXNONE-1"), ExitCode.REJECTED, "No market KXNONE-1; nothing was added to wet"),
         (("add", "../rain", TWO_SIDED), ExitCode.USAGE, "Invalid watchlist name"),
         (("add", "", TWO_SIDED), ExitCode.USAGE, "LIST needs a value"),
         (("list", "none"), ExitCode.REJECTED, "No watchlist none"),
