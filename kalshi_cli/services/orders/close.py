@@ -251,7 +251,13 @@ class PositionCloser:
     def _reviewed(self, engine: TradingEngine, market: Market, limit: Price, qty: Qty, held: Qty) -> OrderProposal:
         """Return the next order of a close; RefusedError where a control refuses it. `held` is below zero for NO."""
         verdict = engine.close(Close(market.ticker, limit, qty, held=held, subaccount=self._subaccount))
-        return self._orders.judged(engine, market, verdict)
+        try:
+            return self._orders.judged(engine, market, verdict)
+        except RefusedError as error:
+            if error.code != "SELF_CROSS":
+                raise
+            hint = f"{error.hint}, or `kalshi close {market.ticker} --cancel-orders`"
+            raise RefusedError(error.message, hint=hint, code=error.code) from error
 
     def refusals(self, plans: Sequence[ClosePlan]) -> dict[str, RefusedError]:
         """Return why first orders would be refused now, by market, for plans without a refusal. Sends nothing."""

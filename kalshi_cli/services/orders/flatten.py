@@ -104,11 +104,11 @@ def close_all(
 
 
 def blocking_orders(resources: Resources, plan: ClosePlan) -> Sequence[Order]:
-    """Return the resting manual orders that block a close.
+    """Return the resting manual orders that block a close: too many that close too, or those that it would meet.
 
-    None where all orders on its side leave room for it, or where those of strategies alone do not: then it is refused.
+    None where orders of strategies alone block it: then it is refused.
     """
-    found = [order for order in _resting_orders(resources, plan) if order.side is plan.side]
+    found = [order for order in _resting_orders(resources, plan) if order.side is plan.side or _is_met(order, plan)]
     store = resources.remembered()
     filed = [None if store is None else store.order(each.client_order_id or each.order_id) for each in found]
     manual = [
@@ -116,8 +116,17 @@ def blocking_orders(resources: Resources, plan: ClosePlan) -> Sequence[Order]:
         for order, known in zip(found, filed, strict=True)
         if known is None or not known.strategy
     ]
-    pending, own = (sum(order.remaining for order in orders) for orders in (found, manual))
-    return manual if pending - own <= plan.size - plan.qty < pending else ()
+    pending, own = (sum(each.remaining for each in orders if each.side is plan.side) for orders in (found, manual))
+    room, met = plan.size - plan.qty, [order for order in manual if order.side is not plan.side]
+    if pending - own > room or len(met) < sum(order.side is not plan.side for order in found):
+        return ()
+    return manual if pending > room else met
+
+
+def _is_met(order: Order, plan: ClosePlan) -> bool:
+    """Return whether the first order of a close would trade against this one."""
+    at_touch = plan.touch is not None and (plan.touch - order.price) * plan.side.sign >= 0
+    return order.side is not plan.side and at_touch
 
 
 def opening_after(resources: Resources, plan: ClosePlan, canceled: Sequence[Order]) -> tuple[str, ...]:

@@ -200,6 +200,21 @@ def test_no_order_is_canceled_where_those_of_a_strategy_block_the_close_anyway(e
     ("fault", "code"),
     [(Fault("drop_reply", "DELETE", "/portfolio"), 0), (Fault("status_500", "DELETE", "/portfolio", times=10_000), 7)],
 )
+def test_a_close_that_would_meet_an_own_order_names_the_option_that_cancels_it(exchange: Served) -> None:
+    exchange.trade_a_little()
+    exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
+    mine = exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3").order_id
+    below = exchange.submit(ME, TWO_SIDED, BID, "0.4000", "3").order_id
+    ended = program("close", TWO_SIDED, "--json")
+    assert error_of(ended) == (3, "SELF_CROSS")
+    assert ended.error["hint"] == (
+        f"cancel that order first: `kalshi cancel {mine[:8]}`, or `kalshi close {TWO_SIDED} --cancel-orders`"
+    )
+    done = program("close", TWO_SIDED, "--cancel-orders", "--json")
+    assert (done.code, done.json[0]["left"]) == (0, "0.00")
+    assert [order_id for order_id, *_ in exchange.resting()] == [below], "the one that it does not meet stays"
+
+
 def test_nothing_is_closed_while_an_order_that_blocks_it_may_be_live(
     proxy: FaultProxy, exchange: Served, fault: Fault, code: int
 ) -> None:
