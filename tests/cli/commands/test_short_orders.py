@@ -612,7 +612,7 @@ def test_a_sale_of_what_is_held_shows_what_it_closes_and_brings(exchange: Served
     order_id = program("sell", TWO_SIDED, "10", "@0.60", "--json").json["order_id"]
     told = plain(program("order", "amend", order_id, "--price", "0.58", "--side", "yes", "--dry-run").err)
     assert "YES: best bid $0.44, best ask $0.47 Fills nothing now" in told, "it is not the best price"
-    assert "(= buy 10 NO at $0.42) Rain above 1.0 inch?" in told
+    assert "from sell 10 YES at $0.60 to sell 10 YES at $0.58 Rain above 1.0 inch?" in told
     assert "Closes 10 of your 42 YES: proceeds $5.80 or more, fee up to $0.18 (none if it rests), no new risk" in told
 
 
