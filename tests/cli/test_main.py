@@ -209,7 +209,7 @@ def test_the_shell_completes_command_names() -> None:
         (["pnl", "--today"], "or --since 24h"),
         (["order", "list", "--ndjson"], "use --format ndjson"),
         (["order", "list", "--csv"], "use --format csv"),
-        (["order", "list", "--limit", "5"], "this list has no limit"),
+        (["positions", "--limit", "5"], "this list has no limit"),
         (["buy", "KX", "10", "@37c", "--limit"], "every order has a limit price"),
         (["buy", "KX", "10", "@37c", "--ioc"], "did you mean --tif ioc?"),
         (["sell", "KX", "10", "@37c", "--fok"], "did you mean --tif fok?"),

@@ -130,6 +130,9 @@ def list_(
     pattern: TickerGlob = "",
     event: Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event.")] = None,
     subaccount: Annotated[int | None, subaccount_option("Only this subaccount; 0 is the primary one.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, metavar="N", help="Maximum number of orders, newest first.")
+    ] = None,
     paper: Paper = False,
 ) -> None:
     """List your orders.
@@ -144,35 +147,32 @@ def list_(
     \b
     kalshi order list
     kalshi order list --status all --ticker 'KXBTC*' --json
+    kalshi order list --status filled --limit 10
     kalshi order list --paper --status all
     """
     from kalshi_cli.services.account.paper_reads import paper_notice
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.views.orders import ListedOrderRow
 
+    none, more = "No orders" if status == "all" else f"No {status} orders", "a larger --limit"
+    one_more = None if limit is None else limit + 1
     if paper:
         if event is not None or subaccount is not None:
             raise UsageError("--paper cannot be combined with --event or --subaccount", hint="use --ticker")
         with open_services(ctx) as kalshi:
-            none = "No orders" if status == "all" else f"No {status} orders"
-            show_list(ctx, ListedOrderRow, kalshi.paper.orders(status, pattern.upper()), empty=none, now=kalshi.now)
+            found = kalshi.paper.orders(status, pattern.upper())[:one_more]
+            show_list(ctx, ListedOrderRow, found, limit=limit, more=more, empty=none, now=kalshi.now)
         return
     with open_app(ctx) as resources:
         if notice := paper_notice(resources):
             info(notice)
         orders = OrderService(resources)
-        rows = orders.list(status, ticker=pattern, event=event or "", subaccount=subaccount)  # type: ignore[arg-type]
+        rows = orders.list(status, ticker=pattern, event=event or "", subaccount=subaccount)[:one_more]  # type: ignore[arg-type]
         of: type[OutputRow] = ListedOrderRow
         lines: Sequence[OutputRow] = rows
         if rows and is_for_people(ctx):
             of, lines = _lines(orders, rows, status, is_brief=is_terse(ctx))
-        show_list(
-            ctx,
-            of,
-            lines,
-            empty="No orders" if status == "all" else f"No {status} orders",
-            now=resources.clock.now(),
-        )
+        show_list(ctx, of, lines, limit=limit, more=more, empty=none, now=resources.clock.now())
         note_halt(ctx, resources)
 
 

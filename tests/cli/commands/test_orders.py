@@ -110,6 +110,14 @@ def test_a_list_is_narrowed_by_event(exchange: Served, mine: str) -> None:
     assert program("order", "list", "--event", "KXWIND-40JAN01", "--json").json == []
 
 
+def test_a_list_ends_at_its_limit_and_says_so(exchange: Served, mine: str) -> None:
+    newest = exchange.submit(ME, TWO_SIDED, BID, "0.0200", "1").order_id
+    ended = program("order", "list", "--limit", "1", "--json")
+    assert [row["order_id"] for row in ended.json] == [newest] != [mine]
+    assert "Showing the first 1; use a larger --limit" in ended.err
+    assert "Showing" not in program("order", "list", "--limit", "2").err
+
+
 def test_a_live_order_is_canceled_by_ones_own_id(exchange: Served) -> None:
     order_id = buy("0.41", "--client-order-id", "zz-1").json["order_id"]
     ended = program("order", "cancel", "zz-1", "--json")
