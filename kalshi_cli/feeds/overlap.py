@@ -82,12 +82,19 @@ def _first_time(lines: Iterable[bytes]) -> Ts | None:
     return None
 
 
-def recorded_tickers(path: Path, since: Ts | None = None, until: Ts | None = None) -> set[str]:
-    """Return the markets of a recording with a line received from `since` to before `until`; no frame is decoded."""
+BOOK = b'"orderbook_'
+"""The type of messages about an order book begins so."""
+
+
+def recorded_tickers(path: Path, since: Ts | None = None, until: Ts | None = None, *, having: bytes = b"") -> set[str]:
+    """Return the markets of a recording with a line received from `since` to before `until`; no frame is decoded.
+
+    Only lines `having` these bytes count: `BOOK` gives the markets whose books the recording follows.
+    """
     return {
         found.decode(errors="replace")
         for _, line in read_lines(path)
-        if (tickers := _TICKER.findall(line)) and _is_between(line, since, until)
+        if having in line and (tickers := _TICKER.findall(line)) and _is_between(line, since, until)
         for found in tickers
     }
 

@@ -51,6 +51,7 @@ class OptimizeView(OutputRow, frozen=True, kw_only=True):
     `earned` of the variants made money over all windows. `repeated` trials had the parameters of an earlier trial of
     their window, and show nothing new.
     `unknown` are the lines of a backtest of the chosen parameters: what the recordings do not say.
+    `shared_markets` are in more than one window, or in a window and the holdout: one result can choose and judge.
     """
 
     strategy: str
@@ -79,6 +80,7 @@ class OptimizeView(OutputRow, frozen=True, kw_only=True):
     unknown: tuple[str, ...] = ()
     earned: int = 0
     repeated: int = 0
+    shared_markets: tuple[str, ...] = ()
 
     screen = (
         "strategy", "params", "score", "variants", "earned", "trials", "repeated", "pruned", "failed", "recordings",

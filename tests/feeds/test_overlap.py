@@ -9,7 +9,7 @@ from support.recordings import T0, TICKER, Tape
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.feeds.overlap import refuse_overlaps
+from kalshi_cli.feeds.overlap import BOOK, recorded_tickers, refuse_overlaps
 
 
 def recorded(path: Path, start_s: int, end_s: int, ticker: str = TICKER) -> Path:
@@ -58,3 +58,12 @@ def test_one_without_times_and_a_missing_one_pass(tmp_path: Path) -> None:
     bare = tmp_path / "bare.jsonl"
     bare.write_text('{"type": "ticker"}\n')
     refuse_overlaps([bare, tmp_path / "missing.jsonl", recorded(tmp_path / "a.jsonl", 0, 9)], None, None)
+
+
+def test_markets_of_a_recording_are_those_of_any_line_or_those_with_a_book(tmp_path: Path) -> None:
+    tape = Tape()
+    tape.snapshot(yes={"0.4000": "50"})
+    tape.watch(ticker="KXCLOSED-1")
+    path = tape.write(tmp_path / "a.jsonl")
+    assert recorded_tickers(path) == {TICKER, "KXCLOSED-1"}
+    assert recorded_tickers(path, having=BOOK) == {TICKER}

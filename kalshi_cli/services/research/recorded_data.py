@@ -26,7 +26,7 @@ from kalshi_cli.core.model.messages import (
 )
 from kalshi_cli.core.model.recorded import ChangeRows, LaneEvent
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
-from kalshi_cli.feeds.overlap import recorded_tickers
+from kalshi_cli.feeds.overlap import BOOK, recorded_tickers
 from kalshi_cli.feeds.period import TapePeriod
 from kalshi_cli.feeds.recorded_results import MarketResult, is_history, merge_results, refuse_results
 from kalshi_cli.feeds.recording_format import NO_TIME
@@ -228,10 +228,33 @@ def requests_with_markets(
     return found
 
 
-def _markets_of(request: BacktestRequest) -> set[str]:
-    """Return the markets of the recording of a request, within its times."""
+def shared_markets(requests: Sequence[BacktestRequest]) -> dict[str, tuple[int, ...]]:
+    """Return the markets whose books several recordings have, each with the numbers of these requests.
+
+    Each request is for one recording. One that cannot be read has none: its run reports it.
+    """
+    found: dict[str, list[int]] = {}
+    for number, each in enumerate(requests):
+        try:
+            tickers = _markets_of(each, having=BOOK)
+        except UsageError:
+            continue
+        for ticker in filter(each.is_played, tickers):
+            found.setdefault(ticker, []).append(number)
+    return {ticker: tuple(numbers) for ticker, numbers in sorted(found.items()) if len(numbers) > 1}
+
+
+def shared_text(tickers: Iterable[str], of_what: str) -> str:
+    """Return the number and the first names of markets that several of something have."""
+    known = list(tickers)
+    verb = "is" if len(known) == 1 else "are"
+    return f"{pluralize(len(known), 'market')} {verb} in more than one {of_what}: {_named(known, ', ')}"
+
+
+def _markets_of(request: BacktestRequest, *, having: bytes = b"") -> set[str]:
+    """Return the markets of the recording of a request, within its times; of a file, those with lines `having` this."""
     if request.lake is None:
-        return recorded_tickers(request.files[0], request.since, request.until)
+        return recorded_tickers(request.files[0], request.since, request.until, having=having)
     lake, chosen, (session,) = lake_recordings(request.lake, request)
     return {
         row["market"]

@@ -30,6 +30,8 @@ from kalshi_cli.services.research.recorded_data import (
     lake_recordings,
     recordings_of_period,
     requests_with_markets,
+    shared_markets,
+    shared_text,
     size_of,
 )
 from kalshi_cli.services.research.recorded_run import over_recordings
@@ -123,7 +125,16 @@ def run_tape(setup: BacktestSetup, request: BacktestRequest) -> TapeRun:
 
 
 def split_by_tape(request: BacktestRequest, tell: Callable[[str], None] = lambda _text: None) -> list[BacktestRequest]:
+    """Return a request for each recording, as `split_with_shared` does."""
+    return split_with_shared(request, tell)[0]
+
+
+def split_with_shared(
+    request: BacktestRequest, tell: Callable[[str], None]
+) -> tuple[list[BacktestRequest], dict[str, tuple[int, ...]]]:
     """Return a request for each recording, of files, then of the lake by time. UsageError without a recording.
+
+    Also return the markets that several recordings have, with the numbers of these, which `tell` gets as a warning.
 
     Files of outside inputs belong to all. Recordings without data from `since` to before `until`, or without a market
     of `tickers`, are left out, which `tell` gets as a line. UsageError for a recording that is given twice, or with a
@@ -146,7 +157,14 @@ def split_by_tape(request: BacktestRequest, tell: Callable[[str], None] = lambda
             hint="add a file that `kalshi record` wrote",
             code="bad_recording",
         )
-    return requests_with_markets(found, request, tell)
+    parts = requests_with_markets(found, request, tell)
+    shared = shared_markets(parts)
+    if shared:
+        tell(
+            f"Warning: {shared_text(shared, 'recording')}. Each recording is a run of its own, which can trade such a "
+            "market again: its result then counts again. `kalshi backtest` without --jobs plays the recordings as one"
+        )
+    return parts, shared
 
 
 def _refuse_copies(tapes: Sequence[Path]) -> None:

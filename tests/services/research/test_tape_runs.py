@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -163,7 +164,8 @@ def test_recordings_without_data_of_the_period_are_left_out_and_named(tmp_path: 
     cut = msgspec.structs.replace(request(*tapes), since=Ts(T0 + day), until=Ts(T0 + 3 * day))
     found = split_by_tape(cut, told.append)
     assert [each.files for each in found] == [(tapes[1],), (tapes[2],)]
-    (line,) = told
+    line, shared = told
+    assert shared.startswith(f"Warning: 1 market is in more than one recording: {TICKER}. ")
     assert line.startswith("Left out 3 of 5 recordings without data from ")
     assert line.endswith(f": {tapes[0].name}, {tapes[3].name}, {tapes[4].name}")
     assert len(run_tapes(SETUP, found, 1)) == 2
@@ -178,7 +180,7 @@ def test_recordings_without_data_of_the_period_are_left_out_and_named(tmp_path: 
         match=f"No recorded data from .* in 5 recordings. {tapes[0].name}: it covers .*; {tapes[1].name}: it covers ",
     ):
         split_by_tape(nothing, told.append)
-    assert len(told) == 1
+    assert len(told) == 2
     many = msgspec.structs.replace(cut, files=(*tapes[3:], *(tmp_path / f"x{n}.jsonl" for n in range(5)), tapes[1]))
     for n in range(5):
         swinging_tape(tmp_path / f"x{n}.jsonl", 20 + n, 20, 70)
@@ -317,3 +319,25 @@ def test_recordings_of_one_market_at_the_same_time_are_refused_as_separate_runs(
     with pytest.raises(UsageError, match=r"0\.jsonl and .*1\.jsonl both have") as caught:
         split_by_tape(request(*tapes))
     assert caught.value.code == "overlap"
+
+
+@pytest.mark.parametrize("is_lake", [False, True])
+def test_a_warning_names_the_markets_that_several_separate_runs_can_trade(tmp_path: Path, is_lake: bool) -> None:
+    first, second, third = swinging_tapes(tmp_path)[:3]
+    third.write_bytes(third.read_bytes().replace(TICKER.encode(), b"KXOTHER-1"))
+    told: list[str] = []
+
+    def tell_of(*files: Path, **fields: Any) -> None:
+        whole = request(*files, strategy="threshold")
+        if is_lake:
+            whole = request(strategy="threshold")
+            fields["lake"] = lake_of(tmp_path / str(len(files)), *files).root
+        split_by_tape(msgspec.structs.replace(whole, **fields), told.append)
+
+    tell_of(first, third)
+    assert told == []
+    tell_of(first, second, third)
+    (line,) = told
+    assert line.startswith(f"Warning: 1 market is in more than one recording: {TICKER}. Each recording is a run of its")
+    tell_of(first, second, third, tickers=("KXOTHER-1",))
+    assert [text for text in told[1:] if "more than one" in text] == []

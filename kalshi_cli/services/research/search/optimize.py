@@ -29,6 +29,7 @@ from kalshi_cli.services.research.arguments import (
     texts_of,
 )
 from kalshi_cli.services.research.backtest import BacktestRequest, FillChoice
+from kalshi_cli.services.research.recorded_data import shared_text
 from kalshi_cli.services.research.search.cluster import SchedulerAddress, TrialCluster, trial_cluster
 from kalshi_cli.services.research.search.space import read_space
 from kalshi_cli.services.research.search.study import (
@@ -47,6 +48,7 @@ from kalshi_cli.services.research.search.windows import (
     WindowPlan,
     choice_warnings,
     plan_windows,
+    shared_between_windows,
 )
 from kalshi_cli.services.research.tape_runs import MAX_JOBS, BacktestSetup, absolute
 from kalshi_cli.strategies import registry
@@ -169,7 +171,8 @@ def optimize(
             raise
         if request.opens_holdout:
             search.open_holdout(clock.now())
-        return _view(request, windows, path, search.report())
+        shared = shared_between_windows(windows, [each.shared for each in searched])
+        return msgspec.structs.replace(_view(request, windows, path, search.report()), shared_markets=shared)
 
 
 def _check_numbers(request: OptimizeRequest) -> None:
@@ -209,8 +212,12 @@ def optimize_notes(view: OptimizeView, *, with_unknown: bool = True) -> list[str
 
 
 def optimize_warnings(view: OptimizeView) -> list[str]:
-    """Return warnings of a choice that hardly traded, and of a search in which nothing earned."""
-    return choice_warnings(view.best[0].fills, view.earned)
+    """Return warnings of windows that share markets, a choice that hardly traded, and a search in which none earned."""
+    shared = (
+        f"Warning: {shared_text(view.shared_markets, 'window (or holdout)')}. One result can both choose and judge: "
+        "leave out a recording at the edge of these windows"
+    )
+    return [shared] * bool(view.shared_markets) + choice_warnings(view.best[0].fills, view.earned)
 
 
 def tied_text(tied: int, variants: int) -> str:

@@ -17,7 +17,7 @@ from kalshi_cli.feeds.recording_format import NO_TIME
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.recorded_data import lake_recordings
 from kalshi_cli.services.research.search.windows import start_of
-from kalshi_cli.services.research.tape_runs import split_by_tape
+from kalshi_cli.services.research.tape_runs import split_with_shared
 
 
 class StudyTape(NamedTuple):
@@ -32,6 +32,8 @@ class StudyTape(NamedTuple):
     request: BacktestRequest
     paths: tuple[Path, ...]
     results: str = ""
+    shared: frozenset[str] = frozenset()
+    """Its markets that another recording has too."""
 
 
 def list_tapes(request: BacktestRequest, tell: Callable[[str], None] = lambda _text: None) -> list[StudyTape]:
@@ -45,15 +47,21 @@ def list_tapes(request: BacktestRequest, tell: Callable[[str], None] = lambda _t
     found: list[StudyTape] = []
     lake = {} if request.lake is None else _of_lake(request.lake, request)
     is_cut = request.since is not None or request.until is not None
-    for each in split_by_tape(request, tell):
+    parts, in_parts = split_with_shared(request, tell)
+    for number, each in enumerate(parts):
+        shared = frozenset(ticker for ticker, numbers in in_parts.items() if number in numbers)
         paths = (*each.files, *each.results)
         if each.lake is None:
             tape = each.files[0]
             content = f"{tape.name} {request.since} {request.until}" if is_cut else ""
-            found.append(StudyTape(str(tape), Ts(max(start_of(tape), request.since or 0)), content, each, paths))
+            found.append(
+                StudyTape(str(tape), Ts(max(start_of(tape), request.since or 0)), content, each, paths, "", shared)
+            )
         else:
             start, content, results = lake[each.sessions[0]]
-            found.append(StudyTape(each.sessions[0], start, content, each, (*paths, each.lake / "lake.json"), results))
+            found.append(
+                StudyTape(each.sessions[0], start, content, each, (*paths, each.lake / "lake.json"), results, shared)
+            )
     return found
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
@@ -139,6 +140,13 @@ def plan_windows(tapes: Sequence[str], starts: Sequence[Ts], windows: int, holdo
         tuple(tuple(range(first, last)) for first, last in pairwise(edges)),
         tuple(range(searched, len(ordered))),
     )
+
+
+def shared_between_windows(plan: WindowPlan, markets: Sequence[Iterable[str]]) -> tuple[str, ...]:
+    """Return the markets that more than one window or the holdout has. `markets` are those of each recording."""
+    windows = [{ticker for tape in window for ticker in markets[tape]} for window in (*plan.windows, plan.holdout)]
+    times = Counter(chain.from_iterable(windows))
+    return tuple(sorted(ticker for ticker, count in times.items() if count > 1))
 
 
 def start_of(path: Path) -> Ts:

@@ -17,7 +17,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.services.research.backtest import BacktestRequest, unknown_lines
 from kalshi_cli.services.research.search.cluster import SchedulerAddress
-from kalshi_cli.services.research.search.optimize import OptimizeRequest, optimize, optimize_notes
+from kalshi_cli.services.research.search.optimize import OptimizeRequest, optimize, optimize_notes, optimize_warnings
 from kalshi_cli.services.research.search.study_tapes import list_tapes
 from kalshi_cli.services.research.tape_runs import BacktestSetup, merge_reports, run_backtest, split_by_tape
 from kalshi_cli.views.research import OptimizeView
@@ -26,6 +26,7 @@ OTHER = (
     "earlier ones of threshold have other recordings, results, parameters or settings, "
     "or are of another version of kalshi"
 )
+SHARED = f"Warning: 1 market is in more than one recording: {TICKER}. "
 AFTER_CLOSE = Ts(T0 + 10**12)
 
 
@@ -77,6 +78,12 @@ def test_a_study_of_a_lake_has_the_result_of_its_files(tmp_path: Path, scheduler
     assert told == [f"A new study, {views[1].study}: {OTHER}"]
     assert view_of(msgspec.structs.replace(base, lake=lake)) == views[1]
     assert len(told) == 1, "a study that is resumed is not new"
+    assert views[1].shared_markets == (TICKER,)
+    warning = f"Warning: 1 market is in more than one window (or holdout): {TICKER}. One result can both choose and"
+    assert optimize_warnings(views[1])[0].startswith(warning)
+    assert not any(
+        "more than one" in text for text in optimize_warnings(msgspec.structs.replace(views[1], shared_markets=()))
+    )
     slower = msgspec.structs.replace(SETUP, interval_s=SETUP.interval_s + 1)
     own = msgspec.structs.replace(base, lake=lake, study=Path(views[1].study))
     with pytest.raises(UsageError, match="made with another configuration; it has 2 trials"):
@@ -99,7 +106,9 @@ def test_a_study_of_files_is_cut_like_one_of_their_lake(tmp_path: Path, schedule
         return optimize(SETUP, request, ManualClock(T0), tmp_path / "studies", tell=told.append)
 
     of_files = view_of(files=tapes)
-    assert [text.rpartition(": ")[2] for text in told] == [f"{tapes[0].name}, {tapes[4].name}"]
+    left_out, shared = told
+    assert left_out.rpartition(": ")[2] == f"{tapes[0].name}, {tapes[4].name}"
+    assert shared.startswith(SHARED)
     of_lake = view_of(lake=lake_of(tmp_path, *tapes).root)
     assert of_files.recordings == 3
     assert msgspec.structs.replace(of_files, study="") == msgspec.structs.replace(of_lake, study="")
@@ -157,8 +166,9 @@ def test_a_search_says_what_a_backtest_of_its_choice_does_and_warns_before_it_ru
         )  # fmt: skip
 
     found = view_of(base)
-    assert events[0].startswith(f"Warning: no result of {TICKER}, which closed: ")
-    assert events[1] == "run"
+    assert events[0].startswith(SHARED)
+    assert events[1].startswith(f"Warning: no result of {TICKER}, which closed: ")
+    assert events[2] == "run"
     params = dict(pair.split("=") for pair in (*found.params.split(), "sell_above=95c"))
     request = BacktestRequest(strategies=("threshold",), files=tuple(tapes[:2]), params=params)
     runs = [run_backtest(SETUP, part) for part in split_by_tape(request)]
@@ -169,19 +179,19 @@ def test_a_search_says_what_a_backtest_of_its_choice_does_and_warns_before_it_ru
     opened = view_of(msgspec.structs.replace(base, opens_holdout=True))
     assert opened.unknown == view_of(base).unknown
     view_of(msgspec.structs.replace(base, study=tmp_path / "early.db"), T0)
-    assert set(events) == {"run"}, "nothing has closed yet"
+    assert set(events[1:]) == {"run"}, "nothing has closed yet"
     results = tmp_path / "results.json"
     results.write_bytes(msgspec.json.encode({TICKER: "yes"}))
     known = view_of(msgspec.structs.replace(base, results=(results,)))
-    assert set(events) == {"run"}
+    assert set(events[1:]) == {"run"}
     assert not any("result of" in line for line in known.unknown)
     lake = lake_of(tmp_path, *tapes[:3])
     of_lake = msgspec.structs.replace(base, files=(), lake=lake.root)
     assert view_of(of_lake).unknown == found.unknown
-    assert events[0].startswith(f"Warning: no result of {TICKER}, which closed: ")
+    assert events[1].startswith(f"Warning: no result of {TICKER}, which closed: ")
     add(lake, results)
     view_of(of_lake)
-    assert set(events) == {"run"}
+    assert set(events[1:]) == {"run"}
 
 
 def test_a_study_names_the_results_that_changed_and_not_the_recordings(
@@ -234,5 +244,6 @@ def test_a_search_over_a_part_of_the_markets_is_that_of_the_recordings_that_have
     assert msgspec.structs.replace(part, study=whole.study) == whole
     assert part.study != whole.study
     assert told[0] == f"Left out 1 of 5 recordings without {TICKER}: {tapes[2].name}"
-    assert told[1].startswith(f"Warning: no result of {TICKER}, which closed: ")
+    assert told[1].startswith(SHARED)
+    assert told[2].startswith(f"Warning: no result of {TICKER}, which closed: ")
     assert view_of(*tapes).recordings == 5

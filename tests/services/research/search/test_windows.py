@@ -16,6 +16,7 @@ from kalshi_cli.services.research.search.windows import (
     median_score,
     plan_windows,
     rank,
+    shared_between_windows,
     start_of,
 )
 
@@ -30,6 +31,13 @@ def test_windows_follow_each_other_in_time_and_the_holdout_is_last() -> None:
     assert plan_windows(TAPES, starts, 10, 0).holdout == ()
     with pytest.raises(UsageError, match="10 recordings cannot fill 9 windows and a holdout of 2"):
         plan_windows(TAPES, starts, 9, 0.2)
+
+
+def test_markets_of_several_windows_or_of_the_holdout_are_named_and_those_of_one_window_are_not() -> None:
+    plan = plan_windows(TAPES[:5], [Ts(number) for number in range(5)], 2, 0.2)
+    assert (plan.windows, plan.holdout) == (((0, 1), (2, 3)), (4,))
+    markets: list[list[str]] = [["inside", "x"], ["inside", "edge"], ["edge"], ["held"], ["held", "y"]]
+    assert shared_between_windows(plan, markets) == ("edge", "held")
 
 
 def test_a_recording_starts_with_its_first_time(tmp_path: Path) -> None:
