@@ -193,12 +193,14 @@ def is_unknown_shown(ctx: typer.Context) -> bool:
 
 def compare_reports(ctx: typer.Context, paths: Sequence[Path]) -> None:
     """Print two saved reports and their differences."""
-    from kalshi_cli.services.research.report.saved import compare, readable
+    from kalshi_cli.services.research.report.saved import column_headings, compare, readable
     from kalshi_cli.views.backtests import ComparisonRow
 
     if len(paths) != 2:
         raise UsageError("compare takes two reports", hint="kalshi backtest compare a.json b.json")
-    rows = compare(paths[0], paths[1], warn)
+    rows, of = compare(paths[0], paths[1], warn), ComparisonRow
     if (flags_of(ctx).form or default_format()) in (Format.TABLE, Format.PLAIN):
         rows = readable(rows)
-    show_list(ctx, ComparisonRow, rows, title=f"{paths[0]} and {paths[1]}")
+        headings = {"headings": column_headings(*paths)}
+        of = msgspec.defstruct("ComparisonRow", (), bases=(ComparisonRow,), namespace=headings, frozen=True)
+    show_list(ctx, of, rows, title=f"{paths[0]} and {paths[1]}")

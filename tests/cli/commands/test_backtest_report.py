@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,7 +119,9 @@ def test_saved_reports_are_compared() -> None:
     rows = {row["measure"]: row for row in program("backtest", "compare", "a.json", "b.json", "--json").json}
     assert (rows["latency"]["a"], rows["latency"]["b"]) == ("0ms", "recorded")
     assert rows["fills"]["difference"] is not None
-    shown = program("backtest", "compare", "a.json", "b.json", "--format", "table").out.split()
+    shown = program("backtest", "compare", "a.json", "b.json", "--format", "table").out
+    assert re.search(r"^measure +a\.json \(backtest\) +b\.json \(backtest\) +difference", shown, re.MULTILINE)
+    shown = shown.split()
     assert shown[shown.index("balance") + 1] == "$1,000.00"
     plain = program("backtest", "compare", "a.json", "b.json", "--format", "plain").out
     assert "%" in plain[plain.index("total return") :].splitlines()[0], "rounded, as on a screen"

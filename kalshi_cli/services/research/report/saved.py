@@ -151,6 +151,13 @@ def compare(first: Path, second: Path, tell: Callable[[str], None] = lambda _tex
     ]
 
 
+def column_headings(first: Path, second: Path) -> dict[str, str]:
+    """Return the headings of the columns of a comparison: the name and the mode of each report."""
+    names = [path.name if first.name != second.name else str(path) for path in (first, second)]
+    modes = [report["mode"] if "stopped_by" in report else "backtest" for report in map(_read, (first, second))]
+    return {field: f"{name} ({mode})" for field, name, mode in zip("ab", names, modes, strict=True)}
+
+
 def _doubts(paths: Sequence[Path], reports: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Yield why the numbers of two reports are not those of the same time, or of a whole run."""
     for path, report in zip(paths, reports, strict=True):
@@ -161,6 +168,7 @@ def _doubts(paths: Sequence[Path], reports: Sequence[dict[str, Any]]) -> Iterato
             yield f"{path}: {report['slow_hooks']} hook calls were slow, {slowest}; a backtest does not model that time"
         yield from _positions_before(path, report)
     yield from _latencies(reports)
+    yield from _settled_in_one(paths, reports)
     yield from _markets(reports)
     for name in _TIMES:
         one, other = (each.get(name) for each in reports)
@@ -187,17 +195,44 @@ def _positions_before(path: Path, report: dict[str, Any]) -> Iterator[str]:
 
 
 def _latencies(reports: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Yield that a run and its backtest have different latencies. A run on paper has none: it is simulated."""
+    """Yield that two runs, or a run and its backtest, have different latencies."""
     run, other = sorted(reports, key=lambda each: "stopped_by" not in each)
     times = [str(each.get("latency") or "").removesuffix("ms") for each in (run, other)]
-    if "stopped_by" not in run or "stopped_by" in other or not all(map(str.isdigit, times)):
+    if "stopped_by" not in run or not all(map(str.isdigit, times)):
         return
-    measured, assumed = map(int, times)
-    if abs(measured - assumed) > max(SAME_LATENCY_MS, measured // 4):
+    one, two = map(int, times)
+    if abs(one - two) <= max(SAME_LATENCY_MS, one // 4):
+        return
+    if "stopped_by" in other:
+        of_runs = " and ".join(f"{time}ms ({each['mode']})" for time, each in zip(times, (run, other), strict=True))
+        yield f"The latency differs: {of_runs}. Later orders meet other prices, so the results differ too"
+    else:
         yield (
-            f"The latency differs: the run measured {measured}ms (median), the backtest assumes {assumed}ms. "
-            f"`kalshi backtest --latency {measured}ms` repeats it with that of the run"
+            f"The latency differs: that of the run is {one}ms, the backtest assumes {two}ms. "
+            f"`kalshi backtest --latency {one}ms` repeats it with that of the run"
         )
+
+
+def _settled_in_one(paths: Sequence[Path], reports: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield that a position is settled in a backtest, and still open at the end of the other report."""
+    for one, other in ((0, 1), (1, 0)):
+        settled = {row["ticker"]: row["time"] for row in reports[other].get("settlements", ())}
+        open_here = _open_markets(reports[one])
+        found = sorted(open_here & settled.keys())
+        if "stopped_by" in reports[one]:  # a summary has their number only
+            count = max(0, reports[one].get("open_positions", 0) - len(_open_markets(reports[other])))
+            found = sorted(settled, key=lambda ticker: settled[ticker])[-count:] if count else []
+        if found:
+            yield (
+                f"{paths[other]} ends with the settlement of {', '.join(found)}, {paths[one]} ends before it with an "
+                "open position: realized, balance and positions won differ for this reason"
+            )
+
+
+def _open_markets(report: dict[str, Any]) -> set[str]:
+    """Return the markets in which a backtest ended with an open position."""
+    last = {row["ticker"]: float(row["position_after"]) for row in report.get("trades", ())}
+    return {ticker for ticker, held in last.items() if held} - {row["ticker"] for row in report.get("settlements", ())}
 
 
 def _markets(reports: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -10,10 +10,18 @@ import pytest
 from support.backtests import losing
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.base.units import Money, Ts, contracts, dollars
 from kalshi_cli.services.research.backtest import backtest_view
-from kalshi_cli.services.research.report.saved import SAME_TIME_MS, compare, readable, write_folder, write_page
-from kalshi_cli.views.formats import to_machine
+from kalshi_cli.services.research.report.saved import (
+    SAME_TIME_MS,
+    column_headings,
+    compare,
+    readable,
+    write_folder,
+    write_page,
+)
+from kalshi_cli.views.backtests import BacktestSettlementRow
+from kalshi_cli.views.formats import SignedMoney, to_machine
 from kalshi_cli.views.runs import BacktestView
 
 
@@ -112,6 +120,58 @@ def test_a_latency_that_is_not_that_of_the_run_is_told(
     again = list[str]()
     compare(other, file, again.append)
     assert again == said, "in either order"
+
+
+def run_report(path: Path, **fields: object) -> Path:
+    summary = {"strategy": "fade", "mode": "sim", "stopped_by": "duration", "net": "1.0"}
+    path.write_text(json.dumps(summary | fields))
+    return path
+
+
+def test_latencies_of_a_paper_run_and_another_run_or_its_backtest_are_told(view: BacktestView, tmp_path: Path) -> None:
+    paper = run_report(tmp_path / "paper.json", mode="paper", latency="150ms")
+    sim, said = run_report(tmp_path / "sim.json", latency="30ms"), list[str]()
+    rows = {row.measure: (row.a, row.b) for row in compare(paper, sim, said.append)}
+    assert rows["latency"] == ("150ms", "30ms")
+    assert said == [
+        "The latency differs: 150ms (paper) and 30ms (sim). Later orders meet other prices, so the results differ too"
+    ]
+    compare(paper, save(msgspec.structs.replace(view, latency="50ms"), tmp_path / "a.json"), said.append)
+    assert said[1].startswith("The latency differs: that of the run is 150ms, the backtest assumes 50ms. `kalshi")
+    compare(paper, save(msgspec.structs.replace(view, latency="150ms"), tmp_path / "a.json"), said.append)
+    assert len(said) == 2
+
+
+def test_a_position_that_only_one_report_settled_is_told(view: BacktestView, tmp_path: Path) -> None:
+    last = view.trades[-1]
+    ticker = last.ticker
+    held = msgspec.structs.replace(last, position_after=contracts(5))
+    paid = BacktestSettlementRow(
+        time=last.time, ticker=ticker, result="yes", position=contracts(5), payout=dollars(5),
+        realized=SignedMoney(dollars(1)),
+    )  # fmt: skip
+    open_view = msgspec.structs.replace(view, trades=(held,), settlements=())
+    before = save(open_view, tmp_path / "open.json")
+    after = save(msgspec.structs.replace(open_view, settlements=(paid,)), tmp_path / "settled.json")
+    for one in (before, run_report(tmp_path / "run.json", open_positions=1, fills=1)):
+        for pair in ((one, after), (after, one)):
+            said = list[str]()
+            compare(*pair, said.append)
+            (line,) = [text for text in said if "settlement" in text]
+            assert line.startswith(f"{after} ends with the settlement of {ticker}, {one} ends before it with an open")
+    closed = run_report(tmp_path / "closed.json", open_positions=0, fills=2)
+    for pair in ((after, after), (before, before), (closed, after), (closed, before)):
+        said = list[str]()
+        compare(*pair, said.append)
+        assert not [text for text in said if "settlement" in text]
+
+
+def test_the_columns_of_a_comparison_are_headed_by_file_and_mode(view: BacktestView, tmp_path: Path) -> None:
+    run, other = run_report(tmp_path / "run.json", mode="paper"), save(view, tmp_path / "a.json")
+    assert column_headings(run, other) == {"a": "run.json (paper)", "b": "a.json (backtest)"}
+    (tmp_path / "b").mkdir()
+    same = save(view, tmp_path / "b" / "a.json")
+    assert column_headings(other, same) == {"a": f"{other} (backtest)", "b": f"{same} (backtest)"}
 
 
 @pytest.mark.parametrize(("traded", "played", "is_told"), [(6, 14, True), (6, 6, False), (6, 5, False)])
