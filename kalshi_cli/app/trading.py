@@ -393,6 +393,7 @@ class RunModes:
     def _plan(
         self, request: TradeRequest, strategies: Sequence[Strategy], mode: str, markets: int, run_id: str
     ) -> RunPlan:
+        from kalshi_cli.services.account.paper_account import PAPER_LATENCY_MS
         from kalshi_cli.strategies.registry import fingerprint, settings
 
         env = self.config.env
@@ -406,6 +407,7 @@ class RunModes:
             words=words[mode], code=tuple(filter(None, map(fingerprint, request.strategies))), markets=markets,
             duration_s=request.duration_s, status_every_s=request.status_every_s,
             stop_budget_s=self.config.trade.stop_budget_s, params=settings(strategies),
+            simulated_latency={"paper": f"{PAPER_LATENCY_MS}ms"}.get(mode),
         )  # fmt: skip
 
 

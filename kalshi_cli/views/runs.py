@@ -48,7 +48,7 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
     `net` is realized plus unrealized minus fees, and the `strategies` add up to it.
     `failed_strategies` were disabled because they raised an error or hung, each with the reason. `markets` counts those
     of the run, `starting_balance` is the cash at its start. `latency` is the measured median from sending an order to
-    its response; None without one, and on paper, where it is simulated. `slow_hooks` counts the hook calls of 50 ms or
+    its response, None without one; on paper it is the simulated one. `slow_hooks` counts the hook calls of 50 ms or
     more, if there were at least three.
     """
 

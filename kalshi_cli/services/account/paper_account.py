@@ -21,6 +21,9 @@ from kalshi_cli.services.runner import process_messages
 from kalshi_cli.simulator.paper.venue import PaperVenue
 from kalshi_cli.store.sqlite_store import Store
 
+PAPER_LATENCY_MS = 150
+"""The simulated latency of orders on paper, which is that of a backtest by default."""
+
 
 def load_paper(
     store: Store,
@@ -52,6 +55,7 @@ def load_paper(
         cash=cash,
         fees=lambda ticker: fees.get(ticker, FeeSchedule()),
         new_id=new_id,
+        latency_ms=PAPER_LATENCY_MS,
         fills=memory.fills,
         settlements=memory.settlements,
         stale=memory.orders,

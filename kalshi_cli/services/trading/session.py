@@ -220,10 +220,12 @@ class Session:
         return msgspec.structs.replace(self.summary(), latency=self._latency())
 
     def _latency(self) -> str | None:
-        """Return the measured latency of the orders of the run; None where it is simulated."""
+        """Return the simulated latency of the run, or the measured median of its orders."""
+        if self.plan.simulated_latency is not None:
+            return self.plan.simulated_latency
         found = None
         with suppress(StateFileError):  # The results matter more than this figure.
-            found = median_placement_ms(self.store, self._started_at) if self.is_at_exchange else None
+            found = median_placement_ms(self.store, self._started_at)
         return None if found is None else f"{found}ms"
 
     def summary(self) -> RunSummary:

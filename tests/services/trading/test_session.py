@@ -66,6 +66,7 @@ def test_the_summary_has_the_median_latency_of_the_orders_of_the_run(sim: Simula
     sim.clock.advance(1)
     later = TradingSession(sim)
     assert later.over(iter(())).latency is None, "that was an earlier run"
+    assert TradingSession(sim, simulated_latency="150ms").over(iter(())).latency == "150ms"
 
 
 def test_the_end_of_the_feed_is_an_orderly_end_too(sim: Simulation) -> None:

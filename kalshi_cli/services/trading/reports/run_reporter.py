@@ -106,7 +106,8 @@ class EventLog:
     """The event log of one command or one run. For a run, call `open` and `on_start` first and `ended` last.
 
     `decided_s` returns when the decision in progress began, on the monotonic clock; None outside a loop, where a
-    decision begins with its order request. `day_of` names the trading day of a time.
+    decision begins with its order request. `day_of` names the trading day of a time. A simulated latency is measured by
+    the times of orders: it runs from the exchange's time of a message, which arrives later.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class EventLog:
         if outputs is not None:
             self.open(outputs)
         self._decided_s = decided_s
+        self._has_order_times = False
         self._day_of = day_of
         self._waiting: dict[str, float] = {}
         self._told: dict[str, tuple[object, ...]] = {}
@@ -165,6 +167,7 @@ class EventLog:
     def on_start(self, plan: RunPlan, engine: TradingEngine, store: Store) -> None:
         """Report the start of a run, after the account is reconciled and before strategies are called."""
         self._engine = engine
+        self._has_order_times = plan.simulated_latency is not None
         self._heartbeat_every_s = plan.status_every_s
         self._out.opened()
         self._out.line(
@@ -341,7 +344,8 @@ class EventLog:
         elif since is not None:
             event = _ENDS.get(order.status, "order_acknowledged" if order.order_id else event)
         if since is not None and order.order_id:
-            latency_s = self._clock.monotonic() - since
+            by_order_s = (order.updated - order.created) / 1000
+            latency_s = by_order_s if self._has_order_times else self._clock.monotonic() - since
             if store is not None:
                 with suppress(StateFileError):  # The next effect that must be saved reports a broken state file.
                     store.record_placement(order.client_order_id, round(latency_s * 1000))

@@ -28,7 +28,8 @@ MAX_FAILURE_LENGTH = 200
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The plan of a run. `words` names the mode unmistakably, `code` holds the strategy files, `params` all parameters.
 
-    `balance` is the cash at the start, and `feeds` names each data input with the result of its test.
+    `balance` is the cash at the start, and `feeds` names each data input with the result of its test. Without
+    `simulated_latency`, that of orders is measured.
     """
 
     run_id: str
@@ -45,6 +46,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     balance: Money | None = None
     feeds: tuple[str, ...] = ()
     params: dict[str, str] = {}
+    simulated_latency: str | None = None
 
 
 class RunSummary(TradeSummary, frozen=True, kw_only=True):

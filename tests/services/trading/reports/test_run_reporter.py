@@ -17,6 +17,7 @@ import httpx
 import msgspec
 import pytest
 from support.notice_receiver import Receiver, receiving
+from support.paper import Desk
 from support.places import ROOT
 from support.served import eventually
 from support.simulation import TICKER, Simulation
@@ -38,7 +39,7 @@ from kalshi_cli.core.model.effects import (
 )
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Intent, Place
-from kalshi_cli.core.model.messages import FeedGap, Message, NewsSignal, Tick
+from kalshi_cli.core.model.messages import FeedGap, Message, NewsSignal, OrderAccepted, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.model.positions import Settlement
@@ -195,6 +196,21 @@ def test_how_long_an_order_waited_for_its_acknowledgement_is_in_the_log_and_in_t
     (line,) = told.lines("order_acknowledged")
     assert line["latency_ms"] == 250.0
     assert told.metrics.registry.get_sample_value("trading_placement_seconds_sum") == pytest.approx(0.25)
+
+
+def test_on_paper_an_order_waited_from_its_time_to_that_of_its_acknowledgement(sim: Simulation) -> None:
+    """Messages come 73 ms late, so that the simulated 150 ms take 77 ms of the clock of the machine."""
+    desk = Desk(latency_ms=150)
+    run, journal = TradingSession(sim, simulated_latency="150ms"), EventLog(sim.clock)
+    journal.on_start(run.plan, run.engine, sim.store)
+    desk.book({39: 5}, {44: 5})
+    order = desk.order()
+    journal.note(SubmitOrder(order), sim.store)
+    sim.clock.advance(0.077)
+    (accepted,) = [each for each in desk.wait(150) if isinstance(each, OrderAccepted)]
+    known = msgspec.structs.replace(order, order_id=accepted.order_id, status=OrderStatus.RESTING, updated=accepted.ts)
+    journal.note(OrderChanged(known), sim.store)
+    assert sim.store.history.placements([order.client_order_id]) == {order.client_order_id: 150}
 
 
 def test_what_became_of_a_lost_reply_is_told_step_by_step(sim: Simulation) -> None:
