@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.services.research.recorded_data import size_of_data
 from kalshi_cli.services.research.tape_runs import (
     BacktestSetup,
@@ -28,17 +29,21 @@ def run_backtests(
     show: Callable[[int, int], None] = lambda _done, _known: None,
     *,
     has_both_bounds: bool = False,
+    phases: int = 1,
 ) -> BacktestReport:
     """Run the same engine and strategies over recordings, with simulated fills, in recorded time.
 
     With `jobs`, each recording is a run of its own, so many at a time; `show` gets the finished runs and all. Without,
     it gets how much was read, and all: kilobytes of files, or seconds of a lake. With both bounds, the result is that
-    of the pessimistic fill model, and its `bounds` are both.
+    of the pessimistic fill model, and its `bounds` are both. With several `phases`, ticks come at so many moments of
+    their interval, a run each; the result is that of the first, with `phase_nets`.
     """
+    if has_both_bounds and phases > 1:
+        raise UsageError("--phases and --fills both cannot be combined", hint="run the backtest once with each")
     setup = BacktestSetup.of(environment.config)
     environment.strategies(request.strategies, request.params)  # warnings, and invalid parameters
     parts = [] if jobs is None else split_by_tape(request, environment.tell)
-    known = size_of_data(request) * (1 + has_both_bounds) if jobs is None else 0
+    known = size_of_data(request) * (has_both_bounds + phases) if jobs is None else 0
     done = 0
 
     def read(size: int) -> None:
@@ -52,6 +57,10 @@ def run_backtests(
         requests = [msgspec.structs.replace(part, **model) for part in parts]
         return merge_reports([each.report for each in run_tapes(setup, requests, jobs, show)], setup.cash)
 
+    if phases > 1:
+        interval_ms = round((request.interval_s or setup.interval_s) * 1000)
+        found = [run(phase_ms=interval_ms * number // phases) for number in range(phases)]
+        return msgspec.structs.replace(found[0], phase_nets=tuple(each.summary.net for each in found))
     if not has_both_bounds:
         return run()
     best, worst = (run(fill_model=name) for name in ("optimistic", "pessimistic"))

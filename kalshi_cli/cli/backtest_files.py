@@ -44,6 +44,9 @@ LatencyMs = Annotated[int | None, typer.Option(min=0, max=MAX_LATENCY_MS, help="
 FillChoice = Annotated[
     Any, choice_option("--fills", choices=FILLS, text="Queue position: where canceled contracts stood.")
 ]
+Phases = Annotated[
+    int, typer.Option("--phases", min=1, max=100, help="Play so many phases of the ticks; show the range of the net.")
+]
 PageFile = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page with charts.")
 ]

@@ -94,7 +94,8 @@ class Replay:
     other markets are built from the recorder's notes and the prices of the first message. `lanes` are recordings that
     another reader (the lake) opens, each lane one after the other, and `histories` external inputs; a single lane may
     have rows of changes, and so has the feed then. Iterating raises UsageError where two files have the order book of a
-    market at the same time. A Tick comes every `interval_s` of recorded time, and `clock`, if given, is advanced.
+    market at the same time. A Tick comes every `interval_s` of recorded time, all
+    of them `phase_ms` earlier (less than an interval), and `clock`, if given, is advanced.
     `period` cuts files, but no lanes, which their reader cuts. With `tickers`, only the markets that these names choose
     are played; rows of lanes have no others. `on_read` gets the number of bytes of files that were read since its last
     call. The feed can be iterated once.
@@ -111,6 +112,7 @@ class Replay:
         lanes: Iterable[Iterable[Iterable[LaneEvent]]] = (),
         histories: Iterable[Iterable[Message]] = (),
         interval_s: float = 1.0,
+        phase_ms: int = 0,
         clock: ManualClock | None = None,
         period: TapePeriod | None = None,
         tickers: Collection[str] = (),
@@ -155,6 +157,7 @@ class Replay:
         self._notes: dict[str, WatchNote] = {}
         self._made_up: set[str] = set()
         self._interval_ms = max(1, round(interval_s * 1000))
+        self._phase_ms = phase_ms
         self._clock = clock
         self._open_lanes = 0
         self._now = Ts(0)
@@ -437,9 +440,9 @@ class Replay:
     def _due(self, until: Ts) -> Iterator[Message]:
         """Yield ticks, closes and external inputs up to a time, in order."""
         if self._next_tick == NO_TIME:
-            self._next_tick = Ts(until + self._interval_ms)
+            self._next_tick = Ts(until + self._interval_ms - self._phase_ms)
         elif until - self._next_tick > LONG_SILENCE_MS:
-            self._next_tick = until
+            self._next_tick = Ts(until + (self._interval_ms - self._phase_ms) % self._interval_ms)
         while True:
             heard_at = NO_TIME if self._next_heard is None else self._next_heard.ts
             close_at = self._closings[0][0] if self._closings else NO_TIME

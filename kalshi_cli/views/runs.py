@@ -99,6 +99,7 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     `orders` counts the requests that were sent: orders that were placed, and amends. `realized` of all `trades` and
     `settlements`, less `fees`, is `net` without an open position. With both fill models, `bounds` has both runs, and
     all other fields are those of the pessimistic one.
+    `phase_nets` are the net with each phase of the ticks.
     """
 
     strategy: str
@@ -147,6 +148,7 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     trades: tuple[BacktestTradeRow, ...]
     settlements: tuple[BacktestSettlementRow, ...] = ()
     curve: tuple[EquityRow, ...]
+    phase_nets: tuple[SignedMoney, ...] = ()
 
     screen = (
         "strategy", "params", "fill_model", "latency", "started", "ended", "markets", "markets_traded",

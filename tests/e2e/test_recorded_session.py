@@ -156,4 +156,6 @@ def test_a_backtest_of_a_recorded_loop_decides_the_same_at_the_same_messages(tmp
     assert fills
     assert report.fills
     reasons = "latency 80ms, proportional queue positions, no market impact"
-    assert backtest_notes(report)[0] == f"Fills are simulated ({reasons}); live fills differ for these reasons"
+    ticks = "ticks come at other moments than in a run (--phases 4 shows how much that changes)"
+    line = f"Fills are simulated ({reasons}), and {ticks}: live results differ for these reasons"
+    assert backtest_notes(report)[0] == line

@@ -86,6 +86,8 @@ def test_a_tick_comes_every_interval_of_recorded_time(tmp_path: Path, tape: Tape
     messages = play(tape.delta(500).delta(9_500).write(tmp_path / "a.jsonl"), interval_s=2)
     start = messages[0].ts
     assert [tick.ts - start for tick in only(messages, Tick)] == [2_000, 4_000, 6_000, 8_000, 10_000]
+    earlier = play(tmp_path / "a.jsonl", interval_s=2, phase_ms=500)
+    assert [tick.ts - start for tick in only(earlier, Tick)] == [1_500, 3_500, 5_500, 7_500, 9_500]
 
 
 def test_no_ticks_are_made_up_for_the_silence_between_two_recordings(tmp_path: Path, tape: Tape) -> None:

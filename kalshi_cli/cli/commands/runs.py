@@ -20,6 +20,7 @@ from kalshi_cli.cli.backtest_files import (
     LatencyMs,
     OutFolder,
     PageFile,
+    Phases,
     PlayedMarkets,
     compare_reports,
     is_unknown_shown,
@@ -258,6 +259,7 @@ def backtest(
     latency_ms: LatencyMs = None,
     fills: FillChoice = "proportional",
     interval: TickInterval = None,
+    phases: Phases = 1,
     param: Compared = None,
     jobs: Jobs = None,
     lake: LakeFolder = None,
@@ -272,11 +274,10 @@ def backtest(
 ) -> None:
     """Run strategies over recorded data.
 
-    Recordings are made by `kalshi record`; the engine is that of live trading, fills are simulated and time is
-    recorded. Ticks come as often as in a run: every `trade.interval_s`, or `--interval`. Where a recording does not
-    show the queue position, `--fills` sets the assumption, and `--fills both` shows both bounds. External inputs
-    (prices, models, news) must be in the recording (`kalshi record --strategy`) or in a file with timestamps. Market
-    impact is not modeled.
+    The engine is that of live trading, fills are simulated and time is recorded. Ticks come every `trade.interval_s`,
+    or `--interval`. Where a recording does not show the queue position, `--fills` sets the assumption, and `--fills
+    both` shows both bounds. External inputs must be in the recording (`kalshi record --strategy`) or in a file with
+    timestamps. Market impact is not modeled.
 
     `kalshi backtest compare A B` compares two reports: JSON files of `--json`, or folders of `--out`. A JSON file of
     `kalshi trade --json` compares a run with its backtest.
@@ -314,8 +315,8 @@ def backtest(
             fill_model="pessimistic" if has_both else fills, holes=holes, interval_s=_checked(interval),
             **lake_part(environment.config, given, lake, series, *_times(environment, since, until), tickers),
         )  # fmt: skip
-        if not show_sweep(ctx, environment, request, jobs or 1, (plot, page, out), has_both_bounds=has_both):
-            curve = _show_backtest(ctx, environment, request, jobs, page, out, has_both_bounds=has_both)
+        if not show_sweep(ctx, environment, request, jobs or 1, (plot, page, out), has_both, phases):
+            curve = _show_backtest(ctx, environment, request, jobs, page, out, has_both, phases)
             if plot:
                 show_curve(curve, picture)
 
@@ -334,8 +335,8 @@ def _show_backtest(
     jobs: int | None,
     page: Path | None,
     out: Path | None,
-    *,
     has_both_bounds: bool,
+    phases: int,
 ) -> Sequence[tuple[Ts, Money]]:
     """Run a backtest, show and write its report, and return its curve.
 
@@ -346,7 +347,7 @@ def _show_backtest(
     from kalshi_cli.services.research.backtest import backtest_notes, backtest_view, backtest_warnings
 
     with backtest_progress(jobs, is_of_files=request.lake is None) as show:
-        report = run_backtests(environment, request, jobs, show, has_both_bounds=has_both_bounds)
+        report = run_backtests(environment, request, jobs, show, has_both_bounds=has_both_bounds, phases=phases)
     failed = {text.partition(":")[0] for text in report.summary.failed}
     if failed and len(failed) == len(request.strategies):
         raise _failure(report.summary)

@@ -39,13 +39,13 @@ def show_sweep(
     request: BacktestRequest,
     jobs: int,
     of_one_run: tuple[bool, Path | None, Path | None],
-    *,
-    has_both_bounds: bool = False,
+    has_both_bounds: bool,
+    phases: int,
 ) -> bool:
     """Compare the listed values of parameters, best score first; return False if nothing is listed.
 
     With both bounds, each value runs under the pessimistic and the optimistic fill model, and the pessimistic score
-    decides. UsageError if an option `of_one_run` is given: `--plot`, `--html`, `--out`.
+    decides. UsageError if an option of one run is given: `--plot`, `--html`, `--out` (`of_one_run`), or `--phases`.
     """
     from kalshi_cli.services.research.backtest import NO_BOUNDS
     from kalshi_cli.services.research.search.optimize import show_params, tied_text
@@ -58,7 +58,7 @@ def show_sweep(
     variants = sweep_variants(request.strategies, request.params)
     if len(variants) == 1:
         return False
-    for option, given in zip(("--plot", "--html", "--out"), of_one_run, strict=True):
+    for option, given in zip(("--plot", "--html", "--out", "--phases"), (*of_one_run, phases > 1), strict=True):
         if given:
             raise UsageError(f"{option} shows one run, not a comparison", hint="give each parameter one value")
     setup = BacktestSetup.of(environment.config)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from kalshi_cli.base.clock import Clock, stopwatch
-from kalshi_cli.base.units import Money, Ts, contracts, format_ts, pluralize, show_price
+from kalshi_cli.base.units import Money, Ts, contracts, format_ts, pluralize, show_money, show_price
 from kalshi_cli.core.account.pnl import ProfitAndLoss, group_by
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import AlertRaised, Effect, OrderRefused
@@ -27,7 +27,7 @@ from kalshi_cli.services.trading.reports.run_summary import (
     summarize,
 )
 from kalshi_cli.views.backtests import FillBoundRow
-from kalshi_cli.views.formats import Ratio
+from kalshi_cli.views.formats import Ratio, SignedMoney
 from kalshi_cli.views.positions import PnlRow
 from kalshi_cli.views.runs import BacktestView
 
@@ -42,7 +42,7 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
     series chooses all of its markets. The recordings are cut to the times from `since` to before `until`. `holes` says
     what to do where messages were lost: `refuse`; `forget` the books until their next snapshot; or `ignore` it. Without
     `latency_ms`, latencies are drawn from the recorded distribution. `interval_s` is the recorded time between two
-    ticks; None is that of the trade loop.
+    ticks; None is that of the trade loop. Ticks come `phase_ms` earlier than they would.
     """
 
     strategies: tuple[str, ...]
@@ -59,6 +59,7 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
     until: Ts | None = None
     holes: str = "forget"
     interval_s: float | None = None
+    phase_ms: int = 0
 
     def is_played(self, ticker: str) -> bool:
         """Return whether a market is one of `tickers`, or there are none."""
@@ -99,6 +100,8 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     fill_model: str = "proportional"
     latency: str = ""
     bounds: tuple[BacktestReport, ...] = ()
+    phase_nets: tuple[Money, ...] = ()
+    """The net of the same backtest with each phase of its ticks, first that of this report; empty for one phase."""
 
     @property
     def fills(self) -> tuple[Fill, ...]:
@@ -214,6 +217,7 @@ def backtest_view(report: BacktestReport) -> BacktestView:
         max_drawdown=report.max_drawdown,
         bounds=tuple(FillBoundRow.of(bound) for bound in report.bounds),
         holes=report.holes,
+        phase_nets=tuple(map(SignedMoney, report.phase_nets)),
         rows=tuple(PnlRow.of(part, key=ticker) for ticker, part in report.markets.items()),
         unknown=unknown_lines(report),
         **fields,
@@ -276,8 +280,21 @@ def backtest_notes(report: BacktestReport) -> list[str]:
     if report.facts.runs:
         notes.append(f"Sum of {len(report.facts.runs)} separate runs, each with its own cash and positions")
     if report.fills:
-        notes.append(f"Fills are simulated ({simulated}); live fills differ for these reasons")
+        notes += _phase_notes(report.phase_nets)
+        ticks = "ticks come at other moments than in a run"
+        how = "" if report.phase_nets else " (--phases 4 shows how much that changes)"
+        notes.append(f"Fills are simulated ({simulated}), and {ticks}{how}: live results differ for these reasons")
     return notes + [_refused_text(report, refusal) for refusal in refusals]
+
+
+def _phase_notes(nets: Sequence[Money]) -> list[str]:
+    """Return the range of the net over the phases of the ticks, with a warning if its sign depends on them."""
+    if not nets:
+        return []
+    least, most = min(nets), max(nets)
+    spread = f"Net with {len(nets)} phases of the ticks: {show_money(least, signed=True)} to "
+    doubt = "; the phase decides its sign, so this is no demonstrated edge" if least < 0 < most else ""
+    return [f"{spread}{show_money(most, signed=True)}{doubt}"]
 
 
 def is_all_refused(report: BacktestReport) -> bool:

@@ -100,6 +100,7 @@ def replay_of(
         new_decoder=lambda use_yes_price: recorded_frames(use_yes_price=use_yes_price),
         results=results,
         interval_s=interval_s,
+        phase_ms=request.phase_ms,
         clock=clock,
         lanes=lanes,
         histories=outside,

@@ -128,6 +128,19 @@ def test_saved_reports_are_compared() -> None:
 
 
 @pytest.mark.usefixtures("exchange")
+def test_a_backtest_plays_several_phases_of_its_ticks() -> None:
+    usual, several = program(*FADE, "--json").json, program(*FADE, "--phases", "3", "--json").json
+    assert usual["phase_nets"] == []
+    assert (len(several["phase_nets"]), several["phase_nets"][0]) == (3, usual["net"])
+    assert several | {"phase_nets": []} == usual
+    assert program(*FADE, "--phases", "3", "--jobs", "1", "--json").json["phase_nets"] == several["phase_nets"]
+    both = program(*FADE, "--phases", "3", "--fills", "both")
+    assert (both.code, "cannot be combined" in both.err) == (2, True)
+    values = program(*FADE[:-1], "limit=20c,30c", "--phases", "3")
+    assert (values.code, "--phases shows one run" in values.err) == (2, True)
+
+
+@pytest.mark.usefixtures("exchange")
 def test_a_comparison_of_values_says_what_the_recording_does_not() -> None:
     ended = program(*FADE[:-2], "--param", "limit=20c,30c")
     assert "Unknown: result of 1 of 1 market (--results gives it)" in ended.err

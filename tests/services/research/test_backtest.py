@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 
 from msgspec.structs import replace
+from support.backtests import losing
 from support.simulation import T0, TICKER
 from support.trading import PLAN, Bidder, Broken
 
@@ -22,7 +23,13 @@ from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.core.state.view import StrategyContext
-from kalshi_cli.services.research.backtest import INVERTED_BOUNDS, BacktestReport, backtest, backtest_notes
+from kalshi_cli.services.research.backtest import (
+    INVERTED_BOUNDS,
+    BacktestReport,
+    backtest,
+    backtest_notes,
+    backtest_view,
+)
 from kalshi_cli.simulator.paper.venue import PaperVenue
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
@@ -243,3 +250,17 @@ def test_slow_hooks_are_noted_beside_the_report() -> None:
     assert not any("hook calls" in note for note in backtest_notes(quick))
     names = {each.name for each in columns(BacktestView)}
     assert not names & {"slow_hooks", "slowest_hook_ms"}, "the same recording gives the same report"
+
+
+def test_a_report_has_the_range_of_the_net_over_the_phases_of_ticks() -> None:
+    report = losing()
+    (one,) = [line for line in backtest_notes(report) if line.startswith("Fills are simulated")]
+    assert "(--phases 4 shows how much that changes)" in one
+    nets = (Money(1_330_000), Money(-160_000), Money(90_000))
+    several = replace(report, phase_nets=nets)
+    line = "Net with 3 phases of the ticks: -$0.16 to +$1.33"
+    assert f"{line}; the phase decides its sign, so this is no demonstrated edge" in backtest_notes(several)
+    assert not any("--phases" in text for text in backtest_notes(several))
+    assert backtest_view(several).phase_nets == nets
+    gains = replace(report, phase_nets=(Money(0), Money(5_000_000)))
+    assert "Net with 2 phases of the ticks: $0.00 to +$5.00" in backtest_notes(gains)
