@@ -64,17 +64,20 @@ def show_sweep(
     setup = BacktestSetup.of(environment.config)
     with progress("runs", SystemClock().monotonic) as show:
         found = compare_variants(setup, request, variants, jobs, show, warn)
+    tried = len(found)
+    is_complete = tried == len(variants)
     failed = {show_params(variant.params): variant.failed[0] for variant in found if variant.failed}
     found = [variant for variant in found if not variant.failed]
     if not found:
         raise _failure(failed)
     tied = sum(variant.score == found[0].score for variant in found)
     doubts = choice_warnings(found[0].result.fills, sum(variant.result.net > 0 for variant in found))
-    if has_both_bounds:
+    if has_both_bounds and is_complete:
         in_order = [variant.params for variant in found]
         optimistic = msgspec.structs.replace(request, fill_model="optimistic")
         with progress("optimistic runs", SystemClock().monotonic) as show:
             found += compare_variants(setup, optimistic, in_order, jobs, show)
+        is_complete = len(found) == 2 * len(in_order)
         found.sort(key=lambda variant: in_order.index(variant.params))  # stable: the pessimistic one stays first
     failed |= {show_params(variant.params): variant.failed[0] for variant in found if variant.failed}
     varied = {name for name in request.params if len({params[name] for params in variants}) > 1}
@@ -95,13 +98,19 @@ def show_sweep(
         *[f"{show_params(variant.params)}: {variant.refused}" for variant in found if variant.refused][:1],
         *refusal_notes(found),
         *dict.fromkeys(f"Unknown: {text}" for text in chain(no_bounds, *(variant.notices for variant in found))),
-        f"{pluralize(len(variants), 'variant')} tried; score = net less half of the maximum drawdown, median over the "
+        f"{pluralize(tried, 'variant')} tried; score = net less half of the maximum drawdown, median over the "
         "recordings, each a run of its own from the starting cash; one variant with `--jobs 1` has the same numbers",
-        *([tied_text(tied, len(variants))] if tied > 1 else []),
+        *([tied_text(tied, tried)] if tied > 1 else []),
         "The best of many looks good by luck: judge it on other recordings, or with `kalshi optimize`",
     )
     if failed:
         raise _failure(failed)
+    if not is_complete:
+        warn(
+            "Warning: interrupted: only variants that were complete on all recordings are shown. `kalshi optimize "
+            "--sampler grid` keeps every run and can be resumed"
+        )
+        raise KeyboardInterrupt
     return True
 
 

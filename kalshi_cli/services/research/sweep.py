@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from kalshi_cli.base.units import Money
+from kalshi_cli.base.units import Money, pluralize
 from kalshi_cli.services.research.backtest import (
     BacktestRequest,
     all_refused_text,
@@ -16,8 +16,11 @@ from kalshi_cli.services.research.backtest import (
 )
 from kalshi_cli.services.research.search.optimize import show_params
 from kalshi_cli.services.research.search.windows import TapeScore, WindowScore, median_score, rank
-from kalshi_cli.services.research.tape_runs import BacktestSetup, merge_reports, run_tapes, split_by_tape
+from kalshi_cli.services.research.tape_runs import BacktestSetup, TapeRun, merge_reports, run_tapes, split_by_tape
 from kalshi_cli.strategies import registry
+
+MANY_RUNS = 50
+"""From so many runs on, a line says how to keep them."""
 
 
 class VariantResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,16 +52,27 @@ def compare_variants(
     """Run every variant over every recording in `jobs` processes; return the best first.
 
     `rank` says what is the best. `tell` gets a line that names the recordings without data of the times or markets
-    asked for. UsageError for invalid parameters, before anything runs.
+    asked for. UsageError for invalid parameters, before anything runs. After Ctrl-C the variants that are complete on
+    all recordings are returned; KeyboardInterrupt if none is.
     """
     for params in variants:
         registry.make_all(request.strategies, setup.configured, params, setup.allotted)
     parts = split_by_tape(request, tell)
     requests = [msgspec.structs.replace(part, params=dict(params)) for params in variants for part in parts]
-    runs = iter(run_tapes(setup, requests, jobs, show))
+    if len(requests) >= MANY_RUNS:
+        tell(
+            f"{len(requests)} runs: {len(variants)} variants over {pluralize(len(parts), 'recording')}. Ctrl-C shows "
+            "the variants that are complete by then; `kalshi optimize --sampler grid` keeps every run, to be resumed"
+        )
+    runs: list[TapeRun] = []
+    try:
+        run_tapes(setup, requests, jobs, show, runs)
+    except KeyboardInterrupt:
+        if len(runs) < len(parts):
+            raise
     found = []
-    for params in variants:
-        own = [next(runs) for _ in parts]
+    for number, params in enumerate(variants[: len(runs) // len(parts)]):
+        own = runs[number * len(parts) : (number + 1) * len(parts)]
         tapes = [TapeScore.of(run.report) for run in own]
         whole = merge_reports([run.report for run in own], setup.cash)
         found.append(

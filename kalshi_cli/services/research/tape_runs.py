@@ -188,12 +188,14 @@ def run_tapes(
     requests: Sequence[BacktestRequest],
     jobs: int,
     show: Callable[[int, int], None] = lambda _done, _known: None,
+    found: list[TapeRun] | None = None,
 ) -> list[TapeRun]:
     """Run backtests in `jobs` processes and return them in the order given; the number of jobs changes no result.
 
-    `show` gets the number of finished runs and of all. KalshiError if a process dies.
+    `show` gets the number of finished runs and of all. `found`, if given, has the runs that finished before an
+    interruption. KalshiError if a process dies.
     """
-    found: list[TapeRun] = []
+    found = [] if found is None else found
     for run in _in_order(setup, requests, jobs):
         found.append(run)
         show(len(found), len(requests))

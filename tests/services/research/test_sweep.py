@@ -97,3 +97,41 @@ def test_a_bad_value_is_refused_before_anything_runs(tmp_path: Path) -> None:
     request = BacktestRequest(strategies=("threshold",), files=(tmp_path / "none.jsonl",))
     with pytest.raises(UsageError, match="buy_below"):
         compare_variants(SETUP, request, sweep_variants(["threshold"], {"buy_below": "10c,2000c"}), 1)
+
+
+@pytest.mark.parametrize(("after", "complete"), [(1, None), (2, 1), (5, 2), (6, 3)])
+def test_an_interruption_leaves_the_variants_that_are_complete_on_all_recordings(
+    tmp_path: Path, after: int, complete: int | None
+) -> None:
+    request = BacktestRequest(strategies=("threshold",), files=swinging_tapes(tmp_path)[:2])
+    variants = sweep_variants(["threshold"], {"buy_below": "10c,20c,35c"})
+
+    def interrupt(done: int, _known: int) -> None:
+        if done == after:
+            raise KeyboardInterrupt
+
+    if complete is None:
+        with pytest.raises(KeyboardInterrupt):
+            compare_variants(SETUP, request, variants, 1, interrupt)
+    else:
+        found = compare_variants(SETUP, request, variants, 1, interrupt)
+        whole = compare_variants(SETUP, request, variants[:complete], 1)
+        assert found == whole
+
+
+def test_many_runs_say_before_how_to_keep_them(tmp_path: Path) -> None:
+    request = BacktestRequest(strategies=("threshold",), files=swinging_tapes(tmp_path)[:1])
+    told: list[str] = []
+    variants = sweep_variants(["threshold"], {"buy_below": ",".join(f"{price}c" for price in range(1, 51))})
+
+    def interrupt(_done: int, _known: int) -> None:
+        assert told
+        raise KeyboardInterrupt
+
+    assert len(compare_variants(SETUP, request, variants, 1, interrupt, told.append)) == 1
+    assert told[0].startswith(
+        "50 runs: 50 variants over 1 recording. Ctrl-C shows the variants that are complete by then"
+    )
+    told.clear()
+    compare_variants(SETUP, request, variants[:1], 1, tell=told.append)
+    assert told == []
