@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _KINDS = {
@@ -70,6 +71,16 @@ def read_regular(path: Path | str, most: int = -1) -> bytes:
     """Return the first `most` bytes of a regular file, or all of it; raise OSError if it cannot be read."""
     with open(open_regular(path), "rb") as file:
         return file.read(most)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Add the path to an OSError without one, such as that of a write to a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def make_folder(path: Path) -> None:

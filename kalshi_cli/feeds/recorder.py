@@ -6,12 +6,14 @@ import gzip
 import io
 import os
 import threading
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.files import naming
 from kalshi_cli.base.units import format_ts
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, SpotPrice, SpotUnavailable
@@ -30,7 +32,7 @@ class Recorder:
     """A recording, written by any thread. A name ending in `.gz` is compressed. Only the owner may read the file.
 
     An existing file is never changed: continuing it would mix the connection numbers of two sessions. Writing stops at
-    `max_bytes` on disk (`is_full`), always at a line end. Raises OSError if the disk fails.
+    `max_bytes` on disk (`is_full`), always at a line end. Raises OSError with the path if the disk fails.
     """
 
     def __init__(self, path: Path, clock: Clock, *, max_bytes: int = MAX_BYTES) -> None:
@@ -91,22 +93,28 @@ class Recorder:
 
     def sync(self) -> None:
         """Write all lines so far to the disk itself, so that a killed program or a power failure keeps them."""
-        with self._lock:
+        with self._lock, naming(self.path):
             if not self._is_closed:
                 self._out.flush()
                 self._buffer.flush()
                 os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Write the remaining lines and close the file; later frames are ignored."""
-        with self._lock:
+        """Write the remaining lines and close the file; later frames are ignored. A full disk leaves no empty one."""
+        with self._lock, naming(self.path):
             self._is_closed = True
-            if self._out is not self._buffer:
-                self._out.close()
-            self._buffer.close()
+            try:
+                with closing(self._buffer):
+                    if self._out is not self._buffer:
+                        self._out.close()
+            except OSError:
+                with suppress(OSError):
+                    if not self.path.stat().st_size:
+                        self.path.unlink()
+                raise
 
     def _write(self, kind: bytes, body: bytes) -> None:
-        with self._lock:
+        with self._lock, naming(self.path):
             line = b'{"recv_ns":%d,"conn":%d,"%s":%s}\n' % (self._clock.now() * 1_000_000, self._conn, kind, body)
             if self.is_full or self._is_closed or len(line) > MAX_LINE:
                 return

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
+import resource
 import stat
 import threading
 from collections.abc import Iterator
@@ -264,3 +266,20 @@ def test_threads_that_hear_and_the_stream_do_not_cut_each_others_lines(path: Pat
         thread.join()
     recorder.close()
     assert len([message for message in play(path) if isinstance(message, SpotPrice)]) == 2_000
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
+def test_a_full_disk_is_named_with_the_file_and_leaves_no_empty_one(tmp_path: Path, name: str) -> None:
+    path, limits = tmp_path / name, resource.getrlimit(resource.RLIMIT_FSIZE)
+    clock = ManualClock(T0)
+    recorder = Recorder(path, clock)
+    recorder.connected()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError, match=re.escape(str(path))):
+            recorder.sync()
+        with pytest.raises(OSError, match=re.escape(str(path))):
+            recorder.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []

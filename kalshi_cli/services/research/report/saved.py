@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.files import make_folder, read_regular
+from kalshi_cli.base.files import make_folder, naming, read_regular
 from kalshi_cli.base.units import Money, Price, Qty, Ts, format_money, parse_money, parse_ts, pluralize
 from kalshi_cli.services.research.report.page import report_page
 from kalshi_cli.views.backtests import BacktestSettlementRow, BacktestTradeRow, ComparisonRow, EquityRow
@@ -59,22 +59,30 @@ def write_folder(view: BacktestView, folder: Path) -> None:
 
     Amounts are dollars and contracts as floating-point numbers, times are UTC; `report.json` has the exact decimals.
     """
+    is_new = not folder.exists()
     make_folder(folder)
-    for name, of, rows in (
-        ("trades", BacktestTradeRow, view.trades),
-        ("settlements", BacktestSettlementRow, view.settlements),
-        ("equity", EquityRow, view.curve),
-        ("by_market", PnlRow, view.rows),
-    ):
-        _write(folder / f"{name}.parquet", _parquet(of, rows))
-    _write(folder / REPORT_FILE, msgspec.json.format(msgspec.json.encode(to_machine(BacktestView)(view))))
+    try:
+        for name, of, rows in (
+            ("trades", BacktestTradeRow, view.trades),
+            ("settlements", BacktestSettlementRow, view.settlements),
+            ("equity", EquityRow, view.curve),
+            ("by_market", PnlRow, view.rows),
+        ):
+            _write(folder / f"{name}.parquet", _parquet(of, rows))
+        _write(folder / REPORT_FILE, msgspec.json.format(msgspec.json.encode(to_machine(BacktestView)(view))))
+    except OSError:
+        with suppress(OSError):  # it has files that were written before
+            if is_new:
+                folder.rmdir()
+        raise
 
 
 def _write(path: Path, data: bytes) -> None:
     """Replace a file by way of a new one beside it."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644), "wb") as file:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+        with naming(path), open(descriptor, "wb") as file:
             file.write(data)
         draft.replace(path)
     except BaseException:

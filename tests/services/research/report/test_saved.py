@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import resource
 from pathlib import Path
 
 import msgspec
@@ -304,3 +306,20 @@ def test_reports_of_different_times_or_with_a_disabled_strategy_are_named(view: 
     compare(run, first, said.append)
     assert len(said) == 1
     assert said[0].endswith("fade: ZeroDivisionError: division by zero")
+
+
+def test_a_full_disk_is_named_with_the_file_and_leaves_no_empty_folder(view: BacktestView, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="the extra research is not installed")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    (tmp_path / "own").mkdir()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        for folder in (tmp_path / "new", tmp_path / "own"):
+            with pytest.raises(OSError, match=re.escape(str(folder / "trades.parquet"))):
+                write_folder(view, folder)
+        with pytest.raises(OSError, match=re.escape(str(tmp_path / "report.html"))):
+            write_page(view, tmp_path / "report.html")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["own"]
+    assert list((tmp_path / "own").iterdir()) == []
