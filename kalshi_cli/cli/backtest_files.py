@@ -201,7 +201,8 @@ def compare_reports(ctx: typer.Context, paths: Sequence[Path]) -> None:
 
     if len(paths) != 2:
         raise UsageError("compare takes two reports", hint="kalshi backtest compare a.json b.json")
-    rows, of = compare(paths[0], paths[1], warn), ComparisonRow
+    rows = compare(paths[0], paths[1], warn)
+    of: type[Any] = ComparisonRow
     if (flags_of(ctx).form or default_format()) in (Format.TABLE, Format.PLAIN):
         rows = readable(rows)
         headings = {"headings": column_headings(*paths)}

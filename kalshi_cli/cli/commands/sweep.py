@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from kalshi_cli.app.environment import Environment
     from kalshi_cli.services.research.backtest import BacktestRequest
+    from kalshi_cli.services.research.sweep import VariantResult
 
 
 @contextmanager
@@ -47,11 +48,10 @@ def show_sweep(
     With both bounds, each value runs under the pessimistic and the optimistic fill model, and the pessimistic score
     decides. UsageError if an option of one run is given: `--plot`, `--html`, `--out` (`of_one_run`), or `--phases`.
     """
-    from kalshi_cli.services.research.backtest import NO_BOUNDS
-    from kalshi_cli.services.research.search.optimize import show_params, tied_text
+    from kalshi_cli.services.research.search.optimize import show_params
     from kalshi_cli.services.research.search.space import sweep_variants
     from kalshi_cli.services.research.search.windows import choice_warnings
-    from kalshi_cli.services.research.sweep import compare_variants, refusal_notes
+    from kalshi_cli.services.research.sweep import compare_variants
     from kalshi_cli.services.research.tape_runs import BacktestSetup
     from kalshi_cli.views.research import VariantRow
 
@@ -93,16 +93,7 @@ def show_sweep(
     ]
     show_list(ctx, VariantRow, rows)
     warn(*doubts)
-    no_bounds = [NO_BOUNDS] if has_both_bounds and not any(variant.has_trades for variant in found) else []
-    info(
-        *[f"{show_params(variant.params)}: {variant.refused}" for variant in found if variant.refused][:1],
-        *refusal_notes(found),
-        *dict.fromkeys(f"Unknown: {text}" for text in chain(no_bounds, *(variant.notices for variant in found))),
-        f"{pluralize(tried, 'variant')} tried; score = net less half of the maximum drawdown, median over the "
-        "recordings, each a run of its own from the starting cash; one variant with `--jobs 1` has the same numbers",
-        *([tied_text(tied, tried)] if tied > 1 else []),
-        "The best of many looks good by luck: judge it on other recordings, or with `kalshi optimize`",
-    )
+    info(*_notes(found, tried, tied, has_both_bounds=has_both_bounds))
     if failed:
         raise _failure(failed)
     if not is_complete:
@@ -112,6 +103,24 @@ def show_sweep(
         )
         raise KeyboardInterrupt
     return True
+
+
+def _notes(found: Sequence[VariantResult], tried: int, tied: int, *, has_both_bounds: bool) -> list[str]:
+    """Return what limits a comparison: refusals, missing data, the number of variants, and ties of the best."""
+    from kalshi_cli.services.research.backtest import NO_BOUNDS
+    from kalshi_cli.services.research.search.optimize import show_params, tied_text
+    from kalshi_cli.services.research.sweep import refusal_notes
+
+    no_bounds = [NO_BOUNDS] if has_both_bounds and not any(variant.has_trades for variant in found) else []
+    return [
+        *[f"{show_params(variant.params)}: {variant.refused}" for variant in found if variant.refused][:1],
+        *refusal_notes(found),
+        *dict.fromkeys(f"Unknown: {text}" for text in chain(no_bounds, *(variant.notices for variant in found))),
+        f"{pluralize(tried, 'variant')} tried; score = net less half of the maximum drawdown, median over the "
+        "recordings, each a run of its own from the starting cash; one variant with `--jobs 1` has the same numbers",
+        *([tied_text(tied, tried)] if tied > 1 else []),
+        "The best of many looks good by luck: judge it on other recordings, or with `kalshi optimize`",
+    ]
 
 
 def _failure(failed: Mapping[str, str]) -> KalshiError:

@@ -141,16 +141,16 @@ def split_with_shared(
     copy, for two that have the same market at the same time (profit would count twice, and a search would see what
     judges it), and for a name of `tickers` that no recording has.
     """
-    shared = tuple(path for path in request.files if is_history(path))
+    outside = tuple(path for path in request.files if is_history(path))
     tapes = [path for path in request.files if not is_history(path)]
     _refuse_copies(tapes)
     if request.lake is None:
         tapes = recordings_of_period(tapes, request.since, request.until, tell)
         refuse_overlaps(tapes, request.since, request.until)
-    found = [msgspec.structs.replace(request, files=(tape, *shared), lake=None) for tape in tapes]
+    found = [msgspec.structs.replace(request, files=(tape, *outside), lake=None) for tape in tapes]
     if request.lake is not None:
         *_, sessions = lake_recordings(request.lake, request)
-        found += [msgspec.structs.replace(request, files=shared, sessions=(each.session,)) for each in sessions]
+        found += [msgspec.structs.replace(request, files=outside, sessions=(each.session,)) for each in sessions]
     if not found:
         raise UsageError(
             f"No recording among {', '.join(path.name for path in request.files)}",

@@ -121,8 +121,8 @@ def test_saved_reports_are_compared() -> None:
     assert rows["fills"]["difference"] is not None
     shown = program("backtest", "compare", "a.json", "b.json", "--format", "table").out
     assert re.search(r"^measure +a\.json \(backtest\) +b\.json \(backtest\) +difference", shown, re.MULTILINE)
-    shown = shown.split()
-    assert shown[shown.index("balance") + 1] == "$1,000.00"
+    words = shown.split()
+    assert words[words.index("balance") + 1] == "$1,000.00"
     plain = program("backtest", "compare", "a.json", "b.json", "--format", "plain").out
     assert "%" in plain[plain.index("total return") :].splitlines()[0], "rounded, as on a screen"
 

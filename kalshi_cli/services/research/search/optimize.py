@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 
@@ -264,7 +264,7 @@ def _view(request: OptimizeRequest, windows: WindowPlan, path: Path, report: Stu
         for choice in report.choices
     )
     latency = "recorded" if latency_of(request.latency_ms) is None else f"{request.latency_ms}ms"
-    of_all = {"fill_model": request.fill_model, "latency": latency}
+    of_all: dict[str, Any] = {"fill_model": request.fill_model, "latency": latency}
     return OptimizeView(
         strategy=request.strategy, study=str(path), **of_all,
         best=tuple(VariantRow.of(each, params=show_params(each.params), **of_all) for each in report.best),
