@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 from kalshi_cli.app.outputs import log_line
 from kalshi_cli.base.clock import Clock, SystemClock
-from kalshi_cli.base.errors import CredentialsError, Distrust, UnreachableError, refuse
+from kalshi_cli.base.errors import CredentialsError, Distrust, OutcomeUnknownError, UnreachableError, refuse
 from kalshi_cli.config.config import Config, event_socket, log_folder, refuse_other_hosts, refuse_read_only, state_dir
 from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.account.order_index import OWN_ID
@@ -88,8 +88,12 @@ class Environment:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        try:
+            self.close()
+        except KeyboardInterrupt:  # it must not replace an unknown outcome, nor the interrupt of a write
+            if not isinstance(error, OutcomeUnknownError | KeyboardInterrupt):
+                raise
 
     def close(self) -> None:
         """Close everything that was opened, in reverse order."""

@@ -66,15 +66,15 @@ class Kalshi:
     def __enter__(self) -> Kalshi:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not self._resources.ended.is_set():
+            self._resources.require_open()
+            self._environment.__exit__(kind, error, trace)
+            self._resources.ended.set()
 
     def close(self) -> None:
         """Close connections and files; after that, every call is a UsageError. Only the thread that opened it can."""
-        if not self._resources.ended.is_set():
-            self._resources.require_open()
-            self._environment.close()
-            self._resources.ended.set()
+        self.__exit__(None, None, None)
 
     @property
     def resources(self) -> Resources:

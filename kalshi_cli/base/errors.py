@@ -207,6 +207,18 @@ class AnotherInstanceError(KalshiError):
     default_code = "another_instance"
 
 
+def cut_off(error: BaseException) -> OutcomeUnknownError | None:
+    """Return the unknown outcome behind an interrupt: it cut off a write, or the report of an earlier one."""
+    chain: BaseException | None = error
+    while chain is not None:
+        if isinstance(chain, OutcomeUnknownError):
+            return chain
+        if isinstance(chain.__cause__, OutcomeUnknownError):
+            return chain.__cause__
+        chain = None if chain.__suppress_context__ else chain.__context__
+    return None
+
+
 Distrust = Callable[[KalshiError], None]
 """Decides about a file that another user may have changed: `refuse`, or warn and continue, as the kill switch does."""
 

@@ -10,14 +10,10 @@ from types import FrameType
 from typing import Any
 
 from kalshi_cli.base.errors import OutcomeUnknownError, TerminationRequested
-
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from kalshi_cli.base.twin_signals import STOPS, TWIN_S
 
 _COMMAND = "cancel-all"
 _GOES_ON = "the cancels continue; another signal ends them, and then it is not verified that no order remains"
-
-TWIN_S = 1.0
-"""`timeout` sends its signal to the program and then to its process group: within this time the second is the same."""
 
 _early: list[int] = []
 """Signals that arrived before the kill switch began."""

@@ -19,7 +19,7 @@ import typer
 from typer.core import TyperOption
 from typer.main import get_group, get_install_completion_arguments
 
-from kalshi_cli.base.errors import ExitCode, KalshiError, OutcomeUnknownError, TerminationRequested, UsageError
+from kalshi_cli.base.errors import ExitCode, KalshiError, TerminationRequested, UsageError, cut_off
 from kalshi_cli.base.text import conceal_key, holds_private_key, one_line, redact, safe_lines, safe_text
 from kalshi_cli.cli.global_options import GlobalOptions
 from kalshi_cli.cli.options import HelpGroup
@@ -283,24 +283,15 @@ def main(argv: Sequence[str] | None = None, *, started_s: float | None = None, h
 _SIGNALED: dict[int, str] = {ExitCode.INTERRUPTED: "interrupted", ExitCode.TERMINATED: "terminated"}
 """Exit codes of a command that a signal ended, gracefully or not -> their codes in an error."""
 
+NOTHING_OUTSTANDING = "no request is outstanding: nothing was sent, or each request was answered"
+"""The hint of these errors: where a request was cut off, the exit code is 7."""
+
 
 def _after_signal(code: int, words: Sequence[str]) -> int:
     """Return the exit code of a command; where a signal ended it and errors are JSON, write the error."""
     if code in _SIGNALED and _wants_json(words):
-        _write_error(_SIGNALED[code], "The command was " + _SIGNALED[code], "", code)
+        _write_error(_SIGNALED[code], "The command was " + _SIGNALED[code], NOTHING_OUTSTANDING, code)
     return code
-
-
-def cut_off(error: BaseException) -> OutcomeUnknownError | None:
-    """Return the unknown outcome behind an interrupt: it cut off a write, or the report of an earlier one."""
-    chain: BaseException | None = error
-    while chain is not None:
-        if isinstance(chain, OutcomeUnknownError):
-            return chain
-        if isinstance(chain.__cause__, OutcomeUnknownError):
-            return chain.__cause__
-        chain = None if chain.__suppress_context__ else chain.__context__
-    return None
 
 
 def exit_code_after(interrupt: BaseException) -> ExitCode:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 import msgspec
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import KalshiError, OutcomeUnknownError, RefusedError
+from kalshi_cli.base.errors import KalshiError, OutcomeUnknownError, RefusedError, cut_off
+from kalshi_cli.base.twin_signals import twins_ignored
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Ts, notional
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.views.order_text import outcome_text
@@ -177,12 +178,19 @@ class PlanningService:
         """Execute a plan once and return the result.
 
         RefusedError where the plan is stale, changed or already executed, or where a limit or a halt refuses it now.
-        OutcomeUnknownError where no answer came: the write may have happened. A repeat raises it again.
+        OutcomeUnknownError where no answer came, or an interrupt (Ctrl-C) cut off the write: it may have happened. A
+        repeat raises it again.
         """
         if self._is_rehearsal:
             raise RefusedError("a rehearsal sends nothing", code="REHEARSAL")
         self._resources.require_open()
-        return self._book.execute(plan)
+        with twins_ignored(self._resources.machine.monotonic):
+            try:
+                return self._book.execute(plan)
+            except KeyboardInterrupt as interrupt:
+                if (unknown := cut_off(interrupt)) is not None:
+                    raise unknown from None
+                raise
 
     def renew(self, plan: P) -> P:
         """Make the same plan again after the user took time to agree: new orders are reviewed again.

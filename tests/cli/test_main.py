@@ -20,7 +20,7 @@ from kalshi_cli.base import errors
 from kalshi_cli.base.errors import ExitCode, KalshiError
 from kalshi_cli.cli import main as shell
 from kalshi_cli.cli.global_options import GlobalOptions
-from kalshi_cli.cli.main import BASIC_SECTIONS, ENTRIES, SECTIONS, main, report, root, summary
+from kalshi_cli.cli.main import BASIC_SECTIONS, ENTRIES, NOTHING_OUTSTANDING, SECTIONS, main, report, root, summary
 from kalshi_cli.cli.options import HelpCommand, HelpGroup
 from kalshi_cli.cli.unknown_commands import ORDER_FORMS, OTHER_NAMES, is_harmless
 
@@ -474,7 +474,7 @@ def test_a_signal_ends_with_its_code_and_no_traceback(
         return
     (line,) = err.splitlines()
     assert json.loads(line) == {
-        "error": {"code": said, "message": f"The command was {said}", "hint": "", "exit_code": code}
+        "error": {"code": said, "message": f"The command was {said}", "hint": NOTHING_OUTSTANDING, "exit_code": code}
     }
 
 

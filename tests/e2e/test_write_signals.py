@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
+import shutil
 import signal
 import struct
+import subprocess
+import sys
 import termios
+import time
 from collections.abc import Iterator
 
 import pytest
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.places import ROOT
 from support.served import ME, TWO_SIDED, Served, eventually, finish, program, said, start
 
-from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.base.twin_signals import TWIN_S
+from kalshi_cli.core.model.order_terms import ASK, BID
 
 
 @pytest.fixture
@@ -53,6 +60,149 @@ def test_a_write_that_a_signal_cuts_off_ends_with_7(
     assert (ended.code, ended.out, ended.error["code"]) == (7, "", "outcome_unknown"), ended.err
     assert "nterrupted" in ended.error["message"]
     assert ended.error["hint"]
+
+
+TWICE = {
+    "buy": ("POST", f"buy {TWO_SIDED} 1 @0.40"),
+    "sell": ("POST", f"sell {TWO_SIDED} 1 @0.50"),
+    "place": ("POST", f"order place {TWO_SIDED} --side yes --action buy --count 1 --price 0.40"),
+    "amend": ("POST", "order amend ORDER --price 0.21"),
+    "decrease": ("POST", "order decrease ORDER --to 1"),
+    "batch": ("POST", "order batch orders.ndjson"),
+    "cancel": ("DELETE", "cancel ORDER"),
+    "close": ("POST", f"close {TWO_SIDED}"),
+    "flatten": ("POST", "flatten"),
+    "cancel-all": ("DELETE", "cancel-all"),
+    "group create": ("POST", "order group create --limit 10"),
+    "group limit": ("PUT", "order group limit GROUP --limit 20"),
+    "group trigger": ("PUT", "order group trigger GROUP"),
+    "group reset": ("PUT", "order group reset GROUP"),
+    "group delete": ("DELETE", "order group delete GROUP"),
+    "transfer": ("POST", "transfer --from 0 --to 1 --amount 1.00"),
+    "subaccount": ("POST", "subaccounts create"),
+    "rfq": ("POST", f"rfq create {TWO_SIDED} --count 5"),
+    "api": ("POST", "api POST /portfolio/order_groups/create -F contracts_limit=100"),
+}
+"""Every kind of write: the method of its request, and a command line."""
+
+
+@pytest.mark.parametrize("gap_s", [0.0, 0.001, 0.02])
+@pytest.mark.parametrize("name", TWICE)
+def test_a_second_signal_does_not_replace_the_unknown_outcome(
+    exchange: Served, proxy: FaultProxy, name: str, gap_s: float
+) -> None:
+    """`timeout` sends its signal to the program, and then to its process group."""
+    method, line = TWICE[name]
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3")
+    order_id = exchange.submit(ME, TWO_SIDED, BID, "0.2000", "2").order_id
+    group = program("order", "group", "create", "--limit", "10", "--json").json["order_group_id"]
+    order = {"ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": 1, "price": "0.10"}
+    (exchange.home / "orders.ndjson").write_text(json.dumps(order))
+    held = Fault("hang", method, "", times=1_000)
+    proxy.faults.append(held)
+    words = line.replace("ORDER", order_id).replace("GROUP", group).split()
+    command = start([*words, "--json"], exchange.variables(proxy.moved(exchange.server.rest_url)), exchange.home)
+    number = signal.SIGINT if name == "cancel-all" else signal.SIGTERM
+    try:
+        eventually(lambda: held.hits or command.poll() is not None)
+        assert command.poll() is None, said(command)
+        command.send_signal(number)
+        time.sleep(gap_s)
+        command.send_signal(number)
+        if name == "cancel-all" and not gap_s:  # two signals that wait are one, which the kill switch holds back
+            time.sleep(0.1)
+            command.send_signal(number)
+        ended = finish(command)
+    finally:
+        command.kill()
+        command.communicate()
+    assert (ended.code, ended.error["code"]) == (7, "outcome_unknown"), ended.err
+    assert "nterrupted" in ended.error["message"]
+
+
+@pytest.mark.skipif(shutil.which("timeout") is None, reason="no `timeout` on this system")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_timeout_keeps_the_exit_code_of_an_order_that_may_be_live(
+    exchange: Served, proxy: FaultProxy, number: signal.Signals
+) -> None:
+    """`timeout` passes a signal on just as it sends its own when the time is over."""
+    held = Fault("hang", "POST", "/portfolio/events/orders$")
+    proxy.faults.append(held)
+    line = ["timeout", "-s", number.name.removeprefix("SIG"), "--preserve-status", "600", sys.executable, "-m"]
+    line += ["kalshi_cli", "-q", "buy", TWO_SIDED, "1", "@0.40", "--json"]
+    variables = {**os.environ, **exchange.variables(proxy.moved(exchange.server.rest_url)), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        line, env=variables, cwd=exchange.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as limited:
+        eventually(lambda: held.hits or limited.poll() is not None)
+        limited.send_signal(number)
+        out, err = limited.communicate(timeout=60)
+    assert (limited.returncode, out) == (7, ""), err
+    assert json.loads(err.splitlines()[-1])["error"]["code"] == "outcome_unknown"
+    assert len(exchange.resting()) == 1, "it is live indeed"
+
+
+IN_PYTHON = """
+import signal
+from kalshi_cli import Kalshi
+from kalshi_cli.base.errors import OutcomeUnknownError
+
+try:
+    with Kalshi.open() as kalshi:
+        kalshi.orders.execute(PLAN)
+except OutcomeUnknownError as error:
+    print(error)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end of Python itself is not tested
+"""
+
+
+@pytest.mark.parametrize("gap_s", [0.0, 0.001, 0.02, 1.2])
+@pytest.mark.parametrize("plan", ["place", "cancel"])
+def test_in_python_a_second_interrupt_does_not_replace_the_unknown_outcome(
+    exchange: Served, proxy: FaultProxy, plan: str, gap_s: float
+) -> None:
+    order_id = exchange.submit(ME, TWO_SIDED, BID, "0.2000", "2").order_id
+    plans = {
+        "place": f'kalshi.orders.plan_place("{TWO_SIDED}", side="yes", action="buy", count="1", price="0.40")',
+        "cancel": f'kalshi.orders.plan_cancel("{order_id}")',
+    }
+    held = Fault("hang", "POST" if plan == "place" else "DELETE", "", times=1_000)
+    proxy.faults.append(held)
+    slow = "import kalshi_cli.store.database as d, time; c = d.Database.close\n"
+    slow += "d.Database.close = lambda self: (time.sleep(1.5), c(self))\n" if gap_s > 1 else ""
+    line = [sys.executable, "-c", slow + IN_PYTHON.replace("PLAN", plans[plan])]
+    variables = {**os.environ, **exchange.variables(proxy.moved(exchange.server.rest_url)), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        line, env=variables, cwd=exchange.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as script:
+        eventually(lambda: held.hits or script.poll() is not None)
+        script.send_signal(signal.SIGINT)
+        time.sleep(gap_s)
+        script.send_signal(signal.SIGINT)
+        out, err = script.communicate(timeout=60)
+    assert (script.returncode, "nterrupted" in out) == (0, True), err
+
+
+def test_ctrl_c_twice_ends_a_write_that_hangs_at_its_end_with_7(exchange: Served, proxy: FaultProxy) -> None:
+    held = Fault("hang", "POST", "/portfolio/events/orders$")
+    proxy.faults.append(held)
+    slow = "import kalshi_cli.store.sqlite_store as s, time; s.Store.close = lambda self: time.sleep(waits.pop())\n"
+    words = ("buy", TWO_SIDED, "1", "@0.40", "--json")
+    variables = exchange.variables(proxy.moved(exchange.server.rest_url))
+    command = start(words, variables, exchange.home, first="waits = [0] * 9 + [600]\n" + slow)
+    try:
+        eventually(lambda: held.hits or command.poll() is not None)
+        command.send_signal(signal.SIGINT)
+        time.sleep(1.5 * TWIN_S)
+        assert command.poll() is None, said(command)
+        command.send_signal(signal.SIGINT)
+        ended = finish(command)
+    finally:
+        command.kill()
+        command.communicate()
+    assert (ended.code, ended.error["code"]) == (7, "outcome_unknown"), ended.err
+    assert "It may be live" in ended.error["message"]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])

@@ -222,7 +222,7 @@ def batch(
     """
     from kalshi_cli.cli.commands.batch_lines import read_lines
     from kalshi_cli.services.orders.service import OrderService
-    from kalshi_cli.services.trading.stop_signals import in_flight, second_signal_ignored
+    from kalshi_cli.services.trading.stop_signals import in_flight
 
     lines = read_lines(source)
     with open_app(ctx) as resources:
@@ -241,7 +241,7 @@ def batch(
             return
         with unsent("No order was sent"):
             plan = consented(resources, orders, plan, "Place these orders with real money?", yes=yes)
-        with second_signal_ignored(), in_flight(plan.subject):
+        with in_flight(plan.subject):
             outcome = orders.execute(plan)
             _show_batch(ctx, outcome.rows)
     if outcome.error is not None:

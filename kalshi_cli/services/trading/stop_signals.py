@@ -18,6 +18,7 @@ from kalshi_cli.base.errors import (
     StateFileError,
     TerminationRequested,
 )
+from kalshi_cli.base.twin_signals import STOPS
 from kalshi_cli.core.model.messages import StateCommand
 from kalshi_cli.store.pause import pause, remove_pause_file
 
@@ -121,8 +122,6 @@ def exit_code_of(error: BaseException) -> ExitCode:
 SIGNALS = {"SIGINT": ExitCode.INTERRUPTED, "SIGTERM": ExitCode.TERMINATED, "SIGHUP": ExitCode.TERMINATED}
 """Signals that stop a run gracefully."""
 
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
 
 class StopSignals:
     """A graceful stop on SIGINT, SIGTERM and SIGHUP; a second SIGINT interrupts at once. `nohup` is respected.
@@ -167,31 +166,6 @@ class StopSignals:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             raise KeyboardInterrupt
         self._ask(StateCommand(self._clock.now(), None, name))
-
-
-@contextmanager
-def second_signal_ignored() -> Iterator[None]:
-    """Interrupt at the first signal and ignore the second one: `timeout` sends each twice, also to the process group.
-
-    What an interrupt leaves behind can so be printed whole. A third signal interrupts again.
-    """
-    received = 0
-
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        nonlocal received
-        received += 1
-        if received != 2:
-            raise KeyboardInterrupt if number == signal.SIGINT else TerminationRequested
-
-    before = {number: signal.getsignal(number) for number in STOPS}
-    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
-    try:
-        for number in before:
-            signal.signal(number, interrupt)
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class PauseSignal:
