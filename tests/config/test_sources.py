@@ -169,7 +169,29 @@ def test_a_section_with_everything_commented_out_is_the_default() -> None:
 
 
 def test_an_empty_variable_is_no_variable() -> None:
-    assert load(None, {"KALSHI_STATE": "", "KALSHI_RISK__MIN_EDGE": "", "KALSHI_CONFIG": ""}, {}).state is None
+    assert load(None, {"KALSHI_DAY_ZONE": "", "KALSHI_TRADE__INTERVAL": "", "KALSHI_CONFIG": ""}, {}) == Config(
+        origins=load(None, {}, {}).origins
+    )
+
+
+PROTECTING = [
+    "KALSHI_STATE",
+    "KALSHI_READ_ONLY",
+    "KALSHI_RISK__MAX_ORDER_COUNT",
+    "KALSHI_RISK__MAX_ODER",
+    "KALSHI_RISK_MAX",
+]
+
+
+@pytest.mark.parametrize("name", PROTECTING)
+def test_an_empty_variable_of_a_setting_that_protects_is_refused_but_not_by_the_kill_switch(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"is empty: is a variable of the shell unset\? .*\(variable {name}\)"):
+        load(None, {name: ""}, {})
+    assert load(None, {name: ""}, {}, needed=("env", "state")).state is None
+
+
+def test_an_option_replaces_an_empty_variable() -> None:
+    assert load(None, {"KALSHI_STATE": ""}, {"state": "kept"}).state == Path("kept")
 
 
 def test_references_are_added_to_the_default_ones_and_null_removes_one() -> None:
