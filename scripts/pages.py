@@ -22,6 +22,7 @@ import yaml
 import kalshi_cli.views
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.views.formats import (
+    ExactMoney,
     ExchangeJson,
     MaxMoney,
     MinGain,
@@ -53,6 +54,7 @@ KINDS: dict[Any, str] = {
     Price: "price",
     Qty: "count",
     Money: "money",
+    ExactMoney: "money",
     MaxMoney: "money",
     MinGain: "money",
     SignedMoney: "money",

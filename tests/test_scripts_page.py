@@ -133,14 +133,21 @@ def test_it_stops_waiting_where_no_price_can_come(exchange: Served) -> None:
     assert (over.returncode, over.stderr) == (1, "no such price until trading ended, or for 8 hours\n")
 
 
+def test_an_export_of_a_bad_date_stops_at_it(exchange: Served) -> None:
+    ended = script(exchange.home, "export-fills.sh", ".", "2026-13-25")
+    assert (ended.returncode, ended.stderr.count("\n"), "2026-13-25" in ended.stderr) == (1, 1, True), ended.stderr
+
+
 def test_an_order_whose_output_is_lost_is_placed_and_said_to_be(exchange: Served) -> None:
     command = f"{Path(sys.executable).parent}/kalshi buy {TWO_SIDED} 1 @0.41 --json > /dev/full"
     ended = subprocess.run(
         ["bash", "-c", command], cwd=exchange.home, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
     )
     assert ended.returncode == ExitCode.FAILED
-    assert "stays sent" in json.loads(ended.stderr.splitlines()[-1])["error"]["hint"]
-    assert len(exchange.resting()) == 1
+    error = json.loads(ended.stderr.splitlines()[-1])["error"]
+    assert "stays sent" in error["hint"]
+    ((order_id, *_),) = exchange.resting()
+    assert (error["code"], error["order_id"]) == ("output_lost", order_id)
 
 
 def test_it_buys_at_the_price_that_is_there_also_far_below_the_limit(exchange: Served) -> None:

@@ -61,7 +61,8 @@ class KalshiError(Exception):
     """The runbook of this error, where neither its class nor its code shows it."""
 
     def __init__(self, message: str, *, hint: str = "", code: str = "", more: Sequence[str] = ()) -> None:
-        self.message = "\n  ".join(one_line(redact(line)) for line in (message, *more))
+        self.more = tuple(one_line(redact(line)) for line in more)
+        self.message = "\n  ".join((one_line(redact(message)), *self.more))
         self.hint = one_line(redact(hint))
         super().__init__(self.message)
         self.code = code or self.default_code

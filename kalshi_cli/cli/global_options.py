@@ -34,6 +34,8 @@ class GlobalOptions(SimpleNamespace):  # not a dataclass, whose import takes a f
     allow_hosts: list[str]
     started_s: float | None = None
     """The start of the program, on the monotonic clock."""
+    order_id: str = ""
+    """The order that the command placed or changed, for the error of a lost output."""
 
     def __init__(self, **given: Any) -> None:
         """Set the options that were given."""

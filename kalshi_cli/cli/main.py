@@ -273,7 +273,7 @@ def main(argv: Sequence[str] | None = None, *, started_s: float | None = None, h
     except Exception as error:
         if "_KALSHI_COMPLETE" in os.environ:
             return ExitCode.FAILED  # an error message would overwrite the command line that is being typed
-        return report(error, words, is_verbose=flags.verbose)
+        return report(error, words, is_verbose=flags.verbose, order_id=flags.order_id)
     finally:
         close_out()
         set_quiet(False)
@@ -338,8 +338,11 @@ def _is_utf8(word: str) -> bool:
     return True
 
 
-def report(error: Exception, words: Sequence[str], *, is_verbose: bool) -> int:
-    """Print the error, as lines or as one JSON object, and return the exit code."""
+def report(error: Exception, words: Sequence[str], *, is_verbose: bool, order_id: str = "") -> int:
+    """Print the error, as lines or as one JSON object, and return the exit code.
+
+    Of a lost output, the JSON object has the `order_id` that was in it.
+    """
     known = _known(error)
     command = _command(words)
     code = PLUGIN_UNKNOWN if command in PLUGINS else int(known.exit_code)
@@ -350,8 +353,9 @@ def report(error: Exception, words: Sequence[str], *, is_verbose: bool) -> int:
             show_unknown(words[words.index("check") + 1 :], known.message, is_json=_wants_json(words))
     trace = _trace(error) if is_verbose or isinstance(known, _BugError) else ""
     if _wants_json(words):
-        more = {"details": getattr(known, "details", ""), "traceback": trace}
-        _write_error(known.code, known.message, known.hint, code, **{name: text for name, text in more.items() if text})
+        lost = order_id if known.code == OUTPUT_LOST else ""
+        more = {"details": getattr(known, "details", ""), "order_id": lost, "problems": known.more, "traceback": trace}
+        _write_error(known.code, known.message, known.hint, code, **{name: each for name, each in more.items() if each})
         return code
     if trace:
         warn(*trace.splitlines())
@@ -361,17 +365,19 @@ def report(error: Exception, words: Sequence[str], *, is_verbose: bool) -> int:
     return code
 
 
-def _write_error(code: str, message: str, hint: str, exit_code: int, **more: str) -> None:
+def _write_error(code: str, message: str, hint: str, exit_code: int, **more: str | Sequence[str]) -> None:
     """Write an error to stderr as one JSON object on a line."""
     import json
 
+    def safe(value: str | Sequence[str]) -> str | list[str]:
+        return safe_lines(redact(value)) if isinstance(value, str) else [safe_lines(redact(each)) for each in value]
+
     texts = {"message": message, "hint": hint, **more}
-    body = {
-        "code": code,
-        **{name: safe_lines(redact(text)) for name, text in texts.items()},
-        "exit_code": int(exit_code),
-    }
+    body = {"code": code, **{name: safe(each) for name, each in texts.items()}, "exit_code": int(exit_code)}
     warn(json.dumps({"error": body}), is_wrapped=False)
+
+
+OUTPUT_LOST = "output_lost"
 
 
 class _BugError(KalshiError):
@@ -390,6 +396,7 @@ def _known(error: Exception) -> KalshiError:
         return KalshiError(
             f"{why}: the output was not written",
             hint="only the output is lost: an order or a cancel that was sent stays sent (`kalshi order list`)",
+            code=OUTPUT_LOST,
         )
     if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""

@@ -208,7 +208,8 @@ def show_list(
     render_rows(of, views if is_live else list(views), form or flags_of(ctx).form, **shown)
     if limit is not None and next(coming, None) is not None:
         is_own = getattr(ctx.get_parameter_source("limit"), "name", "") == "COMMANDLINE"
-        (info if is_own else warn)(f"Showing the first {limit}; use {more}")
+        larger = more.replace("--limit N", "a larger --limit") if is_own else more
+        (info if is_own else warn)(f"Showing the first {limit}; use {larger}")
 
 
 def show_done(ctx: typer.Context, done: str, subject: str | None = None) -> None:

@@ -175,6 +175,7 @@ def note_pause(ctx: typer.Context, resources: Resources) -> None:
 
 def show_order(ctx: typer.Context, order: OrderRow, now: Ts) -> None:
     """Show an order: one sentence on a terminal, all fields with `-v`, with a format or in a pipe."""
+    flags_of(ctx).order_id = order.order_id or ""
     if is_terse(ctx):
         from kalshi_cli.views.order_text import order_sentence
 
@@ -185,6 +186,7 @@ def show_order(ctx: typer.Context, order: OrderRow, now: Ts) -> None:
 
 def show_change(ctx: typer.Context, orders: OrderService, order: OrderChangeView, now: Ts) -> None:
     """Show a changed order as `show_order` does, and say what changed."""
+    flags_of(ctx).order_id = order.order_id
     if is_terse(ctx):
         from kalshi_cli.views.order_text import change_sentence
 

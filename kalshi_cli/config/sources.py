@@ -117,9 +117,7 @@ def load(
         else:
             origins[".".join(key)] = origin
             _put(tree, key, value)
-    problems += [*_two_keys(tree, origins), *_empty_env(env, from_flags)]
-    if needed is None:
-        problems += _empty_limits(env, from_flags)
+    problems += [*_two_keys(tree, origins), *_empty_variables(env, from_flags, needed)]
     allowed, wrong = allowed_hosts(flags.get("allow_hosts"), env)
     problems += [Problem(("allow_hosts",), wrong, f"--allow-host, {ALLOW_HOSTS}")] if wrong else []
     fatal = [problem for problem in problems if needed is None or _is_below(problem.path, needed)]
@@ -334,24 +332,25 @@ def _from_variables(env: Mapping[str, str]) -> ConfigSources:
     return found
 
 
-def _empty_env(env: Mapping[str, str], from_flags: ConfigSources) -> Iterator[Problem]:
-    """Yield a problem for an empty KALSHI_ENV, which chose an environment that was never named."""
-    if env.get("KALSHI_ENV") == "" and ("env",) not in from_flags:
-        text = "is empty: is a variable of the shell unset? Name the environment, also with --env, or unset KALSHI_ENV"
-        yield Problem(("env",), text, "variable KALSHI_ENV")
+def _empty_variables(
+    env: Mapping[str, str], from_flags: ConfigSources, needed: Collection[str] | None
+) -> Iterator[Problem]:
+    """Yield a problem for each empty variable whose default may protect less than the value that was meant.
 
-
-def _empty_limits(env: Mapping[str, str], from_flags: ConfigSources) -> Iterator[Problem]:
-    """Yield a problem for each empty variable of a limit, of the read-only mode or of the state directory.
-
-    Without it the default would apply, which may protect less. The kill switch goes on.
+    Those are the environment, the limits, the read-only mode and the state directory. With `needed`, only the
+    environment counts: the kill switch goes on.
     """
     for name, text in env.items():
         key = tuple(name.removeprefix("KALSHI_").lower().split("__"))
-        if not text and _PROTECTS.match(name) and key not in from_flags:
-            yield Problem(
-                key, f"is empty: is a variable of the shell unset? Set it, or unset {name}", f"variable {name}"
-            )
+        if text or key in from_flags:
+            continue
+        if name == "KALSHI_ENV":
+            how = "Name the environment, also with --env, or unset KALSHI_ENV"
+        elif needed is None and _PROTECTS.match(name):
+            how = f"Set it, or unset {name}"
+        else:
+            continue
+        yield Problem(key, f"is empty: is a variable of the shell unset? {how}", f"variable {name}")
 
 
 _PROTECTS = re.compile("KALSHI_(RISK_|READ_*ONLY$|STATE$)", re.IGNORECASE)

@@ -27,11 +27,12 @@ class ResumeView(OutputRow, frozen=True, kw_only=True):
     reason: TruncatableText
     since: Ts
     was: TradingStateCell
+    was_paused: bool
     was_code: str | None
     was_reason: TruncatableText | None
     was_since: Ts | None
 
-    named = names(was="standing", was_code="code", was_reason="reason", was_since="since")
+    named = names(was="standing", was_paused="is_pause", was_code="code", was_reason="reason", was_since="since")
 
 
 class StopView(OutputRow, frozen=True, kw_only=True):

@@ -340,7 +340,9 @@ def test_a_broken_configuration_lists_every_problem_and_ends_with_2(home: Path, 
     assert "env" in err
     assert "did you mean max_position?" in err
     assert main(["config", "check", "--json"]) == ExitCode.USAGE
-    assert json.loads(capsys.readouterr().err)["error"]["code"] == "config"
+    error = json.loads(capsys.readouterr().err)["error"]
+    assert error["code"] == "config"
+    assert [problem.split(":")[0] for problem in error["problems"]] == ["env", "risk.max_positon"]
 
 
 def test_a_good_configuration_is_ok(home: Path, capsys: Capture) -> None:

@@ -63,6 +63,6 @@ def unlock(
     kalshi unlock KXHIGHNY-26JUL04-B85
     """
     with open_services(ctx) as kalshi:
-        kalshi.trading.execute(kalshi.trading.plan_unlock(ticker))
-        info(f"{ticker.upper()} is unlocked")
-        show_done(ctx, "unlocked", ticker.upper())
+        done = kalshi.trading.execute(kalshi.trading.plan_unlock(ticker)).done
+        info(f"{ticker.upper()} is unlocked" if done == "unlocked" else f"{ticker.upper()} was not locked")
+        show_done(ctx, done, ticker.upper())

@@ -16,6 +16,7 @@ from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.trading.halts import MarketLockService, TradingControl, describe, describe_cause, resume_hint
 from kalshi_cli.services.trading.reports.live_events import follow, top_rows
 from kalshi_cli.services.trading.reports.status import run_status, stalled_notes, status_view
+from kalshi_cli.views.done import DoneView
 from kalshi_cli.views.formats import TradingStateCell, TruncatableText, format_time
 from kalshi_cli.views.halts import HaltView, ResumeView, StopView
 from kalshi_cli.views.live import LiveEvent, TopRow
@@ -170,17 +171,17 @@ class TradingService(PlanningService):
 
         return self._plan("lock", execute, text, f"until {until}", ticker=name, lasts_s=lasts_s)
 
-    def plan_unlock(self, ticker: str) -> ControlPlan[None]:
-        """Plan to remove the lock of a market; without a lock nothing is left to do.
+    def plan_unlock(self, ticker: str) -> ControlPlan[DoneView]:
+        """Plan to remove the lock of a market; executing it returns `unlocked`, or `nothing` if there was none.
 
         ReadOnlyError where writes are switched off.
         """
         refuse_read_only(self._resources.config)
         name = check_text("ticker", ticker).upper()
 
-        def execute() -> None:
-            if not self._locks.unlock(name):
-                self._resources.note(f"{name} was not locked")
+        def execute() -> DoneView:
+            done = "unlocked" if self._locks.unlock(name) else "nothing"
+            return DoneView(done=done, subject=TruncatableText(name))
 
         return self._plan("unlock", execute, ticker=name)
 

@@ -203,7 +203,7 @@ def test_a_table_of_fills_has_the_price_of_the_side_beside_it(
 def test_all_fills_and_all_settlements_have_no_limit(lived: tuple[Served, Money]) -> None:
     some = program("fills", "--limit", "3", "--json")
     every = program("fills", "--all", "--json")
-    assert "Showing the first 3; use --limit N or --all" in some.err
+    assert "Showing the first 3; use a larger --limit or --all" in some.err
     assert len(every.json) > len(some.json) == 3
     assert "Showing" not in every.err
     assert program("settlements", "--all", "--json").json == program("settlements", "--json").json != []

@@ -228,7 +228,7 @@ def test_all_pairs_are_listed_or_as_many_as_wanted(one: Served, theirs: Polymark
         theirs.books[token] = book(token, [("0.55", "30")], [("0.58", "80")])
     words = ("scan", "cross-venue", "--map", map_of(one, f"{TWO_SIDED},{TOKEN},yes", f"{ONE_SIDED},{OTHER},yes"))
     first = program(*words, *theirs.options, "--limit", "1", "--json")
-    assert (len(first.json), "Showing the first 1; use --limit N or --all" in first.err) == (1, True)
+    assert (len(first.json), "Showing the first 1; use a larger --limit or --all" in first.err) == (1, True)
     both = program(*words, *theirs.options, "--all", "--json")
     assert (len(both.json), "Showing the first" in both.err) == (2, False)
 

@@ -44,8 +44,12 @@ def test_a_pause_and_a_halt_hold_until_a_resume_with_a_reason(trading: TradingSe
     resumed = trading.execute(resume)
     assert isinstance(resumed, ResumeView)
     assert (resumed.state, resumed.was_reason, trading.halt().state) == ("active", "odd fills", "active")
+    assert (resumed.was, resumed.was_paused) == ("halted", False)
     again = trading.execute(trading.plan_resume("once more"))
     assert resumed.since == again.since == trading.halt().since, "the time that `kalshi status` shows"
+    trading.execute(trading.plan_pause("lunch"))
+    back = trading.execute(trading.plan_resume("after lunch"))
+    assert (back.was, back.was_paused, back.was_reason) == ("paused", True, "lunch")
 
 
 @pytest.mark.usefixtures("exchange")
@@ -62,9 +66,9 @@ def test_a_resume_from_a_halt_names_the_pause_that_it_ends_too() -> None:
 def test_a_market_is_locked_and_unlocked(trading: TradingService) -> None:
     trading.execute(trading.plan_lock(TWO_SIDED.lower(), 3600, "the forecast is being revised"))
     assert [(row.ticker, row.reason) for row in trading.locks()] == [(TWO_SIDED, "the forecast is being revised")]
-    trading.execute(trading.plan_unlock(TWO_SIDED))
+    assert trading.execute(trading.plan_unlock(TWO_SIDED)).done == "unlocked"
     assert trading.locks() == []
-    trading.execute(trading.plan_unlock(TWO_SIDED))
+    assert trading.execute(trading.plan_unlock(TWO_SIDED)).done == "nothing"
     with pytest.raises(UsageError, match="ticker"):
         trading.plan_unlock("")
     with pytest.raises(NotFoundError):
