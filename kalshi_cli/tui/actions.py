@@ -81,7 +81,7 @@ class ActionThread:
         self._tell = tell
         self._queue: Queue[Action] = Queue(MAX_ACTIONS)
         self._notes: list[str] | None = None
-        """The notes of an action that asks nothing; None while there is none."""
+        """The notes of the action in progress that asks nothing; None for any other."""
         self._is_open = True
 
     def start(self) -> None:
