@@ -186,7 +186,7 @@ def show_order(ctx: typer.Context, order: OrderRow, now: Ts) -> None:
 
 def show_change(ctx: typer.Context, orders: OrderService, order: OrderChangeView, now: Ts) -> None:
     """Show a changed order as `show_order` does, and say what changed."""
-    flags_of(ctx).order_id = order.order_id
+    flags_of(ctx).order_id = order.order_id or ""
     if is_terse(ctx):
         from kalshi_cli.views.order_text import change_sentence
 

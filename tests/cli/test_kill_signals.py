@@ -14,10 +14,11 @@ import pytest
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
 from support.served import ME, TWO_SIDED, Ended, Served, eventually, finish, program, said, served, set_variables, start
 
-from kalshi_cli.cli import kill_signals
+from kalshi_cli.base.twin_signals import STOPS as SIGNALS
+from kalshi_cli.base.twin_signals import TWIN_S
 from kalshi_cli.core.model.order_terms import BID
 
-STOPS = pytest.mark.parametrize("number", kill_signals.STOPS, ids=lambda number: signal.Signals(number).name)
+STOPS = pytest.mark.parametrize("number", SIGNALS, ids=lambda number: signal.Signals(number).name)
 
 LOADING = """
 import builtins, os, sys
@@ -109,7 +110,7 @@ def test_without_an_answer_to_the_cancels_the_first_signal_is_held_and_the_secon
         process.send_signal(signal.SIGTERM)
         eventually(lambda: "SIGTERM: the cancels continue" in said(process) or process.poll() is not None)
         assert process.poll() is None, said(process)
-        time.sleep(1.5 * kill_signals.TWIN_S)
+        time.sleep(1.5 * TWIN_S)
         process.send_signal(signal.SIGTERM)
         ended = finish(process)
     finally:
