@@ -124,6 +124,13 @@ class Simulated:
         return re.sub(r"KXBTC15M-\S+", self.event, line)
 
 
+NEEDED_BEFORE = {
+    "kalshi unlock": f"lock {TWO_SIDED} --for 1h",
+    "--until-over": "check heartbeat",  # no loop runs, and that is the alert
+}
+"""Parts of examples, and the command that makes them possible."""
+
+
 class Desk:
     """An account with something of everything on the exchange of `served`, and the words that name it."""
 
@@ -154,8 +161,8 @@ class Desk:
     def prepare(self, line: str) -> None:
         """Undo what the examples before it did to this one, and do what it takes for granted."""
         self._resume()
-        if line.startswith("kalshi unlock"):
-            program("lock", TWO_SIDED, "--for", "1h")
+        for before in (command for part, command in NEEDED_BEFORE.items() if part in line):
+            program(*before.split())
         if line.startswith("kalshi subaccounts"):
             program("limits", "upgrade")
             program("subaccounts", "create")

@@ -56,7 +56,7 @@ class AlertDispatcher:
     clock: Clock
     tell: Callable[[str], None]
     flatten: Callable[[], bool] | None
-    directly: Callable[[AlertRaised], None]
+    directly: Callable[[AlertRaised], object]
     look_s: float = LOOK_S
 
     def __post_init__(self) -> None:

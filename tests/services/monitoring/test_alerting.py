@@ -27,6 +27,7 @@ from kalshi_cli.services.monitoring.alerting import alerts_view
 from kalshi_cli.store.alert_tables import MAX_WAITING, AlertStore
 from kalshi_cli.store.pause import pause, remove_pause_file
 from kalshi_cli.store.records import Halt, RunGroup
+from kalshi_cli.views.alerts import AlertRow
 
 Open = Callable[..., AlertProgram]
 
@@ -53,7 +54,7 @@ def test_a_breach_is_told_once_and_its_end_once(desk_of: Open) -> None:
 
 
 def test_an_end_that_waits_says_from_when_it_will_be_sent(desk_of: Open) -> None:
-    desk, rows = desk_of(), []
+    desk, rows = desk_of(), list[AlertRow]()
 
     def end_due() -> Ts | None:
         rows.append(*alerts_view(desk.alerting.overview(), {}).alerts)
