@@ -40,3 +40,14 @@ def test_an_order_group_is_named_by_the_short_id_that_commands_accept(code: str,
 def test_a_code_that_nobody_listed_still_has_something_to_do() -> None:
     assert runbook_for("NEVER_HEARD_OF") is DEFAULT_RUNBOOK
     assert runbook_for("DRIFT") is REMEDIES["DRIFT"]
+
+
+def test_an_alert_that_names_its_cause_leads_to_the_runbook_of_the_cause() -> None:
+    ended = runbook_for("LOOP_FAILED", "The state file is damaged; read `kalshi runbook state-file`")
+    assert (ended.runbook, ended.event) == ("state-file", REMEDIES["LOOP_FAILED"].event)
+    assert runbook_for("LOOP_FAILED", "RuntimeError: oops") is REMEDIES["LOOP_FAILED"]
+    paused = runbook_for("PAUSED_BY_ALERT", "after LOW_BALANCE (warning) of 12:00")
+    assert (paused.runbook, paused.command) == ("low-balance", "kalshi balance")
+    assert paused.event == REMEDIES["PAUSED_BY_ALERT"].event == "emergency_stop"
+    assert runbook_for("PAUSED_BY_ALERT", "after NEVER_HEARD_OF ") == REMEDIES["PAUSED_BY_ALERT"]
+    assert runbook_for("PAUSED_BY_ALERT", "by hand") is REMEDIES["PAUSED_BY_ALERT"]
