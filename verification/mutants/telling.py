@@ -25,8 +25,8 @@ TELLING = (
         "what stopped trading is resolved after a resume",
         "a pager closes the incident while trading is stopped (F78)",
         "core/monitoring/alert_board.py",
-        "        if matter.told is None or (self.is_stopped and stops_trading(matter)):",
-        "        if matter.told is None:",
+        "        if (self.is_stopped and stops_trading(matter)) or (matter.has_returned and matter.untold):",
+        "        if matter.has_returned and matter.untold:",
         ("tests/core/monitoring/test_alert_board.py",),
     ),
     Mutant(

@@ -10,6 +10,7 @@ import pytest
 from support.served import KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, eventually, program, start
 
 from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.services.orders import cancel_all
 from kalshi_cli.store.records import NO_HALT
 from kalshi_cli.store.sqlite_store import Store
 
@@ -125,14 +126,14 @@ def test_a_loop_that_was_first_is_named(exchange: Served, monkeypatch: pytest.Mo
     monkeypatch.setattr("kalshi_cli.services.orders.cancel.CLOCK_MS", 600_000)  # a busy machine is slow to answer
     words = ("trade", "--strategy", "market-maker", "--ticker", TWO_SIDED, "--interval", "0.2s")
     loop = start(words, exchange.variables(), exchange.home)
-    keyboard = typed(monkeypatch, exchange, "y\n")
 
     def are_gone() -> bool:
         with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
             return not (exchange.resting() or store.live_orders())
 
-    readline = keyboard.readline
-    keyboard.readline = lambda size=-1: readline(size) if eventually(are_gone) else ""  # type: ignore[method-assign]
+    typed(monkeypatch, exchange, "")
+    look = cancel_all.describe_resting
+    monkeypatch.setattr(cancel_all, "describe_resting", lambda *given: look(*given) if eventually(are_gone) else [])
     try:
         eventually(lambda: exchange.resting() or loop.poll() is not None)
         ended = program("cancel-all")

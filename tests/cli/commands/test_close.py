@@ -196,10 +196,6 @@ def test_no_order_is_canceled_where_those_of_a_strategy_block_the_close_anyway(e
     assert len(exchange.resting()) == 2
 
 
-@pytest.mark.parametrize(
-    ("fault", "code"),
-    [(Fault("drop_reply", "DELETE", "/portfolio"), 0), (Fault("status_500", "DELETE", "/portfolio", times=10_000), 7)],
-)
 def test_a_close_that_would_meet_an_own_order_names_the_option_that_cancels_it(exchange: Served) -> None:
     exchange.trade_a_little()
     exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
@@ -215,6 +211,10 @@ def test_a_close_that_would_meet_an_own_order_names_the_option_that_cancels_it(e
     assert [order_id for order_id, *_ in exchange.resting()] == [below], "the one that it does not meet stays"
 
 
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [(Fault("drop_reply", "DELETE", "/portfolio"), 0), (Fault("status_500", "DELETE", "/portfolio", times=10_000), 7)],
+)
 def test_nothing_is_closed_while_an_order_that_blocks_it_may_be_live(
     proxy: FaultProxy, exchange: Served, fault: Fault, code: int
 ) -> None:
