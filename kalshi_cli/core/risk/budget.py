@@ -6,6 +6,7 @@ from kalshi_cli.base.units import Money
 from kalshi_cli.core.account.exposure import CLASSIC
 from kalshi_cli.core.account.ledger import Ledger
 from kalshi_cli.core.account.sizing import NO_ALLOTMENT
+from kalshi_cli.core.account.strategy_positions import UNOWNED_STRATEGY
 from kalshi_cli.core.account.worst_case import LiveOrderRisk, live_part, max_loss
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.model.intents import Place
@@ -25,10 +26,11 @@ def budget(state: EngineState, limits: RiskLimits, intent: Place, strategy: str)
 def at_risk(state: EngineState, strategy: str, extra: Place | None = None) -> Money:
     """Return the maximum loss of a strategy's positions with its live orders in their worst combination.
 
-    Only its own positions count; other positions in the same market reduce nothing. `extra` adds one more order.
+    `UNOWNED_STRATEGY` has the positions and orders of no strategy. Only its own positions count; other positions in the same market reduce nothing. `extra` adds one more order.
     """
     lives: dict[tuple[str, int], list[LiveOrderRisk]] = {}
-    for subaccount, ticker in state.by_strategy.get(strategy, Ledger()).positions:
+    ledger = state.ledger if strategy == UNOWNED_STRATEGY else state.by_strategy.get(strategy, Ledger())
+    for subaccount, ticker in ledger.positions:
         if state.share(ticker, strategy, subaccount).qty:
             lives.setdefault((ticker, subaccount), [])
     for order in state.orders.live():

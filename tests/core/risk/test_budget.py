@@ -159,3 +159,9 @@ def test_a_position_that_a_person_closed_is_no_cover_for_the_next_on_the_other_s
     filled(engine, placed(engine, names["one"], ASK, 40, 10), 10, "t2", ts=Ts(NOW + 2))
     assert at_risk(engine.state, "one") == dollars(6)
     assert refused(engine, names["one"], ASK, 44, 1) == "BUDGET"
+
+
+def test_positions_without_a_strategy_have_a_maximum_loss_of_their_own() -> None:
+    engine, _ = loop()
+    engine.step(Filled(NOW, make_fill(side=BID, price=cents(40), qty=contracts(10))))
+    assert (at_risk(engine.state, ""), at_risk(engine.state, "one")) == (dollars(4), 0)
