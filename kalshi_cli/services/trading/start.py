@@ -18,13 +18,15 @@ from msgspec.structs import replace
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, OutcomeUnknownError, RefusedError, UnreachableError
-from kalshi_cli.base.units import Qty, Ts, format_ts, pluralize, show_money, show_price, show_qty
+from kalshi_cli.base.units import Money, Qty, Ts, format_ts, pluralize, show_money, show_price, show_qty
 from kalshi_cli.core.account.reconciliation import drift, provable_at
+from kalshi_cli.core.account.strategy_positions import UNOWNED_STRATEGY
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import AlertRaised, Effect, FillBooked, OrderChanged, SettlementBooked
 from kalshi_cli.core.model.messages import AccountSnapshot
-from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.account.recovery import (
     LOOK_EVERY_S,
@@ -61,6 +63,7 @@ class AccountDifferences:
         self._before = {_name(order): order for order in orders}
         self._after: dict[str, Order] = {}
         self._repaired: dict[str, str] = {}
+        self._met: dict[str, Qty] = {}
         self.fills: list[FillBooked] = []
         self.settlements: list[Settlement] = []
         self.latest: AccountSnapshot | None = None
@@ -71,6 +74,7 @@ class AccountDifferences:
         for effect in effects:
             if isinstance(effect, FillBooked):
                 self.fills.append(effect)
+                self._met.setdefault(effect.fill.order_id, effect.held_before)
             elif isinstance(effect, SettlementBooked):
                 self.settlements.append(effect.settlement)
             elif isinstance(effect, OrderChanged):
@@ -112,7 +116,10 @@ class AccountDifferences:
     def lines(self, held: Callable[[Order], Qty]) -> list[str]:
         """Return a line for each difference, at most `MAX_LINES`; `held` returns the position in the order's market."""
         found = [
-            _order_line(kind, order, self._repaired.get(_name(order), ""), held(order)) for kind, order in self.orders
+            _order_line(
+                kind, order, self._repaired.get(_name(order), ""), self._met.get(order.order_id, held(order))
+            )
+            for kind, order in self.orders
         ]
         found += [
             f"  settled {each.ticker}: {each.result}, paid {show_money(each.revenue)}" for each in self.settlements
@@ -149,11 +156,30 @@ def reconcile_at_start(
         lines = differences.lines(lambda order: ledger.position(order.ticker, order.subaccount).qty)
         for line in (differences.summary(), *lines):
             (tell if lines else note)(line)
+        has_unowned = any(_is_unowned(booked.fill, engine.state) for booked in differences.fills)
+        _tell_unowned(engine.state, tell if has_unowned else note)
         if last is not None and last.is_running:
             for line in _left_by_killed(last, differences, engine, clock.now()):
                 tell(line)
     _refuse_doubt(unconfirmed_orders(engine), clock.now(), tell)
     _refuse_drift(unexplained, engine, tell)
+
+
+def _is_unowned(fill: Fill, state: EngineState) -> bool:
+    order = state.orders.by_order_id(fill.order_id)
+    return order is None or not order.strategy
+
+
+def _tell_unowned(state: EngineState, tell: Callable[[str], None]) -> None:
+    """Report the open positions without a strategy. One may have opened them that an older state file does not know."""
+    shares = (state.share(each.ticker, UNOWNED_STRATEGY, each.subaccount) for each in state.ledger.positions.values())
+    costs = [share.cost for share in shares if share.qty]
+    if costs:
+        belong = "belongs" if len(costs) == 1 else "belong"
+        tell(
+            f"{pluralize(len(costs), 'open position')} ({show_money(Money(sum(costs)))}) {belong} to no strategy: "
+            "no exits, no stop loss; to close one: `kalshi close TICKER`"
+        )
 
 
 def _left_by_killed(last: Heartbeat, differences: AccountDifferences, engine: TradingEngine, now: Ts) -> Iterator[str]:
@@ -287,9 +313,8 @@ def _reported(order: Order) -> Order:
 
 
 def _order_line(kind: str, order: Order, repaired: str, held: Qty) -> str:
-    """Return an order as the user means it; one that ended by the position before its fills."""
-    before = held if order.status.is_live else Qty(held - order.side.sign * order.filled)
-    row = in_own_terms(order_row(order), {(order.subaccount, order.ticker): before})
+    """Return an order as the user means it; `held` is the position that it met, or meets."""
+    row = in_own_terms(order_row(order), {(order.subaccount, order.ticker): held})
     text = f"  {kind.replace('_', ' ')}: {order_sentence(row) if order.order_id else order_words(row)}"
     return f"{text}; an earlier reply was wrong: {repaired}" if repaired else text
 

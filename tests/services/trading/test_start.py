@@ -24,7 +24,7 @@ from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.services.account.recovery import load_engine
 from kalshi_cli.services.trading.start import reconcile_at_start
-from kalshi_cli.simulator.model.listing import ExchangeOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions, NewOrder
 from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.views.formats import format_time
@@ -201,6 +201,30 @@ def test_an_order_is_named_as_the_user_means_it(
     start = Start(sim)
     start()
     assert f"({words}) is {'filled' if is_filled else 'resting'}" in start.text
+
+
+def test_an_order_that_ended_is_named_by_the_position_that_it_met(sim: Simulation, start: Start) -> None:
+    sim.market(39, 44)
+    sim.client.create_order(intend(sim, "mine"))
+    start()
+    sim.take(ASK, 40, 10)
+    sim.exchange.submit(
+        "alice", NewOrder(ticker=TICKER, side=ASK, price=cents(39), qty=contracts(25)), sim.clock.now()
+    )
+    start()
+    assert "(buy 10 YES at $0.40) is filled" in start.said[-4], start.said
+    assert start.said[-1] == (
+        "1 open position ($9.15) belongs to no strategy: no exits, no stop loss; to close one: `kalshi close TICKER`"
+    )
+
+
+def test_positions_of_strategies_are_not_among_those_of_none(sim: Simulation, start: Start) -> None:
+    sim.market(39, 44)
+    sim.client.create_order(intend(sim, "mine"))
+    sim.take(ASK, 40, 10)
+    start()
+    assert "Reconciled: 1 fill" in start.text
+    assert "no strategy" not in start.text
 
 
 def test_after_weeks_an_order_that_only_history_has_is_over_and_its_fills_are_booked(sim: Simulation) -> None:
