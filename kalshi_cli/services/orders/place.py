@@ -34,7 +34,7 @@ from kalshi_cli.core.model.order_terms import SelfTradePrevention, TimeInForce, 
 from kalshi_cli.core.model.orders import DUPLICATE_ID, Order, OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.live.account_snapshot import marks_update
+from kalshi_cli.exchange.live.account_snapshot import MAX_ELSEWHERE, external_markets, marks_update
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.account.recovery import EXTERNAL, load_engine, read_account
@@ -269,12 +269,8 @@ class OrderEntry:
             fees={market.ticker: self.schedule_of(market) for market in markets},
             families={market.event_ticker: self._family_of(market) for market in markets},
             new_id=self._new_id,
+            agree=lambda *parts: self.look_again(parts[-1]),
         )
-        tickers = [market.ticker for market in markets]
-        books = [self.client.orderbook(tickers[0])] if len(tickers) == 1 else self.client.orderbooks(tickers)
-        for book in books:
-            engine.step(book)
-        self._mark_elsewhere(engine)
         self.include_external_orders(engine)
         return engine
 
@@ -283,16 +279,17 @@ class OrderEntry:
         engine.step(ExternalOrders(engine.state.now, self.store.news()))
 
     def look_again(self, engine: TradingEngine) -> None:
-        """Update an engine: the books first, so that they value the day's loss."""
-        for book in self.client.orderbooks(list(engine.state.markets)):
+        """Update an engine: the prices of all positions first, so that the account's day loss includes them."""
+        state, tickers = engine.state, list(engine.state.markets)
+        books = [self.client.orderbook(tickers[0])] if len(tickers) == 1 else self.client.orderbooks(tickers)
+        for book in books:
             engine.step(book)
+        held = state.untraded_held_markets()[:MAX_ELSEWHERE]
+        state.valued.update({each.ticker: each for each in external_markets(self.client, held, state.orders.live())})
+        state.exposures.refresh(held)
         read_account(self.client, self.store, self.clock, engine)
-        self._mark_elsewhere(engine)
-
-    def _mark_elsewhere(self, engine: TradingEngine) -> None:
-        """Value positions in other markets at current prices, for the day's loss."""
-        held = engine.state.untraded_held_markets()
-        for message in marks_update(self.client, self.clock, held, engine.state.orders.live()):
+        new = [ticker for ticker in state.untraded_held_markets()[:MAX_ELSEWHERE] if ticker not in held]
+        for message in marks_update(self.client, self.clock, new, state.orders.live()):
             for effect in engine.step(message):
                 self.store.record(effect)
 

@@ -21,7 +21,7 @@ from kalshi_cli.base.errors import (
     UnreachableError,
     UsageError,
 )
-from kalshi_cli.base.units import Money, Price, cents, contracts, dollars
+from kalshi_cli.base.units import Money, Price, cents, contracts, dollars, show_money
 from kalshi_cli.core.account.order_index import OWN_ID
 from kalshi_cli.core.model.effects import AlertRaised, OrderChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
@@ -104,6 +104,20 @@ def test_the_intent_is_on_file_before_the_request_leaves(sim: Simulation) -> Non
     sim.wire.before = look
     sim.place()
     assert seen == [OrderStatus.SUBMITTED]
+
+
+def test_the_first_count_of_the_daily_loss_includes_open_positions(sim: Simulation) -> None:
+    """The stop, its alert and the refusal state one loss: that of the account, also at a market outside the order."""
+    for ticker in (TICKER, OTHER):
+        sim.market(ticker=ticker)
+        sim.place(price=cents(44), ticker=ticker, tif=TimeInForce.IOC)
+        sim.market(10, 14, ticker=ticker)
+    with pytest.raises(RefusedError) as refused:
+        sim.place(RiskLimits(max_daily_loss=dollars("0.10")), price=cents(14))
+    loss = Money(-sim.desk().engine([sim.client.market(TICKER)]).day_net)
+    assert f"The loss of the day was {show_money(loss)}; " in sim.store.halt().reason
+    assert f"-{show_money(loss)}; the loss limit" in refused.value.message
+    assert loss > dollars(6)
 
 
 def test_the_proposal_says_cost_fee_and_worst_loss(sim: Simulation) -> None:
