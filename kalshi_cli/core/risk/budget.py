@@ -26,7 +26,8 @@ def budget(state: EngineState, limits: RiskLimits, intent: Place, strategy: str)
 def at_risk(state: EngineState, strategy: str, extra: Place | None = None) -> Money:
     """Return the maximum loss of a strategy's positions with its live orders in their worst combination.
 
-    `UNOWNED_STRATEGY` has the positions and orders of no strategy. Only its own positions count; other positions in the same market reduce nothing. `extra` adds one more order.
+    Only its own positions count; other positions in the same market reduce nothing. `extra` adds one more order.
+    `UNOWNED_STRATEGY` has what belongs to no strategy.
     """
     lives: dict[tuple[str, int], list[LiveOrderRisk]] = {}
     ledger = state.ledger if strategy == UNOWNED_STRATEGY else state.by_strategy.get(strategy, Ledger())

@@ -189,7 +189,8 @@ def _past_orders_together(state: EngineState, effects: list[Effect], codes: Coll
     orders = pluralize(sum(map(is_past, effects)), "order")
     text = (
         f"{orders} that this state file did not know, all over: their fills count, none can trade, and no strategy"
-        " closes what they opened (`kalshi positions`). Expected after a new, rebuilt or older state file; otherwise kalshi trades on another machine: `kalshi runbook strangers`"
+        " closes what they opened (`kalshi positions`). Expected after a new, rebuilt or older state file; otherwise"
+        " kalshi trades on another machine: `kalshi runbook strangers`"
     )
     alert = AlertRaised(state.now, "warning", max(past), "account", text)
     return [*(effect for effect in effects if not is_past(effect)), alert]

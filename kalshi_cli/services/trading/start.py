@@ -116,9 +116,7 @@ class AccountDifferences:
     def lines(self, held: Callable[[Order], Qty]) -> list[str]:
         """Return a line for each difference, at most `MAX_LINES`; `held` returns the position in the order's market."""
         found = [
-            _order_line(
-                kind, order, self._repaired.get(_name(order), ""), self._met.get(order.order_id, held(order))
-            )
+            _order_line(kind, order, self._repaired.get(_name(order), ""), self._met.get(order.order_id, held(order)))
             for kind, order in self.orders
         ]
         found += [

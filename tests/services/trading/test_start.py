@@ -208,9 +208,7 @@ def test_an_order_that_ended_is_named_by_the_position_that_it_met(sim: Simulatio
     sim.client.create_order(intend(sim, "mine"))
     start()
     sim.take(ASK, 40, 10)
-    sim.exchange.submit(
-        "alice", NewOrder(ticker=TICKER, side=ASK, price=cents(39), qty=contracts(25)), sim.clock.now()
-    )
+    sim.exchange.submit("alice", NewOrder(ticker=TICKER, side=ASK, price=cents(39), qty=contracts(25)), sim.clock.now())
     start()
     assert "(buy 10 YES at $0.40) is filled" in start.said[-4], start.said
     assert start.said[-1] == (
