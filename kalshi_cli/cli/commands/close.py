@@ -112,7 +112,21 @@ def flatten(
     """
     with open_app(ctx) as resources:
         walk = walk_of(max_slippage, step, tries, within)
+        if not dry_run:
+            _await_paused_loop(resources)
         close_positions(ctx, resources, walk, None, subaccount, yes=yes, dry_run=dry_run)
+
+
+def _await_paused_loop(resources: Resources) -> None:
+    """Wait a few seconds for the cancels of a loop that was paused just now: its orders can block a close."""
+    from kalshi_cli.services.orders.flatten import CANCELS_S, await_cancels
+    from kalshi_cli.services.trading.halts import TradingControl
+
+    if not TradingControl(resources).is_loop_paused():
+        return
+    store = resources.remembered()
+    if store is not None and not await_cancels(store, resources.machine, CANCELS_S):
+        warn("The paused loop still has live orders, which can block a close; then run it again in a few seconds")
 
 
 def walk_of(max_slippage: Any = None, step: Any = None, tries: int = DEFAULT_TRIES, within: Any = None) -> ClosePolicy:

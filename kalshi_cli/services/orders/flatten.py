@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 
+from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownError, RefusedError, StateFileError
 from kalshi_cli.base.units import Qty, pluralize, show_qty
 from kalshi_cli.core.model.effects import AlertRaised
@@ -14,11 +15,15 @@ from kalshi_cli.services.orders.close import NOTHING_SENT, ClosePlan, ClosePolic
 from kalshi_cli.services.orders.place import open_order_entry
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.trading.refusals import SEVERAL_BLOCKED
+from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.views.order_text import resting_words
 from kalshi_cli.views.orders import order_row
 from kalshi_cli.views.own_terms import in_own_terms
 
 WAIT_S = 0.2
+
+CANCELS_S = 5.0
+"""Seconds that `kalshi flatten` waits for a paused loop to cancel its orders."""
 
 
 def flatten(open_own: Callable[[], AbstractContextManager[Resources]]) -> bool:
@@ -30,15 +35,23 @@ def flatten(open_own: Callable[[], AbstractContextManager[Resources]]) -> bool:
     worthwhile.
     """
     with open_own() as own:
-        until = own.machine.monotonic() + own.config.trade.stop_budget_s
-        while any(order.strategy for order in own.store.live_orders()) and own.machine.monotonic() < until:
-            own.machine.sleep(WAIT_S)
+        await_cancels(own.store, own.machine, own.config.trade.stop_budget_s)
         closings, errors = _close_everything(own)
         busy = next((error for error in errors if isinstance(error, StateFileError)), None)
         if busy is not None:
             raise busy
         own.store.record(_flattened(own, closings, errors))
         return not errors
+
+
+def await_cancels(store: Store, clock: Clock, within_s: float) -> bool:
+    """Wait for a paused loop to cancel its own orders; return whether none is left."""
+    until = clock.monotonic() + within_s
+    while is_left := any(order.strategy for order in store.live_orders()):
+        if clock.monotonic() >= until:
+            break
+        clock.sleep(WAIT_S)
+    return not is_left
 
 
 def _close_everything(resources: Resources) -> tuple[list[CloseResult], list[KalshiError]]:

@@ -301,6 +301,10 @@ class TradingControl:
         halt = _halt_of(self._resources.home, self._resources.remembered())
         return None if halt.state is TradingState.HALTED else who
 
+    def is_loop_paused(self) -> bool:
+        """Return whether a loop runs that cancels its orders, or has, because trading is halted or paused."""
+        return holder(self._resources.state_dir / "trade.lock") is not None and self.running_loop() is None
+
     def triggered_groups(self) -> list[str]:
         """Return the ids of the order groups that were triggered and accept no orders."""
         stores = [store for _, store in self._stores() if store is not None]

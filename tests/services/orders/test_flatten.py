@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 from support.served import ME, TWO_SIDED, Served
+from support.simulation import Simulation, intend
 
 from kalshi_cli.app.environment import opened
 from kalshi_cli.base.units import dollars
 from kalshi_cli.config import sources
-from kalshi_cli.core.model.effects import AlertRaised
+from kalshi_cli.core.model.effects import AlertRaised, OrderChanged
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.services.orders.flatten import flatten
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.services.orders.flatten import await_cancels, flatten
 
 
 def flattened(exchange: Served, **values: object) -> AlertRaised:
@@ -57,3 +60,14 @@ def test_what_is_left_is_critical_and_named(exchange: Served) -> None:
 def test_that_nothing_may_be_sent_is_a_failure(exchange: Served) -> None:
     alert = flattened(exchange, read_only=True)
     assert alert.code == "FLATTEN_FAILED"
+
+
+def test_the_cancels_of_a_paused_loop_are_awaited_for_a_few_seconds(sim: Simulation) -> None:
+    sim.market()
+    order = intend(sim, "of-the-loop")
+    before = sim.clock.monotonic()
+    assert not await_cancels(sim.store, sim.clock, 5.0)
+    assert 5.0 <= sim.clock.monotonic() - before < 6.0
+    sim.store.record(OrderChanged(msgspec.structs.replace(order, status=OrderStatus.CANCELED)))
+    assert await_cancels(sim.store, sim.clock, 5.0)
+    assert sim.clock.monotonic() - before < 6.0
