@@ -63,7 +63,7 @@ def refuse_option_values(command: Any, ctx: Any, words: Sequence[str]) -> None:
         if option.secondary_opts and len(set(values)) > 1:
             both = f"{option.opts[0]} and {option.secondary_opts[0]}"
             raise UsageError(f"{both} cannot be combined", hint="use one of them")
-        refuse_values(option_name(option), values)
+        refuse_values(option_name(option), values, is_list="[," in (option.metavar or ""))
     if {"limit", "everything"} <= given.keys():
         raise UsageError("--limit and --all cannot be combined", hint="use one of them")
 
@@ -81,14 +81,15 @@ def _argument_name(metavar: str) -> str:
     return name[1:-1] if name.startswith("[") and name.endswith("]") else name
 
 
-def refuse_values(name: str, values: Sequence[Any]) -> None:
-    """Raise UsageError if these values of one option differ."""
+def refuse_values(name: str, values: Sequence[Any], *, is_list: bool = False) -> None:
+    """Raise UsageError if these values of one option differ. An option `is_list` takes several joined with commas."""
     different = list(dict.fromkeys(values))
     if len(different) > 1:
         words = (" ".join(value) if isinstance(value, tuple) else str(value) for value in different)
         shown = ", ".join(safe_text(redact(each), 60) for each in words)
         variable = f"; an alias can set KALSHI_{name.lstrip('-').upper()} instead" if name in _OF_VARIABLES else ""
-        raise UsageError(f"{name} takes one value, not {len(different)}: {shown}", hint=f"give one value{variable}")
+        hint = f"separate them with commas: {name} {shown.replace(', ', ',')}" if is_list else "give one value"
+        raise UsageError(f"{name} takes one value, not {len(different)}: {shown}", hint=f"{hint}{variable}")
 
 
 def option_name(option: Any) -> str:

@@ -131,6 +131,13 @@ def test_two_values_are_refused_with_both_of_them(line: str, said: str, capsys: 
     assert shown.err.splitlines()[0] == f"error: {said}"
 
 
+def test_the_values_of_a_list_can_be_joined(capsys: Capture) -> None:
+    assert main(["trade", "--strategy", "spike", "--strategy", "market-maker"]) == 2
+    assert "hint: separate them with commas: --strategy spike,market-maker" in capsys.readouterr().err
+    assert main(["optimize", "tape", "--strategy", "spike", "--strategy", "fade"]) == 2
+    assert "hint: give one value" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_json_and_another_format_contradict_each_other(order: int, capsys: Capture) -> None:
     assert main(["config", "path", *["--format=csv", "--json"][::order]]) == 2

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.text import safe_text, shorten_title
-from kalshi_cli.base.units import Ts, show_price, show_qty
+from kalshi_cli.base.units import Ts, pluralize, show_price, show_qty
 from kalshi_cli.cli.screen.live import REDRAW_MS, screen
 from kalshi_cli.cli.screen.output import wrap
 from kalshi_cli.cli.screen.tables import GAP, ladder, one_grid
@@ -256,6 +256,6 @@ def draw_status(view: StatusView, notes: Sequence[str], now: Ts, width: int, hei
     if len(Console(width=width).render_lines(whole)) + len(warnings) < height:
         grid = whole
     hidden = grid.row_count + len(warnings) - (height - 1)
-    missing = f"  ({hidden} lines hidden; use a taller terminal)" if hidden > 0 else ""
+    missing = f"  ({pluralize(hidden, 'line')} hidden)" if hidden > 0 else ""
     title = f"status  {format_clock(now)}{missing}   {LEAVE}"
     return Group(_cut(Text(title, style="bold"), width), *(Text(line, style="yellow") for line in warnings), grid)

@@ -344,7 +344,7 @@ def test_a_watched_status_says_what_needs_the_user_and_cuts_no_label(sim: Simula
     assert any(line.startswith("triggered groups") and line.rstrip().endswith("…") for line in cut)
     assert "lines hidden" not in cut[0]
     assert "lines hidden" not in lines[0]
-    assert "lines hidden" in drawn(6)
+    assert "lines hidden)" in drawn(6)
 
 
 def test_a_loop_with_long_intervals_is_not_stalled_between_two_cycles(sim: Simulation) -> None:
