@@ -10,3 +10,6 @@ class WatchlistRow(OutputRow, frozen=True, kw_only=True):
 
     name: str
     tickers: tuple[str, ...]
+
+    vital = ("tickers",)
+    wraps = True

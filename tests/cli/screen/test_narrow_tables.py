@@ -32,6 +32,7 @@ from kalshi_cli.views.orders import BatchRow
 from kalshi_cli.views.positions import AccountFillRow
 from kalshi_cli.views.quotes import RfqRow
 from kalshi_cli.views.row import OutputRow
+from kalshi_cli.views.watchlists import WatchlistRow
 from kalshi_cli.views.why import RefusedOrdersRow, WhyView
 
 NOW = Ts(1_795_462_000_000)
@@ -185,3 +186,14 @@ def test_a_price_that_no_market_has_keeps_its_column(capsys: Capture) -> None:
     })  # type: ignore[arg-type]  # fmt: skip
     out, _ = drawn(MarketRow, [row], capsys, NOW)
     assert "yes ask" in out, "nobody offers: that decides too"
+
+
+@pytest.mark.parametrize("width", [48, 80])
+def test_a_watchlist_shows_every_market(capsys: Capture, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    tickers = tuple(f"KXBTCD-26NOV2315-T8{number}249.99" for number in range(9))
+    render_rows(WatchlistRow, [WatchlistRow(name="btc", tickers=tickers)], Format.TABLE, now=NOW)
+    ended = capsys.readouterr()
+    assert ended.err == ""
+    assert all(ticker in ended.out for ticker in tickers)
+    assert max(map(len, ended.out.splitlines())) <= width
