@@ -307,7 +307,8 @@ def self_cross(state: EngineState, _limits: RiskLimits, intent: Place, _strategy
         if order.side is not intent.side and (intent.price - order.price) * intent.side.sign >= 0:
             # As `kalshi order list` shows it; a client order id begins like all others of this program.
             name = order.order_id[:SHORT_ID_LENGTH] or order.client_order_id
-            return "SELF_CROSS", f"it would trade against your own order {name} ({state.order_words(order)})"
+            own = f"your own order {name} ({state.order_words(order)})"
+            return "SELF_CROSS", f"it could trade against {own}, which rests at this price or a better one"
     return None
 
 

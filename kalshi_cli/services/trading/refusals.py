@@ -136,7 +136,7 @@ SEVERAL_BLOCKED = (
 """The hint of several positions refused with NOT_CLOSING."""
 
 _OWN_ORDER = re.compile(r"your own order (\S+) \(")
-"""The id of the own order that a new one would trade against."""
+"""The id of the own order that a new one could trade against."""
 
 _HINTS = {
     "HALTED": "trading is halted; see `kalshi status`, then run `kalshi resume --reason TEXT`",

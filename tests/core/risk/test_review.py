@@ -436,6 +436,10 @@ def test_what_closes_the_position_of_a_strategy_needs_no_edge_whatever_others_ha
 def test_our_bid_never_meets_our_own_offer(state: EngineState) -> None:
     state.orders.add(make_order("mine", side=ASK, price=cents(43)))
     assert code(state, place(BID, 43)) == "SELF_CROSS"
+    refused = judge(state, place(BID, 43))
+    assert isinstance(refused, OrderRefused)
+    assert "it could trade against your own order" in refused.detail, "better offers of others may come first"
+    assert refused.detail.endswith("which rests at this price or a better one")
     assert code(state, place(BID, 42)) == "approved"
     assert code(state, place(ASK, 43)) == "approved"
     state.orders.add(make_order("theirs", side=BID, price=cents(41)))

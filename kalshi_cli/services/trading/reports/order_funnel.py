@@ -46,7 +46,7 @@ RULE_OF_CODE = {
     "POSITION_LIMIT": "risk.max_position",
     "PRICE_COLLAR": "risk.price_collar",
     "REDUCING": "kalshi status",
-    "SELF_CROSS": "the strategy: it would trade against itself or another of your strategies",
+    "SELF_CROSS": "the strategy: it could trade against itself or another of your strategies",
     "SLIPPAGE": "risk.max_close_slippage",
     "SPREAD": "risk.max_spread",
     "STATE_MOVED": "another kalshi command changed the state file first; the strategy decides again",
