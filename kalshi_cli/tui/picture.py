@@ -49,11 +49,15 @@ class Row(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column: its heading, its width (0 takes what is left), and whether it holds numbers."""
+    """A column: its heading, its width (0 takes what is left), and whether it holds numbers.
+
+    `short` is the width of its short words, where the columns that matter have no room; 0 if it has none.
+    """
 
     name: str
     width: int
     is_number: bool = False
+    short: int = 0
 
 
 class Panel(NamedTuple):
@@ -282,7 +286,8 @@ PANELS = (
     ),
     Panel(
         "fills", "Fills",
-        (Column("time", 8), Column("ticker", 34), Column("side", 17), _number("price", 8), _number("quantity", 8),
+        (Column("time", 8, short=5), Column("ticker", 34), Column("side", 17, short=7), _number("price", 8),
+         _number("quantity", 8),
          _number("fee", 9), Column("liquidity", 9), Column("strategy", 0)),
         _fills, "No fills in the last day", 5,
     ),
@@ -336,6 +341,8 @@ def line(cells: Sequence[str], columns: Sequence[Column], width: int) -> str:
     for text, column, wide in zip(cells, columns, _shown_widths(columns, width), strict=False):
         shorten = market_name if column.name in _NAMES else shorten_title if column.name == "title" else None
         said = shorten(safe_text(text), wide) if shorten else text
+        if column.short and len(said) > wide:  # "14:05:09" -> "14:05", "buy YES (closes)" -> "buy YES"
+            said = said.partition(" (")[0][:wide]
         parts.append(cell(said, wide, is_number=column.is_number))
     return " ".join(parts)[:width]
 
@@ -402,14 +409,17 @@ def fitted(columns: Sequence[Column], rows: Iterable[Row]) -> tuple[Column, ...]
 def with_room(columns: Sequence[Column], least: int, width: int) -> tuple[Column, ...]:
     """Return the columns, the name of the market cut so that the first `least` columns fit in `width`, or most of them.
 
-    At least the column after the name decides: an amount says more than the whole name.
+    At least the column after the name decides: an amount says more than the whole name. Where that is not enough for
+    all of the first columns, those with short words are made short.
     """
     name = next((number for number, column in enumerate(columns) if column.name in _NAMES), len(columns))
+    short = [each._replace(width=min(each.width, each.short or each.width)) for each in columns]
     for count in range(least, name + 1, -1):
-        missing = sum((column.width or MIN_TEXT_WIDTH) + 1 for column in columns[:count]) - 1 - width
-        if missing <= 0 or missing <= columns[name].width - MIN_NAME_WIDTH:
-            cut = columns[name]._replace(width=columns[name].width - max(0, missing))
-            return (*columns[:name], cut, *columns[name + 1 :])
+        for tried in (columns, short):
+            missing = sum((column.width or MIN_TEXT_WIDTH) + 1 for column in tried[:count]) - 1 - width
+            if missing <= 0 or missing <= tried[name].width - MIN_NAME_WIDTH:
+                cut = tried[name]._replace(width=tried[name].width - max(0, missing))
+                return (*tried[:name], cut, *tried[name + 1 :])
     return tuple(columns)
 
 

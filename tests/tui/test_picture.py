@@ -409,3 +409,14 @@ def test_an_order_that_expires_says_when() -> None:
     first, second = (row.cells for row in ORDERS.rows(event))
     assert len(first[6]) == len("12:00:00")
     assert second[6] == ""
+
+
+def test_on_a_narrow_screen_a_fill_shows_its_price_and_quantity_and_a_short_side() -> None:
+    ticker = "KXBTCD-26NOV2315-T85249.99"
+    fill = live_fill(make_fill(ticker=ticker), "", contracts(-40), "yes")
+    state = LiveEvent(fills=(fill,), settlements=(settlement(ticker=ticker),))
+    heading, settled, bought = (text.plain for text in list_lines(FILLS, FILLS.rows(state), 46, None))
+    assert heading.split() == ["time", "ticker", "side", "price", "quantity"]
+    assert bought.split()[2:] == ["buy", "YES", "$0.40", "10"]
+    assert settled.split()[2:] == ["settled", "$1.00", "6"]
+    assert "buy YES (closes)" in list_lines(FILLS, FILLS.rows(state), 120, None)[2].plain
