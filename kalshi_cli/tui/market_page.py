@@ -25,6 +25,15 @@ HIGH = 30
 """From this height on, lists are shown in full."""
 
 NO_BOOK = "No order book: the loop does not follow this market, or it is not reliable"
+READING = "Reading the order book ..."
+NO_LOOP = "No order book: no strategy is running on paper"
+
+
+def no_book(state: LiveEvent) -> str:
+    """Say why there is no order book: without a loop it is read from the exchange, but not for an account on paper."""
+    if state.run is None or not (state.run.running or state.run.mode == "paper"):
+        return READING
+    return NO_BOOK if state.run.running else NO_LOOP
 
 
 class MarketPage(Screen[None]):
@@ -83,7 +92,8 @@ class MarketPage(Screen[None]):
         self.query_one("#title", Static).update(head)
         self._show("chart", self._chart)
         self._show(
-            "ladder", lambda width, height: market_picture.ladder(book, width, height) if book else [Text(NO_BOOK)]
+            "ladder",
+            lambda width, height: market_picture.ladder(book, width, height) if book else [Text(no_book(state))],
         )
         self._show("trades", self._trades)
         most = 8 if self.app.size.height >= HIGH else 2

@@ -15,6 +15,7 @@ from kalshi_cli.tui.curve import area, chart
 from kalshi_cli.tui.head import attention, header
 from kalshi_cli.tui.key_line import KEYS_SHOWN, last_ones
 from kalshi_cli.tui.list_panel import title_of
+from kalshi_cli.tui.market_page import NO_BOOK, NO_LOOP, READING, no_book
 from kalshi_cli.tui.picture import (
     PANELS,
     below,
@@ -420,3 +421,10 @@ def test_on_a_narrow_screen_a_fill_shows_its_price_and_quantity_and_a_short_side
     assert bought.split()[2:] == ["buy", "YES", "$0.40", "10"]
     assert settled.split()[2:] == ["settled", "$1.00", "6"]
     assert "buy YES (closes)" in list_lines(FILLS, FILLS.rows(state), 120, None)[2].plain
+
+
+def test_without_a_loop_an_order_book_is_being_read() -> None:
+    assert no_book(LiveEvent()) == READING
+    assert no_book(LiveEvent(run=run(running=False))) == READING
+    assert no_book(LiveEvent(run=run(running=False, mode="paper"))) == NO_LOOP
+    assert no_book(LiveEvent(run=run(running=True))) == NO_BOOK
