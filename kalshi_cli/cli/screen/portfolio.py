@@ -124,7 +124,7 @@ def _gain(amount: SignedMoney | None) -> tuple[str, str]:
 
 
 def _used(use: LimitUsageRow) -> str:
-    """Return the use of a limit in percent, with the one decimal place that it has."""
+    """Return the use of a limit in percent, with one decimal place."""
     return f"{use.used_share:.1%}"
 
 

@@ -65,11 +65,16 @@ class LimitUsage(msgspec.Struct, frozen=True, kw_only=True):
         return counts.get(self.code, "$")
 
     @property
-    def pct(self) -> float:
-        """Return the use in percent of the limit."""
+    def share(self) -> float:
+        """Return the use divided by the limit."""
         if self.limit:
-            return round(100 * self.used / self.limit, 1)
-        return MAX_PCT if self.used > 0 else 0.0
+            return self.used / self.limit
+        return MAX_PCT / 100 if self.used > 0 else 0.0
+
+    @property
+    def pct(self) -> float:
+        """Return the use in percent of the limit, rounded to one decimal."""
+        return round(100 * self.share, 1)
 
     def breach(self, measure: Measure) -> tuple[Breach, ...]:
         """Return a breach if the use violates the thresholds of a percent measure."""

@@ -202,7 +202,7 @@ def _usage(use: LimitUsage) -> LimitUsageRow:
         subject=use.subject,
         used=use.shown,
         limit=use.shown_limit,
-        used_share=Ratio(round(use.pct / 100, 6)),
+        used_share=Ratio(round(use.share, 4)),
         unit="dollars" if use.unit == "$" else use.unit,
         used_value=exact(use.used),
         limit_value=exact(use.limit),
