@@ -74,6 +74,10 @@ def resume(
         reason = " ".join([reason, *(words or ())]).strip()  # `--reason checked it` without quotes is one reason
         state = kalshi.trading.halt_description()
         if not reason and sys.stdin.isatty():
+            if kalshi.trading.halt().state == "active" and not flags_of(ctx).wants_data:
+                info("Trading was already active")
+                _offer_resets(kalshi, is_wanted=reset_groups)
+                return
             warn(state)
             reason = prompt("Why is it safe to trade?").strip()
             if reason and prompt("Resume trading? [y/N]").lower() not in ("y", "yes"):

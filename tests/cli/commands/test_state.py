@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.served import KEY_ID, ONE_SIDED, TWO_SIDED, Ended, Served, program
+from support.served import KEY_ID, ONE_SIDED, TWO_SIDED, Ended, Served, Terminal, program
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts, dollars
@@ -77,6 +77,18 @@ def test_a_pause_is_paused_to_a_person_and_a_halt_to_a_program(exchange: Served)
     told = program("status", "--json").json
     assert (told["state"], told["paused"]) == ("active", False)
     assert program("resume", "--reason", "again").err == "Trading was already active\n"
+
+
+def test_a_resume_of_active_trading_asks_nothing_on_a_terminal(exchange: Served) -> None:
+    terminal = Terminal("resume", env=exchange.variables())
+    assert terminal.finish() == 0
+    assert terminal.text.strip() == "Trading was already active"
+    assert program("pause").code == 0
+    terminal = Terminal("resume", env=exchange.variables())
+    terminal.answer("Why is it safe to trade?", "looked")
+    terminal.answer("Resume trading?", "n")
+    assert terminal.finish() == 3
+    assert program("status", "--json").json["paused"]
 
 
 def test_a_pause_during_a_halt_says_that_the_halt_remains(exchange: Served) -> None:
