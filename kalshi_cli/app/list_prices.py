@@ -34,6 +34,13 @@ def empty_rows(tickers: Sequence[str], text: str) -> tuple[TopRow, ...]:
     )
 
 
+def aged(rows: tuple[TopRow, ...], age_s: float) -> tuple[TopRow, ...]:
+    """Return rows that say how old their prices are, if they are old."""
+    if age_s <= OLD_S:
+        return rows
+    return tuple(replace(row, title=TruncatableText(f"OLD: {age_s:.0f} s. {row.title}")) for row in rows)
+
+
 def merged(listed: Sequence[TopRow], followed: Sequence[TopRow]) -> tuple[TopRow, ...]:
     """Return the rows of a watchlist, then all others. A row of the loop is newer, so it replaces one of the list."""
     live = {row.ticker: row for row in followed}
@@ -79,9 +86,7 @@ class ListPrices:
     def newest(self) -> tuple[TopRow, ...] | None:
         """Return the rows if they changed since the last call."""
         rows, began = self._found
-        age_s = self._clock.monotonic() - began
-        if age_s > OLD_S:
-            rows = tuple(replace(row, title=TruncatableText(f"OLD: {age_s:.0f} s. {row.title}")) for row in rows)
+        rows = aged(rows, self._clock.monotonic() - began)
         if rows == self._taken:
             return None
         self._taken = rows

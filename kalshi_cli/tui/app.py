@@ -23,7 +23,7 @@ from textual.widgets import Input, Static
 
 from kalshi_cli.app.event_source import EventSource, OpenWithNotes
 from kalshi_cli.app.kalshi import Kalshi
-from kalshi_cli.app.list_prices import ListPrices, merged
+from kalshi_cli.app.list_prices import ListPrices, aged, merged
 from kalshi_cli.app.market_history import MarketHistory
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ExitCode, KalshiError, TerminationRequested
@@ -217,8 +217,6 @@ class TopApp(OrderedKeysApp):
             has_other_titles = picture.titled(newest) != picture.titled(self._state)
             for words in picture.new_settlements(self._state, newest):
                 self._add(words)
-            if newest.run and (not self._state.run or newest.run.time != self._state.run.time):
-                self._numbers_came = self._clock.monotonic()  # a failed read keeps the time
             self._state = newest
             if has_other_titles:
                 self._choose_lists()
@@ -263,11 +261,14 @@ class TopApp(OrderedKeysApp):
         state, listed = self._source.newest(), self._list.newest()
         if state is not None:
             self._followed = state.markets or ()
+            if state.run and (not self._state.run or state.run.time != self._state.run.time):
+                self._numbers_came = self._clock.monotonic()  # a failed read keeps the time
         if listed is not None:
             self._listed = listed
-        if state is None and not listed:
+        markets = merged(self._listed, aged(self._followed, self._clock.monotonic() - self._numbers_came))
+        if state is None and markets == (self._state.markets or ()):
             return None
-        return replace(state or self._state, markets=merged(self._listed, self._followed))
+        return replace(state or self._state, markets=markets)
 
     # -- keys ---------------------------------------------------------------------------------------------------------
 

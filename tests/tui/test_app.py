@@ -647,6 +647,28 @@ def test_a_note_about_a_market_page_is_a_line_of_it_and_covers_nothing(exchange:
     on_screen(act)
 
 
+def test_the_price_of_a_position_says_that_it_is_old_also_outside_the_watchlist(exchange: Served) -> None:
+    exchange.trade_a_little()
+    may_answer = threading.Event()
+    silent = threading.Thread(target=lambda: exchange.call(may_answer.wait))
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        await until(lambda: app._followed, pilot)
+        silent.start()
+        try:
+            await until(lambda: all(row.title.startswith("OLD: ") for row in app._state.markets or ()), pilot)
+            assert {row.ticker for row in app._state.markets or ()} == {TWO_SIDED, ONE_SIDED, EMPTY}
+        finally:
+            may_answer.set()
+        await until(lambda: not any(row.title.startswith("OLD: ") for row in app._state.markets or ()), pilot)
+
+    try:
+        on_screen(act, tickers=(EMPTY,))
+    finally:
+        may_answer.set()
+        silent.join()
+
+
 def test_a_market_page_says_that_trading_is_paused_and_that_numbers_are_old(exchange: Served) -> None:
     exchange.trade_a_little()
     may_answer = threading.Event()
