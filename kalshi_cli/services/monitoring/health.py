@@ -408,7 +408,7 @@ def health_of(resources: Resources, *, within_s: float = RESPOND_WITHIN_S) -> li
         is_bad = {each.check for each in findings if each.verdict is Verdict.CRITICAL}
         refused = next((each for each in ("key", "account") if each in is_bad), "")
         silent = next((each.check for each in findings if each.check in ASK_EXCHANGE and each.is_unreachable), "")
-        if refused and name in NEED_KEY:
+        if refused and (name in NEED_KEY or (name == "state" and not resources.home.account)):
             check = partial(needs_key, refused)
         elif silent and name in ASK_EXCHANGE:
             check = partial(needs_exchange, silent)

@@ -161,6 +161,14 @@ def test_what_is_wrong_with_the_key_is_told_of_the_key_and_not_of_the_exchange(
     assert (status["limits"], status["stream"]) == (("UNKNOWN", "not checked: requires a valid API key"),) * 2
 
 
+def test_without_a_key_only_the_key_is_at_fault(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KALSHI_API_KEY_ID")
+    monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
+    status = {row["check"]: (row["status"], row["detail"]) for row in program("health-check", "--json").json}
+    assert [name for name, (verdict, _) in status.items() if verdict == "CRITICAL"] == ["key"]
+    assert status["state"] == ("UNKNOWN", "not checked: requires a valid API key"), "its folder has the name of the key"
+
+
 def test_a_schedule_that_cannot_be_read_takes_nothing_from_what_is_so(proxy: FaultProxy) -> None:
     proxy.faults.append(Fault("status_500", "GET", "/exchange/schedule", times=1_000))
     ended = program(*CHECK, "--json")
