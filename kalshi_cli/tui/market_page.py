@@ -55,8 +55,8 @@ class MarketPage(Screen[None]):
         with Horizontal(id="depth"):
             yield Static(id="ladder", markup=False)
             yield Static(id="trades", markup=False)
+        yield Static(id="said", markup=False)  # above the lists, which may be cut: a refusal is shown in full
         yield Static(id="own", markup=False)
-        yield Static(id="said", markup=False)
         yield KeyLine("l lock", "o order", "x close the position", "c cancel all its orders", "K kill", "Esc back")
 
     def on_mount(self) -> None:
