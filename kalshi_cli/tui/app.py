@@ -30,12 +30,12 @@ from kalshi_cli.base.errors import ExitCode, KalshiError, TerminationRequested
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Money, show_money
 from kalshi_cli.tui import picture
-from kalshi_cli.tui.actions import Action, ActionThread, AnyPlan, Execute, close_plan, control, orders
+from kalshi_cli.tui.actions import Action, ActionThread, AnyPlan, Execute, close_plan, control, lock_plan, orders
 from kalshi_cli.tui.curve import chart
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog, WordDialog, reason_of, word_reader
 from kalshi_cli.tui.head import attention, halt_text, header
 from kalshi_cli.tui.key_line import KEYS_SHOWN, KeyLine
-from kalshi_cli.tui.list_panel import ListPanel, title_of
+from kalshi_cli.tui.list_panel import ListPanel, select_hint, title_of
 from kalshi_cli.tui.market_page import HIGH, MarketPage
 from kalshi_cli.tui.ordered_keys import OrderedKeysApp
 from kalshi_cli.tui.questions import Changes, Consent, Question, change_of
@@ -297,8 +297,7 @@ class TopApp(OrderedKeysApp):
 
     def action_search(self) -> None:
         """Ask for words that rows must contain."""
-        search = self._base.query_one("#search", Input)
-        search.add_class("open")
+        search = self._base.query_one("#search", Input).add_class("open")
         search.value = self._words
         search.focus()
 
@@ -364,7 +363,7 @@ class TopApp(OrderedKeysApp):
         row = self._selected()
         order = picture.order_of(self._state, row.order_id) if row and row.order_id else None
         if order is None:
-            self._tell("Select an order to change: 2, then the arrow keys", is_error=False)
+            self._tell(select_hint("an order to change", "orders", self.focused), is_error=False)
             return
         self._ask_order(amend_prompt(order, order_terms(order, held_by_market(self._state.positions or ()))), "e")
 
@@ -381,9 +380,8 @@ class TopApp(OrderedKeysApp):
         row = self._selected()
         ids = [] if row is None else [row.order_id] if row.order_id else self._orders_of(row.ticker)
         if row is None or not ids:
-            is_page = isinstance(self.screen, MarketPage)
-            words = "No live orders in this market" if is_page else "Select an order to cancel: 2, then the arrow keys"
-            self._tell(words, is_error=False)
+            hint = select_hint("an order to cancel", "orders", self.focused)
+            self._tell("No live orders in this market" if isinstance(self.screen, MarketPage) else hint, is_error=False)
             return
         words = f"cancel {len(ids)} orders of {row.ticker}" if len(ids) > 1 else f"cancel order {ids[0][:8]}"
         if len(ids) == 1 and row.cells:
@@ -402,14 +400,15 @@ class TopApp(OrderedKeysApp):
         if row is not None and row.ticker:
             self._do(f"close {row.ticker}", lambda kalshi: close_plan(kalshi, row.ticker), orders, key="x")
         else:
-            self._tell("Select a position to close: 1, then the arrow keys", is_error=False)
+            self._tell(select_hint("a position to close", "positions", self.focused), is_error=False)
 
     def action_lock(self) -> None:
         """Lock the selected market for an hour."""
         row = self._selected()
         if row is not None and row.ticker:
-            plan = lambda kalshi: kalshi.trading.plan_lock(row.ticker, LOCK_S, "from kalshi top")  # noqa: E731
-            self._do(f"lock {row.ticker} for 1h", plan, control, key="l")
+            self._do(
+                f"lock {row.ticker} for 1h", lambda kalshi: lock_plan(kalshi, row.ticker, LOCK_S), control, key="l"
+            )
 
     def action_flatten(self) -> None:
         """Close every position, after the user saw the plan and typed the word."""

@@ -266,8 +266,8 @@ def word_reader(word: str) -> Callable[[str], str]:
 class TextDialog(ModalScreen[Any]):
     """Asks for a line of text and closes with what `read` makes of it; a UsageError of it is shown. Esc gives None.
 
-    After an error the text stays, to be corrected; with `is_word` it goes, to be typed again at once. The text box
-    begins with `typed`.
+    After an error the text stays, to be corrected; with `is_word` the word may also be typed anew behind it. The text
+    box begins with `typed`.
     """
 
     CSS = BOX.format(name="TextDialog")
@@ -278,6 +278,8 @@ class TextDialog(ModalScreen[Any]):
     ) -> None:
         super().__init__()
         self._question, self._read, self._is_word, self._typed = question, read, is_word, typed
+        self._wrong = ""
+        """The text that was refused last."""
 
     def compose(self) -> ComposeResult:
         """Lay out question and answer."""
@@ -295,13 +297,15 @@ class TextDialog(ModalScreen[Any]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Close with the text, or say why it cannot be used."""
         event.stop()
-        try:
-            self.dismiss(self._read(event.value if self._is_word else event.value.strip()))
-        except UsageError as error:
-            said = error_text(error)
-            if self._is_word:
-                event.input.value = ""
-            self.query_one("#refused", Static).update(Text(safe_text(said[:1].upper() + said[1:]), style="bold red"))
+        texts = (event.value, event.value.removeprefix(self._wrong)) if self._is_word else (event.value.strip(),)
+        for text in texts:
+            try:
+                self.dismiss(self._read(text))
+                return
+            except UsageError as error:
+                said = error_text(error)
+        self._wrong = event.value
+        self.query_one("#refused", Static).update(Text(safe_text(said[:1].upper() + said[1:]), style="bold red"))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Keep the text from the search of the screen below."""

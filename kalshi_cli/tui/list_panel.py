@@ -19,6 +19,14 @@ def title_of(panel: picture.Panel, state: LiveEvent | None = None) -> str:
     return f"{picture.PANELS.index(panel) + 1} {panel.title}" + (f" ({count})" if count else "")
 
 
+def select_hint(what: str, name: str, focused: object) -> str:
+    """Say how to select something of a list, which may have the focus already or be empty."""
+    panel = next(each for each in picture.PANELS if each.name == name)
+    if not (isinstance(focused, ListPanel) and focused.panel.name == name):
+        return f"Select {what}: {picture.PANELS.index(panel) + 1}, then the arrow keys"
+    return f"Select {what} with the arrow keys" if focused.rows else panel.empty
+
+
 class ListPanel(Static, can_focus=True):
     """A list with a selected row. Drawn as lines, because a table widget costs ten times as much a frame."""
 

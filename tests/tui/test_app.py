@@ -56,6 +56,7 @@ from kalshi_cli.tui.actions import Action, ActionThread, with_keys
 from kalshi_cli.tui.app import TopApp
 from kalshi_cli.tui.dialogs import QUIET_S, ConfirmDialog, HelpDialog, TextDialog, WordDialog
 from kalshi_cli.tui.list_panel import ListPanel
+from kalshi_cli.tui.market_page import MarketPage
 from kalshi_cli.tui.picture import time_of_day
 from kalshi_cli.views.plans import Plan
 
@@ -705,6 +706,45 @@ def test_without_a_strategy_the_list_of_strategies_takes_no_room(exchange: Serve
         on_screen(look, size)
 
 
+def test_the_word_of_the_kill_switch_can_be_completed(exchange: Served) -> None:
+    exchange.trade_a_little()
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        await pilot.press("K", *"kil", "enter")
+        await until(lambda: "The word is kill" in shown(app), pilot)
+        assert len(exchange.resting()) == 2
+        await pilot.press("l", "enter")
+        await until(lambda: exchange.resting() == [], pilot)
+
+    on_screen(act)
+
+
+def test_a_settled_market_is_not_locked_and_its_page_shows_a_long_refusal_in_full(exchange: Served) -> None:
+    exchange.trade_a_little()
+
+    def settle() -> None:
+        now = exchange.clock.now()
+        exchange.exchange.settle(TWO_SIDED, cents(100), now)
+        exchange.exchange.advance(Ts(now + 3_600_000))
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        positions = app.query_one("#positions", ListPanel)
+        await until(lambda: positions.selected, pilot)
+        while positions.selected is None or positions.selected.ticker != TWO_SIDED:
+            await pilot.press("down")
+        await pilot.press("enter")
+        await until(lambda: isinstance(app.screen, MarketPage) and "spread" in shown(app), pilot)
+        exchange.call(settle)
+        await pilot.press("l")
+        told = app.screen.query_one("#said", Static)
+        await until(lambda: f"{TWO_SIDED} has settled YES: there is nothing to lock" in str(told.render()), pilot)
+        app._tell("a long refusal " * 14, is_error=True)
+        await until(lambda: told.region.height == 3, pilot)
+        assert told.region.bottom < app.size.height, "above the line of keys"
+
+    on_screen(act)
+
+
 def test_the_kill_switch_wants_its_word(exchange: Served) -> None:
     exchange.trade_a_little()
 
@@ -822,6 +862,8 @@ def test_without_a_position_flatten_and_close_ask_nothing(exchange: Served) -> N
         await until(lambda: "No open positions" in str(app._base.query_one("#said", Static).render()), pilot)
         await until(lambda: app.screen is app.screen_stack[0], pilot)
         await pilot.press("1", "x")
+        await until(lambda: str(app._base.query_one("#said", Static).render()) == "No open positions", pilot)
+        await pilot.press("2", "x")
         await until(
             lambda: "Select a position to close: 1" in str(app._base.query_one("#said", Static).render()), pilot
         )
