@@ -63,7 +63,7 @@ _TERMS: dict[str, tuple[Any, Any]] = {
     ),
     "expires_in": (ExpiresIn, None),
     "client_order_id": (
-        Annotated[str, typer.Option(metavar="ID", help="Your own id (letters, digits, -, _); can never be used again")],
+        Annotated[str, typer.Option(metavar="ID", help="Your own id (letters, digits, -, _); used for one order only")],
         "",
     ),
     "group": (Annotated[str, typer.Option("--group", metavar="ID", help="Add the order to this order group")], ""),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from kalshi_cli.core.model.effects import AlertRaised, OrderRefused
-from kalshi_cli.core.model.orders import Fill, Order
+from kalshi_cli.core.model.orders import NEVER_SENT, Fill, Order
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.request_traffic import RequestMinute
 from kalshi_cli.store import records
@@ -40,6 +40,10 @@ def read(kind: type[T], values: tuple[object, ...]) -> T:
 
 
 INSERT_INTENT = insert("orders", Order, key="key")
+DROP_NEVER_SENT = (
+    "DELETE FROM orders WHERE key = ? AND status = 'rejected' AND order_id = ''"  # noqa: S608 - constants
+    f" AND code IN ({', '.join(map(repr, NEVER_SENT))})"
+)
 # Two programs write one order, and the stream of one of them may be late: an order that is over on file stays over,
 # unless it was increased elsewhere. A repair may reopen it: its end on file was false.
 PUT_REPAIRED = insert("orders", Order, key="key") + (

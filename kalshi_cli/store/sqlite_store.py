@@ -142,7 +142,7 @@ class Store:
         return self._database.together()
 
     def _intend(self, effect: effects.SubmitOrder | effects.CloseOrder) -> None:
-        """Save a new order. An id that is already on file must not be sent a second time.
+        """Save a new order. An id that is already on file must not be sent a second time, unless it was never sent.
 
         The same transaction checks the changes of other programs since the review: after one of them committed a halt,
         or another order, only a close may be sent.
@@ -152,6 +152,7 @@ class Store:
             with self._database.writing(durable=True) as execute:
                 if not isinstance(effect, effects.CloseOrder):
                     self._refuse_if_moved(execute, effect)
+                execute(rows.DROP_NEVER_SENT, (order.client_order_id,))
                 execute(rows.INSERT_INTENT, (order.client_order_id, *rows.row(order)))
                 number = execute(rows.ADD_INTENT, (order.client_order_id,)).lastrowid
             self._count_own(number)

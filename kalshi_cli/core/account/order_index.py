@@ -21,7 +21,7 @@ from kalshi_cli.core.account.tracked_order import Tracked, was_raised
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.model.order_terms import BID, TimeInForce
-from kalshi_cli.core.model.orders import DUPLICATE_ID, Fill, Order, OrderStatus
+from kalshi_cli.core.model.orders import DUPLICATE_ID, Fill, Order, OrderStatus, was_never_sent
 
 MAX_HELD_FILLS = 1_000
 """The most fills kept for orders whose exchange id is unknown. Beyond it the oldest is dropped; the next account read
@@ -168,9 +168,12 @@ class OrderRegistry:
     def add(self, order: Order) -> Order:
         """Add one of our orders before it is sent, or one from the store; its fills must then be applied as well.
 
+        It replaces an order with its id that was never sent.
         Raises ValueError if it is already known. Two stored orders with one exchange id are the result of wrong
         responses: the second becomes unconfirmed.
         """
+        if (known := self.get(order.client_order_id)) is not None and was_never_sent(known):
+            del self._by_client_id[order.client_order_id]
         is_id_of_two = order.order_id in self._by_order_id
         if order.client_order_id in self._by_client_id or (is_id_of_two and not order.client_order_id):
             raise ValueError(f"order {order.client_order_id or order.order_id} is already known")
@@ -184,13 +187,19 @@ class OrderRegistry:
         del self._live[tracked.order.ticker][tracked]
         self.moved.add(tracked.order.ticker)
 
+    def is_new(self, filed: Order) -> bool:
+        """Return whether no order here is this own one of the state file; one of its id that was never sent is not."""
+        known = self.get(filed.client_order_id)
+        is_free = known is None or (was_never_sent(known) and not was_never_sent(filed))
+        return is_free and self.by_order_id(filed.order_id) is None
+
     def merge(self, filed: Order) -> bool:
         """Merge an order that another of our programs placed or amended, from the state file; return whether it is new.
 
         An outdated file never undoes a change, and an unanswered amend makes the order the worse of both terms.
         """
-        if not filed.is_foreign and not self.get(filed.client_order_id) and not self.by_order_id(filed.order_id):
-            self._insert(filed)
+        if not filed.is_foreign and self.is_new(filed):
+            self.add(filed)
             return True
         if filed.order_id:
             self.adopt(filed)

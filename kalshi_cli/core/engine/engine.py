@@ -31,7 +31,7 @@ from kalshi_cli.core.model.effects import (
 )
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Amend, Cancel, Close, Intent, Place
-from kalshi_cli.core.model.orders import DUPLICATE_ID, Fill, Order
+from kalshi_cli.core.model.orders import DUPLICATE_ID, Fill, Order, was_never_sent
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.risk import review
 from kalshi_cli.core.risk.exits import BLOCKED_BY_EXIT, ProtectiveExits
@@ -436,10 +436,10 @@ class TradingEngine:
         """Return the order with these ids. An order that another program placed joins from the state file."""
         orders = self.state.orders
         known = orders.find(order_id, client_order_id)
-        filed = self._on_file(client_order_id or order_id) if known is None else None
+        filed = self._on_file(client_order_id or order_id) if known is None or was_never_sent(known) else None
         if filed is None or filed.is_foreign or filed.code == DUPLICATE_ID:
             return known
-        if orders.get(filed.client_order_id) or orders.by_order_id(filed.order_id):
+        if not orders.is_new(filed):
             return known
         joined = orders.add(filed)
         return joined if filed.order_id in ("", order_id) or not order_id else None  # else it is a second order

@@ -50,6 +50,10 @@ _LIVE = frozenset({OrderStatus.SUBMITTED, OrderStatus.UNKNOWN, OrderStatus.RESTI
 DUPLICATE_ID = "DUPLICATE_ID"
 """The code of an order that was rejected because an older order has its id."""
 
+NEVER_SENT = ("unreachable", "rate_limited", "kill_switch", "halted", "REDUCING", "STATE_MOVED", "LOCKED")
+"""Codes of rejections which prove that the exchange took no request with the order: nothing left this machine, or each
+attempt was answered with its 429. No code of the exchange is equal to one of them."""
+
 _HERE = ("halted", "kill_switch", "not_sent", "read_only", "refused", "state")
 """Prefixes of the codes of orders that kalshi refused after their review; its other codes are in capitals."""
 
@@ -107,6 +111,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         if self.outcome:
             return typed_terms(self.side, self.price, self.outcome)
         return own_terms(self.side, self.price, held)
+
+
+def was_never_sent(order: Order) -> bool:
+    """Return whether an order provably never reached the exchange, so that its client order id is free again."""
+    return order.status is OrderStatus.REJECTED and not order.order_id and order.code in NEVER_SENT
 
 
 def is_refused_here(order: Order) -> bool:

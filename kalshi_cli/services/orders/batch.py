@@ -144,10 +144,9 @@ def propose(entry: OrderEntry, lines: Sequence[BatchLine]) -> tuple[TradingEngin
     for line, intent in zip(lines, intents, strict=True):
         name = line.ticket.client_order_id or ""
         cost, fee, effect = Money(0), Money(0), None
-        filed = entry.store.order(name) if name else None
         verdict: SubmitOrder | OrderRefused | RefusedError
-        if filed is not None or name in taken:
-            verdict = duplicate(name, filed)
+        if (used := entry.used(name)) is not None or name in taken:
+            verdict = used or duplicate(name)
         else:
             verdict = engine.place(intent, client_order_id=name)
         if isinstance(verdict, OrderRefused):
@@ -279,8 +278,8 @@ def _reviewed(entry: OrderEntry, engine: TradingEngine, judged: ReviewedLine) ->
     """Review an order again from current data, under the same id."""
     assert isinstance(judged.verdict, SubmitOrder)
     order = judged.verdict.order
-    if (filed := entry.store.order(order.client_order_id)) is not None:  # placed since the first review
-        return msgspec.structs.replace(judged, verdict=duplicate(order.client_order_id, filed))
+    if (used := entry.used(order.client_order_id)) is not None:  # placed since the first review
+        return msgspec.structs.replace(judged, verdict=used)
     intent = judged.ticket.intent(engine.state.markets[order.ticker])
     verdict = engine.place(intent, client_order_id=order.client_order_id)
     if isinstance(verdict, OrderRefused):

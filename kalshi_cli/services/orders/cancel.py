@@ -31,7 +31,7 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.services.account.recovery import record_reports, unconfirmed_on_file
 from kalshi_cli.services.resources import Resources
-from kalshi_cli.services.trading.refusals import NOT_THERE
+from kalshi_cli.services.trading.refusals import why_absent
 from kalshi_cli.views.orders import OrderRow
 
 SETTLE_S = 0.1
@@ -371,8 +371,9 @@ def find_order(resources: Resources, order_id: str | None) -> Order:
         if unconfirmed := _unconfirmed(resources, any_id):
             raise unconfirmed from error
         store = resources.remembered()
-        if (filed := store.order(any_id) if store is not None else None) is not None and filed.status in NOT_THERE:
-            text = f"Order {any_id} is {NOT_THERE[filed.status]}"
+        filed = store.order(any_id) if store is not None else None
+        if filed is not None and (absence := why_absent(filed)):
+            text = f"Order {any_id} is {absence}"
             raise NotFoundError(text, hint="nothing of it is live", code=error.code) from error
         hint = _hint(any_id, "kalshi order list --status all")
         raise NotFoundError(_unknown(any_id), hint=hint, code=error.code) from error

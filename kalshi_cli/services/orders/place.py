@@ -15,6 +15,7 @@ from kalshi_cli.base.errors import (
     HaltedError,
     KalshiError,
     OutcomeUnknownError,
+    RefusedError,
     StateFileError,
     UnreachableError,
     UsageError,
@@ -31,7 +32,7 @@ from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.messages import ExternalOrders, Filled, OrderAccepted, OrderRejected
 from kalshi_cli.core.model.order_terms import SelfTradePrevention, TimeInForce, book_terms, outcome_price
-from kalshi_cli.core.model.orders import DUPLICATE_ID, Order, OrderStatus
+from kalshi_cli.core.model.orders import DUPLICATE_ID, Order, OrderStatus, was_never_sent
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.account_snapshot import MAX_ELSEWHERE, external_markets, marks_update
@@ -97,7 +98,7 @@ class OrderTicket(msgspec.Struct, frozen=True, kw_only=True):
         post_only: Reject the order if it would take liquidity.
         reduce_only: Only reduce a position; needs IOC.
         expires_in_s: Seconds until the exchange cancels the order; None means never.
-        client_order_id: Your own id, which can never be used again; None means a new one.
+        client_order_id: Your own id, which is used once; None means a new one.
         order_group_id: The order group that the order joins; empty means none.
         subaccount: The subaccount that trades; None means the primary one.
         self_trade_prevention: Which of two own orders is canceled when they would trade.
@@ -293,10 +294,10 @@ class OrderEntry:
             for effect in engine.step(message):
                 self.store.record(effect)
 
-    def refuse_used(self, client_order_id: str | None) -> None:
-        """Raise RefusedError where an order on file has this client order id."""
-        if client_order_id and (filed := self.store.order(client_order_id)) is not None:
-            raise duplicate(client_order_id, filed)
+    def used(self, client_order_id: str | None) -> RefusedError | None:
+        """Return the error for an id that an order on file has; None if it is free, or its order was never sent."""
+        filed = self.store.order(client_order_id) if client_order_id else None
+        return None if filed is None or was_never_sent(filed) else duplicate(client_order_id or "", filed)
 
     def taken(self, engine: TradingEngine, tickets: Sequence[OrderTicket]) -> set[str]:
         """Return the typed client order ids that an order of the account already has, of any program.
@@ -304,7 +305,8 @@ class OrderEntry:
         They are looked up at the exchange, which refuses only ids of open orders and would accept an older one again.
         """
         typed = {ticket.client_order_id: ticket.ticker for ticket in tickets if ticket.client_order_id}
-        found = {name for name in typed if engine.state.orders.get(name) is not None}
+        known = ((name, engine.state.orders.get(name)) for name in typed)
+        found = {name for name, order in known if order is not None and not was_never_sent(order)}
         for ticker in sorted(set(typed.values())):
             found |= typed.keys() & {order.client_order_id for order in self.client.all_orders(ticker=ticker)}
         return found
@@ -322,7 +324,8 @@ class OrderEntry:
 
         Raises RefusedError with the control's code.
         """
-        self.refuse_used(ticket.client_order_id)
+        if (used := self.used(ticket.client_order_id)) is not None:
+            raise used
         self.client.whose(ticket.subaccount)
         market = self.client.market(ticket.ticker)
         require_synced_clock(self.client)

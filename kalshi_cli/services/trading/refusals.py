@@ -18,7 +18,7 @@ from kalshi_cli.base.errors import (
 )
 from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.orders import DUPLICATE_ID, Order, OrderStatus
+from kalshi_cli.core.model.orders import DUPLICATE_ID, Order, OrderStatus, was_never_sent
 from kalshi_cli.exchange.wire.replies import error_hint, short_of_cash
 from kalshi_cli.services.trading.halts import describe, resume_hint
 from kalshi_cli.store.records import DUPLICATE_INTENT, Halt
@@ -28,8 +28,8 @@ from kalshi_cli.store.state_store import OrderStore
 def duplicate(client_order_id: str, filed: Order | None = None) -> RefusedError:
     """Return the error for a client order id that is already in use, by the order on file where that is known."""
     hint = f"run `kalshi order show {client_order_id}`"
-    if filed is not None and filed.status in NOT_THERE:
-        hint = f"its order is {NOT_THERE[filed.status]}: use another client order id"
+    if filed is not None and (absence := why_absent(filed)):
+        hint = f"its order is {absence}: use another client order id"
     elif filed is not None and filed.status is OrderStatus.UNKNOWN:
         hint = "its order is unconfirmed: run `kalshi order reconcile`"
     return RefusedError(
@@ -39,12 +39,17 @@ def duplicate(client_order_id: str, filed: Order | None = None) -> RefusedError:
     )
 
 
-NOT_THERE = {
+_NOT_THERE = {
     OrderStatus.DENIED: "not on the exchange, because a risk limit refused it",
     OrderStatus.REJECTED: "not on the exchange, which rejected it",
     OrderStatus.NEVER_ARRIVED: "not on the exchange, where it never arrived",
 }
 """The statuses of orders that `kalshi order show` does not find, in words."""
+
+
+def why_absent(filed: Order) -> str:
+    """Return in words why an order on file is not on the exchange; empty for one that is or may be there."""
+    return "not on the exchange, because it was not sent" if was_never_sent(filed) else _NOT_THERE.get(filed.status, "")
 
 
 def refused_id(error: StateFileError, client_order_id: str, store: OrderStore) -> KalshiError:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from support.values import NOW, make_balance, make_engine, make_order, make_state
 
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Ts, cents
 from kalshi_cli.core.account.order_index import ID_TAKEN
 from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS, OLDER_MS
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import AlertRaised
-from kalshi_cli.core.model.messages import AccountSnapshot, OrderState, OrderUnknown
+from kalshi_cli.core.model.messages import AccountSnapshot, ExternalOrders, OrderState, OrderUnknown
 from kalshi_cli.core.model.orders import DUPLICATE_ID, Order, OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
 
@@ -74,3 +74,42 @@ def test_after_a_restart_news_of_the_older_one_does_not_bring_ours_back() -> Non
     effects = engine.step(OrderState(NOW, older(OLDER_MS + 1)))
     assert [order.is_foreign for order in engine.state.orders.live()] == [True]
     assert "LATE_ORDER" not in [effect.code for effect in effects if isinstance(effect, AlertRaised)]
+
+
+def test_an_order_with_the_id_of_one_that_was_never_sent_joins_a_loop_from_the_file() -> None:
+    never_sent = make_order("c1", status=OrderStatus.REJECTED, code="unreachable")
+    sent = make_order("c1", price=cents(41), status=OrderStatus.SUBMITTED)
+    filed = [never_sent]
+    engine = TradingEngine(
+        make_state(), RiskLimits(min_edge=None), (), new_id=lambda: "new", order_expiry_s=90, on_file=lambda _: filed[0]
+    )
+    engine.state.orders.add(never_sent)
+    filed[0] = sent
+    effects = engine.step(OrderState(NOW, make_order("c1", order_id="o1", price=cents(41))))
+    assert "LATE_ORDER" not in [effect.code for effect in effects if isinstance(effect, AlertRaised)]
+    (known,) = engine.state.orders.live()
+    assert (known.order_id, known.price, known.is_foreign) == ("o1", cents(41), False)
+
+
+def test_an_order_that_was_never_sent_and_is_there_is_still_reported() -> None:
+    never_sent = make_order("c1", status=OrderStatus.REJECTED, code="unreachable")
+    engine = TradingEngine(
+        make_state(),
+        RiskLimits(min_edge=None),
+        (),
+        new_id=lambda: "new",
+        order_expiry_s=90,
+        on_file=lambda _: never_sent,
+    )
+    engine.state.orders.add(never_sent)
+    effects = engine.step(OrderState(NOW, make_order("c1", order_id="o1")))
+    assert "LATE_ORDER" in [effect.code for effect in effects if isinstance(effect, AlertRaised)]
+
+
+def test_an_order_of_another_program_counts_under_an_id_that_was_free_again() -> None:
+    engine = make_engine()
+    engine.state.orders.add(make_order("c1", status=OrderStatus.REJECTED, code="rate_limited"))
+    sent = make_order("c1", status=OrderStatus.SUBMITTED)
+    engine.step(ExternalOrders(NOW, (sent,)))
+    engine.step(ExternalOrders(NOW, (sent,)))
+    assert engine.state.orders.live() == [sent]

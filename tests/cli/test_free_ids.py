@@ -1,0 +1,102 @@
+"""A client order id whose order was provably never sent is free again; any other one stays refused. Real sockets."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.served import TWO_SIDED, Ended, Served, program
+
+from kalshi_cli.services.orders import place as placing
+
+CREATE = r"/portfolio/events/orders$"
+WORDS = ("buy", TWO_SIDED, "1", "@0.41", "--json", "--client-order-id", "mine")
+BUSY = b'{"error": "too many requests"}'
+
+
+@pytest.fixture
+def proxy(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
+    with fault_proxy(exchange.server.rest_url) as one:
+        monkeypatch.setenv("KALSHI_REST_URL", one.moved(exchange.server.rest_url))
+        monkeypatch.setattr(placing, "RESOLVE_S", 0.2)
+        yield one
+
+
+def buy_while_gone(proxy: FaultProxy) -> Ended:
+    """Buy where the exchange is gone after the review, until the program has ended."""
+    send = placing.OrderEntry.send
+
+    def vanish_first(*given: Any) -> Any:
+        proxy.refuse()
+        return send(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(placing.OrderEntry, "send", vanish_first)
+        ended = program(*WORDS)
+    proxy.listen()
+    return ended
+
+
+def buy_while_busy(proxy: FaultProxy) -> Ended:
+    proxy.faults.append(Fault("status", "POST", CREATE, status=429, body=BUSY, times=3))
+    return program(*WORDS)
+
+
+@pytest.mark.parametrize("buy_unsent", [buy_while_gone, buy_while_busy])
+def test_the_id_of_an_order_that_was_never_sent_is_free_until_one_was_sent(
+    exchange: Served, proxy: FaultProxy, buy_unsent: Any
+) -> None:
+    for _ in range(2):
+        assert buy_unsent(proxy).code == 6
+        assert "Order mine is not on the exchange, because it was not sent" in program("order", "show", "mine").err
+    assert exchange.resting() == []
+    assert program(*WORDS).code == 0
+    assert len(exchange.resting()) == 1
+    again = program(*WORDS)
+    assert (again.code, "DUPLICATE_ID" in again.err) == (3, True)
+    assert len(exchange.resting()) == 1
+
+
+def test_a_batch_frees_the_ids_of_lines_that_were_never_sent(exchange: Served, proxy: FaultProxy) -> None:
+    line = f'{{"ticker": "{TWO_SIDED}", "side": "yes", "action": "buy", "count": "1", "price": "0.41"'
+    file = exchange.home / "orders.ndjson"
+    file.write_text(f'{line}, "client_order_id": "one"}}\n{line}, "client_order_id": "two"}}\n')
+    proxy.faults.append(Fault("status", "POST", r"/batched$", status=429, body=BUSY, times=3))
+    assert [program("order", "batch", file, "--yes").code for _ in range(3)] == [6, 0, 3]
+    assert len(exchange.resting()) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (Fault("drop_request", "POST", CREATE), 7),
+        (Fault("reset", "POST", CREATE), 7),
+        (Fault("status_500", "POST", CREATE), 7),
+        (Fault("status", "POST", CREATE, status=429, body=b"slow down"), 7),
+        (Fault("status", "POST", CREATE, status=429, body=BUSY, is_forwarded=True, times=3), 6),
+        (Fault("status", "POST", CREATE, status=400, body=b'{"error": {"code": "invalid_order"}}'), 4),
+        (Fault("status", "POST", CREATE, status=401, body=b'{"error": {"code": "authentication_error"}}'), 5),
+    ],
+)
+def test_the_id_of_any_other_order_stays_refused(exchange: Served, proxy: FaultProxy, fault: Fault, code: int) -> None:
+    proxy.faults.append(fault)
+    assert program(*WORDS).code == code
+    before = exchange.resting()
+    assert program(*WORDS).code == 3
+    assert exchange.resting() == before
+    assert len(before) == fault.is_forwarded
+
+
+def test_two_programs_at_once_place_one_order_with_an_id_that_is_free_again(
+    exchange: Served, proxy: FaultProxy
+) -> None:
+    assert buy_while_busy(proxy).code == 6
+    command = [sys.executable, "-m", "kalshi_cli", *WORDS]
+    running = [subprocess.Popen(command, env=os.environ, stdout=subprocess.DEVNULL) for _ in range(3)]
+    assert sorted(one.wait(60) for one in running) == [0, 3, 3]
+    assert len(exchange.resting()) == 1
