@@ -221,3 +221,17 @@ def test_it_repeats_while_the_exchange_is_busy_and_explains_what_it_does_not_rep
     refused = script(exchange.home, "buy-retry.sh", TWO_SIDED, "1000", "0.41")
     assert (refused.returncode, refused.stdout) == (3, "")
     assert refused.stderr.startswith("ORDER_SIZE: Refused: 1000 contracts")
+
+
+def test_a_job_with_an_id_repeats_what_was_not_sent_and_buys_once(exchange: Served, proxy: FaultProxy) -> None:
+    prepare(exchange.home)
+    file = exchange.home / "buy-retry.sh"
+    file.write_text(file.read_text().replace('"@$3" --json', '"@$3" --client-order-id "daily-$(date +%F)" --json'))
+    busy = b'{"error": "too many requests"}'
+    proxy.faults.append(Fault("status", "POST", "/portfolio/events/orders$", status=429, body=busy, times=3))
+    ended = script(exchange.home, "buy-retry.sh", TWO_SIDED, "1", "0.41")
+    assert (ended.returncode, ended.stderr) == (0, ""), ended.stderr
+    assert (proxy.faults[0].hits, len(exchange.resting())) == (4, 1)
+    again = script(exchange.home, "buy-retry.sh", TWO_SIDED, "1", "0.41")
+    assert (again.returncode, again.stderr[:12]) == (3, "DUPLICATE_ID")
+    assert len(exchange.resting()) == 1
