@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
 from support.served import TWO_SIDED, Ended, Served, program
 
+from kalshi_cli.exchange.wire.replies import CHECK_NETWORK, WAIT_FOR_LIMIT
 from kalshi_cli.services.orders import place as placing
 
 CREATE = r"/portfolio/events/orders$"
@@ -40,6 +42,11 @@ def buy_while_gone(proxy: FaultProxy) -> Ended:
         ended = program(*WORDS)
     proxy.listen()
     return ended
+
+
+def error_of(ended: Ended) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(ended.err.splitlines()[-1])["error"]
+    return found
 
 
 def buy_while_busy(proxy: FaultProxy) -> Ended:
@@ -100,3 +107,21 @@ def test_two_programs_at_once_place_one_order_with_an_id_that_is_free_again(
     running = [subprocess.Popen(command, env=os.environ, stdout=subprocess.DEVNULL) for _ in range(3)]
     assert sorted(one.wait(60) for one in running) == [0, 3, 3]
     assert len(exchange.resting()) == 1
+
+
+def test_an_order_that_was_not_sent_says_what_to_do_and_is_not_called_rejected(proxy: FaultProxy) -> None:
+    gone = error_of(buy_while_gone(proxy))
+    assert (gone["code"], gone["hint"]) == ("unreachable", CHECK_NETWORK)
+    busy = error_of(buy_while_busy(proxy))
+    assert (busy["code"], busy["hint"]) == ("rate_limited", WAIT_FOR_LIMIT)
+    assert "was not processed (429): too many requests. Your order was not sent" in busy["message"]
+    assert "rejected" not in busy["message"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_response_that_proves_nothing_is_named_with_its_status(proxy: FaultProxy, status: int) -> None:
+    proxy.faults.append(Fault("status", "POST", CREATE, status=status, body=b"slow down"))
+    message = error_of(program(*WORDS))["message"]
+    assert str(status) in message
+    assert "No response" not in message
+    assert message.endswith("Order mine is not visible on the exchange yet. It may be live")

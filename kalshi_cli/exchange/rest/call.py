@@ -441,7 +441,7 @@ class RestTransport:
         why = str(error) or type(error).__name__
         return kind(
             f"{what}: no usable response from {self._host} ({why[:200]})",
-            hint="check the network and the status page of the exchange; `kalshi health-check` shows what responds",
+            hint=replies.CHECK_NETWORK,
         )
 
 

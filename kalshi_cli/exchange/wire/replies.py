@@ -115,6 +115,12 @@ _DETAIL_HINTS = {
     "no api-created order": "place one order through the API first (`kalshi order place`), then request it again",
 }
 
+CHECK_NETWORK = "check the network and the status page of the exchange; `kalshi health-check` shows what responds"
+"""The hint for an exchange that cannot be reached."""
+
+WAIT_FOR_LIMIT = "wait a few seconds, then repeat it; all programs of the account share its rate limit"
+"""The hint for a request that was not processed because of the rate limit."""
+
 SET_CLOCK = "set the clock: sudo timedatectl set-ntp true"
 """The hint for a clock that differs from the exchange's."""
 
@@ -183,8 +189,8 @@ def rejection_error(what: str, status: int, body: bytes, skew_ms: int | None = N
         )
     if status == 429:
         return errors.RateLimitedError(
-            message,
-            hint="the request was not processed; wait a few seconds. All programs of the account share its rate limit",
+            f"{_request_words(what)} was not processed (429): {said}",
+            hint=WAIT_FOR_LIMIT,
             status=status,
             details=details,
         )

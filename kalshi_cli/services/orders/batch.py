@@ -36,7 +36,15 @@ from kalshi_cli.services.orders.place import (
 )
 from kalshi_cli.services.plans import REVIEW_AGAIN_S
 from kalshi_cli.services.runner import NOT_SENT, process_messages
-from kalshi_cli.services.trading.refusals import NEVER_THERE, duplicate, halted, refusal, rejection, sent_but_not_saved
+from kalshi_cli.services.trading.refusals import (
+    NEVER_THERE,
+    duplicate,
+    halted,
+    refusal,
+    rejection,
+    sent_but_not_saved,
+    unconfirmed,
+)
 from kalshi_cli.store.records import NO_HALT, Halt
 from kalshi_cli.views.formats import MaxMoney, TruncatableText
 from kalshi_cli.views.orders import BatchRow
@@ -361,7 +369,7 @@ def _result(
         is_said = trouble is not None and not isinstance(trouble, OutcomeUnknownError)
         error = trouble if is_said else UnreachableError("Not sent, because it could not be saved first")
     elif order.status is OrderStatus.UNKNOWN:
-        error = OutcomeUnknownError(f"No response, and order {name} is not visible yet. It may be live", hint=RECONCILE)
+        error = unconfirmed(order)
     elif order.status is OrderStatus.NEVER_ARRIVED:
         error = UnreachableError("Verified: not on the exchange", code="never_arrived")
     elif order.status is OrderStatus.REJECTED:

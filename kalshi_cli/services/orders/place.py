@@ -14,7 +14,6 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import (
     HaltedError,
     KalshiError,
-    OutcomeUnknownError,
     RefusedError,
     StateFileError,
     UnreachableError,
@@ -64,6 +63,7 @@ from kalshi_cli.services.trading.refusals import (
     refused_id,
     rejection,
     sent_but_not_saved,
+    unconfirmed,
 )
 from kalshi_cli.store.records import ConcurrentChangeError, Halt, RecoveredState
 from kalshi_cli.store.state_store import OrderStore, ReadOnlyStore
@@ -430,10 +430,7 @@ def resolve_unconfirmed(
         return found
     if engine.state.trading is TradingState.HALTED and before is not TradingState.HALTED:
         raise id_conflict(order)
-    raise OutcomeUnknownError(
-        f"No response, and order {order.client_order_id} is not visible on the exchange yet. It may be live",
-        hint=f"run `kalshi order reconcile` (client order id {order.client_order_id})",
-    )
+    raise unconfirmed(order)
 
 
 def open_order_entry(resources: Resources, *, is_rehearsal: bool = False) -> OrderEntry:

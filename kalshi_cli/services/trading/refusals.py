@@ -19,7 +19,7 @@ from kalshi_cli.base.errors import (
 from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import DUPLICATE_ID, Order, OrderStatus, was_never_sent
-from kalshi_cli.exchange.wire.replies import error_hint, short_of_cash
+from kalshi_cli.exchange.wire.replies import CHECK_NETWORK, WAIT_FOR_LIMIT, error_hint, short_of_cash
 from kalshi_cli.services.trading.halts import describe, resume_hint
 from kalshi_cli.store.records import DUPLICATE_INTENT, Halt
 from kalshi_cli.store.state_store import OrderStore
@@ -57,6 +57,15 @@ def refused_id(error: StateFileError, client_order_id: str, store: OrderStore) -
     if error.code != DUPLICATE_INTENT:
         return error
     return duplicate(client_order_id, store.order(client_order_id))
+
+
+def unconfirmed(order: Order) -> OutcomeUnknownError:
+    """Return the error for an order that is not on the exchange's lists yet, with the response that proved nothing."""
+    response = order.code.partition(": outcome unknown. ")[2] or "No response"
+    return OutcomeUnknownError(
+        f"{response}. Order {order.client_order_id} is not visible on the exchange yet. It may be live",
+        hint=f"run `kalshi order reconcile` (client order id {order.client_order_id})",
+    )
 
 
 def id_conflict(order: Order) -> OutcomeUnknownError:
@@ -124,6 +133,7 @@ NEVER_THERE: dict[str, type[KalshiError]] = {
     "credentials": CredentialsError,
     "unreachable": UnreachableError,
     "rate_limited": RateLimitedError,
+    "kill_switch": RateLimitedError,
     "halted": RefusedError,
     "REDUCING": RefusedError,
     "STATE_MOVED": RefusedError,
@@ -144,6 +154,9 @@ _OWN_ORDER = re.compile(r"your own order (\S+) \(")
 """The id of the own order that a new one could trade against."""
 
 _HINTS = {
+    "UNREACHABLE": CHECK_NETWORK,
+    "RATE_LIMITED": WAIT_FOR_LIMIT,
+    "KILL_SWITCH": "`kalshi cancel-all` is running on this account; try again when it has finished",
     "HALTED": "trading is halted; see `kalshi status`, then run `kalshi resume --reason TEXT`",
     "REDUCING": "only orders that reduce a position are accepted; see `kalshi status`",
     "STATE_MOVED": "nothing was sent; try again when the other program has finished",
