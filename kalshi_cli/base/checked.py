@@ -177,7 +177,8 @@ def check_kind(name: str, value: object, kind: Any) -> None:
     """Raise UsageError for a value that does not fit a declared type."""
     kinds = kinds_of(kind)
     if not any(_is(value, each) for each in kinds):
-        hint = _no_order(name, value) if str in kinds else _UNITS.get(name, "")
+        is_number = any(getattr(each, "__supertype__", each) in (int, float) for each in kinds)
+        hint = _UNITS.get(name, "") if is_number else _no_order(name, value)
         raise UsageError(_wrong(name, value, kinds), hint=hint)
 
 

@@ -408,6 +408,10 @@ def test_a_call_with_a_value_of_another_kind_is_a_usage_error(kalshi: Kalshi) ->
         for wrong in ("YES", 2.5, True):
             with pytest.raises(UsageError):
                 call(wrong)
+    with pytest.raises(UsageError) as caught:
+        kalshi.account.pnl(by="bogus")  # type: ignore[arg-type]
+    assert "by must be one of" in caught.value.message
+    assert caught.value.hint == "", "a grouping is no number of contracts"
     with pytest.raises(UsageError, match="limit must be a whole number, zero or more, not -1"):
         kalshi.markets.list(limit=-1)
     with pytest.raises(RefusedError, match="unknown plan"):
