@@ -13,6 +13,8 @@ import pytest
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
 from support.served import TWO_SIDED, Ended, Served, program
 
+from kalshi_cli import Kalshi
+from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.exchange.wire.replies import CHECK_NETWORK, WAIT_FOR_LIMIT
 from kalshi_cli.services.orders import place as placing
 
@@ -29,29 +31,27 @@ def proxy(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultPr
         yield one
 
 
-def buy_while_gone(proxy: FaultProxy) -> Ended:
-    """Buy where the exchange is gone after the review, until the program has ended."""
-    send = placing.OrderEntry.send
-
-    def vanish_first(*given: Any) -> Any:
-        proxy.refuse()
-        return send(*given)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(placing.OrderEntry, "send", vanish_first)
-        ended = program(*WORDS)
-    proxy.listen()
-    return ended
-
-
 def error_of(ended: Ended) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(ended.err.splitlines()[-1])["error"]
     return found
 
 
-def buy_while_busy(proxy: FaultProxy) -> Ended:
+def buy_while_gone(proxy: FaultProxy) -> dict[str, Any]:
+    """Buy where the exchange is gone between the review and the send; return the error."""
+    with Kalshi.open(env="sim") as kalshi:
+        terms: dict[str, Any] = {"side": "yes", "action": "buy", "count": "1", "price": "0.41"}
+        plan = kalshi.orders.plan_place(TWO_SIDED, **terms, client_order_id="mine")
+        proxy.refuse()
+        with pytest.raises(KalshiError) as caught:
+            kalshi.orders.execute(plan)
+    proxy.listen()
+    error = caught.value
+    return {"code": error.code, "hint": error.hint, "message": error.message, "exit_code": error.exit_code}
+
+
+def buy_while_busy(proxy: FaultProxy) -> dict[str, Any]:
     proxy.faults.append(Fault("status", "POST", CREATE, status=429, body=BUSY, times=3))
-    return program(*WORDS)
+    return error_of(program(*WORDS))
 
 
 @pytest.mark.parametrize("buy_unsent", [buy_while_gone, buy_while_busy])
@@ -59,7 +59,7 @@ def test_the_id_of_an_order_that_was_never_sent_is_free_until_one_was_sent(
     exchange: Served, proxy: FaultProxy, buy_unsent: Any
 ) -> None:
     for _ in range(2):
-        assert buy_unsent(proxy).code == 6
+        assert buy_unsent(proxy)["exit_code"] == 6
         assert "Order mine is not on the exchange, because it was not sent" in program("order", "show", "mine").err
     assert exchange.resting() == []
     assert program(*WORDS).code == 0
@@ -102,7 +102,7 @@ def test_the_id_of_any_other_order_stays_refused(exchange: Served, proxy: FaultP
 def test_two_programs_at_once_place_one_order_with_an_id_that_is_free_again(
     exchange: Served, proxy: FaultProxy
 ) -> None:
-    assert buy_while_busy(proxy).code == 6
+    assert buy_while_busy(proxy)["exit_code"] == 6
     command = [sys.executable, "-m", "kalshi_cli", *WORDS]
     running = [subprocess.Popen(command, env=os.environ, stdout=subprocess.DEVNULL) for _ in range(3)]
     assert sorted(one.wait(60) for one in running) == [0, 3, 3]
@@ -110,9 +110,9 @@ def test_two_programs_at_once_place_one_order_with_an_id_that_is_free_again(
 
 
 def test_an_order_that_was_not_sent_says_what_to_do_and_is_not_called_rejected(proxy: FaultProxy) -> None:
-    gone = error_of(buy_while_gone(proxy))
+    gone = buy_while_gone(proxy)
     assert (gone["code"], gone["hint"]) == ("unreachable", CHECK_NETWORK)
-    busy = error_of(buy_while_busy(proxy))
+    busy = buy_while_busy(proxy)
     assert (busy["code"], busy["hint"]) == ("rate_limited", WAIT_FOR_LIMIT)
     assert "was not processed (429): too many requests. Your order was not sent" in busy["message"]
     assert "rejected" not in busy["message"]
