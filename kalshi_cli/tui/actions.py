@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from kalshi_cli.app.event_source import OpenWithNotes
 from kalshi_cli.app.kalshi import Kalshi
 from kalshi_cli.base.errors import KalshiError, RefusedError, UnreachableError
-from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.tui.questions import Consent
 from kalshi_cli.views.close import no_position
 from kalshi_cli.views.order_text import closes_text, outcome_text
@@ -184,7 +183,7 @@ def close_plan(kalshi: Kalshi, ticker: str | None) -> CloseAllPlan:
 def lock_plan(kalshi: Kalshi, ticker: str, lasts_s: float) -> Plan[Any]:
     """Plan to lock a market; RefusedError if it has settled. An exchange that cannot be reached stops no lock."""
     with suppress(UnreachableError):
-        if (market := kalshi.markets.get(ticker)).status == MarketStatus.FINALIZED:
+        if (market := kalshi.markets.get(ticker)).status == "finalized":
             outcome = f" {market.result.upper()}" if market.result else ""
-            raise RefusedError(f"{ticker} has settled{outcome}: there is nothing to lock", code="MARKET_NOT_OPEN")
+            raise RefusedError(f"{ticker} has settled{outcome}: there is nothing to lock")
     return kalshi.trading.plan_lock(ticker, lasts_s, "from kalshi top")

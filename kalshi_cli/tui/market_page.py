@@ -30,8 +30,11 @@ NO_LOOP = "No order book: no strategy is running on paper"
 
 
 def no_book(state: LiveEvent) -> str:
-    """Say why there is no order book: without a loop it is read from the exchange, but not for an account on paper."""
-    if state.run is None or not (state.run.running or state.run.mode == "paper"):
+    """Say why there is no order book: without a loop it is read from the exchange, but not for an account on paper.
+
+    Such an account has no host while no loop runs.
+    """
+    if state.run is None or (state.run.host and not state.run.running):
         return READING
     return NO_BOOK if state.run.running else NO_LOOP
 

@@ -334,7 +334,7 @@ def test_a_vanished_order_gives_its_place_to_no_other(exchange: Served) -> None:
         await until(lambda: len(orders.rows) == 1, pilot)
         await pilot.press("c")
         told = app.query_one("#said", Static)
-        await until(lambda: "Select an order to cancel: 2" in str(told.render()), pilot)
+        await until(lambda: "Select an order to cancel with the arrow keys" in str(told.render()), pilot)
         await pilot.pause(1.0)
         assert [order_id for order_id, *_ in exchange.resting()] == [second]
         await pilot.press("home", "c")

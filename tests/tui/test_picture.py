@@ -426,5 +426,5 @@ def test_on_a_narrow_screen_a_fill_shows_its_price_and_quantity_and_a_short_side
 def test_without_a_loop_an_order_book_is_being_read() -> None:
     assert no_book(LiveEvent()) == READING
     assert no_book(LiveEvent(run=run(running=False))) == READING
-    assert no_book(LiveEvent(run=run(running=False, mode="paper"))) == NO_LOOP
+    assert no_book(LiveEvent(run=run(running=False, host=""))) == NO_LOOP
     assert no_book(LiveEvent(run=run(running=True))) == NO_BOOK
