@@ -10,6 +10,7 @@ from kalshi_cli.views.row import OutputRow
 class VariantRow(OutputRow, frozen=True, kw_only=True):
     """The result of one set of parameters in a sweep. `score` is the net less half of the maximum drawdown.
 
+    `intents` counts the order requests, `denied_by` their refusals by code, `denied` all refusals.
     With `--fills both` there is a row for each bound of a set, in the order of the pessimistic scores.
     """
 
@@ -23,6 +24,8 @@ class VariantRow(OutputRow, frozen=True, kw_only=True):
     fill_model: str
     latency: str
     denied: int = 0
+    intents: int = 0
+    denied_by: dict[str, int]
 
     shown = ("params", "score", "net", "max_drawdown", "fills", "denied", "fees", "orders", "fill_model", "latency")
     vital = ("params", "score", "fills", "denied", "fill_model", "latency")

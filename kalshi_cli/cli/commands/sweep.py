@@ -48,9 +48,10 @@ def show_sweep(
     With both bounds, each value runs under the pessimistic and the optimistic fill model, and the pessimistic score
     decides. UsageError if an option of one run is given: `--plot`, `--html`, `--out` (`of_one_run`), or `--phases`.
     """
+    from kalshi_cli.services.research.backtest import decisive_rules
     from kalshi_cli.services.research.search.optimize import show_params
     from kalshi_cli.services.research.search.space import sweep_variants
-    from kalshi_cli.services.research.search.windows import choice_warnings
+    from kalshi_cli.services.research.search.windows import OF_BEST, choice_warnings
     from kalshi_cli.services.research.sweep import compare_variants
     from kalshi_cli.services.research.tape_runs import BacktestSetup
     from kalshi_cli.views.research import VariantRow
@@ -72,6 +73,8 @@ def show_sweep(
         raise _failure(failed)
     tied = sum(variant.score == found[0].score for variant in found)
     doubts = choice_warnings(found[0].result.fills, sum(variant.result.net > 0 for variant in found))
+    if not found[0].refused:  # a note has the refusals of one that traded nothing
+        doubts += decisive_rules(found[0].denied, found[0].result.intents, OF_BEST)
     if has_both_bounds and is_complete:
         in_order = [variant.params for variant in found]
         optimistic = msgspec.structs.replace(request, fill_model="optimistic")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -271,7 +271,7 @@ def backtest_notes(report: BacktestReport) -> list[str]:
         notes.append(all_refused_text(report))
         del refusals[0]
     else:
-        notes += _most_refused(report)
+        notes += decisive_rules(report.summary.denied, report.summary.intents)
     if 0 < report.facts.largest < contracts(1):
         notes.append("Every order was for less than one contract: a bare 5 is 0.05 contracts, contracts(5) is 5")
     if report.facts.has_trades and any(bound.summary.net < report.summary.net for bound in report.bounds):
@@ -311,13 +311,15 @@ def all_refused_text(report: BacktestReport) -> str:
     )
 
 
-def _most_refused(report: BacktestReport) -> list[str]:
-    """Return a warning if one code refused more than half of the order requests: the result is then that of a limit."""
-    requested = report.summary.intents
+def decisive_rules(denied: Mapping[str, int], requested: int, of: str = "") -> list[str]:
+    """Return a warning if one code refused more than half of the order requests: the result is then that of a limit.
+
+    `of` names the run in the text, such as ` of the best variant`.
+    """
     return [
-        f"Warning: {code}{_rule(code)} refused {count:,} of {requested:,} order requests: the result shows this rule "
-        "more than the strategy. Correct the strategy or the setting, then run it again"
-        for code, count in report.summary.denied.items()
+        f"Warning: {code}{_rule(code)} refused {count:,} of {requested:,} order requests{of}: the result shows this "
+        "rule more than the strategy. Correct the strategy or the setting, then run it again"
+        for code, count in denied.items()
         if 2 * count > requested
     ]
 

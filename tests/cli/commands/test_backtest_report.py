@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,28 @@ def test_a_backtest_plays_several_phases_of_its_ticks() -> None:
 def test_a_comparison_of_values_says_what_the_recording_does_not() -> None:
     ended = program(*FADE[:-2], "--param", "limit=20c,30c")
     assert "Unknown: result of 1 of 1 market (--results gives it)" in ended.err
+
+
+LIMITED = ("swing.jsonl", "--param", "buy_below=35c", "--param", "fair=60c", "--param", "size=2,3")
+"""With a maximum exposure of $0.50, most order requests of these values are refused."""
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_comparison_and_a_search_warn_that_a_limit_decided_the_best_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_RISK__MAX_EXPOSURE", "0.50")
+    swinging_tape(Path("swing.jsonl"), 0, 20, 70)
+    single = program("backtest", *LIMITED[:-1], "size=2", "--strategy", "threshold", "--jobs", "1", "--json")
+    asked, refused = single.json["intents"], single.json["denied"]["EXPOSURE"]
+    begin = f"Warning: EXPOSURE (risk.max_exposure) refused {refused} of {asked} order requests"
+    assert f"{begin}: the result shows this rule more than the strategy" in single.err
+    compared = program("backtest", *LIMITED, "--strategy", "threshold", "--json")
+    (row,) = [row for row in compared.json if row["params"] == "size=2"]
+    assert (row["intents"], row["denied_by"]) == (asked, single.json["denied"])
+    assert f"{begin} of the best variant: the result shows this rule" in compared.err
+    if find_spec("optuna"):
+        with scheduler_here() as here:
+            few = ("--sampler", "grid", "--windows", "1", "--holdout", "0", "--scheduler", here.address)
+            assert f"{begin} of the best variant: the result" in program("optimize", "threshold", *LIMITED, *few).err
 
 
 @pytest.mark.usefixtures("exchange")

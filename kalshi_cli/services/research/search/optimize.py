@@ -28,7 +28,7 @@ from kalshi_cli.services.research.arguments import (
     strategy_of,
     texts_of,
 )
-from kalshi_cli.services.research.backtest import BacktestRequest, FillChoice
+from kalshi_cli.services.research.backtest import BacktestRequest, FillChoice, decisive_rules
 from kalshi_cli.services.research.recorded_data import shared_text
 from kalshi_cli.services.research.search.cluster import SchedulerAddress, TrialCluster, trial_cluster
 from kalshi_cli.services.research.search.space import read_space
@@ -44,6 +44,7 @@ from kalshi_cli.services.research.search.study import (
 from kalshi_cli.services.research.search.study_tapes import StudyTape, closed_without_result, list_tapes
 from kalshi_cli.services.research.search.windows import (
     MAX_WINDOWS,
+    OF_BEST,
     TapeScore,
     WindowPlan,
     choice_warnings,
@@ -212,12 +213,17 @@ def optimize_notes(view: OptimizeView, *, with_unknown: bool = True) -> list[str
 
 
 def optimize_warnings(view: OptimizeView) -> list[str]:
-    """Return warnings of windows that share markets, a choice that hardly traded, and a search in which none earned."""
+    """Return warnings of shared markets, of a choice that hardly traded or that a limit decided, and of no gain."""
     shared = (
         f"Warning: {shared_text(view.shared_markets, 'window (or holdout)')}. One result can both choose and judge: "
         "leave out a recording at the edge of these windows"
     )
-    return [shared] * bool(view.shared_markets) + choice_warnings(view.best[0].fills, view.earned)
+    best = view.best[0]
+    return [
+        *[shared] * bool(view.shared_markets),
+        *choice_warnings(best.fills, view.earned),
+        *decisive_rules(best.denied_by, best.intents, OF_BEST),
+    ]
 
 
 def tied_text(tied: int, variants: int) -> str:

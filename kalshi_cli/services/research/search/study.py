@@ -109,6 +109,8 @@ class RankedVariant(msgspec.Struct, frozen=True, kw_only=True):
     orders: int
     fills: int
     denied: int = 0
+    intents: int = 0
+    denied_by: dict[str, int] = {}
 
 
 class StudyReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -414,7 +416,7 @@ class ParameterSearch:
             found[key] = whole, RankedVariant(
                 params=dict(trial.user_attrs[_PARAMS]), score=Money(int(trial.value)), net=whole.net,
                 max_drawdown=whole.max_drawdown, fees=whole.fees, orders=whole.orders, fills=whole.fills,
-                denied=whole.denied,
+                denied=whole.denied, intents=whole.intents, denied_by=whole.denied_by,
             )  # fmt: skip
         return [variant for _, variant in rank(found.values(), lambda each: (each[1].score, each[0]))]
 

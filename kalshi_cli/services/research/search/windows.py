@@ -28,6 +28,9 @@ FIRST_LINES = 1_000
 FEW_FILLS = 10
 """A chosen variant with fewer fills gets a warning."""
 
+OF_BEST = " of the best variant"
+"""The run that a warning of a decisive rule names."""
+
 _Variant = TypeVar("_Variant")
 
 
@@ -45,6 +48,8 @@ class TapeScore(msgspec.Struct, frozen=True, kw_only=True):
     orders: int
     fills: int
     denied: int = 0
+    intents: int = 0
+    denied_by: dict[str, int] = {}
     failed: str = ""
     unknown: tuple[UnknownData, ...] = ()
 
@@ -55,6 +60,7 @@ class TapeScore(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             net=summary.net, fees=summary.fees, max_drawdown=report.max_drawdown, high=high, low=low,
             orders=summary.orders, fills=summary.fills, denied=sum(summary.denied.values()),
+            intents=summary.intents, denied_by=dict(summary.denied),
             failed="; ".join(summary.failed), unknown=unknown_data(report),
         )  # fmt: skip
 
@@ -68,6 +74,9 @@ class WindowScore(msgspec.Struct, frozen=True, kw_only=True):
     orders: int
     fills: int
     denied: int = 0
+    intents: int = 0
+    denied_by: dict[str, int] = {}
+    """The refusals by code."""
 
     @property
     def score(self) -> Money:
@@ -77,13 +86,16 @@ class WindowScore(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, tapes: Iterable[TapeScore]) -> WindowScore:
         """Return the sum of these recordings, in order of time."""
-        sums, fees, orders, fills, denied = DrawdownSum(), 0, 0, 0, 0
+        sums, fees, orders, fills, denied, intents = DrawdownSum(), 0, 0, 0, 0, 0
+        denied_by: Counter[str] = Counter()
         for tape in tapes:
             sums.add(tape.net, tape.max_drawdown, tape.high, tape.low)
             fees, orders, fills = fees + tape.fees, orders + tape.orders, fills + tape.fills
-            denied += tape.denied
+            denied, intents = denied + tape.denied, intents + tape.intents
+            denied_by.update(tape.denied_by)
         return cls(
-            net=sums.net, fees=Money(fees), max_drawdown=sums.deepest, orders=orders, fills=fills, denied=denied
+            net=sums.net, fees=Money(fees), max_drawdown=sums.deepest, orders=orders, fills=fills,
+            denied=denied, intents=intents, denied_by=dict(denied_by),
         )  # fmt: skip
 
 
