@@ -197,9 +197,11 @@ def _confirm_live(
         return
     names = ", ".join(request.strategies)
     facts = [f"{environment.config.env}: {names} will place orders automatically"]
-    if environment.needs_confirmation and not yes and sys.stdin.isatty():
+    if environment.needs_confirmation and not yes:
         with open_app(ctx) as resources:
-            facts += live_briefing(resources, request.strategies, request.tickers, request.series)
+            _ = resources.account  # an answer is of no use without a key
+            if sys.stdin.isatty():
+                facts += live_briefing(resources, request.strategies, request.tickers, request.series)
     agreed(environment, "Trade with real money?", *facts, yes=yes)
 
 

@@ -29,7 +29,8 @@ def confirm(question: str, facts: Sequence[str], *, hosts: Sequence[OtherHost], 
     show = warn if sys.stdin.isatty() else info
     show(*facts, *(f"not a host of the exchange: {host}" for host in hosts))
     if not sys.stdin.isatty():
-        raise RefusedError("Not confirmed: no terminal to ask on", hint="add --yes", code="not_confirmed")
+        hint = "run it on a terminal, or, if you have checked what it does, add --yes"
+        raise RefusedError("Not confirmed: no terminal to ask on", hint=hint, code="not_confirmed")
     if prompt(f"{question} [y/N]").lower() not in ("y", "yes"):
         raise RefusedError("Not confirmed; nothing was sent", hint="answer y, or add --yes", code="not_confirmed")
 

@@ -262,6 +262,21 @@ def test_real_trading_shows_what_it_would_use_before_it_asks(exchange: Served, m
     assert ended.err.index("Balance") < ended.err.index("Trade with real money?")
 
 
+def test_real_trading_without_a_key_names_it_first_and_the_last_resort_of_a_script_is_yes(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--env", "prod", "--live")
+    unasked = program(*live)
+    assert unasked.code == 3
+    assert "hint: run it on a terminal, or, if you have checked what it does, add --yes" in unasked.err
+    for name in ("KALSHI_API_KEY_ID", "KALSHI_PRIVATE_KEY_PATH"):
+        monkeypatch.delenv(name)
+    without = program(*live)
+    assert (without.code, without.err.count("No API key configured for prod")) == (5, 1)
+    assert "--yes" not in without.err
+    assert exchange.resting() == []
+
+
 @pytest.mark.usefixtures("exchange")
 def test_a_resume_needs_a_reason_and_its_error_names_the_pause_and_the_command() -> None:
     assert program("pause", "--reason", "jobs report").code == 0
