@@ -274,9 +274,16 @@ def readable(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
             b=_worded(kind, row.b),
             difference=_worded(kind, row.difference, is_difference=True),
         )
-        for row in rows
+        for row in map(_with_short_times, rows)
         for kind in [SignedMoney if row.measure.startswith("net ") else kinds.get(row.measure)]
     ]
+
+
+def _with_short_times(row: ComparisonRow) -> ComparisonRow:
+    """Return times without a year that both have: with the longest ticker and a difference they fit on 80 columns."""
+    if row.measure not in _TIMES or not row.a or not row.b or row.a[:4] != row.b[:4]:
+        return row
+    return msgspec.structs.replace(row, a=row.a[5:], b=row.b[5:])
 
 
 def _label(measure: str) -> str:
@@ -291,7 +298,7 @@ def _worded(kind: object, value: str | None, *, is_difference: bool = False) -> 
     if value is None:
         return None
     if kind == Ts:
-        return value.replace("T", " ").removesuffix("Z")  # two of them and the longest ticker fit on 80 columns
+        return value.replace("T", " ").removesuffix("Z")
     if kind is Ratio:
         points = to_text(Ratio)(Ratio(float(value)))
         return f"{points[:-1]} points" if is_difference else points
@@ -375,9 +382,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _shown(name: str, value: object) -> str | None:
-    """Return a value as text, a time to the minute so that both reports fit on a narrow screen."""
+    """Return a value as text, a time to the second."""
     if name in _TIMES and isinstance(value, str):
-        return f"{value[:16]}Z"
+        return f"{value[:19]}Z"
     return None if value is None else str(value)
 
 

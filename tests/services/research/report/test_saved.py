@@ -62,7 +62,7 @@ def test_two_reports_side_by_side(view: BacktestView, tmp_path: Path) -> None:
     assert rows["fills"].difference == str(other.fills - view.fills)
     assert (rows["strategy"].a, rows["strategy"].difference) == (view.strategy, None)
     assert "sharpe_by_day" not in rows, "missing in both"
-    assert rows["started"].a == "2026-05-28T20:26Z"
+    assert rows["started"].a == "2026-05-28T20:26:40Z"
     markets = [name for name in rows if name.startswith("net ")]
     assert len(markets) == 2
     assert all(row.difference in (None, "0", "0.000000") for row in compare(first, first))
@@ -242,7 +242,10 @@ def test_a_comparison_on_a_terminal_has_dollars_and_words(view: BacktestView, tm
     assert rows["starting balance"].a == "$1,000.00"
     assert rows["total return"].b == "50.0%"
     assert (rows["total return"].difference or "").endswith(" points")
-    assert rows["started UTC"].a == "2026-05-28 20:26"
+    assert rows["started UTC"].a == "05-28 20:26:40"
+    later = save(msgspec.structs.replace(view, started=Ts((view.started or 0) + 366 * 86_400_000)), tmp_path / "c.json")
+    (started,) = [row for row in readable(compare(first, later)) if row.measure == "started UTC"]
+    assert (started.a, started.b) == ("2026-05-28 20:26:40", "2027-05-29 20:26:40")
     assert rows["requested"].a == str(view.intents)
     assert {row.difference for row in rows.values() if row.measure.startswith("net K")} == {"$0.00"}
 
