@@ -189,11 +189,6 @@ def _for_screen(view: BacktestView, *, is_table: bool) -> tuple[BacktestView, li
     return msgspec.structs.replace(shown, ratios=known), notes
 
 
-def is_unknown_shown(ctx: typer.Context) -> bool:
-    """Return whether a report on stdout has what the data does not say, so that stderr needs not repeat it."""
-    return (flags_of(ctx).form or default_format()) is Format.PLAIN and not chosen_fields()
-
-
 def compare_reports(ctx: typer.Context, paths: Sequence[Path]) -> None:
     """Print two saved reports and their differences."""
     from kalshi_cli.services.research.report.saved import column_headings, compare, readable

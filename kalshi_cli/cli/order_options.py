@@ -12,7 +12,7 @@ import typer
 from kalshi_cli.base.errors import RateLimitedError, UnreachableError
 from kalshi_cli.base.local_time import show_times
 from kalshi_cli.cli.options import agreed, choice_option, duration_option, flags_of, show_view
-from kalshi_cli.cli.screen.output import Format, default_format, info, write_sentence
+from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, write_sentence
 
 if TYPE_CHECKING:
     from kalshi_cli.base.units import Ts
@@ -155,6 +155,11 @@ def is_terse(ctx: typer.Context) -> bool:
 def is_for_people(ctx: typer.Context) -> bool:
     """Return whether the output is a table, on a terminal or in a pipe, and not JSON, NDJSON or CSV."""
     return (flags_of(ctx).form or default_format()) in (Format.TABLE, Format.PLAIN)
+
+
+def shows_every_field(ctx: typer.Context) -> bool:
+    """Return whether stdout is text with every field, also those that a table leaves to the notices on stderr."""
+    return (flags_of(ctx).form or default_format()) is Format.PLAIN and not chosen_fields()
 
 
 def note_halt(ctx: typer.Context, resources: Resources) -> None:

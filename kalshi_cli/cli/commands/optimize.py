@@ -17,7 +17,6 @@ from kalshi_cli.cli.backtest_files import (
     Latency,
     LatencyMs,
     PlayedMarkets,
-    is_unknown_shown,
     lake_part,
     latency_of,
 )
@@ -29,6 +28,7 @@ from kalshi_cli.cli.options import (
     open_services,
     show_view,
 )
+from kalshi_cli.cli.order_options import shows_every_field
 from kalshi_cli.cli.screen.output import info, warn
 from kalshi_cli.cli.time_options import show_period, when
 
@@ -142,7 +142,7 @@ def optimize(
             view = kalshi.research.optimize(request, show)
     show_view(ctx, view, title=f"Parameters of {strategy}")
     warn(*optimize_warnings(view))
-    info(*optimize_notes(view, with_unknown=not is_unknown_shown(ctx)))
+    info(*optimize_notes(view, with_unknown=not shows_every_field(ctx)))
 
 
 def _times(kalshi: Kalshi, since: Any, until: Any) -> tuple[Ts | None, Ts | None]:

@@ -23,7 +23,6 @@ from kalshi_cli.cli.backtest_files import (
     Phases,
     PlayedMarkets,
     compare_reports,
-    is_unknown_shown,
     joined,
     lake_part,
     latency_of,
@@ -45,6 +44,7 @@ from kalshi_cli.cli.options import (
     open_app,
     show_view,
 )
+from kalshi_cli.cli.order_options import shows_every_field
 from kalshi_cli.cli.screen.output import info, warn
 from kalshi_cli.cli.time_options import show_period, time_of
 
@@ -353,7 +353,7 @@ def _show_backtest(
     failed = {text.partition(":")[0] for text in report.summary.failed}
     if failed and len(failed) == len(request.strategies):
         raise _failure(report.summary)
-    info(*backtest_warnings(report, with_unknown=not is_unknown_shown(ctx)))
+    info(*backtest_warnings(report, with_unknown=not shows_every_field(ctx)))
     show_report(ctx, backtest_view(report), f"Backtest of {','.join(request.strategies)}", page, out)
     info(*backtest_notes(report))
     if failed:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from kalshi_cli.cli.options import CommandGroup, Paper, home_of, open_app, show_view
-from kalshi_cli.cli.order_options import is_terse
+from kalshi_cli.cli.order_options import is_terse, shows_every_field
 from kalshi_cli.cli.screen.output import info
 from kalshi_cli.cli.time_options import moment_of, when_option
 
@@ -47,5 +47,5 @@ def why(
             info(status.preface)
         found = funnel(store, status, start, name.upper())
         show_view(ctx, why_screen(found) if is_terse(ctx) else found, title="Orders of strategies", now=now)
-        for remark in found.remarks:
-            info(remark)
+        if not shows_every_field(ctx):
+            info(*found.remarks)

@@ -278,6 +278,13 @@ def test_real_trading_without_a_key_names_it_first_and_the_last_resort_of_a_scri
 
 
 @pytest.mark.usefixtures("exchange")
+@pytest.mark.parametrize(("form", "times"), [("plain", (1, 0)), ("table", (0, 1)), ("json", (1, 1))])
+def test_why_says_on_one_of_both_streams_that_no_loop_runs(form: str, times: tuple[int, int]) -> None:
+    ended = program("why", "--format", form)
+    assert tuple(text.count("No trading loop is running") for text in (ended.out, ended.err)) == times
+
+
+@pytest.mark.usefixtures("exchange")
 def test_a_resume_needs_a_reason_and_its_error_names_the_pause_and_the_command() -> None:
     assert program("pause", "--reason", "jobs report").code == 0
     ended = program("resume")
