@@ -114,7 +114,7 @@ class Background:
             return False
         self._note(
             f"The running simulated exchange (pid {found.pid}) has another version or other sim settings. It is in use "
-            "and was kept. To replace it: kalshi sim stop"
+            "and was kept. To replace it: kalshi sim stop, which interrupts the loops and recordings that use it"
         )
         return True
 

@@ -204,6 +204,8 @@ def test_one_with_other_settings_that_is_in_use_stays_and_that_is_said(state: St
     stream = state.stream(before)
     assert state.find(speed=2.0) == before
     assert "in use and was kept" in state.notes[-1]
+    end = "To replace it: kalshi sim stop, which interrupts the loops and recordings that use it"
+    assert state.notes[-1].endswith(end)
     stream.close()
 
 
