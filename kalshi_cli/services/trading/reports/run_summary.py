@@ -92,8 +92,8 @@ def slow_hooks_text(summary: RunSummary) -> str:
         return ""
     return (
         f"{summary.slow_hooks} hook calls took {SLOW_HOOK_S * 1000:.0f} ms or more, the slowest "
-        f"{summary.slowest_hook_ms} ms. A backtest does not model this time: live, orders leave and messages are read "
-        "later by it"
+        f"{summary.slowest_hook_ms} ms, waiting for a busy machine included. A backtest does not model this time: "
+        "live, orders leave and messages are read later by it"
     )
 
 
