@@ -99,7 +99,8 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     `orders` counts the requests that were sent: orders that were placed, and amends. `realized` of all `trades` and
     `settlements`, less `fees`, is `net` without an open position. With both fill models, `bounds` has both runs, and
     all other fields are those of the pessimistic one.
-    `phase_nets` are the net with each phase of the ticks.
+    `phase_nets` are the net with each phase of the ticks. `runs` counts the separate runs of `--jobs`, of which this is
+    the sum.
     """
 
     strategy: str
@@ -149,6 +150,7 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     settlements: tuple[BacktestSettlementRow, ...] = ()
     curve: tuple[EquityRow, ...]
     phase_nets: tuple[SignedMoney, ...] = ()
+    runs: int = 1
 
     screen = (
         "strategy", "params", "fill_model", "latency", "started", "ended", "markets", "markets_traded",

@@ -125,6 +125,7 @@ def test_separate_runs_of_one_market_are_summed_and_share_no_position(tmp_path: 
     assert 0 < sum(view.trades[-1].position_after != 0 for view in views if view.trades) < len(views)
     assert merged.trades == tuple(row for view in views for row in view.trades)
     assert (merged.markets, merged.markets_traded) == (1, 1)
+    assert (merged.runs, {view.runs for view in views}) == (5, {1})
     assert merged.turnover == sum(view.turnover for view in views)
     for name in ("by_hour", "by_price", "by_time_to_close"):
         assert by_part(getattr(merged, name)) == by_part(row for view in views for row in getattr(view, name))

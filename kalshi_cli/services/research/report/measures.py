@@ -274,6 +274,7 @@ def report_fields(facts: BacktestFacts, net: Money, curve: Sequence[tuple[Ts, Mo
     trips = list(chain.from_iterable(of_runs))
     times = [(found, run.started, run.ended, run.pauses) for found, run in zip(of_runs, facts.accounts, strict=True)]
     return {
+        "runs": len(facts.accounts),
         "started": facts.started,
         "ended": facts.ended,
         "markets": len(facts.tickers),

@@ -131,7 +131,7 @@ def _parquet(of: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> bytes:
 def compare(first: Path, second: Path, tell: Callable[[str], None] = lambda _text: None) -> list[ComparisonRow]:
     """Return the measures of two saved reports and their differences, then the net of each market of either.
 
-    Parameters are listed where they differ, refusals by code.
+    Parameters, and the numbers of separate runs, are listed where they differ, refusals by code.
 
     A measure that both reports lack is left out. A report is a JSON file of `kalshi backtest --json`, a folder of
     `--out`, or the summary of a run, a JSON file of `kalshi trade --json`. With a summary, which has fewer measures
@@ -144,7 +144,8 @@ def compare(first: Path, second: Path, tell: Callable[[str], None] = lambda _tex
         tell(line)
     has_run = not all("rows" in each for each in reports)
     pairs: list[tuple[str, list[Any]]] = [(name, [each.get(name) for each in reports]) for name in _COMPARED]
-    pairs[1:1] = _params(reports)
+    runs = [each.get("runs") for each in reports]
+    pairs[1:1] = [*_params(reports), *([("runs", runs)] if None not in runs and runs[0] != runs[1] else [])]
     denied = [each.get("denied", {}) for each in reports]
     codes = sorted({*denied[0], *denied[1]})
     pairs += [(_DENIED + code, [each.get(code, 0) for each in denied]) for code in codes]

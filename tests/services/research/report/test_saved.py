@@ -62,6 +62,10 @@ def test_two_reports_side_by_side(view: BacktestView, tmp_path: Path) -> None:
     assert rows["fills"].difference == str(other.fills - view.fills)
     assert (rows["strategy"].a, rows["strategy"].difference) == (view.strategy, None)
     assert "sharpe_by_day" not in rows, "missing in both"
+    assert "runs" not in rows, "equal"
+    separate = save(msgspec.structs.replace(other, runs=3), tmp_path / "c.json")
+    (runs,) = [row for row in compare(first, separate) if row.measure == "runs"]
+    assert (runs.a, runs.b, runs.difference) == ("1", "3", "2")
     assert rows["started"].a == "2026-05-28T20:26:40Z"
     markets = [name for name in rows if name.startswith("net ")]
     assert len(markets) == 2
