@@ -90,3 +90,4 @@ class OptimizeView(OutputRow, frozen=True, kw_only=True):
         "windows", "sampler", "fill_model", "latency", "holdout_recordings", "holdout_opened", "holdout_params",
         "holdout_variants", "holdout_score", "holdout_net", "study",
     )  # fmt: skip
+    sentences = ("unknown",)

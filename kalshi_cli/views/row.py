@@ -31,7 +31,7 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
     value. Long text is cut; with `wraps` it goes on in the next line. `named` maps a field to the name, or the path
     like `market.ticker`, that its source uses. `rows_title` is the heading of its `rows` on a terminal, and `headings`
     has those of fields that mean something else here. `listed` is the field whose rows are printed as CSV, instead of
-    the object, where the view has that field.
+    the object, where the view has that field. `sentences` are fields of several texts that a pipe shows one a line.
     """
 
     shown: ClassVar[tuple[str, ...]] = ()
@@ -43,6 +43,7 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
     rows_title: ClassVar[str] = ""
     headings: ClassVar[Mapping[str, str]] = MappingProxyType({})
     listed: ClassVar[str] = "rows"
+    sentences: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def of(cls, source: object, **given: object) -> Self:

@@ -161,6 +161,7 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
         "maker_share", "fill_rate", "balance",
     )  # fmt: skip
     rows_title = "by market"
+    sentences = ("unknown",)
 
 
 class RecordedView(OutputRow, frozen=True, kw_only=True):

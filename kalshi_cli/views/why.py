@@ -77,3 +77,4 @@ class WhyView(OutputRow, frozen=True, kw_only=True):
         "ended",
         "filled",
     )
+    sentences = ("remarks",)

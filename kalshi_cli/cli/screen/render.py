@@ -24,6 +24,7 @@ from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, 
 from kalshi_cli.core.model.messages import Level
 from kalshi_cli.views.formats import (
     MISSING,
+    OutputColumn,
     columns,
     group_of,
     headed,
@@ -314,10 +315,19 @@ def _plain(of: type[Struct], rows: Iterable[Struct], group: str) -> None:
 def _plain_one(row: OutputRow) -> None:
     """Write the fields of one object; a view with chosen lines for a screen has no missing values here either."""
     fields = columns(type(row))
-    texts = (to_text(column.kind)(getattr(row, column.name)) for column in fields)
-    lines = list(zip(plain_headings(fields), texts, strict=True))
+    lines = [
+        (name, text)
+        for name, column in zip(plain_headings(fields), fields, strict=True)
+        for text in _texts(row, column)
+    ]
     width = max(len(name) for name, _ in lines)
     write_out("".join(f"{name:<{width}}  {text}\n" for name, text in lines if text != MISSING or not row.screen))
+
+
+def _texts(row: OutputRow, column: OutputColumn) -> list[str]:
+    """Return the lines of a field: one, or one for each of several sentences."""
+    value, show = getattr(row, column.name), to_text(column.kind)
+    return [show((each,)) for each in value] if value and column.name in row.sentences else [show(value)]
 
 
 # -- the status of a running loop ----------------------------------------------------------------------------------

@@ -919,6 +919,30 @@ def test_plain_text_leaves_out_missing_values_of_a_view_that_chooses_its_lines(
     assert capsys.readouterr().out == "pid    —\nstate  active\n"
 
 
+class Sentences(AllLines, frozen=True, kw_only=True):
+    """A view with texts that each fill a line."""
+
+    unknown: tuple[str, ...]
+    markets: tuple[str, ...] = ("A", "B")
+
+    sentences = ("unknown",)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "lines"),
+    [
+        (("fees of 1, 2", "a result"), "unknown  fees of 1, 2\nunknown  a result\n"),
+        (("a\nfee",), "unknown  a fee\n"),
+        ((), "unknown  —\n"),
+    ],
+)
+def test_plain_text_has_a_line_for_each_sentence(
+    unknown: tuple[str, ...], lines: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    render_one(Sentences(pid=None, state="active", unknown=unknown), Format.PLAIN)
+    assert capsys.readouterr().out == f"pid      —\nstate    active\n{lines}markets  A, B\n"
+
+
 @pytest.mark.parametrize(
     ("title", "heading"),
     [("Profit and loss by strategy", "strategy"), ("by market", "market"), ("trend", "group"), ("", "group")],
