@@ -1,4 +1,4 @@
-"""Progress of long work on stderr: a bar on a terminal, otherwise a line every few seconds."""
+"""Progress of long work on stderr: a bar on a terminal, otherwise a line for each tenth of the work."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from kalshi_cli.cli.screen.live import is_live
 from kalshi_cli.cli.screen.output import info
 
-EVERY_S = 2.0
-"""Seconds between two lines without a terminal."""
+EVERY_S, AT_LEAST_EVERY_S = 2.0, 60.0
+"""The least seconds between two lines without a terminal, and those after which one comes before the next tenth."""
 REDRAW_S = 0.1
 """Seconds between two drawings of a bar that does not redraw by itself."""
 
@@ -25,12 +25,14 @@ def progress(
     """
     if not is_live():
         began = shown = monotonic()
+        tenths = 0
 
         def line(done: int, known: int) -> None:
-            nonlocal shown
-            if monotonic() - shown >= EVERY_S:
-                shown = monotonic()
-                left = f", about {(shown - began) / done * (known - done):.0f}s left" if 0 < done < known else ""
+            nonlocal shown, tenths
+            now, reached = monotonic(), 10 * done // known if known else 0
+            if now - shown >= (EVERY_S if reached > tenths else AT_LEAST_EVERY_S):
+                shown, tenths = now, reached
+                left = f", about {(now - began) / done * (known - done):.0f}s left" if 0 < done < known else ""
                 info(f"{done} of {known} {what}{left}")
 
         yield line
