@@ -48,10 +48,8 @@ def show_sweep(
     With both bounds, each value runs under the pessimistic and the optimistic fill model, and the pessimistic score
     decides. UsageError if an option of one run is given: `--plot`, `--html`, `--out` (`of_one_run`), or `--phases`.
     """
-    from kalshi_cli.services.research.backtest import decisive_rules
     from kalshi_cli.services.research.search.optimize import show_params
     from kalshi_cli.services.research.search.space import sweep_variants
-    from kalshi_cli.services.research.search.windows import OF_BEST, choice_warnings
     from kalshi_cli.services.research.sweep import compare_variants
     from kalshi_cli.services.research.tape_runs import BacktestSetup
     from kalshi_cli.views.research import VariantRow
@@ -72,9 +70,7 @@ def show_sweep(
     if not found:
         raise _failure(failed)
     tied = sum(variant.score == found[0].score for variant in found)
-    doubts = choice_warnings(found[0].result.fills, sum(variant.result.net > 0 for variant in found))
-    if not found[0].refused:  # a note has the refusals of one that traded nothing
-        doubts += decisive_rules(found[0].denied, found[0].result.intents, OF_BEST)
+    doubts = _doubts(found)
     if has_both_bounds and is_complete:
         in_order = [variant.params for variant in found]
         optimistic = msgspec.structs.replace(request, fill_model="optimistic")
@@ -106,6 +102,18 @@ def show_sweep(
         )
         raise KeyboardInterrupt
     return True
+
+
+def _doubts(found: Sequence[VariantResult]) -> list[str]:
+    """Return warnings of a best variant that hardly traded or that a limit decided, and of no gain."""
+    from kalshi_cli.services.research.backtest import decisive_rules
+    from kalshi_cli.services.research.search.windows import OF_BEST, choice_warnings
+
+    best = found[0]
+    doubts = choice_warnings(best.result.fills, sum(variant.result.net > 0 for variant in found))
+    if not best.refused:  # a note has the refusals of one that traded nothing
+        doubts += decisive_rules(best.denied, best.result.intents, OF_BEST)
+    return doubts
 
 
 def _notes(found: Sequence[VariantResult], tried: int, tied: int, *, has_both_bounds: bool) -> list[str]:
