@@ -89,9 +89,9 @@ A whole second has no fraction: `"2026-11-21T14:00:00Z"`. The `fromdate` of jq d
 
 CSV has the same fields and values, each in quotes: a missing value is empty, and text that a spreadsheet would run as a
 formula begins with an apostrophe. A list of texts is JSON, a list of objects is left out: use JSON for those. An object
-with a field `rows` becomes these rows, an order book one line per level, from the highest price down. So do `alerts` with
-its `alerts`, a `check` with its `breaches`, and `strategies show` with its parameters: where there are none, CSV has only
-the heading, and `--fields` chooses fields of these rows. Use JSON for the status and summary of a check.
+with a field `rows` becomes these rows, an order book one line per level, from the highest price down. So do `alerts`
+with its `alerts`, a `check` with its `breaches`, and `strategies show` with its parameters: where there are none, CSV
+has only the heading, and `--fields` chooses fields of these rows. Use JSON for the status and summary of a check.
 
 `--fields ticker,yes_bid` prints only these fields, in this order, in every format; [cli.md](cli.md) links each command
 to its fields. Fields of an object inside another one cannot be chosen, except those of `rows`.
