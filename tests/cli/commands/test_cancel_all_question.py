@@ -10,7 +10,6 @@ import pytest
 from support.served import KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, eventually, program, start
 
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.services.orders import cancel_all
 from kalshi_cli.store.records import NO_HALT
 from kalshi_cli.store.sqlite_store import Store
 
@@ -124,18 +123,25 @@ def test_the_question_names_an_order_by_the_beginning_of_its_id(prod: Served, mo
 def test_a_loop_that_was_first_is_named(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KALSHI_DISPLAY__CONFIRM", "true")
     monkeypatch.setattr("kalshi_cli.services.orders.cancel.CLOCK_MS", 600_000)  # a busy machine is slow to answer
+    other = exchange.submit(ME, TWO_SIDED, BID, "0.0100", "1").order_id
     words = ("trade", "--strategy", "market-maker", "--ticker", TWO_SIDED, "--interval", "0.2s")
     loop = start(words, exchange.variables(), exchange.home)
+    keyboard = typed(monkeypatch, exchange, "y\n")
 
-    def are_gone() -> bool:
+    def is_alone() -> bool:
         with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
-            return not (exchange.resting() or store.live_orders())
+            is_live = any(order.strategy for order in store.live_orders())
+        return not is_live and [order_id for order_id, *_ in exchange.resting()] == [other]
 
-    typed(monkeypatch, exchange, "")
-    look = cancel_all.describe_resting
-    monkeypatch.setattr(cancel_all, "describe_resting", lambda *given: look(*given) if eventually(are_gone) else [])
+    def answer(size: int | None = -1) -> str:
+        eventually(is_alone)
+        exchange.call(lambda: exchange.exchange.cancel(ME, other, exchange.clock.now()))
+        return readline(size)
+
+    readline = keyboard.readline
+    keyboard.readline = answer  # type: ignore[method-assign]
     try:
-        eventually(lambda: exchange.resting() or loop.poll() is not None)
+        eventually(lambda: len(exchange.resting()) > 1 or loop.poll() is not None)
         ended = program("cancel-all")
     finally:
         loop.terminate()
