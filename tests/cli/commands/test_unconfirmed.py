@@ -25,7 +25,7 @@ def unseen(exchange: Served, proxy: FaultProxy) -> str:
     ended = program("buy", TWO_SIDED, "1", "@0.41", "--json")
     assert (ended.code, len(exchange.resting())) == (7, 1), ended.err
     proxy.faults.clear()
-    return str(ended.error["message"]).split()[4]
+    return str(ended.error["message"]).partition(". Order ")[2].split()[0]
 
 
 def assert_unconfirmed(ended: Ended, client_order_id: str) -> None:
