@@ -158,7 +158,7 @@ class Run:
             # Its reads of the account may end a doubt: 9 says that none is left, and 7 that there was one.
             self._hold(code == 7 or not self._doubts(), "a start into a halt ended with 9 and an order in doubt")
             self._hold(code == 9 or before > 0, "a start into a halt ended with 7 and no order was in doubt")
-            self._run(["resume", "--reason", "the proof goes on"], 0)
+            self._run(["resume", "--reason", "the run continues", "--reset-groups"], 0)
             self._run(["order", "reconcile", "--json"], 0, 7)
         elif self.dice.random() < 0.5:
             self._trade_again()
@@ -206,7 +206,7 @@ class Run:
         stage.proxy.stream_faults.clear()
         result.is_hit = True
         time.sleep(LATEST_S)  # so that what is late arrives before time jumps
-        self._run(["resume", "--reason", "the proof goes on"], 0)  # a guard may have halted it
+        self._run(["resume", "--reason", "the run continues", "--reset-groups"], 0)  # a guard may have halted it
         self._look_at_what_is_left()
         self.recover()
 
