@@ -41,9 +41,9 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     close_margin_ms: int = 5_000
     max_daily_loss: Money | None = Money(100_000_000)
     daily_loss_source: str = ""
-    """Where `max_daily_loss` comes from, if not from the configuration file."""
+    """The variable or option that set `max_daily_loss`, for alerts; empty for the configuration file or the default."""
     daily_loss_advice: str = ""
-    """How to trade again after a daily loss, if not as usual."""
+    """The advice in the alert of a daily loss on how to trade again; empty for the usual advice."""
     max_drawdown: Money | None = None
     max_api_errors: int | None = 10
     stop_loss_pct: int | None = None

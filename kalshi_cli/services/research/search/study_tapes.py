@@ -33,7 +33,7 @@ class StudyTape(NamedTuple):
     paths: tuple[Path, ...]
     results: str = ""
     shared: frozenset[str] = frozenset()
-    """Its markets that another recording has too."""
+    """The tickers in this recording that are in another recording of the study, too."""
 
 
 def list_tapes(request: BacktestRequest, tell: Callable[[str], None] = lambda _text: None) -> list[StudyTape]:
