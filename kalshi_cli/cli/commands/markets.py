@@ -116,7 +116,7 @@ def orderbook(
     from kalshi_cli.cli.commands.watch import watch_book
     from kalshi_cli.cli.screen.output import Format, default_format
     from kalshi_cli.cli.screen.render import render_books
-    from kalshi_cli.services.orders.own_levels import own_levels
+    from kalshi_cli.services.markets.own_levels import own_levels
     from kalshi_cli.views.order_book import NO_LEVELS
 
     names = names or [pick_market(ctx)]

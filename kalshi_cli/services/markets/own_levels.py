@@ -5,10 +5,12 @@ from __future__ import annotations
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Price, Qty
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.services.orders.cancel import WORDS_S
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.views.order_book import OwnLevels
 from kalshi_cli.views.row import Outcome, own_price
+
+READ_S = 2.0
+"""The most seconds that the order book waits for the own orders."""
 
 
 def own_levels(resources: Resources, ticker: str, outcome: Outcome) -> OwnLevels:
@@ -18,7 +20,7 @@ def own_levels(resources: Resources, ticker: str, outcome: Outcome) -> OwnLevels
     """
     found: dict[tuple[str, Price], Qty] = {}
     try:
-        with resources.client.reading_within(WORDS_S):
+        with resources.client.reading_within(READ_S):
             orders = list(resources.client.orders(status="resting", ticker=ticker))
     except KalshiError:
         return {}
