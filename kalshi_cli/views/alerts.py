@@ -103,9 +103,14 @@ class AlertChannelRow(OutputRow, frozen=True, kw_only=True):
 
 
 class AlertsView(OutputRow, frozen=True, kw_only=True):
-    """The alerts, channels, silences and undelivered notices. `dropped` notices were discarded from a full queue."""
+    """The alerts, channels, silences and undelivered notices. `dropped` notices were discarded from a full queue.
+
+    `firing` and `ended` add up to the `alerts`; `held_back` counts the firing ones of which no notice is sent now.
+    """
 
     firing: int
+    held_back: int
+    ended: int
     undelivered: int
     dead: int
     dropped: int

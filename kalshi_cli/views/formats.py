@@ -219,6 +219,7 @@ LABELS = {
     "letters": "notices not delivered",
     "losses": "closes lost",
     "losses_today": "closing orders lost today",
+    "held_back": "of these held back",
     "mark": "closing price",
     "no_book": "no order book",
     "pnl": "least P&L",

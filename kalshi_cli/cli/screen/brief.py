@@ -294,6 +294,8 @@ class AlertsScreen(OutputRow, frozen=True, kw_only=True):
     """The parts of `kalshi alerts`, with a line for each alert: alerts last, where a small terminal shows them."""
 
     firing: int
+    held_back: int
+    ended: int
     undelivered: int
     dead: int
     dropped: int

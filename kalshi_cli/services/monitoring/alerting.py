@@ -463,12 +463,16 @@ def _unmanaged(code: str, how: str) -> str:
 def alerts_view(found: AlertOverview, sinks: Mapping[str, AlertChannel]) -> AlertsView:
     """Return the view of an overview, with the configured channels."""
     states = {state.sink: state for state in found.sinks}
+    rows = tuple(_alert(matter, found) for matter in found.matters)
+    firing = [row for row in rows if row.state == "firing"]
     return AlertsView.of(
         found,
-        firing=sum(matter.is_firing for matter in found.matters),
+        firing=len(firing),
+        held_back=sum(row.silenced for row in firing),
+        ended=len(rows) - len(firing),
         undelivered=len(found.waiting),
         dead=len(found.dead),
-        alerts=tuple(_alert(matter, found) for matter in found.matters),
+        alerts=rows,
         letters=tuple(map(UndeliveredNoticeRow.of, (*found.waiting, *found.dead))),
         sinks=tuple(
             AlertChannelRow.of(

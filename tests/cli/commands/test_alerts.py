@@ -62,7 +62,18 @@ def test_a_piped_list_of_channels_names_each_once(capsys: Capture) -> None:
 
 
 def test_csv_is_the_list_of_the_alerts(capsys: Capture) -> None:
-    view = AlertsView(firing=1, undelivered=0, dead=0, dropped=0, letters=(), silences=(), sinks=(), alerts=(ROW,))
+    view = AlertsView(
+        firing=1,
+        held_back=0,
+        ended=0,
+        undelivered=0,
+        dead=0,
+        dropped=0,
+        letters=(),
+        silences=(),
+        sinks=(),
+        alerts=(ROW,),
+    )
     render_one(view, Format.CSV)
     heading, line = capsys.readouterr().out.splitlines()
     assert heading.startswith('"tier","code","subject","state","since"')
@@ -129,7 +140,7 @@ def test_on_a_terminal_ended_alerts_are_few_and_brief_and_active_ones_complete()
     long = TruncatableText("It failed. And then more happened")
     ended = [replace(ROW, state="over", since=Ts(number), text=long) for number in range(MAX_ENDED + 2)]
     view = AlertsView(
-        firing=1, undelivered=0, dead=0, dropped=0, letters=(), silences=(), sinks=(),
+        firing=1, held_back=0, ended=0, undelivered=0, dead=0, dropped=0, letters=(), silences=(), sinks=(),
         alerts=(replace(ROW, text=long), *ended),
     )  # fmt: skip
     shown = brief(view).alerts
@@ -153,7 +164,18 @@ def test_the_severity_and_the_subject_of_an_alert_are_shown_at_any_width(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     row = replace(ROW, subject=TruncatableText("KXHIGHNY-26NOV21-B53.5"))
-    view = AlertsView(firing=1, undelivered=0, dead=0, dropped=0, letters=(), silences=(), sinks=(), alerts=(row,))
+    view = AlertsView(
+        firing=1,
+        held_back=0,
+        ended=0,
+        undelivered=0,
+        dead=0,
+        dropped=0,
+        letters=(),
+        silences=(),
+        sinks=(),
+        alerts=(row,),
+    )
     draw_rows(AlertLine, brief(view).alerts, "", Ts(1_780_000_100_000))
     head, *lines = capsys.readouterr().out.splitlines()
     assert {"severity", "since", "delivered", "alert"} <= set(head.split())

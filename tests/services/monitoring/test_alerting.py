@@ -126,6 +126,19 @@ def test_a_silence_is_kept_in_the_file_and_seen_by_every_program(desk_of: Open) 
     assert desk.check(breach()) == ["[sim] CRITICAL POSITION_LIMIT KXA"]
 
 
+def test_the_counts_of_a_list_agree_with_its_rows(desk_of: Open) -> None:
+    desk, now = desk_of(), T0
+    desk.check(breach())
+    desk.store.alert_book.silence(AlertSilence("POSITION_LIMIT", "KXB", Ts(now + 3_600_000), "", now))
+    desk.check(breach(), breach("KXB"))
+    desk.record("FILLS_MISSED")
+    found = alerts_view(desk.alerting.overview(), {})
+    assert sorted((row.subject, row.state, row.silenced) for row in found.alerts if row.code == "POSITION_LIMIT") == [
+        ("KXA", "firing", False), ("KXB", "firing", True),
+    ]  # fmt: skip
+    assert (found.firing, found.held_back, found.firing + found.ended) == (2, 1, len(found.alerts))
+
+
 def test_a_silence_until_over_is_removed_from_the_file_with_its_alert(desk_of: Open) -> None:
     desk = desk_of()
     desk.check(breach())
