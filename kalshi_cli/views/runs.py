@@ -226,6 +226,7 @@ class StatusView(OutputRow, frozen=True, kw_only=True):
         no_book="running.no_book", waiting="running.waiting", cash="running.cash",
         day_pnl="running.day_pnl",
     )  # fmt: skip
+    headings = names(state="trading state", paused="only paused")
     screen = (
         "env", "mode", "running", "stalled_since", "state", "state_code", "state_reason", "state_since", "blind_since",
         "flatten_asked", "triggered_groups", "failed_strategies", "stale_sources", "trading_day", "day_pnl", "cash",
