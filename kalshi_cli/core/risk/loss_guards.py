@@ -83,6 +83,8 @@ class LossLimit(_CapitalGuard):
             return []
         unpriced = ", ".join(sorted(self._day.unpriced))
         doubt = f" (price at midnight unknown, so no gain counts: {unpriced})" if unpriced else ""
+        if at_cost := self._day.count_at_cost():  # A loop that starts reads its fills before its prices.
+            doubt += f" (open positions without a price, counted at cost: {at_cost})"
         text = (
             f"The loss of the day was {show_money(Money(lost))}{own}{doubt}; the limit is {show_money(self._limit)} "
             f"({self._source}). {_REDUCE_ONLY}. {self._advice}"

@@ -99,6 +99,10 @@ class TradingDayTotals:
         """
         return Money(sum(self._state.held_up(ticker, qty) for ticker, qty in self._state.net_held().items()))
 
+    def count_at_cost(self) -> int:
+        """Return the number of markets with a position and no price: their open P&L is not counted."""
+        return sum(mark is None for mark in self._current_marks().values())
+
     def _current_marks(self) -> dict[str, Price | None]:
         return {ticker: self._mark(ticker, qty) for ticker, qty in self._state.net_held().items()}
 

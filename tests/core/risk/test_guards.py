@@ -644,6 +644,15 @@ def test_a_loss_beyond_the_limit_reduces_durably_and_still_lets_close() -> None:
     assert isinstance(engine.place(Place("KXA-1", ASK, cents(34), contracts(10))), SubmitOrder)
 
 
+@pytest.mark.parametrize("is_priced", [True, False])
+def test_a_loss_before_the_prices_arrive_says_that_open_positions_count_at_cost(is_priced: bool) -> None:
+    engine = make_engine(limits=RiskLimits(max_daily_loss=Money(1_000_000)))
+    ticker = "KXA-1" if is_priced else "KXB-1"
+    bought = make_fill("t1", order_id="old", ticker=ticker, qty=contracts(10), fee=Money(2_000_000))
+    text = alert(engine.step(Filled(NOW, bought)), "DAILY_LOSS").text
+    assert ("(open positions without a price, counted at cost: 1); the limit is" in text) is not is_priced
+
+
 def test_resumed_beyond_the_limit_it_trips_again_at_once() -> None:
     engine = losing()
     engine.step(make_book(29, 34))
