@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import random
 import secrets
+import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -142,6 +143,7 @@ class Environment:
             on_effect=reports.note,
             on_answer=reports.requested,
             traffic=reports.traffic,
+            host=socket.gethostname(),
         )
         if journal is None:
             reports.open(LogOutputs(line=log_line(resources, self.stack, self.homes[0].folder, "command")))

@@ -45,13 +45,19 @@ class Notifier:
     """The channels by name. Creating it never fails and only reads addresses.
 
     `problems` returns the unusable channels; a delivery to one is refused with the same text. `page` is the address of
-    the web page, which every notice then carries.
+    the web page and `host` the name of this computer, which every notice then carries.
     """
 
     def __init__(
-        self, sinks: Mapping[str, AlertChannel], clock: Clock, resolve: Resolve = resolve_here, *, page: str = ""
+        self,
+        sinks: Mapping[str, AlertChannel],
+        clock: Clock,
+        resolve: Resolve = resolve_here,
+        *,
+        page: str = "",
+        host: str = "",
     ) -> None:
-        self._page = public_page(page)
+        self._origin = {"page": public_page(page), "host": host}
         self._clock = clock
         self._resolve = resolve
         self._opened: dict[str, OpenChannel] = {}
@@ -90,7 +96,7 @@ class Notifier:
 
     def deliver(self, name: str, notice: Notice, within_s: float = TOTAL_S) -> DeliveryResult:
         """Make one attempt and return its result within `within_s` seconds. Safe from any thread."""
-        opened, notice = self._opened.get(name), replace(notice, page=self._page)
+        opened, notice = self._opened.get(name), replace(notice, **self._origin)
         if opened is None:
             return DeliveryResult(outcome="refused", text=self._unusable.get(name, f"no alert channel {name}"))
         before = self._attempts.get(name)

@@ -91,6 +91,8 @@ class Resources:
     """The thread that opened the account, the only one that writes and closes it; any thread may read."""
     ended: threading.Event = field(default_factory=threading.Event)
     """Set once the account is closed for good; then nothing is opened any more."""
+    host: str = ""
+    """The name of this computer, which notices carry."""
     transport: BaseTransport | None = None
     """Carries requests instead of sockets, for a caller with the exchange in its own process."""
 

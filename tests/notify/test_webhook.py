@@ -25,7 +25,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.config.schema import AlertChannel
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.net.delivery import MAX_WAIT_S, USUAL_WAIT_S, DeliveryResult, waiting_time
-from kalshi_cli.notify.notice_text import public_page, to_body
+from kalshi_cli.notify.notice_text import alert_key, public_page, to_body, to_title
 from kalshi_cli.notify.notifier import Notifier
 
 NOW = Ts(1_795_258_800_000)
@@ -71,6 +71,7 @@ def test_the_json_is_what_the_contract_says() -> None:
         "runbook": "unknown-order",
         "command": "kalshi order reconcile",
         "page": "",
+        "host": "",
     }
 
 
@@ -279,3 +280,14 @@ def test_every_notice_carries_the_page_and_never_a_secret(configured: str, carri
     lines = to_body(told).splitlines()
     assert "2 of them: 01234567, 98765432" in lines
     assert [line for line in lines if line.startswith("page: ")] == ([f"page: {carried}"] if carried else [])
+
+
+def test_every_notice_names_its_computer_a_title_briefly() -> None:
+    with receiving() as receiver:
+        sinks = Notifier({"a": AlertChannel(url=receiver.url("200"))}, SystemClock(), host="vps1.example.com")
+        assert sinks.deliver("a", notice()).outcome == "delivered"
+        body = json.loads(receiver.asked[-1].body)
+    assert body["host"] == "vps1.example.com"
+    assert body["key"] == alert_key(notice()), "whoever sends it"
+    assert to_title(notice(host="vps1.example.com")) == "[demo vps1] CRITICAL ORDER_UNKNOWN KXBTC-26NOV21"
+    assert to_title(notice()).startswith("[demo] ")

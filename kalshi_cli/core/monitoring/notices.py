@@ -22,7 +22,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
     `notice_id` is the same for every delivery attempt, so a receiver can drop duplicates. `value` and `limit` are text
     for the user, empty if the code has none, and `unit` is their unit. `since` is the start of the incident, `ts` the
-    time of this notice. `page` is the address of the web page, where one is configured.
+    time of this notice. `page` is the address of the web page, where one is configured, and `host` the name of the
+    computer that sends it; both are filled in at delivery.
     """
 
     notice_id: str
@@ -43,14 +44,16 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     runbook: str = ""
     command: str = ""
     page: str = ""
+    host: str = ""
 
     @property
     def title(self) -> str:
-        """Return one line for a phone: `[prod] RESOLVED CRITICAL UNKNOWN_ORDER kcli...`."""
+        """Return one line for a phone: `[prod vps1] RESOLVED CRITICAL UNKNOWN_ORDER kcli...`."""
         words = {"resolved": "RESOLVED ", "reminder": "STILL ", "test": "TEST "}.get(self.kind, "")
         more = f" (+{self.count - 1} more)" if self.count > 1 else ""
         named = f"{self.code} {shown_subject(self.code, self.subject)}"
-        return f"[{self.env}] {words}{self.tier.upper()} {named}{more}".rstrip()
+        origin = f"{self.env} {self.host.partition('.')[0]}".rstrip()
+        return f"[{origin}] {words}{self.tier.upper()} {named}{more}".rstrip()
 
 
 OVER = "over: "

@@ -47,8 +47,13 @@ def alerting(
 
     with resources.open_store(home, busy_ms=busy_ms) as store:
         terms = _terms(resources, sinks)
-        notifier = Notifier(sinks, resources.machine, page=resources.config.web.public_url)
+        notifier = open_channels(resources, sinks)
         yield Alerting(store.alert_book, store, terms, notifier, resources.clock, resources.new_id, stop)
+
+
+def open_channels(resources: Resources, sinks: Mapping[str, AlertChannel]) -> Notifier:
+    """Return the channels, each of whose notices names this computer and the page of the account."""
+    return Notifier(sinks, resources.machine, page=resources.config.web.public_url, host=resources.host)
 
 
 def _terms(resources: Resources, sinks: Mapping[str, AlertChannel]) -> AlertTerms:
@@ -81,7 +86,7 @@ def notify_directly(
         subject=alert.subject, text=f"{alert.text}; the state file cannot be used", env=resources.config.env,
         since=alert.ts, ts=now, runbook=remedy.runbook, command=remedy.command,
     )  # fmt: skip
-    notifier, failing = Notifier(sinks, resources.machine, page=resources.config.web.public_url), []
+    notifier, failing = open_channels(resources, sinks), []
     delivered = list[str]()
 
     def deliver(name: str) -> None:

@@ -21,7 +21,7 @@ from kalshi_cli.core.monitoring.incidents import STOPS
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.core.monitoring.runbook_index import runbook_for
 from kalshi_cli.services.monitoring.alerting import ATTEMPT_S, receives
-from kalshi_cli.services.monitoring.alerts import alerting
+from kalshi_cli.services.monitoring.alerts import alerting, open_channels
 from kalshi_cli.services.resources import Home, Resources
 
 Findings = Mapping[str, Sequence[Breach]]
@@ -211,9 +211,7 @@ def _send_directly(
     known: Mapping[str, SentFinding] | None = None,
 ) -> dict[str, SentFinding]:
     """Send the findings that are not in `known`; return those that were delivered."""
-    from kalshi_cli.notify.notifier import Notifier
-
-    notifier, failing = Notifier(sinks, resources.machine, page=resources.config.web.public_url), []
+    notifier, failing = open_channels(resources, sinks), []
     sent: dict[str, SentFinding] = {}
     severities = ("critical", "warning") if is_doubt_new else ("critical", "warning", "unknown")
     for source, breaches in by_cause(findings, severities):

@@ -16,11 +16,10 @@ from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict
 from kalshi_cli.core.monitoring.incidents import AlertSilence
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.core.monitoring.runbook_index import REMEDIES, runbook_for
-from kalshi_cli.notify.notifier import Notifier
 from kalshi_cli.services.account.execution import executed
 from kalshi_cli.services.monitoring import runbooks
 from kalshi_cli.services.monitoring.alerting import alerts_view
-from kalshi_cli.services.monitoring.alerts import alerting, overview
+from kalshi_cli.services.monitoring.alerts import alerting, open_channels, overview
 from kalshi_cli.services.monitoring.check_runner import ALL, CheckRequest, run_checks
 from kalshi_cli.services.monitoring.config_check import require_usable_channels, require_valid_strategies
 from kalshi_cli.services.monitoring.health import health_of, worst
@@ -204,7 +203,7 @@ class MonitoringService:
             names = ", ".join(sinks) or "none"
             raise UsageError(f"Unknown alert channel: {only}", hint=f"configured in alerts.channels: {names}")
         require_usable_channels(own.config, own.machine)
-        notifier, now = Notifier(sinks, own.machine, page=own.config.web.public_url), own.clock.now()
+        notifier, now = open_channels(own, sinks), own.clock.now()
         notice = Notice(
             notice_id=own.new_id(), kind="test", tier="info", event="state", code="TEST", subject="alerts",
             text="Test notice from `kalshi alerts test`", env=own.config.env, since=now, ts=now,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
@@ -336,6 +337,7 @@ def test_a_test_notice_reaches_every_sink_or_says_which_it_did_not(exchange: Ser
     assert SECRET not in ended.out + ended.err
     assert [notice["kind"] for notice in told(phone)] == ["test", "test"]
     assert program("alerts", "test", "phone").code == 0
+    assert {notice["host"] for notice in told(phone)} == {socket.gethostname()}
     assert program("alerts", "test", "nobody").code == 2
 
 
