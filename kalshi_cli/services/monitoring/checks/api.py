@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from kalshi_cli.base.errors import (
     CredentialsError,
@@ -21,6 +23,15 @@ FIRST = "api_p99_ms"
 
 FRESH_MINUTES = 2
 """Minutes for which the measurements of a loop are current."""
+
+AT_LIMIT = Breach(
+    subject="requests",
+    value="the exchange refuses requests for the rate limit (429): stop other programs of this key, or let them ask "
+    "less often; `kalshi limits` shows the limit",
+    limit="a response",
+    severity="unknown",
+    code="COULD_NOT_LOOK",
+)
 
 
 def examine(readings: CheckData) -> CheckReport:
@@ -47,7 +58,7 @@ def examine(readings: CheckData) -> CheckReport:
         failures = _unanswered(own, of_loop, now, is_doubted=bool(breaches))
     skew = _skew(readings)
     if not any(breach.code in ("CREDENTIALS", "CLOCK") for breach in breaches):  # They explain the failures.
-        breaches += failures
+        breaches = _merged(breaches, failures)
     if not any(breach.code == "CLOCK" for breach in breaches):
         breaches += [breach for measure in skew for breach in measure.breach("CLOCK", "clock")]
     measures = [*slow, *errors, *skew]
@@ -77,6 +88,14 @@ def _unanswered(
     return (Breach(subject="requests", value=value, limit="a response", severity=severity, code=code),)
 
 
+def _merged(breaches: list[Breach], failures: Sequence[Breach]) -> list[Breach]:
+    """Return all breaches; failures while the rate limit is reached name it instead of a breach of its own."""
+    if not failures or AT_LIMIT not in breaches:
+        return [*breaches, *failures]
+    named = (msgspec.structs.replace(each, value=f"{each.value}; {AT_LIMIT.value}") for each in failures)
+    return [*(each for each in breaches if each != AT_LIMIT), *named]
+
+
 def _asked(readings: CheckData) -> list[Breach]:
     """Make cheap requests, alternately with and without the key, until this run has made MIN_REQUESTS requests.
 
@@ -97,7 +116,7 @@ def _asked(readings: CheckData) -> list[Breach]:
             if error.status == 0:
                 probes.remove(client.balance)  # Without a key nothing is sent.
         except RateLimitedError as error:
-            return [*refused.values(), could_not_read("requests", error)]
+            return [*refused.values(), AT_LIMIT if error.status == 429 else could_not_read("requests", error)]
         except ExchangeError:
             continue
         except UnreachableError as error:

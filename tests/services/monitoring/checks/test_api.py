@@ -154,6 +154,18 @@ def test_a_probe_that_was_cut_off_by_the_rate_limit_is_unknown(proxy: FaultProxy
     assert found(ended) == (3, [("unknown", "COULD_NOT_LOOK", "requests")])
 
 
+@pytest.mark.parametrize(("kind", "is_limited"), [("429", True), ("500", False)])
+@pytest.mark.parametrize("nth", [1, 3])
+def test_a_refusal_for_the_rate_limit_is_named_once_with_what_to_do(
+    proxy: FaultProxy, kind: str, nth: int, *, is_limited: bool
+) -> None:
+    proxy.faults.append(replace(FAILURES[kind], nth=nth))
+    said = [
+        each["value"] for each in check().json["breaches"] if "(429): stop other programs of this key" in each["value"]
+    ]
+    assert len(said) == is_limited
+
+
 def test_what_the_loop_counted_decides_also_where_we_get_no_answer(proxy: FaultProxy, store: Store) -> None:
     store.add_traffic([RequestMinute(minute=minute(at), requests=30, failures=15, p99_ms=40) for at in range(12)])
     assert found(check()) == (2, [("critical", "API_ERRORS", "requests")])
