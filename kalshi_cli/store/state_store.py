@@ -21,6 +21,7 @@ RESUMED = "resumed"
 """The mark of a manual resume, its time, for alerting, which reads it now and then: the loop may have stopped again."""
 
 ACCOUNT_READ = "account_read"
+RUN_ENDS = "run_ends"
 """The mark of the last complete account read of the loop; `kalshi status` shows its age when reads fail."""
 
 

@@ -9,6 +9,7 @@ from rich.text import Text
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Money, Ts, show_money
 from kalshi_cli.tui.picture import firing, time_of_day, tone
+from kalshi_cli.views.formats import format_time
 from kalshi_cli.views.live import LiveEvent, LiveRunView
 
 STALE_S = 3.0
@@ -32,6 +33,8 @@ def header(state: LiveEvent, now: Ts, warning: Text, width: int) -> list[Text]:
         top.append(f"  {count} firing", style="bold red")
     top.append(f"  {safe_text(f'{names} {verb} {how}' if run.running else 'no strategy is running')}")
     top.append(f"  {time_of_day(now)}", style="dim")
+    if run.running and run.ends is not None:
+        top.append(f"  until {format_time(run.ends, None)}", style="dim")
     feed = (
         Text("—")
         if run.feed_age_s is None

@@ -54,6 +54,7 @@ class LiveRunView(OutputRow, frozen=True, kw_only=True):
     problem: TruncatableText | None
     settling: bool = False
     attention: TruncatableText | None = None
+    ends: Ts | None = None
 
     @property
     def is_disabled(self) -> bool:

@@ -177,7 +177,7 @@ class StatusView(OutputRow, frozen=True, kw_only=True):
 
     The counts of positions and orders are those of the state file, `as_of` its newest record, or the last account read
     of a loop that cannot read it; without a loop the exchange may know more. `strategy` to `cycles` belong to the last
-    run. `uptime_s`, and the fields from `feed_age_s` on, are missing once it has `ended`.
+    run. `ends`, `uptime_s`, and the fields from `feed_age_s` on, are missing once it has `ended`.
     """
 
     env: str
@@ -218,6 +218,7 @@ class StatusView(OutputRow, frozen=True, kw_only=True):
     sources: tuple[str, ...]
     stale_sources: tuple[str, ...]
     as_of: Ts | None
+    ends: Ts | None
 
     named = names(
         running="is_running", state="state", paused="halt.is_pause", state_code="halt.code",
@@ -231,8 +232,8 @@ class StatusView(OutputRow, frozen=True, kw_only=True):
         "env", "mode", "running", "stalled_since", "state", "state_code", "state_reason", "state_since", "blind_since",
         "flatten_asked", "triggered_groups", "failed_strategies", "stale_sources", "trading_day", "day_pnl", "cash",
         "as_of", "open_positions", "resting_orders", "external_orders", "resting_until", "unknown_orders", "strategy",
-        "pid", "started", "last_cycle", "cycles", "ended", "ended_in_order", "stopped_by", "exit_code", "feed_age_s",
-        "feed_lag_s", "no_book", "waiting", "sources",
+        "pid", "started", "ends", "last_cycle", "cycles", "ended", "ended_in_order", "stopped_by", "exit_code",
+        "feed_age_s", "feed_lag_s", "no_book", "waiting", "sources",
     )  # fmt: skip
 
 

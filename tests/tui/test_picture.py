@@ -27,7 +27,7 @@ from kalshi_cli.tui.picture import (
     new_settlements,
     text_lines,
 )
-from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText
+from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText, format_time
 from kalshi_cli.views.live import (
     LiveEvent,
     LiveRunView,
@@ -66,6 +66,10 @@ def test_the_head_says_where_money_is_and_fits_80_columns() -> None:
     assert "P&L today -$2.00" in head[1]
     assert "exposure $20.00 of $500.00" in head[1]
     assert all(len(text) <= 80 for text in head)
+    assert "until" not in head[0]
+    ends = Ts(NOW + 3_600_000)
+    assert plain_head(LiveEvent(run=run(ends=ends)), width=120)[0].endswith(f"until {format_time(ends, None)}")
+    assert "until" not in plain_head(LiveEvent(run=run(ends=ends, running=False)), width=120)[0]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ from kalshi_cli.services.trading.wind_down import (
 )
 from kalshi_cli.store.records import PAUSED, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
-from kalshi_cli.store.state_store import ACCOUNT_READ, pack_sources
+from kalshi_cli.store.state_store import ACCOUNT_READ, RUN_ENDS, pack_sources
 from kalshi_cli.views.formats import format_clock
 from kalshi_cli.views.live import LiveRunView
 
@@ -184,6 +184,7 @@ class Session:
         """
         if self.engine.state.trading is not TradingState.ACTIVE:
             self.tell(_state_text(self._halt.state, self._halt.code, self._halt.reason))
+        self.store.alert_book.set_mark(RUN_ENDS, self.plan.ends(self._started_at) or 0)
         self._journal.on_start(self.plan, self.engine, self.store)
         why = "interrupted again while stopping"
         failure: BaseException | None = KeyboardInterrupt()

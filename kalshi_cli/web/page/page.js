@@ -520,7 +520,7 @@ function head() {
   const names = (run.strategy || "").replaceAll(",", ", ");
   const how = run.attention ? "disabled" : "running";
   const firing = (state.parts.alerts || []).filter((row) => row.state === "firing").length;
-  $("loop").textContent = (run.running ? `${names} ${names.includes(",") ? "are" : "is"} ${how}` : "no strategy is running") +
+  $("loop").textContent = (run.running ? `${names} ${names.includes(",") ? "are" : "is"} ${how}${run.ends ? ` until ${day(run.ends)}` : ""}` : "no strategy is running") +
     (firing ? `, ${firing} ${firing === 1 ? "alert" : "alerts"} firing` : "");
   const age = Math.max(state.parts.silent_s || 0, (Date.now() - state.heard) / 1000);
   const isOld = age > OLD_S;

@@ -48,6 +48,10 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, str] = {}
     simulated_latency: str | None = None
 
+    def ends(self, started: Ts) -> Ts | None:
+        """Return when a run that started then ends by its duration; None without one."""
+        return None if self.duration_s is None else Ts(started + int(1000 * self.duration_s))
+
 
 class RunSummary(TradeSummary, frozen=True, kw_only=True):
     """The results of one run, with its problems."""

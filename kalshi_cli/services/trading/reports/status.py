@@ -28,7 +28,7 @@ from kalshi_cli.store.halt_file import read_marker_files
 from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.records import ALERT_REASON_PREFIX, NO_HALT, Halt, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
-from kalshi_cli.store.state_store import ACCOUNT_READ
+from kalshi_cli.store.state_store import ACCOUNT_READ, RUN_ENDS
 from kalshi_cli.views.formats import format_clock, format_time
 from kalshi_cli.views.runs import StatusView
 
@@ -88,6 +88,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The alert that paused trading; None if it is not paused, or by something else than an alert of a loop."""
     is_abandoned: bool
     """No loop runs, and the last run was killed instead of stopping gracefully."""
+    ends: Ts | None = None
+    """When the last run ends, or was to end, by its duration; None without one."""
     as_of: Ts | None = None
     """The newest record on orders, fills and the account; None without one. If reads fail, the last account read."""
     failed: tuple[AlertRaised, ...] = ()
@@ -351,6 +353,7 @@ def read_status(
         halt=halt,
         stop_under_pause=store.stop_under_pause() if store is not None and halt.is_pause else NO_HALT,
         cycle=cycle,
+        ends=(Ts(store.alert_book.mark(RUN_ENDS)) or None) if store is not None else None,
         open_positions=sum(1 for position in ledger.positions.values() if position.qty),
         unknown_orders=sum(_is_unknown(order, is_tended=who is not None and stalled is None) for order in live),
         resting_orders=len(resting),
@@ -486,6 +489,7 @@ def status_view(status: RunStatus) -> StatusView:
     age, lag = (None if each is None else each / 1000 for each in ages)
     return StatusView.of(
         status,
+        ends=None if running is None else status.ends,
         uptime_s=None if running is None else (running.completed - running.started) / 1000,
         feed_age_s=age,
         feed_lag_s=lag,

@@ -479,6 +479,16 @@ def test_what_ended_a_run_in_good_order_is_kept_with_its_exit_code(sim: Simulati
     assert (ended(sim), int(summary.exit_code)) == ((source, code), code)
 
 
+@pytest.mark.parametrize("duration_s", [10, None])
+def test_a_run_with_a_duration_says_when_it_ends_while_it_runs(sim: Simulation, duration_s: int | None) -> None:
+    run, started = TradingSession(sim, duration_s=duration_s), sim.clock.now()
+    run.over(run.ticks(2))
+    beat(sim)
+    with lock(sim.path.parent / "trade.lock", sim.clock):
+        assert status_view(status(sim)).ends == (None if duration_s is None else started + 10_000)
+    assert status_view(status(sim)).ends is None, "none runs"
+
+
 def test_a_run_that_left_its_time_to_a_halt_says_so(sim: Simulation) -> None:
     run = TradingSession(sim)
     halt = StateChanged(sim.clock.now(), TradingState.HALTED, "CANCEL_ALL", "by hand")
