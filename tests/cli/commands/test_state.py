@@ -72,7 +72,9 @@ def test_a_pause_is_paused_to_a_person_and_a_halt_to_a_program(exchange: Served)
     assert (paused["state"], paused["paused"], paused["code"], paused["reason"]) == ("halted", True, "PAUSED", "lunch")
     told = program("status", "--json").json
     assert (told["state"], told["paused"], told["state_code"]) == ("halted", True, "PAUSED")
-    assert "paused" in [line.split()[-1] for line in program("status").out.splitlines() if line.startswith("state ")]
+    assert "paused" in [
+        line.split()[-1] for line in program("status").out.splitlines() if line.startswith("trading state ")
+    ]
     assert program("resume", "--reason", "had it", "--json").json["was"] == "halted"
     told = program("status", "--json").json
     assert (told["state"], told["paused"]) == ("active", False)
