@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from typer.core import TyperOption
@@ -46,6 +46,8 @@ def _completer(metavar: str, is_argument: bool) -> Any:
         return lambda ctx, _args, typed: _held_first(ctx, typed) or completions(kind, ctx.obj, typed)
     if metavar == "FIELDS":
         return lambda ctx, _args, typed: _begin_so(_fields(ctx.command_path), typed)
+    if metavar.startswith("[VIEW|COMMAND]"):
+        return lambda ctx, _args, typed: _begin_so(_views(ctx.params.get("name") or ()), typed)
     word = metavar.split(" ")[0]
     find = _FINDERS.get(word) or _FINDERS.get(word.rstrip("."))
     if find is not None and (is_argument or find is not _orders):
@@ -73,6 +75,17 @@ def _fields(command: str) -> Iterable[str]:
     from kalshi_cli.cli.fields import fields_of
 
     return fields_of(command)
+
+
+def _views(before: Sequence[str]) -> Iterable[str]:
+    """Return the words that may come next: the views, and the next word of each command with fields."""
+    from kalshi_cli.cli.fields import commands_of
+    from kalshi_cli.views.schema import all_views
+
+    views, at = all_views(), len(before)
+    commands = [command.split() for view in views.values() for command in commands_of(view)]
+    after = {words[at] for words in commands if len(words) > at and words[:at] == list(before)}
+    return [*([] if before else views), *sorted(after)]
 
 
 def _strategies(_flags: Any) -> Iterable[str]:

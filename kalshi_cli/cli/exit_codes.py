@@ -24,6 +24,7 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
         """health-check; check positions; check pnl; check orders; check balance; check exchange; check disk;
         check api; check execution; check errors; check feed; check heartbeat; check drift; check schema; check all""",
     ),
+    (frozenset({ExitCode.OK, ExitCode.FAILED, ExitCode.USAGE}), "schema"),
     (_FILES, "runbook; strategies show; strategies new; config show; config path; config check"),
     (
         _STATE,

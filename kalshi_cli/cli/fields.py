@@ -1,6 +1,6 @@
 """`--fields`: the views that each command prints, and the check of the chosen fields before the command runs.
 
-Imported only for `--fields`, its completion, and the reference.
+Imported only for `--fields`, `kalshi schema`, their completion, and the reference.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ _PRINTED = {
         sim dispute; sim amend; sim clock; sim shuffle; sim stream; sim spot""",
     "runbooks.RunbookRow": "runbook",
     "runbooks.RunbookView": "runbook",
+    "schema.SchemaRow": "schema",
     "combos.CollectionRow": "combos list",
     "combos.CollectionView": "combos show",
     "combos.ComboView": "combos create",
@@ -149,6 +150,28 @@ def views_of(command: str) -> list[type[msgspec.Struct]]:
     command = _OLD_NAMES.get(first, first) + space + rest
     printed = [view for view, names in _PRINTED.items() if command in " ".join(names.split()).split("; ")]
     return [getattr(import_module(f"kalshi_cli.views.{module}"), name) for module, _, name in map(_parts, printed)]
+
+
+def commands_of(view: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return the commands that print a view; none for a part of other views, or of the JSON API only."""
+    names = _PRINTED.get(f"{view.__module__.rpartition('.')[2]}.{view.__name__}", "")
+    return tuple(" ".join(name.split()) for name in names.split(";") if name)
+
+
+def views_named(name: str) -> list[type[msgspec.Struct]]:
+    """Return the view of this name, or the views of a command. UsageError with the closest name if there are none."""
+    from kalshi_cli.views.schema import all_views
+
+    views = all_views()
+    commands = {command for view in views.values() for command in commands_of(view)}
+    exact = next((view for view in views if view.lower() == name.lower()), "")
+    found = [views[exact]] if exact else views_of(name)
+    if not found:
+        begun = sorted(command for command in commands if command.startswith(f"{name} "))
+        near = begun or get_close_matches(name, [*views, *commands], 1)
+        meant = f"did you mean {' or '.join(near[:3])}? " if near else ""
+        raise UsageError(f"No view or command with fields: {name}", hint=f"{meant}`kalshi schema` lists all")
+    return found
 
 
 def _parts(view: str) -> tuple[str, str, str]:

@@ -112,6 +112,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "targets": "market_data",
         "tags": "market_data",
         "api": "api",
+        "schema": "schema",
     },
 }
 """Every command, and the file in `commands` that implements it. A file is imported when its command runs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -28,7 +29,17 @@ from kalshi_cli.views.row import OutputRow
 
 JsonSchema = dict[str, Any]
 
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT: JsonSchema = {"type": "string"}
+
+
+class SchemaRow(OutputRow, frozen=True, kw_only=True):
+    """A view in the list of `kalshi schema`, and the commands that print it."""
+
+    view: str
+    commands: tuple[str, ...]
+
+    vital = ("commands",)
 
 
 def _decimal(places: int, what: str) -> JsonSchema:
@@ -66,6 +77,12 @@ def schema_of(view: type[msgspec.Struct]) -> JsonSchema:
         "properties": {field.name: _schema(field.type) for field in fields},
         "required": [field.name for field in fields],
     }
+
+
+def schema_document(views: Sequence[type[msgspec.Struct]]) -> JsonSchema:
+    """Return a whole JSON document: the schema of an object that is one of these views."""
+    schemas = [schema_of(view) for view in views]
+    return {"$schema": _DIALECT, **(schemas[0] if len(schemas) == 1 else {"anyOf": schemas})}
 
 
 def all_views() -> dict[str, type[OutputRow]]:

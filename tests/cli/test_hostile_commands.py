@@ -136,7 +136,7 @@ EXCUSED = {
     ),
     **dict.fromkeys(
         ("init", "config show", "config path", "config check", "strategies show", "strategies new", "runbook",
-         "catalog clear"),
+         "schema", "catalog clear"),
         "shows what its user wrote, or we",
     ),
     **dict.fromkeys(

@@ -1,0 +1,57 @@
+"""`kalshi schema`: the JSON schema of what a command prints, without a network."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.cli.options import CommandGroup, flags_of
+from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, write_out
+
+app = CommandGroup("Show the JSON schema of what a command prints.")
+
+
+@app.command("schema")
+def schema(
+    ctx: typer.Context,
+    name: Annotated[
+        list[str] | None, typer.Argument(metavar="[VIEW|COMMAND]...", help="View, such as OrderRow, or a command")
+    ] = None,
+) -> None:
+    """Show the JSON schema of what a command prints.
+
+    List the views and the commands that print them, or print the schema of one object: of a view, or of what a command
+    prints with `--json`. A command that lists prints an array of such objects. Where a command prints one of several
+    views, the schema has each of them in `anyOf`. The schema (JSON Schema, draft 2020-12) is JSON in every format;
+    docs/views.md says what each field means. No network is needed.
+
+    \b
+    kalshi schema
+    kalshi schema OrderRow
+    kalshi schema order list
+    """
+    import msgspec
+
+    from kalshi_cli.cli.fields import commands_of, views_named
+    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.schema import SchemaRow, all_views, schema_document
+
+    form = flags_of(ctx).form or default_format()
+    if not name:
+        rows = [SchemaRow(view=view, commands=commands_of(kind)) for view, kind in all_views().items()]
+        render_rows(SchemaRow, rows, form, title="views")
+        info("A view without a command is a part of others. To see a schema: `kalshi schema VIEW`")
+        return
+    if chosen_fields() or form is Format.CSV:
+        raise UsageError("--fields and --format csv are for the list of views", hint="a schema is printed as JSON")
+    encoded = msgspec.json.encode(schema_document(views_named(" ".join(name) + _default(ctx, name))))
+    write_out((encoded if form is Format.NDJSON else msgspec.json.format(encoded, indent=2)).decode() + "\n")
+
+
+def _default(ctx: typer.Context, words: list[str]) -> str:
+    """Return what a group runs without a name, such as ` list` of `kalshi alerts`; empty for any other name."""
+    root: Any = ctx.find_root().command
+    default = getattr(root.get_command(ctx, words[0]), "default", "") if len(words) == 1 else ""
+    return f" {default}" if default else ""
