@@ -39,8 +39,6 @@ class SchemaRow(OutputRow, frozen=True, kw_only=True):
     view: str
     commands: tuple[str, ...]
 
-    vital = ("commands",)
-
 
 def _decimal(places: int, what: str) -> JsonSchema:
     return {"type": "string", "pattern": rf"^-?[0-9]+\.[0-9]{{{places}}}$", "description": what}

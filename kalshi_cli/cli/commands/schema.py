@@ -35,13 +35,19 @@ def schema(
     import msgspec
 
     from kalshi_cli.cli.fields import commands_of, views_named
+    from kalshi_cli.cli.screen.brief import SchemaLine
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.formats import TruncatableText
     from kalshi_cli.views.schema import SchemaRow, all_views, schema_document
 
     form = flags_of(ctx).form or default_format()
     if not name:
-        rows = [SchemaRow(view=view, commands=commands_of(kind)) for view, kind in all_views().items()]
-        render_rows(SchemaRow, rows, form, title="views")
+        listed = {view: commands_of(kind) for view, kind in all_views().items()}
+        if form is Format.TABLE:
+            lines = [SchemaLine(view=view, commands=TruncatableText(", ".join(each))) for view, each in listed.items()]
+            render_rows(SchemaLine, lines, form, title="views")
+        else:
+            render_rows(SchemaRow, [SchemaRow(view=view, commands=each) for view, each in listed.items()], form)
         info("A view without a command is a part of others. To see a schema: `kalshi schema VIEW`")
         return
     if chosen_fields() or form is Format.CSV:

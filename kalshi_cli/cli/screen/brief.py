@@ -277,6 +277,15 @@ def batch_listings(rows: Iterable[BatchRow]) -> list[BatchListing]:
     ]
 
 
+class SchemaLine(OutputRow, frozen=True, kw_only=True):
+    """A view in the list of `kalshi schema`; a long list of commands wraps."""
+
+    view: str
+    commands: TruncatableText
+
+    wraps = True
+
+
 class AlertLine(OutputRow, frozen=True, kw_only=True):
     """An alert; `alert` has its code, its subject and its text."""
 
