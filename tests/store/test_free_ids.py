@@ -28,7 +28,7 @@ def test_an_order_that_was_never_sent_gives_way_once(open_store: Open, code: str
 @pytest.mark.parametrize(
     "changes",
     [
-        *({**UNSENT, "code": code} for code in ("", "invalid_order", "credentials", "not_sent", DUPLICATE_ID)),
+        *({**UNSENT, "code": code} for code in ("", "invalid_order", "credentials", "read_only", DUPLICATE_ID)),
         *({**UNSENT, "code": "unreachable", "status": each} for each in OrderStatus if each != "rejected"),
         {**UNSENT, "code": "unreachable", "order_id": "o1"},
     ],

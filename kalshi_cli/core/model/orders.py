@@ -50,7 +50,7 @@ _LIVE = frozenset({OrderStatus.SUBMITTED, OrderStatus.UNKNOWN, OrderStatus.RESTI
 DUPLICATE_ID = "DUPLICATE_ID"
 """The code of an order that was rejected because an older order has its id."""
 
-NEVER_SENT = ("unreachable", "rate_limited", "kill_switch", "halted", "REDUCING", "STATE_MOVED", "LOCKED")
+NEVER_SENT = ("unreachable", "rate_limited", "kill_switch", "halted", "not_sent", "REDUCING", "STATE_MOVED", "LOCKED")
 """Codes of rejections which prove that the exchange took no request with the order: nothing left this machine, or each
 attempt was answered with its 429. No code of the exchange is equal to one of them."""
 

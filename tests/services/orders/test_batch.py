@@ -468,6 +468,18 @@ def test_a_batch_that_cannot_be_written_down_whole_is_not_sent(sim: Simulation, 
     assert store.live_orders() == (), "the one that was written down is over"
 
 
+def test_a_batch_that_could_not_be_written_down_whole_may_be_repeated_with_its_ids(sim: Simulation) -> None:
+    sim.market()
+    store = sim.store
+    lines = [line | {"client_order_id": f"mine-{at}"} for at, line in enumerate(many(2))]
+    sim.store = Full(store, SubmitOrder, after=1)  # type: ignore[assignment]
+    assert statuses(place(sim, *lines)) == ["not_sent", "not_sent"]
+    sim.store = store
+    assert statuses(place(sim, *lines)) == ["resting", "resting"]
+    assert codes(place(sim, *lines)) == ["DUPLICATE_ID", "DUPLICATE_ID"]
+    assert len(sim.exchange.resting("alice")) == 2
+
+
 def test_what_was_sent_and_cannot_be_written_down_is_said_to_be_in_doubt(sim: Simulation) -> None:
     sim.market()
     store = sim.store
