@@ -53,12 +53,18 @@ class Kalshi:
         import logging
 
         from kalshi_cli.app.environment import Environment
+        from kalshi_cli.app.python_calls import with_arguments
+        from kalshi_cli.base.errors import KalshiError
         from kalshi_cli.config import sources
 
         log = logging.getLogger("kalshi_cli")
         flags = {"env": env, "state": None if state is None else Path(state)}
-        loaded = sources.load(None if config is None else Path(config), os.environ, flags)
-        sources.judge_state(loaded)
+        try:
+            loaded = sources.load(None if config is None else Path(config), os.environ, flags)
+            sources.judge_state(loaded)
+        except KalshiError as error:
+            error.reword(lambda text: with_arguments(text, ("env", "config", "state")))
+            raise
         for notice in (*loaded.mistyped, *loaded.notices):
             (warn or log.warning)(notice)
         return cls(Environment(loaded, warn or log.warning, warn or log.info), is_python=True)

@@ -22,12 +22,13 @@ MAX_OWN_ID = 128
 
 _PRICE = "cents(47) of kalshi_cli.units is $0.47, and cents('4.5') is $0.045"
 _COUNT = "contracts(10) of kalshi_cli.units is 10, and contracts('2.5') is 2.5"
+_TIME = "parse_ts('2026-11-01T00:00:00Z') of kalshi_cli.units is a time; kalshi.now is the present"
 _MONEY = "dollars(5) of kalshi_cli.units is $5, and dollars('12.50') is $12.50"
 _UNITS = {
     "price": _PRICE, "max_slippage": _PRICE, "step": _PRICE, "yes_bid": _PRICE, "no_bid": _PRICE,
     "above": _PRICE, "below": _PRICE,
     "qty": _COUNT, "count": _COUNT, "by": _COUNT, "to": _COUNT, "limit_qty": _COUNT,
-    "amount": _MONEY, "cost": _MONEY,
+    "amount": _MONEY, "cost": _MONEY, "since": _TIME, "until": _TIME,
 }  # fmt: skip
 """The name of a value in units -> how to write one."""
 
@@ -79,18 +80,19 @@ def check_period(since: int | None, until: int | None = None) -> None:
         raise UsageError(text, hint="swap since and until")
 
 
-_TIME = "parse_ts('2026-11-01T00:00:00Z') of kalshi_cli.units is a time; kalshi.now is the present"
-
-
 def check_text(name: str, value: object) -> str:
     """Return a text that is not empty, such as a ticker or the id of a row; an order that was not sent has no id."""
     if not isinstance(value, str) or not value.strip():
-        raise UsageError(f"{name} must be a text that is not empty, not {value!r:.60}", hint=_no_order(name, value))
+        raise UsageError(f"{name} must be a text that is not empty, not {value!r:.60}", hint=_id_hint(name, value))
     return value
 
 
-def _no_order(name: str, value: object) -> str:
-    return "an order that was not sent has no order id" if value is None and name.startswith("order_id") else ""
+def _id_hint(name: str, value: object) -> str:
+    if not name.startswith("order_id"):
+        return ""
+    if isinstance(value, list | tuple):
+        return "give each id by itself: *ids"
+    return "an order that was not sent has no order id" if value is None else ""
 
 
 def check_tickers(tickers: Iterable[str]) -> tuple[str, ...]:
@@ -178,7 +180,7 @@ def check_kind(name: str, value: object, kind: Any) -> None:
     kinds = kinds_of(kind)
     if not any(_is(value, each) for each in kinds):
         is_number = any(getattr(each, "__supertype__", each) in (int, float) for each in kinds)
-        hint = _UNITS.get(name, "") if is_number else _no_order(name, value)
+        hint = _UNITS.get(name, "") if is_number else _id_hint(name, value)
         raise UsageError(_wrong(name, value, kinds), hint=hint)
 
 

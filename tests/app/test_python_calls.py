@@ -50,6 +50,26 @@ def test_an_error_names_the_arguments_of_the_call(kalshi: Kalshi, exchange: Serv
         assert "--" not in caught.value.message == str(caught.value)
 
 
+def test_a_wrong_file_or_environment_names_the_argument_of_open() -> None:
+    with pytest.raises(KalshiError) as caught:
+        Kalshi.open(config="nowhere.yaml")
+    assert caught.value.hint == "check `config` and KALSHI_CONFIG; `kalshi init` creates the file"
+
+
+def test_the_hint_of_a_time_or_of_a_list_of_ids_says_how_to_write_it(kalshi: Kalshi) -> None:
+    ids: Any = ["a", "b"]
+    time: Any = "24h"
+    cases: list[tuple[Callable[[], object], str]] = [
+        (lambda: kalshi.account.pnl(since=time), "parse_ts('2026-11-01T00:00:00Z') of kalshi_cli.units is a time"),
+        (lambda: kalshi.account.fills(until=time), "kalshi.now is the present"),
+        (lambda: kalshi.orders.plan_cancel(ids), "give each id by itself: *ids"),
+    ]
+    for call, hint in cases:
+        with pytest.raises(UsageError) as caught:
+            call()
+        assert hint in caught.value.hint
+
+
 def test_commands_and_options_without_an_argument_stay() -> None:
     text = "give --count or --cost; run `kalshi quote --count 1`, or: kalshi quote --count 1"
     assert with_arguments(text, ["count"]) == text.replace("give --count", "give `count`")
