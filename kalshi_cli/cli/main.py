@@ -255,9 +255,9 @@ def main(argv: Sequence[str] | None = None, *, started_s: float | None = None, h
     """
     words = list(sys.argv[1:] if argv is None else argv)
     flags = GlobalOptions(started_s=started_s)
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # the terminal may not have this character
+            stream.reconfigure(errors="replace")  # the terminal may not have this character, nor the input a valid one
     try:
         if held:
             raise KeyboardInterrupt if held[0] == SIGINT else TerminationRequested

@@ -255,7 +255,7 @@ def _read(source: str) -> bytes:
     import msgspec
 
     if source == "-":
-        body = sys.stdin.read(MAX_BODY_LENGTH + 1).encode()
+        body = sys.stdin.buffer.read(MAX_BODY_LENGTH + 1)
     else:
         try:
             with Path(source).open("rb") as file:

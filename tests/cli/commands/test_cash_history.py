@@ -234,7 +234,7 @@ def test_a_body_comes_from_a_file_or_from_stdin(exchange: Served, monkeypatch: p
     (exchange.home / "body.json").write_text(body)
     path = "/portfolio/target_balance_allocation"
     assert program("api", "POST", path, "--input", "body.json").out == "{}\n"
-    monkeypatch.setattr("sys.stdin", io.StringIO(body.replace("100", "50")))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(body.replace("100", "50").encode())))
     assert program("api", "POST", path, "--input", "-").code == 4
 
 

@@ -155,6 +155,23 @@ def test_ids_that_are_json_or_quoted_are_refused_and_nothing_is_canceled(
     assert (program("cancel", "-", "--json").code, exchange.resting()) == (0, [])
 
 
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_input_that_is_not_utf8_is_no_bug_and_keeps_no_order_from_its_cancel(
+    exchange: Served, mine: str, monkeypatch: pytest.MonkeyPatch, errors: str
+) -> None:
+    def typed(text: bytes) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", errors=errors))
+
+    typed(b'"\xff\xfe"\n')
+    ended = program("api", "POST", "/portfolio/order_groups/create", "--input", "-", "--json")
+    assert (ended.code, "not valid JSON" in ended.err) == (2, True)
+    typed(b'{"ticker": "\xff"}\n')
+    assert program("order", "batch", "-", "--json").code == 2
+    typed(f"{mine}\n".encode() + b"\xff\xfe\n")
+    ended = program("cancel", "-", "--json")
+    assert (ended.code, [row["canceled"] for row in ended.json], exchange.resting()) == (4, [True, False], [])
+
+
 def test_an_order_is_canceled_though_the_state_file_is_broken(exchange: Served, mine: str) -> None:
     (exchange.state / "sim" / "state.db").write_bytes(b"no database at all")
     ended = program("order", "cancel", mine, "--json")
