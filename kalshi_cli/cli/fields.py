@@ -165,7 +165,7 @@ def views_named(name: str) -> list[type[msgspec.Struct]]:
     views = all_views()
     commands = {command for view in views.values() for command in commands_of(view)}
     exact = next((view for view in views if view.lower() == name.lower()), "")
-    found = [views[exact]] if exact else views_of(name)
+    found: list[type[msgspec.Struct]] = [views[exact]] if exact else views_of(name)
     if not found:
         begun = sorted(command for command in commands if command.startswith(f"{name} "))
         near = begun or get_close_matches(name, [*views, *commands], 1)

@@ -217,3 +217,10 @@ def test_what_exists_already_or_is_not_known_is_no_refusal(code):
 def test_a_rejection_names_what_the_user_asked_for(request_line: str, words: str) -> None:
     error = rejection_error(request_line, 409, b'{"error": {"code": "order_already_exists", "message": "no"}}')
     assert error.message.startswith(f"{words} was rejected (409): ")
+
+
+def test_the_hint_of_a_429_says_to_wait_and_whose_limit_it_is() -> None:
+    error = rejection_error("GET /markets", 429, b'{"error": "too many requests"}')
+    assert isinstance(error, RateLimitedError)
+    assert "was not processed (429): too many requests" in error.message
+    assert error.hint == "wait a few seconds, then repeat it; all programs of the account share its rate limit"
