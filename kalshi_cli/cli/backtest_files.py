@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from kalshi_cli.views.runs import BacktestView
 
 MAX_LATENCY_MS = 60_000
+MAX_DIFFERENCES = 10
+"""Orders that differ in two reports, on a screen; JSON has one for each market."""
 FILLS = ("proportional", "optimistic", "pessimistic", "both")
 
 Latency = Annotated[
@@ -154,12 +156,16 @@ def require_files(page: Path | None, folder: Path | None, lake: Path | None) -> 
             raise UsageError(f"{folder} is not a folder", hint="--out takes a folder for several files")
 
 
+def is_for_screen(ctx: typer.Context) -> bool:
+    """Return whether a report is read on a screen, which leaves out its long lists."""
+    return (flags_of(ctx).form or default_format()) in (Format.TABLE, Format.PLAIN) and not chosen_fields()
+
+
 def show_report(ctx: typer.Context, view: BacktestView, title: str, page: Path | None, folder: Path | None) -> None:
     """Print the report, and write its files. A screen shows neither each trade nor the curve: JSON and files do."""
     from kalshi_cli.services.research.report.saved import write_folder, write_page
 
-    form = flags_of(ctx).form or default_format()
-    on_screen = form in (Format.TABLE, Format.PLAIN) and not chosen_fields()
+    form, on_screen = flags_of(ctx).form or default_format(), is_for_screen(ctx)
     shown, notes = _for_screen(view, is_table=form is Format.TABLE) if on_screen else (view, [])
     show_view(ctx, shown, title=title)
     info(*notes)
@@ -178,7 +184,7 @@ def _for_screen(view: BacktestView, *, is_table: bool) -> tuple[BacktestView, li
 
     A table leaves out ratios without a value; the report may be longer than the screen, so the result is repeated.
     """
-    shown = msgspec.structs.replace(view, trades=(), settlements=(), curve=())
+    shown = msgspec.structs.replace(view, trades=(), settlements=(), curve=(), sent=())
     if not is_table:
         return shown, []
     known = tuple(row for row in view.ratios if row.value is not None)
@@ -191,15 +197,21 @@ def _for_screen(view: BacktestView, *, is_table: bool) -> tuple[BacktestView, li
 
 def compare_reports(ctx: typer.Context, paths: Sequence[Path]) -> None:
     """Print two saved reports and their differences."""
+    from kalshi_cli.services.research.report.differing_orders import ORDER, without_dates
     from kalshi_cli.services.research.report.saved import column_headings, compare, readable
     from kalshi_cli.views.backtests import ComparisonRow
 
     if len(paths) != 2:
         raise UsageError("compare takes two reports", hint="kalshi backtest compare a.json b.json")
-    rows = compare(paths[0], paths[1], warn)
+    rows = compare(paths[0], paths[1], warn, info)
     of: type[Any] = ComparisonRow
+    orders: list[ComparisonRow] = []
     if (flags_of(ctx).form or default_format()) in (Format.TABLE, Format.PLAIN):
-        rows = readable(rows)
+        orders = [without_dates(row) for row in rows if row.measure.startswith(ORDER)]
+        rows = readable([row for row in rows if not row.measure.startswith(ORDER)])
         headings = {"headings": column_headings(*paths)}
         of = msgspec.defstruct("ComparisonRow", (), bases=(ComparisonRow,), namespace=headings, frozen=True)
     show_list(ctx, of, rows, title=f"{paths[0]} and {paths[1]}")
+    if orders:
+        title = f"First orders that differ in each market ({pluralize(len(orders), 'difference')}), UTC, YES prices"
+        show_list(ctx, of, orders[:MAX_DIFFERENCES], title=title)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.core.monitoring.feed_check import without_books
 from kalshi_cli.views.backtests import (
     BacktestSettlementRow,
@@ -40,6 +41,18 @@ class StrategyPartRow(OutputRow, frozen=True, kw_only=True):
     shown = ("strategy", "net", "realized", "unrealized", "fees", "at_risk", "budget", "live_orders")
 
 
+class SentOrderRow(OutputRow, frozen=True, kw_only=True):
+    """An order request that a run sent: an order that was placed, or an amend; `price` is on the YES scale."""
+
+    time: Ts
+    ticker: str
+    strategy: str
+    is_amend: bool
+    book_side: Side
+    price: Price
+    count: Qty
+
+
 class TradeSummary(OutputRow, frozen=True, kw_only=True):
     """A run of `trade` in numbers; `denied` counts refusals by code, `day_net` is the net of the trading day.
 
@@ -49,7 +62,7 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
     `failed_strategies` were disabled because they raised an error or hung, each with the reason. `markets` counts those
     of the run, `starting_balance` is the cash at its start. `latency` is the measured median from sending an order to
     its response, None without one; on paper it is the simulated one. `slow_hooks` counts the hook calls of 50 ms or
-    more, if there were at least three.
+    more, if there were at least three. `sent` lists the first 1,000 requests that were sent.
     """
 
     strategy: str
@@ -83,6 +96,7 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
     stopped_by: str
     failed_strategies: tuple[str, ...] = ()
     strategies: tuple[StrategyPartRow, ...]
+    sent: tuple[SentOrderRow, ...] = ()
 
     headings = names(unrealized="unrealized change")
     screen = (
@@ -100,7 +114,7 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     `settlements`, less `fees`, is `net` without an open position. With both fill models, `bounds` has both runs, and
     all other fields are those of the pessimistic one.
     `phase_nets` are the net with each phase of the ticks. `runs` counts the separate runs of `--jobs`, of which this is
-    the sum.
+    the sum. `sent` lists the first 1,000 requests that were sent.
     """
 
     strategy: str
@@ -151,6 +165,7 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     curve: tuple[EquityRow, ...]
     phase_nets: tuple[SignedMoney, ...] = ()
     runs: int = 1
+    sent: tuple[SentOrderRow, ...] = ()
 
     screen = (
         "strategy", "params", "fill_model", "latency", "started", "ended", "markets", "markets_traded",

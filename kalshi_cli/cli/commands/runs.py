@@ -23,6 +23,7 @@ from kalshi_cli.cli.backtest_files import (
     Phases,
     PlayedMarkets,
     compare_reports,
+    is_for_screen,
     joined,
     lake_part,
     latency_of,
@@ -156,7 +157,7 @@ def trade(
         with status_display() as show:
             summary = RunModes(environment).trade(request, _banner, show)
         end.count_with(lambda: summary.live_orders)
-        show_view(ctx, trade_summary(summary), title="Summary")
+        show_view(ctx, trade_summary(summary, has_sent=not is_for_screen(ctx)), title="Summary")
         info(*run_notes(summary))
         environment.close()  # before the exit code is chosen: a second Ctrl-C often comes here
         _end(summary)

@@ -24,6 +24,7 @@ from kalshi_cli.services.trading.price_alerts import PriceAlertWatch
 from kalshi_cli.services.trading.reports.live_events import LoopEvents, loop_view
 from kalshi_cli.services.trading.reports.run_reporter import CycleReport, EventLog
 from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary, StrategyResults, summarize
+from kalshi_cli.services.trading.reports.sent_orders import SentOrders
 from kalshi_cli.services.trading.stop_signals import exit_code_of, truthful
 from kalshi_cli.services.trading.wind_down import (
     MAX_WHY_LENGTH,
@@ -71,10 +72,12 @@ class ReportingRecorder:
         self._denied: set[tuple[str, str, str]] = set()
         self._denied_minute = 0
         self._is_block_told = False
+        self.sent = SentOrders()
 
     def record(self, effect: Effect) -> None:
         """Save an effect, then show it."""
         self.store.record(effect)
+        self.sent.add(effect, self.engine.state.now)
         if isinstance(effect, FillBooked) and effect.order is None:  # only the last piece of an order changes it
             order = self.engine.state.orders.by_order_id(effect.fill.order_id)
             effect = msgspec.structs.replace(effect, order=order)
@@ -218,7 +221,7 @@ class Session:
                 self._beat(is_running=False, why=why, failure=failure)
             finally:
                 self._journal.ended(self.summary(), why)
-        return msgspec.structs.replace(self.summary(), latency=self._latency())
+        return msgspec.structs.replace(self.summary(), latency=self._latency(), sent=self._recorder.sent.rows)
 
     def _latency(self) -> str | None:
         """Return the simulated latency of the run, or the measured median of its orders."""

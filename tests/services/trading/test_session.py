@@ -50,6 +50,8 @@ def test_a_stop_cancels_the_loops_own_orders_and_no_others(sim: Simulation) -> N
 
     summary = run.over(run.ticks(100, stop))
     assert (summary.stopped_by, summary.live_orders, summary.orders) == ("SIGTERM", 0, 1)
+    (sent,) = summary.sent
+    assert (sent.ticker, sent.strategy, sent.book_side) == (TICKER, "bidder", BID)
     assert [order_id for order_id, *_ in sim.exchange.resting("alice")] == [mine]
     statuses = {order.strategy: order.status for order in sim.store.orders()}
     assert statuses == {"bidder": OrderStatus.CANCELED, "": OrderStatus.RESTING}

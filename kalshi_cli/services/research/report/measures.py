@@ -41,8 +41,10 @@ from kalshi_cli.services.research.report.statistics import (
     sortino,
 )
 from kalshi_cli.services.research.report.unknown import UnknownData
+from kalshi_cli.services.trading.reports.sent_orders import MAX_SENT, SentOrders
 from kalshi_cli.views.backtests import BacktestSettlementRow, BacktestTradeRow, EquityRow, ProfitPartRow, RatioRow
 from kalshi_cli.views.formats import Ratio, SignedMoney
+from kalshi_cli.views.runs import SentOrderRow
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
@@ -103,6 +105,8 @@ class BacktestFacts(msgspec.Struct, frozen=True, kw_only=True):
     bids: tuple[Price, Price] | None = None
     """The lowest and the highest best bid that strategies saw before the first order request; None without one."""
     asks: tuple[Price, Price] | None = None
+    sent: tuple[SentOrderRow, ...] = ()
+    """The first order requests that were sent."""
     waiting: str = ""
     """The data that the strategies still needed at the end, in their own words; "" if none."""
 
@@ -123,6 +127,7 @@ class Measurements:
         self._last: Ts | None = None
         self._is_over = False
         self._ordered = self._largest = 0
+        self._sent = SentOrders()
         self._floods: Counter[str] = Counter()
         self._group_limits: list[AlertRaised] = []
         self._strategies: dict[tuple[str, str], str] = {}
@@ -158,6 +163,7 @@ class Measurements:
 
     def on_effect(self, effect: Effect) -> None:
         """Count the contracts of an order that is sent and the discarded requests; keep the strategy of a fill."""
+        self._sent.add(effect, self._engine.state.now)
         if isinstance(effect, SubmitOrder):
             self._ordered += effect.order.qty
             self._largest = max(self._largest, effect.order.qty)
@@ -200,6 +206,7 @@ class Measurements:
             group_limits=tuple(self._group_limits),
             bids=self._bids,
             asks=self._asks,
+            sent=self._sent.rows,
             waiting=self._engine.hooks.waiting,
         )
 
@@ -294,6 +301,7 @@ def report_fields(facts: BacktestFacts, net: Money, curve: Sequence[tuple[Ts, Mo
         "by_time_to_close": tuple(_by_time_to_close(trips, facts.closes)),
         "trades": tuple(row for run in facts.accounts for row in trade_rows(run)),
         "settlements": tuple(settlement_rows(facts)),
+        "sent": tuple(chain.from_iterable(run.sent for run in facts.accounts))[:MAX_SENT],
         "curve": tuple(
             EquityRow(time=ts, net=SignedMoney(value), drawdown=below)
             for (ts, value), (_, below) in zip(curve, drawdowns(curve), strict=True)

@@ -13,11 +13,13 @@ import msgspec
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.files import make_folder, naming, read_regular
 from kalshi_cli.base.units import Money, Price, Qty, Ts, format_money, parse_money, parse_ts, pluralize
+from kalshi_cli.services.research.report.differing_orders import order_rows
 from kalshi_cli.services.research.report.page import report_page
 from kalshi_cli.views.backtests import BacktestSettlementRow, BacktestTradeRow, ComparisonRow, EquityRow
 from kalshi_cli.views.formats import OutputColumn, Ratio, SignedMoney, columns, to_machine, to_text, without_none
+from kalshi_cli.views.parsing import from_machine
 from kalshi_cli.views.positions import PnlRow
-from kalshi_cli.views.runs import BacktestView
+from kalshi_cli.views.runs import BacktestView, SentOrderRow
 
 REPORT_FILE = "report.json"
 MAX_REPORT_LENGTH = 512 * 1024 * 1024
@@ -128,16 +130,22 @@ def _parquet(of: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> bytes:
 # -- comparison ---------------------------------------------------------------------------------------------------
 
 
-def compare(first: Path, second: Path, tell: Callable[[str], None] = lambda _text: None) -> list[ComparisonRow]:
+def compare(
+    first: Path,
+    second: Path,
+    tell: Callable[[str], None] = lambda _text: None,
+    note: Callable[[str], None] = lambda _text: None,
+) -> list[ComparisonRow]:
     """Return the measures of two saved reports and their differences, then the net of each market of either.
 
-    Parameters, and the numbers of separate runs, are listed where they differ, refusals by code.
+    Then, for each market, the first order requests that differ. Parameters, and the numbers of separate runs, are
+    listed where they differ, refusals by code.
 
     A measure that both reports lack is left out. A report is a JSON file of `kalshi backtest --json`, a folder of
     `--out`, or the summary of a run, a JSON file of `kalshi trade --json`. With a summary, which has fewer measures
     and no markets, only the measures of both are compared. `tell` gets a line where the two should not be compared as
-    they are: they cover different times, a strategy of one was disabled, or a run began with positions. UsageError for
-    anything else.
+    they are: they cover different times, a strategy of one was disabled, or a run began with positions; `note` that no
+    order differs. UsageError for anything else.
     """
     reports = [_read(path) for path in (first, second)]
     for line in _doubts((first, second), reports):
@@ -153,11 +161,16 @@ def compare(first: Path, second: Path, tell: Callable[[str], None] = lambda _tex
     pairs += [(name, [each.get(name) for each in ratios]) for name in dict.fromkeys((*ratios[0], *ratios[1]))]
     nets = [{row["key"]: row["net"] for row in each.get("rows", ())} for each in reports]
     pairs += [(f"net {name}", [each.get(name) for each in nets]) for name in sorted({*nets[0], *nets[1]})]
-    return [
+    rows = [
         ComparisonRow(measure=name, a=_shown(name, a), b=_shown(name, b), difference=_difference(name, a, b))
         for name, (a, b) in pairs
         if (None not in (a, b) if has_run else (a, b) != (None, None))
     ]
+    orders = order_rows(reports)
+    if not orders and all(each.get("sent") for each in reports):
+        count = pluralize(min(len(each["sent"]) for each in reports), "order")
+        note(f"The {count} that both list have the same side, price and count, and times at most 5 s apart")
+    return rows + orders
 
 
 def column_headings(first: Path, second: Path) -> dict[str, str]:
@@ -367,6 +380,8 @@ def _read(path: Path) -> dict[str, Any]:
         data = read_regular(file, MAX_REPORT_LENGTH)
         found: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
         msgspec.convert(found, type=_SavedSummary if "stopped_by" in found else _SavedParts)
+        if "sent" in found:
+            found["sent"] = from_machine(tuple[SentOrderRow, ...])(found["sent"])
     except OSError as error:
         raise UsageError(
             f"Cannot read {file}: {error.strerror or error}",
