@@ -12,6 +12,7 @@ from kalshi_cli.services.research.recorded_data import size_of_data
 from kalshi_cli.services.research.tape_runs import (
     BacktestSetup,
     merge_reports,
+    over_phases,
     run_backtest,
     run_tapes,
     split_by_tape,
@@ -57,11 +58,7 @@ def run_backtests(
         requests = [msgspec.structs.replace(part, **model) for part in parts]
         return merge_reports([each.report for each in run_tapes(setup, requests, jobs, show)], setup.cash)
 
-    if phases > 1:
-        interval_ms = round((request.interval_s or setup.interval_s) * 1000)
-        found = [run(phase_ms=interval_ms * number // phases) for number in range(phases)]
-        return msgspec.structs.replace(found[0], phase_nets=tuple(each.summary.net for each in found))
     if not has_both_bounds:
-        return run()
+        return over_phases(lambda phase_ms: run(phase_ms=phase_ms), request.interval_s or setup.interval_s, phases)
     best, worst = (run(fill_model=name) for name in ("optimistic", "pessimistic"))
     return msgspec.structs.replace(worst, bounds=(worst, best))

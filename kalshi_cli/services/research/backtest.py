@@ -280,14 +280,14 @@ def backtest_notes(report: BacktestReport) -> list[str]:
     if report.facts.runs:
         notes.append(f"Sum of {len(report.facts.runs)} separate runs, each with its own cash and positions")
     if report.fills:
-        notes += _phase_notes(report.phase_nets)
+        notes += phase_notes(report.phase_nets)
         ticks = "ticks come at other moments than in a run"
         how = "" if report.phase_nets else " (--phases 4 shows how much that changes)"
         notes.append(f"Fills are simulated ({simulated}), and {ticks}{how}: live results differ for these reasons")
     return notes + [_refused_text(report, refusal) for refusal in refusals]
 
 
-def _phase_notes(nets: Sequence[Money]) -> list[str]:
+def phase_notes(nets: Sequence[Money]) -> list[str]:
     """Return the range of the net over the phases of the ticks, with a warning if its sign depends on them."""
     if not nets:
         return []

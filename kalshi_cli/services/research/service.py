@@ -9,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import pluralize, show_money
 from kalshi_cli.base.version import install_hint
@@ -40,7 +42,7 @@ from kalshi_cli.services.research.tape_runs import (
     MAX_JOBS,
     BacktestSetup,
     merge_reports,
-    run_backtest,
+    over_phases,
     run_tapes,
     split_by_tape,
 )
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
     from kalshi_cli.services.research.search.optimize import OptimizeRequest
     from kalshi_cli.views.research import OptimizeView
 
+MAX_PHASES = 100
+"""Phases of the ticks that one backtest plays, at most."""
 MAX_TAPES = 100_000
 """Recordings that are listed, at most."""
 
@@ -123,6 +127,7 @@ class ResearchService(LakeService):
         latency_ms: int | None = 150,
         fills: FillChoice = "proportional",
         interval_s: float | None = None,
+        phases: int = 1,
         jobs: int | None = None,
         **params: object,
     ) -> BacktestResult:
@@ -137,7 +142,8 @@ class ResearchService(LakeService):
         markets, events or series) choose. A parameter of one of these names is passed with its strategy:
         `**{"crypto-ta.series": "KXBTC:BTC"}`. `fills` is the assumption about the queue position; without `latency_ms`,
         latencies are drawn from the recorded distribution; a tick comes every `interval_s`, as in a run by default.
-        With `jobs`, each recording is a run of its own, so many at a time.
+        With several `phases`, ticks come at so many moments of their interval, a run each: `view.phase_nets` has the
+        net of each, the rest is that of the first. With `jobs`, each recording is a run of its own, so many at a time.
         UsageError for a bad parameter or recording, KalshiError for a strategy that failed; with more than one job, a
         program needs the guard `if __name__ == "__main__":`.
         """
@@ -160,12 +166,14 @@ class ResearchService(LakeService):
         )
         if request.lake is not None:
             tell_unrecorded(request.lake, request.series, request.since, request.until, self._resources.tell)
-        if jobs is None:
-            report = run_backtest(self.setup, request)
-        else:
-            parts = split_by_tape(request, self._resources.tell)
-            runs = run_tapes(self.setup, parts, number_of(jobs, "jobs", MAX_JOBS))
-            report = merge_reports([run.report for run in runs], self.setup.cash)
+        many = None if jobs is None else number_of(jobs, "jobs", MAX_JOBS)
+        parts = [request] if many is None else split_by_tape(request, self._resources.tell)
+
+        def run(phase_ms: int) -> BacktestReport:
+            own = [msgspec.structs.replace(part, phase_ms=phase_ms) for part in parts]
+            return merge_reports([each.report for each in run_tapes(self.setup, own, many or 1)], self.setup.cash)
+
+        report = over_phases(run, request.interval_s or self.setup.interval_s, number_of(phases, "phases", MAX_PHASES))
         if report.summary.failed:
             raise KalshiError(
                 f"Strategy failed: {'; '.join(report.summary.failed)}",

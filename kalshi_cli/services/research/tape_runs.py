@@ -119,6 +119,15 @@ def run_backtest(
         )  # fmt: skip
 
 
+def over_phases(run: Callable[[int], BacktestReport], interval_s: float, phases: int) -> BacktestReport:
+    """Return the report of `run` with the first phase of the ticks (0 ms), and in `phase_nets` the net of each."""
+    if phases == 1:
+        return run(0)
+    interval_ms = round(interval_s * 1000)
+    first, *others = (run(interval_ms * number // phases) for number in range(phases))
+    return msgspec.structs.replace(first, phase_nets=tuple(each.summary.net for each in (first, *others)))
+
+
 def run_tape(setup: BacktestSetup, request: BacktestRequest) -> TapeRun:
     """Run one backtest and return its report, for another process to show."""
     return TapeRun(report=run_backtest(setup, request))

@@ -50,6 +50,18 @@ def test_series_without_a_lake_is_refused_and_tickers_choose_markets_of_a_file(t
         assert kalshi.research.backtest("threshold", path, tickers=["kxa"]).view.markets == 1
 
 
+@pytest.mark.usefixtures("exchange")
+def test_a_backtest_in_python_plays_several_phases_of_its_ticks(tmp_path: Path) -> None:
+    path = Tape().snapshot(yes={"0.4000": "5.00"}, no={"0.5600": "5.00"}).delta().write(tmp_path / "tape.jsonl")
+    with Kalshi.open(env="sim") as kalshi:
+        usual, several = (kalshi.research.backtest("threshold", path, phases=many).view for many in (1, 3))
+        assert usual.phase_nets == ()
+        assert (len(several.phase_nets), several.phase_nets[0]) == (3, usual.net)
+        assert len(kalshi.research.backtest("threshold", path, phases=2, jobs=1).view.phase_nets) == 2
+        with pytest.raises(errors.UsageError, match="Invalid phases: 0"):
+            kalshi.research.backtest("threshold", path, phases=0)
+
+
 def test_a_result_prints_its_main_numbers() -> None:
     report = losing()
     shown = repr(BacktestResult(report))

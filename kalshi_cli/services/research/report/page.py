@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from kalshi_cli.base.units import Money, Ts, pluralize
+from kalshi_cli.base.units import Money, Ts, pluralize, show_money
 from kalshi_cli.core.model.order_terms import Side
+from kalshi_cli.services.research.backtest import phase_notes
 from kalshi_cli.services.research.report.charts import bar_chart, line_chart, moment, text
 from kalshi_cli.views.backtests import BacktestTradeRow, FillBoundRow, ProfitPartRow, RatioRow
 from kalshi_cli.views.formats import OutputColumn, cell, columns, is_number, style, to_text, without_none
@@ -67,6 +68,7 @@ MODELS = {
 def report_page(view: BacktestView) -> str:
     """Return the page."""
     sections = (
+        _phases(view.phase_nets),
         _section("Fill models", _table(FillBoundRow, view.bounds), about=_BOUNDS if view.bounds else ""),
         _section("Profit and loss over time", line_chart(_points(view, "net"), "Profit and loss over time")),
         _section("Drawdown", line_chart(_points(view, "drawdown"), "Drawdown over time", "fall")),
@@ -177,6 +179,12 @@ def _align(column: OutputColumn) -> str:
 
 def _points(view: BacktestView, name: str) -> list[tuple[Ts, Money]]:
     return [(row.time, Money(getattr(row, name))) for row in view.curve]
+
+
+def _phases(nets: Sequence[Money]) -> str:
+    each = ", ".join(show_money(net, signed=True) for net in nets)
+    items = "".join(f"<p>{text(line)}</p>" for line in (*phase_notes(nets), f"Each phase: {each}"))
+    return _section("Phases of the ticks", items if nets else "")
 
 
 def _by_market(rows: Sequence[PnlRow]) -> str:

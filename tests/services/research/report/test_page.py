@@ -15,6 +15,7 @@ from kalshi_cli.base.units import Money, Ts, show_money
 from kalshi_cli.services.research.backtest import backtest_view
 from kalshi_cli.services.research.report.charts import MAX_COLUMNS, bar_chart, line_chart, thinned
 from kalshi_cli.services.research.report.page import report_page
+from kalshi_cli.views.formats import SignedMoney
 from kalshi_cli.views.runs import BacktestView
 
 HOSTILE = "<script>alert(1)</script>\"'&\x1b[31m\u202e"
@@ -51,6 +52,14 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def view() -> BacktestView:
     return backtest_view(losing())
+
+
+def test_the_page_shows_the_net_of_each_phase_of_the_ticks(view: BacktestView) -> None:
+    several = msgspec.structs.replace(view, phase_nets=(SignedMoney(Money(-160_000)), SignedMoney(Money(1_330_000))))
+    text = Page(report_page(several)).text
+    assert "Net with 2 phases of the ticks: -$0.16 to +$1.33; the phase decides its sign" in text
+    assert "Each phase: -$0.16, +$1.33" in text
+    assert "phases" not in report_page(view)
 
 
 def test_the_page_has_every_part_and_loads_nothing(view: BacktestView) -> None:
