@@ -319,9 +319,13 @@ def decisive_rules(denied: Mapping[str, int], requested: int, of: str = "") -> l
     return [
         f"Warning: {code}{_rule(code)} refused {count:,} of {requested:,} order requests{of}: the result shows this "
         "rule more than the strategy. Correct the strategy or the setting, then run it again"
-        for code, count in denied.items()
-        if 2 * count > requested
+        for code, count in decisive_codes(denied, requested).items()
     ]
+
+
+def decisive_codes(denied: Mapping[str, int], requested: int) -> dict[str, int]:
+    """Return the codes that refused more than half of the order requests, with their number."""
+    return {code: count for code, count in denied.items() if 2 * count > requested}
 
 
 def refusal_texts(report: BacktestReport) -> dict[str, str]:

@@ -15,6 +15,7 @@ from kalshi_cli.base.units import Ts, cents, dollars
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.search.space import sweep_variants
+from kalshi_cli.services.research.search.windows import FEW_FILLS
 from kalshi_cli.services.research.sweep import compare_variants, refusal_notes
 from kalshi_cli.services.research.tape_runs import run_tape
 
@@ -78,6 +79,17 @@ def test_a_variant_whose_every_request_was_refused_says_so(tmp_path: Path) -> No
     assert found["60c"].result.orders > 0
     assert found["36c"].refused.startswith("Warning: nothing was traded: no order was sent, ")
     assert "by MIN_EDGE" in found["36c"].refused
+
+
+def test_each_variant_says_in_short_why_it_shows_little(tmp_path: Path) -> None:
+    request = BacktestRequest(strategies=("threshold",), files=swinging_tapes(tmp_path)[:1])
+    setup = replace(SETUP, limits=RiskLimits(min_edge=cents(25)))
+    variants = sweep_variants(["threshold"], {"buy_below": "35c", "fair": "36c,61c", "sell_above": "90c"})
+    found = {variant.params["fair"]: variant for variant in compare_variants(setup, request, variants, 1)}
+    assert found["36c"].doubt == "no fills, MIN_EDGE"
+    assert found["61c"].doubt == "few fills"
+    many = replace(found["61c"].result, fills=FEW_FILLS)
+    assert replace(found["61c"], result=many, denied={}).doubt is None
 
 
 def test_refusals_are_named_once_for_each_code_by_the_variant_with_the_most(tmp_path: Path) -> None:
