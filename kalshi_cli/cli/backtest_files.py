@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from kalshi_cli.views.runs import BacktestView
 
 MAX_LATENCY_MS = 60_000
+MAX_RECORDINGS = 20
+"""Recordings of separate runs on a screen; JSON and the page have all."""
 MAX_DIFFERENCES = 10
 """Orders that differ in two reports, on a screen; JSON has one for each market."""
 FILLS = ("proportional", "optimistic", "pessimistic", "both")
@@ -180,16 +182,18 @@ def show_report(ctx: typer.Context, view: BacktestView, title: str, page: Path |
 
 
 def _for_screen(view: BacktestView, *, is_table: bool) -> tuple[BacktestView, list[str]]:
-    """Return the report without its trades and curve, and notes below it.
+    """Return the report without its trades and curve, with its first recordings, and notes below it.
 
     A table leaves out ratios without a value; the report may be longer than the screen, so the result is repeated.
     """
-    shown = msgspec.structs.replace(view, trades=(), settlements=(), curve=(), sent=())
+    first, left_out = view.by_recording[:MAX_RECORDINGS], len(view.by_recording) - MAX_RECORDINGS
+    shown = msgspec.structs.replace(view, trades=(), settlements=(), curve=(), sent=(), by_recording=first)
+    more = [f"{pluralize(left_out, 'more recording')} in --json and --html"] if left_out > 0 else []
     if not is_table:
-        return shown, []
+        return shown, more
     known = tuple(row for row in view.ratios if row.value is not None)
     why = sorted({row.note for row in view.ratios if row.value is None and row.note})
-    notes = [f"Some ratios are missing: {', '.join(why)}"] if why else []
+    notes = [*more, *([f"Some ratios are missing: {', '.join(why)}"] if why else [])]
     result = f"net {show_money(view.net, signed=True)}, fees {show_money(view.fees)}, {pluralize(view.fills, 'fill')}"
     notes.append(f"Result: {result}, max drawdown {show_money(view.max_drawdown)}")
     return msgspec.structs.replace(shown, ratios=known), notes

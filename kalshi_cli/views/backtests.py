@@ -33,6 +33,23 @@ class ProfitPartRow(OutputRow, frozen=True, kw_only=True):
     net: SignedMoney
 
 
+class RecordingPartRow(OutputRow, frozen=True, kw_only=True):
+    """The result of one recording, where each is a run of its own."""
+
+    recording: str
+    started: Ts | None
+    orders: int
+    fills: int
+    fees: Money
+    net: SignedMoney
+    max_drawdown: Money
+
+    named = names(
+        started="facts.started", orders="summary.orders", fills="summary.fills", fees="summary.fees", net="summary.net"
+    )
+    vital = ("recording", "fills", "net")
+
+
 class BacktestTradeRow(OutputRow, frozen=True, kw_only=True):
     """A simulated fill; `price` is on the YES scale, `realized` the profit of the contracts that it closed."""
 

@@ -10,8 +10,8 @@ from kalshi_cli.views.row import OutputRow
 class VariantRow(OutputRow, frozen=True, kw_only=True):
     """The result of one set of parameters in a sweep. `score` is the net less half of the maximum drawdown.
 
-    `intents` counts the order requests, `denied_by` their refusals by code, `denied` all refusals. `doubt` says in short
-    why the result shows little: few fills, or the code that refused most requests.
+    `intents` counts the order requests, `denied_by` their refusals by code, `denied` all refusals. `doubt` says in
+    short why the result shows little: few fills, or the code that refused most requests.
     With `--fills both` there is a row for each bound of a set, in the order of the pessimistic scores.
     """
 

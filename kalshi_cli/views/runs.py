@@ -14,6 +14,7 @@ from kalshi_cli.views.backtests import (
     FillBoundRow,
     ProfitPartRow,
     RatioRow,
+    RecordingPartRow,
 )
 from kalshi_cli.views.formats import Ratio, SignedMoney, TradingStateCell, TruncatableText
 from kalshi_cli.views.positions import PnlRow
@@ -165,6 +166,7 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     curve: tuple[EquityRow, ...]
     phase_nets: tuple[SignedMoney, ...] = ()
     runs: int = 1
+    by_recording: tuple[RecordingPartRow, ...] = ()
     sent: tuple[SentOrderRow, ...] = ()
 
     screen = (

@@ -26,7 +26,7 @@ from kalshi_cli.services.trading.reports.run_summary import (
     slow_hooks_text,
     summarize,
 )
-from kalshi_cli.views.backtests import FillBoundRow
+from kalshi_cli.views.backtests import FillBoundRow, RecordingPartRow
 from kalshi_cli.views.formats import Ratio, SignedMoney
 from kalshi_cli.views.positions import PnlRow
 from kalshi_cli.views.runs import BacktestView
@@ -72,6 +72,11 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
         return ", ".join([*names, *([f"the lake {self.lake}"] if self.lake is not None else [])])
 
     @property
+    def recording(self) -> str:
+        """Return the name of the recording, if there is one only; `split_by_tape` puts it first."""
+        return next(iter((*self.sessions, *(path.name for path in self.files))), "")
+
+    @property
     def latency(self) -> str:
         """Return the latency as a report shows it: 150ms, or recorded."""
         return "recorded" if self.latency_ms is None else f"{self.latency_ms}ms"
@@ -100,6 +105,9 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     fill_model: str = "proportional"
     latency: str = ""
     bounds: tuple[BacktestReport, ...] = ()
+    recording: str = ""
+    by_recording: tuple[RecordingPartRow, ...] = ()
+    """The results of separate runs; empty for one run."""
     phase_nets: tuple[Money, ...] = ()
     """The net of the same backtest with each phase of its ticks, first that of this report; empty for one phase."""
 
@@ -217,6 +225,7 @@ def backtest_view(report: BacktestReport) -> BacktestView:
         max_drawdown=report.max_drawdown,
         bounds=tuple(FillBoundRow.of(bound) for bound in report.bounds),
         holes=report.holes,
+        by_recording=report.by_recording,
         phase_nets=tuple(map(SignedMoney, report.phase_nets)),
         rows=tuple(PnlRow.of(part, key=ticker) for ticker, part in report.markets.items()),
         unknown=unknown_lines(report),

@@ -111,6 +111,7 @@ def over_recordings(
         ),
         fill_model=request.fill_model,
         latency=request.latency,
+        recording=request.recording,
     )
 
 

@@ -40,6 +40,7 @@ from kalshi_cli.services.research.report.unknown import add_up
 from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.own_code import stdout_to_stderr
+from kalshi_cli.views.backtests import RecordingPartRow
 from kalshi_cli.views.formats import Ratio, SignedMoney
 from kalshi_cli.views.runs import StrategyPartRow
 
@@ -284,6 +285,7 @@ def merge_reports(reports: Sequence[BacktestReport], cash: Money) -> BacktestRep
         facts=merge_facts([report.facts for report in reports], cash),
         fill_model=first.fill_model,
         latency=first.latency,
+        by_recording=tuple(map(RecordingPartRow.of, reports)),
     )
 
 

@@ -10,7 +10,7 @@ from kalshi_cli.base.units import Money, Ts, pluralize, show_money
 from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.services.research.backtest import phase_notes
 from kalshi_cli.services.research.report.charts import bar_chart, line_chart, moment, text
-from kalshi_cli.views.backtests import BacktestTradeRow, FillBoundRow, ProfitPartRow, RatioRow
+from kalshi_cli.views.backtests import BacktestTradeRow, FillBoundRow, ProfitPartRow, RatioRow, RecordingPartRow
 from kalshi_cli.views.formats import OutputColumn, cell, columns, is_number, style, to_text, without_none
 from kalshi_cli.views.positions import PnlRow
 from kalshi_cli.views.runs import BacktestView
@@ -73,6 +73,7 @@ def report_page(view: BacktestView) -> str:
         _section("Profit and loss over time", line_chart(_points(view, "net"), "Profit and loss over time")),
         _section("Drawdown", line_chart(_points(view, "drawdown"), "Drawdown over time", "fall")),
         _section("Ratios", _table(RatioRow, view.ratios), about=_RATIOS),
+        _section("Profit by recording", _table(RecordingPartRow, view.by_recording)),
         _by_market(view.rows),
         *(
             _parts(title, rows)
