@@ -56,7 +56,8 @@ def run_backtests(
         if jobs is None:
             return run_backtest(setup, msgspec.structs.replace(request, **model), read)
         requests = [msgspec.structs.replace(part, **model) for part in parts]
-        return merge_reports([each.report for each in run_tapes(setup, requests, jobs, show)], setup.cash)
+        found = [each.report for each in run_tapes(setup, requests, jobs, show)]
+        return merge_reports(found, setup.cash, [each.recording for each in requests])
 
     if not has_both_bounds:
         return over_phases(lambda phase_ms: run(phase_ms=phase_ms), request.interval_s or setup.interval_s, phases)

@@ -105,9 +105,8 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     fill_model: str = "proportional"
     latency: str = ""
     bounds: tuple[BacktestReport, ...] = ()
-    recording: str = ""
     by_recording: tuple[RecordingPartRow, ...] = ()
-    """The results of separate runs; empty for one run."""
+    """The results of the recordings of separate runs; empty for one run."""
     phase_nets: tuple[Money, ...] = ()
     """The net of the same backtest with each phase of its ticks, first that of this report; empty for one phase."""
 

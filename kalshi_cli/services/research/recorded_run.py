@@ -111,7 +111,6 @@ def over_recordings(
         ),
         fill_model=request.fill_model,
         latency=request.latency,
-        recording=request.recording,
     )
 
 

@@ -171,7 +171,8 @@ class ResearchService(LakeService):
 
         def run(phase_ms: int) -> BacktestReport:
             own = [msgspec.structs.replace(part, phase_ms=phase_ms) for part in parts]
-            return merge_reports([each.report for each in run_tapes(self.setup, own, many or 1)], self.setup.cash)
+            found = [each.report for each in run_tapes(self.setup, own, many or 1)]
+            return merge_reports(found, self.setup.cash, [each.recording for each in own])
 
         report = over_phases(run, request.interval_s or self.setup.interval_s, number_of(phases, "phases", MAX_PHASES))
         if report.summary.failed:

@@ -252,10 +252,11 @@ def without_secrets(variables: MutableMapping[str, str]) -> Iterator[None]:
         variables.update(removed)
 
 
-def merge_reports(reports: Sequence[BacktestReport], cash: Money) -> BacktestReport:
+def merge_reports(reports: Sequence[BacktestReport], cash: Money, names: Sequence[str] = ()) -> BacktestReport:
     """Return one report of several runs, as if the profit of each came after that of the one before it.
 
-    Every run started with `cash` and no position. The drawdown is that of the joined curve.
+    Every run started with `cash` and no position. The drawdown is that of the joined curve. `names`, if given, are
+    those of the recordings.
     """
     first, *others = reports
     if not others:
@@ -285,7 +286,9 @@ def merge_reports(reports: Sequence[BacktestReport], cash: Money) -> BacktestRep
         facts=merge_facts([report.facts for report in reports], cash),
         fill_model=first.fill_model,
         latency=first.latency,
-        by_recording=tuple(map(RecordingPartRow.of, reports)),
+        by_recording=tuple(
+            RecordingPartRow.of(each, recording=name) for each, name in zip(reports, names, strict=False)
+        ),
     )
 
 

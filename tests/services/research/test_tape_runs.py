@@ -53,8 +53,10 @@ def test_one_and_two_processes_give_the_same_report_in_the_order_of_the_files(tm
     assert sum(part.net for part in merged.markets.values()) == merged.summary.net
     assert sum(part.net for part in merged.summary.strategies) == merged.summary.net
     assert merged.curve[-1][1] == merged.summary.net
-    rows = backtest_view(merged).by_recording
-    assert [row.recording for row in rows] == [each.files[0].name for each in requests]
+    names = [each.recording for each in requests]
+    assert names == [each.files[0].name for each in requests]
+    rows = backtest_view(merge_reports([run.report for run in one], SETUP.cash, names)).by_recording
+    assert [row.recording for row in rows] == names
     assert [(row.fills, row.net) for row in rows] == [(part.fills, part.net) for part in parts]
     assert backtest_view(one[0].report).by_recording == ()
     exposures = [backtest_view(run.report).highest_exposure for run in one]
