@@ -19,6 +19,7 @@ from kalshi_cli.cli.time_options import when_option
 
 if TYPE_CHECKING:
     from kalshi_cli.config.config import Config
+    from kalshi_cli.services.research.backtest import BacktestRequest
     from kalshi_cli.views.runs import BacktestView
 
 MAX_LATENCY_MS = 60_000
@@ -156,6 +157,14 @@ def require_files(page: Path | None, folder: Path | None, lake: Path | None) -> 
         require_extra("research", "pyarrow")
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{folder} is not a folder", hint="--out takes a folder for several files")
+
+
+def one_run_note(request: BacktestRequest) -> list[str]:
+    """Return that several recordings are played as one run, whose results are not those of each recording."""
+    from kalshi_cli.services.research.recorded_data import recordings_among
+
+    many = len(recordings_among(request.files))
+    return [f"{many} recordings are played as one run; --jobs 1 plays each alone, a line each"] if many > 1 else []
 
 
 def is_for_screen(ctx: typer.Context) -> bool:

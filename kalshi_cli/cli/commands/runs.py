@@ -28,6 +28,7 @@ from kalshi_cli.cli.backtest_files import (
     lake_part,
     latency_of,
     names_of,
+    one_run_note,
     picture_of,
     require_files,
     show_report,
@@ -225,7 +226,9 @@ def _end(summary: RunSummary) -> None:
 def _failure(summary: RunSummary) -> KalshiError:
     """Return the error of a run in which a strategy raised: its numbers do not show the whole run."""
     return KalshiError(
-        f"Strategy failed: {'; '.join(summary.failed)}", hint="fix the strategy and restart", code="strategy_failed"
+        f"Strategy failed: {'; '.join(summary.failed)}",
+        hint="fix the strategy, then run it again",
+        code="strategy_failed",
     )
 
 
@@ -356,7 +359,7 @@ def _show_backtest(
         raise _failure(report.summary)
     info(*backtest_warnings(report, with_unknown=not shows_every_field(ctx)))
     show_report(ctx, backtest_view(report), f"Backtest of {','.join(request.strategies)}", page, out)
-    info(*backtest_notes(report))
+    info(*backtest_notes(report), *(one_run_note(request) if jobs is None else []))
     if failed:
         raise _failure(report.summary)
     return report.curve

@@ -138,4 +138,4 @@ def _notes(found: Sequence[VariantResult], tried: int, tied: int, *, has_both_bo
 def _failure(failed: Mapping[str, str]) -> KalshiError:
     """Return the error of a comparison in which the strategy raised with some parameters, which are not listed."""
     texts = "; ".join(f"{params}: {text}" for params, text in failed.items())
-    return KalshiError(f"Strategy failed: {texts}", hint="fix the strategy and restart", code="strategy_failed")
+    return KalshiError(f"Strategy failed: {texts}", hint="fix the strategy, then run it again", code="strategy_failed")

@@ -166,15 +166,7 @@ class ResearchService(LakeService):
         )
         if request.lake is not None:
             tell_unrecorded(request.lake, request.series, request.since, request.until, self._resources.tell)
-        many = None if jobs is None else number_of(jobs, "jobs", MAX_JOBS)
-        parts = [request] if many is None else split_by_tape(request, self._resources.tell)
-
-        def run(phase_ms: int) -> BacktestReport:
-            own = [msgspec.structs.replace(part, phase_ms=phase_ms) for part in parts]
-            found = [each.report for each in run_tapes(self.setup, own, many or 1)]
-            return merge_reports(found, self.setup.cash, [each.recording for each in own])
-
-        report = over_phases(run, request.interval_s or self.setup.interval_s, number_of(phases, "phases", MAX_PHASES))
+        report = self._run(request, jobs, phases)
         if report.summary.failed:
             raise KalshiError(
                 f"Strategy failed: {'; '.join(report.summary.failed)}",
@@ -183,6 +175,18 @@ class ResearchService(LakeService):
         if is_all_refused(report):
             self._resources.tell(all_refused_text(report))
         return BacktestResult(report)
+
+    def _run(self, request: BacktestRequest, jobs: int | None, phases: int) -> BacktestReport:
+        """Return the report of all recordings as one run, or with `jobs` of separate runs, with each phase."""
+        many = None if jobs is None else number_of(jobs, "jobs", MAX_JOBS)
+        parts = [request] if many is None else split_by_tape(request, self._resources.tell)
+
+        def run(phase_ms: int) -> BacktestReport:
+            own = [msgspec.structs.replace(part, phase_ms=phase_ms) for part in parts]
+            found = [each.report for each in run_tapes(self.setup, own, many or 1)]
+            return merge_reports(found, self.setup.cash, [each.recording for each in own])
+
+        return over_phases(run, request.interval_s or self.setup.interval_s, number_of(phases, "phases", MAX_PHASES))
 
     def tapes(self, folder: str | Path = ".", *, lake: str | Path | bool = False) -> Any:
         """Return the recordings of a folder by time, as a polars frame: path, start, bytes. Other files are skipped.

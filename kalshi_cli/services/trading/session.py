@@ -24,7 +24,7 @@ from kalshi_cli.services.trading.price_alerts import PriceAlertWatch
 from kalshi_cli.services.trading.reports.live_events import LoopEvents, loop_view
 from kalshi_cli.services.trading.reports.run_reporter import CycleReport, EventLog
 from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary, StrategyResults, summarize
-from kalshi_cli.services.trading.reports.sent_orders import SentOrders
+from kalshi_cli.services.trading.reports.sent_orders import SentOrderList
 from kalshi_cli.services.trading.stop_signals import exit_code_of, truthful
 from kalshi_cli.services.trading.wind_down import (
     MAX_WHY_LENGTH,
@@ -72,7 +72,7 @@ class ReportingRecorder:
         self._denied: set[tuple[str, str, str]] = set()
         self._denied_minute = 0
         self._is_block_told = False
-        self.sent = SentOrders()
+        self.sent = SentOrderList()
 
     def record(self, effect: Effect) -> None:
         """Save an effect, then show it."""

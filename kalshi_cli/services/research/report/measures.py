@@ -41,7 +41,7 @@ from kalshi_cli.services.research.report.statistics import (
     sortino,
 )
 from kalshi_cli.services.research.report.unknown import UnknownData
-from kalshi_cli.services.trading.reports.sent_orders import MAX_SENT, SentOrders
+from kalshi_cli.services.trading.reports.sent_orders import MAX_SENT, SentOrderList
 from kalshi_cli.views.backtests import BacktestSettlementRow, BacktestTradeRow, EquityRow, ProfitPartRow, RatioRow
 from kalshi_cli.views.formats import Ratio, SignedMoney
 from kalshi_cli.views.runs import SentOrderRow
@@ -127,7 +127,7 @@ class Measurements:
         self._last: Ts | None = None
         self._is_over = False
         self._ordered = self._largest = 0
-        self._sent = SentOrders()
+        self._sent = SentOrderList()
         self._floods: Counter[str] = Counter()
         self._group_limits: list[AlertRaised] = []
         self._strategies: dict[tuple[str, str], str] = {}

@@ -10,7 +10,7 @@ MAX_SENT = 1_000
 """Order requests that a report lists, at most: the first ones."""
 
 
-class SentOrders:
+class SentOrderList:
     """The first order requests that a run sent."""
 
     def __init__(self) -> None:
