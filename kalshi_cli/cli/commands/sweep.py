@@ -87,7 +87,6 @@ def show_sweep(
             score=variant.score,
             fill_model=variant.fill_model,
             latency=request.latency,
-            doubt=variant.doubt,
         )
         for variant in found
     ]

@@ -10,13 +10,12 @@ from kalshi_cli.base.units import Money, pluralize
 from kalshi_cli.services.research.backtest import (
     BacktestRequest,
     all_refused_text,
-    decisive_codes,
     is_all_refused,
     refusal_texts,
     unknown_lines,
 )
 from kalshi_cli.services.research.search.optimize import show_params
-from kalshi_cli.services.research.search.windows import FEW_FILLS, TapeScore, WindowScore, median_score, rank
+from kalshi_cli.services.research.search.windows import TapeScore, WindowScore, median_score, rank
 from kalshi_cli.services.research.tape_runs import BacktestSetup, TapeRun, merge_reports, run_tapes, split_by_tape
 from kalshi_cli.strategies import registry
 
@@ -40,12 +39,6 @@ class VariantResult(msgspec.Struct, frozen=True, kw_only=True):
     """A line for each code: the number of its refusals, its setting or cause, and the first of them."""
     notices: tuple[str, ...] = ()
     has_trades: bool = True
-
-    @property
-    def doubt(self) -> str | None:
-        """Return in short why its result shows little: few fills, or the code that refused most of its requests."""
-        few = [] if self.result.fills >= FEW_FILLS else ["few fills" if self.result.fills else "no fills"]
-        return ", ".join([*few, *decisive_codes(self.denied, self.result.intents)]) or None
 
 
 def compare_variants(

@@ -29,6 +29,7 @@ from kalshi_cli.services.research.search.windows import (
     TapeScore,
     WindowPlan,
     WindowScore,
+    doubt_of,
     median_score,
     rank,
 )
@@ -111,6 +112,11 @@ class RankedVariant(msgspec.Struct, frozen=True, kw_only=True):
     denied: int = 0
     intents: int = 0
     denied_by: dict[str, int] = {}
+
+    @property
+    def doubt(self) -> str | None:
+        """Return in short why the result shows little; None without a doubt."""
+        return doubt_of(self.fills, self.denied_by, self.intents)
 
 
 class StudyReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, pairwise
 from pathlib import Path
 from statistics import median
@@ -15,7 +15,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Ts, pluralize
 from kalshi_cli.feeds.recorded_results import refuse_results
 from kalshi_cli.feeds.recording_format import NO_TIME, at_line, decode_line, read_lines
-from kalshi_cli.services.research.backtest import BacktestReport, unknown_data
+from kalshi_cli.services.research.backtest import BacktestReport, decisive_codes, unknown_data
 from kalshi_cli.services.research.report.unknown import UnknownData
 from kalshi_cli.services.research.tape_runs import DrawdownSum, extremes
 
@@ -83,6 +83,11 @@ class WindowScore(msgspec.Struct, frozen=True, kw_only=True):
         """Return the net less half of the maximum drawdown."""
         return Money(self.net - self.max_drawdown // 2)
 
+    @property
+    def doubt(self) -> str | None:
+        """Return in short why the result shows little; None without a doubt."""
+        return doubt_of(self.fills, self.denied_by, self.intents)
+
     @classmethod
     def of(cls, tapes: Iterable[TapeScore]) -> WindowScore:
         """Return the sum of these recordings, in order of time."""
@@ -97,6 +102,12 @@ class WindowScore(msgspec.Struct, frozen=True, kw_only=True):
             net=sums.net, fees=Money(fees), max_drawdown=sums.deepest, orders=orders, fills=fills,
             denied=denied, intents=intents, denied_by=dict(denied_by),
         )  # fmt: skip
+
+
+def doubt_of(fills: int, denied_by: Mapping[str, int], intents: int) -> str | None:
+    """Return in short why a result shows little: few fills, or the code that refused most requests."""
+    few = [] if fills >= FEW_FILLS else ["few fills" if fills else "no fills"]
+    return ", ".join([*few, *decisive_codes(denied_by, intents)]) or None
 
 
 def median_score(windows: Sequence[WindowScore]) -> Money:
