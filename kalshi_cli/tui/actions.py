@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from queue import Empty, Full, Queue
 from typing import Any, NamedTuple
 
 from kalshi_cli.app.event_source import OpenWithNotes
 from kalshi_cli.app.kalshi import Kalshi
-from kalshi_cli.base.errors import KalshiError, RefusedError, UnreachableError
+from kalshi_cli.base.errors import KalshiError, RefusedError
 from kalshi_cli.tui.questions import Consent
 from kalshi_cli.views.close import no_position
 from kalshi_cli.views.order_text import closes_text, outcome_text
@@ -181,9 +180,5 @@ def close_plan(kalshi: Kalshi, ticker: str | None) -> CloseAllPlan:
 
 
 def lock_plan(kalshi: Kalshi, ticker: str, lasts_s: float) -> Plan[Any]:
-    """Plan to lock a market; RefusedError if it has settled. An exchange that cannot be reached stops no lock."""
-    with suppress(UnreachableError):
-        if (market := kalshi.markets.get(ticker)).status == "finalized":
-            outcome = f" {market.result.upper()}" if market.result else ""
-            raise RefusedError(f"{ticker} has settled{outcome}: there is nothing to lock")
+    """Plan to lock a market."""
     return kalshi.trading.plan_lock(ticker, lasts_s, "from kalshi top")

@@ -14,6 +14,7 @@ from support.fault_proxy import Action, Fault, FaultProxy, fault_proxy
 from support.served import TWO_SIDED, Ended, Served, command_of, program, served, set_variables
 
 from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.units import ONE_DOLLAR, Ts
 from kalshi_cli.cli.exit_codes import ENDS
 from kalshi_cli.core.account import reconciliation
 from kalshi_cli.core.model.order_terms import BID
@@ -185,6 +186,16 @@ def test_5_a_command_of_the_account_without_a_key(tmp_path: Path, monkeypatch: p
 
 def test_4_a_lock_of_a_market_that_does_not_exist(exchange: Served) -> None:
     assert_error(program("lock", "KXNOWHERE", "--for", "1h", "--json"), 4, "not_found", "KXNOWHERE")
+
+
+def test_2_a_lock_of_a_market_whose_trading_has_ended(exchange: Served) -> None:
+    now = exchange.clock.now()
+    exchange.call(lambda: exchange.exchange.settle(TWO_SIDED, ONE_DOLLAR, now))
+    line = ("lock", TWO_SIDED, "--for", "1h", "--json")
+    assert_error(program(*line), 2, "MARKET_NOT_OPEN", f"Trading in {TWO_SIDED} has ended (determined): there")
+    exchange.call(lambda: exchange.exchange.advance(Ts(now + 3_600_000)))
+    assert_error(program(*line), 2, "MARKET_NOT_OPEN", f"{TWO_SIDED} has settled YES: there is nothing to lock")
+    assert program("lock", "--json").json == []
 
 
 def test_6_nobody_answers(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:

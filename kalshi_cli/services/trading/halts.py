@@ -21,10 +21,12 @@ from kalshi_cli.base.errors import (
     RefusedError,
     StateFileError,
     UnreachableError,
+    UsageError,
 )
 from kalshi_cli.base.units import Ts, pluralize, show_money
 from kalshi_cli.core.model.effects import StateChanged
 from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.markets import ENDED, Market, MarketStatus
 from kalshi_cli.core.model.messages import MarketLocks, Message, Tick
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.trading_day import day_start
@@ -395,6 +397,13 @@ def with_locks(feed: Iterable[Message], store: Store) -> Iterator[Message]:
         yield message
 
 
+def _ended(market: Market) -> str:
+    """Say that a market has settled, or that its trading has ended."""
+    if market.status is MarketStatus.FINALIZED:
+        return " ".join(filter(None, (market.ticker, "has settled", market.result.upper())))
+    return f"Trading in {market.ticker} has ended ({market.status.value})"
+
+
 class MarketLockService:
     """Blocks new positions in a market, for every trading program: `MarketLockService(resources).lock(...)`."""
 
@@ -410,11 +419,18 @@ class MarketLockService:
         return [*([own] if own is not None else []), *others]
 
     def require_market(self, ticker: str) -> None:
-        """Raise NotFoundError for an unknown market; an exchange that cannot be reached stops no lock."""
+        """Raise NotFoundError for an unknown market, UsageError for one whose trading has ended for good.
+
+        An exchange that cannot be reached stops no lock.
+        """
         try:
-            self._resources.client.market(ticker)
+            market = self._resources.client.market(ticker)
         except UnreachableError as error:
             self._resources.note(f"The lock is made without checking that the market exists: {error.message}")
+            return
+        if market.status in ENDED:
+            hint = "`kalshi markets` lists the open markets"
+            raise UsageError(f"{_ended(market)}: there is nothing to lock", hint=hint, code="MARKET_NOT_OPEN")
 
     def lock(self, ticker: str, lasts_s: float, reason: str) -> MarketLock:
         """Block new positions in a market for `lasts_s` seconds."""

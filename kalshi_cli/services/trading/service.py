@@ -157,7 +157,7 @@ class TradingService(PlanningService):
     def plan_lock(self, ticker: str, lasts_s: float, reason: str = "") -> ControlPlan[LockRow]:
         """Plan to block new positions in a market for `lasts_s` seconds; positions can still be reduced.
 
-        NotFoundError for an unknown market.
+        NotFoundError for an unknown market, UsageError for one whose trading has ended.
         """
         check_number("lasts_s", lasts_s)
         if not 0 < lasts_s <= MAX_LOCK_S:
