@@ -20,7 +20,8 @@ def market(ctx: typer.Context, name: Annotated[str, ticker()] = "") -> None:
 
     Show one market: rules, settlement source, strike, price grid, quotes, times, shard and fee schedule. It includes
     the fees for 100 contracts at the best price, and any scheduled fee change. A terminal shows prices, times and rules
-    on one screen; `-v` shows the rest, `--json` every field. Without a ticker, a terminal offers a choice.
+    on one screen, and how many of the best quotes are yours; `-v` shows the rest, `--json` every field. Without a
+    ticker, a terminal offers a choice.
 
     \b
     kalshi market KXHIGHNY-26NOV21-B53.5
@@ -32,8 +33,11 @@ def market(ctx: typer.Context, name: Annotated[str, ticker()] = "") -> None:
         view = kalshi.markets.get(name.upper())
         if is_terse(ctx):
             from kalshi_cli.cli.screen.brief import market_brief
+            from kalshi_cli.services.markets.own_levels import own_levels
+            from kalshi_cli.views.order_book import NO_LEVELS
 
-            show_view(ctx, market_brief(view), title=view.ticker, now=kalshi.now)
+            own = NO_LEVELS if view.has_ended else own_levels(kalshi.resources, view.ticker, "yes")
+            show_view(ctx, market_brief(view, own), title=view.ticker, now=kalshi.now)
             info(f"All fields: kalshi market {view.ticker} -v")
         else:
             show_view(ctx, view, title=view.ticker, now=kalshi.now)

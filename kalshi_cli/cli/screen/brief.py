@@ -13,6 +13,7 @@ from kalshi_cli.views.close import PlanRow
 from kalshi_cli.views.exports import LotExport
 from kalshi_cli.views.formats import MISSING, ExactMoney, ShortId, SignedMoney, TruncatableText, short_ids
 from kalshi_cli.views.markets import FeeRow, MarketView
+from kalshi_cli.views.order_book import NO_LEVELS, OwnLevels
 from kalshi_cli.views.order_text import effect_words
 from kalshi_cli.views.orders import BatchRow, ListedOrderRow, OrderRow, QueueRow
 from kalshi_cli.views.own_terms import HeldByMarket, order_terms, typed_terms
@@ -368,14 +369,19 @@ class MarketBrief(OutputRow, frozen=True, kw_only=True):
     )  # fmt: skip
 
 
-def market_brief(market: MarketView) -> MarketBrief:
-    """Return what decides a trade in this market, with long rules cut; no quotes and fees once trading has ended."""
+def market_brief(market: MarketView, own: OwnLevels = NO_LEVELS) -> MarketBrief:
+    """Return what decides a trade in this market, with long rules cut; no quotes and fees once trading has ended.
+
+    `own` are the levels of own orders at the prices of YES; the quotes mark them.
+    """
     steps = sorted({band.step for band in market.price_grid})
+    bid = _size(market.yes_bid_size, own.get(("bid", market.yes_bid)) if market.yes_bid else None)
+    ask = _size(market.yes_ask_size, own.get(("ask", market.yes_ask)) if market.yes_ask else None)
     waiting, ended = len(market.fee_changes), market.has_ended
     return MarketBrief.of(
         market,
-        YES=None if ended else _quote(market.yes_bid, market.yes_bid_size, market.yes_ask, market.yes_ask_size),
-        NO=None if ended else _quote(market.no_bid, market.yes_ask_size, market.no_ask, market.yes_bid_size),
+        YES=None if ended else _quote(market.yes_bid, bid, market.yes_ask, ask),
+        NO=None if ended else _quote(market.no_bid, ask, market.no_ask, bid),
         fees_of_100=None if ended else _fees(market.fees),
         price_step=" to ".join(show_price(step) for step in dict.fromkeys((steps[0], steps[-1]))) if steps else None,
         fee_changes=f"{waiting} scheduled; -v shows them" if waiting else None,
@@ -398,13 +404,18 @@ def _fee(row: FeeRow) -> str:
     return "maker free" if is_free else f"{show_most(row.fee)} as {row.role} at {show_price(row.price)}"
 
 
-def _quote(bid: Price | None, bid_size: Qty, ask: Price | None, ask_size: Qty) -> str:
+def _size(size: Qty, own: Qty | None) -> str:
+    """Return the contracts at a price, and how many of them are own orders."""
+    return show_qty(size) + (f" ({show_qty(own)} yours)" if own else "")
+
+
+def _quote(bid: Price | None, bid_size: str, ask: Price | None, ask_size: str) -> str:
     """Return the best prices with the contracts there."""
     return f"bid {_level(bid, bid_size)}   ask {_level(ask, ask_size)}"
 
 
-def _level(price: Price | None, size: Qty) -> str:
-    return MISSING if price is None else f"{show_price(price)} for {show_qty(size)}"
+def _level(price: Price | None, size: str) -> str:
+    return MISSING if price is None else f"{show_price(price)} for {size}"
 
 
 def _cut(text: str | None) -> str | None:

@@ -103,6 +103,13 @@ def test_a_market_leads_with_the_prices_of_both_sides() -> None:
     assert brief.screen.index("YES") < brief.screen.index("close_time") < brief.screen.index("rules_primary")
 
 
+def test_a_market_marks_the_own_contracts_at_its_best_prices() -> None:
+    own = {("bid", cents(21)): contracts(6), ("ask", cents(26)): contracts(3)}
+    brief = market_brief(view(), own)
+    assert brief.YES == "bid $0.21 for 66 (6 yours)   ask $0.25 for 28"
+    assert brief.NO == "bid $0.75 for 28   ask $0.79 for 66 (6 yours)"
+
+
 def test_a_market_without_quotes_shows_no_price_and_no_size() -> None:
     brief = market_brief(view(yes_bid=None, yes_bid_size=Qty(0), no_ask=None, status="initialized"))
     assert (brief.YES, brief.NO) == ("bid —   ask $0.25 for 28", "bid $0.75 for 28   ask —")
