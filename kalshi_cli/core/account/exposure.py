@@ -17,7 +17,18 @@ from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import FeeSchedule
 
 CLASSIC = FeeSchedule()
-"""The most common fee schedule, assumed for a market whose schedule was not read."""
+"""The most common fee schedule, assumed for a market of a series whose schedule was not read."""
+
+
+def schedule_of(fees: Mapping[str, FeeSchedule], ticker: str) -> FeeSchedule:
+    """Return the fee schedule of a market; where it was not read, that of a market of the same series.
+
+    A series has one schedule, which a few of its events override.
+    """
+    if (known := fees.get(ticker)) is not None:
+        return known
+    series = ticker.partition("-")[0] + "-"
+    return next((fees[name] for name in fees if name.startswith(series)), CLASSIC)
 
 
 def subaccounts(ledger: Ledger, orders: OrderRegistry, ticker: str) -> set[int]:
@@ -89,7 +100,7 @@ class Exposures:
         known = self._markets.get(ticker, {})
         if extra is None or extra.ticker != ticker:
             return known
-        fee = estimate(self._fees.get(ticker, CLASSIC), extra.price, extra.qty, is_taker=not extra.post_only)
+        fee = estimate(schedule_of(self._fees, ticker), extra.price, extra.qty, is_taker=not extra.post_only)
         live = worst_case.LiveOrderRisk(extra.side, extra.price, extra.qty, fee)
         return {**known, extra.subaccount: self._count(ticker, extra.subaccount, live)}
 
@@ -120,7 +131,7 @@ class Exposures:
 
     def _count(self, ticker: str, subaccount: int, *extra: worst_case.LiveOrderRisk) -> worst_case.OutcomeLosses:
         """Return the outcome losses of one subaccount in one market. Traded contracts without a fill have no fee."""
-        position, schedule = self._ledger.position(ticker, subaccount), self._fees.get(ticker, CLASSIC)
+        position, schedule = self._ledger.position(ticker, subaccount), schedule_of(self._fees, ticker)
         live = [
             worst_case.live_part(order, schedule)
             for order in self._orders.live(ticker)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Money
-from kalshi_cli.core.account.exposure import CLASSIC
+from kalshi_cli.core.account.exposure import schedule_of
 from kalshi_cli.core.account.ledger import Ledger
 from kalshi_cli.core.account.sizing import NO_ALLOTMENT
 from kalshi_cli.core.account.strategy_positions import UNOWNED_STRATEGY
@@ -36,13 +36,13 @@ def at_risk(state: EngineState, strategy: str, extra: Place | None = None) -> Mo
             lives.setdefault((ticker, subaccount), [])
     for order in state.orders.live():
         if order.strategy == strategy:
-            part = live_part(order, state.fees.get(order.ticker, CLASSIC))
+            part = live_part(order, schedule_of(state.fees, order.ticker))
             lives.setdefault((order.ticker, order.subaccount), []).append(part)
     for order, qty in state.orders.untold():
         if order.strategy == strategy:
             lives.setdefault((order.ticker, order.subaccount), []).append(LiveOrderRisk(order.side, order.price, qty))
     if extra is not None:
-        fee = estimate(state.fees.get(extra.ticker, CLASSIC), extra.price, extra.qty, is_taker=not extra.post_only)
+        fee = estimate(schedule_of(state.fees, extra.ticker), extra.price, extra.qty, is_taker=not extra.post_only)
         part = LiveOrderRisk(extra.side, extra.price, extra.qty, fee)
         lives.setdefault((extra.ticker, extra.subaccount), []).append(part)
     worst = 0

@@ -114,6 +114,14 @@ def test_exposure_counts_the_fee_of_what_may_still_trade_and_none_that_was_paid(
     assert state.total_exposure() == dollars(4)
 
 
+def test_a_market_whose_fees_were_not_read_has_those_of_its_series(state: EngineState) -> None:
+    state.fees["KXA-1"] = FeeSchedule(FeeType.WITH_MAKER)
+    state.orders.add(make_order("sibling", ticker="KXA-9"))
+    assert state.total_exposure() == dollars(4) + Money(42_000), "0.0175 * 10 * 0.40 * 0.60"
+    state.orders.add(make_order("other", ticker="KXAB-1"))
+    assert state.total_exposure() == dollars(8) + Money(42_000), "the series KXAB is another one"
+
+
 def test_what_was_read_of_a_market_since_counts_at_once() -> None:
     engine = make_engine(state=make_state(families={"KXZ": Family(event_ticker="KXZ")}))
     engine.state.orders.add(make_order("other", ticker="KXQ-1", status=OrderStatus.UNKNOWN))
