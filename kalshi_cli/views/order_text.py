@@ -20,7 +20,15 @@ from kalshi_cli.base.units import (
 )
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.views.close import CloseRow
-from kalshi_cli.views.orders import CancelAllView, ListedOrderRow, NewOrderView, OrderChangeView, OrderRow
+from kalshi_cli.views.orders import (
+    CancelAllView,
+    ListedOrderRow,
+    NewOrderView,
+    OrderChangeView,
+    OrderRow,
+    closed_pnl,
+    closed_proceeds,
+)
 from kalshi_cli.views.own_terms import HeldByMarket, OwnTerms, in_own_terms
 from kalshi_cli.views.plans import OrderPlan, PlanOutcome, new_order_view
 
@@ -88,14 +96,13 @@ def _amounts(order: OrderRow) -> str:
     closed = min(order.filled, order.closing)
     opened = order.filled - closed
     is_buy = order.action == "buy"
-    share = order.fill_amount * closed // order.filled
-    proceeds = notional(ONE_DOLLAR, Qty(closed)) - share if is_buy else share
+    proceeds = closed_proceeds(order)
+    share = notional(ONE_DOLLAR, Qty(closed)) - proceeds if is_buy else proceeds
     cost = order.fill_amount - share if is_buy else notional(ONE_DOLLAR, Qty(opened)) - (order.fill_amount - share)
     net = proceeds - cost - order.fees
     sold, bought = ("NO", "YES") if order.book_side is BID else ("YES", "NO")
     gain = ""
-    if closed and order.closing_cost:
-        pnl = proceeds - -(-order.fees * closed // order.filled) - order.closing_cost * closed // order.closing
+    if (pnl := closed_pnl(order)) is not None:
         is_exact = not opened or order.fill_amount == notional(order.price, order.filled)
         gain = f", P&L {show_money(pnl, signed=True) if is_exact else show_least(pnl, signed=True) + ' or better'}"
         gain += f" of the {show_qty(Qty(closed))} {sold}" if opened else ""

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from msgspec.structs import asdict
 
-from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.core.model.order_terms import BID, Side, typed_terms
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.views.formats import MaxMoney, ShortId, TruncatableText
+from kalshi_cli.views.formats import MaxMoney, ShortId, SignedMoney, TruncatableText
 from kalshi_cli.views.row import Action, Outcome, OutputRow, names, own_amount, own_price
 
 
@@ -132,7 +132,9 @@ class NewOrderView(OrderRow, frozen=True, kw_only=True):
 
     `closing` contracts of the position are sold for `proceeds`, before fees; `closing_cost` is what they cost, null if
     unknown. The other contracts are bought: `cost` is their price and `max_payout` what they can pay, before fees.
-    `max_fees` are those of the whole order, and `max_loss` is `cost` with `max_fees`.
+    `max_fees` are those of the whole order, and `max_loss` is `cost` with `max_fees`. `pnl` is what the filled part of
+    `closing` gained, after its share of the fees; beside a part that opened a position it is the least, because the
+    closed part filled first, at the best prices. It is null without such a part, or where its cost is unknown.
     """
 
     cost: Money
@@ -142,6 +144,25 @@ class NewOrderView(OrderRow, frozen=True, kw_only=True):
     closing: Qty
     proceeds: Money
     closing_cost: Money | None = None
+    pnl: SignedMoney | None = None
+
+
+def closed_proceeds(order: NewOrderView) -> Money:
+    """Return what the contracts that the fills closed brought at the average price, before fees; 0 before a fill."""
+    if not order.filled or order.fill_amount is None:
+        return Money(0)
+    closed = Qty(min(order.filled, order.closing))
+    share = order.fill_amount * closed // order.filled
+    return Money(notional(ONE_DOLLAR, closed) - share if order.action == "buy" else share)
+
+
+def closed_pnl(order: NewOrderView) -> SignedMoney | None:
+    """Return the P&L of the contracts that the fills closed, after their share of the fees; None if it is unknown."""
+    closed = min(order.filled, order.closing)
+    if not closed or order.fill_amount is None or not order.closing_cost:
+        return None
+    fees, cost = -(-order.fees * closed // order.filled), order.closing_cost * closed // order.closing
+    return SignedMoney(Money(closed_proceeds(order) - fees - cost))
 
 
 def typed_row(order: Order, outcome: Outcome | None = None) -> OrderRow:

@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, Ts, notional
 from kalshi_cli.views.close import CloseRow, PlanRow
 from kalshi_cli.views.formats import MaxMoney, TruncatableText
-from kalshi_cli.views.orders import BatchRow, CancelAllView, CancelRow, NewOrderView, OrderChangeView, OrderRow
+from kalshi_cli.views.orders import (
+    BatchRow,
+    CancelAllView,
+    CancelRow,
+    NewOrderView,
+    OrderChangeView,
+    OrderRow,
+    closed_pnl,
+)
 from kalshi_cli.views.quotes import QuoteTradeRow
 from kalshi_cli.views.row import OutputRow
 
@@ -112,7 +120,8 @@ def amounts_of(plan: PricedPlan[Any], *, is_reduce_only: bool) -> OrderAmounts:
 
 def new_order_view(order: OrderRow, plan: OrderPlan, *, is_reduce_only: bool) -> NewOrderView:
     """Return an order with the amounts of its plan."""
-    return NewOrderView(**asdict(order), **asdict(amounts_of(plan, is_reduce_only=is_reduce_only)))
+    view = NewOrderView(**asdict(order), **asdict(amounts_of(plan, is_reduce_only=is_reduce_only)))
+    return replace(view, pnl=closed_pnl(view))
 
 
 class QuotePlan(PricedPlan[R], Generic[R], frozen=True, kw_only=True):

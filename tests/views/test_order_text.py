@@ -12,7 +12,7 @@ from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.views.close import CloseRow
 from kalshi_cli.views.formats import MaxMoney, SignedMoney
 from kalshi_cli.views.order_text import close_sentence, order_sentence
-from kalshi_cli.views.orders import NewOrderView, OrderRow, order_row
+from kalshi_cli.views.orders import NewOrderView, OrderRow, closed_pnl, order_row
 from kalshi_cli.views.own_terms import in_own_terms
 
 FEES = Money(269_400)
@@ -88,23 +88,31 @@ def test_an_order_that_closed_has_its_profit_or_loss(side: str, action: str, end
 
 
 @pytest.mark.parametrize(
-    ("side", "action", "fill_cost", "end"),
+    ("side", "action", "fill_cost", "pnl", "end"),
     [
-        ("yes", "sell", "5.20", ": sold 15 YES for $3.90 and bought 5 NO for $3.70, fees $0.27, total $0.07, "
+        ("yes", "sell", "5.20", "-2.30205", ": sold 15 YES for $3.90 and bought 5 NO for $3.70, fees $0.27, total $0.07, "
          "P&L -$2.30 of the 15 YES"),
-        ("no", "buy", "5.20", ": sold 15 YES for $3.90 and bought 5 NO for $3.70, fees $0.27, total $0.07, "
+        ("no", "buy", "5.20", "-2.30205", ": sold 15 YES for $3.90 and bought 5 NO for $3.70, fees $0.27, total $0.07, "
          "P&L -$2.30 of the 15 YES"),
-        ("yes", "sell", "6.00", ": sold 15 YES for $4.50 and bought 5 NO for $3.50, fees $0.27, net $0.73, "
+        ("yes", "sell", "6.00", "-1.70205", ": sold 15 YES for $4.50 and bought 5 NO for $3.50, fees $0.27, net $0.73, "
          "P&L -$1.71 or better of the 15 YES"),
     ],
 )  # fmt: skip
 def test_an_order_that_reversed_a_position_has_the_profit_or_loss_of_the_closed_part(
-    side: str, action: str, fill_cost: str, end: str
+    side: str, action: str, fill_cost: str, pnl: str, end: str
 ) -> None:
     row = replace(
         new_order(filled_row(side, action, fill_cost=dollars(fill_cost)), closing=15), closing_cost=dollars(6)
     )
     assert order_sentence(row).endswith(end)
+    assert closed_pnl(row) == dollars(pnl)
+
+
+def test_what_closed_nothing_or_at_an_unknown_cost_has_no_profit_or_loss() -> None:
+    row = filled_row("yes", "sell", fill_cost=dollars("5.20"))
+    assert closed_pnl(new_order(row, closing=15)) is None
+    assert closed_pnl(replace(new_order(row, closing=15), closing_cost=dollars(6), fill_amount=None)) is None
+    assert closed_pnl(replace(new_order(row, closing=0), closing_cost=dollars(6))) is None
 
 
 def test_a_partial_fill_closes_before_it_opens() -> None:

@@ -525,6 +525,18 @@ def test_the_reply_to_a_sale_has_its_cash_and_its_profit_or_loss(exchange: Serve
     assert f", P&L {show_money(Money(gain), signed=True)}" in sold
 
 
+def test_the_json_of_an_order_that_reverses_a_position_has_the_profit_or_loss_of_the_closed_part(
+    exchange: Served,
+) -> None:
+    program("buy", TWO_SIDED, "2", "@0.48")
+    (held,) = program("positions", "--json", "--fields", "cost").json
+    reply = program("sell", TWO_SIDED, "5", "@0.40", "--json").json
+    assert (reply["closing"], reply["filled"]) == ("2.00", "5.00")
+    closed = (parse_money(reply["fill_amount"]) - parse_money(reply["fees"])) * 2 // 5 - parse_money(held["cost"])
+    assert parse_money(reply["pnl"]) == closed
+    assert program("buy", TWO_SIDED, "1", "@0.02", "--json").json["pnl"] is None
+
+
 def test_a_list_of_orders_that_ended_has_their_prices_or_status_and_no_effect(exchange: Served) -> None:
     program("buy", TWO_SIDED, "2", "@0.48")
     order_id = program("buy", TWO_SIDED, "1", "@0.02", "--json").json["order_id"]
