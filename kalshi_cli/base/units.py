@@ -329,6 +329,30 @@ def show_exact(money: int) -> str:
     return f"{'-' if money < 0 else ''}${dollars:,}.{text[:2]}{text[2:].rstrip('0')}"
 
 
+def adds_up(*parts: int) -> bool:
+    """Return whether amounts that are each shown to the cent add up to their sum as it is shown."""
+    return sum(map(_nearest, parts)) == _nearest(sum(parts))
+
+
+def show_sum(*parts: int) -> list[str]:
+    """Show amounts and, last, their sum: to the cent if they add up so, else with the decimals that they have."""
+    show = show_money if adds_up(*parts) else show_exact
+    return [show(amount) for amount in (*parts, sum(parts))]
+
+
+def show_most_sum(*parts: int) -> list[str]:
+    """Show maximums and, last, their sum, as `show_sum` does, but rounded up to the cent."""
+    up = [-(-part // _CENT) * _CENT for part in parts]
+    total = -(-sum(parts) // _CENT) * _CENT
+    return show_sum(*up) if sum(up) == total else [show_exact(amount) for amount in (*parts, sum(parts))]
+
+
+def _nearest(money: int) -> int:
+    """Return the cents that `show_money` shows."""
+    cents = (abs(_whole(money)) + _CENT // 2) // _CENT
+    return -cents if money < 0 else cents
+
+
 def pluralize(number: int, what: str) -> str:
     """Return a number with its noun: `1 note`, `2 notes`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

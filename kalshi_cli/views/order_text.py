@@ -8,7 +8,6 @@ from kalshi_cli.base.local_time import show_times
 from kalshi_cli.base.text import SHORT_ID_LENGTH
 from kalshi_cli.base.units import (
     ONE_DOLLAR,
-    Money,
     Qty,
     format_ts,
     notional,
@@ -17,6 +16,7 @@ from kalshi_cli.base.units import (
     show_money,
     show_price,
     show_qty,
+    show_sum,
 )
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.views.close import CloseRow
@@ -99,6 +99,7 @@ def _amounts(order: OrderRow) -> str:
     proceeds = closed_proceeds(order)
     share = notional(ONE_DOLLAR, Qty(closed)) - proceeds if is_buy else proceeds
     cost = order.fill_amount - share if is_buy else notional(ONE_DOLLAR, Qty(opened)) - (order.fill_amount - share)
+    shown = [text.lstrip("-") for text in show_sum(proceeds, -cost, -order.fees)]
     net = proceeds - cost - order.fees
     sold, bought = ("NO", "YES") if order.book_side is BID else ("YES", "NO")
     gain = ""
@@ -106,16 +107,15 @@ def _amounts(order: OrderRow) -> str:
         is_exact = not opened or order.fill_amount == notional(order.price, order.filled)
         gain = f", P&L {show_money(pnl, signed=True) if is_exact else show_least(pnl, signed=True) + ' or better'}"
         gain += f" of the {show_qty(Qty(closed))} {sold}" if opened else ""
-    total = f"net {show_money(Money(net))}" if net > 0 else f"total {show_money(Money(-net))}"
+    fees, total = f"fees {shown[2]}", f"{'net' if net > 0 else 'total'} {shown[3]}"
     if not (closed if is_buy else opened):
-        return f"{plain}, {total}{gain}" if order.fees or gain else plain
-    trades = (("sold", closed, sold, proceeds), ("bought", opened, bought, cost))
+        amount = shown[1] if is_buy else shown[0]
+        return f" for {amount}, {fees}, {total}{gain}" if order.fees or gain else plain
+    trades = (("sold", closed, sold, shown[0]), ("bought", opened, bought, shown[1]))
     parts = [
-        f"{verb} {show_qty(Qty(count))} {outcome} for {show_money(Money(amount))}"
-        for verb, count, outcome, amount in trades
-        if count
+        f"{verb} {show_qty(Qty(count))} {outcome} for {amount}" for verb, count, outcome, amount in trades if count
     ]
-    return f": {' and '.join(parts)}, fees {show_money(order.fees)}, {total}{gain}"
+    return f": {' and '.join(parts)}, {fees}, {total}{gain}"
 
 
 def change_sentence(order: OrderChangeView) -> str:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from msgspec.structs import replace
 
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_money, show_price
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, adds_up, notional, show_money, show_price
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.account.pnl import ProfitAndLoss
 from kalshi_cli.core.model.order_terms import OwnTerms, Side, fill_terms, own_terms
@@ -206,6 +206,13 @@ class PnlView(OutputRow, frozen=True, kw_only=True):
     wins: int
     losses: int
     rows: tuple[PnlRow, ...]
+
+    @property
+    def adds_up(self) -> bool:
+        """Return whether every row and every column adds up as shown, to the cent."""
+        parts = [(row.realized, row.unrealized, -row.fees) for row in (self, *self.rows)]
+        columns = zip(*((row.realized, row.unrealized, row.fees, row.net) for row in self.rows), strict=True)
+        return all(adds_up(*amounts) for amounts in (*parts, *columns))
 
 
 def pnl_view(whole: ProfitAndLoss, parts: Mapping[str, ProfitAndLoss]) -> PnlView:

@@ -21,6 +21,7 @@ from kalshi_cli.base.units import (
     Price,
     Qty,
     Ts,
+    adds_up,
     cents,
     contracts,
     dollars,
@@ -39,8 +40,10 @@ from kalshi_cli.base.units import (
     qty_from_user,
     show_exact,
     show_money,
+    show_most_sum,
     show_price,
     show_qty,
+    show_sum,
 )
 
 AMOUNTS = st.integers(-(10**15), 10**15)
@@ -420,6 +423,16 @@ def test_completion_offers_only_what_is_public() -> None:
     assert set(dir(units)) == set(units.__all__)
     assert not {"NewType", "lru_cache", "index"} & set(dir(units))
     assert all(hasattr(units, name) for name in units.__all__)
+
+
+def test_the_parts_of_a_sum_have_as_many_decimals_as_make_them_add_up() -> None:
+    assert show_sum(5_200_000, 269_400) == ["$5.20", "$0.27", "$5.47"]
+    assert show_sum(5_204_000, 264_000) == ["$5.204", "$0.264", "$5.468"]
+    assert show_sum(3_900_000, -3_704_000, -264_000) == ["$3.90", "-$3.704", "-$0.264", "-$0.068"]
+    assert show_most_sum(4_100_000, 170_100) == ["$4.10", "$0.18", "$4.28"]
+    assert show_most_sum(4_101_000, 170_100) == ["$4.101", "$0.1701", "$4.2711"]
+    assert adds_up()
+    assert not adds_up(*[4_400] * 10), "ten times $0.00 is not $0.04"
 
 
 def test_an_exact_amount_has_its_decimals_and_at_least_two() -> None:

@@ -90,10 +90,10 @@ def test_an_order_that_closed_has_its_profit_or_loss(side: str, action: str, end
 @pytest.mark.parametrize(
     ("side", "action", "fill_cost", "pnl", "end"),
     [
-        ("yes", "sell", "5.20", "-2.30205", ": sold 15 YES for $3.90 and bought 5 NO for $3.70, fees $0.27, total $0.07, "
-         "P&L -$2.30 of the 15 YES"),
-        ("no", "buy", "5.20", "-2.30205", ": sold 15 YES for $3.90 and bought 5 NO for $3.70, fees $0.27, total $0.07, "
-         "P&L -$2.30 of the 15 YES"),
+        ("yes", "sell", "5.20", "-2.30205", ": sold 15 YES for $3.90 and bought 5 NO for $3.70, fees $0.27, "
+         "total $0.07, P&L -$2.30 of the 15 YES"),
+        ("no", "buy", "5.20", "-2.30205", ": sold 15 YES for $3.90 and bought 5 NO for $3.70, fees $0.27, "
+         "total $0.07, P&L -$2.30 of the 15 YES"),
         ("yes", "sell", "6.00", "-1.70205", ": sold 15 YES for $4.50 and bought 5 NO for $3.50, fees $0.27, net $0.73, "
          "P&L -$1.71 or better of the 15 YES"),
     ],
@@ -119,6 +119,11 @@ def test_a_partial_fill_closes_before_it_opens() -> None:
     row = filled_row("no", "buy", fill_cost=dollars("5.20"))
     large = replace(new_order(row, closing=30), count=contracts(40), remaining=contracts(20))
     assert order_sentence(large).endswith("at $0.74: sold 20 YES for $5.20, fees $0.27, net $4.93")
+
+
+def test_amounts_that_do_not_add_up_to_the_cent_have_all_their_decimals() -> None:
+    row = new_order(filled_row("yes", "buy", fill_cost=dollars("5.204"), fees=Money(264_000)), closing=0)
+    assert order_sentence(row).endswith("for $5.204, fees $0.264, total $5.468")
 
 
 def test_an_order_without_fees_has_no_total_and_one_without_fills_no_amount() -> None:

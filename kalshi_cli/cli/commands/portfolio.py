@@ -258,6 +258,8 @@ def pnl(
         is_past = note_realized_only(kalshi, end)
         if by == "strategy" and len(view.rows) > 1 and is_for_people(ctx) and not chosen_fields():
             info(_OWN_LEDGERS.format(same="Fees" if is_past else "Net and fees", other=", net" if is_past else ""))
+        if not view.adds_up and is_for_people(ctx) and not chosen_fields():
+            info("Amounts are rounded to the cent, so sums can be off by a few cents. --json has every decimal")
 
 
 def _name(kalshi: Kalshi, *, paper: bool) -> str:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from kalshi_cli.base.text import safe_text, shorten_title
-from kalshi_cli.base.units import Money, Ts, pluralize, show_money, show_price, show_qty
+from kalshi_cli.base.units import Money, Ts, pluralize, show_money, show_price, show_qty, show_sum
 from kalshi_cli.cli.screen.output import info, write_out
 from kalshi_cli.cli.screen.tables import hidden_line
 from kalshi_cli.views.formats import Ratio, SignedMoney, format_time, style, to_text
@@ -70,10 +70,11 @@ def draw_portfolio(view: PortfolioView, title: str, now: Ts | None) -> None:
 
 
 def _money_lines(view: PortfolioView, width: int) -> list[Text]:
+    cash, value, equity = show_sum(view.cash, view.positions_value)
     left: list[Fact] = [
-        ("cash", show_money(view.cash), ""),
-        ("positions value", show_money(view.positions_value), ""),
-        ("equity", show_money(view.total), ""),
+        ("cash", cash, ""),
+        ("positions value", value, ""),
+        ("equity", equity, ""),
         ("unrealized", *_gain(view.unrealized)),
         ("resting orders", str(view.resting_orders), ""),
     ]

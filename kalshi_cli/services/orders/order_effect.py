@@ -21,6 +21,7 @@ from kalshi_cli.base.units import (
     show_least,
     show_money,
     show_most,
+    show_most_sum,
     show_price,
     show_qty,
 )
@@ -241,19 +242,19 @@ def effect_phrases(effect: OrderEffect, fee: Money) -> tuple[str, ...]:
         phrases.append(pnl_phrase(effect.proceeds, effect.basis, fees[effect.closed]))
     if not no_risk:
         opens = f"opens {show_qty(effect.opened)} {effect.bought}: " if effect.closed else ""
+        cost, fee_text, loss = show_most_sum(effect.cost, fees[effect.opened])
         phrases.append(
-            f"{opens}cost {show_most(effect.cost)}, {_fee_phrase(effect, fees[effect.opened])}, "
-            f"maximum loss {show_most(effect.cost + fees[effect.opened])}, "
+            f"{opens}cost {cost}, {_fee_phrase(effect, fees[effect.opened], fee_text)}, maximum loss {loss}, "
             f"maximum payout {show_most(notional(ONE_DOLLAR, effect.opened))}"
         )
     return tuple(phrases) or (f"{_fee_phrase(effect, fee)}, no new risk",)
 
 
-def _fee_phrase(effect: OrderEffect, fee: Money) -> str:
+def _fee_phrase(effect: OrderEffect, fee: Money, text: str = "") -> str:
     """Return the highest fee of a part of an order, and whether a resting order pays none."""
     if not fee:
         return "no fee"
-    return f"fee up to {show_most(fee)}" + (" (none if it rests)" if effect.maker_fee == 0 else "")
+    return f"fee up to {text or show_most(fee)}" + (" (none if it rests)" if effect.maker_fee == 0 else "")
 
 
 def effect_warnings(order: Order, action: str, effect: OrderEffect) -> tuple[str, ...]:
@@ -290,7 +291,8 @@ def effects_phrase(effects: Sequence[OrderEffect], fees: Money) -> str:
     sale = f"closes {show_qty(closed)} contracts: proceeds {show_least(proceeds)} or more, " if closed else ""
     if closed and not any(each.opened for each in effects):
         return f"{sale}fee up to {show_most(fees)}, no new risk"
-    return f"{sale}cost {show_most(cost)}, fee up to {show_most(fees)}, maximum loss {show_most(cost + fees)}"
+    cost_text, fee_text, loss = show_most_sum(cost, fees)
+    return f"{sale}cost {cost_text}, fee up to {fee_text}, maximum loss {loss}"
 
 
 def closing_amounts(effects: Sequence[OrderEffect]) -> dict[str, int]:

@@ -13,6 +13,8 @@ from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.views.formats import SignedMoney
+from kalshi_cli.views.positions import PnlRow, PnlView
 
 DAY_S = 86_400.0
 PAID_IN = Money(dollars(500) + dollars(20) - dollars("33.33"))
@@ -101,6 +103,21 @@ def test_pnl_by_strategy_says_why_its_realized_differs_from_that_of_the_account(
     assert note in program("pnl", "--by", "strategy").err
     for words in (("--by", "strategy", "--json"), ("--by", "strategy", "--fields", "key,net"), ("--by", "market")):
         assert note not in program("pnl", *words).err, words
+
+
+def test_pnl_says_where_its_rounded_amounts_do_not_add_up(
+    lived: tuple[Served, Money], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = "Amounts are rounded to the cent"
+    third = PnlRow(key="K", realized=SignedMoney(Money(0)), unrealized=SignedMoney(Money(3_333)), fees=Money(0),
+                   net=SignedMoney(Money(3_333)), wins=0, losses=0)  # fmt: skip
+    whole = PnlView.of(third, unrealized=9_999, net=9_999, rows=(third,) * 3)
+    assert not whole.adds_up, "three times $0.00 is shown as $0.01"
+    assert PnlView.of(third, rows=(third,)).adds_up
+    assert note not in program("pnl").err
+    monkeypatch.setattr("kalshi_cli.services.account.service.pnl_view", lambda *_: whole)
+    assert note in program("pnl").err
+    assert note not in program("pnl", "--json").err
 
 
 def _midway() -> str:
