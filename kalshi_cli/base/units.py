@@ -181,10 +181,10 @@ def _decimal(text: str) -> Decimal:
 
 
 def price_from_user(text: str) -> Price:
-    """Parse `0.47`, `$0.47` or `47c`. A bare `47` is refused, because it could mean 47 cents or 47 dollars."""
+    """Parse `0.47`, `$0.47`, `47c` or `47¢`. A bare `47` is refused, because it could mean 47 cents or 47 dollars."""
     typed = text.strip()
     try:
-        if typed.lower().endswith("c"):
+        if typed.lower().endswith(("c", "¢")):
             value = _decimal(typed[:-1]) / 100
         else:
             value = _decimal(typed.removeprefix("$"))

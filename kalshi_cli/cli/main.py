@@ -435,6 +435,8 @@ def _usage(error: Any) -> UsageError:
 
 _EXTRA_WORDS = {
     "kalshi order amend": "write a new price as `kalshi order amend ID --price {}`",
+    "kalshi lock": "write a time as `kalshi lock TICKER --for {}`",
+    "kalshi fills": "for one market, write `kalshi fills --ticker {}`",
     "kalshi close": "to close a part, write `kalshi close TICKER --count {}`",
 }
 """The hint of a word too many, by command."""

@@ -183,7 +183,16 @@ def test_a_whole_second_is_written_without_a_fraction() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "price"),
-    [("0.47", 4700), ("$0.47", 4700), ("47c", 4700), ("47C", 4700), (" .5 ", 5000), ("0.5c", 50), ("0.0985", 985)],
+    [
+        ("0.47", 4700),
+        ("$0.47", 4700),
+        ("47c", 4700),
+        ("47C", 4700),
+        ("47¢", 4700),
+        (" .5 ", 5000),
+        ("0.5c", 50),
+        ("0.0985", 985),
+    ],
 )
 def test_a_price_is_typed_in_dollars_or_cents(typed: str, price: int) -> None:
     assert price_from_user(typed) == price

@@ -70,6 +70,9 @@ def _refuse_other_order(path: str, args: list[str]) -> None:
     if len(words) == 3:
         refuse_swapped(f"{path} {words[0]}", *words[1:])
         refuse_dollars(f"{path} {words[0]}", *words[1:])
+    if len(words) == 2 and "@" in words[1][1:]:
+        line = " ".join((path, words[0], words[1].replace("@", " @", 1)))
+        raise UsageError(f"The count and the price are two words: {words[1]}", hint=f"`{line}`")
     if len(words) > 1 and words[0].replace(".", "", 1).isdigit() and not words[1].lstrip("@$")[:1].isdigit():
         line = " ".join((path, words[1], words[0], *words[2:]))
         raise UsageError(f"The market comes before the count: {words[0]} {words[1]}", hint=f"`{line}`")

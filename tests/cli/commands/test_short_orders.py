@@ -703,3 +703,17 @@ def test_the_fees_of_fills_have_the_decimals_that_add_up(exchange: Served) -> No
     fee = program("fills", "--json").json[0]["fee"]
     assert Decimal(fee) != round(Decimal(fee), 2), "not vacuous"
     assert f"${Decimal(fee).normalize()}" in program("fills").out
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("buy KXA-1 5@45c", "`kalshi buy KXA-1 5 @45c`"),
+        ("lock KXA-1 3h", "write a time as `kalshi lock TICKER --for 3h`"),
+        ("fills KXA-1", "for one market, write `kalshi fills --ticker KXA-1`"),
+    ],
+)
+def test_a_word_in_the_wrong_form_is_answered_with_the_right_one(line: str, hint: str) -> None:
+    refused = program(*line.split())
+    assert refused.code == 2
+    assert f"hint: {hint}\n" in refused.err
