@@ -222,7 +222,8 @@ class PositionCloser:
         plan = ClosePlan(market=market, held=own.position, count=count, subaccount=self._subaccount)
         plan = replace(plan, basis=Money(own.exposure * plan.qty // plan.size))
         if market.status is not MarketStatus.ACTIVE:
-            return _refused(plan, "MARKET_NOT_OPEN", f"{market.ticker} is not trading: {market.status.value}")
+            hint = f"`kalshi market {market.ticker}` shows its status, times and result"
+            return _refused(plan, "MARKET_NOT_OPEN", f"{market.ticker} is not trading: {market.status.value}", hint)
         touch = None if book is None else best_for(book, plan.side)
         if book is None or touch is None:
             return _refused(plan, "NO_BIDS", f"No bids for {plan.outcome.upper()} in {market.ticker}")

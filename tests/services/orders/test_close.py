@@ -242,6 +242,8 @@ def test_a_paused_market_is_said_and_nothing_is_sent(sim: Simulation) -> None:
     sim.exchange.pause_market(TICKER, sim.clock.now())
     closing = close(sim)
     assert (why(closing), exit_code(closing)) == ("MARKET_NOT_OPEN", 3)
+    assert closing.error is not None
+    assert "shows its status, times and result; nothing was sent" in closing.error.hint
     assert sim.wire.posts() == 0
 
 
