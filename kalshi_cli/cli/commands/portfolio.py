@@ -21,7 +21,7 @@ from kalshi_cli.cli.options import (
     show_view,
 )
 from kalshi_cli.cli.order_options import is_for_people, is_terse, note_halt, note_pause, subaccount_option
-from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info
+from kalshi_cli.cli.screen.output import ROUNDED, Format, chosen_fields, default_format, info
 from kalshi_cli.cli.time_options import UNTIL, note_realized_only, when, when_option
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ def pnl(
         if by == "strategy" and len(view.rows) > 1 and is_for_people(ctx) and not chosen_fields():
             info(_OWN_LEDGERS.format(same="Fees" if is_past else "Net and fees", other=", net" if is_past else ""))
         if not view.adds_up and is_for_people(ctx) and not chosen_fields():
-            info("Amounts are rounded to the cent, so sums can be off by a few cents. --json has every decimal")
+            info(ROUNDED)
 
 
 def _name(kalshi: Kalshi, *, paper: bool) -> str:

@@ -17,6 +17,9 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.local_time import show_times
 from kalshi_cli.base.text import conceal_key, holds_private_key, one_line, redact
 
+ROUNDED = "Amounts are rounded to the cent, so sums can be off by a few cents. --json has every decimal"
+"""The notice of a screen whose amounts do not add up as shown."""
+
 
 class Format(StrEnum):
     """Output formats. TABLE is for a terminal, PLAIN for a pipe, the rest for programs."""

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from kalshi_cli.base.text import safe_text, shorten_title
-from kalshi_cli.base.units import Money, Ts, pluralize, show_money, show_price, show_qty, show_sum
-from kalshi_cli.cli.screen.output import info, write_out
+from kalshi_cli.base.units import Money, Ts, adds_up, pluralize, show_money, show_price, show_qty, show_sum
+from kalshi_cli.cli.screen.output import ROUNDED, info, write_out
 from kalshi_cli.cli.screen.tables import hidden_line
 from kalshi_cli.views.formats import Ratio, SignedMoney, format_time, style, to_text
 from kalshi_cli.views.order_text import effect_words
@@ -67,6 +67,8 @@ def draw_portfolio(view: PortfolioView, title: str, now: Ts | None) -> None:
     write_out(drawn.get())
     if hidden := hidden_columns(view.positions, console.width):
         info(hidden_line(hidden))
+    if not adds_up(view.realized_today, view.unrealized_today, -view.fees_today):
+        info(ROUNDED)
 
 
 def _money_lines(view: PortfolioView, width: int) -> list[Text]:

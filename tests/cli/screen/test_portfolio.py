@@ -8,6 +8,7 @@ from support.hostile_text import HOSTILE
 from support.values import make_order
 
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.cli.screen.output import ROUNDED
 from kalshi_cli.cli.screen.portfolio import draw_portfolio, limit_lines, portfolio_lines, position_lines
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.views.formats import Ratio, SignedMoney, TruncatableText
@@ -60,6 +61,19 @@ def test_money_has_names_values_and_limits() -> None:
     ]
     assert lines[6:] == ["", "No open positions"]
     assert "exposure        $115.50, no limit" in shown(portfolio(0))[4]
+
+
+def test_the_equity_is_the_sum_of_what_is_shown_and_other_sums_that_miss_are_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    uneven = replace(portfolio(0), cash=dollars("1.004"), positions_value=dollars("2.004"))
+    amounts = [line.split("   P&L")[0].split()[-1] for line in shown(uneven, width=60)[1:4]]
+    assert amounts == ["$1.004", "$2.004", "$3.008"]
+    draw_portfolio(portfolio(0), "Portfolio (sim)", NOW)
+    assert ROUNDED not in capsys.readouterr().err
+    thirds = replace(portfolio(0), realized_today=SignedMoney(Money(4_000)), fees_today=Money(-4_000))
+    draw_portfolio(thirds, "Portfolio (sim)", NOW)
+    assert ROUNDED in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_positions_without_a_price_at_midnight_are_named() -> None:
