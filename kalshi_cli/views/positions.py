@@ -210,7 +210,8 @@ class PnlView(OutputRow, frozen=True, kw_only=True):
     @property
     def adds_up(self) -> bool:
         """Return whether every row and every column adds up as shown, to the cent."""
-        parts = [(row.realized, row.unrealized, -row.fees) for row in (self, *self.rows)]
+        lines: tuple[PnlRow | PnlView, ...] = (self, *self.rows)
+        parts = [(row.realized, row.unrealized, -row.fees) for row in lines]
         columns = zip(*((row.realized, row.unrealized, row.fees, row.net) for row in self.rows), strict=True)
         return all(adds_up(*amounts) for amounts in (*parts, *columns))
 

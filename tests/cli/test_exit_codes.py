@@ -192,9 +192,9 @@ def test_2_a_lock_of_a_market_whose_trading_has_ended(exchange: Served) -> None:
     now = exchange.clock.now()
     exchange.call(lambda: exchange.exchange.settle(TWO_SIDED, ONE_DOLLAR, now))
     line = ("lock", TWO_SIDED, "--for", "1h", "--json")
-    assert_error(program(*line), 2, "MARKET_NOT_OPEN", f"Trading in {TWO_SIDED} has ended (determined): there")
+    assert_error(program(*line), 2, "usage", f"Trading in {TWO_SIDED} has ended (determined): there")
     exchange.call(lambda: exchange.exchange.advance(Ts(now + 3_600_000)))
-    assert_error(program(*line), 2, "MARKET_NOT_OPEN", f"{TWO_SIDED} has settled YES: there is nothing to lock")
+    assert_error(program(*line), 2, "usage", f"{TWO_SIDED} has settled YES: there is nothing to lock")
     assert program("lock", "--json").json == []
 
 

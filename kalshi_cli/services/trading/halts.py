@@ -430,7 +430,7 @@ class MarketLockService:
             return
         if market.status in ENDED:
             hint = "`kalshi markets` lists the open markets"
-            raise UsageError(f"{_ended(market)}: there is nothing to lock", hint=hint, code="MARKET_NOT_OPEN")
+            raise UsageError(f"{_ended(market)}: there is nothing to lock", hint=hint)
 
     def lock(self, ticker: str, lasts_s: float, reason: str) -> MarketLock:
         """Block new positions in a market for `lasts_s` seconds."""
