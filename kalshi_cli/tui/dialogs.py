@@ -111,12 +111,16 @@ class PlanDialog(ModalScreen[bool]):
         self.plan, self._changes = plan, changes
         self._quiet_since = self._clock.monotonic()
         self._early_ends = 0.0
-        if self.is_mounted:
-            self._draw_plan()
-            self._look()
+        self._draw_plan()
+        self._look()
+
+    @property
+    def _has_parts(self) -> bool:
+        """Return whether its parts are there: they come after the dialog and go before it, unlike a plan."""
+        return bool(self.query("#answers"))
 
     def _draw_plan(self) -> None:
-        if self.plan is None:
+        if self.plan is None or not self._has_parts:
             return
         facts = [
             Text(safe_text(each)) for each in (total_of(self.plan), *self.plan.facts) if each and each != self._question
@@ -133,6 +137,8 @@ class PlanDialog(ModalScreen[bool]):
 
     def _look(self) -> None:
         """Show what time has changed."""
+        if not self._has_parts:
+            return
         change = self._changes()
         self._say("changed", f"No longer true. {change.words}" if change.words else "", "bold red")
         if self.plan is None:

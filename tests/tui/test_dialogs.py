@@ -1,11 +1,18 @@
-"""The word that a question asks for."""
+"""Questions about a plan: the word that they ask for, and a plan that comes when they are closing."""
 
 from __future__ import annotations
 
-import pytest
+import asyncio
 
+import pytest
+from textual.app import App
+
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.tui.dialogs import word_reader
+from kalshi_cli.base.units import Ts
+from kalshi_cli.tui.dialogs import PlanDialog, WordDialog, word_reader
+from kalshi_cli.tui.questions import Change
+from kalshi_cli.views.plans import CloseAllPlan
 
 
 @pytest.mark.parametrize("text", ["kill", "KILL", "kill "])
@@ -17,3 +24,19 @@ def test_the_word_is_taken_in_any_case(text: str) -> None:
 def test_any_other_text_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="The word is kill"):
         word_reader("kill")(text)
+
+
+def test_a_plan_that_comes_while_its_question_closes_ends_nothing() -> None:
+    plan = CloseAllPlan(plan_id="p", subject="", facts=("Closes everything",), expires=Ts(2**53), positions=())
+    dialog: PlanDialog = WordDialog("close all", "flatten", SystemClock(), "f")
+
+    async def run() -> None:
+        app: App[None] = App()
+        async with app.run_test():
+            await app.push_screen(dialog)
+            await dialog.query("*").remove()  # as it closes, its parts go first
+            dialog.show_plan(plan, Change)
+            dialog.dismiss(False)
+
+    asyncio.run(run())
+    assert dialog.plan is plan
