@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.served import ME, ONE_SIDED, TWO_SIDED, Served, program
+from support.served import FINE, ME, ONE_SIDED, TWO_SIDED, Served, program
 
 from kalshi_cli import Kalshi
 from kalshi_cli.base.units import cents, contracts, dollars, parse_money
@@ -97,3 +97,14 @@ def test_the_exposure_has_the_maker_fees_of_resting_orders_and_so_have_the_limit
         event_now = next(iter(kalshi.trading.events(())))
     assert event_now.run is not None
     assert event_now.run.exposure == dollars(4) + fee, "the screen and the page show the same"
+
+
+def test_pnl_says_where_its_rounded_amounts_do_not_add_up(exchange: Served) -> None:
+    note = "Amounts are rounded to the cent"
+    assert note not in program("pnl").err
+    for _ in range(32):  # fees of $0.0035 and a loss of $0.0019: shown as two times $0.00, and together -$0.01
+        exchange.submit("maker", FINE, ASK, "0.0330", "0.03")
+    exchange.submit(ME, FINE, BID, "0.0330", "0.96")
+    shown = program("pnl")
+    assert note in shown.err, shown.out
+    assert note not in program("pnl", "--json").err
