@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.services.research.recorded_data import size_of_data
+from kalshi_cli.services.research.feed_memory import FeedMemory
+from kalshi_cli.services.research.recorded_data import replay_of, size_of_data
 from kalshi_cli.services.research.tape_runs import (
     BacktestSetup,
     merge_reports,
@@ -45,7 +46,7 @@ def run_backtests(
     environment.strategies(request.strategies, request.params)  # warnings, and invalid parameters
     parts = [] if jobs is None else split_by_tape(request, environment.tell)
     known = size_of_data(request) * (has_both_bounds + phases) if jobs is None else 0
-    done = 0
+    done, memory = 0, FeedMemory()
 
     def read(size: int) -> None:
         nonlocal done
@@ -54,7 +55,8 @@ def run_backtests(
 
     def run(**model: Any) -> BacktestReport:
         if jobs is None:
-            return run_backtest(setup, msgspec.structs.replace(request, **model), read)
+            open_feed = memory.open if has_both_bounds else replay_of
+            return run_backtest(setup, msgspec.structs.replace(request, **model), read, open_feed)
         requests = [msgspec.structs.replace(part, **model) for part in parts]
         found = [each.report for each in run_tapes(setup, requests, jobs, show)]
         return merge_reports(found, setup.cash, [each.recording for each in requests])

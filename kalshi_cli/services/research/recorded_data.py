@@ -57,6 +57,7 @@ COMPILED_ROWS = 200_000
 class BacktestFeed(NamedTuple):
     """The feed of a backtest, and whether it is for the compiled loop: it may have rows of changes then."""
 
+    messages: Iterable[Message]
     replay: Replay
     is_compiled: bool
     period: TapePeriod | None = None
@@ -108,7 +109,7 @@ def replay_of(
         tickers=request.tickers,
         on_read=on_read if request.lake is None else lambda _size: None,
     )
-    return BacktestFeed(replay, is_compiled, period)
+    return BacktestFeed(replay, replay, is_compiled, period)
 
 
 def size_of(path: Path) -> int:
@@ -189,8 +190,9 @@ def recordings_of_period(
     found, missing = [], {}
     for path in tapes:
         request = BacktestRequest(strategies=(), files=(path,), since=since, until=until)
-        replay, _, period = replay_of(request, ManualClock(Ts(0)), 1.0)
-        if period is None or any(period.has_messages for _ in replay):
+        feed = replay_of(request, ManualClock(Ts(0)), 1.0)
+        period = feed.period
+        if period is None or any(period.has_messages for _ in feed.messages):
             found.append(path)
         else:
             missing[path.name] = period

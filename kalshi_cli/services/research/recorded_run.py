@@ -27,6 +27,7 @@ from kalshi_cli.services.research.backtest import BacktestReport, BacktestReques
 from kalshi_cli.services.research.input_filter import InputFilter
 from kalshi_cli.services.research.latency import recorded_latency
 from kalshi_cli.services.research.recorded_data import (
+    BacktestFeed,
     HoleFilter,
     cut_text,
     replay_of,
@@ -40,6 +41,9 @@ from kalshi_cli.services.trading.reports.run_summary import RunPlan
 from kalshi_cli.services.trading.strategy_watchdog import Watchdog
 from kalshi_cli.simulator.paper.queue_position import FillModel
 from kalshi_cli.simulator.paper.venue import PaperVenue
+
+OpenFeed = Callable[[BacktestRequest, ManualClock, float, Callable[[int], None]], BacktestFeed]
+"""Opens the feed of a backtest; `replay_of` is the reference."""
 
 HOOK_LIMIT_S = 60.0
 """Seconds of real time in which a hook of a strategy must return, in a backtest."""
@@ -61,6 +65,7 @@ def over_recordings(
     hook_limit_s: float = HOOK_LIMIT_S,
     group_limit: Qty | None = None,
     on_read: Callable[[int], None] = lambda _size: None,
+    open_feed: OpenFeed = replay_of,
 ) -> BacktestReport:
     """Run the live engine and strategies over recordings, in recorded time. The same `new_id` gives the same report.
 
@@ -71,7 +76,7 @@ def over_recordings(
     bytes of the recordings that were read since its last call.
     """
     clock = ManualClock(Ts(0))
-    replay, is_compiled, period = replay_of(request, clock, interval_s, on_read)
+    coming, replay, is_compiled, period = open_feed(request, clock, interval_s, on_read)
     engine, venue, drive = set_up(
         limits, strategies, cash=cash, new_id=new_id, references=references, order_expiry_s=order_expiry_s,
         latency_ms=request.latency_ms, fill_model=request.fill_model, seed=seed,
@@ -82,7 +87,7 @@ def over_recordings(
     hearing = InputFilter(inputs)
     holes = HoleFilter(request.holes)
     with _ending_hung_hooks(engine, clock, hook_limit_s):
-        report = backtest(plan, engine, hearing.of(holes.of(replay)), venue, clock, drive)
+        report = backtest(plan, engine, hearing.of(holes.of(coming)), venue, clock, drive)
     until = NO_TIME if request.until is None else request.until
     holes.end(min(replay.last_line, until))
     if period is not None:

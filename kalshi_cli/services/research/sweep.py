@@ -66,7 +66,7 @@ def compare_variants(
         )
     runs: list[TapeRun] = []
     try:
-        run_tapes(setup, requests, jobs, show, runs)
+        run_tapes(setup, requests, jobs, show, runs, has_repeats=len(variants) > 1)
     except KeyboardInterrupt:
         if len(runs) < len(parts):
             raise

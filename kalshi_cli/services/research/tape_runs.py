@@ -26,15 +26,17 @@ from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.feeds.overlap import refuse_overlaps
 from kalshi_cli.feeds.recorded_results import is_history
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest
+from kalshi_cli.services.research.feed_memory import FeedMemory
 from kalshi_cli.services.research.recorded_data import (
     lake_recordings,
     recordings_of_period,
+    replay_of,
     requests_with_markets,
     shared_markets,
     shared_text,
     size_of,
 )
-from kalshi_cli.services.research.recorded_run import over_recordings
+from kalshi_cli.services.research.recorded_run import OpenFeed, over_recordings
 from kalshi_cli.services.research.report.measures import BacktestFacts, span
 from kalshi_cli.services.research.report.unknown import add_up
 from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary
@@ -94,11 +96,15 @@ class TapeRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_backtest(
-    setup: BacktestSetup, request: BacktestRequest, on_read: Callable[[int], None] = lambda _size: None
+    setup: BacktestSetup,
+    request: BacktestRequest,
+    on_read: Callable[[int], None] = lambda _size: None,
+    open_feed: OpenFeed = replay_of,
 ) -> BacktestReport:
     """Run the engine and strategies over the recordings of a request, merged by time. Equal calls give equal reports.
 
-    `on_read` gets the number of bytes of the files that were read since its last call.
+    `on_read` gets the number of bytes of the files that were read since its last call. Runs that get the same
+    `FeedMemory.open` decode a recording once.
     UsageError for invalid parameters or recordings.
     """
     numbers = random.Random(setup.seed)  # noqa: S311 (ids of simulated orders)
@@ -117,6 +123,7 @@ def run_backtest(
             interval_s=setup.interval_s if request.interval_s is None else request.interval_s,
             group_limit=setup.group_limit,
             inputs=[wanted for strategy in strategies for wanted in strategy.inputs()], on_read=on_read,
+            open_feed=open_feed,
         )  # fmt: skip
 
 
@@ -129,9 +136,24 @@ def over_phases(run: Callable[[int], BacktestReport], interval_s: float, phases:
     return msgspec.structs.replace(first, phase_nets=tuple(each.summary.net for each in (first, *others)))
 
 
-def run_tape(setup: BacktestSetup, request: BacktestRequest) -> TapeRun:
+def run_tape(setup: BacktestSetup, request: BacktestRequest, memory: FeedMemory | None = None) -> TapeRun:
     """Run one backtest and return its report, for another process to show."""
-    return TapeRun(report=run_backtest(setup, request))
+    return TapeRun(report=run_backtest(setup, request, open_feed=memory.open if memory else replay_of))
+
+
+_worker_memory = FeedMemory()
+"""The decoded recordings of a worker process."""
+
+
+def empty_memory() -> None:
+    """Forget the decoded recordings of a worker process."""
+    global _worker_memory
+    _worker_memory = FeedMemory()
+
+
+def run_in_worker(setup: BacktestSetup, request: BacktestRequest) -> TapeRun:
+    """Run one backtest in a worker process, which keeps decoded recordings for its next runs."""
+    return run_tape(setup, request, _worker_memory)
 
 
 def split_by_tape(request: BacktestRequest, tell: Callable[[str], None] = lambda _text: None) -> list[BacktestRequest]:
@@ -199,33 +221,40 @@ def run_tapes(
     jobs: int,
     show: Callable[[int, int], None] = lambda _done, _known: None,
     found: list[TapeRun] | None = None,
+    *,
+    has_repeats: bool = False,
 ) -> list[TapeRun]:
     """Run backtests in `jobs` processes and return them in the order given; the number of jobs changes no result.
 
+    `has_repeats` says that several runs have the same recording: each process then decodes it once.
     `show` gets the number of finished runs and of all. `found`, if given, has the runs that finished before an
     interruption. KalshiError if a process dies.
     """
     found = [] if found is None else found
-    for run in _in_order(setup, requests, jobs):
+    for run in _in_order(setup, requests, jobs, has_repeats=has_repeats):
         found.append(run)
         show(len(found), len(requests))
     return found
 
 
-def _in_order(setup: BacktestSetup, requests: Sequence[BacktestRequest], jobs: int) -> Iterator[TapeRun]:
+def _in_order(
+    setup: BacktestSetup, requests: Sequence[BacktestRequest], jobs: int, *, has_repeats: bool
+) -> Iterator[TapeRun]:
     if jobs == 1 or len(requests) == 1:
-        yield from (run_tape(setup, request) for request in requests)
+        memory = FeedMemory() if has_repeats else None
+        yield from (run_tape(setup, request, memory) for request in requests)
         return
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
+    run = run_in_worker if has_repeats else run_tape
     with without_secrets(os.environ):
         pool = ProcessPoolExecutor(
             min(jobs, len(requests)), mp_context=get_context("spawn"), initializer=_end_on_interrupt
         )
         try:
-            for future in [pool.submit(run_tape, setup, request) for request in requests]:
+            for future in [pool.submit(run, setup, request) for request in requests]:
                 yield future.result()
         except BrokenProcessPool:
             raise KalshiError(

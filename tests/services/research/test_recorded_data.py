@@ -145,7 +145,7 @@ def test_a_part_of_the_markets_of_a_lake_has_the_rows_of_the_compiled_loop_and_t
     expected = run(**source)
     monkeypatch.setattr(recorded_data, "COMPILED_ROWS", 0)
     request = BacktestRequest(strategies=(), files=(), **source)
-    feed, is_compiled, _ = replay_of(request, ManualClock(Ts(0)), 1.0)
+    feed, _, is_compiled, _ = replay_of(request, ManualClock(Ts(0)), 1.0)
     rows = [each for each in feed if isinstance(each, ChangeRows)]
     assert is_compiled
     assert {row.ticker for each in rows for row in each} == {TICKER}
@@ -705,7 +705,7 @@ def test_a_cut_recording_trades_from_the_book_at_the_cut(tmp_path: Path, is_comp
     until = Ts(T0 + 9_000)
     request = BacktestRequest(strategies=("taker",), files=(path,), since=since, until=until, latency_ms=0)
     clock = ManualClock(Ts(0))
-    replay, _, period = replay_of(request, clock, 1.0)
+    replay, _, _, period = replay_of(request, clock, 1.0)
     ids = itertools.count(1)
     engine, venue, drive = set_up(
         RiskLimits(min_edge=None), [Taker(StrategyParams())], cash=dollars(1_000), new_id=lambda: f"c{next(ids)}",

@@ -22,7 +22,13 @@ from kalshi_cli.base.errors import KalshiError, UnreachableError, UsageError
 from kalshi_cli.base.version import __version__
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.search.windows import TapeScore
-from kalshi_cli.services.research.tape_runs import OWN_PREFIX, BacktestSetup, run_backtest, without_secrets
+from kalshi_cli.services.research.tape_runs import (
+    OWN_PREFIX,
+    BacktestSetup,
+    empty_memory,
+    run_in_worker,
+    without_secrets,
+)
 
 LOST_RETRIES = 1
 """Times that a recording is run again after its worker died."""
@@ -88,7 +94,7 @@ def _is_loopback(host: str) -> bool:
 def score_tape(setup: BacktestSetup, request: BacktestRequest) -> TapeScore:
     """Run one recording in a worker, without the variables of this program."""
     with without_secrets(os.environ):
-        return TapeScore.of(run_backtest(setup, request))
+        return TapeScore.of(run_in_worker(setup, request).report)
 
 
 def worker_facts(paths: Sequence[str]) -> tuple[str, list[str], list[str]]:
@@ -199,6 +205,7 @@ def trial_cluster(jobs: int, scheduler: SchedulerAddress | None = None) -> Itera
             raise UnreachableError(
                 "The scheduler has no workers", hint="start one: dask worker ADDRESS --nworkers 2 --nthreads 1"
             ) from None
+        client.run(empty_memory)  # of an earlier study, on workers that outlive it
         if scheduler is None:
             client.run(ignore_interrupt)
         yield TrialCluster(client)
