@@ -1,8 +1,9 @@
-"""The refusal of options that have two values, and of empty values of options and arguments.
+"""The refusal of options that have two values or none, and of empty values of options and arguments.
 
 Of two values the parser would keep the last one and drop the other silently. An empty value is what a shell makes of an
 unset variable: a command that ignored `--client-order-id "$ID"`, `order list --ticker "$TICKER"` or `close "$TICKER"`
-would do more than was meant.
+would do more than was meant. Without quotes the shell makes nothing of it, and the parser takes the next option as the
+value: `--client-order-id $ID --dry-run` would send an order.
 Every command imports this module, so it imports little itself.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from kalshi_cli.base.errors import UsageError
@@ -24,6 +26,11 @@ _OF_VARIABLES = frozenset({"--env", "--config", "--state"})
 _MAY_BE_EMPTY = frozenset({"--config"})
 """Options whose empty value means "not given": earlier runbooks of the kill switch have it, which nothing may stop."""
 
+_LONG = re.compile(r"--[A-Za-z][\w-]*(=.*)?", re.DOTALL)
+"""A word that looks like a long option, also like a mistyped one."""
+
+_SHORT = re.compile(r"-[A-Za-z]")
+
 
 class _EveryValue:
     """A parser of options that keep every value."""
@@ -37,7 +44,7 @@ class _EveryValue:
 
 
 def refuse_option_values(command: Any, ctx: Any, words: Sequence[str]) -> None:
-    """Raise UsageError for an empty value, two values of an option that takes one, and a limit of a whole list.
+    """Raise UsageError for a missing or empty value, two values for one, and a limit of a whole list.
 
     The same value twice is harmless.
     """
@@ -49,13 +56,14 @@ def refuse_option_values(command: Any, ctx: Any, words: Sequence[str]) -> None:
     for option in single:
         option.add_to_parser(_EveryValue(parser), ctx)
     given, _, _ = parser.parse_args(list(words))
+    flags = {name[1] for param in params for name in (*param.opts, *param.secondary_opts) if _SHORT.fullmatch(name)}
     for param in params:
         is_option = param.param_type_name == "option"
-        values = given.get(param.name)
-        _refuse_empty(
-            option_name(param) if is_option else _argument_name(param.make_metavar(ctx)),
-            values if isinstance(values, list | tuple) else (values,),
-        )
+        name = option_name(param) if is_option else _argument_name(param.make_metavar(ctx))
+        values = _texts(given.get(param.name))
+        if is_option:
+            _refuse_options(name, [value for value in values if value in words], flags)
+        _refuse_empty(name, values)
     for option in single:
         values = given.get(option.name, ())
         if option.metavar == "SERIES":  # with a comma these are several, and the exchange knows none of that name
@@ -68,10 +76,27 @@ def refuse_option_values(command: Any, ctx: Any, words: Sequence[str]) -> None:
         raise UsageError("--limit and --all cannot be combined", hint="use one of them")
 
 
-def _refuse_empty(name: str, values: Sequence[Any]) -> None:
+def _texts(values: Any) -> list[str]:
+    """Return the texts among the values of an option or argument, each of which may be a pair."""
+    listed = values if isinstance(values, list | tuple) else (values,)
+    words = (word for value in listed for word in (value if isinstance(value, tuple) else (value,)))
+    return [word for word in words if isinstance(word, str)]
+
+
+def _refuse_options(name: str, values: Sequence[str], flags: AbstractSet[str]) -> None:
+    """Raise UsageError if one of these values looks like a long option, or is made of the short options `flags`."""
+    for value in values:
+        if _LONG.fullmatch(value) or (value[:1] == "-" and value[1:] and flags.issuperset(value[1:])):
+            shown = safe_text(redact(value), 60)
+            raise UsageError(
+                f"{name} needs a value; {shown} is an option",
+                hint=f"is a variable of the shell unset? To give this value: {name}={shown}",
+            )
+
+
+def _refuse_empty(name: str, values: Sequence[str]) -> None:
     """Raise UsageError if one of these values is empty or blank."""
-    words = [word for value in values for word in (value if isinstance(value, tuple) else (value,))]
-    if name not in _MAY_BE_EMPTY and any(isinstance(word, str) and not word.strip() for word in words):
+    if name not in _MAY_BE_EMPTY and not all(value.strip() for value in values):
         raise UsageError(f"{name} needs a value; it is empty", hint="is a variable of the shell unset?")
 
 

@@ -398,7 +398,11 @@ class HelpGroup(TyperGroup):
             write_out(ctx.get_help() + "\n")
             raise typer.Exit(0)
         typed = list(args)
-        left = super().parse_args(ctx, args)
+        try:
+            left = super().parse_args(ctx, args)
+        except typer.BadParameter:
+            refuse_option_values(self, ctx, typed)
+            raise
         refuse_option_values(self, ctx, typed)
         return left
 

@@ -52,6 +52,50 @@ def test_every_option_with_one_value_is_refused_with_two_and_with_an_empty_one(p
                 refuse_option_values(command, context, [name, *["a"] * (words - 1), empty])
 
 
+@pytest.mark.parametrize("path", EVERY_COMMAND)
+def test_every_option_with_a_value_refuses_the_next_option_as_its_value(path: str) -> None:
+    command = EVERY_COMMAND[path]
+    context = typer.Context(command, info_name=path, help_option_names=["-h", "--help"])
+    params = [each for each in command.get_params(context) if each.param_type_name == "option"]
+    known = [name for each in params for name in (*each.opts, *each.secondary_opts)]
+    for option in params:
+        if option.is_flag or option.count:
+            continue
+        before = ["a"] * (option.nargs - 1)
+        for name in option.opts:
+            for next_word in (*known, "--json=1", "--jsn", "-vq"):
+                with pytest.raises(UsageError, match=rf"^--[a-z-]+ needs a value; {next_word} is an option\n"):
+                    refuse_option_values(command, context, [name, *before, next_word])
+            refuse_option_values(command, context, [name, *before, "-5"])
+            if name.startswith("--") and option.nargs == 1:
+                refuse_option_values(command, context, [f"{name}=--json"])
+
+
+SWALLOWED = [
+    ("buy T 1 @0.19 --client-order-id --dry-run --json", "--client-order-id", "--dry-run"),
+    ("buy T 1 @0.19 --json --client-order-id --yes", "--client-order-id", "--yes"),
+    ("cancel-all --json --ticker --no-halt", "--ticker", "--no-halt"),
+    ("buy T 1 @0.39 --json --group --reduce-only", "--group", "--reduce-only"),
+    ("buy T 1 @0.39 --json --expires-in -h", "--expires-in", "-h"),
+    ("--json --env --quiet balance", "--env", "--quiet"),
+    ("--json --state --env=sim balance", "--state", "--env=sim"),
+    ("--json config --state --env path", "--state", "--env"),
+    ("api GET /markets --json -f -q", "--raw-field", "-q"),
+]
+
+
+@pytest.mark.parametrize(("line", "name", "option"), SWALLOWED, ids=[line for line, _, _ in SWALLOWED])
+def test_an_option_without_its_value_is_refused_in_one_line(
+    line: str, name: str, option: str, capsys: Capture
+) -> None:
+    assert main(line.split()) == 2
+    shown = capsys.readouterr()
+    error = json.loads(shown.err)["error"]
+    assert shown.out == ""
+    assert error["message"] == f"{name} needs a value; {option} is an option"
+    assert error["hint"] == f"is a variable of the shell unset? To give this value: {name}={option}"
+
+
 EMPTY = [
     ("order place T --side yes --action buy --count 1 --price 0.2 --client-order-id=", "--client-order-id"),
     ("buy T 1 @0.2 --group=", "--group"),
