@@ -21,6 +21,7 @@ WINDOW_MS = 15_000
 """The exchange counts the contracts that the orders of a group matched in this time."""
 
 _ABOUT_A_GROUP = re.compile("order.?group", re.IGNORECASE)
+_NOT_FOUND = re.compile("not.?found", re.IGNORECASE)
 
 
 class OrderGroupWatch:
@@ -76,13 +77,16 @@ class OrderGroupWatch:
         return [AlertRaised(fill.ts, "warning", "GROUP_LIMIT", fill.ticker, text)]
 
     def on_rejected(self, order: Order, refusal: OrderRejected) -> list[Effect]:
-        """Note a trigger that a rejection reveals.
+        """Note a trigger that a rejection reveals, or that a group of this run was deleted.
 
-        The code is unpublished (October 2026), so any text about an order group counts.
+        The code of a trigger is unpublished (October 2026), so any other text about an order group counts.
+        A group that is not found and is not of this run, such as a mistyped one, stops nothing.
         """
-        if not order.order_group_id or not _ABOUT_A_GROUP.search(f"{refusal.code} {refusal.detail}"):
+        said = f"{refusal.code} {refusal.detail}"
+        if not order.order_group_id or not _ABOUT_A_GROUP.search(said):
             return []
-        return self.on_change(GroupChange(self._state.now, order.order_group_id, "triggered"))
+        change = "deleted" if _NOT_FOUND.search(said) else "triggered"
+        return self.on_change(GroupChange(self._state.now, order.order_group_id, change))
 
     def with_cause(self, message: OrderState) -> OrderState:
         """Add the reason to a canceled order of a triggered group; the exchange gives none."""

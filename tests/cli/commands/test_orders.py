@@ -13,6 +13,7 @@ from support.fault_proxy import Fault, FaultProxy, fault_proxy
 from support.served import KEY_ID, ME, TWO_SIDED, Ended, Served, Terminal, program, set_variables
 
 from kalshi_cli.base.units import parse_price, parse_qty
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.store.records import Halt
@@ -600,6 +601,24 @@ def test_a_group_lives_from_create_to_delete(exchange: Served) -> None:
     assert buy("0.41", "--group", name).code == 0
     assert group("delete", name).code == 0
     assert (left(exchange), group("list", "--json").json) == ([], [])
+
+
+def test_a_mistyped_group_stops_nothing(exchange: Served) -> None:
+    assert_error(buy("0.41", "--group", "nope"), 4, "not found: order group", "no such group")
+    assert program("check", "errors").code == 0
+    assert buy("0.41").code == 0
+
+
+def test_a_resume_ends_the_pause_of_a_group_that_does_not_exist(exchange: Served) -> None:
+    buy("0.40")
+    store = Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim")
+    store.record(AlertRaised(exchange.clock.now(), "critical", "GROUP_TRIGGERED", "nope", "as earlier versions wrote"))
+    store.close()
+    program("check", "errors")
+    assert buy("0.41").code == 3
+    assert program("resume", "--reason", "no such group").code == 0
+    assert program("check", "errors").code == 0
+    assert buy("0.41").code == 0
 
 
 def test_matching_more_than_the_limit_cancels_the_rest_of_the_group(exchange: Served) -> None:

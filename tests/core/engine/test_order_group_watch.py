@@ -128,6 +128,16 @@ def test_without_the_stream_a_trigger_is_learned_from_the_first_refusal(
     assert isinstance(engine.place(INTENT, "s"), OrderRefused)
 
 
+def test_a_group_that_is_not_found_and_is_not_of_the_run_is_not_triggered(engine: TradingEngine) -> None:
+    engine.state.groups = {0: "mistyped"}
+    sent = engine.place(INTENT, "s")
+    assert isinstance(sent, SubmitOrder)
+    engine.state.groups = {0: "g0"}
+    name = sent.order.client_order_id
+    assert codes(engine.step(OrderRejected(Ts(NOW + 1), name, "not_found", "404 not found: order group"))) == []
+    assert engine.state.triggered_groups == set()
+
+
 @pytest.mark.parametrize(("group", "code"), [("g0", "insufficient_balance"), ("", "order_group_triggered")])
 def test_any_other_refusal_says_nothing_of_the_group(engine: TradingEngine, group: str, code: str) -> None:
     engine.state.groups = {0: group} if group else {}
