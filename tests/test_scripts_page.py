@@ -138,8 +138,9 @@ def test_an_export_of_a_bad_date_stops_at_it(exchange: Served) -> None:
     assert (ended.returncode, ended.stderr.count("\n"), "2026-13-25" in ended.stderr) == (1, 1, True), ended.stderr
 
 
-def test_an_order_whose_output_is_lost_is_placed_and_said_to_be(exchange: Served) -> None:
-    command = f"{Path(sys.executable).parent}/kalshi buy {TWO_SIDED} 1 @0.41 --json > /dev/full"
+@pytest.mark.parametrize("to", ["> /dev/full", ">&-", "| true"])
+def test_an_order_whose_output_is_lost_is_placed_and_said_to_be(exchange: Served, to: str) -> None:
+    command = f"set -o pipefail; {Path(sys.executable).parent}/kalshi -q buy {TWO_SIDED} 1 @0.41 --json {to}"
     ended = subprocess.run(
         ["bash", "-c", command], cwd=exchange.home, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
     )
@@ -148,6 +149,13 @@ def test_an_order_whose_output_is_lost_is_placed_and_said_to_be(exchange: Served
     assert "stays sent" in error["hint"]
     ((order_id, *_),) = exchange.resting()
     assert (error["code"], error["order_id"]) == ("output_lost", order_id)
+
+
+@pytest.mark.parametrize("words", [f"buy {TWO_SIDED} 1 @0.41 --dry-run", "buy -h", "order list", "api GET /markets"])
+def test_a_command_that_sent_nothing_may_lose_its_reader(exchange: Served, words: str) -> None:
+    command = f"set -o pipefail; {Path(sys.executable).parent}/kalshi -q {words} | true"
+    ended = subprocess.run(["bash", "-c", command], cwd=exchange.home, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_it_buys_at_the_price_that_is_there_also_far_below_the_limit(exchange: Served) -> None:

@@ -5,6 +5,9 @@ Any command may also end with 130 or 143 (interrupted, terminated) and with 70 (
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from kalshi_cli.base.errors import ExitCode
 
 PLUGIN = frozenset(range(4))
@@ -70,6 +73,16 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
 )
 
 ENDS = {" ".join(name.split()): ends for ends, names in _COMMANDS for name in names.split(";")}
+
+
+_CHANGES = frozenset({ExitCode.REFUSED, ExitCode.UNKNOWN_OUTCOME})
+
+
+def may_write(command: str, values: Mapping[str, Any]) -> bool:
+    """Return whether a command with these values may send a write whose result is only in its output."""
+    if command == "api":
+        return str(values.get("method")).upper() in ("POST", "PUT", "DELETE") and not values.get("dry_run")
+    return ENDS.get(command, frozenset()) >= _CHANGES and command != "trade" and not values.get("dry_run")
 
 
 def exit_codes_of(command: str) -> frozenset[int]:

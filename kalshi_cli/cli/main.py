@@ -23,7 +23,16 @@ from kalshi_cli.base.errors import ExitCode, KalshiError, TerminationRequested, 
 from kalshi_cli.base.text import conceal_key, holds_private_key, one_line, redact, safe_lines, safe_text
 from kalshi_cli.cli.global_options import GlobalOptions
 from kalshi_cli.cli.options import HelpGroup
-from kalshi_cli.cli.screen.output import STDOUT, close_out, flush_out, set_fields, set_quiet, warn, write_out
+from kalshi_cli.cli.screen.output import (
+    STDOUT,
+    close_out,
+    flush_out,
+    has_reader,
+    set_fields,
+    set_quiet,
+    warn,
+    write_out,
+)
 from kalshi_cli.cli.unknown_options import option_hint
 
 SECTIONS: dict[str, dict[str, str]] = {
@@ -327,6 +336,8 @@ def _run(words: Sequence[str], flags: GlobalOptions) -> int:
         if not code:
             raise
         warn(f"error: {_known(error).message}")  # and the code of the command stays: it says more
+    if not code and flags.may_write and not has_reader():
+        raise _output_lost("Nothing reads standard output")
     return _after_signal(code, words)
 
 
@@ -393,18 +404,21 @@ def _known(error: Exception) -> KalshiError:
     if isinstance(error, CliUsageError):
         return _usage(error)
     if isinstance(error, OSError) and error.filename == STDOUT:
-        why = "Standard output is closed" if error.errno == EBADF else error.strerror or error
-        return KalshiError(
-            f"{why}: the output was not written",
-            hint="only the output is lost: an order or a cancel that was sent stays sent (`kalshi order list`)",
-            code=OUTPUT_LOST,
-        )
+        return _output_lost("Standard output is closed" if error.errno == EBADF else error.strerror or error)
     if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
         return KalshiError(f"{error.strerror or error}{where}", hint="check the path, its permissions and the disk")
     return _BugError(
         f"Bug in kalshi: {type(error).__name__}: {safe_text(redact(str(error)), 300)}",
         hint="please report it with the traceback, which contains no secrets",
+    )
+
+
+def _output_lost(why: object) -> KalshiError:
+    return KalshiError(
+        f"{why}: the output was not written",
+        hint="only the output is lost: an order or a cancel that was sent stays sent (`kalshi order list`)",
+        code=OUTPUT_LOST,
     )
 
 

@@ -10,7 +10,7 @@ Every command imports this module, so it imports little itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -74,6 +74,13 @@ def refuse_option_values(command: Any, ctx: Any, words: Sequence[str]) -> None:
         refuse_values(option_name(option), values, is_list="[," in (option.metavar or ""))
     if {"limit", "everything"} <= given.keys():
         raise UsageError("--limit and --all cannot be combined", hint="use one of them")
+
+
+def missing_values(command: Any, ctx: Any, given: Mapping[str, Any]) -> list[str]:
+    """Return the required arguments and options that a command line does not give."""
+    required = [param for param in command.get_params(ctx) if param.required]
+    absent = [param for param in required if given.get(param.name or "") in (None, ())]
+    return [param.opts[0] if param.param_type_name == "option" else param.make_metavar(ctx) for param in absent]
 
 
 def _texts(values: Any) -> list[str]:

@@ -29,8 +29,9 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ConfigError, Distrust, KalshiError, UsageError, refuse
 from kalshi_cli.base.units import Ts, duration_from_user, money_from_user, parse_ts, price_from_user, qty_from_user
 from kalshi_cli.cli.completion import add_completion
+from kalshi_cli.cli.exit_codes import may_write
 from kalshi_cli.cli.global_options import GLOBAL, GlobalOptions, choice, global_options
-from kalshi_cli.cli.option_values import refuse_option_values, with_placeholders
+from kalshi_cli.cli.option_values import missing_values, refuse_option_values, with_placeholders
 from kalshi_cli.cli.screen.output import Format, info, warn, write_out
 from kalshi_cli.cli.unknown_commands import hint_for
 
@@ -302,6 +303,7 @@ class HelpCommand(TyperCommand):
         super().__init__(*args, params=params, **more)
 
     def invoke(self, ctx: Any) -> Any:
+        flags_of(ctx).may_write = may_write(ctx.command_path.removeprefix("kalshi "), ctx.params)
         if flags_of(ctx).fields:
             from kalshi_cli.cli.fields import choose_fields
 
@@ -317,7 +319,7 @@ class HelpCommand(TyperCommand):
             if type(error) is typer.BadParameter:
                 raise
             given, _, _ = self.make_parser(ctx).parse_args(typed)
-            missing = _missing(self, ctx, given)
+            missing = missing_values(self, ctx, given)
             if not missing:
                 raise
             raise UsageError(f"Missing {', '.join(missing)}", hint=self.usage_hint(ctx, given)) from error
@@ -335,13 +337,6 @@ class HelpCommand(TyperCommand):
 
     def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002 - never cut
         return _list_line(self.help)
-
-
-def _missing(command: TyperCommand, ctx: Any, given: Mapping[str, Any]) -> list[str]:
-    """Return the required arguments and options that a command line does not give."""
-    required = [param for param in command.get_params(ctx) if param.required]
-    absent = [param for param in required if given.get(param.name or "") in (None, ())]
-    return [param.opts[0] if param.param_type_name == "option" else param.make_metavar(ctx) for param in absent]
 
 
 class HelpGroup(TyperGroup):

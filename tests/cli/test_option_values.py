@@ -85,9 +85,7 @@ SWALLOWED = [
 
 
 @pytest.mark.parametrize(("line", "name", "option"), SWALLOWED, ids=[line for line, _, _ in SWALLOWED])
-def test_an_option_without_its_value_is_refused_in_one_line(
-    line: str, name: str, option: str, capsys: Capture
-) -> None:
+def test_an_option_without_its_value_is_refused_in_one_line(line: str, name: str, option: str, capsys: Capture) -> None:
     assert main(line.split()) == 2
     shown = capsys.readouterr()
     error = json.loads(shown.err)["error"]

@@ -46,6 +46,7 @@ def write_out(text: str, *, flush: bool = False) -> None:
         if flush:
             sys.stdout.flush()
     except BrokenPipeError:
+        _note_reader(False)
         _drop_stdout()
         if flush:
             raise
@@ -81,6 +82,7 @@ def flush_out() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
+        _note_reader(False)
         _drop_stdout()
     except OSError as error:
         raise _unwritten(error) from error
@@ -101,6 +103,7 @@ def close_out() -> None:
         sys.stdout.flush()
     except OSError:
         _drop_stdout()
+    _note_reader(True)
 
 
 def require_reader() -> None:
@@ -113,6 +116,19 @@ def require_reader() -> None:
     poll.register(stdout, 0)
     if any(events & select.POLLERR for _, events in poll.poll(0)):
         raise BrokenPipeError
+
+
+_has_reader = True
+
+
+def has_reader() -> bool:
+    """Return whether this command dropped no output because the reader of stdout had gone."""
+    return _has_reader
+
+
+def _note_reader(is_there: bool) -> None:
+    global _has_reader
+    _has_reader = is_there
 
 
 def _drop_stdout() -> None:
