@@ -48,7 +48,7 @@ def events(
     kalshi events --series KXHIGHNY
     kalshi events --search fed --status all --json
     """
-    from kalshi_cli.cli.commands.market_list import none_found, print_catalog_age
+    from kalshi_cli.cli.commands.market_list import none_found, print_catalog_age, require_known
     from kalshi_cli.views.events import EventRow
 
     with open_services(ctx) as kalshi:
@@ -60,10 +60,11 @@ def events(
         most = None if everything else limit
         rows = iter(found)
         first = list(islice(rows, 1))
-        named = "" if first or flags_of(ctx).wants_data else series.upper()
-        empty = none_found(kalshi, search, named, found.as_of, what="events")
-        if named and status != "all" and "no series" not in empty:
-            empty += f" ({status}); see all with `kalshi events --series {named} --status all`"
+        if not first:
+            require_known(kalshi, series=series.upper())
+        empty = none_found(kalshi, search, found.as_of, what="events")
+        if series and status != "all":
+            empty += f" ({status}); see all with `kalshi events --series {series.upper()} --status all`"
         show_list(ctx, EventRow, chain(first, rows), limit=most, more=LIMIT_OR_ALL, is_live=True, empty=empty, now=now)
 
 

@@ -22,18 +22,21 @@ OLD_MS = 3_600_000
 """A catalog older than an hour misses the markets of this hour, and soon those of today."""
 
 
-def none_found(kalshi: Kalshi, search: str, series: str, as_of: Ts | None = None, *, what: str = "markets") -> str:
-    """Return the text of an empty list; after a search also how to find the market. A missing `series` is named.
+def require_known(kalshi: Kalshi, *, series: str = "", event: str = "") -> None:
+    """Raise NotFoundError if a list is empty because its series or event does not exist: a script may have a typo."""
+    try:
+        kalshi.markets.require_known(series=series, event=event)
+    except NotFoundError:
+        raise
+    except KalshiError:
+        pass  # the list is empty all the same
+
+
+def none_found(kalshi: Kalshi, search: str, as_of: Ts | None = None, *, what: str = "markets") -> str:
+    """Return the text of an empty list; after a search also how to find the market.
 
     `as_of` is the time of the catalog that was searched.
     """
-    if series:
-        try:
-            kalshi.markets.series_details(series)
-        except NotFoundError:
-            return f"No matching {what}: no series {series}; `kalshi series` lists them"
-        except KalshiError:
-            pass  # the list is empty all the same
     if search and as_of is not None and kalshi.now - as_of > OLD_MS:
         return f"No matching {what} in an old catalog, which misses newer {what}: `kalshi catalog refresh`, then search"
     ways = ". Check the spelling, or try one word; `kalshi series` lists the subjects" if search else ""

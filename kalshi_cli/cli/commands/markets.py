@@ -65,7 +65,12 @@ def markets(
     kalshi markets --search "high temp" --closing-within 24h --json
     kalshi markets --all --format ndjson > markets.ndjson
     """
-    from kalshi_cli.cli.commands.market_list import none_found, print_catalog_age, shown_while_read
+    from kalshi_cli.cli.commands.market_list import (
+        none_found,
+        print_catalog_age,
+        require_known,
+        shown_while_read,
+    )
     from kalshi_cli.views.markets import CachedMarketRow, MarketRow
 
     most = None if everything else limit
@@ -81,8 +86,9 @@ def markets(
         kind = CachedMarketRow if offline else MarketRow
         rows = iter(found.items)
         first = list(islice(rows, 1))
-        named = "" if first or offline or flags_of(ctx).wants_data else series.upper()
-        empty = none_found(kalshi, search, named, found.as_of)
+        if not (first or offline):
+            require_known(kalshi, series=series.upper(), event=event.upper())
+        empty = none_found(kalshi, search, found.as_of)
         show_list(ctx, kind, chain(first, rows), limit=most, more=LIMIT_OR_ALL, is_live=True, empty=empty, now=now)
 
 

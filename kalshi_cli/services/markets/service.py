@@ -247,6 +247,13 @@ class MarketService(PlanningService):
             fee_changes=_by_time(self._client.series_fee_changes(ticker, with_past=True)),
         )
 
+    def require_known(self, *, series: str = "", event: str = "") -> None:
+        """Raise NotFoundError if the exchange does not know this series or this event; one request for each."""
+        if series:
+            self._client.series(series)
+        if event:
+            self._client.event(event)
+
     def _coming_fee_changes(self, event: Event, now: Ts) -> tuple[FeeChangeRow, ...]:
         """Return the scheduled fee changes of the series and of the event."""
         client = self._client

@@ -332,21 +332,35 @@ def test_a_search_that_finds_nothing_says_how_to_go_on(exchange: Served) -> None
     assert filtered.err.rstrip().endswith("No matching markets")
 
 
-def test_an_empty_list_says_that_its_series_does_not_exist(exchange: Served) -> None:
-    missing = program("markets", "--series", "kxnope")
-    assert (missing.code, missing.err) == (0, "No matching markets: no series KXNOPE; `kalshi series` lists them\n")
+@pytest.mark.parametrize("data", [(), ("--json",), ("--format", "csv")])
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("markets", "--series", "kxnope"), "No series KXNOPE"),
+        (("markets", "--event", "kxnope-1"), "No event KXNOPE-1"),
+        (("markets", "--series", "kxnope", "--search", "rain"), "No series KXNOPE"),
+        (("markets", "--series", "kxnope", "--all", "--sort", "volume"), "No series KXNOPE"),
+        (("events", "--series", "kxnope"), "No series KXNOPE"),
+    ],
+)
+@pytest.mark.usefixtures("exchange")
+def test_a_list_of_a_series_or_event_that_does_not_exist_is_an_error(
+    words: tuple[str, ...], says: str, data: tuple[str, ...]
+) -> None:
+    assert_refused(program(*words, *data), 4, says)
+
+
+def test_an_empty_list_of_an_existing_series_is_no_error(exchange: Served) -> None:
     closed = program("markets", "--series", "KXRAIN", "--status", "unopened")
     assert (closed.code, closed.err) == (0, "No matching markets\n")
-    assert program("markets", "--series", "kxnope", "--json").err == ""
+    data = program("markets", "--series", "KXRAIN", "--status", "unopened", "--json")
+    assert (data.code, data.json, data.err) == (0, [], "")
 
 
 def test_an_empty_list_of_events_says_why(exchange: Served) -> None:
-    missing = program("events", "--series", "kxnope")
-    assert (missing.code, missing.err) == (0, "No matching events: no series KXNOPE; `kalshi series` lists them\n")
     closed = program("events", "--series", "kxrain", "--status", "unopened")
     all_of_them = "see all with `kalshi events --series KXRAIN --status all`"
     assert (closed.code, closed.err) == (0, f"No matching events (unopened); {all_of_them}\n")
-    assert program("events", "--series", "kxnope", "--json").err == ""
     assert program("events", "--status", "unopened").err == "No matching events\n"
 
 
