@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,9 @@ of the command line, a file, the connection, or a rejection of the exchange. A c
 that decided, such as a risk limit, a halt or the state of an order; alerts, `kalshi why` and runbooks use the same.
 
 Not in this table: the codes of the [risk controls](risk.md) (exit code 3), those that the exchange gives for a
-rejection, in small letters (`insufficient_balance`, `invalid_price`; exit code 4), `already_canceled` and the like of
-`kalshi cancel` (4), and `interrupted` and `terminated` (130, 143). A response without a code of the exchange has
+rejection, in small letters (`insufficient_balance`, `invalid_price`; exit code 4), also of a key
+(`authentication_error`, `header_timestamp_expired`; exit code 5 as for `credentials`), `already_canceled` and the like
+of `kalshi cancel` (4), and `interrupted` and `terminated` (130, 143). A response without a code of the exchange has
 `http_` and its status, such as `http_503`: 6 where it did not answer (a 5xx), 4 for a rejection. `…` is a value.
 
 `check` and `health-check` end with 3 (UNKNOWN) where they could not check, with the same codes: `usage` is then 3.
@@ -55,11 +57,19 @@ rejection, in small letters (`insufficient_balance`, `invalid_price`; exit code 
 |---|---|---|
 """
 
+WEB_CODES = """
+The HTTP API of `kalshi serve` gives the same codes, and these of its own for a request that it does not serve:
+
+| code | HTTP status | an error with it |
+|---|---|---|
+"""
+
 _PLAIN = {"failed": "Failed, none of the others.", "bug": "A bug in kalshi; please report it."}
 _WRITTEN = {
     "halted": "Trading is halted. A command that this refuses ends with 3, a loop with 9.",
     "LOCKED": "Refused: the market is locked",
     "REDUCING": "Trading became reduce-only in the meantime; the order was not sent",
+    "forbidden": "The key lacks a scope, or is restricted to a subaccount or region",
     "bad_recording": "A recording, or a line of it, cannot be read",
     "bad_strategy": "The code of a strategy cannot be loaded, or is not valid",
     "STATE_MOVED": "Another program placed or amended an order at the same time; the order was not sent",
@@ -91,6 +101,8 @@ def error_codes(parse: Callable[[str], ast.Module]) -> dict[str, tuple[str, str]
         if not isinstance(node, ast.Call) or _name(node.func) not in ends or not node.args:
             continue
         given = next((each.value for each in node.keywords if each.arg == "code"), None)
+        if isinstance(given, ast.BoolOp):
+            given = given.values[-1]  # the code if the exchange gives none
         code = str(given.value) if isinstance(given, ast.Constant) else constants.get(_name(given), "")
         if code:
             found.setdefault(code, (set(), _text(node.args[0])))[0].add(ends[_name(node.func)])
@@ -98,6 +110,20 @@ def error_codes(parse: Callable[[str], ast.Module]) -> dict[str, tuple[str, str]
         found.setdefault(code, (set(), ""))[0].add(int(kind.exit_code))
     ordered = sorted(found.items(), key=lambda each: each[0].lower())
     return {code: (", ".join(map(str, sorted(known))), _WRITTEN.get(code, text)) for code, (known, text) in ordered}
+
+
+def web_codes(parse: Callable[[str], ast.Module]) -> dict[str, tuple[int, str]]:
+    """Return each code that only the HTTP API gives an error: its HTTP status, and the text of one such error."""
+    nodes = [node for path in sorted((PACKAGE / "web").rglob("*.py")) for node in ast.walk(parse(path.read_text()))]
+    found: dict[str, tuple[int, str]] = {}
+    for node in nodes:
+        if not isinstance(node, ast.Call) or _name(node.func) not in ("Refusal", "_problem") or len(node.args) < 3:
+            continue
+        status, code, text = node.args[:3]
+        if isinstance(code, ast.Constant) and code.value != "bug":
+            number = status.value if isinstance(status, ast.Constant) else HTTPStatus[_name(status)]
+            found.setdefault(str(code.value), (int(number), _text(text)))
+    return dict(sorted(found.items()))
 
 
 def _name(node: ast.expr | None) -> str:
@@ -126,6 +152,8 @@ def reference(parse: Callable[[str], ast.Module] = ast.parse) -> str:
             parts += _described(name, tree.get_command(None, name))
     codes = error_codes(parse).items()
     parts.append(CODES + "".join(f"| `{code}` | {ends} | {text} |\n" for code, (ends, text) in codes))
+    web = web_codes(parse).items()
+    parts.append(WEB_CODES + "".join(f"| `{code}` | {status} | {text} |\n" for code, (status, text) in web))
     return "\n".join(parts).rstrip() + "\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 from pathlib import Path
@@ -185,6 +186,19 @@ def test_the_reference_of_commands_is_what_the_commands_say() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.TARGET.read_text() == module.reference(parsed)
+
+
+def test_every_code_of_an_error_is_in_the_reference() -> None:
+    page = (HERE / "docs/cli.md").read_text().partition("\n## Error codes\n")[2]
+    missing = set()
+    for path in sorted((HERE / "kalshi_cli").rglob("*.py")):
+        for call in (node for node in ast.walk(parsed(path.read_text())) if isinstance(node, ast.Call)):
+            name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+            given = [each.value for each in call.keywords if each.arg == "code"] if name.endswith("Error") else []
+            given += call.args[1:2] if name in ("Refusal", "_problem") else []
+            codes = {text.value for each in given for text in ast.walk(each) if isinstance(text, ast.Constant)}
+            missing |= {f"{path.name}: {code}" for code in codes if code and f"`{code}`" not in page}
+    assert missing == set()
 
 
 def test_every_example_of_a_help_is_a_command_with_options_that_exist() -> None:
