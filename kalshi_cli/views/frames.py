@@ -10,6 +10,7 @@ import msgspec
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.views.formats import to_machine
+from kalshi_cli.views.plans import PlanOutcome
 from kalshi_cli.views.row import OutputRow
 
 
@@ -19,15 +20,17 @@ def to_dict(view: OutputRow) -> dict[str, Any]:
     UsageError for a list.
     """
     if not isinstance(view, OutputRow):
-        raise UsageError(f"to_dict takes one view, not a {type(view).__name__}", hint="use to_dicts(views)")
+        hint = "use to_dicts(outcome.rows)" if isinstance(view, PlanOutcome) else "use to_dicts(views)"
+        raise UsageError(f"to_dict takes one view, not a {type(view).__name__}", hint=hint)
     plain: dict[str, Any] = msgspec.to_builtins(to_machine(type(view))(view))
     return plain
 
 
 def to_dicts(views: Iterable[OutputRow]) -> list[dict[str, Any]]:
-    """Return each view of a list like `to_dict`. UsageError for a single view."""
-    if isinstance(views, OutputRow):
-        raise UsageError(f"to_dicts takes a list of views, not one {type(views).__name__}", hint="use to_dict(view)")
+    """Return each view of a list like `to_dict`. UsageError for a single view, and for the outcome of a plan."""
+    if isinstance(views, OutputRow | PlanOutcome):
+        hint = "use to_dicts(outcome.rows)" if isinstance(views, PlanOutcome) else "use to_dict(view)"
+        raise UsageError(f"to_dicts takes a list of views, not one {type(views).__name__}", hint=hint)
     return [to_dict(view) for view in views]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,6 +15,7 @@ from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.frames import to_dict, to_dicts, to_pandas, to_polars
 from kalshi_cli.views.locks import LockRow
+from kalshi_cli.views.plans import PlanOutcome
 
 LOCK = LockRow(ticker="KX-1", until=Ts(60_000), since=Ts(0), reason=TruncatableText("news"))
 
@@ -32,6 +35,13 @@ def test_one_view_is_not_taken_for_a_list() -> None:
     with pytest.raises(UsageError) as caught:
         to_dict([LOCK])  # type: ignore[arg-type]
     assert "to_dicts(views)" in caught.value.hint
+
+
+@pytest.mark.parametrize("convert", [to_dict, to_dicts, to_polars])
+def test_the_outcome_of_a_plan_has_its_views_in_rows(convert: Callable[[Any], object]) -> None:
+    with pytest.raises(UsageError, match="PlanOutcome") as caught:
+        convert(PlanOutcome(rows=(LOCK,)))
+    assert caught.value.hint == "use to_dicts(outcome.rows)"
 
 
 def test_an_enumeration_becomes_plain_text() -> None:

@@ -235,8 +235,10 @@ class OrderService(OrderPlanningService):
     def plan_batch(self, orders: Sequence[batch.BatchLine | OrderTicket]) -> BatchPlan:
         """Plan several orders, each reviewed as if those before it were placed.
 
-        Refused orders stay in the plan and are not sent.
+        Refused orders stay in the plan and are not sent. UsageError without an order.
         """
+        if not orders:
+            raise UsageError("The batch has no orders", hint="give one ticket for each order")
         lines = [
             each
             if isinstance(each, batch.BatchLine)

@@ -418,11 +418,18 @@ def test_a_call_with_a_value_of_another_kind_is_a_usage_error(kalshi: Kalshi) ->
         kalshi.orders.execute("plan")  # type: ignore[arg-type]
 
 
+def test_a_batch_without_an_order_is_refused(kalshi: Kalshi) -> None:
+    with pytest.raises(UsageError, match="The batch has no orders"):
+        kalshi.orders.plan_batch([])
+
+
 def test_only_the_thread_that_opened_an_account_writes_and_closes_it(kalshi: Kalshi, exchange: Served) -> None:
-    late = buy(kalshi)
-    calls = (lambda: buy(kalshi), lambda: kalshi.orders.execute(late), kalshi.close)
-    found = [elsewhere(call) for call in calls]
-    assert [type(error) for error in found] == [UsageError] * 3
+    late, ended = buy(kalshi), kalshi.orders.plan_cancel("an-id")
+    assert elsewhere(lambda: kalshi.orders.plan_cancel("an-id")) is None
+    assert elsewhere(lambda: kalshi.orders.plan_cancel_all()) is None
+    plans = [lambda: kalshi.orders.execute(late), lambda: kalshi.orders.execute(ended)]
+    found = [elsewhere(call) for call in (lambda: buy(kalshi), *plans, kalshi.close)]
+    assert [type(error) for error in found] == [UsageError] * 4
     assert all("another thread" in str(error) for error in found)
     assert exchange.resting() == []
     assert kalshi.orders.execute(late).status == "resting", "the refused attempts used nothing up"
