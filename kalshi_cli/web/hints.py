@@ -21,6 +21,7 @@ _REQUESTS = (
     (r"orderbook (\S+)", r"GET /api/v1/markets/\1/orderbook"),
     (r"market (\S+)", r"GET /api/v1/markets/\1"),
     (r"markets --(search|series) (\S+)", r"GET /api/v1/markets?\1=\2"),
+    (r"event ([^-\s]+)-\S+", r"GET /api/v1/markets?series=\1"),
     (r"(status|positions|markets|exchange)", r"GET /api/v1/\1"),
     (r"runbook", "GET /api/v1/runbooks"),
     (r"watchlist add NAME TICKER", 'POST /api/v1/plans {"do": "watch", "list": "NAME", "tickers": "TICKER"}'),

@@ -248,13 +248,13 @@ def _too_far(state: EngineState, limits: RiskLimits, intent: Place, name: str, a
 
 
 def _of_both(state: EngineState, intent: Place, price: Price) -> str:
-    """Return a YES price for both outcomes, that of the order first: `NO $0.60 (YES $0.40)`.
+    """Return a YES price for both outcomes: `NO $0.60 (YES $0.40)`.
 
-    Which of them was typed is unknown here: a purchase of YES and a sale of NO are the same order.
+    The typed outcome is first; of an order of a strategy, the one that it buys, or that it holds and sells.
     """
     yes, no = f"YES {show_price(price)}", f"NO {show_price(Price(ONE_DOLLAR - price))}"
-    terms = own_terms(intent.side, price, state.held(intent.ticker, intent.subaccount))
-    return f"{yes} ({no})" if terms.side == "yes" else f"{no} ({yes})"
+    first = intent.outcome or own_terms(intent.side, price, state.held(intent.ticker, intent.subaccount)).side
+    return f"{yes} ({no})" if first == "yes" else f"{no} ({yes})"
 
 
 def order_size(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:

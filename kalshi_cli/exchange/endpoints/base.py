@@ -155,7 +155,8 @@ def not_found_as(ticker: str) -> AbstractContextManager[None]:
         option = "--event" if "-" in ticker else "--series"
         hint += f", or `kalshi markets {option} {ticker}`"
     elif ticker.count("-") >= 2 and ticker.replace("-", "").replace(".", "").isalnum() and ticker.isascii():
-        hint = f"`kalshi event {ticker.rpartition('-')[0]}` lists the markets of its event; for others: {hint}"
+        event = ticker.rpartition("-")[0]
+        hint = f"`kalshi event {event}` lists the markets of its event, if there is one; for others: {hint}"
     return missing(f"No market {ticker}", hint)
 
 

@@ -261,7 +261,10 @@ def effect_warnings(order: Order, action: str, effect: OrderEffect) -> tuple[str
     """Warn of what an order does beside its words: it sells the position, opens a position, or can do nothing."""
     sold, warnings = effect.sold, [effect_note(order.ticker, action, effect)]
     if effect.turned:
-        warnings.append(f"After it, your open orders to sell {show_qty(effect.turned)} {sold} buy {effect.bought}")
+        turned = show_qty(effect.turned)
+        warnings.append(
+            f"Once it fills, your open orders to sell {turned} {sold} would buy {turned} {effect.bought} instead"
+        )
     if order.reduce_only and not effect.own:
         warnings.append(f"You hold no {sold} of {order.ticker}, so this reduce-only order does nothing")
     return tuple(filter(None, warnings))

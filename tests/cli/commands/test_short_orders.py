@@ -116,7 +116,7 @@ def test_an_order_beside_others_that_sell_the_position_says_what_is_left_to_sell
     reducing = ("--reduce-only", "--tif", "ioc", "--dry-run")
     told = plain(program("sell", TWO_SIDED, "1", "@0.44", *reducing).err)
     assert "already sell" not in told
-    assert "After it, your open orders to sell 1 YES buy NO" in told
+    assert "Once it fills, your open orders to sell 1 YES would buy 1 NO instead" in told
     told = plain(program("buy", TWO_SIDED, "4", "@0.56", "--no", *reducing).err)
     assert "this order sells 3 YES at $0.44" in told
 
@@ -128,7 +128,7 @@ def test_an_order_that_fills_now_sells_the_position_before_those_that_rest(excha
     told = plain(program("buy", TWO_SIDED, "5", "@0.58", "--no", "--dry-run").err)
     assert "Closes 3 of your 3 YES" in told
     assert "this order sells 3 YES at $0.42, then buys 2 NO at $0.58" in told
-    assert "After it, your open orders to sell 2 YES buy NO" in told
+    assert "Once it fills, your open orders to sell 2 YES would buy 2 NO instead" in told
     changed = plain(program("order", "amend", order_id, "--price", "0.44", "--dry-run").err)
     assert "Fills now: all 2 at $0.44 on average" in changed
     assert program("close", TWO_SIDED, "--cancel-orders").code == 0
@@ -186,13 +186,16 @@ def test_the_fee_shown_is_never_below_the_fee_charged_where_the_order_fills_at_a
         assert Decimal(order["fees"]) <= shown
 
 
-def test_a_price_of_no_far_from_the_market_is_refused_in_the_terms_of_no_too(exchange: Served) -> None:
+def test_a_price_far_from_the_market_is_refused_with_the_typed_outcome_first(exchange: Served) -> None:
     ended = program("buy", TWO_SIDED, "1", "@0.80", "--no")
     assert (ended.code, exchange.resting()) == (3, [])
     words = "NO $0.80 (YES $0.20) is more than $0.10 from the market, NO $0.56 (YES $0.44) (PRICE_COLLAR)"
     assert words in ended.err
     words = "YES $0.80 (NO $0.20) is more than $0.10 from the market, YES $0.47 (NO $0.53) (PRICE_COLLAR)"
     assert words in program("buy", TWO_SIDED, "1", "@0.80").err
+    words = "YES $0.20 (NO $0.80) is more than $0.10 from the market, YES $0.44 (NO $0.56) (PRICE_COLLAR)"
+    assert words in program("sell", TWO_SIDED, "1", "@0.20").err
+    words = "NO $0.20 (YES $0.80) is more than $0.10 from the market, NO $0.53 (YES $0.47) (PRICE_COLLAR)"
     assert words in program("sell", TWO_SIDED, "1", "@0.20", "--no").err
     assert "`kalshi config path` names the file" in plain(ended.err)
 
