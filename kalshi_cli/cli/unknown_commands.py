@@ -19,7 +19,10 @@ def is_harmless(command: str) -> bool:
 
 OTHER_NAMES = {
     "orders": "kalshi order list",
+    "order ls": "kalshi order list",
     "order get": "kalshi order show ID",
+    "order view": "kalshi order show ID",
+    "order describe": "kalshi order show ID",
     "order status": "kalshi order show ID",
     "order history": "kalshi order list --status all",
     "order all": "kalshi order list --status all",
@@ -44,6 +47,15 @@ ORDER_FORMS = {
 }
 """Names that are typed for a command that sends an order -> its form, which sends nothing as it is."""
 
+OTHER_FORMS = {
+    "version": "kalshi --version",
+    "order delete": "kalshi order cancel ID",
+    "order rm": "kalshi order cancel ID",
+}
+"""Names that are typed for an option, or for a cancel of one order -> its form."""
+
+_VERBS = frozenset({"get", "list", "ls", "show", "view", "describe"})
+"""Words that other programs have before the name of a list."""
 
 STOP_NAMES = frozenset({"cancelall", "cancel_all", "kill", "killswitch", "halt", "panic"})
 STOP_HINT = "to halt trading and cancel all orders: `kalshi cancel-all`; only to stop new orders: `kalshi pause`"
@@ -63,10 +75,16 @@ def hint_for(path: str, words: Sequence[str], names: Collection[str]) -> str:
     typed = words[0]
     if typed == "help" and len(words) > 1 and words[1] in names:
         return f"did you mean `{path} {words[1]} -h`?"
+    if typed in _VERBS and path == "kalshi" and len(words) > 1:
+        name = words[1]
+        return (
+            f"did you mean `kalshi {name}`?" if name in names and is_harmless(name) else hint_for(path, [name], names)
+        )
     if _means_stop(typed.lower(), names):
         return STOP_HINT
     name = f"{path} {typed}".partition(" ")[2]
     near = get_close_matches(typed, names, 1, cutoff=0.7)
     near = [each for each in near if is_harmless(f"{path} {each}".partition(" ")[2])]
-    meant = OTHER_NAMES.get(name) or ORDER_FORMS.get(name) or (f"{path} {near[0]}" if near else "")
+    known = OTHER_NAMES | ORDER_FORMS | OTHER_FORMS
+    meant = known.get(name) or (f"{path} {near[0]}" if near else "")
     return f"did you mean `{meant}`?" if meant else ""

@@ -33,10 +33,21 @@ _FIELD_OPTIONS = frozenset({"--columns", "--jq", "--query"})
 """Options of other programs that choose fields."""
 
 
+_FORMAT_OPTIONS = frozenset({"-o", "--output"})
+"""Options of other programs that choose a format; some commands of this one write a file with --out."""
+
+_METHOD_OPTIONS = frozenset({"-X", "--method", "--request"})
+"""Options of other programs that choose the method of a request."""
+
+
 def option_hint(path: str, typed: str, near: Sequence[str] | None) -> str:
     """Return what to write instead of an unknown option of the command `path`; nothing if no option is close."""
     if typed in _FIELD_OPTIONS:
         return "choose fields with --fields, such as `--json --fields ticker,yes_bid`"
+    if typed in _FORMAT_OPTIONS and "--out" not in (near or ()):
+        return "write --json, or --format with csv, ndjson, table or plain"
+    if typed in _METHOD_OPTIONS and path == "kalshi api":
+        return "write the method as a word: `kalshi api POST PATH`"
     names = {name.lstrip("-"): name for name in near or ()}  # the dashes alone would make short names similar
     if typed.lstrip("-") not in names and (hint := _known_hint(path, typed)):
         return hint

@@ -91,6 +91,33 @@ def test_a_form_of_an_order_is_suggested_and_sends_nothing_as_it_is(exchange: Se
     assert "--price 0.13" in ended.err
 
 
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("markets -o json", "write --json, or --format with csv, ndjson, table or plain"),
+        ("markets --output json", "write --json, or --format with csv, ndjson, table or plain"),
+        ("backtest spike tape --output a.html", "did you mean --out?"),
+        ("api -X POST /markets", "write the method as a word: `kalshi api POST PATH`"),
+        ("api -XPOST /markets", "write the method as a word: `kalshi api POST PATH`"),
+        ("api --method GET /markets", "write the method as a word: `kalshi api POST PATH`"),
+        ("order ls", "did you mean `kalshi order list`?"),
+        ("order view 2597b999", "did you mean `kalshi order show ID`?"),
+        ("order delete 2597b999", "did you mean `kalshi order cancel ID`?"),
+        ("version", "did you mean `kalshi --version`?"),
+        ("get markets", "did you mean `kalshi markets`?"),
+        ("get orders", "did you mean `kalshi order list`?"),
+        ("get cancel-all", "to halt trading and cancel all orders: `kalshi cancel-all`; only to stop new orders: "),
+        ("get buy", "see `kalshi -h`"),
+        ("get", "see `kalshi -h`"),
+    ],
+)
+def test_a_habit_from_another_program_has_a_hint(line: str, hint: str, capsys: Capture) -> None:
+    assert main(line.split()) == ExitCode.USAGE
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert f"hint: {hint}" in " ".join(shown.err.split())
+
+
 def test_every_command_says_what_it_does() -> None:
     tree = root()
     for words in every_command()[1:]:
