@@ -98,12 +98,6 @@ def picture_of(given: list[Path], strategy: str, *, is_plotted: bool, is_from_la
     return picture
 
 
-def refuse_lake_without_folder(lake: Path | None) -> None:
-    """Raise UsageError if `--lake` took the next option for its folder."""
-    if str(lake).startswith("-"):
-        raise UsageError(f"--lake takes a folder, not {lake}", hint="omit --lake for the lake of the environment")
-
-
 def joined(values: Sequence[str] | None) -> str | None:
     """Return the values of a repeated option as one list with commas; None if the option was not given."""
     return ",".join(values) if values else None
@@ -136,7 +130,6 @@ def lake_part(
     if all(each is None for each in (lake, typed, since, until)):
         return chosen
     check_period(since, until)
-    refuse_lake_without_folder(lake)
     if lake is None and typed is None and recordings_among(files):
         return {"since": since, "until": until, **chosen}
     refuse_files_beside_lake(files)
@@ -146,9 +139,8 @@ def lake_part(
     return {"lake": folder, "series": names, "since": since, "until": until, **chosen}
 
 
-def require_files(page: Path | None, folder: Path | None, lake: Path | None) -> None:
-    """Raise UsageError before a long run if its report could not be written, or `--lake` is no folder."""
-    refuse_lake_without_folder(lake)
+def require_files(page: Path | None, folder: Path | None) -> None:
+    """Raise UsageError before a long run if its report could not be written."""
     if page is not None and page.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{page} must end in .html", hint="kalshi backtest ... --html report.html")
     if page is not None and (page.is_dir() or not page.absolute().parent.is_dir()):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any
 
 from kalshi_cli.base.errors import UsageError
@@ -25,6 +24,9 @@ _OF_VARIABLES = frozenset({"--env", "--config", "--state"})
 
 _MAY_BE_EMPTY = frozenset({"--config"})
 """Options whose empty value means "not given": earlier runbooks of the kill switch have it, which nothing may stop."""
+
+_WITHOUT_VALUE = {"--lake": "omit --lake for the lake of the environment"}
+"""The hints of options that users type without a value."""
 
 _LONG = re.compile(r"--[A-Za-z][\w-]*(=.*)?", re.DOTALL)
 """A word that looks like a long option, also like a mistyped one."""
@@ -90,15 +92,13 @@ def _texts(values: Any) -> list[str]:
     return [word for word in words if isinstance(word, str)]
 
 
-def _refuse_options(name: str, values: Sequence[str], flags: AbstractSet[str]) -> None:
+def _refuse_options(name: str, values: Sequence[str], flags: set[str]) -> None:
     """Raise UsageError if one of these values looks like a long option, or is made of the short options `flags`."""
     for value in values:
         if _LONG.fullmatch(value) or (value[:1] == "-" and value[1:] and flags.issuperset(value[1:])):
             shown = safe_text(redact(value), 60)
-            raise UsageError(
-                f"{name} needs a value; {shown} is an option",
-                hint=f"is a variable of the shell unset? To give this value: {name}={shown}",
-            )
+            usual = f"is a variable of the shell unset? To give this value: {name}={shown}"
+            raise UsageError(f"{name} needs a value; {shown} is an option", hint=_WITHOUT_VALUE.get(name, usual))
 
 
 def _refuse_empty(name: str, values: Sequence[str]) -> None:

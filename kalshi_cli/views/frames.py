@@ -20,8 +20,10 @@ def to_dict(view: OutputRow) -> dict[str, Any]:
     UsageError for a list.
     """
     if not isinstance(view, OutputRow):
-        hint = "use to_dicts(outcome.rows)" if isinstance(view, PlanOutcome) else "use to_dicts(views)"
-        raise UsageError(f"to_dict takes one view, not a {type(view).__name__}", hint=hint)
+        raise UsageError(
+            f"to_dict takes one view, not a {type(view).__name__}",
+            hint=f"use to_dicts({'outcome.rows' if isinstance(view, PlanOutcome) else 'views'})",
+        )
     plain: dict[str, Any] = msgspec.to_builtins(to_machine(type(view))(view))
     return plain
 

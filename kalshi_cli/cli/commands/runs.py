@@ -309,7 +309,7 @@ def backtest(
     if files and files[0] == Path("compare"):
         compare_reports(ctx, files[1:])
         return
-    require_files(page, out, lake)
+    require_files(page, out)
     is_from_lake = any(each is not None for each in (lake, joined(series), since, until))
     picture = picture_of(given, strategy, is_plotted=plot, is_from_lake=is_from_lake)
     if plot:
