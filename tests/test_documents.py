@@ -196,8 +196,9 @@ def test_every_code_of_an_error_is_in_the_reference() -> None:
             name = getattr(call.func, "id", getattr(call.func, "attr", ""))
             given = [each.value for each in call.keywords if each.arg == "code"] if name.endswith("Error") else []
             given += call.args[1:2] if name in ("Refusal", "_problem") else []
-            codes = {text.value for each in given for text in ast.walk(each) if isinstance(text, ast.Constant)}
-            missing |= {f"{path.name}: {code}" for code in codes if code and f"`{code}`" not in page}
+            texts = (getattr(part, "value", None) for each in given for part in ast.walk(each))
+            codes = {text for text in texts if isinstance(text, str) and text}
+            missing |= {f"{path.name}: {code}" for code in codes if f"`{code}`" not in page}
     assert missing == set()
 
 
