@@ -92,6 +92,8 @@ class EngineState:
         """By event. An event that is missing here has no known series, no category, and is not exclusive."""
         self.spots: dict[str, SpotPrice] = {}
         """The newest outside price by symbol."""
+        self.spot_ages: dict[str, float] = {}
+        """The largest age of an outside price that a strategy accepts, in seconds, by symbol."""
         self.fairs: dict[str, FairValue] = {}
         """The newest fair value of outside models, by market."""
         self.triggered_groups: set[str] = set()

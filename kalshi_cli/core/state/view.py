@@ -95,6 +95,8 @@ class StrategyContext:
 
     def spot(self, symbol: str, within_s: float) -> int | None:
         """Return the spot price of a coin in ten-thousandths of a dollar, None if none is that recent."""
+        if within_s > self._state.spot_ages.get(symbol, 0.0):
+            self._state.spot_ages[symbol] = within_s
         found = self._state.spots.get(symbol)
         return found.price if found is not None and _is_young(found, self.now, within_s * 1000) else None
 

@@ -17,7 +17,7 @@ from kalshi_cli.core.model.messages import Message, Tick
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.feeds.replay import is_chosen
 from kalshi_cli.services.research.report.measures import BacktestFacts, Measurements, report_fields
-from kalshi_cli.services.research.report.unknown import UnknownData, add_up
+from kalshi_cli.services.research.report.unknown import UnknownData, add_up, lines_of
 from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol, run
 from kalshi_cli.services.trading.reports.run_summary import (
     RunPlan,
@@ -233,8 +233,8 @@ def backtest_view(report: BacktestReport) -> BacktestView:
 
 
 def unknown_lines(report: BacktestReport) -> tuple[str, ...]:
-    """Return what the data does not say, one line each: first its gaps."""
-    return tuple(each.line for each in unknown_data(report))
+    """Return what the data does not say, one line each: first an input without any data, then its gaps."""
+    return lines_of(unknown_data(report))
 
 
 def unknown_data(report: BacktestReport) -> tuple[UnknownData, ...]:

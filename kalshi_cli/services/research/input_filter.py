@@ -11,6 +11,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.inputs import FairInput, Input, SignalInput, SpotInput
 from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, SpotPrice, SpotUnavailable
 from kalshi_cli.services.research.backtest import BacktestRequest
+from kalshi_cli.services.research.outside_gaps import OutsideGaps
 
 _WORDS: dict[type[Message], str] = {SpotPrice: "outside price", FairValue: "probability", NewsSignal: "news"}
 
@@ -34,9 +35,20 @@ class InputFilter:
                 case SignalInput():
                     self._asked[NewsSignal] = {""}
         self._heard: dict[type[Message], set[str]] = {kind: set() for kind in self._asked}
+        others = [kind for kind in (FairValue, NewsSignal) if kind in self._asked]
+        self.gaps = OutsideGaps(self._asked.get(SpotPrice, ()), others)
 
     def of(self, messages: Iterable[Message]) -> Iterator[Message]:
         """Yield the messages without unused inputs."""
+        used = self._used(messages)
+        if not self._asked:
+            yield from used
+            return
+        for message in used:
+            self.gaps.follow(message)
+            yield message
+
+    def _used(self, messages: Iterable[Message]) -> Iterator[Message]:
         for message in messages:
             kind = type(message)
             if isinstance(message, SpotUnavailable):
@@ -52,8 +64,8 @@ class InputFilter:
                     continue
             yield message
 
-    def missing_inputs(self, request: BacktestRequest) -> list[str]:
-        """Return the coins without a price. UsageError if an input has no message at all.
+    def require_inputs(self, request: BacktestRequest) -> None:
+        """Raise UsageError if an input has no message at all.
 
         Without its input, a backtest would not show what the strategy does.
         """
@@ -66,4 +78,3 @@ class InputFilter:
                     hint=f"record it with `{command}`, or add --data FILE.csv",
                     code="nothing_heard",
                 )
-        return [one for kind, subjects in self._asked.items() for one in sorted(subjects - self._heard[kind])]

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _BEFORE_CLOSE = (MarketStatus.INITIALIZED, MarketStatus.ACTIVE, MarketStatus.INACTIVE)
 
-_RECORDED = (FeedState, BookSnapshot, BookDelta, PublicTrade, Quote, ChangeRows)
+RECORDED = (FeedState, BookSnapshot, BookDelta, PublicTrade, Quote, ChangeRows)
 """Messages of a recording, in contrast to ticks, closes and outside prices, which also come between recordings."""
 
 HOLES = ("refuse", "forget", "ignore")
@@ -340,7 +340,7 @@ class HoleFilter:
     def of(self, messages: Iterable[Message]) -> Iterator[Message]:
         """Yield the messages; without those about gaps if they are ignored. UsageError if they are refused."""
         for message in messages:
-            if self._ended is not None and isinstance(message, _RECORDED):
+            if self._ended is not None and isinstance(message, RECORDED):
                 self.pauses.append((self._ended, message.ts))
                 self._ended = None
             if type(message) is BookDelta:
@@ -400,29 +400,24 @@ def cut_text(name: str, at: Ts | None) -> str:
 
 
 def unknown_of(
-    markets: Mapping[str, Market], fees: Mapping[str, FeeSchedule], *, has_trades: bool, missing: Iterable[str]
+    markets: Mapping[str, Market], fees: Mapping[str, FeeSchedule], *, has_trades: bool
 ) -> tuple[UnknownData, ...]:
-    """Return what the data of a backtest does not say."""
+    """Return what the data of a backtest does not say; with the number of its markets also where it says all."""
     tickers = frozenset(markets)
     without_fees = tickers - fees.keys()
     without_result = frozenset(ticker for ticker, market in markets.items() if not market.result)
-    found = []
-    if without_fees:
-        words = (
-            "fees and fee waivers of {missing} of {markets}; the standard fee is assumed (taker 7% of p(1-p), maker "
-            "none)"
-        )
-        found.append(UnknownData(words=words, missing=without_fees, markets=tickers))
-    if without_result:
-        words = (
-            "result of {missing} of {markets} (--results gives it); a position that is open at the end is valued at "
-            "the best price that closes it, or at an estimate without one"
-        )
-        found.append(UnknownData(words=words, missing=without_result, markets=tickers))
+    of_fees = (
+        "fees and fee waivers of {missing} of {markets}; the standard fee is assumed (taker 7% of p(1-p), maker none)"
+    )
+    of_results = (
+        "result of {missing} of {markets} (--results gives it); a position that is open at the end is valued at the "
+        "best price that closes it, or at an estimate without one"
+    )
+    found = [
+        UnknownData(words=of_fees, missing=without_fees, markets=tickers),
+        UnknownData(words=of_results, missing=without_result, markets=tickers),
+    ]
     if not has_trades:
         words = "public trades: the data has none, so resting orders fill only where the book shows it"
         found.append(UnknownData(words=words))
-    series = {ticker.partition("-")[0] for ticker in markets}
-    coins = (coin for coin in missing if any(coin in name for name in series))  # KXETHD and KXETH15M are of ETH
-    found += [UnknownData(words=f"outside price of {coin}; its markets were not traded") for coin in coins]
     return tuple(found)

@@ -85,9 +85,10 @@ def over_recordings(
     engine.state.simulated_group_limit = group_limit
     fees = engine.state.fees
     hearing = InputFilter(inputs)
+    hearing.gaps.age_s = engine.state.spot_ages.get
     holes = HoleFilter(request.holes)
     with _ending_hung_hooks(engine, clock, hook_limit_s):
-        report = backtest(plan, engine, hearing.of(holes.of(coming)), venue, clock, drive)
+        report = backtest(plan, engine, holes.of(hearing.of(coming)), venue, clock, drive)
     until = NO_TIME if request.until is None else request.until
     holes.end(min(replay.last_line, until))
     if period is not None:
@@ -99,9 +100,9 @@ def over_recordings(
             hint="use a recording that `kalshi record` wrote",
             code="bad_recording",
         )
-    missing = hearing.missing_inputs(request)
+    hearing.require_inputs(request)
     cuts = [UnknownData(words=f"the rest of a recording: {cut_text(name, at)}") for name, at in replay.cut.items()]
-    unknown = unknown_of(engine.state.markets, fees, has_trades=holes.has_trades, missing=missing)
+    unknown = unknown_of(engine.state.markets, fees, has_trades=holes.has_trades)
     return msgspec.structs.replace(
         report,
         unused_results=_unused(request.results, engine.state.markets),
@@ -110,7 +111,7 @@ def over_recordings(
         gap_mode=request.holes,
         facts=msgspec.structs.replace(
             report.facts,
-            unknown=(*cuts, *unknown, *report.facts.unknown),
+            unknown=(*cuts, *hearing.gaps.unknown(), *unknown, *report.facts.unknown),
             pauses=tuple(holes.pauses),
             has_trades=holes.has_trades,
         ),

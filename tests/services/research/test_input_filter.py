@@ -38,7 +38,7 @@ def test_what_nobody_asks_for_is_not_heard_and_what_the_exchange_says_always_is(
 ) -> None:
     hearing = InputFilter(asked)
     assert list(hearing.of(EVERYTHING)) == [*heard, TICK]
-    assert hearing.missing_inputs(REQUEST) == []
+    hearing.require_inputs(REQUEST)
 
 
 @pytest.mark.parametrize(
@@ -53,15 +53,16 @@ def test_a_recording_without_what_is_asked_for_is_refused(asked: Input, words: s
     hearing = InputFilter([asked])
     assert list(hearing.of([LOST, TICK]))[-1:] == [TICK], "that a price was lost is no price"
     with pytest.raises(UsageError, match=words) as refused:
-        hearing.missing_inputs(REQUEST)
+        hearing.require_inputs(REQUEST)
     assert (refused.value.code, refused.value.exit_code) == ("nothing_heard", 2)
     assert "--strategy mine" in refused.value.hint
 
 
-def test_of_two_coins_the_one_that_was_not_heard_is_named() -> None:
+def test_one_of_two_coins_is_enough_and_both_are_judged() -> None:
     hearing = InputFilter([SPOT, SpotInput(symbol="ETH")])
     list(hearing.of([ETH]))
-    assert hearing.missing_inputs(REQUEST) == ["BTC"]
+    hearing.require_inputs(REQUEST)
+    assert hearing.gaps.coins == ("BTC", "ETH")
 
 
 def test_a_probability_without_an_end_holds_for_as_long_as_the_strategy_says() -> None:

@@ -18,6 +18,7 @@ from support.trading import PLAN
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Price, Ts, cents, contracts, dollars, parse_money
+from kalshi_cli.core.model.inputs import Input, SpotInput
 from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.order_terms import BID, TimeInForce
@@ -36,14 +37,13 @@ from kalshi_cli.services.research.backtest import (
     backtest_warnings,
     unknown_lines,
 )
-from kalshi_cli.services.research.recorded_data import replay_of, unknown_of
+from kalshi_cli.services.research.recorded_data import replay_of
 from kalshi_cli.services.research.recorded_run import HOOK_LIMIT_S, over_recordings, set_up
 from kalshi_cli.services.research.report.page import report_page
 from kalshi_cli.services.research.tape_runs import merge_reports
 from kalshi_cli.simulator.paper.queue_position import FillModel
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.testing import market
 
 BOOK: dict[str, Any] = {"yes": {"0.4000": "50.00"}, "no": {"0.5600": "50.00"}}
 TAPES = list((SHARED / "data" / "tapes").glob("*.jsonl.gz")) if SHARED.is_dir() else []
@@ -67,6 +67,7 @@ def run(*strategies: Strategy, hook_limit_s: float = HOOK_LIMIT_S, **request: An
         BacktestRequest(strategies=("buyer",), **given), PLAN, RiskLimits(min_edge=None),
         strategies or [Buyer(StrategyParams())], cash=dollars(1_000), new_id=lambda: f"c{next(ids)}", references={},
         order_expiry_s=90.0, interval_s=1.0, hook_limit_s=hook_limit_s,
+        inputs=[wanted for strategy in strategies for wanted in strategy.inputs()],
     )  # fmt: skip
 
 
@@ -562,10 +563,33 @@ def test_older_outside_prices_and_later_results_are_no_recorded_time(
         assert backtest_view(report).time_in_market == backtest_view(base).time_in_market
 
 
-@pytest.mark.parametrize(("ticker", "number"), [("KXETHD-26MAY01-T1", 1), ("KXETH15M-1", 1), ("KXBTC-ETH", 0)])
-def test_the_missing_price_of_a_coin_is_named_where_it_has_a_market(ticker: str, number: int) -> None:
-    lines = unknown_of({ticker: market(ticker=ticker)}, {}, has_trades=True, missing=["ETH"])
-    assert sum(each.line.startswith("outside price of ETH") for each in lines) == number
+class Follower(Strategy):
+    """Reads the price of Bitcoin at each tick, not older than three seconds."""
+
+    name = "follower"
+
+    def inputs(self) -> tuple[Input, ...]:
+        return (SpotInput(symbol="BTC"),)
+
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
+        view.spot("BTC", 3)
+        return iter(())
+
+
+@pytest.mark.parametrize("holes", ["forget", "ignore"])
+def test_the_time_without_an_outside_price_is_named_by_the_age_that_the_strategy_accepts(
+    tmp_path: Path, holes: str
+) -> None:
+    tape = Tape().watch(close_in_s=3_600).snapshot(**BOOK)
+    for _ in range(20):
+        tape.delta(1_000)
+    path, spot = tape.write(tmp_path / "a.jsonl"), tmp_path / "btcusd.csv"
+    spot.write_text("recv_ns,price\n" + "".join(f"{T0 + second * 1000}000000,80000\n" for second in range(5)))
+    line = next(iter(unknown_lines(run(Follower(StrategyParams()), files=(path, spot), holes=holes))))
+    assert line.startswith("outside price of BTC: none of the last 3 s in 13.0 s of 20.0 s of recording")
+    spot.write_text(f"recv_ns,price\n{T0 - 60_000}000000,80000\n")
+    first, *_ = unknown_lines(run(Follower(StrategyParams()), files=(path, spot), holes=holes))
+    assert first.startswith("outside price of BTC: none of the last 3 s in all 20.0 s of recording")
 
 
 class Flooder(Strategy):

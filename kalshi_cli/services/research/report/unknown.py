@@ -13,8 +13,8 @@ class UnknownData(msgspec.Struct, frozen=True, kw_only=True):
     """Something that the data of a run does not say.
 
     `words` may contain `{missing}` and `{markets}`, the numbers of these markets, `{contracts}`, `{value}`, `{times}`,
-    `{gaps}` and `{lost}`; also `{first}`, what the first run says, and `{others}`, how many more say the like. A market
-    counts once, however many runs have it.
+    `{gaps}`, `{lost}` and `{lost_of}`, the lost part of `whole_s`; also `{first}`, what the first run says, and
+    `{others}`, how many more say the like. A market counts once, however many runs have it.
     """
 
     words: str
@@ -24,7 +24,18 @@ class UnknownData(msgspec.Struct, frozen=True, kw_only=True):
     value: Money = Money(0)
     times: int = 0
     lost_s: float = 0.0
+    whole_s: float = 0.0
     first: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """Return whether nothing is missing: the part is there for the numbers of several runs only."""
+        return ("{missing}" in self.words and not self.missing) or ("{lost_of}" in self.words and self.lost_s < 1)
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether an input was missing in the whole recording."""
+        return "{lost_of}" in self.words and self.lost_s >= self.whole_s
 
     @property
     def line(self) -> str:
@@ -36,7 +47,9 @@ class UnknownData(msgspec.Struct, frozen=True, kw_only=True):
             "{value}": show_money(self.value),
             "{times}": pluralize(self.times, "time"),
             "{gaps}": pluralize(self.times, "gap"),
-            "{lost}": f"{self.lost_s:,.1f} s",
+            "{lost_of}": f"all {self.lost_s:,.1f} s"
+            if self.is_whole
+            else f"{self.lost_s:,.1f} s of {self.whole_s:,.1f} s",
             "{first}": self.first,
             "{others}": f"; the same in {pluralize(self.times - 1, 'other run')}" if self.times > 1 else "",
         }
@@ -59,6 +72,13 @@ def add_up(parts: Iterable[UnknownData]) -> tuple[UnknownData, ...]:
             value=Money(known.value + part.value),
             times=known.times + part.times,
             lost_s=known.lost_s + part.lost_s,
+            whole_s=known.whole_s + part.whole_s,
             first=known.first,
         )  # fmt: skip
     return tuple(found.values())
+
+
+def lines_of(parts: Iterable[UnknownData]) -> tuple[str, ...]:
+    """Return the lines of what is missing; first an input that was missing in the whole recording."""
+    found = [part for part in parts if not part.is_known]
+    return tuple(part.line for part in sorted(found, key=lambda part: not part.is_whole))

@@ -23,7 +23,7 @@ import msgspec
 from kalshi_cli.base.errors import AnotherInstanceError, KalshiError, RefusedError, UsageError
 from kalshi_cli.base.files import make_folder
 from kalshi_cli.base.units import Money, Ts, format_ts
-from kalshi_cli.services.research.report.unknown import UnknownData, add_up
+from kalshi_cli.services.research.report.unknown import UnknownData, add_up, lines_of
 from kalshi_cli.services.research.search.space import ParameterRange, grid_points
 from kalshi_cli.services.research.search.windows import (
     TapeScore,
@@ -215,7 +215,7 @@ class ParameterSearch:
             tied=sum(variant.score == ranked[0].score for variant in ranked),
             earned=sum(variant.net > 0 for variant in ranked),
             holdout=held,
-            unknown=tuple(each.line for each in unknown),
+            unknown=lines_of(unknown),
         )
 
     def check_holdout(self) -> None:
