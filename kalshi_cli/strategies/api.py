@@ -1,17 +1,19 @@
 """The public API for strategy authors: import everything that a strategy needs from here.
 
 A strategy is a subclass of `Strategy` with a `name`, its parameters (a `StrategyParams` struct), and the hooks that it
-needs: `on_book`, `on_trade`, `on_fill`, `on_spot`, `on_fair`, `on_signal` and `on_tick`. Each hook receives a
-`StrategyContext` with the current market data and yields order requests: `Place`, `Amend` or `Cancel`. Prices are on
-the YES scale: `BID` buys YES, `ASK` sells YES (which equals buying NO). `cents(30)`, `dollars(100)` and `contracts(5)`
-create the integer units. `edge_after_fee` is the edge of an order, `exit_at_best` an order that closes a position.
+needs: `on_book`, `on_trade`, `on_fill`, `on_spot`, `on_fair`, `on_signal` and `on_tick`. `inputs` returns the outside
+data that it needs (`SpotInput`, `FairInput`, `SignalInput`), for the hooks `on_spot`, `on_fair` and `on_signal`. Each
+hook receives a `StrategyContext` with the current market data and yields order requests: `Place`, `Amend` or `Cancel`.
+Prices are on the YES scale: `BID` buys YES, `ASK` sells YES (which equals buying NO). `cents(30)`, `dollars(100)` and
+`contracts(5)` create the integer units. `edge_after_fee` is the edge of an order, `exit_at_best` an order that closes a
+position.
 
 The names in this module stay until version 1.0. `kalshi strategies new NAME` writes a first strategy with its test.
 """
 
 from kalshi_cli.base.units import Money, Price, Qty, cents, contracts, dollars
 from kalshi_cli.core.market.order_book import OrderBook
-from kalshi_cli.core.model.inputs import Input
+from kalshi_cli.core.model.inputs import FairInput, Input, SignalInput, SpotInput
 from kalshi_cli.core.model.intents import Amend, Cancel, Close, Intent, Place
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import FairValue, NewsSignal, PublicTrade, SpotPrice
@@ -30,6 +32,7 @@ __all__ = [
     "Amend",
     "Cancel",
     "Close",
+    "FairInput",
     "FairValue",
     "Fill",
     "Input",
@@ -45,6 +48,8 @@ __all__ = [
     "PublicTrade",
     "Qty",
     "Side",
+    "SignalInput",
+    "SpotInput",
     "SpotPrice",
     "Strategy",
     "StrategyContext",

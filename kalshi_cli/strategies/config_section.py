@@ -10,6 +10,7 @@ import msgspec
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy
+from kalshi_cli.strategies.own_code import construct
 
 
 def section_problems(
@@ -48,7 +49,7 @@ def _of_parameters(kind: type[Strategy], given: Mapping[str, object]) -> list[st
     if problems or not registry.required(kind) <= values.keys():
         return problems
     try:
-        kind(msgspec.convert(values, kind.Params))
+        construct(kind, msgspec.convert(values, kind.Params))
     except UsageError as error:
         return [str(error).removeprefix(f"Strategy {kind.name}: ")]
     return []

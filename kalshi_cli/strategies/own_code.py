@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from types import CodeType
 
 from kalshi_cli.base.errors import KalshiError, UsageError
+from kalshi_cli.core.model.inputs import FairInput, SignalInput, SpotInput
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 _CHANGING = {
@@ -48,7 +49,46 @@ def stdout_to_stderr() -> AbstractContextManager[object]:
 
 
 def construct(kind: type[Strategy], params: StrategyParams) -> Strategy:
-    """Return a strategy with its parameters. Raises UsageError for whatever its `__init__` does wrong."""
+    """Return a strategy with its parameters. UsageError for whatever its `__init__` or its `inputs` does wrong."""
+    made = _created(kind, params)
+    _check_inputs(made)
+    return made
+
+
+def check_with_defaults(kind: type[Strategy]) -> None:
+    """Raise UsageError for wrong `inputs` of a strategy, if it can be created with the defaults of its parameters."""
+    try:
+        made = _created(kind, kind.Params())
+    except (TypeError, KalshiError):  # a parameter is required, or its default is no valid one
+        return
+    _check_inputs(made)
+
+
+def _check_inputs(strategy: Strategy) -> None:
+    try:
+        with stdout_to_stderr():
+            found = strategy.inputs()
+        problem = _inputs_problem(found)
+    except (Exception, SystemExit) as error:
+        problem = f"raised {type(error).__name__}: {error}"
+    if problem:
+        raise UsageError(
+            f"Strategy {strategy.name}: inputs() {problem}",
+            hint='for example `return (SpotInput(symbol="BTC"),)`, with the comma; SpotInput, FairInput and '
+            "SignalInput are in kalshi_cli.strategies.api",
+            code="bad_strategy",
+        )
+
+
+def _inputs_problem(found: object) -> str:
+    """Return what is wrong with the data inputs that a strategy returned; empty if nothing is."""
+    if not isinstance(found, tuple | list):
+        return f"returned {found!r:.80}, which is not a tuple of data inputs"
+    wrong = next((each for each in found if type(each) not in (SpotInput, FairInput, SignalInput)), None)
+    return "" if wrong is None else f"returned {wrong!r:.80}, which is not a data input"
+
+
+def _created(kind: type[Strategy], params: StrategyParams) -> Strategy:
     try:
         with stdout_to_stderr():
             made = kind(params)
@@ -182,10 +222,18 @@ def _is_unrepeatable(name: str, *, has_args: bool, has_seed: bool) -> bool:
     return function in _CHANGING.get(module, ())
 
 
+_INPUT_OF = {
+    "on_spot": 'SpotInput(symbol="BTC")',
+    "on_fair": 'FairInput(source="fairs.csv", every_s=30, valid_s=300)',
+    "on_signal": 'SignalInput(source="news.jsonl")',
+}
+"""An input that each hook of outside data needs, as an author writes it."""
+
+
 def check_hooks(kind: type[Strategy]) -> None:
     """Refuse a method `on_*` that is no hook: it would never be called, and the strategy would silently not trade.
 
-    A method that the strategy calls itself is one of its own.
+    A method that the strategy calls itself is one of its own. A hook of outside data without `inputs` is refused too.
     """
     hooks = [name for name in vars(Strategy) if name.startswith("on_")]
     methods = {name: method for name in dir(kind) if callable(method := getattr(kind, name))}
@@ -196,6 +244,13 @@ def check_hooks(kind: type[Strategy]) -> None:
             raise UsageError(
                 f"Strategy {kind.name}: {name} is not a hook" + (f"; did you mean {near[0]}?" if near else ""),
                 hint=f"the hooks are {', '.join(hooks)}; rename the method, which nothing calls",
+                code="bad_strategy",
+            )
+    for hook, example in _INPUT_OF.items():
+        if getattr(kind, hook) is not getattr(Strategy, hook) and kind.inputs is Strategy.inputs:
+            raise UsageError(
+                f"Strategy {kind.name}: {hook} is never called, because inputs() requests no data",
+                hint=f"add `def inputs(self): return ({example},)`; import the name from kalshi_cli.strategies.api",
                 code="bad_strategy",
             )
 

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.core.model.inputs import SpotInput
+from kalshi_cli.services.research.strategies import describe_strategy
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.config_section import section_problems
 from kalshi_cli.strategies.own_code import construct, file_reads, network_reads, stdout_to_stderr, unrepeatable_calls
 
 
@@ -165,3 +168,59 @@ def test_a_run_refuses_a_file_whose_strategy_cannot_be_created(tmp_path: Path) -
     )
     with pytest.raises(UsageError, match=r"Cannot create strategy fade: TypeError"):
         registry.make_all([str(file)], {}, {})
+
+
+def lead(body: str) -> str:
+    return (
+        "from kalshi_cli.strategies.api import *\n\n\nclass Lead(Strategy):\n"
+        "    name, Params = 'lead', StrategyParams\n\n"
+        f"    def inputs(self):\n        {body}\n\n    def on_spot(self, view, spot):\n        return ()\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ('return ("BTC",)', "returned 'BTC', which is not a data input"),
+        ('return SpotInput(symbol="BTC")', "returned SpotInput(symbol='BTC'), which is not a tuple of data inputs"),
+        ('return "BTC"', "returned 'BTC', which is not a tuple of data inputs"),
+        ("return (Input(),)", "returned Input(), which is not a data input"),
+        ("pass", "returned None, which is not a tuple of data inputs"),
+        ("return self.missing", "raised AttributeError: 'Lead' object has no attribute 'missing'"),
+    ],
+)
+def test_wrong_data_inputs_are_refused_with_the_right_line(tmp_path: Path, body: str, problem: str) -> None:
+    file = tmp_path / "lead.py"
+    file.write_text(lead(body))
+    for use in (
+        lambda: registry.make(str(file), {}),
+        lambda: registry.make_all([str(file)], {}, {}),
+        lambda: describe_strategy(str(file)),
+    ):
+        with pytest.raises(UsageError) as caught:
+            use()
+        assert caught.value.message == f"Strategy lead: inputs() {problem}"
+        assert 'return (SpotInput(symbol="BTC"),)' in caught.value.hint
+        assert caught.value.code == "bad_strategy"
+    problems, _ = section_problems({str(file): {}}, ())
+    assert problems == [f"strategies.{file}: inputs() {problem}"]
+    file.write_text(lead('return [SpotInput(symbol="BTC")]'))
+    assert registry.make(str(file), {}).inputs() == [SpotInput(symbol="BTC")]
+
+
+@pytest.mark.parametrize(
+    ("hook", "kind"), [("on_spot", "SpotInput"), ("on_fair", "FairInput"), ("on_signal", "SignalInput")]
+)
+def test_a_hook_of_outside_data_without_inputs_is_refused(tmp_path: Path, hook: str, kind: str) -> None:
+    file = tmp_path / "lead.py"
+    file.write_text(lead("return ()").replace("def inputs", "def others").replace("on_spot", hook))
+    with pytest.raises(UsageError, match=f"{hook} is never called, because inputs\\(\\) requests no data") as caught:
+        registry.load(str(file))
+    assert f"return ({kind}(" in caught.value.hint
+
+
+def test_a_strategy_that_cannot_be_created_with_its_defaults_is_still_described(tmp_path: Path) -> None:
+    file = tmp_path / "lead.py"
+    start = "    def __init__(self, params):\n        open('missing.csv')\n\n    def inputs"
+    file.write_text(lead("return ()").replace("    def inputs", start))
+    assert describe_strategy(str(file)).name == "lead"

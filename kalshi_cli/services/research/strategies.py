@@ -12,6 +12,7 @@ from pathlib import Path
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.files import make_folder
 from kalshi_cli.strategies import registry
+from kalshi_cli.strategies.own_code import check_with_defaults
 from kalshi_cli.views.strategies import ParameterRow, StrategyRow, StrategyView
 
 TEMPLATE = Path(__file__).parents[2] / "template"
@@ -27,7 +28,9 @@ def list_strategies() -> list[StrategyRow]:
 
 def describe_strategy(name: str) -> StrategyView:
     """Return a strategy, by its name or as FILE.py:Class, with its parameters. UsageError if it is unknown."""
-    parameters = (*registry.parameters(registry.load(name)), *registry.ALLOTTED)
+    kind = registry.load(name)
+    check_with_defaults(kind)
+    parameters = (*registry.parameters(kind), *registry.ALLOTTED)
     return StrategyView.of(registry.describe(name), rows=tuple(map(ParameterRow.of, parameters)))
 
 

@@ -18,11 +18,15 @@ from support.trading import TradingLoop
 from support.unreadable import unreadable_directory
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.base.units import Ts, cents, contracts
+from kalshi_cli.core.model.inputs import SpotInput
+from kalshi_cli.core.model.messages import SpotPrice
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.research.strategies import TEMPLATE, write_strategy
 from kalshi_cli.strategies import registry
+from kalshi_cli.strategies.base import Strategy
+from kalshi_cli.testing import market
 
 
 def run_test(file: Path) -> subprocess.CompletedProcess[str]:
@@ -139,12 +143,32 @@ def test_the_page_of_strategies_shows_the_template() -> None:
     assert found[1] == (TEMPLATE / "fade.py").read_text()
 
 
+def of_page(name: str, folder: Path, **given: object) -> Strategy:
+    """Return a strategy that the page shows, by the name of its test."""
+    text = (ROOT / "docs/strategies.md").read_text()
+    found = re.search(rf"<!-- test: {name} -->\n```python\n(.*?)```", text, re.DOTALL)
+    assert found is not None
+    (folder / f"{name}.py").write_text(found[1])
+    return registry.make(str(folder / f"{name}.py"), given)
+
+
 def rebound(folder: Path, **given: object) -> StrategyHarness:
     """Return a harness with the strategy that the page shows for leaving a position."""
-    found = re.search(r"<!-- test: exit -->\n```python\n(.*?)```", (ROOT / "docs/strategies.md").read_text(), re.DOTALL)
-    assert found is not None
-    (folder / "rebound.py").write_text(found[1])
-    return StrategyHarness(registry.make(str(folder / "rebound.py"), given))
+    return StrategyHarness(of_page("exit", folder, **given))
+
+
+@pytest.mark.parametrize(
+    ("spot", "late_s", "side"), [(80_100, 0, BID), (79_900, 0, ASK), (80_010, 0, None), (80_100, 6, None)]
+)
+def test_the_strategy_of_the_page_follows_the_spot_price(
+    spot: int, late_s: int, side: Side | None, tmp_path: Path
+) -> None:
+    lead = of_page("spot", tmp_path)
+    assert lead.inputs() == (SpotInput(symbol="BTC"),)
+    played = StrategyHarness(lead, markets=[market(floor_strike=80_000.0)])
+    played.book(48, 50)
+    price = SpotPrice(Ts(played.now - late_s * 1000), "BTC", spot * 10_000, "coinbase", None)
+    assert [order.side for order in submitted_orders(played.play(price))] == ([side] if side else [])
 
 
 @pytest.mark.parametrize(("bid", "ask", "reason"), [(30, 32, "gain"), (17, 19, "stop")])
