@@ -394,6 +394,7 @@ class RunModes:
         self, request: TradeRequest, strategies: Sequence[Strategy], mode: str, markets: int, run_id: str
     ) -> RunPlan:
         from kalshi_cli.services.account.paper_account import PAPER_LATENCY_MS
+        from kalshi_cli.services.trading.reports.run_settings import run_settings
         from kalshi_cli.strategies.registry import fingerprint, settings
 
         env = self.config.env
@@ -407,6 +408,7 @@ class RunModes:
             words=words[mode], code=tuple(filter(None, map(fingerprint, request.strategies))), markets=markets,
             duration_s=request.duration_s, status_every_s=request.status_every_s,
             stop_budget_s=self.config.trade.stop_budget_s, params=settings(strategies),
+            settings=run_settings(self.config, request.strategies, request.interval_s),
             simulated_latency={"paper": f"{PAPER_LATENCY_MS}ms"}.get(mode),
         )  # fmt: skip
 

@@ -164,16 +164,21 @@ def is_for_screen(ctx: typer.Context) -> bool:
     return (flags_of(ctx).form or default_format()) in (Format.TABLE, Format.PLAIN) and not chosen_fields()
 
 
-def show_report(ctx: typer.Context, view: BacktestView, title: str, page: Path | None, folder: Path | None) -> None:
-    """Print the report, and write its files. A screen shows neither each trade nor the curve: JSON and files do."""
+def show_report(
+    ctx: typer.Context, view: BacktestView, title: str, page: Path | None, folder: Path | None, notes: Sequence[str]
+) -> None:
+    """Print the report, and write its files, the page with `notes`.
+
+    A screen shows neither each trade nor the curve: JSON and files do.
+    """
     from kalshi_cli.services.research.report.saved import write_folder, write_page
 
     form, on_screen = flags_of(ctx).form or default_format(), is_for_screen(ctx)
-    shown, notes = _for_screen(view, is_table=form is Format.TABLE) if on_screen else (view, [])
+    shown, below = _for_screen(view, is_table=form is Format.TABLE) if on_screen else (view, [])
     show_view(ctx, shown, title=title)
-    info(*notes)
+    info(*below)
     if page is not None:
-        write_page(view, page)
+        write_page(view, page, notes)
         info(f"Wrote {page}")
     if folder is not None:
         write_folder(view, folder)

@@ -63,11 +63,14 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
     `failed_strategies` were disabled because they raised an error or hung, each with the reason. `markets` counts those
     of the run, `starting_balance` is the cash at its start. `latency` is the measured median from sending an order to
     its response, None without one; on paper it is the simulated one. `slow_hooks` counts the hook calls of 50 ms or
-    more, if there were at least three. `sent` lists the first 1,000 requests that were sent.
+    more, if there were at least three. `sent` lists the first 1,000 requests that were sent. `settings` has the version
+    of kalshi, the interval between cycles, the checksums of strategy files, and the risk limits that differ from the
+    default.
     """
 
     strategy: str
     params: dict[str, str] = msgspec.field(default_factory=dict)
+    settings: dict[str, str] = msgspec.field(default_factory=dict)
     env: str
     mode: str
     latency: str | None = None
@@ -115,11 +118,14 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     `settlements`, less `fees`, is `net` without an open position. With both fill models, `bounds` has both runs, and
     all other fields are those of the pessimistic one.
     `phase_nets` are the net with each phase of the ticks. `runs` counts the separate runs of `--jobs`, of which this is
-    the sum. `sent` lists the first 1,000 requests that were sent.
+    the sum. `sent` lists the first 1,000 requests that were sent. `settings` are those of `trade --json`, with the
+    treatment of gaps and the choice of times and markets; `recordings` names the recordings and the other files.
     """
 
     strategy: str
     params: dict[str, str] = msgspec.field(default_factory=dict)
+    settings: dict[str, str] = msgspec.field(default_factory=dict)
+    recordings: tuple[str, ...] = ()
     unknown: tuple[str, ...]
     fill_model: str
     latency: str

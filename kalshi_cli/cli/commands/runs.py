@@ -351,6 +351,7 @@ def _show_backtest(
     from kalshi_cli.app.backtests import run_backtests
     from kalshi_cli.cli.commands.sweep import backtest_progress
     from kalshi_cli.services.research.backtest import backtest_notes, backtest_view, backtest_warnings
+    from kalshi_cli.services.research.report.made_with import made_with
 
     with backtest_progress(jobs, is_of_files=request.lake is None) as show:
         report = run_backtests(environment, request, jobs, show, has_both_bounds=has_both_bounds, phases=phases)
@@ -358,8 +359,10 @@ def _show_backtest(
     if failed and len(failed) == len(request.strategies):
         raise _failure(report.summary)
     info(*backtest_warnings(report, with_unknown=not shows_every_field(ctx)))
-    show_report(ctx, backtest_view(report), f"Backtest of {','.join(request.strategies)}", page, out)
-    info(*backtest_notes(report), *(one_run_note(request) if jobs is None else []))
+    view, notes = made_with(backtest_view(report), environment.config, request), backtest_notes(report)
+    warnings = [*backtest_warnings(report, with_unknown=False), *notes]
+    show_report(ctx, view, f"Backtest of {','.join(request.strategies)}", page, out, warnings)
+    info(*notes, *(one_run_note(request) if jobs is None else []))
     if failed:
         raise _failure(report.summary)
     return report.curve

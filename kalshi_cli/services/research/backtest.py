@@ -215,10 +215,15 @@ def add_point(curve: list[tuple[Ts, Money]], ts: Ts, net: Money) -> None:
 
 
 def backtest_view(report: BacktestReport) -> BacktestView:
-    """Return the results of a backtest in total, and by market, hour, price and time to close."""
+    """Return the results of a backtest in total, and by market, hour, price and time to close.
+
+    `made_with` adds the settings and the recordings.
+    """
     fields = report_fields(report.facts, report.summary.net, report.curve)
     return BacktestView.of(
         report.summary,
+        settings={},
+        recordings=(),
         fill_model=report.fill_model,
         latency=report.latency,
         max_drawdown=report.max_drawdown,

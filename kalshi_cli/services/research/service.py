@@ -36,6 +36,7 @@ from kalshi_cli.services.research.backtest import (
 )
 from kalshi_cli.services.research.lake_service import LakeService, lake_folder
 from kalshi_cli.services.research.recorded_data import tell_unrecorded
+from kalshi_cli.services.research.report.made_with import made_with
 from kalshi_cli.services.research.report.report_folder import list_reports, read_report
 from kalshi_cli.services.research.report.saved import frame_columns
 from kalshi_cli.services.research.tape_runs import (
@@ -68,9 +69,9 @@ class BacktestResult:
     are named like the fields of the view, and like those of the Parquet files of `--out`.
     """
 
-    def __init__(self, report: BacktestReport) -> None:
+    def __init__(self, report: BacktestReport, view: BacktestView | None = None) -> None:
         self.report = report
-        self.view: BacktestView = backtest_view(report)
+        self.view: BacktestView = view or backtest_view(report)
 
     def __repr__(self) -> str:
         """Return the main results on one line, as a notebook shows it."""
@@ -174,7 +175,7 @@ class ResearchService(LakeService):
             )  # fmt: skip
         if is_all_refused(report):
             self._resources.tell(all_refused_text(report))
-        return BacktestResult(report)
+        return BacktestResult(report, made_with(backtest_view(report), self._resources.config, request))
 
     def _run(self, request: BacktestRequest, jobs: int | None, phases: int) -> BacktestReport:
         """Return the report of all recordings as one run, or with `jobs` of separate runs, with each phase."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from support.backtests import losing
 from support.recordings import T0, TICKER, Tape
 from support.served import TWO_SIDED, Served, program
 
-from kalshi_cli import Kalshi, errors
+from kalshi_cli import Kalshi, __version__, errors
 from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.config.sources import load
@@ -48,6 +49,25 @@ def test_series_without_a_lake_is_refused_and_tickers_choose_markets_of_a_file(t
         with pytest.raises(errors.UsageError, match=r"No market KXB in tape\.jsonl"):
             kalshi.research.backtest("threshold", path, tickers="kxa,kxb")
         assert kalshi.research.backtest("threshold", path, tickers=["kxa"]).view.markets == 1
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_report_names_its_settings_and_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_RISK__MAX_SPREAD", "0.05")
+    monkeypatch.setenv("KALSHI_RISK__MAX_DAILY_LOSS", "5")
+    path = Tape().snapshot(yes={"0.4000": "5.00"}, no={"0.5600": "5.00"}).delta().write(tmp_path / "tape.jsonl")
+    code = tmp_path / "fade.py"
+    code.write_text(
+        "from kalshi_cli.strategies.api import *\nclass Fade(Strategy):\n    name, Params = 'fade', StrategyParams\n"
+    )
+    with Kalshi.open(env="sim") as kalshi:
+        view = kalshi.research.backtest(str(code), path, interval_s=1, tickers="kxa").view
+    checksum = hashlib.sha256(code.read_bytes()).hexdigest()[:16]
+    assert view.settings == {
+        "kalshi": __version__, "interval": "1s", "code": f"fade.py (sha256 {checksum})", "risk.max_spread": "0.0500",
+        "gaps": "forget", "markets": "KXA",
+    }  # fmt: skip
+    assert view.recordings == ("tape.jsonl",)
 
 
 @pytest.mark.usefixtures("exchange")

@@ -65,8 +65,8 @@ MODELS = {
 }
 
 
-def report_page(view: BacktestView) -> str:
-    """Return the page."""
+def report_page(view: BacktestView, notes: Sequence[str] = ()) -> str:
+    """Return the page, with `notes` such as warnings above the results."""
     sections = (
         _phases(view.phase_nets),
         _section("Fill models", _table(FillBoundRow, view.bounds), about=_BOUNDS if view.bounds else ""),
@@ -95,7 +95,9 @@ def report_page(view: BacktestView) -> str:
         f"<title>{title}</title><style>{STYLE}</style></head><body>\n"
         f'<h1>{title}</h1><p class="dim">{text(_period(view.started, view.ended))}</p>\n'
         f'<p class="dim">{text(" ".join(f"{name}={value}" for name, value in view.params.items()))}</p>\n'
-        f"{_unknown(view.unknown)}{_tiles(view)}{''.join(sections)}</body></html>\n"
+        f'<p class="dim">{text(_made_with(view))}</p>\n<p>{text(_requests(view))}</p>\n'
+        f"{_list('Not known from the data', view.unknown)}{_list('Warnings and notes', notes)}"
+        f"{_tiles(view)}{''.join(sections)}</body></html>\n"
     )
 
 
@@ -122,9 +124,25 @@ def _method(view: BacktestView) -> str:
     )
 
 
-def _unknown(lines: Sequence[str]) -> str:
+def _made_with(view: BacktestView) -> str:
+    """Return the assumptions, the settings and the recordings of a report."""
+    settings = ", ".join(f"{name} {value}" for name, value in view.settings.items())
+    files = f"recordings {', '.join(view.recordings)}" if view.recordings else ""
+    assumed = f"fill model {view.fill_model}, latency {view.latency or 'unknown'}"
+    return "; ".join(filter(None, (assumed, settings, files)))
+
+
+def _requests(view: BacktestView) -> str:
+    """Return how many orders were requested, sent and refused."""
+    refused = sum(view.denied.values())
+    codes = ", ".join(f"{code} {count:,}" for code, count in sorted(view.denied.items(), key=lambda each: -each[1]))
+    why = f" ({codes})" if codes else ""
+    return f"{pluralize(view.intents, 'order request')}: {view.orders:,} sent, {refused:,} refused{why}"
+
+
+def _list(title: str, lines: Sequence[str]) -> str:
     items = "".join(f"<li>{text(line)}</li>" for line in lines)
-    return f'<div class="note"><strong>Not known from the data</strong><ul>{items}</ul></div>\n' if lines else ""
+    return f'<div class="note"><strong>{title}</strong><ul>{items}</ul></div>\n' if lines else ""
 
 
 def _tiles(view: BacktestView) -> str:

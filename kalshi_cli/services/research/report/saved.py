@@ -14,6 +14,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.files import make_folder, naming, read_regular
 from kalshi_cli.base.units import Money, Price, Qty, Ts, format_money, parse_money, parse_ts, pluralize
 from kalshi_cli.services.research.report.differing_orders import order_rows
+from kalshi_cli.services.research.report.made_with import OF_RECORDINGS
 from kalshi_cli.services.research.report.page import report_page
 from kalshi_cli.views.backtests import BacktestSettlementRow, BacktestTradeRow, ComparisonRow, EquityRow
 from kalshi_cli.views.formats import OutputColumn, Ratio, SignedMoney, columns, to_machine, to_text, without_none
@@ -45,15 +46,17 @@ SAME_LATENCY_MS = 10
 
 _PARAM = "param "
 """The beginning of a measure that is a parameter."""
+_SETTING = "setting "
+"""The beginning of a measure that is another setting of a run."""
 _DENIED = "denied "
 """The beginning of a measure that counts the refusals with a code."""
 _NO_STRATEGY = "(none)"
 """The row of a summary for what its strategies did not trade."""
 
 
-def write_page(view: BacktestView, path: Path) -> None:
-    """Write the report as one HTML page; an existing file is replaced at once, never half."""
-    _write(path, report_page(view).encode())
+def write_page(view: BacktestView, path: Path, notes: Sequence[str] = ()) -> None:
+    """Write the report as one HTML page with `notes`; an existing file is replaced at once, never half."""
+    _write(path, report_page(view, notes).encode())
 
 
 def write_folder(view: BacktestView, folder: Path) -> None:
@@ -138,8 +141,8 @@ def compare(
 ) -> list[ComparisonRow]:
     """Return the measures of two saved reports and their differences, then the net of each market of either.
 
-    Then, for each market, the first order requests that differ. Parameters, and the numbers of separate runs, are
-    listed where they differ, refusals by code.
+    Then, for each market, the first order requests that differ. Parameters, settings,
+    recordings, and the numbers of separate runs, are listed where they differ, refusals by code.
 
     A measure that both reports lack is left out. A report is a JSON file of `kalshi backtest --json`, a folder of
     `--out`, or the summary of a run, a JSON file of `kalshi trade --json`. With a summary, which has fewer measures
@@ -153,7 +156,7 @@ def compare(
     has_run = not all("rows" in each for each in reports)
     pairs: list[tuple[str, list[Any]]] = [(name, [each.get(name) for each in reports]) for name in _COMPARED]
     runs = [each.get("runs") for each in reports]
-    pairs[1:1] = [*_params(reports), *([("runs", runs)] if None not in runs and runs[0] != runs[1] else [])]
+    pairs[1:1] = [*_settings(reports), *([("runs", runs)] if None not in runs and runs[0] != runs[1] else [])]
     denied = [each.get("denied", {}) for each in reports]
     codes = sorted({*denied[0], *denied[1]})
     pairs += [(_DENIED + code, [each.get(code, 0) for each in denied]) for code in codes]
@@ -164,7 +167,7 @@ def compare(
     rows = [
         ComparisonRow(measure=name, a=_shown(name, a), b=_shown(name, b), difference=_difference(name, a, b))
         for name, (a, b) in pairs
-        if (None not in (a, b) if has_run else (a, b) != (None, None))
+        if (None not in (a, b) if has_run and not name.startswith((_PARAM, _SETTING)) else (a, b) != (None, None))
     ]
     orders = order_rows(reports)
     if not orders and all(each.get("sent") for each in reports):
@@ -268,11 +271,20 @@ def _markets(reports: Sequence[dict[str, Any]]) -> Iterator[str]:
         )
 
 
-def _params(reports: Sequence[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
-    """Return the parameters that differ; none if a report is from before reports had them."""
-    first, second = (each.get("params") or {} for each in reports)
-    names = [name for name in dict.fromkeys((*first, *second)) if first.get(name) != second.get(name)]
-    return [(_PARAM + name, [first.get(name), second.get(name)]) for name in names] if first and second else []
+def _settings(reports: Sequence[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
+    """Return the parameters, recordings and other settings that differ, as far as both reports have any of them.
+
+    Only a backtest has the settings of its recordings.
+    """
+    has_run = any("stopped_by" in each for each in reports)
+    found = []
+    for start, field in ((_PARAM, "params"), (_SETTING, "settings")):
+        first, second = (each.get(field) or {} for each in reports)
+        names = [name for name in dict.fromkeys((*first, *second)) if first.get(name) != second.get(name)]
+        names = [name for name in names if not (has_run and name in OF_RECORDINGS)] if first and second else []
+        found += [(start + name, [first.get(name), second.get(name)]) for name in names]
+    files = [", ".join(each.get("recordings") or ()) for each in reports]
+    return [*found, ("recordings", [*files])] if all(files) and files[0] != files[1] else found
 
 
 def readable(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
@@ -305,6 +317,8 @@ def _label(measure: str) -> str:
         return f"{measure} UTC"
     if measure.startswith(_DENIED):
         return f"refused {measure.removeprefix(_DENIED)}"
+    if measure.startswith(_SETTING):
+        return measure.removeprefix(_SETTING)
     return measure if measure.startswith(_PARAM) else OutputColumn(measure, str).label
 
 
@@ -406,7 +420,7 @@ def _shown(name: str, value: object) -> str | None:
 
 def _difference(name: str, a: object, b: object) -> str | None:
     """Return the second less the first: exactly for integers and amounts, rounded for ratios; None for other values."""
-    if isinstance(a, bool) or isinstance(b, bool) or name.startswith(_PARAM):
+    if isinstance(a, bool) or isinstance(b, bool) or name.startswith((_PARAM, _SETTING)):
         return None
     if isinstance(a, int | float) and isinstance(b, int | float):
         return str(b - a) if isinstance(a, int) and isinstance(b, int) else f"{b - a:.6f}"

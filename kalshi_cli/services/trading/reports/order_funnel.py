@@ -18,6 +18,7 @@ from kalshi_cli.views.why import RefusedOrdersRow, StrategyFunnelRow, WhyView
 
 RULE_OF_CODE = {
     "API_GUARD": "kalshi check api: strategies wait between orders until you resume",
+    "BAD_FLAGS": "the strategy: reduce_only needs tif=TimeInForce.IOC, post_only TimeInForce.GTC",
     "BAD_INTENT": "the strategy: its order request is not valid",
     "BLIND": "the account cannot be read: kalshi health-check",
     "BUDGET": "strategies.NAME.budget",

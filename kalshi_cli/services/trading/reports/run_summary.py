@@ -46,6 +46,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     balance: Money | None = None
     feeds: tuple[str, ...] = ()
     params: dict[str, str] = {}
+    settings: dict[str, str] = {}
     simulated_latency: str | None = None
 
     def ends(self, started: Ts) -> Ts | None:
@@ -119,6 +120,7 @@ def summarize(
     return RunSummary(
         strategy=plan.strategy,
         params=plan.params,
+        settings=plan.settings,
         env=plan.env,
         mode=plan.mode,
         started=started,

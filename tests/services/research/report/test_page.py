@@ -62,6 +62,20 @@ def test_the_page_shows_the_net_of_each_phase_of_the_ticks(view: BacktestView) -
     assert "phases" not in report_page(view)
 
 
+def test_the_top_of_the_page_has_requests_refusals_warnings_and_what_made_it(view: BacktestView) -> None:
+    refused = msgspec.structs.replace(
+        view, intents=83, orders=27, denied={"COOLDOWN": 56}, latency="150ms",
+        settings={"kalshi": "0.2.0", "interval": "1s", "gaps": "forget"}, recordings=("a.jsonl.gz", "btcusd.csv"),
+    )  # fmt: skip
+    text = Page(report_page(refused, ["Warning: COOLDOWN refused 56 of 83 order requests"])).text
+    top = text[: text.index("Profit and loss over time")]
+    assert "83 order requests: 27 sent, 56 refused (COOLDOWN 56)" in top
+    assert "Warnings and notesWarning: COOLDOWN refused 56 of 83 order requests" in top
+    made = f"fill model {view.fill_model}, latency 150ms; kalshi 0.2.0, interval 1s, gaps forget; "
+    assert f"{made}recordings a.jsonl.gz, btcusd.csv" in top
+    assert "Warnings and notes" not in report_page(view)
+
+
 def test_the_page_has_every_part_and_loads_nothing(view: BacktestView) -> None:
     text = report_page(view)
     page = Page(text)

@@ -290,6 +290,37 @@ def test_a_page_replaces_the_old_one_and_leaves_no_draft(view: BacktestView, tmp
     assert json.loads(save(view, tmp_path / "a.json").read_text())["unknown"] == []
 
 
+def test_each_setting_that_differs_is_listed(view: BacktestView, tmp_path: Path) -> None:
+    code = "lead.py (sha256 1f0c)"
+    settings = {"kalshi": "0.2.0", "interval": "2s", "code": code, "gaps": "forget"}
+    made = msgspec.structs.replace(view, settings=settings, recordings=("a.jsonl", "b.jsonl"))
+    changed = {**settings, "interval": "1s", "gaps": "ignore", "risk.max_spread": "off"}
+    other = msgspec.structs.replace(view, settings=changed, recordings=("a.jsonl",))
+    first, second = save(made, tmp_path / "a.json"), save(other, tmp_path / "b.json")
+    rows = {row.measure: (row.a, row.b, row.difference) for row in compare(first, second)}
+    assert {name: row for name, row in rows.items() if name.startswith("setting ")} == {
+        "setting interval": ("2s", "1s", None),
+        "setting gaps": ("forget", "ignore", None),
+        "setting risk.max_spread": (None, "off", None),
+    }
+    assert rows["recordings"] == ("a.jsonl, b.jsonl", "a.jsonl", None)
+    assert {"interval", "risk.max_spread"} <= {row.measure for row in readable(compare(first, second))}
+    earlier = save(view, tmp_path / "earlier.json")
+    assert not [row for row in compare(earlier, second) if row.measure.startswith(("setting", "recordings"))]
+
+
+def test_a_run_and_its_backtest_of_other_code_are_told_apart(view: BacktestView, tmp_path: Path) -> None:
+    made = msgspec.structs.replace(view, settings={"code": "lead.py (sha256 1f0c)", "gaps": "forget"})
+    first, run = save(made, tmp_path / "a.json"), tmp_path / "run.json"
+    summary = {"strategy": "lead", "net": "0.00", "mode": "paper", "stopped_by": "duration"}
+    run.write_text(json.dumps(summary | {"settings": {"code": "lead.py (sha256 77aa)", "risk.max_exposure": "5"}}))
+    rows = {row.measure: (row.a, row.b) for row in compare(run, first) if row.measure.startswith("setting")}
+    assert rows == {
+        "setting code": ("lead.py (sha256 77aa)", "lead.py (sha256 1f0c)"),
+        "setting risk.max_exposure": ("5", None),
+    }
+
+
 def test_reports_of_different_times_or_with_a_disabled_strategy_are_named(view: BacktestView, tmp_path: Path) -> None:
     assert view.started is not None
     assert view.ended is not None
