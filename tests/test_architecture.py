@@ -378,7 +378,7 @@ BROAD = {
     "kalshi_cli/cli/main.py": 1,  # the one place that catches
     "kalshi_cli/core/engine/strategy_runner.py": 1,  # the guard around a strategy
     "kalshi_cli/strategies/registry.py": 1,  # the guard around the file of a strategy
-    "kalshi_cli/strategies/own_code.py": 1,  # the guard around the constructor of a strategy
+    "kalshi_cli/strategies/own_code.py": 1,  # the guard around the constructor and the inputs of a strategy
     "kalshi_cli/simulator/serving/server.py": 3,  # an error of the server's thread is handed to whoever waits
     "kalshi_cli/notify/notifier.py": 1,  # a sink that fails must not stop trading
     "kalshi_cli/services/trading/wind_down.py": 1,  # a bug in the cancels must not hide what is live

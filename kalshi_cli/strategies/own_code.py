@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from difflib import get_close_matches
 from types import CodeType
+from typing import TypeVar
 
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.core.model.inputs import FairInput, SignalInput, SpotInput
@@ -65,19 +66,15 @@ def check_with_defaults(kind: type[Strategy]) -> None:
 
 
 def _check_inputs(strategy: Strategy) -> None:
-    try:
-        with stdout_to_stderr():
-            found = strategy.inputs()
-        problem = _inputs_problem(found)
-    except (Exception, SystemExit) as error:
-        problem = f"raised {type(error).__name__}: {error}"
+    found, error = _attempt(strategy.inputs)
+    problem = _inputs_problem(found) if error is None else f"raised {type(error).__name__}: {error}"
     if problem:
         raise UsageError(
             f"Strategy {strategy.name}: inputs() {problem}",
             hint='for example `return (SpotInput(symbol="BTC"),)`, with the comma; SpotInput, FairInput and '
             "SignalInput are in kalshi_cli.strategies.api",
             code="bad_strategy",
-        )
+        ) from error
 
 
 def _inputs_problem(found: object) -> str:
@@ -89,19 +86,33 @@ def _inputs_problem(found: object) -> str:
 
 
 def _created(kind: type[Strategy], params: StrategyParams) -> Strategy:
-    try:
-        with stdout_to_stderr():
-            made = kind(params)
-            made.params  # noqa: B018 - missing if `__init__` did not call that of Strategy
-    except KalshiError:
-        raise
-    except (Exception, SystemExit) as error:  # a strategy that exits would end this program with success
+    def create() -> Strategy:
+        made = kind(params)
+        made.params  # noqa: B018 - missing if `__init__` did not call that of Strategy
+        return made
+
+    made, error = _attempt(create)
+    if made is None:
         raise UsageError(
             f"Cannot create strategy {kind.name}: {type(error).__name__}: {error}",
             hint="its `__init__(self, params)` must begin with `super().__init__(params)`",
             code="bad_strategy",
         ) from error
     return made
+
+
+_T = TypeVar("_T")
+
+
+def _attempt(call: Callable[[], _T]) -> tuple[_T | None, BaseException | None]:
+    """Return the result of a call of a strategy's own code, or its error."""
+    try:
+        with stdout_to_stderr():
+            return call(), None
+    except KalshiError:
+        raise
+    except (Exception, SystemExit) as error:  # a strategy that exits would end this program with success
+        return None, error
 
 
 def unrepeatable_calls(source: bytes) -> tuple[str, ...]:

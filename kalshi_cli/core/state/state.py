@@ -45,6 +45,8 @@ class EngineState:
 
     simulated_group_limit: Qty | None = None
     """The limit of the order groups that a run with simulated fills would have live; None in live trading."""
+    day_net: Money | None = None
+    """The P&L of the trading day, open positions included; None until counted."""
     last_prices: LastPrices | None = None
     """The last prices of a backtest; None where markets are read again, whose prices are newer."""
 
@@ -123,8 +125,6 @@ class EngineState:
         """Locked markets and the end of each lock: no order may open a position there."""
         self.best_gained: Money | None = None
         """The account high since the last resume from REDUCING, from which a drawdown is measured; None until known."""
-        self.day_net: Money | None = None
-        """The P&L of the trading day, open positions included; None until counted."""
 
     def index_of(self, ticker: str) -> str | None:
         """Return the reference index of a market, by the longest configured prefix of its ticker."""
