@@ -207,7 +207,7 @@ def _for_screen(view: BacktestView, *, is_table: bool) -> tuple[BacktestView, li
 
 def compare_reports(ctx: typer.Context, paths: Sequence[Path]) -> None:
     """Print two saved reports and their differences."""
-    from kalshi_cli.services.research.report.differing_orders import ORDER, without_dates
+    from kalshi_cli.services.research.report.differing_orders import FILL, ORDER, without_dates
     from kalshi_cli.services.research.report.saved import column_headings, compare, readable
     from kalshi_cli.views.backtests import ComparisonRow
 
@@ -217,11 +217,12 @@ def compare_reports(ctx: typer.Context, paths: Sequence[Path]) -> None:
     of: type[Any] = ComparisonRow
     orders: list[ComparisonRow] = []
     if (flags_of(ctx).form or default_format()) in (Format.TABLE, Format.PLAIN):
-        orders = [without_dates(row) for row in rows if row.measure.startswith(ORDER)]
-        rows = readable([row for row in rows if not row.measure.startswith(ORDER)])
+        orders = [without_dates(row) for row in rows if row.measure.startswith((ORDER, FILL))]
+        what = "fills" if any(row.measure.startswith(FILL) for row in rows) else "orders"
+        rows = readable([row for row in rows if not row.measure.startswith((ORDER, FILL))])
         headings = {"headings": column_headings(*paths)}
         of = msgspec.defstruct("ComparisonRow", (), bases=(ComparisonRow,), namespace=headings, frozen=True)
     show_list(ctx, of, rows, title=f"{paths[0]} and {paths[1]}")
     if orders:
-        title = f"First orders that differ in each market ({pluralize(len(orders), 'difference')}), UTC, YES prices"
+        title = f"First {what} that differ in each market ({pluralize(len(orders), 'difference')}), UTC, YES prices"
         show_list(ctx, of, orders[:MAX_DIFFERENCES], title=title)

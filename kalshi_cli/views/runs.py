@@ -54,6 +54,17 @@ class SentOrderRow(OutputRow, frozen=True, kw_only=True):
     count: Qty
 
 
+class RunFillRow(OutputRow, frozen=True, kw_only=True):
+    """A fill of an order of a run's strategies; `price` is on the YES scale."""
+
+    time: Ts
+    ticker: str
+    strategy: str
+    book_side: Side
+    price: Price
+    count: Qty
+
+
 class TradeSummary(OutputRow, frozen=True, kw_only=True):
     """A run of `trade` in numbers; `denied` counts refusals by code, `day_net` is the net of the trading day.
 
@@ -63,9 +74,9 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
     `failed_strategies` were disabled because they raised an error or hung, each with the reason. `markets` counts those
     of the run, `starting_balance` is the cash at its start. `latency` is the measured median from sending an order to
     its response, None without one; on paper it is the simulated one. `slow_hooks` counts the hook calls of 50 ms or
-    more, if there were at least three. `sent` lists the first 1,000 requests that were sent. `settings` has the version
-    of kalshi, the interval between cycles, the checksums of strategy files, and the risk limits that differ from the
-    default.
+    more, if there were at least three. `sent` lists the first 1,000 requests that were sent, `filled` as many fills.
+    `settings` has the version of kalshi, the interval between cycles, the checksums of strategy files, and the risk
+    limits that differ from the default.
     """
 
     strategy: str
@@ -101,6 +112,7 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
     failed_strategies: tuple[str, ...] = ()
     strategies: tuple[StrategyPartRow, ...]
     sent: tuple[SentOrderRow, ...] = ()
+    filled: tuple[RunFillRow, ...] = ()
 
     headings = names(unrealized="unrealized change")
     screen = (

@@ -77,7 +77,7 @@ class ReportingRecorder:
     def record(self, effect: Effect) -> None:
         """Save an effect, then show it."""
         self.store.record(effect)
-        self.sent.add(effect, self.engine.state.now)
+        self.sent.add(effect, self.engine.state)
         if isinstance(effect, FillBooked) and effect.order is None:  # only the last piece of an order changes it
             order = self.engine.state.orders.by_order_id(effect.fill.order_id)
             effect = msgspec.structs.replace(effect, order=order)
@@ -221,7 +221,8 @@ class Session:
                 self._beat(is_running=False, why=why, failure=failure)
             finally:
                 self._journal.ended(self.summary(), why)
-        return msgspec.structs.replace(self.summary(), latency=self._latency(), sent=self._recorder.sent.rows)
+        listed = self._recorder.sent
+        return msgspec.structs.replace(self.summary(), latency=self._latency(), sent=listed.rows, filled=listed.filled)
 
     def _latency(self) -> str | None:
         """Return the simulated latency of the run, or the measured median of its orders."""

@@ -1,4 +1,4 @@
-"""The first orders that differ in two saved reports."""
+"""The first orders, or else the first fills, that differ in two saved reports."""
 
 from __future__ import annotations
 
@@ -10,30 +10,58 @@ from kalshi_cli.base.units import Ts, format_ts, show_price, show_qty
 from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.services.trading.reports.sent_orders import MAX_SENT
 from kalshi_cli.views.backtests import ComparisonRow
-from kalshi_cli.views.runs import SentOrderRow
+from kalshi_cli.views.parsing import from_machine
+from kalshi_cli.views.runs import RunFillRow, SentOrderRow
 
 ORDER = "order "
 """The beginning of a measure that is the first order request of a market that differs."""
 
+FILL = "fill "
+"""The beginning of a measure that is the first fill of a market that differs."""
+
 SAME_TIME_MS = 5_000
-"""The most by which equal order requests differ in time: ticks come at other moments in a backtest than in a run."""
+"""The most by which equal order requests, or fills, differ in time: ticks come at other moments in a backtest than in
+a run."""
 
 
 def order_rows(reports: Sequence[Mapping[str, Any]]) -> list[ComparisonRow]:
     """Return for each market the first order requests that differ, by time; none if a report has no list of them."""
-    if not all("sent" in each for each in reports):
+    return _rows(ORDER, [each.get("sent") for each in reports])
+
+
+def fill_rows(reports: Sequence[Mapping[str, Any]]) -> list[ComparisonRow]:
+    """Return for each market the first fills that differ, by time; none if a report has no list of them."""
+    return _rows(FILL, [each.get("filled") for each in reports])
+
+
+def fills_of(report: Mapping[str, Any]) -> list[SentOrderRow] | None:
+    """Return the fills of a saved report: `filled` of a run, `trades` of a backtest. None if it has no such list."""
+    listed = report.get("filled" if "stopped_by" in report else "trades")
+    if listed is None:
+        return None
+    names = RunFillRow.__struct_fields__
+    rows = [{"is_amend": False, **{name: row.get(name) for name in names}} for row in listed[:MAX_SENT]]
+    return list(from_machine(tuple[SentOrderRow, ...])(rows))
+
+
+def _rows(kind: str, lists: Sequence[Sequence[SentOrderRow] | None]) -> list[ComparisonRow]:
+    first, second = lists
+    if first is None or second is None:
         return []
-    cuts = [each["sent"][-1].time for each in reports if len(each["sent"]) >= MAX_SENT]
-    found = first_differences(reports[0]["sent"], reports[1]["sent"], min(cuts, default=None))
+    cuts = [each[-1].time for each in (first, second) if len(each) >= MAX_SENT]
+    found = first_differences(first, second, min(cuts, default=None))
     return [
-        ComparisonRow(measure=ORDER + each.ticker, a=_text(each.a), b=_text(each.b), difference=None) for each in found
+        ComparisonRow(measure=kind + each.ticker, a=_text(each.a), b=_text(each.b), difference=None) for each in found
     ]
 
 
 def without_dates(row: ComparisonRow) -> ComparisonRow:
-    """Return a row of `order_rows` for a terminal: the market, and the orders with the time of day."""
-    a, b = (None if text is None else text[11:19] + text[text.index(" ") :] for text in (row.a, row.b))
-    return ComparisonRow(measure=row.measure.removeprefix(ORDER), a=a, b=b, difference=None)
+    """Return a row of `order_rows` or `fill_rows` for a terminal: the market, and the orders with the time of day."""
+    end = 23 if row.measure.startswith(FILL) else 19  # milliseconds of a fill: the next price can be as near
+    a, b = (
+        None if text is None else text[11:end].partition("Z")[0] + text[text.index(" ") :] for text in (row.a, row.b)
+    )
+    return ComparisonRow(measure=row.measure.partition(" ")[2], a=a, b=b, difference=None)
 
 
 def _text(row: SentOrderRow | None) -> str | None:

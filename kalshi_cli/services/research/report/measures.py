@@ -163,7 +163,7 @@ class Measurements:
 
     def on_effect(self, effect: Effect) -> None:
         """Count the contracts of an order that is sent and the discarded requests; keep the strategy of a fill."""
-        self._sent.add(effect, self._engine.state.now)
+        self._sent.add(effect, self._engine.state)
         if isinstance(effect, SubmitOrder):
             self._ordered += effect.order.qty
             self._largest = max(self._largest, effect.order.qty)

@@ -13,7 +13,7 @@ import msgspec
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.files import make_folder, naming, read_regular
 from kalshi_cli.base.units import Money, Price, Qty, Ts, format_money, parse_money, parse_ts, pluralize
-from kalshi_cli.services.research.report.differing_orders import order_rows
+from kalshi_cli.services.research.report.differing_orders import fill_rows, fills_of, order_rows
 from kalshi_cli.services.research.report.made_with import OF_RECORDINGS
 from kalshi_cli.services.research.report.page import report_page
 from kalshi_cli.views.backtests import BacktestSettlementRow, BacktestTradeRow, ComparisonRow, EquityRow
@@ -141,7 +141,7 @@ def compare(
 ) -> list[ComparisonRow]:
     """Return the measures of two saved reports and their differences, then the net of each market of either.
 
-    Then, for each market, the first order requests that differ. Parameters, settings,
+    Then, for each market, the first order requests that differ, or without one the first fills. Parameters, settings,
     recordings, and the numbers of separate runs, are listed where they differ, refusals by code.
 
     A measure that both reports lack is left out. A report is a JSON file of `kalshi backtest --json`, a folder of
@@ -170,10 +170,12 @@ def compare(
         if (None not in (a, b) if has_run and not name.startswith((_PARAM, _SETTING)) else (a, b) != (None, None))
     ]
     orders = order_rows(reports)
-    if not orders and all(each.get("sent") for each in reports):
-        count = pluralize(min(len(each["sent"]) for each in reports), "order")
-        note(f"The {count} that both list have the same side, price and count, and times at most 5 s apart")
-    return rows + orders
+    if orders or not all(each.get("sent") for each in reports):
+        return rows + orders
+    count, fills = pluralize(min(len(each["sent"]) for each in reports), "order"), fill_rows(reports)
+    same = " Their fills differ" if fills else ""
+    note(f"The {count} that both list have the same side, price and count, and times at most 5 s apart.{same}")
+    return rows + fills
 
 
 def column_headings(first: Path, second: Path) -> dict[str, str]:
@@ -396,6 +398,7 @@ def _read(path: Path) -> dict[str, Any]:
         msgspec.convert(found, type=_SavedSummary if "stopped_by" in found else _SavedParts)
         if "sent" in found:
             found["sent"] = from_machine(tuple[SentOrderRow, ...])(found["sent"])
+            found["filled"] = fills_of(found)
     except OSError as error:
         raise UsageError(
             f"Cannot read {file}: {error.strerror or error}",

@@ -156,10 +156,11 @@ def summarize(
 def trade_summary(summary: RunSummary, *, has_sent: bool = True) -> TradeSummary:
     """Return the results without the problems; the row without a strategy is named `(none)`.
 
-    Without `has_sent` the list of order requests is left out.
+    Without `has_sent` the lists of order requests and fills are left out.
     """
     parts = (msgspec.structs.replace(part, strategy=part.strategy or "(none)") for part in summary.strategies)
-    return TradeSummary.of(summary, strategies=tuple(parts), sent=summary.sent if has_sent else ())
+    lists = {} if has_sent else {"sent": (), "filled": ()}
+    return TradeSummary.of(summary, strategies=tuple(parts), **lists)
 
 
 class StrategyResults:

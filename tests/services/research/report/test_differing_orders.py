@@ -9,10 +9,11 @@ import pytest
 from support.backtests import losing
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Ts, cents, contracts
+from kalshi_cli.base.units import Price, Ts, cents, contracts, show_price
 from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.services.research.backtest import backtest_view
 from kalshi_cli.services.research.report.differing_orders import (
+    FILL,
     SAME_TIME_MS,
     first_differences,
     order_rows,
@@ -21,7 +22,7 @@ from kalshi_cli.services.research.report.differing_orders import (
 from kalshi_cli.services.research.report.saved import compare
 from kalshi_cli.services.trading.reports.sent_orders import MAX_SENT
 from kalshi_cli.views.formats import to_machine
-from kalshi_cli.views.runs import BacktestView, SentOrderRow
+from kalshi_cli.views.runs import BacktestView, RunFillRow, SentOrderRow
 
 START = Ts(1_780_000_000_000)
 """2026-05-28 20:26:40 UTC."""
@@ -71,6 +72,33 @@ def test_the_orders_are_shown_with_time_side_count_and_price() -> None:
     assert (short.measure, short.a, short.b) == ("A", "20:26:40 buy 10 at $0.20", "20:26:41 amend to buy 10 at $0.20")
 
 
+def test_where_all_orders_are_the_same_the_first_fills_that_differ_are_listed(
+    view: BacktestView, tmp_path: Path
+) -> None:
+    files = [tmp_path / "run.json", tmp_path / "b.json"]
+    first, *others = view.trades
+    cheaper = msgspec.structs.replace(first, time=Ts(first.time + 331), price=Price(first.price - 200))
+    files[1].write_bytes(msgspec.json.encode(to_machine(BacktestView)(view)))
+    report = msgspec.json.decode(files[1].read_bytes())
+    rows = to_machine(BacktestView)(msgspec.structs.replace(view, trades=(cheaper, *others)))["trades"]
+    names = RunFillRow.__struct_fields__
+    run = {
+        "strategy": "fade", "net": "0.00", "mode": "paper", "stopped_by": "duration", "sent": report["sent"],
+        "filled": [{name: row[name] for name in names} for row in rows],
+    }  # fmt: skip
+    files[0].write_bytes(msgspec.json.encode(run))
+    said = list[str]()
+    (row,) = (row for row in compare(*files, note=said.append) if row.measure.startswith(FILL))
+    assert said[0].endswith("at most 5 s apart. Their fills differ")
+    assert row.measure == f"fill {first.ticker}"
+    assert (row.a or "").endswith(f"at {show_price(cheaper.price)}")
+    assert (row.b or "").endswith(f"at {show_price(first.price)}")
+    assert f".{cheaper.time % 1000:03d} " in (without_dates(row).a or "")
+    del run["filled"]
+    files[0].write_bytes(msgspec.json.encode(run))
+    assert not [row for row in compare(*files) if row.measure.startswith(FILL)]
+
+
 def test_a_report_lists_the_first_orders_that_were_sent_and_compare_reads_them(
     view: BacktestView, tmp_path: Path
 ) -> None:
@@ -88,6 +116,7 @@ def test_a_report_lists_the_first_orders_that_were_sent_and_compare_reads_them(
     assert [row.measure for row in rows] == [f"order {changed.ticker}"]
     assert "buy 3 at" in (rows[0].b or "")
     assert len(said) == 1
+    assert "Their fills differ" not in said[0]
     files[1].write_text(files[1].read_text().replace('"book_side":"bid"', '"book_side":"x"'))
     with pytest.raises(UsageError, match="is not a report"):
         compare(files[0], files[1])
