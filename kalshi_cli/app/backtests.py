@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kalshi_cli.base.errors import UsageError
 from kalshi_cli.services.research.feed_memory import FeedMemory
 from kalshi_cli.services.research.recorded_data import replay_of, size_of_data
 from kalshi_cli.services.research.tape_runs import (
@@ -38,10 +37,8 @@ def run_backtests(
     With `jobs`, each recording is a run of its own, so many at a time; `show` gets the finished runs and all. Without,
     it gets how much was read, and all: kilobytes of files, or seconds of a lake. With both bounds, the result is that
     of the pessimistic fill model, and its `bounds` are both. With several `phases`, ticks come at so many moments of
-    their interval, a run each; the result is that of the first, with `phase_nets`.
+    their interval, a run each; the result is that of the first, with `phase_nets`, those of the pessimistic model.
     """
-    if has_both_bounds and phases > 1:
-        raise UsageError("--phases and --fills both cannot be combined", hint="run the backtest once with each")
     setup = BacktestSetup.of(environment.config)
     environment.strategies(request.strategies, request.params)  # warnings, and invalid parameters
     parts = [] if jobs is None else split_by_tape(request, environment.tell)
@@ -61,7 +58,9 @@ def run_backtests(
         found = [each.report for each in run_tapes(setup, requests, jobs, show)]
         return merge_reports(found, setup.cash, [each.recording for each in requests])
 
+    model = {"fill_model": "pessimistic"} if has_both_bounds else {}
+    interval_s = request.interval_s or setup.interval_s
+    report = over_phases(lambda phase_ms: run(phase_ms=phase_ms, **model), interval_s, phases)
     if not has_both_bounds:
-        return over_phases(lambda phase_ms: run(phase_ms=phase_ms), request.interval_s or setup.interval_s, phases)
-    best, worst = (run(fill_model=name) for name in ("optimistic", "pessimistic"))
-    return msgspec.structs.replace(worst, bounds=(worst, best))
+        return report
+    return msgspec.structs.replace(report, bounds=(report, run(fill_model="optimistic")))

@@ -321,7 +321,7 @@ def backtest(
             fill_model="pessimistic" if has_both else fills, holes=holes, interval_s=_checked(interval),
             **lake_part(environment.config, given, lake, series, *_times(environment, since, until), tickers),
         )  # fmt: skip
-        if not show_sweep(ctx, environment, request, jobs or 1, (plot, page, out), has_both, phases):
+        if not show_sweep(ctx, environment, request, jobs, (plot, page, out), has_both, phases):
             curve = _show_backtest(ctx, environment, request, jobs, page, out, has_both, phases)
             if plot:
                 show_curve(curve, picture)

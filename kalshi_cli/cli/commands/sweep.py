@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -38,7 +39,7 @@ def show_sweep(
     ctx: typer.Context,
     environment: Environment,
     request: BacktestRequest,
-    jobs: int,
+    jobs: int | None,
     of_one_run: tuple[bool, Path | None, Path | None],
     has_both_bounds: bool,
     phases: int,
@@ -62,7 +63,9 @@ def show_sweep(
             raise UsageError(f"{option} shows one run, not a comparison", hint="give each parameter one value")
     setup = BacktestSetup.of(environment.config)
     with progress("runs", SystemClock().monotonic) as show:
-        found = compare_variants(setup, request, variants, jobs, show, warn)
+        idle = (os.cpu_count() or 1) - 1 if jobs is None else 0
+        jobs = jobs or 1
+        found = compare_variants(setup, request, variants, jobs, show, warn, idle)
     tried = len(found)
     is_complete = tried == len(variants)
     failed = {show_params(variant.params): variant.failed[0] for variant in found if variant.failed}

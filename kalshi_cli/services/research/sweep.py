@@ -16,7 +16,14 @@ from kalshi_cli.services.research.backtest import (
 )
 from kalshi_cli.services.research.search.optimize import show_params
 from kalshi_cli.services.research.search.windows import TapeScore, WindowScore, median_score, rank
-from kalshi_cli.services.research.tape_runs import BacktestSetup, TapeRun, merge_reports, run_tapes, split_by_tape
+from kalshi_cli.services.research.tape_runs import (
+    MAX_JOBS,
+    BacktestSetup,
+    TapeRun,
+    merge_reports,
+    run_tapes,
+    split_by_tape,
+)
 from kalshi_cli.strategies import registry
 
 MANY_RUNS = 50
@@ -48,12 +55,14 @@ def compare_variants(
     jobs: int,
     show: Callable[[int, int], None] = lambda _done, _known: None,
     tell: Callable[[str], None] = lambda _text: None,
+    idle_cores: int = 0,
 ) -> list[VariantResult]:
     """Run every variant over every recording in `jobs` processes; return the best first.
 
     `rank` says what is the best. `tell` gets a line that names the recordings without data of the times or markets
-    asked for. UsageError for invalid parameters, before anything runs. After Ctrl-C the variants that are complete on
-    all recordings are returned; KeyboardInterrupt if none is.
+    asked for, and how to use `idle_cores` beside that of one process. UsageError for invalid parameters, before
+    anything runs. After Ctrl-C the variants that are complete on all recordings are returned; KeyboardInterrupt if none
+    is.
     """
     for params in variants:
         registry.make_all(request.strategies, setup.configured, params, setup.allotted)
@@ -64,6 +73,8 @@ def compare_variants(
             f"{len(requests)} runs: {len(variants)} variants over {pluralize(len(parts), 'recording')}. Ctrl-C shows "
             "the variants that are complete by then; `kalshi optimize --sampler grid` keeps every run, to be resumed"
         )
+    for line in jobs_note(len(requests), 1 + idle_cores):
+        tell(line)
     runs: list[TapeRun] = []
     try:
         run_tapes(setup, requests, jobs, show, runs, has_repeats=len(variants) > 1)
@@ -90,6 +101,13 @@ def compare_variants(
             )
         )
     return rank(found, lambda variant: (variant.score, variant.result))
+
+
+def jobs_note(runs: int, cores: int) -> list[str]:
+    """Return how to use the other cores of this machine, if there are any."""
+    jobs = min(runs, cores, MAX_JOBS)
+    text = f"The {runs} runs use 1 of {cores} cores: --jobs {jobs} is faster, with the same results"
+    return [text] if jobs > 1 else []
 
 
 def refusal_notes(found: Iterable[VariantResult]) -> list[str]:

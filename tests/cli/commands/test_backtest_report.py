@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -135,8 +136,11 @@ def test_a_backtest_plays_several_phases_of_its_ticks() -> None:
     assert (len(several["phase_nets"]), several["phase_nets"][0]) == (3, usual["net"])
     assert several | {"phase_nets": []} == usual
     assert program(*FADE, "--phases", "3", "--jobs", "1", "--json").json["phase_nets"] == several["phase_nets"]
-    both = program(*FADE, "--phases", "3", "--fills", "both")
-    assert (both.code, "cannot be combined" in both.err) == (2, True)
+    both = program(*FADE, "--phases", "3", "--fills", "both", "--json").json
+    worst = program(*FADE, "--phases", "3", "--fills", "pessimistic", "--json").json
+    assert both["phase_nets"] == worst["phase_nets"]
+    assert [bound["fill_model"] for bound in both["bounds"]] == ["pessimistic", "optimistic"]
+    assert both["bounds"] == program(*FADE, "--fills", "both", "--json").json["bounds"]
     values = program(*FADE[:-1], "limit=20c,30c", "--phases", "3")
     assert (values.code, "--phases shows one run" in values.err) == (2, True)
 
@@ -144,6 +148,9 @@ def test_a_backtest_plays_several_phases_of_its_ticks() -> None:
 @pytest.mark.usefixtures("exchange")
 def test_a_comparison_of_values_says_what_the_recording_does_not() -> None:
     ended = program(*FADE[:-2], "--param", "limit=20c,30c")
+    used = os.cpu_count() or 1
+    assert ("The 2 runs use 1 of" in ended.err) == (used > 1)
+    assert "runs use 1 of" not in program(*FADE[:-2], "--param", "limit=20c,30c", "--jobs", "1").err
     assert "Unknown: result of 1 of 1 market (--results gives it)" in ended.err
 
 
@@ -221,8 +228,9 @@ def test_a_file_is_not_mixed_with_recordings_of_the_lake(option: tuple[str, ...]
 
 @pytest.mark.usefixtures("exchange")
 def test_a_part_of_the_markets_of_a_file_is_named_as_typed() -> None:
-    whole, part = program(*FADE), program(*FADE, "--ticker", "kxtape")
-    assert (whole.code, whole.out) == (part.code, part.out)
+    whole, part = program(*FADE, "--json").json, program(*FADE, "--ticker", "kxtape", "--json").json
+    assert part["settings"] == whole["settings"] | {"markets": "KXTAPE"}
+    assert part == whole | {"settings": part["settings"]}
     other = program(*FADE, "--ticker", "KXB-1")
     assert (other.code, "No market KXB-1 in tape.jsonl" in other.err) == (2, True)
 
@@ -235,8 +243,9 @@ def test_a_file_is_cut_by_time_and_an_empty_period_is_one_line() -> None:
     ):
         ended = program(*FADE, *times)
         assert (ended.code, said in ended.err) == (2, True)
-    whole, cut = program(*FADE), program(*FADE, "--since", "2001-01-01")
-    assert (whole.code, whole.out) == (cut.code, cut.out)
+    whole, cut = program(*FADE, "--json").json, program(*FADE, "--since", "2001-01-01T00:00:00Z", "--json").json
+    assert cut["settings"] == whole["settings"] | {"since": "2001-01-01T00:00:00Z"}
+    assert cut == whole | {"settings": cut["settings"]}
     pytest.importorskip("optuna", reason="the extra research is not installed")
     searched = program("optimize", "threshold", "tape.jsonl", "--param", "buy_below=20c..30c", "--until", "2001-01-02")
     assert (searched.code, "No recorded data to before 2001-01-0" in searched.err) == (2, True)

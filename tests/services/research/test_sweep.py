@@ -16,7 +16,7 @@ from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.search.space import sweep_variants
 from kalshi_cli.services.research.search.windows import FEW_FILLS
-from kalshi_cli.services.research.sweep import compare_variants, refusal_notes
+from kalshi_cli.services.research.sweep import compare_variants, jobs_note, refusal_notes
 from kalshi_cli.services.research.tape_runs import run_tape
 
 
@@ -146,3 +146,9 @@ def test_many_runs_say_before_how_to_keep_them(tmp_path: Path) -> None:
     told.clear()
     compare_variants(SETUP, request, variants[:1], 1, tell=told.append)
     assert told == []
+
+
+def test_the_other_cores_of_a_machine_are_named_as_far_as_there_are_runs_for_them() -> None:
+    assert jobs_note(174, 2) == ["The 174 runs use 1 of 2 cores: --jobs 2 is faster, with the same results"]
+    assert "--jobs 3 " in jobs_note(3, 8)[0]
+    assert jobs_note(174, 1) == jobs_note(1, 8) == []
