@@ -88,7 +88,7 @@ def test_where_all_orders_are_the_same_the_first_fills_that_differ_are_listed(
     }  # fmt: skip
     files[0].write_bytes(msgspec.json.encode(run))
     said = list[str]()
-    (row,) = (row for row in compare(*files, note=said.append) if row.measure.startswith(FILL))
+    (row,) = (row for row in compare(files[0], files[1], note=said.append) if row.measure.startswith(FILL))
     assert said[0].endswith("at most 5 s apart. Their fills differ")
     assert row.measure == f"fill {first.ticker}"
     assert (row.a or "").endswith(f"at {show_price(cheaper.price)}")
@@ -96,7 +96,7 @@ def test_where_all_orders_are_the_same_the_first_fills_that_differ_are_listed(
     assert f".{cheaper.time % 1000:03d} " in (without_dates(row).a or "")
     del run["filled"]
     files[0].write_bytes(msgspec.json.encode(run))
-    assert not [row for row in compare(*files) if row.measure.startswith(FILL)]
+    assert not [row for row in compare(files[0], files[1]) if row.measure.startswith(FILL)]
 
 
 def test_a_report_lists_the_first_orders_that_were_sent_and_compare_reads_them(
