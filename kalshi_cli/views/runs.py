@@ -74,7 +74,7 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
     `failed_strategies` were disabled because they raised an error or hung, each with the reason. `markets` counts those
     of the run, `starting_balance` is the cash at its start. `latency` is the measured median from sending an order to
     its response, None without one; on paper it is the simulated one. `slow_hooks` counts the hook calls of 50 ms or
-    more, if there were at least three. `sent` lists the first 1,000 requests that were sent, `filled` as many fills.
+    more, if there were at least three. `sent` lists the first 1,000 requests that were sent, `run_fills` as many fills.
     `settings` has the version of kalshi, the interval between cycles, the checksums of strategy files, and the risk
     limits that differ from the default.
     """
@@ -112,7 +112,7 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
     failed_strategies: tuple[str, ...] = ()
     strategies: tuple[StrategyPartRow, ...]
     sent: tuple[SentOrderRow, ...] = ()
-    filled: tuple[RunFillRow, ...] = ()
+    run_fills: tuple[RunFillRow, ...] = ()
 
     headings = names(unrealized="unrealized change")
     screen = (

@@ -37,7 +37,7 @@ def trade(*words: str) -> dict[str, object]:
 def test_crypto_ta_trades_on_the_worlds_own_spot_over_real_sockets() -> None:
     summary = trade("--duration", "10s")
     assert summary["fills"], summary
-    filled = summary["filled"]
+    filled = summary["run_fills"]
     assert isinstance(filled, list)
     assert len(filled) == summary["fills"]
     assert summary["live_orders"] == 0

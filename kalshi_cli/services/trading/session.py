@@ -222,7 +222,7 @@ class Session:
             finally:
                 self._journal.ended(self.summary(), why)
         listed = self._recorder.sent
-        return msgspec.structs.replace(self.summary(), latency=self._latency(), sent=listed.rows, filled=listed.filled)
+        return msgspec.structs.replace(self.summary(), latency=self._latency(), sent=listed.rows, run_fills=listed.filled)
 
     def _latency(self) -> str | None:
         """Return the simulated latency of the run, or the measured median of its orders."""

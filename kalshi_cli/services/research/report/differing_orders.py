@@ -31,12 +31,12 @@ def order_rows(reports: Sequence[Mapping[str, Any]]) -> list[ComparisonRow]:
 
 def fill_rows(reports: Sequence[Mapping[str, Any]]) -> list[ComparisonRow]:
     """Return for each market the first fills that differ, by time; none if a report has no list of them."""
-    return _rows(FILL, [each.get("filled") for each in reports])
+    return _rows(FILL, [each.get("run_fills") for each in reports])
 
 
 def fills_of(report: Mapping[str, Any]) -> list[SentOrderRow] | None:
-    """Return the fills of a saved report: `filled` of a run, `trades` of a backtest. None if it has no such list."""
-    listed = report.get("filled" if "stopped_by" in report else "trades")
+    """Return the fills of a saved report: `run_fills` of a run, `trades` of a backtest. None if it has no such list."""
+    listed = report.get("run_fills" if "stopped_by" in report else "trades")
     if listed is None:
         return None
     names = RunFillRow.__struct_fields__

@@ -398,7 +398,7 @@ def _read(path: Path) -> dict[str, Any]:
         msgspec.convert(found, type=_SavedSummary if "stopped_by" in found else _SavedParts)
         if "sent" in found:
             found["sent"] = from_machine(tuple[SentOrderRow, ...])(found["sent"])
-            found["filled"] = fills_of(found)
+            found["run_fills"] = fills_of(found)
     except OSError as error:
         raise UsageError(
             f"Cannot read {file}: {error.strerror or error}",

@@ -159,7 +159,7 @@ def trade_summary(summary: RunSummary, *, has_sent: bool = True) -> TradeSummary
     Without `has_sent` the lists of order requests and fills are left out.
     """
     parts = (msgspec.structs.replace(part, strategy=part.strategy or "(none)") for part in summary.strategies)
-    lists = {} if has_sent else {"sent": (), "filled": ()}
+    lists = {} if has_sent else {"sent": (), "run_fills": ()}
     return TradeSummary.of(summary, strategies=tuple(parts), **lists)
 
 

@@ -84,7 +84,7 @@ def test_where_all_orders_are_the_same_the_first_fills_that_differ_are_listed(
     names = RunFillRow.__struct_fields__
     run = {
         "strategy": "fade", "net": "0.00", "mode": "paper", "stopped_by": "duration", "sent": report["sent"],
-        "filled": [{name: row[name] for name in names} for row in rows],
+        "run_fills": [{name: row[name] for name in names} for row in rows],
     }  # fmt: skip
     files[0].write_bytes(msgspec.json.encode(run))
     said = list[str]()
@@ -94,7 +94,7 @@ def test_where_all_orders_are_the_same_the_first_fills_that_differ_are_listed(
     assert (row.a or "").endswith(f"at {show_price(cheaper.price)}")
     assert (row.b or "").endswith(f"at {show_price(first.price)}")
     assert f".{cheaper.time % 1000:03d} " in (without_dates(row).a or "")
-    del run["filled"]
+    del run["run_fills"]
     files[0].write_bytes(msgspec.json.encode(run))
     assert not [row for row in compare(files[0], files[1]) if row.measure.startswith(FILL)]
 
