@@ -221,8 +221,8 @@ class Session:
                 self._beat(is_running=False, why=why, failure=failure)
             finally:
                 self._journal.ended(self.summary(), why)
-        listed = self._recorder.sent
-        return msgspec.structs.replace(self.summary(), latency=self._latency(), sent=listed.rows, run_fills=listed.filled)
+        sent, fills = self._recorder.sent.rows, self._recorder.sent.filled
+        return msgspec.structs.replace(self.summary(), latency=self._latency(), sent=sent, run_fills=fills)
 
     def _latency(self) -> str | None:
         """Return the simulated latency of the run, or the measured median of its orders."""
