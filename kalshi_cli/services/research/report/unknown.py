@@ -40,6 +40,7 @@ class UnknownData(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def line(self) -> str:
         """Return the words with their numbers."""
+        lost = f"{self.lost_s:,.1f} s"
         numbers = {
             "{missing}": str(len(self.missing)),
             "{markets}": pluralize(len(self.markets), "market"),
@@ -47,9 +48,8 @@ class UnknownData(msgspec.Struct, frozen=True, kw_only=True):
             "{value}": show_money(self.value),
             "{times}": pluralize(self.times, "time"),
             "{gaps}": pluralize(self.times, "gap"),
-            "{lost_of}": f"all {self.lost_s:,.1f} s"
-            if self.is_whole
-            else f"{self.lost_s:,.1f} s of {self.whole_s:,.1f} s",
+            "{lost}": lost,
+            "{lost_of}": f"all {lost}" if self.is_whole else f"{lost} of {self.whole_s:,.1f} s",
             "{first}": self.first,
             "{others}": f"; the same in {pluralize(self.times - 1, 'other run')}" if self.times > 1 else "",
         }
