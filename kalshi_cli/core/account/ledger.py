@@ -139,8 +139,7 @@ class _Market:
 
     def insert(self, event: Fill | Settlement) -> None:
         """Insert an entry at its place; recount the market if later entries were already counted."""
-        # At the same millisecond, a settlement comes after the fills.
-        key = (event.ts, 0, _rank(event), *event.key) if isinstance(event, Fill) else (event.ts, 1, 0, "", "")
+        key = booking_order(event)
         if self._done and key < self._events[self._done - 1][0]:
             self._done = 0
         self.revisions += bool(self._events) and key < self._events[-1][0]
@@ -364,6 +363,14 @@ class Ledger:
         self._realized += sign * position.realized
         self._fees += sign * position.fees
         self._cost += sign * position.cost
+
+
+def booking_order(entry: Fill | Settlement) -> _Key:
+    """Return the key that sorts entries as the ledger counts them; every list of fills has this order.
+
+    At the same millisecond, a settlement comes after the fills.
+    """
+    return (entry.ts, 0, _rank(entry), *entry.key) if isinstance(entry, Fill) else (entry.ts, 1, 0, "", "")
 
 
 def _rank(fill: Fill) -> int:

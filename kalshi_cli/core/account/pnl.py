@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import msgspec
 
 from kalshi_cli.base.units import Money, Price, Ts
-from kalshi_cli.core.account.ledger import Ledger
+from kalshi_cli.core.account.ledger import Ledger, booking_order
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 
@@ -53,8 +53,8 @@ def build_ledger(entries: Iterable[LedgerEntry]) -> Ledger:
 
 
 def sort_by_time(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
-    """Sort entries by time. At equal times fills precede the settlement, and otherwise keep their order."""
-    return sorted(entries, key=lambda entry: (entry.ts, isinstance(entry, Settlement)))
+    """Sort entries by time, and those of one moment as the ledger counts them."""
+    return sorted(entries, key=booking_order)
 
 
 def group_by(

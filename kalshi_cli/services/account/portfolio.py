@@ -15,7 +15,7 @@ from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account import pnl
 from kalshi_cli.core.account.closed_markets import FillOwners
-from kalshi_cli.core.account.ledger import Ledger, Position
+from kalshi_cli.core.account.ledger import Ledger, Position, booking_order
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Fill, Order
@@ -301,12 +301,12 @@ def _entries_of(portfolio: Portfolio, name: str, strategy_of: Callable[[Fill], s
 
 
 def positions_before(fills: Iterable[Fill]) -> dict[tuple[str, str], Qty]:
-    """Return the position that each fill met, by the key of the fill; `fills` is the whole history, oldest first.
+    """Return the position that each fill met, by the key of the fill; `fills` is the whole history.
 
     A market trades no more once it is settled, so settlements do not matter here.
     """
     held = FillCounter()
-    return {fill.key: held.before(fill) for fill in fills}
+    return {fill.key: held.before(fill) for fill in sorted(fills, key=booking_order)}
 
 
 def typed_outcomes(resources: Resources, fills: Iterable[Fill]) -> dict[str, Literal["yes", "no"]]:
@@ -336,12 +336,12 @@ class FillCounter:
 
 
 class PastPositions:
-    """The positions that the orders of the account met, from the whole history of its fills, oldest first."""
+    """The positions that the orders of the account met, from the whole history of its fills."""
 
     def __init__(self, fills: Iterable[Fill]) -> None:
         self._after: dict[tuple[int, str], list[tuple[Ts, str, Qty]]] = {}
         counter = FillCounter()
-        for fill in fills:
+        for fill in sorted(fills, key=booking_order):
             after = Qty(counter.before(fill) + fill.side.sign * fill.qty)
             self._after.setdefault((fill.subaccount, fill.ticker), []).append((fill.ts, fill.order_id, after))
 

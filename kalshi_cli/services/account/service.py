@@ -13,6 +13,7 @@ from kalshi_cli.base.checked import check_limit, check_period, check_whole
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Qty, Ts, show_money
 from kalshi_cli.config.config import refuse_unread_limits
+from kalshi_cli.core.account.ledger import booking_order
 from kalshi_cli.core.account.tax_lots import tax_lots
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.exchange.client import KalshiClient
@@ -104,12 +105,9 @@ class AccountService(PlanningService):
         """
         check_limit(limit)
         check_period(since, until)
-        history = self._client.all_fills(ticker or None, *((since, limit) if until is None else ()))
-        first, end = since or 0, math.inf if until is None else until  # the exchange takes whole seconds
-        page = [fill for fill in history if first <= fill.ts < end][:limit]
-        if until is None and (since is not None or (limit is not None and len(page) == limit)):
-            history = self._client.all_fills(ticker or None)
-        return self._fill_rows(page, history[::-1])
+        history = sorted(self._client.all_fills(ticker or None), key=booking_order, reverse=True)
+        first, end = since or 0, math.inf if until is None else until
+        return self._fill_rows([fill for fill in history if first <= fill.ts < end][:limit], history)
 
     def _fill_rows(self, page: Sequence[Fill], history: Sequence[Fill]) -> Sequence[AccountFillRow]:
         before, typed = positions_before(history), typed_outcomes(self._resources, page)
@@ -162,7 +160,7 @@ class AccountService(PlanningService):
         check_period(since, until)
         store = self._resources.remembered()
         orders = {order.order_id: order for order in store.orders()} if store is not None else {}
-        history = self._client.all_fills(None)[::-1]
+        history = sorted(self._client.all_fills(None), key=booking_order)
         end = float("inf") if until is None else until
         page = [fill for fill in history if (since or 0) <= fill.ts < end]
         rows = self._fill_rows(page, history)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 from hypothesis import event, given
 from hypothesis import strategies as st
 from support.values import NOW, make_fill, make_settlement
@@ -140,3 +142,17 @@ def test_closing_fills_without_an_order_id_count_each() -> None:
     entries = [make_fill("a", price=cents(40), qty=contracts(20))]
     entries += [make_fill(f"t{n}", order_id="", side=ASK, price=cents(45), ts=Ts(NOW + n)) for n in (1, 2)]
     assert pnl.count_closings(entries, NOW) == (2, 0)
+
+
+def test_fills_of_one_moment_count_as_the_ledger_books_them_however_they_come() -> None:
+    """An order that crosses zero at several prices, with trade ids that say nothing about their order."""
+    sold = [
+        make_fill("z", order_id="o2", side=ASK, price=cents(45), qty=contracts(7), ts=Ts(NOW + 1), is_taker=True),
+        make_fill("a", order_id="o2", side=ASK, price=cents(44), qty=contracts(5), ts=Ts(NOW + 1), is_taker=True),
+        make_fill("b", order_id="o2", side=ASK, price=cents(43), qty=contracts(5), ts=Ts(NOW + 1), is_taker=True),
+    ]
+    for came in permutations(sold):
+        entries: list[pnl.LedgerEntry] = [make_fill("t", price=cents(44)), *came]
+        whole = pnl.total(pnl.group_by(entries, {}, lambda ticker, _: ticker).values())
+        assert (whole.wins, whole.losses) == (1, 1), "7 sold at 45 won, 3 at 44 did not, the rest opened"
+        assert pnl.sort_by_time(entries)[1:] == sold, "the best price for the taker first"

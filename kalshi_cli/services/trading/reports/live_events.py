@@ -15,7 +15,7 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Money, Ts, pluralize
-from kalshi_cli.core.account.ledger import Ledger
+from kalshi_cli.core.account.ledger import Ledger, booking_order
 from kalshi_cli.core.account.pnl import build_ledger
 from kalshi_cli.core.market.order_book import OrderBook, PriceLevel
 from kalshi_cli.core.model.effects import AlertRaised, Effect, FillBooked
@@ -308,7 +308,7 @@ def _with_account(resources: Resources, event: LiveEvent, store: Store | None, t
         run=run,
         positions=whole.positions,
         orders=whole.orders,
-        fills=tuple(recent_fills(store, sorted(found.fills, key=lambda fill: fill.ts), run.time)),
+        fills=tuple(recent_fills(store, found.fills, run.time)),
         settlements=recent_settlements(found.settlements, found.ledger, run.time),
         markets=top_rows({}, markets),
         books=tuple(orderbook_view(client.orderbook(ticker), MAX_LEVELS) for ticker in tickers if ticker in markets),
@@ -394,10 +394,10 @@ def recent_fills(
 ) -> Iterator[LiveFillRow]:
     """Yield the fills of the last day, newest first, at most MAX_RECENT.
 
-    `fills` is the whole history of their markets, oldest first; the counter then has counted it.
+    `fills` is the whole history of their markets; the counter then has counted it.
     """
     counter = counter or FillCounter()
-    met = [(fill, counter.before(fill)) for fill in fills]
+    met = [(fill, counter.before(fill)) for fill in sorted(fills, key=booking_order)]
     for fill, held_before in [each for each in met if each[0].ts >= now - RECENT_MS][: -MAX_RECENT - 1 : -1]:
         order = store.order(fill.order_id) if store is not None else None
         if order is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, permutations
 from pathlib import Path
 
 import msgspec
@@ -28,7 +28,7 @@ from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.net.local_events import EventPublisher
-from kalshi_cli.services.account.portfolio import FillCounter
+from kalshi_cli.services.account.portfolio import FillCounter, positions_before
 from kalshi_cli.services.trading.reports import live_events
 from kalshi_cli.services.trading.reports.live_events import (
     LoopEvents,
@@ -129,6 +129,20 @@ def test_only_fills_of_the_last_day_are_shown_and_older_ones_count() -> None:
     (found,) = recent_fills(None, (old, new), Ts(90_000_000), counter)
     assert (found.trade_id, found.action, found.side, found.side_price) == ("new", "sell", "no", cents(60))
     assert counter.before(new) == 0, "both were counted"
+
+
+def test_fills_of_one_moment_close_and_open_as_the_ledger_counts_them() -> None:
+    """A purchase of NO through 20 YES; the state file sorts fills of one moment by their trade ids."""
+    held = make_fill(trade_id="held", qty=contracts(20), ts=Ts(89_000_000))
+    now = Ts(90_000_000)
+    first = make_fill(trade_id="m", side=ASK, price=cents(56), qty=contracts(7), ts=now, is_taker=True)
+    second = make_fill(trade_id="a", side=ASK, price=cents(55), qty=contracts(23), ts=now, is_taker=True)
+    for came in permutations((held, first, second)):
+        rows = list(recent_fills(None, came, now))
+        assert [row.trade_id for row in rows] == ["a", "m", "held"]
+        assert [[part.words for part in row.parts] for row in rows[:2]] == [["sell YES", "buy NO"], ["sell YES"]]
+        met = positions_before(came)
+        assert [met[row.trade_id, row.order_id] for row in rows] == [contracts(13), contracts(20), 0]
 
 
 def paid(at: Ts, held: Qty) -> Settlement:
