@@ -189,8 +189,8 @@ RECOVERY = (
         "fills that a read shows are booked",
         "what the stream lost is never booked",
         "core/account/reconciliation.py",
-        "for fill in sorted(missed, key=booking_order)]",
-        "for fill in sorted(missed, key=booking_order) if False]",
+        "for fill in in_trading_order(missed)]",
+        "for fill in in_trading_order(missed) if False]",
         ("tests/services/account/test_recovery.py", "tests/core/engine/test_engine.py"),
     ),
     Mutant(

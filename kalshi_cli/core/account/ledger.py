@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from operator import itemgetter
 from typing import Literal
 
@@ -366,11 +366,23 @@ class Ledger:
 
 
 def booking_order(entry: Fill | Settlement) -> _Key:
-    """Return the key that sorts entries as the ledger counts them; every list of fills has this order.
+    """Return the key that sorts entries as the ledger counts them.
 
     At the same millisecond, a settlement comes after the fills.
     """
     return (entry.ts, 0, _rank(entry), *entry.key) if isinstance(entry, Fill) else (entry.ts, 1, 0, "", "")
+
+
+def in_trading_order(fills: Iterable[Fill]) -> list[Fill]:
+    """Return fills as they traded; every list of fills has this order. `fills` are listed oldest first.
+
+    Those of one order at one moment are sorted as the ledger counts them. Orders of one moment stay as listed: only the
+    exchange knows which of them came first.
+    """
+    listed, places = list(fills), dict[tuple[Ts, str], int]()
+    for place, fill in enumerate(listed):
+        places.setdefault((fill.ts, fill.order_id), place)
+    return sorted(listed, key=lambda fill: (fill.ts, places[fill.ts, fill.order_id], _rank(fill), fill.key))
 
 
 def _rank(fill: Fill) -> int:
@@ -386,3 +398,9 @@ def _rank(fill: Fill) -> int:
 def price_of_side(signed: int, price: Price) -> Price:
     """Return a YES price as the price of the side held: one dollar less it for NO."""
     return price if signed > 0 else Price(ONE_DOLLAR - price)
+
+
+def max_payout(signed: Qty, settlement_value: Price | None) -> Money:
+    """Return the most that a position can still be paid: the payout once the settlement value is known."""
+    each = ONE_DOLLAR if settlement_value is None else price_of_side(signed, settlement_value)
+    return notional(Price(each), Qty(abs(signed)))

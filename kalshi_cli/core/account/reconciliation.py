@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from kalshi_cli.base.units import Qty, Ts, show_price, show_qty
-from kalshi_cli.core.account.ledger import booking_order
+from kalshi_cli.core.account.ledger import in_trading_order
 from kalshi_cli.core.account.open_amends import is_amend_open
 from kalshi_cli.core.account.order_index import OrderRegistry, is_id_taken
 from kalshi_cli.core.model import messages
@@ -39,8 +39,8 @@ def diff(
     Fills come first, so that an ended order has its fills booked. They are sorted oldest first, because a late fill
     makes the ledger recount its market.
     """
-    missed = [fill for fill in snapshot.fills if not is_booked(fill)]
-    repairs: list[messages.Message] = [messages.Filled(fill.ts, fill) for fill in sorted(missed, key=booking_order)]
+    missed = [fill for fill in reversed(snapshot.fills) if not is_booked(fill)]  # newest first
+    repairs: list[messages.Message] = [messages.Filled(fill.ts, fill) for fill in in_trading_order(missed)]
     repairs += [
         messages.OrderRepaired(snapshot.ts, each.known, each.record)
         for each in disputes(orders, snapshot)

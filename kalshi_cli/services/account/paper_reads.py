@@ -10,7 +10,7 @@ from kalshi_cli.base.checked import check_choice, check_limit, check_period
 from kalshi_cli.base.errors import StateFileError, UsageError
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.account import pnl
-from kalshi_cli.core.account.ledger import booking_order
+from kalshi_cli.core.account.ledger import in_trading_order
 from kalshi_cli.core.model.orders import Fill, OrderStatus
 from kalshi_cli.services.account.portfolio import (
     KEYS,
@@ -116,7 +116,7 @@ class PaperAccountService:
     def _entries(self) -> list[Fill]:
         store = self._store()
         found = store.history.entries(ALL_TIME) if store else ()
-        return sorted((entry for entry in found if isinstance(entry, Fill)), key=booking_order)
+        return in_trading_order(entry for entry in found if isinstance(entry, Fill))
 
     def _portfolio(self, since: Ts = NEVER, *, by_market: bool = False) -> Portfolio:
         store = self._store()

@@ -15,7 +15,7 @@ from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account import pnl
 from kalshi_cli.core.account.closed_markets import FillOwners
-from kalshi_cli.core.account.ledger import Ledger, Position, booking_order
+from kalshi_cli.core.account.ledger import Ledger, Position, in_trading_order
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Fill, Order
@@ -152,10 +152,10 @@ def _read_newer(
     paid = tuple(client.settlements(min_ts=Ts(newest - PAID_LATE_MS)))[::-1]
     moved = {fill.ticker for fill in late} | {settlement.ticker for settlement in paid} | set(also)
     known = store.history.counted(since, moved, by_market=by_market)
-    keys = {fill.key for fill in known.fills}
+    newer = {fill.key for fill in late}
     return _portfolio(
         client,
-        (*known.fills, *(fill for fill in late if fill.key not in keys)),
+        (*(fill for fill in known.fills if fill.key not in newer), *late),  # the exchange lists them as they traded
         (*known.settlements, *paid),
         subaccounts=store.history.subaccounts(),
         closed=known.closed,
@@ -301,12 +301,12 @@ def _entries_of(portfolio: Portfolio, name: str, strategy_of: Callable[[Fill], s
 
 
 def positions_before(fills: Iterable[Fill]) -> dict[tuple[str, str], Qty]:
-    """Return the position that each fill met, by the key of the fill; `fills` is the whole history.
+    """Return the position that each fill met, by the key of the fill; `fills` is the whole history, oldest first.
 
     A market trades no more once it is settled, so settlements do not matter here.
     """
     held = FillCounter()
-    return {fill.key: held.before(fill) for fill in sorted(fills, key=booking_order)}
+    return {fill.key: held.before(fill) for fill in in_trading_order(fills)}
 
 
 def typed_outcomes(resources: Resources, fills: Iterable[Fill]) -> dict[str, Literal["yes", "no"]]:
@@ -336,12 +336,12 @@ class FillCounter:
 
 
 class PastPositions:
-    """The positions that the orders of the account met, from the whole history of its fills."""
+    """The positions that the orders of the account met, from the whole history of its fills, oldest first."""
 
     def __init__(self, fills: Iterable[Fill]) -> None:
         self._after: dict[tuple[int, str], list[tuple[Ts, str, Qty]]] = {}
         counter = FillCounter()
-        for fill in sorted(fills, key=booking_order):
+        for fill in in_trading_order(fills):
             after = Qty(counter.before(fill) + fill.side.sign * fill.qty)
             self._after.setdefault((fill.subaccount, fill.ticker), []).append((fill.ts, fill.order_id, after))
 

@@ -13,7 +13,7 @@ from kalshi_cli.base.checked import check_limit, check_period, check_whole
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Qty, Ts, show_money
 from kalshi_cli.config.config import refuse_unread_limits
-from kalshi_cli.core.account.ledger import booking_order
+from kalshi_cli.core.account.ledger import in_trading_order
 from kalshi_cli.core.account.tax_lots import tax_lots
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.exchange.client import KalshiClient
@@ -105,9 +105,10 @@ class AccountService(PlanningService):
         """
         check_limit(limit)
         check_period(since, until)
-        history = sorted(self._client.all_fills(ticker or None), key=booking_order, reverse=True)
+        history = in_trading_order(self._client.all_fills(ticker or None)[::-1])
         first, end = since or 0, math.inf if until is None else until
-        return self._fill_rows([fill for fill in history if first <= fill.ts < end][:limit], history)
+        page = [fill for fill in reversed(history) if first <= fill.ts < end][:limit]
+        return self._fill_rows(page, history)
 
     def _fill_rows(self, page: Sequence[Fill], history: Sequence[Fill]) -> Sequence[AccountFillRow]:
         before, typed = positions_before(history), typed_outcomes(self._resources, page)
@@ -160,7 +161,7 @@ class AccountService(PlanningService):
         check_period(since, until)
         store = self._resources.remembered()
         orders = {order.order_id: order for order in store.orders()} if store is not None else {}
-        history = sorted(self._client.all_fills(None), key=booking_order)
+        history = in_trading_order(self._client.all_fills(None)[::-1])
         end = float("inf") if until is None else until
         page = [fill for fill in history if (since or 0) <= fill.ts < end]
         rows = self._fill_rows(page, history)

@@ -209,7 +209,7 @@ class _ExchangeReader:
 
     def _note_fills(self, ticker: str, since: Ts) -> None:
         new = [fill for fill in self._resources.client.fills(ticker, since) if fill.trade_id not in self._seen]
-        held = positions_before(self._resources.client.all_fills(ticker)) if new else {}
+        held = positions_before(self._resources.client.all_fills(ticker)[::-1]) if new else {}
         named = list(dict.fromkeys(fill.order_id for fill in reversed(new)))[:MAX_ORDERS]
         orders = {name: order for name in named if (order := self._order(name)) is not None}
         for fill in reversed(new):  # oldest first

@@ -103,7 +103,7 @@ class OrderService(OrderPlanningService):
         others = [each for each in orders if each.typed_side is None]
         held, past = self.held([each for each in others if each.status == "resting"]), None
         if any(each.status != "resting" for each in others):
-            past = PastPositions(self._resources.client.all_fills())
+            past = PastPositions(self._resources.client.all_fills()[::-1])
         found = []
         for each in orders:
             place = (each.subaccount, each.ticker)

@@ -55,10 +55,10 @@ def test_an_empty_account_has_a_portfolio_too(exchange: Served) -> None:
 
 def test_a_fill_is_named_by_what_it_did_to_the_position(exchange: Served) -> None:
     exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "10")
-    orders = ((BID, "0.4500", "10"), (ASK, "0.4400", "10"), (ASK, "0.4400", "3"), (BID, "0.4700", "3"))
-    for side, price, count in orders:
-        exchange.submit(ME, TWO_SIDED, side, price, count)
-        exchange.clock.sleep(0.02)  # each at a time of its own
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "10")
+    exchange.submit(ME, TWO_SIDED, ASK, "0.4400", "10")
+    exchange.submit(ME, TWO_SIDED, ASK, "0.4400", "3")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4700", "3")
     rows = program("fills", "--json").json
     told = [(row["action"], row["side"], row["side_price"], row["price"]) for row in rows]
     assert told == [

@@ -15,7 +15,7 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Money, Ts, pluralize
-from kalshi_cli.core.account.ledger import Ledger, booking_order
+from kalshi_cli.core.account.ledger import Ledger, in_trading_order
 from kalshi_cli.core.account.pnl import build_ledger
 from kalshi_cli.core.market.order_book import OrderBook, PriceLevel
 from kalshi_cli.core.model.effects import AlertRaised, Effect, FillBooked
@@ -394,10 +394,10 @@ def recent_fills(
 ) -> Iterator[LiveFillRow]:
     """Yield the fills of the last day, newest first, at most MAX_RECENT.
 
-    `fills` is the whole history of their markets; the counter then has counted it.
+    `fills` is the whole history of their markets, oldest first; the counter then has counted it.
     """
     counter = counter or FillCounter()
-    met = [(fill, counter.before(fill)) for fill in sorted(fills, key=booking_order)]
+    met = [(fill, counter.before(fill)) for fill in in_trading_order(fills)]
     for fill, held_before in [each for each in met if each[0].ts >= now - RECENT_MS][: -MAX_RECENT - 1 : -1]:
         order = store.order(fill.order_id) if store is not None else None
         if order is None:
