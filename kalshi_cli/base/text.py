@@ -25,6 +25,22 @@ NAME_MARK = " – "
 """Stands between the title of a market and the name of its YES, where titles of other markets are the same."""
 
 
+MIN_NAME_WIDTH = 14
+"""The least width of the name of a market that is cut: less of it says nothing."""
+
+
+def shorten_name(text: str, width: int) -> str:
+    """Return the name of a market in at most this width: what follows the date tells it from its neighbors.
+
+    Words after the name, as in the subject of an alert, are cut before the name is.
+    """
+    plain = safe_text(text)
+    if len(plain.partition(" ")[0]) < width < len(plain):
+        return f"{plain[: width - 1]}…"
+    tail = (width - 1) * 2 // 3
+    return plain if len(plain) <= width or tail < 1 else f"{plain[: width - 1 - tail]}…{plain[-tail:]}"
+
+
 def shorten_title(text: str, width: int) -> str:
     """Return a title in at most `width` characters, which are all of the name of YES at its end if that fits."""
     if len(text) <= width:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from rich.text import Text
 
 from kalshi_cli.base.local_time import local_time
-from kalshi_cli.base.text import safe_text, shorten_title
+from kalshi_cli.base.text import MIN_NAME_WIDTH, safe_text, shorten_name, shorten_title
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_exact, show_money, show_price, show_qty
 from kalshi_cli.views.live import LiveEvent, LiveFillRow, LiveSettlementRow
 from kalshi_cli.views.order_text import effect_words
@@ -22,8 +22,8 @@ from kalshi_cli.views.orders import LiveOrderRow
 from kalshi_cli.views.own_terms import fill_terms, held_by_market, order_terms
 from kalshi_cli.views.positions import FillPart
 
-MIN_NAME_WIDTH, MIN_TEXT_WIDTH = 14, 8
-"""The least width of the name of a market, and of another text, that is cut: less of it says nothing."""
+MIN_TEXT_WIDTH = 8
+"""The least width of a text, other than the name of a market, that is cut: less of it says nothing."""
 
 _NAMES = ("ticker", "subject")
 
@@ -157,7 +157,7 @@ def _fills(state: LiveEvent) -> list[Row]:
             ),
         )
         for each in state.fills or ()
-        for number, part in enumerate(_parts(each))
+        for number, part in reversed(list(enumerate(_parts(each))))
     ]  # fmt: skip
     settled = [(each.time, _settlement(each)) for each in state.settlements or ()]
     return [row for _, row in sorted([*settled, *fills], key=itemgetter(0), reverse=True)]
@@ -320,18 +320,6 @@ def cell(text: str, width: int, *, is_number: bool = False) -> str:
     return plain.rjust(width) if is_number else plain.ljust(width)
 
 
-def market_name(text: str, width: int) -> str:
-    """Return the name of a market in at most this width: what follows the date tells it from its neighbors.
-
-    Words after the name, as in the subject of an alert, are cut before the name is.
-    """
-    plain = safe_text(text)
-    if len(plain.partition(" ")[0]) < width < len(plain):
-        return f"{plain[: width - 1]}…"
-    tail = (width - 1) * 2 // 3
-    return plain if len(plain) <= width or tail < 1 else f"{plain[: width - 1 - tail]}…{plain[-tail:]}"
-
-
 def line(cells: Sequence[str], columns: Sequence[Column], width: int) -> str:
     """Return the cells side by side, in `width` characters. Columns without room are left out, the last ones first.
 
@@ -339,7 +327,7 @@ def line(cells: Sequence[str], columns: Sequence[Column], width: int) -> str:
     """
     parts: list[str] = []
     for text, column, wide in zip(cells, columns, _shown_widths(columns, width), strict=False):
-        shorten = market_name if column.name in _NAMES else shorten_title if column.name == "title" else None
+        shorten = shorten_name if column.name in _NAMES else shorten_title if column.name == "title" else None
         said = shorten(safe_text(text), wide) if shorten else text
         if column.short and len(said) > wide:  # "14:05:09" -> "14:05", "buy YES (closes)" -> "buy YES"
             said = said.partition(" (")[0][:wide]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
-from kalshi_cli.core.account.ledger import Position
+from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.core.account.ledger import Position, max_payout
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.views.formats import SignedMoney, TruncatableText
 from kalshi_cli.views.row import OutputRow, names
@@ -68,7 +68,10 @@ class SettlementRow(OutputRow, frozen=True, kw_only=True):
 
 
 class UpcomingRow(OutputRow, frozen=True, kw_only=True):
-    """An open position and its settlement times. `pays` is the highest payout, `state` the market's status."""
+    """An open position and its settlement times. `pays` is the most that it can still pay, `state` the market's status.
+
+    Once the result is known, `pays` is the payout: $0 for a position that lost.
+    """
 
     ticker: str
     event_ticker: str | None
@@ -82,8 +85,8 @@ class UpcomingRow(OutputRow, frozen=True, kw_only=True):
     close_time: Ts | None
     expected_time: Ts | None
 
-    shown = ("ticker", "side", "count", "close_time", "cost", "pays", "expected_time", "state", "title")
-    vital = ("side", "count", "close_time", "cost")
+    shown = ("ticker", "side", "count", "pays", "expected_time", "state", "cost", "close_time", "title")
+    vital = ("side", "count", "pays", "expected_time", "state")
 
 
 def upcoming_row(position: Position, market: Market | None) -> UpcomingRow:
@@ -94,7 +97,7 @@ def upcoming_row(position: Position, market: Market | None) -> UpcomingRow:
         title=market.full_title if market else None,
         side="yes" if position.qty > 0 else "no",
         count=Qty(abs(position.qty)),
-        pays=notional(ONE_DOLLAR, Qty(abs(position.qty))),
+        pays=max_payout(position.qty, market.settlement_value if market else None),
         state=market.status.value if market else None,
         close_time=market.close_time if market else None,
         expected_time=market.expected_expiration_time if market else None,

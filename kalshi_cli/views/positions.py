@@ -144,11 +144,13 @@ def fill_row(fill: Fill, held_before: Qty, typed: Literal["", "yes", "no"] = "")
 def fill_in_table(row: AccountFillRow, names: Collection[str]) -> AccountFillRow:
     """Return a fill for a table of these columns: its `price` is that of the side shown beside it.
 
-    Without a side, it is that of `side`, and beside `book_side` that of YES.
+    Without a side, it is that of the side that was typed, as in the table without chosen columns.
     """
-    if "side" not in names and row.typed_side is not None and "typed_side" in names:
-        return replace(row, price=own_price(row.typed_side, row.price))
-    return row if "book_side" in names and "side" not in names else replace(row, price=row.side_price)
+    if "side" in names:
+        return replace(row, price=row.side_price)
+    if "book_side" in names and "typed_side" not in names:
+        return row
+    return replace(row, price=own_price(row.typed_side or row.side, row.price))
 
 
 class FillPart(OutputRow, frozen=True, kw_only=True):
@@ -194,6 +196,7 @@ class PnlRow(OutputRow, frozen=True, kw_only=True):
     losses: int
 
     vital = ("net",)
+    together = ("wins", "losses")
 
 
 class PnlView(OutputRow, frozen=True, kw_only=True):

@@ -143,10 +143,10 @@ def test_a_fill_that_crossed_zero_has_two_rows_that_share_its_fee() -> None:
     fill = make_fill(ticker="AAA", side=BID, price=cents(56), qty=contracts(30), fee=dollars("0.5"))
     rows = FILLS.rows(LiveEvent(fills=(live_fill(fill, "", Qty(-2_000), "no"),)))
     assert [row.cells[2:6] for row in rows] == [
-        ("sell NO", "$0.44", "20", "$0.333333"), ("sell NO (opens)", "$0.44", "10", "$0.166667"),
+        ("sell NO (opens)", "$0.44", "10", "$0.166667"), ("sell NO", "$0.44", "20", "$0.333333"),
     ]  # fmt: skip
     assert len({row.key for row in rows}) == 2
-    assert "sell NO (opens)" in list_lines(FILLS, rows, 78, None)[2].plain
+    assert "sell NO (opens)" in list_lines(FILLS, rows, 78, None)[1].plain
 
 
 def test_a_row_knows_the_title_of_its_market_and_the_line_below_fits() -> None:

@@ -318,13 +318,13 @@ def test_a_sale_through_zero_is_two_rows_that_share_its_fee(tab: Tab, exchange: 
     assert program("sell", TWO_SIDED, "10", "@0.44", "--yes").code == 0
     tab.click("nav a[href='#fills']")
     rows = tab.locator("tbody tr")
-    expect(rows.nth(1)).to_contain_text("sell YES (opens)", timeout=WITHIN_MS)
+    expect(rows.nth(0)).to_contain_text("sell YES (opens)", timeout=WITHIN_MS)
     cells = [
         [rows.nth(at).locator(f"td[data-name={name}]").inner_text() for name in ("Side", "Quantity")] for at in (0, 1)
     ]
-    assert cells == [["sell YES", "6"], ["sell YES (opens)", "4"]]
+    assert cells == [["sell YES (opens)", "4"], ["sell YES", "6"]]
     fees = [rows.nth(at).locator("td[data-name=Fee]").inner_text() for at in (0, 1)]
-    assert fees == ["$0.10", "$0.07"]
+    assert fees == ["$0.07", "$0.10"]
     assert "$" in rows.nth(0).locator("td[data-name=Fee]").inner_text()
 
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 _OWN_LEDGERS = (
     "Each strategy, and manual trading, has its own ledger. {same} add up to those of the account; realized and "
-    "unrealized P&L{other} and closes won can differ: a position that one opened and another closed is still open for "
-    "both"
+    "unrealized P&L{other} and fills won can differ: a position that one opened and another closed is still "
+    "open for both"
 )
 
 app = CommandGroup("Balance, positions, fills, profit and loss.")
@@ -148,10 +148,10 @@ def fills(
     Newest first, from the full history. A table shows a trade as you typed its order; `buy NO (closes)` reduced a
     position in YES, and `sell YES (opens)` bought NO. Where the order was placed elsewhere, a trade that reduced a
     position is a sale of the outcome that was held, and any other a purchase. A trade that closed a position and opened
-    the opposite one has two rows. With `--fields`, a table has `price` on the scale of
-    the side beside it. JSON, NDJSON and CSV have one row for it: `action` and `side` say what it did to the
-    position, `closed` how many contracts it closed, `value` the cash that changed hands, and `typed_side` what you
-    typed.
+    the opposite one has two rows. With `--fields`, a table has `price` on the scale of the side beside it, and without
+    a side that of the side that you typed. JSON, NDJSON and CSV have one row for it: `action` and `side` say what it
+    did to the position, `closed` how many contracts it closed, `value` the cash that changed hands, and `typed_side`
+    what you typed.
 
     \b
     kalshi fills --since 24h --all --format csv

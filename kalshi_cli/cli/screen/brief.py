@@ -37,7 +37,7 @@ class OrderLine(OutputRow, frozen=True, kw_only=True):
     expires: Ts | None
     created: Ts
 
-    vital: ClassVar[tuple[str, ...]] = ("effect", "expires")
+    vital: ClassVar[tuple[str, ...]] = ("ticker", "side", "price", "filled", "effect")
 
 
 class OrderStatusLine(OrderLine, frozen=True, kw_only=True):
@@ -49,14 +49,14 @@ class OrderStatusLine(OrderLine, frozen=True, kw_only=True):
     shown: ClassVar[tuple[str, ...]] = (
         "order_id", "ticker", "side", "price", "filled", "status", "created", "average_fill_price", "effect", "expires",
     )  # fmt: skip
-    vital: ClassVar[tuple[str, ...]] = ("status", "created")
+    vital: ClassVar[tuple[str, ...]] = ("ticker", "side", "price", "filled", "status", "created")
 
 
 class FilledOrderLine(OrderStatusLine, frozen=True, kw_only=True):
     """A filled order: what it traded at comes before when."""
 
     shown = ("order_id", "ticker", "side", "price", "average_fill_price", "filled", "created")
-    vital = ("average_fill_price",)
+    vital = ("ticker", "side", "price", "average_fill_price", "filled")
 
 
 class OrderScreen(OrderRow, frozen=True, kw_only=True):
@@ -119,16 +119,16 @@ class FillLine(OutputRow, frozen=True, kw_only=True):
     order_id: str
     is_taker: bool
 
-    vital = ("time",)
+    vital = ("time", "ticker", "side", "price", "count", "fee")
 
 
 def fill_lines(fills: Iterable[AccountFillRow]) -> list[FillLine]:
-    """Return the lines of trades: two of one that closed a position and opened the opposite one."""
+    """Return the lines of trades: two of one that crossed zero, the part that opened first, as it is newer."""
     rows = list(fills)
     return [
         FillLine.of(each, side=part.words, price=part.price, count=part.count, fee=part.fee, order_id=short)
         for each, short in zip(rows, short_ids([row.order_id for row in rows]), strict=True)
-        for part in fill_parts(each)
+        for part in reversed(fill_parts(each))
     ]
 
 

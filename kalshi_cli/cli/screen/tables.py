@@ -2,7 +2,8 @@
 
 Text from outside is a `Text`, never markup: in rich 15 escape bytes pass through `escape()`, and a stray `[/]` raises.
 Numbers are right-aligned. On a narrow screen prose is cut (or wrapped, if the row type says so), then columns are left
-out; a ticker, an id or a number is never shortened.
+out. The vital columns stay: where they have no room, tickers are cut in the middle, or else rows are drawn one below
+the other. An id or a number is never shortened.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from kalshi_cli.base.text import NAME_MARK, safe_text, shorten_title
+from kalshi_cli.base.text import MIN_NAME_WIDTH, NAME_MARK, safe_text, shorten_name, shorten_title
 from kalshi_cli.base.units import Qty, Ts, show_price, show_qty
 from kalshi_cli.cli.screen.output import info, write_out
 from kalshi_cli.views.formats import (
@@ -74,13 +75,15 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
         if _needed(_widths(fields, cells)) > console.width:
             fields = [c for c in fields if c.name != "hint"]  # Below the table it does not narrow the other columns.
     fitted = fit(fields, _widths(fields, cells), console.width, vital, shortest)
-    if of.vital and now is not None and len(fitted) < len(fields):
+    if of.vital and now is not None and (len(fitted) < len(fields) or _needed(fitted) > console.width):
         for row, line in zip(rows, cells, strict=True):
             moments = {name: getattr(row, name) for name in of.vital if is_moment(by_name[name].kind)}
             line |= {name: format_age(ts, now) for name, ts in moments.items() if ts is not None}
         fitted = fit(fields, _widths(fields, cells), console.width, vital, shortest)
+    fitted = _whole_groups(fitted, of.together)
     is_narrow = console.width < MIN_TABLE_WIDTH or _reads_badly(of, fitted, _widths(fields, cells))
-    if (is_narrow and len(fitted) < len(fields)) or (of.wraps and _needed(fitted) > console.width):
+    is_cut = len(fitted) < len(fields) or _needed(fitted) > console.width
+    if (is_narrow and is_cut) or not _cut_tickers(cells, fitted, console.width):
         console.width = max(console.width, *(cell_len(line[fields[0].name]) for line in cells))
         _draw(console, title, Group(*(_block(every, line, console.width) for line in cells)))
         return
@@ -104,13 +107,30 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     _show_hints(rows, [line[fields[0].name] for line in cells], fitted.get("hint", 0))
     if len(shown) < len(fields):
         hidden = [column for column in fields if column.name not in fitted]
-        info(hidden_line([each.label for each in hidden], [fields[0].name, *(each.name for each in hidden)]))
+        known = [each.name for each in fields if each is fields[0] or each.name in ("ticker", "side")]
+        info(hidden_line([each.label for each in hidden], [*known, *(each.name for each in hidden)]))
 
 
 def hidden_line(labels: Sequence[str], names: Sequence[str] = ()) -> str:
     """Return the line that names the columns without room, and says how to see them: with `--fields` and `names`."""
     remedy = f"To see them: --fields {','.join(names)}" if names else "Use a wider terminal"
     return f"Hidden, the terminal is too narrow: {', '.join(labels)}. {remedy}"
+
+
+def _whole_groups(fitted: dict[str, int], together: Sequence[str]) -> dict[str, int]:
+    """Return the columns without those that belong `together` where one of them has no room."""
+    return {name: width for name, width in fitted.items() if name not in together or {*together} <= fitted.keys()}
+
+
+def _cut_tickers(cells: Sequence[dict[str, str]], fitted: dict[str, int], room: int) -> bool:
+    """Cut tickers in the middle where the columns have no room; return whether the columns fit then."""
+    missing = _needed(fitted) - room
+    width = fitted.get("ticker", 0) - missing
+    if missing > 0 and width >= MIN_NAME_WIDTH:
+        fitted["ticker"] = width
+        for line in cells:
+            line["ticker"] = shorten_name(line["ticker"], width)
+    return missing <= 0 or width >= MIN_NAME_WIDTH
 
 
 def _reads_badly(of: type[OutputRow], fitted: dict[str, int], widths: dict[str, int]) -> bool:

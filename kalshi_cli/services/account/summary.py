@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 from msgspec.structs import replace
 
 from kalshi_cli.base.errors import StateFileError
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, format_money, format_qty, notional, show_money
+from kalshi_cli.base.units import Money, Price, Qty, Ts, format_money, format_qty, show_money
 from kalshi_cli.core.account.closing_orders import closing_by_order
 from kalshi_cli.core.account.exposure import CLASSIC
-from kalshi_cli.core.account.ledger import Position
+from kalshi_cli.core.account.ledger import Position, max_payout
 from kalshi_cli.core.account.pnl import ProfitAndLoss, count_closings, group_by, total
 from kalshi_cli.core.model.markets import FeeSchedule, Market
 from kalshi_cli.core.model.orders import Order, OrderStatus, as_typed
@@ -212,11 +212,9 @@ def _usage(use: LimitUsage) -> LimitUsageRow:
 def holding_row(
     position: Position, mark: Price | None, market: Market | None, source: MarkSource | None = None
 ) -> HoldingRow:
-    """Return an open position with the title of its market; a known result is all that it can pay."""
-    row = position_row(position, mark, source=source)
-    paid = row.value if source == "settlement" else None
+    """Return an open position with the title of its market."""
     return HoldingRow.of(
-        row,
+        position_row(position, mark, source=source),
         title=market.full_title if market is not None else None,
-        max_payout=notional(ONE_DOLLAR, row.count) if paid is None else paid,
+        max_payout=max_payout(position.qty, market.settlement_value if market is not None else None),
     )

@@ -213,7 +213,7 @@ const orderColumns = [
 ];
 // The rows of fills: two of one that closed a position and opened the opposite one, which share its fee. An older loop
 // does not say the parts, or not their fees.
-const fillRows = (fills) => fills?.flatMap((row) => (row.parts.length ? row.parts : [{
+const fillRows = (fills) => fills?.flatMap((row) => (row.parts.length ? row.parts.toReversed() : [{
   words: row.book_side === "bid" ? "buy YES" : "sell YES", price: row.price, count: row.count,
 }]).map((part, at) => ({ ...row, ...part, fee: part.fee ?? (at ? null : row.fee) })));
 const fillColumns = [

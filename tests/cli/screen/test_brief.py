@@ -24,7 +24,7 @@ from kalshi_cli.views.formats import ShortId
 from kalshi_cli.views.markets import FeeRow, MarketView
 from kalshi_cli.views.orders import ListedOrderRow, QueueRow, order_row
 from kalshi_cli.views.own_terms import in_own_terms
-from kalshi_cli.views.positions import SubaccountPositionRow, fill_row, position_row
+from kalshi_cli.views.positions import SubaccountPositionRow, fill_in_table, fill_row, position_row
 
 NOW = Ts(1_781_159_370_164)
 
@@ -131,3 +131,18 @@ def test_long_rules_are_cut_and_say_so() -> None:
     brief = market_brief(view(rules_primary="r" * MAX_TEXT_LENGTH, rules_secondary="r" * (MAX_TEXT_LENGTH + 1)))
     assert brief.rules_primary == "r" * MAX_TEXT_LENGTH
     assert brief.rules_secondary == "r" * (MAX_TEXT_LENGTH - 1) + "… (-v shows all)"
+
+
+def test_a_fill_has_the_same_price_with_chosen_columns_as_without() -> None:
+    """10 NO bought at $0.45, typed as such, against a position in YES."""
+    row = fill_row(make_fill(side=ASK, price=cents(55)), contracts(10), "no")
+    (line,) = fill_lines([row])
+    assert (line.side, line.price) == ("buy NO (closes)", cents(45))
+    assert fill_in_table(row, ("time", "price", "count")).price == cents(45)
+    assert fill_in_table(row, ("side", "price")).price == cents(55), "beside YES, which it sold"
+    assert fill_in_table(row, ("book_side", "price")).price == cents(55)
+
+
+def test_the_part_that_opened_is_newer_than_the_one_that_closed() -> None:
+    lines = fill_lines([fill_row(make_fill(side=ASK, price=cents(55)), contracts(4), "no")])
+    assert [(line.side, line.count) for line in lines] == [("buy NO", contracts(6)), ("buy NO (closes)", contracts(4))]

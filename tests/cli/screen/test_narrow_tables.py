@@ -8,11 +8,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.values import make_fill
 
 from kalshi_cli.base.local_time import set_time_zone
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.cli.screen.brief import (
     BatchListing,
+    FillLine,
+    OrderLine,
     PlanLine,
     RefusedOrdersLine,
     SettlementLine,
@@ -21,15 +24,26 @@ from kalshi_cli.cli.screen.brief import (
     why_screen,
 )
 from kalshi_cli.cli.screen.output import Format
+from kalshi_cli.cli.screen.picked import pick_rows
 from kalshi_cli.cli.screen.render import render_rows
+from kalshi_cli.core.account.pnl import ProfitAndLoss
 from kalshi_cli.views.cash import SettlementRow, UpcomingRow
 from kalshi_cli.views.close import PlanRow
 from kalshi_cli.views.exports import FillExport
-from kalshi_cli.views.formats import MaxMoney, MinGain, ShortId, SignedMoney, TruncatableText, columns, plain_headings
+from kalshi_cli.views.formats import (
+    ExactMoney,
+    MaxMoney,
+    MinGain,
+    ShortId,
+    SignedMoney,
+    TruncatableText,
+    columns,
+    plain_headings,
+)
 from kalshi_cli.views.market_data import IncentiveRow, MilestoneRow
 from kalshi_cli.views.markets import MarketRow
 from kalshi_cli.views.orders import BatchRow
-from kalshi_cli.views.positions import AccountFillRow
+from kalshi_cli.views.positions import AccountFillRow, PnlRow, fill_row
 from kalshi_cli.views.quotes import RfqRow
 from kalshi_cli.views.row import OutputRow
 from kalshi_cli.views.watchlists import WatchlistRow
@@ -83,7 +97,7 @@ def test_a_close_shows_its_worst_price(capsys: Capture) -> None:
     assert all(heading in out for heading in ("side", "quantity", "worst price"))
     assert all(value in out for value in (TICKER, "YES", "20", "$0.64"))
     assert "+$2.00" in out, "the profit or loss that it locks in"
-    hidden = "expected, least, fillable. To see them: --fields ticker,expected,least,fillable"
+    hidden = "expected, least, fillable. To see them: --fields ticker,side,expected,least,fillable"
     assert err == f"Hidden, the terminal is too narrow: {hidden}\n"
 
 
@@ -197,3 +211,54 @@ def test_a_watchlist_shows_every_market(capsys: Capture, monkeypatch: pytest.Mon
     assert ended.err == ""
     assert all(ticker in ended.out for ticker in tickers)
     assert max(map(len, ended.out.splitlines())) <= width
+
+
+LONG = "KXNBAGAME-26NOV26PHILADELPHIACLEVELAND-PHI"
+SHORT = "KXA-1"
+
+
+@pytest.mark.parametrize("ticker", [SHORT, TICKER, LONG])
+@pytest.mark.parametrize("effect", ["opens 8 NO", "closes 12 YES, opens 8 NO"])
+def test_a_list_of_orders_has_the_same_columns_whatever_is_in_it(ticker: str, effect: str, capsys: Capture) -> None:
+    line = OrderLine(
+        order_id=ShortId(ID), ticker=ticker, side="sell YES", price=cents(46), filled="10/20", effect=effect,
+        expires=None, created=NOW,
+    )  # fmt: skip
+    out, _ = drawn(OrderLine, [line], capsys, NOW)
+    assert out.split()[:6] == ["order", "id", "ticker", "side", "price", "filled"]
+    assert {"2597b999", "$0.46", "10/20"} <= set(out.split())
+    assert effect in out
+    assert ticker[-8:] in out, "the end of a ticker tells it from its neighbors"
+
+
+@pytest.mark.parametrize("ticker", [SHORT, TICKER, LONG])
+@pytest.mark.parametrize("side", ["buy NO", "sell YES (closes)"])
+def test_a_list_of_fills_has_the_same_columns_whatever_is_in_it(ticker: str, side: str, capsys: Capture) -> None:
+    line = FillLine(
+        time=Ts(NOW - 120_000), ticker=ticker, side=side, price=cents(45), count=Qty(1323),
+        fee=ExactMoney(dollars("0.229300")), order_id="2597b999", is_taker=True,
+    )  # fmt: skip
+    out, _ = drawn(FillLine, [line], capsys, NOW)
+    assert out.split()[:6] == ["time", "ticker", "side", "price", "quantity", "fee"]
+    assert {"$0.45", "13.23", "$0.2293"} <= set(out.split())
+    assert side in out
+
+
+def test_chosen_columns_fit(capsys: Capture) -> None:
+    row = fill_row(make_fill(ticker=LONG, ts=NOW, order_id=ID), Qty(0))
+    of, rows = pick_rows(AccountFillRow, [row], ("time", "ticker", "price", "count", "fee"), has_cells=True)
+    assert drawn(of, list(rows), capsys, NOW)[0].split()[:5] == ["time", "ticker", "price", "quantity", "fee"]
+
+
+def test_wins_are_shown_with_losses_or_not_at_all(capsys: Capture) -> None:
+    part = ProfitAndLoss(realized=dollars("1234.56"), fees=dollars("12.34"), wins=5, losses=12)
+    out, err = drawn(PnlRow, [PnlRow.of(part, key=TICKER)], capsys)
+    assert "fills won" not in out
+    assert "fills won, fills lost" in err
+
+
+@pytest.mark.parametrize("ticker", [SHORT, TICKER, LONG])
+def test_a_coming_settlement_shows_payout_time_and_state(ticker: str, capsys: Capture) -> None:
+    row = msgspec.structs.replace(UPCOMING, ticker=ticker, state="determined")
+    words = set(drawn(UpcomingRow, [row], capsys, NOW)[0].split())
+    assert {"YES", "10", "pays", "$10.00", "expected", "20m", "determined"} <= words

@@ -280,7 +280,7 @@ def test_csv_of_an_object_with_rows_is_the_rows(capsys: pytest.CaptureFixture[st
     render_one(whole, Format.PLAIN)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["realized", "$0.00"]
-    assert lines[-2].split() == ["group", "realized", "unrealized", "fees", "net", "closes", "won", "closes", "lost"]
+    assert lines[-2].split() == ["group", "realized", "unrealized", "fees", "net", "fills", "won", "fills", "lost"]
 
 
 # -- for people ---------------------------------------------------------------------------------------------------
@@ -483,7 +483,7 @@ WIDE |= {"key": 26, "strategy": 14, "found": 13, "close_time": 26, "expected_tim
         (SettlementLine, "ticker held net gain time", "ticker held net time"),
         (OrderStatusLine, "order_id ticker side status created", "order_id status created"),
         (FilledOrderLine, "order_id ticker side average_fill_price filled", "order_id side average_fill_price"),
-        (UpcomingRow, "ticker side count close_time", "ticker side count"),
+        (UpcomingRow, "ticker side count pays expected_time state", "ticker side count"),
         (QuoteRow, "buy_yes buy_no status quote_id", "buy_yes buy_no status"),
         (scan_rows.ArbitrageRow, "event_ticker kind profit legs profit_share", "event_ticker profit legs"),
         (scan_rows.SpreadRow, "ticker title spread maker_keeps yes_bid", "ticker spread maker_keeps"),

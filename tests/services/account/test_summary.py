@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from support.served import FINE, ME, ONE_SIDED, TWO_SIDED, Served, program
+from support.values import make_market
 
 from kalshi_cli import Kalshi
 from kalshi_cli.base.units import cents, contracts, dollars, parse_money
+from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.market.fees import estimate
-from kalshi_cli.core.model.markets import FeeSchedule, FeeType
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType, MarketStatus
 from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.services.account.summary import holding_row
+from kalshi_cli.views.cash import upcoming_row
 
 
 def test_the_totals_add_up_and_the_titles_are_there(exchange: Served) -> None:
@@ -108,3 +112,11 @@ def test_pnl_says_where_its_rounded_amounts_do_not_add_up(exchange: Served) -> N
     shown = program("pnl")
     assert note in shown.err, shown.out
     assert note not in program("pnl", "--json").err
+
+
+def test_a_position_whose_market_has_a_result_pays_what_the_result_says() -> None:
+    lost, won = (Position("KXA-1", qty=contracts(count), cost=dollars(4)) for count in (10, -10))
+    market = make_market(status=MarketStatus.DETERMINED, settlement_value=cents(0))
+    for held, paid in ((lost, dollars(0)), (won, dollars(10))):
+        assert upcoming_row(held, market).pays == holding_row(held, cents(0), market, "settlement").max_payout == paid
+        assert upcoming_row(held, make_market()).pays == dollars(10), "as long as the result is open"
