@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Protocol
 
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MAX_CONNECTIONS = 64
@@ -50,6 +52,26 @@ class WebConnection(H11Protocol):
         """End."""
         self._watch.cancel()
         super().connection_lost(exc)
+
+
+class _Streaming(Protocol):
+    is_ending: bool
+
+
+class WebServer(uvicorn.Server):
+    """A server that lets the event streams of its app end by themselves before it stops.
+
+    uvicorn cancels a stream that is still open after the time for a graceful stop, and prints a traceback for it.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: _Streaming) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then stop."""
+        self._app.is_ending = True
+        await super().shutdown(sockets)
 
 
 def drop_unread(listener: socket.socket) -> None:

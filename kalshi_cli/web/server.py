@@ -166,6 +166,8 @@ class WebApp:
         self._parts: dict[str, tuple[int, object]] = {}
         self._version = 0
         self._streams = 0
+        self.is_ending = False
+        """Whether event streams end by themselves."""
         routes = [
             *(Route(f"/{path}", partial(self._file, name)) for path, name in FILES.items()),
             Route("/login", self._login),
@@ -260,7 +262,7 @@ class WebApp:
         self._streams += 1
         seen, still_s = 0, 0.0
         try:
-            while True:
+            while not self.is_ending:
                 self._look()
                 new = {name: value for name, (version, value) in self._parts.items() if version > seen}
                 seen = self._version
@@ -483,7 +485,7 @@ def serve(app: WebApp, listener: socket.socket, certificate: Path | None = None,
     """Serve until a signal ends it. With `certificate` and `key`, over TLS."""
     import uvicorn
 
-    from kalshi_cli.web.connections import WebConnection, drop_unread
+    from kalshi_cli.web.connections import WebConnection, WebServer, drop_unread
 
     drop_unread(listener)
     config = uvicorn.Config(
@@ -493,6 +495,6 @@ def serve(app: WebApp, listener: socket.socket, certificate: Path | None = None,
     )  # fmt: skip
     app.start()
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        WebServer(config, app).run(sockets=[listener])
     finally:
         app.close()

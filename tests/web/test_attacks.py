@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from contextlib import ExitStack, closing
 
 import httpx
 import pytest
-from support.served import NO_TLS, Served, eventually, said
+from support.served import NO_TLS, Served, eventually, finish, said
 from support.web_page import Page
 
 from kalshi_cli.web.access import COOKIE
@@ -103,6 +104,17 @@ def test_a_body_that_never_ends_is_refused(page: Page) -> None:
     status, _ = ask(page, head + "X: " + "y" * 200_000 + "\n\n")
     assert status in (0, 400, 431)
     assert page.get("status").status_code == 200
+
+
+def test_an_interrupt_ends_the_server_in_one_line_although_pages_are_open(page: Page) -> None:
+    with page.visitor.stream("GET", "/api/v1/events") as opened:
+        chunks = opened.iter_bytes()  # kept, because a reader that is dropped hangs up
+        assert next(chunks)
+        started = time.monotonic()
+        page.process.send_signal(signal.SIGINT)
+        ended = finish(page.process)
+    assert time.monotonic() - started < 5
+    assert ended.err.splitlines()[1:] == ["interrupted"], "after the line of the start"
 
 
 def test_the_number_of_event_readers_is_limited_and_others_are_served(page: Page) -> None:
