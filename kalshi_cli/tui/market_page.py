@@ -24,6 +24,9 @@ from kalshi_cli.views.live import LiveEvent
 HIGH = 30
 """From this height on, lists are shown in full."""
 
+MIN_WIDTH = 64
+"""On a narrower screen, such as that of a phone, the depth has the room of the public trades."""
+
 NO_BOOK = "No order book: the loop does not follow this market, or it is not reliable"
 READING = "Reading the order book ..."
 NO_LOOP = "No order book: no strategy is running on paper"
@@ -93,6 +96,7 @@ class MarketPage(Screen[None]):
         head.append(f"  {safe_text(title)}")
         head.truncate(self.size.width, overflow="ellipsis")
         self.query_one("#title", Static).update(head)
+        self.query_one("#trades", Static).display = self.app.size.width >= MIN_WIDTH
         self._show("chart", self._chart)
         self._show(
             "ladder",

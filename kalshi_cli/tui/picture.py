@@ -286,7 +286,7 @@ PANELS = (
     ),
     Panel(
         "fills", "Fills",
-        (Column("time", 8, short=5), Column("ticker", 34), Column("side", 17, short=7), _number("price", 8),
+        (Column("time", 8, short=5), Column("ticker", 34), Column("side", 17, short=8), _number("price", 8),
          _number("quantity", 8),
          _number("fee", 9), Column("liquidity", 9), Column("strategy", 0)),
         _fills, "No fills in the last day", 5,
@@ -329,8 +329,9 @@ def line(cells: Sequence[str], columns: Sequence[Column], width: int) -> str:
     for text, column, wide in zip(cells, columns, _shown_widths(columns, width), strict=False):
         shorten = shorten_name if column.name in _NAMES else shorten_title if column.name == "title" else None
         said = shorten(safe_text(text), wide) if shorten else text
-        if column.short and len(said) > wide:  # "14:05:09" -> "14:05", "buy YES (closes)" -> "buy YES"
-            said = said.partition(" (")[0][:wide]
+        if column.short and len(said) > wide:  # "14:05:09" -> "14:05", "buy YES (closes)" -> "buy YES…"
+            words, has_effect, _ = said.partition(" (")
+            said = f"{words}…" if has_effect else said.rpartition(":")[0] or said
         parts.append(cell(said, wide, is_number=column.is_number))
     return " ".join(parts)[:width]
 

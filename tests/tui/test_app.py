@@ -691,6 +691,25 @@ def test_a_market_page_says_that_trading_is_paused_and_that_numbers_are_old(exch
     silent.join()
 
 
+def test_on_a_phone_the_depth_has_bids_and_asks_in_lines_of_their_own(exchange: Served) -> None:
+    exchange.trade_a_little()
+
+    async def look(app: TopApp, pilot: Pilot[None]) -> None:
+        await pilot.press("enter")
+        await until(lambda: app.screen.query("#ladder") and "spread" in shown(app), pilot)
+        part = app.screen.query_one("#ladder", Static)
+        await until(lambda: part.content_size.width > 40, pilot)
+        await until(lambda: len(str(part.render()).splitlines()) >= 3, pilot)
+        lines = str(part.render()).splitlines()
+        assert len(lines) <= part.content_size.height
+        assert max(map(len, lines)) <= part.content_size.width, lines
+        middle = next(at for at, line in enumerate(lines) if "spread" in line)
+        assert lines[:middle], "asks"
+        assert lines[middle + 1 :], "bids"
+
+    on_screen(look, (48, 30))
+
+
 def test_without_a_strategy_the_list_of_strategies_takes_no_room(exchange: Served) -> None:
     exchange.trade_a_little()
 

@@ -422,8 +422,10 @@ def test_on_a_narrow_screen_a_fill_shows_its_price_and_quantity_and_a_short_side
     state = LiveEvent(fills=(fill,), settlements=(settlement(ticker=ticker),))
     heading, settled, bought = (text.plain for text in list_lines(FILLS, FILLS.rows(state), 46, None))
     assert heading.split() == ["time", "ticker", "side", "price", "quantity"]
-    assert bought.split()[2:] == ["buy", "YES", "$0.40", "10"]
-    assert settled.split()[2:] == ["settled", "$1.00", "6"]
+    assert bought.split()[2:] == ["buy", "YES…", "$0.40", "10"], "a mark for the rest"
+    sold = live_fill(make_fill(ticker=ticker, side=ASK), "", contracts(40))
+    assert "sell YES " in list_lines(FILLS, FILLS.rows(LiveEvent(fills=(fill, sold))), 46, None)[2].plain, "whole"
+    assert settled.split()[2:] == ["settled…", "$1.00", "6"]
     assert "buy YES (closes)" in list_lines(FILLS, FILLS.rows(state), 120, None)[2].plain
 
 
