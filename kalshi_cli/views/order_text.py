@@ -102,9 +102,10 @@ def _amounts(order: OrderRow) -> str:
     shown = [text.lstrip("-") for text in show_sum(proceeds, -cost, -order.fees)]
     net = proceeds - cost - order.fees
     sold, bought = ("NO", "YES") if order.book_side is BID else ("YES", "NO")
+    # The exchange says what all fills brought, and the parts share it: exact where all filled at one price.
+    is_exact = not (closed and opened) or order.fill_amount == notional(order.price, order.filled)
     gain = ""
     if (pnl := closed_pnl(order)) is not None:
-        is_exact = not opened or order.fill_amount == notional(order.price, order.filled)
         gain = f", P&L {show_money(pnl, signed=True) if is_exact else show_least(pnl, signed=True) + ' or better'}"
         gain += f" of the {show_qty(Qty(closed))} {sold}" if opened else ""
     fees, total = f"fees {shown[2]}", f"{'net' if net > 0 else 'total'} {shown[3]}"
@@ -113,7 +114,9 @@ def _amounts(order: OrderRow) -> str:
         return f" for {amount}, {fees}, {total}{gain}" if order.fees or gain else plain
     trades = (("sold", closed, sold, shown[0]), ("bought", opened, bought, shown[1]))
     parts = [
-        f"{verb} {show_qty(Qty(count))} {outcome} for {amount}" for verb, count, outcome, amount in trades if count
+        f"{verb} {show_qty(Qty(count))} {outcome} for {'' if is_exact else 'about '}{amount}"
+        for verb, count, outcome, amount in trades
+        if count
     ]
     return f": {' and '.join(parts)}, {fees}, {total}{gain}"
 

@@ -560,7 +560,7 @@ def test_a_close_cancels_the_manual_orders_that_block_it_in_one_step(exchange: S
         while positions.selected is None or positions.selected.ticker != TWO_SIDED:
             await pilot.press("down")
         await pilot.press("x")
-        await until(lambda: "Canceled first: Order" in shown(app), pilot)
+        await until(lambda: "Cancels first: Order" in shown(app), pilot)
         await agree(app, pilot)
         await until(lambda: not held(exchange), pilot)
 

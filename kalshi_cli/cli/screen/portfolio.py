@@ -126,13 +126,13 @@ def _gain(amount: SignedMoney | None) -> tuple[str, str]:
     return to_text(SignedMoney | None)(amount), style("", SignedMoney, amount)
 
 
-def _used(use: LimitUsageRow) -> str:
+def used_percent(use: LimitUsageRow) -> str:
     """Return the use of a limit in percent, with one decimal place."""
     return f"{use.used_share:.1%}"
 
 
 def _of_limit(use: LimitUsageRow | None) -> str:
-    return "" if use is None else safe_text(f"{use.used} of {use.limit} ({_used(use)})")
+    return "" if use is None else safe_text(f"{use.used} of {use.limit} ({used_percent(use)})")
 
 
 # -- positions ----------------------------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ def limit_lines(rows: Sequence[LimitUsageRow], width: int, height: int) -> list[
     """
     room = len(rows) if len(rows) < height else max(1, height - 2)
     shown, rest = rows[:room], rows[room:]
-    cells = [(_used(use), safe_text(f"{use.used} of {use.limit}"), safe_text(use.subject)) for use in shown]
+    cells = [(used_percent(use), safe_text(f"{use.used} of {use.limit}"), safe_text(use.subject)) for use in shown]
     share, amounts, subject = (max(map(len, column)) for column in zip(*cells, strict=True))
     code = max(len(use.limit_code) for use in shown)
     subject = min(subject, max(1, width - share - amounts - code - 4 * GAP))
@@ -236,6 +236,6 @@ def limit_lines(rows: Sequence[LimitUsageRow], width: int, height: int) -> list[
         text = f"  {used:>{share}}  {amount:<{amounts}}  {shorten_title(what, subject):<{subject}}  {use.limit_code}"
         lines.append(Text(text, style="yellow" if use.used_share >= NEARLY_USED else ""))
     if rest:
-        most = _used(rest[0])
+        most = used_percent(rest[0])
         lines.append(Text(f"  and {len(rest)} more, used {most} at most; -v shows all", style="dim"))
     return lines

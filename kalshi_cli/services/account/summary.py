@@ -83,7 +83,7 @@ def summary_of(
         as_of=now,
         positions=tuple(rows),
         orders=live_orders(on_file(orders, store), found.open_positions),
-        limits=tuple(_usage(each) for each in _limits(resources, listed, exposures, today)),
+        limits=tuple(usage_row(each) for each in _limits(resources, listed, exposures, today)),
     )
 
 
@@ -195,14 +195,15 @@ def _limits(
     return sorted(used, key=lambda use: -use.pct)
 
 
-def _usage(use: LimitUsage) -> LimitUsageRow:
+def usage_row(use: LimitUsage) -> LimitUsageRow:
+    """Return the use of a limit as a row."""
     exact: Callable[[Any], str] = {"$": format_money, "contracts": format_qty}.get(use.unit, str)
     return LimitUsageRow(
         limit_code=use.code,
         subject=use.subject,
         used=use.shown,
         limit=use.shown_limit,
-        used_share=Ratio(round(use.share, 4)),
+        used_share=Ratio(use.share),
         unit="dollars" if use.unit == "$" else use.unit,
         used_value=exact(use.used),
         limit_value=exact(use.limit),

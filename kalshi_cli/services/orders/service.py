@@ -478,7 +478,7 @@ class OrderService(OrderPlanningService):
             errors = tuple(each.error for each in done)
             return PlanOutcome(rows=tuple(map(CloseRow.of, done)), error=flatten.failure(done), errors=errors)
 
-        cancels = tuple(f"Canceled first: {resting_words(typed_row(order))}" for order in blocking)
+        cancels = tuple(f"Cancels first: {resting_words(typed_row(order))}" for order in blocking)
         return self._book.add(
             CloseAllPlan,
             execute,

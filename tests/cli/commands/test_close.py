@@ -155,11 +155,11 @@ def test_manual_orders_that_block_a_close_are_canceled_first_where_that_is_asked
     assert [row["order_id"] for row in program("order", "list", "--json").json] == [order_id], "it left room for six"
     exchange.submit(ME, TWO_SIDED, BID, "0.0200", "1")
     dry = program("close", TWO_SIDED, "--cancel-orders", "--dry-run")
-    assert f"Canceled first: Order {order_id[:8]} on {TWO_SIDED}" in dry.err
+    assert f"Cancels first: Order {order_id[:8]} on {TWO_SIDED}" in dry.err
     assert "would be refused" not in dry.err
     assert len(exchange.resting()) == 2
     ended = program("close", TWO_SIDED, "--cancel-orders", "--json")
-    assert f"Canceled first: Order {order_id[:8]}" in ended.err
+    assert f"Cancels first: Order {order_id[:8]}" in ended.err
     assert (ended.code, ended.json[0]["closed"], ended.json[0]["left"]) == (0, "4.00", "0.00")
     assert [row["price"] for row in program("order", "list", "--json").json] == ["0.0200"], (
         "the order on the other side blocks nothing"

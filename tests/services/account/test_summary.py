@@ -7,11 +7,13 @@ from support.values import make_market
 
 from kalshi_cli import Kalshi
 from kalshi_cli.base.units import cents, contracts, dollars, parse_money
+from kalshi_cli.cli.screen.portfolio import used_percent
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType, MarketStatus
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.services.account.summary import holding_row
+from kalshi_cli.core.monitoring.limits_check import LimitUsage
+from kalshi_cli.services.account.summary import holding_row, usage_row
 from kalshi_cli.views.cash import upcoming_row
 
 
@@ -120,3 +122,10 @@ def test_a_position_whose_market_has_a_result_pays_what_the_result_says() -> Non
     for held, paid in ((lost, dollars(0)), (won, dollars(10))):
         assert upcoming_row(held, market).pays == holding_row(held, cents(0), market, "settlement").max_payout == paid
         assert upcoming_row(held, make_market()).pays == dollars(10), "as long as the result is open"
+
+
+def test_the_use_of_a_limit_is_rounded_once() -> None:
+    use = LimitUsage(
+        code="DAILY_LOSS", subject="account", used=dollars("3.2546"), limit=dollars(100), shown="", shown_limit=""
+    )
+    assert used_percent(usage_row(use)) == "3.3%"
