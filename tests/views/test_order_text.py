@@ -94,8 +94,8 @@ def test_an_order_that_closed_has_its_profit_or_loss(side: str, action: str, end
          "total $0.07, P&L -$2.30 of the 15 YES"),
         ("no", "buy", "5.20", "-2.30205", ": sold 15 YES for $3.90 and bought 5 NO for $3.70, fees $0.27, "
          "total $0.07, P&L -$2.30 of the 15 YES"),
-        ("yes", "sell", "6.00", "-1.70205", ": sold 15 YES for about $4.50 and bought 5 NO for about $3.50, fees $0.27, "
-         "net $0.73, P&L -$1.71 or better of the 15 YES"),
+        ("yes", "sell", "6.00", "-1.70205", ": sold 15 YES for about $4.50 and bought 5 NO for about $3.50, fees "
+         "$0.27, net $0.73, P&L -$1.71 or better of the 15 YES"),
     ],
 )  # fmt: skip
 def test_an_order_that_reversed_a_position_has_the_profit_or_loss_of_the_closed_part(

@@ -65,6 +65,8 @@ class OrderEffect(msgspec.Struct, frozen=True, kw_only=True):
     turned: Qty = Qty(0)
     basis: Money
     maker_fee: Money | None = None
+    fills_better: bool = False
+    """Whether it fills at once at a better price than its limit, so that its cost is a bound."""
 
     @property
     def proceeds(self) -> Money:
@@ -115,7 +117,8 @@ def effect_at(engine: TradingEngine, order: Order) -> OrderEffect:
     now = fills_now(order, engine)
     position = engine.state.ledger.position(order.ticker, order.subaccount)
     effect = order_effect(order, position, Qty(pending), filled_at_once(order, now))
-    return msgspec.structs.replace(effect, maker_fee=_maker_fee(order, engine, now))
+    is_better = now is not None and filled_at_once(order, now) > 0 and now.average != order.price
+    return msgspec.structs.replace(effect, maker_fee=_maker_fee(order, engine, now), fills_better=is_better)
 
 
 def _maker_fee(order: Order, engine: TradingEngine, now: FillEstimate | None) -> Money | None:
@@ -243,8 +246,9 @@ def effect_phrases(effect: OrderEffect, fee: Money) -> tuple[str, ...]:
     if not no_risk:
         opens = f"opens {show_qty(effect.opened)} {effect.bought}: " if effect.closed else ""
         cost, fee_text, loss = show_most_sum(effect.cost, fees[effect.opened])
+        bound = "up to " if effect.fills_better else ""
         phrases.append(
-            f"{opens}cost {cost}, {_fee_phrase(effect, fees[effect.opened], fee_text)}, maximum loss {loss}, "
+            f"{opens}cost {bound}{cost}, {_fee_phrase(effect, fees[effect.opened], fee_text)}, maximum loss {loss}, "
             f"maximum payout {show_most(notional(ONE_DOLLAR, effect.opened))}"
         )
     return tuple(phrases) or (f"{_fee_phrase(effect, fee)}, no new risk",)

@@ -177,6 +177,13 @@ def test_the_confirmation_shows_the_market_its_best_prices_and_what_can_be_lost_
     assert "NO: best bid $0.53, best ask $0.56" in program("buy", TWO_SIDED, "10", "@0.51", "--no", "--dry-run").err
 
 
+def test_the_cost_of_an_order_that_fills_at_a_better_price_is_a_bound(exchange: Served) -> None:
+    told = program("buy", TWO_SIDED, "5", "@0.50", "--dry-run").err
+    assert "Fills now: all 5 at $0.47 on average" in told
+    assert "Cost up to $2.50" in told
+    assert "Cost $2.35" in program("buy", TWO_SIDED, "5", "@0.47", "--dry-run").err
+
+
 def test_the_fee_shown_is_never_below_the_fee_charged_where_the_order_fills_at_a_better_price(exchange: Served) -> None:
     for words in (("buy", TWO_SIDED, "20", "@0.63", "--no"), ("buy", TWO_SIDED, "30", "@0.57")):
         told = plain(program(*words, "--dry-run").err)
