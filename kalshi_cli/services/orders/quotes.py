@@ -89,7 +89,8 @@ class QuoteTrade(msgspec.Struct, frozen=True, kw_only=True):
                 f"you buy {show_qty(ticket.qty)} {ticket.outcome.upper()} of {ticket.ticker} "
                 f"at {show_price(ticket.price)}"
             )
-            said += effect_phrases(proposal.effect, proposal.fee)
+            effect = msgspec.structs.replace(proposal.effect, fills_better=False)  # a quote trades at its price
+            said += effect_phrases(effect, proposal.fee)
         return said
 
 
