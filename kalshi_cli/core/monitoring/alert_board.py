@@ -107,11 +107,15 @@ class Board:
                 self._over(matter, now)
 
     def take_over(self, source: str, breach: Breach, sent: Ts) -> None:
-        """Add an incident that was sent without this board, or note that its start was sent."""
+        """Add an incident that was sent without this board, again if it had ended before, or note that it was sent."""
         matter = incidents.from_check(source, breach, sent, "")
         known = self._known(matter.code, matter.subject)
-        if known is None or (known.untold and (known.told or 0) < sent):
-            self.put(replace(known or matter, untold=0, told=sent, is_known=True))
+        if known is not None and known.lasts:
+            if sent <= max(known.told or 0, (known.ended or 0) if known.is_resolved else 0):
+                return
+            if not known.is_resolved:
+                matter = replace(known, ended=None if (known.ended or 0) < sent else known.ended)
+        self.put(replace(matter, untold=0, told=sent, is_known=True))
 
     def end(self, source: str, now: Ts, held: Collection[tuple[str, str]] = ()) -> None:
         """End every incident of this source, except those in `held`."""
@@ -140,7 +144,7 @@ class Board:
 
     def confirmed(self, is_unconfirmed: Callable[[str], bool], now: Ts) -> None:
         """End the alerts about orders whose outcome is known; one that was not sent yet is no news."""
-        for matter in list(self.matters.get(incidents.UNCONFIRMED, {}).values()):
+        for matter in [each for code in incidents.UNCONFIRMED for each in self.matters.get(code, {}).values()]:
             if matter.lasts and matter.ended is None and not is_unconfirmed(matter.subject):
                 self._over(replace(matter, untold=0), now)
 

@@ -31,13 +31,10 @@ ENDS: dict[str, tuple[str, ...]] = {
 }
 """The codes that each alert of a loop ends for its subject. Codes that can end are lasting; all others are events."""
 
-UNCONFIRMED = "ORDER_UNKNOWN"
-"""The code that ends as soon as the state file knows what became of the order that is its subject."""
+UNCONFIRMED = ("ORDER_UNKNOWN", "ORDER_UNKNOWN_LONG")
+"""The codes that end as soon as the state file knows what became of the order that is their subject."""
 
-UNCONFIRMED_LONG = "ORDER_UNKNOWN_LONG"
-"""The code of a loop's event that an order stayed unconfirmed: not sent any more where its outcome is known."""
-
-CONDITION_CODES = {UNCONFIRMED, *(ended for codes in ENDS.values() for ended in codes)}
+CONDITION_CODES = {*UNCONFIRMED, *(ended for codes in ENDS.values() for ended in codes)}
 
 PAUSES = ("EXCHANGE_PAUSED", "TRADING_PAUSED")
 """Codes that name one shard as their subject: `shard 1`."""

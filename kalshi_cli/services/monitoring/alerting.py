@@ -30,7 +30,6 @@ from kalshi_cli.core.monitoring.incidents import (
     LOOP,
     REDUCING,
     UNCONFIRMED,
-    UNCONFIRMED_LONG,
     AlertPolicy,
     AlertSilence,
     Incident,
@@ -194,7 +193,7 @@ class Alerting:
         save_loop_limit(self.book, self.terms.daily_loss)
 
         def act(board: Board, now: Ts) -> None:
-            unconfirmed = [(UNCONFIRMED, subject) for subject in board.matters.get(UNCONFIRMED, ())]
+            unconfirmed = [(code, subject) for code in UNCONFIRMED for subject in board.matters.get(code, ())]
             board.end(LOOP, now, [*held, *unconfirmed])  # their orders end them
             board.end_code("HEARTBEAT_LOST", now)
 
@@ -249,7 +248,6 @@ class Alerting:
             self._day.tell(board, day, now)
             self._see_stops(board, now)
             board.confirmed(self._is_unconfirmed, now)
-            self._drop_known(board)
             board.observe("sinks", self._failing(), now)
             book.discard_orphaned(list(self.terms.sinks), Ts(now - self._policy.stale_ms), now)
             act(board, now)
@@ -313,13 +311,6 @@ class Alerting:
     def _is_unconfirmed(self, client_order_id: str) -> bool:
         order = self.store.order(client_order_id)
         return order is not None and order.status in UNCONFIRMED_STATUSES
-
-    def _drop_known(self, board: Board) -> None:
-        """Discard waiting events about an unconfirmed order whose outcome is known by now: it is no longer true."""
-        for event in list(board.matters.get(UNCONFIRMED_LONG, {}).values()):
-            order = self.store.order(event.subject) if event.untold and not event.lasts else None
-            if order is not None and order.status not in UNCONFIRMED_STATUSES:
-                board.put(replace(event, untold=0, hushed=event.hushed + event.untold))
 
     def _failing(self) -> list[Breach]:
         return [

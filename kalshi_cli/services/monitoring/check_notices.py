@@ -20,7 +20,7 @@ from kalshi_cli.core.monitoring.check_report import Breach, critical
 from kalshi_cli.core.monitoring.incidents import STOPS
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.core.monitoring.runbook_index import runbook_for
-from kalshi_cli.services.monitoring.alerting import ATTEMPT_S, receives
+from kalshi_cli.services.monitoring.alerting import ATTEMPT_S, Alerting, receives
 from kalshi_cli.services.monitoring.alerts import alerting, open_channels
 from kalshi_cli.services.resources import Home, Resources
 
@@ -70,10 +70,20 @@ def failed_start_sent(resources: Resources, home: Home, subject: str) -> Iterato
         tell_sinks(resources, home, found, "", until, is_doubt_new=False, is_saved=False)
         raise
     # The next check takes over those of checks.
-    kept = {key: each for key, each in _sent_before(resources).items() if each.source != START}
-    _forget_sent(resources)
-    if kept:
-        _keep_sent(resources, kept)
+    kept = _sent_before(resources)
+    if failed := {key: each for key, each in kept.items() if each.source == START}:
+        with suppress(KalshiError), alerting(resources, home) as alerts:
+            _take_over(alerts, failed)
+            _forget_sent(resources)
+            _keep_sent(resources, {key: each for key, each in kept.items() if key not in failed})
+
+
+def _take_over(alerts: Alerting, sent: Mapping[str, SentFinding]) -> None:
+    """Continue the alerts that were sent without the state file; a start that failed for that file is over."""
+    for key, each in sent.items():
+        alerts.take_over(each.source, each.breach, each.at, key.partition(" ")[0])
+    if any(each.source == START for each in sent.values()):
+        alerts.observe(START, [])
 
 
 def tell_sinks(
@@ -113,8 +123,9 @@ def tell_sinks(
         why = "" if is_said else f": {error.message}"
         resources.tell(f"Alert history unavailable, so this alert may be a repeat{why}")
     now, repeat_ms = resources.clock.now(), resources.config.alerts.repeat_s * 1000
-    before = {key: each for key, each in _sent_before(resources).items() if 0 <= now - each.at < repeat_ms}
-    known = before if _keep_sent(resources, before) else None  # the notice says how often it is repeated
+    before = _sent_before(resources)
+    recent = {key: each for key, each in before.items() if 0 <= now - each.at < repeat_ms}
+    known = recent if _keep_sent(resources, before) else None  # the notice says how often it is repeated
     why = "the state file cannot be used"
     sent = _send_directly(resources, sinks, findings, until, why, is_doubt_new=is_doubt_new, known=known)
     _keep_sent(resources, {**before, **sent})
@@ -130,9 +141,7 @@ def _tell_through_history(
 ) -> None:
     with alerting(resources, home, more=more, busy_ms=BUSY_MS) as alerts:
         now = resources.clock.now()
-        for key, sent in _sent_before(resources).items():
-            if sent.source != START:
-                alerts.take_over(sent.source, sent.breach, sent.at, key.partition(" ")[0])
+        _take_over(alerts, _sent_before(resources))
         for source, breaches in findings.items():
             alerts.observe(source, breaches, began)
         alerts.deliver(until - SPARE_S - resources.machine.monotonic())

@@ -15,6 +15,7 @@ from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring.alert_board import Board
 from kalshi_cli.core.monitoring.check_report import Breach, Measure
 from kalshi_cli.core.monitoring.incidents import (
+    ENDS,
     HALT,
     INHIBITS,
     MAX_REPEAT_ALERTS,
@@ -30,6 +31,7 @@ from kalshi_cli.core.monitoring.incidents import (
 )
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.core.monitoring.runbook_index import REMEDIES
+from kalshi_cli.notify.notice_text import alert_key
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 POLICY = AlertPolicy(group_ms=5 * MINUTE, repeat_ms=4 * HOUR, stale_ms=24 * HOUR)
@@ -1104,3 +1106,68 @@ def test_an_incident_that_was_sent_before_the_board_existed_is_taken_over_once_a
     assert desk.decide() == [], "it was sent already"
     desk.now = Ts(desk.now + MINUTE)
     assert desk.finds() == ["resolved STATE_UNUSABLE state.db 1"]
+
+
+@pytest.mark.parametrize("sent", [1, 2])
+def test_an_incident_that_was_sent_without_the_board_after_its_end_is_open_again_until_it_is_gone(
+    desk: Desk, sent: int
+) -> None:
+    assert desk.holds("KXA") == ["firing POSITION_LIMIT KXA 1"]
+    desk.now = Ts(desk.now + MINUTE)
+    assert desk.holds() == ["resolved POSITION_LIMIT KXA 1"]
+    for _ in range(sent):
+        desk.now = Ts(desk.now + MINUTE)
+        desk.board.take_over(CHECK, breach(), desk.now)
+        assert desk.decide() == []
+    assert desk.holds("KXA") == [], "it was sent already"
+    desk.now = Ts(desk.now + MINUTE)
+    assert desk.holds() == ["resolved POSITION_LIMIT KXA 1"]
+    assert desk.holds() == desk.later(HOUR) == []
+
+
+def test_a_notice_from_before_the_end_that_was_sent_opens_nothing(desk: Desk) -> None:
+    desk.holds("KXA")
+    sent, desk.now = Ts(desk.now + SECOND), Ts(desk.now + MINUTE)
+    assert desk.holds() == ["resolved POSITION_LIMIT KXA 1"]
+    desk.board.take_over(CHECK, breach(), sent)
+    assert desk.holds() == [], "its end was sent after it, under the same key"
+
+
+def test_an_incident_that_was_sent_without_the_board_while_its_end_waits_ends_as_if_it_continued(desk: Desk) -> None:
+    for subjects in (("KXA",), (), ("KXA",), ()):
+        desk.now = Ts(desk.now + MINUTE)
+        desk.holds(*subjects)
+    assert [notice.kind for notice in desk.told] == ["firing", "resolved", "firing"], "its end waits"
+    desk.now = Ts(desk.now + MINUTE)
+    desk.board.take_over(CHECK, breach(), desk.now)
+    assert desk.holds() == []
+    assert desk.later(QUIET) == ["resolved POSITION_LIMIT KXA 1"]
+
+
+def test_an_event_that_is_sent_as_lasting_without_the_board_ends(desk: Desk) -> None:
+    assert desk.happens("LOOP_FAILED", "spike", "critical") == ["event LOOP_FAILED spike 1"]
+    desk.now = Ts(desk.now + MINUTE)
+    desk.board.take_over("trade", breach("spike", "LOOP_FAILED"), desk.now)
+    assert desk.finds(source="trade") == ["resolved LOOP_FAILED spike 1"]
+
+
+@pytest.mark.parametrize("by", ["loop", "check", "order"])
+@pytest.mark.parametrize("code", sorted(REMEDIES))
+def test_the_end_of_every_code_has_the_key_of_its_start(desk: Desk, code: str, by: str) -> None:
+    """A loop or a check reports it, or both an order whose outcome is unknown; then it is over."""
+    if by == "order" and not code.startswith("ORDER_UNKNOWN"):
+        return
+    if by != "check":
+        desk.happens(code, "order-0", "critical")
+    for _ in range(2):
+        desk.later(MINUTE)
+        desk.finds(*([] if by == "loop" else [breach("order-0", code)]))
+    desk.board.confirmed(lambda order: False, desk.now)
+    for end in [end for end, ended in ENDS.items() if code in ended]:
+        desk.happens(end, "order-0", "info")
+    desk.finds()
+    desk.later(2 * QUIET)
+    told = [notice for notice in desk.told if notice.code == code]
+    keys = {kind: [alert_key(each) for each in told if each.kind == kind] for kind in ("firing", "resolved")}
+    assert told
+    assert keys["firing"] == keys["resolved"]

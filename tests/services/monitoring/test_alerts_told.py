@@ -91,6 +91,15 @@ def codes(receiver: Receiver) -> list[str]:
     return [notice["code"] for notice in told(receiver)]
 
 
+def kinds_by_key(receiver: Receiver, code: str) -> list[list[str]]:
+    """The kinds of the notices of a code, one list per key."""
+    found: dict[str, list[str]] = {}
+    for notice in told(receiver):
+        if notice["code"] == code:
+            found.setdefault(notice["key"], []).append(notice["kind"])
+    return list(found.values())
+
+
 def happened(exchange: Served, *alerts: tuple[str, str], tier: str = "warning", home: str = "sim") -> None:
     """A loop recorded these, a code and a subject each."""
     with state(exchange, home) as store, store.together():
@@ -256,7 +265,40 @@ def test_a_loop_that_cannot_open_its_state_file_sends_that_once_until_a_start_su
     assert program(*words, "--duration", "1s").code in (0, 1)
     damage()
     assert program(*words).code == 8
-    assert codes(phone).count("LOOP_FAILED") == 2, "the next damage is news"
+    assert kinds_by_key(phone, "LOOP_FAILED") == [["firing", "resolved", "firing"]], "the next damage is news"
+    (home / "state.db").write_bytes(good)
+    assert program("check", "disk").code == 0, "a check ends it too"
+    assert kinds_by_key(phone, "LOOP_FAILED") == [["firing", "resolved"] * 2]
+    program("check", "disk")
+    assert kinds_by_key(phone, "LOOP_FAILED") == [["firing", "resolved"] * 2], "once"
+
+
+def test_what_was_sent_again_without_a_state_file_after_its_end_ends_again(exchange: Served, phone: Receiver) -> None:
+    """The finding fires and ends through the state file, then twice without one, and each start has its end."""
+    configure(exchange, phone=phone.url("200"))
+    database, words = exchange.state / "sim" / "state.db", ("check", "balance")
+    low, enough = ("-c", "500000:"), ("-c", "0:")
+
+    for bounds in (low, enough):
+        program(*words, *bounds)
+    wanted = ["firing", "resolved"]
+    assert kinds_by_key(phone, "LOW_BALANCE") == [wanted]
+    for _ in range(2):
+        good = database.read_bytes()
+        for name in ("state.db-wal", "state.db-shm"):
+            database.with_name(name).unlink(missing_ok=True)
+        database.write_bytes(b"no state file " * 1_000)
+        for _ in range(2):
+            program(*words, *low)
+        wanted = [*wanted, "firing"]
+        assert kinds_by_key(phone, "LOW_BALANCE") == [wanted], "once"
+        database.write_bytes(good)
+        program(*words, *low)
+        assert kinds_by_key(phone, "LOW_BALANCE") == [wanted], "it was sent already"
+        for _ in range(2):
+            program(*words, *enough)
+        wanted = [*wanted, "resolved"]
+        assert kinds_by_key(phone, "LOW_BALANCE") == [wanted], "and over, once"
 
 
 def test_a_second_loop_that_finds_the_first_one_running_sends_nothing(exchange: Served, phone: Receiver) -> None:
