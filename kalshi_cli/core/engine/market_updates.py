@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from kalshi_cli.core.engine.book_validity import BookWatch
 from kalshi_cli.core.engine.strategy_runner import StrategyRunner
 from kalshi_cli.core.market.order_book import OrderBook
@@ -93,6 +95,9 @@ class MarketUpdates:
     def _on_quote(self, message: messages.Quote) -> list[Effect]:
         if message.ticker in self.state.books:
             self.state.quotes[message.ticker] = message
+            market = self.state.markets[message.ticker]
+            if message.last not in (None, market.last):  # a position without a bid is valued by it, as `pnl` does
+                self.state.markets[message.ticker] = msgspec.structs.replace(market, last=message.last)
         return []
 
     def _on_reference(self, message: messages.ReferencePrice) -> list[Effect]:

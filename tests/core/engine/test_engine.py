@@ -809,3 +809,15 @@ def test_orders_outside_of_the_group_keep_their_own_reason():
         [changed] = engine.step(OrderState(Ts(NOW + 2), gone))
         assert isinstance(changed, OrderChanged)
         assert changed.order.code == code
+
+
+def test_a_position_without_a_bid_is_marked_at_the_last_price_of_the_stream_as_commands_mark_it() -> None:
+    engine = make_engine(state=make_state(make_market(last=cents(43))))
+    engine.state.ledger.book(make_fill())
+    engine.step(make_book())
+    engine.state.books["KXA-1"].load((), ((cents(44), contracts(1)),), NOW)
+    assert engine.state.marks() == {"KXA-1": cents(43)}
+    engine.step(Quote(Ts(NOW + 1), "KXA-1", None, Qty(0), cents(44), contracts(1), cents(38), Qty(0)))
+    assert engine.state.marks() == {"KXA-1": cents(38)}
+    engine.step(Quote(Ts(NOW + 2), "KXA-1", None, Qty(0), cents(44), contracts(1), None, Qty(0)))
+    assert engine.state.marks() == {"KXA-1": cents(38)}, "a quote without a last price changes none"
