@@ -69,13 +69,14 @@ def failed_start_sent(resources: Resources, home: Home, subject: str) -> Iterato
         until = resources.machine.monotonic() + START_S
         tell_sinks(resources, home, found, "", until, is_doubt_new=False, is_saved=False)
         raise
-    # The next check takes over those of checks.
     kept = _sent_before(resources)
-    if failed := {key: each for key, each in kept.items() if each.source == START}:
+    # A loop on paper leaves those of checks to the next check.
+    taken = {key: each for key, each in kept.items() if each.source == START or home.is_at_exchange}
+    if taken:
         with suppress(KalshiError), alerting(resources, home) as alerts:
-            _take_over(alerts, failed)
+            _take_over(alerts, taken)
             _forget_sent(resources)
-            _keep_sent(resources, {key: each for key, each in kept.items() if key not in failed})
+            _keep_sent(resources, {key: each for key, each in kept.items() if key not in taken})
 
 
 def _take_over(alerts: Alerting, sent: Mapping[str, SentFinding]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +300,28 @@ def test_what_was_sent_again_without_a_state_file_after_its_end_ends_again(excha
             program(*words, *enough)
         wanted = [*wanted, "resolved"]
         assert kinds_by_key(phone, "LOW_BALANCE") == [wanted], "and over, once"
+
+
+def test_a_killed_loop_that_was_sent_without_a_state_file_is_not_sent_again_by_the_next_one(
+    exchange: Served, phone: Receiver
+) -> None:
+    configure(exchange, phone=phone.url("200"))
+    now = exchange.clock.now()
+    with state(exchange) as store:
+        store.beat(
+            Heartbeat(
+                run_id="p", pid=4069, mode="sim", strategy="x", started=now, completed=now, cycles=1, is_running=True
+            )
+        )
+    with closing(sqlite3.connect(exchange.state / "sim" / "state.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # as on a full disk: it can be read
+        assert program("check", "heartbeat").code == 2
+    assert codes(phone) == ["HEARTBEAT_LOST"]
+    with loop(exchange) as process:
+        heard_all(process, phone, ["STRATEGY_FAILED", "HEARTBEAT_LOST"])
+        stopped(process)
+    assert kinds_by_key(phone, "HEARTBEAT_LOST") == [["firing", "resolved"]]
+    assert "LOOP_KILLED" not in codes(phone)
 
 
 def test_a_second_loop_that_finds_the_first_one_running_sends_nothing(exchange: Served, phone: Receiver) -> None:
