@@ -53,6 +53,9 @@ READ_BATCH_SIZE = 500
 ROUNDS = 50
 """Rows of the state file read per batch, and batches per look: together more than the file keeps."""
 
+HALTS_SEEN_BY = "check heartbeat"
+"""The check that also reports a halt, under its code."""
+
 LOOP_LIMITS = "loop_limits"
 """The mark of the limits that the last loop had from variables and options."""
 
@@ -167,10 +170,16 @@ class Alerting:
         """Set the breaches of a source; its other incidents end, unless a breach is `unknown`.
 
         The source began to read at `began`, now by default. If the user resumed trading since, a breach stops trading
-        only when the next look finds it again.
+        only when the next look finds it again, and a halt that `check heartbeat` saw before is over.
         """
         found = list(breaches)
-        self._move(lambda board, now: board.observe(source, found, now), began)
+
+        def act(board: Board, now: Ts) -> None:
+            stops = [each for each in board.all() if source == HALTS_SEEN_BY and each.source in (HALT, REDUCING)]
+            over = {each.code for each in stops if each.ended is not None and each.ended >= (began or now)}
+            board.observe(source, [each for each in found if each.code not in over], now)
+
+        self._move(act, began)
 
     def take_over(self, source: str, breach: Breach, sent: Ts, sink: str) -> None:
         """Continue the alert of a breach that was sent to `sink` without this file, so that its source can end it."""

@@ -90,6 +90,24 @@ def test_a_check_that_began_before_a_resume_pauses_only_when_the_next_one_finds_
     assert program.alerting.trading() is TradingState.ACTIVE, "the user resumed while it held"
 
 
+def test_a_halt_that_a_check_saw_before_the_resume_is_not_sent_after_it(program: AlertProgram) -> None:
+    seen, source = breach("the loop", "CANCEL_ALL"), "check heartbeat"
+    program.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", program.clock.now()))
+    assert program.tell() == ["[sim] CRITICAL CANCEL_ALL account"]
+    program.clock.advance(19.0)
+    began = program.clock.now()
+    program.clock.advance(0.3)
+    program.resume()
+    lost = breach("the loop", "HEARTBEAT_LOST")
+    assert program.check(seen, lost, source=source, began=began) == ["[sim] CRITICAL HEARTBEAT_LOST the loop"]
+    program.clock.advance(600.0)
+    assert program.check(source=source, began=program.clock.now()) == [
+        "[sim] RESOLVED CRITICAL CANCEL_ALL account", "[sim] RESOLVED CRITICAL HEARTBEAT_LOST the loop"
+    ]  # fmt: skip
+    program.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", program.clock.now()))
+    assert "CANCEL_ALL" in " ".join(program.check(seen, source=source, began=program.clock.now())), "a new halt is sent"
+
+
 def test_a_resume_that_did_not_end_the_pause_is_none_for_alerts(program: AlertProgram, tmp_path: Path) -> None:
     """A directory in place of the file cannot be removed: the resume ends there, as after a power cut."""
 
