@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from kalshi_cli.base.checked import check_number, check_text, check_tickers
 from kalshi_cli.base.errors import KalshiError, StateFileError, UsageError
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.config.config import refuse_read_only
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.services.plans import PlanningService
@@ -145,6 +145,9 @@ class TradingService(PlanningService):
             for pid in stopped:
                 note(f"The loop (pid {pid}) has stopped. None of its orders is live")
             status = run_status(self._resources, self._resources.home)
+            if stopped and status.is_at_exchange and (held := status.open_positions):
+                stay = "stays" if held == 1 else "stay"
+                note(f"{pluralize(held, 'position')} {stay} open without a loop; to close all positions: `kalshi flatten`")
             if not stopped:
                 note("No trading loop is running")
             if not stopped and status.rest:

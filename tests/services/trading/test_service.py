@@ -8,11 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 from support.served import KEY_ID, TWO_SIDED, Served, program
+from support.values import make_fill
 
 from kalshi_cli import Kalshi
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import NotFoundError, RefusedError, UsageError
 from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model.effects import FillBooked
 from kalshi_cli.services.trading.service import PAUSE_FACT, TradingService
 from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.store.sqlite_store import Store
@@ -78,7 +80,9 @@ def test_a_market_is_locked_and_unlocked(trading: TradingService) -> None:
     assert caught.value.hint == "the duration must be more than zero and at most 366d"
 
 
-def test_a_stop_first_says_that_the_loop_is_stalled(exchange: Served, trading: TradingService) -> None:
+def test_a_stop_first_says_that_the_loop_is_stalled_and_last_which_positions_stay_open(
+    exchange: Served, trading: TradingService
+) -> None:
     home = exchange.state / "sim"
     trading.execute(trading.plan_lock(TWO_SIDED, 60))  # so that there is a state file
     holds = "import sys, time; from pathlib import Path; from kalshi_cli.base.clock import SystemClock; "
@@ -95,7 +99,10 @@ def test_a_stop_first_says_that_the_loop_is_stalled(exchange: Served, trading: T
         )  # fmt: skip
         with Store.open(home / "state.db", account=KEY_ID, environment="sim") as store:
             store.beat(beat)
+            store.record(FillBooked(make_fill()))
         ended = program("stop")
     first, second, *_ = ended.err.splitlines()
     assert first.startswith(f"The loop (pid {loop.pid}) is stalled: its last cycle was 4")
     assert second.startswith(f"Stop requested (pid {loop.pid}")
+    stays = "1 position stays open without a loop; to close all positions: `kalshi flatten`"
+    assert stays in " ".join(ended.err.split())
