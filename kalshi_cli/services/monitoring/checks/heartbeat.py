@@ -76,14 +76,14 @@ def _is_stalled(loop: LoopRecord, now: Ts) -> bool:
 def _stopped(readings: CheckData, loop: LoopRecord, name: str) -> tuple[str, list[Breach]]:
     cycle = loop.cycle
     if cycle is None:
-        what = "has no run on record" + ("" if readings.is_stop_allowed else "; if you run none: --allow-stopped")
+        what = "has no run on record" + ("" if readings.is_stop_allowed else " (if you run none: --allow-stopped)")
     elif cycle.is_running:
         what = f"was killed, or could not write the state file; last cycle at {format_ts(cycle.completed)}"
     else:
         code = f"exit code {cycle.exit_code}" if cycle.exit_code is not None else ""
         why = ": ".join(filter(None, (code, cycle.stopped_by)))
         what = f"stopped at {format_ts(cycle.completed)}" + (f" ({why})" if why else "")
-    if cycle is not None and (held := _open_positions(loop)):
+    if held := _open_positions(loop):
         what += f"; {pluralize(held, 'open position')}"
     lost = critical("HEARTBEAT_LOST", name, what, "a running loop")
     is_in_order = cycle is None or cycle.ended_in_order

@@ -558,7 +558,7 @@ def test_no_loop_is_critical_and_fine_only_where_that_is_allowed(proxy: FaultPro
 
 def test_an_account_without_any_run_is_critical_and_says_what_a_hand_trader_can_do(proxy: FaultProxy) -> None:
     ended = check("heartbeat")
-    assert (ended.code, "has no run on record; if you run none: --allow-stopped" in ended.json["summary"]) == (2, True)
+    assert (ended.code, "has no run on record (if you run none: --allow-stopped)" in ended.json["summary"]) == (2, True)
     assert check("heartbeat", "--allow-stopped").code == 0
 
 
