@@ -24,6 +24,7 @@ from support.sources import parsed
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.main import PLUGINS, main
 from kalshi_cli.core.monitoring.runbook_index import DEFAULT_RUNBOOK, EXIT_CODES, REMEDIES
+from kalshi_cli.services.monitoring.health import DISK_CRITICAL
 from kalshi_cli.services.monitoring.runbooks import runbook, runbooks
 from kalshi_cli.services.trading.service import HALT_CODE
 
@@ -114,6 +115,10 @@ def test_every_code_that_an_alert_may_carry_finds_a_page() -> None:
     assert all(page.startswith("# ") for page in pages.values())
     with pytest.raises(UsageError):
         runbook("NO_SUCH_CODE")
+
+
+def test_the_disk_runbook_names_the_space_that_a_new_loop_needs() -> None:
+    assert f"with {DISK_CRITICAL // 1_000_000} MB free" in runbook("disk-full").text
 
 
 def codes_of(text: str) -> set[str]:
