@@ -14,6 +14,7 @@ from support.examples import COMMAND, problems
 from support.places import ROOT
 from support.sources import parsed
 
+from kalshi_cli.base.version import __version__
 from kalshi_cli.cli.exit_codes import ENDS, PLUGIN, exit_codes_of
 from kalshi_cli.cli.main import ENTRIES, PLUGINS, root
 
@@ -218,3 +219,14 @@ def test_the_exit_codes_of_every_command_are_declared_and_of_no_other() -> None:
 
     assert {each for name in ENTRIES for each in names(name, root().get_command(None, name))} == set(ENDS)
     assert {exit_codes_of(name) for name in ENDS if name.split()[0] in PLUGINS} == {PLUGIN}
+
+
+def test_a_checkout_with_unreleased_changes_has_the_version_of_the_next_release() -> None:
+    changes = (HERE / "CHANGELOG.md").read_text()
+    (last, *_), unreleased = (
+        re.findall(r"^## (\d+\.\d+\.\d+) - \d", changes, re.MULTILINE),
+        "\n## Unreleased\n" in changes,
+    )
+    numbers = [int(part) for part in __version__.removesuffix(".dev0").split(".")]
+    assert __version__.endswith(".dev0") == unreleased
+    assert (numbers > [int(part) for part in last.split(".")]) == unreleased

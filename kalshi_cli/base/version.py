@@ -1,6 +1,6 @@
 """The version of the package, which pyproject.toml reads from here."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0.dev0"
 
 
 def install_hint(extra: str) -> str:
