@@ -138,9 +138,8 @@ class Board:
 
     def end_code(self, code: str, now: Ts) -> None:
         """End every incident of this code."""
-        for matter in list(self.matters.get(code, {}).values()):
-            if matter.lasts and matter.ended is None:
-                self._over(matter, now)
+        for matter in [each for each in self.matters.get(code, {}).values() if each.lasts and each.ended is None]:
+            self._over(matter, now)
 
     def confirmed(self, is_unconfirmed: Callable[[str], bool], now: Ts) -> None:
         """End the alerts about orders whose outcome is known; one that was not sent yet is no news."""
@@ -221,8 +220,7 @@ class Board:
             return matter
         if known.lasts:
             return replace(matter, told=told, has_returned=True)
-        is_told = severity_rank(matter.tier) <= severity_rank(known.tier)
-        untold = 0 if is_told else matter.untold
+        untold = matter.untold if severity_rank(matter.tier) > severity_rank(known.tier) else 0
         return replace(matter, told=told, since=known.since, untold=untold, is_known=True)
 
     def _still(self, known: Incident, matter: Incident) -> Incident:

@@ -28,6 +28,7 @@ from kalshi_cli.core.monitoring.incidents import (
     HALT,
     INHIBITS,
     LOOP,
+    OTHER_SUBJECTS,
     REDUCING,
     UNCONFIRMED,
     AlertPolicy,
@@ -318,8 +319,9 @@ class Alerting:
             board.stopped_by(HALT if stop.state is TradingState.HALTED else REDUCING, breach, now, stop.since)
 
     def _is_unconfirmed(self, client_order_id: str) -> bool:
+        """Return whether the outcome of an order is unknown; one that is not on file is, but not all `others`."""
         order = self.store.order(client_order_id)
-        return order is not None and order.status in UNCONFIRMED_STATUSES
+        return client_order_id != OTHER_SUBJECTS if order is None else order.status in UNCONFIRMED_STATUSES
 
     def _failing(self) -> list[Breach]:
         return [

@@ -146,8 +146,8 @@ class TradingService(PlanningService):
                 note(f"The loop (pid {pid}) has stopped. None of its orders is live")
             status = run_status(self._resources, self._resources.home)
             if stopped and status.is_at_exchange and (held := status.open_positions):
-                stay = "stays" if held == 1 else "stay"
-                note(f"{pluralize(held, 'position')} {stay} open without a loop; to close all positions: `kalshi flatten`")
+                stay = f"{pluralize(held, 'position')} {'stays' if held == 1 else 'stay'} open without a loop"
+                note(f"{stay}; to close all positions: `kalshi flatten`")
             if not stopped:
                 note("No trading loop is running")
             if not stopped and status.rest:
