@@ -24,6 +24,7 @@ from support.quotes import COLLECTION, MILESTONE, accept, answer, ask, with_coll
 from support.served import EMPTY, FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, program, served, set_variables
 
 from kalshi_cli.base.units import Money, Price, Ts, contracts
+from kalshi_cli.base.version import __version__
 from kalshi_cli.core.model.effects import AlertRaised, FillBooked, OrderChanged
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
@@ -423,6 +424,7 @@ _STEADY = (
     (r"((?:OK|WARNING|CRITICAL|UNKNOWN) +)\d+(\.\d+)?", r"\1…"),
     (r"\d+\.\d GB free", "… GB free"),
     (r"127\.0\.0\.1:\d+", "127.0.0.1:<port>"),
+    (rf"\b{re.escape(__version__)}(?!\S*\d)", "<version>"),
 )
 _VARYING_COLUMNS = ("seconds", "uptime_s", "cycles", "latency_ms")
 _TIMED_TABLE = re.compile(r"<a time of the run>|latency")

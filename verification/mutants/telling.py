@@ -116,7 +116,8 @@ CHECKING = (
         "a probe that was cut off by the rate limit is unknown",
         "check api says OK of an exchange that it could not ask",
         "services/monitoring/checks/api.py",
-        '            return [*refused.values(), AT_LIMIT if error.status == 429 else could_not_read("requests", error)]',
+        "            return [*refused.values(), AT_LIMIT if error.status == 429 else could_not_read"
+        '("requests", error)]',
         "            break",
         ("tests/services/monitoring/checks/test_api.py",),
     ),
