@@ -34,8 +34,8 @@ def rfc3339(ts: Ts) -> str:
 
 
 def alert_key(notice: Notice) -> str:
-    """Return the key shared by all notices of one alert: start, reminders, end. Each event has its own key."""
-    parts = [notice.env, notice.code, notice.subject]
+    """Return the key of the ticket that a notice opens, repeats or closes. Each event has its own key."""
+    parts = [notice.env, notice.code, notice.ticket or notice.subject]
     if notice.kind in ("event", "test"):
         parts.append(notice.notice_id)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
@@ -46,6 +46,7 @@ def to_json(notice: Notice) -> bytes:
     fields = {
         name: safe_text(value) if isinstance(value, str) else value
         for name, value in msgspec.structs.asdict(notice).items()
+        if name != "ticket"  # the key has it
     }
     fields["subjects"] = [safe_text(subject) for subject in notice.subjects[:MAX_SUBJECTS]]
     fields["text"] = show_times(safe_text(notice.text))  # for people; all other values are for programs

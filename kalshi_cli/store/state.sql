@@ -431,3 +431,11 @@ CREATE TABLE opening_marks (day INTEGER NOT NULL, ticker TEXT NOT NULL, mark INT
 
 -- step 25: Whether a silence ends when the alerts end that were active when it began.
 ALTER TABLE silences ADD COLUMN until_over INTEGER NOT NULL DEFAULT 0;
+
+-- step 26: The ticket that the start of an alert opened at a receiver, and its gravest tier. Alerts that an earlier version
+-- sent have one of their own.
+ALTER TABLE matters ADD COLUMN ticket TEXT NOT NULL DEFAULT '';
+
+ALTER TABLE matters ADD COLUMN ticket_tier TEXT NOT NULL DEFAULT '';
+
+UPDATE matters SET ticket = subject, ticket_tier = tier WHERE lasts AND is_known AND NOT is_resolved;

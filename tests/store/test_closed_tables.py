@@ -90,6 +90,8 @@ def test_an_older_file_is_counted_when_it_is_opened(store: Store, open_store: Op
             execute(f"ALTER TABLE orders DROP COLUMN {column}")
         execute("ALTER TABLE intents DROP COLUMN amended")
         execute("ALTER TABLE silences DROP COLUMN until_over")
+        for column in ("ticket", "ticket_tier"):
+            execute(f"ALTER TABLE matters DROP COLUMN {column}")
         execute("PRAGMA user_version = 19")
     store.close()
     assert open_store().history.size() == (4, 4)

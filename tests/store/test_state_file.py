@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from support.values import NOW, Child, Open, fork, full_fill, full_order
 
@@ -19,7 +20,9 @@ from kalshi_cli.base.errors import ExitCode, StateFileError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.effects import FillBooked, OrderChanged, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.store import database, migrations
+from kalshi_cli.core.monitoring.check_report import Breach
+from kalshi_cli.core.monitoring.incidents import Incident, from_check
+from kalshi_cli.store import database, migrations, rows
 from kalshi_cli.store.database import Database
 from kalshi_cli.store.migrations import Execute
 from kalshi_cli.store.records import MarketLock
@@ -64,6 +67,26 @@ def test_a_file_of_another_account_or_environment_is_refused(open_store: Open, a
     assert caught.value.exit_code is ExitCode.STATE
     assert caught.value.code == "state_other_account"
     open_store()
+
+
+def test_an_alert_that_an_earlier_version_sent_has_a_ticket_of_its_own(open_store: Open, path: Path) -> None:
+    store = open_store()
+    for subject, is_known in (("KXA", True), ("KXB", False)):
+        matter = from_check(
+            "check api", Breach(subject=subject, value="", limit="", severity="critical", code="API_SLOW"), NOW, ""
+        )
+        with store._database.writing(durable=True) as execute:
+            execute(rows.insert("matters", Incident), rows.row(msgspec.structs.replace(matter, is_known=is_known)))
+    with store._database.writing(durable=True) as execute:
+        for column in ("ticket", "ticket_tier"):
+            execute(f"ALTER TABLE matters DROP COLUMN {column}")
+        execute("PRAGMA user_version = 25")
+    store.close()
+    found = open_store().alert_book.incidents()
+    assert [(each.subject, each.ticket, each.ticket_tier) for each in found] == [
+        ("KXA", "KXA", "critical"),
+        ("KXB", "", ""),
+    ]
 
 
 def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(open_store: Open, path: Path) -> None:

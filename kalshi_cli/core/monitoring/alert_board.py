@@ -29,6 +29,7 @@ from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.core.monitoring.incidents import HALT, LOOP, REDUCING, Incident, severity_rank, stops_trading, worst
 from kalshi_cli.core.monitoring.notices import OVER, Kind, Notice, shown_text
 from kalshi_cli.core.monitoring.runbook_index import runbook_for
+from kalshi_cli.core.monitoring.tickets import ends_by_ticket, in_ticket
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -115,7 +116,8 @@ class Board:
                 return
             if not known.is_resolved:
                 matter = replace(known, ended=None if (known.ended or 0) < sent else known.ended)
-        self.put(replace(matter, untold=0, told=sent, is_known=True))
+        ticket = matter.ticket or matter.subject
+        self.put(replace(matter, untold=0, told=sent, is_known=True, ticket=ticket))
 
     def end(self, source: str, now: Ts, held: Collection[tuple[str, str]] = ()) -> None:
         """End every incident of this source, except those in `held`."""
@@ -198,20 +200,10 @@ class Board:
             matter = self._again(known, matter, known.told)
         elif known is not None and known.untold:  # an event that waits for its window
             matter = replace(matter, tier=worst((known.tier, matter.tier)))
-        if matter.tier == "critical" and not self._was_critical(known, matter):
+        if matter.tier == "critical" and not incidents.was_critical(known, matter):
             self._begun[matter.code, matter.subject] = None
         self.put(matter)
         return matter.code, matter.subject
-
-    @staticmethod
-    def _was_critical(known: Incident | None, matter: Incident) -> bool:
-        """Return whether the incident was already critical without an end since; for an event, unsent or sent recently.
-
-        An incident that could not stop trading the last time counts as new.
-        """
-        if known is None or known.tier != "critical" or known.must_stop:
-            return False
-        return known.ended is None if known.lasts else known.untold > 0 or matter.is_known
 
     def _again(self, known: Incident, matter: Incident, told: Ts) -> Incident:
         """Return an incident that was sent before and returned."""
@@ -236,7 +228,7 @@ class Board:
         is_news = is_graver or is_back or not (known.untold or known.is_known)
         return replace(
             matter, tier=tier, since=matter.since if is_first else known.since, count=known.count + 1,
-            told=known.told, hushed=known.hushed,
+            told=known.told, hushed=known.hushed, ticket=known.ticket, ticket_tier=known.ticket_tier,
             untold=max(known.untold, int(is_news and is_certain)),
             is_known=known.is_known, has_returned=known.has_returned or is_back, must_stop=known.must_stop,
         )  # fmt: skip
@@ -335,17 +327,10 @@ class Board:
 
     def _correct(self, now: Ts) -> None:
         """Replace times in the future, from before the clock was set back, with the current time."""
-        ahead = now + incidents.AHEAD_MS
         for matter in list(self.all()):
-            times = (matter.since, matter.seen, matter.told or 0, matter.ended or 0)
-            if max(times) > ahead:
-                told, ended = matter.told, matter.ended
-                self.put(replace(
-                    matter, since=min(matter.since, now), seen=min(matter.seen, now),
-                    told=None if told is None else min(told, now), ended=None if ended is None else min(ended, now),
-                ))  # fmt: skip
+            self.put(incidents.corrected(matter, now))
         for code, window in self.windows.items():
-            if window.until > ahead + self._policy.group_ms:
+            if window.until > now + incidents.AHEAD_MS + self._policy.group_ms:
                 self.windows[code] = replace(window, until=now)
 
     def is_hushed(self, matter: Incident, causes: incidents.IncidentCauses, now: Ts) -> bool:
@@ -385,14 +370,14 @@ class Board:
         is_graver = window is not None and severity_rank(tier) > severity_rank(window.tier)
         if fresh and (is_open or is_graver or self._is_back(code, fresh, now)):
             notices.append(self._notice("firing" if any(m.is_firing for m in fresh) else "event", fresh, now))
-            self._open_window(notices[-1])
+            self._open_window(code, now, notices[-1].tier)
             is_open = False
         held = [
             matter for matter in heard if matter.is_firing and not matter.untold and self._is_long_told(matter, now)
         ]
         if held and is_open:
             notices.append(self._notice("reminder", held, now))
-            self._open_window(notices[-1])
+            self._open_window(code, now, notices[-1].tier)
         return notices
 
     def _is_back(self, code: str, fresh: Collection[Incident], now: Ts) -> bool:
@@ -412,8 +397,8 @@ class Board:
         return is_always or (bool(back) and len(retold) < incidents.MAX_REPEAT_ALERTS)
 
     def _tell_resolved(self, code: str, now: Ts, *, is_open: bool) -> list[Notice]:
-        """Return the resolved notice, at once if every incident of the code ended, otherwise with a window."""
-        group = self.matters[code].values()
+        """Return a resolved notice for each ticket, at once if all of the code ended, otherwise with a window."""
+        group = list(self.matters[code].values())
         over = [matter for matter in group if matter.ended is not None and not matter.is_resolved]
         is_all = not any(matter.is_firing for matter in group)
         ripe = [matter for matter in over if (due := self.end_due(matter)) is not None and now >= due]
@@ -421,10 +406,10 @@ class Board:
             return []
         if is_all:
             ripe += [matter for matter in over if matter.told is None]
-        notice = self._notice("resolved", ripe, now)
+        ends = ends_by_ticket(ripe, [matter for matter in group if matter not in ripe])
         if not is_all:
-            self._open_window(notice)
-        return [notice]
+            self._open_window(code, now, worst(matter.tier for matter in ripe))
+        return [self._notice("resolved", ended, now, ticket) for ticket, ended in ends]
 
     def end_due(self, matter: Incident) -> Ts | None:
         """Return when the end of an incident may be sent; None if it is sent, or does not wait for a time.
@@ -440,10 +425,8 @@ class Board:
         returned_ms = incidents.QUIET_WINDOWS * self._policy.group_ms if matter.has_returned else 0
         return Ts(matter.ended + (incidents.RESUMED_MS if is_stop else returned_ms))
 
-    def _open_window(self, notice: Notice) -> None:
-        self.windows[notice.code] = incidents.GroupingWindow(
-            notice.code, Ts(notice.ts + self._policy.group_ms), notice.tier
-        )
+    def _open_window(self, code: str, now: Ts, tier: str) -> None:
+        self.windows[code] = incidents.GroupingWindow(code, Ts(now + self._policy.group_ms), tier)
 
     def _is_due(self, matter: Incident, now: Ts) -> bool:
         """Return whether an unsent incident is due; an event that was sent before is due again after `repeat_ms`.
@@ -465,8 +448,11 @@ class Board:
     def _is_quiet(self, matter: Incident, now: Ts) -> bool:
         return matter.ended is not None and now - matter.ended >= self._policy.repeat_ms
 
-    def _notice(self, kind: Kind, told: list[Incident], now: Ts) -> Notice:
-        """Return one notice of several incidents, sorted by importance; in a resolved notice, known ones come first."""
+    def _notice(self, kind: Kind, told: list[Incident], now: Ts, ticket: str | None = None) -> Notice:
+        """Return one notice of several incidents, sorted by importance; in a resolved notice, known ones come first.
+
+        A resolved notice closes the `ticket`, or none; any other has that of its first incident.
+        """
         is_end = kind == "resolved"
         told = sorted(
             told,
@@ -476,16 +462,24 @@ class Board:
         for matter in told:
             is_past = kind == "event" and matter.lasts and (matter.told is None or self._is_quiet(matter, now))
             last = matter.told if is_end and matter.told is not None else now
-            self.put(replace(matter, untold=0, told=last, is_known=True, is_resolved=is_end or is_past))
+            kept = "" if is_end else matter.ticket
+            self.put(replace(matter, untold=0, told=last, is_known=True, is_resolved=is_end or is_past, ticket=kept))
         is_over = first.ended is not None and not is_end
-        return Notice(
-            notice_id=self._new_id(), kind=kind, tier=first.tier, event=first.event, code=first.code,
+        tiers = [matter.ticket_tier for matter in told if is_end and matter.ticket_tier]
+        notice_id = self._new_id()
+        notice = Notice(
+            notice_id=notice_id, kind=kind, tier=worst((first.tier, *tiers)), event=first.event, code=first.code,
             subject=first.subject, text=shown_text(first.text, is_over=is_over, is_end=is_end),
             env=self._env, since=first.since, ts=now, value=first.value, limit=first.wanted, unit=first.unit,
             count=sum(matter.untold for matter in told) if kind in ("firing", "event") else len(told),
             subjects=tuple(matter.subject for matter in told[: incidents.NAMED]),
             runbook=remedy.runbook, command=remedy.command,
+            ticket=first.ticket or first.subject if ticket is None else ticket or notice_id,
         )  # fmt: skip
+        if kind in ("firing", "reminder"):
+            for matter in in_ticket(notice, {each.subject for each in told}, tuple(self.matters[first.code].values())):
+                self.put(matter)
+        return notice
 
     def _forget(self, now: Ts) -> None:
         """Remove ended incidents that were sent long ago; until then, a return is recognized. Remove silences too."""

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 
 import msgspec
+from msgspec.structs import replace
 
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
@@ -166,7 +167,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     It holds since `since` and until `ended`. `is_known`: its start was sent. `is_resolved`: its end was sent, or the
     start never was. `has_returned`: it returned soon after its end. `hushed` counts occurrences that were never sent.
     `must_stop`: it stops trading as soon as no greater incident explains it. `unit` is the unit of `value` and
-    `wanted`.
+    `wanted`. `ticket` names the ticket that its start opened at a receiver, and `ticket_tier` the gravest tier that was
+    sent for that ticket; both are empty without one.
     """
 
     code: str
@@ -191,6 +193,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     has_returned: bool = False
     hushed: int = 0
     must_stop: bool = False
+    ticket: str = ""
+    ticket_tier: str = ""
 
     @property
     def is_firing(self) -> bool:
@@ -223,6 +227,27 @@ def recorded(alert: AlertRaised, now: Ts) -> Incident:
         event=runbook_for(alert.code).event, text=safe_text(alert.text, MAX_TEXT_LENGTH), since=alert.ts, seen=now,
         lasts=alert.code in CONDITION_CODES,
     )  # fmt: skip
+
+
+def corrected(matter: Incident, now: Ts) -> Incident:
+    """Return the incident with the current time for times in the future, from before the clock was set back."""
+    told, ended = matter.told, matter.ended
+    if max(matter.since, matter.seen, told or 0, ended or 0) <= now + AHEAD_MS:
+        return matter
+    return replace(
+        matter, since=min(matter.since, now), seen=min(matter.seen, now),
+        told=None if told is None else min(told, now), ended=None if ended is None else min(ended, now),
+    )  # fmt: skip
+
+
+def was_critical(known: Incident | None, matter: Incident) -> bool:
+    """Return whether the incident was already critical without an end since; for an event, unsent or sent recently.
+
+    An incident that could not stop trading the last time counts as new.
+    """
+    if known is None or known.tier != "critical" or known.must_stop:
+        return False
+    return known.ended is None if known.lasts else known.untold > 0 or matter.is_known
 
 
 def stops_trading(matter: Incident) -> bool:

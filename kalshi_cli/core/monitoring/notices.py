@@ -23,7 +23,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     `notice_id` is the same for every delivery attempt, so a receiver can drop duplicates. `value` and `limit` are text
     for the user, empty if the code has none, and `unit` is their unit. `since` is the start of the incident, `ts` the
     time of this notice. `page` is the address of the web page, where one is configured, and `host` the name of the
-    computer that sends it; both are filled in at delivery.
+    computer that sends it; both are filled in at delivery. `ticket` names the ticket of the notice at a receiver; the
+    subject does if it is empty.
     """
 
     notice_id: str
@@ -45,6 +46,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     command: str = ""
     page: str = ""
     host: str = ""
+    ticket: str = ""
 
     @property
     def title(self) -> str:

@@ -1171,3 +1171,79 @@ def test_the_end_of_every_code_has_the_key_of_its_start(desk: Desk, code: str, b
     keys = {kind: [alert_key(each) for each in told if each.kind == kind] for kind in ("firing", "resolved")}
     assert told
     assert keys["firing"] == keys["resolved"]
+
+
+# -- what a receiver that closes by key has open ----------------------------------------------------------------------
+
+Alerts = set[tuple[str, str]]
+
+
+class Tickets:
+    """A receiver of these tiers that opens and closes tickets by key: PagerDuty, or a webhook."""
+
+    def __init__(self, *tiers: str) -> None:
+        self.tiers = tiers
+        self.open: dict[str, Alerts] = {}
+
+    def receive(self, notice: Notice, current: Alerts) -> None:
+        named = {(notice.code, subject) for subject in notice.subjects}
+        if notice.tier not in self.tiers:
+            return
+        if notice.kind in ("firing", "reminder"):
+            self.open[alert_key(notice)] = self.open.get(alert_key(notice), set()) | named
+        elif notice.kind == "resolved":
+            closed = self.open.pop(alert_key(notice), set()) - named
+            self.open = {key: alerts - named for key, alerts in self.open.items()}
+            elsewhere = set[tuple[str, str]]().union(*self.open.values())
+            assert self.tiers == ("critical",) or not (closed & current) - elsewhere, "closed while an alert is on"
+
+
+findings = st.dictionaries(
+    st.tuples(st.sampled_from(("POSITION_LIMIT", "API_SLOW")), st.sampled_from(SUBJECTS)),
+    st.sampled_from(("warning", "critical")),
+)
+ticket_moves = st.one_of(
+    st.tuples(st.just("find"), findings),
+    st.tuples(st.just("find"), findings),
+    st.tuples(st.just("happen"), st.tuples(st.sampled_from(SUBJECTS), st.sampled_from(("warning", "critical")))),
+    st.tuples(st.just("wait"), st.sampled_from((SECOND, MINUTE, 5 * MINUTE, 11 * MINUTE, HOUR, 5 * HOUR))),
+    st.tuples(st.just("silence"), st.sampled_from(("*", *SUBJECTS))),
+    st.tuples(st.just("stop"), st.booleans()),
+)
+ALONE_THEN_TWO = [
+    ("find", {("API_SLOW", "KXA"): "warning"}),
+    ("find", {("API_SLOW", each): "warning" for each in SUBJECTS}),
+    ("wait", 5 * MINUTE),
+]
+
+
+@given(st.lists(ticket_moves, max_size=30))
+@example(ALONE_THEN_TWO)
+@example([*ALONE_THEN_TWO, ("find", {("API_SLOW", "KXC"): "warning"}), ("wait", 5 * MINUTE)])
+@example([
+    ("find", {("API_SLOW", "KXA"): "critical", ("API_SLOW", "KXB"): "warning"}), ("wait", 5 * MINUTE),
+    ("find", {("API_SLOW", "KXB"): "warning"}), ("wait", 5 * MINUTE),
+])  # fmt: skip
+def test_every_ticket_is_closed_once_its_alerts_are_over_and_not_before(script: list[tuple[str, Any]]) -> None:
+    desk, current, read = Desk(), set[tuple[str, str]](), 0
+    receivers = Tickets("critical", "warning"), Tickets("critical")
+    for move, what in [*script, ("stop", False), ("wait", 5 * HOUR), ("find", {}), ("wait", 5 * HOUR)]:
+        if move == "find":
+            current = set(what)
+            desk.finds(*(breach(subject, code, tier) for (code, subject), tier in what.items()))
+        elif move == "happen":
+            desk.happens("API_SLOW", *what)
+        elif move == "silence":
+            desk.silence("*", what)
+        elif move == "stop":
+            desk.board.is_stopped = what
+        looks = (what // POLICY.group_ms or 1) if move == "wait" else 1
+        for _ in range(looks):
+            desk.later(what // looks if move == "wait" else 0)
+            for notice in desk.told[read:]:
+                for each in receivers:
+                    each.receive(notice, current)
+            read = len(desk.told)
+        if move == "wait" and what == 5 * HOUR and not desk.board.is_stopped:
+            assert all(alerts & current for alerts in receivers[0].open.values()), "open though its alerts are over"
+    assert [each.open for each in receivers] == [{}, {}], "the second one does not receive every start"
