@@ -18,7 +18,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.config.schema import AlertChannel
 from kalshi_cli.core.monitoring.check_report import Breach, critical
 from kalshi_cli.core.monitoring.incidents import STOPS
-from kalshi_cli.core.monitoring.notices import Notice
+from kalshi_cli.core.monitoring.notices import Kind, Notice
 from kalshi_cli.core.monitoring.runbook_index import runbook_for
 from kalshi_cli.services.monitoring.alerting import ATTEMPT_S, Alerting, receives
 from kalshi_cli.services.monitoring.alerts import alerting, open_channels
@@ -105,7 +105,8 @@ def tell_sinks(
     `alerts.repeat_s`, and at every run if no such file can be written; a first `unknown` is not sent. The first check
     with a usable file takes these over, and so sends the end of what it no longer finds. Without channels
     and without a state file, nothing is saved. If `only_here` says why these findings are those of this run only, and a
-    critical one would stop trading, nothing is saved either: a later run that may stop trading must find it new.
+    critical one would stop trading, nothing is saved either, and the notices are events, without an end: a later run
+    that may stop trading must find it new.
     `is_saved` is False where the state file is not to be touched. `began` is when the check began to read.
     """
     more = {f"notify-{hashlib.sha256(notify.encode()).hexdigest()[:8]}": AlertChannel(url=notify)} if notify else {}
@@ -113,7 +114,7 @@ def tell_sinks(
     if not (sinks or (is_saved and (home.folder / "state.db").exists())):
         return
     if only_here and resources.config.alerts.on_critical != "none" and would_stop(findings):
-        _send_directly(resources, sinks, findings, until, only_here, is_doubt_new=is_doubt_new)
+        _send_directly(resources, sinks, findings, until, only_here, is_doubt_new=is_doubt_new, kind="event")
         return
     try:
         if is_saved:
@@ -219,14 +220,17 @@ def _send_directly(
     *,
     is_doubt_new: bool,
     known: Mapping[str, SentFinding] | None = None,
+    kind: Kind = "firing",
 ) -> dict[str, SentFinding]:
     """Send the findings that are not in `known`; return those that were delivered."""
     notifier, failing = open_channels(resources, sinks), []
     sent: dict[str, SentFinding] = {}
     severities = ("critical", "warning") if is_doubt_new else ("critical", "warning", "unknown")
+    again = f"most every {resources.config.alerts.repeat_s / 60:g} minutes"
+    if known is None:
+        again = "every run" if kind == "event" else "every run, without an end,"
     for source, breaches in by_cause(findings, severities):
-        again = "every run" if known is None else f"most every {resources.config.alerts.repeat_s / 60:g} minutes"
-        notice = _notice(resources, source, breaches, f"repeated at {again} because {why}")
+        notice = _notice(resources, source, breaches, f"repeated at {again} because {why}", kind)
         for name in [name for name, sink in sinks.items() if receives(sink, notice.tier, notice.event)]:
             key = f"{name} {notice.tier} {notice.code} {notice.subject}"
             if key in (known or ()):
@@ -257,11 +261,11 @@ def by_cause(findings: Findings, severities: Collection[str]) -> list[tuple[str,
     return [(", ".join(sources), together) for sources, together in causes.values()]
 
 
-def _notice(resources: Resources, source: str, breaches: Sequence[Breach], why: str) -> Notice:
+def _notice(resources: Resources, source: str, breaches: Sequence[Breach], why: str, kind: Kind) -> Notice:
     first, now = breaches[0], resources.clock.now()
     remedy = runbook_for(first.code)
     return Notice(
-        notice_id=resources.new_id(), kind="firing", tier="critical" if first.severity == "critical" else "warning",
+        notice_id=resources.new_id(), kind=kind, tier="critical" if first.severity == "critical" else "warning",
         event=remedy.event, code=first.code, subject=first.subject,
         text=f"{source}: {first.value}, {first.bound}; {why}",
         env=resources.config.env, since=now, ts=now, value=first.value, limit=first.limit, unit=first.unit,

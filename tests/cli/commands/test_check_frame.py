@@ -443,7 +443,7 @@ def test_where_that_disk_takes_no_file_the_temporary_directory_bounds_repeats_an
     monkeypatch.setattr("tempfile.tempdir", str(state(tmp_path) / "state.db"))
     assert [program(*words).code for _ in range(2)] == [1, 1]
     assert sink.changes == [("firing", "LOW_BALANCE")] * 3
-    assert "repeated at every run" in sink.notices[-1]["text"]
+    assert "repeated at every run, without an end, because the state file" in sink.notices[-1]["text"]
 
 
 def test_a_state_file_that_is_locked_holds_a_check_up_for_a_moment_only(
@@ -554,7 +554,7 @@ def test_bounds_of_the_line_never_stop_trading_and_what_they_found_stops_it_once
     words, pause = ("check", "positions", "--notify", sink.url), state(tmp_path) / ".pause"
     assert program(*words).code == 0
     assert [program(*words, "-c", "~:-1").code for _ in range(2)] == [2, 2]
-    assert (sink.changes, pause.exists()) == ([("firing", "EXPOSURE")] * 2, False)
+    assert (sink.changes, pause.exists()) == ([("event", "EXPOSURE")] * 2, False), "no end follows"
     assert [notice["tier"] for notice in sink.notices] == ["critical", "critical"]
     monkeypatch.setenv("KALSHI_CHECKS__LIMIT_USED_PCT__CRIT", "~:-1")
     assert (program(*words).code, pause.exists()) == (2, True)
@@ -570,7 +570,7 @@ def test_a_limit_that_only_a_check_has_never_stops_a_loop_and_is_named_with_its_
         store.alert_book.set_mark(LOOP_LIMITS, digest_of({}))  # as a loop does at its start
     monkeypatch.setenv("KALSHI_CHECKS__LIMIT_USED_PCT__CRIT", "~:-1")
     ended = program(*words)
-    assert (ended.code, pause.exists(), sink.changes) == (2, False, [("firing", "EXPOSURE")])
+    assert (ended.code, pause.exists(), sink.changes) == (2, False, [("event", "EXPOSURE")])
     assert "checks.limit_used_pct.crit (variable KALSHI_CHECKS__LIMIT_USED_PCT__CRIT)" in " ".join(ended.err.split())
     with opened(load(None, dict(os.environ), {}), print) as resources, alerting(resources) as loop:
         loop.begin()
