@@ -69,14 +69,10 @@ def failed_start_sent(resources: Resources, home: Home, subject: str) -> Iterato
         until = resources.machine.monotonic() + START_S
         tell_sinks(resources, home, found, "", until, is_doubt_new=False, is_saved=False)
         raise
-    kept = _sent_before(resources)
-    # A loop on paper leaves those of checks to the next check.
-    taken = {key: each for key, each in kept.items() if each.source == START or home.is_at_exchange}
-    if taken:
+    if sent := _sent_before(home):
         with suppress(KalshiError), alerting(resources, home) as alerts:
-            _take_over(alerts, taken)
-            _forget_sent(resources)
-            _keep_sent(resources, {key: each for key, each in kept.items() if key not in taken})
+            _take_over(alerts, sent)
+            _forget_sent(home)
 
 
 def _take_over(alerts: Alerting, sent: Mapping[str, SentFinding]) -> None:
@@ -125,12 +121,12 @@ def tell_sinks(
         why = "" if is_said else f": {error.message}"
         resources.tell(f"Alert history unavailable, so this alert may be a repeat{why}")
     now, repeat_ms = resources.clock.now(), resources.config.alerts.repeat_s * 1000
-    before = _sent_before(resources)
+    before = _sent_before(home)
     recent = {key: each for key, each in before.items() if 0 <= now - each.at < repeat_ms}
-    known = recent if _keep_sent(resources, before) else None  # the notice says how often it is repeated
+    known = recent if _keep_sent(home, before) else None  # the notice says how often it is repeated
     why = "the state file cannot be used"
     sent = _send_directly(resources, sinks, findings, until, why, is_doubt_new=is_doubt_new, known=known)
-    _keep_sent(resources, {**before, **sent})
+    _keep_sent(home, {**before, **sent})
 
 
 def _tell_through_history(
@@ -143,40 +139,40 @@ def _tell_through_history(
 ) -> None:
     with alerting(resources, home, more=more, busy_ms=BUSY_MS) as alerts:
         now = resources.clock.now()
-        _take_over(alerts, _sent_before(resources))
+        _take_over(alerts, _sent_before(home))
         for source, breaches in findings.items():
             alerts.observe(source, breaches, began)
         alerts.deliver(until - SPARE_S - resources.machine.monotonic())
         states = alerts.book.sinks()
         _warn(resources, [f"{each.sink}: {each.error}" for each in states if (each.last_failed or 0) >= now])
-    _forget_sent(resources)
+    _forget_sent(home)
 
 
-def keep_sent(resources: Resources, source: str, breach: Breach, at: Ts, channels: Sequence[str]) -> None:
+def keep_sent(home: Home, source: str, breach: Breach, at: Ts, channels: Sequence[str]) -> None:
     """Save that these channels received an alert without the state file: the next check does not send it again."""
     found = SentFinding(at=at, source=source, breach=breach)
     keys = (f"{name} {breach.severity} {breach.code} {breach.subject}" for name in channels)
-    _keep_sent(resources, {**_sent_before(resources), **dict.fromkeys(keys, found)})
+    _keep_sent(home, {**_sent_before(home), **dict.fromkeys(keys, found)})
 
 
-def _forget_sent(resources: Resources) -> None:
+def _forget_sent(home: Home) -> None:
     """Forget what was sent without the state file, now that it can be used: the next damage is news again."""
-    for path in _sent_paths(resources):
+    for path in _sent_paths(home):
         with suppress(OSError):
             path.unlink(missing_ok=True)
 
 
-def _sent_paths(resources: Resources) -> tuple[Path, Path]:
+def _sent_paths(home: Home) -> tuple[Path, Path]:
     """Return the file in the state directory, and one in the temporary directory for when that disk is full."""
-    home = resources.state_dir.absolute()
-    name = f"kalshi-{os.geteuid()}-{hashlib.sha256(os.fsencode(home)).hexdigest()[:16]}"
-    return home / "checks" / SENT, Path(tempfile.gettempdir()) / name / SENT
+    folder = home.folder.absolute()
+    name = f"kalshi-{os.geteuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
+    return folder / "checks" / SENT, Path(tempfile.gettempdir()) / name / SENT
 
 
-def _keep_sent(resources: Resources, sent: Mapping[str, SentFinding]) -> bool:
+def _keep_sent(home: Home, sent: Mapping[str, SentFinding]) -> bool:
     """Save when each finding was sent; return whether a file could keep it."""
     newest = sorted(sent.items(), key=lambda item: -item[1].at)[:MAX_SENT]
-    for path in _sent_paths(resources):
+    for path in _sent_paths(home):
         with suppress(OSError):
             make_folder(path.parent)
             if _is_own(path.parent):
@@ -191,10 +187,10 @@ def _is_own(folder: Path) -> bool:
     return found.st_uid == os.geteuid() and stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o022
 
 
-def _sent_before(resources: Resources) -> dict[str, SentFinding]:
+def _sent_before(home: Home) -> dict[str, SentFinding]:
     """Return the findings that were sent without a state file."""
     found = dict[str, SentFinding]()
-    for path in _sent_paths(resources):
+    for path in _sent_paths(home):
         with suppress(OSError, msgspec.MsgspecError):
             if _is_own(path.parent):
                 found |= msgspec.json.decode(read_regular(path), type=dict[str, SentFinding])

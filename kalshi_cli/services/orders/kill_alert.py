@@ -94,7 +94,7 @@ def _tell(resources: Resources, until: float, untold: set[str], alert: AlertRais
         untold.clear()
         if is_saved and channels:  # the halt lasts, so a check with a usable state file would send it again
             halt = Breach(subject=alert.subject, value=alert.text, limit="", severity=alert.tier, code=alert.code)
-            keep_sent(resources, HALT, halt, alert.ts, channels)
+            keep_sent(resources.home, HALT, halt, alert.ts, channels)
         return
 
     def deliver(name: str) -> None:

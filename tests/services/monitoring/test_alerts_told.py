@@ -274,6 +274,20 @@ def test_a_loop_that_cannot_open_its_state_file_sends_that_once_until_a_start_su
     assert kinds_by_key(phone, "LOOP_FAILED") == [["firing", "resolved"] * 2], "once"
 
 
+def test_a_failed_start_on_paper_ends_with_a_start_on_paper(exchange: Served, phone: Receiver) -> None:
+    configure(exchange, phone=phone.url("200"))
+    words = ("trade", "--paper", "--strategy", "./clumsy.py:Clumsy", "--ticker", TWO_SIDED, "--duration", "1s")
+    database = exchange.state / "sim-paper" / "state.db"
+    database.parent.mkdir(parents=True)
+    database.write_bytes(b"no state file " * 1_000)
+    assert program(*words).code == 8
+    assert program("check", "disk").code == 0
+    assert kinds_by_key(phone, "LOOP_FAILED") == [["firing"]], "the check looks at the state file of the account"
+    database.unlink()
+    assert program(*words).code in (0, 1)
+    assert kinds_by_key(phone, "LOOP_FAILED") == [["firing", "resolved"]]
+
+
 def test_what_was_sent_again_without_a_state_file_after_its_end_ends_again(exchange: Served, phone: Receiver) -> None:
     """The finding fires and ends through the state file, then twice without one, and each start has its end."""
     configure(exchange, phone=phone.url("200"))
