@@ -19,10 +19,7 @@ from kalshi_cli.core.model.messages import (
 )
 from kalshi_cli.feeds.replay import ENDED
 from kalshi_cli.services.research.recorded_data import RECORDED
-from kalshi_cli.services.research.report.unknown import UnknownData
-
-DEFAULT_AGE_S = 10.0
-"""The age from which a price counts as missing for a strategy that never called `view.spot`."""
+from kalshi_cli.services.research.report.unknown import DEFAULT_AGE_S, UnknownData
 
 _EVENTS = (Tick, SpotPrice, SpotUnavailable, FeedGap, RecordingEnded)
 """Messages at which the time without a price is counted."""
@@ -107,8 +104,9 @@ class OutsideGaps:
             )
         for coin in self.coins:
             yield UnknownData(
-                words=f"outside price of {coin}: none of the last {self._age_ms(coin) / 1000:g} s in {{lost_of}} of "
-                "recording; the strategy could not use it there",
+                words=f"outside price of {coin}: none of the last {{age}} in {{lost_of}} of recording; the strategy "
+                "could not use it there",
+                age_s=self.age_s(coin) or 0.0,
                 lost_s=self._lost[coin] / 1000,
                 whole_s=self._whole[coin] / 1000,
             )

@@ -85,11 +85,12 @@ def test_a_coin_counts_in_its_own_markets_and_every_coin_in_those_of_none(ticker
     assert lost(recorded(0, ENDING, ticker=ticker), ("BTC", "ETH")) == seconds
 
 
-def test_runs_with_and_without_prices_add_up_and_a_whole_recording_comes_first() -> None:
+@pytest.mark.parametrize(("age_s", "own"), [(5, "5"), (None, "10")])  # None: it never asked, for lack of prices
+def test_runs_with_and_without_prices_add_up_in_one_line(age_s: float | None, own: str) -> None:
     with_price = gaps_of(recorded(0, *(price(second) for second in range(0, 100, 4)), ENDING)).unknown()
-    without = [*gaps_of(recorded(0, ENDING)).unknown()]
+    without = [*gaps_of(recorded(0, ENDING), age_s=age_s).unknown()]
     end = " of recording; the strategy could not use it there"
-    assert lines_of(without) == (f"outside price of BTC: none of the last 5 s in all 100.0 s{end}",)
+    assert lines_of(without) == (f"outside price of BTC: none of the last {own} s in all 100.0 s{end}",)
     assert lines_of(add_up([*with_price, *without])) == (
         f"outside price of BTC: none of the last 5 s in 100.0 s of 200.0 s{end}",
     )

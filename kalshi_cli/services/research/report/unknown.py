@@ -9,12 +9,17 @@ import msgspec
 from kalshi_cli.base.units import Money, Qty, pluralize, show_money, show_qty
 
 
+DEFAULT_AGE_S = 10.0
+"""The age from which an outside price counts as missing for a strategy that never called `view.spot`."""
+
+
 class UnknownData(msgspec.Struct, frozen=True, kw_only=True):
     """Something that the data of a run does not say.
 
     `words` may contain `{missing}` and `{markets}`, the numbers of these markets, `{contracts}`, `{value}`, `{times}`,
-    `{gaps}`, `{lost}` and `{lost_of}`, the lost part of `whole_s`; also `{first}`, what the first run says, and
-    `{others}`, how many more say the like. A market counts once, however many runs have it.
+    `{gaps}`, `{lost}` and `{lost_of}`, the lost part of `whole_s`; also `{age}`, the largest age that a run accepted,
+    `{first}`, what the first run says, and `{others}`, how many more say the like. A market counts once, however many
+    runs have it.
     """
 
     words: str
@@ -25,6 +30,7 @@ class UnknownData(msgspec.Struct, frozen=True, kw_only=True):
     times: int = 0
     lost_s: float = 0.0
     whole_s: float = 0.0
+    age_s: float = 0.0
     first: str = ""
 
     @property
@@ -50,6 +56,7 @@ class UnknownData(msgspec.Struct, frozen=True, kw_only=True):
             "{gaps}": pluralize(self.times, "gap"),
             "{lost}": lost,
             "{lost_of}": f"all {lost}" if self.is_whole else f"{lost} of {self.whole_s:,.1f} s",
+            "{age}": f"{self.age_s or DEFAULT_AGE_S:g} s",
             "{first}": self.first,
             "{others}": f"; the same in {pluralize(self.times - 1, 'other run')}" if self.times > 1 else "",
         }
@@ -73,6 +80,7 @@ def add_up(parts: Iterable[UnknownData]) -> tuple[UnknownData, ...]:
             times=known.times + part.times,
             lost_s=known.lost_s + part.lost_s,
             whole_s=known.whole_s + part.whole_s,
+            age_s=max(known.age_s, part.age_s),
             first=known.first,
         )  # fmt: skip
     return tuple(found.values())
