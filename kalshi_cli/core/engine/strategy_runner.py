@@ -12,6 +12,7 @@ from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.engine.request_fields import fields_text
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.effects import AlertRaised, Effect
+from kalshi_cli.core.model.inputs import Input
 from kalshi_cli.core.model.intents import Intent
 from kalshi_cli.core.model.messages import FairValue, NewsSignal, PublicTrade, SpotPrice
 from kalshi_cli.core.model.orders import Fill
@@ -134,7 +135,9 @@ class StrategyRunner:
         may_ask: Callable[[], bool],
     ) -> None:
         self._state = state
-        self._running = [_Running(each, StrategyContext(state, each.name, limits)) for each in strategies]
+        self._running = [
+            _Running(each, StrategyContext(state, each.name, limits, _inputs_of(each))) for each in strategies
+        ]
         """Replaced, never changed, where a strategy fails: loops over it go on."""
         self._consider = consider
         self._withdraw = withdraw
@@ -296,6 +299,12 @@ class StrategyRunner:
             self._slow_calls += 1
             self._slowest_s = max(self._slowest_s, spent_s)
         return effects
+
+
+def _inputs_of(strategy: StrategyProtocol) -> Iterable[Input] | None:
+    """Return the data inputs that a strategy requests, None if it has no `inputs` and may read everything."""
+    inputs: Callable[[], Iterable[Input]] | None = getattr(strategy, "inputs", None)
+    return None if inputs is None else inputs()
 
 
 def _requests(hook: Callable[..., object], answer: Iterable[Intent] | None) -> Iterator[Intent]:

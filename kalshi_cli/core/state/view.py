@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import structs
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account.sizing import NO_ALLOTMENT, order_size
 from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.inputs import FairInput, Input, SpotInput
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.model.order_terms import Side
@@ -26,12 +29,25 @@ class StrategyContext:
     plus the data of the markets that the run trades. Prices are on the YES scale in ten-thousandths of a dollar
     (`Price`), quantities in hundredths of a contract (`Qty`), amounts in micro-dollars (`Money`), and times in
     milliseconds UTC (`Ts`). Missing values are None, never 0.
+
+    `inputs` are the data inputs that the strategy requests: reading another one raises LookupError, because no run
+    delivers it. Without them, everything can be read.
     """
 
-    def __init__(self, state: EngineState, strategy: str, limits: RiskLimits | None = None) -> None:
+    def __init__(
+        self,
+        state: EngineState,
+        strategy: str,
+        limits: RiskLimits | None = None,
+        inputs: Iterable[Input] | None = None,
+    ) -> None:
         self._state = state
         self._strategy = strategy
         self._limits = limits or RiskLimits()
+        self._is_checked = inputs is not None
+        requested = tuple(inputs or ())
+        self._coins = [each.symbol for each in requested if isinstance(each, SpotInput)]
+        self._has_fairs = any(isinstance(each, FairInput) for each in requested)
 
     @property
     def now(self) -> Ts:
@@ -95,6 +111,8 @@ class StrategyContext:
 
     def spot(self, symbol: str, within_s: float) -> int | None:
         """Return the spot price of a coin in ten-thousandths of a dollar, None if none is that recent."""
+        if self._is_checked and symbol not in self._coins:
+            raise _unrequested(f'view.spot("{symbol}", ...)', f'SpotInput(symbol="{symbol}")', self._coins)
         if within_s > self._state.spot_ages.get(symbol, 0.0):
             self._state.spot_ages[symbol] = within_s
         found = self._state.spots.get(symbol)
@@ -102,6 +120,8 @@ class StrategyContext:
 
     def fair(self, ticker: str) -> Price | None:
         """Return an outside model's fair value of YES, None without a valid one."""
+        if self._is_checked and not self._has_fairs:
+            raise _unrequested("view.fair(...)", 'FairInput(source="fairs.csv", every_s=30, valid_s=300)')
         found = self._state.fairs.get(ticker)
         is_over = found is None or (found.until is not None and self.now > found.until)
         return None if found is None or is_over or found.ts - self.now > AHEAD_MS else found.fair
@@ -153,6 +173,13 @@ class StrategyContext:
         """Return the nearest valid price that is no worse: bids round down, asks round up."""
         market = self._state.markets.get(ticker)
         return market.grid.snap(side, Price(price)) if market is not None else None
+
+
+def _unrequested(call: str, example: str, coins: Iterable[str] = ()) -> LookupError:
+    """Return the error of a strategy that reads an outside value without requesting it, with the line to write."""
+    known = f" (it requests the prices of {', '.join(coins)})" if coins else ""
+    line = f"`def inputs(self): return ({example},)`"
+    return LookupError(f"{call} reads data that inputs() does not request{known}; request it, as in {line}")
 
 
 def _is_young(heard: Message, now: Ts, within_ms: float) -> bool:

@@ -15,6 +15,7 @@ from kalshi_cli.core.engine.request_fields import fields_text
 from kalshi_cli.core.engine.strategy_runner import MAX_WAITING_LENGTH, StrategyCall, StrategyTimeoutError
 from kalshi_cli.core.model import intents
 from kalshi_cli.core.model.effects import AlertRaised, Effect
+from kalshi_cli.core.model.inputs import FairInput, Input, SpotInput
 from kalshi_cli.core.model.intents import Amend, Cancel, Intent, Place
 from kalshi_cli.core.model.messages import PublicTrade, Tick
 from kalshi_cli.core.model.order_terms import BID
@@ -207,6 +208,32 @@ def test_a_wrong_field_of_a_request_is_reported_with_its_class_and_fields() -> N
     assert "; Place takes ticker, side, price, qty, fair, " in failure(lambda: Place("KXA-1"))  # type: ignore[call-arg]
     assert " takes " not in failure(lambda: int("1", bass=2)), "not a request"  # type: ignore[call-overload]
     assert fields_text(TypeError("raised nowhere")) == fields_text(ValueError("another error")) == ""
+
+
+@pytest.mark.parametrize(
+    ("inputs", "read", "missing"),
+    [
+        ((), lambda view: view.spot("BTC", 5), 'SpotInput(symbol="BTC")'),
+        ((SpotInput(symbol="BTC"),), lambda view: view.spot("ETH", 5), 'SpotInput(symbol="ETH")'),
+        ((SpotInput(symbol="BTC"),), lambda view: view.spot("BTC", 5), ""),
+        ((SpotInput(symbol="BTC"),), lambda view: view.fair("KXA-1"), "FairInput("),
+        ((FairInput(source="f.csv", every_s=30, valid_s=300),), lambda view: view.fair("KXA-1"), ""),
+    ],
+)
+def test_a_strategy_that_reads_what_it_does_not_request_is_disabled_with_the_line_to_write(
+    inputs: tuple[Input, ...], read: Callable[[StrategyContext], object], missing: str
+) -> None:
+    class Reads(Told):
+        def inputs(self) -> tuple[Input, ...]:
+            return inputs
+
+        def on_tick(self, view: StrategyContext) -> None:
+            read(view)
+
+    engine = engine_of(Reads(lambda: None))
+    assert alerts(engine.step(Tick(NOW))) == ([("STRATEGY_FAILED", "told")] if missing else [])
+    assert all(f"`def inputs(self): return ({missing}" in why for why in engine.failed)
+    assert not missing or ("(it requests the prices of BTC)" in engine.failed[0]) is ("ETH" in missing)
 
 
 @pytest.mark.parametrize(("spent_s", "ticks", "slow"), [(0.3, 4, (4, 300)), (0.3, 2, (0, None)), (0.01, 9, (0, None))])

@@ -8,7 +8,6 @@ import msgspec
 
 from kalshi_cli.base.units import Money, Qty, pluralize, show_money, show_qty
 
-
 DEFAULT_AGE_S = 10.0
 """The age from which an outside price counts as missing for a strategy that never called `view.spot`."""
 
