@@ -7,19 +7,22 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from support.places import ROOT
 from support.served import program
 from support.simulation import TICKER, Simulation
-from support.tape import StrategyHarness, submitted_orders
+from support.tape import T0, StrategyHarness, submitted_orders
 from support.trading import TradingLoop
 from support.unreadable import unreadable_directory
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, cents, contracts
+from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.model.inputs import SpotInput
+from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import SpotPrice
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.state.limits import RiskLimits
@@ -152,9 +155,9 @@ def of_page(name: str, folder: Path, **given: object) -> Strategy:
     return registry.make(str(folder / f"{name}.py"), given)
 
 
-def rebound(folder: Path, **given: object) -> StrategyHarness:
+def rebound(folder: Path, markets: Sequence[Market] = (), **given: object) -> StrategyHarness:
     """Return a harness with the strategy that the page shows for leaving a position."""
-    return StrategyHarness(of_page("exit", folder, **given))
+    return StrategyHarness(of_page("exit", folder, **given), markets=markets or [market()])
 
 
 @pytest.mark.parametrize(
@@ -169,6 +172,31 @@ def test_the_strategy_of_the_page_follows_the_spot_price(
     played.book(48, 50)
     price = SpotPrice(Ts(played.now - late_s * 1000), "BTC", spot * 10_000, "coinbase", None)
     assert [order.side for order in submitted_orders(played.play(price))] == ([side] if side else [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "later_s", "count"),
+    [
+        ({}, 0, 1),
+        ({"status": MarketStatus.INITIALIZED}, 0, 0),
+        ({"close_time": Ts(T0 + 60_000)}, 0, 0),
+        ({}, 11, 0),  # the book is old
+    ],
+)
+def test_the_strategy_of_the_page_requests_no_order_that_would_be_refused(
+    changes: dict[str, object], later_s: int, count: int, tmp_path: Path
+) -> None:
+    played = StrategyHarness(of_page("spot", tmp_path), markets=[market(floor_strike=80_000.0, **changes)])
+    played.book(48, 50)
+    price = SpotPrice(Ts(played.now + later_s * 1000), "BTC", 80_100 * 10_000, "coinbase", None)
+    effects = played.play(price)
+    assert (len(submitted_orders(effects)), [each for each in effects if isinstance(each, OrderRefused)]) == (count, [])
+
+
+@pytest.mark.parametrize(("left_s", "count"), [(62, 1), (61, 0)])  # the book comes a second later
+def test_the_strategy_of_the_page_buys_nothing_in_the_last_minute(left_s: int, count: int, tmp_path: Path) -> None:
+    played = rebound(tmp_path, markets=[market(close_time=Ts(T0 + left_s * 1000))])
+    assert len(submitted_orders(played.book(22, 24))) == count
 
 
 @pytest.mark.parametrize(("bid", "ask", "reason"), [(30, 32, "gain"), (17, 19, "stop")])
