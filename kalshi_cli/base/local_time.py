@@ -40,7 +40,7 @@ def local_time(ts: Ts) -> datetime:
 
 
 _TIME_OR_COMMAND = re.compile(
-    r"`[^`]*`|(?<=: )kalshi .*$"  # a command may be copied, so it stays as it is
+    r"`[^`]*`|(?<=: )kalshi [^)]*$"  # a command may be copied, so it stays as it is; not one in parentheses
     r"|(?<![^\s(])(\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?Z)(?![\w-])"
 )
 

@@ -24,6 +24,10 @@ def new_york() -> Iterator[None]:
         ("since 2026-06-11T06:29:30Z: why", "since 2026-06-11 02:29:30 EDT: why"),
         ("the fills since 2026-11-23T09:10Z match", "the fills since 2026-11-23 04:10 EST match"),
         (
+            "Refused 2 by STALE_BOOK (or the feed: kalshi status); first 2026-06-11T06:29:30.164Z KXA-1",
+            "Refused 2 by STALE_BOOK (or the feed: kalshi status); first 2026-06-11 02:29:30 EDT KXA-1",
+        ),
+        (
             "from 2026-11-26T08:00:00Z to 2026-11-26T10:00:00Z",
             "from 2026-11-26 03:00:00 EST to 2026-11-26 05:00:00 EST",
         ),
