@@ -60,7 +60,7 @@ def test_a_program_reads_requests_and_fields_and_the_page_commands(exchange: Ser
         assert "kalshi markets --search TEXT" in page.get("markets/NOPE").json()["error"]["hint"]
         order = {"ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": 1, "price": "0.41", "reduce_only": True}
         reply = httpx.post(f"{page.address}/api/v1/plans", json={"do": "place", **order}, headers=token, verify=NO_TLS)
-        assert reply.json()["error"]["message"] == "Refused: reduce-only requires `tif` ioc (BAD_FLAGS)"
+        assert reply.json()["error"]["message"] == "Refused: reduce-only requires immediate or cancel (IOC) (BAD_FLAGS)"
         assert reply.json()["error"]["hint"].startswith("`reduce_only` goes with `tif` ioc")
     finally:
         page.close()

@@ -145,9 +145,9 @@ def well_formed(state: EngineState, _limits: RiskLimits, intent: Place, _strateg
         below, above = (show_price(at) if at is not None else "none" for at in grid.nearest(intent.price))
         return "OFF_GRID_PRICE", f"{show_price(intent.price)} is off the price grid; nearest {below} and {above}"
     if intent.reduce_only and intent.tif is not TimeInForce.IOC:
-        return "BAD_FLAGS", "reduce-only requires --tif ioc"
+        return "BAD_FLAGS", "reduce-only requires immediate or cancel (IOC)"
     if intent.post_only and intent.tif is not TimeInForce.GTC:
-        return "BAD_FLAGS", "post-only requires --tif gtc"
+        return "BAD_FLAGS", "post-only requires good till canceled (GTC)"
     return None
 
 
