@@ -54,7 +54,8 @@ decode_line = msgspec.json.Decoder(RecordedLine).decode
 
 def at_line(path: Path, number: int, problem: object) -> UsageError:
     """Return the error for an invalid line."""
-    hint = "check that the file is a complete recording"
+    is_table = path.name.removesuffix(".gz").endswith(".csv")
+    hint = "correct the file at this line" if is_table else "check that the file is a complete recording"
     return UsageError(f"{path}:{number}: {problem}", hint=hint, code="bad_recording")
 
 

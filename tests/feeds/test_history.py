@@ -100,5 +100,6 @@ def test_time_passes_also_while_a_file_alone_has_something_to_say(tmp_path: Path
     ],
 )
 def test_what_cannot_be_read_or_goes_back_in_time_is_named_with_its_line(tmp_path: Path, text: str, line: int) -> None:
-    with pytest.raises(UsageError, match=rf"btcusd\.csv:{line}: "):
+    with pytest.raises(UsageError, match=rf"btcusd\.csv:{line}: ") as refused:
         played(tmp_path, "btcusd.csv", text.format(now=at(2_000), before=at(1_999)))
+    assert refused.value.hint == "correct the file at this line"
