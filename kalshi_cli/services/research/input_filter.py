@@ -34,6 +34,8 @@ class InputFilter:
                     self._valid_s = min(self._valid_s, valid_s)
                 case SignalInput():
                     self._asked[NewsSignal] = {""}
+        self._other_coins: set[str] = set()
+        """Coins with prices that no strategy requested."""
         self._heard: dict[type[Message], set[str]] = {kind: set() for kind in self._asked}
         others = [kind for kind in (FairValue, NewsSignal) if kind in self._asked]
         self.gaps = OutsideGaps(self._asked.get(SpotPrice, ()), others)
@@ -57,6 +59,8 @@ class InputFilter:
             elif kind in _WORDS:
                 subject = message.symbol if isinstance(message, SpotPrice) else ""
                 if subject not in self._asked.get(kind, ()):
+                    if subject:
+                        self._other_coins.add(subject)
                     continue
                 self._heard[kind].add(subject)
                 if isinstance(message, FairValue) and message.until is None:
@@ -73,8 +77,12 @@ class InputFilter:
             if not self._heard[kind]:
                 what = f"{_WORDS[kind]} of {' or '.join(sorted(subjects))}" if subjects != {""} else _WORDS[kind]
                 command = f"kalshi record TICKER --file FILE --strategy {','.join(request.strategies)}"
+                hint = f"record it with `{command}`, or add --data FILE.csv"
+                others = " and ".join(sorted(self._other_coins)) if kind is SpotPrice else ""
+                if others:
+                    hint = "request that coin in inputs(), or name a file of prices after its coin, such as btcusd.csv"
                 raise UsageError(
-                    f"No {what} in {request.sources}",
-                    hint=f"record it with `{command}`, or add --data FILE.csv",
+                    f"No {what} in {request.sources}" + (f", only of {others}" if others else ""),
+                    hint=hint,
                     code="nothing_heard",
                 )

@@ -58,6 +58,15 @@ def test_a_recording_without_what_is_asked_for_is_refused(asked: Input, words: s
     assert "--strategy mine" in refused.value.hint
 
 
+@pytest.mark.parametrize("symbol", ["btc", "SOL"])
+def test_the_coins_of_the_data_are_named_where_another_one_is_requested(symbol: str) -> None:
+    hearing = InputFilter([SpotInput(symbol=symbol)])
+    list(hearing.of([BTC, ETH]))
+    with pytest.raises(UsageError, match=f"No outside price of {symbol} in tape.jsonl, only of BTC and ETH") as refused:
+        hearing.require_inputs(REQUEST)
+    assert "name a file of prices after its coin, such as btcusd.csv" in refused.value.hint
+
+
 def test_one_of_two_coins_is_enough_and_both_are_judged() -> None:
     hearing = InputFilter([SPOT, SpotInput(symbol="ETH")])
     list(hearing.of([ETH]))
