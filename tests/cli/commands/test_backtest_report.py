@@ -231,6 +231,9 @@ def test_a_part_of_the_markets_of_a_file_is_named_as_typed() -> None:
     whole, part = program(*FADE, "--json").json, program(*FADE, "--ticker", "kxtape", "--json").json
     assert part["settings"] == whole["settings"] | {"markets": "KXTAPE"}
     assert part == whole | {"settings": part["settings"]}
+    Path("results.json").write_text("[]")
+    paid = program(*FADE, "--results", "results.json", "--json").json
+    assert paid["settings"] == whole["settings"] | {"results": "results.json"}
     other = program(*FADE, "--ticker", "KXB-1")
     assert (other.code, "No market KXB-1 in tape.jsonl" in other.err) == (2, True)
 

@@ -11,7 +11,7 @@ from kalshi_cli.services.research.recorded_data import lake_recordings
 from kalshi_cli.services.trading.reports.run_settings import run_settings
 from kalshi_cli.views.runs import BacktestView
 
-OF_RECORDINGS = ("gaps", "since", "until", "markets")
+OF_RECORDINGS = ("gaps", "since", "until", "markets", "results")
 """Settings that only a backtest has."""
 
 _OFF = ("risk.max_daily_loss", "risk.max_drawdown")
@@ -31,6 +31,8 @@ def made_with(view: BacktestView, config: Config, request: BacktestRequest) -> B
     }
     if request.tickers:
         settings["markets"] = ",".join(request.tickers)
+    if request.results:
+        settings["results"] = ",".join(path.name for path in request.results)
     sessions = lake_recordings(request.lake, request)[2] if request.lake is not None else ()
     names = (*(each.session for each in sessions), *(path.name for path in request.files))
     return msgspec.structs.replace(view, settings=settings, recordings=names)
