@@ -362,7 +362,10 @@ def _rule(code: str) -> str:
 
 
 def _no_orders_text(report: BacktestReport) -> str:
-    """Return what strategies saw that requested no order."""
+    """Return what strategies saw that requested no order; only the missing input if one was missing throughout."""
+    missing = next((part.line for part in report.facts.unknown if part.is_whole and not part.is_known), "")
+    if missing:
+        return f"No orders were requested: {missing}. Add its data with --data FILE.csv, then run it again"
     facts, spans = report.facts, []
     for name, span in (("asks", facts.asks), ("bids", facts.bids)):
         if span is not None:

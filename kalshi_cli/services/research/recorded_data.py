@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -73,10 +75,11 @@ def replay_of(
     """Return the feed of a backtest, with a tick every `interval_s`. The request's results replace those of the lake.
 
     `on_read` gets how much of `size_of_data` was read since its last call.
-    Raises UsageError if the lake has no such recording, or for a file of results among the recordings.
+    Raises UsageError if the lake has no such recording, or for a file of results or a copy among the recordings.
     """
     for path in request.files:
         refuse_results(path)
+    refuse_copies(request.files)
     results: dict[str, MarketResult] = {}
     lanes: Sequence[Iterable[Iterable[LaneEvent]]] = []
     outside: list[Iterator[Message]] = []
@@ -110,6 +113,24 @@ def replay_of(
         on_read=on_read if request.lake is None else lambda _size: None,
     )
     return BacktestFeed(replay, replay, is_compiled, period)
+
+
+def refuse_copies(files: Sequence[Path]) -> None:
+    """Raise UsageError for a file that is given twice, also under another name."""
+    sizes = Counter(map(size_of, files))
+    known: dict[bytes, Path] = {}
+    for path in files:
+        if size_of(path) and sizes[size_of(path)] > 1:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").digest()
+            if digest in known:
+                kind = "data" if is_history(path) else "recording"
+                raise UsageError(
+                    f"{known[digest].name} and {path.name} are the same {kind}",
+                    hint="its messages would count twice: give it once",
+                    code="overlap",
+                )
+            known[digest] = path
 
 
 def size_of(path: Path) -> int:

@@ -5,7 +5,6 @@ A run in another process gets a `BacktestSetup` and a `BacktestRequest`, and not
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import signal
@@ -30,11 +29,11 @@ from kalshi_cli.services.research.feed_memory import FeedMemory
 from kalshi_cli.services.research.recorded_data import (
     lake_recordings,
     recordings_of_period,
+    refuse_copies,
     replay_of,
     requests_with_markets,
     shared_markets,
     shared_text,
-    size_of,
 )
 from kalshi_cli.services.research.recorded_run import OpenFeed, over_recordings
 from kalshi_cli.services.research.report.measures import BacktestFacts, span
@@ -175,7 +174,7 @@ def split_with_shared(
     """
     outside = tuple(path for path in request.files if is_history(path))
     tapes = [path for path in request.files if not is_history(path)]
-    _refuse_copies(tapes)
+    refuse_copies(request.files)
     if request.lake is None:
         tapes = recordings_of_period(tapes, request.since, request.until, tell)
         refuse_overlaps(tapes, request.since, request.until)
@@ -197,22 +196,6 @@ def split_with_shared(
             "market again: its result then counts again. `kalshi backtest` without --jobs plays the recordings as one"
         )
     return parts, shared
-
-
-def _refuse_copies(tapes: Sequence[Path]) -> None:
-    sizes = Counter(map(size_of, tapes))
-    known: dict[bytes, Path] = {}
-    for path in tapes:
-        if size_of(path) and sizes[size_of(path)] > 1:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").digest()
-            if digest in known:
-                raise UsageError(
-                    f"{known[digest].name} and {path.name} are the same recording",
-                    hint="its profit would count twice: give it once",
-                    code="overlap",
-                )
-            known[digest] = path
 
 
 def run_tapes(

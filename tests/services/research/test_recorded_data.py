@@ -590,6 +590,15 @@ def test_the_time_without_an_outside_price_is_named_by_the_age_that_the_strategy
     spot.write_text(f"recv_ns,price\n{T0 - 60_000}000000,80000\n")
     first, *_ = unknown_lines(run(Follower(StrategyParams()), files=(path, spot), holes=holes))
     assert first.startswith("outside price of BTC: none of the last 3 s in all 20.0 s of recording")
+    report = run(Follower(StrategyParams()), files=(path, spot), holes=holes)
+    assert backtest_notes(report)[0].startswith(f"No orders were requested: {first}")
+
+
+def test_a_file_of_prices_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    path, spot = Tape().snapshot(**BOOK).write(tmp_path / "a.jsonl"), tmp_path / "btcusd.csv"
+    spot.write_text(f"recv_ns,price\n{T0}000000,80000\n")
+    with pytest.raises(UsageError, match=r"btcusd\.csv and btcusd\.csv are the same data"):
+        run(Follower(StrategyParams()), files=(path, spot, spot))
 
 
 class Flooder(Strategy):
