@@ -77,12 +77,12 @@ class InputFilter:
             if not self._heard[kind]:
                 what = f"{_WORDS[kind]} of {' or '.join(sorted(subjects))}" if subjects != {""} else _WORDS[kind]
                 command = f"kalshi record TICKER --file FILE --strategy {','.join(request.strategies)}"
-                hint = f"record it with `{command}`, or add --data FILE.csv"
-                others = " and ".join(sorted(self._other_coins)) if kind is SpotPrice else ""
-                if others:
+                where, hint = request.sources, f"record it with `{command}`, or add --data FILE.csv"
+                if kind is SpotPrice and self._other_coins:
+                    where += f", only of {' and '.join(sorted(self._other_coins))}"
                     hint = "request that coin in inputs(), or name a file of prices after its coin, such as btcusd.csv"
                 raise UsageError(
-                    f"No {what} in {request.sources}" + (f", only of {others}" if others else ""),
+                    f"No {what} in {where}",
                     hint=hint,
                     code="nothing_heard",
                 )

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.places import ROOT
@@ -184,7 +185,7 @@ def test_the_strategy_of_the_page_follows_the_spot_price(
     ],
 )
 def test_the_strategy_of_the_page_requests_no_order_that_would_be_refused(
-    changes: dict[str, object], later_s: int, count: int, tmp_path: Path
+    changes: dict[str, Any], later_s: int, count: int, tmp_path: Path
 ) -> None:
     played = StrategyHarness(of_page("spot", tmp_path), markets=[market(floor_strike=80_000.0, **changes)])
     played.book(48, 50)
