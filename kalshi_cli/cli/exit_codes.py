@@ -85,6 +85,43 @@ def may_write(command: str, values: Mapping[str, Any]) -> bool:
     return ENDS.get(command, frozenset()) >= _CHANGES and command != "trade" and not values.get("dry_run")
 
 
+_CHANGES_HERE = frozenset(
+    " ".join(name.split())
+    for name in [
+        "init",
+        " unlock",
+        " lock",
+        " pause",
+        " alerts add",
+        " alerts remove",
+        " alerts silence",
+        " alerts unsilence",
+        " alerts retry",
+        "\n    alerts test",
+        " alerts run",
+        " watchlist add",
+        " watchlist remove",
+        " strategies new",
+        " catalog refresh",
+        " catalog clear",
+        "\n    data download",
+        " data import",
+        " data export",
+        " data prune",
+        " record",
+    ]
+)
+"""Commands that send no write to the exchange, but change something when they run again; so does the group `sim`."""
+
+
+def only_reads(command: str, values: Mapping[str, Any]) -> bool:
+    """Return whether this command, with these values, changes nothing when it runs again; a dry run might lose that."""
+    if command == "api":
+        return str(values.get("method")).upper() == "GET"
+    is_write = ENDS.get(command, _CHANGES) >= _CHANGES or command in _CHANGES_HERE
+    return not is_write and not command.startswith("sim ")
+
+
 def exit_codes_of(command: str) -> frozenset[int]:
     """Return the exit codes of a command by its full name, such as `order place`; KeyError if none are declared."""
     return ENDS[command]

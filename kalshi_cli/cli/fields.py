@@ -192,6 +192,11 @@ def _known(command_path: str) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(kept))  # views of one command may have the same fields
 
 
+def takes_fields(command_path: str, names: Sequence[str]) -> bool:
+    """Return whether `choose_fields` takes these fields."""
+    return command_path == f"kalshi {_ANY}" or any(set(names) <= set(known) for known in _known(command_path))
+
+
 def choose_fields(command_path: str, chosen: Sequence[str]) -> None:
     """Set the fields that this command prints.
 

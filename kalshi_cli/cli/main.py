@@ -28,6 +28,7 @@ from kalshi_cli.cli.screen.output import (
     close_out,
     flush_out,
     has_reader,
+    set_command,
     set_fields,
     set_quiet,
     warn,
@@ -288,6 +289,7 @@ def main(argv: Sequence[str] | None = None, *, started_s: float | None = None, h
         close_out()
         set_quiet(False)
         set_fields(())
+        set_command(None)
 
 
 _SIGNALED: dict[int, str] = {ExitCode.INTERRUPTED: "interrupted", ExitCode.TERMINATED: "terminated"}

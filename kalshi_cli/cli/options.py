@@ -29,10 +29,10 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ConfigError, Distrust, KalshiError, UsageError, refuse
 from kalshi_cli.base.units import Ts, duration_from_user, money_from_user, parse_ts, price_from_user, qty_from_user
 from kalshi_cli.cli.completion import add_completion
-from kalshi_cli.cli.exit_codes import may_write
+from kalshi_cli.cli.exit_codes import may_write, only_reads
 from kalshi_cli.cli.global_options import GLOBAL, GlobalOptions, choice, global_options
 from kalshi_cli.cli.option_values import missing_values, refuse_option_values, with_placeholders
-from kalshi_cli.cli.screen.output import Format, info, warn, write_out
+from kalshi_cli.cli.screen.output import Format, info, set_command, warn, write_out
 from kalshi_cli.cli.unknown_commands import hint_for
 
 if TYPE_CHECKING:
@@ -303,7 +303,9 @@ class HelpCommand(TyperCommand):
         super().__init__(*args, params=params, **more)
 
     def invoke(self, ctx: Any) -> Any:
-        flags_of(ctx).may_write = may_write(ctx.command_path.removeprefix("kalshi "), ctx.params)
+        name = ctx.command_path.removeprefix("kalshi ")
+        flags_of(ctx).may_write = may_write(name, ctx.params)
+        set_command(ctx.command_path if only_reads(name, ctx.params) else "")
         if flags_of(ctx).fields:
             from kalshi_cli.cli.fields import choose_fields
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import KalshiError, RefusedError
-from kalshi_cli.base.units import distance_from_user, show_price, show_qty
+from kalshi_cli.base.units import distance_from_user
 from kalshi_cli.cli.options import (
     CommandGroup,
     agreed,
@@ -24,7 +24,7 @@ from kalshi_cli.cli.options import (
     typed_by,
 )
 from kalshi_cli.cli.order_options import DryRun, Yes, is_terse, subaccount_option, unsent
-from kalshi_cli.cli.screen.output import info, warn
+from kalshi_cli.cli.screen.output import info, warn, write_sentence
 
 if TYPE_CHECKING:
     from kalshi_cli.base.units import Qty
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.resources import Resources
     from kalshi_cli.store.lock import LockHolder
-    from kalshi_cli.views.close import PlanRow
     from kalshi_cli.views.orders import CancelAllView
     from kalshi_cli.views.plans import CloseAllPlan
 
@@ -151,10 +150,10 @@ def close_positions(
     dry_run: bool,
 ) -> None:
     """Show the plan, ask on prod, close, and show the result. Raise where a position is left."""
-    from kalshi_cli.cli.screen.brief import PlanLine
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.trading.halts import TradingControl
     from kalshi_cli.views.close import CloseRow, PlanRow
+    from kalshi_cli.views.order_text import close_sentence
 
     who = TradingControl(resources).running_loop()
     if who is not None:
@@ -174,28 +173,24 @@ def close_positions(
         _explain_blocked([name] if name and error.code == "NOT_CLOSING" else [], who)
         raise
     if dry_run:
-        note_unsent(*plan.cancels)
-        show_list(ctx, PlanLine if is_terse(ctx) else PlanRow, plan.positions, empty=_none_open(name))
-        if is_terse(ctx):
-            info(*(line for row in plan.positions if (line := _obstacle(row))))
+        in_words = is_terse(ctx) and plan.positions
+        note_unsent(*(plan.facts if in_words else plan.cancels))
+        if not in_words:
+            show_list(ctx, PlanRow, plan.positions, empty=_none_open(name))
         info(*plan.warnings)
         if name and plan.positions and plan.positions[0].detail is None:
             _warn_if_refused(lambda: plan_close(is_reviewed=True))
         return
     outcome = orders.execute(confirmed(resources, orders, plan, yes=yes))
-    show_list(ctx, CloseRow, outcome.rows, empty=_none_open(name))
+    if is_terse(ctx) and outcome.rows and outcome.error is None:
+        for row in outcome.rows:
+            write_sentence(close_sentence(row))
+    else:
+        show_list(ctx, CloseRow, outcome.rows, empty=_none_open(name))
     if outcome.error is not None:
         pairs = zip(outcome.rows, outcome.errors, strict=True)
         _explain_blocked([row.ticker for row, error in pairs if error and error.code == "NOT_CLOSING"], who)
         raise outcome.error
-
-
-def _obstacle(row: PlanRow) -> str:
-    """Return why a position cannot be closed, or not all of it within the worst price; "" where it can."""
-    if row.detail is None and row.fillable < row.count:
-        there = f"{show_qty(row.fillable)} of {show_qty(row.count)} contracts"
-        return f"{row.ticker}: the book has {there} at {show_price(row.worst_price)} or better"
-    return f"{row.ticker}: {row.detail}" if row.detail else ""
 
 
 def _none_open(ticker: str | None) -> str:

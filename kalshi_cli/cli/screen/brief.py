@@ -9,7 +9,6 @@ from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.units import Money, Price, Qty, Ts, show_most, show_price, show_qty
 from kalshi_cli.views.alerts import AlertChannelRow, SilenceRow, UndeliveredNoticeRow
 from kalshi_cli.views.cash import SettlementRow
-from kalshi_cli.views.close import PlanRow
 from kalshi_cli.views.exports import LotExport
 from kalshi_cli.views.formats import MISSING, ExactMoney, ShortId, SignedMoney, TruncatableText, short_ids
 from kalshi_cli.views.markets import FeeRow, MarketView
@@ -18,7 +17,7 @@ from kalshi_cli.views.order_text import effect_words
 from kalshi_cli.views.orders import BatchRow, ListedOrderRow, OrderRow, QueueRow
 from kalshi_cli.views.own_terms import HeldByMarket, order_terms, typed_terms
 from kalshi_cli.views.positions import AccountFillRow, PositionRow, fill_parts
-from kalshi_cli.views.row import Outcome, OutputRow, names, own_price
+from kalshi_cli.views.row import OutputRow, names, own_price
 from kalshi_cli.views.why import WhyView
 
 MAX_TEXT_LENGTH = 200
@@ -38,6 +37,7 @@ class OrderLine(OutputRow, frozen=True, kw_only=True):
     created: Ts
 
     vital: ClassVar[tuple[str, ...]] = ("ticker", "side", "price", "filled", "effect")
+    fields = names(effect="closing")
 
 
 class OrderStatusLine(OrderLine, frozen=True, kw_only=True):
@@ -215,7 +215,7 @@ class PositionLine(OutputRow, frozen=True, kw_only=True):
     realized: SignedMoney
     fees: Money
 
-    vital = ("quantity", "value", "unrealized")
+    vital = ("quantity", "mark", "value", "unrealized")
 
 
 class SubaccountPositionLine(PositionLine, frozen=True, kw_only=True):
@@ -232,23 +232,6 @@ def position_lines(rows: Sequence[PositionRow]) -> list[PositionLine]:
     """Return the lines of positions."""
     kind = SubaccountPositionLine if any(row.subaccount for row in rows) else PositionLine
     return [kind.of(row, quantity=f"{show_qty(row.count)} {row.side.upper()}") for row in rows]
-
-
-class PlanLine(OutputRow, frozen=True, kw_only=True):
-    """A position and the expected proceeds of closing it. The reason against a close does not fit in a column."""
-
-    ticker: str
-    side: Outcome
-    count: Qty
-    price: Price | None
-    worst_price: Price | None
-    expected: Money
-    fees: Money
-    least: Money
-    pnl: SignedMoney | None
-    fillable: Qty
-
-    vital = PlanRow.vital
 
 
 class BatchListing(OutputRow, frozen=True, kw_only=True):

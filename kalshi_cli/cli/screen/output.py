@@ -169,6 +169,20 @@ def chosen_fields() -> tuple[str, ...]:
     return _fields
 
 
+_command: str | None = None
+
+
+def set_command(path: str | None) -> None:
+    """Set the running command, such as `kalshi fills`, for notices that ask to run it again; "" if it must not be."""
+    global _command
+    _command = path
+
+
+def command_to_repeat() -> str | None:
+    """Return the running command; "" for one that must not run again, such as an order, and None outside of one."""
+    return _command
+
+
 def info(*lines: str) -> None:
     """Write notices to stderr, one line each; nothing with --quiet."""
     if not _is_quiet:

@@ -23,7 +23,7 @@ from rich.text import Text
 
 from kalshi_cli.base.text import MIN_NAME_WIDTH, NAME_MARK, safe_text, shorten_name, shorten_title
 from kalshi_cli.base.units import Qty, Ts, show_price, show_qty
-from kalshi_cli.cli.screen.output import info, write_out
+from kalshi_cli.cli.screen.output import command_to_repeat, info, write_out
 from kalshi_cli.views.formats import (
     MISSING,
     OutputColumn,
@@ -83,6 +83,7 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     fitted = _whole_groups(fitted, of.together)
     is_narrow = console.width < MIN_TABLE_WIDTH or _reads_badly(of, fitted, _widths(fields, cells))
     is_cut = len(fitted) < len(fields) or _needed(fitted) > console.width
+    is_narrow |= len(fitted) < len(fields) and command_to_repeat() == ""  # a write must not be repeated to see more
     if (is_narrow and is_cut) or not _cut_tickers(cells, fitted, console.width):
         console.width = max(console.width, *(cell_len(line[fields[0].name]) for line in cells))
         _draw(console, title, Group(*(_block(every, line, console.width) for line in cells)))
@@ -108,7 +109,16 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     if len(shown) < len(fields):
         hidden = [column for column in fields if column.name not in fitted]
         known = [each.name for each in fields if each is fields[0] or each.name in ("ticker", "side")]
-        info(hidden_line([each.label for each in hidden], [*known, *(each.name for each in hidden)]))
+        names = [of.fields.get(name, name) for name in (*known, *(each.name for each in hidden))]
+        info(hidden_line([each.label for each in hidden], names if _can_choose(names) else ()))
+
+
+def _can_choose(names: Sequence[str]) -> bool:
+    """Return whether the running command takes these names for `--fields`; it does not for rows inside an object."""
+    from kalshi_cli.cli.fields import takes_fields
+
+    command = command_to_repeat()
+    return command is None or takes_fields(command, names)
 
 
 def hidden_line(labels: Sequence[str], names: Sequence[str] = ()) -> str:

@@ -321,16 +321,36 @@ def test_own_resting_sales_refuse_a_close_before_its_plan_is_shown(exchange: Ser
     assert (error_of(ended), ended.json[0]["left"]) == ((3, "NOT_CLOSING"), "10.00")
 
 
-def test_a_dry_run_at_80_columns_shows_the_worst_price_and_what_stands_against_a_close(exchange: Served) -> None:
+def test_a_dry_run_on_a_terminal_shows_the_sentence_of_the_review(exchange: Served) -> None:
     also_no(exchange)
     exchange.call(lambda: exchange.exchange.cancel_all("maker", exchange.clock.now(), TWO_SIDED))
     exchange.submit("maker", TWO_SIDED, BID, "0.4400", "4")
     terminal = Terminal("flatten", "--dry-run", env=exchange.variables(), size=(80, 24))
     assert terminal.finish() == 0
     words = " ".join(terminal.text.split())
-    assert "worst price" in words
-    assert f"{TWO_SIDED}: the book has 4 of 10 contracts at $0.39 or better" in words
-    assert f"{ONE_SIDED}: No bids for NO in {ONE_SIDED}" in words
+    assert (
+        f"{TWO_SIDED}: 10 YES: best price $0.44, worst allowed $0.39; proceeds $1.76 for the 4 available now, at least "
+        "$3.90 if all of it fills, fee up to $0.18; P&L -$0.78 or better" in words
+    )
+    assert f"{ONE_SIDED}: 20 NO: cannot be closed now: No bids for NO in {ONE_SIDED}" in words
+    assert "Hidden" not in words
+
+
+def test_a_close_on_a_terminal_ends_with_its_average_price_and_no_hint_to_repeat_it(exchange: Served) -> None:
+    terminal = Terminal("close", TWO_SIDED, "--count", "4", env=exchange.variables(), size=(80, 24))
+    assert terminal.finish() == 0
+    words = " ".join(terminal.text.split())
+    assert f"Closed 4 YES of {TWO_SIDED} at $0.44 on average for $1.76, fees $0.07, P&L" in words
+    assert "6 left" in words
+    assert "Hidden" not in words
+
+
+def test_a_failed_close_at_80_columns_hides_nothing(exchange: Served) -> None:
+    also_no(exchange)
+    terminal = Terminal("flatten", env=exchange.variables(), size=(80, 24))
+    assert terminal.finish() == 1
+    assert "Hidden" not in terminal.text
+    assert "avg price" in terminal.text
 
 
 # -- flatten ----------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from kalshi_cli.cli.screen.brief import (
     BatchListing,
     FillLine,
     OrderLine,
-    PlanLine,
+    PositionLine,
     RefusedOrdersLine,
     SettlementLine,
     batch_listings,
@@ -28,12 +28,9 @@ from kalshi_cli.cli.screen.picked import pick_rows
 from kalshi_cli.cli.screen.render import render_rows
 from kalshi_cli.core.account.pnl import ProfitAndLoss
 from kalshi_cli.views.cash import SettlementRow, UpcomingRow
-from kalshi_cli.views.close import PlanRow
 from kalshi_cli.views.exports import FillExport
 from kalshi_cli.views.formats import (
     ExactMoney,
-    MaxMoney,
-    MinGain,
     ShortId,
     SignedMoney,
     TruncatableText,
@@ -53,10 +50,6 @@ NOW = Ts(1_795_462_000_000)
 Capture = pytest.CaptureFixture[str]
 
 TICKER = "KXBTCD-26NOV2315-T85249.99"
-PLAN = PlanRow(
-    ticker=TICKER, side="yes", count=contracts(20), price=cents(69), worst_price=cents(64), fillable=contracts(20),
-    expected=dollars(13), least=dollars(12), fees=MaxMoney(dollars(1)), pnl=MinGain(dollars(2)), detail=None,
-)  # fmt: skip
 BATCH = BatchRow(
     line=1, order_id=ShortId("2597b999-f887-4195-8bac-c3f97a1f2021"), client_order_id="c", ticker=TICKER, side="yes",
     action="buy", price=cents(5), count=contracts(3), filled=contracts(1), remaining=contracts(2), status="resting",
@@ -90,15 +83,6 @@ def drawn(of: type[OutputRow], rows: Sequence[OutputRow], capsys: Capture, now: 
     shown = capsys.readouterr()
     assert max(len(line.rstrip()) for line in shown.out.splitlines()) <= 80
     return shown.out, shown.err
-
-
-def test_a_close_shows_its_worst_price(capsys: Capture) -> None:
-    out, err = drawn(PlanLine, [PlanLine.of(PLAN)], capsys)
-    assert all(heading in out for heading in ("side", "quantity", "worst price"))
-    assert all(value in out for value in (TICKER, "YES", "20", "$0.64"))
-    assert "+$2.00" in out, "the profit or loss that it locks in"
-    hidden = "expected, least, fillable. To see them: --fields ticker,side,expected,least,fillable"
-    assert err == f"Hidden, the terminal is too narrow: {hidden}\n"
 
 
 def test_headings_of_plain_text_are_words_and_each_is_there_once(capsys: Capture) -> None:
@@ -262,3 +246,12 @@ def test_a_coming_settlement_shows_payout_time_and_state(ticker: str, capsys: Ca
     row = msgspec.structs.replace(UPCOMING, ticker=ticker, state="determined")
     words = set(drawn(UpcomingRow, [row], capsys, NOW)[0].split())
     assert {"YES", "10", "pays", "$10.00", "expected", "20m", "determined"} <= words
+
+
+@pytest.mark.parametrize("ticker", [SHORT, TICKER, LONG])
+def test_a_position_shows_the_price_at_which_it_counts(ticker: str, capsys: Capture) -> None:
+    line = PositionLine(
+        ticker=ticker, quantity="1,234.56 YES", average_price=cents(45), mark=cents(43), value=dollars("530.86"),
+        unrealized=SignedMoney(dollars("-24.69")), realized=SignedMoney(dollars("-1012.34")), fees=dollars("12.34"),
+    )  # fmt: skip
+    assert {"$0.43", "$530.86", "-$24.69"} <= set(drawn(PositionLine, [line], capsys)[0].split())
