@@ -85,32 +85,11 @@ def may_write(command: str, values: Mapping[str, Any]) -> bool:
     return ENDS.get(command, frozenset()) >= _CHANGES and command != "trade" and not values.get("dry_run")
 
 
-_CHANGES_HERE = frozenset(
-    " ".join(name.split())
-    for name in [
-        "init",
-        " unlock",
-        " lock",
-        " pause",
-        " alerts add",
-        " alerts remove",
-        " alerts silence",
-        " alerts unsilence",
-        " alerts retry",
-        "\n    alerts test",
-        " alerts run",
-        " watchlist add",
-        " watchlist remove",
-        " strategies new",
-        " catalog refresh",
-        " catalog clear",
-        "\n    data download",
-        " data import",
-        " data export",
-        " data prune",
-        " record",
-    ]
-)
+_CHANGES_HERE = frozenset({
+    "init", "unlock", "lock", "pause", "record", "alerts add", "alerts remove", "alerts silence", "alerts unsilence",
+    "alerts retry", "alerts test", "alerts run", "watchlist add", "watchlist remove", "strategies new",
+    "catalog refresh", "catalog clear", "data download", "data import", "data export", "data prune",
+})  # fmt: skip
 """Commands that send no write to the exchange, but change something when they run again; so does the group `sim`."""
 
 

@@ -55,9 +55,9 @@ def markets(
 ) -> None:
     """List and search markets.
 
-    List markets, with current prices. With a local catalog (`kalshi catalog refresh`), `--search` matches the
-    beginnings of words in tickers and in the titles of the market, event and series. Without a catalog, `--search`
-    matches the exact text in the ticker or title.
+    List markets, with current prices. With a local catalog (`kalshi catalog refresh`), `--search` finds
+    beginnings of words in tickers and in the titles of the market, event and series, and after them the same text
+    inside of words: `nba` finds KXNBAGAME. Without a catalog, `--search` matches the exact text in the ticker or title.
 
     \b
     kalshi markets --status open

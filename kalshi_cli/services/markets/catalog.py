@@ -130,7 +130,7 @@ class CatalogMatches(msgspec.Struct, frozen=True, kw_only=True):
 def search(
     catalogue: Catalogue | None, kind: Kind, text: str, *, narrow: CatalogFilter = ANYWHERE, most: int = 1_000
 ) -> CatalogMatches | None:
-    """Return the entries whose ticker and titles have words that begin like these; without text all, by ticker.
+    """Return the entries whose ticker and titles have all of these words; without text all, by ticker.
 
     None without a complete catalog: ask the exchange instead. A damaged file is deleted first.
     """

@@ -144,8 +144,10 @@ class Catalogue:
     def search(
         self, kind: Kind, text: str, *, narrow: CatalogFilter = ANYWHERE, needs_all: bool = True, most: int
     ) -> list[Entry]:
-        """Return entries with all of these words (or any of them), the best first. Prefixes of words are enough.
+        """Return entries with all of these words (or any of them): those with words that begin so, the best first.
 
+        Then those with the whole text elsewhere, as KXNBAGAME has `nba`, so that a catalog finds what a plain search
+        does; where no words begin so, those with the words anywhere.
         Without text: all entries, by ticker.
         """
         rules, values = ["entries.kind = ?"], [kind.value]
@@ -160,23 +162,28 @@ class Catalogue:
         where = " AND ".join(rules)
         words = list(islice(_WORD.findall(text.casefold()), MAX_WORDS))
         if words:
-            return self._find(words, "AND" if needs_all else "OR", where, values, most)
+            return self._find(text.strip().casefold(), words, "AND" if needs_all else "OR", where, values, most)
         # The text has no word, only a dash or an emoji: find nothing rather than everything.
         return [] if text.strip() else self._entries(f"entries WHERE {where} ORDER BY ticker LIMIT ?", values, most)
 
-    def _find(self, words: list[str], joint: str, where: str, values: list[str], most: int) -> list[Entry]:
+    def _find(self, text: str, words: list[str], joint: str, where: str, values: list[str], most: int) -> list[Entry]:
+        found: list[Entry] = []
+        match, other = f" {joint} ".join(f'"{word}"*' for word in words), ""
         if self._is_indexed:
-            match = f" {joint} ".join(f'"{word}"*' for word in words)
             rest = (
                 f"words JOIN entries ON entries.id = words.rowid WHERE words MATCH ? AND {where} "
                 "ORDER BY bm25(words, 4.0, 2.0, 1.0), closes, entries.ticker LIMIT ?"
             )
-            return self._entries(rest, [match, *values], most)
-        each = "lower(entries.ticker || ' ' || entries.title || ' ' || entries.kin) LIKE ?"
-        matches = f" {joint} ".join([each] * len(words))
-        patterns = [f"%{word}%" for word in words]
-        rest = f"entries WHERE ({matches}) AND {where} ORDER BY closes, ticker LIMIT ?"
-        return self._entries(rest, [*patterns, *values], most)
+            found = self._entries(rest, [match, *values], most)
+            other = "AND entries.id NOT IN (SELECT rowid FROM words WHERE words MATCH ?)"
+        if len(found) == most:
+            return found
+        parts = [text] if found else words  # beside good matches "york 31" must not bring every number with a 31 in it
+        each = "instr(lower(entries.ticker || ' ' || entries.title || ' ' || entries.kin), ?)"
+        matches = f" {joint} ".join([each] * len(parts))
+        rest = f"entries WHERE ({matches}) AND {where} {other} ORDER BY closes, ticker LIMIT ?"
+        given = [*parts, *values, *([match] if self._is_indexed else ())]
+        return [*found, *self._entries(rest, given, most - len(found))]
 
     def _entries(self, rest: str, values: Sequence[object], most: int) -> list[Entry]:
         names = ", ".join(f"entries.{name}" for name in Entry.__struct_fields__)

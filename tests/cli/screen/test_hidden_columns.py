@@ -77,23 +77,10 @@ def test_every_command_that_changes_something_is_known_as_one(command: str) -> N
 
 
 def test_the_writes_are_complete() -> None:
-    named = [
-        "buy",
-        "sell",
-        "cancel",
-        "close",
-        "flatten",
-        "cancel-all",
-        "resume",
-        "pause",
-        "stop",
-        "lock",
-        "unlock",
-        "trade",
-        "api",
-        "init",
-        "record",
-    ]
+    named = {
+        "buy", "sell", "cancel", "close", "flatten", "cancel-all", "resume", "pause", "stop", "lock", "unlock", "trade",
+        "api", "init", "record",
+    }  # fmt: skip
     verbs = {"place", "cancel", "amend", "decrease", "batch", "create", "delete", "accept", "confirm", "transfer",
              "send", "set", "upgrade", "rebuild", "add", "remove", "silence", "unsilence", "reconcile", "cancel-all",
              "limit", "trigger", "reset", "netting", "retry", "refresh", "clear", "new", "download", "import", "prune",

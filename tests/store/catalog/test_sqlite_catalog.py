@@ -63,6 +63,8 @@ def found(catalogue: Catalogue, text: str, most: int = 10, **more: object) -> li
         ("WEATHER 2", {"KXRAIN-40JAN01-T2.0"}),
         ("kxrain-40jan01", {"KXRAIN-40JAN01-T1.0", "KXRAIN-40JAN01-T2.0"}),
         ("86,250", {"KXBTCD-40JAN01-T86249.99"}),
+        ("btcd", {"KXBTCD-40JAN01-T86249.99", "KXBTCD-40JAN01-T90000"}),
+        ("tcoin ABOVE", {"KXBTCD-40JAN01-T86249.99"}),
         ("crypto", {"KXBTCD-40JAN01-T86249.99", "KXBTCD-40JAN01-T90000"}),
         ("weather bitcoin", set()),
         ("nothing-like-it", set()),
@@ -71,7 +73,7 @@ def found(catalogue: Catalogue, text: str, most: int = 10, **more: object) -> li
         ("", {entry.ticker for entry in LISTING if entry.kind is Kind.MARKET}),
     ],
 )
-def test_a_search_finds_beginnings_of_words_in_tickers_and_titles(
+def test_a_search_finds_words_and_parts_of_them_in_tickers_and_titles(
     catalogue: Catalogue, text: str, tickers: set[str]
 ) -> None:
     assert set(found(catalogue, text)) == tickers
@@ -99,6 +101,14 @@ def test_a_ticker_counts_more_than_a_title(path: Path) -> None:
     assert one is not None
     one.put([market("A-1", "gold rain"), market("RAIN-1", "something else entirely")], FIRST)
     assert found(one, "rain") == ["RAIN-1", "A-1"]
+
+
+def test_a_beginning_of_a_word_counts_more_than_its_middle(path: Path) -> None:
+    one = Catalogue.open(path, "sim", create=True)
+    assert one is not None
+    one.put([market("KXNBA-1", "Celtics", closes=Ts(NOW)), market("B-1", "NBA final"), market("C-1", "other")], FIRST)
+    assert found(one, "nba") == ["B-1", "KXNBA-1"]
+    assert found(one, "nba", most=1) == ["B-1"]
 
 
 def test_changed_words_are_found_and_old_ones_are_not(catalogue: Catalogue) -> None:
