@@ -24,6 +24,9 @@ TWO_COLUMNS = 66
 LEAST_LIMITS = 3
 """Limits that are shown however many positions there are."""
 
+LEAST_SUBJECT = 20
+"""The least room for the market of a limit beside its numbers."""
+
 OF_ACCOUNT = ("EXPOSURE", "DAILY_LOSS")
 """Limits of the whole account, which stand beside the money."""
 
@@ -223,18 +226,21 @@ def order_lines(view: PortfolioView, width: int, height: int) -> list[Text]:
 def limit_lines(rows: Sequence[LimitUsageRow], width: int, height: int) -> list[Text]:
     """Return a heading and the most used limits, in at most `height` lines, of which the last counts the rest.
 
-    Where a line does not fit, its subject is cut: the code names the limit.
+    Where a line does not fit, its subject is cut, or is below the rest where little of it would be left.
     """
-    room = len(rows) if len(rows) < height else max(1, height - 2)
-    shown, rest = rows[:room], rows[room:]
-    cells = [(used_percent(use), safe_text(f"{use.used} of {use.limit}"), safe_text(use.subject)) for use in shown]
+    cells = [(used_percent(use), safe_text(f"{use.used} of {use.limit}"), safe_text(use.subject)) for use in rows]
     share, amounts, subject = (max(map(len, column)) for column in zip(*cells, strict=True))
-    code = max(len(use.limit_code) for use in shown)
-    subject = min(subject, max(1, width - share - amounts - code - 4 * GAP))
+    left = width - share - amounts - max(len(use.limit_code) for use in rows) - 4 * GAP
+    is_below = left < min(subject, LEAST_SUBJECT)
+    subject, each_takes = (0, 2) if is_below else (min(subject, left), 1)
+    room = len(rows) if len(rows) * each_takes < height else max(1, (height - 2) // each_takes)
+    shown, rest = rows[:room], rows[room:]
     lines = [Text("limits, the most used first", style="bold")]
-    for use, (used, amount, what) in zip(shown, cells, strict=True):
-        text = f"  {used:>{share}}  {amount:<{amounts}}  {shorten_title(what, subject):<{subject}}  {use.limit_code}"
-        lines.append(Text(text, style="yellow" if use.used_share >= NEARLY_USED else ""))
+    for use, (used, amount, what) in zip(shown, cells, strict=False):
+        middle = "" if is_below else f"{shorten_title(what, subject):<{subject}}  "
+        texts = [f"  {used:>{share}}  {amount:<{amounts}}  {middle}{use.limit_code}"]
+        texts += [f"{'':{2 * GAP}}{what}"] if is_below else []
+        lines += (Text(text, style="yellow" if use.used_share >= NEARLY_USED else "") for text in texts)
     if rest:
         most = used_percent(rest[0])
         lines.append(Text(f"  and {len(rest)} more, used {most} at most; -v shows all", style="dim"))

@@ -166,11 +166,18 @@ def test_the_limits_that_have_no_room_are_counted() -> None:
     assert "more" not in limit_lines(limits, 80, 5)[-1].plain
 
 
-def test_the_code_of_a_limit_is_whole_on_a_phone() -> None:
+def test_a_limit_and_its_market_are_whole_on_a_phone() -> None:
     limits = [usage("POSITION_LIMIT", 1.0), usage("EXPOSURE", 0.5, "all markets")]
     assert [line.plain for line in limit_lines(limits, 48, 9)[1:]] == [
-        "  100.0%  100 of 100  KXHIGHNY-…  POSITION_LIMIT",
-        "   50.0%  50 of 100   all marke…  EXPOSURE",
+        "  100.0%  100 of 100  POSITION_LIMIT",
+        "    KXHIGHNY-26NOV23-B45.5",
+        "   50.0%  50 of 100   EXPOSURE",
+        "    all markets",
+    ]
+    assert [line.plain for line in limit_lines(limits * 2, 48, 6)[3:]] == [
+        "   50.0%  50 of 100   EXPOSURE",
+        "    all markets",
+        "  and 2 more, used 100.0% at most; -v shows all",
     ]
 
 
