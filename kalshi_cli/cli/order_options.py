@@ -157,6 +157,12 @@ def is_for_people(ctx: typer.Context) -> bool:
     return (flags_of(ctx).form or default_format()) in (Format.TABLE, Format.PLAIN)
 
 
+def shows_side_in_words(ctx: typer.Context) -> bool:
+    """Return whether the chosen fields are for a terminal, and the side has no action beside it: `sell YES`."""
+    names = chosen_fields()
+    return (flags_of(ctx).form or default_format()) is Format.TABLE and "side" in names and "action" not in names
+
+
 def shows_every_field(ctx: typer.Context) -> bool:
     """Return whether stdout is text with every field, also those that a table leaves to the notices on stderr."""
     return (flags_of(ctx).form or default_format()) is Format.PLAIN and not chosen_fields()

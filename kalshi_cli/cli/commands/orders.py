@@ -39,6 +39,7 @@ from kalshi_cli.cli.order_options import (
     order_argument,
     order_ticket,
     show_order,
+    shows_side_in_words,
     subaccount_option,
     takes_order_terms,
     unsent,
@@ -137,12 +138,13 @@ def list_(
 ) -> None:
     """List your orders.
 
-    The exchange reports them. Only resting orders are listed unless `--status` says otherwise. A table shows an order
-    as you typed it. The exchange does not store that: of an order that was placed elsewhere, the table says that it
-    sells what you hold if it reduces your position, and else that it buys, YES or NO. For such an order that ended, the
-    position when it was placed counts. The exchange keeps one book, and lists an order to buy NO as one to sell YES: so
-    do JSON, NDJSON and CSV, which have the side that you typed as `typed_side`. `--status filled` is the same as
-    `executed`, the word of the exchange.
+    The exchange reports them. Only resting orders are listed unless `--status` says otherwise. A table shows an
+    order as you typed it, and with `--fields` a terminal has `sell YES` as its `side`, unless `action` is chosen
+    too. The exchange does not store that: of an order that was placed elsewhere, the table says that it sells what
+    you hold if it reduces your position, and else that it buys, YES or NO. For such an order that ended, the
+    position when it was placed counts. The exchange keeps one book, and lists an order to buy NO as one to sell
+    YES: so do JSON, NDJSON and CSV, which have the side that you typed as `typed_side`. `--status filled` is the
+    same as `executed`, the word of the exchange.
 
     \b
     kalshi order list
@@ -171,16 +173,23 @@ def list_(
         of: type[OutputRow] = ListedOrderRow
         lines: Sequence[OutputRow] = rows
         if rows and is_for_people(ctx):
-            of, lines = _lines(orders, rows, status, is_brief=is_terse(ctx))
+            of, lines = _lines(ctx, orders, rows, status)
         show_list(ctx, of, lines, limit=limit, more=more, empty=none, now=resources.clock.now())
         note_halt(ctx, resources)
 
 
 def _lines(
-    orders: OrderService, rows: Sequence[ListedOrderRow], status: str, *, is_brief: bool
+    ctx: typer.Context, orders: OrderService, rows: Sequence[ListedOrderRow], status: str
 ) -> tuple[type[OutputRow], Sequence[OutputRow]]:
     """Return orders for a table; as the exchange lists them, with a notice, where the positions cannot be read."""
-    from kalshi_cli.cli.screen.brief import FilledOrderLine, OrderLine, OrderStatusLine, order_lines
+    from kalshi_cli.cli.screen.brief import (
+        FilledOrderLine,
+        ListedOrderScreen,
+        OrderLine,
+        OrderStatusLine,
+        listed_order_screen,
+        order_lines,
+    )
     from kalshi_cli.views.orders import ListedOrderRow
 
     try:
@@ -188,7 +197,9 @@ def _lines(
     except KalshiError as error:
         info(f"An order to buy NO is listed as one to sell YES: positions or fills cannot be read: {error.message}")
         return ListedOrderRow, rows
-    if not is_brief:
+    if shows_side_in_words(ctx):
+        return ListedOrderScreen, [listed_order_screen(each) for each in meant]
+    if not is_terse(ctx):
         return ListedOrderRow, meant
     kinds: dict[str, type[OrderLine]] = {"resting": OrderLine, "filled": FilledOrderLine, "executed": FilledOrderLine}
     kind = kinds.get(status, OrderStatusLine)

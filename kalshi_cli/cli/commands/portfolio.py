@@ -20,7 +20,14 @@ from kalshi_cli.cli.options import (
     show_list,
     show_view,
 )
-from kalshi_cli.cli.order_options import is_for_people, is_terse, note_halt, note_pause, subaccount_option
+from kalshi_cli.cli.order_options import (
+    is_for_people,
+    is_terse,
+    note_halt,
+    note_pause,
+    shows_side_in_words,
+    subaccount_option,
+)
 from kalshi_cli.cli.screen.output import ROUNDED, Format, chosen_fields, default_format, info
 from kalshi_cli.cli.time_options import UNTIL, note_realized_only, when, when_option
 
@@ -148,8 +155,9 @@ def fills(
     Newest first, from the full history. A table shows a trade as you typed its order; `buy NO (closes)` reduced a
     position in YES, and `sell YES (opens)` bought NO. Where the order was placed elsewhere, a trade that reduced a
     position is a sale of the outcome that was held, and any other a purchase. A trade that closed a position and opened
-    the opposite one has two rows. With `--fields`, a table has `price` on the scale of the side beside it, and without
-    a side that of the side that you typed. JSON, NDJSON and CSV have one row for it: `action` and `side` say what it
+    the opposite one has two rows. With `--fields`, a terminal shows these words as `side`, in one row, unless
+    `action` is chosen too. A table has `price` on the scale of the side beside it, and without a side that of the side
+    that you typed. JSON, NDJSON and CSV have one row for it: `action` and `side` say what it
     did to the position, `closed` how many contracts it closed, `value` the cash that changed hands, and `typed_side`
     what you typed.
 
@@ -158,7 +166,7 @@ def fills(
     kalshi fills --since 2026-11-01 --until 2026-11-02
     kalshi fills --paper --json
     """
-    from kalshi_cli.cli.screen.brief import FillLine, fill_lines
+    from kalshi_cli.cli.screen.brief import FillLine, FillScreen, fill_lines, fill_screen
     from kalshi_cli.views.positions import AccountFillRow, fill_in_table
 
     with open_services(ctx) as kalshi:
@@ -170,6 +178,8 @@ def fills(
         lines: Sequence[OutputRow] = found
         if is_terse(ctx):
             of, lines = FillLine, fill_lines(found)
+        elif shows_side_in_words(ctx):
+            of, lines = FillScreen, [fill_screen(row) for row in found]
         elif (names := chosen_fields()) and is_for_people(ctx):
             lines = [fill_in_table(row, names) for row in found]
         show_list(ctx, of, lines, limit=most, more=LIMIT_OR_ALL, empty="No fills", now=kalshi.now)

@@ -74,12 +74,27 @@ def order_screen(order: OrderRow, ending: str = "") -> OrderScreen:
     return OrderScreen.of(order, price=price, status=f"{order.status} ({ending})" if ending else order.status)
 
 
+class ListedOrderScreen(ListedOrderRow, frozen=True, kw_only=True):
+    """An order for chosen fields on a terminal: its side in the words of `OrderLine`."""
+
+    side: str  # type: ignore[assignment]  # words in place of an outcome
+
+
+def _side_words(order: OrderRow) -> str:
+    return f"{order.action} {order.side.upper()}"
+
+
+def listed_order_screen(order: ListedOrderRow) -> ListedOrderScreen:
+    """Return an order that is as the user means it, with the side in words."""
+    return ListedOrderScreen.of(order, side=_side_words(order))
+
+
 def order_lines(orders: Iterable[ListedOrderRow], kind: type[OrderLine] = OrderLine) -> list[OrderLine]:
     """Return the lines of orders that are as the user means them."""
     return [
         kind.of(
             each,
-            side=f"{each.action} {each.side.upper()}",
+            side=_side_words(each),
             filled=f"{show_qty(each.filled)}/{show_qty(each.count)}",
             effect=effect_words(each),
         )
@@ -130,6 +145,22 @@ def fill_lines(fills: Iterable[AccountFillRow]) -> list[FillLine]:
         for each, short in zip(rows, short_ids([row.order_id for row in rows]), strict=True)
         for part in reversed(fill_parts(each))
     ]
+
+
+class FillScreen(AccountFillRow, frozen=True, kw_only=True):
+    """A trade for chosen fields on a terminal: its side in the words of `FillLine`, and their price."""
+
+    side: str  # type: ignore[assignment]  # words in place of an outcome
+
+
+def fill_screen(fill: AccountFillRow) -> FillScreen:
+    """Return a trade in one row: one that crossed zero says how much it closed and opened."""
+    first, *rest = fill_parts(fill)
+    words = first.words
+    if rest:
+        parts = ((first, "closes"), (rest[0], "opens"))
+        words = f"{words.partition(' (')[0]} ({', '.join(f'{verb} {show_qty(part.count)}' for part, verb in parts)})"
+    return FillScreen.of(fill, side=words, price=first.price)
 
 
 class SettlementLine(OutputRow, frozen=True, kw_only=True):

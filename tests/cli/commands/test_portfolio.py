@@ -191,7 +191,7 @@ def test_the_net_of_a_settlement_is_that_of_its_market_in_pnl(lived: tuple[Serve
     ("fields", "heads", "bought", "sold"),
     [
         ("side,action,price,count", "side action price quantity", "NO buy $0.88", "NO sell $0.85"),
-        ("side,price,side_price", "side price side price", "NO $0.88 $0.88", "NO $0.85 $0.85"),
+        ("side,price,side_price", "side price side price", "buy NO $0.88 $0.88", "sell NO $0.85 $0.85"),
         ("price,count", "price quantity", "$0.88 20", "$0.85 5"),
         ("book_side,price", "book side price", "ask $0.12", "bid $0.15"),
     ],
@@ -203,10 +203,20 @@ def test_a_table_of_fills_has_the_price_of_the_side_beside_it(
         head, *lines = program("fills", "--ticker", ONE_SIDED, "--fields", fields, "--format", form).out.splitlines()
         assert " ".join(head.split()) == heads
         words = [" ".join(line.split()).lower() for line in lines]
+        if form == "plain":
+            sold, bought = (text.removeprefix("sell ").removeprefix("buy ") for text in (sold, bought))
         assert words[0].startswith(sold.lower())
         assert words[-1].startswith(bought.lower())
     rows = program("fills", "--ticker", ONE_SIDED, "--fields", "side,price", "--json").json
     assert (rows[0], rows[-1]) == ({"side": "no", "price": "0.1500"}, {"side": "no", "price": "0.1200"})
+
+
+def test_the_side_of_a_fill_on_a_terminal_is_that_of_the_table(lived: tuple[Served, Money]) -> None:
+    rows = program("fills", "--all", "--fields", "side,action,price", "--json").json
+    table = program("fills", "--all", "--fields", "side", "--format", "table").out.splitlines()[1:]
+    assert [line.strip() for line in table] == [f"{row['action']} {row['side'].upper()}" for row in rows]
+    both = program("fills", "--all", "--fields", "side,action", "--format", "table").out.splitlines()[1:]
+    assert {tuple(line.split()) for line in both} <= {(side, act) for side in ("YES", "NO") for act in ("buy", "sell")}
 
 
 def test_all_fills_and_all_settlements_have_no_limit(lived: tuple[Served, Money]) -> None:

@@ -11,6 +11,8 @@ from kalshi_cli.cli.screen.brief import (
     MAX_TEXT_LENGTH,
     OrderStatusLine,
     fill_lines,
+    fill_screen,
+    listed_order_screen,
     market_brief,
     order_lines,
     position_lines,
@@ -38,6 +40,17 @@ def order(side: Side, price: int = 38, closing: Qty | None = None) -> ListedOrde
         )
     )  # fmt: skip
     return ListedOrderRow.of(listed, closing=closing)
+
+
+def test_chosen_fields_have_the_side_and_the_price_of_the_table() -> None:
+    sold = fill_screen(fill_row(make_fill(side=ASK, price=cents(45), qty=contracts(5)), contracts(5)))
+    assert (sold.side, sold.price, sold.count) == ("sell YES", cents(45), contracts(5))
+    closes = fill_screen(fill_row(make_fill(side=ASK, price=cents(45), qty=contracts(5)), contracts(5), "no"))
+    assert (closes.side, closes.price) == ("buy NO (closes)", cents(55))
+    flips = fill_screen(fill_row(make_fill(side=ASK, price=cents(45), qty=contracts(9)), contracts(5), "no"))
+    assert (flips.side, flips.price, flips.count) == ("buy NO (closes 5, opens 4)", cents(55), contracts(9))
+    meant = in_own_terms(order(ASK), {(1, "KXRAIN"): contracts(5)})
+    assert (listed_order_screen(meant).side, listed_order_screen(meant).price) == ("buy NO", cents(62))
 
 
 def test_an_order_has_the_words_of_the_user_and_of_its_subaccount() -> None:
