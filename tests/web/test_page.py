@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -99,6 +100,7 @@ def test_a_market_shows_your_position_and_orders_in_it_and_no_others(tab: Tab, p
     tab.goto(f"{page.address}/#market/{TWO_SIDED}")
     expect(tab.locator("main")).to_contain_text("Your position", timeout=WITHIN_MS)
     expect(tab.locator("main")).to_contain_text("Your orders")
+    expect(tab.locator("td[data-name='Effect']").first).to_have_text(re.compile(r"^(closes|opens) [\d.]+ (YES|NO)"))
     assert tab.locator("main button:text-is('Close')").count() == 1
     expect(tab.locator("select[name=side] option").first).to_have_text("YES or NO")
     expect(tab.locator("input[name=price]")).to_have_attribute("inputmode", "decimal")

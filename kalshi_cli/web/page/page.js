@@ -201,11 +201,20 @@ function orderButtons(row) {
       { onclick: () => act(`${label} of ${named(row)}?`, { do: "amend", order_id: row.order_id, side }, field, name) }, label)));
 }
 
+// What an order does to the position when it fills; empty where that is unknown.
+function effect(row) {
+  if (!isSet(row.closing)) return "";
+  const [sold, bought] = row.book_side === "bid" ? ["NO", "YES"] : ["YES", "NO"];
+  const parts = [["closes", Number(row.closing), sold], ["opens", (100 * row.remaining - 100 * row.closing) / 100, bought]];
+  return parts.filter(([, some]) => some > 0).map(([verb, some, side]) => `${verb} ${count(some)} ${side}`).join(", ");
+}
+
 const orderColumns = [
   ["Market", (row) => market(row.ticker)],
   ["Side", (row) => ownTerms(row).words],
   ["Price", (row) => price(ownTerms(row).price), "number"],
   ["Filled", (row) => `${count(row.filled)}/${count(row.count)}`, "number"],
+  ["Effect", effect],
   ["Status", (row) => row.status.toLowerCase()],
   ["Strategy", (row) => row.strategy || "manual"],
   ["Order id", orderId],
