@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kalshi_cli.services.plans import PlanningService
     from kalshi_cli.services.resources import Resources
     from kalshi_cli.views.orders import OrderChangeView, OrderRow
-    from kalshi_cli.views.plans import Plan
+    from kalshi_cli.views.plans import AmendPlan, Plan
 
     P = TypeVar("P", bound=Plan[Any])
 
@@ -195,12 +195,14 @@ def show_order(ctx: typer.Context, order: OrderRow, now: Ts) -> None:
         show_view(ctx, order, title=order.ticker, now=now)
 
 
-def show_change(ctx: typer.Context, orders: OrderService, order: OrderChangeView, now: Ts) -> None:
+def show_change(
+    ctx: typer.Context, orders: OrderService, order: OrderChangeView, now: Ts, plan: AmendPlan | None = None
+) -> None:
     """Show a changed order as `show_order` does, and say what changed."""
     flags_of(ctx).order_id = order.order_id or ""
     if is_terse(ctx):
         from kalshi_cli.views.order_text import change_sentence
 
-        write_sentence(change_sentence(*orders.in_own_terms([order])))
+        write_sentence(change_sentence(orders.in_own_terms([order])[0], plan))
     else:
         show_view(ctx, order, title=order.ticker, now=now)

@@ -30,7 +30,7 @@ from kalshi_cli.views.orders import (
     closed_proceeds,
 )
 from kalshi_cli.views.own_terms import HeldByMarket, OwnTerms, in_own_terms
-from kalshi_cli.views.plans import OrderPlan, PlanOutcome, new_order_view
+from kalshi_cli.views.plans import AmendPlan, OrderPlan, PlanOutcome, new_order_view
 
 
 def outcome_text(outcome: object, held: HeldByMarket, plan: object = None) -> str:
@@ -39,10 +39,10 @@ def outcome_text(outcome: object, held: HeldByMarket, plan: object = None) -> st
     `held` has the positions, which tell how the user means an order that was canceled.
     """
     if isinstance(outcome, OrderChangeView):
-        return change_sentence(outcome)
+        return change_sentence(outcome, plan if isinstance(plan, AmendPlan) else None)
     if isinstance(outcome, OrderRow):
         if isinstance(plan, OrderPlan):
-            return order_sentence(new_order_view(outcome, plan, is_reduce_only=False))
+            return order_sentence(new_order_view(outcome, plan))
         return order_sentence(outcome)
     if isinstance(outcome, PlanOutcome):
         return closes_text(outcome) or "; ".join(cancel_sentence(in_own_terms(each, held)) for each in outcome.orders)
@@ -121,8 +121,11 @@ def _amounts(order: OrderRow) -> str:
     return f": {' and '.join(parts)}, {fees}, {total}{gain}"
 
 
-def change_sentence(order: OrderChangeView) -> str:
-    """Return an order after an amend or a decrease, and what changed, in one or two sentences."""
+def change_sentence(order: OrderChangeView, plan: AmendPlan | None = None) -> str:
+    """Return an order after an amend or a decrease, and what changed, in one or two sentences.
+
+    With the `plan` of an amend, what all fills cost or brought is named as for a new order, unless some came before.
+    """
     changes = []
     if order.price != order.price_before:
         changes.append(f"price {show_price(order.price_before)} to {show_price(order.price)}")
@@ -131,7 +134,9 @@ def change_sentence(order: OrderChangeView) -> str:
     if order.expires != order.expires_before:
         changes.append("expiration")
     # The count of a reduced order still has the contracts that were removed.
-    now = replace(order, count=Qty(order.filled + order.remaining)) if order.remaining else order
+    now: OrderRow = replace(order, count=Qty(order.filled + order.remaining)) if order.remaining else order
+    if plan is not None and not plan.order.filled:
+        now = new_order_view(OrderRow(**{name: getattr(now, name) for name in OrderRow.__struct_fields__}), plan)
     return order_sentence(now) + (f". Changed: {', '.join(changes)}" if changes else ". Nothing changed")
 
 

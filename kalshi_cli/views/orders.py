@@ -8,7 +8,7 @@ from msgspec.structs import asdict
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.core.model.order_terms import BID, Side, typed_terms
-from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.views.formats import MaxMoney, ShortId, SignedMoney, TruncatableText
 from kalshi_cli.views.row import Action, Outcome, OutputRow, names, own_amount, own_price
 
@@ -69,6 +69,12 @@ def order_row(order: Order, typed: tuple[Outcome, Action] | None = None) -> Orde
         average_fill_price=own_price(side, _per(order.fill_cost, order.filled)) if is_read else None,
         fill_amount=own_amount(side, order.fill_cost, order.filled) if is_read or not order.filled else None,
     )
+
+
+def has_expired(order: OrderRow) -> bool:
+    """Return whether the exchange ended an order at its own expiration."""
+    ended = order.updated if order.status == OrderStatus.CANCELED.value else None
+    return ended is not None and order.expires is not None and order.expires <= ended
 
 
 class ListedOrderRow(OrderRow, frozen=True, kw_only=True):

@@ -118,7 +118,7 @@ def amounts_of(plan: PricedPlan[Any], *, is_reduce_only: bool) -> OrderAmounts:
     )
 
 
-def new_order_view(order: OrderRow, plan: OrderPlan, *, is_reduce_only: bool) -> NewOrderView:
+def new_order_view(order: OrderRow, plan: PricedPlan[Any], *, is_reduce_only: bool = False) -> NewOrderView:
     """Return an order with the amounts of its plan."""
     view = NewOrderView(**asdict(order), **asdict(amounts_of(plan, is_reduce_only=is_reduce_only)))
     return replace(view, pnl=closed_pnl(view))

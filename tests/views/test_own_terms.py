@@ -65,7 +65,7 @@ def test_a_fill_has_the_words_of_its_order_and_two_parts_where_it_crosses_zero()
     assert parts(500, "yes") == [("sell YES", 44, 5), ("sell YES (opens)", 44, 29)]
     row = fill_row(fill, Qty(500), "no")
     assert (row.action, row.side, row.typed_side, row.closed) == ("sell", "yes", "no", contracts(5))
-    fees = [line.fee for line in fill_lines([row])]
+    fees = [line.fee for line in reversed(fill_lines([row]))]
     lots = tax_lots([make_fill(price=cents(44), qty=contracts(5), fee=Money(0), trade_id="t0"), fill])
     assert fees == [lot.fees for lot in lots] == [85_000, 493_001], "as the tax lots share it"
 

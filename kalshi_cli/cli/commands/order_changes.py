@@ -99,8 +99,9 @@ def amend(
         if not asks(resources):
             info(*plan.warnings)
         with unsent("Your order was not changed"):
-            after = orders.execute(consented(resources, orders, plan, "Amend this order with real money?", yes=yes))
-        show_change(ctx, orders, after, resources.clock.now())
+            plan = consented(resources, orders, plan, "Amend this order with real money?", yes=yes)
+            after = orders.execute(plan)
+        show_change(ctx, orders, after, resources.clock.now(), plan)
 
 
 def _outcome_without_side(orders: OrderService, order_id: str, price: Price | None, *, in_words: bool) -> str:

@@ -14,7 +14,7 @@ from kalshi_cli.views.formats import MISSING, ExactMoney, ShortId, SignedMoney, 
 from kalshi_cli.views.markets import FeeRow, MarketView
 from kalshi_cli.views.order_book import NO_LEVELS, OwnLevels
 from kalshi_cli.views.order_text import effect_words
-from kalshi_cli.views.orders import BatchRow, ListedOrderRow, OrderRow, QueueRow
+from kalshi_cli.views.orders import BatchRow, ListedOrderRow, OrderRow, QueueRow, has_expired
 from kalshi_cli.views.own_terms import HeldByMarket, order_terms, typed_terms
 from kalshi_cli.views.positions import AccountFillRow, PositionRow, fill_parts
 from kalshi_cli.views.row import OutputRow, names, own_price
@@ -97,6 +97,7 @@ def order_lines(orders: Iterable[ListedOrderRow], kind: type[OrderLine] = OrderL
             side=_side_words(each),
             filled=f"{show_qty(each.filled)}/{show_qty(each.count)}",
             effect=effect_words(each),
+            **({"status": "expired"} if has_expired(each) and issubclass(kind, OrderStatusLine) else {}),
         )
         for each in orders
     ]

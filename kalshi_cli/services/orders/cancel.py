@@ -32,7 +32,7 @@ from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.services.account.recovery import record_reports, unconfirmed_on_file
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.trading.refusals import why_absent
-from kalshi_cli.views.orders import OrderRow
+from kalshi_cli.views.orders import OrderRow, has_expired
 
 SETTLE_S = 0.1
 """The pause between two reads of the exchange's data time.
@@ -388,7 +388,7 @@ def ending(client: KalshiClient, order: OrderRow) -> str:
     """Return why the exchange ended an order, by the time of its end; empty where that is not known."""
     if order.status != OrderStatus.CANCELED.value or order.updated is None:
         return ""
-    if order.expires is not None and order.expires <= order.updated:
+    if has_expired(order):
         return "expired"
     with suppress(KalshiError):
         market = client.market(order.ticker)

@@ -457,6 +457,13 @@ def test_an_order_keeps_its_typed_words_whatever_is_held_and_when_it_has_ended(e
     assert "(sell 3 YES at $0.60) is canceled" in on_terminal("cancel", sale)
 
 
+def test_an_amend_that_fills_has_the_total_of_a_purchase(exchange: Served) -> None:
+    order_id = program("buy", TWO_SIDED, "2", "@0.41", "--json").json["order_id"]
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
+    said = on_terminal("order", "amend", order_id, "--price", "0.45")
+    assert re.search(r"2 of 2 filled at \$0.45 for \$0.90, fees \$0.0\d+, total \$0.9\d+\. Changed: price", said), said
+
+
 def test_a_new_price_is_that_of_the_typed_outcome(exchange: Served) -> None:
     order_id = program("buy", TWO_SIDED, "2", "@0.52", "--no", "--json").json["order_id"]
     assert "(buy 2 NO at $0.50) is resting" in on_terminal("order", "amend", order_id, "--price", "0.50")

@@ -53,6 +53,13 @@ def test_chosen_fields_have_the_side_and_the_price_of_the_table() -> None:
     assert (listed_order_screen(meant).side, listed_order_screen(meant).price) == ("buy NO", cents(62))
 
 
+def test_an_order_that_expired_says_so_in_a_list_too() -> None:
+    ended = msgspec.structs.replace(order(BID), status="canceled", expires=NOW, updated=NOW)
+    early = msgspec.structs.replace(ended, expires=Ts(NOW + 1))
+    lines = order_lines([ended, early, order(BID)], OrderStatusLine)
+    assert [line.status for line in lines if isinstance(line, OrderStatusLine)] == ["expired", "canceled", "resting"]
+
+
 def test_an_order_has_the_words_of_the_user_and_of_its_subaccount() -> None:
     (line,) = order_lines([in_own_terms(order(ASK), {(1, "KXRAIN"): contracts(5)})], OrderStatusLine)
     assert (line.side, line.price, line.filled) == ("buy NO", cents(62), "3/10")
