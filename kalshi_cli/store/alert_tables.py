@@ -8,6 +8,7 @@ dies between them leaves a claim that expires, and the same notice (with the sam
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
@@ -153,6 +154,10 @@ class AlertStore:
             board.put(rows.read(Incident, found))
         board.windows = {str(found[0]): rows.read(GroupingWindow, found) for found in read(_WINDOWS)}
         board.silences = [rows.read(AlertSilence, found) for found in read(_SILENCES)]
+
+    def together(self) -> AbstractContextManager[None]:
+        """Combine reads and writes into one transaction, in which no other program writes."""
+        return self._database.together()
 
     def is_sent(self, code: str) -> bool:
         """Return whether a condition of this code lasts and a notice of it was written."""

@@ -18,6 +18,7 @@ from kalshi_cli.core.monitoring.incidents import Incident
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.net.delivery import DeliveryResult
 from kalshi_cli.services.monitoring.alerting import Alerting, AlertTerms
+from kalshi_cli.services.monitoring.open_alerts import FILE, OpenAlerts
 from kalshi_cli.services.trading.halts import resume
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import ALERT_REASON_PREFIX, ALL_TIME, Heartbeat
@@ -96,6 +97,7 @@ class AlertProgram:
         self.alerting = Alerting(
             self.store.alert_book, self.store, terms, self.receiver, self.clock,
             lambda: f"notice-{next(_ids)}", self._stop,
+            OpenAlerts(self.store.alert_book, folder / "checks" / FILE),
         )  # fmt: skip
 
     def _stop(self, cause: Incident) -> None:

@@ -112,7 +112,7 @@ class Board:
         matter = incidents.from_check(source, breach, sent, "")
         known = self._known(matter.code, matter.subject)
         if known is not None and known.lasts:
-            if sent <= max(known.told or 0, (known.ended or 0) if known.is_resolved else 0):
+            if sent <= known.last_sent:
                 return
             if not known.is_resolved:
                 matter = replace(known, ended=None if (known.ended or 0) < sent else known.ended)

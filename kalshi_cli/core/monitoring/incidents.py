@@ -202,6 +202,16 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
         return self.lasts and self.ended is None and (self.is_known or self.untold > 0)
 
     @property
+    def is_sent(self) -> bool:
+        """Return whether it is lasting, its start was sent, and its end was not."""
+        return self.lasts and self.is_known and not self.is_resolved and self.told is not None
+
+    @property
+    def last_sent(self) -> Ts:
+        """Return when the last notice about a lasting incident was sent; 0 without one."""
+        return Ts(max(self.told or 0, (self.ended or 0) if self.is_resolved else 0))
+
+    @property
     def is_unstable(self) -> bool:
         """Return whether it returned, and this was sent; false for a halt, which only the user ends."""
         return self.is_known and self.has_returned and self.source not in (HALT, REDUCING)

@@ -40,6 +40,7 @@ from kalshi_cli.core.monitoring.incidents import (
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.core.risk.guards import UNCONFIRMED_STATUSES
 from kalshi_cli.services.monitoring.daily_summary import DailySummary, fill_alerts
+from kalshi_cli.services.monitoring.open_alerts import OpenAlerts
 from kalshi_cli.services.trading.halts import state_word
 from kalshi_cli.services.trading.loop_limit import save_loop_limit
 from kalshi_cli.store.alert_tables import FLATTEN, MAX_RETRY_MS, STOPPED, AlertChannelState, AlertStore, QueuedNotice
@@ -156,6 +157,7 @@ class Alerting:
     clock: Clock
     new_id: Callable[[], str]
     stop: Callable[[Incident], None]
+    open_alerts: OpenAlerts
 
     def __post_init__(self) -> None:
         self._day = DailySummary(self.book, self.store, self.terms.alerts.drawdown, self.terms.zone)
@@ -191,6 +193,7 @@ class Alerting:
         )  # fmt: skip
         self.book.record_delivered(notice, sink)
         self._move(lambda board, _now: board.take_over(source, breach, sent))
+        self.open_alerts.save()
 
     def begin(self) -> None:
         """Start the alerts of a loop that has read the account.
@@ -250,6 +253,7 @@ class Alerting:
             # Read within the transaction: another program may just have stopped trading or sent the same events.
             board.is_stopped = book.mark(STOPPED) > 0
             board.resumed_at = self._resumed_at(self.clock.now())
+            self.open_alerts.take_over(board, lambda subject: self.store.order(subject) is not None, now)
             for name, (begin, end, alerts) in {"alerts": news, "booked": booked}.items():
                 if begin < end and book.mark(name) == begin:
                     book.set_mark(name, end)
@@ -436,6 +440,7 @@ class Alerting:
             self.book.settle(
                 done, AlertChannelState(sink=state.sink, last_delivered=now, last_failed=state.last_failed)
             )
+            self.open_alerts.save()
             return
         failures = state.failures + 1
         wait_ms = min(FIRST_RETRY_MS << min(failures - 1, 20), MAX_RETRY_MS)

@@ -16,6 +16,8 @@ from kalshi_cli.core.monitoring.notices import Kind, Notice
 from kalshi_cli.core.monitoring.runbook_index import runbook_for
 from kalshi_cli.notify.notifier import Notifier
 from kalshi_cli.services.monitoring.alerting import Alerting, AlertOverview, AlertTerms
+from kalshi_cli.services.monitoring.open_alerts import FILE as OPEN_ALERTS
+from kalshi_cli.services.monitoring.open_alerts import OpenAlerts
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import ALERT_REASON_PREFIX
@@ -48,7 +50,9 @@ def alerting(
     with resources.open_store(home, busy_ms=busy_ms) as store:
         terms = _terms(resources, sinks)
         notifier = open_channels(resources, sinks)
-        yield Alerting(store.alert_book, store, terms, notifier, resources.clock, resources.new_id, stop)
+        book = store.alert_book
+        sent = OpenAlerts(book, home.folder / "checks" / OPEN_ALERTS)
+        yield Alerting(book, store, terms, notifier, resources.clock, resources.new_id, stop, sent)
 
 
 def open_channels(resources: Resources, sinks: Mapping[str, AlertChannel]) -> Notifier:

@@ -316,6 +316,24 @@ def test_what_was_sent_again_without_a_state_file_after_its_end_ends_again(excha
         assert kinds_by_key(phone, "LOW_BALANCE") == [wanted], "and over, once"
 
 
+@pytest.mark.parametrize("is_restored", [False, True])
+def test_an_alert_ends_after_a_rebuild_or_a_restore(exchange: Served, phone: Receiver, is_restored: bool) -> None:
+    configure(exchange, phone=phone.url("200"))
+    database, words = exchange.state / "sim" / "state.db", ("check", "balance", "-c")
+    program("check", "disk")
+    older = database.read_bytes()
+    program(*words, "500000:")
+    for name in ("state.db-wal", "state.db-shm"):
+        database.with_name(name).unlink(missing_ok=True)
+    database.write_bytes(older if is_restored else b"no state file " * 1_000)
+    assert is_restored or program("state", "rebuild").code == 0
+    program(*words, "500000:")
+    assert kinds_by_key(phone, "LOW_BALANCE") == [["firing"]], "it is not sent as new"
+    for _ in range(2):
+        program(*words, "0:")
+    assert kinds_by_key(phone, "LOW_BALANCE") == [["firing", "resolved"]], "once"
+
+
 def test_a_killed_loop_that_was_sent_without_a_state_file_is_not_sent_again_by_the_next_one(
     exchange: Served, phone: Receiver
 ) -> None:

@@ -1,0 +1,95 @@
+"""The alerts that were sent and are not over, in a file beside the state file.
+
+A rebuilt state file knows no alert, and a restored copy only older ones. Either takes over what this file has, so that
+each alert still ends under its key at the receiver.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from kalshi_cli.base.errors import StateFileError
+from kalshi_cli.base.files import read_regular, write_atomically
+from kalshi_cli.base.units import Ts
+from kalshi_cli.core.monitoring.alert_board import Board
+from kalshi_cli.core.monitoring.incidents import UNCONFIRMED, Incident
+from kalshi_cli.store.alert_tables import AlertStore
+
+FILE = "open-alerts.json"
+
+WRITTEN = "open_alerts"
+"""The mark of the content that the file had when this state file last read or wrote it."""
+
+MAX_BYTES = 16_000_000
+
+
+@dataclass(frozen=True)
+class OpenAlerts:
+    """The file of one account, for the thread that opened `book`."""
+
+    book: AlertStore
+    path: Path
+
+    def take_over(self, board: Board, is_order_on_file: Callable[[str], bool], now: Ts) -> None:
+        """Add what the board does not know, as sent, if the file was written for another state file.
+
+        An alert about an unconfirmed order that the state file does not have is over: nothing else could end it.
+        """
+        content = self._read()
+        if _digest(content) == self.book.mark(WRITTEN):
+            return
+        matters = {(each.code, each.subject): each for each in board.all()}
+        new = [each for each in _incidents(content) if not _is_known(each, matters.get((each.code, each.subject)))]
+        for each in new:
+            board.put(replace(each, untold=0, must_stop=False))
+        taken = {each.subject for each in new if each.code in UNCONFIRMED}
+        board.confirmed(lambda subject: subject not in taken or is_order_on_file(subject), now)
+        self.book.set_mark(WRITTEN, _digest(content))
+
+    def save(self) -> None:
+        """Write the alerts that a channel received and that are not over. Raises nothing: the alerts are sent."""
+        with suppress(OSError, StateFileError), self.book.together():  # no other program writes meanwhile
+            before = self._read()
+            content = msgspec.json.encode(self._open(_incidents(before)))
+            if content != before:
+                write_atomically(self.path, content)
+            self.book.set_mark(WRITTEN, _digest(content))
+
+    def _open(self, before: list[Incident]) -> list[Incident]:
+        """Return the open alerts whose start was delivered; the last notice of one in the file may still wait."""
+        delivered = {(each.notice.code, each.notice.ts) for each in self.book.letters("delivered")}
+        known = {(each.code, each.subject) for each in before}
+        return [
+            each
+            for each in self.book.incidents()
+            if each.is_sent and ((each.code, each.told) in delivered or (each.code, each.subject) in known)
+        ]
+
+    def _read(self) -> bytes:
+        try:
+            return read_regular(self.path, MAX_BYTES)
+        except OSError:
+            return b""
+
+
+def _is_known(sent: Incident, known: Incident | None) -> bool:
+    """Return whether a state file knows an alert that was sent, or a later notice about it."""
+    return known is not None and known.lasts and known.last_sent >= sent.last_sent
+
+
+def _incidents(content: bytes) -> list[Incident]:
+    with suppress(msgspec.MsgspecError):
+        return [each for each in msgspec.json.decode(content, type=list[Incident]) if each.is_sent]
+    return []
+
+
+def _digest(content: bytes) -> int:
+    """Return a number that identifies the content; 0 for none."""
+    return int.from_bytes(hashlib.sha256(content).digest()[:7]) if content else 0

@@ -1,0 +1,77 @@
+"""The alerts that were sent and are open, beside the state file: another state file continues them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from support.alerting import AlertProgram, breach
+
+from kalshi_cli.core.monitoring.incidents import Incident
+from kalshi_cli.services.monitoring.open_alerts import FILE
+
+
+def rebuilt(desk: AlertProgram) -> AlertProgram:
+    """Another program after the state file was lost."""
+    desk.close()
+    for path in desk.path.parent.glob("state.db*"):
+        path.unlink()
+    return AlertProgram(desk.path.parent, clock=desk.clock)
+
+
+def kept(desk: AlertProgram) -> list[str]:
+    path = desk.path.parent / "checks" / FILE
+    return [each.code for each in msgspec.json.decode(path.read_bytes(), type=list[Incident])]
+
+
+def test_a_loop_that_starts_on_a_rebuilt_file_ends_the_alerts_of_the_last_one(tmp_path: Path) -> None:
+    desk = AlertProgram(tmp_path)
+    desk.record("BLIND", "account", tier="critical")
+    desk.tell()
+    desk.check(breach("heartbeat", "HEARTBEAT_LOST"), source="check heartbeat")
+    assert kept(desk) == ["BLIND", "HEARTBEAT_LOST"]
+    desk = rebuilt(desk)
+    desk.alerting.begin()
+    titles = desk.tell()
+    assert titles == ["[sim] RESOLVED CRITICAL BLIND account", "[sim] RESOLVED CRITICAL HEARTBEAT_LOST heartbeat"]
+    assert (kept(desk), desk.tell()) == ([], [])
+
+
+def test_an_alert_that_no_channel_received_is_sent_from_the_rebuilt_file(tmp_path: Path) -> None:
+    desk = AlertProgram(tmp_path)
+    desk.check(breach("KXB"))
+    desk.alerting.observe("check balance", [breach("account", "LOW_BALANCE")])  # nothing is delivered
+    desk = rebuilt(desk)
+    assert desk.check(breach("account", "LOW_BALANCE"), source="check balance") == [
+        "[sim] CRITICAL LOW_BALANCE account"
+    ]
+
+
+def test_an_order_that_only_the_lost_file_knew_is_unconfirmed_no_longer(tmp_path: Path) -> None:
+    desk = AlertProgram(tmp_path)
+    desk.record("ORDER_UNKNOWN", "kcli-1")
+    desk.tell()
+    assert rebuilt(desk).tell() == ["[sim] RESOLVED WARNING ORDER_UNKNOWN kcli-1"]
+
+
+def test_an_alert_is_sent_where_the_file_cannot_be_written(tmp_path: Path) -> None:
+    desk = AlertProgram(tmp_path)
+    (tmp_path / "checks").write_text("no directory")
+    assert desk.check(breach()) == ["[sim] CRITICAL POSITION_LIMIT KXA"]
+    assert desk.check() == ["[sim] RESOLVED CRITICAL POSITION_LIMIT KXA"]
+
+
+def test_an_old_file_that_could_not_be_written_for_hours_ends_nothing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = AlertProgram(tmp_path)
+    desk.check(breach())
+
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("kalshi_cli.services.monitoring.open_alerts.write_atomically", full)
+    assert desk.check() == ["[sim] RESOLVED CRITICAL POSITION_LIMIT KXA"]
+    desk.clock.advance(100_000)
+    assert [desk.check(), desk.check(), kept(desk)] == [[], [], ["POSITION_LIMIT"]]
