@@ -34,13 +34,12 @@ from kalshi_cli.core.monitoring.incidents import (
     AlertPolicy,
     AlertSilence,
     Incident,
-    from_check,
     severity_rank,
 )
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.core.risk.guards import UNCONFIRMED_STATUSES
 from kalshi_cli.services.monitoring.daily_summary import DailySummary, fill_alerts
-from kalshi_cli.services.monitoring.open_alerts import OpenAlerts
+from kalshi_cli.services.monitoring.open_alerts import OpenAlerts, SentBreach
 from kalshi_cli.services.trading.halts import state_word
 from kalshi_cli.services.trading.loop_limit import save_loop_limit
 from kalshi_cli.store.alert_tables import FLATTEN, MAX_RETRY_MS, STOPPED, AlertChannelState, AlertStore, QueuedNotice
@@ -184,15 +183,16 @@ class Alerting:
 
         self._move(act, began)
 
-    def take_over(self, source: str, breach: Breach, sent: Ts, sink: str) -> None:
-        """Continue the alert of a breach that was sent to `sink` without this file, so that its source can end it."""
-        matter = from_check(source, breach, sent, "")
-        notice = Notice(
-            notice_id=self.new_id(), kind="firing", tier=matter.tier, event=matter.event, code=matter.code,
-            subject=matter.subject, text=matter.text, env=self.terms.env, since=sent, ts=sent,
-        )  # fmt: skip
-        self.book.record_delivered(notice, sink)
-        self._move(lambda board, _now: board.take_over(source, breach, sent))
+    def take_over(self, sent: Sequence[SentBreach]) -> None:
+        """Continue the alerts that were sent without this file, all before any decision, so that none is sent again."""
+        for each in sent:
+            self.book.record_delivered(each.notice(self.terms.env, self.new_id()), each.sink)
+
+        def act(board: Board, _now: Ts) -> None:
+            for each in sent:
+                board.take_over(each.source, each.breach, each.at)
+
+        self._move(act)
         self.open_alerts.save()
 
     def begin(self) -> None:

@@ -22,6 +22,7 @@ from kalshi_cli.core.monitoring.notices import Kind, Notice
 from kalshi_cli.core.monitoring.runbook_index import runbook_for
 from kalshi_cli.services.monitoring.alerting import ATTEMPT_S, Alerting, receives
 from kalshi_cli.services.monitoring.alerts import alerting, open_channels
+from kalshi_cli.services.monitoring.open_alerts import SentBreach
 from kalshi_cli.services.resources import Home, Resources
 
 Findings = Mapping[str, Sequence[Breach]]
@@ -77,8 +78,10 @@ def failed_start_sent(resources: Resources, home: Home, subject: str) -> Iterato
 
 def _take_over(alerts: Alerting, sent: Mapping[str, SentFinding]) -> None:
     """Continue the alerts that were sent without the state file; a start that failed for that file is over."""
-    for key, each in sent.items():
-        alerts.take_over(each.source, each.breach, each.at, key.partition(" ")[0])
+    if sent:
+        alerts.take_over(
+            [SentBreach(each.source, each.breach, each.at, key.partition(" ")[0]) for key, each in sent.items()]
+        )
     if any(each.source == START for each in sent.values()):
         alerts.observe(START, [])
 

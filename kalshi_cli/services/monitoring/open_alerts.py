@@ -19,7 +19,9 @@ from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.files import read_regular, write_atomically
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.monitoring.alert_board import Board
-from kalshi_cli.core.monitoring.incidents import UNCONFIRMED, Incident
+from kalshi_cli.core.monitoring.check_report import Breach
+from kalshi_cli.core.monitoring.incidents import UNCONFIRMED, Incident, from_check
+from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.store.alert_tables import AlertStore
 
 FILE = "open-alerts.json"
@@ -28,6 +30,23 @@ WRITTEN = "open_alerts"
 """The mark of the content that the file had when this state file last read or wrote it."""
 
 MAX_BYTES = 16_000_000
+
+
+class SentBreach(msgspec.Struct, frozen=True):
+    """A breach that was sent to the channel `sink` without the state file."""
+
+    source: str
+    breach: Breach
+    at: Ts
+    sink: str
+
+    def notice(self, env: str, notice_id: str) -> Notice:
+        """Return the notice that was sent, as far as it is known."""
+        matter = from_check(self.source, self.breach, self.at, "")
+        return Notice(
+            notice_id=notice_id, kind="firing", tier=matter.tier, event=matter.event, code=matter.code,
+            subject=matter.subject, text=matter.text, env=env, since=self.at, ts=self.at,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from pathlib import Path
 import msgspec
 from support.alerting import AlertProgram, breach
 
-from kalshi_cli.core.monitoring.incidents import Incident
-from kalshi_cli.services.monitoring.open_alerts import FILE
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.monitoring.incidents import HALT, Incident
+from kalshi_cli.services.monitoring.open_alerts import FILE, SentBreach
+from kalshi_cli.store.records import Halt
 
 
 def rebuilt(desk: AlertProgram) -> AlertProgram:
@@ -69,3 +71,11 @@ def test_an_old_file_that_could_not_be_written_for_hours_ends_nothing_again(tmp_
     assert desk.check() == ["[sim] RESOLVED CRITICAL POSITION_LIMIT KXA"]
     desk.clock.advance(100_000)
     assert [desk.check(), desk.check(), kept(desk)] == [[], [], ["POSITION_LIMIT"]]
+
+
+def test_a_halt_that_was_sent_without_the_state_file_is_not_sent_again_with_others(tmp_path: Path) -> None:
+    desk = AlertProgram(tmp_path)
+    desk.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", desk.clock.now()))
+    sent = [("check disk", breach("state.db", "STATE_UNUSABLE")), (HALT, breach("account", "CANCEL_ALL"))]
+    desk.alerting.take_over([SentBreach(source, each, desk.clock.now(), "phone") for source, each in sent])
+    assert desk.check(source="check disk") == ["[sim] RESOLVED CRITICAL STATE_UNUSABLE state.db"]
