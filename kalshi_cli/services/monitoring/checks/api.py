@@ -21,8 +21,10 @@ from kalshi_cli.services.monitoring.checks.readings import CheckData, could_not_
 
 FIRST = "api_p99_ms"
 
-FRESH_MINUTES = 2
-"""Minutes for which the measurements of a loop are current."""
+FRESH_MINUTES = 3
+"""Minutes for which the measurements of a loop are current, with the one that has begun."""
+
+WINDOW = f"in the last {FRESH_MINUTES} minutes"
 
 AT_LIMIT = Breach(
     subject="requests",
@@ -51,7 +53,9 @@ def examine(readings: CheckData) -> CheckReport:
 
     breaches += run_part("requests of the loop", look)
     slow = _slowest(readings, own, of_loop, now)
-    breaches += [breach for measure in slow for breach in measure.breach("API_SLOW", "requests")]
+    breaches += [
+        breach for measure in slow for breach in measure.breach("API_SLOW", "requests", f"{measure.value:g}ms {WINDOW}")
+    ]
     bound = readings.checks.api_errors_pct
     failures, errors = failing([*of_loop, *own], now, bound.warn or "", bound.crit or "")
     if not failures and is_reached:
@@ -136,7 +140,7 @@ def _of_key(error: CredentialsError) -> Breach:
 
 def _slowest(readings: CheckData, own: list[RequestMinute], of_loop: list[RequestMinute], now: Ts) -> list[Measure]:
     """Return the slower p99 latency: of this check, or of a loop in the last minutes."""
-    fresh = [each for each in of_loop if each.minute >= now // 60_000 - FRESH_MINUTES]
+    fresh = [each for each in of_loop if each.minute > now // 60_000 - FRESH_MINUTES]
     times = [each.p99_ms for each in (*own, *fresh[-1:]) if each.p99_ms is not None]
     return [measured("api_p99_ms", max(times), readings.checks.api_p99_ms, "ms")] if times else []
 
@@ -154,7 +158,7 @@ def _skew(readings: CheckData) -> list[Measure]:
 
 def _summary(measures: list[Measure], minutes: list[RequestMinute]) -> str:
     value = {measure.label: measure.value for measure in measures}
-    said = [f"p99 {value['api_p99_ms']:g} ms"] if "api_p99_ms" in value else []
+    said = [f"p99 {value['api_p99_ms']:g} ms {WINDOW}"] if "api_p99_ms" in value else []
     failures, requests = sum(each.failures for each in minutes), sum(each.requests for each in minutes)
     said.append(f"{failures} of {requests} requests in the last hour failed")
     if "clock_skew_s" in value:

@@ -85,6 +85,8 @@ def test_answers_that_take_too_long_are_held_against_the_range(
     assert found(ended) == (expected[0], [(expected[1], "API_SLOW", "requests")])
     assert ended.json["runbook"] == "api-guard"
     assert measures(ended)["api_p99_ms"] >= 50
+    assert ended.json["breaches"][0]["value"].endswith("ms in the last 3 minutes")
+    assert " ms in the last 3 minutes, 0 of 10 requests in the last hour failed" in ended.json["summary"]
 
 
 @pytest.mark.parametrize(("failures", "code", "severity"), [(1, 1, "warning"), (3, 2, "critical")])
