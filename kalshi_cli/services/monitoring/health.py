@@ -431,7 +431,9 @@ def _stream_after_silence(resources: Resources, silent: str) -> tuple[Verdict, s
     verdict, detail, hint = stream(
         resources.ws_url, resources.signer, resources.clock, resources.rng, within_s=STREAM_AFTER_SILENCE_S
     )
-    return verdict, detail, f"see the line `{silent}` above" if verdict is Verdict.CRITICAL else hint
+    if verdict is Verdict.CRITICAL:  # most likely the network, as for that line
+        return Verdict.UNKNOWN, detail, f"see the line `{silent}` above"
+    return verdict, detail, hint
 
 
 def _feeds(resources: Resources, findings: Sequence[HealthResult]) -> tuple[Verdict, str, str]:

@@ -19,6 +19,7 @@ from kalshi_cli.base.units import Money, contracts
 from kalshi_cli.cli.commands import init
 from kalshi_cli.cli.main import main
 from kalshi_cli.config.sources import load
+from kalshi_cli.services.monitoring import health
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +50,14 @@ def test_without_a_terminal_defaults_hold_and_it_ends_with_a_green_health_check(
     shown = capsys.readouterr().out
     assert f"file {path}" in next(line for line in shown.splitlines() if line.startswith('"risk.max_position"'))
     assert re.search(r'"risk.max_exposure","[^"]*","default"', shown), "what nobody answered stays a default"
+
+
+def test_a_health_check_that_only_warns_is_no_failed_one(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(health, "DISK_WARN", 10**18)
+    assert main(["init", "--config", str(home / "config.yaml")]) == 1
+    assert "Some health checks have warnings. Each line shows its fix" in capsys.readouterr().err
 
 
 def test_it_writes_to_the_file_that_the_variable_names(

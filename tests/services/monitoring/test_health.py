@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 from pathlib import Path
 
 import pytest
@@ -198,3 +199,17 @@ def test_after_one_check_without_a_response_no_other_check_waits(
         assert told == (
             Verdict.UNKNOWN, "not checked: the exchange does not respond", f"see the line `{first}` above",
         )  # fmt: skip
+
+
+def test_without_a_network_the_stream_is_as_unknown_as_the_exchange(exchange: Served) -> None:
+    key = Credentials(key_id=KEY_ID, private_key_path=exchange.key_path)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        config = Config(
+            env="sim", state=exchange.state, credentials=CredentialsByEnv(sim=key),
+            exchange=ExchangeConfig(rest_url=f"http://127.0.0.1:{port}", ws_url=f"ws://127.0.0.1:{port}"),
+        )  # fmt: skip
+        with open_resources(config) as resources:
+            found = {each.check: each for each in health.health_of(resources, within_s=1.0)}
+    assert (found["exchange"].verdict, found["stream"].verdict) == (Verdict.UNKNOWN, Verdict.UNKNOWN)
+    assert found["stream"].hint == "see the line `exchange` above"
