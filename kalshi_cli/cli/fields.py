@@ -13,7 +13,7 @@ import msgspec
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.screen.output import set_fields
-from kalshi_cli.views.formats import inner_rows
+from kalshi_cli.views.formats import columns, inner_rows
 
 _PRINTED = {
     "alerts.AlertsView": "alerts list",
@@ -185,9 +185,7 @@ def fields_of(command_path: str) -> list[str]:
 
 def _known(command_path: str) -> list[tuple[str, ...]]:
     """Return the fields of each object that a command prints: of its views, and of the rows that a view lists."""
-    views = views_of(command_path.partition(" ")[2])
-    rows = [kind for view in views for name, kind in inner_rows(view) if name == getattr(view, "listed", "")]
-    known = [view.__struct_fields__ for view in (*views, *rows)]
+    known = [view.__struct_fields__ for view in _lines_of(command_path)]
     kept = [names for names in known if not any(set(names) < set(other) for other in known)]
     return list(dict.fromkeys(kept))  # views of one command may have the same fields
 
@@ -195,6 +193,20 @@ def _known(command_path: str) -> list[tuple[str, ...]]:
 def takes_fields(command_path: str, names: Sequence[str]) -> bool:
     """Return whether `choose_fields` takes these fields."""
     return command_path == f"kalshi {_ANY}" or any(set(names) <= set(known) for known in _known(command_path))
+
+
+def _lines_of(command_path: str) -> list[type[msgspec.Struct]]:
+    """Return the views that a command prints, and the rows that a view lists."""
+    views = views_of(command_path.partition(" ")[2])
+    rows = [kind for view in views for name, kind in inner_rows(view) if name == getattr(view, "listed", "")]
+    return [*views, *rows]
+
+
+def _named_by(heading: str, command_path: str) -> list[str]:
+    """Return the fields that a table shows under this heading; its words may be joined by `_`."""
+    wanted = heading.lower().replace("_", " ").strip()
+    shown = [column for view in _lines_of(command_path) for column in columns(view)]
+    return [column.name for column in shown if column.label.lower() == wanted]
 
 
 def choose_fields(command_path: str, chosen: Sequence[str]) -> None:
@@ -208,7 +220,7 @@ def choose_fields(command_path: str, chosen: Sequence[str]) -> None:
     every = fields_of(command_path)
     unknown = [name for name in chosen if name not in every]
     if known and unknown:
-        near = get_close_matches(unknown[0], every, 1)
+        near = _named_by(unknown[0], command_path) or get_close_matches(unknown[0], every, 1)
         meant = f"did you mean {near[0]}? " if near else ""
         raise UsageError(f"Unknown field: {unknown[0] or '(empty)'}", hint=f"{meant}Fields: {_listed(known)}")
     if known and not any(set(chosen) <= set(names) for names in known):

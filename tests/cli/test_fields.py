@@ -154,6 +154,13 @@ def test_an_unknown_field_names_the_known_ones(exchange: Served, line: str) -> N
     assert "cash, portfolio_value, total" in ended.err
 
 
+@pytest.mark.parametrize(("heading", "field"), [("quantity", "count"), ("Closing price", "mark")])
+def test_a_heading_of_the_table_leads_to_its_field(exchange: Served, heading: str, field: str) -> None:
+    ended = program("positions", "--fields", f"ticker,{heading}")
+    assert ended.code == ExitCode.USAGE
+    assert f"did you mean {field}?" in ended.err
+
+
 def test_an_empty_choice_is_refused(exchange: Served) -> None:
     assert "--fields needs a value; it is empty" in program("balance", "--fields", "").err
     assert "Unknown field: (empty)" in program("balance", "--fields", ",").err
