@@ -11,7 +11,7 @@ from support.served import TWO_SIDED, Served, set_variables
 
 from kalshi_cli import AmendRequest, Kalshi
 from kalshi_cli.app.python_calls import in_python, with_arguments
-from kalshi_cli.base.errors import KalshiError, UsageError
+from kalshi_cli.base.errors import KalshiError, NotFoundError, UsageError
 from kalshi_cli.base.units import cents
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.services.orders.service import OrderService
@@ -48,6 +48,26 @@ def test_an_error_names_the_arguments_of_the_call(kalshi: Kalshi, exchange: Serv
             call()
         assert (caught.value.hint, caught.value.__notes__) == (hint, [f"hint: {hint}"])
         assert "--" not in caught.value.message == str(caught.value)
+
+
+def test_a_series_or_event_that_does_not_exist_is_not_found(kalshi: Kalshi) -> None:
+    markets = kalshi.markets
+    for call, message in (
+        (lambda: list(markets.list(series="NOPE")), "No series NOPE"),
+        (lambda: list(markets.list(event="NOPE")), "No event NOPE"),
+        (lambda: list(markets.events(series="NOPE")), "No series NOPE"),
+    ):
+        with pytest.raises(NotFoundError, match=message):
+            call()
+    assert list(markets.list(series="KXRAIN", status="unopened")) == []
+
+
+def test_a_cancel_of_a_market_that_does_not_exist_has_an_error(kalshi: Kalshi) -> None:
+    orders = kalshi.orders
+    outcome = orders.execute(orders.plan_cancel_all(ticker="NOPE"))
+    assert isinstance(outcome.error, NotFoundError)
+    assert outcome.error.message == "No market NOPE; nothing was canceled"
+    assert orders.execute(orders.plan_cancel_all(ticker="NOPE*")).error is None
 
 
 def test_a_wrong_file_or_environment_names_the_argument_of_open() -> None:

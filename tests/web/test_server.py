@@ -342,6 +342,8 @@ def test_queries_are_checked(page: Page) -> None:
     odd = page.get("orders?status=odd")
     assert (odd.status_code, odd.json()["error"]["hint"]) == (400, "one of resting, canceled, filled, executed, all")
     assert ORDER_STATUSES == STATUSES, "those of the command line"
+    unknown = page.get("markets?series=nope")
+    assert (unknown.status_code, unknown.json()["error"]["message"]) == (404, "No series NOPE")
     too_long = page.visitor.post("/api/v1/plans", content=b"[" * 20_000, headers={"content-type": "application/json"})
     assert too_long.status_code == 400
 

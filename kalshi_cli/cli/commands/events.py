@@ -48,7 +48,7 @@ def events(
     kalshi events --series KXHIGHNY
     kalshi events --search fed --status all --json
     """
-    from kalshi_cli.cli.commands.market_list import none_found, print_catalog_age, require_known
+    from kalshi_cli.cli.commands.market_list import none_found, print_catalog_age
     from kalshi_cli.views.events import EventRow
 
     with open_services(ctx) as kalshi:
@@ -58,13 +58,11 @@ def events(
         now = kalshi.now
         print_catalog_age(found, search, now)
         most = None if everything else limit
-        rows = iter(found)
-        first = list(islice(rows, 1))
-        if not first:
-            require_known(kalshi, series=series.upper())
         empty = none_found(kalshi, search, found.as_of, what="events")
         if series and status != "all":
             empty += f" ({status}); see all with `kalshi events --series {series.upper()} --status all`"
+        rows = iter(found)
+        first = list(islice(rows, 1))  # an unknown series is an error before anything is written
         show_list(ctx, EventRow, chain(first, rows), limit=most, more=LIMIT_OR_ALL, is_live=True, empty=empty, now=now)
 
 

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from kalshi_cli.base.errors import KalshiError, NotFoundError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.screen.output import Format, info
 from kalshi_cli.cli.screen.prompts import progress
@@ -20,16 +19,6 @@ T = TypeVar("T")
 
 OLD_MS = 3_600_000
 """A catalog older than an hour misses the markets of this hour, and soon those of today."""
-
-
-def require_known(kalshi: Kalshi, *, series: str = "", event: str = "") -> None:
-    """Raise NotFoundError if a list is empty because its series or event does not exist: a script may have a typo."""
-    try:
-        kalshi.markets.require_known(series=series, event=event)
-    except NotFoundError:
-        raise
-    except KalshiError:
-        pass  # the list is empty all the same
 
 
 def none_found(kalshi: Kalshi, search: str, as_of: Ts | None = None, *, what: str = "markets") -> str:

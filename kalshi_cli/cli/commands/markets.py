@@ -65,12 +65,7 @@ def markets(
     kalshi markets --search "high temp" --closing-within 24h --json
     kalshi markets --all --format ndjson > markets.ndjson
     """
-    from kalshi_cli.cli.commands.market_list import (
-        none_found,
-        print_catalog_age,
-        require_known,
-        shown_while_read,
-    )
+    from kalshi_cli.cli.commands.market_list import none_found, print_catalog_age, shown_while_read
     from kalshi_cli.views.markets import CachedMarketRow, MarketRow
 
     most = None if everything else limit
@@ -84,11 +79,9 @@ def markets(
         now = kalshi.now
         print_catalog_age(found, search, now)
         kind = CachedMarketRow if offline else MarketRow
-        rows = iter(found.items)
-        first = list(islice(rows, 1))
-        if not (first or offline):
-            require_known(kalshi, series=series.upper(), event=event.upper())
         empty = none_found(kalshi, search, found.as_of)
+        rows = iter(found.items)
+        first = list(islice(rows, 1))  # an unknown series or event is an error before anything is written
         show_list(ctx, kind, chain(first, rows), limit=most, more=LIMIT_OR_ALL, is_live=True, empty=empty, now=now)
 
 

@@ -13,6 +13,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Event, ListedMarket, Market, MarketStatus, Series
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL
+from kalshi_cli.services.known_names import known_or_empty
 from kalshi_cli.services.markets.catalog import MAX_ENTRIES, CatalogMatches, cached_market, delete, search
 from kalshi_cli.services.markets.market_query import (
     EventQuery,
@@ -67,6 +68,14 @@ class MarketSelection(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         return MarketSelection(
             items=map(view, self.items), as_of=self.as_of, has_all=self.has_all, seen=self.seen, limit=self.limit
         )
+
+    def or_not_found(self, client: KalshiClient, *, series: str, event: str = "") -> MarketSelection[T]:
+        """Return the same selection; empty, it raises NotFoundError if the exchange does not know one of these names.
+
+        It raises as the first item is read. Where the exchange cannot say, the selection is empty.
+        """
+        items = known_or_empty(client, self.items, series=series, event=event)
+        return msgspec.structs.replace(self, items=items)
 
 
 class CatalogSearch(msgspec.Struct, frozen=True):

@@ -98,7 +98,8 @@ class MarketService(PlanningService):
         """Return the matching markets, read as they are iterated over, once; all of them without a `limit`.
 
         With `is_offline` they come from the catalog (`CachedMarketRow`). UsageError without a catalog, or for an
-        unknown status.
+        unknown status. NotFoundError, as the first item is read, if there is none and the exchange does not know the
+        series or event.
         """
         check_limit(limit)
         if status and status not in STATUSES:
@@ -112,7 +113,7 @@ class MarketService(PlanningService):
         found = msgspec.structs.replace(found, limit=limit)
         if is_offline:
             return found.shown_as(lambda market: CachedMarketRow.of(market, as_of=found.seen[market.ticker]))
-        return found.shown_as(MarketRow.of)
+        return found.shown_as(MarketRow.of).or_not_found(self._client, series=series, event=event)
 
     def get(self, ticker: str) -> MarketView:
         """Return a market from the live or the historical tier, with its sources and its current and scheduled fees."""
@@ -202,10 +203,11 @@ class MarketService(PlanningService):
     def events(
         self, *, status: str = "open", series: str = "", search: str = "", closing_within_s: float | None = None
     ) -> MarketSelection[EventRow]:
-        """Return the matching events, read as they are iterated over."""
+        """Return the matching events, read as they are iterated over; NotFoundError then for an unknown series."""
         query = EventQuery(status=_or_any(status), series=series, search=search, closing_within_s=closing_within_s)
         known = self._resources.catalogue if search else None
-        return choose_events(query, self._now, known, self._client).shown_as(EventRow.of)
+        found = choose_events(query, self._now, known, self._client).shown_as(EventRow.of)
+        return found.or_not_found(self._client, series=series)
 
     def event(self, ticker: str, *, is_whole: bool = False) -> EventView | WholeEvent:
         """Return an event with its markets of both tiers; with `is_whole` every field of them."""
@@ -246,13 +248,6 @@ class MarketService(PlanningService):
             settlement_sources=_named(series.settlement_sources),
             fee_changes=_by_time(self._client.series_fee_changes(ticker, with_past=True)),
         )
-
-    def require_known(self, *, series: str = "", event: str = "") -> None:
-        """Raise NotFoundError if the exchange does not know this series or this event; one request for each."""
-        if series:
-            self._client.series(series)
-        if event:
-            self._client.event(event)
 
     def _coming_fee_changes(self, event: Event, now: Ts) -> tuple[FeeChangeRow, ...]:
         """Return the scheduled fee changes of the series and of the event."""
