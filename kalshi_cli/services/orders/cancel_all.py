@@ -8,7 +8,14 @@ from typing import Protocol
 
 import msgspec
 
-from kalshi_cli.base.errors import CredentialsError, KalshiError, OutcomeUnknownError, ReadOnlyError, StateFileError
+from kalshi_cli.base.errors import (
+    CredentialsError,
+    KalshiError,
+    NotFoundError,
+    OutcomeUnknownError,
+    ReadOnlyError,
+    StateFileError,
+)
 from kalshi_cli.base.units import Qty, Ts, format_ts, pluralize
 from kalshi_cli.core.account.pnl import build_ledger
 from kalshi_cli.core.account.reconciliation import provable_at
@@ -17,6 +24,7 @@ from kalshi_cli.core.monitoring.error_check import ALL_CANCELED
 from kalshi_cli.exchange.rest.rate_limits import Priority
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.services.account.recovery import reconcile, reconcile_unknown
+from kalshi_cli.services.known_names import require_known
 from kalshi_cli.services.orders import cancel, kill_switch, quotes
 from kalshi_cli.services.orders.halt_marker import CODE, REASON
 from kalshi_cli.services.orders.kill_alert import telling
@@ -250,6 +258,7 @@ class KillRun:
         self._stack = ExitStack()
         self._send_result: Callable[[str], None] = lambda _text: None
         self._told = self._on_file = ""
+        self._unknown: NotFoundError | None = None
         self._until = self._started_s = 0.0
         self._since = Ts(0)
 
@@ -310,8 +319,26 @@ class KillRun:
         if not (self.outcome.is_answered or self.outcome.remaining_orders or self.outcome.in_doubt):
             self._on_file = left_here(self._resources)  # no list names the orders
         if self.outcome.is_clean and not (self.outcome.canceled or self.outcome.over):
-            self._resources.note(self._why_none())
+            self._explain_none()
         self._tell_result()
+
+    def _explain_none(self) -> None:
+        """Say why this run canceled nothing. Of a scope, find out whether the exchange knows its names."""
+        if self._scope.is_everything:
+            self._resources.note(self._why_none())
+            return
+        try:
+            require_known(self._resources.client, event=self._scope.event, ticker=self._scope.ticker)
+        except NotFoundError as error:
+            message, hint = f"{error.message}; nothing was canceled", "to see the orders that rest: `kalshi order list`"
+            self._unknown = NotFoundError(message, hint=hint, code=error.code, status=error.status)
+        except KalshiError as error:
+            self._resources.tell(
+                "No matching order was resting. Check the spelling: the exchange could not be asked whether "
+                f"{' and '.join(filter(None, (self._scope.event, self._scope.ticker)))} exists ({error.message})"
+            )
+        else:
+            self._resources.tell("No matching order was resting")
 
     def _why_none(self) -> str:
         """Return why this run canceled nothing: a loop that saw the halt was first, or no order was resting."""
@@ -321,7 +348,7 @@ class KillRun:
             ended = store.orders(self._since) if store is not None else ()
             if any(order.strategy and order.status is OrderStatus.CANCELED for order in ended):
                 return "No order was left to cancel: the running loop canceled its orders first"
-        return "No order was resting" if self._scope.is_everything else "No matching order was resting"
+        return "No order was resting"
 
     def _cancel(self) -> kill_switch.KillSwitchResult:
         """Cancel and verify, until the deadline; after it, cancel once and verify nothing."""
@@ -371,7 +398,10 @@ class KillRun:
 
     @property
     def error(self) -> KalshiError | None:
-        """Return why this is no success (orders may be live, or the halt is not on file); None for a success."""
+        """Return why this is no success; None for a success.
+
+        Orders may be live, the halt is not on file, or the exchange knows no market or event of the scope's name.
+        """
         is_unhalted = self._lock is not None and not self.halted
         if not self.outcome.is_clean:
             known = f"; {self._on_file}" if self._on_file else ""
@@ -383,7 +413,7 @@ class KillRun:
                 hint=f"stop the trading program (`kalshi stop`), check that {self._resources.state_dir} is "
                 "writable, then run `kalshi cancel-all` again",
             )
-        return None
+        return self._unknown
 
 
 def _unclean(outcome: kill_switch.KillSwitchResult, *, halt: str, now: Ts) -> OutcomeUnknownError:

@@ -17,8 +17,21 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.served import KEY_ID, ME, TWO_SIDED, Ended, Served, eventually, program, served, set_variables, start
+from support.served import (
+    KEY_ID,
+    ME,
+    ONE_SIDED,
+    TWO_SIDED,
+    Ended,
+    Served,
+    eventually,
+    program,
+    served,
+    set_variables,
+    start,
+)
 
+from kalshi_cli.base.errors import UnreachableError
 from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
@@ -124,6 +137,49 @@ def test_it_says_that_no_order_was_resting(exchange: Served) -> None:
     assert "No matching order was resting" in program("cancel-all", "--ticker", "KXRAIN*").err
     exchange.submit(ME, TWO_SIDED, BID, "0.3900", "1")
     assert "was resting" not in program("cancel-all").err
+
+
+@pytest.mark.parametrize(
+    ("scope", "message"),
+    [
+        (("--ticker", f"{TWO_SIDED}x"), f"No market {TWO_SIDED}X; nothing was canceled"),
+        (("--event", "nope"), "No event NOPE; nothing was canceled"),
+        (("--event", "NOPE", "--ticker", "KX*"), "No event NOPE; nothing was canceled"),
+    ],
+)
+def test_a_scope_that_the_exchange_does_not_know_is_no_success(
+    exchange: Served, scope: tuple[str, ...], message: str
+) -> None:
+    assert buy().code == 0
+    ended = program("-q", "cancel-all", *scope, "--no-halt", "--json")
+    assert (ended.code, ended.json["canceled"], len(exchange.resting())) == (4, 0, 1)
+    assert json.loads(ended.err)["error"] == {
+        "code": "not_found", "message": message, "hint": "to see the orders that rest: `kalshi order list`",
+        "exit_code": 4,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "scope", [("--ticker", ONE_SIDED), ("--ticker", "NOPE*"), ("--event", ONE_SIDED.rpartition("-")[0])]
+)
+@pytest.mark.usefixtures("exchange")
+def test_a_scope_without_a_matching_order_warns_even_with_quiet(scope: tuple[str, ...]) -> None:
+    ended = program("-q", "cancel-all", *scope)
+    assert (ended.code, ended.err) == (0, "No matching order was resting\n")
+
+
+def test_a_scope_that_cannot_be_checked_is_a_warning(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_client: object, **_names: str) -> None:
+        raise UnreachableError("no answer")
+
+    monkeypatch.setattr("kalshi_cli.services.orders.cancel_all.require_known", unreachable)
+    ended = program("-q", "cancel-all", "--event", "NOPE", "--json")
+    assert (ended.code, ended.json["remaining"]) == (0, 0)
+    assert "could not be asked whether NOPE exists (no answer)" in ended.err
+    assert buy().code == 0
+    found = program("cancel-all", "--ticker", TWO_SIDED)
+    assert (found.code, exchange.resting()) == (0, []), "nothing is asked once an order was canceled"
+    assert "could not be asked" not in found.err
 
 
 def test_it_says_how_many_orders_are_not_ours(exchange: Served) -> None:
