@@ -28,10 +28,8 @@ _MAY_BE_EMPTY = frozenset({"--config"})
 _WITHOUT_VALUE = {"--lake": "omit --lake for the lake of the environment"}
 """The hints of options that users type without a value."""
 
-_LONG = re.compile(r"--[A-Za-z][\w-]*(=.*)?", re.DOTALL)
-"""A word that looks like a long option, also like a mistyped one."""
-
-_SHORT = re.compile(r"-[A-Za-z]")
+_OPTION = re.compile(r"-[A-Za-z]+|--[A-Za-z][\w-]*(=.*)?", re.DOTALL)
+"""A word that looks like an option, also like a mistyped one; a negative number and a lone `-` do not."""
 
 
 class _EveryValue:
@@ -58,13 +56,12 @@ def refuse_option_values(command: Any, ctx: Any, words: Sequence[str]) -> None:
     for option in single:
         option.add_to_parser(_EveryValue(parser), ctx)
     given, _, _ = parser.parse_args(list(words))
-    flags = {name[1] for param in params for name in (*param.opts, *param.secondary_opts) if _SHORT.fullmatch(name)}
     for param in params:
         is_option = param.param_type_name == "option"
         name = option_name(param) if is_option else _argument_name(param.make_metavar(ctx))
         values = _texts(given.get(param.name))
         if is_option:
-            _refuse_options(name, [value for value in values if value in words], flags)
+            _refuse_options(name, [value for value in values if value in words])
         _refuse_empty(name, values)
     for option in single:
         values = given.get(option.name, ())
@@ -92,13 +89,13 @@ def _texts(values: Any) -> list[str]:
     return [word for word in words if isinstance(word, str)]
 
 
-def _refuse_options(name: str, values: Sequence[str], flags: set[str]) -> None:
-    """Raise UsageError if one of these values looks like a long option, or is made of the short options `flags`."""
+def _refuse_options(name: str, values: Sequence[str]) -> None:
+    """Raise UsageError if one of these values looks like an option."""
     for value in values:
-        if _LONG.fullmatch(value) or (value[:1] == "-" and value[1:] and flags.issuperset(value[1:])):
+        if _OPTION.fullmatch(value):
             shown = safe_text(redact(value), 60)
             usual = f"is a variable of the shell unset? To give this value: {name}={shown}"
-            raise UsageError(f"{name} needs a value; {shown} is an option", hint=_WITHOUT_VALUE.get(name, usual))
+            raise UsageError(f"{name} needs a value; {shown} looks like an option", hint=_WITHOUT_VALUE.get(name, usual))
 
 
 def _refuse_empty(name: str, values: Sequence[str]) -> None:

@@ -63,10 +63,11 @@ def test_every_option_with_a_value_refuses_the_next_option_as_its_value(path: st
             continue
         before = ["a"] * (option.nargs - 1)
         for name in option.opts:
-            for next_word in (*known, "--json=1", "--jsn", "-vq"):
-                with pytest.raises(UsageError, match=rf"^--[a-z-]+ needs a value; {next_word} is an option\n"):
+            for next_word in (*known, "--json=1", "--jsn", "-vq", "-y", "-Xyz"):
+                with pytest.raises(UsageError, match=rf"^--[a-z-]+ needs a value; {next_word} looks like an option\n"):
                     refuse_option_values(command, context, [name, *before, next_word])
-            refuse_option_values(command, context, [name, *before, "-5"])
+            for value in ("-5", "-0.5", "-"):
+                refuse_option_values(command, context, [name, *before, value])
             if name.startswith("--") and option.nargs == 1:
                 refuse_option_values(command, context, [f"{name}=--json"])
 
@@ -75,6 +76,7 @@ SWALLOWED = [
     ("buy T 1 @0.19 --client-order-id --dry-run --json", "--client-order-id", "--dry-run"),
     ("buy T 1 @0.19 --json --client-order-id --yes", "--client-order-id", "--yes"),
     ("cancel-all --json --ticker --no-halt", "--ticker", "--no-halt"),
+    ("buy T 1 @0.19 --client-order-id -y --json", "--client-order-id", "-y"),
     ("buy T 1 @0.39 --json --group --reduce-only", "--group", "--reduce-only"),
     ("buy T 1 @0.39 --json --expires-in -h", "--expires-in", "-h"),
     ("--json --env --quiet balance", "--env", "--quiet"),
@@ -90,7 +92,7 @@ def test_an_option_without_its_value_is_refused_in_one_line(line: str, name: str
     shown = capsys.readouterr()
     error = json.loads(shown.err)["error"]
     assert shown.out == ""
-    assert error["message"] == f"{name} needs a value; {option} is an option"
+    assert error["message"] == f"{name} needs a value; {option} looks like an option"
     assert error["hint"] == f"is a variable of the shell unset? To give this value: {name}={option}"
 
 

@@ -267,7 +267,7 @@ def test_recordings_without_data_of_the_period_are_left_out_of_separate_runs() -
 @pytest.mark.usefixtures("exchange")
 def test_a_lake_without_a_folder_and_missing_results_are_named() -> None:
     ended = program("backtest", "--lake", "--strategy", "spike")
-    assert (ended.code, "--lake needs a value; --strategy is an option" in ended.err) == (2, True)
+    assert (ended.code, "--lake needs a value; --strategy looks like an option" in ended.err) == (2, True)
     assert "omit --lake" in ended.err
     ended = program(*FADE, "--results", "none.json")
     assert (ended.code, "Results file not found: none.json" in ended.err) == (2, True)

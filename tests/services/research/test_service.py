@@ -264,7 +264,7 @@ def test_a_series_is_recorded_and_the_list_names_what_is_not_in_it_yet(exchange:
     assert "not in the list yet" not in listed.err
     took_an_option = program("backtest", "--strategy", "threshold", "--lake", "--series", series)
     assert took_an_option.code == ExitCode.USAGE
-    assert "--lake needs a value; --series is an option" in took_an_option.err
+    assert "--lake needs a value; --series looks like an option" in took_an_option.err
     words = ("backtest", "--strategy", "threshold", "--json", "--series", "KXNONE", "--series", series)
     beside = program(*words)
     assert beside.json["markets"] == len(ended.json["tickers"])
