@@ -95,7 +95,9 @@ def _refuse_options(name: str, values: Sequence[str]) -> None:
         if _OPTION.fullmatch(value):
             shown = safe_text(redact(value), 60)
             usual = f"is a variable of the shell unset? To give this value: {name}={shown}"
-            raise UsageError(f"{name} needs a value; {shown} looks like an option", hint=_WITHOUT_VALUE.get(name, usual))
+            raise UsageError(
+                f"{name} needs a value; {shown} looks like an option", hint=_WITHOUT_VALUE.get(name, usual)
+            )
 
 
 def _refuse_empty(name: str, values: Sequence[str]) -> None:
