@@ -5,7 +5,7 @@ A name with a typing error gives an empty list, which looks like the answer to t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from kalshi_cli.base.errors import KalshiError, NotFoundError
@@ -41,3 +41,13 @@ def known_or_empty(client: KalshiClient, found: Iterable[T], *, series: str = ""
             raise
         except KalshiError:
             pass  # the list is empty all the same
+
+
+def note_unknown(client: KalshiClient, note: Callable[[str], None], *, event: str = "", ticker: str = "") -> None:
+    """Note that the exchange does not know the event or market of an empty history; nothing if it cannot be asked."""
+    try:
+        require_known(client, event=event, ticker=ticker)
+    except NotFoundError as error:
+        note(f"{error.message}; check the spelling")
+    except KalshiError:
+        pass

@@ -250,3 +250,20 @@ def test_a_position_in_a_subaccount_is_shown_with_its_number(tmp_path: Path, mon
         one.submit(ME, TWO_SIDED, BID, "0.4500", "10", subaccount=1)
         found = program("positions", "--json")
         assert [(row["ticker"], row["subaccount"], row["position"]) for row in found.json] == [(TWO_SIDED, 1, "10.00")]
+
+
+@pytest.mark.parametrize(
+    ("words", "note"),
+    [
+        (("order", "list", "--ticker", "nope"), "No market NOPE; check the spelling"),
+        (("order", "list", "--event", "nope"), "No event NOPE; check the spelling"),
+        (("fills", "--ticker", "nope"), "No market NOPE; check the spelling"),
+    ],
+)
+@pytest.mark.usefixtures("exchange")
+def test_an_empty_history_of_a_name_that_does_not_exist_has_a_notice(words: tuple[str, ...], note: str) -> None:
+    ended = program(*words, "--json")
+    assert (ended.code, ended.json, ended.err) == (0, [], note + "\n")
+    assert program("-q", *words, "--json").err == ""
+    for known in ("KXRAIN*", ONE_SIDED):
+        assert "check the spelling" not in program("order", "list", "--ticker", known).err
