@@ -223,6 +223,12 @@ class _Visible(dict[int, int | str]):
 _visible = _Visible({code: code for code in (0x0A, *range(0x20, 0x7F))} | {0x09: " ", 0x0D: " "})
 
 
+_EMPTY = (
+    "is a variable of the shell unset? To send an empty value, write it in the path (`PATH?name=`), or in the body "
+    "that --input sends"
+)
+
+
 def _fields(texts: Sequence[str], typed: Sequence[str]) -> Fields:
     """Return the fields of -f and -F by name; a name may be repeated."""
     fields: Fields = {}
@@ -231,6 +237,8 @@ def _fields(texts: Sequence[str], typed: Sequence[str]) -> Fields:
             name, equals, value = word.partition("=")
             if not name or not equals:
                 raise UsageError(f"Invalid field: {word[:40]!r}", hint="use NAME=VALUE, for example -f status=resting")
+            if not value.strip():
+                raise UsageError(f"Field {name[:40]} needs a value; it is empty", hint=_EMPTY)
             fields.setdefault(name, []).append(RequestField(value, is_typed))
     return fields
 

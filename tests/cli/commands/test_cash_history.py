@@ -238,6 +238,10 @@ def test_a_body_comes_from_a_file_or_from_stdin(exchange: Served, monkeypatch: p
     assert program("api", "POST", path, "--input", "-").code == 4
 
 
+def test_an_empty_value_in_the_path_is_sent(exchange: Served) -> None:
+    assert program("api", "GET", "/portfolio/orders?status=").code == 0
+
+
 def test_all_pages_become_one_list(exchange: Served) -> None:
     exchange.trade_a_little()
     whole = program("api", "GET", "/portfolio/orders").json
@@ -256,6 +260,8 @@ def test_all_pages_become_one_list(exchange: Served) -> None:
         ("api GET /portfolio/balance#x", 2, "Invalid path"),
         ("api GET //balance", 2, "Invalid path"),
         ("api GET /portfolio/balance -f nothing", 2, "Invalid field"),
+        ("api GET /portfolio/orders -f status=", 2, "Field status needs a value; it is empty"),
+        (f"api POST {ORDERS} -F count=", 2, "write it in the path (`PATH?name=`)"),
         ("api GET /no/such/route", 4, "404"),
         ("api GET /portfolio/orders -f limit=5000", 4, "Limit"),
         ("api POST /portfolio/orders -f x=1 --no-limits", 4, "use /portfolio/events/orders"),
