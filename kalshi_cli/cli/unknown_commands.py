@@ -27,6 +27,13 @@ OTHER_NAMES = {
     "order history": "kalshi order list --status all",
     "order all": "kalshi order list --status all",
     "account": "kalshi portfolio",
+    "ls": "kalshi markets",
+    "login": "kalshi init",
+    "auth": "kalshi health-check",
+    "auth login": "kalshi init",
+    "config view": "kalshi config show",
+    "config list": "kalshi config show",
+    "config get": "kalshi config show",
     "history": "kalshi fills",
     "book": "kalshi orderbook TICKER",
     "price": "kalshi orderbook TICKER",
@@ -86,5 +93,5 @@ def hint_for(path: str, words: Sequence[str], names: Collection[str]) -> str:
     near = get_close_matches(typed, names, 1, cutoff=0.7)
     near = [each for each in near if is_harmless(f"{path} {each}".partition(" ")[2])]
     known = OTHER_NAMES | ORDER_FORMS | OTHER_FORMS
-    meant = known.get(name) or (f"{path} {near[0]}" if near else "")
+    meant = known.get(" ".join([name, *words[1:2]])) or known.get(name) or (f"{path} {near[0]}" if near else "")
     return f"did you mean `{meant}`?" if meant else ""

@@ -9,6 +9,7 @@ _FORMATS = {f"--{form}": f"use --format {form}" for form in ("ndjson", "csv", "t
 _OTHER_OPTIONS = {
     **_FORMATS,
     "--today": "use --since with today's date, such as --since 2026-11-01, or --since 24h",
+    "-V": "for the version: `kalshi --version`; for more detail: -v",
     "--limit": "this list has no limit; choose with --ticker, --event or --status where the command has them",
 }
 """The hints of options that only other commands have, or none."""
