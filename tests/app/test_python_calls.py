@@ -41,7 +41,10 @@ def test_an_error_names_the_arguments_of_the_call(kalshi: Kalshi, exchange: Serv
             lambda: orders.plan_amend(order_id, AmendRequest(price=cents(41))),
             "change `price`, --count, `expires_in_s` or --no-expiry",
         ),
-        (lambda: kalshi.markets.get("NOPE"), "`kalshi markets --search TEXT`, or `kalshi markets --series NOPE`"),
+        (
+            lambda: kalshi.markets.get("NOPE"),
+            "`kalshi markets --search TEXT`, or `kalshi markets --series NOPE` if that is a series",
+        ),
     ]
     for call, hint in cases:
         with pytest.raises(KalshiError) as caught:

@@ -152,8 +152,8 @@ def not_found_as(ticker: str) -> AbstractContextManager[None]:
     """Replace the text of a 404 of a market."""
     hint = "`kalshi markets --search TEXT`"
     if ticker.count("-") < 2 and ticker.replace("-", "").isalnum() and ticker.isascii():
-        option = "--event" if "-" in ticker else "--series"
-        hint += f", or `kalshi markets {option} {ticker}`"
+        kind = "event" if "-" in ticker else "series"
+        hint += f", or `kalshi markets --{kind} {ticker}` if that is {'an event' if kind == 'event' else 'a series'}"
     elif ticker.count("-") >= 2 and ticker.replace("-", "").replace(".", "").isalnum() and ticker.isascii():
         event = ticker.rpartition("-")[0]
         hint = f"`kalshi event {event}` lists the markets of its event, if there is one; for others: {hint}"

@@ -83,7 +83,7 @@ function bars(rows, words) {
 
 // What the page offers in place of a command of the terminal. Any other command is named as one.
 const PAGE_WORDS = [
-  [/(see )?`?kalshi markets --search TEXT`?( finds it)?(, or `?kalshi markets --\w+ [^\s`]+`?)?/, "search on the page Markets"],
+  [/(see )?`?kalshi markets --search TEXT`?( finds it)?(, or `?kalshi markets --\w+ [^\s`]+`?( if that is an? \w+)?)?/, "search on the page Markets"],
   [/(run )?`kalshi resume --reason TEXT`/, "press Resume"],
   [/`kalshi (cancel-all --ticker \S+ --no-halt|(order )?cancel [^`]+)`/, "Cancel on the page Orders"],
   [/(run )?(`kalshi order list`|GET \/api\/v1\/orders\S*)/, "the page Orders"],
