@@ -84,7 +84,8 @@ def openapi() -> dict[str, Any]:
     paths["/state"] = {"get": _operation("The state of the event stream, whole", _json(_ref(LiveEvent)))}
     paths["/events"] = {
         "get": _operation(
-            "The event stream: server-sent events, each with the parts that changed",
+            "The event stream, without an end: server-sent events, each with the parts that changed. No list of the "
+            "exchange's events",
             {"text/event-stream": {"schema": _ref(LiveEvent)}},
         )
     }

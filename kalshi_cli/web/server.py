@@ -426,14 +426,18 @@ async def _no_page(_request: Request, _error: Exception) -> Response:
     return _problem(HTTPStatus.NOT_FOUND, "no_page", "There is no such page", hint, ExitCode.USAGE)
 
 
+_CHANGE = 'POST /api/v1/plans, such as {"do": "cancel", "order_id": "ID"}'
+
+
 async def _wrong_method(request: Request, error: Exception) -> Response:
     headers = getattr(error, "headers", None) or {}
     allowed = ", ".join(sorted(headers.get("Allow", "").split(", ")))
+    change = "" if "POST" in allowed else f"; to change or cancel something: {_CHANGE}"
     reply = _problem(
         HTTPStatus.METHOD_NOT_ALLOWED,
         "wrong_method",
         f"{request.method} is not possible here",
-        f"use {allowed.replace(', ', ' or ')}",
+        f"use {allowed.replace(', ', ' or ')}{change}",
         ExitCode.USAGE,
     )
     reply.headers["Allow"] = allowed
