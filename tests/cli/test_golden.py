@@ -466,7 +466,7 @@ FIELDS: dict[str, str] = {
     "filled remaining status average_fill_price fees",
     "order list": "order_id client_order_id ticker side action book_side price count filled remaining status "
     "average_fill_price fees",
-    "cancel-all --ticker NONE": "canceled remaining halted seconds",
+    "cancel-all --ticker NONE*": "canceled remaining halted seconds",
     "flatten --dry-run": "ticker side count price worst_price fillable expected least fees detail",
     "positions": "ticker position side count average_price cost mark value unrealized realized fees",
     "pnl": "realized unrealized fees net rows",

@@ -61,8 +61,7 @@ def cancel_all(
 
     Order groups are triggered first, so that no program can keep placing orders in them (not with `--no-halt` or a
     scope), and no other program on this account can write meanwhile. Orders of other programs are canceled too, and
-    counted. With `--event` or `--ticker`, trading is not halted. If no order matches and the exchange does not know the
-    event or the market, the exit code is 4; a pattern that matches nothing only warns.
+    counted. With `--event` or `--ticker`, trading is not halted; 4 if no order matches and the name does not exist.
 
     Exit code 0 only when no order remains; 7 when orders may be live; 8 when the halt could not be saved, or a file
     of the state directory prevented every cancel and no order is known to be live; the message says which. A damaged

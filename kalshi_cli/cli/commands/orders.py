@@ -153,7 +153,7 @@ def list_(
     kalshi order list --paper --status all
     """
     from kalshi_cli.services.account.paper_reads import paper_notice
-    from kalshi_cli.services.known_names import note_unknown
+    from kalshi_cli.services.markets.known_names import note_unknown
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.views.orders import ListedOrderRow
 
@@ -174,7 +174,7 @@ def list_(
         of: type[OutputRow] = ListedOrderRow
         lines: Sequence[OutputRow] = rows
         if not rows:
-            note_unknown(resources.client, info, event=(event or "").upper(), ticker=pattern.upper())
+            note_unknown(resources, info, event=(event or "").upper(), ticker=pattern.upper())
         if rows and is_for_people(ctx):
             of, lines = _lines(ctx, orders, rows, status)
         show_list(ctx, of, lines, limit=limit, more=more, empty=none, now=resources.clock.now())

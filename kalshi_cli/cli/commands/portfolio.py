@@ -167,7 +167,7 @@ def fills(
     kalshi fills --paper --json
     """
     from kalshi_cli.cli.screen.brief import FillLine, FillScreen, fill_lines, fill_screen
-    from kalshi_cli.services.known_names import note_unknown
+    from kalshi_cli.services.markets.known_names import note_unknown
     from kalshi_cli.views.positions import AccountFillRow, fill_in_table
 
     with open_services(ctx) as kalshi:
@@ -178,7 +178,7 @@ def fills(
         of: type[OutputRow] = AccountFillRow
         lines: Sequence[OutputRow] = found
         if not (found or paper):
-            note_unknown(kalshi.resources.client, info, ticker=name)
+            note_unknown(kalshi.resources, info, ticker=name)
         if is_terse(ctx):
             of, lines = FillLine, fill_lines(found)
         elif shows_side_in_words(ctx):

@@ -13,8 +13,8 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Event, ListedMarket, Market, MarketStatus, Series
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL
-from kalshi_cli.services.known_names import known_or_empty
 from kalshi_cli.services.markets.catalog import MAX_ENTRIES, CatalogMatches, cached_market, delete, search
+from kalshi_cli.services.markets.known_names import known_or_empty
 from kalshi_cli.services.markets.market_query import (
     EventQuery,
     MarketQuery,

@@ -98,7 +98,7 @@ class MarketService(PlanningService):
         """Return the matching markets, read as they are iterated over, once; all of them without a `limit`.
 
         With `is_offline` they come from the catalog (`CachedMarketRow`). UsageError without a catalog, or for an
-        unknown status. NotFoundError, as the first item is read, if there is none and the exchange does not know the
+        unknown status. NotFoundError, as the list is read, if it is empty and the exchange does not know the
         series or event.
         """
         check_limit(limit)

@@ -24,7 +24,7 @@ from kalshi_cli.core.monitoring.error_check import ALL_CANCELED
 from kalshi_cli.exchange.rest.rate_limits import Priority
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.services.account.recovery import reconcile, reconcile_unknown
-from kalshi_cli.services.known_names import require_known
+from kalshi_cli.services.markets.known_names import require_known
 from kalshi_cli.services.orders import cancel, kill_switch, quotes
 from kalshi_cli.services.orders.halt_marker import CODE, REASON
 from kalshi_cli.services.orders.kill_alert import telling

@@ -1,4 +1,4 @@
-"""Whether the exchange knows the series, event or market that a list or a cancel was limited to.
+"""Checks that the exchange knows the series, event or market of a list or a cancel.
 
 A name with a typing error gives an empty list, which looks like the answer to the question that was meant.
 """
@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from kalshi_cli.base.errors import KalshiError, NotFoundError
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.services.resources import Resources
 
 T = TypeVar("T")
 
@@ -43,10 +44,10 @@ def known_or_empty(client: KalshiClient, found: Iterable[T], *, series: str = ""
             pass  # the list is empty all the same
 
 
-def note_unknown(client: KalshiClient, note: Callable[[str], None], *, event: str = "", ticker: str = "") -> None:
+def note_unknown(resources: Resources, note: Callable[[str], None], *, event: str = "", ticker: str = "") -> None:
     """Note that the exchange does not know the event or market of an empty history; nothing if it cannot be asked."""
     try:
-        require_known(client, event=event, ticker=ticker)
+        require_known(resources.client, event=event, ticker=ticker)
     except NotFoundError as error:
         note(f"{error.message}; check the spelling")
     except KalshiError:
