@@ -34,8 +34,8 @@ _FIELDS = {field for write in WRITES.values() for field in (*write.fields, *writ
 
 _NAMED = re.compile(r"(?P<run>run )?`kalshi (?P<quoted>[^`]+)`|^kalshi (?P<whole>.+)$|--(?P<option>[a-z][a-z-]*)")
 
-CHANGE_REQUEST = 'POST /api/v1/plans, such as {"do": "cancel", "order_id": "ID"}'
-"""The request in the place of a method that changes something."""
+CHANGE_HINT = '; to change or cancel something: POST /api/v1/plans, such as {"do": "cancel", "order_id": "ID"}'
+"""The end of a hint about a method that would change something."""
 
 
 def for_program(hint: str) -> str:

@@ -46,7 +46,7 @@ from kalshi_cli.views.own_terms import held_by_market
 from kalshi_cli.views.plans import Plan
 from kalshi_cli.web.access import COOKIE, Access, Refusal
 from kalshi_cli.web.executions import AccountBusyError, PlanExecutions, UnknownPlanError
-from kalshi_cli.web.hints import CHANGE_REQUEST, for_program
+from kalshi_cli.web.hints import CHANGE_HINT, for_program
 from kalshi_cli.web.openapi import openapi
 from kalshi_cli.web.reads import READS, Read, ReadQuery
 from kalshi_cli.web.writes import NotAllowedError, plan, rows_of
@@ -422,20 +422,18 @@ def _failed(request: Request, error: KalshiError, **more: object) -> Response:
 
 
 async def _no_page(_request: Request, _error: Exception) -> Response:
-    return _problem(
-        HTTPStatus.NOT_FOUND, "no_page", "There is no such page", "see /api/v1/openapi.json", ExitCode.USAGE
-    )
+    hint = "see /api/v1/openapi.json"
+    return _problem(HTTPStatus.NOT_FOUND, "no_page", "There is no such page", hint, ExitCode.USAGE)
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:
     headers = getattr(error, "headers", None) or {}
     allowed = ", ".join(sorted(headers.get("Allow", "").split(", ")))
-    change = "" if "POST" in allowed else f"; to change or cancel something: {CHANGE_REQUEST}"
     reply = _problem(
         HTTPStatus.METHOD_NOT_ALLOWED,
         "wrong_method",
         f"{request.method} is not possible here",
-        f"use {allowed.replace(', ', ' or ')}{change}",
+        f"use {allowed.replace(', ', ' or ')}{'' if 'POST' in allowed else CHANGE_HINT}",
         ExitCode.USAGE,
     )
     reply.headers["Allow"] = allowed
