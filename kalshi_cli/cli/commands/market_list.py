@@ -29,6 +29,8 @@ def none_found(kalshi: Kalshi, search: str, as_of: Ts | None = None, *, what: st
     if search and as_of is not None and kalshi.now - as_of > OLD_MS:
         return f"No matching {what} in an old catalog, which misses newer {what}: `kalshi catalog refresh`, then search"
     ways = ". Check the spelling, or try one word; `kalshi series` lists the subjects" if search else ""
+    if search and as_of is not None:
+        ways += f". The catalog misses {what} that opened after it: `kalshi catalog refresh`"
     return f"No matching {what}{ways}"
 
 

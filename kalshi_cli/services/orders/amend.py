@@ -154,6 +154,8 @@ def amend_warnings(proposal: AmendProposal, collar: int | None) -> tuple[str, ..
     warnings = effect_warnings(wanted, _action(wanted, outcome), proposal.effect)
     if proposal.change.price is None:
         return warnings
+    if wanted.post_only and proposal.now is not None and proposal.now.filled:
+        return (*warnings, "This order is post-only and would fill now, so the exchange cancels it")
     return (*warnings, *price_warnings(proposal.market, wanted, outcome, collar))
 
 

@@ -285,7 +285,8 @@ def effect_note(ticker: str, action: str, effect: OrderEffect) -> str:
     have = f"{show_qty(own)} {sold} of {ticker}"
     if effect.closed == 0:
         return f"Your open orders already sell your {have}: if they fill first, this order {purchase}"
-    others = f", and your open orders sell {show_qty(pledged)} of them" if pledged else ""
+    claimed = Qty(effect.turned + own - effect.closed) if effect.turned else pledged  # also what this order takes first
+    others = f", and your open orders sell {show_qty(claimed)} of them" if pledged else ""
     sale = f"sells {show_qty(effect.closed)} {sold} at {show_price(effect.sells)}"
     sale += f", then {purchase}" if effect.opened else ""
     return f"You hold {have}{others}: this order {sale}"

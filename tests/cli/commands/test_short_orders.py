@@ -121,6 +121,22 @@ def test_an_order_beside_others_that_sell_the_position_says_what_is_left_to_sell
     assert "this order sells 3 YES at $0.44" in told
 
 
+def test_all_that_open_orders_sell_is_counted_although_this_order_fills_first(exchange: Served) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3")
+    assert program("sell", TWO_SIDED, "3", "@0.49").code == 0
+    told = plain(program("buy", TWO_SIDED, "1", "@0.58", "--no", "--tif", "ioc", "--dry-run").err)
+    assert "your open orders sell 3 of them: this order sells 1 YES" in told
+    assert "Once it fills, your open orders to sell 1 YES would buy 1 NO instead" in told
+
+
+def test_a_post_only_order_that_an_amend_would_cancel_is_warned_of(exchange: Served) -> None:
+    order_id = program("buy", TWO_SIDED, "2", "@0.41", "--post-only", "--json").json["order_id"]
+    gone = "This order is post-only and would fill now, so the exchange cancels it"
+    assert gone in plain(program("order", "amend", order_id, "--price", "0.50", "--dry-run").err)
+    assert gone not in plain(program("order", "amend", order_id, "--price", "0.42", "--dry-run").err)
+
+
 def test_an_order_that_fills_now_sells_the_position_before_those_that_rest(exchange: Served) -> None:
     exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
     exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3")
