@@ -143,3 +143,4 @@ def test_what_a_strategy_says_of_itself_is_said_of_it_in_trouble_too() -> None:
     troubled = [Troubled(each, lambda: "") for each in inner]
     assert [(each.name, each.is_hedged) for each in troubled] == list(zip(names, (True, False, False), strict=True))
     assert [each.waiting for each in troubled] == [each.waiting for each in inner]
+    assert [each.inputs() for each in troubled] == [each.inputs() for each in inner] != [()] * len(inner)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.engine.strategy_runner import Watches
+from kalshi_cli.core.model.inputs import Input
 from kalshi_cli.core.model.intents import Cancel, Intent, Place
 from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, PublicTrade, SpotPrice, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
@@ -132,6 +133,9 @@ class Troubled(Strategy):
     @property
     def waiting(self) -> str:  # type: ignore[override]
         return self._inner.waiting
+
+    def inputs(self) -> tuple[Input, ...]:
+        return self._inner.inputs()
 
     def on_book(self, view: StrategyContext, ticker: str) -> Iterable[Intent] | None:
         return self._inner.on_book(view, ticker)
