@@ -8,8 +8,9 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 from support.values import NOW, make_fill, make_settlement
 
-from kalshi_cli.base.units import Money, Price, Ts, cents, contracts
+from kalshi_cli.base.units import Money, Price, Ts, cents, contracts, dollars
 from kalshi_cli.core.account import pnl
+from kalshi_cli.core.account.ledger import max_payout
 from kalshi_cli.core.model.order_terms import ASK, BID
 
 trades = st.lists(
@@ -156,3 +157,9 @@ def test_fills_of_one_moment_count_as_the_ledger_books_them_however_they_come() 
         whole = pnl.total(pnl.group_by(entries, {}, lambda ticker, _: ticker).values())
         assert (whole.wins, whole.losses) == (1, 1), "7 sold at 45 won, 3 at 44 did not, the rest opened"
         assert pnl.sort_by_time(entries)[1:] == sold, "the best price for the taker first"
+
+
+def test_the_most_that_a_position_can_pay_is_what_its_result_pays_once_that_is_known() -> None:
+    assert max_payout(contracts(-10), None) == dollars(10)
+    assert max_payout(contracts(10), Price(0)) == max_payout(contracts(-10), Price(10_000)) == 0
+    assert max_payout(contracts(-10), cents(30)) == dollars(7)
