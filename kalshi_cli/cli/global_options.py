@@ -37,7 +37,7 @@ class GlobalOptions(SimpleNamespace):  # not a dataclass, whose import takes a f
     order_id: str = ""
     """The order that the command placed or changed, for the error of a lost output."""
     may_write: bool = False
-    """Whether the command may send a write, whose output must not be lost."""
+    """Says whether the command may send a write. The output of a write must not be lost."""
 
     def __init__(self, **given: Any) -> None:
         """Set the options that were given."""

@@ -345,4 +345,4 @@ class DisplayConfig(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str = "local"
     """`local`, or a name of the time zone database. JSON is always UTC."""
     confirm: bool = False
-    """Whether commands that prod asks about ask on demo and sim too."""
+    """Says whether demo and sim ask for the same confirmations as prod."""

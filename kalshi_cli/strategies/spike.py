@@ -57,7 +57,7 @@ class SpikeState(msgspec.Struct):
     """Points that no later one is below: the first is the lowest, and the earliest of them."""
     highs: deque[Point] = msgspec.field(default_factory=deque)
     has_reference: bool = False
-    """Whether the market has an index: then a move without a current index value is unexplained and not traded."""
+    """Says whether the market has an index. A move without a current index value is then not traded."""
     entered: Ts | None = None
     entry: Price = Price(0)
     quiet_until: Ts = Ts(0)

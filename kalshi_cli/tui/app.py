@@ -125,7 +125,7 @@ class TopApp(OrderedKeysApp):
         self._words = ""
         self._note = Text()
         self._has_news, self._note_ends = False, math.inf
-        """Whether the lists must be drawn, and the monotonic second at which the note below them is removed."""
+        """Says whether the lists must be drawn; and the monotonic second at which the note below them is removed."""
 
     def compose(self) -> ComposeResult:
         """Lay out the main screen."""

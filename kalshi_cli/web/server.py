@@ -167,7 +167,7 @@ class WebApp:
         self._version = 0
         self._streams = 0
         self.is_ending = False
-        """Whether event streams end by themselves."""
+        """Says whether the server is shutting down. Open event streams then end by themselves."""
         routes = [
             *(Route(f"/{path}", partial(self._file, name)) for path, name in FILES.items()),
             Route("/login", self._login),

@@ -66,7 +66,7 @@ class OrderEffect(msgspec.Struct, frozen=True, kw_only=True):
     basis: Money
     maker_fee: Money | None = None
     fills_better: bool = False
-    """Whether it fills at once at a better price than its limit, so that its cost is a bound."""
+    """Says whether the order fills at once at a better price than its limit. Its cost is then an upper bound."""
 
     @property
     def proceeds(self) -> Money:

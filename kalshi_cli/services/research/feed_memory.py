@@ -19,7 +19,7 @@ MAX_BYTES = 256 * 1024 * 1024
 """Memory for decoded recordings in one process, at most: about six million changes of books."""
 
 MESSAGE_BYTES, LEVEL_BYTES = 500, 120
-"""What a message that is no change of a book takes, and a level of a snapshot."""
+"""Estimated bytes of a kept message other than a change of a book, and of each level of a snapshot."""
 
 _SIDES = (BID, ASK)
 

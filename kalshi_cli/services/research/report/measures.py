@@ -99,7 +99,7 @@ class BacktestFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The gain of each day (UTC), by its number since 1970."""
     unknown: tuple[UnknownData, ...] = ()
     has_trades: bool = True
-    """Whether the data has public trades."""
+    """Says whether the data has public trades."""
     group_limits: tuple[AlertRaised, ...] = ()
     """Where live trading would have stopped, because the fills reached the limit of an order group; one a run."""
     bids: tuple[Price, Price] | None = None

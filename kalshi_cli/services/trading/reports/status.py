@@ -89,7 +89,7 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     is_abandoned: bool
     """No loop runs, and the last run was killed instead of stopping gracefully."""
     ends: Ts | None = None
-    """When the last run ends, or was to end, by its duration; None without one."""
+    """The planned end of the last run: its start plus its duration. None for a run without a duration."""
     as_of: Ts | None = None
     """The newest record on orders, fills and the account; None without one. If reads fail, the last account read."""
     failed: tuple[AlertRaised, ...] = ()
