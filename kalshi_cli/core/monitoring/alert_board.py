@@ -29,7 +29,6 @@ from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.core.monitoring.incidents import HALT, LOOP, REDUCING, Incident, severity_rank, stops_trading, worst
 from kalshi_cli.core.monitoring.notices import OVER, Kind, Notice, shown_text
 from kalshi_cli.core.monitoring.runbook_index import runbook_for
-from kalshi_cli.core.monitoring.tickets import ends_by_ticket, in_ticket
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -406,7 +405,7 @@ class Board:
             return []
         if is_all:
             ripe += [matter for matter in over if matter.told is None]
-        ends = ends_by_ticket(ripe, [matter for matter in group if matter not in ripe])
+        ends = incidents.ends_by_ticket(ripe, [matter for matter in group if matter not in ripe])
         if not is_all:
             self._open_window(code, now, worst(matter.tier for matter in ripe))
         return [self._notice("resolved", ended, now, ticket) for ticket, ended in ends]
@@ -477,7 +476,8 @@ class Board:
             ticket=first.ticket or first.subject if ticket is None else ticket or notice_id,
         )  # fmt: skip
         if kind in ("firing", "reminder"):
-            for matter in in_ticket(notice, {each.subject for each in told}, tuple(self.matters[first.code].values())):
+            group = tuple(self.matters[first.code].values())
+            for matter in incidents.in_ticket(notice, {each.subject for each in told}, group):
                 self.put(matter)
         return notice
 

@@ -11,7 +11,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.inputs import FairInput, Input, SignalInput, SpotInput
 from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, SpotPrice, SpotUnavailable
 from kalshi_cli.services.research.backtest import BacktestRequest
-from kalshi_cli.services.research.outside_gaps import OutsideGaps
+from kalshi_cli.services.research.report.outside_gaps import OutsideGaps
 
 _WORDS: dict[type[Message], str] = {SpotPrice: "outside price", FairValue: "probability", NewsSignal: "news"}
 

@@ -23,7 +23,7 @@ from kalshi_cli.core.model.messages import (
 )
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.feeds.replay import ENDED
-from kalshi_cli.services.research.outside_gaps import OutsideGaps
+from kalshi_cli.services.research.report.outside_gaps import OutsideGaps
 from kalshi_cli.services.research.report.unknown import add_up, lines_of
 
 T0 = Ts(1_780_000_000_000)
