@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -111,8 +111,4 @@ def _terms(row: SentOrderRow) -> tuple[object, ...]:
 
 
 def _time(*rows: SentOrderRow | None) -> Ts:
-    return min(row.time for row in _known(rows))
-
-
-def _known(rows: Sequence[SentOrderRow | None]) -> Iterator[SentOrderRow]:
-    return (row for row in rows if row is not None)
+    return min(row.time for row in rows if row is not None)
