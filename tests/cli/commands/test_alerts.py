@@ -30,6 +30,13 @@ ROW = AlertRow(
 )  # fmt: skip
 
 
+def view_of(*alerts: AlertRow) -> AlertsView:
+    return AlertsView(
+        firing=1, held_back=0, ended=0, undelivered=0, dead=0, dropped=0, letters=(), silences=(), sinks=(),
+        alerts=alerts,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("subject", ["account", "KXHIGHNY-26NOV21-B53.5", "kcli-0123456789abcdef0123456789abcdef"])
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 120])
 def test_what_happened_to_what_and_since_when_is_shown_on_a_narrow_screen(
@@ -62,19 +69,7 @@ def test_a_piped_list_of_channels_names_each_once(capsys: Capture) -> None:
 
 
 def test_csv_is_the_list_of_the_alerts(capsys: Capture) -> None:
-    view = AlertsView(
-        firing=1,
-        held_back=0,
-        ended=0,
-        undelivered=0,
-        dead=0,
-        dropped=0,
-        letters=(),
-        silences=(),
-        sinks=(),
-        alerts=(ROW,),
-    )
-    render_one(view, Format.CSV)
+    render_one(view_of(ROW), Format.CSV)
     heading, line = capsys.readouterr().out.splitlines()
     assert heading.startswith('"tier","code","subject","state","since"')
     assert line.startswith('"critical","ORDER_UNKNOWN_LONG","account","firing","2026-')
@@ -139,11 +134,7 @@ def test_the_last_lines_say_what_was_not_delivered_and_what_to_do(
 def test_on_a_terminal_ended_alerts_are_few_and_brief_and_active_ones_complete() -> None:
     long = TruncatableText("It failed. And then more happened")
     ended = [replace(ROW, state="over", since=Ts(number), text=long) for number in range(MAX_ENDED + 2)]
-    view = AlertsView(
-        firing=1, held_back=0, ended=0, undelivered=0, dead=0, dropped=0, letters=(), silences=(), sinks=(),
-        alerts=(replace(ROW, text=long), *ended),
-    )  # fmt: skip
-    shown = brief(view).alerts
+    shown = brief(view_of(replace(ROW, text=long), *ended)).alerts
     named = "ORDER_UNKNOWN_LONG account: "
     assert [(each.state, each.alert) for each in shown[-2:]] == [
         ("over", f"{named}It failed"), ("firing", f"{named}{long}"),
@@ -151,10 +142,10 @@ def test_on_a_terminal_ended_alerts_are_few_and_brief_and_active_ones_complete()
     assert sorted(each.since for each in shown[:-1]) == list(range(2, MAX_ENDED + 2)), "the newest"
     assert AlertsScreen.__struct_fields__[-1] == "alerts", "a small terminal shows the end"
     group = replace(ROW, code="GROUP_TRIGGERED", subject=TruncatableText("0123456789"))
-    assert brief(replace(view, alerts=(group,))).alerts[0].alert.startswith("GROUP_TRIGGERED 01234567: ")
-    cut = brief(replace(view, alerts=(replace(ended[0], text=TruncatableText("x" * 200)),))).alerts[0].alert
+    assert brief(view_of(group)).alerts[0].alert.startswith("GROUP_TRIGGERED 01234567: ")
+    cut = brief(view_of(replace(ended[0], text=TruncatableText("x" * 200)))).alerts[0].alert
     assert cut == f"{named}{'x' * (MAX_ENDED_LENGTH - 1)}…"
-    silent = brief(replace(view, alerts=(replace(ROW, silenced=True),))).alerts[0]
+    silent = brief(view_of(replace(ROW, silenced=True))).alerts[0]
     assert silent.state == "firing (held back)"
 
 
@@ -164,19 +155,7 @@ def test_the_severity_and_the_subject_of_an_alert_are_shown_at_any_width(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     row = replace(ROW, subject=TruncatableText("KXHIGHNY-26NOV21-B53.5"))
-    view = AlertsView(
-        firing=1,
-        held_back=0,
-        ended=0,
-        undelivered=0,
-        dead=0,
-        dropped=0,
-        letters=(),
-        silences=(),
-        sinks=(),
-        alerts=(row,),
-    )
-    draw_rows(AlertLine, brief(view).alerts, "", Ts(1_780_000_100_000))
+    draw_rows(AlertLine, brief(view_of(row)).alerts, "", Ts(1_780_000_100_000))
     head, *lines = capsys.readouterr().out.splitlines()
     assert {"severity", "since", "delivered", "alert"} <= set(head.split())
     words = " ".join(" ".join(lines).split())
