@@ -53,8 +53,8 @@ def build_ledger(entries: Iterable[LedgerEntry]) -> Ledger:
 
 
 def sort_by_time(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
-    """Sort entries by time, and those of one moment as the ledger counts them."""
-    return sorted(entries, key=booking_order)
+    """Sort entries by time, those of one moment by market, and those of one market as the ledger counts them."""
+    return sorted(entries, key=lambda entry: (entry.ts, entry.ticker, booking_order(entry)))
 
 
 def group_by(

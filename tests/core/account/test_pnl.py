@@ -159,6 +159,16 @@ def test_fills_of_one_moment_count_as_the_ledger_books_them_however_they_come() 
         assert pnl.sort_by_time(entries)[1:] == sold, "the best price for the taker first"
 
 
+def test_fills_of_one_moment_stay_together_by_market() -> None:
+    bought = [
+        make_fill(f"{ticker}{price}", ticker=ticker, price=cents(price), is_taker=True)
+        for ticker, prices in (("KXA-1", (43, 45)), ("KXB-1", (42, 44)))
+        for price in prices
+    ]
+    for came in permutations(bought):
+        assert pnl.sort_by_time(came) == bought
+
+
 def test_the_most_that_a_position_can_pay_is_what_its_result_pays_once_that_is_known() -> None:
     assert max_payout(contracts(-10), None) == dollars(10)
     assert max_payout(contracts(10), Price(0)) == max_payout(contracts(-10), Price(10_000)) == 0
