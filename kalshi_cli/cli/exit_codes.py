@@ -94,7 +94,7 @@ _CHANGES_HERE = frozenset({
 
 
 def only_reads(command: str, values: Mapping[str, Any]) -> bool:
-    """Return whether this command, with these values, changes nothing when it runs again; a dry run might lose that."""
+    """Return whether this command can safely run again. A dry run cannot: its option might be left out."""
     if command == "api":
         return str(values.get("method")).upper() == "GET"
     is_write = ENDS.get(command, _CHANGES) >= _CHANGES or command in _CHANGES_HERE

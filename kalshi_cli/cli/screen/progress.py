@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from kalshi_cli.cli.screen.live import is_live
 from kalshi_cli.cli.screen.output import info
 
-EVERY_S, AT_LEAST_EVERY_S = 2.0, 60.0
-"""The least seconds between two lines without a terminal, and those after which one comes before the next tenth."""
+EVERY_S = 2.0
+"""Minimum seconds between two lines without a terminal."""
+AT_LEAST_EVERY_S = 60.0
+"""Seconds after which a line comes without a further tenth."""
 REDRAW_S = 0.1
 """Seconds between two drawings of a bar that does not redraw by itself."""
 

@@ -73,7 +73,7 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def recording(self) -> str:
-        """Return the name of the recording, if there is one only; `split_by_tape` puts it first."""
+        """Return the name of the first recording, the only one of a part of `split_by_tape`; "" without one."""
         return next(iter((*self.sessions, *(path.name for path in self.files))), "")
 
     @property

@@ -16,10 +16,10 @@ from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.recorded_data import BacktestFeed, replay_of, size_of_data
 
 MAX_BYTES = 256 * 1024 * 1024
-"""Memory for decoded recordings in one process, at most: about six million changes of books."""
+"""Maximum memory for decoded recordings in one process: about six million changes of books."""
 
 MESSAGE_BYTES, LEVEL_BYTES = 500, 120
-"""Estimated bytes of a kept message other than a change of a book, and of each level of a snapshot."""
+"""Estimated memory of a message other than a change of a book, and of each level of a snapshot."""
 
 _SIDES = (BID, ASK)
 

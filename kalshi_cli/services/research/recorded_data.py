@@ -423,7 +423,10 @@ def cut_text(name: str, at: Ts | None) -> str:
 def unknown_of(
     markets: Mapping[str, Market], fees: Mapping[str, FeeSchedule], *, has_trades: bool
 ) -> tuple[UnknownData, ...]:
-    """Return what the data of a backtest does not say; with the number of its markets also where it says all."""
+    """Return what the data of a backtest does not say.
+
+    Fees and results have a part also where none is missing: a sum of runs needs the number of all markets.
+    """
     tickers = frozenset(markets)
     without_fees = tickers - fees.keys()
     without_result = frozenset(ticker for ticker, market in markets.items() if not market.result)

@@ -34,7 +34,7 @@ class UnknownData(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_known(self) -> bool:
-        """Return whether nothing is missing: the part is there for the numbers of several runs only."""
+        """Return whether nothing is missing. Such a part has no line, but its numbers count in a sum of runs."""
         return ("{missing}" in self.words and not self.missing) or ("{lost_of}" in self.words and self.lost_s < 1)
 
     @property
