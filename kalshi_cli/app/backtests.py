@@ -11,10 +11,9 @@ from kalshi_cli.services.research.feed_memory import FeedMemory
 from kalshi_cli.services.research.recorded_data import replay_of, size_of_data
 from kalshi_cli.services.research.tape_runs import (
     BacktestSetup,
-    merge_reports,
     over_phases,
     run_backtest,
-    run_tapes,
+    run_parts,
     split_by_tape,
 )
 
@@ -54,9 +53,7 @@ def run_backtests(
         if jobs is None:
             open_feed = memory.open if has_both_bounds else replay_of
             return run_backtest(setup, msgspec.structs.replace(request, **model), read, open_feed)
-        requests = [msgspec.structs.replace(part, **model) for part in parts]
-        found = [each.report for each in run_tapes(setup, requests, jobs, show)]
-        return merge_reports(found, setup.cash, [each.recording for each in requests])
+        return run_parts(setup, parts, jobs, show, **model)
 
     model = {"fill_model": "pessimistic"} if has_both_bounds else {}
     interval_s = request.interval_s or setup.interval_s

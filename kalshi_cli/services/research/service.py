@@ -9,8 +9,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import pluralize, show_money
 from kalshi_cli.base.version import install_hint
@@ -42,9 +40,8 @@ from kalshi_cli.services.research.report.saved import frame_columns
 from kalshi_cli.services.research.tape_runs import (
     MAX_JOBS,
     BacktestSetup,
-    merge_reports,
     over_phases,
-    run_tapes,
+    run_parts,
     split_by_tape,
 )
 from kalshi_cli.views.backtests import BacktestSettlementRow, BacktestTradeRow, EquityRow, ReportFolderView
@@ -181,13 +178,12 @@ class ResearchService(LakeService):
         """Return the report of all recordings as one run, or with `jobs` of separate runs, with each phase."""
         many = None if jobs is None else number_of(jobs, "jobs", MAX_JOBS)
         parts = [request] if many is None else split_by_tape(request, self._resources.tell)
-
-        def run(phase_ms: int) -> BacktestReport:
-            own = [msgspec.structs.replace(part, phase_ms=phase_ms) for part in parts]
-            found = [each.report for each in run_tapes(self.setup, own, many or 1)]
-            return merge_reports(found, self.setup.cash, [each.recording for each in own])
-
-        return over_phases(run, request.interval_s or self.setup.interval_s, number_of(phases, "phases", MAX_PHASES))
+        interval_s = request.interval_s or self.setup.interval_s
+        return over_phases(
+            lambda phase_ms: run_parts(self.setup, parts, many or 1, phase_ms=phase_ms),
+            interval_s,
+            number_of(phases, "phases", MAX_PHASES),
+        )
 
     def tapes(self, folder: str | Path = ".", *, lake: str | Path | bool = False) -> Any:
         """Return the recordings of a folder by time, as a polars frame: path, start, bytes. Other files are skipped.

@@ -264,6 +264,19 @@ def without_secrets(variables: MutableMapping[str, str]) -> Iterator[None]:
         variables.update(removed)
 
 
+def run_parts(
+    setup: BacktestSetup,
+    parts: Sequence[BacktestRequest],
+    jobs: int,
+    show: Callable[[int, int], None] = lambda _done, _known: None,
+    **model: Any,
+) -> BacktestReport:
+    """Run each part of a backtest with these fields of its request replaced, and return the merged report."""
+    requests = [msgspec.structs.replace(part, **model) for part in parts]
+    found = [run.report for run in run_tapes(setup, requests, jobs, show)]
+    return merge_reports(found, setup.cash, [part.recording for part in parts])
+
+
 def merge_reports(reports: Sequence[BacktestReport], cash: Money, names: Sequence[str] = ()) -> BacktestReport:
     """Return one report of several runs, as if the profit of each came after that of the one before it.
 
