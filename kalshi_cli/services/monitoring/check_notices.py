@@ -37,15 +37,6 @@ MAX_SENT = 100
 START = "trade"
 """The source of a loop that could not start."""
 
-
-class SentFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """A finding that a channel received without a state file: which check found it, and when it was sent."""
-
-    at: Ts
-    source: str
-    breach: Breach
-
-
 SPARE_S = 0.5
 """Seconds at the end of a check in which nothing is delivered."""
 
@@ -70,20 +61,23 @@ def failed_start_sent(resources: Resources, home: Home, subject: str) -> Iterato
         until = resources.machine.monotonic() + START_S
         tell_sinks(resources, home, found, "", until, is_doubt_new=False, is_saved=False)
         raise
-    if sent := _sent_before(home):
+    if _sent_before(home):
         with suppress(KalshiError), alerting(resources, home) as alerts:
-            _take_over(alerts, sent)
-            _forget_sent(home)
+            _take_over(alerts, home)
 
 
-def _take_over(alerts: Alerting, sent: Mapping[str, SentFinding]) -> None:
-    """Continue the alerts that were sent without the state file; a start that failed for that file is over."""
-    if sent:
-        alerts.take_over(
-            [SentBreach(each.source, each.breach, each.at, key.partition(" ")[0]) for key, each in sent.items()]
-        )
+def _take_over(alerts: Alerting, home: Home) -> None:
+    """Continue the alerts that were sent without the state file, and forget that: the next damage is news again.
+
+    A start that failed for that file is over.
+    """
+    if sent := _sent_before(home):
+        alerts.take_over(list(sent.values()))
     if any(each.source == START for each in sent.values()):
         alerts.observe(START, [])
+    for path in _sent_paths(home):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def tell_sinks(
@@ -115,6 +109,7 @@ def tell_sinks(
     if only_here and resources.config.alerts.on_critical != "none" and would_stop(findings):
         _send_directly(resources, sinks, findings, until, only_here, is_doubt_new=is_doubt_new, kind="event")
         return
+    before = _sent_before(home)
     try:
         if is_saved:
             _tell_through_history(resources, home, findings, more, until, began)
@@ -124,12 +119,11 @@ def tell_sinks(
         why = "" if is_said else f": {error.message}"
         resources.tell(f"Alert history unavailable, so this alert may be a repeat{why}")
     now, repeat_ms = resources.clock.now(), resources.config.alerts.repeat_s * 1000
-    before = _sent_before(home)
-    recent = {key: each for key, each in before.items() if 0 <= now - each.at < repeat_ms}
-    known = recent if _keep_sent(home, before) else None  # the notice says how often it is repeated
+    recent = {key for key, each in before.items() if 0 <= now - each.at < repeat_ms}
+    known = recent if _keep_sent(home, []) else None  # the notice says how often it is repeated
     why = "the state file cannot be used"
     sent = _send_directly(resources, sinks, findings, until, why, is_doubt_new=is_doubt_new, known=known)
-    _keep_sent(home, {**before, **sent})
+    _keep_sent(home, sent)
 
 
 def _tell_through_history(
@@ -142,27 +136,17 @@ def _tell_through_history(
 ) -> None:
     with alerting(resources, home, more=more, busy_ms=BUSY_MS) as alerts:
         now = resources.clock.now()
-        _take_over(alerts, _sent_before(home))
+        _take_over(alerts, home)
         for source, breaches in findings.items():
             alerts.observe(source, breaches, began)
         alerts.deliver(until - SPARE_S - resources.machine.monotonic())
         states = alerts.book.sinks()
         _warn(resources, [f"{each.sink}: {each.error}" for each in states if (each.last_failed or 0) >= now])
-    _forget_sent(home)
 
 
 def keep_sent(home: Home, source: str, breach: Breach, at: Ts, channels: Sequence[str]) -> None:
     """Save that these channels received an alert without the state file: the next check does not send it again."""
-    found = SentFinding(at=at, source=source, breach=breach)
-    keys = (f"{name} {breach.severity} {breach.code} {breach.subject}" for name in channels)
-    _keep_sent(home, {**_sent_before(home), **dict.fromkeys(keys, found)})
-
-
-def _forget_sent(home: Home) -> None:
-    """Forget what was sent without the state file, now that it can be used: the next damage is news again."""
-    for path in _sent_paths(home):
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
+    _keep_sent(home, [SentBreach(source, breach, at, name) for name in channels])
 
 
 def _sent_paths(home: Home) -> tuple[Path, Path]:
@@ -172,14 +156,15 @@ def _sent_paths(home: Home) -> tuple[Path, Path]:
     return folder / "checks" / SENT, Path(tempfile.gettempdir()) / name / SENT
 
 
-def _keep_sent(home: Home, sent: Mapping[str, SentFinding]) -> bool:
-    """Save when each finding was sent; return whether a file could keep it."""
-    newest = sorted(sent.items(), key=lambda item: -item[1].at)[:MAX_SENT]
+def _keep_sent(home: Home, sent: Sequence[SentBreach]) -> bool:
+    """Add the findings that were sent to those of the file; return whether a file could keep them."""
+    known = {**_sent_before(home), **{each.key: each for each in sent}}
+    newest = sorted(known.values(), key=lambda each: -each.at)[:MAX_SENT]
     for path in _sent_paths(home):
         with suppress(OSError):
             make_folder(path.parent)
             if _is_own(path.parent):
-                write_atomically(path, msgspec.json.encode(dict(newest)))
+                write_atomically(path, msgspec.json.encode(newest))
                 return True
     return False
 
@@ -190,14 +175,14 @@ def _is_own(folder: Path) -> bool:
     return found.st_uid == os.geteuid() and stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o022
 
 
-def _sent_before(home: Home) -> dict[str, SentFinding]:
-    """Return the findings that were sent without a state file."""
-    found = dict[str, SentFinding]()
+def _sent_before(home: Home) -> dict[tuple[str, ...], SentBreach]:
+    """Return the findings that were sent without a state file, by their keys."""
+    found: list[SentBreach] = []
     for path in _sent_paths(home):
         with suppress(OSError, msgspec.MsgspecError):
             if _is_own(path.parent):
-                found |= msgspec.json.decode(read_regular(path), type=dict[str, SentFinding])
-    return found
+                found += msgspec.json.decode(read_regular(path), type=list[SentBreach])
+    return {each.key: each for each in sorted(found, key=lambda each: each.at)}  # the newest of a key
 
 
 def would_stop(findings: Findings) -> bool:
@@ -218,12 +203,12 @@ def _send_directly(
     why: str,
     *,
     is_doubt_new: bool,
-    known: Mapping[str, SentFinding] | None = None,
+    known: Collection[tuple[str, ...]] | None = None,
     kind: Kind = "firing",
-) -> dict[str, SentFinding]:
+) -> list[SentBreach]:
     """Send the findings that are not in `known`; return those that were delivered."""
     notifier, failing = open_channels(resources, sinks), []
-    sent: dict[str, SentFinding] = {}
+    sent: list[SentBreach] = []
     severities = ("critical", "warning") if is_doubt_new else ("critical", "warning", "unknown")
     again = f"most every {resources.config.alerts.repeat_s / 60:g} minutes"
     if known is None:
@@ -231,16 +216,15 @@ def _send_directly(
     for source, breaches in by_cause(findings, severities):
         notice = _notice(resources, source, breaches, f"repeated at {again} because {why}", kind)
         for name in [name for name, sink in sinks.items() if receives(sink, notice.tier, notice.event)]:
-            key = f"{name} {notice.tier} {notice.code} {notice.subject}"
-            if key in (known or ()):
+            finding = SentBreach(source.split(", ")[0], breaches[0], notice.ts, name)
+            if finding.key in (known or ()):
                 continue
             left_s = until - SPARE_S - resources.machine.monotonic()
             delivery = notifier.deliver(name, notice, min(left_s, ATTEMPT_S)) if left_s > 0 else None
             if delivery is None or delivery.outcome != "delivered":
                 failing.append(f"{name}: {delivery.text if delivery is not None else 'no time left'}")
             else:
-                first = source.split(", ")[0]
-                sent[key] = SentFinding(at=resources.clock.now(), source=first, breach=breaches[0])
+                sent.append(finding)
     _warn(resources, failing)
     return sent
 

@@ -33,12 +33,18 @@ MAX_BYTES = 16_000_000
 
 
 class SentBreach(msgspec.Struct, frozen=True):
-    """A breach that was sent to the channel `sink` without the state file."""
+    """A breach that was sent to the channel `sink` without the state file, and the check that found it."""
 
     source: str
     breach: Breach
     at: Ts
     sink: str
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Return the values that identify what a channel received; a graver tier is sent again."""
+        tier = "warning" if self.breach.severity == "unknown" else self.breach.severity
+        return self.sink, tier, self.breach.code, self.breach.subject
 
     def notice(self, env: str, notice_id: str) -> Notice:
         """Return the notice that was sent, as far as it is known."""

@@ -22,17 +22,21 @@ from support.served import KEY_ID, Served, bare_variables, finish, program, serv
 
 from kalshi_cli.app.environment import opened
 from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.commands.check import MIN_TIME_S, WITHIN_S, left_s, show, show_unknown
 from kalshi_cli.cli.global_options import GlobalOptions
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.config.limits import digest_of
 from kalshi_cli.config.sources import load
-from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Verdict, report
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Verdict, breach, report
 from kalshi_cli.services.monitoring import check_runner
 from kalshi_cli.services.monitoring.alerting import LOOP_LIMITS
 from kalshi_cli.services.monitoring.alerts import alerting
+from kalshi_cli.services.monitoring.check_notices import keep_sent
 from kalshi_cli.services.monitoring.check_runner import ALL, CheckRequest, run_checks
 from kalshi_cli.services.monitoring.check_turns import MAX_SKIPPED
+from kalshi_cli.services.monitoring.open_alerts import SentBreach
+from kalshi_cli.services.resources import Home
 from kalshi_cli.store import database
 from kalshi_cli.store.database import BUSY_TIMEOUT_MS
 from kalshi_cli.store.lock import lock
@@ -428,6 +432,28 @@ def test_where_the_state_file_is_broken_it_is_told_all_the_same_and_again_after_
     assert not (state(tmp_path) / "checks" / "sent-directly.json").exists()
 
 
+def test_two_programs_that_send_without_a_state_file_at_once_keep_what_both_sent(
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path
+) -> None:
+    (state(tmp_path) / "checks").mkdir(parents=True)
+    (state(tmp_path) / "state.db").write_bytes(b"this is no state file" * 100)
+    home, slow = Home(folder=state(tmp_path), account="", name="live"), breach("warning", "API_SLOW", "api", "9ms", "1")
+    sink.before_answer = lambda _: keep_sent(home, "check api", slow, SystemClock().now(), ["phone"])
+    words = (*CHECK, "-w", "5000:", "--notify", sink.url)
+    assert program(*words).code == 1
+    kept = (state(tmp_path) / "checks" / "sent-directly.json").read_text()
+    assert ("LOW_BALANCE" in kept, "API_SLOW" in kept) == (True, True)
+
+
+def test_what_another_program_sends_without_the_state_file_during_a_delivery_is_not_forgotten(
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path
+) -> None:
+    home, slow = Home(folder=state(tmp_path), account="", name="live"), breach("warning", "API_SLOW", "api", "9ms", "1")
+    sink.before_answer = lambda _: keep_sent(home, "check api", slow, SystemClock().now(), ["phone"])
+    assert program(*CHECK, "-w", "5000:", "--notify", sink.url).code == 1
+    assert "API_SLOW" in (state(tmp_path) / "checks" / "sent-directly.json").read_text()
+
+
 def test_where_that_disk_takes_no_file_the_temporary_directory_bounds_repeats_and_the_notice_says_how_often(
     proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -444,6 +470,28 @@ def test_where_that_disk_takes_no_file_the_temporary_directory_bounds_repeats_an
     assert [program(*words).code for _ in range(2)] == [1, 1]
     assert sink.changes == [("firing", "LOW_BALANCE")] * 3
     assert "repeated at every run, without an end, because the state file" in sink.notices[-1]["text"]
+
+
+def test_a_file_in_the_temporary_directory_from_a_full_disk_hides_no_newer_one(
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other disk").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "other disk"))
+    blocker = state(tmp_path) / "checks" / "sent-directly.json"
+    blocker.mkdir(parents=True)
+    (state(tmp_path) / "state.db").write_bytes(b"this is no state file" * 100)
+    words = (*CHECK, "-w", "5000:", "--notify", sink.url)
+    assert program(*words).code == 1
+    blocker.rmdir()
+    monkeypatch.setenv("KALSHI_ALERTS__REPEAT_S", "0.001")
+    assert program(*words).code == 1
+    (older,) = (tmp_path / "other disk").rglob("sent-directly.json")
+    newer = msgspec.json.decode(blocker.read_bytes(), type=list[SentBreach])
+    old = [msgspec.structs.replace(each, at=Ts(each.at - 3_600_000)) for each in newer]
+    older.write_bytes(msgspec.json.encode(old))
+    monkeypatch.setenv("KALSHI_ALERTS__REPEAT_S", "1800")
+    assert program(*words).code == 1
+    assert sink.changes == [("firing", "LOW_BALANCE")] * 2, "it was sent a moment ago"
 
 
 def test_a_state_file_that_is_locked_holds_a_check_up_for_a_moment_only(
