@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from types import ModuleType
 from typing import Literal
@@ -46,6 +47,11 @@ def test_every_meaning_belongs_to_a_field(pages: ModuleType) -> None:
     fields = {field.name for kind in kinds for field in msgspec.structs.fields(kind)}
     whole = {f"{kind.__name__}.{field.name}" for kind in kinds for field in msgspec.structs.fields(kind)}
     assert [name for name in pages.MEANINGS if name not in fields | whole] == []
+
+
+def test_no_field_has_a_second_meaning_that_replaces_the_first(pages: ModuleType) -> None:
+    names = re.findall(r"^([\w.]+):", (pages.ROOT / "scripts/view_fields.yaml").read_text(), re.MULTILINE)
+    assert sorted(names) == sorted(pages.MEANINGS)
 
 
 def test_a_meaning_of_one_view_comes_before_that_of_all(pages: ModuleType) -> None:
