@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -15,14 +15,14 @@ from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.monitoring.source_watch import Source
 from kalshi_cli.store.records import NO_HALT, Halt, RecoveredState
 
-if TYPE_CHECKING:
-    pass
 RESUMED = "resumed"
 """The mark of a manual resume, its time, for alerting, which reads it now and then: the loop may have stopped again."""
 
 ACCOUNT_READ = "account_read"
-RUN_ENDS = "run_ends"
 """The mark of the last complete account read of the loop; `kalshi status` shows its age when reads fail."""
+
+RUN_ENDS = "run_ends"
+"""The mark of the time at which the last run ends by its duration; 0 without one."""
 
 
 def pack_sources(sources: tuple[Source, ...]) -> str:
