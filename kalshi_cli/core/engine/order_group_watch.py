@@ -33,8 +33,11 @@ class OrderGroupWatch:
         """The simulated fills of the last 15 seconds by shard."""
         self._is_over_limit = False
 
-    def on_change(self, message: GroupChange) -> list[Effect]:
-        """Note a triggered group until the user resets it. A deleted group of this run counts as triggered."""
+    def on_change(self, message: GroupChange, rejection: str = "") -> list[Effect]:
+        """Note a triggered group until the user resets it. A deleted group of this run counts as triggered.
+
+        `rejection` is the text of the rejection that revealed the change; the alert quotes it.
+        """
         group, triggered = message.order_group_id, self._state.triggered_groups
         is_ours = group in self._state.groups.values()
         if message.change == "reset" or (message.change == "deleted" and not is_ours):
@@ -50,6 +53,7 @@ class OrderGroupWatch:
         text = f"The exchange {what} until it is reset: kalshi resume --reason TEXT --reset-groups"
         if message.change == "deleted":
             text = f"The order group was deleted by someone else: the exchange {what}; the next start creates a new one"
+        text += f". An order was rejected: {rejection}" if rejection else ""
         alert = AlertRaised(self._state.now, "critical", "GROUP_TRIGGERED", group, text)
         return [alert, OrderGroupStateChanged(group, is_triggered=True)]
 
@@ -79,14 +83,15 @@ class OrderGroupWatch:
     def on_rejected(self, order: Order, refusal: OrderRejected) -> list[Effect]:
         """Note a trigger that a rejection reveals, or that a group of this run was deleted.
 
-        The code of a trigger is unpublished (October 2026), so any other text about an order group counts.
+        The code of a trigger is unpublished (October 2026), so any other text about an order group counts. A mistake
+        blocks orders and pauses trading; without it a strategy would send orders that are all rejected.
         A group that is not found and is not of this run, such as a mistyped one, stops nothing.
         """
-        said = f"{refusal.code} {refusal.detail}"
+        said = f"{refusal.code} {refusal.detail}".rstrip()
         if not order.order_group_id or not _ABOUT_A_GROUP.search(said):
             return []
         change = "deleted" if _NOT_FOUND.search(said) else "triggered"
-        return self.on_change(GroupChange(self._state.now, order.order_group_id, change))
+        return self.on_change(GroupChange(self._state.now, order.order_group_id, change), said)
 
     def with_cause(self, message: OrderState) -> OrderState:
         """Add the reason to a canceled order of a triggered group; the exchange gives none."""

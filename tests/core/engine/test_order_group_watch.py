@@ -125,6 +125,8 @@ def test_without_the_stream_a_trigger_is_learned_from_the_first_refusal(
     assert isinstance(sent, SubmitOrder)
     effects = engine.step(OrderRejected(Ts(NOW + 1), sent.order.client_order_id, code, detail))
     assert codes(effects) == ["GROUP_TRIGGERED"]
+    (alert,) = [each for each in effects if isinstance(each, AlertRaised)]
+    assert alert.text.endswith(f". An order was rejected: {code} {detail}".rstrip()), "the text that this rests on"
     assert isinstance(engine.place(INTENT, "s"), OrderRefused)
 
 
