@@ -188,7 +188,10 @@ class OrderRegistry:
         self.moved.add(tracked.order.ticker)
 
     def is_new(self, filed: Order) -> bool:
-        """Return whether no order here is this own one of the state file; one of its id that was never sent is not."""
+        """Return whether an own order of the state file is unknown here.
+
+        It may replace one with its id that was never sent.
+        """
         known = self.get(filed.client_order_id)
         is_free = known is None or (was_never_sent(known) and not was_never_sent(filed))
         return is_free and self.by_order_id(filed.order_id) is None

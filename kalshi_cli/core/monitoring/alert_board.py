@@ -107,7 +107,7 @@ class Board:
                 self._over(matter, now)
 
     def take_over(self, source: str, breach: Breach, sent: Ts) -> None:
-        """Add an incident that was sent without this board, again if it had ended before, or note that it was sent."""
+        """Record that an incident was sent without this board. One whose end was sent before that begins again."""
         matter = incidents.from_check(source, breach, sent, "")
         known = self._known(matter.code, matter.subject)
         if known is not None and known.lasts:

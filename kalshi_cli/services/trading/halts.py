@@ -304,7 +304,7 @@ class TradingControl:
         return None if halt.state is TradingState.HALTED else who
 
     def is_loop_paused(self) -> bool:
-        """Return whether a loop runs that cancels its orders, or has, because trading is halted or paused."""
+        """Return whether a loop runs while trading is halted or paused: it cancels its orders."""
         return holder(self._resources.state_dir / "trade.lock") is not None and self.running_loop() is None
 
     def triggered_groups(self) -> list[str]:

@@ -144,11 +144,11 @@ class Catalogue:
     def search(
         self, kind: Kind, text: str, *, narrow: CatalogFilter = ANYWHERE, needs_all: bool = True, most: int
     ) -> list[Entry]:
-        """Return entries with all of these words (or any of them): those with words that begin so, the best first.
+        """Return the entries that match all words of the text, or any without `needs_all`, the best first.
 
-        Then those with the whole text elsewhere, as KXNBAGAME has `nba`, so that a catalog finds what a plain search
-        does; where no words begin so, those with the words anywhere.
-        Without text: all entries, by ticker.
+        Entries match with words that begin with those of the text. After them come entries that have the whole text
+        inside a word, as KXNBAGAME has `nba`. If no word begins so, entries with the words anywhere match.
+        Without text, all entries match, sorted by ticker.
         """
         rules, values = ["entries.kind = ?"], [kind.value]
         if narrow.parent:
