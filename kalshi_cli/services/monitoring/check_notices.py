@@ -22,7 +22,7 @@ from kalshi_cli.core.monitoring.notices import Kind, Notice
 from kalshi_cli.core.monitoring.runbook_index import runbook_for
 from kalshi_cli.services.monitoring.alerting import ATTEMPT_S, Alerting, receives
 from kalshi_cli.services.monitoring.alerts import alerting, open_channels
-from kalshi_cli.services.monitoring.open_alerts import SentBreach
+from kalshi_cli.services.monitoring.open_alerts import TIERS, SentBreach
 from kalshi_cli.services.resources import Home, Resources
 
 Findings = Mapping[str, Sequence[Breach]]
@@ -182,7 +182,8 @@ def _sent_before(home: Home) -> dict[tuple[str, ...], SentBreach]:
         with suppress(OSError, msgspec.MsgspecError):
             if _is_own(path.parent):
                 found += msgspec.json.decode(read_regular(path), type=list[SentBreach])
-    return {each.key: each for each in sorted(found, key=lambda each: each.at)}  # the newest of a key
+    newest_last = sorted((each for each in found if each.tier in TIERS), key=lambda each: each.at)
+    return {each.key: each for each in newest_last}
 
 
 def would_stop(findings: Findings) -> bool:

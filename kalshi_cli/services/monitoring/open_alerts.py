@@ -20,7 +20,7 @@ from kalshi_cli.base.files import read_regular, write_atomically
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.monitoring.alert_board import Board
 from kalshi_cli.core.monitoring.check_report import Breach
-from kalshi_cli.core.monitoring.incidents import UNCONFIRMED, Incident, from_check
+from kalshi_cli.core.monitoring.incidents import SEVERITY_RANK, UNCONFIRMED, Incident, from_check
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.store.alert_tables import AlertStore
 
@@ -30,6 +30,9 @@ WRITTEN = "open_alerts"
 """The mark of the content that the file had when this state file last read or wrote it."""
 
 MAX_BYTES = 16_000_000
+
+TIERS = frozenset(SEVERITY_RANK)
+"""The known tiers. An alert with another one, of a later version, would end every decision with an error."""
 
 
 class SentBreach(msgspec.Struct, frozen=True):
@@ -41,10 +44,14 @@ class SentBreach(msgspec.Struct, frozen=True):
     sink: str
 
     @property
+    def tier(self) -> str:
+        """Return the tier of its notice."""
+        return "warning" if self.breach.severity == "unknown" else self.breach.severity
+
+    @property
     def key(self) -> tuple[str, ...]:
         """Return the values that identify what a channel received; a graver tier is sent again."""
-        tier = "warning" if self.breach.severity == "unknown" else self.breach.severity
-        return self.sink, tier, self.breach.code, self.breach.subject
+        return self.sink, self.tier, self.breach.code, self.breach.subject
 
     def notice(self, env: str, notice_id: str) -> Notice:
         """Return the notice that was sent, as far as it is known."""
@@ -111,7 +118,8 @@ def _is_known(sent: Incident, known: Incident | None) -> bool:
 
 def _incidents(content: bytes) -> list[Incident]:
     with suppress(msgspec.MsgspecError):
-        return [each for each in msgspec.json.decode(content, type=list[Incident]) if each.is_sent]
+        found = msgspec.json.decode(content, type=list[Incident])
+        return [each for each in found if each.is_sent and {each.tier, each.ticket_tier or each.tier} <= TIERS]
     return []
 
 

@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 import msgspec
+import pytest
 from support.alerting import AlertProgram, breach
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.incidents import HALT, Incident
 from kalshi_cli.services.monitoring.open_alerts import FILE, SentBreach
@@ -60,6 +62,28 @@ def test_an_order_that_only_the_lost_file_knew_is_unconfirmed_no_longer(tmp_path
 def test_an_alert_is_sent_where_the_file_cannot_be_written(tmp_path: Path) -> None:
     desk = AlertProgram(tmp_path)
     (tmp_path / "checks").write_text("no directory")
+    assert desk.check(breach()) == ["[sim] CRITICAL POSITION_LIMIT KXA"]
+    assert desk.check() == ["[sim] RESOLVED CRITICAL POSITION_LIMIT KXA"]
+
+
+SENT = Incident(
+    code="POSITION_LIMIT", subject="KXB", source="check positions", tier="critical", event="", text="", since=Ts(1),
+    seen=Ts(1), lasts=True, is_known=True, told=Ts(1),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x00\xff", b"null", b"[1]", b"{}",
+        msgspec.json.encode([msgspec.structs.replace(SENT, tier="severe")]),
+        msgspec.json.encode([msgspec.structs.replace(SENT, ticket_tier="severe")]),
+    ],
+)  # fmt: skip
+def test_alerts_are_sent_and_end_whatever_the_file_has(tmp_path: Path, content: bytes) -> None:
+    desk = AlertProgram(tmp_path)
+    (tmp_path / "checks").mkdir()
+    (tmp_path / "checks" / FILE).write_bytes(content)
     assert desk.check(breach()) == ["[sim] CRITICAL POSITION_LIMIT KXA"]
     assert desk.check() == ["[sim] RESOLVED CRITICAL POSITION_LIMIT KXA"]
 
