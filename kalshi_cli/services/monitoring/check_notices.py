@@ -179,7 +179,7 @@ def _sent_before(home: Home) -> dict[tuple[str, ...], SentBreach]:
     """Return the findings that were sent without a state file, by their keys."""
     found: list[SentBreach] = []
     for path in _sent_paths(home):
-        with suppress(OSError, msgspec.MsgspecError):
+        with suppress(OSError, ValueError, RecursionError):  # also bytes that are no text
             if _is_own(path.parent):
                 found += msgspec.json.decode(read_regular(path), type=list[SentBreach])
     newest_last = sorted((each for each in found if each.tier in TIERS), key=lambda each: each.at)

@@ -117,7 +117,7 @@ def _is_known(sent: Incident, known: Incident | None) -> bool:
 
 
 def _incidents(content: bytes) -> list[Incident]:
-    with suppress(msgspec.MsgspecError):
+    with suppress(ValueError, RecursionError):  # also bytes that are no text
         found = msgspec.json.decode(content, type=list[Incident])
         return [each for each in found if each.is_sent and {each.tier, each.ticket_tier or each.tier} <= TIERS]
     return []

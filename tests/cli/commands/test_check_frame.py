@@ -416,7 +416,8 @@ def test_not_having_been_able_to_look_is_told_the_second_time_and_ends_nothing(
 def test_where_the_state_file_is_broken_it_is_told_all_the_same_and_again_after_a_while(
     proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state(tmp_path).mkdir(parents=True)
+    (state(tmp_path) / "checks").mkdir(parents=True)
+    (state(tmp_path) / "checks" / "sent-directly.json").write_bytes(b'{"\xff": 1}')  # damaged as well
     (state(tmp_path) / "state.db").write_bytes(b"this is no state file" * 100)
     words = (*CHECK, "-w", "5000:", "--notify", sink.url)
     ended = program(*words)

@@ -75,7 +75,8 @@ SENT = Incident(
 @pytest.mark.parametrize(
     "content",
     [
-        b"\x00\xff", b"null", b"[1]", b"{}",
+        b"\x00\xff", b"null", b"[1]", b"{}", b"\0" * 9, b'[{"code":"\xff"}]',
+        b'[{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}]",
         msgspec.json.encode([msgspec.structs.replace(SENT, tier="severe")]),
         msgspec.json.encode([msgspec.structs.replace(SENT, ticket_tier="severe")]),
     ],
@@ -85,6 +86,7 @@ def test_alerts_are_sent_and_end_whatever_the_file_has(tmp_path: Path, content: 
     (tmp_path / "checks").mkdir()
     (tmp_path / "checks" / FILE).write_bytes(content)
     assert desk.check(breach()) == ["[sim] CRITICAL POSITION_LIMIT KXA"]
+    assert kept(desk) == ["POSITION_LIMIT"]
     assert desk.check() == ["[sim] RESOLVED CRITICAL POSITION_LIMIT KXA"]
 
 
