@@ -119,11 +119,11 @@ def _again(
 
 def _data_of(request: BacktestRequest, interval_s: float) -> tuple[object, ...]:
     """Return all that the messages of a feed of files depend on."""
-    files = [(path, *_version_of(path)) for path in (*request.files, *request.results)]
+    files = [(path, *version_of(path)) for path in (*request.files, *request.results)]
     return (*files, len(request.files), request.tickers, request.since, request.until, request.phase_ms, interval_s)
 
 
-def _version_of(path: Path) -> tuple[int, int]:
+def version_of(path: Path) -> tuple[int, int]:
     """Return the size and the time of the last change of a file; zeros for one that cannot be read."""
     try:
         found = path.stat()

@@ -14,6 +14,7 @@ from kalshi_cli.services.research.backtest import (
     refusal_texts,
     unknown_lines,
 )
+from kalshi_cli.services.research.feed_memory import version_of
 from kalshi_cli.services.research.search.optimize import show_params
 from kalshi_cli.services.research.search.windows import TapeScore, WindowScore, median_score, rank
 from kalshi_cli.services.research.tape_runs import (
@@ -62,8 +63,9 @@ def compare_variants(
     `rank` says what is the best. `tell` gets a line that names the recordings without data of the times or markets
     asked for, and how to use `idle_cores` beside that of one process. UsageError for invalid parameters, before
     anything runs. After Ctrl-C the variants that are complete on all recordings are returned; KeyboardInterrupt if none
-    is.
+    is. `tell` also gets a line where a file changed meanwhile: later variants read other data.
     """
+    versions = {path: version_of(path) for path in (*request.files, *request.results)}
     for params in variants:
         registry.make_all(request.strategies, setup.configured, params, setup.allotted)
     parts = split_by_tape(request, tell)
@@ -81,6 +83,11 @@ def compare_variants(
     except KeyboardInterrupt:
         if len(runs) < len(parts):
             raise
+    if changed := [path.name for path, version in versions.items() if version_of(path) != version]:
+        tell(
+            f"Warning: {', '.join(changed)} changed during the comparison: the variants may have read different data. "
+            "Compare again when no program writes to it"
+        )
     found = []
     for number, params in enumerate(variants[: len(runs) // len(parts)]):
         own = runs[number * len(parts) : (number + 1) * len(parts)]

@@ -130,6 +130,20 @@ def test_an_interruption_leaves_the_variants_that_are_complete_on_all_recordings
         assert found == whole
 
 
+def test_a_recording_that_changes_during_a_comparison_is_named(tmp_path: Path) -> None:
+    tape, told = swinging_tapes(tmp_path)[0], list[str]()
+    request = BacktestRequest(strategies=("threshold",), files=(tape,))
+    variants = [{"buy_below": "30c"}, {"buy_below": "40c"}]
+    compare_variants(SETUP, request, variants, 1, tell=told.append)
+    assert told == []
+
+    def record_on(_done: int, _known: int) -> None:
+        tape.write_bytes(tape.read_bytes() + b"\n")
+
+    compare_variants(SETUP, request, variants, 1, record_on, told.append)
+    assert [f"Warning: {tape.name} changed during the comparison" in line for line in told] == [True]
+
+
 def test_many_runs_say_before_how_to_keep_them(tmp_path: Path) -> None:
     request = BacktestRequest(strategies=("threshold",), files=swinging_tapes(tmp_path)[:1])
     told: list[str] = []
