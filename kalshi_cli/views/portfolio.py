@@ -29,7 +29,7 @@ class HoldingRow(OutputRow, frozen=True, kw_only=True):
     mark_source: MarkSource | None = None
 
     shown = ("ticker", "side", "count", "average_price", "mark", "value", "unrealized", "cost", "title", "max_payout")
-    vital = ("side", "count", "mark", "value", "unrealized")
+    vital = ("side", "count", "average_price", "mark", "unrealized")
 
 
 class LimitUsageRow(OutputRow, frozen=True, kw_only=True):

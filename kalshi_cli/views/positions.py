@@ -43,7 +43,7 @@ class PositionRow(OutputRow, frozen=True, kw_only=True):
     shown: ClassVar[tuple[str, ...]] = (
         "ticker", "side", "count", "average_price", "mark", "value", "unrealized", "realized", "fees",
     )  # fmt: skip
-    vital: ClassVar[tuple[str, ...]] = ("value", "unrealized")
+    vital: ClassVar[tuple[str, ...]] = ("average_price", "unrealized")
 
 
 class SubaccountPositionRow(PositionRow, frozen=True, kw_only=True):

@@ -247,7 +247,7 @@ class PositionLine(OutputRow, frozen=True, kw_only=True):
     realized: SignedMoney
     fees: Money
 
-    vital = ("quantity", "mark", "value", "unrealized")
+    vital = ("quantity", "average_price", "mark", "unrealized")
 
 
 class SubaccountPositionLine(PositionLine, frozen=True, kw_only=True):

@@ -140,8 +140,8 @@ def _of_limit(use: LimitUsageRow | None) -> str:
 
 # -- positions ----------------------------------------------------------------------------------------------------
 
-DROPPED_FIRST = ("cost", "avg price", "value", "closing price", "max payout")
-"""The columns that a narrow terminal leaves out."""
+DROPPED_FIRST = ("cost", "value", "max payout", "closing price", "avg price")
+"""The columns that a narrow terminal leaves out: first those that follow from the quantity and the prices."""
 
 
 def position_lines(rows: Sequence[HoldingRow], width: int) -> list[Text]:

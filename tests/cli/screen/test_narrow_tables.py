@@ -11,7 +11,7 @@ import pytest
 from support.values import make_fill
 
 from kalshi_cli.base.local_time import set_time_zone
-from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.cli.screen.brief import (
     BatchListing,
     FillLine,
@@ -254,4 +254,18 @@ def test_a_position_shows_the_price_at_which_it_counts(ticker: str, capsys: Capt
         ticker=ticker, quantity="1,234.56 YES", average_price=cents(45), mark=cents(43), value=dollars("530.86"),
         unrealized=SignedMoney(dollars("-24.69")), realized=SignedMoney(dollars("-1012.34")), fees=dollars("12.34"),
     )  # fmt: skip
-    assert {"$0.43", "$530.86", "-$24.69"} <= set(drawn(PositionLine, [line], capsys)[0].split())
+    out, err = drawn(PositionLine, [line], capsys)
+    assert {"$0.45", "$0.43", "-$24.69"} <= set(out.split())
+    assert ("$530.86" in out) or "value" in err.split("To see")[0]
+    assert ticker in out or ticker == LONG
+
+
+def test_three_markets_with_long_tickers_show_the_average_price_and_their_tickers(capsys: Capture) -> None:
+    game = "KXNBAGAME-26NOV25DALMIA-DAL"
+    line = PositionLine(
+        ticker=game, quantity="21 NO", average_price=cents(53), mark=cents(50), value=dollars("10.5"),
+        unrealized=SignedMoney(dollars("-0.63")), realized=SignedMoney(Money(0)), fees=dollars("0.37"),
+    )  # fmt: skip
+    out, err = drawn(PositionLine, [line] * 3, capsys)
+    assert [row.split() for row in out.splitlines()[1:]] == [[game, "21", "NO", "$0.53", "$0.50", "-$0.63"]] * 3
+    assert err.replace("\n", " ").startswith("Hidden, the terminal is too narrow: value, realized, fees.")

@@ -477,7 +477,7 @@ WIDE |= {"key": 26, "strategy": 14, "found": 13, "close_time": 26, "expected_tim
     [
         (OrderRow, "order_id ticker action side price remaining status", "order_id ticker action side status"),
         (ReconciledRow, "ticker action side price found filled", "ticker action side price"),
-        (PositionLine, "ticker quantity value unrealized average_price mark", "ticker quantity value unrealized"),
+        (PositionLine, "ticker quantity value unrealized average_price mark", "quantity average_price mark unrealized"),
         (FillLine, "time ticker side price count", "time ticker side"),
         (SettlementRow, "ticker result net time", "ticker result net"),
         (SettlementLine, "ticker held net gain time", "ticker held net time"),
