@@ -202,9 +202,9 @@ def order_lines(view: PortfolioView, width: int, height: int) -> list[Text]:
     """Return the resting orders with what each closes or opens, below an empty line, in at most `height` lines.
 
     Where a ticker and its price do not fit beside each other, the price is below. The last line counts the rest. Where
-    there is no room for an order, one line says where to find them.
+    there is no room for an order, one line says where to find them, however small the height.
     """
-    if not view.orders or height < 2:
+    if not view.orders:
         return []
     held = held_by_market(view.positions)
     terms = [order_terms(each, held).text(each.remaining) for each in view.orders]
@@ -215,7 +215,8 @@ def order_lines(view: PortfolioView, width: int, height: int) -> list[Text]:
     between, each_takes = (f"{'':{GAP}}", 1) if is_wide else (f"\n{'':{2 * GAP}}", 2)
     room = len(cells) if len(cells) * each_takes + 2 <= height else (height - 3) // each_takes
     if room < 1:
-        return [Text(), Text(f"{pluralize(len(view.orders), 'resting order')}: `kalshi order list`", style="dim")]
+        found = Text(f"{pluralize(len(view.orders), 'resting order')}: `kalshi order list`", style="dim")
+        return [Text(), found] if height > 1 else [found]
     rows = [f"  {name:<{ticker}}{between}{text:<{order}}  {effect}" for name, text, effect in cells[:room]]
     lines = [Text(), Text("resting orders", style="bold"), *(Text(line) for row in rows for line in row.split("\n"))]
     if rest := len(view.orders) - room:

@@ -131,12 +131,16 @@ def test_resting_orders_say_what_they_close_or_open_where_there_is_room() -> Non
         assert len(lines) <= 23
         assert "LIMIT_0" in "\n".join(lines)
         listed = sum("opens 10 NO" in line for line in lines)
-        if positions < 4:
-            counted = (
-                f"  and {20 - listed} more: `kalshi order list`" if listed else "20 resting orders: `kalshi order list`"
-            )
-            assert counted in lines
-    assert listed == 0, "five positions leave no room, nor do four for a line"
+        counted = f"  and {20 - listed} more" if listed else "20 resting orders"
+        assert f"{counted}: `kalshi order list`" in lines
+    assert listed == 0, "five positions leave no room for an order"
+
+
+def test_a_small_phone_says_where_the_resting_orders_are() -> None:
+    order = make_order(ticker=holding().ticker, side=BID, price=cents(12), qty=contracts(10))
+    row = LiveOrderRow.of(order_row(order), strategy="", closing=Qty(0))
+    view = replace(portfolio(2, (usage("POSITION_LIMIT", 0.2),)), orders=(row, row))
+    assert "2 resting orders: `kalshi order list`" in shown(view, width=48, height=23)
 
 
 def test_the_price_of_a_resting_order_is_whole_on_a_phone() -> None:
