@@ -87,6 +87,7 @@ class UpcomingRow(OutputRow, frozen=True, kw_only=True):
 
     shown = ("ticker", "side", "count", "pays", "expected_time", "state", "cost", "close_time", "title")
     vital = ("side", "count", "pays", "expected_time", "state")
+    headings = names(pays="max payout")
 
 
 def upcoming_row(position: Position, market: Market | None) -> UpcomingRow:

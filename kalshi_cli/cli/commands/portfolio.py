@@ -204,14 +204,15 @@ def settlements(
 
     Newest first: what you held, what it cost and what it paid. `net` is the result of the whole market after fees, as
     in `kalshi pnl`, with contracts that you sold before it settled. With `--upcoming`, list open positions by their
-    closing time and expected payout time.
+    closing time and expected payout time; `max payout` (`pays` in JSON) is what a position pays if it wins, and the
+    payout once the result is known.
 
     \b
     kalshi settlements --since 7d --all
     kalshi settlements --upcoming
     kalshi settlements --event KXHIGHNY-26NOV21 --format csv
     """
-    from kalshi_cli.cli.screen.brief import SettlementLine, settlement_lines
+    from kalshi_cli.cli.screen.brief import SettlementLine, UpcomingLine, settlement_lines, upcoming_lines
     from kalshi_cli.views.cash import SettlementRow, UpcomingRow
 
     if upcoming and since is not None:
@@ -222,7 +223,8 @@ def settlements(
     with open_services(ctx) as kalshi:
         if upcoming:
             held = kalshi.account.upcoming_settlements(name, event.upper())
-            show_list(ctx, UpcomingRow, held, limit=most, more=LIMIT_OR_ALL, empty="No open positions", now=kalshi.now)
+            kind, coming = (UpcomingLine, upcoming_lines(held)) if is_terse(ctx) else (UpcomingRow, held)
+            show_list(ctx, kind, coming, limit=most, more=LIMIT_OR_ALL, empty="No open positions", now=kalshi.now)
             return
         found = kalshi.account.settlements(name, event.upper(), when(kalshi, since))
         of, lines = (SettlementLine, settlement_lines(found)) if is_terse(ctx) else (SettlementRow, found)

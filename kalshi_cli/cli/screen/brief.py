@@ -8,7 +8,7 @@ from typing import ClassVar
 from kalshi_cli.base.local_time import local_time
 from kalshi_cli.base.units import Money, Price, Qty, Ts, show_most, show_price, show_qty
 from kalshi_cli.views.alerts import AlertChannelRow, SilenceRow, UndeliveredNoticeRow
-from kalshi_cli.views.cash import SettlementRow
+from kalshi_cli.views.cash import SettlementRow, UpcomingRow
 from kalshi_cli.views.exports import LotExport
 from kalshi_cli.views.formats import MISSING, ExactMoney, ShortId, SignedMoney, TruncatableText, short_ids
 from kalshi_cli.views.markets import FeeRow, MarketView
@@ -192,6 +192,27 @@ def settlement_lines(rows: Iterable[SettlementRow]) -> Iterator[SettlementLine]:
         held = ", ".join(f"{show_qty(qty)} {side}" for qty, side in counts if qty) or MISSING
         gain = None if row.net is None else SignedMoney(Money(row.net + row.fee))
         yield SettlementLine.of(row, held=held, gain=gain)
+
+
+class UpcomingLine(OutputRow, frozen=True, kw_only=True):
+    """A coming settlement; `quantity` has its outcome, such as `20 NO`."""
+
+    ticker: str
+    quantity: str
+    pays: Money
+    expected_time: Ts | None
+    state: str | None
+    cost: Money
+    close_time: Ts | None
+    title: TruncatableText | None
+
+    vital = ("quantity", "pays", "expected_time", "state")
+    headings = UpcomingRow.headings
+
+
+def upcoming_lines(rows: Iterable[UpcomingRow]) -> list[UpcomingLine]:
+    """Return the lines of coming settlements."""
+    return [UpcomingLine.of(row, quantity=f"{show_qty(row.count)} {row.side.upper()}") for row in rows]
 
 
 class LotLine(OutputRow, frozen=True, kw_only=True):

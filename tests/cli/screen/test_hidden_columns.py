@@ -25,6 +25,7 @@ COMMANDS = {
     "QueueLine": "order queue",
     "SettlementLine": "settlements",
     "SubaccountPositionLine": "positions",
+    "UpcomingLine": "settlements",
 }
 """The lines of a list on a terminal, and the command that reads it."""
 

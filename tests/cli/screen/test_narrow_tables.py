@@ -19,8 +19,10 @@ from kalshi_cli.cli.screen.brief import (
     PositionLine,
     RefusedOrdersLine,
     SettlementLine,
+    UpcomingLine,
     batch_listings,
     settlement_lines,
+    upcoming_lines,
     why_screen,
 )
 from kalshi_cli.cli.screen.output import Format
@@ -133,7 +135,7 @@ def test_rows_that_no_table_of_this_width_can_hold_are_drawn_one_below_the_other
 
 
 def test_a_position_that_waits_for_its_settlement_has_its_time(capsys: Capture) -> None:
-    assert {"in", "20m", "$4.00"} <= set(drawn(UpcomingRow, [UPCOMING], capsys, NOW)[0].split())
+    assert {"in", "20m", "$4.00"} <= set(drawn(UpcomingLine, upcoming_lines([UPCOMING]), capsys, NOW)[0].split())
 
 
 def test_the_row_of_a_settlement_adds_up_although_contracts_were_sold_before(capsys: Capture) -> None:
@@ -244,8 +246,10 @@ def test_wins_are_shown_with_losses_or_not_at_all(capsys: Capture) -> None:
 @pytest.mark.parametrize("ticker", [SHORT, TICKER, LONG])
 def test_a_coming_settlement_shows_payout_time_and_state(ticker: str, capsys: Capture) -> None:
     row = msgspec.structs.replace(UPCOMING, ticker=ticker, state="determined")
-    words = set(drawn(UpcomingRow, [row], capsys, NOW)[0].split())
-    assert {"YES", "10", "pays", "$10.00", "expected", "20m", "determined"} <= words
+    words = set(drawn(UpcomingLine, upcoming_lines([row]), capsys, NOW)[0].split())
+    assert {"YES", "10", "$10.00", "expected", "20m", "determined"} <= words
+    assert {"max", "payout"} <= words, "it may also pay nothing"
+    assert "pays" not in words
 
 
 @pytest.mark.parametrize("ticker", [SHORT, TICKER, LONG])

@@ -27,6 +27,7 @@ from kalshi_cli.cli.screen.brief import (
     OrderStatusLine,
     PositionLine,
     SettlementLine,
+    UpcomingLine,
     lot_lines,
 )
 from kalshi_cli.cli.screen.live import folded
@@ -484,6 +485,7 @@ WIDE |= {"key": 26, "strategy": 14, "found": 13, "close_time": 26, "expected_tim
         (OrderStatusLine, "order_id ticker side status created", "order_id status created"),
         (FilledOrderLine, "order_id ticker side average_fill_price filled", "order_id side average_fill_price"),
         (UpcomingRow, "ticker side count pays expected_time state", "ticker side count"),
+        (UpcomingLine, "ticker quantity pays expected_time state", "ticker quantity pays state"),
         (QuoteRow, "buy_yes buy_no status quote_id", "buy_yes buy_no status"),
         (scan_rows.ArbitrageRow, "event_ticker kind profit legs profit_share", "event_ticker profit legs"),
         (scan_rows.SpreadRow, "ticker title spread maker_keeps yes_bid", "ticker spread maker_keeps"),
