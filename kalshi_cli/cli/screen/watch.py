@@ -13,7 +13,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from kalshi_cli.base.local_time import local_time
-from kalshi_cli.base.text import safe_text, shorten_title
+from kalshi_cli.base.text import MIN_NAME_WIDTH, safe_text, shorten_name, shorten_title
 from kalshi_cli.base.units import Ts, pluralize, show_price, show_qty
 from kalshi_cli.cli.screen.live import REDRAW_MS, screen
 from kalshi_cli.cli.screen.output import wrap
@@ -90,7 +90,7 @@ def draw_board(board: WatchBoard, env: str, now: Ts, width: int, height: int, si
     heading = _cut(Text(f"Prices of {side.upper()}   {LEAVE}", style="dim"), width)
     parts = [_head(board, env, now, width), heading]
     if hidden:
-        parts.append(_cut(Text(f"Hidden, too narrow: {', '.join(hidden)}", style="dim"), width))
+        parts += _hidden_lines(hidden, width, height - 4 - min(len(lines), most))
     labels, *rows = _table(fitting)
     parts.append(labels)
     has_titles = len(parts) + 2 * len(lines) + 1 + MIN_TRADES <= height
@@ -114,6 +114,13 @@ def _head(board: WatchBoard, env: str, now: Ts, width: int) -> Text:
     else:
         head.append(f"NO STREAM since {since}: {safe_text(board.state.removeprefix('no stream: '))}", style="red")
     return _cut(head, width)
+
+
+def _hidden_lines(labels: Sequence[str], width: int, room: int) -> list[Text]:
+    """Return the note of the columns without room: wrapped if that takes at most `room` lines, else cut to one."""
+    text = f"Hidden, too narrow: {', '.join(labels)}"
+    wrapped = wrap(text, width).splitlines()
+    return [_cut(Text(line, style="dim"), width) for line in (wrapped if len(wrapped) <= room else [text])]
 
 
 def _cut(text: Text, width: int) -> Text:
@@ -205,13 +212,18 @@ def _ago(ts: Ts, now: Ts) -> str:
 
 
 def _trade(trade: PublicTrade, width: int, side: Outcome) -> Text:
+    """Return a trade in one line; where it does not fit, in fewer words and with a shorter ticker."""
     is_bought = trade.taker_side is BID
     taker = "YES" if is_bought else "NO"
-    text = Text(f"{local_time(trade.ts):%H:%M:%S}  ", style="dim")
-    text.append(f"{safe_text(trade.ticker)}  ", style="")
-    words = f"{show_qty(trade.qty)} traded at {show_price(own_price(side, trade.price))}, taker bought {taker}"
-    text.append(words, style="green" if is_bought else "red")
-    return _cut(text, width)
+    count, price = show_qty(trade.qty), show_price(own_price(side, trade.price))
+    time, ticker = f"{local_time(trade.ts):%H:%M:%S}  ", safe_text(trade.ticker)
+    whole, room = len(ticker), width - len(time) - GAP
+    short = f"{count} at {price}"
+    choices = (f"{count} traded at {price}, taker bought {taker}", whole), (f"{short}, {taker} taker", MIN_NAME_WIDTH)
+    words = next((text for text, least in choices if min(least, whole) + len(text) <= room), short)
+    ticker = shorten_name(ticker, max(MIN_NAME_WIDTH, room - len(words)))
+    line = Text.assemble((time, "dim"), f"{ticker}{'':{GAP}}", (words, "green" if is_bought else "red"))
+    return _cut(line, width)
 
 
 # -- the ladder ---------------------------------------------------------------------------------------------------

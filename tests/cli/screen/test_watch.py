@@ -353,7 +353,7 @@ def test_a_fresh_market_shows_its_prices_and_one_without_a_book_waits() -> None:
 def test_each_market_has_its_title_where_the_screen_is_high_enough() -> None:
     title = MARKETS[0].full_title
     assert drawn(draw_board(a_board(), "sim", NOW, 100, 24)).splitlines()[4].strip() == title
-    assert drawn(draw_board(a_board(), "sim", NOW, 30, 24)).splitlines()[5].strip().endswith("…")
+    assert drawn(draw_board(a_board(), "sim", NOW, 30, 24)).splitlines()[7].strip().endswith("…")
     for height in range(8, 24):
         shown = drawn(draw_board(a_board(), "sim", NOW, 100, height))
         assert len(shown.splitlines()) <= height
@@ -366,6 +366,19 @@ def test_columns_without_room_are_named_above_the_markets() -> None:
     assert narrow[2].strip() == "Hidden, too narrow: bid size, ask size, volume"
     assert narrow[3].split() == ["ticker", "bid", "ask", "last", "changed"]
     assert narrow[4].split()[1:] == ["$0.47", "$0.52", "$0.52", "0s"]
+
+
+def test_a_phone_names_each_hidden_column_and_shows_the_price_of_a_trade() -> None:
+    game = read_market(msgspec.json.encode({"market": {**market_body(1), "ticker": "KXNBAGAME-26NOV25DALMIA-DAL"}}))
+    board = WatchBoard([game], NOW, is_streamed=True)
+    board.take(FeedState(NOW, True), NOW)
+    board.take(PublicTrade(NOW, game.ticker, "t", cents("41.8"), contracts(1200), ASK), NOW)
+    shown = drawn(draw_board(board, "sim", NOW, 48, 24), 48).splitlines()
+    assert shown[2:4] == ["Hidden, too narrow: bid size, ask size, last,", "volume"]
+    assert shown[-1][8:] == "  KXNBAGA…OV25DALMIA-DAL  1200 at $0.418"
+    board.take(PublicTrade(NOW, game.ticker, "u", cents(42), contracts(12), BID), NOW)
+    shown = drawn(draw_board(board, "sim", NOW, 48, 24), 48).splitlines()
+    assert shown[-2][8:] == "  KXNBA…LMIA-DAL  12 at $0.42, YES taker"
 
 
 def test_the_prices_of_no_are_those_of_the_other_side_of_the_book() -> None:
