@@ -132,7 +132,7 @@ class AlertOverview(msgspec.Struct, frozen=True, kw_only=True):
     dropped: int = 0
 
 
-def _delivered(matter: Incident, taken: Mapping[tuple[str, Ts], Ts]) -> Incident:
+def _delivered(matter: Incident, taken: Mapping[tuple[str, Ts | None], Ts | None]) -> Incident:
     """Return the incident with the time at which a channel accepted its notice; None while a return is not sent yet.
 
     `taken` maps code and time of a notice to its delivery time.
@@ -253,7 +253,7 @@ class Alerting:
             # Read within the transaction: another program may just have stopped trading or sent the same events.
             board.is_stopped = book.mark(STOPPED) > 0
             board.resumed_at = self._resumed_at(self.clock.now())
-            self.open_alerts.take_over(board, lambda subject: self.store.order(subject) is not None, now)
+            self.open_alerts.take_over(board, self.store.order, now)
             for name, (begin, end, alerts) in {"alerts": news, "booked": booked}.items():
                 if begin < end and book.mark(name) == begin:
                     book.set_mark(name, end)
@@ -387,12 +387,12 @@ class Alerting:
 
     def overview(self) -> AlertOverview:
         """Return the saved state of alerts as of now."""
-        book, now = self.book, self.clock.now()
-        board = self._board()
+        board, book, now = self._board(), self.book, self.clock.now()
         book.load(board)
+        self.open_alerts.add_missing(board, self.store.order, now)
         causes = board.causes(now)
         matters = sorted(board.all(), key=lambda m: (not m.is_firing, -severity_rank(m.tier), m.since, m.subject))
-        taken = {(each.notice.code, each.notice.ts): each.moved for each in book.letters("delivered")}
+        taken = self.open_alerts.delivered()
         return AlertOverview(
             matters=tuple(_delivered(matter, taken) for matter in matters),
             hushed=frozenset((m.code, m.subject) for m in matters if board.is_hushed(m, causes, now)),

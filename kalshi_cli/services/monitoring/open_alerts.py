@@ -22,7 +22,7 @@ from kalshi_cli.core.monitoring.alert_board import Board
 from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.core.monitoring.incidents import SEVERITY_RANK, UNCONFIRMED, Incident, from_check
 from kalshi_cli.core.monitoring.notices import Notice
-from kalshi_cli.store.alert_tables import AlertStore
+from kalshi_cli.store.alert_tables import AlertStore, QueuedNotice
 
 FILE = "open-alerts.json"
 
@@ -69,21 +69,45 @@ class OpenAlerts:
     book: AlertStore
     path: Path
 
-    def take_over(self, board: Board, is_order_on_file: Callable[[str], bool], now: Ts) -> None:
+    def take_over(self, board: Board, order: Callable[[str], object], now: Ts) -> None:
+        """Add what the board does not know, as `add_missing` does, once for each content of the file."""
+        if (digest := self.add_missing(board, order, now)) != self.book.mark(WRITTEN):
+            self.book.set_mark(WRITTEN, digest)
+
+    def add_missing(self, board: Board, order: Callable[[str], object], now: Ts) -> int:
         """Add what the board does not know, as sent, if the file was written for another state file.
 
-        An alert about an unconfirmed order that the state file does not have is over: nothing else could end it.
+        One whose end waits to be sent has ended. An alert about an unconfirmed order is over if `order` does not find
+        it: nothing else could end it. Returns what identifies the content, and saves nothing.
         """
         content = self._read()
-        if _digest(content) == self.book.mark(WRITTEN):
-            return
+        if (digest := _digest(content)) == self.book.mark(WRITTEN):
+            return digest
         matters = {(each.code, each.subject): each for each in board.all()}
-        new = [each for each in _incidents(content) if not _is_known(each, matters.get((each.code, each.subject)))]
+        ending = {
+            (each.notice.code, each.notice.ticket) for each in self._undelivered() if each.notice.kind == "resolved"
+        }
+        new = [
+            each
+            for each in _incidents(content)
+            if not _is_known(each, matters.get((each.code, each.subject)))
+            and (each.code, each.ticket or each.subject) not in ending
+        ]
         for each in new:
             board.put(replace(each, untold=0, must_stop=False))
         taken = {each.subject for each in new if each.code in UNCONFIRMED}
-        board.confirmed(lambda subject: subject not in taken or is_order_on_file(subject), now)
-        self.book.set_mark(WRITTEN, _digest(content))
+        board.confirmed(lambda subject: subject not in taken or order(subject) is not None, now)
+        return digest
+
+    def delivered(self) -> dict[tuple[str, Ts | None], Ts | None]:
+        """Return when a channel accepted a notice, by its code and time; those of the file have only the latter."""
+        unsent = {(each.notice.code, each.notice.ts) for each in self._undelivered()}
+        sent = {(each.code, each.told): each.told for each in _incidents(self._read())}
+        accepted = {(each.notice.code, each.notice.ts): each.moved for each in self.book.letters("delivered")}
+        return {key: at for key, at in sent.items() if key not in unsent} | accepted
+
+    def _undelivered(self) -> list[QueuedNotice]:
+        return [*self.book.letters("waiting"), *self.book.letters("dead")]
 
     def save(self) -> None:
         """Write the alerts that a channel received and that are not over. Raises nothing: the alerts are sent."""

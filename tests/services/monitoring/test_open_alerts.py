@@ -105,3 +105,31 @@ def test_a_halt_that_was_sent_without_the_state_file_is_not_sent_again_with_othe
     sent = [("check disk", breach("state.db", "STATE_UNUSABLE")), (HALT, breach("account", "CANCEL_ALL"))]
     desk.alerting.take_over([SentBreach(source, each, desk.clock.now(), "phone") for source, each in sent])
     assert desk.check(source="check disk") == ["[sim] RESOLVED CRITICAL STATE_UNUSABLE state.db"]
+
+
+def test_a_rebuilt_file_lists_the_open_alerts_before_anything_is_decided(tmp_path: Path) -> None:
+    desk = AlertProgram(tmp_path)
+    desk.store.set_halt(Halt(TradingState.HALTED, "PAUSED", "lunch", desk.clock.now()))
+    desk.check(breach())
+    desk.record("ORDER_UNKNOWN", "kcli-1")
+    desk.tell()
+    told = {each.code: each.told for each in desk.alerting.overview().matters}
+    desk = rebuilt(desk)
+    listed = desk.alerting.overview().matters
+    assert {each.code: each.told for each in listed} == told
+    assert {each.code for each in listed if each.is_firing} == {"PAUSED", "POSITION_LIMIT"}
+    desk.store.set_halt(Halt(TradingState.HALTED, "PAUSED", "lunch", desk.clock.now()))
+    desk.check(breach())
+    assert {each.code: each.told for each in desk.alerting.overview().matters if each.is_firing} == {
+        code: told[code] for code in ("PAUSED", "POSITION_LIMIT")
+    }
+
+
+def test_an_end_that_waits_in_the_rebuilt_file_is_sent_once(tmp_path: Path) -> None:
+    desk = AlertProgram(tmp_path)
+    desk.check(breach())
+    desk.alerting.observe("check positions", [])  # its end is not delivered
+    (waiting,) = desk.store.alert_book.letters("waiting")
+    desk = rebuilt(desk)
+    desk.store.alert_book.post(waiting.notice, waiting.sink, waiting.created)
+    assert [desk.check(), desk.check(), kept(desk)] == [["[sim] RESOLVED CRITICAL POSITION_LIMIT KXA"], [], []]
