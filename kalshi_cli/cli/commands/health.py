@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import typer
 
+from kalshi_cli.base.units import pluralize
 from kalshi_cli.cli.options import CommandGroup, open_services, show_list
+from kalshi_cli.cli.screen.output import info
+
+if TYPE_CHECKING:
+    from kalshi_cli.views.checks import HealthRow
 
 app = CommandGroup("Check that everything is ready to trade.")
 
@@ -24,10 +32,22 @@ def health_check(ctx: typer.Context) -> None:
 
 
 def show_health(ctx: typer.Context) -> int:
-    """Check everything, print one line each, and return the exit code."""
+    """Check everything, print one line each and which ones are not OK, and return the exit code."""
     from kalshi_cli.views.checks import HealthRow
 
     with open_services(ctx) as kalshi:
         found = kalshi.monitoring.health()
         show_list(ctx, HealthRow, found.rows)
+        info(*findings(found.rows))
     return found.verdict.value
+
+
+def findings(rows: Sequence[HealthRow]) -> list[str]:
+    """Return the line that names the checks that failed or have a warning; none if every check is OK."""
+    warned = [row.check for row in rows if row.status == "WARNING"]
+    failed = [row.check for row in rows if row.status not in ("OK", "WARNING")]
+    parts = [f"{len(failed)} of {pluralize(len(rows), 'check')} failed: {', '.join(failed)}" if failed else ""]
+    if warned:
+        of = "" if failed else f" of {pluralize(len(rows), 'check')}"
+        parts.append(f"{len(warned)}{of} with a warning: {', '.join(warned)}")
+    return ["; ".join(filter(None, parts))] if failed or warned else []

@@ -312,8 +312,7 @@ def _look(ctx: typer.Context, path: Path, answers: Mapping[str, Answer], *, has_
     info("Checking that everything is ready to trade ...")
     code = show_health(ctx)
     if code:
-        found = "have warnings" if code == 1 else "failed"
-        warn(f"Some health checks {found}. Each line shows its fix; then run `kalshi health-check` again")
+        warn("Each line that is not OK shows its fix; then run `kalshi health-check` again")
     else:
         paper = " --paper" if answers["env"] in WHERE_KEYS_ARE_MADE else ""
         info(f"Next: kalshi markets --limit 10; kalshi trade --strategy spike{paper}; kalshi runbook")
