@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -213,6 +214,7 @@ def settlements(
     kalshi settlements --event KXHIGHNY-26NOV21 --format csv
     """
     from kalshi_cli.cli.screen.brief import SettlementLine, UpcomingLine, settlement_lines, upcoming_lines
+    from kalshi_cli.services.markets.known_names import note_unknown
     from kalshi_cli.views.cash import SettlementRow, UpcomingRow
 
     if upcoming and since is not None:
@@ -226,7 +228,10 @@ def settlements(
             kind, coming = (UpcomingLine, upcoming_lines(held)) if is_terse(ctx) else (UpcomingRow, held)
             show_list(ctx, kind, coming, limit=most, more=LIMIT_OR_ALL, empty="No open positions", now=kalshi.now)
             return
-        found = kalshi.account.settlements(name, event.upper(), when(kalshi, since))
+        one_more = None if most is None else most + 1
+        found = list(islice(kalshi.account.settlements(name, event.upper(), when(kalshi, since)), one_more))
+        if not found:
+            note_unknown(kalshi.resources, info, event=event.upper(), ticker=name)
         of, lines = (SettlementLine, settlement_lines(found)) if is_terse(ctx) else (SettlementRow, found)
         show_list(ctx, of, lines, limit=most, more=LIMIT_OR_ALL, empty="No settlements", now=kalshi.now)
 

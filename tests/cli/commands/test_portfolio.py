@@ -258,6 +258,8 @@ def test_a_position_in_a_subaccount_is_shown_with_its_number(tmp_path: Path, mon
         (("order", "list", "--ticker", "nope"), "No market NOPE; check the spelling"),
         (("order", "list", "--event", "nope"), "No event NOPE; check the spelling"),
         (("fills", "--ticker", "nope"), "No market NOPE; check the spelling"),
+        (("settlements", "--ticker", "nope"), "No market NOPE; check the spelling"),
+        (("settlements", "--event", "nope"), "No event NOPE; check the spelling"),
     ],
 )
 @pytest.mark.usefixtures("exchange")
