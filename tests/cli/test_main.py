@@ -111,6 +111,7 @@ def test_a_form_of_an_order_is_suggested_and_sends_nothing_as_it_is(exchange: Se
         ("login", "did you mean `kalshi init`?"),
         ("auth login", "did you mean `kalshi init`?"),
         ("auth status", "did you mean `kalshi health-check`?"),
+        ("strategies list", "to list them: `kalshi strategies`"),
         ("config view", "did you mean `kalshi config show`?"),
         ("config get env", "did you mean `kalshi config show`?"),
         ("get markets", "did you mean `kalshi markets`?"),

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import CommandGroup, show_list, show_view
 from kalshi_cli.cli.screen.output import info
 
@@ -38,6 +39,8 @@ def show(
     from kalshi_cli.services.research.strategies import describe_strategy, list_strategies
     from kalshi_cli.views.strategies import StrategyRow
 
+    if name in ("list", "ls"):
+        raise UsageError(f"Unknown command: kalshi strategies {name}", hint="to list them: `kalshi strategies`")
     if name:
         show_view(ctx, describe_strategy(name))
     else:
