@@ -131,6 +131,7 @@ def _markets(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) -> lis
         status=query.choice("status", MARKET_STATUSES, "open"),
         search=query.text("search"),
         series=query.text("series").upper(),
+        event=query.text("event").upper(),
         limit=query.rows(),
     )
     return list(found)
@@ -192,7 +193,8 @@ READS = (
     Read("alerts", "Alerts and alert channels", AlertsView, False, (), lambda k, _n, _q: k.monitoring.alerts()),
     Read("exchange", "Status, hours and maintenance of the exchange", ExchangeView, False, (),
          lambda k, _n, _q: k.markets.exchange()),
-    Read("markets", "Markets by status and words", MarketRow, True, ("status", "search", "series", *PART), _markets),
+    Read("markets", "Markets by status and words", MarketRow, True, ("status", "search", "series", "event", *PART),
+         _markets),
     Read("markets/{ticker}", "A market with rules, fees and times", MarketView, False, (),
          lambda k, n, _q: k.markets.get(n["ticker"].upper())),
     Read("markets/{ticker}/orderbook", "The order book of a market", OrderbookView, False, ("depth",), _book),

@@ -26,8 +26,11 @@ def test_a_command_or_an_option_with_a_request_is_named_by_that() -> None:
         ),
         (
             "`kalshi event KXRAIN-40JAN01` lists the markets of its event",
-            "GET /api/v1/markets?series=KXRAIN lists the markets of its event",
+            "GET /api/v1/markets?event=KXRAIN-40JAN01 lists the markets of its event",
         ),
+        ("`kalshi markets --event KXRAIN-40JAN01`", "GET /api/v1/markets?event=KXRAIN-40JAN01"),
+        ("kalshi series", "GET /api/v1/markets?search=TEXT"),
+        ("kalshi events", "GET /api/v1/markets?search=TEXT"),
         ("kalshi watchlist list nfl", "GET /api/v1/watchlists/nfl"),
         ("kalshi order show 4ad9a125-a418", "GET /api/v1/orders/4ad9a125-a418"),
         ("add --reason TEXT; it is saved with the state", "add `reason` TEXT; it is saved with the state"),

@@ -354,6 +354,10 @@ def test_queries_are_checked(page: Page) -> None:
     assert ORDER_STATUSES == STATUSES, "those of the command line"
     unknown = page.get("markets?series=nope")
     assert (unknown.status_code, unknown.json()["error"]["message"]) == (404, "No series NOPE")
+    unknown = page.get("markets?event=nope")
+    assert (unknown.status_code, unknown.json()["error"]["message"]) == (404, "No event NOPE")
+    event = TWO_SIDED.rpartition("-")[0]
+    assert {row["event_ticker"] for row in page.get(f"markets?event={event.lower()}").json()} == {event}
     too_long = page.visitor.post("/api/v1/plans", content=b"[" * 20_000, headers={"content-type": "application/json"})
     assert too_long.status_code == 400
 
