@@ -112,7 +112,10 @@ class CancelRow(OutputRow, frozen=True, kw_only=True):
 
 
 class CancelAllView(OutputRow, frozen=True, kw_only=True):
-    """The result of the kill switch. `canceled` counts what this run canceled, `already_over` what had ended before."""
+    """The result of the kill switch. `canceled` counts what this run canceled, `already_over` what had ended before.
+
+    These and `remaining` are 0 if no order matched.
+    """
 
     canceled: int
     already_over: int
