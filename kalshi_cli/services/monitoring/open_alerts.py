@@ -70,19 +70,26 @@ class OpenAlerts:
     path: Path
 
     def take_over(self, board: Board, order: Callable[[str], object], now: Ts) -> None:
-        """Add what the board does not know, as `add_missing` does, once for each content of the file."""
-        if (digest := self.add_missing(board, order, now)) != self.book.mark(WRITTEN):
-            self.book.set_mark(WRITTEN, digest)
-
-    def add_missing(self, board: Board, order: Callable[[str], object], now: Ts) -> int:
-        """Add what the board does not know, as sent, if the file was written for another state file.
-
-        One whose end waits to be sent has ended. An alert about an unconfirmed order is over if `order` does not find
-        it: nothing else could end it. Returns what identifies the content, and saves nothing.
-        """
+        """Add what the board does not know, as `add_missing` does, and record its notices as delivered."""
         content = self._read()
         if (digest := _digest(content)) == self.book.mark(WRITTEN):
-            return digest
+            return
+        self.add_missing(board, order, now)
+        received = self.delivered()
+        for each in _incidents(content):
+            if each.told is not None and received.get((each.code, each.told)) == each.told:
+                self.book.record_delivered(_notice(each, each.told), "")
+        self.book.set_mark(WRITTEN, digest)
+
+    def add_missing(self, board: Board, order: Callable[[str], object], now: Ts) -> None:
+        """Add what the board does not know, as sent, if the file was written for another state file. Saves nothing.
+
+        One whose end waits to be sent has ended. An alert about an unconfirmed order is over if `order` does not find
+        it: nothing else could end it.
+        """
+        content = self._read()
+        if _digest(content) == self.book.mark(WRITTEN):
+            return
         matters = {(each.code, each.subject): each for each in board.all()}
         ending = {
             (each.notice.code, each.notice.ticket) for each in self._undelivered() if each.notice.kind == "resolved"
@@ -97,7 +104,6 @@ class OpenAlerts:
             board.put(replace(each, untold=0, must_stop=False))
         taken = {each.subject for each in new if each.code in UNCONFIRMED}
         board.confirmed(lambda subject: subject not in taken or order(subject) is not None, now)
-        return digest
 
     def delivered(self) -> dict[tuple[str, Ts | None], Ts | None]:
         """Return when a channel accepted a notice, by its code and time; those of the file have only the latter."""
@@ -133,6 +139,14 @@ class OpenAlerts:
             return read_regular(self.path, MAX_BYTES)
         except OSError:
             return b""
+
+
+def _notice(sent: Incident, at: Ts) -> Notice:
+    """Return the notice of an alert that another state file sent at that time, as far as it is known."""
+    return Notice(
+        notice_id=f"{sent.code} {sent.subject} {at}", kind="firing", tier=sent.tier, event=sent.event, code=sent.code,
+        subject=sent.subject, text=sent.text, env="", since=sent.since, ts=at, ticket=sent.ticket,
+    )  # fmt: skip
 
 
 def _is_known(sent: Incident, known: Incident | None) -> bool:

@@ -120,7 +120,12 @@ def test_a_rebuilt_file_lists_the_open_alerts_before_anything_is_decided(tmp_pat
     assert {each.code for each in listed if each.is_firing} == {"PAUSED", "POSITION_LIMIT"}
     desk.store.set_halt(Halt(TradingState.HALTED, "PAUSED", "lunch", desk.clock.now()))
     desk.check(breach())
-    assert {each.code: each.told for each in desk.alerting.overview().matters if each.is_firing} == {
+    desk.resume()
+    desk.check(breach())
+    desk.clock.advance(31)
+    assert "[sim] RESOLVED CRITICAL PAUSED account" in desk.check(breach())
+    listed = desk.alerting.overview().matters
+    assert {each.code: each.told for each in listed if each.code != "ORDER_UNKNOWN"} == {
         code: told[code] for code in ("PAUSED", "POSITION_LIMIT")
     }
 
