@@ -113,7 +113,7 @@ def test_what_a_copy_heard_of_from_the_stream_makes_harmless_may_go() -> None:
     ("missing", "seed", "said"),
     [
         ({"order_rate"}, 49, "orders that open within a minute"),
-        ({"live_orders"}, 259, "live orders:"),
+        ({"live_orders"}, 459, "live orders:"),
         ({"churn"}, 19, "can churn"),
         ({"open_positions"}, 229, "open positions:"),
         ({"market_limit"}, 59, "KXSIM-26JUL-T3 can lose"),

@@ -64,8 +64,8 @@ CONTROLS = (
     Mutant(
         "a strategy waits for the fills of its close",
         "it opens again what was stopped out, before the loss is known",
-        "core/risk/exposure_controls.py",
-        "    if _is_closing_untold(state, intent.ticker, strategy):",
+        "core/state/cooldowns.py",
+        "    if _is_closing_untold(state, ticker, strategy):",
         "    if False:",
         ("tests/core/risk/test_controls.py",),
     ),
@@ -222,9 +222,17 @@ CONTROLS = (
         ("tests/store/test_sqlite_store.py",),
     ),
     Mutant(
+        "an order waits for the newest book that has arrived",
+        "orders go out at prices that are gone",
+        "core/risk/controls.py",
+        "    if waiting:",
+        "    if False:",
+        ("tests/core/engine/test_engine.py",),
+    ),
+    Mutant(
         "after a loss a strategy waits",
         "it buys again what has just lost",
-        "core/risk/exposure_controls.py",
+        "core/state/cooldowns.py",
         "    if losses.at is None:",
         "    if True:",
         ("tests/core/risk/test_controls.py",),
@@ -232,7 +240,7 @@ CONTROLS = (
     Mutant(
         "after each further loss it waits longer",
         "whoever makes the only prices of a market takes money from it once a minute, for ever",
-        "core/risk/exposure_controls.py",
+        "core/state/cooldowns.py",
         "    doubled = min(max(0, losses.rounds - 1), MAX_DOUBLED)",
         "    doubled = 0",
         ("tests/core/risk/test_controls.py",),

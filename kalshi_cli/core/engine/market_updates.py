@@ -32,6 +32,7 @@ class MarketUpdates:
     def __post_init__(self) -> None:
         self.reactions: dict[type[Message], Callable[[Any], list[Effect]]] = {
             messages.BookDelta: self._on_delta,
+            messages.WaitingChanges: self._on_waiting,
             messages.GroupEnd: self._on_group_end,
             messages.BookChanged: self._on_changed,
             messages.BookSnapshot: self._on_snapshot,
@@ -52,6 +53,8 @@ class MarketUpdates:
     def _on_delta(self, message: messages.BookDelta) -> list[Effect]:
         state = self.state
         state.feed_ts = message.ts
+        if state.waiting_changes:
+            self._take_waiting(message.ticker)
         book = state.books.get(message.ticker)
         if book is None or not book.is_usable:
             return []
@@ -59,6 +62,16 @@ class MarketUpdates:
         if self.book_watch.differing:
             self.book_watch.moved(message.ticker, message.side, message.price)
         return [] if message.has_more else self._decide(book, is_end=not message.may_continue)
+
+    def _on_waiting(self, message: messages.WaitingChanges) -> list[Effect]:
+        self.state.waiting_changes = dict(message.counts)
+        return []
+
+    def _take_waiting(self, ticker: str) -> None:
+        """Count a change that waited as applied; the one after the last of its market did not wait."""
+        left = self.state.waiting_changes.pop(ticker, 0) - 1
+        if left > 0:
+            self.state.waiting_changes[ticker] = left
 
     def _on_group_end(self, message: messages.GroupEnd) -> list[Effect]:
         effects: list[Effect] = []
@@ -74,6 +87,7 @@ class MarketUpdates:
 
     def _on_snapshot(self, message: messages.BookSnapshot) -> list[Effect]:
         self.state.feed_ts = message.ts
+        self._take_waiting(message.ticker)
         book = self.state.books.get(message.ticker)
         if book is None:
             return []
@@ -117,6 +131,8 @@ class MarketUpdates:
         return self.hooks.on_fair(message)
 
     def _on_gap(self, message: messages.FeedGap) -> list[Effect]:
+        if not message.tickers:
+            self.state.waiting_changes = {}  # the feed discards them
         for ticker in message.tickers or tuple(self.state.books):
             if ticker in self.state.books:
                 self.state.keep_prices(self.state.books[ticker])

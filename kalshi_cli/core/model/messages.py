@@ -50,6 +50,16 @@ class BookDelta(Message, frozen=True, gc=False):
     may_continue: bool = False
 
 
+class WaitingChanges(Message, frozen=True):
+    """The number of changes of order books, by market, that have arrived and follow this message.
+
+    They waited while an order was sent, the account was read or a strategy was slow. Strategies see each of them, but
+    an order at a book that has already changed again would come too late.
+    """
+
+    counts: dict[str, int]
+
+
 class GroupEnd(Message, frozen=True):
     """The end of a group of deltas that had the same `ts`, in these markets: a later delta came, or silence."""
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from kalshi_cli.base.text import SHORT_ID_LENGTH
-from kalshi_cli.base.units import ONE_DOLLAR, Price, format_ts, notional, show_money, show_price, show_qty
+from kalshi_cli.base.units import ONE_DOLLAR, Price, format_ts, notional, pluralize, show_money, show_price, show_qty
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
@@ -191,7 +191,7 @@ def _wrong_field(intent: Place) -> str:
 
 
 def fresh_book(state: EngineState, limits: RiskLimits, intent: Place, _strategy: str) -> Objection | None:
-    """Refuse an order while its book is unusable, old, or crossed within a matching event."""
+    """Refuse an order while its book is unusable, old, crossed within a matching event, or behind what has arrived."""
     if limits.max_book_age_ms is None:
         return None
     age = state.book_age_ms(intent.ticker)
@@ -203,6 +203,9 @@ def fresh_book(state: EngineState, limits: RiskLimits, intent: Place, _strategy:
         return "STALE_BOOK", f"the order book is {age} ms old; the limit is {limits.max_book_age_ms} ms"
     if state.books[intent.ticker].is_crossed:
         return "STALE_BOOK", "the order book is crossed"
+    waiting = state.waiting_changes.get(intent.ticker)
+    if waiting:
+        return "STALE_BOOK", f"{pluralize(waiting, 'newer change')} of the order book waited during an earlier step"
     return None
 
 

@@ -302,6 +302,8 @@ class ProtectiveExits:
     def _step(self, key: _Key, walk: Liquidation, position: Position, owned: Qty) -> list[Effect]:
         """Send one order if the bid is high enough; otherwise only lower the price."""
         strategy, ticker, subaccount = key
+        if self._state.waiting_changes.get(ticker):
+            return []  # the newest book has arrived and comes next
         best, is_long = self._best_for(position), position.qty > 0
         pays = None if best is None else best if is_long else Price(units.ONE_DOLLAR - best)
         if best is None or pays is None or pays <= A_CENT:

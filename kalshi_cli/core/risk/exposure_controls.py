@@ -11,17 +11,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from kalshi_cli.base.units import Money, Qty, Ts, format_ts, pluralize, show_money, show_qty
+from kalshi_cli.base.units import Money, Qty, Ts, pluralize, show_money, show_qty
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.state.cooldowns import cooldown_reason
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.order_rate import AN_ORDER
 from kalshi_cli.core.state.state import EngineState
 
 HOUR_MS = 3_600_000
-
-MAX_DOUBLED = 9
-"""A cooldown doubles with each further loss, at most this many times: from one minute to eight and a half hours."""
 
 Objection = tuple[str, str]
 """A stable code, and the reason as text."""
@@ -214,32 +212,8 @@ def exceeded(code: str, what: str, before: Money, after: Money, limit: Money) ->
 
 
 def cooldown(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
-    """Refuse opening orders of a strategy in a market where it has just closed at a loss.
-
-    The time doubles with each further loss that was not earned back: a party that makes the only prices there could
-    otherwise sell high to the strategy and buy back low forever. A close whose fills are in transit also blocks,
-    because its loss is unknown.
-    """
+    """Refuse opening orders of a strategy in a market where it has just closed at a loss."""
     if not limits.cooldown_after_loss_ms or closes_own(state, intent, strategy):
         return None
-    if _is_closing_untold(state, intent.ticker, strategy):
-        return "COOLDOWN", "waiting for the fills of a close"
-    losses = state.losses(strategy, intent.ticker)
-    if losses.at is None:
-        return None
-    doubled = min(max(0, losses.rounds - 1), MAX_DOUBLED)
-    until = Ts(losses.at + limits.cooldown_after_loss_ms * 2**doubled)
-    if state.now >= until:
-        return None
-    return "COOLDOWN", f"cooling down until {format_ts(until)} after {pluralize(losses.rounds, 'losing trade')}"
-
-
-def _is_closing_untold(state: EngineState, ticker: str, strategy: str) -> bool:
-    """Return whether a response reported a closing trade of the strategy whose fills are in transit."""
-    untold = [order for order, _ in state.orders.untold(ticker) if order.strategy == strategy]
-    if not untold:
-        return False
-    is_both_ways = len({order.side for order in untold}) > 1
-    return is_both_ways or any(
-        state.share(ticker, strategy, order.subaccount).qty * order.side.sign < 0 for order in untold
-    )
+    reason = cooldown_reason(state, limits, intent.ticker, strategy)
+    return ("COOLDOWN", reason) if reason else None

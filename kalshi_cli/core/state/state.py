@@ -47,6 +47,8 @@ class EngineState:
     """The limit of the order groups that a run with simulated fills would have live; None in live trading."""
     day_net: Money | None = None
     """The P&L of the trading day, open positions included; None until counted."""
+    strategies: Collection[str] = ()
+    """The strategies of this run."""
     last_prices: LastPrices | None = None
     """The last prices of a backtest; None where markets are read again, whose prices are newer."""
 
@@ -111,6 +113,8 @@ class EngineState:
         self.feed_ts = Ts(0)
         """The time of the newest message about any book, the exchange's time if it sent one. Late messages and other
         channels do not make a book look fresh. A live stream sends something every few seconds."""
+        self.waiting_changes: dict[str, int] = {}
+        """The changes of order books that have arrived and are not applied yet, by market, as the feed counted them."""
         self.quotes: dict[str, Quote] = {}
         """The last message of the ticker channel by market."""
         self.last_entry = Ts(0)
@@ -119,8 +123,6 @@ class EngineState:
         """Orders sent in the last minute."""
         self.back_off: BackOff | None = None
         """The back-off of strategy orders while API_GUARD is active, otherwise None."""
-        self.strategies: Collection[str] = ()
-        """The strategies of this run."""
         self.locks: dict[str, Ts] = {}
         """Locked markets and the end of each lock: no order may open a position there."""
         self.best_gained: Money | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
@@ -14,6 +15,7 @@ from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.state.cooldowns import cooldown_reason
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.order_rate import AHEAD_MS
 from kalshi_cli.core.state.state import EngineState
@@ -48,6 +50,13 @@ class StrategyContext:
         requested = tuple(inputs or ())
         self._coins = [each.symbol for each in requested if isinstance(each, SpotInput)]
         self._has_fairs = any(isinstance(each, FairInput) for each in requested)
+
+    if not TYPE_CHECKING:  # a type checker reports a wrong name itself
+
+        def __getattr__(self, name: str) -> None:
+            """Raise AttributeError with the names that exist: another one disables a strategy with this text."""
+            names = (each for each in dir(type(self)) if not each.startswith("_"))
+            raise AttributeError(f"view has no {name}; it has {', '.join(names)}", name=name, obj=self)
 
     @property
     def now(self) -> Ts:
@@ -100,6 +109,10 @@ class StrategyContext:
         qty = sum(abs(position.qty) for position in holdings)
         return None if held > qty else Money(-(-sum(position.cost for position in holdings) * held // max(1, qty)))
 
+    def is_cooling_down(self, ticker: str) -> bool:
+        """Return whether an order that opens would be refused with COOLDOWN, after a close at a loss in this market."""
+        return bool(cooldown_reason(self._state, self._limits, ticker, self._strategy))
+
     def orders(self, ticker: str | None = None) -> list[Order]:
         """Return the live orders of this strategy, in one market or in all."""
         return [order for order in self._state.orders.live(ticker) if order.strategy == self._strategy]
@@ -112,6 +125,9 @@ class StrategyContext:
     def spot(self, symbol: str, within_s: float) -> int | None:
         """Return the spot price of a coin in ten-thousandths of a dollar, None if none is that recent."""
         if self._is_checked and symbol not in self._coins:
+            read = next((each for each in self._coins if symbol.upper().startswith(each)), "")
+            if read:
+                raise LookupError(f'view.spot("{symbol}", ...): the name of the requested price is "{read}"')
             raise _unrequested(f'view.spot("{symbol}", ...)', f'SpotInput(symbol="{symbol}")', self._coins)
         if within_s > self._state.spot_ages.get(symbol, 0.0):
             self._state.spot_ages[symbol] = within_s

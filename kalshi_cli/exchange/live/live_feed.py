@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import KW_ONLY, InitVar, dataclass
 
@@ -46,6 +46,9 @@ POLLED_FOR_S = 5.0
 GROUP_SILENCE_S = 0.005
 """Without a message for this long, no further delta with the time of the last one is expected."""
 
+SLOW_STEP_S = 0.01
+"""Changes that arrive while one message is handled for this long wait behind it: an order is sent, the account read."""
+
 POLL_AFTER_S = 2.0
 """Without a stream for this long, read the books over REST meanwhile."""
 
@@ -57,7 +60,7 @@ class LiveFeed:
     `discover` returns tradable markets, some of them new; it is called once a minute, and new ones are followed.
     `charge` reads the fees of a market again when the stream announces a change. `quoted` returns markets with resting
     orders, whose books are verified first. A GroupEnd follows the deltas of one time, unless the last of them is known
-    to be the last.
+    to be the last. WaitingChanges come after a slow step, before what arrived meanwhile.
 
     Raise the stream's own failure (CredentialsError: the key is rejected) when it has stopped for good. Without a
     stream, which needs a key, the books are polled.
@@ -128,15 +131,17 @@ class LiveFeed:
         clock = self.clock
         seen, seen_wall = clock.monotonic(), clock.now()
         next_tick, owed, overdue = seen, 0, seen
-        was_outside = False
+        was_outside, was_idle = False, True
         while True:
             now, wall = clock.monotonic(), clock.now()
             # A paused virtual machine may not count the pause, so the wall clock is compared too; if it was set
             # instead, that costs a reconnect only.
             away_s = max(now - seen, (wall - seen_wall) / 1000)
+            busy_s, was_idle = 0.0 if was_idle else now - seen, False
             seen, seen_wall = now, wall
             if away_s > self.suspended_s:
                 yield self._distrust(f"nothing ran for {away_s:.0f} s")
+            yield from self._waiting_after(busy_s)
             while self._commands:
                 command = self._commands.popleft()
                 yield command
@@ -168,6 +173,17 @@ class LiveFeed:
                 until = min(next_tick, self._group_until) if self._group else next_tick
                 wake_at = until if len(self._inbox) else min(until, self.client.sign_ahead())
                 self._inbox.take(self._pending, max(0.001, wake_at - now))
+                was_idle = True
+
+    def _waiting_after(self, busy_s: float) -> Iterator[Message]:
+        """Yield the number of changes that waited for a slow step; an order at an earlier book would come too late."""
+        if busy_s < SLOW_STEP_S:
+            return
+        if self._inbox.has_room(len(self._pending), 0):  # both together keep to the limit of the queue
+            self._inbox.take(self._pending)
+        counts = Counter(said.ticker for said in self._pending if isinstance(said, BookDelta | BookSnapshot))
+        if counts:
+            yield messages.WaitingChanges(self._pending[0].ts, counts)
 
     def _next(self, now: float, wall: Ts) -> Message | None:
         """Return the next message of the stream; None if it is not for the engine."""

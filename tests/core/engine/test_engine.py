@@ -64,6 +64,7 @@ from kalshi_cli.core.model.messages import (
     Settled,
     StateCommand,
     Tick,
+    WaitingChanges,
 )
 from kalshi_cli.core.model.order_terms import ASK, BID, SelfTradePrevention
 from kalshi_cli.core.model.orders import Fill, OrderStatus
@@ -161,6 +162,33 @@ def test_nobody_decides_in_the_middle_of_a_matching_event() -> None:
     assert len(probe.asked) == 1
     engine.step(delta(ASK, 44, -100))
     assert len(probe.asked) == 2
+
+
+def test_an_order_waits_for_the_changes_that_have_arrived_already() -> None:
+    engine = make_engine(limits=RiskLimits(min_edge=None))
+
+    def asked() -> str:
+        verdict = engine.place(bid(1), "")
+        return verdict.code + " " + verdict.detail if isinstance(verdict, OrderRefused) else "sent"
+
+    engine.step(make_book())
+    engine.step(WaitingChanges(NOW, {"KXA-1": 3, "KXA-2": 9}))
+    waits = "STALE_BOOK {} of the order book waited during an earlier step"
+    assert asked() == waits.format("3 newer changes")
+    engine.step(make_book())
+    engine.step(delta(has_more=True))
+    assert asked() == waits.format("1 newer change")
+    engine.step(delta())
+    assert asked() == "sent"
+    engine.step(delta())
+    assert asked() == "sent", "what comes later did not wait"
+    engine.step(WaitingChanges(NOW, {"KXA-1": 3}))
+    engine.step(FeedGap(NOW, ("KXA-1",), "a lost message"))
+    engine.step(make_book())
+    assert asked().startswith("STALE_BOOK 2 newer")
+    engine.step(FeedGap(NOW, (), "the feed discards what waits"))
+    engine.step(make_book())
+    assert asked() == "sent"
 
 
 def test_a_crossed_book_waits_and_then_is_thrown_away() -> None:

@@ -236,6 +236,26 @@ def test_a_strategy_that_reads_what_it_does_not_request_is_disabled_with_the_lin
     assert not missing or ("(it requests the prices of BTC)" in engine.failed[0]) is ("ETH" in missing)
 
 
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (lambda view: view.spot("BTC-USD", 5), 'view.spot("BTC-USD", ...): the name of the requested price is "BTC"'),
+        (lambda view: view.pos("KXA-1"), "view has no pos; it has book, cash, cost, "),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_right_ones(read: Callable[[StrategyContext], object], text: str) -> None:
+    class Reads(Told):
+        def inputs(self) -> tuple[Input, ...]:
+            return (SpotInput(symbol="BTC"),)
+
+        def on_tick(self, view: StrategyContext) -> None:
+            read(view)
+
+    engine = engine_of(Reads(lambda: None))
+    engine.step(Tick(NOW))
+    assert text in engine.failed[0]
+
+
 @pytest.mark.parametrize(("spent_s", "ticks", "slow"), [(0.3, 4, (4, 300)), (0.3, 2, (0, None)), (0.01, 9, (0, None))])
 def test_slow_hooks_are_counted_from_the_third_on(spent_s: float, ticks: int, slow: tuple[int, int | None]) -> None:
     """The time between two requests, in which the engine reviews one, is not the strategy's."""

@@ -30,6 +30,7 @@ from kalshi_cli.core.risk.controls import CONTROLS, OF_PEOPLE
 from kalshi_cli.core.risk.review import review
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
+from kalshi_cli.core.state.view import StrategyContext
 
 OPEN = {"min_edge": None, "max_orders_per_minute": None}
 
@@ -231,7 +232,9 @@ def test_each_further_loss_doubles_the_cooldown_until_what_was_lost_is_earned_ba
             engine.state.now = Ts(at + seconds * 1000)
             wanted = place(BID, 42, 1)
             limits = {"cooldown_after_loss_ms": 60_000, "max_book_age_ms": None, "max_churn": None}
-            if code(engine.state, wanted, "loser", **limits) == "approved":
+            is_refused = code(engine.state, wanted, "loser", **limits) == "COOLDOWN"
+            assert StrategyContext(engine.state, "loser", engine.limits).is_cooling_down(wanted.ticker) is is_refused
+            if not is_refused:
                 return seconds
         raise AssertionError("it waits for ever")
 

@@ -28,6 +28,7 @@ from kalshi_cli.core.model.messages import (
     OrderUnknown,
     StateCommand,
     Tick,
+    WaitingChanges,
 )
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
@@ -186,6 +187,14 @@ def test_a_change_of_the_book_is_enough_no_tick_is_needed() -> None:
     exits.book(19, 44)
     exits.engine.state.now = Ts(exits.now + STEP_MS)
     assert len(sent(exits.book(19, 44))) == 1
+
+
+def test_a_sale_waits_for_the_changes_that_have_arrived_already() -> None:
+    exits = Exits()
+    exits.engine.step(WaitingChanges(exits.now, {TICKER: 2}))
+    exits.book(15, 44)
+    assert exits.tick() == []
+    assert sent(exits.book(18, 44))[0].price == cents(18)
 
 
 @pytest.mark.parametrize("limits", [RiskLimits(min_edge=None), RiskLimits(min_edge=None, take_profit_pct=150)])

@@ -28,6 +28,7 @@ from kalshi_cli.core.model.messages import (
     Message,
     StateCommand,
     Tick,
+    WaitingChanges,
 )
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.dates import MAX_AHEAD_MS
@@ -550,3 +551,48 @@ def test_the_end_of_a_group_is_told_once_a_later_delta_or_silence_shows_it(live:
     server.delta("A", "0.4700", "1.00", ts=start + 3)
     assert live.until_a(BookDelta).may_continue
     assert live.until_a(GroupEnd).ts == start + 3, "a late one has an end as well"
+
+
+def start_with_two_books(arrange: Arrange, server: ScriptedWs, clock: Shifted) -> Setting:
+    far = Ts(clock.now() + 86_400_000)
+    setting = arrange(
+        market("A", close_time=far), market("B", close_time=far), clock=clock, url=server.url, interval_s=60
+    )
+    assert setting.stream is not None
+    setting.stream.start()
+    for _ in range(2):
+        setting.until_a(BookSnapshot)
+    return setting
+
+
+def test_changes_that_waited_for_a_slow_step_are_counted_before_anything_is_decided(
+    arrange: Arrange, server: ScriptedWs
+):
+    clock = Shifted()
+    setting = start_with_two_books(arrange, server, clock)
+    start = clock.now()
+    server.delta("A", "0.4700", "1.00", ts=start)
+    assert setting.until_a(BookDelta).may_continue
+    waiting = [("A", 1), ("A", 2), ("B", 3), ("A", 4)]
+    for ticker, ts in waiting:
+        server.delta(ticker, "0.4700", "1.00", ts=start + ts)
+    wait_until(lambda: len(setting.stream.inbox) >= len(waiting))  # type: ignore[union-attr]
+    clock.shift_s = 1.0
+    assert next(setting.messages) == WaitingChanges(Ts(start + 1), {"A": 3, "B": 1}), "before the group that ends"
+    assert [type(next(setting.messages)) for _ in range(5)] == [GroupEnd, *4 * [BookDelta]]
+
+
+def test_changes_that_arrive_while_nothing_is_handled_do_not_wait(arrange: Arrange, server: ScriptedWs):
+    setting = start_with_two_books(arrange, server, clock := Shifted())
+
+    def send() -> None:
+        for ts in (1, 2, 3):
+            server.delta("A", "0.4700", "1.00", ts=clock.now() + 100 * ts)
+
+    sender = threading.Timer(0.1, send)
+    sender.start()
+    clock.shift_s = -0.1  # the time of the test itself is no slow step
+    for _ in range(3):
+        setting.until_a(BookDelta)
+    assert not any(isinstance(each, WaitingChanges) for each in setting.seen)
+    sender.join()

@@ -51,7 +51,7 @@ RULE_OF_CODE = {
     "SLIPPAGE": "risk.max_close_slippage",
     "SPREAD": "risk.max_spread",
     "STATE_MOVED": "another kalshi command changed the state file first; the strategy decides again",
-    "STALE_BOOK": "risk.max_book_age_s, or the feed: kalshi status",
+    "STALE_BOOK": "risk.max_book_age_s, newer changes that waited, or the feed: kalshi status",
     "STALE_DECISION": "trade.decision_limit_s, or a slow strategy",
     "STOP_LOSS": "risk.stop_loss_pct: the position is being closed",
     "TAKE_PROFIT": "risk.take_profit_pct: the position is being closed",
