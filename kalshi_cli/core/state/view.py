@@ -51,7 +51,7 @@ class StrategyContext:
         self._coins = [each.symbol for each in requested if isinstance(each, SpotInput)]
         self._has_fairs = any(isinstance(each, FairInput) for each in requested)
 
-    if not TYPE_CHECKING:  # a type checker reports a wrong name itself
+    if not TYPE_CHECKING:  # pragma: no branch - a type checker reports a wrong name itself
 
         def __getattr__(self, name: str) -> None:
             """Raise AttributeError with the names that exist: another one disables a strategy with this text."""

@@ -234,6 +234,7 @@ def test_each_further_loss_doubles_the_cooldown_until_what_was_lost_is_earned_ba
             limits = {"cooldown_after_loss_ms": 60_000, "max_book_age_ms": None, "max_churn": None}
             is_refused = code(engine.state, wanted, "loser", **limits) == "COOLDOWN"
             assert StrategyContext(engine.state, "loser", engine.limits).is_cooling_down(wanted.ticker) is is_refused
+            assert not StrategyContext(engine.state, "loser", RiskLimits()).is_cooling_down(wanted.ticker)
             if not is_refused:
                 return seconds
         raise AssertionError("it waits for ever")
