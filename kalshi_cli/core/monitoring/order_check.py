@@ -8,11 +8,10 @@ import msgspec
 
 from kalshi_cli.base.text import SHORT_ID_LENGTH
 from kalshi_cli.base.units import Ts, format_ts, show_qty
-from kalshi_cli.core.account.order_index import OWN_ID
 from kalshi_cli.core.model.order_terms import own_terms
 from kalshi_cli.core.model.orders import Order, OrderStatus, is_refused_here
 from kalshi_cli.core.monitoring.check_report import Breach, Measure, breach, critical, warning
-from kalshi_cli.core.risk.guards import UNCONFIRMED_ALERT_MS, UNCONFIRMED_STATUSES
+from kalshi_cli.core.risk.guards import UNCONFIRMED_ALERT_MS, UNCONFIRMED_STATUSES, external_origin
 
 LATE_MS = 10_000
 """The delay that the exchange may take to expire an order, including a clock difference."""
@@ -99,15 +98,13 @@ def _difference(known: Order, record: Order) -> str:
 
 
 def external_orders(resting: Iterable[Resting]) -> list[Breach]:
-    """Return orders that other programs placed."""
+    """Return orders that are not of this state file: placed by other programs, or by kalshi with another one."""
     return [
-        _breach(
-            "OTHER_INSTANCE" if each.order.client_order_id.startswith(OWN_ID) else "FOREIGN_ACTIVITY",
-            each.order, "resting, placed by another program", "orders placed by kalshi", severity="warning",
-        )
+        _breach(code, each.order, f"resting, placed by {who}", "orders in the state file", severity="warning")
         for each in resting
         if not each.is_own
-    ]  # fmt: skip
+        for code, who in [external_origin(each.order.client_order_id)]
+    ]
 
 
 def orders_in_triggered_groups(

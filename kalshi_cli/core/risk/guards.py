@@ -266,6 +266,13 @@ class _Fees:
         return [AlertRaised(self._state.now, "warning", "FEE_MISMATCH", order.client_order_id, text)]
 
 
+def external_origin(client_order_id: str) -> tuple[str, str]:
+    """Return the alert code of an order that is not in the state file, and who placed it."""
+    if client_order_id.startswith(OWN_ID):
+        return "OTHER_INSTANCE", "kalshi on another machine or with another state file"
+    return "FOREIGN_ACTIVITY", "another program or the web site"
+
+
 class _ExternalOrderGuard:
     """Orders and fills of the account that this program did not place. They count, but are never changed.
 
@@ -347,9 +354,7 @@ class _ExternalOrderGuard:
         return effects
 
     def _told(self, order_id: str, client_order_id: str, what: str, *, is_over: bool = False) -> list[Effect]:
-        code, who = "FOREIGN_ACTIVITY", "another program or the web site"
-        if client_order_id.startswith(OWN_ID):
-            code, who = "OTHER_INSTANCE", "kalshi on another machine or with another state file"
+        code, who = external_origin(client_order_id)
         counts = "It is over: its fills count" if is_over else "It counts toward the limits and is not canceled"
         text = f"{what}: placed by {who}. {counts}"
         return [AlertRaised(self._state.now, "critical", code, order_id, text)]

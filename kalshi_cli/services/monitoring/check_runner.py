@@ -278,7 +278,7 @@ def _look(resources: Resources, wanted: CheckRequest, known: list[CheckReport]) 
 
 
 def _folders(resources: Resources, wanted: CheckRequest) -> tuple[Path, ...]:
-    """Return the state directory and the log directory, each file system once."""
+    """Return the state directory and the log directory."""
     home = _home(resources, wanted).folder
     folders = dict.fromkeys((home, log_folder(resources.config, home)))
     return tuple(folders) if resources.config.logs.folder is not None else (home,)

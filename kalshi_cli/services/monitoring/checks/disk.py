@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kalshi_cli.base.errors import StateFileError
@@ -23,7 +24,7 @@ def examine(readings: CheckData) -> CheckReport:
     inodes: list[Measure] = []
     breaches: list[Breach] = []
 
-    for folder in readings.folders:
+    for folder in once_per_file_system(readings.folders, _device):
 
         def look(folder: Path = folder) -> list[Breach]:
             free, left = _free(folder)
@@ -43,12 +44,33 @@ def examine(readings: CheckData) -> CheckReport:
     return report("disk", said or "could not be read", breaches, measures)
 
 
+def once_per_file_system(folders: Iterable[Path], device: Callable[[Path], int | None]) -> list[Path]:
+    """Return the first folder of each file system, so that one full disk is one alert; all whose device is unknown."""
+    found: dict[object, Path] = {}
+    for folder in folders:
+        number = device(folder)
+        found.setdefault(folder if number is None else number, folder)
+    return list(found.values())
+
+
+def _device(folder: Path) -> int | None:
+    try:
+        return _existing(folder).stat().st_dev
+    except OSError:
+        return None
+
+
+def _existing(folder: Path) -> Path:
+    """Return the directory, or its nearest parent that exists."""
+    return next((each for each in (folder, *folder.parents) if each.exists()), folder)
+
+
 def _free(folder: Path) -> tuple[int, int | None]:
     """Return the free bytes and inodes for a user without privileges; no inodes where a file system has no limit.
 
     A directory that does not exist yet is that of its nearest parent. Raises StateFileError if it cannot be read.
     """
-    at = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+    at = _existing(folder)
     try:
         found = os.statvfs(at)
     except OSError as error:

@@ -11,6 +11,7 @@ import pytest
 from support.served import Ended, bare_variables, program, set_variables
 
 from kalshi_cli.base.errors import StateFileError
+from kalshi_cli.services.monitoring.checks.disk import once_per_file_system
 from kalshi_cli.services.monitoring.checks.readings import could_not_read
 
 CONFIG = "env: sim\nlogs: {{folder: {folder}}}\nchecks: {{disk_free_gb: {gb}, disk_free_inodes: {inodes}}}\n"
@@ -58,10 +59,26 @@ def test_too_few_inodes_are_a_finding(tmp_path: Path, monkeypatch: pytest.Monkey
     assert set(found(ended)) == {("warning", "DISK_INODES")}
 
 
-def test_the_log_directory_counts_where_it_is_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_directories_of_one_full_disk_are_one_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configured(tmp_path, monkeypatch, gb='{warn: "1000000000:", crit: null}')
     subjects: list[Any] = [each["subject"] for each in check().json["breaches"]]
-    assert subjects == [str(tmp_path / "state" / "sim"), str(tmp_path / "logs" / "sim")]
+    assert subjects == [str(tmp_path / "state" / "sim")]
+
+
+def test_each_file_system_is_examined_and_one_that_cannot_be_read_too() -> None:
+    devices = {Path("/state"): 1, Path("/state/logs"): 1, Path("/var/log"): 2, Path("/gone"): None, Path("/lost"): None}
+    found = once_per_file_system(devices, devices.__getitem__)
+    assert list(map(str, found)) == ["/state", "/var/log", "/gone", "/lost"]
+
+
+def test_the_log_directory_is_among_those_that_are_examined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    others = [Path(each) for each in ("/dev/shm", "/tmp", "/var/tmp", Path.home()) if Path(each).is_dir()]
+    other = next((each for each in others if each.stat().st_dev != tmp_path.stat().st_dev), None)
+    if other is None:
+        pytest.skip("this machine has one file system")
+    configured(tmp_path, monkeypatch, gb='{warn: "1000000000:", crit: null}', folder=str(other / "kalshi-test-logs"))
+    subjects = [each["subject"] for each in check().json["breaches"]]
+    assert subjects == [str(tmp_path / "state" / "sim"), str(other / "kalshi-test-logs" / "sim")]
 
 
 def test_a_directory_that_cannot_be_read_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
