@@ -14,6 +14,9 @@ from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.recorded import RecordedConnection, RecordedEvent, RecordedInput, RecordedItem, WatchNote
 from kalshi_cli.feeds.recording_format import NO_TIME, at_line, decode_line, read_lines
 
+MAX_BACK_MS = 1_000
+"""Milliseconds by which the clock of a recorder may be set back without a word."""
+
 FrameDecoder = Callable[[bytes, Ts], Iterable[RecordedItem]]
 """Decodes the frames of one connection and checks their sequence. A message without a time gets the given one."""
 
@@ -51,21 +54,27 @@ def recorded_events(
     on_cut: Callable[[Ts], None] = lambda _at: None,
     on_end: Callable[[Ts], None] = lambda _at: None,
     on_read: Callable[[int], None] = lambda _size: None,
+    on_back: Callable[[tuple[Ts, Ts]], object] = lambda _times: None,
 ) -> Iterator[RecordedEvent]:
     """Yield what a recording says, each with the time received, which is also the `ts` of a message without one.
 
     `new_decoder` is called for each connection with the `use_yes_price` of its subscription: the recorder's note, else
     the one given here. An incomplete last line, whose writer was killed, is ignored. Of a file that ends in the
     middle, `on_cut` gets the time received of the last line; `on_end` gets that of any file, and
-    `on_read` now and then the number of bytes read. Raises UsageError with the location of an invalid line.
+    `on_read` now and then the number of bytes read. `on_back` gets the times between which a recorder's clock goes
+    back. Raises UsageError with the location of an invalid line.
     """
     recv_ts = NO_TIME
+    newest = Ts(0)
     decoders: dict[int, FrameDecoder] = {}
     lines = read_lines(path, lambda: on_cut(recv_ts), on_read)
     for number, raw in lines:
         try:
             line = decode_line(raw)
             recv_ts = line.recv_ts
+            if recv_ts < newest - MAX_BACK_MS:
+                on_back((newest, recv_ts))
+            newest = recv_ts if recv_ts != NO_TIME else newest
             if raw_note := bytes(line.note):
                 note = _decode_note(raw_note)
                 if note.use_yes_price is not None:

@@ -121,6 +121,8 @@ class Replay:
         own = [path for path in files if not is_history(path)]
         self.cut: dict[str, Ts] = {}
         """The files that ended in the middle, with the time received of their last line."""
+        self.turned_back: dict[str, tuple[Ts, Ts]] = {}
+        """The files whose times received go back, with the first two times between which they do."""
         self.last_line = Ts(0)
         """The time received of the latest last line of the files that were read to their end."""
         self._lanes: list[Iterable[Iterable[LaneEvent]]] = [
@@ -133,6 +135,7 @@ class Replay:
                         on_cut=partial(self.cut.__setitem__, path.name),
                         on_end=self._on_end,
                         on_read=on_read,
+                        on_back=partial(self.turned_back.setdefault, path.name),
                     )
                 ]
                 for path in own

@@ -420,6 +420,14 @@ def cut_text(name: str, at: Ts | None) -> str:
     return f"{name} ends in the middle: TRUNCATED{after}"
 
 
+def order_text(name: str, newest: Ts, then: Ts) -> str:
+    """Return what to say of a file whose times received go back."""
+    return (
+        f"the order of a recording: {name} goes back from {format_ts(newest)} to {format_ts(then)}; "
+        "what follows was played late, and counts twice if it is a repeat"
+    )
+
+
 def unknown_of(
     markets: Mapping[str, Market], fees: Mapping[str, FeeSchedule], *, has_trades: bool
 ) -> tuple[UnknownData, ...]:

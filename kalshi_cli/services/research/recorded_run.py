@@ -30,6 +30,7 @@ from kalshi_cli.services.research.recorded_data import (
     BacktestFeed,
     HoleFilter,
     cut_text,
+    order_text,
     replay_of,
     require_chosen,
     require_messages,
@@ -102,6 +103,7 @@ def over_recordings(
         )
     hearing.require_inputs(request)
     cuts = [UnknownData(words=f"the rest of a recording: {cut_text(name, at)}") for name, at in replay.cut.items()]
+    cuts += [UnknownData(words=order_text(name, *times)) for name, times in replay.turned_back.items()]
     unknown = unknown_of(engine.state.markets, fees, has_trades=holes.has_trades)
     return msgspec.structs.replace(
         report,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -664,6 +665,16 @@ def test_a_recording_that_ends_in_the_middle_says_so_first(tmp_path: Path) -> No
     report = run(files=(path,))
     first, *_ = report.facts.unknown
     assert first.line.startswith("the rest of a recording: tape.jsonl.gz ends in the middle: TRUNCATED after 2026-")
+    assert f"Unknown: {first.line}" in backtest_warnings(report)
+
+
+def test_a_recording_that_goes_back_in_time_says_so(tmp_path: Path) -> None:
+    path = holed().write(tmp_path / "tape.jsonl")
+    assert not any("goes back" in text for text in unknown_lines(run(files=(path,))))
+    path.write_bytes(path.read_bytes() * 2)
+    report = run(files=(path,))
+    first, *_ = report.facts.unknown
+    assert re.match(r"the order of a recording: tape\.jsonl goes back from 2026-\S+ to 2026-\S+; ", first.line)
     assert f"Unknown: {first.line}" in backtest_warnings(report)
 
 
