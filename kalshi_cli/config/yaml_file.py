@@ -20,6 +20,9 @@ MAX_BYTES = 1_000_000
 
 MAX_DIGITS = 40
 """Maximum characters of a number. Conversion time grows quadratically: 900 kB of `1:1:1` took 109 s (2026-11)."""
+_is_not_decimal = re.compile(r"[-+]?0[0-9_bx]|.*:").match
+"""YAML 1.1 reads `010` as 8, `0x10` as 16 and the range `10:20` as 620; kalshi reads them as a variable is read."""
+_TEXT = "tag:yaml.org,2002:str"
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 Oddity = tuple[tuple[str, ...], str]
@@ -102,7 +105,9 @@ def _oddities(document: yaml.Node) -> list[Oddity]:
 
 
 def _unconverted(node: Any) -> Iterator[str]:
-    """Turn a number that is too long into text, which is never converted, and yield the error."""
+    """Turn a number that is not decimal, or too long, into text; yield the error of one that is too long."""
     if node.tag in _NUMBERS and len(node.value) > MAX_DIGITS:
-        node.tag = "tag:yaml.org,2002:str"
+        node.tag = _TEXT
         yield f"a number of more than {MAX_DIGITS} digits (line {node.start_mark.line + 1})"
+    elif node.tag in _NUMBERS and _is_not_decimal(node.value):
+        node.tag = _TEXT

@@ -34,3 +34,12 @@ def test_a_value_below_a_section_that_is_still_a_comment_is_explained(tmp_path: 
     with pytest.raises(ConfigError) as error:
         yaml_file.read(path)
     assert error.value.hint == "see config.example.yaml for the format"
+
+
+def test_a_number_in_the_file_means_what_it_means_in_a_variable(tmp_path: Path) -> None:
+    """YAML 1.1 alone reads the range `10:20` as 620, which would never alert, and `010` as 8."""
+    path = tmp_path / "config.yaml"
+    texts = ["10:20", "-1:30", "1:30.5", "010", "0x10", "0b11"]
+    path.write_text(f"a: [{', '.join(texts)}]\nb: [0, 10, 0.10, -0.5, 1_000]\n")
+    found = yaml_file.read(path)
+    assert (found.tree, found.oddities) == ({"a": texts, "b": [0, 10, 0.1, -0.5, 1000]}, ())
