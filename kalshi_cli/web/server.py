@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -387,7 +387,7 @@ async def _body(request: Request) -> object:
                 body += chunk
                 if len(body) > MAX_BODY:
                     raise UsageError(f"The body is longer than {MAX_BODY} bytes")
-    except TimeoutError as error:
+    except (TimeoutError, ClientDisconnect) as error:  # nobody reads the response after a disconnect
         raise UsageError(f"The body was not complete within {BODY_S:g} s") from error
     try:
         msgspec.json.decode(body)  # refuses what Python takes for JSON, such as NaN

@@ -106,6 +106,16 @@ def test_a_body_that_never_ends_is_refused(page: Page) -> None:
     assert page.get("status").status_code == 200
 
 
+def test_a_visitor_who_hangs_up_within_a_body_leaves_nothing_on_the_terminal(page: Page) -> None:
+    host = page.address.removeprefix("http://")
+    head = f"POST /api/v1/plans HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {TOKEN}\r\n"
+    with closing(connect(page)) as made:
+        made.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 900\r\n\r\n[".encode())
+    assert page.get("status").status_code == 200
+    page.process.send_signal(signal.SIGINT)
+    assert finish(page.process).err.splitlines()[1:] == ["interrupted"], "after the line of the start"
+
+
 def test_an_interrupt_ends_the_server_in_one_line_although_pages_are_open(page: Page) -> None:
     with page.visitor.stream("GET", "/api/v1/events") as opened:
         chunks = opened.iter_bytes()  # kept, because a reader that is dropped hangs up
