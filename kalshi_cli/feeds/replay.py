@@ -121,8 +121,7 @@ class Replay:
         own = [path for path in files if not is_history(path)]
         self.cut: dict[str, Ts] = {}
         """The files that ended in the middle, with the time received of their last line."""
-        self.turned_back: dict[str, tuple[Ts, Ts]] = {}
-        """The files whose times received go back, with the first two times between which they do."""
+        self.turned_back: dict[str, tuple[Ts, Ts]] = {}  # files whose times received go back, from and to
         self.last_line = Ts(0)
         """The time received of the latest last line of the files that were read to their end."""
         self._lanes: list[Iterable[Iterable[LaneEvent]]] = [

@@ -387,7 +387,7 @@ async def _body(request: Request) -> object:
                 body += chunk
                 if len(body) > MAX_BODY:
                     raise UsageError(f"The body is longer than {MAX_BODY} bytes")
-    except (TimeoutError, ClientDisconnect) as error:  # nobody reads the response after a disconnect
+    except (TimeoutError, ClientDisconnect) as error:  # after a disconnect the response is not read
         raise UsageError(f"The body was not complete within {BODY_S:g} s") from error
     try:
         msgspec.json.decode(body)  # refuses what Python takes for JSON, such as NaN
