@@ -12,14 +12,13 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import StateFileError, UsageError
-from kalshi_cli.base.files import make_folder, open_regular
+from kalshi_cli.base.files import make_folder, open_regular, read_regular
 from kalshi_cli.lake.coverage import Covered
 from kalshi_cli.lake.layout import MAX_US, files_of, series_in
-from kalshi_cli.lake.tables import FORMAT
+from kalshi_cli.lake.tables import FORMAT, open_file, reason_of, unreadable
 from kalshi_cli.lake.transaction import STAGING, Transaction, recover
 
 _FILE = "lake.json"
@@ -120,17 +119,19 @@ class Lake:
         Only whole files are left out by time; a session is exact. `columns` are those to read, all if None.
         """
         chosen = series_in(self.root, table) if series is None else series
+        path = self.root
         try:
             for each in files_of(self.root, table, chosen, first, last):
-                yield from _groups(each.path, session, columns)
+                path = each.path
+                yield from _groups(path, session, columns)
         except FileNotFoundError as error:
             raise StateFileError(
                 f"The lake {self.root} changed while it was read",
                 hint="run this again",
                 code="lake_busy",
             ) from error
-        except pa.ArrowInvalid as error:
-            raise StateFileError(f"Unreadable file in the lake {self.root}: {error}", code="lake_broken") from error
+        except (OSError, pa.ArrowException) as error:
+            raise unreadable(path, error) from error
 
     def rows(self, table: str, series: Iterable[str] | None = None, session: str = "") -> list[dict[str, Any]]:
         """Return the rows of a small table: sessions, coverage, markets."""
@@ -158,7 +159,7 @@ class Lake:
 
 
 def _groups(path: Path, session: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
-    with pq.ParquetFile(path) as file:
+    with open_file(path) as file:
         leaf = next(index for index in range(file.metadata.num_columns) if file.schema.column(index).path == "session")
         for number in range(file.num_row_groups):
             group = file.metadata.row_group(number)
@@ -182,7 +183,7 @@ def open_lake(root: Path, *, is_new: bool = False) -> Lake:
     """
     path = root / _FILE
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=LakeFormat)
+        found = msgspec.json.decode(read_regular(path), type=LakeFormat)
     except FileNotFoundError:
         if not is_new:
             raise UsageError(
@@ -192,7 +193,7 @@ def open_lake(root: Path, *, is_new: bool = False) -> Lake:
             ) from None
         return _create(root)
     except (OSError, msgspec.DecodeError) as error:
-        raise StateFileError(f"Cannot read {path}: {error}", code="lake_broken") from error
+        raise StateFileError(f"Cannot read {path}: {reason_of(error)}", code="lake_broken") from error
     if found.format > FORMAT:
         raise StateFileError(
             f"The lake {root} has format {found.format}; this kalshi knows up to {FORMAT}. Nothing was changed",

@@ -7,10 +7,15 @@ an offer of YES at the same price. `session` names the import, and `row` counts 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from kalshi_cli.base.errors import StateFileError
+from kalshi_cli.base.files import refuse_other_kinds
 
 FORMAT = 1
 """The version of a lake's format; a lake of a later one is not touched."""
@@ -86,6 +91,36 @@ SCHEMAS["sessions"] = pa.schema(
 
 _STEPS = frozenset({"ts_us", "row", "recv_ms", "seq", "from_us", "to_us"})
 """Columns that rise in small steps: stored as differences. All others repeat few values: stored as a dictionary."""
+
+
+def open_file(path: Path) -> pq.ParquetFile:
+    """Open a file of a lake: only a regular one, because opening a FIFO waits for its other end."""
+    refuse_other_kinds(path, follow=True)
+    return pq.ParquetFile(path)
+
+
+def row_groups(path: Path) -> Iterator[pa.Table]:
+    """Yield the rows of a file of a lake, a group at a time; raise StateFileError if it cannot be read."""
+    try:
+        with open_file(path) as file:
+            for number in range(file.num_row_groups):
+                yield file.read_row_group(number)
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: Exception) -> StateFileError:
+    """Return the error for a file of a lake that cannot be read."""
+    return StateFileError(
+        f"Unreadable file in the lake: {path}: {reason_of(error)}",
+        hint="`kalshi data check` names every such file",
+        code="lake_broken",
+    )
+
+
+def reason_of(error: Exception) -> str:
+    """Return what is wrong with a file, in one line."""
+    return (isinstance(error, OSError) and error.strerror) or str(error).strip().partition("\n")[0]
 
 
 def open_writer(target: Any, table: str) -> pq.ParquetWriter:

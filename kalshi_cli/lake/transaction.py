@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from kalshi_cli.base.files import make_folder
 from kalshi_cli.lake.layout import DAY_US, DataFile, Partition, data_files, file_name
-from kalshi_cli.lake.tables import ROW_GROUP, open_writer, table_of
+from kalshi_cli.lake.tables import ROW_GROUP, open_writer, row_groups, table_of
 
 STAGING = ".staging"
 _LIST = "commit.json"
@@ -63,9 +63,8 @@ class _StagedFile:
         os.replace(self.path, new)
         with open_writer(self.path, self.table) as writer:
             for path in (*(each.path for each in before), new):
-                with pq.ParquetFile(path) as file:
-                    for number in range(file.num_row_groups):
-                        writer.write_table(file.read_row_group(number).cast(writer.schema))
+                for group in row_groups(path):
+                    writer.write_table(group.cast(writer.schema))
         new.unlink()
         self.first = min(self.first, *(each.first for each in before))
         self.last = max(self.last, *(each.last for each in before))

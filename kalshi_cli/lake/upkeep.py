@@ -17,7 +17,7 @@ from kalshi_cli.lake.coverage import count_holes
 from kalshi_cli.lake.lake import Lake
 from kalshi_cli.lake.layout import DAY_US, DataFile, day_text, days_of, files_of, series_in
 from kalshi_cli.lake.reader import Selection
-from kalshi_cli.lake.tables import SCHEMAS, open_writer
+from kalshi_cli.lake.tables import SCHEMAS, open_file, open_writer, reason_of, unreadable
 
 TABLES = tuple(SCHEMAS)
 
@@ -58,7 +58,7 @@ def statistics(lake: Lake) -> list[SeriesStatistics]:
         size = 0
         for table in TABLES:
             for each in files_of(lake.root, table, [series]):
-                rows[table] += pq.read_metadata(each.path).num_rows
+                rows[table] += _count(each.path)
                 size += each.path.stat().st_size
         if not any(rows[table] for table in TABLES if table not in _ABOUT):
             continue
@@ -77,6 +77,14 @@ def statistics(lake: Lake) -> list[SeriesStatistics]:
             )
         )  # fmt: skip
     return found
+
+
+def _count(path: Path) -> int:
+    try:
+        with open_file(path) as file:
+            return int(file.metadata.num_rows)
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable(path, error) from error
 
 
 def _is_of(name: str, series: str) -> bool:
@@ -110,7 +118,7 @@ def check(lake: Lake, watch: Callable[[Iterable[DataFile]], Iterable[DataFile]] 
 def _wrong(path: Path) -> Iterator[str]:
     table = path.parents[2].name.removeprefix("table=")
     try:
-        with pq.ParquetFile(path) as file:
+        with open_file(path) as file:
             if file.schema_arrow.names != SCHEMAS[table].names:
                 yield f"its columns are {', '.join(file.schema_arrow.names)}"
                 return
@@ -120,7 +128,7 @@ def _wrong(path: Path) -> Iterator[str]:
                 if table == "book_changes":
                     yield from _disorder(group, before)
     except (OSError, pa.ArrowException) as error:
-        yield f"unreadable: {error}"
+        yield f"unreadable: {reason_of(error)}"
 
 
 def _disorder(group: pa.Table, before: dict[str, int]) -> Iterator[str]:
@@ -158,8 +166,9 @@ def export(lake: Lake, table: str, chosen: Selection, target: Path) -> int:
                 rows += kept.num_rows
         written.rename(target)
     except OSError as error:
-        written.unlink(missing_ok=True)
         raise StateFileError(f"Cannot write {target}: {error.strerror or error}", code="unwritable") from error
+    finally:
+        written.unlink(missing_ok=True)
     return rows
 
 

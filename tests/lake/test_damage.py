@@ -1,0 +1,86 @@
+"""A file of a lake that was damaged or replaced is named; nothing waits for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.lake import NOW, lake_of, play_lake
+from support.recordings import Tape
+
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.errors import ExitCode, StateFileError
+from kalshi_cli.lake.lake import Lake
+from kalshi_cli.lake.reader import Selection
+from kalshi_cli.lake.upkeep import check, export, statistics
+
+
+def tape(folder: Path, name: str = "a.jsonl", after_ms: int = 0) -> Path:
+    made = Tape()
+    made.now = type(made.now)(made.now + after_ms)
+    return made.snapshot(yes={"0.4000": "5.00"}, no={"0.5600": "5.00"}).delta().delta(40).write(folder / name)
+
+
+def changes_of(lake: Lake) -> Path:
+    return next((lake.root / "table=book_changes").rglob("*.parquet"))
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 100)
+
+
+def empty(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def become_fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def become_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def merge(lake: Lake, path: Path, row: dict[str, Any]) -> None:
+    """Add a row at the time of another one, so that their files become one."""
+    series = path.parents[1].name.removeprefix("series=")
+    with lake.writing(ManualClock(NOW)) as changes:
+        changes.add("book_changes", series, row["ts_us"], tuple(row.values()))
+
+
+DAMAGES = pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (cut, "Parquet magic bytes not found in footer"),
+        (empty, "Parquet file size is 0 bytes"),
+        (become_fifo, "it is a FIFO, not a regular file"),
+        (become_folder, "it is a directory, not a regular file"),
+    ],
+)
+
+
+@DAMAGES
+def test_whatever_reads_a_damaged_file_names_it(tmp_path: Path, damage: Callable[[Path], None], said: str) -> None:
+    lake = lake_of(tmp_path, tape(tmp_path))
+    path, row = changes_of(lake), lake.rows("book_changes")[0]
+    damage(path)
+    target = tmp_path / "out.csv"
+    reads: list[Callable[[], object]] = [
+        lambda: statistics(lake),
+        lambda: play_lake(lake),
+        lambda: export(lake, "book_changes", Selection(), target),
+        lambda: merge(lake, path, row),
+    ]
+    for read in reads:
+        with pytest.raises(StateFileError, match=rf"Unreadable file in the lake: {path}: {said}") as caught:
+            read()
+        assert (caught.value.exit_code, caught.value.code) == (ExitCode.STATE, "lake_broken")
+    assert not [each for each in tmp_path.iterdir() if "out.csv" in each.name]
+    (problem,) = check(lake)
+    assert problem.path == path
+    assert problem.text.startswith(f"unreadable: {said}")
