@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from support.lake import NOW, lake_of, play_lake
 from support.recordings import Tape
@@ -34,6 +35,15 @@ def cut(path: Path) -> None:
 
 def empty(path: Path) -> None:
     os.truncate(path, 0)
+
+
+def change_a_byte(path: Path) -> None:
+    """Change a time in a page, so that the page still can be decoded."""
+    with pq.ParquetFile(path) as file:
+        column = file.metadata.row_group(0).column(file.schema_arrow.names.index("ts_us"))
+    content = bytearray(path.read_bytes())
+    content[column.data_page_offset + column.total_compressed_size - 10] ^= 1
+    path.write_bytes(content)
 
 
 def become_fifo(path: Path) -> None:
@@ -84,3 +94,20 @@ def test_whatever_reads_a_damaged_file_names_it(tmp_path: Path, damage: Callable
     (problem,) = check(lake)
     assert problem.path == path
     assert problem.text.startswith(f"unreadable: {said}")
+
+
+def test_a_changed_byte_is_found(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, tape(tmp_path))
+    assert check(lake) == []
+    change_a_byte(path := changes_of(lake))
+    with pytest.raises(StateFileError, match=f"Unreadable file in the lake: {path}: .*CRC checksum"):
+        play_lake(lake)
+    assert [each.path for each in check(lake)] == [path]
+
+
+def test_a_file_without_checksums_is_read(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, tape(tmp_path))
+    path, said = changes_of(lake), play_lake(lake)
+    pq.write_table(pq.read_table(path, partitioning=None), path)
+    assert play_lake(lake) == said
+    assert check(lake) == []
