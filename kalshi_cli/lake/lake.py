@@ -17,7 +17,8 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import StateFileError, UsageError
 from kalshi_cli.base.files import make_folder, open_regular, read_regular
 from kalshi_cli.lake.coverage import Covered
-from kalshi_cli.lake.layout import MAX_US, files_of, series_in
+from kalshi_cli.lake.layout import MAX_US
+from kalshi_cli.lake.listing import files_of, series_in
 from kalshi_cli.lake.tables import FORMAT, open_file, reason_of, unreadable
 from kalshi_cli.lake.transaction import STAGING, Transaction, recover
 

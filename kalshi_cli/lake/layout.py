@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_NAME = re.compile(r"\d{6}\.\d{6}-\d{6}\.\d{6}\.parquet", re.ASCII)
 DAY_US = 86_400_000_000
 MAX_US = 253_402_300_799_999_999
 """The end of the year 9999, in microseconds."""
@@ -68,13 +70,18 @@ def _us(day: int, clock: str) -> int:
     return day * DAY_US + (int(clock[:2]) * 60 + int(clock[2:4])) * 60_000_000 + int(clock[4:].replace(".", ""))
 
 
+def data_file(path: Path) -> DataFile:
+    """Return a file of a partition with the times of its name; raise ValueError if it has another name."""
+    day = (datetime.fromisoformat(path.parent.name.removeprefix("day=")).replace(tzinfo=UTC) - _EPOCH).days
+    if not _NAME.fullmatch(path.name):
+        raise ValueError(f"not the name of a file of a lake: {path}")
+    first, _, last = path.stem.partition("-")
+    return DataFile(path, _us(day, first), _us(day, last))
+
+
 def data_files(folder: Path) -> list[DataFile]:
     """Return the files of a partition by time; one within the range of another was superseded by it, and is omitted."""
-    day = (datetime.fromisoformat(folder.name.removeprefix("day=")).replace(tzinfo=UTC) - _EPOCH).days
-    found = []
-    for path in folder.glob("*.parquet"):
-        first, _, last = path.stem.partition("-")
-        found.append(DataFile(path, _us(day, first), _us(day, last)))
+    found = [data_file(path) for path in folder.glob("*.parquet") if _NAME.fullmatch(path.name)]
     found.sort(key=lambda each: (each.first, -each.last))
     kept: list[DataFile] = []
     for each in found:
@@ -89,15 +96,3 @@ def days_of(root: Path, table: str, series: str, first: int = 0, last: int = MAX
     for folder in sorted(series_folder(root, table, series).glob("day=*")):
         if lowest <= folder.name.removeprefix("day=") <= highest:
             yield folder
-
-
-def files_of(root: Path, table: str, series: Iterable[str], first: int = 0, last: int = MAX_US) -> Iterator[DataFile]:
-    """Yield the files of these series whose range touches these times, a series after the other, each by time."""
-    for one in series:
-        for folder in days_of(root, table, one, first, last):
-            yield from (each for each in data_files(folder) if each.first <= last and each.last >= first)
-
-
-def series_in(root: Path, table: str) -> list[str]:
-    """Return the series that a table has."""
-    return sorted(unquote(path.name.removeprefix("series=")) for path in (root / f"table={table}").glob("series=*"))

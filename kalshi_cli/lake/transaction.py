@@ -16,7 +16,8 @@ import msgspec
 import pyarrow.parquet as pq
 
 from kalshi_cli.base.files import make_folder
-from kalshi_cli.lake.layout import DAY_US, DataFile, Partition, data_files, file_name
+from kalshi_cli.lake.layout import DAY_US, DataFile, Partition, file_name
+from kalshi_cli.lake.listing import files_of, note_files
 from kalshi_cli.lake.tables import ROW_GROUP, open_writer, row_groups, table_of
 
 STAGING = ".staging"
@@ -115,7 +116,7 @@ class Transaction:
         deletes = [str(path.relative_to(self._root)) for path in self._deletes]
         for key, staged in self._staged.items():
             folder = key.folder(self._root)
-            older = _touched(folder, staged) if folder.is_dir() else []
+            older = _touched(self._root, key, staged)
             staged.finish(older)
             target = folder / file_name(staged.first, staged.last)
             moves.append((str(staged.path.relative_to(self._root)), str(target.relative_to(self._root))))
@@ -136,12 +137,12 @@ class Transaction:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _touched(folder: Path, staged: _StagedFile) -> list[DataFile]:
+def _touched(root: Path, key: Partition, staged: _StagedFile) -> list[DataFile]:
     """Return the files whose range touches the new one, also by way of each other."""
     first, last = staged.first, staged.last
     found: list[DataFile] = []
     while True:
-        grown = [each for each in data_files(folder) if each.first <= last and each.last >= first]
+        grown = list(files_of(root, key.table, [key.series], first, last))
         if len(grown) == len(found):
             return found
         found = grown
@@ -164,6 +165,7 @@ def recover(root: Path) -> None:
             os.replace(root / staged, root / target)
     for parent in {(root / target).parent for _, target in changes.moves}:
         _sync(parent)
+    note_files(root, (root / target for _, target in changes.moves), map(root.joinpath, changes.deletes))
     for path in changes.deletes:
         (root / path).unlink(missing_ok=True)
     shutil.rmtree(folder)

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from kalshi_cli.base.errors import StateFileError, UsageError
 from kalshi_cli.lake.coverage import count_holes
-from kalshi_cli.lake.lake import Lake
-from kalshi_cli.lake.layout import DAY_US, DataFile, day_text, days_of, files_of, series_in
+from kalshi_cli.lake.lake import Lake, has_pending_changes
+from kalshi_cli.lake.layout import DAY_US, DataFile, day_text, days_of
+from kalshi_cli.lake.listing import files_of, known_files, listed_files, series_in
 from kalshi_cli.lake.reader import Selection
 from kalshi_cli.lake.tables import SCHEMAS, open_file, open_writer, reason_of, unreadable
 
@@ -99,20 +100,32 @@ class LakeProblem(NamedTuple):
 
 
 def check(lake: Lake, watch: Callable[[Iterable[DataFile]], Iterable[DataFile]] = iter) -> list[LakeProblem]:
-    """Read every file, and return what is wrong: unreadable, a foreign schema, overlapping ranges, a wrong order.
+    """Read every file, and return what is wrong: missing, unreadable, a foreign schema or file, overlaps, disorder.
 
     `watch` sees the files pass, to show progress.
     """
     found: list[LakeProblem] = []
     before = DataFile(Path(), 0, -1)
-    for each in watch(each for table in TABLES for each in files_of(lake.root, table, series_in(lake.root, table))):
+    seen: set[Path] = set()
+    for each in watch(each for table, series in _all_series(lake) for each in known_files(lake.root, table, series)):
+        seen.add(each.path)
         if each.path.parent == before.path.parent and each.first <= before.last:
             found.append(LakeProblem(each.path, "its times overlap those of another file"))
         before = each
         found += [LakeProblem(each.path, text) for text in _wrong(each.path)]
-    known = {path for table in TABLES for path in (lake.root / f"table={table}").rglob("*.parquet")}
-    found += [LakeProblem(path, "not a table of the lake") for path in sorted({*lake.root.rglob("*.parquet")} - known)]
+    if not has_pending_changes(lake.root):
+        others = sorted({*lake.root.rglob("*.parquet")} - seen)
+        found += [LakeProblem(path, "not a file of the lake, which does not read it") for path in others]
     return found
+
+
+def unlisted(lake: Lake) -> int:
+    """Return the number of files of series without a list, in which a missing one is not noticed."""
+    return sum(len(known_files(lake.root, *key)) for key in _all_series(lake) if listed_files(lake.root, *key) is None)
+
+
+def _all_series(lake: Lake) -> Iterator[tuple[str, str]]:
+    return ((table, series) for table in TABLES for series in series_in(lake.root, table))
 
 
 def _wrong(path: Path) -> Iterator[str]:
@@ -127,6 +140,8 @@ def _wrong(path: Path) -> Iterator[str]:
                 group = file.read_row_group(number)
                 if table == "book_changes":
                     yield from _disorder(group, before)
+    except FileNotFoundError:
+        yield "missing"
     except (OSError, pa.ArrowException) as error:
         yield f"unreadable: {reason_of(error)}"
 
@@ -216,6 +231,7 @@ def old_files(lake: Lake, before_us: int, series: str = "") -> list[Path]:
         if table == "markets":
             continue
         for one in [series] if series else series_in(lake.root, table):
-            folders = [path for path in days_of(lake.root, table, one) if path.name < f"day={first}"]
-            found += [path for folder in folders for path in sorted(folder.glob("*.parquet"))]
+            paths = {path for folder in days_of(lake.root, table, one) for path in folder.glob("*.parquet")}
+            paths |= {each.path for each in known_files(lake.root, table, one)}  # a missing one is forgotten
+            found += sorted(path for path in paths if path.parent.name < f"day={first}" and not path.is_dir())
     return found

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from support.lake import NOW, lake_of, play_lake
+from support.lake import NOW, add, lake_of, play_lake
 from support.recordings import Tape
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import ExitCode, StateFileError
 from kalshi_cli.lake.lake import Lake
+from kalshi_cli.lake.layout import DAY_US
 from kalshi_cli.lake.reader import Selection
-from kalshi_cli.lake.upkeep import check, export, statistics
+from kalshi_cli.lake.upkeep import check, export, old_files, statistics, unlisted
 
 
 def tape(folder: Path, name: str = "a.jsonl", after_ms: int = 0) -> Path:
@@ -111,3 +113,55 @@ def test_a_file_without_checksums_is_read(tmp_path: Path) -> None:
     pq.write_table(pq.read_table(path, partitioning=None), path)
     assert play_lake(lake) == said
     assert check(lake) == []
+
+
+@pytest.mark.parametrize("table", ["book_changes", "sessions", "coverage"])
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_a_missing_file_is_named(tmp_path: Path, table: str, is_whole: bool) -> None:
+    lake = lake_of(tmp_path, tape(tmp_path))
+    path = next((lake.root / f"table={table}").rglob("*.parquet"))
+    shutil.rmtree(lake.root / f"table={table}") if is_whole else path.unlink()
+    reads: list[Callable[[], object]] = [lambda: statistics(lake), lambda: lake.rows(table)]
+    if table != "coverage":  # a replay of one recording does not read it
+        reads.append(lambda: play_lake(lake))
+    for read in reads:
+        with pytest.raises(StateFileError, match=f"Missing file in the lake: {path}") as caught:
+            read()
+        assert caught.value.code == "lake_broken"
+    assert [tuple(each) for each in check(lake)] == [(path, "missing")]
+
+
+def test_a_lake_without_lists_is_read_until_an_import_lists_its_files(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, tape(tmp_path))
+    said, count = play_lake(lake), len([*lake.root.rglob("*.parquet")])
+    shutil.rmtree(lake.root / ".files")
+    assert play_lake(lake) == said
+    assert check(lake) == []
+    assert unlisted(lake) == count
+    add(lake, tape(tmp_path, "b.jsonl", 60_000))
+    assert unlisted(lake) == 0
+    changes_of(lake).unlink()
+    assert [each.text for each in check(lake)] == ["missing"]
+
+
+def test_what_was_pruned_is_not_missing_and_what_is_missing_can_be_pruned(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, tape(tmp_path))
+    said = play_lake(lake)
+    changes_of(lake).unlink()
+    with lake.writing(ManualClock(NOW)) as changes:
+        for path in old_files(lake, 40_000 * DAY_US):
+            changes.delete(path)
+    assert check(lake) == []
+    assert not statistics(lake)
+    assert add(lake, tmp_path / "a.jsonl").changes == 2
+    assert play_lake(lake) == said
+
+
+@pytest.mark.parametrize("name", ["copy of {}", "000000.000000-235959.999999.parquet"])
+def test_a_copied_file_is_not_read_and_is_named(tmp_path: Path, name: str) -> None:
+    lake = lake_of(tmp_path, tape(tmp_path))
+    said, path = play_lake(lake), changes_of(lake)
+    copy = path.with_name(name.format(path.name))
+    shutil.copy(path, copy)
+    assert play_lake(lake) == said
+    assert [tuple(each) for each in check(lake)] == [(copy, "not a file of the lake, which does not read it")]

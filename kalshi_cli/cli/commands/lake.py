@@ -119,8 +119,8 @@ def list_series(ctx: typer.Context, lake: LakeFolder = None) -> None:
 def check(ctx: typer.Context, lake: LakeFolder = None) -> None:
     """Read every file of the lake.
 
-    Read every file of the lake and list those that cannot be used: unreadable, with foreign columns, with times of
-    another file, or out of order. The exit code is 1 if there is one.
+    Read every file of the lake and list those that cannot be used: missing, unreadable, with foreign columns, with
+    times of another file, out of order, or not written by the lake. The exit code is 1 if there is one.
 
     \b
     kalshi data check
@@ -134,7 +134,8 @@ def check(ctx: typer.Context, lake: LakeFolder = None) -> None:
     if found:
         raise KalshiError(
             f"{pluralize(len(found), 'file')} of the lake cannot be used",
-            hint="delete them and import the recordings again",
+            hint="import the recordings into a new lake (--lake FOLDER), or delete these days with "
+            "`kalshi data prune` and import them again; move files away that are not of the lake",
             code="lake_broken",
         )
 

@@ -160,8 +160,14 @@ class LakeService:
     ) -> list[LakeProblemRow]:
         """Read every file of the lake, and return those that cannot be used."""
         lake = self.lake(folder)
-        from kalshi_cli.lake.upkeep import check
+        from kalshi_cli.lake.upkeep import check, unlisted
 
+        count = unlisted(lake)
+        if count:
+            self._resources.note(
+                f"The lake does not list {pluralize(count, 'file')}, because an earlier kalshi wrote them: a missing "
+                "one is not noticed. The next import into a series lists its files"
+            )
         return [
             LakeProblemRow(file=TruncatableText(str(each.path)), problem=TruncatableText(each.text))
             for each in check(lake, watch)
@@ -201,7 +207,10 @@ class LakeService:
 
         paths = old_files(lake, before * 1000, series)
         rows = [
-            LakeFileRow(file=TruncatableText(str(path.relative_to(lake.root))), bytes=path.stat().st_size)
+            LakeFileRow(
+                file=TruncatableText(str(path.relative_to(lake.root))),
+                bytes=path.stat().st_size if path.exists() else 0,
+            )
             for path in paths
         ]
         if paths and not is_dry:
