@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -220,9 +221,10 @@ def _create(root: Path) -> Lake:
 
 def unwritable(root: Path, error: OSError) -> StateFileError:
     """Return the error for a lake that cannot be written."""
+    step = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "make it writable"
     return StateFileError(
         f"Cannot write to the lake {root}: {error.strerror or error}; nothing was changed",
-        hint="free some space, or choose another folder with --lake",
+        hint=f"{step}, or choose another folder with --lake",
         code="lake_unwritable",
     )
 

@@ -73,7 +73,7 @@ def _present(root: Path, table: str, series: str, first: int, last: int) -> list
             days = days_of(root, table, series, first, last)
             return [each for day in days for each in data_files(day) if each.first <= last and each.last >= first]
         found = [each for each in listed if each.first <= last and each.last >= first]
-        missing = next((each.path for each in found if not os.path.lexists(each.path)), None)
+        missing = next((each.path for each in found if _is_missing(each.path)), None)
         if missing is None:
             return found
         before, listed = listed, listed_files(root, table, series)  # a writer may have replaced it
@@ -85,10 +85,21 @@ def _present(root: Path, table: str, series: str, first: int, last: int) -> list
             )
 
 
+def _is_missing(path: Path) -> bool:
+    """Return whether a file does not exist; one in a folder without permission may."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def note_files(root: Path, added: Iterable[Path], deleted: Iterable[Path]) -> None:
     """Add files to the lists of the lake, and take others off. A second time changes nothing."""
     new, old = _by_series(root, added), _by_series(root, deleted)
-    for table, series in new.keys() | old.keys():
+    for table, series in dict.fromkeys((*new, *old)):  # in the order of the changes: imports come last
         names = {each.path for each in known_files(root, table, series)}
         names = (names | new.get((table, series), set())) - old.get((table, series), set())
         path, folder = _path(root, table, series), series_folder(root, table, series)

@@ -7,6 +7,7 @@ an offer of YES at the same price. `session` names the import, and `row` counts 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kalshi_cli.base.errors import StateFileError
-from kalshi_cli.base.files import refuse_other_kinds
+from kalshi_cli.base.files import open_regular
 
 FORMAT = 1
 """The version of a lake's format; a lake of a later one is not touched."""
@@ -98,7 +99,7 @@ def open_file(path: Path) -> pq.ParquetFile:
 
     Reading verifies the checksums of the file, which costs about one percent; older files have none.
     """
-    refuse_other_kinds(path, follow=True)
+    os.close(open_regular(path))
     return pq.ParquetFile(path, page_checksum_verification=True)
 
 

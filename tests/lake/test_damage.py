@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import shutil
 from collections.abc import Callable
@@ -10,7 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from support.lake import NOW, add, lake_of, play_lake
+from support.lake import NOW, add, content, lake_of, play_lake
 from support.recordings import Tape
 
 from kalshi_cli.base.clock import ManualClock
@@ -165,3 +167,37 @@ def test_a_copied_file_is_not_read_and_is_named(tmp_path: Path, name: str) -> No
     shutil.copy(path, copy)
     assert play_lake(lake) == said
     assert [tuple(each) for each in check(lake)] == [(copy, "not a file of the lake, which does not read it")]
+
+
+class Killed(BaseException):
+    """The process ended here."""
+
+
+@pytest.mark.parametrize("step", range(18))
+def test_an_import_that_was_killed_at_any_step_is_seen_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    first, second = tape(tmp_path), tape(tmp_path, "b.jsonl", 2)
+    lake, whole = lake_of(tmp_path / "killed", first), lake_of(tmp_path / "whole", first, second)
+    states = [play_lake(lake), play_lake(whole)]
+    steps = itertools.count()
+
+    def ending(call: Callable[..., Any]) -> Callable[..., Any]:
+        def ended(*arguments: Any, **options: Any) -> Any:
+            if next(steps) >= step:
+                raise Killed
+            return call(*arguments, **options)
+
+        return ended
+
+    with monkeypatch.context() as patched:
+        for place, name in ((os, "replace"), (Path, "replace"), (Path, "unlink"), (shutil, "rmtree")):
+            patched.setattr(place, name, ending(getattr(place, name)))
+        with contextlib.suppress(Killed):
+            add(lake, second)
+    assert play_lake(lake) in states
+    assert check(lake) == []
+    add(lake, second)
+    with lake.writing(ManualClock(NOW)):
+        pass  # the next writer removes what is left
+    assert content(lake) == content(whole)

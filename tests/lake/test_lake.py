@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -18,7 +19,7 @@ from support.recordings import Tape
 
 from kalshi_cli.base.clock import ManualClock, SystemClock
 from kalshi_cli.base.errors import ExitCode, StateFileError, UsageError
-from kalshi_cli.lake.lake import open_lake
+from kalshi_cli.lake.lake import open_lake, unwritable
 from kalshi_cli.lake.layout import DAY_US, data_files
 from kalshi_cli.lake.tables import FORMAT
 from kalshi_cli.lake.transaction import STAGING, Transaction, recover
@@ -105,6 +106,14 @@ def test_a_full_disk_leaves_the_lake_as_it_was(tmp_path: Path) -> None:
     assert caught.value.exit_code == ExitCode.STATE
     assert content(lake) == before
     assert add(lake, path).changes == 3_000
+
+
+@pytest.mark.parametrize(
+    ("number", "step"),
+    [(errno.ENOSPC, "free some space"), (errno.EROFS, "make it writable"), (errno.EACCES, "make it")],
+)
+def test_the_next_step_fits_the_reason(tmp_path: Path, number: int, step: str) -> None:
+    assert (unwritable(tmp_path, OSError(number, os.strerror(number))).hint or "").startswith(step)
 
 
 def test_changes_that_were_decided_are_completed_by_the_next_writer(tmp_path: Path) -> None:
