@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from difflib import get_close_matches
-from itertools import islice
+from functools import partial
 from json import JSONDecodeError
-from typing import Any
+from typing import Any, TextIO
 
 from kalshi_cli.base.checked import JsonNumber, as_json, exact_json
 from kalshi_cli.base.errors import UsageError
@@ -21,7 +21,7 @@ MAX_LINE_LENGTH = 10_000
 """Maximum characters of a line; an order has about two hundred."""
 
 MAX_LINES = 10 * MAX_ORDERS
-"""Maximum lines that are read, empty ones included."""
+"""Maximum lines of a batch, empty ones included."""
 
 
 def read_lines(source: str) -> list[BatchLine]:
@@ -38,9 +38,12 @@ def read_lines(source: str) -> list[BatchLine]:
         raise UsageError(f"Cannot read {source}: {error.strerror}", hint="- reads standard input") from error
 
 
-def _lines(texts: Iterable[str]) -> list[BatchLine]:
+def _lines(file: TextIO) -> list[BatchLine]:
     lines: list[BatchLine] = []
-    for number, text in enumerate(islice(texts, MAX_LINES), start=1):
+    texts = iter(partial(file.readline, MAX_LINE_LENGTH + 1), "")  # an endless line is not read to its end
+    for number, text in enumerate(texts, start=1):
+        if number > MAX_LINES:
+            raise UsageError(f"A batch has at most {MAX_LINES} lines", hint="nothing was sent; split the file")
         if not text.strip():
             continue
         if len(lines) == MAX_ORDERS:

@@ -244,6 +244,21 @@ def test_a_bad_line_is_named_and_nothing_at_all_is_sent(
     assert exchange.resting() == []
 
 
+def test_an_order_behind_ten_thousand_lines_is_not_left_out_in_silence(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = batch(monkeypatch, line(), *[""] * 10_000, line())
+    assert_error(ended, 2, "A batch has at most 10000 lines", "nothing was sent")
+    assert exchange.resting() == []
+
+
+def test_a_line_without_end_is_not_read_to_its_end(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = io.StringIO("x" * 1_000_000)
+    monkeypatch.setattr("sys.stdin", endless)
+    assert_error(program("order", "batch", "-"), 2, "line 1: longer than 10000 characters", "nothing was sent")
+    assert endless.tell() < 20_000
+
+
 def test_the_reply_has_the_time_of_the_list(exchange: Served) -> None:
     exchange.clock.shift_s = 2  # the exchange's clock runs ahead of this machine's
     placed = program("buy", TWO_SIDED, "1", "@0.30", "--json").json
