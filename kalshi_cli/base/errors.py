@@ -208,6 +208,17 @@ class AnotherInstanceError(KalshiError):
     default_code = "another_instance"
 
 
+def named(error: BaseException) -> str:
+    """Return the type and the text of an error, also of one whose own code fails to give a text."""
+    try:
+        text = str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        text = "it has no readable text"
+    return f"{type(error).__name__}: {text}"
+
+
 def cut_off(error: BaseException) -> OutcomeUnknownError | None:
     """Return the unknown outcome behind an interrupt: it cut off a write, or the report of an earlier one."""
     chain: BaseException | None = error

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from types import CodeType
 from typing import TypeVar
 
-from kalshi_cli.base.errors import KalshiError, UsageError
+from kalshi_cli.base.errors import KalshiError, UsageError, named
 from kalshi_cli.core.model.inputs import FairInput, SignalInput, SpotInput
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
@@ -67,7 +67,7 @@ def check_with_defaults(kind: type[Strategy]) -> None:
 
 def _check_inputs(strategy: Strategy) -> None:
     found, error = _attempt(strategy.inputs)
-    problem = _inputs_problem(found) if error is None else f"raised {type(error).__name__}: {error}"
+    problem = _inputs_problem(found) if error is None else f"raised {named(error)}"
     if problem:
         raise UsageError(
             f"Strategy {strategy.name}: inputs() {problem}",
@@ -94,7 +94,7 @@ def _created(kind: type[Strategy], params: StrategyParams) -> Strategy:
     made, error = _attempt(create)
     if made is None:
         raise UsageError(
-            f"Cannot create strategy {kind.name}: {type(error).__name__}: {error}",
+            f"Cannot create strategy {kind.name}: {named(error)}",
             hint="its `__init__(self, params)` must begin with `super().__init__(params)`",
             code="bad_strategy",
         ) from error
@@ -109,9 +109,9 @@ def _attempt(call: Callable[[], _T]) -> tuple[_T | None, BaseException | None]:
     try:
         with stdout_to_stderr():
             return call(), None
-    except KalshiError:
+    except (KalshiError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # a strategy that exits would end this program with success
+    except BaseException as error:  # a strategy that exits would end this program with success
         return None, error
 
 

@@ -18,7 +18,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.errors import UsageError, named
 from kalshi_cli.base.file_trust import doubt_file
 from kalshi_cli.base.files import open_regular, read_regular
 from kalshi_cli.base.text import redact
@@ -406,10 +406,10 @@ def _run(code: Callable[[], Any], what: str, hint: str) -> Any:
     try:
         with stdout_to_stderr():
             return code()
-    except (Exception, SystemExit) as error:  # a script that exits would end this program with success
-        raise UsageError(
-            f"Cannot load {what}: {type(error).__name__}: {error}", hint=hint, code="bad_strategy"
-        ) from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a script that exits would end this program with success
+        raise UsageError(f"Cannot load {what}: {named(error)}", hint=hint, code="bad_strategy") from error
 
 
 def fingerprint(spec: str) -> str:

@@ -129,6 +129,11 @@ class Exits(Strategy):
         raise SystemExit(0)
 
 
+class Quits(Exits):
+    def __init__(self, params: StrategyParams) -> None:
+        raise BaseException("quits")
+
+
 class Refuses(Strategy):
     name, Params = "fade", StrategyParams
 
@@ -143,6 +148,7 @@ class Refuses(Strategy):
         (TakesNothing, "TypeError: TakesNothing.__init__() takes 1 positional argument but 2 were given"),
         (ForgetsParams, "AttributeError: 'ForgetsParams' object has no attribute 'params'"),
         (Exits, "SystemExit: 0"),
+        (Quits, "BaseException: quits"),
     ],
 )
 def test_a_strategy_that_cannot_be_created_is_a_usage_error_with_the_signature(

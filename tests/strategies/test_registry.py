@@ -182,6 +182,11 @@ def test_a_file_beside_is_suggested_where_its_name_was_typed_without_the_end(
     assert refusal(typed).message == f"Unknown strategy: '{typed}'; did you mean {meant}?"
 
 
+def test_a_file_that_raises_anything_while_loading_is_refused(file: Path) -> None:
+    file.write_text("raise BaseException('no more')")
+    assert "BaseException: no more" in refusal(f"{file}:Fade").message
+
+
 def test_a_file_that_everybody_may_write_is_refused_unread(file: Path) -> None:
     file.write_text("raise SystemExit('it ran')")
     file.chmod(0o646)

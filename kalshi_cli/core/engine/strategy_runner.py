@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from types import GeneratorType
 from typing import Literal, NamedTuple, Protocol
 
+from kalshi_cli.base.errors import named
 from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.engine.request_fields import fields_text
@@ -282,11 +283,13 @@ class StrategyRunner:
                 count += 1
                 self.asked, begun_s = asked, timer()
             spent_s += timer() - begun_s
-        except (Exception, SystemExit, StrategyTimeoutError) as error:
+        except KeyboardInterrupt:  # a stop of the program
+            raise
+        except BaseException as error:
             self.asked = None
             self._running = [other for other in self._running if other is not each]
             where = f"{_where(error, hook)}{_when(self._state.now, *args[1:])}"
-            why = redact(f"{type(error).__name__}: {error}{_meant(error)}{where}")  # the text is stored
+            why = redact(f"{named(error)}{_meant(error)}{where}")  # the text is stored
             self.failed[each.name] = why
             none_left = "" if self._running else "; no strategy is enabled now, so nothing is traded until a new run"
             text = f"{why}; its orders are being canceled{none_left}"

@@ -125,6 +125,35 @@ def test_an_answer_that_makes_no_sense_takes_the_strategy_out_with_a_reason(nons
     assert "TypeError" in engine.failed[0]
 
 
+class NoTextError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("raised", "why"),
+    [
+        (BaseException("gone"), "BaseException: gone"),
+        (GeneratorExit(), "GeneratorExit: "),
+        (NoTextError(), "NoTextError: it has no readable text"),
+    ],
+    ids=["base", "generator", "no text"],
+)
+def test_whatever_a_strategy_raises_takes_it_out(raised: BaseException, why: str) -> None:
+    def fail() -> None:
+        raise raised
+
+    assert why in failure(fail)
+
+
+def test_an_interrupt_in_a_hook_ends_the_program() -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine_of(Told(interrupt)).step(Tick(NOW))
+
+
 def test_strategies_are_named_in_the_order_in_which_they_are_asked() -> None:
     class Another(Told):
         name = "another"
