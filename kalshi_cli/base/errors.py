@@ -209,9 +209,12 @@ class AnotherInstanceError(KalshiError):
 
 
 def named(error: BaseException) -> str:
-    """Return the type and the text of an error, also of one whose own code fails to give a text."""
+    """Return the type and the text of an error, without characters that cannot be encoded.
+
+    An error whose own code fails to give a text has none.
+    """
     try:
-        text = str(error)
+        text = str(error).encode("utf-8", "backslashreplace").decode()
     except KeyboardInterrupt:
         raise
     except BaseException:

@@ -136,8 +136,9 @@ class NoTextError(Exception):
         (BaseException("gone"), "BaseException: gone"),
         (GeneratorExit(), "GeneratorExit: "),
         (NoTextError(), "NoTextError: it has no readable text"),
+        (ValueError("\ud800"), "ValueError: \\ud800"),
     ],
-    ids=["base", "generator", "no text"],
+    ids=["base", "generator", "no text", "surrogate"],
 )
 def test_whatever_a_strategy_raises_takes_it_out(raised: BaseException, why: str) -> None:
     def fail() -> None:
