@@ -130,6 +130,8 @@ def _outcome(row: _Row) -> MarketResult:
     value = _WHOLE.get(outcome)
     if row.settlement_value_dollars:
         value = parse_price(row.settlement_value_dollars)
+        if not 0 <= value <= ONE_DOLLAR:
+            raise ValueError(f"{row.ticker}: a contract cannot pay {row.settlement_value_dollars:.40}, only $0 to $1")
     if value is None:
         raise ValueError(f"{row.ticker}: unknown result {row.result!r:.40} without a payout")
     return MarketResult(result=outcome, value=value, close_time=parse_ts(row.close_time) if row.close_time else None)

@@ -345,6 +345,14 @@ def test_a_scalar_result_pays_its_settlement_value(tmp_path: Path) -> None:
     assert read_results(path) == {"A": YES, "B": MarketResult(result="no", value=Price(0))}
 
 
+@pytest.mark.parametrize("paid", ["-1", "1.0001", "20"])
+def test_a_payout_that_no_contract_has_is_refused(tmp_path: Path, paid: str) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(f'[{{"ticker":"A","result":"yes","settlement_value_dollars":"{paid}"}}]')
+    with pytest.raises(UsageError, match=rf"r.json: A: a contract cannot pay {paid}, only \$0 to \$1"):
+        read_results(path)
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
