@@ -203,6 +203,11 @@ def test_without_orders_there_is_nothing_to_judge_and_that_no_loop_runs_is_said(
     assert (ended.code, ended.json["summary"]) == (0, "no trading loop is running; no orders in the last 24 hours")
 
 
+def test_orders_too_young_to_judge_are_not_called_none(store: Store) -> None:
+    remember(store, 2, ago_s=3, rate=0)
+    assert check().json["summary"] == "no trading loop is running; no order is older than 30 s"
+
+
 @contextmanager
 def looping(store: Store, tmp_path: Path, *, hours: float, waiting: str = "") -> Iterator[None]:
     """A loop that has been running for so long holds the account."""

@@ -47,8 +47,9 @@ def examine(readings: CheckData) -> CheckReport:
     breaches, measures = _requests(readings, loop, of_strategies(orders), now)
     remarks = [] if loop.who is not None else ["no trading loop is running"]
     if not last.judged and not last.fills:
-        summary = "; ".join([*remarks, "no orders in the last 24 hours"])
-        return report("execution", summary, breaches, measures)
+        is_new = any(one.order.created > now - DAY_MS for one in sent)
+        none = f"no order is older than {WITHIN_MS // 1000} s" if is_new else "no orders in the last 24 hours"
+        return report("execution", "; ".join([*remarks, none]), breaches, measures)
     measures += [Measure(label="orders", value=last.judged), Measure(label="fills", value=last.fills)]
     small = []
     for code, subject, size, value, label, unit in _numbers(last):
