@@ -94,7 +94,7 @@ def _created(kind: type[Strategy], params: StrategyParams) -> Strategy:
     made, error = _attempt(create)
     if made is None:
         raise UsageError(
-            f"Cannot create strategy {kind.name}: {named(error) if error else 'it is None'}",
+            f"Cannot create strategy {kind.name}: {error and named(error)}",
             hint="its `__init__(self, params)` must begin with `super().__init__(params)`",
             code="bad_strategy",
         ) from error
