@@ -113,7 +113,7 @@ class Read(NamedTuple):
 def _orders(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) -> list[ListedOrderRow]:
     query.rows(MAX_ROWS)
     status = query.choice("status", ORDER_STATUSES, "resting")
-    return kalshi.orders.list(status, ticker=query.text("ticker").upper())  # type: ignore[arg-type]
+    return kalshi.orders.list(status, ticker=query.text("ticker").upper(), **query.period())  # type: ignore[arg-type]
 
 
 def _fills(kalshi: Kalshi, _names: Mapping[str, str], query: ReadQuery) -> list[AccountFillRow]:
@@ -180,8 +180,8 @@ READS = (
     ),
     Read("balance", "Cash by shard", BalanceView, False, (), lambda k, _n, _q: k.account.balance()),
     Read("positions", "Open positions", PositionRow, True, (), lambda k, _n, _q: k.account.positions()),
-    Read("orders", f"Orders by status: {', '.join(ORDER_STATUSES)}", ListedOrderRow, True, ("status", "ticker", *PART),
-         _orders),
+    Read("orders", f"Orders by status: {', '.join(ORDER_STATUSES)}", ListedOrderRow, True,
+         ("status", "ticker", *PERIOD, *PART), _orders),
     Read("orders/{order_id}", "An order, by its order id or client order id", OrderRow, False, (),
          lambda k, n, _q: k.orders.get(n["order_id"])),
     Read("fills", "Fills, newest first", AccountFillRow, True, ("ticker", *PERIOD, *PART), _fills),

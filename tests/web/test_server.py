@@ -319,7 +319,7 @@ def test_a_wrong_method_names_the_right_one(page: Page, method: str, path: str, 
 def test_a_history_is_read_in_periods(page: Page) -> None:
     fills = page.get("fills").json()
     newest = max(fill["time"] for fill in fills)
-    for path in ("fills", "settlements", f"markets/{TWO_SIDED}/trades", f"markets/{TWO_SIDED}/candles"):
+    for path in ("orders", "fills", "settlements", f"markets/{TWO_SIDED}/trades", f"markets/{TWO_SIDED}/candles"):
         assert page.get(f"{path}?since=2020-01-01T00:00:00Z&until=2020-01-02T00:00:00Z").json() == [], path
         for wrong in ("since=yesterday", "until=2026-11-01"):
             reply = page.get(f"{path}?{wrong}")

@@ -45,6 +45,7 @@ from kalshi_cli.cli.order_options import (
     unsent,
 )
 from kalshi_cli.cli.screen.output import info, write_sentence
+from kalshi_cli.cli.time_options import when, when_option
 
 if TYPE_CHECKING:
     from kalshi_cli.services.orders.service import OrderService
@@ -131,6 +132,8 @@ def list_(
     pattern: TickerGlob = "",
     event: Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event.")] = None,
     subaccount: Annotated[int | None, subaccount_option("Only this subaccount; 0 is the primary one.")] = None,
+    since: Annotated[Any, when_option("--since", text="Only orders placed since this time.")] = None,
+    until: Annotated[Any, when_option("--until", text="Only orders placed before this time.")] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, max=1_000_000, metavar="N", help="Maximum number of orders, newest first.")
     ] = None,
@@ -150,34 +153,34 @@ def list_(
     kalshi order list
     kalshi order list --status all --ticker 'KXBTC*' --json
     kalshi order list --status filled --limit 10
+    kalshi order list --status all --since 24h --json
     kalshi order list --paper --status all
     """
     from kalshi_cli.services.account.paper_reads import paper_notice
     from kalshi_cli.services.markets.known_names import note_unknown
-    from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.views.orders import ListedOrderRow
 
     none, more = "No orders" if status == "all" else f"No {status} orders", "a larger --limit"
     one_more = None if limit is None else limit + 1
-    if paper:
-        if event is not None or subaccount is not None:
-            raise UsageError("--paper cannot be combined with --event or --subaccount", hint="use --ticker")
-        with open_services(ctx) as kalshi:
-            found = kalshi.paper.orders(status, pattern.upper())[:one_more]
-            show_list(ctx, ListedOrderRow, found, limit=limit, more=more, empty=none, now=kalshi.now)
-        return
-    with open_app(ctx) as resources:
+    if paper and (event is not None or subaccount is not None):
+        raise UsageError("--paper cannot be combined with --event or --subaccount", hint="use --ticker")
+    with open_services(ctx) as kalshi:
+        resources, orders, now = kalshi.resources, kalshi.orders, kalshi.now
+        period = {"since": when(kalshi, since), "until": when(kalshi, until)}
+        if paper:
+            found = kalshi.paper.orders(status, pattern.upper(), **period)[:one_more]
+            show_list(ctx, ListedOrderRow, found, limit=limit, more=more, empty=none, now=now)
+            return
         if notice := paper_notice(resources):
             info(notice)
-        orders = OrderService(resources)
-        rows = orders.list(status, ticker=pattern, event=event or "", subaccount=subaccount)[:one_more]  # type: ignore[arg-type]
+        rows = orders.list(status, ticker=pattern, event=event or "", subaccount=subaccount, **period)[:one_more]  # type: ignore[arg-type]
         of: type[OutputRow] = ListedOrderRow
         lines: Sequence[OutputRow] = rows
         if not rows:
             note_unknown(resources, info, event=(event or "").upper(), ticker=pattern.upper())
         if rows and is_for_people(ctx):
             of, lines = _lines(ctx, orders, rows, status)
-        show_list(ctx, of, lines, limit=limit, more=more, empty=none, now=resources.clock.now())
+        show_list(ctx, of, lines, limit=limit, more=more, empty=none, now=now)
         note_halt(ctx, resources)
 
 

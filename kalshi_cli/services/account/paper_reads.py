@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from kalshi_cli.base.checked import check_choice, check_limit, check_period
 from kalshi_cli.base.errors import StateFileError, UsageError
-from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.base.units import Money, Ts, is_within
 from kalshi_cli.core.account import pnl
 from kalshi_cli.core.account.ledger import in_trading_order
 from kalshi_cli.core.model.orders import Fill, OrderStatus
@@ -61,15 +61,17 @@ class PaperAccountService:
         check_period(since, until)
         history = [entry for entry in self._entries() if ticker in ("", entry.ticker)]
         before = positions_before(history)
-        end = float("inf") if until is None else until
-        newest = [fill for fill in reversed(history) if (since or 0) <= fill.ts < end]
+        newest = [fill for fill in reversed(history) if is_within(fill.ts, since, until)]
         return [fill_row(fill, before[fill.key]) for fill in newest[:limit]]
 
-    def orders(self, status: str = "resting", ticker: str = "") -> list[ListedOrderRow]:
+    def orders(
+        self, status: str = "resting", ticker: str = "", *, since: Ts | None = None, until: Ts | None = None
+    ) -> list[ListedOrderRow]:
         """Return the paper orders, newest first; `ticker` may be a pattern. Resting ones end with their loop.
 
         `status` is resting, canceled, executed or all.
         """
+        check_period(since, until)
         wanted = _STATUSES.get(check_choice("status", status, ("all", *_STATUSES)), ())
         home, store = self._resources.find_home(is_at_exchange=False), self._store()
         is_running = holder(home.folder / "trade.lock") is not None
@@ -80,6 +82,7 @@ class PaperAccountService:
             if (status == "all" or order.status in wanted)
             and (is_running or status != "resting")
             and fnmatchcase(order.ticker, ticker or "*")
+            and is_within(order.created, since, until)
         ]
 
     def pnl(self, by: PnlGroup = "market", since: Ts | None = None, *, until: Ts | None = None) -> PnlView:

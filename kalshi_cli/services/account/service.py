@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import msgspec
 
 from kalshi_cli.base.checked import check_limit, check_period, check_whole
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Money, Qty, Ts, show_money
+from kalshi_cli.base.units import Money, Qty, Ts, is_within, show_money
 from kalshi_cli.config.config import refuse_unread_limits
 from kalshi_cli.core.account.ledger import in_trading_order
 from kalshi_cli.core.account.tax_lots import tax_lots
@@ -106,8 +105,7 @@ class AccountService(PlanningService):
         check_limit(limit)
         check_period(since, until)
         history = in_trading_order(self._client.all_fills(ticker or None)[::-1])
-        first, end = since or 0, math.inf if until is None else until
-        page = [fill for fill in reversed(history) if first <= fill.ts < end][:limit]
+        page = [fill for fill in reversed(history) if is_within(fill.ts, since, until)][:limit]
         return self._fill_rows(page, history)
 
     def _fill_rows(self, page: Sequence[Fill], history: Sequence[Fill]) -> Sequence[AccountFillRow]:
@@ -162,8 +160,7 @@ class AccountService(PlanningService):
         store = self._resources.remembered()
         orders = {order.order_id: order for order in store.orders()} if store is not None else {}
         history = in_trading_order(self._client.all_fills(None)[::-1])
-        end = float("inf") if until is None else until
-        page = [fill for fill in history if (since or 0) <= fill.ts < end]
+        page = [fill for fill in history if is_within(fill.ts, since, until)]
         rows = self._fill_rows(page, history)
         return [fill_export(fill, orders.get(fill.order_id), row) for fill, row in zip(page, rows, strict=True)]
 
@@ -173,11 +170,10 @@ class AccountService(PlanningService):
         """Return lots, first in, first out: those closed in the period, and the open ones `with_open`."""
         check_period(since, until)
         found = tax_lots(account_portfolio(self._resources, ALL_TIME).entries)
-        end = float("inf") if until is None else until
         return [
             LotExport.of(lot)
             for lot in found
-            if ((since or 0) <= lot.closed < end if lot.closed is not None else with_open)
+            if (is_within(lot.closed, since, until) if lot.closed is not None else with_open)
         ]
 
     # -- money in and out -----------------------------------------------------------------------------------------

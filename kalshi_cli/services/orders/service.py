@@ -9,9 +9,9 @@ from typing import Literal, TypeVar, get_args
 
 import msgspec
 
-from kalshi_cli.base.checked import check_choice, check_text, check_type, check_whole, from_text
+from kalshi_cli.base.checked import check_choice, check_period, check_text, check_type, check_whole, from_text
 from kalshi_cli.base.errors import KalshiError, NotFoundError, RefusedError, UsageError
-from kalshi_cli.base.units import Qty, pluralize, price_from_user, qty_from_user, show_qty
+from kalshi_cli.base.units import Qty, Ts, is_within, pluralize, price_from_user, qty_from_user, show_qty
 from kalshi_cli.core.account.closing_orders import closing_by_order
 from kalshi_cli.core.model.messages import OrderState
 from kalshi_cli.core.model.orders import Order, OrderStatus
@@ -74,17 +74,21 @@ class OrderService(OrderPlanningService):
         return order_row(cancel.find_order(self._resources, order_id))
 
     def list(
-        self, status: ListStatus = "resting", *, ticker: str = "", event: str = "", subaccount: int | None = None
-    ) -> Orders:
-        """Return orders from the exchange; `ticker` may be a pattern.
+        self, status: ListStatus = "resting", *, ticker: str = "", event: str = "", subaccount: int | None = None,
+        since: Ts | None = None, until: Ts | None = None,
+    ) -> Orders:  # fmt: skip
+        """Return orders from the exchange, placed from `since` and before `until`; `ticker` may be a pattern.
 
         `filled` is the status of a row that the exchange calls `executed`. `closing` needs positions within WORDS_S.
         """
+        check_period(since, until)
         check_choice("status", status, get_args(ListStatus))
         scope = cancel.CancelScope(ticker=ticker.upper())
         known = {"all": None, "filled": "executed"}.get(status, status)
-        found = self._resources.client.all_orders(status=known, event=event.upper() or None, subaccount=subaccount)
-        listed = [order for order in found if scope.holds(order)]
+        found = self._resources.client.all_orders(
+            known, None, since, event=event.upper() or None, subaccount=subaccount
+        )
+        listed = [order for order in found if scope.holds(order) and is_within(order.created, since, until)]
         resting, closing = [each for each in listed if each.status is OrderStatus.RESTING], dict[str, Qty]()
         with suppress(KalshiError), self._resources.client.reading_within(cancel.WORDS_S):
             closing = closing_by_order(resting, self.held(resting))

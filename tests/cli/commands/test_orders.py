@@ -111,6 +111,12 @@ def test_a_list_is_narrowed_by_event(exchange: Served, mine: str) -> None:
     assert program("order", "list", "--event", "KXWIND-40JAN01", "--json").json == []
 
 
+def test_a_list_has_the_orders_of_a_period(exchange: Served, mine: str) -> None:
+    rows = program("order", "list", "--since", "1h", "--json").json
+    assert [row["order_id"] for row in rows] == [mine]
+    assert program("order", "list", "--status", "all", "--until", "1h", "--json").json == []
+
+
 def test_a_list_ends_at_its_limit_and_says_so(exchange: Served, mine: str) -> None:
     newest = exchange.submit(ME, TWO_SIDED, BID, "0.0200", "1").order_id
     ended = program("order", "list", "--limit", "1", "--json")

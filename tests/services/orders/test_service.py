@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -103,6 +104,21 @@ def test_a_list_says_what_each_resting_order_would_close_once_those_before_it_ha
     now_no = (cents(2), contracts(5), contracts(2))
     assert effects() == [now_no, *((*each, 0) for each in asks)], "the position turned over"
     assert {row.closing for row in kalshi.orders.list("executed")} == {None}
+
+
+def test_a_list_has_the_orders_that_were_placed_in_a_period(kalshi: Kalshi, exchange: Served) -> None:
+    first = exchange.submit(ME, TWO_SIDED, BID, "0.0200", "5").order_id
+    time.sleep(0.03)  # the times of the exchange end in 5 milliseconds
+    second = exchange.submit(ME, TWO_SIDED, BID, "0.0300", "5").order_id
+    at = kalshi.orders.get(second).created
+
+    def ids(**period: Any) -> set[str | None]:
+        return {row.order_id for row in kalshi.orders.list("all", **period)}
+
+    assert ids(since=at) == ids(since=at, until=at + 1) == {second}
+    assert ids(until=at) == {first}
+    with pytest.raises(UsageError, match="is not before until"):
+        ids(since=at, until=at)
 
 
 def test_a_second_plan_with_a_used_client_order_id_is_refused_also_if_it_was_made_before(
