@@ -408,7 +408,9 @@ class RunModes:
             words=words[mode], code=tuple(filter(None, map(fingerprint, request.strategies))), markets=markets,
             duration_s=request.duration_s, status_every_s=request.status_every_s,
             stop_budget_s=self.config.trade.stop_budget_s, params=settings(strategies),
-            settings=run_settings(self.config, request.strategies, request.interval_s),
+            settings=run_settings(
+                self.config, request.strategies, [each.name for each in strategies], request.interval_s
+            ),
             simulated_latency={"paper": f"{PAPER_LATENCY_MS}ms"}.get(mode),
         )  # fmt: skip
 

@@ -10,7 +10,7 @@ import msgspec
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy
-from kalshi_cli.strategies.own_code import construct
+from kalshi_cli.strategies.own_code import construct, section_of
 
 
 def section_problems(
@@ -29,7 +29,7 @@ def section_problems(
             kinds[name] = registry.load(name)
         except UsageError as error:
             if ".py" in name or error.code != "unknown_strategy":
-                problems.append(f"strategies.{name}: {error}")
+                problems.append(f"{section_of(name)}: {error}")
             else:
                 unknown.append(name)
     files = {kind.name for kind in kinds.values()}
@@ -40,7 +40,7 @@ def section_problems(
     }
     problems += [f"strategies.{name}: no such strategy; did you mean {like[0]}?" for name, like in near.items() if like]
     for name, kind in kinds.items():
-        problems += [f"strategies.{name}: {problem}" for problem in _of_parameters(kind, configured.get(name, {}))]
+        problems += [f"{section_of(name)}: {problem}" for problem in _of_parameters(kind, configured.get(name, {}))]
     return [*problems, *registry.misplaced_settings(kinds, allotted)], [name for name, like in near.items() if not like]
 
 

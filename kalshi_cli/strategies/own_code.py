@@ -49,6 +49,11 @@ def stdout_to_stderr() -> AbstractContextManager[object]:
     return redirect_stdout(sys.stderr)
 
 
+def section_of(name: str) -> str:
+    """Return the name of a strategy's section in a configuration file; a file stands in quotes there."""
+    return f'strategies."{name}"' if ".py" in name else f"strategies.{name}"
+
+
 def construct(kind: type[Strategy], params: StrategyParams) -> Strategy:
     """Return a strategy with its parameters. UsageError for whatever its `__init__` or its `inputs` does wrong."""
     made = _created(kind, params)

@@ -26,7 +26,7 @@ from kalshi_cli.base.units import Price, Qty, is_zero, price_from_user, qty_from
 from kalshi_cli.core.account.sizing import RESERVED
 from kalshi_cli.core.engine.strategy_runner import Watches
 from kalshi_cli.strategies.base import Strategy, StrategyParams, parameter_error
-from kalshi_cli.strategies.own_code import check_hooks, construct, stdout_to_stderr, warnings_of
+from kalshi_cli.strategies.own_code import check_hooks, construct, section_of, stdout_to_stderr, warnings_of
 
 BUILT_IN = {
     "arbitrage": "kalshi_cli.strategies.arbitrage:Arbitrage",
@@ -198,7 +198,7 @@ def require_sources(strategies: Iterable[Strategy]) -> None:
 def misplaced_settings(kinds: Mapping[str, type[Strategy]], allotted: Collection[str]) -> list[str]:
     """Return the budgets and sizings that have no effect, because they belong under the strategy's own name."""
     return [
-        f"strategies.{spec}: budget and sizing belong under strategies.{kind.name}"
+        f"{section_of(spec)}: budget and sizing belong under strategies.{kind.name}"
         for spec, kind in kinds.items()
         if spec in allotted and spec != kind.name
     ]

@@ -217,7 +217,7 @@ LABELS = {
     "is_taker": "liquidity",
     "key": "group",
     "letters": "notices not delivered",
-    "losses": "fills lost",
+    "losses": "closes lost",
     "losses_today": "closing orders lost today",
     "held_back": "of these held back",
     "mark": "closing price",
@@ -242,7 +242,7 @@ LABELS = {
     "unknown_orders": "unconfirmed orders",
     "uptime_s": "uptime (s)",
     "win_rate": "closes won",
-    "wins": "fills won",
+    "wins": "closes won",
     "wins_today": "closing orders won today",
 }
 """Headings on a terminal for fields whose name in JSON, which is stable, is not the word that people read."""

@@ -75,8 +75,8 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
     of the run, `starting_balance` is the cash at its start. `latency` is the measured median from sending an order to
     its response, None without one; on paper it is the simulated one. `slow_hooks` counts the hook calls of 50 ms or
     more, if there were at least three. `sent` lists the first 1,000 requests that were sent, `run_fills` as many fills.
-    `settings` has the version of kalshi, the interval between cycles, the checksums of strategy files, and the risk
-    limits that differ from the default.
+    `settings` has the version of kalshi, the interval between cycles, the checksums of strategy files, the budget and
+    sizing of the strategies, and the risk limits and other settings of orders that differ from the default.
     """
 
     strategy: str

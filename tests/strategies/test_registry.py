@@ -597,7 +597,7 @@ def test_a_budget_that_nobody_would_hear_of_is_refused(file: Path) -> None:
             {"buy_below": "90c"},
             "strategies.threshold: buy_below, fair and sell_above must be in rising order",
         ),
-        ("./gone.py", {}, "strategies../gone.py: No strategy file"),
+        ("./gone.py", {}, 'strategies."./gone.py": No strategy file'),
     ],
 )
 def test_what_a_run_would_refuse_or_leave_unheard_is_said_of_the_configuration(

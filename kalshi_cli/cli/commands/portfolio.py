@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _OWN_LEDGERS = (
     "Each strategy, and manual trading, has its own ledger. {same} add up to those of the account; realized and "
-    "unrealized P&L{other} and fills won can differ: a position that one opened and another closed is still "
+    "unrealized P&L{other} and closes won can differ: a position that one opened and another closed is still "
     "open for both"
 )
 

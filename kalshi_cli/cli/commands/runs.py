@@ -350,7 +350,7 @@ def _show_backtest(
     """
     from kalshi_cli.app.backtests import run_backtests
     from kalshi_cli.cli.commands.sweep import backtest_progress
-    from kalshi_cli.services.research.backtest import backtest_notes, backtest_view, backtest_warnings
+    from kalshi_cli.services.research.backtest import backtest_notes, backtest_warnings
     from kalshi_cli.services.research.report.made_with import made_with
 
     with backtest_progress(jobs, is_of_files=request.lake is None) as show:
@@ -359,7 +359,7 @@ def _show_backtest(
     if failed and len(failed) == len(request.strategies):
         raise _failure(report.summary)
     info(*backtest_warnings(report, with_unknown=not shows_every_field(ctx)))
-    view, notes = made_with(backtest_view(report), environment.config, request), backtest_notes(report)
+    view, notes = made_with(report, environment.config, request), backtest_notes(report)
     warnings = [*backtest_warnings(report, with_unknown=False), *notes]
     show_report(ctx, view, f"Backtest of {','.join(request.strategies)}", page, out, warnings)
     info(*notes, *(one_run_note(request) if jobs is None else []))

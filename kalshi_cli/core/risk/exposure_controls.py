@@ -95,8 +95,8 @@ def order_rate(state: EngineState, limits: RiskLimits, intent: Place, strategy: 
         kept = _kept_for_others(state, strategy, limit, sent)
         if sent.total() + kept + AN_ORDER > limit * AN_ORDER:
             used, own, reserved = (f"{count / AN_ORDER:g}" for count in (sent.total(), sent[strategy], kept))
-            counts = f"{used} orders in the last 60 s ({own} own, {reserved} reserved for other strategies)"
-            return code, f"{counts}; the limit is {limit}"
+            others = f" and {reserved} reserved for other strategies" if kept else ""
+            return code, f"{used} orders in the last 60 s ({own} of this strategy){others}; the limit is {limit}"
     return None
 
 

@@ -49,6 +49,8 @@ class EngineState:
     """The P&L of the trading day, open positions included; None until counted."""
     strategies: Collection[str] = ()
     """The strategies of this run."""
+    empty_sizes: int = 0
+    """How often `view.size` left no contract."""
     last_prices: LastPrices | None = None
     """The last prices of a backtest; None where markets are read again, whose prices are newer."""
 

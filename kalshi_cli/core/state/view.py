@@ -172,7 +172,7 @@ class StrategyContext:
         """
         limits, cash = self._limits, self.cash
         allotment = limits.allotments.get(self._strategy, NO_ALLOTMENT)
-        return order_size(
+        found = order_size(
             allotment.sizing,
             side,
             price,
@@ -184,6 +184,9 @@ class StrategyContext:
             max_qty=limits.max_order_qty,
             max_cost=limits.max_order_cost,
         )
+        if not found:
+            self._state.empty_sizes += 1
+        return found
 
     def snap(self, ticker: str, side: Side, price: int) -> Price | None:
         """Return the nearest valid price that is no worse: bids round down, asks round up."""

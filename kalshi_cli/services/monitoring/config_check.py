@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.config.config import Config, refuse_other_hosts
@@ -16,7 +18,7 @@ def check_config(config: Config, machine: Clock) -> list[str]:
 
     refuse_other_hosts(config, "exchange.rest_url", "exchange.ws_url")
     of_strategies, unknown = section_problems(config.strategies, config.allotments)
-    _refuse([*channel_problems(config, machine), *of_strategies], "docs/alerts.md and docs/strategies.md")
+    _refuse({"docs/alerts.md": channel_problems(config, machine), "docs/strategies.md": of_strategies})
     return list(unknown)
 
 
@@ -27,12 +29,12 @@ def require_valid_strategies(config: Config) -> None:
     from kalshi_cli.strategies.config_section import section_problems
 
     problems, _ = section_problems(config.strategies, config.allotments, runs_code=False)
-    _refuse(problems, "docs/strategies.md")
+    _refuse({"docs/strategies.md": problems})
 
 
 def require_usable_channels(config: Config, machine: Clock) -> None:
     """Raise ConfigError with every problem of the alert channels."""
-    _refuse(channel_problems(config, machine), "docs/alerts.md")
+    _refuse({"docs/alerts.md": channel_problems(config, machine)})
 
 
 def channel_problems(config: Config, machine: Clock) -> list[str]:
@@ -48,7 +50,9 @@ def channel_problems(config: Config, machine: Clock) -> list[str]:
     return problems
 
 
-def _refuse(problems: list[str], pages: str) -> None:
+def _refuse(by_page: Mapping[str, list[str]]) -> None:
+    """Raise ConfigError with all problems, and the pages that describe the sections that have any."""
+    problems = [problem for found in by_page.values() for problem in found]
     if problems:
-        hint = f"see {pages}, then run `kalshi config check`"
-        raise ConfigError(problems[0], more=problems[1:], hint=hint)
+        pages = " and ".join(page for page, found in by_page.items() if found)
+        raise ConfigError(problems[0], more=problems[1:], hint=f"see {pages}, then run `kalshi config check`")

@@ -23,6 +23,7 @@ from kalshi_cli.services.trading.reports.run_summary import (
     RunPlan,
     RunSummary,
     StrategyResults,
+    empty_sizes_text,
     slow_hooks_text,
     summarize,
 )
@@ -366,6 +367,8 @@ def _no_orders_text(report: BacktestReport) -> str:
     missing = next((part.line for part in report.facts.unknown if part.is_whole and not part.is_known), "")
     if missing:
         return f"No orders were requested: {missing}. Add its data with --data FILE.csv, then run it again"
+    if report.summary.empty_sizes:
+        return f"No orders were requested: {empty_sizes_text(report.summary)}"
     facts, spans = report.facts, []
     for name, span in (("asks", facts.asks), ("bids", facts.bids)):
         if span is not None:

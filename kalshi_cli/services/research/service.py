@@ -172,7 +172,7 @@ class ResearchService(LakeService):
             )  # fmt: skip
         if is_all_refused(report):
             self._resources.tell(all_refused_text(report))
-        return BacktestResult(report, made_with(backtest_view(report), self._resources.config, request))
+        return BacktestResult(report, made_with(report, self._resources.config, request))
 
     def _run(self, request: BacktestRequest, jobs: int | None, phases: int) -> BacktestReport:
         """Return the report of all recordings as one run, or with `jobs` of separate runs, with each phase."""

@@ -370,8 +370,8 @@ class DrawdownSum:
 
 
 _COUNTED = (
-    "cycles", "slow_hooks", "intents", "orders", "fills", "maker_fills", "taker_fills", "open_positions", "live_orders",
-    "realized", "unrealized", "fees", "net", "day_net",
+    "cycles", "slow_hooks", "empty_sizes", "intents", "orders", "fills", "maker_fills", "taker_fills", "open_positions",
+    "live_orders", "realized", "unrealized", "fees", "net", "day_net",
 )  # fmt: skip
 
 

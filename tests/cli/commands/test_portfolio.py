@@ -99,7 +99,7 @@ def test_the_parts_add_up_to_the_change_of_the_account(lived: tuple[Served, Mone
 
 
 def test_pnl_by_strategy_says_why_its_realized_differs_from_that_of_the_account(lived: tuple[Served, Money]) -> None:
-    note = "realized and unrealized P&L and fills won can differ"
+    note = "realized and unrealized P&L and closes won can differ"
     assert note in program("pnl", "--by", "strategy").err
     for words in (("--by", "strategy", "--json"), ("--by", "strategy", "--fields", "key,net"), ("--by", "market")):
         assert note not in program("pnl", *words).err, words
@@ -134,7 +134,7 @@ def test_what_was_realized_before_and_since_a_time_adds_up(lived: tuple[Served, 
 def test_pnl_until_a_past_time_says_that_unrealized_is_left_out(lived: tuple[Served, Money]) -> None:
     time, note = _midway(), "Realized P&L and fees only"
     by_strategy = program("pnl", "--by", "strategy", "--until", time)
-    assert "Fees add up to those of the account; realized and unrealized P&L, net and fills won" in by_strategy.err
+    assert "Fees add up to those of the account; realized and unrealized P&L, net and closes won" in by_strategy.err
     exported = program("export", "pnl", "--until", time, "--by", "market", "--json")
     plotted = program("pnl", "--until", time, "--plot")
     assert [note in shown.err for shown in (by_strategy, exported, plotted)] == [True] * 3

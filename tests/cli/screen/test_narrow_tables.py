@@ -239,8 +239,8 @@ def test_chosen_columns_fit(capsys: Capture) -> None:
 def test_wins_are_shown_with_losses_or_not_at_all(capsys: Capture) -> None:
     part = ProfitAndLoss(realized=dollars("1234.56"), fees=dollars("12.34"), wins=5, losses=12)
     out, err = drawn(PnlRow, [PnlRow.of(part, key=TICKER)], capsys)
-    assert "fills won" not in out
-    assert "fills won, fills lost" in err
+    assert "closes won" not in out
+    assert "closes won, closes lost" in err
 
 
 @pytest.mark.parametrize("ticker", [SHORT, TICKER, LONG])

@@ -167,6 +167,7 @@ def test_a_strategy_asks_for_its_size_by_what_is_configured_for_it() -> None:
     assert wants("one") == 40, "fifty, and the limit of an order is less"
     assert wants("small") == 5, "of its budget, which is less than the balance"
     assert wants("other") == 3
+    assert engine.state.empty_sizes == 2, "those before the account was read"
 
 
 @pytest.mark.parametrize(("side", "counts"), [(BID, 10), (ASK, 0)])

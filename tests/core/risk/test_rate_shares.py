@@ -117,7 +117,7 @@ def test_what_is_kept_for_others_is_said() -> None:
     (denied,) = [each for each in engine.step(Tick(NOW)) if isinstance(each, OrderRefused)]
     assert (denied.strategy, denied.detail) == (
         "noisy",
-        "7 orders in the last 60 s (7 own, 3 reserved for other strategies); the limit is 10",
+        "7 orders in the last 60 s (7 of this strategy) and 3 reserved for other strategies; the limit is 10",
     )
 
 

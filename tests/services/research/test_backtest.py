@@ -30,6 +30,7 @@ from kalshi_cli.services.research.backtest import (
     backtest_notes,
     backtest_view,
 )
+from kalshi_cli.services.trading.reports.run_summary import no_orders_text
 from kalshi_cli.simulator.paper.venue import PaperVenue
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
@@ -158,6 +159,25 @@ class Sampler(Strategy):
 def test_a_strategy_that_waits_for_data_says_so_where_it_requested_no_orders() -> None:
     (note,) = backtest_notes(replayed(recording(3), Sampler(StrategyParams())))
     assert "it waits for sampler: 12 of 30 samples" in note
+
+
+class Unsized(Strategy):
+    """Asks for the size of an order at each tick, and it is none."""
+
+    name = "unsized"
+
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
+        if view.size(TICKER, BID, cents(40), None, contracts(0)):
+            yield Place(TICKER, BID, cents(40), contracts(1))
+
+
+def test_a_size_that_leaves_nothing_to_order_is_named_as_the_cause() -> None:
+    report = replayed(recording(3), Unsized(StrategyParams()))
+    (note,) = backtest_notes(report)
+    times = report.summary.empty_sizes
+    assert times > 1
+    assert note.startswith(f"No orders were requested: `view.size` left no contract {times} times: by the size that ")
+    assert no_orders_text(report.summary) == note
 
 
 class Small(Strategy):

@@ -6,26 +6,27 @@ import msgspec
 
 from kalshi_cli.base.units import format_ts
 from kalshi_cli.config.config import Config
-from kalshi_cli.services.research.backtest import BacktestRequest
+from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, backtest_view
 from kalshi_cli.services.research.recorded_data import lake_recordings
-from kalshi_cli.services.trading.reports.run_settings import run_settings
+from kalshi_cli.services.trading.reports.run_settings import changed, run_settings
 from kalshi_cli.views.runs import BacktestView
 
-OF_RECORDINGS = ("gaps", "since", "until", "markets", "results")
+OF_RECORDINGS = ("gaps", "sim.seed", "since", "until", "markets", "results")
 """Settings that only a backtest has."""
 
 _OFF = ("risk.max_daily_loss", "risk.max_drawdown")
 """Limits that a backtest does not apply."""
 
 
-def made_with(view: BacktestView, config: Config, request: BacktestRequest) -> BacktestView:
-    """Return the view with its settings, and the names of its recordings and files.
+def made_with(report: BacktestReport, config: Config, request: BacktestRequest) -> BacktestView:
+    """Return the view of a report with its settings, and the names of its recordings and files.
 
     A report itself has neither: the same recording in the lake and in a file gives the same report.
     """
     interval_s = config.trade.interval_s if request.interval_s is None else request.interval_s
-    of_run = run_settings(config, request.strategies, interval_s)
+    of_run = run_settings(config, request.strategies, [each.strategy for each in report.summary.strategies], interval_s)
     settings = {name: value for name, value in of_run.items() if name not in _OFF} | {"gaps": request.holes}
+    settings |= {f"sim.{name}": text for name, text in changed(config.sim, ("seed",))}
     settings |= {
         name: format_ts(ts) for name, ts in (("since", request.since), ("until", request.until)) if ts is not None
     }
@@ -35,4 +36,4 @@ def made_with(view: BacktestView, config: Config, request: BacktestRequest) -> B
         settings["results"] = ",".join(path.name for path in request.results)
     sessions = lake_recordings(request.lake, request)[2] if request.lake is not None else ()
     names = (*(each.session for each in sessions), *(path.name for path in request.files))
-    return msgspec.structs.replace(view, settings=settings, recordings=names)
+    return msgspec.structs.replace(backtest_view(report), settings=settings, recordings=names)

@@ -8,7 +8,7 @@ import msgspec
 
 from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.base.units import Money, Price, Qty, Ts, pluralize
 from kalshi_cli.core.account.ledger import Ledger, Position
 from kalshi_cli.core.account.pnl import ProfitAndLoss
 from kalshi_cli.core.account.sizing import NO_ALLOTMENT
@@ -65,6 +65,8 @@ class RunSummary(TradeSummary, frozen=True, kw_only=True):
     reducing: str = ""
     """Code and reason of a reduce-only state; empty otherwise."""
     triggered_groups: tuple[str, ...] = ()
+    empty_sizes: int = 0
+    """How often `view.size` left no contract to order."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -82,7 +84,17 @@ def no_orders_text(summary: RunSummary) -> str:
             f"No orders were requested: trading is {state}. `kalshi status` shows why; `kalshi resume --reason TEXT` "
             "ends it"
         )
+    if summary.empty_sizes:
+        return f"No orders were requested: {empty_sizes_text(summary)}"
     return "No orders were requested. `kalshi strategies NAME` shows the parameters that decide"
+
+
+def empty_sizes_text(summary: RunSummary) -> str:
+    """Return that the sizing left nothing to order, and the settings that decide it."""
+    return (
+        f"`view.size` left no contract {pluralize(summary.empty_sizes, 'time')}: by the size that the strategy gives, "
+        "its sizing and budget (strategies.NAME), risk.max_order_cost or risk.max_order_count"
+    )
 
 
 def run_notes(summary: RunSummary) -> list[str]:
@@ -131,6 +143,7 @@ def summarize(
         cycles=cycles,
         slow_hooks=engine.hooks.slow_calls,
         slowest_hook_ms=engine.hooks.slowest_ms,
+        empty_sizes=engine.state.empty_sizes,
         intents=tally.intents,
         orders=tally.orders,
         fills=tally.fills,
