@@ -237,8 +237,8 @@ STOPPING = (
         "a strategy that hangs is taken out",
         "it hangs the loop again at the next tick",
         "core/engine/strategy_runner.py",
-        "except (Exception, SystemExit, StrategyTimeoutError) as error:",
-        "except (Exception, SystemExit) as error:",
+        "except BaseException as error:",
+        "except Exception as error:",
         ("tests/core/engine/test_strategy_runner.py", "tests/services/trading/test_strategy_watchdog.py"),
     ),
     Mutant(
