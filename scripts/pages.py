@@ -2,7 +2,7 @@
 
 - docs/views.md: every field of every view, with its type and its meaning, from `kalshi_cli/views` and
   `scripts/view_fields.yaml`.
-- docs/strategies.md: the strategy that `kalshi strategies new fade` writes, from `kalshi_cli/template`.
+- docs/write-a-strategy.md: the strategy that `kalshi strategies new fade` writes, from `kalshi_cli/template`.
 - tests/support/python_page.py: the examples of docs/python.md, for the type check.
 """
 
@@ -39,7 +39,7 @@ from kalshi_cli.views.row import OutputRow
 
 ROOT = Path(__file__).parents[1]
 VIEWS = ROOT / "docs/views.md"
-STRATEGIES = ROOT / "docs/strategies.md"
+STRATEGIES = ROOT / "docs/write-a-strategy.md"
 TEMPLATE = ROOT / "kalshi_cli/template/fade.py"
 PYTHON = ROOT / "docs/python.md"
 TYPED = ROOT / "tests/support/python_page.py"
@@ -196,7 +196,7 @@ def _described(kind: type[msgspec.Struct]) -> str:
 
 
 def strategies_page() -> str:
-    """Return docs/strategies.md with the template as it is now."""
+    """Return docs/write-a-strategy.md with the template as it is now."""
     return SAMPLE.sub(lambda found: found[1] + TEMPLATE.read_text() + found[2], STRATEGIES.read_text())
 
 

@@ -1,4 +1,4 @@
-"""The reference for strategy authors in docs/strategies.md names what the API has, and nothing else."""
+"""The reference for strategy authors in docs/write-a-strategy.md names what the API has, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from kalshi_cli.strategies import api
 
-TEXT = (Path(__file__).parents[2] / "docs" / "strategies.md").read_text("utf-8")
-UNITS = TEXT.partition("### Types and units")[2].partition("\n### ")[0]
+TEXT = (Path(__file__).parents[2] / "docs" / "write-a-strategy.md").read_text("utf-8")
+UNITS = TEXT.partition("## Types and units")[2].partition("\n## ")[0]
 WORD = re.compile(r"`([a-z_]+)`")
 
 
@@ -34,6 +34,6 @@ def test_every_listed_field_exists(of: type) -> None:
 
 
 def test_every_member_of_the_view_is_listed() -> None:
-    read = TEXT.partition("### What a strategy reads")[2]
+    read = TEXT.partition("## What a strategy reads")[2]
     for name in (name for name in dir(api.StrategyContext) if not name.startswith("_")):
         assert re.search(rf"`(view\.)?{name}[`(]", read), name

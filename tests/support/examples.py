@@ -37,7 +37,7 @@ from support.served import FINE, KEY_ID, ME, TWO_SIDED, Ended, Served, program
 from support.tapes import scheduler_here
 
 README = ROOT / "README.md"
-STRATEGIES = ROOT / "docs/strategies.md"
+STRATEGIES = ROOT / "docs/write-a-strategy.md"
 """The page that shows the strategy that `kalshi strategies new fade` writes."""
 ID = "2597b999-f887-4195-8bac-c3f97a1f2021"
 PREFIX = ID[:8]

@@ -142,14 +142,14 @@ def test_a_careless_umask_does_not_make_a_file_that_is_refused(tmp_path: Path) -
 
 def test_the_page_of_strategies_shows_the_template() -> None:
     """`make reference` writes it again."""
-    found = re.search(r"```python\n(.*?)```", (ROOT / "docs/strategies.md").read_text(), re.DOTALL)
+    found = re.search(r"```python\n(.*?)```", (ROOT / "docs/write-a-strategy.md").read_text(), re.DOTALL)
     assert found is not None
     assert found[1] == (TEMPLATE / "fade.py").read_text()
 
 
 def of_page(name: str, folder: Path, **given: object) -> Strategy:
     """Return a strategy that the page shows, by the name of its test."""
-    text = (ROOT / "docs/strategies.md").read_text()
+    text = (ROOT / "docs/write-a-strategy.md").read_text()
     found = re.search(rf"<!-- test: {name} -->\n```python\n(.*?)```", text, re.DOTALL)
     assert found is not None
     (folder / f"{name}.py").write_text(found[1])
