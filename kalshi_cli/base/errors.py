@@ -59,6 +59,8 @@ class KalshiError(Exception):
     default_code = "failed"
     runbook = ""
     """The runbook of this error, where neither its class nor its code shows it."""
+    order_id = ""
+    """The exchange's id of the order that the error is about, for scripts."""
 
     def __init__(self, message: str, *, hint: str = "", code: str = "", more: Sequence[str] = ()) -> None:
         self.more = tuple(one_line(redact(line)) for line in more)

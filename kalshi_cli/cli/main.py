@@ -367,8 +367,8 @@ def report(error: Exception, words: Sequence[str], *, is_verbose: bool, order_id
             show_unknown(words[words.index("check") + 1 :], known.message, is_json=_wants_json(words))
     trace = _trace(error) if is_verbose or isinstance(known, _BugError) else ""
     if _wants_json(words):
-        lost = order_id if known.code == OUTPUT_LOST else ""
-        more = {"details": getattr(known, "details", ""), "order_id": lost, "problems": known.more, "traceback": trace}
+        about = order_id if known.code == OUTPUT_LOST else known.order_id
+        more = {"details": getattr(known, "details", ""), "order_id": about, "problems": known.more, "traceback": trace}
         _write_error(known.code, known.message, known.hint, code, **{name: each for name, each in more.items() if each})
         return code
     if trace:

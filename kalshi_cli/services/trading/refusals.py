@@ -32,11 +32,14 @@ def duplicate(client_order_id: str, filed: Order | None = None) -> RefusedError:
         hint = f"its order is {absence}: use another client order id"
     elif filed is not None and filed.status is OrderStatus.UNKNOWN:
         hint = "its order is unconfirmed: run `kalshi order reconcile`"
-    return RefusedError(
-        f"Refused: client order id {client_order_id} is already in use; no order was placed",
+    state = f" by an order that is {filed.status.value}" if filed is not None and filed.order_id else ""
+    error = RefusedError(
+        f"Refused: client order id {client_order_id} is already in use{state}; no order was placed",
         hint=hint,
         code=DUPLICATE_ID,
     )
+    error.order_id = "" if filed is None else filed.order_id
+    return error
 
 
 _NOT_THERE = {

@@ -111,6 +111,13 @@ def test_a_list_is_narrowed_by_event(exchange: Served, mine: str) -> None:
     assert program("order", "list", "--event", "KXWIND-40JAN01", "--json").json == []
 
 
+def test_a_used_id_is_refused_with_the_order_that_has_it(exchange: Served) -> None:
+    order_id = buy("0.41", "--client-order-id", "daily-1").json["order_id"]
+    again = buy("0.41", "--client-order-id", "daily-1")
+    assert (again.code, again.error["code"], again.error["order_id"]) == (3, "DUPLICATE_ID", order_id)
+    assert "already in use by an order that is resting; no order was placed" in again.error["message"]
+
+
 def test_a_list_has_the_orders_of_a_period(exchange: Served, mine: str) -> None:
     rows = program("order", "list", "--since", "1h", "--json").json
     assert [row["order_id"] for row in rows] == [mine]
