@@ -28,6 +28,9 @@ from kalshi_cli.store.state_store import RESUMED
 STOPPED, FLATTEN = "stopped", "flatten"
 """Marks: an alert stopped trading, or asked for the positions to be closed, until trading is resumed."""
 
+LAST_RESUME = "last_resume"
+"""The mark of the time of the last resume that alerting saw."""
+
 MAX_WAITING = 1_000
 """The most queued notices, for all channels; the oldest of the lowest tier are dropped first, and counted."""
 
@@ -187,6 +190,10 @@ class AlertStore:
             return
         with self._database.writing(durable=False) as execute:
             execute(rows.PUT_MARK, (name, value))
+
+    def last_resume(self) -> Ts:
+        """Return when the user last resumed trading, also if it was paused or halted since; 0 if never."""
+        return Ts(max(self.mark(RESUMED), self.mark(LAST_RESUME)))
 
     def last_alert(self) -> int:
         """Return the number of the newest recorded alert."""

@@ -28,11 +28,11 @@ ALL_CANCELED = "and none remains"
 
 
 class HaltState(msgspec.Struct, frozen=True, kw_only=True):
-    """The stored trading state, its start and cause; if active, since the user resumed."""
+    """The cause and start of the stored trading state, and when the user last resumed, even before a later halt."""
 
-    is_active: bool = True
     code: str = ""
     since: Ts = Ts(0)
+    resumed: Ts = Ts(0)
 
 
 _OUT = ("STRATEGY_FAILED", "STRATEGY_HUNG")
@@ -78,17 +78,14 @@ def _is_of_person(alert: AlertRaised, halt: HaltState) -> bool:
     were still triggered.
     """
     if alert.code == "GROUP_TRIGGERED":
-        if halt.is_active and alert.ts < halt.since:
-            return True
-        return halt.code == "CANCEL_ALL" and alert.ts >= halt.since - KILL_MS
+        is_by_kill = halt.code == "CANCEL_ALL" and alert.ts >= halt.since - KILL_MS
+        return is_by_kill or alert.ts < halt.resumed
     is_done = alert.code == "CANCEL_ALL_RESULT" and alert.text.endswith(ALL_CANCELED)
     return is_done or alert.code in _OF_PERSON
 
 
 def _is_over(alert: AlertRaised, alerts: Iterable[AlertRaised], halt: HaltState) -> bool:
-    if halt.is_active and alert.ts < halt.since:
-        return True
-    return any(
+    return alert.ts < halt.resumed or any(
         alert.code in ENDS.get(each.code, ()) and each.subject == alert.subject and each.ts >= alert.ts
         for each in alerts
     )

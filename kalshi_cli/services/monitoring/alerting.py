@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.units import Money, Ts
-from kalshi_cli.config.schema import AlertChannel, AlertsConfig, hidden_address
+from kalshi_cli.config.schema import AlertChannel, AlertsConfig
 from kalshi_cli.core.model.effects import AlertRaised, shown_subject
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.alert_board import Board, Decision
@@ -42,10 +42,17 @@ from kalshi_cli.services.monitoring.daily_summary import DailySummary, fill_aler
 from kalshi_cli.services.monitoring.open_alerts import OpenAlerts, SentBreach
 from kalshi_cli.services.trading.halts import state_word
 from kalshi_cli.services.trading.loop_limit import save_loop_limit
-from kalshi_cli.store.alert_tables import FLATTEN, MAX_RETRY_MS, STOPPED, AlertChannelState, AlertStore, QueuedNotice
+from kalshi_cli.store.alert_tables import (
+    FLATTEN,
+    LAST_RESUME,
+    MAX_RETRY_MS,
+    STOPPED,
+    AlertChannelState,
+    AlertStore,
+    QueuedNotice,
+)
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.store.state_store import RESUMED
-from kalshi_cli.views.alerts import AlertChannelRow, AlertRow, AlertsView, UndeliveredNoticeRow
 
 if TYPE_CHECKING:
     from kalshi_cli.net.delivery import DeliveryResult
@@ -59,9 +66,6 @@ HALTS_SEEN_BY = "check heartbeat"
 
 LOOP_LIMITS = "loop_limits"
 """The mark of the limits that the last loop had from variables and options."""
-
-LAST_RESUME = "last_resume"
-"""The mark of the time of the last resume that alerting saw."""
 
 ATTEMPT_S = 4.0
 """Seconds of one attempt: a critical notice must reach one channel within 5 s while another one hangs."""
@@ -465,36 +469,3 @@ def _unmanaged(code: str, how: str) -> str:
     if code == "CREDENTIALS":
         return " The key can neither cancel nor close anything: use the web site until it is accepted again."
     return "" if how == "flatten" else " Nothing manages open positions: kalshi flatten closes them."
-
-
-def alerts_view(found: AlertOverview, sinks: Mapping[str, AlertChannel]) -> AlertsView:
-    """Return the view of an overview, with the configured channels."""
-    states = {state.sink: state for state in found.sinks}
-    rows = tuple(_alert(matter, found) for matter in found.matters)
-    firing = [row for row in rows if row.state == "firing"]
-    return AlertsView.of(
-        found,
-        firing=len(firing),
-        held_back=sum(row.silenced for row in firing),
-        ended=len(rows) - len(firing),
-        undelivered=len(found.waiting),
-        dead=len(found.dead),
-        alerts=rows,
-        letters=tuple(map(UndeliveredNoticeRow.of, (*found.waiting, *found.dead))),
-        sinks=tuple(
-            AlertChannelRow.of(
-                states.get(name) or AlertChannelState(sink=name),
-                address=hidden_address(sink.url) if sink.url else str(sink.url_file or ""),
-                hears=" ".join((*sink.tiers, *sink.events)),
-            )
-            for name, sink in sinks.items()
-        ),
-    )
-
-
-def _alert(matter: Incident, found: AlertOverview) -> AlertRow:
-    is_hushed = (matter.code, matter.subject) in found.hushed
-    is_held_back = is_hushed and matter.lasts and matter.ended is None
-    is_firing = matter.is_firing or is_held_back
-    state = "firing" if is_firing else "over" if matter.lasts else "event"
-    return AlertRow.of(matter, state=state, silenced=is_hushed, end_due=found.ends.get((matter.code, matter.subject)))

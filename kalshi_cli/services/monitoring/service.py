@@ -18,7 +18,7 @@ from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.core.monitoring.runbook_index import REMEDIES, runbook_for
 from kalshi_cli.services.account.execution import executed
 from kalshi_cli.services.monitoring import runbooks
-from kalshi_cli.services.monitoring.alerting import alerts_view
+from kalshi_cli.services.monitoring.alert_rows import alerts_view
 from kalshi_cli.services.monitoring.alerts import alerting, open_channels, overview
 from kalshi_cli.services.monitoring.check_runner import ALL, CheckRequest, run_checks
 from kalshi_cli.services.monitoring.config_check import require_usable_channels, require_valid_strategies

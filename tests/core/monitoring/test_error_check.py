@@ -35,7 +35,7 @@ def test_each_cause_is_one_breach_with_its_number_and_its_last_words_and_the_mos
     ]
 
 
-KILLED = HaltState(is_active=False, code="CANCEL_ALL", since=Ts(1_000))
+KILLED = HaltState(code="CANCEL_ALL", since=Ts(1_000))
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,10 @@ KILLED = HaltState(is_active=False, code="CANCEL_ALL", since=Ts(1_000))
         (replace(alert("CANCEL_ALL_RESULT"), text="orders may be live"), KILLED, 1),
         (alert("PAUSED", ts=1_000), HaltState(), 0),
         (alert("GROUP_TRIGGERED", "g", 1_500), KILLED, 0),
-        (alert("GROUP_TRIGGERED", "g", 1_500), HaltState(is_active=False, code="DAILY_LOSS", since=Ts(1_000)), 1),
-        (alert("GROUP_TRIGGERED", "g", 1_500), HaltState(since=Ts(1_501)), 0),
-        (alert("GROUP_TRIGGERED", "g", 1_500), HaltState(since=Ts(1_500)), 1),
+        (alert("GROUP_TRIGGERED", "g", 1_500), HaltState(code="DAILY_LOSS", since=Ts(1_000)), 1),
+        (alert("GROUP_TRIGGERED", "g", 1_500), HaltState(resumed=Ts(1_501)), 0),
+        (alert("GROUP_TRIGGERED", "g", 1_500), HaltState(resumed=Ts(1_500)), 1),
+        (alert("GROUP_TRIGGERED", "g", 1_500), HaltState(code="PAUSED", since=Ts(1_600), resumed=Ts(1_501)), 0),
         (alert("CLOCK", ts=1_500), KILLED, 1),
     ],
 )
@@ -61,7 +62,7 @@ def test_what_is_over_counts_for_ten_minutes_more(later_ms: int, count: int) -> 
     now = Ts(1_000 + later_ms)
     sighted = alert("SIGHTED", ts=2_000, tier="info")
     assert errors([sighted, alert(ts=1_000)], COUNT, halt=HaltState(), now=now)[1].value == count
-    resumed = HaltState(since=Ts(3_000))
+    resumed = HaltState(resumed=Ts(3_000))
     assert errors([alert("DAILY_LOSS", ts=1_000)], COUNT, halt=resumed, now=now)[1].value == count
     assert errors([alert(ts=1_000)], COUNT, halt=HaltState(), now=now)[1].value == 1
     assert errors([alert("DAILY_LOSS", ts=4_000)], COUNT, halt=resumed, now=now)[1].value == 1
@@ -70,7 +71,7 @@ def test_what_is_over_counts_for_ten_minutes_more(later_ms: int, count: int) -> 
 def test_however_many_are_over_they_are_a_warning() -> None:
     many, only_crit = [alert("CLOCK", ts=1_000) for _ in range(11)], Measure(label="errors", value=0, crit="10")
     for measure in (COUNT, only_crit):
-        breaches, _ = errors(many, measure, halt=HaltState(since=Ts(2_000)), now=Ts(3_000))
+        breaches, _ = errors(many, measure, halt=HaltState(resumed=Ts(2_000)), now=Ts(3_000))
         assert [breach.severity for breach in breaches] == ["warning"]
     breaches, _ = errors(many, COUNT, halt=HaltState(), now=Ts(3_000))
     assert [breach.severity for breach in breaches] == ["critical"]

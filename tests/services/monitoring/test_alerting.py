@@ -23,7 +23,7 @@ from kalshi_cli.core.monitoring.alert_board import Decision
 from kalshi_cli.core.monitoring.incidents import AlertSilence
 from kalshi_cli.core.monitoring.runbook_index import runbook_for
 from kalshi_cli.net.delivery import DeliveryResult
-from kalshi_cli.services.monitoring.alerting import alerts_view
+from kalshi_cli.services.monitoring.alert_rows import alerts_view
 from kalshi_cli.store.alert_tables import MAX_WAITING, AlertStore
 from kalshi_cli.store.pause import pause, remove_pause_file
 from kalshi_cli.store.records import Halt, RunGroup

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from kalshi_cli.base.units import Ts, pluralize
-from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, report, warning
 from kalshi_cli.core.monitoring.error_check import STRATEGY_OUT, HaltState, disabled_strategy_breaches, errors
 from kalshi_cli.services.monitoring.alerting import FAILING_AFTER
@@ -28,7 +27,8 @@ def examine(readings: CheckData) -> CheckReport:
     since = Ts(now - HOUR_MS)
     measure = measured("errors", 0, readings.checks.errors)
     on_file = readings.loop.halt
-    halt = HaltState(is_active=on_file.state is TradingState.ACTIVE, code=on_file.code, since=on_file.since)
+    resumed = store.alert_book.last_resume() if store is not None else Ts(0)
+    halt = HaltState(code=on_file.code, since=on_file.since, resumed=resumed)
     breaches, measure = errors(store.alerts(since) if store is not None else (), measure, halt=halt, now=now)
     pulse = readings.loop.pulse
     out: list[Breach] = []

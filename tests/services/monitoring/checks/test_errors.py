@@ -14,9 +14,12 @@ from support.served import KEY_ID, Ended, Served, bare_variables, program, serve
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.effects import AlertRaised
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.monitoring.error_check import OVER_MS
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.records import Heartbeat
+from kalshi_cli.store.pause import pause
+from kalshi_cli.store.records import Halt, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 
 HOUR_MS = 3_600_000
@@ -175,6 +178,21 @@ def test_a_channel_that_keeps_failing_warns_as_its_alert_does(
     store.alert_book.settle(letter, replace(state, claimed_until=Ts(0), failures=failures, error="status 500"))
     ended = check()
     assert (ended.code, found(ended)) == (code, [("warning", "ALERT_UNDELIVERED", "me")] if code else []), ended.err
+
+
+@pytest.mark.parametrize("code", ["PAUSED", "DAILY_LOSS"])
+def test_what_a_resume_settled_stays_settled_in_a_later_pause_or_halt(store: Store, tmp_path: Path, code: str) -> None:
+    now = SystemClock().now()
+    alarm(store, "GROUP_TRIGGERED", "g", ago_ms=3_000)
+    alarm(store, "CLOCK", ago_ms=2 * OVER_MS)
+    store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "looked", Ts(now - 2_000)))
+    assert check().code == 0
+    program("check", "disk", "--notify", "http://127.0.0.1:9/x")  # it takes note of the resume
+    if code == "PAUSED":
+        pause(tmp_path / "state" / "sim", "lunch")
+    else:
+        store.set_halt(Halt(TradingState.HALTED, code, "why", SystemClock().now()))
+    assert found(check()) == []
 
 
 def test_errors_are_shown_and_not_told_again_to_those_who_heard_of_them(store: Store) -> None:

@@ -1,0 +1,44 @@
+"""The saved state of alerts as `kalshi alerts` shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kalshi_cli.config.schema import AlertChannel, hidden_address
+from kalshi_cli.core.monitoring.incidents import Incident
+from kalshi_cli.services.monitoring.alerting import AlertOverview
+from kalshi_cli.store.alert_tables import AlertChannelState
+from kalshi_cli.views.alerts import AlertChannelRow, AlertRow, AlertsView, UndeliveredNoticeRow
+
+
+def alerts_view(found: AlertOverview, sinks: Mapping[str, AlertChannel]) -> AlertsView:
+    """Return the view of an overview, with the configured channels."""
+    states = {state.sink: state for state in found.sinks}
+    rows = tuple(_alert(matter, found) for matter in found.matters)
+    firing = [row for row in rows if row.state == "firing"]
+    return AlertsView.of(
+        found,
+        firing=len(firing),
+        held_back=sum(row.silenced for row in firing),
+        ended=len(rows) - len(firing),
+        undelivered=len(found.waiting),
+        dead=len(found.dead),
+        alerts=rows,
+        letters=tuple(map(UndeliveredNoticeRow.of, (*found.waiting, *found.dead))),
+        sinks=tuple(
+            AlertChannelRow.of(
+                states.get(name) or AlertChannelState(sink=name),
+                address=hidden_address(sink.url) if sink.url else str(sink.url_file or ""),
+                hears=" ".join((*sink.tiers, *sink.events)),
+            )
+            for name, sink in sinks.items()
+        ),
+    )
+
+
+def _alert(matter: Incident, found: AlertOverview) -> AlertRow:
+    is_hushed = (matter.code, matter.subject) in found.hushed
+    is_held_back = is_hushed and matter.lasts and matter.ended is None
+    is_firing = matter.is_firing or is_held_back
+    state = "firing" if is_firing else "over" if matter.lasts else "event"
+    return AlertRow.of(matter, state=state, silenced=is_hushed, end_due=found.ends.get((matter.code, matter.subject)))
