@@ -241,8 +241,8 @@ def execution() -> None:
     """Check fill rate, latency and slippage.
 
     Check the last 50 orders and fills of the loop, at most one day old: the percentage that filled within 30 s, the
-    slowest placement, and slippage per contract against the fair value, fees included. WARNING: any of them is worse
-    than in the 500 before, beyond chance. A sample below 20 is not judged.
+    second slowest placement, and slippage per contract against the fair value, fees included. WARNING: any of them is
+    worse than in the 500 before, beyond chance. A sample below 20 is not judged.
 
     `-w` and `-c` are percent of orders that filled.
 

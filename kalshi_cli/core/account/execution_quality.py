@@ -125,6 +125,11 @@ class ExecutionQuality(msgspec.Struct, frozen=True, kw_only=True):
         return self.latencies[-(-percent * len(self.latencies) // 100) - 1] if self.latencies else None
 
     @property
+    def second_slowest_ms(self) -> int | None:
+        """Return the second highest placement latency: of few orders, the 99th percentile is a single slow response."""
+        return self.latencies[-2] if len(self.latencies) > 1 else None
+
+    @property
     def maker_share(self) -> float | None:
         """Return the share of contracts that traded as maker."""
         return self.maker_contracts / self.contracts if self.contracts else None

@@ -326,6 +326,15 @@ def test_numbers_beyond_their_bounds_warn_or_are_critical(
     assert (ended.code, found(ended), ended.json["runbook"]) == (code, {breach}, "execution")
 
 
+@pytest.mark.parametrize(("slow", "code"), [(1, 0), (2, 2)])
+def test_one_slow_order_is_no_slow_exchange_and_two_are(store: Store, slow: int, code: int) -> None:
+    remember(store, 48, rate=1.0)
+    remember(store, slow, rate=1.0, latency_ms=6_000, ago_s=300)
+    ended = check()
+    expected = {("critical", "PLACEMENT_SLOW", "placement")} if code else set()
+    assert (ended.code, found(ended)) == (code, expected)
+
+
 @pytest.mark.parametrize(
     ("last", "subject", "told"),
     [

@@ -93,11 +93,10 @@ def _numbers(last: ExecutionQuality) -> tuple[tuple[str, str, int, float | None,
     """Return the code, subject, sample size, value, label and unit of each number."""
     rate = None if last.fill_rate is None else round(100 * last.fill_rate, 1)
     slippage = None if last.slippage is None else last.slippage / _A_CENT
-    p99 = last.placement_ms(99)
     taker = None if last.maker_share is None else round(100 * (1 - last.maker_share), 1)
     return (
         ("FILL_RATE", "fill rate", last.judged, rate, "fill_rate_pct", "%"),
-        ("PLACEMENT_SLOW", "placement", len(last.latencies), p99, "placement_p99_ms", "ms"),
+        ("PLACEMENT_SLOW", "placement", len(last.latencies), last.second_slowest_ms, "placement_p99_ms", "ms"),
         ("SLIPPAGE", "slippage", last.valued_fills, slippage, "slippage_cents", ""),
         ("TAKER_SHARE", "taker share", last.fills, taker, "taker_share_pct", "%"),
     )
@@ -108,7 +107,9 @@ def _summary(last: ExecutionQuality) -> str:
     if not last.judged:
         text = f"no order is older than {WITHIN_MS // 1000} s"
     if last.latencies:
-        text += f", placement median {last.placement_ms(50)} ms (p99 {last.placement_ms(99)} ms)"
+        text += f", placement median {last.placement_ms(50)} ms"
+    if last.second_slowest_ms is not None:
+        text += f" (second slowest {last.second_slowest_ms} ms)"
     if last.slippage is not None and last.edge_at_order is not None:
         text += (
             f"; slippage {last.slippage / _A_CENT:+.2f} cents per contract over {pluralize(last.valued_fills, 'fill')}"

@@ -128,7 +128,8 @@ class EventLog:
         self._decided_s = decided_s
         self._has_order_times = False
         self._day_of = day_of
-        self._waiting: dict[str, float] = {}
+        self._waiting: dict[str, float | None] = {}
+        """When each order without an answer was decided on; None once it is unconfirmed, because it has its own alert."""
         self._told: dict[str, tuple[object, ...]] = {}
         self._causes: dict[tuple[str, ...], int] = {}
         self._causes_minute = 0
@@ -337,11 +338,11 @@ class EventLog:
         order = effect.order
         if self._is_repeat(order):
             return
-        since = self._waiting.get(order.client_order_id)
+        is_waiting, since = order.client_order_id in self._waiting, self._waiting.get(order.client_order_id)
         event, latency_s = "order_changed", None
         if effect.repaired:
             event = "order_repaired"
-        elif since is not None:
+        elif is_waiting:
             event = _ENDS.get(order.status, "order_acknowledged" if order.order_id else event)
         if since is not None and order.order_id:
             by_order_s = (order.updated - order.created) / 1000
@@ -351,6 +352,8 @@ class EventLog:
                     store.record_placement(order.client_order_id, round(latency_s * 1000))
             if self._out.metrics is not None:
                 self._out.metrics.placement_seconds.observe(latency_s)
+        if event == "order_unknown":
+            self._waiting[order.client_order_id] = None
         if event == "order_acknowledged" or not order.status.is_live:
             self._waiting.pop(order.client_order_id, None)
         if event == "order_acknowledged":
