@@ -20,8 +20,9 @@ class AlertRow(OutputRow, frozen=True, kw_only=True):
     `count` is the number of times it was seen, `told` when a channel last accepted a notice of it, `waiting` the number
     of unsent notices; `silenced` means that no notice is sent now, because of a silence or a more severe alert that
     explains it. `end_due` is the time from which a loop or a check sends the end of an alert that is over; null once it
-    was sent, or while it waits for a resume. `value` was measured where `limit` is allowed, in `unit`; they are empty
-    without a number.
+    was sent, or while it waits for a resume. `next_due` is the time from which an alert that returns again and again is
+    sent again, and `last_sent` when a channel last accepted it; both are null for any other. `value` was measured where
+    `limit` is allowed, in `unit`; they are empty without a number.
     """
 
     tier: str
@@ -34,6 +35,8 @@ class AlertRow(OutputRow, frozen=True, kw_only=True):
     waiting: int
     silenced: bool
     end_due: Ts | None = None
+    last_sent: Ts | None = None
+    next_due: Ts | None = None
     source: str
     value: TruncatableText
     limit: TruncatableText
@@ -45,6 +48,11 @@ class AlertRow(OutputRow, frozen=True, kw_only=True):
     piped = ("since", "tier", "state", "code", "subject", "told", "text")
     vital = ("code", "subject", "text", "state", "since", "told", "tier")
     wraps = True
+
+    @property
+    def is_held_back(self) -> bool:
+        """Return whether no notice of it is sent now."""
+        return self.silenced or self.next_due is not None
 
     @property
     def short_subject(self) -> str:

@@ -74,7 +74,7 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
             info(f"{NO_CHANNEL}: alerts are only listed here, not sent. Next: {ADD_CHANNEL}")
         elif untold := undelivered(firing):
             info(f"Active, and not delivered: {', '.join(untold)}")
-        info(*ends_due(view.alerts, kalshi.now))
+        info(*ends_due(view.alerts, kalshi.now), *repeats_due(firing, kalshi.now))
         names = kalshi.monitoring.runbook_names(_codes(firing), home)
         info(*(f"What to do: kalshi runbook {name}" for name in names[:MAX_RUNBOOKS]))
         if waiting := len(kalshi.monitoring.price_alerts(home).list()):
@@ -91,6 +91,19 @@ def ends_due(alerts: Iterable[AlertRow], now: Ts) -> Iterator[str]:
             yield f"Over: {each.code} {each.short_subject}. The loop or the next check sends its end {when}"
 
 
+def repeats_due(firing: Iterable[AlertRow], now: Ts) -> Iterator[str]:
+    """Yield a line for each alert that is held back because it returns again and again."""
+    from kalshi_cli.views.formats import format_time
+
+    for each in firing:
+        if each.last_sent is not None and each.next_due is not None:
+            when = f"after {format_time(each.next_due, now)}" if each.next_due > now else "now"
+            yield (
+                f"Held back, because it returns again and again: {each.code} {each.short_subject}, last sent at"
+                f" {format_time(each.last_sent, now)}. While it lasts, the loop or the next check sends it again {when}"
+            )
+
+
 def brief(view: AlertsView) -> AlertsScreen:
     """Return the first sentence of the newest alerts that ended, then the active ones in full, the gravest last."""
     from kalshi_cli.cli.screen.brief import AlertLine, AlertsScreen
@@ -101,9 +114,9 @@ def brief(view: AlertsView) -> AlertsScreen:
     for each in reversed(view.alerts):
         if each.state == "firing" or each in shown:
             text = each.text if each.state == "firing" else _first_sentence(each.text)
-            state = f"{each.state} (held back)" if each.silenced else each.state
+            state = f"{each.state} (held back)" if each.is_held_back else each.state
             named = TruncatableText(f"{each.code} {each.short_subject}: {text}")
-            lines.append(AlertLine.of(each, state=state, alert=named))
+            lines.append(AlertLine.of(each, state=state, told=each.told or each.last_sent, alert=named))
     return AlertsScreen.of(view, alerts=tuple(lines))
 
 
@@ -255,9 +268,12 @@ def _codes(alerts: Iterable[AlertRow]) -> list[str]:
 
 
 def undelivered(firing: Sequence[AlertRow]) -> list[str]:
-    """Return the codes that no channel accepted; with its subject each alert whose code was delivered for another."""
+    """Return the codes that no channel accepted; with its subject each alert whose code was delivered for another.
+
+    One that is held back because it returns again and again was delivered before.
+    """
     taken = {each.code for each in firing if each.told is not None}
-    rest = [each for each in firing if each.told is None]
+    rest = [each for each in firing if each.told is None and each.next_due is None]
     names = (f"{each.code} {each.short_subject}" if each.code in taken else each.code for each in rest)
     return list(dict.fromkeys(names))
 

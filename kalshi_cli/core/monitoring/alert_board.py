@@ -428,14 +428,9 @@ class Board:
         self.windows[code] = incidents.GroupingWindow(code, Ts(now + self._policy.group_ms), tier)
 
     def _is_due(self, matter: Incident, now: Ts) -> bool:
-        """Return whether an unsent incident is due; an event that was sent before is due again after `repeat_ms`.
-
-        One that returns again and again is due after it was unstable for as long again, and for a window at least.
-        """
-        if matter.told is not None and matter.is_unstable:
-            unstable_ms = matter.told - matter.since
-            wait_ms = min(max(unstable_ms, self._policy.group_ms), self._policy.repeat_ms) if unstable_ms >= 0 else 0
-            return matter.untold > 0 and now - matter.told >= wait_ms
+        """Return whether an unsent incident is due; an event that was sent before is due again after `repeat_ms`."""
+        if (due := incidents.again_due(matter, self._policy)) is not None:
+            return matter.untold > 0 and now >= due
         is_early = matter.told is not None and not self._is_long_told(matter, now)
         is_news = matter.tier == "info" or matter.code in incidents.NOTIFY_EVERY_TIME
         may_be_early = matter.lasts or is_news or matter.subject == incidents.OTHER_SUBJECTS

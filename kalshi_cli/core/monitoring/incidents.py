@@ -223,6 +223,18 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
         return self.is_known and self.has_returned and self.source not in (HALT, REDUCING)
 
 
+def again_due(matter: Incident, policy: AlertPolicy) -> Ts | None:
+    """Return from when an incident that returns again and again is sent again; None for any other.
+
+    That is after it was unstable for as long again, and for a window at least.
+    """
+    if matter.told is None or not matter.is_unstable:
+        return None
+    unstable_ms = matter.told - matter.since
+    wait_ms = min(max(unstable_ms, policy.group_ms), policy.repeat_ms) if unstable_ms >= 0 else 0
+    return Ts(matter.told + wait_ms)
+
+
 def from_check(source: str, breach: Breach, now: Ts, event: str) -> Incident:
     """Return the incident of a check's breach; an unknown result is not certain yet."""
     value, bound = safe_text(breach.value, MAX_TEXT_LENGTH), safe_text(breach.bound, MAX_SUBJECT_LENGTH)

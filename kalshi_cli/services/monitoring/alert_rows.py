@@ -19,7 +19,7 @@ def alerts_view(found: AlertOverview, sinks: Mapping[str, AlertChannel]) -> Aler
     return AlertsView.of(
         found,
         firing=len(firing),
-        held_back=sum(row.silenced for row in firing),
+        held_back=sum(row.is_held_back for row in firing),
         ended=len(rows) - len(firing),
         undelivered=len(found.waiting),
         dead=len(found.dead),
@@ -41,4 +41,8 @@ def _alert(matter: Incident, found: AlertOverview) -> AlertRow:
     is_held_back = is_hushed and matter.lasts and matter.ended is None
     is_firing = matter.is_firing or is_held_back
     state = "firing" if is_firing else "over" if matter.lasts else "event"
-    return AlertRow.of(matter, state=state, silenced=is_hushed, end_due=found.ends.get((matter.code, matter.subject)))
+    sent, due = found.held.get((matter.code, matter.subject), (None, None))
+    return AlertRow.of(
+        matter, state=state, silenced=is_hushed, end_due=found.ends.get((matter.code, matter.subject)),
+        last_sent=sent, next_due=due,
+    )  # fmt: skip

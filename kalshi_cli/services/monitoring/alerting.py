@@ -34,6 +34,7 @@ from kalshi_cli.core.monitoring.incidents import (
     AlertPolicy,
     AlertSilence,
     Incident,
+    again_due,
     severity_rank,
 )
 from kalshi_cli.core.monitoring.notices import Notice
@@ -122,13 +123,15 @@ def receives(sink: AlertChannel, tier: str, event: str) -> bool:
 class AlertOverview(msgspec.Struct, frozen=True, kw_only=True):
     """The saved state of alerts.
 
-    `told` of an incident is when a channel accepted it. `hushed` are code and subject of silenced incidents, and `ends`
-    the times from which an end may be sent; `dropped` counts the notices discarded because too many were waiting.
+    `told` of an incident is when a channel accepted it. `hushed` are code and subject of silenced incidents, `ends` the
+    times from which an end may be sent, and `held` the last delivery of one that returned again and again, and the time
+    from which it is sent again; `dropped` counts the notices discarded because too many were waiting.
     """
 
     matters: tuple[Incident, ...] = ()
     hushed: frozenset[tuple[str, str]] = frozenset()
     ends: Mapping[tuple[str, str], Ts] = {}
+    held: Mapping[tuple[str, str], tuple[Ts, Ts]] = {}
     waiting: tuple[QueuedNotice, ...] = ()
     dead: tuple[QueuedNotice, ...] = ()
     silences: tuple[AlertSilence, ...] = ()
@@ -401,6 +404,12 @@ class Alerting:
             matters=tuple(_delivered(matter, taken) for matter in matters),
             hushed=frozenset((m.code, m.subject) for m in matters if board.is_hushed(m, causes, now)),
             ends={(m.code, m.subject): due for m in matters if (due := board.end_due(m)) is not None},
+            held={
+                (m.code, m.subject): (sent, due)
+                for m in matters
+                if m.is_firing and m.untold and (due := again_due(m, self._policy)) is not None
+                if (sent := taken.get((m.code, m.told))) is not None
+            },
             waiting=tuple(book.letters("waiting")),
             dead=tuple(book.letters("dead")),
             silences=tuple(silence for silence in board.silences if now < silence.until),

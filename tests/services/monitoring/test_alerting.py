@@ -13,7 +13,7 @@ from support.alerting import DOWN, EVERYTHING, GONE, PHONE, T0, TAKEN, AlertProg
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.cli.commands.alerts import ends_due
+from kalshi_cli.cli.commands.alerts import ends_due, repeats_due, undelivered
 from kalshi_cli.config.schema import AlertChannel
 from kalshi_cli.core.model.effects import OrderChanged, StateChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
@@ -73,6 +73,32 @@ def test_an_end_that_waits_says_from_when_it_will_be_sent(desk_of: Open) -> None
     assert next(ends_due(rows, desk.clock.now())).endswith("sends its end now")
     assert desk.check() == ["[sim] RESOLVED CRITICAL POSITION_LIMIT KXA"]
     assert end_due() is None
+
+
+def test_an_alert_that_returns_again_and_again_says_when_it_was_sent_and_when_it_will_be(desk_of: Open) -> None:
+    desk = desk_of()
+
+    def row() -> AlertRow:
+        (found,) = alerts_view(desk.alerting.overview(), {}).alerts
+        return found
+
+    for _ in range(2):
+        assert len(desk.check(breach())) == 1
+        assert row().next_due is None
+        desk.clock.advance(30)
+        desk.check()
+    sent = Ts(desk.clock.now() - 30_000)
+    assert desk.check(breach()) == []
+    held = row()
+    assert (held.state, held.told, held.last_sent, held.next_due) == ("firing", None, sent, sent + 300_000)
+    assert (held.is_held_back, undelivered([held])) == (True, [])
+    (line,) = repeats_due([held], desk.clock.now())
+    assert line.startswith("Held back, because it returns again and again: POSITION_LIMIT KXA, last sent at ")
+    desk.clock.advance(270)
+    (line,) = repeats_due([held], desk.clock.now())
+    assert line.endswith("sends it again now")
+    assert len(desk.check(breach())) == 1
+    assert (row().told, row().next_due) == (desk.clock.now(), None)
 
 
 def test_what_a_loop_recorded_is_told(desk_of: Open) -> None:
