@@ -7,7 +7,7 @@ dies between them leaves a claim that expires, and the same notice (with the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -235,8 +235,10 @@ class AlertStore:
             _post(execute, notice, sink, now)
 
     def record_delivered(self, notice: Notice, sink: str) -> None:
-        """Record a notice that a channel received at its time, without this file."""
+        """Record a notice that a channel received at its time, without this file; `sink` may be empty, if unknown."""
         with self._database.writing(durable=True) as execute:
+            if sink:
+                execute(_PUT_SINK, rows.row(_received(self.sinks(), sink, notice.ts)))
             _post(execute, notice, sink, notice.ts)
             execute("UPDATE outbox SET status = 'delivered' WHERE notice_id = ? AND sink = ?", (notice.notice_id, sink))
 
@@ -342,6 +344,12 @@ MAX_RETRY_MS = 900_000
 def _is_free(state: AlertChannelState, now: Ts) -> bool:
     """Return whether a channel may be tried now; a retry too far ahead is ignored, as a claim is."""
     return not state.is_claimed(now) and not 0 < state.retry_at - now <= 2 * MAX_RETRY_MS
+
+
+def _received(states: Iterable[AlertChannelState], sink: str, at: Ts) -> AlertChannelState:
+    """Return the state of a channel that received a notice at that time, at the latest."""
+    state = next((each for each in states if each.sink == sink), AlertChannelState(sink=sink))
+    return msgspec.structs.replace(state, last_delivered=max(at, state.last_delivered or at))
 
 
 def _post(execute: rows.Execute, notice: Notice, sink: str, now: Ts) -> None:

@@ -107,6 +107,16 @@ def test_a_halt_that_was_sent_without_the_state_file_is_not_sent_again_with_othe
     assert desk.check(source="check disk") == ["[sim] RESOLVED CRITICAL STATE_UNUSABLE state.db"]
 
 
+def test_a_channel_that_received_an_alert_without_the_state_file_says_when(tmp_path: Path) -> None:
+    desk = AlertProgram(tmp_path)
+    then, later = desk.clock.now(), Ts(desk.clock.now() + 60_000)
+    for at in (later, then):
+        found = breach(f"state.db {at}", "STATE_UNUSABLE")
+        desk.alerting.take_over([SentBreach("check disk", found, at, "phone")])
+    (channel,) = desk.alerting.overview().sinks
+    assert (channel.sink, channel.last_delivered, channel.failures) == ("phone", later, 0)
+
+
 def test_a_rebuilt_file_lists_the_open_alerts_before_anything_is_decided(tmp_path: Path) -> None:
     desk = AlertProgram(tmp_path)
     desk.store.set_halt(Halt(TradingState.HALTED, "PAUSED", "lunch", desk.clock.now()))
