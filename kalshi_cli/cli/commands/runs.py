@@ -473,13 +473,9 @@ def status(
     kalshi status --watch
     kalshi status --paper
     """
-    from kalshi_cli.cli.order_options import is_terse
-    from kalshi_cli.services.trading.reports.status import (
-        run_status,
-        status_notes,
-        status_view,
-        urgent_notes,
-    )
+    from kalshi_cli.cli.order_options import is_for_people, is_terse
+    from kalshi_cli.services.trading.reports.feed_silence import with_silence
+    from kalshi_cli.services.trading.reports.status import run_status, status_notes, status_view, urgent_notes
     from kalshi_cli.views.runs import status_brief
 
     if watch:
@@ -494,6 +490,8 @@ def status(
         view = status_view(found)
         if is_terse(ctx):
             view = status_brief(view)
+        if is_for_people(ctx) and not flags_of(ctx).fields:
+            view = with_silence(view, resources.config.checks.feed_age_s, now)
         show_view(ctx, view, title="Status", now=now)
         urgent = set(urgent_notes(found, now))
         for remark in status_notes(found, now):

@@ -191,23 +191,26 @@ def watch_status(ctx: typer.Context, *, is_paper: bool) -> None:
     from kalshi_cli.app.watching import statuses
     from kalshi_cli.cli.screen.live import SIGNALS, live_format, screen
     from kalshi_cli.cli.screen.render import render_one, render_rows
+    from kalshi_cli.services.trading.reports.feed_silence import with_silence
     from kalshi_cli.services.trading.reports.status import status_notes, status_view
     from kalshi_cli.views.runs import StatusView
 
-    form = live_format(flags_of(ctx).form)
+    form, config = live_format(flags_of(ctx).form), load_config(ctx)
+    bound = config.checks.feed_age_s
     if form is Format.JSON:
         raise UsageError("--watch cannot write one JSON document", hint="use --format ndjson")
-    with statuses(load_config(ctx), info, is_paper=is_paper) as watched:
+    with statuses(config, info, is_paper=is_paper) as watched:
         if form is Format.TABLE:
             from kalshi_cli.cli.screen.watch import draw_status
 
             with screen() as (console, draw):
                 for now, status in _while_read(watched):
                     notes = tuple(status_notes(status, now))
-                    draw(draw_status(status_view(status), notes, now, console.width, console.height))
+                    view = with_silence(status_view(status), bound, now)
+                    draw(draw_status(view, notes, now, console.width, console.height))
         elif form is Format.PLAIN:
             for now, status in _while_read(watched):
-                render_one(status_view(status), form, now=now)
+                render_one(with_silence(status_view(status), bound, now), form, now=now)
                 info(*status_notes(status, now))
                 write_out("\n", flush=True)
         else:
