@@ -99,7 +99,7 @@ def repeats_due(firing: Iterable[AlertRow], now: Ts) -> Iterator[str]:
         if each.last_sent is not None and each.next_due is not None:
             when = f"after {format_time(each.next_due, now)}" if each.next_due > now else "now"
             yield (
-                f"Held back, because it returns again and again: {each.code} {each.short_subject}, last sent at"
+                f"Held back, because it returns again and again: {each.code} {each.short_subject}, last sent"
                 f" {format_time(each.last_sent, now)}. While it lasts, the loop or the next check sends it again {when}"
             )
 
