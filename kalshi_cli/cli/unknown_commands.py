@@ -1,4 +1,4 @@
-"""The hint for a command that does not exist: the nearest one, unless it sends an order or ends a halt."""
+"""The hint for a command that does not exist: the nearest one; its help where it sends an order or ends a halt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _UNLOCKS = frozenset({"resume", "unlock", "stop", "state rebuild", "catalog clea
 
 
 def is_harmless(command: str) -> bool:
-    """Return whether a mistyped name may be corrected to this command: one that sends no order and ends no halt."""
+    """Return whether a hint may name this command as it is typed: it sends no order and ends no halt."""
     writes = {ExitCode.REFUSED, ExitCode.UNKNOWN_OUTCOME}  # `order show` of an unconfirmed order ends with 7 as well
     return not writes <= ENDS.get(command, frozenset()) and command not in _UNLOCKS
 
@@ -83,15 +83,19 @@ def hint_for(path: str, words: Sequence[str], names: Collection[str]) -> str:
     if typed == "help" and len(words) > 1 and words[1] in names:
         return f"did you mean `{path} {words[1]} -h`?"
     if typed in _VERBS and path == "kalshi" and len(words) > 1:
-        name = words[1]
-        return (
-            f"did you mean `kalshi {name}`?" if name in names and is_harmless(name) else hint_for(path, [name], names)
-        )
+        return hint_for(path, words[1:2], names)
     if _means_stop(typed.lower(), names):
         return STOP_HINT
     name = f"{path} {typed}".partition(" ")[2]
-    near = get_close_matches(typed, names, 1, cutoff=0.7)
-    near = [each for each in near if is_harmless(f"{path} {each}".partition(" ")[2])]
     known = OTHER_NAMES | ORDER_FORMS | OTHER_FORMS
-    meant = known.get(" ".join([name, *words[1:2]])) or known.get(name) or (f"{path} {near[0]}" if near else "")
-    return f"did you mean `{meant}`?" if meant else ""
+    if meant := known.get(" ".join([name, *words[1:2]])) or known.get(name):
+        return f"did you mean `{meant}`?"
+    return next((_meant(path, near) for near in get_close_matches(typed, names, 1, cutoff=0.7)), "")
+
+
+def _meant(path: str, name: str) -> str:
+    """Return the question for the nearest command; what it says to type sends nothing."""
+    command = f"{path} {name}"
+    if is_harmless(command.partition(" ")[2]):
+        return f"did you mean `{command}`?"
+    return f"did you mean {name}? See `{command} -h`"
