@@ -162,9 +162,10 @@ class DecreasePlan(Plan[OrderChangeView], frozen=True, kw_only=True):
 
 
 class CancelPlan(Plan[PlanOutcome[CancelRow]], frozen=True, kw_only=True):
-    """Orders to cancel, by order id or client order id."""
+    """Orders to cancel, by order id or client order id. `nothing_rests`: each was read, and none rests."""
 
     order_ids: tuple[str, ...]
+    nothing_rests: bool = False
 
 
 class CancelAllPlan(Plan[PlanOutcome[CancelAllView]], frozen=True, kw_only=True):

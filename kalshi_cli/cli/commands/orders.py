@@ -293,7 +293,7 @@ def cancel(
     with open_app(ctx) as resources:
         orders = OrderService(resources)
         plan = orders.plan_cancel(*wanted, is_described=asks(resources) and not yes)
-        plan = consented(resources, orders, plan, "Cancel these orders?", yes=yes)
+        plan = consented(resources, orders, plan, "Cancel these orders?", yes=yes or plan.nothing_rests)
         outcome = orders.execute(plan)
         if is_terse(ctx) and outcome.error is None and len(outcome.orders) == len(outcome.rows):
             for order in orders.in_own_terms(outcome.orders):

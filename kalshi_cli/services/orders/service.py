@@ -379,6 +379,8 @@ class OrderService(OrderPlanningService):
             return PlanOutcome(rows=tuple(map(CancelRow.of, found)), error=cancel.failure(found), orders=orders)
 
         what = pluralize(len(ids), "order")
+        described = ids[:MAX_DESCRIBED] if is_described else ()
+        live, nothing_to_cancel = cancel.find_live_orders(self._resources, described, cancel.WORDS_S)
         return self._book.add(
             CancelPlan,
             execute,
@@ -386,14 +388,12 @@ class OrderService(OrderPlanningService):
             subject=f"the cancel of {what}",
             facts=(
                 f"{self._env}: cancel {what}: {', '.join(map(cancel.short_name, ids))}",
-                *(self._described(ids[:MAX_DESCRIBED]) if is_described else ()),
+                *map(resting_words, self.in_own_terms([*map(order_row, live)])),
+                *nothing_to_cancel,
             ),
             order_ids=ids,
+            nothing_rests=len(nothing_to_cancel) == len(ids),
         )
-
-    def _described(self, order_ids: Sequence[str]) -> Sequence[str]:
-        live, nothing_to_cancel = cancel.find_live_orders(self._resources, order_ids, cancel.WORDS_S)
-        return (*map(resting_words, self.in_own_terms([*map(order_row, live)])), *nothing_to_cancel)
 
     def plan_cancel_all(
         self, *, event: str = cancel.ALL, ticker: str = cancel.ALL, halt: bool = True, within_s: float | None = None

@@ -235,6 +235,18 @@ def test_an_order_is_confirmed_on_sim_too_where_the_configuration_asks_for_it(
     assert program("buy", TWO_SIDED, "3", "@0.40", "--yes").code == 0
 
 
+def test_a_cancel_of_an_order_that_has_ended_asks_nothing(exchange: Served) -> None:
+    order_id = exchange.submit(ME, TWO_SIDED, BID, "0.2000", "1").order_id
+    asking = {**exchange.variables(), "KALSHI_DISPLAY__CONFIRM": "true"}
+    first = Terminal("cancel", order_id, env=asking)
+    first.answer("Cancel these orders? [y/N]", "y")
+    assert (first.finish(), exchange.resting()) == (0, [])
+    again = Terminal("cancel", order_id, env=asking)
+    assert again.finish() == 4
+    assert "already" in again.text
+    assert "[y/N]" not in again.text
+
+
 def test_the_rows_of_an_order_are_rounded_as_its_review(exchange: Served) -> None:
     for price in ("@0.41", "@0.43", "@0.38"):
         dry = program("buy", TWO_SIDED, "7", price, "--dry-run")

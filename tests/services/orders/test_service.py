@@ -236,6 +236,7 @@ def test_a_cancel_says_on_request_what_is_canceled(kalshi: Kalshi, exchange: Ser
     kalshi.orders.execute(plan)
     again = kalshi.orders.plan_cancel(order_id, is_described=True)
     assert again.facts[1:] == (f"Order {order_id} is canceled: nothing to cancel",)
+    assert [each.nothing_rests for each in (plain, plan, again)] == [False, False, True]
 
 
 def test_an_order_of_unknown_status_is_not_said_to_have_ended(
