@@ -67,7 +67,7 @@ class TopApp(OrderedKeysApp):
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     Screen { layout: vertical; }
-    #head { height: auto; min-height: 3; max-height: 4; }
+    #head { height: auto; min-height: 3; max-height: 5; }
     #curve { height: 1; }
     #curve.high { height: 4; }
     #lists { height: 1fr; layout: vertical; }

@@ -14,6 +14,8 @@ from kalshi_cli.views.live import LiveEvent, LiveRunView
 
 STALE_S = 3.0
 """Seconds after which numbers are shown as old."""
+NARROW = 60
+"""On a narrower screen, such as that of a phone, the money takes two lines."""
 
 
 def place_mark(run: LiveRunView) -> Text:
@@ -22,17 +24,16 @@ def place_mark(run: LiveRunView) -> Text:
 
 
 def header(state: LiveEvent, now: Ts, warning: Text, width: int) -> list[Text]:
-    """Return three or four lines: where and what runs, the money, and the warning, in up to two lines."""
+    """Return where and what runs, the money, and the warning, in up to two lines as the money on a narrow screen."""
     run = state.run
     if run is None:
         return [Text("connecting ..."), Text(), warning]
-    names = (run.strategy or "").replace(",", ", ")
-    verb, how = "are" if "," in names else "is", "disabled" if run.is_disabled else "running"
     top = place_mark(run)
     if count := firing(state):  # before the names, which may be long
         top.append(f"  {count} firing", style="bold red")
-    top.append(f"  {safe_text(f'{names} {verb} {how}' if run.running else 'no strategy is running')}")
-    top.append(f"  {time_of_day(now)}", style="dim")
+    clock = f"  {time_of_day(now)}"
+    top.append(f"  {_what_runs(run, width - len(top) - len(clock) - 2)}")
+    top.append(clock, style="dim")
     if run.running and run.ends is not None:
         top.append(f"  until {format_time(run.ends, None)}", style="dim")
     feed = (
@@ -52,18 +53,29 @@ def header(state: LiveEvent, now: Ts, warning: Text, width: int) -> list[Text]:
     )
     top.truncate(width, overflow="ellipsis")
     lines = textwrap.wrap(warning.plain, width, max_lines=2, placeholder=" …") or [""]
-    return [top, money, *(Text(line, style=warning.style) for line in lines)]
+    return [top, *money, *(Text(line, style=warning.style) for line in lines)]
 
 
-def _beside(width: int, *parts: tuple[str, Text]) -> Text:
-    """Return names and values in one line; those without room are left out, the last ones first."""
-    found = Text()
+def _what_runs(run: LiveRunView, room: int) -> str:
+    """Return which strategies run; that none does takes fewer words where the room is too small."""
+    if not run.running:
+        words = "no strategy is running"
+        return words if len(words) <= room else "no strategy"
+    names = safe_text((run.strategy or "").replace(",", ", "))
+    return f"{names} {'are' if ',' in names else 'is'} {'disabled' if run.is_disabled else 'running'}"
+
+
+def _beside(width: int, *parts: tuple[str, Text]) -> list[Text]:
+    """Return names and values in one line, on a narrow screen in two; the last ones are left out without room."""
+    lines = [Text()]
     for name, value in parts:
-        part = Text.assemble("  " if found else "", (f"{name} ", "dim"), value)
-        if len(found) + len(part) > width:
-            break
-        found.append(part)
-    return found
+        part = Text.assemble((f"{name} ", "dim"), value)
+        if lines[-1] and len(lines[-1]) + 2 + len(part) > width:
+            if width >= NARROW or len(lines) == 2:
+                break
+            lines.append(Text())
+        lines[-1].append("  " if lines[-1] else "").append(part)
+    return lines
 
 
 def _used(amount: Money | None, limit: Money | None) -> str:

@@ -26,6 +26,7 @@ from kalshi_cli.tui.picture import (
     matching,
     new_settlements,
     text_lines,
+    time_of_day,
 )
 from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText, format_time
 from kalshi_cli.views.live import (
@@ -101,6 +102,14 @@ def test_without_a_loop_there_is_no_feed_whose_age_could_be_shown() -> None:
     money = plain_head(LiveEvent(run=run(running=False)))[1]
     assert money.endswith("exposure $20.00 of $500.00  cash $100.00")
     assert money.startswith("equity $120.00  P&L today -$2.00")
+
+
+def test_the_head_of_a_narrow_screen_keeps_the_clock_the_exposure_and_the_cash() -> None:
+    sim = {"env": "sim", "mode": "sim", "host": "127.0.0.1:43211", "real_money": False}
+    head = plain_head(LiveEvent(run=run(**sim, running=False)), width=48)
+    assert head[0] == f" SIM 127.0.0.1:43211   no strategy  {time_of_day(NOW)}"
+    assert head[1:3] == ["equity $120.00  P&L today -$2.00", "exposure $20.00 of $500.00  cash $100.00"]
+    assert all(len(text) <= 48 for text in head)
 
 
 def position(ticker: str, side: str) -> HoldingRow:
@@ -295,7 +304,7 @@ def test_a_loop_without_an_enabled_strategy_is_not_called_running() -> None:
     disabled = run(strategy="spike,news", attention=TruncatableText("No strategy is enabled"))
     assert "spike, news are disabled" in plain_head(LiveEvent(run=disabled))[0]
     killed = run(running=False, attention=TruncatableText("The last run was killed"))
-    assert "no strategy is running" in plain_head(LiveEvent(run=killed))[0]
+    assert "no strategy is running" in plain_head(LiveEvent(run=killed), width=100)[0]
 
 
 def test_what_needs_attention_is_in_two_lines_where_one_is_too_short() -> None:
