@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from msgspec.structs import replace
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, adds_up, notional, show_money, show_price
-from kalshi_cli.core.account.ledger import Position
+from kalshi_cli.core.account.ledger import Position, max_payout
 from kalshi_cli.core.account.pnl import ProfitAndLoss
 from kalshi_cli.core.model.order_terms import OwnTerms, Side, fill_terms, own_terms
 from kalshi_cli.core.model.orders import Fill
@@ -22,7 +22,7 @@ class PositionRow(OutputRow, frozen=True, kw_only=True):
     """A position: `position` is positive for YES; prices and `mark` are those of the position's `side`.
 
     `mark_source` says whether `mark` is a `quote` at which the position could be closed, an `estimate` because there is
-    no bid for that side, or the `settlement` value.
+    no bid for that side, or the `settlement` value. `max_payout` is then the payout.
     """
 
     ticker: str
@@ -38,6 +38,7 @@ class PositionRow(OutputRow, frozen=True, kw_only=True):
     fees: Money
     subaccount: int
     mark_source: MarkSource | None = None
+    max_payout: Money
 
     named = names(position="qty")
     shown: ClassVar[tuple[str, ...]] = (
@@ -68,6 +69,7 @@ def position_row(
         value=position.value(mark),
         unrealized=position.unrealized(mark),
         mark_source=source,
+        max_payout=max_payout(position.qty, mark if source == "settlement" else None),
     )
 
 

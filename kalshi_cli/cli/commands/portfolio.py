@@ -85,7 +85,7 @@ def portfolio(ctx: typer.Context, paper: Paper = False) -> None:
         else:
             from kalshi_cli.cli.screen.portfolio import draw_portfolio
 
-            draw_portfolio(view, title, kalshi.now)
+            draw_portfolio(view, title, kalshi.now, f"kalshi positions{' --paper' if paper else ''}")
         note_halt(ctx, kalshi.resources)
         note_pause(ctx, kalshi.resources)
 

@@ -61,15 +61,16 @@ def portfolio_lines(view: PortfolioView, title: str, now: Ts | None, width: int,
     return lines
 
 
-def draw_portfolio(view: PortfolioView, title: str, now: Ts | None) -> None:
-    """Print the screen; where the output is no terminal, with every limit."""
+def draw_portfolio(view: PortfolioView, title: str, now: Ts | None, positions: str = "kalshi positions") -> None:
+    """Print the screen; where the output is no terminal, with every limit. `positions` is the command for hidden columns."""
     console = Console(highlight=False, emoji=False, markup=False)
     height = console.height - 1 if console.is_terminal else len(view.limits) + 1_000  # the prompt needs a line
     with console.capture() as drawn:
         console.print(Text("\n").join(portfolio_lines(view, title, now, console.width, height)), no_wrap=True)
     write_out(drawn.get())
     if hidden := hidden_columns(view.positions, console.width):
-        info(hidden_line(hidden))
+        names = [name for name, label in HIDDEN_FIELDS.items() if label in hidden]
+        info(hidden_line(hidden, ("ticker", "side", *names), positions))
     if not adds_up(view.realized_today, view.unrealized_today, -view.fees_today):
         info(ROUNDED)
 
@@ -140,8 +141,13 @@ def _of_limit(use: LimitUsageRow | None) -> str:
 
 # -- positions ----------------------------------------------------------------------------------------------------
 
-DROPPED_FIRST = ("cost", "value", "max payout", "closing price", "avg price")
-"""The columns that a narrow terminal leaves out: first those that follow from the quantity and the prices."""
+HIDDEN_FIELDS = {
+    "cost": "cost", "value": "value", "max_payout": "max payout", "mark": "closing price", "average_price": "avg price",
+}  # fmt: skip
+"""The columns that a narrow terminal leaves out, by their fields in `kalshi positions`.
+
+First those that follow from the quantity and the prices.
+"""
 
 
 def position_lines(rows: Sequence[HoldingRow], width: int) -> list[Text]:
@@ -173,7 +179,7 @@ def hidden_columns(rows: Sequence[HoldingRow], width: int) -> list[str]:
 def _fitted(cells: Sequence[dict[str, str]], width: int) -> dict[str, int]:
     """Return the columns that fit, with their widths."""
     widths = {name: max(len(name), *(len(line[name]) for line in cells)) for name in cells[0]}
-    for name in DROPPED_FIRST:
+    for name in HIDDEN_FIELDS.values():
         if sum(widths.values()) + len(widths) > width:
             del widths[name]
     return widths

@@ -121,9 +121,13 @@ def _can_choose(names: Sequence[str]) -> bool:
     return command is None or takes_fields(command, names)
 
 
-def hidden_line(labels: Sequence[str], names: Sequence[str] = ()) -> str:
-    """Return the line that names the columns without room, and says how to see them: with `--fields` and `names`."""
-    remedy = f"To see them: --fields {','.join(names)}" if names else "Use a wider terminal"
+def hidden_line(labels: Sequence[str], names: Sequence[str] = (), command: str = "") -> str:
+    """Return the line that names the columns without room, and says how to see them: with `--fields` and `names`.
+
+    `command` is another one that takes those names.
+    """
+    fields = f"--fields {','.join(names)}"
+    remedy = f"To see them: {f'`{command} {fields}`' if command else fields}" if names else "Use a wider terminal"
     return f"Hidden, the terminal is too narrow: {', '.join(labels)}. {remedy}"
 
 
