@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account.ledger import Position, max_payout
-from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.markets import DETERMINED, Market
 from kalshi_cli.views.formats import SignedMoney, TruncatableText
 from kalshi_cli.views.row import OutputRow, names
 
@@ -70,7 +70,8 @@ class SettlementRow(OutputRow, frozen=True, kw_only=True):
 class UpcomingRow(OutputRow, frozen=True, kw_only=True):
     """An open position and its settlement times. `pays` is the most that it can still pay, `state` the market's status.
 
-    Once the result is known, `pays` is the payout: $0 for a position that lost.
+    Once the result is known, `pays` is the payout: $0 for a position that lost. It comes after a
+    short wait whose end the exchange does not name.
     """
 
     ticker: str
@@ -101,8 +102,13 @@ def upcoming_row(position: Position, market: Market | None) -> UpcomingRow:
         pays=max_payout(position.qty, market.settlement_value if market else None),
         state=market.status.value if market else None,
         close_time=market.close_time if market else None,
-        expected_time=market.expected_expiration_time if market else None,
+        expected_time=_expected(market) if market else None,
     )
+
+
+def _expected(market: Market) -> Ts | None:
+    """Return when the market is expected to be determined, which says nothing any more once it is."""
+    return market.settlement_ts if market.status in DETERMINED else market.expected_expiration_time
 
 
 class CashMovementRow(OutputRow, frozen=True, kw_only=True):

@@ -199,14 +199,16 @@ def settlements(
         int, typer.Option(min=1, max=1_000_000, metavar="N", help="Maximum number of settlements, newest first.")
     ] = 50,
     everything: All = False,
-    upcoming: Annotated[bool, typer.Option("--upcoming", help="List open positions by expected payout time.")] = False,
+    upcoming: Annotated[
+        bool, typer.Option("--upcoming", help="List open positions by closing time.")
+    ] = False,
 ) -> None:
     """List settled markets and payouts.
 
     Newest first: what you held, what it cost and what it paid. `net` is the result of the whole market after fees, as
     in `kalshi pnl`, with contracts that you sold before it settled. With `--upcoming`, list open positions by their
-    closing time and expected payout time; `max payout` (`pays` in JSON) is what a position pays if it wins, and the
-    payout once the result is known.
+    closing time, with the time when the result is expected; `max payout` (`pays` in JSON) is what a position pays if it
+    wins. Once the market is determined, it is the payout, which comes after a short wait, and no time is shown.
 
     \b
     kalshi settlements --since 7d --all

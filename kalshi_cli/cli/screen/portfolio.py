@@ -62,7 +62,7 @@ def portfolio_lines(view: PortfolioView, title: str, now: Ts | None, width: int,
 
 
 def draw_portfolio(view: PortfolioView, title: str, now: Ts | None, positions: str = "kalshi positions") -> None:
-    """Print the screen; where the output is no terminal, with every limit. `positions` is the command for hidden columns."""
+    """Print the screen; where the output is no terminal, with every limit. `positions` is their command."""
     console = Console(highlight=False, emoji=False, markup=False)
     height = console.height - 1 if console.is_terminal else len(view.limits) + 1_000  # the prompt needs a line
     with console.capture() as drawn:

@@ -39,6 +39,8 @@ ENDED = frozenset(
     )
 )
 """The statuses of a market that has stopped trading for good."""
+DETERMINED = ENDED - {MarketStatus.CLOSED}
+"""The statuses of a market that has, or had, a result."""
 
 
 class FeeType(StrEnum):

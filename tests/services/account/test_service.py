@@ -7,13 +7,18 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from support.opened import resources_of
 from support.served import ME, TWO_SIDED, Served, eventually, served
+from support.values import make_market
 
 from kalshi_cli.base.errors import KalshiError, RefusedError, UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Ts, contracts, dollars, format_money
+from kalshi_cli.core.account.ledger import Position
+from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.services.account.service import AccountService
+from kalshi_cli.views.cash import upcoming_row
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +107,15 @@ def test_lots_that_are_still_open_can_be_left_out(account: AccountService) -> No
 def test_what_is_held_is_in_the_calendar(account: AccountService) -> None:
     assert [row.ticker for row in account.upcoming_settlements(TWO_SIDED)] == [TWO_SIDED]
     assert account.upcoming_settlements(event="KXNONE") == []
+
+
+def test_a_determined_market_has_no_time_of_an_expected_result() -> None:
+    early = make_market(status=MarketStatus.DETERMINED, expected_expiration_time=Ts(2), settlement_value=ONE_DOLLAR)
+    held = Position(ticker=early.ticker, subaccount=0, qty=contracts(3))
+    due = upcoming_row(held, early)
+    assert (due.state, due.pays, due.expected_time) == ("determined", dollars(3), None)
+    assert upcoming_row(held, replace(early, status=MarketStatus.CLOSED)).expected_time == Ts(2)
+    assert upcoming_row(held, replace(early, settlement_ts=Ts(1))).expected_time == Ts(1)
 
 
 def test_a_raw_call_goes_to_the_api_of_the_exchange_alone(account: AccountService) -> None:
