@@ -199,9 +199,7 @@ def settlements(
         int, typer.Option(min=1, max=1_000_000, metavar="N", help="Maximum number of settlements, newest first.")
     ] = 50,
     everything: All = False,
-    upcoming: Annotated[
-        bool, typer.Option("--upcoming", help="List open positions by closing time.")
-    ] = False,
+    upcoming: Annotated[bool, typer.Option("--upcoming", help="List open positions by closing time.")] = False,
 ) -> None:
     """List settled markets and payouts.
 

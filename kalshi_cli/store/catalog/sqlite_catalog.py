@@ -27,6 +27,16 @@ MAX_WORDS = 12
 """The most words of a search; more are ignored."""
 
 _WORD = re.compile(r"[^\W_]+")
+_EQUAL = 0.95
+"""Matches of one event are equal from this part of the best one's score on: a longer title alone lowers it a little."""
+_AS_LISTED = "closes, parent, entries.id"
+_RANKED = """(
+        SELECT id, score, MIN(score) OVER (PARTITION BY coalesce(nullif(parent, ''), ticker)) AS best FROM (
+            SELECT entries.id, parent, entries.ticker, bm25(words, 4.0, 2.0, 1.0) AS score
+            FROM words JOIN entries ON entries.id = words.rowid WHERE words MATCH ? AND {where} LIMIT -1
+        )
+    ) AS ranked JOIN entries ON entries.id = ranked.id
+    ORDER BY CASE WHEN score <= {equal} * best THEN best ELSE score END"""
 
 _TABLES, _INDEX = steps_of(Path(__file__).with_name("catalog.sql"))
 _PUT = f"""{rows.insert("entries", Entry)}
@@ -147,7 +157,8 @@ class Catalogue:
         """Return the entries that match all words of the text, or any without `needs_all`, the best first.
 
         Entries match with words that begin with those of the text. After them come entries that have the whole text
-        inside a word, as KXNBAGAME has `nba`. If no word begins so, entries with the words anywhere match.
+        inside a word, as KXNBAGAME has `nba`. If no word begins so, entries with the words anywhere match. Equally good
+        matches, such as the strikes of an event, come as the exchange lists them.
         Without text, all entries match, sorted by ticker.
         """
         rules, values = ["entries.kind = ?"], [kind.value]
@@ -170,10 +181,7 @@ class Catalogue:
         found: list[Entry] = []
         match, other = f" {joint} ".join(f'"{word}"*' for word in words), ""
         if self._is_indexed:
-            rest = (
-                f"words JOIN entries ON entries.id = words.rowid WHERE words MATCH ? AND {where} "
-                "ORDER BY bm25(words, 4.0, 2.0, 1.0), closes, entries.ticker LIMIT ?"
-            )
+            rest = f"{_RANKED.format(where=where, equal=_EQUAL)}, {_AS_LISTED} LIMIT ?"
             found = self._entries(rest, [match, *values], most)
             other = "AND entries.id NOT IN (SELECT rowid FROM words WHERE words MATCH ?)"
         if len(found) == most:
@@ -181,7 +189,7 @@ class Catalogue:
         parts = [text] if found else words  # beside good matches "york 31" must not bring every number with a 31 in it
         each = "instr(lower(entries.ticker || ' ' || entries.title || ' ' || entries.kin), ?)"
         matches = f" {joint} ".join([each] * len(parts))
-        rest = f"entries WHERE ({matches}) AND {where} {other} ORDER BY closes, ticker LIMIT ?"
+        rest = f"entries WHERE ({matches}) AND {where} {other} ORDER BY {_AS_LISTED} LIMIT ?"
         given = [*parts, *values, *([match] if self._is_indexed else ())]
         return [*found, *self._entries(rest, given, most - len(found))]
 

@@ -111,6 +111,28 @@ def test_a_beginning_of_a_word_counts_more_than_its_middle(path: Path) -> None:
     assert found(one, "nba", most=1) == ["B-1"]
 
 
+def test_equal_matches_come_day_by_day_in_the_order_of_the_exchange(path: Path) -> None:
+    one = Catalogue.open(path, "sim", create=True)
+    assert one is not None
+    strikes = {"T47": "46° or below", "B47.5": "47° to 48°", "B49.5": "49° to 50°", "T54": "55° or above"}
+    listed = [
+        market(f"KXHIGHNY-26NOV{day}-{strike}", f"{words}: High temp on Nov {day}?", closes=Ts(NOW + day))
+        for day in (23, 24)
+        for strike, words in strikes.items()
+    ]
+    one.put([*listed[4:], *listed[:4]], FIRST)
+    for words in ("high temp", "high 26nov", "igh temp"):
+        assert found(one, words) == [each.ticker for each in listed], words
+
+
+def test_the_side_that_a_search_names_comes_before_the_other_of_its_event(path: Path) -> None:
+    one = Catalogue.open(path, "sim", create=True)
+    assert one is not None
+    one.put([market(f"KXNBAGAME-1-{name}", f"Lakers at Celtics: {name}") for name in ("Celtics", "Lakers")], FIRST)
+    assert found(one, "lakers") == ["KXNBAGAME-1-Lakers", "KXNBAGAME-1-Celtics"]
+    assert found(one, "celtics") == ["KXNBAGAME-1-Celtics", "KXNBAGAME-1-Lakers"]
+
+
 def test_changed_words_are_found_and_old_ones_are_not(catalogue: Catalogue) -> None:
     catalogue.put([market("KXRAIN-40JAN01-T1.0", "Snow above 1 inch?")], FIRST)
     assert found(catalogue, "snow") == ["KXRAIN-40JAN01-T1.0"]
