@@ -44,7 +44,7 @@ class LimitUsageRow(OutputRow, frozen=True, kw_only=True):
     used_value: str
     limit_value: str
 
-    piped = ("limit_code", "subject", "used", "limit", "used_share")
+    shown = piped = ("limit_code", "subject", "used", "limit", "used_share")
 
 
 class PortfolioView(OutputRow, frozen=True, kw_only=True):

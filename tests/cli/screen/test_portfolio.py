@@ -10,6 +10,7 @@ from support.values import make_order
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.cli.screen.output import ROUNDED
 from kalshi_cli.cli.screen.portfolio import draw_portfolio, limit_lines, portfolio_lines, position_lines
+from kalshi_cli.cli.screen.tables import draw_rows
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.views.formats import Ratio, SignedMoney, TruncatableText
 from kalshi_cli.views.orders import LiveOrderRow, order_row
@@ -220,6 +221,17 @@ def test_amounts_with_an_estimate_say_so_below_the_money() -> None:
     )
     line = shown(replace(view, positions=(row,)))[6]
     assert line == "estimate: $4.50 of value and equity, +$0.50 of P&L: no bids there"
+
+
+@pytest.mark.parametrize("width", ["48", "120"])
+def test_a_list_of_limits_has_texts_to_read_alone(
+    width: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    draw_rows(LimitUsageRow, [usage("POSITION", 0.061)], "Limits", NOW)
+    shown = capsys.readouterr().out
+    assert "6.1%" in shown
+    assert not any(name in shown for name in ("unit", "used value", "limit value", "6.10"))
 
 
 def test_columns_without_room_are_named_below(
