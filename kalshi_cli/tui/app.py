@@ -215,7 +215,7 @@ class TopApp(OrderedKeysApp):
             self._say(Text())
         if (newest := self._newest()) is not None:
             has_other_titles = picture.titled(newest) != picture.titled(self._state)
-            for words in picture.new_settlements(self._state, newest):
+            for words in picture.news(self._state, newest):
                 self._add(words)
             self._state = newest
             if has_other_titles:

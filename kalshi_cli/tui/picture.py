@@ -184,6 +184,32 @@ def _payout(settled: LiveSettlementRow) -> Price | None:
     return settled.value if settled.yes_count else Price(ONE_DOLLAR - settled.value)
 
 
+def news(before: LiveEvent, now: LiveEvent) -> list[str]:
+    """Return lines for what came since without a key: fills of resting manual orders, and settlements."""
+    return [*new_fills(before, now), *new_settlements(before, now)]
+
+
+def new_fills(before: LiveEvent, now: LiveEvent) -> list[str]:
+    """Return a line for each manual order that rested and filled since; none for the fills of the first read.
+
+    What an order took at once is in the result of its own key.
+    """
+    if before.fills is None:
+        return []
+    known = {each.trade_id for each in before.fills}
+    counts: dict[tuple[str, str, str, Price], int] = {}
+    for fill in reversed(now.fills or ()):
+        if fill.trade_id in known or fill.is_taker or fill.strategy:
+            continue
+        for part in _parts(fill):
+            key = (fill.order_id, fill.ticker, part.words, part.price)
+            counts[key] = counts.get(key, 0) + part.count
+    return [
+        f"Order {order_id[:8]} on {ticker} filled: {words}, {show_qty(Qty(count))} at {show_price(price)}"
+        for (order_id, ticker, words, price), count in counts.items()
+    ]
+
+
 def new_settlements(before: LiveEvent, now: LiveEvent) -> list[str]:
     """Return a line for each settlement that came since; none for those of the first read."""
     known = before.settlements

@@ -25,12 +25,14 @@ from kalshi_cli.tui.picture import (
     list_lines,
     matching,
     new_settlements,
+    news,
     text_lines,
     time_of_day,
 )
 from kalshi_cli.views.formats import SignedMoney, TradingStateCell, TruncatableText, format_time
 from kalshi_cli.views.live import (
     LiveEvent,
+    LiveFillRow,
     LiveRunView,
     LiveSettlementRow,
     RecentAlertRow,
@@ -384,6 +386,22 @@ def test_a_settlement_is_announced_once_and_not_if_it_was_there_before_the_scree
     assert new_settlements(LiveEvent(), known) == []
     assert new_settlements(known, both) == ["Settled KXB-1: YES, payout $6.00, P&L +$3.00"]
     assert new_settlements(both, both) == []
+
+
+def test_the_fills_of_a_resting_manual_order_are_announced_once() -> None:
+    def fill(name: str, strategy: str = "", **changed: Any) -> LiveFillRow:
+        return live_fill(make_fill(trade_id=name, order_id="2597b999-1", **changed), strategy, Qty(0))
+
+    old = LiveEvent(fills=(fill("t0"),))
+    both = LiveEvent(fills=(fill("t2", qty=contracts(3)), fill("t1", qty=contracts(4)), fill("t0")))
+    assert news(LiveEvent(), old) == []
+    assert news(old, both) == ["Order 2597b999 on KXA-1 filled: buy YES, 7 at $0.40"]
+    assert news(both, both) == []
+    taken = LiveEvent(fills=(fill("t3", is_taker=True), fill("t4", strategy="spike"), fill("t0")))
+    assert news(old, taken) == [], "the key that placed it says so; strategies have their list"
+    assert news(LiveEvent(fills=(), settlements=()), LiveEvent(settlements=(settlement(),))) == [
+        "Settled KXA-1: YES, payout $6.00, P&L +$3.00"
+    ]
 
 
 def test_the_list_of_strategies_is_for_accounts_with_a_strategy() -> None:
