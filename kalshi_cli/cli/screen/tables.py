@@ -84,7 +84,8 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     is_narrow = console.width < MIN_TABLE_WIDTH or _reads_badly(of, fitted, _widths(fields, cells))
     is_cut = len(fitted) < len(fields) or _needed(fitted) > console.width
     is_narrow |= len(fitted) < len(fields) and command_to_repeat() == ""  # a write must not be repeated to see more
-    if (is_narrow and is_cut) or not _cut_tickers(cells, fitted, console.width):
+    room = console.width
+    if (is_narrow and is_cut) or not (_fold_effects(cells, fitted, room) or _cut_tickers(cells, fitted, room)):
         console.width = max(console.width, *(cell_len(line[fields[0].name]) for line in cells))
         _draw(console, title, Group(*(_block(every, line, console.width) for line in cells)))
         return
@@ -134,6 +135,24 @@ def hidden_line(labels: Sequence[str], names: Sequence[str] = (), command: str =
 def _whole_groups(fitted: dict[str, int], together: Sequence[str]) -> dict[str, int]:
     """Return the columns without those that belong `together` where one of them has no room."""
     return {name: width for name, width in fitted.items() if name not in together or {*together} <= fitted.keys()}
+
+
+def _fold_effects(cells: Sequence[dict[str, str]], fitted: dict[str, int], room: int) -> bool:
+    """Put what an order closes above what it opens if the columns fit then, and return whether they fit.
+
+    A ticker is copied, so it is cut only where this does not help.
+    """
+    missing = _needed(fitted) - room
+    if missing <= 0 or "effect" not in fitted:
+        return missing <= 0
+    folded = [line["effect"].replace(", ", ",\n") for line in cells]
+    width = max(map(cell_len, ("effect", *chain.from_iterable(map(str.splitlines, folded)))))
+    if fitted["effect"] - width < missing:
+        return False
+    fitted["effect"] = width
+    for line, text in zip(cells, folded, strict=True):
+        line["effect"] = text
+    return True
 
 
 def _cut_tickers(cells: Sequence[dict[str, str]], fitted: dict[str, int], room: int) -> bool:
