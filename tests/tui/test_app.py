@@ -588,6 +588,19 @@ def test_a_close_that_orders_forbid_is_refused_unasked_and_the_answer_is_whole_w
     on_screen(act)
 
 
+def test_the_fill_of_a_resting_order_is_announced(exchange: Served) -> None:
+    order_id = exchange.submit(ME, TWO_SIDED, BID, "0.4500", "10").order_id
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        told = app.query_one("#said", Static)
+        await until(lambda: len(app._state.orders or ()) == 1, pilot)
+        exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "4")
+        words = f"Order {order_id[:8]} on {TWO_SIDED} filled: buy YES, 4 at $0.45"
+        await until(lambda: words in str(told.render()), pilot)
+
+    on_screen(act)
+
+
 def test_a_settlement_is_announced_and_stays_among_the_fills(exchange: Served) -> None:
     exchange.trade_a_little()
     exchange.call(lambda: exchange.exchange.cancel_all(ME, exchange.clock.now()))
