@@ -57,7 +57,7 @@ def test_0_an_order_that_rests(exchange: Served) -> None:
 def test_2_a_word_that_means_nothing(exchange: Served) -> None:
     assert_error(place("--tif", "forever"), 2, "usage", "forever", "gtc, ioc, fok")
     assert_error(program("order", "lsit", "--json"), 2, "usage", "did you mean `kalshi order list`?")
-    assert_error(program("order", "palce", "--json"), 2, "usage", "see `kalshi order -h`")
+    assert_error(program("order", "palce", "--json"), 2, "usage", "did you mean place? See `kalshi order place -h`")
 
 
 def test_3_an_order_beyond_a_limit(exchange: Served) -> None:
