@@ -281,7 +281,7 @@ def test_csv_of_an_object_with_rows_is_the_rows(capsys: pytest.CaptureFixture[st
     render_one(whole, Format.PLAIN)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["realized", "$0.00"]
-    assert lines[-2].split() == ["group", "realized", "unrealized", "fees", "net", "fills", "won", "fills", "lost"]
+    assert lines[-2].split() == ["group", "realized", "unrealized", "fees", "net", "closes", "won", "closes", "lost"]
 
 
 # -- for people ---------------------------------------------------------------------------------------------------
