@@ -209,7 +209,7 @@ def test_wrong_data_inputs_are_refused_with_the_right_line(tmp_path: Path, body:
         assert 'return (SpotInput(symbol="BTC"),)' in caught.value.hint
         assert caught.value.code == "bad_strategy"
     problems, _ = section_problems({str(file): {}}, ())
-    assert problems == [f"strategies.{file}: inputs() {problem}"]
+    assert problems == [f'strategies."{file}": inputs() {problem}']
     file.write_text(lead('return [SpotInput(symbol="BTC")]'))
     assert registry.make(str(file), {}).inputs() == [SpotInput(symbol="BTC")]
 
