@@ -217,6 +217,7 @@ LABELS = {
     "is_taker": "liquidity",
     "key": "group",
     "letters": "notices not delivered",
+    "fixed": "fixed parameters",
     "losses": "closes lost",
     "losses_today": "closing orders lost today",
     "held_back": "of these held back",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.views.formats import SignedMoney
 from kalshi_cli.views.row import OutputRow
@@ -11,7 +13,8 @@ class VariantRow(OutputRow, frozen=True, kw_only=True):
     """The result of one set of parameters in a sweep. `score` is the net less half of the maximum drawdown.
 
     `intents` counts the order requests, `denied_by` their refusals by code, `denied` all refusals. `doubt` says in
-    short why the result shows little: few fills, or the code that refused most requests.
+    short why the result shows little: few fills, or the code that refused most requests. `params` are those that the
+    variants differ in, `fixed` the others that were given, `settings` everything else that made each variant.
     With `--fills both` there is a row for each bound of a set, in the order of the pessimistic scores.
     """
 
@@ -28,6 +31,8 @@ class VariantRow(OutputRow, frozen=True, kw_only=True):
     intents: int = 0
     denied_by: dict[str, int]
     doubt: str | None = None
+    fixed: str = ""
+    settings: dict[str, str] = msgspec.field(default_factory=dict)
 
     shown = (
         "params",
@@ -68,6 +73,7 @@ class OptimizeView(OutputRow, frozen=True, kw_only=True):
     `earned` of the variants made money over all windows. `repeated` trials had the parameters of an earlier trial of
     their window, and show nothing new.
     `unknown` are the lines of a backtest of the chosen parameters: what the recordings do not say.
+    `fixed` are the parameters that were given and not searched, `settings` everything else that made each trial.
     `shared_markets` are in more than one window, or in a window and the holdout: one result can choose and judge.
     """
 
@@ -98,10 +104,12 @@ class OptimizeView(OutputRow, frozen=True, kw_only=True):
     earned: int = 0
     repeated: int = 0
     shared_markets: tuple[str, ...] = ()
+    fixed: str = ""
+    settings: dict[str, str] = msgspec.field(default_factory=dict)
 
     screen = (
-        "strategy", "params", "score", "variants", "earned", "trials", "repeated", "pruned", "failed", "recordings",
-        "windows", "sampler", "fill_model", "latency", "holdout_recordings", "holdout_opened", "holdout_params",
-        "holdout_variants", "holdout_score", "holdout_net", "study",
+        "strategy", "params", "fixed", "score", "variants", "earned", "trials", "repeated", "pruned", "failed",
+        "recordings", "windows", "sampler", "fill_model", "latency", "holdout_recordings", "holdout_opened",
+        "holdout_params", "holdout_variants", "holdout_score", "holdout_net", "study",
     )  # fmt: skip
     sentences = ("unknown",)

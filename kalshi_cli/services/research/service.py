@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ from kalshi_cli.services.research.backtest import (
 )
 from kalshi_cli.services.research.lake_service import LakeService, lake_folder
 from kalshi_cli.services.research.recorded_data import tell_unrecorded
-from kalshi_cli.services.research.report.made_with import made_with
+from kalshi_cli.services.research.report.made_with import made_with, settings_of_variants
 from kalshi_cli.services.research.report.report_folder import list_reports, read_report
 from kalshi_cli.services.research.report.saved import frame_columns
 from kalshi_cli.services.research.tape_runs import (
@@ -302,8 +302,9 @@ class ResearchService(LakeService):
 
         folder = state_dir(self._resources.config) / "studies"
         return optimize(
-            self.setup, request, self._resources.machine, folder, show, self._resources.note, self._resources.tell
-        )
+            self.setup, request, self._resources.machine, folder, show, self._resources.note, self._resources.tell,
+            partial(settings_of_variants, self._resources.config),
+        )  # fmt: skip
 
 
 def _upper(given: str | Iterable[str], name: str) -> tuple[str, ...]:

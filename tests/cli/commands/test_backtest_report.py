@@ -169,11 +169,19 @@ def test_a_comparison_and_a_search_warn_that_a_limit_decided_the_best_result(mon
     compared = program("backtest", *LIMITED, "--strategy", "threshold", "--json")
     (row,) = [row for row in compared.json if row["params"] == "size=2"]
     assert (row["intents"], row["denied_by"]) == (asked, single.json["denied"])
+    assert row["fixed"] == "buy_below=35c fair=60c"
+    assert row["settings"] == single.json["settings"] | {"recordings": "swing.jsonl"}
+    assert row["settings"]["risk.max_exposure"] == "0.500000"
+    made_with = "Made with buy_below=35c fair=60c, kalshi "
+    assert made_with in compared.err
     assert f"{begin} of the best variant: the result shows this rule" in compared.err
     if find_spec("optuna"):
         with scheduler_here() as here:
             few = ("--sampler", "grid", "--windows", "1", "--holdout", "0", "--scheduler", here.address)
-            assert f"{begin} of the best variant: the result" in program("optimize", "threshold", *LIMITED, *few).err
+            searched = program("optimize", "threshold", *LIMITED, *few, "--json")
+        assert f"{begin} of the best variant: the result" in searched.err
+        assert made_with in searched.err
+        assert (searched.json["fixed"], searched.json["settings"]) == (row["fixed"], row["settings"])
 
 
 @pytest.mark.usefixtures("exchange")

@@ -395,6 +395,8 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         data = read_regular(file, MAX_REPORT_LENGTH)
         found: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
+        if "study" in found:
+            raise ValueError("it is that of a search; give `kalshi backtest` its parameters, and save that report")
         msgspec.convert(found, type=_SavedSummary if "stopped_by" in found else _SavedParts)
         if "sent" in found:
             found["sent"] = from_machine(tuple[SentOrderRow, ...])(found["sent"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
@@ -31,7 +31,7 @@ from kalshi_cli.services.research.arguments import (
 from kalshi_cli.services.research.backtest import BacktestRequest, FillChoice, decisive_rules
 from kalshi_cli.services.research.recorded_data import shared_text
 from kalshi_cli.services.research.search.cluster import SchedulerAddress, TrialCluster, trial_cluster
-from kalshi_cli.services.research.search.space import read_space
+from kalshi_cli.services.research.search.space import ParameterRange, read_space
 from kalshi_cli.services.research.search.study import (
     ParameterSearch,
     Point,
@@ -112,6 +112,7 @@ def optimize(
     show: Callable[[int, int], None] = lambda _done, _known: None,
     note: Callable[[str], None] = lambda _text: None,
     tell: Callable[[str], None] = lambda _text: None,
+    settings_of: Callable[[BacktestRequest], dict[str, str]] = lambda _request: {},
 ) -> OptimizeView:
     """Run the trials that a study still misses, and return its report. Finished trials survive any end.
 
@@ -131,11 +132,8 @@ def optimize(
     searched = [tapes[name] for name in windows.tapes]
     if missing := closed_without_result(base, searched, clock.now()):
         tell(_no_result_text(missing))
-    plan = StudyPlan(
-        ranges=ranges, windows=windows, trials=request.trials, sampler=request.sampler, seed=request.seed,
-        is_pruned=request.is_pruned,
-        definition=_definition(setup, request, base, msgspec.json.encode(ranges), searched),
-    )  # fmt: skip
+    definition = _definition(setup, request, base, msgspec.json.encode(ranges), searched)
+    plan = _plan_of(request, ranges, windows, definition)
     path = absolute(Path(request.study)) if request.study else _study_of(kind.name, plan.definition, folder, note)
 
     def is_valid(point: Point) -> bool:
@@ -172,8 +170,10 @@ def optimize(
             raise
         if request.opens_holdout:
             search.open_holdout(clock.now())
+        made_with = {"fixed": show_params(fixed), "settings": settings_of(base)}
+        view = _view(request, windows, path, search.report(), made_with)
         shared = shared_between_windows(windows, [each.shared for each in searched])
-        return msgspec.structs.replace(_view(request, windows, path, search.report()), shared_markets=shared)
+        return msgspec.structs.replace(view, shared_markets=shared)
 
 
 def _check_numbers(request: OptimizeRequest) -> None:
@@ -192,6 +192,7 @@ def optimize_notes(view: OptimizeView, *, with_unknown: bool = True) -> list[str
     First `with_unknown` what the recordings do not say.
     """
     notes = [f"Unknown: {each}" for each in view.unknown if with_unknown]
+    notes += [made_with_text(view.fixed, view.settings)] if view.settings else []
     notes += [f"{view.variants} variants were tried. The best of many looks good by luck: judge by the next scores"]
     if view.tied > 1:
         notes.append(tied_text(view.tied, view.variants))
@@ -255,7 +256,9 @@ def _study_of(name: str, definition: dict[str, str], folder: Path, note: Callabl
     return path
 
 
-def _view(request: OptimizeRequest, windows: WindowPlan, path: Path, report: StudyReport) -> OptimizeView:
+def _view(
+    request: OptimizeRequest, windows: WindowPlan, path: Path, report: StudyReport, made_with: Mapping[str, Any]
+) -> OptimizeView:
     best, held = report.choices[-1], report.holdout
     rows = tuple(
         WindowChoiceRow(
@@ -270,7 +273,7 @@ def _view(request: OptimizeRequest, windows: WindowPlan, path: Path, report: Stu
         for choice in report.choices
     )
     latency = "recorded" if latency_of(request.latency_ms) is None else f"{request.latency_ms}ms"
-    of_all: dict[str, Any] = {"fill_model": request.fill_model, "latency": latency}
+    of_all: dict[str, Any] = {"fill_model": request.fill_model, "latency": latency, **made_with}
     return OptimizeView(
         strategy=request.strategy, study=str(path), **of_all,
         best=tuple(VariantRow.of(each, params=show_params(each.params), **of_all) for each in report.best),
@@ -294,6 +297,11 @@ def show_params(params: Point) -> str:
     return " ".join(f"{name}={value}" for name, value in params.items())
 
 
+def made_with_text(fixed: str, settings: Mapping[str, str]) -> str:
+    """Return what made every variant beside the parameters that it shows."""
+    return f"Made with {', '.join(filter(None, (fixed, *(f'{name} {text}' for name, text in settings.items()))))}"
+
+
 def _base(request: OptimizeRequest, spec: str, fixed: dict[str, str]) -> BacktestRequest:
     """Return the backtest that every trial runs with its own parameters. UsageError for invalid settings."""
     since, until = period_of(request.since, request.until)
@@ -311,6 +319,15 @@ def _absolute_spec(spec: str) -> str:
     """Return a strategy as a worker with another working directory finds it."""
     file, dot_py, rest = spec.partition(".py")
     return f"{absolute(Path(file + dot_py))}{rest}" if dot_py else spec
+
+
+def _plan_of(
+    request: OptimizeRequest, ranges: tuple[ParameterRange, ...], windows: WindowPlan, definition: dict[str, str]
+) -> StudyPlan:
+    return StudyPlan(
+        ranges=ranges, windows=windows, trials=request.trials, sampler=request.sampler, seed=request.seed,
+        is_pruned=request.is_pruned, definition=definition,
+    )  # fmt: skip
 
 
 def _definition(

@@ -270,6 +270,7 @@ _SUMMARY = '{"strategy":"a","net":"1","mode":"sim","stopped_by":"x",'
         "[" * 5_000,
         '{"strategy":"a","net":"1","rows":[{}]}',
         '{"stopped_by": "x"}',
+        '{"study": "x.db", "params": "size=5"}',
     ],
 )
 def test_what_is_no_report_is_refused_by_name(text: str, view: BacktestView, tmp_path: Path) -> None:
