@@ -156,7 +156,7 @@ class Environment:
         configured, allotted = self.config.strategies, self.config.allotments
         made = registry.make_all(names, configured, params, allotted)
         for text in (each for name in names for each in registry.warnings(name)):
-            self.tell(text)
+            self.tell(f"Warning: {text}")
         for name, meant in registry.likely_misspelled((*configured, *allotted), made):
             self.tell(f"strategies.{name} in the configuration matches no strategy; did you mean {meant}?")
         return made

@@ -24,7 +24,7 @@ def select_hint(what: str, name: str, focused: object) -> str:
     panel = next(each for each in picture.PANELS if each.name == name)
     if not (isinstance(focused, ListPanel) and focused.panel.name == name):
         return f"Select {what}: {picture.PANELS.index(panel) + 1}, then the arrow keys"
-    return f"Select {what} with the arrow keys" if focused.rows else panel.empty
+    return f"Select {what} with the arrow keys" if focused.rows else focused.empty
 
 
 class ListPanel(Static, can_focus=True):
@@ -71,6 +71,13 @@ class ListPanel(Static, can_focus=True):
         self.cursor = max(0, min(self.cursor, len(self.rows) - 1))
         self.draw()
 
+    @property
+    def empty(self) -> str:
+        """Return what stands there without a row: the list is not read yet, has no row, or none with these words."""
+        if not self._is_read:
+            return "Not read yet"
+        return f"No rows here contain: {self._words}. Esc shows all rows" if self._words else self.panel.empty
+
     def draw(self) -> None:
         """Draw the part of the list around the selected row."""
         width, height = self.content_size
@@ -83,10 +90,9 @@ class ListPanel(Static, can_focus=True):
         room = max(1, height - 1 - len(texts))
         first = max(0, min(self.cursor - room // 2, len(self.rows) - room))
         selected = self.cursor - first if self.has_focus and self.selected is not None else None
-        panel = self.panel if self._is_read else self.panel._replace(empty="Not read yet")
-        if self._is_read and self._words:
-            panel = panel._replace(empty=f"No rows here contain: {self._words}. Esc shows all rows")
-        lines = picture.list_lines(panel, self.rows[first : first + room], width, selected)
+        lines = picture.list_lines(
+            self.panel._replace(empty=self.empty), self.rows[first : first + room], width, selected
+        )
         place = f"{self.cursor + 1}/{len(self.rows)}" if len(self.rows) > room else ""
         if self._words and self.rows:
             place = " ".join(filter(None, (f"only with {self._words}, Esc shows all", place)))

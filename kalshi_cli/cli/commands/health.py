@@ -44,10 +44,17 @@ def show_health(ctx: typer.Context) -> int:
 
 def findings(rows: Sequence[HealthRow]) -> list[str]:
     """Return the line that names the checks that failed or have a warning; none if every check is OK."""
-    warned = [row.check for row in rows if row.status == "WARNING"]
-    failed = [row.check for row in rows if row.status not in ("OK", "WARNING")]
+    warned = [_word(row) for row in rows if row.status == "WARNING"]
+    failed = [_word(row) for row in rows if row.status not in ("OK", "WARNING")]
     parts = [f"{len(failed)} of {pluralize(len(rows), 'check')} failed: {', '.join(failed)}" if failed else ""]
     if warned:
         of = "" if failed else f" of {pluralize(len(rows), 'check')}"
         parts.append(f"{len(warned)}{of} with a warning: {', '.join(warned)}")
     return ["; ".join(filter(None, parts))] if failed or warned else []
+
+
+def _word(row: HealthRow) -> str:
+    """Return the name of a check as the table shows it."""
+    from kalshi_cli.views.formats import WORDS
+
+    return WORDS.get(("check", row.check), row.check)

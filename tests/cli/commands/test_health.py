@@ -15,6 +15,7 @@ from kalshi_cli.views.formats import TruncatableText, Verdict
         ({"key": "OK", "disk": "OK"}, []),
         ({"key": "OK", "disk": "CRITICAL"}, ["1 of 2 checks failed: disk"]),
         ({"key": "OK", "disk": "WARNING"}, ["1 of 2 checks with a warning: disk"]),
+        ({"key": "OK", "sinks": "WARNING"}, ["1 of 2 checks with a warning: alerts"]),
         (
             {"key": "CRITICAL", "account": "UNKNOWN", "disk": "WARNING"},
             ["2 of 3 checks failed: key, account; 1 with a warning: disk"],
