@@ -8,9 +8,10 @@ import msgspec
 
 from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.effects import AlertRaised
-from kalshi_cli.core.monitoring.check_report import Breach, Measure, Verdict, critical
+from kalshi_cli.core.monitoring.check_report import ECHO, Breach, Measure, Verdict, critical
 from kalshi_cli.core.monitoring.incidents import ENDS
 from kalshi_cli.core.monitoring.notices import Notice
+from kalshi_cli.core.monitoring.runbook_index import runbook_for
 
 SHOWN_ONLY = ("RECENT_ERRORS",)
 """Codes that a check shows without an alert, because the alerts themselves were sent."""
@@ -45,30 +46,36 @@ STRATEGY_OUT = "STRATEGY_OUT"
 def errors(
     alerts: Iterable[AlertRaised], measure: Measure, *, halt: HaltState, now: Ts
 ) -> tuple[list[Breach], Measure]:
-    """Return a breach for each cause if together they are too many; the most frequent first.
+    """Return a breach for each cause if together they are too many; those that are over last, the most frequent first.
 
     Actions of the user are not errors. Errors that ended, or that precede a resume, only warn, and only for a while.
+    Their breach says since when they are over, without the text of the alert, which was true before.
     The breach has its own code, because alerts of a loop end when the loop says so, and this after a while.
     """
     found = list(alerts)
     critical = [alert for alert in found if alert.tier == "critical" and not _is_of_person(alert, halt)]
-    ended = {id(alert) for alert in critical if _is_over(alert, found, halt)}
-    counted = [alert for alert in critical if id(alert) not in ended or now - alert.ts <= OVER_MS]
-    standing = sum(id(alert) not in ended for alert in counted)
+    ends = {id(alert): end for alert in critical if (end := _end(alert, found, halt))}
+    counted = [alert for alert in critical if id(alert) not in ends or now - alert.ts <= OVER_MS]
+    standing = sum(id(alert) not in ends for alert in counted)
     measure = msgspec.structs.replace(measure, value=len(counted))
     if measure.verdict is Verdict.OK:
         return [], measure
-    judged = measure
-    if msgspec.structs.replace(measure, value=standing).verdict is not Verdict.CRITICAL:
-        judged = msgspec.structs.replace(measure, warn=measure.warn or measure.crit, crit="")
+    warned = msgspec.structs.replace(measure, warn=measure.warn or measure.crit, crit="")
+    is_critical = msgspec.structs.replace(measure, value=standing).verdict is Verdict.CRITICAL
     causes: dict[tuple[str, str], list[AlertRaised]] = {}
     for alert in counted:
         causes.setdefault((alert.code, alert.subject), []).append(alert)
-    return [
-        breach
-        for (code, subject), same in sorted(causes.items(), key=lambda cause: -len(cause[1]))
-        for breach in judged.breach("RECENT_ERRORS", f"{code} {subject}", _said(same))
-    ], measure
+    now_true: list[Breach] = []
+    over: list[Breach] = []
+    for (code, subject), same in sorted(causes.items(), key=lambda cause: -len(cause[1])):
+        last = max(same, key=lambda alert: alert.ts)
+        if end := ends.get(id(last), ""):  # The end of the last one is the end of all.
+            breaches = warned.breach(ECHO, f"{code} {subject}", f"{end}; it happened {_times(same)}")
+            over += (msgspec.structs.replace(each, runbook=runbook_for(ECHO).runbook) for each in breaches)
+        else:
+            judged = measure if is_critical else warned
+            now_true += judged.breach(ECHO, f"{code} {subject}", f"{_times(same)}: {last.text}")
+    return [*now_true, *over], measure
 
 
 def _is_of_person(alert: AlertRaised, halt: HaltState) -> bool:
@@ -84,11 +91,16 @@ def _is_of_person(alert: AlertRaised, halt: HaltState) -> bool:
     return is_done or alert.code in _OF_PERSON
 
 
-def _is_over(alert: AlertRaised, alerts: Iterable[AlertRaised], halt: HaltState) -> bool:
-    return alert.ts < halt.resumed or any(
-        alert.code in ENDS.get(each.code, ()) and each.subject == alert.subject and each.ts >= alert.ts
+def _end(alert: AlertRaised, alerts: Iterable[AlertRaised], halt: HaltState) -> str:
+    """Return since when an alert is over, by the alert that ended it or by a resume; "" if it is not over."""
+    ends = [
+        each.ts
         for each in alerts
-    )
+        if alert.code in ENDS.get(each.code, ()) and each.subject == alert.subject and each.ts >= alert.ts
+    ]
+    if ends:
+        return f"over since {format_ts(min(ends))}"
+    return f"over since {format_ts(halt.resumed)} (trading resumed)" if alert.ts < halt.resumed else ""
 
 
 def disabled_strategies(alerts: Iterable[AlertRaised]) -> tuple[AlertRaised, ...]:
@@ -115,7 +127,6 @@ def disabled_strategy_breaches(
     return breaches
 
 
-def _said(same: list[AlertRaised]) -> str:
-    last = max(same, key=lambda alert: alert.ts)
+def _times(same: list[AlertRaised]) -> str:
     times = "" if len(same) == 1 else f"{len(same)} times, last "
-    return f"{times}at {format_ts(last.ts)}: {last.text}"
+    return f"{times}at {format_ts(max(alert.ts for alert in same))}"

@@ -82,7 +82,7 @@ _CODES: tuple[tuple[Remedy, str], ...] = (
         "DOUBLE_ORDER DUPLICATE_ID ID_CLASH STRATEGY_FAILED STRATEGY_FLOOD STRATEGY_HUNG STRATEGY_STUCK BAD_INTENT",
     ),
     (Remedy("guard-tripped", "kalshi status", "check"), "STRATEGY_OUT"),
-    (Remedy("guard-tripped", "kalshi alerts", "check"), "RECENT_ERRORS"),
+    (Remedy("recent-errors", "kalshi alerts", "check"), "RECENT_ERRORS"),
     (Remedy("halted", "kalshi status", "emergency_stop"), "HALTED"),
     (Remedy("halted", "kalshi status", "check"), "PAUSED"),
     (Remedy("halted", "kalshi alerts", "emergency_stop"), "PAUSED_BY_ALERT"),

@@ -208,7 +208,7 @@ def test_an_alert_of_before_comes_after_what_is_found_now_and_has_its_own_runboo
     now = replace(before, subject="g1", limit="reset", code="GROUP_TRIGGERED")
     assert report("all", "", [before, now]).runbook == "group-triggered"
     assert (report("errors", "", [before]).runbook, before.text) == ("api-guard", "RECENT_ERRORS API_GUARD orders: v")
-    assert report("errors", "", [replace(before, subject="NEWS a")]).runbook == "guard-tripped"
+    assert report("errors", "", [replace(before, subject="NEWS a")]).runbook == "recent-errors"
 
 
 def test_the_checks_are_counted_by_result_the_worst_first() -> None:

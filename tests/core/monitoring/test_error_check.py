@@ -35,6 +35,27 @@ def test_each_cause_is_one_breach_with_its_number_and_its_last_words_and_the_mos
     ]
 
 
+def test_what_is_over_says_so_without_its_old_words_and_comes_after_what_stands() -> None:
+    alerts = [
+        alert(ts=1000), alert(ts=2000), alert("SIGHTED", ts=4000, tier="info"), alert("SIGHTED", ts=9000, tier="info"),
+        alert("CANCEL_ALL_RESULT", ts=3000), *[alert("CLOCK", "host", 7000)] * 11, alert("BLIND", "shard 1", 7000),
+    ]  # fmt: skip
+    breaches, _ = errors(alerts, COUNT, halt=HaltState(resumed=Ts(6000)), now=Ts(9000))
+    assert [(each.severity, each.subject, each.value) for each in breaches] == [
+        ("critical", "CLOCK host", "11 times, last at 1970-01-01T00:00:07Z: text 7000"),
+        ("critical", "BLIND shard 1", "at 1970-01-01T00:00:07Z: text 7000"),
+        (
+            "warning", "BLIND account",
+            "over since 1970-01-01T00:00:04Z; it happened 2 times, last at 1970-01-01T00:00:02Z",
+        ),
+        (
+            "warning", "CANCEL_ALL_RESULT account",
+            "over since 1970-01-01T00:00:06Z (trading resumed); it happened at 1970-01-01T00:00:03Z",
+        ),
+    ]  # fmt: skip
+    assert [each.runbook for each in breaches] == ["", "", "recent-errors", "recent-errors"]
+
+
 KILLED = HaltState(code="CANCEL_ALL", since=Ts(1_000))
 
 

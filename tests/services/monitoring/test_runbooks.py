@@ -158,7 +158,7 @@ def test_whatever_a_guard_says_has_a_remedy() -> None:
     [
         ("COULD_NOT_LOOK", "could-not-look"), ("CONFIG_ERROR", "could-not-look"),
         ("CHECK_SKIPPED", "could-not-look"), ("REJECT_RATE", "execution"),
-        ("API_SLOW", "api-guard"), ("RECENT_ERRORS", "guard-tripped"), ("LOOP_FAILED", "heartbeat-lost"),
+        ("API_SLOW", "api-guard"), ("RECENT_ERRORS", "recent-errors"), ("LOOP_FAILED", "heartbeat-lost"),
         ("PRICE_ALERT", "price-alert"), ("FILL_ALERT", "price-alert"), ("PRICE_ALERT_BLIND", "price-alert"),
         ("PAUSED", "halted"), ("REBUILT", "state-file"), ("GONE", "schema"), ("LATE_ORDER", "strangers"),
     ],
