@@ -116,7 +116,7 @@ def brief(view: AlertsView) -> AlertsScreen:
             text = each.text if each.state == "firing" else _first_sentence(each.text)
             state = f"{each.state} (held back)" if each.is_held_back else each.state
             named = TruncatableText(f"{each.code} {each.short_subject}: {text}")
-            lines.append(AlertLine.of(each, state=state, told=each.told or each.last_sent, alert=named))
+            lines.append(AlertLine.of(each, state=state, alert=named))
     return AlertsScreen.of(view, alerts=tuple(lines))
 
 

@@ -44,5 +44,5 @@ def _alert(matter: Incident, found: AlertOverview) -> AlertRow:
     sent, due = found.held.get((matter.code, matter.subject), (None, None))
     return AlertRow.of(
         matter, state=state, silenced=is_hushed, end_due=found.ends.get((matter.code, matter.subject)),
-        last_sent=sent, next_due=due,
+        told=matter.told or sent, last_sent=sent, next_due=due,
     )  # fmt: skip

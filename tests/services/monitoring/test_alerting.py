@@ -90,7 +90,7 @@ def test_an_alert_that_returns_again_and_again_says_when_it_was_sent_and_when_it
     sent = Ts(desk.clock.now() - 30_000)
     assert desk.check(breach()) == []
     held = row()
-    assert (held.state, held.told, held.last_sent, held.next_due) == ("firing", None, sent, sent + 300_000)
+    assert (held.state, held.told, held.last_sent, held.next_due) == ("firing", sent, sent, sent + 300_000)
     assert (held.is_held_back, undelivered([held])) == (True, [])
     (line,) = repeats_due([held], desk.clock.now())
     assert line.startswith("Held back, because it returns again and again: POSITION_LIMIT KXA, last sent ")
