@@ -26,6 +26,9 @@ FRESH_MINUTES = 3
 
 WINDOW = f"in the last {FRESH_MINUTES} minutes"
 
+BLIND_MS = 300_000
+"""Time for which a request stays in the percentile of a loop: `BLIND` reported those before the account was read."""
+
 AT_LIMIT = Breach(
     subject="requests",
     value="the exchange refuses requests for the rate limit (429): stop other programs of this key, or let them ask "
@@ -45,14 +48,18 @@ def examine(readings: CheckData) -> CheckReport:
     breaches, is_reached = _probe(readings)
     now, own = readings.clock.now(), readings.seen.take()
     of_loop: list[RequestMinute] = []
+    timed: list[RequestMinute] = []
 
     def look() -> list[Breach]:
         store = readings.loop.store
-        of_loop[:] = store.traffic(Ts(now - LONG[-1] * 60_000)) if store is not None else ()
+        if store is not None:
+            of_loop[:] = store.traffic(Ts(now - LONG[-1] * 60_000))
+            was_blind = any(alert.code == "SIGHTED" for alert in store.alerts(Ts(now - BLIND_MS)))
+            timed[:] = [] if was_blind else of_loop
         return []
 
     breaches += run_part("requests of the loop", look)
-    slow = _slowest(readings, own, of_loop, now)
+    slow = _slowest(readings, own, timed, now)
     breaches += [
         breach for measure in slow for breach in measure.breach("API_SLOW", "requests", f"{measure.value:g}ms {WINDOW}")
     ]

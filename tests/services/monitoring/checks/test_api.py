@@ -12,6 +12,8 @@ from support.fault_proxy import Fault, FaultProxy, fault_proxy
 from support.served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, program, served, set_variables
 
 from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring.request_traffic import RequestMinute
 from kalshi_cli.store.sqlite_store import Store
 
@@ -189,6 +191,18 @@ def test_a_percentile_of_a_loop_counts_while_it_is_new(proxy: FaultProxy, store:
     store.add_traffic([RequestMinute(minute=minute(), requests=30, p99_ms=90_000)])
     ended = check()
     assert (found(ended), measures(ended)["api_p99_ms"]) == ((2, [("critical", "API_SLOW", "requests")]), 90_000)
+
+
+@pytest.mark.parametrize(("ago_s", "code"), [(9, 0), (301, 2)])
+def test_the_percentile_of_a_loop_does_not_repeat_that_it_was_blind(
+    proxy: FaultProxy, store: Store, ago_s: int, code: int
+) -> None:
+    store.add_traffic([RequestMinute(minute=minute(), requests=30, p99_ms=90_000)])
+    sighted = Ts(SystemClock().now() - ago_s * 1_000)
+    store.record(AlertRaised(sighted, "info", "SIGHTED", "account", "readable again"))
+    assert check().code == code
+    proxy.faults.append(Fault("reset", "GET", "", times=1_000))
+    assert check().code >= 2, "requests without a response are reported all the same"
 
 
 @pytest.mark.parametrize(("shift_s", "code", "severity"), [(3.5, 1, "warning"), (-30.0, 2, "critical")])
