@@ -15,9 +15,11 @@ from kalshi_cli.views.row import OutputRow, names
 LOT = contracts(100)
 """The number of contracts for which `market` shows fees."""
 
+HALF_DOLLAR = Price(ONE_DOLLAR // 2)
+
 
 class FeeRow(OutputRow, frozen=True, kw_only=True):
-    """The fee of a lot at the best price; `role` is taker (against the quote) or maker (resting beside it)."""
+    """The fee of a lot at the best price, or at 50 cents without one; `role` is taker (against the quote) or maker."""
 
     action: str
     role: str
@@ -28,7 +30,10 @@ class FeeRow(OutputRow, frozen=True, kw_only=True):
 
 
 def fee_rows(market: Market, fees: FeeSchedule, now: Ts) -> tuple[FeeRow, ...]:
-    """Return the fees of a hundred contracts each way, where there is a quote; zero while fees are waived."""
+    """Return the fees of a hundred contracts each way, where there is a quote; zero while fees are waived.
+
+    Without any quote they are those at 50 cents, where the usual fee is highest.
+    """
     is_waived = market.fee_waiver_until is not None and now < market.fee_waiver_until
     cases: list[tuple[Side, str, Price | None]] = [
         (BID, "taker", market.yes_ask),
@@ -36,6 +41,8 @@ def fee_rows(market: Market, fees: FeeSchedule, now: Ts) -> tuple[FeeRow, ...]:
         (ASK, "taker", market.yes_bid),
         (ASK, "maker", market.yes_ask),
     ]
+    if market.yes_bid is None and market.yes_ask is None:
+        cases = [(BID, "taker", HALF_DOLLAR), (BID, "maker", HALF_DOLLAR)]
     return tuple(
         FeeRow(
             action="buy yes" if side is BID else "sell yes",

@@ -87,6 +87,13 @@ def test_the_json_of_an_event_has_its_markets_whole_and_the_table_their_prices()
     assert "rules_primary" not in table
 
 
+def test_fees_of_a_market_without_a_quote_are_those_of_half_a_dollar(exchange: Served) -> None:
+    fees = program("market", EMPTY, "--json").json["fees"]
+    assert [(row["role"], row["price"], row["fee"]) for row in fees] == [
+        ("taker", "0.5000", "1.750000"), ("maker", "0.5000", "0.000000"),
+    ]  # fmt: skip
+
+
 def test_fees_of_a_market_follow_its_event_and_what_is_announced_is_told(exchange: Served) -> None:
     now = exchange.clock.now()
     soon = Ts((now // 1000 + 3600) * 1000)
