@@ -73,7 +73,7 @@ class ListPanel(Static, can_focus=True):
 
     @property
     def empty(self) -> str:
-        """Return what stands there without a row: the list is not read yet, has no row, or none with these words."""
+        """Return the text of a list without rows: it is not read yet, has no row, or none with these words."""
         if not self._is_read:
             return "Not read yet"
         return f"No rows here contain: {self._words}. Esc shows all rows" if self._words else self.panel.empty
