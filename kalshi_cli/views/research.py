@@ -14,7 +14,7 @@ class VariantRow(OutputRow, frozen=True, kw_only=True):
 
     `intents` counts the order requests, `denied_by` their refusals by code, `denied` all refusals. `doubt` says in
     short why the result shows little: few fills, or the code that refused most requests. `params` are those that the
-    variants differ in, `fixed` the others that were given, `settings` everything else that made each variant.
+    variants differ in, `fixed` all others, `settings` everything else that made each variant.
     With `--fills both` there is a row for each bound of a set, in the order of the pessimistic scores.
     """
 
@@ -73,7 +73,7 @@ class OptimizeView(OutputRow, frozen=True, kw_only=True):
     `earned` of the variants made money over all windows. `repeated` trials had the parameters of an earlier trial of
     their window, and show nothing new.
     `unknown` are the lines of a backtest of the chosen parameters: what the recordings do not say.
-    `fixed` are the parameters that were given and not searched, `settings` everything else that made each trial.
+    `fixed` are the parameters that were not searched, `settings` everything else that made each trial.
     `shared_markets` are in more than one window, or in a window and the holdout: one result can choose and judge.
     """
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
     from kalshi_cli.services.research.backtest import BacktestRequest
     from kalshi_cli.services.research.sweep import VariantResult
+    from kalshi_cli.services.research.tape_runs import BacktestSetup
     from kalshi_cli.views.research import VariantRow
 
 
@@ -50,7 +51,7 @@ def show_sweep(
     With both bounds, each value runs under the pessimistic and the optimistic fill model, and the pessimistic score
     decides. UsageError if an option of one run is given: `--plot`, `--html`, `--out` (`of_one_run`), or `--phases`.
     """
-    from kalshi_cli.services.research.report.made_with import settings_of_variants
+    from kalshi_cli.services.research.report.made_with import recordings_of, settings_of_variants
     from kalshi_cli.services.research.search.optimize import made_with_text, show_params
     from kalshi_cli.services.research.search.space import sweep_variants
     from kalshi_cli.services.research.sweep import compare_variants
@@ -84,7 +85,8 @@ def show_sweep(
         is_complete = len(found) == 2 * len(in_order)
         found.sort(key=lambda variant: in_order.index(variant.params))  # stable: the pessimistic one stays first
     failed |= {show_params(variant.params): variant.failed[0] for variant in found if variant.failed}
-    rows = _rows(found, variants, request, settings := settings_of_variants(environment.config, request))
+    settings = settings_of_variants(environment.config, request) | {"recordings": ", ".join(recordings_of(request))}
+    rows = _rows(found, setup, variants, request, settings)
     show_list(ctx, VariantRow, rows)
     warn(*doubts)
     info(made_with_text(rows[0].fixed, settings))
@@ -101,14 +103,16 @@ def show_sweep(
 
 
 def _rows(
-    found: Sequence[VariantResult], variants: Sequence[Mapping[str, str]], request: BacktestRequest,
-    settings: dict[str, str],
+    found: Sequence[VariantResult], setup: BacktestSetup, variants: Sequence[Mapping[str, str]],
+    request: BacktestRequest, settings: dict[str, str],
 ) -> list[VariantRow]:  # fmt: skip
     """Return the rows of a comparison: the parameters in which the variants differ, and what all of them have."""
-    from kalshi_cli.services.research.search.optimize import show_params
+    from kalshi_cli.services.research.search.optimize import fixed_text, show_params
     from kalshi_cli.views.research import VariantRow
 
     varied = {name for name in request.params if len({params[name] for params in variants}) > 1}
+    given = msgspec.structs.replace(request, params=dict(variants[0]))
+    fixed = fixed_text(setup, given, {name: variants[0][name] for name in varied})
     return [
         VariantRow.of(
             variant.result,
@@ -116,7 +120,7 @@ def _rows(
             score=variant.score,
             fill_model=variant.fill_model,
             latency=request.latency,
-            fixed=show_params({name: value for name, value in variant.params.items() if name not in varied}),
+            fixed=fixed,
             settings=settings,
         )
         for variant in found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -44,17 +45,23 @@ STRATEGY_OUT = "STRATEGY_OUT"
 
 
 def errors(
-    alerts: Iterable[AlertRaised], measure: Measure, *, halt: HaltState, now: Ts
+    alerts: Iterable[AlertRaised],
+    measure: Measure,
+    *,
+    halt: HaltState,
+    now: Ts,
+    ended: Mapping[tuple[str, str], Ts] = MappingProxyType({}),
 ) -> tuple[list[Breach], Measure]:
     """Return a breach for each cause if together they are too many; those that are over last, the most frequent first.
 
     Actions of the user are not errors. Errors that ended, or that precede a resume, only warn, and only for a while.
-    Their breach says since when they are over, without the text of the alert, which was true before.
+    `ended` has the end of each alert, by code and subject, that the alerting knows: a check can see the end of what a
+    loop that is gone had raised. The breach of one that is over says since when, without the text that was true before.
     The breach has its own code, because alerts of a loop end when the loop says so, and this after a while.
     """
     found = list(alerts)
     critical = [alert for alert in found if alert.tier == "critical" and not _is_of_person(alert, halt)]
-    ends = {id(alert): end for alert in critical if (end := _end(alert, found, halt))}
+    ends = {id(alert): end for alert in critical if (end := _end(alert, found, halt, ended))}
     counted = [alert for alert in critical if id(alert) not in ends or now - alert.ts <= OVER_MS]
     standing = sum(id(alert) not in ends for alert in counted)
     measure = msgspec.structs.replace(measure, value=len(counted))
@@ -91,16 +98,21 @@ def _is_of_person(alert: AlertRaised, halt: HaltState) -> bool:
     return is_done or alert.code in _OF_PERSON
 
 
-def _end(alert: AlertRaised, alerts: Iterable[AlertRaised], halt: HaltState) -> str:
-    """Return since when an alert is over, by the alert that ended it or by a resume; "" if it is not over."""
+def _end(
+    alert: AlertRaised, alerts: Iterable[AlertRaised], halt: HaltState, ended: Mapping[tuple[str, str], Ts]
+) -> str:
+    """Return since when an alert is over, by what ended it or by a resume; "" if it is not over."""
     ends = [
         each.ts
         for each in alerts
         if alert.code in ENDS.get(each.code, ()) and each.subject == alert.subject and each.ts >= alert.ts
     ]
+    seen = ended.get((alert.code, alert.subject))
+    if seen is not None and seen >= alert.ts:
+        ends.append(seen)
     if ends:
         return f"over since {format_ts(min(ends))}"
-    return f"over since {format_ts(halt.resumed)} (trading resumed)" if alert.ts < halt.resumed else ""
+    return "over, trading was resumed since" if alert.ts < halt.resumed else ""  # of several resumes, the last is known
 
 
 def disabled_strategies(alerts: Iterable[AlertRaised]) -> tuple[AlertRaised, ...]:

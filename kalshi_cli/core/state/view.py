@@ -102,7 +102,10 @@ class StrategyContext:
         return self._state.owned(ticker, self._strategy)
 
     def cost(self, ticker: str) -> Money | None:
-        """Return the cost of this strategy's position without fees, None while one of its fills is in transit."""
+        """Return the cost of this strategy's position without fees, None while one of its fills is in transit.
+
+        It is positive for NO too: 5 NO at 58 cents cost $2.90.
+        """
         ledger, held = self._state.by_strategy.get(self._strategy), abs(self.position(ticker))
         numbers = [each.subaccount for each in ledger.holdings(ticker)] if ledger is not None else []
         holdings = [self._state.share(ticker, self._strategy, number) for number in numbers]

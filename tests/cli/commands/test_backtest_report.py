@@ -169,10 +169,13 @@ def test_a_comparison_and_a_search_warn_that_a_limit_decided_the_best_result(mon
     compared = program("backtest", *LIMITED, "--strategy", "threshold", "--json")
     (row,) = [row for row in compared.json if row["params"] == "size=2"]
     assert (row["intents"], row["denied_by"]) == (asked, single.json["denied"])
-    assert row["fixed"] == "buy_below=35c fair=60c"
-    assert row["settings"] == single.json["settings"] | {"recordings": "swing.jsonl"}
+    given = {name: text for name, text in single.json["params"].items() if name != "size"}
+    assert row["fixed"] == " ".join(f"{name}={text}" for name, text in given.items() if text)
+    assert {"buy_below=35c", "fair=60c"} < set(row["fixed"].split()), "and those that were not given"
+    settings = single.json["settings"] | {"starting cash": "$1,000.00"}
+    assert row["settings"] == settings | {"recordings": "swing.jsonl"}
     assert row["settings"]["risk.max_exposure"] == "0.500000"
-    made_with = "Made with buy_below=35c fair=60c, kalshi "
+    made_with = f"Made with {row['fixed']}, kalshi "
     assert made_with in compared.err
     assert f"{begin} of the best variant: the result shows this rule" in compared.err
     if find_spec("optuna"):
@@ -181,7 +184,10 @@ def test_a_comparison_and_a_search_warn_that_a_limit_decided_the_best_result(mon
             searched = program("optimize", "threshold", *LIMITED, *few, "--json")
         assert f"{begin} of the best variant: the result" in searched.err
         assert made_with in searched.err
-        assert (searched.json["fixed"], searched.json["settings"]) == (row["fixed"], row["settings"])
+        assert (searched.json["fixed"], searched.json["settings"]) == (
+            row["fixed"],
+            settings | {"window 1": "swing.jsonl"},
+        )
 
 
 @pytest.mark.usefixtures("exchange")

@@ -50,10 +50,20 @@ def test_what_is_over_says_so_without_its_old_words_and_comes_after_what_stands(
         ),
         (
             "warning", "CANCEL_ALL_RESULT account",
-            "over since 1970-01-01T00:00:06Z (trading resumed); it happened at 1970-01-01T00:00:03Z",
+            "over, trading was resumed since; it happened at 1970-01-01T00:00:03Z",
         ),
     ]  # fmt: skip
     assert [each.runbook for each in breaches] == ["", "", "recent-errors", "recent-errors"]
+
+
+def test_the_end_that_a_check_saw_counts_until_the_alert_comes_again() -> None:
+    alerts = [alert("EXCHANGE_PAUSED", ts=1_000)] * 11
+    ended = {("EXCHANGE_PAUSED", "account"): Ts(5_000)}
+    (over,), _ = errors(alerts, COUNT, halt=HaltState(), now=Ts(9_000), ended=ended)
+    assert (over.severity, over.value[:30]) == ("warning", "over since 1970-01-01T00:00:05")
+    again = [*alerts, alert("EXCHANGE_PAUSED", ts=6_000)]
+    (standing,), _ = errors(again, COUNT, halt=HaltState(), now=Ts(9_000), ended=ended)
+    assert standing.value.startswith("12 times, last at 1970-01-01T00:00:06Z: text")
 
 
 KILLED = HaltState(code="CANCEL_ALL", since=Ts(1_000))

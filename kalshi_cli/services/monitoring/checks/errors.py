@@ -29,13 +29,16 @@ def examine(readings: CheckData) -> CheckReport:
     on_file = readings.loop.halt
     resumed = store.alert_book.last_resume() if store is not None else Ts(0)
     halt = HaltState(code=on_file.code, since=on_file.since, resumed=resumed)
-    breaches, measure = errors(store.alerts(since) if store is not None else (), measure, halt=halt, now=now)
+    incidents = store.alert_book.incidents() if store is not None else []
+    ended = {(each.code, each.subject): each.ended for each in incidents if each.ended is not None}
+    found = store.alerts(since) if store is not None else ()
+    breaches, measure = errors(found, measure, halt=halt, now=now, ended=ended)
     pulse = readings.loop.pulse
     out: list[Breach] = []
     if store is not None and pulse is not None:
         book = store.alert_book
         delivered = (letter.notice for letter in book.letters("delivered"))
-        known = {each.subject for each in book.incidents() if each.code == STRATEGY_OUT and each.ended is None}
+        known = {each.subject for each in incidents if each.code == STRATEGY_OUT and each.ended is None}
         out = disabled_strategy_breaches(store.alerts(pulse.started), delivered, known)
     untold = _untold(store, now, readings.config.alerts.channels) if store is not None else []
     summary = f"{pluralize(int(measure.value), 'error')} in the last hour"

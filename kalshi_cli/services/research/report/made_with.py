@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from kalshi_cli.base.units import format_ts
+from kalshi_cli.base.units import format_ts, show_money
 from kalshi_cli.config.config import Config
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, backtest_view
 from kalshi_cli.services.research.recorded_data import lake_recordings
@@ -53,6 +53,6 @@ def recordings_of(request: BacktestRequest) -> tuple[str, ...]:
 
 
 def settings_of_variants(config: Config, request: BacktestRequest) -> dict[str, str]:
-    """Return what made every variant of a comparison or a search beside its parameters, recordings included."""
+    """Return what made every variant of a comparison or a search beside its parameters and recordings."""
     names = [load(spec).name for spec in request.strategies]
-    return settings_of(config, request, names) | {"recordings": ", ".join(recordings_of(request))}
+    return settings_of(config, request, names) | {"starting cash": show_money(config.sim.starting_cash)}

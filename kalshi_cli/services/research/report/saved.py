@@ -394,6 +394,8 @@ def _read(path: Path) -> dict[str, Any]:
     file = path / REPORT_FILE if path.is_dir() else path
     try:
         data = read_regular(file, MAX_REPORT_LENGTH)
+        if not data:
+            raise ValueError("it is empty; the run has not ended, or was killed")
         found: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
         if "study" in found:
             raise ValueError("it is that of a search; give `kalshi backtest` its parameters, and save that report")

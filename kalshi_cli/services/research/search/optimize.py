@@ -170,8 +170,8 @@ def optimize(
             raise
         if request.opens_holdout:
             search.open_holdout(clock.now())
-        made_with = {"fixed": show_params(fixed), "settings": settings_of(base)}
-        view = _view(request, windows, path, search.report(), made_with)
+        made_with = partial(fixed_text, setup, base), settings_of(base) | windows.names()
+        view = _view(request, windows, path, search.report(), *made_with)
         shared = shared_between_windows(windows, [each.shared for each in searched])
         return msgspec.structs.replace(view, shared_markets=shared)
 
@@ -192,10 +192,14 @@ def optimize_notes(view: OptimizeView, *, with_unknown: bool = True) -> list[str
     First `with_unknown` what the recordings do not say.
     """
     notes = [f"Unknown: {each}" for each in view.unknown if with_unknown]
-    notes += [made_with_text(view.fixed, view.settings)] if view.settings else []
     notes += [f"{view.variants} variants were tried. The best of many looks good by luck: judge by the next scores"]
     if view.tied > 1:
         notes.append(tied_text(view.tied, view.variants))
+    notes.append(made_with_text(view.fixed, view.settings))
+    notes.append(
+        "To repeat the best: `kalshi backtest --jobs N` with these parameters and settings, over the recordings of the "
+        "windows. Each recording is a run of its own, from the starting cash"
+    )
     if denied := view.best[0].denied:
         refused = f"{pluralize(denied, 'order request')} of the best variant were refused"
         notes.append(f"{refused}: `kalshi backtest` with its parameters names the limits")
@@ -257,8 +261,9 @@ def _study_of(name: str, definition: dict[str, str], folder: Path, note: Callabl
 
 
 def _view(
-    request: OptimizeRequest, windows: WindowPlan, path: Path, report: StudyReport, made_with: Mapping[str, Any]
-) -> OptimizeView:
+    request: OptimizeRequest, windows: WindowPlan, path: Path, report: StudyReport,
+    fixed_of: Callable[[Mapping[str, str]], str], settings: dict[str, str],
+) -> OptimizeView:  # fmt: skip
     best, held = report.choices[-1], report.holdout
     rows = tuple(
         WindowChoiceRow(
@@ -273,7 +278,8 @@ def _view(
         for choice in report.choices
     )
     latency = "recorded" if latency_of(request.latency_ms) is None else f"{request.latency_ms}ms"
-    of_all: dict[str, Any] = {"fill_model": request.fill_model, "latency": latency, **made_with}
+    of_all: dict[str, Any] = {"fill_model": request.fill_model, "latency": latency}
+    of_all |= {"fixed": fixed_of(best.params), "settings": settings}
     return OptimizeView(
         strategy=request.strategy, study=str(path), **of_all,
         best=tuple(VariantRow.of(each, params=show_params(each.params), **of_all) for each in report.best),
@@ -295,6 +301,13 @@ def _view(
 def show_params(params: Point) -> str:
     """Return parameters as options of a command take them: `edge=2c size=5`."""
     return " ".join(f"{name}={value}" for name, value in params.items())
+
+
+def fixed_text(setup: BacktestSetup, base: BacktestRequest, varied: Mapping[str, str]) -> str:
+    """Return every parameter but those that vary, the configured ones and the defaults included."""
+    params = {**base.params, **varied}
+    values = registry.settings(registry.make_all(base.strategies, setup.configured, params, setup.allotted))
+    return show_params({name: value for name, value in values.items() if value and name not in varied})
 
 
 def made_with_text(fixed: str, settings: Mapping[str, str]) -> str:

@@ -142,6 +142,13 @@ class WindowPlan(msgspec.Struct, frozen=True):
     windows: tuple[tuple[int, ...], ...]
     holdout: tuple[int, ...]
 
+    def names(self) -> dict[str, str]:
+        """Return the recordings of each window and of the holdout, by name; files without their folder."""
+        parts = {f"window {number}": window for number, window in enumerate(self.windows, 1)}
+        if self.holdout:
+            parts["holdout"] = self.holdout
+        return {part: ", ".join(Path(self.tapes[each]).name for each in found) for part, found in parts.items()}
+
 
 def plan_windows(tapes: Sequence[str], starts: Sequence[Ts], windows: int, holdout: float) -> WindowPlan:
     """Split recordings, by name in order of their starts, into windows of nearly equal number and a holdout at the end.

@@ -278,6 +278,9 @@ def test_what_is_no_report_is_refused_by_name(text: str, view: BacktestView, tmp
     bad.write_text(text)
     with pytest.raises(UsageError, match=r"bad\.json is not a report"):
         compare(good, bad)
+    bad.write_text("")
+    with pytest.raises(UsageError, match="it is empty; the run has not ended, or was killed"):
+        compare(good, bad)
     with pytest.raises(UsageError, match=r"Cannot read .*none\.json"):
         compare(tmp_path / "none.json", good)
 

@@ -110,7 +110,9 @@ def test_one_and_two_workers_find_the_same_and_the_holdout_opens_once(tmp_path: 
     assert one.score > 0
     assert "variants were tried" in notes(one)[0]
     assert notes(one)[1].startswith("2 of 6 variants have the score of the best one: this search cannot tell them")
-    assert "holdout is closed" in notes(one)[2]
+    assert "window 2 7.jsonl, 6.jsonl, holdout 5.jsonl" in notes(one)[2]
+    assert notes(one)[3].startswith("To repeat the best: `kalshi backtest --jobs N` with these parameters")
+    assert "holdout is closed" in notes(one)[4]
     assert one.repeated == 0, "each window tries a variant once"
     repeated = replace(one, repeated=7, sampler="tpe")
     assert "7 of 12 trials repeated an earlier one of their window: with few combinations use `--sampler grid`" in (
@@ -123,7 +125,7 @@ def test_one_and_two_workers_find_the_same_and_the_holdout_opens_once(tmp_path: 
         in (notes(refused))
     )
     assert opened.holdout_params == one.params
-    assert len(notes(opened)) == 2
+    assert len(notes(opened)) == 4
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,12 @@ def scheduler() -> Iterator[SchedulerAddress]:
         yield address
 
 
+def without_names(view: OptimizeView) -> OptimizeView:
+    """The view without what names its files: the same data in a lake has other names."""
+    best = tuple(msgspec.structs.replace(row, settings={}) for row in view.best)
+    return msgspec.structs.replace(view, study="", settings={}, best=best)
+
+
 def test_files_and_recordings_of_a_lake_have_the_same_starts(tmp_path: Path) -> None:
     tapes = swinging_tapes(tmp_path)
     base = BacktestRequest(strategies=("threshold",), files=())
@@ -89,7 +95,7 @@ def test_a_study_of_a_lake_has_the_result_of_its_files(tmp_path: Path, scheduler
     with pytest.raises(UsageError, match="made with another configuration; it has 2 trials"):
         view_of(own, slower)
     assert views[0].study != views[1].study
-    assert msgspec.structs.replace(views[0], study="") == msgspec.structs.replace(views[1], study="")
+    assert without_names(views[0]) == without_names(views[1])
     assert views[0].rows[-1].params
 
 
@@ -111,7 +117,7 @@ def test_a_study_of_files_is_cut_like_one_of_their_lake(tmp_path: Path, schedule
     assert shared.startswith(SHARED)
     of_lake = view_of(lake=lake_of(tmp_path, *tapes).root)
     assert of_files.recordings == 3
-    assert msgspec.structs.replace(of_files, study="") == msgspec.structs.replace(of_lake, study="")
+    assert without_names(of_files) == without_names(of_lake)
     assert view_of(files=tapes).study == of_files.study, "the same times continue it"
     whole = view_of(files=tapes[1:4], since=None, until=None)
     assert whole.study != of_files.study

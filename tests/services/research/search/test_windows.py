@@ -28,6 +28,10 @@ def test_windows_follow_each_other_in_time_and_the_holdout_is_last() -> None:
     plan = plan_windows(TAPES, starts, 3, 0.2)
     assert plan.tapes == tuple(reversed(TAPES))
     assert (plan.windows, plan.holdout) == (((0, 1), (2, 3, 4), (5, 6, 7)), (8, 9))
+    assert plan.names()["window 1"] == "9.jsonl, 8.jsonl"
+    assert list(plan.names()) == ["window 1", "window 2", "window 3", "holdout"]
+    whole = plan_windows([f"/tapes/{name}" for name in TAPES[:1]], starts[:1], 1, 0)
+    assert whole.names() == {"window 1": "0.jsonl"}
     assert plan_windows(TAPES, starts, 10, 0).holdout == ()
     with pytest.raises(UsageError, match="10 recordings cannot fill 9 windows and a holdout of 2"):
         plan_windows(TAPES, starts, 9, 0.2)
