@@ -118,7 +118,8 @@ def test_placement_is_told_by_the_nearest_rank() -> None:
     orders = [order(number) for number in range(200)]
     found = summed(orders, [], {f"c{number}": number + 1 for number in range(200)})
     assert (found.placement_ms(50), found.placement_ms(99), found.placement_ms(100)) == (100, 198, 200)
-    assert summed(orders[:1], [], {"c0": 7}).placement_ms(50) == 7
+    one = summed(orders[:1], [], {"c0": 7})
+    assert (one.placement_ms(50), one.second_slowest_ms, found.second_slowest_ms) == (7, None, 199)
     assert summed(orders[:3], [], {"c0": 7, "c1": 9, "c2": 8}).placement_ms(50) == 8
 
 
