@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
@@ -194,6 +195,27 @@ def test_without_an_option_there_are_no_buttons(tab: Tab) -> None:
     for name in ("#pause", "#kill", "#resume"):
         expect(tab.locator(name)).to_be_hidden()
     assert tab.locator("main button").count() == 0
+
+
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+def test_a_plan_that_comes_late_is_not_shown_for_another_question(tab: Tab, exchange: Served) -> None:
+    held: list[Any] = []
+    tab.route("**/api/v1/plans", lambda route: route.continue_() if held else held.append(route))
+    tab.click("nav a[href='#orders']")
+    expect(tab.locator("main")).to_contain_text("Cancel", timeout=WITHIN_MS)
+    cancels = tab.locator("main td button", has_text="Cancel")
+    cancels.nth(0).click()
+    expect(tab.locator("#question")).to_contain_text("sell YES")
+    expect(tab.locator("#yes")).to_be_disabled()
+    tab.click("#no")
+    cancels.nth(1).click()
+    expect(tab.locator("#facts li").nth(1)).to_contain_text("buy 5 YES", timeout=WITHIN_MS)
+    with tab.expect_response("**/api/v1/plans"):
+        held[0].continue_()
+    tab.wait_for_timeout(200)
+    expect(tab.locator("#facts li").nth(1)).to_contain_text("buy 5 YES")
+    tab.click("#yes")
+    expect(tab.locator("#outcome")).to_contain_text("is canceled: 0 of 5 filled", timeout=WITHIN_MS)
 
 
 @pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)

@@ -110,9 +110,12 @@ async function call(path, body) {
   return found;
 }
 
+let asked = 0; // The number of the newest question: a plan that arrives for an earlier one is not shown in its place.
+
 // Shows a plan and executes it only after the user confirmed what it shows. `field` asks first for the text `name`.
 async function act(words, request, field, name = "reason") {
   const dialog = $("dialog"), input = $("answer").querySelector("input");
+  const own = ++asked, isOver = () => own !== asked;
   $("question").textContent = words;
   $("outcome").textContent = "";
   $("facts").replaceChildren();
@@ -122,30 +125,34 @@ async function act(words, request, field, name = "reason") {
   input.value = "";
   input.disabled = false;
   $("yes").hidden = false;
-  $("yes").disabled = false;
+  $("yes").disabled = !field; // until there is a plan to confirm
   let plan = null;
   const show = async () => {
     if (field) request[name] = input.value;
-    plan = await call("plans", request);
+    const found = await call("plans", request);
+    if (isOver()) return;
+    plan = found;
     input.disabled = true; // what is confirmed is what was reviewed
     $("facts").replaceChildren(...plan.facts.map((fact) => element("li", {}, fact)));
     $("warnings").replaceChildren(...plan.warnings.map((warning) => element("li", {}, warning)));
     $("yes").textContent = "Confirm";
+    $("yes").disabled = false;
   };
-  const fail = (error) => { $("outcome").textContent = error.message; $("yes").hidden = true; };
+  const fail = (error) => { if (isOver()) return; $("outcome").textContent = error.message; $("yes").hidden = true; };
   $("yes").textContent = field ? "Review" : "Confirm";
   $("yes").onclick = async () => {
     $("yes").disabled = true;
     try {
       if (!plan) { await show(); } else {
         const done = await call(`plans/${plan.plan_id}/execute`, { digest: plan.digest });
+        open();
+        if (isOver()) return;
         $("outcome").textContent = done.result;
         $("yes").hidden = true;
         $("no").textContent = "Close";
-        open();
       }
     } catch (error) { fail(error); }
-    $("yes").disabled = false;
+    if (!isOver()) $("yes").disabled = false;
   };
   input.onkeydown = (event) => { if (event.key === "Enter" && !plan && !$("yes").hidden) { event.preventDefault(); $("yes").click(); } };
   $("no").textContent = "Go back";
