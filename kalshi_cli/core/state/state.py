@@ -50,7 +50,7 @@ class EngineState:
     strategies: Collection[str] = ()
     """The strategies of this run."""
     empty_sizes: int = 0
-    """How often `view.size` left no contract."""
+    """The number of calls of `view.size` that returned 0 contracts."""
     last_prices: LastPrices | None = None
     """The last prices of a backtest; None where markets are read again, whose prices are newer."""
 

@@ -129,7 +129,7 @@ class EventLog:
         self._has_order_times = False
         self._day_of = day_of
         self._waiting: dict[str, float | None] = {}
-        """When each order without an answer was decided on; None once it is unconfirmed, which has its own alert."""
+        """The decision time of each order without a response; None once it is unconfirmed, which has its own alert."""
         self._told: dict[str, tuple[object, ...]] = {}
         self._causes: dict[tuple[str, ...], int] = {}
         self._causes_minute = 0

@@ -66,7 +66,7 @@ class RunSummary(TradeSummary, frozen=True, kw_only=True):
     """Code and reason of a reduce-only state; empty otherwise."""
     triggered_groups: tuple[str, ...] = ()
     empty_sizes: int = 0
-    """How often `view.size` left no contract to order."""
+    """The number of calls of `view.size` that returned 0 contracts."""
 
     @property
     def exit_code(self) -> ExitCode:
