@@ -19,6 +19,9 @@ from kalshi_cli.lake.layout import MAX_US, DataFile, data_file, data_files, days
 
 FOLDER = ".files"
 
+REREADS = 10
+"""Maximum number of readings of a list that a writer keeps replacing."""
+
 
 def series_in(root: Path, table: str) -> list[str]:
     """Return the series that a table has."""
@@ -68,7 +71,8 @@ def files_of(root: Path, table: str, series: Iterable[str], first: int = 0, last
 
 def _present(root: Path, table: str, series: str, first: int, last: int) -> list[DataFile]:
     listed = listed_files(root, table, series)
-    while True:
+    missing: Path | None = None
+    for _ in range(REREADS):
         if listed is None:
             days = days_of(root, table, series, first, last)
             return [each for day in days for each in data_files(day) if each.first <= last and each.last >= first]
@@ -78,11 +82,10 @@ def _present(root: Path, table: str, series: str, first: int, last: int) -> list
             return found
         before, listed = listed, listed_files(root, table, series)  # a writer may have replaced it
         if listed == before:
-            raise StateFileError(
-                f"Missing file in the lake: {missing}",
-                hint="`kalshi data check` names every such file",
-                code="lake_broken",
-            )
+            break
+    raise StateFileError(
+        f"Missing file in the lake: {missing}", hint="`kalshi data check` names every such file", code="lake_broken"
+    )
 
 
 def _is_missing(path: Path) -> bool:
