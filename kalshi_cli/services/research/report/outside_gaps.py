@@ -5,23 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 
 from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.markets import Market
-from kalshi_cli.core.model.messages import (
-    FairValue,
-    FeedGap,
-    MarketChange,
-    Message,
-    NewsSignal,
-    RecordingEnded,
-    SpotPrice,
-    SpotUnavailable,
-    Tick,
-)
 from kalshi_cli.feeds.replay import ENDED
 from kalshi_cli.services.research.recorded_data import RECORDED
 from kalshi_cli.services.research.report.unknown import DEFAULT_AGE_S, UnknownData
 
-_EVENTS = (Tick, SpotPrice, SpotUnavailable, FeedGap, RecordingEnded)
+_EVENTS = (messages.Tick, messages.SpotPrice, messages.SpotUnavailable, messages.FeedGap, messages.RecordingEnded)
 """Messages at which the time without a price is counted."""
 
 
@@ -34,10 +24,10 @@ class OutsideGaps:
     every coin.
     """
 
-    def __init__(self, coins: Collection[str], others: Collection[type[Message]]) -> None:
+    def __init__(self, coins: Collection[str], others: Collection[type[messages.Message]]) -> None:
         self.coins = tuple(sorted(coins))
         self._others = others
-        self._heard: set[type[Message]] = set()
+        self._heard: set[type[messages.Message]] = set()
         self._is_recorded = False
         self._now = Ts(0)
         self._whole_ms = 0
@@ -48,26 +38,26 @@ class OutsideGaps:
         self._valid_until = 0
         self.age_s: Callable[[str], float | None] = lambda _coin: None
 
-    def follow(self, message: Message) -> None:
+    def follow(self, message: messages.Message) -> None:
         """Count the time up to a message, and learn from it what is known from then on."""
         if not self._is_recorded and isinstance(message, RECORDED) and message.ts:
             self._is_recorded, self._now = True, message.ts
         if isinstance(message, _EVENTS):
             self._count(message.ts)
         match message:
-            case SpotPrice():
+            case messages.SpotPrice():
                 self._priced[message.symbol] = message.ts
-            case SpotUnavailable():
+            case messages.SpotUnavailable():
                 self._priced.pop(message.symbol, None)
-            case FairValue():
+            case messages.FairValue():
                 self._valid_until = max(self._valid_until, message.until or message.ts)
-            case NewsSignal() if self._is_recorded:
-                self._heard.add(NewsSignal)
-            case MarketChange():
+            case messages.NewsSignal() if self._is_recorded:
+                self._heard.add(messages.NewsSignal)
+            case messages.MarketChange():
                 self._follow_close(message.market)
-            case RecordingEnded():
+            case messages.RecordingEnded():
                 self._is_recorded = False
-            case FeedGap():
+            case messages.FeedGap():
                 self._is_recorded &= message.reason != ENDED
 
     def _follow_close(self, market: Market) -> None:
@@ -79,7 +69,7 @@ class OutsideGaps:
         if not self._is_recorded or at <= self._now:
             return
         if self._valid_until >= self._now:
-            self._heard.add(FairValue)
+            self._heard.add(messages.FairValue)
         self._whole_ms += at - self._now
         for coin in self.coins:
             end = min(at, self._closes[coin])
@@ -95,7 +85,7 @@ class OutsideGaps:
     def unknown(self) -> Iterator[UnknownData]:
         """Yield the time of each coin without a price, also if it is zero, so that those of several runs add up."""
         for kind in self._others:
-            name = "probability" if kind is FairValue else "news"
+            name = "probability" if kind is messages.FairValue else "news"
             whole_s = self._whole_ms / 1000
             yield UnknownData(
                 words=f"{name}: none came in {{lost_of}} of recording; the strategy requested it",
