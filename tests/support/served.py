@@ -442,15 +442,15 @@ class Terminal:
         self.text = ""
 
     def answer(self, question: str, answer: str) -> None:
-        self._read_until(lambda: question in self.text)
-        assert question in self.text, self.text
-        self.text = ""
+        self.read_until(question)
         os.write(self.screen, f"{answer}\n".encode())
 
     def read_until(self, text: str) -> None:
         """Read what it writes until the text comes."""
+        since = time.monotonic()
         self._read_until(lambda: text in self.text)
-        assert text in self.text, self.text[-2000:]
+        ended = f"{time.monotonic() - since:.0f} s; exit code {self.process.poll()}; {len(self.text)} characters"
+        assert text in self.text, f"{ended}: {self.text[:2000]!r} ... {self.text[-2000:]!r}"
         self.text = ""
 
     def finish(self) -> int:
