@@ -238,7 +238,7 @@ class AlertStore:
         """Record a notice that a channel received at its time, without this file; `sink` may be empty, if unknown."""
         with self._database.writing(durable=True) as execute:
             if sink:
-                execute(_PUT_SINK, rows.row(_received(self.sinks(), sink, notice.ts)))
+                execute(_PUT_SINK, rows.row(received(self.sinks(), sink, notice.ts)))
             _post(execute, notice, sink, notice.ts)
             execute("UPDATE outbox SET status = 'delivered' WHERE notice_id = ? AND sink = ?", (notice.notice_id, sink))
 
@@ -346,7 +346,7 @@ def _is_free(state: AlertChannelState, now: Ts) -> bool:
     return not state.is_claimed(now) and not 0 < state.retry_at - now <= 2 * MAX_RETRY_MS
 
 
-def _received(states: Iterable[AlertChannelState], sink: str, at: Ts) -> AlertChannelState:
+def received(states: Iterable[AlertChannelState], sink: str, at: Ts) -> AlertChannelState:
     """Return the state of a channel that received a notice at that time, at the latest."""
     state = next((each for each in states if each.sink == sink), AlertChannelState(sink=sink))
     return msgspec.structs.replace(state, last_delivered=max(at, state.last_delivered or at))

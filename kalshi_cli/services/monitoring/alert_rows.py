@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.config.schema import AlertChannel, hidden_address
 from kalshi_cli.core.monitoring.incidents import Incident
 from kalshi_cli.services.monitoring.alerting import AlertOverview
-from kalshi_cli.store.alert_tables import AlertChannelState
+from kalshi_cli.store.alert_tables import AlertChannelState, received
 from kalshi_cli.views.alerts import AlertChannelRow, AlertRow, AlertsView, UndeliveredNoticeRow
 
 
-def alerts_view(found: AlertOverview, sinks: Mapping[str, AlertChannel]) -> AlertsView:
-    """Return the view of an overview, with the configured channels."""
+def alerts_view(
+    found: AlertOverview, sinks: Mapping[str, AlertChannel], sent_directly: Mapping[str, Ts] = MappingProxyType({})
+) -> AlertsView:
+    """Return the view of an overview, with the configured channels.
+
+    `sent_directly` is when channels last accepted an alert that the state file does not know yet.
+    """
     states = {state.sink: state for state in found.sinks}
+    states |= {sink: received(found.sinks, sink, at) for sink, at in sent_directly.items()}
     rows = tuple(_alert(matter, found) for matter in found.matters)
     firing = [row for row in rows if row.state == "firing"]
     return AlertsView.of(

@@ -149,6 +149,11 @@ def keep_sent(home: Home, source: str, breach: Breach, at: Ts, channels: Sequenc
     _keep_sent(home, [SentBreach(source, breach, at, name) for name in channels])
 
 
+def sent_directly(home: Home) -> dict[str, Ts]:
+    """Return when each channel last received an alert that the state file does not know yet."""
+    return {each.sink: each.at for each in sorted(_sent_before(home).values(), key=lambda each: each.at)}
+
+
 def _sent_paths(home: Home) -> tuple[Path, Path]:
     """Return the file in the state directory, and one in the temporary directory for when that disk is full."""
     folder = home.folder.absolute()

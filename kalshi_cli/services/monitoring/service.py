@@ -20,6 +20,7 @@ from kalshi_cli.services.account.execution import executed
 from kalshi_cli.services.monitoring import runbooks
 from kalshi_cli.services.monitoring.alert_rows import alerts_view
 from kalshi_cli.services.monitoring.alerts import alerting, open_channels, overview
+from kalshi_cli.services.monitoring.check_notices import sent_directly
 from kalshi_cli.services.monitoring.check_runner import ALL, CheckRequest, run_checks
 from kalshi_cli.services.monitoring.config_check import require_usable_channels, require_valid_strategies
 from kalshi_cli.services.monitoring.health import health_of, worst
@@ -134,7 +135,8 @@ class MonitoringService:
 
     def alerts(self, home: Home | None = None) -> AlertsView:
         """Return active alerts, undeliverable notices, silences and the state of the channels."""
-        return alerts_view(overview(self._resources, home), self._resources.config.alerts.channels)
+        own = self._resources
+        return alerts_view(overview(own, home), own.config.alerts.channels, sent_directly(home or own.home))
 
     def runbook_names(self, codes: Sequence[str], home: Home | None = None) -> list[str]:
         """Return a name for `runbook` for each of these codes; during a pause by an alert, that of the alert."""

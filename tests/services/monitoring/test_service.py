@@ -9,8 +9,13 @@ import pytest
 from support.opened import resources_of
 from support.served import served
 
+from kalshi_cli.app.environment import opened
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Ts
+from kalshi_cli.config.sources import load
 from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.monitoring.check_report import breach
+from kalshi_cli.services.monitoring.check_notices import keep_sent
 from kalshi_cli.services.monitoring.service import MonitoringService
 from kalshi_cli.store.records import PAUSED, Halt
 
@@ -71,6 +76,17 @@ def test_without_channels_nothing_is_sent(monitoring: MonitoringService) -> None
     assert monitoring.send_test_notices() == []
     with pytest.raises(UsageError):
         monitoring.send_test_notices("phone")
+
+
+def test_a_channel_counts_what_it_received_while_the_state_file_could_not_be_written(tmp_path: Path) -> None:
+    with served(tmp_path) as one:
+        variables = {**one.variables(), "KALSHI_ALERTS__CHANNELS__PHONE__URL": "http://127.0.0.1:9/"}
+        with opened(load(None, variables, {}), [].append) as resources:
+            for at, subject in ((Ts(70_000), "a"), (Ts(60_000), "b")):
+                full = breach("critical", "DISK_SPACE", subject, "0.00 GB free", "1")
+                keep_sent(resources.home, "check disk", full, at, ["phone"])
+            (channel,) = MonitoringService(resources).alerts().sinks
+            assert (channel.channel, channel.last_delivered) == ("phone", 70_000)
 
 
 def test_execution_is_of_the_state_file_alone(monitoring: MonitoringService) -> None:
