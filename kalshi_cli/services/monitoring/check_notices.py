@@ -22,7 +22,8 @@ from kalshi_cli.core.monitoring.notices import Kind, Notice
 from kalshi_cli.core.monitoring.runbook_index import runbook_for
 from kalshi_cli.services.monitoring.alerting import ATTEMPT_S, Alerting, receives
 from kalshi_cli.services.monitoring.alerts import alerting, open_channels
-from kalshi_cli.services.monitoring.open_alerts import TIERS, SentBreach
+from kalshi_cli.services.monitoring.open_alerts import FILE as OPEN_ALERTS
+from kalshi_cli.services.monitoring.open_alerts import TIERS, SentBreach, read_open_alerts
 from kalshi_cli.services.resources import Home, Resources
 
 Findings = Mapping[str, Sequence[Breach]]
@@ -94,8 +95,9 @@ def tell_sinks(
 ) -> None:
     """Send findings once, remind, resolve. Never raises; a line on stderr names the notices that were not delivered.
 
-    If the state file is unusable, a file of its own says what was sent: a finding is sent again after
-    `alerts.repeat_s`, and at every run if no such file can be written; a first `unknown` is not sent. The first check
+    If the state file is unusable, a file of its own says what was sent since, and the file of open alerts what was sent
+    before: a finding is sent again after `alerts.repeat_s`, and at every run if no such file can be written; a first
+    `unknown` is not sent. The first check
     with a usable file takes these over, and so sends the end of what it no longer finds. Without channels
     and without a state file, nothing is saved. If `only_here` says why these findings are those of this run only, and a
     critical one would stop trading, nothing is saved either, and the notices are events, without an end: a later run
@@ -119,7 +121,8 @@ def tell_sinks(
         why = "" if is_said else f": {error.message}"
         resources.tell(f"Alert history unavailable, so this alert may be a repeat{why}")
     now, repeat_ms = resources.clock.now(), resources.config.alerts.repeat_s * 1000
-    recent = {key for key, each in before.items() if 0 <= now - each.at < repeat_ms}
+    sent_at = {key: each.at for key, each in before.items()} | _sent_by_state_file(home, sinks)
+    recent = {key for key, at in sent_at.items() if 0 <= now - at < repeat_ms}
     known = recent if _keep_sent(home, []) else None  # the notice says how often it is repeated
     why = "the state file cannot be used"
     sent = _send_directly(resources, sinks, findings, until, why, is_doubt_new=is_doubt_new, known=known)
@@ -194,6 +197,15 @@ def _sent_before(home: Home) -> dict[tuple[str, ...], SentBreach]:
 def would_stop(findings: Findings) -> bool:
     """Return whether a finding stops trading, if that is configured."""
     return any(each.severity == "critical" and each.code in STOPS for found in findings.values() for each in found)
+
+
+def _sent_by_state_file(home: Home, sinks: Collection[str]) -> dict[tuple[str, ...], Ts]:
+    """Return when open alerts were last sent through the state file, by the keys of a SentBreach for each channel."""
+    return {
+        (sink, each.tier, each.code, each.subject): each.last_sent
+        for each in read_open_alerts(home.folder / "checks" / OPEN_ALERTS)
+        for sink in sinks
+    }
 
 
 def _warn(resources: Resources, failing: Sequence[str]) -> None:

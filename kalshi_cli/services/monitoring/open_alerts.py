@@ -135,10 +135,19 @@ class OpenAlerts:
         ]
 
     def _read(self) -> bytes:
-        try:
-            return read_regular(self.path, MAX_BYTES)
-        except OSError:
-            return b""
+        return _content(self.path)
+
+
+def read_open_alerts(path: Path) -> list[Incident]:
+    """Return the open alerts that a state file saved beside it; none if the file is missing or damaged."""
+    return _incidents(_content(path))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_regular(path, MAX_BYTES)
+    except OSError:
+        return b""
 
 
 def _notice(sent: Incident, at: Ts) -> Notice:

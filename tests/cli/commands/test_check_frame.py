@@ -433,6 +433,20 @@ def test_where_the_state_file_is_broken_it_is_told_all_the_same_and_again_after_
     assert not (state(tmp_path) / "checks" / "sent-directly.json").exists()
 
 
+def test_what_was_sent_before_the_state_file_became_unusable_is_not_sent_again_without_it(
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_ALERTS__CHANNELS__PHONE__URL", sink.url)
+    monkeypatch.setenv("KALSHI_CHECKS__CASH_USD__WARN", "5000:")
+    assert program(*CHECK).code == 1
+    (state(tmp_path) / "state.db").write_bytes(b"this is no state file" * 100)
+    assert program(*CHECK).code == 1
+    assert sink.changes == [("firing", "LOW_BALANCE")], "it was sent a moment ago, through the state file"
+    monkeypatch.setenv("KALSHI_CHECKS__CASH_USD__CRIT", "5000:")
+    assert program(*CHECK).code == 2
+    assert sink.changes == [("firing", "LOW_BALANCE")] * 2, "a graver one is sent"
+
+
 def test_two_programs_that_send_without_a_state_file_at_once_keep_what_both_sent(
     proxy: FaultProxy, sink: Receiver, tmp_path: Path
 ) -> None:
