@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring.check_report import Breach, Measure
 
 MIN_REQUESTS = 10
@@ -60,6 +61,18 @@ def only_failures(minutes: Sequence[RequestMinute], now: Ts) -> bool:
     within = [each for each in minutes if each.minute >= now // 60_000 - SOON[0]]
     requests = sum(each.requests for each in within)
     return requests > 0 and requests == sum(each.failures for each in within)
+
+
+def readable(minutes: Iterable[RequestMinute], alerts: Iterable[AlertRaised]) -> list[RequestMinute]:
+    """Return the minutes without those in which the account was unreadable, if that is over: `BLIND` reported these."""
+    periods: list[range] = []
+    begin = 0
+    for alert in sorted(alerts, key=lambda each: each.ts):
+        if alert.code == "BLIND":
+            begin = alert.ts // 60_000
+        elif alert.code == "SIGHTED":
+            periods.append(range(begin, alert.ts // 60_000 + 1))
+    return [each for each in minutes if not any(each.minute in period for period in periods)]
 
 
 def failing(

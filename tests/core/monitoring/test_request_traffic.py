@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring.request_traffic import (
     RequestMinute,
     failed_pct,
@@ -13,6 +14,7 @@ from kalshi_cli.core.monitoring.request_traffic import (
     is_failure,
     only_failures,
     p99,
+    readable,
 )
 
 NOW = Ts(100 * 60_000 + 30_000)
@@ -101,3 +103,24 @@ def test_only_failures_need_a_request_of_the_last_minutes_and_no_answer(
 def test_gaps_of_the_last_minutes_are_counted() -> None:
     seen = [RequestMinute(minute=100, gaps=1), RequestMinute(minute=90, gaps=2), RequestMinute(minute=89, gaps=4)]
     assert gaps(seen, NOW) == 3
+
+
+@pytest.mark.parametrize(
+    ("alerts", "left"),
+    [
+        ((), [8, 7, 6, 5, 4, 3]),
+        (("SIGHTED", 5), [4, 3]),
+        (("BLIND", 7, "SIGHTED", 5), [8, 4, 3]),
+        (("BLIND", 8, "SIGHTED", 7, "BLIND", 4, "SIGHTED", 4), [6, 5, 3]),
+        (("BLIND", 8, "SIGHTED", 7, "BLIND", 4), [6, 5, 4, 3]),
+    ],
+)
+def test_minutes_in_which_the_account_could_not_be_read_are_left_out_once_that_is_over(
+    alerts: tuple[str | int, ...], left: list[int]
+) -> None:
+    raised = [
+        AlertRaised(Ts((100 - int(ago)) * 60_000 + at), "critical", str(code), "account", "")
+        for at, (code, ago) in enumerate(zip(alerts[::2], alerts[1::2], strict=True))
+    ]
+    seen = minutes(*((ago, 1, 1) for ago in range(8, 2, -1)))
+    assert [100 - each.minute for each in readable(seen, reversed(raised))] == left

@@ -16,7 +16,14 @@ from kalshi_cli.base.errors import (
 )
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
-from kalshi_cli.core.monitoring.request_traffic import LONG, MIN_REQUESTS, RequestMinute, failing, only_failures
+from kalshi_cli.core.monitoring.request_traffic import (
+    LONG,
+    MIN_REQUESTS,
+    RequestMinute,
+    failing,
+    only_failures,
+    readable,
+)
 from kalshi_cli.services.monitoring.checks.readings import CheckData, could_not_read, measured, run_part
 
 FIRST = "api_p99_ms"
@@ -49,12 +56,15 @@ def examine(readings: CheckData) -> CheckReport:
     now, own = readings.clock.now(), readings.seen.take()
     of_loop: list[RequestMinute] = []
     timed: list[RequestMinute] = []
+    judged: list[RequestMinute] = []
 
     def look() -> list[Breach]:
         store = readings.loop.store
         if store is not None:
             of_loop[:] = store.traffic(Ts(now - LONG[-1] * 60_000))
-            was_blind = any(alert.code == "SIGHTED" for alert in store.alerts(Ts(now - BLIND_MS)))
+            alerts = store.alerts(Ts(now - LONG[-1] * 60_000))
+            judged[:] = readable(of_loop, alerts)
+            was_blind = any(alert.code == "SIGHTED" and alert.ts >= now - BLIND_MS for alert in alerts)
             timed[:] = [] if was_blind else of_loop
         return []
 
@@ -64,7 +74,7 @@ def examine(readings: CheckData) -> CheckReport:
         breach for measure in slow for breach in measure.breach("API_SLOW", "requests", f"{measure.value:g}ms {WINDOW}")
     ]
     bound = readings.checks.api_errors_pct
-    failures, errors = failing([*of_loop, *own], now, bound.warn or "", bound.crit or "")
+    failures, errors = failing([*judged, *own], now, bound.warn or "", bound.crit or "")
     if not failures and is_reached:
         failures = _unanswered(own, of_loop, now, is_doubted=bool(breaches))
     skew = _skew(readings)

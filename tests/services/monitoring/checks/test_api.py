@@ -205,6 +205,16 @@ def test_the_percentile_of_a_loop_does_not_repeat_that_it_was_blind(
     assert check().code >= 2, "requests without a response are reported all the same"
 
 
+def test_the_failures_of_a_loop_do_not_repeat_that_it_was_blind(proxy: FaultProxy, store: Store) -> None:
+    store.add_traffic([RequestMinute(minute=minute(at), requests=30, failures=15) for at in range(2, 4)])
+    assert found(check()) == (2, [("critical", "API_ERRORS", "requests")])
+    for ago, code in ((3, "BLIND"), (2, "SIGHTED")):
+        store.record(AlertRaised(Ts(minute(ago) * 60_000), "critical", code, "account", ""))
+    assert (check().code, measures(check())["api_errors_pct"]) == (0, 0)
+    proxy.faults.append(Fault("status_500", "GET", "", times=3))
+    assert found(check()) == (2, [("critical", "API_ERRORS", "requests")])
+
+
 @pytest.mark.parametrize(("shift_s", "code", "severity"), [(3.5, 1, "warning"), (-30.0, 2, "critical")])
 def test_a_clock_that_is_off_is_told(
     shared: tuple[Served, FaultProxy], proxy: FaultProxy, shift_s: float, code: int, severity: str
