@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import StateFileError, UsageError
-from kalshi_cli.base.files import make_folder, open_regular, read_regular
+from kalshi_cli.base.files import OtherKindError, make_folder, open_regular, read_regular
 from kalshi_cli.lake.coverage import Covered
 from kalshi_cli.lake.layout import MAX_US
 from kalshi_cli.lake.listing import files_of, series_in
@@ -221,6 +221,9 @@ def _create(root: Path) -> Lake:
 
 def unwritable(root: Path, error: OSError) -> StateFileError:
     """Return the error for a lake that cannot be written."""
+    if isinstance(error, OtherKindError):
+        said = f"{error.filename}: {error.strerror}; nothing was changed"
+        return StateFileError(f"Cannot write to the lake {root}: {said}", hint="remove it", code="lake_unwritable")
     step = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "make it writable"
     return StateFileError(
         f"Cannot write to the lake {root}: {error.strerror or error}; nothing was changed",

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pyarrow.parquet as pq
 
-from kalshi_cli.base.files import make_folder
+from kalshi_cli.base.errors import StateFileError
+from kalshi_cli.base.files import make_folder, read_regular, refuse_other_kinds
 from kalshi_cli.lake.layout import DAY_US, DataFile, Partition, file_name
 from kalshi_cli.lake.listing import files_of, note_files
 from kalshi_cli.lake.tables import ROW_GROUP, open_writer, row_groups, table_of
@@ -119,6 +121,8 @@ class Transaction:
             older = _touched(self._root, key, staged)
             staged.finish(older)
             target = folder / file_name(staged.first, staged.last)
+            with suppress(FileNotFoundError):  # before the decision, which could then never be carried out
+                refuse_other_kinds(target, follow=True)
             moves.append((str(staged.path.relative_to(self._root)), str(target.relative_to(self._root))))
             deletes += [str(each.path.relative_to(self._root)) for each in older if each.path != target]
             _sync(staged.path)
@@ -150,15 +154,24 @@ def _touched(root: Path, key: Partition, staged: _StagedFile) -> list[DataFile]:
 
 
 def recover(root: Path) -> None:
-    """Complete the changes that were decided, and remove what was staged without a decision."""
+    """Complete the changes that were decided, and remove what was staged without a decision.
+
+    Raises StateFileError if their list is damaged, and OtherKindError if it is no file.
+    """
     folder = root / STAGING / "import"
     if not folder.is_dir():
         return
     try:
-        changes = msgspec.json.decode((folder / _LIST).read_bytes(), type=_Changes)
+        changes = msgspec.json.decode(read_regular(folder / _LIST), type=_Changes)
     except FileNotFoundError:
         shutil.rmtree(folder)
         return
+    except msgspec.MsgspecError as error:
+        raise StateFileError(
+            f"Unreadable list of changes of the lake: {folder / _LIST}: {error}",
+            hint=f"delete it, then run `kalshi data check --lake {root}` and import again what is missing",
+            code="lake_broken",
+        ) from error
     for staged, target in changes.moves:
         if (root / staged).exists():
             make_folder((root / target).parent)

@@ -20,6 +20,7 @@ from kalshi_cli.base.errors import ExitCode, StateFileError
 from kalshi_cli.lake.lake import Lake
 from kalshi_cli.lake.layout import DAY_US
 from kalshi_cli.lake.reader import Selection
+from kalshi_cli.lake.transaction import STAGING
 from kalshi_cli.lake.upkeep import check, export, old_files, statistics, unlisted
 
 
@@ -115,6 +116,42 @@ def test_a_file_without_checksums_is_read(tmp_path: Path) -> None:
     pq.write_table(pq.read_table(path, partitioning=None), path)
     assert play_lake(lake) == said
     assert check(lake) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "said", "hint"),
+    [
+        (os.mkfifo, r"Cannot write to the lake .*: {}: it is a FIFO, not a regular file", "remove it"),
+        (Path.mkdir, r"Cannot write to the lake .*: {}: it is a directory, not a regular file", "remove it"),
+        (lambda path: path.write_text("{"), r"Unreadable list of changes of the lake: {}: ", "delete it, then run"),
+    ],
+)
+def test_a_list_of_changes_that_is_no_list_is_named(
+    tmp_path: Path, make: Callable[[Path], object], said: str, hint: str
+) -> None:
+    lake = lake_of(tmp_path, tape(tmp_path))
+    before, row = content(lake), lake.rows("book_changes")[0]
+    changes = lake.root / STAGING / "import" / "commit.json"
+    changes.parent.mkdir(parents=True)
+    make(changes)
+    with pytest.raises(StateFileError, match=said.format(changes)) as caught:
+        merge(lake, changes_of(lake), row)
+    assert (caught.value.hint or "").startswith(hint)
+    shutil.rmtree(lake.root / STAGING)
+    assert content(lake) == before
+
+
+def test_a_folder_with_the_name_of_a_new_file_is_named_and_no_change_is_decided(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, tape(tmp_path))
+    row = {**lake.rows("book_changes")[0], "ts_us": 5}
+    series = changes_of(lake).parents[1]
+    folder = series / "day=1970-01-01" / "000000.000005-000000.000005.parquet"
+    folder.mkdir(parents=True)
+    with pytest.raises(StateFileError, match=f"{folder}: it is a directory, not a regular file; nothing was changed"):
+        merge(lake, series / "day" / "name", row)
+    folder.rmdir()
+    merge(lake, series / "day" / "name", row)
+    assert folder.is_file()
 
 
 @pytest.mark.parametrize("table", ["book_changes", "sessions", "coverage"])
