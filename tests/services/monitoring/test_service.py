@@ -81,7 +81,7 @@ def test_without_channels_nothing_is_sent(monitoring: MonitoringService) -> None
 def test_a_channel_counts_what_it_received_while_the_state_file_could_not_be_written(tmp_path: Path) -> None:
     with served(tmp_path) as one:
         variables = {**one.variables(), "KALSHI_ALERTS__CHANNELS__PHONE__URL": "http://127.0.0.1:9/"}
-        with opened(load(None, variables, {}), [].append) as resources:
+        with opened(load(None, variables, {}), list[str]().append) as resources:
             for at, subject in ((Ts(70_000), "a"), (Ts(60_000), "b")):
                 full = breach("critical", "DISK_SPACE", subject, "0.00 GB free", "1")
                 keep_sent(resources.home, "check disk", full, at, ["phone"])
