@@ -50,6 +50,6 @@ keep scripts/systemd/kalshi.env "$root/etc/kalshi/kalshi.env" -m 600 -o kalshi -
 for unit in scripts/systemd/kalshi-*; do
     keep "$unit" "$root/etc/systemd/system/${unit##*/}" -m 644
 done
-if command -v systemctl >/dev/null; then run systemctl daemon-reload; fi
+if [ -d /run/systemd/system ]; then run systemctl daemon-reload; fi
 run "$root/usr/local/bin/kalshi" --version
 echo "Next: kalshi init, or kalshi config check after an upgrade (docs/operations.md)"

@@ -14,7 +14,10 @@ STAND_INS = {
     "id": 'case "$1" in -u) echo 0 ;; -un) echo root ;; *) [ -e "$STUBS/made" ] ;; esac',
     "useradd": 'touch "$STUBS/made"',
     "runuser": 'echo "runuser $*"',
-    "systemctl": '[ "$1" != is-active ] || [ "$3" = "${RUNNING:-}" ]',
+    "systemctl": """case "$1" in
+is-active) [ "$3" = "${RUNNING:-}" ] ;;
+*) [ -d /run/systemd/system ] ;;
+esac""",
     # Without an owner, which only root can set.
     "install": f"""for word; do shift; case "$word" in -o|-g|kalshi) ;; *) set -- "$@" "$word" ;; esac; done
 exec {shutil.which("install")} "$@" """,
