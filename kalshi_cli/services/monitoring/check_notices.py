@@ -98,10 +98,10 @@ def tell_sinks(
     If the state file is unusable, a file of its own says what was sent since, and the file of open alerts what was sent
     before: a finding is sent again after `alerts.repeat_s`, and at every run if no such file can be written; a first
     `unknown` is not sent. The first check with a usable file takes these over, and so sends the end of what it no
-    longer finds. Without channels and without a state file, nothing is saved. If `only_here` says why these findings are those of this run only, and a
-    critical one would stop trading, nothing is saved either, and the notices are events, without an end: a later run
-    that may stop trading must find it new.
-    `is_saved` is False where the state file is not to be touched. `began` is when the check began to read.
+    longer finds. Without channels and without a state file, nothing is saved. If `only_here` says why these findings
+    are those of this run only, and a critical one would stop trading, nothing is saved either, and the notices are
+    events, without an end: a later run that may stop trading must find it new. `is_saved` is False where the state file
+    is not to be touched. `began` is when the check began to read.
     """
     more = {f"notify-{hashlib.sha256(notify.encode()).hexdigest()[:8]}": AlertChannel(url=notify)} if notify else {}
     sinks = {**resources.config.alerts.channels, **more}
