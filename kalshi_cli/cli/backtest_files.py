@@ -14,12 +14,13 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, duration_from_user, pluralize, show_money
 from kalshi_cli.cli.extras import require_extra
 from kalshi_cli.cli.options import choice_option, flags_of, show_list, show_view
-from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, warn
+from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, warn, write_out
 from kalshi_cli.cli.time_options import when_option
 
 if TYPE_CHECKING:
     from kalshi_cli.config.config import Config
     from kalshi_cli.services.research.backtest import BacktestRequest
+    from kalshi_cli.views.row import OutputRow
     from kalshi_cli.views.runs import BacktestView
 
 MAX_LATENCY_MS = 60_000
@@ -207,6 +208,7 @@ def _for_screen(view: BacktestView, *, is_table: bool) -> tuple[BacktestView, li
 
 def compare_reports(ctx: typer.Context, paths: Sequence[Path]) -> None:
     """Print two saved reports and their differences."""
+    from kalshi_cli.cli.screen.comparison import ComparisonLine, DifferingOrderLine
     from kalshi_cli.services.research.report.differing_orders import FILL, ORDER, without_dates
     from kalshi_cli.services.research.report.saved import column_headings, compare, readable
     from kalshi_cli.views.backtests import ComparisonRow
@@ -214,15 +216,22 @@ def compare_reports(ctx: typer.Context, paths: Sequence[Path]) -> None:
     if len(paths) != 2:
         raise UsageError("compare takes two reports", hint="kalshi backtest compare a.json b.json")
     rows = compare(paths[0], paths[1], warn, info)
-    of: type[Any] = ComparisonRow
-    orders: list[ComparisonRow] = []
-    if (flags_of(ctx).form or default_format()) in (Format.TABLE, Format.PLAIN):
-        orders = [without_dates(row) for row in rows if row.measure.startswith((ORDER, FILL))]
-        what = "fills" if any(row.measure.startswith(FILL) for row in rows) else "orders"
-        rows = readable([row for row in rows if not row.measure.startswith((ORDER, FILL))])
-        headings = {"headings": column_headings(*paths)}
-        of = msgspec.defstruct("ComparisonRow", (), bases=(ComparisonRow,), namespace=headings, frozen=True)
-    show_list(ctx, of, rows, title=f"{paths[0]} and {paths[1]}")
+    form = flags_of(ctx).form or default_format()
+    if form not in (Format.TABLE, Format.PLAIN):
+        show_list(ctx, ComparisonRow, rows)
+        return
+    headings = column_headings(*paths)
+    orders = [without_dates(row) for row in rows if row.measure.startswith((ORDER, FILL))]
+    what = "fills" if any(row.measure.startswith(FILL) for row in rows) else "orders"
+    rows = readable([row for row in rows if not row.measure.startswith((ORDER, FILL))])
+    show_list(ctx, _headed(ComparisonLine, headings), rows, title=f"{paths[0]} and {paths[1]}")
     if orders:
-        title = f"First {what} that differ in each market ({pluralize(len(orders), 'difference')}), UTC, YES prices"
+        title = f"First {what} that differ ({len(orders):,}), UTC, YES prices"
+        write_out("\n" if form is Format.TABLE else f"\n{title}\n")
+        of = _headed(DifferingOrderLine, {**headings, "measure": "market"})
         show_list(ctx, of, orders[:MAX_DIFFERENCES], title=title)
+
+
+def _headed(of: type[OutputRow], headings: dict[str, str]) -> type[OutputRow]:
+    """Return the view with these headings."""
+    return msgspec.defstruct(of.__name__, (), bases=(of,), namespace={"headings": headings}, frozen=True)

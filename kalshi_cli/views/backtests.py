@@ -109,8 +109,6 @@ class ComparisonRow(OutputRow, frozen=True, kw_only=True):
     b: str | None
     difference: str | None
 
-    vital = ("b",)
-
 
 class SavedReportRow(OutputRow, frozen=True, kw_only=True):
     """A saved report of a backtest. Its results are missing, with the reason in `problem`, if it cannot be read."""

@@ -28,7 +28,8 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
     `shown` are the columns of a list on a terminal, the most important first (a narrow terminal leaves out the last);
     all, if empty. `piped` are those of a list in a pipe; all, if empty. `screen` are the lines of one object on a
     terminal, without missing values; all, if empty. `vital` are columns that are never left out while they have a
-    value, and `together` are shown all or not at all. Long text is cut; with `wraps` it goes on in the next line.
+    value, and `together` are shown all or not at all. Long text is cut; with `wraps` it goes on in the next line,
+    and `breaks_words` lets that break names and paths too.
     `named` maps a field to the name, or the path like `market.ticker`, that its source uses, and `fields` a column to
     the name that `--fields` takes for it. `rows_title` is the heading of its `rows` on a terminal, and `headings` has
     those of fields that mean something else here. `listed` is the field whose rows are printed as CSV, instead of the
@@ -41,6 +42,7 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
     vital: ClassVar[tuple[str, ...]] = ()
     together: ClassVar[tuple[str, ...]] = ()
     wraps: ClassVar[bool] = False
+    breaks_words: ClassVar[bool] = False
     named: ClassVar[Mapping[str, str]] = MappingProxyType({})
     fields: ClassVar[Mapping[str, str]] = MappingProxyType({})
     rows_title: ClassVar[str] = ""

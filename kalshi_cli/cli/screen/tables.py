@@ -66,7 +66,8 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     cells = [{column.name: cell(column, getattr(row, column.name), now) for column in fields} for row in rows]
     shorten_ids(fields, cells)
     console = _console()
-    shortest = {column.name: _shortest(column, cells) if of.wraps else MIN_PROSE_LENGTH for column in fields}
+    keeps_words = of.wraps and not of.breaks_words
+    shortest = {column.name: _shortest(column, cells) if keeps_words else MIN_PROSE_LENGTH for column in fields}
     vital = {*of.vital, *(column.name for column in fields if column.is_short_id)}
     if _needed(_widths(fields, cells)) > console.width:
         empty = {c.name for c in fields[1:] if all(line[c.name] == MISSING for line in cells)}

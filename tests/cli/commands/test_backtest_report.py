@@ -130,6 +130,28 @@ def test_saved_reports_are_compared() -> None:
 
 
 @pytest.mark.usefixtures("exchange")
+def test_a_comparison_keeps_its_difference_and_its_headings(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = program(*FADE, "--json").json
+    for name, price in (("a.json", "0.3000"), ("another-report.json", "0.2500")):
+        report["sent"][0]["price"] = price
+        report["recordings"] = [f"tapes/recording-of-the-day-of-{name}l.gz"]
+        Path(name).write_text(json.dumps(report))
+    words = ("backtest", "compare", "a.json", "another-report.json")
+    title = "First orders that differ (1), UTC, YES prices"
+    for columns in ("80", "48"):
+        monkeypatch.setenv("COLUMNS", columns)
+        shown = program(*words, "--format", "table")
+        assert f"\n\n{title}\n" in shown.out, columns
+        assert "difference" in shown.out
+        assert "Hidden" not in shown.err
+        assert max(map(len, shown.out.splitlines())) <= int(columns)
+    plain = program(*words, "--format", "plain").out.splitlines()
+    second = plain.index(title) + 1
+    assert plain[second].split()[0] == "market"
+    assert "difference" not in plain[second], "it would be empty"
+
+
+@pytest.mark.usefixtures("exchange")
 def test_a_backtest_plays_several_phases_of_its_ticks() -> None:
     usual, several = program(*FADE, "--json").json, program(*FADE, "--phases", "3", "--json").json
     assert usual["phase_nets"] == []
