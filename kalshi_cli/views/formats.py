@@ -200,6 +200,7 @@ LABELS = {
     "decided_by": "rule",
     "denied": "refused",
     "denied_by": "refused by",
+    "denied_by_strategy": "refused by strategy",
     "dropped": "discarded",
     "ended_in_order": "ended gracefully",
     "exchange_index": "shard",

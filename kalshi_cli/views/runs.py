@@ -42,6 +42,14 @@ class StrategyPartRow(OutputRow, frozen=True, kw_only=True):
     shown = ("strategy", "net", "realized", "unrealized", "fees", "at_risk", "budget", "live_orders")
 
 
+class StrategyRefusalsRow(OutputRow, frozen=True, kw_only=True):
+    """The order requests of a strategy that were refused with a code, in a run of several strategies."""
+
+    strategy: str
+    code: str
+    denied: int
+
+
 class SentOrderRow(OutputRow, frozen=True, kw_only=True):
     """An order request that a run sent: an order that was placed, or an amend; `price` is on the YES scale."""
 
@@ -111,6 +119,7 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
     stopped_by: str
     failed_strategies: tuple[str, ...] = ()
     strategies: tuple[StrategyPartRow, ...]
+    denied_by_strategy: tuple[StrategyRefusalsRow, ...] = ()
     sent: tuple[SentOrderRow, ...] = ()
     run_fills: tuple[RunFillRow, ...] = ()
 
@@ -176,6 +185,7 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     rows: tuple[PnlRow, ...]
     holes: int
     by_strategy: tuple[ProfitPartRow, ...]
+    denied_by_strategy: tuple[StrategyRefusalsRow, ...] = ()
     by_hour: tuple[ProfitPartRow, ...]
     by_price: tuple[ProfitPartRow, ...]
     by_time_to_close: tuple[ProfitPartRow, ...]

@@ -272,7 +272,7 @@ class TradingEngine:
         """Count a verdict, and from now on the order that passed."""
         self.tally.intents += 1
         if isinstance(verdict, OrderRefused):
-            self.tally.count_denied(verdict.code)
+            self.tally.count_denied(verdict.strategy, verdict.code)
             return verdict
         self.tally.orders += 1
         sent = review.counted(self.state, verdict)
@@ -337,10 +337,10 @@ class TradingEngine:
         if not order.status.is_live:
             self._cancelling.pop(order.order_id, None)
         if isinstance(message, messages.OrderRejected):
-            self.tally.count_rejected(order.code)
+            self.tally.count_rejected(order.strategy, order.code)
             guarded += self._groups.on_rejected(order, message)
         if isinstance(message, messages.AmendEnded) and message.code:
-            self.tally.count_rejected(message.code)
+            self.tally.count_rejected(order.strategy, message.code)
         effects = [*guarded, OrderChanged(order)]  # after a crash, a stored order raises no alert again
         if isinstance(message, messages.OrderUnknown):
             text = f"{self.state.order_words(order)} may be live: {message.reason}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
 from kalshi_cli.base.units import Money, Qty
@@ -20,7 +22,8 @@ class RunCounters(msgspec.Struct):
     contracts: Qty = Qty(0)
     won: int = 0
     lost: int = 0
-    denied: dict[str, int] = {}
+    denied_by: dict[tuple[str, str], int] = {}
+    """The refusals by strategy and code."""
 
     def count_fill(self, fill: Fill) -> None:
         """Count a fill of a strategy's order."""
@@ -38,11 +41,11 @@ class RunCounters(msgspec.Struct):
         else:
             self.lost += 1
 
-    def count_rejected(self, code: str) -> None:
+    def count_rejected(self, strategy: str, code: str) -> None:
         """Count the rejection of a reviewed request; a code of kalshi means that it was refused and never sent."""
         if is_own_code(code):
             self.orders -= 1
-            self.count_denied(code)
+            self.count_denied(strategy, code)
         else:
             self.rejected += 1
 
@@ -51,9 +54,17 @@ class RunCounters(msgspec.Struct):
         self.intents -= 1
         self.orders -= 1
 
-    def count_denied(self, code: str) -> None:
+    def count_denied(self, strategy: str, code: str) -> None:
         """Count a refused order request."""
-        self.denied[code] = self.denied.get(code, 0) + 1
+        self.denied_by[strategy, code] = self.denied_by.get((strategy, code), 0) + 1
+
+    @property
+    def denied(self) -> dict[str, int]:
+        """Return the refusals by code."""
+        found: Counter[str] = Counter()
+        for (_, code), count in self.denied_by.items():
+            found[code] += count
+        return dict(found)
 
     @property
     def win_rate(self) -> float | None:

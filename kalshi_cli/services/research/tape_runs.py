@@ -38,7 +38,7 @@ from kalshi_cli.services.research.recorded_data import (
 from kalshi_cli.services.research.recorded_run import OpenFeed, over_recordings
 from kalshi_cli.services.research.report.measures import BacktestFacts, span
 from kalshi_cli.services.research.report.unknown import add_up
-from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary
+from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary, refusal_rows
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.own_code import stdout_to_stderr
 from kalshi_cli.views.backtests import RecordingPartRow
@@ -376,9 +376,10 @@ _COUNTED = (
 
 
 def _merged_summary(summaries: Sequence[RunSummary], cash: Money, whole: ProfitAndLoss) -> RunSummary:
-    denied: Counter[str] = Counter()
+    denied, denied_by = Counter[str](), Counter[tuple[str, str]]()
     for summary in summaries:
         denied.update(summary.denied)
+        denied_by.update({(row.strategy, row.code): row.denied for row in summary.denied_by_strategy})
     balances = [summary.balance for summary in summaries]
     known = [balance for balance in balances if balance is not None]
     closed = whole.wins + whole.losses
@@ -388,6 +389,7 @@ def _merged_summary(summaries: Sequence[RunSummary], cash: Money, whole: ProfitA
         slowest_hook_ms=max((each.slowest_hook_ms for each in summaries if each.slowest_hook_ms), default=None),
         uptime_s=round(sum(summary.uptime_s for summary in summaries), 1),
         denied=dict(sorted(denied.items())),
+        denied_by_strategy=refusal_rows(denied_by),
         balance=Money(sum(known) - cash * (len(known) - 1)) if len(known) == len(balances) else None,
         win_rate=Ratio(whole.wins / closed) if closed else None,
         failed=tuple(dict.fromkeys(text for summary in summaries for text in summary.failed)),

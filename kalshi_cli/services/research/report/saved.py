@@ -142,7 +142,8 @@ def compare(
     """Return the measures of two saved reports and their differences, then the net of each market of either.
 
     Then, for each market, the first order requests that differ, or without one the first fills. Parameters, settings,
-    recordings, and the numbers of separate runs, are listed where they differ, refusals by code.
+    recordings, and the numbers of separate runs, are listed where they differ, refusals by code. Of several strategies
+    the net and the refusals of each follow.
 
     A measure that both reports lack is left out. A report is a JSON file of `kalshi backtest --json`, a folder of
     `--out`, or the summary of a run, a JSON file of `kalshi trade --json`. With a summary, which has fewer measures
@@ -157,9 +158,7 @@ def compare(
     pairs: list[tuple[str, list[Any]]] = [(name, [each.get(name) for each in reports]) for name in _COMPARED]
     runs = [each.get("runs") for each in reports]
     pairs[1:1] = [*_settings(reports), *([("runs", runs)] if None not in runs and runs[0] != runs[1] else [])]
-    denied = [each.get("denied", {}) for each in reports]
-    codes = sorted({*denied[0], *denied[1]})
-    pairs += [(_DENIED + code, [each.get(code, 0) for each in denied]) for code in codes]
+    pairs += [*_strategy_nets(reports), *_refusals(reports)]
     ratios = [_ratios(each) for each in reports]
     pairs += [(name, [each.get(name) for each in ratios]) for name in dict.fromkeys((*ratios[0], *ratios[1]))]
     nets = [{row["key"]: row["net"] for row in each.get("rows", ())} for each in reports]
@@ -176,6 +175,28 @@ def compare(
     same = " Their fills differ" if fills else ""
     note(f"The {count} that both list have the same side, price and count, and times at most 5 s apart.{same}")
     return rows + fills
+
+
+def _strategy_nets(reports: Sequence[dict[str, Any]]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the net of each strategy, where a report has several."""
+    rows = [each.get("strategies" if "stopped_by" in each else "by_strategy", ()) for each in reports]
+    nets = [{row.get("part") or row["strategy"]: row["net"] for row in each} for each in rows]
+    names = sorted({*nets[0], *nets[1]} - {_NO_STRATEGY})
+    for name in names if len(names) > 1 else ():
+        yield f"net ({name})", [each.get(name) for each in nets]
+
+
+def _refusals(reports: Sequence[dict[str, Any]]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the refusals by code, each followed by those of its strategies where both reports have them."""
+    denied = [each.get("denied", {}) for each in reports]
+    rows = [each.get("denied_by_strategy", ()) for each in reports]
+    split = [{(row["code"], row["strategy"]): row["denied"] for row in each} for each in rows]
+    is_split = all(bool(each) == bool(of_all) for each, of_all in zip(split, denied, strict=True))
+    for code in sorted({*denied[0], *denied[1]}):
+        yield _DENIED + code, [each.get(code, 0) for each in denied]
+        for of_code, name in sorted({*split[0], *split[1]}) if is_split else ():
+            if of_code == code:
+                yield f"{_DENIED}{code} ({name})", [each.get((code, name), 0) for each in split]
 
 
 def column_headings(first: Path, second: Path) -> dict[str, str]:
@@ -359,6 +380,22 @@ class _SavedMarket(msgspec.Struct):
     net: str
 
 
+class _SavedStrategy(msgspec.Struct):
+    strategy: str
+    net: Annotated[str, msgspec.Meta(pattern=r"^-?\d+\.\d+$")]
+
+
+class _SavedPart(msgspec.Struct):
+    part: str
+    net: str
+
+
+class _SavedRefusals(msgspec.Struct):
+    strategy: str
+    code: str
+    denied: int
+
+
 class _SavedParts(msgspec.Struct):
     """The parts of a report that a comparison cannot do without."""
 
@@ -366,13 +403,10 @@ class _SavedParts(msgspec.Struct):
     net: str
     rows: list[_SavedMarket]
     ratios: list[_SavedRatio]
+    by_strategy: list[_SavedPart] = []
     params: dict[str, str] = {}
     denied: dict[str, int] = {}
-
-
-class _SavedStrategy(msgspec.Struct):
-    strategy: str
-    net: Annotated[str, msgspec.Meta(pattern=r"^-?\d+\.\d+$")]
+    denied_by_strategy: list[_SavedRefusals] = []
 
 
 class _SavedSummary(msgspec.Struct):
@@ -384,6 +418,7 @@ class _SavedSummary(msgspec.Struct):
     stopped_by: str
     params: dict[str, str] = {}
     denied: dict[str, int] = {}
+    denied_by_strategy: list[_SavedRefusals] = []
     failed_strategies: list[str] = []
     strategies: list[_SavedStrategy] = []
     open_positions: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -19,7 +19,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.risk.budget import at_risk
 from kalshi_cli.services.trading.stop_signals import exit_code
 from kalshi_cli.views.formats import Ratio, SignedMoney
-from kalshi_cli.views.runs import StrategyPartRow, TradeSummary
+from kalshi_cli.views.runs import StrategyPartRow, StrategyRefusalsRow, TradeSummary
 
 MAX_FAILURE_LENGTH = 200
 """The most characters of the reason why a strategy was disabled that a summary shows."""
@@ -162,7 +162,16 @@ def summarize(
         failed=engine.failed,
         failed_strategies=tuple(safe_text(text, MAX_FAILURE_LENGTH) for text in engine.failed),
         strategies=score.parts(),
+        denied_by_strategy=refusal_rows(tally.denied_by) if len(engine.strategies) > 1 else (),
         stopped_by=stopped_by or ("halt" if engine.state.trading is TradingState.HALTED else "end of data"),
+    )
+
+
+def refusal_rows(denied: Mapping[tuple[str, str], int]) -> tuple[StrategyRefusalsRow, ...]:
+    """Return the refusals by strategy and code as rows."""
+    return tuple(
+        StrategyRefusalsRow(strategy=name or "(none)", code=code, denied=n)
+        for (name, code), n in sorted(denied.items())
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from support.backtests import START, TICKERS, Loser, losing, messages_of, ran
 
 from kalshi_cli import testing
-from kalshi_cli.base.units import Money, Ts, cents, contracts
+from kalshi_cli.base.units import Money, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import BookSnapshot, MarketChange, Message, Tick
@@ -17,6 +17,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.services.research.backtest import backtest_view
 from kalshi_cli.services.research.report.measures import ratio_rows
+from kalshi_cli.services.research.tape_runs import merge_reports
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.views.runs import BacktestView
@@ -161,3 +162,22 @@ def test_a_ratio_says_why_it_is_missing() -> None:
     ]
     full = next(iter(ratio_rows([Money(3), Money(-1)] * 10, [])))
     assert (full.value, full.standard_error, full.note) == (pytest.approx(0.487340), pytest.approx(0.223607), None)
+
+
+class Early(Strategy):
+    """Asks for orders of markets that do not exist."""
+
+    name = "early"
+
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
+        yield Place("KXNONE-1", BID, cents(40), contracts(1), reason="asks")
+
+
+def test_the_refusals_of_several_strategies_are_split() -> None:
+    alone = ran(messages_of(1, 30), Early(StrategyParams()))
+    assert (alone.summary.denied, alone.summary.denied_by_strategy) == ({"UNKNOWN_MARKET": 30}, ())
+    both = ran(messages_of(1, 30), Early(StrategyParams()), Loser(StrategyParams()))
+    (row,) = backtest_view(both).denied_by_strategy
+    assert (row.strategy, row.code, row.denied) == ("early", "UNKNOWN_MARKET", 30)
+    (merged,) = merge_reports([both, both], dollars(1_000)).summary.denied_by_strategy
+    assert merged.denied == 60

@@ -22,9 +22,9 @@ from kalshi_cli.services.research.report.saved import (
     write_folder,
     write_page,
 )
-from kalshi_cli.views.backtests import BacktestSettlementRow
+from kalshi_cli.views.backtests import BacktestSettlementRow, ProfitPartRow
 from kalshi_cli.views.formats import SignedMoney, to_machine
-from kalshi_cli.views.runs import BacktestView
+from kalshi_cli.views.runs import BacktestView, StrategyRefusalsRow
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +235,36 @@ def test_refusals_are_compared_by_code(view: BacktestView, tmp_path: Path) -> No
     rows = [(row.measure, row.a, row.b, row.difference) for row in readable(compare(run, other))]
     assert rows[-2:] == [("refused COOLDOWN", "12", "0", "-12"), ("refused PRICE_COLLAR", "0", "2", "2")]
     assert [row.measure for row in compare(run, other)][-2:] == ["denied COOLDOWN", "denied PRICE_COLLAR"]
+
+
+def test_the_net_and_the_refusals_of_several_strategies_are_compared(view: BacktestView, tmp_path: Path) -> None:
+    parts = {"fade": "1.5", "quote": "-0.5", "(none)": "0.1"}
+    run = {
+        "strategy": "fade,quote", "mode": "sim", "stopped_by": "duration", "net": "1.1", "denied": {"COOLDOWN": 12},
+        "strategies": [{"strategy": name, "net": net} for name, net in parts.items()],
+        "denied_by_strategy": [{"strategy": "fade", "code": "COOLDOWN", "denied": 12}],
+    }  # fmt: skip
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    row = ProfitPartRow(
+        part="fade", round_trips=1, count=contracts(1), gross=SignedMoney(Money(0)), fees=Money(0),
+        net=SignedMoney(Money(1_000_000)),
+    )  # fmt: skip
+    several = msgspec.structs.replace(
+        view,
+        by_strategy=(row, msgspec.structs.replace(row, part="quote")),
+        denied={"COOLDOWN": 3},
+        denied_by_strategy=(StrategyRefusalsRow(strategy="quote", code="COOLDOWN", denied=3),),
+    )
+    rows = compare(tmp_path / "run.json", save(several, tmp_path / "a.json"))
+    assert [(row.measure, row.a, row.b, row.difference) for row in readable(rows)][-5:] == [
+        ("net (fade)", "+$1.50", "+$1.00", "-$0.50"),
+        ("net (quote)", "-$0.50", "+$1.00", "+$1.50"),
+        ("refused COOLDOWN", "12", "3", "-9"),
+        ("refused COOLDOWN (fade)", "12", "0", "-12"),
+        ("refused COOLDOWN (quote)", "0", "3", "3"),
+    ]
+    unsplit = save(msgspec.structs.replace(several, denied_by_strategy=()), tmp_path / "b.json")
+    assert [row.measure for row in compare(tmp_path / "run.json", unsplit)][-1] == "denied COOLDOWN"
 
 
 def test_a_comparison_on_a_terminal_has_dollars_and_words(view: BacktestView, tmp_path: Path) -> None:
