@@ -130,8 +130,8 @@ def optimize(
     tapes = {each.name: each for each in list_tapes(base, tell)}
     windows = plan_windows(list(tapes), [each.start for each in tapes.values()], request.windows, request.holdout)
     searched = [tapes[name] for name in windows.tapes]
-    if missing := closed_without_result(base, searched, clock.now()):
-        tell(_no_result_text(missing))
+    if any(missing := closed_without_result(base, searched, clock.now(), windows.holdout)):
+        tell(no_result_text(*missing))
     definition = _definition(setup, request, base, msgspec.json.encode(ranges), searched)
     plan = _plan_of(request, ranges, windows, definition)
     path = absolute(Path(request.study)) if request.study else _study_of(kind.name, plan.definition, folder, note)
@@ -239,13 +239,15 @@ def tied_text(tied: int, variants: int) -> str:
     )
 
 
-def _no_result_text(missing: Sequence[str]) -> str:
-    """Return that markets have closed whose results would decide the search."""
-    first, *others = missing
+def no_result_text(missing: Sequence[str], held: Sequence[str]) -> str:
+    """Return that markets of the windows, or of the holdout alone, have closed and have no result."""
+    first, *others = missing or held
     more = f" and {pluralize(len(others), 'other market')} that closed" if others else ", which closed"
+    where = f", and of {len(held)} more in the holdout" if missing and held else " in the holdout" if held else ""
+    effect = "which can choose other parameters" if missing else "so its score can be another one"
     return (
-        f"Warning: no result of {first}{more}: a position that is held to the close is valued by the last prices, "
-        "which can choose other parameters. Add the results: --results FILE"
+        f"Warning: no result of {first}{more}{where}: a position that is held to the close is valued by the last "
+        f"prices, {effect}. Add the results: --results FILE"
     )
 
 

@@ -65,14 +65,21 @@ def list_tapes(request: BacktestRequest, tell: Callable[[str], None] = lambda _t
     return found
 
 
-def closed_without_result(request: BacktestRequest, tapes: Sequence[StudyTape], now: Ts) -> list[str]:
-    """Return the markets of recordings that have closed by now and have no result."""
+def closed_without_result(
+    request: BacktestRequest, tapes: Sequence[StudyTape], now: Ts, holdout: Sequence[int] = ()
+) -> tuple[list[str], list[str]]:
+    """Return the markets of recordings that have closed by now and have no result, and those of the holdout alone.
+
+    `holdout` has the numbers of its recordings.
+    """
     known, closes = set(merge_results(request.results)), dict[str, Ts]()
+    held, in_windows = {tapes[each].name for each in holdout}, set[str]()
     until = NO_TIME if request.until is None else request.until
     for each in tapes:
         for market in watched_markets(each.paths[0]) if each.request.lake is None else ():
             if market.recv_ts < until:
                 closes[market.ticker] = NO_TIME if market.close_time is None else market.close_time
+                in_windows |= {market.ticker} if each.name not in held else set()
                 known |= {market.ticker} if market.has_result else set()
     if request.lake is not None:
         from kalshi_cli.services.research.lake_import import lake_results
@@ -80,14 +87,14 @@ def closed_without_result(request: BacktestRequest, tapes: Sequence[StudyTape], 
         lake, _, sessions = lake_recordings(request.lake, request)
         series, searched = {one for each in sessions for one in each.series}, {each.name for each in tapes}
         known |= lake_results(lake, series).keys()
-        closes |= {
-            row["market"]: Ts(row["close_us"] // 1000)
-            for row in lake.rows("markets", series)
-            if row["session"] in searched and row["close_us"] is not None
-        }
+        noted = (row for row in lake.rows("markets", series) if row["session"] in searched)
+        rows = [row for row in noted if row["close_us"] is not None]
+        closes |= {row["market"]: Ts(row["close_us"] // 1000) for row in rows}
+        in_windows |= {row["market"] for row in rows if row["session"] not in held}
     since = request.since or 0
     ended = (ticker for ticker, close in closes.items() if since < close <= now and request.is_played(ticker))
-    return sorted(ticker for ticker in ended if ticker not in known)
+    missing = sorted(ticker for ticker in ended if ticker not in known)
+    return [each for each in missing if each in in_windows], [each for each in missing if each not in in_windows]
 
 
 def _of_lake(folder: Path, request: BacktestRequest) -> dict[str, tuple[Ts, str, str]]:

@@ -17,7 +17,13 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.services.research.backtest import BacktestRequest, unknown_lines
 from kalshi_cli.services.research.search.cluster import SchedulerAddress
-from kalshi_cli.services.research.search.optimize import OptimizeRequest, optimize, optimize_notes, optimize_warnings
+from kalshi_cli.services.research.search.optimize import (
+    OptimizeRequest,
+    no_result_text,
+    optimize,
+    optimize_notes,
+    optimize_warnings,
+)
 from kalshi_cli.services.research.search.study_tapes import list_tapes
 from kalshi_cli.services.research.tape_runs import BacktestSetup, merge_reports, run_backtest, split_by_tape
 from kalshi_cli.views.research import OptimizeView
@@ -228,6 +234,31 @@ def test_a_study_names_the_results_that_changed_and_not_the_recordings(
     add(lake, results)
     with pytest.raises(UsageError, match=other):
         view_of(sources[1], tmp_path / "renamed.json")
+
+
+def test_markets_without_a_result_are_counted_apart_from_those_of_the_holdout(
+    tmp_path: Path, scheduler: SchedulerAddress
+) -> None:
+    """The report counts those of the windows: its holdout is closed."""
+    tapes, told = swinging_tapes(tmp_path)[:3], list[str]()
+    tapes[2].write_bytes(tapes[2].read_bytes().replace(TICKER.encode(), b"KXB-1"))
+    request = OptimizeRequest(
+        strategy="threshold", params=("buy_below=20c,30c",), trials=2, sampler="grid", windows=2, scheduler=scheduler,
+        files=tuple(tapes),
+    )  # fmt: skip
+    found = optimize(SETUP, request, ManualClock(AFTER_CLOSE), tmp_path / "studies", tell=told.append)
+    assert any("result of 1 of 1 market" in line for line in found.unknown)
+    start = f"Warning: no result of {TICKER}, which closed, and of 1 more in the holdout: "
+    assert sum(line.startswith(start) for line in told) == 1
+    lake = lake_of(tmp_path, *tapes)
+    optimize(
+        SETUP, msgspec.structs.replace(request, files=(), lake=lake.root), ManualClock(AFTER_CLOSE),
+        tmp_path / "studies", tell=told.append,
+    )  # fmt: skip
+    assert sum(line.startswith(start) for line in told) == 2
+    assert no_result_text([], ["KXB-1", "KXB-2"]).startswith(
+        "Warning: no result of KXB-1 and 1 other market that closed in the holdout: "
+    )
 
 
 def test_a_search_over_a_part_of_the_markets_is_that_of_the_recordings_that_have_them(
