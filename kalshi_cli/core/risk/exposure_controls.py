@@ -96,7 +96,11 @@ def order_rate(state: EngineState, limits: RiskLimits, intent: Place, strategy: 
         if sent.total() + kept + AN_ORDER > limit * AN_ORDER:
             used, own, reserved = (f"{count / AN_ORDER:g}" for count in (sent.total(), sent[strategy], kept))
             others = f" and {reserved} reserved for other strategies" if kept else ""
-            return code, f"{used} orders in the last 60 s ({own} of this strategy){others}; the limit is {limit}"
+            passed, of = "", ""
+            if sent.total() > limit * AN_ORDER:
+                passed, of = ", closes and amends that only lower a price or size included", " for all other orders"
+            known = f"{used} orders in the last 60 s ({own} of this strategy){passed}{others}"
+            return code, f"{known}; the limit{of} is {limit}"
     return None
 
 

@@ -18,7 +18,7 @@ from kalshi_cli.core.model.messages import AmendEnded, Filled, OrderAccepted, Ti
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
-from kalshi_cli.core.state.order_rate import AN_AMEND_IN_PLACE, AN_ORDER
+from kalshi_cli.core.state.order_rate import AN_AMEND_IN_PLACE, AN_ORDER, SentOrder
 
 ALL = RiskLimits(min_edge=None, max_exposure=None, max_position=None, max_orders_per_minute=10)
 OF_ONE_MARKET = RiskLimits(
@@ -118,6 +118,18 @@ def test_what_is_kept_for_others_is_said() -> None:
     assert (denied.strategy, denied.detail) == (
         "noisy",
         "7 orders in the last 60 s (7 of this strategy) and 3 reserved for other strategies; the limit is 10",
+    )
+
+
+def test_more_orders_than_the_limit_are_explained() -> None:
+    engine, who = loop("noisy")
+    for number in range(12):
+        engine.state.count_sent(SentOrder.of(make_order(f"c{number}", strategy="noisy")))
+    who["noisy"].wants += [BUY]
+    (denied,) = [each for each in engine.step(Tick(NOW)) if isinstance(each, OrderRefused)]
+    assert denied.detail == (
+        "12 orders in the last 60 s (12 of this strategy), closes and amends that only lower a price or size included; "
+        "the limit for all other orders is 10"
     )
 
 
