@@ -16,7 +16,7 @@ from typing import Any
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.engine.engine import TradingEngine
-from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, Effect, SubmitOrder
+from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, Effect, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot, Message, PublicTrade, ReferencePrice, Tick
 from kalshi_cli.core.model.order_terms import Side
@@ -205,3 +205,8 @@ def amended_orders(effects: Iterable[Effect]) -> list[Order]:
 def cancel_reasons(effects: Iterable[Effect]) -> list[str]:
     """Return the reasons of the cancels."""
     return [effect.reason for effect in effects if isinstance(effect, CancelOrder)]
+
+
+def refused_requests(effects: Iterable[Effect]) -> list[OrderRefused]:
+    """Return the refusals of requests, with `code` and `detail`."""
+    return [effect for effect in effects if isinstance(effect, OrderRefused)]

@@ -14,7 +14,7 @@ from kalshi_cli.core.model.intents import Amend, Intent, Place
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.testing import amended_orders, market
+from kalshi_cli.testing import amended_orders, market, refused_requests
 
 
 class Deep(Strategy):
@@ -63,6 +63,25 @@ def test_a_test_sees_amends_and_plays_books_with_or_without_own_orders(are_own_i
     assert order.price == cents(41)
     seen = tape.book(ask=50, bids=[(41, 2), (40, 100)])
     assert [amended.price for amended in amended_orders(seen)] == ([] if are_own_in_books else [cents(42)])
+
+
+class Crosser(Strategy):
+    """Quotes at the best bid, and sells to its own quote."""
+
+    name = "crosser"
+
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
+        best = view.book(ticker).best_bid
+        if best is not None:
+            yield Place(ticker, ASK if view.orders(ticker) else BID, best, contracts(2))
+
+
+def test_a_test_sees_what_was_refused() -> None:
+    tape = StrategyHarness(Crosser(StrategyParams()))
+    assert refused_requests(tape.book(bid=40, ask=50)) == []
+    tape.tick()
+    (refused,) = refused_requests(tape.book(bid=40, ask=51))
+    assert (refused.code, refused.strategy) == ("SELF_CROSS", "crosser")
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.research.strategies import TEMPLATE, write_strategy
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy
-from kalshi_cli.testing import market
+from kalshi_cli.testing import market, refused_requests
 
 
 def run_test(file: Path) -> subprocess.CompletedProcess[str]:
@@ -212,6 +212,21 @@ def test_the_strategy_of_the_page_leaves_its_position(bid: int, ask: int, reason
     (order,) = submitted_orders(played.tick())
     played.tick()
     assert (order.side, order.reason, order.reduce_only, played.position) == (ASK, reason, True, 0)
+
+
+@pytest.mark.parametrize(("bid", "ask", "reason"), [(60, 62, "gain"), (74, 76, "stop"), (71, 73, "")])
+def test_the_strategy_of_the_page_leaves_a_position_of_no(bid: int, ask: int, reason: str, tmp_path: Path) -> None:
+    """It sold YES at 70, so NO cost 30; it brings 38, 24 or 27."""
+    played = StrategyHarness(of_page("exit-no", tmp_path))
+    (entry,) = submitted_orders(played.book(70, 72))
+    played.tick()
+    assert (entry.side, played.position) == (ASK, -contracts(5))
+    played.book(bid, ask)
+    orders = submitted_orders(played.tick())
+    played.tick()
+    assert [(order.side, order.price, order.reason) for order in orders] == [(BID, cents(ask), reason)] * bool(reason)
+    assert played.position == (0 if reason else -contracts(5))
+    assert refused_requests(played.effects) == []
 
 
 def test_the_strategy_of_the_page_needs_an_edge_after_the_fee(tmp_path: Path) -> None:
