@@ -26,6 +26,7 @@ from kalshi_cli.feeds.overlap import refuse_overlaps
 from kalshi_cli.feeds.recorded_results import is_history
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest
 from kalshi_cli.services.research.feed_memory import FeedMemory
+from kalshi_cli.services.research.main_guard import require_main_guard
 from kalshi_cli.services.research.recorded_data import (
     lake_recordings,
     recordings_of_period,
@@ -227,6 +228,7 @@ def _in_order(
         memory = FeedMemory() if has_repeats else None
         yield from (run_tape(setup, request, memory) for request in requests)
         return
+    require_main_guard()
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context

@@ -21,6 +21,7 @@ import msgspec
 from kalshi_cli.base.errors import KalshiError, UnreachableError, UsageError
 from kalshi_cli.base.version import __version__
 from kalshi_cli.services.research.backtest import BacktestRequest
+from kalshi_cli.services.research.main_guard import HINT, require_main_guard
 from kalshi_cli.services.research.search.windows import TapeScore
 from kalshi_cli.services.research.tape_runs import (
     OWN_PREFIX,
@@ -190,12 +191,7 @@ def trial_cluster(jobs: int, scheduler: SchedulerAddress | None = None) -> Itera
         stack.enter_context(without_secrets(os.environ))
         stack.enter_context(dask.config.set(settings))
         if scheduler is None:
-            cluster = stack.enter_context(
-                distributed.LocalCluster(
-                    n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0",
-                    protocol="tls", security=distributed.Security.temporary(), silence_logs=60,
-                )
-            )  # fmt: skip
+            cluster = stack.enter_context(_local_cluster(jobs))
             client = stack.enter_context(distributed.Client(cluster))
         else:
             client = stack.enter_context(_connect(scheduler))
@@ -214,6 +210,19 @@ def trial_cluster(jobs: int, scheduler: SchedulerAddress | None = None) -> Itera
 def _distributed() -> Any:
     """Return the library, whose functions have no types."""
     return import_module("distributed")
+
+
+def _local_cluster(jobs: int) -> Any:
+    """Return a cluster of processes. UsageError in a program without its guard, KalshiError if they do not start."""
+    require_main_guard()
+    distributed = _distributed()
+    try:
+        return distributed.LocalCluster(
+            n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0",
+            protocol="tls", security=distributed.Security.temporary(), silence_logs=60,
+        )  # fmt: skip
+    except RuntimeError as error:
+        raise KalshiError(f"The worker processes did not start: {error}", hint=f"in a program, {HINT}") from error
 
 
 def _connect(scheduler: SchedulerAddress) -> Any:
